@@ -1,7 +1,6 @@
 //! Histogram of durations with fixed buckets, in the form that Prometheus reads. Pure.
 
-/// Cumulative histogram of durations: how many were at most each bound of [`BOUNDS_MS`](Self::BOUNDS_MS)
-/// long, and how many were longer.
+/// Cumulative histogram of durations: how many were at most each bound of [`BOUNDS_MS`](Self::BOUNDS_MS) long, and how many were longer.
 ///
 /// ```
 /// use edge_bridge::Durations;
@@ -31,8 +30,7 @@ impl Durations {
         self.sum_ms = self.sum_ms.saturating_add(ms);
     }
 
-    /// Iterates over the upper bounds in milliseconds, each with the number of durations that were no longer
-    /// (Prometheus' `le` buckets).
+    /// Iterates over the upper bounds in milliseconds, each with the number of durations that were no longer (Prometheus' `le` buckets).
     pub fn up_to(&self) -> impl Iterator<Item = (u64, u64)> {
         let counted = self.counts.iter().scan(0, |sum, count| {
             *sum += count;

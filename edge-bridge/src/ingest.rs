@@ -18,22 +18,19 @@ pub trait Ingest {
     /// Decides about `message`. Called once per received PUBLISH, in order of arrival per connection.
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer;
 
-    /// Reports the ticket of the message that was just answered; not called for an [absorbed](Answer::Absorb)
-    /// one. An ingest that [withholds](Answer::Withhold) PUBACKs needs the ticket to resolve the right one
-    /// later.
+    /// Reports the ticket of the message that was just answered; not called for an [absorbed](Answer::Absorb) one. An ingest that
+    /// [withholds](Answer::Withhold) PUBACKs needs the ticket to resolve the right one later.
     fn on_ticket(&mut self, _ticket: Ticket) {}
 
-    /// Makes the row to store for `message`, which was just [refused](Answer::Refuse). Override it to mark a
-    /// repeated message as a possible duplicate although its DUP flag is not set, as after a restart of this
-    /// process.
+    /// Makes the row to store for `message`, which was just [refused](Answer::Refuse). Override it to mark a repeated message as a possible
+    /// duplicate although its DUP flag is not set, as after a restart of this process.
     fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
         message.dead_letter(reason)
     }
 
-    /// Lane of the queue to which `message`'s rows go. While it is full
-    /// ([`Listener::set_full_lanes`](crate::listener::Listener::set_full_lanes)) the message waits, and other
-    /// clients' messages for other lanes do not. A call must not change the ingest's state. `None`, the
-    /// default, if the queue has one lane or the lane cannot be told.
+    /// Lane of the queue to which `message`'s rows go. While it is full ([`Listener::set_full_lanes`](crate::listener::Listener::set_full_lanes))
+    /// the message waits, and other clients' messages for other lanes do not. A call must not change the ingest's state. `None`, the default, if
+    /// the queue has one lane or the lane cannot be told.
     fn lane(&self, _message: &Inbound) -> Option<u8> {
         None
     }
@@ -71,14 +68,12 @@ pub struct Inbound {
     pub dup: bool,
     /// MQTT version of the publisher.
     pub version: Version,
-    /// Up time, in milliseconds of `Now::up_ms`, at which the publisher's connection last had no backlog of
-    /// unread bytes. Bytes read after it may be as old as that moment, as after this process was suspended.
-    /// `None` if it is not known: behind a local broker, for wills, and if the caller does not report it
-    /// ([`Input::Waiting`](crate::listener::Input::Waiting)).
+    /// Up time, in milliseconds of `Now::up_ms`, at which the publisher's connection last had no backlog of unread bytes. Bytes read after it may
+    /// be as old as that moment, as after this process was suspended. `None` if it is not known: behind a local broker, for wills, and if the
+    /// caller does not report it ([`Input::Waiting`](crate::listener::Input::Waiting)).
     pub up_to_date_ms: Option<u64>,
-    /// Set if the message is the will of a client whose connection ended. The client wrote it when it
-    /// connected and cannot take it back, so do not obey it as a command. Always false behind a local broker,
-    /// which does not tell wills from other messages.
+    /// Set if the message is the will of a client whose connection ended. The client wrote it when it connected and cannot take it back, so do
+    /// not obey it as a command. Always false behind a local broker, which does not tell wills from other messages.
     pub will: bool,
 }
 
@@ -151,14 +146,12 @@ impl Ingest for Forward {
 pub enum Answer {
     /// Push these rows; the PUBACK follows when all of them are safe. No rows is the same as [`Absorb`](Self::Absorb).
     Store(Vec<Row>),
-    /// Store nothing, because a filter suppressed the message, it is a duplicate, or no rule wants it. The
-    /// PUBACK follows when every receipt that was pending at its arrival, on any connection, is resolved: one
-    /// of those rows may be the copy that makes this message superfluous.
+    /// Store nothing, because a filter suppressed the message, it is a duplicate, or no rule wants it. The PUBACK follows when every receipt that
+    /// was pending at its arrival, on any connection, is resolved: one of those rows may be the copy that makes this message superfluous.
     Absorb,
-    /// Store these rows, or none, of a message of which a filter still holds a part, and delay its PUBACK.
-    /// The application resolves the message's ticket when these rows *and* those made of the held part are
-    /// safe. The PUBACK follows when every receipt before it, on any connection, is resolved too, because the
-    /// filter may have suppressed the held part in the end.
+    /// Store these rows, or none, of a message of which a filter still holds a part, and delay its PUBACK. The application resolves the message's
+    /// ticket when these rows *and* those made of the held part are safe. The PUBACK follows when every receipt before it, on any connection, is
+    /// resolved too, because the filter may have suppressed the held part in the end.
     Withhold(Vec<Row>),
     /// Refuse the message, because it cannot be used. It is stored as a [dead letter](Ingest::dead_letter), then acknowledged with this reason
     /// to an MQTT 5 client ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) if it cannot be decoded), and without one to a

@@ -1,21 +1,19 @@
-//! Send buffer as a list of byte pieces: small packets are joined into one piece, while a large payload is a
-//! reference-counted piece that all its receivers share without a copy.
+//! Send buffer as a list of byte pieces: small packets are joined into one piece, while a large payload is a reference-counted piece that all its
+//! receivers share without a copy.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Size in bytes from which a payload is shared instead of copied. Copying a smaller one costs less than a
-/// piece of its own.
+/// Size in bytes from which a payload is shared instead of copied. Copying a smaller one costs less than a piece of its own.
 pub(crate) const SHARED_MIN: usize = 2 * 1024;
 
 /// Most bytes of memory that an empty buffer keeps allocated.
 const KEPT: usize = 64 * 1024;
 
-/// Frees the memory of an empty buffer if it is large, so that memory for a backlog is not kept.
-/// `BytesMut::capacity` does not tell the size of the allocation, because it leaves out bytes that were split
-/// off.
+/// Frees the memory of an empty buffer if it is large, so that memory for a backlog is not kept. `BytesMut::capacity` does not tell the size of
+/// the allocation, because it leaves out bytes that were split off.
 pub(crate) fn free_if_large(buffer: &mut BytesMut) {
     if buffer.is_empty() && buffer.try_reclaim(KEPT + 1) {
         *buffer = BytesMut::new();

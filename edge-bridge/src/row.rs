@@ -32,11 +32,11 @@ pub struct Row {
     pub properties: Properties,
     /// Format of the payload.
     pub format: Format,
-    /// Set if the row may be a copy of a row that the process stored before its last unclean end (promise 4).
-    /// The message then carries a mark for the receiver.
+    /// Set if the row may be a copy of a row that the process stored before its last unclean end (promise 4). The message then carries a mark for
+    /// the receiver.
     pub possible_duplicate: bool,
-    /// Reason code of the PUBACK to a publisher whose message could not be used. The row is then a dead
-    /// letter: it has that message's unchanged content. `None` for other rows.
+    /// Reason code of the PUBACK to a publisher whose message could not be used. The row is then a dead letter: it has that message's unchanged
+    /// content. `None` for other rows.
     pub dead_letter: Option<ReasonCode>,
     /// Lane, the priority class; `None` puts the row into the queue's last lane.
     pub lane: Option<u8>,
@@ -84,8 +84,7 @@ impl Row {
         self.topic.len() + self.properties.as_bytes().len() + self.key.len() + self.payload.len()
     }
 
-    /// Encodes every field but payload, lane, key, time to live and weight, in the form that
-    /// [`from_meta`](Self::from_meta) reads.
+    /// Encodes every field but payload, lane, key, time to live and weight, in the form that [`from_meta`](Self::from_meta) reads.
     pub fn to_meta(&self) -> Bytes {
         let properties = self.properties.as_bytes();
         let mut out = BytesMut::with_capacity(6 + self.topic.len() + properties.len());

@@ -36,8 +36,8 @@ enum Permission {
 }
 
 impl Permission {
-    /// Returns the rule's decision about an access: `Some(true)` if it allows it, `Some(false)` if it denies
-    /// it, `None` if its topic filter does not match.
+    /// Returns the rule's decision about an access: `Some(true)` if it allows it, `Some(false)` if it denies it, `None` if its topic filter does
+    /// not match.
     fn of(self, wanted: Self) -> Option<bool> {
         match self {
             Self::Deny => Some(false),
@@ -156,8 +156,8 @@ fn verdict<T: AsRef<str>>(
     found.filter_map(|(access, _)| access.of(wanted)).min()
 }
 
-/// Replaces `%u` and `%c` in a pattern by the client's user name and client identifier. `None` if the pattern
-/// needs a user name, and the client has none.
+/// Replaces `%u` and `%c` in a pattern by the client's user name and client identifier. `None` if the pattern needs a user name, and the client
+/// has none.
 fn filled<'a>(pattern: &'a str, client: ClientRef<'_>) -> Option<Cow<'a, str>> {
     if !pattern.contains('%') {
         return Some(Cow::Borrowed(pattern));

@@ -1,5 +1,5 @@
-//! Cache of correct logins, by an authentication code of user and password. After an outage all clients of a
-//! plant reconnect at once; a cached login saves the costly password hash.
+//! Cache of correct logins, by an authentication code of user and password. After an outage all clients of a plant reconnect at once; a cached
+//! login saves the costly password hash.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,7 @@ use ring::hmac;
 /// Most users that are remembered.
 const USERS_MAX: usize = 4_096;
 
-/// Message authentication codes of correct logins. They contain no password and are of no use outside of this
-/// process.
+/// Message authentication codes of correct logins. They contain no password and are of no use outside of this process.
 pub(super) struct KnownLogins {
     key: hmac::Key,
     tags: HashMap<Box<str>, hmac::Tag>,

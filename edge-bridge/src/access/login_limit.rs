@@ -1,5 +1,5 @@
-//! Rate limit of password hashing: on wrong logins of each address, and on the hash iterations for all
-//! addresses together, so that guessing passwords is slow and takes at most a few percent of the processor.
+//! Rate limit of password hashing: on wrong logins of each address, and on the hash iterations for all addresses together, so that guessing
+//! passwords is slow and takes at most a few percent of the processor.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,8 +12,8 @@ const WRONG_BURST: u64 = 10;
 const WRONG_EVERY_MS: u64 = 1_000;
 /// Most addresses with recent wrong logins that are kept.
 const ADDRESSES_MAX: usize = 1_024;
-/// Hash iterations that all addresses together may use without a pause: 500 logins of 101 iterations, about a
-/// tenth of a second on a small gateway.
+/// Hash iterations that all addresses together may use without a pause: 500 logins of 101 iterations, about a tenth of a second on a small
+/// gateway.
 const WORK_BURST: u64 = 50_000;
 /// Hash iterations that become free per millisecond, enough for 500 logins a second.
 const WORK_PER_MS: u64 = 50;
@@ -78,16 +78,14 @@ pub(super) struct LoginLimit {
 }
 
 impl LoginLimit {
-    /// Returns whether a login from this address may be compared with the cache of correct logins. After many
-    /// wrong logins from the address each user name has one attempt a second, so that password guessing does
-    /// not lock out a legitimate client behind the same address.
+    /// Returns whether a login from this address may be compared with the cache of correct logins. After many wrong logins from the address each
+    /// user name has one attempt a second, so that password guessing does not lock out a legitimate client behind the same address.
     pub(super) fn may_look_up(&self, now_ms: u64, address: Option<IpAddr>, user: &str) -> bool {
         let wrong = self.wrong.get(&place(address));
         wrong.is_none_or(|wrong| !wrong.is_over(now_ms) || !wrong.is_over_for(now_ms, user))
     }
 
-    /// Returns whether a login's hash may be computed now for this address. If so, its iterations are
-    /// counted.
+    /// Returns whether a login's hash may be computed now for this address. If so, its iterations are counted.
     pub(super) fn may_compute(&mut self, now_ms: u64, address: Option<IpAddr>, iterations: u32) -> bool {
         let wrong = self.wrong.get(&place(address));
         if wrong.is_some_and(|wrong| wrong.is_over(now_ms)) {

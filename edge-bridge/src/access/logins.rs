@@ -23,8 +23,7 @@ struct Remembered {
 }
 
 impl LoginMemory {
-    /// Creates an empty memory. `secret` is 32 random bytes of this process, the key of the cached login
-    /// codes.
+    /// Creates an empty memory. `secret` is 32 random bytes of this process, the key of the cached login codes.
     pub fn new(secret: [u8; 32]) -> Self {
         let remembered = Remembered { right: KnownLogins::new(&secret), wrong: LoginLimit::default() };
         Self { shared: Arc::new(Mutex::new(remembered)) }
@@ -70,9 +69,8 @@ impl Logins {
         self
     }
 
-    /// Marks this file as the replacement of an older one, so that users who were removed or have a new
-    /// password are disconnected. `None`: there was no password file before, so clients could use any user
-    /// name, and all of them have to log in again.
+    /// Marks this file as the replacement of an older one, so that users who were removed or have a new password are disconnected. `None`: there
+    /// was no password file before, so clients could use any user name, and all of them have to log in again.
     #[must_use]
     pub fn replacing(mut self, before: Option<&PasswordFile>) -> Self {
         self.changed = match before {

@@ -19,9 +19,8 @@ pub struct AccessRules {
 }
 
 impl AccessRules {
-    /// Builds the listener's access check. `before` is the password file until now: users that are missing or
-    /// changed in the new one are disconnected. `None` if clients needed no password until now, so that all
-    /// have to log in again.
+    /// Builds the listener's access check. `before` is the password file until now: users that are missing or changed in the new one are
+    /// disconnected. `None` if clients needed no password until now, so that all have to log in again.
     #[must_use]
     pub fn access(self, memory: LoginMemory, before: Option<&PasswordFile>) -> Access {
         let is_open = self.allow_anonymous && self.passwords.is_none() && !self.certificates_name_users;

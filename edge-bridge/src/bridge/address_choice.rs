@@ -1,8 +1,7 @@
 //! Choice among several addresses of the hub: dials the first that works, and later returns to the first in the list (failback). Pure.
 //!
-//! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay
-//! grows from round to round. After a connection that carried messages a new round begins with the first
-//! address, or, without failback, with the one that worked.
+//! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay grows from round to round. After a
+//! connection that carried messages a new round begins with the first address, or, without failback, with the one that worked.
 
 /// Milliseconds on another address after which the first one is probed. Doubles with each probe that fails.
 const RETURN_MS: u64 = 30_000;
@@ -84,9 +83,8 @@ impl AddressChoice {
         }
     }
 
-    /// Records the end of a connection and chooses the next address. Returns `true` if the next dial should
-    /// come after the shortest delay, because addresses of the present round are untried, or because the link
-    /// returns to the first one.
+    /// Records the end of a connection and chooses the next address. Returns `true` if the next dial should come after the shortest delay,
+    /// because addresses of the present round are untried, or because the link returns to the first one.
     pub(super) fn on_over(&mut self, end: End) -> bool {
         self.way = Way::Home;
         match end {

@@ -1,5 +1,4 @@
-//! Answers of the hub to published messages: PUBACKs that accept or refuse a message, and connections that
-//! the hub closes in place of a PUBACK.
+//! Answers of the hub to published messages: PUBACKs that accept or refuse a message, and connections that the hub closes in place of a PUBACK.
 
 use super::connection::HubClose;
 use super::link_refusal::LinkChange;
@@ -18,8 +17,8 @@ use crate::wire::ReasonCode;
 const SUSPECT_CLOSES: u32 = 2;
 
 impl<P: Pack> Uplink<P> {
-    /// Handles a PUBACK and settles the rows of its message: acknowledged if the hub accepted it, otherwise
-    /// held in RAM for a retry, parked at the end of the spool, or given back to the spool.
+    /// Handles a PUBACK and settles the rows of its message: acknowledged if the hub accepted it, otherwise held in RAM for a retry, parked at
+    /// the end of the spool, or given back to the spool.
     pub(super) fn on_acked(
         &mut self,
         now_ms: u64,
@@ -165,9 +164,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Handles a close by the hub while the first `here` messages in flight were written on this connection
-    /// and had no PUBACK. Returns the token of the message that was parked as poison, which the session has
-    /// to forget; `None` if no message is blamed yet.
+    /// Handles a close by the hub while the first `here` messages in flight were written on this connection and had no PUBACK. Returns the token
+    /// of the message that was parked as poison, which the session has to forget; `None` if no message is blamed yet.
     pub(super) fn on_hub_closed(
         &mut self,
         now_ms: u64,
@@ -201,8 +199,8 @@ impl<P: Pack> Uplink<P> {
         Some(Token(token))
     }
 
-    /// Reports the topic of the oldest suspected poison message once, at its second connection that ended
-    /// without a PUBACK. The first end may be an outage, and the search for the culprit takes a while.
+    /// Reports the topic of the oldest suspected poison message once, at its second connection that ended without a PUBACK. The first end may be
+    /// an outage, and the search for the culprit takes a while.
     fn tell_suspect(&mut self, token: u64) {
         if let Some(message) = self.sent.get(&token).filter(|message| message.closes == SUSPECT_CLOSES) {
             let topic = message.topic().clone();

@@ -9,8 +9,8 @@ pub struct BackoffConfig {
     /// Longest delay in milliseconds after a hub that answered but refused the connection, or accepted and then closed it; also after a proxy
     /// that refuses. Default 15 000.
     pub max_ms: u64,
-    /// Longest delay in milliseconds while no address answers. It bounds the time that passes between the end
-    /// of an outage and the next attempt. Default 3 000; an attempt costs one SYN.
+    /// Longest delay in milliseconds while no address answers. It bounds the time that passes between the end of an outage and the next attempt.
+    /// Default 3 000; an attempt costs one SYN.
     pub silent_max_ms: u64,
 }
 
@@ -20,9 +20,8 @@ impl Default for BackoffConfig {
     }
 }
 
-/// Exponential back-off with jitter. The delay grows with every attempt until [`reset`](Self::reset). A
-/// connection that the hub accepts and drops before it acknowledges anything does not reset it, so that such
-/// a hub is not dialled in a tight loop.
+/// Exponential back-off with jitter. The delay grows with every attempt until [`reset`](Self::reset). A connection that the hub accepts and drops
+/// before it acknowledges anything does not reset it, so that such a hub is not dialled in a tight loop.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     config: BackoffConfig,
@@ -31,20 +30,17 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Creates a back-off. `seed` should differ between gateways, because thousands of them lose the same hub
-    /// at once.
+    /// Creates a back-off. `seed` should differ between gateways, because thousands of them lose the same hub at once.
     pub fn new(config: BackoffConfig, seed: u64) -> Self {
         Self { config, attempts: 0, random: seed }
     }
 
-    /// Returns the next delay in milliseconds after an attempt that the hub answered: half of it is fixed,
-    /// half is random ("equal jitter").
+    /// Returns the next delay in milliseconds after an attempt that the hub answered: half of it is fixed, half is random ("equal jitter").
     pub fn next_ms(&mut self) -> u64 {
         self.next_within(self.config.max_ms)
     }
 
-    /// Returns the next delay in milliseconds, as [`next_ms`](Self::next_ms), after an attempt without an
-    /// answer.
+    /// Returns the next delay in milliseconds, as [`next_ms`](Self::next_ms), after an attempt without an answer.
     pub fn next_silent_ms(&mut self) -> u64 {
         self.next_within(self.config.silent_max_ms.min(self.config.max_ms))
     }
@@ -55,8 +51,7 @@ impl Backoff {
         delay_ms
     }
 
-    /// Returns the first delay in milliseconds without growing the next one. Used for another address in the
-    /// same round.
+    /// Returns the first delay in milliseconds without growing the next one. Used for another address in the same round.
     pub(super) fn first_ms(&mut self) -> u64 {
         self.delay_ms(0, self.config.max_ms)
     }

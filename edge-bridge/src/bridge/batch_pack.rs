@@ -1,11 +1,9 @@
-//! Batching when the spool is drained: rows of one topic and format become one message of many rows; all
-//! other rows become a message each.
+//! Batching when the spool is drained: rows of one topic and format become one message of many rows; all other rows become a message each.
 //!
-//! A batch is closed when it reaches its limit of rows or bytes, when its first row has waited for the
-//! batch's maximum age, or when it is the largest of too many open batches. A backlog therefore fills large
-//! batches without a setting for it. An [`Encode`] turns a batch into messages. Every row keeps its identity,
-//! so a receiver recognises a row that is sent again in a batch with another cut. Rows of one topic and lane
-//! leave in their order, duplicate mark or not.
+//! A batch is closed when it reaches its limit of rows or bytes, when its first row has waited for the batch's maximum age, or when it is the
+//! largest of too many open batches. A backlog therefore fills large batches without a setting for it. An [`Encode`] turns a batch into messages.
+//! Every row keeps its identity, so a receiver recognises a row that is sent again in a batch with another cut. Rows of one topic and lane leave
+//! in their order, duplicate mark or not.
 
 use std::collections::VecDeque;
 
@@ -16,16 +14,15 @@ use crate::ingest::Now;
 use crate::row::Format;
 use crate::wire::{Publish, Utf8};
 
-/// Most bytes of rows in a batch, and of payload in a message made of it. The receiver decodes a batch as a
-/// whole, so this limit holds even if the hub accepts larger packets.
+/// Most bytes of rows in a batch, and of payload in a message made of it. The receiver decodes a batch as a whole, so this limit holds even if
+/// the hub accepts larger packets.
 const BATCH_BYTES_MAX: usize = 128 * 1024;
 /// Bound on the cost of all rows in open batches together, in bytes; about 4 000 small rows. Above it the largest batch is sent before its
 /// time.
 const OPEN_COST_MAX: usize = 1024 * 1024;
 /// Bytes that a row costs in RAM beside its payload: its lease, its entry in the batch, its topic.
 const ROW_COST: usize = 256;
-/// Bytes of a PUBLISH beside topic and payload: fixed header, packet identifier, lengths, content type and
-/// the properties that the uplink adds.
+/// Bytes of a PUBLISH beside topic and payload: fixed header, packet identifier, lengths, content type and the properties that the uplink adds.
 const PACKET_OVERHEAD_BYTES: usize = 128;
 /// Open batches per topic and lane: one for live rows and one for the backlog.
 const OPEN_ALIKE_MAX: usize = 2;
@@ -113,8 +110,7 @@ pub struct BatchPack<E> {
 }
 
 impl<E: Encode> BatchPack<E> {
-    /// Creates a pack without rows. Raw rows and dead letters carry their identity as
-    /// [text](IdentityForm::Text).
+    /// Creates a pack without rows. Raw rows and dead letters carry their identity as [text](IdentityForm::Text).
     pub fn new(encoder: E) -> Self {
         Self {
             encoder,
@@ -128,8 +124,7 @@ impl<E: Encode> BatchPack<E> {
         }
     }
 
-    /// Sets the form of the identity of raw rows and dead letters. Batches carry the identities of their rows
-    /// in the payload.
+    /// Sets the form of the identity of raw rows and dead letters. Batches carry the identities of their rows in the payload.
     #[must_use]
     pub fn with_identity(self, form: IdentityForm) -> Self {
         Self { raw: self.raw.with_identity(form), ..self }
@@ -145,10 +140,9 @@ impl<E: Encode> BatchPack<E> {
         }
     }
 
-    /// Returns the position of the open batch for `row`. Sequence numbers must rise within a batch, but live
-    /// rows alternate with those of the backlog, and a returned lease comes behind younger rows. So two
-    /// batches with the same header may be open, and a row joins the one whose last sequence number is
-    /// closest below its own.
+    /// Returns the position of the open batch for `row`. Sequence numbers must rise within a batch, but live rows alternate with those of the
+    /// backlog, and a returned lease comes behind younger rows. So two batches with the same header may be open, and a row joins the one whose
+    /// last sequence number is closest below its own.
     fn batch_of(&mut self, now: Now, row: &Leased, limits: BatchLimits) -> usize {
         let fits = |batch: &RowBatch| batch.is_alike(row) && batch.rises_with(row);
         let followed = self.open.iter().enumerate().filter(|(_, batch)| fits(batch));
@@ -178,8 +172,8 @@ impl<E: Encode> BatchPack<E> {
         self.open.iter().map(RowBatch::cost).sum()
     }
 
-    /// Returns the position of the open batch to close next: one that has reached its maximum age, or the
-    /// largest one while all open batches together cost more RAM than [`OPEN_COST_MAX`].
+    /// Returns the position of the open batch to close next: one that has reached its maximum age, or the largest one while all open batches
+    /// together cost more RAM than [`OPEN_COST_MAX`].
     fn next_open(&self, now: Now) -> Option<usize> {
         let due = self.open.iter().position(|batch| batch.due_ms <= now.up_ms);
         let largest = || {

@@ -1,5 +1,5 @@
-//! Bridge bit in the CONNECT of MQTT 3.1.1 (high bit of the protocol level, by which Mosquitto knows a
-//! bridge): set by default, and left out for a while at a hub that refuses it.
+//! Bridge bit in the CONNECT of MQTT 3.1.1 (high bit of the protocol level, by which Mosquitto knows a bridge): set by default, and left out for
+//! a while at a hub that refuses it.
 
 use super::version_choice::VersionChoice;
 use crate::session::Closed;
@@ -7,8 +7,7 @@ use crate::session::Closed;
 /// Milliseconds for which the bit is left out after a hub refused it.
 const REFUSED_MS: u64 = 86_400_000;
 
-/// Milliseconds for which the bit is left out after a hub closed without a CONNACK, which may also have been
-/// an outage.
+/// Milliseconds for which the bit is left out after a hub closed without a CONNACK, which may also have been an outage.
 const CLOSED_MS: u64 = 600_000;
 
 /// Choice for one address between CONNECTs with and without the bridge bit.
@@ -24,8 +23,8 @@ impl BridgeBit {
         self.off_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
     }
 
-    /// Records the end of a connection. `said` is set if its CONNECT had the bridge bit. Returns whether the
-    /// bit is taken for the cause, so that the next CONNECT leaves it out.
+    /// Records the end of a connection. `said` is set if its CONNECT had the bridge bit. Returns whether the bit is taken for the cause, so that
+    /// the next CONNECT leaves it out.
     pub(super) fn on_over(&mut self, now_ms: u64, said: bool, accepted: bool, closed: &Closed) -> bool {
         let is_closed = matches!(closed, Closed::Transport);
         if accepted || !said {

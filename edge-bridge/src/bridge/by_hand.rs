@@ -1,8 +1,7 @@
-//! Operator's requests for messages that the hub refused: list, retry, copy, drop. The rows are found in one
-//! pass over the parked rows, which is a sweep that sends nothing. The pass begins when no row is being
-//! parked, and its drops are durable at its end. A pass needs no connection and counts as no attempt, so
-//! retry times and back-offs do not change. A retry sweep that the pass interrupts, or that comes due
-//! meanwhile, starts when the pass ends.
+//! Operator's requests for messages that the hub refused: list, retry, copy, drop. The rows are found in one pass over the parked rows, which is
+//! a sweep that sends nothing. The pass begins when no row is being parked, and its drops are durable at its end. A pass needs no connection and
+//! counts as no attempt, so retry times and back-offs do not change. A retry sweep that the pass interrupts, or that comes due meanwhile, starts
+//! when the pass ends.
 
 use super::by_hand_pass::{Pass, WITHIN_MS, Work, covers};
 use super::message::Message;
@@ -48,8 +47,7 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Begins the sweep of an operator's pass as soon as the spool can show every parked row. Returns `false`
-    /// until then.
+    /// Begins the sweep of an operator's pass as soon as the spool can show every parked row. Returns `false` until then.
     fn begin_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         self.park_deferred(spool);
         let would_overtake = self.would_overtake(spool);
@@ -67,8 +65,7 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Returns whether the pass could move rows to the end of the spool while older parked rows stay in
-    /// front, which would break their order.
+    /// Returns whether the pass could move rows to the end of the spool while older parked rows stay in front, which would break their order.
     fn would_overtake(&self, spool: &impl Spool) -> bool {
         spool.is_scanned().is_none() && (self.sweep.has_rows_inside() || !self.refusals.all_settled())
     }
@@ -259,8 +256,8 @@ fn copy_of(message: &Message, reason: Option<ReasonCode>, spool: &impl Spool) ->
 }
 
 impl<S: Spool, P: Pack> Core<S, P> {
-    /// Retries now every refused message under the topics that `filter` matches (`#` matches all): held ones,
-    /// parked ones, poison messages, and everything if the hub refuses the whole link.
+    /// Retries now every refused message under the topics that `filter` matches (`#` matches all): held ones, parked ones, poison messages, and
+    /// everything if the hub refuses the whole link.
     pub fn retry_parked(&mut self, now: Now, filter: &Utf8) {
         self.uplink.retry_parked(now.up_ms, filter);
         self.turn(now);
@@ -277,26 +274,23 @@ impl<S: Spool, P: Pack> Core<S, P> {
         ParkedList { topics, parked, unlisted, in_place, in_place_reason }
     }
 
-    /// Begins to drop refused messages, held in RAM or parked in the spool, of topics that `filter` matches
-    /// (`#` matches all). Each is settled as [`Settled::Discarded`]. Messages in flight stay. Once the drops
-    /// are durable, [`UplinkEvent::ByHand`](super::uplink_event::UplinkEvent::ByHand) reports the end.
-    /// Returns `false` if another pass is under way.
+    /// Begins to drop refused messages, held in RAM or parked in the spool, of topics that `filter` matches (`#` matches all). Each is settled as
+    /// [`Settled::Discarded`]. Messages in flight stay. Once the drops are durable,
+    /// [`UplinkEvent::ByHand`](super::uplink_event::UplinkEvent::ByHand) reports the end. Returns `false` if another pass is under way.
     #[must_use]
     pub fn drop_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Drop)
     }
 
-    /// Begins to copy the messages that [`drop_parked`](Self::drop_parked) would drop, and removes none. Call
-    /// [`take_copies`](Self::take_copies) within 5 s of each find, or the pass stops copying. Parked rows are
-    /// not sent meanwhile. Returns `false` if another pass is under way. A spool that reads parked rows in
-    /// place writes nothing for it.
+    /// Begins to copy the messages that [`drop_parked`](Self::drop_parked) would drop, and removes none. Call [`take_copies`](Self::take_copies)
+    /// within 5 s of each find, or the pass stops copying. Parked rows are not sent meanwhile. Returns `false` if another pass is under way. A
+    /// spool that reads parked rows in place writes nothing for it.
     #[must_use]
     pub fn copy_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Copy)
     }
 
-    /// Returns the copies found since the last call: at most about 1 MiB of messages held in RAM, then about
-    /// 256 KiB of parked rows a call.
+    /// Returns the copies found since the last call: at most about 1 MiB of messages held in RAM, then about 256 KiB of parked rows a call.
     pub fn take_copies(&mut self, now: Now) -> Vec<ParkedRow> {
         let found = self.uplink.hand.as_mut().map(|pass| std::mem::take(&mut pass.found));
         let out: Vec<_> = found.into_iter().flatten().collect();

@@ -6,8 +6,7 @@ use super::parked_list::ParkedRow;
 use super::uplink_event::{ByHandCount, LeftOut, UplinkEvent};
 use crate::wire::{Utf8, matches};
 
-/// Milliseconds that found copies wait for the caller, and that a pass waits for the spool. Bounded because
-/// no parked row is sent meanwhile.
+/// Milliseconds that found copies wait for the caller, and that a pass waits for the spool. Bounded because no parked row is sent meanwhile.
 pub(super) const WITHIN_MS: u64 = 5_000;
 
 /// Action of a pass on rows of matching topics.
@@ -15,8 +14,8 @@ pub(super) const WITHIN_MS: u64 = 5_000;
 pub(super) enum Work {
     Copy,
     Drop,
-    /// Leaves the rows parked. Used when the caller did not take copies in time: the pass still has to park
-    /// the rows it leased again, in their order.
+    /// Leaves the rows parked. Used when the caller did not take copies in time: the pass still has to park the rows it leased again, in their
+    /// order.
     Nothing,
 }
 
@@ -33,8 +32,7 @@ pub(super) struct Pass {
     pub(super) commits: bool,
     pub(super) left_out: Option<LeftOut>,
     pub(super) count: ByHandCount,
-    /// Weight of the refused messages that could not be parked and waited in their lanes when the pass began.
-    /// The pass does not see them.
+    /// Weight of the refused messages that could not be parked and waited in their lanes when the pass began. The pass does not see them.
     pub(super) in_place: u64,
     pub(super) found: VecDeque<ParkedRow>,
     pub(super) found_ms: u64,
@@ -44,8 +42,7 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// Creates a pass that has not begun. `sweep_ms` is the up time at which the next retry sweep is due,
-    /// `None` if none is.
+    /// Creates a pass that has not begun. `sweep_ms` is the up time at which the next retry sweep is due, `None` if none is.
     pub(super) fn new(now_ms: u64, filter: Utf8, work: Work, sweep_ms: Option<u64>) -> Self {
         Self {
             filter,

@@ -10,9 +10,8 @@ use crate::session::ClientConfig;
 pub struct LinkConfig {
     /// Settings of the MQTT client that connects to the hub.
     pub client: ClientConfig,
-    /// Tries the other MQTT version when the hub says that it does not take `client.version`. A close without
-    /// an answer does not count, because the hub may have been away. The version that the hub accepted is
-    /// kept for a day, for each address. Default false.
+    /// Tries the other MQTT version when the hub says that it does not take `client.version`. A close without an answer does not count, because
+    /// the hub may have been away. The version that the hub accepted is kept for a day, for each address. Default false.
     pub any_version: bool,
     /// Number of the hub's addresses, of which [`Output::Dial`](super::Output::Dial) names one. Default 1. After one that cannot be reached,
     /// refuses, or leaves messages without an answer the next is dialled at once; the delay grows when all of them failed.
@@ -22,11 +21,10 @@ pub struct LinkConfig {
     pub failback: bool,
     /// Delays between two dials.
     pub backoff: BackoffConfig,
-    /// Most RAM of messages in flight, in bytes. Default 4 MiB. Half of it may be unacknowledged, because
-    /// each message exists twice: as a row and as the packet in the send buffer. In addition there is about 1
-    /// KiB of bookkeeping for each of at most 4 096 rows that wait for a PUBACK, and for twice as many if the
-    /// hub acknowledges younger messages first; messages that it passes over block no others, and are parked
-    /// after three connections. One message is sent whatever its size and number of rows.
+    /// Most RAM of messages in flight, in bytes. Default 4 MiB. Half of it may be unacknowledged, because each message exists twice: as a row and
+    /// as the packet in the send buffer. In addition there is about 1 KiB of bookkeeping for each of at most 4 096 rows that wait for a PUBACK,
+    /// and for twice as many if the hub acknowledges younger messages first; messages that it passes over block no others, and are parked after
+    /// three connections. One message is sent whatever its size and number of rows.
     pub window_max_bytes: u64,
     /// Milliseconds within which a lost connection is noticed and dialled again while there are subscriptions, so that a command waits no
     /// longer for it. Default 15 000; 0 leaves it to the keep alive. Costs a PINGREQ per [`idle_ping_every_ms`](super::idle_ping_every_ms) on

@@ -1,5 +1,4 @@
-//! Adaptation of the CONNECT to one address: a version, bridge bit or will that the hub refused there is
-//! changed or left out in the next CONNECT.
+//! Adaptation of the CONNECT to one address: a version, bridge bit or will that the hub refused there is changed or left out in the next CONNECT.
 
 use super::Event;
 use super::bridge_bit::BridgeBit;
@@ -29,8 +28,7 @@ impl ConnectChoice {
         client.will = client.will.take().filter(|_| self.will.next(now_ms));
     }
 
-    /// Records the end of a connection. Returns the event to report if the next CONNECT differs from this
-    /// one; `None` if it is the same.
+    /// Records the end of a connection. Returns the event to report if the next CONNECT differs from this one; `None` if it is the same.
     pub(super) fn on_over(&mut self, now_ms: u64, connection: &Connection, closed: &Closed) -> Option<Event> {
         let accepted = connection.accepted;
         if self.bridge_bit.on_over(now_ms, connection.says_bridge, accepted, closed) {

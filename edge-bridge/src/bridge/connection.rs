@@ -93,9 +93,8 @@ impl Connection {
         self.on_hangup(now, Some(why.to_owned()));
     }
 
-    /// Returns the hub's part in the end of the connection: `Some` if the hub closed it, or broke the
-    /// protocol in its answer to a message of this side. `None` for every other end, because a protocol error
-    /// in a message of the hub says nothing about the messages of this side.
+    /// Returns the hub's part in the end of the connection: `Some` if the hub closed it, or broke the protocol in its answer to a message of this
+    /// side. `None` for every other end, because a protocol error in a message of the hub says nothing about the messages of this side.
     pub(super) fn blame(&self, closed: &Closed) -> Option<HubClose> {
         match closed {
             _ if self.broken_here || !self.accepted => None,
@@ -112,8 +111,8 @@ impl Connection {
         self.broken_here || matches!(closed, Closed::KeepAlive | Closed::Handshake)
     }
 
-    /// Returns the outcome from which the next address is chosen. A stalled connection counts as
-    /// [`End::InVain`], so that its address is not dialled again in this round.
+    /// Returns the outcome from which the next address is chosen. A stalled connection counts as [`End::InVain`], so that its address is not
+    /// dialled again in this round.
     pub(super) fn end(&self, is_stable: bool, closed: &Closed) -> End {
         match closed {
             _ if self.is_left => End::Left,
@@ -123,8 +122,8 @@ impl Connection {
         }
     }
 
-    /// Handles the session's events, sends as much as the window allows, and checks for a stall. Returns the
-    /// cause of the end when the connection is over, and `None` while it goes on.
+    /// Handles the session's events, sends as much as the window allows, and checks for a stall. Returns the cause of the end when the connection
+    /// is over, and `None` while it goes on.
     pub(super) fn turn<S: Spool, P: Pack>(
         &mut self,
         now: Now,
@@ -273,8 +272,8 @@ impl Connection {
         }
     }
 
-    /// Probes the first address, and ends the present connection when that address can be reached. The
-    /// DISCONNECT asks for the will to be published, which says that the present address lost this client.
+    /// Probes the first address, and ends the present connection when that address can be reached. The DISCONNECT asks for the will to be
+    /// published, which says that the present address lost this client.
     fn go_back<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
         match parts.addresses.poll(now.up_ms, self.session.in_flight() == 0) {
             None => {}
@@ -316,14 +315,13 @@ pub(super) fn delays(session: &Session) -> Delays {
     }
 }
 
-/// Close of the connection by the hub. A message of this side may be the cause of any close, even of one
-/// whose reason is quota, session takeover, or a moved server.
+/// Close of the connection by the hub. A message of this side may be the cause of any close, even of one whose reason is quota, session takeover,
+/// or a moved server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HubClose {
     /// Reason of the hub's DISCONNECT if it is an error, otherwise `UNSPECIFIED_ERROR`.
     pub(super) reason: ReasonCode,
-    /// Set if the DISCONNECT's reason can concern a message. Otherwise more closes are needed before a
-    /// message is taken for poison.
+    /// Set if the DISCONNECT's reason can concern a message. Otherwise more closes are needed before a message is taken for poison.
     pub(super) names_a_message: bool,
 }
 
@@ -334,8 +332,7 @@ impl HubClose {
     }
 }
 
-/// Returns whether a DISCONNECT with this reason can concern a message, rather than the load, a timeout, or
-/// the client as a whole (§3.14.2.1).
+/// Returns whether a DISCONNECT with this reason can concern a message, rather than the load, a timeout, or the client as a whole (§3.14.2.1).
 fn may_be_a_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

@@ -1,6 +1,5 @@
-//! Topics of dead letters: messages that the ingest could not use are sent unchanged under `dead-letter/`, so
-//! that subscribers of readings do not get them. Messages that the hub refuses are not dead letters; they are
-//! parked.
+//! Topics of dead letters: messages that the ingest could not use are sent unchanged under `dead-letter/`, so that subscribers of readings do not
+//! get them. Messages that the hub refuses are not dead letters; they are parked.
 
 use super::spool::Leased;
 use crate::row::Row;
@@ -9,8 +8,8 @@ use crate::wire::Utf8;
 /// Prefix of the topics of dead letters.
 pub const DEAD_LETTER_PREFIX: &str = "dead-letter/";
 
-/// Returns the topic of the message made of `row`: the row's own topic, for a dead letter with
-/// [`DEAD_LETTER_PREFIX`] in front unless that would be too long.
+/// Returns the topic of the message made of `row`: the row's own topic, for a dead letter with [`DEAD_LETTER_PREFIX`] in front unless that would
+/// be too long.
 pub fn dead_letter_topic(row: &Row) -> Utf8 {
     let own = || row.topic.clone();
     match row.dead_letter {
@@ -21,8 +20,7 @@ pub fn dead_letter_topic(row: &Row) -> Utf8 {
     }
 }
 
-/// Sets a dead letter's topic, and its reason as the user property `edge-reason`. Leaves other rows
-/// unchanged.
+/// Sets a dead letter's topic, and its reason as the user property `edge-reason`. Leaves other rows unchanged.
 pub(super) fn address(mut leased: Leased) -> Leased {
     let Some(reason) = leased.row.dead_letter else { return leased };
     leased.row.topic = dead_letter_topic(&leased.row);

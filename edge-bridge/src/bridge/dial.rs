@@ -1,5 +1,4 @@
-//! Dialling of the hub: starts connections, keeps session state from one to the next, and waits for the
-//! back-off between two attempts.
+//! Dialling of the hub: starts connections, keeps session state from one to the next, and waits for the back-off between two attempts.
 
 use super::address_choice::End;
 use super::connection::{Connection, HubClose};
@@ -12,16 +11,13 @@ use crate::ingest::Now;
 use crate::session::Closed;
 use crate::wire::PacketId;
 
-/// Milliseconds after which a connection counts as stable without a PUBACK, because there may have been no
-/// message to acknowledge.
+/// Milliseconds after which a connection counts as stable without a PUBACK, because there may have been no message to acknowledge.
 const STABLE_MS: u64 = 30_000;
 
-/// Timeout of the first CONNACK, in milliseconds; doubles with each further CONNECT without an answer, up to
-/// the client's configured timeout.
+/// Timeout of the first CONNACK, in milliseconds; doubles with each further CONNECT without an answer, up to the client's configured timeout.
 const HANDSHAKE_MS: u64 = 4_000;
 
-/// Longest delay in milliseconds before the next dial while the link searches for the poison message at which
-/// the hub closes.
+/// Longest delay in milliseconds before the next dial while the link searches for the poison message at which the hub closes.
 const HURRIED_MS: u64 = 300;
 
 /// First packet identifier of a connection, spread over all identifiers; seed 0 gives 1. The multiplier is that of Fibonacci hashing (Knuth,
@@ -138,8 +134,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 
-    /// Returns whether the hub closed while a SUBSCRIBE had no SUBACK. A topic filter is then suspected
-    /// before any message.
+    /// Returns whether the hub closed while a SUBSCRIBE had no SUBACK. A topic filter is then suspected before any message.
     fn is_for_a_filter(&mut self, now: Now, close: HubClose) -> bool {
         let Some(refused) = self.downlink.on_hub_closed(now.up_ms, close.reason) else { return false };
         self.stats.refused_subscriptions = self.downlink.refused();
@@ -148,8 +143,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         true
     }
 
-    /// Returns whether the same address is dialled again with a changed CONNECT: another MQTT version, no
-    /// bridge bit, or no will.
+    /// Returns whether the same address is dialled again with a changed CONNECT: another MQTT version, no bridge bit, or no will.
     fn connects_otherwise(&mut self, now: Now, connection: &Connection, closed: &Closed) -> bool {
         let choice = self.connect_choices.get_mut(self.addresses.current());
         let Some(event) = choice.and_then(|choice| choice.on_over(now.up_ms, connection, closed)) else {
@@ -169,8 +163,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.wait(now, in_ms, reason);
     }
 
-    /// Returns the delay before the next dial, in milliseconds. `answered`: the hub answered by MQTT, or a
-    /// proxy did; TCP alone does not count. `goes_on`: the next address belongs to the same round.
+    /// Returns the delay before the next dial, in milliseconds. `answered`: the hub answered by MQTT, or a proxy did; TCP alone does not count.
+    /// `goes_on`: the next address belongs to the same round.
     fn delay_ms(&mut self, answered: bool, goes_on: bool) -> u64 {
         match (goes_on, answered) {
             (true, _) => self.backoff.first_ms(),

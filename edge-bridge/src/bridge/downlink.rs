@@ -1,5 +1,5 @@
-//! Downlink, messages from the hub to the application: subscriptions, mapping to local topics, and PUBACKs
-//! that wait until the application has handled the message (at least once).
+//! Downlink, messages from the hub to the application: subscriptions, mapping to local topics, and PUBACKs that wait until the application has
+//! handled the message (at least once).
 
 use std::collections::{HashMap, HashSet};
 
@@ -50,8 +50,8 @@ impl Downlink {
         Self { wanted: wanted.collect(), rules, ..Self::default() }
     }
 
-    /// Adds a filter of the application. Its messages keep the hub's topic. A filter that was added before is
-    /// subscribed again if its QoS rises or its options change.
+    /// Adds a filter of the application. Its messages keep the hub's topic. A filter that was added before is subscribed again if its QoS rises
+    /// or its options change.
     pub(super) fn want(&mut self, mut wanted: Subscription) {
         wanted.qos = wanted.qos.min(QoS::AtLeastOnce);
         self.unwanted.retain(|unwanted| *unwanted != wanted.filter);
@@ -67,8 +67,7 @@ impl Downlink {
         }
     }
 
-    /// Discards the hub's SUBACK for this filter, received or still to come, because a newer request replaces
-    /// it.
+    /// Discards the hub's SUBACK for this filter, received or still to come, because a newer request replaces it.
     fn forget_answer(&mut self, filter: &Utf8) {
         self.granted.remove(filter);
         self.refused.remove(filter);
@@ -114,8 +113,7 @@ impl Downlink {
         self.unwanted = filters;
     }
 
-    /// Filters suspected to make the hub close the connection. A new connection does not subscribe to them at
-    /// once.
+    /// Filters suspected to make the hub close the connection. A new connection does not subscribe to them at once.
     pub(super) fn suspects(&self) -> Vec<Refused> {
         self.suspects.iter().map(refused).collect()
     }
@@ -142,8 +140,7 @@ impl Downlink {
         !std::mem::replace(&mut self.qos2_seen, true)
     }
 
-    /// Up time, in milliseconds, of the next attempt to subscribe to a refused filter; `None` if there is
-    /// none.
+    /// Up time, in milliseconds, of the next attempt to subscribe to a refused filter; `None` if there is none.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));
@@ -151,8 +148,8 @@ impl Downlink {
         waiting.map(|(_, filter)| filter.due_ms).chain(suspect.map(|(due_ms, _)| due_ms)).min()
     }
 
-    /// Handles a close by the hub. Returns `None` if every SUBSCRIBE had its SUBACK. Otherwise a filter, and
-    /// not a message, is taken for the cause, and the filters are returned that count as refused from now on.
+    /// Handles a close by the hub. Returns `None` if every SUBSCRIBE had its SUBACK. Otherwise a filter, and not a message, is taken for the
+    /// cause, and the filters are returned that count as refused from now on.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, reason: ReasonCode) -> Option<Vec<Refused>> {
         let asked = self.asked.drain(..).flat_map(|(_, filters)| filters);
         let asked: Vec<_> = asked.filter(|filter| !filter.is_empty()).collect();
@@ -183,8 +180,8 @@ impl Downlink {
         self.asked.push((id, filters.iter().map(|s| s.filter.clone()).collect()));
     }
 
-    /// Defers filters whose SUBSCRIBE could not be sent, for example because the packet is too large for the
-    /// hub, so that they are not tried in a tight loop.
+    /// Defers filters whose SUBSCRIBE could not be sent, for example because the packet is too large for the hub, so that they are not tried in a
+    /// tight loop.
     pub(super) fn on_not_asked(&mut self, now_ms: u64, filters: &[Subscription]) {
         for Subscription { filter, .. } in filters {
             if let Some(refused) = self.refused.get_mut(filter) {
@@ -231,8 +228,8 @@ impl Downlink {
         refused
     }
 
-    /// Gives a message its local topic, and the smaller of its QoS and the rule's. A message of the
-    /// application's own subscription, which no rule maps, is unchanged.
+    /// Gives a message its local topic, and the smaller of its QoS and the rule's. A message of the application's own subscription, which no rule
+    /// maps, is unchanged.
     pub(super) fn local(&self, publish: Publish) -> Publish {
         match self.rules.map_in(&publish.topic) {
             Some(Mapped { topic, qos }) => Publish { topic, qos: publish.qos.min(qos), ..publish },

@@ -14,14 +14,12 @@ pub enum Input<'a> {
     Dialed,
     /// The network connection could not be made; contains the cause.
     DialFailed(String),
-    /// A proxy answered and refused the connection; contains the cause. The back-off grows as after a refusal
-    /// by the hub.
+    /// A proxy answered and refused the connection; contains the cause. The back-off grows as after a refusal by the hub.
     DialRefused(String),
     /// Bytes from the hub. Whole packets are removed from the buffer, the rest is left. Call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without this input all
-    /// bytes count as written at once, and a half-open link with a large message is noticed only after the
-    /// time that the message would take at 1 kB/s.
+    /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without this input all bytes count as written at once, and a
+    /// half-open link with a large message is noticed only after the time that the message would take at 1 kB/s.
     Written {
         /// Number of bytes that the system took.
         bytes: u64,
@@ -106,13 +104,12 @@ pub enum Event {
         /// Largest packet that the session reads, in bytes.
         limit: u32,
     },
-    /// The hub sends messages at QoS 2, from a session of an earlier client with such a subscription. The
-    /// exchange is completed and each message delivered at least once. Reported once.
+    /// The hub sends messages at QoS 2, from a session of an earlier client with such a subscription. The exchange is completed and each message
+    /// delivered at least once. Reported once.
     QoS2Received,
-    /// The hub refused a subscription, or refuses it for another reason than before. The SUBSCRIBE is
-    /// repeated after 1 s to 10 min, and on the next connection. Also reported when the hub closed three
-    /// times in a row without an answer to it, which is how AWS IoT Core refuses; the filter is then
-    /// subscribed to alone after such delays, behind the messages.
+    /// The hub refused a subscription, or refuses it for another reason than before. The SUBSCRIBE is repeated after 1 s to 10 min, and on the
+    /// next connection. Also reported when the hub closed three times in a row without an answer to it, which is how AWS IoT Core refuses; the
+    /// filter is then subscribed to alone after such delays, behind the messages.
     SubscriptionRefused(Refused),
     /// Event of the uplink.
     Uplink(UplinkEvent),

@@ -1,9 +1,8 @@
 //! Idle ping: a PINGREQ on a connection that only receives, so that a half-open one is found before a command waits for the keep alive.
 //!
-//! While messages are unacknowledged, the [stall breaker](super::stall_breaker) sends its own PINGREQs.
-//! Without messages the client would send nothing for a keep alive, and would notice a lost hub, with the
-//! commands that wait there, only after that and the ping's timeout. So a PINGREQ goes out early enough that
-//! a lost connection is ended, and dialled again, within the configured time.
+//! While messages are unacknowledged, the [stall breaker](super::stall_breaker) sends its own PINGREQs. Without messages the client would send
+//! nothing for a keep alive, and would notice a lost hub, with the commands that wait there, only after that and the ping's timeout. So a PINGREQ
+//! goes out early enough that a lost connection is ended, and dialled again, within the configured time.
 
 use super::stall_breaker::StallAction;
 
@@ -11,8 +10,7 @@ use super::stall_breaker::StallAction;
 const PATIENCE_MS: u64 = 2_000;
 /// Timeout of a PINGRESP, in smoothed round-trip times.
 const ROUND_TRIPS: u64 = 4;
-/// Upper bound of the factor on the PINGRESP timeout, which doubles with each connection broken in this way
-/// until a PINGRESP arrives.
+/// Upper bound of the factor on the PINGRESP timeout, which doubles with each connection broken in this way until a PINGRESP arrives.
 const FACTOR_MAX: u64 = 16;
 
 /// Timer of the pings of an idle link, kept over all of its connections.
@@ -51,8 +49,7 @@ impl IdlePing {
         self.rtt_ms = rtt_ms.max(self.rtt_ms - self.rtt_ms / 4);
     }
 
-    /// Sets if the link only receives, that is, has subscriptions and no unacknowledged message. Call it
-    /// after each change.
+    /// Sets if the link only receives, that is, has subscriptions and no unacknowledged message. Call it after each change.
     pub(super) fn set_listening(&mut self, now_ms: u64, listening: bool) {
         if listening {
             self.listening_ms.get_or_insert(now_ms);
@@ -75,8 +72,7 @@ impl IdlePing {
         Some(StallAction::Break)
     }
 
-    /// Up time, in milliseconds, of the next action of [`poll`](Self::poll); `None` while the link is not
-    /// idle, or pings are off.
+    /// Up time, in milliseconds, of the next action of [`poll`](Self::poll); `None` while the link is not idle, or pings are off.
     pub(super) fn next_deadline(&self, srtt_ms: Option<u64>) -> Option<u64> {
         let silent_ms = self.last_byte_ms.max(self.listening_ms.filter(|_| self.within_ms > 0)?);
         let patience_ms = PATIENCE_MS.max(ROUND_TRIPS * self.rtt_ms.max(srtt_ms.unwrap_or(0)));
@@ -87,8 +83,8 @@ impl IdlePing {
     }
 }
 
-/// Milliseconds of silence before a PINGREQ: the configured time less the timeouts of PINGRESP and next
-/// connection, but at least half of the configured time.
+/// Milliseconds of silence before a PINGREQ: the configured time less the timeouts of PINGRESP and next connection, but at least half of the
+/// configured time.
 fn interval_ms(within_ms: u64, patience_ms: u64) -> u64 {
     within_ms.saturating_sub(2 * patience_ms).max(within_ms / 2)
 }

@@ -18,8 +18,7 @@ use super::poison::RowKey;
 use super::refusals::retry_backoff;
 use super::uplink_event::HubLimit;
 
-/// Longest time, in milliseconds, from a PUBACK with 0x95 to the end of the connection for the refusal to
-/// count as its cause.
+/// Longest time, in milliseconds, from a PUBACK with 0x95 to the end of the connection for the refusal to count as its cause.
 const FOLLOWS_MS: u64 = 5_000;
 /// Least delay of the next probe, in milliseconds, when the hub refuses a smaller message.
 const SMALLER_MS: u64 = 1_000;
@@ -28,18 +27,17 @@ const SMALLER_MS: u64 = 1_000;
 const RELAPSE_MS: u64 = 600_000;
 /// Most passes over the parked rows during which new messages of that size wait for the parked ones.
 const PASSES_MAX: u8 = 8;
-/// Most messages, of a size that the hub accepted before, that may be refused within [`RELAPSE_MS`]. After
-/// that a limit is learned from them, because connections are worth more than the messages of that size.
+/// Most messages, of a size that the hub accepted before, that may be refused within [`RELAPSE_MS`]. After that a limit is learned from them,
+/// because connections are worth more than the messages of that size.
 const OWN_FAULTS_MAX: usize = 4;
 /// Number of probes in a cycle, of which the second sends another row than the oldest.
 const EXPLORES_EACH: u32 = 8;
-/// Divisor of the limit that gives the assumed accepted size while no message was accepted. With 16 the next
-/// size tried (the geometric mean) is a quarter of the limit.
+/// Divisor of the limit that gives the assumed accepted size while no message was accepted. With 16 the next size tried (the geometric mean) is a
+/// quarter of the limit.
 const STEP: u64 = 16;
 /// Least bytes that a batch may have, if the limit is above it, so that a single reading fits.
 const BATCH_MIN: u64 = 1_024;
-/// The binary search for the largest batch ends when the bounds differ by less than this fraction of the
-/// limit.
+/// The binary search for the largest batch ends when the bounds differ by less than this fraction of the limit.
 const CLOSE_ENOUGH: u64 = 16;
 /// Most rows of failed probes that are kept, so that the next probe can be another message.
 const FAILED_MAX: usize = 64;
@@ -53,8 +51,7 @@ pub(super) struct SizeLimit {
     announced: Option<u32>,
     lifting: Option<Lifting>,
     lifted_ms: Option<u64>,
-    /// Payload bytes of the largest message that the hub accepted since it last refused a smaller one for its
-    /// size.
+    /// Payload bytes of the largest message that the hub accepted since it last refused a smaller one for its size.
     taken: u64,
     /// Up times at which messages were refused although the hub had taken larger ones.
     own_faults: VecDeque<u64>,
@@ -91,8 +88,8 @@ struct Probes {
     /// Number of failed probes since the limit was learned; with the first rows of the latest ones.
     fails: u32,
     failed: VecDeque<RowKey>,
-    /// Set if a probe was due when the last pass began; with flags for a row over the limit that the pass
-    /// met, and for one that it sent as the probe.
+    /// Set if a probe was due when the last pass began; with flags for a row over the limit that the pass met, and for one that it sent as the
+    /// probe.
     was_due: bool,
     has_met: bool,
     has_probe: bool,
@@ -121,8 +118,8 @@ impl Probes {
     }
 }
 
-/// State after a limit was lifted, while parked messages of that size are sent. The pass that was under way
-/// may have left some of them parked, and new messages must not overtake them.
+/// State after a limit was lifted, while parked messages of that size are sent. The pass that was under way may have left some of them parked,
+/// and new messages must not overtake them.
 #[derive(Debug)]
 struct Lifting {
     limit: u64,
@@ -155,8 +152,8 @@ impl SizeLimit {
         self.announced = (packet_max < u32::MAX).then_some(packet_max);
     }
 
-    /// Returns the hub's size limit as reported to operators: the learned one if it is below the announced
-    /// one, else the announced one; `None` if there is neither.
+    /// Returns the hub's size limit as reported to operators: the learned one if it is below the announced one, else the announced one; `None` if
+    /// there is neither.
     pub(super) fn of_hub(&self) -> Option<HubLimit> {
         let is_below = |refused: u64| self.announced.is_none_or(|bytes| refused < u64::from(bytes));
         let found = self.limit.filter(|refused| is_below(*refused));
@@ -184,8 +181,7 @@ impl SizeLimit {
         self.last_refused = Some(refused);
     }
 
-    /// Handles the end of the connection. `by_hub` is set if the hub ended it in a way that a message of this
-    /// side may have caused.
+    /// Handles the end of the connection. `by_hub` is set if the hub ended it in a way that a message of this side may have caused.
     fn on_closed(&mut self, now_ms: u64, by_hub: bool) -> Cause {
         let refused = self.last_refused.take().filter(|_| by_hub);
         let Some(Refused { bytes, rows, is_poison, .. }) =
@@ -213,8 +209,8 @@ impl SizeLimit {
         Cause::Size
     }
 
-    /// Counts a message that was refused although the hub accepted larger ones. Returns `false` if there were
-    /// [`OWN_FAULTS_MAX`] already, so that the size is to blame.
+    /// Counts a message that was refused although the hub accepted larger ones. Returns `false` if there were [`OWN_FAULTS_MAX`] already, so that
+    /// the size is to blame.
     fn has_patience(&mut self, now_ms: u64) -> bool {
         self.own_faults.retain(|at_ms| now_ms.saturating_sub(*at_ms) < RELAPSE_MS);
         let has = self.own_faults.len() < OWN_FAULTS_MAX;
@@ -224,8 +220,7 @@ impl SizeLimit {
         has
     }
 
-    /// Starts a pass that may send. `meets_all`: no row is being parked, so the pass meets all of them.
-    /// `is_due`: a probe is due.
+    /// Starts a pass that may send. `meets_all`: no row is being parked, so the pass meets all of them. `is_due`: a probe is due.
     fn on_pass_begins(&mut self, now_ms: u64, meets_all: bool, is_due: bool) {
         if self.probes.was_due && !self.probes.has_probe {
             self.probes.is_any = true;
@@ -239,8 +234,8 @@ impl SizeLimit {
         }
     }
 
-    /// Forgets the limit because no message waits for it. The next message of that size is sent as usual, and
-    /// batches are no longer cut to the limit.
+    /// Forgets the limit because no message waits for it. The next message of that size is sent as usual, and batches are no longer cut to the
+    /// limit.
     fn forget(&mut self, now_ms: u64) {
         if self.limit.take().is_some() {
             self.lifted_ms = Some(now_ms);
@@ -266,8 +261,7 @@ impl SizeLimit {
         self.lifting.take_if(|own| own.passes >= PASSES_MAX);
     }
 
-    /// Returns whether a message is parked unsent. `swept`: its rows were parked before. `may_probe`: it may
-    /// be sent as a probe.
+    /// Returns whether a message is parked unsent. `swept`: its rows were parked before. `may_probe`: it may be sent as a probe.
     fn parks(&mut self, bytes: u64, swept: bool, row: Option<RowKey>, may_probe: bool) -> bool {
         if let Some(own) =
             self.lifting.as_mut().filter(|own| bytes >= own.limit && !(swept && own.passes > 0))
@@ -298,8 +292,8 @@ impl SizeLimit {
         self.limit.is_some_and(|limit| bytes >= limit)
     }
 
-    /// Largest payload of a batch, in bytes: the geometric mean of the largest accepted and the smallest
-    /// refused size, until the two are close. `None` without a limit.
+    /// Largest payload of a batch, in bytes: the geometric mean of the largest accepted and the smallest refused size, until the two are close.
+    /// `None` without a limit.
     fn batch_max(&self) -> Option<u64> {
         let limit = self.limit?;
         let is_close = limit.saturating_sub(self.taken) <= limit / CLOSE_ENOUGH;

@@ -1,8 +1,7 @@
-//! Circuit breaker for a hub that refuses the whole link: it opens when the last answers were all *not
-//! authorized*, whatever their topics. Sending stops, all rows stay in their lanes, and one message at a time
-//! probes with back-off, each time of another topic, so that one forbidden topic never hides a link that
-//! works for others. A topic not tried yet does not wait for the back-off: every two seconds the leased rows
-//! are searched for one.
+//! Circuit breaker for a hub that refuses the whole link: it opens when the last answers were all *not authorized*, whatever their topics.
+//! Sending stops, all rows stay in their lanes, and one message at a time probes with back-off, each time of another topic, so that one forbidden
+//! topic never hides a link that works for others. A topic not tried yet does not wait for the back-off: every two seconds the leased rows are
+//! searched for one.
 
 use super::backoff::Backoff;
 use super::refusals::retry_backoff;
@@ -12,13 +11,12 @@ use crate::wire::{ReasonCode, Utf8};
 const STREAK: u32 = 8;
 /// Most topics whose probes are remembered.
 const TRIED_MAX: usize = 64;
-/// Delay in milliseconds after the probe of a new topic, short so that all topics are tried before the
-/// back-off makes probes rare.
+/// Delay in milliseconds after the probe of a new topic, short so that all topics are tried before the back-off makes probes rare.
 const NEXT_TOPIC_MS: u64 = 250;
 /// Milliseconds between two searches of the leased rows for a topic that was not tried yet.
 const LOOK_MS: u64 = 2_000;
-/// Milliseconds without an untried topic among the leased rows, after which the link counts as working and
-/// the tried topics as refused one by one.
+/// Milliseconds without an untried topic among the leased rows, after which the link counts as working and the tried topics as refused one by
+/// one.
 const ALIKE_MS: u64 = 30_000;
 
 /// The state of the link as a whole.
@@ -35,8 +33,8 @@ pub(super) struct LinkRefusal {
 struct Probing {
     since_ms: u64,
     due_ms: u64,
-    /// Up time of the next search for an untried topic. `None` stops the searches until the next probe,
-    /// because the limit of leased rows is reached.
+    /// Up time of the next search for an untried topic. `None` stops the searches until the next probe, because the limit of leased rows is
+    /// reached.
     look_ms: Option<u64>,
     backoff: Backoff,
     /// Topics that the hub refused since the circuit breaker opened, in the order of their last probe.
@@ -66,8 +64,8 @@ impl LinkRefusal {
         self.probing.is_some()
     }
 
-    /// Records the hub's PUBACK for a message. `is_attempt`: its topic had been refused before it was sent,
-    /// so that another refusal says nothing about the link.
+    /// Records the hub's PUBACK for a message. `is_attempt`: its topic had been refused before it was sent, so that another refusal says nothing
+    /// about the link.
     pub(super) fn on_answer(
         &mut self,
         now_ms: u64,
@@ -122,22 +120,19 @@ impl LinkRefusal {
         std::mem::take(&mut self.refused_apart)
     }
 
-    /// Up time, in milliseconds, of the next probe or of the next search for an untried topic; `None` while
-    /// the link is not refused.
+    /// Up time, in milliseconds, of the next probe or of the next search for an untried topic; `None` while the link is not refused.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let probing = self.probing.as_ref()?;
         let look_ms = probing.look_ms.filter(|_| probing.soon > 0);
         Some(look_ms.map_or(probing.due_ms, |look_ms| look_ms.min(probing.due_ms)))
     }
 
-    /// Returns whether only an untried topic may be probed now, because the back-off of the others is not
-    /// over.
+    /// Returns whether only an untried topic may be probed now, because the back-off of the others is not over.
     pub(super) fn looks(&self, now_ms: u64) -> bool {
         self.probing.as_ref().is_some_and(|probing| probing.due_ms > now_ms)
     }
 
-    /// Records that a search found no untried topic. `is_full`: the limit of leased rows is reached, so that
-    /// searches stop until the next probe.
+    /// Records that a search found no untried topic. `is_full`: the limit of leased rows is reached, so that searches stop until the next probe.
     pub(super) fn on_looked(&mut self, now_ms: u64, is_full: bool) {
         if let Some(probing) = &mut self.probing {
             probing.look_ms = Some(now_ms + LOOK_MS).filter(|_| !is_full);
@@ -149,8 +144,7 @@ impl LinkRefusal {
         self.probing.as_ref().map_or(&[], |probing| &probing.tried)
     }
 
-    /// Records that every message in flight has been answered. Returns `true` at the first call since the
-    /// circuit breaker opened.
+    /// Records that every message in flight has been answered. Returns `true` at the first call since the circuit breaker opened.
     pub(super) fn on_drained(&mut self) -> bool {
         self.probing.as_mut().is_some_and(|probing| !std::mem::replace(&mut probing.is_drained, true))
     }
@@ -184,8 +178,8 @@ impl LinkRefusal {
         candidates.min_by_key(|(_, rank)| *rank).map(|(candidate, _)| candidate)
     }
 
-    /// Ends the refusal of the link when the leased rows had only tried topics for [`ALIKE_MS`]. Returns
-    /// these topics, which are then refused one by one; empty if the refusal goes on.
+    /// Ends the refusal of the link when the leased rows had only tried topics for [`ALIKE_MS`]. Returns these topics, which are then refused one
+    /// by one; empty if the refusal goes on.
     pub(super) fn give_way<'a>(
         &mut self,
         now_ms: u64,

@@ -53,8 +53,7 @@ pub(super) struct Progress {
     pub(super) acked: bool,
 }
 
-/// Number of waiting rows above which the link counts as draining a backlog. Fewer are rows that were pushed
-/// just now.
+/// Number of waiting rows above which the link counts as draining a backlog. Fewer are rows that were pushed just now.
 const BACKLOG: u64 = 32;
 
 impl Progress {

@@ -15,8 +15,7 @@ pub(super) struct Message {
     pub(super) bytes: u64,
     /// Serial number in the order in which messages were made.
     pub(super) serial: u64,
-    /// Up time at which the message was sent, in milliseconds. `None` if it is unsent, or was first sent on
-    /// an earlier connection.
+    /// Up time at which the message was sent, in milliseconds. `None` if it is unsent, or was first sent on an earlier connection.
     pub(super) sent_ms: Option<u64>,
     /// Number of times that the hub refused this message alone, while taking others of its topic.
     pub(super) refusals: u32,
@@ -24,11 +23,9 @@ pub(super) struct Message {
     pub(super) reason: Option<ReasonCode>,
     /// Times the hub closed the connection while this message was unanswered.
     pub(super) closes: u32,
-    /// Number of connections that were ended without a PUBACK for this message although the hub acknowledged
-    /// younger ones there.
+    /// Number of connections that were ended without a PUBACK for this message although the hub acknowledged younger ones there.
     pub(super) passed_over: u32,
-    /// Set if a connection was ended because this message had no PUBACK. Its bytes no longer count against
-    /// the window.
+    /// Set if a connection was ended because this message had no PUBACK. Its bytes no longer count against the window.
     pub(super) is_overdue: bool,
     /// Set if the hub had refused the topic, or this message, before it was sent.
     pub(super) is_attempt: bool,
@@ -69,9 +66,8 @@ impl Message {
         &self.packed.publish.topic
     }
 
-    /// Returns whether every row of the message has expired. A batch is kept until its last row expires,
-    /// because rows that went back to the spool would then follow rows of their topic that are held in RAM or
-    /// parked.
+    /// Returns whether every row of the message has expired. A batch is kept until its last row expires, because rows that went back to the spool
+    /// would then follow rows of their topic that are held in RAM or parked.
     pub(super) fn is_expired(&self, now_ms: u64, spool: &impl Spool) -> bool {
         self.packed.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
             && self.ttl_left_ms(now_ms, spool) == Some(0)

@@ -1,5 +1,5 @@
-//! Retries of single messages that the hub refuses although it accepts others of their topic. Each message is
-//! held in RAM and sent again a few times with back-off; then its rows are parked.
+//! Retries of single messages that the hub refuses although it accepts others of their topic. Each message is held in RAM and sent again a few
+//! times with back-off; then its rows are parked.
 
 use super::by_hand_pass::covers;
 use super::message::Message;
@@ -30,8 +30,8 @@ impl Retries {
         self.waiting.len()
     }
 
-    /// Holds a message until its next attempt and returns `None`. Returns the message if its attempts are
-    /// used up, or if the limits of messages or bytes are reached.
+    /// Holds a message until its next attempt and returns `None`. Returns the message if its attempts are used up, or if the limits of messages
+    /// or bytes are reached.
     pub(super) fn push(&mut self, now_ms: u64, mut message: Message) -> Option<Message> {
         message.refusals = message.refusals.saturating_add(1);
         let is_full = self.waiting.len() >= MESSAGES_MAX || self.bytes + message.bytes > BYTES_MAX;

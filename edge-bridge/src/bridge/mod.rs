@@ -92,21 +92,17 @@ use crate::wire::{QoS, ReasonCode, Subscription, Utf8};
 /// The caller
 ///
 /// 1. calls [`start`](Self::start);
-/// 2. reports events by [`handle_input`](Self::handle_input): the dial succeeded or failed, bytes came, the
-/// connection ended, rows were pushed; and makes requests: [`ack`](Self::ack),
-/// [`subscribe`](Self::subscribe), …
-/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each
-/// action;
-/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing
-///    else happens before.
+/// 2. reports events by [`handle_input`](Self::handle_input): the dial succeeded or failed, bytes came, the connection ended, rows were pushed;
+///    and makes requests: [`ack`](Self::ack), [`subscribe`](Self::subscribe), …
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each action;
+/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
 #[derive(Debug)]
 pub struct Core<S, P> {
     config: LinkConfig,
     spool: S,
     phase: Phase,
     epoch: u64,
-    /// Session state of the last connection, to be resumed; `None` before the first connection of this
-    /// process.
+    /// Session state of the last connection, to be resumed; `None` before the first connection of this process.
     resume: Option<Resume>,
     uplink: Uplink<P>,
     downlink: Downlink,

@@ -71,8 +71,7 @@ impl<P: Pack> Uplink<P> {
         self.trim(turn.spool);
     }
 
-    /// Parks refused messages that need not be held in RAM. While the hub refuses the whole link all rows
-    /// stay in place instead.
+    /// Parks refused messages that need not be held in RAM. While the hub refuses the whole link all rows stay in place instead.
     fn trim<S: Spool>(&mut self, spool: &mut S) {
         if !self.link.is_refused() {
             self.trim_held(spool);
@@ -85,8 +84,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Up time, in milliseconds, at which [`pump`](Self::pump) may have work without an event. `None` while
-    /// only an event, such as a PUBACK that makes room, can bring work.
+    /// Up time, in milliseconds, at which [`pump`](Self::pump) may have work without an event. `None` while only an event, such as a PUBACK that
+    /// makes room, can bring work.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
         if session.room() == 0 {
             return None;
@@ -111,9 +110,8 @@ impl<P: Pack> Uplink<P> {
         waits.into_iter().flatten().min()
     }
 
-    /// Returns the bytes of rows that may be leased: the room that messages in flight leave in the window.
-    /// For an open batch more are leased, in small steps, because rows shrink when they are encoded; the
-    /// steps end if the rows become messages of their own.
+    /// Returns the bytes of rows that may be leased: the room that messages in flight leave in the window. For an open batch more are leased, in
+    /// small steps, because rows shrink when they are encoded; the steps end if the rows become messages of their own.
     fn lease_room(&self) -> usize {
         let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
         if room == 0 || self.rows_in_flight.is_full() {
@@ -247,8 +245,7 @@ impl<P: Pack> Uplink<P> {
         any
     }
 
-    /// Sends a message. Returns `false` if the session or window is full; the message then waits to be sent
-    /// first.
+    /// Sends a message. Returns `false` if the session or window is full; the message then waits to be sent first.
     fn send<S: Spool>(&mut self, turn: &mut Turn<'_, S>, mut message: Message) -> bool {
         let now_ms = turn.now.up_ms;
         let left_ms = message.ttl_left_ms(now_ms, turn.spool);

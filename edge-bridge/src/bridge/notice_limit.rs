@@ -1,5 +1,4 @@
-//! Rate limit of events to the application: one per minute, cause and reason code, with the number of
-//! suppressed events.
+//! Rate limit of events to the application: one per minute, cause and reason code, with the number of suppressed events.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +23,7 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    /// Counts an event. Returns `None` if it is suppressed, otherwise the number of events suppressed since
-    /// the last one that was let through.
+    /// Counts an event. Returns `None` if it is suppressed, otherwise the number of events suppressed since the last one that was let through.
     pub(super) fn tell(&mut self, now_ms: u64, cause: Cause, reason: ReasonCode) -> Option<u64> {
         let Some((at_ms, left_out)) = self.told.get_mut(&(cause, reason)) else {
             self.told.insert((cause, reason), (now_ms, 0));

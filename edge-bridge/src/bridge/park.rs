@@ -1,5 +1,5 @@
-//! Parking of rows that the hub refused: moves them behind all other rows of the spool, in the order of their
-//! topic, so that a refusal causes no head-of-line blocking.
+//! Parking of rows that the hub refused: moves them behind all other rows of the spool, in the order of their topic, so that a refusal causes no
+//! head-of-line blocking.
 
 use super::message::Message;
 use super::notice_limit::Cause;
@@ -12,8 +12,7 @@ use super::uplink::{Uplink, row_key, weight_of};
 use crate::wire::ReasonCode;
 
 impl<P: Pack> Uplink<P> {
-    /// Parks new rows of a refused topic. They are deferred while older rows of that topic may still be
-    /// parked.
+    /// Parks new rows of a refused topic. They are deferred while older rows of that topic may still be parked.
     pub(super) fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
         let topic = &new.topic;
         if self.sweep.defers() || self.refusals.has_deferred(topic) || !self.refusals.is_settled(topic) {
@@ -24,8 +23,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Parks deferred rows as soon as no older row of their topic can be parked after them: no sweep is under
-    /// way, and no message in flight can still be refused and parked.
+    /// Parks deferred rows as soon as no older row of their topic can be parked after them: no sweep is under way, and no message in flight can
+    /// still be refused and parked.
     pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
         if self.sweep.defers() {
             return;
@@ -42,15 +41,13 @@ impl<P: Pack> Uplink<P> {
         new.rows.into_iter().for_each(|row| spool.park_for(row, &count, new.reason));
     }
 
-    /// Parks a message again that was refused in a retry sweep. Rows of its topic that the sweep meets later
-    /// are parked behind it.
+    /// Parks a message again that was refused in a retry sweep. Rows of its topic that the sweep meets later are parked behind it.
     pub(super) fn park_again<S: Spool>(&mut self, message: &Message, reason: ReasonCode, spool: &mut S) {
         self.park(message, reason, spool);
         self.refusals.on_passed(message.topic());
     }
 
-    /// Parks a row of a sweep again. Poison rows are counted apart from their topic, because they stay parked
-    /// when the hub accepts the topic.
+    /// Parks a row of a sweep again. Poison rows are counted apart from their topic, because they stay parked when the hub accepts the topic.
     pub(super) fn park_row_again<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
         if !self.poison.register.is_known(row_key(row.id, spool)) {
             self.refusals.on_passed(&self.pack.topic(row));
@@ -105,8 +102,8 @@ impl<P: Pack> Uplink<P> {
         self.put_last(message, true, reason, spool);
     }
 
-    /// Moves the rows of a message to the end of the spool. `of_message`: they are counted among the [refused
-    /// messages](super::refused_messages), not under their topic.
+    /// Moves the rows of a message to the end of the spool. `of_message`: they are counted among the [refused messages](super::refused_messages),
+    /// not under their topic.
     fn put_last(&mut self, message: &Message, of_message: bool, reason: ReasonCode, spool: &mut impl Spool) {
         let count = ParkedCount::new(message.topic().clone(), of_message);
         for row in &message.packed.rows {

@@ -9,15 +9,14 @@ use crate::wire::{ReasonCode, Utf8};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedList {
-    /// Topics with refused messages, in their order, at most 384: topics in back-off, topics whose parked
-    /// rows are being sent, topics of single messages that wait for a retry and, while the hub refuses
-    /// everything, the topics tried since. Behind them at most 256 topics of single messages that are parked,
-    /// as poison or too large.
+    /// Topics with refused messages, in their order, at most 384: topics in back-off, topics whose parked rows are being sent, topics of single
+    /// messages that wait for a retry and, while the hub refuses everything, the topics tried since. Behind them at most 256 topics of single
+    /// messages that are parked, as poison or too large.
     pub topics: Vec<ParkedTopic>,
     /// Parked messages, by weight, of listed and unlisted topics together.
     pub parked: u64,
-    /// Parked messages, by weight, under no listed topic, because they are being sent, or were parked by an
-    /// earlier process and their topics are not known yet.
+    /// Parked messages, by weight, under no listed topic, because they are being sent, or were parked by an earlier process and their topics are
+    /// not known yet.
     pub unlisted: u64,
     /// Refused messages, by weight, that cannot be parked for want of disk space and wait in their lanes.
     pub in_place: u64,
@@ -37,8 +36,7 @@ pub struct ParkedTopic {
     pub held: usize,
     /// Readings in the messages held in RAM, by the weight of their rows.
     pub held_readings: u64,
-    /// Rows parked since this process started, as far as known. The sum over all topics never exceeds
-    /// [`ParkedList::parked`].
+    /// Rows parked since this process started, as far as known. The sum over all topics never exceeds [`ParkedList::parked`].
     pub parked: u64,
     /// Time to the next attempt; `None` while one is on its way, or the topic is taken again.
     pub retry_in_ms: Option<u64>,
@@ -65,12 +63,12 @@ pub struct ParkedRow {
     pub identity: Option<Identity>,
     /// Milliseconds for which the row has waited; `None` for a held message.
     pub age_ms: Option<u64>,
-    /// Reason for which the topic is refused; `None` if it is not.
+    /// Reason with which the hub refuses the topic or the message; `None` if it refuses neither now.
     pub reason: Option<ReasonCode>,
 }
 
-/// Lowers the counts of the lines until they add up to at most `parked`, the longest first. Excess counts are rows that expired, made room or
-/// are counted for two reasons, which the next sweep finds out. Returns the number of parked messages that no line counts.
+/// Lowers the counts of the entries, the largest first, until they add up to at most `parked`. Excess counts are rows that have expired, were
+/// evicted or are counted for two reasons; the next sweep finds out which. Returns the number of parked messages that no entry counts.
 pub(super) fn balance(topics: &mut [ParkedTopic], parked: u64) -> u64 {
     let listed = topics.iter().fold(0_u64, |sum, topic| sum.saturating_add(topic.parked));
     let mut beyond = listed.saturating_sub(parked);

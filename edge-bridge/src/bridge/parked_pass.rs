@@ -1,5 +1,4 @@
-//! Passes over the parked rows: a retry sweep sends them again in their order, an operator's pass copies or
-//! drops them.
+//! Passes over the parked rows: a retry sweep sends them again in their order, an operator's pass copies or drops them.
 
 use super::by_hand_pass::covers;
 use super::next_message::Turn;
@@ -8,7 +7,7 @@ use super::spool::{Leased, Spool};
 use super::uplink::{Uplink, give_back, is_about_message, row_key};
 use crate::wire::{ReasonCode, Utf8};
 
-/// Milliseconds to the next sweep for a poison message that the last one should have met and did not.
+/// Milliseconds to the next sweep for a poison message that the last sweep should have met and did not.
 const MISSED_POISON_MS: u64 = 600_000;
 
 impl<P: Pack> Uplink<P> {
@@ -40,9 +39,8 @@ impl<P: Pack> Uplink<P> {
         })
     }
 
-    /// Returns the hub's reason if the sweep sends no row of this topic, because the hub refuses everything
-    /// and the topic's state is unknown; `None` if its rows may be sent. The topic then waits like a refused
-    /// one, unless the reason concerns single messages.
+    /// Returns the hub's reason if the sweep sends no row of this topic, because the hub refuses everything and the topic's state is unknown;
+    /// `None` if its rows may be sent. The topic then waits like a refused one, unless the reason concerns single messages.
     pub(super) fn gives_up(&mut self, now_ms: u64, topic: &Utf8) -> Option<ReasonCode> {
         let reason = self.sweep.gives_up().filter(|_| !self.refusals.knows(topic))?;
         if !is_about_message(reason) {
@@ -150,9 +148,9 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Gives back messages in RAM whose rows were parked before, so that the sweep that begins meets them
-    /// ahead of younger rows; the spool closes holes only while no parked row is leased. Does nothing while
-    /// other parked rows are in flight or wait in RAM, because these stay leased anyway.
+    /// Gives back messages in RAM whose rows were parked before, so that the sweep that begins meets them ahead of younger rows; the spool closes
+    /// holes only while no parked row is leased. Does nothing while other parked rows are in flight or wait in RAM, because these stay leased
+    /// anyway.
     pub(super) fn give_back_held_swept<S: Spool>(&mut self, spool: &mut S) {
         let retried = self.retries.waiting.iter().map(|(_, message)| message);
         let is_out = self.sent.values().chain(&self.again).chain(retried).any(|message| message.swept);

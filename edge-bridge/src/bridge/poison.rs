@@ -1,9 +1,7 @@
-//! Poison messages: the hub closes the connection whenever it gets one. A message that had no PUBACK at three
-//! closes is a suspect. Then messages are sent one at a time, in the old order, and one that is alone in
-//! flight at a further close is parked. As others are acknowledged, two, four, eight … are in flight at a
-//! time (binary search with restarts). If the hub names another cause (load, quota, another client) more
-//! closes are needed. The register also holds rows of messages that the hub never answers, found by
-//! `unanswered`.
+//! Poison messages: the hub closes the connection whenever it gets one. A message that had no PUBACK at three closes is a suspect. Then messages
+//! are sent one at a time, in the old order, and one that is alone in flight at a further close is parked. As others are acknowledged, two, four,
+//! eight … are in flight at a time (binary search with restarts). If the hub names another cause (load, quota, another client) more closes are
+//! needed. The register also holds rows of messages that the hub never answers, found by `unanswered`.
 
 mod blame;
 mod register;
@@ -29,16 +27,14 @@ impl Poison {
         self.blame.on_row_parked(row);
     }
 
-    /// Handles a PUBACK. Returns whether rows taken for poison are to be tried again soon, because the hub
-    /// itself may have been at fault.
+    /// Handles a PUBACK. Returns whether rows taken for poison are to be tried again soon, because the hub itself may have been at fault.
     pub(super) fn on_answer(&mut self, now_ms: u64) -> bool {
         let Some(doubtful) = self.blame.on_answer() else { return false };
         self.register.make_due(now_ms, &doubtful);
         true
     }
 
-    /// Returns whether a parked row that is leased again has to wait for its next attempt. If not, its
-    /// attempt begins.
+    /// Returns whether a parked row that is leased again has to wait for its next attempt. If not, its attempt begins.
     pub(super) fn holds(&mut self, now_ms: u64, row: RowKey) -> bool {
         let Some(goes_alone) = self.register.begin_attempt(now_ms, row) else { return true };
         if goes_alone {

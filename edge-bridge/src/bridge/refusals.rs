@@ -1,12 +1,9 @@
-//! Topics that the hub refuses: a circuit breaker for each topic, with its own back-off and its messages in
-//! order.
+//! Topics that the hub refuses: a circuit breaker for each topic, with its own back-off and its messages in order.
 //!
-//! The first refused messages of a topic are *held* in RAM as probes, with their rows leased in place; later
-//! ones are *parked* unsent, behind the other rows of the spool. An attempt sends the oldest held message
-//! and, while the hub goes on refusing, some of those behind it, more with every attempt, so that one message
-//! that the hub never accepts does not decide for its topic. One accepted message heals the topic. Messages
-//! that were refused in the same attempt are then bad by themselves; the others are sent in their order, then
-//! the parked ones, then new ones.
+//! The first refused messages of a topic are *held* in RAM as probes, with their rows leased in place; later ones are *parked* unsent, behind the
+//! other rows of the spool. An attempt sends the oldest held message and, while the hub goes on refusing, some of those behind it, more with
+//! every attempt, so that one message that the hub never accepts does not decide for its topic. One accepted message heals the topic. Messages
+//! that were refused in the same attempt are then bad by themselves; the others are sent in their order, then the parked ones, then new ones.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,8 +15,8 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Most topics in back-off. Refused messages of further topics are parked and tried with the next sweep.
 const TOPICS_MAX: usize = 256;
-/// Bytes of held messages, of all topics together, above which no topic is added and each topic keeps only
-/// its oldest message once all its messages in flight are answered.
+/// Bytes of held messages, of all topics together, above which no topic is added and each topic keeps only its oldest message once all its
+/// messages in flight are answered.
 const HELD_BYTES_MAX: u64 = 1 << 20;
 /// First and longest delay between attempts on a refused topic, in milliseconds.
 const RETRY_MS: (u64, u64) = (1_000, 600_000);
@@ -76,15 +73,13 @@ impl Refusals {
         self.topics.values().map(|topic| topic.held.len()).sum()
     }
 
-    /// Returns whether held messages exceed [`HELD_BYTES_MAX`] and some of them wait for answers, so that no
-    /// new message may be made.
+    /// Returns whether held messages exceed [`HELD_BYTES_MAX`] and some of them wait for answers, so that no new message may be made.
     pub(super) fn is_full(&self) -> bool {
         self.held_bytes > HELD_BYTES_MAX
             && self.topics.values().any(|topic| topic.out > 0 && topic.held.len() > HELD_MAX)
     }
 
-    /// Returns the refusal's reason if rows of this topic are parked unsent; `None` if they are sent or held.
-    /// `swept`: the row was parked before.
+    /// Returns the refusal's reason if rows of this topic are parked unsent; `None` if they are sent or held. `swept`: the row was parked before.
     pub(super) fn parks(&self, topic: &Utf8, swept: bool) -> Option<ReasonCode> {
         let topic = self.topics.get(topic)?;
         let is_behind = if swept { topic.passed } else { topic.has_parked() };
@@ -120,8 +115,7 @@ impl Refusals {
         }
     }
 
-    /// Counts rows of this topic that could not be parked, and stay in their lanes, although they were
-    /// counted as parked.
+    /// Counts rows of this topic that could not be parked, and stay in their lanes, although they were counted as parked.
     pub(super) fn on_left(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.left += rows;
@@ -143,14 +137,13 @@ impl Refusals {
         }
     }
 
-    /// Returns whether new rows of this topic may be parked now, because no older row of the topic can still
-    /// be parked behind them.
+    /// Returns whether new rows of this topic may be parked now, because no older row of the topic can still be parked behind them.
     pub(super) fn is_settled(&self, topic: &Utf8) -> bool {
         self.topics.get(topic).is_none_or(Topic::is_settled)
     }
 
-    /// Returns whether [`is_settled`](Self::is_settled) holds for every topic. A sweep then meets no row that
-    /// is younger than rows parked during the sweep.
+    /// Returns whether [`is_settled`](Self::is_settled) holds for every topic. A sweep then meets no row that is younger than rows parked during
+    /// the sweep.
     pub(super) fn all_settled(&self) -> bool {
         self.topics.values().all(Topic::is_settled)
     }
@@ -175,8 +168,8 @@ impl Refusals {
         }
     }
 
-    /// Handles a refused message, which puts its topic in back-off. `out` is the number of other messages of
-    /// this topic in flight. Returns the message if the limit of topics or bytes is reached.
+    /// Handles a refused message, which puts its topic in back-off. `out` is the number of other messages of this topic in flight. Returns the
+    /// message if the limit of topics or bytes is reached.
     pub(super) fn on_refused(
         &mut self,
         now_ms: u64,
@@ -204,8 +197,8 @@ impl Refusals {
         None
     }
 
-    /// Puts a topic in back-off without a message, so that its next one is held. `out` is the number of its
-    /// messages in flight. Returns `false` at the limit of topics.
+    /// Puts a topic in back-off without a message, so that its next one is held. `out` is the number of its messages in flight. Returns `false`
+    /// at the limit of topics.
     pub(super) fn add(&mut self, now_ms: u64, name: &Utf8, reason: ReasonCode, out: usize) -> bool {
         if self.topics.contains_key(name) {
             return true;
@@ -275,8 +268,8 @@ impl Refusals {
         Some(healed)
     }
 
-    /// Takes the messages that need not be held once all messages in flight of their topic are answered, to
-    /// park them; the first [`HELD_MAX`] stay.
+    /// Takes the messages that need not be held once all messages in flight of their topic are answered, to park them; the first [`HELD_MAX`]
+    /// stay.
     pub(super) fn trim(&mut self) -> Vec<(Message, ReasonCode)> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut().filter(|topic| topic.may_probe()) {
@@ -369,8 +362,8 @@ impl Refusals {
         self.topics.iter().filter(|(_, topic)| !topic.held.is_empty()).map(|(name, _)| name)
     }
 
-    /// Takes the oldest held message of this topic, to send it now as an attempt of its own, because earlier
-    /// refusals say nothing about this moment.
+    /// Takes the oldest held message of this topic, to send it now as an attempt of its own, because earlier refusals say nothing about this
+    /// moment.
     pub(super) fn take_oldest(&mut self, name: &Utf8) -> Option<Message> {
         let topic = self.topics.get_mut(name)?;
         let message = topic.held.pop_front()?.message;

@@ -1,5 +1,4 @@
-//! Effect of retry sweeps on refused topics: counts of parked rows that a sweep has met, and held messages
-//! that go back to the spool.
+//! Effect of retry sweeps on refused topics: counts of parked rows that a sweep has met, and held messages that go back to the spool.
 
 use std::collections::VecDeque;
 
@@ -9,8 +8,8 @@ use super::refused_topic::Phase;
 use crate::wire::{ReasonCode, Utf8};
 
 impl Refusals {
-    /// Marks a topic whose rows were parked again. The mark holds until the next sweep begins, because rows
-    /// that this sweep met may wait in an open batch for longer than the sweep lasts.
+    /// Marks a topic whose rows were parked again. The mark holds until the next sweep begins, because rows that this sweep met may wait in an
+    /// open batch for longer than the sweep lasts.
     pub(super) fn on_passed(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.passed = true;
@@ -24,8 +23,8 @@ impl Refusals {
         }
     }
 
-    /// Puts a topic in back-off whose parked rows were leased by a sweep and are not sent for now. New rows
-    /// of the topic wait behind them, as behind refused ones.
+    /// Puts a topic in back-off whose parked rows were leased by a sweep and are not sent for now. New rows of the topic wait behind them, as
+    /// behind refused ones.
     pub(super) fn hold_swept(&mut self, now_ms: u64, name: &Utf8) {
         self.add(now_ms, name, ReasonCode::NOT_AUTHORIZED, 0);
         if let Some(topic) = self.topics.get_mut(name) {
@@ -33,14 +32,12 @@ impl Refusals {
         }
     }
 
-    /// Returns whether a topic that the hub accepts again has parked rows that no sweep has met yet, and
-    /// clears that mark.
+    /// Returns whether a topic that the hub accepts again has parked rows that no sweep has met yet, and clears that mark.
     pub(super) fn take_sweep_wanted(&mut self) -> bool {
         std::mem::take(&mut self.sweep_wanted)
     }
 
-    /// Handles the begin of a sweep. `meets_all`: no row is being parked. If one is, earlier counts are kept,
-    /// because the sweep does not meet it.
+    /// Handles the begin of a sweep. `meets_all`: no row is being parked. If one is, earlier counts are kept, because the sweep does not meet it.
     pub(super) fn on_sweep_begins(&mut self, meets_all: bool) {
         for topic in self.topics.values_mut() {
             (topic.parked_since, topic.left_since) =
@@ -49,8 +46,7 @@ impl Refusals {
         }
     }
 
-    /// Handles the end of a sweep: only rows that were parked since its begin are still counted; the others
-    /// were sent or have expired.
+    /// Handles the end of a sweep: only rows that were parked since its begin are still counted; the others were sent or have expired.
     pub(super) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
             (topic.parked, topic.left) = (topic.parked_since, topic.left_since);
@@ -59,9 +55,8 @@ impl Refusals {
         self.topics.retain(|_, topic| !topic.is_healing() || topic.has_parked());
     }
 
-    /// Takes the held messages and forgets their topics. Unless `all`, a topic keeps its messages if it has
-    /// parked rows, which are younger, or if its held messages were parked before, because these are older
-    /// than the rows in the lanes.
+    /// Takes the held messages and forgets their topics. Unless `all`, a topic keeps its messages if it has parked rows, which are younger, or if
+    /// its held messages were parked before, because these are older than the rows in the lanes.
     pub(super) fn take_held(&mut self, all: bool) -> Vec<Message> {
         let mut out = Vec::new();
         for topic in self.topics.values_mut().filter(|topic| all || !topic.has_to_hold()) {
@@ -73,8 +68,8 @@ impl Refusals {
         out
     }
 
-    /// Returns whether held messages of parked rows may go back to the spool. They may not while a topic
-    /// holds a new, younger message behind one of them, which would then be sent first.
+    /// Returns whether held messages of parked rows may go back to the spool. They may not while a topic holds a new, younger message behind one
+    /// of them, which would then be sent first.
     pub(super) fn may_give_back_swept(&self) -> bool {
         self.topics.values().all(|topic| topic.held.iter().is_sorted_by_key(|held| held.message.swept))
     }
@@ -92,8 +87,7 @@ impl Refusals {
         out
     }
 
-    /// Handles a message that was to be sent and now is not. Returns it, or `None` if it has to be held in
-    /// its place among others of its topic.
+    /// Handles a message that was to be sent and now is not. Returns it, or `None` if it has to be held in its place among others of its topic.
     pub(super) fn take_back(&mut self, message: Message) -> Option<Message> {
         let Some(topic) = self.topics.get_mut(message.topic()) else { return Some(message) };
         topic.out = topic.out.saturating_sub(1);

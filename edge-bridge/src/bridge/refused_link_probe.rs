@@ -1,5 +1,4 @@
-//! Probes of a refused link: chooses the one row or held message that is sent while the hub refuses
-//! everything else.
+//! Probes of a refused link: chooses the one row or held message that is sent while the hub refuses everything else.
 
 use super::message::Message;
 use super::next_message::Turn;
@@ -20,9 +19,8 @@ enum Candidate {
 }
 
 impl<P: Pack> Uplink<P> {
-    /// Returns the next probe of a refused link: one at a time, each of another topic; `None` if none may be
-    /// sent now. Before the first probe, once nothing is in flight, all rows go back to the spool, because
-    /// only then their order is kept.
+    /// Returns the next probe of a refused link: one at a time, each of another topic; `None` if none may be sent now. Before the first probe,
+    /// once nothing is in flight, all rows go back to the spool, because only then their order is kept.
     pub(super) fn link_probe<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {
         let now = turn.now;
         if !self.sent.is_empty() {
@@ -64,8 +62,8 @@ impl<P: Pack> Uplink<P> {
         Some(message)
     }
 
-    /// Runs a sweep to its end without sending, because rows that it parked again are older than rows that it
-    /// has not reached. Returns `true` if there is more to do.
+    /// Runs a sweep to its end without sending, because rows that it parked again are older than rows that it has not reached. Returns `true` if
+    /// there is more to do.
     fn finish_sweep<S: Spool>(&mut self, now: Now, spool: &mut S, parks: &mut usize) -> bool {
         while self.sweep.is_active() {
             if *parks == 0 {
@@ -82,8 +80,7 @@ impl<P: Pack> Uplink<P> {
         self.sweep.is_active()
     }
 
-    /// Moves the row for the next probe to the pack and returns `None`, or returns a held message of the same
-    /// topic, which is older.
+    /// Moves the row for the next probe to the pack and returns `None`, or returns a held message of the same topic, which is older.
     fn lease_probe<S: Spool>(&mut self, now: Now, spool: &mut S) -> Option<Message> {
         let rows = spool.lease(now.up_ms, PROBE_ROWS, PROBE_BYTES);
         let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
@@ -127,8 +124,7 @@ impl<P: Pack> Uplink<P> {
         message
     }
 
-    /// Moves the first parked row of an untried topic to the pack. Called if no new row or held message can
-    /// be the probe.
+    /// Moves the first parked row of an untried topic to the pack. Called if no new row or held message can be the probe.
     fn lease_parked_probe<S: Spool>(&mut self, now: Now, spool: &mut S) {
         // Anew for each probe, once the rows of the last look were there: those passed over are behind the cursor, and may be older.
         if !std::mem::replace(&mut self.looks, true) {

@@ -1,5 +1,4 @@
-//! List of refused topics for operators, collected from topics in back-off, single refused messages and a
-//! refused link.
+//! List of refused topics for operators, collected from topics in back-off, single refused messages and a refused link.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Counts of parked messages that were refused one by one while their topic is accepted, such as poison and
-//! too large ones. Used only for the operator's list.
+//! Counts of parked messages that were refused one by one while their topic is accepted, such as poison and too large ones. Used only for the
+//! operator's list.
 
 use std::collections::BTreeMap;
 
@@ -64,15 +64,13 @@ impl RefusedMessages {
         self.topics.values_mut().for_each(|entry| entry.parked_since = 0);
     }
 
-    /// Handles the end of a sweep that met every parked row: only messages parked since its begin are still
-    /// counted.
+    /// Handles the end of a sweep that met every parked row: only messages parked since its begin are still counted.
     pub(super) fn on_sweep_over(&mut self) {
         self.topics.values_mut().for_each(|entry| entry.parked = entry.parked_since);
         self.topics.retain(|_, entry| entry.parked > 0);
     }
 
-    /// Returns the entries of the list. `sweep_in_ms`: milliseconds to the next sweep, `None` if none is
-    /// planned.
+    /// Returns the entries of the list. `sweep_in_ms`: milliseconds to the next sweep, `None` if none is planned.
     pub(super) fn list(&self, sweep_in_ms: Option<u64>) -> impl Iterator<Item = ParkedTopic> + '_ {
         let found = self.topics.iter().filter(|(_, entry)| entry.parked > 0);
         found.map(move |(name, entry)| ParkedTopic {

@@ -24,8 +24,7 @@ pub(super) enum Phase {
     BackOff,
     /// An attempt is under way, which may still send `left` more messages, at least one.
     Attempt { left: usize },
-    /// The hub accepted a message since its last refusal. Parked rows are sent, and new ones wait behind
-    /// them.
+    /// The hub accepted a message since its last refusal. Parked rows are sent, and new ones wait behind them.
     Healing,
 }
 
@@ -42,15 +41,14 @@ pub(super) struct Topic {
     pub(super) parked: u64,
     /// Rows of `parked` that were parked since the present sweep began.
     pub(super) parked_since: u64,
-    /// Rows counted in `parked` that could not be parked and stay in their lanes; with the part of them
-    /// counted in `parked_since`. Only the operator's list subtracts them, because like parked rows they are
-    /// older than new rows.
+    /// Rows counted in `parked` that could not be parked and stay in their lanes; with the part of them counted in `parked_since`. Only the
+    /// operator's list subtracts them, because like parked rows they are older than new rows.
     pub(super) left: u64,
     pub(super) left_since: u64,
     /// Number of new rows that are parked once no older row of the topic can be parked behind them.
     pub(super) deferred: u64,
-    /// Set if rows of the topic were parked again since the last sweep began. Rows that the sweep meets
-    /// later, or that wait in an open batch, are younger and are parked behind them.
+    /// Set if rows of the topic were parked again since the last sweep began. Rows that the sweep meets later, or that wait in an open batch, are
+    /// younger and are parked behind them.
     pub(super) passed: bool,
     /// Set if messages whose rows were parked before are about to be held.
     pub(super) holds_swept: bool,
@@ -109,14 +107,12 @@ impl Topic {
         self.parked + self.deferred > 0
     }
 
-    /// Returns whether the held messages have to stay, because they are older than parked rows, or were
-    /// parked before.
+    /// Returns whether the held messages have to stay, because they are older than parked rows, or were parked before.
     pub(super) fn has_to_hold(&self) -> bool {
         self.has_parked() || self.holds_swept || self.held.iter().any(|held| held.message.swept)
     }
 
-    /// Returns whether there is room to hold every message in flight, so that none of them would be parked
-    /// behind rows parked now.
+    /// Returns whether there is room to hold every message in flight, so that none of them would be parked behind rows parked now.
     pub(super) fn is_settled(&self) -> bool {
         self.held.len() + self.out <= HELD_MAX
     }
@@ -133,8 +129,7 @@ impl Topic {
         self.held.remove(at).map(|held| held.message)
     }
 
-    /// Handles a refused probe. The attempt ends when it has sent as many messages as it may, or all that are
-    /// held.
+    /// Handles a refused probe. The attempt ends when it has sent as many messages as it may, or all that are held.
     pub(super) fn on_probe_refused(&mut self, now_ms: u64) {
         self.answered_ms = now_ms;
         let attempt = self.attempt;

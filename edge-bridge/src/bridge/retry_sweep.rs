@@ -1,9 +1,7 @@
-//! Retry sweep over the parked rows, from the oldest. Rows of topics that the hub accepts are sent; the
-//! others stay parked, in their place or behind the other parked rows, depending on the spool. A sweep ends
-//! when it has met every row that was parked at its begin. A spool in which rows keep their places decides
-//! this itself: while it cannot read rows, new rows of their topics wait behind them, and another sweep
-//! begins soon. If rows go behind the others, a sweep is never ended early, because rows that it parked again
-//! would then stand behind younger ones.
+//! Retry sweep over the parked rows, from the oldest. Rows of topics that the hub accepts are sent; the others stay parked, in their place or
+//! behind the other parked rows, depending on the spool. A sweep ends when it has met every row that was parked at its begin. A spool in which
+//! rows keep their places decides this itself: while it cannot read rows, new rows of their topics wait behind them, and another sweep begins
+//! soon. If rows go behind the others, a sweep is never ended early, because rows that it parked again would then stand behind younger ones.
 
 use std::collections::HashMap;
 
@@ -15,8 +13,7 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Most parked rows leased at a time; new rows are leased in between.
 const ROWS: usize = 64;
-/// Milliseconds without a leased row after which a sweep ends, because the remaining rows have expired or
-/// cannot be read.
+/// Milliseconds without a leased row after which a sweep ends, because the remaining rows have expired or cannot be read.
 const DRY_MS: u64 = 5_000;
 /// Longest delay of a due sweep, in milliseconds, because rows are being parked.
 const WAIT_MS: u64 = 5_000;
@@ -24,8 +21,7 @@ const WAIT_MS: u64 = 5_000;
 const BOUNDLESS: u64 = u64::MAX / 2;
 /// Number of refusals in a row after which a sweep sends only rows of topics known to be accepted.
 const REFUSALS_MAX: u32 = 8;
-/// Most new rows, and most bytes of them, that are deferred until a sweep ends. Beyond the limit new rows
-/// stay in their lanes.
+/// Most new rows, and most bytes of them, that are deferred until a sweep ends. Beyond the limit new rows stay in their lanes.
 const DEFERRED_MAX: (usize, u64) = (4_096, 1 << 20);
 
 /// State of the sweep, and the time of the next one.
@@ -40,8 +36,7 @@ pub(super) struct Sweep {
     in_place: bool,
     /// Set if the last sweep ended before it had met all its rows.
     pub(super) is_dry: bool,
-    /// First row that was parked since the sweep began. The sweep ends when it meets that row. `None` if no
-    /// row was parked.
+    /// First row that was parked since the sweep began. The sweep ends when it meets that row. `None` if no row was parked.
     mark: Option<RowKey>,
     due_ms: Option<u64>,
     /// Up time by which a due sweep begins although rows are being parked; `None` if none waits.
@@ -97,8 +92,7 @@ impl Sweep {
         self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
     }
 
-    /// Plans a sweep after a back-off, unless one is planned. Used for parked rows whose topics are not in
-    /// back-off.
+    /// Plans a sweep after a back-off, unless one is planned. Used for parked rows whose topics are not in back-off.
     pub(super) fn want_later(&mut self, now_ms: u64) {
         if self.left.is_none() && self.due_ms.is_none() {
             self.due_ms = Some(now_ms + self.backoff.next_ms());
@@ -120,8 +114,7 @@ impl Sweep {
         !spool.is_settled() && now_ms < *self.waits_until_ms.get_or_insert(now_ms + WAIT_MS)
     }
 
-    /// Returns whether a sweep is about to begin or under way, so that new rows are deferred instead of
-    /// parked.
+    /// Returns whether a sweep is about to begin or under way, so that new rows are deferred instead of parked.
     pub(super) fn defers(&self) -> bool {
         self.left.is_some() || self.waits_until_ms.is_some() || self.has_rows_inside()
     }
@@ -186,8 +179,8 @@ impl Sweep {
         }
     }
 
-    /// Returns whether `row` is the first that was parked since the sweep began. If so the sweep is over,
-    /// even if `left` is above 0 because other callers leased parked rows.
+    /// Returns whether `row` is the first that was parked since the sweep began. If so the sweep is over, even if `left` is above 0 because other
+    /// callers leased parked rows.
     pub(super) fn ends_at(&mut self, row: RowKey) -> bool {
         let ends = self.mark == Some(row);
         if ends {
@@ -231,8 +224,7 @@ impl Sweep {
         !self.rows.is_empty()
     }
 
-    /// Forgets rows that left the pack, in a message or otherwise. Returns whether the sweep had leased any
-    /// of them.
+    /// Forgets rows that left the pack, in a message or otherwise. Returns whether the sweep had leased any of them.
     pub(super) fn take(&mut self, rows: &[LeaseId]) -> bool {
         let mut any = false;
         if !self.rows.is_empty() {
@@ -253,14 +245,12 @@ impl Sweep {
         self.last_refusal = Some(reason);
     }
 
-    /// Returns the hub's reason if it refuses everything, so that the sweep sends no more rows of topics of
-    /// unknown state; otherwise `None`.
+    /// Returns the hub's reason if it refuses everything, so that the sweep sends no more rows of topics of unknown state; otherwise `None`.
     pub(super) fn gives_up(&self) -> Option<ReasonCode> {
         self.last_refusal.filter(|_| self.refused_in_row >= REFUSALS_MAX)
     }
 
-    /// Up time, in milliseconds, at which a sweep begins or ends without an event; `None` if no such time is
-    /// known.
+    /// Up time, in milliseconds, at which a sweep begins or ends without an event; `None` if no such time is known.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         match self.left {
             None => self.waits_until_ms.or(self.due_ms),
@@ -268,9 +258,8 @@ impl Sweep {
         }
     }
 
-    /// Handles the return of every leased row to the spool, `messages` by weight. A sweep that has parked no
-    /// row again ends and is due anew. Any other sweep goes on to its end, because the order of the rows
-    /// would be broken otherwise.
+    /// Handles the return of every leased row to the spool, `messages` by weight. A sweep that has parked no row again ends and is due anew. Any
+    /// other sweep goes on to its end, because the order of the rows would be broken otherwise.
     pub(super) fn on_given_back(&mut self, now_ms: u64, messages: u64) {
         self.rows.clear();
         let Some(left) = &mut self.left else { return };

@@ -1,6 +1,6 @@
-//! Limit of rows that wait for a PUBACK. A batch of a thousand readings has a kilobyte or two on the wire, so
-//! the [congestion window](super::window) admits hundreds of batches to a slow hub; but each of their rows
-//! stays in RAM, with its lease and its payload, until the PUBACK.
+//! Limit of rows that wait for a PUBACK. A batch of a thousand readings has a kilobyte or two on the wire, so the [congestion
+//! window](super::window) admits hundreds of batches to a slow hub; but each of their rows stays in RAM, with its lease and its payload, until
+//! the PUBACK.
 
 /// Most rows in flight, of about 1 KiB each.
 pub(super) const ROWS_MAX: usize = 4_096;

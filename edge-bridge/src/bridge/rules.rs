@@ -1,9 +1,8 @@
 //! Topic rules: `topic PATTERN [out|in|both] QOS LOCAL REMOTE` with exactly the meaning that they have in Mosquitto.
 //!
-//! A subscription is prefix and pattern together: an `out` rule subscribes to `LOCAL + PATTERN` on the local
-//! side, an `in` rule to `REMOTE + PATTERN` at the hub. A bridged message loses the prefix of the side that
-//! it comes from, if its topic begins with it, and gets the prefix of the other side. So `topic
-//! hub/site/cmd/# in 1 "" cmd/` subscribes to `cmd/hub/site/cmd/#`, which is rarely what was meant.
+//! A subscription is prefix and pattern together: an `out` rule subscribes to `LOCAL + PATTERN` on the local side, an `in` rule to `REMOTE +
+//! PATTERN` at the hub. A bridged message loses the prefix of the side that it comes from, if its topic begins with it, and gets the prefix of
+//! the other side. So `topic hub/site/cmd/# in 1 "" cmd/` subscribes to `cmd/hub/site/cmd/#`, which is rarely what was meant.
 //!
 //! ```
 //! use edge_bridge::bridge::rules::{Rule, Rules};
@@ -200,9 +199,8 @@ impl Rules {
         self.rules.iter()
     }
 
-    /// Returns the topic at the hub of a local message; `None` if no `out` rule matches. As in Mosquitto the
-    /// first rule *with a prefix* decides the new topic, wherever it stands; rules without one leave the
-    /// topic as it is.
+    /// Returns the topic at the hub of a local message; `None` if no `out` rule matches. As in Mosquitto the first rule *with a prefix* decides
+    /// the new topic, wherever it stands; rules without one leave the topic as it is.
     pub fn map_out(&self, topic: &str) -> Option<Mapped> {
         let taken = |rule: &&Rule| rule.local_filter().is_some_and(|filter| takes(filter, topic));
         self.map(topic, taken, |rule| (&rule.local_prefix, &rule.remote_prefix))

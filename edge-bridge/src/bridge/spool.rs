@@ -1,6 +1,6 @@
-//! Spool: the part of a queue that the uplink needs. A leased row leaves the spool when the hub acknowledges
-//! it ([`Spool::ack`]) or for another reason ([`Spool::settle`]), or it is moved to the parked rows for a
-//! later attempt ([`Spool::park`]). A row that the hub refuses is always parked.
+//! Spool: the part of a queue that the uplink needs. A leased row leaves the spool when the hub acknowledges it ([`Spool::ack`]) or for another
+//! reason ([`Spool::settle`]), or it is moved to the parked rows for a later attempt ([`Spool::park`]). A row that the hub refuses is always
+//! parked.
 
 mod memory;
 
@@ -45,8 +45,8 @@ pub struct Leased {
     pub row: Row,
     /// Time that the row had waited in the spool when it was leased, in milliseconds.
     pub age_ms: u64,
-    /// Up time at which the row expires, in milliseconds of `Now::up_ms`; `None` = never. Absolute, because a
-    /// row may wait a long time between its lease and its message.
+    /// Up time at which the row expires, in milliseconds of `Now::up_ms`; `None` = never. Absolute, because a row may wait a long time between
+    /// its lease and its message.
     pub expires_ms: Option<u64>,
     /// Identity of the row; `None` if the spool gives none.
     pub identity: Option<Identity>,
@@ -80,8 +80,7 @@ pub enum Settled {
 pub struct ParkedCount {
     /// Topic of the row's message.
     pub topic: Utf8,
-    /// Set if the hub refused this message alone and accepts others of the topic; unset if it refuses the
-    /// topic.
+    /// Set if the hub refused this message alone and accepts others of the topic; unset if it refuses the topic.
     pub of_message: bool,
 }
 
@@ -111,16 +110,14 @@ impl Left {
     }
 }
 
-/// Queue with leases, and with an area for parked rows, which cannot be delivered now. No call blocks. Calls
-/// that take a [`LeaseId`] accept leases of [`lease`](Self::lease) and of
-/// [`lease_parked`](Self::lease_parked), and do nothing for a row that is not leased.
+/// Queue with leases, and with an area for parked rows, which cannot be delivered now. No call blocks. Calls that take a [`LeaseId`] accept
+/// leases of [`lease`](Self::lease) and of [`lease_parked`](Self::lease_parked), and do nothing for a row that is not leased.
 pub trait Spool {
     /// Leases the next rows, in the order in which they are to be sent: at most `max_rows`, and none after the row that reaches `max_bytes` of
     /// payload. Returns fewer, or none, when there are no more now.
     fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
 
-    /// Removes a row that the hub has acknowledged. Call it for no other reason, because the row's receipt
-    /// then reports the row as delivered.
+    /// Removes a row that the hub has acknowledged. Call it for no other reason, because the row's receipt then reports the row as delivered.
     fn ack(&mut self, id: LeaseId);
 
     /// Removes a row that was not delivered, and counts it under this reason.
@@ -129,17 +126,16 @@ pub trait Spool {
     /// Ends a lease without an attempt: the row goes back to its old place in the spool.
     fn give_back(&mut self, id: LeaseId);
 
-    /// Parks a row that the hub refused: moves it behind all rows parked before, with its identity and as
-    /// durably as it was stored. A row of [`lease_parked`](Self::lease_parked) stays parked: a spool either
-    /// always keeps it in its place, or always puts it behind the others.
+    /// Parks a row that the hub refused: moves it behind all rows parked before, with its identity and as durably as it was stored. A row of
+    /// [`lease_parked`](Self::lease_parked) stays parked: a spool either always keeps it in its place, or always puts it behind the others.
     fn park(&mut self, id: LeaseId, why: ReasonCode);
 
     /// Leases parked rows, as [`lease`](Self::lease) leases new ones, in the order in which they were parked. A spool in which rows keep their
     /// places gives each row once in a pass.
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
 
-    /// Begins a pass over the parked rows, from the oldest to the last one parked until now. Does nothing in
-    /// a spool that puts rows parked again behind the others.
+    /// Begins a pass over the parked rows, from the oldest to the last one parked until now. Does nothing in a spool that puts rows parked again
+    /// behind the others.
     fn scan_parked(&mut self) {}
 
     /// Returns whether a pass has come to its end; `None` in a spool that puts rows parked again behind the others.
@@ -147,18 +143,16 @@ pub trait Spool {
         None
     }
 
-    /// Returns whether many gaps lie between the parked rows, so that [`close_holes`](Self::close_holes)
-    /// saves space.
+    /// Returns whether many gaps lie between the parked rows, so that [`close_holes`](Self::close_holes) saves space.
     fn has_holes(&self) -> bool {
         false
     }
 
-    /// Makes the next pass begin with a compaction: parked rows are moved together, in their order. Does
-    /// nothing while one of them is leased.
+    /// Makes the next pass begin with a compaction: parked rows are moved together, in their order. Does nothing while one of them is leased.
     fn close_holes(&mut self) {}
 
-    /// Number of parked rows that passes have read or moved without leasing them. A pass that leases no row
-    /// is still under way while this number grows.
+    /// Number of parked rows that passes have read or moved without leasing them. A pass that leases no row is still under way while this number
+    /// grows.
     fn passed(&self) -> u64 {
         0
     }
@@ -181,16 +175,14 @@ pub trait Spool {
         1
     }
 
-    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None`, the
-    /// default, for a row that never expires. A message of several rows expires with the last of them, here
-    /// and at the hub. Implement this method for a [`Pack`](super::Pack) that makes such messages; otherwise
-    /// they never expire.
+    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None`, the default, for a row that never expires. A
+    /// message of several rows expires with the last of them, here and at the hub. Implement this method for a [`Pack`](super::Pack) that makes
+    /// such messages; otherwise they never expire.
     fn ttl_left_ms(&self, _id: LeaseId, _now_ms: u64) -> Option<u64> {
         None
     }
 
-    /// Number of messages, by the weight of their rows, that could not be parked for want of disk space and
-    /// wait in their lanes.
+    /// Number of messages, by the weight of their rows, that could not be parked for want of disk space and wait in their lanes.
     fn in_place(&self) -> u64 {
         0
     }
@@ -206,8 +198,7 @@ pub trait Spool {
         Vec::new()
     }
 
-    /// Returns the reason in words why rows cannot be parked; `None` if rows can be parked, or the reason is
-    /// not known.
+    /// Returns the reason in words why rows cannot be parked; `None` if rows can be parked, or the reason is not known.
     fn in_place_reason(&self) -> Option<String> {
         None
     }

@@ -1,19 +1,16 @@
 //! Stall breaker: ends a connection that looks alive while its messages get no PUBACK (promise 5).
 //!
-//! On a half-open connection everything that is written is lost until TCP gives up, minutes later; a keep
-//! alive of 60 s detects it after 90 s. A missing PUBACK detects it sooner. A message cannot be answered
-//! before it has arrived, so its transmission time does not count as silence, and bytes accepted by the
-//! socket count as a sign of life.
+//! On a half-open connection everything that is written is lost until TCP gives up, minutes later; a keep alive of 60 s detects it after 90 s. A
+//! missing PUBACK detects it sooner. A message cannot be answered before it has arrived, so its transmission time does not count as silence, and
+//! bytes accepted by the socket count as a sign of life.
 
 /// Shortest silence, in milliseconds, while messages are unacknowledged, after which a PINGREQ is sent.
 const SILENCE_MS: u64 = 3_000;
 /// Shortest timeout of a PINGRESP, in milliseconds.
 const PROBE_MS: u64 = 1_000;
-/// Milliseconds without a PUBACK of the oldest message that count as a stall, whatever other packets the hub
-/// sends.
+/// Milliseconds without a PUBACK of the oldest message that count as a stall, whatever other packets the hub sends.
 const NO_PROGRESS_MS: u64 = 30_000;
-/// Upper bound of the factor on the timeouts, so that a link that never makes progress is still reconnected
-/// now and then.
+/// Upper bound of the factor on the timeouts, so that a link that never makes progress is still reconnected now and then.
 const FACTOR_MAX: u64 = 16;
 
 /// Action to take against silence.
@@ -25,8 +22,7 @@ pub enum StallAction {
     Break,
 }
 
-/// Measurements of the link from which the timeouts are computed, in milliseconds: two durations, and two
-/// moments of the monotonic clock.
+/// Measurements of the link from which the timeouts are computed, in milliseconds: two durations, and two moments of the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Delays {
     /// Smoothed round trip; 0 before the first.
@@ -39,8 +35,7 @@ pub struct Delays {
     pub receiving_until_ms: u64,
 }
 
-/// Stall breaker of one link, kept over all its connections, because its timeouts grow with each break that
-/// did not help.
+/// Stall breaker of one link, kept over all its connections, because its timeouts grow with each break that did not help.
 #[derive(Debug, Clone)]
 pub struct StallBreaker {
     /// Up time since which at least one message has been unacknowledged at every moment; `None` if none is.
@@ -48,8 +43,8 @@ pub struct StallBreaker {
     last_byte_ms: u64,
     last_ack_ms: u64,
     probed_ms: Option<u64>,
-    /// Set while no PUBACK came for too long, or a PINGREQ has no answer. A PINGRESP does not clear it,
-    /// because a hub that answers PINGREQ may still process no PUBLISH.
+    /// Set while no PUBACK came for too long, or a PINGREQ has no answer. A PINGRESP does not clear it, because a hub that answers PINGREQ may
+    /// still process no PUBLISH.
     suspect: bool,
     factor: u64,
 }
@@ -88,20 +83,18 @@ impl StallBreaker {
         self.factor = 1;
     }
 
-    /// Records the PUBACK of a younger message. It shows that the link works, so that the timeouts need not
-    /// grow, but is no progress of the oldest message.
+    /// Records the PUBACK of a younger message. It shows that the link works, so that the timeouts need not grow, but is no progress of the
+    /// oldest message.
     pub fn on_younger_ack(&mut self) {
         self.factor = 1;
     }
 
-    /// Returns whether the oldest message has had no PUBACK for too long, whatever other packets the hub
-    /// sends.
+    /// Returns whether the oldest message has had no PUBACK for too long, whatever other packets the hub sends.
     pub fn is_unanswered(&self, now_ms: u64, delays: Delays) -> bool {
         self.no_progress_at(delays).is_some_and(|at_ms| now_ms >= at_ms)
     }
 
-    /// Returns the action to take now; `None` if there is none. A [`Break`](StallAction::Break) doubles the
-    /// timeouts until the next PUBACK.
+    /// Returns the action to take now; `None` if there is none. A [`Break`](StallAction::Break) doubles the timeouts until the next PUBACK.
     pub fn poll(&mut self, now_ms: u64, delays: Delays) -> Option<StallAction> {
         self.suspect |= now_ms >= self.doubt_at(delays)?;
         if now_ms < self.action_at(delays)? {
@@ -125,8 +118,8 @@ impl StallBreaker {
         Some(doubt_ms.map_or(action_ms, |doubt_ms| doubt_ms.min(action_ms)))
     }
 
-    /// Returns whether the link is suspect: messages are unacknowledged, and no PUBACK has come within the
-    /// timeout of silence. Only a PUBACK clears it.
+    /// Returns whether the link is suspect: messages are unacknowledged, and no PUBACK has come within the timeout of silence. Only a PUBACK
+    /// clears it.
     pub fn is_suspect(&self) -> bool {
         self.suspect
     }

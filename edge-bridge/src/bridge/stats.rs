@@ -24,25 +24,22 @@ pub struct Stats {
     pub rows_delivered: u64,
     /// Messages sent again on a resumed session.
     pub resent: u64,
-    /// Refusals by the hub (PUBACK with an error reason), counted by reason, in the order of their first
-    /// occurrence. A refusal loses nothing, because the rows are parked.
+    /// Refusals by the hub (PUBACK with an error reason), counted by reason, in the order of their first occurrence. A refusal loses nothing,
+    /// because the rows are parked.
     pub refusals: Vec<(ReasonCode, u64)>,
     /// The message that was refused last, by the hub or because it cannot be sent on the present connection; `None` if there was none.
     pub last_refusal: Option<Refusal>,
     /// Refused messages, by weight, that are parked now and will be tried again.
     pub parked: u64,
-    /// Refused messages, by weight, that cannot be parked for want of disk space and wait in their lanes,
-    /// while others are sent.
+    /// Refused messages, by weight, that cannot be parked for want of disk space and wait in their lanes, while others are sent.
     pub in_place: u64,
-    /// Messages held in RAM because the hub refused them or others of their topic. They are sent again before
-    /// any is parked.
+    /// Messages held in RAM because the hub refused them or others of their topic. They are sent again before any is parked.
     pub held: u64,
     /// Topics that the hub refuses now.
     pub refused_topics: usize,
     /// Set while the hub refuses everything as not authorized, so that only one probe at a time is sent.
     pub link_refused: bool,
-    /// Messages parked, counted each time, because the hub closes the connection at them, or never answers
-    /// them although it answers younger ones.
+    /// Messages parked, counted each time, because the hub closes the connection at them, or never answers them although it answers younger ones.
     pub poison: u64,
     /// Rows that expired after they were leased and before they were sent.
     pub expired: u64,
@@ -63,16 +60,14 @@ pub struct Stats {
     pub received_too_large: u64,
     /// QoS 0 messages from the hub that matched no subscription of the application.
     pub dropped_qos0: u64,
-    /// QoS 1 messages from the hub that were acknowledged although they matched no subscription of the
-    /// application.
+    /// QoS 1 messages from the hub that were acknowledged although they matched no subscription of the application.
     pub unclaimed: u64,
-    /// Set once the hub reported that another client has taken the session over (0x8E), until a connection
-    /// has lasted for a minute. Meanwhile attempts to connect are 30 s to 10 min apart.
+    /// Set once the hub reported that another client has taken the session over (0x8E), until a connection has lasted for a minute. Meanwhile
+    /// attempts to connect are 30 s to 10 min apart.
     pub taken_over: bool,
     /// Set if the present connection, or the next one, has no will although one is configured, because the hub refused it.
     pub will_left_out: bool,
-    /// Position in the configured list, from 0, of the address of the present connection, or of the next
-    /// attempt.
+    /// Position in the configured list, from 0, of the address of the present connection, or of the next attempt.
     pub address: usize,
     /// Number of attempts to connect.
     pub dials: u64,
@@ -88,8 +83,7 @@ pub struct Stats {
     pub tls_bytes: u64,
     /// Subscriptions that the hub refused on the present connection, or on the last one.
     pub refused_subscriptions: Vec<Refused>,
-    /// Reason in words why there is no connection, from the last attempt or the end of the last connection.
-    /// `None` while connected.
+    /// Reason in words why there is no connection, from the last attempt or the end of the last connection. `None` while connected.
     pub last_error: Option<String>,
 }
 

@@ -1,7 +1,6 @@
-//! Topic filters at which the hub closes the connection instead of refusing them in a SUBACK, as AWS IoT Core
-//! does. Three closes in a row with a SUBSCRIBE unanswered make its filters suspects. A suspect is subscribed
-//! to alone, after a delay that grows with each close, so that messages flow meanwhile and the other filters
-//! are granted; a SUBACK clears it.
+//! Topic filters at which the hub closes the connection instead of refusing them in a SUBACK, as AWS IoT Core does. Three closes in a row with a
+//! SUBSCRIBE unanswered make its filters suspects. A suspect is subscribed to alone, after a delay that grows with each close, so that messages
+//! flow meanwhile and the other filters are granted; a SUBACK clears it.
 
 use std::collections::HashMap;
 
@@ -11,8 +10,7 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Number of closes in a row that make a filter suspect. One or two may be due to the network.
 const SUSPECT_CLOSES: u32 = 3;
-/// Milliseconds for which a new connection carries only messages, so that a close in this time is not blamed
-/// on a suspect filter.
+/// Milliseconds for which a new connection carries only messages, so that a close in this time is not blamed on a suspect filter.
 const MESSAGES_FIRST_MS: u64 = 5_000;
 
 #[derive(Debug)]
@@ -31,8 +29,7 @@ pub(super) struct SuspectFilters {
 }
 
 impl SuspectFilters {
-    /// Handles a close by the hub while these filters had no SUBACK. Returns the filters that became suspects
-    /// now.
+    /// Handles a close by the hub while these filters had no SUBACK. Returns the filters that became suspects now.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, asked: Vec<Utf8>, reason: ReasonCode) -> Vec<Utf8> {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         let mut new = Vec::new();
@@ -55,8 +52,7 @@ impl SuspectFilters {
         self.held_until_ms = now_ms + MESSAGES_FIRST_MS;
     }
 
-    /// Clears the suspicion, because the hub granted or refused the filter, or the application unsubscribed
-    /// from it.
+    /// Clears the suspicion, because the hub granted or refused the filter, or the application unsubscribed from it.
     pub(super) fn clear(&mut self, filter: &Utf8) {
         self.closes_in_row = 0;
         self.suspects.remove(filter);
@@ -73,8 +69,7 @@ impl SuspectFilters {
         self.suspects.contains_key(filter)
     }
 
-    /// Returns the up time of the next attempt to subscribe to a suspect, and its filter; `None` without
-    /// suspects.
+    /// Returns the up time of the next attempt to subscribe to a suspect, and its filter; `None` without suspects.
     pub(super) fn next(&self) -> Option<(u64, &Utf8)> {
         let next = self.suspects.iter().min_by_key(|(_, suspect)| suspect.due_ms);
         next.map(|(filter, suspect)| (suspect.due_ms.max(self.held_until_ms), filter))

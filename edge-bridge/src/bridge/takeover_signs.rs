@@ -1,7 +1,6 @@
-//! Signs of a session takeover: another client connects under the same client identifier, so the hub ends one
-//! connection at each CONNECT of the other. An MQTT 5 hub reports this (0x8E), and is then dialled rarely,
-//! because two clients that reconnect at once would disconnect each other for ever. A 3.1.1 hub only closes
-//! the connection, again and again soon after CONNACK. Pure.
+//! Signs of a session takeover: another client connects under the same client identifier, so the hub ends one connection at each CONNECT of the
+//! other. An MQTT 5 hub reports this (0x8E), and is then dialled rarely, because two clients that reconnect at once would disconnect each other
+//! for ever. A 3.1.1 hub only closes the connection, again and again soon after CONNACK. Pure.
 
 use super::backoff::{Backoff, BackoffConfig};
 use crate::session::Closed;
@@ -34,8 +33,7 @@ impl TakeoverSigns {
         Self { short: 0, is_taken_over: false, backoff: Backoff::new(config, seed) }
     }
 
-    /// Returns whether another client has taken the session over, and no connection has lasted for
-    /// [`ALONE_MS`] since.
+    /// Returns whether another client has taken the session over, and no connection has lasted for [`ALONE_MS`] since.
     pub(super) fn is_taken_over(&self) -> bool {
         self.is_taken_over
     }
@@ -53,8 +51,7 @@ impl TakeoverSigns {
         }
     }
 
-    /// Up time at which a connection made at `since_ms` will have lasted long enough to end the takeover;
-    /// `None` if there was no takeover.
+    /// Up time at which a connection made at `since_ms` will have lasted long enough to end the takeover; `None` if there was no takeover.
     pub(super) fn next_deadline(&self, since_ms: u64) -> Option<u64> {
         self.is_taken_over.then_some(since_ms + ALONE_MS)
     }
@@ -64,8 +61,8 @@ impl TakeoverSigns {
         matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. })
     }
 
-    /// Handles the end of a connection after `lasted_ms`. `is_ours`: this side ended it, or there is another
-    /// known cause. Returns a text to add to the reported cause if another client may have been the reason.
+    /// Handles the end of a connection after `lasted_ms`. `is_ours`: this side ended it, or there is another known cause. Returns a text to add
+    /// to the reported cause if another client may have been the reason.
     pub(super) fn on_over(&mut self, closed: &Closed, is_ours: bool, lasted_ms: u64) -> Option<&'static str> {
         if Self::is_said(closed) {
             (self.short, self.is_taken_over) = (0, true);

@@ -1,6 +1,6 @@
-//! Poison messages without an answer: the hub acknowledges later messages, but never these. A message is
-//! parked after three connections on which that happened, each ended because of it. A hub that acknowledges
-//! no message, or only answers PINGREQ, is no evidence, so that nothing is parked.
+//! Poison messages without an answer: the hub acknowledges later messages, but never these. A message is parked after three connections on which
+//! that happened, each ended because of it. A hub that acknowledges no message, or only answers PINGREQ, is no evidence, so that nothing is
+//! parked.
 
 use super::notice_limit::Cause;
 use super::pack::Pack;
@@ -11,13 +11,12 @@ use super::uplink::{Uplink, row_key};
 use crate::session::Token;
 use crate::wire::ReasonCode;
 
-/// Number of connections on which the hub acknowledged younger messages but not this one, before the message
-/// is parked.
+/// Number of connections on which the hub acknowledged younger messages but not this one, before the message is parked.
 const PASSED_OVER_MAX: u32 = 3;
 
 impl<P: Pack> Uplink<P> {
-    /// Handles the end of a connection whose oldest message had no PUBACK. `window` is the most messages in
-    /// flight on it. Returns the tokens of the messages that are parked now, which the session has to forget.
+    /// Handles the end of a connection whose oldest message had no PUBACK. `window` is the most messages in flight on it. Returns the tokens of
+    /// the messages that are parked now, which the session has to forget.
     pub(super) fn on_unanswered(
         &mut self,
         now_ms: u64,

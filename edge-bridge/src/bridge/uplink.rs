@@ -1,6 +1,5 @@
-//! Uplink: rows become messages, and the PUBACK of a message acknowledges its rows. A row leaves the spool
-//! when the hub has acknowledged it (promise 4) or when it has expired; a refusal never removes a row, and
-//! delays no other topic.
+//! Uplink: rows become messages, and the PUBACK of a message acknowledges its rows. A row leaves the spool when the hub has acknowledged it
+//! (promise 4) or when it has expired; a refusal never removes a row, and delays no other topic.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -33,12 +32,11 @@ pub(super) struct Uplink<P> {
     /// Messages in flight, by the token that the session has for each.
     pub(super) sent: BTreeMap<u64, Message>,
     pub(super) next_token: u64,
-    /// Token of the youngest message that the hub acknowledged or refused on this connection; 0 if there was
-    /// none.
+    /// Token of the youngest message that the hub acknowledged or refused on this connection; 0 if there was none.
     pub(super) youngest_answered: u64,
     pub(super) next_serial: u64,
-    /// Messages to be sent before any new one: those of a lost session, in order, those of a topic that the
-    /// hub accepts again, and those that did not fit in the window just now.
+    /// Messages to be sent before any new one: those of a lost session, in order, those of a topic that the hub accepts again, and those that did
+    /// not fit in the window just now.
     pub(super) again: VecDeque<Message>,
     pub(super) refusals: Refusals,
     pub(super) retries: Retries,
@@ -53,8 +51,7 @@ pub(super) struct Uplink<P> {
     pub(super) sweep: Sweep,
     /// Operator's pass over the parked rows, if one is under way.
     pub(super) hand: Option<Pass>,
-    /// Filter of the topics whose poison messages are sent with the next sweep, at an operator's request;
-    /// `None` for no filter.
+    /// Filter of the topics whose poison messages are sent with the next sweep, at an operator's request; `None` for no filter.
     pub(super) retry_filter: Option<Utf8>,
     /// Up time at which more rows may be parked, set when one call had parked its share; otherwise `None`.
     pub(super) resume_ms: Option<u64>,
@@ -97,8 +94,7 @@ impl<P: Pack> Uplink<P> {
         self.events.pop_front()
     }
 
-    /// Updates the Message Expiry Interval of messages in flight, before a connection on which they are
-    /// resent.
+    /// Updates the Message Expiry Interval of messages in flight, before a connection on which they are resent.
     pub(super) fn prepare_resume(&self, now_ms: u64, resume: &mut Resume, spool: &impl Spool) {
         for message in resume.in_flight_mut() {
             let left_ms = self.sent.get(&message.token.0).and_then(|sent| sent.ttl_left_ms(now_ms, spool));
@@ -106,9 +102,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Handles a new connection. Messages in flight are resent; after a lost session its `lost` messages are
-    /// sent as new ones. `packet_max` is the Maximum Packet Size that the hub announced, in bytes; `u32::MAX`
-    /// if it announced none.
+    /// Handles a new connection. Messages in flight are resent; after a lost session its `lost` messages are sent as new ones. `packet_max` is
+    /// the Maximum Packet Size that the hub announced, in bytes; `u32::MAX` if it announced none.
     pub(super) fn on_connected(
         &mut self,
         now_ms: u64,
@@ -172,8 +167,8 @@ impl<P: Pack> Uplink<P> {
         self.rows_in_flight = RowsInFlight::default();
     }
 
-    /// Gives every row back that is not in flight. Unless `all`, topics with parked rows keep their messages,
-    /// which are older and would otherwise come behind the parked rows.
+    /// Gives every row back that is not in flight. Unless `all`, topics with parked rows keep their messages, which are older and would otherwise
+    /// come behind the parked rows.
     pub(super) fn give_back_waiting(&mut self, now_ms: u64, all: bool, spool: &mut impl Spool) {
         for deferred in self.sweep.take_deferred(|_| true) {
             self.refusals.on_not_deferred(&deferred.topic, deferred.rows.len() as u64);
@@ -224,16 +219,15 @@ impl<P: Pack> Uplink<P> {
         (self.retries.len() + self.refusals.held()) as u64
     }
 
-    /// Most messages in flight while the search for a poison message goes on, otherwise `None`. Overdue
-    /// messages are not counted, because the hub did not close at them.
+    /// Most messages in flight while the search for a poison message goes on, otherwise `None`. Overdue messages are not counted, because the hub
+    /// did not close at them.
     pub(super) fn in_flight_limit(&self) -> Option<u16> {
         let limit = self.poison.blame.limit()?;
         let overdue = self.sent.values().filter(|message| message.is_overdue).count();
         Some(limit.saturating_add(u16::try_from(overdue).unwrap_or(u16::MAX)))
     }
 
-    /// Returns whether the hub closed because of a message that is still to be found, so that the next dial
-    /// follows quickly.
+    /// Returns whether the hub closed because of a message that is still to be found, so that the next dial follows quickly.
     pub(super) fn is_hurried(&self) -> bool {
         self.poison.blame.is_hurried()
     }

@@ -14,16 +14,15 @@ pub enum UplinkEvent {
         /// Rows of the message.
         rows: Vec<LeaseId>,
     },
-    /// The hub refused a message, so that its topic waits while others go on. No row is lost; later messages
-    /// of the topic are parked.
+    /// The hub refused a message, so that its topic waits while others go on. No row is lost; later messages of the topic are parked.
     TopicRefused(Refusal),
     /// The hub accepts messages of this topic again.
     TopicHealed {
         /// Topic that was refused.
         topic: Utf8,
     },
-    /// The hub refused the last eight messages as not authorized, whatever their topics; retries of refused
-    /// topics do not count. Sending stops except for one probe at a time, and all rows wait in their lanes.
+    /// The hub refused the last eight messages as not authorized, whatever their topics; retries of refused topics do not count. Sending stops
+    /// except for one probe at a time, and all rows wait in their lanes.
     LinkRefused(Refusal),
     /// The hub accepts messages again after it refused the whole link.
     LinkHealed,
@@ -54,8 +53,7 @@ pub enum UplinkEvent {
     QosNotSupported,
 }
 
-/// Number of refused messages in an operator's pass: parked rows, each as a message, and messages held in
-/// RAM.
+/// Number of refused messages in an operator's pass: parked rows, each as a message, and messages held in RAM.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ByHandCount {
@@ -89,13 +87,11 @@ impl fmt::Display for ByHandCount {
 pub enum LeftOut {
     /// The caller did not take the copies in time.
     NotTaken,
-    /// Parked rows could not be leased for 5 s, because their queue is not open, cannot be read, or has rows
-    /// still being parked.
+    /// Parked rows could not be leased for 5 s, because their queue is not open, cannot be read, or has rows still being parked.
     NotRead,
     /// The drops were not on disk within 5 s, so that the rows may be back after a crash.
     NotDurable,
-    /// Refused messages, of any topic, cannot be parked and wait in their lanes, which the pass does not
-    /// read.
+    /// Refused messages, of any topic, cannot be parked and wait in their lanes, which the pass does not read.
     InPlace {
         /// Number of readings, by weight.
         readings: u64,
@@ -114,8 +110,7 @@ pub struct Refusal {
     pub identity: Option<Identity>,
     /// Known size limit of the hub, when the reason is [`PACKET_TOO_LARGE`](ReasonCode::PACKET_TOO_LARGE).
     pub hub_limit: Option<HubLimit>,
-    /// Number of refusals of this kind and reason that the rate limit of events suppressed since the last
-    /// event.
+    /// Number of refusals of this kind and reason that the rate limit of events suppressed since the last event.
     pub left_out: u64,
 }
 

@@ -3,24 +3,23 @@
 use crate::session::Closed;
 use crate::wire::{ReasonCode, Version};
 
-/// Milliseconds for which the other version is used once the hub has accepted it. It ends because hubs are
-/// upgraded, and because messages of 3.1.1 have no user property for their identity.
+/// Milliseconds for which the other version is used once the hub has accepted it. It ends because hubs are upgraded, and because messages of
+/// 3.1.1 have no user property for their identity.
 const ACCEPTED_MS: u64 = 86_400_000;
 
 /// Milliseconds for which the other version is used while the hub has not accepted it.
 const UNPROVED_MS: u64 = 600_000;
 
-/// MQTT version of the next connection. It changes only if the hub answers that it does not support the last
-/// one. A close without a CONNACK may come from a proxy or tunnel whose hub is down, and messages of 3.1.1
-/// carry no identity by which copies are recognised.
+/// MQTT version of the next connection. It changes only if the hub answers that it does not support the last one. A close without a CONNACK may
+/// come from a proxy or tunnel whose hub is down, and messages of 3.1.1 carry no identity by which copies are recognised.
 #[derive(Debug)]
 pub(super) struct VersionChoice {
     /// Set if the version may change.
     auto: bool,
     first: Version,
     other: Option<Other>,
-    /// Set if the hub accepted the other version, and not the configured one since. A close without an answer
-    /// then leads to the other version again.
+    /// Set if the hub accepted the other version, and not the configured one since. A close without an answer then leads to the other version
+    /// again.
     other_is_known: bool,
 }
 
@@ -63,8 +62,7 @@ impl VersionChoice {
         }
     }
 
-    /// Records the end of a connection. Returns the MQTT version of the next one if it differs, otherwise
-    /// `None`.
+    /// Records the end of a connection. Returns the MQTT version of the next one if it differs, otherwise `None`.
     pub(super) fn on_over(&mut self, now_ms: u64, accepted: bool, closed: &Closed) -> Option<Version> {
         if let Some(other) = &mut self.other {
             other.is_accepted |= accepted;

@@ -1,5 +1,5 @@
-//! Choice of the will in the CONNECT: left out for some time at a hub that refuses the connection because of
-//! it, because a link without a will is better than no link.
+//! Choice of the will in the CONNECT: left out for some time at a hub that refuses the connection because of it, because a link without a will is
+//! better than no link.
 
 use crate::session::Closed;
 use crate::wire::ReasonCode;
@@ -7,8 +7,7 @@ use crate::wire::ReasonCode;
 /// Milliseconds for which the will is left out after the hub refused a will of its kind (QoS or retain flag).
 const REFUSED_MS: u64 = 86_400_000;
 
-/// Milliseconds for which the will is left out after the hub answered "not authorized", perhaps because of
-/// the will.
+/// Milliseconds for which the will is left out after the hub answered "not authorized", perhaps because of the will.
 const DENIED_MS: u64 = 3_600_000;
 
 /// Milliseconds for which the will is kept after the hub refused a CONNECT without it too.
@@ -29,8 +28,8 @@ impl WillChoice {
         self.off_until_ms.is_none_or(|until_ms| now_ms >= until_ms)
     }
 
-    /// Records the end of a connection. `given` is set if its CONNECT had a will. Returns whether the will
-    /// may be the cause, so that the next CONNECT leaves it out.
+    /// Records the end of a connection. `given` is set if its CONNECT had a will. Returns whether the will may be the cause, so that the next
+    /// CONNECT leaves it out.
     pub(super) fn on_over(&mut self, now_ms: u64, given: bool, accepted: bool, closed: &Closed) -> bool {
         let Closed::Refused(reason) = closed else { return false };
         let is_denied = *reason == ReasonCode::NOT_AUTHORIZED;

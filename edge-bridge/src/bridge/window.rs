@@ -11,8 +11,7 @@ const START: u64 = 16 * 1024;
 const FLOOR: u64 = 4 * 1024;
 /// Bytes by which the window grows per round trip after its first shrink.
 const STEP: u64 = 8 * 1024;
-/// Milliseconds by which a PUBACK must be later than the fastest one to count as delayed by a queue on the
-/// path.
+/// Milliseconds by which a PUBACK must be later than the fastest one to count as delayed by a queue on the path.
 const DELAY_MS: u64 = 200;
 /// Milliseconds for which the fastest round trip is remembered, because paths change.
 const RTT_MIN_FOR_MS: u64 = 300_000;
@@ -59,8 +58,8 @@ impl Window {
         self.in_flight = self.in_flight.saturating_add(bytes);
     }
 
-    /// Records a PUBACK. `sent_ms` is `None` for a message that was also sent on an earlier connection, whose
-    /// round trip is ambiguous (Karn's rule).
+    /// Records a PUBACK. `sent_ms` is `None` for a message that was also sent on an earlier connection, whose round trip is ambiguous (Karn's
+    /// rule).
     pub fn on_acked(&mut self, now_ms: u64, bytes: u64, sent_ms: Option<u64>) {
         // Growth means something only when the window is what limits.
         let was_full = self.in_flight.saturating_add(bytes) > self.limit / 2;

@@ -22,8 +22,7 @@ pub struct ClientRef<'a> {
 pub struct LoginRequest<'a> {
     /// Address of the client's connection; `None` if the caller did not report it.
     pub peer: Option<SocketAddr>,
-    /// Name in the client's verified certificate, which replaces the user name of the CONNECT; `None` without
-    /// a certificate.
+    /// Name in the client's verified certificate, which replaces the user name of the CONNECT; `None` without a certificate.
     pub certificate_name: Option<&'a str>,
     /// CONNECT packet that the client sent.
     pub connect: &'a Connect,

@@ -1,5 +1,4 @@
-//! Sessions of clients (§4.1): the state that the listener keeps for each client, also between two
-//! connections.
+//! Sessions of clients (§4.1): the state that the listener keeps for each client, also between two connections.
 
 use std::collections::HashMap;
 
@@ -16,8 +15,7 @@ pub(super) struct ClientKey(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: Utf8,
-    /// User to whom the session belongs: the name in the certificate, or the user name of the CONNECT, at the
-    /// session's begin.
+    /// User to whom the session belongs: the name in the certificate, or the user name of the CONNECT, at the session's begin.
     pub(super) user: Option<Utf8>,
     /// Set if the user name comes from a verified certificate.
     pub(super) is_certified: bool,
@@ -127,8 +125,8 @@ impl Clients {
         self.by_key.values().map(|client| client.waiting.counted_bytes()).sum()
     }
 
-    /// Returns the absent client whose session is ended to make room: among those without waiting messages
-    /// the one that expires first, or else the one absent longest. Scans all clients.
+    /// Returns the absent client whose session is ended to make room: among those without waiting messages the one that expires first, or else
+    /// the one absent longest. Scans all clients.
     pub(super) fn expendable(&self) -> Option<ClientKey> {
         let absent = self.by_key.iter().filter(|(_, client)| client.connection.is_none());
         let order = |(key, client): &(&ClientKey, &Client)| {

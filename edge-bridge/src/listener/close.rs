@@ -6,8 +6,7 @@ use crate::puback_chain::ConnectionId;
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// Most unwritten bytes, enough for a DISCONNECT and a few acknowledgements, that are still written when a
-/// connection is closed to free memory.
+/// Most unwritten bytes, enough for a DISCONNECT and a few acknowledgements, that are still written when a connection is closed to free memory.
 const LAST_WORDS: usize = 64;
 
 impl<I: Ingest> Listener<I> {

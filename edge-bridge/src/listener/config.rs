@@ -9,13 +9,11 @@ use crate::session::ServerConfig;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Most connections at a time. At the limit a new connection displaces one that is not being read and
-    /// whose peer is gone or that has waited for 10 s; if there is none, the new one is closed at once.
-    /// Default 1 000.
+    /// Most connections at a time. At the limit a new connection displaces one that is not being read and whose peer is gone or that has waited
+    /// for 10 s; if there is none, the new one is closed at once. Default 1 000.
     pub max_connections: usize,
-    /// Most sessions, connected or not. At the limit the session of an absent client without waiting messages
-    /// ends for a new client, or else that of the client absent longest. If all are connected, it is refused
-    /// with 0x97. Default 2 000.
+    /// Most sessions, connected or not. At the limit the session of an absent client without waiting messages ends for a new client, or else that
+    /// of the client absent longest. If all are connected, it is refused with 0x97. Default 2 000.
     pub max_sessions: usize,
     /// Settings announced to every client. They differ from [`ServerConfig::default`]: Receive Maximum is 1 000, because `max_unacked_bytes`
     /// limits more closely, and packets have up to 256 KiB, as the largest row of the queue.
@@ -34,10 +32,9 @@ pub struct Config {
     pub max_retained_bytes: usize,
     /// Most bytes, about, that [`Listener::save`](super::Listener::save) returns. Default 1 MiB.
     pub max_saved_bytes: usize,
-    /// Saves messages of the application that wait for clients, too, for an application that does not keep
-    /// them itself once a session has them. After a restart they count as messages of clients, without a
-    /// [`Settled`](super::Settled). Default false: the application keeps its messages, or they end with the
-    /// process.
+    /// Saves messages of the application that wait for clients, too, for an application that does not keep them itself once a session has them.
+    /// After a restart they count as messages of clients, without a [`Settled`](super::Settled). Default false: the application keeps its
+    /// messages, or they end with the process.
     pub saves_own_messages: bool,
     /// Most bytes that clients may make the listener hold altogether: unfinished packets, bytes and messages that are unwritten or
     /// unacknowledged in either direction, waiting messages, retained messages, wills, filters and sessions. Beyond the limit the client with
@@ -47,13 +44,12 @@ pub struct Config {
     /// in turn; a client that then sends less than 4 KiB in 100 ms while others wait may give way. Default 16 MiB. A value below the other
     /// limits together closes clients that keep to them.
     pub max_memory: usize,
-    /// Most messages queued for one client, absent or slow. At the limit the oldest are dropped and counted,
-    /// those at QoS 0 before the others. Default 1 000.
+    /// Most messages queued for one client, absent or slow. At the limit the oldest are dropped and counted, those at QoS 0 before the others.
+    /// Default 1 000.
     pub max_queued: usize,
     /// Most bytes queued for one client. Default 1 MiB.
     pub max_queued_bytes: usize,
-    /// Most bytes queued for all clients together. At the limit the client with the most queued bytes loses
-    /// its oldest messages. Default 16 MiB.
+    /// Most bytes queued for all clients together. At the limit the client with the most queued bytes loses its oldest messages. Default 16 MiB.
     pub max_queued_bytes_total: usize,
     /// Most unacknowledged QoS 1 messages to an MQTT 5 client, within its own Receive Maximum. Default 100; 3.1.1 clients get 20.
     pub max_in_flight: u16,
@@ -61,8 +57,8 @@ pub struct Config {
     /// Default 4 MiB. Each message counts with topic, payload, properties and client identifier, and 64 bytes more, so that many small ones
     /// count too.
     pub max_unacked_bytes: usize,
-    /// Most bytes in the send buffer of a connection. At the limit no message is sent to the client; its
-    /// packets are still read until they have caused as many bytes of answers again. Default 256 KiB.
+    /// Most bytes in the send buffer of a connection. At the limit no message is sent to the client; its packets are still read until they have
+    /// caused as many bytes of answers again. Default 256 KiB.
     pub max_unwritten_bytes: usize,
     /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, because a hub may end the
     /// connection for them (§1.5.4). A refused message at QoS 1 is answered by 0x90, in 3.1.1, which has no reasons, by the end of the

@@ -91,9 +91,8 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Ends an older connection of the same client (session takeover, \[MQTT-3.1.4-3\]). With `ends_session`,
-    /// for Clean Start or another user, also ends the session, because its waiting messages are not for this
-    /// client.
+    /// Ends an older connection of the same client (session takeover, \[MQTT-3.1.4-3\]). With `ends_session`, for Clean Start or another user,
+    /// also ends the session, because its waiting messages are not for this client.
     fn take_over(&mut self, now: Now, key: ClientKey, ends_session: bool) {
         let Some(client) = self.clients.get(key) else { return };
         if let Some(old) = client.connection
@@ -132,8 +131,7 @@ impl<I: Ingest> Listener<I> {
         Some(self.clients.add(id, user, is_certified))
     }
 
-    /// Makes a client identifier for a client that sent none. It contains the wall clock, so that it differs
-    /// from those made before a restart.
+    /// Makes a client identifier for a client that sent none. It contains the wall clock, so that it differs from those made before a restart.
     fn new_client_id(&self, now: Now, id: ConnectionId) -> Utf8 {
         let mut n = id.0;
         loop {

@@ -35,11 +35,9 @@ pub(super) struct Connection {
     pub(super) began_ms: u64,
     /// Up time at which the socket last had accepted all bytes, or the peer acknowledged a message.
     pub(super) caught_up_ms: u64,
-    /// Set when the connection is closed because it took too much memory for too long, so that unwritten
-    /// bytes are dropped.
+    /// Set when the connection is closed because it took too much memory for too long, so that unwritten bytes are dropped.
     pub(super) gives_way: bool,
-    /// Number of messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room in the
-    /// queue.
+    /// Number of messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room in the queue.
     pub(super) held: usize,
     /// Bytes of the held messages.
     pub(super) held_bytes: usize,
@@ -47,19 +45,16 @@ pub(super) struct Connection {
     pub(super) turn_size: TurnSize,
     /// Up time at which bytes last came from the peer.
     pub(super) heard_ms: u64,
-    /// Up time at which the connection last had no backlog of unread bytes; `None` if the caller does not
-    /// report it.
+    /// Up time at which the connection last had no backlog of unread bytes; `None` if the caller does not report it.
     pub(super) up_to_date_ms: Option<u64>,
     /// Set when the peer closed the connection while it was not being read.
     pub(super) gone: bool,
     /// End that an unread DISCONNECT of a gone peer announces; otherwise `None`.
     pub(super) farewell: Option<session::Closed>,
-    /// Set when a keep alive passed while the connection was not being read. It is excused, because packets
-    /// of the peer may have arrived unread.
+    /// Set when a keep alive passed while the connection was not being read. It is excused, because packets of the peer may have arrived unread.
     pub(super) excused: bool,
     pub(super) topic_refused: bool,
-    /// Up time of the last event that reported that the queue has no room for the connection's messages;
-    /// `None` if there was none.
+    /// Up time of the last event that reported that the queue has no room for the connection's messages; `None` if there was none.
     pub(super) no_room_said_ms: Option<u64>,
 }
 
@@ -103,8 +98,8 @@ impl Connection {
         self.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
     }
 
-    /// Sizes the receive buffer for its packet: to the received bytes while the packet waits for memory,
-    /// afterwards to the whole packet once more bytes come, so that the buffer does not grow by doubling.
+    /// Sizes the receive buffer for its packet: to the received bytes while the packet waits for memory, afterwards to the whole packet once more
+    /// bytes come, so that the buffer does not grow by doubling.
     pub(super) fn fit(&mut self, buffer: &mut BytesMut, packet: Option<Unfinished>, waits: bool) {
         let received = packet.map_or(0, |packet| packet.received);
         let goes_on = std::mem::replace(&mut self.received, received) < received;
@@ -135,8 +130,8 @@ impl Connection {
         self.unwritten.oldest_ms().unwrap_or(self.caught_up_ms)
     }
 
-    /// Returns whether the connection may be read: none of its messages waits for room, and its packets have
-    /// not caused too many answers that the peer does not accept.
+    /// Returns whether the connection may be read: none of its messages waits for room, and its packets have not caused too many answers that the
+    /// peer does not accept.
     pub(super) fn may_be_read(&self, max_unwritten: usize) -> bool {
         self.held == 0 && self.session.answered() - self.answered < max_unwritten as u64
     }

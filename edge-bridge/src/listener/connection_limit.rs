@@ -1,6 +1,5 @@
-//! Limit of network connections. Back-pressure leaves connections unread, perhaps for days while the queue is
-//! full. A new connection may displace one whose peer is gone, or that has waited longest, so that publishers
-//! that cannot be served do not lock out other clients.
+//! Limit of network connections. Back-pressure leaves connections unread, perhaps for days while the queue is full. A new connection may displace
+//! one whose peer is gone, or that has waited longest, so that publishers that cannot be served do not lock out other clients.
 
 use std::net::SocketAddr;
 
@@ -16,10 +15,9 @@ use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 const KEPT_MS: u64 = 10_000;
 
 impl<I: Ingest> Listener<I> {
-    /// Adds a network connection. At [`max_connections`](super::Config::max_connections) the new connection
-    /// displaces one that [may not be read](Self::may_read) and whose peer is [gone](super::Input::Gone), or
-    /// else that has waited for 10 s, longest first. Returns `None` if no connection can be displaced; the
-    /// caller then closes the new one.
+    /// Adds a network connection. At [`max_connections`](super::Config::max_connections) the new connection displaces one that [may not be
+    /// read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else that has waited for 10 s, longest first. Returns `None` if no
+    /// connection can be displaced; the caller then closes the new one.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
         self.accept_from(now, None)
     }
@@ -74,8 +72,7 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Returns how the connection ends if the whole packets in `unread` have a DISCONNECT; `None` if they have
-/// none.
+/// Returns how the connection ends if the whole packets in `unread` have a DISCONNECT; `None` if they have none.
 fn farewell(mut unread: &[u8], version: Version) -> Option<Closed> {
     loop {
         let (packet_type, size) = wire::frame(unread)?;

@@ -1,5 +1,4 @@
-//! Table of network connections, by numbers that are never used twice, with the list of those whose session
-//! may have output.
+//! Table of network connections, by numbers that are never used twice, with the list of those whose session may have output.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// Deadlines by key. When a deadline moves to a later time, its early entry stays and is skipped when it
-/// comes up. A keep alive moves with every packet, and so costs nothing.
+/// Deadlines by key. When a deadline moves to a later time, its early entry stays and is skipped when it comes up. A keep alive moves with every
+/// packet, and so costs nothing.
 #[derive(Debug)]
 pub(super) struct Deadlines<K> {
     queue: BTreeSet<(u64, K)>,

@@ -72,8 +72,7 @@ impl<I: Ingest> Listener<I> {
         waiting.len() > self.config.max_queued || waiting.bytes() > self.config.max_queued_bytes
     }
 
-    /// Drops the waiting message that a client needs least: the oldest, QoS 0 first. Returns `false` if none
-    /// waits.
+    /// Drops the waiting message that a client needs least: the oldest, QoS 0 first. Returns `false` if none waits.
     fn drop_least(&mut self, key: ClientKey) -> bool {
         let is_dropped = self.take_least(key);
         self.account_client(key);
@@ -89,8 +88,7 @@ impl<I: Ingest> Listener<I> {
         true
     }
 
-    /// Sends waiting messages to a client, as far as its Receive Maximum and its limit of unwritten bytes
-    /// allow.
+    /// Sends waiting messages to a client, as far as its Receive Maximum and its limit of unwritten bytes allow.
     pub(super) fn pump(&mut self, now_ms: u64, key: ClientKey) {
         self.send_waiting(now_ms, key);
         self.account_client(key);

@@ -1,5 +1,5 @@
-//! Delivery tracking of the application's messages until every local subscriber has acknowledged them,
-//! because only then a command is reported to the hub as done.
+//! Delivery tracking of the application's messages until every local subscriber has acknowledged them, because only then a command is reported to
+//! the hub as done.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,8 +23,8 @@ struct Open {
 }
 
 impl DeliveryTracking {
-    /// Starts to track a message, with one part that [`end`](Self::end) takes away, so that it is not settled while its copies are still being
-    /// made.
+    /// Starts to track a message. The first [`end`](Self::end) belongs to the caller itself, so that the message is not settled while its copies
+    /// are still being made.
     pub(super) fn begin(&mut self, one_is_enough: bool) -> PublishId {
         self.next += 1;
         let id = PublishId(self.next);

@@ -14,27 +14,25 @@ pub enum Input<'a> {
     /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN) whole packets are taken from the front, and the rest is left; call again while
     /// the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The client showed a certificate with this name, which the caller verified. The name replaces the user
-    /// name of its CONNECT. Report it before any bytes.
+    /// The client showed a certificate with this name, which the caller verified. The name replaces the user name of its CONNECT. Report it
+    /// before any bytes.
     Certified(Utf8),
-    /// Bytes came, and wait until the caller hands them over. The connection then does not count as one
-    /// without progress. For callers that serve connections in turns.
+    /// Bytes came, and wait until the caller hands them over. The connection then does not count as one without progress. For callers that serve
+    /// connections in turns.
     Waiting {
-        /// Up time at which these bytes were read, in milliseconds, if the connection had no backlog then,
-        /// see [`Inbound::up_to_date_ms`](crate::ingest::Inbound::up_to_date_ms).
+        /// Up time at which these bytes were read, in milliseconds, if the connection had no backlog then, see
+        /// [`Inbound::up_to_date_ms`](crate::ingest::Inbound::up_to_date_ms).
         up_to_date_ms: Option<u64>,
     },
     /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),
     /// The peer, or the network, closed the connection.
     Closed,
-    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be
-    /// read later; until then its keep alive counts, and a new connection may displace it. Report it again if
-    /// it still holds after bytes were handled.
+    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read later; until then its keep alive
+    /// counts, and a new connection may displace it. Report it again if it still holds after bytes were handled.
     Gone {
-        /// Received bytes that were not handled, or as much of their beginning as the caller has. If the
-        /// connection ends before they are read, a DISCONNECT in them counts, so that a client that
-        /// disconnected properly leaves no will.
+        /// Received bytes that were not handled, or as much of their beginning as the caller has. If the connection ends before they are read, a
+        /// DISCONNECT in them counts, so that a client that disconnected properly leaves no will.
         unread: &'a [u8],
     },
 }
@@ -46,8 +44,8 @@ pub enum Output {
     Transmit {
         /// Connection to which the bytes are written.
         connection: ConnectionId,
-        /// Bytes to write. A large payload is in memory once for all clients that get it, and counts against
-        /// the memory limit while the caller holds it, so do not copy it.
+        /// Bytes to write. A large payload is in memory once for all clients that get it, and counts against the memory limit while the caller
+        /// holds it, so do not copy it.
         bytes: Bytes,
     },
     /// Write the remaining bytes, then close the network connection. The last output of this connection.
@@ -65,8 +63,7 @@ pub enum Output {
         /// Rows to store: at least one, unless the message is [withheld](crate::ingest::Answer::Withhold).
         rows: Vec<Row>,
     },
-    /// A message given to [`publish`](super::Listener::publish) has been acknowledged by all its subscribers,
-    /// or never will be.
+    /// A message given to [`publish`](super::Listener::publish) has been acknowledged by all its subscribers, or never will be.
     Commit,
     /// A message given to [`publish`](super::Listener::publish) has reached all its clients, or will not.
     Settled(Settled),
@@ -85,8 +82,8 @@ pub struct Settled {
     pub publish: PublishId,
     /// Number of those clients to which it was sent at QoS 0, so that its arrival is unknown.
     pub delivered: u32,
-    /// Number of clients that did not get the message, because it expired, exceeded their Maximum Packet
-    /// Size, was evicted from a full queue, their session ended, or they refused it.
+    /// Number of clients that did not get the message, because it expired, exceeded their Maximum Packet Size, was evicted from a full queue,
+    /// their session ended, or they refused it.
     pub sent: u32,
     /// Number of clients that did not get it, because it expired, was too large for them, was pushed out of a full queue, their session ended,
     /// or they refused it.
@@ -108,7 +105,7 @@ pub enum Event {
         /// True if the client continues an earlier session.
         session_present: bool,
     },
-    /// The TLS handshake of a client failed, or its certificate names nobody. Only from [`net::Server`](crate::net::Server).
+    /// The TLS handshake of a client failed, or its certificate has no common name. Only from [`net::Server`](crate::net::Server).
     NoTls {
         /// Connection of the client.
         connection: ConnectionId,
@@ -155,7 +152,7 @@ pub enum Event {
         /// The rule that the topic breaks.
         error: TopicError,
     },
-    /// A message at QoS 0 was not ingested because the queue was full. Reported once an hour for a connection.
+    /// A QoS 0 message was not stored because the queue was full. Reported once an hour for a connection.
     NoRoom {
         /// Connection of the client.
         connection: ConnectionId,
@@ -171,21 +168,21 @@ pub enum Event {
         /// Cause of the end.
         why: Closed,
     },
-    /// Sessions and retained messages of an earlier run were restored. This and the next three come only from
+    /// Sessions and retained messages that an earlier process saved were restored. This and the next three events come only from
     /// [`net::Server`](crate::net::Server).
     ClientsRestored(Restored),
-    /// Sessions and retained messages of an earlier run are damaged or cannot be read, and were set aside.
+    /// The saved sessions and retained messages are damaged or cannot be read, and were moved out of the way.
     ClientsNotRestored {
         /// Cause of the failure, in words.
         error: String,
     },
-    /// Sessions and retained messages cannot be written. Told when it begins.
+    /// Sessions and retained messages cannot be written. Reported when that begins.
     ClientsNotSaved {
         /// Cause of the failure, in words.
         error: String,
     },
-    /// Sessions and retained messages exceed what may be saved ([`Config::max_saved_bytes`](super::Config::max_saved_bytes)). Reported when
-    /// that begins.
+    /// Sessions and retained messages exceed [`Config::max_saved_bytes`](super::Config::max_saved_bytes), so that some are not saved. Reported
+    /// when that begins.
     ClientsLeftOut {
         /// Number of sessions, retained messages and waiting messages that were left out.
         count: usize,
@@ -230,8 +227,8 @@ pub struct Restored {
     pub retained: usize,
     /// Number of sessions, retained messages and waiting messages that expired before the restart.
     pub waiting: usize,
-    /// Number of sessions, retained messages and wills that were not restored: beyond the present limits
-    /// (also sessions with too many filters), or on topics of the application.
+    /// Number of sessions, retained messages and wills that were not restored: beyond the present limits (also sessions with too many filters),
+    /// or on topics of the application.
     pub expired: usize,
     /// Number of sessions and retained messages beyond the limits, sessions with more filters than the limit of now among them, and of messages and
     /// wills on topics of the application.
@@ -258,8 +255,8 @@ pub struct Stats {
     pub held: usize,
     /// Messages sent to clients for the first time; resent ones are not counted.
     pub received: u64,
-    /// Messages dropped from the queue of a client, because it or all queues together were full, or because
-    /// the client's [session was given up](Self::sessions_given_up).
+    /// Messages dropped from the queue of a client, because it or all queues together were full, or because the client's [session was given
+    /// up](Self::sessions_given_up).
     pub sent: u64,
     /// Messages dropped because too much waited for their client, or for all clients and for theirs most, or because its
     /// [session was given up](Self::sessions_given_up).
@@ -272,25 +269,24 @@ pub struct Stats {
     pub dropped_denied: u64,
     /// Received QoS 0 messages, wills included, that were not stored because the queue was full.
     pub dropped_too_large: u64,
-    /// Wills at QoS 1 that were not stored because the queue was full and 1 MiB of wills waited for room
-    /// already.
+    /// Wills at QoS 1 that were not stored because the queue was full and 1 MiB of wills waited for room already.
     pub qos0_without_room: u64,
-    /// Wills at QoS 1 that were not ingested because the queue was full and 1 MiB of wills waited for room already.
+    /// Wills at QoS 1 that were not stored because the queue was full and 1 MiB of wills waited for room already.
     pub wills_without_room: u64,
     /// Messages that were not retained because of the limits.
     pub retain_refused: u64,
     /// Connections that were not being read and were closed to make room for new ones.
     pub violations: u64,
-    /// Connections that were not read and were closed to make place for new ones.
+    /// Connections that were not being read and were closed to make room for new ones.
     pub displaced: u64,
-    /// Sessions of absent clients that ended early to free a session or memory. For a session, those without
-    /// waiting messages end first; otherwise those absent longest.
+    /// Sessions of absent clients that ended early to free a session or memory. For a session, those without waiting messages end first;
+    /// otherwise those absent longest.
     pub closed_for_memory: u64,
     /// Sessions of absent clients that ended early because their place or their memory was needed. For a place, those without waiting messages
     /// end first; otherwise those absent longest.
     pub sessions_given_up: u64,
-    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic
-    /// reserved for the application, or a missing right.
+    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing
+    /// right.
     pub not_accepted: u64,
     /// Clients whose connection was refused.
     pub refused: u64,

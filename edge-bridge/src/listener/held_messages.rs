@@ -11,8 +11,7 @@ use crate::session::AckHandle;
 /// Bytes of memory of a held message beside its contents.
 const OVERHEAD: usize = 64;
 
-/// Most bytes of held wills, each with [`OVERHEAD`]. Wills need a limit of their own, because their
-/// connections are gone and cannot be paused.
+/// Most bytes of held wills, each with [`OVERHEAD`]. Wills need a limit of their own, because their connections are gone and cannot be paused.
 const WILLS_MAX: usize = 1024 * 1024;
 
 /// Message that was not given to the ingest yet.
@@ -89,8 +88,7 @@ impl HeldMessages {
         ready
     }
 
-    /// Drops the messages of a connection that ended; its client sends unacknowledged messages again. Wills
-    /// stay.
+    /// Drops the messages of a connection that ended; its client sends unacknowledged messages again. Wills stay.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.messages.retain(|held| held.connection != connection || held.ack.is_none());
     }

@@ -3,8 +3,8 @@
 use super::memory::shared_payloads::SharedPayloads;
 use crate::wire::{PropertyId, Publish, Value};
 
-/// Message for delivery, with the time of its expiry. It owns its bytes, because a slice would keep a whole
-/// receive buffer alive as long as an absent client's session.
+/// Message for delivery, with the time of its expiry. It owns its bytes, because a slice would keep a whole receive buffer alive as long as an
+/// absent client's session.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) publish: Publish,

@@ -12,8 +12,7 @@ use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{PacketType, ReasonCode};
 
-/// [`Ingest`] that calls a function with each message and stores nothing, so that each message is
-/// acknowledged at once. Useful as a hub in tests.
+/// [`Ingest`] that calls a function with each message and stores nothing, so that each message is acknowledged at once. Useful as a hub in tests.
 #[derive(Debug)]
 pub struct Observe<F>(pub F);
 
@@ -100,22 +99,19 @@ impl<I: Ingest> Admission<I> {
         self.chain.resolve(ticket, reason);
     }
 
-    /// Acknowledges a repeated message that was given to the ingest before, once the rows of the first one
-    /// are safe.
+    /// Acknowledges a repeated message that was given to the ingest before, once the rows of the first one are safe.
     pub(super) fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: AckHandle) {
         self.chain.absorb(now_ms, connection, Some(ack), 0);
     }
 
-    /// Calls the function of [`Listener::with_on_publish`](super::Listener::with_on_publish), if there is
-    /// one, with a message.
+    /// Calls the function of [`Listener::with_on_publish`](super::Listener::with_on_publish), if there is one, with a message.
     pub(super) fn show(&mut self, now: Now, message: &Inbound) {
         if let Some(on_publish) = &mut self.on_publish {
             on_publish(now, message);
         }
     }
 
-    /// Returns the lane of a message while some lane is full; `None` if no lane is full, or the lane is not
-    /// known.
+    /// Returns the lane of a message while some lane is full; `None` if no lane is full, or the lane is not known.
     pub(super) fn lane(&self, message: &Inbound) -> Option<u8> {
         if self.room.is_everywhere() { None } else { self.ingest.lane(message) }
     }

@@ -86,14 +86,11 @@ pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
 ///
 /// The caller
 ///
-/// 1. adds a connection by [`accept`](Self::accept), and reports its events by
-/// [`handle_input`](Self::handle_input): received bytes while [`may_read`](Self::may_read) is true, the
-/// number of written bytes, its end. `now.up_ms` is a monotonic clock;
+/// 1. adds a connection by [`accept`](Self::accept), and reports its events by [`handle_input`](Self::handle_input): received bytes while
+///    [`may_read`](Self::may_read) is true, the number of written bytes, its end. `now.up_ms` is a monotonic clock;
 /// 2. calls [`resolve`](Self::resolve) for each stored ticket when its rows are safe, in any order;
-/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each
-/// action;
-/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing
-///    else happens before.
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each action;
+/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
 pub struct Listener<I> {
     config: Config,
     access: Access,
@@ -108,8 +105,7 @@ pub struct Listener<I> {
     stats: Stats,
     /// Number of changes of saved sessions, see [`changes`](Self::changes).
     changes: u64,
-    /// Number of QoS 1 and 2 deliveries to connected clients with a saved session, see
-    /// [`exchanges`](Self::exchanges).
+    /// Number of QoS 1 and 2 deliveries to connected clients with a saved session, see [`exchanges`](Self::exchanges).
     exchanges: u64,
 }
 
@@ -261,8 +257,8 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Publishes a message of the application, such as a command or an alarm, to local subscribers; it is not
-    /// ingested. [`Output::Settled`] follows when every subscriber has acknowledged it, or never will.
+    /// Publishes a message of the application, such as a command or an alarm, to local subscribers; it is not ingested. [`Output::Settled`]
+    /// follows when every subscriber has acknowledged it, or never will.
     pub fn publish(&mut self, now: Now, publish: &Publish) -> PublishId {
         self.publish_tracked(now, publish, false)
     }
@@ -297,8 +293,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Returns the number of messages without a PUBACK: their rows are not safe yet, or they wait for room in
-    /// the queue. Scans all of them.
+    /// Returns the number of messages without a PUBACK: their rows are not safe yet, or they wait for room in the queue. Scans all of them.
     pub fn pending(&self) -> usize {
         self.admission.pending()
     }
@@ -323,8 +318,8 @@ impl<I: Ingest> Listener<I> {
         &mut self.admission.ingest
     }
 
-    /// Handles the deadline of a connection. The keep alive does not end a connection while it is not being
-    /// read, and counts again [`EXCUSE_MS`] after reading resumed.
+    /// Handles the deadline of a connection. The keep alive does not end a connection while it is not being read, and counts again [`EXCUSE_MS`]
+    /// after reading resumed.
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
         let stopped = !self.admission.may_read(id) || self.accounts.waits_for_memory(id);
         let Some(state) = self.connections.get_mut(id) else { return };

@@ -76,8 +76,7 @@ impl OfflineQueue {
         self.deliveries.front().map(|delivery| delivery.message.publish.qos)
     }
 
-    /// Takes out the messages of QoS 0 when the client's connection ends, because they are only for connected
-    /// clients.
+    /// Takes out the messages of QoS 0 when the client's connection ends, because they are only for connected clients.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
         self.take_out(|message| message.publish.qos == QoS::AtMostOnce)
     }

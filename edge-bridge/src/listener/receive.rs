@@ -1,5 +1,4 @@
-//! Received messages: each is delivered to local subscribers, then given to the ingest or, while the queue is
-//! full, added to the held messages.
+//! Received messages: each is delivered to local subscribers, then given to the ingest or, while the queue is full, added to the held messages.
 
 use super::held_messages::Held;
 use super::{ClientKey, Event, Listener, Output};
@@ -13,8 +12,8 @@ use crate::wire::{Publish, QoS, Utf8};
 const NO_ROOM_AGAIN_MS: u64 = 3_600_000;
 
 impl<I: Ingest> Listener<I> {
-    /// Takes back the rows of an [`Output::Store`] for which the queue has no room. They wait, in order,
-    /// until [`set_room`](Self::set_room) reports room.
+    /// Takes back the rows of an [`Output::Store`] for which the queue has no room. They wait, in order, until [`set_room`](Self::set_room)
+    /// reports room.
     pub fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
         self.admission.hand_back(ticket, rows);
     }
@@ -61,8 +60,7 @@ impl<I: Ingest> Listener<I> {
         self.receive(now, id, key, publish, message, ack);
     }
 
-    /// Handles a client's message, or its will: calls the observer, delivers it to local subscribers, then
-    /// gives it to the ingest.
+    /// Handles a client's message, or its will: calls the observer, delivers it to local subscribers, then gives it to the ingest.
     pub(super) fn receive(
         &mut self,
         now: Now,
@@ -123,8 +121,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
     }
 
-    /// Gives a message to the ingest. A QoS 2 message that comes again later, on whatever connection, counts
-    /// as a repeat of it.
+    /// Gives a message to the ingest. A QoS 2 message that comes again later, on whatever connection, counts as a repeat of it.
     fn take_in(&mut self, now: Now, held: &Held) {
         self.admission.take_in(now, held, &mut self.outputs);
         if let Some((ack, state)) = held.ack.zip(self.connections.get_mut(held.connection)) {

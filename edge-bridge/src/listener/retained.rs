@@ -23,8 +23,8 @@ impl Retained {
         Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes, changes: 0 }
     }
 
-    /// Retains a message, or removes the topic's if the payload is empty. Returns `false` if there is no
-    /// room; the topic then has no retained message, because the old one is out of date.
+    /// Retains a message, or removes the topic's if the payload is empty. Returns `false` if there is no room; the topic then has no retained
+    /// message, because the old one is out of date.
     pub(super) fn keep(&mut self, topic: &str, message: &Message) -> bool {
         let old = self.messages.remove(topic);
         self.bytes -= old.as_ref().map_or(0, Message::bytes);

@@ -1,6 +1,5 @@
-//! Session expiry (§3.1.2.11.2): the session of an absent client is kept until its Session Expiry Interval
-//! has passed, or until it is ended early for other clients. A pending [will](super::wills) is published by
-//! then.
+//! Session expiry (§3.1.2.11.2): the session of an absent client is kept until its Session Expiry Interval has passed, or until it is ended early
+//! for other clients. A pending [will](super::wills) is published by then.
 
 use super::wills::NOWHERE;
 use super::{ClientKey, Due, Event, Listener, Output};
@@ -20,8 +19,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Publishes the will of an absent client, and ends its session, if the time has come for either;
-    /// otherwise sets the next deadline.
+    /// Publishes the will of an absent client, and ends its session, if the time has come for either; otherwise sets the next deadline.
     pub(super) fn absent(&mut self, now: Now, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(ends_ms) = client.ends_ms else { return };
@@ -36,8 +34,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Counts a change of a [saved](super::saved) session: one that outlives its connection, or did so before
-    /// the change (`lasted`).
+    /// Counts a change of a [saved](super::saved) session: one that outlives its connection, or did so before the change (`lasted`).
     pub(super) fn note_change(&mut self, key: ClientKey, lasted: bool) {
         self.changes += u64::from(lasted || self.lasts(key));
     }
@@ -53,8 +50,7 @@ impl<I: Ingest> Listener<I> {
         self.stats.dropped_full += self.end_session(now, key) as u64;
     }
 
-    /// Ends a session: publishes a pending will and drops waiting messages. Returns the number of dropped
-    /// messages.
+    /// Ends a session: publishes a pending will and drops waiting messages. Returns the number of dropped messages.
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
         self.note_change(key, false);

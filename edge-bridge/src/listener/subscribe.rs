@@ -48,8 +48,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Adds or replaces a subscription. Returns `true` if it is new, and the SUBACK's reason code if it is
-    /// refused.
+    /// Adds or replaces a subscription. Returns `true` if it is new, and the SUBACK's reason code if it is refused.
     pub(super) fn subscribe(
         &mut self,
         client: ClientKey,

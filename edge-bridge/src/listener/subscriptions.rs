@@ -1,7 +1,7 @@
 //! Subscriptions of all clients (§3.8, §4.7).
 //!
-//! Filters without wildcards, the most frequent kind, are found by one look-up; a message costs one hash, and
-//! one comparison with each wildcard filter (some tens of nanoseconds).
+//! Filters without wildcards, the most frequent kind, are found by one look-up; a message costs one hash, and one comparison with each wildcard
+//! filter (some tens of nanoseconds).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -100,8 +100,7 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
     }
 
-    /// Returns the clients that get a message of `publisher`, each once, in their order. `None`: the
-    /// application publishes it.
+    /// Returns the clients that get a message of `publisher`, each once, in their order. `None`: the application publishes it.
     pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
         let mut found = BTreeMap::new();
         let exact = self.exact.get(topic).into_iter();

@@ -1,6 +1,6 @@
-//! Topic check at admission. A message that a hub may refuse for its topic (§1.5.4) is refused here, where
-//! the sensor gets the PUBACK; at the hub it could end the connection, with all later messages waiting.
-//! Messages on topics reserved for the application, or to which the client may not publish, are refused too.
+//! Topic check at admission. A message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor gets the PUBACK; at the hub
+//! it could end the connection, with all later messages waiting. Messages on topics reserved for the application, or to which the client may not
+//! publish, are refused too.
 
 use super::{ClientKey, Event, Listener};
 use crate::ingest::{Inbound, Ingest, Now};

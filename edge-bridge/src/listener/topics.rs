@@ -24,8 +24,7 @@ impl Topics {
         Self { subscriptions: Subscriptions::default(), retained, copies: 0 }
     }
 
-    /// Retains a message, or removes the topic's retained message if the payload is empty. Returns `false` at
-    /// the limit of retained messages.
+    /// Retains a message, or removes the topic's retained message if the payload is empty. Returns `false` at the limit of retained messages.
     pub(super) fn retain(&mut self, now_ms: u64, topic: &str, message: &Message) -> bool {
         self.retained.keep(topic, message) || {
             self.retained.expire(now_ms);

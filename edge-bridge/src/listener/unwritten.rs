@@ -8,8 +8,7 @@ use crate::session::Memory;
 const COPIES: usize = 2;
 /// Bytes of memory for one shared payload's entry in these buffers.
 const PIECE_OVERHEAD: usize = 256;
-/// Milliseconds within which bytes are merged to one piece, so that there are few pieces even of small
-/// packets.
+/// Milliseconds within which bytes are merged to one piece, so that there are few pieces even of small packets.
 const PIECE_MS: u64 = 250;
 
 #[derive(Debug)]

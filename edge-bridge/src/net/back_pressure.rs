@@ -1,7 +1,6 @@
-//! Back-pressure: while the queue of a subscription is full the link reads nothing for a moment, so that the
-//! hub's messages wait in the network. The pause is short, because PUBACKs for published messages come by the
-//! same stream. If the application takes longer, messages stay unacknowledged, and the hub sends them again
-//! on a new connection.
+//! Back-pressure: while the queue of a subscription is full the link reads nothing for a moment, so that the hub's messages wait in the network.
+//! The pause is short, because PUBACKs for published messages come by the same stream. If the application takes longer, messages stay
+//! unacknowledged, and the hub sends them again on a new connection.
 
 use std::sync::Arc;
 

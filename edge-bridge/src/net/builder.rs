@@ -93,8 +93,7 @@ impl Builder {
         }
     }
 
-    /// Client identifier under which the hub keeps the bridge's session. Required; two bridges with the same
-    /// one disconnect each other.
+    /// Client identifier under which the hub keeps the bridge's session. Required; two bridges with the same one disconnect each other.
     pub fn client_id(mut self, client_id: &str) -> Self {
         client_id.clone_into(&mut self.client_id);
         self
@@ -118,10 +117,9 @@ impl Builder {
         self
     }
 
-    /// Names for ALPN (RFC 7301), the preferred one first. A hub on port 443 may choose the protocol by them:
-    /// AWS IoT takes `x-amzn-mqtt-ca` for clients with a certificate. A hub that takes none of the names ends
-    /// the handshake; one without ALPN ignores them. At most 16 names of 1 to 255 bytes. Default, also for an
-    /// empty list: those of [`tls`](Self::tls), which has none unless made by [`Tls::from_config`].
+    /// Names for ALPN (RFC 7301), the preferred one first. A hub on port 443 may choose the protocol by them: AWS IoT takes `x-amzn-mqtt-ca` for
+    /// clients with a certificate. A hub that takes none of the names ends the handshake; one without ALPN ignores them. At most 16 names of 1 to
+    /// 255 bytes. Default, also for an empty list: those of [`tls`](Self::tls), which has none unless made by [`Tls::from_config`].
     ///
     /// ```
     /// use edge_bridge::{Bridge, Tls};
@@ -299,27 +297,25 @@ impl Builder {
         self
     }
 
-    /// Seconds without a packet after which the hub may give us up. Default 60. Whatever the value, the
-    /// bridge notices a lost link in seconds while messages are unacknowledged, and within
-    /// [`command_within`](Self::command_within) while there are subscriptions; without either no message
-    /// waits for the link. A large value saves pings, and only makes the hub notice later.
+    /// Seconds without a packet after which the hub may give us up. Default 60. Whatever the value, the bridge notices a lost link in seconds
+    /// while messages are unacknowledged, and within [`command_within`](Self::command_within) while there are subscriptions; without either no
+    /// message waits for the link. A large value saves pings, and only makes the hub notice later.
     pub fn keep_alive_s(mut self, seconds: u16) -> Self {
         self.client.keep_alive_s = seconds;
         self
     }
 
-    /// Time within which a lost connection is noticed while there are subscriptions. A command is delayed by
-    /// at most that and the time to connect. Default 15 s; zero leaves it to the keep alive. The bound holds
-    /// if a round trip takes at most an eighth of it. Costs a PINGREQ per
-    /// [`idle_ping_every_ms`](crate::bridge::idle_ping_every_ms) of silence, none while other packets come.
+    /// Time within which a lost connection is noticed while there are subscriptions. A command is delayed by at most that and the time to
+    /// connect. Default 15 s; zero leaves it to the keep alive. The bound holds if a round trip takes at most an eighth of it. Costs a PINGREQ
+    /// per [`idle_ping_every_ms`](crate::bridge::idle_ping_every_ms) of silence, none while other packets come.
     pub fn command_within(mut self, within: Duration) -> Self {
         self.command_within = Some(within);
         self
     }
 
-    /// Session Expiry Interval: seconds for which the hub keeps the session, and so the commands that it
-    /// receives during an outage. Default a day. With 0 all unacknowledged messages from the hub are lost
-    /// when a connection ends, and so are those for which a subscription has no room, 1 s after it is full.
+    /// Session Expiry Interval: seconds for which the hub keeps the session, and so the commands that it receives during an outage. Default a
+    /// day. With 0 all unacknowledged messages from the hub are lost when a connection ends, and so are those for which a subscription has no
+    /// room, 1 s after it is full.
     pub fn session_expiry_s(mut self, seconds: u32) -> Self {
         self.client.session_expiry_s = seconds;
         self

@@ -22,18 +22,15 @@ pub enum ByHandError {
     /// Another drop or copy is under way.
     #[error("another drop or copy is under way")]
     Busy,
-    /// The caller did not take the copies within 5 s; the time is limited because parked rows are not sent
-    /// meanwhile.
+    /// The caller did not take the copies within 5 s; the time is limited because parked rows are not sent meanwhile.
     #[error("the copies were not taken in time: the rest was left out")]
     TooSlow,
-    /// Not all parked rows could be read within 5 s, because their queue is not open, cannot be read, or has
-    /// rows still being parked.
+    /// Not all parked rows could be read within 5 s, because their queue is not open, cannot be read, or has rows still being parked.
     #[error("{count} done, but not all that is parked could be read in time{}: ask again", because(why))]
     NotRead {
         /// Messages dropped or copied.
         count: ByHandCount,
-        /// Reason in words why rows cannot be parked, which may also keep them from being read; `None` if
-        /// none is known.
+        /// Reason in words why rows cannot be parked, which may also keep them from being read; `None` if none is known.
         why: Option<String>,
     },
     /// The drops were not on disk within 5 s, so that the rows may be back after a crash.
@@ -82,8 +79,7 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// Passes an operator's request to the core. The caller may have dropped its receiver by the time of the
-    /// answer.
+    /// Passes an operator's request to the core. The caller may have dropped its receiver by the time of the answer.
     pub(super) fn ask<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>, ask: Ask) {
         match ask {
             Ask::List(reply) => drop(reply.send(core.parked(now))),

@@ -1,5 +1,4 @@
-//! Check of a client's certificate as the hub will do it, because rustls checks a client's own certificate
-//! only against its key.
+//! Check of a client's certificate as the hub will do it, because rustls checks a client's own certificate only against its key.
 
 use std::fmt;
 use std::path::Path;
@@ -57,9 +56,8 @@ pub fn client_certificate_problem(
     problem_of(own, behind, roots, at)
 }
 
-/// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link does not check this
-/// itself, because rustls trusts an authority without regard to its dates; hubs and tools with other
-/// libraries refuse certificates that such an authority signed.
+/// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link does not check this itself, because rustls trusts an
+/// authority without regard to its dates; hubs and tools with other libraries refuse certificates that such an authority signed.
 ///
 /// # Errors
 ///

@@ -13,9 +13,8 @@ use super::subscription_queue::SubscriptionQueue;
 use crate::session::AckHandle;
 use crate::wire::{Properties, Publish};
 
-/// Message from the hub. The hub sends it again after the next reconnect unless [`done`](Self::done) was
-/// called. A dropped message is not acknowledged, and counts against the Receive Maximum until then. It
-/// shares no receive buffer.
+/// Message from the hub. The hub sends it again after the next reconnect unless [`done`](Self::done) was called. A dropped message is not
+/// acknowledged, and counts against the Receive Maximum until then. It shares no receive buffer.
 #[derive(Debug)]
 #[must_use = "the hub sends it again unless it is done()"]
 pub struct Command {
@@ -54,8 +53,7 @@ impl Command {
         self.publish.dup
     }
 
-    /// Acknowledges the message, because the application has acted on it. Its PUBACK leaves once every
-    /// subscription that got the message is done.
+    /// Acknowledges the message, because the application has acted on it. Its PUBACK leaves once every subscription that got the message is done.
     pub fn done(self) {
         self.ack.done();
     }
@@ -98,11 +96,10 @@ impl Drop for Acknowledgement {
     }
 }
 
-/// A subscription: a [`Stream`] of [`Command`]s, which ends when the bridge is closed. When it is dropped,
-/// its messages go to a matching subscription made within 30 s; then its filter is unsubscribed, unless
-/// another subscription has it. A program that ends before that leaves the subscription at the hub, with its
-/// messages, for its next start. A shared subscription is unsubscribed at once, for the others of its group;
-/// to keep it, close the bridge first.
+/// A subscription: a [`Stream`] of [`Command`]s, which ends when the bridge is closed. When it is dropped, its messages go to a matching
+/// subscription made within 30 s; then its filter is unsubscribed, unless another subscription has it. A program that ends before that leaves the
+/// subscription at the hub, with its messages, for its next start. A shared subscription is unsubscribed at once, for the others of its group; to
+/// keep it, close the bridge first.
 #[derive(Debug)]
 pub struct Commands {
     pub(super) queue: Arc<SubscriptionQueue>,
@@ -142,8 +139,7 @@ impl Drop for Commands {
     }
 }
 
-/// Message that the application dropped without acknowledgement. Its payload is not kept, because the hub
-/// still has it.
+/// Message that the application dropped without acknowledgement. Its payload is not kept, because the hub still has it.
 #[derive(Debug)]
 pub(super) struct Neglected {
     pub(super) queue: Arc<SubscriptionQueue>,

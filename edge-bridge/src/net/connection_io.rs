@@ -17,8 +17,7 @@ use super::tcp_stream::Stream;
 pub(super) const READ_MAX: usize = 32 * 1024;
 /// Longest wait at a close for the last packets to be sent, and for the peer to close.
 const LINGER: Duration = Duration::from_secs(1);
-/// Longest wait at a close while a message is partly written, because the rest may take that long on a slow
-/// link.
+/// Longest wait at a close while a message is partly written, because the rest may take that long on a slow link.
 const LINGER_WITH_MESSAGE: Duration = Duration::from_secs(5);
 
 /// A connection with its buffers.
@@ -32,8 +31,7 @@ pub(super) struct Socket {
     unflushed: bool,
     /// Set if the socket's send buffer was full at some time since the last reported write.
     waited: bool,
-    /// Error of the last write; `None` if there was none. No more is written, but bytes that the peer sent
-    /// before are still read.
+    /// Error of the last write; `None` if there was none. No more is written, but bytes that the peer sent before are still read.
     broken: Option<String>,
 }
 
@@ -118,17 +116,15 @@ impl Socket {
         }
     }
 
-    /// Resets the connection, so that bytes in the socket's send buffer are dropped and do not compete with
-    /// the next connection.
+    /// Resets the connection, so that bytes in the socket's send buffer are dropped and do not compete with the next connection.
     pub(super) fn abort(self) {
         if let Err(error) = self.reader.unsplit(self.writer).reset() {
             tracing::debug!(%error, "the connection is closed, not reset");
         }
     }
 
-    /// Closes the connection. A partly written message and the last packets are still sent, other messages
-    /// are not. Then reads until the peer closes, because the kernel sends a reset if received bytes are
-    /// unread, and that drops bytes not sent yet.
+    /// Closes the connection. A partly written message and the last packets are still sent, other messages are not. Then reads until the peer
+    /// closes, because the kernel sends a reset if received bytes are unread, and that drops bytes not sent yet.
     pub(super) async fn hang_up(mut self) {
         let linger = if self.out.has_begun() { LINGER_WITH_MESSAGE } else { LINGER };
         self.out.drop_messages();
@@ -148,8 +144,7 @@ impl Socket {
     }
 }
 
-/// Writes as much as the socket accepts and returns the number of bytes. Sets `waited` if its send buffer is
-/// full.
+/// Writes as much as the socket accepts and returns the number of bytes. Sets `waited` if its send buffer is full.
 async fn write(
     writer: &mut WriteHalf<Stream>,
     out: &mut Outgoing,

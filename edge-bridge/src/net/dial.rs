@@ -30,8 +30,8 @@ use tunnel::TunnelError;
 /// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Idle time after which the kernel sends TCP keep-alive probes. Longer than the silence between MQTT pings,
-/// so that probes cost the link something only if pings are off.
+/// Idle time after which the kernel sends TCP keep-alive probes. Longer than the silence between MQTT pings, so that probes cost the link
+/// something only if pings are off.
 const PROBE_AFTER: Duration = Duration::from_secs(300);
 
 /// Settings of a dial to the hub.
@@ -72,8 +72,7 @@ pub(super) struct Dialed {
     pub(super) password: Option<Bytes>,
 }
 
-/// Error of a dial. Names the step that failed, because an unresolved name has another remedy than a refused
-/// certificate.
+/// Error of a dial. Names the step that failed, because an unresolved name has another remedy than a refused certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("cannot resolve {host}: {source}")]
@@ -95,8 +94,8 @@ pub(super) enum DialError {
 }
 
 impl DialError {
-    /// Returns whether a proxy refused, and will refuse again. It is dialled rarely then, because frequent
-    /// wrong logins may lock the account there.
+    /// Returns whether a proxy refused, and will refuse again. It is dialled rarely then, because frequent wrong logins may lock the account
+    /// there.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Proxy { source, .. } if source.is_refusal())
     }
@@ -121,8 +120,7 @@ impl Dialer {
         Ok(Dialed { stream, password })
     }
 
-    /// Returns whether a TCP connection, through the proxy if there is one, can be made. It is closed at
-    /// once.
+    /// Returns whether a TCP connection, through the proxy if there is one, can be made. It is closed at once.
     pub(super) async fn reaches(self) -> bool {
         timeout(self.connect_timeout, self.open()).await.is_ok_and(|stream| stream.is_ok())
     }
@@ -219,8 +217,8 @@ async fn connect_to(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::
     Ok(stream)
 }
 
-/// Limits the unsent bytes in the socket's buffer (`TCP_NOTSENT_LOWAT`), so that a write shows that earlier
-/// bytes left. Limits neither bytes on the path nor the throughput.
+/// Limits the unsent bytes in the socket's buffer (`TCP_NOTSENT_LOWAT`), so that a write shows that earlier bytes left. Limits neither bytes on
+/// the path nor the throughput.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn bound_unsent(stream: &TcpStream) {
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX) {

@@ -25,8 +25,7 @@ use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
 use crate::wire::{ReasonCode, Subscription};
 
-/// Shortest time between two publications of the statistics, in milliseconds; a change of the link's state is
-/// published at once.
+/// Shortest time between two publications of the statistics, in milliseconds; a change of the link's state is published at once.
 const STATUS_EVERY_MS: u64 = 200;
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
@@ -152,8 +151,8 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
     }
 
-    /// Passes received bytes to the core. With `has_ended` also while reading is paused, because a PUBACK
-    /// that came on this connection cannot come on another.
+    /// Passes received bytes to the core. With `has_ended` also while reading is paused, because a PUBACK that came on this connection cannot
+    /// come on another.
     async fn received(&mut self, has_ended: bool) {
         loop {
             let Some(socket) = &mut self.socket else { return };

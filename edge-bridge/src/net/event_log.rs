@@ -1,5 +1,5 @@
-//! Log lines about a link. Recurring lines are rate-limited, and text from peers is escaped between quotes,
-//! because a topic must neither end a line nor read as words of it.
+//! Log lines about a link. Recurring lines are rate-limited, and text from peers is escaped between quotes, because a topic must neither end a
+//! line nor read as words of it.
 
 use super::hub_address::Target;
 use super::link_log::LinkLog;

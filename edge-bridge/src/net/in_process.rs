@@ -144,9 +144,8 @@ impl Bridge {
         self.link.add_filter(to, filter).await
     }
 
-    /// Makes published messages safe now, instead of within the queue's `ack_within`. For a publisher that
-    /// waits for its receipts; costs a write. Has no effect on a spool in memory. After a disk error the
-    /// queue tries again by itself.
+    /// Makes published messages safe now, instead of within the queue's `ack_within`. For a publisher that waits for its receipts; costs a write.
+    /// Has no effect on a spool in memory. After a disk error the queue tries again by itself.
     pub async fn commit(&self) {
         match &self.store {
             Store::Memory(_) => {}
@@ -159,8 +158,8 @@ impl Bridge {
         }
     }
 
-    /// Returns the number of rows, by weight, that the spool has lost since it was created, because they were
-    /// evicted from a full lane, expired, or damaged. 0 in memory, where a message without room is refused.
+    /// Returns the number of rows, by weight, that the spool has lost since it was created, because they were evicted from a full lane, expired,
+    /// or damaged. 0 in memory, where a message without room is refused.
     pub fn dropped(&self) -> u64 {
         match &self.store {
             Store::Memory(_) => 0,
@@ -176,8 +175,8 @@ impl Bridge {
         }
     }
 
-    /// Returns the statistics of the spool on disk, as [`edge_queue::aio::Queue::stats`] does; `None` in
-    /// memory, or when the queue's thread has ended.
+    /// Returns the statistics of the spool on disk, as [`edge_queue::aio::Queue::stats`] does; `None` in memory, or when the queue's thread has
+    /// ended.
     #[cfg(feature = "spool-queue")]
     pub async fn spool_stats(&self) -> Option<edge_queue::Stats> {
         match &self.store {
@@ -215,8 +214,7 @@ impl Bridge {
     }
 }
 
-/// Refuses topics for which a hub may end the connection, because an error here is better than a row that the
-/// hub never accepts.
+/// Refuses topics for which a hub may end the connection, because an error here is better than a row that the hub never accepts.
 fn check_topic(topic: &str) -> Result<(), PublishError> {
     let checked = validate_topic_name(topic).and_then(|()| validate_characters(topic));
     checked.map_err(|error| PublishError::Topic { topic: topic.to_owned(), error })

@@ -1,10 +1,8 @@
-//! Intake: the path of rows into the queue. One task pushes them in order, and reports which messages are
-//! safe.
+//! Intake: the path of rows into the queue. One task pushes them in order, and reports which messages are safe.
 //!
-//! A server's task never waits for the disk, because the intake's task does (drop-oldest reads from it, and a
-//! full lane waits). While rows wait for room in a lane, no more messages for that lane are accepted; the
-//! others go on. While the task is behind, [`is_behind`](Intake::is_behind) returns `true`, so that
-//! publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
+//! A server's task never waits for the disk, because the intake's task does (drop-oldest reads from it, and a full lane waits). While rows wait
+//! for room in a lane, no more messages for that lane are accepted; the others go on. While the task is behind, [`is_behind`](Intake::is_behind)
+//! returns `true`, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
 
 mod pusher;
 mod settling;
@@ -42,7 +40,7 @@ struct Message {
     put_at: Instant,
 }
 
-/// Way of rows into an [`edge_queue`]. Cheap to clone; all clones share it.
+/// Path of rows into an [`edge_queue`]. Cheap to clone; all clones share it.
 ///
 /// A server has its [`QueueSink`](super::server::QueueSink) around it; a program's own rows go the same way, in the same order:
 ///
@@ -104,8 +102,8 @@ impl Shared {
 }
 
 impl Intake {
-    /// Creates an intake without a queue, in which every lane counts as full until it is
-    /// [opened](Self::open). Messages put before are pushed first.
+    /// Creates an intake without a queue, in which every lane counts as full until it is [opened](Self::open). Messages put before are pushed
+    /// first.
     pub fn closed() -> Self {
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let received = Mutex::new(Some(received));
@@ -174,9 +172,8 @@ impl Intake {
             && self.shared.unsettled.load(Ordering::Relaxed) < UNSETTLED_MAX / part
     }
 
-    /// Returns the number of rows that the queue can never take, because they are too large or for a lane
-    /// that it does not have. They are logged as errors, and their messages are acknowledged, because their
-    /// publishers would only send them again.
+    /// Returns the number of rows that the queue can never take, because they are too large or for a lane that it does not have. They are logged
+    /// as errors, and their messages are acknowledged, because their publishers would only send them again.
     pub fn never_stored(&self) -> u64 {
         self.shared.never_stored.load(Ordering::Relaxed)
     }
@@ -186,14 +183,12 @@ impl Intake {
         self.shared.on_the_way.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of rows that wait in memory because their lane is full. They came before the lane
-    /// was known to be full.
+    /// Returns the number of rows that wait in memory because their lane is full. They came before the lane was known to be full.
     pub fn without_room(&self) -> u64 {
         self.shared.without_room.load(Ordering::Relaxed)
     }
 
-    /// Returns the histogram of the time from [`put`](Permit::put) of a message until all its rows were safe,
-    /// or removed by the policy.
+    /// Returns the histogram of the time from [`put`](Permit::put) of a message until all its rows were safe, or removed by the policy.
     pub fn receipts(&self) -> Durations {
         *self.shared.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -223,8 +218,7 @@ impl Intake {
         self.shared.commit.notify_one();
     }
 
-    /// Returns the rows that found no room before the queue was closed, in the order of each lane. Call it
-    /// once, after the close.
+    /// Returns the rows that found no room before the queue was closed, in the order of each lane. Call it once, after the close.
     pub async fn unpushed(&self) -> Vec<Row> {
         self.shared.closed.notify_one();
         let pusher = self.shared.pusher.lock().unwrap_or_else(PoisonError::into_inner).take();

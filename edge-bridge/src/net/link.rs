@@ -10,8 +10,8 @@ use super::request::Request;
 use crate::bridge::{Stats, subscription};
 use crate::wire::{QoS, Subscription, TopicError, Utf8, Version, check_filter};
 
-/// The handle of a link that runs as a task. Cheap to clone; when the last clone is dropped, the link stops
-/// in the background as by [`close`](Self::close).
+/// The handle of a link that runs as a task. Cheap to clone; when the last clone is dropped, the link stops in the background as by
+/// [`close`](Self::close).
 #[derive(Clone)]
 pub struct Link {
     pub(super) requests: mpsc::Sender<Request>,
@@ -65,15 +65,13 @@ fn check(wanted: &Subscription) -> Result<(), SubscribeError> {
 }
 
 impl Link {
-    /// Notifies the link that rows were pushed to the spool. Cheap, and never lost; calls in quick succession
-    /// are merged.
+    /// Notifies the link that rows were pushed to the spool. Cheap, and never lost; calls in quick succession are merged.
     pub fn rows_pushed(&self) {
         self.wake.notify_one();
     }
 
-    /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged only when it is
-    /// [`done`](super::Command::done). Returns before the SUBACK; a refusal is logged, and the SUBSCRIBE is
-    /// repeated on the next connection.
+    /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged only when it is [`done`](super::Command::done). Returns before
+    /// the SUBACK; a refusal is logged, and the SUBSCRIBE is repeated on the next connection.
     pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
         self.subscribe_all([plain(filter)?]).await
     }
@@ -115,9 +113,9 @@ impl Link {
         self.request(|reply| Request::Subscribe { filters, reply }).await
     }
 
-    /// Adds a filter to an existing subscription. Both share its order and its bounds, and a message that
-    /// both match comes once. By contrast, each call of [`subscribe`](Self::subscribe) makes a queue of its
-    /// own, with memory of its own for messages that the application has not read.
+    /// Adds a filter to an existing subscription. Both share its order and its bounds, and a message that both match comes once. By contrast,
+    /// each call of [`subscribe`](Self::subscribe) makes a queue of its own, with memory of its own for messages that the application has not
+    /// read.
     pub async fn add_filter(&self, to: &Commands, filter: &str) -> Result<(), SubscribeError> {
         let (filter, queue) = (plain(filter)?, to.queue.clone());
         let is_ours = self.request(|reply| Request::AddFilter { filter, queue, reply });
@@ -143,16 +141,15 @@ impl Link {
         self.status.clone()
     }
 
-    /// Returns the queue of the parked rows, for its ledger, losses and size. `None` until the first row is
-    /// parked, in this process or an earlier one, and for a spool in memory or of your own. The identities of
-    /// its leases are not those of the parked rows.
+    /// Returns the queue of the parked rows, for its ledger, losses and size. `None` until the first row is parked, in this process or an earlier
+    /// one, and for a spool in memory or of your own. The identities of its leases are not those of the parked rows.
     #[cfg(feature = "spool-queue")]
     pub fn parked_queue(&self) -> Option<edge_queue::aio::Queue> {
         self.parked.get().cloned()
     }
 
-    /// Ends the link with a DISCONNECT. Afterwards rows that the hub has not acknowledged are back in the
-    /// spool. The hub keeps the session for the Session Expiry Interval. Has no effect on a closed link.
+    /// Ends the link with a DISCONNECT. Afterwards rows that the hub has not acknowledged are back in the spool. The hub keeps the session for
+    /// the Session Expiry Interval. Has no effect on a closed link.
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();
         if self.requests.send(Request::Close { reply }).await.is_ok() {

@@ -23,8 +23,8 @@ impl Copies {
     ///
     /// # Errors
     ///
-    /// The copy is incomplete, because another pass is under way, the rows were not taken or could not be
-    /// read in time, some wait in their lanes and cannot be parked, or the link was closed.
+    /// The copy is incomplete, because another pass is under way, the rows were not taken or could not be read in time, some wait in their lanes
+    /// and cannot be parked, or the link was closed.
     pub async fn next(&mut self) -> Result<Option<Vec<ParkedRow>>, ByHandError> {
         if let Some(rows) = self.rows.recv().await {
             self.wake.notify_one();
@@ -49,8 +49,7 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)
     }
 
-    /// Sends again now the refused messages under topics that the filter matches (`#` matches all). Returns
-    /// before the hub has answered.
+    /// Sends again now the refused messages under topics that the filter matches (`#` matches all). Returns before the hub has answered.
     ///
     /// # Errors
     ///
@@ -62,14 +61,13 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)
     }
 
-    /// Drops refused messages, held in RAM or parked on disk, of topics that the filter matches (`#` matches
-    /// all), counted as discarded. Needs no connection. Returns their number once the drops are durable.
-    /// Messages in flight stay.
+    /// Drops refused messages, held in RAM or parked on disk, of topics that the filter matches (`#` matches all), counted as discarded. Needs no
+    /// connection. Returns their number once the drops are durable. Messages in flight stay.
     ///
     /// # Errors
     ///
-    /// The text is not a filter, another drop or copy is under way, not all could be read or made durable in
-    /// time, some wait in their lanes and cannot be parked, or the link was closed.
+    /// The text is not a filter, another drop or copy is under way, not all could be read or made durable in time, some wait in their lanes and
+    /// cannot be parked, or the link was closed.
     pub async fn drop_parked(&self, filter: &str) -> Result<ByHandCount, ByHandError> {
         let filter = checked(filter)?;
         let (done, answer) = oneshot::channel();
@@ -77,8 +75,7 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)?
     }
 
-    /// Copies the messages that [`drop_parked`](Self::drop_parked) would drop. Nothing is removed, and
-    /// nothing is written.
+    /// Copies the messages that [`drop_parked`](Self::drop_parked) would drop. Nothing is removed, and nothing is written.
     ///
     /// # Errors
     ///

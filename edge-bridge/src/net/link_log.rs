@@ -1,6 +1,5 @@
-//! Rate limit of log lines about connections, because logs are written to flash. A cause of disconnection
-//! gets a line when it is new or lasts, and a recurring one gets a line every four hours, however often the
-//! link flaps. Pure.
+//! Rate limit of log lines about connections, because logs are written to flash. A cause of disconnection gets a line when it is new or lasts,
+//! and a recurring one gets a line every four hours, however often the link flaps. Pure.
 
 use std::collections::HashMap;
 
@@ -26,17 +25,15 @@ pub(super) struct LinkLog {
     events_ms: HashMap<&'static str, u64>,
     /// Up time from which one more line may be written about a cause or event that already had one.
     again_ms: u64,
-    /// Number of disconnections and failed dials since the last line about one, except those of the cause in
-    /// that line.
+    /// Number of disconnections and failed dials since the last line about one, except those of the cause in that line.
     left_out: u64,
     /// Set once the log has reported a connection.
     was_up: bool,
 }
 
 impl LinkLog {
-    /// Counts an end of a connection or a failed dial. Returns `None` if it gets no line, otherwise the
-    /// number of earlier ones without a line. During an outage of days a further failure for the same reason
-    /// gets none; another reason does.
+    /// Counts an end of a connection or a failed dial. Returns `None` if it gets no line, otherwise the number of earlier ones without a line.
+    /// During an outage of days a further failure for the same reason gets none; another reason does.
     pub(super) fn disconnected(&mut self, now_ms: u64, cause: &str) -> Option<u64> {
         let since_ms = match &self.cause {
             Some((known, since_ms)) if known == cause => *since_ms,
@@ -61,8 +58,7 @@ impl LinkLog {
         Some(std::mem::take(&mut self.left_out))
     }
 
-    /// Returns whether a line is due about a cause or event whose last line was written at `last_ms`, and
-    /// counts it as written.
+    /// Returns whether a line is due about a cause or event whose last line was written at `last_ms`, and counts it as written.
     fn is_due(&mut self, now_ms: u64, last_ms: Option<u64>) -> bool {
         let Some(last_ms) = last_ms else { return true };
         let is_due = now_ms >= self.again_ms.max(last_ms + QUIET_MS);
@@ -72,8 +68,8 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether a line is due about an event that may come with every connection. The first gets one;
-    /// later ones are limited like the lines of a cause.
+    /// Returns whether a line is due about an event that may come with every connection. The first gets one; later ones are limited like the
+    /// lines of a cause.
     pub(super) fn recurs(&mut self, now_ms: u64, event: &'static str) -> bool {
         let is_due = self.is_due(now_ms, self.events_ms.get(event).copied());
         if is_due {
@@ -92,8 +88,7 @@ impl LinkLog {
         is_due
     }
 
-    /// Returns whether a line is due about a connection: for the first one, and after a line about a
-    /// disconnection.
+    /// Returns whether a line is due about a connection: for the first one, and after a line about a disconnection.
     pub(super) fn connected(&mut self) -> bool {
         self.cause = None;
         !std::mem::replace(&mut self.was_up, true) | self.told.take().is_some()

@@ -1,5 +1,5 @@
-//! Shell: the only module with tokio, rustls, sockets and a clock. One task per link performs the outputs of
-//! the [core](crate::bridge::Core), one task per server those of the [listener](crate::listener::Listener).
+//! Shell: the only module with tokio, rustls, sockets and a clock. One task per link performs the outputs of the [core](crate::bridge::Core), one
+//! task per server those of the [listener](crate::listener::Listener).
 
 #![allow(
     clippy::disallowed_methods,

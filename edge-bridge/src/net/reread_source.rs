@@ -1,5 +1,5 @@
-//! Source of a password or a certificate that may change while the link runs. It is read again before each
-//! use, so that a change needs no restart.
+//! Source of a password or a certificate that may change while the link runs. It is read again before each use, so that a change needs no
+//! restart.
 
 use std::fmt;
 use std::io;
@@ -36,8 +36,7 @@ impl<T: Send + 'static> RereadSource<T> {
         Self { subject, read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
     }
 
-    /// Reads the value on a thread that may block. `None` if it cannot be read within [`READ_WITHIN`], so
-    /// that the last one is used.
+    /// Reads the value on a thread that may block. `None` if it cannot be read within [`READ_WITHIN`], so that the last one is used.
     pub(super) async fn read(&self) -> Option<T> {
         let result = self.read_in_time().await;
         match &result {

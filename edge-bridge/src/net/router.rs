@@ -1,9 +1,8 @@
 //! Dispatch of messages from the hub to the subscriptions of this program, and their acknowledgements.
 //!
-//! A message is acknowledged when every subscription that matched it is done. A message that no subscription
-//! matches waits half a minute for one, because after a restart the hub may send before the program
-//! subscribes. Then it is acknowledged and counted, so that subscriptions of an earlier program under this
-//! client identifier neither fill the RAM nor hold up the PUBACKs, which leave in order.
+//! A message is acknowledged when every subscription that matched it is done. A message that no subscription matches waits half a minute for one,
+//! because after a restart the hub may send before the program subscribes. Then it is acknowledged and counted, so that subscriptions of an
+//! earlier program under this client identifier neither fill the RAM nor hold up the PUBACKs, which leave in order.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,8 +15,8 @@ use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Publish, Utf8};
 
-/// Milliseconds for which a message without a subscription waits for one, since the start or since the last
-/// subscription ended. For the same time an ended subscription stays at the hub.
+/// Milliseconds for which a message without a subscription waits for one, since the start or since the last subscription ended. For the same time
+/// an ended subscription stays at the hub.
 const GRACE_MS: u64 = 30_000;
 /// Most ended subscriptions that stay at the hub.
 const LEAVING_MAX: usize = 1_024;
@@ -34,8 +33,8 @@ struct Route {
     queue: Arc<SubscriptionQueue>,
 }
 
-/// Filter whose last subscription ended. The hub keeps the filter, and its messages, for [`GRACE_MS`], for a
-/// new subscription or for the next start of a program that ends now.
+/// Filter whose last subscription ended. The hub keeps the filter, and its messages, for [`GRACE_MS`], for a new subscription or for the next
+/// start of a program that ends now.
 #[derive(Debug)]
 struct Leaving {
     filter: Utf8,
@@ -54,8 +53,7 @@ pub(super) struct Router {
     unclaimed_bytes: usize,
     /// Set if a message exceeded the limits of unclaimed messages.
     unclaimed_missed: bool,
-    /// Set when a subscription ended with a message taken and not acknowledged. Only a new connection makes
-    /// the hub send that message again.
+    /// Set when a subscription ended with a message taken and not acknowledged. Only a new connection makes the hub send that message again.
     ask_again: bool,
     grace_until_ms: u64,
     /// Messages that the application dropped without acknowledgement, while its subscription lives.
@@ -172,8 +170,7 @@ impl Router {
         self.unclaimed.push_back((publish, handle));
     }
 
-    /// Handles ended subscriptions, and their unacknowledged messages. Returns the filters to unsubscribe,
-    /// because their grace time has passed.
+    /// Handles ended subscriptions, and their unacknowledged messages. Returns the filters to unsubscribe, because their grace time has passed.
     pub(super) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
         let (closed, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.routes).into_iter().partition(|route| route.queue.is_closed());
@@ -259,8 +256,8 @@ impl Router {
         self.back_pressure.until_ms(now_ms)
     }
 
-    /// Returns whether the subscriptions have room again for messages that they missed. The link then
-    /// reconnects, so that the hub sends these again.
+    /// Returns whether the subscriptions have room again for messages that they missed. The link then reconnects, so that the hub sends these
+    /// again.
     pub(super) fn wants_redial(&self) -> bool {
         (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
             || self.routes.iter().any(|route| route.queue.wants_missed())

@@ -1,13 +1,12 @@
-//! Send buffer of one connection, aware of packet boundaries, so that a clean close can drop waiting messages
-//! and still send DISCONNECT.
+//! Send buffer of one connection, aware of packet boundaries, so that a clean close can drop waiting messages and still send DISCONNECT.
 
 use bytes::{Buf, BytesMut};
 
 use crate::pieces::free_if_large;
 use crate::wire::{PacketType, frame};
 
-/// Whole packets, except that a part of the first may have been written. They are contiguous, so that packets
-/// that wait together are sent in one TLS record.
+/// Whole packets, except that a part of the first may have been written. They are contiguous, so that packets that wait together are sent in one
+/// TLS record.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     bytes: BytesMut,
@@ -44,8 +43,7 @@ impl Outgoing {
         free_if_large(&mut self.bytes);
     }
 
-    /// Drops each PUBLISH of which nothing was written. Without a PUBACK it is sent again on a later
-    /// connection.
+    /// Drops each PUBLISH of which nothing was written. Without a PUBACK it is sent again on a later connection.
     pub(super) fn drop_messages(&mut self) {
         let mut kept = BytesMut::from(self.bytes.get(..self.begun).unwrap_or_default());
         let mut at = self.begun;

@@ -26,8 +26,8 @@ impl SharedAck {
         self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Counts a subscription that ended without acknowledgement. Returns `None` if others are left, otherwise
-    /// whether another one had acknowledged the message.
+    /// Counts a subscription that ended without acknowledgement. Returns `None` if others are left, otherwise whether another one had
+    /// acknowledged the message.
     pub(super) fn abandon(&self) -> Option<bool> {
         (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.acted_on.load(Ordering::Relaxed))
     }

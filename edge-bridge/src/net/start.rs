@@ -50,8 +50,7 @@ impl Builder {
         self.start_on_disk(dir, clock, pack).await
     }
 
-    /// Starts a link with a spool and a pack of your own, as a gateway does. After pushing to the spool call
-    /// [`Link::rows_pushed`].
+    /// Starts a link with a spool and a pack of your own, as a gateway does. After pushing to the spool call [`Link::rows_pushed`].
     ///
     /// # Errors
     ///
@@ -68,9 +67,9 @@ impl Builder {
         self.spawn(Clock::start(), spool, pack)
     }
 
-    /// Starts a link that drains an open queue through `consumer`. The queue itself wakes the link. Rows that
-    /// the hub refuses are parked in a second queue, in the directory `parked` of the first; the second queue
-    /// is created, and its disk space reserved, when the first row is refused.
+    /// Starts a link that drains an open queue through `consumer`. The queue itself wakes the link. Rows that the hub refuses are parked in a
+    /// second queue, in the directory `parked` of the first; the second queue is created, and its disk space reserved, when the first row is
+    /// refused.
     ///
     /// # Errors
     ///

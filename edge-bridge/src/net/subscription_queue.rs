@@ -16,8 +16,7 @@ const BYTES_FULL: usize = 1024 * 1024;
 /// Most waiting messages. More than [`MESSAGES_FULL`], because the link pauses only between two reads.
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
 
-/// Most waiting bytes. More than [`BYTES_FULL`], because a read brings the rest of one packet and the bytes
-/// after it. One message always fits.
+/// Most waiting bytes. More than [`BYTES_FULL`], because a read brings the rest of one packet and the bytes after it. One message always fits.
 pub(super) fn bytes_max(packet_max: u32) -> usize {
     BYTES_FULL + usize::try_from(packet_max).unwrap_or(usize::MAX / 2) + READ_MAX
 }
@@ -35,8 +34,7 @@ pub(super) enum Put {
     Taken,
     /// The message was stored, and fills the queue.
     Filled,
-    /// The queue is full. The hub sends a message of QoS 1 again on the next connection; until then the queue
-    /// counts as missing it.
+    /// The queue is full. The hub sends a message of QoS 1 again on the next connection; until then the queue counts as missing it.
     Missed,
 }
 
@@ -45,8 +43,7 @@ pub(super) enum Put {
 pub(super) struct Taken {
     pub(super) publish: Publish,
     pub(super) ack: Option<Arc<SharedAck>>,
-    /// Set if the link should send more, because the queue is no longer full, or because it is empty and
-    /// messages after this one were missed.
+    /// Set if the link should send more, because the queue is no longer full, or because it is empty and messages after this one were missed.
     pub(super) wanted: bool,
 }
 
@@ -61,8 +58,8 @@ struct State {
     closed: bool,
     /// Set once the link has ended, so that no message comes any more.
     ended: bool,
-    /// Set if a message found no room. Later messages are left out too, so that the order is kept; the hub
-    /// sends all of them again on the next connection.
+    /// Set if a message found no room. Later messages are left out too, so that the order is kept; the hub sends all of them again on the next
+    /// connection.
     missed: bool,
 }
 

@@ -25,9 +25,8 @@ pub struct Counted {
     silent_max: Option<usize>,
 }
 
-/// Most bytes that a client's TLS may receive without delivering data: a record without its last byte (16 645
-/// bytes at most, RFC 8446 §5.2), and one more read. Without the limit a client that is not authenticated
-/// could make TLS keep up to 64 KiB of a handshake that never ends.
+/// Most bytes that a client's TLS may receive without delivering data: a record without its last byte (16 645 bytes at most, RFC 8446 §5.2), and
+/// one more read. Without the limit a client that is not authenticated could make TLS keep up to 64 KiB of a handshake that never ends.
 const SILENT_MAX: usize = 36 * 1024;
 
 impl Counted {
@@ -53,8 +52,8 @@ pub(super) enum UnfitCertificate {
     TooLarge { bytes: usize },
 }
 
-/// TCP keep-alive interval: time between probes of an idle connection. The kernel ends the connection after
-/// [`PROBES`] unanswered ones. Its end is [seen](Stream::is_gone) also while it is not read.
+/// TCP keep-alive interval: time between probes of an idle connection. The kernel ends the connection after [`PROBES`] unanswered ones. Its end
+/// is [seen](Stream::is_gone) also while it is not read.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
@@ -75,8 +74,8 @@ const END: Interest = Interest::PRIORITY.add(Interest::ERROR);
 const END: Interest = Interest::ERROR;
 
 impl Stream {
-    /// Returns whether the peer closed the connection or the network lost it. Reads nothing, so that bytes
-    /// that came before are still there. A proper close is seen on Linux only.
+    /// Returns whether the peer closed the connection or the network lost it. Reads nothing, so that bytes that came before are still there. A
+    /// proper close is seen on Linux only.
     pub(super) fn is_gone(&self) -> bool {
         let end = pin!(self.counted().stream.ready(END));
         end.poll(&mut Context::from_waker(Waker::noop())).is_ready()

@@ -1,5 +1,4 @@
-//! TLS through rustls. The cryptography provider (ring) is always named, so that nothing depends on a
-//! process-wide default.
+//! TLS through rustls. The cryptography provider (ring) is always named, so that nothing depends on a process-wide default.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,11 +11,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::tcp_stream::{Counted, Stream};
 
-/// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does
-/// not count these bytes.
+/// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
 const UNWRITTEN_MAX: usize = 4 * 1024;
-/// Paths of the system's certificate bundle: Debian and Alpine; Fedora and relatives; SUSE; Alpine and the
-/// BSDs.
+/// Paths of the system's certificate bundle: Debian and Alpine; Fedora and relatives; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -173,8 +170,7 @@ impl ServerTls {
         Self { config }
     }
 
-    /// Performs the server's part of the handshake. Takes as long as the client does, so put a time limit
-    /// around it.
+    /// Performs the server's part of the handshake. Takes as long as the client does, so put a time limit around it.
     ///
     /// # Errors
     ///

@@ -1,7 +1,6 @@
-//! Renewal of a link's client certificate. Its files are read again before each dial, and a new certificate
-//! counts as proven when a hub has accepted a CONNECT with it. Until then dials alternate between the new and
-//! the former one, because a certificate that the hub does not accept yet must not cut a gateway off for
-//! good.
+//! Renewal of a link's client certificate. Its files are read again before each dial, and a new certificate counts as proven when a hub has
+//! accepted a CONNECT with it. Until then dials alternate between the new and the former one, because a certificate that the hub does not accept
+//! yet must not cut a gateway off for good.
 
 use std::fmt;
 use std::io;
@@ -33,8 +32,8 @@ impl TlsRenewal {
         Self { source: RereadSource::new(Subject::Certificate, read), state: Arc::default() }
     }
 
-    /// Returns the TLS settings for the next dial. `first` are those with which the link was started.
-    /// `finish` completes settings that are read again.
+    /// Returns the TLS settings for the next dial. `first` are those with which the link was started. `finish` completes settings that are read
+    /// again.
     pub(super) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

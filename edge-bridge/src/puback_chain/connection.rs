@@ -74,8 +74,7 @@ impl Connection {
         };
     }
 
-    /// Takes the oldest PUBACK if its condition is met: the message's bytes, its handle and its reason.
-    /// `None` if it waits, or there is none.
+    /// Takes the oldest PUBACK if its condition is met: the message's bytes, its handle and its reason. `None` if it waits, or there is none.
     pub(super) fn take_ready(&mut self, receipts: &Receipts) -> Option<(usize, AckHandle, ReasonCode)> {
         let Entry { ack, bytes, until } = self.entries.pop_if(|entry| entry.until.is_over(receipts))?;
         let reason = if let Until::Now(reason) = until { reason } else { ReasonCode::SUCCESS };

@@ -44,8 +44,7 @@ pub struct Release {
 pub struct PubackChain {
     connections: HashMap<ConnectionId, Connection>,
     receipts: Receipts,
-    /// Connections whose absorbed or withheld message waits for a barrier, in order of arrival, which is also
-    /// the order of the barriers.
+    /// Connections whose absorbed or withheld message waits for a barrier, in order of arrival, which is also the order of the barriers.
     behind: VecDeque<(Barrier, ConnectionId)>,
     released: VecDeque<Release>,
     unacked_bytes: usize,
@@ -68,14 +67,14 @@ impl PubackChain {
         }
     }
 
-    /// Adds a connection. `window` is the most messages that its publisher leaves unacknowledged, such as 20
-    /// for a local Mosquitto; `None` learns it.
+    /// Adds a connection. `window` is the most messages that its publisher leaves unacknowledged, such as 20 for a local Mosquitto; `None` learns
+    /// it.
     pub fn open(&mut self, connection: ConnectionId, window: Option<u16>) {
         self.connections.insert(connection, Connection::new(window));
     }
 
-    /// Removes a connection that ended, so that no PUBACK is released for it. Absorbed messages of other
-    /// connections still wait for its unresolved receipts.
+    /// Removes a connection that ended, so that no PUBACK is released for it. Absorbed messages of other connections still wait for its
+    /// unresolved receipts.
     pub fn close(&mut self, connection: ConnectionId) {
         if let Some(gone) = self.connections.remove(&connection) {
             self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes());
@@ -84,8 +83,8 @@ impl PubackChain {
         self.behind.retain(|(_, of)| *of != connection);
     }
 
-    /// Adds a message that was pushed to the queue; call [`resolve`](Self::resolve) with the ticket when all
-    /// its rows are safe. `ack` is `None` for QoS 0, whose rows other messages may have to wait for.
+    /// Adds a message that was pushed to the queue; call [`resolve`](Self::resolve) with the ticket when all its rows are safe. `ack` is `None`
+    /// for QoS 0, whose rows other messages may have to wait for.
     pub fn store(
         &mut self,
         now_ms: u64,
@@ -98,8 +97,8 @@ impl PubackChain {
         ticket
     }
 
-    /// Adds a message as [`store`](Self::store) does, of which a filter holds a part. Resolve the ticket when
-    /// the rows made of that part are safe as well.
+    /// Adds a message as [`store`](Self::store) does, of which a filter holds a part. Resolve the ticket when the rows made of that part are safe
+    /// as well.
     pub fn withhold(
         &mut self,
         now_ms: u64,
@@ -120,8 +119,8 @@ impl PubackChain {
         self.drain(connection);
     }
 
-    /// Resolves a message's receipt, because all its rows are safe, or removed by the policy. `reason` is
-    /// sent to the publisher. Has no effect on a ticket that was resolved before, or never given out.
+    /// Resolves a message's receipt, because all its rows are safe, or removed by the policy. `reason` is sent to the publisher. Has no effect on
+    /// a ticket that was resolved before, or never given out.
     pub fn resolve(&mut self, ticket: Ticket, reason: ReasonCode) {
         let Some(connection) = self.receipts.resolve(ticket) else { return };
         if let Some(state) = self.connections.get_mut(&connection) {
@@ -136,8 +135,7 @@ impl PubackChain {
         }
     }
 
-    /// Returns the next PUBACK to send; call it until `None` after each other call. `now_ms` is the time of
-    /// sending.
+    /// Returns the next PUBACK to send; call it until `None` after each other call. `now_ms` is the time of sending.
     #[must_use]
     pub fn poll(&mut self, now_ms: u64) -> Option<Release> {
         let release = self.released.pop_front()?;
@@ -172,8 +170,7 @@ impl PubackChain {
         self.receipts.pending()
     }
 
-    /// Schedules a drain of the connection for when all receipts pending now are resolved, and returns the
-    /// barrier behind these.
+    /// Schedules a drain of the connection for when all receipts pending now are resolved, and returns the barrier behind these.
     fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> Barrier {
         let barrier = self.receipts.barrier();
         let waits = ack.is_some() && !self.receipts.have_passed(barrier);

@@ -1,18 +1,15 @@
-//! Stop-and-wait detection: finds publishers that wait for each PUBACK before their next message, for which
-//! the queue should commit at once.
+//! Stop-and-wait detection: finds publishers that wait for each PUBACK before their next message, for which the queue should commit at once.
 
 /// Number of unacknowledged messages at which a publisher counts as blocked, if its own limit is unknown.
 const WINDOW_UNKNOWN: usize = 10;
 /// Milliseconds after a PUBACK within which the next PUBLISH shows that the publisher waited for it.
 const QUICK_MS: u64 = 50;
-/// Least delay of a PUBACK, in milliseconds, from which a conclusion is drawn. After a quick PUBACK a
-/// publisher with a period of its own may publish soon by chance, and would keep the queue committing, which
-/// keeps the PUBACKs quick.
+/// Least delay of a PUBACK, in milliseconds, from which a conclusion is drawn. After a quick PUBACK a publisher with a period of its own may
+/// publish soon by chance, and would keep the queue committing, which keeps the PUBACKs quick.
 const SLOW_MS: u64 = 100;
 /// Number of such PUBLISHes in a row after which a publisher counts as stop-and-wait.
 const QUICK_IN_A_ROW: u8 = 3;
-/// Milliseconds after which the conclusion is dropped; one more slow PUBACK then shows if the publisher still
-/// waits.
+/// Milliseconds after which the conclusion is dropped; one more slow PUBACK then shows if the publisher still waits.
 const FORGET_MS: u64 = 10_000;
 
 /// One publisher, judged by the times of its PUBLISHes and of the PUBACKs to it.
@@ -20,8 +17,7 @@ const FORGET_MS: u64 = 10_000;
 pub(super) struct StopAndWait {
     window: Window,
     unacked: usize,
-    /// Up time of the only message in flight; `None` if there is none, or if the publisher sent another one
-    /// without its PUBACK.
+    /// Up time of the only message in flight; `None` if there is none, or if the publisher sent another one without its PUBACK.
     asked_ms: Option<u64>,
     /// Up time of the PUBACK that the publisher may have waited for; `None` if it did not wait.
     answered_ms: Option<u64>,
@@ -37,8 +33,7 @@ enum Window {
 }
 
 impl StopAndWait {
-    /// Creates the state of a new publisher. `window` is the most messages that it leaves unacknowledged;
-    /// `None` if that is not known.
+    /// Creates the state of a new publisher. `window` is the most messages that it leaves unacknowledged; `None` if that is not known.
     pub(super) fn new(window: Option<u16>) -> Self {
         let window = match window {
             Some(window) => Window::Known(usize::from(window.max(1))),

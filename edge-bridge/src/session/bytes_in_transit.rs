@@ -1,11 +1,10 @@
 //! Bytes in transit: bytes that were written and are not known to have arrived.
 //!
-//! TCP keeps order, so an answer to one packet proves the arrival of everything that was written before it.
-//! On a slow link the answer cannot come before the packet has arrived, which takes a minute for 250 kB at 4
-//! kB/s. The time to wait for a silent peer therefore grows with these bytes.
+//! TCP keeps order, so an answer to one packet proves the arrival of everything that was written before it. On a slow link the answer cannot come
+//! before the packet has arrived, which takes a minute for 250 kB at 4 kB/s. The time to wait for a silent peer therefore grows with these bytes.
 
-/// Most bytes that can be in transit without any sign that they move: in the system's send buffer, on the
-/// path, in the peer's receive buffer. Bounds the timeout of a connection whose send buffer stays full.
+/// Most bytes that can be in transit without any sign that they move: in the system's send buffer, on the path, in the peer's receive buffer.
+/// Bounds the timeout of a connection whose send buffer stays full.
 const UNSEEN_MAX: u64 = 256 * 1024;
 
 /// Bytes of a TCP segment, about.
@@ -15,8 +14,7 @@ const SEGMENT: u64 = 1_400;
 #[derive(Debug, Default)]
 pub(super) struct BytesInTransit {
     written: u64,
-    /// Number of bytes that the socket has accepted; `None`, if the caller does not report it, stands for all
-    /// of `written`.
+    /// Number of bytes that the socket has accepted; `None`, if the caller does not report it, stands for all of `written`.
     taken: Option<u64>,
     arrived: u64,
     /// Up time at which bytes last left a full send buffer, which shows that they move.
@@ -53,8 +51,7 @@ impl Wrote {
     }
 }
 
-/// Measurement by an answered packet: the bytes in transit when it was written, its own included, and the
-/// milliseconds until its answer.
+/// Measurement by an answered packet: the bytes in transit when it was written, its own included, and the milliseconds until its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) bytes: u64,
@@ -75,8 +72,7 @@ impl BytesInTransit {
         self.written += bytes as u64;
     }
 
-    /// Records that the socket accepted bytes. `waited`: its send buffer was full before, so that earlier
-    /// bytes have left.
+    /// Records that the socket accepted bytes. `waited`: its send buffer was full before, so that earlier bytes have left.
     pub(super) fn on_taken(&mut self, now_ms: u64, bytes: u64, waited: bool) {
         *self.taken.get_or_insert(0) += bytes;
         if waited {
@@ -99,8 +95,7 @@ impl BytesInTransit {
         self.written.saturating_sub(self.arrived)
     }
 
-    /// Number of bytes that may still be on the way and have to arrive before the packet that ends at `end`
-    /// can be answered.
+    /// Number of bytes that may still be on the way and have to arrive before the packet that ends at `end` can be answered.
     pub(super) fn until(&self, end: u64) -> u64 {
         match self.taken {
             None => end.saturating_sub(self.arrived),
@@ -114,8 +109,7 @@ impl BytesInTransit {
     }
 }
 
-/// Returns the milliseconds that bytes take at 1 kB/s, the slowest link that is supported, plus a quarter for
-/// headers and retransmissions.
+/// Returns the milliseconds that bytes take at 1 kB/s, the slowest link that is supported, plus a quarter for headers and retransmissions.
 pub(super) fn slowest_ms(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 4)
 }

@@ -66,8 +66,8 @@ pub enum RequestError {
     Invalid(#[from] EncodeError),
 }
 
-/// Error of an acknowledgement whose handle belongs to a connection that is over, or was used before. Nothing
-/// was sent; the peer will send the message again.
+/// Error of an acknowledgement whose handle belongs to a connection that is over, or was used before. Nothing was sent; the peer will send the
+/// message again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the message came by an earlier connection, or was acknowledged before")]
 pub struct StaleAck;

@@ -15,8 +15,7 @@ pub enum Input<'a> {
     /// [`PACKETS_PER_TURN`](super::PACKETS_PER_TURN) packets so that one connection cannot starve others: drain
     /// [`poll_output`](super::Session::poll_output) and call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
-    /// The socket accepted bytes of [`Output::Transmit`]. Optional: without this input all bytes count as
-    /// accepted at once.
+    /// The socket accepted bytes of [`Output::Transmit`]. Optional: without this input all bytes count as accepted at once.
     Written {
         /// Number of bytes that the socket accepted.
         bytes: u64,
@@ -76,8 +75,8 @@ pub enum Event {
         /// Handle for [`ack`](super::Session::ack), to be called when the message is safe; `None` at QoS 0.
         ack: Option<AckHandle>,
     },
-    /// A QoS 2 message came again that the caller had [taken in](super::Session::take_in) on an earlier connection of
-    /// the session, so that it must not be delivered again.
+    /// A QoS 2 message came again that the caller had [taken in](super::Session::take_in) on an earlier connection of the session, so that it
+    /// must not be delivered again.
     Repeated {
         /// Handle for [`ack`](super::Session::ack), to be called when the first copy of the message is safe.
         ack: AckHandle,
@@ -92,9 +91,8 @@ pub enum Event {
         /// Largest packet that is read, in bytes.
         limit: u32,
     },
-    /// The peer answered a published message. A reason below 0x80 (also 0x10, no matching subscribers) means
-    /// that the peer accepted it; otherwise the peer refused it. In both cases the session does not send it
-    /// again.
+    /// The peer answered a published message. A reason below 0x80 (also 0x10, no matching subscribers) means that the peer accepted it; otherwise
+    /// the peer refused it. In both cases the session does not send it again.
     Acked {
         /// Token that was given to [`publish`](super::Session::publish).
         token: Token,
@@ -144,16 +142,15 @@ pub struct Connected {
     pub server: ServerLimits,
 }
 
-/// Outcome for the session, from Session Present (§3.2.2.1.1) and the client's own state. New kinds come only
-/// with a breaking release.
+/// Outcome for the session, from Session Present (§3.2.2.1.1) and the client's own state. New kinds come only with a breaking release.
 #[derive(Debug)]
 pub enum SessionOutcome {
     /// Neither side had a session.
     New,
     /// Both sides have a session. Unacknowledged messages are being resent, in order, within the new Receive Maximum.
     Resumed,
-    /// The server has lost the session, and with it the subscriptions. The contained messages were in flight,
-    /// or about to be sent, and are no longer. Publish them again, or drop them deliberately.
+    /// The server has lost the session, and with it the subscriptions. The contained messages were in flight, or about to be sent, and are no
+    /// longer. Publish them again, or drop them deliberately.
     Lost(Vec<InFlight>),
     /// The server has a session, the client has none, as after a restart without its state or with a second client of the same identifier. The
     /// standard says to close (\[MQTT-3.2.2-4\]); a client with a durable queue of its own can go on. The caller decides.

@@ -123,8 +123,7 @@ pub struct ServerLimits {
     pub topic_alias_maximum: u16,
     /// Keep alive in effect, in seconds: the server's if it sent one, else the client's.
     pub keep_alive_s: u16,
-    /// Session expiry in effect, in seconds: the server's if it sent one, else the client's. In 3.1.1
-    /// `u32::MAX` or, with a clean start, 0.
+    /// Session expiry in effect, in seconds: the server's if it sent one, else the client's. In 3.1.1 `u32::MAX` or, with a clean start, 0.
     pub session_expiry_s: u32,
     /// Client identifier that the server assigned; `None` if the client sent its own.
     pub assigned_client_id: Option<Utf8>,
@@ -212,8 +211,7 @@ pub struct Accept {
     pub assigned_client_id: Option<Utf8>,
     /// Session expiry in seconds if the server keeps the session for another time than asked; `None` grants what was asked.
     pub session_expiry_s: Option<u32>,
-    /// Keep alive in seconds if the server wants another than the client asked for; `None` accepts the
-    /// client's.
+    /// Keep alive in seconds if the server wants another than the client asked for; `None` accepts the client's.
     pub keep_alive_s: Option<u16>,
     /// Most unacknowledged QoS 1 messages to this client, within its Receive Maximum. `None` means 20 for a 3.1.1 client, which cannot
     /// announce a limit, and no limit of our own otherwise.
@@ -280,8 +278,7 @@ impl ClientLimits {
     }
 }
 
-/// Adds a property. All values are constants of the right type and range, so encoding cannot fail; a failure
-/// would leave the property out.
+/// Adds a property. All values are constants of the right type and range, so encoding cannot fail; a failure would leave the property out.
 fn put(to: &mut PropertiesBuilder, id: PropertyId, value: Value<'_>) {
     let pushed = to.push(id, value);
     debug_assert!(pushed.is_ok(), "{id:?}: {pushed:?}");

@@ -10,7 +10,7 @@ use super::received::{Digest, RECEIVED_BYTES, Received, Unreleased};
 use crate::in_order::{IDLE, InOrder};
 use crate::wire::{PacketId, ReasonCode};
 
-/// Bytes of memory of an unacknowledged message: here, among the identifiers, and where its answer is decided.
+/// Bytes of memory for an unacknowledged message: here, in the set of identifiers, and in the PUBACK chain.
 const PENDING_BYTES: usize = 64;
 
 #[derive(Debug)]
@@ -18,8 +18,7 @@ struct Pending {
     id: PacketId,
     /// Digest of a QoS 2 message; `None` at QoS 1.
     digest: Option<Digest>,
-    /// Set when the caller has taken responsibility for the message. If it comes again, it counts as a
-    /// repeat.
+    /// Set when the caller has taken responsibility for the message. If it comes again, it counts as a repeat.
     is_taken_in: bool,
     answer: Option<ReasonCode>,
 }
@@ -43,8 +42,7 @@ pub(super) enum Arrival {
     Repeated,
     /// A QoS 2 message again after its PUBREC; the PUBREC is sent again.
     Received,
-    /// QoS 2 message that comes again, and that the caller took in on an earlier connection, which ended
-    /// before the PUBREC.
+    /// QoS 2 message that comes again, and that the caller took in on an earlier connection, which ended before the PUBREC.
     TakenIn(AckHandle),
 }
 
@@ -55,8 +53,7 @@ pub(super) struct Inbound {
     ids: HashSet<PacketId>,
     /// QoS 2 messages between PUBREC and PUBREL. They count in the quota.
     received: HashMap<PacketId, Digest>,
-    /// Messages of earlier connections that wait for PUBREL, except those that have come again on this
-    /// connection.
+    /// Messages of earlier connections that wait for PUBREL, except those that have come again on this connection.
     earlier: Received,
     quota: Quota,
 }
@@ -124,8 +121,7 @@ impl Inbound {
         }
     }
 
-    /// Records the caller's answer to one message. `false` if the handle is of another connection, or was
-    /// used before.
+    /// Records the caller's answer to one message. `false` if the handle is of another connection, or was used before.
     #[must_use]
     pub(super) fn answer(&mut self, handle: AckHandle, reason: ReasonCode) -> bool {
         if handle.epoch != self.epoch {

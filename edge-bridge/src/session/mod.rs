@@ -67,14 +67,12 @@ pub const PACKETS_PER_TURN: usize = 64;
 /// The caller
 ///
 /// 1. makes one per network connection: [`client`](Self::client), which has CONNECT ready at once, or [`server`](Self::server);
-/// 2. reports events by [`handle_input`](Self::handle_input), and makes requests: [`publish`](Self::publish),
-/// [`ack`](Self::ack), [`subscribe`](Self::subscribe), … `now_ms` is any monotonic clock;
-/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each
-/// action;
-/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing
-/// else happens before;
-/// 5. after [`Event::Closed`] writes the remaining bytes, closes the network connection, and keeps
-///    [`into_resume`](Self::into_resume) for the next.
+/// 2. reports events by [`handle_input`](Self::handle_input), and makes requests: [`publish`](Self::publish), [`ack`](Self::ack),
+///    [`subscribe`](Self::subscribe), … `now_ms` is any monotonic clock;
+/// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each action;
+/// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before;
+/// 5. after [`Event::Closed`] writes the remaining bytes, closes the network connection, and keeps [`into_resume`](Self::into_resume) for the
+///    next.
 #[derive(Debug)]
 pub struct Session {
     role: Role,
@@ -263,15 +261,13 @@ impl Session {
         Ok(())
     }
 
-    /// Records that the caller has taken responsibility for a received message, before its acknowledgement.
-    /// If the connection ends before the PUBREC of a QoS 2 message, the message comes again in the same
-    /// session as [`Event::Repeated`]. Without this call, and always at QoS 1, it comes as a new message.
+    /// Records that the caller is now responsible for a received message. If the connection ends before the PUBREC of a QoS 2 message, it comes
+    /// again in the same session as [`Event::Repeated`]. Without this call, and always at QoS 1, it comes as a new message.
     pub fn take_in(&mut self, handle: AckHandle) {
         self.inbound.take_in(handle);
     }
 
-    /// Limits the QoS 1 messages in flight on this connection, resumed ones included, below the peer's
-    /// Receive Maximum; `None` removes the limit.
+    /// Limits the QoS 1 messages in flight on this connection, resumed ones included, below the peer's Receive Maximum; `None` removes the limit.
     pub fn limit_in_flight(&mut self, now_ms: u64, limit: Option<u16>) {
         self.cap = limit;
         self.outbound.set_cap(limit);
@@ -288,9 +284,8 @@ impl Session {
         }
     }
 
-    /// Ends the connection. The peer gets the reason if its version allows: in 3.1.1 a client sends
-    /// DISCONNECT only for [`ReasonCode::NORMAL_DISCONNECTION`] (any DISCONNECT discards the will there), and
-    /// a server just closes.
+    /// Ends the connection. The peer gets the reason if its version allows: in 3.1.1 a client sends DISCONNECT only for
+    /// [`ReasonCode::NORMAL_DISCONNECTION`] (any DISCONNECT discards the will there), and a server just closes.
     pub fn disconnect(&mut self, now_ms: u64, reason: ReasonCode) {
         if matches!(self.phase, Phase::Open) {
             self.tell(now_ms, reason);
@@ -398,8 +393,8 @@ impl Session {
     }
 }
 
-/// Returns the limit to enforce on a peer. 3.1.1 has no Receive Maximum, so there the limit is the number of
-/// packet identifiers, and only back-pressure bounds the messages.
+/// Returns the limit to enforce on a peer. 3.1.1 has no Receive Maximum, so there the limit is the number of packet identifiers, and only
+/// back-pressure bounds the messages.
 fn receive_maximum(version: Version, announced: u16) -> u16 {
     if version == Version::V5 { announced } else { u16::MAX }
 }

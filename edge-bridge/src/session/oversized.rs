@@ -1,6 +1,6 @@
-//! Messages larger than this client's limit. An MQTT 5 server gets the limit in CONNECT. A 3.1.1 server
-//! cannot be told, and would send the message again on every connection, and none after it. So the message's
-//! bytes are skipped, the message is acknowledged and lost, and the application gets an event.
+//! Messages larger than this client's limit. An MQTT 5 server gets the limit in CONNECT. A 3.1.1 server cannot be told, and would send the
+//! message again on every connection, and none after it. So the message's bytes are skipped, the message is acknowledged and lost, and the
+//! application gets an event.
 
 use bytes::{Buf, BytesMut};
 

@@ -1,11 +1,9 @@
-//! Estimates of the network path to the peer: the round trip, and the time of a large transfer. They outlive
-//! connections, because the next one usually takes the same path, and without them a slow link would be taken
-//! for dead on each new connection.
+//! Estimates of the network path to the peer: the round trip, and the time of a large transfer. They outlive connections, because the next one
+//! usually takes the same path, and without them a slow link would be taken for dead on each new connection.
 
 use super::bytes_in_transit::{Arrival, slowest_ms};
 
-/// Most unsent bytes in the kernel's send buffer, set on the sockets. Until these have left, a path that
-/// became slow goes unnoticed.
+/// Most unsent bytes in the kernel's send buffer, set on the sockets. Until these have left, a path that became slow goes unnoticed.
 pub(crate) const UNSENT_MAX: u32 = 16 * 1024;
 
 /// Estimates that are carried from one connection to the next.
@@ -30,8 +28,8 @@ impl Path {
         };
     }
 
-    /// Records that bytes leave while the oldest message has been unanswered for `unanswered_ms`. If that is
-    /// more than twice the measured time, the path has become slower and the measurement is dropped.
+    /// Records that bytes leave while the oldest message has been unanswered for `unanswered_ms`. If that is more than twice the measured time,
+    /// the path has become slower and the measurement is dropped.
     pub(super) fn on_left(&mut self, unanswered_ms: u64) {
         self.seen = self.seen.filter(|seen| unanswered_ms <= 2 * seen.took_ms);
     }
@@ -41,9 +39,8 @@ impl Path {
         self.seen = None;
     }
 
-    /// Milliseconds to allow for this many bytes in transit: twice the time measured for as many, at most the
-    /// time of the slowest supported link, and at least that link's time for the bytes that the kernel may
-    /// hold unsent.
+    /// Milliseconds to allow for this many bytes in transit: twice the time measured for as many, at most the time of the slowest supported link,
+    /// and at least that link's time for the bytes that the kernel may hold unsent.
     pub(super) fn transit_ms(&self, bytes: u64) -> u64 {
         let slowest_ms = slowest_ms(bytes);
         match self.seen {

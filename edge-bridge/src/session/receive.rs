@@ -173,8 +173,8 @@ impl Session {
         }
     }
 
-    /// Returns whether a PUBLISH before CONNACK is accepted. The standard forbids it, but some servers send
-    /// queued messages early, and every connection to them would end otherwise.
+    /// Returns whether a PUBLISH before CONNACK is accepted. The standard forbids it, but some servers send queued messages early, and every
+    /// connection to them would end otherwise.
     fn takes_early(&self) -> bool {
         matches!(self.phase, Phase::AwaitConnAck) && self.early.len() < EARLY_MAX
     }

@@ -25,8 +25,7 @@ impl Quota {
         free
     }
 
-    /// Returns one unit of the quota. Never exceeds the limit (§4.9: "the send quota is not incremented if it
-    /// is already equal").
+    /// Returns one unit of the quota. Never exceeds the limit (§4.9: "the send quota is not incremented if it is already equal").
     pub(super) fn give(&mut self) {
         self.used = self.used.saturating_sub(1);
     }

@@ -146,15 +146,14 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a packet that this side composed and that always fits. Encoding cannot fail; a failure would
-    /// leave the packet out.
+    /// Writes a packet that this side composed and that always fits. Encoding cannot fail; a failure would leave the packet out.
     pub(super) fn write_small(&mut self, now_ms: u64, packet: &Packet) {
         let written = self.write(now_ms, packet);
         debug_assert!(written.is_ok(), "{packet:?}: {written:?}");
     }
 
-    /// Writes a packet with the caller's content while the connection is open. If the content is not valid,
-    /// the connection ends, because the peer would get no answer.
+    /// Writes a packet with the caller's content while the connection is open. If the content is not valid, the connection ends, because the peer
+    /// would get no answer.
     pub(super) fn write_open(&mut self, now_ms: u64, packet: &Packet) {
         if matches!(self.phase, Phase::Open) && self.write(now_ms, packet).is_err() {
             self.tell(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
@@ -192,8 +191,7 @@ impl Session {
         }
     }
 
-    /// Ends the connection because the peer broke the protocol. The DISCONNECT has the reason if the version
-    /// allows.
+    /// Ends the connection because the peer broke the protocol. The DISCONNECT has the reason if the version allows.
     pub(super) fn violate(&mut self, now_ms: u64, violation: Violation) {
         match (&self.phase, &self.role) {
             (Phase::Open, _) => {
@@ -261,8 +259,8 @@ pub(super) enum SendError {
     Invalid(EncodeError),
 }
 
-/// Reduces the Message Expiry Interval by the time that the message waited, to at least a second, because the
-/// protocol has no zero (§3.3.2.3.3) and messages in flight must be sent again (\[MQTT-4.4.0-1\]).
+/// Reduces the Message Expiry Interval by the time that the message waited, to at least a second, because the protocol has no zero (§3.3.2.3.3)
+/// and messages in flight must be sent again (\[MQTT-4.4.0-1\]).
 fn age(publish: &mut Publish, waited_ms: u64) {
     let waited_s = u32::try_from(waited_ms / 1000).unwrap_or(u32::MAX);
     if let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval)

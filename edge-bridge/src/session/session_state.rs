@@ -19,9 +19,9 @@ pub struct InFlight {
     pub packet_id: PacketId,
     /// Token that was given to [`publish`](super::Session::publish).
     pub token: Token,
-    /// The message. Between connections a client may set its Message Expiry Interval to the remaining time at
-    /// the begin of the next connection; the session subtracts the time that the message waits after that. A
-    /// server must not change it, because its session subtracts all the time since it was published.
+    /// The message. Between connections a client may set its Message Expiry Interval to the remaining time at the begin of the next connection;
+    /// the session subtracts the time that the message waits after that. A server must not change it, because its session subtracts all the time
+    /// since it was published.
     pub publish: Publish,
     /// True if it was written at least once, so that the peer may have it and DUP is set.
     pub sent: bool,
@@ -82,7 +82,7 @@ impl Resume {
         Self::default()
     }
 
-    /// Creates the state of a session that is to begin, whose identifiers start at `first`.
+    /// Creates the state of a new session, whose packet identifiers start at `first`.
     pub(super) fn beginning_at(first: PacketId) -> Self {
         Self { ids: PacketIds::starting_at(first), ..Self::default() }
     }
@@ -116,14 +116,13 @@ impl Resume {
         &mut self.in_flight
     }
 
-    /// Removes a message from the session, so that it is not resent. For a message at which the peer ends the
-    /// connection.
+    /// Removes a message from the session, so that it is not resent. For a message at which the peer ends the connection.
     pub fn forget(&mut self, token: Token) {
         self.in_flight.retain(|message| message.token != token);
     }
 
-    /// Removes expired messages (§3.3.2.3.3), because a receiver that returns late must not get them, and
-    /// returns their tokens. For a server, whose messages keep the expiry that they had when published.
+    /// Removes expired messages (§3.3.2.3.3), because a receiver that returns late must not get them, and returns their tokens. For a server,
+    /// whose messages keep the expiry that they had when published.
     pub(crate) fn take_expired(&mut self, now_ms: u64) -> Vec<Token> {
         let is_over = |message: &InFlight| {
             let said_s = message.publish.properties.u32(PropertyId::MessageExpiryInterval);

@@ -1,7 +1,6 @@
 //! Timers of one connection, by name.
 
-/// Timers of a connection. All deadlines are in this one list, so that no mechanism keeps a deadline of its
-/// own.
+/// Timers of a connection. All deadlines are in this one list, so that no mechanism keeps a deadline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timer {
     /// Timeout of CONNECT (server) or CONNACK (client).

@@ -64,14 +64,13 @@ pub(super) struct OutboundAliases {
 }
 
 impl OutboundAliases {
-    /// Creates a table of `maximum` aliases, the smaller of the peer's limit and this side's. A search scans
-    /// the table, so this side's limit is small.
+    /// Creates a table of `maximum` aliases, the smaller of the peer's limit and this side's. A search scans the table, so this side's limit is
+    /// small.
     pub(super) fn new(maximum: u16) -> Self {
         Self { topics: Vec::new(), maximum: usize::from(maximum), uses: 0 }
     }
 
-    /// Returns the way in which the next PUBLISH names `topic`. Changes nothing until
-    /// [`commit`](Self::commit).
+    /// Returns the way in which the next PUBLISH names `topic`. Changes nothing until [`commit`](Self::commit).
     pub(super) fn spell(&self, topic: &Utf8) -> Spelling {
         // Shorter topics are not worth the three bytes of the property.
         if self.maximum == 0 || topic.len() < 4 {

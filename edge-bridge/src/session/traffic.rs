@@ -1,5 +1,4 @@
-//! Byte counts by use (promise 9). The shell counts the bytes that TLS adds, because only the shell sees both
-//! sides of TLS.
+//! Byte counts by use (promise 9). The shell counts the bytes that TLS adds, because only the shell sees both sides of TLS.
 
 /// Bytes of one connection, both directions together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -62,8 +62,7 @@ impl Session {
         self.path = path;
     }
 
-    /// Milliseconds that the oldest unanswered message may still need to arrive, before which it cannot be
-    /// answered; 0 if there is none.
+    /// Milliseconds that the oldest unanswered message may still need to arrive, before which it cannot be answered; 0 if there is none.
     pub(crate) fn transit_ms(&self) -> u64 {
         self.outbound.oldest().map_or(0, |oldest| self.path.transit_ms(self.transit.until(oldest.end())))
     }
@@ -87,8 +86,7 @@ impl Session {
         self.receiving = (rest > 0).then_some(Receiving { since_ms, bytes: rest as u64 });
     }
 
-    /// Handles the answer to a packet. Returns the round trip in milliseconds without the time that
-    /// transmission may have taken.
+    /// Handles the answer to a packet. Returns the round trip in milliseconds without the time that transmission may have taken.
     pub(super) fn on_answered(&mut self, now_ms: u64, wrote: Wrote) -> u64 {
         let arrival = wrote.answered(now_ms, &mut self.transit);
         self.path.on_arrival(arrival);

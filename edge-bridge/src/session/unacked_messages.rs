@@ -13,8 +13,8 @@ use crate::wire::{PacketId, Publish};
 /// Unacknowledged messages in original order, and the limit of those in flight on this connection.
 #[derive(Debug)]
 pub(super) struct UnackedMessages {
-    /// Messages written on this connection, by serial number; they count in the quota. PUBACKs may come in
-    /// any order; a message without one uses only one unit of the quota.
+    /// Messages written on this connection, by serial number; they count in the quota. PUBACKs may come in any order; a message without one uses
+    /// only one unit of the quota.
     sent: BTreeMap<u64, (InFlight, Wrote)>,
     /// Resumed messages that were not resent yet, because the quota is used up; younger than those in `sent`.
     waiting: VecDeque<InFlight>,
@@ -87,8 +87,7 @@ impl UnackedMessages {
         self.quota
     }
 
-    /// Returns a free packet identifier for a message or a request; `None` if there is none. `also` tells if
-    /// a request uses an identifier.
+    /// Returns a free packet identifier for a message or a request; `None` if there is none. `also` tells if a request uses an identifier.
     pub(super) fn allocate_id(&mut self, also: impl Fn(PacketId) -> bool) -> Option<PacketId> {
         let (sent, waiting) = (&self.serial_of, &self.waiting);
         let waits = |id| waiting.iter().any(|message| message.packet_id == id);
@@ -135,9 +134,8 @@ impl UnackedMessages {
         Some(message.token)
     }
 
-    /// Handles a PUBACK and returns the message's token; `None` if no message with this identifier was sent
-    /// on this connection. A PUBACK for a message that waits to be resent is ignored, and the message is sent
-    /// again.
+    /// Handles a PUBACK and returns the message's token; `None` if no message with this identifier was sent on this connection. A PUBACK for a
+    /// message that waits to be resent is ignored, and the message is sent again.
     pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let serial = self.serial_of.remove(&id)?;
         let (message, wrote) = self.sent.remove(&serial)?;
@@ -146,8 +144,7 @@ impl UnackedMessages {
         Some((message.token, wrote))
     }
 
-    /// Returns time and position of the oldest message that was written on this connection and has no PUBACK;
-    /// `None` if there is none.
+    /// Returns time and position of the oldest message that was written on this connection and has no PUBACK; `None` if there is none.
     pub(super) fn oldest(&self) -> Option<Wrote> {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }

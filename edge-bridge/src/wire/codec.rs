@@ -8,9 +8,9 @@ use super::{
     PacketType, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe, Version, connect, varint,
 };
 
-/// Takes the next packet off `buf`. Returns `Ok(None)`, and takes nothing, while the packet is incomplete;
-/// errors in its first bytes (type, flags, a size over the limit) are found before the rest has come. The
-/// packet's fields are slices of `buf`'s memory, which lives as long as they do.
+/// Takes the next packet off `buf`. Returns `Ok(None)`, and takes nothing, while the packet is incomplete; errors in its first bytes (type,
+/// flags, a size over the limit) are found before the rest has come. The packet's fields are slices of `buf`'s memory, which lives as long as
+/// they do.
 ///
 /// # Errors
 ///
@@ -18,8 +18,7 @@ use super::{
 ///
 /// # Cost
 ///
-/// One pass over the packet, without the payload. Allocates only for CONNECT and the entries of SUBSCRIBE and
-/// similar packets.
+/// One pass over the packet, without the payload. Allocates only for CONNECT and the entries of SUBSCRIBE and similar packets.
 pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<Option<Packet>, DecodeError> {
     let Some(header) = Header::read(buf, Some(version), limits)? else { return Ok(None) };
     let Some(frame) = header.split(buf) else { return Ok(None) };
@@ -29,13 +28,12 @@ pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<O
     Ok(Some(packet))
 }
 
-/// Takes a client's first packet, which has the protocol version, off `buf`. Works as [`decode`], but
-/// anything else than a CONNECT is an error.
+/// Takes a client's first packet, which has the protocol version, off `buf`. Works as [`decode`], but anything else than a CONNECT is an error.
 ///
 /// # Errors
 ///
-/// Those of [`decode`]. For [`ProtocolLevel`](DecodeErrorKind::ProtocolLevel) a server may answer CONNACK 0x84 in the form of MQTT 5 to a
-/// level above 5, and return code 1 in the form of 3.1.1 otherwise (§3.1.2.2, 3.1.1 §3.1.2.2).
+/// Those of [`decode`]. For [`ProtocolLevel`](DecodeErrorKind::ProtocolLevel) a server may answer CONNACK 0x84 in the form of MQTT 5 to a level
+/// above 5, and return code 1 in the form of 3.1.1 otherwise (§3.1.2.2, 3.1.1 §3.1.2.2).
 pub fn decode_connect(buf: &mut BytesMut, limits: &Limits) -> Result<Option<Connect>, DecodeError> {
     let Some(header) = Header::read(buf, None, limits)? else { return Ok(None) };
     let Some(frame) = header.split(buf) else { return Ok(None) };
@@ -117,8 +115,8 @@ pub fn encoded_len(packet: &Packet, version: Version) -> Result<usize, EncodeErr
     Ok(1 + varint::len(remaining) + remaining as usize)
 }
 
-/// Returns type and size in bytes of the packet that begins with `bytes`, from its fixed header alone; `None`
-/// if it is no packet, or `bytes` end within the fixed header.
+/// Returns type and size in bytes of the packet that begins with `bytes`, from its fixed header alone; `None` if it is no packet, or `bytes` end
+/// within the fixed header.
 pub(crate) fn frame(bytes: &[u8]) -> Option<(PacketType, usize)> {
     let (first, rest) = bytes.split_first()?;
     let (remaining, used) = varint::read(rest, false).ok().flatten()?;

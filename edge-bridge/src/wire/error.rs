@@ -4,9 +4,8 @@ use super::string::Utf8Error;
 use super::topic::TopicError;
 use super::{PacketType, PropertyId, ReasonCode};
 
-/// Error in received bytes, which are not a packet of the standard, or exceed a limit. The connection has to
-/// be closed, in MQTT 5 after a CONNACK or DISCONNECT with [`reason_code`](Self::reason_code) (§4.13). The
-/// content of the buffer is unspecified afterwards.
+/// Error in received bytes, which are not a packet of the standard, or exceed a limit. The connection has to be closed, in MQTT 5 after a CONNACK
+/// or DISCONNECT with [`reason_code`](Self::reason_code) (§4.13). The content of the buffer is unspecified afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}, at byte {offset} of the packet")]
 pub struct DecodeError {
@@ -23,9 +22,8 @@ impl DecodeError {
         self.kind.reason_code()
     }
 
-    /// Returns the reason code for a DISCONNECT: [`reason_code`](Self::reason_code), or Protocol Error in
-    /// place of a code that only CONNACK may have. Such a code can come from a second CONNECT on a
-    /// connection.
+    /// Returns the reason code for a DISCONNECT: [`reason_code`](Self::reason_code), or Protocol Error in place of a code that only CONNACK may
+    /// have. Such a code can come from a second CONNECT on a connection.
     pub fn disconnect_reason(&self) -> ReasonCode {
         let reason = self.reason_code();
         if reason.is_valid_for(PacketType::Disconnect) { reason } else { ReasonCode::PROTOCOL_ERROR }
@@ -129,12 +127,10 @@ pub enum DecodeErrorKind {
     /// Session present in a refusal \[MQTT-3.2.2-6\]
     #[error("session present with a refusal")]
     SessionPresentWithRefusal,
-    /// A CONNACK in the form of 3.1.1 on an MQTT 5 connection. Code 1 means that the server does not support
-    /// MQTT 5.
+    /// A CONNACK in the form of 3.1.1 on an MQTT 5 connection. Code 1 means that the server does not support MQTT 5.
     #[error("CONNACK {0:#04x} in the form of MQTT 3.1.1: does the server speak MQTT 5?")]
     ConnAckWithoutProperties(u8),
-    /// A CONNACK in the form of MQTT 5 on a 3.1.1 connection. 0x84 means that the server does not support
-    /// 3.1.1.
+    /// A CONNACK in the form of MQTT 5 on a 3.1.1 connection. 0x84 means that the server does not support 3.1.1.
     #[error("CONNACK {0} in the form of MQTT 5: does the server speak MQTT 3.1.1?")]
     ConnAckOfV5(ReasonCode),
     /// Return code that 3.1.1 does not have (§3.2.2.3, §3.9.3)

@@ -1,5 +1,4 @@
-//! Writing of length-prefixed fields. All lengths are checked first, so that no byte is written of a packet
-//! that cannot be encoded.
+//! Writing of length-prefixed fields. All lengths are checked first, so that no byte is written of a packet that cannot be encoded.
 
 use bytes::{BufMut, BytesMut};
 

@@ -38,9 +38,8 @@ pub(crate) fn check_reason(code: ReasonCode, packet: PacketType) -> Result<(), E
     if is_taken(code, packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
 }
 
-/// Length in bytes of a trailing reason code and properties, which MQTT 5 lets a sender omit (§3.4.2.1,
-/// §3.4.2.2.1, §3.14.2.1): nothing for a success without properties, the code alone for another outcome
-/// without properties. 3.1.1 has neither.
+/// Length in bytes of a trailing reason code and properties, which MQTT 5 lets a sender omit (§3.4.2.1, §3.4.2.2.1, §3.14.2.1): nothing for a
+/// success without properties, the code alone for another outcome without properties. 3.1.1 has neither.
 pub(crate) fn outcome_len(
     reason: ReasonCode,
     properties: &Properties,

@@ -1,5 +1,5 @@
-//! All control packets in one type. Packets are plain data, checked only by their types; `encode` checks the
-//! rest, and `decode` never returns a packet that `encode` would refuse.
+//! All control packets in one type. Packets are plain data, checked only by their types; `encode` checks the rest, and `decode` never returns a
+//! packet that `encode` would refuse.
 
 use super::ack::Ack;
 use super::connack::ConnAck;

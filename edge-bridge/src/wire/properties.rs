@@ -1,5 +1,4 @@
-//! Properties of a packet, kept in their encoded form and checked once, so that a bridge can pass them on
-//! unchanged.
+//! Properties of a packet, kept in their encoded form and checked once, so that a bridge can pass them on unchanged.
 
 mod builder;
 
@@ -234,8 +233,7 @@ impl Properties {
         kept.finish()
     }
 
-    /// Returns the properties that a forwarded message keeps, and its Message Expiry Interval in
-    /// milliseconds; `None` if it has none.
+    /// Returns the properties that a forwarded message keeps, and its Message Expiry Interval in milliseconds; `None` if it has none.
     pub(crate) fn handed_on(&self) -> (Self, Option<u64>) {
         let expiry_s = self.u32(PropertyId::MessageExpiryInterval);
         let properties = self.without(&[

@@ -37,8 +37,7 @@ pub enum TopicError {
         /// Position of the character in bytes.
         at: usize,
     },
-    /// The server reserves the topic for its own messages, see
-    /// [`Config::own_topics`](crate::listener::Config::own_topics).
+    /// The server reserves the topic for its own messages, see [`Config::own_topics`](crate::listener::Config::own_topics).
     #[error("only the server publishes there")]
     Reserved,
     /// The client has no right to publish there, see [`Authorize`](crate::listener::Authorize).

@@ -1,5 +1,4 @@
-//! Tests of open batches that are filled beyond the room in the congestion window, because their rows shrink
-//! when they are encoded.
+//! Tests of open batches that are filled beyond the room in the congestion window, because their rows shrink when they are encoded.
 
 use bytes::Bytes;
 

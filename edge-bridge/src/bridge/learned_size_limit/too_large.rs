@@ -1,5 +1,4 @@
-//! Enforcement of the learned size limit: messages that exceed it are parked unsent, and one of them at a
-//! time is sent as a probe.
+//! Enforcement of the learned size limit: messages that exceed it are parked unsent, and one of them at a time is sent as a probe.
 
 use std::collections::BTreeMap;
 
@@ -35,10 +34,9 @@ impl<P: Pack> Uplink<P> {
         self.want_size_probe(now_ms);
     }
 
-    /// Handles the end of a connection, see [`SizeLimit::on_closed`](super::SizeLimit::on_closed). If a
-    /// refused message was the cause, returns the tokens that the session has to forget: all messages over
-    /// the limit, which are parked now, or none if only that message is at fault. `None` if the close had
-    /// another cause.
+    /// Handles the end of a connection, see [`SizeLimit::on_closed`](super::SizeLimit::on_closed). If a refused message was the cause, returns
+    /// the tokens that the session has to forget: all messages over the limit, which are parked now, or none if only that message is at fault.
+    /// `None` if the close had another cause.
     pub(in crate::bridge) fn on_size_closed(
         &mut self,
         now_ms: u64,
@@ -118,8 +116,7 @@ impl<P: Pack> Uplink<P> {
         parks
     }
 
-    /// Largest packet, in bytes, that the pack may make: the smaller of the hub's Maximum Packet Size and the
-    /// learned limit's batch size.
+    /// Largest packet, in bytes, that the pack may make: the smaller of the hub's Maximum Packet Size and the learned limit's batch size.
     pub(in crate::bridge) fn packet_max(&self, session: &Session) -> usize {
         let max = u64::from(session.peer_packet_max()).min(self.size_limit.batch_max().unwrap_or(u64::MAX));
         usize::try_from(max).unwrap_or(usize::MAX)

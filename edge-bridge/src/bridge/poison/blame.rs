@@ -8,11 +8,11 @@ const SUSPECT_CLOSES: u32 = 3;
 pub(super) const DOUBTED_CLOSES: u32 = 6;
 /// Limit of messages in flight at which the search is over, because no message was found.
 const CAREFUL_MAX: u16 = 512;
-/// Most messages parked as poison in a row without a PUBACK in between. After that the hub is assumed to
-/// close whatever it gets, and no further message is blamed.
+/// Most messages parked as poison in a row without a PUBACK in between. After that the hub is assumed to close whatever it gets, and no further
+/// message is blamed.
 pub(super) const PARKED_IN_ROW_MAX: u32 = 8;
-/// Number of messages parked in a row from which the hub itself may have been at fault, so that these
-/// messages are tried again soon after the next PUBACK.
+/// Number of messages parked in a row from which the hub itself may have been at fault, so that these messages are tried again soon after the
+/// next PUBACK.
 const DOUBTFUL_IN_ROW: u32 = 4;
 /// Number of closes in a row without a PUBACK in between up to which the next dial follows quickly.
 const HURRIED_MAX: u32 = 8;
@@ -48,9 +48,8 @@ impl BlameSearch {
         (1..=HURRIED_MAX).contains(&self.closes_in_row)
     }
 
-    /// Handles a close by the hub while `here` messages were unacknowledged. `worst` is the most closes that
-    /// one of them has seen, with this one. `is_certain`: the reason may be about a message, or a row of the
-    /// oldest message is known as poison.
+    /// Handles a close by the hub while `here` messages were unacknowledged. `worst` is the most closes that one of them has seen, with this one.
+    /// `is_certain`: the reason may be about a message, or a row of the oldest message is known as poison.
     pub(in crate::bridge) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         self.acked = 0;
@@ -80,8 +79,7 @@ impl BlameSearch {
         (self.limit, self.acked) = (Some(1), 0);
     }
 
-    /// Handles a PUBACK. Returns the rows parked since the last PUBACK if they were so many that the hub may
-    /// have been at fault, else `None`.
+    /// Handles a PUBACK. Returns the rows parked since the last PUBACK if they were so many that the hub may have been at fault, else `None`.
     pub(super) fn on_answer(&mut self) -> Option<Vec<RowKey>> {
         self.closes_in_row = 0;
         if let Some(limit) = self.limit {

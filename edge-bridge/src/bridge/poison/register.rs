@@ -25,11 +25,9 @@ struct Known {
     times: u32,
     /// Serial number of the row's last parking. At the limit the row with the lowest is dropped.
     order: u64,
-    /// Set if the hub never acknowledges the row but does not close at it either, so that the row may be sent
-    /// among others.
+    /// Set if the hub never acknowledges the row but does not close at it either, so that the row may be sent among others.
     is_unanswered: bool,
-    /// Set if the present pass over the parked rows has met the row, or the row was parked since that pass
-    /// began.
+    /// Set if the present pass over the parked rows has met the row, or the row was parked since that pass began.
     is_met: bool,
 }
 
@@ -89,8 +87,8 @@ impl Register {
         }
     }
 
-    /// Handles the end of a pass that met every parked row: removes rows from the register that were due and
-    /// not met, because they have expired or were evicted. Rows that are not due may be in flight.
+    /// Handles the end of a pass that met every parked row: removes rows from the register that were due and not met, because they have expired
+    /// or were evicted. Rows that are not due may be in flight.
     pub(in crate::bridge) fn on_pass_over(&mut self, now_ms: u64) {
         if self.meets_all {
             self.known.retain(|_, known| known.is_met || known.due_ms > now_ms);
@@ -106,8 +104,8 @@ impl Register {
         }
     }
 
-    /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait,
-    /// otherwise `true` if messages have to be sent one at a time because of it.
+    /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait, otherwise `true` if messages have to be
+    /// sent one at a time because of it.
     pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey) -> Option<bool> {
         let Some(known) = self.known.get_mut(&row) else { return Some(false) };
         if known.due_ms > now_ms {
@@ -137,8 +135,7 @@ impl Register {
         self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
 
-    /// Handles an accepted row. Returns `true` if the row counted as never acknowledged, in which case the
-    /// other rows of that kind are due now.
+    /// Handles an accepted row. Returns `true` if the row counted as never acknowledged, in which case the other rows of that kind are due now.
     pub(in crate::bridge) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
         if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
             return false;
@@ -148,8 +145,7 @@ impl Register {
         true
     }
 
-    /// Removes a row from the register that leaves the spool by a decision of this side, not by an answer of
-    /// the hub.
+    /// Removes a row from the register that leaves the spool by a decision of this side, not by an answer of the hub.
     pub(in crate::bridge) fn forget(&mut self, row: RowKey) {
         self.known.remove(&row);
     }

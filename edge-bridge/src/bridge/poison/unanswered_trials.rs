@@ -1,13 +1,12 @@
-//! Rate limit of retries of parked messages that the hub never acknowledged, with exponential back-off. Each
-//! retry may cost a connection, and takes room in the window until then. One retry runs at a time until the
-//! hub accepts one, then one more for each accepted.
+//! Rate limit of retries of parked messages that the hub never acknowledged, with exponential back-off. Each retry may cost a connection, and
+//! takes room in the window until then. One retry runs at a time until the hub accepts one, then one more for each accepted.
 
 /// Most retries under way at a time.
 const TRIALS_MAX: u32 = 16;
 /// Milliseconds after which further retries may begin although the last ones have no result.
 const TRIAL_MS: u64 = 60_000;
-/// First and longest delay before a poison message is sent again, in milliseconds. The delay grows eightfold
-/// each time. It starts short because the network, and not the hub, may have cut the connection.
+/// First and longest delay before a poison message is sent again, in milliseconds. The delay grows eightfold each time. It starts short because
+/// the network, and not the hub, may have cut the connection.
 pub(super) const RETRY_MS: (u64, u64) = (5_000, 600_000);
 
 /// Returns the milliseconds before the next attempt after `times` earlier ones.

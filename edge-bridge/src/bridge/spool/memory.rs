@@ -1,5 +1,4 @@
-//! Spool in memory, for a bridge without a queue on disk and for tests. Its limits of rows and bytes include
-//! parked rows.
+//! Spool in memory, for a bridge without a queue on disk and for tests. Its limits of rows and bytes include parked rows.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

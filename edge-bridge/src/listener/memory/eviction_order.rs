@@ -1,11 +1,10 @@
-//! Order in which connections and sessions (holders of memory) are closed or emptied once clients make the
-//! listener take too much memory. First is the holder of most bytes for the longest time without progress, so
-//! that no other client pays for it. Progress is a complete packet received, or bytes that the peer accepted.
-//! If bytes alone counted, many clients that each leave a little unfinished or unread would shut out any
-//! client that sends larger messages, however fast.
+//! Order in which connections and sessions (holders of memory) are closed or emptied once clients make the listener take too much memory. First
+//! is the holder of most bytes for the longest time without progress, so that no other client pays for it. Progress is a complete packet
+//! received, or bytes that the peer accepted. If bytes alone counted, many clients that each leave a little unfinished or unread would shut out
+//! any client that sends larger messages, however fast.
 //!
-//! All absent clients together count as one holder, because otherwise many small sessions would shut out a
-//! client that holds more than one of them.
+//! All absent clients together count as one holder, because otherwise many small sessions would shut out a client that holds more than one of
+//! them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -29,9 +28,8 @@ pub(super) enum Holder {
 /// Longest time without progress that counts, in milliseconds; after it the bytes alone decide.
 const IDLE_MS_MAX: u64 = 1_000;
 
-/// Milliseconds that count for memory without progress by nature, such as filters and wills. Long enough that
-/// many holders of such memory do not shut out a large message, short enough that a client with a few filters
-/// does not give way before one that holds much for a moment.
+/// Milliseconds that count for memory without progress by nature, such as filters and wills. Long enough that many holders of such memory do not
+/// shut out a large message, short enough that a client with a few filters does not give way before one that holds much for a moment.
 const STILL_MS: u64 = 50;
 
 /// Memory of a holder: its own bytes, and those of payloads that others may hold too.
@@ -52,8 +50,7 @@ pub(super) struct Holders {
     by_bytes: SizeClasses,
     /// Holders by their own bytes, without payloads.
     by_own: SizeClasses,
-    /// Absent clients by time. Those that hold less than [`STEP`] are last, because their end frees next to
-    /// nothing.
+    /// Absent clients by time. Those that hold less than [`STEP`] are last, because their end frees next to nothing.
     absent: BTreeSet<(bool, u64, Holder)>,
     /// Own bytes of all absent clients together.
     absent_own: usize,
@@ -116,13 +113,12 @@ impl Holders {
         self.total
     }
 
-    /// Returns the holder that gives way first, `None` if there is none. Absent clients count as one holder: the one absent longest is
-    /// returned once they together hold as much as the largest other holder. `payloads`: bytes of all payloads that are held, each counted
-    /// once.
+    /// Returns the holder that gives way first, `None` if there is none. Absent clients count as one holder: the one absent longest is returned
+    /// once they together hold as much as the largest other holder. `payloads`: bytes of all payloads that are held, each counted once.
     ///
-    /// A payload with several holders counts for each of them, but only while payloads are the larger part of
-    /// all memory; otherwise closing one of many readers of a large message would free next to nothing. For
-    /// absent clients, which can all be ended, payloads always count, each once.
+    /// A payload with several holders counts for each of them, but only while payloads are the larger part of all memory; otherwise closing one
+    /// of many readers of a large message would free next to nothing. For absent clients, which can all be ended, payloads always count, each
+    /// once.
     pub(super) fn first(&self, now_ms: u64, payloads: usize) -> Option<Holder> {
         let order = if payloads > self.total { &self.by_bytes } else { &self.by_own };
         let absent = self.absent_own + self.absent_payloads.min(payloads);
@@ -135,8 +131,7 @@ impl Holders {
     }
 }
 
-/// Holders in classes of similar size, four to each doubling, and by time within a class, so that a search
-/// looks only at the first of each class.
+/// Holders in classes of similar size, four to each doubling, and by time within a class, so that a search looks only at the first of each class.
 #[derive(Debug, Default)]
 struct SizeClasses(BTreeSet<(u32, Option<u64>, Reverse<usize>, Holder)>);
 

@@ -1,6 +1,5 @@
-//! Memory limit: above [`Config::max_memory`](crate::listener::Config::max_memory) memory is taken from
-//! clients in their [order](super::eviction_order). Each loses its waiting messages first, then its
-//! connection or session.
+//! Memory limit: above [`Config::max_memory`](crate::listener::Config::max_memory) memory is taken from clients in their
+//! [order](super::eviction_order). Each loses its waiting messages first, then its connection or session.
 
 use super::Look;
 use super::eviction_order::Holder;
@@ -10,12 +9,11 @@ use crate::listener::{ClientKey, Listener};
 use crate::puback_chain::ConnectionId;
 use crate::wire::ReasonCode;
 
-/// Fraction of a client's waiting messages that is dropped at a time, one in so many. The search for the next
-/// client costs more than dropping a message, and the order is exact only to a quarter.
+/// Fraction of a client's waiting messages that is dropped at a time, one in so many. The search for the next client costs more than dropping a
+/// message, and the order is exact only to a quarter.
 const DROPPED_OF: usize = 8;
 
-/// Fraction of the memory that is not given to unfinished packets, one byte in so many, so that first packets
-/// of other clients find room.
+/// Fraction of the memory that is not given to unfinished packets, one byte in so many, so that first packets of other clients find room.
 const KEPT_FREE: usize = 4;
 
 impl<I: Ingest> Listener<I> {
@@ -51,9 +49,8 @@ impl<I: Ingest> Listener<I> {
         self.account_client(key);
     }
 
-    /// Takes memory from the first holder in the order, if the limit is exceeded, or if a packet waits for
-    /// memory that no holder is about to free. Drops waiting messages, or else ends the session or the
-    /// connection. Returns whether memory was taken.
+    /// Takes memory from the first holder in the order, if the limit is exceeded, or if a packet waits for memory that no holder is about to
+    /// free. Drops waiting messages, or else ends the session or the connection. Returns whether memory was taken.
     pub(in crate::listener) fn give_way(&mut self, now: Now) -> bool {
         let excess = self.excess(now);
         if excess == 0 {
@@ -80,8 +77,8 @@ impl<I: Ingest> Listener<I> {
         true
     }
 
-    /// Returns the bytes above the limit, or those that the next packet lacks; 0 if no holder has to give
-    /// way. Gives room to waiting packets while there is some.
+    /// Returns the bytes above the limit, or those that the next packet lacks; 0 if no holder has to give way. Gives room to waiting packets
+    /// while there is some.
     fn excess(&mut self, now: Now) -> usize {
         let max = self.config.max_memory;
         loop {

@@ -1,5 +1,5 @@
-//! Memory accounting of clients, and its limit: shares by connection and by client, payloads that several
-//! share, and memory that is about to be freed.
+//! Memory accounting of clients, and its limit: shares by connection and by client, payloads that several share, and memory that is about to be
+//! freed.
 
 mod eviction_order;
 mod limit;

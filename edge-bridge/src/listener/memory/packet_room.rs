@@ -1,10 +1,9 @@
-//! Room for unfinished packets. A packet that takes more than a few reads is read on only once there is memory for all of it, so that many
-//! large messages at once are read in turn, and no connection is closed for them.
+//! Room for unfinished packets. A packet that takes more than a few reads is read on only once there is memory for all of it, so that many large
+//! messages at once are read in turn, and no connection is closed for them.
 //!
-//! Room is given to the newest and to the oldest waiting packet in turns, so that a sensor does not wait
-//! behind many clients that began messages and do not continue, and no packet waits for ever. A sender that
-//! sends nothing for [`FIRST_MS`], or less than [`PROGRESS`] bytes in [`STALE_MS`], loses its room while
-//! others wait, and asks again with its next bytes. If that frees too little, memory is taken from the first
+//! Room is given to the newest and to the oldest waiting packet in turns, so that a sensor does not wait behind many clients that began messages
+//! and do not continue, and no packet waits for ever. A sender that sends nothing for [`FIRST_MS`], or less than [`PROGRESS`] bytes in
+//! [`STALE_MS`], loses its room while others wait, and asks again with its next bytes. If that frees too little, memory is taken from the first
 //! holder in the [order](super::eviction_order).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -20,8 +19,8 @@ const SMALL: usize = 4 * 1024;
 const SPARE: usize = 2 * 1024;
 /// Milliseconds without progress after which room is taken back.
 const STALE_MS: u64 = 100;
-/// Milliseconds without any byte after which room just given is taken back. Short, because bytes that came
-/// while the connection was not read arrive at once.
+/// Milliseconds without any byte after which room just given is taken back. Short, because bytes that came while the connection was not read
+/// arrive at once.
 const FIRST_MS: u64 = 20;
 /// Bytes that count as progress. With fewer, a few senders of a byte at a time could hold all room.
 const PROGRESS: usize = 4 * 1024;
@@ -121,8 +120,7 @@ pub(super) struct PacketRoom {
 }
 
 impl PacketRoom {
-    /// Updates the progress of a connection's packet; `None` if there is no unfinished one, or a small one,
-    /// or the connection is gone.
+    /// Updates the progress of a connection's packet; `None` if there is no unfinished one, or a small one, or the connection is gone.
     pub(super) fn note(&mut self, now_ms: u64, id: ConnectionId, packet: Option<Unfinished>) {
         let before = self.unfinished.get(&id).copied();
         let Some(packet) = packet else { return self.forget(id) };
@@ -196,8 +194,8 @@ impl PacketRoom {
         }
     }
 
-    /// Gives room to the next waiting packet although memory is lacking, because no holder is left that could
-    /// give way. `None` if no packet waits.
+    /// Gives room to the next waiting packet although memory is lacking, because no holder is left that could give way. `None` if no packet
+    /// waits.
     pub(super) fn give_anyway(&mut self, now_ms: u64) -> Option<ConnectionId> {
         let (id, packet) = self.next()?;
         self.give(now_ms, id, packet);

@@ -1,6 +1,5 @@
-//! Payloads of connections that gave way. They stay in memory for a moment, until the caller has dropped
-//! them. They are not counted meanwhile, so that one connection gives way for an overflow, and not all of
-//! them.
+//! Payloads of connections that gave way. They stay in memory for a moment, until the caller has dropped them. They are not counted meanwhile, so
+//! that one connection gives way for an overflow, and not all of them.
 
 /// Milliseconds after which bytes of a closed connection count again if the caller has not dropped them.
 const WITHIN_MS: u64 = 2;

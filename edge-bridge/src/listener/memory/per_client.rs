@@ -9,8 +9,7 @@ use crate::session::Memory;
 /// Bytes of memory of a waiting message beside its contents.
 const DELIVERY_OVERHEAD: usize = 256;
 
-/// Memory of a connection: received bytes of unfinished packets, and sent bytes that its peer has not
-/// accepted.
+/// Memory of a connection: received bytes of unfinished packets, and sent bytes that its peer has not accepted.
 pub(super) fn memory_of_connection(state: &Connection) -> (Memory, Option<u64>) {
     let mut memory = state.session.memory();
     memory += state.session.unsent();
@@ -24,8 +23,8 @@ pub(super) fn memory_of_connection(state: &Connection) -> (Memory, Option<u64>) 
     (memory, Some(if is_received { state.began_ms } else { state.taken_ms() }))
 }
 
-/// Memory of a session: messages that wait for the client, and permanent parts such as will and filters. The
-/// time is `None` if the permanent parts are larger.
+/// Memory of a session: messages that wait for the client, and permanent parts such as will and filters. The time is `None` if the permanent
+/// parts are larger.
 pub(super) fn memory_of_client(client: &Client) -> (Memory, Option<u64>) {
     let will = client.will.as_ref().map_or(0, PendingWill::bytes);
     let waiting = memory_of_waiting(&client.waiting);

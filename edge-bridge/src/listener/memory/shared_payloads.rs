@@ -1,5 +1,4 @@
-//! Payloads that several clients wait for or have in flight. Each payload has one copy, counted once, until
-//! its last holder drops it.
+//! Payloads that several clients wait for or have in flight. Each payload has one copy, counted once, until its last holder drops it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

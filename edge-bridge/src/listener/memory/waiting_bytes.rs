@@ -1,13 +1,11 @@
 //! Bytes of the messages that wait for each client. When all together reach
-//! [`Config::max_queued_bytes_total`](crate::listener::Config::max_queued_bytes_total), the client with the
-//! most loses messages.
+//! [`Config::max_queued_bytes_total`](crate::listener::Config::max_queued_bytes_total), the client with the most loses messages.
 
 use std::collections::BTreeSet;
 
 use super::super::client::{Client, ClientKey};
 
-/// Bytes that wait, by client. Only clients with waiting messages have an entry, so that a message that is
-/// sent on at once costs nothing here.
+/// Bytes that wait, by client. Only clients with waiting messages have an entry, so that a message that is sent on at once costs nothing here.
 #[derive(Debug, Default)]
 pub(super) struct WaitingBytes {
     total: usize,

@@ -26,8 +26,7 @@ struct Session<'a> {
     waiting: Vec<Waiting<'a>>,
 }
 
-/// Reference to a message of a session. Copies of all messages would take several times the memory of the
-/// saved bytes.
+/// Reference to a message of a session. Copies of all messages would take several times the memory of the saved bytes.
 #[derive(Clone, Copy)]
 enum Waiting<'a> {
     Sent(&'a InFlight),
@@ -67,24 +66,20 @@ impl Room {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Returns a number that grows with each change of the state that [`save`](Self::save) saves, except for
-    /// [`exchanges`](Self::exchanges).
+    /// Returns a number that grows with each change of the state that [`save`](Self::save) saves, except for [`exchanges`](Self::exchanges).
     pub fn changes(&self) -> u64 {
         self.changes + self.topics.retained.changes()
     }
 
-    /// Returns a number that grows with each QoS 1 or 2 message that is sent to, or acknowledged by, a
-    /// connected client whose session is saved. These messages are saved too, and are far more frequent than
-    /// the [`changes`](Self::changes).
+    /// Returns a number that grows with each QoS 1 or 2 message that is sent to, or acknowledged by, a connected client whose session is saved.
+    /// These messages are saved too, and are far more frequent than the [`changes`](Self::changes).
     pub fn exchanges(&self) -> u64 {
         self.exchanges
     }
 
-    /// Saves the state of the clients, within
-    /// [`Config::max_saved_bytes`](crate::listener::Config::max_saved_bytes). Left out beyond it are first
-    /// waiting messages, the oldest first, then retained messages, then sessions, the longest absent first.
-    /// Cost: a scan of sessions, their waiting messages and retained messages; some hundred microseconds for
-    /// a thousand.
+    /// Saves the state of the clients, within [`Config::max_saved_bytes`](crate::listener::Config::max_saved_bytes). Left out beyond it are first
+    /// waiting messages, the oldest first, then retained messages, then sessions, the longest absent first. Cost: a scan of sessions, their
+    /// waiting messages and retained messages; some hundred microseconds for a thousand.
     pub fn save(&self, now: Now) -> Saved {
         let mut room = Room { left: self.config.max_saved_bytes, left_out: 0 };
         let mut sessions = self.lasting_sessions(now.up_ms, &mut room);
@@ -168,8 +163,7 @@ impl<I: Ingest> Listener<I> {
         Ok(())
     }
 
-    /// Returns those messages that are saved among the waiting and the unacknowledged ones of a client, the
-    /// oldest first.
+    /// Returns those messages that are saved among the waiting and the unacknowledged ones of a client, the oldest first.
     fn waiting_of<'a>(&'a self, client: &'a Client) -> Vec<Waiting<'a>> {
         let connected = client.connection.and_then(|id| self.connections.get(id));
         let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
@@ -216,8 +210,8 @@ fn size_of(packet: &Publish) -> usize {
     PUBLISH_HEAD + packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len()
 }
 
-/// Writes a message as the packet that restores it. Encoding cannot fail for a message that came in a packet;
-/// a failure would leave the message out.
+/// Writes a message as the packet that restores it. Encoding cannot fail for a message that came in a packet; a failure would leave the message
+/// out.
 fn put_message(out: &mut BytesMut, packet: Publish) {
     let packet_id = (packet.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
     let properties: Properties = packet.properties.without(&[PropertyId::TopicAlias]);

@@ -17,8 +17,7 @@ use crate::wire::{
 const HEAD: usize = 9;
 /// Packet type of a CONNECT, in the high four bits of its first byte.
 const CONNECT: u8 = 1;
-/// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is
-/// unknown.
+/// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is unknown.
 const SET_MS: i64 = 1_577_836_800_000;
 
 /// Reason why bytes are no saved state of [`Listener::save`].
@@ -61,12 +60,10 @@ struct SessionRecord {
 }
 
 impl<I: Ingest> Listener<I> {
-    /// Restores the state that [`save`](Self::save) returned. Sessions of absent clients, messages and wills
-    /// have aged by the difference of the wall clocks, if the clock was set and has not gone back; the
-    /// session expiry of clients that were connected starts now. Call it before the first connection; a
-    /// session that exists already stays as it is. Not restored are sessions of unknown users, messages that
-    /// their client may no longer receive, and messages and wills on [topics of the
-    /// application](crate::listener::Config::own_topics).
+    /// Restores the state that [`save`](Self::save) returned. Sessions of absent clients, messages and wills have aged by the difference of the
+    /// wall clocks, if the clock was set and has not gone back; the session expiry of clients that were connected starts now. Call it before the
+    /// first connection; a session that exists already stays as it is. Not restored are sessions of unknown users, messages that their client may
+    /// no longer receive, and messages and wills on [topics of the application](crate::listener::Config::own_topics).
     ///
     /// # Errors
     ///

@@ -1,5 +1,4 @@
-//! HTTP CONNECT (RFC 9110 §9.3.6): the request for a tunnel, and the parser of the answer's head, without a
-//! socket.
+//! HTTP CONNECT (RFC 9110 §9.3.6): the request for a tunnel, and the parser of the answer's head, without a socket.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -40,8 +39,8 @@ pub(super) struct HeadReader {
 }
 
 impl HeadReader {
-    /// Parses further bytes. Returns how many of them belong to the head, and the head if it ends with them;
-    /// bytes behind it belong to the tunnel.
+    /// Parses further bytes. Returns how many of them belong to the head, and the head if it ends with them; bytes behind it belong to the
+    /// tunnel.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(usize, Option<Head>), HeadError> {
         for (index, byte) in bytes.iter().enumerate() {
             if VERSION.get(self.bytes.len()).is_some_and(|expected| expected != byte) {
@@ -81,8 +80,7 @@ fn head(bytes: &[u8]) -> Option<Head> {
     Some(Head { status, refuses_basic: !offers.is_empty() && !offers.contains(&true) })
 }
 
-/// Returns the status of a line such as `HTTP/1.1 200 Connection established`, in which the reason phrase may
-/// be missing.
+/// Returns the status of a line such as `HTTP/1.1 200 Connection established`, in which the reason phrase may be missing.
 fn status(line: &[u8]) -> Option<u16> {
     let mut words = line.split(|byte| *byte == b' ');
     let minor = words.next()?.strip_prefix(VERSION)?;

@@ -11,8 +11,7 @@ use crate::net::host_port::shown;
 use crate::net::hub_address::Target;
 use crate::net::proxy_login::ProxyLogin;
 
-/// Error of a tunnel whose proxy was reached. The proxy's reason phrase is left out, because it is foreign
-/// text and the status says enough.
+/// Error of a tunnel whose proxy was reached. The proxy's reason phrase is left out, because it is foreign text and the status says enough.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::net) enum TunnelError {
     #[error("{0}")]
@@ -68,8 +67,8 @@ impl From<HeadError> for TunnelError {
     }
 }
 
-/// Requests a tunnel to `target`, whose name the proxy resolves. Takes only the head's bytes from the socket,
-/// because later ones belong to the tunnel. The caller bounds the time.
+/// Requests a tunnel to `target`, whose name the proxy resolves. Takes only the head's bytes from the socket, because later ones belong to the
+/// tunnel. The caller bounds the time.
 pub(super) async fn open(
     stream: &mut TcpStream,
     target: &Target,

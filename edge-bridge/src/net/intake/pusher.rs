@@ -1,5 +1,4 @@
-//! Task that pushes rows into the queue. Rows of a full lane wait, in their order, and are pushed again
-//! later; rows of other lanes overtake them.
+//! Task that pushes rows into the queue. Rows of a full lane wait, in their order, and are pushed again later; rows of other lanes overtake them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,14 +14,13 @@ use super::settling::{self, Receipt, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
-/// Number of waiting rows at which the task accepts no message. Messages for a full lane are refused before,
-/// so these are rows that were in the channel when the lane became full, and rows that filters make without a
-/// message.
+/// Number of waiting rows at which the task accepts no message. Messages for a full lane are refused before, so these are rows that were in the
+/// channel when the lane became full, and rows that filters make without a message.
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
 /// Bytes of waiting rows at which the task accepts no message.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
-/// Shortest time between two log lines about a full queue, because a lane at its limit is full and not full
-/// in turns for as long as the outage lasts.
+/// Shortest time between two log lines about a full queue, because a lane at its limit is full and not full in turns for as long as the outage
+/// lasts.
 const SAY_FULL_AGAIN: Duration = Duration::from_secs(3_600);
 /// Shortest time between two log lines about rows that can never be stored.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
@@ -43,8 +41,7 @@ pub(super) struct Pusher {
     said_never_at: Option<Instant>,
 }
 
-/// Row of a full lane, and the channel for its receipt, on which `None` means that the row can never be
-/// stored.
+/// Row of a full lane, and the channel for its receipt, on which `None` means that the row can never be stored.
 struct Waiting {
     row: edge_queue::Row,
     receipt: oneshot::Sender<Option<Pending>>,
@@ -119,8 +116,7 @@ impl Pusher {
         rows < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
     }
 
-    /// Pushes the rows of a message, or keeps them waiting. An error means that the queue was closed, and
-    /// contains the rows that are left.
+    /// Pushes the rows of a message, or keeps them waiting. An error means that the queue was closed, and contains the rows that are left.
     async fn take(&mut self, message: Message) -> Result<(), Vec<Row>> {
         let Message { rows, safe, put_at } = message;
         let mut receipts = Vec::with_capacity(rows.len());
@@ -167,8 +163,8 @@ impl Pusher {
         }
     }
 
-    /// Returns the position of a row's lane. A row of a lane that the queue does not have is treated as one
-    /// of the last lane, and the queue refuses it.
+    /// Returns the position of a row's lane. A row of a lane that the queue does not have is treated as one of the last lane, and the queue
+    /// refuses it.
     fn lane_of(&self, row: &edge_queue::Row) -> usize {
         let last = self.waiting.len() - 1;
         row.lane.map_or(last, |Lane(lane)| usize::from(lane).min(last))

@@ -1,6 +1,5 @@
-//! Task that waits for receipts, one for all messages. With a task for each message, the queue's thread would
-//! wake each one separately, and a busy runtime runs such tasks one by one between its own, so that thousands
-//! of receipts of one commit would become PUBACKs seconds later.
+//! Task that waits for receipts, one for all messages. With a task for each message, the queue's thread would wake each one separately, and a
+//! busy runtime runs such tasks one by one between its own, so that thousands of receipts of one commit would become PUBACKs seconds later.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -38,8 +37,7 @@ pub(super) async fn run(mut messages: mpsc::UnboundedReceiver<Settling>, shared:
     }
 }
 
-/// Waits until all rows of a message are safe, or removed by the policy that the operator chose, and then
-/// calls the message's function.
+/// Waits until all rows of a message are safe, or removed by the policy that the operator chose, and then calls the message's function.
 async fn settle(message: Settling, shared: &Shared) {
     for receipt in message.receipts {
         let pending = match receipt {

@@ -1,13 +1,11 @@
-//! Compaction of the parked rows. Rows that leave out of order leave holes, which keep segments on disk and
-//! cost ranges in the consumer's cursor. While no parked row is leased, a pass may first move all parked rows
-//! to the end, in their order (closing holes).
+//! Compaction of the parked rows. Rows that leave out of order leave holes, which keep segments on disk and cost ranges in the consumer's cursor.
+//! While no parked row is leased, a pass may first move all parked rows to the end, in their order (closing holes).
 //!
-//! A compaction may be interrupted anywhere (by a restart, a full or failing disk), with the oldest rows
-//! behind younger ones. So each row is stored with its *turn*: 0 when it is parked, and the highest of all
-//! once it is moved. Rows of the highest turn are older than all others, and rows of one turn are in their
-//! order, because a row is moved only after every older one. A pass over mixed turns therefore hands out the
-//! rows of the highest turn first and then the others, and the next compaction continues with the others.
-//! Turns are read once after a restart, to find out if they are mixed.
+//! A compaction may be interrupted anywhere (by a restart, a full or failing disk), with the oldest rows behind younger ones. So each row is
+//! stored with its *turn*: 0 when it is parked, and the highest of all once it is moved. Rows of the highest turn are older than all others, and
+//! rows of one turn are in their order, because a row is moved only after every older one. A pass over mixed turns therefore hands out the rows
+//! of the highest turn first and then the others, and the next compaction continues with the others. Turns are read once after a restart, to find
+//! out if they are mixed.
 
 use std::sync::atomic::Ordering;
 
@@ -98,8 +96,7 @@ impl Parking {
         }
     }
 
-    /// Returns whether parked rows may be read now. During a compaction they may not while moved rows fill
-    /// the channel to the parking task.
+    /// Returns whether parked rows may be read now. During a compaction they may not while moved rows fill the channel to the parking task.
     pub(in crate::net) fn may_read(&mut self) -> bool {
         if self.compaction.stage != Stage::Close {
             return true;

@@ -1,5 +1,4 @@
-//! Stored form of a parked row: an envelope with the row's identity and age in its first queue, before the
-//! row's own meta.
+//! Stored form of a parked row: an envelope with the row's identity and age in its first queue, before the row's own meta.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

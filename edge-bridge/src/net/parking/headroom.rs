@@ -1,5 +1,4 @@
-//! Headroom for compaction: while the parked rows have holes, a part of the limits is reserved for moving
-//! rows, and closed to new ones.
+//! Headroom for compaction: while the parked rows have holes, a part of the limits is reserved for moving rows, and closed to new ones.
 
 use edge_queue::{ROW_OVERHEAD_BYTES, Row, aio};
 
@@ -10,8 +9,7 @@ const PART: u64 = 16;
 
 /// Room for the rows of one batch.
 pub(super) struct Room {
-    /// Messages and bytes that moved rows may take; with those for new rows, `None` if the queue itself
-    /// decides.
+    /// Messages and bytes that moved rows may take; with those for new rows, `None` if the queue itself decides.
     moved: (u64, u64),
     new: Option<(u64, u64)>,
 }

@@ -1,5 +1,4 @@
-//! Count of refused rows that cannot be parked and stay in their lanes, also while they are being leased
-//! again.
+//! Count of refused rows that cannot be parked and stay in their lanes, also while they are being leased again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +27,7 @@ impl InPlace {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// Leaves a row in its lane. `count` is the key under which it was listed as parked; `None` if it was not
-    /// listed.
+    /// Leaves a row in its lane. `count` is the key under which it was listed as parked; `None` if it was not listed.
     pub(super) fn leave(&self, lease: Lease, count: Option<&ParkedCount>) {
         if let Some(count) = count {
             self.count(count, u64::from(lease.weight()));
@@ -63,9 +61,8 @@ impl InPlace {
     }
 }
 
-/// Repeated attempt to park rows that stayed in their lanes, in which they are leased again one after the
-/// other. Until its lease each still counts as not parked. Other rows may come between, of other lanes or
-/// behind them in the same lanes.
+/// Repeated attempt to park rows that stayed in their lanes, in which they are leased again one after the other. Until its lease each still
+/// counts as not parked. Other rows may come between, of other lanes or behind them in the same lanes.
 #[derive(Debug, Default)]
 pub(super) struct Look {
     messages: u64,
@@ -94,8 +91,7 @@ impl Look {
         }
     }
 
-    /// Ends the attempt, because every row has been leased. Rows that did not come have expired, or were
-    /// evicted.
+    /// Ends the attempt, because every row has been leased. Rows that did not come have expired, or were evicted.
     pub(super) fn end(&mut self) {
         *self = Self::default();
     }

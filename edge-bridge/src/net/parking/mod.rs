@@ -1,14 +1,12 @@
 //! Durable parking of refused rows: a second queue, in the directory `parked` of the first, which is made when the first row is parked.
 //!
-//! A refused row is pushed there, and is acknowledged in the first queue only when that push is durable.
-//! These acknowledgements are committed once per batch, so a kill leaves at most one batch in both queues,
-//! with the same identities. A task of its own ([`Parker`]) does all of this, so that the link never waits
-//! for the disk. A row that is being parked stays leased in the first queue; when too many are being parked,
-//! because the disk hangs, the link leases nothing more.
+//! A refused row is pushed there, and is acknowledged in the first queue only when that push is durable. These acknowledgements are committed
+//! once per batch, so a kill leaves at most one batch in both queues, with the same identities. A task of its own ([`Parker`]) does all of this,
+//! so that the link never waits for the disk. A row that is being parked stays leased in the first queue; when too many are being parked, because
+//! the disk hangs, the link leases nothing more.
 //!
-//! Rows that cannot be parked, because the second queue is full or cannot be opened, stay in their lanes in
-//! the first, while later rows are sent, and are leased again when there may be room. After the first such
-//! row none is parked until then, so that their order is kept.
+//! Rows that cannot be parked, because the second queue is full or cannot be opened, stay in their lanes in the first, while later rows are sent,
+//! and are leased again when there may be room. After the first such row none is parked until then, so that their order is kept.
 
 mod compaction;
 mod envelope;
@@ -51,8 +49,7 @@ type Open =
 /// Queue of the parked rows; set once it is open.
 pub(super) type ParkedQueue = Arc<OnceLock<aio::Queue>>;
 
-/// Number of ranges of acknowledged rows among the parked ones above which a compaction runs, because holes
-/// keep segments on disk.
+/// Number of ranges of acknowledged rows among the parked ones above which a compaction runs, because holes keep segments on disk.
 const RANGES_MAX: u64 = 8;
 
 /// Order from the link to the parking task.
@@ -173,16 +170,15 @@ impl Parking {
         )
     }
 
-    /// Returns whether rows that may have to be parked may be leased: the parked rows are known, and not too
-    /// many rows are being parked.
+    /// Returns whether rows that may have to be parked may be leased: the parked rows are known, and not too many rows are being parked.
     pub(super) fn has_room(&self) -> bool {
         self.shared.is_known.load(Ordering::Acquire)
             && self.shared.bytes.load(Ordering::Relaxed) < MOVING_BYTES_MAX
             && self.shared.rows.load(Ordering::Relaxed) < MOVING_ROWS_MAX
     }
 
-    /// Parks a row of the first queue. The row stays leased until it is durable among the parked ones; if it
-    /// cannot be parked, it stays in its lane. `count` is the key under which it is listed as parked.
+    /// Parks a row of the first queue. The row stays leased until it is durable among the parked ones; if it cannot be parked, it stays in its
+    /// lane. `count` is the key under which it is listed as parked.
     pub(super) fn park(&self, lease: Lease, count: Option<&ParkedCount>, why: ReasonCode) {
         if self.shared.is_stuck() {
             return self.shared.in_place.leave(lease, count);
@@ -221,8 +217,7 @@ impl Parking {
         is_open && self.shared.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Returns whether rows left in their lanes should be leased again, because they can perhaps be parked;
-    /// if so, begins the attempt.
+    /// Returns whether rows left in their lanes should be leased again, because they can perhaps be parked; if so, begins the attempt.
     pub(super) fn takes_again(&mut self) -> bool {
         // Those on their way are older.
         let is_time =
@@ -255,8 +250,7 @@ impl Parking {
         self.look.end();
     }
 
-    /// Number of messages, by weight, that could not be parked and stay in their lanes, with those that an
-    /// attempt has not leased yet.
+    /// Number of messages, by weight, that could not be parked and stay in their lanes, with those that an attempt has not leased yet.
     pub(super) fn in_place(&self) -> u64 {
         self.shared.in_place.messages() + self.look.messages()
     }

@@ -1,5 +1,5 @@
-//! Parking task: opens the queue of the parked rows, pushes rows, waits until they are durable, and
-//! acknowledges them in the queue from which they came.
+//! Parking task: opens the queue of the parked rows, pushes rows, waits until they are durable, and acknowledges them in the queue from which
+//! they came.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,8 +17,7 @@ use crate::bridge::spool::Identity;
 const BATCH_ROWS: usize = 256;
 /// Bytes after which a batch is closed.
 const BATCH_BYTES: u64 = 256 * 1024;
-/// First and longest pause before rows left in their lanes are leased again. It doubles while no parked row
-/// is removed.
+/// First and longest pause before rows left in their lanes are leased again. It doubles while no parked row is removed.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a receipt after the link has ended.
@@ -173,8 +172,7 @@ impl Parker {
         }
     }
 
-    /// Stores rows, and acknowledges the durable ones in the queue from which they came. The others stay
-    /// there.
+    /// Stores rows, and acknowledges the durable ones in the queue from which they came. The others stay there.
     async fn park(&mut self, queue: &aio::Queue, batch: Vec<Parcel>) {
         let moves = batch.iter().any(|parcel| parcel.again.is_some());
         let is_known = self.is_known(&batch).await;
@@ -221,9 +219,9 @@ impl Parker {
         }
     }
 
-    /// Makes new rows durable in the first queue, if they are not yet. Returns `false` if that failed.
-    /// Otherwise, after a kill, a row could exist only among the parked ones, and be delivered although it
-    /// was never accepted; its sensor, which got no PUBACK, would send it again under another identity.
+    /// Makes new rows durable in the first queue, if they are not yet. Returns `false` if that failed. Otherwise, after a kill, a row could exist
+    /// only among the parked ones, and be delivered although it was never accepted; its sensor, which got no PUBACK, would send it again under
+    /// another identity.
     async fn is_known(&self, batch: &[Parcel]) -> bool {
         if batch.iter().all(|parcel| parcel.again.is_some() || parcel.lease.stored()) {
             return true;
@@ -249,8 +247,7 @@ impl Parker {
         }
     }
 
-    /// Handles a row that the parked rows' queue did not accept. Unless the row itself is at fault, no more
-    /// rows are parked from now on.
+    /// Handles a row that the parked rows' queue did not accept. Unless the row itself is at fault, no more rows are parked from now on.
     fn not_taken(&mut self, parcel: Parcel, error: &PushError) {
         match error {
             PushError::TooLarge { row, limit } => {
@@ -284,8 +281,7 @@ impl Parker {
         self.shared.in_place.leave(parcel.lease, parcel.count.as_ref());
     }
 
-    /// Lets the link lease rows left in their lanes again, if the pause is over or there may be room. Repeats
-    /// while the queue cannot be opened.
+    /// Lets the link lease rows left in their lanes again, if the pause is over or there may be room. Repeats while the queue cannot be opened.
     fn look_again(&mut self, waits_for_queue: bool) {
         let Some((_, pause)) = self.retry.take() else { return };
         let waits = self.shared.in_place.messages() > 0 || self.shared.is_stuck();
@@ -348,8 +344,7 @@ impl Parker {
         Some(row)
     }
 
-    /// Waits for a receipt. After the end of the link it waits only [`LAST_RECEIPT_WITHIN`], then returns
-    /// `None`.
+    /// Waits for a receipt. After the end of the link it waits only [`LAST_RECEIPT_WITHIN`], then returns `None`.
     async fn within_life<T>(&mut self, receipt: impl Future<Output = T>) -> Option<T> {
         let gone = &mut self.gone;
         let end = async {
@@ -379,8 +374,7 @@ impl Parker {
     }
 }
 
-/// Returns the identity of a row that was never parked, from its lease. That of a parked row is in its
-/// envelope.
+/// Returns the identity of a row that was never parked, from its lease. That of a parked row is in its envelope.
 pub(in crate::net) fn identity(lease: &Lease) -> Identity {
     let own = lease.id();
     Identity { gateway: own.gateway, lane: own.lane.0, epoch: own.epoch, seq: own.seq }

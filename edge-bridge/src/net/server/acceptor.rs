@@ -1,6 +1,5 @@
-//! Acceptor of TCP connections: accepts from the listening sockets in turn, pauses after a failed accept, and
-//! counts connections that could not be accepted. These are logged once a minute for each cause, because any
-//! client can repeat them for ever.
+//! Acceptor of TCP connections: accepts from the listening sockets in turn, pauses after a failed accept, and counts connections that could not
+//! be accepted. These are logged once a minute for each cause, because any client can repeat them for ever.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -42,8 +41,7 @@ pub(super) struct Accepted {
 pub(super) struct Acceptor {
     /// Listening sockets; empty once the server stops.
     doors: Vec<Door>,
-    /// Position of the socket that was accepted from last; the next one goes first, so that a flooded socket
-    /// does not shut out others.
+    /// Position of the socket that was accepted from last; the next one goes first, so that a flooded socket does not shut out others.
     turn: usize,
     /// Time until which no accept is tried, after a failed one; `None` otherwise.
     again_at: Option<Instant>,

@@ -11,15 +11,14 @@ use crate::listener::Saved;
 
 /// Delay from a change to its write, so that changes within it are written together.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Delay from a message to or from a connected client to the write of its session. After a kill within it the
-/// message may be sent again, or be forgotten.
+/// Delay from a message to or from a connected client to the write of its session. After a kill within it the message may be sent again, or be
+/// forgotten.
 const EXCHANGES: Duration = Duration::from_secs(60);
 /// Most bytes written per second, on average: 350 MB a day.
 const BYTES_PER_S: u32 = 4096;
 /// Bytes that a file system writes beside those of a small file that is replaced, measured on ext4: 19 KiB.
 const FILE_BYTES: usize = 20 * 1024;
-/// Change of the wall clock, in milliseconds, that counts as a change of the state: the age of everything
-/// saved depends on the clock.
+/// Change of the wall clock, in milliseconds, that counts as a change of the state: the age of everything saved depends on the clock.
 const CLOCK_STEP_MS: u64 = 10_000;
 /// Delay before a write that the disk refused is tried again.
 const RETRY: Duration = Duration::from_secs(60);

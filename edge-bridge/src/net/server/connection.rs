@@ -1,7 +1,7 @@
 //! Task of one connection, which only moves bytes.
 //!
-//! There is one receive buffer, and while the owner's task has it nothing is read. So a connection that is
-//! not read keeps its bytes in the sender's memory, not here.
+//! There is one receive buffer, and while the owner's task has it nothing is read. So a connection that is not read keeps its bytes in the
+//! sender's memory, not here.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -23,15 +23,13 @@ use crate::wire::Utf8;
 
 /// Longest wait for a peer to accept the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-/// Longest wait for a peer to close after the last bytes; with the most bytes that are read from it
-/// meanwhile.
+/// Longest wait for a peer to close after the last bytes; with the most bytes that are read from it meanwhile.
 const LINGER_WITHIN: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
-/// Silence after which a sender counts as having no backlog, because the next part of a backlog comes as soon
-/// as there is room for it.
+/// Silence after which a sender counts as having no backlog, because the next part of a backlog comes as soon as there is room for it.
 const SILENCE: Duration = Duration::from_millis(250);
-/// Number of reads in a row after which a sender counts as having no backlog, if each was waited for and
-/// brought less than a TCP segment. A sender with a backlog fills its segments, but for the last one.
+/// Number of reads in a row after which a sender counts as having no backlog, if each was waited for and brought less than a TCP segment. A
+/// sender with a backlog fills its segments, but for the last one.
 const PIECES: u32 = 4;
 const PIECE: usize = 1024;
 
@@ -57,8 +55,7 @@ pub(super) enum FromPeer {
     Closed,
 }
 
-/// Bytes to write, and orders, from the owner to a connection's task. Limited by the listener's
-/// `max_unwritten_bytes`.
+/// Bytes to write, and orders, from the owner to a connection's task. Limited by the listener's `max_unwritten_bytes`.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     state: Mutex<ToPeer>,
@@ -85,8 +82,7 @@ impl Outbox {
         self.change(|state| state.buffer = Some(buffer));
     }
 
-    /// Makes the connection check if the peer is gone, because the end of a connection goes unnoticed while
-    /// nothing is read.
+    /// Makes the connection check if the peer is gone, because the end of a connection goes unnoticed while nothing is read.
     pub(super) fn look(&self) {
         self.change(|state| state.look = true);
     }
@@ -263,8 +259,8 @@ impl Reading {
         })
     }
 
-    /// Returns whether a read of this many bytes shows that the sender has no backlog. An empty receive
-    /// buffer does not show it, because the sender's send buffer may be full.
+    /// Returns whether a read of this many bytes shows that the sender has no backlog. An empty receive buffer does not show it, because the
+    /// sender's send buffer may be full.
     fn is_up_to_date(&mut self, bytes: usize, now: Instant) -> bool {
         let waited = self.waits_since.take().map(|since| now - since);
         self.pieces = if waited.is_some() && bytes < PIECE { self.pieces.saturating_add(1) } else { 0 };
@@ -327,8 +323,7 @@ impl Out {
         !self.bytes.has_remaining() && !self.to_flush
     }
 
-    /// Writes bytes that the socket accepts, or flushes if all are written. Returns the number of bytes.
-    /// Cancel-safe.
+    /// Writes bytes that the socket accepts, or flushes if all are written. Returns the number of bytes. Cancel-safe.
     async fn write(&mut self, to: &mut ClientStream) -> io::Result<usize> {
         if !self.bytes.has_remaining() {
             to.flush().await?;

@@ -22,8 +22,8 @@ use crate::wire::Utf8;
 
 /// Idle time after which the kernel sends TCP keep-alive probes.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of the TLS and WebSocket handshakes, with the wait for the [handshake
-/// limit](super::handshake_limit). Less than the session's time limit for CONNECT.
+/// Time limit of the TLS and WebSocket handshakes, with the wait for the [handshake limit](super::handshake_limit). Less than the session's time
+/// limit for CONNECT.
 const HANDSHAKE_IN_TURN_WITHIN: Duration = Duration::from_secs(8);
 /// Time limit of the handshakes without the wait, because a handshake without progress delays others.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
@@ -107,8 +107,7 @@ impl ConnectionTasks {
     }
 }
 
-/// Performs the handshakes of a connection. Returns it with the name in the client's certificate, `None`
-/// without one.
+/// Performs the handshakes of a connection. Returns it with the name in the client's certificate, `None` without one.
 async fn shake_hands(
     stream: Counted,
     tls: Option<ServerTls>,

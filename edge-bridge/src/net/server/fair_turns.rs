@@ -1,6 +1,5 @@
-//! Fair scheduling of connections: those with received bytes take turns, round-robin, and each turn handles a
-//! limited number of packets. A client that sends much is served as often as any other, and its remaining
-//! bytes wait in its own socket.
+//! Fair scheduling of connections: those with received bytes take turns, round-robin, and each turn handles a limited number of packets. A client
+//! that sends much is served as often as any other, and its remaining bytes wait in its own socket.
 
 use std::collections::VecDeque;
 

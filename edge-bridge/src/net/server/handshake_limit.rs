@@ -1,5 +1,4 @@
-//! Limit of TLS and WebSocket handshakes at a time, because each holds up to 64 KiB for a client that is not
-//! authenticated yet.
+//! Limit of TLS and WebSocket handshakes at a time, because each holds up to 64 KiB for a client that is not authenticated yet.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,8 +10,7 @@ use crate::client_network::client_network;
 
 /// Most handshakes at a time.
 const ALL: usize = 64;
-/// Most handshakes of one address at a time, so that a client that starts handshakes and does not finish them
-/// leaves room for others.
+/// Most handshakes of one address at a time, so that a client that starts handshakes and does not finish them leaves room for others.
 const OF_AN_ADDRESS: usize = 8;
 
 /// Limit of handshakes, see the [module](self). Clones share it.
@@ -27,8 +25,7 @@ impl HandshakeLimit {
         Self { all: Arc::new(Semaphore::new(ALL)), by_address: Arc::default() }
     }
 
-    /// Waits for a permit of this address, then for one of all addresses; runs `handshake` with them.
-    /// Cancel-safe.
+    /// Waits for a permit of this address, then for one of all addresses; runs `handshake` with them. Cancel-safe.
     pub(super) async fn run<T>(&self, address: Option<IpAddr>, handshake: impl Future<Output = T>) -> T {
         let own = Places { own: Some(self.places(address)), limit: self, address };
         let _own_place = match &own.own {

@@ -27,9 +27,8 @@ impl LocalPublisher {
         self.send(publish).await?.await
     }
 
-    /// Publishes as [`publish`](Self::publish) does, but returns as soon as the server has the message, so
-    /// that messages sent one after the other reach clients in this order. The returned future waits for the
-    /// clients' acknowledgements.
+    /// Publishes as [`publish`](Self::publish) does, but returns as soon as the server has the message, so that messages sent one after the other
+    /// reach clients in this order. The returned future waits for the clients' acknowledgements.
     ///
     /// # Errors
     ///
@@ -82,9 +81,8 @@ impl LocalPublisher {
         ask(&self.commands, Command::Stats).await
     }
 
-    /// Asks when the present sessions and retained messages are in the [client
-    /// store](super::ServerBuilder::client_store), so that an application can drop its own copy of messages
-    /// that wait in a session ([`Config::saves_own_messages`](crate::listener::Config::saves_own_messages)).
+    /// Asks when the present sessions and retained messages are in the [client store](super::ServerBuilder::client_store), so that an application
+    /// can drop its own copy of messages that wait in a session ([`Config::saves_own_messages`](crate::listener::Config::saves_own_messages)).
     /// Returns as soon as the server has the question; the returned future waits.
     ///
     /// # Errors
@@ -97,8 +95,7 @@ impl LocalPublisher {
     }
 }
 
-/// Future of a message to local subscribers. Ready when every subscriber has acknowledged it, or never will.
-/// Dropping it cancels nothing.
+/// Future of a message to local subscribers. Ready when every subscriber has acknowledged it, or never will. Dropping it cancels nothing.
 #[derive(Debug)]
 #[must_use = "the message is on its way, nobody knows how it ends"]
 pub struct Settling {
@@ -113,12 +110,10 @@ impl Future for Settling {
     }
 }
 
-/// Future of the next save of clients that contains the state at the time of [the
-/// call](LocalPublisher::saving). Ready at once if nothing is new, or without a store. It makes no save come
-/// sooner: a change is saved a second later, messages of connected clients a minute later, and either up to
-/// 4.5 minutes later after a large save; a write that the disk refuses is tried again each minute. Messages
-/// that exceeded the store's size limit do not count. An error: the server has ended, and could not save
-/// them.
+/// Future of the next save of clients that contains the state at the time of [the call](LocalPublisher::saving). Ready at once if nothing is new,
+/// or without a store. It makes no save come sooner: a change is saved a second later, messages of connected clients a minute later, and either
+/// up to 4.5 minutes later after a large save; a write that the disk refuses is tried again each minute. Messages that exceeded the store's size
+/// limit do not count. An error: the server has ended, and could not save them.
 #[derive(Debug)]
 #[must_use = "nothing is known of the save otherwise"]
 pub struct Saving {

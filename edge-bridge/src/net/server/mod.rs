@@ -97,7 +97,7 @@ pub struct ServerBuilder {
 }
 
 impl Server {
-    /// Returns a builder with default limits, open to everybody, without TLS.
+    /// Returns a builder with default limits, open to every client, without TLS.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             config: Config::default(),
@@ -113,8 +113,7 @@ impl Server {
         }
     }
 
-    /// Returns the address at which the server listens. If port 0 was set, it has the port that the system
-    /// assigned.
+    /// Returns the address at which the server listens. If port 0 was set, it has the port that the system assigned.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -136,9 +135,8 @@ impl Server {
         self.wss_address
     }
 
-    /// Publishes a message to local subscribers; it is not ingested. Waits until every subscriber has
-    /// acknowledged it, or never will; an absent client's copy waits in its session. Dropping the future
-    /// cancels nothing.
+    /// Publishes a message to local subscribers; it is not ingested. Waits until every subscriber has acknowledged it, or never will; an absent
+    /// client's copy waits in its session. Dropping the future cancels nothing.
     pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
         self.publisher().publish(publish).await
     }
@@ -153,9 +151,8 @@ impl Server {
         ask(&self.commands, Command::Stats).await
     }
 
-    /// Stops accepting and reading, waits at most `within` for the receipts of received messages, sends their
-    /// PUBACKs, sends DISCONNECT 0x8B to MQTT 5 clients, and closes. Sessions end too, unless they are in a
-    /// [store](ServerBuilder::client_store).
+    /// Stops accepting and reading, waits at most `within` for the receipts of received messages, sends their PUBACKs, sends DISCONNECT 0x8B to
+    /// MQTT 5 clients, and closes. Sessions end too, unless they are in a [store](ServerBuilder::client_store).
     pub async fn shutdown(self, within: Duration) {
         // An error means that it has ended before.
         let _ = ask(&self.commands, |answer| Command::Shutdown { within, answer }).await;
@@ -176,8 +173,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets which clients may connect, and what they may publish and receive. Default: every client, and
-    /// everything.
+    /// Sets which clients may connect, and what they may publish and receive. Default: every client, and everything.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
@@ -223,19 +219,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the clock from whose start the `up_ms` counts that [`Ingest`] and `on_publish` get. Use the same
-    /// clock for other calls of the ingest, because two clocks with different starts look like a change of
-    /// the wall clock. Default: a clock started with the server.
+    /// Sets the clock from whose start the `up_ms` counts that [`Ingest`] and `on_publish` get. Use the same clock for other calls of the ingest,
+    /// because two clocks with different starts look like a change of the wall clock. Default: a clock started with the server.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Keeps sessions with their waiting messages, and retained messages, over a restart. They are restored
-    /// at the start, and saved a second after a change, at most 4 KiB/s on average to spare flash, and at a
-    /// [shutdown](Server::shutdown). A kill loses changes since the last save. See [`Listener::save`] for
-    /// limits. Default: none, so that everything is in RAM.
+    /// Keeps sessions with their waiting messages, and retained messages, over a restart. They are restored at the start, and saved a second
+    /// after a change, at most 4 KiB/s on average to spare flash, and at a [shutdown](Server::shutdown). A kill loses changes since the last
+    /// save. See [`Listener::save`] for limits. Default: none, so that everything is in RAM.
     #[must_use]
     pub fn client_store(mut self, store: impl ClientStore) -> Self {
         self.client_store = Some(Box::new(store));
@@ -250,9 +244,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets a function that is called with each message at its arrival, before any row is queued and also
-    /// while the queue has no room ([`Listener::with_on_publish`]). It runs on the server's task, so it
-    /// should take microseconds.
+    /// Sets a function that is called with each message at its arrival, before any row is queued and also while the queue has no room
+    /// ([`Listener::with_on_publish`]). It runs on the server's task, so it should take microseconds.
     #[must_use]
     pub fn on_publish(mut self, on_publish: impl FnMut(Now, &Inbound) + Send + 'static) -> Self {
         self.on_publish = Some(Box::new(on_publish));
@@ -311,8 +304,7 @@ impl ServerBuilder {
         })
     }
 
-    /// Starts a server as [`start`](Self::start) does, for a hub in tests: `observe` is called with every
-    /// message, which is acknowledged at once.
+    /// Starts a server as [`start`](Self::start) does, for a hub in tests: `observe` is called with every message, which is acknowledged at once.
     ///
     /// # Errors
     ///

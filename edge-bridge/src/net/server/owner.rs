@@ -146,8 +146,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.close().await;
     }
 
-    /// Handles everything without an event of its own: receipts, timers, room in the queue, connections that
-    /// may be read again.
+    /// Handles everything without an event of its own: receipts, timers, room in the queue, connections that may be read again.
     fn catch_up(&mut self) {
         for ticket in self.receipts.take() {
             self.listener.resolve(self.now(), ticket);
@@ -229,8 +228,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.turns.push(id, buffer);
     }
 
-    /// Handles a peer that closed its connection, if the connection is still not read. `ahead`: bytes that
-    /// came after those in its buffer.
+    /// Handles a peer that closed its connection, if the connection is still not read. `ahead`: bytes that came after those in its buffer.
     fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
         let Some(read) = self.paused.buffers.get(&id) else { return };
         let unread = [read, ahead].concat();
@@ -253,8 +251,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Handles some of a connection's packets, if it may be read. Remaining packets wait for its next turn;
-    /// without a whole packet the buffer goes back to the connection's task to be filled.
+    /// Handles some of a connection's packets, if it may be read. Remaining packets wait for its next turn; without a whole packet the buffer
+    /// goes back to the connection's task to be filled.
     fn take_turn(&mut self, id: ConnectionId, mut buffer: BytesMut) {
         let before = buffer.len();
         self.ask_for_room();

@@ -1,5 +1,5 @@
-//! Connections that may not be read now (back-pressure), with the bytes read before. Their peers are checked
-//! every second, because they may be gone.
+//! Connections that may not be read now (back-pressure), with the bytes read before. Their peers are checked every second, because they may be
+//! gone.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -19,11 +19,10 @@ type WhenSafe = dyn FnMut(Ticket, &[Row]) -> Safe + Send;
 
 /// Sink into an open queue: `server.start(address, ingest, |receipts| QueueSink::start(&queue, lanes, receipts))`.
 ///
-/// It resolves a message when its rows are safe, and never resolves one without rows. That suits an ingest
-/// that answers [`Store`](crate::ingest::Answer::Store), [`Absorb`](crate::ingest::Answer::Absorb) or
-/// [`Refuse`](crate::ingest::Answer::Refuse). An ingest that [withholds](crate::ingest::Answer::Withhold)
-/// PUBACKs needs a callback of its own, set by [`when_safe`](Self::when_safe), because its receipts depend on
-/// other rows too.
+/// It resolves a message when its rows are safe, and never resolves one without rows. That suits an ingest that answers
+/// [`Store`](crate::ingest::Answer::Store), [`Absorb`](crate::ingest::Answer::Absorb) or [`Refuse`](crate::ingest::Answer::Refuse). An ingest
+/// that [withholds](crate::ingest::Answer::Withhold) PUBACKs needs a callback of its own, set by [`when_safe`](Self::when_safe), because its
+/// receipts depend on other rows too.
 pub struct QueueSink {
     intake: Intake,
     when_safe: Box<WhenSafe>,
@@ -43,8 +42,7 @@ impl QueueSink {
         Self::new(Intake::start(queue, lanes.into()), receipts)
     }
 
-    /// Makes a sink into an intake that others use too, or that is opened later. `receipts` is notified when
-    /// the intake has room.
+    /// Makes a sink into an intake that others use too, or that is opened later. `receipts` is notified when the intake has room.
     pub fn new(intake: Intake, receipts: Receipts) -> Self {
         intake.tell_of_room(&receipts);
         let when_safe = move |ticket, rows: &[Row]| -> Safe {
@@ -58,8 +56,8 @@ impl QueueSink {
         Self { intake, when_safe: Box::new(when_safe), commit: None, pause }
     }
 
-    /// Sets a function that is called for each accepted message, and returns the callback for when its rows
-    /// are safe. The callback resolves the ticket, unless the ticket depends on other rows too.
+    /// Sets a function that is called for each accepted message, and returns the callback for when its rows are safe. The callback resolves the
+    /// ticket, unless the ticket depends on other rows too.
     #[must_use]
     pub fn when_safe<F>(mut self, mut when_safe: impl FnMut(Ticket) -> F + Send + 'static) -> Self
     where

@@ -1,5 +1,4 @@
-//! Memory of receive buffers: all connections share one total, so that many connections at full speed need no
-//! more memory than a few.
+//! Memory of receive buffers: all connections share one total, so that many connections at full speed need no more memory than a few.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +17,7 @@ pub(super) struct ReadShare {
 }
 
 impl ReadShare {
-    /// Counts one more connection in `connections`, until the share is dropped. `max_memory` is the most
-    /// bytes that clients may take.
+    /// Counts one more connection in `connections`, until the share is dropped. `max_memory` is the most bytes that clients may take.
     pub(super) fn of(connections: &Arc<AtomicUsize>, max_memory: usize) -> Self {
         connections.fetch_add(1, Ordering::Relaxed);
         Self { connections: Arc::clone(connections), total: TOTAL.min(max_memory / 2) }

@@ -9,8 +9,8 @@ use crate::ingest::Ingest;
 use crate::listener::Event;
 
 impl<I: Ingest, S: Sink> Owner<I, S> {
-    /// Restores clients that an earlier server saved, before any client connects, and saves to the store from
-    /// now on. A damaged state is moved out of the way.
+    /// Restores clients that an earlier server saved, before any client connects, and saves to the store from now on. A damaged state is moved
+    /// out of the way.
     pub(in crate::net::server) async fn restore(&mut self, store: Store) {
         let before = self.mark();
         let (store, loaded) = load(store).await;
@@ -69,8 +69,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Returns when to save clients; `None` while there is nothing new, or without a store (no clock is read
-    /// then).
+    /// Returns when to save clients; `None` while there is nothing new, or without a store (no clock is read then).
     pub(super) fn save_due(&mut self) -> Option<Instant> {
         if !self.saving.has_store() {
             return None;

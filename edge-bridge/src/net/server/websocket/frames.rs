@@ -12,8 +12,8 @@ const HEADER_MAX: usize = 14;
 /// Most bytes in a ping, a pong or a close.
 pub(super) const CONTROL_MAX: usize = 125;
 
-/// Most frames without MQTT payload, control frames included, that may come in excess of the allowed rate.
-/// Each costs as much as a small message, but fills no buffer that would slow its sender down.
+/// Most frames without MQTT payload, control frames included, that may come in excess of the allowed rate. Each costs as much as a small message,
+/// but fills no buffer that would slow its sender down.
 pub(super) const EMPTY_MAX: u32 = 100;
 
 /// Decoder of a client's frames, which may be split anywhere.
@@ -106,8 +106,7 @@ impl FrameDecoder {
         self.empty_left = self.empty_left.saturating_add(frames).min(EMPTY_MAX);
     }
 
-    /// Moves the payload to the front of `bytes`, and returns its length. Bytes after the end of the stream
-    /// are dropped.
+    /// Moves the payload to the front of `bytes`, and returns its length. Bytes after the end of the stream are dropped.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> usize {
         let (mut at, mut kept) = (0, 0);
         while self.end.is_none() {

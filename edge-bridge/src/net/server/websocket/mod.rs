@@ -1,6 +1,5 @@
-//! WebSocket (RFC 6455) as transport of MQTT (MQTT 5 §6). The connection's code gets only MQTT bytes. Only a
-//! frame's header is buffered here; its payload goes straight into the receive buffer that the listener's
-//! limit counts.
+//! WebSocket (RFC 6455) as transport of MQTT (MQTT 5 §6). The connection's code gets only MQTT bytes. Only a frame's header is buffered here; its
+//! payload goes straight into the receive buffer that the listener's limit counts.
 
 mod frames;
 mod handshake;

@@ -1,5 +1,5 @@
-//! Origins (RFC 6454) from which browsers may connect. Any web page can open a WebSocket to every host that
-//! its reader's browser reaches. The browser sends the page's origin, and the server has to check it.
+//! Origins (RFC 6454) from which browsers may connect. Any web page can open a WebSocket to every host that its reader's browser reaches. The
+//! browser sends the page's origin, and the server has to check it.
 
 /// Origins that may connect beside the server's own.
 #[derive(Debug, Default)]

@@ -12,8 +12,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use super::frames::{End, FrameDecoder, encode};
 use crate::net::tcp_stream::Stream;
 
-/// Most bytes of a frame to a client. They are buffered here when the client does not read, and no other
-/// limit counts them.
+/// Most bytes of a frame to a client. They are buffered here when the client does not read, and no other limit counts them.
 const WRITE_MAX: usize = 4 * 1024;
 
 /// Frames without payload that a client may send per second, on average.
@@ -80,8 +79,7 @@ impl WebSocketStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Answers a ping, unless another frame waits to be written, so that a client that does not read gets one
-    /// pong however many pings it sends.
+    /// Answers a ping, unless another frame waits to be written, so that a client that does not read gets one pong however many pings it sends.
     fn answer_ping(&mut self) {
         if self.out.is_empty()
             && !self.said_close
