@@ -1,4 +1,5 @@
-//! Client of the control socket: sends requests to the gateway that runs on a state directory.
+//! Client of the control socket: sends requests of the subcommands `parked` and `status` to the running gateway, by the Unix socket in its state
+//! directory.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket")]
 
@@ -12,10 +13,10 @@ use crate::run::by_hand::{SOCKET, check_length};
 /// Exit code when no gateway answers, `EX_UNAVAILABLE`.
 pub(crate) const UNAVAILABLE: u8 = 69;
 
-/// Reason why there is no answer to be shown.
+/// Reason why a request got no answer.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// No gateway answers.
+    /// No gateway listens at the socket.
     Nobody(String),
     /// The gateway answered with an error, or not as expected.
     Answer(String),
@@ -34,11 +35,11 @@ pub(crate) fn open(state: &Path) -> Result<UnixStream, Failed> {
     UnixStream::connect(&path).map_err(nobody)
 }
 
-/// Sends a request, and passes every line of the answer but the last to `line`. Returns the text of the last, which says what was done.
+/// Sends a request, and passes every line of the answer but the last to `line`. Returns the last line, a summary of what the gateway did.
 /// `within`: time limit for each line.
 ///
 /// # Errors
-/// The gateway refused, or its answer is not whole.
+/// The gateway refused, or its answer is incomplete.
 pub(crate) fn ask_on(
     mut stream: UnixStream,
     request: &str,

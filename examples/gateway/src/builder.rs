@@ -1,6 +1,6 @@
-//! Builder of a gateway's configuration, for the program that embeds it.
+//! Builder of a gateway's configuration, for a program that embeds the gateway.
 //!
-//! The settings become the table that gateway.toml would be, and are checked in the same way, so that there is one way to express each setting.
+//! The settings become the same TOML table as gateway.toml, and pass the same checks, so that there is one way to express each setting.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it starts the gateway's task")]
 
@@ -52,15 +52,15 @@ impl Builder {
         self.set("local", "broker", address)
     }
 
-    /// Forwards messages whose topic `filter_topic` matches; of several routes the first decides. `to`: the batches' topic, or for
-    /// [`Format::Raw`] the prefix before the topic of each message.
+    /// Forwards messages whose topic `filter_topic` matches; of several matching routes the first one is used. `to` is the topic of the batches,
+    /// or for [`Format::Raw`] the prefix before the topic of each message.
     pub fn route(self, filter_topic: &str, to: &str, format: Format) -> Self {
         let pairs = [("match", filter_topic), ("to", to), ("format", format.name())];
         let route: Table = pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
         self.merge(Table::from_iter([("route".to_owned(), Value::Array(vec![route.into()]))]))
     }
 
-    /// Adds settings in the words of gateway.toml, such as `[queue]` or keys of `[hub]`; a table of `[[route]]` comes behind the routes so far.
+    /// Adds settings in the syntax of gateway.toml, such as `[queue]` or keys of `[hub]`; a `[[route]]` table is added after the routes so far.
     pub fn settings(mut self, toml: &str) -> Self {
         match toml.parse::<Table>() {
             Ok(table) => self.merge(table),
@@ -84,7 +84,7 @@ impl Builder {
         self
     }
 
-    /// Filters the readings of the route with this `match` by a pipeline of the program, in which each stage may be one of its own
+    /// Filters the readings of the route with this `match` by a pipeline of the embedding program, whose stages may be the program's own
     /// ([`Rule::reducer`](edge_filter::Rule::reducer)). Its state survives a clean stop. Readings that a stage holds are acknowledged at once. A
     /// reading at which a stage panics passes unfiltered.
     pub fn filter(mut self, filter_topic: &str, pipeline: Pipeline) -> Self {
@@ -92,15 +92,15 @@ impl Builder {
         self
     }
 
-    /// Asks `ingest` about each message before the routes are asked. It may store rows of its own, absorb or refuse the message, or leave it to the routes
-    /// (`None`). It is called on the listener's task, where all local clients wait for it, so it should take microseconds. A message at which it panics
-    /// goes to `dead-letter/TOPIC` as it came.
+    /// Calls `ingest` with each message before the routes. It may store rows of its own, absorb or refuse the message, or leave it to the routes
+    /// (`None`). It is called on the listener's task, where all local clients wait for it, so it should take microseconds. A message at which it
+    /// panics goes to `dead-letter/TOPIC` unchanged.
     pub fn ingest(mut self, ingest: impl FnMut(Now, &Inbound) -> Option<Answer> + Send + 'static) -> Self {
         self.parts.ingest = Some(OwnIngest::new(Box::new(ingest)));
         self
     }
 
-    /// Encodes the batches of the route with this `match` by an encoder of the program. Routes that share a topic share the encoder.
+    /// Encodes the batches of the route with this `match` by an encoder of the embedding program. Routes with the same topic share the encoder.
     pub fn packer(mut self, filter_topic: &str, packer: impl Packer + 'static) -> Self {
         self.parts.packers.push((filter_topic.to_owned(), Box::new(packer)));
         self
@@ -110,7 +110,7 @@ impl Builder {
     /// can connect; the queue may be open a moment later. Warnings about the settings go to the log.
     ///
     /// # Errors
-    /// Settings that are wrong or contradict each other; an address that cannot be bound; a directory that is in use.
+    /// Settings are wrong or contradict each other; an address that cannot be bound; a directory that is in use.
     pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, RunError> {
         let Self { table, error, mut parts } = self;
         if let Some(error) = error {

@@ -1,4 +1,4 @@
-//! Runs the cases (`[[test]]`) of a configuration: their messages go through the real routes and filters, in virtual time, without disk or
+//! Test cases (`[[test]]`) of a configuration, run in virtual time: their messages go through the real routes and filters, without disk or
 //! network. Pure.
 
 use std::fmt;
@@ -18,13 +18,13 @@ use crate::run::reading_row::ReadingRow;
 
 /// Time at which every case begins: 2026-01-01, 00:00 UTC.
 const BEGIN_MS: i64 = 1_767_225_600_000;
-/// Most ticks in one pause of a case; one that needs more is refused.
+/// Most filter ticks in one pause of a case; a case that needs more is refused.
 const TICKS_MAX: u32 = 1_000_000;
 
 /// Result of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
-    /// Lines that the input caused.
+    /// Lines of output, in the order of the input that caused them.
     pub(crate) got: Vec<String>,
     pub(crate) holds: bool,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Outcome {
 /// Runs a case against these routes.
 ///
 /// # Errors
-/// Rules that are not valid, or a filter in which something is due again for ever.
+/// Rules are not valid, or a filter asks for a tick without end.
 pub(crate) fn run(routes: &[Route], case: &Case) -> Result<Outcome, String> {
     let mut rig = Rig::new(routes)?;
     for step in &case.input {
@@ -83,7 +83,7 @@ impl Rig {
         Ok(Self { ingest, at: Duration::ZERO, counts, got: Vec::new() })
     }
 
-    /// Lets time pass until `until`, with a tick of the filters at each time at which something is due.
+    /// Advances the virtual clock to `until`, with a tick of the filters at each of their deadlines.
     fn pass(&mut self, until: Duration) -> Result<(), String> {
         for _ in 0..TICKS_MAX {
             let due =
@@ -119,7 +119,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Notes the lines of rows, and of readings that were suppressed beside them.
+    /// Adds a line for each row, and for each reading that the same message had suppressed.
     fn note(&mut self, rows: &[Row]) {
         self.got.extend(rows.iter().map(|row| Line(row).to_string()));
         let counts = self.ingest.counts();
@@ -138,7 +138,7 @@ fn now(at: Duration) -> Now {
     Now { up_ms: ms, wall_ms: BEGIN_MS.saturating_add_unsigned(ms) }
 }
 
-/// A row as a line: topic at the hub, and the payload; or for a reading its value, its unit, and its quality if that is not good.
+/// Row in the form of a line: topic at the hub, and the payload; or for a reading its value, its unit, and its quality if that is not good.
 struct Line<'a>(&'a Row);
 
 impl fmt::Display for Line<'_> {

@@ -1,4 +1,4 @@
-//! Report of `edge-gateway check FILE`: the mistakes of a configuration, or its meaning.
+//! Report of `edge-gateway check FILE`: the mistakes of a configuration, or a description of its effects.
 
 mod costs;
 mod from_the_hub;
@@ -26,7 +26,7 @@ use from_the_hub::commands;
 pub(crate) use load::Load;
 use local_side::local;
 
-/// Report for a person: a configuration, the machine's wall clock and limit of open files, and the load of the site.
+/// Description of a configuration in words: with the machine's wall clock and limit of open files, and the load of the site.
 pub(crate) struct Meaning<'a>(
     pub(crate) &'a Config,
     pub(crate) ClockSync,
@@ -34,7 +34,7 @@ pub(crate) struct Meaning<'a>(
     pub(crate) Load,
 );
 
-/// Writer of the report. The text of one call stays on its line, whatever strings of the file it quotes.
+/// Writer of the report. It keeps each text on one line, whatever strings of the file the text quotes.
 struct Lines<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Lines<'_, '_> {
@@ -95,7 +95,7 @@ impl fmt::Display for Meaning<'_> {
     }
 }
 
-/// Writes the addresses of the pages, and who may read them.
+/// Writes the addresses of the HTTP pages, and who may read them.
 fn pages(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     let Some(address) = config.metrics else { return Ok(()) };
     let is_here = address.ip().is_loopback();
@@ -110,7 +110,7 @@ fn pages(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     writeln!(f, "status page   http://{address}/, /status.json, {who}")
 }
 
-/// Writes the state of the wall clock and its effect until it is synchronised.
+/// Writes if the wall clock is synchronised, and the effects until it is.
 fn wall_clock(f: &mut Lines<'_, '_>, clock: ClockSync) -> fmt::Result {
     writeln!(f, "clock         on this machine {clock}")?;
     if !clock.is_synced() {
@@ -130,7 +130,7 @@ fn wall_clock(f: &mut Lines<'_, '_>, clock: ClockSync) -> fmt::Result {
 const PING_BYTES: u64 = 4;
 const PING_WIRE_BYTES: u64 = PING_BYTES + 2 * 22 + 3 * 40;
 
-/// Writes the hub's address, the names used there, and the cost of being subscribed there.
+/// Writes the hub's address, the client identifier and user name used there, and the cost of subscriptions at the hub.
 fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     let hub = &config.hub;
     let version = match hub.protocol {
@@ -206,7 +206,7 @@ fn identity(f: &mut Lines<'_, '_>, form: IdentityForm) -> fmt::Result {
     }
 }
 
-/// Returns words for the destination and the form of a route's messages.
+/// Returns words for the destination topic and the format of a route's messages.
 fn forwarded(route: &Route) -> String {
     let (to, format) = (&route.to, route.format);
     if format == Format::Raw {
@@ -239,7 +239,7 @@ impl fmt::Display for TimeLoss<'_> {
     }
 }
 
-/// Writes for each rule of a route's filter its error bound, and the readings that a kill may lose.
+/// Writes for each rule of a route's filter its error bound, and how many readings a kill may lose.
 fn rules(f: &mut Lines<'_, '_>, route: &Route) -> fmt::Result {
     let pipeline = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok());
     let mut holds = false;

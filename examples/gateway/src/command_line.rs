@@ -96,7 +96,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Reads a configuration, says what is wrong with it on standard error.
+/// Reads a configuration, and prints its mistakes on standard error.
 fn load(file: &Path) -> Result<Config, ExitCode> {
     let (config, findings) = match Config::load(file) {
         Ok((config, findings)) => (Some(config), findings),

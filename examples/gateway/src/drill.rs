@@ -1,4 +1,4 @@
-//! `edge-gateway drill`: runs the outage drill with this very program, and the configuration that is shipped.
+//! `edge-gateway drill`: runs the outage drill with the running executable itself, and the configuration that is shipped with it.
 
 #![allow(clippy::disallowed_methods, reason = "a command: the name of the running program")]
 

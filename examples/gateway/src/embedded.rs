@@ -10,7 +10,7 @@ use crate::run::RunError;
 use crate::run::replaced_parts::Started;
 use crate::run::verdict::Status;
 
-/// A running gateway. When this value is dropped, the gateway stops by itself and in order. [`stop`](Self::stop) waits for that and returns the
+/// Running gateway. Dropping this value stops the gateway in order, in the background. [`stop`](Self::stop) waits for the end and returns the
 /// outcome.
 #[derive(Debug)]
 pub struct Gateway {
@@ -20,7 +20,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Begins the configuration of a gateway that is called `id` and forwards to the server at `hub`, such as `mqtts://hub:8883`.
+    /// Creates the settings of a gateway with this `id` that forwards to the MQTT server at `hub`, such as `mqtts://hub:8883`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -50,7 +50,7 @@ impl Gateway {
         Builder::new(id, hub)
     }
 
-    /// Returns the address to which sensors connect. `None`: they are behind a broker.
+    /// Returns the address to which sensors connect. `None`: they connect to a separate broker.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.started.address
@@ -61,10 +61,10 @@ impl Gateway {
         self.started.surface.status().await
     }
 
-    /// Stops the gateway in an order in which nothing is lost, within eight seconds.
+    /// Stops the gateway without losing a message, within eight seconds.
     ///
     /// # Errors
-    /// The gateway had ended by itself, or the queue did not close well.
+    /// The gateway had ended by itself, or the queue could not be closed cleanly.
     pub async fn stop(self) -> Result<(), RunError> {
         // If it has ended by itself, that is told below.
         let _ = self.stop.send(());

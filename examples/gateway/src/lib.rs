@@ -2,7 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 //! The gateway as a library: MQTT in, filter, durable queue, MQTT out, with each part to be replaced.
 //!
-//! [`Gateway::builder`] runs a whole gateway inside another program; filters, the ingest and the encoding of batches may be that program's own.
+//! [`Gateway::builder`] runs a whole gateway inside another program; that program can supply its own filters, ingest and batch encoding.
 //! [`command_line`] is the program `edge-gateway`, of which `main.rs` only calls it.
 
 pub mod command_line;

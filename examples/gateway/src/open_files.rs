@@ -1,20 +1,20 @@
 //! Limit of open files of this process (`RLIMIT_NOFILE`), and the number of local clients that fit below it. At the limit no client is accepted,
-//! the hub is not dialled and `/metrics` does not answer, so clients may use only what other parts do not need.
+//! the hub is not dialled and `/metrics` does not answer, so a part of the limit is reserved for these.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files and sockets that are not for local clients: those of the queue, the parked rows, the hub, pages that are read, commands, and the
+/// Files and sockets reserved for other parts than local clients: the queue, the parked rows, the hub, HTTP pages, control commands, and the
 /// runtime.
 const OTHERS: u64 = 128;
 
 /// Limit of open files of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpenFiles {
-    /// Limit that is in force.
+    /// Limit in force (soft limit).
     soft: u64,
-    /// Limit up to which the process may raise it.
+    /// Limit up to which the process may raise it (hard limit).
     pub(crate) hard: u64,
 }
 
@@ -25,14 +25,14 @@ impl OpenFiles {
         Self { soft: current.unwrap_or(u64::MAX), hard: maximum.unwrap_or(u64::MAX) }
     }
 
-    /// Returns for how many of `wanted` connections there is room, once the limit is raised.
+    /// Returns how many of `wanted` connections fit, once the limit is raised.
     pub(crate) fn connections(self, wanted: u32) -> u32 {
         // With a very low limit both sides share it.
         let left = self.hard.saturating_sub(OTHERS).max(self.hard / 2);
         wanted.min(u32::try_from(left).unwrap_or(u32::MAX))
     }
 
-    /// Raises the limit of this process to what `connections` need, as far as that is allowed.
+    /// Raises the limit of this process to the need of `connections`, as far as the hard limit allows.
     ///
     /// # Errors
     /// The system refuses to raise it.

@@ -1,4 +1,5 @@
-//! `edge-gateway parked`: handles messages that the hub refuses, at the running gateway, by the socket in its state directory.
+//! `edge-gateway parked`: lists, exports, retries and drops messages that the hub refuses, by a request to the running gateway over the socket in
+//! its state directory.
 
 #![allow(
     clippy::disallowed_methods,
@@ -23,7 +24,7 @@ use crate::run::by_hand_text::{InPlaceLine, ListLine, TopicLine, speaks_to_termi
 
 /// Mode of an exported file, so that only its owner can read it whatever the umask is.
 const MODE: u32 = 0o600;
-/// Time limit for the next line. A drop answers only when it has passed over all parked rows.
+/// Time limit for the next line of the answer. A drop answers only after its pass over all parked rows.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
 #[derive(Args)]
@@ -119,7 +120,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Sends a request, and prints the gateway's text about what it did.
+/// Sends a request, and prints the gateway's summary.
 fn say(state: &Path, request: &str) -> Result<(), Failed> {
     let done = ask(state, request, |_| Ok(()))?;
     print(&format!("{}\n", printable(&done)))
@@ -155,7 +156,7 @@ fn list(state: &Path) -> Result<(), Failed> {
     print(&text)
 }
 
-/// Returns a line for each topic, and one for what is held of all.
+/// Returns a line for each topic, and one for the messages held in RAM of all topics.
 fn table(topics: Vec<TopicLine>) -> String {
     let (mut text, mut held) = (String::new(), ByHandCount::default());
     let width = topics.iter().map(|topic| topic.topic.len()).max().unwrap_or(0).clamp(5, 60);
@@ -177,7 +178,7 @@ fn table(topics: Vec<TopicLine>) -> String {
     text
 }
 
-/// Returns the text in which characters that a terminal may obey are replaced, since topics come from sensors.
+/// Returns the text with control characters replaced, because topics come from sensors and a terminal would obey them.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if speaks_to_terminals(c) { '\u{fffd}' } else { c }).collect()
 }
@@ -199,7 +200,7 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     print(&format!("{} to {}\n", printable(&done), file.display()))
 }
 
-/// Exports to standard output, until the end or until nobody reads.
+/// Exports to standard output, until the end or until its reader closes the pipe.
 fn export_to_reader(state: &Path, filter: &str) -> Result<(), Failed> {
     let (mut out, mut has_reader) = (io::stdout().lock(), true);
     let done = ask(state, &format!("export {filter}"), |line| {
@@ -210,7 +211,7 @@ fn export_to_reader(state: &Path, filter: &str) -> Result<(), Failed> {
     if has_reader { done.map(|_| ()) } else { Ok(()) }
 }
 
-/// Creates a file that only its owner can read. A regular file that is there is replaced; no link is followed.
+/// Creates a file that only its owner can read. An existing regular file is replaced; a symbolic link is not followed.
 fn create(path: &Path) -> io::Result<File> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() => fs::remove_file(path)?,

@@ -95,7 +95,7 @@ fn password() -> Result<Vec<u8>, String> {
     }
 }
 
-/// File that will replace another one. It is locked, so that of two changes at the same time one waits.
+/// File that will replace the password file. It is locked, so that two changes at the same time follow one another.
 struct NewFile {
     file: File,
     path: PathBuf,
@@ -135,7 +135,7 @@ impl NewFile {
         }
     }
 
-    /// Replaces the old file, with its owner and mode. A reader finds either of the two whole.
+    /// Replaces the old file atomically, with its owner and mode, so that a reader sees the old or the new content.
     fn replace(mut self, text: &str, exists: bool) -> io::Result<()> {
         self.file.set_len(0)?;
         let before = exists.then(|| std::fs::metadata(&self.target)).transpose()?;

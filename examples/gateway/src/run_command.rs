@@ -1,4 +1,4 @@
-//! `edge-gateway run`: starts with the file's configuration, or, where that has mistakes, with the one that was in force last.
+//! `edge-gateway run`: starts with the file's configuration or, if that has mistakes, with the last one that was in force.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ fn first_mistake(findings: &Findings) -> String {
     findings.summaries(Severity::Error).next().unwrap_or_default()
 }
 
-/// Returns the configuration that was in force last, as far as the state directory is known.
+/// Returns the configuration that was in force last, if the state directory is known.
 fn kept(file: &Path, state: Option<&Path>) -> Option<Config> {
     let state = match state {
         Some(state) => state.to_owned(),

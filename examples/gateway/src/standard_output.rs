@@ -1,4 +1,4 @@
-//! Standard output of the commands.
+//! Printing of the subcommands' answers on standard output.
 
 use std::process::ExitCode;
 

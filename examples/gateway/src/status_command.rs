@@ -1,4 +1,4 @@
-//! `edge-gateway status`: asks the running gateway for its status, by the socket in its state directory, and prints it as text, as JSON, or as
+//! `edge-gateway status`: requests the status of the running gateway, by the socket in its state directory, and prints it as text, as JSON, or as
 //! a monitoring check.
 
 #![allow(clippy::disallowed_methods, reason = "a command: a socket, the screen, a pause between two looks")]
@@ -16,11 +16,11 @@ use crate::run::status_page::nagios::{self, Service};
 use crate::run::status_page::snapshot::{Snapshot, VERSION};
 use crate::run::status_page::terminal::{printable, terminal};
 
-/// Time limit for the gateway's answer; the gateway waits for its queue for at most three seconds.
+/// Time limit of the gateway's answer; the gateway itself waits up to three seconds for its queue.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Pause between two looks of `--watch`.
+/// Period of the requests of `--watch`.
 const EVERY: Duration = Duration::from_secs(2);
-/// Exit code when the configuration is wrong, or names no gateway.
+/// Exit code if the configuration is wrong, or no gateway is named.
 const CONFIGURATION: u8 = 2;
 
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     nagios: bool,
 }
 
-/// Reason why there is no snapshot.
+/// Reason why there is no status to print.
 enum Trouble {
     Configuration(String),
     Gateway(Failed),
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Returns the state directory, which is looked for in the same order as in `run`.
+/// Returns the state directory, from the same sources and in the same order as in `run`.
 fn state(arguments: &Arguments) -> Result<PathBuf, String> {
     if let Some(state) = &arguments.state {
         return Ok(state.clone());
@@ -92,7 +92,7 @@ fn state(arguments: &Arguments) -> Result<PathBuf, String> {
     state.ok_or_else(|| format!("{}: no [gateway] state: give --state DIR", file.display()))
 }
 
-/// Asks once. Returns the answer as its line of JSON, and as a snapshot.
+/// Requests the status once. Returns the answer as its line of JSON, and decoded.
 fn ask(state: &Path) -> Result<(String, Snapshot), Failed> {
     let mut json = String::new();
     ask_on(open(state)?, "status", ANSWER_WITHIN, |line| {
@@ -125,7 +125,7 @@ fn exit_code(arguments: &Arguments, snapshot: &Snapshot) -> ExitCode {
     }
 }
 
-/// Prints why there is no answer. Returns the exit code for that.
+/// Prints why there is no answer. Returns the exit code for it.
 fn trouble(arguments: &Arguments, trouble: &Trouble) -> ExitCode {
     let (text, code) = match trouble {
         Trouble::Configuration(text) => (text, CONFIGURATION),
@@ -144,7 +144,7 @@ fn trouble(arguments: &Arguments, trouble: &Trouble) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Form of the answers.
+/// Output format of the answers.
 enum Form {
     Json,
     Nagios,
@@ -177,7 +177,7 @@ impl Screen {
         Self { form, colours: is_terminal && !is_there("NO_COLOR"), last: String::new() }
     }
 
-    /// Notes that the screen no longer shows the last output.
+    /// Marks the screen as changed by other output.
     fn forget(&mut self) {
         self.last.clear();
     }
@@ -195,7 +195,7 @@ impl Screen {
         out.flush()
     }
 
-    /// Returns the text with the codes that write it over the last one, so that nothing flickers. The first time the screen is cleared.
+    /// Returns the text with the escape codes that write it over the last one without flicker. The first time the screen is cleared.
     fn redrawn(&mut self, snapshot: &Snapshot) -> String {
         let begin = if self.last.is_empty() { "\u{1b}[2J\u{1b}[H" } else { "\u{1b}[H" };
         self.last = terminal(snapshot, self.colours);

@@ -1,5 +1,5 @@
-//! Costs of a configuration in plant units: the outage that it covers, the traffic and flash of a month, the losses in a kill, and what a full
-//! queue does.
+//! Costs of a configuration for an operator: the longest outage that the queue covers, the traffic and flash wear of a month, the losses in a
+//! kill, and the effect of a full queue.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::Lines;
 use super::load::Load;
 use super::sizing::{RouteSizing, Sizing, sizing};
 
-/// Duration from which catching up counts as endless.
+/// Duration from which catching up with a backlog counts as endless.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Writes what an outage, a kill and a full queue cost under a load.

@@ -1,4 +1,4 @@
-//! Commands of the hub in the report: their topics, their time limit, how often they are given, and the topic of their answers.
+//! Commands of the hub in the report of `check`: their topics, time limit, at-most-once rule, and the topic of their answers.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::config::{CommandRule, Config};
 
 use super::Lines;
 
-/// Writes the rules for commands, and the rights that they need at the hub.
+/// Writes the rules for commands, and the access rights that they need at the hub.
 pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     for (index, rule) in config.commands.iter().enumerate() {
         let CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers } = rule;

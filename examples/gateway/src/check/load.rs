@@ -1,5 +1,5 @@
-//! Simulation of a route under load: made-up messages go through its real encoders, and the resulting bytes are counted. Pure: the readings are made up,
-//! the bytes are those of a running gateway.
+//! Simulation of a route under load: generated messages go through the route's real encoders, and the resulting bytes are counted. Pure: the
+//! readings are generated, the byte counts are those of a running gateway.
 
 use bytes::Bytes;
 use edge_bridge::Row;
@@ -18,7 +18,7 @@ use crate::run::reading_row::ReadingRow;
 use crate::run::readings::Kept;
 use crate::run::route::Destination;
 
-/// Messages until the session table no longer changes, and messages that are counted after that.
+/// Messages that are sent until the session table no longer changes; with the number that is counted after that.
 const WARM: u64 = 5_000;
 const COUNTED: u64 = 2_000;
 /// Number of messages in the simulated backlog whose bytes are counted.
@@ -35,11 +35,11 @@ const SEGMENT_MAX: u64 = 1_400;
 const RECORD_MAX: u64 = 16_384;
 /// Bytes of the Message Expiry Interval property.
 const EXPIRY: u64 = 5;
-/// Bytes of a topic alias: the property alone, as the topic is empty.
+/// Bytes of the topic alias property, which replaces the topic.
 const ALIAS: u64 = 3;
-/// Most topics that have an alias at the hub; Mosquitto takes ten.
+/// Most topics that get an alias at the hub; Mosquitto accepts ten.
 const ALIASES: u32 = 10;
-/// Largest packet that every hub is expected to take, in bytes.
+/// Largest packet that every hub is expected to accept, in bytes.
 const PACKET_MAX: usize = 256 * 1024;
 /// Sequence number of the first message, as a queue has it after some weeks.
 const SEQ: u64 = 10_000_000;
@@ -54,16 +54,16 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Load that is usual in the field.
+    /// Typical load in the field.
     pub(crate) const USUAL: Self = Self { messages_per_s: 30.0, payload_bytes: 200, sensors: 100 };
 }
 
 /// Costs of one message of a route, or of one reading if the route has readings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RouteLoad {
-    /// Bytes of payload and metadata of its row in the queue.
+    /// Bytes of payload and metadata of a row in the queue.
     pub(super) row_bytes: u64,
-    /// Bytes on the link while the hub answers.
+    /// Bytes on the link for a live message, while the hub answers.
     pub(super) live: LinkBytes,
     /// Bytes on the link after an outage, in full batches.
     pub(super) backlog: LinkBytes,
@@ -73,7 +73,7 @@ pub(super) struct RouteLoad {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct LinkBytes {
     pub(super) mqtt: f64,
-    /// Bytes with the overhead of TCP, and of TLS if it is used.
+    /// Bytes with the overhead of TCP, and with that of TLS if the hub's address has TLS.
     pub(super) wire: f64,
 }
 
@@ -106,7 +106,7 @@ impl Sum {
 }
 
 impl RouteLoad {
-    /// Returns the costs if all messages of the load come by this route, and its filter keeps all of them.
+    /// Returns the costs if all messages of the load use this route, and its filter suppresses none.
     pub(super) fn of(config: &Config, route: &Route, load: Load) -> Self {
         let mut rig = Rig::new(config, route, load);
         let row_bytes = rig.row().map_or(0, |row| row.payload.len() + row.to_meta().len()) as u64;
@@ -139,7 +139,7 @@ impl<'a> Rig<'a> {
         Now { up_ms, wall_ms: 1_790_000_000_000 + i64::try_from(up_ms).unwrap_or(i64::MAX) }
     }
 
-    /// Takes in `messages` messages, `apart_ms` apart. Returns the sums over the messages that went to the hub.
+    /// Simulates `messages` messages at intervals of `apart_ms`. Returns the sums over the messages sent to the hub.
     fn run(&mut self, messages: u64, apart_ms: f64) -> Sum {
         let mut sum = Sum::default();
         for _ in 0..messages {
@@ -196,7 +196,7 @@ impl<'a> Rig<'a> {
         sum.wire += of_v5 + answer + segments * SEGMENT + records * TLS_RECORD;
     }
 
-    /// Returns a message of one of the sensors as the route's row. `None`: its topic is too long.
+    /// Returns a message of one of the sensors as the route's row. `None`: the topic is too long.
     fn row(&mut self) -> Option<Row> {
         let sensor = self.rng.next_u64() % u64::from(self.load.sensors.clamp(1, SENSORS_MAX));
         let name = format!("s{sensor:03}");

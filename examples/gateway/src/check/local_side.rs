@@ -1,4 +1,4 @@
-//! Side of the sensors in the report: addresses, users, rights, and the number of connections for which there is room.
+//! Local side in the report of `check`: addresses, users, access rights, and the number of connections that fit.
 
 use std::fmt;
 

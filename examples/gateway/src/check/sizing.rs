@@ -1,4 +1,4 @@
-//! Figures of a configuration under a load: the outage that it covers, and its use of link, disk, flash and memory. Pure.
+//! Sizing of a configuration under a load: the longest outage that the queue covers, and the use of link, disk, flash and memory. Pure.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, store};
 const ROW_FRAME_BYTES: u64 = 12;
 /// Page of the store in bytes; a commit writes whole pages.
 const PAGE_BYTES: u64 = 4_096;
-/// Round trip to the hub that must fit into `ack_within` beside the batch's age, as [`crate::config`] warns of it.
+/// Round trip to the hub that must fit into `ack_within` beside the batch's age, see the warning of [`crate::config`].
 const ROUND_TRIP: Duration = Duration::from_millis(500);
-/// Bytes that flash memory writes internally for each byte that it is given.
+/// Write amplification inside flash memory: bytes that the device writes per byte given to it.
 const FLASH_FACTOR: u64 = 2;
 /// Length of the outage for which the time of catching up is computed.
 const OUTAGE: Duration = Duration::from_secs(3_600);
@@ -27,9 +27,9 @@ const RAM_BASE_BYTES: u64 = 8 << 20;
 const RAM_UNACKED_BYTES: u64 = 4 << 20;
 /// Memory of messages between the listener and the queue, and of waiting receipts.
 const RAM_INTAKE_BYTES: u64 = 6 << 20;
-/// Memory for bytes that all connections read at the same time.
+/// Memory of the receive buffers of all connections.
 const RAM_READING_BYTES: u64 = 4 << 20;
-/// Memory of a connection that holds nothing, with its task and its session.
+/// Memory of an idle connection, with its task and its session.
 const RAM_CONNECTION_BYTES: u64 = 6 << 10;
 /// Memory of a connection's TLS: 20 KiB while it is idle, 36 KiB for incomplete records, the client's certificate, and bytes that wait to be
 /// written.
@@ -40,16 +40,16 @@ const RAM_HANDSHAKES_BYTES: u64 = 8 << 20;
 const RAM_WEB_SOCKET_BYTES: u64 = 5 << 10;
 /// Memory of WebSocket handshakes under way without TLS: 64 of them, each with a request head of up to 8 KiB in a buffer that has grown to it.
 const RAM_HEADS_BYTES: u64 = 1 << 20;
-/// Factor from the bytes that clients make the listener hold to the memory that these take. Blocks of all sizes that come and go leave gaps which the next
-/// block does not fit. Measured under attack: 1.3 to 1.6.
+/// Factor from the bytes in the listener's accounts to resident memory, because blocks of all sizes that come and go fragment the heap. Measured
+/// under attack: 1.3 to 1.6.
 const LOCAL_HEAP_FACTOR: u64 = 2;
-/// Memory of messages on the way to the hub, as rows and as packets, whatever their size.
+/// Memory of messages in flight to the hub, as rows and as packets, whatever their size.
 const RAM_LINK_BYTES: u64 = 4 << 20;
-/// Memory for the bookkeeping of rows on the way: 4 096 of about 1 KiB, in however many messages.
+/// Memory for the bookkeeping of rows in flight: 4 096 of about 1 KiB, in any number of messages.
 const RAM_ROWS_IN_FLIGHT_BYTES: u64 = 4 << 20;
 /// Memory of a filtered sensor: the longest name and unit, the states of its stages, and a text in two of them.
 const RAM_FILTERED_SENSOR_BYTES: u64 = (NAME_BYTES_MAX + UNIT_BYTES_MAX + 512 + 2 * 128) as u64;
-/// Memory of refused messages on the way to the disk.
+/// Memory of refused messages that are being parked on disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
 /// Memory of sessions and retained messages while they are written.
@@ -60,7 +60,7 @@ const RAM_COMMANDS_BYTES: u64 = 3 << 20;
 /// Figures of a configuration under a load. Pure: the same configuration gives the same figures on every machine.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sizing {
-    /// Figures of each route, in the configuration's order, as if all messages came by it.
+    /// Figures of each route, in the configuration's order, as if all messages used that route.
     pub(super) routes: Vec<RouteSizing>,
     /// Bytes that the queue reserves on disk.
     pub(super) disk_bytes: u64,
@@ -70,7 +70,7 @@ pub(super) struct Sizing {
     pub(super) receipt: Duration,
 }
 
-/// Figures of a route if all messages come by it.
+/// Figures of a route if all messages use it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RouteSizing {
     /// Longest outage before `on_full` applies.
@@ -83,9 +83,9 @@ pub(super) struct RouteSizing {
     pub(super) flash_offline: u64,
     /// Bytes written to the store in a day while the hub answers.
     pub(super) flash_online: u64,
-    /// Years until the flash is worn out if the hub is away all the time.
+    /// Years until the flash is worn out if the hub never answers.
     pub(super) years: f64,
-    /// Time to catch up after [`OUTAGE`]. `None`: the line's rate is not known. `Duration::MAX`: the line is too slow.
+    /// Time to catch up after [`OUTAGE`]. `None`: the link's rate is not configured. `Duration::MAX`: the link is too slow.
     pub(super) catching_up: Option<Duration>,
 }
 
@@ -148,8 +148,8 @@ fn outage(config: &Config, route: &Route, bytes_per_s: f64, rate: f64) -> (Durat
     (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), name)
 }
 
-/// Returns the bytes of a day's commits, each with the rows that came within `every`, in whole pages. No two commits have the same number of rows, so each
-/// takes half a page more than its bytes on average.
+/// Returns the bytes that a day's commits write, each with the rows of one period `every`, in whole pages. The number of rows varies, so each
+/// commit writes half a page more than its bytes on average.
 fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
     let rows = (rate * every.as_secs_f64()).max(1.0);
     let pages = (rows * row_bytes as f64 / PAGE_BYTES as f64 + 0.5).max(1.0);
@@ -157,7 +157,7 @@ fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
     (commits * pages * PAGE_BYTES as f64) as u64
 }
 
-/// Returns the time in which a line delivers the backlog of [`OUTAGE`] beside the messages that come meanwhile.
+/// Returns the time in which a link delivers the backlog of [`OUTAGE`] beside the new messages.
 fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Duration {
     let left = line - rate * live.wire;
     if left <= 0.0 {
@@ -167,7 +167,7 @@ fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Dur
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// Returns the most memory that the side of the sensors may use, in bytes.
+/// Returns the most memory that the local side may use, in bytes.
 fn local_ram_bytes(local: &Local) -> u64 {
     match local {
         Local::Listen { limits, addresses, persistence, .. } => {

@@ -1,4 +1,4 @@
-//! Access of local clients: the files of users and rights, in Mosquitto's formats.
+//! Access control of local clients: the password file and the access list, in Mosquitto's formats.
 
 use std::fmt;
 use std::io;
@@ -14,19 +14,19 @@ const BYTES_MAX: u64 = 1024 * 1024;
 /// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;
 
-/// Files that decide about local clients. Without a password file everybody may connect, and without an access list everybody may do
-/// everything.
+/// Files that control the access of local clients. Without a password file any client may connect, and without an access list each may publish
+/// and read everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccessFiles {
     pub(crate) passwords: Option<PathBuf>,
     pub(crate) acl: Option<PathBuf>,
     /// Set if clients without a user name may connect, too.
     pub(crate) allow_anonymous: bool,
-    /// Set if certificates name users, so that no client may use such a name without a certificate or a password.
+    /// Set if certificates name users, so that no client may use such a user name without a certificate or a password.
     pub(crate) has_certificates: bool,
 }
 
-/// Reason why a file was not put in force.
+/// Reason why a file's content was not applied.
 #[derive(Debug)]
 pub(crate) struct FileError {
     path: PathBuf,
@@ -48,7 +48,7 @@ impl fmt::Display for FileError {
 }
 
 impl AccessFiles {
-    /// Returns words for the clients that may do everything. `None`: the access list restricts all clients.
+    /// Returns words for the clients without restriction. `None`: the access list restricts all clients.
     pub(super) fn unrestricted(&self, addresses: &Addresses) -> Option<&'static str> {
         let are_known = addresses.are_certified() || self.passwords.is_some() && !self.allow_anonymous;
         match (are_known, &self.acl) {
@@ -97,7 +97,7 @@ fn text(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-/// Reads the keys, and the files to find their mistakes.
+/// Reads the keys, and parses the files to report their mistakes.
 pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFiles {
     let passwords = section.path("password_file", findings);
     let acl = section.path("acl_file", findings);
@@ -143,7 +143,7 @@ fn told<T>(
     }
 }
 
-/// Reports names of an access list that no client can have, or any client.
+/// Reports user names in an access list that no client can have, and a missing name of every client.
 fn check_users(
     rules: &AclFile,
     passwords: Option<&PasswordFile>,

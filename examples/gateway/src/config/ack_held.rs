@@ -1,4 +1,4 @@
-//! `ack_held` and `hold_max` of a route: when the PUBACK of a reading is sent that a stage of the filter holds.
+//! `ack_held` and `hold_max` of a route: when the PUBACK of a reading is sent that a filter stage holds back, and how long it may wait.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use edge_filter::{ErrorBound, LossBound, Pipeline, Rule};
 use super::Findings;
 use super::section::Section;
 
-/// Time that `hold_max` must leave beyond a window, since a window ends by the clock and must not be cut because a message came a little later
-/// than the one before.
+/// Time by which `hold_max` must exceed a window, because a window ends by the clock and must not be cut if a message comes a little later than
+/// the one before.
 const WINDOW_SLACK: Duration = Duration::from_secs(1);
 
 /// Returns the longest time for which the PUBACK of a held reading may wait. `None`: held readings are acknowledged at once, as suppressed ones
@@ -56,8 +56,8 @@ pub(super) fn hold_max(
     Some(hold_max.value)
 }
 
-/// Returns the width of the window in which a rule ends. A window is complete by the clock, and its result changes when it is cut. `None`: the
-/// rule ends in no window.
+/// Returns the width of the window with which a rule ends. A window is complete by the clock, and cutting it changes its result. `None`: the rule
+/// does not end with a window.
 pub(crate) fn window(rule: &Rule) -> Option<Duration> {
     match (rule.reducer_loss_bound(), rule.error_bound()) {
         // A segment: it may be cut anywhere.
@@ -67,7 +67,7 @@ pub(crate) fn window(rule: &Rule) -> Option<Duration> {
     }
 }
 
-/// Rule whose stages hold readings.
+/// Rule whose stages hold readings back.
 struct Holding {
     pattern: String,
     bound: LossBound,
@@ -85,7 +85,7 @@ fn holding(rules: &str) -> Vec<Holding> {
     holding.filter(|rule| rule.bound != LossBound::Nothing).collect()
 }
 
-/// Words for what the rule needs of `hold_max`.
+/// Writes why the rule needs `hold_max`.
 impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Holding { pattern, bound, window } = self;

@@ -1,22 +1,22 @@
-//! `[alarms]`: commands of local clients to the alarms of the routes' filters.
+//! `[alarms]`: which local clients may acknowledge and shelve the alarms of the routes' filters.
 
 use edge_filter::Pipeline;
 
 use super::section::Section;
 use super::{Config, Findings, Local};
 
-/// Limits of commands to alarms.
+/// Limits of alarm commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AlarmCommands {
-    /// Client identifiers that may command. `None`: any client may.
+    /// Client identifiers that may send commands. `None`: any client may.
     pub(crate) clients: Option<Vec<String>>,
-    /// Most commands a minute, of all clients together.
+    /// Most commands per minute, of all clients together.
     pub(crate) per_minute: u32,
     /// Set if the hub may command, by `[[command]]` rules.
     pub(crate) hub: bool,
 }
 
-/// Reads the table. `None`: no commands are taken.
+/// Reads the table. `None`: no commands are accepted.
 pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Option<AlarmCommands> {
     let are_on = section.boolean("commands", findings).unwrap_or(false);
     let clients = section.strings("clients", findings);

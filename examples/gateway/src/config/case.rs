@@ -1,4 +1,4 @@
-//! `[[test]]`: messages, and the results that are expected of them. `edge-gateway test` runs them; `run` and `check` only read them.
+//! `[[test]]`: messages, and the output that is expected for them. `edge-gateway test` runs these cases; `run` and `check` only read them.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub(crate) struct Case {
     pub(crate) expect: Vec<String>,
 }
 
-/// Moment of a case, with or without a message.
+/// Step of a case: a moment, with or without a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     /// Time since the beginning of the case.
     pub(crate) at: Duration,
-    /// Topic and payload. `None`: time only passes until this moment.
+    /// Topic and payload. `None`: the clock only advances to this moment.
     pub(crate) message: Option<(String, String)>,
 }
 

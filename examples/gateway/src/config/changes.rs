@@ -1,4 +1,4 @@
-//! Difference of two configurations: only routes, which can change while the gateway runs, or also parts that are read at a start.
+//! Difference of two configurations: in routes, which can change while the gateway runs, or in parts that are read only at a start.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::Config;
 pub(crate) struct Changes {
     /// Set if routes, or rules of their filters, differ.
     pub(crate) routes: bool,
-    /// Tables of the file that differ and are only read at a start.
+    /// Tables of the file that differ and are read only at a start.
     pub(crate) at_start: Vec<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! `[[command]]`: messages of the hub that are commands for local clients, and their limits.
+//! `[[command]]`: which messages of the hub are commands for local clients, and the limits of their delivery.
 
 mod checks;
 
@@ -21,17 +21,17 @@ pub(crate) struct CommandRule {
     pub(crate) filter: String,
     /// Rule for the topic under which local clients get the command.
     pub(crate) to: LocalTopic,
-    /// Longest time after its arrival in which a command is given to a local client.
+    /// Longest time after its arrival at which a command is still delivered to a local client.
     pub(crate) expiry: Duration,
-    /// Set if commands without a Message Expiry Interval are taken, although it is not known how long they waited at the hub.
+    /// Set if commands without a Message Expiry Interval are accepted, although it is unknown how long they waited at the hub.
     pub(crate) allows_unbounded: bool,
-    /// Set if a command is given at most once, so that neither a copy of it nor an interrupted one is given again.
+    /// Set if a command is delivered at most once: neither a copy nor a command whose delivery was interrupted is delivered again.
     pub(crate) at_most_once: bool,
     /// Topic at the hub for answers to commands without a Response Topic.
     pub(crate) answers: String,
 }
 
-/// Topic for local clients, made of the topic at the hub: each wildcard takes the levels that the same wildcard of `match` stood for.
+/// Rule that makes the local topic from the topic at the hub: each wildcard is replaced by the levels that the same wildcard of `match` matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalTopic {
     filter: String,
@@ -39,9 +39,11 @@ pub(crate) struct LocalTopic {
 }
 
 impl LocalTopic {
+    /// Creates the rule.
+    ///
     /// # Errors
     ///
-    /// One of the two is not a valid topic filter here, or their wildcards differ.
+    /// One of the two is not a valid topic filter, or their wildcards differ.
     pub(crate) fn new(filter: &str, to: &str) -> Result<Self, String> {
         valid_filter(filter)?;
         valid_filter(to)?;
@@ -87,7 +89,7 @@ impl LocalTopic {
 }
 
 impl fmt::Display for LocalTopic {
-    /// As in the file.
+    /// Writes the rule as in the file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to)
     }
@@ -151,7 +153,7 @@ fn command(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Opti
     Some(CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers })
 }
 
-/// Returns the topic of answers that is used if the file names none.
+/// Returns the default topic of answers.
 pub(crate) fn answers_by_default(id: &str) -> String {
     format!("edge/answers/{id}")
 }

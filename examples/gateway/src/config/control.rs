@@ -8,7 +8,7 @@ use control_loop::Loops;
 use super::section::Section;
 use super::{Config, Findings, Local};
 
-/// Longest period of the loops, since a stop waits for the scan that is going on.
+/// Longest period of the loops, because a stop waits for the end of the present scan.
 const PERIOD_MAX: Duration = Duration::from_secs(1);
 
 /// Control loops.
@@ -19,7 +19,7 @@ pub(crate) struct Control {
     /// Text of the file `rules`.
     pub(crate) text: String,
     pub(crate) loops: Loops,
-    /// Period at which outputs are published, beside every change of their state.
+    /// Period at which outputs are published, in addition to every change of their state.
     pub(crate) publish_every: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Control {
     }
 }
 
-/// Reads the table. `None`: there is none, or it has a mistake, which is in `findings`.
+/// Reads the table. `None`: it is missing, or has a mistake, which is in `findings`.
 pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Option<Control> {
     let publish_every = section.duration("publish_every", findings);
     if section.is_absent() {
@@ -78,7 +78,7 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
     Some(control)
 }
 
-/// Checks the rest of the configuration against the needs of the loops.
+/// Checks the rest of the configuration for topics that the loops need.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     let Some(control) = &config.control else { return };
     for warning in control.loops.warnings() {

@@ -1,4 +1,4 @@
-//! `${NAME}` and `${NAME:-default}` inside strings, after parsing, so that a value can never become syntax.
+//! Expansion of `${NAME}` and `${NAME:-default}` inside strings, after parsing, so that a value can never become syntax.
 
 /// Replaces every `${...}` by its value. `lookup` reads a variable of the environment.
 pub(crate) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {

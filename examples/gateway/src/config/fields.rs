@@ -1,4 +1,4 @@
-//! `fields` of a route: the positions of a reading's parts in a sensor's JSON.
+//! `fields` of a route: JSON pointers to the parts of a reading in a sensor's payload.
 
 use edge_codec::json::{Fields, TimeUnit};
 use toml::de::DeValue;

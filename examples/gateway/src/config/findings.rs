@@ -1,4 +1,4 @@
-//! Findings in a configuration: all of them are collected, each with its place in the file.
+//! Errors and warnings about a configuration, collected with their positions in the file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use super::mask::without_password;
 pub(crate) enum Severity {
     /// The gateway does not start.
     Error,
-    /// `check` fails. `run` starts with a warning, and stores everything, but has no link to the hub before the error is mended.
+    /// `check` fails. `run` starts with a warning and stores every message, but does not connect to the hub until the error is mended.
     ErrorInCheck,
-    /// The gateway starts, and a person should read this.
+    /// The gateway starts, and the operator should read this.
     Warning,
 }
 
-/// One mistake in a configuration, or something worth knowing about it.
+/// Error or warning about a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
@@ -31,11 +31,11 @@ pub(crate) struct Finding {
     pub(crate) message: String,
     /// Advice on how to mend it.
     pub(crate) help: Option<String>,
-    /// Place in another file, which is shown instead of the place in this one.
+    /// Position in another file, which is shown instead of the position in this one.
     pub(crate) elsewhere: Option<Elsewhere>,
 }
 
-/// Place in another file, which gateway.toml names.
+/// Position in another file, which gateway.toml names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Elsewhere {
     file: PathBuf,
@@ -60,7 +60,7 @@ impl Findings {
         self.all.push(finding);
     }
 
-    /// Adds an error. `at`: byte offset in the file; 0 if the place is to be found by `key`.
+    /// Adds an error. `at` is the byte offset in the file; 0 if `key` gives the position.
     pub(crate) fn error(&mut self, at: usize, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, at, key, message, None);
     }
@@ -82,7 +82,7 @@ impl Findings {
         self.push(Finding { severity, at, key, message, help, elsewhere: None });
     }
 
-    /// Reports the mistakes of another file, which `key` names at `at`, each with its line there.
+    /// Reports the mistakes of another file, which `key` names at `at`, each with its line in that file.
     pub(crate) fn errors_in(&mut self, file: &Path, text: &str, error: &ConfigError, at: usize, key: &str) {
         for problem in error.problems() {
             let line = problem.line().and_then(|line| {
@@ -112,7 +112,7 @@ impl Findings {
         self
     }
 
-    /// Drops findings about missing parts, because in a file that is not TOML they may be there and not be readable.
+    /// Drops findings about missing parts. In a file that is not valid TOML these parts may exist and be unreadable.
     pub(crate) fn drop_missing(&mut self) {
         self.all.retain(|finding| !finding.message.starts_with("missing: "));
     }
@@ -121,14 +121,14 @@ impl Findings {
         self.all.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// Numbers of errors and warnings, in words.
+    /// Returns the numbers of errors and warnings in words.
     pub(crate) fn counted(&self) -> String {
         let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let errors = self.count(Severity::Error) + self.count(Severity::ErrorInCheck);
         format!("{}, {}", counted(errors, "error"), counted(self.count(Severity::Warning), "warning"))
     }
 
-    /// Findings of this severity in a line each: file, line, key and message, without a password.
+    /// Returns findings of this severity in a line each: file, line, key and message, with passwords masked.
     pub(crate) fn summaries(&self, severity: Severity) -> impl Iterator<Item = String> {
         let file = self.file.display();
         self.all.iter().filter(move |finding| finding.severity == severity).map(move |finding| {
@@ -139,7 +139,7 @@ impl Findings {
         })
     }
 
-    /// Returns the byte offset of a key's value, or else that of the nearest table above it. `None`: none of these is there.
+    /// Returns the byte offset of a key's value, or else of the nearest table above it. `None`: the file has none of these.
     fn find(&self, key: &str) -> Option<usize> {
         let (root, _) = DeTable::parse_recoverable(&self.text);
         let mut table = root.get_ref();

@@ -1,4 +1,4 @@
-//! `format` of a route.
+//! `format` of a route: raw messages, or batches as JSON, CBOR, Protobuf or compact.
 
 /// Format of a route's messages at the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Format {
     Cbor,
     /// Batches of readings, as Protobuf.
     Protobuf,
-    /// Batches of readings in the fewest bytes, with session tables below `TO/table/ID`.
+    /// Batches of readings in the compact format, which takes the fewest bytes; its session tables are published below `TO/table/ID`.
     Compact,
 }
 

@@ -1,15 +1,15 @@
-//! `[hardware]`: figures of the machine, which only the predictions of `check` use.
+//! `[hardware]`: figures of the machine, used only by the predictions of `check`.
 
 use super::Findings;
 use super::section::Section;
 
-/// Flash memory of the machine, and its line to the hub.
+/// Flash memory of the machine, and the rate of its link to the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hardware {
     pub(crate) flash_bytes: u64,
     /// Number of times that each flash cell may be written.
     pub(crate) flash_cycles: u64,
-    /// Rate of the line to the hub in bytes per second. `None`: not known.
+    /// Rate of the link to the hub in bytes per second. `None`: not configured.
     pub(crate) link_bytes_per_s: Option<u64>,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn hardware(section: &mut Section<'_>, findings: &mut Findings) -> Ha
     }
 }
 
-/// Reads a rate such as `"64kbit/s"`, in decimal units, in which lines are sold.
+/// Reads a rate such as `"64kbit/s"`, in decimal units.
 fn bits_per_s(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, f64); 4] = [("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9), ("bit/s", 1.0)];
     let found = UNITS.iter().find_map(|(unit, scale)| Some((text.trim().strip_suffix(unit)?.trim(), scale)));

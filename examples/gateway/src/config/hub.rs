@@ -1,4 +1,4 @@
-//! `[hub]`: address of the hub, the way there, the gateway's names, and the version of MQTT.
+//! `[hub]`: addresses of the hub, TLS and proxy, client identifier and user, and the MQTT version.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -184,7 +184,7 @@ fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Op
     (alpn.map(|placed| placed.value).unwrap_or_default(), server_name.map(|placed| placed.value))
 }
 
-/// Reports keys that are there without a key that they need.
+/// Reports keys that need another key which is missing.
 fn report_missing(section: &Section<'_>, findings: &mut Findings) {
     if section.get("cert").is_some() != section.get("key").is_some() {
         let (at, key) = section.first_of(&["cert", "key"]);
@@ -200,7 +200,7 @@ fn refuse_names(section: &Section<'_>, findings: &mut Findings) {
     }
 }
 
-/// Reads user name and password. The password has a file of its own, because gateway.toml is shown to others.
+/// Reads user name and password. The password has a file of its own, because people show gateway.toml to others.
 fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Credentials> {
     let user = section.string("user", findings);
     let file = section.path("password_file", findings);
@@ -223,7 +223,7 @@ impl Hub {
         std::iter::once(&self.url).chain(&self.further_urls).map(String::as_str)
     }
 
-    /// Returns whether anybody on the network can read and change the messages.
+    /// Returns whether messages are sent unencrypted, so that others on the network can read and change them.
     pub(crate) fn is_in_the_clear(&self) -> bool {
         // Behind a proxy the loopback is another machine's.
         self.url.starts_with("mqtt://") && (self.proxy.is_some() || !self.urls().all(is_loopback))

@@ -1,4 +1,4 @@
-//! `input` of a route: the form of its sensors' payloads.
+//! `input` of a route: the format of its sensors' payloads.
 
 use edge_codec::influx::Precision;
 use edge_codec::json::{Fields, TimeUnit};
@@ -9,14 +9,14 @@ use super::Findings;
 use super::fields::fields;
 use super::section::Section;
 
-/// Form of the payloads of a route.
+/// Format of the payloads of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// JSON objects, with the parts of a reading at the positions that `fields` name.
+    /// JSON objects, with the parts of a reading at the JSON pointers in `fields`.
     Json(Fields),
     /// One value as text.
     Number,
-    /// Lines of InfluxDB's line protocol, with their times in this unit.
+    /// Lines of InfluxDB's line protocol, with timestamps in this unit.
     Lines(Precision),
     /// SenML in JSON or CBOR.
     Senml,
@@ -62,7 +62,7 @@ fn of_time_unit(unit: Option<TimeUnit>) -> Fields {
     Fields { time_unit: unit.unwrap_or(preset.time_unit), ..preset }
 }
 
-/// Returns the unit of times in lines. `None`: lines cannot have it.
+/// Returns the unit of timestamps in line protocol. `None`: line protocol has no such unit.
 fn precision(unit: Option<TimeUnit>) -> Option<Precision> {
     Some(match unit {
         None => Precision::default(),

@@ -1,4 +1,5 @@
-//! Keys of gateway.toml: the table from which `check` takes bounds, choices and defaults, and `edge-gateway reference` its page.
+//! Keys of gateway.toml: one table of their bounds, choices and defaults, from which the reader checks the file and `edge-gateway reference`
+//! makes its page.
 
 mod gateway;
 mod local;
@@ -8,10 +9,10 @@ pub(super) use gateway::TABLES;
 
 use super::suggest::nearest;
 
-/// Value of a key, with its bounds in the notation of the file.
+/// Type of a key's value, with its bounds in the notation of the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
-    /// A string or a table of this kind; the bounds are known where it is read.
+    /// A string or a table of this kind; its reader checks the bounds.
     Text(&'static str),
     Boolean,
     /// An array of strings of this kind.
@@ -28,14 +29,14 @@ pub(super) enum Value {
     OneOf(&'static [&'static str]),
 }
 
-/// Value of a key that the file does not set.
+/// Default of a key that the file does not set.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Preset {
-    /// The key must be there.
+    /// No default: the key is required.
     Required,
     /// A value in the notation of the file.
     Is(&'static str),
-    /// Words for a default that no value in the file could express.
+    /// A default in words, because no value in the file could express it.
     Means(&'static str),
 }
 
@@ -72,8 +73,8 @@ pub(super) const fn table(
     Table { name, head, meaning, keys }
 }
 
-/// Returns advice on a key that a table does not have: another table with a key of that name, or the nearest name in a table within this one.
-/// `None`: there is neither.
+/// Returns advice on a key that a table does not have: another table with a key of that name, or the most similar name in a table within this
+/// one. `None`: neither exists.
 pub(super) fn elsewhere(section: &str, wrong: &str) -> Option<String> {
     let here = keys_of(section);
     let others = || TABLES.iter().filter(|table| !std::ptr::eq(table.keys, here));

@@ -1,4 +1,4 @@
-//! Checks of keys that are each valid and still cannot work together.
+//! Checks of keys that are each valid and cannot work together.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use edge_bridge::wire::matches;
 
 use super::{Config, Findings, Format, Local, loop_to_itself};
 
-/// Round trip that is usual over uplinks in the field. A batch must be complete and acknowledged within `ack_within`.
+/// Typical round trip over uplinks in the field. A batch must be complete and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -63,7 +63,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Returns whether one machine cannot listen at both addresses.
+/// Returns whether two addresses conflict, so that one machine cannot listen at both.
 pub(super) fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && (is_any || one.ip() == other.ip())

@@ -18,29 +18,29 @@ pub(crate) struct ListenerLimits {
     pub(crate) max_connections: u32,
     /// Longest packet in bytes.
     pub(crate) max_packet: u32,
-    /// Most bytes that all clients together may make the listener hold.
+    /// Most bytes of memory that all clients together may take.
     pub(crate) max_memory: u64,
     pub(crate) per_client: ClientLimits,
-    /// Topics with a retained message, and bytes of those messages.
+    /// Most topics with a retained message, and most bytes of those messages.
     pub(crate) max_retained: (u64, u64),
 }
 
-/// Bounds of each client, within those of all.
+/// Limits for each client, within those of all clients together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientLimits {
-    /// Messages and bytes that wait for it.
+    /// Most messages, and most bytes, that wait for the client.
     pub(crate) max_queued: (u64, u64),
-    /// Messages to it without its PUBACK.
+    /// Most messages to the client without its PUBACK.
     pub(crate) max_in_flight: u16,
-    /// Bytes that it has not read.
+    /// Most bytes that the client has not read.
     pub(crate) max_unread: u64,
     pub(crate) max_subscriptions: u64,
-    /// Time for which its session waits for it.
+    /// Longest session expiry of the client.
     pub(crate) max_session_expiry: Duration,
     pub(crate) max_keep_alive: Duration,
 }
 
-/// Addresses at which clients connect. At least one of `plain` and `tls` is there.
+/// Addresses at which clients connect, at least one of `plain` and `tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) plain: Option<SocketAddr>,
@@ -54,7 +54,7 @@ pub(crate) struct TlsAddress {
     pub(crate) address: SocketAddr,
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
-    /// Authority of the certificates that clients must show. `None`: clients show none.
+    /// Authority that must have signed the clients' certificates. `None`: clients need no certificate.
     pub(crate) client_ca: Option<PathBuf>,
 }
 
@@ -63,12 +63,12 @@ impl Addresses {
         self.plain.into_iter().chain(self.tls.as_ref().map(|tls| tls.address)).chain(self.ws.iter())
     }
 
-    /// Returns whether machines other than this one reach the listener.
+    /// Returns whether other machines can reach the listener.
     pub(super) fn reach_beyond(&self) -> bool {
         self.iter().any(|address| !address.ip().is_loopback())
     }
 
-    /// Returns whether every client shows a certificate.
+    /// Returns whether every client has to show a certificate.
     pub(crate) fn are_certified(&self) -> bool {
         self.plain.is_none()
             && self.ws.plain.is_none()
@@ -181,10 +181,10 @@ pub(super) fn addresses(
     Some(Addresses { plain: plain.map(|plain| plain.value), tls, ws })
 }
 
-/// Key of an address, the address, and whether TLS is spoken there.
+/// Key of an address, the address, and a flag that is set if it has TLS.
 type Place<'a> = (&'static str, &'a Option<Placed<SocketAddr>>, bool);
 
-/// Reports addresses that are open to everybody, and addresses that are there twice.
+/// Reports addresses that are open to every client, and addresses that are set twice.
 fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Place<'_>], findings: &mut Findings) {
     // A file that cannot be read is told by itself.
     let has_certificates = section.get("client_ca").is_some();
@@ -213,7 +213,7 @@ fn address(section: &Section<'_>, key: &'static str, findings: &mut Findings) ->
     })
 }
 
-/// Warns of the listener's keys in a configuration with a broker, where they have no effect.
+/// Warns of the listener's keys in a configuration with a separate broker, where they have no effect.
 pub(super) fn warn_beside_broker(section: &Section<'_>, findings: &mut Findings) {
     for key in KEYS.into_iter().chain(websocket::KEYS) {
         if let Some(value) = section.get(key) {

@@ -1,11 +1,11 @@
-//! Detection of a hub that is the gateway's own local side, however its address is written.
+//! Detection of a hub address that leads back to the gateway's own listener or local broker, however it is written.
 
 use std::net::SocketAddr;
 
 use control_loop::loop_to_itself::{is_same_host, listens_at};
 use edge_bridge::net::Target;
 
-/// Returns whether the hub's `url` is the address `host` and `port` of this machine's side, as far as its text and the list of hosts say.
+/// Returns whether the hub's `url` is the local address `host` and `port`, by its text and the system's hosts file.
 pub(super) fn is_at(url: &str, host: &str, port: u16) -> bool {
     url.parse().is_ok_and(|hub: Target| hub.port == port && is_same_host(&hub.host, host))
 }

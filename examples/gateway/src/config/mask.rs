@@ -1,4 +1,5 @@
-//! Masking of passwords in addresses, before a line of a configuration is shown. Passwords belong into files, and may stand there by mistake.
+//! Masking of passwords in addresses, before a line of a configuration is shown. Passwords belong into files of their own, but may be written
+//! into an address by mistake.
 
 use std::borrow::Cow;
 
@@ -44,7 +45,7 @@ fn plain_text(text: &str) -> Cow<'_, str> {
     if text.contains("://") { address(text) } else { Cow::Borrowed(text) }
 }
 
-/// Masks the password of one address. A password may hold any character, so it ends at the last `@`.
+/// Masks the password of one address. A password may have any character, so it ends at the last `@`.
 fn address(text: &str) -> Cow<'_, str> {
     let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
     let login = rest.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host)));

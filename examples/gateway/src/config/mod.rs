@@ -1,6 +1,6 @@
-//! gateway.toml, version 1: it is read as a whole, every mistake is reported at once, and each setting can be written in one way only.
+//! gateway.toml, version 1: the whole file is read, every mistake is reported at once, and each setting can be written in one way only.
 //!
-//! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
+//! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` is expanded.
 
 mod access;
 mod ack_held;
@@ -66,7 +66,7 @@ pub(crate) use websocket::WebSocket;
 pub(crate) struct Config {
     /// Name of this gateway; part of its default client ids.
     pub(crate) id: String,
-    /// Directory of the queue, over which `--state` wins. `None`: the command line has to name it.
+    /// State directory, which holds the queue; overridden by `--state`. `None`: the command line has to name it.
     pub(crate) state: Option<PathBuf>,
     /// Set if the configuration is read again when one of its files changes, and not only at a signal.
     pub(crate) follows_files: bool,
@@ -74,14 +74,14 @@ pub(crate) struct Config {
     pub(crate) hub: Hub,
     pub(crate) queue: Queue,
     pub(crate) routes: Vec<Route>,
-    /// Rules for commands; the first that matches a message of the hub decides.
+    /// Rules for commands; of several that match a message of the hub, the first is used.
     pub(crate) commands: Vec<CommandRule>,
     pub(crate) control: Option<Control>,
-    /// Commands of local clients to the filters' alarms. `None`: they are not taken.
+    /// Limits of alarm commands from local clients. `None`: such commands are not accepted.
     pub(crate) alarm_commands: Option<AlarmCommands>,
     /// Address of the status page, `/metrics`, `/healthz` and `/readyz`. `None`: there are no pages.
     pub(crate) metrics: Option<SocketAddr>,
-    /// Token that the status page asks for. `None`: it asks for none.
+    /// Bearer token that the status page requires. `None`: it requires none.
     pub(crate) status_token: Option<Token>,
     /// Set if the gateway's state is published at the hub.
     pub(crate) status_to_hub: bool,
@@ -89,29 +89,29 @@ pub(crate) struct Config {
     pub(crate) digest: String,
     /// The file itself.
     pub(crate) text: String,
-    /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
+    /// Shortest time between two commits of the queue's counters that readers of `/metrics` cause.
     pub(crate) totals_within: Duration,
-    /// Set if the wall clock is taken as right whatever the machine says.
+    /// Set if the wall clock counts as synchronised whatever the operating system reports.
     pub(crate) trusts_clock: bool,
     pub(crate) hardware: Hardware,
     /// Cases for `edge-gateway test`.
     pub(crate) cases: Vec<Case>,
 }
 
-/// Source of messages.
+/// Source of messages: the gateway's own listener, or a separate broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Local {
     /// Sensors connect to these addresses of the gateway.
     Listen {
         addresses: Box<Addresses>,
-        /// Set if topics may have characters for which a hub may end the connection.
+        /// Set if topics may have control characters, for which a hub may end the connection.
         accept_control_characters: bool,
         limits: ListenerLimits,
         access: AccessFiles,
         /// Set if sessions and retained messages are kept over a restart.
         persistence: bool,
     },
-    /// A broker that is already there, at which the gateway subscribes.
+    /// Existing broker at which the gateway subscribes.
     Broker { host: String, port: u16, client_id: String, topics: Vec<String> },
 }
 
@@ -119,9 +119,9 @@ pub(crate) enum Local {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hub {
     pub(crate) url: String,
-    /// Further addresses, which are tried in this order behind `url`.
+    /// Further addresses, which are tried in this order after `url`.
     pub(crate) further_urls: Vec<String>,
-    /// Set if the link goes back to `url` when that can be reached again.
+    /// Set if the link returns to `url` when that address can be reached again (failback).
     pub(crate) failback: bool,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
@@ -135,24 +135,24 @@ pub(crate) struct Hub {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) protocol: Protocol,
     pub(crate) keep_alive: Duration,
-    /// Time within which a lost link is noticed and dialled again while there are subscriptions.
+    /// Time within which a lost connection is noticed and dialled again while there are subscriptions.
     pub(crate) command_within: Duration,
-    /// Most unacknowledged messages towards the hub; the hub's Receive Maximum bounds it too.
+    /// Most unacknowledged messages to the hub, within its Receive Maximum.
     pub(crate) window: u16,
     /// Form of the identity of raw messages and dead letters.
     pub(crate) identity: IdentityForm,
 }
 
-/// Version of MQTT towards the hub.
+/// MQTT version at the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// 5, or 3.1.1 if the hub does not take it.
+    /// MQTT 5, or 3.1.1 if the hub does not support 5.
     Auto,
     V5,
     V311,
 }
 
-/// Treatment of a message for which there is no room.
+/// Policy for a message that exceeds the queue's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnFull {
     DropOldest,
@@ -160,7 +160,7 @@ pub(crate) enum OnFull {
     Reject,
 }
 
-/// Order of messages after an outage.
+/// Order in which messages are sent after an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Fifo,
@@ -174,7 +174,7 @@ pub(crate) struct Queue {
     pub(crate) max_bytes: u64,
     pub(crate) max_age: Option<Duration>,
     pub(crate) on_full: OnFull,
-    /// Order of all lanes but the first of several. `None`: it depends on the formats of the lane's routes.
+    /// Order of all lanes, except of the first one if there are several. `None`: the formats of the lane's routes decide.
     pub(crate) order: Option<Order>,
     pub(crate) ack_within: Duration,
     pub(crate) gap_reports: bool,
@@ -186,11 +186,11 @@ pub(crate) struct Queue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchMax {
     pub(crate) readings: u32,
-    /// Most bytes of an encoded batch. `None`: as many as a message may have.
+    /// Most bytes of an encoded batch. `None`: limited only by the largest packet.
     pub(crate) bytes: Option<u32>,
 }
 
-/// One class of messages.
+/// Route: topic filter, destination, format and filter rules of one class of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     /// MQTT topic filter.
@@ -203,7 +203,7 @@ pub(crate) struct Route {
     pub(crate) format: Format,
     /// Compression level of compact batches.
     pub(crate) level: Level,
-    /// Form of the payloads.
+    /// Format of the sensors' payloads.
     pub(crate) input: Input,
     pub(crate) batch_age: Duration,
     pub(crate) batch_max: BatchMax,
@@ -211,13 +211,14 @@ pub(crate) struct Route {
     pub(crate) rules: Option<String>,
     /// File from which the rules of the filter were read.
     pub(crate) rules_file: Option<PathBuf>,
-    /// Longest time for which the PUBACK of a reading waits that a stage holds (`ack_held = "when_emitted"`). `None`: it does not wait.
+    /// Longest time for which the PUBACK of a reading waits while a filter stage holds the reading (`ack_held = "when_emitted"`). `None`: the
+    /// PUBACK does not wait.
     pub(crate) hold_max: Option<Duration>,
 }
 
 impl Config {
-    /// Returns the order of each lane. The lane of alarms keeps their order, because the end of an alarm before its beginning would mislead. So does a lane
-    /// of raw messages, which carry no time of their own.
+    /// Returns the order of each lane. The lane of alarms keeps their order, because an alarm that seems to end before it begins would mislead.
+    /// So does a lane of raw messages, which carry no timestamp.
     pub(crate) fn orders(&self) -> Vec<Order> {
         let lanes = self.queue.lanes.len();
         let of_lane = |lane: usize| {
@@ -241,8 +242,8 @@ impl Config {
         }
     }
 
-    /// Reads the state directory alone, whatever else is wrong with the file, so that a gateway that was started with an earlier content can be
-    /// asked. `None`: the file names no directory.
+    /// Reads the state directory alone, whatever other mistakes the file has, so that `status` and `parked` reach a gateway that was started with
+    /// an earlier content. `None`: the file names no directory.
     pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
         let env = |name: &str| std::env::var(name).ok();
         let text = section::read_file(path);
@@ -259,7 +260,7 @@ impl Config {
         if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }
     }
 
-    /// As [`Config::load`] with the texts of the file and of its rules files given.
+    /// Reads and checks a configuration as [`Config::load`] does, with given texts of the file and of its rules files.
     pub(crate) fn of_texts(
         path: &Path,
         text: &str,
@@ -310,7 +311,7 @@ fn base_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-/// Reads the root table; every part is read even when an earlier one is wrong.
+/// Reads the root table; every part is read even if an earlier one is wrong.
 fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Option<Config> {
     let mut top = Section::new("", 0, Some(root), world);
     let mut gateway = table(&mut top, "gateway", world, findings);

@@ -14,7 +14,8 @@ pub(crate) fn without_covered(filters: &[String]) -> Vec<String> {
     kept.map(|(_, filter)| filter.clone()).collect()
 }
 
-/// Returns whether some topic matches both filters. A level may also be a beginning followed by `+`, as a prefix that is put right before a topic makes it.
+/// Returns whether some topic matches both filters. A level may also be a prefix followed by `+`, as it results from a topic prefix that ends
+/// within a level.
 pub(crate) fn overlap(one: &str, other: &str) -> bool {
     // A wildcard at the beginning is for no topic that begins with `$`.
     let is_beside = |own: &str, wild: &str| own.starts_with('$') && wild.starts_with(['+', '#']);

@@ -1,4 +1,4 @@
-//! File of a password: one line, read at the start and again before each connection to the hub.
+//! Password file of one line, read at the start and again before each connection to the hub.
 
 use std::io;
 use std::path::{Path, PathBuf};

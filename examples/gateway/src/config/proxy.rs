@@ -1,4 +1,4 @@
-//! `proxy` and `proxy_password_file` of `[hub]`: the way to the hub from a network that only a proxy leaves.
+//! `proxy` and `proxy_password_file` of `[hub]`: HTTP proxy for networks that reach the hub only through one.
 
 use std::path::PathBuf;
 

@@ -160,7 +160,7 @@ fn level(section: &mut Section<'_>, format: Option<Format>, findings: &mut Findi
     Level::Small
 }
 
-/// Returns the error for level `small` in a build without Zstandard, whose batches would silently be those of `fast`. `None`: the build has
+/// Returns the error for level `small` in a build without Zstandard, which would silently compress at level `fast`. `None`: the build has
 /// Zstandard.
 fn not_built(is_built: bool) -> Option<&'static str> {
     let message = "\"small\" is not in this build: it needs the feature `zstd` (cargo build -p edge-gateway --features zstd)";

@@ -1,4 +1,4 @@
-//! Typed reading of one table, which collects every mistake instead of stopping at the first.
+//! Typed reader of one TOML table, which collects every mistake instead of stopping at the first.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use super::keys::{self, Key, Preset, Value};
 use super::suggest::nearest;
 use super::units;
 
-/// Environment and directory of the reader, which tests can replace.
+/// Environment variables and base directory of the reader, which tests replace.
 pub(crate) struct World<'a> {
     /// Directory from which relative paths start, which is that of the file.
     pub(crate) base: &'a Path,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
-    /// Text of a rules file.
+    /// Function that reads the text of a rules file.
     pub(crate) rules: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Section<'a> {
     world: &'a World<'a>,
 }
 
-/// Value with its byte offset in the file.
+/// Value with its byte offset in the file, for error messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
         Section { name: name.to_owned(), at, table, keys, world }
     }
 
-    /// Returns the reader of a table within this one.
+    /// Returns the reader of a table inside this one.
     pub(crate) fn inner(&self, key: &str, at: usize, table: &'a DeTable<'a>) -> Section<'a> {
         Section::new(&self.key(key), at, Some(table), self.world)
     }
@@ -53,7 +53,7 @@ impl<'a> Section<'a> {
         self.at
     }
 
-    /// Returns the place and the name of the first of these keys that the file has, or those of the table.
+    /// Returns position and name of the first of these keys that the file has, or else those of the table.
     pub(crate) fn first_of(&self, keys: &[&str]) -> (usize, String) {
         let first = keys.iter().find_map(|key| Some((self.get(key)?.span().start, self.key(key))));
         first.unwrap_or_else(|| (self.at, self.name.clone()))
@@ -69,7 +69,7 @@ impl<'a> Section<'a> {
         (self.world.rules)(file)
     }
 
-    /// The file does not have this table.
+    /// Returns whether the file lacks this table.
     pub(crate) fn is_absent(&self) -> bool {
         self.table.is_none()
     }
@@ -98,24 +98,24 @@ impl<'a> Section<'a> {
         units::duration(self.preset(key)).unwrap_or_default()
     }
 
-    /// Returns the file's value of a key, or its default.
+    /// Returns the file's value of a duration key, or its default.
     pub(crate) fn duration_in_force(&self, key: &'static str, findings: &mut Findings) -> Duration {
         self.duration(key, findings).map_or_else(|| self.preset_duration(key), |found| found.value)
     }
 
-    /// Returns the file's value of a key, or its default.
+    /// Returns the file's value of a size key, or its default.
     pub(crate) fn size_in_force(&self, key: &'static str, findings: &mut Findings) -> u64 {
         let found = self.size(key, findings).map(|found| found.value);
         found.or_else(|| units::size(self.preset(key)).ok()).unwrap_or_default()
     }
 
-    /// Returns the file's value of a key, or its default.
+    /// Returns the file's value of an integer key, or its default.
     pub(crate) fn integer_in_force(&self, key: &'static str, findings: &mut Findings) -> u64 {
         let found = self.integer(key, findings).map(|found| found.value);
         found.or_else(|| self.preset(key).parse().ok()).unwrap_or_default()
     }
 
-    /// Returns the file's value of a key, or its default.
+    /// Returns the file's value of a choice key, or its default.
     pub(crate) fn one_of_in_force(&self, key: &'static str, findings: &mut Findings) -> &'static str {
         self.one_of(key, findings).map_or_else(|| self.preset(key), |found| found.value)
     }
@@ -335,7 +335,7 @@ pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A named sub-table; absent is an empty one, so that its required keys are reported by name.
+/// Returns a named sub-table. A missing one counts as empty, so that its required keys are reported by name.
 pub(super) fn table<'a>(
     top: &mut Section<'a>,
     name: &'static str,
@@ -365,11 +365,11 @@ pub(crate) fn read_file(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-/// Checks that there is a file which can be read to its end: a pipe would keep the start waiting for a writer.
+/// Checks that the path is a regular file. Reading a pipe would block the start until it has a writer.
 ///
 /// # Errors
 ///
-/// The path does not exist, or is something else than a file.
+/// The path does not exist, or is no regular file.
 pub(crate) fn check_file(path: &Path) -> io::Result<()> {
     let kind = std::fs::metadata(path)?;
     if kind.is_dir() {

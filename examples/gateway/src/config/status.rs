@@ -1,4 +1,4 @@
-//! `[status]`: the token of the status page; and the digest that names a configuration.
+//! `[status]`: the status page's bearer token; and the digest by which configurations are compared.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use super::section::Section;
 use super::{Config, Findings, password, secret_file};
 
-/// Shortest token in bytes, because the page can be asked as often as somebody likes.
+/// Shortest token in bytes. The page has no limit of attempts, so a short token could be guessed.
 const BYTES_MIN: usize = 16;
-/// Longest token in bytes, since no longer header is read.
+/// Longest token in bytes, because the HTTP server reads no longer header.
 const BYTES_MAX: usize = 512;
 
 /// Token of the status page.
@@ -30,7 +30,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Reads the token. `None`: the key is missing, or the file has a mistake, which is in `findings`. `pages`: address of the pages.
+/// Reads the token. `None`: the key is missing, or its file has a mistake, which is in `findings`. `pages` is the address of the pages.
 pub(super) fn status(
     section: &mut Section<'_>,
     pages: Option<SocketAddr>,

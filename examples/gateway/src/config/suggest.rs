@@ -1,6 +1,6 @@
-//! Suggestion of a valid name for a wrong one.
+//! Suggestion of a valid key or value for a misspelt one.
 
-/// Words from mosquitto.conf, telegraf.conf and other products, each with its name here.
+/// Names used in mosquitto.conf, telegraf.conf and other products, each with the gateway's name for it.
 const ALIASES: [(&str, &str); 36] = [
     ("address", "url"),
     ("bridge_cafile", "ca"),
@@ -41,7 +41,7 @@ const ALIASES: [(&str, &str); 36] = [
     ("v5", "5"),
 ];
 
-/// Returns the valid name that `wrong` most likely stands for. `None`: none is near enough.
+/// Returns the valid name that `wrong` most likely stands for. `None`: none is similar enough.
 pub(crate) fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
     let wrong = &*wrong.to_lowercase();
     let alias = ALIASES.iter().find(|(foreign, _)| *foreign == wrong).map(|(_, ours)| *ours);

@@ -14,8 +14,8 @@ use super::{Findings, Local, OnFull, Order, Queue, Route, listener};
 
 const LANES_MAX: usize = 4;
 
-/// Reads the queue's directory. A directory that cannot be used now is only a warning, since it may be there when the gateway runs, which
-/// starts in any case.
+/// Reads the state directory. A directory that cannot be used now is only a warning, because it may be mounted by the time the gateway runs,
+/// which starts in any case.
 pub(super) fn state(section: &mut Section<'_>, findings: &mut Findings) -> Option<PathBuf> {
     let state = section.path("state", findings)?;
     let why = match state.value.metadata() {
@@ -146,8 +146,8 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
     }
 }
 
-/// Reads the lanes' names without repetitions. They are returned beside a mistake too, so that routes are checked against the lanes that were
-/// meant. `None`: there is no name.
+/// Reads the lanes' names without repetitions. The names are returned even if one is wrong, so that routes can be checked against them. `None`:
+/// there is no name.
 fn lanes(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<String>> {
     let lanes = section.placed_strings("lanes", findings)?;
     let mut names: Vec<String> = Vec::new();
@@ -168,7 +168,7 @@ fn lanes(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<String>> 
     Some(names).filter(|names| !names.is_empty())
 }
 
-/// Reads the address of the pages, and the longest age of the totals.
+/// Reads the address of the HTTP pages, and the longest age of the totals.
 pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Option<SocketAddr>, Duration) {
     let listen = section.parsed("listen", findings, |text| {
         text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not ADDRESS:PORT"))
@@ -201,7 +201,7 @@ pub(super) fn tables_of<'a>(
     out
 }
 
-/// Parses `HOST`, `HOST:PORT` or `[V6]:PORT`. `default`: the port if there is none.
+/// Parses `HOST`, `HOST:PORT` or `[V6]:PORT`. `default` is the port if the text has none.
 pub(super) fn host_port(text: &str, default: u16) -> Result<(String, u16), String> {
     if text.contains('@') {
         // Not quoted: it may be a password.

@@ -1,4 +1,4 @@
-//! Certificates and key of `[hub]` and of the listener: built as the link builds them, and checked as their peers will check them.
+//! TLS settings of `[hub]` and of the listener: built as the link builds them, and checked as their peers will check them.
 
 #![allow(clippy::disallowed_methods, reason = "dates are those of this machine's clock")]
 
@@ -13,7 +13,7 @@ use edge_bridge::net::{
 use super::section::Placed;
 use super::{Findings, Hub, Severity, TlsAddress, secret_file};
 
-/// Time before a certificate's end from which it is reported, in which another one can be rolled out.
+/// Remaining validity of a certificate below which it is reported, so that there is time to roll out a new one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted.
@@ -36,7 +36,7 @@ pub(super) struct Files<'a> {
     pub(super) ca: Option<&'a Placed<PathBuf>>,
     pub(super) cert: Option<&'a Placed<PathBuf>>,
     pub(super) key: Option<&'a Placed<PathBuf>>,
-    /// Longest age of a message in the queue, since an old message is delivered with the certificate of that time.
+    /// Longest age of a message in the queue. A message may be sent that much later, with the certificate that is valid then.
     pub(super) max_age: Option<Duration>,
 }
 
@@ -71,7 +71,7 @@ fn check_key(key: &Placed<PathBuf>, cert: Option<&Placed<PathBuf>>, findings: &m
     }
 }
 
-/// Reports that the system has no authorities to trust, which are needed without `ca`. `at`: byte offset of the URL.
+/// Reports that the system has no bundle of authorities, which is needed without `ca`. `at` is the byte offset of the URL.
 pub(super) fn check_system(at: usize, findings: &mut Findings) {
     match Tls::from_system() {
         Ok(_) => {}

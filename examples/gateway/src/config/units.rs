@@ -1,4 +1,4 @@
-//! Quantities with units in text: `"1s"`, `"64MiB"`. A bare number has no unit and is refused.
+//! Durations and sizes with units in text: `"1s"`, `"64MiB"`. A number without a unit is refused.
 
 use std::time::Duration;
 

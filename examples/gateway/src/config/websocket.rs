@@ -1,4 +1,4 @@
-//! Addresses for WebSocket: keys of `[local]`.
+//! WebSocket addresses and origins: keys of `[local]`.
 
 use std::net::SocketAddr;
 
@@ -8,11 +8,11 @@ use super::section::{Placed, Section};
 /// Keys that concern only WebSocket.
 pub(super) const KEYS: [&str; 3] = ["ws_listen", "wss_listen", "ws_origins"];
 
-/// Addresses at which clients use WebSocket, beside the other addresses.
+/// Addresses at which clients connect by WebSocket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WebSocket {
     pub(crate) plain: Option<SocketAddr>,
-    /// Address for WebSocket over the TLS of `tls_listen`.
+    /// Address for WebSocket over TLS, with the certificate of `tls_listen`.
     pub(crate) tls: Option<SocketAddr>,
     /// Origins of web pages that may connect beside pages of the listener's own origin.
     pub(crate) origins: Vec<String>,
@@ -24,7 +24,7 @@ impl WebSocket {
     }
 }
 
-/// Reads the origins, and reports keys of WebSocket that lack a key which they need.
+/// Reads the origins, and reports WebSocket keys that need another key which is missing.
 pub(super) fn origins(section: &Section<'_>, findings: &mut Findings) -> Vec<String> {
     let origins = section.strings("ws_origins", findings);
     if section.get("wss_listen").is_some() && section.get("tls_listen").is_none() {

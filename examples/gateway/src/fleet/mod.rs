@@ -1,4 +1,5 @@
-//! `edge-gateway fleet`: an overview of all gateways, from the status that each has the hub retain (`[status] to_hub`). It only subscribes.
+//! `edge-gateway fleet`: an overview of all gateways, from the retained status message that each publishes at the hub (`[status] to_hub`). It
+//! only subscribes.
 
 #![allow(clippy::disallowed_methods, reason = "a command: the runtime and the clock")]
 
@@ -24,13 +25,13 @@ use crate::run::status_page::terminal::printable;
 use crate::standard_output;
 use overview::Overview;
 
-/// Time for the first connection.
+/// Time limit of the connection to the hub.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
-/// Silence after which all messages have come, since the hub sends retained ones at once.
+/// Silence after which every retained message has come, because the hub sends them at once.
 const QUIET: Duration = Duration::from_secs(1);
-/// Time limit for receiving, in case messages do not cease.
+/// Time limit for receiving, in case messages keep coming.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
-/// Longest packet that is accepted. It is far above a status, so that a larger one is recognised as none.
+/// Longest packet that is accepted. It is far above the size of a status, so that a larger one is recognised as something else.
 const PACKET_MAX: u32 = 4_096;
 
 #[derive(Args)]
@@ -98,7 +99,7 @@ fn show(arguments: &Arguments, overview: &Overview) -> ExitCode {
     }
 }
 
-/// Receives the messages about gateways that the hub retains.
+/// Receives the retained messages of gateways from the hub.
 async fn listen(arguments: &Arguments) -> Result<Overview, Trouble> {
     let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(usage(error)))?;
     let filters = [ALIVE, STATUS].map(|prefix| {

@@ -1,5 +1,5 @@
-//! Gateways by the messages that the hub retains of each, ordered from worst to best. Pure. Whoever may write at the hub chooses all of this data, so
-//! everything is bounded.
+//! Gateways by the messages that the hub retains of each, ordered from worst to best. Pure. Any client with write access at the hub can publish
+//! this data, so everything is bounded.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::run::hub_status::{ALIVE, STATUS};
 
 /// Most gateways that are kept.
 const GATEWAYS_MAX: usize = 10_000;
-/// Longest id in bytes, and longest status, with room for what later versions add.
+/// Longest id in bytes; with the longest status, which leaves room for additions of later versions.
 const ID_MAX: usize = 256;
 const STATUS_MAX: usize = 1_024;
-/// Age in seconds from which a status is out of date, since one comes each hour.
+/// Age in seconds from which a status is out of date; a gateway sends one each hour.
 const SILENT_S: u64 = 2 * 3_600 + 600;
 
 /// States of all gateways, as far as the hub retains them.
 #[derive(Debug, Default)]
 pub(super) struct Overview {
     gateways: BTreeMap<String, Kept>,
-    /// Messages that were left out because of the limits.
+    /// Number of messages left out because of the limits.
     left_out: u64,
 }
 
@@ -45,17 +45,17 @@ struct Status {
     config: String,
 }
 
-/// State of a gateway as the hub shows it. The order is from worst to best.
+/// State of a gateway as the hub knows it, ordered from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Standing {
     Losing,
     Degraded,
-    /// The hub has lost the connection to the gateway.
+    /// The hub has lost the connection to the gateway (its will was published).
     Away,
     /// The gateway is connected, as far as the hub knows, and has sent no status for two hours.
     Silent,
-    /// The gateway has sent no status, or none of a version that is known here.
+    /// The gateway has sent no status, or one of an unknown version.
     Unclear,
     Storing,
     CatchingUp,
@@ -104,12 +104,12 @@ pub(super) struct Gateway {
     pub(super) id: String,
     /// Seconds since the status was sent. `None`: there is no status, or the gateway's clock is not synchronised.
     pub(super) age_s: Option<u64>,
-    /// Last verdict that the gateway sent, and the seconds for which it has been the case by now.
+    /// Last verdict that the gateway sent; with the seconds for which it has held by now.
     pub(super) verdict: Option<String>,
     pub(super) since_s: Option<u64>,
     pub(super) waiting: Option<u64>,
-    /// Seconds until the first limit of its queue is reached. For a gateway that is away or silent, the most that can be left of the time that
-    /// it sent last.
+    /// Seconds until the first limit of the gateway's queue is reached. For a gateway that is away or silent, at most the rest of the time in its
+    /// last status.
     pub(super) room_s: Option<u64>,
     pub(super) lost: Option<u64>,
     pub(super) why: Option<String>,
@@ -121,7 +121,7 @@ pub(super) struct Gateway {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Fleet {
     pub(super) gateways: Vec<Gateway>,
-    /// Messages that were left out because of this program's limits.
+    /// Number of messages left out because of this program's limits.
     pub(super) left_out: u64,
 }
 
@@ -131,7 +131,7 @@ impl Fleet {
         !self.gateways.is_empty() && self.gateways.iter().all(|gateway| gateway.standing.is_well())
     }
 
-    /// Returns the most frequent of the texts that `of` picks; of equally frequent ones the first by name. `None`: no gateway has such a text.
+    /// Returns the most frequent of the texts that `of` picks, of equally frequent ones the first by name. `None`: no gateway has such a text.
     pub(super) fn usual(&self, of: impl Fn(&Gateway) -> Option<&str>) -> Option<&str> {
         let mut counts = BTreeMap::<&str, usize>::new();
         for gateway in &self.gateways {
@@ -145,7 +145,7 @@ impl Fleet {
 }
 
 impl Overview {
-    /// Takes in a message of the hub. An empty one removes what was known from that topic.
+    /// Handles a message of the hub. An empty payload removes what is known from that topic.
     pub(super) fn take(&mut self, topic: &str, payload: &[u8]) {
         let (id, is_alive) = match (topic.strip_prefix(ALIVE), topic.strip_prefix(STATUS)) {
             (Some(id), _) => (id, true),

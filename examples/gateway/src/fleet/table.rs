@@ -1,4 +1,4 @@
-//! The fleet as a table for a terminal, and as JSON. Pure; characters of foreign text that a terminal may obey are replaced.
+//! The fleet as a table for a terminal, and as JSON. Pure; control characters in text from the hub are replaced.
 
 use std::fmt::{self, Write};
 
@@ -108,7 +108,7 @@ fn line(out: &mut String, cells: [String; 9]) -> fmt::Result {
     writeln!(out, "{}", text.trim_end())
 }
 
-/// Returns at most `chars` characters of the text, in which characters that a terminal may obey are replaced.
+/// Returns at most `chars` characters of the text, with control characters replaced.
 fn cut(text: &str, chars: usize) -> String {
     let text = printable(text);
     match text.char_indices().nth(chars) {

@@ -1,4 +1,4 @@
-//! `[[command]]` tables, made of those `topic` lines by which Mosquitto brings messages from the hub.
+//! Import of `[[command]]` tables from those `topic` lines by which Mosquitto brings messages from the hub.
 
 use edge_bridge::bridge::rules::Rule;
 use edge_bridge::wire::QoS;
@@ -10,7 +10,7 @@ use crate::config::{LocalTopic, answers_by_default, own_topic};
 use super::origin::Origin;
 use super::output::{Output, quoted};
 
-/// Rules for commands that were written so far.
+/// Rules for commands written so far.
 #[derive(Debug)]
 pub(super) struct WaysIn {
     listens: bool,
@@ -25,16 +25,16 @@ pub(super) struct WayIn {
 }
 
 impl WaysIn {
-    /// Creates the list. `listens`: the gateway has a listener of its own, so that no broker stands between it and its clients.
+    /// Creates the list. `listens` is set if the gateway has a listener of its own, without a broker between it and its clients.
     pub(super) fn new(listens: bool) -> Self {
         Self { listens, written: Vec::new() }
     }
 
-    /// Makes the command of a rule.
+    /// Makes a command from a topic rule.
     ///
     /// # Errors
     ///
-    /// The reason why no command can be made of the rule.
+    /// The reason why the rule cannot become a command.
     pub(super) fn find(&self, rule: &Rule) -> Result<WayIn, String> {
         if !self.listens {
             return Err("the gateway gives commands to clients of its own listener alone, and here the broker stays; mqtt-bridge carries commands, beside it".to_owned());
@@ -57,7 +57,7 @@ impl WaysIn {
         Ok(WayIn { filter, to })
     }
 
-    /// Writes the command, with warnings about what differs from Mosquitto, which brings everything and remembers nothing.
+    /// Writes the command, with warnings about differences from Mosquitto, which has no expiry and no memory of delivered messages.
     pub(super) fn write(
         &mut self,
         line: &Line,

@@ -1,4 +1,4 @@
-//! `[hub]` and `[gateway]`, made of the lines of a `connection` section.
+//! Import of `[hub]` and `[gateway]` from the lines of a `connection` section.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ const TLS_WORDS: [&str; 6] = [
     "bridge_tls_version",
 ];
 
-/// Writes both tables. `host`: name of this machine.
+/// Writes both tables. `host` is the name of this machine.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ pub(super) fn hub(pool: &mut Pool, host: &str, output: &mut Output) -> Result<()
     Ok(())
 }
 
-/// Writes the addresses. Returns whether they are with TLS.
+/// Writes the addresses. Returns whether they use TLS.
 fn addresses(pool: &mut Pool, connection: &Line, output: &mut Output) -> Result<bool, Fatal> {
     let mut lines = pool.take(&["address", "addresses"]).into_iter();
     let Some(line) = lines.next() else {
@@ -154,7 +154,7 @@ fn files(pool: &mut Pool, output: &mut Output) {
     }
 }
 
-/// Writes the path of a file. `more`: other lines of which the key is made.
+/// Writes the path of a file. `more`: other lines from which the key is made.
 pub(super) fn path(part: Part, key: &str, line: &Line, more: &[Origin], output: &mut Output) {
     let value = match text(&line.value) {
         Ok(Some(value)) => value,
@@ -178,7 +178,7 @@ fn alpn(pool: &mut Pool, output: &mut Output) {
     }
 }
 
-/// Writes the client identifier at the hub, and the gateway's name, which is made of it.
+/// Writes the client identifier at the hub, and the gateway's id, which is derived from it.
 fn client_id(pool: &mut Pool, name: &str, host: &str, connection: &Line, output: &mut Output) {
     let line = pool.take_last(&["remote_clientid", "clientid"], PART, output);
     let given = line.as_ref().and_then(|line| text(&line.value).ok().flatten());

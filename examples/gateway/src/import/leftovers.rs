@@ -1,16 +1,16 @@
-//! Lines of a mosquitto.conf that become no key: the reason, by the line's option.
+//! Lines of a mosquitto.conf that become no key of gateway.toml: the reason, by the line's option.
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::values::boolean;
 
 use super::output::{Output, Part};
 
-/// Importance of an option that is not carried over.
+/// Severity of an option that is not carried over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Weight {
-    /// A comment, since nobody would miss the option.
+    /// A comment, because its loss has no effect.
     Comment,
-    /// A warning, since a person has to judge it.
+    /// A warning, because the operator has to judge its loss.
     Warning,
     /// A warning if the value is `true`, else a comment.
     WarningIfTrue,
@@ -149,7 +149,7 @@ pub(super) fn of_the_connection(lines: &[Line], output: &mut Output) {
     }
 }
 
-/// Writes comments for the remaining lines of the broker. `listens`: the gateway takes the broker's place.
+/// Writes comments for the remaining lines of the broker. `listens` is set if the gateway replaces the broker.
 pub(super) fn of_the_broker(lines: &[Line], listens: bool, output: &mut Output) {
     for line in lines {
         // These two are not the broker's alone.

@@ -1,4 +1,4 @@
-//! `[local]`, made of the listeners and users of a broker that the gateway replaces, or of the address of a broker that stays.
+//! Import of `[local]` from the listeners and users of a broker that the gateway replaces, or from the address of a broker that stays.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -14,14 +14,14 @@ use super::pools::Pool;
 const PART: Part = Part::Local;
 /// Address of a broker whose file names no listener.
 const BROKER: &str = "127.0.0.1:1883";
-/// Port of a listener of which only `bind_address` is set.
+/// Port of a listener for which only `bind_address` is set.
 const PORT: u16 = 1883;
 const CONNECTIONS_MAX: u64 = 100_000;
 const PACKET_BYTES: (u64, u64) = (1 << 10, 256 << 10);
 /// Bytes of a packet beside its payload, which are topic and properties.
 const AROUND_A_PAYLOAD: u64 = 1 << 10;
 
-/// Parts of the table that earlier listeners have taken.
+/// Keys of the table that earlier listeners have used.
 #[derive(Default)]
 struct Taken {
     plain: bool,
@@ -30,12 +30,12 @@ struct Taken {
     max_connections: bool,
 }
 
-/// Access of clients, as far as it decides about addresses.
+/// Access settings, as far as they decide about addresses.
 struct Entry {
     is_open: bool,
 }
 
-/// Address of a listener that the gateway can have.
+/// Address of a listener that the gateway can take over.
 struct Address {
     lines: Vec<Line>,
     /// IP address as in the file, or a variable of the environment.
@@ -43,7 +43,7 @@ struct Address {
     port: u16,
 }
 
-/// Writes the table. Returns whether the gateway listens itself.
+/// Writes the table. Returns whether the gateway has a listener of its own.
 pub(super) fn local(
     listeners: Vec<Pool>,
     broker: &mut Pool,
@@ -91,7 +91,7 @@ pub(super) fn local(
     true
 }
 
-/// Writes a listener, if the gateway can have it and it is the first of its kind.
+/// Writes a listener, if the gateway can take it over and it is the first of its kind.
 fn listener(mut pool: Pool, entry: &Entry, taken: &mut Taken, output: &mut Output) {
     let address = match address(&mut pool, output) {
         Some(address) => address,
@@ -188,7 +188,8 @@ fn read_address(lines: Vec<Line>, host: &str, port: &str, output: &mut Output) -
     None
 }
 
-/// Writes the address. One at which the file lets nobody in is narrowed to this machine, because there the gateway lets everybody in.
+/// Writes the address. An address at which the file lets no client in is narrowed to the loopback interface, because there the gateway would let
+/// every client in.
 fn write_address(key: &str, address: &Address, head: &Line, may_enter: bool, output: &mut Output) {
     let origins: Vec<Origin> = address.lines.iter().map(Origin::from).collect();
     let ip = address.host.parse::<IpAddr>().ok();
@@ -205,7 +206,7 @@ fn write_address(key: &str, address: &Address, head: &Line, may_enter: bool, out
     }
 }
 
-/// Writes the TLS files. Lines without effect go to `rest`.
+/// Writes the TLS files. Lines without effect are moved to `rest`.
 fn certificates(pool: &mut Pool, rest: &mut Vec<Line>, output: &mut Output) {
     for (word, key) in [("certfile", "cert"), ("keyfile", "key")] {
         if let Some(line) = pool.take_last(&[word], PART, output) {

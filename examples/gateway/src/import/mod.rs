@@ -1,7 +1,7 @@
-//! `edge-gateway import MOSQUITTO_CONF [TELEGRAF_CONF]`: makes a gateway.toml of the configurations of a plant.
+//! `edge-gateway import MOSQUITTO_CONF [TELEGRAF_CONF]`: makes a gateway.toml from the configurations of a plant.
 //!
-//! Every line that is neither blank nor a comment becomes a key, behind which its line is named, or a comment that gives the reason why it
-//! becomes none. Where a person has to judge the result there is a warning too. No password is shown.
+//! Every line that is neither blank nor a comment becomes a key, with a comment that names its line, or only a comment with the reason why it
+//! becomes no key. Where the operator has to judge the result there is a warning too. No password is shown.
 
 mod commands;
 mod hub;
@@ -28,7 +28,7 @@ use pools::Pools;
 
 use crate::standard_output;
 
-/// Largest telegraf.conf that is read, since a device or a wrong file is no configuration.
+/// Largest telegraf.conf that is read; anything larger is a device or a wrong file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Args)]
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     strict: bool,
 }
 
-/// Error for which no gateway.toml can be made, and the line that it concerns, if there is one.
+/// Error that prevents a gateway.toml, with the line that it concerns, if there is one.
 #[derive(Debug)]
 struct Fatal {
     origin: Option<Origin>,
@@ -138,8 +138,8 @@ fn tell(imported: &Imported, strict: bool) -> ExitCode {
     if strict && warnings > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Makes a gateway.toml of the lines of a mosquitto.conf and the text of a telegraf.conf. `host`: name of the machine, of which Mosquitto makes
-/// client identifiers.
+/// Makes a gateway.toml from the lines of a mosquitto.conf and the text of a telegraf.conf. `host` is the name of the machine, from which
+/// Mosquitto makes client identifiers.
 fn import(
     mosquitto: &Path,
     lines: Vec<Line>,

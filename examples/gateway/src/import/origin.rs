@@ -1,4 +1,4 @@
-//! Origin of a key: the lines of a foreign file of which it is made.
+//! Origin of a key: the lines of an imported file from which it is made.
 
 use std::fmt;
 use std::path::Path;

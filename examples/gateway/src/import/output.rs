@@ -1,5 +1,5 @@
-//! The gateway.toml of an import, and its warnings. Each line of the sources becomes the origin of a key, or a comment that gives the reason why it
-//! becomes none.
+//! Writer of the imported gateway.toml, and its warnings. Each line of the source files becomes the origin of a key, or a comment with the reason
+//! why it becomes none.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -21,7 +21,7 @@ pub(super) enum Part {
     Queue,
     Routes,
     Commands,
-    /// Comments on lines that belong to no table.
+    /// Comments about lines that belong to no table.
     Rest,
 }
 
@@ -35,10 +35,10 @@ const PARTS: [(Part, &str, &str); 7] = [
     (Part::Rest, "", "# Lines that belong to no table.\n"),
 ];
 
-/// Lines that were written to one part so far.
+/// Lines written to one part so far.
 #[derive(Debug, Default)]
 struct Written {
-    /// Origins that are named behind the head of the table.
+    /// Origins that are named in the comment after the table's head.
     head_origins: Vec<Origin>,
     keys: String,
     comments: Vec<(Origin, String)>,
@@ -88,19 +88,19 @@ impl Output {
         }
     }
 
-    /// Notes a line as the origin of a table's head.
+    /// Adds a line to the origins of a table's head.
     pub(super) fn head(&mut self, part: Part, origin: Origin) {
         self.carried.insert(origin.clone());
         self.part(part).head_origins.push(origin);
     }
 
-    /// Writes `name = value`, with the lines of which it is made and a remark; either may be empty. `value` is TOML.
+    /// Writes `name = value`, with the lines from which it is made and a remark; either may be empty. `value` is TOML.
     pub(super) fn key(&mut self, part: Part, name: &str, value: &str, origins: &[Origin], remark: &str) {
         let line = format!("{name} = {value}{}\n", self.behind(origins, remark));
         self.part(part).keys.push_str(&line);
     }
 
-    /// Writes a route, behind whose head its lines are named.
+    /// Writes a route, with the lines from which it is made in the comment after its head.
     pub(super) fn route(&mut self, keys: &[(&str, String)], origins: &[Origin], remarks: &[String]) {
         self.entry(Part::Routes, "[[route]]", keys, origins, remarks);
     }
@@ -128,7 +128,7 @@ impl Output {
         self.part(part).keys.push_str(&text);
     }
 
-    /// Returns the comment behind a key, and notes that its lines were carried over.
+    /// Returns the comment after a key, and counts its lines as carried over.
     fn behind(&mut self, origins: &[Origin], remark: &str) -> String {
         self.carried.extend(origins.iter().cloned());
         let mut text = list(origins);
@@ -139,7 +139,7 @@ impl Output {
         if text.is_empty() { text } else { format!("  # {}", OneLine(&text)) }
     }
 
-    /// Writes a comment for a line that becomes no key. `what`: the part of the line that may be shown.
+    /// Writes a comment for a line that becomes no key. `what` is the part of the line that may be shown.
     pub(super) fn comment(&mut self, part: Part, origin: Origin, what: &str, why: &str) {
         let text = format!("# {origin} not carried over: {what}: {why}");
         self.left.insert(origin.clone());
@@ -212,7 +212,7 @@ fn list(origins: &[Origin]) -> String {
     origins.iter().map(Origin::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the part of a line that anybody may see: no password, and no value that may be one.
+/// Returns the part of a line that may be shown: no password, and no value that may be one.
 fn shown(line: &Line) -> String {
     let word = shown_word(&line.word);
     let is_known = words::is_of_a_connection(&line.word) || words::is_of_the_broker(&line.word);

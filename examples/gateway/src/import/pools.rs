@@ -1,4 +1,4 @@
-//! Lines of a mosquitto.conf by owner: the broker, a listener or a connection. Each line is taken out once.
+//! Lines of a mosquitto.conf, grouped by owner: the broker, a listener or a connection. Each line is taken out once.
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::findings::Findings;
@@ -7,7 +7,7 @@ use mosquitto_conf::words;
 
 use super::output::{Output, Part};
 
-/// Lines that are not dealt with yet, in their order.
+/// Lines that are not imported yet, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Vec<Line>);
 
@@ -18,7 +18,7 @@ impl Pool {
         self.0.extract_if(.., is_asked).collect()
     }
 
-    /// Takes out the line of an option, known under any of these names, that is in force, which is the last. Earlier ones become comments.
+    /// Takes out the line of an option, which may have any of these names, that is in force: the last one. Earlier ones become comments.
     pub(super) fn take_last(&mut self, words: &[&str], part: Part, output: &mut Output) -> Option<Line> {
         let mut lines = self.take(words);
         let last = lines.pop()?;
@@ -86,7 +86,7 @@ const OF_A_LISTENER: [&str; 23] = [
 ];
 
 impl Pools {
-    /// Distributes the lines. Lines that belong to nothing, or that TOML cannot express, become comments at once.
+    /// Distributes the lines. Lines without an owner, or that TOML cannot express, become comments at once.
     pub(super) fn of(lines: Vec<Line>, output: &mut Output) -> Self {
         let mut pools = Self { listeners: vec![Pool::default()], ..Self::default() };
         let mut connections: Vec<Line> = Vec::new();
@@ -134,7 +134,7 @@ impl Pools {
     }
 }
 
-/// Warns if Mosquitto ends a value elsewhere than it seems.
+/// Warns if Mosquitto ends a value at another place than a reader would expect.
 fn warn_of_the_end(line: &Line, output: &mut Output) {
     let mut findings = Findings::default();
     trailing_text::of_line(line, &mut findings);

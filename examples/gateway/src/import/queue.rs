@@ -1,4 +1,4 @@
-//! `[queue]`, made of the limits of Mosquitto's queues.
+//! Import of `[queue]` from the limits of Mosquitto's queues.
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::values::{limit, number};
@@ -68,7 +68,7 @@ fn bytes(line: &Line, output: &mut Output) {
     }
 }
 
-/// Writes `ack_within` for the interval at which Mosquitto saves its database.
+/// Writes `ack_within` from the interval at which Mosquitto saves its database.
 fn autosave(line: &Line, output: &mut Output) {
     match number::<u64>(&line.value) {
         Ok(seconds) => {

@@ -1,4 +1,4 @@
-//! `[[route]]` and `[[command]]` tables, made of the `topic` lines of a connection.
+//! Import of `[[route]]` and `[[command]]` tables from the `topic` lines of a connection.
 
 use edge_bridge::bridge::rules::{Direction, Rule};
 use edge_bridge::wire::{QoS, validate_characters, validate_topic_name};
@@ -13,7 +13,7 @@ use super::pools::Pool;
 
 const PART: Part = Part::Routes;
 
-/// A route that was written, for comparison with further ones.
+/// Route that was written, for comparison with further ones.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub(super) filter: String,
@@ -21,7 +21,7 @@ pub(super) struct Written {
     pub(super) origin: Origin,
 }
 
-/// Writes the routes. `listens`: the gateway has a listener of its own, and no broker.
+/// Writes the routes. `listens` is set if the gateway has a listener of its own, and no broker.
 pub(super) fn routes(pool: &mut Pool, listens: bool, output: &mut Output) -> Vec<Written> {
     let mut rules = Vec::new();
     for line in pool.take(&["topic"]) {
@@ -101,13 +101,13 @@ fn route(
     Ok(Written { filter, to, origin })
 }
 
-/// Returns the prefix before the whole topic at the hub. Mosquitto cuts the local prefix off, so it may be the end of the remote one.
+/// Returns the prefix before the whole topic at the hub. Mosquitto removes the local prefix, so it may be the end of the remote one.
 fn prefix(rule: &Rule) -> String {
     let (local, remote) = (rule.local_prefix().as_str(), rule.remote_prefix().as_str());
     remote.strip_suffix(local).unwrap_or(remote).to_owned()
 }
 
-/// Warns of differences to Mosquitto at the hub.
+/// Warns of differences from Mosquitto in the topics at the hub.
 fn warn(line: &Line, rule: &Rule, filter: &str, to: &str, output: &mut Output) {
     let origin = Some(Origin::from(line));
     let (local, remote) = (rule.local_prefix().as_str(), rule.remote_prefix().as_str());

@@ -1,4 +1,5 @@
-//! Import of a telegraf.conf: its mqtt_consumers become routes, and every other line becomes a comment that names its replacement here.
+//! Import of a telegraf.conf: its mqtt_consumers become routes, and every other line becomes a comment that names its replacement in
+//! gateway.toml.
 
 mod consumer;
 mod items;
@@ -24,7 +25,7 @@ struct Table<'a> {
     consumer: Option<&'a DeTable<'a>>,
 }
 
-/// Imports the file. `has_limit`: the number of the queue's messages is limited already.
+/// Imports the file. `has_limit` is set if the number of messages in the queue is limited already.
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ fn tables<'a>(file: &Arc<Path>, text: &str, root: &'a DeTable<'a>) -> Vec<Table<
     tables
 }
 
-/// Makes `metric_buffer_limit` the limit of the queue, unless it has one. Returns whether it did.
+/// Makes `metric_buffer_limit` the limit of the queue, unless the queue has one. Returns whether it did.
 fn buffer_limit(table: &mut Table<'_>, root: &DeTable<'_>, has_limit: bool, output: &mut Output) -> bool {
     const KEY: &str = "metric_buffer_limit";
     let value = root.get("agent").and_then(|agent| match agent.get_ref() {
@@ -113,7 +114,7 @@ fn integer(value: &DeValue<'_>) -> Option<u64> {
     }
 }
 
-/// Writes comments for all lines of a table. Values are not shown, because any of them may be a secret.
+/// Writes comments for all lines of a table, without values, because any of them may be a secret.
 fn leave(table: &Table<'_>, output: &mut Output) {
     let why = reason(&table.name);
     if let Some(head) = &table.head {
@@ -126,7 +127,7 @@ fn leave(table: &Table<'_>, output: &mut Output) {
     }
 }
 
-/// Returns the reason why a table becomes no key, which names its replacement here.
+/// Returns the reason why a table becomes no key, which names its replacement in gateway.toml.
 fn reason(name: &str) -> &'static str {
     let mut parts = name.split('.');
     match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {

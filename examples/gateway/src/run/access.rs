@@ -1,4 +1,4 @@
-//! Access of local clients while the gateway runs: users, rights and the listener's certificate are read again when their files change.
+//! Reload of the local clients' access control: users, rights and the listener's certificate are read again when their files change.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: files and a timer")]
 
@@ -17,11 +17,11 @@ use super::error::RunError;
 use super::file_stamp::{Stamp, stamp};
 use super::status_page::CurrentFacts;
 
-/// Period of the looks for a change. A changed file is read when two looks in a row find it the same, so that it is not read while it is
+/// Period of the checks for a change. A changed file is read when two checks in a row find it the same, so that it is not read while it is being
 /// written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// State of the files: the content that is in force, and the stamps by which a change is noticed.
+/// Content that is in force, with the stamps by which a change of the files is noticed.
 pub(super) struct InForce {
     rules: Watch,
     certificates: Watch,
@@ -31,7 +31,7 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    /// Returns the reason why changed files are not in force; `None` if they are.
+    /// Returns the reason why changed files are not applied; `None` if they are.
     fn refused(&self) -> Option<String> {
         let told = [&self.rules.told, &self.certificates.told].into_iter().filter(|told| !told.is_empty());
         told.cloned().reduce(|both, told| format!("{both}; {told}"))
@@ -41,7 +41,7 @@ impl InForce {
 /// Reads the files for the listener's start.
 ///
 /// # Errors
-/// One of them is not in order.
+/// One of them is invalid.
 pub(super) fn open(
     files: &AccessFiles,
     tls: Option<&TlsAddress>,
@@ -60,7 +60,7 @@ pub(super) fn open(
     Ok((access(rules, &in_force), server, in_force))
 }
 
-/// Keeps what is in force as the files say, for as long as the listener runs.
+/// Applies changes of the files for as long as the listener runs.
 pub(super) async fn follow(
     files: AccessFiles,
     tls: Option<TlsAddress>,
@@ -85,7 +85,7 @@ pub(super) async fn follow(
     }
 }
 
-/// Reads users and rights again and puts them in force. Returns whether the listener still runs.
+/// Reads users and rights again and applies them. Returns whether the listener still runs.
 async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || read.read()).await;
@@ -110,7 +110,7 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
     is_open
 }
 
-/// Reads the certificate again and puts it in force. Returns whether the listener still runs.
+/// Reads the certificate again and applies it. Returns whether the listener still runs.
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || {
@@ -151,15 +151,15 @@ fn secret() -> Result<[u8; 32], RunError> {
     Ok(secret)
 }
 
-/// Files whose changes are watched, with their stamps.
+/// Watched files, with their stamps.
 struct Watch {
     files: Vec<PathBuf>,
     last: Vec<Stamp>,
-    /// Stamps of the files when their content was last put in force, or reported as wrong.
+    /// Stamps of the files when their content was last applied, or reported as wrong.
     applied: Vec<Stamp>,
-    /// Text of the error that the log reported last.
+    /// Error text in the last log line.
     told: String,
-    /// Set if the files could not be read then, so that nothing is known of their content.
+    /// Set if the files could not be read then, so that their content is unknown.
     is_unread: bool,
 }
 
@@ -169,7 +169,7 @@ impl Watch {
         Self { files, applied: last.clone(), last, told: String::new(), is_unread: false }
     }
 
-    /// Looks at the files. Returns true when they differ from what is in force and two looks in a row found them the same, until
+    /// Checks the files. Returns true if they differ from the applied content and two checks in a row found them the same, until
     /// [`is_applied`](Self::is_applied).
     async fn has_changed(&mut self) -> bool {
         let files = self.files.clone();
@@ -186,15 +186,15 @@ impl Watch {
         is_settled && is_changed
     }
 
-    /// Takes note that what the files hold now is in force.
+    /// Records that the files' present content is applied.
     fn is_applied(&mut self) {
         self.applied.clone_from(&self.last);
         self.told.clear();
         self.is_unread = false;
     }
 
-    /// Notes an error. One of the content is not read again until the file changes; any other is tried again at the next look. Returns whether
-    /// the log has to report it.
+    /// Records an error. A file with an error in its content is not read again until it changes; after any other error it is read again at the
+    /// next check. Returns whether the error is to be logged.
     fn is_told(&mut self, is_of_content: bool, error: &str) -> bool {
         if is_of_content {
             self.applied.clone_from(&self.last);

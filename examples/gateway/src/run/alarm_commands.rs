@@ -21,15 +21,15 @@ use super::ingest::GatewayIngest;
 use super::to_hub::{ToHub, say};
 use desk::AlarmDesk;
 
-/// What is said and not published yet: some hundred bytes each.
+/// Most answers that wait to be published, of some hundred bytes each.
 const SAID_MAX: usize = 256;
 
-/// Alarms of which the file must say what the filters say, before the mark of a clean stop is taken away. Without commands none is kept.
+/// Returns the alarm states that the file must contain before the mark of a clean stop is removed. Without alarm commands none is kept.
 pub(super) fn to_keep(ingest: &GatewayIngest) -> Vec<KeptAlarms> {
     if ingest.obeys() { ingest.alarms_to_keep().0 } else { Vec::new() }
 }
 
-/// Has the file say that.
+/// Updates the file to these alarm states.
 pub(super) fn follow(state: &Path, kept: &[KeptAlarms]) {
     if let Err(error) = alarm_file::write(state, kept) {
         tracing::warn!(%error, "the file of acknowledged and shelved alarms is not of this run: a kill may bring old ones back");
@@ -58,7 +58,8 @@ impl Alarms {
         Some(Self { said, to_say, to_keep })
     }
 
-    /// Publishes what is said, and keeps what must be kept. Runs without a queue too: then every command is refused, and its sender told.
+    /// Publishes answers and events of alarms, and keeps alarm states on disk. Without a queue every command is refused, with an answer to its
+    /// sender.
     pub(super) fn run(
         self,
         state: &Path,

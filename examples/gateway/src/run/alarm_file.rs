@@ -1,11 +1,11 @@
-//! Alarms that somebody acknowledged or shelved, kept for the next run: after a kill they are as they were left.
+//! Alarms that were acknowledged or shelved, kept on disk, so that a kill does not change their state.
 //!
 //! ```text
 //! edge-gateway alarms 1 SHA-256-OF-THE-REST
 //! [{"match": "plant/#", "alarms": [["t", STATE], …]}, …]
 //! ```
-//! Written at each command, before its answer, and when such an alarm changes by itself, so at most twice per command. When the disk refuses,
-//! the old file is removed rather than left, because an alarm that is raised once more is better than a new one that counts as acknowledged.
+//! Written at each command, before its answer, and when such an alarm changes by itself, so at most twice per command. If the write fails, the
+//! old file is removed, because an alarm that is raised once more is better than a new one that counts as acknowledged.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, and a task that writes it")]
 
@@ -28,9 +28,9 @@ use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "alarms";
 const VERSION: &str = "edge-gateway alarms 1 ";
-/// Size of the largest file that is read: all sensors of some filters, all shelved, need less.
+/// Size of the largest file that is read, in bytes. All sensors of some filters, all shelved, need less.
 const BYTES_MAX: u64 = 64 << 20;
-/// Pause before a disk that refused is tried again.
+/// Pause before a failed write is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Kept alarms of one filter.
@@ -43,7 +43,7 @@ pub(crate) struct KeptAlarms {
     pub(crate) alarms: Vec<(Box<str>, LimitAlarmState)>,
 }
 
-/// Returns what the last run kept. A damaged file is logged and counts as empty.
+/// Returns the alarms that the last process kept. A damaged file is logged and counts as empty.
 pub(super) fn read(state: &Path) -> Vec<KeptAlarms> {
     let read = checksummed_file::read(state, FILE, VERSION, BYTES_MAX);
     match read.and_then(|body| serde_json::from_slice(&body).map_err(io::Error::other)) {
@@ -68,7 +68,7 @@ pub(super) fn remove(state: &Path) -> io::Result<()> {
     edge_state::file::sync_names(state)
 }
 
-/// Replaces the file, or removes it where that fails.
+/// Replaces the file, or removes it if that fails.
 pub(super) fn write(state: &Path, kept: &[KeptAlarms]) -> io::Result<()> {
     if kept.is_empty() {
         return remove(state);
@@ -82,7 +82,7 @@ pub(super) fn write(state: &Path, kept: &[KeptAlarms]) -> io::Result<()> {
     written
 }
 
-/// Keeps the alarms on disk and answers the commands that wait for it, for as long as it is polled.
+/// Writes the alarms to disk and answers the commands that wait for it, for as long as it is polled.
 pub(super) async fn keep(
     state: PathBuf,
     clock: Clock,

@@ -1,19 +1,19 @@
 //! Arrival time: a steady clock mapped to wall time, so that a step of the wall clock never makes it go back. Pure.
 //!
-//! A step ahead is followed at once, because that is how a board without a clock of its own gets the time. After a step back arrival time runs
-//! an eighth slower until the wall clock has caught up, so that a step of 30 s takes 4 minutes. A restart takes the wall clock as it is.
+//! A step ahead is followed at once, because a board without a real-time clock gets the time in this way. After a step back arrival time runs an
+//! eighth slower until the wall clock has caught up, so that a step of 30 s takes 4 minutes. A restart takes the wall clock as it is.
 
 use edge_bridge::ingest::Now;
 
-/// Part of the time that arrival time leaves out while it waits for the wall clock: one of this many milliseconds.
+/// Divisor of the slew rate: while arrival time waits for the wall clock, it leaves out one of this many milliseconds.
 const SLEW: u64 = 8;
-/// Smallest step back that the log reports, in milliseconds.
+/// Smallest step back that is logged, in milliseconds.
 const NEWS_MS: i64 = 1_000;
 
-/// The clock that readings are stamped by, and that silence is measured with.
+/// Clock by which readings are stamped and silence is measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ArrivalClock {
-    /// Readings of the steady and the wall clock when arrival time last followed the wall clock. `None`: before the first call.
+    /// Steady and wall clock when arrival time last equalled the wall clock. `None`: before the first call.
     agreed: Option<Now>,
     last_ms: i64,
     is_slewing: bool,

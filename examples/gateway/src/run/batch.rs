@@ -1,4 +1,4 @@
-//! Encodes readings into batches of at most a given size.
+//! Encoding of readings into batches of limited size.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,19 +10,19 @@ use edge_codec::{BatchEncoder, BatchId, EncodeError, Reading, SensorTable, cbor,
 use super::formats::BatchFormat;
 use super::reading_row::ReadingRow;
 
-/// Header that all batches of one call share. Each batch's `first_seq` is that of its first reading.
+/// Header that all batches of one call share. The `first_seq` of each batch is that of its first reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) id: Option<BatchId>,
     pub(crate) possible_duplicate: bool,
 }
 
-/// Fate of the next rows in order.
+/// Result for the next rows in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Piece {
     /// Encoded batch, and the number of rows in it.
     Batch(usize, Bytes),
-    /// Number of rows that no batch can contain.
+    /// Number of rows that exceed the size limit even alone.
     Refused(usize),
 }
 
@@ -35,8 +35,8 @@ impl Piece {
     }
 }
 
-/// Encodes `rows` with their sequence numbers, which must rise, into as few batches of at most `max_bytes` as it
-/// takes. The pieces add up to the rows, in order.
+/// Encodes `rows` with their sequence numbers, which must rise, into as few batches of at most `max_bytes` as possible. The pieces add up to the
+/// rows, in order.
 pub(crate) fn encode(
     format: BatchFormat,
     head: Head,

@@ -1,11 +1,11 @@
-//! Client of a local broker to which the sensors publish: it subscribes there, and acknowledges a message once its rows are safe.
+//! Client of a local broker to which the sensors publish: it subscribes there, and sends a PUBACK for a message once its rows are safe.
 //!
-//! The broker keeps our session for ever, so that messages that it took while we were away reach us when we are back. A message that the broker
-//! has acknowledged to a sensor and not yet given to us is the broker's own risk.
+//! The broker keeps the client's session for ever, so that messages that it received while the gateway was down are delivered afterwards. The
+//! broker alone is responsible for a message that it has acknowledged to a sensor and not yet delivered to the gateway.
 //!
-//! This client is not the bridge's, because a broker that has kept an outage's messages sends them as fast as it can, and not every broker
-//! keeps to the Receive Maximum meanwhile (Mosquitto 2.0.11 passes it by far). So no Receive Maximum is announced, and a connection with too
-//! much unacknowledged is not read.
+//! This client is not the bridge's, because a broker with the messages of an outage sends them as fast as it can, and not every broker keeps to
+//! the Receive Maximum meanwhile (Mosquitto 2.0.11 exceeds it by far). So no Receive Maximum is announced, and a connection with too much
+//! unacknowledged is not read.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and a task")]
 
@@ -38,7 +38,7 @@ use lines::Lines;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 
-/// Time limit for DNS and TCP connect together.
+/// Time limit of DNS and TCP connect together.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Longest back-off between attempts. It is short because the broker is on the same machine or the next one.
 const BACKOFF_MAX_MS: u64 = 5_000;
@@ -50,13 +50,13 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) client_id: String,
     pub(crate) topics: Vec<String>,
-    /// Set if an earlier run left a session at the broker.
+    /// Set if an earlier process left a session at the broker.
     pub(crate) expects_session: bool,
     /// Topic filters that the session is subscribed to.
     pub(crate) subscribed: Subscribed,
 }
 
-/// The running client of the local broker.
+/// Running client of the local broker.
 #[derive(Debug)]
 pub(crate) struct Broker {
     is_connected: Arc<AtomicBool>,
@@ -65,7 +65,7 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Starts dialling, for as long as the client runs. Returns before the broker has answered.
+    /// Starts to connect, again and again for as long as the client runs. Returns before the broker has answered.
     ///
     /// # Errors
     /// A name or topic filter that MQTT cannot carry.
@@ -112,12 +112,12 @@ impl Broker {
         Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
     }
 
-    /// Returns a flag that is set while the broker has accepted us and every subscription.
+    /// Returns a flag that is set while the broker has accepted the CONNECT and every subscription.
     pub(crate) fn connected(&self) -> Arc<AtomicBool> {
         self.is_connected.clone()
     }
 
-    /// Takes no more messages in, acknowledges those whose rows become safe within `within`, and disconnects. The session stays at the broker.
+    /// Accepts no more messages, acknowledges those whose rows become safe within `within`, and disconnects. The session stays at the broker.
     pub(crate) async fn stop(self, within: Duration) {
         self.stop.send_replace(true);
         let mut task = self.task;
@@ -133,14 +133,14 @@ struct Client {
     target: Target,
     config: ClientConfig,
     filters: Vec<Utf8>,
-    /// Topic filters whose UNSUBSCRIBE the broker has not answered.
+    /// Topic filters whose UNSUBSCRIBE has no UNSUBACK.
     unsubscribing: Vec<String>,
     clock: Clock,
     ingest: GatewayIngest,
     intake: Intake,
     chain: PubackChain,
     receipts: Receipts,
-    /// Number of the connection, used for the session and the PUBACK chain alike.
+    /// Serial number of the connection, for session and PUBACK chain alike.
     epoch: u64,
     resume: Option<Resume>,
     is_connected: Arc<AtomicBool>,

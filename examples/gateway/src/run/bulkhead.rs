@@ -1,4 +1,4 @@
-//! Bulkhead around code that an embedding program brought: a panic costs only the call in which it came, and a slow call is logged.
+//! Bulkhead around code of an embedding program: a panic fails only the call in which it happens, and a slow call is logged.
 
 #![allow(clippy::disallowed_methods, reason = "times the calls of foreign code")]
 
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 /// Duration from which a call counts as slow, because everything else on the same task waits for it.
 const SLOW: Duration = Duration::from_millis(100);
-/// Shortest time between two lines of the log about one part.
+/// Shortest time between two log lines about one part.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Code that an embedding program brought, such as its own stages, behind a guard.
+/// Code of an embedding program, such as its own filter stages, behind a guard.
 #[derive(Debug)]
 pub(crate) struct Bulkhead {
-    /// Role and place, such as `filter of "plant/#"`.
+    /// Role and place of the code, such as `filter of "plant/#"`, for log lines.
     name: String,
-    /// Words for the log after a panic: what happens to the data instead.
+    /// Words for the log line about a panic: what the gateway does with the data instead.
     instead: &'static str,
     said_panic: Cell<Option<Instant>>,
     said_slow: Cell<Option<Instant>>,
@@ -27,7 +27,7 @@ impl Bulkhead {
         Self { name, instead, said_panic: Cell::default(), said_slow: Cell::default() }
     }
 
-    /// Calls the part. Returns `None` if it panicked; the next call goes to it all the same.
+    /// Calls the code. Returns `None` if it panicked; later calls are made nevertheless.
     pub(crate) fn call<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         let start = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(call)).ok();

@@ -1,9 +1,9 @@
-//! Control socket in the state directory, by which a person on this machine sees the gateway's status, and handles messages that the hub
-//! refuses.
+//! Control socket: a Unix socket in the state directory, by which an operator on this machine sees the gateway's status, and lists, retries,
+//! drops or exports messages that the hub refuses.
 //!
-//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER` or `export FILTER`;
-//! the answer is lines of JSON, then `ok TEXT` or `error TEXT`, which tell a person what was done. The socket is there from the start on, also
-//! without a queue.
+//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER` or `export FILTER`; the
+//! answer is lines of JSON, then `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from the start on, also without a
+//! queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
@@ -28,21 +28,21 @@ use super::status_page::snapshots::Snapshots;
 
 /// File name of the socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
-/// Limit of a socket's path in bytes, its closing zero included (`sun_path` of Linux).
+/// Longest path of a Unix socket in bytes, its closing zero included (`sun_path` of Linux).
 pub(crate) const PATH_BYTES_MAX: usize = 108;
-/// Directory in which the socket is made, so that nobody connects before its mode is right. Its path is not longer than the socket's.
+/// Directory in which the socket is created, so that no process connects before its mode is set. Its path is not longer than the socket's.
 const MAKING: &str = ".ctl";
 const CONNECTIONS_MAX: usize = 4;
-/// Longest request line, a verb and a filter.
+/// Longest request line in bytes, a verb and a filter.
 const LINE_BYTES_MAX: u64 = 4_096;
 /// Time limit for the request, and for each part of the answer.
 const WITHIN: Duration = Duration::from_secs(4);
 /// Pause after an accept that failed.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-/// Pause before another attempt to make the socket, while there is no queue.
+/// Pause before another attempt to create the socket, while there is no queue.
 const BIND_AGAIN: Duration = Duration::from_secs(1);
 
-/// Socket that was bound and is not yet served.
+/// Socket that was bound and is not served yet.
 struct Made {
     listener: std::os::unix::net::UnixListener,
     path: PathBuf,
@@ -66,11 +66,11 @@ impl Drop for Socket {
     }
 }
 
-/// The link to the hub, empty until there is one.
+/// Link to the hub, empty until it is started.
 pub(crate) type LaterLink = Arc<OnceLock<Link>>;
 
-/// Serves the socket until this is dropped. If it cannot be made, the log says why and the gateway goes on. `tried` is sent when the first attempt to make it
-/// has ended.
+/// Serves the socket until the future is dropped. If the socket cannot be created, the gateway logs why and goes on. `tried` is sent after the
+/// first attempt to create it.
 pub(crate) async fn serve(state: PathBuf, snapshots: Snapshots, link: LaterLink, tried: oneshot::Sender<()>) {
     let Some(socket) = bound(&state, &link, tried).await else { return };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -91,7 +91,7 @@ pub(crate) async fn serve(state: PathBuf, snapshots: Snapshots, link: LaterLink,
     }
 }
 
-/// Returns the socket as soon as it can be made. `None`: it cannot be made although the queue is open, and the log says why.
+/// Returns the socket as soon as it can be created. `None`: it cannot be created although the queue is open, which is logged.
 async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Option<Socket> {
     let mut tried = Some(tried);
     loop {
@@ -116,7 +116,7 @@ async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Op
     }
 }
 
-/// Makes the socket. One that an ended run left, at which nobody answers, is replaced.
+/// Creates the socket. The socket file of an ended process, on which no process listens, is replaced.
 fn bind(state: &Path) -> io::Result<Made> {
     let path = state.join(SOCKET);
     check_length(&path)?;
@@ -188,7 +188,7 @@ impl From<edge_bridge::net::ByHandError> for Failed {
     }
 }
 
-/// Writes all lines but the last. Returns what was done, in words.
+/// Writes all lines of the answer but the last. Returns the summary for the last one.
 async fn answer(
     stream: &mut UnixStream,
     line: &str,

@@ -12,28 +12,28 @@ pub(crate) struct TopicLine {
     pub(crate) topic: String,
     /// Text and number of the last refusal's reason code.
     pub(crate) reason: String,
-    /// Messages of the topic that are kept in place to be tried, and the number of readings in them.
+    /// Messages of the topic that are held in RAM for a retry, and the number of readings in them.
     pub(crate) held: usize,
     pub(crate) held_readings: u64,
     pub(crate) parked: u64,
-    /// Milliseconds until the next attempt. `None`, and then missing in the line, while an attempt is on its way.
+    /// Milliseconds until the next attempt. `None`, and then missing in the line, while an attempt is under way.
     pub(crate) retry_in_ms: Option<u64>,
 }
 
-/// Number of refused messages that cannot be parked for want of room, and so wait in the queue; and the reason.
+/// Number of refused messages that cannot be parked for want of disk space, and wait in their lanes; and the reason.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct InPlaceLine {
     pub(crate) in_place: u64,
     pub(crate) why: Option<String>,
 }
 
-/// Parked messages that are not included in the line of any topic, because they are being sent again or their topics are not known yet.
+/// Parked messages that no topic's line counts, because they are being sent again or their topics are not known yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UnlistedLine {
     pub(crate) unlisted: u64,
 }
 
-/// Line of a list.
+/// Line of the list of refused topics.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum ListLine {
@@ -42,7 +42,7 @@ pub(crate) enum ListLine {
     Unlisted(UnlistedLine),
 }
 
-/// A parked row, or a message that is kept in place, which has no age.
+/// Parked row, or message held in RAM, which has no age.
 #[derive(Debug, Serialize)]
 struct RowLine<'a> {
     topic: &'a str,
@@ -83,7 +83,7 @@ pub(crate) fn list(list: &ParkedList) -> String {
     out
 }
 
-/// One line per row: its payload as text if it is UTF-8, as base64 otherwise.
+/// Returns one line per row: its payload as text if it is UTF-8, as base64 otherwise.
 pub(crate) fn rows(rows: &[ParkedRow]) -> String {
     let mut out = String::new();
     for row in rows {
@@ -104,7 +104,7 @@ pub(crate) fn rows(rows: &[ParkedRow]) -> String {
     out
 }
 
-/// Returns the payload as text, or in base64 if it is not UTF-8. Exactly one of the two is there.
+/// Returns the payload as text, or in base64 if it is not UTF-8. Exactly one of the two is `Some`.
 fn readable(payload: &[u8]) -> (Option<&str>, Option<String>) {
     match std::str::from_utf8(payload) {
         Ok(text) => (Some(text), None),
@@ -112,14 +112,14 @@ fn readable(payload: &[u8]) -> (Option<&str>, Option<String>) {
     }
 }
 
-/// Returns true for characters that a terminal may obey: control characters, also those above ASCII, and those that turn the direction of the
-/// text behind them.
+/// Returns true for characters that change the state of a terminal: control characters, also those above ASCII, and those that reverse the
+/// direction of text.
 pub(crate) fn speaks_to_terminals(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Adds a line of JSON in which characters that a terminal may obey are escaped.
+/// Adds a line of JSON in which such characters are escaped.
 pub(crate) fn add(out: &mut String, line: &impl Serialize) {
     // Strings and numbers: nothing that JSON does not have.
     for c in serde_json::to_string(line).unwrap_or_default().chars() {

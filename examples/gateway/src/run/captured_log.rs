@@ -1,4 +1,4 @@
-//! Log lines that a test's code writes.
+//! Capture of log lines in tests.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Expiry of the certificates that the configuration names: for the metrics, the status, and one line a day in the log while one of them is near its
-//! end. The files are read again when they change.
+//! Expiry of the certificates that the configuration names: for the metrics, the status, and one log line a day while one of them expires soon.
+//! The files are read again when they change.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks at files by this machine's clock")]
 
@@ -15,22 +15,22 @@ use crate::config::{Config, Local};
 use super::file_stamp::{Stamp, stamp};
 use super::page::Page;
 
-/// Pause between two looks at the files.
+/// Pause between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Time before its end from which a certificate needs a person.
+/// Remaining validity below which a certificate has to be renewed.
 const NEAR: Duration = Duration::from_secs(14 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
-/// Looks in a row at which a file must be unreadable before a person is asked for; a single one may meet a renewal under way.
+/// Number of checks in a row at which a file must be unreadable before it is reported; a single one may coincide with a renewal.
 const FAILED_LOOKS: u32 = 2;
 
-/// Owner of a certificate: the party whose connections fail when it ends.
+/// Owner of a certificate: the party whose connections fail when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The gateway at the hub.
+    /// The gateway, towards the hub.
     Hub,
     /// Authority of the hub.
     HubAuthority,
-    /// The gateway at its sensors.
+    /// The gateway's listener, towards the sensors.
     Listener,
     /// Authority of the sensors.
     SensorAuthority,
@@ -57,14 +57,14 @@ impl fmt::Display for Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) role: Role,
-    /// Seconds since 1970.
+    /// Time of the expiry, in seconds since 1970.
     pub(crate) at_s: u64,
     /// Whole days until the expiry; 0 once it is past.
     pub(crate) days_left: u64,
-    /// Set when the end is so near, or past, that a person has to renew the certificate.
+    /// Set if the certificate has expired or will soon, so that the operator has to renew it.
     pub(crate) is_near: bool,
     pub(crate) has_ended: bool,
-    /// Set when the file no longer holds a certificate that can be read. The gateway goes on with the one it has, and its next start fails.
+    /// Set if the file has no readable certificate any more. The gateway goes on with the one that it has, and its next start fails.
     pub(crate) is_unreadable: bool,
 }
 
@@ -79,12 +79,12 @@ impl End {
 struct File {
     role: Role,
     path: PathBuf,
-    /// Time before the end from which a person has to act.
+    /// Remaining validity below which the operator has to act.
     near: Duration,
-    /// Stamp of the file when its content was read.
+    /// Stamp of the file when its content was read last.
     stamp: Stamp,
     end: Option<SystemTime>,
-    /// Looks in a row at which the file could not be read.
+    /// Number of checks in a row at which the file was unreadable.
     failed_looks: u32,
     said: Option<SystemTime>,
 }
@@ -120,7 +120,7 @@ impl File {
         left.map_or(0, |left| left.as_secs() / DAY.as_secs())
     }
 
-    /// Returns whether a line of the log about the file is due, and notes that it was written.
+    /// Returns whether a log line about the file is due, and counts it as written.
     fn may_say(&mut self, now: SystemTime) -> bool {
         let is_said = |said: SystemTime| now.duration_since(said).is_ok_and(|ago| ago < DAY);
         let may_say = (self.is_near(now) || self.is_unreadable()) && !self.said.is_some_and(is_said);
@@ -129,11 +129,11 @@ impl File {
     }
 }
 
-/// Result of a look at a file.
+/// Result of a check of a file.
 #[derive(Clone, Copy)]
 enum Found {
     AsBefore,
-    /// The file is missing, or holds no certificate. What was read before stays, as the gateway goes on with it.
+    /// The file is missing, or has no certificate. The content read before stays in use.
     Unreadable,
     Read(Stamp, Option<SystemTime>),
 }
@@ -176,7 +176,7 @@ impl Certificates {
         Self(Arc::new(Mutex::new(files)))
     }
 
-    /// Looks at the files for as long as it is polled.
+    /// Checks the files for as long as the future is polled.
     pub(crate) async fn watch(self) {
         if self.lock().is_empty() {
             return;
@@ -190,7 +190,7 @@ impl Certificates {
         }
     }
 
-    /// Looks at all files once. None is read under the lock, so that a disk that hangs keeps nobody waiting.
+    /// Checks all files once. No file is read under the lock, so that a hanging disk blocks no other caller.
     fn look(&self, now: SystemTime) {
         let known: Vec<_> =
             self.lock().iter().map(|file| (file.role, file.path.clone(), file.stamp)).collect();
@@ -203,7 +203,7 @@ impl Certificates {
         }
     }
 
-    /// Returns the known expiries; a file that was never read has none.
+    /// Returns the known expiries; a file that was never readable has none.
     pub(crate) fn ends(&self) -> Vec<End> {
         self.ends_at(SystemTime::now())
     }

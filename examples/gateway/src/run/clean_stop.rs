@@ -1,15 +1,15 @@
-//! The mark of a clean stop, which carries the filters' states.
+//! Mark of a clean stop: the file `stopped.json`, which also has the filters' states.
 //!
-//! The mark is written when everything else is done, and removed durably before the next run's first reading. A run that ends otherwise leaves
-//! none, so that after it every sensor's first reading passes and messages that may be repeated are marked as possible duplicates. A start that
-//! fails before its first reading leaves the mark for the next one.
+//! The mark is written at the end of a stop, and removed durably before the first reading after the next start. A kill leaves no mark; then every
+//! sensor's first reading passes the filter, and messages that may be repeated are marked as possible duplicates. A start that fails before its
+//! first reading leaves the mark for the next one.
 //!
 //! ```text
 //! edge-gateway stopped 2 SHA-256-OF-THE-REST
 //! {"clean": true, "filters": [{"match": …, "origin": {"rules": …, "destination": …}, "snapshot": …}, …], "rows": […]}
 //! ```
-//! While rows of the last run are not yet safe in the queue, there is a mark that holds only those rows and is not clean. Version 1,
-//! `[["MATCH", SNAPSHOT], …]`, can still be read.
+//! While rows of the last process are not yet safe in the queue, the mark has only those rows and is not clean. Version 1, `[["MATCH", SNAPSHOT],
+//! …]`, can still be read.
 
 #![allow(
     clippy::disallowed_methods,
@@ -30,24 +30,24 @@ use super::kept_row::KeptRow;
 use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "stopped.json";
-/// Name to which a directory is renamed that stands in the mark's place.
+/// Name to which a directory is renamed that has the name of the mark.
 const ASIDE: &str = "stopped.json.aside";
-/// Name of a mark that is written only to find out whether there is room.
+/// Name of a file that is written only to find out whether the disk has room for a mark.
 const TRIAL: &str = "stopped.json.trial";
-/// Bytes that the trial adds for rows.
+/// Bytes by which the trial file exceeds the filters' states, to make room for rows.
 const SPARE: usize = 64 << 10;
 const VERSION: &str = "edge-gateway stopped 2 ";
 const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// Size of the largest mark that is read: 10 000 sensors in each of some routes need less.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// State that the last run left.
+/// State that the last process left.
 #[derive(Debug, Default)]
 pub(crate) struct LastRun {
-    /// Set if the last run stopped cleanly.
+    /// Set if the last process stopped cleanly.
     pub(crate) clean: bool,
     pub(crate) filters: Vec<FilterState>,
-    /// Rows for the queue, which had no room for them at the stop.
+    /// Rows that the queue had no room for at the stop.
     pub(crate) rows: Vec<Row>,
 }
 
@@ -58,7 +58,7 @@ struct Mark<F> {
     rows: Vec<KeptRow>,
 }
 
-/// Returns the content of the mark, which stays where it is. A mark that cannot be read counts as an unclean stop.
+/// Returns the content of the mark, without removing it. An unreadable mark counts as an unclean stop.
 pub(crate) fn read(state: &Path) -> LastRun {
     let path = state.join(FILE);
     let text = match state_file::read(state, FILE, FILE_BYTES_MAX) {
@@ -78,8 +78,8 @@ pub(crate) fn read(state: &Path) -> LastRun {
     }
 }
 
-/// Removes the mark durably. To be called before the first reading, at a point from which nothing can fail before it. A directory in the mark's
-/// place is renamed.
+/// Removes the mark durably. Call it before the first reading, when nothing can fail any more before that. A directory with the mark's name is
+/// renamed.
 ///
 /// # Errors
 /// The disk refused.
@@ -95,7 +95,7 @@ pub(crate) fn remove(state: &Path) -> io::Result<()> {
     state_file::sync_names(state)
 }
 
-/// Renames a directory that is where the mark has to be.
+/// Renames a directory that has the name of the mark.
 fn set_aside(state: &Path) -> io::Result<()> {
     let (path, aside) = (state.join(FILE), state.join(ASIDE));
     fs::rename(&path, &aside)
@@ -115,7 +115,7 @@ pub(crate) fn try_room(state: &Path, filters: &[FilterState]) -> io::Result<()> 
     fs::remove_file(state.join(TRIAL))
 }
 
-/// Leaves the mark of a clean stop, durably. `rows`: rows that the queue had no room for.
+/// Writes the mark of a clean stop, durably. `rows`: rows that the queue had no room for.
 ///
 /// # Errors
 /// The disk refused; the next start then treats this stop as unclean.
@@ -123,7 +123,7 @@ pub(crate) fn leave(state: &Path, filters: &[FilterState], rows: &[Row]) -> io::
     write(state, &Mark { clean: true, filters, rows: rows.iter().map(KeptRow::from).collect() })
 }
 
-/// Replaces the mark durably by one that holds only `rows` and is not clean, so that a run that is killed now counts as unclean.
+/// Replaces the mark durably by one that has only `rows` and is not clean, so that a kill from now on counts as an unclean stop.
 ///
 /// # Errors
 /// The disk refused.

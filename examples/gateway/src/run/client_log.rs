@@ -1,8 +1,8 @@
-//! The log's lines about local clients: trouble as warnings, comings and goings at debug level.
+//! Log lines about local clients: failures as warnings, connects and disconnects at debug level.
 //!
-//! A client that is refused comes back every second, so each cause has one line a minute, from whatever client it comes, and all causes share a
-//! budget of lines. Events that get no line are counted, with their addresses, in the next line of their cause, or in one line for all causes that
-//! have none. Clients choose their names and topics, so both are escaped.
+//! A refused client comes back every second, so each cause has one line a minute, whatever the client, and all causes share a budget of lines.
+//! Events without a line are counted, with their addresses, in the next line of their cause, or in one line for all causes that have none.
+//! Clients choose their names and topics, so both are escaped.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,23 +26,23 @@ const ADDRESSES_MAX: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct ClientLog {
     minute: u64,
-    /// Number of lines that were written in this minute.
+    /// Number of lines written in this minute.
     lines: usize,
     causes: HashMap<String, Cause>,
-    /// Events of causes that got no line of their own.
+    /// Events whose causes got no line of their own.
     others: HeldBack,
-    /// Rate limit for clients at QoS 0 whose messages find no room.
+    /// Rate limit of lines about clients at QoS 0 whose messages find no room.
     no_room: OnceAnHour,
 }
 
 #[derive(Debug, Default)]
 struct Cause {
-    /// Set when the cause has had its line in this minute.
+    /// Set if the cause had its line in this minute.
     is_said: bool,
     held_back: HeldBack,
 }
 
-/// Events that got no line since the last line of their cause.
+/// Events without a line since the last line of their cause.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct HeldBack {
     events: u64,
@@ -83,7 +83,7 @@ impl fmt::Display for HeldBack {
     }
 }
 
-/// Trouble with a client that somebody should look at.
+/// Failure of a client that the operator should see.
 #[derive(Debug, PartialEq, Eq)]
 struct Trouble {
     /// Key of the rate limit: the same text for all clients.
@@ -93,7 +93,7 @@ struct Trouble {
 }
 
 impl ClientLog {
-    /// Logs an event: trouble as a warning within the rate limit, anything else at debug level.
+    /// Logs an event: a failure as a warning within the rate limit, anything else at debug level.
     pub(super) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
         if let Some(held_back) = self.begin_minute(up_ms / MINUTE_MS) {
             tracing::warn!(%held_back, "more trouble of local clients than had lines");
@@ -118,7 +118,7 @@ impl ClientLog {
         }
     }
 
-    /// Starts another minute. Returns events of the last ones that no line has counted, because their cause had none or did not come back.
+    /// Starts another minute. Returns events of earlier minutes that no line has counted, because their cause had none or did not come back.
     /// `None`: there are none, or the minute is the same.
     fn begin_minute(&mut self, minute: u64) -> Option<HeldBack> {
         if std::mem::replace(&mut self.minute, minute) == minute {
@@ -146,8 +146,7 @@ impl ClientLog {
         self.lines < WARNINGS_PER_MINUTE && self.has_room(cause) && !is_said
     }
 
-    /// Returns the events without a line since the last one of this cause, if a line is due now. `None`: no line is due, and the event is
-    /// counted for the next one.
+    /// Counts an event of this cause. Returns the events without a line since the last one if a line is due now; `None` if none is due.
     fn due(&mut self, cause: String, address: Option<SocketAddr>) -> Option<HeldBack> {
         let is_due = self.has_line(&cause);
         let address = address.map(|address| address.ip());
@@ -166,8 +165,7 @@ impl ClientLog {
     }
 }
 
-/// Returns the text without its digits, such as the seconds since a certificate's end or the position of a wrong byte, so that one cause has
-/// one text.
+/// Returns the text without its digits, such as seconds or byte positions, so that one cause has one text.
 fn without_numbers(text: &str) -> String {
     text.replace(|c: char| c.is_ascii_digit(), "")
 }
@@ -179,7 +177,7 @@ fn no_handshake(protocol: &str, error: &str, cause: &str) -> Trouble {
     }
 }
 
-/// Describes an event that somebody should look at. `None`: clients do this every day.
+/// Describes an event that the operator should see. `None`: the event is normal operation.
 fn trouble(event: &Event) -> Option<Trouble> {
     match event {
         Event::Refused { client, user, reason, .. } => Some(Trouble {
@@ -250,7 +248,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
     }
 }
 
-/// Logs how much of the last run's clients came back, if there was anything.
+/// Logs how many clients, sessions and messages of the last process were restored, if there were any.
 fn tell_restored(restored: &Restored) {
     let Restored { sessions, retained, waiting, expired, refused, .. } = *restored;
     if refused > 0 {

@@ -1,7 +1,7 @@
-//! Control loops in the gateway: a thread of their own, fed by the listener before anything is queued.
+//! Control loops of the gateway: a thread of their own, which the listener feeds before any message is queued.
 //!
-//! The loops' threads share with the runtime only atomics and a socket that they never wait for. Their messages go to local subscribers first
-//! and then by the routes, as any message; those that find no room in the queue are counted and dropped.
+//! The loops' threads share with the runtime only atomics and a socket that they never wait for. Their messages go to local subscribers first and
+//! then through the routes, as any message; those without room in the queue are counted and dropped.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task, and threads that are started and joined")]
 
@@ -29,9 +29,9 @@ use super::ingest::GatewayIngest;
 use super::once_a_minute::OnceAMinute;
 use super::to_hub::{ToHub, say};
 
-/// Time for the last scan and for writing its state.
+/// Time limit of the last scan and of writing its state.
 const STOP_WITHIN: Duration = Duration::from_millis(800);
-/// Time for the messages that report the outputs as safe.
+/// Time limit of the messages that report the outputs as safe.
 const SAY_WITHIN: Duration = Duration::from_millis(200);
 
 /// Running loops.
@@ -41,14 +41,14 @@ pub(crate) struct Control {
     keeper: Keeper,
     figures: Figures,
     watchdog: Duration,
-    /// Inputs of the loops, until the listener has taken them.
+    /// Inputs of the loops, until the listener takes them.
     inputs: Option<LoopInputs>,
     hub_commands: HubCommands,
     /// Filters, whose alarm commands are not shown to the loops.
     filters: GatewayIngest,
-    /// Messages of the loops, until a task publishes them.
+    /// Messages of the loops, until a task takes and publishes them.
     messages: Option<LoopMessages>,
-    /// Task that publishes, and the sender by which it learns that the loops hang; then it reports by itself that their outputs are safe.
+    /// Task that publishes, and the sender that notifies it of hanging loops; the task then reports by itself that their outputs are safe.
     publishing: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
 }
 
@@ -56,13 +56,13 @@ pub(crate) struct Control {
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     loops: Arc<LoopStats>,
-    /// Messages for the hub that found no room in the queue, since the start.
+    /// Messages to the hub that found no room in the queue, since the start.
     unqueued: Arc<AtomicU64>,
 }
 
 impl Control {
-    /// Starts the loops. Their outputs are in the safe states until inputs come. State that survives a restart is kept in the directory `state`,
-    /// whose disk is given two seconds to answer.
+    /// Starts the loops. Their outputs are in the safe states until inputs come. State that survives a restart is kept in the directory `state`;
+    /// the start waits two seconds for its disk.
     ///
     /// # Errors
     /// The system provides no thread.
@@ -109,12 +109,12 @@ impl Control {
         })
     }
 
-    /// Time after which an input that does not come counts as bad.
+    /// Time without a message after which an input counts as bad.
     pub(crate) fn watchdog(&self) -> Duration {
         self.watchdog
     }
 
-    /// Returns the function to which the listener shows each message
+    /// Returns the function that the listener calls with each message
     /// ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)). `None` after the first call.
     pub(crate) fn inputs(&mut self) -> Option<impl FnMut(Now, &Inbound) + Send + 'static> {
         let mut inputs = self.inputs.take()?;
@@ -142,7 +142,7 @@ impl Control {
         self.inputs.as_ref().map(LoopInputs::departures)
     }
 
-    /// Starts publishing the loops' messages: to local subscribers, then by the routes.
+    /// Starts to publish the loops' messages: to local subscribers, then through the routes.
     pub(crate) fn publish(
         &mut self,
         local: LocalPublisher,
@@ -196,7 +196,7 @@ impl Figures {
     }
 }
 
-/// Reads the loops' kept state, which waits for the disk, and starts the thread that keeps it from now on.
+/// Reads the loops' kept state from disk, and starts the thread that writes it from now on.
 fn keep(
     file: PathBuf,
     mut controller: Controller,

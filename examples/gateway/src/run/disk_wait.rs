@@ -1,6 +1,6 @@
-//! Disk work of the start, off the runtime's thread. That thread waits while the disk is healthy, so that no message is received meanwhile that
-//! the closed intake would drop. Behind a slow disk it goes on, so that loops and local clients get their messages, and messages for the hub
-//! find no room.
+//! Disk work of the start, off the runtime's thread. That thread waits up to a time limit for the disk, so that no message is received meanwhile,
+//! which the closed intake would drop. Behind a slow disk the thread goes on, so that loops and local clients get their messages, while messages
+//! to the hub find no room.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
@@ -8,7 +8,7 @@ use std::io;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-/// Time limit up to which the runtime's thread waits for the disk, over all calls.
+/// Time limit for all waits of the runtime's thread together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DiskWait {
     until: Instant,
@@ -19,7 +19,7 @@ impl DiskWait {
         Self { until: Instant::now() + within }
     }
 
-    /// Runs `work` and returns its result, however long it takes. Nothing else runs on the runtime until the time limit is over.
+    /// Performs `work` and returns its result, however long it takes. The runtime's thread is blocked until the time limit is over.
     ///
     /// # Errors
     /// The work panicked.

@@ -1,5 +1,4 @@
-//! Rows that filters emit by themselves, on their way to the queue: when their time has come, when a sender waits for their receipts, and at a
-//! stop.
+//! Rows that filters emit without a message: at a deadline of a stage, when a publisher waits for their receipts, and at a stop.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it sleeps until they are due")]
 
@@ -16,13 +15,13 @@ use super::clean_stop;
 use super::ingest::GatewayIngest;
 use super::withhold::Tell;
 
-/// Time for the queue to have room, which it nearly always has at once.
+/// Longest wait for room in the queue, which is nearly always there at once.
 const LET_GO_WITHIN: Duration = Duration::from_millis(300);
-/// Longest pause between two ticks of the filters, since silence is measured by the wall clock, which may jump.
+/// Longest pause between two ticks of the filters, because silence is measured by the wall clock, which may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
-/// Ticks the filters whenever something in them is due, such as a sensor's silence, and whenever a sender waits for receipts of readings that
-/// they hold.
+/// Ticks the filters at each of their deadlines, such as a sensor's silence, and whenever a publisher waits for receipts of readings that a stage
+/// holds.
 pub(super) async fn tick(clock: Clock, wall: Arc<SystemClock>, ingest: GatewayIngest, intake: Intake) {
     loop {
         ingest.trust_clock(wall.now().synced);
@@ -49,8 +48,8 @@ fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIng
     permit.put(rows, link.then(Tell::Nobody));
 }
 
-/// Puts readings that the filters hold, and that were acknowledged, into the queue, if the disk has no room for the filters' states. The queue
-/// has reserved its room already.
+/// Pushes acknowledged readings that the filters hold into the queue, if the disk has no room for the filters' states. The queue has reserved its
+/// own room before.
 pub(super) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
     let Err(error) = clean_stop::try_room(state, &ingest.filter_states()) else { return };
     let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
@@ -62,7 +61,8 @@ pub(super) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, int
     permit.put(rows, link.then(Tell::Nobody));
 }
 
-/// Emits the held readings that have no receipt yet. Left in a stage, they would be sent again by their client and be dropped as repetitions.
+/// Emits the held readings without a receipt. If they stayed in a stage, their client would send them again and the filter would drop them as
+/// repetitions.
 pub(super) async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
     ingest.stop_holding();
     match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {

@@ -1,33 +1,34 @@
-//! Marks of possible duplicates. After an unclean stop a client repeats messages that it had no PUBACK for, and not every client marks them
-//! with DUP (promise 4).
+//! Marks of possible duplicates after an unclean stop: a client then repeats messages without a PUBACK, and not every client sets DUP (promise
+//! 4).
 
 use std::collections::HashMap;
 
 use edge_bridge::ingest::Now;
 use edge_bridge::wire::Utf8;
 
-/// Messages of a client that are marked: the largest window that a client is known to keep unacknowledged by default.
+/// Messages of a client that are marked: the largest number that a known client leaves unacknowledged by default.
 const WINDOW: u32 = 100;
-/// Time after the start in which messages are marked. A client that comes back later no longer has messages that it would repeat.
+/// Milliseconds after the start in which messages are marked. A client that comes back later has dropped the messages that it would repeat.
 const WITHIN_MS: u64 = 60_000;
-/// Most clients that are counted one by one. Messages of further clients are all marked until the time is over.
+/// Most clients that are counted one by one. Beyond the limit all messages are marked until the time is over.
 const CLIENTS_MAX: usize = 2_000;
 
 /// Decides which messages after the start of this process may be repetitions. Pure.
 #[derive(Debug, Default)]
 pub(crate) struct DuplicateMarks {
-    /// Time at which marking ends. `None`: nothing is marked, because the last run stopped cleanly or the time is over.
+    /// Up time at which marking ends, in milliseconds. `None`: no message is marked, because the last process stopped cleanly or the time is
+    /// over.
     until_ms: Option<u64>,
     seen: HashMap<Utf8, u32>,
 }
 
 impl DuplicateMarks {
-    /// `clean`: the last run stopped cleanly and the queue had room for all its rows, or there was no earlier run.
+    /// Creates the marks. `clean`: the last process stopped cleanly and the queue had room for all its rows, or there was no earlier process.
     pub(crate) fn new(now: Now, clean: bool) -> Self {
         Self { until_ms: (!clean).then_some(now.up_ms + WITHIN_MS), seen: HashMap::new() }
     }
 
-    /// Returns whether the message may be a repetition, and counts it. To be called once per message.
+    /// Returns whether the message may be a repetition, and counts it. Call it once per message.
     pub(crate) fn may_repeat(&mut self, now: Now, client: &Utf8) -> bool {
         let Some(until_ms) = self.until_ms else { return false };
         if now.up_ms >= until_ms {

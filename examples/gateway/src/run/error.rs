@@ -1,13 +1,13 @@
-//! Reasons why the gateway does not run.
+//! Errors that keep the gateway from running, with their exit codes.
 
 use std::fmt;
 
-/// Error of a run, in words for the person who started the gateway.
+/// Error of the gateway, in words for the operator who started it.
 #[derive(Debug)]
 pub enum RunError {
     /// The configuration or the command line asks for something impossible: exit code 2.
     Configuration(String),
-    /// Something that could not be done now and may work later: exit code 1.
+    /// A failure that may not come again at a later start: exit code 1.
     Failed(String),
 }
 

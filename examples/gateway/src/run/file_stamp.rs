@@ -1,11 +1,11 @@
-//! Stamps by which a change of a file is noticed, also when a rename or a link put another file in its place.
+//! Stamp of a file, by which a change is noticed, also when a rename or a link put another file in its place.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files")]
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Inode, size, and the times of the last change of content and inode. `None`: the file is not there, or cannot be looked at.
+/// Inode, size, and the times of the last change of content and inode. `None`: the file is missing, or its metadata cannot be read.
 pub(super) type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 pub(super) fn stamp(path: &Path) -> Stamp {

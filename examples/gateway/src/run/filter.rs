@@ -1,4 +1,4 @@
-//! A route's filter: takes one reading in, and returns the readings that are kept, that one or earlier ones, with names and units.
+//! Filter of a route: takes a reading, and returns the readings that its stages emit, that one or earlier ones, with names and units.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ mod alarms;
 mod long_texts;
 mod silent_sensors;
 
-/// Entries of forgotten sensors that a map may hold before it is cleared of them.
+/// Entries of forgotten sensors at which a map is cleaned up.
 const SENSORS_SPARE: usize = 1_000;
 
 #[derive(Debug)]
@@ -37,34 +37,35 @@ pub(crate) struct Filter {
     own: Option<Bulkhead>,
     /// Last unit by sensor number, for readings that the stages emit later.
     units: HashMap<u32, Box<str>>,
-    /// Receipts that wait until the stage that holds their readings emits. `None`: held readings are acknowledged at once, as suppressed ones
-    /// are, and a crash loses them.
+    /// Receipts that wait until a stage emits the readings that it holds. `None`: held readings are acknowledged at once, as suppressed ones are,
+    /// and a kill loses them.
     withheld: Option<Withheld>,
-    /// Set after a restore while receipts are withheld: the stages hold readings that the last run acknowledged, so the next tick emits them.
+    /// Set after a restore if receipts wait for held readings: the restored stages hold readings that were acknowledged before the restart, so
+    /// the next tick emits them.
     flushes_at_once: bool,
     time_drops: TimeDrops,
     silence: Silence,
-    /// Number of next emits, by sensor number, that are marked as possible duplicates, because the message of one of them may have been
-    /// received before.
+    /// Number of next emitted readings, by sensor number, that are marked as possible duplicates, because the message of one of them may have
+    /// been received before.
     copies: HashMap<u32, usize>,
-    /// Changes of alarms since they were last taken. `None`: nobody in the gateway asked for them.
+    /// Changes of alarms since they were last taken. `None`: no part of the gateway needs them.
     alarm_changes: Option<AlarmChanges>,
     alarm_log: alarms::AlarmLog,
     long_texts: LongTexts,
 }
 
-/// State of a filter that a clean restart carries over.
+/// State of a filter that is carried over a clean restart.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct FilterSnapshot {
     pub(super) sensors: Snapshot,
     /// Pairs of a sensor's name and its last unit.
     pub(super) units: Vec<(Box<str>, Box<str>)>,
-    /// Pairs of a sensor's name and the number of its next emits that are marked as possible duplicates.
+    /// Pairs of a sensor's name and the number of its next emitted readings that are marked as possible duplicates.
     #[serde(default)]
     pub(super) copies: Vec<(Box<str>, usize)>,
 }
 
-/// Reading that a stage emitted beside the incoming one, copied so that it does not borrow from the filter.
+/// Reading that a stage emitted besides the incoming one, copied so that it does not borrow from the filter.
 struct Made {
     sensor: u32,
     time: i64,
@@ -81,7 +82,7 @@ impl Made {
 }
 
 impl Filter {
-    /// `hold_max_ms`: longest time for which receipts of held readings wait. `None`: they do not wait.
+    /// Creates a filter. `hold_max_ms`: longest time for which receipts of held readings wait. `None`: they do not wait.
     ///
     /// The wall clock counts as wrong until [`trust_clock`](Self::trust_clock) says otherwise.
     pub(super) fn new(mut pipeline: Pipeline, hold_max_ms: Option<u64>) -> Self {
@@ -103,7 +104,7 @@ impl Filter {
         }
     }
 
-    /// Marks the stages as a program's own, which are called behind a bulkhead.
+    /// Marks the stages as those of an embedding program, which are called behind a bulkhead.
     pub(super) fn with_own_stages(self, part: Bulkhead) -> Self {
         Self { own: Some(part), ..self }
     }
@@ -165,8 +166,8 @@ impl Filter {
         self.keep_alarms(now, taken);
     }
 
-    /// Emits what has become due. `is_asked_for`: a sender waits for receipts, so readings that it waits for are emitted too, except those of a
-    /// window.
+    /// Emits readings whose deadline has passed. `is_asked_for`: a publisher waits for receipts, so the stages also emit the readings that these
+    /// receipts depend on, except in windows.
     pub(super) fn tick(&mut self, now: Now, is_asked_for: bool, taken: &mut Taken) {
         let mut made = Vec::new();
         let _ = behind(self.own.as_ref(), || {
@@ -198,7 +199,7 @@ impl Filter {
         made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
-    /// Emits the readings that the stages hold of one sensor, and releases their receipts.
+    /// Emits the readings of one sensor that the stages hold, and releases their receipts.
     fn let_go(&mut self, sensor: u32, taken: &mut Taken) {
         let mut made = Vec::new();
         self.pipeline.flush_sensor(sensor, &mut |emit| made.push(Made::of(&emit)));
@@ -208,8 +209,7 @@ impl Filter {
         }
     }
 
-    /// Acknowledges readings from now on without waiting for the stage that holds them, and makes the receipts that wait now due. Called at a
-    /// stop.
+    /// From now on acknowledges readings without waiting for the stages that hold them, and makes all waiting receipts due. Called at a stop.
     pub(super) fn stop_holding(&mut self) {
         self.withheld.iter_mut().for_each(Withheld::stop);
     }
@@ -219,7 +219,7 @@ impl Filter {
         self.withheld.as_ref().map(Withheld::extent).unwrap_or_default()
     }
 
-    /// Returns in how many milliseconds [`tick`](Self::tick) has something to do. `None`: nothing waits for a time.
+    /// Returns the milliseconds until the next deadline of [`tick`](Self::tick). `None`: there is none.
     pub(super) fn due_in_ms(&self, now: Now) -> Option<u64> {
         if self.flushes_at_once {
             return Some(0);
@@ -247,8 +247,8 @@ impl Filter {
         Some(FilterSnapshot { sensors, units: named.collect(), copies: copies.collect() })
     }
 
-    /// Takes over a state. If the wall clock is behind a sensor's last reading, it may have been set back meanwhile, so the sensor's next
-    /// reading starts it anew.
+    /// Restores a state. If the wall clock is behind a sensor's last reading, it may have been set back meanwhile, so the sensor's history starts
+    /// anew with its next reading.
     pub(super) fn restore(&mut self, now: Now, snapshot: FilterSnapshot) -> Result<(), RestoreError> {
         self.flushes_at_once = self.withheld.is_some();
         let restored = behind(self.own.as_ref(), || self.pipeline.restore(snapshot.sensors));
@@ -278,18 +278,18 @@ impl Filter {
         Ok(())
     }
 
-    /// Has the stages report the first state of each alarm, because the hub may know alarms of an earlier run.
+    /// Makes the stages report the first state of each alarm, because the hub may know other states from before the restart.
     pub(super) fn tell_first_alarms(&mut self) {
         self.pipeline.tell_first_alarms();
     }
 
-    /// Tells the stages whether the wall clock is known to be right.
+    /// Sets whether the stages can rely on the wall clock.
     pub(super) fn trust_clock(&mut self, is_trusted: bool) {
         self.pipeline.trust_clock(is_trusted);
     }
 
-    /// Notes a sensor's unit. Under another unit a name is another quantity, so readings that are held of it are emitted first, with their own
-    /// unit.
+    /// Records a sensor's unit. With another unit the name stands for another quantity, so readings held of the sensor are emitted first, with
+    /// their own unit.
     fn note_unit(&mut self, sensor: u32, unit: &str, taken: &mut Taken) {
         if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
             return;
@@ -302,7 +302,8 @@ impl Filter {
         }
     }
 
-    /// Emits the readings that the stages hold of a sensor, and has its next reading pass, since the stages no longer know what was sent last.
+    /// Emits the readings that the stages hold of a sensor, and lets its next reading pass, because the stages no longer know the last reading
+    /// that was sent.
     fn start_again(&mut self, sensor: u32, taken: &mut Taken) {
         if self.pipeline.last_time(sensor).is_none() {
             return;
@@ -334,13 +335,13 @@ impl Filter {
         keep(&row, false, may_be_copy, &mut taken.kept);
     }
 
-    /// Returns how many readings of the sensor wait to be judged by those after them.
+    /// Returns how many readings of the sensor a stage holds until it can judge them by later ones.
     fn in_line(&self, sensor: u32) -> usize {
         self.pipeline.rule(sensor).map_or(0, Rule::delay)
     }
 
-    /// Returns whether the next emit of the sensor is marked as a possible duplicate, and counts it. To be called once per emit, heartbeats not
-    /// counted.
+    /// Returns whether the next emitted reading of the sensor is marked as a possible duplicate, and counts it. Call it once per emitted reading,
+    /// except heartbeats.
     fn may_be_copy(&mut self, sensor: u32) -> bool {
         let Some(left) = self.copies.get_mut(&sensor) else { return false };
         *left -= 1;
@@ -351,13 +352,13 @@ impl Filter {
     }
 }
 
-/// Keeps a reading unfiltered, as it came.
+/// Keeps a reading unchanged, without the filter.
 fn keep_as_it_came(record: Record<'_>, taken: &mut Taken) {
     let (time, quality) = (record.time, record.quality);
     keep_record(record, time, quality, &mut taken.kept);
 }
 
-/// Calls the stages. `None`: they are a program's own, and one has panicked.
+/// Calls the stages. `None`: they belong to an embedding program, and one has panicked.
 fn behind<T>(own: Option<&Bulkhead>, call: impl FnOnce() -> T) -> Option<T> {
     match own {
         Some(part) => part.call(call),

@@ -1,5 +1,5 @@
-//! State of a route's filter between two runs, with the rules that made it. If the next configuration has other rules or no such route, the
-//! readings that were held are emitted by the old rules. Pure.
+//! Saved state of a route's filter, with the rules that made it. If the configuration after a restart has other rules or no such route, the held
+//! readings are emitted by the old rules. Pure.
 
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
@@ -35,7 +35,7 @@ impl FilterState {
         self.origin.as_ref().is_some_and(|origin| Some(origin.rules.as_str()) != rules)
     }
 
-    /// Emits the held readings by the rules that hold them, and returns their rows. The state then holds none.
+    /// Emits the held readings by the rules that held them, and returns their rows. Afterwards the state holds none.
     pub(crate) fn empty(&mut self, now: Now) -> Vec<Row> {
         let Some(Origin { rules, destination }) = &self.origin else { return Vec::new() };
         let pipeline = match Pipeline::from_toml(rules) {

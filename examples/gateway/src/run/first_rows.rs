@@ -1,5 +1,5 @@
-//! Rows of the last run, queued before the first reading of this one. The mark on disk carries them until they are safe in the queue, so that a
-//! kill in between loses none and repeats them as possible duplicates.
+//! Rows left from before a restart, which are queued before the first reading. The mark on disk has them until they are safe in the queue, so
+//! that a kill in between loses none and repeats them as possible duplicates.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task that waits for the disk")]
 
@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use super::clean_stop;
 use super::withhold::{Link, Tell};
 
-/// Removes the mark of the last stop, or replaces it by these rows alone until they are safe. To be called before the first reading, at a point
-/// from which nothing can fail before it. `lanes`: number of the queue's lanes, which may have fallen since.
+/// Removes the mark of the last stop, or replaces it by these rows alone until they are safe. Call it before the first reading, when nothing can
+/// fail any more before that. `lanes` is the number of the queue's lanes, which may be smaller than before.
 ///
 /// # Errors
 /// The disk refused.
@@ -55,7 +55,7 @@ fn queue_marked(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle<()>
     })
 }
 
-/// Queues the rows of alarms. A kill before they are safe loses none, because the file of alarms has them all made again.
+/// Queues the rows of alarms. A kill before they are safe loses none, because they are made again from the file of alarms.
 fn queue_alarms(intake: &Intake, rows: Vec<Row>) {
     if rows.is_empty() {
         return;

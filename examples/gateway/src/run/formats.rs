@@ -1,10 +1,10 @@
-//! Numbers of the formats in the queue's rows, and the content types by which the hub knows them.
+//! Numbers of the formats in the queue's rows, and the content types of the messages made of them.
 
 use edge_bridge::Format as RowFormat;
 
 use crate::config::Format;
 
-/// Encoding of the batches that rows of readings become.
+/// Encoding of the batches that are made of rows with readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Batches that can be decoded without a session table.
@@ -32,7 +32,7 @@ pub(crate) fn row_format(format: Format) -> RowFormat {
     }
 }
 
-/// Returns the encoding that a row's format asks for. `None`: the row is raw, or its format is unknown.
+/// Returns the batch encoding for a row's format. `None`: the row is raw, or its format is unknown.
 pub(crate) fn shape(format: RowFormat) -> Option<Shape> {
     match format {
         RowFormat(1) => Some(Shape::Batch(BatchFormat::Json)),

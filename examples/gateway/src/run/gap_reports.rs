@@ -1,9 +1,10 @@
-//! Gap reports: tell the hub of rows that were acknowledged here and will never come, before the queue forgets that it lost them. Pure.
+//! Gap reports: messages to the hub about rows that were acknowledged to their publishers and lost, sent before the queue drops its gap records.
+//! Pure.
 //!
-//! A gap record leaves the queue's list when the hub has acknowledged the report that names it. Until then the same report is made again, whatever was
-//! lost since, because a session may still send the first one, and two reports with different numbers could not be told from two losses. Rows that were
-//! merged into a record meanwhile come in a later report. Each lane has reports of its own, so that a topic that the hub refuses silences no other
-//! lane.
+//! A gap record leaves the queue's list when the hub has acknowledged the report that names it. Until then the same report is sent again,
+//! whatever was lost since, because the session may still send the first one, and a reader could not tell two reports with different numbers from
+//! two losses. Rows that were merged into a record meanwhile are in a later report. Each lane has reports of its own, so that a refused topic
+//! blocks no other lane's reports.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -19,10 +20,10 @@ use serde::Serialize;
 
 use crate::config::{Config, Format};
 
-/// Pause between two reports of a lane, each of as many messages as its records need, so that a lane that overflows for hours costs a message a
-/// minute.
+/// Pause between two reports of a lane, in milliseconds; a report has as many messages as its records need. A lane that overflows for hours costs
+/// one message a minute.
 const EVERY_MS: u64 = 60_000;
-/// Time after which a report that the hub has not acknowledged is made again. It doubles with each such report.
+/// Milliseconds after which a report without a PUBACK is sent again. Doubles with each such report.
 const AGAIN_MS: u64 = 600_000;
 const DOUBLINGS_MAX: u32 = 7;
 /// Most gap records in one message.
@@ -36,17 +37,17 @@ const PACKET_OVERHEAD: usize = 64;
 pub(crate) struct GapReports {
     gateway: u64,
     id: String,
-    /// Name and topic by lane. A lane that the configuration no longer has uses the topic of the last one.
+    /// Name and report topic by lane. A lane that the configuration no longer has uses the topic of the last one.
     lanes: Arc<Vec<(String, Utf8)>>,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Gap records that the hub is not known to have.
+    /// Gap records whose report has no PUBACK yet.
     waiting: Vec<Gap>,
     lanes: BTreeMap<u8, LaneReports>,
-    /// Gap records that the hub has, until the queue's list is told.
+    /// Gap records whose report has a PUBACK, until they are removed from the queue's list.
     delivered: Vec<Gap>,
 }
 
@@ -55,10 +56,10 @@ struct State {
 struct LaneReports {
     under_way: Option<UnderWay>,
     next_ms: u64,
-    /// Time of the first message of this minute's report, and the number of records that were there then and are not delivered yet.
+    /// Up time of the first message of this minute's report; with the number of records at that time that are not delivered yet.
     began_ms: u64,
     left: usize,
-    /// Messages since the last one that the hub acknowledged.
+    /// Messages since the last one with a PUBACK.
     unanswered: u32,
 }
 
@@ -76,7 +77,7 @@ struct Report<'a> {
     gaps: Vec<Record<'a>>,
 }
 
-/// Rows of one lane that will never come. Times are in milliseconds since the Unix epoch, 0 if not known.
+/// Lost rows of one lane. Times are in milliseconds since the Unix epoch, 0 if not known.
 #[derive(Serialize)]
 struct Record<'a> {
     lane: u8,
@@ -90,7 +91,7 @@ struct Record<'a> {
 }
 
 impl GapReports {
-    /// Creates the reports of the queue with the number `gateway`.
+    /// Creates the reports of the queue with the id `gateway`.
     pub(crate) fn new(config: &Config, gateway: u64) -> Self {
         let names = config.queue.lanes.iter().enumerate();
         let lanes = names.filter_map(|(lane, name)| Some((name.clone(), topic(config, lane)?)));
@@ -107,8 +108,8 @@ impl GapReports {
         topics
     }
 
-    /// Takes in the queue's list of gap records, from which those of [`take_delivered`](Self::take_delivered) were removed before. Returns
-    /// whether a lane has records that had none.
+    /// Updates the gap records from the queue's list, without those of [`take_delivered`](Self::take_delivered). Returns whether a lane without
+    /// records has some now.
     pub(super) fn see(&self, gaps: Vec<Gap>) -> bool {
         let mut state = self.lock();
         // What the hub has by now is in the list still.
@@ -119,7 +120,7 @@ impl GapReports {
         state.waiting.iter().any(|gap| !before.iter().any(|known| known.lane == gap.lane))
     }
 
-    /// Takes the gap records that the hub has, to be removed from the queue's list.
+    /// Takes the gap records whose report has a PUBACK, to remove them from the queue's list.
     pub(super) fn take_delivered(&self) -> Vec<Gap> {
         std::mem::take(&mut self.lock().delivered)
     }
@@ -154,7 +155,7 @@ impl GapReports {
         })
     }
 
-    /// Returns a payload with as many of these records as have room, and the records. `None`: not even one has room.
+    /// Returns a payload with as many of these records as fit, and these records. `None`: not even one fits.
     fn cut(&self, gaps: &[Gap], room: usize) -> Option<(Bytes, Vec<Gap>)> {
         let mut gaps = gaps.get(..RECORDS_MAX).unwrap_or(gaps);
         loop {
@@ -172,7 +173,7 @@ impl GapReports {
         state.waiting.iter().map(next_ms).min()
     }
 
-    /// Notes that the hub has acknowledged a message without rows, which may be a report.
+    /// Handles the PUBACK of a message without rows, which may be a report.
     pub(super) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
         let State { waiting, lanes, delivered } = &mut *state;
@@ -211,8 +212,8 @@ impl GapReports {
     }
 }
 
-/// Returns the topic of a lane's reports: `TO/$gap` of the first route that uses the lane, or else of the first route. If that route has no prefix,
-/// the gateway's id takes its place, since topics that begin with `$` are the hub's own.
+/// Returns the topic of a lane's reports: `TO/$gap` of the first route that uses the lane, or else of the first route. If that route has no
+/// prefix, the gateway's id takes its place, because topics that begin with `$` are reserved.
 fn topic(config: &Config, lane: usize) -> Option<Utf8> {
     let its = config.routes.iter().find(|route| usize::from(route.lane) == lane);
     let route = its.or_else(|| config.routes.first())?;

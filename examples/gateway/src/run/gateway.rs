@@ -1,7 +1,7 @@
-//! The running gateway: starts the parts, waits for a signal, and stops them in an order in which nothing is lost.
+//! Life of the gateway: starts the parts, waits for a signal, and stops them in an order in which nothing is lost.
 //!
-//! Loops, local clients and probes do not wait for the disk. They start when the queue is open or the first attempt to open it has failed, and go
-//! on unchanged when it is open later. Until then every lane counts as full.
+//! Control loops, local clients and HTTP probes do not wait for the disk. They start when the queue is open or the first attempt to open it has
+//! failed, and continue when it is opened later. Until then every lane counts as full.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: the runtime and its tasks")]
 
@@ -48,16 +48,16 @@ use super::uplink::Beside;
 use super::verdict::Losses;
 use super::{by_hand, clean_stop, due_rows, first_rows, http, store, uplink, watched};
 
-/// Time for the receipts of received messages, and for the goodbyes to sensors. It is part of the eight seconds of a stop, one of which is for
-/// the control loops.
+/// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
+/// is for the control loops.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
-/// Time for DISCONNECT to the hub.
+/// Time limit for DISCONNECT to the hub.
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
-/// Time for the first attempt to make the control socket, before the gateway counts as ready.
+/// Time limit for the first attempt to create the control socket, before the gateway counts as ready.
 const SOCKET_WITHIN: Duration = Duration::from_secs(1);
-/// Time for the last commit of the queue.
+/// Time limit for the last commit of the queue.
 const STORE_WITHIN: Duration = Duration::from_secs(3);
-/// Time for the closed queue to tell which rows it did not take.
+/// Time limit for the closed queue to return the rows that it did not store.
 const LEFT_WITHIN: Duration = Duration::from_millis(200);
 
 /// Parts that run with or without a queue.
@@ -73,18 +73,18 @@ struct Local {
     surface: Surface,
     packers: Packers,
     configurations: Option<Configurations>,
-    /// Link to the hub, set once it runs, for requests at the control socket.
+    /// Link to the hub, set once it is started, for requests at the control socket.
     link: LaterLink,
-    /// Notice that the first attempt to make the control socket has ended.
+    /// Notification that the first attempt to create the control socket has ended.
     socket_tried: oneshot::Receiver<()>,
     /// Tasks of the status pages and the control socket.
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Future that ends when the gateway has to stop. It has one type for signals and for embedding programs, so that the run is compiled once.
+/// Future that ends when the gateway has to stop, boxed so that `run` is compiled once for signals and for embedding programs.
 pub(crate) type Stop<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
 
-/// Runs until `stop` ends.
+/// Runs the gateway until `stop` ends.
 ///
 /// # Errors
 /// The reason in words, with the exit code.
@@ -203,7 +203,7 @@ impl Local {
         })
     }
 
-    /// Starts the parts that need the queue. Nothing was taken in before, so the last run's state is still as it was taken over.
+    /// Starts the parts that need the queue. No message was received before, so the restored state is still unchanged.
     async fn with_queue(
         mut self,
         config: &Config,
@@ -275,7 +275,7 @@ impl Local {
         Ok(Running { clock, ingest, intake, control, commands, front, link, queue, gap_reports, tasks })
     }
 
-    /// Stops without a queue. The mark of the last stop stays as it is, because nothing was received.
+    /// Stops without a queue. The mark of the last stop stays, because no message was received.
     async fn stop(self) {
         if let Some(control) = self.control {
             control.stop().await;
@@ -313,7 +313,7 @@ impl Running {
     }
 }
 
-/// Stops loops and commands at the same time, so that they share their second.
+/// Stops loops and commands at the same time, so that they share their one second.
 async fn stop_commanding(control: Option<Control>, commands: RunningCommands) -> Option<Unended> {
     let loops = async {
         if let Some(control) = control {
@@ -323,8 +323,8 @@ async fn stop_commanding(control: Option<Control>, commands: RunningCommands) ->
     tokio::join!(loops, commands.stop()).1
 }
 
-/// Stops the rest. The filters go first, because the queue takes held readings for which the disk has no room. Then the link, so that rows that it had leased
-/// are given back before the last commit. The mark comes last, as it says that all else was done.
+/// Stops the other parts. The filters go first, because the queue stores held readings if the disk has no room for the filters' states. Then the
+/// link, so that rows that it leased are given back before the last commit. The mark of a clean stop is written last.
 async fn stop(
     state: &Path,
     clock: Clock,
@@ -367,7 +367,7 @@ fn tell_opened(config: &Config, state: &Path, clean: bool, queue: &aio::Queue) {
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = store::waiting(queue), "opened");
 }
 
-/// Returns the wall clock of rows and filters, trusted from the start if the configuration says so.
+/// Returns the wall clock of rows and filters, trusted from the start if the configuration demands it.
 pub(crate) fn wall_clock(config: &Config) -> SystemClock {
     let wall = SystemClock::new();
     if config.trusts_clock { wall.assume_synced() } else { wall }

@@ -1,5 +1,5 @@
-//! A small HTTP server for an orchestrator, a scraper and a person's browser: GET only, one answer per connection. Nobody can hold it up, because a request
-//! has to come within seconds, and a connection that comes when all places are taken gets one of the address that has most of them.
+//! Small HTTP server for orchestrators, Prometheus and browsers: GET only, one answer per connection. A slow client cannot block others, because
+//! a request has to come within seconds, and at the limit of connections a new one displaces one of the address with the most.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
@@ -28,16 +28,16 @@ use super::error::RunError;
 use connection_places::Places;
 use io::TokioIo;
 
-/// Time from accept to the end of the request's head.
+/// Time limit from accept to the end of the request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// Time from accept to the last byte of the answer, which bounds the cost of a slow reader.
+/// Time limit from accept to the last byte of the answer, which bounds the cost of a slow reader.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after an accept that failed, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-/// Size of hyper's buffer, the least that it allows; requests here have some hundred bytes.
+/// Size of hyper's buffer in bytes, the least that hyper allows; requests here have some hundred bytes.
 const BUFFER_BYTES: usize = 8 * 1024;
 
-/// Answer to a scraper or a probe.
+/// Answer to a request for metrics or a probe.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) ok: bool,
@@ -50,7 +50,7 @@ pub(crate) trait Pages: Send + Sync + 'static {
     fn page(&self, path: &str) -> impl Future<Output = Option<Answer>> + Send;
 }
 
-/// Parts of a request on which an answer may depend.
+/// Parts of a request on which the answer may depend.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
@@ -108,7 +108,7 @@ impl Reply {
         }
     }
 
-    /// Adds a header. A value that cannot stand in one is left out.
+    /// Adds a header. A value that is not valid in a header is left out.
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -117,7 +117,7 @@ impl Reply {
     }
 }
 
-/// Source of the answers.
+/// Source of the answers to all requests.
 pub(crate) trait Site: Send + Sync + 'static {
     fn reply(&self, asked: &Asked<'_>) -> impl Future<Output = Reply> + Send;
 }
@@ -138,7 +138,7 @@ pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Option<(TcpListe
     Ok(Some((TcpListener::bind(address).await.map_err(failed)?, address)))
 }
 
-/// Serves `site` until this is dropped.
+/// Serves `site` until the future is dropped.
 pub(crate) async fn serve(socket: TcpListener, site: impl Site) {
     let site = Arc::new(site);
     let mut places = Places::default();

@@ -1,4 +1,4 @@
-//! Messages and subscriptions that the hub does not take, in numbers. Messages are kept, so the gateway is degraded and nothing is lost. Pure.
+//! Numbers of messages and subscriptions that the hub refuses. The messages are kept, so the gateway is degraded and nothing is lost. Pure.
 
 use edge_bridge::bridge::{Refused, Stats};
 
@@ -7,11 +7,11 @@ use super::page::Page;
 /// Refusals at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HubRefusals {
-    /// Messages set aside on disk until the hub takes them.
+    /// Messages parked on disk until the hub accepts them.
     pub(crate) parked: u64,
-    /// Messages that could not be set aside, for want of room, and wait in their place.
+    /// Messages that could not be parked for want of disk space, and wait in their lanes.
     pub(crate) in_place: u64,
-    /// Messages that wait where they are for their next attempt.
+    /// Messages held in RAM for their next attempt.
     pub(crate) held: u64,
     /// Number of topics whose messages wait for their next attempt.
     pub(crate) topics: usize,
@@ -23,7 +23,7 @@ pub(crate) struct HubRefusals {
     pub(crate) answers: Vec<(u8, u64)>,
     /// Subscriptions that the hub refused on this connection.
     pub(crate) subscriptions: Vec<Refused>,
-    /// Topics whose session tables the hub does not show although it was given them for a minute.
+    /// Topics whose session tables the hub does not retain, although they were published a minute ago.
     pub(crate) unshown_tables: usize,
 }
 
@@ -43,17 +43,17 @@ impl HubRefusals {
         }
     }
 
-    /// Returns whether somebody has to give the gateway rights at the hub, or its messages another form.
+    /// Returns whether an operator has to give the gateway rights at the hub, or to change its messages.
     pub(crate) fn needs_somebody(&self) -> bool {
         self.is_refusing() || !self.subscriptions.is_empty()
     }
 
-    /// Returns the reason for which [somebody is needed](Self::needs_somebody), as far as it is known.
+    /// Returns the reason for which [an operator is needed](Self::needs_somebody), as far as it is known.
     pub(crate) fn cause(&self) -> Option<&str> {
         if self.is_refusing() { self.last.as_deref() } else { Some("the hub refuses a subscription") }
     }
 
-    /// Returns whether any message waits for the hub to change its mind.
+    /// Returns whether any message waits because the hub refused it.
     pub(crate) fn is_refusing(&self) -> bool {
         self.parked > 0 || self.in_place > 0 || self.held > 0 || self.topics > 0 || self.link_refused
     }

@@ -1,8 +1,9 @@
-//! Status messages at the hub, for people who cannot reach the gateway: a retained message of a few hundred bytes, made of the snapshot that every
-//! other surface shows; and a second topic that says whether the gateway is connected, where the hub itself publishes the will when it is not. Pure.
+//! Status messages at the hub, for people who cannot reach the gateway: a retained message of a few hundred bytes, made from the same snapshot as
+//! the status page and the `status` command; and a second retained topic for the connection, where the hub publishes the gateway's will when the
+//! connection is lost. Pure.
 //!
-//! These messages do not go through the queue, because an old status is worth nothing. They go before the batches, and if the hub denies them,
-//! nothing else suffers.
+//! These messages do not go through the queue, because an old status is worth nothing. They are sent before batches, and a refusal by the hub
+//! affects nothing else.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -17,19 +18,19 @@ use serde::Serialize;
 use super::status_page::snapshot::Snapshot;
 use super::verdict::Verdict;
 
-/// Topic prefixes, before the gateway's id: of the message whether it is connected, and of its status.
+/// Prefix of the topic that tells if the gateway is connected, before its id; with the prefix of the status topic.
 pub(crate) const ALIVE: &str = "edge/alive/";
 pub(crate) const STATUS: &str = "edge/status/";
 
-/// Largest status in bytes.
+/// Size of the largest status, in bytes.
 const BYTES_MAX: usize = 350;
-/// Largest figure that a status gives, so that all figures always have room.
+/// Largest number in a status, so that all numbers always fit.
 const FIGURE_MAX: u64 = 999_999_999_999;
-/// Time after which a status is sent again although nothing changed.
+/// Milliseconds after which a status is sent again although nothing changed.
 const AGAIN_MS: u64 = 3_600_000;
-/// Pause between two statuses, so that a verdict that comes and goes costs two messages a minute.
+/// Pause between two statuses in milliseconds, so that a verdict that changes all the time costs two messages a minute.
 const PAUSE_MS: u64 = 30_000;
-/// Time after which a message that the hub did not acknowledge is sent again. It doubles each time, up to 17 hours.
+/// Milliseconds after which a message without a PUBACK is sent again. Doubles each time, up to 17 hours.
 const UNANSWERED_MS: u64 = 60_000;
 const DOUBLINGS_MAX: u32 = 10;
 
@@ -53,18 +54,18 @@ struct Topics {
 struct State {
     alive: Slot,
     status: Slot,
-    /// Matter and time of the status that was made last.
+    /// Matter and time of the status that was sent last.
     made: Option<(Matter, u64)>,
-    /// Matter and time of the last status that the hub acknowledged on this connection. `None`: it has acknowledged none.
+    /// Matter and time of the last status with a PUBACK on this connection. `None`: there is none.
     told: Option<(Matter, u64)>,
     /// Number of connections that the hub has accepted.
     connects: u64,
 }
 
 impl State {
-    /// Has both messages sent again on a new connection, except one that was under way: the session repeats that one, and a message at which a hub
-    /// closes must not come on each connection.
-    /// Without a will nobody would report that the gateway is away, so it does not report that it is there.
+    /// Makes both messages due on a new connection, except one that is in flight: the session resends that one, and a message at which a hub
+    /// closes must not come on each connection. Without a will the hub could not report a lost connection, so then the gateway does not publish
+    /// that it is connected either.
     fn on_connected(&mut self, connects: u64, has_will: bool) {
         (self.connects, self.told) = (connects, None);
         if self.alive.on_its_way.is_none() {
@@ -77,14 +78,14 @@ impl State {
     }
 }
 
-/// State of one topic: the message to be sent, and the one under way.
+/// State of one topic: the message to be sent, and the one in flight.
 #[derive(Debug, Default)]
 struct Slot {
     wanted: Option<Bytes>,
     on_its_way: Option<Bytes>,
-    /// Time before which nothing is sent.
+    /// Up time before which no message is sent.
     next_ms: u64,
-    /// Messages since the last one that the hub acknowledged.
+    /// Messages since the last one with a PUBACK.
     unanswered: u32,
 }
 
@@ -97,7 +98,7 @@ impl Slot {
         Some(payload)
     }
 
-    /// Notes a delivered message. Returns whether it is the one that was under way. `next_ms`: time from which the next one may follow.
+    /// Handles a PUBACK. Returns whether it is that of the message in flight. `next_ms` is the earliest up time of the next message.
     fn on_delivered(&mut self, payload: &Bytes, next_ms: u64) -> bool {
         let is_it = self.on_its_way.take_if(|sent| sent == payload).is_some();
         if is_it {
@@ -107,17 +108,17 @@ impl Slot {
     }
 }
 
-/// Parts of a status of which a change is sent at once. Other changes are sent with these, or once an hour.
+/// Parts of a status whose change is sent at once. Other changes are sent with these, or once an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Matter {
     pub(super) verdict: Verdict,
     /// Digest of the configuration in force.
     pub(super) config: String,
-    /// Set when the configuration in the files is another one and was refused.
+    /// Set if the configuration in the files is a different one and was refused.
     pub(super) is_refused: bool,
 }
 
-/// Figures of this process that are not in the snapshot.
+/// Figures of the process that are not in the snapshot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process {
     /// Whole days until the first certificate ends.
@@ -126,7 +127,7 @@ pub(crate) struct Process {
     pub(crate) memory_bytes: Option<u64>,
 }
 
-/// Payload of a status, as JSON. Names that `/status.json` has too mean the same.
+/// Payload of a status, as JSON. Names that also occur in `/status.json` have the same meaning.
 #[derive(Serialize)]
 struct Status<'a> {
     v: u32,
@@ -148,7 +149,7 @@ struct Status<'a> {
 }
 
 impl HubStatus {
-    /// Creates the status messages of the gateway `id`. `None`: the id cannot stand in a topic.
+    /// Creates the status messages of the gateway `id`. `None`: the id is not valid in a topic.
     pub(crate) fn new(id: &str) -> Option<Self> {
         let [alive, status] = Self::topics(id);
         let topics = Topics { alive: Utf8::try_from(alive).ok()?, status: Utf8::try_from(status).ok()? };
@@ -171,8 +172,8 @@ impl HubStatus {
         }
     }
 
-    /// Finds out whether a message is due, while there is a connection; calls `make` only if a status is. `connects`: number of that connection; `has_will`:
-    /// the hub took the will with it. Returns whether the link has to be woken.
+    /// Checks whether a message is due, while there is a connection; calls `make` only if a status is. `connects` is the number of that
+    /// connection; `has_will`: its CONNECT had the will. Returns whether the link has to be woken.
     pub(super) fn see(
         &self,
         now_ms: u64,
@@ -208,7 +209,7 @@ impl HubStatus {
         Some(retained(&self.topics.status, payload))
     }
 
-    /// Notes that the hub has acknowledged a message without rows, which may be one of these.
+    /// Handles the PUBACK of a message without rows, which may be one of these.
     pub(super) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
         if message.topic == self.topics.alive {
@@ -242,7 +243,7 @@ fn retained(topic: &Utf8, payload: Bytes) -> Packing {
     })
 }
 
-/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it has no room.
+/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it does not fit.
 fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
     let figure = |figure: u64| figure.min(FIGURE_MAX);
     let need = snapshot.needs.first().map(|need| need.text.as_str());

@@ -1,4 +1,4 @@
-//! Ingest of a sensor's message: the first route whose topic filter matches takes it.
+//! Ingest of the gateway: the first route whose topic filter matches a sensor's message decodes and filters it.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -36,36 +36,36 @@ mod over_restarts;
 #[cfg(test)]
 pub(crate) use alarm_commands::tests::rig as alarm_rig;
 
-/// The gateway's ingest, for sensors at the listener and behind a broker. A handle: the listener asks it about messages, and the shell ticks
-/// its filters.
+/// Ingest of the gateway, for sensors at the listener and behind a broker. Clones share the state: the listener passes messages to it, and a task
+/// ticks its filters.
 #[derive(Clone, Debug)]
 pub(crate) struct GatewayIngest {
     inner: Arc<Mutex<Inner>>,
-    /// Notified when a publisher waits for receipts that wait for readings in a stage.
+    /// Notified when a publisher waits for receipts that depend on readings held in a stage.
     let_go: Arc<Notify>,
-    /// Answers to commands that were for the hub and found no room.
+    /// Answers to commands that were meant for the hub and found no room in the queue.
     answers_without_room: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct Inner {
     arrival: ArrivalClock,
-    /// Ingest of an embedding program, which is asked before the routes.
+    /// Ingest of an embedding program, which is called before the routes.
     own: Option<OwnIngest>,
     routes: Vec<RouteState>,
     restarted: DuplicateMarks,
-    /// Topics that the control loops read, whose messages are not unrouted if no route takes them.
+    /// Topics that the control loops read. Messages there do not count as unrouted if no route matches.
     loops: Option<Arc<LoopNames>>,
     counts: Counts,
-    /// Rate limit of the log's lines about messages that are no readings.
+    /// Rate limit of the log lines about messages that are no readings.
     dead_letters: OnceAnHour,
     /// Set if the message that was refused last may have been received before.
     refused_may_be_copy: bool,
     /// Receipts that depend on the rows of the last answer.
     link: Link,
-    /// The same by ticket, for messages that are on their way to the queue.
+    /// Receipts of messages that are on their way to the queue, by ticket.
     links: HashMap<Ticket, Link>,
-    /// Alarm commands of local clients. `None`: local clients may not command alarms.
+    /// Alarm commands of local clients. `None`: they are not accepted.
     alarms: Option<Commanded>,
 }
 
@@ -99,7 +99,7 @@ impl GatewayIngest {
         })
     }
 
-    /// Replaces parts of the configuration by those of an embedding program; to be called before the first message.
+    /// Replaces parts of the configuration by those of an embedding program; call it before the first message.
     ///
     /// # Errors
     /// A filter for a route that does not exist, or has no readings, in words.
@@ -119,28 +119,28 @@ impl GatewayIngest {
         Ok(())
     }
 
-    /// Replaces the part that decides which messages may be repetitions; to be called before the first message for a route.
+    /// Replaces the part that decides which messages may be repetitions; call it before the first message for a route.
     pub(crate) fn set_duplicate_marks(&self, restarted: DuplicateMarks) {
         self.lock().restarted = restarted;
     }
 
-    /// Announces that control loops read the messages on these topics.
+    /// Sets the topics that control loops read.
     pub(crate) fn beside(&self, loops: Arc<LoopNames>) {
         self.lock().loops = Some(loops);
     }
 
-    /// Returns whether a route takes messages on this topic.
+    /// Returns whether a route matches this topic.
     pub(crate) fn routes(&self, topic: &str) -> bool {
         self.lock().routes.iter().any(|route| matches(&route.filter_topic, topic))
     }
 
-    /// Returns the lane of messages on this topic. `None`: no route takes them.
+    /// Returns the lane of messages on this topic. `None`: no route matches.
     pub(crate) fn lane_of(&self, topic: &str) -> Option<u8> {
         self.lock().lane_of(topic)
     }
 
-    /// Returns rows that have become due, and the receipts that depend on them. `is_asked_for`: a publisher waits for receipts, so the stages
-    /// emit the held readings that they can.
+    /// Returns rows whose deadline has passed, and the receipts that depend on them. `is_asked_for`: a publisher waits for receipts, so the
+    /// stages emit the held readings that they can.
     pub(crate) fn tick(&self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
         let (mut rows, mut link) = (Vec::new(), Link::default());
         let mut inner = self.lock();
@@ -154,15 +154,14 @@ impl GatewayIngest {
         (rows, link)
     }
 
-    /// Returns in how many milliseconds [`tick`](Self::tick) has something to do. `None`: nothing waits for a time.
+    /// Returns the milliseconds until the next deadline of [`tick`](Self::tick). `None`: there is none.
     pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
         let mut inner = self.lock();
         let now = inner.arrival.map(now);
         inner.readings().filter_map(|readings| readings.due_in_ms(now)).min()
     }
 
-    /// Acknowledges readings from now on without waiting for the stage that holds them, and makes the receipts that wait now due. Called at a
-    /// stop.
+    /// From now on acknowledges readings without waiting for the stages that hold them, and makes all waiting receipts due. Called at a stop.
     pub(crate) fn stop_holding(&self) {
         let mut inner = self.lock();
         inner.routes.iter_mut().filter_map(|route| route.readings.as_mut()).for_each(Readings::stop_holding);
@@ -189,7 +188,7 @@ impl GatewayIngest {
         self.lock().readings().map(Readings::withheld).fold(Extent::default(), Extent::and)
     }
 
-    /// Has `intake` commit, for a publisher that waits for receipts. If receipts wait for readings in stages, those are emitted first.
+    /// Makes `intake` commit, for a publisher that waits for receipts. Readings in stages that receipts wait for are emitted first.
     pub(crate) fn commit(&self, intake: &Intake) {
         match self.withholds() {
             true => self.let_go.notify_one(),
@@ -197,7 +196,7 @@ impl GatewayIngest {
         }
     }
 
-    /// Waits until a publisher needs the readings in stages emitted.
+    /// Waits until a publisher waits for readings in stages.
     pub(crate) async fn let_go_is_asked_for(&self) {
         self.let_go.notified().await;
     }
@@ -212,7 +211,7 @@ impl GatewayIngest {
         std::mem::take(&mut self.lock().link)
     }
 
-    /// Takes the receipts of an answer that was given this ticket.
+    /// Takes the receipts of the answer with this ticket.
     pub(crate) fn take_link_of(&self, ticket: Ticket) -> Link {
         self.lock().links.remove(&ticket).unwrap_or_default()
     }
@@ -229,14 +228,14 @@ impl GatewayIngest {
         self.lock().routes.iter().map(RouteState::figures).collect()
     }
 
-    /// Tells the filters whether the wall clock is known to be right. Before the first call it counts as wrong.
+    /// Sets whether the filters can rely on the wall clock. Before the first call they do not.
     pub(crate) fn trust_clock(&self, is_trusted: bool) {
         let mut inner = self.lock();
         let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
         readings.for_each(|readings| readings.trust_clock(is_trusted));
     }
 
-    /// Locks the state. A poisoned lock is used on, since a panic under it would have ended the process' only thread.
+    /// Locks the state. A poisoned lock is used nevertheless, because a panic under it would have ended the process's only thread.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -289,7 +288,7 @@ impl Inner {
         self.routes.iter().find(|route| matches(&route.filter_topic, topic)).map(|route| route.lane)
     }
 
-    /// Returns whether a message on this topic is a command to the control loops, which were shown it and answer by an event.
+    /// Returns whether a message on this topic is a command to the control loops, which got it from the listener and answer by an event.
     fn is_loop_command(&self, topic: &str) -> bool {
         self.loops.as_ref().is_some_and(|loops| loops.take_command(topic))
     }

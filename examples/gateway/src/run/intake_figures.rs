@@ -1,4 +1,4 @@
-//! Figures of the way into the queue: messages that wait there, which are neither accepted nor dropped, and messages that were given up there.
+//! Figures of the intake, the path into the queue: messages that wait there, neither accepted nor dropped, and messages that were dropped there.
 //! Pure.
 
 use edge_bridge::listener::Stats;
@@ -10,16 +10,16 @@ use super::page::Page;
 pub(crate) struct IntakeFigures {
     /// Rows that were larger than any row of the queue may be, since the start.
     pub(crate) too_large: u64,
-    /// Answers to commands that were for the hub and found no room, since the start.
+    /// Answers to commands that were meant for the hub and found no room in the queue, since the start.
     pub(crate) answers_without_room: u64,
-    /// Rows that have not reached the queue's task yet.
+    /// Rows in the channel to the task that pushes them.
     pub(crate) on_the_way: u64,
-    /// Rows that wait because their lane has no room.
+    /// Rows that wait because their lane is full.
     pub(crate) no_room: u64,
 }
 
 impl IntakeFigures {
-    /// Writes the metric of waiting messages. `listener`: figures of the gateway's own listener, where messages at QoS 1 wait for room.
+    /// Writes the metric of waiting messages. `listener`: figures of the gateway's own listener, which holds QoS 1 messages without room.
     pub(super) fn render_waiting(&self, listener: Option<&Stats>, page: &mut Page) {
         page.head(
             "edge_waiting_messages",

@@ -1,4 +1,4 @@
-//! Rows that found no room in the queue before a stop, in the form in which the mark of the stop carries them. Pure.
+//! Rows that found no room in the queue before a stop, in the form in which the mark of the stop stores them. Pure.
 
 use bytes::Bytes;
 use edge_bridge::Row;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct KeptRow {
     lane: Option<u8>,
-    /// Time to live in milliseconds, counted from the next start.
+    /// Time to live in milliseconds, which counts from the next start.
     ttl_ms: Option<u64>,
-    /// Topic and properties, in base64url as the payload.
+    /// Topic and properties, in base64url like the payload.
     meta: String,
     payload: String,
 }

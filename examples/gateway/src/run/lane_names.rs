@@ -1,5 +1,5 @@
-//! Names of the queue's lanes as of the last start, in the file `lanes`. The queue knows a lane only by its index, and has a limit for each index, so under
-//! another list of names the waiting messages would belong to other lanes.
+//! Names of the queue's lanes at the last start, in the file `lanes`. The queue knows a lane only by its index, so with another list of names the
+//! waiting messages would belong to other lanes.
 
 use std::io;
 use std::path::Path;
@@ -11,21 +11,21 @@ const FILE: &str = "lanes";
 const VERSION: &str = "edge-gateway lanes 1 ";
 const BYTES_MAX: u64 = 64 * 1024;
 
-/// Returns the names of the last start, if they are others.
+/// Returns the names of the last start, if they differ.
 pub(super) fn others(state: &Path, names: &[String]) -> Option<Vec<String>> {
     read(state).filter(|kept| kept != names)
 }
 
-/// Returns the names that were kept; one that cannot be read is as none, of a gateway of before it was written.
+/// Reads the kept names. An unreadable file counts as missing, as in a state directory of an earlier version.
 fn read(state: &Path) -> Option<Vec<String>> {
     let kept = checksummed_file::read(state, FILE, VERSION, BYTES_MAX).ok()?;
     serde_json::from_slice(&kept).ok()
 }
 
-/// Checks that nothing waits under other names.
+/// Checks that no message waits in the lanes if their names changed.
 ///
 /// # Errors
-/// Messages wait, which is told with both lists.
+/// Messages wait; the text names both lists.
 pub(super) fn check(kept: &[String], names: &[String], waiting: u64) -> Result<(), RunError> {
     if waiting == 0 {
         return Ok(());
@@ -35,7 +35,7 @@ pub(super) fn check(kept: &[String], names: &[String], waiting: u64) -> Result<(
     )))
 }
 
-/// Keeps the names.
+/// Writes the names.
 ///
 /// # Errors
 /// The disk refused.

@@ -1,7 +1,7 @@
-//! Configuration that was in force last, with its files of rules, in the file `configuration` of the state directory: a start whose files have
-//! mistakes goes on with it, since a site that takes nothing in loses more than one with yesterday's limits.
+//! Configuration that was in force last, with its rules files, in the file `configuration` of the state directory. A start whose files have
+//! mistakes uses it, because a gateway that stores nothing loses more than one with yesterday's limits.
 //!
-//! Texts alone: variables of the environment are filled in anew, and passwords, keys and certificates are read where they are.
+//! Only the texts are kept: variables of the environment are expanded anew, and passwords, keys and certificates are read from their files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use edge_state::checksummed as checksummed_file;
 const FILE: &str = "configuration";
 const VERSION: &str = "edge-gateway configuration 1 ";
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Bytes of the line with the checksum, at most.
+/// Longest first line, which has the checksum, in bytes.
 const HEAD_BYTES: u64 = 128;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Texts {
     }
 }
 
-/// Keeps a configuration that is in force. Writes nothing if it is the kept one.
+/// Writes a configuration that is in force, unless it is the kept one.
 ///
 /// # Errors
 /// The disk refused.
@@ -63,7 +63,7 @@ pub(crate) fn keep(state: &Path, config: &Config) -> io::Result<()> {
 /// Returns the kept configuration, for a gateway whose file is `file`; `None` without one.
 ///
 /// # Errors
-/// In words: it cannot be read, or has mistakes by now.
+/// The text cannot be read, or has mistakes now; in words.
 pub(crate) fn kept(state: &Path, file: &Path) -> Result<Option<(Config, Findings)>, String> {
     let body = match checksummed_file::read(state, FILE, VERSION, BYTES_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

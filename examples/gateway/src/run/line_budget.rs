@@ -1,17 +1,17 @@
-//! Rate limit, as a token bucket, of a line of the log that something outside can cause as often as it likes. Pure.
+//! Rate limit, as a token bucket, of a log line that peers can cause as often as they like. Pure.
 
-/// Usual time after which one more line is allowed, in milliseconds.
+/// Usual time per token, in milliseconds.
 pub(super) const MINUTE_MS: u64 = 60_000;
 
-/// Lines of the log that may still be written.
+/// Token bucket of log lines.
 #[derive(Debug)]
 pub(super) struct LineBudget {
-    /// Most lines that may be written at once, without a pause between them.
+    /// Most lines that may be written without a pause between them.
     burst: u64,
     left: u64,
-    /// Time in milliseconds after which one more line is allowed.
+    /// Milliseconds after which one more line is allowed.
     every_ms: u64,
-    /// Time up to which the allowed lines were counted.
+    /// Up time up to which tokens were counted.
     counted_ms: u64,
 }
 

@@ -4,7 +4,7 @@ use edge_bridge::listener::Stats;
 
 use super::page::Page;
 
-/// Returns the number of messages that the listener gave up because the queue had no room.
+/// Returns the number of messages that the listener dropped because the queue was full.
 pub(super) fn without_room(stats: &Stats) -> u64 {
     stats.qos0_without_room + stats.wills_without_room
 }

@@ -1,5 +1,4 @@
-//! The numbers as Prometheus text, format 0.0.4. Pure. Every label value is there from the start, so that an alert can
-//! tell "none" from "not known".
+//! Metrics as Prometheus text, format 0.0.4. Pure. Every label value is present from the start, so that an alert can tell 0 from a missing value.
 
 use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};
@@ -15,7 +14,7 @@ use super::page::{Page, label};
 use super::start_counter::StartCounter;
 use super::verdict::Verdict;
 
-/// Of `edge_dropped_total{reason}`: the queue's reasons, and those beside it.
+/// Values of `edge_dropped_total{reason}`: the queue's reasons, and those outside of the queue.
 pub(crate) const REASONS: [(&str, Reason); 6] = [
     ("overflow", Reason::Overflow),
     ("overflow_unconfirmed", Reason::OverflowUnconfirmed),
@@ -34,57 +33,57 @@ const LINK_STATES: [LinkState; 6] = [
     LinkState::Offline,
 ];
 
-/// Figures at one moment.
+/// Figures of the metrics page at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    /// Ledgers of the consumer that sends to the hub, one per lane, as of the last commit.
+    /// Ledgers of the consumer `hub`, one per lane, as of the last commit.
     pub(crate) ledgers: Vec<Ledger>,
-    /// Ledgers of the parked messages, which `ledgers` count as moved. `None` while their queue is not open, so that what became of them is not known.
+    /// Ledgers of the parked rows' queue, whose rows `ledgers` count as moved. `None` while that queue is not open, so that their end is unknown.
     pub(crate) parked_ledgers: Option<Vec<Ledger>>,
-    /// Number of messages given up, with those since the last commit.
+    /// Number of messages lost by the queue (evicted, damaged, lost), with those since the last commit.
     pub(crate) given_up: u64,
-    /// Numbers of messages that wait for the queue, or were never accepted.
+    /// Numbers of messages that wait for the queue, or that it never accepted.
     pub(crate) intake: IntakeFigures,
     pub(crate) queue_messages: u64,
     pub(crate) queue_bytes: u64,
     pub(crate) oldest_age_ms: u64,
-    /// Number of messages whose PUBACK waits until a filter stage lets their readings go.
+    /// Number of messages whose PUBACK waits for readings that a filter stage holds.
     pub(crate) withheld_messages: u64,
     pub(crate) withheld_oldest_age_ms: u64,
-    /// Number of messages that the hub has acknowledged, over restarts. It may be ahead of the ledgers, which follow at the next commit.
+    /// Number of messages that the hub has acknowledged, over all starts. It may be ahead of the ledgers, which follow at the next commit.
     pub(crate) delivered_now: u64,
-    /// Number of messages that the hub has acknowledged since the start of this run.
+    /// Number of messages that the hub has acknowledged since this process started.
     pub(crate) rows_delivered: u64,
-    /// Number of messages sent to the hub that it has not answered.
+    /// Number of messages in flight to the hub.
     pub(crate) unacked: usize,
     /// Smoothed round trip to the hub in milliseconds; 0 before the first answer.
     pub(crate) round_trip_ms: u64,
-    /// Set while another client connects to the hub under our client identifier.
+    /// Set while another client connects to the hub with the gateway's client identifier (session takeover).
     pub(crate) taken_over: bool,
-    /// Set for half a minute after the rules dropped a reading for its time.
+    /// Set for half a minute after the filter rules dropped a reading because of its timestamp.
     pub(crate) drops_for_time: bool,
     pub(crate) link: LinkState,
-    /// Messages and subscriptions that the hub does not take.
+    /// Messages and subscriptions that the hub refuses.
     pub(crate) refused: HubRefusals,
-    /// Numbers of starts in this state directory, by their cause.
+    /// Numbers of starts in this state directory, by clean and unclean stop before.
     pub(crate) restarts: StartCounter,
     /// Reason why there is no connection to the hub; `None` while there is one.
     pub(crate) link_cause: Option<String>,
-    /// Place of the hub's address in the list.
+    /// Position of the hub's address in the configured list.
     pub(crate) hub_address: usize,
     pub(crate) verdict: Verdict,
-    /// Set if the wall clock is known to be right, or trusted by the configuration.
+    /// Set if the wall clock is synchronised, or trusted by the configuration.
     pub(crate) clock_synced: bool,
     pub(crate) certificates: Vec<End>,
-    /// Set while changed files of the configuration are refused.
+    /// Set while changed configuration files are refused.
     pub(crate) config_refused: bool,
     pub(crate) store_bytes_written: u64,
-    /// Bytes to and from the hub, by their cause.
+    /// Bytes to and from the hub, by use.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
     pub(crate) counts: Counts,
-    /// Numbers of the hub's commands by their end; `None` without a rule for commands.
+    /// Numbers of the hub's commands by their outcome; `None` without a rule for commands.
     pub(crate) commands: Option<CommandCounts>,
-    /// Number of messages of the hub that no subscription of this program asks for.
+    /// Number of messages from the hub that match no subscription of this program.
     pub(crate) unclaimed: u64,
     /// Figures of the gateway's own listener; `None` without one, or while it does not answer.
     pub(crate) listener: Option<edge_bridge::listener::Stats>,
@@ -95,23 +94,23 @@ impl Sample {
         self.ledgers.iter().map(|ledger| ledger.accepted).sum()
     }
 
-    /// Messages at QoS 0 that came while the queue had no room, and answers to commands.
+    /// QoS 0 messages, and answers to commands, dropped because the queue was full.
     fn no_room(&self) -> u64 {
         self.listener.as_ref().map_or(0, |listener| listener.qos0_without_room)
             + self.intake.answers_without_room
     }
 
-    /// `None`: a part of them is not known, and a smaller total would look like a reset.
+    /// Returns the ledgers of both queues. `None`: those of the parked rows are unknown, and a smaller total would look like a counter reset.
     fn all_ledgers(&self) -> Option<Vec<&Ledger>> {
         Some(self.ledgers.iter().chain(self.parked_ledgers.as_ref()?).collect())
     }
 
-    /// From the queue to the parked ones: what became of them there is in the other figures.
+    /// Number of messages moved from the queue to the parked rows; the other figures count their end there.
     fn moved(&self) -> u64 {
         self.ledgers.iter().map(|ledger| ledger.moved).sum()
     }
 
-    /// Totals that the parked messages are part of; while they are not known there is none.
+    /// Writes totals that include the parked rows; none while these are unknown.
     fn render_ends(&self, page: &mut Page) {
         let all = self.all_ledgers();
         page.head("edge_delivered_total", "counter", "Messages that the hub acknowledged, over restarts.");
@@ -130,7 +129,7 @@ impl Sample {
         page.labelled("edge_dropped_total", "reason", since_start);
     }
 
-    /// What became of messages since the start that are in no queue.
+    /// Writes counters since the start of messages that are in no queue.
     fn render_counts(&self, page: &mut Page) {
         page.head(
             "edge_suppressed_total",
@@ -161,7 +160,7 @@ impl Sample {
         page.counter("edge_unclaimed_total", help, self.unclaimed);
     }
 
-    /// The page.
+    /// Returns the metrics page.
     pub(crate) fn page(&self) -> Page {
         let mut page = Page::default();
         no_queue::render(&mut page, None);
@@ -232,8 +231,8 @@ pub(super) fn verdicts(page: &mut Page, verdict: Verdict) {
     page.labelled("edge_verdict", "verdict", verdicts);
 }
 
-/// Messages that a queue gave up, over restarts. Those that a person discarded are not among them, nor those that expired: their sender, or the
-/// configuration, wanted them no longer.
+/// Number of messages lost by a queue, over all starts. Messages that an operator discarded, or that expired, are not counted, because they were
+/// no longer wanted.
 pub(crate) fn given_up(ledgers: &[Ledger]) -> u64 {
     let by = |(_, reason)| ledgers.iter().map(move |ledger| ledger.dropped.for_reason(reason)).sum::<u64>();
     REASONS.into_iter().filter(|(_, reason)| is_loss(*reason)).map(by).sum()

@@ -100,24 +100,24 @@ use replaced_parts::Parts;
 use route_changes::InForce;
 use signals::Signals;
 
-/// Start of a gateway.
+/// Parameters of a gateway's start.
 pub(crate) struct Start<'a> {
-    /// File of the configuration, read again where that is asked for.
+    /// Configuration file, read again at a reload.
     pub(crate) file: &'a Path,
     /// Configuration to start with.
     pub(crate) config: Config,
-    /// Reason why that is the one that was in force last, and not the file's.
+    /// Reason why `config` is the configuration that was in force last, and not the file's.
     pub(crate) refused: Option<String>,
-    /// State directory of the command line, which wins over the configuration's.
+    /// State directory of the command line, which overrides the configuration's.
     pub(crate) state: Option<&'a Path>,
-    /// Ends if the file's configuration does not start, instead of going on with the one that was in force last.
+    /// Ends the process if the file's configuration does not start, instead of using the one that was in force last.
     pub(crate) is_strict: bool,
 }
 
-/// Runs until a signal.
+/// Runs the gateway until a signal.
 ///
 /// # Errors
-/// In words, with the exit code.
+/// The reason in words, with the exit code.
 pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     log();
     let Start { file, config, refused, state, is_strict } = start;
@@ -170,7 +170,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     result
 }
 
-/// Returns the configuration that was in force last, if it is another one.
+/// Returns the configuration that was in force before, if it differs.
 fn kept_before(state: &Path, file: &Path, now: &Config) -> Option<Arc<Config>> {
     let kept = last_configuration::kept(state, file).unwrap_or_else(|why| {
         tracing::warn!(why, "the configuration that was in force last is of no use");
@@ -180,7 +180,7 @@ fn kept_before(state: &Path, file: &Path, now: &Config) -> Option<Arc<Config>> {
     (kept.digest != now.digest).then(|| Arc::new(kept))
 }
 
-/// To standard error, from `info` on; `RUST_LOG` changes that: a level, or `TARGET=LEVEL` with commas between.
+/// Sets up the log on standard error, from level `info` on; `RUST_LOG` sets other levels: a level, or `TARGET=LEVEL` with commas between.
 fn log() {
     let wanted = std::env::var("RUST_LOG").ok();
     let filter = wanted.as_deref().and_then(|wanted| wanted.parse::<Targets>().ok());

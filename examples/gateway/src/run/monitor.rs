@@ -1,4 +1,4 @@
-//! State of the running gateway: for the log, the metrics and the probes.
+//! Monitor of the running gateway: collects its state for the log, the metrics, the status and the probes.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
@@ -37,21 +37,21 @@ use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
 use super::verdict::{Losses, Verdict, steady};
 
-/// Period of the gateway's looks at itself.
+/// Period of the checks of the gateway's state.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
-/// A writer that is so late with a commit makes no progress.
+/// Milliseconds by which a commit may be late before the queue's writer counts as stuck.
 const OVERDUE_MS_MAX: u64 = 10_000;
-/// The queue's numbers come from its worker; one that does not answer is stuck.
+/// Time limit of the queue's statistics; a worker thread that takes longer counts as stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// A handle; cheap to clone.
+/// Handle to the monitor; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Monitor {
     pub(crate) queue: aio::Queue,
     pub(crate) link: Link,
-    /// True once the local broker has accepted us, if the sensors are behind one.
+    /// Set once the local broker has accepted the CONNECT, if the sensors are behind a broker.
     pub(crate) local: Option<Arc<AtomicBool>>,
-    /// The gateway's own listener, if the sensors come there.
+    /// The gateway's own listener; `None` if the sensors are behind a broker.
     pub(crate) listener: Option<LocalPublisher>,
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
@@ -63,29 +63,29 @@ pub(crate) struct Monitor {
     pub(crate) gap_reports: Option<GapReports>,
     pub(crate) hub_status: Option<HubStatus>,
     pub(crate) facts: CurrentFacts,
-    /// An earlier run parked messages: their totals are not known before their queue is open.
+    /// Set if an earlier process parked messages, whose totals are unknown until their queue is open.
     pub(crate) parked_before: bool,
     pub(crate) restarts: StartCounter,
     pub(crate) control: Option<control::Figures>,
     pub(crate) commands: Option<CommandCounts>,
     pub(crate) certificates: Certificates,
-    /// Memory of the status surfaces.
+    /// History of the status for the status page and command.
     pub(crate) memory: Memory,
 }
 
-/// State at the last look, against which the present is news.
+/// State at the last check, with which the present state is compared.
 #[derive(Clone)]
 pub(crate) struct LastLook {
     losses: Arc<Mutex<Losses>>,
-    /// Of readings that the rules drop for their time.
+    /// Detector of readings that the rules drop because of their timestamp.
     time_drops: Arc<Mutex<Losses>>,
-    /// Of the parked messages, once their queue is open.
+    /// Detector of losses of parked messages, once their queue is open.
     parked_losses: Arc<Mutex<Option<Losses>>>,
     refresh: Arc<Mutex<Refresh>>,
 }
 
 impl LastLook {
-    /// `losses`: those that are no news.
+    /// Creates the state. `losses` are those that are known already.
     pub(crate) fn new(losses: Losses, totals_within: Duration) -> Self {
         Self {
             losses: Arc::new(Mutex::new(losses)),
@@ -97,7 +97,7 @@ impl LastLook {
 }
 
 impl Monitor {
-    /// Everything at one moment; `None` if the queue does not answer.
+    /// Collects all figures at one moment; `None` if the queue does not answer.
     pub(crate) async fn sample(&self) -> Option<(Sample, Stats)> {
         let stats = tokio::time::timeout(ANSWER_WITHIN, self.queue.stats()).await.ok().flatten()?;
         let link = self.link.stats();
@@ -177,7 +177,7 @@ impl Monitor {
         }
     }
 
-    /// Figures of a status, at one moment; `None` if the queue does not answer.
+    /// Collects the figures of a status at one moment; `None` if the queue does not answer.
     async fn figures(&self) -> Option<Figures> {
         let (sample, stats) = self.sample().await?;
         Some(Figures {
@@ -191,13 +191,13 @@ impl Monitor {
         })
     }
 
-    /// The same for somebody who reads totals: they are brought up to date as for `/metrics`.
+    /// Collects the figures of a status for a reader of totals, which are brought up to date as for `/metrics`.
     pub(crate) async fn figures_for_a_reader(&self) -> Option<Figures> {
         self.asked();
         self.figures().await
     }
 
-    /// Notes that somebody reads the totals.
+    /// Records that the totals are being read.
     fn asked(&self) {
         self.last_look.refresh.lock().unwrap_or_else(PoisonError::into_inner).asked();
     }
@@ -207,7 +207,7 @@ impl Monitor {
         drops.are_happening(self.clock.now().up_ms, sample.counts.dropped_for_time())
     }
 
-    /// `here`: messages that the queue gave up.
+    /// Returns whether messages are being lost. `here`: number of messages lost by the queue.
     fn losing(&self, here: u64, parked: Option<&[Ledger]>) -> bool {
         let up_ms = self.clock.now().up_ms;
         let mut losses = self.last_look.losses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,14 +219,15 @@ impl Monitor {
         losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
     }
 
-    /// Tells that the gateway is ready, and from then on its state, for ever: to the log and to systemd, whose watchdog is fed beside that. Looks at the certificates.
+    /// Logs that the gateway is ready, then each change of its state, for as long as it is polled; also notifies systemd, feeds its watchdog and
+    /// checks the certificates.
     pub(crate) async fn watch(self, service: Notifier) {
         service::ready(&service);
         let keep_alive = service::keep_alive(&service, &self.queue);
         tokio::join!(self.tell_state(&service), keep_alive, self.certificates.clone().watch());
     }
 
-    /// Writes a line for each change, within the log's limit, for ever.
+    /// Writes a log line for each change of the state, within the rate limit, for as long as it is polled.
     async fn tell_state(&self, service: &Notifier) {
         let mut log = StateLog::default();
         let mut every = tokio::time::interval(EVERY);
@@ -249,7 +250,7 @@ impl Monitor {
         }
     }
 
-    /// Takes off the queue's list what the hub was told, and shows what it is to be told.
+    /// Removes gap records whose report has a PUBACK from the queue's list, and passes the list on for the next report.
     fn report_gaps(&self) {
         let Some(reports) = &self.gap_reports else { return };
         let delivered = reports.take_delivered();
@@ -261,7 +262,7 @@ impl Monitor {
         }
     }
 
-    /// Has the hub told of a state that is news to it, while it answers.
+    /// Makes a status message due if the state changed, while the hub answers.
     fn tell_hub(&self, figures: &Figures) {
         let Some(status) = self.hub_status.as_ref().filter(|_| is_up(figures.sample.link)) else { return };
         let facts = self.facts.get();
@@ -282,7 +283,7 @@ impl Monitor {
         }
     }
 
-    /// Commits the bookkeeping if somebody reads the totals and it is time.
+    /// Commits the queue's counters if the totals are being read and the pause is over.
     async fn refresh_totals(&self) {
         let queues = [Some(self.queue.clone()), self.link.parked_queue()];
         let behind = |queue: &aio::Queue| lag(&queue.committed_ledger(), &queue.ledger());
@@ -300,7 +301,7 @@ impl Monitor {
         }
     }
 
-    /// The loops' figures do not depend on a queue that answers.
+    /// Returns the metrics. The control loops' part does not depend on a queue that answers.
     async fn metrics(&self) -> Answer {
         self.asked();
         let loops = self.control.as_ref().map(control::Figures::render);
@@ -321,20 +322,20 @@ impl Monitor {
     }
 }
 
-/// Figures of the gateway's own listener, if there is one and it answers.
+/// Figures of the gateway's own listener; `None` without one, or if it does not answer.
 pub(super) async fn listener_stats(listener: Option<&LocalPublisher>) -> Option<listener::Stats> {
     let stats = listener?.stats();
     tokio::time::timeout(ANSWER_WITHIN, stats).await.ok()?.ok()
 }
 
-/// Resident memory of this process, if the system tells.
+/// Resident memory of this process in bytes; `None` if the system does not report it.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// Returns why the verdict is not the best one, as far as there is one cause.
+/// Returns why the verdict is not the best one, if there is one cause.
 fn cause(figures: &Figures) -> Option<&str> {
     let sample = &figures.sample;
     match &figures.queue.fault {
@@ -347,7 +348,7 @@ fn cause(figures: &Figures) -> Option<&str> {
     }
 }
 
-/// `changes`: of the state since the last line.
+/// Writes the log line of the state. `changes`: changes of the state since the last line.
 fn say(figures: &Figures, changes: u64) {
     let sample = &figures.sample;
     let (verdict, link, queued) = (sample.verdict, sample.link, sample.queue_messages);

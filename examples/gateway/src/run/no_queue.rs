@@ -1,4 +1,4 @@
-//! Status, probes, metrics and log of a gateway whose queue is not open: they show the parts that go on, and the losses for want of a queue.
+//! Status, probes, metrics and log of a gateway whose queue is not open: they show the parts that run, and the losses for want of a queue.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
@@ -34,7 +34,7 @@ const OPENING: &str = "the queue is being opened";
 /// Cause that is shown when the queue is open and its worker is stuck.
 const SILENT: &str = "the queue does not answer";
 
-/// Handle to the status surfaces of a gateway without a queue; cheap to clone.
+/// Handle to status, metrics and log of a gateway without a queue; cheap to clone.
 #[derive(Clone)]
 pub(super) struct NoQueue {
     pub(super) cause: Cause,
@@ -46,14 +46,14 @@ pub(super) struct NoQueue {
     /// Detector of messages that find no room.
     pub(super) losses: Arc<Mutex<Losses>>,
     pub(super) service: Notifier,
-    /// Memory of the status surfaces.
+    /// History of the status for the status page and command.
     pub(super) memory: Memory,
     pub(super) facts: CurrentFacts,
     /// Configurations that follow while the gateway runs.
     pub(super) configurations: Option<Configurations>,
 }
 
-/// State of a gateway without a queue that answers.
+/// State of a gateway whose queue is not open, or does not answer.
 pub(crate) struct Without {
     cause: String,
     verdict: Verdict,
@@ -70,7 +70,7 @@ impl Without {
 }
 
 impl NoQueue {
-    /// Logs each change of the verdict, within the log's limit, for as long as it is polled. The start without a queue has a line of its own.
+    /// Logs each change of the verdict, within the rate limit, for as long as it is polled. The start without a queue has a line of its own.
     pub(super) async fn watch(&self) -> Infallible {
         let mut log = StateLog::default();
         log.note(self.clock.now().up_ms, (Verdict::Degraded, LinkState::Offline));
@@ -89,7 +89,7 @@ impl NoQueue {
         }
     }
 
-    /// Notes whether a changed configuration is refused; its routes are followed once there is a queue.
+    /// Records whether a changed configuration is refused; its routes are applied once there is a queue.
     fn follow_refusals(&self) {
         let Some(in_force) = &self.configurations else { return };
         let (refused, facts) = (in_force.borrow().refused.clone(), self.facts.get());
@@ -98,7 +98,7 @@ impl NoQueue {
         }
     }
 
-    /// Returns the figures of which a status is made.
+    /// Returns the figures for a status.
     async fn state(&self) -> Without {
         let listener = self.listener_stats().await;
         Without {
@@ -110,7 +110,7 @@ impl NoQueue {
         }
     }
 
-    /// Returns the number of messages given up so far, as of the last look.
+    /// Returns the number of messages lost so far, as of the last check.
     pub(super) fn known_losses(&self) -> u64 {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner).known()
     }
@@ -135,7 +135,7 @@ impl NoQueue {
         Verdict::of(LinkState::Offline, true, is_losing)
     }
 
-    /// Returns the metrics without a queue. Totals over restarts are missing, because they are in the queue.
+    /// Returns the metrics without a queue. Totals over all starts are missing, because they are in the queue.
     async fn metrics(&self) -> String {
         let listener = self.listener_stats().await;
         let mut page = Page::default();
@@ -160,7 +160,7 @@ impl NoQueue {
     }
 }
 
-/// Writes the metrics that say whether there is a queue, and why not. `cause`: the reason; `None` while there is one.
+/// Writes the metrics that tell whether there is a queue, and why not. `cause` is the reason; `None` while there is a queue.
 pub(super) fn render(page: &mut Page, cause: Option<&str>) {
     let help = "1 while the queue is open: without it nothing is stored for the hub.";
     page.gauge("edge_queue_open", help, cause.is_none().into());
@@ -186,7 +186,7 @@ impl Pages for NoQueue {
     }
 }
 
-/// Pages from the start on: those without a queue, then those of the whole gateway.
+/// HTTP pages from the start on: those without a queue, then those of the whole gateway.
 #[derive(Clone)]
 pub(crate) struct Surface {
     no_queue: NoQueue,
@@ -198,7 +198,7 @@ impl Surface {
         Self { no_queue, monitor: Arc::default() }
     }
 
-    /// Shows the whole gateway from now on, because its queue is open.
+    /// Serves the pages of the whole gateway from now on, because its queue is open.
     pub(super) fn show(&self, monitor: Monitor) {
         // Once, by whoever opened the queue.
         let _ = self.monitor.set(monitor);

@@ -1,10 +1,10 @@
-//! Rate limit of a line of the log that something outside could cause for ever. Pure.
+//! Rate limit of a log line that peers can cause for ever: once a minute. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time for which the line is not repeated.
+/// Shortest time between two lines.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Time of the last line.
@@ -14,7 +14,7 @@ pub(super) struct OnceAMinute {
 }
 
 impl OnceAMinute {
-    /// Returns whether the line may be written at `now`, and notes that it is.
+    /// Returns whether the line may be written at `now`, and counts it as written.
     pub(super) fn may_say(&mut self, now: Instant) -> bool {
         let may = self.said_at.is_none_or(|said_at| now >= said_at + AGAIN);
         if may {

@@ -1,20 +1,20 @@
-//! Rate limit of log lines by name, such as a sensor's or a client's: each name has one line an hour. Peers choose the names, so a few new ones get
-//! their line at once, and all others share one a minute. Only the hash of each name is kept, and two names of one hash share a line. Pure, except for
-//! the random seed of the hashes.
+//! Rate limit of log lines by name, such as a sensor's or a client's: each name has one line an hour. Peers choose the names, so only a few new
+//! names get their line at once; all others share one line a minute. Only the hash of each name is kept, and two names of one hash share a line.
+//! Pure, except for the random seed of the hashes.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::line_budget::{LineBudget, MINUTE_MS};
 
-/// Time for which a name's line is not repeated.
+/// Shortest time between two lines of a name, in milliseconds.
 pub(super) const AGAIN_MS: u64 = 3_600_000;
 /// Most new names that get their line at once.
 const LINES_AT_ONCE: u64 = 20;
-/// Names that are kept before those are removed whose hour is over. At most 80 have a line in one hour.
+/// Number of kept names at which those are removed whose hour is over. At most 80 names have a line in one hour.
 const NAMES_MAX: usize = 160;
 
-/// Time of each name's last line, on the axis of `Now::up_ms`.
+/// Up time of each name's last line, as in `Now::up_ms`.
 #[derive(Debug)]
 pub(super) struct OnceAnHour {
     said: HashMap<u64, u64>,
@@ -30,7 +30,7 @@ impl Default for OnceAnHour {
 }
 
 impl OnceAnHour {
-    /// Returns whether the line about `name` may be written now, and notes that it is.
+    /// Returns whether the line about `name` may be written now, and counts it as written.
     pub(super) fn may_say(&mut self, up_ms: u64, name: &str) -> bool {
         let is_said = |said_ms: &u64| up_ms.saturating_sub(*said_ms) < AGAIN_MS;
         let name = self.hashes.hash_one(name);

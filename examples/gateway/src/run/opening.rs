@@ -1,6 +1,6 @@
-//! Opening of the queue, tried again with back-off while its disk or its path refuses. That costs messages for the hub, never control or local
-//! clients. Three errors that no attempt can mend end the gateway: another process on the directory at the start, a configuration that the
-//! queue does not take, and a newer format.
+//! Opening of the queue, repeated with back-off while its disk or its path refuses. Meanwhile messages to the hub find no room, but control loops
+//! and local clients work. Three errors end the gateway because no attempt can mend them: another process uses the directory at the start, the
+//! queue rejects the configuration, or the format is newer.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
@@ -24,12 +24,12 @@ use super::error::RunError;
 use super::lane_names;
 use super::store::{self, NotOpened};
 
-/// Time for the first attempt. After it the gateway starts without its queue, and the attempt goes on.
+/// Time limit of the first attempt. After it the gateway starts without its queue, and the attempt goes on.
 const AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
-/// Pauses between attempts, in milliseconds.
+/// First and longest pause between attempts, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
-/// Pause before the log repeats the line about the same cause, and before it writes the line about another cause.
+/// Pause before the log repeats the line about the same cause; with the pause before a line about another cause.
 const SAME_AGAIN: Duration = Duration::from_secs(3_600);
 const OTHER_AGAIN: Duration = Duration::from_secs(60);
 
@@ -37,25 +37,25 @@ const OTHER_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Opened {
     pub(super) queue: aio::Queue,
     pub(super) consumer: aio::Consumer,
-    /// Set if this run made the queue.
+    /// Set if this process created the queue.
     pub(super) is_new: bool,
 }
 
-/// Reason why there is no queue, for all who show it. `None`: no attempt has failed yet.
+/// Reason why there is no queue, for status, metrics and log. `None`: no attempt has failed yet.
 pub(super) type Cause = watch::Receiver<Option<String>>;
 
 type Running = Pin<Box<dyn Future<Output = (Attempts, Result<Opened, RunError>)> + Send>>;
 
-/// Opening of a queue, with attempts until one succeeds.
+/// Opening of a queue, repeated until an attempt succeeds.
 pub(super) struct Opening {
     running: Running,
-    /// The attempts, between the end of one opening and the begin of another.
+    /// Attempts to open; `None` while the queue is open.
     attempts: Option<Attempts>,
     told: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Opening {
-    /// Prepares the opening. Nothing is done before the first call that waits.
+    /// Prepares the opening. The first attempt begins with the first call that waits.
     pub(super) fn start(state: &Path, config: &Config, clock: Arc<SystemClock>) -> Self {
         let told = Arc::new(watch::Sender::new(None));
         let mut pauses = BackoffConfig::default();
@@ -78,7 +78,7 @@ impl Opening {
         self.told.subscribe()
     }
 
-    /// Returns the queue, if the first attempt opens it within seconds, else `None`.
+    /// Returns the queue if the first attempt opens it within [`AT_ONCE_WITHIN`], else `None`.
     ///
     /// # Errors
     /// As [`opened`](Self::opened).
@@ -107,7 +107,7 @@ impl Opening {
         opened
     }
 
-    /// Reports that the queue is open and its directory does not answer.
+    /// Logs that the queue is open and its directory does not answer.
     pub(super) fn tell_slow(&self, state: &Path) {
         let cause = format!(
             "{}: the disk is slow or hangs: what the last run left is not taken over yet",
@@ -117,8 +117,7 @@ impl Opening {
         self.told.send_replace(Some(cause));
     }
 
-    /// Closes the queue, to be opened once more after a pause, because its directory refused to take the files that have to be written before
-    /// the first reading.
+    /// Closes the queue, to open it again after a pause, because its directory refused files that have to be written before the first reading.
     pub(super) async fn give_back(&mut self, opened: Opened, cause: String) {
         let Opened { queue, consumer, is_new } = opened;
         close(queue, consumer).await;
@@ -139,10 +138,10 @@ struct Attempts {
     backoff: Backoff,
     told: Arc<watch::Sender<Option<String>>>,
     line: CauseLine,
-    /// Set if an earlier attempt of this run made the queue.
+    /// Set if an earlier attempt of this process created the queue.
     made: bool,
-    /// Set once an attempt has failed. From then on another process on the directory ends nothing, because it is not the case of a second
-    /// gateway that is started by mistake.
+    /// Set once an attempt has failed. From then on another process in the directory is no fatal error, because it is not a second gateway
+    /// started by mistake.
     is_again: bool,
 }
 
@@ -189,7 +188,7 @@ impl Attempts {
         Ok(Opened { queue, consumer, is_new: is_new || self.made })
     }
 
-    /// Looks into the queue with the lanes that it has, before it is divided anew, or has no room for that.
+    /// Opens the queue with its present lanes and checks that they may be changed, before it is opened with the configured ones.
     async fn refuse_other_lanes(&self) -> Result<(), NotOpened> {
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
         let kept = tokio::task::spawn_blocking(move || lane_names::others(&state, &lanes)).await;
@@ -202,7 +201,7 @@ impl Attempts {
         lane_names::check(&kept, &self.config.queue.lanes, waiting).map_err(NotOpened::ForGood)
     }
 
-    /// Tells why there is no queue, and waits for the next attempt.
+    /// Logs why there is no queue, and waits for the next attempt.
     async fn wait(&mut self, cause: &str) {
         self.is_again = true;
         let cause = format!("{}: {cause}", self.state.display());
@@ -214,14 +213,14 @@ impl Attempts {
     }
 }
 
-/// Closes a queue that was opened in vain.
+/// Closes a queue after a failed start.
 async fn close(queue: aio::Queue, consumer: aio::Consumer) {
     drop(consumer);
     // One that hangs is found busy until it is done.
     let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
 }
 
-/// Makes the directory. Returns whether there is no queue in it.
+/// Creates the directory. Returns whether it has no queue yet.
 fn make(state: &Path) -> io::Result<bool> {
     match DirBuilder::new().recursive(true).mode(0o700).create(state) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -240,14 +239,14 @@ fn say(cause: &str) {
     );
 }
 
-/// Rate limit of the line: about the same cause once an hour, about another one once a minute. Pure.
+/// Rate limit of the log line: once an hour about the same cause, once a minute about another one. Pure.
 #[derive(Debug, Default)]
 struct CauseLine {
     last: Option<(Instant, String)>,
 }
 
 impl CauseLine {
-    /// Returns whether the line may be written at `now`, and notes that it is.
+    /// Returns whether the line may be written at `now`, and counts it as written.
     fn is_due(&mut self, now: Instant, cause: &str) -> bool {
         let is_due = self.last.as_ref().is_none_or(|(said_at, last)| {
             now >= *said_at + if last == cause { SAME_AGAIN } else { OTHER_AGAIN }

@@ -1,7 +1,7 @@
-//! Batches of readings on their way from the queue to the hub, in the formats of the routes: the [`BatchPack`](edge_bridge::bridge::BatchPack)
-//! of [`edge_bridge`] with the gateway's encoder.
+//! Batches of readings from the queue to the hub, in the formats of the routes: the [`BatchPack`](edge_bridge::bridge::BatchPack) of
+//! [`edge_bridge`] with the gateway's encoder.
 //!
-//! In the compact format the readings of one sensor leave in their order. A batch may be split into readings of sensors that are in the hub's
+//! In the compact format the readings of one sensor are sent in their order. A batch may be split into readings of sensors that are in the hub's
 //! table, and others.
 
 #![deny(clippy::indexing_slicing)]
@@ -50,7 +50,7 @@ struct OwnPacker {
     part: Bulkhead,
 }
 
-/// Limits by which batches of one topic are cut.
+/// Limits of batches with one topic.
 #[derive(Clone, Debug)]
 struct RouteLimits {
     topic: Utf8,
@@ -59,7 +59,7 @@ struct RouteLimits {
 }
 
 impl RouteLimits {
-    /// Returns the limits of the routes that have batches.
+    /// Returns the limits for the routes that have batches.
     fn of(routes: &[Route]) -> Vec<Self> {
         let limits = |route: &Route| {
             Some(Self {
@@ -82,17 +82,17 @@ impl RouteEncoder {
         Self { routes, next_routes, compact, gap_reports: None, hub_status: None, packers: Vec::new() }
     }
 
-    /// Follows changed routes that come through `next_routes`.
+    /// Applies changed routes that come through `next_routes`.
     pub(crate) fn with_next_routes(self, next_routes: NextRoutes) -> Self {
         Self { next_routes, ..self }
     }
 
-    /// Sends gap reports beside the batches.
+    /// Also sends gap reports.
     pub(crate) fn with_gap_reports(self, reports: Option<GapReports>) -> Self {
         Self { gap_reports: reports, ..self }
     }
 
-    /// Sends the gateway's status beside the batches.
+    /// Also sends the gateway's status.
     pub(crate) fn with_hub_status(self, status: Option<HubStatus>) -> Self {
         Self { hub_status: status, ..self }
     }
@@ -120,7 +120,7 @@ impl RouteEncoder {
 }
 
 impl Encode for RouteEncoder {
-    /// Returns the limits of the batch that the row joins. Of several routes to one topic the first decides. `None`: the row is raw and joins
+    /// Returns the limits of the batch that the row joins; of several routes with one topic those of the first. `None`: the row is raw and joins
     /// no batch.
     fn limits(&self, row: &Leased) -> Option<BatchLimits> {
         shape(row.row.format)?;

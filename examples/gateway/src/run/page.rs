@@ -7,8 +7,8 @@ use edge_bridge::Durations;
 /// Longest value of a label, in characters.
 const LABEL_CHARS_MAX: usize = 200;
 
-/// Returns text that comes in part from outside as the value of a label: backslash and quote are escaped, and characters that are neither
-/// printable ASCII nor letters or digits become `?`.
+/// Returns foreign text as the value of a label: backslash and quote are escaped, and characters that are neither printable ASCII nor letters or
+/// digits become `?`.
 pub(super) fn label(text: &str) -> String {
     let mut value = String::new();
     for c in text.chars().take(LABEL_CHARS_MAX) {
@@ -56,7 +56,7 @@ impl Page {
         self.line(format_args!("# TYPE {name} {kind}"));
     }
 
-    /// Adds one line per value of a label. Label values are our own words, so that nothing has to be escaped.
+    /// Adds one line per value of a label. The values are constants of this program, so nothing has to be escaped.
     pub(super) fn labelled(
         &mut self,
         name: &str,

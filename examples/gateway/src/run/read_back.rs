@@ -1,12 +1,12 @@
-//! Read-back: each batch is decoded with the public decoder before it may be sent, so that an error of the encoder is found here and not by a
-//! reader. It costs one decoding more, some ten nanoseconds per reading of a compact batch.
+//! Read-back: each batch is decoded with the public decoder before it is sent, so that a mistake of the encoder is found here and not by a
+//! reader. It costs one decoding, some ten nanoseconds per reading of a compact batch.
 
 use edge_codec::{Batch, DecodeError, Value};
 
 use super::batch::Head;
 use super::reading_row::ReadingRow;
 
-/// Compares the readings that a reader gets with the rows of which the batch was made.
+/// Compares the decoded readings with the rows from which the batch was made.
 ///
 /// # Errors
 /// The first difference in words, for the log.
@@ -46,8 +46,8 @@ pub(crate) fn compare(
     }
 }
 
-/// Returns whether `read` is what the format makes of `value`. A format without a kind of number uses the next one: JSON has one kind of
-/// integers, and none of its numbers is infinite.
+/// Returns whether `read` is the format's representation of `value`. A format without a number type uses another one: JSON has one integer type,
+/// and no infinite numbers.
 fn is_told(value: &Value<'_>, read: &Value<'_>) -> bool {
     match (value, read) {
         (Value::F64(value), Value::Null) => !value.is_finite(),

@@ -1,4 +1,4 @@
-//! Layout of one reading in a row of the queue, in which it waits until rows of one topic become a batch.
+//! Layout of one reading in a row of the queue, where it waits until rows of one topic are sent as a batch.
 //!
 //! Rows outlive the program that wrote them, so a version byte stands first, and nothing refers to a table elsewhere.
 //!
@@ -19,16 +19,16 @@ const HAS_QUALITY: u8 = 0x80;
 /// Largest size of the fixed parts: version, kind, time, quality, two lengths, eight bytes of value.
 const FIXED_BYTES_MAX: usize = 26;
 
-/// One reading, with the names that are in a batch's table of sensors.
+/// One reading with its sensor's name and unit, which a batch has in its table of sensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadingRow<'a> {
     /// Name of the sensor.
     pub sensor: Cow<'a, str>,
     /// Unit of the value; empty if it has none.
     pub unit: Cow<'a, str>,
-    /// Time of the measurement in ms since the Unix epoch.
+    /// Timestamp of the measurement in milliseconds since the Unix epoch.
     pub time: i64,
-    /// The value. `Null` with a bad quality means that there is none.
+    /// The value. `Null` with a bad quality stands for a missing value.
     pub value: Value<'a>,
     /// Quality as an OPC UA StatusCode; 0 is good.
     pub quality: u32,
@@ -66,7 +66,7 @@ impl<'a> ReadingRow<'a> {
         Some(out.freeze())
     }
 
-    /// Decodes a row that [`encode`](Self::encode) wrote. `None`: it did not write this one.
+    /// Decodes a row that [`encode`](Self::encode) wrote. `None`: the row has another form.
     pub(crate) fn decode(row: &'a [u8]) -> Option<Self> {
         let mut rest = row;
         let [VERSION, kind] = take(&mut rest)? else { return None };

@@ -1,4 +1,4 @@
-//! Turns a sensor's payload into the readings that are kept: decodes it, and passes it through the route's filter.
+//! Readings of a sensor's payload: decodes it, and passes the readings through the route's filter.
 
 mod payload;
 
@@ -20,18 +20,18 @@ use payload::Decoder;
 pub(crate) const NAME_BYTES_MAX: usize = Pipeline::NAME_BYTES_MAX;
 pub(crate) const UNIT_BYTES_MAX: usize = 128;
 
-/// Reading that goes to the queue.
+/// Reading that is stored in the queue.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Kept {
     /// The [`ReadingRow`], encoded.
     pub(crate) row: Bytes,
-    /// Set for a change of an alarm's state, which is more urgent than the readings that caused it.
+    /// Set for a change of an alarm's state, which goes into a more urgent lane than the readings that caused it.
     pub(crate) alarm: bool,
-    /// Set if the reading was held, and its message may have been received before.
+    /// Set if a filter stage held the reading, and its message may have been received before.
     pub(crate) may_be_copy: bool,
 }
 
-/// Results of a message, or of a tick.
+/// Readings, receipts and flags that result from a message, or from a tick.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// Readings for the queue, in order.
@@ -44,7 +44,7 @@ pub(crate) struct Taken {
     pub(crate) is_of_none: bool,
 }
 
-/// Readings of one route.
+/// Decoder and filter of one route.
 #[derive(Debug)]
 pub(crate) struct Readings {
     filter: Option<Filter>,
@@ -52,8 +52,8 @@ pub(crate) struct Readings {
 }
 
 impl Readings {
-    /// Creates the readings of a route. `filter`: the route's rules; without them every reading is kept. `hold_max_ms`: longest time for which
-    /// receipts of held readings wait; `None`: they do not wait. `input`: the form of the payloads.
+    /// Creates decoder and filter of a route. `filter`: the route's rules; without them every reading is kept. `hold_max_ms`: longest time for
+    /// which receipts of held readings wait; `None`: they do not wait. `input`: the format of the payloads.
     pub(crate) fn new(filter: Option<Pipeline>, hold_max_ms: Option<u64>, input: &Input) -> Self {
         let filter = filter.map(|pipeline| Filter::new(pipeline, hold_max_ms));
         Self { filter, decoder: Decoder::new(input) }
@@ -64,8 +64,8 @@ impl Readings {
         self.filter = Some(Filter::new(pipeline, None).with_own_stages(part));
     }
 
-    /// Decodes a message and filters its readings. Returns the readings that are to be stored. A payload that cannot be decoded changes no filter.
-    /// `may_be_copy`: the message may have been received before, so rows that a filter makes of it later are marked too.
+    /// Decodes a message and filters its readings. Returns the readings that are to be stored. A payload that cannot be decoded changes no
+    /// filter. `may_be_copy`: the message may have been received before, so rows that a filter emits later because of it are marked too.
     pub(crate) fn take_in(
         &mut self,
         now: Now,
@@ -91,8 +91,8 @@ impl Readings {
         Ok(taken)
     }
 
-    /// Returns rows that have become due: of silent sensors, ended alarm delays, and readings whose receipts waited long enough.
-    /// `is_asked_for`: a sender waits for receipts, so all held readings that can be emitted are.
+    /// Returns rows whose deadline has passed: of silent sensors, ended alarm delays, and readings whose receipts waited long enough.
+    /// `is_asked_for`: a publisher waits for receipts, so all held readings that can be emitted are.
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> Taken {
         let mut taken = Taken::default();
         if let Some(filter) = &mut self.filter {
@@ -110,12 +110,12 @@ impl Readings {
         taken
     }
 
-    /// Returns in how many milliseconds [`tick`](Self::tick) has something to do. `None`: nothing waits for a time.
+    /// Returns the milliseconds until the next deadline of [`tick`](Self::tick). `None`: there is none.
     pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
         self.filter.as_ref()?.due_in_ms(now)
     }
 
-    /// Acknowledges readings from now on without waiting for the stage that holds them, and makes the receipts that wait now due.
+    /// From now on acknowledges readings without waiting for the stages that hold them, and makes all waiting receipts due.
     pub(crate) fn stop_holding(&mut self) {
         self.filter.iter_mut().for_each(Filter::stop_holding);
     }
@@ -137,20 +137,20 @@ impl Readings {
         self.filter.as_mut().map_or(Ok(()), |filter| filter.restore(now, snapshot))
     }
 
-    /// Has the filter report the first state of each alarm, because the hub may know alarms of an earlier run: the first reading of a sensor
-    /// that is not restored reports that its alarm is over, or raises it again.
+    /// Makes the filter report the first state of each alarm, because the hub may know another state from before the restart: the first reading
+    /// of a sensor without restored state reports that its alarm is over, or raises it again.
     pub(crate) fn tell_first_alarms(&mut self) {
         self.filter.iter_mut().for_each(Filter::tell_first_alarms);
     }
 
-    /// Expects the sensors, by name with unit, that the last run watched for silence.
+    /// Watches the sensors, given by name with unit, that the last process watched for silence.
     pub(crate) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
         if let Some(filter) = &mut self.filter {
             filter.await_sensors(now, sensors);
         }
     }
 
-    /// Returns names with units of the sensors whose silence the next run has to watch.
+    /// Returns names with units of the sensors whose silence has to be watched after the next start.
     pub(crate) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
         self.filter.as_ref().map(Filter::watched).unwrap_or_default()
     }
@@ -169,7 +169,7 @@ impl Readings {
         self.filter.as_ref()
     }
 
-    /// Tells the filter whether the wall clock is known to be right. If it is not, no reading counts as ahead of it.
+    /// Sets whether the filter can rely on the wall clock. If it cannot, no timestamp counts as ahead of it.
     pub(crate) fn trust_clock(&mut self, is_trusted: bool) {
         self.filter.iter_mut().for_each(|filter| filter.trust_clock(is_trusted));
     }
@@ -190,7 +190,7 @@ fn check_names(name_bytes: usize, unit: &str) -> Result<(), DecodeError> {
     }
 }
 
-/// Returns the reading's quality. A null, which means that there is no value, is bad, as behind a filter.
+/// Returns the reading's quality. A null, which stands for a missing value, has a bad quality, as after a filter.
 fn quality_of(record: &Record<'_>) -> u32 {
     let quality = Quality(record.quality);
     let is_good_null = matches!(record.value, Value::Null) && !quality.is_bad();

@@ -1,5 +1,5 @@
-//! Reload of the configuration of a running gateway. It is read at SIGHUP and, if the configuration wants it, when one of its files changes; then it is
-//! checked as a whole, and applied, or refused while the one in force stays.
+//! Reload of the configuration of a running gateway. The files are read at SIGHUP and, if so configured, when one of them changes. The new
+//! configuration is checked as a whole, and either applied, or refused while the present one stays in force.
 //!
 //! ```text
 //!  file ─▶ check ─▶ same as before      nothing
@@ -28,33 +28,33 @@ use super::signals::{Signals, Wish};
 use files::ReadFiles;
 use proof::Proof;
 
-/// Pause between two looks at the files.
+/// Pause between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Pause after which a configuration with mistakes is read again although its files are the same: something else that was missing, such as a
-/// password file, may be there now.
+/// Pause after which a configuration with mistakes is read again although its files are unchanged: something else that was missing, such as a
+/// password file, may exist now.
 const MISTAKES_AGAIN: Duration = Duration::from_secs(60);
-/// Mistakes of a refused file that have a line each.
+/// Most mistakes of a refused file that get a log line each.
 const MISTAKES_MAX: usize = 5;
 
-/// Reason for which a run ends.
+/// Reason why the gateway's parts are stopped.
 #[derive(Debug)]
 pub(super) enum Ending {
     Stop,
-    /// Start again, with this configuration.
+    /// Restart of all parts with this configuration.
     StartAnew(Arc<Config>),
 }
 
-/// Consequence of a changed configuration.
+/// Decision about a changed configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Decision {
     Nothing,
     Routes,
-    /// The gateway has to start anew, because these tables are only read at a start.
+    /// All parts have to be restarted, because these tables are read only at a start.
     StartAnew(Vec<&'static str>),
     Refused(String),
 }
 
-/// Decides what to do with `next`. `state_is_given`: the state directory was given at the command line.
+/// Decides how `next` is applied. `state_is_given`: the state directory was given at the command line.
 fn decide(running: &Config, next: &Config, state_is_given: bool, has_queue: bool) -> Decision {
     let Changes { routes, at_start } = running.changes(next);
     if running.state != next.state && !state_is_given {
@@ -86,9 +86,9 @@ pub(super) struct Reload {
     state_is_given: bool,
     in_force: watch::Sender<InForce>,
     files: Arc<Mutex<ReadFiles>>,
-    /// Time of the last reading, if it found mistakes; `None` otherwise.
+    /// Time of the last reading of the files, if it found mistakes; `None` otherwise.
     mistaken: Option<Instant>,
-    /// Set while the configuration in force is the one before, since the files' had mistakes at the start or did not start.
+    /// Set while an earlier configuration is in force, because the files had mistakes at the start or did not start.
     went_back: bool,
     proof: Proof,
 }
@@ -108,7 +108,7 @@ impl Reload {
         }
     }
 
-    /// Begins a run. Returns the flag that it sets once its queue is open.
+    /// Prepares a start of all parts. Returns the flag that is set once the queue is open.
     pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
         self.proof.begin_run()
     }
@@ -119,7 +119,7 @@ impl Reload {
         self.replace(config, Some(why));
     }
 
-    /// Returns the channel of the configurations of one run, beginning with the present one.
+    /// Returns the channel of configurations until the next restart, beginning with the present one.
     pub(super) fn configurations(&self) -> Configurations {
         self.in_force.subscribe()
     }
@@ -128,14 +128,14 @@ impl Reload {
         self.in_force.borrow().config.clone()
     }
 
-    /// Puts another configuration in force. `refused`: the reason why the files' configuration is not in force; `None`: it is.
+    /// Puts another configuration in force. `refused` is the reason why the files' configuration is not in force; `None`: it is.
     pub(super) fn replace(&mut self, config: Arc<Config>, refused: Option<String>) {
         self.went_back &= refused.is_some();
         self.proof.restart();
         self.in_force.send_replace(InForce { config, refused });
     }
 
-    /// Applies what can be applied, until the run has to end.
+    /// Applies changes until all parts have to be stopped.
     pub(super) async fn next(&mut self, signals: &mut Signals, state: &Path) -> Ending {
         // Beside the proof's own times, which would put it off.
         let mut next_look = Instant::now() + LOOK_EVERY;
@@ -168,12 +168,12 @@ impl Reload {
         }
     }
 
-    /// Returns whether the files are others than at the last reading, and have been for two looks.
+    /// Returns whether the files differ from those read last, and were the same at two checks.
     async fn have_files_changed(&mut self) -> bool {
         self.with_files(|files, _| files.have_changed()).await.unwrap_or(false)
     }
 
-    /// Returns whether a configuration with mistakes is to be read again although its files are the same.
+    /// Returns whether a configuration with mistakes is to be read again although its files are unchanged.
     fn may_be_mended(&self) -> bool {
         self.mistaken.is_some_and(|at| at.elapsed() >= MISTAKES_AGAIN)
     }
@@ -190,8 +190,8 @@ impl Reload {
         looked.await.ok()
     }
 
-    /// Reads the files and applies changes that can be applied now. Returns the configuration with which the gateway has to start anew; `None` if it
-    /// goes on. `is_news`: mistakes are logged even if they are the same as before.
+    /// Reads the files and applies changes that need no restart. Returns the configuration for a restart; `None` if none is needed. `is_news`:
+    /// mistakes are logged even if they are the same as before.
     async fn reload(&mut self, is_news: bool) -> Option<Arc<Config>> {
         let loaded = self.with_files(|files, file| {
             let before = files.before();
@@ -247,7 +247,7 @@ impl Reload {
     }
 }
 
-/// Says that a lower limit finds more that waits: the policy decides what goes, as with a full queue.
+/// Logs that a lower limit is exceeded already: the policy of a full queue decides which messages go.
 fn tell_smaller_limits(running: &Config, next: &Config) {
     let (before, after) = (&running.queue, &next.queue);
     let is_lower =

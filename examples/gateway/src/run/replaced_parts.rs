@@ -18,7 +18,7 @@ use super::no_queue::Surface;
 use super::reading_row::ReadingRow;
 use super::route_changes::Configurations;
 
-/// Parts that are replaced, and handles into the run; none by default.
+/// Parts that are replaced, and channels to the embedding program; none by default.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     /// Filters, each with the `match` of its route.
@@ -29,7 +29,7 @@ pub(crate) struct Parts {
     pub(crate) started: Option<oneshot::Sender<Started>>,
     /// Connection to systemd; only the program `edge-gateway` sets it.
     pub(crate) service: Notifier,
-    /// Configurations that follow the first one while the gateway runs; only the program `edge-gateway` sets it.
+    /// Configurations that are applied while the gateway runs; only the program `edge-gateway` sets it.
     pub(crate) configurations: Option<Configurations>,
     /// Flag that is set once the queue is open.
     pub(crate) is_open: Arc<AtomicBool>,
@@ -52,7 +52,7 @@ impl fmt::Debug for Started {
 /// Function that decides about a message. `None` leaves it to the routes.
 type Decide = dyn FnMut(Now, &Inbound) -> Option<Answer> + Send;
 
-/// An ingest that is asked before the routes.
+/// Ingest of an embedding program, called before the routes.
 pub(crate) struct OwnIngest {
     decide: Box<Decide>,
     part: Bulkhead,
@@ -66,8 +66,8 @@ impl OwnIngest {
         }
     }
 
-    /// Decides about a message. After a panic the message goes to the hub as a dead letter, since nobody knows what the program would have done
-    /// with it. `None` leaves it to the routes.
+    /// Decides about a message. After a panic the message goes to the hub as a dead letter, because the program's decision is unknown. `None`
+    /// leaves it to the routes.
     pub(crate) fn decide(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
         let Self { decide, part } = self;
         let refused = Answer::Refuse(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
@@ -84,16 +84,17 @@ impl fmt::Debug for OwnIngest {
     }
 }
 
-/// Encoder of a route's batches, in the place of its format.
+/// Encoder of a route's batches, in place of its format.
 ///
-/// A batch that was not acknowledged is packed again, and need not hold the same readings, so nothing may depend on earlier calls. Readings at which
-/// the packer panics go as JSON. It runs on the thread of the network: while it works nothing goes to the hub, and the PUBACKs of sensors wait.
+/// A batch without a PUBACK is packed again, perhaps with other readings, so the payload must not depend on earlier calls. Readings at which the
+/// packer panics are sent as JSON. The packer runs on the network's thread: while it works, nothing is sent to the hub, and the PUBACKs to
+/// sensors wait.
 pub trait Packer: fmt::Debug + Send {
     /// Returns the MQTT 5 content type of the payloads.
     fn content_type(&self) -> &'static str;
 
-    /// Encodes these readings as one payload. If it is larger than a message may be, the packer is called for each half instead; a single reading that
-    /// is too large is set aside as unsendable.
+    /// Encodes these readings as one payload. If it is larger than a message may be, the packer is called for each half instead; a single reading
+    /// that is too large is parked as unsendable.
     fn pack(&mut self, batch: &PackedBatch<'_>) -> Bytes;
 }
 
@@ -101,7 +102,8 @@ pub trait Packer: fmt::Debug + Send {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PackedBatch<'a> {
-    /// Identity of the first reading, which a copy of the stored reading repeats. `None`: the configuration sends no identities to the hub.
+    /// Identity of the first reading, by which readers recognise a copy of the stored reading. `None`: the configuration sends no identities to
+    /// the hub.
     pub id: Option<BatchId>,
     /// Set if messages of the batch may have been received before, under other identities.
     pub possible_duplicate: bool,

@@ -1,5 +1,6 @@
-//! Start of a run on an open queue: takes over the state that the last run left, and removes its mark before the first reading. A directory that
-//! refuses this counts as one without a queue, and both are tried again. A disk that is slow or hangs holds up neither loops nor local clients.
+//! Restore of the state from before a restart, once the queue is open: takes over the last process's state, and removes its mark before the first
+//! reading. A directory that refuses this counts as one without a queue, and both are tried again. A slow or hanging disk blocks neither control
+//! loops nor local clients.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
@@ -28,15 +29,15 @@ use super::{alarm_commands, clean_stop, first_rows};
 /// Time for which the runtime's thread waits for the disk; a healthy one takes milliseconds.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// The open queue, and the state that was taken over from the last run.
+/// Open queue, and the state that was restored.
 pub(super) struct Resumed {
     pub(super) opened: Opened,
-    /// Set if the last run stopped cleanly.
+    /// Set if the last process stopped cleanly.
     pub(super) clean: bool,
     /// Rows to be queued before the first reading.
     pub(super) rows: Vec<Row>,
-    /// Rows of alarms to be queued behind them, because a kill may have lost the alarms' own rows. The file of alarms keeps them, the mark does
-    /// not.
+    /// Rows of alarms to be queued behind `rows`, because a kill may have lost the alarms' own rows. They are stored in the file of alarms, not
+    /// in the mark.
     pub(super) alarms: Vec<Row>,
     pub(super) pace: Pace,
     /// Session tables, each with its topic.
@@ -44,19 +45,18 @@ pub(super) struct Resumed {
     pub(super) restarts: StartCounter,
 }
 
-/// Directory of the state, and what is needed to read its small files.
+/// State directory, and the names of its small files.
 #[derive(Clone)]
 pub(super) struct StateFiles {
     pub(super) dir: PathBuf,
     /// Number of the queue's lanes.
     pub(super) lanes: usize,
     pub(super) table_files: TableFiles,
-    /// Topics above those of the session tables, one per topic of batches.
+    /// Topics of session tables without the id, one per topic of batches.
     pub(super) table_topics: Vec<String>,
 }
 
-/// Waits for the queue, and takes over the last run's state. `opened`: result of the first attempt; `no_queue`: shows the gateway's state
-/// meanwhile.
+/// Waits for the queue, and restores the state. `opened` is the result of the first attempt; `no_queue` shows the gateway's state meanwhile.
 ///
 /// # Errors
 /// A failure that no further attempt can mend.
@@ -135,7 +135,7 @@ struct Taken {
     restarts: StartCounter,
 }
 
-/// State of the last run, as read from the disk.
+/// State of the last process, as read from the disk.
 struct Left {
     last: LastRun,
     alarms: Vec<KeptAlarms>,
@@ -143,8 +143,8 @@ struct Left {
     tables: Vec<(String, Bytes)>,
 }
 
-/// Reads the state, restores it, and replaces the mark. Nothing is received between the two calls to the disk, or the intake is closed, so the
-/// filters are as the last run left them.
+/// Reads the state, restores it, and replaces the mark. No message is received between the two calls to the disk, or the intake is closed, so the
+/// filters stay as restored.
 async fn read_and_mark(
     files: &StateFiles,
     disk: DiskWait,

@@ -1,4 +1,4 @@
-//! One route: the destination of its messages, and the rows that it makes of them.
+//! Route: the destination of its messages, and the rows that it makes of them.
 
 use bytes::Bytes;
 use edge_bridge::ingest::{Inbound, Now};
@@ -17,7 +17,7 @@ use super::readings::{Kept, Readings, Taken};
 use super::status_page::figures::RouteFigures;
 use super::withhold::Link;
 
-/// Destination of a route's readings. It is kept over a stop.
+/// Destination of a route's readings, which is kept over a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Destination {
     pub(crate) to: String,
@@ -57,7 +57,7 @@ pub(crate) struct RouteState {
     rules: Option<String>,
     /// Decoder and filter. `None`: the route is raw.
     pub(crate) readings: Option<Readings>,
-    /// Messages that the route took since the start.
+    /// Messages that the route accepted since the start.
     taken: u64,
 }
 
@@ -89,13 +89,13 @@ impl RouteState {
         self.readings.as_mut().map(|readings| readings.set_filter(pipeline, part)).is_some()
     }
 
-    /// Returns whether both were configured alike.
+    /// Returns whether both were configured in the same way.
     pub(super) fn is_as(&self, other: &Self) -> bool {
         self.configured == other.configured
     }
 
-    /// Prepares a route that replaces another one. The hub may know alarms of that one, so first states are reported. `obeys`: local clients command
-    /// alarms, so changes of alarms are collected for them.
+    /// Prepares a route that replaces another one. The hub may know alarm states of that one, so first states are reported. `obeys`: local
+    /// clients may command alarms, so changes of alarms are collected for them.
     pub(super) fn begin(&mut self, obeys: bool) {
         self.readings.iter_mut().for_each(Readings::tell_first_alarms);
         if obeys && let Some(filter) = self.filter_mut() {
@@ -135,8 +135,8 @@ impl RouteState {
         self.readings.as_mut()?.filter_mut()
     }
 
-    /// Returns the row of a message as it came, under its topic at the hub. The payload is copied, because it is a slice of a receive buffer
-    /// that the row would keep alive.
+    /// Returns the row of a message without change, under its topic at the hub. The payload is copied, because as a slice it would keep a whole
+    /// receive buffer alive.
     pub(crate) fn raw(&self, message: &Inbound) -> Result<Row, ReasonCode> {
         let topic = [self.to.as_bytes(), message.topic.as_bytes()].concat();
         let topic = Utf8::new(Bytes::from(topic)).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
@@ -166,7 +166,7 @@ impl RouteState {
         row
     }
 
-    /// Returns the state of the filter for the next run. `None`: there is no filter.
+    /// Returns the state of the filter, to be kept over a restart. `None`: there is no filter.
     pub(crate) fn filter_state(&self) -> Option<FilterState> {
         let snapshot = self.readings.as_ref()?.snapshot()?;
         let (to, format) = (self.to.as_str().to_owned(), row_format(self.format).0);
@@ -180,7 +180,7 @@ impl RouteState {
         self.rules.as_deref()
     }
 
-    /// Takes over the state of the last run's filter.
+    /// Restores the filter's state from before a restart.
     ///
     /// # Errors
     /// The state is of another version; the filter then starts without history.

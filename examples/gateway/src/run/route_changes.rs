@@ -1,4 +1,4 @@
-//! Brings the routes of a changed configuration to every part that uses routes, while messages come in and go out.
+//! Distribution of changed routes to every part that uses routes, while messages come in and go out.
 
 #![allow(
     clippy::disallowed_methods,
@@ -23,7 +23,7 @@ use super::status_page::{CurrentFacts, Facts};
 use super::tables::Tables;
 use super::withhold::Tell;
 
-/// The configuration in force.
+/// Configuration in force.
 #[derive(Clone, Debug)]
 pub(crate) struct InForce {
     pub(crate) config: Arc<Config>,
@@ -31,7 +31,7 @@ pub(crate) struct InForce {
     pub(crate) refused: Option<String>,
 }
 
-/// Configurations of a run; those after the first differ from it in their routes only.
+/// Configurations until the next restart; those after the first differ from it only in their routes.
 pub(crate) type Configurations = watch::Receiver<InForce>;
 
 /// Handles to the parts that use routes.
@@ -44,14 +44,14 @@ pub(super) struct RouteChanges {
     next_routes: NextRoutes,
     /// Sender of session table topics that have to be subscribed to.
     more_tables: mpsc::UnboundedSender<String>,
-    /// Topics of session tables that are subscribed to.
+    /// Topics of session tables that are subscribed to already.
     tables: Vec<String>,
     /// Routes that are in force.
     routes: Vec<Route>,
 }
 
 impl RouteChanges {
-    /// Returns it, and the receiver of session table topics that are to be subscribed to beside `tables`.
+    /// Creates the distribution, and the receiver of session table topics to subscribe to in addition to `tables`.
     pub(super) fn new(
         monitor: &Monitor,
         next_routes: NextRoutes,
@@ -73,7 +73,7 @@ impl RouteChanges {
         (changes, more)
     }
 
-    /// Follows the configurations until the gateway stops. `state`: the state directory, which the status names.
+    /// Applies the configurations until the gateway stops. `state` is the state directory, which the status names.
     pub(super) async fn follow(mut self, mut configurations: Configurations, state: PathBuf) {
         while configurations.changed().await.is_ok() {
             let InForce { config, refused } = configurations.borrow_and_update().clone();

@@ -1,4 +1,4 @@
-//! The side of the sensors: a listener of our own, to which the control loops are connected too, or a client of a local broker.
+//! Local side: the gateway's own listener, to which the control loops are connected too, or the client of a local broker.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
@@ -32,12 +32,12 @@ use edge_state::ClientFile;
 /// Longest time for which no sensor's messages are read while the queue's task is behind.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Way by which sensors reach the gateway.
+/// Connection of the sensors to the gateway.
 pub(super) enum Front {
     /// A listener, and the task that reloads its access rules when their files change.
     Server(Server, JoinHandle<()>),
     Broker(Broker),
-    /// Sensors behind a local broker, to which the gateway connects only when it can store messages.
+    /// Sensors behind a local broker, to which the gateway does not connect before it can store messages.
     NotYet,
 }
 
@@ -77,7 +77,7 @@ impl Front {
         Ok(Self::Server(server, follows))
     }
 
-    /// Takes note that the queue is open: subscribes at the local broker, if the sensors are behind one.
+    /// Handles the opened queue: subscribes at the local broker, if the sensors are behind one.
     ///
     /// # Errors
     /// A name or topic filter that MQTT cannot carry.
@@ -135,7 +135,7 @@ impl Front {
     }
 }
 
-/// Raises the limit of open files if that is needed. Returns how many connections there is room for.
+/// Raises the limit of open files if necessary. Returns how many connections fit.
 fn connections_that_fit(wanted: u32) -> u32 {
     let files = OpenFiles::of_this_process();
     let fit = files.connections(wanted);
@@ -182,7 +182,7 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// Has the server listen at the WebSocket addresses too.
+    /// Adds the WebSocket addresses to the server.
     fn with_web_socket(&self, mut builder: ServerBuilder) -> ServerBuilder {
         if let Some(address) = self.ws.plain {
             builder = builder.ws_listen(address);
@@ -257,7 +257,7 @@ pub(super) async fn listen(
     Ok(server)
 }
 
-/// Returns the listener's way into the queue. Receipts may wait for readings in stages, which are emitted before a commit.
+/// Returns the listener's sink into the queue. Receipts may depend on readings in stages, which are emitted before a commit.
 fn sink(ingest: &GatewayIngest, intake: &Intake, receipts: Receipts) -> QueueSink {
     let (links, commits, way) = (ingest.clone(), ingest.clone(), intake.clone());
     let tell = receipts.clone();

@@ -1,5 +1,5 @@
 //! The gateway as a service of systemd: ready when the queue is open and sensors can connect, with the verdict as its status, and a watchdog that
-//! is fed while the runtime runs and the queue's writer makes progress. Outside of systemd, and inside another program, nothing of this is sent.
+//! is fed while the runtime runs and the queue's writer makes progress. Without systemd, and inside another program, nothing is sent.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: the environment, and looks at the queue")]
 
@@ -10,10 +10,10 @@ use edge_service::{Notifier, makes_progress};
 
 use super::verdict::Verdict;
 
-/// Time for the queue to return its figures. A queue that does not answer counts as one without progress.
+/// Time limit of the queue's statistics. A queue that does not answer counts as one without progress.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// Returns the sender to systemd. If no systemd started this process, it sends nothing.
+/// Returns the sender of notifications to systemd. If systemd did not start this process, it sends nothing.
 pub(super) fn from_env() -> Notifier {
     let notifier = Notifier::new(|name| std::env::var(name).ok(), std::process::id());
     notifier.unwrap_or_else(|error| {
@@ -22,7 +22,7 @@ pub(super) fn from_env() -> Notifier {
     })
 }
 
-/// Tells systemd that messages are stored from now on.
+/// Notifies systemd that messages are stored from now on (`READY=1`).
 pub(super) fn ready(notifier: &Notifier) {
     if let Err(error) = notifier.ready() {
         untold(&error);
@@ -33,7 +33,7 @@ fn untold(error: &std::io::Error) {
     tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
 }
 
-/// Feeds the watchdog for as long as it is polled, which the runtime's only thread does.
+/// Feeds the watchdog for as long as it is polled, by the runtime's only thread.
 pub(super) async fn keep_alive(notifier: &Notifier, queue: &aio::Queue) {
     notifier.keep_alive(|| is_alive(queue)).await;
 }

@@ -1,4 +1,4 @@
-//! Signals that stop the gateway, and one at which it reads its configuration again.
+//! Signals: SIGTERM and SIGINT stop the gateway, SIGHUP reloads its configuration.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: signals of the process")]
 
@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::RunError;
 
-/// Wish that a signal expresses.
+/// Action that a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Stop,
@@ -14,7 +14,7 @@ pub(super) enum Wish {
     Reload,
 }
 
-/// Receivers of signals; while they exist these signals do not end the process.
+/// Receivers of signals. While they exist, these signals do not end the process.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -24,6 +24,8 @@ pub(super) struct Signals {
 }
 
 impl Signals {
+    /// Installs the receivers.
+    ///
     /// # Errors
     /// The system refuses to deliver the signals.
     pub(super) fn listen() -> Result<Self, RunError> {
@@ -38,7 +40,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal. None is missed between two calls, nor when a call is dropped.
+    /// Waits for the next signal. No signal is missed between two calls, or when a call is dropped.
     pub(super) async fn next(&mut self) -> Wish {
         let name = tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,15 +1,15 @@
-//! Watch for silence over a kill, of one filter: it expects sensors of the last run, and notes whether the list that the next run needs has
-//! changed. Pure.
+//! Watch for silent sensors of one filter that survives a kill: it expects the sensors of the last process, and records changes of the list for
+//! the next one. Pure.
 //!
 //! A filter reports the silence of a sensor that it has seen. After a kill it has seen none, so without this list a sensor that fell silent
 //! before would never be reported.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// State of the watch. Sensors are their numbers in the filter's pipeline, and times are on the axis of `Now::up_ms`.
+/// State of the watch. Sensors are given by their numbers in the filter's pipeline, and times are as in `Now::up_ms`.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    /// Time at which each expected sensor of the last run counts as stale, unless it sends a reading before.
+    /// Up time at which each expected sensor of the last process counts as stale, unless it sends a reading before.
     due: HashMap<u32, u64>,
     order: BTreeSet<(u64, u32)>,
     changed: Changed,
@@ -31,30 +31,30 @@ impl Changed {
 }
 
 impl Silence {
-    /// Expects a sensor that the last run watched, until `until_ms`.
+    /// Expects a reading, until `until_ms`, of a sensor that the last process watched.
     pub(super) fn await_sensor(&mut self, sensor: u32, until_ms: u64) {
         self.heard_of(sensor);
         self.due.insert(sensor, until_ms);
         self.order.insert((until_ms, sensor));
     }
 
-    /// Notes that the filter watches a sensor from now on.
+    /// Records that the filter watches a sensor from now on.
     pub(super) fn is_watched_from_now(&mut self, sensor: u32) {
         // One that was waited for is on disk.
         self.changed.grew |= !self.heard_of(sensor);
     }
 
-    /// Notes that a sensor is watched under another unit, or that the filter's state was restored.
+    /// Records that a sensor has another unit, or that the filter's state was restored.
     pub(super) fn is_other(&mut self) {
         self.changed.grew = true;
     }
 
-    /// Notes that the filter reported a sensor as stale.
+    /// Records that the filter reported a sensor as stale.
     pub(super) fn is_reported(&mut self) {
         self.changed.shrank = true;
     }
 
-    /// Returns the next sensor whose silence is to be reported, and expects it no longer. `None`: none is due.
+    /// Returns the next sensor whose silence is to be reported, and stops expecting it. `None`: none is due.
     pub(super) fn next_stale(&mut self, up_ms: u64) -> Option<u32> {
         let &(_, sensor) = self.order.first().filter(|(due_ms, _)| *due_ms <= up_ms)?;
         self.heard_of(sensor);
@@ -66,7 +66,7 @@ impl Silence {
         self.order.first().map(|(due_ms, _)| *due_ms)
     }
 
-    /// Returns the sensors of the last run that are expected.
+    /// Iterates over the expected sensors of the last process.
     pub(super) fn awaited(&self) -> impl Iterator<Item = u32> {
         self.order.iter().map(|(_, sensor)| *sensor)
     }

@@ -1,5 +1,5 @@
-//! Counter of starts after an earlier run, by the way in which that run ended. It is a small file beside the queue, because a counter in RAM
-//! ends with the run.
+//! Counter of starts, by the way in which the process before ended. It is a small file beside the queue, because a counter in RAM ends with the
+//! process.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, written at the start")]
 
@@ -9,10 +9,10 @@ use std::path::Path;
 use edge_state::file as state_file;
 
 const FILE: &str = "restarts";
-/// Size of the largest file that is read; it has one line with two numbers.
+/// Size of the largest file that is read, in bytes; the file has one line with two numbers.
 const FILE_BYTES_MAX: u64 = 1_024;
 
-/// Counts of restarts since the state directory was made.
+/// Counts of restarts since the state directory was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StartCounter {
     /// Starts after a stop by a signal.
@@ -22,10 +22,10 @@ pub(crate) struct StartCounter {
 }
 
 impl StartCounter {
-    /// Counts this start. `last_clean`: the last run stopped cleanly; `None`: there was no run. A file that cannot be read counts as zero.
+    /// Counts this start. `last_clean`: the last process stopped cleanly; `None`: there was none. An unreadable file counts as zero.
     ///
     /// # Errors
-    /// The disk refused; the count is right in this run, and is not kept for the next.
+    /// The disk refused; the count is right in this process, and is not kept for the next.
     pub(crate) fn count(state: &Path, last_clean: Option<bool>) -> (Self, io::Result<()>) {
         let kept = state_file::read(state, FILE, FILE_BYTES_MAX).ok();
         let mut restarts = kept.and_then(|text| parse(str::from_utf8(&text).ok()?)).unwrap_or_default();

@@ -1,31 +1,31 @@
-//! Lines of the log about the state (verdict and link). A change is logged at once while the budget has lines left, and in any case once it lasts. So a
-//! state that comes and goes, such as a flapping link or a burst every minute, does not fill a log that is written to flash. Pure.
+//! Log lines about the state (verdict and link). A change is logged at once while the budget has lines left, and in any case once it lasts. So a
+//! state that alternates, such as a flapping link or a burst every minute, does not fill a log that is written to flash. Pure.
 
 use edge_bridge::bridge::LinkState;
 
 use super::line_budget::LineBudget;
 use super::verdict::Verdict;
 
-/// Most lines that may be written at once.
+/// Most lines that may be written without a pause.
 const BURST: u64 = 5;
 /// Time after which one more line is allowed, in milliseconds.
 const EVERY_MS: u64 = 4 * 3_600_000;
-/// Time in milliseconds after which a lasting state has its line in any case.
+/// Milliseconds after which a lasting state has its line in any case.
 const LASTS_MS: u64 = 600_000;
 
-/// State that a line of the log names.
+/// State that a log line names.
 type State = (Verdict, LinkState);
 
 #[derive(Debug)]
 pub(super) struct StateLog {
-    /// State of the last look, and the time since which it is the same.
+    /// State at the last check, and the up time since which it is the same.
     last: Option<(State, u64)>,
-    /// State that the last line named.
+    /// State in the last line.
     said: Option<State>,
     /// Changes of the state since the last line.
     changes: u64,
     budget: LineBudget,
-    /// Budget of states that need a person, so that usual states do not use it up.
+    /// Budget of lines about states that need the operator, apart from that of usual states.
     urgent: LineBudget,
 }
 
@@ -37,7 +37,7 @@ impl Default for StateLog {
 }
 
 impl StateLog {
-    /// Takes in the state of a look. Returns the number of changes since the last line if a line is due now, otherwise `None`.
+    /// Records the state at a check. Returns the number of changes since the last line if a line is due now, otherwise `None`.
     pub(super) fn note(&mut self, up_ms: u64, state: State) -> Option<u64> {
         let since_ms = self.last.filter(|(last, _)| *last == state).map(|(_, since_ms)| since_ms);
         if since_ms.is_none() {

@@ -1,4 +1,4 @@
-//! Queue on disk, opened as `[queue]` configures it.
+//! Queue on disk, opened with the settings of `[queue]`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,31 +13,30 @@ use crate::config::{Config, OnFull, Order, Queue};
 
 use super::error::RunError;
 
-/// Name of the hub as a consumer of the queue, under which the queue keeps its acknowledgements.
+/// Name of the hub as a consumer of the queue, under which its acknowledgements are stored.
 pub(crate) const CONSUMER: &str = "hub";
-/// Largest row of the queue in bytes: a packet of the listener of at most 256 KiB, and its topic of less than 64 KiB once more, under another
-/// name.
+/// Largest row of the queue in bytes: a packet of the listener (at most 256 KiB), plus its topic at the hub (less than 64 KiB).
 const ROW_BYTES_MAX: usize = 384 * 1024;
-/// Time for closing a queue that was opened in vain.
+/// Time limit for closing a queue after a failed start.
 pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(3);
-/// Value by which the queue is told that the number of messages is not limited.
+/// Limit for the queue that stands for an unlimited number of messages.
 const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
 
 /// Reason why the queue is not open.
 #[derive(Debug)]
 pub(crate) enum NotOpened {
-    /// An error that neither time nor a better disk can mend.
+    /// Error that no later attempt and no other disk can mend.
     ForGood(RunError),
-    /// Another process uses the directory: a gateway, or a tool that looks into the queue.
+    /// Another process uses the directory: a gateway, or a tool that reads the queue.
     Busy,
-    /// The disk or the path refused, which may pass.
+    /// Error of the disk or the path, which may pass.
     ForNow(String),
 }
 
-/// Opens the queue, and the hub's consumer of it.
+/// Opens the queue, and its consumer for the hub.
 ///
 /// # Errors
-/// The queue's errors, by what can be done about them.
+/// The queue's error, by what can be done about it.
 pub(crate) async fn open(
     state: &Path,
     queue: QueueConfig,
@@ -74,7 +73,7 @@ pub(super) fn waiting(queue: &aio::Queue) -> u64 {
     of_hub(queue.ledger()).iter().map(|ledger| ledger.queued).sum()
 }
 
-/// Ledgers of the consumer that sends to the hub.
+/// Returns the ledgers of the consumer `hub`.
 pub(super) fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
     ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
 }
@@ -86,7 +85,7 @@ pub(crate) fn tell_events(queue: &aio::Queue) {
     }
 }
 
-/// Returns the queue's own form of the configuration.
+/// Returns the configuration as settings of the queue.
 pub(crate) fn config(config: &Config) -> QueueConfig {
     let Queue { max_messages, max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
     let on_full = match on_full {

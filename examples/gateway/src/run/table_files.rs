@@ -1,4 +1,5 @@
-//! Files of session tables in the state directory: one for each version that this gateway made, to be known again in its next run.
+//! Files of session tables in the state directory: one for each version that this gateway made, so that it knows its tables again after a
+//! restart.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: small files, off the network's thread")]
 
@@ -19,7 +20,7 @@ const TABLE_BYTES_MAX: u64 = 1 << 20;
 /// Most files of one topic that are read; a topic has fewer versions.
 const FILES_MAX: usize = 32;
 
-/// Handle to the files; clones share the counter.
+/// Handle to the files; clones share the byte counter.
 #[derive(Clone, Debug)]
 pub(crate) struct TableFiles {
     state: PathBuf,
@@ -31,8 +32,8 @@ impl TableFiles {
         Self { state: state.to_owned(), written: Arc::default() }
     }
 
-    /// Returns the tables that earlier runs made below these topics, each with its topic. A damaged file is noticed by the user of the table,
-    /// and ignored there.
+    /// Reads the tables that earlier processes made below these topics, each with its topic. The user of a table detects damage, and ignores such
+    /// a table.
     pub(crate) fn load(&self, topics: &[String]) -> Vec<(String, Bytes)> {
         let files =
             topics.iter().flat_map(|topic| self.list(topic).into_iter().map(move |path| (topic, path)));
@@ -50,7 +51,7 @@ impl TableFiles {
             .collect()
     }
 
-    /// Writes and removes files as `kept` says, until this is dropped.
+    /// Writes and removes files as requested through `kept`, until the future is dropped.
     pub(crate) async fn keep(self, kept: KeptTables) {
         loop {
             for ((topic, id), table) in kept.next().await {
@@ -65,7 +66,7 @@ impl TableFiles {
         }
     }
 
-    /// Returns the bytes of tables that were written since the start.
+    /// Returns the bytes of table files written since the start.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Listens to the session tables that the hub retains, and notes which of them it shows.
+//! Subscriber of the session tables that the hub retains; records which of them the hub has.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task per topic")]
 
@@ -14,13 +14,13 @@ use crate::config::Config;
 
 use super::compact::{Shown, table_topics, version_of};
 
-/// Pause between two subscriptions by which a hub is asked for its tables while the connection holds.
+/// Pause between two SUBSCRIBEs that make the hub send its retained tables again on the same connection.
 const ASK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Topics of a configuration's session tables.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    /// Topics of the session tables; the versions of a table are published on topics below its own.
+    /// Topics of the session tables; each version of a table has a topic below.
     pub(crate) topics: Vec<String>,
 }
 
@@ -31,8 +31,8 @@ impl Tables {
         }
     }
 
-    /// Subscribes to the tables and notes which of them the hub shows, until the link ends. `more`: topics of routes that came while the
-    /// gateway ran.
+    /// Subscribes to the tables and records which of them the hub retains, until the link ends. `more`: topics of routes that were added while
+    /// the gateway runs.
     pub(crate) async fn listen(self, link: Link, shown: Shown, mut more: mpsc::UnboundedReceiver<String>) {
         let (ask, asks) = watch::channel(());
         let (mut tasks, mut ask) = (JoinSet::new(), Some(ask));
@@ -99,7 +99,7 @@ impl Listener {
     }
 }
 
-/// Has the hub asked for its tables on every new connection, and every hour.
+/// Subscribes again on every new connection, and every hour, so that the hub sends its retained tables.
 async fn watch(link: Link, shown: Shown, ask: watch::Sender<()>) {
     let mut stats = link.watch();
     let (mut connects, mut lost, mut was_up) = (0, 0, false);

@@ -1,19 +1,19 @@
-//! Readings that a route's rules drop because of their time. They are acknowledged and lost, as configured. The log has one line an hour about
-//! each sensor. Pure, except for the log.
+//! Readings that a route's rules drop because of their timestamp. They are acknowledged and lost, as configured. Each sensor has one log line an
+//! hour. Pure, except for the log.
 
 use edge_bridge::escape::Escaped;
 use edge_filter::DropReason;
 
 use super::once_an_hour::OnceAnHour;
 
-/// Rate limit of the log's lines about such readings.
+/// Rate limit of the log lines about such readings.
 #[derive(Debug, Default)]
 pub(crate) struct TimeDrops {
     lines: OnceAnHour,
 }
 
 impl TimeDrops {
-    /// Notes a dropped reading. Returns whether the log has a line about it.
+    /// Counts a dropped reading. Returns whether it gets a log line.
     pub(crate) fn note(&mut self, up_ms: u64, sensor: &str, reason: DropReason) -> bool {
         if !is_for_time(reason) || !self.lines.may_say(up_ms, sensor) {
             return false;
@@ -27,7 +27,7 @@ impl TimeDrops {
     }
 }
 
-/// Returns whether a reading is dropped only because of its time, so that no sent reading stands for it.
+/// Returns whether a reading is dropped only because of its timestamp, so that no sent reading represents it.
 pub(crate) fn is_for_time(reason: DropReason) -> bool {
     use DropReason as D;
     matches!(reason, D::OutOfOrder | D::Future | D::DuplicateTimestamp | D::Late)

@@ -1,4 +1,5 @@
-//! Messages of the gateway's own loops and alarms: published to local subscribers first, then sent to the hub by the routes, as any message.
+//! Messages of the gateway's own control loops and alarms: published to local subscribers first, then sent to the hub through the routes, as any
+//! message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use edge_bridge::wire::{Publish, Utf8, Version};
 use super::ingest::GatewayIngest;
 use super::withhold::Tell;
 
-/// Way to the hub, by the routes. Messages that find no room are counted and dropped.
+/// Path to the hub through the routes. Messages that find no room in the queue are counted and dropped.
 pub(super) struct ToHub {
     pub(super) ingest: GatewayIngest,
     pub(super) intake: Intake,
@@ -44,7 +45,7 @@ impl ToHub {
     }
 }
 
-/// Publishes all messages, to local subscribers before the hub.
+/// Publishes all messages, first to local subscribers, then to the hub.
 pub(super) async fn say(all: &[Said], local: &LocalPublisher, to_hub: &mut ToHub) {
     for said in all {
         if let Some(line) = &said.line {

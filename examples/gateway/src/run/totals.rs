@@ -1,12 +1,12 @@
-//! Limit of the age of exported totals. They are those of the last commit, so that no kill takes them back; but thanks to elision there may be
-//! nothing to commit while the hub keeps up. So the bookkeeping is committed for a reader of the totals, at most once in a period, which is one
-//! small write. While nobody reads the totals nothing is written. Pure.
+//! Limit of the age of exported counters. The counters are those of the last commit, so that a kill does not take them back; but thanks to
+//! elision there may be nothing to commit while the hub keeps up. So a reader of the counters causes a commit, at most one in a period, which is
+//! one small write. Without a reader nothing is written. Pure.
 
 use std::time::Duration;
 
 use edge_queue::Ledger;
 
-/// Decides when to commit the bookkeeping for a reader of the totals.
+/// Decides when to commit the counters for a reader.
 #[derive(Debug)]
 pub(crate) struct Refresh {
     within_ms: u64,
@@ -15,19 +15,19 @@ pub(crate) struct Refresh {
 }
 
 impl Refresh {
-    /// `within`: shortest time between two commits.
+    /// Creates the limit. `within` is the shortest time between two commits.
     pub(crate) fn new(within: Duration) -> Self {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         Self { within_ms, is_asked: false, last_ms: None }
     }
 
-    /// Notes that somebody read the totals, so that a commit should bring them up to date.
+    /// Records that the counters were read, so that a commit should bring them up to date.
     pub(crate) fn asked(&mut self) {
         self.is_asked = true;
     }
 
-    /// Returns whether to commit now, which begins a new period. It is due when somebody has read the totals, the committed ones are behind
-    /// (`lag`), and the period is over.
+    /// Returns whether to commit now, which begins a new period. It is due if the counters were read, the committed ones are behind (`lag`), and
+    /// the period is over.
     pub(crate) fn is_due(&mut self, up_ms: u64, lag: bool) -> bool {
         let is_time = self.last_ms.is_none_or(|last| up_ms.saturating_sub(last) >= self.within_ms);
         let is_due = self.is_asked && lag && is_time;

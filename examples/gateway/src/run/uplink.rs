@@ -1,4 +1,4 @@
-//! The link to the hub: its configuration, and its start.
+//! Link to the hub: its settings, and its start.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -20,10 +20,10 @@ use super::hub_status::HubStatus;
 use super::pack::{BatchPack, NextRoutes, RouteEncoder};
 use super::replaced_parts::Packers;
 
-/// Prepares the link, so that errors of its configuration are found before anything runs.
+/// Builds the link's settings, so that their errors are found before any part starts.
 ///
 /// # Errors
-/// A key or certificate that cannot be used.
+/// A key or certificate cannot be used.
 pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
     let hub = &config.hub;
     let keep_alive_s = u16::try_from(hub.keep_alive.as_secs()).unwrap_or(u16::MAX);
@@ -85,7 +85,7 @@ fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 's
     }
 }
 
-/// Parts of the gateway that make messages for the hub beside the raw ones.
+/// Encoders and makers of messages to the hub, except for raw messages.
 pub(crate) struct Beside {
     pub(crate) compact: Compact,
     pub(crate) gap_reports: Option<GapReports>,
@@ -95,7 +95,7 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// Creates the parts. `gateway`: identity of the queue.
+    /// Creates the encoders. `gateway` is the id of the queue.
     pub(crate) fn new(config: &Config, gateway: u64, compact: Compact, packers: Packers) -> Self {
         let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, gateway));
         let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id)).flatten();
@@ -103,7 +103,7 @@ impl Beside {
     }
 }
 
-/// Starts the link, which dials at once and for as long as it runs.
+/// Starts the link, which connects at once and again and again for as long as it exists.
 ///
 /// # Errors
 /// A name or an address that MQTT cannot carry, or a packer for a route that does not exist.

@@ -1,4 +1,4 @@
-//! Verdict: judgement of the whole gateway in one word, which every surface uses.
+//! Verdict: judgement of the whole gateway in one word, the same in log, metrics, status page and status topic.
 
 use std::fmt;
 
@@ -7,16 +7,17 @@ use edge_bridge::bridge::LinkState;
 /// Judgement of the whole gateway. Exhaustive: log, metrics, status page and status topic use these five words and no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Messages go out as they come in.
+    /// Messages are sent and acknowledged as they come in.
     Delivering,
-    /// The hub is not reached; everything is kept.
+    /// The hub cannot be reached; every message is kept.
     Storing,
-    /// The hub is reached, and messages that had to wait are on their way.
+    /// The hub can be reached, and a backlog is being sent.
     CatchingUp,
-    /// The store fails, the hub refuses messages, another client uses our name there, or a certificate ends soon. Nothing is lost, but sensors
-    /// may wait for their PUBACKs, and refused messages are kept. Or the rules drop readings for their time, which are lost as configured.
+    /// The store fails, the hub refuses messages, another client uses the gateway's client identifier, or a certificate expires soon. Nothing is
+    /// lost, but sensors may wait for their PUBACKs, and refused messages are kept. Or the filter rules drop readings because of their
+    /// timestamps, which are lost as configured.
     Degraded,
-    /// Messages are being given up.
+    /// Messages are being lost.
     Losing,
 }
 
@@ -24,7 +25,7 @@ impl Verdict {
     pub(crate) const ALL: [Verdict; 5] =
         [Self::Delivering, Self::Storing, Self::CatchingUp, Self::Degraded, Self::Losing];
 
-    /// Returns the worst verdict that applies. `is_degraded`: something needs a person; `losing`: messages are being given up.
+    /// Returns the worst verdict that applies. `is_degraded`: something needs the operator; `losing`: messages are being lost.
     pub(crate) fn of(link: LinkState, is_degraded: bool, losing: bool) -> Self {
         match link {
             _ if losing => Self::Losing,
@@ -54,8 +55,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Returns the state of the link without differences that are no news: a working link is idle between messages, and one that backs off is
-/// offline between attempts.
+/// Returns the link's state without usual changes: a working link is idle between messages, and one in back-off is offline during attempts.
 pub(crate) fn steady(link: LinkState) -> LinkState {
     match link {
         LinkState::Idle => LinkState::Flowing,
@@ -76,28 +76,28 @@ pub struct Status {
     pub queued: Option<u64>,
 }
 
-/// Detects that messages are being given up, because the counter rose not long ago. Pure.
+/// Detector of ongoing losses, by a counter that rose not long ago. Pure.
 #[derive(Debug)]
 pub(crate) struct Losses {
-    /// Counter of given up messages at the last look. It begins with those of earlier runs, which are no news.
+    /// Counter of lost messages at the last check. It starts with the losses before this process, which are no new ones.
     known: u64,
     last_ms: Option<u64>,
 }
 
 impl Losses {
-    /// Time in milliseconds for which one given up message counts as an ongoing loss.
+    /// Milliseconds for which one lost message counts as an ongoing loss.
     const RECENT_MS: u64 = 30_000;
 
     pub(crate) fn new(given_up: u64) -> Self {
         Self { known: given_up, last_ms: None }
     }
 
-    /// Returns the counter of given up messages as of the last look.
+    /// Returns the counter of lost messages as of the last check.
     pub(crate) fn known(&self) -> u64 {
         self.known
     }
 
-    /// Takes in the counter `given_up` at `up_ms`. Returns whether messages are being given up.
+    /// Updates the counter `given_up` at `up_ms`. Returns whether messages are being lost.
     pub(crate) fn are_happening(&mut self, up_ms: u64, given_up: u64) -> bool {
         if given_up > self.known {
             self.known = given_up;

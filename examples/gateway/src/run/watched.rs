@@ -1,11 +1,12 @@
-//! Names of the sensors whose silence is watched, kept for the next run, which after a kill reports those that do not come back.
+//! Names of the sensors whose silence is watched, kept on disk, so that the next process reports those that do not come back after a kill.
 //!
 //! ```text
 //! edge-gateway watched 1 SHA-256-OF-THE-REST
 //! [{"match": "plant/#", "sensors": [["t", "Cel"], …]}, …]
 //! ```
-//! To spare flash, the file is written only when its content changes: for a new sensor at most once a minute and seldom enough for [`BYTES_PER_S`], for a
-//! sensor that was reported at most once an hour. A kill in between forgets the new sensor, or has the other one reported again.
+//! To spare flash, the file is written only when its content changes: for a new sensor at most once a minute and seldom enough for
+//! [`BYTES_PER_S`], for a sensor that was reported at most once an hour. A kill in between forgets the new sensor, or makes the other one be
+//! reported again.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, and a task that writes it")]
 
@@ -22,9 +23,9 @@ use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "watched";
 const VERSION: &str = "edge-gateway watched 1 ";
-/// Most bytes of names and units that are kept; further sensors are left out.
+/// Most bytes of names and units in the list; further sensors are left out.
 const BYTES_MAX: usize = 1 << 20;
-/// Pause between two looks for changes.
+/// Pause between two checks for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Shortest pause between two writes.
 const PAUSE_MS: u64 = 60_000;
@@ -43,7 +44,8 @@ pub(crate) struct Watched {
     pub(crate) sensors: Vec<(Box<str>, Box<str>)>,
 }
 
-/// Returns the list of the last run, and the pace of the next writes. A damaged list is logged and counts as empty. `up_ms`: the present time.
+/// Reads the list of the last process. Returns it with the pace of the next writes. A damaged list is logged and counts as empty. `up_ms`: the
+/// present time.
 pub(crate) fn read(state: &Path, up_ms: u64) -> (Vec<Watched>, Pace) {
     let path = state.join(FILE);
     let body = match checksummed_file::read(state, FILE, VERSION, 2 * BYTES_MAX as u64) {
@@ -60,7 +62,7 @@ pub(crate) fn read(state: &Path, up_ms: u64) -> (Vec<Watched>, Pace) {
     (lists, Pace { written: body, changed, grow_ms: 0, shrink_ms })
 }
 
-/// Keeps the list on disk for as long as it is polled.
+/// Writes changes of the list to disk for as long as it is polled.
 pub(crate) async fn keep(state: PathBuf, clock: Clock, ingest: GatewayIngest, mut pace: Pace) {
     let mut is_told = false;
     loop {
@@ -115,7 +117,7 @@ pub(crate) struct Pace {
     /// Content on disk.
     written: Vec<u8>,
     changed: Changed,
-    /// Earliest next write for a longer list and for a shorter one, on the axis of `Now::up_ms`.
+    /// Earliest next write of a longer list; with that of a shorter list; as in `Now::up_ms`.
     grow_ms: u64,
     shrink_ms: u64,
 }

@@ -1,9 +1,9 @@
-//! Receipts of readings that a stage holds (`ack_held = "when_emitted"`). They wait until the rows that stand for these readings are safe
+//! Receipts of readings that a filter stage holds back (`ack_held = "when_emitted"`). They wait until the rows made of these readings are safe
 //! (promises 1 and 13). Pure; times are those of `Now::up_ms`.
 //!
 //! A message has one receipt and may have many readings, of many sensors. The receipt is made of [`Part`]s: one for the message's own rows, one
-//! for each held reading, and one for each row that its sensor emits meanwhile. A part goes with the rows that cover it as their [`Link`], and
-//! is done when they are safe. The last part to be done releases the receipt.
+//! for each held reading, and one for each row that its sensor emits meanwhile. A part is attached to the rows that cover it, as their [`Link`],
+//! and is done when they are safe. The last part releases the receipt.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,15 +13,15 @@ use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::Receipts;
 use tokio::sync::Notify;
 
-/// Most held readings whose receipts wait, of about a hundred bytes each. A further one is emitted at once.
+/// Most held readings with waiting receipts, of about a hundred bytes each. At the limit the next one is emitted at once.
 const READINGS_MAX: usize = 65_536;
 
-/// Receiver of a receipt: of the notice that a message's rows are safe.
+/// Receiver of a receipt, notified when a message's rows are safe.
 #[derive(Clone, Debug)]
 pub(crate) enum Tell {
     /// The listener, or the client of the local broker.
     Publisher(Receipts, Ticket),
-    /// The start, which queues rows of the last run.
+    /// The start, which queues rows from before the restart.
     Start(Arc<Notify>),
     /// No receiver, because the filter made the rows by itself.
     Nobody,
@@ -37,14 +37,14 @@ impl Tell {
     }
 }
 
-/// Part of a message's receipt, which is complete when all its parts are done.
+/// Part of a message's receipt; the receipt is complete when all its parts are done.
 #[derive(Debug)]
 pub(crate) struct Part(Arc<Message>);
 
 #[derive(Debug)]
 struct Message {
     parts_left: AtomicUsize,
-    /// Readings of the message that wait in a stage.
+    /// Number of the message's readings that wait in a stage.
     readings_held: AtomicUsize,
     /// Receiver of the receipt, set when the message's own rows are safe.
     tell: OnceLock<Tell>,
@@ -68,18 +68,18 @@ impl Part {
         was_last.then(|| self.0.tell.get().cloned())?
     }
 
-    /// Counts a held reading of the message. Returns whether it is the only one.
+    /// Counts a held reading of the message. Returns whether it is the first one.
     fn holds_first(&self) -> bool {
         self.0.readings_held.fetch_add(1, Ordering::Relaxed) == 0
     }
 
-    /// Counts a reading that is held no longer. Returns whether none of the message is.
+    /// Uncounts a reading that is no longer held. Returns whether it was the last one of the message.
     fn held_last(&self) -> bool {
         self.0.readings_held.fetch_sub(1, Ordering::Relaxed) == 1
     }
 }
 
-/// Receipts that depend on the rows of one message, beside the plain receipt of that message.
+/// Receipts that depend on the rows of one message, in addition to the message's plain receipt.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     /// Receipt of the message in parts, if one of its readings is held. `None`: it depends on these rows only.
@@ -92,12 +92,12 @@ impl Link {
         self.own.is_none() && self.covered.is_empty()
     }
 
-    /// Returns whether the message's own receipt waits for more than its rows.
+    /// Returns whether the message's own receipt waits for more than the message's rows.
     pub(crate) fn withholds(&self) -> bool {
         self.own.is_some()
     }
 
-    /// Returns one more part of the message's receipt.
+    /// Adds a part to the message's receipt and returns it.
     pub(crate) fn part(&mut self) -> Part {
         self.own.get_or_insert_with(Part::first).one_more()
     }
@@ -114,8 +114,8 @@ impl Link {
         self.covered.extend(other.covered);
     }
 
-    /// Ends the parts whose rows are safe now. Returns the receivers of all receipts that are complete by that. `tell`: receiver of the message
-    /// of which the rows are made.
+    /// Ends the parts whose rows are safe now. Returns the receivers of all receipts that are complete. `tell` is the receiver for the message
+    /// from which the rows are made.
     pub(crate) fn safe(self, tell: Tell) -> impl Iterator<Item = Tell> {
         let own = match self.own {
             None => Some(tell),
@@ -128,7 +128,7 @@ impl Link {
         own.into_iter().chain(self.covered.into_iter().filter_map(Part::done))
     }
 
-    /// Returns the function to be called when the rows are safe, which tells all receivers.
+    /// Returns the callback for when the rows are safe, which notifies all receivers.
     pub(crate) fn then(self, tell: Tell) -> impl FnOnce() + Send + 'static {
         move || self.safe(tell).for_each(Tell::say)
     }
@@ -137,9 +137,9 @@ impl Link {
 /// Number and age of the messages whose receipts wait for readings in stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Messages with such readings. Messages whose PUBACKs only wait behind theirs are not counted.
+    /// Number of messages with such readings. Messages whose PUBACKs only wait behind theirs are not counted.
     pub(crate) messages: usize,
-    /// Arrival of the oldest one. `None`: there is none.
+    /// Arrival of the oldest one, as up time in milliseconds. `None`: there is none.
     pub(crate) since_ms: Option<u64>,
 }
 
@@ -150,16 +150,16 @@ impl Extent {
     }
 }
 
-/// Held readings of one filter whose receipts wait.
+/// Held readings of one filter with waiting receipts.
 #[derive(Debug)]
 pub(crate) struct Withheld {
     max_ms: u64,
     /// Waiting readings by sensor number, in order of arrival.
     sensors: HashMap<u32, VecDeque<Waiting>>,
-    /// Time since which the first reading of each sensor waits, with the sensor's number.
+    /// Up time since which the first reading of each sensor waits; with the sensor's number.
     oldest: BTreeSet<(u64, u32)>,
     readings: usize,
-    /// Number of messages to which these readings belong.
+    /// Number of messages with waiting readings.
     messages: usize,
     is_stopping: bool,
 }
@@ -179,12 +179,12 @@ impl Withheld {
         Self { max_ms, sensors, oldest, readings: 0, messages: 0, is_stopping: false }
     }
 
-    /// Makes all readings due, and lets no further one wait. Called at a stop.
+    /// Makes all readings due, and holds no further one. Called at a stop.
     pub(crate) fn stop(&mut self) {
         self.is_stopping = true;
     }
 
-    /// Returns whether the next held reading has to be emitted at once.
+    /// Returns whether the next held reading has to be emitted at once, because of the limit or a stop.
     pub(crate) fn takes_no_more(&self) -> bool {
         self.is_stopping || self.readings >= READINGS_MAX
     }
@@ -193,7 +193,7 @@ impl Withheld {
         Extent { messages: self.messages, since_ms: self.oldest.first().map(|(since_ms, _)| *since_ms) }
     }
 
-    /// Notes that a reading of the sensor is held, behind all those before it.
+    /// Adds a held reading of the sensor, behind all earlier ones.
     pub(crate) fn hold(&mut self, now_ms: u64, sensor: u32, part: Part) {
         let waiting = self.sensors.entry(sensor).or_default();
         if waiting.is_empty() {
@@ -204,8 +204,8 @@ impl Withheld {
         waiting.push_back(Waiting { since_ms: now_ms, part, copies: Vec::new() });
     }
 
-    /// Notes that the sensor's newest reading came again. If the original waits, the receipt of the copy's message waits for it too, even if
-    /// the rest of that message is safe.
+    /// Handles a copy of the sensor's newest reading. If the original waits, the receipt of the copy's message waits for it too, even if the rest
+    /// of that message is safe.
     pub(crate) fn hold_copy(&mut self, sensor: u32, link: &mut Link) {
         if let Some(last) = self.sensors.get_mut(&sensor).and_then(VecDeque::back_mut) {
             self.readings += 1;
@@ -213,8 +213,8 @@ impl Withheld {
         }
     }
 
-    /// Notes that the sensor emitted a row. It covers all waiting readings except the last `but`, which may still have to be judged, or be the
-    /// one that is held now. The receipts of those wait for this row too, since it may be one of them.
+    /// Handles a row that the sensor emitted. The row covers all waiting readings except the last `but`, which a stage may still have to judge,
+    /// or which may be held from now on. The receipts of these wait for this row too, because the row may be one of them.
     pub(crate) fn cover(&mut self, sensor: u32, but: usize, link: &mut Link) {
         let Some(waiting) = self.sensors.get_mut(&sensor) else { return };
         if let Some(first) = waiting.front() {
@@ -236,13 +236,13 @@ impl Withheld {
         }
     }
 
-    /// Returns the time at which the reading that waits longest has waited long enough. `None`: none waits.
+    /// Up time at which the longest waiting reading reaches the limit. `None`: none waits.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         let (since_ms, _) = self.oldest.first()?;
         Some(if self.is_stopping { 0 } else { since_ms.saturating_add(self.max_ms) })
     }
 
-    /// Returns the sensor whose reading has waited longest, if that is long enough.
+    /// Returns the sensor with the longest waiting reading, if it has reached the limit.
     pub(crate) fn due(&self, now_ms: u64) -> Option<u32> {
         let (_, sensor) = self.oldest.first()?;
         self.deadline_ms().filter(|at_ms| *at_ms <= now_ms).map(|_| *sensor)

@@ -7,7 +7,7 @@ use super::super::overlap::overlap;
 use super::super::{Config, Findings, Format, Local, Protocol, Route};
 use super::CommandRule;
 
-/// Reports all findings. `numbers`: the rules' numbers in the file.
+/// Reports errors and warnings. `numbers` are the rules' numbers in the file.
 pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings) {
     if config.commands.is_empty() {
         return;
@@ -38,7 +38,7 @@ pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut
     }
 }
 
-/// Warns if commands may come without a Message Expiry Interval, or never have one.
+/// Warns if commands may come without a Message Expiry Interval, or cannot have one.
 fn expiry(protocol: Protocol, rule: &CommandRule, key: &str, findings: &mut Findings) {
     if rule.allows_unbounded {
         let message = "commands without an expiry are taken: how long they waited at the hub nobody knows";
@@ -49,7 +49,7 @@ fn expiry(protocol: Protocol, rule: &CommandRule, key: &str, findings: &mut Find
     }
 }
 
-/// Reports local topics on which the gateway itself publishes, or takes commands of local clients.
+/// Reports local topics on which the gateway itself publishes, or accepts commands of local clients.
 fn local_topic(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
     let to = rule.to.to_string();
     let spoken = match (&config.control, &config.alarm_commands) {
@@ -81,7 +81,7 @@ pub(crate) fn own_topic(to: &str) -> Option<String> {
     own_topics().into_iter().find(|own| matches(own, to))
 }
 
-/// Warns of routes whose messages come back as commands, from a hub that sends messages to their publisher too.
+/// Warns of routes whose messages would come back as commands from a hub that also delivers messages to their publisher.
 fn own_messages(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
     if config.hub.protocol == Protocol::V5 {
         return;

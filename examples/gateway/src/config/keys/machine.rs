@@ -1,4 +1,4 @@
-//! The keys of the machine, of whoever watches it and of whoever tries the file out: `[metrics]`, `[status]`, `[clock]`, `[hardware]`, `[[test]]`.
+//! Keys of `[metrics]`, `[status]`, `[clock]`, `[hardware]` and `[[test]]`: monitoring, the machine and test cases.
 
 use super::Preset::{Is, Means};
 use super::Value::{Boolean, Duration, Integer, Size, Strings, Text};

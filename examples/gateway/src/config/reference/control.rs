@@ -1,4 +1,4 @@
-//! Keys of a control file, which `control_loop` reads; a test holds them against what it takes.
+//! Reference of the keys of a control file, which `control_loop` reads; a test compares them with its parser.
 
 use super::super::keys::Preset::{Is, Means, Required};
 use super::super::keys::Value::{Boolean, OneOf, Strings, Text};

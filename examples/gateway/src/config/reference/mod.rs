@@ -1,4 +1,4 @@
-//! Reference of the configuration files as Markdown, made of the tables of keys.
+//! Reference of the configuration files as Markdown, generated from the tables of keys.
 
 mod control;
 mod rules;

@@ -1,4 +1,4 @@
-//! `[[inputs.mqtt_consumer]]`: topics whose payloads become readings.
+//! Import of `[[inputs.mqtt_consumer]]`: topics whose payloads become readings.
 
 use edge_bridge::wire::{validate_characters, validate_filter};
 use toml::de::{DeTable, DeValue};
@@ -79,7 +79,7 @@ fn texts<'a>(table: &'a DeTable<'a>, key: &str) -> Vec<&'a str> {
     entries.iter().filter_map(|entry| text(entry.get_ref())).collect()
 }
 
-/// Writes the routes of a consumer, or the reason why it gets none.
+/// Writes the routes of a consumer, or the reason why it becomes none.
 pub(super) fn consumer(
     table: &Table<'_>,
     values: &DeTable<'_>,
@@ -133,7 +133,7 @@ pub(super) fn consumer(
     }
 }
 
-/// Checks that a filter can be that of a new route. The error says why it cannot.
+/// Checks that a filter does not overlap another route's. The error says why it cannot be used.
 fn free(filter: &str, routes: &[Written]) -> Result<(), String> {
     validate_filter(filter).map_err(|error| error.to_string())?;
     validate_characters(filter).map_err(|error| error.to_string())?;
@@ -162,22 +162,22 @@ fn covers(wide: &str, narrow: &str) -> bool {
     }
 }
 
-/// Parts of a reading as TOML, each with the Telegraf key of which it is made.
+/// Parts of a reading as TOML, each with the Telegraf key from which it is made.
 type Fields = Vec<(&'static str, String)>;
 
-/// Form of a consumer's payloads, in the words of a route.
+/// Format of a consumer's payloads, as keys of a route.
 struct Payload {
     input: &'static str,
     fields: Fields,
-    /// Further Telegraf key that the form is made of.
+    /// Further Telegraf key that determines the format.
     used: Option<&'static str>,
 }
 
-/// Reads the form of a consumer's payloads.
+/// Reads the format of a consumer's payloads.
 ///
 /// # Errors
 ///
-/// The gateway cannot read this form.
+/// The gateway cannot read this format.
 fn payload(values: &DeTable<'_>) -> Result<Payload, String> {
     match text(values, "data_format").unwrap_or("influx") {
         "json" => Ok(Payload { input: "json", fields: json_fields(values)?, used: None }),
@@ -210,11 +210,11 @@ fn line_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     Ok(vec![(KEY, format!("time_unit = \"{unit}\""))])
 }
 
-/// Reads where the JSON of a consumer has readings.
+/// Reads the JSON paths of a consumer's readings.
 ///
 /// # Errors
 ///
-/// The consumer describes that in a way that the gateway does not have.
+/// The consumer uses a kind of path that the gateway does not support.
 fn json_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     let mut fields = vec![("json_query", format!("each = {}", quoted(&each(values)?)))];
     if let Some(key) = text(values, "json_time_key") {
@@ -232,7 +232,7 @@ fn json_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// Returns the JSON pointer of the object with the numbers; empty if that is the message itself.
+/// Returns the JSON pointer of the object with the numbers; empty if that is the whole payload.
 fn each(values: &DeTable<'_>) -> Result<String, String> {
     let Some(query) = text(values, "json_query").filter(|query| !query.is_empty()) else {
         return Ok(String::new());
@@ -248,7 +248,7 @@ fn of_a_reading(fields: &Fields) -> String {
     format!("{{ {} }}", fields.iter().map(|(_, field)| field.as_str()).collect::<Vec<_>>().join(", "))
 }
 
-/// Writes comments for the lines of a consumer that no route uses, and for its head if no line is used.
+/// Writes comments for the lines of a consumer that become no route, and for its head if none does.
 fn leave(table: &Table<'_>, used: &[&str], why: &str, output: &mut Output) {
     let is_left = |item: &&Item| !used.contains(&item.key.as_str());
     let head = table.head.iter().filter(|_| used.is_empty());

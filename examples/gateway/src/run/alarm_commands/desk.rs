@@ -1,6 +1,6 @@
 //! Commands of local clients and of the hub to the filters' alarms: admitted or refused here, and answered in each case. Pure.
 //!
-//! Refusals that are told are bounded: those left out are counted in the next one.
+//! Answers to refused commands are limited in number: the next one has the count of those left out.
 
 use control_loop::mqtt::{
     Budget, LoopNames, Refusals, Reply, Said, Told, alarm_command, alarm_event, check_age,
@@ -11,14 +11,14 @@ use tokio::sync::mpsc;
 
 use crate::config::AlarmCommands;
 
-/// A transition has 20 digits.
+/// Longest payload in bytes; a transition has 20 digits.
 const PAYLOAD_MAX: usize = 64;
-/// Commands that were obeyed and are not on disk yet.
+/// Most obeyed commands whose alarm state is not on disk yet.
 const UNKEPT_MAX: usize = 256;
-/// Below `cmd/`.
+/// Topic level below `cmd/` for alarms.
 const ALARM: &str = "alarm/";
 
-/// The part of a topic behind `cmd/alarm/`, unless one of the loops' alarms is meant.
+/// Returns the part of a topic after `cmd/alarm/`; `None` if it is another topic, or an alarm of the control loops.
 pub(in crate::run) fn alarm_topic<'t>(topic: &'t str, loops: Option<&LoopNames>) -> Option<&'t str> {
     let rest = topic.strip_prefix(control_loop::mqtt::COMMAND)?.strip_prefix(ALARM)?;
     loops.is_none_or(|loops| !loops.have_alarm_of(rest)).then_some(rest)
@@ -42,18 +42,18 @@ pub(crate) struct AlarmDesk {
     hub: Budget,
     refusals: Refusals,
     said: mpsc::Sender<Said>,
-    /// Commands that were obeyed: the answer waits until the alarm's state is on disk.
+    /// Answers to obeyed commands that wait until the alarm's state is on disk.
     unkept: Vec<Told>,
 }
 
 impl AlarmDesk {
-    /// `said`: to who publishes it.
+    /// Creates the dispatcher. `said` is the channel to the task that publishes its messages.
     pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
         let (clients, hub, refusals) = (Budget::default(), Budget::default(), Refusals::default());
         Self { rules, clients, hub, refusals, said, unkept: Vec::new() }
     }
 
-    /// Returns the sensor, the limit and the command of a message; `topic`: its part behind `cmd/alarm/`.
+    /// Parses and checks a command. Returns its sensor, limit and action. `topic` is the part after `cmd/alarm/`.
     ///
     /// # Errors
     /// The reason of the refusal, in words for its sender.
@@ -78,7 +78,7 @@ impl AlarmDesk {
         }
     }
 
-    /// Takes a place among the commands of a minute. Commands to alarms that nobody has take none.
+    /// Counts a command against the limit per minute. Commands to unknown alarms are not counted.
     ///
     /// # Errors
     /// As [`admit`](Self::admit).
@@ -114,7 +114,7 @@ impl AlarmDesk {
         self.unkept.push(told(topic, message, by));
     }
 
-    /// Says that an alarm changed its state. One that nobody takes in time is not said here; the hub has its row.
+    /// Publishes a change of an alarm's state to local clients. If the channel is full, the message is dropped; the hub gets the row.
     pub(in crate::run) fn changed(&mut self, sensor: &str, transition: &AlarmTransition) {
         if let Some(mut said) = alarm_event(sensor, transition) {
             said.to_hub = false;
@@ -122,12 +122,12 @@ impl AlarmDesk {
         }
     }
 
-    /// Commands that wait for the disk.
+    /// Number of commands that wait for the disk.
     pub(in crate::run) fn unkept(&self) -> usize {
         self.unkept.len()
     }
 
-    /// The oldest of them, which wait no longer.
+    /// Takes the answers of the oldest `count` commands, because their states are on disk.
     pub(in crate::run) fn kept(&mut self, count: usize) -> Vec<Told> {
         self.unkept.drain(..count.min(self.unkept.len())).collect()
     }

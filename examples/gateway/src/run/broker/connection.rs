@@ -19,15 +19,15 @@ use crate::run::withhold::Tell;
 
 /// Read buffer of a connection, in bytes.
 const READ_BYTES: usize = 16 * 1024;
-/// Memory of a message whose PUBACK waits, in bytes, without topic and payload.
+/// Bytes of memory of a message without PUBACK, beside topic and payload.
 const OVERHEAD_BYTES: usize = 64;
-/// Pause until the next look, in milliseconds, while the session has no deadline.
+/// Pause until the next check, in milliseconds, while the session has no deadline.
 const IDLE_MS: u64 = 60_000;
 
-/// End of a connection.
+/// Result of a connection at its end.
 pub(super) struct Ended {
     pub(super) why: String,
-    /// Set if the broker had accepted us on this connection.
+    /// Set if the broker had accepted the CONNECT on this connection.
     pub(super) was_useful: bool,
 }
 
@@ -39,7 +39,7 @@ struct Connection {
     writer: OwnedWriteHalf,
     received: BytesMut,
     out: BytesMut,
-    /// Messages that were received and wait for room in the queue, before the ingest sees them.
+    /// Received messages that wait for room in the queue, before the ingest gets them.
     held: VecDeque<(Publish, Option<AckHandle>)>,
     was_accepted: bool,
     ended: Option<String>,
@@ -72,7 +72,7 @@ impl Client {
         Ended { why: ended, was_useful: connection.was_accepted }
     }
 
-    /// Runs the connection until it ends. Returns the reason in words.
+    /// Serves the connection until it ends. Returns the reason in words.
     async fn drive(&mut self, connection: &mut Connection) -> String {
         let mut stopped = self.stopped.clone();
         let intake = self.intake.clone();
@@ -128,7 +128,7 @@ impl Client {
         }
     }
 
-    /// Moves what can be moved without waiting. Nothing more is decoded while a message waits for room.
+    /// Moves everything that can be moved without waiting. No further packet is decoded while a message waits for room.
     fn turn(&mut self, connection: &mut Connection, is_stopping: bool) {
         self.flush(connection);
         while !is_stopping && connection.held.is_empty() && self.chain.may_read(connection.id) {
@@ -205,8 +205,8 @@ impl Client {
         }
     }
 
-    /// Subscribes, also when the session is there, because an earlier run may have had other topics. Topics no longer wanted are unsubscribed
-    /// after the new ones are subscribed, so that a message between the two comes twice rather than not at all.
+    /// Subscribes also on a resumed session, because an earlier configuration may have had other topics. Topics that are no longer needed are
+    /// unsubscribed after the new ones are subscribed, so that a message between the two comes twice rather than not at all.
     fn subscribe(&mut self, connection: &mut Connection) -> Result<(), String> {
         let now_ms = self.clock.now().up_ms;
         let wanted = self.filters.iter().map(Utf8::as_str);
@@ -247,7 +247,7 @@ impl Client {
     }
 }
 
-/// Returns a subscription as bridges make them: the retain flag stays as it was published, and retained messages come only once per session.
+/// Returns a subscription as bridges make them: the retain flag is kept as published, and retained messages come only once per session.
 fn subscription(filter: Utf8) -> Subscription {
     let mut subscription = Subscription::new(filter, QoS::AtLeastOnce);
     subscription.retain_as_published = true;

@@ -1,5 +1,4 @@
-//! Topic filters that overlap: a broker sends a message once for each subscription that it matches, and the copies
-//! cannot be told from two messages. Pure.
+//! Overlapping topic filters: a broker sends a message once for each subscription that matches, and the copies look like two messages. Pure.
 
 /// Returns the first two filters that both match some topic. `None`: no two filters overlap.
 pub(super) fn overlapping(filters: &[String]) -> Option<(&str, &str)> {

@@ -1,20 +1,20 @@
-//! Rate limit of the log's lines about connections to the local broker: a cause is logged when it differs from the last one, and each cause at
-//! most once an hour. Pure.
+//! Rate limit of the log lines about connections to the local broker: a cause is logged when it differs from the last one, and each cause at most
+//! once an hour. Pure.
 
 use crate::run::once_an_hour::OnceAnHour;
 
-/// Memory of what the log has said about the connection.
+/// Content of the last log lines about the connection.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// Cause that the log gave last for the missing connection. `None`: the log said last that there is a connection, or has said nothing.
+    /// Cause of the disconnection in the last line. `None`: the last line reported a connection, or there was none.
     told: Option<String>,
-    /// Set once the log has told of a connection.
+    /// Set once a line has reported a connection.
     was_there: bool,
     causes: OnceAnHour,
 }
 
 impl Lines {
-    /// Returns whether the line about a connection that ended, or could not be made, is due.
+    /// Returns whether a line is due about a connection that ended, or could not be made.
     pub(super) fn away(&mut self, up_ms: u64, why: &str) -> bool {
         let is_due = self.told.as_deref() != Some(why) && self.causes.may_say(up_ms, why);
         if is_due {
@@ -23,7 +23,7 @@ impl Lines {
         is_due
     }
 
-    /// Returns whether the line about a new connection is due, because it is the first or because the log said last that there is none.
+    /// Returns whether a line is due about a new connection: for the first one, and after a line about a disconnection.
     pub(super) fn there(&mut self) -> bool {
         !std::mem::replace(&mut self.was_there, true) | self.told.take().is_some()
     }

@@ -1,5 +1,5 @@
-//! Topic filters that our session at the local broker has, over restarts: the broker keeps a subscription until it is
-//! unsubscribed, whatever the next configuration says.
+//! Topic filters that the gateway's session at the local broker has, kept on disk: the broker keeps a subscription until an UNSUBSCRIBE, whatever
+//! the next configuration has.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, written when the topics change")]
 
@@ -10,7 +10,7 @@ use std::{io, iter};
 use edge_state::file as state_file;
 
 const FILE: &str = "subscribed";
-/// Size of the largest file that is read; it has the topic filters of a configuration, each of at most 64 KiB.
+/// Size of the largest file that is read, in bytes; the file has the topic filters of a configuration, each of at most 64 KiB.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The list and its file: the session's name in the first line, a filter in each further one.
@@ -22,7 +22,8 @@ pub(crate) struct Subscribed {
 }
 
 impl Subscribed {
-    /// Reads which filters earlier runs have subscribed. `session`: client identifier and broker. A file of another session counts as empty.
+    /// Reads the filters that earlier processes subscribed to. `session` is client identifier and broker. A file of another session counts as
+    /// empty.
     pub(crate) fn load(state: &Path, session: String) -> Self {
         let text = read(state).unwrap_or_else(|error| {
             let path = state.join(FILE);
@@ -45,7 +46,7 @@ impl Subscribed {
         Self { state: state.to_owned(), session, filters }
     }
 
-    /// Notes durably that the filters `wanted` are about to be subscribed. Returns those of earlier runs that have to be unsubscribed.
+    /// Records durably that the filters `wanted` are about to be subscribed to. Returns those of earlier processes that have to be unsubscribed.
     ///
     /// # Errors
     /// The disk refused.
@@ -62,10 +63,10 @@ impl Subscribed {
         Ok(gone)
     }
 
-    /// Notes that the broker has removed these subscriptions.
+    /// Records that the broker has removed these subscriptions.
     ///
     /// # Errors
-    /// The disk refused; the next run unsubscribes them again.
+    /// The disk refused; the next process unsubscribes them again.
     pub(super) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
         self.filters.retain(|filter| !gone.contains(filter));
         self.save()
@@ -79,7 +80,7 @@ impl Subscribed {
     }
 }
 
-/// Returns the content of the file; nothing if there is none.
+/// Returns the content of the file; empty if there is none.
 fn read(state: &Path) -> io::Result<String> {
     match state_file::read(state, FILE, FILE_BYTES_MAX) {
         Ok(text) => {

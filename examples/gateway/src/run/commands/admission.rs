@@ -1,4 +1,4 @@
-//! Admission of commands: a retained, late or too large one is refused at once. Pure.
+//! Admission of commands from the hub: a retained, late or too large one is refused at once. Pure.
 
 use edge_bridge::wire::{PropertyId, Publish, Utf8, Value};
 
@@ -9,11 +9,11 @@ use super::answer::{Reason, ReturnAddress};
 /// Largest payload of a command, in bytes.
 pub(super) const PAYLOAD_MAX: usize = 256 * 1024;
 
-/// Returns the local topic of a command, and the milliseconds for which it may still be given to clients. `waited_ms`: time that it may have
-/// waited in this process.
+/// Returns the local topic of a command, and the milliseconds for which it may still be delivered to clients. `waited_ms` is the longest time
+/// that it may have waited in this process.
 ///
 /// # Errors
-/// The reason of the refusal. But for lateness a copy of the command gets the same.
+/// The reason of the refusal. Except for lateness, a copy of the command is refused for the same reason.
 pub(super) fn admit(rule: &CommandRule, publish: &Publish, waited_ms: u64) -> Result<(Utf8, u64), Reason> {
     if publish.retain {
         return Err(Reason::Retained);
@@ -35,7 +35,7 @@ pub(super) fn admit(rule: &CommandRule, publish: &Publish, waited_ms: u64) -> Re
     topic.map(|topic| (topic, left_ms)).ok_or(Reason::NotATopic)
 }
 
-/// Returns the message with `left_ms` as its expiry, rounded up to whole seconds. `None`: the properties would be too long.
+/// Returns the message with a Message Expiry Interval of `left_ms`, rounded up to whole seconds. `None`: the properties would be too long.
 pub(super) fn expiring(publish: &Publish, left_ms: u64) -> Option<Publish> {
     let seconds = u32::try_from(left_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
     let of_the_connection =

@@ -11,30 +11,30 @@ use super::identity::Identity;
 /// Longest topic, Response Topic and Correlation Data that are kept, in bytes.
 const RETURN_BYTES_MAX: usize = 1_024;
 
-/// Reason of a refusal. The texts are stored and sent, so none may ever get another meaning.
+/// Reason of a refusal or failure. The texts are stored and sent, so none may ever get another meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reason {
     /// A retained message, which may be old.
     Retained,
-    /// The message has no Message Expiry Interval, and the rule asks for one.
+    /// The message has no Message Expiry Interval, and the rule requires one.
     NoExpiry,
     Expired,
     BadId,
-    /// The topic that the rule's `to` makes of the command's is not a valid topic name.
+    /// The local topic made by the rule's `to` is not a valid topic name.
     NotATopic,
     /// Too many commands wait already.
     Busy,
     TooLarge,
-    /// The disk did not take the command's identity.
+    /// The command's identity could not be written to disk.
     NotKept,
-    /// The gateway ended before the command did; it may have been obeyed.
+    /// The gateway ended before the command had an outcome; a client may have obeyed it.
     Interrupted,
-    /// No client subscribed to its topic within its expiry.
+    /// No client subscribed to the local topic before the command expired.
     Nobody,
-    /// No client that got the command acknowledged it within its expiry; it may have been obeyed.
+    /// No client acknowledged the command before it expired; a client may have obeyed it.
     NotAcknowledged,
-    /// Marked as a repetition, without an identity, and equal to a command that has ended.
+    /// The message is marked as a repetition (DUP), has no identity, and equals a command that has ended.
     Copy,
 }
 
@@ -70,10 +70,10 @@ pub(super) enum Outcome {
     NotObeyed(String),
 }
 
-/// Address for a command's answer, and the data by which the sender recognises the command in it.
+/// Address for a command's answer, and the data by which the sender matches the answer to its command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReturnAddress {
-    /// The command's topic at the hub.
+    /// Topic of the command at the hub.
     pub(super) command: String,
     pub(super) id: Option<String>,
     /// Topic to which the answer is published.
@@ -82,7 +82,7 @@ pub(super) struct ReturnAddress {
 }
 
 impl ReturnAddress {
-    /// Reads the address from a command. `answers`: the topic that is used if the command names none that can be used.
+    /// Reads the address from a command. `answers` is the topic to use if the command has no usable Response Topic.
     pub(super) fn of(publish: &Publish, identity: Option<&Identity>, answers: &str) -> Self {
         let (topic, correlation) = wishes(publish);
         let usable = |topic: &&str| {
@@ -100,7 +100,7 @@ impl ReturnAddress {
         }
     }
 
-    /// Returns whether topic, Response Topic and Correlation Data are short enough to be kept.
+    /// Returns whether topic, Response Topic and Correlation Data are short enough to be stored.
     pub(super) fn holds(publish: &Publish) -> bool {
         let (topic, correlation) = wishes(publish);
         publish.topic.len() <= RETURN_BYTES_MAX
@@ -108,7 +108,7 @@ impl ReturnAddress {
             && correlation.is_none_or(|data| data.len() <= RETURN_BYTES_MAX)
     }
 
-    /// Returns the answer as a row for the hub. `wall_ms`: time of the outcome, since the Unix epoch. `None`: the address is not valid.
+    /// Returns the answer as a row for the hub. `wall_ms` is the time of the outcome, since the Unix epoch. `None`: the address is not valid.
     pub(super) fn answer(&self, outcome: &Outcome, wall_ms: i64) -> Option<Row> {
         let (result, reason, why, clients) = match outcome {
             Outcome::Delivered(clients) => ("delivered", None, None, Some(*clients)),
@@ -130,7 +130,7 @@ impl ReturnAddress {
     }
 }
 
-/// Returns the beginning of a topic, at most as long as is kept.
+/// Returns the beginning of a topic, cut to the length that may be stored.
 fn cut(topic: &str) -> &str {
     let longest = topic.len().min(RETURN_BYTES_MAX);
     (0..=longest).rev().find_map(|end| topic.get(..end)).unwrap_or_default()

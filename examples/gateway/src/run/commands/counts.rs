@@ -53,7 +53,7 @@ impl CommandCounts {
         });
     }
 
-    /// Writes the counters on the page of metrics.
+    /// Writes the counters on the metrics page.
     pub(crate) fn render(&self, page: &mut Page) {
         page.head("edge_commands_total", "counter", "Commands of the hub since the start, by their end.");
         let counts = RESULTS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)));

@@ -1,7 +1,7 @@
 //! Commands of the hub on their way to local clients, loops and alarms: admission, order, expiry and ends (promise 10). Pure; times are those of `Now::up_ms`.
 //!
-//! A command goes through [`Phase`]s. Its identity is durable before a client gets it, and its end before the answer; the hub's PUBACK is the last of all. So a
-//! restart finds each command either not begun, or without an end, or with the one that was told.
+//! A command goes through [`Phase`]s. Its identity is durable before a client gets it, and its outcome before the answer; the PUBACK to the hub
+//! comes last. So after a restart each command is either unknown, or without an outcome, or has the outcome that was reported.
 
 mod decided;
 mod room;
@@ -22,20 +22,20 @@ use super::ledger::{Change, Known, Ledger, Record};
 use super::topic_order::TopicOrder;
 use room::{STUCK_MS, bytes};
 
-/// Time beyond the expiry in which clients may still acknowledge a command that they have.
+/// Milliseconds after the expiry in which clients may still acknowledge a command that they have received.
 const GRACE_MS: u64 = 1_000;
-/// Pause before a command without a subscriber is tried again.
+/// Milliseconds until a command without a subscriber is tried again.
 const AGAIN_MS: u64 = 1_000;
 
-/// All commands of this run, and the ledger of earlier ones.
+/// Commands of this process, and the ledger of earlier ones.
 #[derive(Debug)]
 pub(super) struct Desk {
     rules: Vec<CommandRule>,
     ledger: Ledger,
     commands: BTreeMap<Ticket, Command>,
-    /// Commands with an identity that have not ended, by identity.
+    /// Commands without an outcome, by identity.
     by_key: HashMap<Key, Ticket>,
-    /// Commands that clients are to get, in order by local topic.
+    /// Commands that clients are to get, in order for each local topic.
     order: TopicOrder,
     steps: VecDeque<Step>,
     last: u64,
@@ -44,7 +44,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Takes over what an earlier run left. A command without an outcome may have been obeyed, so it is reported as interrupted.
+    /// Restores the state from before a restart. A command without an outcome may have been obeyed, so it is reported as interrupted.
     pub(super) fn new(rules: Vec<CommandRule>, ledger: Ledger, counts: CommandCounts, wall_ms: i64) -> Self {
         let open: Vec<_> = ledger.open().map(|(key, known)| (key, known.clone())).collect();
         let mut desk = Self {
@@ -76,13 +76,13 @@ impl Desk {
         desk
     }
 
-    /// Returns the next work for the shell. `None`: there is none now.
+    /// Returns the next action for the shell. `None`: there is none now.
     pub(super) fn next_step(&mut self) -> Option<Step> {
         self.steps.pop_front()
     }
 
-    /// Takes a message of the hub. `waited_ms`: longest time that it may have waited in this process. Returns the ticket of the command that the message
-    /// belongs to, which is an earlier command if the message is a copy of one that has not ended.
+    /// Handles a message of the hub. `waited_ms` is the longest time that it may have waited in this process. Returns the ticket of its command,
+    /// which is an earlier command if the message is a copy of one without an outcome.
     pub(super) fn arrive(&mut self, now_ms: u64, wall_ms: i64, publish: &Publish, waited_ms: u64) -> Ticket {
         let rule = self.rules.iter().find(|rule| matches(&rule.filter, &publish.topic)).cloned();
         let Some(rule) = rule else {
@@ -138,7 +138,7 @@ impl Desk {
         ticket
     }
 
-    /// Takes the result of a write. `is_kept`: the record is on disk.
+    /// Handles the result of a write. `is_kept`: the record is on disk.
     pub(super) fn kept(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, is_kept: bool) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         match command.phase {
@@ -166,7 +166,7 @@ impl Desk {
         }
     }
 
-    /// Takes the result of giving a command to clients: they have acknowledged it, or never will.
+    /// Handles the result of a command's delivery: clients have acknowledged it, or never will.
     pub(super) fn settled(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, settled: Settled) {
         let is_given = |command: &&mut Command| matches!(command.phase, Phase::Given { .. });
         let Some(command) = self.commands.get_mut(&ticket).filter(is_given) else { return };
@@ -189,7 +189,7 @@ impl Desk {
         }
     }
 
-    /// Notes that the answer of a command is safe.
+    /// Handles an answer that is safe in the queue.
     pub(super) fn answered(&mut self, ticket: Ticket) {
         let Some(command) = self.commands.remove(&ticket) else { return };
         if let Some(key) = command.key {
@@ -206,7 +206,7 @@ impl Desk {
         self.steps.push_back(Step::Acknowledge(ticket));
     }
 
-    /// Ends commands whose time is over, and tries those again that are due.
+    /// Ends commands that have expired, and tries again those that are due.
     pub(super) fn tick(&mut self, now_ms: u64, wall_ms: i64) {
         let is_due = |command: &Command| match command.phase {
             Phase::Waiting { next_ms } => next_ms <= now_ms || command.deadline_ms <= now_ms,
@@ -238,7 +238,8 @@ impl Desk {
         }
     }
 
-    /// Stops giving commands to clients. A command that no client had is forgotten, so that the hub's repetition is taken after the next start.
+    /// Stops the delivery of commands. A command that no client received is forgotten, so that the hub's repetition after the next start counts
+    /// as new.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
         for command in self.commands.values().filter(|command| command.is_started) {
@@ -251,7 +252,7 @@ impl Desk {
         }
     }
 
-    /// Returns whether an outcome is being written to disk, or an answer is on its way to the queue.
+    /// Returns whether an outcome is being written to disk, or an answer is being stored in the queue.
     pub(super) fn is_answering(&self) -> bool {
         self.commands.values().any(|command| matches!(command.phase, Phase::Ending | Phase::Answering))
     }
@@ -280,7 +281,7 @@ impl Desk {
         Ticket(self.last)
     }
 
-    /// Refuses a command with an answer. `key`: its identity, if it has one; the flag says whether outcome and identity are kept on disk.
+    /// Refuses a command with an answer. `key` is its identity, if it has one; the flag tells whether outcome and identity are kept on disk.
     fn refuse(
         &mut self,
         (key, is_kept): (Option<Key>, bool),
@@ -298,7 +299,7 @@ impl Desk {
         self.steps.push_back(Step::Keep(Some(ticket), record));
     }
 
-    /// Gives the first command of a topic to clients, if its time has come.
+    /// Delivers the first command of a topic to clients, if it is due.
     fn give_next(&mut self, topic: &Utf8, now_ms: u64, wall_ms: i64) {
         while let Some(ticket) = self.order.first(topic) {
             let Some(command) = self.commands.get_mut(&ticket) else { return };
@@ -326,7 +327,7 @@ impl Desk {
         }
     }
 
-    /// Ends a command. Its outcome is made durable first, if its identity is kept, and answered then.
+    /// Ends a command. If its identity is kept on disk, the outcome is made durable before the answer.
     fn end(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
         self.close(ticket, outcome, wall_ms);
         if !self.keep_end(ticket) {
@@ -347,7 +348,7 @@ impl Desk {
         true
     }
 
-    /// Sets the outcome of a command. No client gets it any more, and the next command of its topic may go.
+    /// Sets the outcome of a command. No client gets it any more, and the next command of its topic may be delivered.
     fn close(&mut self, ticket: Ticket, outcome: Outcome, wall_ms: i64) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         let outcome = command.end_of(outcome);

@@ -1,14 +1,14 @@
-//! Identity of a command, by which a repetition is told from another command. Pure.
+//! Identity of a command, by which a repetition is recognised. Pure.
 
 use edge_bridge::wire::{PropertyId, Publish};
 use sha2::{Digest, Sha256};
 
-/// Longest identity that a sender may give, in bytes.
+/// Longest identity that a sender may set, in bytes.
 const BYTES_MAX: usize = 256;
 /// User property with the identity.
 const PROPERTY: &str = "cmd-id";
 
-/// Hash of an identity. Its length is fixed whatever the sender gave, so that memory and disk for a command are bounded.
+/// Hash of an identity. Its length is fixed, so that memory and disk for a command are limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(pub(super) [u8; 16]);
 
@@ -16,7 +16,7 @@ pub(super) struct Key(pub(super) [u8; 16]);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) key: Key,
-    /// Identity as the sender wrote it, in hexadecimal if it is Correlation Data. `None`: the sender gave none, and the key is made of the
+    /// Identity as the sender set it, in hexadecimal if it is Correlation Data. `None`: the sender set none, and the key is made from the
     /// content.
     pub(super) shown: Option<String>,
 }

@@ -1,16 +1,16 @@
-//! Upper bound of the time that a message of the hub waited in this process before it was looked at; that time is taken off its expiry. Pure.
+//! Upper bound of the time that a message of the hub waited in this process before it was read; that time is subtracted from its expiry. Pure.
 
-/// Pause between two turns of the task from which the process counts as having stood still. Messages that waited in the socket meanwhile arrive
+/// Milliseconds between two turns of the task from which the process counts as suspended. Messages that waited in the socket meanwhile are read
 /// within the same time after it.
 const LATE_MS: u64 = 2_000;
 
 #[derive(Debug)]
 pub(super) struct Lateness {
-    /// Time of the last turn of the task.
+    /// Up time of the task's last turn, in milliseconds.
     turned_ms: u64,
-    /// Time at which last no message waited.
+    /// Up time at which no message waited, in milliseconds.
     empty_ms: u64,
-    /// Length of the last standstill. Messages that arrive before `until_ms` may have waited through it.
+    /// Length of the last suspension in milliseconds. Messages that arrive before `until_ms` may have waited through it.
     standstill_ms: u64,
     until_ms: u64,
 }
@@ -20,7 +20,7 @@ impl Lateness {
         Self { turned_ms: now_ms, empty_ms: now_ms, standstill_ms: 0, until_ms: 0 }
     }
 
-    /// Notes that the task runs, and recognises a standstill before this turn.
+    /// Records a turn of the task, and detects a suspension before this turn.
     pub(super) fn turn(&mut self, now_ms: u64) {
         let pause_ms = now_ms.saturating_sub(self.turned_ms);
         self.turned_ms = now_ms;
@@ -32,12 +32,12 @@ impl Lateness {
         }
     }
 
-    /// Notes that no message waits.
+    /// Records that no message waits.
     pub(super) fn found_none(&mut self, now_ms: u64) {
         self.empty_ms = now_ms;
     }
 
-    /// Returns the longest time in milliseconds that a message that is taken now may have waited.
+    /// Returns the longest time in milliseconds that a message read now may have waited.
     pub(super) fn of_arrival(&mut self, now_ms: u64) -> u64 {
         self.turn(now_ms);
         let standstill_ms = if now_ms < self.until_ms { self.standstill_ms } else { 0 };

@@ -1,4 +1,4 @@
-//! Ledger of commands that are given at most once: the state of each identity, and the lines of the file that keeps it over a restart. Pure.
+//! Ledger of commands that are delivered at most once: the state of each identity, and the lines of the file that keeps it over a restart. Pure.
 //!
 //! ```text
 //! SHA8 S KEY {"command":…}      durable before a client gets it
@@ -6,8 +6,9 @@
 //! SHA8 A KEY                    its answer is safe
 //! SHA8 F KEY                    never given, and forgotten: it may come again
 //! ```
-//! Entries age by number and not by time. A hub repeats what it has no PUBACK for on its next connection, and at most as many other messages lie
-//! between a message and its repetition as the window that the gateway announces. So the newest identities are enough, however long the outage.
+//! The oldest entries are dropped by number and not by time. A hub repeats unacknowledged messages on its next connection, and no more other
+//! messages come between a message and its repetition than the Receive Maximum that the gateway announces. So the newest identities are enough,
+//! however long the outage.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,8 +18,8 @@ use sha2::{Digest, Sha256};
 use super::answer::{Outcome, ReturnAddress};
 use super::identity::{Key, hex};
 
-/// Most identities of answered commands that are kept; the oldest is dropped first. Several times the hub's window, whose acknowledgements
-/// leave in order.
+/// Most identities of answered commands that are kept; the oldest is dropped first. Several times the Receive Maximum at the hub, whose PUBACKs
+/// are sent in order.
 const ENDED_MAX: usize = 4_096;
 
 /// Change of the state of one identity.
@@ -28,7 +29,7 @@ pub(super) enum Change {
     /// The outcome, with the wall-clock time in milliseconds since the Unix epoch.
     Ended(Outcome, i64),
     Answered,
-    /// The command was never given, so a repetition is a new command.
+    /// The command was never delivered, so a repetition counts as a new command.
     Forgotten,
 }
 
@@ -87,14 +88,14 @@ fn bytes(hex: &str) -> Option<[u8; 16]> {
 /// State of an identity in the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Known {
-    /// A client may have received the command; it has no outcome yet.
+    /// The command may have been delivered; it has no outcome yet.
     Started(ReturnAddress),
-    /// The command has an outcome since this wall-clock time, and its answer is not safe yet.
+    /// The command has an outcome since this wall-clock time, and its answer is not safe in the queue yet.
     Ended(ReturnAddress, Outcome, i64),
     Answered,
 }
 
-/// States of all identities that are known.
+/// States of all known identities.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ledger {
     known: HashMap<Key, Known>,
@@ -103,8 +104,8 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the lines of a file. Returns the number of damaged lines too, whose changes are lost. A torn last line does not count, because
-    /// nothing relied on it yet.
+    /// Reads the lines of a file. Also returns the number of damaged lines, whose changes are lost. A torn last line does not count, because no
+    /// action depended on it yet.
     pub(super) fn read(text: &[u8]) -> (Self, usize) {
         let text = String::from_utf8_lossy(text);
         let (mut ledger, mut damaged) = (Self::default(), 0);

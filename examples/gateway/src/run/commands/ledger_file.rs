@@ -1,4 +1,4 @@
-//! File of the [`Ledger`]: appended to and synced, and written anew when it has grown or an append failed.
+//! File of the [`Ledger`]: lines are appended and synced, and the file is rewritten when it has grown or an append failed.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one file")]
 
@@ -14,23 +14,23 @@ use super::ledger::Ledger;
 
 /// Name in the state directory.
 const FILE: &str = "commands";
-/// Size from which the file is written anew. Its live content, the open commands and the newest ended ones, is a fifth of that as a rule.
+/// Size from which the file is rewritten, in bytes. The open commands and the newest ended ones are usually a fifth of that.
 const GROWN_BYTES: u64 = 1 << 20;
-/// Size of the largest file that is read: 512 commands without an answer, of 20 KiB each where every byte of their topics is escaped, and 1 MiB of
-/// appended lines.
+/// Size of the largest file that is read, in bytes: 512 commands without an answer, of 20 KiB each if every byte of their topics is escaped, and
+/// 1 MiB of appended lines.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// The file, open for appending once its content is known.
+/// File, open for appending once its content is known.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     dir: PathBuf,
-    /// `None`: the content on disk is not known, so the file must be written anew.
+    /// Open file. `None`: the content on disk is unknown, so the file must be rewritten.
     file: Option<File>,
     bytes: u64,
 }
 
 impl LedgerFile {
-    /// Reads what the last run left. A missing file counts as an empty ledger, and so does one that cannot be read, which is logged.
+    /// Reads the ledger of the last process. A missing file counts as empty, and so does an unreadable one, which is logged.
     pub(super) fn open(dir: &Path) -> (Self, Ledger) {
         let path = dir.join(FILE);
         let ledger = match state_file::read(dir, FILE, BYTES_MAX) {
@@ -51,7 +51,7 @@ impl LedgerFile {
         (Self::unknown(dir), ledger)
     }
 
-    /// Creates the value for a file whose content is not known.
+    /// Creates the value for a file with unknown content.
     pub(super) fn unknown(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), file: None, bytes: 0 }
     }
@@ -64,7 +64,7 @@ impl LedgerFile {
     /// Appends lines, durably.
     ///
     /// # Errors
-    /// The disk refused; whether the lines are in the file is not known.
+    /// The disk refused; it is unknown whether the lines are in the file.
     pub(super) fn append(&mut self, lines: &str) -> io::Result<()> {
         let appended = match &mut self.file {
             Some(file) => file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()),

@@ -51,11 +51,11 @@ pub(super) use loops_and_alarms::LoopsAndAlarms;
 
 /// Period of [`Desk::tick`].
 const TICK: Duration = Duration::from_millis(250);
-/// Time for the last answers, and the last lines of the file, when the gateway ends.
+/// Time limit for the last answers, and the last lines of the file, when the gateway stops.
 const GOODBYE: Duration = Duration::from_millis(500);
 const COMMIT_EVERY: Duration = Duration::from_millis(20);
-/// Messages that a hub of MQTT 5 may have unacknowledged here. A command keeps its place in this window until it has ended, and so do the
-/// messages behind it, as PUBACKs keep their order.
+/// Receive Maximum announced to a hub of MQTT 5. A command counts against it until it has an outcome, and so do the messages behind it, because
+/// PUBACKs are sent in order.
 pub(super) const WINDOW: u16 = 1_024;
 
 /// Parts of the gateway that the commands need.
@@ -67,11 +67,11 @@ struct Surroundings {
     clock: Clock,
 }
 
-/// The running commands. `None`: there are no rules for commands, or no listener.
+/// Running dispatcher. `None`: there are no rules for commands, or no listener.
 pub(super) struct RunningCommands(Option<Running>);
 
-/// Messages without a PUBACK, which the hub sends again. To be dropped only when the link is closed, because a drop before that would have the
-/// hub send them at once, on a new connection.
+/// Messages without a PUBACK, which the hub sends again. Drop them only when the link is closed, because a drop before that would make the hub
+/// send them at once, on a new connection.
 pub(super) struct Unended(
     #[allow(dead_code, reason = "it is there to be dropped")] Commands,
     #[allow(dead_code, reason = "as that")] HashMap<Ticket, Vec<Acknowledgement>>,
@@ -104,7 +104,7 @@ impl RunningCommands {
         self.0.as_ref().map(|running| running.counts.clone())
     }
 
-    /// Stops giving commands to clients. The hub sends those that no client had again after the next start.
+    /// Stops the delivery of commands to clients. After the next start the hub sends those that no client received again.
     pub(super) async fn stop(self) -> Option<Unended> {
         let Running { stop, mut task, .. } = self.0?;
         stop.send_replace(true);
@@ -140,15 +140,14 @@ async fn run(
     Some(shell.run(messages, stopped).await)
 }
 
-/// Returns one subscription per rule, but none for a rule whose messages another one's filter brings already, because some hubs send a copy for
-/// each subscription.
+/// Returns one subscription per rule, but none for a rule whose filter another one covers, because some hubs send a copy for each subscription.
 fn filters(rules: &[CommandRule]) -> Vec<Subscription> {
     let all: Vec<String> = rules.iter().map(|rule| rule.filter.clone()).collect();
     without_covered(&all).iter().filter_map(|filter| subscription(filter)).collect()
 }
 
-/// Returns the subscription to a filter: without messages that this gateway publishes itself, and with retained ones only when the session is
-/// new, since those are refused.
+/// Returns the subscription to a filter: without messages that this gateway publishes itself, and with retained ones only if the session is new,
+/// because retained commands are refused.
 fn subscription(filter: &str) -> Option<Subscription> {
     let filter = Utf8::try_from(filter).ok()?;
     Some(Subscription {
@@ -158,10 +157,10 @@ fn subscription(filter: &str) -> Option<Subscription> {
     })
 }
 
-/// Result of some work that the desk asked for.
+/// Result of an action that the dispatcher requested.
 enum Done {
     Kept(LedgerFile, Vec<Ticket>, io::Result<()>),
-    /// `None`: the listener has ended.
+    /// A command was acknowledged by clients, or never will be. `None`: the listener has ended.
     Settled(Ticket, Option<Settled>),
     Decided(Ticket, Option<Result<(), String>>),
     Answered(Ticket),
@@ -171,7 +170,7 @@ struct Shell {
     desk: Desk,
     state: PathBuf,
     around: Surroundings,
-    /// `None` while a task writes the file.
+    /// File of the ledger; `None` while a task writes it.
     file: Option<LedgerFile>,
     to_keep: Vec<(Option<Ticket>, Record)>,
     acknowledgements: HashMap<Ticket, Vec<Acknowledgement>>,
@@ -283,7 +282,7 @@ impl Shell {
         }
     }
 
-    /// Does what the desk asks for.
+    /// Performs the dispatcher's actions.
     fn work(&mut self) {
         while let Some(step) = self.desk.next_step() {
             match step {
@@ -311,7 +310,7 @@ impl Shell {
         self.write();
     }
 
-    /// Writes all lines that wait for the disk in one append and sync.
+    /// Writes all waiting lines in one append and sync.
     fn write(&mut self) {
         if self.to_keep.is_empty() {
             return;
@@ -336,7 +335,7 @@ impl Shell {
     }
 }
 
-/// Returns the next message. Notes in `lateness` each time that none waits.
+/// Returns the next message. Records in `lateness` when no message waits.
 async fn next(messages: &mut Commands, lateness: &mut Lateness, now_ms: u64) -> Option<Command> {
     let mut next = pin!(messages.next());
     poll_fn(|cx| {
@@ -375,7 +374,7 @@ async fn answer(intake: Intake, ticket: Ticket, row: Row) -> Option<Done> {
     Some(Done::Answered(ticket))
 }
 
-/// Rate limit for the log's lines about refused commands, once a minute for all, since each has its answer anyway.
+/// Rate limit of the log lines about refused commands: one a minute for all, because each refusal has its answer.
 #[derive(Debug, Default)]
 struct Refusals {
     line: OnceAMinute,

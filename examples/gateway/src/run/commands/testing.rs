@@ -1,4 +1,4 @@
-//! Commands for tests.
+//! Command rules for tests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Order of the commands of each local topic: the first may be with clients, and the others wait for its outcome. Pure.
+//! Order of the commands of each local topic: only the first may be delivered, and the others wait for its outcome. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -22,7 +22,7 @@ impl TopicOrder {
         self.0.get(topic).map_or(0, VecDeque::len)
     }
 
-    /// Returns the commands of a topic behind its first `count`.
+    /// Returns the commands of a topic after its first `count`.
     pub(super) fn beyond(&self, topic: &Utf8, count: usize) -> Vec<Ticket> {
         self.0.get(topic).into_iter().flatten().skip(count).copied().collect()
     }

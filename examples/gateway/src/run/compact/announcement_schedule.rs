@@ -1,19 +1,20 @@
-//! Schedule of a table's announcements: at once, but neither an ever new sensor nor a hub that does not answer makes a flood of it.
+//! Schedule for publishing a session table: at once, but with a growing pause, so that neither a stream of new sensors nor a hub that does not
+//! retain tables causes a flood of messages.
 
-/// Between two announcements of a topic. Doubles with each, up to [`PAUSE_MAX_MS`]; an hour without one starts over. Short at
-/// first: the table of a topic's first batch rarely has all of its sensors, and until one has, batches carry their names.
+/// Milliseconds between two announcements of a topic. Doubles with each, up to [`PAUSE_MAX_MS`]; starts over after an hour without one. Short at
+/// first, because the table of a topic's first batch rarely has all its sensors, and batches carry the names of missing ones.
 const PAUSE_MS: u64 = 1_000;
 const PAUSE_MAX_MS: u64 = 3_600_000;
-/// Announcements in vain from which on a person is told: the seventh comes 63 s after the first.
+/// Announcements without an echo after which the operator is notified: the seventh comes 63 s after the first.
 const UNANSWERED_MIN: u32 = 7;
 
 #[derive(Debug)]
 pub(super) struct Schedule {
-    /// There is something that the hub has not shown.
+    /// Set if a table was not echoed by the hub yet.
     wanted: bool,
     next_ms: u64,
     pause_ms: u64,
-    /// Announcements since the hub last showed everything.
+    /// Announcements since the hub last had every table.
     unanswered: u32,
 }
 
@@ -28,7 +29,7 @@ impl Schedule {
         self.wanted = true;
     }
 
-    /// The hub has lost what it had: no pause holds that up.
+    /// Makes an announcement due without a pause, because the hub has lost its tables.
     pub(super) fn want_at_once(&mut self) {
         *self = Self { wanted: true, ..Self::default() };
     }
@@ -37,7 +38,7 @@ impl Schedule {
         self.wanted && now_ms >= self.next_ms
     }
 
-    /// It stays wanted until it is [shown](Self::shown).
+    /// Records an announcement. It stays due until the hub [shows](Self::shown) the table.
     pub(super) fn announced(&mut self, now_ms: u64) {
         if now_ms.saturating_sub(self.next_ms) > PAUSE_MAX_MS {
             self.pause_ms = PAUSE_MS;
@@ -47,12 +48,12 @@ impl Schedule {
         self.unanswered = self.unanswered.saturating_add(1);
     }
 
-    /// Returns whether the hub has shown nothing although it was given so many announcements, over a minute or more.
+    /// Returns whether the hub has echoed none of so many announcements, over a minute or more.
     pub(super) fn is_unanswered(&self) -> bool {
         self.unanswered >= UNANSWERED_MIN
     }
 
-    /// The hub has shown a table, if not all: it does answer.
+    /// Records that the hub has echoed a table, which shows that it retains them.
     pub(super) fn answered(&mut self) {
         self.unanswered = 0;
     }

@@ -1,4 +1,4 @@
-//! Files of the session tables that this gateway made: the packer says which are to be kept, and a task of its own writes them.
+//! Changes of the files of session tables: the packer decides which tables are kept, and a task of its own writes the files.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// Changes not yet made, by topic above the tables and name of the version. `Some`: the file's new content; `None`: the file is removed.
+/// Pending changes, by topic above the tables and id of the version. `Some`: the file's new content; `None`: the file is removed.
 pub(crate) type Changes = BTreeMap<(String, u64), Option<Bytes>>;
 
 /// Handle to the changes; clones share them. Their number is bounded by the versions that a topic keeps, also while the disk hangs, because a

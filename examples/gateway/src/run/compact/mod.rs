@@ -1,20 +1,21 @@
-//! Compact batches: against a session table once the hub has shown that it has it, self-contained until then.
+//! Compact batches: they refer to a session table (the sensors' names and encoding plans) once the hub has echoed it, and are self-contained
+//! until then.
 //!
 //! 1. The first batch of a topic makes a table of its sensors, which is published, retained, to `TO/table/GATEWAY/NAME`; its
-//!    name is a hash of it, as in the batches.
-//! 2. The gateway has subscribed to `TO/table/GATEWAY/#`. What the hub sends back it has: from then on batches refer to it.
-//! 3. New sensors, and a sample four times the one before, make the next version. Until the hub shows it, batches of known
-//!    sensors refer to the last one that it has shown, the others carry their names. A batch of both is split, if that is shorter.
+//! name is a hash of it, as in the batches.
+//! 2. The gateway has subscribed to `TO/table/GATEWAY/#`. A table that the hub sends back is retained there: from then on batches refer to it.
+//! 3. New sensors, and a sample four times the one before, make the next version. Until the hub echoes it, batches of known sensors refer to the
+//! last echoed version, and others carry their names. A batch of both is split, if that is shorter.
 //! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
-//! 5. What the hub has shown holds until the connection ends. On the next one, and every hour, it is asked again; what it
-//!    does not show, or somebody has cleared or overwritten, is announced again.
-//! 6. What the hub shows is compared with what was made here, and never taken over: others may publish there. Each version
-//!    is kept in a file, so that the next run knows it as its own.
-//! 7. A topic has at most 4 096 sensors. For a new one those that were silent longest are forgotten, which makes a table of
-//!    other numbers.
+//! 5. An echo is valid until the connection ends. On the next one, and every hour, the gateway subscribes again; a version that is not echoed, or
+//! that another client cleared or overwrote, is published again.
+//! 6. Tables from the hub are compared with the gateway's own and never adopted, because other clients may publish there. Each version is kept in
+//! a file, so that the gateway knows it as its own after a restart.
+//! 7. A topic has at most 4 096 sensors. For a new one those that were silent longest are forgotten, and the rest are numbered anew in the next
+//! table.
 //!
-//! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late on the way. A hub that
-//! has lost its sessions has lost its retained messages too: then all of it begins again with the tables at hand.
+//! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late. If the hub has lost its sessions, it is
+//! assumed to have lost its retained messages too, and all tables are published again.
 
 mod announcement_schedule;
 mod kept_tables;
@@ -44,7 +45,7 @@ use topic::Topic;
 /// Content type of the retained message; readers that know only the topic may rely on it.
 const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
 
-/// The tables of all topics that have compact batches. Pure.
+/// Session tables of all topics that have compact batches. Pure.
 #[derive(Debug)]
 pub(crate) struct Compact {
     topics: Vec<Topic>,
@@ -54,7 +55,7 @@ pub(crate) struct Compact {
     kept: KeptTables,
 }
 
-/// Returns where the tables of a configuration are: pairs of a batch topic and the topic above those of its tables.
+/// Returns pairs of a batch topic and the topic above those of its tables, for all routes with compact batches.
 pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, String)> {
     let mut topics: Vec<&str> = routes
         .iter()
@@ -67,8 +68,8 @@ pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, Stri
 }
 
 impl Compact {
-    /// Creates the tables of the routes' topics. `saved`: tables that earlier runs made, each with the topic above the tables; `kept`: takes the changes
-    /// of their files; `max_age`: time for which the hub keeps a table that was replaced.
+    /// Creates the tables of the routes' topics. `saved`: tables that earlier processes made, each with the topic above the tables; `kept`:
+    /// receives the changes of their files; `max_age`: time for which a replaced table stays retained at the hub.
     pub(crate) fn new(
         routes: &[Route],
         gateway: &str,
@@ -106,7 +107,7 @@ impl Compact {
         }
     }
 
-    /// Returns for each row whether its sensor is in the table that the hub has. `None`: one batch of all rows is better than two.
+    /// Returns for each row whether its sensor is in the table that the hub has. `None`: one batch of all rows is shorter than two.
     pub(crate) fn split(&mut self, topic: &Utf8, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
         let known = self.topics.iter_mut().find(|known| known.batches == *topic)?;
         known.look_at(&self.shown);
@@ -131,10 +132,10 @@ impl Compact {
         }
     }
 
-    /// Decodes a batch of this topic as a reader does who has the tables that the hub has shown.
+    /// Decodes a batch of this topic like a reader who has the tables that the hub retains.
     ///
     /// # Errors
-    /// The decoder's error, also when the batch refers to a table that the hub has not shown.
+    /// The decoder's error, also if the batch refers to a table that the hub has not echoed.
     pub(crate) fn decode<'a>(&'a self, topic: &Utf8, batch: &'a [u8]) -> Result<Batch<'a>, DecodeError> {
         let limits = Limits::default();
         let known = self.topics.iter().find(|known| known.batches == *topic);
@@ -147,7 +148,7 @@ impl Compact {
         }
     }
 
-    /// Returns the message that announces a table, or removes a retained one, if one is due. `None`: none is due now.
+    /// Returns the next message that publishes a table, or that clears a retained one. `None`: none is due now.
     pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
         self.topics.iter_mut().for_each(|topic| topic.turn(now, &self.shown));
         self.topics.iter_mut().find_map(|topic| {
@@ -177,7 +178,7 @@ pub(crate) fn version_of(tables: &str, topic: &str) -> Option<u64> {
     (version_name(id) == name).then_some(id)
 }
 
-/// Returns the message that retains a table at the hub. No row waits for it; if it is refused, batches stay self-contained.
+/// Returns the message that publishes a table. No row waits for it; if the hub refuses it, batches stay self-contained.
 fn announcement(topic: Utf8, table: Bytes) -> Packing {
     let mut properties = PropertiesBuilder::new();
     // A short static text always fits.

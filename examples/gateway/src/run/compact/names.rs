@@ -1,26 +1,26 @@
-//! The numbers of a topic's sensors: 0, 1, 2 … in the order of their first reading, one per pair of name and unit. When there
-//! are too many, or their names take too much, those that were silent longest are forgotten, and the rest get other numbers.
+//! Numbers of a topic's sensors: 0, 1, 2 … in the order of their first reading, one per pair of name and unit. At the limit of sensors or bytes
+//! those that were silent longest are forgotten, and the rest get new numbers.
 
 use std::collections::HashMap;
 
 use edge_codec::SensorTable;
 use edge_codec::compact::Table;
 
-/// Sensors of a table, which is then about 128 KiB.
+/// Most sensors of a table, which then takes about 128 KiB.
 pub(super) const SENSORS_MAX: usize = 4_096;
-/// Bytes of their names and units together: clients choose them.
+/// Most bytes of names and units together, which clients choose.
 pub(super) const NAMES_BYTES_MAX: usize = 256 * 1024;
-/// One in so many of either is left free by forgetting: each time makes a table of its own.
+/// Fraction of either limit, one in so many, that forgetting frees, because each time makes a new table.
 const FORGOTTEN_OF: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// By name: its units, of which there is hardly ever more than one.
+    /// Sensors by name, one for each unit; there is rarely more than one.
     by_name: HashMap<Box<str>, Vec<Known>>,
     len: u32,
     /// Bytes of all names and units, each name counted for each of its units.
     bytes: usize,
-    /// Numbers of batches tell which sensor was silent longest.
+    /// Number of the present batch, by which the longest silent sensors are found.
     batch: u64,
     generation: u64,
 }
@@ -29,12 +29,12 @@ pub(super) struct Names {
 struct Known {
     unit: Box<str>,
     number: u32,
-    /// Batch of the last reading.
+    /// Number of the batch with the sensor's last reading.
     seen: u64,
 }
 
 impl Names {
-    /// The names of a table whose sensors have the numbers 0, 1, 2 …; `None` for another one.
+    /// Reads the names of a table whose sensors have the numbers 0, 1, 2 …; `None` for another table.
     pub(super) fn of(table: &Table) -> Option<Self> {
         let mut names = Self::default();
         let is_ours =
@@ -42,12 +42,12 @@ impl Names {
         is_ours.then_some(names)
     }
 
-    /// Another batch begins.
+    /// Begins the next batch.
     pub(super) fn begin_batch(&mut self) {
         self.batch += 1;
     }
 
-    /// The number of a sensor that has a reading in this batch. `None` if it is new and there is no room for it.
+    /// Returns the number of a sensor with a reading in this batch. `None` if the sensor is new and the limit is reached.
     pub(super) fn number(&mut self, name: &str, unit: &str) -> Option<u32> {
         let known =
             self.by_name.get_mut(name).and_then(|units| units.iter_mut().find(|known| *known.unit == *unit));
@@ -67,7 +67,7 @@ impl Names {
         Some(number)
     }
 
-    /// The number of a sensor, if it has one.
+    /// Returns the number of a sensor; `None` if it has none.
     pub(super) fn find(&self, name: &str, unit: &str) -> Option<u32> {
         let known = self.by_name.get(name)?.iter().find(|known| *known.unit == *unit)?;
         Some(known.number)
@@ -116,7 +116,7 @@ impl Names {
         Some(numbers)
     }
 
-    /// Changes with all numbers.
+    /// Returns a number that changes whenever the sensors are numbered anew.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }

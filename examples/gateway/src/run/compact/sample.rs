@@ -1,4 +1,4 @@
-//! Sample that tables learn from: the first readings of the first sensors of a topic.
+//! Sample of readings from which tables learn encoding plans: the first readings of the first sensors of a topic.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use edge_codec::{Reading, Value};
 
 /// Readings per sensor in a sample. `Table::learn` asks for some hundred readings of each sensor.
 const READINGS_PER_SENSOR: u16 = 256;
-/// Most sensors in a sample, because a learned sensor costs tens of KiB of memory. Tables know only the names of further ones.
+/// Most sensors in a sample, because a learned sensor costs tens of KiB of memory. Further sensors have only their names in tables.
 const SENSORS_MAX: u32 = 128;
-/// Longest text in a sample; longer ones say nothing about the texts to come.
+/// Longest text in a sample, in bytes; longer texts predict nothing about later ones.
 const TEXT_BYTES_MAX: usize = 64;
-/// Readings from which a table with plans is made first. Each later one is made of [`GROWTH`] times as many readings.
+/// Number of readings from which the first table with plans is made. Each later one is made from [`GROWTH`] times as many.
 const FIRST: usize = 256;
 const GROWTH: usize = 4;
 
@@ -39,7 +39,7 @@ impl Sample {
         }
     }
 
-    /// Gives sensors their new numbers, by their old ones. `None`: the sensor is gone, and its readings with it.
+    /// Renumbers the sensors, by their old numbers. `None`: the sensor was forgotten, and its readings are removed.
     pub(super) fn renumber(&mut self, numbers: &[Option<u32>]) {
         let renumbered = |old: u32| numbers.get(old as usize).copied().flatten();
         self.readings.retain_mut(|reading| match renumbered(reading.sensor) {
@@ -54,7 +54,7 @@ impl Sample {
         self.learned_from = self.learned_from.min(self.readings.len());
     }
 
-    /// Returns whether a table that is made now would know much more than the last one.
+    /// Returns whether a table made now would have learned from far more readings than the last one.
     pub(super) fn is_riper(&self) -> bool {
         self.readings.len() >= FIRST.max(self.learned_from.saturating_mul(GROWTH))
     }

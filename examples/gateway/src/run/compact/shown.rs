@@ -1,12 +1,12 @@
-//! Session tables that the hub has shown: filled by the subscriptions, looked at by the pack. Others may publish there, so no bytes of theirs are
-//! kept: a digest is all that a comparison needs.
+//! Session tables that the hub has echoed: recorded by the subscriptions, read by the packer. Other clients may publish there, so none of their
+//! bytes are kept: a digest is enough for the comparison.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-/// Messages of one topic that the pack has not looked at. Beyond them the oldest are forgotten: the hub is asked again.
+/// Most unread messages of one topic. At the limit the oldest are dropped, and the gateway subscribes again.
 const MESSAGES_MAX: usize = 256;
 
 /// SHA-256 of a table's bytes.
@@ -19,7 +19,7 @@ impl TableDigest {
     }
 }
 
-/// A handle; clones are the same.
+/// Handle to the echoes; clones share their state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shown(Arc<Mutex<State>>);
 
@@ -30,13 +30,13 @@ struct State {
     topics: HashMap<String, Topic>,
 }
 
-/// A message on the topic of a version.
+/// Message of the hub on the topic of a version.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
-    /// Name of the version.
+    /// Id of the version.
     pub(super) id: u64,
     pub(super) digest: TableDigest,
-    /// The hub keeps it: not only somebody's copy that passed.
+    /// Set if the hub retains the message; otherwise it is a live message of some client.
     pub(super) is_retained: bool,
 }
 
@@ -44,23 +44,24 @@ pub(super) struct Message {
 struct Topic {
     asked: u64,
     messages: Vec<Message>,
-    /// The hub shows no table of this topic although it was given one again and again.
+    /// Set if the hub echoes no table of this topic although it was published again and again.
     is_unanswered: bool,
 }
 
-/// Counts of what makes earlier answers of the hub void.
+/// Counters of events that make earlier echoes invalid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// The hub has lost its sessions, and what it had retained with them.
+    /// Number of times that the hub lost its sessions, and its retained messages with them.
     pub(super) lost: u64,
-    /// The connection ended: the hub may have started again from an older state.
+    /// Number of times that the connection ended, after which the hub may have restarted from an older state.
     pub(super) broken: u64,
-    /// The hub is asked what it has.
+    /// Number of SUBSCRIBEs that make the hub send its retained tables.
     pub(super) asked: u64,
 }
 
 impl Shown {
-    /// The hub has sent this below a topic of tables, for the version of this name; nothing: it was cleared. `is_retained`: as what it keeps.
+    /// Records a message of the hub below a topic of tables, for the version `id`; an empty payload clears it. `is_retained`: the hub retains the
+    /// message.
     pub(crate) fn note(&self, topic: &str, id: u64, table: &[u8], is_retained: bool) {
         let message = Message { id, digest: TableDigest::of(table), is_retained };
         let mut state = self.lock();
@@ -71,7 +72,7 @@ impl Shown {
         messages.push(message);
     }
 
-    /// The hub is about to be asked for all that it has below a topic of tables.
+    /// Records that a SUBSCRIBE is about to make the hub send all tables below a topic.
     pub(crate) fn ask(&self, topic: &str) {
         let mut state = self.lock();
         let topic = state.topics.entry(topic.to_owned()).or_default();
@@ -79,14 +80,14 @@ impl Shown {
         topic.messages.clear();
     }
 
-    /// The connection ended, or there is another one.
+    /// Records that the connection ended, or that there is a new one.
     pub(crate) fn doubt(&self) {
         let mut state = self.lock();
         state.forget();
         state.broken += 1;
     }
 
-    /// The hub has lost its sessions, and what it had retained with them.
+    /// Records that the hub has lost its sessions, and its retained messages with them.
     pub(crate) fn lose(&self) {
         let mut state = self.lock();
         state.forget();
@@ -99,19 +100,19 @@ impl Shown {
         Marks { lost: state.lost, broken: state.broken, asked }
     }
 
-    /// Notes whether the hub shows no table of a topic although it was given one again and again.
+    /// Sets whether the hub echoes no table of a topic although it was published again and again.
     pub(super) fn set_unanswered(&self, topic: &str, is_unanswered: bool) {
         if let Some(topic) = self.lock().topics.get_mut(topic) {
             topic.is_unanswered = is_unanswered;
         }
     }
 
-    /// Returns the number of topics whose tables the hub does not show although it was given them again and again.
+    /// Returns the number of topics whose tables the hub does not echo although they were published again and again.
     pub(crate) fn unanswered(&self) -> usize {
         self.lock().topics.values().filter(|topic| topic.is_unanswered).count()
     }
 
-    /// Returns what came since the last call, in order.
+    /// Takes the messages since the last call, in order.
     pub(super) fn take(&self, topic: &str) -> Vec<Message> {
         self.lock().topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.messages)).unwrap_or_default()
     }

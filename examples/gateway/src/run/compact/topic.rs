@@ -1,4 +1,4 @@
-//! One topic: its sensors, its tables, its encoder.
+//! Compact encoding for one topic: its sensors, its session tables and its encoder.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -20,55 +20,55 @@ use super::shown::{Marks, Message, Shown};
 use super::version_name;
 use super::versions::{Seen, Versions};
 
-/// Beside the table in its packet: topic, properties, lengths.
+/// Bytes of a table's packet beside the table: topic, properties, lengths.
 const PACKET_OVERHEAD_BYTES: usize = 128;
 
-/// The hub has so long to answer what it has, before what it has not shown counts as lost.
+/// Milliseconds that the hub has to send its retained tables; those that did not come count as lost.
 const ANSWER_MS: u64 = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Topic {
     /// Topic of the batches.
     pub(super) batches: Utf8,
-    /// Topic above those of their tables, one for each version.
+    /// Topic above those of the tables, one for each version.
     pub(super) tables: Utf8,
     level: Level,
-    /// Time for which a version is kept at the hub after it was replaced; `None`: as long as there is room.
+    /// Milliseconds for which a version stays retained at the hub after it was replaced; `None`: as long as the limits allow.
     max_age_ms: Option<u64>,
     names: Names,
     sample: Sample,
     versions: Versions,
-    /// Files of the versions, for the next run.
+    /// Files of the versions, from which they are read after a restart.
     kept: KeptTables,
-    /// Of the names when the newest was made.
+    /// Generation of the sensors' numbers when the newest version was made.
     newest_generation: u64,
-    /// The last that the hub has shown.
+    /// Newest version that the hub has echoed.
     shown: Option<Usable>,
-    /// Against `shown`: remembers what suits each sensor.
+    /// Encoder against `shown`, which caches the plan of each sensor.
     encoder: Option<Encoder>,
     schedule: Schedule,
-    /// Announcements of this turn of the schedule that have not been handed out.
+    /// Versions to be published in this turn of the schedule.
     pending: VecDeque<Arc<Table>>,
     marks: Marks,
-    /// Time by which the hub has answered.
+    /// Up time by which the hub has sent its retained tables.
     answer_due_ms: Option<u64>,
     now_ms: u64,
-    /// Lines about versions that the hub has, and that it is given.
+    /// Rate limit of log lines about versions that the hub has, and that are published.
     shown_lines: OnceAnHour,
     announced_lines: OnceAnHour,
     lost_lines: OnceAnHour,
 }
 
-/// A table that batches may refer to.
+/// Table that batches may refer to.
 #[derive(Debug)]
 struct Usable {
     table: Arc<Table>,
-    /// Its own numbers, once the topic's are others. Without: its sensors have the first of those.
+    /// The table's own numbers of the sensors, if the topic's have changed since. `None`: both are the same.
     names: Option<Names>,
 }
 
 impl Usable {
-    /// The numbers of these rows' sensors, if it has all of them. `numbers`: those of the topic.
+    /// Returns the table's numbers of these rows' sensors, if it has all of them. `numbers` are those of the topic.
     fn numbers(&self, numbers: &[u32], rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<u32>> {
         let Some(names) = &self.names else {
             let len = self.table.sensors().len();
@@ -79,7 +79,7 @@ impl Usable {
 }
 
 impl Topic {
-    /// `saved`: tables of an earlier run. The newest is announced again: the same bytes, hence the same version and name.
+    /// Creates the topic. `saved`: tables of an earlier process. The newest is published again with the same bytes, hence as the same version.
     pub(super) fn new(
         batches: Utf8,
         tables: Utf8,
@@ -116,14 +116,14 @@ impl Topic {
         topic
     }
 
-    /// Batches from now on.
+    /// Sets the compression level of batches from now on.
     pub(super) fn set_level(&mut self, level: Level) {
         if self.level != level {
             (self.level, self.encoder) = (level, None);
         }
     }
 
-    /// Takes note of what the hub has shown, or lost.
+    /// Handles echoes of the hub, and lost ones.
     pub(super) fn look_at(&mut self, hub: &Shown) {
         let marks = hub.marks(&self.tables);
         let before = std::mem::replace(&mut self.marks, marks);
@@ -183,12 +183,12 @@ impl Topic {
         }
     }
 
-    /// From now on batches carry their names.
+    /// Makes batches self-contained from now on.
     fn fall_back(&mut self) {
         (self.shown, self.encoder) = (None, None);
     }
 
-    /// Takes the time, and what it brings: answers that did not come, versions that nobody waits for any more.
+    /// Advances the time: handles echoes that did not come, and versions that no batch refers to any more.
     pub(super) fn turn(&mut self, now: Now, hub: &Shown) {
         self.now_ms = now.up_ms;
         self.look_at(hub);
@@ -235,8 +235,8 @@ impl Topic {
         pieces
     }
 
-    /// Returns for each row whether the table that the hub has knows its sensor, if it pays to send the two kinds in batches of
-    /// their own: what the known ones would be named with is more than another packet.
+    /// Returns for each row whether the echoed table has its sensor, if two separate batches are shorter: the names of the known sensors would
+    /// take more bytes than another packet.
     pub(super) fn split(&self, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
         let shown = self.shown.as_ref()?;
         let names = shown.names.as_ref().unwrap_or(&self.names);
@@ -254,7 +254,7 @@ impl Topic {
         (bytes > PACKET_OVERHEAD_BYTES).then_some(all)
     }
 
-    /// Numbers the sensors of a batch; those that were silent longest make room. `None`: it has too many by itself.
+    /// Numbers the sensors of a batch, and forgets those that were silent longest to make room. `None`: the batch alone exceeds the limit.
     fn number(&mut self, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<u32>> {
         let number = |names: &mut Names| -> Option<Vec<u32>> {
             rows.iter().map(|(_, row)| names.number(&row.sensor, &row.unit)).collect()
@@ -269,12 +269,12 @@ impl Topic {
         number(&mut self.names)
     }
 
-    /// The table that batches refer to.
+    /// Returns the table that batches refer to.
     pub(super) fn table(&self) -> Option<&Table> {
         self.shown.as_ref().map(|shown| &*shown.table)
     }
 
-    /// A version to publish now, with its name; without bytes: one that is to be retained no longer.
+    /// Returns the id and bytes of a version to publish now; without bytes a version whose retained message is to be cleared.
     pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u64, Bytes)> {
         if let Some(id) = self.versions.take_retired() {
             self.kept.remove(&self.tables, id);
@@ -309,7 +309,7 @@ impl Topic {
         None
     }
 
-    /// Returns whether a table of now would have more sensors than the newest, or better plans.
+    /// Returns whether a table made now would have more sensors than the newest, or better plans.
     fn is_old(&self) -> bool {
         let is_new = |newest: &Arc<Table>| newest.sensors().len() < self.names.len() as usize;
         let is_renumbered = self.newest_generation != self.names.generation();
@@ -322,7 +322,7 @@ impl Topic {
     }
 }
 
-/// Batches that any reader understands alone.
+/// Encodes batches that need no table.
 pub(super) fn self_contained(
     level: Level,
     head: Head,
@@ -333,7 +333,7 @@ pub(super) fn self_contained(
     pieces(&mut Encoder::new(&names).level(level), head, rows, &numbers, max_bytes)
 }
 
-/// A table of ours.
+/// Reads a table that this gateway made.
 fn restore(bytes: &Bytes) -> Option<Table> {
     let table = Table::decode(bytes, &Limits::default()).ok()?;
     Names::of(&table).is_some().then_some(table)

@@ -1,5 +1,5 @@
-//! Versions of a topic's session table, retained at the hub side by side: a batch that waits for an absent reader names the
-//! version of its time. Pure.
+//! Versions of a topic's session table, retained at the hub side by side: a batch that waits for an absent reader refers to the version that was
+//! current when it was encoded. Pure.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use edge_codec::compact::Table;
 
 use super::shown::{Message, TableDigest};
 
-/// Most versions beside the newest, and most bytes of them, since a reader that subscribes gets all of them.
+/// Most versions besides the newest; with the most bytes of them, because a new subscriber gets all of them.
 const OLD_MAX: usize = 15;
 const OLD_BYTES_MAX: usize = 256 * 1024;
 
@@ -15,7 +15,7 @@ const OLD_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     list: Vec<Version>,
-    /// Identifiers of versions that are no longer kept here and are still retained at the hub.
+    /// Ids of versions that are dropped here and still retained at the hub.
     retired: Vec<u64>,
 }
 
@@ -24,19 +24,18 @@ struct Version {
     table: Arc<Table>,
     digest: TableDigest,
     presence: Presence,
-    /// Set when the version was published after the hub last had something else in its place. Only then an echo of it tells that the hub keeps
-    /// it.
+    /// Set if the version was published after the hub last had another message on its topic. Only then an echo shows that the hub retains it.
     is_announced: bool,
-    /// Time from which no batch refers to this version, because the hub has shown a newer one. `None`: batches may refer to it.
+    /// Up time from which no batch refers to this version, because the hub has echoed a newer one. `None`: batches may refer to it.
     replaced_ms: Option<u64>,
 }
 
-/// Knowledge about whether the hub has a version.
+/// Knowledge whether the hub retains a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
-    /// The hub has sent the version since it was asked last.
+    /// The hub has sent the version since the last SUBSCRIBE.
     Shown,
-    /// The hub has not answered yet.
+    /// The hub has not sent it yet.
     Unknown,
     Missing,
 }
@@ -44,17 +43,17 @@ enum Presence {
 /// Meaning of a message that the hub sent on the topic of a version.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
-    /// The hub has this version.
+    /// The hub retains this version.
     Shown(Arc<Table>),
-    /// The hub has something else in the version's place, or nothing. `was_there`: until now the version was not known to be missing.
+    /// The hub has another message on the version's topic, or none. `was_there`: until now the version was not known to be missing.
     Lost { table: Arc<Table>, was_there: bool },
-    /// A version that was not made here, or a copy of one that the hub was not asked to keep. It is ignored, because whoever may publish there
-    /// can make any number of them.
+    /// A version that was not made here, or a copy of one that was not published as retained. It is ignored, because any client with write access
+    /// there can make any number of them.
     Foreign,
 }
 
 impl Versions {
-    /// Takes over the versions of an earlier run. The newest has to be announced; the hub is asked whether it has the others.
+    /// Restores the versions of an earlier process. The newest has to be published; for the others the hub's retained messages decide.
     pub(super) fn of(mut tables: Vec<Table>) -> Self {
         tables.sort_by_key(Table::version);
         let mut versions = Self::default();
@@ -69,7 +68,7 @@ impl Versions {
         self.list.last().map(|version| &version.table)
     }
 
-    /// Adds a version as the newest. The oldest ones are retired when the old ones are too many or too large.
+    /// Adds a version as the newest. The oldest ones are retired if the limits are exceeded.
     pub(super) fn push(&mut self, table: Arc<Table>) {
         let digest = TableDigest::of(table.bytes());
         self.list.push(Version {
@@ -94,7 +93,7 @@ impl Versions {
         }
     }
 
-    /// Takes in a message that the hub has sent on the topic of a version.
+    /// Handles a message of the hub on the topic of a version.
     pub(super) fn see(&mut self, now_ms: u64, message: Message) -> Seen {
         let Some(version) = self.list.iter_mut().find(|version| version.table.id() == message.id) else {
             return Seen::Foreign;
@@ -119,19 +118,19 @@ impl Versions {
         Seen::Shown(table)
     }
 
-    /// Notes that the hub is asked again: from now on only versions count as shown that it sends anew.
+    /// Handles a new SUBSCRIBE: from now on only versions that the hub sends anew count as retained.
     pub(super) fn doubt(&mut self) {
         let shown = self.list.iter_mut().filter(|version| version.presence == Presence::Shown);
         shown.for_each(|version| version.presence = Presence::Unknown);
     }
 
-    /// Counts versions that the hub has not sent as missing. To be called when it has had time to answer, or has lost everything.
+    /// Counts versions that the hub has not sent as missing. Call it when the time for that is over, or when the hub has lost everything.
     pub(super) fn conclude(&mut self) {
         let unknown = self.list.iter_mut().filter(|version| version.presence == Presence::Unknown);
         unknown.for_each(|version| version.presence = Presence::Missing);
     }
 
-    /// Returns whether the hub lacks a version that it is to have.
+    /// Returns whether the hub lacks a version that it should retain.
     pub(super) fn is_missing(&self, table: &Table) -> bool {
         self.missing().any(|missing| missing.id() == table.id())
     }
@@ -142,7 +141,7 @@ impl Versions {
         self.list.iter().any(|version| is_it(version) && version.presence != Presence::Missing)
     }
 
-    /// Versions that the hub does not have, the newest first.
+    /// Iterates over versions that the hub lacks, the newest first.
     pub(super) fn missing(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.list
             .iter()
@@ -151,13 +150,13 @@ impl Versions {
             .map(|version| &version.table)
     }
 
-    /// Notes that the version is published now.
+    /// Records that the version is published now.
     pub(super) fn announced(&mut self, table: &Table) {
         let version = self.list.iter_mut().find(|version| version.table.id() == table.id());
         version.into_iter().for_each(|version| version.is_announced = true);
     }
 
-    /// Takes the identifier of a version that the hub is to retain no longer. `None`: there is none.
+    /// Takes the id of a version whose retained message is to be cleared. `None`: there is none.
     pub(super) fn take_retired(&mut self) -> Option<u64> {
         self.retired.pop()
     }

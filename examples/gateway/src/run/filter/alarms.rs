@@ -12,7 +12,7 @@ use crate::run::line_budget::{LineBudget, MINUTE_MS};
 use crate::run::reading_row::ReadingRow;
 use crate::run::readings::{Taken, keep};
 
-/// Changes of alarms that are logged at once, as when a plant trips; beyond them one a minute is logged.
+/// Changes of alarms that are logged without a pause, as when a plant trips; after them one a minute is logged.
 const LINES_AT_ONCE: u64 = 60;
 
 /// Changes of a filter's alarms since they were last taken.
@@ -20,11 +20,11 @@ const LINES_AT_ONCE: u64 = 60;
 pub(crate) struct AlarmChanges {
     /// Changes, each with the name of its sensor.
     pub(crate) all: Vec<(Box<str>, AlarmTransition)>,
-    /// Set if one of them changed a state that is kept over a kill, such as an acknowledgement.
+    /// Set if one of them changed a state that is kept on disk, such as an acknowledgement.
     pub(crate) is_kept: bool,
 }
 
-/// Rate limit of the log's lines about a filter's alarms, so that one that chatters does not write a line for each change.
+/// Rate limit of the log lines about a filter's alarms, so that a chattering alarm does not write a line for each change.
 #[derive(Debug)]
 pub(super) struct AlarmLog {
     budget: LineBudget,
@@ -38,7 +38,7 @@ impl Default for AlarmLog {
 }
 
 impl AlarmLog {
-    /// Takes in a change. Returns how many changes had no line since the last one, if this change has one; otherwise `None`.
+    /// Counts a change. Returns how many changes had no line since the last one, if this change gets one; otherwise `None`.
     fn note(&mut self, up_ms: u64) -> Option<u64> {
         let is_said = self.budget.take(up_ms);
         self.not_logged += u64::from(!is_said);
@@ -61,7 +61,7 @@ impl Filter {
         self.pipeline.number(sensor).is_some_and(|sensor| self.pipeline.alarm(sensor).is_some())
     }
 
-    /// Carries out an operator's command on one limit of a sensor.
+    /// Performs an operator's command on one limit of a sensor.
     ///
     /// # Errors
     /// The alarm refused.
@@ -77,7 +77,7 @@ impl Filter {
         done
     }
 
-    /// Returns the alarm states that were made by an operator's command, each with its sensor's name, sorted by name.
+    /// Returns the alarm states that result from operators' commands, each with its sensor's name, sorted by name.
     pub(crate) fn alarms_by_command(&self) -> Vec<(Box<str>, LimitAlarmState)> {
         let kept = self.pipeline.alarm_states().filter(|(_, state)| state.is_by_command());
         let named =
@@ -87,7 +87,7 @@ impl Filter {
         all
     }
 
-    /// Takes over such states, and reports every limit that is not normal: as a possible duplicate, with the present time.
+    /// Restores such states, and reports every limit that is not normal: as a possible duplicate, with the present time.
     pub(crate) fn restore_alarms(
         &mut self,
         now: Now,
@@ -108,7 +108,7 @@ impl Filter {
         }
     }
 
-    /// Keeps each change of an alarm as a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
+    /// Emits each change of an alarm as a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
     pub(super) fn keep_alarms(&mut self, now: Now, taken: &mut Taken) {
         while let Some(event) = self.pipeline.poll_alarm() {
             let Some(name) = self.pipeline.name(event.sensor) else { continue };

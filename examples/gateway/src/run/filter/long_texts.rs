@@ -1,5 +1,5 @@
-//! Sensors with long texts. A filter's stages keep the last text of every sensor, so only a few sensors may have long ones. Those of further
-//! sensors pass unfiltered, so a flood of long texts costs bandwidth and never data or memory.
+//! Limit of sensors with long texts. A filter's stages keep the last text of every sensor, so only a few sensors may have long ones. Those of
+//! further sensors pass unfiltered, so that a flood of long texts costs bandwidth but neither data nor memory.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ const SENSORS_MAX: usize = 32;
 pub(super) struct LongTexts(HashSet<u32>);
 
 impl LongTexts {
-    /// Returns whether the filter may see this value of the sensor.
+    /// Returns whether the filter may process this value of the sensor.
     pub(super) fn admit(&mut self, pipeline: &Pipeline, sensor: u32, value: &Value<'_>) -> bool {
         let bytes = if let Value::Text(text) = value { text.len() } else { 0 };
         if bytes <= SHORT_BYTES_MAX || sensor == Pipeline::UNFILTERED || self.0.contains(&sensor) {

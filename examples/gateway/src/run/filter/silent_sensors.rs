@@ -1,4 +1,4 @@
-//! Sensors that a filter watches for silence, over a kill: those that the last run watched are expected to send again.
+//! Sensors that a filter watches for silence, kept over a kill: those that the last process watched are expected to send again.
 
 use edge_bridge::ingest::Now;
 use edge_codec::Value;
@@ -10,8 +10,8 @@ use super::super::silence::Changed;
 use super::Filter;
 
 impl Filter {
-    /// Expects the sensors that the last run watched for silence. Each is reported as silent once its rule's time is over, counted from now,
-    /// unless it sends a reading or a restored state knows it.
+    /// Expects the sensors that the last process watched for silence. Each is reported as silent when its rule's time is over, counted from now,
+    /// unless it sends a reading or a restored state has it.
     pub(in crate::run) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
         for (name, unit) in sensors {
             let sensor = self.pipeline.intern(&name);
@@ -24,7 +24,7 @@ impl Filter {
         }
     }
 
-    /// Returns names and units of the sensors whose silence the next run has to watch, sorted.
+    /// Returns names and units of the watched sensors, sorted, to be kept for the next process.
     pub(in crate::run) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
         let named = |sensor| {
             let unit = self.units.get(&sensor).cloned().unwrap_or_default();
@@ -40,7 +40,7 @@ impl Filter {
         self.silence.take_changed()
     }
 
-    /// Reports a sensor of the last run that does not come back, with a null, since its last value was lost with that run.
+    /// Reports a sensor of the last process that does not come back, with a null, because its last value was lost with that process.
     pub(super) fn report_absent(&mut self, sensor: u32, now_ms: i64, taken: &mut Taken) {
         let Some(name) = self.pipeline.name(sensor) else { return };
         let row = ReadingRow {

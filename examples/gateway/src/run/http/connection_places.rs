@@ -1,5 +1,5 @@
-//! Places for connections, so few that they cost little memory. A connection that comes when all are taken replaces the oldest one of the
-//! address that has most, so that a probe is answered beside any number of slow clients.
+//! Limit of HTTP connections, so low that they cost little memory. At the limit a new connection replaces the oldest one of the address with the
+//! most, so that a probe is answered beside any number of slow clients.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Gives the connection a place, for which another connection may be ended.
+    /// Adds a connection, for which another one may be closed.
     pub(super) fn take(&mut self, address: IpAddr, connection: AbortHandle) {
         self.taken.retain(|(_, connection)| !connection.is_finished());
         if self.taken.len() >= PLACES {

@@ -1,4 +1,4 @@
-//! Adapter of a tokio socket to hyper's traits, without unsafe code, because reads go through a small buffer of our own.
+//! Adapter of a tokio socket to hyper's traits without unsafe code: reads go through a small buffer.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Size of one read, in which a request's head comes whole as a rule.
+/// Bytes of one read, which usually has a whole request.
 const READ_BYTES: usize = 1024;
 
 #[derive(Debug)]

@@ -34,7 +34,7 @@ impl fmt::Debug for Commanded {
 }
 
 impl GatewayIngest {
-    /// Allows local clients to command the filters' alarms from now on. `to_keep`: notified when their states are to be written. `has_room`: returns
+    /// Accepts alarm commands of local clients from now on. `to_keep` is notified when alarm states are to be written to disk. `has_room` tells
     /// whether a lane has room, without which a command is refused.
     pub(crate) fn obey(
         &self,
@@ -82,12 +82,12 @@ impl GatewayIngest {
         (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.desk.unkept()))
     }
 
-    /// Takes the answers of the oldest `count` of those commands.
+    /// Takes the answers to the oldest `count` of these commands.
     pub(crate) fn alarms_are_kept(&self, count: usize) -> Vec<Told> {
         self.lock().alarms.as_mut().map(|alarms| alarms.desk.kept(count)).unwrap_or_default()
     }
 
-    /// Takes over the alarm states that the last run kept. Returns rows that report them, because a kill may have lost the rows of the changes
+    /// Restores the alarm states that the last process kept. Returns rows that report them, because a kill may have lost the rows of the changes
     /// that led there.
     pub(crate) fn restore_alarms(&self, now: Now, kept: Vec<KeptAlarms>) -> Vec<Row> {
         let (mut inner, mut rows) = (self.lock(), Vec::new());
@@ -106,13 +106,13 @@ impl GatewayIngest {
 }
 
 impl Inner {
-    /// Returns the part of a topic behind `cmd/alarm/`. `None`: it is no command to a filter's alarm.
+    /// Returns the part of a topic after `cmd/alarm/`. `None`: the topic is no command to a filter's alarm.
     pub(super) fn alarm_command_of<'t>(&self, topic: &'t str) -> Option<&'t str> {
         self.alarms.as_ref().and_then(|_| alarm_topic(topic, self.loops.as_deref()))
     }
 
-    /// Carries out a command. The rows of an obeyed one are those of the alarm's change, and its PUBACK waits for them as any message's does. A
-    /// refused one is absorbed, and only its sender is told why.
+    /// Performs a command. The rows of an obeyed command are those of the alarm's change, and its PUBACK waits for them as any message's does. A
+    /// refused command is absorbed, and only its sender gets an answer with the reason.
     pub(super) fn alarm_command(&mut self, now: Now, topic: &str, message: &Inbound) -> Answer {
         match self.obey_alarm_command(now, topic, message, By::Client) {
             Ok((rows, link)) => {
@@ -180,7 +180,7 @@ impl Inner {
         Ok(route.rows(taken))
     }
 
-    /// Reports changes of alarms to local clients, and to the task that keeps them on disk.
+    /// Reports changes of alarms to local clients, and notifies the task that keeps them on disk.
     pub(super) fn tell_alarms(&mut self) {
         let Some(Commanded { desk, to_keep, .. }) = &mut self.alarms else { return };
         for filter in self.routes.iter_mut().filter_map(|route| route.filter_mut()) {

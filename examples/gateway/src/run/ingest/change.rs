@@ -1,4 +1,4 @@
-//! Change of the routes while messages come in.
+//! Replacement of the routes while messages come in.
 
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
@@ -14,7 +14,7 @@ use crate::run::withhold::Link;
 
 use super::GatewayIngest;
 
-/// State of the routes that are removed, in the form in which a clean stop leaves it.
+/// State of removed routes, in the form in which a clean stop saves it.
 #[derive(Default)]
 struct Left {
     filters: Vec<FilterState>,
@@ -23,8 +23,8 @@ struct Left {
 }
 
 impl GatewayIngest {
-    /// Replaces the present routes, between two messages. An unchanged route goes on with all its state; the others begin as after a clean restart with the
-    /// new configuration. Returns rows for the queue, which come before those of the next message, and the receipts that depend on them.
+    /// Replaces the present routes, between two messages. An unchanged route keeps all its state; the others begin as after a clean restart with
+    /// the new configuration. Returns rows for the queue, which come before those of the next message, and the receipts that depend on them.
     ///
     /// # Errors
     /// Rules or a topic that are not valid, in words; then all routes stay as they were.
@@ -38,8 +38,8 @@ impl GatewayIngest {
         Ok((rows, link))
     }
 
-    /// Removes the routes that are not among `next`. Returns the rows that they emit, the receipts that depend on those, and the state that
-    /// they leave.
+    /// Removes the routes that are not in `next`. Returns the rows that they emit, the receipts that depend on these, and the state that they
+    /// leave.
     fn swap(&self, now: Now, mut next: Vec<RouteState>) -> (Vec<Row>, Link, Left) {
         let mut inner = self.lock();
         let (now, obeys) = (inner.arrival.map(now), inner.alarms.is_some());

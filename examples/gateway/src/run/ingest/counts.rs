@@ -1,4 +1,4 @@
-//! Counts of received messages and readings that became no row.
+//! Counters of received messages and readings without a row.
 
 use edge_filter::{DropReason, EmitReason, Stats};
 
@@ -6,18 +6,18 @@ use crate::run::readings::Readings;
 use crate::run::route::RouteState;
 use crate::run::time_drops::is_for_time;
 
-/// Messages that did not become rows, since the start.
+/// Counters of messages without a row, since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// No route matched.
     pub(crate) unrouted: u64,
-    /// A route that needs readings got a message without any.
+    /// Messages without any reading, on a route that needs readings.
     pub(crate) empty: u64,
-    /// A route that needs readings got a message that is none of its format.
+    /// Messages of another format, on a route that needs readings.
     pub(crate) undecodable: u64,
     /// Readings that a filter suppressed, by reason.
     pub(crate) suppressed: Vec<(DropReason, u64)>,
-    /// Readings that passed the filter unjudged because of their time, by reason.
+    /// Readings that passed the filter unchecked because of their timestamp, by reason.
     pub(crate) unfiltered: Vec<(EmitReason, u64)>,
 }
 
@@ -32,7 +32,7 @@ impl Counts {
         self.unfiltered.iter_mut().for_each(|(reason, count)| *count += stats.emitted_by(*reason));
     }
 
-    /// Returns the number of readings that the rules dropped for their time. No reading that was sent stands for these.
+    /// Returns the number of readings that the rules dropped because of their timestamp. No sent reading represents these.
     pub(crate) fn dropped_for_time(&self) -> u64 {
         self.suppressed.iter().filter(|(reason, _)| is_for_time(*reason)).map(|(_, count)| count).sum()
     }

@@ -1,4 +1,4 @@
-//! Filters' states over a restart: written at the end of a run, and taken over by the next.
+//! Filter states over a restart: saved at a stop, and restored at the next start.
 
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
@@ -16,8 +16,8 @@ impl GatewayIngest {
         self.lock().routes.iter().filter_map(RouteState::filter_state).collect()
     }
 
-    /// Has the filters report the first state of each alarm, because the hub may know alarms of an earlier run. To be called before anything is
-    /// restored or received.
+    /// Makes the filters report the first state of each alarm, because the hub may know other states from before the restart. Call it before
+    /// anything is restored or received.
     pub(crate) fn tell_first_alarms(&self) {
         let mut inner = self.lock();
         inner
@@ -27,8 +27,8 @@ impl GatewayIngest {
             .for_each(Readings::tell_first_alarms);
     }
 
-    /// Takes over filters' states. Readings that were held by a route that is gone, or by other rules, are returned as rows, to be queued
-    /// before the first reading. A state of another version is left out, which is safe, because its sensors then start without history.
+    /// Restores filter states. Readings held by a removed route, or by other rules, are returned as rows, to be queued before the first reading.
+    /// A state of another version is left out, which is safe, because its sensors then start without history.
     pub(crate) fn restore(&self, now: Now, states: Vec<FilterState>) -> Vec<Row> {
         let mut inner = self.lock();
         let mut rows = Vec::new();
@@ -45,7 +45,7 @@ impl GatewayIngest {
         rows
     }
 
-    /// Expects the sensors that the last run watched for silence. To be called after [`restore`](Self::restore).
+    /// Expects the sensors that the last process watched for silence. Call it after [`restore`](Self::restore).
     pub(crate) fn await_sensors(&self, now: Now, lists: Vec<Watched>) {
         let mut inner = self.lock();
         for list in lists {
@@ -56,7 +56,7 @@ impl GatewayIngest {
         }
     }
 
-    /// Returns the sensors whose silence the next run has to watch.
+    /// Returns the watched sensors, to be kept for the next process.
     pub(crate) fn watched(&self) -> Vec<Watched> {
         let inner = self.lock();
         let list = |route: &RouteState| {

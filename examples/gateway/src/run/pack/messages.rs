@@ -1,4 +1,4 @@
-//! Turns a finished batch into messages: each is encoded, read back once, and has the leases of its rows.
+//! Messages of a finished batch: each is encoded, read back once, and has the leases of its rows.
 
 use edge_bridge::bridge::spool::Leased;
 use edge_bridge::bridge::{Packed, Packing, RowBatch, Source};
@@ -14,7 +14,7 @@ use super::super::reading_row::ReadingRow;
 use super::super::replaced_parts::PackedBatch;
 use super::OwnPacker;
 
-/// Readings that go in batches of their own, with the leases of their rows. Sequence numbers rise.
+/// Readings that are encoded in batches of their own, with the leases of their rows. Sequence numbers rise.
 #[derive(Default)]
 struct Part<'a> {
     rows: Vec<(u64, ReadingRow<'a>)>,
@@ -27,8 +27,8 @@ impl<'a> Part<'a> {
         self.leases.push(lease);
     }
 
-    /// Returns one part, or two parts with known and unknown sensors: in one batch, a sensor that is not in the hub's table would have all
-    /// sensors named. `None`: do not split.
+    /// Returns one part, or two parts with known and unknown sensors: one sensor that is not in the hub's table would make a common batch carry
+    /// all names. `None`: do not split.
     fn of_compact(self, is_known: Option<Vec<bool>>) -> Vec<Self> {
         let Some(is_known) = is_known else { return vec![self] };
         let (mut known, mut unknown) = (Self::default(), Self::default());
@@ -65,7 +65,7 @@ pub(super) fn of_own(batch: &RowBatch, now: Now, max_bytes: usize, own: &mut Own
     out
 }
 
-/// Packs readings into one message, or if it is too large into one for each half.
+/// Packs readings into one message or, if it is too large, into one for each half.
 fn pack(
     batch: &RowBatch,
     rows: &[(u64, ReadingRow<'_>)],
@@ -125,7 +125,7 @@ fn head_of(batch: &RowBatch, rows: &[(u64, ReadingRow<'_>)]) -> Head {
     Head { id, possible_duplicate: batch.possible_duplicate }
 }
 
-/// Encodes a part and reads each message back once. Readings that do not come back equal go as JSON.
+/// Encodes a part and reads each message back once. Readings that differ after that are sent as JSON.
 fn encode_part(
     batch: &RowBatch,
     shape: Shape,
@@ -167,7 +167,7 @@ fn encode_part(
     }
 }
 
-/// Encodes readings as JSON, which every reader takes, because the route's own format did not keep them.
+/// Encodes readings as JSON, which every reader understands, because the route's own format did not preserve them.
 pub(super) fn as_json(
     topic: &Utf8,
     head: Head,

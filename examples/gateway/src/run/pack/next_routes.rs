@@ -1,4 +1,4 @@
-//! Hand-over of changed routes to the running encoder, which takes them when it is polled next.
+//! Hand-over of changed routes to the running encoder, which applies them at its next poll.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

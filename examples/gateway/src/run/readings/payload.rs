@@ -1,4 +1,4 @@
-//! Decoder of a route's payloads, in the form that its `input` names.
+//! Decoder of a route's payloads, in the format that its `input` names.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use edge_codec::{Batch, DecodeError, Limits, Record, Source, plain, senml};
 
 use crate::config::Input;
 
-/// Largest payload in bytes. It is the largest row of the queue, and no larger message is taken in.
+/// Largest payload in bytes, the same as the largest packet of the listener.
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Most readings in one message; each becomes a row.
 const READINGS_MAX: usize = 10_000;
 /// Longest text value in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Form of the payloads, and what they may hold.
+/// Format of the payloads, and its limits.
 #[derive(Debug)]
 pub(super) struct Decoder {
     form: Form,
@@ -62,7 +62,7 @@ impl Decoder {
     }
 }
 
-/// Returns whether the payload is JSON: it begins with a bracket or a brace, with which no CBOR array begins.
+/// Returns whether the payload is JSON: it begins with a bracket or brace, with which no CBOR array begins.
 fn is_json(payload: &[u8]) -> bool {
     matches!(payload.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'[' | b'{'))
 }
@@ -70,7 +70,7 @@ fn is_json(payload: &[u8]) -> bool {
 /// Readings of a payload.
 pub(super) enum Records<'a> {
     List(Vec<Record<'a>>),
-    /// Readings of a SenML pack, in which each name stands once however many readings it has.
+    /// Readings of a SenML pack, which stores each name once however many readings it has.
     Batch(Box<Batch<'a>>),
 }
 

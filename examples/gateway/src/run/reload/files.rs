@@ -1,4 +1,4 @@
-//! Files of a configuration, with their stamps as of the last reading, and whether they have changed since.
+//! Files of a configuration, with their stamps at the last reading, and whether they have changed since.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,11 @@ use crate::run::file_stamp::{Stamp, stamp};
 /// Files with their stamps.
 type Look = Vec<(PathBuf, Stamp)>;
 
-/// Files of the last reading, whether its configuration is in force or not.
+/// Files of the last reading, whether their configuration is in force or not.
 pub(super) struct ReadFiles {
     seen: Look,
-    /// Stamps of the last look, if the files had changed then; they are not read before another look finds the same, since their writer may not
-    /// be done.
+    /// Stamps at the last check, if the files had changed then. The files are read when another check finds the same stamps, because their writer
+    /// may not be done before.
     changing: Option<Look>,
 }
 
@@ -27,7 +27,7 @@ impl ReadFiles {
         look(self.paths())
     }
 
-    /// Notes a reading. `before`: the stamps before it; `config`: its result; `None`: it failed, and the same files are watched.
+    /// Records a reading. `before`: the stamps before it; `config`: its result; `None`: it failed, and the same files are watched.
     pub(super) fn are_read(&mut self, before: &[(PathBuf, Stamp)], file: &Path, config: Option<&Config>) {
         let paths = config.map_or_else(|| self.paths(), |config| files_of(file, config));
         let as_before = |path: PathBuf| {
@@ -37,7 +37,7 @@ impl ReadFiles {
         *self = Self { seen: paths.into_iter().map(as_before).collect(), changing: None };
     }
 
-    /// Returns whether the files differ from the last reading, and two looks in a row found them the same.
+    /// Returns whether the files differ from the last reading, and two checks in a row found them the same.
     pub(super) fn have_changed(&mut self) -> bool {
         let found = self.before();
         if found == self.seen {

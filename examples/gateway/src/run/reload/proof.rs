@@ -1,4 +1,5 @@
-//! Proof of a configuration: once the queue is open and it has been in force for a while it is one to go back to, and what it wants gone may go.
+//! Proof of a configuration: once the queue is open and the configuration has been in force for a while, it is kept as one to revert to, and
+//! files that it does not need are removed.
 
 use std::io;
 use std::path::Path;
@@ -12,20 +13,20 @@ use tokio::time::Instant;
 use crate::config::{Config, Local};
 use crate::run::last_configuration;
 
-/// Time in force after which a configuration is proven.
+/// Time in force after which a configuration counts as proven.
 const AFTER: Duration = Duration::from_secs(10);
-/// Pause until a queue that is not open yet is looked at again.
+/// Pause until the next check while the queue is not open.
 const NOT_OPEN: Duration = Duration::from_secs(5);
-/// Pause after which what the disk refused is tried again.
+/// Pause before work that the disk refused is tried again.
 const REFUSED: Duration = Duration::from_secs(60);
 
 /// State of the proof of the configuration in force.
 pub(super) struct Proof {
-    /// Time of the next look; `None` once all is done.
+    /// Time of the next check; `None` once all is done.
     due: Option<Instant>,
-    /// Set by the run once its queue is open.
+    /// Set once the queue is open.
     is_open: Arc<AtomicBool>,
-    /// Set once the log has a line about a disk that refuses.
+    /// Set once a log line has reported a disk that refuses.
     is_told: bool,
 }
 
@@ -34,12 +35,12 @@ impl Proof {
         Self { due: Some(Instant::now() + AFTER), is_open: Arc::default(), is_told: false }
     }
 
-    /// Begins anew for another configuration of the same run.
+    /// Starts anew for another configuration, without a restart of the parts.
     pub(super) fn restart(&mut self) {
         self.due = Some(Instant::now() + AFTER);
     }
 
-    /// Begins anew for another run. Returns the flag that the run sets once its queue is open.
+    /// Starts anew for a restart of the parts. Returns the flag that is set once the queue is open.
     pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
         *self = Self::new();
         self.is_open.clone()
@@ -50,7 +51,7 @@ impl Proof {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Waits for the next look; for ever once all is done.
+    /// Waits for the next check; for ever once all is done.
     pub(super) async fn due(&self) {
         match self.due {
             Some(at) => tokio::time::sleep_until(at).await,
@@ -58,7 +59,7 @@ impl Proof {
         }
     }
 
-    /// Keeps a proven configuration for a start whose files have mistakes, and removes what it does not want.
+    /// Keeps a proven configuration for a start whose files have mistakes, and removes files that it does not need.
     pub(super) async fn look(&mut self, config: Arc<Config>, state: &Path) {
         if !self.has_queue() {
             self.due = Some(Instant::now() + NOT_OPEN);
@@ -85,7 +86,8 @@ impl Proof {
     }
 }
 
-/// Removes the clients that an earlier run kept, where this one keeps none: not before it is proven, since another configuration may want them.
+/// Removes saved clients of an earlier configuration if this one keeps none: not before it is proven, because the gateway may revert to the
+/// earlier one.
 fn remove_unwanted(state: &Path, config: &Config) {
     if matches!(&config.local, Local::Listen { persistence: true, .. }) {
         return;

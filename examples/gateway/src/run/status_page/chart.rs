@@ -1,5 +1,5 @@
-//! Charts of the last 24 hours, as SVG that scales with its frame: messages that waited, messages in and out, and the link. Words beside the
-//! drawings and a table show the same figures as text. Pure.
+//! Charts of the last 24 hours, as SVG that scales with its frame: messages that waited, messages in and out, and the link. Texts beside the
+//! drawings and a table show the same figures. Pure.
 
 use std::fmt::{self, Write};
 
@@ -10,9 +10,9 @@ use super::units::duration;
 
 /// Height of a plot in units of its own; a slot is one unit wide.
 const HEIGHT: u64 = 100;
-/// Slots of one row of the table, which are two hours.
+/// Slots in one row of the table, two hours.
 const ROW: u64 = 24;
-/// Slots of one step of the flow, which are a quarter of an hour.
+/// Slots in one step of the flow chart, a quarter of an hour.
 const QUARTER: u64 = 3;
 
 /// State of the link in a slot, by the share of the time in which it was up.
@@ -33,7 +33,7 @@ impl Band {
         }
     }
 
-    /// Returns the class of the band's colour, and its height, since the shape tells as much as the colour.
+    /// Returns the CSS class and the height of the band, so that the state is visible without colour.
     fn drawn(self) -> (&'static str, u64) {
         match self {
             Self::Up => ("up", 6),
@@ -52,7 +52,7 @@ pub(super) fn charts(slots: &[Slot], up_s: u64) -> String {
     out
 }
 
-/// Possible widths of the charts in slots; the smallest that has room for the history is used.
+/// Possible widths of the charts in slots; the smallest that fits the history is used.
 const SPANS: [u64; 5] = [12, 36, 72, 144, SLOTS as u64];
 
 /// Part of the day that is drawn.

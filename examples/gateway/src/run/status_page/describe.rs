@@ -1,4 +1,4 @@
-//! Makes a snapshot of figures; every surface is made of what this returns. Pure.
+//! Makes a snapshot from the figures; page, JSON, terminal and check are made from this snapshot. Pure.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use super::snapshot::{
     Bytes, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,
 };
 
-/// Limit from which on a lane counts as unlimited, because the queue has no other way to say so.
+/// Limit from which a lane counts as unlimited, because the queue has no other representation for it.
 const UNLIMITED_MESSAGES: u64 = 1 << 50;
 
 /// State of a gateway without its queue, as far as a snapshot needs it.
@@ -27,14 +27,14 @@ const UNLIMITED_MESSAGES: u64 = 1 << 50;
 pub(crate) struct WithoutQueue<'a> {
     pub(crate) cause: &'a str,
     pub(crate) verdict: Verdict,
-    /// Messages that were given up because they found no room.
+    /// Messages that were dropped because they found no room.
     pub(crate) lost: u64,
     pub(crate) clock_synced: bool,
-    /// Messages that wait for a queue to be opened.
+    /// Messages that wait for the queue to be opened.
     pub(crate) not_queued: u64,
 }
 
-/// Returns the part of the figures that the recorder remembers.
+/// Returns the part of the figures that the recorder stores.
 pub(crate) fn look(figures: &Figures) -> Look<'_> {
     let sample = &figures.sample;
     let mut accepted = [0; LANES_MAX];
@@ -54,14 +54,14 @@ pub(crate) fn look(figures: &Figures) -> Look<'_> {
     }
 }
 
-/// Returns the part of the state without a queue that the recorder remembers.
+/// Returns the part of the state without a queue that the recorder stores.
 pub(crate) fn look_without_queue<'a>(state: &WithoutQueue<'a>) -> Look<'a> {
     let (flow, lanes) = (None, Vec::new());
     let (verdict, cause) = (state.verdict, Some(state.cause));
     Look { verdict, link: LinkState::Offline, cause, flow, waiting: 0, lanes }
 }
 
-/// Returns the snapshot of a gateway with a queue. `recorder` must have noted the same figures.
+/// Returns the snapshot of a gateway with a queue. `recorder` must have recorded the same figures before.
 pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Recorder) -> Snapshot {
     let sample = &figures.sample;
     let link = LinkStatus {
@@ -133,7 +133,7 @@ pub(crate) fn without_queue(
     Snapshot { sentence: sentence(&described), ..described }
 }
 
-/// Returns a snapshot that has only the verdict and what the recorder and the configuration tell.
+/// Returns a snapshot that has only the verdict and the parts from the recorder and the configuration.
 fn empty(facts: &Facts, now: Now, verdict: Verdict, recorder: &Recorder) -> Snapshot {
     Snapshot {
         v: VERSION,

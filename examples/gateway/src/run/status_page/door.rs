@@ -1,12 +1,12 @@
-//! Access to the status pages. Whoever reaches a loopback address may read them, unless the browser was sent there under a foreign host name;
-//! beyond loopback a token is required. Pure.
+//! Access control of the status pages. At a loopback address every local process may read them, unless a browser was sent there under a foreign
+//! host name (DNS rebinding); at other addresses a token is required. Pure.
 
 use std::net::IpAddr;
 
 use edge_codec::base64;
 use sha2::{Digest, Sha256};
 
-/// Parts of a request that decide about access.
+/// Headers of a request that decide about access.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Visitor<'a> {
     /// Value of the Host header.
@@ -21,18 +21,18 @@ pub(crate) enum Admission {
     Admitted,
     /// The token is missing or wrong.
     TokenWanted,
-    /// Refuses everybody, for this reason.
+    /// Refuses every request, for this reason.
     Closed(&'static str),
 }
 
 /// Rule by which access is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
-    /// Access with a token, of which the SHA-256 is compared, so that timing tells nothing about the token.
+    /// A token is required. Its SHA-256 is compared, so that timing reveals nothing about it.
     Token([u8; 32]),
     /// The pages are at a loopback address, where no token is needed.
     Loopback,
-    /// The pages are beyond loopback and no token is configured.
+    /// The pages have another address, and no token is configured.
     Closed,
 }
 
@@ -40,7 +40,7 @@ const NO_TOKEN: &str = "the status page is closed: beyond loopback it needs [sta
 const FOREIGN_HOST: &str = "the status page is closed to this name: ask for localhost or an IP address, or set [status] token_file\n";
 
 impl Door {
-    /// Chooses the rule. `listens_at`: the address of the pages; `token`: the configured token, if any.
+    /// Chooses the rule. `listens_at` is the address of the pages; `token` the configured token, if any.
     pub(crate) fn new(listens_at: IpAddr, token: Option<&[u8]>) -> Self {
         match token {
             Some(token) => Self::Token(digest(token)),
@@ -77,7 +77,7 @@ fn is_equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
 }
 
-/// Returns whether the host is an IP address or `localhost`, which no name server can point here.
+/// Returns whether the host is an IP address or `localhost`, which no name server can point to this machine.
 fn is_own_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) && !name.is_empty() => name,
@@ -87,7 +87,7 @@ fn is_own_name(host: &str) -> bool {
     address.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
 }
 
-/// Returns the token of `Bearer TOKEN`, or the password of `Basic`, for any user, because browsers can ask for that. `None`: there is neither.
+/// Returns the token of `Bearer TOKEN`, or the password of `Basic` with any user, because browsers can prompt for that. `None`: there is neither.
 fn token_of(authorization: &str) -> Option<Vec<u8>> {
     let (scheme, rest) = authorization.split_once(' ')?;
     let rest = rest.trim();

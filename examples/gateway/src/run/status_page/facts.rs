@@ -17,7 +17,7 @@ pub(crate) struct RouteFacts {
     pub(crate) lane: String,
 }
 
-/// Parts of a status that only a change of the configuration changes.
+/// Parts of a status that change only with the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) gateway: String,
@@ -25,16 +25,16 @@ pub(crate) struct Facts {
     pub(crate) config: String,
     /// Client identifier of the gateway at the hub.
     pub(crate) client_id: String,
-    /// State directory, for the commands that the status tells a person to run.
+    /// State directory, for the commands that the status recommends.
     pub(crate) state: String,
     pub(crate) lanes: Vec<String>,
     pub(crate) on_full: OnFull,
     pub(crate) max_age_s: Option<u64>,
     pub(crate) routes: Vec<RouteFacts>,
     pub(crate) more_routes: u64,
-    /// Reason why a changed configuration is not in force. `None`: none was refused.
+    /// Reason why a changed configuration is not in force. `None`: it is.
     pub(crate) refused: Option<String>,
-    /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: none was refused.
+    /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: they are.
     pub(crate) refused_access: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Facts {
     }
 }
 
-/// Facts of the configuration in force. A handle; clones share them.
+/// Facts of the configuration in force. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentFacts(Arc<Mutex<Arc<Facts>>>);
 
@@ -81,7 +81,7 @@ impl CurrentFacts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces all of them but for [`Facts::refused_access`], which is not the configuration's.
+    /// Replaces all facts except [`Facts::refused_access`], which does not come from the configuration.
     pub(crate) fn set(&self, facts: Facts) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(Facts { refused_access: current.refused_access.clone(), ..facts });

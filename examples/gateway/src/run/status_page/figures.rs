@@ -1,4 +1,4 @@
-//! Figures of which a snapshot is made: those of `/metrics`, and further ones of the queue and the routes. Pure.
+//! Figures from which a snapshot is made: those of `/metrics`, and further ones of the queue and the routes. Pure.
 
 use edge_bridge::Durations;
 use edge_queue::{Health, Stats};
@@ -7,24 +7,24 @@ use crate::run::metrics::Sample;
 
 use super::ledger::Totals;
 
-/// Figures of one lane of the queue, found by its index.
+/// Figures of one lane of the queue, by its index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LaneFigures {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
     pub(crate) max_messages: u64,
     pub(crate) max_bytes: u64,
-    /// Messages taken into the lane since the queue was opened.
+    /// Messages accepted into the lane since the queue was opened.
     pub(crate) accepted: u64,
 }
 
-/// Figures of the queue beside its totals.
+/// Figures of the queue besides its totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueFigures {
     pub(crate) lanes: Vec<LaneFigures>,
     /// Failure of the store, in words. `None`: it works.
     pub(crate) fault: Option<String>,
-    /// Time in milliseconds by which the queue's writer is late.
+    /// Milliseconds by which the queue's writer is late.
     pub(crate) overdue_ms: u64,
 }
 
@@ -57,14 +57,14 @@ pub(crate) struct RouteFigures {
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) sample: Sample,
-    /// Totals of the last commit, which `/metrics` shows too. `None`: a part of them is not known.
+    /// Totals of the last commit, which `/metrics` shows too. `None`: a part of them is unknown.
     pub(crate) totals: Option<Totals>,
     pub(crate) queue: QueueFigures,
     pub(crate) routes: Vec<RouteFigures>,
-    /// Set while the local broker accepts us. `None`: sensors connect to the gateway itself.
+    /// Set while the local broker has accepted the CONNECT. `None`: sensors connect to the gateway itself.
     pub(crate) local_broker_connected: Option<bool>,
-    /// Durations from a message's way into the queue to its receipt.
+    /// Histogram of the time from a message's arrival in the intake to its receipt.
     pub(crate) receipts: Durations,
-    /// Durations from sending a message to the hub's PUBACK.
+    /// Histogram of the time from PUBLISH to the hub's PUBACK.
     pub(crate) pubacks: Durations,
 }

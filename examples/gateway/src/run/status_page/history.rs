@@ -1,11 +1,11 @@
-//! History of 24 hours: a ring of 288 slots of five minutes in RAM, and the rates of the last minutes. Its memory is fixed whatever the
-//! traffic, and nothing is written to disk, so it begins at the start of the process. Pure.
+//! History of 24 hours: a ring of 288 slots of five minutes in RAM, and the rates of the last minutes. Its memory is fixed, and nothing is
+//! written to disk, so it begins at the start of the process. Pure.
 
 use std::collections::VecDeque;
 
 /// Width of a slot, in milliseconds.
 pub(crate) const SLOT_MS: u64 = 300_000;
-/// Longest time between two looks that counts as seen; a longer one is left out.
+/// Longest time between two checks that counts as observed; a longer one is left out.
 const LOOK_MS_MAX: u64 = 60_000;
 /// Number of slots, which are a day.
 pub(crate) const SLOTS: usize = 288;
@@ -30,9 +30,9 @@ pub(crate) struct Slot {
     pub(crate) index: u64,
     pub(crate) accepted: u64,
     pub(crate) delivered: u64,
-    /// Largest number of waiting messages that a look found.
+    /// Largest number of waiting messages at any check.
     pub(crate) waiting_max: u64,
-    /// Milliseconds that were seen, and the part of them in which the link was up.
+    /// Observed milliseconds; with those in which the link was up.
     pub(crate) seen_ms: u64,
     pub(crate) up_ms: u64,
 }
@@ -41,14 +41,14 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     slots: VecDeque<Slot>,
-    /// Time of the last look.
+    /// Time of the last check.
     last_ms: Option<u64>,
     /// Totals that were known last. `None`: they were never known.
     flow: Option<Flow>,
 }
 
 impl History {
-    /// Notes a look, `since_start_ms` after the start. `flow`: the totals, `None` while they are not known. The first known totals only set the
+    /// Records a check, `since_start_ms` after the start. `flow`: the totals, `None` while they are unknown. The first known totals only set the
     /// base for differences.
     pub(crate) fn note(&mut self, since_start_ms: u64, flow: Option<Flow>, waiting: u64, is_up: bool) {
         let index = since_start_ms / SLOT_MS;
@@ -89,7 +89,7 @@ pub(crate) struct RateWindow {
     newest: (u64, Flow),
 }
 
-/// Difference of the totals between two looks.
+/// Difference of the totals between two checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Passed {
     pub(crate) ms: u64,
@@ -118,7 +118,7 @@ impl RateWindow {
         self.newest = (at_ms, flow);
     }
 
-    /// Returns the difference between the oldest kept look and the newest.
+    /// Returns the difference between the oldest kept check and the newest.
     pub(crate) fn passed(&self) -> Passed {
         let (Some((from_ms, from)), (to_ms, to)) = (self.kept.front(), self.newest) else {
             return Passed::default();

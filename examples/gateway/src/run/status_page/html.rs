@@ -43,7 +43,7 @@ struct Page<'a> {
     texts: Texts,
 }
 
-/// Returns the class of the verdict's colour, and the SVG of its shape.
+/// Returns the CSS class of the verdict's colour, and the SVG of its symbol.
 fn look(verdict: &str) -> (&'static str, &'static str) {
     match verdict {
         "delivering" => ("ok", "<circle cx=\"22\" cy=\"22\" r=\"19\"/><path d=\"M13 23l6 6 12-13\"/>"),
@@ -99,7 +99,7 @@ impl Page<'_> {
         )
     }
 
-    /// Returns a text that a refresh replaces, in an element of that id.
+    /// Returns an HTML element with this id, whose text a refresh replaces.
     fn cell(&self, id: &str) -> String {
         let text = self.texts.get(id).map(String::as_str).unwrap_or_default();
         format!("<span id=\"{id}\">{}</span>", escape(text))

@@ -1,5 +1,5 @@
 //! JSON of the status, for `/status.json`, the control socket and `edge-gateway status --json`: the snapshot, the texts of the page, and a tag by
-//! which a reader notices that anything changed. Pure.
+//! which a reader detects a change. Pure.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -13,12 +13,12 @@ use super::texts::{Texts, texts};
 struct Document<'a> {
     #[serde(flatten)]
     snapshot: &'a Snapshot,
-    /// Tag that changes when a loaded page has to be loaded again; all other changes are in `texts`.
+    /// Tag that changes when a loaded page has to be reloaded; `texts` has all other changes.
     page: String,
     texts: Texts,
 }
 
-/// Returns the status as one line of JSON, in which characters that a terminal may obey are escaped.
+/// Returns the status as one line of JSON, with control characters escaped.
 pub(crate) fn json(snapshot: &Snapshot) -> String {
     let mut line = String::with_capacity(4_096);
     let texts = texts(snapshot);
@@ -39,7 +39,7 @@ pub(crate) fn tag(snapshot: &Snapshot) -> String {
     hash(&same)
 }
 
-/// Returns the tag of the parts of a page that `texts` do not carry. It lasts at most a minute.
+/// Returns the tag of the parts of a page that are not in `texts`. It is valid for at most a minute.
 fn page(snapshot: &Snapshot, texts: &Texts) -> String {
     let events: Vec<_> =
         snapshot.events.iter().map(|event| (&event.verdict, &event.link, event.times)).collect();

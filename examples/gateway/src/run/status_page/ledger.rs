@@ -1,5 +1,5 @@
-//! Ledger as an equation: accepted = delivered + waiting + parked + dropped by reason. It is made of the totals of the last commit, which
-//! `/metrics` exports; messages that are missing in it are shown as a difference. Pure.
+//! Ledger of messages as an equation: accepted = delivered + waiting + parked + dropped by reason. It is made from the totals of the last commit,
+//! which `/metrics` exports; messages missing in it are shown as a difference. Pure.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// Returns the totals. `None`: those of the parked messages are not known.
+    /// Returns the totals. `None`: those of the parked messages are unknown.
     pub(crate) fn of(sample: &Sample) -> Option<Self> {
         let parked = sample.parked_ledgers.as_deref()?;
         Some(Self { hub: QueueTotals::of(&sample.ledgers), parked: QueueTotals::of(parked) })
@@ -74,7 +74,7 @@ fn signed(more: u64, less: u64) -> i64 {
     i64::try_from(i128::from(more) - i128::from(less)).unwrap_or(i64::MAX)
 }
 
-/// Returns a sentence that says whether the ledger adds up, and how a difference is explained.
+/// Returns a sentence that says whether the ledger balances, and how a difference is explained.
 pub(super) fn balance(ledger: &LedgerStatus) -> String {
     let missing = ledger.difference.unsigned_abs();
     match (ledger.adds_up(), ledger.difference) {

@@ -5,8 +5,8 @@
 //!  figures of /metrics ─┐
 //!  facts, recorder ─────┴▶ describe ▶ SNAPSHOT ─▶ html │ json │ terminal │ nagios
 //! ```
-//! All of it is pure except [`snapshots`], which asks the gateway, and [`pages`], which answers HTTP. It is made of one snapshot, so that no surface
-//! contradicts another.
+//! All of it is pure except [`snapshots`], which collects the figures, and [`pages`], which answers HTTP. All outputs are made from one snapshot,
+//! so that none contradicts another.
 
 mod chart;
 mod describe;

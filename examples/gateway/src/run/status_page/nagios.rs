@@ -1,4 +1,4 @@
-//! Status as a check of Nagios and compatible monitors: one line with performance data, and their four exit codes. Pure.
+//! Status as a check for Nagios and compatible monitoring: one line with performance data, and the four exit codes. Pure.
 
 use super::snapshot::{Level, Need, Snapshot};
 use super::terminal::printable;
@@ -14,7 +14,7 @@ pub(crate) enum Service {
     Unknown = 3,
 }
 
-/// Returns the exit code for a verdict. An outage warns, because nothing is lost but the hub gets nothing.
+/// Returns the exit code for a verdict. An outage is a warning, because nothing is lost but the hub gets no messages.
 fn of_verdict(verdict: &str) -> Service {
     match verdict {
         "delivering" | "catching-up" => Service::Ok,
@@ -24,7 +24,7 @@ fn of_verdict(verdict: &str) -> Service {
     }
 }
 
-/// Returns the exit code for a status: the verdict's, and at least a warning while something needs a person to act.
+/// Returns the exit code for a status: the verdict's, and at least a warning while something needs the operator.
 pub(crate) fn service_of(snapshot: &Snapshot) -> Service {
     match of_verdict(&snapshot.verdict) {
         Service::Ok if to_do(snapshot).is_some() => Service::Warning,
@@ -36,7 +36,7 @@ fn to_do(snapshot: &Snapshot) -> Option<&Need> {
     snapshot.needs.iter().find(|need| need.level == Level::Act)
 }
 
-/// Returns the check's line, with its line end. Where the verdict alone would be OK, the first thing to do comes before its sentence.
+/// Returns the check's line, with its line end. If the verdict alone is OK but something needs the operator, that comes before its sentence.
 pub(crate) fn line(snapshot: &Snapshot) -> String {
     let is_ok = matches!(of_verdict(&snapshot.verdict), Service::Ok);
     let to_do = to_do(snapshot).filter(|_| is_ok).map_or_else(String::new, |need| text(&need.text) + " ");
@@ -58,7 +58,7 @@ pub(crate) fn line(snapshot: &Snapshot) -> String {
     )
 }
 
-/// Returns the text without characters that would end the line, or the part before the performance data.
+/// Returns the text without characters that would end the line, or the text before the performance data.
 fn text(text: &str) -> String {
     printable(text).replace('|', "/")
 }

@@ -1,4 +1,4 @@
-//! List of what needs a person: each cause of a verdict, and what is worth a look, as a plain sentence with what to do. Pure.
+//! List of conditions that need the operator: each cause of a verdict, and further ones, as a plain sentence with the action to take. Pure.
 
 use crate::config::OnFull;
 use crate::run::certificates::{End, Role};
@@ -10,11 +10,11 @@ use super::figures::Figures;
 use super::snapshot::{Lane, LedgerStatus, Level, LinkStatus, Need};
 use super::units::{counted, duration};
 
-/// Time after which an outage is worth a look at its cause; the alert of docs/reference/metrics.md has the same.
+/// Duration in seconds from which an outage is listed; the alert of docs/reference/metrics.md has the same.
 const OUTAGE_S: u64 = 900;
-/// Share of a lane's limit from which on it is worth a look.
+/// Fill of a lane, in percent of its limit, from which it is listed.
 const FILL_PERCENT: u64 = 80;
-/// Time that the writer may be late before a person is asked.
+/// Milliseconds by which the queue's writer is late, from which it is listed.
 const OVERDUE_MS: u64 = 10_000;
 
 /// List under construction.
@@ -34,14 +34,14 @@ impl Needs {
         self.0.push(Need { level, id: id.to_owned(), text, action });
     }
 
-    /// The worst first, otherwise as they were added.
+    /// Sorts the conditions, the worst first, otherwise in the order in which they were added.
     fn sorted(mut self) -> Vec<Need> {
         self.0.sort_by_key(|need| need.level);
         self.0
     }
 }
 
-/// Returns what needs a person at a gateway with a queue.
+/// Returns the conditions that need the operator of a gateway with a queue.
 pub(super) fn needs(
     facts: &Facts,
     figures: &Figures,
@@ -60,7 +60,7 @@ pub(super) fn needs(
     needs.sorted()
 }
 
-/// Returns what needs a person while there is no queue, for this cause.
+/// Returns the conditions that need the operator while there is no queue, for this cause.
 pub(super) fn without_queue(facts: &Facts, cause: &str, lost: u64, clock_synced: bool) -> Vec<Need> {
     let mut needs = Needs::default();
     let text = format!("There is no queue, so nothing is stored for the hub: {cause}.");
@@ -170,7 +170,7 @@ fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
     }
 }
 
-/// Rights to read, which the hub refuses or quietly does not give.
+/// Adds subscriptions that the hub refuses or silently does not serve.
 fn subscriptions(needs: &mut Needs, facts: &Facts, refused: &HubRefusals) {
     if let Some(first) = refused.subscriptions.first() {
         let others = refused.subscriptions.len() - 1;

@@ -1,4 +1,4 @@
-//! Status pages over HTTP: `/` and `/status.json`, with their access rule. Every other path belongs to metrics and probes.
+//! HTTP status pages: `/` and `/status.json`, with their access control. Every other path belongs to metrics and probes.
 
 use hyper::StatusCode;
 use hyper::header::{
@@ -47,7 +47,7 @@ impl StatusPages {
     }
 }
 
-/// Returns whether the client has the content of this tag already. `known`: the value of If-None-Match, a list of tags or a star.
+/// Returns whether the client has the content of this tag already. `known` is the value of If-None-Match, a list of tags or a star.
 fn is_known(known: Option<&str>, tag: &str) -> bool {
     let value = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known.is_some_and(|known| known.split(',').any(|known| known.trim() == "*" || value(known) == value(tag)))

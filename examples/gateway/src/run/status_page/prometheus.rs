@@ -1,5 +1,5 @@
-//! Metrics that only the status surfaces know: the gateway's name and version, the fill of its lanes and the time until they are full, the time for
-//! which the link was up. Pure.
+//! Metrics from the status: the gateway's name and version, the fill of its lanes and the time until they are full, the time for which the link
+//! was up. Pure.
 
 use super::describe;
 use super::facts::Facts;
@@ -21,7 +21,7 @@ const LANES: [(&str, &str, OfLane); 4] = [
     ("edge_lane_limit_bytes", "Bytes that the lane takes at most.", |lane| Some(lane.max_bytes)),
 ];
 
-/// Writes the metrics of a gateway with a queue. `recorder` must have noted the same figures.
+/// Writes the metrics of a gateway with a queue. `recorder` must have recorded the same figures before.
 pub(crate) fn render(facts: &Facts, figures: &Figures, recorder: &Recorder, page: &mut Page) {
     render_without_queue(facts, recorder, page);
     let lanes = describe::lanes(facts, &figures.queue.lanes);

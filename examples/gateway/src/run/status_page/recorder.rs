@@ -1,5 +1,5 @@
-//! Memory of the status surfaces: the time since which the state is the same, its last changes, and the history. It has a fixed size, and
-//! begins at the start of the process. Pure.
+//! Recorder of the gateway's state for the status: the time since which the state is the same, its last changes, and the history. It has a fixed
+//! size, and begins at the start of the process. Pure.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ const EVENTS: usize = 16;
 /// Longest cause that is kept, in characters.
 const CAUSE_CHARS_MAX: usize = 200;
 
-/// State of the gateway when the recorder last looked at it.
+/// State of the gateway at a check.
 #[derive(Clone, Debug)]
 pub(crate) struct Look<'a> {
     pub(crate) verdict: Verdict,
@@ -43,19 +43,19 @@ pub(crate) struct Recorder {
     start_ms: u64,
     verdict_since_ms: u64,
     link_since_ms: u64,
-    /// Time and link of the last look.
+    /// Time of the last check, and the link's state then.
     last: (u64, LinkState),
-    /// Milliseconds for which the link was up until the last look; `link_down_ms` for which it was down.
+    /// Milliseconds for which the link was up until the last check; `link_down_ms` for which it was down.
     link_up_ms: u64,
     link_down_ms: u64,
     /// Last changes of the state, the newest at the end.
     changes: VecDeque<Change>,
     history: History,
-    /// Rates over a minute, which are shown.
+    /// Rates over a minute, for display.
     minute: RateWindow,
     /// Rates over ten minutes, for predictions.
     ten_minutes: RateWindow,
-    /// Mean bytes of a waiting message, by lane, as of the last look at which some waited; 0 before.
+    /// Mean bytes of a waiting message, by lane, at the last check with waiting messages; 0 before.
     mean_bytes: [u64; LANES_MAX],
 }
 
@@ -81,7 +81,7 @@ impl Recorder {
         }
     }
 
-    /// Takes in a look. There may be several at the same time.
+    /// Records a check. There may be several at the same time.
     pub(crate) fn note(&mut self, up_ms: u64, look: &Look<'_>) {
         let since_start_ms = up_ms.saturating_sub(self.start_ms);
         self.history.note(since_start_ms, look.flow, look.waiting, is_up(look.link));
@@ -98,7 +98,7 @@ impl Recorder {
         self.note_change(up_ms, look);
     }
 
-    /// Counts the time since the last look for the state that the link had then.
+    /// Adds the time since the last check to the state that the link had then.
     fn note_link(&mut self, up_ms: u64, link: LinkState) {
         let (last_ms, before) = std::mem::replace(&mut self.last, (up_ms, link));
         let total = if is_up(before) { &mut self.link_up_ms } else { &mut self.link_down_ms };

@@ -1,11 +1,11 @@
-//! Room left: the time for which the queue can take messages at the rate of the last ten minutes if the hub takes none, and the limit that is
-//! reached first. Pure.
+//! Remaining room: the time for which the queue can store messages at the rate of the last ten minutes if the hub accepts none, and the limit
+//! that is reached first. Pure.
 
 use super::recorder::Recorder;
 use super::snapshot::{Lane, Room};
 
-/// Returns the room left. `oldest_ms`: age of the oldest waiting message. The result is unknown if nothing came in lately, or while the size of
-/// incoming messages is not known, since a guess would be taken for a promise.
+/// Returns the remaining room. `oldest_ms` is the age of the oldest waiting message. The result is unknown if no message came lately, or while
+/// the size of incoming messages is unknown, because a guess would be taken for a promise.
 pub(super) fn room(lanes: &[Lane], recorder: &Recorder, max_age_s: Option<u64>, oldest_ms: u64) -> Room {
     let passed = recorder.last_ten_minutes();
     let mut first: Option<(u64, &'static str, &Lane)> = None;

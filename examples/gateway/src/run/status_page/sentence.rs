@@ -1,4 +1,4 @@
-//! Sentence that explains the verdict: what is the case, what it means, and how long it can last. Pure.
+//! Sentence that explains the verdict: the condition, its meaning, and how long it can last. Pure.
 
 use super::snapshot::Snapshot;
 use super::units::{counted, duration};
@@ -44,7 +44,7 @@ fn storing(snapshot: &Snapshot) -> String {
     )
 }
 
-/// Returns the part about the time for which the queue has room; empty if that is not known.
+/// Returns the part about the time until the queue is full; empty if that is unknown.
 fn outlook(snapshot: &Snapshot) -> String {
     match snapshot.room.seconds {
         None => String::new(),

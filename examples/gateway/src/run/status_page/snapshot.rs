@@ -1,5 +1,5 @@
-//! Snapshot: the status of the gateway at one moment, as all surfaces show it. These are the types of the JSON (docs/reference/status.md);
-//! page, terminal and monitoring check are made of the same value, so that no two of them can contradict each other. Pure.
+//! Snapshot: the status of the gateway at one moment. These are the types of the JSON (docs/reference/status.md); page, terminal and monitoring
+//! check are made from the same value, so that no two of them can contradict each other. Pure.
 
 use std::collections::BTreeMap;
 
@@ -30,19 +30,19 @@ pub(crate) struct Snapshot {
     pub(crate) since_s: u64,
     /// Explanation of the verdict, in one to three sentences.
     pub(crate) sentence: String,
-    /// Messages that were given up, over all runs.
+    /// Messages lost, over all starts.
     pub(crate) lost: u64,
     pub(crate) link: LinkStatus,
     pub(crate) queue: QueueStatus,
     pub(crate) room: Room,
     pub(crate) rates: Rates,
-    /// Ledger of messages. `None`: a part of the totals is not known.
+    /// Ledger of messages. `None`: a part of the totals is unknown.
     pub(crate) ledger: Option<LedgerStatus>,
     pub(crate) refused: Refused,
-    /// Conditions that need a person, the worst first.
+    /// Conditions that need the operator, the worst first.
     pub(crate) needs: Vec<Need>,
     pub(crate) routes: Vec<RouteStatus>,
-    /// Number of routes that are not in the list above.
+    /// Number of routes that are not in `routes`.
     pub(crate) more_routes: u64,
     pub(crate) bytes: Bytes,
     pub(crate) restarts: Restarts,
@@ -57,13 +57,13 @@ pub(crate) struct LinkStatus {
     pub(crate) state: String,
     /// Seconds since the link went up or down.
     pub(crate) since_s: u64,
-    /// Set while the hub has accepted the connection, and answers.
+    /// Set while the hub has accepted the connection, and sends PUBACKs.
     pub(crate) is_up: bool,
     /// Reason why there is no connection. `None`: there is one, or no reason is known.
     pub(crate) cause: Option<String>,
     /// Index of the hub's address in the configuration, 0 for `url`.
     pub(crate) address: u64,
-    /// Messages sent to the hub that it has not acknowledged.
+    /// Messages in flight to the hub.
     pub(crate) unacked: u64,
     /// Smoothed round trip in milliseconds. `None`: the hub has not answered yet.
     pub(crate) round_trip_ms: Option<u64>,
@@ -85,7 +85,7 @@ pub(crate) struct QueueStatus {
     pub(crate) lanes: Vec<Lane>,
     /// Messages that were received and are not in the queue yet.
     pub(crate) not_queued: u64,
-    /// Messages whose PUBACK waits until a stage of a filter emits their readings.
+    /// Messages whose PUBACK waits for readings that a filter stage holds.
     pub(crate) withheld: u64,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Returns the share of the nearer limit that is used, in percent.
+    /// Returns how much of the nearer limit is used, in percent.
     pub(crate) fn percent(&self) -> u64 {
         let share = |have: u64, max: u64| have.saturating_mul(100).checked_div(max).unwrap_or(0).min(100);
         let by_count = self.max_messages.map_or(0, |max| share(self.messages, max));
@@ -109,31 +109,31 @@ impl Lane {
     }
 }
 
-/// Time until the first limit of the queue is reached, if the hub takes no messages from now on.
+/// Time until the first limit of the queue is reached, if the hub accepts no messages from now on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Room {
-    /// Seconds until the limit is reached. `None`: not known, because nothing came in lately.
+    /// Seconds until the limit is reached. `None`: unknown, because no message came lately.
     pub(crate) seconds: Option<u64>,
     /// Limit that is reached first: `max_bytes`, `max_messages` or `max_age`.
     pub(crate) limit: Option<String>,
-    /// Lane whose limit is reached first. `None`: not known.
+    /// Lane whose limit is reached first. `None`: unknown.
     pub(crate) lane: Option<String>,
 }
 
 /// Rates of the last minute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Rates {
-    /// Seconds over which the rates are taken, fewer than 60 after the start.
+    /// Seconds over which the rates are averaged, fewer than 60 just after the start.
     pub(crate) over_s: u64,
     /// Readings that filters suppressed.
     pub(crate) suppressed_per_s: f64,
-    /// Messages and readings taken into the queue.
+    /// Messages and readings accepted into the queue, per second.
     pub(crate) accepted_per_s: f64,
     /// Messages and readings that the hub acknowledged.
     pub(crate) delivered_per_s: f64,
 }
 
-/// Ledger: every accepted message is counted in one of the other figures. As of the last commit, over restarts.
+/// Ledger: every accepted message is counted in one of the other figures. As of the last commit, over all starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LedgerStatus {
     pub(crate) accepted: u64,
@@ -144,41 +144,41 @@ pub(crate) struct LedgerStatus {
     pub(crate) dropped: BTreeMap<String, u64>,
     /// Accepted messages less the sum of all others.
     pub(crate) difference: i64,
-    /// Messages that are between the queue and the parked ones, or in both. They explain a difference of that size.
+    /// Messages that are being parked, in neither queue or in both. They explain a difference of that size.
     pub(crate) between: i64,
-    /// Messages that the hub acknowledged since the last commit, which no other figure here counts.
+    /// Messages acknowledged by the hub since the last commit, which no other figure of the ledger counts.
     pub(crate) newer: u64,
 }
 
 impl LedgerStatus {
-    /// Returns whether the difference is explained by messages on their way to the parked ones.
+    /// Returns whether the difference is explained by messages that are being parked.
     pub(crate) fn adds_up(&self) -> bool {
         self.difference == self.between
     }
 }
 
-/// Messages that the hub does not accept.
+/// Messages that the hub refuses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Refused {
     pub(crate) parked: u64,
     pub(crate) in_place: u64,
     pub(crate) held: u64,
     pub(crate) topics: u64,
-    /// The hub refuses every message as not authorized.
+    /// Set while the hub refuses every message as not authorized.
     pub(crate) link: bool,
 }
 
-/// Urgency of a need. The order is from most to least urgent.
+/// Urgency of a need, ordered from most to least urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
-    /// The cause does not go away by itself.
+    /// The cause does not go away without the operator.
     Act,
-    /// The cause is worth a look.
+    /// The operator should look at the cause.
     Look,
 }
 
-/// Cause for which a person is needed.
+/// Cause for which the operator is needed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Need {
     pub(crate) level: Level,
@@ -186,7 +186,7 @@ pub(crate) struct Need {
     pub(crate) id: String,
     /// Description of the cause, in a sentence.
     pub(crate) text: String,
-    /// Advice on what to do.
+    /// Advice for the operator.
     pub(crate) action: String,
 }
 
@@ -198,7 +198,7 @@ pub(crate) struct RouteStatus {
     pub(crate) to: String,
     pub(crate) format: String,
     pub(crate) lane: String,
-    /// Messages that the route took since the start.
+    /// Messages that the route accepted since the start.
     pub(crate) messages: u64,
     /// Readings in these messages. `None`: the route has no filter.
     pub(crate) readings: Option<u64>,
@@ -206,16 +206,16 @@ pub(crate) struct RouteStatus {
     pub(crate) suppressed: Option<u64>,
 }
 
-/// Bytes that were sent and written since the start.
+/// Bytes transferred and written since the start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bytes {
-    /// Bytes to and from the hub, by cause.
+    /// Bytes to and from the hub, by use.
     pub(crate) wan: BTreeMap<String, u64>,
     /// Bytes written to the store.
     pub(crate) store_written: u64,
 }
 
-/// Starts after an earlier run, by the way in which that run ended.
+/// Numbers of restarts, by the way in which the process before ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Restarts {
     pub(crate) clean: u64,
@@ -231,7 +231,7 @@ pub(crate) struct Event {
     pub(crate) link: String,
     /// Reason why there was no connection to the hub. `None`: there was one, or no reason is known.
     pub(crate) cause: Option<String>,
-    /// Number of times that the state came. If there are several, the event is the last of them.
+    /// Number of times that this state was entered. If there are several, the event is the last of them.
     pub(crate) times: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Makes snapshots, of the running gateway's figures and of what the recorder remembers.
+//! Maker of snapshots, from the running gateway's figures and from the recorder.
 
 #![allow(clippy::disallowed_types, reason = "a shell: locks between the tasks that look and those that ask")]
 
@@ -17,7 +17,7 @@ use super::prometheus;
 use super::recorder::Recorder;
 use super::snapshot::Snapshot;
 
-/// Handle to the recorder, which is written at each look and read for each answer; cheap to clone.
+/// Handle to the recorder, which is updated at each check and read for each answer; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory(Arc<Mutex<Recorder>>);
 
@@ -34,7 +34,7 @@ impl Memory {
         self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
     }
 
-    /// Writes the metrics of remembered state and of the figures, which were just taken.
+    /// Writes the metrics of recorded state and of the figures, which were just collected.
     pub(crate) fn render(&self, facts: &Facts, clock: &Clock, figures: &Figures, page: &mut Page) {
         self.note(clock, figures);
         prometheus::render(facts, figures, &self.lock(), page);
@@ -44,13 +44,13 @@ impl Memory {
         prometheus::render_without_queue(facts, &self.lock(), page);
     }
 
-    /// Returns the snapshot of figures that were just taken.
+    /// Returns the snapshot of figures that were just collected.
     pub(crate) fn snapshot(&self, facts: &Facts, clock: &Clock, figures: &Figures) -> Snapshot {
         self.note(clock, figures);
         describe::snapshot(facts, clock.now(), figures, &self.lock())
     }
 
-    /// Locks the recorder. A poisoned lock is used on, since a panic under it would have ended the runtime's only thread.
+    /// Locks the recorder. A poisoned lock is used nevertheless, because a panic under it would have ended the runtime's only thread.
     fn lock(&self) -> MutexGuard<'_, Recorder> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Status as text for a terminal, in the order of the page. Pure: the caller decides about colours, and characters of foreign text that a
-//! terminal may obey are replaced.
+//! Status as text for a terminal, in the order of the page. Pure: the caller decides about colours, and control characters in foreign text are
+//! replaced.
 
 use std::fmt::{self, Write};
 
@@ -12,7 +12,7 @@ use super::units::{bytes, counted, duration, rate};
 /// Most changes of the state that are shown.
 const EVENTS: usize = 5;
 
-/// Returns foreign text in which characters that a terminal may obey are replaced.
+/// Returns foreign text with control characters replaced.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }

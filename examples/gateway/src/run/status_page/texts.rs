@@ -1,4 +1,4 @@
-//! Texts of the page's cells. The HTML is made of them and `/status.json` carries them, so that a refreshed page shows the same as a newly loaded
+//! Texts of the page's cells. The HTML is made from them and `/status.json` has them, so that a refreshed page shows the same as a newly loaded
 //! one. Pure.
 
 use std::collections::BTreeMap;

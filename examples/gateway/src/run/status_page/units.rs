@@ -1,4 +1,4 @@
-//! Quantities as text for people: rounded down, in at most two units. Pure.
+//! Quantities as text: rounded down, in at most two units. Pure.
 
 /// Returns a duration such as `2 h 13 min` or `45 s`.
 pub(crate) fn duration(seconds: u64) -> String {

@@ -1,4 +1,4 @@
-//! Sensors, the listener with the gateway's ingest, a queue whose commits come when they come, and crashes; in virtual time.
+//! Test rig in virtual time: sensors, the listener with the gateway's ingest, a queue whose commits come at random, and crashes.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -42,7 +42,7 @@ pub(super) struct Case<'a> {
     pub(super) planted: Planted,
 }
 
-/// State that a crash does not take away.
+/// State that survives a crash.
 #[derive(Debug, Default)]
 pub(super) struct Life {
     /// By sensor, in order of time.

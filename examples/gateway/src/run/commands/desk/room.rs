@@ -1,5 +1,5 @@
-//! Limits of the desk, and which commands give way at them: a topic whose client is away or hangs must not use up the room of other topics.
-//! Pure.
+//! Limits of the dispatcher, and the commands that are refused at them: a topic whose client is away or hangs must not use up the room of other
+//! topics. Pure.
 
 use edge_bridge::wire::{Publish, Utf8};
 
@@ -7,30 +7,30 @@ use super::super::answer::{Outcome, Reason};
 use super::super::command::Phase;
 use super::Desk;
 
-/// Most commands that wait or are with clients, and most bytes of them.
+/// Most commands that wait or are being delivered; with the most bytes of them.
 pub(super) const OPEN_MAX: usize = 256;
 const OPEN_BYTES_MAX: usize = 1 << 20;
-/// Commands on topics that make progress; with this many no further message is taken from the hub.
+/// Most commands on topics that make progress; at this limit no further message is read from the hub.
 pub(super) const FLOWING_MAX: usize = 64;
-/// Most commands of all, those included of which only the answer is on its way.
+/// Most commands in total, including those whose answer is being stored.
 pub(super) const ALL_MAX: usize = 512;
-/// Most commands of a local topic whose first one makes no progress, since the places in the hub's window are for other topics.
+/// Most commands of a local topic whose first one makes no progress, so that other topics can use the Receive Maximum.
 pub(super) const STUCK_MAX: usize = 16;
-/// Time that a client has to come back and subscribe, after a restart of the client or of the gateway.
+/// Milliseconds that a client has to reconnect and subscribe, after its own restart or the gateway's.
 pub(super) const RETURN_MS: u64 = 4_000;
-/// Time after which a topic whose client has not acknowledged its command counts as stuck.
+/// Milliseconds after which a topic whose client has not acknowledged its command counts as stuck.
 pub(super) const STUCK_MS: u64 = 2_000;
 
 impl Desk {
-    /// Returns whether the next message may be taken from the hub. The limit exists because more messages would wait here unread, and their
-    /// waiting time would not be known. Commands of stuck topics count only towards [`ALL_MAX`].
+    /// Returns whether the next message may be read from the hub. Without this limit messages would wait here, and their waiting time would be
+    /// unknown. Commands of stuck topics count only towards [`ALL_MAX`].
     pub(in super::super) fn takes_more(&self, now_ms: u64) -> bool {
         let flowing = self.order.topics().filter(|(topic, _)| !self.is_stuck(topic, now_ms));
         flowing.map(|(_, count)| count).sum::<usize>() < FLOWING_MAX && self.commands.len() < ALL_MAX
     }
 
     /// Returns whether there is room for one more command of `size` bytes. Refuses the youngest commands of stuck topics as busy to make room,
-    /// but not for a topic that is stuck itself.
+    /// unless the command's own topic is stuck.
     pub(super) fn make_room(&mut self, topic: &Utf8, size: usize, now_ms: u64, wall_ms: i64) -> bool {
         if self.is_stuck(topic, now_ms) && (self.order.len(topic) >= STUCK_MAX || !self.has_room(size)) {
             return false;
@@ -54,7 +54,7 @@ impl Desk {
         count < OPEN_MAX && all <= OPEN_BYTES_MAX
     }
 
-    /// Returns whether the first command of a topic found no subscriber for long, or is with a client that does not acknowledge it.
+    /// Returns whether the first command of a topic has had no subscriber for long, or was delivered to a client that does not acknowledge it.
     fn is_stuck(&self, topic: &Utf8, now_ms: u64) -> bool {
         let first = self.order.first(topic);
         first.and_then(|ticket| self.commands.get(&ticket)).is_some_and(|command| match command.phase {
@@ -66,7 +66,7 @@ impl Desk {
         })
     }
 
-    /// Refuses the commands of a stuck topic behind its first [`STUCK_MAX`], as busy.
+    /// Refuses the commands of a stuck topic after its first [`STUCK_MAX`], as busy.
     pub(super) fn shorten_if_stuck(&mut self, topic: &Utf8, now_ms: u64, wall_ms: i64) {
         if self.is_stuck(topic, now_ms) {
             for ticket in self.order.beyond(topic, STUCK_MAX) {
