@@ -53,8 +53,8 @@ impl<'a> Batch<'a> {
         self.seqs.as_ref().filter(|_| self.left > 0).map(Seqs::next)
     }
 
-    /// Returns how many items of the input this model has no place for and which are therefore not among the readings:
-    /// Sparkplug's DataSets, Templates and doubtful integers and times, SenML's records without a value. 0 in our own formats.
+    /// Returns how many items of the input the [`Reading`] model cannot represent, so that they are not among the readings: Sparkplug's DataSets,
+    /// Templates and doubtful integers and times, SenML's records without a value. 0 in this crate's own formats.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped

@@ -30,13 +30,13 @@ pub trait BatchEncoder {
     /// Marks the next batches as possible duplicates (`pd`), or not.
     fn set_possible_duplicate(&mut self, pd: bool);
 
-    /// Takes a reading; see [`Encoder::push`](crate::Encoder::push).
+    /// Adds a reading; see [`Encoder::push`](crate::Encoder::push).
     ///
     /// # Errors
     /// Those of the format's encoder.
     fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError>;
 
-    /// Takes a reading that is the row `seq`; see [`Encoder::push_at`](crate::Encoder::push_at).
+    /// Adds a reading that is the row `seq`; see [`Encoder::push_at`](crate::Encoder::push_at).
     ///
     /// # Errors
     /// Those of the format's encoder.

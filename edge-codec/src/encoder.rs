@@ -1,4 +1,4 @@
-//! Encoder that all formats share: it keeps readings until batches are cut of them.
+//! Encoder that all formats share: it collects readings, from which batches are cut.
 
 mod batch_cut;
 
@@ -7,16 +7,16 @@ pub(crate) use batch_cut::Draft;
 use crate::{BatchId, EncodeError, Header, Reading, Sensor, Sensors, Value};
 use std::collections::VecDeque;
 
-/// Collects readings and gives them out as batches that stay under a size.
+/// Collects readings and encodes them as batches that stay under a size.
 ///
 /// Use it as `cbor::Encoder`, `json::Encoder`, `protobuf::Encoder` and so on, or behind [`BatchEncoder`](crate::BatchEncoder):
 ///
 /// 1. [`push`](Self::push) copies a reading in (text and bytes are allocated, the rest is not).
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it
-///    until [`is_empty`](Self::is_empty).
+/// until [`is_empty`](Self::is_empty).
 ///
-/// What is pushed waits in memory: finish when [`len`](Self::len) is enough. A decoder with default
-/// [`Limits`](crate::Limits) reads batches up to 1 MiB with texts and bytes up to 64 KiB; above that, tell it more.
+/// Pushed readings wait in memory: finish when [`len`](Self::len) is enough. A decoder with default [`Limits`](crate::Limits) reads batches up to
+/// 1 MiB with texts and bytes up to 64 KiB; for larger ones raise its limits.
 ///
 /// Each reading is encoded once, plus once more for the reading at which a batch is cut.
 ///
@@ -49,7 +49,7 @@ pub struct Encoder<S, W> {
     next_seq: u64,
 }
 
-/// Reading that waits to be encoded, and the number of sequence numbers that are left out before it.
+/// Reading that waits to be encoded, with the number of sequence numbers that are left out before it.
 #[derive(Clone, Debug)]
 struct Pending {
     skip: u64,
@@ -71,10 +71,9 @@ impl<S: Sensors, W: Wire + Default> Encoder<S, W> {
 }
 
 impl<S: Sensors, W: Wire> Encoder<S, W> {
-    /// Sets the identity: the readings in the encoder, and those pushed later, are the rows `id.first_seq`,
-    /// `id.first_seq + 1`, …, so every batch that is cut starts where the one before ended. Where the sequence has
-    /// a hole, say so with [`push_at`](Self::push_at). Sparkplug and line protocol have no place for it and leave it
-    /// out. Default: none.
+    /// Sets the identity: the readings in the encoder, and those pushed later, are the rows `id.first_seq`, `id.first_seq + 1`, …, so every batch
+    /// that is cut starts where the one before ended. For a hole in the sequence use [`push_at`](Self::push_at). Sparkplug and line protocol
+    /// cannot carry the identity and leave it out. Default: none.
     pub fn id(mut self, id: BatchId) -> Self {
         self.set_id(id);
         self
@@ -97,17 +96,17 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         self.header.pd = pd;
     }
 
-    /// Takes a reading. With an identity it gets the sequence number after that of the reading before.
+    /// Adds a reading. With an identity it gets the sequence number after that of the reading before.
     ///
     /// # Errors
-    /// [`EncodeError::UnknownSensor`] if the sensor is not in the table; [`EncodeError::NotCarried`] if the format has no place for this
-    /// reading. A refused reading is not in the encoder.
+    /// [`EncodeError::UnknownSensor`] if the sensor is not in the table; [`EncodeError::NotCarried`] if the format cannot carry this reading. A
+    /// refused reading is not in the encoder.
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         self.take(0, reading)
     }
 
-    /// Takes a reading that is the row `seq`. Numbers may be left out, for example those of rows that went into other batches. A batch with a
-    /// hole carries run lengths, two small numbers per hole, so the receiver knows every reading's own number
+    /// Adds a reading that is the row `seq`. Numbers may be left out, for example those of rows that went into other batches. A batch with a hole
+    /// carries run lengths, two small numbers per hole, so the receiver knows every reading's own number
     /// ([`Batch::next_seq`](crate::Batch::next_seq)) however batches are cut.
     ///
     /// # Errors
@@ -157,14 +156,14 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 }
 
-/// Returns how many numbers are left out before the row `seq`, where `next` would follow the rows before. `Err` if `seq` is too small or the
-/// highest number, or if there is no identity.
+/// Returns how many sequence numbers are left out before the row `seq`, if `next` would follow the rows before. `Err` if `seq` is too small or
+/// the highest number, or if there is no identity.
 pub(crate) fn skipped(seq: u64, next: Option<u64>) -> Result<u64, EncodeError> {
     let skip = next.and_then(|next| seq.checked_sub(next)).ok_or(EncodeError::Sequence { seq, next })?;
     if seq == u64::MAX { Err(EncodeError::SequenceEnd) } else { Ok(skip) }
 }
 
-/// Refuses `span` numbers from the header's first row on if they go beyond the highest number.
+/// Returns an error if `span` numbers from the header's first row on exceed the highest number.
 pub(crate) fn within_sequence(header: &Header, span: u64) -> Result<(), EncodeError> {
     let fits = header.id.is_none_or(|id| id.first_seq.checked_add(span).is_some());
     if fits { Ok(()) } else { Err(EncodeError::SequenceEnd) }
@@ -178,7 +177,7 @@ pub trait Wire {
     /// Refuses a reading that the format cannot carry.
     fn check(&self, reading: &Reading<'_>, sensor: &Sensor<'_>) -> Result<(), EncodeError>;
 
-    /// Notes the sensor of a reading that is pushed. `first`: no other reading waits.
+    /// Records the sensor of a reading that is pushed. `first`: no other reading waits.
     fn meet(&mut self, _: &Sensor<'_>, _first: bool) {}
 
     /// Returns the number of a value's kind. A sensor with values of several kinds gets a table entry for each; formats whose entries have no
@@ -203,7 +202,7 @@ pub trait Wire {
     /// Frames the whole batch with its header.
     fn frame(&self, header: &Header, draft: &Draft<Self::Body>) -> Vec<u8>;
 
-    /// Notes that a batch was encoded.
+    /// Called after a batch was encoded.
     fn framed(&mut self) {}
 }
 
@@ -218,7 +217,7 @@ pub struct Row<'a> {
     /// Milliseconds since the batch's base time.
     pub(crate) since_base: i64,
     pub(crate) sensor: &'a Sensor<'a>,
-    /// Place of the sensor's entry in the table, from 0.
+    /// Index of the sensor's entry in the table, from 0.
     pub(crate) entry: usize,
     /// True if the reading is the first of the batch; `new` is true if it is the first of its sensor's entry.
     pub(crate) first: bool,

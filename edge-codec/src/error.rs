@@ -1,4 +1,4 @@
-//! Errors, each with the place in the input, the limit that was passed and what was found.
+//! Errors, each with the offset in the input, the limit that was exceeded and the value found.
 
 use crate::Reading;
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Size or number in the input above what [`Limits`](crate::Limits) allow.
+    /// Size or number in the input above a limit of [`Limits`](crate::Limits).
     #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
     Limit {
         /// Name of the limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`, `"sequence runs"`,
@@ -15,7 +15,7 @@ pub enum DecodeError {
         what: &'static str,
         /// Position of the excess.
         offset: usize,
-        /// Value of the limit that was passed.
+        /// Value of the limit that was exceeded.
         limit: usize,
         /// Number in the input, or the first number above the limit.
         found: u64,
@@ -110,13 +110,13 @@ pub enum DecodeError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// Sensor whose number is not in the sensor table. The reading was not taken.
+    /// Sensor whose number is not in the sensor table. The reading was not added.
     #[error("sensor {sensor} is not in the table")]
     UnknownSensor {
         /// Number of the sensor.
         sensor: u32,
     },
-    /// Reading that the format has no place for. It was not taken.
+    /// Reading that the format cannot carry. It was not added.
     #[error("sensor {sensor} at {time}: {format} has no place for {what}")]
     NotCarried {
         /// Name of the format.
@@ -128,7 +128,7 @@ pub enum EncodeError {
         /// Time of the reading.
         time: i64,
     },
-    /// Sequence number that does not rise, or that is given to an encoder without an identity. The reading was not taken.
+    /// Sequence number that does not rise, or that is given to an encoder without an identity. The reading was not added.
     #[error("sequence number {seq}: {}", match next { Some(n) => format!("must be {n} or more"), None => "the encoder has no identity".to_owned() })]
     Sequence {
         /// Number that was given.

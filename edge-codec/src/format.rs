@@ -74,8 +74,8 @@ impl Format {
         }
     }
 
-    /// Returns the format for a received content type; `None` if it is not one of ours. Case, blanks and foreign parameters (`charset`) do not
-    /// count. A version parameter `v` must be the one that this crate sends, and must be there if this crate sends one.
+    /// Returns the format for a received content type; `None` if it is not one of this crate's. Case, blanks and foreign parameters (`charset`)
+    /// are ignored. A version parameter `v` must be the one that this crate sends, and must be there if this crate sends one.
     #[must_use]
     pub fn for_content_type(content_type: &str) -> Option<Self> {
         let (essence, version) = split(content_type);

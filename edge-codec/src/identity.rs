@@ -21,7 +21,7 @@ pub struct BatchId {
     pub gateway: u64,
     /// Lane (priority class) in which the rows were queued.
     pub lane: u8,
-    /// Number of the queue's start, which rises with every start.
+    /// Epoch: number of the queue's start, which rises with every start.
     pub epoch: u32,
     /// Sequence number of the first row.
     pub first_seq: u64,
@@ -40,7 +40,7 @@ pub struct BatchId {
 pub struct Header {
     /// Identity of the batch; `None` if the sender gave none.
     pub id: Option<BatchId>,
-    /// Mark "possible duplicate": the rows may have arrived before under another identity.
+    /// Mark "possible duplicate": the rows may have been sent before under another identity.
     pub pd: bool,
 }
 

@@ -44,7 +44,7 @@ impl Default for Limits {
     }
 }
 
-/// Limits that refuse nothing, for what this process itself has just written.
+/// Limits that refuse nothing, for bytes that this process has just written.
 #[cfg(feature = "compact")]
 pub(crate) const UNLIMITED: Limits = Limits {
     bytes: usize::MAX,

@@ -7,8 +7,8 @@
 //! | `true`, `false`, `on`, `off`, in any case | bool |
 //! | `null`, `nan`, `-nan`, in any case | null: the sensor says that it has no value |
 //!
-//! Blanks, line ends and NUL bytes around it are passed over: C programs send the end of their texts. Everything else is refused, a comma
-//! for a decimal point too. Sensor and time are the [`Source`]'s; the quality is good.
+//! Blanks, line ends and NUL bytes around it are skipped, because C programs send the terminator of their strings. Everything else is refused, a
+//! comma for a decimal point too. Sensor and time are the [`Source`]'s; the quality is good.
 
 #![deny(clippy::indexing_slicing)]
 

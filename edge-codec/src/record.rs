@@ -1,4 +1,4 @@
-//! Record: a reading on its way in, before the application has given its sensor a number.
+//! Record: a decoded reading whose sensor is still a name, before the application assigns a number.
 
 use crate::{Reading, Value};
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Facts about a payload that it does not contain itself. Exhaustive, so that a literal can list all fields.
+/// Facts about a payload that the payload itself lacks. Exhaustive, so that a literal can list all fields.
 ///
 /// ```
 /// use edge_codec::Source;

@@ -1,9 +1,8 @@
-//! Sequence numbers of a batch whose rows leave some out.
+//! Sequence numbers of a batch with gaps, as run lengths.
 //!
-//! On the wire they are run lengths: `[n0, skip1, n1, skip2, n2, …]` says that the first `n0` readings are the rows
-//! `first_seq`, `first_seq + 1`, …, that the next `skip1` numbers are not in this batch, that `n1` rows in sequence
-//! follow, and so on. Every number is at least 1, and the runs add up to the readings. A batch without a hole has no
-//! such list.
+//! On the wire `[n0, skip1, n1, skip2, n2, …]` means that the first `n0` readings are the rows `first_seq`, `first_seq + 1`, …, that the next
+//! `skip1` numbers are not in this batch, that `n1` rows in sequence follow, and so on. Every number is at least 1, and the runs add up to the
+//! readings. A batch without a hole has no such list.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -35,7 +34,7 @@ impl Runs {
         Self { closed: Vec::new(), open: 0, closed_bytes: 0, number_len }
     }
 
-    /// Adds a row that comes after `skip` numbers which are not in the batch.
+    /// Adds a row, with `skip` sequence numbers before it that are not in the batch.
     pub(crate) fn add(&mut self, skip: u64) {
         if skip > 0 && self.open > 0 {
             self.closed_bytes += (self.number_len)(self.open) + (self.number_len)(skip);

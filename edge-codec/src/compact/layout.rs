@@ -26,8 +26,8 @@ pub(super) mod field {
     pub(in crate::compact) const ZSTD: u32 = 13;
 }
 
-/// Returns whether a batch has so many readings that four coder states, which take some bytes, pay. It is judged by what a reader knows at that
-/// point: the number of columns and of the first clock's instants.
+/// Returns whether a batch has so many readings that four coder states, which take some bytes, are worthwhile. Decided by the numbers that a
+/// reader knows at that point: of columns and of the first clock's instants.
 pub(super) fn turns_pay(columns: usize, instants: usize) -> bool {
     columns.saturating_mul(instants) >= 64
 }

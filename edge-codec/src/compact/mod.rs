@@ -1,4 +1,4 @@
-//! The compact batch: two bytes per reading and less, lossless, readable by anyone.
+//! Compact batch format: two bytes per reading or less, lossless, with a published specification.
 //!
 //! A batch is the message `edge.batch.v1.Batch` ([`PROTO`]): sensors that are polled together share a clock, values become
 //! integers (decimals, printed digits, or bits), integers become small differences, and those
@@ -54,10 +54,10 @@ pub use encoder::Encoder;
 pub use level::Level;
 pub use session_table::Table;
 
-/// `application/vnd.edge.batch;v=1`.
+/// Content type `application/vnd.edge.batch;v=1`.
 pub const CONTENT_TYPE: &str = crate::content_type::COMPACT;
 
-/// The published schema.
+/// Published Protobuf schema of the format.
 pub const PROTO: &str = include_str!("../../proto/batch.proto");
 
 #[cfg(test)]

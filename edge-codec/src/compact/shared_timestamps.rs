@@ -1,4 +1,4 @@
-//! Timestamps that sensors share. Sensors that are polled together have one list of instants, a clock, and each uses a range of it.
+//! Shared timestamps. Sensors that are polled together have one list of instants, a clock, and each uses a range of it.
 
 #![deny(clippy::indexing_slicing)]
 

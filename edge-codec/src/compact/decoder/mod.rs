@@ -85,7 +85,7 @@ fn batch<'a>(input: &'a [u8], table: Option<&'a Table>, limits: &Limits) -> Resu
     }
 }
 
-/// Moves an error's offset to the compressed field, because offsets within decompressed bytes mean nothing to the caller.
+/// Moves an error's offset to the compressed field, because offsets inside decompressed bytes are of no use to the caller.
 fn within(mut error: DecodeError, place: usize, len: usize) -> DecodeError {
     match &mut error {
         DecodeError::Limit { offset, .. }

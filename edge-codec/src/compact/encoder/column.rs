@@ -1,4 +1,4 @@
-//! Column of an encoder: the waiting readings of one sensor, and the caches of the plans that fitted the last ones.
+//! Column of an encoder: the waiting readings of one sensor, and caches of the plans used for earlier ones.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -18,7 +18,7 @@ pub(crate) struct Column {
     pub(crate) sensor: u32,
     /// Position among the columns of a batch.
     pub(crate) position: u32,
-    /// Number of readings that had left the encoder when the last of this column did.
+    /// Total number of readings encoded so far when a reading of this column was encoded last.
     pub(crate) used: u64,
     times: Vec<i64>,
     /// Bits of each value; for texts and bytes the number in a list.
@@ -73,7 +73,7 @@ impl Column {
         }
     }
 
-    /// Takes a reading. `value`: the number that [`bits`] returns, or that of a text.
+    /// Adds a reading. `value`: the number that [`bits`] returns, or that of a text.
     #[inline]
     pub(crate) fn push(&mut self, time: i64, kind: Kind, value: u64, quality: u32) {
         let len = self.times.len();
@@ -83,8 +83,8 @@ impl Column {
         self.qualities.push(len, quality);
     }
 
-    /// Takes a reading if its kind and quality are those of the readings before. Returns `false`, without taking it, if they are not or the
-    /// value is a text.
+    /// Adds a reading if its kind and quality are those of the readings before. Returns `false`, without adding it, if they differ or the value
+    /// is a text.
     #[inline]
     pub(crate) fn push_alike(&mut self, reading: &Reading<'_>) -> bool {
         let (kind, value) = bits(&reading.value);
@@ -147,7 +147,7 @@ impl Column {
         }
     }
 
-    /// Removes the first `n` readings. `left`: readings that have left the encoder by then.
+    /// Removes the first `n` readings. `left`: total number of readings encoded by then.
     pub(crate) fn drain(&mut self, n: usize, left: u64) {
         self.used = left;
         self.times.drain(..n);

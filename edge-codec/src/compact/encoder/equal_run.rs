@@ -1,4 +1,4 @@
-//! Lists of properties that rarely change, such as a column's kind and quality.
+//! List of properties that rarely change, such as a column's kind and quality (run-length encoding).
 
 #![deny(clippy::indexing_slicing)]
 

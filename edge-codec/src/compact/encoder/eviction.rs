@@ -1,4 +1,4 @@
-//! Bound of what an encoder remembers: plans of sensors that have gone are evicted, the least recently used first.
+//! Limit of an encoder's plan caches: those of sensors without readings are evicted, the least recently used first.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -12,7 +12,7 @@ const COLUMNS_MAX: usize = 2 * MAX_SENSORS;
 const IDLE_MAX: usize = MAX_SENSORS;
 
 impl<S: Sensors> Encoder<S> {
-    /// Evicts the columns without readings that were used longest ago, if there are many. That is so rare that the look at all columns costs
+    /// Evicts the columns without readings that were used longest ago, if there are many. That is so rare that the scan of all columns costs
     /// little for each column that became empty.
     pub(super) fn forget_idle(&mut self) {
         if self.columns.len() <= COLUMNS_MAX || self.emptied <= self.columns.len() / 2 {

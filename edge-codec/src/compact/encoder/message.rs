@@ -35,7 +35,7 @@ pub(crate) struct Draft<'d> {
     pub(crate) readings: usize,
 }
 
-/// Returns the message. The plans used are remembered in `columns` for the next batch.
+/// Returns the message. The plans used are cached in `columns` for the next batch.
 pub(crate) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
     let mut out = envelope::head_without_version(draft.header);
     envelope::put_runs(&mut out, draft.runs);

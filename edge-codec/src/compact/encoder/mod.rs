@@ -1,4 +1,4 @@
-//! Encoder: keeps readings in columns until they leave as batches under a size.
+//! Encoder of compact batches: keeps readings in columns until they are encoded as batches under a size.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -25,18 +25,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use text_table::Texts;
 
-/// Collects readings and gives them out as compact batches.
+/// Collects readings and encodes them as compact batches.
 ///
 /// It is used like the other formats' [`Encoder`](crate::Encoder):
 ///
 /// 1. [`push`](Self::push) copies a reading into its sensor's column.
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it until
-///    [`is_empty`](Self::is_empty).
+/// [`is_empty`](Self::is_empty).
 ///
 /// A batch carries names and units of its sensors ([`new`](Self::new)), refers to a table that was announced before
-/// ([`with_table`](Self::with_table)), or has only the sensors' numbers ([`numbered`](Encoder::numbered)). Keep the encoder, because it remembers
-/// for each sensor how its values were best written, and checks that with every batch. If it has more than 32 768 sensors, it forgets those without
-/// waiting readings that were used longest ago, down to 16 384 of them; they start anew when they come again.
+/// ([`with_table`](Self::with_table)), or has only the sensors' numbers ([`numbered`](Encoder::numbered)). Keep the encoder, because it caches
+/// for each sensor the plan that encoded its values best, and checks it with every batch. If it has more than 32 768 sensors, it forgets those
+/// without waiting readings that were used longest ago, down to 16 384 of them; they start anew when they come again.
 ///
 /// Readings come out ordered by time, those of one sensor always in the order in which they were pushed. With an [`id`](Self::id) all come out
 /// exactly as pushed, so that each keeps its sequence number; if that is not the order by time, it costs some bits per reading.
@@ -73,7 +73,7 @@ pub struct Encoder<S = SensorTable<'static>> {
     skips: VecDeque<(u64, u64)>,
     /// Sum of the counts in `skips`.
     skipped: u64,
-    /// Number of readings that have left, from which `skips` counts.
+    /// Number of readings encoded so far, from which `skips` counts.
     left: u64,
     texts: Texts,
     memory: Memory,
@@ -169,11 +169,10 @@ impl<S: Sensors> Encoder<S> {
         self.header.pd = pd;
     }
 
-    /// Takes a reading. With an identity, it is the row after the one before. Costs some nanoseconds; a text is looked up among those that
-    /// wait.
+    /// Adds a reading. With an identity, it is the row after the one before. Costs some nanoseconds; a text is looked up among the waiting ones.
     ///
     /// # Errors
-    /// [`EncodeError::UnknownSensor`] if there are names or a table without this sensor; the reading is not taken then.
+    /// [`EncodeError::UnknownSensor`] if there are names or a table without this sensor; the reading is not added then.
     #[inline]
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         if let Some(at) = self.find(reading.sensor)
@@ -185,11 +184,11 @@ impl<S: Sensors> Encoder<S> {
         self.take(0, reading)
     }
 
-    /// Takes a reading that is the row `seq`; see [`Encoder::push_at`](crate::Encoder::push_at).
+    /// Adds a reading that is the row `seq`; see [`Encoder::push_at`](crate::Encoder::push_at).
     ///
     /// # Errors
-    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set;
-    /// [`EncodeError::SequenceEnd`] for `u64::MAX`.
+    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set; [`EncodeError::SequenceEnd`] for
+    /// `u64::MAX`.
     pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
         let next = self.header.id.map(|id| id.first_seq.saturating_add(self.span()));
         self.take(encoder::skipped(seq, next)?, reading)
@@ -335,7 +334,7 @@ impl<S: Sensors> Encoder<S> {
         }
     }
 
-    /// Removes the first `n` readings, which have left.
+    /// Removes the first `n` readings, which were encoded.
     fn leave(&mut self, n: usize) {
         self.left += n as u64;
         for (column, count) in batch_cut::columns(&self.pushed, &self.columns, n) {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-/// Index of the column of each sensor. Those that were asked for last are found without hashing.
+/// Index of the column of each sensor. The ones looked up last are found without hashing.
 #[derive(Clone, Debug)]
 pub(crate) struct SensorIndex {
     columns: HashMap<u32, u32>,

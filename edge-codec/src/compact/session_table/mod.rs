@@ -169,8 +169,8 @@ impl Table {
     }
 
     /// Returns the identifier by which batches refer to this table: the first 64 bits of the SHA-256 of its bytes, as a big-endian number. Two
-    /// tables do not share one by chance, but somebody can make such a pair in some 2^32 trials, so whoever keeps tables by their id has to
-    /// compare [`bytes`](Self::bytes), too.
+    /// tables do not share one by chance, but an attacker can make such a pair in some 2^32 trials, so a program that keeps tables by their id
+    /// has to compare [`bytes`](Self::bytes), too.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id

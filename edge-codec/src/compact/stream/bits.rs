@@ -1,4 +1,4 @@
-//! Bits, first bit first: what the recipe calls `bits(n)`, `eg(k)` and `raw`.
+//! Bit reader and writer, first bit first, with the codes that the specification calls `bits(n)`, `eg(k)` and `raw`.
 
 #![deny(clippy::indexing_slicing)]
 

@@ -1,5 +1,5 @@
-//! Plan cache of a column in batches without a session table. Every batch carries its plans, which can be new ones. Only the number form is
-//! kept, because a search for that takes long.
+//! Plan cache of a column in batches without a session table. Every batch carries its own plans. Only the number form is cached, because the
+//! search for it takes long.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -16,7 +16,7 @@ pub(crate) struct InlinePlanCache {
     policy: SearchPolicy<PlanBasis>,
 }
 
-/// Part of the cost that another form must save to be used, as one in so many.
+/// Fraction of the cost, one in so many, that another form must save to be used.
 const GAIN: u64 = 50;
 /// Cost below which no search is done for a column, in 1/256 bits.
 const LEAST: u64 = 48 * 256;
@@ -49,7 +49,7 @@ impl InlinePlanCache {
         plan.write_after(before, ops, scratch, |_, _| 0);
     }
 
-    /// Returns a plan in the form that was found last. `None`: it cannot hold the values.
+    /// Returns a plan with the form that was found last. `None`: that form cannot hold the values.
     fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         if values.kind != Kind::F64 {
             return values.by(&PlanBasis::BITS, scratch);
@@ -73,7 +73,7 @@ impl InlinePlanCache {
         self.policy.is_due() || is_change
     }
 
-    /// Searches for a plan of another form. Returns it, or `kept` if it is no better.
+    /// Searches for a plan with another form. Returns it, or `kept` if it is no better.
     fn look(&mut self, kept: Option<PricedPlan>, values: Values<'_>, scratch: &mut Scratch) -> PricedPlan {
         let known = if kept.is_none() { self.known(values, scratch) } else { None };
         if let Some(known) = known {
@@ -97,7 +97,7 @@ impl InlinePlanCache {
         best
     }
 
-    /// Returns a plan in an earlier form, if it is about as good as the last one was. `None`: none is.
+    /// Returns a plan with an earlier form, if it is about as good as the last one was. `None`: there is none.
     fn known(&mut self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         let known = self.policy.found().iter().skip(1);
         let known = known.filter_map(|basis| Some((values.by(basis, scratch)?.1, basis)));

@@ -1,5 +1,5 @@
-//! Plan caches of a column: the way in which its values were best written in the last batches, so that searches are rare. Batches without a
-//! session table carry every plan ([`inline`]); with one, using a plan of the table costs a bit ([`table`]).
+//! Plan caches of a column: the plans that encoded its values best in the last batches, so that searches are rare. Batches without a session
+//! table carry every plan ([`inline`]); with one, using a plan of the table costs a bit ([`table`]).
 
 pub(super) mod inline;
 #[cfg(test)]

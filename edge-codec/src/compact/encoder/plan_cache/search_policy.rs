@@ -15,7 +15,7 @@ pub(super) struct SearchPolicy<E> {
     change_backoff: SearchBackoff,
 }
 
-/// Number of encodings that are remembered, because a sensor mostly returns to what it did before, as from night to day.
+/// Number of encodings that are cached, because a sensor often returns to an earlier behaviour, as from night to day.
 const FOUND: usize = 3;
 /// Approximate cost of a batch's own plan, in 1/256 bits. A smaller change of cost does not count.
 pub(super) const OWN_PLAN: u64 = 56 * 256;

@@ -1,5 +1,5 @@
 //! Plan cache of a column in batches with a session table: the table's plan, or a plan of the column if that takes less. Searches for a better
-//! plan are periodic, and rarer the longer they find nothing.
+//! plan are periodic, and rarer the longer they find none.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -30,7 +30,7 @@ pub(crate) struct TablePlanCache {
 
 /// Number of searches of which one tries all number forms; the others keep the form.
 const ALL_FORMS: u32 = 64;
-/// Part of the cost that another plan must save to be used, as one in so many.
+/// Fraction of the cost, one in so many, that another plan must save to be used.
 const GAIN: u64 = 20;
 /// Difference of cost that does not count, in 1/256 bits.
 const LITTLE: u64 = 16 * 256;
@@ -151,7 +151,7 @@ impl TablePlanCache {
             && self.dictionary_backoff.try_again()
     }
 
-    /// Returns a way to write the values that takes less than `cost`. `None`: none was found.
+    /// Returns an alternative encoding of the values that takes less than `cost`. `None`: none was found.
     fn look(&mut self, cost: u64, target: &mut Target<'_>) -> Option<Alternative> {
         let all_forms = target.kind == Kind::F64 && self.looks.is_multiple_of(ALL_FORMS);
         self.looks = self.looks.wrapping_add(1);
