@@ -1,5 +1,5 @@
-//! Cloned disks: a copy of a queue that is opened on another machine gives its rows identities that the first machine gives to
-//! other rows. The directory keeps the fingerprints of the machine that opened it last, so that an open on another machine is
+//! Detection of cloned disks: a copy of a queue that is opened on another machine gives its rows the same identities as the first machine gives
+//! to other rows. The queue's directory has a file with the fingerprint of the machine that opened it last, so that an open on another machine is
 //! noticed and reported.
 
 use std::io;
@@ -12,9 +12,8 @@ const FILE_NEW: &str = "machine.new";
 /// Most bytes of the file that are read, more than any that was written.
 const BYTES_MAX: u64 = 4096;
 
-/// Returns whether another machine than `here` opened the queue last, and notes that this one has it now, so that it is told
-/// once. The caller holds the directory's lock. A note that cannot be read or written costs the warning and nothing else: the
-/// queue works all the same.
+/// Returns whether another machine than `here` opened the queue last, and writes the fingerprint of this one, so that each change of machine is
+/// reported once. The caller holds the directory's lock. If the file cannot be read or written, only this check is lost; the queue works.
 pub(crate) fn comes_from_another(dir: &dyn Dir, here: &Machine) -> bool {
     if here.is_unknown() {
         return false;

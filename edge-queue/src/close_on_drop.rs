@@ -12,10 +12,10 @@ pub(crate) struct Home {
     pub(crate) config: Config,
 }
 
-/// Owner of an engine, shared by all handles of a queue; its drop closes the engine.
+/// Owner of an engine, shared by all handles of a queue. Its drop closes the engine.
 pub(crate) struct Handle {
     pub(crate) engine: Arc<Engine>,
-    /// Directory and settings of the queue, for a second one beside it. `None` when its directory has no path.
+    /// Directory and settings of the queue, from which a second queue beside it is opened. `None` if the directory has no path.
     pub(crate) home: Option<Home>,
     closer: OnceLock<Closer>,
 }
@@ -28,7 +28,7 @@ impl Handle {
         Handle { engine, home, closer: OnceLock::new() }
     }
 
-    /// Sets to whom the last drop hands the closing over instead of doing it; only the first call counts.
+    /// Sets the function that closes the engine after the last drop, instead of the drop itself; only the first call has an effect.
     #[cfg(feature = "tokio")]
     pub(crate) fn close_on(&self, closer: impl Fn(Arc<Engine>) -> bool + Send + Sync + 'static) {
         // The first async handle's thread does as well as any other's.

@@ -10,8 +10,8 @@ use crate::gap::Gap;
 use crate::lease::{Chunk, Lease};
 use crate::model::{Done, Take};
 
-/// A registered consumer. Rows come highest lane first, but every lane with rows gets one row in eight; within a lane as
-/// [`Order`](crate::Order) says.
+/// Registered consumer with a durable cursor in each lane. Rows come highest lane first, but every lane with rows gets one row in eight; within a
+/// lane in the configured [`Order`](crate::Order).
 pub struct Consumer {
     pub(crate) handle: Arc<Handle>,
     pub(crate) id: u64,
@@ -29,13 +29,13 @@ impl Consumer {
         &self.name
     }
 
-    /// Leases up to `rows_max` rows: fewer when there are fewer, or when leases would exceed half of a lane's
-    /// limit. Waits for the first as `wait` says; empty when none came.
+    /// Leases up to `rows_max` rows: fewer if there are fewer, or if leases would exceed half of a lane's limit. `wait` limits the wait for the
+    /// first row; the chunk is empty if none came.
     ///
-    /// Rows that are acknowledged out of order leave holes, and each hole costs a range of done rows to be remembered. Each
-    /// consumer has 128 ranges of its own over all lanes; all consumers share 896 more. A consumer that can get no further range
-    /// gets in each lane only the oldest row that is not done, and an acknowledgement that would need a range is counted when one
-    /// is free; other consumers notice nothing. [`Ledger::ranges`](crate::Ledger::ranges) shows the ranges in use.
+    /// Rows that are acknowledged out of order leave holes, and each hole costs a range of acknowledged rows in the cursor. Each consumer has 128
+    /// ranges of its own over all lanes; all consumers share 896 more. A consumer that can get no further range gets in each lane only the oldest
+    /// row that is not done, and an acknowledgement that would need a range is counted when one is free; other consumers notice nothing.
+    /// [`Ledger::ranges`](crate::Ledger::ranges) shows the ranges in use.
     ///
     /// # Errors
     /// The consumer was forgotten, the queue closed, or the store could not be read.
@@ -65,15 +65,15 @@ impl Consumer {
         Ok(Chunk::new(&self.handle.engine, rows))
     }
 
-    /// Messages still to come for this consumer over all lanes, by weight, without leased ones: `queued - leased` of its
-    /// ledgers. Costs one lock.
+    /// Weight of the messages still to come for this consumer over all lanes, without leased ones: `queued - leased` of its ledgers. Costs one
+    /// lock.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         let (queued, leased) = self.handle.engine.model().queued(self.id);
         queued.saturating_sub(leased)
     }
 
-    /// Messages still to come for this consumer over all lanes, by weight, leased ones included. Costs one lock.
+    /// Weight of the messages still to come for this consumer over all lanes, leased ones included. Costs one lock.
     #[must_use]
     pub fn queued(&self) -> u64 {
         self.handle.engine.model().queued(self.id).0
@@ -100,8 +100,8 @@ impl Consumer {
         self.handle.engine.model().rewind(self.id, true);
     }
 
-    /// Lets the next lease begin at the oldest row that is neither done nor leased, rows [passed](Lease::pass) over included.
-    /// Ends a [`scan`](Self::scan).
+    /// Makes the next lease begin at the oldest row that is neither done nor leased, rows [passed](Lease::pass) over included. Ends a
+    /// [`scan`](Self::scan).
     pub fn rewind(&mut self) {
         self.handle.engine.model().rewind(self.id, false);
     }
@@ -113,13 +113,13 @@ impl Consumer {
         self.handle.engine.model().at_end(self.id)
     }
 
-    /// Losses not yet acknowledged as reported upstream, merged where adjacent.
+    /// Gap records (losses) not yet acknowledged as reported upstream, merged where adjacent.
     #[must_use]
     pub fn gaps(&self) -> Vec<Gap> {
         self.handle.engine.model().gaps(self.id).into_iter().map(Gap::from).collect()
     }
 
-    /// Removes reported losses from the list, durably with the next commit.
+    /// Removes reported gap records from the list, durably with the next commit.
     pub fn ack_gaps(&mut self, gaps: &[Gap]) {
         self.handle.engine.ack_gaps(self.id, gaps);
     }

@@ -1,11 +1,12 @@
-//! Contained wakers of tasks that wait. They are foreign code: a panic inside one is that waker's alone, and whoever delivers receipts goes on.
+//! Wakers of waiting tasks, with panics contained. Wakers are foreign code: a panic in one is caught, and the thread that delivers receipts goes
+//! on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 use smallvec::SmallVec;
 
-/// Wakers by key of what they wait for, at most one for each key. A single one, the usual number, takes no allocation.
+/// Wakers by key, at most one for each key. A single one, the usual number, needs no allocation.
 #[derive(Debug)]
 pub(crate) struct Wakers<K>(SmallVec<[(K, Waker); 1]>);
 

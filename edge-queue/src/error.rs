@@ -28,7 +28,7 @@ pub enum OpenError {
         needed: u64,
         /// Bytes that the file system has free.
         free: u64,
-        /// Name of the setter whose lower value reserves less; `None` when no setter does.
+        /// Name of the setter whose lower value would reserve less; `None` if no setter would.
         lower: Option<&'static str>,
     },
     /// The configuration contradicts itself or a limit.
@@ -51,15 +51,15 @@ pub struct ConfigError {
     pub problem: String,
 }
 
-/// Error of a push: the row was not taken.
+/// Error of a push: the row was not stored.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PushError {
-    /// The lane is full and the policy is `Reject`, or nothing could be evicted, or too many bytes wait to be written.
+    /// The lane is full and the policy is `Reject`, or no row can be evicted, or too many bytes wait to be written.
     Full {
         /// The row, handed back.
         row: Box<Row>,
-        /// The limit that the row met.
+        /// The limit that was reached.
         limit: Limit,
     },
     /// The row alone is larger than a row may be.
@@ -83,7 +83,7 @@ pub enum PushError {
     },
 }
 
-/// Limit that a push met.
+/// Limit that a push reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
@@ -91,9 +91,9 @@ pub enum Limit {
     Messages,
     /// `max_bytes` of the lane.
     Bytes,
-    /// The lane's region of the file has no free segment; counted as `fragmented`.
+    /// The lane's region of the file has no free segment; such losses count as `fragmented`.
     Region,
-    /// `max_unwritten_bytes`, met while the store fails and the policy is `Withhold`.
+    /// `max_unwritten_bytes`, reached while the store fails and the policy is `Withhold`.
     Unwritten,
 }
 
@@ -131,7 +131,7 @@ pub enum ConsumerError {
 }
 
 impl PushError {
-    /// The row that was not taken.
+    /// Returns the row that was not stored.
     #[must_use]
     pub fn into_row(self) -> Row {
         match self {

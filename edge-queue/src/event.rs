@@ -1,4 +1,4 @@
-//! Events for an operator, kept until they are asked for.
+//! Events of the store for an operator, kept until the application takes them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,38 +6,38 @@ use std::fmt;
 use crate::fault::FaultKind;
 use crate::row::{Lane, Seq};
 
-/// Most events kept until somebody asks for them; beyond that the oldest are dropped.
+/// Most events kept until the application takes them; at the limit the oldest are dropped.
 const EVENTS_MAX: usize = 256;
 
-/// Something that happened to the store.
+/// Event of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The last run ended inside a commit. At most that commit is incomplete, and none of its rows had a receipt.
+    /// The last process ended inside a commit. At most that commit is incomplete, and none of its rows had a receipt.
     TailUncertain,
-    /// Another machine opened the queue last. If that one still has it, both give the same identity to different rows, and a hub
-    /// that drops duplicates drops one of the two: [export](crate::Queue::export) what waits and [import](crate::transfer::import) it into a new
-    /// queue, which has an identity of its own. Machines are told apart by serial number, board and network ports; where the
-    /// operating system shows none, as in most containers, a copy goes unnoticed.
+    /// Another machine opened the queue last. If that one still has it, both give the same identity to different rows, and a hub that drops
+    /// duplicates drops one of the two: [export](crate::Queue::export) the backlog and [import](crate::transfer::import) it into a new queue,
+    /// which has an identity of its own. Machines are told apart by serial number, board and network ports; where the operating system shows
+    /// none, as in most containers, a copy goes unnoticed.
     OtherMachine,
-    /// A damaged part was set aside at open; the text says which.
+    /// A damaged part was moved to quarantine at open; the text names it.
     SetAside(String),
-    /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old division. The new
-    /// limits apply to what may wait in a lane all the same.
+    /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old regions. The new limits apply to
+    /// the number of waiting rows nevertheless.
     LimitsKept(String),
-    /// Rows that damage took.
+    /// Rows lost to damage.
     Lost {
         /// Lane of the rows.
         lane: Lane,
-        /// First sequence number that may be gone.
+        /// First sequence number that may be lost.
         first: Seq,
-        /// Last sequence number that may be gone.
+        /// Last sequence number that may be lost.
         last: Seq,
         /// Number of lost rows.
         rows: u64,
     },
-    /// A lane has hardly any room left although its limits are not reached: rows that are not acknowledged lie in most of its
-    /// segments. Told once until there is room again.
+    /// A lane has hardly any free segments although its limits are not reached: rows that are not acknowledged lie in most of its segments.
+    /// Reported once until there is room again.
     Pinned {
         /// Lane of the rows.
         lane: Lane,
@@ -46,14 +46,14 @@ pub enum Event {
         /// Bytes queued, as the limits count them.
         bytes: u64,
     },
-    /// The store began to fail, or fails in another way; rows stay in RAM and are written again.
+    /// The store began to fail, or fails in another way; rows stay in RAM and are written again later.
     Degraded {
         /// Kind of the failure.
         kind: FaultKind,
         /// The failure, in words.
         reason: String,
     },
-    /// The store works again; after a failed commit everything that waited is written.
+    /// The store works again; after a failed commit all waiting rows are written.
     Recovered,
 }
 

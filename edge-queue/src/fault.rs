@@ -1,4 +1,4 @@
-//! Faults of a store, in the words an operator acts on.
+//! Faults of a store, by the action that an operator can take.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -17,11 +17,11 @@ pub enum FaultKind {
     DiskFull,
     /// The file system is read-only, usually remounted so after an error: look at the kernel's log.
     ReadOnly,
-    /// The medium failed a call (EIO, and whatever else a system says).
+    /// The medium failed a call (EIO, or any other error of the system).
     Io,
     /// A call has not returned for [`STALLED_AFTER_MS`]: the medium hangs. Ends with the call.
     Stalled,
-    /// No segment of a lane's region is free, and its policy gives nothing up: acknowledge rows.
+    /// No segment of a lane's region is free, and its policy evicts nothing: acknowledge rows.
     LaneFull,
 }
 

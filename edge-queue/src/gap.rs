@@ -1,4 +1,4 @@
-//! Gaps: losses in the words of an application.
+//! Gap records: rows that a consumer will never get, as an application sees them.
 
 use crate::row::{Lane, Seq};
 use crate::state::{GapRecord, Reason};
@@ -26,7 +26,7 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// The loss as the bookkeeping of its lane keeps it.
+    /// Returns the loss in the form of the lane's durable state.
     pub(crate) fn record(&self) -> GapRecord {
         let Gap { first_seq, last_seq, first_ms, last_ms, count, reason, .. } = *self;
         GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason }

@@ -13,7 +13,7 @@ use crate::row_age::age_ms;
 use crate::state::Reason;
 use crate::time::Stamp;
 
-/// One row, out with the application until it is acknowledged or dropped. Dropping returns it to its old place.
+/// One row, leased by the application until it is acknowledged or dropped. Dropping returns it to its old place.
 #[must_use = "a lease that is dropped returns its row"]
 pub struct Lease {
     engine: Arc<Engine>,
@@ -101,7 +101,7 @@ impl Lease {
         self.engine.model().is_stored(leased.lane, leased.row.seq)
     }
 
-    /// Acknowledges the row: it has arrived, and is done for this consumer.
+    /// Acknowledges the row: it was delivered, and is done for this consumer.
     pub fn ack(self) {
         self.end(Done::Delivered);
     }
@@ -113,14 +113,14 @@ impl Lease {
         self.end(Done::Moved);
     }
 
-    /// Gives the row up: it counts as dropped for the reason [`Discarded`](Reason::Discarded) and gets a gap record. If its
-    /// producer still waits for the receipt, that says `Settled`.
+    /// Discards the row: it counts as dropped for the reason [`Discarded`](Reason::Discarded) and gets a gap record. If its producer still waits
+    /// for the receipt, that says `Settled`.
     pub fn discard(self) {
         self.end(Done::Dropped(Reason::Discarded));
     }
 
-    /// Ends a row whose time to live passed while it was leased: counted as [`Expired`](Reason::Expired), as if the
-    /// queue had found it so.
+    /// Ends a row whose time to live passed while it was leased: counted as [`Expired`](Reason::Expired), like a row that the queue itself found
+    /// expired.
     pub fn expire(self) {
         self.end(Done::Dropped(Reason::Expired));
     }
@@ -148,8 +148,8 @@ impl Lease {
         }
     }
 
-    /// Returns true when the lease ended by itself because its time was up: see
-    /// [`ConsumerConfig::lease_time`](crate::ConsumerConfig::lease_time). Calls on such a lease change nothing any more.
+    /// Returns true if the lease ended by itself after its time limit, see [`ConsumerConfig::lease_time`](crate::ConsumerConfig::lease_time).
+    /// Calls on such a lease have no effect any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let Some(leased) = &self.leased else { return true };
@@ -161,8 +161,7 @@ impl Lease {
         !model.holds(leased.consumer, leased.key())
     }
 
-    /// Takes the row out for a batch of acknowledgements if this consumer of this engine leased it; hands the lease back
-    /// otherwise.
+    /// Takes the row out for a batch of acknowledgements if this consumer of this engine leased it; otherwise returns the lease.
     pub(crate) fn settle_with(mut self, engine: &Arc<Engine>, consumer: u64) -> Result<LeaseKey, Box<Lease>> {
         let own =
             Arc::ptr_eq(&self.engine, engine) && self.leased.as_ref().is_some_and(|l| l.consumer == consumer);

@@ -1,4 +1,4 @@
-//! Ledger of a consumer in a lane: whatever it accepted is delivered, moved, queued or dropped.
+//! Ledger of a consumer in a lane: every accepted message is delivered, moved, queued or dropped.
 
 use crate::row::Lane;
 use crate::state::{Dropped, Reason};
@@ -11,7 +11,7 @@ pub struct Ledger {
     pub consumer: String,
     /// Lane of the figures.
     pub lane: Lane,
-    /// Messages pushed since the consumer registered, and those that it found then.
+    /// Messages pushed since the consumer registered, and those in the queue at that moment.
     pub accepted: u64,
     /// Messages that the consumer acknowledged.
     pub delivered: u64,
@@ -19,12 +19,12 @@ pub struct Ledger {
     pub moved: u64,
     /// Messages still to come, leased ones included.
     pub queued: u64,
-    /// Messages handed out and neither acknowledged nor given back.
+    /// Messages leased and neither acknowledged nor given back.
     pub leased: u64,
-    /// Number of ranges of done rows after the oldest row that is not done, which acknowledgements out of order make. See
-    /// [`Consumer::lease`](crate::Consumer::lease) for their bound.
+    /// Number of ranges of done rows above the oldest row that is not done, caused by acknowledgements out of order. See
+    /// [`Consumer::lease`](crate::Consumer::lease) for their limit.
     pub ranges: u64,
-    /// Messages given up, by reason; expired and quarantined ones included.
+    /// Messages lost, by reason; expired and quarantined ones included.
     pub dropped: Dropped,
 }
 

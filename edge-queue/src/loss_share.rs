@@ -1,9 +1,9 @@
-//! Accounting of damage: what rows that are gone cost one consumer.
+//! Accounting of damage: how many of the lost rows each consumer had not acknowledged.
 //!
-//! A store says which frames are gone, how many rows they held and how much these weighed. A consumer lost those of them
-//! that it had not acknowledged, and nobody can look at them any more. Where the numbers leave no hole and either all rows
-//! are open or all weigh one, the arithmetic is exact ([`Share::certain`]). Else the consumer's own ledger decides: what it
-//! has queued less what can still be read is what it lost ([`divide`]).
+//! The store knows which frames are lost, how many rows they held and their total weight. A consumer lost those that it had not acknowledged, and
+//! they cannot be read any more. If their numbers have no hole, and either no row was acknowledged or each weighs one, the arithmetic is exact
+//! ([`Share::certain`]). Otherwise the consumer's own ledger decides: its queued weight less the weight of the readable rows is its loss
+//! ([`divide`]).
 
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
@@ -13,22 +13,22 @@ use crate::store::Lost;
 /// One consumer's part of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// First number that was open, so neither done for the consumer nor leased; `last` is the last one.
+    /// Sequence number of the first lost row that was neither done nor leased; `last` is that of the last one.
     pub(crate) first: Seq,
     pub(crate) last: Seq,
-    /// Upper bound of the lost rows.
+    /// Upper bound of the number of lost rows.
     pub(crate) rows: u64,
     /// Weight of the lost rows; an estimate unless `certain`.
     pub(crate) weight: u64,
-    /// Set if rows and weight are exact without a look at the consumer's ledger.
+    /// Set if rows and weight are exact without the consumer's ledger.
     pub(crate) certain: bool,
-    /// Wall times of the rows before and after, 0 where they are not known.
+    /// Wall times of the rows before and after, in milliseconds since the Unix epoch; 0 if unknown.
     pub(crate) ms: (i64, i64),
 }
 
 impl Share {
-    /// Returns the part of `lost` that was open for a consumer at `position`; `None` when nothing was open. Rows from `below` on
-    /// are in RAM and not lost; rows in `leased` are held by the application, so they are not lost to it either.
+    /// Returns the part of `lost` that a consumer at `position` had not acknowledged; `None` if there is none. Rows from `below` on are in RAM
+    /// and not lost; rows in `leased` are held by the application, so it has not lost them either.
     pub(crate) fn of(
         lost: &Lost,
         position: &Position,
@@ -67,7 +67,7 @@ impl Share {
         Share { ms, ..self }
     }
 
-    /// The record for the consumer; `None` when no row was among the open numbers.
+    /// Returns the gap record for the consumer; `None` if no unacknowledged row was lost.
     pub(crate) fn record(&self) -> Option<GapRecord> {
         (self.weight > 0).then_some(GapRecord {
             first_seq: self.first,
@@ -80,8 +80,8 @@ impl Share {
     }
 }
 
-/// Divides `missing`, the weight that a consumer lost, among its shares: the certain ones get theirs, the others what remains, by
-/// their estimates. Returns what fits into none, because there is none.
+/// Divides `missing`, the weight that a consumer lost, among its shares: the certain ones get their weight, the others the rest in proportion to
+/// their estimates. Returns the remainder if there is no share.
 pub(crate) fn divide(missing: u64, shares: &mut [Share]) -> u64 {
     let mut left = missing;
     let mut estimates = 0u64;
@@ -106,7 +106,7 @@ pub(crate) fn divide(missing: u64, shares: &mut [Share]) -> u64 {
     left
 }
 
-/// Returns the share of `rows` in the weight of `all` rows, if all weigh the same.
+/// Returns the weight of `rows` out of `all` rows, if all weigh the same.
 fn part_of(weight: u64, rows: u64, all: u64) -> u64 {
     let part = u128::from(weight) * u128::from(rows) / u128::from(all.max(1));
     u64::try_from(part).unwrap_or(weight)

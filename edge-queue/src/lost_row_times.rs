@@ -1,5 +1,4 @@
-//! Times of lost rows, as far as their neighbours tell: nobody can read when rows that damage took were pushed, but the rows
-//! before and after them say between which times.
+//! Times of rows lost to damage, bounded by the times of the rows before and after them, because their own cannot be read.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +8,22 @@ use crate::store::Lost;
 /// Number and wall time of a row.
 type Dated = (Seq, i64);
 
-/// Rows on either side of losses, from reads in the order of the numbers.
+/// Rows before and after each loss, from reads in the order of sequence numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Neighbours {
     /// Newest row that was read; `None` before the first.
     newest: Option<Dated>,
-    /// Each loss by its first and last number, with the row before and the row after it.
+    /// Each loss by its first and last number; with the row before and the row after it.
     around: BTreeMap<(Seq, Seq), (Option<Dated>, Option<Dated>)>,
 }
 
 impl Neighbours {
-    /// Begins with reads that go on behind the row `newest`; `None` when no row came before.
+    /// Begins with reads after the row `newest`; `None` if no row came before.
     pub(crate) fn after(newest: Option<Dated>) -> Neighbours {
         Neighbours { newest, around: BTreeMap::new() }
     }
 
-    /// Takes in the rows and losses of one read.
+    /// Adds the rows and losses of one read.
     pub(crate) fn pass(&mut self, rows: &[StoredRow], lost: &[Lost]) {
         for Lost { first, last, .. } in lost {
             let before = rows.partition_point(|row| row.seq < *first).checked_sub(1);
@@ -38,8 +37,8 @@ impl Neighbours {
         self.newest = rows.last().map(dated).or(self.newest);
     }
 
-    /// Returns the wall times of the rows before and after a loss, in milliseconds since the Unix epoch. A time that is not known
-    /// is that of the other row, or 0.
+    /// Returns the wall times of the rows before and after a loss, in milliseconds since the Unix epoch. An unknown time is replaced by the other
+    /// one, or by 0.
     pub(crate) fn times(&self, lost: &Lost) -> (i64, i64) {
         let (before, after) = self.around.get(&(lost.first, lost.last)).copied().unwrap_or_default();
         let ms = |one: Option<Dated>, other: Option<Dated>| one.or(other).map_or(0, |(_, ms)| ms);

@@ -1,4 +1,4 @@
-//! The handle that waits for a receipt.
+//! Handle to a receipt that has not come yet.
 
 use std::fmt;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::model::{Slot, Ticket};
 use crate::receipt::{Receipt, WaitError};
 
-/// A receipt still to come. Dropping it cancels nothing: the row is committed all the same.
+/// Receipt still to come. Dropping it cancels nothing: the row is committed nevertheless.
 ///
 /// Also a [`Future`]; it needs no runtime.
 #[must_use = "a row without a receipt may still be lost in a power cut"]
@@ -32,12 +32,11 @@ impl Pending {
         Pending { slot: ticket.slot, at: ticket.at }
     }
 
-    /// Waits for the receipt: at most `ack_within` while the store works, else until it works again. A thread that waits for the
-    /// third time in a row, each time within 50 ms after its last wait, commits at once instead of waiting for other rows to
-    /// join.
+    /// Waits for the receipt: at most `ack_within` while the store works, else until it works again. A thread that waits for the third time in a
+    /// row, each time within 50 ms after its last wait, commits at once instead of waiting for other rows to join (stop-and-wait).
     ///
     /// # Errors
-    /// [`WaitError::Closed`] when the queue was closed and the row could not be made safe.
+    /// [`WaitError::Closed`] if the queue was closed and the row could not be made safe.
     pub fn wait(&self) -> Result<Receipt, WaitError> {
         self.slot.wait_observed(self.at).unwrap_or(Err(WaitError::Closed))
     }

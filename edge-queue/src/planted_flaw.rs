@@ -1,6 +1,6 @@
-//! Bugs on purpose, at the places where only the code itself can have them: a rig that does not find them proves nothing.
+//! Planted bugs for tests, at places that only the code itself can break: a test rig that does not find them proves nothing.
 //!
-//! Without the feature `testing` [`planted`] is a constant, so a production build contains neither the question nor the bug.
+//! Without the feature `testing` [`planted`] is a constant, so a production build has neither the check nor the bug.
 
 /// A bug inside the queue or the ring. Bugs that a wrapper around a store can have are in [`testing::Bug`](crate::testing::Bug).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,21 +9,21 @@
 pub enum Flaw {
     /// Ring: a growing frame is rewritten in its own page instead of in the other one.
     TailInPlace,
-    /// Ring: a frame counts when its header is whole, whatever became of its body.
+    /// Ring: a frame counts as complete when its header is, without a check of its body.
     BodyUnchecked,
     /// Ring: an open does not raise the epoch.
     EpochNotRaised,
-    /// Ring: an open raises the epoch before it syncs what it found.
+    /// Ring: an open raises the epoch before it syncs the frames that it found.
     EpochFirst,
     /// Ring: which frames count is judged by their counters alone.
     EpochIgnored,
-    /// Ring: frames of an earlier life of their slot count, and which of two segments is newer is not asked either.
+    /// Ring: frames from an earlier use of their slot count, and the generation that tells which of two segments is newer is ignored.
     GenerationIgnored,
     /// Ring: changes of a commit are applied although its rows did not all arrive.
     TornChangesApplied,
-    /// Ring: nothing but a lane's own frames says where it ended.
+    /// Ring: only a lane's own frames tell where the lane ended.
     EndsUnknown,
-    /// Ring: the bookkeeping knows rows that the lane does not have any more, and nobody compares.
+    /// Ring: the bookkeeping has rows that the lane no longer has, and the two are not compared.
     EndsIgnored,
     /// Ring: a page that cannot be read counts as damaged at once.
     ReadErrorIsDamage,
@@ -41,17 +41,17 @@ pub enum Flaw {
     SuspectReused,
     /// Ring: one free slot is kept for changes instead of two.
     ReserveOfOne,
-    /// Ring: everything that is missing before a frame of a torn commit is forgiven.
+    /// Ring: every frame missing before a frame of a torn commit is ignored.
     AllForgiven,
-    /// Ring: a lane goes on behind its first commit although nothing whole of it arrived.
+    /// Ring: a lane goes on after its first commit although no whole frame of it arrived.
     UnbegunCounted,
-    /// Ring: segments count in the order they were begun, whatever rows they have.
+    /// Ring: segments are ordered by their begin, whatever rows they have.
     DescendingCounted,
-    /// Ring: changed limits copy the next numbers as the bookkeeping has them, whatever the log says.
+    /// Ring: changed limits copy the next sequence numbers from the bookkeeping, whatever the log has.
     NextNotRaised,
-    /// Queue: a commit of changes alone counts rows that wait, too.
+    /// Queue: a commit of changes alone also counts rows that wait for their own commit.
     WaitingCounted,
-    /// Queue: a consumer whose forgetting could not be written is known again.
+    /// Queue: a consumer whose removal could not be written comes back.
     ForgettingForgotten,
     /// Queue: an acknowledgement wakes no consumer that waits.
     AckWakesNobody,
@@ -59,17 +59,17 @@ pub enum Flaw {
     WriterNotWoken,
     /// Queue: a producer that waits for each receipt never commits itself.
     WaitsNotCounted,
-    /// Queue: what was noted of rows for their receipts stays after these are out.
+    /// Queue: notes about rows for their receipts stay after the receipts were given.
     EndsKept,
     /// Queue: the waker of an async consumer stays after it.
     WakerKept,
     /// Queue: drop-oldest takes leased rows too.
     LeasedEvicted,
-    /// Queue: drop-oldest evicts before it asks whether the push can succeed.
+    /// Queue: drop-oldest evicts before it checks whether the push can succeed.
     EvictedForNothing,
     /// Queue: after a restart a consumer's bytes are its share of the lane's.
     OwnBytesGuessed,
-    /// Queue: totals that could not be counted anew after a consumer went are not counted later either.
+    /// Queue: totals that could not be counted after a consumer's removal are not counted later either.
     RecountForgotten,
     /// Queue: rows that only a failed registration wanted stay counted.
     RegistrationKeptCounted,
@@ -77,7 +77,7 @@ pub enum Flaw {
     LaneForgotten,
     /// Queue: ranges of done rows are one budget for all consumers, whoever made the holes.
     RangesShared,
-    /// Queue: rows are given up between leases however many ranges that costs.
+    /// Queue: rows between leases are evicted however many ranges that costs.
     RangesUnbounded,
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn planted(flaw: Flaw) -> bool {
     PLANTED.get() == Some(flaw)
 }
 
-/// Returns whether a bug is planted: never outside of tests.
+/// Returns whether a bug is planted: always false without the feature `testing`.
 #[cfg(not(feature = "testing"))]
 pub(crate) const fn planted(_flaw: Flaw) -> bool {
     false

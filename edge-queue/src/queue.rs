@@ -1,4 +1,4 @@
-//! The queue as an application sees it.
+//! Public handle of a queue.
 
 use std::fmt;
 use std::path::Path;
@@ -34,15 +34,15 @@ pub struct Queue {
     pub(crate) handle: Arc<Handle>,
 }
 
-/// Error of a batch of which only the first rows were taken.
+/// Error of a batch of which only the first rows were accepted.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchError {
-    /// Receipts of the rows that were taken.
+    /// Receipts of the accepted rows.
     pub accepted: Vec<Pending>,
     /// Reason for which the next row was not pushed; it carries the row.
     pub error: PushError,
-    /// Rows after the one that was not taken.
+    /// Rows after the refused one.
     pub rest: Vec<Row>,
 }
 
@@ -82,7 +82,7 @@ impl Queue {
         Queue::open_path(dir.as_ref(), &config, clock)
     }
 
-    /// As [`Queue::open`], in a directory that you implement, such as a simulated disk.
+    /// As [`Queue::open`], in a directory type of your own, such as a simulated disk.
     ///
     /// # Errors
     /// As [`Queue::open`].
@@ -90,7 +90,7 @@ impl Queue {
         Engine::open(dir, &config, clock).map(|engine| Queue::new(engine, None))
     }
 
-    /// Opens a queue on a store that you implement. `recovered` is what opening that store found.
+    /// Opens a queue on a store of your own. `recovered` is the result of opening that store.
     ///
     /// # Errors
     /// A configuration that contradicts itself or has fewer lanes than the store, or a failing read.
@@ -122,9 +122,9 @@ impl Queue {
         Queue { handle: Arc::new(Handle::new(engine, home)) }
     }
 
-    /// Takes a row in without waiting for the disk, except in three cases: it commits when more than `max_unwritten_bytes` of
-    /// rows wait for a store that works; it reads the sizes of the oldest rows when drop-oldest has used up those that the last
-    /// commit read ahead; and it counts the lane's rows anew when a limit is met while the lane's totals are not exact.
+    /// Pushes a row without waiting for the disk, except in three cases: it commits when more than `max_unwritten_bytes` of rows wait for a store
+    /// that works; it reads the sizes of the oldest rows when drop-oldest has used up those that the last commit read ahead; and it counts the
+    /// lane's rows anew when a limit is met while the lane's totals are not exact.
     ///
     /// # Errors
     /// The row is handed back with the reason.
@@ -132,12 +132,11 @@ impl Queue {
         self.handle.engine.push(row).map(Pending::one)
     }
 
-    /// Takes a row in, and waits up to `timeout` for room while its lane is full. For producers that can wait, with
-    /// [`OnFull::Reject`](crate::OnFull::Reject). Waits also where eviction gives no room, because everything in the lane is
-    /// leased, or because the store fails and `max_unwritten_bytes` are used up. Tries again whenever rows are acknowledged,
-    /// given back, expired or written. Producers that wait have no order among them. A wait counts in
-    /// [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a refusal. Nothing waits on a [manual
-    /// clock](Clock::manual).
+    /// Pushes a row, and waits up to `timeout` for room while its lane is full. For producers that can wait, with
+    /// [`OnFull::Reject`](crate::OnFull::Reject). Waits also where eviction gives no room, because everything in the lane is leased, or because
+    /// the store fails and `max_unwritten_bytes` are used up. Tries again whenever rows are acknowledged, given back, expired or written.
+    /// Producers that wait have no order among them. A wait counts in [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a
+    /// refusal. Nothing waits on a [manual clock](Clock::manual).
     ///
     /// ```
     /// # use edge_queue::{Config, OnFull, Queue, Row, StoreKind, Wait};
@@ -163,8 +162,7 @@ impl Queue {
         self.handle.engine.push_wait(row, timeout).map(Pending::one)
     }
 
-    /// Takes rows in, in order, as [`Queue::push`] does with one row, but cheaper: one lock and one time stamp serve up to 256
-    /// rows.
+    /// Pushes rows in order, as [`Queue::push`] does with one row, but cheaper: one lock and one time stamp serve up to 256 rows.
     ///
     /// # Errors
     /// The first row that is refused ends the batch; the rows before it stay in the queue.
@@ -196,8 +194,7 @@ impl Queue {
         }
     }
 
-    /// Takes rows in without waiting for the disk. Returns the first row that is refused or would have to wait; `None` when all
-    /// were taken.
+    /// Pushes rows without waiting for the disk. Returns the first row that is refused or would have to wait; `None` if all were accepted.
     pub(crate) fn push_together(
         &self,
         rows: &mut std::vec::IntoIter<Row>,
@@ -208,7 +205,7 @@ impl Queue {
         refused
     }
 
-    /// Makes everything pushed so far durable before it returns: one write and one sync, none when nothing waits.
+    /// Makes all rows pushed so far durable before it returns: one write and one sync, none if no row waits.
     ///
     /// # Errors
     /// The store failed. Rows stay in RAM, their receipts stay pending, the queue tries again by itself.
@@ -216,10 +213,9 @@ impl Queue {
         self.handle.engine.commit()
     }
 
-    /// Makes durable which rows were acknowledged, moved or given up so far, and the counters. Rows that wait for their commit go
-    /// on waiting, so that those acknowledged in time are still never written. A crash after this call undoes none of these
-    /// acknowledgements, which [`cursor_lag`](Config::cursor_lag) allows otherwise. One small write and one sync, none when
-    /// nothing changed.
+    /// Makes durable which rows were acknowledged, moved or dropped so far, and the counters. Rows that wait for their commit still wait, so that
+    /// rows acknowledged in time are never written (elision). A crash after this call undoes none of these acknowledgements, which
+    /// [`cursor_lag`](Config::cursor_lag) allows otherwise. One small write and one sync, none when nothing changed.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -227,9 +223,9 @@ impl Queue {
         self.handle.engine.commit_ends()
     }
 
-    /// Registers a consumer, or resumes it where it was. Durable when it returns. The first consumer of a queue
-    /// starts at the oldest row, a later one at the rows pushed from now on. Two handles of one name are one consumer: each
-    /// row is leased by one of them, and a scan or rewind of one moves both.
+    /// Registers a consumer, or resumes it at its durable cursor. Durable when it returns. The first consumer of a queue starts at the oldest
+    /// row, a later one at the rows pushed from now on. Two handles of one name are one consumer: each row is leased by one of them, and a scan
+    /// or rewind of one moves both.
     ///
     /// # Errors
     /// A name that is empty or too long, too many consumers, or a failing store.
@@ -278,13 +274,13 @@ impl Queue {
         model.lanes.get(usize::from(lane.0))?.limits.max_age_ms.map(Duration::from_millis)
     }
 
-    /// Figures of this moment.
+    /// Returns the present figures.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.handle.engine.stats()
     }
 
-    /// The ledger of every consumer in every lane.
+    /// Returns the ledger of every consumer in every lane.
     #[must_use]
     pub fn ledger(&self) -> Vec<Ledger> {
         self.handle.engine.ledgers()
@@ -301,8 +297,8 @@ impl Queue {
         self.handle.engine.committed_ledgers()
     }
 
-    /// Losses of the consumer of this name, as [`Consumer::gaps`], for code that reports losses but does not own the consumer.
-    /// Empty when no consumer has the name.
+    /// Returns the gap records of the consumer of this name, as [`Consumer::gaps`], for code that reports losses but does not own the consumer.
+    /// Empty if no consumer has the name.
     #[must_use]
     pub fn gaps(&self, consumer: &str) -> Vec<Gap> {
         let model = self.handle.engine.model();
@@ -323,7 +319,7 @@ impl Queue {
         self.handle.engine.take_events()
     }
 
-    /// The random number that is part of every row's identity.
+    /// Returns the random number that is part of every row's identity.
     #[must_use]
     pub fn gateway_id(&self) -> u64 {
         self.handle.engine.model().gateway()

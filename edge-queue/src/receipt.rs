@@ -12,7 +12,7 @@ pub enum Receipt {
     Stored,
     /// Every consumer registered at the push acknowledged it before it had to be written.
     HandedOver,
-    /// Given up by the policy you chose; the loss is recorded for each consumer.
+    /// Dropped by the policy that you chose; the loss is recorded for each consumer.
     Settled(Reason),
     /// In RAM only: the memory store, or `OnFault::Volatile` while the store fails.
     Volatile,

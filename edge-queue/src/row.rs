@@ -36,7 +36,7 @@ impl Lane {
 pub struct Row {
     /// The message itself, opaque to the queue.
     pub payload: Bytes,
-    /// Data that the application needs to send it later (a resolved topic, a format); opaque to the queue.
+    /// Data that the application needs to send the row later (a resolved topic, a format); opaque to the queue.
     pub meta: Bytes,
     /// Subject of the row; opaque, may be empty.
     pub key: Bytes,
@@ -51,7 +51,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A row with nothing but a payload: last lane, weight 1, no time to live.
+    /// Creates a row with a payload alone: last lane, weight 1, no time to live.
     #[must_use]
     pub fn new(payload: impl Into<Bytes>) -> Row {
         Row {
@@ -72,7 +72,7 @@ impl Row {
         self
     }
 
-    /// Sets the data that the application needs to send it later.
+    /// Sets the data that the application needs to send the row later.
     #[must_use]
     pub fn meta(mut self, meta: impl Into<Bytes>) -> Row {
         self.meta = meta.into();
@@ -107,8 +107,7 @@ impl Row {
         self
     }
 
-    /// Returns the index of the row's lane in a queue of `lanes` lanes: the last one if the row names none. May be beyond the
-    /// lanes there are.
+    /// Returns the index of the row's lane in a queue of `lanes` lanes: the last one if the row names none. May exceed the number of lanes.
     #[inline]
     pub(crate) fn lane_among(&self, lanes: usize) -> usize {
         self.lane.map_or(lanes.saturating_sub(1), |lane| usize::from(lane.0))
@@ -128,7 +127,7 @@ pub struct RowId {
     pub gateway: u64,
     /// Lane that the row was pushed to.
     pub lane: Lane,
-    /// Number of the start that accepted the row, raised by every open.
+    /// Epoch: number of the open that accepted the row, raised by every open.
     pub epoch: u32,
     /// The row's position in its lane.
     pub seq: Seq,
@@ -159,7 +158,7 @@ pub struct StoredRow {
     pub payload: Bytes,
 }
 
-/// Bytes that a stored row costs besides its own, as the limits count it: header, checksum and index.
+/// Bytes that a stored row costs besides key, meta and payload, as the limits count it: header, checksum and index.
 pub const ROW_OVERHEAD_BYTES: u64 = 32;
 
 impl StoredRow {

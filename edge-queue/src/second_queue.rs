@@ -1,4 +1,4 @@
-//! A second queue inside the directory of the first: where rows go that are set aside for long.
+//! Second queue inside the directory of the first, for rows that are parked for long.
 
 use std::io::ErrorKind;
 use std::path::{Component, Path};
@@ -20,7 +20,7 @@ impl Queue {
     ///
     /// # Errors
     /// As [`Queue::open`]; also for a queue that was not opened by a path, and for a `name` that is not that of one directory: empty, `.`, `..`,
-    /// with a separator, or `bad`, where damaged files are put.
+    /// with a separator, or `bad`, the quarantine of damaged files.
     pub fn open_beside(&self, name: &str, more_bytes: usize) -> Result<Queue, OpenError> {
         let home = self.handle.home.as_ref().ok_or_else(no_path)?;
         if !is_one_directory(name) {
@@ -33,8 +33,8 @@ impl Queue {
         Queue::open_with_clock(home.dir.join(name), config, self.handle.engine.clock.clone())
     }
 
-    /// Returns whether [`Queue::open_beside`] would find a queue of an earlier run, or might: also `true` for a directory that
-    /// cannot be looked into. A directory with nothing but a lock, as a failed open leaves it, is no queue. Asks the file system.
+    /// Returns whether [`Queue::open_beside`] would find an existing queue, or might: also `true` for a directory that cannot be read. A
+    /// directory with only a lock file, as a failed open leaves it, is no queue. Reads the file system.
     #[must_use]
     pub fn has_beside(&self, name: &str) -> bool {
         let Some(home) = &self.handle.home else { return false };
@@ -43,14 +43,14 @@ impl Queue {
     }
 }
 
-/// Returns whether `name` is that of a directory inside another one in which nothing else is kept.
+/// Returns whether `name` is a valid name of a directory inside another one, and not reserved.
 fn is_one_directory(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let is_plain = matches!(parts.next(), Some(Component::Normal(part)) if part == name);
     is_plain && parts.next().is_none() && name != DAMAGED_DIR
 }
 
-/// Returns whether there is such a file; `true` as well when nobody can tell.
+/// Returns whether there is such a file; `true` also if that cannot be found out.
 fn may_exist(file: &Path) -> bool {
     match std::fs::metadata(file) {
         Ok(_) => true,

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use crate::per_lane::PerLane;
 use crate::row::{Lane, Seq};
 
-/// Reason for giving up rows.
+/// Reason for which rows were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Reason {
-    /// Eviction by drop-oldest made room.
+    /// Evicted by drop-oldest to make room.
     Overflow = 1,
-    /// Drop-oldest made room; the row had been leased and returned, so upstream may have it.
+    /// Evicted by drop-oldest; the row had been leased and returned, so upstream may have it.
     OverflowUnconfirmed = 2,
     /// No segment was free although the limits had room.
     Fragmented = 3,
@@ -21,7 +21,7 @@ pub enum Reason {
     Expired = 4,
     /// Damaged on the medium.
     Quarantined = 5,
-    /// Given up by the application that had leased it.
+    /// Discarded by the application that had leased the row.
     Discarded = 6,
 }
 
@@ -64,19 +64,19 @@ impl Reason {
 pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
 
 impl Dropped {
-    /// Returns the number given up for this reason.
+    /// Returns the number dropped for this reason.
     #[must_use]
     pub fn for_reason(&self, reason: Reason) -> u64 {
         self.0.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Returns the number given up for any reason.
+    /// Returns the number dropped for any reason.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// Counts more rows as given up.
+    /// Adds dropped rows.
     pub fn add(&mut self, reason: Reason, rows: u64) {
         if let Some(count) = self.0.get_mut(reason as usize) {
             *count = count.saturating_add(rows);
@@ -84,7 +84,7 @@ impl Dropped {
     }
 }
 
-/// Rows a consumer will never get, kept until they are acknowledged as reported upstream.
+/// Gap record: rows that a consumer will never get, kept until it acknowledges them as reported upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GapRecord {
@@ -103,7 +103,7 @@ pub struct GapRecord {
 }
 
 impl GapRecord {
-    /// A loss of which the times are not known.
+    /// Creates a record with unknown times.
     #[must_use]
     pub fn new(first_seq: Seq, last_seq: Seq, count: u64, reason: Reason) -> GapRecord {
         GapRecord { first_seq, last_seq, first_ms: 0, last_ms: 0, count, reason }
@@ -118,16 +118,16 @@ pub struct Position {
     pub floor: Seq,
     /// Done rows above the floor, as ranges from first to last number, disjoint and not adjacent.
     pub acked: BTreeMap<Seq, Seq>,
-    /// Weight of the rows pushed since the consumer registered, and of those that it found then.
+    /// Weight of the rows pushed since the consumer registered, and of those in the queue at that moment.
     pub accepted: u64,
     /// Weight of the acknowledged rows.
     pub delivered: u64,
     /// Weight of the rows that the consumer moved to another store, where they are durable.
     pub moved: u64,
-    /// Weight of the rows given up, by reason.
+    /// Weight of the dropped rows, by reason.
     pub dropped: Dropped,
-    /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts them; a byte limit of the
-    /// consumer's own is compared with this.
+    /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts them. The consumer's own byte limit is
+    /// compared with this.
     pub queued_bytes: u64,
     /// Losses not yet reported upstream.
     pub gaps: Vec<GapRecord>,
@@ -140,7 +140,7 @@ impl Position {
         Position { floor, ..Position::default() }
     }
 
-    /// Returns the weight of the rows that are done for the consumer: delivered, moved or given up.
+    /// Returns the weight of the rows that are done for the consumer: delivered, moved or dropped.
     pub(crate) fn settled(&self) -> u64 {
         self.delivered.saturating_add(self.moved).saturating_add(self.dropped.total())
     }
@@ -170,7 +170,7 @@ pub struct LaneState {
     pub weight: u64,
     /// Size of these rows, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts it.
     pub bytes: u64,
-    /// Set when `rows`, `weight` and `bytes` may count rows that nobody wants, so that the lane must be counted anew.
+    /// Set when `rows`, `weight` and `bytes` may include rows that no consumer wants, so that the lane must be counted anew.
     pub recount_due: bool,
 }
 
@@ -180,13 +180,13 @@ impl Default for LaneState {
     }
 }
 
-/// Everything durable besides rows.
+/// Durable state of a queue besides its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct State {
     /// Random number made at creation.
     pub gateway: u64,
-    /// Number of the start, raised durably by every open before the first push.
+    /// Epoch: number of the open, raised durably by every open before the first push.
     pub epoch: u32,
     /// Number of lanes in use.
     pub lanes: u8,
@@ -226,7 +226,7 @@ pub enum Change {
 }
 
 impl State {
-    /// The state of a new queue.
+    /// Creates the state of a new queue.
     pub fn new(gateway: u64, lanes: u8) -> State {
         State { gateway, epoch: 0, lanes, lane: PerLane::all(LaneState::default()), consumers: Vec::new() }
     }

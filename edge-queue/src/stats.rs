@@ -6,8 +6,8 @@ use crate::row::Lane;
 use crate::state::Dropped;
 use crate::store::StoreStats;
 
-/// A snapshot of everything worth watching. Costs at most one read per lane, of its oldest row. Reads nothing while the store is
-/// busy; then [`Stats::store`] and [`Stats::oldest_age_ms`] are as last known.
+/// Snapshot of the queue's figures. Costs at most one read per lane, of its oldest row. Reads nothing while the store is busy; then
+/// [`Stats::store`] and [`Stats::oldest_age_ms`] have their last known values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -17,7 +17,7 @@ pub struct Stats {
     pub bytes: u64,
     /// Bytes of rows that no commit has written yet.
     pub unwritten_bytes: u64,
-    /// Age of the oldest row in milliseconds; `None` when the queue is empty or the age is not known.
+    /// Age of the oldest row in milliseconds; `None` if the queue is empty or the age is unknown.
     pub oldest_age_ms: Option<u64>,
     /// Figures of each lane, highest priority first.
     pub lanes: Vec<LaneStats>,
@@ -28,10 +28,10 @@ pub struct Stats {
     /// Milliseconds for which a commit has been overdue or one call of the store has been under way, whichever is longer; stays
     /// near 0 while the writer makes progress.
     pub overdue_ms: u64,
-    /// Milliseconds for which a call of the store has been under way; 0 between calls. Tells a medium that is slow or hangs from a
-    /// writer that does nothing.
+    /// Milliseconds for which a call of the store has been under way; 0 between calls. Distinguishes a slow or hanging medium from an idle
+    /// writer.
     pub call_ms: u64,
-    /// Number of rows whose receipt said `Volatile` because the store failed.
+    /// Number of rows whose receipt was `Volatile` because the store failed.
     pub volatile_rows: u64,
 }
 
@@ -49,13 +49,13 @@ pub struct LaneStats {
     pub max_messages: u64,
     /// Limit of `bytes` in the configuration.
     pub max_bytes: u64,
-    /// Weight of the rows taken in since the queue was opened.
+    /// Weight of the rows pushed since the queue was opened.
     pub accepted: u64,
     /// Weight of the rows acknowledged before they had to be written, since the queue was opened.
     pub handed_over: u64,
     /// Weight of the rows refused with `Full` since the queue was opened.
     pub refused: u64,
-    /// Weight of the rows given up since the queue was opened, by [`Reason`](crate::Reason).
+    /// Weight of the rows dropped since the queue was opened, by [`Reason`](crate::Reason).
     pub dropped: Dropped,
     /// Ledger of each consumer in this lane, as [`Queue::ledger`](crate::Queue::ledger) gives it.
     pub ledgers: Vec<Ledger>,
@@ -65,9 +65,9 @@ pub struct LaneStats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// The store takes every write.
+    /// The store accepts every write.
     Healthy,
-    /// The last commit failed, or a call hangs; rows stay in RAM and are written again.
+    /// The last commit failed, or a call hangs; rows stay in RAM and are written again later.
     Degraded {
         /// Kind of the failure.
         kind: FaultKind,

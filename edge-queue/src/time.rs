@@ -1,4 +1,4 @@
-//! Time as the model sees it: an argument, never a clock.
+//! Time as the model gets it: an argument, never read from a clock.
 
 /// Present time, which the engine reads from its clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -9,9 +9,9 @@ pub struct Now {
     pub up_ms: u64,
     /// Milliseconds since the Unix epoch, as the wall clock says.
     pub wall_ms: i64,
-    /// True if the wall clock is known to be right.
+    /// True if the wall clock is synchronised.
     pub synced: bool,
 }
 
-/// Time at which something happened, stored with it; same shape as [`Now`].
+/// Time of an event, stored with it; same shape as [`Now`].
 pub type Stamp = Now;

@@ -1,4 +1,4 @@
-//! A reader for async programs.
+//! Consumer for async programs.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -19,27 +19,27 @@ use crate::model::Take;
 /// Number of rows that the [`Stream`] leases at a time.
 const STREAM_ROWS: usize = 64;
 
-/// Next number for an async consumer that may wait.
+/// Next key of an async consumer in the list of wakers.
 static WAITERS: AtomicU64 = AtomicU64::new(0);
 
 type Answer = Result<Chunk, ConsumerError>;
 
 /// A registered consumer. See [`crate::Consumer`].
 ///
-/// As a [`Stream`] it gives leases one by one; up to 64 rows are leased ahead and return to their place when the consumer is
-/// dropped. It ends when the queue is closed, and after the error that the consumer was forgotten. A store that cannot be
-/// read now is an error too, but no end: rows follow once it can be read again.
+/// As a [`Stream`] it gives leases one by one; up to 64 rows are leased ahead and return to their place when the consumer is dropped. It ends
+/// when the queue is closed, and after the error that the consumer was forgotten. A store that cannot be read now is an error too, but does not
+/// end the stream: rows follow once it can be read again.
 #[derive(Debug)]
 pub struct Consumer {
     consumer: crate::Consumer,
     worker: Worker,
-    /// Rows leased and not handed out yet: read for a future that was dropped, or ahead of the stream.
+    /// Leased rows not handed out yet: read for a future that was dropped, or ahead of the stream.
     ready: VecDeque<Lease>,
     reading: Option<oneshot::Receiver<Answer>>,
-    /// Scan or rewind that was asked for and is done once the read under way has ended; `None` when none was asked for.
+    /// Scan or rewind to perform once the read under way has ended; `None` if none was requested.
     restart: Option<Restart>,
     waiter: u64,
-    /// Set once the stream has told that the consumer was forgotten.
+    /// Set once the stream has returned the error that the consumer was forgotten.
     ended: bool,
 }
 
@@ -81,8 +81,8 @@ impl Consumer {
 
     /// Leases up to `rows_max` rows, at least one; waits for the first.
     ///
-    /// Cancel safe: rows that a read brought for a dropped future are the first that the next call gives. They return to their
-    /// place when the consumer is dropped.
+    /// Cancel safe: rows that were read for a dropped future are returned first by the next call. They return to their place when the consumer is
+    /// dropped.
     ///
     /// # Errors
     /// The consumer was forgotten, the queue closed, or the store could not be read.
@@ -140,7 +140,7 @@ impl Consumer {
         self.restart.is_none() && self.reading.is_none() && self.ready.is_empty() && self.consumer.at_end()
     }
 
-    /// Does the scan or rewind that was asked for, unless rows are still being read.
+    /// Performs the requested scan or rewind, unless rows are still being read.
     fn restart(&mut self) {
         if self.reading.is_some() {
             return;

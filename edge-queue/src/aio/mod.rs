@@ -1,9 +1,9 @@
 #![allow(clippy::disallowed_methods, reason = "the shell for tokio programs: one worker thread")]
 //! The same queue for async programs: a handle over the same engine.
 //!
-//! What waits for the disk runs on a worker thread as an owned command; the async thread only ever takes the model's
-//! lock. Every future here may be dropped at any await, and says what then is: a command that was handed over is carried
-//! out, leased rows return to their place. Receipts ([`Pending`]) are futures already. Uses tokio's channels, no runtime of its own.
+//! Calls that wait for the disk run on a worker thread as owned commands; the async thread takes only the model's lock. Every future here may be
+//! dropped at any await, and its documentation states the consequence: a command that was handed over is performed, leased rows return to their
+//! place. Receipts ([`Pending`]) are futures already. Uses tokio's channels, no runtime of its own.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -48,10 +48,10 @@ use crate::row::{Lane, Row};
 use crate::shell::{Clock, SystemClock};
 use crate::stats::Stats;
 
-/// Time that the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
+/// Longest time that the drop of the last handle waits for the disk, so that a hanging disk does not block an async thread for good.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Function that gets the error of a refused push, and counts the refusal unless the push is tried again.
+/// Function that handles the error of a refused push: counts the refusal, unless the push is tried again.
 type Refused = fn(&Engine, PushError) -> PushError;
 
 /// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same, and the [module](self) for an example.
@@ -68,8 +68,7 @@ pub struct Queue {
 impl Queue {
     /// See [`crate::Queue::open`].
     ///
-    /// Cancel safe: a queue that nobody waits for any more is closed again as soon as it is open; until then another
-    /// open gets `Busy`.
+    /// Cancel safe: if the future is dropped, the queue is closed again as soon as it is open; until then another open gets `Busy`.
     ///
     /// # Errors
     /// As [`crate::Queue::open`].
@@ -143,8 +142,8 @@ impl Queue {
     /// See [`crate::Queue::push`]. Ready at once, unless the queue is full and room for the row needs the disk: old rows are read
     /// before they are dropped, or a commit has to end.
     ///
-    /// Cancel safe: a row that was handed to the worker thread is taken all the same. A caller that dropped the future cannot
-    /// know whether it was: the row is in the queue once or not at all, and pushing it again may make two of it.
+    /// Cancel safe: a row that was handed to the worker thread is pushed nevertheless. A caller that dropped the future cannot know whether it
+    /// was: the row is in the queue once or not at all, and pushing it again may make two of it.
     ///
     /// # Errors
     /// As [`crate::Queue::push`].
@@ -152,7 +151,7 @@ impl Queue {
         self.push_else(row, Engine::count_refused).await
     }
 
-    /// Pushes a row; `refused` gets the error of a refused push, to count it or not.
+    /// Pushes a row; `refused` handles the error of a refused push, to count it or not.
     async fn push_else(&self, row: Row, refused: Refused) -> Result<Pending, PushError> {
         match self.queue.handle.engine.push_once(row) {
             Ok(ticket) => Ok(Pending::one(ticket)),
@@ -160,8 +159,8 @@ impl Queue {
         }
     }
 
-    /// Takes a row in, and waits for room while its lane is full: [`Queue::push`] for producers that can wait. See
-    /// [`crate::Queue::push_wait`]. Give it a time limit by dropping the future.
+    /// Pushes a row, and waits for room while its lane is full: [`Queue::push`] for producers that can wait. See [`crate::Queue::push_wait`].
+    /// Give it a time limit by dropping the future.
     ///
     /// Cancel safe, as [`Queue::push`] is; a row that still waits for room is gone with the future.
     ///
@@ -181,8 +180,7 @@ impl Queue {
 
     /// See [`crate::Queue::push_batch`].
     ///
-    /// Cancel safe: what was taken stays taken, in order and without a hole; the rows after it are gone with the
-    /// future.
+    /// Cancel safe: rows that were pushed stay in the queue, in order and without a hole; the rows after them are dropped with the future.
     ///
     /// # Errors
     /// As [`crate::Queue::push_batch`].
@@ -204,8 +202,7 @@ impl Queue {
         Ok(accepted)
     }
 
-    /// Waits for the disk where a push could not end at once, and tries again on the worker thread, even if the future is
-    /// dropped.
+    /// Repeats on the worker thread a push that has to wait for the disk, even if the future is dropped.
     async fn push_slowly(&self, refusal: Refusal, refused: Refused) -> Result<Pending, PushError> {
         let engine = self.queue.handle.engine.clone();
         let row = match refusal {

@@ -1,4 +1,4 @@
-//! The thread on which blocking calls run, as owned commands in the order they were handed over.
+//! Worker thread for blocking calls, which run as owned commands in the order in which they were handed over.
 
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -32,7 +32,7 @@ impl Worker {
         Ok(Worker { commands, cursors, thread: handle.thread().id() })
     }
 
-    /// Runs `f` on the thread; `None` when the thread is gone. Dropping the future does not stop `f`, its result is dropped then.
+    /// Calls `f` on the thread; `None` if the thread has ended. Dropping the future does not stop `f`; its result is dropped then.
     pub(super) async fn run<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let cursor = self.cursors.clone().acquire_owned().await.ok()?;
         let answer = self.hand_over(move || {
@@ -59,9 +59,8 @@ impl Worker {
 }
 
 impl Worker {
-    /// Runs `f` on the thread and blocks until it ends, at most for `patience`, after which it goes on without the caller.
-    /// `false` when `f` was not run, because the caller is that thread, which cannot wait for itself, or because the thread is
-    /// gone.
+    /// Calls `f` on the thread and blocks until it ends, at most for `patience`, after which it continues without the caller. `false` if `f` was
+    /// not called, because the caller is that thread, which cannot wait for itself, or because the thread has ended.
     pub(super) fn finish(&self, f: impl FnOnce() + Send + 'static, patience: Duration) -> bool {
         if std::thread::current().id() == self.thread {
             return false;

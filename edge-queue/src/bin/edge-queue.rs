@@ -136,7 +136,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes a line on standard error, which nobody may read.
+/// Writes a line on standard error; a closed standard error is no failure.
 fn complain(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "edge-queue: {line}");
 }
@@ -182,7 +182,7 @@ fn look(dir: &Path) -> Result<Box<dyn Dir>, Failure> {
     Ok(Box::new(found))
 }
 
-/// Writes a new file, durable at the end, and removes it when `write` fails.
+/// Writes a new file, durable at the end, and removes it if `write` fails.
 fn into_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<Outcome, ToolError>,

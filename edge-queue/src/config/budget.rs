@@ -13,13 +13,12 @@ const CONSUMERS: u32 = 2;
 /// Largest and smallest `row_bytes_max` that a budget tries, from roomy to tight.
 const ROW_BYTES_MAX: u64 = 256 * KIB;
 const ROW_BYTES_MIN: u64 = 4 * KIB;
-/// Bounds of `max_unwritten_bytes` in a budget: the least that is worth having, and the most that helps.
+/// Bounds of `max_unwritten_bytes` in a budget: the least useful value, and the largest one that has an effect.
 const UNWRITTEN_MIN: u64 = 64 * KIB;
 const UNWRITTEN_MAX: u64 = 64 * MIB;
 /// Least byte limit of the last lane, in rows of the largest size.
 const ROWS_MIN: u64 = 32;
-/// Segment sizes that are tried, the best first: small segments take RAM for their number, large ones for the index of the one
-/// read.
+/// Segment sizes that are tried, the best first: small segments cost RAM by their number, large ones for the index of the one being read.
 const SEGMENTS: [u64; 8] = [MIB, 512 * KIB, 2 * MIB, 256 * KIB, 4 * MIB, 8 * MIB, 16 * MIB, 32 * MIB];
 
 impl Config {
@@ -104,8 +103,7 @@ impl Config {
         Some(config)
     }
 
-    /// Gives the `left` bytes of RAM to rows that wait for the store, as far as that helps: up to 64 MiB or the lane's byte
-    /// limit.
+    /// Uses the `left` bytes of RAM for rows that wait for the store, as far as that has an effect: up to 64 MiB or the lane's byte limit.
     fn with_ram(self, left: u64) -> Config {
         let useful = UNWRITTEN_MAX.min(self.max_bytes).max(self.max_unwritten_bytes);
         let bytes = self.max_unwritten_bytes.saturating_add(left).min(useful);

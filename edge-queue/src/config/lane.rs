@@ -22,28 +22,28 @@ pub struct LaneConfig {
 }
 
 impl LaneConfig {
-    /// Limits the lane's rows, as [`Config::max_messages`](super::Config::max_messages).
+    /// Sets the lane's limit of messages, as [`Config::max_messages`](super::Config::max_messages).
     #[must_use]
     pub fn max_messages(mut self, messages: u64) -> LaneConfig {
         self.max_messages = Some(messages);
         self
     }
 
-    /// Limits the lane's bytes, as [`Config::max_bytes`](super::Config::max_bytes).
+    /// Sets the lane's limit of bytes, as [`Config::max_bytes`](super::Config::max_bytes).
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> LaneConfig {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// Limits the age of a row, as [`Config::max_age`](super::Config::max_age).
+    /// Sets the age limit of the lane's rows, as [`Config::max_age`](super::Config::max_age).
     #[must_use]
     pub fn max_age(mut self, age: std::time::Duration) -> LaneConfig {
         self.max_age_ms = Some(millis(age));
         self
     }
 
-    /// Policy of the full lane, as [`Config::on_full`](super::Config::on_full).
+    /// Sets the policy of the full lane, as [`Config::on_full`](super::Config::on_full).
     #[must_use]
     pub fn on_full(mut self, policy: OnFull) -> LaneConfig {
         self.on_full = Some(policy);

@@ -24,7 +24,7 @@ const ACK_WITHIN_MS_MAX: u64 = 3_600_000;
 /// Treatment of a push when its lane is at a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum OnFull {
-    /// The oldest row that is not leased makes room; its loss is recorded. For data whose newest value counts.
+    /// The oldest row that is not leased is evicted; its loss is recorded. For data whose newest value counts.
     #[default]
     DropOldest,
     /// The new row is dropped; its receipt is `Settled` and its loss recorded. For data whose history counts.
@@ -36,7 +36,7 @@ pub enum OnFull {
 /// Policy for a store that fails for so long that RAM for unwritten rows runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum OnFault {
-    /// Pushes are refused until the store works again; nothing is acknowledged that is not safe.
+    /// Pushes are refused until the store works again; no receipt is given for a row that is not safe.
     #[default]
     Withhold,
     /// Rows are kept in RAM up to the lane's limits and their receipts say `Volatile`.
@@ -56,8 +56,8 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// Names of files, any one of which says that a directory holds such a queue. The second name of redb is the only one left
-    /// after a power cut between the two renames that replace its file.
+    /// Names of files, any one of which shows that a directory has a queue of this kind. The second name of redb is the only one left after a
+    /// power cut between the two renames that replace its file.
     pub(crate) const fn files(self) -> &'static [&'static str] {
         match self {
             StoreKind::Ring => &["queue.ring"],

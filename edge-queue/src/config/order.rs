@@ -24,7 +24,7 @@ pub enum Order {
     /// Costs no RAM, but a range of acknowledgements (see [`Consumer::lease`](crate::Consumer::lease)) each time the consumer
     /// falls behind in the middle of a backlog. Beyond 512 ranges the order is fifo until the backlog has closed some.
     LiveFirst {
-        /// Number of rows of which one is the backlog's while there is a backlog: 2 to 1000. 4 in [`Order::live_first`].
+        /// Number of rows of which one comes from the backlog while there is a backlog: 2 to 1000. 4 in [`Order::live_first`].
         backlog_one_in: u32,
         /// Number of live rows that may wait before all of them become backlog, 1 to 10 000. 64 in [`Order::live_first`].
         behind_rows: u32,

@@ -1,4 +1,4 @@
-//! The configuration of a second queue beside a first: see [`Queue::open_beside`](crate::Queue::open_beside).
+//! Configuration of a second queue beside the first: see [`Queue::open_beside`](crate::Queue::open_beside).
 
 use super::{Config, LaneConfig, OnFault, Order, SEGMENT_EXTRA_BYTES};
 use crate::row::LANES_MAX;

@@ -1,5 +1,4 @@
-//! Registration and removal of consumers: durable when the call returns, and counted anew where that takes a read of the
-//! backlog.
+//! Registration and removal of consumers, durable when the call returns, with a count of the backlog where it needs one.
 
 use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
@@ -44,8 +43,8 @@ impl Engine {
         }
     }
 
-    /// Removes a consumer, durably when the answer is `Ok`, and counts anew what the others still want; `Ok(false)` when there is
-    /// none of that name. A read error during the count does not undo the removal, because the count is finished later.
+    /// Removes a consumer, durably when the answer is `Ok`, and counts anew the rows that the others still want; `Ok(false)` if there is none of
+    /// that name. A read error during the count does not undo the removal; the count is finished later.
     pub(crate) fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
@@ -63,7 +62,7 @@ impl Engine {
         Ok(known || unwritten)
     }
 
-    /// Counts every lane anew whose totals are not exact. A count that a read error ends is tried again later.
+    /// Counts every lane anew whose totals are not exact. A count that fails with a read error is tried again later.
     pub(super) fn count_anew(&self, open: &mut Open) -> Result<(), StoreError> {
         let lanes = self.model().lanes.len();
         (0..lanes).try_for_each(|lane| self.count_lane(open, lane))

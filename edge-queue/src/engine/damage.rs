@@ -1,4 +1,4 @@
-//! Reads of the store, and the damage that they found.
+//! Reads of the store, and accounting of the damage that they find.
 
 use crate::event::Event;
 use crate::fault::FaultKind;
@@ -10,8 +10,7 @@ use crate::sync::lock;
 use super::{Engine, Open, Wake};
 
 impl Engine {
-    /// Reads rows of a lane. Losses that the read finds are in the ledgers when it returns, and an error is in the queue's
-    /// health.
+    /// Reads rows of a lane. Afterwards losses found by the read are in the ledgers, and an error is in the queue's health.
     pub(super) fn read(
         &self,
         open: &mut Open,
@@ -57,8 +56,7 @@ impl Engine {
         Ok(chunk)
     }
 
-    /// Reads rows of a lane and counts nothing. Once the lane could not be read for a minute, skips what the medium does not
-    /// return.
+    /// Reads rows of a lane without accounting. Once the lane could not be read for a minute, skips the parts that the medium does not return.
     pub(super) fn read_only(
         &self,
         open: &mut Open,
@@ -73,8 +71,7 @@ impl Engine {
         })
     }
 
-    /// Reads a lane once and sets every ledger to what can still be read. `passed` are losses that the caller is about to read
-    /// past.
+    /// Reads a lane once and sets every ledger to the rows that can still be read. `passed` are losses that the caller is about to skip.
     pub(super) fn reckon(&self, open: &mut Open, lane: usize, passed: &[Lost]) -> Result<(), StoreError> {
         let Some((mut from, below)) = self.with_model(|model| model.reckon_start(lane)) else {
             return Ok(());
@@ -97,7 +94,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Reports each loss that was found since the last call to the application, as one event each.
+    /// Emits one event for each loss found since the last call.
     pub(super) fn say_losses(&self) {
         let losses = self.with_model(|model| model.take_losses());
         if losses.is_empty() {

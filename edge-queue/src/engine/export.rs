@@ -1,4 +1,4 @@
-//! A running queue as a stream, read piece by piece so that commits go on in between.
+//! Export of a running queue as a stream, read in pieces so that commits go on in between.
 
 use std::io::Write;
 

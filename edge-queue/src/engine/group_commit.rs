@@ -1,4 +1,4 @@
-//! Group commit: one write and one sync for all rows that wait, in the thread that asked for it, and then their receipts.
+//! Group commit: one write and one sync for all rows that wait, in the thread that requested it, and then their receipts.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{Engine, Open};
 const SEGMENT_TRIES: u32 = 3;
 
 impl Engine {
-    /// Makes durable what was pushed before the call. Waits for a commit in progress.
+    /// Makes durable all rows pushed before the call. Waits for a commit in progress.
     pub(crate) fn commit(&self) -> Result<(), CommitError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(CommitError::Closed)?;
@@ -63,7 +63,7 @@ impl Engine {
         self.commit_what(open, Model::begin)
     }
 
-    /// Commits, and then makes up for counts that a read error put off; rows that wait are more urgent than these.
+    /// Commits, and then performs counts that an earlier read error deferred; waiting rows are more urgent than these.
     fn commit_what(
         &self,
         open: &mut Open,
@@ -95,7 +95,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins a commit once every consumer is within its own limits; `None` when there is nothing to write.
+    /// Begins a commit after every consumer was brought within its own limits; `None` if there is nothing to write.
     fn begin(&self, open: &mut Open, begin: fn(&mut Model) -> Option<Batch>) -> Option<Batch> {
         loop {
             let up_ms = self.clock.now().up_ms;
@@ -115,7 +115,7 @@ impl Engine {
         }
     }
 
-    /// Writes a commit and tells the model whether it succeeded.
+    /// Writes a commit and reports the result to the model.
     fn write(&self, open: &mut Open, batch: Batch) -> Result<(), StoreError> {
         let Batch { rows, changes, state } = batch;
         let lanes = rows.len();
@@ -140,8 +140,8 @@ impl Engine {
         written
     }
 
-    /// Finishes a commit that was written: hands out its receipts, gives done rows back to the store, and reads ahead what the
-    /// next eviction needs. `lanes` is the number of lanes, 0 after a commit without rows.
+    /// Finishes a commit that was written: gives its receipts, frees segments of done rows, and reads ahead the sizes for the next eviction.
+    /// `lanes` is the number of lanes, 0 after a commit without rows.
     fn finish(&self, open: &mut Open, state: &State, lanes: usize) {
         self.writer.note_commit();
         let room = self.note_figures(open).room_bytes;
@@ -171,8 +171,8 @@ impl Engine {
         }
     }
 
-    /// Asks the store which segments hold rows, for each lane that is short of room. Puts an event for a lane that is short
-    /// because rows that are not acknowledged lie in most of its segments.
+    /// Reads from the store which segments hold rows, for each lane that is short of room. Emits an event for a lane whose unacknowledged rows
+    /// lie in most of its segments.
     pub(super) fn note_segments(&self, open: &Open) {
         let told: Vec<Event> = self.with_model(|model| {
             let Model { rules, lanes, .. } = model;

@@ -1,4 +1,4 @@
-//! Health of a queue, and the event of a commit that failed: what an operator sees of the degraded mode.
+//! Health of a queue in degraded mode, and the event of a failed commit.
 
 use crate::error::CommitError;
 use crate::event::Event;
@@ -13,7 +13,7 @@ use super::store_watchdog::stall_reason;
 use super::{Engine, Wake};
 
 impl Engine {
-    /// Notes a commit that failed, which starts or prolongs the back-off. Puts an event when the failure is of a new kind.
+    /// Records a failed commit, which starts or prolongs the back-off. Emits an event if the failure is of a new kind.
     pub(super) fn degrade(&self, error: StoreError) -> CommitError {
         let (kind, reason) = (FaultKind::of(&error), error.to_string());
         let now = self.clock.now();

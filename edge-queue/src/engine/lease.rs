@@ -1,4 +1,4 @@
-//! Leases: rows from RAM at once, from the store by reading, or later by waiting.
+//! Leasing: rows from RAM at once, from the store by a read, or later by a wait.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::time::Now;
 
 use super::{Engine, Wake};
 
-/// Time that `lease` waits for the first row.
+/// Longest wait of `lease` for the first row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wait {
-    /// Returns at once, with no row if none is ready.
+    /// Returns at once, without a row if none is ready.
     None,
     /// Waits at most this long.
     For(Duration),
@@ -30,15 +30,15 @@ pub(crate) enum Quick {
     Rows(Vec<Leased>),
     /// Rows must be read from the store, which takes a blocking call.
     Blocking,
-    /// No row is there now; the waker will be called when there may be one.
+    /// No row is available now; the waker will be called when there may be one.
     Later,
 }
 
-/// Outcome of taking rows from RAM, with the model still locked.
+/// Result of taking rows from RAM, with the model still locked.
 struct Look<'a> {
     model: MutexGuard<'a, Model>,
     more: More,
-    /// Threads to wake, because rows expired or a lease ends earlier than any before; `None` when nobody needs to be woken.
+    /// Threads to wake, because rows expired or a lease ends earlier than any before; `None` if none has to be woken.
     wake: Option<Wake>,
     now: Now,
 }
@@ -111,7 +111,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets the waker of an async consumer that waits no longer.
+    /// Drops the waker of an async consumer that no longer waits.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget_waiter(&self, waiter: u64) {
         if !planted(Flaw::WakerKept) {
@@ -119,8 +119,8 @@ impl Engine {
         }
     }
 
-    /// Takes rows that are in RAM now; without any, says whether to wait for the waker or to make a blocking call. Never waits
-    /// for the disk. Keeps one waker for each `waiter` until there are rows.
+    /// Leases rows that are in RAM; without any, tells whether to wait for the waker or to make a blocking call. Never waits for the disk. Keeps
+    /// one waker for each `waiter` until there are rows.
     #[cfg(feature = "tokio")]
     pub(crate) fn lease_quick(
         &self,
@@ -142,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// Takes rows that are in RAM into `out`, and finds out which threads that concerns.
+    /// Moves rows that are in RAM into `out`, and determines which threads to wake.
     fn look_for_rows(
         &self,
         consumer: u64,
@@ -163,8 +163,7 @@ impl Engine {
         Ok(Look { model, more, wake, now })
     }
 
-    /// Releases the model, hands out its receipts, and wakes the threads in `wake`; producers too, since rows that expired made
-    /// room.
+    /// Unlocks the model, gives its receipts, and wakes the threads in `wake`; producers too, because expired rows made room.
     fn let_go(&self, mut model: MutexGuard<'_, Model>, wake: Option<Wake>) {
         let receipts = std::mem::take(&mut model.out);
         drop(model);

@@ -1,4 +1,4 @@
-//! Gathers the ledgers of the model, and those that the last commit wrote.
+//! Collection of the ledgers: the present ones of the model, and those of the last commit.
 
 use crate::ledger::Ledger;
 use crate::model::{Model, NOBODY};

@@ -1,8 +1,8 @@
 #![allow(clippy::disallowed_methods, reason = "the shell around the model: one thread, condvars, the store")]
-//! The shell around the model: locks, the writer thread, and every call that may wait.
+//! Shell around the pure model: locks, the writer thread, and every call that may wait.
 //!
-//! Lock order: store, then model; nobody takes the store while holding the model, so a push never waits for a sync.
-//! Whoever calls [`Engine::commit`] writes the commit himself; the writer thread does the same when one is due.
+//! Lock order: store, then model; no thread locks the store while it holds the model, so a push never waits for a sync. The thread that calls
+//! [`Engine::commit`] writes the commit itself; the writer thread does so when one is due.
 
 mod consumers;
 mod damage;
@@ -58,7 +58,7 @@ pub(crate) struct Open {
     _lock: Option<Box<dyn Send>>,
 }
 
-/// The queue behind all handles: the model under its lock, and the store that one thread at a time calls.
+/// Engine behind all handles of a queue: the model under its lock, and the store, which one thread at a time calls.
 pub(crate) struct Engine {
     model: Mutex<Model>,
     store: Mutex<Option<Open>>,
@@ -70,11 +70,11 @@ pub(crate) struct Engine {
     stop_and_wait: Mutex<StopAndWait<ThreadId>>,
     watchdog: StoreWatchdog,
     seen: Mutex<Seen>,
-    /// The bookkeeping of the last commit that succeeded.
+    /// Durable state of the last successful commit.
     committed: Mutex<Arc<State>>,
 }
 
-/// Threads to wake after a call.
+/// Kinds of threads to wake after a call.
 #[derive(Clone, Copy)]
 struct Wake {
     writer: bool,
@@ -86,7 +86,7 @@ impl Engine {
         lock(&self.model)
     }
 
-    /// Runs `f` on the model and hands out the receipts it decided on, after the lock is released.
+    /// Calls `f` with the model locked, and gives the receipts that it decided on after the lock is released.
     #[inline]
     pub(crate) fn with_model<T>(&self, f: impl FnOnce(&mut Model) -> T) -> T {
         let mut model = self.model();
@@ -101,7 +101,7 @@ impl Engine {
         lock(&self.events).put(event);
     }
 
-    /// Ends leases of one consumer, all with the same outcome. Leases that are over already are skipped.
+    /// Ends leases of one consumer, all with the same outcome. Leases that have ended already are skipped.
     pub(crate) fn end_leases(&self, consumer: u64, rows: impl IntoIterator<Item = LeaseKey>, how: Done) {
         let up_ms = self.clock.now().up_ms;
         self.change_leases(|model| {
@@ -139,8 +139,7 @@ impl Engine {
         self.change_leases(|model| model.ack_gaps(consumer, &gaps, up_ms));
     }
 
-    /// Changes what a consumer has leased, and wakes the threads that this concerns; producers too, since a row that is not
-    /// leased may make room.
+    /// Changes the leases of a consumer, and wakes the threads concerned; producers too, because a row that is not leased can be evicted.
     fn change_leases(&self, change: impl FnOnce(&mut Model)) {
         let wake = self.with_model(|model| {
             change(model);
@@ -150,7 +149,7 @@ impl Engine {
         self.room.turn();
     }
 
-    /// Decides which threads to wake. The model's lock is held, so that a thread either sleeps already or has seen the change.
+    /// Decides which threads to wake. The caller holds the model's lock, so that a thread either sleeps already or sees the change.
     fn whom_to_wake(&self, model: &Model) -> Wake {
         // Consumers also after an acknowledgement: leases may have been at their limit.
         let consumers = !planted(Flaw::AckWakesNobody) && self.rows.claim();
@@ -171,13 +170,13 @@ impl Engine {
         }
     }
 
-    /// Wakes the writer, all consumers and all producers, such as when a consumer was forgotten or the queue was closed.
+    /// Wakes the writer, all consumers and all producers, for example after a consumer was forgotten or the queue was closed.
     fn wake_all(&self) {
         self.wake(Wake { writer: true, consumers: true });
         self.room.turn();
     }
 
-    /// Closes the model, and refuses the receipts that a closed queue cannot give.
+    /// Closes the model, and fails the receipts that a closed queue cannot give.
     fn refuse_all(&self) {
         let out: Outbox = {
             let mut model = self.model();
@@ -190,8 +189,7 @@ impl Engine {
 }
 
 impl WaitObserver for Engine {
-    /// Commits before the wait when the producer waits after each push (stop-and-wait), since group commit only adds latency for
-    /// it.
+    /// Commits before the wait if the producer waits after each push (stop-and-wait), because group commit only adds latency for it.
     fn while_waited(&self, wait: &mut dyn FnMut()) {
         let thread = std::thread::current().id();
         let row = lock(&self.stop_and_wait).begin(&thread, self.clock.now().up_ms);

@@ -1,4 +1,4 @@
-//! Opening: makes a running engine of a directory.
+//! Opening of a queue: makes a running engine from a directory.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -96,8 +96,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Counts the rows of a lane that the bookkeeping does not know, from `known_next` on: at most those of one commit that a
-    /// crash interrupted, more if damage took the bookkeeping. Returns whether some of them are lost.
+    /// Counts the rows of a lane that are missing in the bookkeeping, from `known_next` on: at most those of one commit that a crash interrupted,
+    /// more if damage took the bookkeeping. Returns whether some of them are lost.
     fn adopt_tail(&self, open: &mut Open, lane: usize, known_next: u64) -> Result<bool, OpenError> {
         let end = match self.model().lanes.get(lane) {
             Some(l) => l.next,

@@ -1,5 +1,5 @@
-//! Pushes: one row at a time, or many under one lock with one reading of the clock; waits for the disk only where the model asks
-//! for a read or a commit first.
+//! Pushes: one row at a time, or many under one lock with one reading of the clock. They wait for the disk only if the model needs a read or a
+//! commit first.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Engine {
         self.push_once(row).or_else(|refusal| self.push_slowly(refusal))
     }
 
-    /// Counts the refused row if the error says that there was no room, and returns the error.
+    /// Counts the refused row if the error is for lack of room, and returns the error.
     #[cold]
     pub(crate) fn count_refused(&self, error: PushError) -> PushError {
         if let PushError::Full { row, .. } = &error {
@@ -95,7 +95,7 @@ impl Engine {
         (tickets, refused.err())
     }
 
-    /// Runs a push, and wakes the writer thread and the consumers that it concerns.
+    /// Performs a push, and wakes the writer thread and the consumers concerned.
     #[inline]
     fn take_in<T>(&self, push: impl FnOnce(&mut Model) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let (result, wake) = self.with_model(|model| {

@@ -1,4 +1,4 @@
-//! Back-pressure for producers that can wait: a push that found its lane full sleeps until rows went, and tries again.
+//! Back-pressure for producers that can wait: a push that finds its lane full sleeps until rows have left, and tries again.
 
 use std::sync::Arc;
 #[cfg(feature = "tokio")]
@@ -11,10 +11,10 @@ use crate::row::Row;
 
 use super::Engine;
 
-/// Longest sleep between two tries, for room that nobody announces, such as when a medium can be read again.
+/// Longest sleep between two tries, because some room comes without a wake-up, such as when a medium can be read again.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
-/// A producer that waits for room, counted while it lives.
+/// Producer that waits for room, counted while this value lives.
 pub(crate) struct WaitingProducer {
     engine: Arc<Engine>,
     id: u64,
@@ -25,12 +25,12 @@ impl WaitingProducer {
         WaitingProducer { id: engine.room.enter(), engine: engine.clone() }
     }
 
-    /// Returns the counter of turns before a try; a later value says that there may be room.
+    /// Returns the counter of wake-ups before a try; a later value shows that there may be room.
     pub(crate) fn seen(&self) -> u64 {
         self.engine.room.count()
     }
 
-    /// Ready when the counter of turns differs from `seen`.
+    /// Ready when the counter of wake-ups differs from `seen`.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_turn(&self, seen: u64, cx: &Context<'_>) -> Poll<()> {
         self.engine.room.poll_turn(self.id, seen, cx.waker())
@@ -44,7 +44,7 @@ impl Drop for WaitingProducer {
 }
 
 impl Engine {
-    /// A push that waits for room, for at most `time`. On a manual clock nothing waits.
+    /// Pushes a row, and waits for room at most for `time`. With a manual clock it does not wait.
     pub(crate) fn push_wait(self: &Arc<Self>, mut row: Row, time: Duration) -> Result<Ticket, PushError> {
         let waiter = WaitingProducer::new(self);
         let until_ms = self.until_ms(time);
@@ -63,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// Up time in milliseconds at which a wait of `time` ends: at once on a manual clock.
+    /// Up time in milliseconds at which a wait of `time` ends: at once with a manual clock.
     pub(super) fn until_ms(&self, time: Duration) -> u64 {
         let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.clock.now().up_ms.saturating_add(if self.clock.manual() { 0 } else { time_ms })

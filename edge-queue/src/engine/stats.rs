@@ -1,4 +1,4 @@
-//! Gathers the figures of the model and of the store into `Stats`.
+//! Collection of the figures of model and store into `Stats`.
 
 use std::sync::{MutexGuard, TryLockError};
 
@@ -13,18 +13,18 @@ use crate::time::{Now, Stamp};
 use super::ledgers::ledgers;
 use super::{Engine, Open};
 
-/// Figures that the store gave last, for calls that come while the store is busy.
+/// Last figures of the store, for calls while the store is busy.
 #[derive(Default)]
 pub(super) struct Seen {
     figures: StoreStats,
-    /// Oldest row of each lane that was read last: the number from which it was searched, and the time of its push.
+    /// Oldest row of each lane that was read last: the sequence number from which it was searched, and the time of its push.
     oldest: [Option<(Seq, Stamp)>; LANES_MAX],
 }
 
 /// Time at which a lane's oldest row was pushed.
 enum Oldest {
     Known(Option<Stamp>),
-    /// The oldest row is on the medium, at or after this number, and must be read.
+    /// The oldest row is on the medium, at or after this sequence number, and must be read.
     Unread(Seq),
 }
 
@@ -39,7 +39,7 @@ impl Engine {
         self.gather(&now)
     }
 
-    /// Returns the figures without reading from the medium; `None` when the store is idle and a read would tell more.
+    /// Returns the figures without reading from the medium; `None` if the store is idle, so that a read would give more.
     #[cfg(feature = "tokio")]
     pub(crate) fn stats_now(&self) -> Option<Stats> {
         let now = self.clock.now();
@@ -63,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// Reads the oldest rows that are not in RAM, and asks the store for its figures.
+    /// Reads the oldest rows that are not in RAM, and the store's figures.
     fn look(&self, open: &mut Open) {
         let lanes = self.model().lanes.len();
         for lane in 0..lanes {
@@ -76,7 +76,7 @@ impl Engine {
         self.note_figures(open);
     }
 
-    /// Asks the store for its figures, and remembers them.
+    /// Reads the store's figures, and keeps them.
     pub(super) fn note_figures(&self, open: &Open) -> StoreStats {
         let figures = open.store.stats();
         lock(&self.seen).figures = figures;

@@ -1,15 +1,14 @@
-//! Detects stop-and-wait producers, who wait for each receipt before the next push: group commit only adds latency for them.
-//! Waits are counted per waiter, since a hundred slow waiters in turn look like one quick waiter and would make the queue commit
-//! for each of them.
+//! Stop-and-wait detection: finds producers that wait for each receipt before the next push, for which group commit only adds latency. Waits are
+//! counted per waiter, because a hundred slow waiters in turn look like one quick waiter and would make the queue commit for each of them.
 
-/// Milliseconds after the end of a waiter's last wait within which its next wait counts as one in a row.
+/// Milliseconds after the end of a waiter's last wait within which its next wait continues the streak.
 const QUICK_MS: u64 = 50;
-/// Number of waits in a row before this one from which on a wait commits at once.
+/// Number of earlier waits in the streak from which a wait commits at once.
 const QUICK_MIN: u32 = 2;
-/// Most waiters remembered; beyond that the oldest is forgotten, and its next wait counts as the first again.
+/// Most waiters kept; at the limit the oldest is forgotten, and its next wait starts a new streak.
 const WAITERS_MAX: usize = 256;
 
-/// Waits that ended lately: the waiter, its number of waits in a row before, and the up time of the end in milliseconds.
+/// Waits that ended lately: the waiter, its number of waits in the streak before, and the up time of the end in milliseconds.
 #[derive(Debug)]
 pub(super) struct StopAndWait<W> {
     ended: Vec<(W, u32, u64)>,
@@ -21,7 +20,7 @@ impl<W> Default for StopAndWait<W> {
     }
 }
 
-/// Number of waits in a row that a waiter has behind it.
+/// Number of earlier waits in a waiter's streak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WaitStreak(u32);
 
@@ -33,7 +32,7 @@ impl WaitStreak {
 }
 
 impl<W: PartialEq> StopAndWait<W> {
-    /// Notes that `waiter` begins to wait, and returns its number of waits in a row so far.
+    /// Records the begin of a wait, and returns the waiter's streak so far.
     pub(super) fn begin(&mut self, waiter: &W, up_ms: u64) -> WaitStreak {
         self.ended.retain(|(_, _, at)| up_ms.saturating_sub(*at) < QUICK_MS);
         let known = self.ended.iter().position(|(known, _, _)| known == waiter);
@@ -41,7 +40,7 @@ impl<W: PartialEq> StopAndWait<W> {
         WaitStreak(before.map_or(0, |(_, quick, _)| quick.saturating_add(1)))
     }
 
-    /// Notes that the wait of `waiter` ended.
+    /// Records the end of a wait.
     pub(super) fn end(&mut self, waiter: W, row: WaitStreak, up_ms: u64) {
         if self.ended.len() >= WAITERS_MAX {
             let oldest = self.ended.iter().enumerate().min_by_key(|(_, (_, _, at))| *at).map(|(n, _)| n);

@@ -1,4 +1,5 @@
-//! Full store: makes room for a commit or a push by acknowledgements that no commit has yet, and by eviction where the policy allows it.
+//! Handling of a full store: makes room for a commit or a push by acknowledgements that no commit has written yet, and by eviction if the policy
+//! allows it.
 
 use crate::config::OnFull;
 use crate::fault::FaultKind;
@@ -10,7 +11,7 @@ use crate::sync::lock;
 use super::{Engine, Open};
 
 impl Engine {
-    /// Makes room after a commit that the store refused; `true` when the commit is worth another try.
+    /// Makes room after a commit that the store refused; `true` if the commit should be tried again.
     pub(super) fn relieve(&self, open: &mut Open, error: &StoreError) -> bool {
         match error {
             StoreError::Full { lane } => self.free_segment(open, *lane),
@@ -23,8 +24,8 @@ impl Engine {
         }
     }
 
-    /// Frees a segment for a lane's rows: by writing acknowledgements that came since the last commit, else by eviction where the
-    /// policy is drop-oldest. `true` when the rows may fit now.
+    /// Frees a segment for a lane's rows: by writing acknowledgements that came since the last commit, else by eviction if the policy is
+    /// drop-oldest. `true` if the rows may fit now.
     fn free_segment(&self, open: &mut Open, lane: Lane) -> bool {
         let at = usize::from(lane.0);
         let unwritten = |model: &mut Model| model.lanes.get(at).map_or(0, |l| l.tail.unwritten_bytes());
@@ -56,7 +57,7 @@ impl Engine {
         }
     }
 
-    /// Reads the sizes of a lane's oldest rows for a push that must make room.
+    /// Reads the sizes of a lane's oldest rows for a push that has to evict.
     pub(super) fn fill_head(&self, lane: usize) -> Result<(), StoreError> {
         let mut store = lock(&self.store);
         let Some(open) = store.as_mut() else { return Ok(()) };

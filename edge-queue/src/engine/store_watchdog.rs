@@ -1,5 +1,5 @@
-//! Watchdog over calls of the store. A call that hangs cannot report itself, so every look at the queue reports it: the store
-//! counts as failing until the call returns.
+//! Watchdog over calls of the store. A hanging call cannot report itself, so every other call of the queue checks it: the store counts as failing
+//! until the call returns.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,8 +8,7 @@ use crate::event::Event;
 use crate::fault::{FaultKind, STALLED_AFTER_MS};
 use crate::sync::lock;
 
-/// Time at which the store's current call began. Calls come one at a time, from the thread that holds the store; any thread may
-/// look.
+/// Time at which the store's present call began. Calls come one at a time, from the thread that holds the store; any thread may read it.
 #[derive(Debug, Default)]
 pub(super) struct StoreWatchdog {
     /// Up time in milliseconds at which the call began, plus one; 0 between calls.
@@ -38,7 +37,7 @@ impl StoreWatchdog {
         }
     }
 
-    /// Returns the milliseconds for which a call has been under way; `None` until it is long enough to count as stalled.
+    /// Returns the milliseconds for which a call has been under way; `None` if it is not long enough to count as stalled.
     pub(super) fn stalled_ms(&self, up_ms: u64) -> Option<u64> {
         Some(self.busy_ms(up_ms)).filter(|ms| *ms >= STALLED_AFTER_MS)
     }
@@ -68,7 +67,7 @@ impl Engine {
         self.watchdog.stalled_ms(self.clock.now().up_ms).is_some()
     }
 
-    /// Returns the events since the last call, a stall that goes on included.
+    /// Returns the events since the last call, including a stall that goes on.
     pub(crate) fn take_events(&self) -> Vec<Event> {
         self.tell_stall();
         lock(&self.events).take()

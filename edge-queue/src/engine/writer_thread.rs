@@ -1,4 +1,4 @@
-//! Writer thread: writes a commit when one is due, sleeps else.
+//! Writer thread: writes a commit when one is due, and sleeps otherwise.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,7 +12,7 @@ use super::wakes::WriterSleep;
 /// Longest sleep in milliseconds; a bound on what a lost wake-up could cost.
 const SLEEP_MAX_MS: u64 = 60_000;
 
-/// The writer thread, what it sleeps on, and what it has to do when nothing is due.
+/// State of the writer thread: its sleep, and its work when no commit is due.
 pub(super) struct Writer {
     pub(super) sleep: WriterSleep,
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
@@ -60,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// Takes one turn of the writer thread, for a manual clock: takes back leases that are over, then writes a commit if one is due, else
+    /// Performs one turn of the writer thread, for a manual clock: takes back leases whose time is over, then writes a commit if one is due, else
     /// prepares for the next. Returns whether a commit was written.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
@@ -74,7 +74,7 @@ impl Engine {
         due && self.commit_due().is_ok()
     }
 
-    /// Lets the store write space ahead, now that nothing waits. Only after a commit: an idle queue stays idle.
+    /// Lets the store prefill space while no row waits. Only after a commit: an idle queue stays idle.
     fn prepare(&self) {
         if let Some(open) = lock(&self.store).as_mut() {
             // A medium that fails will tell the next commit, which has something to say about it.

@@ -1,8 +1,8 @@
-//! Looking into a queue's directory without changing a byte of it.
+//! Inspection of a queue's directory without changing a byte of it.
 //!
-//! An [`Inspection`] opens the store as the next [`Queue::open`](crate::Queue::open) would, on a disk whose writes stay in
-//! RAM ([`Overlay`]): what it reports is what an open would find, repair and set aside. It shares the lock with other
-//! inspections; while a queue runs there it is refused, since half a commit looks like damage.
+//! An [`Inspection`] opens the store as the next [`Queue::open`](crate::Queue::open) would, on a disk whose writes stay in RAM ([`Overlay`]): it
+//! reports what an open would find, repair and quarantine. It shares the lock with other inspections; while a queue is open in the directory it
+//! is refused, because half a commit looks like damage.
 #![deny(clippy::indexing_slicing)]
 
 mod salvage;
@@ -23,13 +23,13 @@ pub use salvage::{Salvaged, salvage};
 
 const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
 
-/// Error of looking into a directory.
+/// Error of an inspection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InspectError {
     /// There is no queue in the directory.
     NoQueue,
-    /// Nothing in the file can be used; [`salvage`](salvage()) looks for rows all the same.
+    /// Nothing in the file can be used; [`salvage`](salvage()) can still search it for rows.
     Unusable,
     /// Busy, a newer format, or a call the system refused.
     Open(OpenError),
@@ -64,7 +64,7 @@ impl std::error::Error for InspectError {
     }
 }
 
-/// A queue's directory, opened to be looked into.
+/// Inspection of a queue's directory.
 ///
 /// ```
 /// # use edge_queue::inspect::{InspectError, Inspection};
@@ -96,17 +96,17 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Looks into `dir`.
+    /// Inspects `dir`.
     ///
     /// # Errors
-    /// No queue there, one that runs, a newer format, a file in which nothing can be used, or a call the system refused.
+    /// No queue there, an open one, a newer format, a file in which nothing can be used, or a call the system refused.
     #[cfg(unix)]
     pub fn open(dir: impl AsRef<std::path::Path>) -> Result<Inspection, InspectError> {
         let dir = crate::medium::os::OsDir::read_only(dir.as_ref()).map_err(|e| io("open", e))?;
         Inspection::open_in(Box::new(dir))
     }
 
-    /// As [`Inspection::open`], in a directory that you implement.
+    /// Inspects a directory type of your own, as [`Inspection::open`].
     ///
     /// # Errors
     /// As [`Inspection::open`].
@@ -149,25 +149,25 @@ impl Inspection {
         self.format
     }
 
-    /// The bookkeeping: gateway id, lanes, consumers with their positions, ledgers and gap records.
+    /// Returns the durable state: gateway id, lanes, consumers with their cursors, ledgers and gap records.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.found.state
     }
 
-    /// Epoch of the last run; the next open raises it. A loss of bookkeeping may make it higher than it was.
+    /// Returns the epoch of the last open; the next open raises it. After a loss of bookkeeping it may be higher than it was.
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.found.state.epoch.saturating_sub(1)
     }
 
-    /// Returns whether the last run closed the queue.
+    /// Returns whether the last process closed the queue cleanly.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.found.clean
     }
 
-    /// Returns whether the last run ended inside a commit, of which nothing was receipted.
+    /// Returns whether the last process ended inside a commit, none of whose rows had a receipt.
     #[must_use]
     pub fn tail_uncertain(&self) -> bool {
         self.found.tail_uncertain
@@ -179,13 +179,13 @@ impl Inspection {
         &self.found.damage
     }
 
-    /// Rows found lost so far: complete after [`Inspection::each_row`] went through every lane.
+    /// Returns the rows found lost so far: complete after [`Inspection::each_row`] went through every lane.
     #[must_use]
     pub fn lost(&self) -> &[(Lane, Lost)] {
         &self.lost
     }
 
-    /// Returns whether nothing was found damaged so far, neither by opening nor by reading.
+    /// Returns whether no damage was found so far, neither by opening nor by reading.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.found.damage.is_empty() && self.lost.is_empty() && self.store.stats().quarantined == 0
@@ -203,7 +203,7 @@ impl Inspection {
         &self.regions
     }
 
-    /// Losses that consumers have not reported yet.
+    /// Iterates over gap records that consumers have not reported yet.
     pub fn gaps(&self) -> impl Iterator<Item = (&str, Gap)> {
         let lanes = self.found.state.lanes;
         self.found.state.consumers.iter().flat_map(move |consumer| {
@@ -213,7 +213,7 @@ impl Inspection {
         })
     }
 
-    /// Calls `f` with the rows of a lane that somebody still wants, ascending from `from`, until it says `false`.
+    /// Calls `f` with the rows of a lane that some consumer still wants, ascending from `from`, until it returns `false`.
     ///
     /// # Errors
     /// The store could not be read, or the error of `f`.
@@ -237,7 +237,7 @@ impl Inspection {
         Ok(())
     }
 
-    /// Writes everything that waits, and the losses not yet reported, as a stream for another gateway.
+    /// Writes the backlog, and the gap records not yet reported, as a stream for another gateway.
     ///
     /// # Errors
     /// The store could not be read or `out` not be written.
@@ -263,7 +263,7 @@ impl fmt::Debug for Inspection {
     }
 }
 
-/// Returns which store the directory holds, and the length of its file.
+/// Returns the kind of the store in the directory, and the length of its file.
 fn find(dir: &dyn Dir) -> Result<(StoreKind, u64), InspectError> {
     let kinds = [StoreKind::Ring, StoreKind::Redb].into_iter();
     for (name, kind) in kinds.flat_map(|kind| kind.files().iter().map(move |name| (name, kind))) {

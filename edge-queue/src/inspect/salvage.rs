@@ -1,4 +1,4 @@
-//! Salvage: whatever can be read of a damaged store, as a stream for another gateway.
+//! Salvage: all readable rows of a damaged store, as a stream for another gateway.
 #![deny(clippy::indexing_slicing)]
 
 use std::io::Write;
@@ -23,15 +23,14 @@ pub struct Salvaged {
     pub damage: Vec<String>,
     /// Rows known to be lost.
     pub lost: Vec<(Lane, Lost)>,
-    /// True if nothing was found damaged.
+    /// True if no damage was found.
     pub whole: bool,
-    /// True if the bookkeeping was gone and rows were searched for page by page, so that some may have been delivered before.
+    /// True if the bookkeeping was lost and rows were searched for page by page, so that some may have been delivered before.
     pub searched: bool,
 }
 
-/// Writes whatever can be read of a damaged store as a stream, down to a search of every page for rows. Changes nothing in `dir`.
-/// Takes some 64 bytes of RAM a row for a ring that must be searched, and as much as the backlog for a redb file that redb
-/// refuses.
+/// Writes all readable rows of a damaged store as a stream, if necessary by a search of every page for rows. Changes nothing in `dir`. Takes some
+/// 64 bytes of RAM a row for a ring that must be searched, and as much as the backlog for a redb file that redb refuses.
 ///
 /// # Errors
 /// As [`Inspection::open`], but not for a file in which nothing can be used; and those of `out`.

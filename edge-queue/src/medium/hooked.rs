@@ -1,12 +1,11 @@
-//! A directory around any other one that asks a hook before every call: for a disk that is slow, lies or fails, and to count
-//! calls.
+//! Directory around another one that calls a hook before every operation: to simulate a disk that is slow, lies or fails, and to count calls.
 
 use std::io;
 use std::sync::Arc;
 
 use super::{Dir, Medium};
 
-/// A kind of call of a [`Medium`] or a [`Dir`].
+/// Kind of call of a [`Medium`] or a [`Dir`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Call {
@@ -53,16 +52,16 @@ impl Call {
 /// Decision about a call.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The call goes to the medium.
+    /// The call is made.
     Make,
-    /// The call is not made and returns success. One that gives something back, such as a read, is made all the same.
+    /// The call is not made and returns success. A call with a result, such as a read, is made nevertheless.
     Pretend,
     /// The call is not made and returns this error.
     Fail(io::Error),
 }
 
-/// A directory over another one, and every file in it, with a hook that decides about each call and may take its time. The hook
-/// is called by any thread of the queue. Calls for which there is no [`Call`] (lengths, locks, free space) go through.
+/// Directory around another one, and every file in it, with a hook that decides about each call and may take its time. The hook is called by any
+/// thread of the queue. Calls for which there is no [`Call`] (lengths, locks, free space) go through.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -90,13 +89,13 @@ pub struct Hooked<D, F> {
 }
 
 impl<D, F: Fn(Call) -> Verdict> Hooked<D, F> {
-    /// Wraps `dir`: `hook` is asked before each call.
+    /// Wraps `dir`: `hook` is called before each operation.
     pub fn new(dir: D, hook: F) -> Hooked<D, F> {
         Hooked { dir, hook: Arc::new(hook) }
     }
 }
 
-/// Makes a call, or not, as the hook says.
+/// Makes a call, or not, as the hook decides.
 fn ask(hook: &impl Fn(Call) -> Verdict, call: Call, make: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match hook(call) {
         Verdict::Make => make(),
@@ -105,7 +104,7 @@ fn ask(hook: &impl Fn(Call) -> Verdict, call: Call, make: impl FnOnce() -> io::R
     }
 }
 
-/// Makes a call that cannot be pretended, or not, as the hook says.
+/// Makes a call that cannot be pretended, or not, as the hook decides.
 fn ask_for<T>(
     hook: &impl Fn(Call) -> Verdict,
     call: Call,

@@ -1,4 +1,4 @@
-//! All disk access goes through two traits, so that a test can lose, tear, reorder or refuse any of it.
+//! Disk access through two traits, so that a test can lose, tear, reorder or refuse any call.
 
 use std::io;
 use std::ops::Range;

@@ -12,13 +12,12 @@ use rustix::fs::OFlags;
 
 use super::{Dir, Medium};
 
-/// Longest wait of [`Dir::lock`] before it says that somebody else has the lock: a process that was killed keeps its locks
-/// until it is gone, and whatever it forked, until that runs a program of its own. A service that is started again finds
-/// one or the other.
+/// Longest wait of [`Dir::lock`] for the lock of another process: a killed process keeps its locks until it has ended, and so does a process that
+/// it forked, until that one calls exec. A restarted service meets either.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Modes of directories and files that are made: payloads are the owner's alone, whatever the umask allows.
+/// Modes of directories and files that are created: only the owner can read payloads, whatever the umask allows.
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -200,8 +199,8 @@ fn held(file: File, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Res
     }
 }
 
-/// A lock that is released when it is dropped. Closing the file is not enough: the lock belongs to every descriptor of it, and a
-/// process that another thread has just forked has them all until it runs its own program.
+/// A lock that is released when it is dropped. Closing the file is not enough: the lock belongs to every descriptor of it, and a process that
+/// another thread has just forked has them all until it calls exec.
 struct Held {
     file: File,
 }

@@ -1,4 +1,4 @@
-//! A directory that can be written to although nothing beneath it is: what is written stays in RAM.
+//! Overlay: a writable directory above one that is never written; all writes stay in RAM.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex};
 use super::{Dir, Medium, PAGE, pieces};
 use crate::sync::lock;
 
-/// Directory that takes every write, name and removal into RAM and only ever reads from the directory beneath. A store opened on
-/// it does what it would do at its next open, repairs included, and leaves no trace. Costs RAM for each page written. Clones are
-/// handles to the same directory.
+/// Directory that keeps every write, rename and removal in RAM and only reads from the directory beneath. A store opened on it does the same as
+/// at its next open, repairs included, and changes nothing. Costs RAM for each page written. Clones are handles to the same directory.
 ///
 /// ```
 /// # use edge_queue::medium::{Dir, Medium, Overlay, os::OsDir};
@@ -39,7 +38,7 @@ type Shadow = Arc<Mutex<Content>>;
 /// A file: pages in RAM over what lies beneath.
 struct Content {
     beneath: Option<Box<dyn Medium>>,
-    /// Number of bytes of `beneath` that still show.
+    /// Number of bytes of `beneath` that are not replaced or cut off.
     shown: u64,
     pages: BTreeMap<u64, Box<[u8; PAGE]>>,
     len: u64,
@@ -100,7 +99,7 @@ impl Dir for Overlay {
         Ok(())
     }
 
-    /// Takes the lock beneath, because nobody may look into a queue while it runs.
+    /// Takes the lock of the directory beneath, because a queue must not be inspected while it is open.
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
         lock(&self.shared).beneath.lock(name)
     }
@@ -156,7 +155,7 @@ impl Content {
         Ok(())
     }
 
-    /// Reads the part of the file beneath that still shows, and zeros behind it.
+    /// Reads the part of the file beneath that is not replaced, and zeros behind it.
     fn read_beneath(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let shown = usize::try_from(self.shown.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
         let (bytes, zeros) = buf.split_at_mut(shown);

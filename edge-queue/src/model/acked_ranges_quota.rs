@@ -1,10 +1,8 @@
-//! Bounds the ranges of done rows, because every commit and every snapshot holds all of them. Each consumer pays for its own
-//! holes.
+//! Quota of ranges of done rows, because every commit and every snapshot stores all of them. Each consumer has its own quota for its own holes.
 //!
-//! [`RANGES_EACH`] belong to every consumer; beyond them all take from the [`RANGES_SHARED`]. A consumer for which none is left
-//! gets no new leases above its floor, and its acknowledgements that would need a range wait. Eviction goes on: it passes over
-//! the rows between leases and takes those behind the last lease, which form one range; [`RANGES_SPARE`] are kept for that. So
-//! there are never more than [`RANGES_BOUND`].
+//! [`RANGES_EACH`] belong to every consumer; beyond them all take from the [`RANGES_SHARED`]. A consumer for which none is left gets no new
+//! leases above its floor, and its acknowledgements that would need a range wait. Eviction goes on: it skips the rows between leases and evicts
+//! those after the last lease, which form one range; [`RANGES_SPARE`] are kept for that. So there are never more than [`RANGES_BOUND`].
 
 use super::consumers::CONSUMERS_MAX;
 use super::{LaneModel, Model};
@@ -16,7 +14,7 @@ use crate::row::Seq;
 pub(crate) const RANGES_EACH: usize = 128;
 /// Ranges that all consumers share beyond their own.
 pub(crate) const RANGES_SHARED: usize = 896;
-/// Ranges per consumer beyond its own and the shared ones, for rows that are given up.
+/// Ranges per consumer beyond its own and the shared ones, for evicted rows.
 pub(crate) const RANGES_SPARE: usize = 8;
 /// Most ranges over all consumers.
 #[cfg(feature = "ring")]
@@ -28,7 +26,7 @@ impl Model {
         self.ranges_within(consumer, RANGES_EACH, RANGES_SHARED)
     }
 
-    /// Returns whether a consumer may begin another stretch of live rows, which may cost it a range.
+    /// Returns whether a consumer may begin another run of live rows, which may cost it a range.
     pub(super) fn may_part(&self, consumer: usize) -> bool {
         self.ranges_within(consumer, RANGES_EACH / 2, RANGES_SHARED / 2)
     }
@@ -43,7 +41,7 @@ impl Model {
         (each > 0 && self.consumers.get(consumer).is_some_and(|r| has(r) < own)) || taken() < shared
     }
 
-    /// Returns the number of ranges that each consumer may still take even if all of them do.
+    /// Returns the number of ranges that every consumer can still get at the same time.
     pub(super) fn ranges_for_each(&self) -> usize {
         let has =
             |r: &super::ConsumerModel| r.lanes.iter().map(|cursor| cursor.pos.acked.len()).sum::<usize>();
@@ -52,7 +50,7 @@ impl Model {
         own.unwrap_or(RANGES_EACH) + RANGES_SHARED.saturating_sub(taken) / self.consumers.len().max(1)
     }
 
-    /// Returns whether giving up the row would need a range that some consumer may not have.
+    /// Returns whether evicting the row would need a range that some consumer may not have.
     pub(super) fn range_exceeded(&self, at: usize, seq: Seq) -> bool {
         let (own, shared) = (RANGES_EACH + RANGES_SPARE, RANGES_SHARED + CONSUMERS_MAX * RANGES_SPARE);
         let exceeds = |consumer: usize| {
@@ -63,8 +61,8 @@ impl Model {
         !planted(Flaw::RangesUnbounded) && (0..self.consumers.len()).any(exceeds)
     }
 
-    /// Returns the number from which on rows of a lane may be given up while ranges are short: the one after the last leased row,
-    /// 0 when none is leased. `None` while ranges are not short.
+    /// Returns the sequence number from which rows of a lane may be evicted while ranges are short: the one after the last leased row, 0 if none
+    /// is leased. `None` while ranges are not short.
     pub(super) fn evict_from(&self, at: usize) -> Option<Seq> {
         if planted(Flaw::RangesUnbounded)
             || (0..self.consumers.len()).all(|consumer| self.range_free(consumer))
@@ -75,8 +73,8 @@ impl Model {
         Some(leased.map(|(seq, _)| seq.saturating_add(1)).max().unwrap_or(0))
     }
 
-    /// Returns whether a lane that drops its newest rows goes on doing so although a row has left it: each row taken in between
-    /// costs a range, so while ranges are short half of the lane must be free first.
+    /// Returns whether a lane with drop-newest goes on dropping although a row has left it: each row stored in between costs a range, so while
+    /// ranges are short half of the lane must be free first.
     pub(super) fn keeps_dropping(&self, at: usize) -> bool {
         let dropping = |lane: &&LaneModel| lane.limits.on_full == OnFull::DropNewest && is_half_full(lane);
         let Some(lane) = self.lanes.get(at).filter(dropping) else { return false };

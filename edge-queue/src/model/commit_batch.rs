@@ -1,4 +1,4 @@
-//! The batch of a commit: decides when to write and what, and applies the outcome of a write.
+//! Batch of a commit: decides when to write and which rows and changes, and applies the result of the write.
 
 use std::sync::Arc;
 
@@ -57,8 +57,8 @@ impl Model {
         waiting >= self.rules.commit_bytes
     }
 
-    /// Takes everything that waits into a commit; `None` when nothing needs the medium, because every row was acknowledged in
-    /// time.
+    /// Takes all waiting rows and changes into a commit; `None` if nothing needs the medium, because every row was acknowledged in time
+    /// (elision).
     pub(crate) fn begin(&mut self) -> Option<Batch> {
         let rows = self.lanes.iter_mut().map(|l| l.tail.begin()).collect();
         let cursors = self.consumers.iter_mut().flat_map(|consumer| &mut consumer.lanes);
@@ -126,9 +126,8 @@ impl Model {
         }
     }
 
-    /// Notes that a commit is durable, and hands out its receipts. Returns the done rows of each lane whose space the store may
-    /// reuse, if they changed. A store that failed counts as working again only if the commit wrote the rows that wait
-    /// (`with_rows`), or if none wait.
+    /// Handles a durable commit, and gives its receipts. Returns the done rows of each lane whose space the store may reuse, if they changed. A
+    /// store that failed counts as working again only if the commit wrote the rows that wait (`with_rows`), or if none wait.
     pub(crate) fn written(
         &mut self,
         state: &State,
@@ -163,12 +162,12 @@ impl Model {
         }
     }
 
-    /// Returns the bookkeeping at this moment, for the clean-close mark.
+    /// Returns the present durable state, for the clean-close mark.
     pub(crate) fn snapshot(&self) -> State {
         self.state()
     }
 
-    /// Notes that a commit failed: its rows and changes wait for the next one, and no receipt is given.
+    /// Handles a failed commit: its rows and changes wait for the next one, and no receipt is given.
     pub(crate) fn not_written(&mut self, changes: &[Change], now: &Now) {
         for lane in &mut self.lanes {
             lane.tail.finish(false, |_| {});
@@ -185,7 +184,7 @@ impl Model {
         self.settling.not_written(now.up_ms);
     }
 
-    /// Closes the bookkeeping: it takes no more rows and refuses the receipts still to come.
+    /// Closes the model: it accepts no more rows and fails the receipts still to come.
     pub(crate) fn close(&mut self) {
         self.closed = true;
         let out = &mut self.out;

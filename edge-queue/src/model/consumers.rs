@@ -14,16 +14,16 @@ use crate::state::{ConsumerState, Position};
 pub(crate) const CONSUMERS_MAX: usize = 8;
 /// Longest name of a consumer, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
-/// Name of the placeholder that keeps which rows above the floor are done while no consumer is registered.
+/// Name of the placeholder consumer whose cursor keeps the done rows above the floor while no consumer is registered.
 pub(crate) const NOBODY: &str = "";
 
 /// Bookkeeping of one registered consumer.
 pub(crate) struct ConsumerModel {
-    /// Number that tells the consumer from another of the same name, registered after this one was forgotten.
+    /// Number that distinguishes the consumer from a later one of the same name.
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) lanes: Vec<Cursor>,
-    /// Positions of the consumer in lanes that the configuration no longer has.
+    /// Cursors of the consumer in lanes that the configuration no longer has.
     pub(super) absent: Vec<Absent<Position>>,
     pub(crate) scheduler: LaneScheduler,
     pub(crate) limits: ConsumerConfig,
@@ -43,7 +43,7 @@ impl ConsumerModel {
         }
     }
 
-    /// Number of gap records over all lanes, those included that the configuration no longer has.
+    /// Number of gap records over all lanes, including removed ones.
     pub(super) fn gaps(&self) -> usize {
         let there = self.lanes.iter().map(|cursor| cursor.pos.gaps.len());
         there.chain(self.absent.iter().map(|absent| absent.kept.gaps.len())).sum()
@@ -67,7 +67,7 @@ impl ConsumerModel {
 }
 
 impl Model {
-    /// Takes in a consumer that the store knows. `first` says that it is the only one, `damaged` that its cursors may be lost.
+    /// Restores a consumer from the store. `first`: it is the only one; `damaged`: its cursors may be lost.
     pub(super) fn adopt(&mut self, consumer: ConsumerState, first: bool, damaged: bool) {
         let cursor = |(pos, lane): (Position, &LaneModel)| {
             match pos.floor {
@@ -91,8 +91,8 @@ impl Model {
         self.consumers.iter().find(|r| r.name == name && r.name != NOBODY).map(|r| r.id)
     }
 
-    /// Registers a consumer; the caller commits before it tells anyone. The first starts at the oldest row, a later
-    /// one at the rows pushed from now on.
+    /// Registers a consumer; the caller commits before it returns to the application. The first starts at the oldest row, a later one at the rows
+    /// pushed from now on.
     pub(crate) fn register(&mut self, name: &str) -> Result<u64, ConsumerError> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(ConsumerError::Name { limit: NAME_BYTES_MAX });
@@ -132,8 +132,8 @@ impl Model {
         }
     }
 
-    /// Removes a consumer. If it was the last one, the rows done above its floor are kept under the name that no consumer can
-    /// have, so that they do not come back for the next first consumer.
+    /// Removes a consumer. If it was the last one, its done rows above the floor are kept by the placeholder, so that they do not come back for
+    /// the next first consumer.
     fn retire(&mut self, at: usize) {
         self.unpin_all(at);
         let mut consumer = self.consumers.remove(at);
@@ -171,7 +171,7 @@ impl Model {
         Some(self.consumers.remove(at))
     }
 
-    /// Removes a consumer; `false` when there is none of that name. The caller counts the lanes anew and commits.
+    /// Removes a consumer; `false` if there is none of that name. The caller counts the lanes anew and commits.
     pub(crate) fn forget(&mut self, name: &str) -> bool {
         let known = |r: &ConsumerModel| r.name == name && r.name != NOBODY;
         let Some(at) = self.consumers.iter().position(known) else { return false };
@@ -183,7 +183,7 @@ impl Model {
         true
     }
 
-    /// Returns whether a consumer of this name was removed and no commit has said so yet.
+    /// Returns whether a consumer of this name was removed and no commit has written that yet.
     pub(crate) fn is_forgotten(&self, name: &str) -> bool {
         name != NOBODY && self.due.is_forgotten(name)
     }
@@ -203,7 +203,7 @@ impl Model {
         }
     }
 
-    /// Returns whether rows of a lane are done whose space the store was not told to reuse yet.
+    /// Returns whether a lane has done rows whose space was not given back to the store yet.
     pub(crate) fn more_done(&mut self, at: usize) -> bool {
         self.follow_floors();
         let state = self.state();

@@ -1,5 +1,5 @@
-//! Count of a lane's rows: one reading of all its stored rows adds up what each consumer still wants, while pushes and
-//! acknowledgements go on. A [recount](super::recount) and the reckoning of [damage](super::damage) make it.
+//! Count of a lane's rows: one reading of all its stored rows adds up the rows that each consumer still wants, while pushes and acknowledgements
+//! go on. A [recount](super::recount) and the reckoning of [damage](super::damage) make it.
 //!
 //! A row that is done meanwhile is subtracted only if the pass has added it before. A row that damage took may still be leased:
 //! the pass does not find it, but it counts until its lease ends.
@@ -14,13 +14,13 @@ use crate::store::Lost;
 /// A count that is under way, and its totals so far.
 pub(super) struct CountPass {
     pub(super) lane: usize,
-    /// Number below which the pass has looked at every row.
+    /// Sequence number below which the pass has read every row.
     pub(super) at: Seq,
     /// Damage that the pass met.
     pub(super) lost: Vec<Lost>,
-    /// Totals of the rows looked at that some consumer wants.
+    /// Totals of the rows read so far that some consumer wants.
     pub(super) usage: Usage,
-    /// Totals of the rows looked at that each consumer has still to acknowledge, in the order of registration.
+    /// Totals of the rows read so far that each consumer has not acknowledged, in the order of registration.
     pub(super) open: Vec<Usage>,
 }
 
@@ -31,7 +31,7 @@ impl CountPass {
         CountPass { lane, at, lost: Vec::new(), usage: Usage::default(), open }
     }
 
-    /// Adds a row if somebody wants it.
+    /// Adds a row if some consumer wants it.
     pub(super) fn add(&mut self, model: &Model, row: &StoredRow) {
         if !model.wanted(self.lane, row.seq) {
             return;
@@ -61,14 +61,14 @@ impl CountPass {
         }
     }
 
-    /// Subtracts a row that nobody wants any more, if the pass has counted it.
+    /// Subtracts a row that no consumer wants any more, if the pass has counted it.
     pub(super) fn removed(&mut self, lane: usize, seq: Seq, size: Size) {
         if self.has_read(lane, seq) {
             self.usage.sub(size);
         }
     }
 
-    /// Returns whether the pass came by a row and could read it.
+    /// Returns whether the pass has reached a row and could read it.
     fn has_read(&self, lane: usize, seq: Seq) -> bool {
         lane == self.lane && seq < self.at && !self.has_lost(seq)
     }

@@ -21,7 +21,7 @@ const SCAN_ACKS_MAX: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     pub(crate) size: Size,
-    /// Outcome of an acknowledgement for which no range is free, counted when one is; `None` while the row is not acknowledged.
+    /// Outcome of an acknowledgement that waits for a free range; `None` while the row is not acknowledged.
     pub(crate) parked: Option<Done>,
     /// Value of the turn counter when the lease began, which tells it from a later lease of the row: see
     /// [`lease_timeout`](super::lease_timeout).
@@ -34,15 +34,15 @@ pub(crate) struct Out {
 #[derive(Default)]
 pub(crate) struct Cursor {
     pub(crate) pos: Position,
-    /// Rows not yet done that no commit has taken. `pos` counts them; the position that a commit writes does not.
+    /// Totals of the rows not yet done that no commit has taken. `pos` includes them; the position that a commit writes does not.
     pub(crate) waiting: Usage,
-    /// Weight not yet done, kept apart from the counters so that the ledger can be checked.
+    /// Weight not yet done, counted apart from the other counters so that the ledger can be checked.
     pub(crate) queued: u64,
     pub(crate) leased: BTreeMap<Seq, Out>,
     pub(crate) leased_weight: u64,
     pub(crate) leased_bytes: u64,
     pub(crate) parked: usize,
-    /// Number from which on the next lease looks for rows of the backlog: nothing below it can be leased.
+    /// Sequence number from which the next lease looks for backlog rows: nothing below it can be leased.
     pub(crate) backlog_next: Seq,
     /// Number at which a scan ends: rows from it on are not handed out. `Seq::MAX` when no scan is under way.
     pub(crate) until: Seq,
@@ -64,8 +64,7 @@ pub(crate) enum Done {
 }
 
 impl Cursor {
-    /// Makes the cursor of a new consumer: the first one of a queue gets the rows that are there, a later one those
-    /// that come.
+    /// Creates the cursor of a new consumer: the first one of a queue gets the rows in the queue, a later one only new rows.
     pub(crate) fn registered(lane: &LaneModel, first: bool) -> Cursor {
         let floor = if first { lane.floor } else { lane.next };
         let pos = Position { floor, ..Position::default() };
@@ -77,7 +76,7 @@ impl Cursor {
         cursor
     }
 
-    /// Makes a cursor of the position that was written to disk. `lane` is what the lane held, for a planted bug.
+    /// Creates a cursor from the position on disk. `lane` is the lane's totals, for a planted bug.
     pub(crate) fn recovered(mut pos: Position, lane: Usage) -> Cursor {
         pos.floor = pos.floor.max(1);
         let done = pos.settled();
@@ -141,7 +140,7 @@ impl Cursor {
         self.dirty = true;
     }
 
-    /// Takes damaged rows, whose size nobody knows, out of the count, with their share of the bytes.
+    /// Subtracts damaged rows, whose size is unknown, with their average share of the bytes.
     pub(crate) fn lose(&mut self, weight: u64) {
         let share = u128::from(self.pos.queued_bytes) * u128::from(weight) / u128::from(self.queued.max(1));
         let share = u64::try_from(share).unwrap_or(u64::MAX);
@@ -162,7 +161,7 @@ impl Cursor {
         }
     }
 
-    /// Lets the next lease and the next eviction look again at a row that is no longer leased.
+    /// Moves the next lease and the next eviction back to a row that is no longer leased.
     pub(crate) fn look_again(&mut self, seq: Seq) {
         let next = self.next_mut(self.live.part_of(seq));
         *next = seq.min(*next);
@@ -187,8 +186,8 @@ impl Cursor {
         Some(out.size)
     }
 
-    /// Returns an acknowledgement that waited for a range and can be counted now: any if `ranges_free`, else one that needs no
-    /// new range. `None` when there is no such.
+    /// Returns an acknowledgement that waited for a range and can be counted now: any if `ranges_free`, else one that needs no new range. `None`
+    /// if there is none.
     pub(crate) fn parked_next(&self, ranges_free: bool) -> Option<(Seq, Done)> {
         if self.parked == 0 {
             return None;

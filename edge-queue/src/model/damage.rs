@@ -1,9 +1,9 @@
-//! Quarantine: takes rows lost to damage out of the ledgers, exactly and for each consumer, whichever consumer's read found the
-//! damage.
+//! Accounting of damage (quarantine): subtracts rows lost to damage from the ledgers, exactly and for each consumer, whichever consumer's read
+//! found the damage.
 //!
-//! A loss that tells by itself what it cost every consumer is counted at once. For any other loss the lane is *reckoned*: all of
-//! it is read once, the rows that each consumer can still get are added up, and what its ledger has beyond that is what it lost.
-//! Pushes and acknowledgements go on while the lane is read.
+//! A loss whose cost for every consumer is certain is counted at once. For any other loss the lane is *reckoned*: it is read once as a whole, the
+//! rows that each consumer can still get are added up, and the excess of its ledger is its loss. Pushes and acknowledgements go on while the lane
+//! is read.
 
 use crate::event::Event;
 use crate::loss_share::{Share, divide};
@@ -32,7 +32,7 @@ struct Damage<'a> {
 }
 
 impl Model {
-    /// Counts the damage that a read passed over; `false` when nothing was counted because the lane must be reckoned.
+    /// Counts the damage that a read skipped; `false` if nothing was counted because the lane must be reckoned.
     pub(crate) fn lose(&mut self, lane: usize, chunk: &StoredChunk, up_ms: u64) -> bool {
         let Some(l) = self.lanes.get(lane) else { return true };
         let (below, lost) = (l.tail.from(), &chunk.lost);
@@ -63,8 +63,8 @@ impl Model {
         true
     }
 
-    /// Counts a loss for the lane and reports it. `rows` is what it cost the consumer that lost most; with 0 nothing happens,
-    /// except that a queue without consumers reports it.
+    /// Counts a loss for the lane and reports it. `rows` is the loss of the consumer that lost most; with 0 nothing happens, except that a queue
+    /// without consumers reports it.
     fn note_loss(&mut self, lane: usize, lost: &Lost, rows: u64, up_ms: u64) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         let id = l.id;
@@ -94,7 +94,7 @@ impl Model {
         Some((at, below))
     }
 
-    /// Adds what one read brought, and returns the number to read on from; `None` at the end.
+    /// Adds the rows of one read, and returns the sequence number to continue from; `None` at the end.
     pub(crate) fn reckon_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
         let StoredChunk { rows, next, lost } = chunk;
         let Reckoning { mut pass, mut neighbours } = self.reckoning.take()?;
@@ -108,7 +108,7 @@ impl Model {
         next
     }
 
-    /// Gives up reckoning, because the lane could not be read to its end; a later read begins anew.
+    /// Aborts reckoning, because the lane could not be read to its end; a later read begins anew.
     pub(crate) fn reckon_stop(&mut self) {
         self.reckoning = None;
     }
@@ -174,7 +174,7 @@ impl Cursor {
         }
     }
 
-    /// Sets the ledger to what is there: rows in `open` can be read, all others are lost. Raises `worst` to the rows that each
+    /// Sets the ledger to the rows that exist: those in `open` can be read, all others are lost. Raises `worst` to the number of rows that each
     /// loss cost.
     fn settle(&mut self, damage: &Damage<'_>, open: Usage, worst: &mut [u64]) {
         let Damage { lost, neighbours, below, all } = *damage;
@@ -211,7 +211,7 @@ impl Cursor {
         }
     }
 
-    /// Counts rows as lost when nothing tells where in the lane they were.
+    /// Counts rows as lost whose place in the lane is unknown.
     pub(super) fn lose_unseen(&mut self, weight: u64) {
         self.lose(weight);
         let last_seq = self.backlog_next.max(self.pos.floor).saturating_sub(1).max(1);

@@ -30,8 +30,7 @@ pub(crate) struct DegradedMode {
 }
 
 impl DegradedMode {
-    /// Notes that a commit failed, and when to try again; `true` when no commit had failed before or the kind of failure is
-    /// another.
+    /// Records a failed commit, and when to try again; `true` if no commit had failed before or the kind of failure differs.
     pub(crate) fn note(&mut self, kind: FaultKind, reason: String, now: &Now) -> bool {
         let before = self.current.take();
         let backoff_ms = before.as_ref().map_or(RETRY_FIRST_MS, |f| (f.backoff_ms * 2).min(RETRY_MAX_MS));
@@ -86,7 +85,7 @@ pub(super) enum Unwritten {
 }
 
 impl Model {
-    /// Bounds the RAM of rows that no commit took: a row of this size finds room, waits for a commit, or is refused.
+    /// Bounds the RAM of rows that no commit has taken: a row of this size finds room, waits for a commit, or is refused.
     pub(super) fn bound_unwritten(&mut self, size: Size, call: StoreCall) -> Unwritten {
         let unwritten = self.unwritten_ram();
         if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {

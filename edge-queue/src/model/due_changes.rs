@@ -3,7 +3,7 @@
 use crate::planted_flaw::{Flaw, planted};
 use crate::state::Change;
 
-/// Changes that somebody waits for, besides rows.
+/// Changes besides rows that a caller waits for.
 #[derive(Debug, Default)]
 pub(super) struct DueChanges {
     required: bool,
@@ -12,7 +12,7 @@ pub(super) struct DueChanges {
 }
 
 impl DueChanges {
-    /// Has the next commit written even without a row.
+    /// Makes the next commit necessary even without a row.
     pub(super) fn require(&mut self) {
         self.required = true;
     }
@@ -26,7 +26,7 @@ impl DueChanges {
         self.forgotten.push(name);
     }
 
-    /// Returns whether a consumer of this name was removed and no commit has said so yet.
+    /// Returns whether a consumer of this name was removed and no commit has written that yet.
     pub(super) fn is_forgotten(&self, name: &str) -> bool {
         self.forgotten.iter().any(|known| known == name)
     }

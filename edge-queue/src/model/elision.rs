@@ -1,4 +1,4 @@
-//! Elision: a row that every consumer acknowledged before its commit is never written, and its producer hears that it was handed over.
+//! Elision: a row that every consumer acknowledged before its commit is never written, and its producer gets the receipt `HandedOver`.
 
 use super::Model;
 use super::usage::Size;

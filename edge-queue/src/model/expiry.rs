@@ -1,4 +1,4 @@
-//! Time to live, judged when a row is reached and never by a timer.
+//! Time to live of rows, checked when a row is reached and never by a timer.
 
 use crate::row::StoredRow;
 use crate::row_age::{Expiry, age_ms};

@@ -1,4 +1,4 @@
-//! Gap records: what a consumer will never get, merged so that an outage of a week is one record.
+//! Gap records: rows that a consumer will never get, merged so that an outage of a week is one record.
 
 use crate::row::Seq;
 use crate::state::{GapRecord, Position, Reason};
@@ -74,7 +74,7 @@ fn join(into: &mut GapRecord, other: &GapRecord) {
     into.count = into.count.saturating_add(other.count);
 }
 
-/// A loss of one row.
+/// Creates the record of one lost row.
 pub(crate) fn one(seq: Seq, wall_ms: i64, weight: u64, reason: Reason) -> GapRecord {
     GapRecord { first_seq: seq, last_seq: seq, first_ms: wall_ms, last_ms: wall_ms, count: weight, reason }
 }

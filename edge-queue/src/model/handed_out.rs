@@ -1,5 +1,5 @@
-//! Rows that were handed out in this run. A row that is evicted after it was handed out may have arrived all the same, and is
-//! counted as `overflow_unconfirmed`.
+//! Rows that were leased since the open. A row that is evicted after it was leased may have arrived nevertheless, and is counted as
+//! `overflow_unconfirmed`.
 
 use crate::row::Seq;
 use crate::state::Position;
@@ -7,7 +7,7 @@ use crate::state::Position;
 /// Most spans kept; beyond that the two nearest become one, and a row between them counts as handed out.
 const SPANS_MAX: usize = 64;
 
-/// Rows handed out, or passed over because they were done: all below a number, and spans of live rows above it.
+/// Rows that were leased, or skipped because they were done: all below a sequence number, and spans of live rows above it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HandedOut {
     below: Seq,
@@ -20,14 +20,13 @@ impl HandedOut {
         seq < self.below || self.spans.iter().any(|(first, end)| (*first..*end).contains(&seq))
     }
 
-    /// Notes that a row of the backlog is handed out; every row before it was handed out or is done.
+    /// Records a backlog row that is leased; every row before it was leased or is done.
     pub(crate) fn backlog(&mut self, seq: Seq) {
         self.below = self.below.max(seq.saturating_add(1));
         self.spans.retain(|(_, end)| *end > self.below);
     }
 
-    /// Notes that a live row is handed out, one of those that begin at `from`. Spans of which all rows are `done` go first when
-    /// there are too many.
+    /// Records a live row that is leased, one of those that begin at `from`. Spans of which all rows are `done` are dropped first at the limit.
     pub(crate) fn live(&mut self, from: Seq, seq: Seq, done: &Position) {
         let end = seq.saturating_add(1);
         match self.spans.last_mut() {

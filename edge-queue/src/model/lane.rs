@@ -1,4 +1,4 @@
-//! One lane: numbers, totals and the rows in RAM.
+//! State of one lane: sequence numbers, totals and the rows in RAM.
 
 use crate::config::{LaneLimits, Rules};
 use crate::event::Event;
@@ -12,7 +12,7 @@ use crate::state::{Dropped, LaneState, Reason};
 use crate::store::{DoneRows, Lost};
 use crate::time::Now;
 
-/// Weight of rows since open by what became of them, for statistics; counted even while no consumer is registered.
+/// Weight of rows since the open by their outcome, for statistics; counted even while no consumer is registered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) accepted: u64,
@@ -26,7 +26,7 @@ pub(crate) struct LaneModel {
     pub(crate) id: Lane,
     pub(crate) limits: LaneLimits,
     pub(crate) next: Seq,
-    /// Number below which the lane has no row any more; follows the consumers' floors at each commit.
+    /// Sequence number below which the lane has no row any more; follows the consumers' floors at each commit.
     pub(crate) floor: Seq,
     pub(crate) usage: Usage,
     /// Rows that some consumer has leased, each counted once.
@@ -35,18 +35,18 @@ pub(crate) struct LaneModel {
     pub(crate) head: OldestRows,
     /// Bytes of the lane's rows that the store can still take.
     pub(crate) room: u64,
-    /// First and last number of each segment with rows, as [`Store::segments`](crate::store::Store::segments) last gave them;
-    /// `None` while room is not short.
+    /// First and last number of each segment with rows, as [`Store::segments`](crate::store::Store::segments) returned them last; `None` while
+    /// room is not short.
     pub(crate) segments: Option<Vec<(Seq, Seq)>>,
     told_pinned: bool,
-    /// Done rows whose space the store was told to reuse.
+    /// Done rows whose space was given back to the store.
     pub(crate) advanced: DoneRows,
     /// Set when the lane's figures changed since the last commit began.
     pub(crate) dirty: bool,
-    /// Set when `usage` may count rows that nobody wants: see [`recount`](super::recount).
+    /// Set when `usage` may include rows that no consumer wants: see [`recount`](super::recount).
     pub(crate) recount_due: bool,
     pub(crate) counts: Counts,
-    /// Number and wall time of the last row that the latest read brought; `None` before the first read.
+    /// Sequence number and wall time of the last row of the latest read; `None` before the first read.
     pub(crate) newest_read: Option<(Seq, i64)>,
     /// Fault while the medium does not answer reads of the lane; `None` while it does.
     pub(crate) read_fault: Option<ReadFault>,
@@ -75,7 +75,7 @@ impl LaneModel {
         }
     }
 
-    /// Gives a row its number and puts it among those that wait; it is not counted yet.
+    /// Gives a row its sequence number and adds it to the waiting rows; it is not counted yet.
     #[inline]
     pub(super) fn take_in(&mut self, row: Row, epoch: u32, now: &Now) -> Seq {
         let seq = self.next;
@@ -86,7 +86,7 @@ impl LaneModel {
         seq
     }
 
-    /// Takes a loss out of the totals. A lost row's size is unknown; the lane's average stands for it.
+    /// Subtracts a loss from the totals. A lost row's size is unknown; the lane's average stands for it.
     pub(super) fn take_lost(&mut self, lost: &Lost) {
         let usage = &mut self.usage;
         let rows = lost.rows.min(usage.rows);
@@ -110,18 +110,18 @@ impl LaneModel {
         LaneState { next, floor: self.floor, rows, weight, bytes, recount_due: self.recount_due }
     }
 
-    /// Returns whether the store has little room left, so that it will soon be asked where eviction finds some.
+    /// Returns whether the store has little room left, so that eviction will soon have to choose segments.
     pub(crate) fn is_short(&self, rules: &Rules) -> bool {
         self.room < rules.segment_bytes.saturating_mul(2).saturating_add(rules.max_unwritten_bytes)
     }
 
-    /// Returns whether the store takes hardly another row although less than half of what the limits allow is queued.
+    /// Returns whether the store has hardly room for another row although less than half of the limits is queued.
     fn is_pinned(&self) -> bool {
         let row = (self.limits.row_bytes_max as u64).saturating_add(ROW_OVERHEAD_BYTES);
         self.room < row && self.usage.bytes < self.limits.bytes / 2
     }
 
-    /// Reports a lane that became pinned, once until it has room again; `None` when there is no news.
+    /// Reports a lane that became pinned, once until it has room again; `None` if nothing changed.
     pub(crate) fn tell_pinned(&mut self) -> Option<Event> {
         let news = self.is_pinned() && !self.told_pinned;
         self.told_pinned =

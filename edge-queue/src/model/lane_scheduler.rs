@@ -1,14 +1,11 @@
-//! Lane scheduler: serves the highest lane with rows, but lets no lane with rows wait long, so that a storm of alarms
-//! does not starve telemetry.
+//! Lane scheduler: serves the highest lane with rows, but lets no lane with rows wait long, so that a flood of alarms does not starve telemetry.
 
 use crate::row::LANES_MAX;
 
-/// Number of rows of other lanes after which a lane goes before those above it, so that every lane with rows gets one row in
-/// eight.
+/// Number of rows of other lanes after which a lane is served before those above it, so that every lane with rows gets one row in eight.
 const WAIT_ROWS: u32 = 7;
 
-/// Rows of other lanes since each lane was served. A lane without rows waits too,
-/// so its next row goes at once.
+/// Number of rows of other lanes since each lane was served. A lane without rows is counted too, so its next row is served at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LaneScheduler {
     waited: [u32; LANES_MAX],

@@ -1,5 +1,5 @@
-//! Leases: rows go out to a consumer, and come back acknowledged or not (at-least-once delivery). The visibility of a row ends
-//! for its consumer while it is leased.
+//! Leases: rows are handed to a consumer, and come back acknowledged or not (at-least-once delivery). The visibility of a row ends for its
+//! consumer while it is leased.
 
 use crate::config::Order;
 use crate::model::cursor::Done;
@@ -30,7 +30,7 @@ impl Take {
     }
 }
 
-/// A row handed out.
+/// Row that was leased.
 pub(crate) struct Leased {
     pub(crate) row: StoredRow,
     pub(crate) consumer: u64,
@@ -49,7 +49,7 @@ impl Leased {
 /// Read of the store that is needed before more rows can be handed out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum More {
-    /// Nothing more to hand out: `take` is used up, no row is there, or the leases are at their limit.
+    /// Nothing more to lease: `take` is used up, no row is left, or the leases are at their limit.
     Done,
     /// Rows of `lane` from `from` to below `below` must be read from the store and handed to [`Model::offer`].
     Read { lane: usize, from: Seq, below: Seq, limit: ReadLimit },
@@ -61,15 +61,15 @@ pub(crate) enum More {
 enum Next {
     Row(StoredRow),
     Read(Seq),
-    /// There is a row, but the leases are at their limit.
+    /// There is a row, but the limit of leases is reached.
     Full,
-    /// There is a row, but it is larger than what the caller still takes.
+    /// There is a row, but it is larger than the rest of the caller's limit.
     TooMuch,
     Nothing,
 }
 
 impl Model {
-    /// Hands out rows until `out` holds what `take` allows.
+    /// Leases rows until `out` has as many as `take` allows.
     pub(crate) fn lease(&mut self, id: u64, take: Take, out: &mut Vec<Leased>, now: &Now) -> More {
         self.take_back(now.up_ms);
         let Some(consumer) = self.consumer_at(id) else { return More::Gone };
@@ -236,7 +236,7 @@ impl Model {
             && bytes.saturating_add(size.bytes) <= l.limits.bytes / 2
     }
 
-    /// Ends the lease of a row that is done: it has arrived, is durable elsewhere, or is given up.
+    /// Ends the lease of a row that is done: delivered, durable elsewhere, or dropped.
     pub(crate) fn end_lease(&mut self, id: u64, lane: usize, seq: Seq, how: Done, up_ms: u64) {
         let Some(consumer) = self.consumer_at(id).filter(|_| !self.closed) else { return };
         let mut range_free = self.range_free(consumer);
@@ -281,7 +281,7 @@ impl Model {
         !self.rules.volatile && self.lanes.get(lane).is_some_and(|l| l.tail.is_stored(seq))
     }
 
-    /// Losses a consumer has not yet reported upstream.
+    /// Returns the gap records that a consumer has not yet reported upstream.
     pub(crate) fn gaps(&self, id: u64) -> Vec<(Lane, GapRecord)> {
         let Some(consumer) = self.consumer_at(id).and_then(|at| self.consumers.get(at)) else {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! Lease time-out (visibility time-out): rows that come back by themselves, because the time of a lease is over or a consumer gave a
-//! row back for later. Until then such a row is leased, with all that this means for limits and eviction.
+//! Lease time-out (visibility time-out): rows that come back by themselves, because the time of a lease has passed or a consumer gave a row back
+//! with a delay. Until then such a row counts as leased for limits and eviction.
 
 use super::Model;
 use crate::row::Seq;
@@ -9,9 +9,9 @@ use crate::row::Seq;
 pub(super) struct LeaseTimeouts {
     /// Up time in milliseconds before which no lease ends by itself.
     next_ms: u64,
-    /// Turn counter, raised when leases ended by time, so that an ended lease is told from a later one of the same row.
+    /// Turn counter, raised when leases ended by time, so that an ended lease is distinguished from a later one of the same row.
     turn: u32,
-    /// Set when rows came back and the consumers that wait were not woken yet.
+    /// Set when rows came back and the waiting consumers were not woken yet.
     untold: bool,
 }
 
@@ -21,7 +21,7 @@ impl Default for LeaseTimeouts {
     }
 }
 
-/// Key of a lease: its row, and the turn in which it began, which tells it from other leases of the row.
+/// Key of a lease: its row, and the turn in which it began, which distinguishes it from other leases of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseKey {
     pub(crate) lane: usize,
@@ -64,13 +64,13 @@ impl Model {
         }
     }
 
-    /// Takes back every row whose lease is over. Returns true once after rows came back, even if an earlier call took them back.
+    /// Takes back every row whose lease time has passed. Returns true once after rows came back, even if an earlier call took them back.
     pub(crate) fn came_back(&mut self, up_ms: u64) -> bool {
         self.take_back(up_ms);
         std::mem::take(&mut self.lease_timeouts.untold)
     }
 
-    /// Takes back every row whose lease is over.
+    /// Takes back every row whose lease time has passed.
     pub(crate) fn take_back(&mut self, up_ms: u64) {
         if up_ms < self.lease_timeouts.next_ms {
             return;

@@ -1,30 +1,29 @@
-//! Live-first within a lane: rows pushed since the consumer last fell behind go before the rows it fell behind on.
+//! Live-first order within a lane: rows pushed since the consumer last fell behind go before the backlog at that moment.
 //!
-//! Only sequence numbers decide. A consumer is behind when it asks for its first row in this run, when more than `behind_rows`
-//! live rows wait, or when the oldest of those has left RAM. Then everything there becomes backlog, and what is pushed from now
-//! on is live. If many rows wait, the newest half of `behind_rows` stays live too, as far as it is in RAM, because it came just
-//! before an outage ended. So live rows always come from RAM, and each time a consumer falls behind costs at most one range of
-//! acknowledgements.
+//! Only sequence numbers decide. A consumer is behind when it asks for its first row in this run, when more than `behind_rows` live rows wait, or
+//! when the oldest of those has left RAM. Then all present rows become backlog, and rows pushed from now on are live. If many rows wait, the
+//! newest half of `behind_rows` stays live too, as far as it is in RAM, because it came just before an outage ended. So live rows always come
+//! from RAM, and each time a consumer falls behind costs at most one range of acknowledgements.
 
 use crate::row::Seq;
 
-/// Multiple of `behind_rows` beyond which the rows that wait come from an outage, so that the newest are as fresh as what is
+/// Multiple of `behind_rows` above which the waiting rows count as the result of an outage, so that the newest of them are as fresh as rows
 /// pushed now.
 const OUTAGE: u64 = 16;
 
-/// The two parts of a lane, as one consumer sees it.
+/// Part of a lane, as one consumer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LanePart {
     Backlog,
     Live,
 }
 
-/// Numbers at which one consumer's live rows of one lane begin. By default no row is live, which makes the order fifo.
+/// Sequence numbers at which one consumer's live rows of one lane begin. By default no row is live, which makes the order fifo.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveFirst {
     /// Number from which on rows are live; rows below it are backlog.
     from: Seq,
-    /// Number from which on the next lease looks for live rows: nothing below it can be leased.
+    /// Sequence number from which the next lease looks for live rows: nothing below it can be leased.
     pub(crate) next: Seq,
     /// Number of live rows handed out since the last row of the backlog.
     run: u32,
@@ -50,15 +49,15 @@ impl LiveFirst {
         if seq < self.from { LanePart::Backlog } else { LanePart::Live }
     }
 
-    /// Returns whether the consumer fell behind, or asks for the first time. `next` is the number that the next push gets; every
-    /// row from `ram_from` on is in RAM.
+    /// Returns whether the consumer fell behind, or leases for the first time. `next` is the number that the next push gets; every row from
+    /// `ram_from` on is in RAM.
     pub(crate) fn is_behind(&self, next: Seq, ram_from: Seq, behind_rows: u32) -> bool {
         let waiting = next.saturating_sub(self.next);
         self.from == Seq::MAX || waiting > u64::from(behind_rows) || (waiting > 0 && self.next < ram_from)
     }
 
-    /// Moves the line between backlog and live rows. `oldest` is the first number of the backlog that waits. With `None` for
-    /// `ram_from` everything becomes backlog, because no range of acknowledgements is left for live rows.
+    /// Moves the boundary between backlog and live rows. `oldest` is the first number of the waiting backlog. With `None` for `ram_from` all rows
+    /// become backlog, because no range of acknowledgements is left for live rows.
     pub(crate) fn draw_line(&mut self, next: Seq, oldest: Seq, ram_from: Option<Seq>, behind_rows: u32) {
         let backlog = self.from.min(next).saturating_sub(oldest);
         let waiting = next.saturating_sub(self.next).saturating_add(backlog);

@@ -8,10 +8,10 @@ use crate::row::Seq;
 /// Most losses that are reported while no consumer is registered.
 const TOLD_MAX: usize = 256;
 
-/// Losses that an operator hears of.
+/// Losses to be reported to the operator.
 #[derive(Default)]
 pub(super) struct LossReport {
-    /// Events of losses that the queue's list does not have yet.
+    /// Events of losses that are not in the queue's list of events yet.
     events: Vec<Event>,
     /// Losses, by lane and first number, that were reported while no consumer was registered.
     told: BTreeSet<(usize, Seq)>,
@@ -22,8 +22,7 @@ impl LossReport {
         self.events.push(event);
     }
 
-    /// Returns whether a loss is to be reported that was found while no consumer is registered: once, although every read finds
-    /// it again.
+    /// Returns whether to report a loss found while no consumer is registered: once, although every read finds it again.
     pub(super) fn is_news(&mut self, lane: usize, first: Seq) -> bool {
         self.told.len() < TOLD_MAX && self.told.insert((lane, first))
     }

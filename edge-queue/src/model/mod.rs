@@ -1,7 +1,7 @@
-//! The queue's bookkeeping: pure, `now` is an argument, nothing here waits or does I/O.
+//! Pure model of the queue: all its bookkeeping; `now` is an argument, nothing here waits or does I/O.
 //!
-//! [`Model`] owns the lanes, the consumers and the receipts, and routes; each mechanism is a file of its own. Reads that a decision
-//! needs are asked of the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and its answers handed in.
+//! [`Model`] owns the lanes, the consumers and the receipts, and routes calls; each mechanism is a file of its own. If a decision needs a read of
+//! the store, the model requests it from the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and gets the result by another call.
 
 mod acked_ranges;
 mod acked_ranges_quota;
@@ -76,7 +76,7 @@ use removed_lanes::{Absent, vacated_lane};
 use unwritten_acks::UnwrittenAcks;
 use usage::Size;
 
-/// Everything the queue knows besides rows on the medium.
+/// State of the queue besides rows on the medium.
 pub(crate) struct Model {
     pub(crate) rules: Rules,
     gateway: u64,
@@ -87,7 +87,7 @@ pub(crate) struct Model {
     pub(crate) consumers: Vec<ConsumerModel>,
     next_consumer: u64,
     lease_timeouts: LeaseTimeouts,
-    /// Receipts to hand out when the lock is released.
+    /// Receipts to give when the lock is released.
     pub(crate) out: Outbox,
     settling: Settling,
     unwritten_acks: UnwrittenAcks,
@@ -100,8 +100,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Makes the bookkeeping of a store that was opened. `clean` says that the last run closed the store, `damaged` that part of
-    /// it could not be read.
+    /// Creates the model from a store that was opened. `clean`: the last process closed the store; `damaged`: part of it could not be read.
     pub(crate) fn new(
         rules: Rules,
         state: State,
@@ -217,7 +216,7 @@ impl Model {
         self.settle_totals(consumer, lane);
     }
 
-    /// Returns the counts of a whole lane that are under way: of a recount, of a reckoning, or both.
+    /// Iterates over the lane counts under way: of a recount, of a reckoning, or both.
     fn passes(&mut self) -> impl Iterator<Item = &mut CountPass> {
         let reckoning = self.reckoning.as_mut().map(|reckoning| &mut reckoning.pass);
         self.recounts.under_way().into_iter().chain(reckoning)
@@ -234,7 +233,7 @@ impl Model {
         }
     }
 
-    /// Returns the bookkeeping as a store keeps it, without the rows that wait for a commit.
+    /// Returns the durable state as a store keeps it, without the rows that wait for a commit.
     fn state(&self) -> State {
         let mut state = State::new(self.gateway, self.lanes.len() as u8);
         state.epoch = self.epoch;

@@ -1,5 +1,5 @@
-//! Pass over: a consumer looks at its rows one after the other and leaves some where they are. A row that is passed over is open and unleased again,
-//! but behind the cursor: it is not handed out before the next scan or rewind. It may be evicted and expires like any other.
+//! Passing over rows: a consumer reads its rows one after the other and leaves some in the queue. A row that is passed over is neither done nor
+//! leased again, but behind the cursor: it is not leased again before the next scan or rewind. It may be evicted and expires like any other.
 
 use super::Model;
 use crate::row::Seq;
@@ -19,8 +19,7 @@ impl Model {
         }
     }
 
-    /// Lets the next lease begin at the oldest row that is not done. `bounded` ends leases before rows pushed from now on, for a
-    /// scan.
+    /// Moves the next lease to the oldest row that is not done. `bounded` ends leases before rows pushed from now on, for a scan.
     pub(crate) fn rewind(&mut self, id: u64, bounded: bool) {
         let Some(consumer) = self.consumer_at(id).and_then(|at| self.consumers.get_mut(at)) else { return };
         for (cursor, lane) in consumer.lanes.iter_mut().zip(&self.lanes) {

@@ -1,4 +1,4 @@
-//! Leased rows of a lane, each counted once however many consumers hold it: what eviction can never free.
+//! Pinned rows: leased rows of a lane, each counted once however many consumers lease it. Eviction can never free them.
 //!
 //! Kept as a running sum, so that a push at a limit knows before the first eviction whether evicting will make room.
 
@@ -40,8 +40,8 @@ impl Model {
         others.any(|(_, r)| r.lanes.get(lane).is_some_and(|cursor| cursor.leased.contains_key(&seq)))
     }
 
-    /// Returns the limit that refuses a row of this size even after every possible eviction; `None` when the row can fit. A push
-    /// that cannot succeed must find out before it costs others their rows.
+    /// Returns the limit that refuses a row of this size even after every possible eviction; `None` when the row can fit. A push that cannot
+    /// succeed must be refused before it evicts other rows.
     pub(super) fn never_fits(&self, lane: usize, size: Size) -> Option<Limit> {
         let l = self.lanes.get(lane)?;
         if planted(Flaw::EvictedForNothing) {

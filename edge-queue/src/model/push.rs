@@ -1,4 +1,4 @@
-//! Admission of a row: limits, and the policy at a limit. Back-pressure is a refusal here; nothing waits.
+//! Admission of a row to its lane: limits, and the policy at a limit. Back-pressure is a refusal here; nothing waits.
 
 use crate::config::OnFull;
 use crate::error::{Limit, PushError};
@@ -11,13 +11,13 @@ use crate::model::usage::{Size, Usage};
 use crate::row::{Row, Seq};
 use crate::time::Now;
 
-/// Reason for which the model did not take a row.
+/// Reason for which the model did not accept a row.
 pub(crate) enum Refusal {
     /// Error that the caller returns.
     Error(PushError),
-    /// Eviction needs the sizes of the oldest rows of the lane: read them, hand them in, push again.
+    /// Eviction needs the sizes of the oldest rows of the lane: read them, pass them in, push again.
     NeedHead(Box<Row>, usize),
-    /// The lane is full by totals that are not exact: count them anew, then push again.
+    /// The lane is full by totals that are not exact: count its rows anew, then push again.
     NeedCount { row: Box<Row>, lane: usize, limit: Limit },
     /// Too many bytes wait to be written: commit, then push again.
     NeedCommit(Box<Row>),
@@ -40,7 +40,7 @@ impl Refusal {
     }
 }
 
-/// A row that no lane takes, whatever is queued.
+/// Row that no lane can accept, whatever its fill.
 enum Inadmissible {
     Closed,
     NoSuchLane { lanes: u8 },
@@ -59,12 +59,12 @@ impl Inadmissible {
 }
 
 impl Model {
-    /// Takes a row in and returns the ticket to which its receipt will come, or the reason for which the row was not taken.
+    /// Adds a row and returns the ticket for its receipt, or the reason for which the row was not accepted.
     pub(super) fn push(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
         self.push_while(StoreCall::Returns, row, now)
     }
 
-    /// Takes a row in while a commit would wait for a call that hangs.
+    /// Adds a row while a commit would wait for a call that hangs.
     pub(crate) fn push_stalled(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
         self.push_while(StoreCall::Hangs, row, now)
     }
@@ -143,7 +143,7 @@ impl Model {
         self.lanes.iter().map(|l| l.tail.unwritten_ram()).sum()
     }
 
-    /// Counts a row that its producer got back as refused.
+    /// Counts a row that was refused and returned to its producer.
     pub(crate) fn count_refused(&mut self, row: &Row) {
         let at = row.lane_among(self.lanes.len());
         if let Some(lane) = self.lanes.get_mut(at) {
@@ -159,7 +159,7 @@ impl Model {
         self.count_in(at, first, &sum)
     }
 
-    /// Counts rows just taken into a lane, the first of which got the number `first`.
+    /// Counts rows just added to a lane, the first of which has the number `first`.
     #[inline]
     pub(super) fn count_in(&mut self, at: usize, first: Seq, sum: &Usage) -> Ticket {
         for cursor in self.consumers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {

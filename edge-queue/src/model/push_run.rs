@@ -1,5 +1,5 @@
-//! Push run: fast path that admits a run of rows for one lane with a single check while every limit is far, and changes the
-//! lane's totals once for all of them.
+//! Push run: fast path that admits a run of rows for one lane with a single check while every limit is far, and updates the lane's totals once
+//! for all of them.
 
 use crate::model::Model;
 use crate::model::push::{Refusal, size_of};
@@ -9,7 +9,7 @@ use crate::model::usage::{Size, Usage};
 use crate::row::{ROW_OVERHEAD_BYTES, Row};
 use crate::time::Now;
 
-/// Rows on their way in, one or many.
+/// Source of rows to be pushed, one or many.
 pub(crate) trait Rows {
     /// Shows the next row; `None` when there is none.
     fn peek(&self) -> Option<&Row>;
@@ -37,7 +37,7 @@ impl Rows for std::vec::IntoIter<Row> {
     }
 }
 
-/// Headroom of a lane: within it no limit, no room of the store and no bound of RAM is reached.
+/// Headroom of a lane: within it no limit of the lane, the store or RAM is reached.
 struct Headroom {
     row_bytes: u64,
     weight: u64,
@@ -46,7 +46,7 @@ struct Headroom {
 }
 
 impl Headroom {
-    /// Takes the row's size out of the headroom; false if it does not fit.
+    /// Subtracts the row's size from the headroom; false if it does not fit.
     fn take(&mut self, size: Size) -> bool {
         let within = size.bytes <= self.row_bytes.min(self.bytes).min(self.ram) && size.weight <= self.weight;
         if within {
@@ -59,8 +59,8 @@ impl Headroom {
 }
 
 impl Model {
-    /// Takes the next row in, and with it rows that follow for the same lane while every limit is far. Returns the ticket of the
-    /// rows taken, or the reason for which the next row was not taken; `None` when there is no row.
+    /// Adds the next row, and with it following rows for the same lane while every limit is far. Returns the ticket of the added rows, or the
+    /// reason for which the next row was not accepted; `None` if there is no row.
     #[inline]
     pub(crate) fn push_next(&mut self, rows: &mut impl Rows, now: &Now) -> Option<Result<Ticket, Refusal>> {
         match self.push_run(rows, now) {
@@ -69,7 +69,7 @@ impl Model {
         }
     }
 
-    /// Takes rows in while they are for the same lane and far from every limit; `None` when that is not so for the first.
+    /// Adds rows while they are for the same lane and far from every limit; `None` if that is not so for the first.
     #[inline]
     fn push_run(&mut self, rows: &mut impl Rows, now: &Now) -> Option<Ticket> {
         let (epoch, lanes) = (self.epoch, self.lanes.len());

@@ -1,4 +1,4 @@
-//! Upper bound of the bookkeeping's RAM; rows in the application's hands are not counted.
+//! Upper bound of the RAM for bookkeeping, without rows that the application has leased.
 
 use crate::model::evict::HEAD_ROWS_MAX;
 use crate::model::ram_tail::{CACHE_BYTES, SPARE_ROWS_MAX};
@@ -10,7 +10,7 @@ const ENTRY: u64 = 2 * size_of::<StoredRow>() as u64;
 /// Bytes of the sizes of the oldest rows.
 const HEAD: u64 = 32 * HEAD_ROWS_MAX as u64;
 
-/// Most bytes per lane: rows just written, places kept for the next ones, and sizes for eviction.
+/// Most bytes per lane: rows just written, list entries kept for the next ones, and sizes for eviction.
 pub(crate) const PER_LANE: u64 = CACHE_BYTES + SPARE_ROWS_MAX as u64 * ENTRY + HEAD + 64 * 1024;
 
 /// Returns the most bytes per consumer and lane: rows read ahead, which keep the frames they lie in, and sizes for a limit of its

@@ -1,7 +1,7 @@
 //! The tail of a lane's log in RAM: rows that wait for a commit, rows of the commit under way, and some that were just
 //! written, so that a consumer that keeps up never reads the disk.
 //!
-//! [`RamTail::take`] removes a waiting row that nobody wants any more, and no commit writes it.
+//! [`RamTail::take`] removes a waiting row that no consumer wants any more, so that no commit writes it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,10 +32,10 @@ pub(crate) struct RamTail {
     waiting: VecDeque<StoredRow>,
     /// Rows of the commit under way that are done meanwhile.
     gone: BTreeSet<Seq>,
-    /// Receipts of unwritten rows that a consumer gave up or moved, in place of `HandedOver`.
+    /// Receipts of unwritten rows that a consumer discarded or moved, in place of `HandedOver`.
     ends: BTreeMap<Seq, Receipt>,
     owed: OutstandingReceipts,
-    /// Number from which on every row that somebody wants is in RAM.
+    /// Sequence number from which every wanted row is in RAM.
     from: Seq,
     stored_bytes: u64,
     writing_bytes: u64,
@@ -84,12 +84,12 @@ impl RamTail {
         self.waiting.front().map(|row| row.stamp.up_ms)
     }
 
-    /// Number below which every row that somebody wants is on the medium.
+    /// Sequence number below which every wanted row is on the medium.
     pub(crate) fn stored_below(&self) -> Seq {
         self.writing().first().map_or_else(|| self.waiting_from(), |first| first.seq)
     }
 
-    /// Returns whether the row with this number is on the medium, provided that somebody still wants it.
+    /// Returns whether the row with this number is on the medium, provided that some consumer still wants it.
     pub(crate) fn is_stored(&self, seq: Seq) -> bool {
         seq < self.stored_below()
     }
@@ -99,14 +99,14 @@ impl RamTail {
         seq >= self.waiting_from()
     }
 
-    /// Takes in a row, for which [`RamTail::owe`] follows.
+    /// Adds a row; a call of [`RamTail::owe`] follows.
     #[inline]
     pub(crate) fn push(&mut self, row: StoredRow) {
         self.waiting_usage.add(Size::of(&row));
         self.waiting.push_back(row);
     }
 
-    /// Registers the `rows` rows from `first` on, just taken in, for receipts, and returns the ticket to which these will come.
+    /// Registers the `rows` rows from `first` on, just added, for receipts, and returns the ticket for these.
     #[inline]
     pub(crate) fn owe(&mut self, first: Seq, rows: u32) -> Ticket {
         self.owed.add(first, rows)
@@ -116,7 +116,7 @@ impl RamTail {
         self.at_or_after(0)
     }
 
-    /// Returns the first row at or after `seq` that somebody wants; `None` when none is in RAM.
+    /// Returns the first wanted row at or after `seq`; `None` if none is in RAM.
     pub(crate) fn at_or_after(&self, seq: Seq) -> Option<&StoredRow> {
         let at = self.stored.partition_point(|row| row.seq < seq);
         self.stored.get(at).or_else(|| self.unwritten_at_or_after(seq))
@@ -129,8 +129,8 @@ impl RamTail {
         live.or_else(|| self.waiting.get(self.waiting.partition_point(|row| row.seq < seq)))
     }
 
-    /// Notes the receipt of an unwritten row that a consumer gave up or moved; if others do otherwise, giving up decides. A
-    /// written row has its receipt already.
+    /// Records the receipt of an unwritten row that a consumer discarded or moved; if consumers differ, a discard wins. A written row has its
+    /// receipt already.
     pub(crate) fn note_end(&mut self, seq: Seq, receipt: Receipt) {
         let settled = matches!(self.ends.get(&seq), Some(Receipt::Settled(_)));
         if receipt == Receipt::Stored && settled {
@@ -141,8 +141,8 @@ impl RamTail {
         }
     }
 
-    /// Removes a row that nobody wants any more. Returns the ticket of its receipt if that is still owed, and what the receipt
-    /// says: `None` when all consumers acknowledged the row.
+    /// Removes a row that no consumer wants any more. Returns the ticket of its receipt if that was not given yet, and the receipt: `None` if all
+    /// consumers acknowledged the row.
     pub(crate) fn take(&mut self, seq: Seq) -> Option<(Ticket, Option<Receipt>)> {
         if seq < self.from {
             return None;
@@ -196,8 +196,8 @@ impl RamTail {
         Some(rows)
     }
 
-    /// Ends the commit begun last, whose rows nobody else holds any more. If it was written they are stored, and `give` gets the
-    /// tickets of receipts they are owed; else they wait again.
+    /// Ends the commit begun last, whose rows have no other owner any more. If it was written the rows are stored, and `give` gets the tickets of
+    /// their receipts; else they wait again.
     pub(crate) fn finish(&mut self, written: bool, mut give: impl FnMut(Ticket)) {
         let Some(rows) = self.writing.take() else { return };
         let mut rows = Arc::try_unwrap(rows).unwrap_or_else(|shared| shared.to_vec());
@@ -221,8 +221,7 @@ impl RamTail {
         self.keep(rows, bytes);
     }
 
-    /// Keeps the newest of the rows just written, `bytes` in all, as far as there is room. The memory of the list is used for the
-    /// next rows.
+    /// Keeps the newest of the rows just written, `bytes` in all, as far as there is room. The list's memory is reused for the next rows.
     fn keep(&mut self, rows: Vec<StoredRow>, bytes: u64) {
         self.stored_bytes += bytes;
         let ram = self.stored_bytes + (self.stored.len() + rows.len()) as u64 * ENTRY_BYTES;
@@ -248,7 +247,7 @@ impl RamTail {
         }
     }
 
-    /// Gives the ticket of every receipt still owed, for a queue that closes or turns volatile.
+    /// Passes the ticket of every receipt not given yet to `give`, for a queue that closes or turns volatile.
     pub(crate) fn drain_owed(&mut self, give: impl FnMut(Ticket)) {
         self.owed.take_below(Seq::MAX, give);
     }

@@ -1,4 +1,4 @@
-//! Takes in what reads of the store brought: sizes of rows for eviction, and holes between rows.
+//! Handling of rows read from the store: sizes for eviction, and holes between sequence numbers.
 
 use crate::model::Model;
 use crate::model::damage::mark_between;
@@ -11,8 +11,7 @@ use crate::store::{ReadLimit, StoredChunk};
 pub(crate) const HEAD_READ: ReadLimit = ReadLimit { rows: HEAD_ROWS_MAX / 2, bytes: 256 * 1024 };
 
 impl Model {
-    /// Returns the rows of a read that somebody still wants, for an export, and the number at which the read ended. Consumes
-    /// nothing.
+    /// Returns the rows of a read that some consumer still wants, for an export, and the number at which the read ended. Consumes nothing.
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub(crate) fn look_at(
         &mut self,
@@ -37,7 +36,7 @@ impl Model {
         (from < below).then_some((from, below))
     }
 
-    /// Takes in the sizes of the oldest rows, read from `from`.
+    /// Adds the sizes of the oldest rows, read from `from`.
     pub(crate) fn fill_head(&mut self, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         let wanted: Vec<(Seq, Size)> = rows
@@ -53,8 +52,8 @@ impl Model {
         }
     }
 
-    /// Counts rows beyond the durable bookkeeping, from `known_next` on: those that a crash inside a commit left, for which no
-    /// receipt was given, and those that came after a bookkeeping that was damaged. Lost rows among them count as accepted too.
+    /// Counts rows that are missing in the durable bookkeeping, from `known_next` on: rows of a commit that a crash interrupted, which had no
+    /// receipt, and rows that are newer than a damaged bookkeeping. Lost rows among them count as accepted too.
     pub(crate) fn adopt_tail(&mut self, lane: usize, known_next: Seq, chunk: &StoredChunk) {
         for row in chunk.rows.iter().filter(|row| row.seq >= known_next) {
             let size = Size::of(row);
@@ -87,8 +86,7 @@ impl Model {
         self.due.require();
     }
 
-    /// Marks the numbers done that a read shows to be holes. Returns the rows below `below`, and the number at which the read
-    /// ended.
+    /// Marks sequence numbers done that a read shows to be holes. Returns the rows below `below`, and the number at which the read ended.
     pub(super) fn note_read(
         &mut self,
         lane: usize,

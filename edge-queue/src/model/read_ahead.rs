@@ -1,4 +1,4 @@
-//! Read-ahead: rows that one read of the store brought for a consumer's next leases.
+//! Read-ahead: rows from one read of the store for a consumer's next leases.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use crate::store::{ReadLimit, StoredChunk};
 /// Most rows and bytes read ahead per consumer and lane, which is also their RAM.
 pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
 
-/// Stored rows read ahead: all that are there from `from` to below `upto`.
+/// Stored rows read ahead: all rows from `from` to below `upto`.
 #[derive(Default)]
 pub(crate) struct ReadAhead {
     from: Seq,
@@ -44,7 +44,7 @@ impl ReadAhead {
 }
 
 impl Model {
-    /// Takes in rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
+    /// Adds rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
     pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         if let Some(cursor) = self.consumer_at(id).and_then(|consumer| self.cursor_mut(consumer, lane)) {

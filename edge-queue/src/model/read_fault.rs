@@ -1,11 +1,11 @@
-//! Back-off of reads that the medium does not answer (EIO). The rows may be whole, so they are tried again, and count as damaged
-//! only after [`PATIENCE_MS`] and [`TRIES_MIN`] tries. Meanwhile leases of the lane bring what is in RAM, and pushes and other
-//! lanes go on; reads that are not for a lease are tried at once.
+//! Back-off of reads that the medium does not answer (EIO). The rows may be whole, so they are tried again, and count as damaged only after
+//! [`PATIENCE_MS`] and [`TRIES_MIN`] tries. Meanwhile leases of the lane return only rows in RAM, and pushes and other lanes go on; reads that
+//! are not for a lease are tried at once.
 
 use crate::model::Model;
 use crate::time::Now;
 
-/// Least time in milliseconds from the first failure until what cannot be read is set aside.
+/// Least time in milliseconds from the first failure until unreadable parts are quarantined.
 pub(crate) const PATIENCE_MS: u64 = 60_000;
 /// Least number of tries in that time.
 const TRIES_MIN: u32 = 6;
@@ -30,7 +30,7 @@ impl ReadFault {
 }
 
 impl Model {
-    /// Notes a read that failed; `true` when the lane's read before it did not fail.
+    /// Records a failed read; `true` if the lane's read before it did not fail.
     pub(crate) fn read_failed(&mut self, lane: usize, reason: String, now: &Now) -> bool {
         let Some(l) = self.lanes.get_mut(lane) else { return false };
         let before = l.read_fault.take();
@@ -45,12 +45,12 @@ impl Model {
         news
     }
 
-    /// Notes a read that worked; `true` when reads of the lane had failed.
+    /// Records a successful read; `true` if reads of the lane had failed.
     pub(crate) fn read_worked(&mut self, lane: usize) -> bool {
         self.lanes.get_mut(lane).is_some_and(|l| l.read_fault.take().is_some())
     }
 
-    /// Returns whether a lane was tried for so long that what the next read does not get counts as damaged.
+    /// Returns whether a lane was tried for so long that parts missing in the next read count as damaged.
     pub(crate) fn read_gives_up(&self, lane: usize, now: &Now) -> bool {
         let fault = self.lanes.get(lane).and_then(|l| l.read_fault.as_ref());
         fault.is_some_and(|f| f.tries >= TRIES_MIN && now.up_ms.saturating_sub(f.since_ms) >= PATIENCE_MS)

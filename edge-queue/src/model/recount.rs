@@ -1,9 +1,8 @@
-//! Counts the rows of a lane that somebody wants anew, from its floor to its end, while pushes and acknowledgements go on.
+//! Recount of the wanted rows of a lane, from its floor to its end, while pushes and acknowledgements go on.
 //!
-//! Totals are running sums. When a consumer goes, nobody knows how many of its rows others still want without reading
-//! them; and a row that damage took has no size. From then on the lane's totals are a guess, the lane says so
-//! ([`LaneModel::recount_due`](super::LaneModel::recount_due), durable with its figures), and until a count has
-//! succeeded no limit drops or refuses anything because of them.
+//! Totals are running sums. When a consumer is removed, only a read can tell which of its rows others still want; and a row lost to damage has no
+//! known size. From then on the lane's totals are inexact, which is marked ([`LaneModel::recount_due`](super::LaneModel::recount_due), durable
+//! with its figures), and until a count has succeeded no limit drops or refuses anything because of them.
 
 use crate::model::Model;
 use crate::model::count_pass::CountPass;
@@ -16,10 +15,10 @@ use crate::time::Now;
 /// Pause after a count that a failing read ended, so that an ailing disk is not read at every commit.
 const AGAIN_AFTER_MS: u64 = 1_000;
 
-/// State of recounts: why totals may be off, and the count under way.
+/// State of recounts: the reason why totals may be inexact, and the count under way.
 #[derive(Default)]
 pub(super) struct Recounts {
-    /// Set after an unclean stop, because a lane's totals may be off until that lane is empty.
+    /// Set after an unclean stop, because a lane's totals may be inexact until that lane is empty.
     uncertain: bool,
     /// Count under way, `None` between counts. The store is held for all of it, so consumers neither come nor go.
     under_way: Option<CountPass>,
@@ -43,7 +42,7 @@ impl Recounts {
 }
 
 impl Model {
-    /// Notes that a lane's totals may count rows that nobody wants.
+    /// Marks a lane's totals as possibly including rows that no consumer wants.
     pub(super) fn recount_later(&mut self, lane: usize) {
         if let Some(l) = self.lanes.get_mut(lane) {
             l.recount_due = true;
@@ -76,7 +75,7 @@ impl Model {
         Some((from, below))
     }
 
-    /// Counts the rows of one read, and returns the number to read on from; `None` at the end.
+    /// Counts the rows of one read, and returns the sequence number to continue from; `None` at the end.
     pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: StoredChunk) -> Option<Seq> {
         let mut pass = self.recounts.under_way.take()?;
         pass.lost.extend_from_slice(&chunk.lost);
@@ -125,7 +124,7 @@ impl Model {
         }
     }
 
-    /// Removes rows in RAM that nobody wants any more.
+    /// Removes rows in RAM that no consumer wants any more.
     pub(super) fn sweep(&mut self, lane: usize, up_ms: u64) {
         let mut seq = 0;
         while let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.at_or_after(seq)) {

@@ -1,5 +1,5 @@
-//! Removed lanes, which the configuration no longer has. A lane goes only when nobody wants a row of it, but what was lost in it
-//! is still to be reported and its numbers stay given away: figures, ledgers and gap records are kept until it is back.
+//! Removed lanes, which the configuration no longer has. A lane can be removed only when no consumer wants a row of it, but its losses are still
+//! to be reported and its sequence numbers must not be reused: figures, ledgers and gap records are kept until the lane is back.
 
 use crate::model::Model;
 use crate::planted_flaw::{Flaw, planted};
@@ -14,14 +14,14 @@ pub(crate) struct Absent<T> {
     pub(crate) dirty: bool,
 }
 
-/// Returns the figures of a lane that goes: no rows, and every number below `next` given away.
+/// Returns the figures of a lane that is removed: no rows, and every number below `next` used.
 pub(super) fn vacated_lane(known: LaneState, next: Seq) -> Absent<LaneState> {
     let kept = LaneState { next, floor: next, rows: 0, weight: 0, bytes: 0, recount_due: false };
     Absent { dirty: kept != known, kept }
 }
 
-/// Returns a consumer's position in a lane that goes. Rows that it still claims to have queued count as lost to damage, because
-/// they were not found when the lane was looked through.
+/// Returns a consumer's position in a lane that is removed. Rows that it still has queued count as lost to damage, because the read of the lane
+/// did not find them.
 pub(super) fn vacated(known: &Position, next: Seq) -> Absent<Position> {
     let mut kept = known.clone();
     // Registered while the lane was away, or in a commit that did not arrive: it registers when the lane is back.

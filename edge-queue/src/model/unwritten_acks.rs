@@ -13,7 +13,7 @@ impl UnwrittenAcks {
         self.since_ms.get_or_insert(up_ms);
     }
 
-    /// Forgets the rows, since a commit takes their acknowledgements.
+    /// Clears the set, because a commit takes these acknowledgements.
     pub(super) fn clear(&mut self) {
         *self = UnwrittenAcks::default();
     }

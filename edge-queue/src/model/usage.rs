@@ -17,7 +17,7 @@ impl Size {
     }
 }
 
-/// Totals of rows, such as those of a lane that somebody wants.
+/// Totals of rows, such as the wanted rows of a lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) rows: u64,
@@ -50,14 +50,14 @@ impl Usage {
         self.end();
     }
 
-    /// Subtracts the totals of rows that are in these. Unlike [`Usage::sub`] it does not clear the rest when no row is left.
+    /// Subtracts the totals of rows that these include. Unlike [`Usage::sub`] it does not clear the rest when no row is left.
     pub(crate) fn sub_all(&mut self, other: &Usage) {
         self.rows = self.rows.saturating_sub(other.rows);
         self.weight = self.weight.saturating_sub(other.weight);
         self.bytes = self.bytes.saturating_sub(other.bytes);
     }
 
-    /// Sets everything to zero once no row is left, since a lost row's bytes were a guess.
+    /// Sets everything to zero once no row is left, because a lost row's bytes were estimated.
     pub(super) fn end(&mut self) {
         if self.rows == 0 {
             *self = Usage::default();

@@ -1,5 +1,5 @@
 #![allow(clippy::disallowed_methods, reason = "the clock of the shell")]
-//! Clocks: the system's, and one that a test moves.
+//! Clocks: the system's, and one that a test sets.
 
 #[cfg(target_os = "linux")]
 use std::sync::atomic::AtomicI64;
@@ -9,7 +9,7 @@ use super::ClockSync;
 use crate::sync::{Mutex, lock};
 use crate::time::Now;
 
-/// Shortest time in milliseconds between questions to the machine whether its wall clock is right.
+/// Shortest time in milliseconds between two checks whether the wall clock is synchronised.
 const SYNCED_EVERY_MS: u64 = 10_000;
 
 /// Source of a queue's time.
@@ -17,14 +17,14 @@ pub trait Clock: Send + Sync {
     /// Reads both clocks at once.
     fn now(&self) -> Now;
 
-    /// Returns whether time only passes when a test says so. Then the queue starts no writer thread, nothing waits, and
-    /// [`Queue::tick`](crate::Queue::tick) does what is due.
+    /// Returns whether only a test moves the time. Then the queue starts no writer thread, no call waits, and [`Queue::tick`](crate::Queue::tick)
+    /// does the due work.
     fn manual(&self) -> bool {
         false
     }
 }
 
-/// The machine's clocks: boot time that counts suspend, wall time, and whether that is known to be right ([`ClockSync`]), asked every 10 s.
+/// The machine's clocks: boot time that counts suspend, wall time, and whether that is synchronised ([`ClockSync`]), checked every 10 s.
 ///
 /// ```
 /// # use edge_queue::{Clock, Config, Queue, StoreKind, SystemClock};
@@ -55,7 +55,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// Reads the boot's identity. Without one every run counts as a boot of its own.
+    /// Reads the identity of the present boot. Without one every process counts as a boot of its own.
     #[must_use]
     pub fn new() -> SystemClock {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -77,8 +77,8 @@ impl SystemClock {
         }
     }
 
-    /// Takes the wall clock as right whatever the machine says: for machines whose time service tells neither the kernel nor systemd, or that have a
-    /// clock which survives power cuts. A clock that is wrong after all makes rows of earlier boots expire too early or too late.
+    /// Treats the wall clock as synchronised whatever the machine reports: for machines whose time service informs neither the kernel nor
+    /// systemd, or that have a battery-backed clock. If the clock is wrong nevertheless, rows of earlier boots expire too early or too late.
     #[must_use]
     pub fn assume_synced(mut self) -> SystemClock {
         self.is_assumed = true;
@@ -86,7 +86,7 @@ impl SystemClock {
         self
     }
 
-    /// Asks the machine whether its wall clock is right. Cost: one or two system calls.
+    /// Checks whether the machine's wall clock is synchronised. Costs one or two system calls.
     #[must_use]
     pub fn sync(&self) -> ClockSync {
         ClockSync::ask(self.is_assumed)

@@ -1,4 +1,4 @@
-//! Identity of the machine, by which a disk that was cloned onto another one is told from one that stayed.
+//! Identity of the machine, by which a disk cloned onto another machine is recognised.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,11 +6,10 @@ use std::path::Path;
 
 /// Kinds of fingerprints, the surest first: the first kind that two machines both have decides whether they are one.
 const KINDS: [&str; 3] = ["serial", "board", "port"];
-/// Most network ports that are read: a machine has few, and more tell nothing new.
+/// Most network ports that are read; a machine has few.
 const PORTS_MAX: usize = 16;
 
-/// Fingerprints of a machine's hardware, one line each: `KIND HASH`. Empty where nothing tells machines apart, as in most
-/// containers.
+/// Fingerprints of a machine's hardware, one line each: `KIND HASH`. Empty if nothing distinguishes machines, as in most containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Machine(BTreeSet<String>);
 
@@ -20,7 +19,7 @@ impl Machine {
         Machine::below(Path::new("/"))
     }
 
-    /// Reads what the kernel tells of the hardware, from the root of a file system.
+    /// Reads the hardware identity that the kernel shows, below the root of a file system.
     fn below(root: &Path) -> Machine {
         let mut machine = Machine::default();
         let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
@@ -45,7 +44,7 @@ impl Machine {
         }
     }
 
-    /// Returns whether nothing tells this machine from others.
+    /// Returns whether nothing distinguishes this machine from others.
     pub(crate) fn is_unknown(&self) -> bool {
         self.0.is_empty()
     }
@@ -65,7 +64,7 @@ impl Machine {
         self.0.iter().fold(String::new(), |text, line| text + line + "\n")
     }
 
-    /// Reads a machine from the text of a file; lines that are no fingerprint are passed over.
+    /// Reads a machine from the text of a file; lines that are no fingerprint are skipped.
     pub(crate) fn from_text(text: &str) -> Machine {
         let is_ours = |line: &&str| {
             let mut words = line.split(' ');
@@ -76,7 +75,7 @@ impl Machine {
     }
 }
 
-/// Hash FNV-1a of a text: the same over all versions of this crate, and no serial number lies in the spool as it is.
+/// Hash FNV-1a of a text: the same over all versions of this crate, so that no serial number is stored in plain text.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

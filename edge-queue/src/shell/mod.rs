@@ -1,4 +1,4 @@
-//! Outside world: the time, and random numbers.
+//! Access to the outside world: time, and random numbers.
 
 mod clock;
 mod machine;

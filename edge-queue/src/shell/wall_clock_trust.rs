@@ -1,4 +1,4 @@
-//! Grounds on which the wall clock counts as right.
+//! Sources by which the wall clock counts as synchronised.
 
 use std::fmt;
 use std::path::Path;
@@ -6,36 +6,36 @@ use std::time::Duration;
 
 /// File that systemd-timesyncd makes when it first set the clock.
 const TIMESYNCD_FILE: &str = "/run/systemd/timesync/synchronized";
-/// Error of a clock from which on it does not count as right, although the kernel says that it is synchronised.
+/// Error of the clock from which it does not count as synchronised, although the kernel reports it.
 const ERROR_MAX: Duration = Duration::from_secs(1);
 
-/// Ground on which a machine's wall clock counts as right (`synced`), or [`ClockSync::Unknown`].
-/// [`SystemClock::sync`](super::SystemClock::sync) tells it.
+/// Source by which a machine's wall clock counts as synchronised, or [`ClockSync::Unknown`]. [`SystemClock::sync`](super::SystemClock::sync)
+/// returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClockSync {
-    /// The kernel says so, whoever told it: chrony with `rtcsync`, systemd-timesyncd, ntpd, `phc2sys`. Its error is below a second. Needs the
-    /// feature `kernel-clock`.
+    /// The kernel reports it, set by chrony with `rtcsync`, systemd-timesyncd, ntpd or `phc2sys`. The error is below a second. Needs the feature
+    /// `kernel-clock`.
     Kernel {
         /// Bound of the error.
         max_error: Duration,
     },
-    /// systemd-timesyncd set it in this boot: `/run/systemd/timesync/synchronized` exists.
+    /// systemd-timesyncd has set the clock in this boot: `/run/systemd/timesync/synchronized` exists.
     Timesyncd,
-    /// The program was told so: [`SystemClock::assume_synced`](super::SystemClock::assume_synced).
+    /// The program assumes it: [`SystemClock::assume_synced`](super::SystemClock::assume_synced).
     Assumed,
-    /// No source says that the clock is right.
+    /// No source reports that the clock is synchronised.
     Unknown,
 }
 
 impl ClockSync {
-    /// Returns whether the wall clock counts as right.
+    /// Returns whether the wall clock counts as synchronised.
     #[must_use]
     pub fn is_synced(self) -> bool {
         self != ClockSync::Unknown
     }
 
-    /// Asks the operating system; `is_assumed` counts when that says nothing.
+    /// Reads the operating system's sources; `is_assumed` counts if they report nothing.
     pub(super) fn ask(is_assumed: bool) -> ClockSync {
         ClockSync::of(kernel_error(), Path::new(TIMESYNCD_FILE).exists(), is_assumed)
     }
@@ -63,7 +63,7 @@ impl fmt::Display for ClockSync {
     }
 }
 
-/// Returns the bound of the error of the kernel's clock; `None` unless a time service keeps it.
+/// Returns the error bound of the kernel's clock; `None` unless a time service keeps it.
 #[cfg(feature = "kernel-clock")]
 fn kernel_error() -> Option<Duration> {
     edge_clock::wall_clock().ok().filter(|clock| clock.is_synchronised).map(|clock| clock.max_error)

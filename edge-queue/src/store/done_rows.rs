@@ -1,9 +1,9 @@
-//! The rows of a lane that nobody wants any more, as the queue tells a store.
+//! Done rows of a lane, which no consumer wants any more, as the queue passes them to a store.
 
 use crate::row::{Lane, Seq};
 use crate::state::{Position, State};
 
-/// Numbers of a lane that nobody will ask for again: a floor and ranges above it.
+/// Set of sequence numbers of a lane that will not be read again: a floor and ranges above it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DoneRows {
     /// First and last of each range, ascending, disjoint, not adjacent. The first begins at 0 when there is a floor.
@@ -25,7 +25,7 @@ impl DoneRows {
         done
     }
 
-    /// Adds a range that begins behind the start of the last one.
+    /// Adds a range that begins after the start of the last one.
     fn add(&mut self, first: Seq, last: Seq) {
         match self.ranges.last_mut() {
             Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
@@ -50,8 +50,7 @@ impl DoneRows {
         first > last || self.open(first, last).is_none()
     }
 
-    /// Returns the first and the last number of `first..=last` that are not done, and how many there are; `None` if
-    /// all are.
+    /// Returns the first and the last number of `first..=last` that are not done, and their count; `None` if all are done.
     #[must_use]
     pub fn open(&self, first: Seq, last: Seq) -> Option<(Seq, Seq, u64)> {
         let (mut at, mut open) = (first, None::<(Seq, Seq, u64)>);
@@ -92,7 +91,7 @@ impl DoneRows {
 }
 
 impl State {
-    /// The rows of a lane that no consumer wants any more; without consumers those below its floor.
+    /// Returns the rows of a lane that no consumer wants any more; without consumers those below its floor.
     #[must_use]
     pub fn done(&self, lane: Lane) -> DoneRows {
         let at = usize::from(lane.0);

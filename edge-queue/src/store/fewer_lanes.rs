@@ -1,5 +1,5 @@
-//! Check of an open with fewer lanes than before: refused while rows wait in those that would go. Moving them to
-//! another lane would change their identity, and a hub that has seen them would take them for new ones.
+//! Check of an open with fewer lanes than before: refused while rows wait in a lane to be removed. Moving them to another lane would change their
+//! identity, and a hub that has them would take them for new ones.
 #![deny(clippy::indexing_slicing)]
 
 use crate::error::{ConfigError, OpenError};
@@ -9,7 +9,7 @@ use crate::store::{ReadLimit, Store, StoreError};
 
 const READ: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
 
-/// Returns an error when a lane from number `lanes` on still holds rows that somebody wants.
+/// Returns an error if a lane from number `lanes` on still has wanted rows.
 pub(super) fn refuse_loss(store: &mut dyn Store, state: &State, lanes: u8) -> Result<(), OpenError> {
     for lane in (lanes..LANES_MAX as u8).map(Lane) {
         let rows = wanted_rows(store, state, lane).map_err(|error| OpenError::Io {

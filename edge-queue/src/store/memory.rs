@@ -1,4 +1,4 @@
-//! Rows in RAM: for tests and for sites without flash. Receipts of a queue on it say `Volatile`.
+//! Store in RAM: for tests and for sites without flash. Receipts of a queue on it are `Volatile`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 use crate::store::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 
-/// A [`Store`] that forgets everything when it is dropped.
+/// [`Store`] in RAM, whose rows are lost when it is dropped.
 #[derive(Debug)]
 pub struct Memory {
     staged: Vec<StoredRow>,
@@ -15,13 +15,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A new, empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Memory {
         Memory { staged: Vec::new(), lanes: std::array::from_fn(|_| BTreeMap::new()), commits: 0 }
     }
 
-    /// A new, empty store and what a queue needs to start on it.
+    /// Creates an empty store, with the state that a queue needs to start on it.
     #[must_use]
     pub fn open(options: &Options) -> (Memory, Recovered) {
         let mut state = State::new(options.gateway, options.lanes);

@@ -4,18 +4,18 @@
 //!
 //! 1. `append` stages rows of one lane, ascending and unique in `seq`. Nothing is durable yet.
 //! 2. `commit` makes everything staged since the last successful commit, and `changes`, durable before it returns
-//!    `Ok`. The state after `Ok` survives a power cut. After a crash *inside* a commit any subset of its rows and
-//!    of the lanes' changes may be found again, but a lane's changes of one commit are all found, together with all of
-//!    the lane's rows of that commit, or none is; and what is not found is not reported as lost.
-//! 3. After `Err` from `append` or `commit` nothing staged counts as durable and the stage is empty: the caller
-//!    keeps the rows and hands over the same ones (same `seq`) again, together with newer ones. A store never
-//!    trusts bytes written before a failed sync: it writes them anew somewhere else.
-//! 4. `read` returns committed rows only, ascending. A damaged part is skipped, set aside and reported in
-//!    [`StoredChunk::lost`] by every read that passes over it, whoever read before; it is never an error and never a panic.
-//!    What the medium does not return is not damaged: `read` fails, and whoever calls it tries again.
-//! 5. `advance(lane, done)` says which rows of `lane` nobody will ask for again: a floor and ranges above it, which only
-//!    grow. The state that makes it so was durable before the call, so the space may be reused at once. `read` may
-//!    still return such a row, and does not report it as lost.
+//! `Ok`. The state after `Ok` survives a power cut. After a crash *inside* a commit any subset of its rows and
+//! of the lanes' changes may be found again, but a lane's changes of one commit are all found, together with all of
+//! the lane's rows of that commit, or none is; and what is not found is not reported as lost.
+//! 3. After an `Err` from `append` or `commit` no staged row counts as durable and the stage is empty: the caller keeps the rows and hands over
+//! the same ones (same `seq`) again, together with newer ones. A store never trusts bytes written before a failed sync: it writes them anew
+//! somewhere else.
+//! 4. `read` returns committed rows only, ascending. A damaged part is skipped, quarantined and reported in [`StoredChunk::lost`] by every read
+//! that skips it, whichever read found it first; damage is never an error and never a panic. A part that the medium does not return is not
+//! damaged: `read` fails, and its caller tries again.
+//! 5. `advance(lane, done)` gives the rows of `lane` that will not be read again: a floor and ranges above it, which only grow. The state that
+//!    makes it so was durable before the call, so the space may be reused at once. `read` may still return such a row, and does not report it as
+//!    lost.
 //!
 //! Opening is the store's own function, `fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(Self, Recovered),
 //! OpenError>`: it never fails or panics for damage, and the epoch in [`Recovered::state`] is already raised durably.
@@ -86,28 +86,28 @@ pub struct ReadLimit {
 pub struct StoredChunk {
     /// Rows in ascending order.
     pub rows: Vec<StoredRow>,
-    /// Start of the next read: one past the last row looked at; `None` when there is nothing further now.
+    /// Start of the next read: one past the last row read; `None` if there is no further row now.
     pub next: Option<Seq>,
-    /// Rows that were there once and cannot be read any more, as far as the read passed over them.
+    /// Rows that existed and cannot be read any more, among those that the read skipped.
     pub lost: Vec<Lost>,
 }
 
-/// Rows that damage took.
+/// Rows lost to damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// First sequence number that may be gone.
+    /// First sequence number that may be lost.
     pub first: Seq,
-    /// Last sequence number that may be gone (numbers in between may have been elided).
+    /// Last sequence number that may be lost (numbers in between may have been elided).
     pub last: Seq,
-    /// Number of rows that are gone.
+    /// Number of lost rows.
     pub rows: u64,
     /// Weight of these rows.
     pub weight: u64,
-    /// Set when `rows` and `weight` are exact for these numbers, and not only the most that may be gone.
+    /// Set if `rows` and `weight` are exact for these numbers, and not only upper bounds.
     pub exact: bool,
 }
 
-/// Findings of a store's opening.
+/// Result of a store's opening.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recovered {
@@ -118,17 +118,17 @@ pub struct Recovered {
     /// Set after an unclean stop when bytes of a torn last commit were found (at most one commit, none of whose rows had a
     /// receipt).
     pub tail_uncertain: bool,
-    /// Parts that could not be read and were set aside, in words for an operator.
+    /// Damaged parts that were quarantined, in words for an operator.
     pub damage: Vec<String>,
-    /// Reason, in words for an operator, for which changed limits could not be applied yet and the file keeps its old division;
-    /// `None` when there was no such reason.
+    /// Reason, in words for an operator, for which changed limits could not be applied yet and the file keeps its old regions; `None` if there
+    /// was none.
     pub limits_kept: Option<String>,
     /// Highest row number found in each lane, 0 when there is none; the state's `next` may be lower after a crash.
     pub highest_seq: PerLane<Seq>,
 }
 
 impl Recovered {
-    /// Findings of a store that was closed cleanly and has no row above the state's.
+    /// Creates the result of a store that was closed cleanly and has no row above the state's.
     #[must_use]
     pub fn clean(state: State) -> Recovered {
         Recovered {
@@ -165,16 +165,16 @@ pub struct StoreStats {
     pub bytes_written: u64,
     /// Number of commits that returned `Ok`.
     pub commits: u64,
-    /// Number of syncs asked of the medium.
+    /// Number of syncs of the medium.
     pub syncs: u64,
     /// Bytes of rows each lane can still take now; a push beyond it meets `on_full` with reason `fragmented`.
     pub room_bytes: PerLane<u64>,
-    /// Number of frames, files or values set aside as damaged.
+    /// Number of frames, files or values quarantined as damaged.
     pub quarantined: u64,
 }
 
 impl Default for StoreStats {
-    /// Nothing done yet, and room without bound for a store that has no regions.
+    /// Returns figures of 0, and unlimited room for a store that has no regions.
     fn default() -> StoreStats {
         let room_bytes = PerLane::all(u64::MAX);
         StoreStats { bytes_written: 0, commits: 0, syncs: 0, room_bytes, quarantined: 0 }
@@ -199,12 +199,12 @@ pub enum StoreError {
     },
 }
 
-/// A place for rows. See the module's contract; `testing::conformance` proves it for an implementation.
+/// Store of rows. See the module's contract; `testing::conformance` checks an implementation against it.
 pub trait Store: Send {
     /// Stages rows of one lane for the next commit.
     fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError>;
-    /// Stages rows, as [`append`](Self::append), that the caller shares with the store until the commit ends. A store that stages
-    /// them as they are spares a copy of each row; it may hold them no longer than the commit takes.
+    /// Stages rows, as [`append`](Self::append), that the caller shares with the store until the commit ends. A store that keeps them shared
+    /// spares a copy of each row; it may keep them no longer than the commit takes.
     fn append_shared(&mut self, rows: &Arc<Vec<StoredRow>>) -> Result<(), StoreError> {
         self.append(rows)
     }
@@ -213,8 +213,8 @@ pub trait Store: Send {
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError>;
     /// Reads committed rows of `lane` from `from` on.
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError>;
-    /// Reads rows, as [`read`](Self::read), but counts what the medium does not return as damaged, as long as it returns anything
-    /// at all. For rows that were tried for long enough, because an error alone proves nothing against them.
+    /// Reads rows, as [`read`](Self::read), but counts parts that the medium does not return as damaged, as long as it returns anything at all.
+    /// For rows that were tried for long enough, because an error alone is no proof of damage.
     fn read_past_errors(
         &mut self,
         lane: Lane,
@@ -223,14 +223,14 @@ pub trait Store: Send {
     ) -> Result<StoredChunk, StoreError> {
         self.read(lane, from, limit)
     }
-    /// Notes that the rows in `done` are done in `lane`, so that their space may be used again.
+    /// Marks the rows in `done` as done in `lane`, so that their space may be reused.
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError>;
-    /// Returns the first and the last number of each segment that becomes free when its rows are given up, oldest first. `None`
-    /// for a store in which any row that is given up gives space back.
+    /// Returns the first and the last number of each segment that becomes free when its rows are evicted, oldest first. `None` for a store in
+    /// which evicting any row frees space.
     fn segments(&self, _lane: Lane) -> Option<Vec<(Seq, Seq)>> {
         None
     }
-    /// Work that may be done between commits (writing space ahead). Call it when nothing waits; it may do nothing.
+    /// Performs work between commits (prefill). Call it when no row waits; it may do nothing.
     fn prepare(&mut self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -1,25 +1,24 @@
-//! Plausibility checks for numbers read from disk. A good checksum says that somebody wrote them, not that they make sense; and
-//! what counts up from here must not reach the end of its type.
+//! Plausibility checks of numbers read from disk. A valid checksum proves that the numbers were written, not that they make sense; and counters
+//! that grow from them must not overflow.
 #![deny(clippy::indexing_slicing)]
 
 use crate::row::Seq;
 use crate::state::{LaneState, Position};
 
-/// Largest number that is believed: at a million rows a second a queue gets here in 36 000 years, and sums of a few stay
-/// far from the end of their type.
+/// Largest plausible number: at a million rows a second a queue gets here in 36 000 years, and sums of a few stay far from overflow.
 pub(crate) const NUMBER_MAX: u64 = 1 << 60;
 
-/// Returns whether a row can have this number.
+/// Returns whether this can be a row's sequence number.
 pub(crate) fn seq(seq: Seq) -> bool {
     (1..=NUMBER_MAX).contains(&seq)
 }
 
-/// Returns whether the figures of a lane are believable, because all are within [`NUMBER_MAX`].
+/// Returns whether the figures of a lane are plausible: all are within [`NUMBER_MAX`].
 pub(crate) fn lane(lane: &LaneState) -> bool {
     [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes].iter().all(|n| *n <= NUMBER_MAX)
 }
 
-/// Returns whether a stored position is believable: counters and gaps within [`NUMBER_MAX`], acknowledged ranges that ascend above the floor.
+/// Returns whether a stored position is plausible: counters and gaps within [`NUMBER_MAX`], acknowledged ranges that ascend above the floor.
 pub(crate) fn position(position: &Position) -> bool {
     let counters =
         [position.floor, position.accepted, position.delivered, position.moved, position.queued_bytes];

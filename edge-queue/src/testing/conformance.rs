@@ -1,5 +1,5 @@
-//! The contract of [`store`](crate::store), rule by rule, as functions over a way to open a store. Each returns the first
-//! breach in words. A store passes when [`check_all`] does.
+//! Conformance tests for the contract of [`store`](crate::store), rule by rule, as functions over a way to open a store. Each returns the first
+//! violation in words. A store passes if [`check_all`] does.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub fn check_all(open: Open<'_>, kind: Kind) -> Result<(), String> {
     Ok(())
 }
 
-/// Rule 1: rows that are staged are not there before their commit.
+/// Rule 1: rows that are staged are not readable before their commit.
 pub fn staged_rows_are_not_there_before_the_commit(open: Open<'_>) -> Result<(), String> {
     let (mut store, recovered) = fresh(&SimDir::new(), open)?;
     let rows = rows(1..=5, recovered.state.epoch);
@@ -126,7 +126,7 @@ pub fn bookkeeping_survives_and_the_epoch_rises(open: Open<'_>) -> Result<(), St
     Ok(())
 }
 
-/// Rule 3: an error leaves an empty stage and nothing half trusted; the same rows are taken again.
+/// Rule 3: an error leaves an empty stage and nothing half trusted; the same rows are accepted again.
 pub fn after_an_error_the_same_rows_are_taken_again(open: Open<'_>) -> Result<(), String> {
     for (call, error) in [
         (Call::Sync, FaultError::Io),
@@ -201,7 +201,7 @@ pub fn lanes_are_apart(open: Open<'_>) -> Result<(), String> {
     expect("lane 1", &read_all(store.as_mut(), LANE, 3)?, plain.get(2..).unwrap_or_default())
 }
 
-/// Rule 5, and that space is used again: four times the lane's limit goes through, never more than a part at once.
+/// Rule 5, and reuse of space: four times the lane's limit is written, never more than a part of it at once.
 pub fn rows_above_the_advance_stay(open: Open<'_>) -> Result<(), String> {
     let dir = SimDir::new();
     let (mut store, recovered) = fresh(&dir, open)?;

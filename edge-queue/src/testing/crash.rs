@@ -1,4 +1,4 @@
-//! Every crash state of a recorded history, judged (promises 1, 2 and 4 at the store's level).
+//! Crash rig: checks every crash state of a recorded history (promises 1, 2 and 4 at the store's level).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The simulated disk: every file and name twice, as the program sees it and as a power cut would leave it.
+//! Simulated disk: every file and name twice, as the program sees it and as a power cut would leave it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Calls that fail on purpose.
+//! Planted faults: calls that fail on purpose.
 
 use std::io;
 

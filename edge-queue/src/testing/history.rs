@@ -1,4 +1,4 @@
-//! A seeded history of a store: what the queue would ask of it, and what it must therefore still know.
+//! Seeded history of a store: the calls that the queue would make, and the state that the store must therefore have.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Calls that hang on purpose.
+//! Planted hangs: calls that block on purpose.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The reference: what the contract of [`store`](crate::store) says, in as few lines as it can be said.
+//! Reference implementation of the contract of [`store`](crate::store), in as few lines as possible.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Bytes as nobody wrote them, for fuzz loops.
+//! Mutation of bytes for fuzz loops.
 #![deny(clippy::indexing_slicing)]
 
 use super::rng::Rng;

@@ -21,7 +21,7 @@ const STEPS: u64 = 14;
 /// Number of refusals in a row after which the medium heals.
 const PATIENCE: u32 = 3;
 
-/// Runs with `fault` planted before the first open. `Ok(true)` when it fired; `Ok(false)` when the run has too few such calls.
+/// Performs a short run with `fault` planted before the first open. `Ok(true)` if the fault fired; `Ok(false)` if the run has too few such calls.
 pub fn survive(open: Open<'_>, fault: Fault, seed: u64) -> Result<bool, Violation> {
     let verdict = judged(|| {
         let dir = SimDir::new();
@@ -39,14 +39,14 @@ struct Run<'a> {
     open: Open<'a>,
     store: Box<dyn Store>,
     state: State,
-    /// Rows whose commit said `Ok` and that nobody gave up.
+    /// Rows whose commit returned `Ok` and that were not given up.
     committed: BTreeMap<Seq, StoredRow>,
-    /// Rows found by a restart that never had their `Ok`: they may stay or go.
+    /// Rows found by a restart whose commit had not returned `Ok`: they may stay or be missing.
     found: BTreeMap<Seq, StoredRow>,
     /// Rows in RAM, as the queue keeps them.
     pending: Vec<StoredRow>,
     refused: u32,
-    /// Set while nothing can be read: rows may be reported as lost, and must be there again after the healing.
+    /// Set while no row can be read: rows may be reported as lost, and must be readable again after the healing.
     blind: bool,
 }
 

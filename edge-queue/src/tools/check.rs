@@ -1,4 +1,4 @@
-//! `check`: tells whether every row of a queue can be read.
+//! `check`: reports whether every row of a queue can be read.
 
 use std::io::Write;
 
@@ -11,11 +11,11 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane};
 use crate::transfer::LaneTotals;
 
-/// Reads every row and says what an open would find damaged. [`Outcome::Damage`] when anything is. A commit that was cut short is
-/// no damage, since nobody was told that it is safe.
+/// Reads every row and reports the damage that an open would find. [`Outcome::Damage`] if there is any. A torn commit is no damage, because none
+/// of its rows had a receipt.
 ///
 /// # Errors
-/// The directory cannot be looked into, or `out` not be written.
+/// The directory cannot be inspected, or `out` not be written.
 pub fn check(dir: Box<dyn Dir>, json: bool, out: &mut dyn Write) -> Result<Outcome, ToolError> {
     let mut found = match Inspection::open_in(dir) {
         Err(e @ InspectError::Unusable) => return unusable(&e, json, out),

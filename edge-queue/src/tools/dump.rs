@@ -1,4 +1,4 @@
-//! `dump`: everything that waits, one JSON object per line.
+//! `dump`: the backlog, one JSON object per line.
 
 use std::io::Write;
 

@@ -1,6 +1,6 @@
-//! The commands of the `edge-queue` binary, in process: each takes a directory and writes what it has to say.
+//! Commands of the `edge-queue` binary, in process: each takes a directory and writes its report.
 //!
-//! All but [`import`] read only; see [`inspect`](crate::inspect).
+//! All but [`import`] only read; see [`inspect`](crate::inspect).
 
 mod check;
 mod dump;
@@ -19,12 +19,12 @@ pub use transfer::{export, import, salvage};
 use crate::inspect::InspectError;
 use crate::transfer::{ImportError, StreamError};
 
-/// Outcome of a command that ran to its end.
+/// Outcome of a complete command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing is damaged or missing.
     Clean,
-    /// Something is damaged or missing; the command did what it could all the same.
+    /// Something is damaged or missing; the command did the rest nevertheless.
     Damage,
 }
 
@@ -34,11 +34,11 @@ impl Outcome {
     }
 }
 
-/// Error of a command that did not run to its end.
+/// Error of an incomplete command.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ToolError {
-    /// The directory cannot be looked into.
+    /// The directory cannot be inspected.
     Inspect(InspectError),
     /// The stream cannot be read.
     Stream(StreamError),
@@ -49,7 +49,7 @@ pub enum ToolError {
 }
 
 impl ToolError {
-    /// Returns whether the command line is at fault, such as a directory without a queue, and not something that went wrong.
+    /// Returns whether the command line is at fault, such as a directory without a queue.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! `stats`: figures of the rows that wait, by lane and by consumer, with the age of the oldest.
+//! `stats`: figures of the backlog, by lane and by consumer, with the age of the oldest row.
 
 use std::io::Write;
 
@@ -103,7 +103,7 @@ fn as_json(found: &Inspection, lanes: &[Found], now: &Now, out: &mut dyn Write) 
     writeln!(out, "{}", words::json_line(&Value::Object(map)))
 }
 
-/// Returns one consumer's position and ledger in one lane as JSON.
+/// Returns one consumer's cursor and ledger in one lane as JSON.
 pub(super) fn place_json(consumer: &str, lane: u8, place: &Position) -> Value {
     let count = |reason: Reason| place.dropped.for_reason(reason);
     let dropped: Map<String, Value> =
@@ -122,7 +122,7 @@ pub(super) fn place_json(consumer: &str, lane: u8, place: &Position) -> Value {
     })
 }
 
-/// Consumers with a name; the one without keeps positions for the next first consumer.
+/// Iterates over the named consumers; the unnamed placeholder keeps a cursor for the next first consumer.
 pub(super) fn consumers(found: &Inspection) -> impl Iterator<Item = &ConsumerState> {
     found.state().consumers.iter().filter(|consumer| !consumer.name.is_empty())
 }

@@ -1,4 +1,4 @@
-//! `export`, `import`, `salvage`: a backlog from one gateway to another.
+//! `export`, `import`, `salvage`: transfer of a backlog from one gateway to another.
 
 use std::io::{Read, Seek, Write};
 
@@ -13,10 +13,10 @@ use crate::transfer::{self, Exported, Item, LaneTotals, Stream, StreamEnd};
 /// Bytes that the smallest segment for a row has beyond the row's own.
 const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
 
-/// Writes everything that waits into `stream` and says how much on `out`.
+/// Writes the backlog into `stream` and its size on `out`.
 ///
 /// # Errors
-/// The directory cannot be looked into, `stream` or `out` not be written.
+/// The directory cannot be inspected, `stream` or `out` not be written.
 pub fn export(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -> Result<Outcome, ToolError> {
     let mut found = Inspection::open_in(dir)?;
     let exported = found.export(stream)?;
@@ -26,10 +26,10 @@ pub fn export(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) ->
     Ok(Outcome::of(found.is_whole()))
 }
 
-/// Writes whatever can be read of a damaged store into `stream` and says on `out` what it was.
+/// Writes all readable rows of a damaged store into `stream` and a report on `out`.
 ///
 /// # Errors
-/// The directory cannot be looked into, `stream` or `out` not be written.
+/// The directory cannot be inspected, `stream` or `out` not be written.
 pub fn salvage(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -> Result<Outcome, ToolError> {
     let salvaged = inspect::salvage(dir, stream)?;
     say_exported(&salvaged.exported, out)?;
@@ -40,8 +40,8 @@ pub fn salvage(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -
     Ok(Outcome::of(salvaged.whole))
 }
 
-/// Makes a queue in an empty directory from a stream, with limits that hold it: those of the application apply when it opens
-/// the queue. [`Outcome::Damage`] when a part of the stream was missing.
+/// Creates a queue in an empty directory from a stream, with limits that fit it; the application's limits apply when it opens the queue.
+/// [`Outcome::Damage`] if a part of the stream was missing.
 ///
 /// # Errors
 /// Nothing was imported: see [`transfer::import`].

@@ -10,10 +10,10 @@ use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering,
 /// Consumers that found no row.
 #[derive(Default)]
 pub(crate) struct WaitingConsumers {
-    /// Set while anybody waits: spares a system call per push.
+    /// Set while any consumer waits, which saves a system call per push.
     any: AtomicBool,
-    /// Number of consumers blocked in a thread, changed with the model held. While it is 0, nobody sleeps on `asleep`, and a
-    /// wake-up of tasks alone costs no system call.
+    /// Number of consumers blocked in a thread, changed with the model held. While it is 0, no thread sleeps on `asleep`, and a wake-up of tasks
+    /// alone costs no system call.
     blocked: AtomicUsize,
     /// Condition on which blocked consumers sleep, with the model's lock.
     asleep: Condvar,
@@ -22,8 +22,7 @@ pub(crate) struct WaitingConsumers {
 }
 
 impl WaitingConsumers {
-    /// Claims the wake-up of the consumers that wait; `true` when there are any. The caller holds the model, and wakes them when
-    /// it has released it.
+    /// Claims the wake-up of the waiting consumers; `true` if there are any. The caller holds the model, and wakes them after it has released it.
     pub(crate) fn claim(&self) -> bool {
         // Reading first spares the bus lock of the swap when nobody does.
         self.any.load(Ordering::Relaxed) && self.any.swap(false, Ordering::Relaxed)
@@ -41,7 +40,7 @@ impl WaitingConsumers {
         drop(model);
     }
 
-    /// Has `waker` called when rows may have come. The caller holds the model and has seen that there are none.
+    /// Registers `waker`, to be called when rows may have come. The caller holds the model and has seen that there are none.
     #[cfg(feature = "tokio")]
     pub(crate) fn wait_as_task(&self, waiter: u64, waker: &Waker) {
         lock(&self.wakers).set(waiter, waker);
@@ -54,8 +53,7 @@ impl WaitingConsumers {
         let _gone = lock(&self.wakers).take(|known| *known == waiter);
     }
 
-    /// Wakes all consumers that wait. The caller claimed this with the model held, so a consumer that slept then is counted or is
-    /// awake already.
+    /// Wakes all waiting consumers. The caller claimed this with the model held, so a consumer that slept then is counted or is awake already.
     pub(crate) fn wake(&self) {
         if self.blocked.load(Ordering::Relaxed) > 0 {
             self.asleep.notify_all();

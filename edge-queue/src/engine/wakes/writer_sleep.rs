@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::sync::{AtomicU64, Condvar, MutexGuard, Ordering, PoisonError};
 
-/// State of the writer thread's sleep, so that a change of the model wakes it only if needed.
+/// State of the writer thread's sleep, by which a change of the model wakes it only if necessary.
 #[derive(Default)]
 pub(crate) struct WriterSleep {
     /// Up time in milliseconds until which the writer sleeps; 0 while it does not.
@@ -14,13 +14,12 @@ pub(crate) struct WriterSleep {
 }
 
 impl WriterSleep {
-    /// Returns whether the writer sleeps beyond a time, and must be woken for it. The caller holds the model.
+    /// Returns whether the writer sleeps longer than until `up_ms`, so that it must be woken. The caller holds the model.
     pub(crate) fn lasts_beyond(&self, up_ms: u64) -> bool {
         up_ms < self.until_ms.load(Ordering::Relaxed)
     }
 
-    /// Sleeps until the up time `until_ms` (milliseconds), which is `time` from now. The caller has seen in `model` that nothing
-    /// is due before.
+    /// Sleeps until the up time `until_ms` (milliseconds), which is `time` from now. The caller has seen in `model` that no commit is due before.
     pub(crate) fn sleep<T>(&self, model: MutexGuard<'_, T>, until_ms: u64, time: Duration) {
         self.until_ms.store(until_ms, Ordering::Relaxed);
         let waited = self.asleep.wait_timeout(model, time);

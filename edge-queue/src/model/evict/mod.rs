@@ -1,4 +1,4 @@
-//! Eviction: the policy of a full lane gives up its newest row, its oldest one ([`oldest_row_sizes`]) or, where the store has no segment left, a
+//! Eviction: the policy of a full lane drops its newest row, its oldest one ([`oldest_row_sizes`]) or, if the store has no segment left, a
 //! [`whole_segment`] of them; a [`slow_consumer`] beyond limits of its own loses rows alone. Leased rows stay.
 
 mod oldest_row_sizes;
@@ -22,12 +22,12 @@ pub(crate) enum MadeRoom {
     Freed,
     /// The sizes of the oldest rows must be read first.
     NeedHead,
-    /// No row can be given up.
+    /// No row can be evicted.
     Nothing,
 }
 
 impl Model {
-    /// Gives up the row that was just taken in. It has a sequence number, so that its loss can be reported.
+    /// Drops the row that was just added. It has a sequence number, so that its loss can be reported.
     pub(super) fn drop_newest(&mut self, at: usize, limit: Limit, up_ms: u64) {
         let reason = if limit == Limit::Region { Reason::Fragmented } else { Reason::Overflow };
         let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return };
@@ -37,7 +37,7 @@ impl Model {
         self.evict(at, newest, size, reason, true, up_ms);
     }
 
-    /// Gives up what the limit asks for: the oldest row, or a whole segment when the store is short of them.
+    /// Evicts as the limit requires: the oldest row, or a whole segment if the store is short of them.
     pub(super) fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> MadeRoom {
         if limit == Limit::Region {
             return self.make_segment(at, up_ms);
@@ -56,7 +56,7 @@ impl Model {
         self.leased(at, seq) && !planted(Flaw::LeasedEvicted)
     }
 
-    /// Gives a row up for every consumer that still wants it. `newest` is set for the row that was just taken in.
+    /// Evicts a row for every consumer that still wants it. `newest` is set for the row that was just added.
     pub(super) fn evict(
         &mut self,
         at: usize,
@@ -84,7 +84,7 @@ impl Model {
         }
     }
 
-    /// Gives a row up for one consumer. If it was handed out before, overflow counts as [`Reason::OverflowUnconfirmed`].
+    /// Drops a row for one consumer. If it was leased before, overflow counts as [`Reason::OverflowUnconfirmed`].
     pub(super) fn give_up(
         &mut self,
         consumer: usize,

@@ -1,4 +1,4 @@
-//! Oldest rows of a lane, the next that eviction gives up: their sizes are kept, so that making room needs no read.
+//! Sizes of a lane's oldest rows, the next to be evicted, kept so that making room needs no read.
 
 use std::collections::VecDeque;
 
@@ -14,9 +14,9 @@ pub(crate) const HEAD_ROWS_MAX: usize = 2048;
 #[derive(Default)]
 pub(crate) struct OldestRows {
     pub(crate) rows: VecDeque<(Seq, Size)>,
-    /// Number below which every row was looked at.
+    /// Sequence number below which every row was examined.
     pub(crate) upto: Seq,
-    /// First of the rows that were passed over because ranges are short; `None` when none was.
+    /// First of the rows that were skipped because ranges are short; `None` if none was.
     passed_from: Option<Seq>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Oldest {
 }
 
 impl OldestRows {
-    /// Returns a list of which no size is known yet, for rows from `floor` on.
+    /// Creates a list without known sizes, for rows from `floor` on.
     pub(crate) fn above(floor: Seq) -> OldestRows {
         OldestRows { upto: floor, ..OldestRows::default() }
     }
@@ -48,7 +48,7 @@ impl OldestRows {
         Oldest::Row(row.seq, Size::of(row))
     }
 
-    /// Passes over the rows below `seq`. With `None`, looks again at the rows that were passed over before.
+    /// Skips the rows below `seq`. With `None`, goes back to the rows that were skipped before.
     pub(crate) fn pass_to(&mut self, seq: Option<Seq>) {
         let Some(seq) = seq else {
             if let Some(from) = self.passed_from.take() {
@@ -64,12 +64,12 @@ impl OldestRows {
         }
     }
 
-    /// Returns whether every row up to `seq` was looked at.
+    /// Returns whether every row up to `seq` was examined.
     pub(crate) fn is_beyond(&self, seq: Seq) -> bool {
         self.rows.front().map_or(self.upto, |(first, _)| *first) > seq
     }
 
-    /// Lets the next eviction look again from a row that may be evicted again.
+    /// Makes the next eviction go back to a row that may be evicted again.
     pub(crate) fn rewind(&mut self, seq: Seq) {
         if seq < self.upto {
             while self.rows.back().is_some_and(|(last, _)| *last >= seq) {
@@ -90,7 +90,7 @@ impl Model {
         self.oldest_from_here(at)
     }
 
-    /// Returns the oldest row that is not leased among those not looked at yet.
+    /// Returns the oldest row that is not leased among those not examined yet.
     pub(super) fn oldest_from_here(&mut self, at: usize) -> Oldest {
         loop {
             let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };

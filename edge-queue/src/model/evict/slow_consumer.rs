@@ -1,5 +1,5 @@
-//! Slow consumers, which have limits of their own: one is moved forward alone, at each commit, before its rows could evict
-//! those of others. Its losses are in the very commit that moves its floor, and what only it wanted is not written.
+//! Slow consumers with limits of their own: at each commit one beyond its limits is moved forward alone, before its rows could evict those of
+//! others. Its losses are in the same commit that moves its floor, and rows that only it wanted are not written.
 
 use super::Oldest;
 use crate::config::ConsumerConfig;
@@ -9,7 +9,7 @@ use crate::row::Seq;
 use crate::state::Reason;
 use crate::store::StoredChunk;
 
-/// Range of a consumer's oldest rows that must be read before more of them can be given up.
+/// Range of a consumer's oldest rows that must be read before more of them can be dropped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnHead {
     consumer: u64,
@@ -26,8 +26,8 @@ impl Model {
         }
     }
 
-    /// Gives up the oldest unleased rows of every consumer beyond its own limits, as far as their sizes are known. Returns the
-    /// rows to read before more can be given up; `None` when no read is needed.
+    /// Drops the oldest unleased rows of every consumer beyond its own limits, as far as their sizes are known. Returns the rows to read before
+    /// more can be dropped; `None` if no read is needed.
     pub(crate) fn move_slow_forward(&mut self, up_ms: u64) -> Option<OwnHead> {
         for consumer in 0..self.consumers.len() {
             for lane in 0..self.lanes.len() {
@@ -45,7 +45,7 @@ impl Model {
         None
     }
 
-    /// Takes in a consumer's oldest rows, which were read for [`Model::move_slow_forward`].
+    /// Adds the sizes of a consumer's oldest rows, which were read for [`Model::move_slow_forward`].
     pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: StoredChunk) {
         let OwnHead { consumer, lane, from, below } = wanted;
         let (rows, upto) = self.note_read(lane, from, below, chunk);
@@ -105,8 +105,7 @@ impl Model {
     }
 }
 
-/// Returns whether a row may be leased: at most half of what a consumer may have queued is, so that there is
-/// something left to give up.
+/// Returns whether a row may be leased: at most half of a consumer's own limit is, so that some rows can still be dropped.
 pub(crate) fn may_lease(limits: &ConsumerConfig, cursor: &Cursor, size: Size) -> bool {
     let within = |limit: Option<u64>, leased: u64, more: u64| {
         limit.is_none_or(|max| leased.saturating_add(more) <= max / 2)

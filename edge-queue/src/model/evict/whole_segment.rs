@@ -1,7 +1,7 @@
 //! Eviction of a whole segment: the store is out of segments although the limits are not reached.
 //!
-//! Only a whole segment helps, so rows are given up where that makes one free, and none where it does not: a segment with a
-//! leased row stays, and when each has one the push is refused and nothing is lost for it.
+//! Only a whole free segment helps, so rows are evicted only if that frees one: a segment with a leased row stays, and if each has one the push
+//! is refused and nothing is evicted for it.
 
 use super::{MadeRoom, Oldest};
 use crate::model::Model;
@@ -10,7 +10,7 @@ use crate::row::Seq;
 use crate::state::Reason;
 
 impl Model {
-    /// Gives up the rows of the oldest segment that becomes free without them, because none of its rows is leased.
+    /// Evicts the rows of the oldest segment that becomes free by it, because none of its rows is leased.
     pub(crate) fn make_segment(&mut self, at: usize, up_ms: u64) -> MadeRoom {
         let known = self.lanes.get(at).is_some_and(|lane| lane.segments.is_some());
         if !known || planted(Flaw::FloorOnly) {
@@ -35,8 +35,7 @@ impl Model {
         MadeRoom::Nothing
     }
 
-    /// Finds the oldest segment in which a row is wanted and none is leased. Returns its first and last number; `None` when there
-    /// is no such.
+    /// Finds the oldest segment in which a row is wanted and none is leased. Returns its first and last number; `None` if there is none.
     fn oldest_free_of_leases(&self, at: usize) -> Option<(Seq, Seq)> {
         let leased =
             |first, last| self.cursors(at).any(|cursor| cursor.leased.range(first..=last).next().is_some());
@@ -51,8 +50,8 @@ impl Model {
         }
     }
 
-    /// Counts space as free that the store frees after the next commit: `freed_stored` bytes, but at least half a segment, also
-    /// when fewer rows were all there were. Half of it, because commits are padded.
+    /// Counts space as free that the store frees after the next commit: `freed_stored` bytes, but at least half a segment, because commits are
+    /// padded and its rows may have been few.
     fn anticipate(&mut self, at: usize, freed_stored: u64) {
         let half = self.rules.segment_bytes / 2;
         if let Some(lane) = self.lanes.get_mut(at) {
@@ -60,7 +59,7 @@ impl Model {
         }
     }
 
-    /// Gives up unleased rows, the oldest first: those up to the number `last`, or with `Seq::MAX` those of a segment's size.
+    /// Evicts unleased rows, the oldest first: those up to the number `last`, or with `Seq::MAX` those of a segment's size.
     fn give_up_oldest(&mut self, at: usize, last: Seq, up_ms: u64) -> MadeRoom {
         let goal = if last == Seq::MAX { self.rules.segment_bytes } else { u64::MAX };
         let (mut freed, mut freed_stored) = (0u64, 0u64);

@@ -1,5 +1,5 @@
-//! Receipts still to be delivered: which rows of a lane have none yet, the shared slots where producers wait for them, and
-//! the outbox that resolves them once the model's lock is released.
+//! Receipts still to be delivered: rows of a lane without one, the shared slots where producers wait for them, and the outbox that resolves them
+//! once the model's lock is released.
 
 mod outbox;
 mod outstanding;

@@ -1,5 +1,5 @@
-//! Outstanding receipts of a lane. Rows pushed one after the other, together or singly, share one entry and one slot where their
-//! receipts arrive, so that neither a push nor its share of a commit pays for a receipt of its own.
+//! Outstanding receipts of a lane. Rows pushed one after the other, together or singly, share one entry and one slot for their receipts, so that
+//! a push and its commit do not need a receipt object per row.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::slot::{Slot, Ticket};
 use crate::row::Seq;
 
-/// Number of rows after which the next ones get another slot, which bounds how many producers a receipt wakes for nothing.
+/// Number of rows per slot, which bounds how many producers a receipt wakes in vain.
 const SLOT_ROWS: u32 = 64;
 
 /// Rows without receipt, ascending.
@@ -54,7 +54,7 @@ impl OutstandingReceipts {
         ticket
     }
 
-    /// Gives the rows to come another slot, because the rows before are about to get their receipts.
+    /// Gives the next rows another slot, because the rows before are about to get their receipts.
     pub(in crate::model) fn part(&mut self) {
         self.open = None;
     }
@@ -83,7 +83,7 @@ impl OutstandingReceipts {
         Some(ticket)
     }
 
-    /// Hands out the receipts still owed to producers of all rows below `end`.
+    /// Passes the tickets of all rows below `end` without a receipt to `give`.
     pub(in crate::model) fn take_below(&mut self, end: Seq, mut give: impl FnMut(Ticket)) {
         while let Some(entry) = self.entries.front_mut().filter(|entry| entry.first < end) {
             if entry.end() <= end {

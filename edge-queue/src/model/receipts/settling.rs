@@ -1,9 +1,9 @@
-//! Settled receipts: a producer hears that its row was given up once the loss is durable, and not before.
+//! Receipts `Settled`: a producer gets one for a dropped row once the loss is durable, and not before.
 
 use super::{Outbox, Ticket};
 use crate::receipt::Receipt;
 
-/// Receipts of rows that were given up, until the commit that records the losses.
+/// Receipts of dropped rows, until the commit that records the losses.
 #[derive(Default)]
 pub(in crate::model) struct Settling {
     /// Receipts that the next commit gives.
@@ -34,7 +34,7 @@ impl Settling {
         self.due.len()
     }
 
-    /// Notes that a commit begins, which records the losses so far.
+    /// Records the begin of a commit, which records the losses so far.
     pub(in crate::model) fn begin(&mut self) {
         self.in_commit.append(&mut self.due);
         self.since_ms = None;
@@ -45,7 +45,7 @@ impl Settling {
         self.in_commit.drain(..).for_each(|(ticket, receipt)| out.put(ticket, receipt));
     }
 
-    /// Takes the receipts of a failed commit back, to wait for the next.
+    /// Takes back the receipts of a failed commit, to wait for the next.
     pub(in crate::model) fn not_written(&mut self, up_ms: u64) {
         if !self.in_commit.is_empty() {
             self.since_ms = Some(up_ms);
@@ -53,7 +53,7 @@ impl Settling {
         self.due.append(&mut self.in_commit);
     }
 
-    /// Refuses all receipts that waited for a commit, since none will come.
+    /// Fails all receipts that waited for a commit, because none will come.
     pub(in crate::model) fn refuse_all(&mut self, out: &mut Outbox) {
         self.due.drain(..).chain(self.in_commit.drain(..)).for_each(|(ticket, _)| out.refuse(ticket));
     }

@@ -14,7 +14,7 @@ pub(super) type Answer = Result<Receipt, WaitError>;
 
 /// Listener for waits on receipts.
 pub(crate) trait WaitObserver: Send + Sync {
-    /// Calls `wait`, in which somebody waits for a receipt, and may do something about the wait before it.
+    /// Calls `wait`, in which a producer waits for a receipt, and may act before it, such as commit.
     fn while_waited(&self, wait: &mut dyn FnMut());
 }
 
@@ -23,11 +23,11 @@ pub(crate) trait WaitObserver: Send + Sync {
 pub(crate) struct Slot {
     state: Mutex<State>,
     arrived: Condvar,
-    /// Observer of waits, set before anybody may wait.
+    /// Observer of waits, set before a producer can wait.
     observer: OnceLock<Weak<dyn WaitObserver>>,
 }
 
-/// Consecutive rows in a slot that are owed a receipt, or get one.
+/// Consecutive rows in a slot whose receipts are outstanding, or are being given.
 #[derive(Clone, Default)]
 pub(crate) struct Ticket {
     pub(crate) slot: Arc<Slot>,
@@ -43,7 +43,7 @@ impl Ticket {
     }
 }
 
-/// Answer that the rows from `at` on to below `end` have in common.
+/// Answer that the rows from `at` on to below `end` share.
 #[derive(Clone, Copy)]
 struct Given {
     at: u32,
@@ -107,7 +107,7 @@ impl Slot {
         lock(&self.state).get(at)
     }
 
-    /// Waits for the answer without a time limit, and lets the observer know that somebody waits.
+    /// Waits for the answer without a time limit, through the observer.
     pub(crate) fn wait_observed(&self, at: u32) -> Option<Answer> {
         let mut done = self.get(at);
         if done.is_none() {

@@ -1,4 +1,4 @@
-//! Storage of redb on a [`Medium`], which keeps what is [`unsynced`] and counts what is written.
+//! Storage backend of redb on a [`Medium`], which rewrites [`unsynced`] bytes and counts writes.
 
 use std::io;
 use std::sync::Arc;
@@ -28,13 +28,13 @@ impl Backend {
         Backend { shared: Arc::new(Mutex::new(shared)) }
     }
 
-    /// Bytes written and syncs asked so far.
+    /// Returns the numbers of bytes written and syncs so far.
     pub(super) fn figures(&self) -> (u64, u64) {
         let shared = self.lock();
         (shared.bytes_written, shared.syncs)
     }
 
-    /// Writes what a failed sync left anew and syncs it, so that redb may read the file. Does nothing if the last sync worked.
+    /// Writes the bytes of a failed sync anew and syncs them, so that redb may read the file. Does nothing if the last sync worked.
     pub(super) fn restore(&self) -> io::Result<()> {
         let mut shared = self.lock();
         if !shared.unsynced.sync_failed() {

@@ -1,4 +1,4 @@
-//! Space held back for the moment the file system is full: redb cannot even delete without fresh pages.
+//! Ballast: space reserved for the moment when the file system is full, because redb cannot even delete without fresh pages.
 
 use std::io;
 
@@ -21,7 +21,7 @@ impl Ballast {
         Ballast { held: reserve(dir).is_ok(), regained_bytes: 0 }
     }
 
-    /// Gives the space up to the file system.
+    /// Releases the space to the file system.
     pub(super) fn spend(&mut self, dir: &dyn Dir) {
         self.held = false;
         self.regained_bytes = 0;
@@ -29,13 +29,13 @@ impl Ballast {
         let _ = Ballast::give_up(dir);
     }
 
-    /// Gives the ballast up before there is a store; returns whether there was any.
+    /// Releases the ballast before there is a store; returns whether there was any.
     pub(super) fn give_up(dir: &dyn Dir) -> bool {
         dir.remove(NAME).and_then(|()| dir.sync()).is_ok()
     }
 
-    /// Returns whether `bytes` of new rows may be written. Without ballast only half of what deletions gave back may be
-    /// used, since redb copies pages: the space that lets rows be deleted is never taken by new ones.
+    /// Returns whether `bytes` of new rows may be written. Without ballast only half of the space that deletions freed may be used, because redb
+    /// copies pages: the space needed for deletions is never used by new rows.
     pub(super) fn admits(&mut self, dir: &dyn Dir, bytes: u64) -> bool {
         if bytes == 0 || self.held {
             return true;

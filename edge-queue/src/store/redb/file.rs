@@ -1,4 +1,4 @@
-//! The redb file: opened, built anew, set aside.
+//! File of the redb store: opening, rebuilding, quarantine.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,7 +20,7 @@ use crate::store::plausibility::NUMBER_MAX;
 const FILE: &str = "queue.redb";
 /// Name of a file that is being built; it is complete once it holds the bookkeeping.
 const FILE_NEW: &str = "queue.redb.new";
-/// Most files that are set aside; the last name is then used again, since failing flash must not fill the disk.
+/// Most quarantined files; then the last name is used again, so that failing flash does not fill the disk.
 const BAD_MAX: u32 = 8;
 /// Bytes of redb's page cache; its default is 1 GiB, which a backlog fills.
 const CACHE_BYTES: usize = 1024 * 1024;
@@ -31,11 +31,11 @@ pub(super) struct Opened {
     pub(super) db: Database,
     pub(super) head: Head,
     pub(super) highest_seq: PerLane<Seq>,
-    /// Description of the damage that was set aside on the way; `None` when there was none.
+    /// Description of the damage that was quarantined on the way; `None` if there was none.
     pub(super) damage: Option<String>,
 }
 
-/// Closes redb. That writes, so it can fail and panic like any other call, but what is durable does not depend on it.
+/// Closes redb. Closing writes, so it can fail and panic like any other call, but no durable row depends on it.
 pub(super) fn close(db: Option<Database>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
@@ -60,8 +60,7 @@ fn open_db(backend: &Backend) -> Result<Database, Trouble> {
     })
 }
 
-/// Opens the file, or makes it where there is none. A damaged file is set aside, and its readable rows are carried over into a
-/// new one.
+/// Opens the file, or creates it if there is none. A damaged file is quarantined, and its readable rows are copied into a new one.
 pub(super) fn open(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     let opened = open_or_make(dir, options)?;
     // Also for a file that was there: the process before may have failed to make its name durable.
@@ -85,8 +84,8 @@ fn open_or_make(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     }
 }
 
-/// Salvages what `old` still holds into a fresh file and sets the old one aside. `known` is the bookkeeping in RAM,
-/// if there is one. The caller syncs the directory before it counts on the new file.
+/// Salvages the rows of `old` into a fresh file and quarantines the old one. `known` is the state in RAM, if there is one. The caller syncs the
+/// directory before it relies on the new file.
 pub(super) fn rebuild(
     dir: &dyn Dir,
     options: &Options,
@@ -135,7 +134,7 @@ fn load(backend: Backend) -> Result<Opened, Trouble> {
     Ok(Opened { backend, db, head, highest_seq, damage: None })
 }
 
-/// Opens the database and runs `look` on it; closes it again when that fails.
+/// Opens the database and calls `look` with it; closes it again if that fails.
 pub(super) fn open_and<T>(
     backend: &Backend,
     look: impl FnOnce(&Database) -> Result<T, Trouble>,
@@ -192,8 +191,8 @@ pub(super) fn read_head(db: &Database) -> Result<Head, Trouble> {
     Ok(decode_head(value.value())?)
 }
 
-/// Returns the highest number of a row that proves itself in each lane: a damaged key may say anything. Notes that row in `head`,
-/// because a bookkeeping that damage made older does not know it.
+/// Returns the highest number of a row with a valid checksum in each lane; a damaged key may have any number. Records that row in `head`, because
+/// an older, salvaged bookkeeping does not have it.
 fn highest(db: &Database, head: &mut Head) -> Result<PerLane<Seq>, Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;

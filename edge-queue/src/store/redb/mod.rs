@@ -1,13 +1,12 @@
-//! The portable store: rows in [redb](https://docs.rs/redb), one row per key `(lane, seq)`.
+//! Portable store: rows in [redb](https://docs.rs/redb), one row per key `(lane, seq)`.
 //!
-//! Choose it where the ring's fixed regions do not fit; it costs three to five times the flash writes. Promise 2 is
-//! reduced to *opens, sets aside, salvages*: redb verifies nothing on read, panics on damaged pages and may refuse a
-//! whole file. So every value carries its own checksum, every call is fenced, and a file that fails is searched for
-//! readable rows, which move to a fresh file; the old one goes to `bad/`.
+//! Choose it where the ring's fixed regions do not fit; it costs three to five times the flash writes. Promise 2 is reduced to *opens,
+//! quarantines, salvages*: redb verifies nothing on read, panics on damaged pages and may refuse a whole file. So every value carries its own
+//! checksum, every call is fenced, and a file that fails is searched for readable rows, which move to a fresh file; the old one goes to `bad/`.
 //!
-//! Rows and not blocks: both write the same bytes up to 30 rows per commit, blocks cost more from 100 on (their pages
-//! come in powers of two), and damage takes one row. A row also carries how many rows its lane had before it, so that
-//! a missing row is noticed and numbers that were never written are not taken for losses.
+//! Rows and not blocks: both write the same bytes up to 30 rows per commit, blocks cost more from 100 on (their pages come in powers of two), and
+//! damage takes one row. A row also has the number of rows in its lane before it, so that a missing row is noticed and numbers that were never
+//! written are not taken for losses.
 //!
 //! Commits are one-phase. Deleted rows go with the next commit, never in one of their own. After any error of the
 //! medium the file is opened anew before the next write, since redb refuses to go on. On a full disk a ballast file

@@ -1,5 +1,5 @@
-//! Panic fence around redb, which panics on damaged pages: a call ends with a failure of the medium, or with damage that redb
-//! reported or panicked on.
+//! Panic fence around redb, which panics on damaged pages: every call returns a result, a failure of the medium, or damage that redb reported or
+//! panicked on.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,16 +10,16 @@ use crate::store::StoreError;
 /// Failure that stopped a call.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The medium failed; the file may be sound.
+    /// The medium failed; the file may be undamaged.
     Io(io::Error),
-    /// The file is not sound: redb refused it, or panicked on it.
+    /// The file is damaged: redb refused it, or panicked on it.
     Damaged(String),
-    /// A sound file of a later version.
+    /// An undamaged file of a later version.
     Newer(u32),
 }
 
 impl Trouble {
-    /// Returns the error as the system would have told it.
+    /// Returns the error in the form of an I/O error.
     pub(super) fn into_io(self) -> io::Error {
         match self {
             Trouble::Io(e) => e,
@@ -62,7 +62,7 @@ impl From<Bad> for Trouble {
     }
 }
 
-/// Runs `f` and turns a panic of redb (which trusts every page it reads) into damage.
+/// Calls `f` and turns a panic of redb, which trusts every page it reads, into damage.
 pub(super) fn fence<T>(f: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| Err(Trouble::Damaged("redb panicked on a damaged page".into())))

@@ -1,4 +1,4 @@
-//! Reads rows and notices missing ones: each row tells how many rows its lane had before it.
+//! Reading of rows with detection of missing ones: each row has the number of rows in its lane before it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,11 +14,10 @@ use crate::fault::FaultKind;
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};
 
-/// State that reading keeps between calls.
+/// State of reading between calls.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    /// Row at which the last read of each lane ended, and the lane's totals there, so that a read that goes on needs no look
-    /// back.
+    /// Row at which the last read of each lane ended, and the lane's totals there, so that the next read can continue without a search backwards.
     place: [Option<(Seq, Totals)>; LANES_MAX],
 }
 
@@ -28,7 +27,7 @@ impl Walk {
     }
 }
 
-/// Times that a read begins anew, after its file was opened again or rebuilt.
+/// Most times that a read begins anew, after its file was opened again or rebuilt.
 const AGAIN_MAX: u32 = 2;
 
 /// A scan under way.
@@ -36,14 +35,15 @@ struct Scan {
     chunk: StoredChunk,
     bytes: usize,
     next: Seq,
-    /// Number up to which every row is accounted for, and the lane's totals there; `None` before the first look.
+    /// Sequence number up to which every row is accounted for, and the lane's totals there; `None` before the first look.
     before: Option<(Seq, Totals)>,
-    /// Set when no row is missing between `before` and where the scan began.
+    /// Set if no row is missing between `before` and the begin of the scan.
     sure: bool,
     full: bool,
-    /// Entries behind `before` that are no rows any more.
+    /// Entries after `before` that cannot be decoded as rows.
     unreadable: u64,
-    /// First and last number of each place where more rows are missing than entries are unreadable, as where a search went astray.
+    /// First and last number of each range in which more rows are missing than entries are unreadable, because a search of redb followed a
+    /// damaged page.
     astray: Vec<(Seq, Seq)>,
 }
 
@@ -93,8 +93,8 @@ impl RedbStore {
         }
     }
 
-    /// Rebuilds the file for a read. Where the disk is full or takes nothing rows must come out before there is a new file: what the
-    /// damaged one still gives is read, and the rest is lost.
+    /// Rebuilds the file for a read. If the disk is full or refuses a new file, the rows that the damaged one still returns are read, and the
+    /// rest is lost.
     fn rebuild_to_read(&mut self, why: &str) -> Result<(), Trouble> {
         match self.rebuild(why) {
             Err(Trouble::Io(e)) if has_no_place(&e) && !self.table.is_given_up() => {
@@ -129,7 +129,7 @@ impl RedbStore {
         Ok(())
     }
 
-    /// Returns whether nobody wants rows at these numbers any more, since what an earlier damage took was told.
+    /// Returns whether no consumer wants rows with these numbers any more, because an earlier loss of them was reported.
     fn is_told(&self, lane: Lane, missing: &[(Seq, Seq)]) -> bool {
         if missing.is_empty() {
             return true;
@@ -138,7 +138,7 @@ impl RedbStore {
         missing.iter().all(|(first, last)| done.covers(*first, *last))
     }
 
-    /// Reports what was written after the last row found as lost, once a scan has come to the end.
+    /// Reports rows written after the last row found as lost, when a scan has come to the end.
     fn account_for_end(&self, lane: Lane, scan: &mut Scan) {
         let Some((last, totals)) = self.head.written.get(usize::from(lane.0)).copied() else { return };
         if scan.before.is_some_and(|(seq, _)| seq < last) && scan.next <= last {
@@ -197,7 +197,7 @@ impl Scan {
         Ok(())
     }
 
-    /// Notes a row at `seq`, and reports the rows as lost that its totals count beyond those of the row before it.
+    /// Accounts for a row at `seq`, and reports the rows as lost that its totals count beyond those of the row before it.
     fn note_gap(&mut self, seq: Seq, totals: Totals, own_weight: u64) {
         if let Some((before, at)) = self.before {
             let rows = totals.rows.saturating_sub(at.rows).saturating_sub(1);
@@ -216,13 +216,13 @@ impl Scan {
     }
 }
 
-/// Returns whether the disk takes no new file for now: it is full, or read-only.
+/// Returns whether the disk can store no new file now: it is full, or read-only.
 fn has_no_place(e: &io::Error) -> bool {
     matches!(FaultKind::of_call(e), FaultKind::DiskFull | FaultKind::ReadOnly)
 }
 
-/// Returns the totals of the last sound row before `from`, or of what was removed before the oldest row; and whether no row can
-/// be missing between it and `from`.
+/// Returns the totals of the last undamaged row before `from`, or of the rows removed before the oldest one; and whether no row can be missing
+/// between it and `from`.
 fn look_back(
     db: &Database,
     lane: Lane,

@@ -1,9 +1,9 @@
-//! Salvage of rows from a file that redb refuses: the raw bytes are searched for values, which prove themselves.
+//! Salvage of rows from a file that redb refuses: the raw bytes are searched for values, whose own checksums prove them.
 //!
-//! Old pages hold rows that were removed long ago. Those below a lane's floor are left out (the newest bookkeeping
-//! found says where it is); a row acknowledged above the floor may come back only together with the bookkeeping that
-//! says so. When even that is gone, everything readable is kept: a duplicate is better than a loss. A queue that runs knows which
-//! rows it has, though: it would give the numbers of any others to new rows.
+//! Old pages hold rows that were removed long ago. Those below a lane's floor are left out (the newest bookkeeping found has the floor); a row
+//! acknowledged above the floor may come back only together with the bookkeeping that has its acknowledgement. If no bookkeeping is left, every
+//! readable row is kept: a duplicate is better than a loss. An open queue takes only the rows that it knows, because it would give the numbers of
+//! others to new rows.
 
 use redb::{Database, ReadableTable};
 
@@ -26,7 +26,7 @@ const VALUE_SLACK_BYTES: usize = 256 * 1024;
 const BATCH_ROWS: usize = 1000;
 const BATCH_BYTES: usize = 512 * 1024;
 
-/// Copies every row still wanted from `old` to `new` and returns the bookkeeping to go on with.
+/// Copies every wanted row from `old` to `new` and returns the bookkeeping to continue with.
 pub(super) fn carry_over(
     old: &Backend,
     known: Option<&Head>,

@@ -1,4 +1,4 @@
-//! The tables of the file, and that of rows in a commit: rows in, rows that are done out.
+//! Tables of the redb file, and the changes of a commit to the table of rows: new rows in, done rows out.
 
 use redb::{ReadableTable, Table, TableDefinition};
 

@@ -1,13 +1,13 @@
-//! Unsynced writes, which redb lacks a notion of: after a failed sync Linux marks the pages clean and shows them as if they were written, so a
-//! reopened redb would trust bytes that are on no disk. Everything written since the last good sync is therefore kept in RAM and written
-//! again before redb may look at the file, and a mark in the directory warns the next process.
+//! Unsynced writes: after a failed sync Linux marks the pages clean and returns them as if they were written, so a reopened redb would trust
+//! bytes that are on no disk. Everything written since the last good sync is therefore kept in RAM and written again before redb may look at the
+//! file, and a mark in the directory warns the next process.
 
 use std::io;
 
 use crate::medium::{Dir, Medium};
 
-/// Name of the mark that lies in the directory while the page cache may show bytes that are on no disk. It need not be durable:
-/// it warns a process that follows a killed one, and after a power cut the page cache is gone and shows the truth.
+/// Name of the mark file in the directory while the page cache may have bytes that are on no disk. It need not be durable: it warns the process
+/// after a killed one, and after a power cut the page cache is gone anyway.
 const MARK: &str = "queue.redb.unsynced";
 /// Bytes that are rewritten at a time.
 const REWRITE_BYTES: usize = 256 * 1024;
@@ -30,7 +30,7 @@ impl Unsynced {
         self.pieces.push((offset, data.to_vec()));
     }
 
-    /// Forgets pieces behind the file's new end, which would grow the file again if they were written anew.
+    /// Drops pieces behind the file's new end, which would grow the file again if they were rewritten.
     pub(super) fn cut(&mut self, len: u64) {
         self.pieces.retain_mut(|(offset, data)| {
             let room = usize::try_from(len.saturating_sub(*offset)).unwrap_or(usize::MAX);
@@ -39,7 +39,7 @@ impl Unsynced {
         });
     }
 
-    /// Notes whether a sync worked, after which the pieces are forgotten.
+    /// Records the result of a sync; after a successful one the pieces are dropped.
     pub(super) fn note_sync(&mut self, result: &io::Result<()>) {
         self.sync_failed = result.is_err();
         if result.is_ok() {
@@ -69,17 +69,17 @@ pub(super) fn rewrite(medium: &mut dyn Medium, written: &mut u64) -> io::Result<
     Ok(())
 }
 
-/// Leaves the mark that warns the next process; best effort, since the disk is failing.
+/// Writes the mark that warns the next process; best effort, because the disk is failing.
 pub(super) fn mark(dir: &dyn Dir) {
     let _ = dir.create(MARK);
 }
 
-/// Returns whether the process before has left its mark.
+/// Returns whether the process before has left the mark.
 pub(super) fn is_marked(dir: &dyn Dir) -> bool {
     dir.open(MARK).is_ok()
 }
 
-/// Removes the mark, because the file on the disk is what the page cache shows.
+/// Removes the mark, because disk and page cache agree again.
 pub(super) fn clear(dir: &dyn Dir) {
     let _ = dir.remove(MARK);
 }

@@ -1,5 +1,5 @@
-//! Values as they lie in redb. Each starts with `magic, crc32c, length`, so that a value proves itself without redb:
-//! redb does not verify checksums on read, and after it has refused a file the raw pages are searched for values.
+//! Encoding of values in redb. Each starts with `magic, crc32c, length`, so that a value can be verified without redb, which does not verify
+//! checksums on read; after redb has refused a file its raw pages are searched for values.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ use crate::time::Stamp;
 pub(super) const FORMAT: u32 = 1;
 pub(super) const ROW_MAGIC: [u8; 4] = *b"EQr1";
 pub(super) const HEAD_MAGIC: [u8; 4] = *b"EQh1";
-/// Epoch from which on a value is not believed, because every open must be able to raise it.
+/// Epoch from which a value is implausible, because every open must be able to raise it.
 const EPOCH_MAX: u32 = u32::MAX / 2;
 /// Bytes of magic, checksum and length.
 pub(super) const PREFIX_BYTES: usize = 12;
 
-/// Rows and weight written to a lane since it exists: the difference of two neighbours says what lies between them.
+/// Number and weight of all rows ever written to a lane: the difference between two neighbours is that of the rows between them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) rows: u64,
@@ -36,26 +36,26 @@ pub(super) struct RowValue {
     pub(super) totals: Totals,
 }
 
-/// Everything durable besides rows, one value rewritten by every commit.
+/// Durable state besides rows: one value, rewritten by every commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Raised by every commit: after a salvage the highest wins.
     pub(super) generation: u64,
     /// Set by a clean close.
     pub(super) clean: bool,
-    /// Highest number written in each lane, and the totals at it.
+    /// Highest sequence number written in each lane, with the totals there.
     pub(super) written: [(Seq, Totals); LANES_MAX],
     /// Totals at the last row that was removed from each lane.
     pub(super) removed: [Totals; LANES_MAX],
     pub(super) state: State,
 }
 
-/// Reason for which bytes are not taken for a value.
+/// Reason why bytes are no valid value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bad {
     /// Wrong magic, length, checksum or content.
     Damaged,
-    /// A sound value of a later layout.
+    /// A valid value of a later layout.
     Newer(u32),
 }
 

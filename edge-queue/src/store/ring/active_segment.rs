@@ -1,9 +1,8 @@
-//! Active segment, the one a lane writes: which page comes next, and the frame that small commits make grow.
+//! Active segment, to which a lane writes: the next page, and the frame that small commits make grow.
 //!
-//! A commit well below a page is not padded and forgotten: its frame is kept in RAM, and the next small commit
-//! writes both together into the *other* of two pages, so that the page with the only good copy is never
-//! overwritten. When nothing more fits, the page with the newest copy stays and the other one is free for the next
-//! such frame.
+//! A commit well below a page is padded, but its frame is kept in RAM, and the next small commit writes both together into the *other* of two
+//! pages, so that the page with the only good copy is never overwritten. When nothing more fits, the page with the newest copy stays and the
+//! other one is free for the next such frame.
 #![deny(clippy::indexing_slicing)]
 
 use super::record::Before;
@@ -17,9 +16,9 @@ pub(super) struct ActiveSegment {
     pub(super) generation: u64,
     /// Number of pages in a segment.
     pages: u32,
-    /// First page that was never used in this life of the slot.
+    /// First page that was never used since the slot was taken.
     next: u32,
-    /// A single page below `next` that holds nothing that counts; `None` when there is none.
+    /// A single page below `next` without valid content; `None` if there is none.
     spare: Option<u32>,
     pub(super) grown: Option<Grown>,
 }
@@ -66,8 +65,8 @@ impl ActiveSegment {
         Some(page)
     }
 
-    /// Returns the page for the grown frame's next copy; that page then counts as the newest. `None` when there is no growing
-    /// frame or no second page for it.
+    /// Returns the page for the grown frame's next copy; that page then counts as the newest. `None` if there is no growing frame or no second
+    /// page for it.
     pub(super) fn flip(&mut self) -> Option<u32> {
         if planted(Flaw::TailInPlace) {
             return self.grown.as_ref().map(|grown| grown.page);

@@ -1,5 +1,4 @@
-//! The bookkeeping's changes as they are found at open: in any order, some of them twice, some of a commit that did not
-//! arrive whole.
+//! Changes of the bookkeeping as found at open: in any order, some of them twice, some of a torn commit.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
@@ -10,8 +9,8 @@ use super::high_water::HighWaterMarks;
 use super::record::{Cursor, Order, Record, get_change, get_ends};
 use crate::state::{Change, Position, State};
 
-/// Changes of several lanes, put in order. Only the newest of each position is kept whole: what came before it is
-/// kept as the mere fact that the consumer existed, since that decides the order of consumers.
+/// Changes of several lanes, put in order. Only the newest of each position is kept whole; of earlier ones only the fact that the consumer
+/// existed, which decides the order of consumers.
 #[derive(Default)]
 pub(super) struct Changes {
     events: Vec<(Order, Change)>,
@@ -21,8 +20,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Takes the changes of commit `from` and later out of a frame. `torn` leaves out those of the frame's own commit, which did
-    /// not arrive whole.
+    /// Collects the changes of commit `from` and later from a frame. `torn`: leaves out those of the frame's own commit, which is torn.
     pub(super) fn collect(&mut self, look: Look<'_>, placed: &Placed, from: u64, torn: bool) {
         let head = &placed.head;
         if head.commit < from {

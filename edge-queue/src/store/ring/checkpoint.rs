@@ -1,7 +1,7 @@
 //! Checkpoint: the second part of a superblock's page, with the high-water marks of the lanes.
 //!
-//! The superblock that a clean close writes also has the bookkeeping, if it fits into its page: then no damage to the log
-//! takes what consumers acknowledged, and no ledger goes backwards.
+//! The superblock that a clean close writes also has the bookkeeping, if it fits into its page: then no damage to the log loses acknowledgements,
+//! and no ledger goes backwards.
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, set};
@@ -21,12 +21,12 @@ const CRC_AT: usize = BODY - 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Checkpoint {
     pub(super) ends: HighWaterMarks,
-    /// Number of the commit that closed the ring, and the bookkeeping before that commit; `None` when it is not there.
+    /// Number of the commit that closed the ring, with the bookkeeping before that commit; `None` if the page has none.
     pub(super) state: Option<(u64, State)>,
 }
 
 impl Checkpoint {
-    /// Takes over the parts of another checkpoint that are newer.
+    /// Merges the parts of another checkpoint that are newer.
     pub(super) fn merge(&mut self, other: Checkpoint) {
         self.ends.merge(&other.ends);
         let commit = |known: &Option<(u64, State)>| known.as_ref().map(|(commit, _)| *commit);
@@ -60,8 +60,7 @@ impl Checkpoint {
         set(page, CRC_AT, &crc.to_le_bytes());
     }
 
-    /// Reads the checkpoint of a page; `None` when it is damaged. All it says stands elsewhere too, unless that is damaged as
-    /// well.
+    /// Reads the checkpoint of a page; `None` if it is damaged. All its content is also stored elsewhere, unless that is damaged as well.
     pub(super) fn get(page: &[u8], gateway: u64) -> Option<Checkpoint> {
         let mut r = Reader::new(page.get(AT..BODY)?);
         let magic = r.take(4)?;

@@ -1,4 +1,4 @@
-//! A new file for a ring: reserved whole, with both superblocks, under a name of its own until it is complete.
+//! Creation of a ring's file: its whole length is reserved, with both superblocks, under another name until it is complete.
 #![deny(clippy::indexing_slicing)]
 
 use std::io;
@@ -11,7 +11,7 @@ use crate::medium::{Dir, Medium};
 /// Setting from which the size of a file follows.
 const LOWER: Option<&str> = Some("max_bytes");
 
-/// Returns the free bytes of the file system, `None` when unknown; an error when `needed` bytes surely find no room.
+/// Returns the free bytes of the file system, `None` if unknown; an error if `needed` bytes certainly find no room.
 pub(super) fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, OpenError> {
     let free = dir.free_bytes().ok().flatten();
     match free {
@@ -20,7 +20,7 @@ pub(super) fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, Ope
     }
 }
 
-/// Makes [`FILE_NEW`], whole and durable but for its name.
+/// Creates [`FILE_NEW`], complete and durable except for its name.
 pub(super) fn create(
     dir: &dyn Dir,
     mut superblock: Superblock,

@@ -1,10 +1,9 @@
 //! Search for the frames on a segment's pages, at open and when reading.
 //!
-//! One rule says which frames of a segment count: of all whole headers of this life of
-//! the slot, newest (epoch, counter) first ([rule 3](super::epoch)), a frame counts when its counter lies below the base of every frame that
-//! counts already, and below the base of the next segment. So a grown frame replaces the smaller ones, the frames
-//! of a failed commit are replaced by the next segment, and what a crash left behind is replaced by what the next
-//! run wrote.
+//! One rule says which frames of a segment count: of all whole headers of this life of the slot, newest (epoch, counter) first ([rule
+//! 3](super::epoch)), a frame counts when its counter lies below the base of every frame that counts already, and below the base of the next
+//! segment. So a grown frame replaces the smaller ones, the frames of a failed commit are replaced by the next segment, and the remains of a
+//! crash are replaced by the frames of the next run.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +17,7 @@ use crate::planted_flaw::{Flaw, planted};
 /// A page of a slot that was never written.
 const ZEROS: [u8; PAGE] = [0; PAGE];
 
-/// A frame and where it lies.
+/// Frame with its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
     pub(super) head: Head,
@@ -37,14 +36,14 @@ impl Placed {
 pub(super) struct Frames {
     /// Frames that count, ascending.
     pub(super) good: Vec<Placed>,
-    /// Headers whose body is broken.
+    /// Headers whose body is damaged.
     pub(super) broken: Vec<Placed>,
     /// One past the last page of a whole frame, whether it counts or was replaced by one that does: until that one is
     /// known to be durable, the copy before it may be the only one that is.
     pub(super) used: u32,
 }
 
-/// Parameters of a look at a segment.
+/// Parameters of a search in a segment.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
     pub(super) pages: &'a Pages<'a>,
@@ -53,8 +52,8 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Returns the frames of this life of the slot that count. `end` is where the segment ends, if that is known. `verify` checks
-    /// bodies of several pages too; without it only headers and single pages are checked.
+    /// Returns the frames of this life of the slot (since it was last taken) that count. `end` is where the segment ends, if that is known.
+    /// `verify` checks bodies of several pages too; without it only headers and single pages are checked.
     pub(super) fn frames(&self, segment: &Segment, end: Option<Counters>, verify: bool) -> Frames {
         let mut found = Frames::default();
         let mut reader = PageReader::new(self.pages, segment.slot, READ_BYTES);
@@ -140,7 +139,7 @@ pub(super) enum Slot {
     Blank,
     /// Bytes, but no frame.
     Unknown,
-    /// Whole frames, all of them of another slot, lane or ring: no power cut leaves that.
+    /// Whole frames, but all of another slot, lane or ring, which no power cut can cause.
     Foreign,
     /// Segment of a lane.
     Used(Segment),
@@ -159,7 +158,7 @@ fn drop_broken_copies(frames: &mut Vec<Placed>, reader: &mut PageReader<'_>) {
     }
 }
 
-/// Keeps the frames that count by the rule in this module's head.
+/// Keeps the frames that count, by the rule in the head of this file.
 fn choose(frames: &mut Vec<Placed>, end: Option<Counters>) {
     // Of two equal frames the later one is the copy an open made (see `scan`).
     let epoch = |p: &Placed| if planted(Flaw::EpochIgnored) { 0 } else { p.head.epoch };

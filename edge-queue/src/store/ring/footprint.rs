@@ -1,4 +1,4 @@
-//! Footprint of a ring on disk and in RAM, known before it is opened.
+//! Footprint of a ring on disk and in RAM, computed before it is opened.
 
 use super::layout::{Geometry, READ_BYTES, pages_for};
 use super::missing_frames::Item;
@@ -8,7 +8,7 @@ use crate::store::Options;
 /// Bytes of RAM per segment: its entry, room for the list to grow into, and its place among the free ones.
 const SEGMENT_RAM: u64 = 2 * size_of::<Segment>() as u64 + 16;
 
-/// Disk space and RAM that a ring takes, reckoned from its options.
+/// Disk space and RAM of a ring, computed from its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Footprint {
     /// Length of the file in bytes.

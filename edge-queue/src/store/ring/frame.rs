@@ -1,10 +1,9 @@
-//! A frame: 1..n whole pages with a header, a body and a CRC over all of it. The only thing ever written into a
-//! segment; a segment's header is its first frame, with the snapshot as body.
+//! Frame: 1..n whole pages with a header, a body and a CRC over all of it. Segments consist of frames only; a segment's header is its first
+//! frame, with the snapshot as body.
 //!
-//! A header says everything needed to place the frame without its neighbours: which ring, lane, slot and life
-//! (generation) of the slot, which epoch and commit, its place in the lane's continuous count of frames, and the
-//! rows written to the lane before it. A frame of an earlier life is therefore never taken for one of this life,
-//! and the rows of a damaged frame are known from those before and after it.
+//! A header has everything needed to place the frame without its neighbours: ring, lane, slot and life of the slot (generation), epoch and
+//! commit, its number in the lane's continuous count of frames, and the rows written to the lane before it. A frame of an earlier life is
+//! therefore never taken for one of this life, and the rows of a damaged frame are known from those before and after it.
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, set};
@@ -36,19 +35,19 @@ pub(super) struct Head {
     pub(super) lane: u8,
     /// True if this frame holds the close mark.
     pub(super) closed: bool,
-    /// True if it ends its lane's part of the commit: without it a torn commit could look like a whole one.
+    /// Set if this is the last frame of its lane's part of the commit, by which a whole commit is distinguished from a torn one.
     pub(super) ends: bool,
     pub(super) pages: u32,
     pub(super) slot: u32,
     pub(super) gateway: u64,
-    /// Number of the slot's present life, unique and ascending over the whole ring.
+    /// Generation: number of the slot's present life, unique and ascending over the whole ring.
     pub(super) generation: u64,
     pub(super) epoch: u32,
     /// Index of this frame in its lane's part of the commit, from 0.
     pub(super) part: u32,
     pub(super) commit: u64,
-    /// Number of the frame in its lane, counted without a hole. A frame stands for `base..=counter`, because a grown frame
-    /// replaces the smaller ones before it.
+    /// Number of the frame in its lane, counted without a hole. A frame covers `base..=counter`, because a grown frame replaces the smaller ones
+    /// before it.
     pub(super) counter: u64,
     pub(super) base: u64,
     /// Number of the first row; without rows, one past the lane's highest.
@@ -58,7 +57,7 @@ pub(super) struct Head {
     pub(super) rows: u32,
     pub(super) body_len: u32,
     pub(super) weight: u64,
-    /// Number of rows written to the lane before this frame; `weight_before` is their weight.
+    /// Number of rows written to the lane before this frame; with their weight in `weight_before`.
     pub(super) rows_before: u64,
     pub(super) weight_before: u64,
     /// Number of the newest commit of this run (epoch) that was synced before this one was begun; 0 for none.
@@ -164,7 +163,7 @@ impl Head {
         })
     }
 
-    /// Returns whether the numbers are within their bounds, since a good CRC does not make them trustworthy.
+    /// Returns whether the numbers are plausible, because a valid CRC does not make them trustworthy.
     fn is_sane(&self) -> bool {
         let body = self.body_len as usize;
         self.pages as usize == pages_for(body)
@@ -181,8 +180,8 @@ impl Head {
             && self.weight <= NUMBER_MAX
     }
 
-    /// Returns whether a page without a whole header shows parts of one that run `epoch` wrote after `last`, in the same life of
-    /// the slot. A torn write looks like that, and so does a header of which any one byte is damaged.
+    /// Returns whether a page without a whole header has parts of one that run `epoch` wrote after `last`, in the same life of the slot. A torn
+    /// write looks like that, and so does a header with any single damaged byte.
     pub(super) fn resembles(page: &[u8], last: &Head, epoch: u32) -> bool {
         let at = |from: usize, value: &[u8]| page.get(from..from + value.len()) == Some(value);
         let signs = [

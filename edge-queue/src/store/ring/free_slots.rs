@@ -1,16 +1,15 @@
-//! Choice of the slot that a lane writes next. Any free one will do, since nothing on disk orders them: slots that were written
-//! once come first (overwriting costs a file system no journal), the longest free first (it spreads wear, and the
-//! newest of the old snapshots stay whole longest), slots of a failed write last and only after they were read. A slot that is
-//! held counts as free, but is not taken before a newer snapshot is durable: a commit of rows leaves [`RESERVE`] others, so it
-//! begins a segment in one of them before it needs the held ones.
+//! Choice of the slot that a lane writes next. Any free slot is possible, because nothing on disk orders them: slots that were written once come
+//! first (overwriting costs a file system no journal), the longest free first (it spreads wear, and the newest of the old snapshots stay whole
+//! longest), slots of a failed write last and only after they were read. A slot that is held counts as free, but is not taken before a newer
+//! snapshot is durable: a commit of rows leaves [`RESERVE`] others, so it begins a segment in one of them before it needs the held ones.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::VecDeque;
 
 use crate::planted_flaw::{Flaw, planted};
 
-/// Number of free slots that a lane keeps for changes alone: without them a full lane could never note what was acknowledged.
-/// Two, since changes fill a segment too: the next one begins with a snapshot that makes the one before it free.
+/// Number of free slots that a lane keeps for changes alone: without them a full lane could never record an acknowledgement. Two, because changes
+/// fill a segment too: the next one begins with a snapshot that makes the one before it free.
 pub(super) const RESERVE: usize = 2;
 
 /// Returns [`RESERVE`], or another number with the planted bug.
@@ -24,7 +23,7 @@ pub(super) struct FreeSlots {
     written: VecDeque<u32>,
     blank: VecDeque<u32>,
     suspect: VecDeque<u32>,
-    /// Slots given up, but with changes that the newest durable snapshot does not have yet.
+    /// Slots that are free, but have changes that the newest durable snapshot does not have yet.
     held: VecDeque<Held>,
 }
 
@@ -39,7 +38,7 @@ impl FreeSlots {
         self.written.len() + self.blank.len() + self.suspect.len() + self.held.len()
     }
 
-    /// Takes the slot to write next; `None` when none can be used. `readable` is asked only about slots of a failed write.
+    /// Takes the slot to write next; `None` if none can be used. `readable` is called only for slots of a failed write.
     pub(super) fn take(&mut self, mut readable: impl FnMut(u32) -> bool) -> Option<u32> {
         if let Some(slot) = self.written.pop_front().or_else(|| self.blank.pop_front()) {
             return Some(slot);
@@ -79,8 +78,7 @@ impl FreeSlots {
         }
     }
 
-    /// Takes the held slot that was written last, which lies furthest from where the commit began for which it is held; `None`
-    /// when none is held.
+    /// Takes the held slot that was written last, which is furthest from the begin of the commit for which it is held; `None` if none is held.
     pub(super) fn take_held(&mut self) -> Option<u32> {
         self.held.pop_back().map(|held| held.slot)
     }

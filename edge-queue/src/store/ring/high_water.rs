@@ -1,9 +1,8 @@
-//! High-water marks of the lanes: how far each log was durable when somebody wrote it down.
+//! High-water marks of the lanes: length up to which each log was durable when the mark was written.
 //!
-//! A lane's log ends where its last whole frame ends. If damage takes that frame, header and all, nothing in the lane says
-//! that there was one. So every snapshot, the close mark and the superblocks say where *all* lanes ended, by what was synced
-//! before they were written: a log that ends below is damaged, and the rows between are lost. They are facts and never
-//! taken back; the newest of each lane counts.
+//! A lane's log ends where its last whole frame ends. If damage takes that frame, header and all, nothing in the lane shows that there was one.
+//! So every snapshot, the close mark and the superblocks have the synced ends of *all* lanes: a log that ends below its mark is damaged, and the
+//! rows between are lost. A mark stays valid for ever; the newest of each lane counts.
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, put_varint};
@@ -26,7 +25,7 @@ impl HighWaterMarks {
         self.0.get(usize::from(lane)).copied().unwrap_or_default()
     }
 
-    /// Takes over the mark of each lane from `other` where that is further.
+    /// Raises the mark of each lane to that of `other` if that is further.
     pub(super) fn merge(&mut self, other: &HighWaterMarks) {
         for (end, other) in self.0.iter_mut().zip(other.0) {
             if other.next > end.next {
@@ -43,7 +42,7 @@ impl HighWaterMarks {
         }
     }
 
-    /// Reads the marks; `None` when a number is one that no log can have reached.
+    /// Reads the marks; `None` if a number is one that no log can have reached.
     pub(super) fn get(r: &mut Reader<'_>) -> Option<HighWaterMarks> {
         let mut ends = HighWaterMarks::default();
         for end in &mut ends.0 {

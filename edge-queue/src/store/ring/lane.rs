@@ -1,5 +1,4 @@
-//! One lane's log in RAM: its segments, its end, and what is staged for it; [`failed_commit`] undoes a commit that failed, [`reclaim`] frees
-//! segments.
+//! One lane's log in RAM: its segments, its end, and its staged rows; [`failed_commit`] undoes a commit that failed, [`reclaim`] frees segments.
 #![deny(clippy::indexing_slicing)]
 
 mod failed_commit;
@@ -32,7 +31,7 @@ pub(super) struct LaneLog {
     pub(super) tail: Option<ActiveSegment>,
     /// End of the log; between commits this is the end of what is durable.
     pub(super) counters: Counters,
-    /// Rows that nobody asks for again.
+    /// Rows that no consumer wants any more.
     pub(super) done: DoneRows,
     /// Rows of the commit to come.
     pub(super) staged: Arc<Vec<StoredRow>>,
@@ -41,7 +40,7 @@ pub(super) struct LaneLog {
     /// Frames of the commit that is being written.
     pub(super) pending: Vec<Placed>,
     undo: Undo,
-    /// Run and commit of the snapshot that was the newest when slots were last given up; `None` before that.
+    /// Run and commit of the newest snapshot when slots were last held back; `None` before that.
     held_for: Option<(u32, u64)>,
 }
 
@@ -78,7 +77,7 @@ impl LaneLog {
         }
     }
 
-    /// Takes over what a commit wrote, since it is durable.
+    /// Adds the frames of a durable commit to the log.
     pub(super) fn finish(&mut self) {
         self.unstage();
         // Only what is done and a new segment decide what is free.
@@ -87,8 +86,8 @@ impl LaneLog {
         }
     }
 
-    /// Returns the slot to fill ahead: the next one, when it was never written, its commits will be small, and half of the
-    /// segment before it is used. Else `None`.
+    /// Returns the slot to prefill: the next one, if it was never written, its commits will be small, and half of the segment before it is used.
+    /// Else `None`.
     pub(super) fn to_fill(&self, geometry: &Geometry) -> Option<u32> {
         let near = self.tail.as_ref().is_none_or(|tail| tail.left() <= geometry.pages() as usize / 2);
         self.free.next_blank().filter(|_| near && worth_filling(self.usual))
@@ -99,16 +98,15 @@ impl LaneLog {
         self.segments.get(at + 1).map_or(self.counters, |next| next.start)
     }
 
-    /// Returns the number of free segments for rows, and of pages at the log's end beside the changes that go with them. `None`
-    /// when the reserve is in use, whose segments are for changes alone.
+    /// Returns the number of free segments for rows, and of pages at the log's end beside the changes that go with rows. `None` if only the
+    /// reserve is left, whose segments are for changes alone.
     fn room(&self, head_pages: usize) -> Option<(usize, usize)> {
         let segments = self.free.len().checked_sub(reserve())?;
         let left = self.tail.as_ref().map_or(0, ActiveSegment::left);
         Some((segments, left.saturating_sub(head_pages.max(CHANGES_PAGES))))
     }
 
-    /// Returns whether the staged rows find room, by going through the motions of writing them. `head_pages` is what a segment's
-    /// snapshot takes.
+    /// Returns whether the staged rows find room, by a simulation of writing them. `head_pages` are the pages of a segment's snapshot.
     pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize) -> bool {
         let Some((mut segments, mut left)) = self.room(head_pages) else { return false };
         let frame_room = |left: usize| room_of(left.min(FRAME_PAGES_MAX));
@@ -133,7 +131,7 @@ impl LaneLog {
         true
     }
 
-    /// Returns the bytes of rows that surely find room: half of the pages, since a commit is padded to whole ones.
+    /// Returns the bytes of rows that certainly find room: half of the pages, because a commit is padded to whole ones.
     pub(super) fn room_bytes(&self, geometry: &Geometry, head_pages: usize) -> u64 {
         let Some((segments, left)) = self.room(head_pages) else { return 0 };
         let per_segment = room_of((geometry.pages() as usize).saturating_sub(head_pages));

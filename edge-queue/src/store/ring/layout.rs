@@ -15,18 +15,18 @@ use crate::store::{Options, SEGMENT_BYTES_MAX};
 
 /// Name of the file in the queue's directory.
 pub(super) const FILE: &str = "queue.ring";
-/// The file while it is being made; renamed once it is whole.
+/// Name of the file while it is being created; renamed once it is complete.
 pub(super) const FILE_NEW: &str = "queue.ring.new";
 
-/// Version of everything drawn in `docs/queue-format.md`.
+/// Version of the format in `docs/queue-format.md`.
 pub(super) const FORMAT: u16 = 1;
 
 /// Unit of the file's writes: the page size of ext4 and of every flash translation layer we know.
 pub(super) const PAGE: usize = 4096;
 /// Bytes of a frame's header, at the start of its first page.
 pub(super) const HEAD: usize = 136;
-/// Bytes of the mark at the start of each further page of a frame. With it no byte of a payload ever lies where a
-/// header could, whatever a sender puts into a payload.
+/// Bytes of the mark at the start of each further page of a frame. Because of it no payload can be taken for a frame's header, whatever a sender
+/// puts into it.
 pub(super) const MARK: usize = 8;
 /// Body bytes in a frame's first page.
 pub(super) const FIRST_ROOM: usize = PAGE - HEAD;
@@ -121,7 +121,7 @@ impl Geometry {
         }
     }
 
-    /// Returns whether numbers read from a disk can be a geometry.
+    /// Returns whether numbers read from a disk are a plausible geometry.
     pub(super) fn is_sane(&self) -> bool {
         let bytes = u64::from(self.segment_bytes);
         let lanes = usize::from(self.lanes);
@@ -131,8 +131,8 @@ impl Geometry {
             && self.segments.iter().take(lanes).all(|n| (1..=u32::MAX / 8).contains(n))
     }
 
-    /// Returns this geometry without the slots that lie wholly beyond `len`, but one per lane at least: nothing is in them, and a
-    /// made-up number must not cost time and memory.
+    /// Returns this geometry without the slots that are wholly beyond `len`, but with at least one per lane: they are empty, and an implausible
+    /// number must not cost time and memory.
     pub(super) fn within(mut self, len: u64) -> Geometry {
         let mut left = len.saturating_sub(SEGMENTS_AT).div_ceil(u64::from(self.segment_bytes).max(1));
         for count in self.segments.iter_mut().take(usize::from(self.lanes)) {

@@ -1,30 +1,30 @@
-//! Frames that a segment should have and has not: the numbers of the frames that are there tell where rows are missing, how many, and which.
+//! Missing frames of a segment: the numbers of the frames that are there tell where rows are missing, how many, and which.
 #![deny(clippy::indexing_slicing)]
 
 use super::find_frames::Placed;
 use super::segment::Counters;
 use crate::row::Seq;
 
-/// Frames that should be there and are not.
+/// Range of frames that should be there and are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     /// Frame counters, first and last.
     pub(super) frames: (u64, u64),
-    /// Sequence numbers that the missing frames can have held.
+    /// Sequence numbers that the missing frames can have contained.
     pub(super) seqs: (Seq, Seq),
     pub(super) rows: u64,
     pub(super) weight: u64,
-    /// Rows written to the lane before the missing frames (`weight_before` is their weight): the one coordinate that stays exact
-    /// whatever frames are missing around them.
+    /// Rows written to the lane before the missing frames; with their weight in `weight_before`. The one coordinate that stays exact whatever
+    /// frames are missing nearby.
     pub(super) rows_before: u64,
     pub(super) weight_before: u64,
     /// Pages that the missing frames can have lain on.
     pub(super) pages: (u32, u32),
-    /// Set when rows and weight are those of these numbers, and not only an upper bound.
+    /// Set if rows and weight are exact for these numbers, and not only an upper bound.
     pub(super) exact: bool,
 }
 
-/// Frame or hole of a segment, in order.
+/// Frame or gap of a segment, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item {
     Frame(Placed),
@@ -41,8 +41,7 @@ impl Item {
     }
 }
 
-/// Returns the frames and the gaps between `start` and `end`, without frames that hold no rows; with `None` the last frame ends
-/// them.
+/// Returns the frames and gaps between `start` and `end`, without frames that have no rows; with `None` the last frame ends them.
 pub(super) fn items(start: &Counters, frames: &[Placed], end: Option<Counters>) -> Vec<Item> {
     let mut items = Vec::with_capacity(frames.len());
     let (mut at, mut page) = (*start, 0);

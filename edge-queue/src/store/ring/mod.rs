@@ -1,16 +1,16 @@
-//! The store for flash: one file `queue.ring`, a region of recycled segments per lane, one sync per commit. Nothing is moved to make room, so write
-//! amplification (bytes at the device per byte of payload) is the padding of commits to pages.
+//! Store for flash memory: one file `queue.ring`, a region of recycled segments per lane, one sync per commit. Nothing is moved to make room, so
+//! write amplification (bytes at the device per byte of payload) is the padding of commits to pages.
 //!
-//! Format, crash cases and what is assumed of the medium: `docs/queue-format.md`. In short:
+//! Format, crash cases and assumptions about the medium: `docs/queue-format.md`. In short:
 //!
 //! * [`layout`] offsets and geometry; [`superblock`] identity of the file; [`epoch`] the rules of epochs; [`frame`] the unit of
-//!   writing; [`record`] and [`snapshot`] its contents;
+//! writing; [`record`] and [`snapshot`] its contents;
 //! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`],
-//!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
+//! [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
 //! * [`writer`] a commit, with [`rotation`] to the next segment; [`reader`] rows, through [`page_reader`];
 //! * [`find_frames`] which frames of a segment count; [`missing_frames`] what it should have and has not;
 //! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`torn_commit`] of
-//!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
+//! commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
@@ -89,7 +89,7 @@ pub struct RingStore {
     unread: Unread,
     quarantine: Quarantine,
     commit: u64,
-    /// Number of the last commit of this run that succeeded; `durable` is the bookkeeping that it left.
+    /// Number of the last successful commit of this run; with its bookkeeping in `durable`.
     synced: u64,
     durable: State,
     generation: u64,
@@ -102,17 +102,17 @@ impl RingStore {
     /// Version of the file's format.
     pub(crate) const FORMAT: u32 = layout::FORMAT as u32;
 
-    /// Opens or makes the ring in `dir`. Damage is set aside and reported, never an error.
+    /// Opens or creates the ring in `dir`. Damage is quarantined and reported, never an error.
     ///
     /// # Errors
-    /// [`OpenError::NewerFormat`], [`OpenError::NoSpace`] when a new file cannot be reserved, [`OpenError::Io`] when
-    /// the medium refuses to open, write or sync at all.
+    /// [`OpenError::NewerFormat`], [`OpenError::NoSpace`] when a new file cannot be reserved, [`OpenError::Io`] when the medium refuses to open,
+    /// write or sync at all.
     pub fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
         open::open(dir, options)
     }
 
-    /// Opens the ring as it is, for an inspection: changes no limits. `None` for a file in which nothing can be used, which is
-    /// left alone.
+    /// Opens the ring for an inspection, without applying changed limits. `None` for a file in which nothing can be used, which is left
+    /// unchanged.
     pub(crate) fn open_as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
         open::as_it_is(dir)
     }
@@ -287,7 +287,7 @@ impl Store for RingStore {
         self.lanes.get(usize::from(lane.0)).map(LaneLog::evictable)
     }
 
-    /// Fills the segments that lanes will soon take for the first time, and syncs once.
+    /// Prefills the segments that lanes will soon use for the first time, and syncs once.
     fn prepare(&mut self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io { op: "prepare", source };
         let geometry = &self.superblock.geometry;

@@ -1,4 +1,4 @@
-//! Finding a ring or beginning one, and what happens when neither superblock can be read.
+//! Opening of a ring, or creation of a new one, and the search for a geometry if neither superblock can be read.
 #![deny(clippy::indexing_slicing)]
 
 use std::io;
@@ -64,7 +64,7 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
     resize(store, recovered, wanted, options)
 }
 
-/// Opens a ring as it is, whatever its limits; `None` when nothing in the file can be used.
+/// Opens a ring with its present limits; `None` if nothing in the file can be used.
 pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
     let mut damage = Vec::new();
     let mut medium = dir.open(FILE).map_err(|source| OpenError::Io { op: "open", source })?;
@@ -74,7 +74,7 @@ pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered
     }
 }
 
-/// Makes a new, empty ring.
+/// Creates an empty ring.
 fn fresh(
     dir: Box<dyn Dir>,
     geometry: Geometry,
@@ -103,7 +103,7 @@ fn fresh(
     Ok((store, Recovered { clean, damage, ..Recovered::clean(state) }))
 }
 
-/// Returns the superblock, or one made from the segments; `None` when nothing in this file can be used.
+/// Returns the superblock, or one made from the segments; `None` if nothing in this file can be used.
 fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option<Superblock>, OpenError> {
     let found = Superblock::read(medium.as_ref()).map_err(|source| OpenError::Io { op: "read", source })?;
     match found {

@@ -1,8 +1,8 @@
-//! Page reader: reads pages and frames in bounded steps, and tells a bad sector from a medium that does not answer at all.
+//! Page reader: reads pages and frames in bounded steps, and distinguishes a bad sector from a medium that does not answer at all.
 //!
-//! In use, a page that cannot be read makes the read fail, until whoever reads has tried for long enough; while a ring is opened,
-//! and after that time, it counts as a page of zeros while others can be read. When neither superblock can be read
-//! either, the medium is down: nothing read since then may be believed, and nobody is told of losses.
+//! In an open ring a page that cannot be read makes the read fail, until the caller has tried for long enough; while a ring is opened, and after
+//! that time, it counts as a page of zeros while others can be read. If neither superblock can be read either, the medium is down: nothing read
+//! since then is valid, and no loss is reported.
 #![deny(clippy::indexing_slicing)]
 
 use std::cell::{Cell, RefCell};
@@ -19,7 +19,7 @@ pub(super) struct Pages<'a> {
     medium: &'a dyn Medium,
     pub(super) geometry: &'a Geometry,
     down: RefCell<Option<io::Error>>,
-    /// Pages given up, in a ring that is in use. `None` while a ring is opened, when what cannot be read counts as damaged.
+    /// Pages given up in an open ring. `None` while a ring is being opened, when an unreadable page counts as damaged.
     unread: Option<&'a Unread>,
     /// Number of pages that count as zeros because the medium did not return them.
     skipped: Cell<u64>,
@@ -30,17 +30,17 @@ pub(super) struct Pages<'a> {
 pub(super) struct Unread {
     /// Offsets in the file at which the pages given up end.
     pages: RefCell<BTreeSet<u64>>,
-    /// Set while an unreadable page is given up; otherwise such a page makes the read fail.
+    /// Set while unreadable pages are given up; otherwise such a page makes the read fail.
     gives_up: Cell<bool>,
 }
 
 /// Number of tries of a page while a ring is opened.
 const OPEN_TRIES: u32 = 3;
-/// Most pages that are remembered as given up; each read of a further one has to wait again.
+/// Most pages recorded as given up; a read of a further one has to try for long again.
 const UNREAD_MAX: usize = 65_536;
 
 impl Unread {
-    /// Sets whether reads give pages up from now on.
+    /// Sets whether reads give up unreadable pages from now on.
     pub(super) fn give_up(&self, gives_up: bool) {
         self.gives_up.set(gives_up);
     }
@@ -67,7 +67,7 @@ impl<'a> Pages<'a> {
         Pages { medium, geometry, down: RefCell::new(None), unread: None, skipped: Cell::new(0) }
     }
 
-    /// Makes a reader for a ring in use, where an unreadable page fails the read at first and is given up later.
+    /// Makes a reader for an open ring, where an unreadable page fails the read at first and is given up later.
     pub(super) fn patient(self, unread: &'a Unread) -> Pages<'a> {
         Pages { unread: Some(unread), ..self }
     }
@@ -108,8 +108,8 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Reads a page; while a ring is opened, where nobody can wait, a failed read is tried again at once. Of the page in which a
-    /// cut file ends the rest is zeros: so an open finds what the next one will, when the file has its length back.
+    /// Reads a page; while a ring is being opened a failed read is tried again at once. The page in which a truncated file ends is padded with
+    /// zeros, so that an open finds the same as the next one, when the file has its length again.
     fn try_read(&self, offset: u64, page: &mut [u8]) -> io::Result<()> {
         let Err(e) = self.read_whole(offset, page) else { return Ok(()) };
         // The length is asked for here alone: each page that is read would cost a call of the system more.
@@ -137,13 +137,13 @@ impl<'a> Pages<'a> {
         self.skipped.get()
     }
 
-    /// Reads all pages of a frame, at most 64 KiB per read; `None` when they are not the frame that its header promised.
+    /// Reads all pages of a frame, at most 64 KiB per read; `None` if they do not match the frame's header.
     pub(super) fn frame(&self, head: &Head, page: u32) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         self.frame_into(head, page, &mut bytes).then_some(bytes)
     }
 
-    /// Reads a frame as [`Pages::frame`] does, into a buffer that is used again; `false` when it is not the one promised.
+    /// Reads a frame as [`Pages::frame`] does, into a buffer that is reused; `false` if the pages do not match the header.
     pub(super) fn frame_into(&self, head: &Head, page: u32, bytes: &mut Vec<u8>) -> bool {
         if page.checked_add(head.pages).is_none_or(|end| end > self.geometry.pages()) {
             return false;
@@ -163,8 +163,8 @@ impl<'a> Pages<'a> {
 }
 
 impl Pages<'_> {
-    /// Returns whether a long frame's last page is there and is its own. At most one of several headers that claim a page is
-    /// right: without this look a header could ask for any amount of memory, and many headers for any amount of time.
+    /// Returns whether a long frame's last page exists and belongs to it. At most one of several headers that claim a page is right: without this
+    /// check a header could cause any amount of memory, and many headers any amount of time.
     fn ends_as_promised(&self, head: &Head, page: u32) -> bool {
         let Some(last) = head.pages.checked_sub(1) else { return false };
         let mut bytes = [0; PAGE];

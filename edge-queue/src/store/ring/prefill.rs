@@ -10,15 +10,13 @@ use crate::medium::Medium;
 /// Bytes of zeros that are written at a time.
 const FILL_BYTES: usize = 256 * 1024;
 
-/// Approximate bytes of such a journal commit: commits of rows larger than that are cheaper left to the journal than written over
-/// a segment that was filled for them.
+/// Approximate bytes of such a journal commit. Commits of rows larger than that are cheaper with the journal than with a prefilled segment.
 const JOURNAL_BYTES: usize = 16 * 1024;
 
-/// First bytes of a filled slot until it is used: the next open must not take it for one that was never written, and fill
-/// it again.
+/// First bytes of a prefilled slot until it is used, so that the next open does not prefill it again.
 const FILLED: &[u8] = b"edge-queue: filled\n";
 
-/// Returns whether a segment that commits of about `size` bytes will go to should be filled first.
+/// Returns whether a segment for commits of about `size` bytes should be prefilled.
 pub(super) fn worth_filling(size: usize) -> bool {
     size <= JOURNAL_BYTES
 }

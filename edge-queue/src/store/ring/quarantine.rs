@@ -1,13 +1,13 @@
-//! Quarantine: damaged bytes are kept as files in `bad/`, so that nothing is destroyed by carrying on.
+//! Quarantine: damaged bytes are kept as files in `bad/`, so that the store can go on without destroying them.
 #![deny(clippy::indexing_slicing)]
 
 use crate::medium::Dir;
 
-/// Most files and bytes that one run sets aside, since a dying disk must not fill itself with copies of its damage.
+/// Most files and bytes that one run quarantines, so that a dying disk does not fill itself with copies of its damage.
 const FILES_MAX: u32 = 64;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Counts of damaged bytes that were set aside, and of their files.
+/// Counts of quarantined bytes and files.
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
     files: u32,
@@ -15,12 +15,12 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    /// Makes a quarantine that keeps nothing, for a look that leaves no trace.
+    /// Creates a quarantine that keeps nothing, for an inspection.
     pub(super) fn nowhere() -> Quarantine {
         Quarantine { files: FILES_MAX, bytes: 0 }
     }
 
-    /// Writes `bytes` to `bad/NAME`, as far as limits and disk allow. Best effort: there is nobody to tell.
+    /// Writes `bytes` to `bad/NAME`, as far as limits and disk allow. Best effort: a failure is ignored.
     pub(super) fn keep(&mut self, dir: &dyn Dir, name: &str, bytes: &[u8]) {
         let total = self.bytes.saturating_add(bytes.len() as u64);
         if self.files >= FILES_MAX || total > BYTES_MAX {

@@ -1,4 +1,4 @@
-//! Reader of rows: the index of the segment being read, one frame in RAM, and the damage that is to be reported.
+//! Reader of rows: the index of the segment being read, one frame in RAM, and the damage to be reported.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -18,18 +18,18 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Seq};
 use crate::store::{Lost, ReadLimit, StoredChunk};
 
-/// Most losses that are remembered as set aside. Beyond it a loss may be counted again, so that RAM is not used up.
+/// Most losses recorded as quarantined. Beyond it a loss may be counted again, so that RAM stays bounded.
 const REPORTED_MAX: usize = 4096;
 
-/// Most rows for which a read makes room before it finds them.
+/// Most rows for which a read allocates memory in advance.
 const READ_ROWS_USUAL: usize = 256;
 
-/// State that reading keeps between calls.
+/// State of reading between calls.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     indexes: [Option<Index>; LANES_MAX],
     frame: Option<Loaded>,
-    /// Lane and first frame of every loss that was counted and set aside.
+    /// Lane and first frame of every loss that was counted and quarantined.
     reported: BTreeSet<(u8, u64)>,
     pub(super) quarantined: u64,
 }
@@ -40,14 +40,14 @@ struct Index {
     items: Vec<Item>,
 }
 
-/// A frame's body and how far it was read.
+/// Body of a frame, and how far it was read.
 #[derive(Debug)]
 struct Loaded {
     placed: Placed,
     /// Body of the frame; rows handed out are slices of this buffer.
     body: Bytes,
     cursor: Cursor,
-    /// Number below which the cursor has passed every row.
+    /// Sequence number below which the cursor has passed every row.
     passed: Seq,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Source<'a> {
 }
 
 impl Reader {
-    /// Reads rows from `from` on. The result means nothing when the medium went down meanwhile.
+    /// Reads rows from `from` on. The result is invalid if the medium went down meanwhile.
     pub(super) fn read(
         &mut self,
         source: &mut Source<'_>,
@@ -172,7 +172,7 @@ impl Reader {
         true
     }
 
-    /// Takes rows of the loaded frame; `false` when the limit is reached and there are more.
+    /// Takes rows of the loaded frame; `false` if the limit is reached and there are more.
     fn take_rows(&mut self, at: &mut Seq, room: &mut Room, chunk: &mut StoredChunk) -> bool {
         let Some(loaded) = self.frame.as_mut() else { return true };
         if *at < loaded.passed {
@@ -201,8 +201,8 @@ impl Reader {
         }
     }
 
-    /// Reports rows of a gap as lost that are still wanted, unless they are of a torn commit that was forgiven. Sets the bytes
-    /// aside the first time.
+    /// Reports rows of a gap as lost that are still wanted, unless they belong to a torn commit that was waived. Quarantines the bytes the first
+    /// time.
     fn report(
         &mut self,
         source: &mut Source<'_>,
@@ -262,7 +262,7 @@ fn share(weight: u64, rows: u64, all: u64) -> u64 {
     u64::try_from(part).unwrap_or(weight)
 }
 
-/// Makes the gap of wanted rows from before the oldest segment. Nobody knows which of these numbers were rows.
+/// Makes the gap of wanted rows from before the oldest segment. It is unknown which of these numbers were rows.
 fn before(start: &Counters, at: Seq) -> Gap {
     let rows = start.highest.saturating_sub(at).saturating_add(1).min(start.rows);
     Gap {
@@ -277,7 +277,7 @@ fn before(start: &Counters, at: Seq) -> Gap {
     }
 }
 
-/// Makes the gap of a frame whose header is good and whose body is not.
+/// Makes the gap of a frame with a valid header and a damaged body.
 fn frame_gap(placed: &Placed) -> Gap {
     let head = &placed.head;
     Gap {

@@ -1,7 +1,7 @@
 //! Records of a frame's body: rows and changes, one after the other.
 //!
-//! A row's stamp and number are differences to the row before it in the same frame, so a usual row costs eight
-//! bytes besides its own. A change carries its commit and its place in it, since a grown frame repeats older ones.
+//! A row's stamp and number are stored as differences to the row before it in the same frame (delta encoding), so a usual row costs eight bytes
+//! besides its own. A change has its commit and its position in it, because a grown frame repeats older ones.
 #![deny(clippy::indexing_slicing)]
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::state::Change;
 use crate::store::plausibility;
 use crate::time::Stamp;
 
-/// Bits of a row's first byte, which say what fields follow. The top bit is clear.
+/// Bits of a row's first byte, which tell the fields that follow. The top bit is clear.
 const STAMP: u8 = 1;
 const SYNCED: u8 = 2;
 const EPOCH: u8 = 4;
@@ -33,7 +33,7 @@ const ENDS: u8 = 0x85;
 /// Position of a change among all changes ever: (commit, place in the commit).
 pub(super) type Order = (u64, u32);
 
-/// Values that the next row is a difference to.
+/// Values of the row before, to which the next row is encoded as a difference.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
     epoch: u32,
@@ -137,7 +137,7 @@ pub(super) fn put_change(out: &mut Vec<u8>, order: Order, change: &Change) {
     out.get_mut(start..).into_iter().for_each(|body| body.rotate_right(len_bytes));
 }
 
-/// A place in a frame's body. Holds no reference, so that reading can go on in a later call.
+/// Position in a frame's body. Holds no reference, so that reading can go on in a later call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
     at: usize,
@@ -152,7 +152,7 @@ pub(super) enum Record<'a> {
     Change(Order, &'a [u8], u8),
 }
 
-/// A row that still lies in the frame.
+/// Row inside a frame that was not copied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowRef<'a> {
     pub(super) seq: Seq,
@@ -176,8 +176,7 @@ impl RowRef<'_> {
         self.data.len()
     }
 
-    /// The row as the queue hands it out: slices of `body`, in which it was found. No copy; a row that is held long
-    /// holds its frame.
+    /// Returns the row as slices of `body`, the frame in which it was found. Nothing is copied; a row that is kept for long keeps its frame.
     pub(super) fn to_row(self, body: &Bytes) -> StoredRow {
         let end = self.at.saturating_add(self.data.len()).min(body.len());
         let mut rest = body.slice(self.at.min(end)..end);
@@ -204,8 +203,8 @@ impl Cursor {
         Cursor { at: 0, lane: Lane(lane), before: Before::frame(epoch, first_seq) }
     }
 
-    /// The next record; `None` at the end, or where the body makes no sense (its CRC was good, so that would be a
-    /// writer's error, and still no reason to panic).
+    /// Returns the next record; `None` at the end, or if the body is malformed (its CRC was valid, so that would be a writer's error, and still
+    /// no reason to panic).
     pub(super) fn next<'a>(&mut self, body: &'a [u8]) -> Option<Record<'a>> {
         let mut r = Reader::new(body.get(self.at..)?);
         let tag = r.u8()?;
@@ -261,7 +260,7 @@ fn change<'a>(tag: u8, r: &mut Reader<'a>) -> Option<Record<'a>> {
     Some(Record::Change(order, body.take(left)?, tag))
 }
 
-/// Decodes the change of a [`Record::Change`]; `None` when the bytes make no sense.
+/// Decodes the change of a [`Record::Change`]; `None` if the bytes are malformed.
 pub(super) fn get_change(body: &[u8], tag: u8) -> Option<Change> {
     let mut r = Reader::new(body);
     let name = |r: &mut Reader<'_>| Some(std::str::from_utf8(r.bytes()?).ok()?.to_owned());

@@ -1,5 +1,5 @@
-//! Opening an existing ring in two steps: a look, which writes nothing, and the repairs, which end with the raised epoch. An
-//! open that is refused takes the first step only.
+//! Recovery of an existing ring in two steps: a scan, which writes nothing, and the repairs, which end with the raised epoch. An open that is
+//! refused does the first step only.
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
@@ -23,7 +23,7 @@ use crate::state::State;
 use crate::store::Recovered;
 use crate::store::fewer_lanes::refuse_loss;
 
-/// A ring as it is found, and what is to be done before it can be used.
+/// Result of the scan, and the repairs that are due before the ring can be used.
 pub(super) struct Looked {
     store: RingStore,
     recovered: Recovered,
@@ -89,7 +89,7 @@ impl Looked {
         Ok(Looked { store, recovered, cut_short, epoch, broken, foreign, waived, copies })
     }
 
-    /// Returns an error when a lane from number `lanes` on still holds rows that somebody wants.
+    /// Returns an error if a lane from number `lanes` on still has wanted rows.
     pub(super) fn refuse_loss(&mut self, lanes: u8) -> Result<(), OpenError> {
         if lanes >= self.recovered.state.lanes {
             return Ok(());
@@ -102,7 +102,7 @@ impl Looked {
         refused
     }
 
-    /// Sets damage aside, makes durable what counts, and raises the epoch.
+    /// Quarantines damage, makes valid frames durable, and raises the epoch.
     pub(super) fn repair(self) -> Result<(RingStore, Recovered), OpenError> {
         let Looked { mut store, mut recovered, copies, .. } = self;
         let geometry = store.superblock.geometry;
@@ -134,9 +134,9 @@ impl Looked {
     }
 }
 
-/// Returns copies of the frames that are not known to be durable, each with the offset in the file where it goes: fresh pages, or
-/// its own place where there are none and no other segment either; there it is written over itself byte for byte, so that a
-/// sector holds the same before and after. Then cuts tails off that must take nothing more.
+/// Returns copies of the frames that are not known to be durable, each with the offset in the file where it goes: fresh pages, or its own place
+/// where there are none and no other segment either; there it is written over itself byte for byte, so that a sector has the same content before
+/// and after. Then closes segments at whose end no further frame may be written.
 fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
     let mut copies = Vec::new();
     for placed in std::mem::take(&mut scan.unproven).into_iter().filter(|_| !planted(Flaw::UnprovenLeft)) {

@@ -1,4 +1,4 @@
-//! Resize, when an open finds changed limits: the rows still wanted are copied into a new file, which then takes the old one's name.
+//! Resize after changed limits: the wanted rows are copied into a new file, which then replaces the old one.
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
@@ -30,9 +30,9 @@ enum Stop {
     Error(OpenError),
 }
 
-/// Moves the rows still wanted into a file of the `wanted` geometry. If more waits than the new limits hold, or there is no space
-/// for two files at once, nothing is dropped: the file keeps its division, and [`Recovered::limits_kept`] says why. Only a new
-/// lane makes the open fail then, since it needs a region.
+/// Moves the wanted rows into a file of the `wanted` geometry. If they exceed the new limits, or there is no space for two files at once, nothing
+/// is dropped: the file keeps its regions, and [`Recovered::limits_kept`] has the reason. Only a new lane makes the open fail then, since it
+/// needs a region.
 pub(super) fn resize(
     mut old: RingStore,
     mut recovered: Recovered,
@@ -64,7 +64,7 @@ pub(super) fn resize(
     Ok((old, recovered))
 }
 
-/// Returns a lane in which more waits than its new limit; `None` when there is none. Spares the flash a copy that would not fit.
+/// Returns a lane whose rows exceed its new limit; `None` if there is none. Saves the flash a copy that would not fit.
 fn too_much(state: &State, options: &Options) -> Option<Lane> {
     let lanes = state.lane.iter().zip(options.lane_bytes).zip(0..options.lanes);
     lanes.filter(|((lane, limit), _)| lane.bytes > *limit).map(|(_, lane)| Lane(lane)).next()
@@ -168,7 +168,7 @@ fn copy_rows(
     new.commit(&changes, state)
 }
 
-/// Counts a row of a torn commit, which the bookkeeping does not know; after the copy its number no longer tells.
+/// Counts a row of a torn commit, which the bookkeeping does not have; after the copy its number no longer shows that.
 fn adopt(state: &mut State, row: &StoredRow) {
     let at = usize::from(row.lane.0);
     let weight = u64::from(row.weight);
@@ -210,8 +210,8 @@ impl Copied {
         }
     }
 
-    /// Counts what is lost, exactly for each consumer: what its ledger has beyond what was copied. Rows from the number `known`
-    /// on are in no ledger yet.
+    /// Counts the losses, exactly for each consumer: the excess of its ledger over the copied rows. Rows from the number `known` on are in no
+    /// ledger yet.
     fn settle(&self, state: &mut State, lane: Lane, known: u64) {
         let at = usize::from(lane.0);
         let unknown: u64 = self.lost.iter().filter(|lost| lost.first >= known).map(|lost| lost.weight).sum();

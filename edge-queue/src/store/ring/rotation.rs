@@ -1,4 +1,4 @@
-//! Segment rotation: where a lane's log goes on when its newest segment is full.
+//! Segment rotation: begins a new segment when a lane's newest one is full.
 #![deny(clippy::indexing_slicing)]
 
 use super::active_segment::ActiveSegment;

@@ -1,8 +1,8 @@
-//! Salvage of rows from a ring that opens no more: every page is looked at, and frames prove themselves.
+//! Salvage of rows from a ring that cannot be opened: every page is examined, and frames are verified by their checksums.
 //!
-//! Without superblocks and snapshots nobody knows the segments; but each frame says its gateway, lane, epoch and place.
-//! Of rows that are there twice the later epoch and frame counts, as in `find_frames.rs`. Floors are taken from the newest
-//! changes that can be read. Where those are gone too, rows long delivered come back: a duplicate is better than a loss.
+//! Without superblocks and snapshots the segments are unknown; but each frame has its gateway, lane, epoch and number. Of two copies of a row
+//! that of the later epoch and frame counts, as in `find_frames.rs`. Floors are taken from the newest readable changes. If these are lost too,
+//! rows delivered long ago come back: a duplicate is better than a loss.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
@@ -21,12 +21,12 @@ use crate::state::{Change, State};
 /// Most pages of a frame that is looked at: one row of 16 MiB.
 const FRAME_PAGES_MAX: u32 = 4352;
 
-/// Index of everything found: RAM is 64 bytes or so for each row.
+/// Index of all rows found, with about 64 bytes of RAM for each.
 pub(crate) struct Salvage {
     medium: Box<dyn Medium>,
     pub(crate) gateway: u64,
     pub(crate) epoch: u32,
-    /// Lane and number of a row → where its frame begins, and how new that is.
+    /// Position of the frame of each row, by lane and sequence number, and the frame's age.
     rows: BTreeMap<(u8, Seq), Place>,
     floors: [(Order, Seq); LANES_MAX],
     /// Offset, header and body of the frame read last; `None` before the first.
@@ -41,10 +41,10 @@ struct Place {
 }
 
 impl Salvage {
-    /// Looks at every page of the ring in `dir`.
+    /// Examines every page of the ring in `dir`.
     ///
     /// # Errors
-    /// There is no such file, or it does not say how long it is. A page that cannot be read is passed over.
+    /// There is no such file, or its length is unknown. A page that cannot be read is skipped.
     pub(crate) fn of(dir: &dyn Dir) -> io::Result<Salvage> {
         let medium = dir.open(FILE)?;
         let len = medium.len()?;
@@ -90,7 +90,7 @@ impl Salvage {
         Ok(())
     }
 
-    /// Takes in the frame that begins at `offset`, if one does, and returns the number of pages to go on by.
+    /// Indexes the frame that begins at `offset`, if one does, and returns the number of pages to the next position.
     fn look(&mut self, offset: u64) -> u32 {
         let Some((head, body)) = self.load(offset) else { return 1 };
         if head.kind == Kind::Snapshot {

@@ -1,9 +1,9 @@
-//! Entry of a segment in RAM: slot, life, epoch, and where the lane's log stood at its first frame.
+//! Entry of a segment in RAM: slot, generation, epoch, and the counters of the lane's log at its first frame.
 
 use super::frame::Head;
 use crate::row::Seq;
 
-/// Counters of a lane's log at one place of it.
+/// Counters of a lane's log at one position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     /// Number of the next frame.
@@ -36,7 +36,7 @@ pub(super) struct Segment {
     pub(super) epoch: u32,
     /// Commit of the first frame: changes before it are in the snapshot.
     pub(super) commit: u64,
-    /// Newest commit of that epoch of which the segment's frames, as far as they were looked at, say that it was synced.
+    /// Newest commit of that epoch that the segment's frames, as far as they were read, prove to be synced.
     pub(super) synced: u64,
     /// Counters of the lane's log before the first frame; `next` is that frame's base.
     pub(super) start: Counters,

@@ -1,4 +1,4 @@
-//! The bookkeeping before a commit as bytes: the body of a segment's first frame, and the figures and positions inside changes.
+//! Encoding of the bookkeeping before a commit: the body of a segment's first frame, and the figures and positions inside changes.
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
@@ -9,7 +9,7 @@ use crate::row::LANES_MAX;
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
 use crate::store::plausibility;
 
-/// Appends geometry and state. The geometry is there so that a lost superblock can be made again.
+/// Appends geometry and state. With the geometry a lost superblock can be rebuilt.
 pub(super) fn put_snapshot(out: &mut Vec<u8>, geometry: &Geometry, state: &State) {
     out.extend_from_slice(&geometry.segment_bytes.to_le_bytes());
     out.push(geometry.lanes);
@@ -27,7 +27,7 @@ pub(super) fn put_snapshot(out: &mut Vec<u8>, geometry: &Geometry, state: &State
     }
 }
 
-/// Returns the geometry in a snapshot; `None` when it makes no sense.
+/// Returns the geometry in a snapshot; `None` if it is not plausible.
 pub(super) fn get_geometry(body: &[u8]) -> Option<Geometry> {
     geometry(&mut Reader::new(body))
 }
@@ -41,7 +41,7 @@ fn geometry(r: &mut Reader<'_>) -> Option<Geometry> {
     Some(Geometry { segment_bytes, lanes, segments }).filter(Geometry::is_sane)
 }
 
-/// Returns the state in a snapshot, with gateway and epoch from the frame's header; `None` when the bytes make no sense.
+/// Returns the state in a snapshot, with gateway and epoch from the frame's header; `None` if the bytes are malformed.
 pub(super) fn get_snapshot(body: &[u8], gateway: u64, epoch: u32) -> Option<State> {
     get_state(&mut Reader::new(body), gateway, epoch)
 }

@@ -1,4 +1,4 @@
-//! The superblocks: two pages that say what the file is. They are written alternately, so one good copy always remains.
+//! Superblocks: two pages with identity and geometry of the file. They are written alternately, so that one valid copy always remains.
 #![deny(clippy::indexing_slicing)]
 
 use std::io;
@@ -13,21 +13,21 @@ const MAGIC: &[u8; 8] = b"EDGERING";
 /// so that a power cut does not look like damage. The CRC stands there in every version, so that a newer one can be told from a
 /// broken one.
 const CRC_AT: usize = 512 - 4;
-/// Most forgiven gaps that are kept; beyond that the oldest is dropped.
+/// Most waived gaps that are kept; at the limit the oldest is dropped.
 const WAIVED_MAX: usize = 8;
 const WAIVED_AT: usize = 80;
 
 const _: () = assert!(WAIVED_AT + WAIVED_MAX * WAIVED_BYTES <= CRC_AT);
 const WAIVED_BYTES: usize = 49;
 
-/// Frames that were torn inside a commit nobody got a receipt for: missing, but not lost.
+/// Waived frames: missing because they were torn in a commit without receipts, so that they do not count as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waived {
     pub(super) lane: u8,
     /// Counters of the first and the last of these frames.
     pub(super) first: u64,
     pub(super) last: u64,
-    /// Number of rows that these frames held; `weight` is their weight.
+    /// Number of rows in these frames; with their weight in `weight`.
     pub(super) rows: u64,
     pub(super) weight: u64,
     /// Number of rows written to the lane before these frames; `weight_before` is their weight.
@@ -48,14 +48,14 @@ pub(super) struct Superblock {
     pub(super) known: Box<Checkpoint>,
 }
 
-/// Content of the two pages.
+/// Result of reading the two pages.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// The newer good copy, and the number of damaged copies.
     Good { superblock: Superblock, damaged: usize },
     /// A whole copy written by a later version.
     Newer(u16),
-    /// Neither copy can be used.
+    /// Neither copy is valid.
     Nothing,
 }
 
@@ -114,7 +114,7 @@ impl Superblock {
         medium.write_at(at, &self.encode())
     }
 
-    /// Remembers a gap as forgiven, so that nobody reports its frames as lost. The oldest gap is dropped when there is no room.
+    /// Records a gap as waived, so that its frames are not reported as lost. At the limit the oldest one is dropped.
     pub(super) fn waive(&mut self, gap: Waived) {
         if self.waived.contains(&gap) {
             return;
@@ -202,7 +202,7 @@ fn fields(page: &[u8]) -> Option<Superblock> {
 }
 
 impl Waived {
-    /// Returns whether the frame of `lane` with this counter is one of the forgiven ones.
+    /// Returns whether the frame of `lane` with this counter is waived.
     pub(super) fn covers(&self, lane: u8, counter: u64) -> bool {
         self.lane == lane && (self.first..=self.last).contains(&counter)
     }

@@ -1,8 +1,8 @@
-//! Commit completeness, told from the frames: a power cut inside a commit leaves any part of it.
+//! Commit completeness, determined from the frames: after a power cut inside a commit any part of it may be there.
 //!
-//! A lane's part of a commit is whole when its frames follow each other from part 0 to the one that ends it. A part that
-//! is not whole is either damaged or torn. It is damaged when a later frame of the same run says that the commit had been
-//! synced; else nobody was told that it is safe, and it counts as torn: its changes speak of rows that may not be there.
+//! A lane's part of a commit is whole when its frames follow each other from part 0 to the one that ends it. A part that is not whole is either
+//! damaged or torn. It is damaged if a later frame of the same run proves that the commit had been synced; else none of its rows had a receipt,
+//! and it counts as torn: its changes may refer to rows that are missing.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,12 +22,12 @@ impl CommitPart {
     }
 }
 
-/// By epoch, the number of the newest commit that a later frame says was synced: every part of a commit up to it was on the disk.
+/// Number of the newest commit of each epoch that a later frame proves to be synced: every part of a commit up to it was on the disk.
 #[derive(Debug, Default)]
 pub(super) struct Completeness(BTreeMap<u32, u64>);
 
 impl Completeness {
-    /// Notes that the commits of a run up to `synced` were synced, as one of its frames says.
+    /// Records that the commits of a run up to `synced` were synced, according to one of its frames.
     pub(super) fn note(&mut self, epoch: u32, synced: u64) {
         let known = self.0.entry(epoch).or_default();
         *known = synced.max(*known);

@@ -1,5 +1,5 @@
-//! Writing one lane's part of a commit: a small one grows the frame at the log's end, a larger one becomes frames
-//! of whole pages, as many as fit into one write per segment.
+//! Writer of one lane's part of a commit: a small one grows the frame at the log's end, a larger one becomes frames of whole pages, as many as
+//! fit into one write per segment.
 #![deny(clippy::indexing_slicing)]
 
 use super::active_segment::ActiveSegment;
@@ -20,17 +20,17 @@ use crate::store::StoreError;
 pub(super) struct Buffers {
     body: Vec<u8>,
     changes: Vec<u8>,
-    /// Frames that lie next to each other, for one write.
+    /// Adjacent frames that are written with one call.
     pub(super) run: Vec<u8>,
 }
 
-/// A commit that is being written.
+/// Commit that is being written.
 pub(super) struct Writer<'a> {
     pub(super) medium: &'a mut dyn Medium,
     pub(super) geometry: &'a Geometry,
     pub(super) buffers: &'a mut Buffers,
-    /// The bookkeeping of the last commit that succeeded: what this one changes follows as changes, so that a snapshot
-    /// never speaks for parts of the commit that did not arrive.
+    /// Bookkeeping of the last successful commit. The changes of this commit follow separately, so that a snapshot never includes parts of a
+    /// commit that may be torn.
     pub(super) durable: &'a State,
     /// High-water marks of the lanes after that commit.
     pub(super) ends: &'a HighWaterMarks,

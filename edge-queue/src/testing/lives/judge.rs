@@ -1,4 +1,4 @@
-//! Judges an open after any number of power cuts.
+//! Checks of an open after any number of power cuts.
 
 use super::{LANES, Lives, Rows};
 use crate::row::{Lane, Seq};

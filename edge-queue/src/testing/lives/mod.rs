@@ -1,5 +1,5 @@
-//! Several power cuts in a row (promises 1 and 2 at the store's level): every life writes on over what the cut before it
-//! left, and none may bring back what an earlier one gave up, nor lose what any of them had promised.
+//! Several power cuts in a row (promises 1 and 2 at the store's level): every life (the time from one open to the next power cut) writes after
+//! the remains of the one before, and none may bring back rows that an earlier one gave up, nor lose rows that any of them had receipted.
 
 mod commit;
 mod judge;
@@ -32,7 +32,7 @@ type Rows = BTreeMap<(Lane, Seq), StoredRow>;
 pub struct Lives {
     dir: SimDir,
     rng: Rng,
-    /// Rows that must be there, because they were receipted or an open found them; rows that are done are left out.
+    /// Rows that must be there, because they had a receipt or an open found them; done rows are left out.
     kept: Rows,
     /// Bookkeeping that an open must find.
     durable: State,
@@ -51,7 +51,7 @@ pub struct Lives {
     cuts: u64,
 }
 
-/// A commit that nobody got a receipt for.
+/// Commit without a receipt.
 #[derive(Clone, Debug)]
 struct Doubt {
     rows: Rows,

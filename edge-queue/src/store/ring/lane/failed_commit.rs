@@ -1,4 +1,4 @@
-//! Abandons a commit that failed: the log ends where it ended before, and the segments that the commit began are given back.
+//! Undoing of a failed commit: the log ends where it ended before, and the segments that the commit began are given back.
 #![deny(clippy::indexing_slicing)]
 
 use super::LaneLog;
@@ -6,15 +6,14 @@ use crate::planted_flaw::{Flaw, planted};
 use crate::store::ring::active_segment::ActiveSegment;
 use crate::store::ring::segment::{Counters, Segment};
 
-/// Parts of the commit that is being written that must be undone if it fails.
+/// State before a commit, to be restored if it fails.
 #[derive(Debug)]
 pub(super) struct Undo {
     /// End of the log before the commit.
     counters: Counters,
     /// Number of segments that the commit began.
     pub(super) opened: usize,
-    /// Number of those segments that were durable when the held slots were released: their snapshot alone has what
-    /// these slots had.
+    /// Number of those segments that were durable when the held slots were released: only their snapshot has the content of these slots.
     relied_on: usize,
 }
 
@@ -44,8 +43,8 @@ impl LaneLog {
         self.undo.opened > 0
     }
 
-    /// Notes that the segments which the commit has begun so far are durable, and frees the held slots, because a snapshot in
-    /// these segments has all that the slots were held for.
+    /// Records that the segments begun by the commit so far are durable, and frees the held slots, because a snapshot in these segments has their
+    /// content.
     pub(in crate::store::ring) fn release_held(&mut self) {
         self.undo.relied_on = self.undo.opened;
         self.free.release();

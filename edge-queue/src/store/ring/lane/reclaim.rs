@@ -1,4 +1,4 @@
-//! Reclaims segments: one whose rows nobody asks for again becomes free, without a byte moved.
+//! Reclaiming of segments: one without wanted rows becomes free, without a byte moved.
 #![deny(clippy::indexing_slicing)]
 
 use super::LaneLog;
@@ -7,7 +7,7 @@ use crate::row::Seq;
 use crate::store::DoneRows;
 
 impl LaneLog {
-    /// Notes the rows that nobody asks for again, and frees the segments that hold no others.
+    /// Marks rows as done, and frees the segments that have no others.
     pub(in crate::store::ring) fn advance(&mut self, done: &DoneRows) {
         if done.floor() >= self.done.floor() {
             self.done.clone_from(done);
@@ -54,8 +54,8 @@ impl LaneLog {
         starts.clone().zip(starts.skip(1)).map(|(before, end)| (before.saturating_add(1), end)).collect()
     }
 
-    /// Gives the oldest segment up where there is none to write to and none free, since nothing could ever be noted
-    /// again, and so none be freed. Only damage leads here; the reader reports the rows as lost.
+    /// Gives up the oldest segment if there is none to write to and none free, because otherwise no acknowledgement could be recorded and no
+    /// segment become free. Only damage leads here; the reader reports the rows as lost.
     pub(in crate::store::ring) fn keep_writable(&mut self) {
         if self.tail.is_none() && self.free.len() == 0 && self.segments.len() > 1 {
             let oldest = self.segments.remove(0);

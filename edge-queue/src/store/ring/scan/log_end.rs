@@ -1,5 +1,4 @@
-//! End of a lane's log: where its last whole frame lies, what of its last commit is torn, and whether the next commit may go on
-//! in the same segment.
+//! End of a lane's log: its last whole frame, the torn parts of its last commit, and whether the next commit can continue in the same segment.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -22,7 +21,7 @@ pub(super) struct LogEnd {
     segments: Vec<(Segment, Frames)>,
     /// Parts of commits that did not arrive whole in this lane.
     pub(super) torn: BTreeSet<CommitPart>,
-    /// Rows that nobody wants, as the newest snapshot says.
+    /// Rows that no consumer wants, according to the newest snapshot.
     pub(super) done: DoneRows,
 }
 
@@ -36,8 +35,8 @@ impl LogEnd {
         self.segments.iter().take_while(|(_, frames)| frames.good.is_empty()).map(|(segment, _)| segment)
     }
 
-    /// Returns whether the oldest frame of which anything is left belongs to the first commit of the lane: then a frame with
-    /// index n in its commit has exactly n frames before it in the lane.
+    /// Returns whether the oldest frame of which a part is left belongs to the first commit of the lane: then a frame with index n in its commit
+    /// has exactly n frames before it in the lane.
     fn is_first_commit(&self) -> bool {
         let heads = self.segments.first().into_iter().flat_map(|(_, frames)| &frames.broken);
         let oldest = heads.map(|placed| &placed.head).min_by_key(|head| head.base);
@@ -78,8 +77,8 @@ impl Scan {
         LogEnd { lane, segments: scanned, torn: BTreeSet::new(), done: DoneRows::default() }
     }
 
-    /// Decides where a lane's log ends and what its end looks like. `unclean` is the epoch of a run that did not close; `None`
-    /// after a clean close.
+    /// Determines where a lane's log ends and the state of its end. `unclean` is the epoch of a run that did not close; `None` after a clean
+    /// close.
     pub(super) fn end_lane(&mut self, look: Look<'_>, end: &LogEnd, unclean: Option<u32>) {
         let Some(at) = self.follow(end, unclean) else { return };
         let begun = self.take_back_unbegun(end, unclean.is_none());
@@ -104,8 +103,8 @@ impl Scan {
         self.go_on(look, end.lane, segment, frames, unclean.is_none());
     }
 
-    /// Follows the frames to the last, and returns the log's end there; `None` when the lane has no segments. Frames that are
-    /// missing in between and belong to a torn commit are forgiven, so that nobody reports them as lost.
+    /// Follows the frames to the last, and returns the log's end there; `None` when the lane has no segments. Frames that are missing in between
+    /// and belong to a torn commit are waived, so that they are not reported as lost.
     fn follow(&mut self, end: &LogEnd, unclean: Option<u32>) -> Option<Counters> {
         let mut at = end.segments.first().map(|(segment, _)| segment.start)?;
         // A commit of the run that ended unclean, and nothing says that it was ever synced: nobody got a receipt for it,
@@ -135,8 +134,8 @@ impl Scan {
         Some(at)
     }
 
-    /// Returns the rows before the frame of a torn commit, with which the lane starts, that are forgiven; `None` when it is none.
-    /// Only the commit's own rows are, and with them those that nobody wants any more: others were durable, and damage took them.
+    /// Returns the rows before the frame of a torn commit, with which the lane starts, that are waived; `None` if it is none. Only the commit's
+    /// own rows are, and rows that no consumer wants any more: others were durable, and damage took them.
     fn before_torn_start(&self, end: &LogEnd, head: &Head) -> Option<Waived> {
         let known = self.ends.lane(end.lane);
         // Of part n at most n frames before it are the commit's: with more a durable one is gone. A lane's first has the number 1.
@@ -148,8 +147,8 @@ impl Scan {
         (own && missing > 0).then(|| between(end.lane, &known, head))
     }
 
-    /// Gives back the segments that were never begun: nothing whole of the last commit of a run, which was to begin them,
-    /// arrived. Every open finds them until the lane is written to again. Returns how many segments were begun.
+    /// Gives back the segments that were never begun, because no whole frame of the commit that was to begin them arrived. Every open finds them
+    /// until the lane is written to again. Returns how many segments were begun.
     fn take_back_unbegun(&mut self, end: &LogEnd, clean: bool) -> usize {
         let unbegun =
             |(segment, frames): &&(Segment, Frames)| frames.good.is_empty() && !self.was_synced(segment);
@@ -167,7 +166,7 @@ impl Scan {
         begun
     }
 
-    /// Lets the next commit go on in the last segment, if that can be.
+    /// Makes the next commit continue in the last segment, if possible.
     fn go_on(&mut self, look: Look<'_>, lane: u8, segment: &Segment, frames: &Frames, clean: bool) {
         let Some(log) = self.lanes.get_mut(usize::from(lane)) else { return };
         // Without a first page that is good and durable the segment could not be found again: the next commit begins
@@ -191,9 +190,8 @@ impl Scan {
         }
     }
 
-    /// Returns the log's end; where broken frames follow that were surely synced, the place behind the last of them, so that
-    /// their rows count as lost. Of a grown frame the newest copy alone may be broken: then what the copy before it does not
-    /// have is lost.
+    /// Returns the log's end; if broken frames follow that were certainly synced, the position after the last of them, so that their rows count
+    /// as lost. Of a grown frame only the newest copy may be broken: then the rows missing in the copy before it are lost.
     fn after_synced(&self, frames: &Frames, at: Counters) -> Counters {
         let heads = frames.broken.iter().map(|placed| &placed.head);
         let lost =
@@ -201,8 +199,8 @@ impl Scan {
         lost.max_by_key(|head| head.counter).map_or(at, Counters::after)
     }
 
-    /// Reports frames whose header is good and whose body is not, unless they do not count: replaced by later ones,
-    /// forgiven, or at the log's end, where only those of the run that closed the ring last were surely whole once.
+    /// Reports frames with a valid header and a damaged body, unless they do not count: replaced by later ones, waived, or at the log's end,
+    /// where only those of the run that closed the ring last were certainly whole once.
     fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, end: u64) {
         let closed = self.closed;
         let counts = |p: &&Placed| p.head.counter < end || closed == Some(p.head.epoch);
@@ -232,8 +230,8 @@ fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
     }
 }
 
-/// Returns whether a page on which no frame lies looks like a write behind the log's end that did not come through. Such a page
-/// can lie before the end, because the copies of a grown frame take turns.
+/// Returns whether a page without a frame looks like an incomplete write behind the log's end. Such a page can be before the end, because the
+/// copies of a grown frame alternate.
 fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32) -> bool {
     let Some(last) = frames.good.last() else { return false };
     let mut reader = PageReader::new(look.pages, segment.slot, READ_BYTES);

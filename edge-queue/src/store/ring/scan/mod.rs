@@ -1,5 +1,4 @@
-//! Finding out at open what the segments hold: one page per segment, and the last segment of each lane in full
-//! ([`log_end`]).
+//! Scan of the segments at open: one page per segment, and the last segment of each lane in full ([`log_end`]).
 #![deny(clippy::indexing_slicing)]
 
 mod log_end;
@@ -25,7 +24,7 @@ use log_end::LogEnd;
 pub(super) struct Scan {
     pub(super) lanes: Vec<LaneLog>,
     pub(super) state: Option<State>,
-    /// Highest number of a commit seen anywhere; so are `generation` and `epoch` the highest of theirs.
+    /// Highest number of a commit found anywhere; `generation` and `epoch` are the highest of their kind too.
     pub(super) commit: u64,
     pub(super) generation: u64,
     pub(super) epoch: u32,
@@ -34,22 +33,22 @@ pub(super) struct Scan {
     pub(super) tail_uncertain: bool,
     pub(super) waived: Vec<Waived>,
     pub(super) damage: Vec<String>,
-    /// Broken frames, to be set aside.
+    /// Broken frames, to be quarantined.
     pub(super) broken: Vec<Placed>,
-    /// Slots with pages that belong elsewhere, to be set aside.
+    /// Slots with foreign pages, to be quarantined.
     pub(super) foreign: Vec<u32>,
-    /// After an unclean stop: frames nobody knows to be durable although they can be read. Their sync may have failed,
-    /// and after that Linux shows pages that are not on the medium. A later commit in the same segment proves that
-    /// the one before it was synced, so it is the last commit of each lane only.
+    /// After an unclean stop: readable frames that may not be durable. Their sync may have failed, and after that Linux returns pages that are
+    /// not on the medium. A later commit in the same segment proves that the one before it was synced, so these are only the last commit of each
+    /// lane.
     pub(super) unproven: Vec<Placed>,
-    /// Lanes whose newest segment was never begun. Its remains would cut off what an earlier segment takes in from now on, so the
-    /// next commit of the lane begins a segment, which replaces them.
+    /// Lanes whose newest segment was never begun. Its remains would hide rows written to an earlier segment from now on, so the next commit of
+    /// the lane begins a segment, which replaces them.
     pub(super) cut_off: Vec<u8>,
     /// High-water marks of the lanes, as far as they are known.
     pub(super) ends: HighWaterMarks,
     /// Commits that are known to have ended.
     pub(super) finished: Completeness,
-    /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
+    /// Segments whose first frame cannot be read: damaged, or the remains of a commit cut by a power loss.
     headless: Vec<(u8, Segment)>,
 }
 
@@ -137,7 +136,7 @@ impl Scan {
         }
     }
 
-    /// Moves the end of a lane's log behind frames that are known to have been durable but are gone.
+    /// Moves the end of a lane's log behind frames that were certainly durable but are missing.
     fn go_to_known_ends(&mut self) {
         if planted(Flaw::EndsUnknown) || planted(Flaw::EndsIgnored) {
             return;
@@ -153,7 +152,7 @@ impl Scan {
         }
     }
 
-    /// Ignores a close mark whose commit did not arrive whole, such as one without the segment that it began.
+    /// Ignores a close mark whose commit is torn, for example without the segment that it began.
     fn doubt_torn_close(&mut self, ends: &[LogEnd]) {
         let closing = |placed: &&Placed| placed.head.closed && placed.head.commit == self.commit;
         let torn = ends.iter().any(|end| {
@@ -165,7 +164,7 @@ impl Scan {
         }
     }
 
-    /// Frees what the floors give up, then tells damaged segment heads from those a power cut left half written.
+    /// Frees segments below the floors, then distinguishes damaged segment heads from those that a power cut left half written.
     fn judge_headless(&mut self, unreadable: &[Segment], clean: bool) {
         if let Some(state) = &self.state {
             self.lanes.iter_mut().for_each(|log| log.advance(&state.done(Lane(log.lane))));
@@ -242,7 +241,7 @@ impl Scan {
 }
 
 /// Returns whether a segment belongs to the log before `later`: it begins at an earlier frame and at no higher row. One that begins at the same
-/// frame is what a failed commit left.
+/// frame is the remains of a failed commit.
 fn precedes(segment: &Segment, later: Option<&Segment>) -> bool {
     later.is_none_or(|later| {
         let ascends = segment.start.highest <= later.start.highest || planted(Flaw::DescendingCounted);
