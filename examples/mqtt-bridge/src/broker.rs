@@ -1,4 +1,4 @@
-//! The local broker, where this program is it: its listeners, who may come in, and the log's lines about its clients.
+//! Local broker, if this program replaces it: its listeners, access control, and log lines about its clients.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files and sockets")]
 
@@ -21,9 +21,9 @@ use crate::losses;
 use crate::outlets::{OutletIngest, OutletSink, Outlets};
 use crate::plan::in_full;
 
-/// Bytes of a file of users or rights at most.
+/// Most bytes of a password file or an access list.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Wrong lines of a file that are told.
+/// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;
 /// The running broker.
 pub(crate) struct Broker {
@@ -31,16 +31,16 @@ pub(crate) struct Broker {
     outlets: Outlets,
     memory: LoginMemory,
     conf: BrokerConf,
-    /// In force: others may be at the next SIGHUP.
+    /// Password file in force; the next SIGHUP may replace it.
     passwords: Option<PasswordFile>,
     client_ca: Option<Vec<u8>>,
-    /// Time from which clients are given what hubs have for them.
+    /// Time from which clients get messages of the hubs.
     gives_from: Instant,
-    /// As they were told last.
+    /// Statistics of the last report of losses.
     figures: Stats,
 }
 
-/// Files of the broker, read.
+/// Content of the broker's files.
 pub(crate) struct Files {
     rules: AccessRules,
     client_ca: Option<Vec<u8>>,
@@ -48,11 +48,11 @@ pub(crate) struct Files {
     secure: Option<(Listener, ServerTls)>,
 }
 
-/// Reads the files, and changes nothing.
+/// Reads the files, without applying them.
 ///
 /// # Errors
 ///
-/// In words, at the line that names the file.
+/// In words, with the line that names the file.
 pub(crate) fn read(conf: &BrokerConf) -> Result<Files, (Place, String)> {
     let mut rules = AccessRules::default();
     rules.passwords = content(conf.password_file.as_ref(), PasswordFile::parse)?;
@@ -97,7 +97,7 @@ fn text(path: &Path) -> io::Result<String> {
 }
 
 impl Broker {
-    /// Listens. What comes in waits for the outlets that are there: open those first.
+    /// Starts the listeners. Messages go to the outlets that exist: open those first.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl Broker {
         self.gives_from
     }
 
-    /// Tells what clients did not get since the last time.
+    /// Logs the messages that clients did not get since the last call.
     pub(crate) async fn tell_losses(&mut self) {
         if let Ok(figures) = self.server.stats().await {
             losses::tell_of_clients(&self.figures, &figures);
@@ -164,7 +164,7 @@ impl Broker {
         &self.outlets
     }
 
-    /// Puts users, rights and certificates in force as their files say now. Addresses and limits are those of the start.
+    /// Applies users, rights and certificates from their files. Addresses and limits stay those of the start.
     pub(crate) async fn change(&mut self, mut conf: BrokerConf) {
         if !self.conf.differs_in_files_alone(&conf) {
             tracing::warn!("listeners and limits of clients change at the next start");
@@ -189,13 +189,14 @@ impl Broker {
         }
     }
 
-    /// Takes nothing more in, and acknowledges what is safe within the time.
+    /// Stops reading, and acknowledges messages whose rows become safe within the time.
     pub(crate) async fn stop(self, within: Duration) {
         self.server.shutdown(within).await;
     }
 }
 
-/// Without a host all addresses of the machine, of IPv4 alone where there is no IPv6. Of a name's the IPv4 one goes before.
+/// Returns the address of a listener. Without a host all addresses of the machine, of IPv4 alone if there is no IPv6. Of a name's addresses an
+/// IPv4 one comes first.
 async fn address(listener: &Listener) -> Result<SocketAddr, String> {
     let at = |error: &dyn std::fmt::Display| format!("{}: listener {listener}: {error}", listener.place);
     let Some(host) = &listener.host else {
@@ -207,14 +208,14 @@ async fn address(listener: &Listener) -> Result<SocketAddr, String> {
     found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| at(&"the name has no address"))
 }
 
-/// Random bytes of the system.
+/// Returns random bytes of the system.
 fn secret() -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
     Ok(secret)
 }
 
-/// Lines about clients: each cause once a minute, with its number.
+/// Rate limit of log lines about clients: each cause once a minute, with its count.
 #[derive(Default)]
 struct ClientLog {
     refused: Cause,

@@ -1,4 +1,4 @@
-//! Lines of the local broker, where this program is it: `listener`s, who may come in, and limits of clients. Pure.
+//! Settings of the local broker in a mosquitto.conf: `listener`s, access control, and limits of clients. Pure.
 
 mod without_effect;
 
@@ -17,19 +17,19 @@ use crate::section::{LIMITS, Said, boolean, first, limit, number, required};
 use crate::words;
 use without_effect::without_effect;
 
-/// Topics that the broker alone publishes to: states of connections.
+/// Topics on which only the broker publishes: states of connections.
 const OWN_TOPICS: &str = "$SYS/#";
-/// Mosquitto has no limit of either; `memory_limit` bounds what they hold.
+/// Most subscriptions of a client. Mosquitto has no such limit; `memory_limit` bounds their memory.
 const SUBSCRIPTIONS_MAX: usize = 10_000;
 const RETAINED_MAX: usize = 100_000;
-/// Port of the listener that `bind_address` alone is of.
+/// Port of the default listener if only `bind_address` is set.
 const PORT: u16 = 1883;
 
-/// One `listener`, or that of `port` and `bind_address`.
+/// A `listener`, or the default one of `port` and `bind_address`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listener {
     pub(crate) place: Place,
-    /// `None`: all addresses of this machine.
+    /// Host name or address to listen at; `None`: all addresses of this machine.
     pub(crate) host: Option<String>,
     pub(crate) port: u16,
     pub(crate) cert: Option<(Place, PathBuf)>,
@@ -37,7 +37,7 @@ pub(crate) struct Listener {
     pub(crate) client_ca: Option<(Place, PathBuf)>,
     pub(crate) require_certificate: Option<(Place, bool)>,
     pub(crate) names_from_certificates: bool,
-    /// That of `port` and `bind_address`, which lines before the first `listener` are of.
+    /// Set for the default listener of `port` and `bind_address`, to which lines before the first `listener` belong.
     is_own: bool,
 }
 
@@ -56,23 +56,23 @@ impl Listener {
         }
     }
 
-    /// Returns whether it speaks TLS.
+    /// Returns whether the listener uses TLS.
     pub(crate) fn has_tls(&self) -> bool {
         self.cert.is_some()
     }
 
-    /// Returns whether only clients with a certificate come in.
+    /// Returns whether only clients with a certificate may connect.
     pub(crate) fn asks_for_certificates(&self) -> bool {
         self.has_tls() && matches!(self.require_certificate, Some((_, true)))
     }
 
-    /// Returns whether only programs of this machine reach it.
+    /// Returns whether only programs on this machine can connect.
     fn is_of_this_machine(&self) -> bool {
         let host = self.host.as_deref().unwrap_or_default();
         host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
     }
 
-    /// Finds errors that no single line shows.
+    /// Reports errors that no single line shows.
     fn check(&self, findings: &mut Findings) {
         match (&self.cert, &self.key) {
             (Some((place, _)), None) => findings.error(place.clone(), "certfile without keyfile"),
@@ -93,14 +93,14 @@ impl Listener {
     }
 }
 
-/// What the file says of the broker.
+/// Settings of the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct BrokerConf {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) allow_anonymous: bool,
     pub(crate) password_file: Option<(Place, PathBuf)>,
     pub(crate) acl_file: Option<(Place, PathBuf)>,
-    /// Limits that the file gives; 0 and less are none of its own.
+    /// Limit in the file; 0 or less counts as none.
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_keepalive: Option<u16>,
     pub(crate) max_packet_bytes: Option<u32>,
@@ -108,13 +108,13 @@ pub(crate) struct BrokerConf {
     pub(crate) max_queued: Option<usize>,
     pub(crate) max_in_flight: Option<u16>,
     pub(crate) retain_available: Option<bool>,
-    /// Set where sessions and retained messages end with the process.
+    /// Set if sessions and retained messages end with the process.
     pub(crate) forgets_clients: bool,
-    /// Seconds after which the session of a client that is away ends; `None` is the listener's own limit.
+    /// Seconds after which the session of an absent client ends; `None` is the listener's own limit.
     pub(crate) client_expiration_s: Option<u32>,
-    /// Of the command line.
+    /// Option `--clients-return-within` of the command line.
     pub(crate) clients_return_within: Duration,
-    /// Users and rights are those of each listener.
+    /// Set if users and rights are configured for each listener.
     per_listener: Option<Place>,
 }
 
@@ -123,12 +123,12 @@ pub(crate) fn has_listener(lines: &[Line]) -> bool {
     lines.iter().any(|line| matches!(line.word.as_str(), "listener" | "port" | "bind_address"))
 }
 
-/// Returns whether the line is of the broker, alone or beside connections. A `connection` line begins what is of none.
+/// Returns whether the line belongs to the broker. A `connection` line begins a section that does not.
 fn is_of_the_broker(line: &Line) -> bool {
     line.word != "connection" && words::is_of_the_broker(&line.word)
 }
 
-/// Returns the lines that are not of the broker alone. Those of a client of the local broker have no effect: there is none.
+/// Returns the lines of connections. Options of a client of the local broker have no effect there, because there is none.
 pub(crate) fn of_connections(lines: &[Line], findings: &mut Findings) -> Vec<Line> {
     for line in lines.iter().filter(|line| line.word.starts_with("local_")) {
         let text = format!("{}: this program is the local broker, and no client of it", line.word);
@@ -138,7 +138,7 @@ pub(crate) fn of_connections(lines: &[Line], findings: &mut Findings) -> Vec<Lin
     lines.iter().filter(is_other).cloned().collect()
 }
 
-/// Reads the lines of the broker; those of connections are another part's.
+/// Reads the broker's lines; those of connections are read elsewhere.
 pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> BrokerConf {
     let mut conf = BrokerConf::default();
     for line in lines.iter().filter(|line| is_of_the_broker(line)) {
@@ -153,7 +153,7 @@ pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> BrokerConf {
 }
 
 impl BrokerConf {
-    /// Returns whether nothing differs but users, rights and certificates.
+    /// Returns whether both differ at most in users, rights and certificates.
     pub(crate) fn differs_in_files_alone(&self, other: &Self) -> bool {
         let without_files = |conf: &Self| {
             let listeners = conf.listeners.iter().map(|listener| Listener {
@@ -169,7 +169,7 @@ impl BrokerConf {
         without_files(self) == without_files(other) && has_tls(self) == has_tls(other)
     }
 
-    /// Limits of clients: the file's, or the listener's own.
+    /// Returns the limits of clients: the file's, or the listener's own.
     pub(crate) fn limits(&self) -> Config {
         let mut limits = Config::default();
         let most = u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX);
@@ -270,7 +270,7 @@ impl BrokerConf {
         Ok(None)
     }
 
-    /// The listener of `port` and `bind_address`.
+    /// Returns the default listener of `port` and `bind_address`.
     fn own_listener(&mut self, line: &Line) -> &mut Listener {
         let at = self.listeners.iter().position(|listener| listener.is_own).unwrap_or(self.listeners.len());
         if at == self.listeners.len() {
@@ -280,7 +280,7 @@ impl BrokerConf {
         &mut self.listeners[at]
     }
 
-    /// Listener that the line is of: the last one before it.
+    /// Returns the listener that the line belongs to: the last one before it.
     fn last_listener(&mut self) -> Result<&mut Listener, String> {
         self.listeners.last_mut().ok_or_else(|| "stands before the first listener".to_owned())
     }
@@ -325,7 +325,7 @@ impl fmt::Display for Listener {
     }
 }
 
-/// In words, as `--check` prints it.
+/// Describes the settings in words, for `--check`.
 impl fmt::Display for BrokerConf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "local broker: this program")?;
@@ -375,7 +375,7 @@ fn port(word: &str) -> Result<u16, String> {
     }
 }
 
-/// Reads a time as Mosquitto has it: a number of hours, days, weeks, months or years.
+/// Reads a duration in Mosquitto's form: a number of hours, days, weeks, months or years.
 fn time(value: &str) -> Result<u32, String> {
     let wrong = || format!("{value}: a number with h, d, w, m or y");
     let (digits, unit) = value.split_at_checked(value.len().saturating_sub(1)).ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! A connection at work: its two clients, or its client and the broker in this program, and both directions between them.
+//! Running connection: its two clients, or its client and the broker in this program, and both directions between them.
 
 use std::sync::Arc;
 
@@ -22,27 +22,27 @@ use crate::losses::Told;
 use crate::notify::{Side, Teller, tell_state};
 use crate::plan::{Plan, in_full};
 
-/// For the last state when the program ends.
+/// Time limit for publishing the last state when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// A running connection.
+/// Running connection of the configuration.
 pub(crate) struct Carrier {
     pub(crate) plan: Plan,
-    /// The tasks below have the only clones.
+    /// Bridge to the hub; only the tasks below have clones.
     hub: Arc<Bridge>,
     local: Local,
-    /// Both directions: they take nothing more in and end when what they took is safe.
+    /// Tasks of both directions. At a stop they read no more messages, and end when the messages read are safe.
     carrying: Vec<JoinHandle<()>>,
     telling: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     losses: Told,
 }
 
-/// The site's side.
+/// Local side of a connection.
 enum Local {
     /// A client of the local broker.
     Client(Arc<Bridge>),
-    /// The broker in this program; without `in` rules nothing is put in.
+    /// The broker in this program; with a queue if there are `in` rules.
     Broker(LocalPublisher, Option<Arc<Inbox>>),
 }
 
@@ -84,7 +84,7 @@ impl Carrier {
         Ok(carrier)
     }
 
-    /// Sides that are told of the connection's state: the local broker, and the hub unless the section leaves it out.
+    /// Returns the sides on which the connection's state is published: the local broker, and the hub unless the section excludes it.
     fn sides(&self) -> Result<Option<(Side, Option<Side>)>, String> {
         let Some(topic) = self.plan.notification_topic() else { return Ok(None) };
         let topic = Utf8::try_from(topic).map_err(|error| error.to_string())?;
@@ -94,12 +94,12 @@ impl Carrier {
         Ok(Some((here, Some(there).filter(|_| !section.notifications_local_only))))
     }
 
-    /// Tells what the queue to the hub has given up since the last time.
+    /// Logs the messages that the queue to the hub has dropped since the last call.
     pub(crate) fn tell_losses(&mut self) {
         self.losses.update(&self.plan.section.name, self.hub.dropped());
     }
 
-    /// Until the local broker has accepted us.
+    /// Waits until the local broker has accepted the CONNECT.
     pub(crate) async fn is_ready(&self) {
         if let Local::Client(local) = &self.local {
             // Ends with the link alone, which ends with this.
@@ -107,7 +107,7 @@ impl Carrier {
         }
     }
 
-    /// Tells whether the writers of its queues turn.
+    /// Returns whether the writers of the connection's queues make progress.
     pub(crate) async fn makes_progress(&self) -> bool {
         let local = match &self.local {
             Local::Client(client) => client.spool_stats().await,
@@ -117,7 +117,7 @@ impl Carrier {
         turns(self.hub.spool_stats().await) && turns(local)
     }
 
-    /// Lets what was taken become safe, so that it does not come again; tells the state, ends both links and closes the queues.
+    /// Waits until received messages are safe, so that they are not sent again; publishes the state, ends both links and closes the queues.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
         if let Some(telling) = &self.telling {
@@ -142,7 +142,7 @@ impl Carrier {
     }
 }
 
-/// The queue to local clients, if something comes in.
+/// Opens the queue to local clients, if the connection has an `in` rule.
 async fn inbox(plan: &Plan, broker: &Broker) -> Result<Option<Arc<Inbox>>, String> {
     if plan.in_filters().is_empty() {
         return Ok(None);
@@ -155,7 +155,7 @@ async fn inbox(plan: &Plan, broker: &Broker) -> Result<Option<Arc<Inbox>>, Strin
 }
 
 impl Local {
-    /// Messages that go out, if any do.
+    /// Returns the source of messages to the hub, if the connection has an `out` rule.
     async fn messages(&self, plan: &Plan, broker: Option<&Broker>) -> Result<Option<Source>, String> {
         let filters = plan.out_filters();
         if filters.is_empty() {
@@ -173,7 +173,7 @@ impl Local {
         }
     }
 
-    /// Queue of what comes in, if anything does.
+    /// Returns the queue of messages from the hub, if the connection has an `in` rule.
     fn queue(&self) -> Option<Destination> {
         match self {
             Self::Client(client) => Some(Destination::Bridge(client.clone())),
@@ -200,7 +200,7 @@ impl Local {
     }
 }
 
-/// A queue whose thread is gone makes no progress.
+/// Returns whether a queue's writer makes progress; not if its thread has ended.
 fn turns(stats: Option<edge_queue::Stats>) -> bool {
     stats.is_some_and(|stats| makes_progress(&stats))
 }

@@ -1,6 +1,6 @@
-//! One direction of a connection: each message goes on through a queue.
+//! One direction of a connection: carries each message through a queue.
 //!
-//! A message is acknowledged on the side that it comes from when it is safe in the queue, or on the other side.
+//! A message is acknowledged at its source when it is safe in the queue, or on the other side.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,16 +18,16 @@ use crate::cause::Cause;
 use crate::ends::{Ack, Destination, Safe, Source, SourceEvent};
 use crate::plan::in_full;
 
-/// For what is on its way when the program ends.
+/// Time limit for messages in progress when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// Time between two attempts to hand a message to a full queue.
+/// Time between two attempts to push a message into a full queue.
 const FULL_AGAIN: Duration = Duration::from_millis(100);
 
-/// A message that is to be acknowledged, or a commit that has ended.
+/// Future of a message that waits to be acknowledged, or of a commit.
 type OnTheWay = Pin<Box<dyn Future<Output = Option<Ack>> + Send>>;
 pub(crate) type Map = fn(&Rules, &str) -> Option<Mapped>;
 
-/// One direction.
+/// One direction of a connection.
 pub(crate) struct Way {
     /// Name of the connection, for the log.
     pub(crate) connection: String,
@@ -37,7 +37,7 @@ pub(crate) struct Way {
     pub(crate) keeps_retain: bool,
 }
 
-/// Hands each message on, and acknowledges it when it is safe.
+/// Pushes each message into the queue, and acknowledges it when it is safe.
 pub(crate) async fn carry(mut from: Source, way: Way, mut stopped: watch::Receiver<bool>) {
     let mut on_the_way: FuturesUnordered<OnTheWay> = FuturesUnordered::new();
     let mut causes = Causes::default();
@@ -99,10 +99,10 @@ async fn commit(to: Destination) -> Option<Ack> {
     None
 }
 
-/// Outcome of handing a message on.
+/// Outcome of an attempt to push a message.
 enum Handed {
     Taken(Safe),
-    /// No attempt can succeed: the message would only come again.
+    /// No attempt can succeed, so the message is acknowledged and lost.
     Never,
     /// The bridge stops, or its queue is closed: the message stays unacknowledged.
     NotNow,
@@ -142,7 +142,7 @@ async fn hand_on(
     }
 }
 
-/// Returns whether the queue can never take the message. A closed queue says nothing of it.
+/// Returns whether the queue can never store the message. A closed queue is no such case.
 fn is_final(error: &PublishError) -> bool {
     match error {
         PublishError::Topic { .. } => true,
@@ -153,7 +153,7 @@ fn is_final(error: &PublishError) -> bool {
     }
 }
 
-/// Messages of one direction that are not carried, by cause: a line a minute for each, with their number.
+/// Counts of messages that are not carried, by cause, with a log line a minute for each.
 #[derive(Default)]
 struct Causes {
     unmapped: Cause,
@@ -170,7 +170,7 @@ impl Causes {
         }
     }
 
-    /// Counts attempts, not messages.
+    /// Counts an attempt to push into a full queue, not a message.
     fn full(&mut self, way: &Way, topic: &str) {
         if let Some(attempts) = self.full.add() {
             let (connection, topic) = (Escaped(&way.connection), Escaped(topic));

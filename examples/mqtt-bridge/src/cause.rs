@@ -1,11 +1,11 @@
-//! Number of times that something happened, and the pace of its lines in the log.
+//! Count of an event, and the rate limit of its log lines.
 
 use tokio::time::{Duration, Instant};
 
-/// Time between two lines about one cause.
+/// Shortest time between two log lines about one cause.
 pub(crate) const SAID_AGAIN: Duration = Duration::from_secs(60);
 
-/// Counts one cause, and limits its lines in the log.
+/// Counter of one cause, with the rate limit of its log lines.
 #[derive(Default)]
 pub(crate) struct Cause {
     pub(crate) count: u64,
@@ -13,7 +13,7 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    /// Counts one more. `Some` with the count: it is time for a line.
+    /// Counts one more. `Some` with the count if a log line is due.
     pub(crate) fn add(&mut self) -> Option<u64> {
         self.count += 1;
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The two ends of a direction: where its messages come from, and where they are made safe.
+//! Two ends of a direction: the source of its messages, and the queue where they become safe.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use edge_bridge::{Bridge, Row};
 use crate::inbox::Inbox;
 use crate::outlets::{Outlet, Share};
 
-/// Messages of one direction.
+/// Source of the messages of one direction.
 pub(crate) enum Source {
     /// A subscription, at the hub or at the local broker.
     Subscription(Commands),
@@ -18,21 +18,21 @@ pub(crate) enum Source {
     Outlet(Arc<Outlet>),
 }
 
-/// What a direction is to do next.
+/// Next event of a source.
 #[allow(
     clippy::large_enum_variant,
     reason = "it is matched where it is made: a box for each message saves nothing"
 )]
 pub(crate) enum SourceEvent {
     Message(Row, Ack),
-    /// A publisher stands still for want of receipts.
+    /// A publisher waits for its PUBACKs, so that a commit is due.
     Commit,
     /// There are no more messages.
     End,
 }
 
 impl Source {
-    /// A local broker of its own knows its publishers: only the one in this program asks for commits.
+    /// Waits for the next event. Only the broker in this program requests commits, because a separate broker does not show its publishers.
     pub(crate) async fn next(&mut self) -> SourceEvent {
         match self {
             Self::Subscription(messages) => {
@@ -50,7 +50,7 @@ impl Source {
     }
 }
 
-/// Acknowledgement of a message. Dropped, the message comes again.
+/// Acknowledgement of a message. If it is dropped, the source sends the message again.
 pub(crate) enum Ack {
     Subscription(Acknowledgement),
     Outlet(Share),
@@ -65,20 +65,20 @@ impl Ack {
     }
 }
 
-/// Is ready when a message is safe; with false, its queue was closed before.
+/// Future that is ready when a message is safe; `false` if its queue was closed before.
 pub(crate) type Safe = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Queue of one direction.
 #[derive(Clone)]
 pub(crate) enum Destination {
-    /// A client's, at the hub or at the local broker.
+    /// Queue of a client, at the hub or at the local broker.
     Bridge(Arc<Bridge>),
-    /// That of the broker in this program.
+    /// Queue of the broker in this program.
     Inbox(Arc<Inbox>),
 }
 
 impl Destination {
-    /// Puts a message in.
+    /// Pushes a message.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Destination {
         }
     }
 
-    /// Makes safe now what was put in.
+    /// Makes all pushed messages safe now.
     pub(crate) async fn commit(&self) {
         match self {
             Self::Bridge(bridge) => bridge.commit().await,

@@ -1,4 +1,4 @@
-//! Messages from the hub for clients of the local broker: on disk until the clients that are to get them have them.
+//! Queue on disk of messages from the hub for clients of the local broker, until these clients have acknowledged them.
 
 use std::future::Future;
 use std::path::Path;
@@ -21,19 +21,19 @@ use crate::plan::in_full;
 
 mod unsaved;
 
-/// The consumer's name: that of a bridge's own, whose queue it may have been.
+/// Name of the consumer, the same as that of a bridge, whose queue it may have been.
 const CONSUMER: &str = "hub";
-/// Messages and bytes on their way to clients.
+/// Most messages, and most bytes, being delivered to clients.
 const MESSAGES_MAX: usize = 512;
 const BYTES_MAX: u64 = 1 << 20;
-/// Time after which a message is no longer on its way: its clients are away, or do not acknowledge it. It waits in their sessions.
+/// Time after which a message no longer counts as being delivered: its clients are absent, or do not acknowledge it. It waits in their sessions.
 const HANDED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
-/// Time at a stop for what has been answered to be acknowledged.
+/// Time limit at a stop for acknowledgements of answered messages.
 const LAST: Duration = Duration::from_millis(100);
-/// Time until a queue that cannot be read is tried again.
+/// Pause before a queue that cannot be read is read again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-/// Queue of a connection's messages from the hub, and the task that hands them out.
+/// Queue of a connection's messages from the hub, and the task that delivers them.
 pub(crate) struct Inbox {
     queue: aio::Queue,
     handing_out: JoinHandle<()>,
@@ -41,7 +41,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Opens the queue, and hands out what is there from the given time on.
+    /// Opens the queue, and delivers its messages from the given time on.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl Inbox {
         Ok(Self { queue, handing_out, stop })
     }
 
-    /// Puts a message in. The future is ready when it is safe; with false, the queue was closed before.
+    /// Pushes a message. The future is ready when it is safe; `false` if the queue was closed before.
     ///
     /// # Errors
     ///
@@ -80,12 +80,12 @@ impl Inbox {
         Ok(Box::pin(pushed.map(|pending| async move { pending.await.is_ok() })?))
     }
 
-    /// Returns the queue's figures; `None` when its thread is gone.
+    /// Returns the queue's statistics; `None` if its thread has ended.
     pub(crate) async fn stats(&self) -> Option<edge_queue::Stats> {
         self.queue.stats().await
     }
 
-    /// Stops handing out, and closes the queue.
+    /// Stops the delivery, and closes the queue.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Drop for Inbox {
     }
 }
 
-/// All who are to get a message of the connection.
+/// Receivers of a connection's messages: local clients and other connections.
 struct Clients {
     connection: String,
     broker: LocalPublisher,
@@ -160,23 +160,23 @@ async fn hand_out(
     let _ = timeout(LAST, finish).await;
 }
 
-/// Messages that the broker has been given, until they are safe elsewhere.
+/// Messages being delivered, until they are safe elsewhere.
 struct Out {
     on_the_way: FuturesUnordered<Pin<Box<dyn Future<Output = Handed> + Send>>>,
     unsaved: Unsaved,
-    /// Bytes that are on the way.
+    /// Bytes being delivered.
     bytes: u64,
 }
 
-/// A message that is no longer on its way.
+/// Message whose delivery has ended.
 struct Handed {
     bytes: u64,
-    /// Lease of a message that waits in sessions, and their save.
+    /// Lease of a message that waits in clients' sessions, and the save of these sessions.
     waits: Option<(Lease, Saving)>,
 }
 
 impl Out {
-    /// Returns the number of messages and bytes that may be handed out now.
+    /// Returns how many messages and bytes may be delivered now.
     fn room(&self) -> (usize, u64) {
         match BYTES_MAX.saturating_sub(self.bytes) {
             0 => (0, 0),
@@ -192,7 +192,7 @@ impl Out {
         Ok(())
     }
 
-    /// Waits until a message is no longer on its way, or sessions have been saved. Cancel-safe.
+    /// Waits until the delivery of a message ends, or sessions have been saved. Cancel-safe.
     async fn progress(&mut self) {
         tokio::select! {
             Some(Handed { bytes, waits }) = self.on_the_way.next() => {
@@ -211,8 +211,8 @@ impl Out {
 }
 
 impl Clients {
-    /// Gives a message to the broker, in its turn. The future that it returns ends the lease when clients and connections have the message, or
-    /// gives it back if the message waits in sessions.
+    /// Publishes a message, in order. The returned future ends the lease when clients and connections have the message, or gives the message back
+    /// if it waits in sessions.
     async fn give(
         &self,
         lease: Lease,

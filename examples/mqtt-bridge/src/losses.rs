@@ -1,19 +1,19 @@
-//! Messages that were given up, told once a minute: the queues know them, and the log would not.
+//! Log lines about dropped messages, once a minute: only the counters of the queues show these losses.
 
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener;
 
-/// Number of messages that a connection's queues had given up when it was told last.
+/// Number of messages that a connection's queues had dropped at the last log line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told(u64);
 
 impl Told {
-    /// Tells nothing of what a queue gave up before this start.
+    /// Starts with the losses before this start, which are not logged.
     pub(crate) fn from(dropped: u64) -> Self {
         Self(dropped)
     }
 
-    /// Tells what was given up since.
+    /// Logs the messages dropped since the last call.
     pub(crate) fn update(&mut self, connection: &str, dropped: u64) {
         let more = dropped.saturating_sub(self.0);
         self.0 = dropped;
@@ -23,7 +23,7 @@ impl Told {
     }
 }
 
-/// Tells what local clients did not get, since the figures `before`.
+/// Logs the messages that local clients did not get, since the statistics `before`.
 pub(crate) fn tell_of_clients(before: &listener::Stats, now: &listener::Stats) {
     for (messages, why) in [
         (now.dropped_full - before.dropped_full, "too many waited for a client that is slow or away"),

@@ -65,11 +65,11 @@ struct Arguments {
 /// Local broker, unless the command line or the file names another.
 const LOCAL: &str = "127.0.0.1:1883";
 
-/// Meaning of the file.
+/// Content of the configuration file.
 #[derive(Default)]
 struct Setup {
     plans: Vec<Plan>,
-    /// This program is the local broker.
+    /// Settings of the local broker, if this program is it.
     broker: Option<BrokerConf>,
 }
 
@@ -111,7 +111,7 @@ fn state(arguments: &Arguments) -> PathBuf {
     arguments.state.clone().unwrap_or_else(|| PathBuf::from("STATE"))
 }
 
-/// The file and what is to be said about it.
+/// Reads the file, with its errors and warnings.
 fn read(arguments: &Arguments) -> (Setup, Findings) {
     let mut findings = Findings::default();
     let env = |name: &str| std::env::var(name).ok();
@@ -150,7 +150,7 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
     (Setup { plans, broker }, findings)
 }
 
-/// A file that has become wrong changes nothing.
+/// Reads the file again. If it has errors now, nothing changes.
 fn read_again(arguments: &Arguments) -> Option<Setup> {
     let (setup, findings) = read(arguments);
     for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
@@ -191,7 +191,7 @@ fn complain(line: &str) {
     edge_print::complain!("mqtt-bridge: {}", OneLine(line));
 }
 
-/// To standard error, from `info` on; `RUST_LOG` changes that.
+/// Sets up the log on standard error, from level `info` on; `RUST_LOG` sets other levels.
 fn log() {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));

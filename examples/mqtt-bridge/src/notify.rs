@@ -1,4 +1,4 @@
-//! State of a connection as a message: `1` or `0` under its notification topic, retained, on both sides.
+//! State of a connection as a retained message: `1` or `0` on its notification topic, on both sides.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use edge_bridge::wire::{Properties, Publish, QoS, Utf8};
 use edge_bridge::{Bridge, Row};
 use tokio::sync::watch;
 
-/// The lane that goes before a backlog.
+/// First lane, which goes before a backlog.
 const FIRST_LANE: u8 = 0;
 
-/// Where and how a state is published.
+/// Topic and publisher of a state on one side.
 #[derive(Clone)]
 pub(crate) struct Side {
     pub(crate) to: Teller,
@@ -19,7 +19,7 @@ pub(crate) struct Side {
     pub(crate) retain: bool,
 }
 
-/// Publisher of a side.
+/// Publisher on one side.
 #[derive(Clone)]
 pub(crate) enum Teller {
     /// A client, at the hub or at the local broker.
@@ -29,7 +29,7 @@ pub(crate) enum Teller {
 }
 
 impl Side {
-    /// Publishes the state, and waits for nobody. The receipt can be very late: a broker that denies the topic parks the row.
+    /// Publishes the state without waiting. The receipt can be very late: a broker that denies the topic makes the row be parked.
     async fn push(&self, state: &'static str) {
         match &self.to {
             // Without room for it the next state says more.
@@ -38,7 +38,7 @@ impl Side {
         }
     }
 
-    /// Publishes the state; ends when it has arrived.
+    /// Publishes the state and waits for its receipt.
     pub(crate) async fn say(&self, state: &'static str) {
         match &self.to {
             Teller::Bridge(bridge) => {
@@ -57,7 +57,7 @@ impl Side {
         row
     }
 
-    /// At QoS 0, for which no client is waited for.
+    /// Publishes the state at QoS 0, so that no client's acknowledgement is waited for.
     async fn tell_clients(&self, broker: &LocalPublisher, state: &'static str) {
         let publish = Publish {
             dup: false,
@@ -73,8 +73,8 @@ impl Side {
     }
 }
 
-/// Tells both sides of each connection to the hub, and the local one of its end; of that the will tells the hub. Ends with the hub's link; waits for no
-/// receipt, so that who ends it holds both bridges alone.
+/// Publishes on both sides when the connection to the hub is made, and on the local side when it ends; at the hub the will reports that. Ends
+/// with the hub's link. Waits for no receipt, so that it never delays a stop.
 pub(crate) async fn tell_state(mut hub: watch::Receiver<Stats>, there: Option<Side>, here: Side) {
     let (mut connects, mut was_up) = (0, None);
     loop {

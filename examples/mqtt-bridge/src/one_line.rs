@@ -1,8 +1,8 @@
-//! Text of the operator's files in a line of its own, whole.
+//! Text from the operator's files, escaped so that it stays on one line.
 
 use std::fmt::{self, Write};
 
-/// Its `Display` escapes what ends a line, drives a terminal or turns the text, and leaves quotes and backslashes.
+/// Text whose `Display` escapes line ends, control characters and characters that reverse text, and keeps quotes and backslashes.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl fmt::Display for OneLine<'_> {

@@ -1,7 +1,7 @@
-//! Ways out of the local broker: messages of its clients, for the connections whose topic lines take them.
+//! Outlets of the local broker: messages of its clients, for the connections whose topic rules match.
 //!
-//! A message is acknowledged when every connection that takes it has it on disk, or at its hub. What a connection did not finish because it was stopped
-//! waits for its next start, in its place.
+//! A message is acknowledged when every matching connection has it on disk, or at its hub. Messages that a connection had not finished when it
+//! was stopped wait in order for its next start.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,17 +17,17 @@ use edge_bridge::wire::Utf8;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Duration, Instant};
 
-/// Bytes of messages that a connection may have between its clients and the disk.
+/// Most bytes of messages between the clients and a connection's disk.
 const BYTES_MAX: usize = 4 << 20;
-/// Lane of messages for connections, and of those for local clients alone: these wait for no connection.
+/// Lane of messages for connections; with that of messages for local clients alone, which wait for no connection.
 const TO_CONNECTIONS: u8 = 0;
 const LOCAL_ALONE: u8 = 1;
-/// Bytes that a message counts beside its own.
+/// Bytes that a message counts beside topic and payload.
 const MESSAGE_BYTES: usize = 128;
 /// Longest time for which no client is read because a connection is behind.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The outlets of all connections. Clones share them.
+/// Outlets of all connections. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Outlets(Arc<Mutex<Vec<Arc<Outlet>>>>);
 
@@ -42,7 +42,7 @@ impl Outlets {
         }
     }
 
-    /// Opens the outlet of a connection, or gives the one that is there these rules.
+    /// Opens the outlet of a connection, or replaces the rules of its open one.
     pub(crate) fn open(&self, connection: &str, rules: Rules) -> Arc<Outlet> {
         let mut outlets = self.lock();
         if let Some(outlet) = outlets.iter().find(|outlet| outlet.connection == connection) {
@@ -54,7 +54,7 @@ impl Outlets {
         outlet
     }
 
-    /// Closes the outlets of connections that are there no more: nobody takes what waits there.
+    /// Closes the outlets of removed connections: their waiting messages are dropped.
     pub(crate) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
         let mut outlets = self.lock();
         let (kept, closed) = std::mem::take(&mut *outlets).into_iter().partition(|o| is_kept(&o.connection));
@@ -63,7 +63,7 @@ impl Outlets {
         closed.iter().for_each(|outlet| outlet.close());
     }
 
-    /// Hands a message that came in by the connection `from` to the others that take it. The receiver is told when all have it.
+    /// Passes a message that came by the connection `from` to the other connections that match. The receiver is notified when all have it.
     pub(crate) fn pass_on(&self, from: &str, row: &Row) -> oneshot::Receiver<()> {
         let (told, all_have_it) = oneshot::channel();
         self.offer(row, Some(from), Origin::Connection(told));
@@ -92,7 +92,7 @@ impl Outlets {
     }
 }
 
-/// Messages of the local broker for one connection, in the order in which they came.
+/// Messages of the local broker for one connection, in order of arrival.
 pub(crate) struct Outlet {
     connection: String,
     state: Mutex<State>,
@@ -105,7 +105,7 @@ struct State {
     rules: Rules,
     waiting: BTreeMap<u64, Waiting>,
     next: u64,
-    /// Of what waits and of what is on its way.
+    /// Bytes of waiting messages and of those being carried.
     bytes: usize,
     is_closed: bool,
 }
@@ -129,7 +129,7 @@ impl Outlet {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a copy of the message if a rule does.
+    /// Adds a copy of the message if a rule matches.
     fn offer(&self, row: &Row, fanout: &Arc<Fanout>) {
         let mut state = self.lock();
         if state.rules.map_out(&row.topic).is_none() {
@@ -147,7 +147,7 @@ impl Outlet {
         self.offered.notify_one();
     }
 
-    /// The next message, and what is to be told when it is safe.
+    /// Waits for the next message; returns it with the handle to report that it is safe.
     pub(crate) async fn next(self: &Arc<Self>) -> (Row, Share) {
         loop {
             if let Some((at, waiting)) = self.lock().waiting.pop_first() {
@@ -158,7 +158,7 @@ impl Outlet {
         }
     }
 
-    /// Waits until a client stands still for want of receipts.
+    /// Waits until a client is blocked for want of PUBACKs.
     pub(crate) async fn commit_wanted(&self) {
         self.commit.notified().await;
     }
@@ -197,7 +197,7 @@ fn bytes(row: &Row) -> usize {
     row.topic.len() + row.payload.len() + row.properties.as_bytes().len() + MESSAGE_BYTES
 }
 
-/// A connection's part of a message. Dropped, the message waits for the connection's next start.
+/// One connection's part of a message. If it is dropped, the message waits for the connection's next start.
 pub(crate) struct Share {
     at: u64,
     waiting: Option<Waiting>,
@@ -205,7 +205,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Says that the message is safe, or that no attempt can make it so.
+    /// Reports that the message is safe, or that no attempt can make it safe.
     pub(crate) fn done(mut self) {
         if let Some(waiting) = self.waiting.take() {
             self.outlet.end(&waiting);
@@ -221,14 +221,14 @@ impl Drop for Share {
     }
 }
 
-/// A message, for all connections that take it.
+/// Message that several connections carry, until all have it.
 struct Fanout {
-    /// Parts that are not done, and one while they are being made.
+    /// Parts that are not done, plus one while they are being created.
     open: AtomicUsize,
     origin: Mutex<Option<Origin>>,
 }
 
-/// Where a message came from: who is told that all connections have it.
+/// Origin of a message, notified when all connections have it.
 enum Origin {
     Client { ticket: Ticket, receipts: Receipts },
     Connection(oneshot::Sender<()>),
@@ -248,7 +248,7 @@ impl Fanout {
     }
 }
 
-/// The broker's decision about a message: it is for connections, or for local clients alone.
+/// Ingest of the broker: decides if a message is for connections, or for local clients alone.
 pub(crate) struct OutletIngest(pub(crate) Outlets);
 
 impl Ingest for OutletIngest {
@@ -266,11 +266,11 @@ impl Ingest for OutletIngest {
     }
 }
 
-/// The outlets as the broker's sink.
+/// Outlets as the broker's sink.
 pub(crate) struct OutletSink {
     outlets: Outlets,
     receipts: Receipts,
-    /// Since when a connection has been behind.
+    /// Time since which a connection has been behind.
     behind: Option<Instant>,
 }
 

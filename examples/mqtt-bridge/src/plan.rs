@@ -1,4 +1,4 @@
-//! Meaning of a section: the two clients, their filters and topics, and the queue between them.
+//! Plan of a connection section: the two clients, their filters and topics, and the queue between them.
 
 mod keys;
 mod shown;
@@ -17,14 +17,14 @@ use edge_queue::OnFull;
 use crate::findings::Place;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
 
-/// Longest name of a directory, with room for what the queue puts beside it.
+/// Longest name of a directory, with room for the suffixes that the queue appends.
 pub(crate) const DIR_NAME_MAX: usize = 200;
-/// Bytes of a message with its topic and properties at most: more does not fit into a segment of the queue.
+/// Most bytes of a message with its topic and properties; a larger one does not fit into a segment of the queue.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 896 * 1024;
-/// Bytes of messages that wait for the local broker at most.
+/// Most bytes of messages that wait for the local broker.
 const IN_BYTES: u64 = 8 * 1024 * 1024;
 
-/// One bridge to be run.
+/// Settings of one bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) section: Section,
@@ -35,11 +35,11 @@ pub(crate) struct Plan {
     local: Option<String>,
     /// Directories of the queues to the hub and to the local broker.
     spools: [PathBuf; 2],
-    /// Contents of the files with its keys: renewed ones under the same names are another plan.
+    /// Digest of the key files' contents, so that renewed files under the same names make a different plan.
     keys: keys::Digest,
 }
 
-/// The plans of a file.
+/// Returns the plans of a file.
 pub(crate) fn plans(conf: &Conf, local: Option<&str>, state: &Path, host: &str) -> Vec<Plan> {
     let plan = |section: &Section| {
         let remote = section.remote_client_id.clone().unwrap_or_else(|| format!("{host}.{}", section.name));
@@ -62,7 +62,8 @@ pub(crate) fn dir_names(name: &str) -> [String; 2] {
     [format!("{name}.out"), format!("{name}.in")]
 }
 
-/// A name of letters, digits, `-`, `_` and `.` as it is; other bytes as `%XX`, so that no name leaves the state directory.
+/// Returns a connection's name as a directory name: letters, digits, `-`, `_` and `.` stay, other bytes become `%XX`, so that no name leaves the
+/// state directory.
 pub(crate) fn dir_name(name: &str) -> String {
     let mut safe = String::new();
     for byte in name.bytes() {
@@ -89,7 +90,7 @@ impl Plan {
             .collect()
     }
 
-    /// Subscriptions at the hub. The broker in this program begins without retained messages: it is told them at each start.
+    /// Returns the subscriptions at the hub. The broker in this program starts without retained messages, so it gets them at each start.
     pub(crate) fn in_filters(&self) -> Vec<Subscription> {
         let retain_handling =
             if self.local.is_none() { RetainHandling::Send } else { RetainHandling::SendIfNew };
@@ -102,18 +103,18 @@ impl Plan {
             .collect()
     }
 
-    /// Topic of the connection's state, retained: `1` or `0`.
+    /// Returns the topic of the connection's retained state, `1` or `0`.
     pub(crate) fn notification_topic(&self) -> Option<String> {
         let section = &self.section;
         let own = || format!("$SYS/broker/connection/{}/state", self.remote_client_id);
         section.notifications.then(|| section.notification_topic.clone().unwrap_or_else(own))
     }
 
-    /// Checks all that the start does, but for the queues.
+    /// Checks everything that the start needs, except the queues.
     ///
     /// # Errors
     ///
-    /// In words, at the line that it is of.
+    /// In words, with the line of the file.
     pub(crate) fn check(&self) -> Result<(), (Place, String)> {
         let section = &self.section;
         if let Some(error) = keys::unreadable(&section.tls) {
@@ -133,11 +134,11 @@ impl Plan {
         of_hub.and(of_local.map_err(|error| format!("at the local broker: {error}")))
     }
 
-    /// The client of the hub, with the queue on disk.
+    /// Starts the client of the hub, with the queue on disk.
     ///
     /// # Errors
     ///
-    /// In words: a key that cannot be read, say.
+    /// In words, for example a key that cannot be read.
     pub(crate) async fn hub(&self) -> Result<Bridge, String> {
         self.hub_builder(self.tls()?)?.start().await.map_err(|error| in_full(&error))
     }
@@ -183,8 +184,8 @@ impl Plan {
         Ok(builder)
     }
 
-    /// The client of the local broker, with a queue of its own where messages come in: one that the broker refuses is parked there, and the hub has its
-    /// PUBACK, which leave in order.
+    /// Starts the client of the local broker, with a queue of its own if the connection has `in` rules: a message that the broker refuses is
+    /// parked there, and the hub gets its PUBACK, because PUBACKs are sent in order.
     ///
     /// # Errors
     ///
@@ -194,7 +195,7 @@ impl Plan {
         self.local_builder(local)?.start().await.map_err(|error| in_full(&error))
     }
 
-    /// Directory and settings of the queue to clients of the broker in this program.
+    /// Returns directory and settings of the queue to clients of the broker in this program.
     pub(crate) fn inbox(&self) -> (&Path, edge_queue::Config) {
         (&self.spools[1], in_queue())
     }
@@ -217,7 +218,7 @@ impl Plan {
         Ok(login(builder, &self.section.local_login))
     }
 
-    /// `cleansession false` keeps a session for ever.
+    /// Session expiry in seconds; `cleansession false` keeps a session for ever.
     fn session_expiry_s(&self) -> u32 {
         match self.section.clean_session {
             Some((_, true)) => 0,
@@ -236,7 +237,7 @@ impl Plan {
         config
     }
 
-    /// Keys of the connection.
+    /// Loads the keys of the connection.
     ///
     /// # Errors
     ///
@@ -253,7 +254,7 @@ impl Plan {
         tls.map(Some).map_err(|error| in_full(&error))
     }
 
-    /// Error of the queue's settings, in words, at the line that it is of.
+    /// Returns the error of the queue's settings, in words, with the line of the file.
     pub(crate) fn queue_error(&self) -> Option<(Place, String)> {
         let error = self.queue().validate().err()?;
         let lines = [
@@ -276,19 +277,19 @@ impl Plan {
     }
 }
 
-/// What finds no room here is not acknowledged, and stays at the hub.
+/// Returns the settings of the queue from the hub. A message without room there is not acknowledged, and stays at the hub.
 fn in_queue() -> edge_queue::Config {
     let config = edge_queue::Config::default().row_bytes_max(MESSAGE_BYTES_MAX).max_bytes(IN_BYTES);
     config.on_full(OnFull::Reject)
 }
 
-/// Bytes of a message at most in a queue of so many bytes.
+/// Largest message, in bytes, that a queue of this many bytes can store.
 pub(crate) fn message_bytes_max(queue_bytes: Option<u64>) -> u64 {
     let most = MESSAGE_BYTES_MAX as u64;
     queue_bytes.map_or(most, |bytes| bytes.saturating_sub(edge_queue::ROW_OVERHEAD_BYTES).min(most))
 }
 
-/// No Local: what goes both ways is not answered with itself. The retain flag goes on as it was published.
+/// Returns a subscription with No Local, so that topics in both directions do not loop, and with the retain flag as published.
 fn wanted(filter: &Utf8, qos: QoS) -> Subscription {
     Subscription {
         no_local: !filter.starts_with("$share/"),
@@ -318,7 +319,7 @@ fn will(topic: &str, retain: bool) -> Result<Will, String> {
     Ok(Will { qos: QoS::AtLeastOnce, retain, topic, payload: "0".into(), properties })
 }
 
-/// An error and what caused it, in one line.
+/// Returns an error with its causes, in one line.
 pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

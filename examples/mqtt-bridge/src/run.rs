@@ -1,4 +1,4 @@
-//! All bridges of a file, from the start to a signal.
+//! Life of all bridges of a file, from the start to a signal.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files, signals, the time")]
 
@@ -17,24 +17,24 @@ use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
 
-/// For receipts of what local clients sent last.
+/// Time limit for receipts of the last messages of local clients.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Time until a changed connection that did not start is tried again.
+/// Pause before a changed connection that did not start is started again.
 const START_AGAIN: Duration = Duration::from_secs(10);
 
-/// Period at which messages that were given up are told.
+/// Period of the log lines about dropped messages.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
 
-/// Places of the program's files.
+/// Paths of the program's files.
 pub(crate) struct Places {
     pub(crate) state: PathBuf,
-    /// Written when every local broker has accepted its bridge.
+    /// File that is written when every local broker has accepted its bridge.
     pub(crate) ready: Option<PathBuf>,
 }
 
-/// Runs until SIGTERM or SIGINT. SIGHUP reads the file again: a connection that is the same goes on, one that is another starts anew with what is
-/// queued.
+/// Runs the bridges until SIGTERM or SIGINT. SIGHUP reads the file again: an unchanged connection continues, a changed one is restarted with its
+/// queue.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// All that runs.
+/// All running parts.
 struct Site {
     running: Vec<Carrier>,
     /// Changed connections that did not start.
@@ -123,7 +123,7 @@ impl Site {
         Ok(site)
     }
 
-    /// One that does not start is told and left out: the others go on.
+    /// Applies a changed file. A connection that does not start is logged and left out; the others continue.
     async fn change(&mut self, setup: Setup) {
         match (&mut self.broker, setup.broker) {
             (Some(broker), Some(conf)) => {
@@ -151,7 +151,7 @@ impl Site {
         self.start_waiting().await;
     }
 
-    /// Starts what does not run. What does not start is told and tried again: the others go on.
+    /// Starts connections that are not running. A failure is logged and tried again later.
     async fn start_waiting(&mut self) {
         for plan in std::mem::take(&mut self.waiting) {
             match start(plan.clone(), self.broker.as_ref()).await {
@@ -173,7 +173,7 @@ impl Site {
         format!("{} of {all} connections have their queue open", self.running.len())
     }
 
-    /// Tells whether the writers of all queues turn.
+    /// Returns whether the writers of all queues make progress.
     async fn makes_progress(&self) -> bool {
         let each = self.running.iter().map(Carrier::makes_progress);
         join_all(each).await.into_iter().all(|turns| turns)
@@ -186,7 +186,7 @@ impl Site {
         }
     }
 
-    /// The broker takes nothing more in while the connections make safe what it has.
+    /// Stops: the broker reads no more while the connections make received messages safe.
     async fn stop(self) {
         if let Some(broker) = self.broker {
             broker.stop(GOODBYE).await;
@@ -195,7 +195,7 @@ impl Site {
     }
 }
 
-/// Connections by which something goes out, and their rules.
+/// Returns the connections with `out` rules, and these rules.
 fn plans_out(plans: &[Plan]) -> impl Iterator<Item = (&str, Rules)> {
     let out = plans.iter().filter(|plan| !plan.out_filters().is_empty());
     out.map(|plan| (plan.section.name.as_str(), plan.rules()))
@@ -216,7 +216,7 @@ fn tell_ready(places: &Places) {
     }
 }
 
-/// A connection that is in the file no more may have left messages.
+/// Logs queues of removed connections that may still have messages.
 fn note_left(state: &Path, running: &[Carrier]) {
     let Ok(entries) = std::fs::read_dir(state) else { return };
     for entry in entries.flatten() {

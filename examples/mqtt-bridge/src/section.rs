@@ -1,4 +1,4 @@
-//! One `connection` section, and what the rest of the file says for all of them.
+//! Parser of the `connection` sections, with the options of the whole file that apply to all of them.
 
 mod given;
 
@@ -13,12 +13,12 @@ use given::Given;
 pub(crate) use mosquitto_conf::values::{Protocol, Said, Topic, boolean, first, limit, number, required};
 use mosquitto_conf::values::{address, protocol, restart, seconds, start_type, text, tls_version, topic};
 
-/// One bridge. Times and sizes that the file leaves out are `None`.
+/// Settings of one `connection` section. Times and sizes missing in the file are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Section {
     pub(crate) place: Place,
     pub(crate) name: String,
-    /// `HOST:PORT` each.
+    /// Addresses of the hub, `HOST:PORT` each.
     pub(crate) addresses: Vec<String>,
     pub(crate) topics: Vec<Topic>,
     pub(crate) remote_client_id: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Section {
     pub(crate) notification_topic: Option<String>,
     pub(crate) outgoing_retain: bool,
     pub(crate) receive_maximum: Option<u16>,
-    /// Says to a 3.1.1 hub that this is a bridge; unset, it does.
+    /// Option `try_private`: sets the bridge bit for a 3.1.1 hub. Default: set.
     pub(crate) try_private: Option<(Place, bool)>,
     pub(crate) tls: TlsFiles,
 }
@@ -52,23 +52,23 @@ pub(crate) struct Login {
     pub(crate) password: Option<String>,
 }
 
-/// No password is shown.
+/// Shows no password.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
-/// Keys of a section, each with its line.
+/// TLS files of a section, each with its line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TlsFiles {
     pub(crate) ca: Option<(Place, PathBuf)>,
-    /// Trusts the authorities of the system.
+    /// Set if the authorities of the system are trusted.
     pub(crate) system_ca: bool,
     pub(crate) cert: Option<(Place, PathBuf)>,
     pub(crate) key: Option<(Place, PathBuf)>,
     pub(crate) alpn: Option<String>,
-    /// First line that is about TLS, and its word.
+    /// First line with a TLS option, and the option.
     pub(crate) first: Option<(Place, String)>,
 }
 
@@ -78,7 +78,7 @@ impl TlsFiles {
     }
 }
 
-/// Words that ask for TLS, with or without a CA.
+/// Options that need TLS, with or without a CA.
 const TLS_WORDS: [&str; 6] = [
     "bridge_alpn",
     "bridge_certfile",
@@ -88,27 +88,27 @@ const TLS_WORDS: [&str; 6] = [
     "bridge_tls_version",
 ];
 
-/// Options of the whole file that are taken, of the broker's too.
+/// Options of the whole file that apply to connections, and to the broker.
 pub(crate) const LIMITS: [&str; 4] =
     ["max_inflight_messages", "max_queued_bytes", "max_queued_messages", "queue_qos0_messages"];
 
-/// Limits of the file, for each bridge by itself.
+/// Limits in the file, which apply to each bridge separately.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Limits {
-    /// 0: no limit of the file's own.
+    /// Most queued messages; 0: no limit.
     pub(crate) max_queued_messages: Option<(Place, u64)>,
     pub(crate) max_queued_bytes: Option<(Place, u64)>,
     pub(crate) max_in_flight: Option<(Place, u16)>,
 }
 
-/// Meaning of a file.
+/// Parsed configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Conf {
     pub(crate) sections: Vec<Section>,
     pub(crate) limits: Limits,
 }
 
-/// Reads the lines.
+/// Parses the lines.
 pub(crate) fn parse(lines: &[Line], findings: &mut Findings) -> Conf {
     let mut conf = Conf::default();
     let mut given = Given::default();
@@ -149,7 +149,8 @@ impl Conf {
         Ok(None)
     }
 
-    /// Number of the section that the line is in. A section goes on behind an `include_dir`, but not from one file into another.
+    /// Returns the number of the section that the line belongs to. A section continues after an `include_dir`, but not from one file into
+    /// another.
     fn section_of(&self, line: &Line) -> Option<usize> {
         self.sections.iter().rposition(|section| section.place.file == line.place.file)
     }
@@ -309,7 +310,7 @@ impl Section {
         Ok(None)
     }
 
-    /// Finds errors that no single line shows.
+    /// Reports errors that no single line shows.
     fn check(&self, findings: &mut Findings) {
         if self.addresses.is_empty() {
             findings.error(self.place.clone(), format!("connection {}: no address", self.name));

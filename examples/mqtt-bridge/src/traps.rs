@@ -1,4 +1,4 @@
-//! Lines that mean something else than they seem to: in Mosquitto's bridge, or here. Pure.
+//! Warnings about lines with another effect than they seem to have: in Mosquitto's bridge, or here. Pure.
 
 use edge_bridge::bridge::rules::Direction;
 use edge_bridge::wire::QoS;
@@ -10,7 +10,7 @@ use crate::findings::Findings;
 use crate::plan::message_bytes_max;
 use crate::section::{Conf, Limits, Protocol, Section, Topic};
 
-/// Names the traps of a file, each at its line.
+/// Reports all such lines.
 pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
     for section in &conf.sections {
         section.topics.iter().for_each(|topic| of_topic(topic, findings));
@@ -59,7 +59,7 @@ fn of_session(section: &Section, findings: &mut Findings) {
     }
 }
 
-/// Without the bridge bit a 3.1.1 hub takes this program for a plain client.
+/// Warns that without the bridge bit a 3.1.1 hub takes this program for a plain client.
 fn of_plain_client(section: &Section, findings: &mut Findings) {
     let Some((place, false)) = &section.try_private else { return };
     let directions = || section.topics.iter().map(|topic| topic.rule.direction());

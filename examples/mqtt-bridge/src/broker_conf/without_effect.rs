@@ -1,8 +1,8 @@
-//! Lines of the broker that this program has no use for.
+//! Broker options that this program does not support.
 
 use crate::section::Said;
 
-/// Options that would keep somebody out, or change what a topic means: they are errors. The others have no effect.
+/// Returns an error for options that would restrict access or change the meaning of a topic; the others have no effect.
 pub(super) fn without_effect(word: &str) -> Said {
     if word.starts_with("auth_") || word.starts_with("plugin") || word == "global_plugin" {
         return Err("plugins are not supported: password_file and acl_file".to_owned());

@@ -1,4 +1,4 @@
-//! Messages that wait in clients' sessions: they stay on disk here until the sessions are.
+//! Messages that wait in clients' sessions: they stay on disk here until the sessions are saved.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -8,10 +8,10 @@ use std::task::Poll;
 use edge_bridge::net::server::Saving;
 use edge_queue::Lease;
 
-/// Messages for which a save is waited for. Each is a hole among what was acknowledged, as each on the way is, of which a queue keeps about
-/// a thousand for its consumer before it hands out no more.
+/// Most messages that wait for a save. Each is a hole among the acknowledged rows, like each message being delivered, and a queue keeps about a
+/// thousand holes per consumer before it leases no more.
 const MESSAGES_MAX: usize = 256;
-/// Their bytes. The file of sessions holds no more either, and leaves out the oldest messages.
+/// Most bytes of these messages. The file of sessions has the same limit, and leaves out the oldest messages.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Leases that end with the next save of the broker's sessions, the oldest first.
@@ -32,8 +32,8 @@ impl Unsaved {
         self.waiting.is_empty()
     }
 
-    /// Adds a message of so many bytes. Beyond the bounds the oldest are let go of, because clients that are away, or a disk that refuses their
-    /// sessions, hold up nobody else.
+    /// Adds a message of `bytes`. At the limits the oldest are acknowledged, so that absent clients, or a disk that refuses their sessions, do
+    /// not block others.
     pub(super) fn push(&mut self, lease: Lease, bytes: u64, saving: Saving) {
         self.waiting.push_back(Waiting { lease, bytes, saving });
         self.bytes += bytes;
@@ -52,7 +52,7 @@ impl Unsaved {
         self.end_oldest(is_saved);
     }
 
-    /// Takes the oldest message away. One that was not saved comes again at the next start.
+    /// Removes the oldest message. One that was not saved is delivered again at the next start.
     fn end_oldest(&mut self, is_done: bool) {
         let Some(Waiting { lease, bytes, .. }) = self.waiting.pop_front() else { return };
         self.bytes -= bytes;

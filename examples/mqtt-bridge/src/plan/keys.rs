@@ -1,4 +1,4 @@
-//! Digest of the files with the keys of a connection: tells renewed ones under the same names.
+//! Digest of a connection's key files, by which renewed files under the same names are noticed.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it reads its keys")]
 
@@ -10,10 +10,10 @@ use std::path::Path;
 use crate::findings::Place;
 use crate::section::TlsFiles;
 
-/// Bytes of a file that count: keys are far shorter.
+/// Most bytes of a file that are hashed; keys are far shorter.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Digests of CA, certificate and key; `None` of one that is not there. It compares plans of one process and guards nothing.
+/// Digests of CA, certificate and key; `None` for a missing one. Compares plans within a process and protects nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digest([Option<u64>; 3]);
 
@@ -23,7 +23,7 @@ impl Digest {
     }
 }
 
-/// The first file that cannot be opened, at its line, and why.
+/// Returns the first file that cannot be opened, with its line and the error.
 pub(super) fn unreadable(files: &TlsFiles) -> Option<(Place, String)> {
     let words =
         [("bridge_cafile", &files.ca), ("bridge_certfile", &files.cert), ("bridge_keyfile", &files.key)];
@@ -34,7 +34,7 @@ pub(super) fn unreadable(files: &TlsFiles) -> Option<(Place, String)> {
     })
 }
 
-/// An error is told where the keys are taken.
+/// Hashes a file. An error is reported where the keys are loaded.
 fn digest(file: &Path) -> Option<u64> {
     let mut bytes = Vec::new();
     File::open(file).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;

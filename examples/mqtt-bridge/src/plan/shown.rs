@@ -1,4 +1,4 @@
-//! A plan in words, as `--check` prints it.
+//! Description of a plan in words, for `--check`.
 
 use std::fmt;
 

@@ -1,10 +1,10 @@
-//! Connections of one file that would throw each other out: two clients under one identifier at one broker.
+//! Connections of one file that would disconnect each other: two clients with one client identifier at one broker.
 
 use super::Plan;
 use crate::findings::Findings;
 use crate::one_line::OneLine;
 
-/// Finds the identifiers that two plans have, given or derived. Mosquitto refuses those of the local broker.
+/// Reports client identifiers, set or derived, that two plans share. Mosquitto refuses such a file for the local broker.
 pub(crate) fn find(plans: &[Plan], findings: &mut Findings) {
     for (at, plan) in plans.iter().enumerate() {
         for before in plans.iter().take(at) {
@@ -25,14 +25,14 @@ pub(crate) fn find(plans: &[Plan], findings: &mut Findings) {
     }
 }
 
-/// The first address that both have. Names of hosts are the same in capitals.
+/// Returns the first address that both plans have. Host names are compared without regard to case.
 fn shared_hub<'a>(plan: &'a Plan, other: &Plan) -> Option<&'a str> {
     let theirs = &other.section.addresses;
     let is_theirs = |own: &&String| theirs.iter().any(|address| address.eq_ignore_ascii_case(own));
     plan.section.addresses.iter().find(is_theirs).map(String::as_str)
 }
 
-/// Two names may be of one hub.
+/// Warns that two host names may belong to one hub.
 fn warn(plan: &Plan, before: &Plan, findings: &mut Findings) {
     findings.trap(
         plan.section.place.clone(),

@@ -1,4 +1,4 @@
-//! Options that are given twice: Mosquitto refuses a second text, and takes the last of other values.
+//! Options that occur twice: Mosquitto refuses a second text, and uses the last of other values.
 
 use std::collections::BTreeMap;
 
@@ -25,15 +25,15 @@ const TEXTS: [&str; 16] = [
     "remote_username",
 ];
 
-/// Options that may come again, or that refuse a second one themselves.
+/// Options that may occur several times, or whose parser refuses a second one itself.
 const OFTEN: [&str; 4] = ["address", "addresses", "connection", "topic"];
 
-/// First line of each option, by the number of its section; that of the whole file has none.
+/// First line of each option, by the number of its section; `None` is the whole file.
 #[derive(Default)]
 pub(super) struct Given(BTreeMap<(Option<usize>, String), Place>);
 
 impl Given {
-    /// Notes the line, and tells one that has come before.
+    /// Records the option's line, and reports an option that occurred before.
     pub(super) fn note(&mut self, section: Option<usize>, line: &Line, findings: &mut Findings) {
         // Older names of three options.
         let word = match line.word.as_str() {
