@@ -22,17 +22,17 @@ pub struct App {
     net: Net,
 }
 
-/// Place of the queue for the hub.
+/// Storage of the queue to the hub.
 pub enum Spool {
     /// A directory.
     Dir(PathBuf),
-    /// Any medium, for tests of one that fails.
+    /// A directory type of the caller, for tests with a failing medium.
     In(Box<dyn Dir>),
-    /// None: nothing is queued.
+    /// No queue: messages to the hub are dropped.
     Nowhere,
 }
 
-/// The program did not start.
+/// Error of the start, in words.
 #[derive(Clone, Debug)]
 pub struct AppError(String);
 
@@ -44,12 +44,12 @@ impl fmt::Display for AppError {
 
 impl std::error::Error for AppError {}
 
-/// Period of the outputs where the file has none.
+/// Default period at which outputs are published, in milliseconds.
 const PUBLISH_EVERY_MS: u64 = 100;
 
 impl App {
-    /// Starts all threads. Outputs go to `actuator`, and to `guard` while the watchdog holds them. Without a hub events stay here; a queue that
-    /// does not open is tried again and nobody waits for it.
+    /// Starts all threads. Outputs go to `actuator`, and to `guard` while the watchdog keeps them safe. Without a hub events are only published
+    /// locally. A queue that does not open is opened again later; no other part waits for it.
     ///
     /// # Errors
     /// If an address cannot be bound, or the system gives no thread.
@@ -79,38 +79,38 @@ impl App {
         Ok(App { runner, _keeper: keeper, net })
     }
 
-    /// Returns where sensors publish.
+    /// Returns the address at which sensors publish.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.net.address
     }
 
-    /// Returns where `/metrics` is served.
+    /// Returns the address of `/metrics`.
     #[must_use]
     pub fn metrics(&self) -> Option<SocketAddr> {
         self.net.metrics
     }
 
-    /// Returns what the loop did.
+    /// Returns the statistics of the control loop.
     #[must_use]
     pub fn loop_stats(&self) -> Arc<LoopStats> {
         self.runner.stats()
     }
 
-    /// Returns what the network side did.
+    /// Returns the statistics of the network side.
     #[must_use]
     pub fn net_stats(&self) -> Arc<NetStats> {
         self.net.stats.clone()
     }
 
-    /// The network's runtime; a task that blocks there freezes it, and nothing else.
+    /// Returns the network's runtime. A task that blocks there freezes the network side, and nothing else.
     #[must_use]
     pub fn runtime(&self) -> Handle {
         self.net.runtime.clone()
     }
 }
 
-/// Without the directory nothing is kept: interlocks are tripped, alarms begin anew.
+/// Opens the memory over restarts. Without a directory none is kept: after a restart interlocks are tripped and alarms begin anew.
 fn keep(
     dir: &Path,
     controller: &mut Controller,

@@ -1,10 +1,10 @@
-//! The clock of all threads: it never goes back, and counts from the Unix epoch as the wall clock said it at the start.
+//! Monotonic clock of all threads, in nanoseconds since the Unix epoch by the wall clock at the start.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: the clock of the control thread")]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Cheap to copy; all copies agree.
+/// Monotonic clock. Cheap to copy; all copies agree.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -12,7 +12,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// From now on.
+    /// Starts the clock now.
     #[must_use]
     pub fn start() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -27,7 +27,7 @@ impl Clock {
         self.start_ns.saturating_add(since)
     }
 
-    /// Sleeps until then; a little longer, as threads do.
+    /// Sleeps until this time, or a little longer.
     pub fn sleep_until(&self, at_ns: u64) {
         let left = at_ns.saturating_sub(self.now_ns());
         if left > 0 {

@@ -1,4 +1,4 @@
-//! The program's file: its own tables, and those of the control loops.
+//! Configuration file of the program: its own tables, and those of the control loops.
 
 use crate::loop_to_itself::listens_at;
 use crate::loops::Loops;
@@ -15,27 +15,27 @@ const DEFAULT: &str = include_str!("../control.toml");
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The side of sensors and actuators.
+    /// Settings of the local MQTT side, with sensors and actuators.
     pub mqtt: MqttConfig,
-    /// The way up; `None`: events stay here.
+    /// Settings of the link to the hub; `None`: events are only published locally.
     pub hub: Option<HubConfig>,
-    /// Directory of what survives a restart: setpoints, alarms. `None`: that of the queue.
+    /// Directory of the state kept over a restart: setpoints, alarms. `None`: the queue's directory.
     pub state: Option<PathBuf>,
     /// Address at which `/metrics` is served.
     pub metrics: Option<SocketAddr>,
-    /// The loops.
+    /// Control loops.
     pub loops: Loops,
 }
 
-/// `[mqtt]`
+/// Table `[mqtt]`: local MQTT side.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MqttConfig {
-    /// Address at which sensors publish. Beyond loopback put it behind a network of its own: everybody may connect.
+    /// Address at which sensors publish. Any client may connect, so put an address beyond loopback into a network of its own.
     pub listen: SocketAddr,
-    /// Milliseconds between local publications of the outputs, beside every change of state, from one `control.period_ms` to
-    /// 60 000; `None`: 100.
+    /// Milliseconds between two local publications of the outputs, in addition to every change of state, from one `control.period_ms` to 60 000;
+    /// `None`: 100.
     #[serde(default)]
     pub publish_every_ms: Option<u64>,
 }
@@ -59,21 +59,21 @@ impl MqttConfig {
     }
 }
 
-/// `[hub]`
+/// Table `[hub]`: link to the hub.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HubConfig {
-    /// `mqtt://HOST:PORT`
+    /// Address of the hub, `mqtt://HOST:PORT`.
     pub url: String,
-    /// The name of our session there.
+    /// Client identifier at the hub.
     pub client_id: String,
     /// Directory of the queue.
     pub spool: PathBuf,
 }
 
 impl HubConfig {
-    /// A hub, in code.
+    /// Creates the settings of a link to the hub.
     #[must_use]
     pub fn new(url: impl Into<String>, client_id: impl Into<String>, spool: impl Into<PathBuf>) -> Self {
         HubConfig { url: url.into(), client_id: client_id.into(), spool: spool.into() }
@@ -114,7 +114,7 @@ struct MetricsConfig {
     listen: SocketAddr,
 }
 
-/// Returns whether two listeners cannot both have their address; port 0 is any free one.
+/// Returns whether two listeners conflict; port 0 never does.
 fn is_taken(one: SocketAddr, other: SocketAddr) -> bool {
     // A listener on `::` takes IPv4 too, one on 0.0.0.0 takes no IPv6.
     let covers =
@@ -124,7 +124,7 @@ fn is_taken(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 impl Config {
-    /// The built-in demonstration.
+    /// Returns the configuration of the built-in demonstration.
     ///
     /// # Errors
     /// None, as a test shows.
@@ -132,11 +132,11 @@ impl Config {
         Self::parse(DEFAULT).map_err(|error| error.to_string())
     }
 
-    /// Reads a file's text.
+    /// Parses a configuration file.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line, its place and what it should be; nothing that only follows from another
-    /// mistake. In a file that is not TOML, the first mistake of syntax.
+    /// All mistakes, each with its line, its key and the allowed value, without consequences of other mistakes. In a file that is not TOML, the
+    /// first syntax error.
     pub fn parse(text: &str) -> Result<Config, ConfigError> {
         let mut file = ConfigFile::parse(text)?;
         let has_mqtt = file.has("mqtt");
@@ -166,7 +166,7 @@ impl Config {
         file.finish(mqtt.map(|mqtt| Config { mqtt, hub, state, metrics, loops }))
     }
 
-    /// Returns what is valid and worth knowing all the same.
+    /// Returns warnings about valid settings.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let (listen, may) = (self.mqtt.listen, self.loops.open_to_anyone());

@@ -1,28 +1,28 @@
-//! A hub that is this machine's own listener, however its address is written: one message would circle for ever.
+//! Detection of a hub address that leads to this machine's own listener, however it is written, so that messages would circulate for ever.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// Returns whether a connection to `host` and `port` from this machine arrives at its listener on `listen`. Asks the kernel and the machine's list of
-/// hosts, sends nothing.
+/// Returns whether a connection to `host` and `port` from this machine arrives at its listener on `listen`. Checks the kernel's addresses and the
+/// hosts file, and sends nothing.
 #[must_use]
 pub fn listens_at(listen: SocketAddr, host: &str, port: u16) -> bool {
     spellings(host).any(|host| is_reached(listen, &host, port, is_own_address, is_own_name))
 }
 
-/// Returns whether two hosts are one, as far as their text and the machine's list of hosts say.
+/// Returns whether two host names are the same host, by their text and the hosts file.
 #[must_use]
 pub fn is_same_host(one: &str, other: &str) -> bool {
     spellings(one).any(|one| spellings(other).any(|other| is_same_text(&one, &other)))
 }
 
-/// The host as it is written, and its addresses in the machine's list of hosts. A name server is not asked.
+/// Returns the host name, and its addresses in the hosts file. No name server is queried.
 fn spellings(host: &str) -> impl Iterator<Item = String> {
     let list = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     let listed: Vec<String> = listed(&list, host).map(|address| address.to_string()).collect();
     std::iter::once(host.to_owned()).chain(listed)
 }
 
-/// Addresses of a name in a list as hosts(5) says: an address and its names in each line.
+/// Iterates over the addresses of a name in the text of a hosts(5) file: an address and its names in each line.
 fn listed<'a>(list: &'a str, name: &'a str) -> impl Iterator<Item = IpAddr> + 'a {
     let name = name.trim_end_matches('.');
     list.lines().filter_map(move |line| {
@@ -56,7 +56,7 @@ fn is_reached(
     }
 }
 
-/// Only an address of the machine itself can be bound, unless the kernel was told otherwise.
+/// Returns whether an address belongs to this machine: only then it can be bound, unless the kernel is configured otherwise.
 fn is_own_address(ip: IpAddr) -> bool {
     let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
     let binds_any = std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind"))
@@ -68,7 +68,7 @@ fn is_own_name(name: &str) -> bool {
     std::fs::read_to_string("/proc/sys/kernel/hostname").is_ok_and(|own| is_name_of(name, own.trim()))
 }
 
-/// The whole name, or what is before its first dot.
+/// Returns whether the name equals this machine's, or the part before its first dot.
 fn is_name_of(name: &str, own: &str) -> bool {
     let short = own.split('.').next().unwrap_or(own);
     !own.is_empty() && (name.eq_ignore_ascii_case(own) || name.eq_ignore_ascii_case(short))
@@ -79,11 +79,11 @@ fn is_same_text(one: &str, other: &str) -> bool {
     one == other || one.is_any_of(&other) || other.is_any_of(&one)
 }
 
-/// A host as far as its text says which one it is.
+/// Host as far as its text identifies it.
 #[derive(PartialEq, Eq)]
 enum Host {
     Loopback,
-    /// 0.0.0.0 or `::`: all addresses of this machine.
+    /// Unspecified address, 0.0.0.0 or `::`: all addresses of this machine.
     Any,
     Address(IpAddr),
     Name(String),
@@ -104,13 +104,14 @@ impl Host {
         }
     }
 
-    /// Another machine's address may be one of this machine too: only what is certain counts.
+    /// Returns whether both certainly are the same host. A foreign address may belong to this machine too, but is not counted.
     fn is_any_of(&self, other: &Self) -> bool {
         *self == Self::Any && *other == Self::Loopback
     }
 }
 
-/// IPv4 as resolvers take it besides (`inet_aton`): one to four numbers, each decimal, octal or hexadecimal, of which the last fills what is left.
+/// Parses IPv4 addresses in the short forms of `inet_aton`: one to four numbers, each decimal, octal or hexadecimal, of which the last fills the
+/// remaining bytes.
 fn of_few_numbers(text: &str) -> Option<Ipv4Addr> {
     // `parse` takes a sign, too.
     if text.contains('+') {

@@ -1,4 +1,4 @@
-//! The loops of a file: the tables of `edge_filter::control::config`, and `[fields]`.
+//! Control loops of a configuration file: the tables of `edge_filter::control::config`, and `[fields]`.
 
 use crate::mqtt::{CommandRules, LoopNames};
 use edge_filter::control::Controller;
@@ -6,15 +6,15 @@ use edge_filter::{ConfigError, ConfigFile};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Checked loops, ready to run.
+/// Checked control loops, ready to run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Loops {
-    /// The controller that decides.
+    /// Controller with all loops, alarms and interlocks.
     pub controller: Controller,
-    /// The JSON field of an input's payload, where it is not `value`.
+    /// JSON field with the value in an input's payload, if it is not `value`.
     pub fields: BTreeMap<String, String>,
-    /// Commands that are taken.
+    /// Rules for operators' commands.
     pub commands: CommandRules,
 }
 
@@ -23,8 +23,7 @@ impl Loops {
     /// at most `period_max`.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its line, its place and what it should be. In a file that is not TOML, the first mistake of
-    /// syntax.
+    /// All mistakes, each with its line, its key and the allowed value. In a file that is not TOML, the first syntax error.
     pub fn parse(text: &str, period_max: Duration) -> Result<Loops, ConfigError> {
         let mut file = ConfigFile::parse(text)?;
         let loops = Self::take(&mut file);
@@ -37,12 +36,12 @@ impl Loops {
         file.finish(Some(loops))
     }
 
-    /// Returns what is valid and worth knowing all the same.
+    /// Returns warnings about valid settings.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.warning().into_iter().chain(self.lasting_deviations())
     }
 
-    /// Warnings about PID loops without an integral.
+    /// Warnings about PID loops without an integral term, which leave a lasting deviation.
     fn lasting_deviations(&self) -> impl Iterator<Item = String> {
         let outputs = self.controller.outputs().iter().filter(|output| output.lacks_integral());
         outputs.map(|output| {
@@ -54,7 +53,7 @@ impl Loops {
         })
     }
 
-    /// Warning about interlocks that nobody can reset; `None` if there are none.
+    /// Warning about interlocks that no client may reset; `None` if there are none.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let by_hand = self.controller.reset_by_hand();
@@ -68,7 +67,7 @@ impl Loops {
         (!stuck.is_empty()).then(|| format!("[[interlock]] {names}: {told}; {mend}, or reset = \"auto\""))
     }
 
-    /// Returns what anyone who reaches the listener of the inputs may do, in words.
+    /// Returns in words what any client of the inputs' listener may do.
     #[must_use]
     pub fn open_to_anyone(&self) -> &'static str {
         match self.commands.are_on {
@@ -79,13 +78,13 @@ impl Loops {
         }
     }
 
-    /// Returns the inputs that have an alarm, by name.
+    /// Iterates over the names of the inputs with an alarm.
     pub fn alarm_inputs(&self) -> impl Iterator<Item = &str> {
         let inputs = self.controller.inputs();
         self.controller.alarms().filter_map(|input| inputs.name(input))
     }
 
-    /// Takes the tables of the loops, the last of a file. What is wrong with them is noted there.
+    /// Reads the tables of the loops, the last of a file. Mistakes are recorded in `file`.
     pub(crate) fn take(file: &mut ConfigFile<'_>) -> Loops {
         let fields: BTreeMap<String, String> = file.take("fields").unwrap_or_default();
         let are_on: Option<bool> = file.take_key("control", "commands");

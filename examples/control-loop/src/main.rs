@@ -43,7 +43,7 @@ enum Command {
     },
 }
 
-/// Exit code, and the errors in words, each for a line of its own.
+/// Failure of the program: exit code, and the errors in words, each for a line of its own.
 struct Failed(u8, Vec<String>);
 
 impl Failed {
@@ -67,12 +67,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// A line on stderr, whatever strings of a file it quotes.
+/// Writes a line on standard error, which stays one line whatever strings of a file it quotes.
 fn complain(line: &str) {
     edge_print::complain!("control-loop: {}", OneLine(line));
 }
 
-/// Reads a configuration. Everything that is wrong with it has a line of its own.
+/// Reads a configuration, and reports each mistake in a line.
 fn read(file: &Path) -> Result<Config, Failed> {
     let failed = |error: &dyn Display| format!("{}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| Failed(2, vec![failed(&error)]))?;
@@ -93,7 +93,7 @@ fn warn_about(config: &Config) {
     config.warnings().iter().for_each(|warning| complain(&format!("warning: {warning}")));
 }
 
-/// A real plant: outputs by MQTT, the hub of the file.
+/// Runs a real plant: outputs by MQTT, the hub of the file.
 fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     let mut config = read(file)?;
     warn_about(&config);
@@ -117,7 +117,7 @@ fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A plant and a hub that are simulated, in this process.
+/// Runs a simulated plant and hub in this process.
 fn demonstrate(seconds: u64) -> Result<(), Failed> {
     let config = Config::demonstration().map_err(|error| Failed::new(2, &error))?;
     let hub = DemoHub::start(|message: Message| {
@@ -146,7 +146,7 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// End of the run: a time, SIGTERM or SIGINT.
+/// End of the program: a time, SIGTERM or SIGINT.
 struct Until {
     seconds: u64,
     runtime: Runtime,
@@ -165,7 +165,7 @@ impl Until {
         Ok(Until { seconds, runtime, terminate, interrupt })
     }
 
-    /// A line per second, until the end.
+    /// Prints a line per second, until the end.
     fn report(mut self, app: &App, outputs: impl Fn(u64) -> String) {
         let (stats, net) = (app.loop_stats(), app.net_stats());
         let start = Instant::now();

@@ -1,14 +1,14 @@
-//! The loop's figures in the text format of Prometheus.
+//! Statistics of the control loop as Prometheus metrics.
 
 use crate::runner::LoopStats;
 use edge_filter::control::Histogram;
 use std::fmt::Write;
 
-/// Upper ends of the exported buckets.
+/// Upper bounds of the histogram buckets, in microseconds.
 const BUCKETS_US: [u64; 12] =
     [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000];
 
-/// All figures, in the text format 0.0.4 of Prometheus; `edge_control_…`.
+/// Returns all metrics in the text format 0.0.4 of Prometheus; names begin with `edge_control_`.
 #[must_use]
 pub fn prometheus(stats: &LoopStats) -> String {
     let mut out = String::new();

@@ -1,9 +1,9 @@
-//! Memory of the loops over a restart, in a small file: a latched alarm must not end with the power.
+//! Memory of the control loops over a restart, in a small file, so that a power cut does not end a latched alarm.
 //!
-//! The control thread leaves its state in a [`Mailbox`] when something changed, if nobody is just looking into it; a thread of
-//! its own looks now and then, and writes: at once, and then not again for five seconds, since flash wears out. It reads the
-//! file too, at the start. A disk that hangs keeps that thread, and nobody else: the loops start without the file then, and what
-//! it gives later is dropped, since a loop that runs must not jump.
+//! The control thread puts its state into a [`Mailbox`] after a change, unless the mailbox is locked just then. A thread of its own polls the
+//! mailbox and writes the state: at once, and then not again for five seconds, to spare flash. The same thread reads the file at the start. A
+//! hanging disk blocks only that thread: the loops start without the file then, and a state read later is dropped, because a running loop must
+//! not jump.
 //!
 //! ```text
 //! edge-control 1 CRC32C-OF-THE-REST
@@ -30,35 +30,35 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Its name in the directory of a queue.
+/// Name of the file in the state directory.
 pub const FILE: &str = "control-state";
 
 const HEAD: &str = "edge-control 1 ";
-/// Thousands of loops.
+/// Most bytes of the file that are read, enough for thousands of loops.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 const LOOK_NS: u64 = 200_000_000;
-/// Between two writes.
+/// Pause between two writes, in nanoseconds.
 const REST_NS: u64 = 5_000_000_000;
-/// For the last write; a disk that takes longer keeps what it had.
+/// Time limit of the last write, in nanoseconds; if the disk takes longer, the file keeps its old content.
 const STOP_WITHIN_NS: u64 = 1_000_000_000;
-/// For the file at the start; a healthy disk takes milliseconds.
+/// Time limit for reading the file at the start; a healthy disk takes milliseconds.
 const READ_WITHIN: Duration = Duration::from_secs(2);
 
-/// State of an earlier run, as found.
+/// Result of reading the state of an earlier process.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Found {
-    /// There was none.
+    /// There was no file.
     Nothing,
-    /// It was taken over.
+    /// The state was restored.
     Restored,
     /// The file cannot be used: interlocks are tripped, alarms begin anew.
     Damaged(String),
-    /// The disk did not give it in time: interlocks are tripped, alarms begin anew. The next change replaces the file.
+    /// The disk did not answer in time: interlocks are tripped, alarms begin anew. The next change replaces the file.
     Late,
 }
 
-/// The thread that reads and writes. Dropping it writes what is left.
+/// Thread that reads and writes the file. Dropping it writes the last state.
 #[derive(Debug)]
 pub struct Keeper {
     stop: Arc<AtomicBool>,
@@ -66,11 +66,11 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Takes over what the file has, for which it waits two seconds at most, and keeps what the control thread leaves in the
-    /// mailbox from now on. `on_error` hears, on the keeper's thread, of every write that failed.
+    /// Restores the file's state, for which it waits at most two seconds, and from now on writes the states that the control thread puts into the
+    /// mailbox. `on_error` is called, on the keeper's thread, for every failed write.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// The system provides no thread.
     pub fn start(
         file: PathBuf,
         controller: &mut Controller,
@@ -144,7 +144,7 @@ fn run(file: &Path, mailbox: &Mailbox, clock: Clock, stop: &AtomicBool, mut on_e
     }
 }
 
-/// Mailbox in which the control thread leaves its state.
+/// Mailbox through which the control thread passes its state.
 #[derive(Clone)]
 pub struct Mailbox(Arc<Mutex<Slot>>);
 
@@ -164,7 +164,7 @@ impl Mailbox {
         Mailbox(Arc::new(Mutex::new(Slot { snapshot: controller.snapshot(), is_new: false })))
     }
 
-    /// Leaves the state there, unless somebody is looking into it just now. Never waits, and allocates nothing.
+    /// Puts the state into the mailbox, unless it is locked just now. Never waits, and allocates nothing.
     pub(crate) fn offer(&self, controller: &Controller) -> bool {
         let slot = match self.0.try_lock() {
             Ok(slot) => slot,
@@ -175,7 +175,7 @@ impl Mailbox {
         true
     }
 
-    /// The same for the last time: waits for who copies it just now.
+    /// Puts the last state into the mailbox, and waits for its lock if necessary.
     pub(crate) fn leave(&self, controller: &Controller) {
         put(self.lock(), controller);
     }
@@ -219,7 +219,7 @@ fn load(file: &Path) -> io::Result<ControlSnapshot> {
     ciborium::from_reader(body).map_err(|_| damaged())
 }
 
-/// Atomically: after a power cut the file is the old one or the new one.
+/// Writes the file atomically: after a power cut it has its old or its new content.
 fn save(file: &Path, snapshot: &ControlSnapshot) -> io::Result<()> {
     let mut body = Vec::new();
     ciborium::into_writer(snapshot, &mut body).map_err(io::Error::other)?;
@@ -230,7 +230,7 @@ fn save(file: &Path, snapshot: &ControlSnapshot) -> io::Result<()> {
     state_file::replace(dir, name, &[head.as_bytes(), &body])
 }
 
-/// The directory of a file, and its name there.
+/// Returns the directory of a file, and its name there.
 fn place(file: &Path) -> io::Result<(&Path, &str)> {
     let name = file.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| io::Error::other("it is no name of a file"))?;

@@ -1,23 +1,23 @@
-//! Commands that operators publish under `cmd/`.
+//! Parser of the commands that operators publish under `cmd/`.
 
 use super::names::{LoopNames, number};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel};
 use edge_filter::control::ControlCommand;
 use edge_filter::pid::PidMode;
 
-/// Text of a refusal: its sender reads it.
+/// Reason of a refusal, in words for the command's sender.
 type Why = &'static str;
 
 const NONE: Why = "no such command";
 const NO_NUMBER: Why = "the payload must be a number";
 const NO_TIME: Why = "the payload must be milliseconds";
 
-/// `KIND/NAME/VERB`: `interlock/stop/reset`, `interlock/stop/bypass` with milliseconds, `output/NAME/setpoint` with a number,
-/// `output/NAME/mode` with `"auto"`, `"hold"` or a number, `alarm/INPUT/LEVEL/ack` with the transition, `…/reset`, `…/shelve` with
-/// milliseconds, `…/unshelve`.
+/// Parses `KIND/NAME/VERB`: `interlock/stop/reset`, `interlock/stop/bypass` with milliseconds, `output/NAME/setpoint` with a number,
+/// `output/NAME/mode` with `"auto"`, `"hold"` or a number, `alarm/INPUT/LEVEL/ack` with the transition, `…/reset`, `…/shelve` with milliseconds,
+/// `…/unshelve`.
 ///
 /// # Errors
-/// There is no such command, nothing of that name, or the payload is not the command's.
+/// There is no such command or name, or the payload is not valid for the command.
 pub(super) fn command(names: &LoopNames, topic: &str, payload: &[u8]) -> Result<ControlCommand, Why> {
     let (kind, rest) = topic.split_once('/').ok_or(NONE)?;
     let (name, verb) = rest.rsplit_once('/').ok_or(NONE)?;
@@ -71,10 +71,10 @@ fn mode(payload: &[u8]) -> Option<PidMode> {
     }
 }
 
-/// `NAME/LEVEL/VERB`, below `cmd/alarm/`: `ack` with the transition, `reset`, `shelve` with milliseconds, `unshelve`.
+/// Parses `NAME/LEVEL/VERB`, below `cmd/alarm/`: `ack` with the transition, `reset`, `shelve` with milliseconds, `unshelve`.
 ///
 /// # Errors
-/// There is no such command, or the payload is not the command's: words for its sender.
+/// There is no such command, or the payload is not valid for it; in words for the sender.
 pub fn alarm_command<'a>(
     topic: &'a str,
     payload: &[u8],

@@ -1,4 +1,4 @@
-//! Answers to commands: what is said of each, and how often refusals are. For anything that obeys local clients.
+//! Answers to commands of local clients, and the rate limit of answers to refused ones.
 
 use super::command_rules::Budget;
 use super::loop_messages::{Said, said_event};
@@ -10,12 +10,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use tokio::sync::oneshot;
 
-/// Refusals that are told.
+/// Most answers to refused commands per minute.
 const TOLD_PER_MINUTE: u32 = 20;
-/// Longest part of a payload in bytes, and of a topic in characters, that answers and log lines show of a command.
+/// Longest part of a payload in bytes, and of a topic in characters, that answers and log lines quote.
 const SHOWN_MAX: usize = 120;
 
-/// A client as it is told: its name, which is a claim, escaped, and the address of its connection.
+/// Client in an answer: its claimed name, escaped, and the address of its connection.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     name: String,
@@ -66,15 +66,15 @@ impl Giver {
 /// A command as it is told.
 #[derive(Debug)]
 pub struct Told {
-    /// Its topic without `cmd/`, escaped.
+    /// Topic of the command without `cmd/`, escaped.
     topic: String,
-    /// Its beginning, as it came.
+    /// Beginning of the payload, unchanged.
     payload: String,
     giver: Giver,
 }
 
 impl Told {
-    /// The command of a message; `topic`: the message's, without `cmd/`.
+    /// Creates the quote of a message's command. `topic` is the message's topic without `cmd/`.
     #[must_use]
     pub fn of(topic: &str, message: &Inbound) -> Told {
         Told::new(topic, &message.payload, Giver::Client(Client::new(&message.client, message.peer)))
@@ -129,7 +129,7 @@ impl Told {
     }
 }
 
-/// Refuses a command of unknown age: a retained message was kept since any time, and a will was left at the start of a connection.
+/// Refuses a command of unknown age: a retained message may have any age, and a will was written at the begin of a connection.
 ///
 /// # Errors
 /// The reason, in words for its sender.
@@ -143,12 +143,12 @@ pub fn check_age(message: &Inbound) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Escaped, and no longer than a line.
+/// Returns the text escaped and cut to the length of a line.
 pub(super) fn shown(text: &str) -> String {
     Escaped(text).to_string().chars().take(SHOWN_MAX).collect()
 }
 
-/// Limit of the refusals that are told: what is left out is counted in the next one.
+/// Rate limit of answers to refused commands: refusals without an answer are counted in the next one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Refusals {
     told: Budget,
@@ -156,14 +156,14 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Another refusal: `None` if it is only counted, else the number of those that were.
+    /// Counts a refusal: `None` if it gets no answer, else the number of earlier ones without an answer.
     pub fn tell(&mut self, now_ns: u64) -> Option<u64> {
         let may = self.told.take(TOLD_PER_MINUTE, now_ns);
         self.untold += u64::from(!may);
         may.then(|| std::mem::take(&mut self.untold))
     }
 
-    /// Takes back a refusal that found no room to be told, with the number of those before it that it was to tell of.
+    /// Takes back an answer that found no room, with the number of earlier refusals that it was to report.
     pub fn untold(&mut self, more: u64) {
         self.untold = self.untold.saturating_add(more).saturating_add(1);
     }

@@ -1,7 +1,7 @@
-//! Commands on their way: admitted or refused here, obeyed or refused by the control thread, answered in each case.
+//! Dispatcher of commands: each is admitted or refused here, obeyed or refused by the control thread, and answered.
 //!
-//! Refusals that are told are bounded, since the hub's queue and the log are: what is left out is counted in the next one. Disputed inputs have
-//! bounds and room of their own, so that no flood of commands hides one.
+//! Answers to refused commands are limited, like the hub's queue and the log: the next answer has the count of those left out. Disputed inputs
+//! have limits and room of their own, so that no flood of commands hides a dispute.
 
 use super::command::command;
 use super::command_answers::{Client, Refusals, Reply, Told, check_age};
@@ -14,11 +14,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Notes that wait for the task that publishes them.
+/// Most notes in the channel to the task that publishes them.
 const NOTES_MAX: usize = 256;
-/// Places among them that commands leave to disputes.
+/// Entries of the channel that commands leave free for disputes.
 const PLACES_FOR_DISPUTES: usize = 64;
-/// Ends and beginnings of disputes that are told, of each input.
+/// Most begins and ends of disputes reported per minute, for each input.
 const DISPUTES_PER_MINUTE: u32 = 20;
 
 const TOO_MANY: &str = "too many commands wait";
@@ -26,15 +26,15 @@ const TOO_MANY: &str = "too many commands wait";
 /// Something to be told. Exhaustive.
 #[derive(Debug)]
 pub(super) enum Note {
-    /// A command that the control thread got under this number.
+    /// A command that was passed to the control thread under this number.
     Asked { ticket: u64, command: Told },
-    /// A command that was refused, and the refusals before it that were not told.
+    /// A command that was refused; with the number of earlier refusals without an answer.
     Refused { command: Told, why: &'static str, more: u64 },
     /// An input has two publishers, or one again.
     Disputed { input: String, clients: Option<[Client; 2]> },
 }
 
-/// The way in of commands.
+/// Dispatcher: accepts commands and passes them to the control thread.
 #[derive(Debug)]
 pub(super) struct Desk {
     permission: Permission,
@@ -56,7 +56,7 @@ impl Desk {
         (Desk { permission, commands, notes, refusals: Refusals::default(), ticket: 0, stats }, received)
     }
 
-    /// A message under `cmd/` that arrived at `arrived_ns` or later; returns whether the control thread has it.
+    /// Handles a message under `cmd/` that arrived at `arrived_ns` or later; returns whether it was passed to the control thread.
     pub(super) fn take(
         &mut self,
         names: &LoopNames,
@@ -140,8 +140,8 @@ impl Desk {
         }
     }
 
-    /// Says that an input has two publishers, these `clients`, or one again (`None`). `told`: what was said of this input, so that another one's
-    /// publishers use nothing of it up. Returns false if there is no room: then it is to be said later.
+    /// Reports that an input has two publishers, these `clients`, or one again (`None`). `told` is the rate limit of this input's reports, so
+    /// that other inputs have their own. Returns false if there is no room: then report it later.
     pub(super) fn dispute(
         &mut self,
         input: &str,
@@ -167,7 +167,7 @@ impl Desk {
     }
 }
 
-/// Commands that wait for the control thread's answer, in their order.
+/// Commands that wait for the control thread's answer, in order.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(VecDeque<(u64, Told)>);
 
@@ -179,7 +179,7 @@ impl Waiting {
         self.0.push_back((ticket, command));
     }
 
-    /// The command of an answer; those before it found no room on their way.
+    /// Takes the command of an answer; the answers of those before it were lost for want of room.
     pub(super) fn answered(&mut self, ticket: u64) -> Option<Told> {
         while let Some((found, command)) = self.0.pop_front() {
             if found == ticket {

@@ -11,22 +11,22 @@ use std::collections::{BTreeMap, HashMap};
 
 const MINUTE_NS: u64 = 60_000_000_000;
 
-/// `[commands]`; without `[control] commands = true` none is taken.
+/// Table `[commands]`; without `[control] commands = true` none is accepted.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CommandRules {
     #[serde(skip)]
     pub(crate) are_on: bool,
-    /// Client identifiers that may command; without the key any client may.
+    /// Client identifiers that may send commands; `None`: any client may.
     clients: Option<Vec<String>>,
     /// Most commands a minute, of all clients together.
     per_minute: u32,
     /// Setpoints that may be changed, by output.
     setpoint: BTreeMap<String, SetpointRule>,
-    /// Outputs that may be set by hand, each with the lowest and the highest value.
+    /// Outputs that may be set manually, each with the lowest and the highest value.
     manual: BTreeMap<String, Range>,
-    /// Client identifiers that may reset or bypass an interlock, where they are not those of `clients`.
+    /// Client identifiers that may reset or bypass an interlock, if they differ from `clients`.
     reset: BTreeMap<String, Vec<String>>,
     /// Commands that the hub may give, by `[[command]]` rules of a gateway.
     hub: Vec<Kind>,
@@ -64,7 +64,7 @@ struct SetpointRule {
     per_minute: u32,
 }
 
-/// The lowest and the highest value.
+/// Lowest and highest value.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Range(#[serde(deserialize_with = "edge_filter::config::two_numbers")] [f64; 2]);
 
@@ -77,7 +77,7 @@ const NO_SETPOINT: &str =
 const NO_MANUAL_MODE: &str = "this output cannot be set by hand: only a pid can";
 
 impl Range {
-    /// Returns whether no value is in it, or too many.
+    /// Returns whether the range is empty or unlimited.
     fn is_none(self) -> bool {
         let Range([low, high]) = self;
         !(low.is_finite() && high.is_finite() && low <= high)
@@ -127,7 +127,7 @@ impl CommandRules {
         own.or(self.clients.as_ref()).is_none_or(|list| list.iter().any(|one| one == client))
     }
 
-    /// Notes names of a file that there are not, ranges that are none, and rules under which no command can be obeyed.
+    /// Reports unknown names, empty ranges, and rules under which no command can be obeyed.
     pub(crate) fn check(&self, file: &mut ConfigFile<'_>, controller: &Controller) {
         // The clients of an interlock stand in the place of these.
         let nobody = self.clients.as_ref().is_some_and(Vec::is_empty);
@@ -175,7 +175,7 @@ impl CommandRules {
     }
 }
 
-/// Commands of a minute.
+/// Rate limit: number of commands per minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Budget {
     began_ns: u64,
@@ -183,7 +183,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Returns whether there is one left, and takes it.
+    /// Counts one more. Returns whether the limit allows it.
     pub fn take(&mut self, per_minute: u32, now_ns: u64) -> bool {
         if now_ns.saturating_sub(self.began_ns) >= MINUTE_NS {
             *self = Budget { began_ns: now_ns, used: 0 };

@@ -1,4 +1,4 @@
-//! Inputs that sensors and operators publish locally, straight into the control thread's atomics.
+//! Inputs of the loops: values that sensors and operators publish locally, written straight into the control thread's atomics.
 
 use super::command_answers::Client;
 use super::command_desk::Desk;
@@ -18,10 +18,10 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
-/// Clients that left and are not yet looked at; those of more publish again when their input is free.
+/// Most disconnected clients that were not handled yet; clients beyond it may publish again when their input is free.
 const DEPARTURES_MAX: usize = 1024;
 
-/// The way in of the loops; see [`connect`](super::connect).
+/// Receiver of local messages for the loops; see [`connect`](super::connect).
 #[derive(Debug)]
 pub struct LoopInputs {
     inputs: HashMap<String, Input>,
@@ -35,12 +35,12 @@ pub struct LoopInputs {
     stats: Arc<LoopStats>,
 }
 
-/// Tells the loops which clients are gone: their inputs are free for another publisher at once.
+/// Notifies the loops of disconnected clients, whose inputs are then free for another publisher at once.
 #[derive(Clone, Debug)]
 pub struct Departures(SyncSender<Utf8>);
 
 impl Departures {
-    /// To be called with every event of the listener. Never waits.
+    /// Handles an event of the listener. Call it with every event; it never waits.
     pub fn on_event(&self, event: &Event) {
         if let Event::Disconnected { client: Some(client), .. } = event {
             // Without room its inputs are free when its last value is stale.
@@ -52,29 +52,29 @@ impl Departures {
 #[derive(Debug)]
 struct Input {
     port: InputPort,
-    /// Of a JSON payload.
+    /// Field with the value in a JSON payload.
     field: String,
     warned: bool,
     publisher: Publisher,
-    /// Disputes that were told.
+    /// Rate limit of reports of disputes.
     told: Budget,
     stale_after_ns: u64,
 }
 
-/// Meaning of a message for the loops.
+/// Result of a message for the loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Taken {
-    /// Not for them.
+    /// The message is not for the loops.
     No,
     /// An input's value.
     Input,
-    /// The first value of an input that came at QoS 1 or 2: its sensor's connection may have to wait for the queue, and is
-    /// then not read. It should publish at QoS 0.
+    /// The first value of an input that came at QoS 1 or 2. Its sensor's connection may be paused when the queue is full, so the sensor should
+    /// publish at QoS 0.
     InputThatMayWait,
-    /// A command; what becomes of it is an event.
+    /// A command; its outcome is published as an event.
     Command,
-    /// A command that was refused, which is an event, too.
+    /// A command that was refused; the refusal is published as an event.
     RefusedCommand,
 }
 
@@ -102,13 +102,13 @@ impl LoopInputs {
         LoopInputs { inputs, names, desk, gone, departures, pulse, clock, stats }
     }
 
-    /// Returns what is to hear of the listener's events.
+    /// Returns the handle for the listener's events.
     #[must_use]
     pub fn departures(&self) -> Departures {
         Departures(self.departures.clone())
     }
 
-    /// Returns what the loops are called, to be asked from elsewhere.
+    /// Returns the names of the loops' parts, for other threads.
     #[must_use]
     pub fn names(&self) -> Arc<LoopNames> {
         self.names.clone()
@@ -167,7 +167,7 @@ impl LoopInputs {
     }
 }
 
-/// For a listener that serves loops alone: every message is absorbed, since an input that came too late is worth nothing.
+/// Ingest of a listener that serves loops alone: every message is absorbed, because a late input is worthless.
 impl Ingest for LoopInputs {
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
         let _ = self.show(now, message);

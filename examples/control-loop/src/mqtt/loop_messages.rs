@@ -1,4 +1,4 @@
-//! Messages of the loops as they are published, and the events among them.
+//! Messages that the loops publish: samples of outputs, and events.
 
 use super::names::EVENT;
 use bytes::Bytes;
@@ -6,24 +6,24 @@ use edge_bridge::wire::{Properties, Publish, QoS, Utf8, validate_topic_name};
 use edge_filter::alarm::AlarmTransition;
 use serde_json::{Value, json};
 
-/// A message to be: first for local subscribers, then for the hub if it is meant for it.
+/// Message to publish: to local subscribers first, then to the hub if `to_hub` is set.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Said {
-    /// Its topic.
+    /// Topic of the message.
     pub topic: Utf8,
-    /// Its payload.
+    /// Payload of the message.
     pub payload: Bytes,
-    /// A change of state, not a sample of an output.
+    /// Set for a change of state, unset for a sample of an output.
     pub is_event: bool,
-    /// Events, and every tenth sample.
+    /// Set for events, and for every tenth sample.
     pub to_hub: bool,
-    /// A line for the log: commands and disputes, what peers chose in it escaped.
+    /// Log line, for commands and disputes, with text from peers escaped.
     pub line: Option<String>,
 }
 
 impl Said {
-    /// As a QoS 0 message: an output of a moment ago is worth no repetition.
+    /// Returns the message as a QoS 0 PUBLISH, because a sample of an output is not worth a repetition.
     #[must_use]
     pub fn publish(&self) -> Publish {
         Publish {
@@ -38,7 +38,8 @@ impl Said {
     }
 }
 
-/// A change of an alarm on `event/alarm/NAME/LEVEL`, with the transition that an acknowledgement quotes. `None`: a name that no topic can have.
+/// Makes the event of an alarm's change on `event/alarm/NAME/LEVEL`, with the transition number that an acknowledgement quotes. `None`: the name
+/// is not valid in a topic.
 #[must_use]
 pub fn alarm_event(name: &str, transition: &AlarmTransition) -> Option<Said> {
     let t = transition;
@@ -53,7 +54,7 @@ pub(super) fn said_event(topic: &str, payload: &Value) -> Option<Said> {
     said(format!("{EVENT}{topic}"), payload.to_string(), true, true)
 }
 
-/// `None`: a name that no topic can have.
+/// Makes a message. `None`: the name is not valid in a topic.
 pub(super) fn said(topic: String, payload: String, is_event: bool, to_hub: bool) -> Option<Said> {
     validate_topic_name(&topic).ok()?;
     let topic = Utf8::new(Bytes::from(topic)).ok()?;

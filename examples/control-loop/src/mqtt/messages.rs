@@ -1,4 +1,4 @@
-//! Messages of the loops: outputs every so often, and each event at once.
+//! Publishing of the loops' messages: outputs periodically, and each event at once.
 
 use super::command_desk::{Note, Waiting};
 use super::loop_messages::{Said, alarm_event, said, said_event};
@@ -14,16 +14,16 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-/// The hub gets the outputs of every so many local ones.
+/// Number of local samples of the outputs of which the hub gets one.
 const HUB_ONE_IN: u64 = 10;
-/// Cause of every output's value after the loops: beside those of [`edge_filter::control::Cause`], which are the loops' own.
+/// Cause in every output's last message after the loops have ended, in addition to those of [`edge_filter::control::Cause`].
 const STOPPED: &str = "stopped";
 
-/// The way out of the loops; see [`connect`](super::connect).
+/// Sender of the loops' messages; see [`connect`](super::connect).
 #[derive(Debug)]
 pub struct LoopMessages {
     names: Arc<LoopNames>,
-    /// Each with its safe state.
+    /// Outputs, each with its safe state.
     outputs: Vec<(Reader<OUTPUT_WORDS>, f64)>,
     events: Events,
     answers: Answers,
@@ -65,7 +65,7 @@ impl LoopMessages {
         })
     }
 
-    /// The next messages, events first; `None` when the loops have ended. Those of their end say, also to the hub, that the outputs
+    /// Waits for the next messages, events first; `None` when the loops have ended. The last messages report, also to the hub, that the outputs
     /// are safe.
     pub async fn next(&mut self) -> Option<Vec<Said>> {
         let mut bytes = [0; 64];
@@ -89,7 +89,7 @@ impl LoopMessages {
         Some(self.round(told))
     }
 
-    /// Messages of the end of loops that hang and do not end: the watchdog has their outputs. `None` if they have ended.
+    /// Makes the last messages of loops that hang and do not end: the watchdog has their outputs. `None` if they have ended.
     pub fn end(&mut self) -> Option<Vec<Said>> {
         if std::mem::replace(&mut self.has_ended, true) {
             return None;
@@ -98,7 +98,7 @@ impl LoopMessages {
         Some(self.round(told))
     }
 
-    /// Adds events and outputs to what is to be `told`.
+    /// Appends events and outputs to the messages in `told`.
     fn round(&mut self, told: Vec<Said>) -> Vec<Said> {
         self.rounds += 1;
         let to_hub = self.has_ended || self.rounds.is_multiple_of(HUB_ONE_IN);
@@ -125,7 +125,7 @@ impl LoopMessages {
         all
     }
 
-    /// What waits to be told, then the answers of the control thread.
+    /// Makes the events of waiting notes, then of the control thread's answers.
     fn notes(&mut self) -> Vec<Said> {
         let mut all = Vec::new();
         while let Ok(note) = self.notes.try_recv() {

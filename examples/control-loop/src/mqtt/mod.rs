@@ -1,5 +1,5 @@
-//! Between control loops and MQTT, without a socket: a listener shows its messages to [`LoopInputs`], at QoS 0 and before
-//! anything is queued; what [`LoopMessages`] gives goes to local subscribers, and only then to a queue.
+//! Connection of control loops with MQTT, without a socket: a listener passes its messages to [`LoopInputs`], at QoS 0 and before any message is
+//! queued; the messages of [`LoopMessages`] go to local subscribers, and only then to a queue.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one task that beats")]
 
@@ -33,10 +33,10 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// The MQTT ends of running loops. To be called within a tokio runtime.
+/// Creates the MQTT ends of running loops. Call it within a tokio runtime.
 ///
 /// # Errors
-/// If the runtime does not take the socket that wakes it.
+/// The runtime does not accept the socket that wakes it.
 pub fn connect(
     loops: &Loops,
     ports: Ports,
@@ -61,7 +61,7 @@ pub fn connect(
     Ok((LoopInputs::new(loops, names, inputs, desk, pulse, clock, stats), messages))
 }
 
-/// As long as there are inputs.
+/// Beats periodically as long as the inputs exist.
 async fn beat(pulse: Weak<Pulse>, clock: Clock) {
     while let Some(pulse) = pulse.upgrade() {
         pulse.beat(clock.now_ns());

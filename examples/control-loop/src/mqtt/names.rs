@@ -4,21 +4,21 @@ use edge_bridge::wire::validate_topic_name;
 use edge_filter::ConfigFile;
 use edge_filter::control::Controller;
 
-/// Before the name of an output: its value.
+/// Topic prefix of outputs' values.
 pub(super) const OUTPUT: &str = "out/";
-/// Before what changed.
+/// Topic prefix of events.
 pub(super) const EVENT: &str = "event/";
-/// Before what somebody wants.
+/// Topic prefix of commands.
 pub const COMMAND: &str = "cmd/";
 
-/// Topic filters of what the loops say. Nobody else may publish there, since actuators believe it: see
+/// Topic filters of the loops' messages. Only the loops may publish there, because actuators rely on these messages: see
 /// [`Config::own_topics`](edge_bridge::listener::Config::own_topics).
 #[must_use]
 pub fn own_topics() -> Vec<String> {
     vec![format!("{OUTPUT}#"), event_topics()]
 }
 
-/// Topic filter of what changed, as in [`own_topics`].
+/// Topic filter of events, one of [`own_topics`].
 #[must_use]
 pub fn event_topics() -> String {
     format!("{EVENT}#")
@@ -30,14 +30,14 @@ pub struct LoopNames {
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
     pub(super) interlocks: Vec<String>,
-    /// The input of each alarm.
+    /// Input of each alarm.
     pub(super) alarms: Vec<String>,
-    /// Set if commands are on.
+    /// Set if commands are enabled.
     pub(super) take_commands: bool,
 }
 
 impl LoopNames {
-    /// Those of a controller, without commands.
+    /// Returns the names of a controller, without commands.
     #[must_use]
     pub fn of(controller: &Controller) -> Self {
         let inputs = controller.inputs();
@@ -57,20 +57,20 @@ impl LoopNames {
         topic.starts_with(COMMAND) || self.inputs.iter().any(|name| name == topic)
     }
 
-    /// Returns whether a message on this topic is a command, which is obeyed, or refused and answered, and commands are on.
+    /// Returns whether a message on this topic is a command, and commands are enabled. It is then obeyed or refused, and answered.
     #[must_use]
     pub fn take_command(&self, topic: &str) -> bool {
         self.take_commands && topic.starts_with(COMMAND)
     }
 
-    /// Returns whether a command to an alarm, by its topic below `cmd/alarm/`, is for one of the loops'.
+    /// Returns whether an alarm command, by its topic below `cmd/alarm/`, is for an alarm of the loops.
     #[must_use]
     pub fn have_alarm_of(&self, topic: &str) -> bool {
         let mut parts = topic.rsplitn(3, '/').skip(2);
         parts.next().is_some_and(|input| self.alarms.iter().any(|name| name == input))
     }
 
-    /// Notes every name of a file that MQTT cannot carry, or that is one of the loops' own topics.
+    /// Reports every name in a file that is not valid in a topic, or that is one of the loops' own topics.
     pub(crate) fn check(file: &mut ConfigFile<'_>) {
         for table in ["input", "output", "interlock"] {
             for (index, name) in file.names(table) {
@@ -89,7 +89,7 @@ impl LoopNames {
     }
 }
 
-/// The number of a name.
+/// Returns the index of a name.
 pub(super) fn number(names: &[String], name: &str) -> Option<u16> {
     names.iter().position(|one| one == name).and_then(|number| u16::try_from(number).ok())
 }

@@ -1,12 +1,12 @@
-//! Payload of a sensor: a number, a boolean, or JSON with a field.
+//! Decoder of a sensor's payload: a number, a boolean, or JSON with a field.
 
 use edge_filter::Quality;
 use serde_json::Value;
 
-/// Longer ones are not looked at: a control input is a few bytes.
+/// Longest payload that is decoded, in bytes; a control input has a few.
 const PAYLOAD_MAX: usize = 4096;
 
-/// The value and its quality. What cannot be read is bad: an input that says something unknown is not to be believed.
+/// Returns the value and its quality. A payload that cannot be decoded gives a bad quality, because the input's value is then unknown.
 pub(super) fn read(payload: &[u8], field: &str) -> (f64, Quality) {
     let bad = (f64::NAN, Quality::BAD);
     if payload.len() > PAYLOAD_MAX {

@@ -1,4 +1,4 @@
-//! One publisher per input at a time: who is the second makes the input bad, so that nobody overrules a sensor. Pure.
+//! Limit of one publisher per input at a time: a second publisher makes the input bad, so that no client can overrule a sensor. Pure.
 
 use edge_bridge::wire::Utf8;
 use std::net::SocketAddr;
@@ -7,33 +7,33 @@ use std::net::SocketAddr;
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
     owner: Option<Owner>,
-    /// The end of a dispute.
+    /// Time at which a dispute ends, in nanoseconds.
     disputed_until_ns: u64,
     is_told: bool,
 }
 
-/// Client whose input it is.
+/// Client that publishes the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) client: Utf8,
-    /// Address that its last message came from.
+    /// Source address of the client's last message.
     pub(super) peer: Option<SocketAddr>,
-    /// Time of its last message.
+    /// Time of the client's last message, in nanoseconds.
     at_ns: u64,
 }
 
-/// Standing of a message's sender.
+/// Result for a message's sender.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The only publisher. `ended`: a dispute is over.
+    /// The only publisher. `ended`: a dispute has just ended.
     Alone { ended: bool },
-    /// One of two; `began`: with this client before.
+    /// One of two publishers. `began`: a dispute has just begun, with this client before.
     Disputed { began: Option<Owner> },
 }
 
 impl Publisher {
-    /// A message of `client`, from this address. The input is nobody's again after `free_after_ns` without a message of its publisher, and a dispute over
-    /// so long after the last message of another one.
+    /// Handles a message of `client`, from this address. The input is free again after `free_after_ns` without a message of its publisher, and a
+    /// dispute ends the same time after the last message of another publisher.
     pub(super) fn message(
         &mut self,
         client: &Utf8,
@@ -57,12 +57,12 @@ impl Publisher {
         Standing::Alone { ended: std::mem::take(&mut self.is_told) }
     }
 
-    /// Takes back that the last beginning or end of a dispute was told: [`message`](Self::message) says it again.
+    /// Takes back the report of the last begin or end of a dispute: [`message`](Self::message) returns it again.
     pub(super) fn untold(&mut self) {
         self.is_told = !self.is_told;
     }
 
-    /// Its publisher is gone: another one may take its place at once.
+    /// Handles the disconnection of a client: another one may publish at once.
     pub(super) fn left(&mut self, client: &Utf8) {
         if self.owner.as_ref().is_some_and(|owner| owner.client == *client) {
             self.owner = None;

@@ -1,32 +1,32 @@
-//! Age of messages that waited in a socket while this process, or its network thread, stood still: they count from before the pause.
+//! Age of messages that waited in a socket while this process, or its network thread, was suspended: they count as arrived before the pause.
 //!
-//! A task of the network's runtime beats four times per limit, which is `watchdog_ms` and a second at most; a beat that is late by more than the limit
-//! is a pause. What is shown after it may have come during it, until the runtime has beaten in time twice, so that it has looked at each socket, and the
-//! message's own connection has been up to date since ([`Inbound::up_to_date_ms`](edge_bridge::ingest::Inbound::up_to_date_ms)): sockets may hold
-//! megabytes, which take seconds to read. A connection that never looks up to date is believed again [`DRAINED_NS`] later, where pauses do not come again
-//! before. Where nothing is known of it, sockets count as read empty after twice the limit. So a value is not taken for fresher than it is by more than the
-//! limit, as far as can be seen here.
+//! A task of the network's runtime beats four times per limit, which is `watchdog_ms` and a second at most; a beat that is late by more than the
+//! limit is a pause. A message read after a pause may have arrived during it, until the runtime has beaten in time twice, so that it has polled
+//! each socket, and the message's own connection has had no backlog since
+//! ([`Inbound::up_to_date_ms`](edge_bridge::ingest::Inbound::up_to_date_ms)): sockets may hold megabytes, which take seconds to read. A
+//! connection that always has a backlog is trusted again after [`DRAINED_NS`] without another pause. If its backlog is unknown, sockets count as
+//! read empty after twice the limit. So a value is not taken for fresher than it is by more than the limit, as far as this process can tell.
 
 use crate::runner::WAITED_NS_MAX;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Beats per limit.
 const BEATS: u64 = 4;
-/// Beats in time after which the runtime has looked at each socket.
+/// Beats in time after which the runtime has polled each socket.
 const LOOKED: u32 = 2;
-/// Beats in time after which the sockets are read empty, as far as is known.
+/// Beats in time after which the sockets count as read empty.
 const QUIET: u32 = 8;
-/// Time after which a socket that is never empty holds nothing of the pause: some ten megabytes, at the least rate at which they were read.
+/// Nanoseconds after which a socket that is never empty has no message of the pause left: some ten megabytes, at the lowest read rate.
 const DRAINED_NS: u64 = 20_000_000_000;
 
-/// Shared by the task that beats and the loops' inputs, both on the network's thread.
+/// Pulse shared by the task that beats and the loops' inputs, both on the network's thread.
 #[derive(Debug)]
 pub(super) struct Pulse {
     limit_ns: u64,
     beat_ns: AtomicU64,
-    /// The last beat before a pause whose messages may not all be read; 0: none.
+    /// Time of the last beat before a pause whose messages may not all be read, in nanoseconds; 0: none.
     paused_ns: AtomicU64,
-    /// Time from which on a connection that is up to date holds nothing of the pause; 0: not yet.
+    /// Time from which a connection without backlog has no message of the pause left, in nanoseconds; 0: not yet.
     looked_ns: AtomicU64,
     quiet: AtomicU32,
 }
@@ -67,8 +67,8 @@ impl Pulse {
         }
     }
 
-    /// Returns the earliest time at which a message may have arrived that is shown now. `up_to_date_ns`: time at which its connection last was up to
-    /// date; `None` if it is not known.
+    /// Returns the earliest time at which a message read now may have arrived. `up_to_date_ns`: time at which its connection last had no backlog;
+    /// `None` if it is unknown.
     pub(super) fn arrived_ns(&self, now_ns: u64, up_to_date_ns: Option<u64>) -> u64 {
         let (beat_ns, paused_ns) =
             (self.beat_ns.load(Ordering::Relaxed), self.paused_ns.load(Ordering::Relaxed));
@@ -84,7 +84,7 @@ impl Pulse {
         up_to_date_ns.map_or(since_ns, |up_to_date_ns| since_ns.min(up_to_date_ns))
     }
 
-    /// Returns whether a connection that was last up to date then holds nothing of the pause.
+    /// Returns whether a connection without backlog at that time has no message of the pause left.
     fn is_read(&self, up_to_date_ns: Option<u64>) -> bool {
         match up_to_date_ns {
             None => self.quiet.load(Ordering::Relaxed) >= QUIET,

@@ -1,4 +1,4 @@
-//! Lines about clients of the listener that are refused something, ten a minute at most; what is held back is counted in the next line.
+//! Log lines about clients of the listener that were refused, at most ten a minute; suppressed ones are counted in the next line.
 
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Event;
@@ -42,7 +42,7 @@ impl ClientLog {
     }
 }
 
-/// Clients choose their names and topics: they are escaped.
+/// Describes a refusal, with the client's names and topics escaped.
 fn trouble(event: &Event) -> Option<String> {
     match event {
         Event::Refused { client, reason, .. } => {

@@ -1,4 +1,4 @@
-//! A hub for demonstrations, tests and benches: acknowledges every message and shows it.
+//! Hub for demonstrations, tests and benches: acknowledges every message and calls a function with it.
 
 use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::net::server::Server;
@@ -6,17 +6,17 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// A message as the hub got it.
+/// Message received by the hub.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Message {
-    /// Its topic.
+    /// Topic of the message.
     pub topic: String,
-    /// Its payload, as text.
+    /// Payload of the message, as text.
     pub payload: String,
 }
 
-/// A hub on a thread of its own; gone when it is dropped.
+/// Hub on a thread of its own; stops when it is dropped.
 #[derive(Debug)]
 pub struct DemoHub {
     address: SocketAddr,
@@ -25,10 +25,10 @@ pub struct DemoHub {
 }
 
 impl DemoHub {
-    /// On loopback, wherever there is a port.
+    /// Starts the hub on loopback, at a free port.
     ///
     /// # Errors
-    /// If the system gives no thread or no port.
+    /// The system provides no thread or no port.
     pub fn start(mut on: impl FnMut(Message) + Send + 'static) -> Result<DemoHub, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
@@ -49,7 +49,7 @@ impl DemoHub {
         Ok(DemoHub { address, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Returns where it listens.
+    /// Returns the address of the hub.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

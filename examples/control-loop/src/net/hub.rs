@@ -1,6 +1,6 @@
-//! The way to the hub: a durable queue and a link that drains it, behind a bounded channel that is never waited for.
+//! Path to the hub: a durable queue and a link that drains it, behind a bounded channel that no loop waits for.
 //!
-//! The queue is opened beside the loops and tried again while it cannot be: a disk that is full or gone costs messages, never control.
+//! The queue is opened beside the loops, repeatedly if it fails: a full or missing disk costs messages, never control.
 
 use super::{NetStats, count};
 use crate::{HubConfig, Spool};
@@ -18,20 +18,20 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 
 const CONSUMER: &str = "hub";
-/// Messages on their way to a queue that takes its time, or that is not open.
+/// Most messages in the channel to the queue.
 const WAITING_MAX: usize = 256;
-/// Events beyond them that wait: those of a stop, and of the time before.
+/// Most further events that wait for the channel, enough for those of a stop.
 const LATE_MAX: usize = 256;
-/// A small queue: hours of what a few loops have to say.
+/// Size of the queue in bytes, enough for hours of a few loops' messages.
 const QUEUE_BYTES: u64 = 4 * 1024 * 1024;
-/// Looks for the end while the queue is not open.
+/// Period of the checks for a stop while the queue is not open.
 const LOOK: Duration = Duration::from_millis(100);
-/// Looks between two attempts to open the queue: 30 s.
+/// Number of checks between two attempts to open the queue: 30 s.
 const LOOKS_PER_ATTEMPT: u32 = 300;
 
 pub(super) struct Hub {
     to_queue: mpsc::Sender<Row>,
-    /// Events that found no room there, the newest: what was said last, that the outputs are safe, is among them.
+    /// Newest events that found no room in the channel, among them the last ones, which report safe outputs.
     late: Late,
     carrying: JoinHandle<()>,
     stats: Arc<NetStats>,
@@ -39,7 +39,7 @@ pub(super) struct Hub {
 
 type Late = Arc<Mutex<VecDeque<Row>>>;
 
-/// Queue and link, while they run.
+/// Open queue, and the link that drains it.
 struct Open {
     queue: aio::Queue,
     link: Link,
@@ -53,7 +53,7 @@ impl Hub {
         Hub { to_queue, late, carrying, stats }
     }
 
-    /// Events go by the alarms' lane, before all else; without room the newest of them wait.
+    /// Offers a message to the queue. Events use the alarms' lane, before all others; without room the newest of them wait.
     pub(super) fn offer(&mut self, topic: Utf8, payload: Bytes, is_event: bool) {
         let mut row = Row::new(topic, payload);
         row.lane = is_event.then_some(0);
@@ -74,7 +74,7 @@ impl Hub {
         }
     }
 
-    /// Queues what waits and says goodbye; takes `within` for each part at most. A queue that is not open is tried once more.
+    /// Queues waiting messages and disconnects; each part takes at most `within`. A queue that is not open is opened once more.
     pub(super) async fn stop(self, within: Duration) {
         let Hub { to_queue, late, carrying, stats } = self;
         let before = stats.not_queued();
@@ -95,7 +95,7 @@ impl Hub {
     }
 }
 
-/// Until the sender is gone and everything is queued.
+/// Pushes messages until the sender is gone and all are queued.
 async fn carry(
     hub: HubConfig,
     spool: Spool,
@@ -132,8 +132,8 @@ fn lock(late: &Late) -> MutexGuard<'_, VecDeque<Row>> {
     late.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens the queue, again and again, for the last time when the sender is gone; each cause is said once. `None`: it did not open, or there is nothing
-/// to open again.
+/// Opens the queue repeatedly, for the last time when the sender is gone; each cause is logged once. `None`: it did not open, or it can be opened
+/// only once.
 async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> Option<Open> {
     let (mut told, mut is_told) = (String::new(), false);
     let mut tell = |error: String| {
@@ -178,13 +178,13 @@ async fn open_dir(hub: &HubConfig, dir: &Path) -> Result<Open, String> {
     start(hub, queue).await
 }
 
-/// A medium of the caller's, which is tried once.
+/// Opens a queue in the caller's directory type, once.
 async fn open_in(hub: &HubConfig, dir: Box<dyn Dir>) -> Result<Open, String> {
     let queue = Queue::open_in(dir, config(), Arc::new(SystemClock::new())).map_err(|error| cause(&error))?;
     start(hub, aio::Queue::of(queue).map_err(|error| error.to_string())?).await
 }
 
-/// The queue's own words name a key that is none of this program's.
+/// Returns the error in words. The queue's own text would name a setting that this program does not have.
 fn cause(error: &OpenError) -> String {
     match error {
         OpenError::NoSpace { needed, free, .. } => {

@@ -1,4 +1,4 @@
-//! `/metrics`, for a scraper on this machine: every request gets the same answer.
+//! HTTP server of `/metrics`, for a Prometheus on this machine: every request gets the same answer.
 
 use super::NetStats;
 use crate::prometheus;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// For a request and its answer.
+/// Time limit of a request and its answer.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Serves one request at a time; where.
+/// Serves one request at a time. Returns the address.
 pub(super) async fn serve(
     listen: SocketAddr,
     stats: Arc<LoopStats>,

@@ -1,7 +1,7 @@
-//! Everything that may stand still without a loop noticing: the sensors' listener, the local publisher, the way to the hub.
+//! Network side, all of which may block without affecting a loop: the sensors' listener, the local publisher, the path to the hub.
 //!
-//! One tokio thread. Control inputs come at QoS 0 and go from the listener's task into the control thread's atomics; outputs
-//! and events are published to local subscribers first, and only then offered to the queue.
+//! One tokio thread. Control inputs come at QoS 0 and go from the listener's task into the control thread's atomics; outputs and events are
+//! published to local subscribers first, and only then offered to the queue.
 
 #![allow(
     clippy::disallowed_methods,
@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// For the goodbyes of a stop, each.
+/// Time limit of each part at a stop.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Counters of the network side.
@@ -43,17 +43,17 @@ pub struct NetStats {
 }
 
 impl NetStats {
-    /// Messages that the queue took for the hub.
+    /// Messages that were pushed into the queue to the hub.
     pub fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Messages for the hub that found no room: the queue is full, does not answer or is not open.
+    /// Messages to the hub that found no room: the queue is full, does not answer or is not open.
     pub fn not_queued(&self) -> u64 {
         self.not_queued.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the queue for the hub is open. Control goes on without it.
+    /// Returns whether the queue to the hub is open. Control continues without it.
     pub fn is_queue_open(&self) -> bool {
         self.has_queue.load(Ordering::Relaxed)
     }
@@ -81,7 +81,7 @@ pub(crate) struct Net {
 /// Parts of the network side.
 pub(crate) struct Parts {
     pub(crate) config: Config,
-    /// Without it events stay here.
+    /// Settings of the hub; `None`: events are only published locally.
     pub(crate) hub: Option<HubConfig>,
     pub(crate) spool: Spool,
     pub(crate) clock: Clock,
@@ -90,7 +90,7 @@ pub(crate) struct Parts {
 }
 
 impl Net {
-    /// Starts the thread; returns when it listens.
+    /// Starts the thread; returns when the listener is ready.
     pub(crate) fn start(parts: Parts) -> Result<Net, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("the network's runtime: {error}"))?;
@@ -116,7 +116,7 @@ impl Net {
         Ok(Net { address, metrics, stats, runtime: handle, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Ends it: the last rows are in the queue.
+    /// Stops the thread; the last rows are in the queue then.
     pub(crate) fn stop(&mut self) {
         // It has ended by itself if nobody hears.
         let _ = self.stop.take().map(|stop| stop.send(()));
@@ -184,7 +184,7 @@ impl Running {
     }
 }
 
-/// Until the loops end. Local subscribers first.
+/// Publishes messages until the loops end, to local subscribers first.
 async fn publish(messages: &mut LoopMessages, server: &Server, hub: &mut Option<Hub>) {
     while let Some(all) = messages.next().await {
         say(all, server, hub).await;

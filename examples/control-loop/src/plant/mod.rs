@@ -1,4 +1,4 @@
-//! A plant that is simulated, with its sensors on MQTT and its actuators in memory: what the demonstration controls.
+//! Simulated plant of the demonstration, with its sensors on MQTT and its actuators in memory.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a thread and a socket, as sensors have")]
 
@@ -14,21 +14,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-/// Between two samples of all sensors.
+/// Period of the sensors' samples, in nanoseconds.
 const SAMPLE_NS: u64 = 20_000_000;
 
-/// Outputs as the actuators have them; the control thread and the watchdog write, the plant reads.
+/// Values of the actuators, which the control thread and the watchdog write and the plant reads.
 #[derive(Clone, Debug)]
 pub struct Actuators(Arc<Vec<AtomicU64>>);
 
 impl Actuators {
-    /// So many, all at 0.
+    /// Creates `count` actuators, all at 0.
     #[must_use]
     pub fn new(count: usize) -> Self {
         Actuators(Arc::new((0..count).map(|_| AtomicU64::new(0)).collect()))
     }
 
-    /// A handle that the control thread or the watchdog may own.
+    /// Returns a function that sets all actuators, for the control thread or the watchdog.
     pub fn handle(&self) -> impl FnMut(&[f64]) + Send + 'static {
         let cells = self.0.clone();
         move |outputs: &[f64]| {
@@ -38,14 +38,14 @@ impl Actuators {
         }
     }
 
-    /// Returns where an actuator is.
+    /// Returns the value of an actuator.
     #[must_use]
     pub fn get(&self, output: usize) -> f64 {
         self.0.get(output).map_or(0.0, |cell| f64::from_bits(cell.load(Ordering::Relaxed)))
     }
 }
 
-/// The running plant; it stops when it is dropped.
+/// Running plant; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Plant {
     stop: Arc<AtomicBool>,
@@ -53,10 +53,10 @@ pub struct Plant {
 }
 
 impl Plant {
-    /// Runs the demonstration's process, its sensors publishing to `broker`.
+    /// Runs the simulated process, whose sensors publish to `broker`.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// The system provides no thread.
     pub fn start(broker: SocketAddr, actuators: Actuators) -> std::io::Result<Plant> {
         let stop = Arc::<AtomicBool>::default();
         let stopped = stop.clone();

@@ -1,7 +1,7 @@
-//! The process: a heated tank, a fridge in a shop, an emergency stop, and a story that happens to them.
+//! Simulated process: a heated tank, a refrigerator in a shop, an emergency stop, and a sequence of events.
 
-/// A tank of a time constant of 15 s that 100 % of its heater bring 80 °C above the room; a fridge whose door somebody
-/// leaves open; a contact that somebody opens. Times in seconds since the start.
+/// State of the process: a tank with a time constant of 15 s, whose heater at 100 % raises it 80 °C above the room; a refrigerator whose door is
+/// left open; an emergency stop that is pressed. Times in seconds since the start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Process {
     tank_c: f64,
@@ -10,9 +10,9 @@ pub struct Process {
 }
 
 const ROOM_C: f64 = 20.0;
-/// The interlock is tripped at the start, until somebody resets it.
+/// Time at which the operator resets the interlock, which is tripped at the start.
 const FIRST_RESET_S: f64 = 1.0;
-/// The fridge's sensor lies in the sun, at what the field reported: 97.4 °F.
+/// Period in which the refrigerator's sensor is warmed by the sun to 97.4 °F, a value reported from the field.
 const FRIDGE_WARM_S: std::ops::Range<f64> = 4.0..9.0;
 const FRIDGE_WARM_F: f64 = 97.4;
 const STOP_PRESSED_S: std::ops::Range<f64> = 11.0..12.0;
@@ -25,8 +25,7 @@ impl Default for Process {
 }
 
 impl Process {
-    /// Returns the values that the sensors and the operator publish at a time, after `dt_s` with these outputs: heater, compressor,
-    /// contactor.
+    /// Returns the values that the sensors and the operator publish at `at_s`, after `dt_s` with these outputs: heater, compressor, contactor.
     pub fn sample(&mut self, at_s: f64, dt_s: f64, outputs: [f64; 3]) -> Vec<(&'static str, String)> {
         let [heater, compressor, contactor] = outputs;
         let power = if contactor > 0.5 { heater } else { 0.0 };
@@ -52,7 +51,7 @@ impl Process {
         said
     }
 
-    /// The tank's temperature.
+    /// Returns the tank's temperature in °C.
     #[must_use]
     pub fn tank_c(&self) -> f64 {
         self.tank_c

@@ -1,4 +1,4 @@
-//! A sensor as it is found in the field: MQTT 3.1.1 at QoS 0, a few bytes by hand, no code of ours.
+//! Simulated sensor as found in the field: MQTT 3.1.1 at QoS 0, encoded by hand, without this workspace's code.
 
 #![allow(clippy::disallowed_methods, reason = "a sensor owns a socket")]
 
@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A publisher that connects again when it has to, and loses what it could not send.
+/// Publisher that reconnects when necessary, and drops readings that it cannot send.
 #[derive(Debug)]
 pub struct Sensor {
     broker: SocketAddr,
@@ -15,13 +15,13 @@ pub struct Sensor {
 }
 
 impl Sensor {
-    /// A sensor that will connect when it first has something to say.
+    /// Creates a sensor that connects at its first reading.
     #[must_use]
     pub fn new(broker: SocketAddr, name: &str) -> Self {
         Sensor { broker, name: name.to_owned(), stream: None }
     }
 
-    /// Publishes at QoS 0. A reading for which there is no connection, and none can be made, is dropped, as real sensors do.
+    /// Publishes at QoS 0. A reading is dropped if there is no connection and none can be made, as real sensors do.
     pub fn publish(&mut self, topic: &str, payload: &str) {
         let packet = packet(0x30, &[text(topic), payload.as_bytes().to_vec()].concat());
         let stream = match self.stream.take() {

@@ -1,13 +1,13 @@
-//! Answers of the control thread to commands, as words of a ring.
+//! Answers of the control thread to commands, encoded as words of a ring buffer.
 
 use edge_filter::alarm::AlarmCommandError;
 use edge_filter::control::CommandError;
 use edge_filter::interlock::{InterlockError, Vote};
 
-/// Number of the command and of its end.
+/// Number of words: the command's number, and that of its outcome.
 pub(crate) const ANSWER_WORDS: usize = 2;
 
-/// Ends in the order of their numbers.
+/// Outcomes in the order of their numbers; `None` is success.
 const ENDS: [Option<&str>; 11] = [
     None,
     Some("refused"),
@@ -21,12 +21,12 @@ const ENDS: [Option<&str>; 11] = [
     Some("bypasses add up: too little of max_bypass_ms is left for this one"),
     Some(STOOD_STILL),
 ];
-/// Number of the end of a command that waited for a loop that did not run.
+/// Number of the outcome of a command that waited while the loop was suspended.
 pub(super) const WAITED: u64 = 10;
 /// Reason for which a command that waited is refused, here or before it reaches the control thread.
 pub(crate) const STOOD_STILL: &str = "it may have waited here while the program stood still: give it again";
 
-/// The number of an end.
+/// Returns the number of an outcome.
 pub(super) fn number(done: Result<(), CommandError>) -> u64 {
     match done {
         Ok(()) => 0,
@@ -45,7 +45,7 @@ pub(super) fn number(done: Result<(), CommandError>) -> u64 {
     }
 }
 
-/// The reason of a refusal; `None` for a command that was obeyed.
+/// Returns the reason of a refusal; `None` for a command that was obeyed.
 pub(crate) fn reason(number: u64) -> Option<&'static str> {
     let end = usize::try_from(number).ok().and_then(|number| ENDS.get(number));
     end.copied().unwrap_or(Some("refused"))

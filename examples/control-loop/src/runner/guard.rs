@@ -1,5 +1,5 @@
-//! The watchdog's thread: while the control thread does not scan, it holds the outputs in their safe states. It ends behind that thread, or when it
-//! has the outputs of one that hangs.
+//! Watchdog thread: while the control thread does not scan, it keeps the outputs in their safe states. It ends after that thread, or when it has
+//! taken the outputs of one that hangs.
 
 use super::LoopStats;
 use crate::{Actuate, Clock};

@@ -1,8 +1,8 @@
-//! The control thread and its watchdog.
+//! Control thread and its watchdog.
 //!
-//! The control thread waits for no lock: inputs, outputs, events and commands cross in atomics
-//! ([`edge_filter::control::handoff`]), and the others are woken by a byte in a socket pair that is never waited for. A
-//! thread that stands still, in the queue, in the network, or in the middle of a handoff, does not delay the next output.
+//! The control thread waits for no lock: inputs, outputs, events and commands cross in atomics ([`edge_filter::control::handoff`]), and the other
+//! threads are woken by a byte in a socket pair, which is never waited for. A thread that blocks, in the queue, in the network, or in the middle
+//! of a handoff, does not delay the next output.
 
 mod answer;
 mod guard;
@@ -25,52 +25,52 @@ use std::thread::JoinHandle;
 
 use answer::ANSWER_WORDS;
 
-/// Events that wait for a network thread that does not take them.
+/// Most events that wait for the network thread.
 const EVENTS_MAX: usize = 1024;
-/// Commands that wait for the next scan.
+/// Most commands that wait for the next scan.
 const COMMANDS_MAX: usize = 64;
-/// Time in nanoseconds for which a command may have waited while the process or the loop stood still. Whoever gave an older one may have done
-/// something else meanwhile; a shorter pause is that of a busy machine.
+/// Longest time in nanoseconds for which a command may have waited while the process or the loop was suspended. The sender of an older one may
+/// have acted otherwise meanwhile; shorter pauses occur on a busy machine.
 pub(crate) const WAITED_NS_MAX: u64 = 1_000_000_000;
 
-/// Beyond the watchdog's time: two threads' ways to the processor of a busy machine.
+/// Time beyond the watchdog's until the outputs are safe, in nanoseconds: two threads' scheduling delays on a busy machine.
 const STOP_MORE_NS: u64 = 500_000_000;
-/// Between two looks at the end of a thread.
+/// Period of the checks whether a thread has ended, in nanoseconds.
 const LOOK_NS: u64 = 1_000_000;
 
-/// Value, quality, time.
+/// Words of an input: value, quality, time.
 pub(crate) const INPUT_WORDS: usize = 3;
-/// Number of the command before its own words.
+/// Words of a numbered command: its number, then the command.
 const NUMBERED_WORDS: usize = COMMAND_WORDS + 1;
-/// Value and the number of the scan.
+/// Words of an output: value, and the number of the scan.
 pub(crate) const OUTPUT_WORDS: usize = 2;
 
-/// The two threads. Dropping it stops them, outputs in their safe states.
+/// Control thread and watchdog. Dropping this value stops them, with the outputs in their safe states.
 #[derive(Debug)]
 pub struct Runner {
     stop: Arc<AtomicBool>,
     stats: Arc<LoopStats>,
-    /// Control thread, watchdog.
+    /// Control thread, then watchdog.
     threads: Vec<JoinHandle<()>>,
     clock: Clock,
-    /// Until the watchdog has the outputs of a control thread that hangs.
+    /// Nanoseconds until the watchdog has the outputs of a control thread that hangs.
     stop_within_ns: u64,
 }
 
-/// The other ends: for the threads that talk to the world.
+/// Ports of the control thread, for the threads that communicate.
 #[derive(Debug)]
 pub struct Ports {
-    /// One per input, in the controller's order.
+    /// Entries of the inputs, in the controller's order.
     pub inputs: Vec<InputPort>,
-    /// One per output, in the controller's order.
+    /// Readers of the outputs, in the controller's order.
     pub outputs: Vec<Reader<OUTPUT_WORDS>>,
     /// Events of the loops.
     pub events: Events,
     /// Commands to the loops.
     pub commands: Commands,
-    /// What became of them.
+    /// Answers to these commands.
     pub answers: Answers,
-    /// A byte comes when there is something to read.
+    /// Socket on which a byte comes when there is something to read.
     pub wake: UnixStream,
 }
 
@@ -79,7 +79,7 @@ pub struct Ports {
 pub struct InputPort(Writer<INPUT_WORDS>);
 
 impl InputPort {
-    /// A value arrived. Never waits.
+    /// Sets a new value. Never waits.
     pub fn set(&mut self, value: f64, quality: Quality, at_ns: u64) {
         self.0.write([value.to_bits(), u64::from(u32::from(quality)), at_ns]);
     }
@@ -90,7 +90,7 @@ impl InputPort {
 pub struct Events(Receiver<EVENT_WORDS>);
 
 impl Events {
-    /// The oldest.
+    /// Takes the oldest event.
     pub fn take(&mut self) -> Option<ControlEvent> {
         ControlEvent::from_words(self.0.receive()?)
     }
@@ -101,7 +101,7 @@ impl Events {
 pub struct Answers(Receiver<ANSWER_WORDS>);
 
 impl Answers {
-    /// The oldest: the command's number, and the reason if it was refused.
+    /// Takes the oldest answer: the command's number, and the reason if it was refused.
     pub fn take(&mut self) -> Option<(u64, Option<&'static str>)> {
         self.0.receive().map(|[number, end]| (number, reason(end)))
     }
@@ -112,7 +112,7 @@ impl Answers {
 pub struct Commands(pub(crate) Sender<NUMBERED_WORDS>);
 
 impl Commands {
-    /// Returns whether there was room for it. What becomes of it is an [answer](Answers) with this number.
+    /// Sends a command. Returns whether there was room. Its outcome is an [answer](Answers) with this number.
     pub fn send(&mut self, number: u64, command: ControlCommand) -> bool {
         let [head, value] = command.to_words();
         self.0.send([number, head, value])
@@ -120,12 +120,11 @@ impl Commands {
 }
 
 impl Runner {
-    /// Starts both threads. `actuator` is driven by the control thread, `guard` by the watchdog: two handles on the same
-    /// actuators. Wakes the reader of the ports every `wake_every` scans, and at every event. What is to survive a restart goes
-    /// to `keep`, of a [`Keeper`](crate::restart_memory::Keeper) for this controller.
+    /// Starts both threads. `actuator` is driven by the control thread, `guard` by the watchdog: two handles on the same actuators. Wakes the
+    /// reader of the ports every `wake_every` scans, and at every event. State to be kept over a restart is put into `keep`, of a
+    /// [`Keeper`](crate::restart_memory::Keeper) for this controller.
     ///
-    /// The first scan is before anybody can set an input, so that nothing runs by itself after a restart: see
-    /// [`Controller::restore`].
+    /// The first scan comes before any input can be set, so that nothing starts by itself after a restart: see [`Controller::restore`].
     ///
     /// # Errors
     /// If the system gives no thread or no socket pair.
@@ -192,7 +191,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Returns what the loop did so far; for any thread, without a lock.
+    /// Returns the statistics of the loop so far; for any thread, without a lock.
     #[must_use]
     pub fn stats(&self) -> Arc<LoopStats> {
         self.stats.clone()

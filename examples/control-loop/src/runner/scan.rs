@@ -1,4 +1,4 @@
-//! The control thread: sleep until the deadline, read, decide, actuate, publish.
+//! Control thread: sleep until the deadline, read inputs, decide, actuate, publish.
 
 use super::answer::{self, ANSWER_WORDS};
 use super::{COMMANDS_MAX, INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS, WAITED_NS_MAX};
@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Commands per scan: what an operator sends, not a flood.
+/// Most commands per scan.
 const COMMANDS_PER_SCAN: usize = 8;
 
 pub(super) struct Scan {
@@ -27,7 +27,7 @@ pub(super) struct Scan {
     pub(super) wake_every: u64,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) stats: Arc<LoopStats>,
-    /// Mailbox for what survives a restart, and the change that it was told last.
+    /// Mailbox for state kept over a restart; with the number of the last change put there.
     pub(super) keep: Option<Mailbox>,
     pub(super) kept: u64,
 }
@@ -75,7 +75,7 @@ impl Scan {
         }
     }
 
-    /// Into the cells that others read.
+    /// Writes the outputs into the cells that other threads read.
     fn publish(&mut self, values: &[f64], scan: u64) {
         for (port, value) in self.outputs.iter_mut().zip(values) {
             port.write([value.to_bits(), scan]);
@@ -87,7 +87,8 @@ impl Scan {
         let _ = self.wake.write(&[1]);
     }
 
-    /// Returns whether anything happened that somebody should be told. `stood_still`: no command is obeyed that waits.
+    /// Performs a scan. Returns whether anything happened that has to be published. `stood_still`: the loop was suspended, so no waiting command
+    /// is obeyed.
     fn scan(&mut self, now_ns: u64, stood_still: bool) -> bool {
         let Scan { controller, inputs, events, commands, answers, stats, .. } = self;
         for (number, port) in inputs.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Figures of the loop, in atomics that anybody reads.
+//! Statistics of the loop, in atomics for all threads.
 
 use edge_filter::control::{Histogram, Wake};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,20 +18,20 @@ pub struct LoopStats {
     commands_obeyed: AtomicU64,
     commands_refused: AtomicU64,
     disputes: AtomicU64,
-    /// Lateness of each scan.
+    /// Histogram of each scan's delay after its deadline.
     pub lateness: Histogram,
-    /// Difference of each period from its length.
+    /// Histogram of each period's difference from the configured one.
     pub period_error: Histogram,
 }
 
 impl LoopStats {
-    /// Scans so far.
+    /// Number of scans so far.
     #[must_use]
     pub fn scans(&self) -> u64 {
         self.scans.load(Ordering::Relaxed)
     }
 
-    /// Deadlines without a scan.
+    /// Number of deadlines without a scan.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
@@ -49,37 +49,37 @@ impl LoopStats {
         self.is_tripped.load(Ordering::Relaxed)
     }
 
-    /// Events that nobody took in time.
+    /// Number of events dropped because they were not read in time.
     #[must_use]
     pub fn events_lost(&self) -> u64 {
         self.events_lost.load(Ordering::Relaxed)
     }
 
-    /// Values that came for inputs.
+    /// Number of values received for inputs.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Messages made for local subscribers.
+    /// Number of messages made for local subscribers.
     #[must_use]
     pub fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
     }
 
-    /// Commands that were obeyed.
+    /// Number of obeyed commands.
     #[must_use]
     pub fn commands_obeyed(&self) -> u64 {
         self.commands_obeyed.load(Ordering::Relaxed)
     }
 
-    /// Commands that were refused, told or not.
+    /// Number of refused commands, answered or not.
     #[must_use]
     pub fn commands_refused(&self) -> u64 {
         self.commands_refused.load(Ordering::Relaxed)
     }
 
-    /// Messages of inputs that had two publishers.
+    /// Number of messages to inputs with two publishers.
     #[must_use]
     pub fn disputes(&self) -> u64 {
         self.disputes.load(Ordering::Relaxed)
@@ -109,7 +109,7 @@ impl LoopStats {
         self.events_lost.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that the control thread has left its outputs safe, for good.
+    /// Records that the control thread has left its outputs safe, for good.
     pub(super) fn ended(&self) {
         self.has_ended.store(true, Ordering::Relaxed);
     }
@@ -122,7 +122,7 @@ impl LoopStats {
         self.beat_ns.load(Ordering::Relaxed)
     }
 
-    /// The number of the scan.
+    /// Counts a scan and returns its number.
     pub(super) fn scanned(&self, now_ns: u64, wake: &Wake) -> u64 {
         self.lateness.record(wake.late_ns);
         if let Some(error_ns) = wake.period_error_ns {
