@@ -74,9 +74,9 @@ pub enum LossBound {
     Nothing,
     /// Most readings per sensor that are lost: those that the stage holds, or that it refused before it accepted a change.
     Readings(u32),
-    /// The readings of an open run (a window or a segment).
+    /// The readings of one open window or segment.
     Open {
-        /// Longest time that the open run spans, in milliseconds. `None`: it lasts until the value moves.
+        /// Longest time that the open window or segment spans, in milliseconds. `None`: it lasts until the value moves.
         span_ms: Option<i64>,
     },
 }

@@ -1,4 +1,4 @@
-//! Hysteresis switch: goes on at one value and off at another.
+//! Hysteresis switch (Schmitt trigger): switches on at one value and off at another.
 
 use crate::error::{ParamError, delay};
 use crate::{Cost, Quality};
@@ -66,7 +66,7 @@ impl HysteresisSwitchState {
 }
 
 impl HysteresisSwitch {
-    /// Creates a switch that goes on at `on_at` and off at `off_at`.
+    /// Creates a switch that switches on at `on_at` and off at `off_at`.
     ///
     /// # Errors
     /// If one is NaN or infinite, or they are the same.
@@ -107,7 +107,7 @@ impl HysteresisSwitch {
         self
     }
 
-    /// Judges a reading. Returns whether the switch is on.
+    /// Updates the switch with a reading. Returns whether it is on.
     pub fn check(
         &self,
         state: &mut HysteresisSwitchState,

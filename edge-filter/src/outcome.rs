@@ -94,7 +94,7 @@ reasons! {
         WindowClosed = "window_closed",
         /// A sampling stage picked the reading out of its group.
         Picked = "picked",
-        /// A stage held the reading until the stop, the change of configuration or the silence.
+        /// A stage held the reading and emitted it at a stop, a change of configuration or a silence of the sensor.
         Flush = "flush",
         /// The unit of the sensor changed.
         UnitChanged = "unit_changed",

@@ -103,12 +103,13 @@ pub enum DerivativeForm {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
 pub enum PidBadInput {
-    /// The output keeps its value, and goes on from it.
+    /// The output keeps its value, and control continues from there when the input is good again.
     #[default]
     Hold,
-    /// The output goes to this value without regard to rate limits, and goes on from it.
+    /// The output goes to this value without regard to rate limits, and control continues from there when the input is
+    /// good again.
     SafeValue(f64),
-    /// The output keeps its value until somebody has switched to manual and back.
+    /// The output keeps its value until an operator has switched to manual and back.
     Manual,
 }
 

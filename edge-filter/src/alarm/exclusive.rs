@@ -100,7 +100,7 @@ impl ExclusiveAlarm {
         Ok(self)
     }
 
-    /// Judges a reading against all limits. Returns the state.
+    /// Compares a reading with all limits. Returns the new state.
     pub fn check(
         &self,
         state: &mut ExclusiveAlarmState,

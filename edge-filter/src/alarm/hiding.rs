@@ -1,4 +1,4 @@
-//! Hiding of alarms: shelving, suppression, out of service. A hidden alarm goes on being evaluated.
+//! Hiding of alarms: shelving, suppression, out of service. A hidden alarm is still evaluated.
 
 use super::AlarmState;
 

@@ -67,7 +67,8 @@ impl LevelState {
         self.hiding.shown().unwrap_or(self.condition)
     }
 
-    /// Adapts the state of an earlier run. A time in the future, from a clock that was set back since, becomes now.
+    /// Adapts a state that an earlier process stored. A time in the future, from a clock that was set back since,
+    /// becomes now.
     pub(super) fn resume(&mut self, now_ms: i64) {
         let hidden = [AlarmState::Shelved, AlarmState::Suppressed, AlarmState::OutOfService];
         if hidden.contains(&self.condition) {
@@ -82,7 +83,7 @@ impl LevelState {
         self.acknowledged_now = self.acknowledged_now.map(|since| since.min(now_ms));
     }
 
-    /// Judges a reading at event time `time`. `value` is `None` if the reading cannot be used.
+    /// Updates the state with a reading at event time `time`. `value` is `None` if the reading cannot be used.
     pub(super) fn reading(
         &mut self,
         rules: Rules<'_>,
@@ -106,8 +107,8 @@ impl LevelState {
         }
     }
 
-    /// Treats an unusable reading as proof of nothing. An off-delay has to start again; an on-delay goes on, because a failing sensor must not
-    /// hide an alarm.
+    /// Handles an unusable reading, which neither raises nor clears an alarm. A running off-delay starts again; a
+    /// running on-delay continues, because a failing sensor must not hide an alarm.
     fn hold(&mut self) {
         if self.condition.is_active() {
             self.timer = None;
@@ -153,8 +154,8 @@ impl LevelState {
         });
     }
 
-    /// Begins a new occurrence. Its id is unique over restarts without being stored, because it is at least the clock's milliseconds: an
-    /// acknowledgement from an earlier run cannot match it.
+    /// Begins a new occurrence. Its id is unique over restarts without being stored, because it is at least the clock's
+    /// milliseconds: an acknowledgement for an occurrence of an earlier process cannot match it.
     fn raise(&mut self, now_ms: i64) {
         let clock = u64::try_from(now_ms).unwrap_or(0);
         self.transition = self.transition.saturating_add(1).max(clock);

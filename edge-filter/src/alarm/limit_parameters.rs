@@ -91,8 +91,8 @@ impl Limit {
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[allow(clippy::exhaustive_enums, reason = "nothing, the worst or the best: there is no fourth way")]
 pub enum BadInput {
-    /// A bad reading proves nothing: an active alarm stays, a running `off_delay` starts again, a running `on_delay`
-    /// goes on.
+    /// A bad reading neither raises nor clears an alarm: an active alarm stays, a running `off_delay` starts again, a
+    /// running `on_delay` continues.
     #[default]
     Hold,
     /// A bad reading counts as beyond every limit of the alarm, so a sensor that fails raises it.

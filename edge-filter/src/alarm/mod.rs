@@ -222,7 +222,7 @@ impl LimitAlarm {
         self.options.max_shelve_ms
     }
 
-    /// Judges a reading. `on` gets each change of state, in the order in which they happened.
+    /// Compares a reading with the limits. `on` gets each change of state, in the order in which they happened.
     pub fn check<'v>(
         &self,
         state: &mut LimitAlarmState,
@@ -235,7 +235,7 @@ impl LimitAlarm {
         self.judge(state, &value.into(), quality.into(), (time, now_ms), on);
     }
 
-    /// Judges a value as `check` does, by reference, for callers that need the value afterwards.
+    /// Compares a value with the limits as `check` does, by reference, for callers that need the value afterwards.
     pub(crate) fn judge(
         &self,
         state: &mut LimitAlarmState,

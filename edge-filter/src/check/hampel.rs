@@ -161,8 +161,8 @@ impl Hampel {
         }
     }
 
-    /// Adds `value` to the window, and judges the one [`delay`](Hampel::delay) readings ago. `None` while the window fills, and for a missing
-    /// value.
+    /// Adds `value` to the window, and tests the value [`delay`](Hampel::delay) readings ago. Returns `None` while the
+    /// window fills, and for a missing value.
     pub fn check(&self, state: &mut HampelState, value: f64) -> Option<HampelVerdict> {
         if !value.is_finite() {
             return None;

@@ -38,7 +38,8 @@ impl ControlAlarms {
         self.all.iter().map(move |watched| (name(watched), watched.state.clone()))
     }
 
-    /// Restores the states of an earlier run; `kept` returns the state of the nth alarm of an input.
+    /// Restores the states from a snapshot of an earlier process; `kept` returns the state of the nth alarm of an
+    /// input.
     pub(super) fn resume(
         &mut self,
         inputs: &Inputs,
@@ -55,8 +56,9 @@ impl ControlAlarms {
         }
     }
 
-    /// Judges the inputs whose value or quality changed. A stale input counts as one that cannot be used, and so does one without any value
-    /// when it would have become stale since the first scan: its sensor may be gone since before the start.
+    /// Updates the alarms of the inputs whose value or quality changed. A stale input counts as one that cannot be
+    /// used, and so does one without any value when it would have become stale since the first scan: its sensor may be
+    /// gone since before the start.
     pub(super) fn scan(&mut self, inputs: &Inputs, now_ms: i64, on: &mut impl FnMut(ControlEvent)) {
         let up_ms = now_ms.saturating_sub(*self.began_ms.get_or_insert(now_ms));
         for (number, watched) in (0..).zip(&mut self.all) {

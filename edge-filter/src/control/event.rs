@@ -46,7 +46,7 @@ pub enum Cause {
     Cold,
     /// The law of the output sets the value.
     Running,
-    /// An operator sets the value by hand.
+    /// Manual mode: an operator sets the value.
     Manual,
     /// An interlock holds the output safe.
     Interlock,

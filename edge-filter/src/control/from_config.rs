@@ -37,8 +37,8 @@ impl Controller {
 }
 
 impl ConfigFile<'_> {
-    /// Takes the tables of control loops. They are the last of this file, so tables that nobody has taken by then are errors. Wrong entries are
-    /// noted as problems and left out of the controller.
+    /// Builds the controller from the tables of control loops. Call it last: tables of the file that no earlier call
+    /// has read are errors. Wrong entries are collected as problems and left out of the controller.
     pub fn controller(&mut self) -> Controller {
         let mut assembly = Assembly::new(&self.take("control").unwrap_or_default());
         for (index, input) in self.take_each::<InputConfig>("input") {

@@ -41,7 +41,8 @@ impl Interlocks {
         self.all.iter().map(|held| (held.name.as_str(), held.state.without_bypass()))
     }
 
-    /// Restores the states of an earlier run; `kept` returns the state of the nth interlock of a name.
+    /// Restores the states from a snapshot of an earlier process; `kept` returns the state of the nth interlock of a
+    /// name.
     pub(super) fn resume(&mut self, kept: impl Fn(&str, usize) -> Option<InterlockState>, now_ms: i64) {
         for number in 0..self.all.len() {
             let (before, rest) = self.all.split_at_mut(number);
@@ -53,7 +54,7 @@ impl Interlocks {
         }
     }
 
-    /// Scans all interlocks, and notes on each output whether it is tripped.
+    /// Evaluates all interlocks, and sets on each output whether an interlock trips it.
     pub(super) fn scan(
         &mut self,
         inputs: &Inputs,

@@ -1,8 +1,8 @@
 //! Control loops: inputs with an age, interlocks, control laws, outputs with a safe state, alarms; scanned at fixed times.
 //!
-//! The core is pure, as everything here: [`Controller`] decides, [`Schedule`] says when, [`Watchdog`] notices that nobody
-//! scanned. A shell gives it a thread of its own and carries values in and out through [`handoff`], which never makes a
-//! thread wait for another. `examples/control-loop` is such a shell, as a program.
+//! The core has no thread, clock or I/O: [`Controller`] computes the outputs, [`Schedule`] the times of the scans,
+//! [`Watchdog`] detects that scans have stopped. The application gives them a thread and passes values in and out
+//! through [`handoff`], which never makes a thread wait for another. `examples/control-loop` is such an application.
 //!
 //! **Not a safety function**: see [`Interlock`](crate::interlock::Interlock).
 //!

@@ -114,7 +114,8 @@ pub struct Output {
     switch: HysteresisSwitchState,
     /// Setpoint of the configuration; `None` if no command can change it.
     configured: Option<f64>,
-    /// Value of an earlier run, until the first scan of this one: a ramp, or an output that holds its value, goes on from it.
+    /// Value from the snapshot of an earlier process, until the first scan: a ramp, or an output that holds its value,
+    /// continues from it.
     resumed: Option<f64>,
     /// True if an interlock holds the output. The interlocks set it before each scan.
     pub(super) tripped: bool,
@@ -158,7 +159,7 @@ impl Output {
         OutputState { value: *value, setpoint, mode: *mode, pid: *pid, switch: *switch }
     }
 
-    /// Restores the state of an earlier run. The value stays safe until the next scan.
+    /// Restores the state from a snapshot of an earlier process. The value stays safe until the next scan.
     pub(super) fn resume(&mut self, kept: &OutputState) {
         let mode_is_sound = match kept.mode {
             PidMode::Manual(value) | PidMode::Track(value) => value.is_finite(),

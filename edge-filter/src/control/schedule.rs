@@ -44,8 +44,8 @@ impl Schedule {
         self.next_ns
     }
 
-    /// Notes a wake-up. At or after the deadline it moves on to the first deadline after `now_ns`, and returns the punctuality; before the
-    /// deadline it returns `None`.
+    /// Records a wake-up of the control thread. At or after the deadline, sets the first deadline after `now_ns`, and
+    /// returns how punctual the wake-up was; before the deadline, returns `None`.
     pub fn wake(&mut self, now_ns: u64) -> Option<Wake> {
         let late_ns = now_ns.checked_sub(self.next_ns)?;
         let missed = late_ns / self.period_ns;

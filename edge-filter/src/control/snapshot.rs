@@ -9,12 +9,12 @@ use crate::interlock::InterlockState;
 /// Version of the snapshot that [`Controller::snapshot`] writes.
 pub const CONTROL_SNAPSHOT_VERSION: u32 = 1;
 
-/// Memory of a [`Controller`], by name. Inputs are not in it: how old they are after a restart is not known, so that each
-/// is missing, and its outputs safe, until a value comes. Bypasses are not in it either: they end with the run, and their
-/// time counts as taken.
+/// Snapshot of the states of a [`Controller`], by name. It has no inputs: their age after a restart is not known, so
+/// each is missing, and its outputs are safe, until a value comes. It has no bypasses either: they end with the
+/// process, and their whole time counts towards the limit.
 ///
-/// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite floats exactly.
-/// It has no checksum: whoever stores it adds one.
+/// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite floats
+/// exactly. It has no checksum: the application that stores it adds one.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct ControlSnapshot {
@@ -66,8 +66,9 @@ impl Controller {
         write(alarms, self.alarms.states(&self.inputs).map(|(_, state)| state));
     }
 
-    /// Takes over what an earlier run kept, before the first scan. What the configuration does not have any more is ignored,
-    /// what is new starts cold. Outputs stay in their safe states until that scan, which also tells of everything anew.
+    /// Restores the snapshot of an earlier process, before the first scan. States whose name the configuration no
+    /// longer has are ignored; new names start cold. Outputs stay in their safe states until that scan, which also
+    /// reports every state as an event again.
     ///
     /// A latched trip stays one. An interlock that was energised is tripped by that scan unless its inputs were set before;
     /// so is every one that is reset by hand after a restart whose inputs come later than its first scan.

@@ -7,7 +7,7 @@
 pub(super) struct Bypass {
     since_now: i64,
     for_ms: i64,
-    /// True if somebody ended the bypass before its time.
+    /// True if an operator ended the bypass before its time.
     #[cfg_attr(feature = "config", serde(default))]
     ended: bool,
 }
@@ -42,13 +42,13 @@ pub(super) struct BypassTime {
 }
 
 impl BypassTime {
-    /// Adds the whole time of a bypass whose end nobody will have seen.
+    /// Adds the whole time of a bypass that ends with the process, because its end is not recorded.
     pub(super) fn and_all_of(self, bypass: Bypass) -> Self {
         BypassTime { ms: self.ms.saturating_add(bypass.for_ms), until: bypass.until() }
     }
 
-    /// Adds a bypass that ended, or is replaced, at `now_ms`. If the clock was set back the whole of it counts, because nobody knows how long
-    /// it was.
+    /// Adds a bypass that ended, or is replaced, at `now_ms`. If the clock was set back the whole of it counts, because
+    /// its true length is unknown.
     pub(super) fn and(self, bypass: Bypass, now_ms: i64) -> Self {
         if now_ms < bypass.since_now {
             return self.and_all_of(bypass).not_after(now_ms);

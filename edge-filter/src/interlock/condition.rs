@@ -74,7 +74,8 @@ impl Test {
     }
 }
 
-/// Most levels of a tree. A deeper one is refused, because nobody could check it and evaluation is recursive.
+/// Limit of the depth of a condition tree. A deeper tree is refused, because a reviewer could not check it and
+/// evaluation is recursive.
 pub(super) const DEPTH_MAX: usize = 16;
 
 impl Condition {

@@ -46,11 +46,11 @@ pub struct Interlock {
     max_bypass_ms: Option<i64>,
 }
 
-/// Way in which a trip ends.
+/// How a trip is reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reset {
-    /// Somebody resets the interlock ([`Interlock::reset`]) when the condition is healthy.
+    /// An operator resets the interlock ([`Interlock::reset`]) when the condition is healthy.
     #[default]
     Manual,
     /// The interlock resets by itself when the condition was healthy for `after_ms` without a break.
@@ -73,14 +73,16 @@ pub struct InterlockState {
 }
 
 impl InterlockState {
-    /// Returns the state for another run. A running bypass ends with the run in which somebody answered for it, and all of its time counts.
+    /// Returns the state to store for the next process. A running bypass ends with the process in which an operator was
+    /// responsible for it, and all of its time counts.
     pub(crate) fn without_bypass(self) -> Self {
         let bypass_time = self.bypass.map_or(self.bypass_time, |bypass| self.bypass_time.and_all_of(bypass));
         InterlockState { bypass: None, bypass_time, ..self }
     }
 
-    /// Adapts the state of an earlier run. A time in the future, from a clock that was set back since, becomes now. So does the end of the last
-    /// bypass, because a clock that was wrong in either run could make its time be forgotten.
+    /// Adapts a state that an earlier process stored. A time in the future, from a clock that was set back since,
+    /// becomes now. So does the end of the last bypass, because a wrong clock in either process could make the bypass
+    /// time count too little.
     pub(crate) fn of_earlier_run(self, now_ms: i64) -> Self {
         InterlockState {
             healthy_since: self.healthy_since.map(|since| since.min(now_ms)),
@@ -169,7 +171,7 @@ impl Interlock {
         Ok(Interlock { trip_when, reset: Reset::default(), max_bypass_ms: None })
     }
 
-    /// Sets the way in which a trip ends.
+    /// Sets how a trip is reset. Default manual.
     ///
     /// # Errors
     /// If the time of an automatic reset is negative.
@@ -203,9 +205,9 @@ impl Interlock {
         self.reset == Reset::Manual
     }
 
-    /// Judges the inputs as they are now. Call it after every input and at every tick, because inputs become stale and bypasses end without a
-    /// reading. `read` returns an input's value, `None` if it is not good, as [`Inputs`](crate::control::Inputs) does. It costs one visit per
-    /// node of the tree.
+    /// Evaluates the condition with the present inputs. Call it after every input and at every tick, because inputs
+    /// become stale and bypasses end without a reading. `read` returns an input's value, `None` if it is not good, as
+    /// [`Inputs`](crate::control::Inputs) does. It costs one visit per node of the tree.
     pub fn evaluate(
         &self,
         state: &mut InterlockState,
@@ -259,7 +261,8 @@ impl Interlock {
     /// Energises the interlock for a time, whatever its condition. A second bypass replaces the first, whose time until now counts.
     ///
     /// # Errors
-    /// If no bypass is allowed, or not for so long, alone or together with earlier bypasses; a running bypass then goes on.
+    /// If no bypass is allowed, or not for so long, alone or together with earlier bypasses; a running bypass then
+    /// continues.
     pub fn bypass(&self, state: &mut InterlockState, for_ms: i64, now_ms: i64) -> Result<(), InterlockError> {
         let Some(max_ms) = self.max_bypass_ms.filter(|max| (1..=*max).contains(&for_ms)) else {
             return Err(InterlockError::BypassTime { max_ms: self.max_bypass_ms });

@@ -3,7 +3,8 @@
 use super::{Pid, PidState, PidStatus};
 
 impl Pid {
-    /// Sets the output to `value`, and the controller's memory too, so that an automatic scan goes on from there.
+    /// Sets the output to `value`, and the integral to match, so that an automatic scan continues from there without a
+    /// bump.
     pub(super) fn follow(&self, state: &mut PidState, setpoint: f64, value: f64, status: PidStatus) -> f64 {
         let output = if value.is_nan() { self.last(state) } else { self.limited(value) };
         state.setpoint = Some(setpoint).filter(|value| value.is_finite());
@@ -11,7 +12,8 @@ impl Pid {
         output
     }
 
-    /// Returns the integral with which automatic goes on from the present output, whoever set that.
+    /// Returns the integral with which automatic mode continues from the present output, whether an operator or the
+    /// controller set it.
     pub(super) fn transferred(&self, state: &PidState, p: f64, d: f64) -> f64 {
         state.output.map_or_else(|| self.at_start(), |output| output - p - d)
     }

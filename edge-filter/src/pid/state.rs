@@ -31,7 +31,7 @@ pub struct PidState {
     /// Event time of the last scan by [`Pid::update`](crate::pid::Pid::update).
     pub(super) time: Option<i64>,
     pub(super) status: PidStatus,
-    /// True if bad input switched to manual; only somebody who switches to manual too ends that.
+    /// True if bad input switched to manual; only an operator's own switch to manual ends that.
     pub(super) forced_manual: bool,
 }
 
@@ -85,12 +85,12 @@ impl PidState {
         always.iter().chain(perhaps.iter().flatten()).all(|number| number.is_finite())
     }
 
-    /// Returns whether bad input has switched to manual, and nobody has switched there since.
+    /// Returns whether bad input has switched to manual, and no operator has switched there since.
     pub(crate) fn waits_for_a_hand(&self) -> bool {
         self.forced_manual
     }
 
-    /// Notes the output that was set from outside while the controller waits in manual.
+    /// Stores the output that the application set while the controller waits in manual mode.
     pub(crate) fn rest_at(&mut self, output: f64) {
         self.output = Some(output);
     }

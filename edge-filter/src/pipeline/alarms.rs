@@ -26,7 +26,7 @@ pub(super) struct Alarms {
     states: Vec<(usize, LimitAlarmState)>,
     /// True if the first usable reading of a new alarm reports its normal limits too.
     tells_first: bool,
-    /// Places of the alarms that have not made that report yet.
+    /// Indices of the alarms whose first report is still to come.
     untold: BTreeSet<u32>,
     events: VecDeque<AlarmEvent>,
     pub(super) lost: u64,
@@ -164,9 +164,9 @@ impl Pipeline {
         Ok(done)
     }
 
-    /// Makes the first usable reading of every new alarm report its normal limits too, as events from normal to normal, once no delay runs.
-    /// Without it, somebody could take an alarm for active that ended during a stop without a snapshot. A [restored](Pipeline::restore) alarm
-    /// makes no such report. Off by default.
+    /// Makes the first usable reading of every new alarm report its normal limits too, as events from normal to normal,
+    /// once no delay runs. Without such a report, a receiver could still show as active an alarm that ended during a
+    /// stop without a snapshot. A [restored](Pipeline::restore) alarm makes no such report. Off by default.
     pub fn tell_first_alarms(&mut self) {
         self.alarms.tell_first();
     }

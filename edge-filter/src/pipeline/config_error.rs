@@ -102,7 +102,7 @@ impl Problem {
         self
     }
 
-    /// Notes that an element of `table` with this `name` was looked for.
+    /// Records that an element of `table` with this `name` was looked for.
     #[must_use]
     pub(crate) fn looked_for(self, table: &'static str, name: &str) -> Self {
         Problem { unknown: Some(Box::new(Reference { table, name: name.to_owned() })), ..self }

@@ -72,7 +72,7 @@ impl<'t> ConfigFile<'t> {
         Ok(ConfigFile { text, taken, unread, refused, left_out, unusable })
     }
 
-    /// Returns whether the file has such a table, and nobody has taken it.
+    /// Returns whether the file has such a table that no earlier call has read.
     #[must_use]
     pub fn has(&self, table: &str) -> bool {
         self.text.tables().contains_key(table) && !self.is_taken(&Place::root().named(table))
@@ -112,21 +112,21 @@ impl<'t> ConfigFile<'t> {
         names.filter(|(index, _)| faulty.contains(index)).map(|(_, name)| name).collect()
     }
 
-    /// Notes another problem, at a path of keys.
+    /// Adds a problem of the application's own, at a path of keys.
     pub fn wrong(&mut self, path: &[&str], problem: impl fmt::Display) {
         self.note(Problem::at(place_of(path), problem));
     }
 
-    /// Notes why an element of an array of tables cannot have its `name`. A reference to a name that this one may have been meant as is then no
-    /// problem of its own.
+    /// Adds a problem with the `name` of an element of an array of tables. A reference to a name that may be the
+    /// correct spelling of this name is then not reported as well.
     pub fn wrong_name(&mut self, table: &'static str, index: usize, problem: impl fmt::Display) {
         let name = elements(&self.text, table).nth(index).and_then(name_of).map(str::to_owned);
         self.unusable.extend(name.map(|name| (table, name)));
         self.note(Problem::at(Place::root().key(table).index(index).key("name"), problem));
     }
 
-    /// Notes that the name at a path of keys refers to an element of `table` that does not exist. References to elements that may only be
-    /// misspelt are not reported.
+    /// Adds the problem that the name at a path of keys refers to an element of `table` that does not exist. References
+    /// to elements that may only be misspelt are not reported.
     pub fn refers(&mut self, path: &[&str], table: &'static str, name: &str) {
         let problem = format!("there is no {table} named \"{name}\"");
         self.note(Problem::at(place_of(path), problem).looked_for(table, name));
@@ -180,7 +180,7 @@ impl<'t> ConfigFile<'t> {
         elements.filter_map(|(index, value)| Some((index, self.read(value, &place.index(index))?))).collect()
     }
 
-    /// Notes each table that nobody has taken as unknown.
+    /// Adds a problem for each table that no call has read: it is unknown.
     pub(crate) fn refuse_rest(&mut self) {
         let tables = self.taken.iter().filter(|place| place.key_in(&Place::root()).is_some());
         let expected = tables.map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
@@ -195,7 +195,7 @@ impl<'t> ConfigFile<'t> {
         }
     }
 
-    /// Notes the problem of a part that refused a value.
+    /// Adds the problem of a setter that refused a value.
     pub(crate) fn note(&mut self, problem: Problem) {
         self.refused.push(problem.locate(&self.text));
     }
@@ -229,7 +229,7 @@ impl<'t> ConfigFile<'t> {
         None
     }
 
-    /// Notes a value that could not be read, unless it is a missing key whose value was left out before.
+    /// Adds a problem for a value that could not be read, unless it is a missing key whose value was left out before.
     fn tell(&mut self, fault: &Fault, message: &str) {
         if fault.kind == FaultKind::Missing && self.is_left_out(&fault.left_out.place) {
             return;

@@ -110,7 +110,7 @@ impl Deadlines {
         self.note(place);
     }
 
-    /// Stores the place of the sensor that is now at `place` of the heap.
+    /// Stores the heap index of the sensor that is now at `place` of the heap.
     fn note(&mut self, place: usize) {
         if let Some(&sensor) = self.heap.get(place)
             && let Some(place_of) = self.places.get_mut(sensor as usize)

@@ -9,7 +9,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// number that was never given out before.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    /// Hasher with a seed per table, because names come from the network and nobody should be able to choose names that collide.
+    /// Hasher with a seed per table, because names come from the network and an attacker must not be able to choose
+    /// names that collide.
     hasher: DefaultHashBuilder,
     /// Places of the names, found by name.
     table: HashTable<u32>,

@@ -53,7 +53,7 @@ pub(super) enum Fate {
 as_number!(Fate { GoesOn, Spike, Outlier });
 
 impl Fate {
-    /// Returns the reason for which the reading is dropped; `None` if it goes on.
+    /// Returns the reason for which the reading is dropped; `None` if the next stage gets it.
     pub(super) fn dropped(self) -> Option<DropReason> {
         match self {
             Fate::GoesOn => None,
@@ -76,7 +76,7 @@ impl Lookahead {
         self.hampel.map_or(spike, |(test, _)| test.delay().max(spike))
     }
 
-    /// Adds a usable number to the queue, and judges those in the queue that waited for it.
+    /// Adds a usable number to the queue, and checks those numbers in the queue that waited for it.
     pub(super) fn take(&self, state: &mut LookaheadState, point: Point, clock_reset: bool, now_ms: i64) {
         state.now_ms = now_ms;
         state.line.push_back(QueuedReading { point, fate: Fate::GoesOn, clock_reset });

@@ -190,7 +190,7 @@ impl Pipeline {
         decided.unwrap_or_else(Verdict::Drop)
     }
 
-    /// Passes the reading of a sensor without a rule. Only its alarm judges it.
+    /// Passes the reading of a sensor without a rule. Only its alarm checks it.
     fn pass_beside_alarm(
         &mut self,
         reading: &mut Reading<'_>,
@@ -294,7 +294,7 @@ impl Pipeline {
         }
     }
 
-    /// Notes that the unit of a sensor changed. Emits what its stages hold, and lets its next reading pass.
+    /// Handles a change of a sensor's unit. Emits what its stages hold, and lets its next reading pass.
     pub fn unit_changed(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
         let Some(place) = self.sensors.place(sensor) else { return };
         self.flush_one(place, sink);

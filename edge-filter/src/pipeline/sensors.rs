@@ -30,7 +30,7 @@ pub(super) struct Sensors {
     evicted: Eviction,
 }
 
-/// Hand of the clock algorithm, and the readings of forgotten sensors until they can be emitted.
+/// Position of the CLOCK algorithm (a cheap LRU), and the readings of forgotten sensors until they can be emitted.
 #[derive(Clone, Debug, Default)]
 struct Eviction {
     hand: u32,

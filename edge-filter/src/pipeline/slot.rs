@@ -81,8 +81,8 @@ impl Slot {
         self.alarm.checked_sub(1)
     }
 
-    /// Takes over a restored state under a rule that may have changed. States of stages that the rule no longer has are dropped, and new stages
-    /// start cold.
+    /// Adopts a state from a snapshot under a rule that may have changed since. States of stages that the rule no
+    /// longer has are dropped, and new stages start cold.
     pub(super) fn adopt(&mut self, restored: Slot, rule: Option<&Rule>) {
         let fresh = rule.and_then(|rule| Some((rule, RareStates::new(rule)?)));
         let (own_rule, own_alarm) = (self.rule, self.alarm);
@@ -169,8 +169,8 @@ impl Slot {
         }
     }
 
-    /// Notes that a reading was emitted that is no part of the series. If it is the newest by event time, consumers take its value for the
-    /// sensor's, so the next reading of the series must pass.
+    /// Handles the emission of a reading that is no part of the series. If it is the newest by event time, consumers
+    /// take its value for the sensor's, so the next reading of the series must pass.
     #[cold]
     pub(super) fn resume_after(&mut self, rule: &Rule, time: i64) {
         let is_newest = self.last.time().is_none_or(|last| last <= time);

@@ -62,8 +62,8 @@ impl StageWalk<'_> {
         Ok(self.finish(reading, clock_reset, now_ms, sink))
     }
 
-    /// Adds a number to the queue, and lets those go on whose verdicts are in. A reading that cannot be judged goes on at once, after all in
-    /// the queue.
+    /// Adds a number to the queue, and passes on those numbers whose check is complete. A reading that cannot be
+    /// checked passes on at once, after all in the queue.
     #[cold]
     fn line_up<'a>(
         &mut self,

@@ -27,7 +27,8 @@ pub struct Stats {
     pub evicted: u64,
     /// Readings whose quality number the scheme does not define, so that it counts as bad.
     pub unknown_quality: u64,
-    /// Alarm events that were dropped because nobody polled them in time. The states of the alarms are never lost.
+    /// Alarm events that were dropped because the application did not poll them in time. The states of the alarms are
+    /// never lost.
     pub alarm_events_lost: u64,
     pub(super) emitted: [u64; EmitReason::ALL.len()],
     pub(super) dropped: [u64; DropReason::ALL.len()],
@@ -58,7 +59,8 @@ impl Stats {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Returns whether the counters of emitted, dropped and held readings add up to those that came.
+    /// Returns whether the counters of emitted, dropped and held readings add up to the input and the restored
+    /// readings.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.input + self.restored == self.emitted() + self.dropped() + self.held

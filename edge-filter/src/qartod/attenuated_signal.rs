@@ -7,7 +7,7 @@ use crate::error::{ParamError, interval};
 use crate::snapshot_serde::OverflowingNumber;
 use std::collections::VecDeque;
 
-/// Measure by which the test judges the movement of the signal in the test period.
+/// Statistic by which the test measures the variation of the signal in the test period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -138,7 +138,8 @@ impl AttenuatedSignal {
         Ok(self)
     }
 
-    /// Judges a value at event time `time`, Unix milliseconds. A value older than the last one is unknown and changes nothing.
+    /// Tests a value at event time `time`, Unix milliseconds. A value older than the last one is unknown and changes
+    /// nothing.
     pub fn check(&self, state: &mut AttenuatedSignalState, value: f64, time: i64) -> QartodFlag {
         if state.window.back().is_some_and(|&(last, _)| time < last) {
             return if value.is_finite() { QartodFlag::Unknown } else { QartodFlag::Missing };

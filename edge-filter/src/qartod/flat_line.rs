@@ -87,7 +87,7 @@ impl FlatLine {
         Self::new([("suspect_s", intervals(suspect_s)), ("fail_s", intervals(fail_s))], tolerance)
     }
 
-    /// Judges a value by the values before it.
+    /// Tests a value against the values before it.
     pub fn check(&self, state: &mut FlatLineState, value: f64) -> QartodFlag {
         let position = state.readings;
         state.readings = state.readings.saturating_add(1);

@@ -51,7 +51,7 @@ impl RateOfChange {
         Ok(self)
     }
 
-    /// Judges a value at event time `time`, Unix milliseconds.
+    /// Tests a value at event time `time`, Unix milliseconds.
     pub fn check(&self, state: &mut RateOfChangeState, value: f64, time: i64) -> QartodFlag {
         let Some((OverflowingNumber(last), last_time)) = state.last.replace((OverflowingNumber(value), time))
         else {

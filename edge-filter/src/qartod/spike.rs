@@ -3,7 +3,7 @@
 use super::{QartodFlag, Thresholds};
 use crate::{Cost, LossBound, ParamError};
 
-/// Way in which a value is compared with its neighbours.
+/// Method of comparing a value with its neighbours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -51,7 +51,7 @@ impl Spike {
         Ok(Spike { method, thresholds: Thresholds::new(("suspect", suspect), ("fail", fail))? })
     }
 
-    /// Holds `value` and judges the one held before it; `None` if none was held.
+    /// Holds `value` and tests the value held before it; `None` if none was held.
     pub fn check(&self, state: &mut SpikeState, value: f64) -> Option<QartodFlag> {
         let flag = state.held.map(|held| match state.before {
             Some(before) => self.judge(before, held, value),
@@ -61,7 +61,8 @@ impl Spike {
         flag
     }
 
-    /// Judges the held value without a successor and starts again: at the end, before a gap, when a sensor is stale. `None` if none is held.
+    /// Tests the held value without a successor and starts again: at the end, before a gap, when a sensor is stale.
+    /// `None` if none is held.
     pub fn finish(&self, state: &mut SpikeState) -> Option<QartodFlag> {
         state.before = None;
         state.held.take().map(at_the_edge)

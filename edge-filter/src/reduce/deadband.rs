@@ -185,7 +185,7 @@ impl Deadband {
         }
     }
 
-    /// Judges the reading. `sink` gets a reading that must be sent before it.
+    /// Filters a reading. `sink` gets a reading that must be sent before it.
     #[inline]
     pub fn check_with<'v>(
         &self,
@@ -200,7 +200,7 @@ impl Deadband {
         self.offer(&mut state.last, &mut state.previous, None, offered, &mut |event| released(event, sink))
     }
 
-    /// Judges one reading. With `forced` it passes for this reason, whatever its value.
+    /// Filters one reading. With `forced` it passes for this reason, whatever its value.
     #[inline]
     pub(crate) fn offer(
         &self,

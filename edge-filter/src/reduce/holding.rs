@@ -30,7 +30,7 @@ pub(crate) trait Holding {
     /// Tells the state about a reading that passed whatever its value.
     fn passed(_: &mut Self::State, _: &Value<'_>, _: Quality, _: i64) {}
 
-    /// Judges a usable number that is later than everything before it.
+    /// Filters a usable number that is later than everything before it.
     fn number(
         &self,
         last: &mut LastEmitted,
@@ -48,7 +48,7 @@ pub(crate) trait Holding {
         on: &mut impl FnMut(Settlement),
     );
 
-    /// Judges one reading. With `forced` it passes for this reason, whatever its value.
+    /// Filters one reading. With `forced` it passes for this reason, whatever its value.
     fn offer(
         &self,
         last: &mut LastEmitted,
@@ -96,8 +96,8 @@ pub(crate) trait Holding {
 macro_rules! used_alone {
     ($stage:ident, $state:ident { $held:ident }) => {
         impl $stage {
-            /// Judges the reading. `sink` gets what must be sent before it. A reading that is not later than the last one is dropped as out of
-            /// order.
+            /// Filters a reading. `sink` gets the readings that must be sent before it. A reading that is not later
+            /// than the last one is dropped as out of order.
             pub fn check<'v>(
                 &self,
                 state: &mut $state,
@@ -112,7 +112,7 @@ macro_rules! used_alone {
                 })
             }
 
-            /// Emits what is held and starts again, for a stop or a gap.
+            /// Emits the held readings and starts again: at a stop, or before a gap.
             pub fn flush(&self, state: &mut $state, sink: &mut impl FnMut($crate::reduce::ReleasedReading)) {
                 let why = Some(crate::EmitReason::Flush);
                 self.close(&mut state.last, &mut state.$held, why, &mut |settlement| {

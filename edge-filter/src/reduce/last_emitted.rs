@@ -71,7 +71,7 @@ impl LastEmitted {
         }
     }
 
-    /// Notes that the last value was emitted again, with another quality or time.
+    /// Records that the last value was emitted again, with another quality or time.
     pub(crate) fn restate(&mut self, quality: Quality, time: i64) {
         self.status = quality;
         self.time = time;

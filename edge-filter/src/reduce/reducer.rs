@@ -174,8 +174,8 @@ impl Reducer {
         }
     }
 
-    /// Judges one reading for a stage that holds nothing, and updates `last`. With `forced` the reading passes for this reason, whatever its
-    /// value.
+    /// Filters one reading with a stage that holds nothing, and updates `last`. With `forced` the reading passes for
+    /// this reason, whatever its value.
     #[inline]
     pub(crate) fn judge(
         &self,
@@ -204,7 +204,7 @@ impl Reducer {
         }
     }
 
-    /// Judges one reading for any stage.
+    /// Filters one reading with any stage.
     pub(crate) fn offer(
         &self,
         last: &mut LastEmitted,
@@ -243,7 +243,7 @@ impl Reducer {
         }
     }
 
-    /// Passes a text that came to a window, which has no place for it, after the held readings.
+    /// Passes a text that came to a window, which cannot aggregate texts, after the held readings.
     #[cold]
     fn pass_text(
         &self,

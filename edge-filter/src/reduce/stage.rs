@@ -57,8 +57,8 @@ use std::fmt;
 /// # Ok::<(), edge_filter::PatternError>(())
 /// ```
 pub trait Stage: Cost + fmt::Debug + Send + Sync {
-    /// Judges a finite number that is later than everything the sensor emitted. `out` gets the readings that are emitted before it, and the
-    /// held readings that are dropped.
+    /// Filters a finite number that is later than everything the sensor emitted. `out` gets the readings that are
+    /// emitted before it, and the held readings that are dropped.
     fn process(
         &mut self,
         time: i64,
@@ -67,7 +67,7 @@ pub trait Stage: Cost + fmt::Debug + Send + Sync {
         out: &mut dyn FnMut(Settlement),
     ) -> Verdict;
 
-    /// Notes a reading that passed without being offered, at which the stage begins again. Nothing is held then.
+    /// Handles a reading that passed without being offered, at which the stage begins again. Nothing is held then.
     fn passed(&mut self, time: i64, value: &Value<'_>, quality: Quality);
 
     /// Settles all held readings, for a silence, a gap, a clock that was set, or a stop.
@@ -185,7 +185,7 @@ struct SavedState;
 
 impl Cost for SavedState {}
 
-/// Passes on what a stage settles, and notes what was emitted.
+/// Passes on the readings that a stage emits or drops, and records the last emitted one.
 fn emitted(
     last: &mut LastEmitted,
     mut settlement: Settlement,

@@ -81,7 +81,8 @@ impl Stale {
         Ok(Stale { timeout_ms: interval("timeout_ms", timeout_ms)?, heartbeat_ms: None })
     }
 
-    /// Notes a reading that arrived. Returns whether the sensor was stale; then the reading must pass, whatever its value.
+    /// Records the arrival of a reading. Returns whether the sensor was stale; then the reading must pass, whatever its
+    /// value.
     pub fn seen(&self, state: &mut StaleState, now_ms: i64) -> bool {
         let was_stale = state.is_stale();
         state.deadline = now_ms.saturating_add(self.timeout_ms).max(STALE + 1);

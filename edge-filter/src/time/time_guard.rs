@@ -21,7 +21,7 @@ pub enum TimePolicy {
     /// The reading passes beside the stages, as it came, with a reason that shows it ([`EmitReason::is_beside`]).
     #[default]
     Pass,
-    /// The reading is dropped and counted. It is lost, although its sender may have been told that it is safe.
+    /// The reading is dropped and counted. It is lost, although its sender may already have an acknowledgement.
     Drop,
 }
 
@@ -138,7 +138,7 @@ impl TimeGuardState {
     }
 }
 
-/// Way in which a reading passes the [`TimeGuard`].
+/// Outcome of a reading that passes the [`TimeGuard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the caller must handle each: they restart different things")]
 pub enum Passage {
@@ -269,8 +269,8 @@ impl TimeGuard {
         self.out_of_order
     }
 
-    /// Judges the time of a reading. `now_ms`: the caller's wall clock in Unix milliseconds; `i64::MAX` if it cannot be trusted, so that no
-    /// reading is ahead of it.
+    /// Checks the time of a reading. `now_ms`: the caller's wall clock in Unix milliseconds; `i64::MAX` if it cannot be
+    /// trusted, so that no reading is ahead of it.
     ///
     /// # Errors
     /// Reason to drop the reading.

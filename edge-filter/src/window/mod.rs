@@ -17,8 +17,8 @@ use cover::{Cover, Sample};
 /// Stage that divides event time into intervals `[start, start + width)`, aligned to the epoch plus an offset, and emits one [`WindowResult`]
 /// for each that has readings. The time of a result is the start.
 ///
-/// Only good readings are aggregated (uncertain ones too, if told so). The quality of the result: `BadNoData` if none
-/// was good; good if the readings were good for at least `min_good_pct` of the time they cover; otherwise
+/// Only good readings are aggregated (uncertain ones too, if so configured). The quality of the result: `BadNoData` if
+/// none was good; good if the readings were good for at least `min_good_pct` of the time they cover; otherwise
 /// `UncertainSubNormal`. A reading counts until the next one; between a good one and a bad one the good one does.
 ///
 /// A window is complete when a later reading of the sensor comes, or when the caller's `now` is `allowed_lateness_ms`
@@ -118,8 +118,9 @@ impl Window {
         Ok(self)
     }
 
-    /// Sets the milliseconds for which a window waits after its end, by the caller's `now`, for readings that are still on their way; 0 by
-    /// default. The delay of the newest reading is added, if [`WindowState::arrived`] was told of it.
+    /// Sets the milliseconds for which a window waits after its end, by the caller's `now`, for readings that are still
+    /// on their way; 0 by default. The delay of the newest reading is added, if [`WindowState::arrived`] was called
+    /// with it.
     ///
     /// # Errors
     /// If the time is negative.
@@ -322,8 +323,8 @@ impl Cost for Window {
 }
 
 impl WindowState {
-    /// Notes by how many milliseconds the newest reading was late: `now - time`. Its sensor's window ends that much later by the caller's
-    /// clock, so that a sensor whose clock is an hour slow is not late for ever.
+    /// Records by how many milliseconds the newest reading was late: `now - time`. Its sensor's window ends that much
+    /// later by the caller's clock, so that a sensor whose clock is an hour slow is not late for ever.
     pub fn arrived(&mut self, delay_ms: i64) {
         self.delay_ms = delay_ms.max(0);
     }

@@ -14,10 +14,11 @@ pub enum LoopBadInput {
     /// The output goes to its safe state.
     #[default]
     Safe,
-    /// The output keeps its value. This is the only way in which an output does not go to its safe state, so choose it only for one that may
-    /// stay.
+    /// The output keeps its value. With this choice alone the output does not go to its safe state, so choose it only
+    /// where the last value is safe.
     Hold,
-    /// The output goes to its safe state and stays there in manual mode, until somebody has switched to manual and back.
+    /// The output goes to its safe state and stays there in manual mode, until an operator has switched to manual and
+    /// back.
     Manual,
 }
 
