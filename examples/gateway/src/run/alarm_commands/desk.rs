@@ -1,4 +1,4 @@
-//! Commands of local clients and of the hub to the filters' alarms: admitted or refused here, and answered in each case. Pure.
+//! Dispatcher of commands to the filters' alarms (acknowledge, shelve), of local clients and of the hub: each is admitted or refused, and answered. Pure.
 //!
 //! Answers to refused commands are limited in number: the next one has the count of those left out.
 
@@ -33,7 +33,7 @@ pub(in crate::run) enum By {
     Hub(Reply),
 }
 
-/// The way in of commands, and out of what is said of them.
+/// Dispatcher: accepts alarm commands, and sends answers and changes of alarms.
 #[derive(Debug)]
 pub(crate) struct AlarmDesk {
     rules: AlarmCommands,
@@ -96,7 +96,7 @@ impl AlarmDesk {
         Ok(())
     }
 
-    /// Says that a command was refused, if not too many were. The hub is answered in each case.
+    /// Answers that a command was refused: its sender within the rate limit, the hub always.
     pub(in crate::run) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, by: By, now: Now) {
         let told = told(topic, message, by);
         if let Some(more) = self.refusals.tell(nanoseconds(now)) {
@@ -109,7 +109,7 @@ impl AlarmDesk {
         }
     }
 
-    /// A command was obeyed.
+    /// Records an obeyed command, whose answer waits for the disk.
     pub(in crate::run) fn obeyed(&mut self, topic: &str, message: &Inbound, by: By) {
         self.unkept.push(told(topic, message, by));
     }

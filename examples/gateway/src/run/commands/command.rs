@@ -16,7 +16,7 @@ pub(super) struct Ticket(pub(super) u64);
 pub(super) enum Step {
     /// Append the record to the file, durably; then call [`kept`](super::desk::Desk::kept). Without a ticket no command waits for the write.
     Keep(Option<Ticket>, Record),
-    /// Give the message to the loop or alarm that it is for, then call [`decided`](super::desk::Desk::decided); or to local clients, then call
+    /// Hand the message to the loop or alarm that it addresses, then call [`decided`](super::desk::Desk::decided); or publish it to local clients, then call
     /// [`settled`](super::desk::Desk::settled).
     Give(Ticket, Publish),
     /// Store the answer safely in the queue to the hub; then call [`answered`](super::desk::Desk::answered).
