@@ -60,6 +60,10 @@ pub struct Config {
     /// Most bytes in the send buffer of a connection. At the limit no message is sent to the client; its packets are still read until they have
     /// caused as many bytes of answers again. Default 256 KiB.
     pub max_unwritten_bytes: usize,
+    /// Most bytes per second that are read of one connection, over time; a burst of one second's bytes is read at once. A client that sends
+    /// faster is read more slowly, so that its own messages wait, in its memory, and nobody else's do. A connection of the application's
+    /// process has no limit. Default `None`: no limit.
+    pub max_bytes_per_s: Option<u32>,
     /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, because a hub may end the
     /// connection for them (§1.5.4). A refused message at QoS 1 is answered by 0x90, in 3.1.1, which has no reasons, by the end of the
     /// connection; one at QoS 0, or a will, is dropped. Refusals are counted, and reported once per connection.
@@ -93,6 +97,7 @@ impl Default for Config {
             max_in_flight: 100,
             max_unacked_bytes: crate::puback_chain::PubackChain::MAX_UNACKED_BYTES,
             max_unwritten_bytes: 256 * 1024,
+            max_bytes_per_s: None,
             accept_control_characters: false,
             own_topics: Vec::new(),
         }

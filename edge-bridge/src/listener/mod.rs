@@ -155,6 +155,11 @@ impl<I: Ingest> Listener<I> {
         self.config.max_memory
     }
 
+    /// Most bytes per second that are read of one connection, see [`Config::max_bytes_per_s`].
+    pub fn max_bytes_per_s(&self) -> Option<u32> {
+        self.config.max_bytes_per_s
+    }
+
     /// Takes an event of a connection.
     pub fn handle_input(&mut self, now: Now, connection: ConnectionId, input: Input<'_>) {
         match input {

@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,9 +13,10 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::client_stream::ClientStream;
+use super::read_rate::ReadRate;
 use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::ConnectionId;
 use crate::pieces::Pieces;
@@ -118,10 +119,10 @@ pub(super) async fn run(
     mut stream: ClientStream,
     outbox: Arc<Outbox>,
     owner: mpsc::Sender<(ConnectionId, FromPeer)>,
-    share: ReadShare,
+    (share, rate): (ReadShare, ReadRate),
     lingering: Arc<Semaphore>,
 ) {
-    let mut reading = Reading::new(share);
+    let mut reading = Reading::new(share, rate);
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
@@ -230,10 +231,13 @@ struct Reading {
     /// Number of bytes to read at a time; doubles for a sender that fills it.
     want: usize,
     share: ReadShare,
+    rate: ReadRate,
+    /// Pause of a client that sends faster than its rate.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Reading {
-    fn new(share: ReadShare) -> Self {
+    fn new(share: ReadShare, rate: ReadRate) -> Self {
         Self {
             buffer: Some(BytesMut::new()),
             is_fresh: false,
@@ -242,11 +246,16 @@ impl Reading {
             ahead: BytesMut::new(),
             want: READ_MIN,
             share,
+            rate,
+            pause: None,
         }
     }
 
     fn poll(&mut self, from: &mut ClientStream, cx: &mut Context<'_>) -> Poll<io::Result<FromPeer>> {
         let before = self.buffer.as_ref().map(BytesMut::len);
+        if before.is_some() && self.pauses(cx) {
+            return Poll::Pending;
+        }
         let read = pin!(self.read(from)).poll(cx);
         if read.is_pending() && before.is_some() {
             self.waits_since.get_or_insert_with(Instant::now);
@@ -254,9 +263,25 @@ impl Reading {
         read.map_ok(|buffer| {
             let now = Instant::now();
             let bytes = buffer.len().saturating_sub(before.unwrap_or_default());
+            self.rate.on_read(bytes, now);
             let up_to_date = self.is_up_to_date(bytes, now).then_some(now);
             FromPeer::Bytes { buffer, up_to_date }
         })
+    }
+
+    /// Returns whether the client is faster than its rate. A pause is no wait for the client: it may have a backlog.
+    fn pauses(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.pause.is_none() {
+            let until = self.rate.pause_until(Instant::now());
+            self.pause = until.map(|until| Box::pin(sleep_until(until)));
+        }
+        let pauses = self.pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending());
+        if pauses {
+            self.waits_since = None;
+        } else {
+            self.pause = None;
+        }
+        pauses
     }
 
     /// Returns whether a read of this many bytes shows that the sender has no backlog. An empty receive buffer does not show it, because the

@@ -13,6 +13,7 @@ use super::acceptor::Accepted;
 use super::client_stream::{ClientStream, Transport};
 use super::connection::{self, FromPeer, Outbox};
 use super::handshake_limit::HandshakeLimit;
+use super::read_rate::ReadRate;
 use super::read_share::ReadShare;
 use crate::listener::ConnectionId;
 use crate::net::ServerTls;
@@ -40,17 +41,28 @@ pub(super) struct ConnectionTasks {
     /// Number of connections that share the memory for receive buffers.
     readers: Arc<AtomicUsize>,
     max_memory: usize,
+    max_bytes_per_s: Option<u32>,
     lingering: Arc<Semaphore>,
     tasks: JoinSet<()>,
     to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 }
 
 impl ConnectionTasks {
-    /// Creates the set of tasks. `max_memory` is the most bytes that clients may take.
-    pub(super) fn new(to_owner: mpsc::Sender<(ConnectionId, FromPeer)>, max_memory: usize) -> Self {
-        let handshakes = HandshakeLimit::new();
-        let lingering = Arc::new(Semaphore::new(LINGERING_MAX));
-        Self { handshakes, readers: Arc::default(), max_memory, lingering, tasks: JoinSet::new(), to_owner }
+    /// Creates the set of tasks. `max_memory` is the most bytes that clients may take, `max_bytes_per_s` what is read of each.
+    pub(super) fn new(
+        to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
+        max_memory: usize,
+        max_bytes_per_s: Option<u32>,
+    ) -> Self {
+        Self {
+            handshakes: HandshakeLimit::new(),
+            readers: Arc::default(),
+            max_memory,
+            max_bytes_per_s,
+            lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
+            tasks: JoinSet::new(),
+            to_owner,
+        }
     }
 
     /// Runs a connection until the owner closes it.
@@ -62,7 +74,8 @@ impl ConnectionTasks {
         probe_when_idle(&stream, PROBE_AFTER);
         // Nobody asks for the bytes of the server's connections.
         let stream = Counted::new(stream, Arc::default());
-        let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers, self.max_memory));
+        let owner = self.to_owner.clone();
+        let share = (ReadShare::of(&self.readers, self.max_memory), ReadRate::new(self.max_bytes_per_s));
         let lingering = Arc::clone(&self.lingering);
         if tls.is_none() && transport.is_plain() {
             let stream = ClientStream::Plain(Stream::Tcp(stream));

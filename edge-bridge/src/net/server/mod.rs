@@ -15,6 +15,7 @@ mod owner;
 mod paused_connections;
 #[cfg(feature = "spool-queue")]
 mod queue_sink;
+mod read_rate;
 mod read_share;
 mod sink;
 #[cfg(feature = "websocket")]

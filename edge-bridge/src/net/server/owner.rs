@@ -75,7 +75,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         on_event: Option<OnEvent>,
     ) -> Self {
         let (to_owner, inputs) = mpsc::channel(INPUTS);
-        let tasks = ConnectionTasks::new(to_owner, listener.max_memory());
+        let tasks = ConnectionTasks::new(to_owner, listener.max_memory(), listener.max_bytes_per_s());
         Self {
             listener,
             sink,

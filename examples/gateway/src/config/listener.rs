@@ -35,6 +35,8 @@ pub(crate) struct ClientLimits {
     /// Most bytes that the client has not read.
     pub(crate) max_unread: u64,
     pub(crate) max_subscriptions: u64,
+    /// Most bytes per second that are read of the client; `None` for no limit.
+    pub(crate) max_rate: Option<u32>,
     /// Longest session expiry of the client.
     pub(crate) max_session_expiry: Duration,
     pub(crate) max_keep_alive: Duration,
@@ -77,7 +79,7 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "tls_listen",
     "cert",
     "key",
@@ -92,6 +94,7 @@ const KEYS: [&str; 19] = [
     "max_inflight_messages",
     "max_unread",
     "max_subscriptions",
+    "max_rate",
     "max_retained_messages",
     "max_retained_bytes",
     "max_session_expiry",
@@ -116,6 +119,7 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
                 .unwrap_or(u16::MAX),
             max_unread: section.size_in_force("max_unread", findings),
             max_subscriptions: section.integer_in_force("max_subscriptions", findings),
+            max_rate: section.size("max_rate", findings).and_then(|size| u32::try_from(size.value).ok()),
             max_session_expiry: section.duration_in_force("max_session_expiry", findings),
             max_keep_alive: section.duration_in_force("max_keep_alive", findings),
         },

@@ -162,6 +162,7 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
     config.max_in_flight = of_each.max_in_flight;
     config.max_unwritten_bytes = size(of_each.max_unread);
     config.max_subscriptions = size(of_each.max_subscriptions);
+    config.max_bytes_per_s = of_each.max_rate;
     config.session_expiry_max_s = u32::try_from(of_each.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
     config.keep_alive_max_s = u16::try_from(of_each.max_keep_alive.as_secs()).unwrap_or(u16::MAX);
     let (topics, bytes) = limits.max_retained;

@@ -126,6 +126,12 @@ pub(super) const LOCAL: &[Key] = &[
         "Topic filters of one client; a further one is refused (0x97). A session with more, of a time with a higher limit, ends with the restart: its client subscribes anew.",
     ),
     key(
+        "max_rate",
+        Size("4KiB", "1GiB"),
+        Means("no limit"),
+        "Bytes a second that are read of one client, over time; a client that sends faster waits, and delays nobody else.",
+    ),
+    key(
         "max_retained_messages",
         Integer(1, 100_000),
         Is("1000"),
