@@ -51,7 +51,7 @@ impl Engine {
             if !self.with_model(|model| model.lose(lane, &chunk, up_ms)) {
                 self.reckon(open, lane, &chunk.lost)?;
             }
-            self.say_losses();
+            self.report_losses();
         }
         Ok(chunk)
     }
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Emits one event for each loss found since the last call.
-    pub(super) fn say_losses(&self) {
+    pub(super) fn report_losses(&self) {
         let losses = self.with_model(|model| model.take_losses());
         if losses.is_empty() {
             return;

@@ -87,7 +87,7 @@ impl Engine {
         }
         // What cannot be read now is counted later.
         engine.count_when_due(&mut open);
-        engine.say_losses();
+        engine.report_losses();
         engine.note_figures(&open);
         engine.note_segments(&open);
         *lock(&engine.store) = Some(open);
