@@ -2,7 +2,7 @@
 
 use super::command;
 use super::command_answers::Reply;
-use super::command_desk::Desk;
+use super::command_dispatcher::Dispatcher;
 use super::names::{COMMAND, LoopNames};
 use crate::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug)]
 pub struct HubCommands {
     names: Arc<LoopNames>,
-    desk: Arc<Mutex<Desk>>,
+    dispatcher: Arc<Mutex<Dispatcher>>,
     clock: Clock,
 }
 
 impl HubCommands {
-    pub(super) fn new(names: Arc<LoopNames>, desk: Arc<Mutex<Desk>>, clock: Clock) -> Self {
-        HubCommands { names, desk, clock }
+    pub(super) fn new(names: Arc<LoopNames>, dispatcher: Arc<Mutex<Dispatcher>>, clock: Clock) -> Self {
+        HubCommands { names, dispatcher, clock }
     }
 
     /// Returns whether a command on this local topic is for an output, an interlock or an alarm of the loops.
@@ -30,10 +30,10 @@ impl HubCommands {
     /// loops cannot take within half a second are refused.
     pub fn give(&self, topic: &str, payload: &[u8], reply: Reply) {
         let topic = topic.strip_prefix(COMMAND).unwrap_or(topic);
-        lock(&self.desk).take_of_hub(&self.names, (topic, payload), reply, self.clock.now_ns());
+        lock(&self.dispatcher).take_of_hub(&self.names, (topic, payload), reply, self.clock.now_ns());
     }
 }
 
-pub(super) fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock(dispatcher: &Mutex<Dispatcher>) -> MutexGuard<'_, Dispatcher> {
+    dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
 }

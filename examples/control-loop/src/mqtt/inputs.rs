@@ -1,7 +1,7 @@
 //! Inputs of the loops: values that sensors and operators publish locally, written straight into the control thread's atomics.
 
 use super::command_answers::Client;
-use super::command_desk::Desk;
+use super::command_dispatcher::Dispatcher;
 use super::command_rules::Budget;
 use super::hub_commands::{HubCommands, lock};
 use super::names::{COMMAND, LoopNames};
@@ -27,7 +27,7 @@ pub struct LoopInputs {
     inputs: HashMap<String, Input>,
     names: Arc<LoopNames>,
     /// Shared with [`HubCommands`]; the control thread has no part in it.
-    desk: Arc<Mutex<Desk>>,
+    dispatcher: Arc<Mutex<Dispatcher>>,
     gone: Receiver<Utf8>,
     departures: SyncSender<Utf8>,
     pulse: Arc<Pulse>,
@@ -83,7 +83,7 @@ impl LoopInputs {
         loops: &Loops,
         names: Arc<LoopNames>,
         ports: Vec<InputPort>,
-        desk: Desk,
+        dispatcher: Dispatcher,
         pulse: Arc<Pulse>,
         clock: Clock,
         stats: Arc<LoopStats>,
@@ -98,8 +98,8 @@ impl LoopInputs {
         };
         let inputs = names.inputs.iter().zip(ports).enumerate().map(input).collect();
         let (departures, gone) = sync_channel(DEPARTURES_MAX);
-        let desk = Arc::new(Mutex::new(desk));
-        LoopInputs { inputs, names, desk, gone, departures, pulse, clock, stats }
+        let dispatcher = Arc::new(Mutex::new(dispatcher));
+        LoopInputs { inputs, names, dispatcher, gone, departures, pulse, clock, stats }
     }
 
     /// Returns the handle for the listener's events.
@@ -117,7 +117,7 @@ impl LoopInputs {
     /// Returns the way in of commands of the hub.
     #[must_use]
     pub fn hub_commands(&self) -> HubCommands {
-        HubCommands::new(self.names.clone(), self.desk.clone(), self.clock)
+        HubCommands::new(self.names.clone(), self.dispatcher.clone(), self.clock)
     }
 
     /// A message arrived. Never waits for the loops. A retained one is of unknown age, and a will was written when its client connected: no control input, and no
@@ -131,7 +131,7 @@ impl LoopInputs {
         let arrived_ns = self.pulse.arrived_ns(now_ns, up_to_date_ns);
         let topic = message.topic.as_str();
         if let Some(command) = topic.strip_prefix(COMMAND) {
-            let is_taken = lock(&self.desk).take(&self.names, command, message, (now_ns, arrived_ns));
+            let is_taken = lock(&self.dispatcher).take(&self.names, command, message, (now_ns, arrived_ns));
             return if is_taken { Taken::Command } else { Taken::RefusedCommand };
         }
         while let Ok(client) = self.gone.try_recv() {
@@ -143,7 +143,7 @@ impl LoopInputs {
         match input.publisher.message(&message.client, message.peer, now_ns, input.stale_after_ns) {
             Standing::Alone { ended: false } => {}
             Standing::Alone { ended: true } => {
-                if !lock(&self.desk).dispute(topic, None, &mut input.told, now_ns) {
+                if !lock(&self.dispatcher).dispute(topic, None, &mut input.told, now_ns) {
                     input.publisher.untold();
                 }
             }
@@ -153,7 +153,7 @@ impl LoopInputs {
                 if let Some(owner) = began {
                     let one = Client::new(&owner.client, owner.peer);
                     let clients = Some([one, Client::new(&message.client, message.peer)]);
-                    if !lock(&self.desk).dispute(topic, clients, &mut input.told, now_ns) {
+                    if !lock(&self.dispatcher).dispute(topic, clients, &mut input.told, now_ns) {
                         input.publisher.untold();
                     }
                 }

@@ -1,6 +1,6 @@
 //! Publishing of the loops' messages: outputs periodically, and each event at once.
 
-use super::command_desk::{Note, Waiting};
+use super::command_dispatcher::{Note, Waiting};
 use super::loop_messages::{Said, alarm_event, said, said_event};
 use super::names::{LoopNames, OUTPUT};
 use crate::Clock;

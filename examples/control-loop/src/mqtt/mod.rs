@@ -5,7 +5,7 @@
 
 mod command;
 mod command_answers;
-mod command_desk;
+mod command_dispatcher;
 mod command_rules;
 mod hub_commands;
 mod inputs;
@@ -27,7 +27,7 @@ pub use names::{COMMAND, LoopNames, event_topics, own_topics};
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};
-use command_desk::Desk;
+use command_dispatcher::Dispatcher;
 use pulse::Pulse;
 use std::io;
 use std::sync::{Arc, Weak};
@@ -47,7 +47,7 @@ pub fn connect(
     let names = Arc::new(LoopNames { take_commands, ..LoopNames::of(&loops.controller) });
     let Ports { inputs, outputs, events, commands, answers, wake } = ports;
     let safe: Vec<f64> = loops.controller.outputs().iter().map(|output| output.safe()).collect();
-    let (desk, notes) = Desk::new(loops.commands.clone(), commands, stats.clone());
+    let (dispatcher, notes) = Dispatcher::new(loops.commands.clone(), commands, stats.clone());
     let messages = LoopMessages::new(
         names.clone(),
         outputs.into_iter().zip(safe).collect(),
@@ -58,7 +58,7 @@ pub fn connect(
     )?;
     let pulse = Arc::new(Pulse::new(loops.controller.watchdog_ns(), clock.now_ns()));
     tokio::spawn(beat(Arc::downgrade(&pulse), clock));
-    Ok((LoopInputs::new(loops, names, inputs, desk, pulse, clock, stats), messages))
+    Ok((LoopInputs::new(loops, names, inputs, dispatcher, pulse, clock, stats), messages))
 }
 
 /// Beats periodically as long as the inputs exist.

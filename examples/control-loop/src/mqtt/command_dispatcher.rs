@@ -36,7 +36,7 @@ pub(super) enum Note {
 
 /// Dispatcher: accepts commands and passes them to the control thread.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Dispatcher {
     permission: Permission,
     commands: Commands,
     notes: mpsc::Sender<Note>,
@@ -45,15 +45,18 @@ pub(super) struct Desk {
     stats: Arc<LoopStats>,
 }
 
-impl Desk {
+impl Dispatcher {
     pub(super) fn new(
         rules: CommandRules,
         commands: Commands,
         stats: Arc<LoopStats>,
-    ) -> (Desk, mpsc::Receiver<Note>) {
+    ) -> (Dispatcher, mpsc::Receiver<Note>) {
         let (notes, received) = mpsc::channel(NOTES_MAX);
         let permission = Permission::new(rules);
-        (Desk { permission, commands, notes, refusals: Refusals::default(), ticket: 0, stats }, received)
+        (
+            Dispatcher { permission, commands, notes, refusals: Refusals::default(), ticket: 0, stats },
+            received,
+        )
     }
 
     /// Handles a message under `cmd/` that arrived at `arrived_ns` or later; returns whether it was passed to the control thread.
@@ -223,18 +226,20 @@ mod tests {
         let mut rules: CommandRules = toml::from_str("per_minute = 100000").unwrap();
         rules.are_on = true;
         let (sender, _commands) = handoff::ring(1024);
-        let (mut desk, mut notes) = Desk::new(rules, Commands(sender), Arc::default());
+        let (mut dispatcher, mut notes) = Dispatcher::new(rules, Commands(sender), Arc::default());
         let taken =
-            (0..1_000).filter(|_| desk.take(&names, "interlock/stop/reset", &message, (1, 1))).count();
+            (0..1_000).filter(|_| dispatcher.take(&names, "interlock/stop/reset", &message, (1, 1))).count();
         assert_eq!(taken, NOTES_MAX - PLACES_FOR_DISPUTES);
         let both = || Some(["a", "b"].map(|name| Client::new(name, None)));
         let (mut one, mut other) = (Budget::default(), Budget::default());
-        let said = (0..100).filter(|_| desk.dispute("x", both(), &mut one, 1)).count();
+        let said = (0..100).filter(|_| dispatcher.dispute("x", both(), &mut one, 1)).count();
         assert_eq!(said, 20);
-        assert!(desk.dispute("y", both(), &mut other, 1) && desk.dispute("y", None, &mut other, 1));
+        assert!(
+            dispatcher.dispute("y", both(), &mut other, 1) && dispatcher.dispute("y", None, &mut other, 1)
+        );
         while notes.try_recv().is_ok() {}
-        assert!(!desk.dispute("x", None, &mut one, 59_000_000_000));
-        assert!(desk.dispute("x", None, &mut one, 60_000_000_001));
+        assert!(!dispatcher.dispute("x", None, &mut one, 59_000_000_000));
+        assert!(dispatcher.dispute("x", None, &mut one, 60_000_000_001));
     }
 
     /// The control thread's answer is the end that the hub hears; without room, or a permission, it hears so at once.
@@ -292,11 +297,12 @@ mod tests {
         };
         let message = command("cmd/a");
         let (sender, _commands) = handoff::ring(1024);
-        let (mut desk, mut notes) = Desk::new(CommandRules::default(), Commands(sender), Arc::default());
+        let (mut dispatcher, mut notes) =
+            Dispatcher::new(CommandRules::default(), Commands(sender), Arc::default());
         let mut told = 0;
         for minute in 0..14_u64 {
             let now = minute * 60_000_000_000;
-            (0..30).for_each(|_| assert!(!desk.take(&names, "a", &message, (now, now))));
+            (0..30).for_each(|_| assert!(!dispatcher.take(&names, "a", &message, (now, now))));
             // Nobody takes the first 240, for which there is no room.
             while minute >= 12
                 && let Ok(Note::Refused { more, .. }) = notes.try_recv()
@@ -304,6 +310,6 @@ mod tests {
                 told += 1 + more;
             }
         }
-        assert_eq!(told + desk.refusals.tell(15 * 60_000_000_000).unwrap(), 14 * 30);
+        assert_eq!(told + dispatcher.refusals.tell(15 * 60_000_000_000).unwrap(), 14 * 30);
     }
 }
