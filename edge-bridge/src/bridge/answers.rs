@@ -105,7 +105,7 @@ impl<P: Pack> Uplink<P> {
             self.refusals.on_gone(message.topic());
             return self.tell(now_ms, Cause::Topic, reason, &message, spool, stats);
         }
-        if message.swept && self.hand.is_none() {
+        if message.swept && self.operator_pass.is_none() {
             self.sweep.on_refusal(reason);
         }
         if message.refusals > 0 || is_about_message(reason) {

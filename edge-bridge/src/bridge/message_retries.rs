@@ -1,8 +1,8 @@
 //! Retries of single messages that the hub refuses although it accepts others of their topic. Each message is held in RAM and sent again a few
 //! times with back-off; then its rows are parked.
 
-use super::by_hand_pass::covers;
 use super::message::Message;
+use super::operator_pass::covers;
 use super::refusals::retry_backoff;
 use crate::wire::ReasonCode;
 

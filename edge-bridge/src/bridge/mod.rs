@@ -10,8 +10,6 @@ mod answers;
 pub mod backoff;
 mod batch_pack;
 mod bridge_bit;
-mod by_hand;
-mod by_hand_pass;
 mod config;
 mod connect_choice;
 mod connection;
@@ -28,6 +26,8 @@ mod message;
 mod message_retries;
 mod next_message;
 mod notice_limit;
+mod operator_pass;
+mod operator_requests;
 mod pack;
 mod park;
 mod parked_list;
@@ -328,7 +328,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Does everything that an input has made possible, such as sending, subscribing, parking and reporting.
     fn turn(&mut self, now: Now) {
-        self.work_by_hand(now);
+        self.continue_operator_pass(now);
         let Phase::Up(connection) = &mut self.phase else {
             self.note();
             return;

@@ -93,7 +93,7 @@ impl<P: Pack> Uplink<P> {
         if self.link.is_refused() {
             let due_ms = if self.probing { self.pack.next_deadline() } else { self.link.due_ms() };
             let sweep_ms =
-                self.sweep.next_deadline().filter(|_| self.sweep.is_active() && self.hand.is_none());
+                self.sweep.next_deadline().filter(|_| self.sweep.is_active() && self.operator_pass.is_none());
             let waits = [due_ms, self.resume_ms, sweep_ms];
             return waits.into_iter().flatten().min().filter(|_| self.sent.is_empty());
         }
@@ -123,7 +123,7 @@ impl<P: Pack> Uplink<P> {
     /// Returns whether a retry sweep may begin or go on. An operator's pass is no retry sweep.
     fn may_sweep(&self) -> bool {
         let is_settled = !self.sweep.has_rows_inside() && self.refusals.all_settled();
-        self.hand.is_none() && (self.sweep.is_active() || is_settled)
+        self.operator_pass.is_none() && (self.sweep.is_active() || is_settled)
     }
 
     fn next_message<S: Spool>(&mut self, turn: &mut Turn<'_, S>) -> Option<Message> {

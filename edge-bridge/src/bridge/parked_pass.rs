@@ -1,7 +1,7 @@
 //! Passes over the parked rows: a retry sweep sends them again in their order, an operator's pass copies or drops them.
 
-use super::by_hand_pass::covers;
 use super::next_message::Turn;
+use super::operator_pass::covers;
 use super::pack::Pack;
 use super::spool::{Leased, Spool};
 use super::uplink::{Uplink, give_back, is_about_message, row_key};
@@ -12,7 +12,7 @@ const MISSED_POISON_MS: u64 = 600_000;
 
 impl<P: Pack> Uplink<P> {
     pub(super) fn lease_swept<S: Spool>(&mut self, turn: &mut Turn<'_, S>, room: usize) -> bool {
-        if self.hand.is_some() {
+        if self.operator_pass.is_some() {
             return false;
         }
         let is_ahead = self.pack.is_empty();
@@ -95,8 +95,8 @@ impl<P: Pack> Uplink<P> {
             self.on_size_pass_over(now_ms, spool);
         }
         self.park_deferred(spool);
-        // A pass by hand sends nothing: it is no attempt, and the next one comes when it would have come without.
-        if self.hand.is_none() {
+        // An operator's pass sends nothing: it is no attempt, and the next one comes when it would have come without.
+        if self.operator_pass.is_none() {
             self.plan_sweep(now_ms, spool);
         }
     }
@@ -119,7 +119,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Begins a sweep if one is due, or if a topic that the hub accepts again has parked rows.
     pub(super) fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
-        if self.sweep.is_active() || self.hand.is_some() || self.link.is_refused() {
+        if self.sweep.is_active() || self.operator_pass.is_some() || self.link.is_refused() {
             return;
         }
         self.park_deferred(spool);

@@ -30,7 +30,7 @@ impl<P: Pack> Uplink<P> {
             self.refusals.end_attempts();
             self.give_back_waiting(now.up_ms, false, turn.spool);
         }
-        if self.hand.is_none() && self.finish_sweep(now, turn.spool, &mut turn.parks) {
+        if self.operator_pass.is_none() && self.finish_sweep(now, turn.spool, &mut turn.parks) {
             return None;
         }
         if !self.probing {
@@ -118,7 +118,7 @@ impl<P: Pack> Uplink<P> {
                 spool.give_back(row.id);
             }
         }
-        if !any && !looks && self.hand.is_none() && self.link.is_refused() {
+        if !any && !looks && self.operator_pass.is_none() && self.link.is_refused() {
             self.lease_parked_probe(now, spool);
         }
         message

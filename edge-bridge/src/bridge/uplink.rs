@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::by_hand_pass::Pass;
 use super::learned_size_limit::SizeLimit;
 use super::link_refusal::LinkRefusal;
 use super::message::Message;
 use super::message_retries::Retries;
 use super::notice_limit::Notices;
+use super::operator_pass::Pass;
 use super::pack::{Pack, set_expiry};
 use super::poison::{Poison, RowKey};
 use super::refusals::Refusals;
@@ -50,7 +50,7 @@ pub(super) struct Uplink<P> {
     pub(super) refused_messages: RefusedMessages,
     pub(super) sweep: Sweep,
     /// Operator's pass over the parked rows, if one is under way.
-    pub(super) hand: Option<Pass>,
+    pub(super) operator_pass: Option<Pass>,
     /// Filter of the topics whose poison messages are sent with the next sweep, at an operator's request; `None` for no filter.
     pub(super) retry_filter: Option<Utf8>,
     /// Up time at which more rows may be parked, set when one call had parked its share; otherwise `None`.
@@ -81,7 +81,7 @@ impl<P: Pack> Uplink<P> {
             poison: Poison::default(),
             refused_messages: RefusedMessages::default(),
             sweep: Sweep::new(seed),
-            hand: None,
+            operator_pass: None,
             retry_filter: None,
             resume_ms: None,
             retain_cleared: false,
@@ -202,9 +202,9 @@ impl<P: Pack> Uplink<P> {
         self.pack.take_rows().into_iter().for_each(|row| spool.give_back(row));
         (self.probing, self.looks) = (false, false);
         if all {
-            self.hand = None;
+            self.operator_pass = None;
             self.sweep.stop(now_ms);
-        } else if self.hand.is_none() {
+        } else if self.operator_pass.is_none() {
             self.sweep.on_given_back(now_ms, swept);
         }
     }

@@ -11,13 +11,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::by_hand::Hand;
 use super::clock::Clock;
 use super::commands::Acks;
 use super::connection_io::{Moved, Socket};
 use super::dial::{DialError, Dialed, Dialer};
 use super::event_log::EventLog;
 use super::hub_address::Target;
+use super::operator_requests::OperatorRequests;
 use super::request::Request;
 use super::router::Router;
 use super::tls_renewal::TlsRenewal;
@@ -47,7 +47,7 @@ pub(super) struct Driver<S, P> {
     /// Probe of another address beside the connection, if one is under way.
     pub(super) probing: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     pub(super) log: EventLog,
-    pub(super) hand: Hand,
+    pub(super) operator_requests: OperatorRequests,
     /// Task of the spool, which ends after the driver; `None` if there is none.
     pub(super) beside: Option<JoinHandle<()>>,
 }
@@ -120,7 +120,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     let _ = reply.send(is_ours);
                 }
                 Woken::Request(Some(Request::ByHand(ask))) => {
-                    self.hand.ask(self.clock.now(), &mut self.core, ask);
+                    self.operator_requests.ask(self.clock.now(), &mut self.core, ask);
                 }
                 Woken::Request(Some(Request::Close { reply })) => {
                     self.end().await;
@@ -205,7 +205,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     async fn perform(&mut self) {
         loop {
             self.put_out().await;
-            if !self.hand.move_copies(self.clock.now(), &mut self.core) {
+            if !self.operator_requests.move_copies(self.clock.now(), &mut self.core) {
                 break;
             }
         }
@@ -261,7 +261,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             // An application may wait for this number alone.
             Event::SubscriptionRefused(_) => self.status_at_ms = 0,
             Event::Uplink(UplinkEvent::ByHand { count, left_out, .. }) => {
-                self.hand.over(count, left_out, self.core.spool().in_place_reason());
+                self.operator_requests.over(count, left_out, self.core.spool().in_place_reason());
             }
             _ => {}
         }

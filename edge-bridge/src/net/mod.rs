@@ -9,7 +9,6 @@
 
 mod back_pressure;
 mod builder;
-mod by_hand;
 mod certificate;
 mod certificate_dates;
 mod certificate_name;
@@ -26,9 +25,10 @@ mod in_process;
 #[cfg(feature = "spool-queue")]
 pub mod intake;
 mod link;
-mod link_by_hand;
 mod link_log;
+mod link_operator_requests;
 mod memory_spool;
+mod operator_requests;
 #[cfg(feature = "spool-queue")]
 mod parking;
 mod proxy_address;
@@ -53,7 +53,6 @@ mod tls_renewal;
 mod way_to_hub;
 
 pub use builder::Builder;
-pub use by_hand::ByHandError;
 pub use certificate::{CertificateProblem, authorities_have_expired, client_certificate_problem};
 pub use certificate_dates::certificate_ends;
 pub use clock::Clock;
@@ -61,7 +60,8 @@ pub use commands::{Acknowledgement, Command, Commands};
 pub use hub_address::{Target, TargetError};
 pub use in_process::{Bridge, CloseError, PublishError};
 pub use link::{Link, SubscribeError};
-pub use link_by_hand::Copies;
+pub use link_operator_requests::Copies;
+pub use operator_requests::ByHandError;
 pub use proxy_address::{ProxyAddress, ProxyAddressError};
 pub use receipt::{PendingReceipt, Receipt, ReceiptError};
 pub use server::{Server, ServerBuilder};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::by_hand::Ask;
 use super::commands::Commands;
+use super::operator_requests::Ask;
 use super::subscription_queue::SubscriptionQueue;
 use crate::wire::Subscription;
 

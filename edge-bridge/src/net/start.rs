@@ -201,7 +201,7 @@ impl Builder {
             dialing: None,
             probing: None,
             log,
-            hand: super::by_hand::Hand::default(),
+            operator_requests: super::operator_requests::OperatorRequests::default(),
             beside: beside.map(tokio::spawn),
         };
         let link = Link {

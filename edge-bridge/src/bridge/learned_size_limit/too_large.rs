@@ -67,7 +67,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Handles the begin of a pass over the parked rows.
     pub(in crate::bridge) fn on_size_pass_begins(&mut self, now_ms: u64, spool: &impl Spool) {
-        if self.hand.is_none() {
+        if self.operator_pass.is_none() {
             let is_due = self.may_probe_size(now_ms);
             self.size_limit.on_pass_begins(now_ms, spool.is_settled(), is_due);
         }
@@ -75,7 +75,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Handles the end of a pass over the parked rows.
     pub(in crate::bridge) fn on_size_pass_over(&mut self, now_ms: u64, spool: &impl Spool) {
-        if self.hand.is_none() && self.size_limit.on_pass_over() {
+        if self.operator_pass.is_none() && self.size_limit.on_pass_over() {
             self.sweep.want(now_ms);
         }
         if spool.parked() == 0 && self.may_probe_size(now_ms) {

@@ -119,7 +119,7 @@ fn no_sweep_begins_while_the_link_is_refused_or_a_person_looks() {
     core.uplink.sweep.take(&[LeaseId(99)]);
     core.uplink.sweep.want(0);
     core.uplink.begin_sweep(0, &mut core.spool);
-    assert!(core.uplink.hand.is_some() && !core.uplink.sweep.is_active());
+    assert!(core.uplink.operator_pass.is_some() && !core.uplink.sweep.is_active());
 }
 
 /// Held messages of parked rows go back to their places before the spool closes holes, but not while others of parked rows are on their way.

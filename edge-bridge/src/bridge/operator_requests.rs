@@ -3,8 +3,8 @@
 //! counts as no attempt, so retry times and back-offs do not change. A retry sweep that the pass interrupts, or that comes due meanwhile, starts
 //! when the pass ends.
 
-use super::by_hand_pass::{Pass, WITHIN_MS, Work, covers};
 use super::message::Message;
+use super::operator_pass::{Pass, WITHIN_MS, Work, covers};
 use super::pack::Pack;
 use super::parked_list::{ParkedList, ParkedRow, balance};
 use super::refusals::Refusals;
@@ -15,14 +15,14 @@ use super::{Core, Output};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Most parked rows that one call of [`work_by_hand`](Uplink::work_by_hand) reads.
+/// Most parked rows that one call of [`continue_operator_pass`](Uplink::continue_operator_pass) reads.
 const ROWS_PER_TURN: usize = 1_024;
 /// Most bytes of rows that a pass leases at a time, or of copies that wait for the caller.
 const BYTES: usize = 256 * 1024;
 
 impl<P: Pack> Uplink<P> {
     fn begin_pass<S: Spool>(&mut self, now_ms: u64, filter: Utf8, work: Work, spool: &mut S) -> bool {
-        if self.hand.is_some() {
+        if self.operator_pass.is_some() {
             return false;
         }
         self.sweep.end_wait();
@@ -40,7 +40,7 @@ impl<P: Pack> Uplink<P> {
             pass.found = held.map(|(message, reason)| copy_of(message, reason, spool)).collect();
             pass.found.iter().for_each(|copy| pass.count.add(copy.readings));
         }
-        self.hand = Some(pass);
+        self.operator_pass = Some(pass);
         if !self.sweep.is_active() {
             self.begin_hand_sweep(now_ms, spool);
         }
@@ -51,7 +51,7 @@ impl<P: Pack> Uplink<P> {
     fn begin_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         self.park_deferred(spool);
         let would_overtake = self.would_overtake(spool);
-        let Some(pass) = &mut self.hand else { return false };
+        let Some(pass) = &mut self.operator_pass else { return false };
         let is_settled = spool.is_settled();
         if (!is_settled || would_overtake) && now_ms < pass.until_ms {
             pass.resume_ms = Some(pass.until_ms);
@@ -73,7 +73,7 @@ impl<P: Pack> Uplink<P> {
     /// Ends a pass when its drops are durable. Returns `false` until then.
     fn end_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         let is_dry = self.sweep.is_dry && spool.is_scanned().is_some();
-        let Some(pass) = &mut self.hand else { return true };
+        let Some(pass) = &mut self.operator_pass else { return true };
         if is_dry {
             pass.left_out = Some(LeftOut::NotRead);
         }
@@ -98,11 +98,12 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// Continues the operator's pass that is under way, if there is one.
-    pub(super) fn work_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
+    pub(super) fn continue_operator_pass<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         let mut rows = ROWS_PER_TURN;
         loop {
-            let is_held_up = self.hand.as_ref().is_some_and(|pass| pass.waits) && self.would_overtake(spool);
-            let Some(pass) = &mut self.hand else { return };
+            let is_held_up =
+                self.operator_pass.as_ref().is_some_and(|pass| pass.waits) && self.would_overtake(spool);
+            let Some(pass) = &mut self.operator_pass else { return };
             pass.resume_ms = None;
             if !pass.found.is_empty() {
                 if now_ms < pass.found_ms + WITHIN_MS && !self.sweep.is_full() {
@@ -131,7 +132,7 @@ impl<P: Pack> Uplink<P> {
                 return;
             }
             if !self.lease_parked(now_ms, spool, BYTES, &mut rows, |uplink, spool, row| {
-                uplink.handle_by_hand(now_ms, spool, &row);
+                uplink.handle_for_operator(now_ms, spool, &row);
             }) && self.sweep.is_active()
             {
                 return;
@@ -139,11 +140,11 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    fn handle_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S, row: &Leased) {
+    fn handle_for_operator<S: Spool>(&mut self, now_ms: u64, spool: &mut S, row: &Leased) {
         let topic = self.pack.topic(row);
         let reason = self.refusals.reason(&topic);
         let mut work = Work::Nothing;
-        if let Some(pass) = &mut self.hand
+        if let Some(pass) = &mut self.operator_pass
             && !pass.waits
             && covers(&pass.filter, &topic)
         {
@@ -177,7 +178,7 @@ impl<P: Pack> Uplink<P> {
     }
 
     fn end_pass(&mut self, now_ms: u64) {
-        let Some(pass) = self.hand.take() else { return };
+        let Some(pass) = self.operator_pass.take() else { return };
         if pass.work == Work::Drop {
             self.refusals.forget_empty();
         }
@@ -189,7 +190,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Up time, in milliseconds, at which the pass has work to do without an event.
     pub(super) fn hand_timeout(&self) -> Option<u64> {
-        let pass = self.hand.as_ref()?;
+        let pass = self.operator_pass.as_ref()?;
         if !pass.found.is_empty() {
             return Some(pass.found_ms + WITHIN_MS);
         }
@@ -202,7 +203,7 @@ impl<P: Pack> Uplink<P> {
         self.link.retry_now(now_ms);
         self.size_limit.retry_now(now_ms);
         self.retry_filter = Some(filter.clone());
-        match &mut self.hand {
+        match &mut self.operator_pass {
             Some(pass) => pass.sweep_ms = Some(now_ms),
             None => self.sweep.want(now_ms),
         }
@@ -292,7 +293,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Returns the copies found since the last call: at most about 1 MiB of messages held in RAM, then about 256 KiB of parked rows a call.
     pub fn take_copies(&mut self, now: Now) -> Vec<ParkedRow> {
-        let found = self.uplink.hand.as_mut().map(|pass| std::mem::take(&mut pass.found));
+        let found = self.uplink.operator_pass.as_mut().map(|pass| std::mem::take(&mut pass.found));
         let out: Vec<_> = found.into_iter().flatten().collect();
         if !out.is_empty() {
             self.turn(now);
@@ -307,9 +308,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
     }
 
     /// Continues an operator's pass, with or without a connection, and emits its events.
-    pub(super) fn work_by_hand(&mut self, now: Now) {
+    pub(super) fn continue_operator_pass(&mut self, now: Now) {
         self.uplink.note_left(&mut self.spool);
-        self.uplink.work_by_hand(now.up_ms, &mut self.spool);
+        self.uplink.continue_operator_pass(now.up_ms, &mut self.spool);
         while let Some(event) = self.uplink.poll_event() {
             self.out.push_back(Output::Event(super::Event::Uplink(event)));
         }

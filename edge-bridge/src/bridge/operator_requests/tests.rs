@@ -15,8 +15,8 @@ fn is_refused_after(work: Work) -> bool {
     let mut uplink = Uplink::new(RawPack::default(), 1_000, 1);
     assert!(uplink.refusals.add(0, &topic, ReasonCode::NOT_AUTHORIZED, 0));
     assert!(uplink.begin_pass(0, all, work, &mut spool));
-    uplink.work_by_hand(0, &mut spool);
-    assert!(uplink.hand.is_none());
+    uplink.continue_operator_pass(0, &mut spool);
+    assert!(uplink.operator_pass.is_none());
     uplink.refusals.knows(&topic)
 }
 
@@ -127,13 +127,13 @@ fn copies_wait_for_five_seconds() {
     assert!(uplink.refusals.add(0, &text("t"), ReasonCode::QUOTA_EXCEEDED, 0));
     assert!(uplink.begin_pass(100, text("#"), Work::Copy, &mut spool));
     for now_ms in [100, 100 + WITHIN_MS - 1] {
-        uplink.work_by_hand(now_ms, &mut spool);
-        let pass = uplink.hand.as_ref().unwrap();
+        uplink.continue_operator_pass(now_ms, &mut spool);
+        let pass = uplink.operator_pass.as_ref().unwrap();
         let reasons: Vec<_> = pass.found.iter().map(|copy| copy.reason).collect();
         assert_eq!(reasons, [Some(ReasonCode::QUOTA_EXCEEDED); 2], "at {now_ms}");
         assert_eq!(uplink.hand_timeout(), Some(100 + WITHIN_MS));
     }
-    uplink.work_by_hand(100 + WITHIN_MS, &mut spool);
+    uplink.continue_operator_pass(100 + WITHIN_MS, &mut spool);
     assert_eq!(ended(&mut uplink), Some((2, Some(LeftOut::NotTaken))));
 }
 
@@ -144,12 +144,15 @@ fn a_pass_waits_for_rows_that_it_would_overtake() {
     uplink.sweep.on_row(LeaseId(99), text("t"));
     assert!(uplink.begin_pass(100, text("#"), Work::Copy, &mut spool));
     for now_ms in [100, 100 + WITHIN_MS - 1] {
-        uplink.work_by_hand(now_ms, &mut spool);
-        assert!(uplink.hand.as_ref().is_some_and(|pass| pass.waits && pass.found.is_empty()), "at {now_ms}");
+        uplink.continue_operator_pass(now_ms, &mut spool);
+        assert!(
+            uplink.operator_pass.as_ref().is_some_and(|pass| pass.waits && pass.found.is_empty()),
+            "at {now_ms}"
+        );
         assert_eq!((uplink.hand_timeout(), uplink.sweep.room()), (Some(100 + WITHIN_MS), 2));
     }
-    uplink.work_by_hand(100 + WITHIN_MS, &mut spool);
-    assert_eq!(uplink.hand.as_ref().map(|pass| (pass.waits, pass.found.len())), Some((false, 2)));
+    uplink.continue_operator_pass(100 + WITHIN_MS, &mut spool);
+    assert_eq!(uplink.operator_pass.as_ref().map(|pass| (pass.waits, pass.found.len())), Some((false, 2)));
 }
 
 #[test]
@@ -157,9 +160,13 @@ fn a_pass_begins_behind_the_rest_of_a_sweep() {
     let (mut uplink, mut spool) = parked();
     uplink.sweep.begin(&mut spool);
     assert!(uplink.begin_pass(100, text("#"), Work::Copy, &mut spool));
-    assert!(uplink.hand.as_ref().is_some_and(|pass| pass.waits));
-    uplink.work_by_hand(100, &mut spool);
-    assert_eq!(uplink.hand.as_ref().map(|pass| (pass.waits, pass.found.len())), Some((false, 2)), "at once");
+    assert!(uplink.operator_pass.as_ref().is_some_and(|pass| pass.waits));
+    uplink.continue_operator_pass(100, &mut spool);
+    assert_eq!(
+        uplink.operator_pass.as_ref().map(|pass| (pass.waits, pass.found.len())),
+        Some((false, 2)),
+        "at once"
+    );
 }
 
 #[test]
@@ -173,9 +180,9 @@ fn a_pass_goes_on_in_a_millisecond_after_a_thousand_rows() {
         spool.park(row.id, ReasonCode::NOT_AUTHORIZED);
     }
     assert!(uplink.begin_pass(100, text("t"), Work::Copy, &mut spool));
-    uplink.work_by_hand(100, &mut spool);
+    uplink.continue_operator_pass(100, &mut spool);
     assert_eq!(uplink.hand_timeout(), Some(101));
-    uplink.work_by_hand(101, &mut spool);
+    uplink.continue_operator_pass(101, &mut spool);
     assert_eq!(ended(&mut uplink), Some((0, None)));
 }
 
@@ -187,10 +194,10 @@ fn rows_that_expired_are_not_said_to_be_left_out() {
     assert_eq!(spool.lease_parked(0, 2, 100).len(), 2);
     assert!(uplink.begin_pass(100, text("#"), Work::Copy, &mut spool));
     for now_ms in [100, 5_099] {
-        uplink.work_by_hand(now_ms, &mut spool);
+        uplink.continue_operator_pass(now_ms, &mut spool);
         assert_eq!(ended(&mut uplink), None);
     }
-    uplink.work_by_hand(5_100, &mut spool);
+    uplink.continue_operator_pass(5_100, &mut spool);
     assert_eq!(ended(&mut uplink), Some((0, None)));
 }
 
@@ -247,7 +254,7 @@ fn a_pass_waits_for_a_slow_spool_without_turns() {
     assert!(uplink.begin_pass(100, text("#"), Work::Drop, &mut spool));
     let wait = |uplink: &mut Uplink<RawPack>, spool: &mut Slow, from_ms: u64, parked: u64| {
         for now_ms in [from_ms, from_ms + 1, from_ms + WITHIN_MS - 1] {
-            uplink.work_by_hand(now_ms, spool);
+            uplink.continue_operator_pass(now_ms, spool);
             assert_eq!(
                 (uplink.hand_timeout(), spool.parked()),
                 (Some(from_ms + WITHIN_MS), parked),
@@ -256,9 +263,9 @@ fn a_pass_waits_for_a_slow_spool_without_turns() {
         }
     };
     wait(&mut uplink, &mut spool, 100, 2);
-    uplink.work_by_hand(100 + WITHIN_MS, &mut spool);
+    uplink.continue_operator_pass(100 + WITHIN_MS, &mut spool);
     assert_eq!((uplink.hand_timeout(), spool.parked()), (Some(100 + 2 * WITHIN_MS), 0));
     wait(&mut uplink, &mut spool, 100 + WITHIN_MS, 0);
-    uplink.work_by_hand(100 + 2 * WITHIN_MS, &mut spool);
+    uplink.continue_operator_pass(100 + 2 * WITHIN_MS, &mut spool);
     assert_eq!(ended(&mut uplink), Some((2, Some(LeftOut::NotDurable))));
 }

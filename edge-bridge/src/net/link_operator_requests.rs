@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::by_hand::{Ask, ByHandError, Over};
 use super::link::Link;
+use super::operator_requests::{Ask, ByHandError, Over};
 use super::request::Request;
 use crate::bridge::{ByHandCount, ParkedList, ParkedRow};
 use crate::wire::{TopicError, Utf8, validate_filter};

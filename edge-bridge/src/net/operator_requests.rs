@@ -73,12 +73,12 @@ pub(super) type Over = Result<ByHandCount, ByHandError>;
 
 /// Operator's pass that is under way, as the link's task sees it.
 #[derive(Default)]
-pub(super) struct Hand {
+pub(super) struct OperatorRequests {
     copies: Option<mpsc::Sender<Vec<ParkedRow>>>,
     done: Option<oneshot::Sender<Over>>,
 }
 
-impl Hand {
+impl OperatorRequests {
     /// Passes an operator's request to the core. The caller may have dropped its receiver by the time of the answer.
     pub(super) fn ask<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>, ask: Ask) {
         match ask {
