@@ -255,10 +255,10 @@ mod tests {
         let mut rules: CommandRules = toml::from_str("per_minute = 100000\nhub = [\"interlock\"]").unwrap();
         rules.are_on = true;
         let (sender, _commands) = handoff::ring(1024);
-        let (mut desk, mut notes) = Desk::new(rules, Commands(sender), Arc::default());
+        let (mut dispatcher, mut notes) = Dispatcher::new(rules, Commands(sender), Arc::default());
         let mut give = |topic: &str| {
             let (reply, end) = tokio::sync::oneshot::channel();
-            desk.take_of_hub(&names, (topic, b""), reply, 1);
+            dispatcher.take_of_hub(&names, (topic, b""), reply, 1);
             end
         };
         let refused = give("interlock/door/reset").try_recv().unwrap();

@@ -1,8 +1,8 @@
-//! Commands of local clients to the filters' alarms: starts the parts around [`desk`].
+//! Commands of local clients to the filters' alarms: starts the parts around [`dispatcher`].
 
 #![allow(clippy::disallowed_methods, reason = "a shell: two tasks")]
 
-pub(super) mod desk;
+pub(super) mod dispatcher;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::config::AlarmCommands;
 use super::alarm_file::{self, KeptAlarms};
 use super::ingest::GatewayIngest;
 use super::to_hub::{ToHub, say};
-use desk::AlarmDesk;
+use dispatcher::AlarmDispatcher;
 
 /// Most answers that wait to be published, of some hundred bytes each.
 const SAID_MAX: usize = 256;
@@ -36,7 +36,7 @@ pub(super) fn follow(state: &Path, kept: &[KeptAlarms]) {
     }
 }
 
-/// The ends of the ingest's desk.
+/// Channels between the ingest's dispatcher, the task that publishes its messages and the alarm file.
 #[derive(Debug)]
 pub(super) struct Alarms {
     said: mpsc::Receiver<Said>,
@@ -45,7 +45,7 @@ pub(super) struct Alarms {
 }
 
 impl Alarms {
-    /// Opens the desk. To be called before the first message: without it commands go by the routes.
+    /// Opens the dispatcher. To be called before the first message: without it commands go by the routes.
     pub(super) fn open(
         commands: Option<&AlarmCommands>,
         ingest: &GatewayIngest,
@@ -53,8 +53,8 @@ impl Alarms {
     ) -> Option<Self> {
         let (to_say, said) = mpsc::channel(SAID_MAX);
         let to_keep = Arc::<Notify>::default();
-        let (desk, intake) = (AlarmDesk::new(commands?.clone(), to_say.clone()), intake.clone());
-        ingest.obey(desk, to_keep.clone(), move |lane| intake.has_room_in(Some(lane)));
+        let (dispatcher, intake) = (AlarmDispatcher::new(commands?.clone(), to_say.clone()), intake.clone());
+        ingest.obey(dispatcher, to_keep.clone(), move |lane| intake.has_room_in(Some(lane)));
         Some(Self { said, to_say, to_keep })
     }
 

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::alarm_commands::desk::milliseconds;
+use super::alarm_commands::dispatcher::milliseconds;
 use super::ingest::GatewayIngest;
 use super::once_a_minute::OnceAMinute;
 use edge_state::checksummed as checksummed_file;

@@ -5,7 +5,7 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`hub_status`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`], [`status_page`] but for its desk and pages. Shells: [`broker`], [`control`], [`alarm_commands`] but for its desk, [`alarm_file`], [`to_hub`],
+//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`], [`status_page`] but for its server and pages. Shells: [`broker`], [`control`], [`alarm_commands`] but for its dispatcher, [`alarm_file`], [`to_hub`],
 //! [`commands`], [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
 //! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`reload`], [`last_configuration`], [`route_changes`], [`due_rows`], [`service`], and [`gateway`], which starts and stops them.
 

@@ -14,12 +14,12 @@ pub(super) struct Ticket(pub(super) u64);
 /// Action for the shell, in the order in which the dispatcher requests them.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Append the record to the file, durably; then call [`kept`](super::desk::Desk::kept). Without a ticket no command waits for the write.
+    /// Append the record to the file, durably; then call [`kept`](super::dispatcher::Dispatcher::kept). Without a ticket no command waits for the write.
     Keep(Option<Ticket>, Record),
-    /// Hand the message to the loop or alarm that it addresses, then call [`decided`](super::desk::Desk::decided); or publish it to local clients, then call
-    /// [`settled`](super::desk::Desk::settled).
+    /// Hand the message to the loop or alarm that it addresses, then call [`decided`](super::dispatcher::Dispatcher::decided); or publish it to local clients, then call
+    /// [`settled`](super::dispatcher::Dispatcher::settled).
     Give(Ticket, Publish),
-    /// Store the answer safely in the queue to the hub; then call [`answered`](super::desk::Desk::answered).
+    /// Store the answer safely in the queue to the hub; then call [`answered`](super::dispatcher::Dispatcher::answered).
     Answer(Ticket, Box<Row>),
     /// Log that a command of this topic was refused.
     Tell(String, Reason),

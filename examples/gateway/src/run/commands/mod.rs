@@ -1,4 +1,4 @@
-//! `[[command]]`: messages of the hub for local clients, loops and alarms (promise 10). This file is the shell around the [`desk`]: it has the subscription, the file, the
+//! `[[command]]`: messages of the hub for local clients, loops and alarms (promise 10). This file is the shell around the [`dispatcher`]: it has the subscription, the file, the
 //! listener and the queue.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: tasks, a file and time")]
@@ -7,7 +7,7 @@ mod admission;
 mod answer;
 mod command;
 mod counts;
-mod desk;
+mod dispatcher;
 mod identity;
 mod lateness;
 mod ledger;
@@ -43,13 +43,13 @@ use super::once_a_minute::OnceAMinute;
 use answer::Reason;
 use command::{Step, Ticket};
 pub(crate) use counts::CommandCounts;
-use desk::Desk;
+use dispatcher::Dispatcher;
 use lateness::Lateness;
 use ledger::Record;
 use ledger_file::LedgerFile;
 pub(super) use loops_and_alarms::LoopsAndAlarms;
 
-/// Period of [`Desk::tick`].
+/// Period of [`Dispatcher::tick`].
 const TICK: Duration = Duration::from_millis(250);
 /// Time limit for the last answers, and the last lines of the file, when the gateway stops.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -135,8 +135,8 @@ async fn run(
     // A disk that hangs keeps back commands, and nothing else.
     let dir = state.clone();
     let (file, ledger) = spawn_blocking(move || LedgerFile::open(&dir)).await.ok()?;
-    let desk = Desk::new(rules, ledger, counts, around.clock.now().wall_ms);
-    let shell = Shell::new(desk, file, state, around, Lateness::since(started_ms));
+    let dispatcher = Dispatcher::new(rules, ledger, counts, around.clock.now().wall_ms);
+    let shell = Shell::new(dispatcher, file, state, around, Lateness::since(started_ms));
     Some(shell.run(messages, stopped).await)
 }
 
@@ -167,7 +167,7 @@ enum Done {
 }
 
 struct Shell {
-    desk: Desk,
+    dispatcher: Dispatcher,
     state: PathBuf,
     around: Surroundings,
     /// File of the ledger; `None` while a task writes it.
@@ -181,9 +181,15 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(desk: Desk, file: LedgerFile, state: PathBuf, around: Surroundings, lateness: Lateness) -> Self {
+    fn new(
+        dispatcher: Dispatcher,
+        file: LedgerFile,
+        state: PathBuf,
+        around: Surroundings,
+        lateness: Lateness,
+    ) -> Self {
         Self {
-            desk,
+            dispatcher,
             state,
             around,
             file: Some(file),
@@ -202,7 +208,7 @@ impl Shell {
             self.work();
             let now_ms = self.around.clock.now().up_ms;
             self.lateness.turn(now_ms);
-            let takes_more = self.desk.takes_more(now_ms);
+            let takes_more = self.dispatcher.takes_more(now_ms);
             tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => break,
@@ -216,11 +222,11 @@ impl Shell {
                 },
                 _ = ticks.tick() => {
                     let now = self.around.clock.now();
-                    self.desk.tick(now.up_ms, now.wall_ms);
+                    self.dispatcher.tick(now.up_ms, now.wall_ms);
                 }
             }
         }
-        self.desk.stop();
+        self.dispatcher.stop();
         if timeout(GOODBYE, self.finish()).await.is_err() {
             tracing::warn!(
                 "the disk is slow: commands that nobody has had count as interrupted, and answers come twice"
@@ -233,7 +239,7 @@ impl Shell {
     async fn finish(&mut self) {
         loop {
             self.work();
-            if self.file.is_some() && self.to_keep.is_empty() && !self.desk.is_answering() {
+            if self.file.is_some() && self.to_keep.is_empty() && !self.dispatcher.is_answering() {
                 return;
             }
             // An answer may come into the queue behind the commit that was asked for before.
@@ -249,7 +255,7 @@ impl Shell {
     fn arrived(&mut self, publish: &Publish, acknowledgement: Acknowledgement) {
         let now = self.around.clock.now();
         let waited_ms = self.lateness.of_arrival(now.up_ms);
-        let ticket = self.desk.arrive(now.up_ms, now.wall_ms, publish, waited_ms);
+        let ticket = self.dispatcher.arrive(now.up_ms, now.wall_ms, publish, waited_ms);
         if publish.qos == QoS::AtMostOnce {
             // Nobody waits for it.
             return acknowledgement.done();
@@ -269,22 +275,22 @@ impl Shell {
                     tracing::error!(%error, "identities of commands are not kept: those that are given at most once are refused");
                 }
                 for ticket in tickets {
-                    self.desk.kept(now.up_ms, now.wall_ms, ticket, kept.is_ok());
+                    self.dispatcher.kept(now.up_ms, now.wall_ms, ticket, kept.is_ok());
                 }
             }
             Some(Done::Settled(ticket, Some(settled))) => {
-                self.desk.settled(now.up_ms, now.wall_ms, ticket, settled);
+                self.dispatcher.settled(now.up_ms, now.wall_ms, ticket, settled);
             }
             // The next run says that it was interrupted.
             Some(Done::Settled(_, None)) => {}
-            Some(Done::Decided(ticket, end)) => self.desk.decided(now.up_ms, now.wall_ms, ticket, end),
-            Some(Done::Answered(ticket)) => self.desk.answered(ticket),
+            Some(Done::Decided(ticket, end)) => self.dispatcher.decided(now.up_ms, now.wall_ms, ticket, end),
+            Some(Done::Answered(ticket)) => self.dispatcher.answered(ticket),
         }
     }
 
     /// Performs the dispatcher's actions.
     fn work(&mut self) {
-        while let Some(step) = self.desk.next_step() {
+        while let Some(step) = self.dispatcher.next_step() {
             match step {
                 Step::Keep(ticket, record) => self.to_keep.push((ticket, record)),
                 Step::Give(ticket, publish) => {
@@ -318,7 +324,7 @@ impl Shell {
         let Some(mut file) = self.file.take() else { return };
         let lines: String = self.to_keep.iter().map(|(_, record)| record.to_line()).collect();
         let tickets: Vec<_> = self.to_keep.drain(..).filter_map(|(ticket, _)| ticket).collect();
-        let all = file.wants_all().then(|| self.desk.ledger().to_text());
+        let all = file.wants_all().then(|| self.dispatcher.ledger().to_text());
         let unknown = LedgerFile::unknown(&self.state);
         self.on_the_way.spawn(async move {
             let written = spawn_blocking(move || {

@@ -10,7 +10,7 @@ use edge_bridge::wire::{Publish, Utf8, Version};
 use tokio::sync::Notify;
 
 use super::{GatewayIngest, Inner};
-use crate::run::alarm_commands::desk::{AlarmDesk, By, alarm_topic};
+use crate::run::alarm_commands::dispatcher::{AlarmDispatcher, By, alarm_topic};
 use crate::run::alarm_file::KeptAlarms;
 use crate::run::filter::Filter;
 use crate::run::readings::Taken;
@@ -21,7 +21,7 @@ pub(in crate::run) const ALARM_LANE: u8 = 0;
 
 /// Alarms that local clients may command.
 pub(super) struct Commanded {
-    desk: AlarmDesk,
+    dispatcher: AlarmDispatcher,
     /// Notified when alarm states have to be written to disk.
     to_keep: Arc<Notify>,
     has_room: Box<dyn Fn(u8) -> bool + Send>,
@@ -29,7 +29,7 @@ pub(super) struct Commanded {
 
 impl fmt::Debug for Commanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Commanded").field("desk", &self.desk).finish_non_exhaustive()
+        f.debug_struct("Commanded").field("dispatcher", &self.dispatcher).finish_non_exhaustive()
     }
 }
 
@@ -38,12 +38,12 @@ impl GatewayIngest {
     /// whether a lane has room, without which a command is refused.
     pub(crate) fn obey(
         &self,
-        desk: AlarmDesk,
+        dispatcher: AlarmDispatcher,
         to_keep: Arc<Notify>,
         has_room: impl Fn(u8) -> bool + Send + 'static,
     ) {
         let mut inner = self.lock();
-        inner.alarms = Some(Commanded { desk, to_keep, has_room: Box::new(has_room) });
+        inner.alarms = Some(Commanded { dispatcher, to_keep, has_room: Box::new(has_room) });
         inner.routes.iter_mut().filter_map(|route| route.filter_mut()).for_each(Filter::tell_alarms);
     }
 
@@ -79,12 +79,12 @@ impl GatewayIngest {
             let alarms = route.filter()?.alarms_by_command();
             (!alarms.is_empty()).then(|| KeptAlarms { filter_topic: route.filter_topic.clone(), alarms })
         });
-        (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.desk.unkept()))
+        (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.dispatcher.unkept()))
     }
 
     /// Takes the answers to the oldest `count` of these commands.
     pub(crate) fn alarms_are_kept(&self, count: usize) -> Vec<Told> {
-        self.lock().alarms.as_mut().map(|alarms| alarms.desk.kept(count)).unwrap_or_default()
+        self.lock().alarms.as_mut().map(|alarms| alarms.dispatcher.kept(count)).unwrap_or_default()
     }
 
     /// Restores the alarm states that the last process kept. Returns rows that report them, because a kill may have lost the rows of the changes
@@ -128,7 +128,7 @@ impl Inner {
 
     fn refuse_alarm_command(&mut self, now: Now, topic: &str, message: &Inbound, why: &str, by: By) {
         if let Some(alarms) = &mut self.alarms {
-            alarms.desk.refuse(topic, message, why, by, now);
+            alarms.dispatcher.refuse(topic, message, why, by, now);
         }
     }
 
@@ -142,7 +142,7 @@ impl Inner {
         match self.change_alarm(now, topic, message, &by) {
             Ok(rows) => {
                 if let Some(alarms) = &mut self.alarms {
-                    alarms.desk.obeyed(topic, message, by);
+                    alarms.dispatcher.obeyed(topic, message, by);
                     alarms.to_keep.notify_one();
                 }
                 self.tell_alarms();
@@ -160,7 +160,7 @@ impl Inner {
         by: &By,
     ) -> Result<(Vec<Row>, Link), String> {
         let Some(alarms) = &mut self.alarms else { return Err("commands are off".to_owned()) };
-        let command = alarms.desk.admit(topic, message, by)?;
+        let command = alarms.dispatcher.admit(topic, message, by)?;
         if !(alarms.has_room)(ALARM_LANE) {
             return Err("the queue has no room for it now".to_owned());
         }
@@ -172,7 +172,7 @@ impl Inner {
         if those.next().is_some() {
             return Err("several routes have a sensor of this name with an alarm".to_owned());
         }
-        alarms.desk.take_turn(by, now)?;
+        alarms.dispatcher.take_turn(by, now)?;
         let mut taken = Taken::default();
         if let Some(filter) = route.filter_mut() {
             filter.alarm_command(now, command, &mut taken).map_err(|error| error.to_string())?;
@@ -182,10 +182,10 @@ impl Inner {
 
     /// Reports changes of alarms to local clients, and notifies the task that keeps them on disk.
     pub(super) fn tell_alarms(&mut self) {
-        let Some(Commanded { desk, to_keep, .. }) = &mut self.alarms else { return };
+        let Some(Commanded { dispatcher, to_keep, .. }) = &mut self.alarms else { return };
         for filter in self.routes.iter_mut().filter_map(|route| route.filter_mut()) {
             let changes = filter.take_alarm_changes();
-            changes.all.iter().for_each(|(sensor, transition)| desk.changed(sensor, transition));
+            changes.all.iter().for_each(|(sensor, transition)| dispatcher.changed(sensor, transition));
             if changes.is_kept {
                 to_keep.notify_one();
             }

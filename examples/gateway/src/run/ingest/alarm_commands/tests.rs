@@ -38,7 +38,7 @@ fn rig_of(commands: Option<AlarmCommands>, has_room: bool) -> Rig {
     let (to_say, said) = mpsc::channel(99);
     let to_keep = Arc::<Notify>::default();
     if let Some(commands) = commands {
-        ingest.obey(AlarmDesk::new(commands, to_say), to_keep.clone(), move |_| has_room);
+        ingest.obey(AlarmDispatcher::new(commands, to_say), to_keep.clone(), move |_| has_room);
     }
     Rig { ingest, to_keep, said: said.into() }
 }

@@ -5,7 +5,7 @@ use edge_bridge::wire::{Publish, Utf8};
 
 use super::super::answer::{Outcome, Reason};
 use super::super::command::Phase;
-use super::Desk;
+use super::Dispatcher;
 
 /// Most commands that wait or are being delivered; with the most bytes of them.
 pub(super) const OPEN_MAX: usize = 256;
@@ -21,7 +21,7 @@ pub(super) const RETURN_MS: u64 = 4_000;
 /// Milliseconds after which a topic whose client has not acknowledged its command counts as stuck.
 pub(super) const STUCK_MS: u64 = 2_000;
 
-impl Desk {
+impl Dispatcher {
     /// Returns whether the next message may be read from the hub. Without this limit messages would wait here, and their waiting time would be
     /// unknown. Commands of stuck topics count only towards [`ALL_MAX`].
     pub(in super::super) fn takes_more(&self, now_ms: u64) -> bool {

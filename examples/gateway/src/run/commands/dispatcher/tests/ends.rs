@@ -23,9 +23,9 @@ fn promise_10_a_loops_end_is_told_as_it_is() {
     let tickets = ["a", "b", "c"].map(|id| bench.arrive(&expiring("c/x", id, 9)));
     for (ticket, end) in tickets.into_iter().zip(ends) {
         assert_eq!(bench.given.last().map(|(given, _)| *given), Some(ticket));
-        bench.desk.decided(bench.now_ms, WALL, ticket, end.clone());
+        bench.dispatcher.decided(bench.now_ms, WALL, ticket, end.clone());
         // Said twice, it counts once.
-        bench.desk.decided(bench.now_ms, WALL, ticket, Some(Ok(())));
+        bench.dispatcher.decided(bench.now_ms, WALL, ticket, Some(Ok(())));
         bench.work(true);
     }
     let told: Vec<_> = bench.answers.iter().map(|(_, answer)| answer.clone()).collect();

@@ -29,7 +29,7 @@ const AGAIN_MS: u64 = 1_000;
 
 /// Commands of this process, and the ledger of earlier ones.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Dispatcher {
     rules: Vec<CommandRule>,
     ledger: Ledger,
     commands: BTreeMap<Ticket, Command>,
@@ -43,11 +43,11 @@ pub(super) struct Desk {
     counts: CommandCounts,
 }
 
-impl Desk {
+impl Dispatcher {
     /// Restores the state from before a restart. A command without an outcome may have been obeyed, so it is reported as interrupted.
     pub(super) fn new(rules: Vec<CommandRule>, ledger: Ledger, counts: CommandCounts, wall_ms: i64) -> Self {
         let open: Vec<_> = ledger.open().map(|(key, known)| (key, known.clone())).collect();
-        let mut desk = Self {
+        let mut dispatcher = Self {
             rules,
             ledger,
             commands: BTreeMap::new(),
@@ -66,14 +66,14 @@ impl Desk {
             };
             let is_ended = outcome.is_some();
             let command = Command::without_client(Some(key), true, to);
-            let ticket = desk.take_in(Command { is_started: true, outcome, ..command });
+            let ticket = dispatcher.take_in(Command { is_started: true, outcome, ..command });
             if is_ended {
-                desk.answer(ticket);
+                dispatcher.answer(ticket);
             } else {
-                desk.end(ticket, Outcome::Refused(Reason::Interrupted), wall_ms);
+                dispatcher.end(ticket, Outcome::Refused(Reason::Interrupted), wall_ms);
             }
         }
-        desk
+        dispatcher
     }
 
     /// Returns the next action for the shell. `None`: there is none now.

@@ -52,21 +52,21 @@ fn no_more_is_taken_while_many_flow_and_what_is_stuck_keeps_nobody_back() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
     let tickets: Vec<_> = (0..FLOWING_MAX)
         .map(|n| {
-            assert!(bench.desk.takes_more(bench.now_ms), "{n}");
+            assert!(bench.dispatcher.takes_more(bench.now_ms), "{n}");
             bench.arrive(&expiring(&format!("c/{n}"), "x", 90))
         })
         .collect();
-    assert!(!bench.desk.takes_more(bench.now_ms));
+    assert!(!bench.dispatcher.takes_more(bench.now_ms));
     bench.settle(tickets[0], 1, 0);
-    assert!(bench.desk.takes_more(bench.now_ms));
+    assert!(bench.dispatcher.takes_more(bench.now_ms));
     bench.arrive(&expiring("c/one more", "x", 90));
-    assert!(!bench.desk.takes_more(bench.now_ms));
+    assert!(!bench.dispatcher.takes_more(bench.now_ms));
     bench.pass(STUCK_MS);
-    assert!(bench.desk.takes_more(bench.now_ms));
+    assert!(bench.dispatcher.takes_more(bench.now_ms));
     // Answers that the queue does not take are bounded, too.
     let mut count = 0;
-    while bench.desk.takes_more(bench.now_ms) {
-        bench.desk.arrive(bench.now_ms, WALL, &command("c/a", "on"), 0);
+    while bench.dispatcher.takes_more(bench.now_ms) {
+        bench.dispatcher.arrive(bench.now_ms, WALL, &command("c/a", "on"), 0);
         count += 1;
     }
     assert_eq!(count, ALL_MAX - FLOWING_MAX);
@@ -99,7 +99,7 @@ fn a_topic_stays_deserted_for_the_next_of_its_commands() {
     assert_eq!(bench.reason_of(first), "nobody");
     let next = bench.given.last().unwrap().0;
     bench.settle(next, 0, 0);
-    assert!(bench.desk.takes_more(bench.now_ms));
+    assert!(bench.dispatcher.takes_more(bench.now_ms));
 }
 
 #[test]
@@ -113,14 +113,14 @@ fn what_clients_have_gives_way_to_nothing() {
     assert_eq!((bench.reason_of(ticket), bench.answers.len()), ("busy".to_owned(), 1));
 }
 
-/// Late commands are kept with whom to tell, in that order, and the desk's own ledger says the same as the file.
+/// Late commands are kept with whom to tell, in that order, and the dispatcher's own ledger says the same as the file.
 #[test]
 fn what_is_refused_at_once_is_on_the_file_with_its_start_before_its_end() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
-    bench.desk.arrive(bench.now_ms, WALL, &expiring("c/a", "1", 3), 10_000);
+    bench.dispatcher.arrive(bench.now_ms, WALL, &expiring("c/a", "1", 3), 10_000);
     // Nothing is answered yet: its end is on its way to the disk.
     let (mut records, mut waits) = (Vec::new(), Vec::new());
-    while let Some(step) = bench.desk.next_step() {
+    while let Some(step) = bench.dispatcher.next_step() {
         let Step::Keep(ticket, record) = step else { continue };
         records.push(record);
         waits.extend(ticket);
@@ -128,11 +128,11 @@ fn what_is_refused_at_once_is_on_the_file_with_its_start_before_its_end() {
     assert!(matches!(records[0].change, Change::Started(_)), "{records:?}");
     assert!(matches!(records[1].change, Change::Ended(..)) && records.len() == 2, "{records:?}");
     let lines: String = records.iter().map(Record::to_line).collect();
-    assert_eq!(bench.desk.ledger(), &Ledger::read(lines.as_bytes()).0);
+    assert_eq!(bench.dispatcher.ledger(), &Ledger::read(lines.as_bytes()).0);
     // The disk refused: both are written again, for it may have neither.
-    bench.desk.kept(bench.now_ms, WALL, waits[0], false);
+    bench.dispatcher.kept(bench.now_ms, WALL, waits[0], false);
     bench.now_ms += AGAIN_MS;
-    bench.desk.tick(bench.now_ms, WALL);
+    bench.dispatcher.tick(bench.now_ms, WALL);
     bench.work(true);
     assert!(matches!(bench.kept[0].change, Change::Started(_)), "{:?}", bench.kept);
     assert!(matches!(bench.kept[1].change, Change::Ended(..)), "{:?}", bench.kept);

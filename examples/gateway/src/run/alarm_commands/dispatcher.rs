@@ -35,7 +35,7 @@ pub(in crate::run) enum By {
 
 /// Dispatcher: accepts alarm commands, and sends answers and changes of alarms.
 #[derive(Debug)]
-pub(crate) struct AlarmDesk {
+pub(crate) struct AlarmDispatcher {
     rules: AlarmCommands,
     clients: Budget,
     /// Apart from that of the clients, so that neither uses the other's up.
@@ -46,7 +46,7 @@ pub(crate) struct AlarmDesk {
     unkept: Vec<Told>,
 }
 
-impl AlarmDesk {
+impl AlarmDispatcher {
     /// Creates the dispatcher. `said` is the channel to the task that publishes its messages.
     pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
         let (clients, hub, refusals) = (Budget::default(), Budget::default(), Refusals::default());

@@ -14,9 +14,9 @@ mod ends;
 
 const WALL: i64 = 1_700_000_000_000;
 
-/// A desk, and what it has asked for.
+/// A dispatcher, and what it has asked for.
 struct Bench {
-    desk: Desk,
+    dispatcher: Dispatcher,
     now_ms: u64,
     given: Vec<(Ticket, Publish)>,
     answers: Vec<(Ticket, serde_json::Value)>,
@@ -30,9 +30,9 @@ impl Bench {
     }
 
     fn after(rules: Vec<CommandRule>, ledger: Ledger) -> Self {
-        let desk = Desk::new(rules, ledger, CommandCounts::default(), WALL);
+        let dispatcher = Dispatcher::new(rules, ledger, CommandCounts::default(), WALL);
         let mut bench = Self {
-            desk,
+            dispatcher,
             now_ms: 1_000,
             given: Vec::new(),
             answers: Vec::new(),
@@ -45,18 +45,18 @@ impl Bench {
 
     /// Does all work at once; the disk takes what it is given, or does not.
     fn work(&mut self, keeps: bool) {
-        while let Some(step) = self.desk.next_step() {
+        while let Some(step) = self.dispatcher.next_step() {
             match step {
                 Step::Keep(ticket, record) => {
                     self.kept.push(record);
                     if let Some(ticket) = ticket {
-                        self.desk.kept(self.now_ms, WALL, ticket, keeps);
+                        self.dispatcher.kept(self.now_ms, WALL, ticket, keeps);
                     }
                 }
                 Step::Give(ticket, publish) => self.given.push((ticket, publish)),
                 Step::Answer(ticket, row) => {
                     self.answers.push((ticket, serde_json::from_slice(&row.payload).unwrap()));
-                    self.desk.answered(ticket);
+                    self.dispatcher.answered(ticket);
                 }
                 Step::Tell(..) => {}
                 Step::Acknowledge(ticket) => self.acknowledged.push(ticket),
@@ -69,19 +69,19 @@ impl Bench {
     }
 
     fn arrive_late(&mut self, publish: &Publish, waited_ms: u64) -> Ticket {
-        let ticket = self.desk.arrive(self.now_ms, WALL, publish, waited_ms);
+        let ticket = self.dispatcher.arrive(self.now_ms, WALL, publish, waited_ms);
         self.work(true);
         ticket
     }
 
     fn settle(&mut self, ticket: Ticket, delivered: u32, dropped: u32) {
-        self.desk.settled(self.now_ms, WALL, ticket, settled(delivered, dropped));
+        self.dispatcher.settled(self.now_ms, WALL, ticket, settled(delivered, dropped));
         self.work(true);
     }
 
     fn pass(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.desk.tick(self.now_ms, WALL);
+        self.dispatcher.tick(self.now_ms, WALL);
         self.work(true);
     }
 
@@ -93,7 +93,7 @@ impl Bench {
     /// With what this one has on disk.
     fn next_run(&self) -> Self {
         let text: String = self.kept.iter().map(Record::to_line).collect();
-        Self::after(self.desk.rules.clone(), Ledger::read(text.as_bytes()).0)
+        Self::after(self.dispatcher.rules.clone(), Ledger::read(text.as_bytes()).0)
     }
 
     fn ids_answered(&self) -> Vec<&str> {
@@ -241,7 +241,7 @@ fn a_copy_at_qos_0_is_no_acknowledgement() {
         let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
         let ticket = bench.arrive(&expiring("c/a", "x", 9));
         let settled = Settled { sent, ..super::tests::settled(delivered, 0) };
-        bench.desk.settled(bench.now_ms, WALL, ticket, settled);
+        bench.dispatcher.settled(bench.now_ms, WALL, ticket, settled);
         bench.work(true);
         assert_eq!(bench.reason_of(ticket), expected, "once: who has it may have obeyed");
         assert_eq!(bench.given.len(), 1);
@@ -305,7 +305,7 @@ fn at_least_once_keeps_nothing_and_gives_each_copy_of_what_has_ended() {
 #[test]
 fn a_disk_that_refuses_costs_the_command_and_says_so() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
-    let ticket = bench.desk.arrive(1_000, WALL, &expiring("c/a", "1", 9), 0);
+    let ticket = bench.dispatcher.arrive(1_000, WALL, &expiring("c/a", "1", 9), 0);
     bench.work(false);
     assert_eq!((bench.given.len(), bench.reason_of(ticket)), (0, "not-kept".to_owned()));
     assert_eq!(bench.acknowledged, [ticket]);
@@ -332,7 +332,7 @@ fn after_a_stop_what_nobody_had_comes_as_if_it_were_new() {
     bench.settle(waiting, 0, 0);
     let killed = bench.next_run();
     assert_eq!(killed.ids_answered(), ["1", "2"], "it might have found a subscriber at last");
-    bench.desk.stop();
+    bench.dispatcher.stop();
     bench.work(true);
     let mut stopped = bench.next_run();
     assert_eq!(stopped.ids_answered(), ["1"]);
@@ -343,8 +343,8 @@ fn after_a_stop_what_nobody_had_comes_as_if_it_were_new() {
 #[test]
 fn what_begins_while_the_gateway_stops_comes_again_too() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
-    bench.desk.arrive(bench.now_ms, WALL, &expiring("c/a", "1", 9), 0);
-    bench.desk.stop();
+    bench.dispatcher.arrive(bench.now_ms, WALL, &expiring("c/a", "1", 9), 0);
+    bench.dispatcher.stop();
     bench.work(true);
     assert_eq!((bench.given.len(), bench.next_run().answers.len()), (0, 0));
 }
@@ -365,7 +365,7 @@ fn what_a_client_had_does_not_end_as_if_nobody_had_it() {
         let mut bench = Bench::new(vec![CommandRule { at_most_once: false, ..rule("c/#", "l/#") }]);
         let ticket = bench.arrive(&expiring("c/a", "1", 3));
         let first = Settled { sent, ..settled(sent, dropped) };
-        bench.desk.settled(bench.now_ms, WALL, ticket, first);
+        bench.dispatcher.settled(bench.now_ms, WALL, ticket, first);
         bench.work(true);
         bench.pass(AGAIN_MS);
         assert_eq!(bench.given.len(), 2, "again, since somebody has not acknowledged it");
@@ -383,7 +383,7 @@ fn a_stop_does_not_forget_the_twin_of_what_waits() {
     bench.settle(first, 1, 0);
     let second = bench.arrive(&press);
     bench.settle(second, 0, 0);
-    bench.desk.stop();
+    bench.dispatcher.stop();
     bench.work(true);
     let mut next = bench.next_run();
     let copy = next.arrive(&Publish { dup: true, ..press });

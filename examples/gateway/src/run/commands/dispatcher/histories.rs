@@ -55,7 +55,7 @@ struct World {
     hub: BTreeMap<u64, AtHub>,
     /// By the gateway's ticket.
     in_flight: Vec<(Ticket, u64)>,
-    desk: Desk,
+    dispatcher: Dispatcher,
     disk: String,
     unsynced: Vec<(Option<Ticket>, Record)>,
     answering: Vec<(Ticket, Box<Row>)>,
@@ -80,8 +80,8 @@ fn id_of(publish: &Publish) -> u64 {
     publish.properties.user_property("cmd-id").unwrap().parse().unwrap()
 }
 
-fn desk(disk: &str) -> Desk {
-    Desk::new(vec![rule("c/#", "l/#")], Ledger::read(disk.as_bytes()).0, CommandCounts::default(), WALL)
+fn dispatcher(disk: &str) -> Dispatcher {
+    Dispatcher::new(vec![rule("c/#", "l/#")], Ledger::read(disk.as_bytes()).0, CommandCounts::default(), WALL)
 }
 
 impl World {
@@ -92,7 +92,7 @@ impl World {
             now_ms: 1,
             hub: BTreeMap::new(),
             in_flight: Vec::new(),
-            desk: desk(""),
+            dispatcher: dispatcher(""),
             disk: String::new(),
             unsynced: Vec::new(),
             answering: Vec::new(),
@@ -160,7 +160,7 @@ impl World {
             let at_hub = self.hub.get_mut(&id).unwrap();
             let mut publish = with(&at_hub.publish, PropertyId::MessageExpiryInterval, Value::U32(left));
             publish.dup = std::mem::replace(&mut at_hub.sent, true);
-            let ticket = self.desk.arrive(self.now_ms, WALL, &publish, waited_ms);
+            let ticket = self.dispatcher.arrive(self.now_ms, WALL, &publish, waited_ms);
             self.in_flight.push((ticket, id));
             self.arrived.insert(id);
             if self.bug == Some(Bug::AcknowledgedAtOnce) {
@@ -170,13 +170,13 @@ impl World {
     }
 
     fn work(&mut self) {
-        while let Some(step) = self.desk.next_step() {
+        while let Some(step) = self.dispatcher.next_step() {
             match step {
                 Step::Keep(ticket, record) => self.unsynced.push((ticket, record)),
                 Step::Give(ticket, publish) => self.give(ticket, &publish),
                 Step::Answer(ticket, row) if self.bug == Some(Bug::AnswerNotSafe) => {
                     self.answering.push((ticket, row));
-                    self.desk.answered(ticket);
+                    self.dispatcher.answered(ticket);
                 }
                 Step::Answer(ticket, row) => self.answering.push((ticket, row)),
                 Step::Tell(..) => {}
@@ -222,14 +222,14 @@ impl World {
             if self.bug == Some(Bug::SilenceIsRefusal) {
                 end = end.or_else(|| Some(Err("nothing heard".to_owned())));
             }
-            return self.desk.decided(self.now_ms, WALL, ticket, end);
+            return self.dispatcher.decided(self.now_ms, WALL, ticket, end);
         }
         let (delivered, dropped) = match (self.obeyed.contains(&id), self.one_in(6)) {
             (false, _) => (0, 0),
             (true, true) => (0, 1),
             (true, false) => (1, 0),
         };
-        self.desk.settled(self.now_ms, WALL, ticket, settled(delivered, dropped));
+        self.dispatcher.settled(self.now_ms, WALL, ticket, settled(delivered, dropped));
     }
 
     fn sync(&mut self, takes: bool) {
@@ -240,7 +240,7 @@ impl World {
             if let Some(ticket) = ticket {
                 let ids = self.in_flight.iter().filter(|(one, _)| !takes && *one == ticket);
                 self.unkept.extend(ids.map(|(_, id)| *id));
-                self.desk.kept(self.now_ms, WALL, ticket, takes);
+                self.dispatcher.kept(self.now_ms, WALL, ticket, takes);
             }
         }
     }
@@ -253,7 +253,7 @@ impl World {
             self.answers.entry(id).or_default().insert(end);
             *self.told.entry(id).or_default() += 1;
             if self.bug != Some(Bug::AnswerNotSafe) {
-                self.desk.answered(ticket);
+                self.dispatcher.answered(ticket);
             }
         }
     }
@@ -270,9 +270,9 @@ impl World {
 
     fn stop(&mut self) {
         self.sync(true);
-        self.desk.stop();
+        self.dispatcher.stop();
         if self.bug == Some(Bug::AllForgotten) {
-            let open: Vec<Key> = self.desk.ledger().open().map(|(key, _)| key).collect();
+            let open: Vec<Key> = self.dispatcher.ledger().open().map(|(key, _)| key).collect();
             self.unsynced
                 .extend(open.into_iter().map(|key| (None, Record { key, change: Change::Forgotten })));
         }
@@ -286,7 +286,7 @@ impl World {
         self.given.clear();
         self.decided.clear();
         let disk = if self.bug == Some(Bug::LedgerNotRead) { "" } else { &self.disk };
-        self.desk = desk(disk);
+        self.dispatcher = dispatcher(disk);
         self.restarts += 1;
         self.work();
         self.connect();
@@ -313,7 +313,7 @@ impl World {
                 self.deliver(|at_hub| !at_hub.sent);
             }
         }
-        self.desk.tick(self.now_ms, WALL);
+        self.dispatcher.tick(self.now_ms, WALL);
         self.work();
     }
 
@@ -322,7 +322,7 @@ impl World {
         for _ in 0..200 {
             self.now_ms += 500;
             self.deliver(|at_hub| !at_hub.sent);
-            self.desk.tick(self.now_ms, WALL);
+            self.dispatcher.tick(self.now_ms, WALL);
             self.work();
             self.sync(true);
             self.work();

@@ -2,9 +2,9 @@
 
 use super::super::answer::{Outcome, Reason};
 use super::super::command::{Phase, Ticket};
-use super::Desk;
+use super::Dispatcher;
 
-impl Desk {
+impl Dispatcher {
     /// Takes the end of a command to a loop or an alarm. `None`: it may have been obeyed, and nobody knows.
     pub(in super::super) fn decided(
         &mut self,
