@@ -22,11 +22,11 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, Token};
 
 use super::alarm_commands::Alarms;
-use super::by_hand::LaterLink;
 use super::certificates::Certificates;
 use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::{Control, Figures};
+use super::control_socket::LaterLink;
 use super::duplicate_marks::DuplicateMarks;
 use super::error::RunError;
 use super::gap_reports::GapReports;
@@ -46,7 +46,7 @@ use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::uplink::Beside;
 use super::verdict::Losses;
-use super::{by_hand, clean_stop, due_rows, first_rows, http, store, uplink, watched};
+use super::{clean_stop, control_socket, due_rows, first_rows, http, store, uplink, watched};
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
 /// is for the control loops.
@@ -179,12 +179,12 @@ impl Local {
         });
         let link = LaterLink::default();
         let (tried, socket_tried) = oneshot::channel();
-        let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), snapshots, link.clone(), tried));
+        let socket = tokio::spawn(control_socket::serve(state.to_owned(), snapshots, link.clone(), tried));
         if let Some(started) = started {
             // Whoever asked for it may be gone.
             let _ = started.send(Started { address: front.address(), surface: surface.clone() });
         }
-        let tasks = pages.into_iter().chain([by_hand]).collect();
+        let tasks = pages.into_iter().chain([socket]).collect();
         Ok(Self {
             clock,
             wall,

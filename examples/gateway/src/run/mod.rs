@@ -5,8 +5,8 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`hub_status`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`by_hand_text`], [`status_page`] but for its server and pages. Shells: [`broker`], [`control`], [`alarm_commands`] but for its dispatcher, [`alarm_file`], [`to_hub`],
-//! [`commands`], [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
+//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`control_answers`], [`status_page`] but for its server and pages. Shells: [`broker`], [`control`], [`alarm_commands`] but for its dispatcher, [`alarm_file`], [`to_hub`],
+//! [`commands`], [`control_socket`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
 //! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`reload`], [`last_configuration`], [`route_changes`], [`due_rows`], [`service`], and [`gateway`], which starts and stops them.
 
 mod access;
@@ -16,8 +16,6 @@ mod arrival;
 mod batch;
 mod broker;
 mod bulkhead;
-pub(crate) mod by_hand;
-pub(crate) mod by_hand_text;
 #[cfg(test)]
 mod captured_log;
 mod certificates;
@@ -26,6 +24,8 @@ mod client_log;
 mod commands;
 pub(crate) mod compact;
 mod control;
+pub(crate) mod control_answers;
+pub(crate) mod control_socket;
 mod disk_wait;
 mod due_rows;
 pub(crate) mod duplicate_marks;

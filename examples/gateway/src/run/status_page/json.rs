@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::run::by_hand_text;
+use crate::run::control_answers;
 
 use super::snapshot::Snapshot;
 use super::texts::{Texts, texts};
@@ -22,7 +22,7 @@ struct Document<'a> {
 pub(crate) fn json(snapshot: &Snapshot) -> String {
     let mut line = String::with_capacity(4_096);
     let texts = texts(snapshot);
-    by_hand_text::add(&mut line, &Document { snapshot, page: page(snapshot, &texts), texts });
+    control_answers::add(&mut line, &Document { snapshot, page: page(snapshot, &texts), texts });
     line
 }
 

@@ -22,7 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::by_hand_text as text;
+use super::control_answers as text;
 use super::status_page::json::json;
 use super::status_page::snapshots::Snapshots;
 
