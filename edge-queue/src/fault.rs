@@ -19,7 +19,7 @@ pub enum FaultKind {
     ReadOnly,
     /// The medium failed a call (EIO, or any other error of the system).
     Io,
-    /// A call has not returned for [`STALLED_AFTER_MS`]: the medium hangs. Ends with the call.
+    /// A call has not returned for [`STALLED_AFTER_MS`]: the medium does not respond. Ends with the call.
     Stalled,
     /// No segment of a lane's region is free, and its policy evicts nothing: acknowledge rows.
     LaneFull,

@@ -114,7 +114,7 @@ impl GapRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Position {
-    /// Every row with `seq < floor` is done: delivered, given up, or never wanted.
+    /// Every row with `seq < floor` is done: delivered, dropped, or selected by no consumer.
     pub floor: Seq,
     /// Done rows above the floor, as ranges from first to last number, disjoint and not adjacent.
     pub acked: BTreeMap<Seq, Seq>,

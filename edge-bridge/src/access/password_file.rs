@@ -128,7 +128,7 @@ impl PasswordFile {
         self.users.len()
     }
 
-    /// Returns whether there is no user, so that nobody can log in.
+    /// Returns whether there is no user, so that no client can log in.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
     }

@@ -7,7 +7,7 @@ use crate::listener::{Access, AllowAnonymous};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AccessRules {
-    /// Users and their passwords; `None` if nobody has a password.
+    /// Users and their passwords; `None` if there are no passwords.
     pub passwords: Option<PasswordFile>,
     /// Rights of users; `None` permits everything to every accepted client.
     pub acl: Option<AclFile>,

@@ -62,7 +62,7 @@ impl Engine {
         result
     }
 
-    /// Returns whether a call of the store hangs.
+    /// Returns whether a call of the store has not returned for too long.
     pub(crate) fn stalled(&self) -> bool {
         self.watchdog.stalled_ms(self.clock.now().up_ms).is_some()
     }

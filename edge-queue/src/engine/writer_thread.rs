@@ -29,7 +29,7 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// Notes that a commit was written.
+    /// Records a commit, so that the preparation of the next commit may begin.
     pub(super) fn note_commit(&self) {
         self.wrote.store(true, Ordering::Relaxed);
     }

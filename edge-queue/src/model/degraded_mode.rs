@@ -73,7 +73,7 @@ impl DegradedMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StoreCall {
     Returns,
-    /// A commit would wait for a call that hangs.
+    /// A commit would wait for a call of the store that does not return.
     Hangs,
 }
 

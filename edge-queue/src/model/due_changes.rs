@@ -21,7 +21,7 @@ impl DueChanges {
         self.required
     }
 
-    /// Notes that a consumer was removed.
+    /// Adds the removal of a consumer to the changes of the next commit.
     pub(super) fn forget(&mut self, name: String) {
         self.forgotten.push(name);
     }
@@ -37,7 +37,7 @@ impl DueChanges {
         self.forgotten.drain(..).map(|consumer| Change::Forget { consumer }).collect()
     }
 
-    /// Notes that the commit failed: its removals wait for the next one.
+    /// Handles a failed commit: its removals wait for the next commit.
     pub(super) fn not_written(&mut self, changes: &[Change]) {
         let removed = changes.iter().filter_map(|change| match change {
             Change::Forget { consumer } => Some(consumer.clone()),

@@ -24,7 +24,7 @@ impl LaneScheduler {
         order.into_iter().map(|(_, lane)| lane).take(lanes)
     }
 
-    /// Notes that a row of `lane` is handed out.
+    /// Records that a row of `lane` was leased.
     pub(crate) fn serve(&mut self, lane: usize) {
         for (at, waited) in self.waited.iter_mut().enumerate() {
             *waited = if at == lane { 0 } else { waited.saturating_add(1) };

@@ -77,7 +77,7 @@ impl LiveFirst {
         }
     }
 
-    /// Notes that a row of `part` is handed out.
+    /// Records that a row of `part` was leased.
     pub(crate) fn serve(&mut self, part: LanePart) {
         self.run = if part == LanePart::Live { self.run.saturating_add(1) } else { 0 };
     }

@@ -58,7 +58,7 @@ impl Model {
         (0..self.lanes.len()).filter(|at| self.lanes.get(*at).is_some_and(|l| l.recount_due)).collect()
     }
 
-    /// Notes that a count was ended by a failing read.
+    /// Handles a count that ended with a read error.
     pub(crate) fn recount_failed(&mut self, now: &Now) {
         self.recounts.failed(now);
         if planted(Flaw::RecountForgotten) {

@@ -63,7 +63,7 @@ impl Model {
         }
     }
 
-    /// Notes that a commit failed, so that everything of the absent lanes is written again.
+    /// Handles a failed commit, so that everything of the absent lanes is written again.
     pub(super) fn absent_not_written(&mut self) {
         self.absent.iter_mut().for_each(|lane| lane.dirty = true);
         let positions = self.consumers.iter_mut().flat_map(|consumer| &mut consumer.absent);

@@ -34,7 +34,7 @@ pub struct Imported {
     pub gateway: u64,
     /// Totals of each lane.
     pub lanes: PerLane<LaneTotals>,
-    /// Losses that the old gateway's consumers had not reported yet; nobody else will report them.
+    /// Losses that the old gateway's consumers had not reported yet: this gateway must report them.
     pub gaps: Vec<(String, Gap)>,
     /// Findings about the stream: where it came from, and what was missing of it.
     pub stream: StreamEnd,

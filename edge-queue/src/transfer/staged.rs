@@ -43,7 +43,8 @@ impl Staged {
         })
     }
 
-    /// Removes everything that was made, as far as that is possible: nobody reads it.
+    /// Removes all files of the unfinished import, as far as possible. Errors are ignored, because no queue uses these
+    /// files.
     pub(super) fn discard_all(&self) {
         let names = self.names().clone();
         self.discard(&names);

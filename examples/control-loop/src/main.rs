@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
-//! `control-loop run [--config FILE] [--seconds N]`, `control-loop check FILE`: alarms, interlocks and control loops that wait for nobody.
+//! `control-loop run [--config FILE] [--seconds N]`, `control-loop check FILE`: alarms, interlocks and control loops
+//! that never wait for the network or the disk.
 //!
 //! Exit codes: 0 done or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
 

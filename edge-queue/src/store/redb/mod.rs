@@ -74,7 +74,7 @@ pub struct RedbStore {
     table: TableState,
     ballast: Ballast,
     stats: StoreStats,
-    /// Bytes written to files that were set aside, and syncs asked of them.
+    /// Bytes written to files that are now quarantined, and number of syncs of them.
     earlier: (u64, u64),
 }
 
@@ -167,8 +167,8 @@ impl RedbStore {
         Ok((store, recovered))
     }
 
-    /// Makes one durable commit: inserts rows, removes rows that were given up, and replaces the bookkeeping. What `self` knows
-    /// of it changes only on success.
+    /// Makes one durable commit: inserts rows, removes rows that are done, and replaces the bookkeeping. What `self`
+    /// knows of it changes only on success.
     fn write(&mut self, rows: &[StoredRow], state: &State, clean: bool) -> Result<(), Trouble> {
         let mut next =
             Head { generation: self.head.generation.saturating_add(1), clean, ..self.head.clone() };
@@ -247,7 +247,7 @@ impl RedbStore {
         Ok(())
     }
 
-    /// Moves what is readable to a fresh file. The bookkeeping in RAM is newer than any that is found.
+    /// Copies the readable rows to a new file. The bookkeeping in RAM is newer than any that is found.
     fn rebuild(&mut self, why: &str) -> Result<(), Trouble> {
         let (bytes, syncs) = self.backend.figures();
         let built = file::rebuild(self.dir.as_ref(), &self.options, &self.backend, Some(&self.head), why);

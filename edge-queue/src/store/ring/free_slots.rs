@@ -96,7 +96,7 @@ impl FreeSlots {
         if self.written.is_empty() { self.blank.front().copied() } else { None }
     }
 
-    /// Notes that the slot of [`FreeSlots::next_blank`] was filled durably.
+    /// Records that the slot of [`FreeSlots::next_blank`] was filled durably.
     pub(super) fn filled(&mut self, slot: u32) {
         if self.blank.front() == Some(&slot) {
             self.blank.pop_front();

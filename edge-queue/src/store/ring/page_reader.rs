@@ -19,24 +19,25 @@ pub(super) struct Pages<'a> {
     medium: &'a dyn Medium,
     pub(super) geometry: &'a Geometry,
     down: RefCell<Option<io::Error>>,
-    /// Pages given up in an open ring. `None` while a ring is being opened, when an unreadable page counts as damaged.
+    /// Pages of an open ring that are treated as lost. `None` while a ring is being opened, when an unreadable page
+    /// counts as damaged.
     unread: Option<&'a Unread>,
     /// Number of pages that count as zeros because the medium did not return them.
     skipped: Cell<u64>,
 }
 
-/// Pages that were given up: they could not be read for a long time, while others could.
+/// Pages that are treated as lost: they could not be read for a long time, while others could.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
-    /// Offsets in the file at which the pages given up end.
+    /// File offsets at which the lost pages end.
     pages: RefCell<BTreeSet<u64>>,
-    /// Set while unreadable pages are given up; otherwise such a page makes the read fail.
+    /// Set while unreadable pages are treated as lost; otherwise such a page makes the read fail.
     gives_up: Cell<bool>,
 }
 
 /// Number of tries of a page while a ring is opened.
 const OPEN_TRIES: u32 = 3;
-/// Most pages recorded as given up; a read of a further one has to try for long again.
+/// Limit of the number of pages recorded as lost; a read of a further one has to try for long again.
 const UNREAD_MAX: usize = 65_536;
 
 impl Unread {
@@ -67,7 +68,7 @@ impl<'a> Pages<'a> {
         Pages { medium, geometry, down: RefCell::new(None), unread: None, skipped: Cell::new(0) }
     }
 
-    /// Makes a reader for an open ring, where an unreadable page fails the read at first and is given up later.
+    /// Makes a reader for an open ring, where an unreadable page fails the read at first and is treated as lost later.
     pub(super) fn patient(self, unread: &'a Unread) -> Pages<'a> {
         Pages { unread: Some(unread), ..self }
     }

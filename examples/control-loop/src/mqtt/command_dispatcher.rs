@@ -143,8 +143,9 @@ impl Dispatcher {
         }
     }
 
-    /// Reports that an input has two publishers, these `clients`, or one again (`None`). `told` is the rate limit of this input's reports, so
-    /// that other inputs have their own. Returns false if there is no room: then report it later.
+    /// Reports that an input has two publishers (`clients`), or a single one again (`None`). `told` is the rate limit
+    /// of this input's reports, so that other inputs have their own. Returns false if there is no room: then report it
+    /// later.
     pub(super) fn dispute(
         &mut self,
         input: &str,
@@ -170,7 +171,7 @@ impl Dispatcher {
     }
 }
 
-/// Commands that wait for the control thread's answer, in order.
+/// Queue of the commands that wait for the control thread's answer, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(VecDeque<(u64, Told)>);
 
@@ -182,7 +183,7 @@ impl Waiting {
         self.0.push_back((ticket, command));
     }
 
-    /// Takes the command of an answer; the answers of those before it were lost for want of room.
+    /// Removes the command with this number, and those before it: their answers were lost because a channel was full.
     pub(super) fn answered(&mut self, ticket: u64) -> Option<Told> {
         while let Some((found, command)) = self.0.pop_front() {
             if found == ticket {

@@ -1,5 +1,5 @@
-//! Watchdog thread: while the control thread does not scan, it keeps the outputs in their safe states. It ends after that thread, or when it has
-//! taken the outputs of one that hangs.
+//! Watchdog thread: while the control thread does not scan, it keeps the outputs in their safe states. It ends after
+//! that thread, or when it has taken over the outputs of a control thread that does not respond.
 
 use super::LoopStats;
 use crate::{Actuate, Clock};

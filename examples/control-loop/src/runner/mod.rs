@@ -53,7 +53,7 @@ pub struct Runner {
     /// Control thread, then watchdog.
     threads: Vec<JoinHandle<()>>,
     clock: Clock,
-    /// Nanoseconds until the watchdog has the outputs of a control thread that hangs.
+    /// Nanoseconds until the watchdog has the outputs of a control thread that does not respond.
     stop_within_ns: u64,
 }
 

@@ -15,9 +15,9 @@ impl LaneLog {
         self.reclaim();
     }
 
-    /// Frees segments all of whose rows are given up. The last one stays: it may hold the newest bookkeeping. The snapshot at
-    /// its start is from before its commit, whose changes may lie in the segments that commit began in and went through:
-    /// those are held until there is a newer snapshot.
+    /// Frees segments all of whose rows are done. The last one stays: it may hold the newest bookkeeping. The snapshot
+    /// at its start is from before its commit, whose changes may lie in the segments that commit began in and went
+    /// through: those are held until there is a newer snapshot.
     pub(super) fn reclaim(&mut self) {
         let newest = self.segments.last().map(|last| (last.epoch, last.commit));
         if self.held_for != newest {
@@ -48,7 +48,7 @@ impl LaneLog {
         });
     }
 
-    /// First and last number of each segment that becomes free when its rows are given up: the last one stays.
+    /// First and last row number of each segment that becomes free when its rows are dropped: the last one stays.
     pub(in crate::store::ring) fn evictable(&self) -> Vec<(Seq, Seq)> {
         let starts = self.segments.iter().map(|segment| segment.start.highest);
         starts.clone().zip(starts.skip(1)).map(|(before, end)| (before.saturating_add(1), end)).collect()

@@ -85,7 +85,7 @@ impl Compact {
         compact
     }
 
-    /// Takes over changed routes. A topic that no route has any more stays, because the queue may hold rows of it.
+    /// Applies changed routes. A topic that no route has any more stays, because the queue may hold rows of it.
     pub(crate) fn follow(&mut self, routes: &[Route]) {
         self.take_up(routes, &[]);
     }
