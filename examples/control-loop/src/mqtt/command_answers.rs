@@ -63,7 +63,7 @@ impl Giver {
     }
 }
 
-/// A command as it is told.
+/// Command in the form in which answers and log lines quote it: topic, beginning of the payload, giver.
 #[derive(Debug)]
 pub struct Told {
     /// Topic of the command without `cmd/`, escaped.
