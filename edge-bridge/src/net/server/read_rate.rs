@@ -23,7 +23,8 @@ impl ReadRate {
 
     /// Time from which more may be read; `None` if it may be read now.
     pub(super) fn pause_until(&self, now: Instant) -> Option<Instant> {
-        self.paid_at.map(|paid_at| paid_at - BURST).filter(|may_read| now < *may_read)
+        let ahead = self.paid_at?.saturating_duration_since(now);
+        ahead.checked_sub(BURST).filter(|pause| !pause.is_zero()).map(|pause| now + pause)
     }
 
     /// Counts bytes that were read.

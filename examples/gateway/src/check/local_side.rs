@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::config::units::human_bytes;
-use crate::config::{AccessFiles, Addresses, Local};
+use crate::config::units::{human_bytes, human_duration};
+use crate::config::{AccessFiles, Addresses, ClientLimits, Local};
 use crate::open_files::OpenFiles;
 
 use super::Lines;
@@ -21,6 +21,7 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
                 human_bytes(limits.max_packet.into()),
                 human_bytes(limits.max_memory)
             )?;
+            of_each(f, &limits.per_client)?;
             let fit = files.connections(limits.max_connections);
             if fit < limits.max_connections {
                 writeln!(
@@ -46,6 +47,29 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
         }
     }
     Ok(())
+}
+
+/// Writes the limits of each client.
+fn of_each(f: &mut Lines<'_, '_>, limits: &ClientLimits) -> fmt::Result {
+    let ClientLimits { max_queued: (messages, bytes), max_in_flight, max_unread, .. } = limits;
+    let rate = limits.max_rate.map(|rate| human_bytes(rate.into()));
+    writeln!(
+        f,
+        "              each client: {messages} messages, {} wait for it; {max_in_flight} without its PUBACK, {} unread; {} topic filters;",
+        human_bytes(*bytes),
+        human_bytes(*max_unread),
+        limits.max_subscriptions
+    )?;
+    writeln!(
+        f,
+        "              {} read of it; sessions last {}, keep alive {} at most",
+        rate.map_or_else(
+            || "no limit of the bytes a second that are".to_owned(),
+            |rate| format!("{rate} a second are")
+        ),
+        human_duration(limits.max_session_expiry),
+        human_duration(limits.max_keep_alive)
+    )
 }
 
 /// Writes the addresses of the listener.

@@ -64,6 +64,33 @@ fn each_rule_of_a_filter_states_what_it_may_cost() {
 }
 
 #[test]
+fn each_limit_of_a_client_is_told() {
+    let told = |keys: &str| {
+        let text = format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n{keys}[hub]\nurl = \"mqtt://hub\"\n[[route]]\nmatch = \"#\"\n"
+        );
+        let (config, _) = Config::parse(std::path::Path::new("g.toml"), &text, &|_| None).unwrap();
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string()
+    };
+    for (keys, line) in [
+        (
+            "",
+            "each client: 1000 messages, 1.0 MiB wait for it; 100 without its PUBACK, 256.0 KiB unread; 100 topic filters;\n",
+        ),
+        (
+            "",
+            "  no limit of the bytes a second that are read of it; sessions last 7 d 0 h, keep alive 5 min 0 s at most\n",
+        ),
+        ("max_queued_messages = 7\nmax_unread = \"8KiB\"\n", "each client: 7 messages, "),
+        ("max_unread = \"8KiB\"\n", " 8.0 KiB unread;"),
+        ("max_rate = \"64KiB\"\n", "  64.0 KiB a second are read of it; "),
+    ] {
+        let text = told(keys);
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+}
+
+#[test]
 fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
     let mut config = config("");
     let mut told = |guard: &str| {

@@ -56,7 +56,7 @@ pub use format::Format;
 pub(crate) use hardware::Hardware;
 pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
-pub(crate) use listener::{Addresses, ListenerLimits, TlsAddress};
+pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, TlsAddress};
 use section::{Section, World, table};
 pub(crate) use status::Token;
 pub(crate) use websocket::WebSocket;
