@@ -307,6 +307,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
         stats.dropped_qos0 = self.router.dropped_qos0();
         stats.unclaimed = self.router.nobodys();
+        stats.certificate_not_taken = self.dialer.renewal.as_ref().is_some_and(TlsRenewal::is_refused);
         stats
     }
 }

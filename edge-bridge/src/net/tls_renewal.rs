@@ -24,6 +24,8 @@ struct State {
     candidate: Option<Tls>,
     /// Set if the last dial used the candidate.
     is_candidates: bool,
+    /// Set once the hub accepted the proven settings after it did not accept the candidate.
+    is_refused: bool,
 }
 
 impl TlsRenewal {
@@ -37,11 +39,12 @@ impl TlsRenewal {
     pub(super) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || State { proven: first.clone(), candidate: None, is_candidates: false };
+        let new =
+            || State { proven: first.clone(), candidate: None, is_candidates: false, is_refused: false };
         let state = state.get_or_insert_with(new);
         if let Some(read) = read {
             state.candidate = Some(finish(read));
-            state.is_candidates = false;
+            (state.is_candidates, state.is_refused) = (false, false);
         }
         state.is_candidates = state.candidate.is_some() && !state.is_candidates;
         match &state.candidate {
@@ -50,14 +53,21 @@ impl TlsRenewal {
         }
     }
 
+    /// Returns whether the hub does not accept the settings that were read last, and accepts the former ones.
+    pub(super) fn is_refused(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.as_ref().is_some_and(|state| state.is_refused)
+    }
+
     /// Records that a hub accepted a CONNECT on the last dialled connection.
     pub(super) fn on_accepted(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = state.as_mut().filter(|state| state.candidate.is_some()) else { return };
         if !state.is_candidates {
+            state.is_refused = true;
             tracing::warn!("the hub does not take the link's renewed certificate: the former one is used");
         } else if let Some(candidate) = state.candidate.take() {
-            (state.proven, state.is_candidates) = (candidate, false);
+            (state.proven, state.is_candidates, state.is_refused) = (candidate, false, false);
             tracing::info!("the link's renewed certificate is in use");
         }
     }
@@ -98,9 +108,12 @@ mod tests {
         *file.lock().unwrap() = Some(second.clone());
         assert!(is_same(&next().await, &second), "the new one first");
         assert!(is_same(&next().await, &first), "it was not accepted");
+        assert!(!renewal.is_refused(), "the link may have been down");
         renewal.on_accepted();
+        assert!(renewal.is_refused());
         assert!(is_same(&next().await, &second), "the former one proves nothing of it");
         renewal.on_accepted();
+        assert!(!renewal.is_refused());
         assert!(is_same(&next().await, &second) && is_same(&next().await, &second));
         *file.lock().unwrap() = Some(third.clone());
         assert!(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use edge_bridge::net::certificate_ends;
+use edge_bridge::net::{ServerTls, certificate_ends};
 
 use crate::config::{Config, Local};
 
@@ -64,7 +64,7 @@ pub(crate) struct End {
     /// Set if the certificate has expired or will soon, so that the operator has to renew it.
     pub(crate) is_near: bool,
     pub(crate) has_ended: bool,
-    /// Set if the file has no readable certificate any more. The gateway goes on with the one that it has, and its next start fails.
+    /// Set if the file has no readable certificate any more, or its key does not belong to it. The gateway goes on with the one that it has, and its next start fails.
     pub(crate) is_unreadable: bool,
 }
 
@@ -79,10 +79,12 @@ impl End {
 struct File {
     role: Role,
     path: PathBuf,
+    /// File of the private key, if it has to belong to the certificate.
+    key: Option<PathBuf>,
     /// Remaining validity below which the operator has to act.
     near: Duration,
-    /// Stamp of the file when its content was read last.
-    stamp: Stamp,
+    /// Stamps of certificate and key when their content was read last.
+    stamps: [Stamp; 2],
     end: Option<SystemTime>,
     /// Number of checks in a row at which the file was unreadable.
     failed_looks: u32,
@@ -94,10 +96,12 @@ impl File {
         self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < self.near) || end <= now)
     }
 
-    fn new(role: Role, path: &Path, near: Duration) -> Self {
-        let mut file =
-            Self { role, path: path.to_owned(), near, stamp: None, end: None, failed_looks: 0, said: None };
-        file.take(read(role, path, None));
+    fn new(role: Role, path: &Path, key: Option<&Path>, near: Duration) -> Self {
+        let (path, key) = (path.to_owned(), key.map(Path::to_owned));
+        let found = read(role, &path, key.as_deref(), [None; 2]);
+        let stamps = [None; 2];
+        let mut file = Self { role, path, key, near, stamps, end: None, failed_looks: 0, said: None };
+        file.take(found);
         file
     }
 
@@ -105,8 +109,8 @@ impl File {
         match found {
             Found::AsBefore => self.failed_looks = 0,
             Found::Unreadable => self.failed_looks = self.failed_looks.saturating_add(1),
-            Found::Read(stamp, end) => {
-                (self.stamp, self.end, self.failed_looks, self.said) = (stamp, end, 0, None);
+            Found::Read(stamps, end) => {
+                (self.stamps, self.end, self.failed_looks, self.said) = (stamps, end, 0, None);
             }
         }
     }
@@ -133,18 +137,22 @@ impl File {
 #[derive(Clone, Copy)]
 enum Found {
     AsBefore,
-    /// The file is missing, or has no certificate. The content read before stays in use.
+    /// A file is missing, has no certificate, or a key of another one. The content read before stays in use.
     Unreadable,
-    Read(Stamp, Option<SystemTime>),
+    Read([Stamp; 2], Option<SystemTime>),
 }
 
-/// Reads a file whose stamp is no longer `known`.
-fn read(role: Role, path: &Path, known: Stamp) -> Found {
-    let found = stamp(path);
-    if found.is_some() && found == known {
+/// Reads a certificate, and its key if there is one, when their stamps are no longer `known`.
+fn read(role: Role, path: &Path, key: Option<&Path>, known: [Stamp; 2]) -> Found {
+    let found = [stamp(path), key.and_then(stamp)];
+    if found[0].is_some() && found == known {
         return Found::AsBefore;
     }
     let Ok(ends) = certificate_ends(path) else { return Found::Unreadable };
+    // Nothing else takes a certificate and its key alone, without authorities.
+    if key.is_some_and(|key| ServerTls::from_pem(path, key, None).is_err()) {
+        return Found::Unreadable;
+    }
     // Behind the own certificate stand those of its authorities; of authorities the last to end is trusted until then.
     let end = match role {
         Role::Hub | Role::Listener => ends.first(),
@@ -164,14 +172,16 @@ impl Certificates {
         // What waits as long as it may is delivered with the certificate of then.
         let at_hub = NEAR.max(config.queue.max_age.unwrap_or_default());
         let mut files = Vec::new();
-        let mut add = |role, path: Option<&PathBuf>, near| {
-            files.extend(path.map(|path| File::new(role, path, near)));
+        let mut add = |role, path: Option<&PathBuf>, key: Option<&PathBuf>, near| {
+            files.extend(path.map(|path| File::new(role, path, key.map(PathBuf::as_path), near)));
         };
-        add(Role::Hub, config.hub.cert.as_ref().filter(|_| is_tls), at_hub);
-        add(Role::HubAuthority, config.hub.ca.as_ref().filter(|_| is_tls), at_hub);
+        add(Role::Hub, config.hub.cert.as_ref().filter(|_| is_tls), config.hub.key.as_ref(), at_hub);
+        add(Role::HubAuthority, config.hub.ca.as_ref().filter(|_| is_tls), None, at_hub);
         if let Local::Listen { addresses, .. } = &config.local {
-            add(Role::Listener, addresses.tls.as_ref().map(|tls| &tls.cert), NEAR);
-            add(Role::SensorAuthority, addresses.tls.as_ref().and_then(|tls| tls.client_ca.as_ref()), NEAR);
+            // The listener tells of its own key.
+            add(Role::Listener, addresses.tls.as_ref().map(|tls| &tls.cert), None, NEAR);
+            let authority = addresses.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+            add(Role::SensorAuthority, authority, None, NEAR);
         }
         Self(Arc::new(Mutex::new(files)))
     }
@@ -192,9 +202,12 @@ impl Certificates {
 
     /// Checks all files once. No file is read under the lock, so that a hanging disk blocks no other caller.
     fn look(&self, now: SystemTime) {
-        let known: Vec<_> =
-            self.lock().iter().map(|file| (file.role, file.path.clone(), file.stamp)).collect();
-        let found: Vec<_> = known.iter().map(|(role, path, stamp)| read(*role, path, *stamp)).collect();
+        let known = |file: &File| (file.role, file.path.clone(), file.key.clone(), file.stamps);
+        let known: Vec<_> = self.lock().iter().map(known).collect();
+        let look = |(role, path, key, stamps): &(Role, PathBuf, Option<PathBuf>, [Stamp; 2])| {
+            read(*role, path, key.as_deref(), *stamps)
+        };
+        let found: Vec<_> = known.iter().map(look).collect();
         for (file, found) in self.lock().iter_mut().zip(found) {
             file.take(found);
             if file.may_say(now) {
@@ -231,7 +244,7 @@ impl Certificates {
 fn tell(file: &File, now: SystemTime) {
     let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
     if file.is_unreadable() {
-        tracing::warn!(%role, %path, "a certificate's file cannot be read: the next start fails");
+        tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: the next start fails");
     } else if file.end.is_some_and(|end| end <= now) {
         tracing::warn!(%role, %path, "a certificate has ended, by this machine's clock: renew it");
     } else {
@@ -274,7 +287,7 @@ mod tests {
     fn of(dir: &Path, role: Role, near_days: u32, ends: &[i64]) -> Certificates {
         let path = dir.join("file");
         std::fs::write(&path, ends.iter().map(|days| pem(*days)).collect::<String>()).unwrap();
-        Certificates(Arc::new(Mutex::new(vec![File::new(role, &path, DAY * near_days)])))
+        Certificates(Arc::new(Mutex::new(vec![File::new(role, &path, None, DAY * near_days)])))
     }
 
     fn days(end: &End) -> i64 {
@@ -332,6 +345,33 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_another_certificate_needs_somebody() {
+        let dir = tempfile::tempdir().unwrap();
+        let [cert, key] = ["cert", "key"].map(|name| dir.path().join(name));
+        let pair = || {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+            params.not_after = at(400).into();
+            (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+        };
+        let (mine, other) = (pair(), pair());
+        std::fs::write(&cert, &mine.0).unwrap();
+        std::fs::write(&key, &mine.1).unwrap();
+        let file = File::new(Role::Hub, &cert, Some(&key), NEAR);
+        let certificates = Certificates(Arc::new(Mutex::new(vec![file])));
+        let needs = || {
+            certificates.look(at(0));
+            certificates.ends_at(at(0))[0].needs_somebody()
+        };
+        assert!(!needs() && !needs());
+        std::fs::write(&key, &other.1).unwrap();
+        assert!(!needs(), "a renewal may be under way");
+        assert!(needs());
+        std::fs::write(&cert, &other.0).unwrap();
+        assert!(!needs() && !needs(), "both are there");
+    }
+
+    #[test]
     fn there_is_a_line_once_a_day_and_at_once_for_another_certificate() {
         let dir = tempfile::tempdir().unwrap();
         let certificates = of(dir.path(), Role::Hub, 14, &[10]);
@@ -379,7 +419,7 @@ mod tests {
     /// Nothing is said of what nobody could ever read: the start fails then.
     #[test]
     fn an_end_that_is_not_known_is_not_near() {
-        let file = File::new(Role::Hub, Path::new("/nowhere"), DAY);
+        let file = File::new(Role::Hub, Path::new("/nowhere"), None, DAY);
         assert!(file.end.is_none() && !file.is_near(at(0)));
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Sample {
     pub(crate) round_trip_ms: u64,
     /// Set while another client connects to the hub with the gateway's client identifier (session takeover).
     pub(crate) taken_over: bool,
+    /// Set while the link uses a certificate's predecessor, because the hub does not take the renewed one.
+    pub(crate) certificate_not_taken: bool,
     /// Set for half a minute after the filter rules dropped a reading because of its timestamp.
     pub(crate) drops_for_time: bool,
     pub(crate) link: LinkState,
@@ -262,6 +264,7 @@ mod tests {
             unacked: 4,
             round_trip_ms: 0,
             taken_over: false,
+            certificate_not_taken: false,
             drops_for_time: false,
             link: LinkState::BackingOff,
             refused: HubRefusals {

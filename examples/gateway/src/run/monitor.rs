@@ -133,6 +133,7 @@ impl Monitor {
             unacked: link.unacknowledged,
             round_trip_ms: link.srtt_ms,
             taken_over: link.taken_over,
+            certificate_not_taken: link.certificate_not_taken,
             drops_for_time: false,
             link: link.link,
             refused: HubRefusals::of(&link, self.tables.unanswered()),

@@ -53,6 +53,7 @@ pub(super) fn needs(
     store(&mut needs, figures, ledger);
     hub(&mut needs, facts, figures, link);
     certificates(&mut needs, &figures.sample.certificates);
+    renewed_certificate(&mut needs, figures.sample.certificate_not_taken);
     room(&mut needs, facts, lanes);
     configuration(&mut needs, facts);
     sensors(&mut needs, figures);
@@ -204,7 +205,9 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             Role::SensorAuthority => "The certificate of the sensors' authority",
         };
         let text = match end.days_left {
-            _ if end.is_unreadable => format!("{whose} cannot be read: the next start would fail."),
+            _ if end.is_unreadable => {
+                format!("{whose} cannot be read, or its key is of another one: the next start would fail.")
+            }
             _ if end.has_ended => format!("{whose} has ended."),
             0 => format!("{whose} ends within a day."),
             days => format!("{whose} ends in {}.", counted(days, "day")),
@@ -213,6 +216,16 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             "certificate",
             text,
             "Put the renewed files in place: they are read within ten seconds, no restart is needed.",
+        );
+    }
+}
+
+fn renewed_certificate(needs: &mut Needs, is_not_taken: bool) {
+    if is_not_taken {
+        needs.act(
+            "certificate_not_taken",
+            "The hub does not take the gateway's renewed certificate: the link goes on with the former one, and the next start would fail.".to_owned(),
+            "Put files in place that the hub's authority signed, or have the hub trust the new authority.",
         );
     }
 }

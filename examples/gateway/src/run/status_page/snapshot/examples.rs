@@ -79,6 +79,7 @@ pub(crate) fn figures() -> Figures {
             unacked: 5,
             round_trip_ms: 480,
             taken_over: false,
+            certificate_not_taken: false,
             drops_for_time: false,
             link: LinkState::Flowing,
             refused: HubRefusals::default(),
