@@ -62,7 +62,8 @@ pub struct Config {
     pub max_unwritten_bytes: usize,
     /// Most bytes per second that are read of one connection, over time; a burst of one second's bytes is read at once. A client that sends
     /// faster is read more slowly, so that its own messages wait, in its memory, and nobody else's do. A connection of the application's
-    /// process has no limit. Default `None`: no limit.
+    /// process has no limit. At less than a fifth of the largest packet a client with a keep alive of a few seconds may count as silent while one
+    /// is read, and what waits so looks as if it had just arrived. Default `None`: no limit.
     pub max_bytes_per_s: Option<u32>,
     /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, because a hub may end the
     /// connection for them (§1.5.4). A refused message at QoS 1 is answered by 0x90, in 3.1.1, which has no reasons, by the end of the

@@ -105,7 +105,7 @@ impl<const N: usize> Reader<N> {
 /// use edge_filter::control::handoff;
 ///
 /// let (mut sender, mut receiver) = handoff::ring::<1>(1);
-/// assert!(sender.send([7]) && !sender.send([8]));
+/// assert!(sender.has_room() && sender.send([7]) && !sender.has_room() && !sender.send([8]));
 /// assert_eq!((receiver.receive(), receiver.receive(), receiver.lost()), (Some([7]), None, 1));
 /// ```
 #[must_use]
@@ -147,6 +147,14 @@ pub struct Receiver<const N: usize> {
 }
 
 impl<const N: usize> Sender<N> {
+    /// Returns whether the next item has room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let waiting =
+            self.ring.sent.load(Ordering::Relaxed).wrapping_sub(self.ring.taken.load(Ordering::Acquire));
+        waiting < self.ring.slots.len()
+    }
+
     /// Sends an item. Returns whether there was room; an item without room is dropped and counted.
     pub fn send(&mut self, item: [u64; N]) -> bool {
         let ring = &*self.ring;

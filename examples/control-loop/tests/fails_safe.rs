@@ -142,20 +142,23 @@ fn promise_14_no_command_is_obeyed_that_waited_while_the_loop_stood_still() {
         assert_eq!(found.unwrap().0, number);
         found.unwrap().1.unwrap_or("obeyed")
     };
-    assert!(ports.commands.send(1, reset));
+    assert!(ports.commands.send(1, reset, u64::MAX));
     let other = answer(&mut ports, 1);
     assert!(!other.contains("stood still"), "{other}");
     hangs.store(true, Ordering::SeqCst);
     until("it hangs", || is_hanging.load(Ordering::SeqCst));
-    (2..13).for_each(|number| assert!(ports.commands.send(number, reset)));
+    (2..13).for_each(|number| assert!(ports.commands.send(number, reset, u64::MAX)));
     std::thread::sleep(Duration::from_millis(1_300));
     hangs.store(false, Ordering::SeqCst);
     for number in 2..13 {
         let why = answer(&mut ports, number);
         assert!(why.contains("stood still"), "{number}: {why}");
     }
-    assert!(ports.commands.send(13, reset));
+    assert!(ports.commands.send(13, reset, u64::MAX));
     assert_eq!(answer(&mut ports, 13), other);
+    // The loop runs, and the command is late all the same.
+    assert!(ports.commands.send(14, reset, clock.now_ns() - 1));
+    assert!(answer(&mut ports, 14).contains("stood still"));
 }
 
 #[test]

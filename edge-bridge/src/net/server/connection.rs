@@ -299,7 +299,7 @@ impl Reading {
             buffer.unsplit(std::mem::take(&mut self.ahead));
             return Ok(self.buffer.take().unwrap_or_default());
         }
-        let max = self.share.max();
+        let max = self.share.max().min(self.rate.step());
         let want = self.want.min(max);
         if buffer.is_empty() && !std::mem::replace(&mut self.is_fresh, true) {
             // Not that of the last bytes, which may be large and is not needed while nothing comes.

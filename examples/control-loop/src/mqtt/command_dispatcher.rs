@@ -40,7 +40,10 @@ pub(super) struct Dispatcher {
     permission: Permission,
     commands: Commands,
     notes: mpsc::Sender<Note>,
-    refusals: Refusals,
+    /// Of clients, and of the hub: those of one use up nothing of the other's.
+    refusals: [Refusals; 2],
+    /// Time from its arrival for which the control thread may obey a command: a scan's period, and a delay that nobody notices.
+    obeyed_within_ns: u64,
     ticket: u64,
     stats: Arc<LoopStats>,
 }
@@ -49,14 +52,14 @@ impl Dispatcher {
     pub(super) fn new(
         rules: CommandRules,
         commands: Commands,
+        period_ns: u64,
         stats: Arc<LoopStats>,
     ) -> (Dispatcher, mpsc::Receiver<Note>) {
         let (notes, received) = mpsc::channel(NOTES_MAX);
         let permission = Permission::new(rules);
-        (
-            Dispatcher { permission, commands, notes, refusals: Refusals::default(), ticket: 0, stats },
-            received,
-        )
+        let refusals = <[Refusals; 2]>::default();
+        let obeyed_within_ns = period_ns.saturating_add(WAITED_NS_MAX);
+        (Dispatcher { permission, commands, notes, refusals, obeyed_within_ns, ticket: 0, stats }, received)
     }
 
     /// Handles a message under `cmd/` that arrived at `arrived_ns` or later; returns whether it was passed to the control thread.
@@ -73,38 +76,44 @@ impl Dispatcher {
         let told = || Told::of(topic, message);
         let permitted =
             self.permit(names, (topic, &message.payload), Some(&message.client), is_fresh, now_ns);
-        match permitted.and_then(|command| self.ask(told(), command).then_some(()).ok_or(TOO_MANY)) {
+        let by_ns = arrived_ns.saturating_add(self.obeyed_within_ns);
+        match permitted.and_then(|command| self.ask(told(), command, by_ns)) {
             Ok(()) => true,
             Err(why) => {
-                self.refuse(told(), why, now_ns);
+                self.refuse(told(), why, false, now_ns);
                 false
             }
         }
     }
 
-    /// Takes a command of the hub, on `topic` below `cmd/`. Its end goes to `reply`.
+    /// Takes a command of the hub, on `topic` below `cmd/`, which is obeyed within `left_ms` or refused. Its end goes to `reply`.
     pub(super) fn take_of_hub(
         &mut self,
         names: &LoopNames,
         (topic, payload): (&str, &[u8]),
+        left_ms: u64,
         reply: Reply,
         now_ns: u64,
     ) {
         let permitted = self.permit(names, (topic, payload), None, || Ok(()), now_ns);
+        let within_ns = self.obeyed_within_ns.min(left_ms.saturating_mul(1_000_000));
+        let by_ns = now_ns.saturating_add(within_ns);
         let why = match permitted {
             Ok(command) if self.has_room() => {
-                if self.ask(Told::of_hub(topic, payload, Some(reply)), command) {
-                    return;
+                match self.ask(Told::of_hub(topic, payload, Some(reply)), command, by_ns) {
+                    Ok(()) => return,
+                    // The network thread has ended: the reply went with the note, and nobody knows.
+                    Err(why) => why,
                 }
-                // The control thread takes none: the reply is dropped with what waits for it.
-                return self.refuse(Told::of_hub(topic, payload, None), TOO_MANY, now_ns);
             }
-            Ok(_) => TOO_MANY,
-            Err(why) => why,
+            refused => {
+                let why = refused.err().unwrap_or(TOO_MANY);
+                // Its receiver ends with the gateway.
+                let _ = reply.send(Err(why.to_owned()));
+                why
+            }
         };
-        // Its receiver ends with the gateway.
-        let _ = reply.send(Err(why.to_owned()));
-        self.refuse(Told::of_hub(topic, payload, None), why, now_ns);
+        self.refuse(Told::of_hub(topic, payload, None), why, true, now_ns);
     }
 
     /// Returns the command if `client`, or the hub (`None`), may give it now.
@@ -125,21 +134,30 @@ impl Dispatcher {
         Ok(command)
     }
 
-    /// Hands a command to the control thread. Returns false if there is no room.
-    fn ask(&mut self, told: Told, command: ControlCommand) -> bool {
+    /// Hands a command to the control thread, which obeys it until `by_ns`.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    fn ask(&mut self, told: Told, command: ControlCommand, by_ns: u64) -> Result<(), &'static str> {
+        if !self.has_room() {
+            return Err(TOO_MANY);
+        }
         self.ticket += 1;
         // Before the command: its answer may come at once. Without room for the note the command would have no answer.
         let note = Note::Asked { ticket: self.ticket, command: told };
-        self.note(note) && self.commands.send(self.ticket, command)
+        let is_sent = self.note(note) && self.commands.send(self.ticket, command, by_ns);
+        is_sent.then_some(()).ok_or(TOO_MANY)
     }
 
     /// Says that a command was refused, if not too many were.
-    fn refuse(&mut self, command: Told, why: &'static str, now_ns: u64) {
+    fn refuse(&mut self, command: Told, why: &'static str, of_hub: bool, now_ns: u64) {
         self.stats.command_refused();
-        if let Some(more) = self.refusals.tell(now_ns)
-            && !self.note(Note::Refused { command, why, more })
-        {
-            self.refusals.untold(more);
+        let [clients, hub] = &mut self.refusals;
+        let refusals = if of_hub { hub } else { clients };
+        let Some(more) = refusals.tell(now_ns) else { return };
+        if !self.note(Note::Refused { command, why, more }) {
+            let [clients, hub] = &mut self.refusals;
+            (if of_hub { hub } else { clients }).untold(more);
         }
     }
 
@@ -159,14 +177,19 @@ impl Dispatcher {
         self.note(Note::Disputed { input: input.to_owned(), clients })
     }
 
-    /// Returns whether there is room for the note of a command.
+    /// Returns whether there is room for a command: for its note, and on its way to the control thread.
     fn has_room(&self) -> bool {
+        self.has_place() && self.commands.has_room()
+    }
+
+    /// Returns whether there is a place among the notes that is not for disputes.
+    fn has_place(&self) -> bool {
         self.notes.capacity() > PLACES_FOR_DISPUTES
     }
 
     /// Returns whether there is room for it.
     fn note(&self, note: Note) -> bool {
-        let has_room = matches!(note, Note::Disputed { .. }) || self.has_room();
+        let has_room = matches!(note, Note::Disputed { .. }) || self.has_place();
         has_room && self.notes.try_send(note).is_ok()
     }
 }
@@ -227,7 +250,8 @@ mod tests {
         let mut rules: CommandRules = toml::from_str("per_minute = 100000").unwrap();
         rules.are_on = true;
         let (sender, _commands) = handoff::ring(1024);
-        let (mut dispatcher, mut notes) = Dispatcher::new(rules, Commands(sender), Arc::default());
+        let (mut dispatcher, mut notes) =
+            Dispatcher::new(rules, Commands(sender), 10_000_000, Arc::default());
         let taken =
             (0..1_000).filter(|_| dispatcher.take(&names, "interlock/stop/reset", &message, (1, 1))).count();
         assert_eq!(taken, NOTES_MAX - PLACES_FOR_DISPUTES);
@@ -256,10 +280,11 @@ mod tests {
         let mut rules: CommandRules = toml::from_str("per_minute = 100000\nhub = [\"interlock\"]").unwrap();
         rules.are_on = true;
         let (sender, _commands) = handoff::ring(1024);
-        let (mut dispatcher, mut notes) = Dispatcher::new(rules, Commands(sender), Arc::default());
+        let (mut dispatcher, mut notes) =
+            Dispatcher::new(rules, Commands(sender), 10_000_000, Arc::default());
         let mut give = |topic: &str| {
             let (reply, end) = tokio::sync::oneshot::channel();
-            dispatcher.take_of_hub(&names, (topic, b""), reply, 1);
+            dispatcher.take_of_hub(&names, (topic, b""), 9_000, reply, 1);
             end
         };
         let refused = give("interlock/door/reset").try_recv().unwrap();
@@ -299,7 +324,7 @@ mod tests {
         let message = command("cmd/a");
         let (sender, _commands) = handoff::ring(1024);
         let (mut dispatcher, mut notes) =
-            Dispatcher::new(CommandRules::default(), Commands(sender), Arc::default());
+            Dispatcher::new(CommandRules::default(), Commands(sender), 10_000_000, Arc::default());
         let mut told = 0;
         for minute in 0..14_u64 {
             let now = minute * 60_000_000_000;
@@ -311,6 +336,6 @@ mod tests {
                 told += 1 + more;
             }
         }
-        assert_eq!(told + dispatcher.refusals.tell(15 * 60_000_000_000).unwrap(), 14 * 30);
+        assert_eq!(told + dispatcher.refusals[0].tell(15 * 60_000_000_000).unwrap(), 14 * 30);
     }
 }

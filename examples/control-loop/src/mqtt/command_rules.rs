@@ -110,21 +110,32 @@ impl Default for CommandRules {
 impl CommandRules {
     /// Returns whether there is a client that may reset this interlock, or the hub may.
     pub(crate) fn can_be_reset(&self, interlock: &str) -> bool {
-        let list = self.reset.get(interlock).or(self.clients.as_ref());
-        self.are_on && (self.hub.contains(&Kind::Interlock) || !list.is_some_and(Vec::is_empty))
+        let own = self.reset.get(interlock);
+        let by_hub = own.is_none() && self.hub.contains(&Kind::Interlock);
+        self.are_on && (by_hub || !own.or(self.clients.as_ref()).is_some_and(Vec::is_empty))
     }
 
     fn allow_client(&self, names: &LoopNames, client: &str, command: &ControlCommand) -> bool {
-        let own = match command {
+        let list = self.reset_list(names, command).or(self.clients.as_ref());
+        list.is_none_or(|list| list.iter().any(|one| one == client))
+    }
+
+    /// The hub is none of the clients that `reset` names for an interlock.
+    fn allow_hub(&self, names: &LoopNames, command: &ControlCommand) -> bool {
+        let is_allowed = Kind::of(command).is_some_and(|kind| self.hub.contains(&kind));
+        is_allowed && self.reset_list(names, command).is_none()
+    }
+
+    /// Returns the clients that `reset` names for the interlock of a command. `None`: it is of no interlock, or of one that is not named.
+    fn reset_list(&self, names: &LoopNames, command: &ControlCommand) -> Option<&Vec<String>> {
+        match command {
             ControlCommand::Reset { interlock }
             | ControlCommand::Bypass { interlock, .. }
             | ControlCommand::EndBypass { interlock } => {
-                let name = names.interlocks.get(usize::from(*interlock));
-                name.and_then(|name| self.reset.get(name))
+                self.reset.get(names.interlocks.get(usize::from(*interlock))?)
             }
             _ => None,
-        };
-        own.or(self.clients.as_ref()).is_none_or(|list| list.iter().any(|one| one == client))
+        }
     }
 
     /// Reports unknown names, empty ranges, and rules under which no command can be obeyed.

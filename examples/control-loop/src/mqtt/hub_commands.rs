@@ -26,11 +26,16 @@ impl HubCommands {
         topic.strip_prefix(COMMAND).is_some_and(|topic| command::has_receiver(&self.names, topic))
     }
 
-    /// Gives a command to the loops, which obey it in their next scan or refuse it. The caller has checked that it is not late: commands that the
-    /// loops cannot take within half a second are refused.
-    pub fn give(&self, topic: &str, payload: &[u8], reply: Reply) {
+    /// Gives a command to the loops, which obey it within `left_ms`, and at most a second and a scan's period from now, or refuse it.
+    pub fn give(&self, topic: &str, payload: &[u8], left_ms: u64, reply: Reply) {
         let topic = topic.strip_prefix(COMMAND).unwrap_or(topic);
-        lock(&self.dispatcher).take_of_hub(&self.names, (topic, payload), reply, self.clock.now_ns());
+        lock(&self.dispatcher).take_of_hub(
+            &self.names,
+            (topic, payload),
+            left_ms,
+            reply,
+            self.clock.now_ns(),
+        );
     }
 }
 

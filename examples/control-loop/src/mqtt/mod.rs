@@ -47,7 +47,8 @@ pub fn connect(
     let names = Arc::new(LoopNames { take_commands, ..LoopNames::of(&loops.controller) });
     let Ports { inputs, outputs, events, commands, answers, wake } = ports;
     let safe: Vec<f64> = loops.controller.outputs().iter().map(|output| output.safe()).collect();
-    let (dispatcher, notes) = Dispatcher::new(loops.commands.clone(), commands, stats.clone());
+    let (dispatcher, notes) =
+        Dispatcher::new(loops.commands.clone(), commands, loops.controller.period_ns(), stats.clone());
     let messages = LoopMessages::new(
         names.clone(),
         outputs.into_iter().zip(safe).collect(),

@@ -41,7 +41,7 @@ const LOOK_NS: u64 = 1_000_000;
 /// Words of an input: value, quality, time.
 pub(crate) const INPUT_WORDS: usize = 3;
 /// Words of a numbered command: its number, then the command.
-const NUMBERED_WORDS: usize = COMMAND_WORDS + 1;
+const NUMBERED_WORDS: usize = COMMAND_WORDS + 2;
 /// Words of an output: value, and the number of the scan.
 pub(crate) const OUTPUT_WORDS: usize = 2;
 
@@ -112,10 +112,17 @@ impl Answers {
 pub struct Commands(pub(crate) Sender<NUMBERED_WORDS>);
 
 impl Commands {
-    /// Sends a command. Returns whether there was room. Its outcome is an [answer](Answers) with this number.
-    pub fn send(&mut self, number: u64, command: ControlCommand) -> bool {
+    /// Sends a command, which is refused once it is later than `by_ns`. Returns whether there was room. Its end is an [answer](Answers) with this
+    /// number.
+    pub fn send(&mut self, number: u64, command: ControlCommand, by_ns: u64) -> bool {
         let [head, value] = command.to_words();
-        self.0.send([number, head, value])
+        self.0.send([number, head, value, by_ns])
+    }
+
+    /// Returns whether there is room for a command.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.0.has_room()
     }
 }
 

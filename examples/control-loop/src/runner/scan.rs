@@ -107,9 +107,9 @@ impl Scan {
         };
         let mut answered = false;
         for _ in 0..if stood_still { COMMANDS_MAX } else { COMMANDS_PER_SCAN } {
-            let Some([number, head, value]) = commands.receive() else { break };
+            let Some([number, head, value, by_ns]) = commands.receive() else { break };
             let command = ControlCommand::from_words([head, value]).ok_or(CommandError::Unknown);
-            let end = if stood_still {
+            let end = if stood_still || now_ns > by_ns {
                 answer::WAITED
             } else {
                 answer::number(command.and_then(|command| controller.command(command, now_ns, &mut tell)))

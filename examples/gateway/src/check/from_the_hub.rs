@@ -13,8 +13,13 @@ pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
         let CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers } = rule;
         writeln!(
             f,
-            "command {:<6}{filter} at the hub -> {to} for local clients, loops and alarms, {}",
+            "command {:<6}{filter} at the hub -> {to} for {}, {}",
             index + 1,
+            match config.control.is_some() || config.alarm_commands.as_ref().is_some_and(|alarms| alarms.hub)
+            {
+                true => "local clients, loops and alarms",
+                false => "local clients",
+            },
             match at_most_once {
                 true => "at most once: each is on disk before anybody gets it",
                 false => "at least once: a copy is given again",

@@ -262,10 +262,10 @@ fn what_becomes_of_commands_is_said_with_time_and_number_and_answers() {
     };
     let text = said("expiry = \"90s\"\n[[command]]\nmatch = \"b\"\nanswers = \"done\"\n");
     for line in [
-        "\ncommand 1     site7/cmd/# at the hub -> cmd/# for local clients, loops and alarms, at most once: each is on disk before anybody gets it\n",
+        "\ncommand 1     site7/cmd/# at the hub -> cmd/# for local clients, at most once: each is on disk before anybody gets it\n",
         "\n              within its own Message Expiry Interval, and 1 min 30 s after it came at most; one without is refused\n",
         "\n              its end is told at its Response Topic, or else edge/answers/a; the hub must allow both\n",
-        "\ncommand 2     b at the hub -> b for local clients, loops and alarms, at most once",
+        "\ncommand 2     b at the hub -> b for local clients, at most once",
         " or else done; ",
         "a ping every",
     ] {

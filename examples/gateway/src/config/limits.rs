@@ -42,6 +42,13 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             }
         }
     }
+    if let Local::Listen { limits, .. } = &config.local
+        && limits.per_client.max_rate.is_some()
+        && config.control.is_some()
+    {
+        let message = "not beside [control]: a value that waited for its client's rate would count as fresh";
+        findings.error(0, "local.max_rate", message);
+    }
     if let Local::Broker { host, port, topics, .. } = &config.local {
         if topics.is_empty() {
             findings.error(0, "local.topics", "nothing to subscribe to");

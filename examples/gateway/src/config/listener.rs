@@ -128,6 +128,11 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
             section.size_in_force("max_retained_bytes", findings),
         ),
     };
+    let slow = limits.per_client.max_rate.is_some_and(|rate| rate < limits.max_packet / 5);
+    if slow {
+        let message = "less than a fifth of `max_packet`: a client would count as silent while its packet is read; lower that too";
+        findings.error(section.at_key("max_rate"), "local.max_rate", message);
+    }
     // Each of them alone can be as large; both together would have clients give way that keep to their limits.
     let together = limits.per_client.max_queued.1.saturating_add(limits.max_retained.1);
     if together > limits.max_memory {

@@ -1,7 +1,7 @@
 //! Permission of one command: the limits with what was used of them. Pure.
 
 use super::super::names::LoopNames;
-use super::{Budget, CommandRules, Kind, Range};
+use super::{Budget, CommandRules, Range};
 use edge_filter::control::ControlCommand;
 use edge_filter::pid::PidMode;
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ impl Permission {
         let budget = match client {
             Some(client) if self.rules.allow_client(names, client, command) => &mut self.clients,
             Some(_) => return Err("this client may not command it"),
-            None if Kind::of(command).is_some_and(|kind| self.rules.hub.contains(&kind)) => &mut self.hub,
+            None if self.rules.allow_hub(names, command) => &mut self.hub,
             None => return Err("the hub may not command it: [commands] hub"),
         };
         if !budget.take(*per_minute, now_ns) {
@@ -159,6 +159,12 @@ mod tests {
                 assert_eq!(of_client, Err("this client may not command it"));
             }
         }
+        // An interlock whose clients are named is theirs.
+        let text = format!("hub = [\"interlock\"]\n{limits}[reset]\nstop = [\"key\"]\n");
+        let mut permission = Permission::new(toml::from_str(&text).unwrap());
+        let refused = Err("the hub may not command it: [commands] hub");
+        assert_eq!(permission.check(&names, None, &all[2].1, MINUTE_NS), refused);
+        assert_eq!(permission.check(&names, Some("key"), &all[2].1, MINUTE_NS), Ok(()));
         let text = format!("hub = [\"setpoint\"]\n{limits}").replace("clients = []\n", "");
         let mut permission = Permission::new(toml::from_str(&text).unwrap());
         let setpoint = |value| ControlCommand::Setpoint { output: 0, value };

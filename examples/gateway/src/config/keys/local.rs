@@ -129,7 +129,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_rate",
         Size("4KiB", "1GiB"),
         Means("no limit"),
-        "Bytes a second that are read of one client, over time; a client that sends faster waits, and delays nobody else.",
+        "Bytes a second that are read of one client, over time, at least a fifth of `max_packet`; a client that sends faster waits, and delays nobody else. Not beside `[control]`, whose inputs must not wait.",
     ),
     key(
         "max_retained_messages",

@@ -201,7 +201,7 @@ const COMMANDS: &[Key] = &[
         "hub",
         Text("array of `setpoint`, `mode`, `alarm`, `interlock`"),
         Means("none"),
-        "Commands that the hub may give, by `[[command]]` rules of a gateway, within the limits here and `per_minute` of its own.",
+        "Commands that the hub may give, by `[[command]]` rules of a gateway, within the limits here and `per_minute` of its own; no interlock that `reset` names.",
     ),
 ];
 

@@ -40,7 +40,8 @@ pub(crate) struct AlarmDispatcher {
     clients: Budget,
     /// Apart from that of the clients, so that neither uses the other's up.
     hub: Budget,
-    refusals: Refusals,
+    /// Of clients, and of the hub: those of one use up nothing of the other's.
+    refusals: [Refusals; 2],
     said: mpsc::Sender<Said>,
     /// Answers to obeyed commands that wait until the alarm's state is on disk.
     unkept: Vec<Told>,
@@ -49,7 +50,7 @@ pub(crate) struct AlarmDispatcher {
 impl AlarmDispatcher {
     /// Creates the dispatcher. `said` is the channel to the task that publishes its messages.
     pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
-        let (clients, hub, refusals) = (Budget::default(), Budget::default(), Refusals::default());
+        let (clients, hub, refusals) = (Budget::default(), Budget::default(), Default::default());
         Self { rules, clients, hub, refusals, said, unkept: Vec::new() }
     }
 
@@ -98,14 +99,13 @@ impl AlarmDispatcher {
 
     /// Answers that a command was refused: its sender within the rate limit, the hub always.
     pub(in crate::run) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, by: By, now: Now) {
+        let [clients, hub] = &mut self.refusals;
+        let refusals = if matches!(by, By::Hub(_)) { hub } else { clients };
         let told = told(topic, message, by);
-        if let Some(more) = self.refusals.tell(nanoseconds(now)) {
-            let said = told.answer(Some(why), more, milliseconds(now));
-            if said.is_some_and(|said| self.said.try_send(said).is_err()) {
-                self.refusals.untold(more);
-            }
-        } else {
-            told.reply(Some(why));
+        let Some(more) = refusals.tell(nanoseconds(now)) else { return told.reply(Some(why)) };
+        let said = told.answer(Some(why), more, milliseconds(now));
+        if said.is_some_and(|said| self.said.try_send(said).is_err()) {
+            refusals.untold(more);
         }
     }
 

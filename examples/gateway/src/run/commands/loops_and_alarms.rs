@@ -3,7 +3,7 @@
 use control_loop::mqtt::HubCommands;
 use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
-use edge_bridge::wire::Publish;
+use edge_bridge::wire::{PropertyId, Publish};
 use tokio::sync::oneshot;
 
 use crate::run::control::Control;
@@ -33,7 +33,8 @@ impl LoopsAndAlarms {
         let topic = publish.topic.as_str();
         let (reply, end) = oneshot::channel();
         if let Some(loops) = self.loops.as_ref().filter(|loops| loops.are_for(topic)) {
-            loops.give(topic, &publish.payload, reply);
+            let left_s = publish.properties.u32(PropertyId::MessageExpiryInterval).unwrap_or_default();
+            loops.give(topic, &publish.payload, u64::from(left_s) * 1_000, reply);
         } else if self.ingest.is_alarm_command(topic) {
             match intake.try_reserve().filter(|_| intake.has_room_in(Some(ALARM_LANE))) {
                 Some(permit) => {

@@ -19,7 +19,7 @@ use crate::run::withhold::Link;
 /// Lane of rows that a command to an alarm makes.
 pub(in crate::run) const ALARM_LANE: u8 = 0;
 
-/// Alarms that local clients may command.
+/// Dispatcher of commands to alarms, and its surroundings.
 pub(super) struct Commanded {
     dispatcher: AlarmDispatcher,
     /// Notified when alarm states have to be written to disk.
@@ -47,7 +47,7 @@ impl GatewayIngest {
         inner.routes.iter_mut().filter_map(|route| route.filter_mut()).for_each(Filter::tell_alarms);
     }
 
-    /// Returns whether local clients may command alarms.
+    /// Returns whether commands to alarms are on.
     pub(crate) fn obeys(&self) -> bool {
         self.lock().alarms.is_some()
     }
@@ -61,6 +61,7 @@ impl GatewayIngest {
     /// end goes to `reply`: that of an obeyed one when the alarm's state is on disk.
     pub(crate) fn hub_alarm_command(&self, now: Now, publish: &Publish, reply: Reply) -> (Vec<Row>, Link) {
         let mut inner = self.lock();
+        let now = inner.arrival.map(now);
         let message = Inbound::new(Utf8::default(), Version::V5, publish);
         let topic = inner.alarm_command_of(publish.topic.as_str()).unwrap_or_default();
         match inner.obey_alarm_command(now, topic, &message, By::Hub(reply)) {
