@@ -11,8 +11,10 @@ use edge_queue::store::{
 };
 use edge_queue::testing::{SimDir, small_options};
 use edge_queue::{
-    Config, Consumer, Lane, Lease, ManualClock, Now, Order, Queue, Reason, Receipt, Row, Seq, StoreKind, Wait,
+    Config, Consumer, Lane, Lease, ManualClock, Now, Order, Queue, Reason, Receipt, Row, Seq, StoreKind,
+    Wait, aio,
 };
+use futures_util::StreamExt;
 
 fn config() -> Config {
     Config::default().max_bytes(2 * 1024 * 1024).store(StoreKind::Ring).order(Order::live_first())
@@ -266,4 +268,21 @@ fn live_rows_acknowledged_in_time_are_never_written_and_the_backlog_is_read_once
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads <= 5_000 / 256 + 3, "{reads} reads");
     assert!(q.ledger().iter().all(edge_queue::Ledger::balanced));
+}
+
+/// A stream leases ahead: these rows return to their places before it begins again.
+#[tokio::test]
+async fn a_stream_that_begins_again_hands_out_the_oldest_row_first() {
+    let sync = open(&SimDir::new());
+    let q = aio::Queue::of(sync.clone()).unwrap();
+    let mut hub = q.consumer("hub").await.unwrap();
+    push(&sync, 0..4);
+    for restart in [aio::Consumer::rewind, aio::Consumer::scan] {
+        assert_eq!(value(&hub.next().await.unwrap().unwrap()), 0);
+        restart(&mut hub);
+        assert_eq!(value(&hub.next().await.unwrap().unwrap()), 0, "and not the one that was read ahead");
+        aio::Consumer::rewind(&mut hub);
+        assert_eq!(hub.lease(9).await.unwrap().iter().map(value).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        aio::Consumer::rewind(&mut hub);
+    }
 }

@@ -217,7 +217,8 @@ impl Stream for Consumer {
             return Poll::Ready(None);
         }
         self.ready.retain(|lease| !lease.is_over());
-        if self.ready.is_empty() {
+        // A scan or a rewind comes before what was read ahead.
+        if self.restart.is_some() || self.ready.is_empty() {
             match self.poll_chunk(cx, Take::rows(STREAM_ROWS)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(ConsumerError::Closed)) => return Poll::Ready(None),
