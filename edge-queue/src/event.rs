@@ -100,3 +100,17 @@ impl Events {
         self.0.drain(..).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_asks_and_the_newest_are_kept() {
+        let mut events = Events::default();
+        let nth = |n: usize| Event::LimitsKept(n.to_string());
+        (0..EVENTS_MAX + 3).for_each(|n| events.put(nth(n)));
+        assert_eq!(events.take(), (3..EVENTS_MAX + 3).map(nth).collect::<Vec<_>>());
+        assert!(events.take().is_empty());
+    }
+}

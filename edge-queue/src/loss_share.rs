@@ -160,6 +160,7 @@ mod tests {
             (shares.iter().map(|s| s.weight).collect::<Vec<_>>(), left)
         };
         assert_eq!(weights(20, &[of(5, true), of(3, false), of(9, false)]), (vec![5, 3, 12], 0));
+        assert_eq!(weights(10, &[of(10, false), of(10, false), of(5, false)]), (vec![4, 4, 2], 0), "scaled");
         assert_eq!(weights(4, &[of(5, true), of(3, false)]), (vec![4, 0], 0));
         assert_eq!(weights(9, &[of(5, true)]), (vec![9], 0));
         assert_eq!(weights(9, &[]), (vec![], 9));

@@ -58,3 +58,20 @@ fn ends_are_durable_with_the_ring() {
 fn ends_are_durable_with_redb() {
     ends_are_durable(StoreKind::Redb);
 }
+
+/// A commit without rows leaves what counts them to the commit that takes them.
+#[test]
+fn rows_that_waited_while_ends_were_written_are_in_the_ledger_of_their_own_commit() {
+    for store in [StoreKind::Ring, StoreKind::Redb] {
+        let dir = SimDir::new();
+        let q = open(&dir, store);
+        let _hub = q.consumer("hub").unwrap();
+        (0..3u8).for_each(|n| drop(q.push(Row::new(vec![n])).unwrap()));
+        q.commit_ends().unwrap();
+        q.commit().unwrap();
+        let q = open(&dir.crash(Outcome::Lost, 1), store);
+        let ledger = &q.ledger()[0];
+        assert!(ledger.balanced() && (ledger.accepted, ledger.queued) == (3, 3), "{store:?}: {ledger:?}");
+        assert_eq!(q.stats().messages, 3, "{store:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Promise 2, exported counters: the committed ledger is what a restart after a kill finds, and nothing that is only in RAM.
+//! Promise 3, exported totals: the committed ledger is what a restart after a kill finds, and nothing that is only in RAM.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,11 +8,14 @@
     reason = "test code"
 )]
 
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use edge_queue::testing::{Outcome, SimDir};
-use edge_queue::{Config, Lane, ManualClock, Now, Queue, Reason, Receipt, Row, StoreKind, Wait};
+use edge_queue::{Config, Event, Lane, ManualClock, Now, Queue, Reason, Receipt, Row, StoreKind, Wait};
 
 fn open(dir: &SimDir, kind: StoreKind) -> Queue {
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
@@ -52,6 +55,30 @@ fn the_committed_ledger_is_what_a_restart_finds() {
     }
 }
 
+/// Notes what the committed ledger counts as accepted when a receipt is told.
+struct Looks(Queue, Mutex<Option<u64>>);
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        *self.1.lock().unwrap() = self.0.committed_ledger().first().map(|ledger| ledger.accepted);
+    }
+}
+
+/// A receipt that comes first would be of a row that no total knows.
+#[test]
+fn who_has_a_receipt_finds_its_row_in_the_committed_ledger() {
+    for kind in [StoreKind::Ring, StoreKind::Redb] {
+        let q = open(&SimDir::new(), kind);
+        let _hub = q.consumer("hub").unwrap();
+        let looks = Arc::new(Looks(q.clone(), Mutex::default()));
+        let mut receipt = pin!(q.push(Row::new("21.5").lane(Lane::ALARM)).unwrap());
+        let waker = Waker::from(looks.clone());
+        assert!(receipt.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "{kind:?}");
+        q.commit().unwrap();
+        assert_eq!(*looks.1.lock().unwrap(), Some(1), "{kind:?}");
+    }
+}
+
 /// A consumer found a row expired and slept on; the writer, which had nothing to do before, was not told for up to a minute.
 #[test]
 fn a_row_that_a_waiting_consumer_finds_expired_is_committed_in_time() {
@@ -70,4 +97,18 @@ fn a_row_that_a_waiting_consumer_finds_expired_is_committed_in_time() {
             std::thread::sleep(Duration::from_millis(10));
         }
     });
+}
+
+/// Nothing of it was receipted; an operator hears of it all the same.
+#[test]
+fn a_last_commit_that_a_kill_may_have_cut_is_told_and_a_close_leaves_none() {
+    let dir = SimDir::new();
+    let q = open(&dir, StoreKind::Redb);
+    push(&q, Lane::ALARM, 1);
+    q.commit().unwrap();
+    let told = |q: &Queue| q.events().contains(&Event::TailUncertain);
+    assert!(!told(&q), "a new queue");
+    assert!(told(&open(&dir.crash(Outcome::Kept, 1), StoreKind::Redb)));
+    q.close().unwrap();
+    assert!(!told(&open(&dir, StoreKind::Redb)));
 }

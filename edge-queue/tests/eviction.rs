@@ -106,6 +106,8 @@ fn reject_hands_the_row_back_and_names_the_limit() {
         Err(PushError::Full { row, limit }) => assert_eq!((value(&row.payload), limit), (2, Limit::Messages)),
         other => panic!("{other:?}"),
     }
+    assert!(q.push(number(3).lane(Lane::ALARM).weight(4)).is_err());
+    assert_eq!(q.stats().lanes[0].refused, 5, "by weight");
     let large = q.push(Row::new(vec![0; 256 * 1024 + 1])).unwrap_err();
     assert!(matches!(large, PushError::TooLarge { limit: 262_144, .. }), "{large}");
 }

@@ -202,3 +202,19 @@ fn two_handles_of_one_name_share_its_rows_and_its_place() {
     left.into_iter().for_each(Lease::ack);
     assert_eq!((rig.delivered(), rig.queue.ledger().len()), (4, 1));
 }
+
+/// A stream leases ahead; a chunk that is asked for later holds none of these once their time is over.
+#[tokio::test]
+async fn a_chunk_holds_no_row_that_was_read_ahead_and_whose_time_is_over() {
+    let rig = Rig::new(&SimDir::new(), Config::default(), 3);
+    let limits = ConsumerConfig::default().lease_time(MINUTE);
+    let queue = aio::Queue::of(rig.queue.clone()).unwrap();
+    let mut hub = queue.consumer_with("hub", limits).await.unwrap();
+    let first = hub.next().await.unwrap().unwrap();
+    rig.clock.advance_ms(60_000);
+    assert!(first.is_over());
+    let rows: Vec<Lease> = hub.lease(9).await.unwrap().into_iter().collect();
+    assert!(numbers(&rows) == [0, 1, 2] && !rows.iter().any(Lease::is_over));
+    rows.into_iter().for_each(Lease::ack);
+    assert_eq!(rig.delivered(), 3);
+}

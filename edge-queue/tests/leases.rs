@@ -174,6 +174,38 @@ fn a_lease_of_a_forgotten_consumer_is_nobodys() {
     );
 }
 
+/// On the medium they are still there: which of them are done is all that keeps them from going out again.
+#[test]
+fn what_the_last_consumer_acknowledged_does_not_come_back_for_the_next_after_a_restart() {
+    let dir = SimDir::new();
+    let q = open(&dir);
+    let mut hub = q.consumer("hub").unwrap();
+    (0..10).for_each(|n| drop(q.push(number(n)).unwrap()));
+    q.commit().unwrap();
+    hub.lease(6, Wait::None).unwrap().into_iter().filter(|row| value(row) % 3 == 1).for_each(Lease::ack);
+    drop(hub);
+    assert!(q.forget("hub").unwrap());
+    q.close().unwrap();
+    let q = open(&dir);
+    let mut next = q.consumer("next").unwrap();
+    let left: Vec<u32> = next.lease(99, Wait::None).unwrap().iter().map(value).collect();
+    assert_eq!(left, [0, 2, 3, 5, 6, 7, 8, 9]);
+}
+
+/// Consumers of two queues have the same numbers, and so have their rows.
+#[test]
+fn a_lease_of_another_queue_is_acknowledged_there_and_not_here() {
+    let (here, there) = (open(&SimDir::new()), open(&SimDir::new()));
+    let (mut ours, mut theirs) = (here.consumer("hub").unwrap(), there.consumer("hub").unwrap());
+    for q in [&here, &there] {
+        drop(q.push(number(1)).unwrap());
+    }
+    let _held = ours.lease(1, Wait::None).unwrap();
+    ours.ack(theirs.lease(1, Wait::None).unwrap());
+    let delivered = |q: &Queue| q.ledger().iter().map(|ledger| ledger.delivered).sum::<u64>();
+    assert_eq!((delivered(&here), delivered(&there)), (0, 1));
+}
+
 #[test]
 fn names_and_the_number_of_consumers_are_bounded() {
     let q = open(&SimDir::new());

@@ -36,6 +36,17 @@ fn dropping_a_pending_receipt_cancels_nothing() {
 }
 
 #[test]
+fn the_last_handle_that_is_dropped_commits_what_was_pushed() {
+    let (q, _) = open(Config::default());
+    let receipt = q.push(Row::new("a")).unwrap();
+    let other = q.clone();
+    drop(q);
+    assert_eq!(receipt.try_get().unwrap(), None, "another handle is left");
+    drop(other);
+    assert_eq!(receipt.try_get().unwrap(), Some(Receipt::Volatile));
+}
+
+#[test]
 fn a_dropped_row_is_settled_only_when_its_loss_is_recorded() {
     let (q, _) = open(Config::default().max_messages(2).on_full(OnFull::DropNewest));
     let hub = q.consumer("hub").unwrap();
@@ -45,6 +56,21 @@ fn a_dropped_row_is_settled_only_when_its_loss_is_recorded() {
     assert_eq!(receipts[2].try_get().unwrap(), Some(Receipt::Settled(Reason::Overflow)));
     assert_eq!(receipts[1].try_get().unwrap(), Some(Receipt::Volatile));
     assert_eq!(hub.gaps().iter().map(|gap| gap.count).sum::<u64>(), 1);
+}
+
+/// Nothing else makes a commit due then.
+#[test]
+fn a_row_that_was_given_up_settles_within_the_time_of_a_receipt() {
+    let (q, clock) = open(Config::default().max_messages(2).on_full(OnFull::DropNewest));
+    let _hub = q.consumer("hub").unwrap();
+    (0..2).for_each(|n| drop(q.push(Row::new(vec![n])).unwrap()));
+    q.commit().unwrap();
+    let receipt = q.push(Row::new("one too many")).unwrap();
+    clock.advance_ms(999);
+    assert!(!q.tick());
+    clock.advance_ms(1);
+    assert!(q.tick());
+    assert_eq!(receipt.try_get().unwrap(), Some(Receipt::Settled(Reason::Overflow)));
 }
 
 #[test]

@@ -234,6 +234,13 @@ fn a_new_lane_needs_a_new_file_and_without_one_the_open_fails() {
     assert!(matches!(&refused, Err(OpenError::Config(e)) if e.key == "max_bytes"), "{refused:?}");
     let (_, found) = try_open(&dir, &Options { lane_bytes: [16 * 1024; 4].into(), ..options() }).unwrap();
     assert!(found.limits_kept.is_some_and(|why| why.contains("lane 0")));
+    // There is no space for a second file: nothing was written, so that the next open finds what this one found.
+    let image = Image::new(false);
+    let dir = image.copy();
+    dir.set_capacity(dir.allocated_bytes());
+    let refused = try_open(&dir, &two_lanes(64 * 1024)).map(drop);
+    assert!(matches!(refused, Err(OpenError::NoSpace { .. })), "{refused:?}");
+    assert!(dir.content(FILE).unwrap() == image.bytes && dir.names() == [FILE]);
     // The new file cannot be made.
     let image = Image::new(true);
     let dir = image.copy();

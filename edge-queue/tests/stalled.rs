@@ -241,3 +241,25 @@ fn an_async_program_on_one_thread_goes_on_while_the_medium_hangs() {
         });
     });
 }
+
+/// Whoever drops the oldest row must know its size, which only the medium has after a restart.
+#[test]
+fn a_push_that_would_read_what_may_go_does_not_wait_for_a_call_that_hangs() {
+    must_end(|| {
+        let dir = SimDir::new();
+        let config = || Config::default().max_messages(40).on_full(OnFull::DropOldest);
+        let (q, _) = open(&dir, config());
+        drop(q.consumer("hub").unwrap());
+        (0..30).for_each(|n| drop(q.push(row(n)).unwrap()));
+        q.close().unwrap();
+        let (q, clock) = open(&dir, config());
+        let Stall { hold, receipts, commit } = stall(&q, &dir, Call::Sync);
+        clock.advance_ms(STALL_MS);
+        let refused = q.push(row(10)).unwrap_err();
+        assert!(matches!(refused, PushError::Full { limit: Limit::Bytes, .. }), "{refused}");
+        drop(hold);
+        commit.join().unwrap().unwrap();
+        assert!(all_are(&receipts, Some(Receipt::Stored)));
+        assert!(q.push(row(10)).is_ok(), "and drops it once the call is back");
+    });
+}

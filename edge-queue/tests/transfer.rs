@@ -283,6 +283,20 @@ fn a_power_cut_or_a_failing_call_leaves_no_queue_or_a_whole_one() {
     println!("executed transfer_crash_states: {cases} cases");
 }
 
+/// Whoever is told that an import is done may delete where it came from.
+#[test]
+fn an_import_that_is_done_survives_a_power_cut() {
+    let rows = rows(seed() + 4, 300);
+    let bytes = stream(&rows, &[]);
+    for kind in DURABLE {
+        let dir = SimDir::new();
+        import_into(&dir, kind, &bytes).unwrap();
+        for outcome in Outcome::ALL {
+            assert_eq!(found(&dir.crash(outcome, 1)), renumbered(&rows), "{kind:?} {outcome:?}");
+        }
+    }
+}
+
 /// Nothing there, and then the import works; or everything.
 fn judge(dir: &SimDir, kind: StoreKind, bytes: &[u8], rows: &[StoredRow]) -> u64 {
     let file = if kind == StoreKind::Ring { "queue.ring" } else { "queue.redb" };

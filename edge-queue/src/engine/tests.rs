@@ -26,6 +26,8 @@ struct Script {
     blind: AtomicBool,
     /// Reads pass over these.
     lost: Mutex<Vec<Lost>>,
+    /// Times that it was asked to prepare for the next commit.
+    prepared: AtomicU32,
     /// Called once, in a commit.
     in_commit: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -62,6 +64,11 @@ impl Store for Scripted {
 
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
         self.0.advance(lane, done)
+    }
+
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        self.1.prepared.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn stats(&self) -> StoreStats {
@@ -228,6 +235,32 @@ fn a_consumer_that_waits_gets_the_rows_of_a_lane_that_can_be_read_again() {
     let since = clock.now().up_ms;
     let rows = hub.lease(9, Wait::For(Duration::from_secs(30))).unwrap();
     assert!(rows.len() == 5 && clock.now().up_ms - since < 20_000, "half a second later");
+}
+
+/// Limits of a consumer's own ask for the sizes of its oldest rows; what waits for its receipt is more urgent.
+#[test]
+fn rows_are_written_although_nobody_can_read_what_a_slow_consumer_loses() {
+    let script = Arc::<Script>::default();
+    let queue = open(Lane(1), 5, 6, &script, manual(1));
+    let _hub = queue.consumer_with("hub", ConsumerConfig::default().max_messages(2)).unwrap();
+    script.blind.store(true, Ordering::Relaxed);
+    push(&queue, 1);
+    let receipt = queue.push(Row::new("alarm").lane(Lane(0))).unwrap();
+    queue.commit().unwrap();
+    assert!(receipt.try_get().unwrap().is_some());
+}
+
+#[test]
+fn a_store_prepares_once_after_each_commit_and_an_idle_queue_stays_idle() {
+    let script = Arc::<Script>::default();
+    let queue = open(Lane(0), 0, 1, &script, manual(1));
+    let prepared = || script.prepared.load(Ordering::Relaxed);
+    (0..3).for_each(|_| assert!(!queue.tick()));
+    assert_eq!(prepared(), 1, "for the first commit");
+    push(&queue, 1);
+    queue.commit().unwrap();
+    (0..3).for_each(|_| assert!(!queue.tick()));
+    assert_eq!(prepared(), 2);
 }
 
 #[test]

@@ -150,6 +150,27 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_lets_no_more_acknowledgements_wait_for_a_range_than_are_bounded() {
+        let (_queue, mut consumer, _) = without_a_free_range(2_400);
+        consumer.scan();
+        let (mut acked, mut leased) = (0, usize::MAX);
+        while leased > 0 && acked < 200 {
+            let rows = consumer.lease(1, Wait::None).unwrap();
+            leased = rows.len();
+            for row in rows {
+                // From here on each costs a range of its own.
+                if row.id().seq > 2_048 && row.id().seq % 2 == 0 {
+                    row.ack();
+                    acked += 1;
+                } else {
+                    row.pass();
+                }
+            }
+        }
+        assert_eq!(acked, 64);
+    }
+
+    #[test]
     fn a_row_that_is_passed_over_makes_room_like_any_other() {
         let config = Config::default().store(StoreKind::Memory).max_messages(3);
         let queue = Queue::open("", config).unwrap();

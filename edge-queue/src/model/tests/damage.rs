@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::damage::mark_between;
+use crate::model::gaps::GAPS_MAX;
 
 /// The lane is looked through: `rows` are there, `lost` are not, `passed` is what a reader is about to pass over.
 fn reckon(m: &mut Model, rows: impl IntoIterator<Item = Seq>, lost: &[Lost], passed: &[Lost]) {
@@ -126,4 +127,19 @@ fn what_is_marked_around_leased_rows_leaves_them_open() {
     let done: Vec<Seq> = (1..20).filter(|seq| cursor.pos.is_done(*seq)).collect();
     assert_eq!(done, [6, 7, 8, 10, 11, 12, 13, 14, 16]);
     assert!(cursor.dirty);
+}
+
+#[test]
+fn losses_far_apart_are_as_many_records_as_are_kept_and_count_in_full() {
+    let mut m = stored(4_000, &["hub"]);
+    (0..300).for_each(|n| assert!(m.lose(0, &gone(&[lost(10 * n + 5, 10 * n + 6, true)]), 1)));
+    assert!(lane(&mut m).recount_due, "what is lost has no size, so what is left is counted anew");
+    let gaps = &cursor(&m).pos.gaps;
+    assert_eq!((gaps.len(), gaps.iter().map(|gap| gap.count).sum::<u64>()), (GAPS_MAX, 600));
+    let mut m = stored(4_000, &["hub"]);
+    let all: Vec<Lost> = (0..300).map(|n| lost(10 * n + 5, 10 * n + 6, false)).collect();
+    let there = (1..=4_000).filter(|seq| !all.iter().any(|l| (l.first..=l.last).contains(seq)));
+    reckon(&mut m, there, &all, &all);
+    let gaps = &cursor(&m).pos.gaps;
+    assert_eq!((gaps.len(), gaps.iter().map(|gap| gap.count).sum::<u64>()), (GAPS_MAX, 600));
 }

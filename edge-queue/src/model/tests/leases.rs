@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use super::*;
-use crate::config::{OnFull, Order};
+use crate::config::{ConsumerConfig, OnFull, Order};
+use crate::model::acked_ranges_quota::{RANGES_EACH, RANGES_SHARED};
 use crate::state::{GapRecord, Reason};
 
 /// A row too large for the lane is dropped while nobody reads: its number stays free.
@@ -81,4 +84,32 @@ fn a_scan_passes_live_rows_and_backlog_and_its_end_is_both_ends() {
     m.rewind(id, true);
     assert!(!m.at_end(id));
     assert_eq!(lease(&mut m, id, 9), [4, 2]);
+}
+
+/// Whose acknowledgement waits for a range is done: the end of its lease gives nothing back.
+#[test]
+fn an_acknowledged_row_that_waits_for_a_range_does_not_come_back_by_time() {
+    let mut m = model(&Config::default().lanes(1));
+    let id = m.register("hub").unwrap();
+    m.limit(id, ConsumerConfig::default().lease_time(Duration::from_millis(100)));
+    push(&mut m, 3);
+    assert_eq!(lease(&mut m, id, 3), [1, 2, 3]);
+    ranges(&mut m, 0, 0, 10, RANGES_EACH + RANGES_SHARED);
+    deliver(&mut m, id, [3]);
+    assert!(m.came_back(1_000), "the others do");
+    let left: Vec<Seq> = cursor(&m).leased.keys().copied().collect();
+    assert_eq!(left, [3]);
+}
+
+#[test]
+fn rows_count_as_damaged_after_a_minute_and_six_tries_and_not_before() {
+    let mut m = stored(100, &["hub"]);
+    let fails = |m: &mut Model, up_ms| {
+        let _news = m.read_failed(0, "no".to_owned(), &at(up_ms));
+    };
+    fails(&mut m, 1_000);
+    (0..4).for_each(|_| fails(&mut m, 61_000));
+    assert!(!m.read_gives_up(0, &at(99_000)), "five tries");
+    fails(&mut m, 61_000);
+    assert!(m.read_gives_up(0, &at(61_000)) && !m.read_gives_up(0, &at(60_999)));
 }

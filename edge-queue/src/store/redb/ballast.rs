@@ -72,3 +72,27 @@ fn reserve(dir: &dyn Dir) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SimDir;
+
+    #[test]
+    fn without_ballast_new_rows_take_half_of_what_was_given_back_since() {
+        let dir = SimDir::new();
+        let mut ballast = Ballast::take(&dir);
+        assert!(ballast.admits(&dir, u64::MAX), "it is held");
+        ballast.spend(&dir);
+        dir.set_capacity(dir.allocated_bytes());
+        assert!(!ballast.admits(&dir, 1) && ballast.admits(&dir, 0), "nothing but acknowledgements");
+        ballast.regain(1_000);
+        assert!(!ballast.admits(&dir, 501) && ballast.admits(&dir, 400));
+        assert!(!ballast.admits(&dir, 101) && ballast.admits(&dir, 100));
+        ballast.regain(1_000);
+        ballast.spend(&dir);
+        assert!(!ballast.admits(&dir, 1), "the disk was full again: that space is gone");
+        dir.set_capacity(u64::MAX);
+        assert!(ballast.admits(&dir, u64::MAX), "it is held again");
+    }
+}

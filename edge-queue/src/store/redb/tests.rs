@@ -1,5 +1,6 @@
 //! Cases that only redb has: damage, refusal, a full disk. The contract itself is proved by `tests/conformance.rs`.
 
+mod durability;
 mod unsound_table;
 
 use bytes::Bytes;

@@ -15,6 +15,8 @@ pub(super) struct Sectors {
     pub(super) bad: BTreeSet<usize>,
     /// Number of calls of `read_at`.
     pub(super) reads: Cell<usize>,
+    /// Number of calls of `sync`.
+    pub(super) syncs: u32,
     /// Bytes given to `write_at`.
     pub(super) written: usize,
 }
@@ -48,6 +50,7 @@ impl Medium for Sectors {
         Ok(())
     }
     fn sync(&mut self) -> io::Result<()> {
+        self.syncs += 1;
         Ok(())
     }
     fn len(&self) -> io::Result<u64> {

@@ -247,6 +247,20 @@ mod tests {
         Superblock { counter: 3, gateway: 0xabcd, epoch: 9, geometry, waived, known: Box::default() }
     }
 
+    /// Every open finds it again until the lane is written to.
+    #[test]
+    fn a_gap_is_forgiven_once_and_costs_no_other_its_place() {
+        let mut superblock = sample();
+        let known = superblock.waived[0];
+        (0..20).for_each(|_| superblock.waive(Waived { first: 2, ..known }));
+        assert_eq!(superblock.waived, [known, Waived { first: 2, ..known }]);
+        (0..20).for_each(|first| superblock.waive(Waived { first, last: 99, ..known }));
+        assert_eq!(
+            superblock.waived.iter().map(|gap| gap.first).collect::<Vec<_>>(),
+            [12, 13, 14, 15, 16, 17, 18, 19]
+        );
+    }
+
     #[test]
     fn a_superblock_comes_back() {
         match decode(&sample().encode()) {

@@ -26,6 +26,15 @@ fn segments_are_freed_when_every_row_is_below_the_floor_or_they_have_none() {
     assert_eq!(lane.free.len(), 3);
 }
 
+/// A lane's rows are told to be done by a commit, and the commit before may be told later.
+#[test]
+fn rows_that_are_done_are_done_for_good() {
+    let mut lane = lane();
+    lane.advance(&DoneRows::below(11));
+    lane.advance(&DoneRows::below(5));
+    assert_eq!(lane.done.floor(), 11);
+}
+
 #[test]
 fn a_failed_commit_leaves_the_log_where_it_was() {
     let mut lane = lane();

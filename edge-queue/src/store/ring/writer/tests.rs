@@ -1,6 +1,11 @@
 use super::*;
+use crate::row::Lane;
+use crate::store::Store;
+use crate::store::ring::RingStore;
+use crate::store::ring::layout::FILE;
 use crate::store::ring::sectors::Sectors;
 use crate::store::ring::segment::Segment;
+use crate::testing::{Call, Fault, FaultError, SimDir, row_at, small_options};
 
 const GEOMETRY: Geometry = Geometry { segment_bytes: 65_536, lanes: 1, segments: [9, 0, 0, 0] };
 
@@ -34,8 +39,8 @@ fn begun(log: &mut LaneLog) {
 
 #[test]
 fn held_slots_are_released_only_by_a_segment_that_this_commit_began() {
-    let mut medium = Sectors::new(2 + 9 * 16, 0);
     for (begins, first) in [(false, 4), (true, 3)] {
+        let mut medium = Sectors::new(2 + 9 * 16, 0);
         let mut log = LaneLog::new(0);
         log.free.hold(3);
         log.free.hold(4);
@@ -44,6 +49,7 @@ fn held_slots_are_released_only_by_a_segment_that_this_commit_began() {
         }
         assert_eq!(next_slot(&mut log, &mut medium).unwrap(), first);
         assert_eq!(log.free.holds(), !begins, "the other one");
+        assert_eq!(medium.syncs, u32::from(begins), "the segment is durable before a slot is used again");
     }
 }
 
@@ -73,4 +79,23 @@ fn changes_go_on_in_the_last_segment_while_they_fit_to_its_last_byte() {
     let whole = crate::store::ring::layout::room_of(2);
     assert_eq!(write(whole), (true, 2 * PAGE));
     assert_eq!(write(whole + 1), (false, 0), "there is no other");
+}
+
+/// Else what is left of that commit would pass for damage to what somebody got a receipt for.
+#[test]
+fn no_frame_says_that_a_commit_was_synced_whose_sync_failed() {
+    let dir = SimDir::new();
+    let (mut store, found) = RingStore::open(Box::new(dir.clone()), &small_options()).unwrap();
+    let mut commit = |seq| {
+        store.append(&[row_at(Lane(0), seq, found.state.epoch)])?;
+        store.commit(&[], &found.state)
+    };
+    commit(1).unwrap();
+    dir.fail(Fault { call: Call::Sync, after: 0, error: FaultError::Io, sticky: false });
+    assert!(commit(2).is_err());
+    commit(2).unwrap();
+    let bytes = dir.content(FILE).unwrap();
+    let heads: Vec<Head> = bytes.chunks(PAGE).filter_map(Head::decode).collect();
+    let newest = heads.iter().map(|head| (head.commit, head.synced)).max();
+    assert_eq!(newest, Some((3, 1)), "the second failed");
 }
