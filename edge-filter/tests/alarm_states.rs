@@ -374,3 +374,16 @@ fn a_pipeline_takes_the_commands_and_wakes_for_a_shelf() {
     let none = p.alarm_command(sensor, AlarmLevel::Low, AlarmCommand::Reset, 0);
     assert_eq!(none, Err(AlarmCommandError::Ack(AckError::NoSuchAlarm)));
 }
+
+/// What hides an alarm most is what shows of it, in whatever order it came and goes.
+#[test]
+fn promise_14_of_several_ways_to_hide_an_alarm_the_strongest_shows() {
+    let mut rig = Rig::new(LimitAlarm::new());
+    rig.value(96.0, 0);
+    rig.command(AlarmCommand::Shelve { for_ms: 10_000 }, 1).unwrap();
+    assert_eq!(rig.command(AlarmCommand::OutOfService(true), 2), Ok(OutOfService));
+    assert_eq!(rig.command(AlarmCommand::Suppress(true), 3), Ok(OutOfService));
+    assert_eq!(rig.command(AlarmCommand::OutOfService(false), 4), Ok(Suppressed));
+    assert_eq!(rig.command(AlarmCommand::Suppress(false), 5), Ok(Shelved));
+    assert_eq!(rig.command(AlarmCommand::Unshelve, 6), Ok(Unacknowledged));
+}

@@ -85,6 +85,22 @@ fn each_judging_stage_marks_or_drops() {
     }
 }
 
+/// What the scale makes too large for a number is bad, also behind a stage that looks ahead.
+#[test]
+fn promise_13_no_number_that_a_scale_overflows_leaves_as_good() {
+    let scale = "{ scale = { factor = 1e300 } }";
+    assert_eq!(outcomes(scale, &[2.0, -1e300, 1e300]), ["F64(2e300) good", "F64(-inf) bad", "F64(inf) bad"]);
+    let mut p = pipeline(&format!("{{ spike = {{ fail = 1e308 }} }}, {scale}"));
+    let sensor = p.intern("s");
+    let mut emitted = Vec::new();
+    for (time, value) in [(0, 2.0), (1_000, 1e300), (2_000, 3.0), (3_000, 4.0)] {
+        let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+        let outcome = p.process(reading, time, &mut |e| emitted.push((e.time, severity(e.quality))));
+        assert_eq!(outcome, Outcome::Held);
+    }
+    assert_eq!(emitted, [(0, "good"), (1_000, "bad"), (2_000, "good")]);
+}
+
 /// Actions of the other checks are taken for outliers, too.
 #[test]
 fn an_action_for_outliers_is_the_one_that_was_asked_for() {
@@ -134,6 +150,25 @@ fn a_counter_becomes_a_total_over_wraps_and_resets() {
             (Some(3000.0), name(EmitReason::StatusChange)),
         ]
     );
+}
+
+/// A reading that is older than the last one, or of its time, says nothing of what the register counted since: it shows the total and moves none.
+#[test]
+fn promise_13_a_late_reading_counts_nothing() {
+    let mut p = pipeline("{ counter = { width_bits = 16, max_rate_per_s = 1000 } }");
+    let sensor = p.intern("energy");
+    let mut total = |time, raw| {
+        let reading = Reading { sensor, time, value: Value::U64(raw), quality: Quality::GOOD };
+        match p.process(reading, 60_000, &mut |_| ()) {
+            Outcome::Emit(emit) => (emit.value.as_f64(), emit.reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(total(10_000, 100), (Some(0.0), EmitReason::First));
+    assert_eq!(total(20_000, 200), (Some(100.0), EmitReason::Passthrough));
+    assert_eq!(total(15_000, 150), (Some(100.0), EmitReason::Late));
+    assert_eq!(total(20_000, 250), (Some(100.0), EmitReason::SameTime));
+    assert_eq!(total(30_000, 300), (Some(200.0), EmitReason::Passthrough));
 }
 
 #[test]

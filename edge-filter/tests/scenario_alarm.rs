@@ -212,4 +212,18 @@ fn a_clock_set_back_restarts_a_delay_in_event_time_and_not_in_real_time() {
     assert_eq!((rig.high(), rig.p.next_deadline()), (Normal, Some(10_010_000)));
     rig.tick(10_010_000);
     assert_eq!(rig.high(), Unacknowledged, "a clock step does not put off an alarm");
+    assert_eq!(rig.events(), [(Unacknowledged, 6_410_000)], "told with the sensor's new time");
+}
+
+/// A delay that ended before a reading ended on the value before it, and is told with that one.
+#[test]
+fn promise_14_an_alarm_is_told_with_the_value_that_raised_it() {
+    let mut rig = Rig::new();
+    rig.value(96.0, GOOD, 0);
+    // By the gateway's clock, which is behind the sensor's, the delay is not over yet.
+    let reading = Reading { sensor: rig.sensor, time: 12_000, value: Value::F64(50.0), quality: GOOD };
+    let _ = rig.p.process(reading, 9_000, &mut |_| ());
+    let told = rig.p.poll_alarm().map(|e| (e.transition.to, e.transition.time, e.transition.value));
+    assert_eq!(told, Some((Unacknowledged, 10_000, 96.0)));
+    assert_eq!(rig.events(), []);
 }

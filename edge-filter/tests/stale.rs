@@ -275,3 +275,23 @@ proptest::proptest! {
         proptest::prop_assert_eq!(run(true), run(false));
     }
 }
+
+/// A repeat has a time of its own, just after the last reading. One of that very time has no place in the trend any more: it passes beside it,
+/// and since consumers take it for the sensor's value, the next one of the trend passes, too.
+#[test]
+fn promise_13_what_follows_a_reading_of_a_repeats_time_passes() {
+    let stale = Stale::after_ms(60_000).unwrap().heartbeat_ms(5_000).unwrap();
+    let rule = Rule::new().reducer(SwingingDoor::new(1.0).unwrap()).stale(stale);
+    let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
+    let s = p.intern("a");
+    feed(&mut p, s, (1_000, 20.0.into(), GOOD), 1_000);
+    let repeat = tick(&mut p, 6_000);
+    assert_eq!((repeat[0].time, repeat[0].reason), (1_001, EmitReason::Heartbeat));
+    let mut reasons = |time, value: f64| -> Vec<EmitReason> {
+        feed(&mut p, s, (time, value.into(), GOOD), 6_500).iter().map(|e| e.reason).collect()
+    };
+    assert_eq!(reasons(1_001, 90.0), [EmitReason::Late]);
+    assert_eq!(reasons(2_000, 20.0), [EmitReason::Resumed]);
+    assert_eq!(reasons(3_000, 20.0), []);
+    assert!(p.stats().is_balanced());
+}

@@ -93,6 +93,12 @@ fn times_that_are_none_change_nothing_and_long_ones_do_not_integrate() -> Result
     }
     assert_eq!(pid.update(&mut state, &auto(0.0), 7_001), 3.0, "P alone moved");
     assert_eq!(pid.update(&mut state, &auto(0.0), 8_001), 5.0);
+    assert_eq!(pid.update(&mut state, &auto(0.0), 7_500), 5.0);
+    assert_eq!(
+        pid.update(&mut state, &auto(0.0), 9_001),
+        7.0,
+        "what lies behind a step back is not counted twice"
+    );
     Ok(())
 }
 

@@ -98,3 +98,19 @@ impl Sum {
         self.0.0 + self.1.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_kept_for_a_median_are_bounded() {
+        let mut numbers = Numbers::default();
+        for n in 0..MEDIAN_READINGS_MAX as i64 + 100 {
+            numbers.add(n, n as f64, true);
+        }
+        assert!(numbers.values.len() <= MEDIAN_READINGS_MAX + 1, "{}", numbers.values.len());
+        assert_eq!(numbers.median(), None, "not all of its readings are there");
+        assert!(numbers.is_sound());
+    }
+}

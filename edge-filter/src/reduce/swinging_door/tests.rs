@@ -106,3 +106,12 @@ fn uncertain_readings_take_part_unless_they_count_as_bad() -> Result<(), ParamEr
     assert_eq!(run(&door.uncertain_is_bad(true), &rows), emitted[..2]);
     Ok(())
 }
+
+/// The corner is held back for the whole interval and no longer.
+#[test]
+fn a_corner_is_emitted_once_the_least_interval_is_over() -> Result<(), ParamError> {
+    let door = SwingingDoor::new(0.1)?.best_effort_min_interval_ms(3)?;
+    let kept = run(&door, &good(&[0.0, 5.0, 0.0, 5.0, 0.0]));
+    assert_eq!(kept, [(0, E::First), (3, E::DoorClosed), (4, E::Flush)]);
+    Ok(())
+}

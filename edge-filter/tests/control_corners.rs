@@ -1,0 +1,156 @@
+//! Promise 14 where two of its rules meet: a trip and a law that holds, a kept state and another clock or other rules, a law that gives no number.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
+
+use edge_filter::Quality;
+use edge_filter::alarm::{AlarmLevel, AlarmState};
+use edge_filter::control::{Cause, ControlCommand, ControlEvent, Controller, Law, OutputSpec};
+
+const MS: u64 = 1_000_000;
+const INPUTS: &str = "[[input]]\nname = \"temp\"\nstale_after_ms = 1000\nrange = [0, 100]\n\
+                      [[input]]\nname = \"estop\"\nstale_after_ms = 1000\n";
+const STOP: &str = "[[interlock]]\nname = \"stop\"\noutputs = [\"fan\"]\ntrip_when = { input = \"estop\", is = false }\n\
+                    reset = \"auto\"\n";
+
+fn controller(rules: &str) -> Controller {
+    Controller::from_toml(&format!("{INPUTS}{rules}")).unwrap()
+}
+
+/// Gives both inputs and scans; the first output and its cause.
+fn scan(c: &mut Controller, ms: u64, (temp, quality): (f64, Quality), estop: f64) -> (f64, Cause) {
+    c.set_input(0, temp, quality, ms * MS);
+    c.set_input(1, estop, Quality::GOOD, ms * MS);
+    c.scan(ms * MS, &mut |_| ());
+    (c.outputs()[0].value(), c.outputs()[0].cause())
+}
+
+/// A law that holds what it has while its input is bad does not hold it against an interlock, and goes on from off afterwards.
+#[test]
+fn promise_14_a_trip_is_stronger_than_a_law_that_holds() {
+    let fan = "[[output]]\nname = \"fan\"\nsafe = 0.25\n\
+               switch = { input = \"temp\", on_at = 40, off_at = 30, bad_input = \"hold\" }\n";
+    let mut c = controller(&format!("{fan}{STOP}"));
+    let (good, bad) = (Quality::GOOD, Quality::BAD);
+    assert_eq!(scan(&mut c, 10, (45.0, good), 1.0), (1.0, Cause::Running));
+    assert_eq!(scan(&mut c, 20, (45.0, bad), 1.0), (1.0, Cause::BadInput), "held");
+    assert_eq!(scan(&mut c, 30, (45.0, bad), 0.0), (0.25, Cause::Interlock), "tripped");
+    assert_eq!(scan(&mut c, 40, (35.0, good), 0.0), (0.25, Cause::Interlock));
+    // Between both limits a switch stays what it was; behind a safe state it was off.
+    assert_eq!(scan(&mut c, 50, (35.0, good), 1.0), (0.0, Cause::Running));
+}
+
+/// The same without a trip: an input that was bad leaves nothing switched on behind its back.
+#[test]
+fn promise_14_a_switch_is_off_behind_its_safe_state() {
+    let mut c =
+        controller("[[output]]\nname = \"fan\"\nswitch = { input = \"temp\", on_at = 40, off_at = 30 }\n");
+    assert_eq!(scan(&mut c, 10, (45.0, Quality::GOOD), 1.0), (1.0, Cause::Running));
+    assert_eq!(scan(&mut c, 20, (45.0, Quality::BAD), 1.0), (0.0, Cause::BadInput));
+    assert_eq!(scan(&mut c, 30, (35.0, Quality::GOOD), 1.0), (0.0, Cause::Running));
+}
+
+#[test]
+fn promise_14_a_law_that_gives_no_number_has_failed() {
+    for value in [f64::NAN, f64::INFINITY] {
+        let mut builder = Controller::builder();
+        builder.output(OutputSpec::new("valve", Law::Fixed(value)).safe(20.0).unwrap()).unwrap();
+        let mut c = builder.build();
+        c.scan(10 * MS, &mut |_| ());
+        assert_eq!((c.outputs()[0].value(), c.outputs()[0].cause()), (20.0, Cause::BadInput), "{value}");
+    }
+}
+
+/// What an operator asked for counts as long as the file says what it said then.
+#[test]
+fn promise_14_a_changed_setpoint_of_the_rules_beats_a_kept_one() {
+    let belt = |setpoint: f64| {
+        controller(&format!(
+            "[[output]]\nname = \"belt\"\nramp = {{ setpoint = {setpoint:?}, rate_per_s = 5.0 }}\n"
+        ))
+    };
+    let mut before = belt(40.0);
+    before.command(ControlCommand::Setpoint { output: 0, value: 45.0 }, MS, &mut |_| ()).unwrap();
+    let kept = before.snapshot();
+    for (configured, expected) in [(40.0, 45.0), (50.0, 50.0)] {
+        let mut after = belt(configured);
+        after.restore(&kept, 2 * MS).unwrap();
+        assert_eq!(after.outputs()[0].setpoint(), Some(expected), "rules say {configured}");
+    }
+}
+
+/// The clock of the run that kept a state was far ahead of this one's: what began there begins now, and is not waited for until then.
+#[test]
+fn promise_14_delays_of_an_earlier_run_begin_anew_under_a_clock_that_is_behind() {
+    let rules = "[[output]]\nname = \"fan\"\nvalue = 1.0\n\
+        [[interlock]]\nname = \"stop\"\noutputs = [\"fan\"]\nreset = \"auto\"\nafter_ms = 100\n\
+        trip_when = { input = \"estop\", is = false }\n\
+        [[alarm]]\nmatch = \"temp\"\nhigh = { limit = 70, on_delay_ms = 100 }\n";
+    let (good, ahead) = (Quality::GOOD, 3_600_000);
+    let mut before = controller(rules);
+    assert_eq!(
+        scan(&mut before, ahead, (80.0, good), 1.0),
+        (0.0, Cause::Interlock),
+        "healthy, and for too short"
+    );
+    let mut after = controller(rules);
+    after.restore(&before.snapshot(), 10 * MS).unwrap();
+    let mut raised = Vec::new();
+    for (ms, expected) in [(20, Cause::Interlock), (100, Cause::Interlock), (120, Cause::Running)] {
+        after.set_input(0, 80.0, good, ms * MS);
+        after.set_input(1, 1.0, good, ms * MS);
+        after.scan(ms * MS, &mut |event| {
+            if let ControlEvent::Alarm { transition, .. } = event {
+                raised.push((ms, transition.level, transition.to));
+            }
+        });
+        assert_eq!(after.outputs()[0].cause(), expected, "{ms}");
+    }
+    assert_eq!(raised, [(120, AlarmLevel::High, AlarmState::Unacknowledged)]);
+}
+
+/// An alarm looks at the quality alone: a number that no sensor of this range gives is bad, however its sensor calls it.
+#[test]
+fn promise_14_an_uncertain_number_outside_its_range_is_bad() {
+    let mut c = controller("");
+    for (value, quality, expected) in [
+        (150.0, Quality::GOOD, Quality::BAD_OUT_OF_RANGE),
+        (150.0, Quality::UNCERTAIN, Quality::BAD_OUT_OF_RANGE),
+        (50.0, Quality::UNCERTAIN, Quality::UNCERTAIN),
+        (150.0, Quality::BAD, Quality::BAD),
+    ] {
+        c.set_input(0, value, quality, 10 * MS);
+        assert_eq!(c.inputs().quality(0, 10), expected, "{value} {quality:?}");
+        assert_eq!(c.inputs().good(0, 10), None);
+    }
+}
+
+/// A loop that holds goes on by itself once its input is good; one that goes to manual waits for a hand.
+#[test]
+fn promise_14_a_loop_that_holds_goes_on_by_itself() {
+    for (bad_input, expected) in [("hold", Cause::Running), ("manual", Cause::BadInput)] {
+        let mut c = controller(&format!(
+            "[[output]]\nname = \"valve\"\npid = {{ input = \"temp\", setpoint = 60.0, k = 1.0, ti_s = 20.0, \
+             limits = [0, 100], bad_input = \"{bad_input}\" }}\n"
+        ));
+        let (running, _) = scan(&mut c, 10, (30.0, Quality::GOOD), 1.0);
+        let (held, cause) = scan(&mut c, 20, (30.0, Quality::BAD), 1.0);
+        let at = if bad_input == "hold" { running } else { 0.0 };
+        assert_eq!((held, cause), (at, Cause::BadInput), "{bad_input}");
+        assert_eq!(scan(&mut c, 30, (30.0, Quality::GOOD), 1.0).1, expected, "{bad_input}");
+    }
+}
+
+/// The time for which nobody scanned is not made up for at once: a ramp goes on from where it was.
+#[test]
+fn promise_14_a_long_stop_moves_no_ramp() {
+    let rules = "[[output]]\nname = \"belt\"\nramp = { setpoint = 40.0, rate_per_s = 5.0 }\n";
+    let mut before = controller(rules);
+    for ms in [1_000, 2_000, 3_000] {
+        scan(&mut before, ms, (30.0, Quality::GOOD), 1.0);
+    }
+    assert_eq!(before.outputs()[0].value(), 10.0);
+    let mut after = controller(rules);
+    after.restore(&before.snapshot(), 3_600_000 * MS).unwrap();
+    assert_eq!(scan(&mut after, 3_600_000, (30.0, Quality::GOOD), 1.0).0, 10.0);
+    assert_eq!(scan(&mut after, 3_601_000, (30.0, Quality::GOOD), 1.0).0, 15.0);
+}
