@@ -112,3 +112,20 @@ fn a_name_that_nobody_published_makes_no_sensor() {
         pipeline.alarms().map(|(pattern, alarm)| (pattern.to_string(), alarm.longest_shelve_ms())).collect();
     assert_eq!(alarms, [("t/#".to_owned(), Some(60_000))]);
 }
+
+/// CBOR has NaN, which JSON has not: a kept value that is none is told to nobody.
+#[test]
+fn promise_14_a_kept_value_that_is_no_number_is_told_to_nobody() {
+    let mut before = pipeline();
+    read(&mut before, "t/ack", 95.0, 1_000);
+    let (_, state) = before.alarm_states().next().unwrap();
+    let mut written = ciborium::Value::serialized(state).unwrap();
+    let value = written.as_map_mut().unwrap().iter_mut().find(|(key, _)| key.as_text() == Some("value"));
+    value.unwrap().1 = ciborium::Value::Float(f64::NAN);
+    let mut after = pipeline();
+    assert!(after.restore_alarm("t/ack", written.deserialized().unwrap(), 3_000));
+    let sensor = after.number("t/ack").unwrap();
+    after.alarm_command(sensor, HIGH, AlarmCommand::Suppress(true), 4_000).unwrap();
+    let told = after.poll_alarm().unwrap().transition;
+    assert_eq!((told.to, told.value), (AlarmState::Suppressed, 0.0));
+}

@@ -375,7 +375,7 @@ fn a_pipeline_takes_the_commands_and_wakes_for_a_shelf() {
     assert_eq!(none, Err(AlarmCommandError::Ack(AckError::NoSuchAlarm)));
 }
 
-/// What hides an alarm most is what shows of it, in whatever order it came and goes.
+/// The strongest of those that hide an alarm is what shows of it, in whatever order they came and go.
 #[test]
 fn promise_14_of_several_ways_to_hide_an_alarm_the_strongest_shows() {
     let mut rig = Rig::new(LimitAlarm::new());

@@ -60,7 +60,7 @@ fn promise_14_a_law_that_gives_no_number_has_failed() {
     }
 }
 
-/// What an operator asked for counts as long as the file says what it said then.
+/// The word of an operator counts as long as the file says what it said then.
 #[test]
 fn promise_14_a_changed_setpoint_of_the_rules_beats_a_kept_one() {
     let belt = |setpoint: f64| {

@@ -85,7 +85,7 @@ fn each_judging_stage_marks_or_drops() {
     }
 }
 
-/// What the scale makes too large for a number is bad, also behind a stage that looks ahead.
+/// A number that the scale makes too large for one is bad, also behind a stage that looks ahead.
 #[test]
 fn promise_13_no_number_that_a_scale_overflows_leaves_as_good() {
     let scale = "{ scale = { factor = 1e300 } }";

@@ -47,7 +47,7 @@ fn promise_13_each_reducing_stage_states_its_error_and_its_loss() -> Result<(), 
     Ok(())
 }
 
-/// What a stage only marks goes on, and is no loss.
+/// Readings that a stage only marks go on, and are no loss.
 #[test]
 fn promise_13_a_rule_states_what_its_other_stages_refuse_hold_and_replace() -> Result<(), ParamError> {
     let jumps = JumpReject::new(5.0)?.accept_after(Some(2));
