@@ -31,10 +31,14 @@ fn sections(page: &str) -> Vec<(usize, &str, &str)> {
         .collect()
 }
 
-/// Every `FILE.rs::TEST` in a text, in backquotes.
+/// Every test that a text names, in backquotes: `FILE.rs::TEST`, or a line of them, `FILE.rs`: `TEST`, `TEST`.
 fn named_tests(text: &str) -> BTreeSet<(String, String)> {
     let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::"));
+    let lists = text.lines().filter_map(|line| line.trim_start().strip_prefix("- `")?.split_once("`: "));
+    let listed =
+        lists.flat_map(|(file, tests)| tests.split('`').skip(1).step_by(2).map(move |name| (file, name)));
     quoted
+        .chain(listed)
         .filter(|(file, _)| file.ends_with(".rs"))
         .map(|(file, name)| (file.to_owned(), name.to_owned()))
         .collect()
@@ -182,5 +186,6 @@ fn the_looks_can_fail() {
     assert_eq!(also(2, "`a/tests/b.rs::proves`", &sources), "");
     assert_eq!(also(7, "", &sources), "- `a/tests/b.rs`\n");
     assert_eq!(also(7, "`a/tests/b.rs::proves`", &sources), "");
+    assert_eq!(also(2, "- By file:\n  - `a/tests/b.rs`: `proves`, `more`\n", &sources), "");
     assert_eq!(sections("# T\n\n## 1. A\ntext\n\n## Rest\nb\n"), [(1, "1. A", "text\n")]);
 }
