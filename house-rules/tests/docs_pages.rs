@@ -188,6 +188,7 @@ fn the_exit_codes_are_those_of_the_programs() {
         ("filter-lab", "examples/filter-lab/src/main.rs"),
         ("control-loop", "examples/control-loop/src/main.rs"),
         ("edge-queue", "edge-queue/src/bin/edge-queue.rs"),
+        ("mqtt-bridge", "examples/mqtt-bridge/src/main.rs"),
     ] {
         let rows = page.lines().filter(|line| line.starts_with(&format!("| `{program}"))).map(row);
         let written: BTreeSet<String> = rows

@@ -25,7 +25,7 @@ use edge_queue::{Clock, Lane, Seq, StoreKind, SystemClock};
     about = "Look into a queue's directory, move a backlog to another gateway.",
     after_help = "DIR is refused while a queue runs in it. Only import writes into DIR, and only when there is no queue in it."
 )]
-struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }

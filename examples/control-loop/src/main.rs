@@ -197,3 +197,15 @@ impl Until {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn manual_pages_and_completions_are_whole() {
+        assert_eq!(edge_manual::make(Arguments::command()), [""; 0]);
+    }
+}

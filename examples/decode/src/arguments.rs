@@ -174,4 +174,9 @@ mod tests {
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn manual_pages_and_completions_are_whole() {
+        assert_eq!(edge_manual::make(Arguments::command()), [""; 0]);
+    }
 }

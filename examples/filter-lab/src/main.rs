@@ -57,3 +57,15 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn manual_pages_and_completions_are_whole() {
+        assert_eq!(edge_manual::make(Arguments::command()), [""; 0]);
+    }
+}

@@ -63,6 +63,7 @@ enum Command {
     Import(import::Arguments),
     /// Print the reference of the configuration files as Markdown: every key with bounds, default and meaning
     Reference {
+        /// File whose keys are printed
         #[arg(value_enum, default_value_t = Page::Gateway)]
         page: Page,
     },
@@ -133,5 +134,17 @@ fn print_meaning(file: &Path, site: &LoadArguments) -> ExitCode {
             print(&Meaning(&config, clock, files, load).to_string())
         }
         Err(code) => code,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn manual_pages_and_completions_are_whole() {
+        assert_eq!(edge_manual::make(Arguments::command()), [""; 0]);
     }
 }

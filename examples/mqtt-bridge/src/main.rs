@@ -198,3 +198,15 @@ fn log() {
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(layer).with(filter).init();
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn manual_pages_and_completions_are_whole() {
+        assert_eq!(edge_manual::make(Arguments::command()), [""; 0]);
+    }
+}
