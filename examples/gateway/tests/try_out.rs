@@ -139,3 +139,25 @@ fn a_topic_goes_by_the_first_route_that_matches_and_the_others_are_named() {
         assert!(said.contains(&format!("{topic} -> {why}")), "{said}");
     }
 }
+
+#[test]
+fn a_program_gets_a_line_of_json_for_each_topic() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, said) = run(dir.path(), "", &["route", "--json", "plant/1/t", "plant/door"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        said,
+        "{\"v\":1,\"topic\":\"plant/1/t\",\"error\":null,\"route\":{\"number\":1,\"match\":\"plant/+/t\",\"filtered\":true,\"lane\":\"telemetry\",\"to\":\"site7/readings\",\"qos\":1,\
+         \"format\":\"json\",\"batch\":{\"readings\":1000,\"bytes\":null,\"age_ms\":200}},\"behind\":[{\"number\":2,\"match\":\"plant/#\"}]}\n\
+         {\"v\":1,\"topic\":\"plant/door\",\"error\":null,\"route\":{\"number\":2,\"match\":\"plant/#\",\"filtered\":false,\"lane\":\"alarm\",\"to\":\"site7/plant/door\",\"qos\":0,\
+         \"format\":\"raw\",\"batch\":null},\"behind\":[]}\n"
+    );
+    for (topic, error) in [("other\u{202e}2J", "no route"), ("plant/+", "a wildcard at byte 6")] {
+        let (code, said) = run(dir.path(), "", &["route", "--json", topic]);
+        assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+        assert!(!said.contains('\u{202e}'), "it drives a terminal: {said:?}");
+        let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((&line["topic"], &line["route"]), (&topic.into(), &serde_json::Value::Null));
+        assert!(line["error"].as_str().unwrap().contains(error), "{line}");
+    }
+}
