@@ -10,8 +10,8 @@ use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
 use crate::{
-    drill, fleet, import, parked, passwd, route_command, run, run_command, standard_output, status_command,
-    test_command,
+    diag, drill, fleet, import, parked, passwd, route_command, run, run_command, standard_output,
+    status_command, test_command,
 };
 
 #[derive(Parser)]
@@ -73,6 +73,8 @@ enum Command {
     Status(status_command::Arguments),
     /// Say how all gateways are, from what the hub keeps of them (`[status] to_hub`); the worst first
     Fleet(fleet::Arguments),
+    /// Write an archive about a gateway for whoever helps with it: configuration without secrets, status, metrics, sizes; no payloads
+    Diag(diag::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
     /// Set a user's password for `[local] password_file`, read from standard input
@@ -92,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Status(arguments) => status_command::run(&arguments),
         Command::Fleet(arguments) => fleet::run(&arguments),
+        Command::Diag(arguments) => diag::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
     }

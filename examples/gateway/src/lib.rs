@@ -12,6 +12,7 @@ mod builder;
 mod cases;
 mod check;
 mod config;
+mod diag;
 mod drill;
 mod embedded;
 mod fleet;

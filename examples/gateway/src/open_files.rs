@@ -13,7 +13,7 @@ const OTHERS: u64 = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpenFiles {
     /// Limit in force (soft limit).
-    soft: u64,
+    pub(crate) soft: u64,
     /// Limit up to which the process may raise it (hard limit).
     pub(crate) hard: u64,
 }

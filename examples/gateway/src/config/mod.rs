@@ -28,6 +28,7 @@ pub(crate) mod reference;
 mod route;
 mod secret_file;
 mod section;
+mod shareable;
 mod status;
 mod suggest;
 mod tables;
@@ -58,6 +59,7 @@ pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, TlsAddress};
 use section::{Section, World, table};
+pub(crate) use shareable::{shareable, shareable_finding};
 pub(crate) use status::Token;
 pub(crate) use websocket::WebSocket;
 
