@@ -1,13 +1,14 @@
-//! Errors and warnings about a configuration, collected with their positions in the file.
+//! Findings in a configuration: all of them are collected, each with its place in its file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use control_loop::OneLine;
 use edge_filter::ConfigError;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::mask::without_password;
+use super::sources::{Place, Sources};
 
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +25,7 @@ pub(crate) enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
-    /// Byte offset in the file. `None`: the finding is about something that is missing.
+    /// Byte offset in the files. `None`: the finding is about something that is missing.
     pub(crate) at: Option<usize>,
     /// Full key, for example `hub.window` or `route[2].to`.
     pub(crate) key: String,
@@ -43,24 +44,29 @@ pub(crate) struct Elsewhere {
     line: Option<(usize, String)>,
 }
 
-/// All findings of one configuration file.
+/// All findings of one configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
-    file: PathBuf,
-    text: String,
+    /// Boxed, to keep the error of the readers small.
+    pub(super) sources: Box<Sources>,
     all: Vec<Finding>,
 }
 
 impl Findings {
     pub(crate) fn new(file: &Path, text: &str) -> Findings {
-        Findings { file: file.to_path_buf(), text: text.to_owned(), all: Vec::new() }
+        Findings { sources: Box::new(Sources::new(file, text)), all: Vec::new() }
+    }
+
+    /// Returns the files that the findings are about.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     pub(crate) fn push(&mut self, finding: Finding) {
         self.all.push(finding);
     }
 
-    /// Adds an error. `at` is the byte offset in the file; 0 if `key` gives the position.
+    /// Adds an error. `at`: byte offset in the files; 0 if the place is to be found by `key`.
     pub(crate) fn error(&mut self, at: usize, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, at, key, message, None);
     }
@@ -130,19 +136,22 @@ impl Findings {
 
     /// Returns findings of this severity in a line each: file, line, key and message, with passwords masked.
     pub(crate) fn summaries(&self, severity: Severity) -> impl Iterator<Item = String> {
-        let file = self.file.display();
-        self.all.iter().filter(move |finding| finding.severity == severity).map(move |finding| {
-            let place = finding.at.filter(|_| finding.elsewhere.is_none()).map(|at| self.place(at));
-            let line = place.map(|(line, _)| format!(":{line}")).unwrap_or_default();
+        self.all.iter().filter(move |finding| finding.severity == severity).map(|finding| {
+            let place = finding.at.filter(|_| finding.elsewhere.is_none()).map(|at| self.sources.place(at));
+            let file = match (&place, finding.at) {
+                (Some(Place { file, line, .. }), _) => format!("{}:{line}", file.display()),
+                (None, Some(at)) => self.sources.place(at).file.display().to_string(),
+                (None, None) => self.sources.main().path.display().to_string(),
+            };
             let message = without_password(&finding.message);
-            OneLine(&format!("{file}{line}: {}: {message}", finding.key)).to_string()
+            OneLine(&format!("{file}: {}: {message}", finding.key)).to_string()
         })
     }
 
     /// Returns the byte offset of a key's value, or else of the nearest table above it. `None`: the file has none of these.
     fn find(&self, key: &str) -> Option<usize> {
-        let (root, _) = DeTable::parse_recoverable(&self.text);
-        let mut table = root.get_ref();
+        let merged = self.sources.merged();
+        let mut table = &merged.table;
         let mut at = None;
         for part in key.split('.') {
             let (name, number) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
@@ -159,14 +168,6 @@ impl Findings {
             table = inner;
         }
         at
-    }
-
-    /// Returns line and column, both counted from 1, of a byte offset.
-    fn place(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at.min(self.text.len())).unwrap_or("");
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |tail| tail.chars().count()) + 1;
-        (line, column)
     }
 }
 
@@ -186,8 +187,6 @@ impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<&Finding> = self.all.iter().collect();
         sorted.sort_by_key(|finding| finding.at);
-        let file = self.file.display().to_string();
-        let file = OneLine(&file);
         for finding in sorted {
             let word = match finding.severity {
                 Severity::Error | Severity::ErrorInCheck => "error",
@@ -195,15 +194,19 @@ impl fmt::Display for Findings {
             };
             let message = without_password(&finding.message);
             writeln!(f, "{word}: {}: {}", OneLine(&finding.key), OneLine(&message))?;
-            match (&finding.elsewhere, finding.at.map(|at| self.place(at))) {
+            match (&finding.elsewhere, finding.at.map(|at| self.sources.place(at))) {
                 (Some(elsewhere), _) => elsewhere.fmt(f)?,
-                (None, Some((line, column))) => {
-                    writeln!(f, "  --> {file}:{line}:{column}")?;
-                    if let Some(source) = self.text.lines().nth(line - 1) {
+                (None, Some(Place { file, line, column, source })) => {
+                    let file = file.display().to_string();
+                    writeln!(f, "  --> {}:{line}:{column}", OneLine(&file))?;
+                    if !source.is_empty() {
                         writeln!(f, "{line:>5} | {}", OneLine(&without_password(source)))?;
                     }
                 }
-                (None, None) => writeln!(f, "  --> {file}")?,
+                (None, None) => {
+                    let file = self.sources.main().path.display().to_string();
+                    writeln!(f, "  --> {}", OneLine(&file))?;
+                }
             }
             if let Some(help) = &finding.help {
                 writeln!(f, "help: {}", OneLine(help))?;

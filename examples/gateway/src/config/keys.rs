@@ -52,7 +52,7 @@ pub(super) struct Key {
 /// One table of the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table {
-    /// Path of the table in the file.
+    /// Path of the table in the file; empty for keys before the first table.
     pub(super) name: &'static str,
     /// Heading of the table in the file.
     pub(super) head: &'static str,
@@ -84,6 +84,9 @@ pub(super) fn elsewhere(section: &str, wrong: &str) -> Option<String> {
     let is_there = |table: &&Table| table.keys.iter().any(|key| key.name == wrong);
     let found = others().filter(is_there).min_by_key(|table| inner(table).is_none());
     if let Some(table) = found {
+        if table.name.is_empty() {
+            return Some(format!("`{wrong}` stands before the first table"));
+        }
         let place = inner(table).map_or_else(|| table.head.to_owned(), |name| format!("`{name}`"));
         return Some(format!("`{wrong}` is a key of {place}"));
     }
@@ -114,5 +117,5 @@ pub(super) fn range(least: &str, most: &str) -> String {
 
 /// Returns the names of the tables at the top of the file.
 pub(super) fn table_names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|table| table.name).filter(|name| !name.contains('.'))
+    TABLES.iter().map(|table| table.name).filter(|name| !name.is_empty() && !name.contains('.'))
 }

@@ -1,6 +1,6 @@
 //! gateway.toml, version 1: the whole file is read, every mistake is reported at once, and each setting can be written in one way only.
 //!
-//! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` is expanded.
+//! Relative paths are relative to the file in which they stand. Durations and sizes are strings with a unit. `${NAME}` expands.
 
 mod access;
 mod ack_held;
@@ -15,10 +15,12 @@ mod findings;
 mod format;
 mod hardware;
 mod hub;
+pub(crate) mod include;
 mod input;
 mod keys;
 mod limits;
 mod listener;
+mod load;
 mod loop_to_itself;
 mod mask;
 pub(crate) mod overlap;
@@ -29,6 +31,7 @@ mod route;
 mod secret_file;
 mod section;
 mod shareable;
+mod sources;
 mod status;
 mod suggest;
 mod tables;
@@ -36,9 +39,8 @@ pub(crate) mod tls;
 pub(crate) mod units;
 mod websocket;
 
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use edge_bridge::bridge::IdentityForm;
@@ -60,6 +62,7 @@ pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, TlsAddress};
 use section::{Section, World, table};
 pub(crate) use shareable::{shareable, shareable_finding};
+pub(crate) use sources::Sources;
 pub(crate) use status::Token;
 pub(crate) use websocket::WebSocket;
 
@@ -89,9 +92,9 @@ pub(crate) struct Config {
     pub(crate) status_to_hub: bool,
     /// First digits of a hash of the configuration's files.
     pub(crate) digest: String,
-    /// The file itself.
-    pub(crate) text: String,
-    /// Shortest time between two commits of the queue's counters that readers of `/metrics` cause.
+    /// The files themselves.
+    pub(crate) sources: Sources,
+    /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
     pub(crate) totals_within: Duration,
     /// Set if the wall clock counts as synchronised whatever the operating system reports.
     pub(crate) trusts_clock: bool,
@@ -230,87 +233,6 @@ impl Config {
         };
         (0..lanes).map(of_lane).collect()
     }
-
-    /// Reads and checks a file. `Err` has at least one error; `Ok` may have warnings.
-    pub(crate) fn load(path: &Path) -> Result<(Config, Findings), Findings> {
-        let env = |name: &str| std::env::var(name).ok();
-        match section::read_file(path) {
-            Ok(text) => Config::parse(path, &text, &env),
-            Err(error) => {
-                let mut findings = Findings::new(path, "");
-                findings.error(0, "file", format!("cannot be read: {error}"));
-                Err(findings)
-            }
-        }
-    }
-
-    /// Reads the state directory alone, whatever other mistakes the file has, so that `status` and `parked` reach a gateway that was started with
-    /// an earlier content. `None`: the file names no directory.
-    pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
-        let env = |name: &str| std::env::var(name).ok();
-        let text = section::read_file(path);
-        let mut findings = Findings::new(path, text.as_deref().unwrap_or_default());
-        if let Err(error) = &text {
-            findings.error(0, "file", format!("cannot be read: {error}"));
-        }
-        let text = text.unwrap_or_default();
-        let (root, _) = DeTable::parse_recoverable(&text);
-        let world = World { base: base_of(path), env: &env, rules: &section::read_file };
-        let mut top = Section::new("", 0, Some(root.get_ref()), &world);
-        let mut gateway = table(&mut top, "gateway", &world, &mut findings);
-        let state = tables::state(&mut gateway, &mut findings);
-        if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }
-    }
-
-    /// Reads and checks a configuration as [`Config::load`] does, with given texts of the file and of its rules files.
-    pub(crate) fn of_texts(
-        path: &Path,
-        text: &str,
-        rules: &dyn Fn(&Path) -> io::Result<String>,
-    ) -> Result<(Config, Findings), Findings> {
-        let env = |name: &str| std::env::var(name).ok();
-        Config::parse_in(path, text, &World { base: base_of(path), env: &env, rules })
-    }
-
-    /// As [`Config::load`] with the text and environment given.
-    pub(crate) fn parse(
-        path: &Path,
-        text: &str,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<(Config, Findings), Findings> {
-        Config::parse_in(path, text, &World { base: base_of(path), env, rules: &section::read_file })
-    }
-
-    fn parse_in(path: &Path, text: &str, world: &World<'_>) -> Result<(Config, Findings), Findings> {
-        let mut findings = Findings::new(path, text);
-        let (root, errors) = DeTable::parse_recoverable(text);
-        let is_toml = errors.is_empty();
-        for error in errors {
-            let at = error.span().map_or(0, |span| span.start);
-            findings.error(at, "syntax", error.message().to_owned());
-        }
-        let config = read(root.get_ref(), world, &mut findings);
-        if !is_toml {
-            findings.drop_missing();
-        }
-        match config {
-            Some(config) if findings.count(Severity::Error) == 0 => {
-                let digest = status::digest(text, &config);
-                Ok((Config { digest, text: text.to_owned(), ..config }, findings))
-            }
-            _ => {
-                if findings.count(Severity::Error) == 0 {
-                    findings.error(0, "file", "incomplete");
-                }
-                Err(findings)
-            }
-        }
-    }
-}
-
-/// Returns the directory that relative paths of a file start from.
-fn base_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
 }
 
 /// Reads the root table; every part is read even if an earlier one is wrong.
@@ -372,7 +294,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         status_token,
         status_to_hub,
         digest: String::new(),
-        text: String::new(),
+        sources: findings.sources().clone(),
         totals_within,
         trusts_clock,
         hardware,

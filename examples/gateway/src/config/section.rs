@@ -13,10 +13,8 @@ use super::keys::{self, Key, Preset, Value};
 use super::suggest::nearest;
 use super::units;
 
-/// Environment variables and base directory of the reader, which tests replace.
+/// Environment of the reader, which tests can replace.
 pub(crate) struct World<'a> {
-    /// Directory from which relative paths start, which is that of the file.
-    pub(crate) base: &'a Path,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     /// Function that reads the text of a rules file.
     pub(crate) rules: &'a dyn Fn(&Path) -> io::Result<String>,
@@ -31,7 +29,7 @@ pub(crate) struct Section<'a> {
     world: &'a World<'a>,
 }
 
-/// Value with its byte offset in the file, for error messages.
+/// Value with its byte offset in the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
@@ -279,7 +277,7 @@ impl<'a> Section<'a> {
         Some(Placed { value: out, at })
     }
 
-    /// Reads a path relative to the configuration file, at which a readable file must exist.
+    /// Reads a path relative to the file in which it stands, at which a readable file must exist.
     pub(crate) fn file(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let Placed { value: path, at } = self.path(key, findings)?;
         if let Err(error) = check_file(&path) {
@@ -289,14 +287,14 @@ impl<'a> Section<'a> {
         Some(Placed { value: path, at })
     }
 
-    /// Reads a path relative to the configuration file, where nothing need exist yet.
+    /// Reads a path relative to the file in which it stands, where nothing need exist yet.
     pub(crate) fn path(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let text = self.string(key, findings)?;
         if text.value.is_empty() {
             findings.error(text.at, &self.key(key), "an empty path");
             return None;
         }
-        Some(Placed { value: self.world.base.join(&text.value), at: text.at })
+        Some(Placed { value: findings.sources().folder(text.at).join(&text.value), at: text.at })
     }
 
     /// Reports every key that does not exist in this table.

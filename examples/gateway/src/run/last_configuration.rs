@@ -1,5 +1,5 @@
-//! Configuration that was in force last, with its rules files, in the file `configuration` of the state directory. A start whose files have
-//! mistakes uses it, because a gateway that stores nothing loses more than one with yesterday's limits.
+//! Configuration that was in force last, with the files that it includes and its files of rules, in the file `configuration` of the state directory: a start whose files have
+//! mistakes goes on with it, since a site that takes nothing in loses more than one with yesterday's limits.
 //!
 //! Only the texts are kept: variables of the environment are expanded anew, and passwords, keys and certificates are read from their files.
 
@@ -23,6 +23,9 @@ struct Texts {
     file: String,
     /// Files of rules by their full paths, and their texts.
     rules: Vec<(PathBuf, String)>,
+    /// Included files by their full paths, in their order, and their texts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    included: Vec<(PathBuf, String)>,
 }
 
 impl Texts {
@@ -30,7 +33,13 @@ impl Texts {
         let of_routes =
             config.routes.iter().filter_map(|route| route.rules_file.clone().zip(route.rules.clone()));
         let of_loops = config.control.iter().map(|control| (control.rules.clone(), control.text.clone()));
-        Self { file: config.text.clone(), rules: of_routes.chain(of_loops).collect() }
+        let included =
+            config.sources.included().iter().map(|source| (source.path.clone(), source.text.clone()));
+        Self {
+            file: config.sources.main().text.clone(),
+            rules: of_routes.chain(of_loops).collect(),
+            included: included.collect(),
+        }
     }
 
     fn rules(&self, file: &Path) -> io::Result<String> {
@@ -70,7 +79,7 @@ pub(crate) fn kept(state: &Path, file: &Path) -> Result<Option<(Config, Findings
         read => read.map_err(|error| error.to_string())?,
     };
     let texts: Texts = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-    let loaded = Config::of_texts(file, &texts.file, &|rules| texts.rules(rules));
+    let loaded = Config::of_texts(file, &texts.file, &texts.included, &|rules| texts.rules(rules));
     loaded.map(Some).map_err(|findings| findings.summaries(Severity::Error).next().unwrap_or_default())
 }
 
@@ -103,9 +112,36 @@ mod tests {
         let (again, _) = kept(&state, &file).unwrap().unwrap();
         assert_eq!(again.digest, config.digest);
         assert_eq!(again.routes, config.routes);
+        assert!(
+            !std::fs::read_to_string(state.join(FILE)).unwrap().contains("included"),
+            "as before there were any"
+        );
         let mut damaged = std::fs::read(state.join(FILE)).unwrap();
         *damaged.last_mut().unwrap() ^= 1;
         std::fs::write(state.join(FILE), damaged).unwrap();
         assert_eq!(kept(&state, &file).unwrap_err(), "it is damaged");
+    }
+
+    #[test]
+    fn it_comes_back_with_its_included_files_each_with_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, folder) = (dir.path().join("gateway.toml"), dir.path().join("routes.d"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(&file, format!("include = [\"routes.d/*.toml\"]\n{GATEWAY}")).unwrap();
+        let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
+        std::fs::write(folder.join("rules"), rules).unwrap();
+        for name in ["2.toml", "1.toml"] {
+            let text = format!(
+                "[[route]]\nmatch = \"{name}/#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules\"\n"
+            );
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let (config, _) = Config::load(&file).unwrap_or_else(|findings| panic!("{findings}"));
+        keep(dir.path(), &config).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let (again, findings) = kept(dir.path(), &file).unwrap().unwrap();
+        assert_eq!((again.digest, again.routes.len()), (config.digest, 2));
+        assert_eq!(again.routes, config.routes);
+        assert_eq!(findings.to_string(), "");
     }
 }

@@ -194,9 +194,9 @@ impl Reload {
     /// mistakes are logged even if they are the same as before.
     async fn reload(&mut self, is_news: bool) -> Option<Arc<Config>> {
         let loaded = self.with_files(|files, file| {
-            let before = files.before();
+            let before = files.look();
             let loaded = Config::load(file);
-            files.are_read(&before, file, loaded.as_ref().ok().map(|(config, _)| config));
+            files.are_read(&before, &loaded);
             loaded
         });
         let next = match loaded.await? {

@@ -6,6 +6,13 @@ use super::local::LOCAL;
 use super::machine::{CLOCK, HARDWARE, METRICS, STATUS, TEST};
 use super::{Key, Table, key, table};
 
+const TOP: &[Key] = &[key(
+    "include",
+    Strings("files"),
+    Means("none"),
+    "Further files of the configuration, relative to this one; `*` in a file's name stands for any characters: `routes.d/*.toml`, sorted by name. Routes and other `[[…]]` come behind those of this file, in the order of the files; a key that two files set is an error. Relative paths start from the file in which they stand. At most 100 files of 1 MiB together; they include no others, and `[gateway] state` is not among their keys.",
+)];
+
 const GATEWAY: &[Key] = &[
     key(
         "id",
@@ -23,7 +30,7 @@ const GATEWAY: &[Key] = &[
         "reload",
         OneOf(&["signal", "on_change"]),
         Is("signal"),
-        "When this file is read again: at SIGHUP, or also when it or a file of rules changes, looked for every 5 s. A file with a mistake is refused whole, and the configuration in force stays.",
+        "When this file is read again: at SIGHUP, or also when it, an included file or a file of rules changes, comes or goes, looked for every 5 s. A file with a mistake is refused whole, and the configuration in force stays.",
     ),
 ];
 
@@ -329,6 +336,7 @@ const ALARMS: &[Key] = &[
 
 /// The file's tables, in the order of the reference.
 pub(in super::super) const TABLES: &[Table] = &[
+    table("", "include = [ … ]", "Before the first table.", TOP),
     table("gateway", "[gateway]", "The gateway itself.", GATEWAY),
     table(
         "local",

@@ -36,7 +36,7 @@ impl Page {
 
 const GATEWAY: &str = "\
 Keys of the gateway's configuration, printed by `edge-gateway reference`. `edge-gateway check FILE` reads the same table: bounds, choices and
-defaults are these. Relative paths start from the file's folder. Durations and sizes are strings with a unit (`\"200ms\"`, `\"1.5h\"`, `\"7d\"`;
+defaults are these. Relative paths start from the folder of the file in which they stand. Durations and sizes are strings with a unit (`\"200ms\"`, `\"1.5h\"`, `\"7d\"`;
 `\"64MiB\"`, `\"500kB\"`). `\"${NAME}\"` in a string is a variable of the environment, `\"${NAME:-text}\"` has a default. An unknown key is an error.";
 
 fn section(page: &mut String, table: &Table) {

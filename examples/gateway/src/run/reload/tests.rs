@@ -151,3 +151,37 @@ async fn a_file_that_was_missing_is_found_within_a_minute() {
     assert!(reload.reload(false).await.is_some(), "it starts anew with it");
     assert!(!reload.may_be_mended());
 }
+
+/// Nothing of it is in the stamps of gateway.toml.
+#[tokio::test]
+async fn an_included_file_that_comes_or_goes_is_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, folder) = (dir.path().join("gateway.toml"), dir.path().join("d"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(&file, format!("include = [\"d/*.toml\"]\n{FILE}")).unwrap();
+    let mut reload = Reload::new(&file, in_force(Config::load(&file).unwrap().0), false);
+    let mut is_read_once = async || {
+        assert!(!reload.have_files_changed().await, "its writer may not be done");
+        assert!(reload.have_files_changed().await);
+        assert!(reload.reload(true).await.is_none());
+        for _ in 0..3 {
+            assert!(!reload.have_files_changed().await, "it was read");
+        }
+        let refused = reload.in_force.borrow().refused.clone();
+        (reload.running().routes.len(), refused.unwrap_or_default())
+    };
+    // Raw messages would change the order of their lane.
+    let route = "[[route]]\nmatch = \"b/#\"\nto = \"b\"\nformat = \"cbor\"\n";
+    std::fs::write(folder.join("1.toml"), route).unwrap();
+    assert_eq!(is_read_once().await, (2, String::new()));
+    std::fs::write(folder.join("2.toml"), format!("{route}qos = 7\n")).unwrap();
+    let (routes, refused) = is_read_once().await;
+    assert!(routes == 2 && refused.contains("d/2.toml:5: route[3].qos: "), "{refused}");
+    std::fs::write(folder.join("2.toml"), route.replace("b/#", "c/#")).unwrap();
+    assert_eq!(is_read_once().await, (3, String::new()));
+    std::fs::remove_file(folder.join("1.toml")).unwrap();
+    assert_eq!(is_read_once().await, (2, String::new()));
+    std::fs::write(folder.join("notes.txt"), "no part of it").unwrap();
+    assert!(!reload.have_files_changed().await);
+    assert!(!reload.have_files_changed().await);
+}

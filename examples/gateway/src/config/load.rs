@@ -1,0 +1,95 @@
+//! Entry points of the reader: a file, texts that were kept, or the state directory alone.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::section::{self, Section, World, table};
+use super::sources::Merged;
+use super::{Config, Findings, Severity, include, read, status, tables};
+
+impl Config {
+    /// Reads and checks a file. `Err` has at least one error; `Ok` may have warnings.
+    pub(crate) fn load(path: &Path) -> Result<(Config, Findings), Findings> {
+        let env = |name: &str| std::env::var(name).ok();
+        match section::read_file(path) {
+            Ok(text) => Config::parse(path, &text, &env),
+            Err(error) => {
+                let mut findings = Findings::new(path, "");
+                findings.error(0, "file", format!("cannot be read: {error}"));
+                Err(findings)
+            }
+        }
+    }
+
+    /// Reads the state directory alone, whatever else is wrong with the file, so that a gateway that was started with an earlier content can be
+    /// asked. `None`: the file names no directory.
+    pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
+        let env = |name: &str| std::env::var(name).ok();
+        let text = section::read_file(path);
+        let mut findings = Findings::new(path, text.as_deref().unwrap_or_default());
+        if let Err(error) = &text {
+            findings.error(0, "file", format!("cannot be read: {error}"));
+        }
+        let text = text.unwrap_or_default();
+        let (root, _) = DeTable::parse_recoverable(&text);
+        let world = World { env: &env, rules: &section::read_file };
+        let mut top = Section::new("", 0, Some(root.get_ref()), &world);
+        let mut gateway = table(&mut top, "gateway", &world, &mut findings);
+        let state = tables::state(&mut gateway, &mut findings);
+        if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }
+    }
+
+    /// As [`Config::load`] with the texts of the file, of the files that it includes and of its rules files given.
+    pub(crate) fn of_texts(
+        path: &Path,
+        text: &str,
+        included: &[(PathBuf, String)],
+        rules: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<(Config, Findings), Findings> {
+        let env = |name: &str| std::env::var(name).ok();
+        Config::parse_in(path, text, Some(included), &World { env: &env, rules })
+    }
+
+    /// As [`Config::load`] with the text and environment given.
+    pub(crate) fn parse(
+        path: &Path,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Config, Findings), Findings> {
+        Config::parse_in(path, text, None, &World { env, rules: &section::read_file })
+    }
+
+    fn parse_in(
+        path: &Path,
+        text: &str,
+        kept: Option<&[(PathBuf, String)]>,
+        world: &World<'_>,
+    ) -> Result<(Config, Findings), Findings> {
+        let mut findings = Findings::new(path, text);
+        include::read(&mut findings, kept, world);
+        let has_all_files = findings.count(Severity::Error) == 0;
+        let sources = findings.sources().clone();
+        let Merged { table, mistakes, is_toml } = sources.merged();
+        for (at, key, message) in mistakes {
+            findings.error(at, &key, message);
+        }
+        let config = read(&table, world, &mut findings);
+        if !(is_toml && has_all_files) {
+            findings.drop_missing();
+        }
+        match config {
+            Some(config) if findings.count(Severity::Error) == 0 => {
+                let digest = status::digest(&config);
+                Ok((Config { digest, ..config }, findings))
+            }
+            _ => {
+                if findings.count(Severity::Error) == 0 {
+                    findings.error(0, "file", "incomplete");
+                }
+                Err(findings)
+            }
+        }
+    }
+}
