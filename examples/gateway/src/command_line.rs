@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::check::{Load, Meaning};
+use crate::config::effective::Effective;
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
@@ -52,6 +53,9 @@ enum Command {
     Check {
         /// gateway.toml
         file: PathBuf,
+        /// Print instead the one configuration that is made of the file, what it includes and the environment, with the origin of each key: a gateway.toml of its own
+        #[arg(long)]
+        effective: bool,
         #[command(flatten)]
         load: LoadArguments,
     },
@@ -86,7 +90,11 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Run(arguments) => run_command::run(&arguments),
-        Command::Check { file, load } => print_meaning(&file, &load),
+        Command::Check { file, effective: true, .. } => with(&file, |config| {
+            let env = |name: &str| std::env::var(name).ok();
+            print(&Effective { sources: &config.sources, env: &env }.to_string())
+        }),
+        Command::Check { file, load, .. } => print_meaning(&file, &load),
         Command::Reference { page } => print(&page.text()),
         Command::Route(arguments) => with(&arguments.file, |config| route_command::run(&arguments, config)),
         Command::Test(arguments) => with(&arguments.file, |config| test_command::run(&arguments, config)),

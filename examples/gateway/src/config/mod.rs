@@ -9,6 +9,7 @@ mod case;
 mod changes;
 mod command;
 mod control;
+pub(crate) mod effective;
 mod expand;
 mod fields;
 mod findings;
