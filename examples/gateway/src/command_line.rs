@@ -65,7 +65,7 @@ enum Command {
     Test(test_command::Arguments),
     /// Make a gateway.toml of a mosquitto.conf and a telegraf.conf, on standard output. What is not carried over is said
     Import(import::Arguments),
-    /// Print the reference of the configuration files as Markdown: every key with bounds, default and meaning
+    /// Print the reference of the configuration files as Markdown, or as a JSON Schema: every key with bounds, default and meaning
     Reference {
         /// File whose keys are printed
         #[arg(value_enum, default_value_t = Page::Gateway)]

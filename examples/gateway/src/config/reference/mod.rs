@@ -2,6 +2,7 @@
 
 mod control;
 mod rules;
+mod schema;
 
 use std::fmt::Write as _;
 
@@ -16,15 +17,18 @@ pub(crate) enum Page {
     Rules,
     /// Control loops
     Control,
+    /// `gateway.toml` as a JSON Schema, for editors
+    Schema,
 }
 
 impl Page {
-    /// Returns the page as Markdown.
+    /// Returns the page: Markdown, or JSON.
     pub(crate) fn text(self) -> String {
         let (title, intro, tables) = match self {
             Page::Gateway => ("gateway.toml", GATEWAY, TABLES),
             Page::Rules => ("Rules of a filter", rules::INTRO, rules::TABLES),
             Page::Control => ("Control files", control::INTRO, control::TABLES),
+            Page::Schema => return schema::text(),
         };
         let mut page = format!("# {title}\n\n{intro}\n");
         for table in tables {
@@ -37,7 +41,8 @@ impl Page {
 const GATEWAY: &str = "\
 Keys of the gateway's configuration, printed by `edge-gateway reference`. `edge-gateway check FILE` reads the same table: bounds, choices and
 defaults are these. Relative paths start from the folder of the file in which they stand. Durations and sizes are strings with a unit (`\"200ms\"`, `\"1.5h\"`, `\"7d\"`;
-`\"64MiB\"`, `\"500kB\"`). `\"${NAME}\"` in a string is a variable of the environment, `\"${NAME:-text}\"` has a default. An unknown key is an error.";
+`\"64MiB\"`, `\"500kB\"`). `\"${NAME}\"` in a string is a variable of the environment, `\"${NAME:-text}\"` has a default. An unknown key is an error. For editors the same is a [JSON Schema](gateway.schema.json), printed by `edge-gateway reference schema`: with `#:schema PATH-OR-URL` as the
+first line of gateway.toml those that know taplo (Even Better TOML and others) complete keys, show their meaning and mark mistakes.";
 
 fn section(page: &mut String, table: &Table) {
     let Table { head, meaning, keys, .. } = table;

@@ -14,15 +14,20 @@ const WRITE: &str = "EDGE_WRITE_DOCS";
 
 #[test]
 fn the_pages_are_those_in_the_docs() {
-    for (page, name) in [(Page::Gateway, "gateway"), (Page::Rules, "rules"), (Page::Control, "control")] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/reference/{name}.md"));
+    for (page, name) in [
+        (Page::Gateway, "gateway.md"),
+        (Page::Rules, "rules.md"),
+        (Page::Control, "control.md"),
+        (Page::Schema, "gateway.schema.json"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/reference/{name}"));
         if std::env::var_os(WRITE).is_some() {
             std::fs::write(&path, page.text()).unwrap();
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             written == page.text(),
-            "docs/reference/{name}.md is not what `edge-gateway reference` prints: {WRITE}=1"
+            "docs/reference/{name} is not what `edge-gateway reference` prints: {WRITE}=1"
         );
     }
 }
