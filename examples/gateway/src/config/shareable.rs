@@ -2,37 +2,59 @@
 //!
 //! Variables of the environment are not filled in. What stands at an unknown key is left out: it may be a password that was put there by mistake.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use edge_bridge::escape::Escaped;
 use toml::{Table, Value};
 
 use super::keys::{keys_of, table_names};
 use super::mask::without_password;
-use super::{base_of, section};
+use super::{include, section};
 
 /// Stands for a value that is left out.
 const LEFT_OUT: &str = "…";
+/// Most included files, as many as a configuration may have.
+const FILES_MAX: usize = 100;
 /// Keys with the path of a secret, in whose place the secret itself may stand by mistake.
 const SECRET_FILES: [&str; 4] = ["key", "password_file", "proxy_password_file", "token_file"];
 
-/// Reads a file. Returns its text for others.
+/// Reads a file, and the files that it includes. Returns their texts for others, one after the other.
 ///
 /// # Errors
-/// In words: it cannot be read, or is no TOML.
+/// In words: the file cannot be read, or is no TOML.
 pub(crate) fn shareable(file: &Path) -> Result<String, String> {
+    let (mut text, patterns) = shareable_file(file)?;
+    let included = patterns.iter().flat_map(|pattern| include::files_of(pattern).unwrap_or_default());
+    for included in included.take(FILES_MAX) {
+        let (found, what) = match shareable_file(&included) {
+            Ok((found, _)) => (found, String::new()),
+            Err(why) => (String::new(), format!(": {why}")),
+        };
+        text.push_str(&format!("\n# {}{what}\n{found}", Escaped(&included.display().to_string())));
+    }
+    Ok(text)
+}
+
+/// Reads one file. Returns its text for others, and the paths of its `include`.
+fn shareable_file(file: &Path) -> Result<(String, Vec<PathBuf>), String> {
     let text = section::read_file(file).map_err(|error| format!("cannot be read: {error}"))?;
     // The error's own text would quote the line.
     let whole: Table = toml::from_str(&text).map_err(|_| "no TOML, and left out for that".to_owned())?;
+    let base = file.parent().unwrap_or(Path::new("."));
+    let named = whole.get("include").and_then(Value::as_array).into_iter().flatten();
+    let patterns = named.filter_map(Value::as_str).map(|path| base.join(path)).collect();
     let mut shared = Table::new();
     for (name, value) in whole {
-        let value = match table_names().any(|table| table == name) && name != "test" {
-            true => inside(&name, value, base_of(file)),
-            false => Value::from(LEFT_OUT),
+        let value = match name.as_str() {
+            "include" => value,
+            "test" => Value::from(LEFT_OUT),
+            known if table_names().any(|table| table == known) => inside(known, value, base),
+            _ => Value::from(LEFT_OUT),
         };
         shared.insert(name, value);
     }
     let text = toml::to_string(&shared).map_err(|error| error.to_string())?;
-    Ok(text.lines().map(|line| format!("{}\n", without_password(line))).collect())
+    Ok((text.lines().map(|line| format!("{}\n", without_password(line))).collect(), patterns))
 }
 
 /// Returns a finding's line without what it says about a key with the path of a secret: it would quote what stands there.
