@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 ///
 /// 1. [`push`](Self::push) copies a reading in (text and bytes are allocated, the rest is not).
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it
-/// until [`is_empty`](Self::is_empty).
+///    until [`is_empty`](Self::is_empty).
 ///
 /// Pushed readings wait in memory: finish when [`len`](Self::len) is enough. A decoder with default [`Limits`](crate::Limits) reads batches up to
 /// 1 MiB with texts and bytes up to 64 KiB; for larger ones raise its limits.

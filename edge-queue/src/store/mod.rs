@@ -4,15 +4,15 @@
 //!
 //! 1. `append` stages rows of one lane, ascending and unique in `seq`. Nothing is durable yet.
 //! 2. `commit` makes everything staged since the last successful commit, and `changes`, durable before it returns
-//! `Ok`. The state after `Ok` survives a power cut. After a crash *inside* a commit any subset of its rows and
-//! of the lanes' changes may be found again, but a lane's changes of one commit are all found, together with all of
-//! the lane's rows of that commit, or none is; and what is not found is not reported as lost.
+//!    `Ok`. The state after `Ok` survives a power cut. After a crash *inside* a commit any subset of its rows and
+//!    of the lanes' changes may be found again, but a lane's changes of one commit are all found, together with all of
+//!    the lane's rows of that commit, or none is; and what is not found is not reported as lost.
 //! 3. After an `Err` from `append` or `commit` no staged row counts as durable and the stage is empty: the caller keeps the rows and hands over
-//! the same ones (same `seq`) again, together with newer ones. A store never trusts bytes written before a failed sync: it writes them anew
-//! somewhere else.
+//!    the same ones (same `seq`) again, together with newer ones. A store never trusts bytes written before a failed sync: it writes them anew
+//!    somewhere else.
 //! 4. `read` returns committed rows only, ascending. A damaged part is skipped, quarantined and reported in [`StoredChunk::lost`] by every read
-//! that skips it, whichever read found it first; damage is never an error and never a panic. A part that the medium does not return is not
-//! damaged: `read` fails, and its caller tries again.
+//!    that skips it, whichever read found it first; damage is never an error and never a panic. A part that the medium does not return is not
+//!    damaged: `read` fails, and its caller tries again.
 //! 5. `advance(lane, done)` gives the rows of `lane` that will not be read again: a floor and ranges above it, which only grow. The state that
 //!    makes it so was durable before the call, so the space may be reused at once. `read` may still return such a row, and does not report it as
 //!    lost.

@@ -31,7 +31,7 @@ use text_table::Texts;
 ///
 /// 1. [`push`](Self::push) copies a reading into its sensor's column.
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it until
-/// [`is_empty`](Self::is_empty).
+///    [`is_empty`](Self::is_empty).
 ///
 /// A batch carries names and units of its sensors ([`new`](Self::new)), refers to a table that was announced before
 /// ([`with_table`](Self::with_table)), or has only the sensors' numbers ([`numbered`](Encoder::numbered)). Keep the encoder, because it caches

@@ -1,11 +1,11 @@
 //! Epoch: the time from one open of the queue to the next, called a run in this folder. The rules that every file of this folder relies on:
 //!
 //! 1. The newest superblock holds the epoch of the current run. An open raises it, durably, before it takes the first row;
-//! an open that is refused does not touch it.
+//!    an open that is refused does not touch it.
 //! 2. After an unclean stop an open makes durable all that it found before it raises the epoch. So no frame of an
-//! epoch below the superblock's can be torn: a part of its commits that is missing was lost to damage.
+//!    epoch below the superblock's can be torn: a part of its commits that is missing was lost to damage.
 //! 3. Frames are ordered by (epoch, counter). A run goes on with the counters where the last whole commit ended, so what
-//! it writes replaces what a crashed run left behind.
+//!    it writes replaces what a crashed run left behind.
 //! 4. A commit's number belongs to its epoch: a run may use the number of a commit that left no trace.
 //! 5. Frames in a slot from before its segment's epoch belong to an earlier life of the slot.
 //! 6. If damage takes both superblocks, the epoch leaps beyond every run that may have written nothing.

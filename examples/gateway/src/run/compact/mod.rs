@@ -2,17 +2,17 @@
 //! until then.
 //!
 //! 1. The first batch of a topic makes a table of its sensors, which is published, retained, to `TO/table/GATEWAY/NAME`; its
-//! name is a hash of it, as in the batches.
+//!    name is a hash of it, as in the batches.
 //! 2. The gateway has subscribed to `TO/table/GATEWAY/#`. A table that the hub sends back is retained there: from then on batches refer to it.
 //! 3. New sensors, and a sample four times the one before, make the next version. Until the hub echoes it, batches of known sensors refer to the
-//! last echoed version, and others carry their names. A batch of both is split, if that is shorter.
+//!    last echoed version, and others carry their names. A batch of both is split, if that is shorter.
 //! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
 //! 5. An echo is valid until the connection ends. On the next one, and every hour, the gateway subscribes again; a version that is not echoed, or
-//! that another client cleared or overwrote, is published again.
+//!    that another client cleared or overwrote, is published again.
 //! 6. Tables from the hub are compared with the gateway's own and never adopted, because other clients may publish there. Each version is kept in
-//! a file, so that the gateway knows it as its own after a restart.
+//!    a file, so that the gateway knows it as its own after a restart.
 //! 7. A topic has at most 4 096 sensors. For a new one those that were silent longest are forgotten, and the rest are numbered anew in the next
-//! table.
+//!    table.
 //!
 //! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late. If the hub has lost its sessions, it is
 //! assumed to have lost its retained messages too, and all tables are published again.
