@@ -21,6 +21,10 @@ use super::identity::{Key, hex};
 /// Most identities of answered commands that are kept; the oldest is dropped first. Several times the Receive Maximum at the hub, whose PUBACKs
 /// are sent in order.
 const ENDED_MAX: usize = 4_096;
+/// Bytes of a line before its JSON: checksum, letter and identity, each with a space.
+const HEAD_BYTES: usize = 44;
+/// Bound of a line's length in bytes: 20 KiB if every byte of its topics is escaped.
+const LINE_BYTES_MAX: usize = 32 << 10;
 
 /// Change of the state of one identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +78,26 @@ impl Record {
     }
 }
 
+/// Returns whether these bytes begin a line as [`Record::to_line`] makes it, and so may be what a torn write left of one.
+fn is_torn(rest: &[u8]) -> bool {
+    let is_head = rest.iter().take(HEAD_BYTES).enumerate().all(|(at, byte)| match at {
+        8 | 10 | 43 => *byte == b' ',
+        9 => b"SEAF".contains(byte),
+        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+    });
+    let json = rest.get(HEAD_BYTES..).unwrap_or_default();
+    let begins_well = match (rest.get(9), json.first()) {
+        (_, None) => true,
+        (Some(b'S'), first) => first == Some(&b'{'),
+        (Some(b'E'), first) => first == Some(&b'['),
+        _ => false,
+    };
+    // JSON escapes control characters. The last character may be cut in two.
+    let is_text = std::str::from_utf8(json).map_or_else(|error| error.error_len().is_none(), |_| true)
+        && !json.iter().any(u8::is_ascii_control);
+    rest.len() <= LINE_BYTES_MAX && is_head && begins_well && is_text
+}
+
 fn sum(text: &str) -> String {
     let sum: [u8; 32] = Sha256::digest(text).into();
     hex(sum.get(..4).unwrap_or_default())
@@ -105,15 +129,16 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Reads the lines of a file. Also returns the number of damaged lines, whose changes are lost. A torn last line does not count, because no
-    /// action depended on it yet.
+    /// action depended on it yet; bytes without a newline that begin no line do, because nothing tells how many lines they replaced.
     pub(super) fn read(text: &[u8]) -> (Self, usize) {
-        let text = String::from_utf8_lossy(text);
         let (mut ledger, mut damaged) = (Self::default(), 0);
-        for line in text.split_inclusive('\n') {
-            match line.strip_suffix('\n').map(Record::from_line) {
-                Some(Some(record)) => ledger.apply(&record),
-                Some(None) => damaged += 1,
-                None => {}
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            match line.strip_suffix(b"\n") {
+                Some(line) => match Record::from_line(&String::from_utf8_lossy(line)) {
+                    Some(record) => ledger.apply(&record),
+                    None => damaged += 1,
+                },
+                None => damaged += usize::from(!is_torn(line)),
             }
         }
         (ledger, damaged)
@@ -271,6 +296,31 @@ mod tests {
                     assert_eq!(ledger.get(other), Some(&known), "{at}");
                 }
             }
+        }
+    }
+
+    /// A file that lost its newlines as well: zeros of a file system, random bytes of a medium, a foreign file.
+    #[test]
+    fn what_begins_no_line_is_damage_even_without_a_newline() {
+        let line = Record { key: key(1), change: Change::Started(address(1)) }.to_line();
+        let whole = line.as_bytes();
+        let random: Vec<u8> = (0..60u8).map(|n| n.wrapping_mul(151).wrapping_add(91)).collect();
+        assert!(!random.contains(&b'\n'));
+        let zeros = vec![0; whole.len()];
+        let too_long = [&whole[..80], &[b'a'; LINE_BYTES_MAX][..]].concat();
+        for rest in [&zeros[..], &zeros[..1], &random, b"x", b"01234567 X", b"[gateway]", &too_long] {
+            assert_eq!(Ledger::read(rest), (Ledger::default(), 1), "{rest:?}");
+            let behind = [whole, rest].concat();
+            assert_eq!(Ledger::read(&behind), (after(&[Record::from_line(line.trim_end()).unwrap()]), 1));
+        }
+        // Each place of a line that is cut before its newline, and a byte that cannot stand there.
+        for at in 0..whole.len() - 1 {
+            let damaged = [&whole[..at], b"\x01"].concat();
+            assert_eq!(Ledger::read(&damaged).1, 1, "{at}");
+        }
+        for letter in ["A", "F"] {
+            let more = format!("01234567 {letter} {} {{", "0".repeat(32));
+            assert_eq!(Ledger::read(more.as_bytes()).1, 1, "{more}");
         }
     }
 
