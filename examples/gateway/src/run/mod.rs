@@ -58,6 +58,7 @@ mod page;
 mod read_back;
 pub(crate) mod reading_row;
 pub(crate) mod readings;
+pub(crate) mod refusal;
 mod reload;
 pub(crate) mod replaced_parts;
 mod resume;
@@ -95,6 +96,7 @@ use crate::config::Config;
 pub use error::RunError;
 pub(crate) use gateway::{run as run_until, wall_clock};
 pub(crate) use readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
+use refusal::Refusal;
 use reload::{Ending, Reload};
 use replaced_parts::Parts;
 use route_changes::InForce;
@@ -122,6 +124,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     log();
     let Start { file, config, refused, state, is_strict } = start;
     let may_go_back = !is_strict && refused.is_none();
+    let refused = refused.map(Refusal::mistake);
     let mut reload = Reload::new(file, InForce { config: Arc::new(config), refused }, state.is_some());
     let state = state.map(Path::to_owned).or_else(|| reload.running().state.clone());
     let state: PathBuf = state.ok_or_else(|| {
@@ -158,7 +161,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
                 // Without a wish it ends at its start alone.
                 (Err(error), None) if before.is_some() => {
                     tracing::error!(%error, "the changed configuration does not start: the one before is in force again");
-                    let why = format!("it does not start: {error}");
+                    let why = Refusal::no_start(&error.to_string());
                     before.take().into_iter().for_each(|config| reload.go_back(config, why.clone()));
                 }
                 (result, _) => return result,

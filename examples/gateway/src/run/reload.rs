@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::config::{Changes, Config, Findings, Severity};
 
+use super::refusal::Refusal;
 use super::route_changes::{Configurations, InForce};
 use super::signals::{Signals, Wish};
 use files::ReadFiles;
@@ -51,6 +52,7 @@ enum Decision {
     Routes,
     /// All parts have to be restarted, because these tables are read only at a start.
     StartAnew(Vec<&'static str>),
+    /// The change is valid, but only a restart can apply it.
     Refused(String),
 }
 
@@ -114,7 +116,7 @@ impl Reload {
     }
 
     /// Goes back to a configuration, for this reason.
-    pub(super) fn go_back(&mut self, config: Arc<Config>, why: String) {
+    pub(super) fn go_back(&mut self, config: Arc<Config>, why: Refusal) {
         self.went_back = true;
         self.replace(config, Some(why));
     }
@@ -129,7 +131,7 @@ impl Reload {
     }
 
     /// Puts another configuration in force. `refused` is the reason why the files' configuration is not in force; `None`: it is.
-    pub(super) fn replace(&mut self, config: Arc<Config>, refused: Option<String>) {
+    pub(super) fn replace(&mut self, config: Arc<Config>, refused: Option<Refusal>) {
         self.went_back &= refused.is_some();
         self.proof.restart();
         self.in_force.send_replace(InForce { config, refused });
@@ -207,7 +209,7 @@ impl Reload {
             }
             Err(findings) => {
                 self.mistaken = Some(Instant::now());
-                let why = findings.summaries(Severity::Error).next().unwrap_or_default();
+                let why = Refusal::mistake(findings.summaries(Severity::Error).next().unwrap_or_default());
                 if is_news || self.in_force.borrow().refused.as_ref() != Some(&why) {
                     tell_mistakes(&findings);
                     self.refuse(why);
@@ -236,13 +238,13 @@ impl Reload {
                 );
                 return Some(next);
             }
-            Decision::Refused(why) => self.refuse(why),
+            Decision::Refused(why) => self.refuse(Refusal::needs_restart(why)),
         }
         None
     }
 
-    fn refuse(&mut self, why: String) {
-        tracing::warn!(why, "the changed configuration is refused: the one in force stays");
+    fn refuse(&mut self, why: Refusal) {
+        tracing::warn!(why = why.why(), "the changed configuration is refused: the one in force stays");
         self.replace(self.running(), Some(why));
     }
 }

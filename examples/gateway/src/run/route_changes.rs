@@ -19,6 +19,7 @@ use super::compact::table_topics;
 use super::ingest::GatewayIngest;
 use super::monitor::Monitor;
 use super::pack::NextRoutes;
+use super::refusal::Refusal;
 use super::status_page::{CurrentFacts, Facts};
 use super::tables::Tables;
 use super::withhold::Tell;
@@ -28,7 +29,7 @@ use super::withhold::Tell;
 pub(crate) struct InForce {
     pub(crate) config: Arc<Config>,
     /// Reason why the files' present configuration is not in force. `None`: it is.
-    pub(crate) refused: Option<String>,
+    pub(crate) refused: Option<Refusal>,
 }
 
 /// Configurations until the next restart; those after the first differ from it only in their routes.

@@ -118,7 +118,10 @@ async fn a_refused_configuration_is_read_once_until_its_files_change_again() {
     assert!(!reload.have_files_changed().await, "its writer may not be done");
     assert!(reload.have_files_changed().await);
     assert!(reload.reload(true).await.is_none());
-    assert!(reload.in_force.borrow().refused.is_some());
+    let refusal = reload.in_force.borrow().refused.clone().expect("it is refused");
+    // There is no mistake to mend.
+    assert!(refusal.action().contains("restart the gateway"), "{refusal:?}");
+    assert!(!refusal.action().contains("Mend the file"), "{refusal:?}");
     for _ in 0..3 {
         assert!(!reload.have_files_changed().await, "it was read");
     }
@@ -139,7 +142,8 @@ async fn a_file_that_was_missing_is_found_within_a_minute() {
     std::fs::write(&file, named).unwrap();
     let refused = |reload: &Reload| reload.in_force.borrow().refused.clone();
     assert!(reload.reload(true).await.is_none());
-    assert!(refused(&reload).unwrap().contains("users"), "{:?}", refused(&reload));
+    let why = refused(&reload).unwrap();
+    assert!(why.why().contains("users") && why.action().contains("Mend the file"), "{why:?}");
     assert!(!reload.may_be_mended());
     tokio::time::advance(MISTAKES_AGAIN).await;
     assert!(reload.may_be_mended());

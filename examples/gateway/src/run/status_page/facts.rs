@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, OnFull};
+use crate::run::refusal::Refusal;
 
 /// Most routes that are listed; further ones are only counted.
 const ROUTES_MAX: usize = 32;
@@ -33,7 +34,7 @@ pub(crate) struct Facts {
     pub(crate) routes: Vec<RouteFacts>,
     pub(crate) more_routes: u64,
     /// Reason why a changed configuration is not in force. `None`: it is.
-    pub(crate) refused: Option<String>,
+    pub(crate) refused: Option<Refusal>,
     /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: they are.
     pub(crate) refused_access: Option<String>,
 }

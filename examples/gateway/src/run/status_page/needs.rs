@@ -247,9 +247,9 @@ fn room(needs: &mut Needs, facts: &Facts, lanes: &[Lane]) {
 }
 
 fn configuration(needs: &mut Needs, facts: &Facts) {
-    if let Some(why) = &facts.refused {
-        let text = format!("The changed gateway.toml is not in force: {why}.");
-        needs.act("configuration", text, "What was in force goes on. Mend the file: `edge-gateway check` names every mistake; then reload it.");
+    if let Some(refusal) = &facts.refused {
+        let text = format!("The changed gateway.toml is not in force: {}.", refusal.why());
+        needs.act("configuration", text, refusal.action());
     }
     if let Some(why) = &facts.refused_access {
         let text = format!("Changed files of the local clients' access are not in force: {why}.");

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::run::certificates::{End, Role};
+use crate::run::refusal::Refusal;
 use crate::run::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status_page::figures::Figures;
 use crate::run::status_page::snapshot::{Level, Need};
@@ -91,6 +92,24 @@ fn a_single_event_of_one_kind_is_told_alone() {
     ];
     for (expected, spoil) in cases {
         assert_eq!(of(spoil), expected);
+    }
+}
+
+/// To mend a file that has no mistake, or to restart for one that has, helps nobody.
+#[test]
+fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
+    for (refusal, remedy) in [
+        (Refusal::mistake("queue.lanes: none".to_owned()), "Mend the file"),
+        (Refusal::needs_restart("[queue] is read at a start".to_owned()), "restart the gateway"),
+        (Refusal::no_start("address in use"), "Remove this cause"),
+    ] {
+        let facts = Facts { refused: Some(refusal.clone()), ..facts() };
+        let snapshot = super::snapshot(&facts, NOW, &figures(), &recorder(&figures()));
+        let [need] = &snapshot.needs[..] else { panic!("{:?}", snapshot.needs) };
+        assert_eq!((need.id.as_str(), need.level), ("configuration", Level::Act));
+        assert!(need.text.contains(refusal.why()) && need.action.contains(remedy), "{need:?}");
+        let others = ["Mend the file", "restart the gateway", "Remove this cause"];
+        assert_eq!(others.iter().filter(|other| need.action.contains(**other)).count(), 1, "{need:?}");
     }
 }
 
