@@ -1,7 +1,8 @@
-//! Counters of commands since the start, by outcome.
+//! Counters of commands since the start by outcome, and the result of the last write of their identities.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::page::Page;
 use super::answer::{Outcome, Reason};
@@ -23,7 +24,14 @@ const RESULTS: [&str; 11] = [
 
 /// Handle to the counters; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CommandCounts(Arc<[AtomicU64; RESULTS.len()]>);
+pub(crate) struct CommandCounts(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    results: [AtomicU64; RESULTS.len()],
+    /// Error of the last write of identities. `None`: it succeeded, or there was none yet.
+    write_error: Mutex<Option<String>>,
+}
 
 impl CommandCounts {
     pub(super) fn add(&self, outcome: &Outcome) {
@@ -47,16 +55,28 @@ impl CommandCounts {
     }
 
     fn add_to(&self, result: &str) {
-        let counters = RESULTS.iter().zip(self.0.iter());
+        let counters = RESULTS.iter().zip(&self.0.results);
         counters.filter(|(name, _)| **name == result).for_each(|(_, count)| {
             count.fetch_add(1, Ordering::Relaxed);
         });
     }
 
+    /// Records the result of a write of identities.
+    pub(in crate::run) fn wrote(&self, result: &io::Result<()>) {
+        let error = result.as_ref().err().map(io::Error::to_string);
+        *self.0.write_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Returns the error of the last write of identities, because of which commands that are given at most once are refused.
+    pub(crate) fn write_error(&self) -> Option<String> {
+        self.0.write_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Writes the counters on the metrics page.
     pub(crate) fn render(&self, page: &mut Page) {
         page.head("edge_commands_total", "counter", "Commands of the hub since the start, by their end.");
-        let counts = RESULTS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)));
+        let counts =
+            RESULTS.into_iter().zip(self.0.results.iter().map(|count| count.load(Ordering::Relaxed)));
         page.labelled("edge_commands_total", "result", counts);
     }
 }

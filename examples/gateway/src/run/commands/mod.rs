@@ -13,6 +13,7 @@ mod lateness;
 mod ledger;
 mod ledger_file;
 mod loops_and_alarms;
+mod refusals;
 #[cfg(test)]
 mod testing;
 mod topic_order;
@@ -24,7 +25,6 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Settled;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
@@ -40,7 +40,6 @@ use crate::config::overlap::without_covered;
 
 use super::once_a_minute::OnceAMinute;
 
-use answer::Reason;
 use command::{Step, Ticket};
 pub(crate) use counts::CommandCounts;
 use dispatcher::Dispatcher;
@@ -48,6 +47,7 @@ use lateness::Lateness;
 use ledger::Record;
 use ledger_file::LedgerFile;
 pub(super) use loops_and_alarms::LoopsAndAlarms;
+use refusals::Refusals;
 
 /// Period of [`Dispatcher::tick`].
 const TICK: Duration = Duration::from_millis(250);
@@ -135,8 +135,8 @@ async fn run(
     // A disk that hangs keeps back commands, and nothing else.
     let dir = state.clone();
     let (file, ledger) = spawn_blocking(move || LedgerFile::open(&dir)).await.ok()?;
-    let dispatcher = Dispatcher::new(rules, ledger, counts, around.clock.now().wall_ms);
-    let shell = Shell::new(dispatcher, file, state, around, Lateness::since(started_ms));
+    let dispatcher = Dispatcher::new(rules, ledger, counts.clone(), around.clock.now().wall_ms);
+    let shell = Shell::new(dispatcher, file, state, around, (counts, Lateness::since(started_ms)));
     Some(shell.run(messages, stopped).await)
 }
 
@@ -177,6 +177,7 @@ struct Shell {
     on_the_way: JoinSet<Option<Done>>,
     line: OnceAMinute,
     refusals: Refusals,
+    counts: CommandCounts,
     lateness: Lateness,
 }
 
@@ -186,7 +187,7 @@ impl Shell {
         file: LedgerFile,
         state: PathBuf,
         around: Surroundings,
-        lateness: Lateness,
+        (counts, lateness): (CommandCounts, Lateness),
     ) -> Self {
         Self {
             dispatcher,
@@ -198,6 +199,7 @@ impl Shell {
             on_the_way: JoinSet::new(),
             line: OnceAMinute::default(),
             refusals: Refusals::default(),
+            counts,
             lateness,
         }
     }
@@ -269,6 +271,7 @@ impl Shell {
             None => {}
             Some(Done::Kept(file, tickets, kept)) => {
                 self.file = Some(file);
+                self.counts.wrote(&kept);
                 if let Err(error) = &kept
                     && self.line.may_say(Instant::now())
                 {
@@ -378,21 +381,4 @@ async fn answer(intake: Intake, ticket: Ticket, row: Row) -> Option<Done> {
     });
     safe.await.ok()?;
     Some(Done::Answered(ticket))
-}
-
-/// Rate limit of the log lines about refused commands: one a minute for all, because each refusal has its answer.
-#[derive(Debug, Default)]
-struct Refusals {
-    line: OnceAMinute,
-    untold: u64,
-}
-
-impl Refusals {
-    fn tell(&mut self, command: &str, reason: Reason) {
-        self.untold += 1;
-        if self.line.may_say(Instant::now()) {
-            let refused = std::mem::take(&mut self.untold);
-            tracing::warn!(command = %Escaped(command), reason = reason.as_str(), refused, "command of the hub refused");
-        }
-    }
 }

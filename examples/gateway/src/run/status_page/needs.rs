@@ -2,6 +2,7 @@
 
 use crate::config::OnFull;
 use crate::run::certificates::{End, Role};
+use crate::run::commands::CommandCounts;
 use crate::run::hub_refusals::HubRefusals;
 use crate::run::verdict::Verdict;
 
@@ -50,7 +51,7 @@ pub(super) fn needs(
 ) -> Vec<Need> {
     let mut needs = Needs::default();
     losses(&mut needs, facts, figures);
-    store(&mut needs, figures, ledger);
+    store(&mut needs, facts, figures, ledger);
     hub(&mut needs, facts, figures, link);
     certificates(&mut needs, &figures.sample.certificates);
     renewed_certificate(&mut needs, figures.sample.certificate_not_taken);
@@ -110,7 +111,7 @@ fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
     }
 }
 
-fn store(needs: &mut Needs, figures: &Figures, ledger: Option<&LedgerStatus>) {
+fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger: Option<&LedgerStatus>) {
     if let Some(fault) = &figures.queue.fault {
         let text = format!("The store fails: {fault}.");
         let action =
@@ -124,6 +125,17 @@ fn store(needs: &mut Needs, figures: &Figures, ledger: Option<&LedgerStatus>) {
             text,
             "The disk hangs, or the process does: look at the disk, then restart the gateway.",
         );
+    }
+    let commands = figures.sample.commands.as_ref();
+    if let Some(error) = commands.and_then(CommandCounts::write_error) {
+        let text = format!(
+            "The identities of commands are not kept: {error}. Those that are given at most once are refused."
+        );
+        let action = format!(
+            "Mend {}/commands: make room, or move away what stands in its place. The next command tries it again, no restart is needed.",
+            facts.state
+        );
+        needs.act("commands", text, action);
     }
     if ledger.is_some_and(|ledger| !ledger.adds_up()) {
         let text = "The ledger does not add up.".to_owned();

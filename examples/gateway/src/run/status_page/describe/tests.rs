@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::run::certificates::{End, Role};
+use crate::run::commands::CommandCounts;
 use crate::run::refusal::Refusal;
 use crate::run::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status_page::figures::Figures;
@@ -17,7 +18,7 @@ type Spoil = fn(&mut Figures);
 /// A verdict that asks for a person names what for.
 #[test]
 fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
-    let cases: [(&str, Spoil); 10] = [
+    let cases: [(&str, Spoil); 11] = [
         ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
         ("refused", |figures| figures.sample.refused.parked = 3),
         ("refused", |figures| figures.sample.refused.in_place = 3),
@@ -37,6 +38,11 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
         }),
         ("losing", |figures| {
             (figures.sample.verdict, figures.sample.given_up) = (Verdict::Losing, 9);
+        }),
+        ("commands", |figures| {
+            let commands = CommandCounts::default();
+            commands.wrote(&Err(std::io::Error::other("it is a directory")));
+            figures.sample.commands = Some(commands);
         }),
     ];
     for (id, spoil) in cases {
@@ -93,6 +99,21 @@ fn a_single_event_of_one_kind_is_told_alone() {
     for (expected, spoil) in cases {
         assert_eq!(of(spoil), expected);
     }
+}
+
+/// Commands are refused until a write succeeds again.
+#[test]
+fn a_ledger_of_commands_that_is_written_again_needs_nobody() {
+    let mut figures = figures();
+    let commands = CommandCounts::default();
+    figures.sample.commands = Some(commands.clone());
+    assert_eq!(ids(&snapshot(&figures).needs), [""; 0]);
+    commands.wrote(&Err(std::io::Error::other("it is a directory")));
+    let [need] = &snapshot(&figures).needs[..] else { panic!("one need") };
+    assert_eq!((need.id.as_str(), need.level), ("commands", Level::Act));
+    assert!(need.text.contains("it is a directory") && need.action.contains("/commands"), "{need:?}");
+    commands.wrote(&Ok(()));
+    assert_eq!(ids(&snapshot(&figures).needs), [""; 0]);
 }
 
 /// To mend a file that has no mistake, or to restart for one that has, helps nobody.
