@@ -31,8 +31,8 @@ use super::duplicate_marks::DuplicateMarks;
 use super::error::RunError;
 use super::gap_reports::GapReports;
 use super::ingest::GatewayIngest;
-use super::metrics::given_up;
-use super::monitor::{LastLook, Monitor};
+use super::last_look::{LastLook, Lost};
+use super::monitor::Monitor;
 use super::no_queue::{NoQueue, Surface};
 use super::opening::{Cause, Opened, Opening};
 use super::replaced_parts::{Packers, Parts, Started};
@@ -231,7 +231,7 @@ impl Local {
         let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, .. } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
         // What was given up for want of a queue is no news.
-        let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
+        let lost = lost_before(&queue).and_without_room(no_queue.known_losses());
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
         let receivers = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
@@ -245,7 +245,7 @@ impl Local {
             intake: intake.clone(),
             clock,
             wall: wall.clone(),
-            last_look: LastLook::new(losses, config.totals_within),
+            last_look: LastLook::new(lost, config.totals_within),
             tables: shown.clone(),
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
@@ -358,9 +358,9 @@ async fn stop(
     Ok(())
 }
 
-fn dropped_before(queue: &aio::Queue) -> u64 {
+fn lost_before(queue: &aio::Queue) -> Lost {
     let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == store::CONSUMER);
-    given_up(&hub.collect::<Vec<_>>())
+    Lost::of(&hub.collect::<Vec<_>>())
 }
 
 fn tell_opened(config: &Config, state: &Path, clean: bool, queue: &aio::Queue) {

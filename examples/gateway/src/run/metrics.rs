@@ -8,6 +8,7 @@ use super::commands::CommandCounts;
 use super::hub_refusals::HubRefusals;
 use super::ingest::Counts;
 use super::intake_figures::IntakeFigures;
+use super::last_look::LosingNow;
 use super::listener_figures;
 use super::no_queue;
 use super::page::{Page, label};
@@ -42,6 +43,9 @@ pub(crate) struct Sample {
     pub(crate) parked_ledgers: Option<Vec<Ledger>>,
     /// Number of messages lost by the queue (evicted, damaged, lost), with those since the last commit.
     pub(crate) given_up: u64,
+    /// Number of these that were lost to damage of the store.
+    pub(crate) damaged: u64,
+    pub(crate) losing: LosingNow,
     /// Numbers of messages that wait for the queue, or that it never accepted.
     pub(crate) intake: IntakeFigures,
     pub(crate) queue_messages: u64,
@@ -253,6 +257,8 @@ mod tests {
             ledgers: Vec::new(),
             parked_ledgers: Some(Vec::new()),
             given_up: 1,
+            damaged: 0,
+            losing: LosingNow::default(),
             intake: IntakeFigures { too_large: 1, on_the_way: 13, no_room: 14, ..IntakeFigures::default() },
             queue_messages: 3,
             queue_bytes: 600,

@@ -45,6 +45,7 @@ mod intake_figures;
 mod kept_row;
 mod lane_names;
 pub(crate) mod last_configuration;
+mod last_look;
 mod line_budget;
 mod listener_figures;
 mod metrics;

@@ -2,8 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use edge_bridge::Link;
@@ -24,8 +24,9 @@ use super::hub_refusals::HubRefusals;
 use super::hub_status::{HubStatus, Matter, Process};
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
+use super::last_look::{LastLook, Lost};
 use super::listener_figures;
-use super::metrics::{Sample, given_up};
+use super::metrics::Sample;
 use super::service;
 use super::start_counter::StartCounter;
 use super::state_log::StateLog;
@@ -34,8 +35,8 @@ use super::status_page::snapshots::Memory;
 use super::status_page::{CurrentFacts, Totals, is_up};
 use super::store::{self, CONSUMER, of_hub};
 use super::table_files::TableFiles;
-use super::totals::{Refresh, lag};
-use super::verdict::{Losses, Verdict, steady};
+use super::totals::lag;
+use super::verdict::{Verdict, steady};
 
 /// Period of the checks of the gateway's state.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -73,29 +74,6 @@ pub(crate) struct Monitor {
     pub(crate) memory: Memory,
 }
 
-/// State at the last check, with which the present state is compared.
-#[derive(Clone)]
-pub(crate) struct LastLook {
-    losses: Arc<Mutex<Losses>>,
-    /// Detector of readings that the rules drop because of their timestamp.
-    time_drops: Arc<Mutex<Losses>>,
-    /// Detector of losses of parked messages, once their queue is open.
-    parked_losses: Arc<Mutex<Option<Losses>>>,
-    refresh: Arc<Mutex<Refresh>>,
-}
-
-impl LastLook {
-    /// Creates the state. `losses` are those that are known already.
-    pub(crate) fn new(losses: Losses, totals_within: Duration) -> Self {
-        Self {
-            losses: Arc::new(Mutex::new(losses)),
-            time_drops: Arc::new(Mutex::new(Losses::new(0))),
-            parked_losses: Arc::default(),
-            refresh: Arc::new(Mutex::new(Refresh::new(totals_within))),
-        }
-    }
-}
-
 impl Monitor {
     /// Collects all figures at one moment; `None` if the queue does not answer.
     pub(crate) async fn sample(&self) -> Option<(Sample, Stats)> {
@@ -108,12 +86,15 @@ impl Monitor {
         let no_room =
             listener.as_ref().map_or(0, listener_figures::without_room) + intake.answers_without_room;
         let live = of_hub(self.queue.ledger());
-        let here = given_up(&live) + intake.too_large + no_room;
+        let here = Lost::of(&live).and_without_room(intake.too_large + no_room);
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
+        let lost_parked = parked_live.as_deref().map(Lost::of);
+        let lost = [Some(here), lost_parked];
         let delivered = |ledgers: &[Ledger]| ledgers.iter().map(|ledger| ledger.delivered).sum::<u64>();
         let traffic = &link.traffic;
         let withheld = self.ingest.withheld();
-        let waits_ms = |since_ms| self.clock.now().up_ms.saturating_sub(since_ms);
+        let up_ms = self.clock.now().up_ms;
+        let waits_ms = |since_ms| up_ms.saturating_sub(since_ms);
         let mut sample = Sample {
             // Counters that are exported must not go back after a kill.
             ledgers: of_hub(self.queue.committed_ledger()),
@@ -121,7 +102,9 @@ impl Monitor {
                 Some(queue) => Some(queue.committed_ledger()),
                 None => (!self.parked_before).then(Vec::new),
             },
-            given_up: here + given_up(parked_live.as_deref().unwrap_or_default()),
+            given_up: lost.iter().flatten().map(|lost| lost.total()).sum(),
+            damaged: lost.iter().flatten().map(|lost| lost.damaged).sum(),
+            losing: self.last_look.losing(up_ms, here, lost_parked),
             intake,
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
@@ -157,15 +140,14 @@ impl Monitor {
             unclaimed: link.unclaimed,
             listener,
         };
-        let losing = self.losing(here, parked_live.as_deref());
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
-        sample.drops_for_time = self.drops_for_time(&sample);
+        sample.drops_for_time = self.last_look.drops_for_time(up_ms, sample.counts.dropped_for_time());
         let is_degraded = stats.health != Health::Healthy
             || sample.refused.needs_somebody()
             || sample.certificates.iter().any(End::needs_somebody)
             || sample.drops_for_time
             || sample.taken_over;
-        sample.verdict = Verdict::of(sample.link, is_degraded, losing);
+        sample.verdict = Verdict::of(sample.link, is_degraded, sample.losing.any());
         Some((sample, stats))
     }
 
@@ -200,24 +182,7 @@ impl Monitor {
 
     /// Records that the totals are being read.
     fn asked(&self) {
-        self.last_look.refresh.lock().unwrap_or_else(PoisonError::into_inner).asked();
-    }
-
-    fn drops_for_time(&self, sample: &Sample) -> bool {
-        let mut drops = self.last_look.time_drops.lock().unwrap_or_else(PoisonError::into_inner);
-        drops.are_happening(self.clock.now().up_ms, sample.counts.dropped_for_time())
-    }
-
-    /// Returns whether messages are being lost. `here`: number of messages lost by the queue.
-    fn losing(&self, here: u64, parked: Option<&[Ledger]>) -> bool {
-        let up_ms = self.clock.now().up_ms;
-        let mut losses = self.last_look.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = losses.are_happening(up_ms, here);
-        let Some(parked) = parked else { return here };
-        // The queue of the parked messages opens later than the other: its first figure is that of earlier runs.
-        let given_up = given_up(parked);
-        let mut losses = self.last_look.parked_losses.lock().unwrap_or_else(PoisonError::into_inner);
-        losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
+        self.last_look.refresh().asked();
     }
 
     /// Logs that the gateway is ready, then each change of its state, for as long as it is polled; also notifies systemd, feeds its watchdog and
@@ -289,10 +254,7 @@ impl Monitor {
         let queues = [Some(self.queue.clone()), self.link.parked_queue()];
         let behind = |queue: &aio::Queue| lag(&queue.committed_ledger(), &queue.ledger());
         let lag = queues.iter().flatten().any(behind);
-        let is_due = {
-            let mut refresh = self.last_look.refresh.lock().unwrap_or_else(PoisonError::into_inner);
-            refresh.is_due(self.clock.now().up_ms, lag)
-        };
+        let is_due = self.last_look.refresh().is_due(self.clock.now().up_ms, lag);
         if !is_due {
             return;
         }

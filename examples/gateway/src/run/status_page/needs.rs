@@ -4,7 +4,6 @@ use crate::config::OnFull;
 use crate::run::certificates::{End, Role};
 use crate::run::commands::CommandCounts;
 use crate::run::hub_refusals::HubRefusals;
-use crate::run::verdict::Verdict;
 
 use super::facts::Facts;
 use super::figures::Figures;
@@ -82,8 +81,9 @@ pub(super) fn without_queue(facts: &Facts, cause: &str, lost: u64, clock_synced:
 
 fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
     let sample = &figures.sample;
-    let lost = counted(sample.given_up, "message");
-    if sample.verdict == Verdict::Losing {
+    let without_room = sample.given_up.saturating_sub(sample.damaged);
+    let lost = counted(without_room, "message");
+    if sample.losing.without_room {
         let action = match facts.on_full {
             OnFull::DropOldest => {
                 "The oldest make room for new ones: bring the link back, or raise the limit in [queue]."
@@ -96,10 +96,11 @@ fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
             }
         };
         needs.act("losing", format!("Messages are being given up: {lost} so far."), action);
-    } else if sample.given_up > 0 {
+    } else if without_room > 0 {
         let action = "None in the last half minute. edge_dropped_total of /metrics has the reasons.";
         needs.look("lost", format!("{lost} were given up, over all runs."), action);
     }
+    damage(needs, facts, figures);
     if sample.intake.too_large > 0 {
         let text =
             format!("{} had no place in any row: too large.", counted(sample.intake.too_large, "message"));
@@ -109,6 +110,22 @@ fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
             "They are lost whatever their senders were told; the log names none of them.",
         );
     }
+}
+
+/// Adds messages lost to damage of the store, for which room is no remedy.
+fn damage(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let sample = &figures.sample;
+    if sample.damaged == 0 {
+        return;
+    }
+    let lost = counted(sample.damaged, "message");
+    let text = format!("The store was damaged: {lost} were lost to it, over all runs.");
+    let action = format!(
+        "What was damaged is in {}/bad, for an inquiry. Damage twice means that the medium is dying: replace it; docs/operations.md, \"store damaged\".",
+        facts.state
+    );
+    let level = if sample.losing.to_damage { Level::Act } else { Level::Look };
+    needs.add(level, "damage", text, action);
 }
 
 fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger: Option<&LedgerStatus>) {

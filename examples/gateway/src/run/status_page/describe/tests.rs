@@ -3,6 +3,7 @@
 use super::*;
 use crate::run::certificates::{End, Role};
 use crate::run::commands::CommandCounts;
+use crate::run::last_look::LosingNow;
 use crate::run::refusal::Refusal;
 use crate::run::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status_page::figures::Figures;
@@ -18,7 +19,7 @@ type Spoil = fn(&mut Figures);
 /// A verdict that asks for a person names what for.
 #[test]
 fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
-    let cases: [(&str, Spoil); 11] = [
+    let cases: [(&str, Spoil); 12] = [
         ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
         ("refused", |figures| figures.sample.refused.parked = 3),
         ("refused", |figures| figures.sample.refused.in_place = 3),
@@ -38,6 +39,11 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
         }),
         ("losing", |figures| {
             (figures.sample.verdict, figures.sample.given_up) = (Verdict::Losing, 9);
+            figures.sample.losing.without_room = true;
+        }),
+        ("damage", |figures| {
+            (figures.sample.verdict, figures.sample.losing.to_damage) = (Verdict::Losing, true);
+            (figures.sample.given_up, figures.sample.damaged) = (66, 66);
         }),
         ("commands", |figures| {
             let commands = CommandCounts::default();
@@ -98,6 +104,43 @@ fn a_single_event_of_one_kind_is_told_alone() {
     ];
     for (expected, spoil) in cases {
         assert_eq!(of(spoil), expected);
+    }
+}
+
+/// Room is no remedy for a medium that is dying.
+#[test]
+fn damage_is_not_explained_as_a_full_queue() {
+    let told = |losing: LosingNow, damaged| {
+        let mut figures = figures();
+        figures.sample.verdict = if losing.any() { Verdict::Losing } else { Verdict::Delivering };
+        (figures.sample.given_up, figures.sample.damaged, figures.sample.losing) = (70, damaged, losing);
+        let needs = snapshot(&figures).needs;
+        needs.iter().map(|need| (need.id.clone(), need.level, need.text.clone())).collect::<Vec<_>>()
+    };
+    let now = |to_damage, without_room| LosingNow { to_damage, without_room };
+    let damaged = |level, count: u64| {
+        let text = format!("The store was damaged: {count} messages were lost to it, over all runs.");
+        ("damage".to_owned(), level, text)
+    };
+    let losing = |count: u64| {
+        ("losing".to_owned(), Level::Act, format!("Messages are being given up: {count} messages so far."))
+    };
+    let lost = ("lost".to_owned(), Level::Look, "4 messages were given up, over all runs.".to_owned());
+    assert_eq!(told(now(true, false), 70), [damaged(Level::Act, 70)]);
+    assert_eq!(told(now(true, false), 66), [damaged(Level::Act, 66), lost.clone()]);
+    assert_eq!(told(now(true, true), 66), [losing(4), damaged(Level::Act, 66)]);
+    assert_eq!(told(now(false, true), 66), [losing(4), damaged(Level::Look, 66)]);
+    assert_eq!(told(now(false, false), 66), [lost, damaged(Level::Look, 66)]);
+    assert_eq!(told(now(false, true), 0), [losing(70)]);
+}
+
+#[test]
+fn what_is_damaged_names_its_evidence() {
+    let mut figures = figures();
+    (figures.sample.given_up, figures.sample.damaged) = (1, 1);
+    let [need] = &snapshot(&figures).needs[..] else { panic!("one need") };
+    for part in ["/var/lib/edge-gateway/bad", "dying", "docs/operations.md"] {
+        assert!(need.action.contains(part), "{need:?}");
     }
 }
 

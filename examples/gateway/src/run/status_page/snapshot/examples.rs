@@ -11,6 +11,7 @@ use crate::config::OnFull;
 use crate::run::hub_refusals::HubRefusals;
 use crate::run::ingest::Counts;
 use crate::run::intake_figures::IntakeFigures;
+use crate::run::last_look::LosingNow;
 use crate::run::metrics::Sample;
 use crate::run::start_counter::StartCounter;
 use crate::run::status_page::describe;
@@ -68,6 +69,8 @@ pub(crate) fn figures() -> Figures {
             ledgers: Vec::new(),
             parked_ledgers: Some(Vec::new()),
             given_up: 0,
+            damaged: 0,
+            losing: LosingNow::default(),
             intake: IntakeFigures::default(),
             queue_messages: 5,
             queue_bytes: 1_250,
