@@ -365,6 +365,28 @@ fn a_client_that_comes_back_late_does_not_get_what_it_did_not_acknowledge() {
     assert_eq!(back.payloads(), ["in time"]);
 }
 
+/// The log alone said why every command is refused.
+#[test]
+fn identities_that_are_not_kept_need_a_person_until_they_are() {
+    let plant = Plant::start(RULES);
+    let local = Subscriber::start(plant.listen, "cmd/#");
+    let needs_somebody = || {
+        let status: serde_json::Value =
+            serde_json::from_str(&plant.gateway.get("/status.json").unwrap().1).unwrap();
+        status["needs"].as_array().unwrap().iter().any(|need| need["id"] == "commands")
+    };
+    let ledger = plant.gateway.dir.join("state/commands");
+    fs::create_dir(&ledger).unwrap();
+    plant.request("site7/cmd/a", "open", 30, "x7");
+    assert_eq!(plant.answers.wait("x7").reason, "not-kept");
+    wait_until("the status tells it", 20, needs_somebody);
+    fs::remove_dir(&ledger).unwrap();
+    plant.request("site7/cmd/a", "open", 30, "x8");
+    assert!(plant.answers.wait("x8").is_delivered);
+    wait_until("the status tells it no longer", 20, || !needs_somebody());
+    wait_until("it has one", 20, || local.arrived().len() == 1);
+}
+
 #[test]
 fn a_subscriber_at_qos_0_acknowledges_nothing() {
     let mut plant = Plant::start(RULES);

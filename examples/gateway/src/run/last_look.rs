@@ -10,7 +10,7 @@ use edge_queue::{Ledger, Reason};
 
 use super::metrics::given_up;
 use super::totals::Refresh;
-use super::verdict::Losses;
+use super::verdict::{LosingNow, Losses};
 
 /// Numbers of messages lost over all runs, by what a person does about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,26 +35,6 @@ impl Lost {
     /// Returns these losses and `more` for want of room.
     pub(crate) fn and_without_room(self, more: u64) -> Self {
         Self { without_room: self.without_room + more, ..self }
-    }
-}
-
-/// Losses of the last half minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LosingNow {
-    pub(crate) to_damage: bool,
-    pub(crate) without_room: bool,
-}
-
-impl LosingNow {
-    pub(crate) fn any(self) -> bool {
-        self.to_damage || self.without_room
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self {
-            to_damage: self.to_damage || other.to_damage,
-            without_room: self.without_room || other.without_room,
-        }
     }
 }
 

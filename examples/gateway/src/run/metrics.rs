@@ -8,12 +8,11 @@ use super::commands::CommandCounts;
 use super::hub_refusals::HubRefusals;
 use super::ingest::Counts;
 use super::intake_figures::IntakeFigures;
-use super::last_look::LosingNow;
 use super::listener_figures;
 use super::no_queue;
 use super::page::{Page, label};
 use super::start_counter::StartCounter;
-use super::verdict::Verdict;
+use super::verdict::{LosingNow, Verdict};
 
 /// Values of `edge_dropped_total{reason}`: the queue's reasons, and those outside of the queue.
 pub(crate) const REASONS: [(&str, Reason); 6] = [

@@ -107,6 +107,26 @@ impl Losses {
     }
 }
 
+/// Losses of the last half minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LosingNow {
+    pub(crate) to_damage: bool,
+    pub(crate) without_room: bool,
+}
+
+impl LosingNow {
+    pub(crate) fn any(self) -> bool {
+        self.to_damage || self.without_room
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            to_damage: self.to_damage || other.to_damage,
+            without_room: self.without_room || other.without_room,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,11 +3,11 @@
 use super::*;
 use crate::run::certificates::{End, Role};
 use crate::run::commands::CommandCounts;
-use crate::run::last_look::LosingNow;
 use crate::run::refusal::Refusal;
 use crate::run::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status_page::figures::Figures;
 use crate::run::status_page::snapshot::{Level, Need};
+use crate::run::verdict::LosingNow;
 
 fn ids(needs: &[Need]) -> Vec<&str> {
     needs.iter().map(|need| need.id.as_str()).collect()

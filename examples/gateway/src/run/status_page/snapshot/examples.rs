@@ -11,7 +11,6 @@ use crate::config::OnFull;
 use crate::run::hub_refusals::HubRefusals;
 use crate::run::ingest::Counts;
 use crate::run::intake_figures::IntakeFigures;
-use crate::run::last_look::LosingNow;
 use crate::run::metrics::Sample;
 use crate::run::start_counter::StartCounter;
 use crate::run::status_page::describe;
@@ -20,7 +19,7 @@ use crate::run::status_page::figures::{Figures, LaneFigures, QueueFigures, Route
 use crate::run::status_page::history::Flow;
 use crate::run::status_page::ledger::{QueueTotals, Totals};
 use crate::run::status_page::recorder::Recorder;
-use crate::run::verdict::Verdict;
+use crate::run::verdict::{LosingNow, Verdict};
 
 pub(crate) const NOW: Now = Now { up_ms: 10_000_000, wall_ms: 1_700_000_000_000 };
 
