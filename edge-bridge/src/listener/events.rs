@@ -171,7 +171,7 @@ pub enum Event {
     /// Sessions and retained messages that an earlier process saved were restored. This and the next three events come only from
     /// [`net::Server`](crate::net::Server).
     ClientsRestored(Restored),
-    /// The saved sessions and retained messages are damaged or cannot be read, and were moved out of the way.
+    /// The saved sessions and retained messages cannot be read, or have no whole record, and were set aside.
     ClientsNotRestored {
         /// Cause of the failure, in words.
         error: String,
@@ -217,8 +217,29 @@ impl Event {
     }
 }
 
+/// Losses by damage to what was saved of clients, see [`Restored::damage`]. All are zero if the damage took nothing that is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Damage {
+    /// Number of lost sessions.
+    pub sessions: usize,
+    /// Number of lost retained messages.
+    pub retained: usize,
+    /// Number of lost messages that waited for clients, those of lost sessions among them.
+    pub waiting: usize,
+    /// Number of lost wills that waited for their time, those of lost sessions among them.
+    pub wills: usize,
+    /// Number of lost records whose kind is lost too.
+    pub unknown: usize,
+    /// Set if there may be more losses than these numbers say, because the counts at both ends are damaged.
+    pub is_minimum: bool,
+    /// Identifiers of clients that lost something, of many the first eight, as far as they can be read, some of them perhaps damaged themselves;
+    /// escape them before showing them to people.
+    pub clients: Vec<Utf8>,
+}
+
 /// Counts of restored clients, see [`Listener::restore`](super::Listener::restore).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Restored {
     /// Number of restored sessions.
@@ -233,6 +254,8 @@ pub struct Restored {
     /// Number of sessions and retained messages beyond the limits, sessions with more filters than the limit of now among them, and of messages and
     /// wills on topics of the application.
     pub refused: usize,
+    /// Losses by damage; `None` if what was saved is undamaged.
+    pub damage: Option<Damage>,
 }
 
 /// Counters since the start, and gauges.

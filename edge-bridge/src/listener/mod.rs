@@ -58,7 +58,7 @@ use bytes::BytesMut;
 
 pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, LoginRequest, Standing};
 pub use config::Config;
-pub use events::{Event, Input, Output, PublishId, Restored, Settled, Stats};
+pub use events::{Damage, Event, Input, Output, PublishId, Restored, Settled, Stats};
 pub use message_admission::Observe;
 pub use saved::{RestoreError, Saved};
 

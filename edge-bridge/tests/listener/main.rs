@@ -22,6 +22,7 @@ mod rights;
 mod rules;
 mod saved;
 mod saved_changes;
+mod saved_damage;
 mod saved_histories;
 mod sessions;
 mod shares;

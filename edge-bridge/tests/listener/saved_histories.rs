@@ -1,54 +1,13 @@
-//! Saved clients after anything that clients do, and after damage.
+//! Saved clients after anything that clients do.
 
 use bytes::Bytes;
-use edge_bridge::listener::{Config, RestoreError};
+use edge_bridge::listener::Config;
 use edge_bridge::wire::{Connect, Packet, PropertyId, Publish, QoS, Subscription, Value, Version};
 
+use crate::BOTH;
 use crate::listener_support::*;
 use crate::random::{Rng, budget};
 use crate::saved::{at_noon, expiring, restarted, retained};
-use crate::{BOTH, pair};
-
-/// Whoever else writes to the file: a part changes nothing, and nothing panics.
-#[test]
-fn damaged_bytes_are_refused_whole() {
-    let mut site = at_noon();
-    let (subscriber, publisher) = pair(&mut site, Version::V5);
-    site.cut(subscriber);
-    site.send(publisher, &[publish(1, "a", "waits"), retained("r", "1")]);
-    let saved = site.listener.save(site.now).bytes;
-    let restore = |bytes: &[u8]| {
-        let mut next = at_noon();
-        let result = next.listener.restore(next.now, bytes);
-        (result, next.listener.stats())
-    };
-    let none = at_noon().listener.stats();
-    let mut ends = 0;
-    for end in 0..saved.len() {
-        let (result, stats) = restore(&saved[..end]);
-        match result {
-            // Behind a whole packet: a checksum is the caller's.
-            Ok(_) => ends += 1,
-            Err(_) => assert_eq!(stats, none, "cut at {end}"),
-        }
-    }
-    assert_eq!(
-        ends, 5,
-        "head, retained message, two sessions, a subscription; the message that waits is the end"
-    );
-    let mut random = Rng::new(1);
-    for _ in 0..budget(20_000) {
-        let mut bytes = saved.clone();
-        for _ in 0..=random.below(3) {
-            let at = random.index(bytes.len());
-            bytes[at] = u8::try_from(random.below(256)).unwrap();
-        }
-        let (result, stats) = restore(&bytes);
-        assert!(result.is_ok() || stats == none);
-    }
-    assert_eq!(restore(b"").0, Err(RestoreError::Version(None)));
-    assert_eq!(restore(&[2; 40]).0, Err(RestoreError::Version(Some(2))));
-}
 
 /// What comes back is what was saved, to the byte, whatever the clients did.
 #[test]

@@ -88,21 +88,79 @@ fn sessions_and_retained_messages_outlive_a_kill_and_a_stop() {
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
-#[test]
-fn a_damaged_file_is_set_aside_and_told_and_costs_no_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut gateway, listen) = gateway(dir.path(), "");
-    retain(listen, "set/point", "70");
-    assert_eq!(gateway.terminate().0.code(), Some(0));
+/// Kills the gateway, and changes a byte of the file of clients, the one of this text's begin. Returns the file.
+fn damage(gateway: &mut Gateway, text: &str) -> Vec<u8> {
+    gateway.kill_9();
     let path = gateway.state.join("clients");
     let mut saved = fs::read(&path).unwrap();
-    *saved.last_mut().unwrap() ^= 1;
+    let at = saved.windows(text.len()).position(|part| part == text.as_bytes()).unwrap();
+    saved[at] ^= 1;
     fs::write(&path, &saved).unwrap();
+    saved
+}
+
+/// Starts the gateway and kills it when it has told of the damage, before it has saved, and starts it again. Returns the last line about damage.
+fn start_kill_start(gateway: &mut Gateway) -> String {
+    let said = "so many sessions and messages of the last run are lost, the others are back";
+    let lines =
+        |log: &str| log.lines().filter(|line| line.contains(said)).map(str::to_owned).collect::<Vec<_>>();
+    let before = lines(&gateway.log()).len();
+    gateway.start_unready();
+    wait_until("it is told", 20, || lines(&gateway.log()).len() > before);
+    gateway.kill_9();
     gateway.start();
-    assert!(
-        gateway.log().contains("of the last run are lost, and set aside as `clients.bad`: it is damaged")
-    );
-    assert_eq!(fs::read(gateway.state.join("clients.bad")).unwrap(), saved);
+    lines(&gateway.log()).pop().unwrap()
+}
+
+#[test]
+fn damage_costs_a_record_and_is_told_and_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(dir.path(), "");
+    for client in ["panel", "logger"] {
+        assert!(visit(listen, client, "plant/#").is_empty());
+    }
+    for (topic, payload) in [("set/point", "seventy"), ("set/low", "twenty")] {
+        retain(listen, topic, payload);
+    }
+    publish(listen, "plant/one", "first");
+    publish(listen, "plant/two", "second");
+    wait_saved(&gateway, "second");
+    // A retained message.
+    let damaged = damage(&mut gateway, "seventy");
+    let line = start_kill_start(&mut gateway);
+    assert!(line.contains("sessions=0 retained=1 waiting=0 wills=0 unknown=0"), "{line}");
+    assert_eq!(fs::read(gateway.state.join("clients.bad")).unwrap(), damaged);
+    wait_until("it is written anew", 20, || fs::read(gateway.state.join("clients")).unwrap() != damaged);
+    assert_eq!(fs::read(gateway.state.join("clients.bad")).unwrap(), damaged);
+    assert_eq!(visit(listen, "other", "set/#"), ["set/low twenty"]);
+    // A message that waits: the first "first" is of the client that went away last.
+    wait_saved(&gateway, "other");
+    damage(&mut gateway, "first");
+    let line = start_kill_start(&mut gateway);
+    assert!(line.contains("sessions=0 retained=0 waiting=1 wills=0 unknown=0"), "{line}");
+    assert!(line.contains("\"panel\"") != line.contains("\"logger\""), "{line}");
+    let both = [visit(listen, "panel", "plant/#"), visit(listen, "logger", "plant/#")];
+    let mut both: Vec<_> = both.concat();
+    both.sort();
+    assert_eq!(both, ["plant/one first", "plant/two second", "plant/two second"]);
+    assert_eq!(visit(listen, "other", "set/#"), ["set/low twenty"]);
+    gateway.terminate();
+}
+
+#[test]
+fn a_file_without_a_whole_record_is_set_aside_and_told_and_costs_no_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(dir.path(), "");
+    for foreign in ["", "edge clients 1 0123\nfrom another time", "edge clients 3\nfrom the future"] {
+        gateway.kill_9();
+        fs::write(gateway.state.join("clients"), foreign).unwrap();
+        gateway.start();
+        assert!(
+            gateway.log().contains("of the last run are lost, and set aside as `clients.bad`"),
+            "{foreign}"
+        );
+        assert_eq!(fs::read_to_string(gateway.state.join("clients.bad")).unwrap(), foreign);
+    }
     retain(listen, "set/point", "72");
     wait_saved(&gateway, "72");
     gateway.kill_9();

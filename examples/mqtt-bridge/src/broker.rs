@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::{Access, Event, Restored, Stats};
+use edge_bridge::listener::{Access, Damage, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerTls};
 use edge_state::ClientFile;
@@ -246,16 +246,7 @@ impl ClientLog {
                 let Some(messages) = self.no_room.add() else { return };
                 tracing::warn!(address, client = %Escaped(client), messages, "a message at QoS 0 found no room");
             }
-            Event::ClientsRestored(restored) if restored.refused > 0 => {
-                let Restored { sessions, retained, waiting, refused, .. } = *restored;
-                tracing::warn!(
-                    sessions,
-                    retained,
-                    waiting,
-                    refused,
-                    "not all clients of the last run are back: beyond the limits of now, or the broker's own topics"
-                );
-            }
+            Event::ClientsRestored(restored) => tell_restored(restored),
             Event::ClientsNotRestored { error } => {
                 tracing::error!(%error, "sessions and retained messages of the last run are lost, and set aside as clients.bad");
             }
@@ -271,4 +262,32 @@ impl ClientLog {
             _ => {}
         }
     }
+}
+
+/// Logs what of the last run's clients is not back.
+fn tell_restored(restored: &Restored) {
+    let Restored { sessions, retained, waiting, refused, ref damage, .. } = *restored;
+    if refused > 0 {
+        tracing::warn!(
+            sessions,
+            retained,
+            waiting,
+            refused,
+            "not all clients of the last run are back: beyond the limits of now, or the broker's own topics"
+        );
+    }
+    let Some(damage) = damage else { return };
+    let Damage { sessions, retained, waiting, wills, unknown, is_minimum, ref clients, .. } = *damage;
+    let clients: Vec<_> = clients.iter().map(|client| format!("\"{}\"", Escaped(client))).collect();
+    let clients = clients.join(", ");
+    tracing::error!(
+        sessions,
+        retained,
+        waiting,
+        wills,
+        unknown,
+        is_minimum,
+        %clients,
+        "the file of clients was damaged and is kept as clients.bad: so many sessions and messages of the last run are lost, the others are back"
+    );
 }

@@ -124,3 +124,25 @@ fn persistence_false_keeps_nothing_and_removes_what_was_kept() {
     assert!(visit(port, "other", "set/#").is_empty());
     assert!(site.stop().success());
 }
+
+#[test]
+fn damage_costs_a_record_and_is_told() {
+    let hub = Mosquitto::start("");
+    let (mut site, port) = site(&hub, "");
+    say(port, "set/point", "seventy", &["-r"]);
+    say(port, "set/low", "twenty", &["-r"]);
+    until_saved(&site, "twenty");
+    until_saved(&site, "seventy");
+    site.kill();
+    let path = site.file("state").join("clients");
+    let mut saved = std::fs::read(&path).unwrap();
+    let at = saved.windows(7).position(|part| part == b"seventy").unwrap();
+    saved[at] ^= 1;
+    std::fs::write(&path, &saved).unwrap();
+    site.run();
+    assert_eq!(visit(port, "other", "set/#"), ["set/low twenty"]);
+    assert_eq!(std::fs::read(site.file("state").join("clients.bad")).unwrap(), saved);
+    let log = std::fs::read_to_string(site.file("log")).unwrap();
+    assert!(log.contains("the file of clients was damaged and is kept as clients.bad"), "{log}");
+    assert!(site.stop().success());
+}

@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
+use super::frame::{self, Kind};
 use super::{CERTIFIED, CONNECTED, Saved, VERSION};
 use crate::ingest::{Ingest, Now};
 use crate::listener::client::Client;
@@ -17,11 +18,15 @@ use crate::wire::{
 
 /// Most bytes of a PUBLISH beside topic, properties and payload.
 const PUBLISH_HEAD: usize = 20;
+/// Bytes before the packets of a session's record: how many records belong to it.
+const RECORDS: usize = 4;
 
 /// A session to be saved.
 struct Session<'a> {
     /// Encoded CONNECT and SUBSCRIBEs of the session.
     head: BytesMut,
+    /// Encoded CONNECT with the will that waits for its time, if there is one.
+    will: Option<BytesMut>,
     /// Messages that wait for the client, or that it has not acknowledged, the oldest first.
     waiting: Vec<Waiting<'a>>,
 }
@@ -41,11 +46,18 @@ impl Waiting<'_> {
         })
     }
 
-    /// Returns the message's packet with its remaining Message Expiry Interval; `None` if it has expired.
-    fn packet(self, now_ms: u64) -> Option<Publish> {
+    fn is_expired(self, now_ms: u64) -> bool {
+        match self {
+            Self::Sent(message) => end_ms(message).is_some_and(|end_ms| end_ms <= now_ms),
+            Self::Queued(message) => message.is_expired(now_ms),
+        }
+    }
+
+    /// Returns the message's packet with its remaining Message Expiry Interval.
+    fn packet(self, now_ms: u64) -> Publish {
         match self {
             Self::Sent(message) => left_of(now_ms, message),
-            Self::Queued(message) => (!message.is_expired(now_ms)).then(|| message.packet(now_ms)),
+            Self::Queued(message) => message.packet(now_ms),
         }
     }
 }
@@ -83,23 +95,30 @@ impl<I: Ingest> Listener<I> {
     pub fn save(&self, now: Now) -> Saved {
         let mut room = Room { left: self.config.max_saved_bytes, left_out: 0 };
         let mut sessions = self.lasting_sessions(now.up_ms, &mut room);
-        let mut bytes = BytesMut::new();
-        bytes.put_u8(VERSION);
-        bytes.put_i64(now.wall_ms);
+        let mut frames = frame::Writer::new(VERSION, now.wall_ms);
+        let mut body = BytesMut::new();
         for message in self.topics.retained.iter().filter(|message| !message.is_expired(now.up_ms)) {
-            let packet = message.packet(now.up_ms);
-            if room.take(size_of(&packet)) {
-                put_message(&mut bytes, packet);
+            put_message(&mut body, message.packet(now.up_ms));
+            if room.take(frame::size(body.len())) {
+                frames.put(Kind::Retained, &body);
             }
         }
         share_out(&mut sessions, &mut room);
-        for session in sessions {
-            bytes.put(session.head);
-            for packet in session.waiting.iter().filter_map(|message| message.packet(now.up_ms)) {
-                put_message(&mut bytes, packet);
+        for Session { head, will, waiting } in sessions {
+            let records = u32::try_from(usize::from(will.is_some()) + waiting.len()).unwrap_or(u32::MAX);
+            body.clear();
+            body.extend_from_slice(&records.to_be_bytes());
+            body.extend_from_slice(&head);
+            frames.put(Kind::Session, &body);
+            if let Some(will) = will {
+                frames.put(Kind::Will, &will);
+            }
+            for message in waiting {
+                put_message(&mut body, message.packet(now.up_ms));
+                frames.put(Kind::Waiting, &body);
             }
         }
-        Saved { bytes: bytes.into(), left_out: room.left_out }
+        Saved { bytes: frames.finish(), left_out: room.left_out }
     }
 
     /// Returns the sessions that outlive their connections, as far as they fit.
@@ -111,9 +130,12 @@ impl<I: Ingest> Listener<I> {
         for (key, client) in clients {
             let mut head = BytesMut::new();
             // A client's name and filters came in packets, and go into packets: an error cannot come, and would leave the session out.
-            let written = self.put_session(&mut head, now_ms, key, client);
-            if written.is_ok() && room.take(head.len()) {
-                sessions.push(Session { head, waiting: self.waiting_of(client) });
+            let written =
+                self.put_session(&mut head, now_ms, key, client).and_then(|()| put_will(now_ms, client));
+            let Ok(will) = written else { continue };
+            let will_size = will.as_ref().map_or(0, |will| frame::size(will.len()));
+            if room.take(frame::size(RECORDS + head.len()) + will_size) {
+                sessions.push(Session { head, will, waiting: self.waiting_of(now_ms, client) });
             }
         }
         sessions
@@ -136,17 +158,8 @@ impl<I: Ingest> Listener<I> {
         if client.connection.is_some() {
             properties.user(CONNECTED, "")?;
         }
-        let connect = Connect {
-            version: Version::V5,
-            is_bridge: false,
-            clean_start: false,
-            keep_alive_s: 0,
-            client_id: client.id.clone(),
-            will: client.will.as_ref().and_then(|will| will.left(now_ms)),
-            username: client.user.clone(),
-            password: None,
-            properties: properties.finish(),
-        };
+        let properties = properties.finish();
+        let connect = Connect { username: client.user.clone(), properties, ..connect_of(client) };
         encode(&Packet::Connect(Box::new(connect)), Version::V5, out)?;
         for (subscription, identifier) in self.topics.subscriptions.of(key) {
             let mut properties = PropertiesBuilder::new();
@@ -164,7 +177,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Returns those messages that are saved among the waiting and the unacknowledged ones of a client, the oldest first.
-    fn waiting_of<'a>(&'a self, client: &'a Client) -> Vec<Waiting<'a>> {
+    fn waiting_of<'a>(&'a self, now_ms: u64, client: &'a Client) -> Vec<Waiting<'a>> {
         let connected = client.connection.and_then(|id| self.connections.get(id));
         let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
         let in_flight = client.resume.in_flight().iter().chain(in_flight);
@@ -173,7 +186,7 @@ impl<I: Ingest> Listener<I> {
         let waiting = client.waiting.iter().filter(|delivery| all || delivery.origin.is_none());
         let waiting = waiting.map(|delivery| &delivery.message);
         let waiting = waiting.filter(|message| message.publish.qos != QoS::AtMostOnce).map(Waiting::Queued);
-        sent.chain(waiting).collect()
+        sent.chain(waiting).filter(|message| !message.is_expired(now_ms)).collect()
     }
 }
 
@@ -195,30 +208,57 @@ fn share_out(sessions: &mut [Session<'_>], room: &mut Room) {
     }
 }
 
-/// Returns a message in flight with its remaining Message Expiry Interval; `None` if it has expired.
-fn left_of(now_ms: u64, message: &InFlight) -> Option<Publish> {
+/// Returns a CONNECT with the name of a client.
+fn connect_of(client: &Client) -> Connect {
+    Connect {
+        version: Version::V5,
+        is_bridge: false,
+        clean_start: false,
+        keep_alive_s: 0,
+        client_id: client.id.clone(),
+        will: None,
+        username: None,
+        password: None,
+        properties: Properties::default(),
+    }
+}
+
+/// Returns the encoded will that waits for its time, if there is one.
+fn put_will(now_ms: u64, client: &Client) -> Result<Option<BytesMut>, EncodeError> {
+    let Some(will) = client.will.as_ref().and_then(|will| will.left(now_ms)) else { return Ok(None) };
+    let mut out = BytesMut::new();
+    let connect = Connect { will: Some(will), ..connect_of(client) };
+    encode(&Packet::Connect(Box::new(connect)), Version::V5, &mut out)?;
+    Ok(Some(out))
+}
+
+/// Returns the up time at which a message in flight expires, if it does.
+fn end_ms(message: &InFlight) -> Option<u64> {
+    let said_s = message.publish.properties.u32(PropertyId::MessageExpiryInterval)?;
+    Some(message.as_of_ms() + u64::from(said_s) * 1000)
+}
+
+/// Returns a message in flight with its remaining Message Expiry Interval.
+fn left_of(now_ms: u64, message: &InFlight) -> Publish {
     let publish = &message.publish;
-    let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval) else {
-        return Some(publish.clone());
-    };
-    let end_ms = message.as_of_ms() + u64::from(said_s) * 1000;
-    let left_ms = end_ms.checked_sub(now_ms).filter(|left_ms| *left_ms > 0)?;
-    Some(Publish { properties: publish.properties.with_expiry_s(seconds(left_ms)), ..publish.clone() })
+    let Some(end_ms) = end_ms(message) else { return publish.clone() };
+    let left_s = seconds(end_ms.saturating_sub(now_ms));
+    Publish { properties: publish.properties.with_expiry_s(left_s), ..publish.clone() }
 }
 
 fn size_of(packet: &Publish) -> usize {
-    PUBLISH_HEAD + packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len()
+    frame::size(PUBLISH_HEAD + packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len())
 }
 
-/// Writes a message as the packet that restores it. Encoding cannot fail for a message that came in a packet; a failure would leave the message
-/// out.
+/// Writes a message as the packet that restores it. Encoding cannot fail for a message that came in a packet; a failure would leave an empty
+/// record, which counts as lost.
 fn put_message(out: &mut BytesMut, packet: Publish) {
+    out.clear();
     let packet_id = (packet.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
     let properties: Properties = packet.properties.without(&[PropertyId::TopicAlias]);
     let packet = Publish { packet_id, dup: false, properties, ..packet };
-    let before = out.len();
     if encode(&Packet::Publish(packet), Version::V5, out).is_err() {
-        out.truncate(before);
+        out.clear();
     }
 }
 

@@ -1,24 +1,30 @@
 //! Saved state of a listener's clients, to be restored after a restart: sessions with their subscriptions and waiting messages, wills that wait
 //! for their time, and retained messages. The state is returned as bytes for the caller to keep; the listener touches no disk.
 //!
-//! **Format**, version 1: the byte 1 and the wall clock in milliseconds (8 bytes, big-endian), then packets of MQTT 5. First a PUBLISH for each
-//! retained message; then for each session a CONNECT with its client identifier, user name and remaining Session Expiry Interval, a SUBSCRIBE for
-//! each of its filters, and a PUBLISH for each message that waits for it, the oldest first. A CONNECT has a will only if the connection that left
-//! it is over, with its remaining Will Delay Interval. Two user properties: `certified` marks a user name from a certificate, `connected` a
-//! client that was connected, whose session expiry starts at the restart.
+//! **Format**, version 2: records, each in a frame of its own with a checksum ([`frame`]), so that damage costs only the records that it
+//! touches, and with a session's record all that belongs to the session. A summary comes first and last: the version, the wall clock, and the
+//! number of records of each kind, so that missing ones are counted. Between them are packets of MQTT 5. First a PUBLISH for each retained
+//! message. Then for each session a CONNECT with its client identifier, user name and remaining Session Expiry Interval, and a SUBSCRIBE for each
+//! of its filters, all in one record, because a session with only some of its filters would lose messages; its will, if the connection that left
+//! it is over, with its remaining Will Delay Interval; and a PUBLISH for each message that waits for it, the oldest first. Two user properties:
+//! `certified` marks a user name from a certificate, `connected` a client that was connected, whose session expiry starts at the restart.
 //!
 //! Not saved: sessions that end with their connection; messages at QoS 0 that wait; messages of the application
 //! ([`publish`](super::Listener::publish)) that wait, because the application keeps them itself (unless
 //! [`Config::saves_own_messages`](super::Config::saves_own_messages) is set); identifiers of messages that were received at QoS 2; wills of
 //! connected clients, because the end of this listener says nothing about the clients.
 
+mod cobs;
 mod encode;
+mod frame;
+mod records;
 mod restore;
+mod version_one;
 
-pub use restore::RestoreError;
+use crate::wire::DecodeError;
 
 /// Version of the format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// User property of a CONNECT whose user name is that of a certificate.
 const CERTIFIED: &str = "certified";
 /// User property of a CONNECT whose client was connected when it was saved.
@@ -33,4 +39,33 @@ pub struct Saved {
     /// Number of sessions, retained messages and waiting messages for which [`Config::max_saved_bytes`](super::Config::max_saved_bytes) has no
     /// room.
     pub left_out: usize,
+}
+
+/// Cause why bytes are not what [`Listener::save`](super::Listener::save) returns.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The bytes have a later version of the format.
+    #[error("saved clients of format {0}; this program reads formats 1 and {VERSION}")]
+    Version(u8),
+    /// No record is whole.
+    #[error("saved clients: no whole record in {bytes} bytes")]
+    NoRecord {
+        /// Number of the bytes.
+        bytes: usize,
+    },
+    /// A packet in bytes of version 1, which has no checksums, is damaged.
+    #[error("saved clients, byte {at}: {error}")]
+    Packet {
+        /// Offset of the packet, in bytes.
+        at: usize,
+        /// Rule that the packet breaks.
+        error: DecodeError,
+    },
+    /// A packet in bytes of version 1 is cut off, or not allowed at its place.
+    #[error("saved clients, byte {at}: a packet that is cut off or has no place there")]
+    Misplaced {
+        /// Offset of the packet, in bytes.
+        at: usize,
+    },
 }

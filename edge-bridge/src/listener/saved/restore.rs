@@ -1,63 +1,17 @@
 //! Decoding of saved sessions and retained messages, and their return.
 
-use bytes::{Buf, BytesMut};
-
-use super::{CERTIFIED, CONNECTED, VERSION};
+use super::records::{self, Records, SessionRecord};
+use super::{CERTIFIED, CONNECTED, RestoreError, version_one};
 use crate::ingest::{Ingest, Now};
 use crate::listener::events::Restored;
 use crate::listener::message::Message;
 use crate::listener::offline_queue::Delivery;
 use crate::listener::wills::PendingWill;
 use crate::listener::{ClientKey, Listener};
-use crate::wire::{
-    Connect, DecodeError, Limits, Packet, PropertyId, Publish, Subscribe, Version, decode, decode_connect,
-};
+use crate::wire::{Connect, PropertyId, Publish, Subscribe};
 
-/// Bytes before the packets, which hold version and wall clock.
-const HEAD: usize = 9;
-/// Packet type of a CONNECT, in the high four bits of its first byte.
-const CONNECT: u8 = 1;
 /// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is unknown.
 const SET_MS: i64 = 1_577_836_800_000;
-
-/// Reason why bytes are no saved state of [`Listener::save`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RestoreError {
-    /// The bytes have another version of the format; `None` if they are empty.
-    #[error("saved clients of format {0:?}; this program reads format {VERSION}")]
-    Version(Option<u8>),
-    /// A packet in the bytes is damaged.
-    #[error("saved clients, byte {at}: {error}")]
-    Packet {
-        /// Offset of the packet, in bytes.
-        at: usize,
-        /// Rule that the packet breaks.
-        error: DecodeError,
-    },
-    /// A packet in the bytes is cut off, or not allowed at its place.
-    #[error("saved clients, byte {at}: a packet that is cut off or has no place there")]
-    Misplaced {
-        /// Offset of the packet, in bytes.
-        at: usize,
-    },
-}
-
-/// Clients as they were saved.
-#[derive(Default)]
-struct Records {
-    /// Wall clock at which they were saved.
-    saved_ms: i64,
-    retained: Vec<Publish>,
-    /// Sessions, with those of clients that were connected, or disconnected last, first.
-    sessions: Vec<SessionRecord>,
-}
-
-struct SessionRecord {
-    connect: Box<Connect>,
-    subscriptions: Vec<Subscribe>,
-    waiting: Vec<Publish>,
-}
 
 impl<I: Ingest> Listener<I> {
     /// Restores the state that [`save`](Self::save) returned. Sessions of absent clients, messages and wills have aged by the difference of the
@@ -65,16 +19,20 @@ impl<I: Ingest> Listener<I> {
     /// first connection; a session that exists already stays as it is. Not restored are sessions of unknown users, messages that their client may
     /// no longer receive, and messages and wills on [topics of the application](crate::listener::Config::own_topics).
     ///
+    /// Any of the bytes may be damaged: what is whole is restored, and [`Restored::damage`] says what is not.
+    ///
     /// # Errors
     ///
-    /// The bytes are damaged, or of another version, so that nothing is restored.
+    /// No record is whole, or the bytes are of a later version, so that nothing is restored. Of [version 1](RestoreError::Packet) any damage that is found.
     pub fn restore(&mut self, now: Now, saved: &[u8]) -> Result<Restored, RestoreError> {
-        let Records { saved_ms, retained, mut sessions } = records_of(saved)?;
-        let age_ms =
-            if saved_ms < SET_MS { 0 } else { now.wall_ms.saturating_sub(saved_ms).max(0).unsigned_abs() };
-        let mut restored = Restored::default();
+        let records = if version_one::is(saved) { version_one::read(saved) } else { records::read(saved) };
+        let Records { saved_ms, retained, mut sessions, damage } = records?;
+        let age_ms = saved_ms.map_or(0, |saved_ms| age(now.wall_ms, saved_ms));
+        // Whatever has an expiry has expired if damage took the time at which it was saved: a message may come never rather than late.
+        let message_age_ms = if saved_ms.is_some() { age_ms } else { u64::MAX };
+        let mut restored = Restored { damage, ..Restored::default() };
         for publish in retained {
-            self.restore_retained(now.up_ms, age_ms, publish, &mut restored);
+            self.restore_retained(now.up_ms, message_age_ms, publish, &mut restored);
         }
         let room = self.config.max_sessions.saturating_sub(self.clients.len());
         restored.refused += sessions.len().saturating_sub(room);
@@ -88,7 +46,7 @@ impl<I: Ingest> Listener<I> {
                 continue;
             }
             for publish in waiting {
-                self.restore_waiting(now.up_ms, age_ms, key, publish, &mut restored);
+                self.restore_waiting(now.up_ms, message_age_ms, key, publish, &mut restored);
             }
         }
         self.part_with_strangers(now);
@@ -184,43 +142,9 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Decodes the whole state first, so that damaged bytes change nothing.
-fn records_of(saved: &[u8]) -> Result<Records, RestoreError> {
-    let no_version = || RestoreError::Version(saved.first().copied());
-    let (mut head, packets) = saved.split_at_checked(HEAD).ok_or_else(no_version)?;
-    if head.get_u8() != VERSION {
-        return Err(no_version());
-    }
-    let mut records = Records { saved_ms: head.get_i64(), ..Records::default() };
-    let limits = Limits {
-        max_topic_len: u16::MAX,
-        max_topic_levels: u16::MAX,
-        max_user_properties: u16::MAX,
-        ..Limits::default()
-    };
-    let limits = limits.with_max_packet_size(u32::MAX);
-    let mut rest = BytesMut::from(packets);
-    while let Some(first) = rest.first().copied() {
-        let at = saved.len() - rest.len();
-        let packet = if first >> 4 == CONNECT {
-            decode_connect(&mut rest, &limits)
-                .map(|connect| connect.map(|connect| Packet::Connect(Box::new(connect))))
-        } else {
-            decode(&mut rest, Version::V5, &limits)
-        };
-        let packet = packet.map_err(|error| RestoreError::Packet { at, error })?;
-        match (packet, records.sessions.last_mut()) {
-            (Some(Packet::Connect(connect)), _) => {
-                let session = SessionRecord { connect, subscriptions: Vec::new(), waiting: Vec::new() };
-                records.sessions.push(session);
-            }
-            (Some(Packet::Publish(publish)), None) => records.retained.push(publish),
-            (Some(Packet::Publish(publish)), Some(session)) => session.waiting.push(publish),
-            (Some(Packet::Subscribe(subscribe)), Some(session)) => session.subscriptions.push(subscribe),
-            _ => return Err(RestoreError::Misplaced { at }),
-        }
-    }
-    Ok(records)
+/// Returns the time since a wall clock, if it was set then and has not gone back.
+fn age(wall_ms: i64, saved_ms: i64) -> u64 {
+    if saved_ms < SET_MS { 0 } else { wall_ms.saturating_sub(saved_ms).max(0).unsigned_abs() }
 }
 
 /// Subtracts the age from a message's expiry; `None` if it has expired.

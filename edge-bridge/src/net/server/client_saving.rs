@@ -30,7 +30,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// Storage in which a server keeps sessions with their waiting messages, and retained messages, over a restart
 /// ([`Listener::save`](crate::listener::Listener::save)). Called on a thread that may block.
 pub trait ClientStore: Send + 'static {
-    /// Returns the bytes that were saved last; `None` if none were saved yet. The store itself has to detect damage, such as by a checksum.
+    /// Returns the bytes that were saved last; `None` if none were saved yet. They have checksums of their own, so that damage costs a part of them alone.
     ///
     /// # Errors
     ///
@@ -44,7 +44,8 @@ pub trait ClientStore: Send + 'static {
     /// The disk failed. The bytes saved before should still be there.
     fn save(&mut self, saved: &[u8]) -> io::Result<()>;
 
-    /// Moves the saved bytes out of the way of [`save`](Self::save), for inspection.
+    /// Keeps the saved bytes, which are damaged, for inspection: the next [`save`](Self::save), which follows soon, does not replace them there.
+    /// Until then [`load`](Self::load) should return them, so that a kill does not cost the whole records in them.
     ///
     /// # Errors
     ///
@@ -105,6 +106,12 @@ impl ClientSaving {
     /// Saves to `store`, which has the state of version `saved`.
     pub(super) fn new(store: Store, saved: Mark) -> Self {
         Self { store: Some(store), saved, ..Self::none() }
+    }
+
+    /// Saves to `store` soon, because what was there at `now` differs from what the listener has.
+    pub(super) fn outdated(store: Store, now: Mark) -> Self {
+        // No state has had so many changes.
+        Self::new(store, Mark { changes: u64::MAX, ..now })
     }
 
     /// Returns when to [begin](Self::begin) a write; `None` while there is nothing new.

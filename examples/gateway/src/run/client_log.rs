@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::{Event, Restored};
+use edge_bridge::listener::{Damage, Event, Restored};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{ReasonCode, TopicError};
 
@@ -250,7 +250,10 @@ fn trouble(event: &Event) -> Option<Trouble> {
 
 /// Logs how many clients, sessions and messages of the last process were restored, if there were any.
 fn tell_restored(restored: &Restored) {
-    let Restored { sessions, retained, waiting, expired, refused, .. } = *restored;
+    let Restored { sessions, retained, waiting, expired, refused, ref damage, .. } = *restored;
+    if let Some(damage) = damage {
+        tell_damage(damage);
+    }
     if refused > 0 {
         tracing::warn!(
             sessions,
@@ -263,6 +266,22 @@ fn tell_restored(restored: &Restored) {
     } else if sessions + retained + expired > 0 {
         tracing::info!(sessions, retained, waiting, expired, "clients of the last run are back");
     }
+}
+
+/// Logs what damage to the file of clients cost.
+fn tell_damage(damage: &Damage) {
+    let Damage { sessions, retained, waiting, wills, unknown, is_minimum, ref clients, .. } = *damage;
+    let clients: Vec<_> = clients.iter().map(|client| format!("\"{}\"", Escaped(client))).collect();
+    tracing::warn!(
+        sessions,
+        retained,
+        waiting,
+        wills,
+        unknown,
+        is_minimum,
+        clients = %clients.join(", "),
+        "the file of clients was damaged and is kept as clients.bad: so many sessions and messages of the last run are lost, the others are back"
+    );
 }
 
 fn trouble_with_saving(event: &Event) -> Option<Trouble> {

@@ -73,6 +73,17 @@ async fn a_change_is_on_disk_after_a_second_and_what_does_not_change_is_not_writ
     assert_eq!(ClientSaving::none().due(mark(1)), None);
 }
 
+/// Damaged bytes are replaced by what was whole in them, so that they are told of once.
+#[tokio::test(start_paused = true)]
+async fn what_was_damaged_is_written_anew_without_a_change() {
+    let disk = Disk::default();
+    let mut saving = ClientSaving::outdated(Box::new(disk.clone()), mark(0));
+    assert_eq!(saving.due(mark(0)), Some(Instant::now() + Duration::from_secs(1)));
+    saving.begin(mark(0), saved(10, 0));
+    assert!(saving.ended().await.is_none());
+    assert_eq!((saving.due(mark(0)), disk.0.lock().unwrap().writes), (None, 1));
+}
+
 /// Promise 8: flash is spared.
 #[tokio::test(start_paused = true)]
 async fn however_often_it_changes_no_more_than_4_kib_a_second_are_written() {

@@ -9,8 +9,8 @@ use crate::ingest::Ingest;
 use crate::listener::Event;
 
 impl<I: Ingest, S: Sink> Owner<I, S> {
-    /// Restores clients that an earlier server saved, before any client connects, and saves to the store from now on. A damaged state is moved
-    /// out of the way.
+    /// Restores clients that an earlier server saved, before any client connects, and saves to the store from now on. A damaged state is set
+    /// aside, and replaced soon by the whole records in it.
     pub(in crate::net::server) async fn restore(&mut self, store: Store) {
         let before = self.mark();
         let (store, loaded) = load(store).await;
@@ -29,21 +29,24 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             },
             Err(error) => Err(error.to_string()),
         };
-        let store = match restored {
+        let is_damaged = match restored {
             Ok(restored) => {
+                let is_damaged = restored.as_ref().is_some_and(|restored| restored.damage.is_some());
                 if let Some(restored) = restored {
                     self.tell(&Event::ClientsRestored(restored));
                 }
-                Some(store)
+                is_damaged
             }
             Err(error) => {
                 self.tell(&Event::ClientsNotRestored { error });
-                self.set_aside(store).await
+                true
             }
         };
-        if let Some(store) = store {
+        if !is_damaged {
             // What expired meanwhile, and wills that were published, are changes of what is on disk.
             self.saving = ClientSaving::new(store, before);
+        } else if let Some(store) = self.set_aside(store).await {
+            self.saving = ClientSaving::outdated(store, before);
         }
     }
 

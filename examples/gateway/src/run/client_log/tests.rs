@@ -128,3 +128,20 @@ fn names_of_clients_cannot_forge_a_line() {
     assert!(said.contains("x\\n2026") && !said.contains('\n') && !said.contains('\u{202e}'), "{said}");
     assert!(said.len() < 200, "{}", said.len());
 }
+
+#[test]
+fn damage_to_saved_clients_is_one_line_with_escaped_names() {
+    let mut damage = Damage::default();
+    (damage.sessions, damage.waiting) = (1, 3);
+    damage.clients = ["panel", "a\nb \" c"].map(Utf8::from_static).to_vec();
+    let mut restored = Restored::default();
+    (restored.retained, restored.damage) = (5, Some(damage));
+    let event = Event::ClientsRestored(restored);
+    let lines = captured(|| ClientLog::default().on_event(0, &event, None));
+    let line = lines.lines().find(|line| line.contains("clients.bad")).unwrap();
+    assert!(
+        line.contains("sessions=1") && line.contains("waiting=3") && line.contains("\"panel\", "),
+        "{line}"
+    );
+    assert_eq!(lines.lines().count(), 2, "with the one about what is back: {lines}");
+}
