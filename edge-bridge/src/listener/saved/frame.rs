@@ -151,6 +151,7 @@ impl Frame<'_> {
     /// Appends the record's body.
     pub(super) fn body(&self, scratch: &mut Vec<u8>, out: &mut BytesMut) {
         scratch.clear();
+        scratch.reserve(self.chunk.len());
         if cobs::decode(self.chunk, scratch).is_some() {
             out.extend_from_slice(scratch.get(HEAD..scratch.len().saturating_sub(TAIL)).unwrap_or_default());
         }
@@ -194,6 +195,8 @@ fn bytes_of(frames: &[Frame<'_>]) -> usize {
 /// Returns the save and the frame; `None` if the checksum is wrong.
 fn open<'a>(chunk: &'a [u8], record: &mut Vec<u8>) -> Option<(u32, Frame<'a>)> {
     record.clear();
+    // At once: growth by doubling would take three times the size of a large one.
+    record.reserve(chunk.len());
     cobs::decode(chunk, record)?;
     let (fields, mut checksum) = record.split_at_checked(record.len().checked_sub(TAIL)?)?;
     if checksum.try_get_u32().ok()? != crc32c::crc32c(fields) {

@@ -99,9 +99,20 @@ fn many_losses_name_a_few_clients() {
     const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     for name in NAMES {
         writer.put(Kind::Session, &session(name, 1));
+        writer.put(Kind::Waiting, &message(b"whole"));
     }
-    let damage = read(&writer.finish()).unwrap().damage.unwrap();
-    assert_eq!(damage.clients.len(), CLIENTS_MAX);
+    let mut saved = writer.finish();
+    for at in 0..saved.len() - 5 {
+        if saved[at..].starts_with(b"whole") {
+            saved[at] = b'W';
+        }
+    }
+    let damage = read(&saved).unwrap().damage.unwrap();
+    assert_eq!((damage.sessions, damage.waiting), (0, NAMES.len()));
+    assert_eq!(
+        damage.clients,
+        NAMES[..CLIENTS_MAX].iter().copied().map(Utf8::from_static).collect::<Vec<_>>()
+    );
 }
 
 #[test]
