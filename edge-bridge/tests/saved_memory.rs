@@ -5,7 +5,7 @@
 #[path = "listener_support/mod.rs"]
 mod listener_support;
 #[path = "support/random.rs"]
-#[allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+#[allow(unreachable_pub, reason = "each test uses a part")]
 mod random;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -63,7 +63,6 @@ pub(crate) struct Sample {
     pub(crate) round_trip_ms: u64,
     /// Set while another client connects to the hub with the gateway's client identifier (session takeover).
     pub(crate) taken_over: bool,
-    /// Set while the link uses a certificate's predecessor, because the hub does not take the renewed one.
     pub(crate) certificate_not_taken: bool,
     /// Set for half a minute after the filter rules dropped a reading because of its timestamp.
     pub(crate) drops_for_time: bool,

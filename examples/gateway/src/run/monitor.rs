@@ -142,12 +142,7 @@ impl Monitor {
         };
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
         sample.drops_for_time = self.last_look.drops_for_time(up_ms, sample.counts.dropped_for_time());
-        let is_degraded = stats.health != Health::Healthy
-            || sample.refused.needs_somebody()
-            || sample.certificates.iter().any(End::needs_somebody)
-            || sample.drops_for_time
-            || sample.taken_over;
-        sample.verdict = Verdict::of(sample.link, is_degraded, sample.losing.any());
+        sample.verdict = Verdict::of(sample.link, is_degraded(&stats, &sample), sample.losing.any());
         Some((sample, stats))
     }
 
@@ -358,4 +353,13 @@ impl Pages for Monitor {
             _ => None,
         }
     }
+}
+/// Returns whether something needs the operator although messages may flow.
+fn is_degraded(stats: &Stats, sample: &Sample) -> bool {
+    stats.health != Health::Healthy
+        || sample.refused.needs_somebody()
+        || sample.certificates.iter().any(End::needs_somebody)
+        || sample.certificate_not_taken
+        || sample.drops_for_time
+        || sample.taken_over
 }

@@ -172,7 +172,7 @@ async fn an_included_file_that_comes_or_goes_is_a_change() {
             assert!(!reload.have_files_changed().await, "it was read");
         }
         let refused = reload.in_force.borrow().refused.clone();
-        (reload.running().routes.len(), refused.unwrap_or_default())
+        (reload.running().routes.len(), refused.map(|refusal| refusal.why().to_owned()).unwrap_or_default())
     };
     // Raw messages would change the order of their lane.
     let route = "[[route]]\nmatch = \"b/#\"\nto = \"b\"\nformat = \"cbor\"\n";
