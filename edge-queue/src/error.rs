@@ -6,8 +6,7 @@ use std::io;
 use crate::row::{Lane, Row};
 use crate::store::StoreError;
 
-/// Error of opening a queue. Damage is no such error, because damaged files are quarantined and reported by
-/// [`Queue::events`](crate::Queue::events).
+/// Error of opening a queue. Damage is no such error, because damaged parts are quarantined and reported by [`Queue::events`](crate::Queue::events).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {

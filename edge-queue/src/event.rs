@@ -20,7 +20,7 @@ pub enum Event {
     /// which has an identity of its own. Machines are told apart by serial number, board and network ports; where the operating system shows
     /// none, as in most containers, a copy goes unnoticed.
     OtherMachine,
-    /// A damaged part was moved to quarantine at open; the text names it.
+    /// Damaged part that an open found, and quarantined as far as possible; the text names it.
     SetAside(String),
     /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old regions. The new limits apply to
     /// the number of waiting rows nevertheless.

@@ -11,7 +11,7 @@ pub struct Ledger {
     pub consumer: String,
     /// Lane of the figures.
     pub lane: Lane,
-    /// Messages pushed since the consumer registered, and those in the queue at that moment.
+    /// Messages pushed since the consumer registered; for the first consumer of a queue also those that it found in the queue.
     pub accepted: u64,
     /// Messages that the consumer acknowledged.
     pub delivered: u64,

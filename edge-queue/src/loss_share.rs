@@ -1,8 +1,8 @@
 //! Accounting of damage: how many of the lost rows each consumer had not acknowledged.
 //!
 //! The store knows which frames are lost, how many rows they held and their total weight. A consumer lost those that it had not acknowledged, and
-//! they cannot be read any more. If their numbers have no hole, and either no row was acknowledged or each weighs one, the arithmetic is exact
-//! ([`Share::certain`]). Otherwise the consumer's own ledger decides: its queued weight less the weight of the readable rows is its loss
+//! they cannot be read any more. If their numbers have no hole, and either no row was acknowledged or is leased, or each weighs one, the arithmetic
+//! is exact ([`Share::certain`]). Otherwise the consumer's own ledger decides: its queued weight less the weight of the readable rows is its loss
 //! ([`divide`]).
 
 use crate::planted_flaw::{Flaw, planted};

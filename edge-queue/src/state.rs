@@ -114,11 +114,11 @@ impl GapRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Position {
-    /// Every row with `seq < floor` is done: delivered, dropped, or selected by no consumer.
+    /// Every row with `seq < floor` is done: delivered, dropped, or older than the consumer, which never wanted it.
     pub floor: Seq,
     /// Done rows above the floor, as ranges from first to last number, disjoint and not adjacent.
     pub acked: BTreeMap<Seq, Seq>,
-    /// Weight of the rows pushed since the consumer registered, and of those in the queue at that moment.
+    /// Weight of the rows pushed since the consumer registered; for the first consumer of a queue also of those that it found in the queue.
     pub accepted: u64,
     /// Weight of the acknowledged rows.
     pub delivered: u64,

@@ -1,7 +1,7 @@
 //! Choice among several addresses of the hub: dials the first that works, and later returns to the first in the list (failback). Pure.
 //!
-//! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay grows from round to round. After a
-//! connection that carried messages a new round begins with the first address, or, without failback, with the one that worked.
+//! A round tries each address once. Within it the next one is dialled after the shortest delay; the delay grows from round to round. After a stable
+//! connection, one with a PUBACK or of 30 s, a new round begins with the first address, or, without failback, with the one that worked.
 
 /// Milliseconds on another address after which the first one is probed. Doubles with each probe that fails.
 const RETURN_MS: u64 = 30_000;
@@ -14,7 +14,7 @@ const LEAVE_WITHIN_MS: u64 = 10_000;
 /// Outcome of a connection, or of an attempt to make one, for the choice of the next address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// No connection was made, the hub refused the CONNECT, or no message was acknowledged.
+    /// No connection was made, the hub refused the CONNECT, or the connection ended before it was stable or because the hub no longer answered.
     InVain,
     /// The connection was useful until it was cut.
     Worked,

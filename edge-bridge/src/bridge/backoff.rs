@@ -63,12 +63,12 @@ impl Backoff {
         delay_ms - half + splitmix64(&mut self.random) % (half + 1)
     }
 
-    /// Starts again with the first delay, because a message was acknowledged.
+    /// Starts again with the first delay, because there was progress, such as a PUBACK or a connection that lasted.
     pub fn reset(&mut self) {
         self.attempts = 0;
     }
 
-    /// Number of attempts since the last acknowledged message.
+    /// Number of attempts since the last [`reset`](Self::reset).
     pub fn attempts(&self) -> u32 {
         self.attempts
     }

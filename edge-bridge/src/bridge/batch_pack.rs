@@ -1,9 +1,9 @@
 //! Batching when the spool is drained: rows of one topic and format become one message of many rows; all other rows become a message each.
 //!
-//! A batch is closed when it reaches its limit of rows or bytes, when its first row has waited for the batch's maximum age, or when it is the
-//! largest of too many open batches. A backlog therefore fills large batches without a setting for it. An [`Encode`] turns a batch into messages.
-//! Every row keeps its identity, so a receiver recognises a row that is sent again in a batch with another cut. Rows of one topic and lane leave
-//! in their order, duplicate mark or not.
+//! A batch is closed when it reaches its limit of rows or bytes, when its first row has waited for the batch's maximum age, or when it is the largest
+//! while the rows of all open batches cost too much RAM. A backlog therefore fills large batches without a setting for it. An [`Encode`] turns a
+//! batch into messages. Every row keeps its identity, so a receiver recognises a row that is sent again in a batch with another cut. Rows of one
+//! topic and lane leave in their order, duplicate mark or not.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! Spool: the part of a queue that the uplink needs. A leased row leaves the spool when the hub acknowledges it ([`Spool::ack`]) or for another
-//! reason ([`Spool::settle`]), or it is moved to the parked rows for a later attempt ([`Spool::park`]). A row that the hub refuses is always
-//! parked.
+//! reason ([`Spool::settle`]), or it is moved to the parked rows for a later attempt ([`Spool::park`]). Of these, a refusal by the hub leads only to
+//! parking.
 
 mod memory;
 

@@ -23,8 +23,8 @@ struct Open {
 }
 
 impl DeliveryTracking {
-    /// Starts to track a message. The first [`end`](Self::end) belongs to the caller itself, so that the message is not settled while its copies
-    /// are still being made.
+    /// Starts to track a message. One part is the caller's until it calls [`end`](Self::end), so that the message is not settled while its copies are
+    /// still being made.
     pub(super) fn begin(&mut self, one_is_enough: bool) -> PublishId {
         self.next += 1;
         let id = PublishId(self.next);

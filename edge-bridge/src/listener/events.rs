@@ -63,9 +63,9 @@ pub enum Output {
         /// Rows to store: at least one, unless the message is [withheld](crate::ingest::Answer::Withhold).
         rows: Vec<Row>,
     },
-    /// A message given to [`publish`](super::Listener::publish) has been acknowledged by all its subscribers, or never will be.
+    /// Write a commit of the queue now, because a publisher waits for its PUBACK, or too many bytes wait in total.
     Commit,
-    /// A message given to [`publish`](super::Listener::publish) has reached all its clients, or will not.
+    /// Outcome of a message given to [`publish`](super::Listener::publish): all its subscribers have acknowledged it, or never will.
     Settled(Settled),
     /// Event for the log.
     Event(Event),
@@ -78,15 +78,14 @@ pub struct PublishId(pub(super) u64);
 /// Outcome of a message of the application. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// Number of clients that acknowledged the message, or to which it was sent at QoS 0.
+    /// Number of the message, as [`publish`](super::Listener::publish) returned it.
     pub publish: PublishId,
-    /// Number of those clients to which it was sent at QoS 0, so that its arrival is unknown.
+    /// Number of clients that acknowledged the message, or to which it was sent at QoS 0.
     pub delivered: u32,
-    /// Number of clients that did not get the message, because it expired, exceeded their Maximum Packet Size, was evicted from a full queue,
-    /// their session ended, or they refused it.
+    /// Number of those clients to which it was sent at QoS 0, so that its arrival is unknown.
     pub sent: u32,
-    /// Number of clients that did not get it, because it expired, was too large for them, was pushed out of a full queue, their session ended,
-    /// or they refused it.
+    /// Number of clients that did not get the message, because it expired, exceeded their Maximum Packet Size, was evicted from a full queue, their
+    /// session ended, or they refused it.
     pub dropped: u32,
 }
 
@@ -105,7 +104,8 @@ pub enum Event {
         /// True if the client continues an earlier session.
         session_present: bool,
     },
-    /// The TLS handshake of a client failed, or its certificate has no common name. Only from [`net::Server`](crate::net::Server).
+    /// The TLS handshake of a client failed, or the certificate that it showed cannot be used, such as one without a common name. Only from
+    /// [`net::Server`](crate::net::Server).
     NoTls {
         /// Connection of the client.
         connection: ConnectionId,
@@ -161,9 +161,9 @@ pub enum Event {
     },
     /// A connection is over.
     Disconnected {
-        /// Client identifier; `None` if no CONNECT was accepted on the connection.
+        /// Connection that ended.
         connection: ConnectionId,
-        /// Client of the connection; `None` if none was accepted.
+        /// Client identifier; `None` if no CONNECT was accepted on the connection.
         client: Option<Utf8>,
         /// Cause of the end.
         why: Closed,
@@ -246,13 +246,12 @@ pub struct Restored {
     pub sessions: usize,
     /// Number of restored retained messages.
     pub retained: usize,
-    /// Number of sessions, retained messages and waiting messages that expired before the restart.
+    /// Number of restored messages that wait for the clients of these sessions.
     pub waiting: usize,
-    /// Number of sessions, retained messages and wills that were not restored: beyond the present limits (also sessions with too many filters),
-    /// or on topics of the application.
+    /// Number of sessions, retained messages and waiting messages that expired before the restart.
     pub expired: usize,
-    /// Number of sessions and retained messages beyond the limits, sessions with more filters than the limit of now among them, and of messages and
-    /// wills on topics of the application.
+    /// Number of sessions, messages and wills that were not restored: beyond the present limits (also sessions with too many filters), or on topics
+    /// of the application.
     pub refused: usize,
     /// Losses by damage; `None` if what was saved is undamaged.
     pub damage: Option<Damage>,
@@ -266,54 +265,52 @@ pub struct Stats {
     pub connections: usize,
     /// Sessions now, with those of absent clients.
     pub sessions: usize,
-    /// Bytes of messages that wait for clients now.
+    /// Retained messages now.
     pub retained: usize,
-    /// Bytes of memory that clients take now, of at most [`Config::max_memory`](super::Config::max_memory).
+    /// Bytes of messages that wait for clients now.
     pub queued_bytes: usize,
-    /// Bytes that clients hold now, out of [`Config::max_memory`](super::Config::max_memory).
+    /// Bytes of memory that clients take now, of at most [`Config::max_memory`](super::Config::max_memory).
     pub held_bytes: usize,
     /// Bytes of received messages without PUBACK now.
     pub unacked_bytes: usize,
     /// Messages of QoS 1, wills included, that wait for room in the queue now.
     pub held: usize,
-    /// Messages sent to clients for the first time; resent ones are not counted.
+    /// Messages received from clients, wills included.
     pub received: u64,
+    /// Messages sent to clients for the first time; resent ones are not counted.
+    pub sent: u64,
     /// Messages dropped from the queue of a client, because it or all queues together were full, or because the client's [session was given
     /// up](Self::sessions_given_up).
-    pub sent: u64,
-    /// Messages dropped because too much waited for their client, or for all clients and for theirs most, or because its
-    /// [session was given up](Self::sessions_given_up).
     pub dropped_full: u64,
-    /// Messages that expired before they were sent to a client.
+    /// QoS 0 messages that waited for a client when its connection ended.
     pub dropped_gone: u64,
-    /// Messages that waited for a client when it lost the right to receive them.
+    /// Messages that expired before they were sent to a client.
     pub dropped_expired: u64,
-    /// Messages that exceeded their client's Maximum Packet Size.
+    /// Messages that waited for a client when it lost the right to receive them.
     pub dropped_denied: u64,
-    /// Received QoS 0 messages, wills included, that were not stored because the queue was full.
+    /// Messages that exceeded their client's Maximum Packet Size.
     pub dropped_too_large: u64,
-    /// Wills at QoS 1 that were not stored because the queue was full and 1 MiB of wills waited for room already.
+    /// Received QoS 0 messages, wills included, that were not stored because the queue was full.
     pub qos0_without_room: u64,
     /// Wills at QoS 1 that were not stored because the queue was full and 1 MiB of wills waited for room already.
     pub wills_without_room: u64,
     /// Messages that were not retained because of the limits.
     pub retain_refused: u64,
-    /// Connections that were not being read and were closed to make room for new ones.
+    /// Connections that broke the protocol.
     pub violations: u64,
     /// Connections that were not being read and were closed to make room for new ones.
     pub displaced: u64,
-    /// Sessions of absent clients that ended early to free a session or memory. For a session, those without waiting messages end first;
-    /// otherwise those absent longest.
+    /// Connections that were closed, and sessions of absent clients that ended, because all clients together took too much memory.
     pub closed_for_memory: u64,
-    /// Sessions of absent clients that ended early because their place or their memory was needed. For a place, those without waiting messages
-    /// end first; otherwise those absent longest.
+    /// Sessions of absent clients that ended early to free a session or memory. For a session, those without waiting messages end first; otherwise
+    /// those absent longest.
     pub sessions_given_up: u64,
-    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing
-    /// right.
+    /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
+    /// descriptor left. Counted only by [`net::Server`](crate::net::Server).
     pub not_accepted: u64,
     /// Clients whose connection was refused.
     pub refused: u64,
-    /// Messages and wills refused for their topic, because of control characters, Unicode non-characters, a topic of the application, or a
-    /// missing right.
+    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing
+    /// right.
     pub topics_refused: u64,
 }

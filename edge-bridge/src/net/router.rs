@@ -256,8 +256,8 @@ impl Router {
         self.back_pressure.until_ms(now_ms)
     }
 
-    /// Returns whether the subscriptions have room again for messages that they missed. The link then reconnects, so that the hub sends these
-    /// again.
+    /// Returns whether messages that found no room, or that an ended subscription left unacknowledged, can be taken now. The link then reconnects, so
+    /// that the hub sends them again.
     pub(super) fn wants_redial(&self) -> bool {
         (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
             || self.routes.iter().any(|route| route.queue.wants_missed())

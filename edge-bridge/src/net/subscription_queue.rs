@@ -13,10 +13,10 @@ use crate::wire::Publish;
 const MESSAGES_FULL: usize = 4_096;
 /// Number of waiting bytes at which the link stops reading.
 const BYTES_FULL: usize = 1024 * 1024;
-/// Most waiting messages. More than [`MESSAGES_FULL`], because the link pauses only between two reads.
+/// Most waiting messages. More than [`MESSAGES_FULL`], because the link pauses only between two turns of [`PACKETS_PER_TURN`] packets.
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
 
-/// Most waiting bytes. More than [`BYTES_FULL`], because a read brings the rest of one packet and the bytes after it. One message always fits.
+/// Most waiting bytes. More than [`BYTES_FULL`], because a turn handles one packet and the bytes that were read with it. One message always fits.
 pub(super) fn bytes_max(packet_max: u32) -> usize {
     BYTES_FULL + usize::try_from(packet_max).unwrap_or(usize::MAX / 2) + READ_MAX
 }

@@ -1,4 +1,4 @@
-//! Watchdog over calls of the store. A hanging call cannot report itself, so every other call of the queue checks it: the store counts as failing
+//! Watchdog over calls of the store. A hanging call cannot report itself, so pushes, statistics and events check it: the store counts as failing
 //! until the call returns.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

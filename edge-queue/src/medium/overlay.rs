@@ -38,7 +38,7 @@ type Shadow = Arc<Mutex<Content>>;
 /// A file: pages in RAM over what lies beneath.
 struct Content {
     beneath: Option<Box<dyn Medium>>,
-    /// Number of bytes of `beneath` that are not replaced or cut off.
+    /// Number of bytes of `beneath` from its start that were not cut off; `pages` replaces some of them.
     shown: u64,
     pages: BTreeMap<u64, Box<[u8; PAGE]>>,
     len: u64,
@@ -155,7 +155,7 @@ impl Content {
         Ok(())
     }
 
-    /// Reads the part of the file beneath that is not replaced, and zeros behind it.
+    /// Reads the part of the file beneath that was not cut off, and zeros behind it.
     fn read_beneath(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let shown = usize::try_from(self.shown.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
         let (bytes, zeros) = buf.split_at_mut(shown);

@@ -32,7 +32,7 @@ pub(crate) struct RamTail {
     waiting: VecDeque<StoredRow>,
     /// Rows of the commit under way that are done meanwhile.
     gone: BTreeSet<Seq>,
-    /// Receipts of unwritten rows that a consumer discarded or moved, in place of `HandedOver`.
+    /// Receipts of unwritten rows that were dropped or moved, in place of `HandedOver`.
     ends: BTreeMap<Seq, Receipt>,
     owed: OutstandingReceipts,
     /// Sequence number from which every wanted row is in RAM.
@@ -129,8 +129,8 @@ impl RamTail {
         live.or_else(|| self.waiting.get(self.waiting.partition_point(|row| row.seq < seq)))
     }
 
-    /// Records the receipt of an unwritten row that a consumer discarded or moved; if consumers differ, a discard wins. A written row has its
-    /// receipt already.
+    /// Records the receipt of an unwritten row that was evicted, or that a consumer dropped or moved; if consumers differ, a drop wins. A written row
+    /// has its receipt already.
     pub(crate) fn note_end(&mut self, seq: Seq, receipt: Receipt) {
         let settled = matches!(self.ends.get(&seq), Some(Receipt::Settled(_)));
         if receipt == Receipt::Stored && settled {

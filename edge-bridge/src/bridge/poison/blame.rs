@@ -6,7 +6,7 @@ use super::RowKey;
 const SUSPECT_CLOSES: u32 = 3;
 /// Number of such closes that make a message poison although the hub's reason names another cause.
 pub(super) const DOUBTED_CLOSES: u32 = 6;
-/// Limit of messages in flight at which the search is over, because no message was found.
+/// Largest limit of messages in flight during the search; above it the search is over, because no message was found.
 const CAREFUL_MAX: u16 = 512;
 /// Most messages parked as poison in a row without a PUBACK in between. After that the hub is assumed to close whatever it gets, and no further
 /// message is blamed.

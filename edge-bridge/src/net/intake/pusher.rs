@@ -14,7 +14,7 @@ use super::settling::{self, Receipt, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
-/// Number of waiting rows at which the task accepts no message. Messages for a full lane are refused before, so these are rows that were in the
+/// Number of waiting rows at which the task accepts no message. Messages for a full lane are not accepted anyway, so these are rows that were in the
 /// channel when the lane became full, and rows that filters make without a message.
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
 /// Bytes of waiting rows at which the task accepts no message.

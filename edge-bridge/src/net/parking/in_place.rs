@@ -8,7 +8,7 @@ use edge_queue::{LANES_MAX, Lease};
 
 use crate::bridge::spool::{Left, ParkedCount};
 
-/// Most keys that are kept between two calls of the link; the operator's list has as many entries.
+/// Most keys that are kept between two calls of the link, as many as those under which it counts parked rows.
 const COUNTS_MAX: usize = 512;
 
 /// Rows that stayed in their lanes since they were last leased again. Link and parking task both add to it.

@@ -98,8 +98,8 @@ impl LaneLog {
         self.segments.get(at + 1).map_or(self.counters, |next| next.start)
     }
 
-    /// Returns the number of free segments for rows, and of pages at the log's end beside the changes that go with rows. `None` if only the
-    /// reserve is left, whose segments are for changes alone.
+    /// Returns the number of free segments for rows, and of pages at the log's end beside the changes that go with rows. `None` while a part of the
+    /// reserve is used up; its segments are for changes alone.
     fn room(&self, head_pages: usize) -> Option<(usize, usize)> {
         let segments = self.free.len().checked_sub(reserve())?;
         let left = self.tail.as_ref().map_or(0, ActiveSegment::left);

@@ -61,8 +61,8 @@ pub(crate) struct Figures {
 }
 
 impl Control {
-    /// Starts the loops. Their outputs are in the safe states until inputs come. State that survives a restart is kept in the directory `state`;
-    /// the start waits two seconds for its disk.
+    /// Starts the loops. Their outputs are in the safe states until inputs come. State that survives a restart is kept in the directory `state`; the
+    /// start waits at most two seconds for its disk.
     ///
     /// # Errors
     /// The system provides no thread.
@@ -109,7 +109,7 @@ impl Control {
         })
     }
 
-    /// Time without a message after which an input counts as bad.
+    /// Time without a scan after which the loops' outputs go to their safe states.
     pub(crate) fn watchdog(&self) -> Duration {
         self.watchdog
     }

@@ -49,7 +49,7 @@ type Running = Pin<Box<dyn Future<Output = (Attempts, Result<Opened, RunError>)>
 /// Opening of a queue, repeated until an attempt succeeds.
 pub(super) struct Opening {
     running: Running,
-    /// Attempts to open; `None` while the queue is open.
+    /// State of the attempts, while the queue is open; `None` while it is being opened.
     attempts: Option<Attempts>,
     told: Arc<watch::Sender<Option<String>>>,
 }
