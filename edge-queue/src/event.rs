@@ -22,8 +22,8 @@ pub enum Event {
     OtherMachine,
     /// Damaged part that an open found, and quarantined as far as possible; the text names it.
     SetAside(String),
-    /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old regions. The new limits apply to
-    /// the number of waiting rows nevertheless.
+    /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old regions. The new limits apply to the
+    /// waiting rows nevertheless.
     LimitsKept(String),
     /// Rows lost to damage.
     Lost {

@@ -15,7 +15,7 @@ const TRIED_MAX: usize = 64;
 const NEXT_TOPIC_MS: u64 = 250;
 /// Milliseconds between two searches of the leased rows for a topic that was not tried yet.
 const LOOK_MS: u64 = 2_000;
-/// Milliseconds without an untried topic among the leased rows, after which the link counts as working and the tried topics as refused one by
+/// Milliseconds of a refused link after which, if the leased rows have only tried topics, it counts as working and these topics as refused one by
 /// one.
 const ALIKE_MS: u64 = 30_000;
 
@@ -178,8 +178,8 @@ impl LinkRefusal {
         candidates.min_by_key(|(_, rank)| *rank).map(|(candidate, _)| candidate)
     }
 
-    /// Ends the refusal of the link when the leased rows had only tried topics for [`ALIKE_MS`]. Returns these topics, which are then refused one
-    /// by one; empty if the refusal goes on.
+    /// Ends the refusal of the link if it has lasted for [`ALIKE_MS`] and the leased rows have only tried topics. Returns these topics, which are
+    /// then refused one by one; empty if the refusal goes on.
     pub(super) fn give_way<'a>(
         &mut self,
         now_ms: u64,

@@ -65,7 +65,8 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Returns whether the pass could move rows to the end of the spool while older parked rows stay in front, which would break their order.
+    /// Returns whether the pass could move rows to the end of the spool before older rows, which may still be parked behind them; that would break
+    /// their order.
     fn would_overtake(&self, spool: &impl Spool) -> bool {
         spool.is_scanned().is_none() && (self.sweep.has_rows_inside() || !self.refusals.all_settled())
     }
@@ -257,8 +258,8 @@ fn copy_of(message: &Message, reason: Option<ReasonCode>, spool: &impl Spool) ->
 }
 
 impl<S: Spool, P: Pack> Core<S, P> {
-    /// Retries now every refused message under the topics that `filter` matches (`#` matches all): held ones, parked ones, poison messages, and
-    /// everything if the hub refuses the whole link.
+    /// Retries now every refused message under the topics that `filter` matches (`#` matches all): held ones, parked ones and poison messages. Also
+    /// makes the next probe of a size limit due, and of the link if the hub refuses the whole link.
     pub fn retry_parked(&mut self, now: Now, filter: &Utf8) {
         self.uplink.retry_parked(now.up_ms, filter);
         self.turn(now);

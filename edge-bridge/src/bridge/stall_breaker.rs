@@ -2,7 +2,7 @@
 //!
 //! On a half-open connection everything that is written is lost until TCP gives up, minutes later; a keep alive of 60 s detects it after 90 s. A
 //! missing PUBACK detects it sooner. A message cannot be answered before it has arrived, so its transmission time does not count as silence, and
-//! bytes accepted by the socket count as a sign of life.
+//! bytes that leave a full send buffer count as a sign of life.
 
 /// Shortest silence, in milliseconds, while messages are unacknowledged, after which a PINGREQ is sent.
 const SILENCE_MS: u64 = 3_000;
@@ -29,7 +29,7 @@ pub struct Delays {
     pub srtt_ms: u64,
     /// Time that the oldest unacknowledged message may still need to reach the hub.
     pub transit_ms: u64,
-    /// Up time at which the socket last accepted bytes.
+    /// Up time at which bytes last left a full send buffer; 0 if they never did.
     pub left_ms: u64,
     /// Up time until which a packet from the hub counts as being received. No PUBACK can come before its end.
     pub receiving_until_ms: u64,

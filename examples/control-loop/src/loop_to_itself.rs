@@ -104,7 +104,7 @@ impl Host {
         }
     }
 
-    /// Returns whether both certainly are the same host. A foreign address may belong to this machine too, but is not counted.
+    /// Returns whether this is the unspecified address, and `other` certainly belongs to this machine: a foreign address may, but is not counted.
     fn is_any_of(&self, other: &Self) -> bool {
         *self == Self::Any && *other == Self::Loopback
     }

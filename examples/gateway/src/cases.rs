@@ -119,7 +119,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Adds a line for each row, and for each reading that the same message had suppressed.
+    /// Adds a line for each row, and for each reading that was suppressed since the last call.
     fn note(&mut self, rows: &[Row]) {
         self.got.extend(rows.iter().map(|row| Line(row).to_string()));
         let counts = self.ingest.counts();

@@ -23,7 +23,7 @@ pub(crate) struct HubRefusals {
     pub(crate) answers: Vec<(u8, u64)>,
     /// Subscriptions that the hub refused on this connection.
     pub(crate) subscriptions: Vec<Refused>,
-    /// Topics whose session tables the hub does not retain, although they were published a minute ago.
+    /// Topics whose session tables the hub does not retain, although they were published again and again for a minute.
     pub(crate) unshown_tables: usize,
 }
 

@@ -249,7 +249,7 @@ impl Reload {
     }
 }
 
-/// Logs that a lower limit is exceeded already: the policy of a full queue decides which messages go.
+/// Logs that limits are lower, and that the policy of a full queue decides about waiting messages beyond them.
 fn tell_smaller_limits(running: &Config, next: &Config) {
     let (before, after) = (&running.queue, &next.queue);
     let is_lower =

@@ -33,7 +33,7 @@ pub(super) struct Dispatcher {
     rules: Vec<CommandRule>,
     ledger: Ledger,
     commands: BTreeMap<Ticket, Command>,
-    /// Commands without an outcome, by identity.
+    /// Commands whose answer is not safe in the queue yet, by identity.
     by_key: HashMap<Key, Ticket>,
     /// Commands that clients are to get, in order for each local topic.
     order: TopicOrder,
@@ -82,7 +82,7 @@ impl Dispatcher {
     }
 
     /// Handles a message of the hub. `waited_ms` is the longest time that it may have waited in this process. Returns the ticket of its command,
-    /// which is an earlier command if the message is a copy of one without an outcome.
+    /// which is an earlier command if the message is a copy of one whose answer is not safe yet.
     pub(super) fn arrive(&mut self, now_ms: u64, wall_ms: i64, publish: &Publish, waited_ms: u64) -> Ticket {
         let rule = self.rules.iter().find(|rule| matches(&rule.filter, &publish.topic)).cloned();
         let Some(rule) = rule else {
