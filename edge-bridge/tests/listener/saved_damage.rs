@@ -49,7 +49,7 @@ fn saved() -> Vec<u8> {
     site.listener.save(site.now).bytes
 }
 
-/// What came back, a line for each record, and what is said of damage. `None`: nothing.
+/// Records that came back, a line each, and the damage that was told. `None`: nothing came back.
 fn seen(saved: &[u8]) -> Option<(BTreeSet<String>, Option<Damage>)> {
     let restore = || {
         let mut next = at_noon();
@@ -114,7 +114,7 @@ fn client(line: &str) -> (&str, bool) {
     (words.next().unwrap(), is_session)
 }
 
-/// That of a session is the client's.
+/// A session's name is its client's.
 fn is_one_record(missing: &[String]) -> bool {
     match missing.iter().map(|line| client(line)).find(|(_, is_session)| *is_session) {
         Some((name, _)) => missing.iter().all(|line| client(line).0 == name),

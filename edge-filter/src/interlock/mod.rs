@@ -46,7 +46,7 @@ pub struct Interlock {
     max_bypass_ms: Option<i64>,
 }
 
-/// How a trip is reset.
+/// Way in which a trip is reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reset {

@@ -9,7 +9,7 @@ const RUN_MAX: usize = 254;
 /// Length of a full group, behind which there is no zero.
 const FULL: u8 = 255;
 
-/// Returns the most bytes that so many take.
+/// Returns the most bytes of the form of `bytes` bytes.
 pub(super) const fn size(bytes: usize) -> usize {
     bytes + 1 + bytes / RUN_MAX
 }

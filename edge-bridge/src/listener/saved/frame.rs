@@ -30,13 +30,13 @@ const TAIL: usize = 4;
 /// Most damaged chunks of a file that are kept for a look.
 const DAMAGED_MAX: usize = 64;
 
-/// Returns the most bytes that a record with so many takes.
+/// Returns the most bytes of a frame whose record has a body of `body` bytes.
 pub(super) const fn size(body: usize) -> usize {
     cobs::size(HEAD + body + TAIL) + 2
 }
 
-/// What is said twice of all records, so that damage to one of both costs nothing: when they were saved, and how many there are, so that those
-/// that are missing are counted.
+/// Time and number of all records of a save, by which those that are missing are counted. It stands at both ends, so that damage to one costs
+/// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Summary {
     pub(super) version: u8,
@@ -163,9 +163,9 @@ impl Frame<'_> {
 pub(super) struct Found<'a> {
     /// Whole frames of one save, in order, each once.
     pub(super) frames: Vec<Frame<'a>>,
-    /// What looks like frames, and is damaged; of many the first.
+    /// Damaged chunks that are long enough for a frame, the first [`DAMAGED_MAX`] of them.
     pub(super) damaged: Vec<&'a [u8]>,
-    /// Whether there is nothing but those frames.
+    /// Set if the bytes are those frames and nothing else.
     pub(super) is_clean: bool,
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Records {
     pub(super) retained: Vec<Publish>,
     /// Sessions, those of clients that were there, or went away last, first.
     pub(super) sessions: Vec<SessionRecord>,
-    /// What is missing; `None` if the bytes are as they were saved.
+    /// Records that are missing; `None` if the bytes are as they were saved.
     pub(super) damage: Option<Damage>,
 }
 

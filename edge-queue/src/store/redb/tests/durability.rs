@@ -1,4 +1,4 @@
-//! What a power cut leaves of redb's file whose sync failed in a process that was killed.
+//! Remains of redb's file after a power cut, when its sync failed in a process that was killed.
 
 use super::*;
 
