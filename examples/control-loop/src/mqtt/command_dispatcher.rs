@@ -7,6 +7,7 @@ use super::command::command;
 use super::command_answers::{Client, Refusals, Reply, Told, check_age};
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
+use super::per_giver::PerGiver;
 use crate::runner::{Commands, LoopStats, STOOD_STILL, WAITED_NS_MAX};
 use edge_bridge::ingest::Inbound;
 use edge_filter::control::ControlCommand;
@@ -40,8 +41,7 @@ pub(super) struct Dispatcher {
     permission: Permission,
     commands: Commands,
     notes: mpsc::Sender<Note>,
-    /// Of clients, and of the hub: those of one use up nothing of the other's.
-    refusals: [Refusals; 2],
+    refusals: PerGiver<Refusals>,
     /// Time from its arrival for which the control thread may obey a command: a scan's period, and a delay that nobody notices.
     obeyed_within_ns: u64,
     ticket: u64,
@@ -57,7 +57,7 @@ impl Dispatcher {
     ) -> (Dispatcher, mpsc::Receiver<Note>) {
         let (notes, received) = mpsc::channel(NOTES_MAX);
         let permission = Permission::new(rules);
-        let refusals = <[Refusals; 2]>::default();
+        let refusals = PerGiver::default();
         let obeyed_within_ns = period_ns.saturating_add(WAITED_NS_MAX);
         (Dispatcher { permission, commands, notes, refusals, obeyed_within_ns, ticket: 0, stats }, received)
     }
@@ -72,7 +72,7 @@ impl Dispatcher {
     ) -> bool {
         let waited_ns = now_ns.saturating_sub(arrived_ns);
         let is_fresh =
-            || check_age(message).and(if waited_ns > WAITED_NS_MAX { Err(STOOD_STILL) } else { Ok(()) });
+            check_age(message).and(if waited_ns > WAITED_NS_MAX { Err(STOOD_STILL) } else { Ok(()) });
         let told = || Told::of(topic, message);
         let permitted =
             self.permit(names, (topic, &message.payload), Some(&message.client), is_fresh, now_ns);
@@ -95,7 +95,7 @@ impl Dispatcher {
         reply: Reply,
         now_ns: u64,
     ) {
-        let permitted = self.permit(names, (topic, payload), None, || Ok(()), now_ns);
+        let permitted = self.permit(names, (topic, payload), None, Ok(()), now_ns);
         let within_ns = self.obeyed_within_ns.min(left_ms.saturating_mul(1_000_000));
         let by_ns = now_ns.saturating_add(within_ns);
         let why = match permitted {
@@ -122,13 +122,13 @@ impl Dispatcher {
         names: &LoopNames,
         (topic, payload): (&str, &[u8]),
         client: Option<&str>,
-        is_fresh: impl FnOnce() -> Result<(), &'static str>,
+        is_fresh: Result<(), &'static str>,
         now_ns: u64,
     ) -> Result<ControlCommand, &'static str> {
         if !self.permission.are_on() {
             return Err("commands are off: [control] commands = true");
         }
-        is_fresh()?;
+        is_fresh?;
         let command = command(names, topic, payload)?;
         self.permission.check(names, client, &command, now_ns)?;
         Ok(command)
@@ -152,12 +152,10 @@ impl Dispatcher {
     /// Says that a command was refused, if not too many were.
     fn refuse(&mut self, command: Told, why: &'static str, of_hub: bool, now_ns: u64) {
         self.stats.command_refused();
-        let [clients, hub] = &mut self.refusals;
-        let refusals = if of_hub { hub } else { clients };
-        let Some(more) = refusals.tell(now_ns) else { return };
-        if !self.note(Note::Refused { command, why, more }) {
-            let [clients, hub] = &mut self.refusals;
-            (if of_hub { hub } else { clients }).untold(more);
+        if let Some(more) = self.refusals.of(of_hub).tell(now_ns)
+            && !self.note(Note::Refused { command, why, more })
+        {
+            self.refusals.of(of_hub).untold(more);
         }
     }
 
@@ -336,6 +334,6 @@ mod tests {
                 told += 1 + more;
             }
         }
-        assert_eq!(told + dispatcher.refusals[0].tell(15 * 60_000_000_000).unwrap(), 14 * 30);
+        assert_eq!(told + dispatcher.refusals.of(false).tell(15 * 60_000_000_000).unwrap(), 14 * 30);
     }
 }

@@ -13,6 +13,7 @@ mod loop_messages;
 mod messages;
 mod names;
 mod payload;
+mod per_giver;
 mod publishers;
 mod pulse;
 
@@ -24,6 +25,7 @@ pub use inputs::{Departures, LoopInputs, Taken};
 pub use loop_messages::{Said, alarm_event};
 pub use messages::LoopMessages;
 pub use names::{COMMAND, LoopNames, event_topics, own_topics};
+pub use per_giver::PerGiver;
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};

@@ -1,6 +1,7 @@
 //! Permission of one command: the limits with what was used of them. Pure.
 
 use super::super::names::LoopNames;
+use super::super::per_giver::PerGiver;
 use super::{Budget, CommandRules, Range};
 use edge_filter::control::ControlCommand;
 use edge_filter::pid::PidMode;
@@ -10,15 +11,13 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(in super::super) struct Permission {
     rules: CommandRules,
-    clients: Budget,
-    /// Apart from that of the clients, so that neither uses the other's up.
-    hub: Budget,
+    all: PerGiver<Budget>,
     setpoints: HashMap<u16, Budget>,
 }
 
 impl Permission {
     pub(in super::super) fn new(rules: CommandRules) -> Self {
-        Permission { rules, clients: Budget::default(), hub: Budget::default(), setpoints: HashMap::new() }
+        Permission { rules, all: PerGiver::default(), setpoints: HashMap::new() }
     }
 
     pub(in super::super) fn are_on(&self) -> bool {
@@ -38,13 +37,16 @@ impl Permission {
     ) -> Result<(), &'static str> {
         let CommandRules { per_minute, setpoint, manual, .. } = &self.rules;
         let of = |names: &[String], number: u16| names.get(usize::from(number)).cloned().unwrap_or_default();
-        let budget = match client {
-            Some(client) if self.rules.allow_client(names, client, command) => &mut self.clients,
-            Some(_) => return Err("this client may not command it"),
-            None if self.rules.allow_hub(names, command) => &mut self.hub,
-            None => return Err("the hub may not command it: [commands] hub"),
-        };
-        if !budget.take(*per_minute, now_ns) {
+        match client {
+            Some(client) if !self.rules.allow_client(names, client, command) => {
+                return Err("this client may not command it");
+            }
+            None if !self.rules.allow_hub(names, command) => {
+                return Err("the hub may not command it: [commands] hub");
+            }
+            _ => {}
+        }
+        if !self.all.of(client.is_none()).take(*per_minute, now_ns) {
             return Err("more commands than commands.per_minute");
         }
         match *command {

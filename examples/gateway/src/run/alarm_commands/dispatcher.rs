@@ -3,7 +3,7 @@
 //! Answers to refused commands are limited in number: the next one has the count of those left out.
 
 use control_loop::mqtt::{
-    Budget, LoopNames, Refusals, Reply, Said, Told, alarm_command, alarm_event, check_age,
+    Budget, LoopNames, PerGiver, Refusals, Reply, Said, Told, alarm_command, alarm_event, check_age,
 };
 use edge_bridge::ingest::{Inbound, Now};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmTransition};
@@ -33,15 +33,18 @@ pub(in crate::run) enum By {
     Hub(Reply),
 }
 
+impl By {
+    fn is_hub(&self) -> bool {
+        matches!(self, By::Hub(_))
+    }
+}
+
 /// Dispatcher: accepts alarm commands, and sends answers and changes of alarms.
 #[derive(Debug)]
 pub(crate) struct AlarmDispatcher {
     rules: AlarmCommands,
-    clients: Budget,
-    /// Apart from that of the clients, so that neither uses the other's up.
-    hub: Budget,
-    /// Of clients, and of the hub: those of one use up nothing of the other's.
-    refusals: [Refusals; 2],
+    all: PerGiver<Budget>,
+    refusals: PerGiver<Refusals>,
     said: mpsc::Sender<Said>,
     /// Answers to obeyed commands that wait until the alarm's state is on disk.
     unkept: Vec<Told>,
@@ -50,8 +53,8 @@ pub(crate) struct AlarmDispatcher {
 impl AlarmDispatcher {
     /// Creates the dispatcher. `said` is the channel to the task that publishes its messages.
     pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
-        let (clients, hub, refusals) = (Budget::default(), Budget::default(), Default::default());
-        Self { rules, clients, hub, refusals, said, unkept: Vec::new() }
+        let (all, refusals) = (PerGiver::default(), PerGiver::default());
+        Self { rules, all, refusals, said, unkept: Vec::new() }
     }
 
     /// Parses and checks a command. Returns its sensor, limit and action. `topic` is the part after `cmd/alarm/`.
@@ -87,11 +90,7 @@ impl AlarmDispatcher {
         if self.unkept.len() >= UNKEPT_MAX {
             return Err("too many commands wait for the disk");
         }
-        let budget = match by {
-            By::Client => &mut self.clients,
-            By::Hub(_) => &mut self.hub,
-        };
-        if !budget.take(self.rules.per_minute, nanoseconds(now)) {
+        if !self.all.of(by.is_hub()).take(self.rules.per_minute, nanoseconds(now)) {
             return Err("more commands than alarms.per_minute");
         }
         Ok(())
@@ -99,8 +98,7 @@ impl AlarmDispatcher {
 
     /// Answers that a command was refused: its sender within the rate limit, the hub always.
     pub(in crate::run) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, by: By, now: Now) {
-        let [clients, hub] = &mut self.refusals;
-        let refusals = if matches!(by, By::Hub(_)) { hub } else { clients };
+        let refusals = self.refusals.of(by.is_hub());
         let told = told(topic, message, by);
         let Some(more) = refusals.tell(nanoseconds(now)) else { return told.reply(Some(why)) };
         let said = told.answer(Some(why), more, milliseconds(now));
