@@ -55,8 +55,10 @@ fn lanes_change_once_the_queue_has_drained_and_a_start_says_so_before() {
     wait_until("the reload is refused", 20, || {
         gateway.log().matches("refused: the one in force stays").count() > log
     });
-    hub.run();
-    let at_hub = Subscriber::start(hub.address, "plant/#");
+    let at_hub = gateway.paused(|| {
+        hub.run();
+        Subscriber::start(hub.address, "plant/#")
+    });
     wait_until("all is at the hub", 60, || at_hub.arrived().len() >= 5);
     wait_until("nothing waits", 20, || gateway.metric("edge_queue_messages") == Some(0.0));
     assert_eq!(gateway.terminate().0.code(), Some(0));

@@ -184,8 +184,10 @@ fn promise_1_with_users_too_what_is_acknowledged_outlives_a_kill_in_an_outage() 
         assert!(publish(listen, Some(("oven3", "guess")), "plant/oven3/temp", "forged").is_some());
     }
     assert_eq!(acknowledged.len(), 40);
-    hub.run();
-    let at_hub = Subscriber::start(hub.address, "up/#");
+    let at_hub = gateway.paused(|| {
+        hub.run();
+        Subscriber::start(hub.address, "up/#")
+    });
     let payloads = || at_hub.arrived().iter().map(|arrived| arrived.payload.clone()).collect::<Vec<_>>();
     wait_until("all is at the hub", 60, || acknowledged.iter().all(|one| payloads().contains(one)));
     assert!(!payloads().contains(&"forged".to_owned()));

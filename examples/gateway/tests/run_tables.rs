@@ -157,9 +157,11 @@ fn a_hub_that_crashes_with_its_tables_unsaved_gets_them_again() {
     arrives(&early, by_table);
     let wanted = Reader::of(&early).wanted;
     assert!(!wanted.is_empty());
-    hub.crash();
-    assert_eq!(retained(hub.address).len(), 0, "it has lost them");
-    let late = Subscriber::start(hub.address, "out/#");
+    let late = gateway.paused(|| {
+        hub.crash();
+        assert_eq!(retained(hub.address).len(), 0, "it has lost them");
+        Subscriber::start(hub.address, "out/#")
+    });
     let sent = plant.send(60, 3);
     arrives(&late, sent);
     wait_until("the tables of what was sent before are there again", 60, || {

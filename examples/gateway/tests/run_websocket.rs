@@ -160,8 +160,10 @@ fn promise_1_what_is_acknowledged_by_websocket_outlives_a_kill_in_an_outage() {
         gateway.kill_9();
         gateway.start();
     }
-    hub.run();
-    let at_hub = Subscriber::start(hub.address, "up/#");
+    let at_hub = gateway.paused(|| {
+        hub.run();
+        Subscriber::start(hub.address, "up/#")
+    });
     wait_until("all is at the hub", 60, || {
         let arrived = at_hub.arrived();
         messages(&SIZES).all(|(topic, _, size)| {

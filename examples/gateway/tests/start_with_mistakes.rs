@@ -184,8 +184,10 @@ fn a_configuration_that_does_not_start_gives_way_to_the_one_before() {
     gateway.start();
     wait_until("it is told", 20, || gateway.metric("edge_config_refused") == Some(1.0));
     publish(listen, "plant/5", "x");
-    hub.run();
-    let at_hub = Subscriber::start(hub.address, "plant/#");
+    let at_hub = gateway.paused(|| {
+        hub.run();
+        Subscriber::start(hub.address, "plant/#")
+    });
     wait_until("all is at the hub", 60, || at_hub.arrived().len() >= 6);
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }

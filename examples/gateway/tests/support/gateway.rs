@@ -109,6 +109,14 @@ impl Gateway {
         assert!(sent.success());
     }
 
+    /// Result of `do_it` while the process stands still: of a hub that returns, nobody is served before a reader is subscribed.
+    pub fn paused<T>(&self, do_it: impl FnOnce() -> T) -> T {
+        self.signal("STOP");
+        let result = do_it();
+        self.signal("CONT");
+        result
+    }
+
     /// SIGTERM; how it ended and how long it took.
     pub fn terminate(&mut self) -> (ExitStatus, Duration) {
         let mut child = self.child.take().unwrap();
