@@ -201,6 +201,7 @@ impl Connection {
                     parts.out.push_back(Output::Event(Event::SubscriptionRefused(refused)));
                 }
                 parts.stats.refused_subscriptions = parts.downlink.refused();
+                parts.stats.granted_subscriptions = parts.downlink.granted();
             }
             // What only servers see, answers to what we do not ask, and `Closed`, which `drain` takes.
             _ => {}
@@ -241,7 +242,10 @@ impl Connection {
         parts.out.push_back(Output::Event(Event::Connected { session_present: present }));
         let packet_max = self.session.peer_packet_max();
         parts.uplink.on_connected(now.up_ms, packet_max, &lost, parts.stats);
+        parts.stats.version = Some(self.session.version());
+        parts.stats.hub_limits = Some(connected.server);
         let filters = parts.downlink.on_connected(now.up_ms, resumed);
+        parts.stats.granted_subscriptions = parts.downlink.granted();
         self.ask(now, &filters, parts);
     }
 

@@ -135,6 +135,11 @@ impl Downlink {
         self.missing(now_ms)
     }
 
+    /// Number of filters that the hub granted in its present session, as far as this process knows.
+    pub(super) fn granted(&self) -> usize {
+        self.granted.len()
+    }
+
     /// Returns whether this is the first message of QoS 2; true at the first call only.
     pub(super) fn is_first_qos2(&mut self) -> bool {
         !std::mem::replace(&mut self.qos2_seen, true)

@@ -7,8 +7,8 @@ use super::spool::Spool;
 use super::uplink_event::Refusal;
 use super::{Core, Phase};
 use crate::Durations;
-use crate::session::Traffic;
-use crate::wire::ReasonCode;
+use crate::session::{ServerLimits, Traffic};
+use crate::wire::{ReasonCode, Version};
 
 /// Snapshot of counters and gauges. A counter starts at 0 with the process and never falls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,6 +71,10 @@ pub struct Stats {
     pub will_left_out: bool,
     /// Position in the configured list, from 0, of the address of the present connection, or of the next attempt.
     pub address: usize,
+    /// MQTT version of the present connection, or of the last one; `None` before the first.
+    pub version: Option<Version>,
+    /// Limits that the hub announced on the present connection, or on the last one; `None` before the first.
+    pub hub_limits: Option<ServerLimits>,
     /// Number of attempts to connect.
     pub dials: u64,
     /// Connections that the hub accepted.
@@ -83,6 +87,8 @@ pub struct Stats {
     pub traffic: Traffic,
     /// Bytes that TLS added, both directions.
     pub tls_bytes: u64,
+    /// Subscriptions that the hub granted in its present session, as far as this process knows.
+    pub granted_subscriptions: usize,
     /// Subscriptions that the hub refused on the present connection, or on the last one.
     pub refused_subscriptions: Vec<Refused>,
     /// Reason in words why there is no connection, from the last attempt or the end of the last connection. `None` while connected.

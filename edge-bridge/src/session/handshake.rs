@@ -22,8 +22,8 @@ pub struct ClientConfig {
     /// Longest time in seconds without a packet from this client, after which the server may close; the server can override it. Default 60; 0
     /// = off.
     pub keep_alive_s: u16,
-    /// Seconds for which the server keeps the session after a disconnect; `u32::MAX` = for ever. Default 86 400. MQTT 5 (a 3.1.1 server keeps
-    /// a session without clean start as long as it likes).
+    /// Seconds for which the server keeps the session after a disconnect; `u32::MAX` = for ever. Default 86 400. In 3.1.1 it is 0, which asks
+    /// for a clean session at each connection, or else as long as the server likes.
     pub session_expiry_s: u32,
     /// Most unacknowledged QoS 1 messages from the server. Default 100. MQTT 5.
     pub receive_maximum: u16,
@@ -80,6 +80,12 @@ impl ClientConfig {
         }
     }
 
+    /// Returns whether CONNECT discards an older session: also in 3.1.1 for a session that is to end with the connection, since its Clean Session
+    /// is the only way to say so there (§3.1.2.4), and a server may keep any other for ever.
+    pub(super) fn is_clean(&self) -> bool {
+        self.clean_start || (self.version == Version::V311 && self.session_expiry_s == 0)
+    }
+
     pub(super) fn to_connect(&self) -> Connect {
         let mut properties = PropertiesBuilder::new();
         if self.version == Version::V5 {
@@ -95,7 +101,7 @@ impl ClientConfig {
         Connect {
             version: self.version,
             is_bridge: self.bridge_bit && self.version == Version::V311,
-            clean_start: self.clean_start,
+            clean_start: self.is_clean(),
             keep_alive_s: self.keep_alive_s,
             client_id: self.client_id.clone(),
             will: self.will.clone(),
@@ -108,7 +114,7 @@ impl ClientConfig {
 
 /// Limits of a server on this connection: those of CONNACK, with the standard's defaults for missing ones (§3.2.2.3); in 3.1.1 only the
 /// defaults.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
     /// Most unacknowledged QoS 1 messages that the server accepts.
@@ -137,7 +143,7 @@ impl ServerLimits {
     pub(super) fn of(ack: &ConnAck, asked: &ClientConfig) -> Self {
         let p = &ack.properties;
         let flag = |id| p.flag(id).unwrap_or(true);
-        let expiry_s = match (asked.version, asked.clean_start) {
+        let expiry_s = match (asked.version, asked.is_clean()) {
             (Version::V5, _) => asked.session_expiry_s,
             (Version::V311, true) => 0,
             (Version::V311, false) => u32::MAX,

@@ -134,7 +134,7 @@ impl Session {
         let Role::Client { config, has_session, server } = &mut self.role else { return };
         let allowed = ServerLimits::of(ack, config);
         // \[MQTT-3.2.2-2\]: a clean start has no session.
-        if ack.session_present && config.clean_start {
+        if ack.session_present && config.is_clean() {
             self.violate(now_ms, Violation::Unexpected(wire::PacketType::ConnAck));
             return;
         }

@@ -16,6 +16,7 @@ fn a_refused_filter_is_asked_for_with_back_off() {
     rig.run_until(60 * MINUTE);
     assert!(rig.subscribes < 24, "{} in an hour", rig.subscribes);
     assert_eq!((rig.filters_told, rig.core.stats().refused_subscriptions.len()), (1, 1));
+    assert_eq!(rig.core.stats().granted_subscriptions, 0);
     rig.refuses_filters = None;
     let before = rig.subscribes;
     rig.cut();
@@ -23,6 +24,7 @@ fn a_refused_filter_is_asked_for_with_back_off() {
     rig.run_until(now_ms + MINUTE);
     assert_eq!(rig.subscribes, before + 1, "on the next connection");
     assert!(rig.core.stats().refused_subscriptions.is_empty());
+    assert_eq!(rig.core.stats().granted_subscriptions, 1);
 }
 
 /// A session that an earlier client left behind holds messages of QoS 2.

@@ -1,12 +1,13 @@
 //! Beginning and end of a connection: times, what each side announces, and which packet may come when.
 
+use bytes::BytesMut;
 use edge_bridge::session::{
-    Accept, ClientConfig, Closed, Event, Input, PublishError, Resume, ServerConfig, Session, StaleAck, Token,
-    Violation,
+    Accept, ClientConfig, Closed, Event, Input, Output, PublishError, Resume, ServerConfig, Session,
+    StaleAck, Token, Violation,
 };
 use edge_bridge::wire::{
-    Disconnect, Packet, PacketId, PacketType, Properties, PropertyId, Publish, ReasonCode, Subscribe, Value,
-    Version,
+    self, Disconnect, Limits, Packet, PacketId, PacketType, Properties, PropertyId, Publish, ReasonCode,
+    Subscribe, Value, Version,
 };
 
 use crate::requests::{filter, suback, unsuback};
@@ -74,6 +75,27 @@ fn a_clean_start_that_meets_a_session_is_a_violation() {
     let mut session = Session::client(0, 1, config, None);
     drain(&mut session);
     assert_eq!(unexpected(&give(&mut session, &[connack(true, &[])]).1), Some(PacketType::ConnAck));
+}
+
+/// In 3.1.1 nothing else says that the session is to end with the connection, and a hub may keep any other for ever.
+#[test]
+fn a_session_that_ends_with_the_connection_is_a_clean_one_in_3_1_1() {
+    for (version, session_expiry_s, is_clean) in
+        [(Version::V311, 0, true), (Version::V311, 60, false), (Version::V5, 0, false)]
+    {
+        let mut config = ClientConfig::new(text("site7"));
+        (config.version, config.session_expiry_s) = (version, session_expiry_s);
+        let mut session = Session::client(0, 1, config, None);
+        let mut sent = match session.poll_output() {
+            Some(Output::Transmit(bytes)) => BytesMut::from(&bytes[..]),
+            other => panic!("{other:?}"),
+        };
+        let connect = wire::decode_connect(&mut sent, &Limits::default()).unwrap().unwrap();
+        assert_eq!(connect.clean_start, is_clean, "{version:?}, {session_expiry_s}");
+        give(&mut session, &[connack(false, &[])]);
+        let kept_s = session.server_limits().unwrap().session_expiry_s;
+        assert_eq!(kept_s, if session_expiry_s == 60 { u32::MAX } else { 0 }, "{version:?}");
+    }
 }
 
 /// Some servers send what they have queued before CONNACK: taken, but no more than 64.
