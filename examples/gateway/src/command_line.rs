@@ -11,8 +11,8 @@ use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
 use crate::{
-    diag, drill, fleet, import, parked, passwd, route_command, run, run_command, standard_output,
-    status_command, test_command,
+    check_online, diag, drill, fleet, import, parked, passwd, route_command, run, run_command,
+    standard_output, status_command, test_command,
 };
 
 #[derive(Parser)]
@@ -49,13 +49,19 @@ fn rate(text: &str) -> Result<f64, String> {
 enum Command {
     /// Take messages in, keep them, bring them to the hub; until SIGTERM or SIGINT.
     Run(run_command::Arguments),
-    /// Say what is wrong with a configuration, or what it means. Starts nothing.
+    /// Say what is wrong with a configuration, or what it means; with --online also what the hub grants. Starts nothing.
     Check {
         /// gateway.toml
         file: PathBuf,
         /// Print instead the one configuration that is made of the file, what it includes and the environment, with the origin of each key: a gateway.toml of its own
         #[arg(long)]
         effective: bool,
+        /// Also connect to each address of the hub, as ID-check, and say what it grants. Exit code 1 if it refuses something, 69 if it is not reached
+        #[arg(long, conflicts_with = "effective")]
+        online: bool,
+        /// With --online also publish an empty message to each topic, or below each prefix, that the gateway publishes to
+        #[arg(long, requires = "online")]
+        publish: bool,
         #[command(flatten)]
         load: LoadArguments,
     },
@@ -94,7 +100,13 @@ pub fn run() -> ExitCode {
             let env = |name: &str| std::env::var(name).ok();
             print(&Effective { sources: &config.sources, env: &env }.to_string())
         }),
-        Command::Check { file, load, .. } => print_meaning(&file, &load),
+        Command::Check { file, load, online, publish, .. } => {
+            with(&file, |config| match (print_meaning(config, &load), online) {
+                (Ok(()), true) => check_online::run(config, publish),
+                (Ok(()), false) => ExitCode::SUCCESS,
+                (Err(failed), _) => failed,
+            })
+        }
         Command::Reference { page } => print(&page.text()),
         Command::Route(arguments) => with(&arguments.file, |config| route_command::run(&arguments, config)),
         Command::Test(arguments) => with(&arguments.file, |config| test_command::run(&arguments, config)),
@@ -136,16 +148,11 @@ fn print(text: &str) -> ExitCode {
     standard_output::print(text).err().unwrap_or(ExitCode::SUCCESS)
 }
 
-fn print_meaning(file: &Path, site: &LoadArguments) -> ExitCode {
-    match load(file) {
-        Ok(config) => {
-            let (clock, files) = (run::wall_clock(&config).sync(), OpenFiles::of_this_process());
-            let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors } = *site;
-            let load = Load { messages_per_s, payload_bytes, sensors };
-            print(&Meaning(&config, clock, files, load).to_string())
-        }
-        Err(code) => code,
-    }
+fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> {
+    let (clock, files) = (run::wall_clock(config).sync(), OpenFiles::of_this_process());
+    let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors } = *site;
+    let load = Load { messages_per_s, payload_bytes, sensors };
+    standard_output::print(&Meaning(config, clock, files, load).to_string())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod asking;
 mod builder;
 mod cases;
 mod check;
+mod check_online;
 mod config;
 mod diag;
 mod drill;

@@ -78,10 +78,9 @@ mod tables;
 mod time_drops;
 mod to_hub;
 mod totals;
+pub(crate) mod uplink;
 pub(crate) mod verdict;
 mod watched;
-
-mod uplink;
 mod withhold;
 
 use std::path::{Path, PathBuf};
