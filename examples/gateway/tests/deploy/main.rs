@@ -10,6 +10,8 @@
 //! Files of `examples/deploy` and `packaging`: manifests that parse and keep the rules of a plant, configurations that the gateway accepts in the room
 //! that they are given, units and packages that let it do what the docs say.
 
+mod install;
+mod materials;
 mod policy;
 #[allow(unreachable_pub, reason = "a module of this test")]
 mod yaml;

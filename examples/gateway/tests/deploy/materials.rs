@@ -1,0 +1,59 @@
+//! `packaging/sbom`: the crates that are in the program, and no others.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::root;
+
+fn sbom(program: &str) -> Output {
+    Command::new("python3").arg(root().join("packaging/sbom")).arg(program).output().unwrap()
+}
+
+fn names<'a>(of: &'a Value, key: &str) -> BTreeSet<&'a str> {
+    of.as_array().unwrap().iter().map(|one| one[key].as_str().unwrap()).collect()
+}
+
+#[test]
+fn each_crate_of_the_program_is_listed_with_licence_and_checksum() {
+    let output = sbom("edge-gateway");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bill: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((bill["bomFormat"].as_str(), bill["specVersion"].as_str()), (Some("CycloneDX"), Some("1.5")));
+    assert_eq!(bill["metadata"]["component"]["name"], "edge-gateway");
+    let components = names(&bill["components"], "name");
+    for needed in ["edge-queue", "edge-bridge", "rustls", "ring", "tokio"] {
+        assert!(components.contains(needed), "{needed}");
+    }
+    // Of the tests, of a macro, of other programs of the repository.
+    for other in ["tempfile", "serde_derive", "redb", "zstd-sys"] {
+        assert!(!components.contains(other), "{other}");
+    }
+    for component in bill["components"].as_array().unwrap() {
+        assert!(component["licenses"][0]["expression"].is_string(), "{component}");
+        let is_ours = root().join(component["name"].as_str().unwrap()).is_dir()
+            || root().join("examples").read_dir().unwrap().any(|dir| {
+                let manifest = dir.unwrap().path().join("Cargo.toml");
+                let name = format!("name = {}\n", component["name"]);
+                std::fs::read_to_string(manifest).is_ok_and(|text| text.contains(&name))
+            });
+        let checksum = component["hashes"][0]["content"].as_str();
+        assert_eq!(checksum.map(str::len), (!is_ours).then_some(64), "{component}");
+    }
+    let refs: BTreeSet<&str> = names(&bill["dependencies"], "ref");
+    assert_eq!(refs.len(), bill["components"].as_array().unwrap().len() + 1);
+    for one in bill["dependencies"].as_array().unwrap() {
+        let needs = one["dependsOn"].as_array().unwrap();
+        assert!(needs.iter().all(|need| refs.contains(need.as_str().unwrap())), "{one}");
+    }
+    assert_eq!(output.stdout, sbom("edge-gateway").stdout);
+}
+
+#[test]
+fn a_program_that_is_not_here_has_none() {
+    let output = sbom("nothing");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).ends_with("packaging/sbom: cargo failed\n"));
+}
