@@ -24,6 +24,7 @@ mod passwd;
 mod route_command;
 mod run;
 mod run_command;
+mod screen;
 mod standard_output;
 mod status_command;
 mod test_command;

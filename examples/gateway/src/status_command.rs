@@ -3,7 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a command: a socket, the screen, a pause between two looks")]
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::run::status_page::nagios::{self, Service};
 use crate::run::status_page::snapshot::{Snapshot, VERSION};
 use crate::run::status_page::terminal::{printable, terminal};
+use crate::screen::{self, Redrawn};
 
 /// Time limit of the gateway's answer; the gateway itself waits up to three seconds for its queue.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -150,7 +151,7 @@ enum Form {
     Nagios,
     Text,
     /// Text that is redrawn in place, on a terminal.
-    Redrawn,
+    Redrawn(Redrawn),
     /// A line for each change of the state, where the output is no terminal.
     Appended,
 }
@@ -158,19 +159,18 @@ enum Form {
 struct Screen {
     form: Form,
     colours: bool,
-    /// Text on the screen.
+    /// State of the last line, where changes are appended.
     last: String,
 }
 
 impl Screen {
     fn new(arguments: &Arguments) -> Self {
         let is_there = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let is_terminal = io::stdout().is_terminal() && !is_dumb;
+        let is_terminal = screen::is_terminal();
         let form = match arguments {
             Arguments { json: true, .. } => Form::Json,
             Arguments { nagios: true, .. } => Form::Nagios,
-            Arguments { watch: true, .. } if is_terminal => Form::Redrawn,
+            Arguments { watch: true, .. } if is_terminal => Form::Redrawn(Redrawn::default()),
             Arguments { watch: true, .. } => Form::Appended,
             _ => Form::Text,
         };
@@ -180,26 +180,22 @@ impl Screen {
     /// Marks the screen as changed by other output.
     fn forget(&mut self) {
         self.last.clear();
+        if let Form::Redrawn(redrawn) = &mut self.form {
+            redrawn.forget();
+        }
     }
 
     fn show(&mut self, json: &str, snapshot: &Snapshot) -> io::Result<()> {
-        let text = match self.form {
+        let text = match &mut self.form {
             Form::Json => format!("{json}\n"),
             Form::Nagios => nagios::line(snapshot),
             Form::Text => terminal(snapshot, self.colours),
-            Form::Redrawn => self.redrawn(snapshot),
+            Form::Redrawn(redrawn) => redrawn.over(&terminal(snapshot, self.colours)),
             Form::Appended => self.appended(snapshot),
         };
         let mut out = io::stdout();
         out.write_all(text.as_bytes())?;
         out.flush()
-    }
-
-    /// Returns the text with the escape codes that write it over the last one without flicker. The first time the screen is cleared.
-    fn redrawn(&mut self, snapshot: &Snapshot) -> String {
-        let begin = if self.last.is_empty() { "\u{1b}[2J\u{1b}[H" } else { "\u{1b}[H" };
-        self.last = terminal(snapshot, self.colours);
-        format!("{begin}{}\u{1b}[J", self.last.replace('\n', "\u{1b}[K\n"))
     }
 
     fn appended(&mut self, snapshot: &Snapshot) -> String {
@@ -254,15 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn a_screen_is_drawn_over_and_a_list_has_changes_alone() {
+    fn a_list_has_changes_alone() {
         let one = examples::storing();
-        let mut screen = Screen { form: Form::Redrawn, colours: false, last: String::new() };
-        assert!(screen.redrawn(&one).starts_with("\u{1b}[2J\u{1b}[HSTORING"));
-        let again = screen.redrawn(&one);
-        assert!(again.starts_with("\u{1b}[HSTORING") && again.ends_with("\u{1b}[K\n\u{1b}[J"), "{again:?}");
         let mut list = Screen { form: Form::Appended, colours: false, last: String::new() };
         assert!(list.appended(&one).starts_with("storing, link backing-off: The hub has not answered"));
         assert_eq!(list.appended(&one), "");
+        assert!(list.appended(&examples::delivering()).starts_with("delivering, link flowing: "));
+        list.forget();
         assert!(list.appended(&examples::delivering()).starts_with("delivering, link flowing: "));
     }
 }

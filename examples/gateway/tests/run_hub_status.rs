@@ -11,6 +11,10 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use support::gateway::Gateway;
 use support::hub::{Answer, Hub};
@@ -94,6 +98,43 @@ fn fleet(hub: std::net::SocketAddr, more: &[&str]) -> (String, Option<i32>) {
     )
 }
 
+/// `edge-gateway fleet --watch`, whose output is no terminal.
+struct Watch {
+    child: std::process::Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Watch {
+    fn start(hub: std::net::SocketAddr) -> Self {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+        command.args(["fleet", "--watch", "--broker", &format!("mqtt://{hub}")]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = mpsc::channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines }
+    }
+
+    /// Waits for a line that begins so.
+    fn expect(&mut self, begin: &str) {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(60));
+            if line.unwrap_or_else(|_| panic!("no line begins with {begin:?}")).starts_with(begin) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn a_fleet_is_seen_at_its_hub() {
     let dir = tempfile::tempdir().unwrap();
@@ -108,6 +149,10 @@ fn a_fleet_is_seen_at_its_hub() {
         (json["gateways"][0]["id"].as_str(), json["gateways"][0]["standing"].as_str()),
         (Some("g"), Some("delivering"))
     );
+    let (page, code) = fleet(hub.address, &["--html"]);
+    assert!(page.contains("<h1>1 gateway: <em>1 delivering</em></h1>") && code == Some(0), "{page}");
+    let mut watch = Watch::start(hub.address);
+    watch.expect("1 gateway: 1 delivering");
     // Somebody who may write there, and a hub that says more than that.
     support::mosquitto::retain(hub.address, "edge/status/x", &"y".repeat(100_000));
     support::mosquitto::retain(hub.address, "edge/alive/h", "0");
@@ -115,8 +160,10 @@ fn a_fleet_is_seen_at_its_hub() {
     wait_until("it is away", 30, || fleet(hub.address, &[]).0.contains("2 away"));
     let (text, code) = fleet(hub.address, &[]);
     assert!(text.contains("last words: delivering") && code == Some(1), "{text}");
+    watch.expect("2 gateways: 2 away");
     let address = hub.address;
     drop(hub);
+    watch.expect("No connection to the hub: ");
     let (text, code) = fleet(address, &[]);
     assert!(text.contains("no connection within") && code == Some(69), "{text}");
     let (text, code) = fleet(address, &["--user", "u", "--password-file", "/nowhere"]);

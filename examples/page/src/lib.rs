@@ -1,12 +1,12 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
-//! Pages of the drill and of filter-lab: one HTML file, no script to run, nothing from outside; light and dark, wide and narrow.
+//! Pages of the drill, of filter-lab and of a fleet: one HTML file, no script to run, nothing from outside; light and dark, wide and narrow.
 //!
 //! Pure: texts in, text out. Drawings are SVG, each drawn twice, since text in a scaled drawing would be too small on a phone.
 
 mod text;
 
-pub use text::{count, escape, is_hidden};
+pub use text::{count, date, escape, is_hidden};
 
 /// Parts of a page.
 #[derive(Clone, Copy, Debug)]

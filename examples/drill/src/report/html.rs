@@ -1,8 +1,8 @@
 //! `report.html`: one file, no script, nothing from outside; the order of its sections is the order of the questions.
 
-use edge_page::{Page, count, escape};
+use edge_page::{Page, count, date, escape};
 
-use super::format::{date, seconds};
+use super::format::seconds;
 use super::{Report, cells, json, sections, svg};
 
 pub(super) fn page(report: &Report) -> String {

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a command: the runtime and the clock")]
 
 mod overview;
+mod page;
 mod table;
 
 use std::collections::hash_map::RandomState;
@@ -13,17 +14,19 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use edge_bridge::bridge::LinkState;
 use edge_bridge::net::StartError;
 use edge_bridge::wire::{QoS, Subscription, Utf8};
 use edge_bridge::{Bridge, Builder, Commands, Tls};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::asking::UNAVAILABLE;
 use crate::config::password;
 use crate::run::hub_status::{ALIVE, STATUS};
 use crate::run::status_page::terminal::printable;
+use crate::screen::{Redrawn, is_terminal};
 use crate::standard_output;
-use overview::Overview;
+use overview::{Fleet, Overview};
 
 /// Time limit of the connection to the hub.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -31,6 +34,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 const QUIET: Duration = Duration::from_secs(1);
 /// Time limit for receiving, in case messages keep coming.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
+/// Shortest time between two looks of `--watch`.
+const EVERY: Duration = Duration::from_secs(2);
 /// Longest packet that is accepted. It is far above the size of a status, so that a larger one is recognised as something else.
 const PACKET_MAX: u32 = 4_096;
 
@@ -57,6 +62,12 @@ pub(crate) struct Arguments {
     /// All of it as one line of JSON
     #[arg(long)]
     json: bool,
+    /// All of it as a page: one file of HTML, nothing from outside
+    #[arg(long, conflicts_with = "json")]
+    html: bool,
+    /// Stay connected and show what changes, every two seconds, until it is stopped
+    #[arg(long, conflicts_with = "html")]
+    watch: bool,
 }
 
 /// Reason why there is no overview.
@@ -71,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(listen(arguments));
+            let outcome = runtime.block_on(show(arguments));
             // A look-up of a name must not hold up the exit.
             runtime.shutdown_background();
             outcome
@@ -79,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => Err(Trouble::NoHub(error.to_string())),
     };
     let (text, code) = match outcome {
-        Ok(overview) => return show(arguments, &overview),
+        Ok(code) => return code,
         Err(Trouble::Usage(text)) => (text, 2),
         Err(Trouble::NoHub(text)) => (text, UNAVAILABLE),
     };
@@ -87,20 +98,64 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn show(arguments: &Arguments, overview: &Overview) -> ExitCode {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let fleet = overview.at(now_s);
-    let text = if arguments.json { table::json(&fleet) } else { table::table(&fleet) };
-    match standard_output::print(&text) {
-        Err(failed) => failed,
-        Ok(()) if fleet.is_well() => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
+/// Shows the overview, once or until standard output is closed.
+async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
+    let (bridge, mut messages, mut overview) = listen(arguments).await?;
+    if !arguments.watch {
+        // The hub does not need the goodbye.
+        let _ = timeout(QUIET, bridge.close()).await;
+        let fleet = overview.at(now_s());
+        return Ok(match standard_output::print(&text(arguments, &fleet)) {
+            Err(failed) => failed,
+            Ok(()) if fleet.is_well() => ExitCode::SUCCESS,
+            Ok(()) => ExitCode::FAILURE,
+        });
+    }
+    let mut redrawn = (!arguments.json && is_terminal()).then(Redrawn::default);
+    let mut last = String::new();
+    loop {
+        let mut text = text(arguments, &overview.at(now_s()));
+        if !arguments.json {
+            text += &without_connection(&bridge);
+        }
+        if text != last {
+            let drawn = redrawn.as_mut().map_or_else(|| text.clone(), |redrawn| redrawn.over(&text));
+            if let Err(failed) = standard_output::print(&drawn) {
+                return Ok(failed);
+            }
+            last = text;
+        }
+        let end = Instant::now() + EVERY;
+        while let Ok(Some(message)) = timeout_at(end, messages.next()).await {
+            overview.take(message.topic(), message.payload());
+            message.done();
+        }
     }
 }
 
-/// Receives the retained messages of gateways from the hub.
-async fn listen(arguments: &Arguments) -> Result<Overview, Trouble> {
+fn now_s() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn text(arguments: &Arguments, fleet: &Fleet) -> String {
+    match arguments {
+        Arguments { json: true, .. } => table::json(fleet),
+        Arguments { html: true, .. } => page::html(fleet, &arguments.broker, now_s()),
+        _ => table::table(fleet),
+    }
+}
+
+/// Returns a line that says why there is no connection; nothing while there is one.
+fn without_connection(bridge: &Bridge) -> String {
+    let stats = bridge.stats();
+    let is_away = matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
+    let why = stats.last_error.filter(|_| is_away);
+    why.map_or_else(String::new, |why| format!("No connection to the hub: {}\n", printable(&why)))
+}
+
+/// Receives the retained messages of gateways from the hub. Returns them with the connection, on which their changes come.
+async fn listen(arguments: &Arguments) -> Result<(Bridge, Commands, Overview), Trouble> {
     let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(usage(error)))?;
     let filters = [ALIVE, STATUS].map(|prefix| {
         let filter = Utf8::try_from(format!("{prefix}+")).unwrap_or_default();
@@ -121,9 +176,7 @@ async fn listen(arguments: &Arguments) -> Result<Overview, Trouble> {
         let (filter, reason) = (&refused.filter, refused.reason);
         return Err(Trouble::NoHub(format!("the hub refused the subscription to {filter}: {reason}")));
     }
-    // The hub does not need the goodbye.
-    let _ = timeout(QUIET, bridge.close()).await;
-    Ok(overview)
+    Ok((bridge, messages, overview))
 }
 
 async fn take_in(messages: &mut Commands) -> Overview {

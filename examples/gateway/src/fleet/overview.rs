@@ -87,7 +87,7 @@ impl Standing {
         }
     }
 
-    fn is_well(self) -> bool {
+    pub(super) fn is_well(self) -> bool {
         self >= Self::Storing
     }
 

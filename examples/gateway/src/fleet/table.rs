@@ -28,44 +28,53 @@ pub(super) fn table(fleet: &Fleet) -> String {
     out
 }
 
-fn write_all(out: &mut String, fleet: &Fleet) -> fmt::Result {
+/// Titles of the columns.
+pub(super) const TITLES: [&str; 9] =
+    ["state", "gateway", "since", "waiting", "room left", "lost", "version", "config", "why"];
+
+/// Returns the number of gateways, and of those in each state.
+pub(super) fn summary(fleet: &Fleet) -> String {
     let gateways = fleet.gateways.len();
-    write!(out, "{} gateway{}", count(gateways as u64), if gateways == 1 { "" } else { "s" })?;
+    let mut out = format!("{} gateway{}", count(gateways as u64), if gateways == 1 { "" } else { "s" });
     let mut before = ": ";
     for standing in Standing::ALL {
         let number = fleet.gateways.iter().filter(|gateway| gateway.standing == standing).count();
         if number > 0 {
-            write!(out, "{before}{} {}", count(number as u64), standing.word())?;
+            out += &format!("{before}{} {}", count(number as u64), standing.word());
             before = ", ";
         }
     }
-    writeln!(out)?;
-    if gateways == 0 {
-        writeln!(
-            out,
-            "Nothing is kept below edge/status/ and edge/alive/: gateways say it with [status] to_hub = true."
-        )?;
+    out
+}
+
+/// Returns sentences about what the table does not show.
+pub(super) fn notes(fleet: &Fleet) -> Vec<String> {
+    let mut notes = Vec::new();
+    if fleet.gateways.is_empty() {
+        let how = "gateways say it with [status] to_hub = true";
+        notes.push(format!("Nothing is kept below edge/status/ and edge/alive/: {how}."));
     }
     if fleet.left_out > 0 {
-        writeln!(
-            out,
-            "{} messages were left out: too many gateways, or too long names.",
-            count(fleet.left_out)
-        )?;
+        let left_out = count(fleet.left_out);
+        notes.push(format!("{left_out} messages were left out: too many gateways, or too long names."));
     }
-    if gateways > 0 {
-        line(
-            out,
-            ["state", "gateway", "since", "waiting", "room left", "lost", "version", "config", "why"]
-                .map(str::to_owned),
-        )?;
-    }
+    notes
+}
+
+/// Returns the cells of each gateway, in the order of the titles.
+pub(super) fn rows(fleet: &Fleet) -> impl Iterator<Item = [String; 9]> {
     let version = fleet.usual(|gateway| gateway.version.as_deref());
     let config = fleet.usual(|gateway| gateway.config.as_deref());
-    for gateway in &fleet.gateways {
-        line(out, cells(gateway, version, config))?;
+    fleet.gateways.iter().map(move |gateway| cells(gateway, version, config))
+}
+
+fn write_all(out: &mut String, fleet: &Fleet) -> fmt::Result {
+    writeln!(out, "{}", summary(fleet))?;
+    notes(fleet).iter().try_for_each(|note| writeln!(out, "{note}"))?;
+    if !fleet.gateways.is_empty() {
+        line(out, TITLES.map(str::to_owned))?;
     }
-    Ok(())
+    rows(fleet).try_for_each(|cells| line(out, cells))
 }
 
 fn cells(gateway: &Gateway, version: Option<&str>, config: Option<&str>) -> [String; 9] {
