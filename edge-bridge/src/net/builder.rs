@@ -70,7 +70,12 @@ impl Builder {
             further_urls: Vec::new(),
             failback: true,
             client_id: String::new(),
-            client: ClientConfig { receive_maximum: u16::MAX, ..ClientConfig::new(Utf8::default()) },
+            client: ClientConfig {
+                receive_maximum: u16::MAX,
+                // What waits for the application bounds what is read.
+                enforces_receive_maximum: false,
+                ..ClientConfig::new(Utf8::default())
+            },
             username: None,
             password: None,
             tls: None,
@@ -360,9 +365,9 @@ impl Builder {
         self
     }
 
-    /// Most unacknowledged messages from the hub; 0 counts as 1. Default 65 535, because Mosquitto 2.0 exceeds a lower limit while it sends
-    /// what it queued in an outage, and such a hub has to be disconnected (§4.9). A message for which there is no room waits in the network
-    /// for up to 1 s; then it is left unacknowledged, and comes again on a new connection.
+    /// Most unacknowledged messages from the hub, announced to it; 0 counts as 1. Default 65 535. Mosquitto 2.0 exceeds a lower limit while it
+    /// sends what it queued in an outage; such messages are taken, because a connection that ended for it (§3.3.4) would end again and again. A
+    /// message for which there is no room waits in the network for up to 1 s; then it is left unacknowledged, and comes again on a new connection.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
         self.client.receive_maximum = messages.max(1);
         self

@@ -27,6 +27,10 @@ pub struct ClientConfig {
     pub session_expiry_s: u32,
     /// Most unacknowledged QoS 1 messages from the server. Default 100. MQTT 5.
     pub receive_maximum: u16,
+    /// Ends the connection with 0x93 when the server sends more than `receive_maximum` (§3.3.4). Default true. Mosquitto 2.0 does so whenever a
+    /// long queue waits for a client: the connection would end again and again. False accepts as many as there are packet identifiers; the
+    /// caller bounds them by not reading.
+    pub enforces_receive_maximum: bool,
     /// Most unacknowledged QoS 1 messages to the server, within its Receive Maximum. Default 65 535; the only limit in 3.1.1.
     pub max_in_flight: u16,
     /// Limits of the decoder; `max_packet_size` is announced. By default 1 MiB and otherwise all that the format allows, and a bad Response
@@ -62,6 +66,7 @@ impl ClientConfig {
             keep_alive_s: 60,
             session_expiry_s: 86_400,
             receive_maximum: 100,
+            enforces_receive_maximum: true,
             max_in_flight: u16::MAX,
             // What fits into the packet size that we announce is ours to take: a server sends an unacknowledged message again for ever.
             limits: Limits {

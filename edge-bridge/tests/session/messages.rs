@@ -203,3 +203,20 @@ fn an_answer_that_waits_for_others_is_not_changed() {
     let expected = [puback(1, ReasonCode::SUCCESS), puback(2, ReasonCode::QUOTA_EXCEEDED)];
     assert_eq!(drain(&mut session).0, expected);
 }
+
+/// Mosquitto 2.0 sends more than it was told, whenever a long queue waits.
+#[test]
+fn a_client_that_does_not_enforce_its_receive_maximum_takes_more() {
+    for enforces in [true, false] {
+        let mut config = ClientConfig::new(text("site7"));
+        (config.receive_maximum, config.enforces_receive_maximum) = (2, enforces);
+        let mut session = Session::client(0, 1, config, None);
+        drain(&mut session);
+        give(&mut session, &[connack(false, &[])]);
+        let messages: Vec<_> = (1..=10).map(|id| incoming(id, "cmd/a")).collect();
+        let (_, events) = give(&mut session, &messages);
+        let exceeded = Closed::Violation(Violation::ReceiveMaximumExceeded);
+        let is_over = events.iter().any(|event| matches!(event, Event::Closed(why) if *why == exceeded));
+        assert_eq!((is_over, handle(&events).len()), (enforces, if enforces { 2 } else { 10 }));
+    }
+}

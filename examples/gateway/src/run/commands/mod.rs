@@ -54,8 +54,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// Time limit for the last answers, and the last lines of the file, when the gateway stops.
 const GOODBYE: Duration = Duration::from_millis(500);
 const COMMIT_EVERY: Duration = Duration::from_millis(20);
-/// Receive Maximum announced to a hub of MQTT 5. A command counts against it until it has an outcome, and so do the messages behind it, because
-/// PUBACKs are sent in order.
+/// Receive Maximum announced to a hub of MQTT 5, and most commands read behind one without an outcome. A command counts against it until it has
+/// an outcome, and so do the messages behind it, because PUBACKs are sent in order.
 pub(super) const WINDOW: u16 = 1_024;
 
 /// Parts of the gateway that the commands need.

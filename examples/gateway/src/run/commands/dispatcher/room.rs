@@ -3,6 +3,7 @@
 
 use edge_bridge::wire::{Publish, Utf8};
 
+use super::super::WINDOW;
 use super::super::answer::{Outcome, Reason};
 use super::super::command::Phase;
 use super::Dispatcher;
@@ -23,10 +24,14 @@ pub(super) const STUCK_MS: u64 = 2_000;
 
 impl Dispatcher {
     /// Returns whether the next message may be read from the hub. Without this limit messages would wait here, and their waiting time would be
-    /// unknown. Commands of stuck topics count only towards [`ALL_MAX`].
+    /// unknown. Commands of stuck topics count only towards [`ALL_MAX`]. Behind a command without an outcome at most [`WINDOW`] are read, whatever
+    /// the hub sends: PUBACKs go in order, so that all of them come again after a kill, and no more identities than that are known by then.
     pub(in super::super) fn takes_more(&self, now_ms: u64) -> bool {
         let flowing = self.order.topics().filter(|(topic, _)| !self.is_stuck(topic, now_ms));
-        flowing.map(|(_, count)| count).sum::<usize>() < FLOWING_MAX && self.commands.len() < ALL_MAX
+        let oldest = self.commands.first_key_value().map_or(self.last, |(ticket, _)| ticket.0);
+        flowing.map(|(_, count)| count).sum::<usize>() < FLOWING_MAX
+            && self.commands.len() < ALL_MAX
+            && self.last.saturating_sub(oldest) < WINDOW.into()
     }
 
     /// Returns whether there is room for one more command of `size` bytes. Refuses the youngest commands of stuck topics as busy to make room,

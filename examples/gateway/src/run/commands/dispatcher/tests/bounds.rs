@@ -1,5 +1,6 @@
 //! Bounds: of a topic that is stuck, of all commands, and of what is taken from the hub.
 
+use super::super::super::WINDOW;
 use super::super::room::{ALL_MAX, FLOWING_MAX, OPEN_MAX, RETURN_MS, STUCK_MAX, STUCK_MS};
 use super::*;
 
@@ -70,6 +71,22 @@ fn no_more_is_taken_while_many_flow_and_what_is_stuck_keeps_nobody_back() {
         count += 1;
     }
     assert_eq!(count, ALL_MAX - FLOWING_MAX);
+}
+
+/// Mosquitto 2.0 sends more than the Receive Maximum; those behind a command of a client that hangs would be more than the ledger knows.
+#[test]
+fn behind_a_command_without_an_outcome_no_more_are_taken_than_the_window() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    let silent = bench.arrive(&expiring("c/silent", "x", 90));
+    let mut count = 1;
+    while bench.dispatcher.takes_more(bench.now_ms) && count < 5_000 {
+        let ticket = bench.arrive(&expiring("c/a", &format!("{count}"), 90));
+        bench.settle(ticket, 1, 0);
+        count += 1;
+    }
+    assert_eq!(count, 1 + usize::from(WINDOW));
+    bench.settle(silent, 1, 0);
+    assert!(bench.dispatcher.takes_more(bench.now_ms));
 }
 
 #[test]
