@@ -92,7 +92,7 @@ impl AclFile {
                 self.patterns.push(rule(rest)?);
                 Ok(())
             }
-            other => Err(LineProblem::Word(other.to_owned())),
+            _ => Err(LineProblem::Word),
         }
     }
 
@@ -192,7 +192,7 @@ fn rule(text: &str) -> Result<Rule, LineProblem> {
                 "write" => Permission::Write,
                 "readwrite" => Permission::ReadWrite,
                 "deny" => Permission::Deny,
-                other => return Err(LineProblem::Access(other.to_owned())),
+                _ => return Err(LineProblem::Access),
             };
             (access, filter.trim_matches(' '))
         }
@@ -274,13 +274,13 @@ mod tests {
         let wildcard = LineProblem::Filter { filter: "a/#/b".to_owned(), error: TopicError::Wildcard(2) };
         let expected = [
             (1, LineProblem::NoTopic),
-            (3, LineProblem::Access("all".to_owned())),
+            (3, LineProblem::Access),
             (4, wildcard),
             (5, LineProblem::NoName),
             (6, LineProblem::NoName),
-            (7, LineProblem::Word("topics".to_owned())),
-            (8, LineProblem::Word("#".to_owned())),
-            (9, LineProblem::Word("\ttopic".to_owned())),
+            (7, LineProblem::Word),
+            (8, LineProblem::Word),
+            (9, LineProblem::Word),
         ];
         let found: Vec<_> = errors.into_iter().map(|error| (error.line, error.problem)).collect();
         assert_eq!(found, expected);

@@ -45,12 +45,12 @@ pub enum LineProblem {
         /// Limit of the iterations.
         limit: u32,
     },
-    /// The first word of a line of an access list is unknown.
-    #[error("\"{0}\": a line begins with topic, user or pattern, or with # if it is a comment")]
-    Word(String),
-    /// The access, the second word of a line of an access list, is unknown.
-    #[error("\"{0}\": the access is read, write, readwrite or deny")]
-    Access(String),
+    /// The first word of a line of an access list is unknown. It is not quoted: the file may be one of passwords.
+    #[error("a line begins with topic, user or pattern, or with # if it is a comment")]
+    Word,
+    /// The access, the second word of a line of an access list, is unknown. It is not quoted either.
+    #[error("the access is read, write, readwrite or deny")]
+    Access,
     /// A line of an access list ends before the topic.
     #[error("the topic is missing")]
     NoTopic,

@@ -1,11 +1,11 @@
 //! Masking of passwords in addresses, before a line of a configuration is shown. Passwords belong into files of their own, but may be written
-//! into an address by mistake.
+//! into an address by mistake: before the host, or behind a `?` or a `#`, where an address of a hub has nothing.
 
 use std::borrow::Cow;
 
 /// Returns the text with an ellipsis in place of every password: `scheme://user:…@host`, and in quotes also without a scheme.
 pub(super) fn without_password(text: &str) -> Cow<'_, str> {
-    if !text.contains('@') {
+    if !text.contains('@') && !text.contains("://") {
         return Cow::Borrowed(text);
     }
     let (mut out, mut rest) = (String::new(), text);
@@ -49,8 +49,13 @@ fn plain_text(text: &str) -> Cow<'_, str> {
 fn address(text: &str) -> Cow<'_, str> {
     let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
     let login = rest.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host)));
-    match login {
-        Some((user, host)) => Cow::Owned(format!("{scheme}{user}:…@{host}")),
+    let (before, host) = match login {
+        Some((user, host)) => (Cow::Owned(format!("{scheme}{user}:…@")), host),
+        None => (Cow::Borrowed(scheme), rest),
+    };
+    match host.find(['?', '#']).filter(|_| !scheme.is_empty()) {
+        Some(end) => Cow::Owned(format!("{before}{}…", host.get(..=end).unwrap_or_default())),
+        None if login.is_some() => Cow::Owned(format!("{before}{host}")),
         None => Cow::Borrowed(text),
     }
 }
@@ -74,6 +79,9 @@ mod tests {
             ("the hub's address is u:x", "the hub's address is u:x"),
             ("topic = \"a/b\" # mail to a@b", "topic = \"a/b\" # mail to a@b"),
             ("url = \"mqtts://hub:8883\"", "url = \"mqtts://hub:8883\""),
+            ("url = \"mqtts://h:1/?password=X\" # y", "url = \"mqtts://h:1/?…\" # y"),
+            ("url = \"mqtts://u:p@h#secret\"", "url = \"mqtts://u:…@h#…\""),
+            ("topic = \"a/#\" # b?", "topic = \"a/#\" # b?"),
             ("http://user@proxy:1", "http://user@proxy:1"),
             ("no address: a@b", "no address: a@b"),
         ] {

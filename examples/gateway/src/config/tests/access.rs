@@ -90,6 +90,10 @@ fn each_mistake_is_named() {
         (format!("{here}password_file = \"empty\""), "warning: local.password_file: no user stands there"),
         (format!("{here}password_file = \"open\""), "others may read the hashes"),
         (format!("{here}acl_file = \"bad.rights\""), "line 1: the topic is missing"),
+        (
+            format!("{here}acl_file = \"users\""),
+            "/users: line 1: a line begins with topic, user or pattern, or with #",
+        ),
         (format!("{here}acl_file = \"empty\""), "warning: local.acl_file: no rule stands there"),
         (
             format!("{here}acl_file = \"rights\""),
