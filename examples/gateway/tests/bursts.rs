@@ -101,12 +101,14 @@ fn what_a_full_queue_does_not_take_at_qos_0_is_counted_and_told() {
             waiting("on_the_way"),
         ]
     };
-    wait_until("each of them is counted", 30, || all().into_iter().flatten().sum::<f64>() == 4_000.0);
-    assert!(gateway.metric(NO_ROOM).unwrap() > 2_000.0, "{:?}", all());
-    assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(1.0));
-    let log = gateway.log();
+    wait_until("each of them is counted, and more is given up than waits", 60, || {
+        let all = all();
+        all.into_iter().flatten().sum::<f64>() == 4_000.0 && all[1] > Some(2_000.0)
+    });
+    wait_until("it is a loss", 20, || gateway.metric("edge_verdict{verdict=\"losing\"}") == Some(1.0));
     for client in ["filler", "other"] {
         let line = format!("messages of client \"{client}\" at QoS 0 are given up");
-        assert_eq!(log.matches(&line).count(), 1, "{log}");
+        wait_until("it is told", 20, || gateway.log().contains(&line));
+        assert_eq!(gateway.log().matches(&line).count(), 1, "{}", gateway.log());
     }
 }

@@ -286,7 +286,8 @@ fn judge(plant: &Plant, subscriber: &Subscriber, log: &str) {
     let total: u64 = plant.sent.values().sum();
     wait_until("the subscriber has all of it", 180, || {
         let reader = Reader::of(&subscriber.arrived());
-        !reader.unreadable.is_empty() || reader.readings.len() as u64 >= total
+        !reader.unreadable.is_empty()
+            || reader.readings.len() as u64 >= total && reader.raw.len() as u64 >= plant.raw
     });
     let reader = Reader::of(&subscriber.arrived());
     assert_eq!(reader.unreadable, [""; 0], "batches that nobody can read");

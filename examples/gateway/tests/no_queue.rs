@@ -121,8 +121,8 @@ fn goes_on_until_mended(dir: &Path, cause: &str, mend: impl FnOnce()) {
     let (_, page) = gateway.get("/metrics").unwrap();
     assert!(page.contains("edge_queue_open 0\n") && page.contains(cause), "{page}");
     assert!(!page.contains("edge_accepted_total"), "what is not known is not there: {page}");
-    assert!(gateway.metric(NO_ROOM).unwrap() >= 1.0);
-    wait_until("what is dropped is a loss", 10, || {
+    wait_until("what is dropped is counted", 20, || gateway.metric(NO_ROOM) >= Some(1.0));
+    wait_until("what is dropped is a loss", 20, || {
         gateway.metric("edge_verdict{verdict=\"losing\"}") == Some(1.0)
     });
     assert!(gateway.metric("edge_control_scans_total").unwrap() > 0.0);
@@ -156,9 +156,10 @@ fn goes_on_until_mended(dir: &Path, cause: &str, mend: impl FnOnce()) {
 fn stops_clean(mut gateway: Gateway, outputs: &Subscriber) {
     let (status, took) = gateway.terminate();
     assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
-    let said = outputs.arrived();
-    let last = said.iter().rev().find(|said| said.topic == "out/heater").unwrap();
-    assert_eq!(last.payload, "0", "the last word is safe");
+    wait_until("the last word is safe", 20, || {
+        let said = outputs.arrived();
+        said.iter().rev().find(|said| said.topic == "out/heater").is_some_and(|last| last.payload == "0")
+    });
 }
 
 #[test]

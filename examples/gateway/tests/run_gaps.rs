@@ -65,7 +65,9 @@ fn the_hub_is_told_how_much_an_outage_cost_over_a_kill() {
         }
     }
     publisher.settle(0, 60);
-    assert!(gateway.metric("edge_dropped_total{reason=\"overflow\"}").unwrap() > 300.0);
+    wait_until("the loss is counted", 20, || {
+        gateway.metric("edge_dropped_total{reason=\"overflow\"}") > Some(300.0)
+    });
     wan.mend();
     let sent = 700;
     wait_until("all is at the hub, or told to be lost", 60, || {

@@ -30,7 +30,7 @@ const CONFIG: &str =
 /// Body of a page that a browser on this machine asks for.
 fn page(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -177,7 +177,7 @@ fn every_surface_says_the_same_and_it_is_true_in_normal_outage_drain_and_loss() 
 
     publish(50, 100);
     wait_until("all of it is at the hub, and counted", 30, || {
-        subscriber.arrived().len() == 50 && Metrics::get(&gateway).figure("edge_delivered_total") == 50
+        subscriber.arrived().len() >= 50 && Metrics::get(&gateway).figure("edge_delivered_total") == 50
     });
     let normal = agreed(&gateway, "delivering", "Delivering");
     assert_eq!(
@@ -213,7 +213,10 @@ fn every_surface_says_the_same_and_it_is_true_in_normal_outage_drain_and_loss() 
         "{said} {metrics:?}"
     );
     relay.limit(u64::MAX);
-    wait_until("all of it is at the hub", 60, || subscriber.arrived().len() == 350);
+    wait_until("all of it is at the hub", 60, || {
+        // More of them if the link was given up for a machine that stood still.
+        subscriber.arrived().len() >= 350 && Metrics::get(&gateway).figure("edge_queue_messages") == 0
+    });
 
     relay.cut();
     publish(200, 10_000);
@@ -243,11 +246,11 @@ fn the_exit_code_says_that_nobody_answers() {
     let named =
         std::fs::read_to_string(&file).unwrap().replacen("[gateway]\n", "[gateway]\nstate = \"state\"\n", 1);
     std::fs::write(&file, named).unwrap();
-    let answered = run(&[file.to_str().unwrap()]);
-    assert!(
-        answered.status.success() && text(&answered.stdout).starts_with("DELIVERING  g   "),
-        "{answered:?}"
-    );
+    // Ready is who may have no connection to the hub yet.
+    wait_until("it answers", 30, || {
+        let answered = run(&[file.to_str().unwrap()]);
+        answered.status.success() && text(&answered.stdout).starts_with("DELIVERING  g   ")
+    });
     assert_eq!(run(&[]).status.code(), Some(2));
     gateway.kill_9();
     let nobody = status(&gateway, &[]);

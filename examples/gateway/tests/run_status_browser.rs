@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 
 use support::gateway::Gateway;
 use support::hub::Hub;
+use support::wait_until;
 
 const CONFIG: &str = "[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n";
 
@@ -23,6 +24,7 @@ fn the_page_refreshes_itself_and_says_nothing_on_the_console() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Hub::start();
     let (gateway, _) = Gateway::started(dir.path(), hub.address, CONFIG);
+    wait_until("connected", 30, || gateway.metric("edge_verdict{verdict=\"delivering\"}") == Some(1.0));
     let url = format!("http://{}/", gateway.metrics);
     for size in ["--window-size=320,640", "--window-size=1280,900"] {
         let browser = Command::new("chromium")

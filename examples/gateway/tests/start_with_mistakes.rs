@@ -67,7 +67,7 @@ fn promise_2_a_start_with_mistakes_goes_on_with_what_was_in_force() {
     fs::remove_file(&filter).unwrap();
     refused(&gateway);
     gateway.start();
-    assert_eq!(gateway.metric("edge_config_refused"), Some(1.0));
+    wait_until("it is told", 20, || gateway.metric("edge_config_refused") == Some(1.0));
     let (_, status) = gateway.get("/status.json").unwrap();
     assert!(status.contains("The changed gateway.toml is not in force: "), "{status}");
     for payload in ["20.0", "20.1", "25.0"] {
@@ -117,7 +117,7 @@ fn a_configuration_that_does_not_start_costs_no_client_its_session() {
     let more = format!("{line}persistence = false\nws_listen = \"{}\"\n", taken.local_addr().unwrap());
     fs::write(&file, good.replace(&line, &more)).unwrap();
     gateway.start();
-    assert_eq!(gateway.metric("edge_config_refused"), Some(1.0));
+    wait_until("it is told", 20, || gateway.metric("edge_config_refused") == Some(1.0));
     let reader = Subscriber::start(listen, "set/#");
     wait_until("the retained message", 20, || reader.arrived().iter().any(|one| one.payload == "70"));
     // In force it does.

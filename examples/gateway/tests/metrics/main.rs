@@ -30,6 +30,7 @@ use support::authority::Authority;
 use support::free_port;
 use support::gateway::Gateway;
 use support::hub::Hub;
+use support::wait_until;
 
 const LOOPS: &str = r#"
 [[output]]
@@ -85,8 +86,12 @@ fn page() -> String {
     );
     let mut gateway = Gateway::new(dir.path(), &config);
     gateway.start();
-    let (status, page) = gateway.get("/metrics").unwrap();
-    assert_eq!(status, 200, "{page}");
+    let mut page = String::new();
+    // Totals are not known before the parked messages are.
+    wait_until("the page has totals", 30, || {
+        page = gateway.get("/metrics").filter(|(status, _)| *status == 200).unwrap_or_default().1;
+        page.contains("\nedge_delivered_total ")
+    });
     page
 }
 
