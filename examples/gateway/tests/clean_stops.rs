@@ -117,7 +117,12 @@ fn what_is_held_is_at_the_hub_after_another_match_and_after_other_rules() {
         let mut second = gateway(dir.path(), listen, hub.address, after);
         second.start();
         let expected = [(1_000, 0.0, "Cel".to_owned()), (2_000, 1.0, "Cel".to_owned())];
-        wait_until("what was held is at the hub", 20, || arrived(&hub) == expected);
+        wait_until("what was held is at the hub", 20, || {
+            // What the hub took just before the stop may come again.
+            let mut arrived = arrived(&hub);
+            arrived.dedup();
+            arrived == expected
+        });
     }
 }
 
@@ -176,8 +181,9 @@ fn a_stop_with_a_full_queue_keeps_what_is_held_and_what_found_no_room() {
     wait_until("what may be a copy of a row that found no room is marked", 20, || {
         hub.taken().iter().any(|message| is_marked(&message.payload))
     });
-    let sums = arrived(&hub).iter().filter(|(time, value, _)| (*time, *value) == (0, 5.0)).count();
-    assert_eq!(sums, 1, "{:?}", arrived(&hub));
+    let sums = || arrived(&hub).iter().filter(|(time, value, _)| (*time, *value) == (0, 5.0)).count();
+    wait_until("the sum of the window is at the hub", 20, || sums() > 0);
+    assert_eq!(sums(), 1, "{:?}", arrived(&hub));
 }
 
 /// The queue's room was reserved; a file for the filters' states cannot be made.

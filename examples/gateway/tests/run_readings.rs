@@ -28,7 +28,7 @@ fn without_a_hub(dir: &Path) -> (Gateway, SocketAddr) {
 }
 
 /// Promise 13 and the pinned names: what the deadband keeps arrives as a batch that says whose rows it has, and a clean
-/// restart goes on where the filter stood.
+/// restart goes on where the filter stood. What the hub took just before a stop or a kill may come again.
 #[test]
 fn kept_readings_arrive_as_batches_and_the_filter_survives_a_clean_stop() {
     let dir = tempfile::tempdir().unwrap();
@@ -54,6 +54,12 @@ fn kept_readings_arrive_as_batches_and_the_filter_survives_a_clean_stop() {
                 other => panic!("{other:?}"),
             }));
         }
+        let mut before = Vec::new();
+        values.retain(|value| {
+            let is_new = !before.contains(value);
+            before.extend(is_new.then_some(*value));
+            is_new
+        });
         values
     };
     send(&[20.0, 20.5, 21.5]);
@@ -94,7 +100,8 @@ fn an_alarm_that_was_raised_before_a_kill_ends_at_the_hub() {
 #[test]
 fn a_sensor_that_fell_silent_before_a_kill_is_told_after_it_and_one_that_lives_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { stale = { timeout_ms = 4000 } } ]\n";
+    // Long enough for a machine that stands still for seconds.
+    let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { stale = { timeout_ms = 8000 } } ]\n";
     fs::write(dir.path().join("rules.toml"), rules).unwrap();
     let hub = Hub::start();
     let route = "[[route]]\nmatch = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
@@ -107,15 +114,15 @@ fn a_sensor_that_fell_silent_before_a_kill_is_told_after_it_and_one_that_lives_i
         hub.taken().iter().map(|message| message.payload.split('}').filter(mark).count()).sum()
     };
     send("silent");
-    send("alive");
     let file = dir.path().join("state/watched");
     wait_until("it is remembered", 20, || {
+        send("alive");
         fs::read_to_string(&file).is_ok_and(|text| text.contains("silent") && text.contains("alive"))
     });
     gateway.kill_9();
     let written = fs::metadata(&file).unwrap().modified().unwrap();
     gateway.start();
-    wait_until("its silence is told, by a sensor with its unit", 20, || {
+    wait_until("its silence is told, by a sensor with its unit", 40, || {
         send("alive");
         let with_unit = |message: &support::hub::Taken| {
             message.payload.contains("null") && message.payload.contains("Cel")
@@ -129,9 +136,9 @@ fn a_sensor_that_fell_silent_before_a_kill_is_told_after_it_and_one_that_lives_i
     gateway.start();
     assert!(gateway.terminate().0.success());
     gateway.start();
-    wait_until("a clean stop in between takes none from the list", 20, || {
+    wait_until("a clean stop in between takes none from the list", 40, || {
         send("alive");
-        told("silent") == 2
+        told("silent") >= 2
     });
     assert_eq!(told("alive"), 0);
 }
