@@ -97,14 +97,14 @@ fn users_do_what_they_may_and_the_files_are_followed() {
         assert!(publish(listen, login, "plant/oven3/temp", "forged").is_some(), "{login:?}");
     }
 
-    // Another password for the oven, a right less for the panel: both hold within seconds, without a restart.
-    assert!(passwd(dir, "oven3", "other", &[]).status.success());
+    // A right less for the panel, then another password for the oven, with which both hold: within seconds, without a restart.
     fs::write(dir.join("rights"), RIGHTS.replace("read #", "read plant/#")).unwrap();
-    wait_until("the files are followed", 15, || {
+    assert!(passwd(dir, "oven3", "other", &[]).status.success());
+    wait_until("the files are followed", 30, || {
         gateway.log().contains("the access of local clients has changed")
     });
-    wait_until("the old password is refused", 15, || {
-        publish(listen, Some(oven), "plant/oven3/temp", "x").is_some()
+    wait_until("the old password is refused", 30, || {
+        publish(listen, Some(oven), "plant/oven3/ready", "?").is_some()
     });
     let oven = ("oven3", "other");
     assert_eq!(publish(listen, Some(oven), "sites/oven3/x", "3"), None);
@@ -113,7 +113,7 @@ fn users_do_what_they_may_and_the_files_are_followed() {
     a_broken_file_changes_nothing(dir, &gateway);
     assert_eq!(publish(listen, Some(oven), "plant/oven3/temp", "5"), None);
 
-    wait_until("the panel has read", 10, || read().contains("plant/oven3/temp 5"));
+    wait_until("the panel has read", 30, || read().contains("plant/oven3/temp 5"));
     let _ = reader.kill().and_then(|()| reader.wait());
     let read = read();
     let lines: Vec<&str> = read.lines().filter(|line| !line.contains("ready")).collect();
@@ -141,7 +141,7 @@ fn users_do_what_they_may_and_the_files_are_followed() {
 fn a_broken_file_changes_nothing(dir: &Path, gateway: &Gateway) {
     let whole = fs::read(dir.join("users")).unwrap();
     fs::write(dir.join("users"), "oven3:secret\n").unwrap();
-    wait_until("it is told", 15, || gateway.log().contains("the access of local clients stays as it was"));
+    wait_until("it is told", 30, || gateway.log().contains("the access of local clients stays as it was"));
     assert!(gateway.log().contains("line 1: the password is not hashed"), "{}", gateway.log());
     // A monitor that never reads the log sees it, until it is mended.
     let is_told = || {
@@ -152,9 +152,9 @@ fn a_broken_file_changes_nothing(dir: &Path, gateway: &Gateway) {
         (status.status.code(), said.contains("access are not in force") && said.contains("not hashed"))
             == (Some(1), true)
     };
-    wait_until("the status tells it", 15, &is_told);
+    wait_until("the status tells it", 30, &is_told);
     fs::write(dir.join("users"), whole).unwrap();
-    wait_until("the status no longer tells it", 15, || !is_told());
+    wait_until("the status no longer tells it", 30, || !is_told());
 }
 
 /// Users, rights and what was acknowledged outlive a kill in an outage of the hub.
@@ -245,25 +245,25 @@ fn a_certificate_is_a_user_and_a_renewed_one_of_the_gateway_is_shown() {
     for (identity, user) in [(None, "oven3"), (Some("forged"), "oven3"), (Some("nameless"), "oven3")] {
         assert!(publish_tls(dir, port, "plant", identity, user, topic).is_some(), "{identity:?}");
     }
-    wait_until("it is told", 10, || gateway.log().contains("has no common name"));
+    wait_until("it is told", 30, || gateway.log().contains("has no common name"));
     assert!(publish_tls(dir, port, "plant", Some("oven3"), "oven3", "plant/other").is_some());
     assert!(
         publish_tls(dir, port, "others", Some("oven3"), "oven3", topic).is_some(),
         "who trusts others goes"
     );
-    wait_until("it is told", 10, || gateway.log().contains("no TLS with a client"));
+    wait_until("it is told", 30, || gateway.log().contains("no TLS with a client"));
 
     let claimed = publish(listen, Some(("oven3", "secret")), topic, "forged");
     assert!(claimed.is_some(), "a name without its certificate, at the door without TLS");
 
     // Another authority's certificate in its place: who trusts that one comes in, without a restart.
     others.sign(dir, "gateway", Some("localhost"));
-    wait_until("the new certificate is shown", 15, || {
+    wait_until("the new certificate is shown", 30, || {
         publish_tls(dir, port, "others", Some("oven3"), "oven3", topic).is_none()
     });
     assert!(publish_tls(dir, port, "plant", Some("oven3"), "oven3", topic).is_some());
     fs::write(dir.join("gateway.key"), "no key").unwrap();
-    wait_until("it is told", 15, || gateway.log().contains("certificate stays as it was"));
+    wait_until("it is told", 30, || gateway.log().contains("certificate stays as it was"));
     assert_eq!(publish_tls(dir, port, "others", Some("oven3"), "oven3", topic), None);
     wait_until("all is at the hub", 20, || at_hub.arrived().len() == 3);
     assert!(at_hub.arrived().iter().all(|arrived| arrived.topic == "up/plant/oven3/temp"));
