@@ -125,14 +125,18 @@ async fn a_message_at_which_the_ingest_panics_goes_as_it_came_and_the_next_by_it
     }
     topics.sort();
     assert_eq!(topics, ["dead-letter/bad", "dead-letter/bad", "up/good"]);
-    let lines = log.lines_of("ingest");
+    // A machine that stands still may have it slow, too.
+    let lines: Vec<_> = log.lines_of("ingest").into_iter().filter(|line| !line.contains("is slow")).collect();
     assert!(lines.len() == 1 && lines[0].contains("has panicked"), "{lines:?}");
     rig.stop().await;
 }
 
-/// Names the numbers; panics at 13, and takes its time at 99.
-#[derive(Debug)]
-struct Names(Arc<AtomicBool>);
+/// Names the numbers; panics at 13, and at 99 works until the test has seen enough of that, half a minute at most.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    is_packing: Arc<AtomicBool>,
+    is_seen: Arc<AtomicBool>,
+}
 
 impl Packer for Names {
     fn content_type(&self) -> &'static str {
@@ -144,9 +148,14 @@ impl Packer for Names {
             batch.readings.iter().any(|(_, reading)| reading.value == edge_codec::Value::F64(number))
         };
         assert!(!is(13.5), "planted");
-        if is(99.5) && !self.0.swap(true, Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_secs(5));
-            self.0.store(false, Ordering::SeqCst);
+        if is(99.5) && !self.is_packing.swap(true, Ordering::SeqCst) {
+            for _ in 0..300 {
+                std::thread::sleep(Duration::from_millis(100));
+                if self.is_seen.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
+            self.is_packing.store(false, Ordering::SeqCst);
         }
         "named".into()
     }
@@ -157,8 +166,7 @@ const ROUTE: &str = "[[route]]\nmatch = \"plant/#\"\nto = \"up\"\nformat = \"cbo
 #[tokio::test]
 async fn readings_at_which_the_packer_panics_go_as_json_and_others_as_it_says() {
     let log = Log::start();
-    let mut rig =
-        Rig::start(|builder| builder.settings(ROUTE).packer("plant/#", Names(Arc::default()))).await;
+    let mut rig = Rig::start(|builder| builder.settings(ROUTE).packer("plant/#", Names::default())).await;
     rig.publish("plant/t", r#"[{"value":13.5},{"value":14.5}]"#).await;
     let mut payloads = Vec::new();
     while payloads.len() < 2 {
@@ -176,8 +184,8 @@ async fn readings_at_which_the_packer_panics_go_as_json_and_others_as_it_says() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_slow_packer_keeps_no_sensor_waiting() {
-    let (log, is_packing) = (Log::start(), Arc::<AtomicBool>::default());
-    let slow = Names(is_packing.clone());
+    let (log, names) = (Log::start(), Names::default());
+    let (slow, is_packing) = (names.clone(), names.is_packing);
     let mut rig =
         Rig::start(|builder| builder.settings(&ROUTE.replace("plant", "slow")).packer("slow/#", slow)).await;
     rig.publish("slow/t", r#"{"value":99.5}"#).await;
@@ -190,6 +198,7 @@ async fn a_slow_packer_keeps_no_sensor_waiting() {
     let receipt = rig.sensor.publish("slow/t", r#"{"value":1.5}"#).await.unwrap();
     timeout(WITHIN, receipt).await.unwrap().unwrap();
     assert!(is_packing.load(Ordering::SeqCst), "the sensor was acknowledged while the packer worked");
+    names.is_seen.store(true, Ordering::SeqCst);
     assert_eq!([rig.next().await.payload, rig.next().await.payload], ["named", "named"]);
     let lines = log.lines_of("packer of \"slow/#\"");
     assert!(lines.len() == 1 && lines[0].contains("is slow"), "{lines:?}");
@@ -243,7 +252,8 @@ async fn a_reading_at_which_a_stage_panics_passes_and_the_stage_goes_on() {
     let has = |value: f64| arrived.contains(&edge_codec::Value::F64(value));
     assert!(has(1.5) && !has(2.0), "a first reading passes anyway: {arrived:?}");
     assert!(has(13.5) && has(14.5) && !has(3.5), "{arrived:?}");
-    let lines = log.lines_of("filter of \"stage/#\"");
+    let lines: Vec<_> =
+        log.lines_of("filter of \"stage/#\"").into_iter().filter(|line| !line.contains("is slow")).collect();
     assert!(lines.len() == 1 && lines[0].contains("unfiltered"), "{lines:?}");
     rig.stop().await;
 }

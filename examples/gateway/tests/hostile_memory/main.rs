@@ -56,8 +56,7 @@ fn one_large_message_for_many_slow_readers() {
             if is_retained {
                 site.retained(1, 250_000);
             }
-            let mut readers: Vec<_> =
-                (0..400).map(|n| site.connect(&format!("reader-{n}"), 2).unwrap()).collect();
+            let mut readers: Vec<_> = (0..400).map(|n| site.connected(&format!("reader-{n}"), 2)).collect();
             for reader in &mut readers {
                 reader.write_all(&packet(0x82, &[&[0, 1][..], &text(b"r/0"), &[qos]].concat())).unwrap();
                 reader.read_exact(&mut [0; 5]).unwrap();
