@@ -32,11 +32,11 @@ fn alarms_are_acknowledged_while_telemetry_has_no_room() {
     // Its lane has an eighth of the messages.
     for n in 0..12 {
         alarm.publish("alarm/a", &format!("a{n}"));
-        alarm.settle(0, 10);
+        alarm.settle(0, 30);
     }
     telemetry.poll();
     assert_eq!((telemetry.acked.len(), telemetry.waiting()), (100, 100), "nothing is given up");
-    wait_until("the alarms are queued", 10, || gateway.metric("edge_queue_messages") == Some(112.0));
+    wait_until("the alarms are queued", 30, || gateway.metric("edge_queue_messages") == Some(112.0));
     let log = gateway.log();
     assert_eq!(log.matches("the queue is full").count(), 1, "{log}");
 }

@@ -78,7 +78,7 @@ fn an_access_list_that_denies_everything_and_is_mended_loses_nothing() {
         sensor.publish(&format!("plant/{}", n % 10), &n.to_string());
     }
     sensor.settle(0, 60);
-    wait_until("the verdict is degraded", 10, || is_degraded(&gateway));
+    wait_until("the verdict is degraded", 30, || is_degraded(&gateway));
     std::thread::sleep(Duration::from_secs(5));
     assert!(is_degraded(&gateway));
     let loud = loud(&gateway);
@@ -87,9 +87,11 @@ fn an_access_list_that_denies_everything_and_is_mended_loses_nothing() {
     acl(dir.path(), "topic readwrite #\n");
     let hup = Command::new("kill").args(["-HUP", &hub.pid().to_string()]).status().unwrap();
     assert!(hup.success());
-    wait_until("all of it is at the hub", 60, || subscriber.arrived().len() >= 20_000);
-    let arrived: BTreeSet<String> = subscriber.arrived().into_iter().map(|message| message.payload).collect();
-    assert_eq!(arrived.len(), 20_000);
+    wait_until("all of it is at the hub", 60, || {
+        let arrived = subscriber.arrived();
+        arrived.len() >= 20_000
+            && arrived.iter().map(|message| &message.payload).collect::<BTreeSet<_>>().len() == 20_000
+    });
     ends_well(&gateway);
 }
 
@@ -103,16 +105,16 @@ fn a_topic_over_its_quota_delays_only_itself() {
     (0..5_000).for_each(|n| sensor.publish(&format!("plant/{}", n % 10), &n.to_string()));
     sensor.settle(0, 30);
     let others = || (0..10).filter(|n| *n != 3).map(|n| hub.count(&format!("up/plant/{n}"))).sum::<usize>();
-    wait_until("the nine others are at the hub", 8, || others() == 4_500);
+    wait_until("the nine others are at the hub", 20, || others() == 4_500);
     assert_eq!(hub.count("up/plant/3"), 0);
-    wait_until("the verdict is degraded", 5, || is_degraded(&gateway));
+    wait_until("the verdict is degraded", 20, || is_degraded(&gateway));
     gateway.kill_9();
     gateway.start();
     sensor.publish("plant/3", "5000");
     sensor.publish("plant/4", "5001");
     sensor.settle(0, 30);
-    wait_until("others go on after the kill", 8, || others() == 4_501);
-    wait_until("it is degraded after the kill", 10, || is_degraded(&gateway));
+    wait_until("others go on after the kill", 20, || others() == 4_501);
+    wait_until("it is degraded after the kill", 30, || is_degraded(&gateway));
     hub.answer(|_, _| Answer::Ack(0));
     wait_until("the refused topic is at the hub", 60, || hub.count("up/plant/3") == 501);
     let own: Vec<u64> = hub
@@ -146,13 +148,13 @@ fn poison(answer: Answer) {
     sensor.publish("plant/alarm/fire", "alarm");
     sensor.settle(0, 30);
     let good = || (0..3).map(|n| hub.count(&format!("up/plant/{n}"))).sum::<usize>();
-    let alarm_s = seconds_until("the alarm is at the hub", 10, || hub.count("up/plant/alarm/fire") == 1);
+    let alarm_s = seconds_until("the alarm is at the hub", 20, || hub.count("up/plant/alarm/fire") == 1);
     let rest_s = seconds_until("the rows behind are at the hub", 90, || good() == 500);
     println!(
         "{answer:x?}: the alarm after {alarm_s:.1} s, the rest after {rest_s:.1} s, {} connections",
         hub.connects().len()
     );
-    wait_until("the verdict is degraded", 10, || is_degraded(&gateway));
+    wait_until("the verdict is degraded", 30, || is_degraded(&gateway));
     assert_eq!(hub.count("up/plant/p"), 0);
     let loud = loud(&gateway);
     assert!(loud.iter().any(|line| line.contains("up/plant/p")), "the topic is named: {loud:#?}");
@@ -203,7 +205,7 @@ fn a_row_larger_than_the_hub_takes_waits_until_it_takes_it() {
     }
     sensor.settle(0, 30);
     wait_until("the other topic is at the hub", 20, || hub.count("up/plant/other") == 100);
-    wait_until("the verdict is degraded", 10, || is_degraded(&gateway));
+    wait_until("the verdict is degraded", 30, || is_degraded(&gateway));
     hub.limit_packets(None);
     gateway.kill_9();
     gateway.start();
@@ -250,12 +252,12 @@ fn rows_larger_than_a_real_hub_takes_delay_nobody() {
     }
     assert!(!is_restarting, "the others are behind since the restart");
     sensor.settle(0, 30);
-    wait_until("the others are at the hub", 5, || goods() >= good);
+    wait_until("the others are at the hub", 20, || goods() >= good);
     let connects = hub.connects("g");
     println!("{connects} connections, at most {latest} of {good} others behind");
     assert!((4..20).contains(&connects), "{connects} connections");
     assert!(latest < BEHIND_MAX, "{latest} of {good} were behind");
-    assert!(is_degraded(&gateway));
+    wait_until("the verdict is degraded", 20, || is_degraded(&gateway));
     hub.reconfigure(LIMITLESS);
     wait_until("all of it is at the hub", 60, || {
         let arrived =
@@ -344,10 +346,12 @@ fn a_hub_that_keeps_no_session_does_not_fill_the_log() {
     hub.forget_sessions();
     hub.kick(true);
     gateway.terminate();
+    let start = Instant::now();
     gateway.start();
     wait_until("some connections", 60, || hub.connects().len() >= 6);
     let lines = gateway.log().matches("the hub had lost the session").count();
-    assert_eq!(lines, 1, "{}", gateway.log());
+    let minutes = start.elapsed().as_secs() as usize / 60;
+    assert!((1..=1 + minutes).contains(&lines), "{}", gateway.log());
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn a_full_queue_acknowledges_nothing_and_loses_nothing() {
     let mut publisher = Publisher::new(listen, "foreign", 20);
     (0..60).for_each(|n| publisher.publish("a", &format!("message {n:05}")));
     publisher.settle(10, 20);
-    wait_until("it says that it takes no more", 10, || {
+    wait_until("it says that it takes no more", 30, || {
         gateway.get("/readyz").is_some_and(|(code, _)| code == 503)
     });
     assert_eq!(gateway.get("/healthz").unwrap().0, 200, "full is not ill");
@@ -200,8 +200,8 @@ fn a_loss_in_the_first_second_is_said_and_restarts_are_counted_by_cause() {
     let mut publisher = Publisher::new(listen, "foreign", 100);
     (0..400).for_each(|n| publisher.publish("a", &format!("message {n:05}")));
     publisher.settle(0, 20);
-    wait_until("the verdict", 5, || gateway.metric("edge_verdict{verdict=\"losing\"}") == Some(1.0));
-    wait_until("the log", 5, || gateway.log().contains("verdict=losing"));
+    wait_until("the verdict", 20, || gateway.metric("edge_verdict{verdict=\"losing\"}") == Some(1.0));
+    wait_until("the log", 20, || gateway.log().contains("verdict=losing"));
     let restarts = |gateway: &Gateway, cause: &str| {
         gateway.metric(&format!("edge_restarts_total{{cause=\"{cause}\"}}")).unwrap()
     };

@@ -152,23 +152,23 @@ fn routes_and_rules_change_between_two_messages_and_nobody_is_disconnected() {
     let mut sensor = Publisher::new(file.listen, "sensor", 10);
     // The first passes, the others are held.
     (1..=3).for_each(|n| sensor.publish("plant/t", &payload(n)));
-    sensor.settle(0, 10);
+    sensor.settle(0, 30);
     let mut next = file.clone();
     next.rest = format!("{PLANT}[[route]]\nmatch = \"yard/#\"\nto = \"yard\"\nformat = \"compact\"\n");
     reload(&gateway, &next, IN_FORCE);
-    wait_until("what the old rules held is at the hub", 10, || {
+    wait_until("what the old rules held is at the hub", 30, || {
         numbers(&subscriber.arrived()) == BTreeSet::from([1, 3])
     });
     (100..160).for_each(|n| sensor.publish("yard/t", &payload(n)));
     (4..=6).for_each(|n| sensor.publish("plant/t", &payload(n)));
-    sensor.settle(0, 10);
+    sensor.settle(0, 30);
     let expected: BTreeSet<u64> = [1, 3, 4, 5, 6].into_iter().chain(100..160).collect();
     wait_until("the new routes' readings are at the hub", 20, || numbers(&subscriber.arrived()) == expected);
     wait_until("the table of the new route is at the hub", 30, || {
         gateway.log().contains("the hub has the session table topic=yard/table/g")
     });
     (160..170).for_each(|n| sensor.publish("yard/t", &payload(n)));
-    sensor.settle(0, 10);
+    sensor.settle(0, 30);
     wait_until("batches refer to it", 20, || {
         numbers(&subscriber.arrived()).is_superset(&(160..170).collect())
             && subscriber.arrived().iter().any(|message| {
@@ -213,10 +213,10 @@ fn a_file_with_mistakes_changes_nothing_and_each_is_told_with_its_line() {
     signalled(&gateway, REFUSED);
     let mut sensor = Publisher::new(file.listen, "sensor", 10);
     sensor.publish("plant/t", &payload(7));
-    sensor.settle(0, 10);
-    wait_until("it works as before", 10, || numbers(&subscriber.arrived()) == BTreeSet::from([7]));
+    sensor.settle(0, 30);
+    wait_until("it works as before", 30, || numbers(&subscriber.arrived()) == BTreeSet::from([7]));
     reload(&gateway, &file, SAME);
-    wait_until("it is in force", 10, || gateway.metric("edge_config_refused") == Some(0.0));
+    wait_until("it is in force", 30, || gateway.metric("edge_config_refused") == Some(0.0));
     assert!(is_connected(&mut witness));
 }
 
@@ -231,11 +231,11 @@ fn another_hub_and_other_limits_need_a_start_and_one_that_fails_is_taken_back() 
     let pid = gateway.pid();
     let mut sensor = Publisher::new(file.listen, "sensor", 10);
     (1..=20).for_each(|n| sensor.publish("plant/t", &payload(n)));
-    sensor.settle(0, 10);
-    wait_until("the hub has them", 10, || numbers(&subscriber.arrived()).len() == 20);
+    sensor.settle(0, 30);
+    wait_until("the hub has them", 30, || numbers(&subscriber.arrived()).len() == 20);
     wan.cut();
     (21..=40).for_each(|n| sensor.publish("plant/t", &payload(n)));
-    sensor.settle(0, 10);
+    sensor.settle(0, 30);
     let next =
         File { hub: other.address, rest: format!("[queue]\nmax_age = \"2d\"\n{PLANT}"), ..file.clone() };
     reload(&gateway, &next, ANEW);
@@ -289,8 +289,8 @@ fn a_file_that_a_link_exchanges_is_read_again_where_it_is_wanted() {
     wait_until("the routes are in force", 30, || gateway.log().contains(IN_FORCE));
     let mut sensor = Publisher::new(file.listen, "sensor", 10);
     sensor.publish("plant/t", &payload(1));
-    sensor.settle(0, 10);
-    wait_until("it goes elsewhere", 10, || {
+    sensor.settle(0, 30);
+    wait_until("it goes elsewhere", 30, || {
         subscriber.arrived().iter().any(|message| message.topic == "elsewhere")
     });
     // Rules alone, in place.

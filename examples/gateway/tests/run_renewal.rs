@@ -57,7 +57,7 @@ fn a_renewed_certificate_is_shown_at_the_next_connection_and_a_wrong_one_cuts_no
         wait_until("the renewed certificate is shown", 30, || is_seen(&hub, name) >= 1);
     }
     assert_eq!(is_seen(&hub, "before"), 1);
-    wait_until("it is told", 10, || gateway.log().contains("the link's renewed certificate is in use"));
+    wait_until("it is told", 30, || gateway.log().contains("the link's renewed certificate is in use"));
     // One of an authority that the hub does not trust: the former one goes on.
     others.sign(dir, "site7", Some("stranger"));
     hub.crash();
@@ -93,15 +93,19 @@ fn a_certificate_that_ends_soon_degrades_the_gateway_until_it_is_renewed() {
         );
         let mut gateway = Gateway::new(dir, &config);
         gateway.start();
+        let expiry = "edge_certificate_expiry_timestamp_seconds{role=\"hub\"}";
+        wait_until("its end is known", 20, || gateway.metric(expiry).is_some());
         let days_left = || {
-            let end = gateway.metric("edge_certificate_expiry_timestamp_seconds{role=\"hub\"}").unwrap();
+            let end = gateway.metric(expiry).unwrap();
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
             ((end - now) / 86_400.0).round()
         };
         assert_eq!(days_left(), f64::from(days));
         let verdict =
             |word: &str| gateway.metric(&format!("edge_verdict{{verdict=\"{word}\"}}")) == Some(1.0);
-        assert_eq!((verdict("degraded"), verdict("storing")), (is_near, !is_near), "{max_age} {days}");
+        wait_until(&format!("the verdict: {max_age} {days}"), 20, || {
+            (verdict("degraded"), verdict("storing")) == (is_near, !is_near)
+        });
         if is_near {
             wait_until("the log names the file", 30, || gateway.log().contains("a certificate ends soon"));
             wait_until("and the state why", 10, || gateway.log().contains("certificate=\"hub\""));

@@ -228,7 +228,7 @@ impl Plant {
 /// Messages in the session of a client that is not there.
 fn kept_for(broker: SocketAddr, client: &str) -> usize {
     let mut stream = TcpStream::connect(broker).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream.write_all(&connect(client, false)).unwrap();
     stream.write_all(&[0xc0, 0]).unwrap();
     let (first, connack) = packet::packet(&mut stream).unwrap();
@@ -254,7 +254,7 @@ fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
 /// A client that is subscribed at QoS 1 and away, with a session that stays.
 pub fn leave_session(broker: SocketAddr, client: &str, filter: &str) {
     let mut stream = TcpStream::connect(broker).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream.write_all(&[connect(client, false), subscribe(filter, 1)].concat()).unwrap();
     assert_eq!(packet::packet(&mut stream).unwrap().0, 0x20);
     assert_eq!(packet::packet(&mut stream).unwrap(), (0x90, vec![0, 1, 1]));

@@ -72,7 +72,7 @@ impl Gateway {
 
     /// Starts it and waits until it is ready.
     pub fn start(&mut self) {
-        self.start_within(20);
+        self.start_within(40);
     }
 
     pub fn start_within(&mut self, seconds: u64) {
@@ -154,7 +154,7 @@ impl Gateway {
 /// Status and body of a page.
 pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;

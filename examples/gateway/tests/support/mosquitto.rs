@@ -53,7 +53,7 @@ impl Mosquitto {
         let child = command("mosquitto").arg("-c").arg(conf).stderr(log).spawn();
         let mut child =
             child.expect("mosquitto is not installed: apt-get install mosquitto mosquitto-clients");
-        wait_until("mosquitto accepts", 10, || {
+        wait_until("mosquitto accepts", 30, || {
             assert!(child.try_wait().unwrap().is_none(), "mosquitto ended");
             TcpStream::connect(address).is_ok()
         });
