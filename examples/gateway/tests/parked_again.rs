@@ -39,8 +39,11 @@ fn promise_3_a_message_that_is_refused_again_is_one_message() {
     sensor.settle(0, 20);
     wait_until("most of it is parked", 30, || gateway.metric("edge_parked_messages") >= Some(50.0));
     let retry = || {
-        let done = Command::new(BINARY).args(["parked", "retry", "--state"]).arg(&gateway.state).output();
-        assert!(done.unwrap().status.success());
+        // Again while rows are still being parked.
+        wait_until("a retry of all", 60, || {
+            let done = Command::new(BINARY).args(["parked", "retry", "--state"]).arg(&gateway.state).output();
+            done.unwrap().status.success()
+        });
     };
     for _ in 0..3 {
         let before = attempts.load(Ordering::Relaxed);

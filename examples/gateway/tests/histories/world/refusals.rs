@@ -58,12 +58,12 @@ impl World<'_> {
         }
     }
 
-    /// Has the gateway try at once what was refused. It must answer.
+    /// Has the gateway try at once what was refused. It must answer, also if rows are still being parked and it is to be asked again.
     pub(super) fn retry(&self) {
         let mut command = Command::new(BINARY);
         command.args(["parked", "retry", "--state"]).arg(self.dir.join("state"));
         let retried = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        assert!(retried.success(), "parked retry: {retried}");
+        assert!(matches!(retried.code(), Some(0 | 1)), "parked retry: {retried}");
     }
 
     /// Nothing is refused any more, and the verdict says so.
