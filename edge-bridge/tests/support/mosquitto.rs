@@ -1,11 +1,27 @@
 //! Mosquitto as a process of its own, found by name in PATH and /usr/sbin, on a loopback port that was free.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+/// Free now; whoever it is for binds it in a moment. Below the ports that the system gives to listeners and clients that ask for any, of which
+/// one might else take it while a broker is down.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1_000 {
+        let next = std::process::id().wrapping_mul(7_919).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + (next % 20_000) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
 
 /// PATH as it is, and where Debian puts daemons.
 fn path() -> std::ffi::OsString {
@@ -45,7 +61,7 @@ impl Mosquitto {
     /// Starts one with `extra` lines of configuration after the listener's.
     pub fn start(extra: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut conf = String::new();
         writeln!(conf, "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false").unwrap();
         writeln!(
@@ -152,6 +168,18 @@ impl Subscriber {
         let mut text = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// Its different lines as soon as they are enough, or when it ends by itself.
+    pub fn lines_until(mut self, are_enough: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        for line in BufReader::new(self.child.stdout.take().unwrap()).lines() {
+            seen.insert(line.unwrap());
+            if are_enough(&seen) {
+                break;
+            }
+        }
+        seen
     }
 }
 
