@@ -21,17 +21,12 @@ mod mosquitto;
 #[allow(dead_code, reason = "not every test needs all of it")]
 mod site;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 use authority::Authority;
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, free_port};
 use site::{Reader, Site, conf, publish};
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn client(dir: &Path, port: u16, ca: &str, user: Option<&str>) -> Command {
     let mut command = mosquitto::command("mosquitto_pub");

@@ -5,13 +5,21 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
+    unreachable_pub,
     reason = "a test: real processes, sockets and time"
 )]
 
-use std::net::{TcpListener, TcpStream};
+#[path = "../../../edge-bridge/tests/support/mosquitto.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod mosquitto;
+
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use mosquitto::free_port;
 
 /// Ends the bridge also where its test fails.
 struct Ended(Child);
@@ -21,10 +29,6 @@ impl Drop for Ended {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The bridge as the local broker, below a supervisor with a watchdog of a second. Nobody is at its hub.

@@ -21,14 +21,14 @@ mod relay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use edge_codec::{Limits, Value, compact};
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, free_port};
 use relay::{Path as Link, Relay};
 
 const SENSORS: usize = 8;
@@ -151,7 +151,7 @@ fn what_was_acknowledged_is_at_the_hub_after_an_outage_and_a_kill() {
         (Mosquitto::start("log_type all"), tempfile::tempdir().unwrap(), Arrived::default());
     let network = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let link = network.block_on(Relay::start(hub.address()));
-    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut reader = read(&hub, &arrived);
     let starter = Starter::run(listen, &link.url(), state.path());
     let mut acknowledged = publish(listen, 0);
