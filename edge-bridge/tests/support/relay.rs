@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +23,8 @@ pub struct Relay {
     address: SocketAddr,
     path: watch::Sender<Path>,
     to: watch::Sender<SocketAddr>,
+    /// Each connection has a clone.
+    open: Arc<()>,
 }
 
 impl Relay {
@@ -30,21 +33,34 @@ impl Relay {
         let address = listener.local_addr().unwrap();
         let (path, watched) = watch::channel(Path::Open);
         let (target, target_watch) = watch::channel(to);
+        let open = Arc::new(());
+        let each = open.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let hub = *target_watch.borrow();
-                tokio::spawn(connection(client, hub, watched.clone()));
+                let (watched, open) = (watched.clone(), each.clone());
+                tokio::spawn(async move {
+                    connection(client, hub, watched).await;
+                    drop(open);
+                });
             }
         });
-        Self { address, path, to: target }
+        Self { address, path, to: target, open }
     }
 
     pub fn url(&self) -> String {
         format!("mqtt://{}", self.address)
     }
 
+    /// Returns from a cut when all connections have ended: nothing that is sent then gets through. Not for a runtime of one thread.
     pub fn set(&self, path: Path) {
         self.path.send_replace(path);
+        let until = Instant::now() + Duration::from_secs(30);
+        // This one's and that of the task that accepts.
+        while path == Path::Cut && Arc::strong_count(&self.open) > 2 {
+            assert!(Instant::now() < until, "a connection does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
