@@ -75,7 +75,7 @@ async fn connect(server: &Server, name: &str, keep_alive_s: u8) -> Option<TcpStr
         return None;
     }
     let mut answer = [0; 4];
-    match timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await.expect("an answer") {
+    match timeout(Duration::from_secs(20), stream.read_exact(&mut answer)).await.expect("an answer") {
         Ok(_) => Some(stream),
         Err(_) => None,
     }
@@ -91,13 +91,14 @@ async fn connect_soon(server: &Server, name: &str) -> TcpStream {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(6), until_connected).await.expect("a place")
+    timeout(Duration::from_secs(9), until_connected).await.expect("a place")
 }
 
 /// Two PUBLISHes at QoS 1: the first is held, the second waits unread.
-async fn publish(stream: &mut TcpStream) {
+async fn publish(server: &Server, stream: &mut TcpStream) {
+    let received = server.stats().await.unwrap().received;
     stream.write_all(b"\x32\x06\x00\x01t\x00\x01x").await.unwrap();
-    sleep(Duration::from_millis(5)).await;
+    until(server, |stats| stats.received > received).await;
     stream.write_all(b"\x32\x06\x00\x01t\x00\x02y").await.unwrap();
 }
 
@@ -107,7 +108,7 @@ async fn publishers_that_gave_up_lock_nobody_out() {
     let server = server(20).await;
     for n in 0..60 {
         let mut stream = connect_soon(&server, &format!("sensor{n}")).await;
-        publish(&mut stream).await;
+        publish(&server, &mut stream).await;
     }
     let stats = server.stats().await.unwrap();
     assert_eq!((stats.connections, stats.displaced), (20, 40), "{stats:?}");
@@ -139,7 +140,7 @@ async fn a_publisher_that_left_in_order_leaves_no_will() {
     for (last, wills) in [(&b"\xe0\x00"[..], 0), (b"", 1)] {
         let server = server(20).await;
         let mut sensor = connect_with_will(&server).await;
-        publish(&mut sensor).await;
+        publish(&server, &mut sensor).await;
         sensor.write_all(last).await.unwrap();
         drop(sensor);
         let stats = until(&server, |stats| stats.connections == 0).await;
@@ -171,10 +172,10 @@ async fn a_publisher_that_gave_up_is_closed_by_its_keep_alive() {
     let server = server(20).await;
     for n in 0..5 {
         let mut stream = connect(&server, &format!("sensor{n}"), 2).await.unwrap();
-        publish(&mut stream).await;
+        publish(&server, &mut stream).await;
     }
     let mut there = connect(&server, "there", 2).await.unwrap();
-    publish(&mut there).await;
+    publish(&server, &mut there).await;
     until(&server, |stats| stats.connections == 1).await;
     sleep(Duration::from_secs(5)).await;
     assert_eq!(server.stats().await.unwrap().connections, 1, "those that gave up are gone, the other is not");

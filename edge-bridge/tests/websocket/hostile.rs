@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::{CONNACK, CONNECT, PATIENCE, noting, publish, server};
+use crate::{CONNACK, CONNECT, PATIENCE, noting, publish, refusals, server};
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
@@ -68,7 +68,7 @@ async fn handshakes_out_of_order_are_refused_and_told() {
             let head = format!("HTTP/1.1 {status} ");
             assert!(answer.starts_with(head.as_bytes()), "{status}: {}", answer.escape_ascii());
         }
-        let said = refused.lock().unwrap().pop().unwrap();
+        let said = refusals(&refused, 1).await.pop().unwrap();
         assert!(said.contains(reason), "{status}: {said}");
     }
 }
@@ -83,7 +83,7 @@ async fn mqtt_without_websocket_is_no_handshake() {
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     assert_eq!(answer, b"");
-    assert!(refused.lock().unwrap()[0].contains("went away"));
+    assert!(refusals(&refused, 1).await[0].contains("went away"));
 }
 
 #[tokio::test]
@@ -102,8 +102,9 @@ async fn promise_12_half_a_head_does_not_stay() {
         let end = timeout(PATIENCE, stream.read(&mut byte)).await.expect("closed");
         assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     }
-    assert!(refused.lock().unwrap().iter().all(|said| said.contains("no handshake within")));
-    assert_eq!(refused.lock().unwrap().len(), 12);
+    let refused = refusals(&refused, 12).await;
+    assert!(refused.iter().all(|said| said.contains("no handshake within")));
+    assert_eq!(refused.len(), 12);
     opened(address).await;
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use edge_bridge::listener::Event;
 use edge_bridge::net::{Server, ServerBuilder};
+use tokio::time::{sleep, timeout};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,6 +52,17 @@ fn noting() -> (ServerBuilder, Arc<Mutex<Vec<String>>>) {
         }
     });
     (builder, refused)
+}
+
+/// All refusals as soon as there are so many: a client may see its end before the server's owner is told.
+async fn refusals(refused: &Mutex<Vec<String>>, count: usize) -> Vec<String> {
+    let noted = async {
+        while refused.lock().unwrap().len() < count {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, noted).await.expect("the refusal is told");
+    std::mem::take(&mut *refused.lock().unwrap())
 }
 
 /// PUBLISH at QoS 1 to "t".
