@@ -36,7 +36,8 @@ async fn disconnect_leaves_behind_the_message_that_is_half_written() {
     for _ in 0..8 {
         drop(bridge.publish("plant/1", vec![b'x'; 20_000]).await.unwrap());
     }
-    // Until the sockets are full.
+    // Until one is begun, and the sockets are full.
+    timeout(Duration::from_secs(20), hub.readable()).await.expect("a message").unwrap();
     sleep(Duration::from_millis(300)).await;
     // Slowly, and while it says something: a connection that is closed with unread bytes is reset by the system.
     let all = async move {
@@ -50,7 +51,7 @@ async fn disconnect_leaves_behind_the_message_that_is_half_written() {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    let (closed, received) = tokio::join!(bridge.close(), timeout(Duration::from_secs(5), all));
+    let (closed, received) = tokio::join!(bridge.close(), timeout(Duration::from_secs(20), all));
     closed.unwrap();
     let mut received = received.expect("the end of the connection");
 

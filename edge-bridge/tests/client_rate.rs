@@ -27,10 +27,10 @@ fn publish(topic: u8) -> Vec<u8> {
     [&[0x30, 103, 0, 1, topic][..], &[b'x'; 100]].concat()
 }
 
-async fn connect(address: SocketAddr, name: u8) -> TcpStream {
+async fn connect(address: SocketAddr, name: u8, keep_alive_s: u8) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
-    client.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x02\x00\x01").await.unwrap();
-    client.write_all(&[name]).await.unwrap();
+    client.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00").await.unwrap();
+    client.write_all(&[keep_alive_s, 0, 1, name]).await.unwrap();
     client.read_exact(&mut [0; 4]).await.unwrap();
     client
 }
@@ -46,7 +46,7 @@ async fn run(limit: Option<u32>) -> (u64, u64, Duration) {
     };
     let server = Server::builder().config(config).start_observer("127.0.0.1:0", count).await.unwrap();
     let (mut flood, mut quiet) =
-        (connect(server.local_addr(), b'f').await, connect(server.local_addr(), b'q').await);
+        (connect(server.local_addr(), b'f', 2).await, connect(server.local_addr(), b'q', 60).await);
     let begin = Instant::now();
     let writer = tokio::spawn(async move {
         let all = publish(b'f').repeat(MESSAGES);
@@ -63,7 +63,7 @@ async fn run(limit: Option<u32>) -> (u64, u64, Duration) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(Duration::from_secs(10), arrives).await.expect("the quiet client waits for nobody");
+        timeout(Duration::from_secs(20), arrives).await.expect("the quiet client waits for nobody");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let took = begin.elapsed();

@@ -71,7 +71,7 @@ async fn acknowledges_and_resets(pause: Duration) {
     drop(hub);
     let _second = bridge.publish("plant/1", "second").await.unwrap();
     // The next connection is not answered, so no other PUBACK comes.
-    let receipt = timeout(Duration::from_secs(3), receipt).await.expect("the PUBACK was read").unwrap();
+    let receipt = timeout(Duration::from_secs(20), receipt).await.expect("the PUBACK was read").unwrap();
     assert_eq!(receipt, Receipt::HandedOver);
     drop(commands);
     bridge.close().await.unwrap();

@@ -40,12 +40,12 @@ async fn a_client_that_reads_after_it_wrote_everything_is_served() {
         };
         packet.clear();
         wire::encode(&Packet::Publish(publish), Version::V311, &mut packet).unwrap();
-        let written = timeout(Duration::from_secs(10), client.write_all(&packet)).await;
+        let written = timeout(Duration::from_secs(30), client.write_all(&packet)).await;
         written.expect("the server reads on").unwrap();
     }
     let (mut bytes, mut numbers) = (BytesMut::new(), Vec::<usize>::new());
     while numbers.last() != Some(&(MESSAGES - 1)) {
-        let read = timeout(Duration::from_secs(10), client.read_buf(&mut bytes)).await;
+        let read = timeout(Duration::from_secs(30), client.read_buf(&mut bytes)).await;
         assert!(read.expect("the latest message").unwrap() > 0, "closed after {} messages", numbers.len());
         while let Some(packet) = wire::decode(&mut bytes, Version::V311, &Limits::default()).unwrap() {
             if let Packet::Publish(publish) = packet {
