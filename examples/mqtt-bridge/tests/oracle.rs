@@ -18,7 +18,6 @@ mod mosquitto;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -26,11 +25,12 @@ use std::time::{Duration, Instant};
 
 use edge_bridge::wire::{QoS, Subscription, Utf8};
 use edge_bridge::{Bridge, Row};
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, free_port};
 
 const LONG: Duration = Duration::from_secs(90);
-/// Nothing more comes after so long.
-const QUIET: Duration = Duration::from_secs(3);
+/// Nothing more comes after so many looks without news, 100 ms from each other: a stall of the machine is one of them.
+const QUIET: u32 = 30;
+const LOOK: Duration = Duration::from_millis(100);
 
 /// `D` is the direction, `S` the section's own level.
 const SHAPES: &[&str] = &[
@@ -164,25 +164,34 @@ impl World {
             if Instant::now() >= until {
                 return false;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(LOOK).await;
         }
         // The state is told before the SUBACKs are there.
-        tokio::time::sleep(QUIET).await;
+        for _ in 0..QUIET {
+            tokio::time::sleep(LOOK).await;
+        }
         true
     }
 
-    /// What each side has when nothing more comes: the local broker, the hub.
-    async fn carried(&self) -> [BTreeSet<(String, String, bool)>; 2] {
+    async fn publish(&self) {
         self.local.publish("L").await;
         self.hub.publish("H").await;
+    }
+
+    /// Waits until nothing more comes.
+    async fn is_quiet(&self) {
         let sizes = || [&self.local, &self.hub].map(|side| side.messages().len());
-        let (mut last, mut since) = (sizes(), Instant::now());
-        while since.elapsed() < QUIET {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if sizes() != last {
-                (last, since) = (sizes(), Instant::now());
-            }
+        let (mut last, mut quiet) = (sizes(), 0);
+        while quiet < QUIET {
+            tokio::time::sleep(LOOK).await;
+            let now = sizes();
+            quiet = if now == last { quiet + 1 } else { 0 };
+            last = now;
         }
+    }
+
+    /// What each side has: the local broker, the hub.
+    fn carried(&self) -> [BTreeSet<(String, String, bool)>; 2] {
         [self.local.messages(), self.hub.messages()]
     }
 }
@@ -219,7 +228,17 @@ impl Oracle {
 
     async fn agrees_with(&self, ours: &World) {
         assert!(ours.is_connected_within(LONG).await, "{} of {}", ours.hub.connected(), count());
-        let (ours, its) = (ours.carried().await, self.world.carried().await);
+        ours.publish().await;
+        self.world.publish().await;
+        ours.is_quiet().await;
+        self.world.is_quiet().await;
+        // On a busy machine one of them may pause for longer than that.
+        let until = Instant::now() + LONG;
+        while ours.carried() != self.world.carried() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        ours.is_quiet().await;
+        let (ours, its) = (ours.carried(), self.world.carried());
         for (side, ours, its) in [("local", &ours[0], &its[0]), ("hub", &ours[1], &its[1])] {
             let (only_ours, only_its): (Vec<_>, Vec<_>) =
                 (ours.difference(its).collect(), its.difference(ours).collect());
@@ -258,7 +277,7 @@ async fn sixty_sections_carry_what_mosquittos_bridge_carries() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bridge_that_is_the_broker_carries_what_mosquitto_carries() {
     let (dir, hub) = (tempfile::tempdir().unwrap(), Mosquitto::start(""));
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 100000\n");
     // Its client is there before the first message; what hubs have waits no longer than that.
     let _bridge = bridge(dir.path(), &listener, &hub, &["--clients-return-within", "1"]);

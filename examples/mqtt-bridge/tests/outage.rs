@@ -23,11 +23,10 @@ mod relay;
 mod site;
 
 use std::process::Command;
-use std::time::Duration;
 
 use mosquitto::Mosquitto;
 use relay::{Path as Link, Relay};
-use site::{LONG, Reader, Site, conf, host, publish, until_it_carries, within};
+use site::{LONG, Reader, Site, conf, host, is_acknowledged, publish, until_it_carries, within};
 
 /// The link is cut and the bridge killed: rows of the disk, messages that the local broker keeps for us, commands that the hub keeps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,7 +187,7 @@ async fn a_command_that_the_local_broker_denies_costs_itself_only() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("acl"), "topic readwrite #\ntopic deny cmd/denied/#\n").unwrap();
     let local = Mosquitto::start(&format!("acl_file {}", dir.path().join("acl").display()));
-    let hub = Mosquitto::start("");
+    let hub = Mosquitto::start("log_type all");
     let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv50", "notifications false"));
     let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
     site.run();
@@ -196,8 +195,11 @@ async fn a_command_that_the_local_broker_denies_costs_itself_only() {
     (0..2).for_each(|part| drop(publish(&hub, "site7/cmd/denied", "cmd/denied", part)));
     let commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
     site.until("the others", || at_local.missing(&commands).is_empty());
-    // A PUBACK is due within a second; what has none is sent again to the next connection.
-    std::thread::sleep(Duration::from_secs(2));
+    // What has no PUBACK is sent again to the next connection.
+    site.until("the hub has all PUBACKs", || {
+        let log = hub.log();
+        (0..commands.len()).all(|n| is_acknowledged(&log, &format!("site7/cmd/a/{n}")))
+    });
     site.signal("-TERM");
     site.child.take().unwrap().wait().unwrap();
     site.run();

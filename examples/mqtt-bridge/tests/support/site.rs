@@ -208,6 +208,15 @@ pub fn until_it_carries(
     });
 }
 
+/// Returns whether the hub's log says that the site has acknowledged its message of this topic.
+pub fn is_acknowledged(log: &str, topic: &str) -> bool {
+    let sent =
+        |line: &&str| line.contains("Sending PUBLISH to site7") && line.contains(&format!("'{topic}'"));
+    let id = |line: &str| Some(line.split_once(", m")?.1.split_once(',')?.0.to_owned());
+    let acknowledged = |id: String| log.contains(&format!("Received PUBACK from site7 (Mid: {id},"));
+    log.lines().find(sent).and_then(id).is_some_and(acknowledged)
+}
+
 pub fn conf(hub: &str, version: &str, more: &str) -> String {
     format!(
         "connection up\naddress {hub}\nbridge_protocol_version {version}\nremote_clientid site7\nrestart_timeout 1\n\
