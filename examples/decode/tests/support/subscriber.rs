@@ -51,8 +51,11 @@ impl Subscriber {
         });
     }
 
+    /// Lines that are whole: the last one may be half written.
     pub fn lines(&self) -> Vec<String> {
-        fs::read_to_string(&self.path).unwrap().lines().map(str::to_owned).collect()
+        let text = fs::read(&self.path).unwrap();
+        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        String::from_utf8(text[..end].to_vec()).unwrap().lines().map(str::to_owned).collect()
     }
 
     /// The event times of what it printed of one sensor.
