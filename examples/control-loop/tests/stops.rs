@@ -7,7 +7,7 @@ use control_loop::net::{DemoHub, Message};
 use control_loop::plant::Sensor;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use support::{Program, Subscriber, until};
+use support::{Program, Subscriber, command, until};
 
 /// An output that follows its setpoint, so that the setpoint can be read from it, and a contact.
 fn write(dir: &Path, more: &str) -> PathBuf {
@@ -44,8 +44,8 @@ fn a_signal_leaves_the_outputs_safe_and_a_setpoint_of_a_moment_ago_kept() {
         let mut hand = Sensor::new(program.address, "hand");
         // The first change is written at once, the second not for five seconds, unless somebody stops it.
         for setpoint in ["62", "65"] {
-            hand.publish("cmd/output/valve/setpoint", setpoint);
-            until(setpoint, || outputs.last("out/valve").as_deref() == Some(setpoint));
+            let is_set = || outputs.last("out/valve").as_deref() == Some(setpoint);
+            command(&mut hand, "cmd/output/valve/setpoint", setpoint, is_set);
         }
         program.signal(signal);
         assert_eq!(program.ended().code(), Some(0), "{signal}: {}", program.stderr());

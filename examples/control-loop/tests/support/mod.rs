@@ -6,6 +6,7 @@
     reason = "processes and sockets of the world around"
 )]
 
+use control_loop::plant::Sensor;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -78,6 +79,20 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Publishes a command until it has its effect: one that waited while the machine stood still is refused, and has to be given again.
+#[track_caller]
+pub fn command(hand: &mut Sensor, topic: &str, payload: &str, mut is_obeyed: impl FnMut() -> bool) {
+    let mut looks = 0;
+    until(topic, || {
+        // Each five seconds.
+        if looks % 1_000 == 0 {
+            hand.publish(topic, payload);
+        }
+        looks += 1;
+        is_obeyed()
+    });
 }
 
 /// Everything that comes for a filter, MQTT 3.1.1 at QoS 0.
