@@ -285,7 +285,7 @@ mod tests {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(5), until_gone).await.is_ok()
+        timeout(Duration::from_secs(20), until_gone).await.is_ok()
     }
 
     #[tokio::test]

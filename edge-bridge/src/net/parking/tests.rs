@@ -224,7 +224,7 @@ async fn full_of_parked_rows_that_may_not_go_the_rest_waits_in_place() {
     rows[..2].iter().for_each(|row| rig.spool.ack(row.id));
     rig.park(&rows[2..]);
     let began = std::time::Instant::now();
-    while rig.spool.parked() < 6 && began.elapsed() < Duration::from_secs(10) {
+    while rig.spool.parked() < 6 && began.elapsed() < Duration::from_secs(30) {
         park_all(&mut rig).await;
     }
     rig.spool.scan_parked();

@@ -15,7 +15,7 @@ async fn connect(relay: &Relay, hub: &TcpListener) -> (TcpStream, TcpStream) {
 }
 
 async fn read_byte(stream: &mut TcpStream) -> io::Result<usize> {
-    tokio::time::timeout(Duration::from_secs(10), stream.read(&mut [0])).await.map_err(io::Error::other)?
+    tokio::time::timeout(Duration::from_secs(30), stream.read(&mut [0])).await.map_err(io::Error::other)?
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn the_delay_does_not_limit_throughput() {
     writer.await.unwrap();
     assert!(got == expected, "order or content changed");
     // One chunk per delay would take about 20 s.
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn the_reason_is_known_for_as_long_as_rows_wait() {
     let first = rig.lease(true, 1).await;
     rig.spool.ack(first[0].id);
     let began = std::time::Instant::now();
-    while rig.spool.in_place_reason().is_some() && began.elapsed() < Duration::from_secs(10) {
+    while rig.spool.in_place_reason().is_some() && began.elapsed() < Duration::from_secs(30) {
         park_all(&mut rig).await;
     }
     assert_eq!((rig.spool.in_place(), rig.spool.parked(), rig.spool.in_place_reason()), (0, 2, None));
