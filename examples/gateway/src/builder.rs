@@ -15,6 +15,7 @@ use toml::{Table, Value};
 
 use crate::config::{Config, Format};
 use crate::embedded::{Gateway, ended};
+use crate::run::pack::packed_topic;
 use crate::run::replaced_parts::{OwnIngest, Packer, Parts};
 use crate::run::{RunError, run_until};
 
@@ -121,6 +122,9 @@ impl Builder {
         let (config, warnings) = parsed.map_err(|wrong| RunError::Configuration(wrong.to_string()))?;
         for warning in warnings.for_a_run().to_string().lines().filter(|line| line.starts_with("warning")) {
             tracing::warn!("{warning}");
+        }
+        for (filter_topic, _) in &parts.packers {
+            packed_topic(&config.routes, filter_topic).map_err(RunError::Configuration)?;
         }
         let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());
         parts.started = Some(tell);

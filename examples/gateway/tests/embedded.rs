@@ -138,6 +138,8 @@ async fn what_cannot_be_is_refused_in_words() {
         (base().settings("[queue]\nmax_byte = 1"), "max_byte"),
         (base().filter("other/#", pipeline()), "other/#"),
         (base().route("raw/#", "x/", Format::Raw).filter("raw/#", pipeline()), "raw/#"),
+        (base().packer("other/#", Lines), "other/#"),
+        (base().route("raw/#", "x/", Format::Raw).packer("raw/#", Lines), "raw/#"),
         (Gateway::builder("g", "mqtt://127.0.0.1:9").route("#", "up", Format::Json), "local"),
     ] {
         let error = builder.start(dir.path().join("state")).await.map(drop).unwrap_err();

@@ -108,6 +108,12 @@ impl Default for CommandRules {
 }
 
 impl CommandRules {
+    /// Returns whether the hub may give commands of some kind.
+    #[must_use]
+    pub fn are_open_to_hub(&self) -> bool {
+        self.are_on && !self.hub.is_empty()
+    }
+
     /// Returns whether there is a client that may reset this interlock, or the hub may.
     pub(crate) fn can_be_reset(&self, interlock: &str) -> bool {
         let own = self.reset.get(interlock);

@@ -107,16 +107,22 @@ impl RouteEncoder {
         packers: Vec<(String, Box<dyn Packer>)>,
     ) -> Result<Self, String> {
         for (filter_topic, packer) in packers {
-            let is_its = |route: &&Route| route.format != Format::Raw && route.filter_topic == filter_topic;
-            let topic = routes.iter().find(is_its).and_then(|route| Utf8::try_from(route.to.as_str()).ok());
-            let Some(topic) = topic else {
-                return Err(format!("no route with batches has match = \"{filter_topic}\", to be packed"));
-            };
+            let topic = packed_topic(routes, &filter_topic)?;
             let part = Bulkhead::new(format!("packer of \"{filter_topic}\""), "its readings go as JSON");
             self.packers.push((topic, OwnPacker { packer, part }));
         }
         Ok(self)
     }
+}
+
+/// Returns the topic of the batches that a packer for the route with this `match` makes.
+///
+/// # Errors
+/// There is no such route, or it has no batches; in words.
+pub(crate) fn packed_topic(routes: &[Route], filter_topic: &str) -> Result<Utf8, String> {
+    let is_its = |route: &&Route| route.format != Format::Raw && route.filter_topic == filter_topic;
+    let topic = routes.iter().find(is_its).and_then(|route| Utf8::try_from(route.to.as_str()).ok());
+    topic.ok_or_else(|| format!("no route with batches has match = \"{filter_topic}\", to be packed"))
 }
 
 impl Encode for RouteEncoder {

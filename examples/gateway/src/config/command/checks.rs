@@ -63,14 +63,20 @@ fn local_topic(config: &Config, rule: &CommandRule, key: &str, findings: &mut Fi
         let message = format!("{to:?}: on {own} the gateway alone speaks, and actuators believe it");
         findings.error(0, key, message);
     }
-    let who = match (&config.control, &config.alarm_commands) {
-        (Some(_), _) => "loops",
-        (None, Some(_)) => "alarms",
-        (None, None) => return,
+    let closed = [
+        ("loops", config.control.as_ref().map(|control| control.loops.commands.are_open_to_hub())),
+        ("alarms", config.alarm_commands.as_ref().map(|alarms| alarms.hub)),
+    ];
+    let Some((who, allows)) = closed.into_iter().find_map(|(who, is_open)| match (who, is_open?) {
+        (_, true) => None,
+        ("loops", false) => Some((who, "[commands] hub in the control file")),
+        (_, false) => Some((who, "[alarms] hub = true")),
+    }) else {
+        return;
     };
     if overlap(&to, &format!("{COMMAND}#")) {
         let message = format!(
-            "{to:?}: the {who} take commands of local clients alone; this one goes to local subscribers only"
+            "{to:?}: the {who} refuse commands of the hub; {allows} allows some. Those that are for none of them go to local subscribers"
         );
         findings.warning(0, key, message);
     }

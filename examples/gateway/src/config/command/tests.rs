@@ -180,20 +180,31 @@ fn messages_that_come_back_or_are_never_taken_are_warned_of() {
 }
 
 #[test]
-fn where_the_gateway_speaks_no_command_goes_and_the_loops_and_alarms_hear_none() {
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/control.toml");
-    let control = format!("[control]\nrules = \"{rules}\"\n");
+fn where_the_gateway_speaks_no_command_goes_and_closed_loops_and_alarms_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/control.toml")).unwrap();
+    let [closed, open] = ["", "hub = [\"setpoint\"]\n"].map(|hub| {
+        let file = dir.path().join(if hub.is_empty() { "closed.toml" } else { "open.toml" });
+        let text = shipped.replace("[commands]\n", &format!("[commands]\n{hub}"));
+        assert_eq!(text.contains("\nhub = "), !hub.is_empty());
+        std::fs::write(&file, text).unwrap();
+        format!("[control]\nrules = \"{}\"\n", file.display())
+    });
     let alarms = "[alarms]\ncommands = true\n";
+    let alarms_of_hub = "[alarms]\ncommands = true\nhub = true\n";
+    let both = format!("{open}{alarms}");
     for (tables, to, who) in [
-        (control.as_str(), "cmd/+", Some("loops")),
+        (closed.as_str(), "cmd/+", Some("loops")),
+        (&open, "cmd/+", None),
         (alarms, "cmd/+", Some("alarms")),
+        (alarms_of_hub, "cmd/+", None),
+        (&both, "cmd/+", Some("alarms")),
         (alarms, "x/+", None),
         ("", "cmd/+", None),
     ] {
         let (_, said) = read(HERE, "", &format!("[[command]]\nmatch = \"a/+\"\nto = \"{to}\"\n{tables}"));
-        let expected = |who: &str| {
-            format!("warning: command[1].to: {to:?}: the {who} take commands of local clients alone")
-        };
+        let expected =
+            |who: &str| format!("warning: command[1].to: {to:?}: the {who} refuse commands of the hub");
         assert_eq!(["loops", "alarms"].into_iter().find(|who| said.contains(&expected(who))), who, "{said}");
     }
     // A wildcard may stand for one of the gateway's topics, where it has such.
