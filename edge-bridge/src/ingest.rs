@@ -13,7 +13,7 @@ use crate::row::Row;
 use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
 
 /// Decides about received messages. Must be pure: no clock, no waiting. It is called on the shell's thread for every message, so that a call
-/// should take microseconds.
+/// should take microseconds. Must not panic: a panic ends the server, whose calls return errors from then on.
 pub trait Ingest {
     /// Decides about `message`. Called once per received PUBLISH, in order of arrival per connection.
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer;

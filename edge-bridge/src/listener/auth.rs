@@ -28,7 +28,8 @@ pub struct LoginRequest<'a> {
     pub connect: &'a Connect,
 }
 
-/// Decides about each CONNECT. Must be pure and quick, because it is called on the shell's thread. A function can be used:
+/// Decides about each CONNECT. Must be pure and quick, because it is called on the shell's thread, and must not panic: a panic ends the server,
+/// whose calls return errors from then on. A function can be used:
 ///
 /// ```
 /// use edge_bridge::listener::{Access, Authenticate, Config, Listener, Observe};
