@@ -205,7 +205,14 @@ async fn a_command_that_the_local_broker_denies_costs_itself_only() {
     site.run();
     let last = publish(&hub, "site7/cmd/a", "cmd/a", 1);
     site.until("the last", || at_local.missing(&last).is_empty());
-    assert!(commands.iter().all(|line| at_local.has(line) == 1), "the hub has the PUBACKs of all");
+    // At the local broker one may be twice: the stop may have come before its PUBACK there.
+    let log = hub.log();
+    for n in 0..commands.len() {
+        let topic = format!("'site7/cmd/a/{n}'");
+        let sent =
+            log.lines().filter(|line| line.contains("Sending PUBLISH to site7") && line.contains(&topic));
+        assert_eq!(sent.count(), 1, "the hub has the PUBACK of {topic}");
+    }
     assert!(site.stop().success());
 }
 
