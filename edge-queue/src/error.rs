@@ -142,6 +142,16 @@ impl PushError {
     }
 }
 
+impl OpenError {
+    /// Returns the error of a lock that was refused: of the directory, or of the file that holds the rows.
+    pub(crate) fn of_lock(source: io::Error) -> OpenError {
+        match source.kind() {
+            io::ErrorKind::WouldBlock => OpenError::Busy,
+            _ => OpenError::Io { op: "lock", source },
+        }
+    }
+}
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

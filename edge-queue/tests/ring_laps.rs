@@ -82,6 +82,7 @@ fn ten_laps_with_reopens_keep_exactly_what_is_above_the_floor() {
             store.advance(LANE, &DoneRows::below(floor)).unwrap();
         }
         if round % 29 == 0 {
+            drop(store);
             let (again, found) = open(&dir, 256 * 1024);
             (store, state) = (again, found.state);
             assert_eq!(found.damage, Vec::<String>::new());
@@ -124,6 +125,7 @@ fn after_a_failed_sync_the_same_rows_go_to_another_place_and_are_found_once() {
     assert_eq!(read(&mut store, 1), rows(1..40), "nothing staged counts");
     commit(&mut store, &mut state, &rows(40..60)).unwrap();
     assert_eq!(read(&mut store, 1), rows(1..60));
+    drop(store);
     let (mut store, found) = open(&dir, 256 * 1024);
     assert_eq!(found.damage, Vec::<String>::new());
     assert_eq!(read(&mut store, 1), rows(1..60));

@@ -1,6 +1,5 @@
 //! Opening of a queue: makes a running engine from a directory.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::config::{Config, StoreKind};
@@ -26,10 +25,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Engine>, OpenError> {
         config.validate()?;
-        let guard = dir.lock("lock").map_err(|source| match source.kind() {
-            ErrorKind::WouldBlock => OpenError::Busy,
-            _ => OpenError::Io { op: "lock", source },
-        })?;
+        let guard = dir.lock("lock").map_err(OpenError::of_lock)?;
         let (store, recovered) = open_store(config.store_kind(), dir, &config.store_options(random_u64()))?;
         Engine::start(store, Some(guard), recovered, config, clock)
     }

@@ -277,10 +277,7 @@ fn find(dir: &dyn Dir) -> Result<(StoreKind, u64), InspectError> {
 }
 
 fn lock(dir: &dyn Dir) -> Result<Box<dyn Send>, InspectError> {
-    dir.lock("lock").map_err(|source| match source.kind() {
-        ErrorKind::WouldBlock => InspectError::Open(OpenError::Busy),
-        _ => io("lock", source),
-    })
+    dir.lock("lock").map_err(|source| InspectError::Open(OpenError::of_lock(source)))
 }
 
 fn io(op: &'static str, source: std::io::Error) -> InspectError {

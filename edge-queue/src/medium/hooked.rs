@@ -184,6 +184,10 @@ impl<F: Fn(Call) -> Verdict + Send + Sync> Medium for HookedFile<F> {
     fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
         ask(self.hook.as_ref(), Call::Allocate, || self.file.allocate(offset, len))
     }
+
+    fn lock(&mut self) -> io::Result<()> {
+        self.file.lock()
+    }
 }
 
 #[cfg(all(test, feature = "testing"))]

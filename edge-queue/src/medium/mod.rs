@@ -33,6 +33,12 @@ pub trait Medium: Send {
     fn set_len(&mut self, len: u64) -> io::Result<()>;
     /// Reserves `len` bytes from `offset`, extending the file; fails with `StorageFull` when there is no space.
     fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()>;
+    /// Takes the exclusive lock of the file itself, whatever name leads to it; a file opened to read from shares it with other readers.
+    /// `WouldBlock` when another holder has it. Released when the file is dropped. Stores take it for the file that holds the rows, because the
+    /// lock of [`Dir::lock`] is gone with its name. A medium that only one program can reach needs none, and keeps this method.
+    fn lock(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The directory a queue lives in.

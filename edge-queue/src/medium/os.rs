@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use super::{Dir, Medium};
 
-/// Longest wait of [`Dir::lock`] for the lock of another process: a killed process keeps its locks until it has ended, and so does a process that
+/// Longest wait of [`Dir::lock`] and [`Medium::lock`] for the lock of another process: a killed process keeps its locks until it has ended, and so does a process that
 /// it forked, until that one calls exec. A restarted service meets either.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_AGAIN: Duration = Duration::from_millis(5);
@@ -64,7 +64,9 @@ impl OsDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Box::new(())),
             Err(e) => return Err(e),
         };
-        held(file, File::try_lock_shared)
+        let held = Held { file };
+        held.wait(File::try_lock_shared)?;
+        Ok(Box::new(held))
     }
 
     /// Returns the path of the directory.
@@ -102,7 +104,7 @@ impl Dir for OsDir {
         let path = self.at(name)?;
         self.make_parent(&path)?;
         let file = make_file(OpenOptions::new().read(true).write(true).create(true).truncate(true), &path)?;
-        Ok(Box::new(OsFile { file }))
+        Ok(Box::new(OsFile { file: Held { file }, read_only: false }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
@@ -118,7 +120,7 @@ impl Dir for OsDir {
             )),
             false => e,
         })?;
-        Ok(Box::new(OsFile { file }))
+        Ok(Box::new(OsFile { file: Held { file }, read_only: self.read_only }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -150,8 +152,9 @@ impl Dir for OsDir {
         options.read(true).write(true).create(true).truncate(false);
         // A link would make or lock a file elsewhere.
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let file = make_file(&mut options, &at)?;
-        held(file, File::try_lock)
+        let held = Held { file: make_file(&mut options, &at)? };
+        held.wait(File::try_lock)?;
+        Ok(Box::new(held))
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
@@ -185,24 +188,27 @@ fn restrict(path: &Path, found: &fs::Metadata, mode: u32) {
     }
 }
 
-fn held(file: File, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<Box<dyn Send>> {
-    let since = Instant::now();
-    loop {
-        match lock(&file) {
-            Ok(()) => return Ok(Box::new(Held { file })),
-            Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_PATIENCE => {
-                std::thread::sleep(LOCK_AGAIN);
-            }
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(e)) => return Err(e),
-        }
-    }
-}
-
-/// A lock that is released when it is dropped. Closing the file is not enough: the lock belongs to every descriptor of it, and a process that
+/// A file whose lock, if it has one, is released when it is dropped. Closing the file is not enough: the lock belongs to every descriptor of it, and a process that
 /// another thread has just forked has them all until it calls exec.
 struct Held {
     file: File,
+}
+
+impl Held {
+    /// Takes the lock with `try_lock`, waiting for [`LOCK_PATIENCE`].
+    fn wait(&self, try_lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<()> {
+        let since = Instant::now();
+        loop {
+            match try_lock(&self.file) {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_PATIENCE => {
+                    std::thread::sleep(LOCK_AGAIN);
+                }
+                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(TryLockError::Error(e)) => return Err(e),
+            }
+        }
+    }
 }
 
 impl Drop for Held {
@@ -213,7 +219,8 @@ impl Drop for Held {
 }
 
 struct OsFile {
-    file: File,
+    file: Held,
+    read_only: bool,
 }
 
 impl OsFile {
@@ -225,27 +232,27 @@ impl OsFile {
 
 impl Medium for OsFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
+        self.file.file.read_exact_at(buf, offset)
     }
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(data, offset)
+        self.file.file.write_all_at(data, offset)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.file.sync_data()
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(self.file.file.metadata()?.len())
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
+        self.file.file.set_len(len)
     }
 
     fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), offset, len) {
+        match rustix::fs::fallocate(&self.file.file, rustix::fs::FallocateFlags::empty(), offset, len) {
             Ok(()) => Ok(()),
             // Some file systems cannot reserve (older NFS, FUSE): a longer file is the best they offer.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
@@ -253,6 +260,10 @@ impl Medium for OsFile {
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    fn lock(&mut self) -> io::Result<()> {
+        self.file.wait(if self.read_only { File::try_lock_shared } else { File::try_lock })
     }
 }
 

@@ -133,6 +133,11 @@ impl Medium for OverlayFile {
         content.len = content.len.max(offset.saturating_add(len));
         Ok(())
     }
+
+    /// Takes the lock of the file beneath; one that is in RAM alone has none.
+    fn lock(&mut self) -> io::Result<()> {
+        lock(&self.0).beneath.as_mut().map_or(Ok(()), |beneath| beneath.lock())
+    }
 }
 
 impl Content {

@@ -2,7 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 
 use super::export::LaneTotals;
 use super::staged::Staged;
@@ -136,10 +136,7 @@ pub fn import(dir: Box<dyn Dir>, config: &Config, input: impl Read) -> Result<Im
             return Err(ImportError::Open(ConfigError { key: "store", problem }.into()));
         }
     };
-    let _guard = dir.lock("lock").map_err(|source| match source.kind() {
-        ErrorKind::WouldBlock => ImportError::Open(OpenError::Busy),
-        _ => ImportError::Open(OpenError::Io { op: "lock", source }),
-    })?;
+    let _guard = dir.lock("lock").map_err(|source| ImportError::Open(OpenError::of_lock(source)))?;
     let staged = Staged::new(dir);
     for name in QUEUES {
         if staged.holds(name).map_err(|source| ImportError::Open(OpenError::Io { op: "open", source }))? {

@@ -54,11 +54,36 @@ fn a_lock_ends_with_its_holder_although_a_forked_process_still_has_the_file() {
     let dir = OsDir::new(tmp.path()).unwrap();
     let file = File::create(tmp.path().join("lock")).unwrap();
     let forked = file.try_clone().unwrap();
-    let held = held(file, File::try_lock).unwrap();
+    let held = Held { file };
+    held.wait(File::try_lock).unwrap();
     assert_eq!(dir.lock("lock").err().unwrap().kind(), io::ErrorKind::WouldBlock);
     drop(held);
     assert!(dir.lock("lock").is_ok());
     drop(forked);
+}
+
+/// Names come and go; the file is what two writers would spoil.
+#[test]
+fn the_lock_of_a_file_goes_with_it_under_every_name_and_readers_share_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = OsDir::new(tmp.path()).unwrap();
+    let reader = OsDir::read_only(tmp.path()).unwrap();
+    let lock = |dir: &OsDir, name| {
+        let mut file = dir.open(name).unwrap();
+        file.lock().map(|()| file).map_err(|e| e.kind())
+    };
+    let mut first = dir.create("new").unwrap();
+    first.lock().unwrap();
+    first.lock().unwrap();
+    dir.rename("new", "x").unwrap();
+    for second in [&dir, &reader] {
+        assert_eq!(lock(second, "x").err(), Some(io::ErrorKind::WouldBlock));
+    }
+    drop(first);
+    let readers = [lock(&reader, "x").unwrap(), lock(&reader, "x").unwrap()];
+    assert_eq!(lock(&dir, "x").err(), Some(io::ErrorKind::WouldBlock));
+    drop(readers);
+    assert!(lock(&dir, "x").is_ok());
 }
 
 #[test]
@@ -84,7 +109,7 @@ fn a_file_is_empty_until_something_is_in_it() {
 fn a_file_that_is_made_longer_instead_of_reserved_is_never_cut() {
     let tmp = tempfile::tempdir().unwrap();
     let file = make_file(OpenOptions::new().read(true).write(true).create(true), &tmp.path().join("x"));
-    let mut file = OsFile { file: file.unwrap() };
+    let mut file = OsFile { file: Held { file: file.unwrap() }, read_only: false };
     for (end, len) in [(100, 100), (50, 100), (100, 100), (101, 101)] {
         file.extend_to(end).unwrap();
         assert_eq!(file.len().unwrap(), len);

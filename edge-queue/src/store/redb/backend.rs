@@ -23,9 +23,11 @@ struct Shared {
 }
 
 impl Backend {
-    pub(super) fn new(medium: Box<dyn Medium>) -> Backend {
+    /// Makes the backend of an open file, whose lock it takes: redb locks only files that it opens itself.
+    pub(super) fn new(mut medium: Box<dyn Medium>) -> io::Result<Backend> {
+        medium.lock()?;
         let shared = Shared { medium, unsynced: Unsynced::default(), bytes_written: 0, syncs: 0 };
-        Backend { shared: Arc::new(Mutex::new(shared)) }
+        Ok(Backend { shared: Arc::new(Mutex::new(shared)) })
     }
 
     /// Returns the numbers of bytes written and syncs so far.

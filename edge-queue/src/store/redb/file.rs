@@ -70,7 +70,7 @@ pub(super) fn open(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> 
 
 fn open_or_make(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     let backend = match dir.open(FILE) {
-        Ok(medium) => Backend::new(medium),
+        Ok(medium) => Backend::new(medium)?,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return open_new(dir, options),
         Err(e) => return Err(Trouble::Io(e)),
     };
@@ -113,7 +113,7 @@ pub(super) fn rebuild(
 /// Opens a queue that has no file: a new queue, or one that had a power cut between the two renames of `rebuild`.
 fn open_new(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     let found = match dir.open(FILE_NEW) {
-        Ok(medium) => load(Backend::new(medium)),
+        Ok(medium) => Backend::new(medium).map_err(Trouble::Io).and_then(load),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Trouble::Damaged(String::new())),
         Err(e) => Err(Trouble::Io(e)),
     };
@@ -158,7 +158,7 @@ fn build(
     options: &Options,
     old: Option<(&Backend, Option<&Head>)>,
 ) -> Result<Opened, Trouble> {
-    let backend = Backend::new(dir.create(FILE_NEW)?);
+    let backend = Backend::new(dir.create(FILE_NEW)?)?;
     let db = open_db(&backend)?;
     fence(|| {
         let mut head = match old {

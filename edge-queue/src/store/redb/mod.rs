@@ -28,6 +28,7 @@ mod unsynced;
 mod value;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 use redb::Database;
 
@@ -341,6 +342,7 @@ fn open_error(dir: &dyn Dir, trouble: Trouble) -> OpenError {
             let free = dir.free_bytes().ok().flatten().unwrap_or(0);
             OpenError::NoSpace { needed: free.saturating_add(COMMIT_BYTES), free, lower: None }
         }
+        Trouble::Io(e) if e.kind() == ErrorKind::WouldBlock => OpenError::of_lock(e),
         other => OpenError::Io { op: "redb open", source: other.into_io() },
     }
 }

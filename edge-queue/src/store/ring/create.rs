@@ -29,6 +29,7 @@ pub(super) fn create(
     let free = check_space(dir, needed)?;
     let made = (|| {
         let mut medium = dir.create(FILE_NEW)?;
+        medium.lock()?;
         medium.allocate(0, needed)?;
         superblock.write_next(medium.as_mut())?;
         superblock.write_next(medium.as_mut())?;

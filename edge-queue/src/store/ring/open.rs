@@ -28,13 +28,13 @@ const SNAPSHOT_PAGES_MAX: usize = 256;
 
 pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
     let wanted = Geometry::of(options);
+    let mut damage = Vec::new();
+    let file = open_locked(dir.as_ref())?;
     // Left behind by a stop while a file was being made; the one it was to replace is still there.
     let _ = dir.remove(FILE_NEW);
-    let mut damage = Vec::new();
-    let existing = match dir.open(FILE) {
-        Ok(mut medium) => find(&mut medium, &mut damage)?.map(|superblock| (medium, superblock)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(OpenError::Io { op: "open", source }),
+    let existing = match file {
+        Some(mut medium) => find(&mut medium, &mut damage)?.map(|superblock| (medium, superblock)),
+        None => None,
     };
     let Some((medium, mut superblock)) = existing else {
         if dir.open(FILE).is_ok() {
@@ -67,11 +67,23 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
 /// Opens a ring with its present limits; `None` if nothing in the file can be used.
 pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
     let mut damage = Vec::new();
-    let mut medium = dir.open(FILE).map_err(|source| OpenError::Io { op: "open", source })?;
+    let missing = || OpenError::Io { op: "open", source: io::ErrorKind::NotFound.into() };
+    let mut medium = open_locked(dir.as_ref())?.ok_or_else(missing)?;
     match find(&mut medium, &mut damage)? {
         Some(superblock) => Looked::new(dir, medium, superblock, damage)?.repair().map(Some),
         None => Ok(None),
     }
+}
+
+/// Opens the ring's file and takes its lock; `None` if there is none. [`OpenError::Busy`] if somebody else has it.
+fn open_locked(dir: &dyn Dir) -> Result<Option<Box<dyn Medium>>, OpenError> {
+    let mut medium = match dir.open(FILE) {
+        Ok(medium) => medium,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::Io { op: "open", source }),
+    };
+    medium.lock().map_err(OpenError::of_lock)?;
+    Ok(Some(medium))
 }
 
 /// Creates an empty ring.

@@ -13,6 +13,7 @@ use crate::testing::fault::FaultError;
 pub struct SimFile {
     pub(super) shared: Arc<Mutex<Shared>>,
     pub(super) file: usize,
+    pub(super) has_lock: bool,
 }
 
 impl SimFile {
@@ -89,6 +90,25 @@ impl Medium for SimFile {
         let mut shared = self.lock_shared();
         shared.check(Call::Allocate)?;
         shared.run_in_space(Op::Allocate { file: self.file, offset, len })
+    }
+
+    fn lock(&mut self) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.alive()?;
+        if !self.has_lock && !shared.locked_files.insert(self.file) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        drop(shared);
+        self.has_lock = true;
+        Ok(())
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        if self.has_lock {
+            self.lock_shared().locked_files.remove(&self.file);
+        }
     }
 }
 

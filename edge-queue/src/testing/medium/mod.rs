@@ -65,6 +65,7 @@ struct Shared {
     faults: Faults,
     counters: SimCounters,
     locks: BTreeSet<String>,
+    locked_files: BTreeSet<usize>,
     freeze_at: Option<u64>,
     sync_bug: Option<SyncBug>,
     gate: Option<Arc<Gate>>,
@@ -144,6 +145,14 @@ impl SimDir {
         shared.capacity_bytes = None;
     }
 
+    /// Releases all locks, as the system does when the process that holds them is killed.
+    #[cfg(test)]
+    pub(crate) fn release_locks(&self) {
+        let mut shared = self.lock_shared();
+        shared.locks.clear();
+        shared.locked_files.clear();
+    }
+
     /// Limits the space that files with a name may take; what goes beyond it is ENOSPC.
     pub fn set_capacity(&self, bytes: u64) {
         self.lock_shared().capacity_bytes = Some(bytes);
@@ -191,7 +200,7 @@ impl SimDir {
     }
 
     fn file(&self, file: usize) -> Box<dyn Medium> {
-        Box::new(SimFile { shared: Arc::clone(&self.shared), file })
+        Box::new(SimFile { shared: Arc::clone(&self.shared), file, has_lock: false })
     }
 }
 

@@ -19,6 +19,7 @@ fn rows_committed_after_a_kill_between_a_failed_sync_and_its_repair_survive_a_po
         failed += u64::from(store.commit(&[], &state).is_err());
         // Killed: nothing is closed.
         std::mem::forget(store);
+        dir.release_locks();
         dir.heal();
         let (mut store, recovered) = open(&dir);
         let mut state = recovered.state;
