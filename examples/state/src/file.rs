@@ -33,23 +33,38 @@ pub fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     sync_names(dir)
 }
 
-/// Reads a file of at most `bytes_max`. Links are not followed, and nothing waits: a pipe is an error.
+/// Reads a file of at most `bytes_max`. Links are not followed, and nothing waits: a pipe is an error. Nothing is read of a larger one.
 ///
 /// # Errors
 /// There is no such file, it is no regular one or too large, or the disk refused.
 pub fn read(dir: &Path, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+    read_opened(&open(dir, name, bytes_max)?, bytes_max)
+}
+
+/// Opens a file of at most `bytes_max`, as [`read`] does.
+pub(crate) fn open(dir: &Path, name: &str, bytes_max: u64) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(dir.join(name))?;
-    let invalid = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    if !file.metadata()?.is_file() {
-        return invalid("it is no regular file".to_owned());
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
     }
+    if about.len() > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    Ok(file)
+}
+
+/// Reads an open file to its end.
+pub(crate) fn read_opened(file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return invalid(format!("it has more than {bytes_max} bytes"));
-    }
-    Ok(bytes)
+    // It may have grown since it was opened.
+    if bytes.len() as u64 > bytes_max { Err(too_large(bytes_max)) } else { Ok(bytes) }
+}
+
+fn too_large(bytes_max: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {bytes_max} bytes"))
 }
 
 /// Makes the names in a directory durable: of files that were renamed or removed.

@@ -28,7 +28,8 @@ use edge_state::checksummed as checksummed_file;
 
 const FILE: &str = "alarms";
 const VERSION: &str = "edge-gateway alarms 1 ";
-/// Size of the largest file that is read, in bytes. All sensors of some filters, all shelved, need less.
+/// Size of the largest file that is read, in bytes. All sensors of some filters, all shelved, need less. One that a program did not write takes no
+/// memory, whatever its size.
 const BYTES_MAX: u64 = 64 << 20;
 /// Pause before a failed write is tried again.
 const AGAIN: Duration = Duration::from_secs(5);

@@ -38,7 +38,8 @@ const TRIAL: &str = "stopped.json.trial";
 const SPARE: usize = 64 << 10;
 const VERSION: &str = "edge-gateway stopped 2 ";
 const VERSION_1: &str = "edge-gateway stopped 1 ";
-/// Size of the largest mark that is read: 10 000 sensors in each of some routes need less.
+/// Size of the largest mark that is read: 10 000 sensors in each of some routes need less. One that a program did not write takes no memory, whatever
+/// its size.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// State that the last process left.
@@ -61,18 +62,13 @@ struct Mark<F> {
 /// Returns the content of the mark, without removing it. An unreadable mark counts as an unclean stop.
 pub(crate) fn read(state: &Path) -> LastRun {
     let path = state.join(FILE);
-    let text = match state_file::read(state, FILE, FILE_BYTES_MAX) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return LastRun::default(),
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
+    let text = checksummed_file::read_whole(state, FILE, &[VERSION, VERSION_1], FILE_BYTES_MAX);
+    match text.and_then(|text| parse(&text).ok_or_else(damaged)) {
+        Ok(last) => last,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => LastRun::default(),
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the mark of the last stop cannot be read");
-            Vec::new()
-        }
-    };
-    match parse(&text) {
-        Some(last) => last,
-        None => {
-            tracing::warn!(path = %path.display(), "the mark of the last stop is damaged: starting as after a kill; what filters held is lost, as check says of each rule");
+            tracing::warn!(path = %path.display(), %error, "the mark of the last stop is damaged: starting as after a kill; what filters held is lost, as check says of each rule");
             LastRun::default()
         }
     }
