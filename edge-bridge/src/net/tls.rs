@@ -1,6 +1,7 @@
 //! TLS through rustls. The cryptography provider (ring) is always named, so that nothing depends on a process-wide default.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
 const UNWRITTEN_MAX: usize = 4 * 1024;
+/// Most bytes of a file of certificates or a key. A system's bundle has a fifth of that.
+const PEM_BYTES_MAX: u64 = 1 << 20;
 /// Paths of the system's certificate bundle: Debian and Alpine; Fedora and relatives; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -211,16 +214,27 @@ fn identity(
     cert: &Path,
     key: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-    let key_der =
-        PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
+    let key_der = PrivateKeyDer::from_pem_slice(&read_pem(key)?)
+        .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
     Ok((certificates(cert)?, key_der))
 }
 
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let error = |source| TlsError::Pem { path: path.to_owned(), source };
     let list: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(error)?.collect::<Result<_, _>>().map_err(error)?;
+        CertificateDer::pem_slice_iter(&read_pem(path)?).collect::<Result<_, _>>().map_err(error)?;
     if list.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(list) }
+}
+
+/// Reads a file of at most [`PEM_BYTES_MAX`].
+fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let read = read.and_then(|_| match bytes.len() as u64 {
+        0..=PEM_BYTES_MAX => Ok(bytes),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {PEM_BYTES_MAX} bytes"))),
+    });
+    read.map_err(|error| TlsError::Pem { path: path.to_owned(), source: pem::Error::Io(error) })
 }
 
 fn pem_words(error: &pem::Error) -> String {

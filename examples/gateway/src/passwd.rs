@@ -10,6 +10,8 @@ use clap::Args;
 use control_loop::OneLine;
 use edge_bridge::access::PasswordFile;
 
+use crate::config::operator_file;
+
 /// Longest password in bytes, which MQTT's format sets.
 const PASSWORD_MAX: usize = 65_535;
 
@@ -43,7 +45,7 @@ fn change(arguments: &Arguments) -> Result<String, String> {
     let failed = |error: io::Error| format!("{}: {error}", file.display());
     let password = if *delete { Vec::new() } else { password()? };
     let new = NewFile::open(file).map_err(failed)?;
-    let before = match std::fs::read_to_string(file) {
+    let before = match operator_file::read_text(file) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !delete => None,
         Err(error) => return Err(failed(error)),

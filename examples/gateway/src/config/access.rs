@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, PasswordFile};
 
-use super::section::{Placed, Section, check_file};
-use super::{Addresses, Findings, secret_file};
+use super::section::{Placed, Section};
+use super::{Addresses, Findings, operator_file, secret_file};
 
-/// Most bytes of a file.
-const BYTES_MAX: u64 = 1024 * 1024;
 /// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;
 
@@ -75,7 +73,7 @@ impl AccessFiles {
 
 fn parse<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>) -> Result<T, FileError> {
     let failed = |reasons, is_of_content| FileError { path: path.to_owned(), reasons, is_of_content };
-    let text = text(path)
+    let text = operator_file::read_text(path)
         .map_err(|error| failed(vec![error.to_string()], error.kind() == io::ErrorKind::InvalidData))?;
     parse(&text).map_err(|errors| {
         let more = errors.len().saturating_sub(LINES_MAX);
@@ -85,16 +83,6 @@ fn parse<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>) 
         }
         failed(reasons, true)
     })
-}
-
-fn text(path: &Path) -> io::Result<String> {
-    check_file(path)?;
-    let size = std::fs::metadata(path)?.len();
-    if size > BYTES_MAX {
-        let message = format!("{size} bytes, at most {BYTES_MAX} are read");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-    }
-    std::fs::read_to_string(path)
 }
 
 /// Reads the keys, and parses the files to report their mistakes.

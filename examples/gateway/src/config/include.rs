@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::section::{Placed, Section, World, check_file};
-use super::{Findings, Severity};
+use super::section::{Placed, Section, World};
+use super::{Findings, Severity, operator_file};
 
 /// Most files that are included, and most bytes of all of them.
 const FILES_MAX: usize = 100;
@@ -134,7 +134,7 @@ impl Room {
 
     fn read(&mut self, path: &Path) -> io::Result<String> {
         self.files = self.files.saturating_sub(1);
-        check_file(path)?;
+        operator_file::check(path)?;
         if !self.is_new(path) {
             return Err(io::Error::other("this file is one of the configuration's already"));
         }

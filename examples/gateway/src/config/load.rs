@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::section::{self, Section, World, table};
+use super::section::{Section, World, table};
 use super::sources::Merged;
-use super::{Config, Findings, Severity, include, read, status, tables};
+use super::{Config, Findings, Severity, include, operator_file, read, status, tables};
 
 impl Config {
     /// Reads and checks a file. `Err` has at least one error; `Ok` may have warnings.
     pub(crate) fn load(path: &Path) -> Result<(Config, Findings), Findings> {
         let env = |name: &str| std::env::var(name).ok();
-        match section::read_file(path) {
+        match operator_file::read_text(path) {
             Ok(text) => Config::parse(path, &text, &env),
             Err(error) => {
                 let mut findings = Findings::new(path, "");
@@ -27,14 +27,14 @@ impl Config {
     /// asked. `None`: the file names no directory.
     pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
         let env = |name: &str| std::env::var(name).ok();
-        let text = section::read_file(path);
+        let text = operator_file::read_text(path);
         let mut findings = Findings::new(path, text.as_deref().unwrap_or_default());
         if let Err(error) = &text {
             findings.error(0, "file", format!("cannot be read: {error}"));
         }
         let text = text.unwrap_or_default();
         let (root, _) = DeTable::parse_recoverable(&text);
-        let world = World { env: &env, rules: &section::read_file };
+        let world = World { env: &env, rules: &operator_file::read_text };
         let mut top = Section::new("", 0, Some(root.get_ref()), &world);
         let mut gateway = table(&mut top, "gateway", &world, &mut findings);
         let state = tables::state(&mut gateway, &mut findings);
@@ -58,7 +58,7 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Config, Findings), Findings> {
-        Config::parse_in(path, text, None, &World { env, rules: &section::read_file })
+        Config::parse_in(path, text, None, &World { env, rules: &operator_file::read_text })
     }
 
     fn parse_in(

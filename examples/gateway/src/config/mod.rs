@@ -24,6 +24,7 @@ mod listener;
 mod load;
 mod loop_to_itself;
 mod mask;
+pub(crate) mod operator_file;
 pub(crate) mod overlap;
 pub(crate) mod password;
 pub(crate) mod proxy;

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::section::{Placed, check_file};
-use super::{Findings, secret_file};
+use super::section::Placed;
+use super::{Findings, operator_file, secret_file};
 
 /// Longest password in bytes, which MQTT's format sets.
 const BYTES_MAX: usize = 65_535;
@@ -15,8 +15,7 @@ const BYTES_MAX: usize = 65_535;
 ///
 /// The file cannot be read, is empty, or is longer than a password may be.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    check_file(path)?;
-    let bytes = std::fs::read(path)?;
+    let bytes = operator_file::read(path)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() {

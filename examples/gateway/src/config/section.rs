@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::expand::expand;
 use super::findings::{Findings, Severity};
 use super::keys::{self, Key, Preset, Value};
+use super::operator_file;
 use super::suggest::nearest;
 use super::units;
 
@@ -280,7 +281,7 @@ impl<'a> Section<'a> {
     /// Reads a path relative to the file in which it stands, at which a readable file must exist.
     pub(crate) fn file(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
         let Placed { value: path, at } = self.path(key, findings)?;
-        if let Err(error) = check_file(&path) {
+        if let Err(error) = operator_file::check(&path) {
             findings.error(at, &self.key(key), format!("{}: {error}", path.display()));
             return None;
         }
@@ -351,33 +352,4 @@ pub(super) fn table<'a>(
             }
         },
     }
-}
-
-/// Reads a text file from the disk.
-///
-/// # Errors
-///
-/// As [`check_file`]; it cannot be read, or is not UTF-8.
-pub(crate) fn read_file(path: &Path) -> io::Result<String> {
-    check_file(path)?;
-    std::fs::read_to_string(path)
-}
-
-/// Checks that the path is a regular file. Reading a pipe would block the start until it has a writer.
-///
-/// # Errors
-///
-/// The path does not exist, or is no regular file.
-pub(crate) fn check_file(path: &Path) -> io::Result<()> {
-    let kind = std::fs::metadata(path)?;
-    if kind.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if !kind.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a file, but a pipe, a socket or a device",
-        ));
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::keys::{keys_of, table_names};
 use super::mask::without_password;
-use super::{include, section};
+use super::{include, operator_file};
 
 /// Stands for a value that is left out.
 const LEFT_OUT: &str = "…";
@@ -37,7 +37,7 @@ pub(crate) fn shareable(file: &Path) -> Result<String, String> {
 
 /// Reads one file. Returns its text for others, and the paths of its `include`.
 fn shareable_file(file: &Path) -> Result<(String, Vec<PathBuf>), String> {
-    let text = section::read_file(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = operator_file::read_text(file).map_err(|error| format!("cannot be read: {error}"))?;
     // The error's own text would quote the line.
     let whole: Table = toml::from_str(&text).map_err(|_| "no TOML, and left out for that".to_owned())?;
     let base = file.parent().unwrap_or(Path::new("."));

@@ -10,6 +10,7 @@ use edge_bridge::listener::Access;
 use edge_bridge::net::ServerTls;
 use edge_bridge::net::server::LocalPublisher;
 
+use crate::config::operator_file;
 use crate::config::tls::{has_expired, listener_tls};
 use crate::config::{AccessFiles, TlsAddress};
 
@@ -54,7 +55,8 @@ pub(super) fn open(
     let certificates = Watch::new(of_tls.flatten().cloned().collect());
     let rules = files.read().map_err(|error| configuration(error.to_string()))?;
     let server = tls.map(listener_tls).transpose().map_err(|error| configuration(error.to_string()))?;
-    let client_ca = tls.and_then(|tls| tls.client_ca.as_ref()).and_then(|path| std::fs::read(path).ok());
+    let client_ca =
+        tls.and_then(|tls| tls.client_ca.as_ref()).and_then(|path| operator_file::read(path).ok());
     let passwords = rules.passwords.clone();
     let in_force = InForce { rules: rules_watch, certificates, passwords, client_ca, memory };
     Ok((access(rules, &in_force), server, in_force))
@@ -114,7 +116,7 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let client_ca = read.client_ca.as_ref().and_then(|path| std::fs::read(path).ok());
+        let client_ca = read.client_ca.as_ref().and_then(|path| operator_file::read(path).ok());
         if has_expired(&read) {
             return Err(format!("{}: the certificate has expired", read.cert.display()));
         }

@@ -9,9 +9,12 @@ use std::{io, iter};
 
 use edge_state::file as state_file;
 
+use crate::config::operator_file;
+
 const FILE: &str = "subscribed";
-/// Size of the largest file that is read, in bytes; the file has the topic filters of a configuration, each of at most 64 KiB.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Size of the largest file that is read, in bytes: the topic filters of a configuration, which has 2 MiB with its included files, and of the one
+/// before.
+const FILE_BYTES_MAX: u64 = 2 * 2 * operator_file::BYTES_MAX;
 
 /// The list and its file: the session's name in the first line, a filter in each further one.
 #[derive(Clone, Debug)]
