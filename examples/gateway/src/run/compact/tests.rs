@@ -195,6 +195,27 @@ fn a_table_that_is_shown_on_every_connection_is_logged_once_an_hour() {
     }
 }
 
+/// A hub with a small Maximum Packet Size that cuts the connection again and again.
+#[test]
+fn a_table_that_is_too_large_for_the_hub_is_told_once_an_hour_and_when_a_size_changes() {
+    let mut rig = Rig::new(&[]);
+    rig.batch(&["x"]);
+    let mut lines_until = |up_ms, max_packet| {
+        let lines = captured(|| {
+            while rig.now.up_ms < up_ms {
+                rig.hub.lose();
+                rig.now.up_ms += 100;
+                assert!(rig.compact.poll(rig.now, max_packet).is_none());
+            }
+        });
+        lines.matches("the hub takes no session table of this size").count()
+    };
+    assert_eq!(lines_until(30_000, 100), 1);
+    assert_eq!(lines_until(60_000, 90), 1, "another limit");
+    assert_eq!(lines_until(3_000_000, 100), 0, "again the first");
+    assert_eq!(lines_until(3_700_000, 100), 1, "an hour later");
+}
+
 #[test]
 fn a_restart_announces_the_same_bytes_before_the_first_batch() {
     let mut rig = Rig::new(&[]);

@@ -57,6 +57,8 @@ pub(super) struct Topic {
     shown_lines: OnceAnHour,
     announced_lines: OnceAnHour,
     lost_lines: OnceAnHour,
+    /// Rate limit of log lines about tables that are too large for the hub, by their size and the hub's limit.
+    too_large_lines: OnceAnHour,
 }
 
 /// Table that batches may refer to.
@@ -108,6 +110,7 @@ impl Topic {
             shown_lines: OnceAnHour::default(),
             announced_lines: OnceAnHour::default(),
             lost_lines: OnceAnHour::default(),
+            too_large_lines: OnceAnHour::default(),
         };
         if let Some(names) = topic.versions.newest().and_then(|newest| Names::of(newest)) {
             topic.names = names;
@@ -295,7 +298,10 @@ impl Topic {
             let (bytes, sensors) = (table.bytes().len(), table.sensors().len());
             let (topic, version) = (&self.tables, table.version());
             if bytes + topic.len() + PACKET_OVERHEAD_BYTES > max_packet {
-                tracing::warn!(%topic, version, sensors, bytes, max_packet, "the hub takes no session table of this size: batches carry their names");
+                // The hub says its limit on every connection, and a link may have many.
+                if self.too_large_lines.may_say(now.up_ms, &format!("{bytes} of {max_packet}")) {
+                    tracing::warn!(%topic, version, sensors, bytes, max_packet, "the hub takes no session table of this size: batches carry their names");
+                }
                 continue;
             }
             if self.versions.is_missing(&table) {
