@@ -7,10 +7,13 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
+mod connection_places;
+
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ use tokio::time::timeout;
 use super::control_answers as text;
 use super::status_page::json::json;
 use super::status_page::snapshots::Snapshots;
+use connection_places::Places;
 
 /// File name of the socket in the state directory.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -32,7 +36,8 @@ pub(crate) const SOCKET: &str = "control.sock";
 pub(crate) const PATH_BYTES_MAX: usize = 108;
 /// Directory in which the socket is created, so that no process connects before its mode is set. Its path is not longer than the socket's.
 const MAKING: &str = ".ctl";
-const CONNECTIONS_MAX: usize = 4;
+/// Most requests that are answered at a time; further ones wait.
+const ANSWERS_MAX: usize = 4;
 /// Longest request line in bytes, a verb and a filter.
 const LINE_BYTES_MAX: u64 = 4_096;
 /// Time limit for the request, and for each part of the answer.
@@ -73,21 +78,29 @@ pub(crate) type LaterLink = Arc<OnceLock<Link>>;
 /// first attempt to create it.
 pub(crate) async fn serve(state: PathBuf, snapshots: Snapshots, link: LaterLink, tried: oneshot::Sender<()>) {
     let Some(socket) = bound(&state, &link, tried).await else { return };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let answers = Arc::new(Semaphore::new(ANSWERS_MAX));
+    let mut places = Places::default();
     loop {
-        // Nobody closes the semaphore.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = socket.listener.accept().await else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let (snapshots, link) = (snapshots.clone(), link.clone());
-        tokio::spawn(async move {
-            if let Err(error) = serve_one(stream, &snapshots, &link).await {
+        if !places.make_room() {
+            // Whoever cannot take it at once sees that the connection ends.
+            let _ = stream.try_write(b"error too many requests are being answered: try again\n");
+            continue;
+        }
+        let has_request = Arc::new(AtomicBool::new(false));
+        let (snapshots, link, answers) = (snapshots.clone(), link.clone(), answers.clone());
+        let is_asked = has_request.clone();
+        let connection = tokio::spawn(async move {
+            if let Err(error) = serve_one(stream, &is_asked, &answers, &snapshots, &link).await {
                 tracing::debug!(%error, "control socket");
             }
-            drop(place);
         });
+        places.add(connection.abort_handle(), has_request);
+        // A request that came with the connection is read before the next one is let in.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -161,11 +174,20 @@ pub(crate) fn check_length(path: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, text))
 }
 
-async fn serve_one(mut stream: UnixStream, snapshots: &Snapshots, link: &LaterLink) -> io::Result<()> {
+async fn serve_one(
+    mut stream: UnixStream,
+    is_asked: &AtomicBool,
+    answers: &Semaphore,
+    snapshots: &Snapshots,
+    link: &LaterLink,
+) -> io::Result<()> {
     let mut line = String::new();
     let (reader, _) = stream.split();
     let mut reader = BufReader::with_capacity(512, reader.take(LINE_BYTES_MAX));
     timeout(WITHIN, reader.read_line(&mut line)).await??;
+    is_asked.store(true, Ordering::Relaxed);
+    // Nobody closes the semaphore.
+    let _turn = answers.acquire().await;
     let last = match line.strip_suffix('\n') {
         Some(line) => match answer(&mut stream, line, snapshots, link).await {
             Ok(done) => format!("ok {done}\n"),
