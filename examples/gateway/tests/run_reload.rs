@@ -16,7 +16,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use edge_codec::compact::{Table, table_wanted};
 use edge_codec::{Batch, Format, Limits, Value};
@@ -370,4 +371,20 @@ fn nothing_acknowledged_is_lost_over_thirty_random_edits_under_load() {
         numbers(&subscriber.arrived()).is_superset(&sent)
     });
     assert_eq!(gateway.metric("edge_dropped_total{reason=\"overflow\"}").unwrap_or(0.0), 0.0);
+}
+
+/// A script that signals in a circle: neither the log nor the work grows with it.
+#[test]
+fn a_storm_of_signals_is_one_reload_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let (gateway, _) = started(dir.path(), hub.address, "", PLANT);
+    let pids = vec![gateway.pid().to_string(); 100];
+    let since = Instant::now();
+    for _ in 0..60 {
+        assert!(Command::new("kill").arg("-HUP").args(&pids).status().unwrap().success());
+    }
+    wait_until("the files were read", 20, || gateway.log().contains(SAME));
+    let (reloads, seconds) = (gateway.log().matches(SAME).count() as u64, since.elapsed().as_secs());
+    assert!(reloads <= seconds + 2, "{reloads} in {seconds} s");
 }

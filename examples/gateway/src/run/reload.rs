@@ -12,6 +12,7 @@
 
 mod files;
 mod proof;
+mod requests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -28,6 +29,7 @@ use super::route_changes::{Configurations, InForce};
 use super::signals::{Signals, Wish};
 use files::ReadFiles;
 use proof::Proof;
+use requests::Requests;
 
 /// Pause between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -93,6 +95,7 @@ pub(super) struct Reload {
     /// Set while an earlier configuration is in force, because the files had mistakes at the start or did not start.
     went_back: bool,
     proof: Proof,
+    requests: Requests,
 }
 
 impl Reload {
@@ -107,6 +110,7 @@ impl Reload {
             mistaken: is_refused.then_some(now),
             went_back: is_refused,
             proof: Proof::new(),
+            requests: Requests::default(),
         }
     }
 
@@ -143,17 +147,26 @@ impl Reload {
         let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
             let look = async {
-                // Whoever mends a file that did not start may be waiting for the start that was to come.
-                match self.running().follows_files || self.went_back {
+                match self.applies_changes() || self.mistaken.is_some() {
                     true => tokio::time::sleep_until(next_look).await,
                     false => std::future::pending().await,
+                }
+            };
+            let asked = async {
+                match self.requests.due(Instant::now()) {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
                 }
             };
             let is_asked = tokio::select! {
                 wish = signals.next() => match wish {
                     Wish::Stop => return Ending::Stop,
-                    Wish::Reload => true,
+                    Wish::Reload => {
+                        self.requests.ask();
+                        continue;
+                    }
                 },
+                () = asked => true,
                 () = look => false,
                 () = self.proof.due() => {
                     self.proof.look(self.running(), state).await;
@@ -161,12 +174,44 @@ impl Reload {
                 }
             };
             next_look = Instant::now() + LOOK_EVERY;
-            let is_due = is_asked || self.have_files_changed().await;
-            if (is_due || self.may_be_mended())
-                && let Some(config) = self.reload(is_due).await
-            {
-                return Ending::StartAnew(config);
+            if is_asked {
+                self.requests.begin();
+                let next = self.reload(true).await;
+                self.requests.end(Instant::now());
+                if let Some(config) = next {
+                    return Ending::StartAnew(config);
+                }
+            } else if !self.applies_changes() {
+                self.withdraw_mended().await;
+            } else {
+                let is_due = self.have_files_changed().await;
+                if (is_due || self.may_be_mended())
+                    && let Some(config) = self.reload(is_due).await
+                {
+                    return Ending::StartAnew(config);
+                }
             }
+        }
+    }
+
+    /// Returns whether changes of the files are applied without a signal.
+    fn applies_changes(&self) -> bool {
+        // Whoever mends a file that did not start may be waiting for the start that was to come.
+        self.running().follows_files || self.went_back
+    }
+
+    /// Withdraws the refusal of files that had mistakes, if they have the configuration in force again, such as after a password file was put back.
+    /// Applies nothing: for that there is the signal.
+    async fn withdraw_mended(&mut self) {
+        if !self.may_be_mended() {
+            return;
+        }
+        self.mistaken = Some(Instant::now());
+        let Some(Ok((next, _))) = self.with_files(|_, file| Config::load(file)).await else { return };
+        let next = Arc::new(next);
+        if self.decide(&next) == Decision::Nothing {
+            self.mistaken = None;
+            self.keep_unchanged(next);
         }
     }
 
@@ -217,14 +262,8 @@ impl Reload {
                 return None;
             }
         };
-        match decide(&self.running(), &next, self.state_is_given, self.proof.has_queue()) {
-            Decision::Nothing => {
-                tracing::info!(
-                    config = next.digest,
-                    "the configuration was read again: nothing in it has changed"
-                );
-                self.replace(next, None);
-            }
+        match self.decide(&next) {
+            Decision::Nothing => self.keep_unchanged(next),
             Decision::Routes => {
                 self.replace(next, None);
             }
@@ -241,6 +280,15 @@ impl Reload {
             Decision::Refused(why) => self.refuse(Refusal::needs_restart(why)),
         }
         None
+    }
+
+    fn decide(&self, next: &Config) -> Decision {
+        decide(&self.running(), next, self.state_is_given, self.proof.has_queue())
+    }
+
+    fn keep_unchanged(&mut self, next: Arc<Config>) {
+        tracing::info!(config = next.digest, "the configuration was read again: nothing in it has changed");
+        self.replace(next, None);
     }
 
     fn refuse(&mut self, why: Refusal) {

@@ -156,6 +156,33 @@ async fn a_file_that_was_missing_is_found_within_a_minute() {
     assert!(!reload.may_be_mended());
 }
 
+/// A password file that somebody overwrote and put back, in a gateway that reads its files at a signal alone.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_withdrawn_within_a_minute_of_the_mend_and_nothing_else_is_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, users) = (dir.path().join("gateway.toml"), dir.path().join("users"));
+    let text = FILE.replacen("[hub]", "password_file = \"users\"\n[hub]", 1);
+    std::fs::write(&users, "").unwrap();
+    std::fs::write(&file, &text).unwrap();
+    let mut reload = Reload::new(&file, in_force(Config::load(&file).unwrap().0), false);
+    let is_refused = |reload: &Reload| reload.in_force.borrow().refused.is_some();
+    std::fs::write(&users, "garbage").unwrap();
+    assert!(reload.reload(true).await.is_none() && is_refused(&reload));
+    std::fs::write(&users, "").unwrap();
+    reload.withdraw_mended().await;
+    assert!(is_refused(&reload), "once a minute");
+    // Another change in the file waits for its signal.
+    std::fs::write(&file, text.replacen("plant/#", "plant/+", 1)).unwrap();
+    tokio::time::advance(MISTAKES_AGAIN).await;
+    reload.withdraw_mended().await;
+    assert!(is_refused(&reload));
+    assert_eq!(reload.running().routes[0].filter_topic, "plant/#");
+    std::fs::write(&file, &text).unwrap();
+    tokio::time::advance(MISTAKES_AGAIN).await;
+    reload.withdraw_mended().await;
+    assert!(!is_refused(&reload) && !reload.may_be_mended());
+}
+
 /// Nothing of it is in the stamps of gateway.toml.
 #[tokio::test]
 async fn an_included_file_that_comes_or_goes_is_a_change() {
