@@ -35,6 +35,7 @@ use super::last_look::{LastLook, Lost};
 use super::monitor::Monitor;
 use super::no_queue::{NoQueue, Surface};
 use super::opening::{Cause, Opened, Opening};
+use super::queue_account::QueueAccount;
 use super::replaced_parts::{Packers, Parts, Started};
 use super::resume::{Resumed, StateFiles, resume};
 use super::route_changes::{Configurations, RouteChanges};
@@ -119,6 +120,7 @@ pub(crate) async fn run(
             let mut local = local;
             // Who finds it ready finds the socket: the disk has just answered.
             let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
+            tell_opened(config, state, &taken);
             let running = local.with_queue(config, state, uplink, (taken, tables, files.table_files)).await?;
             is_open.store(true, Ordering::Relaxed);
             stop.await;
@@ -211,9 +213,8 @@ impl Local {
         uplink: Builder,
         (taken, tables, table_files): (Resumed, Tables, TableFiles),
     ) -> Result<Running, RunError> {
-        let Resumed { opened, clean, rows, alarms: told, pace, tables: saved, restarts } = taken;
-        let Opened { queue, consumer, is_new } = opened;
-        tell_opened(config, state, clean || is_new, &queue);
+        let Resumed { opened, rows, alarms: told, pace, tables: saved, restarts, .. } = taken;
+        let Opened { queue, consumer, is_new, account } = opened;
         let (shown, kept) = (Shown::default(), KeptTables::default());
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
@@ -230,8 +231,7 @@ impl Local {
         };
         let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, .. } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
-        // What was given up for want of a queue is no news.
-        let lost = lost_before(&queue).and_without_room(no_queue.known_losses());
+        let last_look = last_look(&queue, &no_queue, &account, config);
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
         let receivers = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
@@ -245,7 +245,7 @@ impl Local {
             intake: intake.clone(),
             clock,
             wall: wall.clone(),
-            last_look: LastLook::new(lost, config.totals_within),
+            last_look,
             tables: shown.clone(),
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
@@ -253,6 +253,7 @@ impl Local {
             facts: no_queue.facts.clone(),
             parked_before,
             restarts,
+            account: account.clone(),
             control: control.as_ref().map(Control::figures),
             commands: commands.counts(),
             certificates: Certificates::new(config),
@@ -271,8 +272,8 @@ impl Local {
             first_rows,
         ];
         let tasks = tasks.into_iter().chain(changes).chain(self.tasks).chain(alarms.into_iter().flatten());
-        let tasks = tasks.collect();
-        Ok(Running { clock, ingest, intake, control, commands, front, link, queue, gap_reports, tasks })
+        let store = (queue, account, gap_reports);
+        Ok(Running { clock, ingest, intake, control, commands, front, link, store, tasks: tasks.collect() })
     }
 
     /// Stops without a queue. The mark of the last stop stays, because no message was received.
@@ -297,19 +298,18 @@ struct Running {
     commands: RunningCommands,
     front: Front,
     link: Link,
-    queue: aio::Queue,
-    gap_reports: Option<GapReports>,
+    store: (aio::Queue, QueueAccount, Option<GapReports>),
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Running {
     async fn stop(self, state: &Path) -> Result<(), RunError> {
-        let Self { clock, ingest, intake, control, commands, front, link, queue, gap_reports, tasks } = self;
+        let Self { clock, ingest, intake, control, commands, front, link, store, tasks } = self;
         let _unended = stop_commanding(control, commands).await;
         due_rows::let_go(clock, &ingest, &intake).await;
         front.stop(LOCAL_WITHIN).await;
         tasks.into_iter().for_each(|task| task.abort());
-        stop(state, clock, (&ingest, &intake), link, (queue, gap_reports)).await
+        stop(state, clock, (&ingest, &intake), link, store).await
     }
 }
 
@@ -330,7 +330,7 @@ async fn stop(
     clock: Clock,
     (ingest, intake): (&GatewayIngest, &Intake),
     link: Link,
-    (queue, gap_reports): (aio::Queue, Option<GapReports>),
+    (queue, account, gap_reports): (aio::Queue, QueueAccount, Option<GapReports>),
 ) -> Result<(), RunError> {
     due_rows::flush_without_room(state, ingest, intake).await;
     if tokio::time::timeout(UPLINK_WITHIN, link.close()).await.is_err() {
@@ -345,6 +345,7 @@ async fn stop(
         Ok(Err(error)) => return Err(RunError::Failed(format!("the queue did not close well: {error}"))),
         Err(_) => return Err(RunError::Failed("the queue did not close in time".to_owned())),
     }
+    account.close(queued);
     // The filters have seen it and the disk has not.
     let Ok(mut rows) = tokio::time::timeout(LEFT_WITHIN, intake.unpushed()).await else {
         tracing::warn!("not all that was received found room: every sensor's next reading passes");
@@ -358,13 +359,16 @@ async fn stop(
     Ok(())
 }
 
-fn lost_before(queue: &aio::Queue) -> Lost {
-    let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == store::CONSUMER);
-    Lost::of(&hub.collect::<Vec<_>>())
+/// Returns the detectors of losses, for which those of earlier runs and what was given up for want of a queue are no news.
+fn last_look(queue: &aio::Queue, no_queue: &NoQueue, account: &QueueAccount, config: &Config) -> LastLook {
+    let lost = Lost::of(&store::of_hub(queue.ledger())).and_without_room(no_queue.known_losses());
+    LastLook::new(lost, account.gone_before(), config.totals_within)
 }
 
-fn tell_opened(config: &Config, state: &Path, clean: bool, queue: &aio::Queue) {
-    tracing::info!(gateway = config.id, state = %state.display(), clean, queued = store::waiting(queue), "opened");
+fn tell_opened(config: &Config, state: &Path, resumed: &Resumed) {
+    let Opened { queue, is_new, .. } = &resumed.opened;
+    let (clean, queued) = (resumed.clean || *is_new, store::waiting(queue));
+    tracing::info!(gateway = config.id, state = %state.display(), clean, queued, "opened");
 }
 
 /// Returns the wall clock of rows and filters, trusted from the start if the configuration demands it.

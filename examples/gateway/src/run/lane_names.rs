@@ -11,6 +11,14 @@ const FILE: &str = "lanes";
 const VERSION: &str = "edge-gateway lanes 1 ";
 const BYTES_MAX: u64 = 64 * 1024;
 
+/// Returns whether an earlier start kept names, readable or not: there was a queue.
+///
+/// # Errors
+/// The directory cannot be read.
+pub(super) fn are_kept(state: &Path) -> io::Result<bool> {
+    state.join(FILE).try_exists()
+}
+
 /// Returns the names of the last start, if they differ.
 pub(super) fn others(state: &Path, names: &[String]) -> Option<Vec<String>> {
     read(state).filter(|kept| kept != names)

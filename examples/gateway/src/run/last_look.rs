@@ -52,6 +52,7 @@ impl Detectors {
 
     fn look(&mut self, up_ms: u64, lost: Lost) -> LosingNow {
         LosingNow {
+            with_queue: false,
             to_damage: self.damaged.are_happening(up_ms, lost.damaged),
             without_room: self.without_room.are_happening(up_ms, lost.without_room),
         }
@@ -62,6 +63,8 @@ impl Detectors {
 #[derive(Clone)]
 pub(crate) struct LastLook {
     losses: Arc<Mutex<Detectors>>,
+    /// Detector of queues that a start found gone.
+    gone: Arc<Mutex<Losses>>,
     /// Detector of readings that the rules drop because of their timestamp.
     time_drops: Arc<Mutex<Losses>>,
     /// Detectors of losses of parked messages, once their queue is open.
@@ -70,19 +73,22 @@ pub(crate) struct LastLook {
 }
 
 impl LastLook {
-    /// Creates the state. `lost` are the losses that are known already.
-    pub(crate) fn new(lost: Lost, totals_within: Duration) -> Self {
+    /// Creates the state. `lost` and `gone` are the losses, and the queues that were gone, that are known already.
+    pub(crate) fn new(lost: Lost, gone: u64, totals_within: Duration) -> Self {
         Self {
             losses: Arc::new(Mutex::new(Detectors::new(lost))),
+            gone: Arc::new(Mutex::new(Losses::new(gone))),
             time_drops: Arc::new(Mutex::new(Losses::new(0))),
             parked_losses: Arc::default(),
             refresh: Arc::new(Mutex::new(Refresh::new(totals_within))),
         }
     }
 
-    /// Returns what is being lost. `here` are the losses of the queue and before it; `parked` those of the parked messages, once known.
-    pub(super) fn losing(&self, up_ms: u64, here: Lost, parked: Option<Lost>) -> LosingNow {
-        let here = lock(&self.losses).look(up_ms, here);
+    /// Returns what is being lost. `here` are the losses of the queue and before it; `parked` those of the parked messages, once known; `gone` is
+    /// the number of queues that were gone so far.
+    pub(super) fn losing(&self, up_ms: u64, here: Lost, parked: Option<Lost>, gone: u64) -> LosingNow {
+        let with_queue = lock(&self.gone).are_happening(up_ms, gone);
+        let here = LosingNow { with_queue, ..lock(&self.losses).look(up_ms, here) };
         let Some(parked) = parked else { return here };
         // The queue of the parked messages opens later than the other: its first figure is that of earlier runs.
         lock(&self.parked_losses).get_or_insert_with(|| Detectors::new(parked)).look(up_ms, parked).or(here)
@@ -110,9 +116,9 @@ mod tests {
     #[test]
     fn damage_is_no_want_of_room_and_old_losses_are_none() {
         let lost = |damaged, without_room| Lost { damaged, without_room };
-        let last = LastLook::new(lost(5, 7), Duration::from_secs(1));
+        let last = LastLook::new(lost(5, 7), 0, Duration::from_secs(1));
         let looked = |up_ms, here, parked| {
-            let now = last.losing(up_ms, here, parked);
+            let now = last.losing(up_ms, here, parked, 0);
             (now.to_damage, now.without_room)
         };
         assert_eq!(looked(0, lost(5, 7), None), (false, false));

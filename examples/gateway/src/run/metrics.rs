@@ -11,6 +11,7 @@ use super::intake_figures::IntakeFigures;
 use super::listener_figures;
 use super::no_queue;
 use super::page::{Page, label};
+use super::queue_account::GoneQueues;
 use super::start_counter::StartCounter;
 use super::verdict::{LosingNow, Verdict};
 
@@ -44,6 +45,8 @@ pub(crate) struct Sample {
     pub(crate) given_up: u64,
     /// Number of these that were lost to damage of the store.
     pub(crate) damaged: u64,
+    /// Queues that were gone at a start, over all runs; `given_up` has their messages.
+    pub(crate) gone: GoneQueues,
     pub(crate) losing: LosingNow,
     /// Numbers of messages that wait for the queue, or that it never accepted.
     pub(crate) intake: IntakeFigures,
@@ -185,9 +188,8 @@ impl Sample {
         page.gauge("edge_unacked", "Messages sent to the hub and not acknowledged.", self.unacked as u64);
         self.refused.render(&mut page);
         links(&mut page, self.link);
-        page.head("edge_restarts_total", "counter", "Starts after an earlier run, by how that ended.");
-        let restarts = [("clean", self.restarts.clean), ("unclean", self.restarts.unclean)];
-        page.labelled("edge_restarts_total", "cause", restarts);
+        self.restarts.render(&mut page);
+        self.gone.render(&mut page);
         page.head(
             "edge_link_cause",
             "gauge",
@@ -197,7 +199,7 @@ impl Sample {
         page.line(format_args!("edge_link_cause{{cause=\"{cause}\"}} 1"));
         let help = "Address of the connection to the hub, or of the next attempt: 0 is url, 1 the first of further_urls.";
         page.gauge("edge_hub_address", help, self.hub_address as u64);
-        verdicts(&mut page, self.verdict);
+        self.verdict.render(&mut page);
         let help = "1 while the wall clock is known to be right, or trusted by configuration.";
         page.gauge("edge_clock_synced", help, self.clock_synced.into());
         certificates::render(&self.certificates, &mut page);
@@ -229,12 +231,6 @@ pub(super) fn config_refused(page: &mut Page, is_refused: bool) {
     page.gauge("edge_config_refused", help, u64::from(is_refused));
 }
 
-pub(super) fn verdicts(page: &mut Page, verdict: Verdict) {
-    page.head("edge_verdict", "gauge", "1 for what is true of the gateway as a whole.");
-    let verdicts = Verdict::ALL.map(|each| (each.as_str(), u64::from(each == verdict)));
-    page.labelled("edge_verdict", "verdict", verdicts);
-}
-
 /// Number of messages lost by a queue, over all starts. Messages that an operator discarded, or that expired, are not counted, because they were
 /// no longer wanted.
 pub(crate) fn given_up(ledgers: &[Ledger]) -> u64 {
@@ -256,6 +252,7 @@ mod tests {
             parked_ledgers: Some(Vec::new()),
             given_up: 1,
             damaged: 0,
+            gone: GoneQueues::default(),
             losing: LosingNow::default(),
             intake: IntakeFigures { too_large: 1, on_the_way: 13, no_room: 14, ..IntakeFigures::default() },
             queue_messages: 3,
@@ -344,6 +341,8 @@ mod tests {
             "edge_link_state{state=\"flowing\"} 0",
             "edge_link_state{state=\"backing-off\"} 1",
             "edge_restarts_total{cause=\"unclean\"} 2",
+            "edge_queue_gone_total 0",
+            "edge_queue_gone_messages_total 0",
             "edge_link_cause{cause=\"refused: \\\"no\\\\??\\\"\"} 1",
             "edge_hub_address 2",
             "edge_clock_synced 1",

@@ -6,7 +6,7 @@
 //! ```
 //! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`hub_status`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`control_answers`], [`status_page`] but for its server and pages. Shells: [`broker`], [`control`], [`alarm_commands`] but for its dispatcher, [`alarm_file`], [`to_hub`],
-//! [`commands`], [`control_socket`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
+//! [`commands`], [`control_socket`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`queue_account`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
 //! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`reload`], [`last_configuration`], [`route_changes`], [`due_rows`], [`service`], and [`gateway`], which starts and stops them.
 
 mod access;
@@ -56,6 +56,7 @@ mod once_an_hour;
 mod opening;
 pub(crate) mod pack;
 mod page;
+mod queue_account;
 mod read_back;
 pub(crate) mod reading_row;
 pub(crate) mod readings;

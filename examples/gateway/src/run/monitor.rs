@@ -27,6 +27,7 @@ use super::intake_figures::IntakeFigures;
 use super::last_look::{LastLook, Lost};
 use super::listener_figures;
 use super::metrics::Sample;
+use super::queue_account::QueueAccount;
 use super::service;
 use super::start_counter::StartCounter;
 use super::state_log::StateLog;
@@ -67,6 +68,7 @@ pub(crate) struct Monitor {
     /// Set if an earlier process parked messages, whose totals are unknown until their queue is open.
     pub(crate) parked_before: bool,
     pub(crate) restarts: StartCounter,
+    pub(crate) account: QueueAccount,
     pub(crate) control: Option<control::Figures>,
     pub(crate) commands: Option<CommandCounts>,
     pub(crate) certificates: Certificates,
@@ -91,10 +93,9 @@ impl Monitor {
         let lost_parked = parked_live.as_deref().map(Lost::of);
         let lost = [Some(here), lost_parked];
         let delivered = |ledgers: &[Ledger]| ledgers.iter().map(|ledger| ledger.delivered).sum::<u64>();
-        let traffic = &link.traffic;
+        let gone = self.account.gone();
         let withheld = self.ingest.withheld();
         let up_ms = self.clock.now().up_ms;
-        let waits_ms = |since_ms| up_ms.saturating_sub(since_ms);
         let mut sample = Sample {
             // Counters that are exported must not go back after a kill.
             ledgers: of_hub(self.queue.committed_ledger()),
@@ -102,15 +103,16 @@ impl Monitor {
                 Some(queue) => Some(queue.committed_ledger()),
                 None => (!self.parked_before).then(Vec::new),
             },
-            given_up: lost.iter().flatten().map(|lost| lost.total()).sum(),
+            given_up: lost.iter().flatten().map(|lost| lost.total()).sum::<u64>() + gone.messages,
             damaged: lost.iter().flatten().map(|lost| lost.damaged).sum(),
-            losing: self.last_look.losing(up_ms, here, lost_parked),
+            gone,
+            losing: self.last_look.losing(up_ms, here, lost_parked, gone.queues),
             intake,
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
             oldest_age_ms: stats.oldest_age_ms.unwrap_or(0),
             withheld_messages: withheld.messages as u64,
-            withheld_oldest_age_ms: withheld.since_ms.map_or(0, waits_ms),
+            withheld_oldest_age_ms: withheld.since_ms.map_or(0, |since_ms| up_ms.saturating_sub(since_ms)),
             delivered_now: delivered(&live) + delivered(parked_live.as_deref().unwrap_or_default()),
             rows_delivered: link.rows_delivered,
             unacked: link.unacknowledged,
@@ -129,11 +131,11 @@ impl Monitor {
             config_refused: self.facts.get().is_refused(),
             store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
             wan_bytes: [
-                ("payload", traffic.payload),
-                ("mqtt", traffic.mqtt),
+                ("payload", link.traffic.payload),
+                ("mqtt", link.traffic.mqtt),
                 ("tls", link.tls_bytes),
-                ("ping", traffic.ping),
-                ("resend", traffic.resend),
+                ("ping", link.traffic.ping),
+                ("resend", link.traffic.resend),
             ],
             counts: self.ingest.counts(),
             commands: self.commands.clone(),
@@ -185,7 +187,8 @@ impl Monitor {
     pub(crate) async fn watch(self, service: Notifier) {
         service::ready(&service);
         let keep_alive = service::keep_alive(&service, &self.queue);
-        tokio::join!(self.tell_state(&service), keep_alive, self.certificates.clone().watch());
+        let account = self.account.clone().keep(self.queue.clone());
+        tokio::join!(self.tell_state(&service), keep_alive, self.certificates.clone().watch(), account);
     }
 
     /// Writes a log line for each change of the state, within the rate limit, for as long as it is polled.

@@ -18,7 +18,7 @@ use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
 use super::intake_figures::IntakeFigures;
 use super::listener_figures;
-use super::metrics::{config_refused, links, verdicts};
+use super::metrics::{config_refused, links};
 use super::monitor::{EVERY, Monitor, listener_stats};
 use super::opening::Cause;
 use super::page::{Page, label};
@@ -142,7 +142,7 @@ impl NoQueue {
         render(&mut page, Some(&self.cause()));
         self.memory.render_without_queue(&self.facts.get(), &mut page);
         config_refused(&mut page, self.facts.get().is_refused());
-        verdicts(&mut page, self.verdict(listener.as_ref()));
+        self.verdict(listener.as_ref()).render(&mut page);
         links(&mut page, LinkState::Offline);
         page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
         let qos0 = listener.as_ref().map_or(0, |listener| listener.qos0_without_room);

@@ -22,6 +22,7 @@ use crate::config::Config;
 
 use super::error::RunError;
 use super::lane_names;
+use super::queue_account::{Found, QueueAccount};
 use super::store::{self, NotOpened};
 
 /// Time limit of the first attempt. After it the gateway starts without its queue, and the attempt goes on.
@@ -37,8 +38,9 @@ const OTHER_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Opened {
     pub(super) queue: aio::Queue,
     pub(super) consumer: aio::Consumer,
-    /// Set if this process created the queue.
+    /// Set if this process created the queue, in a directory that had none before.
     pub(super) is_new: bool,
+    pub(super) account: QueueAccount,
 }
 
 /// Reason why there is no queue, for status, metrics and log. `None`: no attempt has failed yet.
@@ -119,7 +121,7 @@ impl Opening {
 
     /// Closes the queue, to open it again after a pause, because its directory refused files that have to be written before the first reading.
     pub(super) async fn give_back(&mut self, opened: Opened, cause: String) {
-        let Opened { queue, consumer, is_new } = opened;
+        let Opened { queue, consumer, is_new, .. } = opened;
         close(queue, consumer).await;
         if let Some(mut attempts) = self.attempts.take() {
             attempts.made |= is_new;
@@ -180,12 +182,18 @@ impl Attempts {
         // Also if this run ends before its first look at itself: the next one finds the store in order.
         store::tell_events(&queue);
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
-        let kept = tokio::task::spawn_blocking(move || lane_names::keep(&state, &lanes)).await;
-        if let Err(error) = kept.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            close(queue, consumer).await;
-            return Err(NotOpened::ForNow(error.to_string()));
+        let found = Found::of(&queue);
+        let kept = tokio::task::spawn_blocking(move || {
+            let account = QueueAccount::open(&state, found);
+            lane_names::keep(&state, &lanes).map(|()| account)
+        });
+        match kept.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(account) => Ok(Opened { queue, consumer, is_new: is_new || self.made, account }),
+            Err(error) => {
+                close(queue, consumer).await;
+                Err(NotOpened::ForNow(error.to_string()))
+            }
         }
-        Ok(Opened { queue, consumer, is_new: is_new || self.made })
     }
 
     /// Opens the queue with its present lanes and checks that they may be changed, before it is opened with the configured ones.
@@ -220,7 +228,7 @@ async fn close(queue: aio::Queue, consumer: aio::Consumer) {
     let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
 }
 
-/// Creates the directory. Returns whether it has no queue yet.
+/// Creates the directory. Returns whether it has and had no queue yet.
 fn make(state: &Path) -> io::Result<bool> {
     match DirBuilder::new().recursive(true).mode(0o700).create(state) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -228,7 +236,12 @@ fn make(state: &Path) -> io::Result<bool> {
         }
         made => made?,
     }
-    Ok(!state.join("queue.ring").try_exists()?)
+    match state.join("queue.ring").metadata() {
+        // An empty file is what is left of one.
+        Ok(ring) if !ring.is_file() || ring.len() > 0 => Ok(false),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => QueueAccount::is_new(state),
+    }
 }
 
 fn say(cause: &str) {

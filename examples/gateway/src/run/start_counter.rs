@@ -8,6 +8,8 @@ use std::path::Path;
 
 use edge_state::file as state_file;
 
+use super::page::Page;
+
 const FILE: &str = "restarts";
 /// Size of the largest file that is read, in bytes; the file has one line with two numbers.
 const FILE_BYTES_MAX: u64 = 1_024;
@@ -35,6 +37,12 @@ impl StartCounter {
             Some(false) => restarts.unclean = restarts.unclean.saturating_add(1),
         }
         (restarts, restarts.keep(state))
+    }
+
+    pub(super) fn render(self, page: &mut Page) {
+        page.head("edge_restarts_total", "counter", "Starts after an earlier run, by how that ended.");
+        let restarts = [("clean", self.clean), ("unclean", self.unclean)];
+        page.labelled("edge_restarts_total", "cause", restarts);
     }
 
     fn keep(self, state: &Path) -> io::Result<()> {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use edge_bridge::bridge::LinkState;
 
+use super::page::Page;
+
 /// Judgement of the whole gateway. Exhaustive: log, metrics, status page and status topic use these five words and no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -34,6 +36,12 @@ impl Verdict {
             LinkState::Draining => Self::CatchingUp,
             LinkState::Stalled | LinkState::BackingOff | LinkState::Offline => Self::Storing,
         }
+    }
+
+    pub(super) fn render(self, page: &mut Page) {
+        page.head("edge_verdict", "gauge", "1 for what is true of the gateway as a whole.");
+        let verdicts = Self::ALL.map(|each| (each.as_str(), u64::from(each == self)));
+        page.labelled("edge_verdict", "verdict", verdicts);
     }
 
     /// Returns the word, which never changes.
@@ -110,17 +118,20 @@ impl Losses {
 /// Losses of the last half minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LosingNow {
+    /// Set after a start that found the queue gone.
+    pub(crate) with_queue: bool,
     pub(crate) to_damage: bool,
     pub(crate) without_room: bool,
 }
 
 impl LosingNow {
     pub(crate) fn any(self) -> bool {
-        self.to_damage || self.without_room
+        self.with_queue || self.to_damage || self.without_room
     }
 
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
+            with_queue: self.with_queue || other.with_queue,
             to_damage: self.to_damage || other.to_damage,
             without_room: self.without_room || other.without_room,
         }

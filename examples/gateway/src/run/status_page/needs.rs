@@ -81,7 +81,7 @@ pub(super) fn without_queue(facts: &Facts, cause: &str, lost: u64, clock_synced:
 
 fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
     let sample = &figures.sample;
-    let without_room = sample.given_up.saturating_sub(sample.damaged);
+    let without_room = sample.given_up.saturating_sub(sample.damaged + sample.gone.messages);
     let lost = counted(without_room, "message");
     if sample.losing.without_room {
         let action = match facts.on_full {
@@ -100,6 +100,7 @@ fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
         let action = "None in the last half minute. edge_dropped_total of /metrics has the reasons.";
         needs.look("lost", format!("{lost} were given up, over all runs."), action);
     }
+    queue_gone(needs, facts, figures);
     damage(needs, facts, figures);
     if sample.intake.too_large > 0 {
         let text =
@@ -110,6 +111,25 @@ fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
             "They are lost whatever their senders were told; the log names none of them.",
         );
     }
+}
+
+/// Adds queues that a start found gone.
+fn queue_gone(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let (gone, state) = (figures.sample.gone, &facts.state);
+    if gone.queues == 0 {
+        return;
+    }
+    let lost = match gone.messages {
+        0 => "how many messages waited in it is not known".to_owned(),
+        messages => format!("at least {} that waited are lost with it", counted(messages, "message")),
+    };
+    let times = if gone.queues == 1 { String::new() } else { format!(" ({} times)", gone.queues) };
+    let text = format!("The queue of an earlier run was gone at a start{times}: {lost}.");
+    let action = format!(
+        "Find out what removed {state}/queue.ring or emptied it: the disk, a restored image, a person. To begin anew on purpose, move the whole directory away; docs/operations.md, \"queue gone\"."
+    );
+    let level = if figures.sample.losing.with_queue { Level::Act } else { Level::Look };
+    needs.add(level, "queue_gone", text, action);
 }
 
 /// Adds messages lost to damage of the store, for which room is no remedy.

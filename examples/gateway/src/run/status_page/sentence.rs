@@ -20,8 +20,10 @@ pub(super) fn sentence(snapshot: &Snapshot) -> String {
 fn losses(snapshot: &Snapshot) -> String {
     // Readings that the rules drop for their time are lost, and no message was given up.
     let drops_for_time = snapshot.needs.iter().any(|need| need.id == "time");
+    let is_queue_gone = snapshot.needs.iter().any(|need| need.id == "queue_gone");
     let lost = match snapshot.lost {
         0 if drops_for_time => "No message was given up.".to_owned(),
+        0 if is_queue_gone => "A queue was lost earlier, with an unknown number of messages.".to_owned(),
         0 => "Nothing has been lost.".to_owned(),
         lost => format!("{} were lost earlier.", counted(lost, "message")),
     };

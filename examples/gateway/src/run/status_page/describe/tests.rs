@@ -3,6 +3,7 @@
 use super::*;
 use crate::run::certificates::{End, Role};
 use crate::run::commands::CommandCounts;
+use crate::run::queue_account::GoneQueues;
 use crate::run::refusal::Refusal;
 use crate::run::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status_page::figures::Figures;
@@ -19,7 +20,7 @@ type Spoil = fn(&mut Figures);
 /// A verdict that asks for a person names what for.
 #[test]
 fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
-    let cases: [(&str, Spoil); 12] = [
+    let cases: [(&str, Spoil); 13] = [
         ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
         ("refused", |figures| figures.sample.refused.parked = 3),
         ("refused", |figures| figures.sample.refused.in_place = 3),
@@ -44,6 +45,11 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
         ("damage", |figures| {
             (figures.sample.verdict, figures.sample.losing.to_damage) = (Verdict::Losing, true);
             (figures.sample.given_up, figures.sample.damaged) = (66, 66);
+        }),
+        ("queue_gone", |figures| {
+            (figures.sample.verdict, figures.sample.losing.with_queue) = (Verdict::Losing, true);
+            figures.sample.given_up = 7;
+            figures.sample.gone = GoneQueues { queues: 1, messages: 7 };
         }),
         ("commands", |figures| {
             let commands = CommandCounts::default();
@@ -93,10 +99,11 @@ fn a_single_event_of_one_kind_is_told_alone() {
         spoil(&mut figures);
         ids(&snapshot(&figures).needs).join(" ")
     };
-    let cases: [(&str, Spoil); 7] = [
+    let cases: [(&str, Spoil); 8] = [
         ("", |_| ()),
         ("lost", |figures| figures.sample.given_up = 1),
         ("too_large", |figures| figures.sample.intake.too_large = 1),
+        ("queue_gone", |figures| figures.sample.gone.queues = 1),
         ("clients_refused", |figures| figures.sample.listener.as_mut().unwrap().refused = 1),
         ("clients_memory", |figures| figures.sample.listener.as_mut().unwrap().closed_for_memory = 1),
         ("clients_places", |figures| figures.sample.listener.as_mut().unwrap().displaced = 1),
@@ -117,7 +124,7 @@ fn damage_is_not_explained_as_a_full_queue() {
         let needs = snapshot(&figures).needs;
         needs.iter().map(|need| (need.id.clone(), need.level, need.text.clone())).collect::<Vec<_>>()
     };
-    let now = |to_damage, without_room| LosingNow { to_damage, without_room };
+    let now = |to_damage, without_room| LosingNow { with_queue: false, to_damage, without_room };
     let damaged = |level, count: u64| {
         let text = format!("The store was damaged: {count} messages were lost to it, over all runs.");
         ("damage".to_owned(), level, text)

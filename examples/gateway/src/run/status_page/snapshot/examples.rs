@@ -12,6 +12,7 @@ use crate::run::hub_refusals::HubRefusals;
 use crate::run::ingest::Counts;
 use crate::run::intake_figures::IntakeFigures;
 use crate::run::metrics::Sample;
+use crate::run::queue_account::GoneQueues;
 use crate::run::start_counter::StartCounter;
 use crate::run::status_page::describe;
 use crate::run::status_page::facts::{Facts, RouteFacts};
@@ -69,6 +70,7 @@ pub(crate) fn figures() -> Figures {
             parked_ledgers: Some(Vec::new()),
             given_up: 0,
             damaged: 0,
+            gone: GoneQueues::default(),
             losing: LosingNow::default(),
             intake: IntakeFigures::default(),
             queue_messages: 5,
