@@ -40,3 +40,34 @@ fn alarms_are_acknowledged_while_telemetry_has_no_room() {
     let log = gateway.log();
     assert_eq!(log.matches("the queue is full").count(), 1, "{log}");
 }
+
+/// Room is left, and none for a message of this size.
+#[test]
+fn large_messages_that_are_refused_before_the_lane_is_full_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rest = "[queue]\non_full = \"reject\"\nmax_bytes = \"1MiB\"\n\
+                [[route]]\nmatch = \"alarm/#\"\nlane = \"alarm\"\n[[route]]\nmatch = \"#\"\n";
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), rest);
+    let mut sensor = Publisher::new(listen, "camera", 10);
+    // Its lane has an eighth of the bytes.
+    (0..2).for_each(|_| sensor.publish("alarm/picture", &"x".repeat(100_000)));
+    wait_until("the first is acknowledged", 20, || {
+        sensor.poll();
+        sensor.acked.len() == 1
+    });
+    let status =
+        || -> serde_json::Value { serde_json::from_str(&gateway.get("/status.json").unwrap().1).unwrap() };
+    wait_until("the second is refused", 20, || status()["verdict"] == "degraded");
+    let status = status();
+    let room = &status["room"];
+    assert_eq!((room["seconds"].as_u64(), room["lane"].as_str()), (Some(0), Some("alarm")), "{status}");
+    let need = status["needs"].as_array().unwrap().iter().find(|need| need["id"] == "no_room").unwrap();
+    let text = "Messages are refused for want of room in lane alarm (76 % full): 1 message of them waits without a PUBACK.";
+    assert_eq!(need["text"], text);
+    assert_eq!(
+        (status["sentence"].as_str().unwrap().starts_with(text), status["lost"].as_u64()),
+        (true, Some(0))
+    );
+    sensor.poll();
+    assert_eq!((sensor.acked.len(), sensor.waiting()), (1, 1));
+}

@@ -16,9 +16,16 @@ pub(crate) struct IntakeFigures {
     pub(crate) on_the_way: u64,
     /// Rows that wait because their lane is full.
     pub(crate) no_room: u64,
+    /// Lanes that refuse a row for want of room, bit `n` for lane `n`. A large row finds none before the lane is full.
+    pub(crate) full_lanes: u8,
 }
 
 impl IntakeFigures {
+    /// Returns whether this lane refuses a row for want of room.
+    pub(super) fn is_full(&self, lane: usize) -> bool {
+        u32::try_from(lane).is_ok_and(|lane| self.full_lanes.checked_shr(lane).unwrap_or(0) & 1 == 1)
+    }
+
     /// Writes the metric of waiting messages. `listener`: figures of the gateway's own listener, which holds QoS 1 messages without room.
     pub(super) fn render_waiting(&self, listener: Option<&Stats>, page: &mut Page) {
         page.head(

@@ -154,6 +154,7 @@ impl Monitor {
             answers_without_room: self.ingest.answers_without_room().load(Ordering::Relaxed),
             on_the_way: self.intake.on_the_way(),
             no_room: self.intake.without_room(),
+            full_lanes: self.intake.full_lanes(),
         }
     }
 
@@ -305,6 +306,7 @@ fn cause(figures: &Figures) -> Option<&str> {
         _ if sample.certificates.iter().any(End::needs_somebody) => {
             Some("a certificate ends soon, or cannot be read")
         }
+        _ if sample.intake.full_lanes != 0 => Some("messages find no room in the queue"),
         _ => sample.link_cause.as_deref(),
     }
 }
@@ -324,9 +326,10 @@ fn say(figures: &Figures, changes: u64) {
             let dropped_for_time = sample.counts.dropped_for_time();
             let near = sample.certificates.iter().find(|end| end.needs_somebody());
             let certificate = near.map(|end| end.role.as_str());
+            let no_room = sample.intake.no_room;
             tracing::warn!(
                 %verdict, %link, changes, cause, queued, parked, in_place, held, refused_topics = topics, link_refused, refusal,
-                dropped_for_time, certificate, "state"
+                dropped_for_time, certificate, no_room, "state"
             );
         }
         (_, Verdict::Losing) => {
@@ -363,6 +366,7 @@ fn is_degraded(stats: &Stats, sample: &Sample) -> bool {
         || sample.refused.needs_somebody()
         || sample.certificates.iter().any(End::needs_somebody)
         || sample.certificate_not_taken
+        || sample.intake.full_lanes != 0
         || sample.drops_for_time
         || sample.taken_over
 }

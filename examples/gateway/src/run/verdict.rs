@@ -15,7 +15,7 @@ pub enum Verdict {
     Storing,
     /// The hub can be reached, and a backlog is being sent.
     CatchingUp,
-    /// The store fails, the hub refuses messages, another client uses the gateway's client identifier, or a certificate expires soon. Nothing is
+    /// The store fails, a lane refuses messages for want of room, the hub refuses messages, another client uses the gateway's client identifier, or a certificate expires soon. Nothing is
     /// lost, but sensors may wait for their PUBACKs, and refused messages are kept. Or the filter rules drop readings because of their
     /// timestamps, which are lost as configured.
     Degraded,

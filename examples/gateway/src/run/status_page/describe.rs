@@ -13,7 +13,7 @@ use super::history::{Flow, LANES_MAX};
 use super::ledger::ledger;
 use super::needs;
 use super::recorder::{Look, Recorder, is_up};
-use super::room::room;
+use super::room::{no_room, room};
 use super::sentence::sentence;
 use super::snapshot::{
     Bytes, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,
@@ -78,7 +78,8 @@ pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Re
     let described = Snapshot {
         clock_synced: sample.clock_synced,
         lost: sample.given_up,
-        room: room(&lanes, recorder, facts.max_age_s, sample.oldest_age_ms),
+        room: no_room(&lanes, |lane| sample.intake.is_full(lane))
+            .unwrap_or_else(|| room(&lanes, recorder, facts.max_age_s, sample.oldest_age_ms)),
         rates: rates(recorder),
         refused: Refused {
             parked: refused.parked,

@@ -1,8 +1,8 @@
 //! List of conditions that need the operator: each cause of a verdict, and further ones, as a plain sentence with the action to take. Pure.
 
-use crate::config::OnFull;
+mod queue;
+
 use crate::run::certificates::{End, Role};
-use crate::run::commands::CommandCounts;
 use crate::run::hub_refusals::HubRefusals;
 
 use super::facts::Facts;
@@ -12,10 +12,6 @@ use super::units::{counted, duration};
 
 /// Duration in seconds from which an outage is listed; the alert of docs/reference/metrics.md has the same.
 const OUTAGE_S: u64 = 900;
-/// Fill of a lane, in percent of its limit, from which it is listed.
-const FILL_PERCENT: u64 = 80;
-/// Milliseconds by which the queue's writer is late, from which it is listed.
-const OVERDUE_MS: u64 = 10_000;
 
 /// List under construction.
 #[derive(Default)]
@@ -49,12 +45,13 @@ pub(super) fn needs(
     ledger: Option<&LedgerStatus>,
 ) -> Vec<Need> {
     let mut needs = Needs::default();
-    losses(&mut needs, facts, figures);
-    store(&mut needs, facts, figures, ledger);
+    queue::losses(&mut needs, facts, figures);
+    queue::store(&mut needs, facts, figures, ledger);
     hub(&mut needs, facts, figures, link);
     certificates(&mut needs, &figures.sample.certificates);
     renewed_certificate(&mut needs, figures.sample.certificate_not_taken);
-    room(&mut needs, facts, lanes);
+    queue::no_room(&mut needs, figures, lanes);
+    queue::room(&mut needs, facts, figures, lanes);
     configuration(&mut needs, facts);
     sensors(&mut needs, figures);
     clients(&mut needs, figures);
@@ -77,107 +74,6 @@ pub(super) fn without_queue(facts: &Facts, cause: &str, lost: u64, clock_synced:
     configuration(&mut needs, facts);
     clock(&mut needs, clock_synced);
     needs.sorted()
-}
-
-fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
-    let sample = &figures.sample;
-    let without_room = sample.given_up.saturating_sub(sample.damaged + sample.gone.messages);
-    let lost = counted(without_room, "message");
-    if sample.losing.without_room {
-        let action = match facts.on_full {
-            OnFull::DropOldest => {
-                "The oldest make room for new ones: bring the link back, or raise the limit in [queue]."
-            }
-            OnFull::DropNewest => {
-                "New ones find no room: bring the link back, or raise the limit in [queue]."
-            }
-            OnFull::Reject => {
-                "QoS 0 and wills find no room: bring the link back, or raise the limit in [queue]."
-            }
-        };
-        needs.act("losing", format!("Messages are being given up: {lost} so far."), action);
-    } else if without_room > 0 {
-        let action = "None in the last half minute. edge_dropped_total of /metrics has the reasons.";
-        needs.look("lost", format!("{lost} were given up, over all runs."), action);
-    }
-    queue_gone(needs, facts, figures);
-    damage(needs, facts, figures);
-    if sample.intake.too_large > 0 {
-        let text =
-            format!("{} had no place in any row: too large.", counted(sample.intake.too_large, "message"));
-        needs.look(
-            "too_large",
-            text,
-            "They are lost whatever their senders were told; the log names none of them.",
-        );
-    }
-}
-
-/// Adds queues that a start found gone.
-fn queue_gone(needs: &mut Needs, facts: &Facts, figures: &Figures) {
-    let (gone, state) = (figures.sample.gone, &facts.state);
-    if gone.queues == 0 {
-        return;
-    }
-    let lost = match gone.messages {
-        0 => "how many messages waited in it is not known".to_owned(),
-        messages => format!("at least {} that waited are lost with it", counted(messages, "message")),
-    };
-    let times = if gone.queues == 1 { String::new() } else { format!(" ({} times)", gone.queues) };
-    let text = format!("The queue of an earlier run was gone at a start{times}: {lost}.");
-    let action = format!(
-        "Find out what removed {state}/queue.ring or emptied it: the disk, a restored image, a person. To begin anew on purpose, move the whole directory away; docs/operations.md, \"queue gone\"."
-    );
-    let level = if figures.sample.losing.with_queue { Level::Act } else { Level::Look };
-    needs.add(level, "queue_gone", text, action);
-}
-
-/// Adds messages lost to damage of the store, for which room is no remedy.
-fn damage(needs: &mut Needs, facts: &Facts, figures: &Figures) {
-    let sample = &figures.sample;
-    if sample.damaged == 0 {
-        return;
-    }
-    let lost = counted(sample.damaged, "message");
-    let text = format!("The store was damaged: {lost} were lost to it, over all runs.");
-    let action = format!(
-        "What was damaged is in {}/bad, for an inquiry. Damage twice means that the medium is dying: replace it; docs/operations.md, \"store damaged\".",
-        facts.state
-    );
-    let level = if sample.losing.to_damage { Level::Act } else { Level::Look };
-    needs.add(level, "damage", text, action);
-}
-
-fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger: Option<&LedgerStatus>) {
-    if let Some(fault) = &figures.queue.fault {
-        let text = format!("The store fails: {fault}.");
-        let action =
-            "Free space, mount it writable or replace the medium. What is in RAM is written when it is back.";
-        needs.act("store", text, action);
-    }
-    if figures.queue.overdue_ms > OVERDUE_MS {
-        let text = format!("The writer is {} late.", duration(figures.queue.overdue_ms / 1_000));
-        needs.act(
-            "writer",
-            text,
-            "The disk hangs, or the process does: look at the disk, then restart the gateway.",
-        );
-    }
-    let commands = figures.sample.commands.as_ref();
-    if let Some(error) = commands.and_then(CommandCounts::write_error) {
-        let text = format!(
-            "The identities of commands are not kept: {error}. Those that are given at most once are refused."
-        );
-        let action = format!(
-            "Mend {}/commands: make room, or move away what stands in its place. The next command tries it again, no restart is needed.",
-            facts.state
-        );
-        needs.act("commands", text, action);
-    }
-    if ledger.is_some_and(|ledger| !ledger.adds_up()) {
-        let text = "The ledger does not add up.".to_owned();
-        needs.act("ledger", text, "That is a defect of the program: keep the state directory and report it.");
-    }
 }
 
 fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
@@ -275,22 +171,6 @@ fn renewed_certificate(needs: &mut Needs, is_not_taken: bool) {
             "certificate_not_taken",
             "The hub does not take the gateway's renewed certificate: the link goes on with the former one, and the next start would fail.".to_owned(),
             "Put files in place that the hub's authority signed, or have the hub trust the new authority.",
-        );
-    }
-}
-
-fn room(needs: &mut Needs, facts: &Facts, lanes: &[Lane]) {
-    for lane in lanes.iter().filter(|lane| lane.percent() >= FILL_PERCENT) {
-        let text = format!("Lane {} is {} % full.", lane.name, lane.percent());
-        let then = match facts.on_full {
-            OnFull::DropOldest => "its oldest messages are given up",
-            OnFull::DropNewest => "new messages are given up",
-            OnFull::Reject => "sensors get no PUBACK and keep theirs",
-        };
-        needs.look(
-            "full",
-            text,
-            format!("Bring the link back or raise the limit in [queue]. When it is full, {then}."),
         );
     }
 }

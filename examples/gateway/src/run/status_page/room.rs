@@ -42,6 +42,16 @@ pub(super) fn room(lanes: &[Lane], recorder: &Recorder, max_age_s: Option<u64>, 
     }
 }
 
+/// Returns the room while a lane refuses messages, which a large one meets before a limit is reached; `None` while none does.
+pub(super) fn no_room(lanes: &[Lane], is_full: impl Fn(usize) -> bool) -> Option<Room> {
+    let lane = lanes.iter().enumerate().find_map(|(at, lane)| is_full(at).then_some(lane))?;
+    let limit = match lane.max_messages {
+        Some(max) if lane.messages >= max => "max_messages",
+        _ => "max_bytes",
+    };
+    Some(Room { seconds: Some(0), limit: Some(limit.to_owned()), lane: Some(lane.name.clone()) })
+}
+
 #[cfg(test)]
 mod tests {
     use edge_bridge::bridge::LinkState;

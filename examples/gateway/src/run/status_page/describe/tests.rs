@@ -20,7 +20,7 @@ type Spoil = fn(&mut Figures);
 /// A verdict that asks for a person names what for.
 #[test]
 fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
-    let cases: [(&str, Spoil); 13] = [
+    let cases: [(&str, Spoil); 14] = [
         ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
         ("refused", |figures| figures.sample.refused.parked = 3),
         ("refused", |figures| figures.sample.refused.in_place = 3),
@@ -50,6 +50,9 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
             (figures.sample.verdict, figures.sample.losing.with_queue) = (Verdict::Losing, true);
             figures.sample.given_up = 7;
             figures.sample.gone = GoneQueues { queues: 1, messages: 7 };
+        }),
+        ("no_room", |figures| {
+            (figures.sample.intake.full_lanes, figures.sample.intake.no_room) = (0b10, 3);
         }),
         ("commands", |figures| {
             let commands = CommandCounts::default();
