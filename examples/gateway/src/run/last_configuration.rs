@@ -1,6 +1,7 @@
 //! Configuration that was in force last, with the files that it includes and its files of rules, in the file `configuration` of the state directory: a start whose files have
 //! mistakes goes on with it, since a site that takes nothing in loses more than one with yesterday's limits.
 //!
+//! Paths are kept relative to the folder of gateway.toml, so that it is the same configuration however the path of that file is written.
 //! Only the texts are kept: variables of the environment are expanded anew, and passwords, keys and certificates are read from their files.
 
 use std::io;
@@ -21,15 +22,20 @@ const HEAD_BYTES: u64 = 128;
 struct Texts {
     /// Text of gateway.toml.
     file: String,
-    /// Files of rules by their full paths, and their texts.
+    /// Files of rules by their paths, and their texts.
     rules: Vec<(PathBuf, String)>,
-    /// Included files by their full paths, in their order, and their texts.
+    /// Included files by their paths, in their order, and their texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     included: Vec<(PathBuf, String)>,
 }
 
 impl Texts {
     fn of(config: &Config) -> Self {
+        let folder = folder_of(&config.sources.main().path);
+        let relative = |(path, text): (PathBuf, String)| match path.strip_prefix(folder) {
+            Ok(relative) => (relative.to_owned(), text),
+            Err(_) => (path, text),
+        };
         let of_routes =
             config.routes.iter().filter_map(|route| route.rules_file.clone().zip(route.rules.clone()));
         let of_loops = config.control.iter().map(|control| (control.rules.clone(), control.text.clone()));
@@ -37,15 +43,20 @@ impl Texts {
             config.sources.included().iter().map(|source| (source.path.clone(), source.text.clone()));
         Self {
             file: config.sources.main().text.clone(),
-            rules: of_routes.chain(of_loops).collect(),
-            included: included.collect(),
+            rules: of_routes.chain(of_loops).map(relative).collect(),
+            included: included.map(relative).collect(),
         }
     }
 
-    fn rules(&self, file: &Path) -> io::Result<String> {
-        let found = self.rules.iter().find(|(path, _)| path == file);
+    /// Returns the text of a file of rules of the configuration in this folder. Earlier versions kept full paths.
+    fn rules(&self, folder: &Path, file: &Path) -> io::Result<String> {
+        let found = self.rules.iter().find(|(path, _)| folder.join(path) == file);
         found.map(|(_, text)| text.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 /// Writes a configuration that is in force, unless it is the kept one.
@@ -79,7 +90,10 @@ pub(crate) fn kept(state: &Path, file: &Path) -> Result<Option<(Config, Findings
         read => read.map_err(|error| error.to_string())?,
     };
     let texts: Texts = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-    let loaded = Config::of_texts(file, &texts.file, &texts.included, &|rules| texts.rules(rules));
+    let folder = folder_of(file);
+    let included: Vec<_> =
+        texts.included.iter().map(|(path, text)| (folder.join(path), text.clone())).collect();
+    let loaded = Config::of_texts(file, &texts.file, &included, &|rules| texts.rules(folder, rules));
     loaded.map(Some).map_err(|findings| findings.summaries(Severity::Error).next().unwrap_or_default())
 }
 
@@ -143,5 +157,47 @@ mod tests {
         assert_eq!((again.digest, again.routes.len()), (config.digest, 2));
         assert_eq!(again.routes, config.routes);
         assert_eq!(findings.to_string(), "");
+    }
+
+    /// As a person types it one day, and a unit file has it the other.
+    #[test]
+    fn it_comes_back_however_the_path_of_the_file_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("etc");
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("gateway.toml");
+        std::fs::write(&file, format!("include = [\"*.d.toml\"]\n{GATEWAY}")).unwrap();
+        let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
+        std::fs::write(folder.join("rules"), rules).unwrap();
+        let route = "[[route]]\nmatch = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules\"\n";
+        std::fs::write(folder.join("routes.d.toml"), route).unwrap();
+        std::os::unix::fs::symlink(&folder, dir.path().join("link")).unwrap();
+        let dotted = dir.path().join("etc/../etc/./gateway.toml");
+        let linked = dir.path().join("link/gateway.toml");
+        // As they are typed in that folder.
+        let (bare, here) = (PathBuf::from("gateway.toml"), PathBuf::from("./gateway.toml"));
+        let (config, _) = Config::load(&file).unwrap_or_else(|findings| panic!("{findings}"));
+        keep(dir.path(), &config).unwrap();
+        let body = std::fs::read(dir.path().join(FILE)).unwrap();
+        for other in [&file, &dotted, &linked, &bare, &here] {
+            let (again, _) =
+                kept(dir.path(), other).unwrap_or_else(|why| panic!("{other:?}: {why}")).unwrap();
+            assert_eq!((again.digest.as_str(), again.routes.len()), (config.digest.as_str(), 1), "{other:?}");
+            keep(dir.path(), &again).unwrap();
+            assert_eq!(std::fs::read(dir.path().join(FILE)).unwrap(), body, "{other:?}: the same is kept");
+        }
+    }
+
+    #[test]
+    fn one_of_an_earlier_version_with_full_paths_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, rules) = (dir.path().join("gateway.toml"), dir.path().join("rules"));
+        let route = "[[route]]\nmatch = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules\"\n";
+        let text = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n".to_owned();
+        let texts =
+            Texts { file: format!("{GATEWAY}{route}"), rules: vec![(rules, text)], included: Vec::new() };
+        let body = serde_json::to_vec(&texts).unwrap();
+        checksummed_file::replace(dir.path(), FILE, VERSION, &body).unwrap();
+        assert_eq!(kept(dir.path(), &file).unwrap().unwrap().0.routes.len(), 1);
     }
 }
