@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use edge_queue::testing::SimDir;
+use edge_queue::testing::{Outcome, SimDir};
 use edge_queue::{Config, Consumer, Event, Lane, Ledger, ManualClock, Now, Queue, Row, Wait};
 
 const FILE: &str = "queue.ring";
@@ -202,5 +202,32 @@ fn a_gap_that_damage_made_lies_between_the_times_of_its_neighbours() {
         let gaps = hub.gaps();
         let times: Vec<_> = gaps.iter().map(|gap| (gap.first_ms, gap.last_ms)).collect();
         assert_eq!(times, [(minute(ends.0), minute(ends.1))], "frame {hurt}: {gaps:?}");
+    }
+}
+
+/// After a kill only what stands behind the last whole frame can be a commit that was never finished: damage elsewhere took rows that were safe.
+#[test]
+fn after_a_kill_damage_before_the_end_is_told_as_damage_alone() {
+    for (hurt, offset) in (0..10).flat_map(|hurt| [(hurt, 70), (hurt, 129), (hurt, 512)]) {
+        let dir = SimDir::new();
+        let queue = open(&dir);
+        let _hub = queue.consumer("hub").unwrap();
+        (0..10).for_each(|_| push(&queue, Lane::TELEMETRY, 100));
+        let dir = dir.crash(Outcome::Kept, 1);
+        let (at, ..) = frames(&dir, Lane::TELEMETRY)[hurt];
+        flip(&dir, at + offset);
+        let queue = open(&dir);
+        let mut events = queue.events();
+        let is_uncertain = events.contains(&Event::TailUncertain);
+        assert_eq!(is_uncertain, hurt == 9, "frame {hurt}, byte {offset}: {events:?}");
+        drain(&mut queue.consumer("hub").unwrap());
+        events.extend(queue.events());
+        let rows = |event| if let Event::Lost { rows, .. } = event { Some(rows) } else { None };
+        let lost: Vec<u64> = events.iter().cloned().filter_map(rows).collect();
+        assert_eq!(
+            lost,
+            if hurt == 9 { vec![] } else { vec![100] },
+            "frame {hurt}, byte {offset}: {events:?}"
+        );
     }
 }

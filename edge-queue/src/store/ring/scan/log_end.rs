@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::Scan;
+use super::torn_tail::resembles_torn;
 use crate::planted_flaw::{Flaw, planted};
 use crate::store::DoneRows;
 use crate::store::ring::active_segment::ActiveSegment;
 use crate::store::ring::find_frames::{Frames, Look, Placed};
 use crate::store::ring::frame::{Head, Kind};
-use crate::store::ring::layout::READ_BYTES;
-use crate::store::ring::page_reader::PageReader;
 use crate::store::ring::segment::{Counters, Segment};
 use crate::store::ring::superblock::Waived;
 use crate::store::ring::torn_commit::CommitPart;
@@ -228,18 +227,6 @@ fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
         rows_before: at.rows,
         weight_before: at.weight,
     }
-}
-
-/// Returns whether a page without a frame looks like an incomplete write behind the log's end. Such a page can be before the end, because the
-/// copies of a grown frame alternate.
-fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32) -> bool {
-    let Some(last) = frames.good.last() else { return false };
-    let mut reader = PageReader::new(look.pages, segment.slot, READ_BYTES);
-    let taken = |page: u32| frames.good.iter().any(|p| (p.page..p.end()).contains(&page));
-    (0..look.geometry.pages().min(frames.used.saturating_add(4))).filter(|page| !taken(*page)).any(|page| {
-        let bytes = reader.page(page);
-        Head::decode(bytes).is_none() && Head::resembles(bytes, &last.head, epoch)
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Scan of the segments at open: one page per segment, and the last segment of each lane in full ([`log_end`]).
+//! Scan of the segments at open: one page per segment, and the last segment of each lane in full ([`log_end`], [`torn_tail`]).
 #![deny(clippy::indexing_slicing)]
 
 mod log_end;
+mod torn_tail;
 
 use super::changes::Changes;
 use super::checkpoint::Checkpoint;
