@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::builder::Builder;
 use super::clock::Clock;
@@ -211,6 +212,7 @@ impl Builder {
             #[cfg(feature = "spool-queue")]
             parked: Arc::default(),
         };
-        Ok((link, tokio::spawn(driver.run())))
+        // A program with several links tells their lines apart by the spans in which it starts them.
+        Ok((link, tokio::spawn(driver.run().in_current_span())))
     }
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use edge_bridge::bridge::backoff::BackoffConfig;
 use edge_bridge::bridge::rules::Rules;
+use edge_bridge::escape::Escaped;
 use edge_bridge::net::Builder;
 use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
 use edge_bridge::{Bridge, Tls};
 use edge_queue::OnFull;
+use tracing::{Instrument, Span};
 
 use crate::findings::Place;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
@@ -140,7 +142,8 @@ impl Plan {
     ///
     /// In words, for example a key that cannot be read.
     pub(crate) async fn hub(&self) -> Result<Bridge, String> {
-        self.hub_builder(self.tls()?)?.start().await.map_err(|error| in_full(&error))
+        let span = tracing::info_span!("hub", connection = %Escaped(&self.section.name));
+        start(self.hub_builder(self.tls()?)?, span).await
     }
 
     fn hub_builder(&self, tls: Option<Tls>) -> Result<Builder, String> {
@@ -192,7 +195,8 @@ impl Plan {
     /// In words.
     pub(crate) async fn local(&self) -> Result<Bridge, String> {
         let local = self.local.as_deref().unwrap_or_default();
-        self.local_builder(local)?.start().await.map_err(|error| in_full(&error))
+        let span = tracing::info_span!("local", connection = %Escaped(&self.section.name));
+        start(self.local_builder(local)?, span).await
     }
 
     /// Returns directory and settings of the queue to clients of the broker in this program.
@@ -317,6 +321,11 @@ fn will(topic: &str, retain: bool) -> Result<Will, String> {
     let topic = Utf8::try_from(topic).map_err(|error| format!("\"{topic}\": {error}"))?;
     let properties = Properties::default();
     Ok(Will { qos: QoS::AtLeastOnce, retain, topic, payload: "0".into(), properties })
+}
+
+/// Starts a client whose lines of the log begin with its side and its connection: both sides are hubs to it.
+async fn start(builder: Builder, span: Span) -> Result<Bridge, String> {
+    builder.start().instrument(span).await.map_err(|error| in_full(&error))
 }
 
 /// Returns an error with its causes, in one line.

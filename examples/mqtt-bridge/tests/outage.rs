@@ -50,6 +50,13 @@ async fn an_outage_and_a_kill_lose_nothing_in_either_direction() {
         relay.set(Link::Open);
         site.until("all messages at the hub", || at_hub.missing(&out).is_empty());
         site.until("all commands here", || at_local.missing(&commands).is_empty());
+        // Two starts: each side's lines say whose they are.
+        let log = std::fs::read_to_string(site.file("log")).unwrap();
+        let of = |side: &str| {
+            let lines = log.lines().filter(|line| line.contains(&format!(" {side}{{connection=")));
+            lines.filter(|line| line.contains(": connected ")).count()
+        };
+        assert!(of("local") == 2 && of("hub") >= 2, "{log}");
         assert!(site.stop().success(), "{version}");
     }
 }
