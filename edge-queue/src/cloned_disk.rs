@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::event::Event;
 use crate::medium::Dir;
 use crate::shell::Machine;
 
@@ -12,20 +13,26 @@ const FILE_NEW: &str = "machine.new";
 /// Most bytes of the file that are read, more than any that was written.
 const BYTES_MAX: u64 = 4096;
 
-/// Returns whether another machine than `here` opened the queue last, and writes the fingerprint of this one, so that each change of machine is
-/// reported once. The caller holds the directory's lock. If the file cannot be read or written, only this check is lost; the queue works.
-pub(crate) fn comes_from_another(dir: &dyn Dir, here: &Machine) -> bool {
+/// Returns what an operator is told of the machine that opened the queue last: that it was another than `here`, or that the note of it is damaged.
+/// Writes the fingerprint of this machine, so that each change of machine is reported once. The caller holds the directory's lock. If the file
+/// cannot be read or written, only this check is lost; the queue works.
+pub(crate) fn last_machine(dir: &dyn Dir, here: &Machine) -> Option<Event> {
     if here.is_unknown() {
-        return false;
+        return None;
     }
-    let before = read(dir).unwrap_or_default();
-    let is_other = here.is_other_than(&before);
-    if before != *here {
+    let before = read(dir);
+    let told = match &before {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Ok(before) if !before.is_unknown() => here.is_other_than(before).then_some(Event::OtherMachine),
+        _ => Some(Event::MachineUnknown),
+    };
+    if !before.is_ok_and(|before| before == *here) {
         let _without_a_note = write(dir, here);
     }
-    is_other
+    told
 }
 
+/// Reads the fingerprint, which has at least one line where it is whole.
 fn read(dir: &dyn Dir) -> io::Result<Machine> {
     let file = dir.open(FILE)?;
     let len = file.len()?.min(BYTES_MAX);
@@ -55,10 +62,11 @@ mod tests {
     fn a_queue_that_changes_its_machine_is_told_of_once_on_each() {
         let dir = SimDir::new();
         let [first, second] = ["serial 00000000000000aa", "serial 00000000000000bb"].map(machine);
-        assert!(!comes_from_another(&dir, &first), "a new queue");
-        assert!(!comes_from_another(&dir, &first) && !comes_from_another(&dir, &Machine::default()));
-        assert!(comes_from_another(&dir, &second) && !comes_from_another(&dir, &second));
-        assert!(comes_from_another(&dir, &first), "and back");
+        let other = Some(Event::OtherMachine);
+        assert_eq!(last_machine(&dir, &first), None, "a new queue");
+        assert_eq!((last_machine(&dir, &first), last_machine(&dir, &Machine::default())), (None, None));
+        assert_eq!((last_machine(&dir, &second), last_machine(&dir, &second)), (other.clone(), None));
+        assert_eq!(last_machine(&dir, &first), other, "and back");
         assert_eq!(dir.names(), [FILE]);
     }
 
@@ -66,11 +74,12 @@ mod tests {
     fn a_note_that_is_damaged_or_cannot_be_made_holds_nothing_up() {
         let dir = SimDir::new();
         let here = machine("port 00000000000000aa");
-        assert!(!comes_from_another(&dir, &here));
+        assert_eq!(last_machine(&dir, &here), None);
         assert!(dir.damage(FILE, 0, &[0xff; 8]));
-        assert!(!comes_from_another(&dir, &here));
+        assert_eq!(last_machine(&dir, &here), Some(Event::MachineUnknown));
+        assert_eq!(last_machine(&dir, &here), None, "it is whole again");
         let failing = SimDir::new();
         failing.fail(Fault { call: Call::Sync, after: 0, error: FaultError::Io, sticky: true });
-        assert!(!comes_from_another(&failing, &here));
+        assert_eq!(last_machine(&failing, &here), None);
     }
 }

@@ -20,6 +20,8 @@ pub enum Event {
     /// which has an identity of its own. Machines are told apart by serial number, board and network ports; where the operating system shows
     /// none, as in most containers, a copy goes unnoticed.
     OtherMachine,
+    /// The note of the machine that opened the queue last is damaged: whether the disk was copied is not known. It is written anew.
+    MachineUnknown,
     /// Damaged part that an open found, and quarantined as far as possible; the text names it.
     SetAside(String),
     /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old regions. The new limits apply to the
@@ -65,6 +67,9 @@ impl fmt::Display for Event {
             }
             Event::OtherMachine => f.write_str(
                 "another machine opened this queue last: if that one still has it, rows of both have the same identity",
+            ),
+            Event::MachineUnknown => f.write_str(
+                "the note of the machine that opened this queue last is damaged: a copy of another's goes unnoticed this time",
             ),
             Event::SetAside(what) => write!(f, "set aside: {what}"),
             Event::LimitsKept(why) => write!(f, "the file keeps its old division: {why}"),

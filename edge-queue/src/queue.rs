@@ -112,9 +112,8 @@ impl Queue {
         config.validate()?;
         let open_dir = || os_dir(path).map_err(|source| OpenError::Io { op: "open the directory", source });
         let engine = Engine::open(open_dir()?, config, clock)?;
-        if cloned_disk::comes_from_another(open_dir()?.as_ref(), &Machine::here()) {
-            engine.tell(Event::OtherMachine);
-        }
+        let told = cloned_disk::last_machine(open_dir()?.as_ref(), &Machine::here());
+        told.into_iter().for_each(|event| engine.tell(event));
         Ok(Queue::new(engine, Some(home)))
     }
 

@@ -67,3 +67,21 @@ fn lanes_change_once_the_queue_has_drained_and_a_start_says_so_before() {
     wait_until("with other lanes", 20, || at_hub.arrived().iter().any(|one| one.topic == "plant/5"));
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
+
+#[test]
+fn names_of_lanes_that_are_damaged_are_told_while_something_waits_in_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = Gateway::started(dir.path(), free_port(), "[[route]]\nmatch = \"#\"\n");
+    let is_needed = |gateway: &Gateway| gateway.get("/status.json").unwrap().1.contains("\"id\":\"lanes\"");
+    for (count, expected) in [(0, false), (1, true)] {
+        (0..count).for_each(|_| publish(listen, "a", "x"));
+        gateway.kill_9();
+        fs::write(gateway.state.join("lanes"), "damaged").unwrap();
+        gateway.start();
+        let lines = gateway.log().matches("the names of the lanes at the last start cannot be read").count();
+        assert_eq!((lines, is_needed(&gateway)), (count + 1, expected));
+    }
+    gateway.kill_9();
+    gateway.start();
+    assert!(!is_needed(&gateway), "they are kept anew");
+}

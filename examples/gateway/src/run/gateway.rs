@@ -214,7 +214,7 @@ impl Local {
         (taken, tables, table_files): (Resumed, Tables, TableFiles),
     ) -> Result<Running, RunError> {
         let Resumed { opened, rows, alarms: told, pace, tables: saved, restarts, .. } = taken;
-        let Opened { queue, consumer, is_new, account } = opened;
+        let Opened { queue, consumer, is_new, account, lanes_unread } = opened;
         let (shown, kept) = (Shown::default(), KeptTables::default());
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
@@ -254,6 +254,7 @@ impl Local {
             parked_before,
             restarts,
             account: account.clone(),
+            lanes_unread,
             control: control.as_ref().map(Control::figures),
             commands: commands.counts(),
             certificates: Certificates::new(config),

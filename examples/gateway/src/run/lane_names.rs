@@ -20,14 +20,19 @@ pub(super) fn are_kept(state: &Path) -> io::Result<bool> {
 }
 
 /// Returns the names of the last start, if they differ.
-pub(super) fn others(state: &Path, names: &[String]) -> Option<Vec<String>> {
-    read(state).filter(|kept| kept != names)
+///
+/// # Errors
+/// The names cannot be read.
+pub(super) fn others(state: &Path, names: &[String]) -> io::Result<Option<Vec<String>>> {
+    Ok(read(state)?.filter(|kept| kept != names))
 }
 
-/// Reads the kept names. An unreadable file counts as missing, as in a state directory of an earlier version.
-fn read(state: &Path) -> Option<Vec<String>> {
-    let kept = checksummed_file::read(state, FILE, VERSION, BYTES_MAX).ok()?;
-    serde_json::from_slice(&kept).ok()
+/// Reads the kept names; `None` in a state directory of an earlier version.
+fn read(state: &Path) -> io::Result<Option<Vec<String>>> {
+    match checksummed_file::read(state, FILE, VERSION, BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        kept => Ok(Some(serde_json::from_slice(&kept?)?)),
+    }
 }
 
 /// Checks that no message waits in the lanes if their names changed.
@@ -48,7 +53,7 @@ pub(super) fn check(kept: &[String], names: &[String], waiting: u64) -> Result<(
 /// # Errors
 /// The disk refused.
 pub(super) fn keep(state: &Path, names: &[String]) -> io::Result<()> {
-    if read(state).is_some_and(|kept| kept == names) {
+    if read(state).is_ok_and(|kept| kept.is_some_and(|kept| kept == names)) {
         return Ok(());
     }
     let written = serde_json::to_vec(names)
@@ -66,16 +71,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (two, three) = (names(&["alarm", "telemetry"]), names(&["urgent", "alarm", "telemetry"]));
-        assert_eq!(others(dir.path(), &two), None, "a store of before has no names");
+        assert_eq!(others(dir.path(), &two).unwrap(), None, "a store of before has no names");
         keep(dir.path(), &two).unwrap();
-        assert_eq!(others(dir.path(), &two), None);
+        assert_eq!(others(dir.path(), &two).unwrap(), None);
         for changed in [&three, &names(&["alarm", "other"]), &names(&["telemetry"])] {
-            assert_eq!(others(dir.path(), changed), Some(two.clone()));
+            assert_eq!(others(dir.path(), changed).unwrap(), Some(two.clone()));
             let error = check(&two, changed, 7).unwrap_err().to_string();
             assert!(error.starts_with("queue.lanes: 7 messages wait in the lanes [\"alarm\", "), "{error}");
             check(&two, changed, 0).unwrap();
         }
         keep(dir.path(), &three).unwrap();
-        assert_eq!(others(dir.path(), &two), Some(three));
+        assert_eq!(others(dir.path(), &two).unwrap(), Some(three.clone()));
+        std::fs::write(dir.path().join(FILE), "damaged").unwrap();
+        others(dir.path(), &two).unwrap_err();
+        keep(dir.path(), &three).unwrap();
+        assert_eq!(others(dir.path(), &three).unwrap(), None, "whole again");
     }
 }

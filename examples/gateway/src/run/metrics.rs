@@ -74,6 +74,8 @@ pub(crate) struct Sample {
     pub(crate) refused: HubRefusals,
     /// Numbers of starts in this state directory, by clean and unclean stop before.
     pub(crate) restarts: StartCounter,
+    /// Set if messages waited at the start and the names that their lanes had could not be read.
+    pub(crate) lanes_unread: bool,
     /// Reason why there is no connection to the hub; `None` while there is one.
     pub(crate) link_cause: Option<String>,
     /// Position of the hub's address in the configured list.
@@ -190,11 +192,8 @@ impl Sample {
         links(&mut page, self.link);
         self.restarts.render(&mut page);
         self.gone.render(&mut page);
-        page.head(
-            "edge_link_cause",
-            "gauge",
-            "1, with why there is no connection to the hub; empty if there is.",
-        );
+        let help = "1, with why there is no connection to the hub; empty if there is.";
+        page.head("edge_link_cause", "gauge", help);
         let cause = label(self.link_cause.as_deref().unwrap_or_default());
         page.line(format_args!("edge_link_cause{{cause=\"{cause}\"}} 1"));
         let help = "Address of the connection to the hub, or of the next attempt: 0 is url, 1 the first of further_urls.";
@@ -279,6 +278,7 @@ mod tests {
                 ..HubRefusals::default()
             },
             restarts: StartCounter { clean: 1, unclean: 2 },
+            lanes_unread: false,
             link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),
             hub_address: 2,
             verdict: Verdict::Storing,

@@ -41,6 +41,8 @@ pub(super) struct Opened {
     /// Set if this process created the queue, in a directory that had none before.
     pub(super) is_new: bool,
     pub(super) account: QueueAccount,
+    /// Set if messages wait and the names that their lanes had cannot be read.
+    pub(super) lanes_unread: bool,
 }
 
 /// Reason why there is no queue, for status, metrics and log. `None`: no attempt has failed yet.
@@ -174,21 +176,20 @@ impl Attempts {
         let made = tokio::task::spawn_blocking(move || make(&state)).await;
         let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
         let is_new = made.map_err(|error| NotOpened::ForNow(error.to_string()))?;
-        if !is_new {
-            self.refuse_other_lanes().await?;
-        }
+        let are_unread = !is_new && self.refuse_other_lanes().await?;
         let (queue, consumer) =
             store::open(&self.state, store::config(&self.config), self.clock.clone()).await?;
         // Also if this run ends before its first look at itself: the next one finds the store in order.
         store::tell_events(&queue);
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
         let found = Found::of(&queue);
+        let lanes_unread = are_unread && found.waiting > 0;
         let kept = tokio::task::spawn_blocking(move || {
             let account = QueueAccount::open(&state, found);
             lane_names::keep(&state, &lanes).map(|()| account)
         });
         match kept.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(account) => Ok(Opened { queue, consumer, is_new: is_new || self.made, account }),
+            Ok(account) => Ok(Opened { queue, consumer, is_new: is_new || self.made, account, lanes_unread }),
             Err(error) => {
                 close(queue, consumer).await;
                 Err(NotOpened::ForNow(error.to_string()))
@@ -196,17 +197,28 @@ impl Attempts {
         }
     }
 
-    /// Opens the queue with its present lanes and checks that they may be changed, before it is opened with the configured ones.
-    async fn refuse_other_lanes(&self) -> Result<(), NotOpened> {
+    /// Opens the queue with its present lanes and checks that they may be changed, before it is opened with the configured ones. Returns whether
+    /// nobody knows, because their names cannot be read.
+    async fn refuse_other_lanes(&self) -> Result<bool, NotOpened> {
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
         let kept = tokio::task::spawn_blocking(move || lane_names::others(&state, &lanes)).await;
-        let Some(kept) = kept.map_err(|error| NotOpened::ForNow(error.to_string()))? else { return Ok(()) };
+        let kept = match kept.map_err(|error| NotOpened::ForNow(error.to_string()))? {
+            Ok(None) => return Ok(false),
+            Ok(Some(kept)) => kept,
+            Err(error) => {
+                if !self.is_again {
+                    tracing::warn!(%error, "the names of the lanes at the last start cannot be read: whether they were others is not known");
+                }
+                return Ok(true);
+            }
+        };
         let mut before = self.config.clone();
         before.queue.lanes.clone_from(&kept);
         let (queue, consumer) = store::open(&self.state, store::config(&before), self.clock.clone()).await?;
         let waiting = store::waiting(&queue);
         close(queue, consumer).await;
-        lane_names::check(&kept, &self.config.queue.lanes, waiting).map_err(NotOpened::ForGood)
+        lane_names::check(&kept, &self.config.queue.lanes, waiting).map_err(NotOpened::ForGood)?;
+        Ok(false)
     }
 
     /// Logs why there is no queue, and waits for the next attempt.

@@ -29,8 +29,14 @@ impl StartCounter {
     /// # Errors
     /// The disk refused; the count is right in this process, and is not kept for the next.
     pub(crate) fn count(state: &Path, last_clean: Option<bool>) -> (Self, io::Result<()>) {
-        let kept = state_file::read(state, FILE, FILE_BYTES_MAX).ok();
-        let mut restarts = kept.and_then(|text| parse(str::from_utf8(&text).ok()?)).unwrap_or_default();
+        let mut restarts = match state_file::read(state, FILE, FILE_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
+            read => read.ok().and_then(|text| parse(str::from_utf8(&text).ok()?)).unwrap_or_else(|| {
+                let path = state.join(FILE);
+                tracing::warn!(path = %path.display(), "the count of starts is damaged: it begins anew");
+                Self::default()
+            }),
+        };
         match last_clean {
             None => return (restarts, Ok(())),
             Some(true) => restarts.clean = restarts.clean.saturating_add(1),
@@ -60,6 +66,7 @@ fn parse(text: &str) -> Option<StartCounter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::captured_log::captured;
 
     #[test]
     fn starts_are_counted_over_runs_by_how_the_last_one_ended() {
@@ -71,7 +78,18 @@ mod tests {
             seen.push((restarts.clean, restarts.unclean));
         }
         assert_eq!(seen, [(0, 0), (1, 0), (1, 1), (1, 2), (2, 2)]);
+    }
+
+    #[test]
+    fn a_damaged_count_begins_anew_and_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), "clean x").unwrap();
-        assert_eq!(StartCounter::count(dir.path(), Some(false)).0, StartCounter { clean: 0, unclean: 1 });
+        let told = captured(|| {
+            for unclean in 1..3 {
+                let expected = StartCounter { clean: 0, unclean };
+                assert_eq!(StartCounter::count(dir.path(), Some(false)).0, expected);
+            }
+        });
+        assert!(told.contains("restarts") && told.lines().count() == 1, "{told}");
     }
 }

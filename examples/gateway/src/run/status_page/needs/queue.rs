@@ -90,6 +90,12 @@ pub(super) fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger:
             "Free space, mount it writable or replace the medium. What is in RAM is written when it is back.";
         needs.act("store", text, action);
     }
+    if figures.sample.lanes_unread {
+        let text =
+            "The names of the lanes at the last start could not be read while messages waited.".to_owned();
+        let action = "If [queue] lanes was changed before this start, what waited goes under other names and limits: compare. The names are kept anew.";
+        needs.look("lanes", text, action);
+    }
     if figures.queue.overdue_ms > OVERDUE_MS {
         let text = format!("The writer is {} late.", duration(figures.queue.overdue_ms / 1_000));
         needs.act(

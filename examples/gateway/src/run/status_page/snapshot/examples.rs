@@ -88,6 +88,7 @@ pub(crate) fn figures() -> Figures {
             link: LinkState::Flowing,
             refused: HubRefusals::default(),
             restarts: StartCounter { clean: 2, unclean: 1 },
+            lanes_unread: false,
             link_cause: None,
             hub_address: 0,
             verdict: Verdict::Delivering,
