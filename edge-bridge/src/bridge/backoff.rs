@@ -101,6 +101,13 @@ mod tests {
         assert!((50..=100).contains(&backoff.next_ms()));
     }
 
+    #[test]
+    fn a_silent_path_is_never_waited_for_longer_than_a_refusing_hub() {
+        let config = BackoffConfig { base_ms: 100, max_ms: 1000, silent_max_ms: 60_000 };
+        let mut backoff = Backoff::new(config, 1);
+        assert!((0..12).all(|_| backoff.next_silent_ms() <= 1000));
+    }
+
     /// Gateways that lose the same hub at once come back over half of the delay.
     #[test]
     fn chance_is_spread_over_half_of_the_delay() {

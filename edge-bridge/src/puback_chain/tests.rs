@@ -152,6 +152,21 @@ fn what_waits_for_no_receipt_is_not_remembered() {
     chain.resolve(pending, ReasonCode::SUCCESS);
 }
 
+/// A client that comes and goes while the disk hangs.
+#[test]
+fn what_waited_for_receipts_of_others_is_forgotten_with_its_connection() {
+    let mut chain = chain();
+    let pending = chain.store(0, B, Some(ack(1)), 1);
+    for n in 3..100 {
+        chain.open(ConnectionId(n), None);
+        chain.absorb(0, ConnectionId(n), Some(ack(1)), 1);
+        chain.absorb(0, A, Some(ack(n)), 1);
+        chain.close(ConnectionId(n));
+    }
+    assert_eq!(chain.behind.len(), 97, "those of A alone");
+    chain.resolve(pending, ReasonCode::SUCCESS);
+}
+
 proptest! {
     /// Against a model that knows every receipt: nothing early, nothing out of order, nothing kept for ever.
     #[test]

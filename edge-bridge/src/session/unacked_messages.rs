@@ -243,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_resent_stays_before_what_still_waits() {
+        let mut out = UnackedMessages::new(Resume::new(), 3);
+        for token in 1..=3 {
+            send(&mut out, token);
+        }
+        let mut out = UnackedMessages::new(out.into_resume(Received::default()), 1);
+        out.waiting_sent(Wrote::default());
+        let left = out.into_resume(Received::default()).in_flight;
+        assert_eq!(left.iter().map(|message| message.token.0).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
     fn identifiers_of_waiting_messages_are_not_given_again() {
         let mut out = UnackedMessages::new(Resume::new(), 2);
         assert_eq!([1, 2].map(|token| send(&mut out, token).get()), [1, 2]);

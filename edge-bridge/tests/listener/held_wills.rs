@@ -68,12 +68,15 @@ fn a_will_that_the_queue_hands_back_is_stored_later() {
 fn wills_that_wait_are_bounded_in_bytes() {
     let mut site = Site::new(Config::default());
     site.set_room(false);
+    let before = site.listener.stats().held_bytes;
     for n in 0..400 {
         dies(&mut site, &n.to_string(), QoS::AtLeastOnce, vec![b'x'; 4_000]);
     }
     let stats = site.listener.stats();
     assert!((250..=262).contains(&stats.held), "1 MiB of 4 kB: {}", stats.held);
     assert_eq!(stats.held as u64 + stats.wills_without_room, 400);
+    let grown = stats.held_bytes - before;
+    assert!(grown >= stats.held * 4_000, "they count among what clients take: {grown}");
     site.set_room(true);
     assert_eq!(site.stored.len(), stats.held);
     // The room is for others again.

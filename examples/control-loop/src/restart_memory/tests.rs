@@ -151,6 +151,37 @@ fn a_file_that_comes_late_is_not_taken_over() {
     assert!(acknowledge(&mut third, occurrence, clock) && acknowledge(&mut first, occurrence, clock));
 }
 
+/// Promise 14: a change that found the mailbox held at the last scan is waited for at the stop.
+#[test]
+fn a_change_that_found_the_mailbox_held_is_left_there_by_a_stop() {
+    // On a busy machine no stale input changes the alarm again.
+    let controller = || Controller::from_toml(&LOOPS.replace("1000", "3600000")).unwrap();
+    let (clock, controller, mut next) = (Clock::start(), controller(), controller());
+    let mailbox = Mailbox::of(&controller);
+    let (runner, mut ports) =
+        Runner::start(controller, clock, |_: &[f64]| (), |_: &[f64]| (), 1, Some(mailbox.clone())).unwrap();
+    let held = mailbox.lock();
+    ports.inputs[0].set(85.0, Quality::GOOD, clock.now_ns());
+    let occurrence = loop {
+        match ports.events.take() {
+            Some(ControlEvent::Alarm { transition, .. }) => break transition.transition,
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    let stopping = std::thread::spawn(move || drop(runner));
+    // The loop scans no more, and waits for the mailbox.
+    std::thread::sleep(Duration::from_millis(300));
+    drop(held);
+    stopping.join().unwrap();
+    // The loop's own thread may be about to leave it.
+    let left = (0..10_000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        mailbox.take()
+    });
+    next.restore(&left.expect("the alarm was not left"), clock.now_ns()).unwrap();
+    assert!(acknowledge(&mut next, occurrence, clock));
+}
+
 /// Promise 14: a change that found the mailbox held is offered again at the next scan, although nothing else changes.
 #[test]
 fn a_change_that_found_the_mailbox_held_is_left_there_later() {

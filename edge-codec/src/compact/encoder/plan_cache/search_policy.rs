@@ -77,3 +77,27 @@ impl<E: PartialEq> SearchPolicy<E> {
         self.change_backoff.halve();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_that_is_found_again_takes_one_place() {
+        let mut policy = SearchPolicy::default();
+        [1, 2, 3, 2].into_iter().for_each(|encoding| policy.remember(encoding));
+        assert_eq!(policy.found(), [2, 3, 1]);
+        policy.remember(4);
+        assert_eq!(policy.found(), [4, 2, 3]);
+    }
+
+    #[test]
+    fn cheaper_batches_lower_the_usual_cost_and_dearer_ones_do_not_raise_it() {
+        let mut policy = SearchPolicy::<u8>::default();
+        policy.took(8_000, 10);
+        policy.took_less(0, 10);
+        assert_eq!(policy.usual, 700);
+        policy.took_less(9_000, 10);
+        assert_eq!(policy.usual, 700);
+    }
+}

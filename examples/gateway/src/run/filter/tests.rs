@@ -49,6 +49,19 @@ fn a_heartbeat_does_not_take_the_mark_of_a_held_copy() {
     assert_eq!(second, [true, false], "the second one, which holds it, and a heartbeat");
 }
 
+/// Promise 4: the door holds an older reading when the copy comes, which leaves first.
+#[test]
+fn a_copy_behind_a_held_reading_has_its_mark_when_it_leaves() {
+    let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { spike = { suspect = 1e6, fail = 1e7 } }, \
+                 { swinging_door = { deviation = 0.5 } } ]";
+    let mut filter = filter(rules);
+    let left = [0.0, 0.0, 10.0, 10.0, 0.0].into_iter().zip(0..).map(|(value, second)| {
+        let taken = take_value(&mut filter, second * 1_000, "a", Value::F64(value), second == 2);
+        taken.kept.iter().map(|kept| kept.may_be_copy).collect::<Vec<_>>()
+    });
+    assert_eq!(left.collect::<Vec<_>>(), [vec![], vec![false], vec![], vec![true], vec![true]]);
+}
+
 #[test]
 fn copies_of_forgotten_sensors_are_forgotten() {
     let rules = "[defaults]\nmax_keys = 1\nover_limit = \"evict_idle\"\n[[rule]]\nmatch = \"#\"\n\

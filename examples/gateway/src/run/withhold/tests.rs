@@ -2,7 +2,7 @@
 //! stage's own bound, at every crash; PUBACKs leave in order and within `hold_max`.
 
 use super::rig::{ACK_WITHIN_MS, Case, Life, Planted, World};
-use super::{Extent, Link, Withheld};
+use super::{Extent, Link, READINGS_MAX, Withheld};
 
 const DEVIATION: f64 = 0.5;
 const WIDTH_MS: i64 = 4_000;
@@ -202,6 +202,22 @@ fn a_heartbeat_does_not_stand_for_an_open_window() {
         rows.len() > 2 && world.life.acked.iter().all(|(_, time, _)| time - rows[0].0 < WIDTH_MS),
         "{rows:?}"
     );
+}
+
+/// Promise 12: a copy of a held reading takes a place as well, and all places come back.
+#[test]
+fn readings_that_wait_are_bounded_and_their_copies_count() {
+    let (mut withheld, mut link) = (Withheld::new(60_000), Link::default());
+    for n in 1..READINGS_MAX {
+        withheld.hold(0, u32::from(n % 2 == 0), link.part());
+    }
+    assert!(!withheld.takes_no_more());
+    withheld.hold_copy(1, &mut link);
+    assert!(withheld.takes_no_more());
+    withheld.cover(0, 0, &mut link);
+    assert!(!withheld.takes_no_more());
+    withheld.cover(1, 0, &mut link);
+    assert_eq!(withheld.readings, 0);
 }
 
 /// A message has one receipt, however many of its readings are held, and counts until the last of them is covered.
