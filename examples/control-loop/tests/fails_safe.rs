@@ -171,6 +171,30 @@ fn a_stop_leaves_the_outputs_safe() {
     assert_eq!(log.last(), Some(0.0));
 }
 
+/// An actuator that hangs at the very stop: the watchdog stays until it has made the outputs safe.
+#[test]
+fn a_stop_while_the_actuator_hangs_leaves_the_outputs_safe() {
+    let (guarded, clock) = (Log::default(), Clock::start());
+    let hangs = Arc::<AtomicBool>::default();
+    let is_hanging = Arc::<AtomicBool>::default();
+    let (hang, hanging) = (hangs.clone(), is_hanging.clone());
+    let actuator = move |_: &[f64]| {
+        while hang.load(Ordering::SeqCst) {
+            hanging.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let (runner, _ports) =
+        Runner::start(controller(60_000), clock, actuator, guarded.actuator(), 1, None).unwrap();
+    let stats = runner.stats();
+    until("it scans", || stats.scans() > 0);
+    hangs.store(true, Ordering::SeqCst);
+    until("it hangs", || is_hanging.load(Ordering::SeqCst));
+    drop(runner);
+    assert_eq!(guarded.last(), Some(0.0));
+    hangs.store(false, Ordering::SeqCst);
+}
+
 /// The network's side that never reads: events and wake-ups are lost and counted, the loop goes on.
 #[test]
 fn nobody_has_to_listen() {
