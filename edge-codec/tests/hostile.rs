@@ -11,9 +11,13 @@ use any_bytes::{
     sparkplug_birth, sparkplug_data, sparkplug_session,
 };
 use edge_codec::json::FieldMap;
+use edge_codec::protobuf::columns;
 use edge_codec::sparkplug::Birth;
-use edge_codec::{DecodeError, Limits, cbor, protobuf};
+use edge_codec::{BatchId, DecodeError, Limits, Reading, SensorTable, Value, cbor, protobuf};
 use support::{KINDS, Kind, Rng, cases, fuzz_cases, seed};
+
+/// Bytes of version, identity and mark in the batch of columns.
+const COLUMNS_HEADER: usize = 2 + 9 + 2 + 2 + 3 + 2;
 
 #[test]
 fn every_truncation_is_refused_where_the_format_has_an_end() {
@@ -25,11 +29,66 @@ fn every_truncation_is_refused_where_the_format_has_an_end() {
                 (_, Err(e)) => assert!(place(&e) <= end, "{kind:?} {end}: {e}"),
                 // Protobuf has no end mark: a cut between two rows is a shorter batch, never a longer one.
                 (Kind::Protobuf | Kind::Sparkplug, Ok(n)) => assert!(n < all || end + 2 >= good.len()),
-                // The qualities, the last array: without it all are good. Before the first array: no reading.
-                (Kind::Columns, Ok(n)) => assert!(n == 0 || n == all),
+                // In the header: an empty batch. Values of all kinds: a cut behind it is noticed.
+                (Kind::Columns, Ok(n)) => assert_eq!((n, end <= COLUMNS_HEADER), (0, true), "{end}"),
                 (_, Ok(n)) => panic!("{kind:?}: {end} of {} bytes gave {n} readings", good.len()),
             }
         }
+    }
+}
+
+/// What a cut batch of columns still gives: nothing that could be taken for the whole, unless all of its readings are there.
+#[test]
+fn cut_columns_are_refused_or_empty_in_the_header_or_have_all_readings() {
+    let value = |kind: u32, n: i64| match kind {
+        1 => Value::Null,
+        2 => Value::I64(n),
+        3 => Value::Text("on".into()),
+        _ => Value::F64(n as f64 / 8.0),
+    };
+    // Sensors, kinds of values, the first number, whether there are qualities and an identity.
+    let cases =
+        [(2, 1, 7, false, false), (2, 1, 7, true, true), (13, 4, 0, true, false), (3, 1, 0, false, true)];
+    for (sensors, kinds, number, qualities, identity) in cases {
+        let mut table = SensorTable::new();
+        (0..sensors).for_each(|n| drop(table.insert(number + n, format!("line{n}/temp"), "Cel")));
+        let mut encoder = columns::Encoder::new(&table);
+        if identity {
+            encoder.set_id(BatchId { gateway: 9, lane: 1, epoch: 2, first_seq: 300 });
+            encoder.set_possible_duplicate(true);
+        }
+        // Without readings a batch is its header.
+        let header = encoder.finish_under(1_000).unwrap().len();
+        let readings = (0..100_u32).map(|n| Reading {
+            sensor: number + n % sensors,
+            time: 1_700_000_000_000 + i64::from(n) * 250,
+            value: value(n % kinds, n.into()),
+            quality: u32::from(qualities && n > 50) << 31,
+        });
+        let readings: Vec<_> = readings.collect();
+        readings.iter().for_each(|r| encoder.push(r).unwrap());
+        let batch = encoder.finish_under(usize::MAX).unwrap();
+        let (mut empty, mut complete) = (0, 0);
+        for end in 0..batch.len() {
+            let Ok(cut) = columns::decode(&batch[..end], &Limits::default()) else { continue };
+            if cut.len() == 0 {
+                assert!(end <= header, "{end} of {} bytes gave no reading", batch.len());
+                empty += 1;
+                continue;
+            }
+            let names = cut.sensors().clone();
+            let cut: Vec<_> = cut.map(Result::unwrap).collect();
+            assert_eq!(cut.len(), readings.len(), "{end} of {} bytes", batch.len());
+            for (cut, whole) in cut.iter().zip(&readings) {
+                assert_eq!((cut.time, &cut.value), (whole.time, &whole.value));
+                let name = |table: &SensorTable<'_>, sensor| table.get(sensor).unwrap().name.to_string();
+                assert_eq!(name(&names, cut.sensor), name(&table, whole.sensor));
+            }
+            complete += 1;
+        }
+        // Version; identity and mark. Qualities and numbers of sensors, unless the kinds of values are gone with them.
+        let behind = if kinds > 1 { 0 } else { usize::from(qualities) + usize::from(number > 0) };
+        assert_eq!((empty, complete), (if identity { 3 } else { 1 }, behind), "{sensors} sensors");
     }
 }
 

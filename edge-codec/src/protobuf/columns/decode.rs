@@ -18,11 +18,17 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Any [`DecodeError`] for input that the [`limits`](Limits) or the schema do not allow. Protobuf has no end mark, but an input that is cut
-/// lacks values for its readings and is refused, unless it has lost nothing but the qualities.
+/// lacks elements of its arrays and is refused, with two exceptions. Cut between two fields before its base time and its first sensor, it is a
+/// batch without readings. Cut at the end of the values or of the qualities, it has all its readings, but may have lost their qualities
+/// (all are good then) and the numbers of the sensors (they are 0, 1, … then); if a value is no double, this is noticed too.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let (entries, readings) = count(input, limits)?;
     let (header, base_time) = envelope::read(input)?;
+    // A table or a base time is there for readings: without one, the input was cut before its arrays.
+    if readings == 0 && (entries > 0 || base_time != 0) {
+        return Err(DecodeError::Missing { offset: input.len(), field: "sensor".into() });
+    }
     let (sensors, entries) = table(input, entries, limits)?;
     let seqs = crate::seq_runs::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
     let rows = Rows::new(input, base_time, entries, limits);
