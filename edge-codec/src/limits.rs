@@ -88,7 +88,8 @@ impl Limits {
         self
     }
 
-    /// Limits the nesting of arrays and objects or maps; the outermost counts 1. Default 16; a limit above 100 counts as 100.
+    /// Limits the nesting of arrays and objects or maps in JSON and CBOR, the layout's own included; the outermost counts 1, so a flat SenML pack
+    /// has 2. Default 16; a limit above 100 counts as 100.
     #[must_use]
     pub fn depth(mut self, max: usize) -> Self {
         self.depth = max.min(MAX_DEPTH);

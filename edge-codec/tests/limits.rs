@@ -57,6 +57,33 @@ fn each_limit_has_one_word_and_one_edge_in_every_form() {
     }
 }
 
+/// It was: CBOR counted only what it passed over.
+#[test]
+fn depth_counts_the_layout_itself_in_json_and_cbor_alike() {
+    let table = sensors();
+    let layouts = [
+        (Format::Json, 3, "object, readings, reading"),
+        (Format::Cbor, 3, "map, rows, row"),
+        (Format::SenmlJson, 2, "pack, record"),
+        (Format::SenmlCbor, 2, "pack, record"),
+    ];
+    for (format, depth, what) in layouts {
+        let mut encoder = format.encoder(&table).unwrap();
+        encoder.push(&Reading { sensor: 0, time: TIME, value: Value::F64(1.5), quality: 0 }).unwrap();
+        let bytes = encoder.finish_under(1_000).unwrap();
+        let read = |depth| format.decode(&bytes, &Limits::default().depth(depth)).map(|batch| batch.len());
+        assert_eq!(read(depth), Ok(1), "{format:?}: {what}");
+        for limit in 0..depth {
+            match read(limit) {
+                Err(DecodeError::Limit { what: "depth", limit: told, found, .. }) => {
+                    assert_eq!((told, found), (limit, limit as u64 + 1), "{format:?}");
+                }
+                other => panic!("{format:?} at {limit}: {other:?}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn what_no_format_but_ours_can_carry_is_refused_in_the_same_words() {
     let table = sensors();

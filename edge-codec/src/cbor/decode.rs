@@ -56,7 +56,7 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Envelope<'a>, D
     let mut seen: Vec<&str> = Vec::new();
     let (mut header, mut base_time, mut version, mut sensors, mut rows, mut runs) =
         (Header::default(), None, None, None, None, None);
-    for _ in 0..reader.map("batch")? {
+    for _ in 0..reader.map("batch", 1)? {
         let offset = reader.offset();
         let key = reader.text("key")?;
         if seen.contains(&key) {
@@ -70,7 +70,7 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Envelope<'a>, D
             "id" => header.id = Some(id(offset, reader.text("id")?)?),
             "pd" => header.pd = reader.unsigned("pd")? != 0,
             "sensors" => sensors = Some(table(reader, limits)?),
-            "seqs" => runs = Some((offset, seqs(reader, limits)?)),
+            "seqs" => runs = Some((offset, seqs(reader, 2, limits)?)),
             "rows" => rows = Some(pass_rows(reader, limits)?),
             _ => reader.skip(2)?,
         }
@@ -96,9 +96,10 @@ fn id(offset: usize, text: &str) -> Result<crate::BatchId, DecodeError> {
     text.parse().map_err(|_| malformed(offset, "id is not gateway-lane-epoch-seq in hexadecimal"))
 }
 
-pub(crate) fn seqs(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<u64>, DecodeError> {
+/// Reads the run lengths. `level`: depth of their array in the input.
+pub(crate) fn seqs(reader: &mut Reader<'_>, level: usize, limits: &Limits) -> Result<Vec<u64>, DecodeError> {
     let offset = reader.offset();
-    let len = reader.array("seqs", 1)?;
+    let len = reader.array("seqs", level, 1)?;
     crate::seq_runs::check_runs(offset, len, limits)?;
     let mut runs = Vec::with_capacity(len);
     for _ in 0..len {
@@ -110,7 +111,7 @@ pub(crate) fn seqs(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<u64>,
 fn pass_rows<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<(usize, Reader<'a>), DecodeError> {
     let offset = reader.offset();
     // The shortest row is 83 00 00 f6.
-    let len = reader.array("rows", 4)?;
+    let len = reader.array("rows", 2, 4)?;
     if len > limits.readings {
         let limit = limits.readings;
         return Err(DecodeError::Limit { what: "readings", offset, limit, found: len as u64 });
@@ -125,7 +126,7 @@ fn pass_rows<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<(usize, Rea
 fn table<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<SensorTable<'a>, DecodeError> {
     let offset = reader.offset();
     // The shortest entry is 82 00 60.
-    let len = reader.array("sensors", 3)?;
+    let len = reader.array("sensors", 2, 3)?;
     if len > limits.sensors {
         let limit = limits.sensors;
         return Err(DecodeError::Limit { what: "sensors", offset, limit, found: len as u64 });
@@ -133,7 +134,7 @@ fn table<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<SensorTable<'a>
     let mut list = Vec::with_capacity(len);
     for _ in 0..len {
         let offset = reader.offset();
-        let parts = reader.array("sensor", 1)?;
+        let parts = reader.array("sensor", 3, 1)?;
         if !(2..=3).contains(&parts) {
             return Err(malformed(offset, "a sensor is [number, name] or [number, name, unit]"));
         }

@@ -58,12 +58,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the number of items of the array that is next. Each takes at least `item_bytes`, so a length that the rest of the input cannot
-    /// hold is refused before memory is reserved for it.
-    pub(crate) fn array(&mut self, field: &'static str, item_bytes: usize) -> Result<usize, DecodeError> {
+    /// Returns the number of items of the array that is next, at depth `level` in the input. Each takes at least `item_bytes`, so a length that
+    /// the rest of the input cannot hold is refused before memory is reserved for it.
+    pub(crate) fn array(
+        &mut self,
+        field: &'static str,
+        level: usize,
+        item_bytes: usize,
+    ) -> Result<usize, DecodeError> {
         let offset = self.at;
         match self.head()? {
             Item::Array(Some(len)) => {
+                self.depth_limit(offset, level)?;
                 self.holds((len as u64).saturating_mul(item_bytes as u64))?;
                 Ok(len)
             }
@@ -71,11 +77,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the number of pairs of the map that is next.
-    pub(crate) fn map(&mut self, field: &'static str) -> Result<usize, DecodeError> {
+    /// Returns the number of pairs of the map that is next, at depth `level` in the input.
+    pub(crate) fn map(&mut self, field: &'static str, level: usize) -> Result<usize, DecodeError> {
         let offset = self.at;
         match self.head()? {
             Item::Map(Some(len)) => {
+                self.depth_limit(offset, level)?;
                 self.holds((len as u64).saturating_mul(2))?;
                 self.field_limit(offset, len)?;
                 Ok(len)
@@ -151,9 +158,7 @@ impl<'a> Reader<'a> {
             Item::Tag(_) => 1,
             _ => return Ok(()),
         };
-        if level > self.depth {
-            return Err(DecodeError::Limit { what: "depth", offset, limit: self.depth, found: level as u64 });
-        }
+        self.depth_limit(offset, level)?;
         self.holds(inner)?;
         for _ in 0..inner {
             self.skip(level.saturating_add(1))?;
@@ -169,6 +174,13 @@ impl<'a> Reader<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn depth_limit(&self, offset: usize, level: usize) -> Result<(), DecodeError> {
+        if level > self.depth {
+            return Err(DecodeError::Limit { what: "depth", offset, limit: self.depth, found: level as u64 });
+        }
+        Ok(())
     }
 
     fn field_limit(&self, offset: usize, len: usize) -> Result<(), DecodeError> {

@@ -29,7 +29,7 @@ impl<'a> Rows<'a> {
 
     pub(super) fn row(&mut self) -> Result<Reading<'a>, DecodeError> {
         let offset = self.reader.offset();
-        let parts = self.reader.array("row", 1)?;
+        let parts = self.reader.array("row", 3, 1)?;
         if !(3..=4).contains(&parts) {
             return Err(malformed(
                 offset,

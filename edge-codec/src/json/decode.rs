@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for BatchVisitor<'_, 'de, '_> {
                     let scalar = access.next_value_seed(Scalar { guard, role: None })?;
                     header.pd = pd(guard, &scalar)?;
                 }
-                "seqs" => runs = Some(access.next_value_seed(RunList { guard })?),
+                "seqs" => runs = Some(access.next_value_seed(RunList { guard, level: 2 })?),
                 "readings" => {
                     let defaults = Defaults { sensor: None, arrival_ms: None };
                     records = Some(access.next_value_seed(ReadingArray { guard, level: 2, defaults })?);
@@ -121,9 +121,10 @@ impl<'de> Visitor<'de> for BatchVisitor<'_, 'de, '_> {
     }
 }
 
-/// Seed that reads the array of run lengths.
+/// Seed that reads the array of run lengths. `level`: its depth in the input.
 pub(crate) struct RunList<'g, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
+    pub(crate) level: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for RunList<'_, 'de, '_> {
@@ -139,7 +140,7 @@ impl<'de> Visitor<'de> for RunList<'_, 'de, '_> {
         f.write_str("an array of whole numbers")
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        self.guard.check_depth(2)?;
+        self.guard.check_depth(self.level)?;
         let mut runs = Vec::new();
         while let Some(number) = access.next_element::<u64>()? {
             runs.push(number);

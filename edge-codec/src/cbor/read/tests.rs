@@ -197,7 +197,7 @@ fn the_fields_of_an_object_are_bounded() {
     for (limit, fits) in [(3, true), (2, false)] {
         let limits = Limits { fields: limit, ..Limits::default() };
         let found = [
-            Reader::new(&input, &limits).map("object").map(drop),
+            Reader::new(&input, &limits).map("object", 1).map(drop),
             Reader::new(&input, &limits).skip(1).map(drop),
         ];
         for found in found {

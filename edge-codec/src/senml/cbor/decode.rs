@@ -37,7 +37,7 @@ pub(crate) fn pack<'a>(
     crate::check_input(input, limits)?;
     let mut reader = Reader::new(input, limits);
     let offset = reader.offset();
-    let records = reader.array("pack", 1)?;
+    let records = reader.array("pack", 1, 1)?;
     if records > limits.readings {
         let limit = limits.readings;
         return Err(DecodeError::Limit { what: "readings", offset, limit, found: records as u64 });
@@ -63,7 +63,7 @@ fn record<'a>(
 ) -> Result<Record<'a>, DecodeError> {
     let mut record = Record::default();
     seen.clear();
-    for _ in 0..reader.map("record")? {
+    for _ in 0..reader.map("record", 2)? {
         let offset = reader.offset();
         let key = Key::read(reader)?;
         if !seen.insert(key) {
@@ -71,7 +71,7 @@ fn record<'a>(
         }
         let offset = reader.offset();
         match key.label() {
-            Label::Seqs => record.seqs = Some(seqs(reader, limits)?),
+            Label::Seqs => record.seqs = Some(seqs(reader, 3, limits)?),
             Label::Other => reader.skip(3)?,
             Label::MustUnderstand => {
                 let (expected, found) = ("a label this reader knows", "one that must be understood".into());
@@ -95,7 +95,7 @@ fn value<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, DecodeError> {
     }
     *reader = inner;
     let beyond = |what| malformed(offset, what);
-    if reader.array("decimal fraction", 1)? != 2 {
+    if reader.array("decimal fraction", 3, 1)? != 2 {
         return Err(beyond("a decimal fraction is [exponent, mantissa]"));
     }
     let (exponent, mantissa) = (reader.i64("exponent")?, reader.i64("mantissa")?);

@@ -98,7 +98,7 @@ impl<'de> Visitor<'de> for Fields<'_, 'de, '_> {
         let this = guard.open();
         while access.next_key_seed(Key { guard, object: this })?.is_some() {
             match Label::of_text(guard.last_key()) {
-                Label::Seqs => record.seqs = Some(access.next_value_seed(RunList { guard })?),
+                Label::Seqs => record.seqs = Some(access.next_value_seed(RunList { guard, level: 3 })?),
                 Label::Other => {
                     access.next_value_seed(Node { guard, level: 2, purpose: Purpose::Nothing })?;
                 }
