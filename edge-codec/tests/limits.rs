@@ -57,6 +57,17 @@ fn each_limit_has_one_word_and_one_edge_in_every_form() {
     }
 }
 
+/// It was: the end of the input.
+#[test]
+fn json_names_the_first_reading_of_a_sensor_over_the_limit() {
+    let reading = |sensor: &str| format!(r#"{{"sensor":"{sensor}","ts":{TIME},"value":1}}"#);
+    let readings = ["a", "b", "a", "c", "d"].map(reading).join(",\n");
+    let batch = format!(r#"{{"readings":[{readings}]}}"#);
+    let refused = Format::Json.decode(batch.as_bytes(), &Limits::default().sensors(2)).map(drop);
+    let offset = batch.find(r#"{"sensor":"c""#).unwrap();
+    assert_eq!(refused, Err(DecodeError::Limit { what: "sensors", offset, limit: 2, found: 3 }));
+}
+
 /// It was: CBOR counted only what it passed over.
 #[test]
 fn depth_counts_the_layout_itself_in_json_and_cbor_alike() {

@@ -5,6 +5,7 @@
 use super::FieldMap;
 use super::guard::Guard;
 use super::import::{Defaults, ReadingArray, read};
+use super::reading_place::reading_place;
 use super::visit::{Key, Node, Purpose, Scalar};
 use crate::batch::Rows;
 use crate::seq_runs::{check_runs, seqs};
@@ -23,7 +24,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     let map = FieldMap::batch();
     let BatchObject { header, runs, records } =
         read(input, &map, limits, |guard, deserializer| BatchVisitor { guard }.deserialize(deserializer))?;
-    let (sensors, readings) = intern(records, limits.sensors, input.len())?;
+    let (sensors, readings) = intern(records, limits.sensors, input)?;
     let seqs = seqs(input.len(), &header, runs, readings.len())?;
     Ok(Batch {
         header,
@@ -47,20 +48,21 @@ type NumberedReadings<'a> = (SensorTable<'a>, Vec<Reading<'a>>);
 fn intern<'a>(
     records: Vec<Record<'a>>,
     limit: usize,
-    end: usize,
+    input: &[u8],
 ) -> Result<NumberedReadings<'a>, DecodeError> {
     let mut numbers: HashMap<(Cow<'a, str>, Cow<'a, str>), u32> = HashMap::new();
     let mut readings = Vec::with_capacity(records.len());
-    for mut record in records {
+    for (at, mut record) in records.into_iter().enumerate() {
         let next = numbers.len();
         let key = (std::mem::take(&mut record.sensor), std::mem::take(&mut record.unit));
         let number = match numbers.get(&key) {
             Some(number) => *number,
             None => {
                 let number = u32::try_from(next).ok().filter(|_| next < limit);
-                let found = next as u64 + 1;
-                let number =
-                    number.ok_or(DecodeError::Limit { what: "sensors", offset: end, limit, found })?;
+                let number = number.ok_or_else(|| {
+                    let (offset, found) = (reading_place(input, at), next as u64 + 1);
+                    DecodeError::Limit { what: "sensors", offset, limit, found }
+                })?;
                 numbers.insert(key, number);
                 number
             }
@@ -68,8 +70,10 @@ fn intern<'a>(
         readings.push(record.into_reading(number));
     }
     let list = numbers.into_iter().map(|((name, unit), id)| Sensor { id, name, unit }).collect();
-    let table = SensorTable::from_unsorted(list)
-        .map_err(|twice| DecodeError::Duplicate { offset: end, field: format!("sensor {twice}").into() })?;
+    let table = SensorTable::from_unsorted(list).map_err(|twice| DecodeError::Duplicate {
+        offset: input.len(),
+        field: format!("sensor {twice}").into(),
+    })?;
     Ok((table, readings))
 }
 

@@ -139,7 +139,7 @@ pub(crate) enum Step {
 }
 
 /// Converts line and column of serde_json to a byte offset. Both count from 1; column 0 is the line feed before.
-fn offset(input: &str, line: usize, column: usize) -> usize {
+pub(super) fn offset(input: &str, line: usize, column: usize) -> usize {
     let lines_before = line.saturating_sub(1);
     let start = match lines_before.checked_sub(1) {
         None => 0,

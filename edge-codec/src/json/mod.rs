@@ -24,6 +24,7 @@ mod encode;
 pub(crate) mod guard;
 pub(crate) mod import;
 mod map;
+mod reading_place;
 mod time;
 pub(crate) mod visit;
 
