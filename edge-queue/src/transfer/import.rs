@@ -1,4 +1,4 @@
-//! Import: makes a new queue from a stream, all of it or nothing, and only where there is none yet.
+//! Import: makes a new queue of all that is intact in a stream, or after an error none, and only where there is none yet.
 #![deny(clippy::indexing_slicing)]
 
 use std::fmt;
