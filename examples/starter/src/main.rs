@@ -12,7 +12,7 @@
 //! `edge-gateway`.
 
 use std::error::Error;
-use std::fmt::Arguments;
+use std::fmt::Display;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -46,22 +46,16 @@ const READING: Format = Format(1);
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [listen, hub, id, state] = arguments.as_slice() else {
-        say(format_args!(
-            "usage: edge-starter LISTEN HUB ID STATE\n       edge-starter 127.0.0.1:1883 mqtt://hub:1883 site7 state"
-        ));
+        say("usage: edge-starter LISTEN HUB ID STATE, as in 127.0.0.1:1883 mqtt://hub:1883 site7 state");
         return ExitCode::from(2);
     };
-    match run(listen, hub, id, state).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(format_args!("edge-starter: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = run(listen, hub, id, state).await else { return ExitCode::SUCCESS };
+    say(format_args!("edge-starter: {error}"));
+    ExitCode::FAILURE
 }
 
 /// Writes a line for whoever reads them: `eprintln!` would panic without a reader.
-fn say(line: Arguments<'_>) {
+fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -79,11 +73,8 @@ async fn run(listen: &str, hub: &str, id: &str, state: &str) -> Result<(), Box<d
     // A sensor gets its PUBACK when the sink says that its rows are safe: on disk, or at the hub.
     let server =
         Server::builder().start(listen, sensors, |receipts| QueueSink::start(&queue, 1, receipts)).await?;
-    say(format_args!(
-        "edge-starter: sensors at {}, hub {hub}, {} rows waiting",
-        server.local_addr(),
-        waiting(&queue)
-    ));
+    let address = server.local_addr();
+    say(format_args!("edge-starter: sensors at {address}, hub {hub}, {} rows waiting", waiting(&queue)));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
