@@ -72,7 +72,6 @@ impl Builder {
             client_id: String::new(),
             client: ClientConfig {
                 receive_maximum: u16::MAX,
-                // What waits for the application bounds what is read.
                 enforces_receive_maximum: false,
                 ..ClientConfig::new(Utf8::default())
             },
@@ -365,9 +364,8 @@ impl Builder {
         self
     }
 
-    /// Most unacknowledged messages from the hub, announced to it; 0 counts as 1. Default 65 535. Mosquitto 2.0 exceeds a lower limit while it
-    /// sends what it queued in an outage; such messages are taken, because a connection that ended for it (§3.3.4) would end again and again. A
-    /// message for which there is no room waits in the network for up to 1 s; then it is left unacknowledged, and comes again on a new connection.
+    /// Most unacknowledged messages from the hub, announced to it; 0 counts as 1. Default 65 535. What Mosquitto 2.0 sends beyond it after an
+    /// outage is taken all the same. A message without room waits in the network for up to 1 s, and then comes again on a new connection.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
         self.client.receive_maximum = messages.max(1);
         self

@@ -91,6 +91,12 @@ impl ClientConfig {
         self.clean_start || (self.version == Version::V311 && self.session_expiry_s == 0)
     }
 
+    /// Most unacknowledged messages that are accepted of the server.
+    pub(super) fn most_unacknowledged(&self) -> u16 {
+        let announced = if self.enforces_receive_maximum { self.receive_maximum } else { u16::MAX };
+        super::receive_maximum(self.version, announced)
+    }
+
     pub(super) fn to_connect(&self) -> Connect {
         let mut properties = PropertiesBuilder::new();
         if self.version == Version::V5 {

@@ -130,8 +130,7 @@ impl Session {
     /// no session (a first start).
     pub fn client(now_ms: u64, epoch: u64, config: ClientConfig, resume: Option<Resume>) -> Self {
         let mut session = Self::new(epoch, config.version, config.limits, config.ping_timeout_ms);
-        let most = if config.enforces_receive_maximum { config.receive_maximum } else { u16::MAX };
-        session.inbound = Inbound::new(epoch, receive_maximum(config.version, most));
+        session.inbound = Inbound::new(epoch, config.most_unacknowledged());
         session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         let has_session = resume.is_some();
         let mut resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
