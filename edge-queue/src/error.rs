@@ -60,6 +60,8 @@ pub enum PushError {
         row: Box<Row>,
         /// The limit that was reached.
         limit: Limit,
+        /// Messages or bytes of the limit; `None` where it has no figure of its own.
+        most: Option<u64>,
     },
     /// The row alone is larger than a row may be.
     TooLarge {
@@ -152,6 +154,14 @@ impl OpenError {
     }
 }
 
+/// Returns the words for a lane that a queue of `lanes` lanes does not have.
+pub(crate) fn no_such_lane(lane: Lane, lanes: u8) -> String {
+    match lanes.saturating_sub(1) {
+        0 => format!("there is no lane {}: the only lane is 0", lane.0),
+        last => format!("there is no lane {}: lanes are 0 to {last}", lane.0),
+    }
+}
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -191,16 +201,20 @@ impl fmt::Display for Limit {
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PushError::Full { row, limit } => match row.lane {
-                Some(Lane(lane)) => write!(f, "lane {lane} is full ({limit})"),
-                None => write!(f, "the last lane is full ({limit})"),
-            },
+            PushError::Full { row, limit, most } => {
+                match row.lane {
+                    Some(Lane(lane)) => write!(f, "lane {lane} is full ({limit}")?,
+                    None => write!(f, "the last lane is full ({limit}")?,
+                }
+                most.map_or(Ok(()), |most| write!(f, " {most}"))?;
+                f.write_str(")")
+            }
             PushError::TooLarge { row, limit } => {
                 let size = row.key.len() + row.meta.len() + row.payload.len();
                 write!(f, "a row of {size} bytes is over the limit of {limit}")
             }
             PushError::NoSuchLane { row, lanes } => {
-                write!(f, "lane {} of {lanes}", row.lane.unwrap_or(Lane(0)).0)
+                f.write_str(&no_such_lane(row.lane.unwrap_or(Lane(0)), *lanes))
             }
             PushError::Closed { .. } => f.write_str("the queue is closed"),
         }

@@ -103,7 +103,9 @@ fn reject_hands_the_row_back_and_names_the_limit() {
     let q = open(&SimDir::new(), Config::default().lane(Lane::ALARM, alarm).on_full(OnFull::Reject));
     let _receipt = q.push(number(1).lane(Lane::ALARM)).unwrap();
     match q.push(number(2).lane(Lane::ALARM)) {
-        Err(PushError::Full { row, limit }) => assert_eq!((value(&row.payload), limit), (2, Limit::Messages)),
+        Err(PushError::Full { row, limit, most }) => {
+            assert_eq!((value(&row.payload), limit, most), (2, Limit::Messages, Some(1)));
+        }
         other => panic!("{other:?}"),
     }
     assert!(q.push(number(3).lane(Lane::ALARM).weight(4)).is_err());

@@ -25,11 +25,13 @@ impl Engine {
         self.push_once(row).or_else(|refusal| self.push_slowly(refusal))
     }
 
-    /// Counts the refused row if the error is for lack of room, and returns the error.
+    /// Counts the refused row if the error is for lack of room, and returns the error with the figure of the limit.
     #[cold]
-    pub(crate) fn count_refused(&self, error: PushError) -> PushError {
-        if let PushError::Full { row, .. } = &error {
-            self.model().count_refused(row);
+    pub(crate) fn count_refused(&self, mut error: PushError) -> PushError {
+        if let PushError::Full { row, limit, most } = &mut error {
+            let mut model = self.model();
+            model.count_refused(row);
+            *most = model.figure_of(*limit, row);
         }
         error
     }
@@ -45,12 +47,12 @@ impl Engine {
                     row
                 }
                 Refusal::NeedHead(row, lane) if self.stalled() || self.fill_head(lane).is_err() => {
-                    return Err(PushError::Full { row, limit: Limit::Bytes });
+                    return Err(PushError::Full { row, limit: Limit::Bytes, most: None });
                 }
                 Refusal::NeedHead(row, _) => row,
                 Refusal::NeedCount { row, lane, limit } => {
                     if self.stalled() || self.count_for_push(lane).is_err() {
-                        return Err(PushError::Full { row, limit });
+                        return Err(PushError::Full { row, limit, most: None });
                     }
                     row
                 }

@@ -51,12 +51,12 @@ impl Engine {
         loop {
             let seen = waiter.seen();
             let (full, limit) = match self.try_push(row) {
-                Err(PushError::Full { row, limit }) => (row, limit),
+                Err(PushError::Full { row, limit, .. }) => (row, limit),
                 other => return other,
             };
             let left = Duration::from_millis(until_ms.saturating_sub(self.clock.now().up_ms));
             if left.is_zero() {
-                return Err(self.count_refused(PushError::Full { row: full, limit }));
+                return Err(self.count_refused(PushError::Full { row: full, limit, most: None }));
             }
             row = *full;
             self.room.sleep(seen, left.min(TRY_EVERY));

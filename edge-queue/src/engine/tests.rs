@@ -317,3 +317,20 @@ fn a_queue_that_was_closed_has_no_thread_left() {
     assert!(lock(&engine.writer.thread).is_none());
     assert_eq!(Arc::strong_count(&engine), 1, "the thread had the other");
 }
+
+#[test]
+fn a_refused_push_names_its_limit_with_the_figure() {
+    let limits = Config::default().store(StoreKind::Memory).on_full(OnFull::Reject);
+    let alarms = LaneConfig::default().max_bytes(100);
+    let queue = Queue::open("", limits.max_messages(1).lane(Lane::ALARM, alarms)).unwrap();
+    drop(queue.push(Row::new("1")).unwrap());
+    drop(queue.push(Row::new(vec![1; 60]).lane(Lane::ALARM)).unwrap());
+    let telemetry = queue.push(Row::new("2")).unwrap_err();
+    assert_eq!(telemetry.to_string(), "the last lane is full (max_messages 1)");
+    let waited = queue.push_wait(Row::new("2"), Duration::ZERO).unwrap_err();
+    assert_eq!(waited.to_string(), telemetry.to_string());
+    let batch = queue.push_batch(vec![Row::new("2")]).unwrap_err();
+    assert_eq!(batch.error.to_string(), telemetry.to_string());
+    let stranger = queue.push(Row::new("3").lane(Lane(9))).unwrap_err();
+    assert_eq!(stranger.to_string(), "there is no lane 9: lanes are 0 to 1");
+}

@@ -25,16 +25,16 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     fn full(row: Row, limit: Limit) -> Refusal {
-        Refusal::Error(PushError::Full { row: Box::new(row), limit })
+        Refusal::Error(PushError::Full { row: Box::new(row), limit, most: None })
     }
 
     /// Returns the error of a push that is not tried again.
     pub(crate) fn give_up(self) -> PushError {
         match self {
             Refusal::Error(error) => error,
-            Refusal::NeedCount { row, limit, .. } => PushError::Full { row, limit },
+            Refusal::NeedCount { row, limit, .. } => PushError::Full { row, limit, most: None },
             Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => {
-                PushError::Full { row, limit: Limit::Bytes }
+                PushError::Full { row, limit: Limit::Bytes, most: None }
             }
         }
     }
@@ -148,6 +148,17 @@ impl Model {
         let at = row.lane_among(self.lanes.len());
         if let Some(lane) = self.lanes.get_mut(at) {
             lane.counts.refused = lane.counts.refused.saturating_add(u64::from(row.weight.max(1)));
+        }
+    }
+
+    /// Returns the figure of a limit that the row reached.
+    pub(crate) fn figure_of(&self, limit: Limit, row: &Row) -> Option<u64> {
+        let limits = &self.lanes.get(row.lane_among(self.lanes.len()))?.limits;
+        match limit {
+            Limit::Messages => Some(limits.messages),
+            Limit::Bytes => Some(limits.bytes),
+            Limit::Unwritten => Some(self.rules.max_unwritten_bytes),
+            Limit::Region => None,
         }
     }
 

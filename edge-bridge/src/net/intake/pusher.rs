@@ -223,7 +223,7 @@ impl Pusher {
         match self.queue.push(row).await {
             Ok(receipt) => Ok(Some(receipt)),
             Err(PushError::Closed { row }) => Err(Refused::Closed(row)),
-            Err(PushError::Full { row, limit }) => Err(Refused::Full(row, limit)),
+            Err(PushError::Full { row, limit, .. }) => Err(Refused::Full(row, limit)),
             Err(error) => {
                 let so_far = 1 + self.shared.never_stored.fetch_add(1, Ordering::Relaxed);
                 self.say_never_stored(&error, so_far);
