@@ -13,6 +13,7 @@ impl Config {
         Config {
             lanes: 1,
             lane: [LaneConfig::default(); LANES_MAX],
+            own_lane_max: None,
             order: Order::Fifo,
             // Rows come with what is left of their time.
             max_age_ms: None,
@@ -31,8 +32,9 @@ mod tests {
     #[test]
     fn whatever_is_valid_has_a_valid_queue_beside_it() {
         let least = Config::default().row_bytes_max(100).segment_bytes(100 + SEGMENT_EXTRA_BYTES);
+        let own = Config::default().lane(crate::row::Lane(1), LaneConfig::default().max_messages(7));
         for config in
-            [Config::default(), least, Config::default().lanes(4), Config::default().max_messages(1)]
+            [Config::default(), least, own, Config::default().lanes(4), Config::default().max_messages(1)]
         {
             config.validate().unwrap();
             config.beside(64).validate().unwrap();
