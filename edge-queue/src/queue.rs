@@ -110,7 +110,12 @@ impl Queue {
             return Engine::open_memory(config, clock).map(|engine| Queue::new(engine, Some(home)));
         }
         config.validate()?;
-        let open_dir = || os_dir(path).map_err(|source| OpenError::Io { op: "open the directory", source });
+        let open_dir = || {
+            os_dir(path).map_err(|error| {
+                let source = std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                OpenError::Io { op: "open the directory", source }
+            })
+        };
         let engine = Engine::open(open_dir()?, config, clock)?;
         let told = cloned_disk::last_machine(open_dir()?.as_ref(), &Machine::here());
         told.into_iter().for_each(|event| engine.tell(event));

@@ -27,7 +27,7 @@ const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InspectError {
-    /// There is no queue in the directory.
+    /// There is no queue in the directory, or no directory.
     NoQueue,
     /// Nothing in the file can be used; [`salvage`](salvage()) can still search it for rows.
     Unusable,
@@ -102,8 +102,15 @@ impl Inspection {
     /// No queue there, an open one, a newer format, a file in which nothing can be used, or a call the system refused.
     #[cfg(unix)]
     pub fn open(dir: impl AsRef<std::path::Path>) -> Result<Inspection, InspectError> {
-        let dir = crate::medium::os::OsDir::read_only(dir.as_ref()).map_err(|e| io("open", e))?;
-        Inspection::open_in(Box::new(dir))
+        let path = dir.as_ref();
+        match crate::medium::os::OsDir::read_only(path) {
+            Ok(dir) => Inspection::open_in(Box::new(dir)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(InspectError::NoQueue),
+            Err(error) => {
+                let source = std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                Err(io("open the directory", source))
+            }
+        }
     }
 
     /// Inspects a directory type of your own, as [`Inspection::open`].
@@ -288,4 +295,22 @@ fn io(op: &'static str, source: std::io::Error) -> InspectError {
 fn not_built(kind: StoreKind) -> InspectError {
     let problem = format!("{kind:?} is not part of this build; enable its feature");
     InspectError::Open(crate::error::ConfigError { key: "store", problem }.into())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::{Config, Queue};
+
+    #[test]
+    fn a_directory_that_is_none_is_named_and_one_that_is_not_there_has_no_queue() {
+        let home = tempfile::tempdir().unwrap();
+        let nowhere = Inspection::open(home.path().join("nowhere")).err();
+        assert!(matches!(nowhere, Some(InspectError::NoQueue)), "{nowhere:?}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let named = file.path().display().to_string();
+        let inspected = Inspection::open(file.path()).err().unwrap().to_string();
+        let opened = Queue::open(file.path(), Config::default()).err().unwrap().to_string();
+        assert!(inspected.contains(&named) && opened.contains(&named), "{inspected}; {opened}");
+    }
 }
