@@ -3,7 +3,8 @@
 # upgrades: configuration and queue stay, and a program that does not start gives way to the one before.
 #   ./install.sh             as root, in the unpacked archive of `packaging/archive`
 #   ./install.sh --remove    configuration and queue stay
-#   --root DIR               a system below DIR, such as an image that is being made; a user is not made there
+#   --root DIR               a system below DIR, such as an image that is being made: nothing is started, and no user is made
+#   SYSTEMCTL                a command in place of systemctl, for systemd elsewhere
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,13 +25,15 @@ program=$root/usr/local/bin/edge-gateway
 before=$program.before
 unit=$root/etc/systemd/system/edge-gateway.service
 configuration=$root/etc/edge-gateway/gateway.toml
-has_systemd() { [ -d "$root/run/systemd/system" ]; }
+systemctl=${SYSTEMCTL:-systemctl}
+# This machine's systemd is none of another system's.
+has_systemd() { [ -n "${SYSTEMCTL:-}" ] || { [ -z "$root" ] && [ -d /run/systemd/system ]; }; }
 
 remove() {
-  if has_systemd && [ -e "$unit" ]; then systemctl disable --now edge-gateway.service; fi
-  rm -f "$program" "$before" "$unit"
+  if has_systemd && [ -e "$unit" ]; then "$systemctl" disable --now edge-gateway.service; fi
+  rm -f "$program" "$before" "$unit" "$unit.before"
   for file in $(cd "$here/share" && find . -type f); do rm -f "$root/usr/local/share/$file"; done
-  if has_systemd; then systemctl daemon-reload; fi
+  if has_systemd; then "$systemctl" daemon-reload; fi
   echo "edge-gateway is removed. /etc/edge-gateway and /var/lib/edge-gateway are kept: the queue may hold messages that no hub has."
 }
 
@@ -51,14 +54,22 @@ make_user() {
 
 start() {
   if ! has_systemd; then
-    echo "systemd does not run here. As the user edge-gateway, with a supervisor that starts it again:"
-    echo "  ${program#"$root"} run /etc/edge-gateway/gateway.toml --state /var/lib/edge-gateway"
+    if [ -n "$root" ]; then
+      echo "In $root: make the user edge-gateway (edge-gateway.service says how), and systemctl --root=$root enable edge-gateway.service"
+    else
+      echo "systemd does not run here. As the user edge-gateway, with a supervisor that starts it again:"
+      echo "  $program run /etc/edge-gateway/gateway.toml --state /var/lib/edge-gateway"
+    fi
     return 0
   fi
-  systemctl daemon-reload
-  systemctl enable --quiet edge-gateway.service
+  "$systemctl" daemon-reload
+  if [ "$is_first" = yes ]; then "$systemctl" enable --quiet edge-gateway.service; fi
+  if ! "$systemctl" --quiet is-enabled edge-gateway.service; then
+    echo "edge-gateway.service is disabled, and is left so"
+    return 0
+  fi
   ended=0
-  timeout 60 systemctl restart edge-gateway.service || ended=$?
+  timeout 60 "$systemctl" restart edge-gateway.service || ended=$?
   case $ended in
   0) return 0 ;;
   # `timeout` says so: on a full disk a start goes on without an end.
@@ -66,7 +77,9 @@ start() {
   esac
   [ -e "$before" ] || fail "the service does not start: journalctl -u edge-gateway"
   mv "$before" "$program"
-  timeout 60 systemctl restart edge-gateway.service || true
+  mv "$unit.before" "$unit"
+  "$systemctl" daemon-reload
+  timeout 60 "$systemctl" restart edge-gateway.service || true
   fail "the service does not start with this program: the one before is in place again. journalctl -u edge-gateway"
 }
 
@@ -74,16 +87,17 @@ if [ "$action" = remove ]; then remove; exit; fi
 
 version=$("$here/edge-gateway" --version) \
   || fail "this archive's program does not run here: it is for $(cat "$here/machine"), and this is $(uname -m) with $(ldd --version 2>&1 | head -1)"
-if [ -e "$configuration" ]; then
-  # Exit code 2 is also an expired certificate, with which it starts: that is the operator's to say.
-  "$here/edge-gateway" check "$configuration" >/dev/null \
-    || fail "this program finds mistakes in $configuration: mend them first. Nothing was changed"
-fi
 make_user
-if [ -e "$program" ]; then cp -p "$program" "$before"; fi
+is_first=yes
+if [ -e "$unit" ]; then
+  is_first=no
+  cp -p "$program" "$before"
+  cp -p "$unit" "$unit.before"
+fi
 put 755 "$here/edge-gateway" "$program"
 sed 's|/usr/bin/edge-gateway|/usr/local/bin/edge-gateway|' "$here/edge-gateway.service" | put 644 /dev/stdin "$unit"
 [ -e "$configuration" ] || put 644 "$here/gateway.toml" "$configuration"
 for file in $(cd "$here/share" && find . -type f); do put 644 "$here/share/$file" "$root/usr/local/share/$file"; done
+sync
 start
 echo "$version is installed. Its configuration: ${configuration#"$root"}, three lines marked \`# <-\`; then systemctl reload edge-gateway"

@@ -21,7 +21,7 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let machine = Self { dir: tempfile::tempdir().unwrap() };
-        for dir in ["archive/share/man/man1", "system/run/systemd/system", "bin"] {
+        for dir in ["archive/share/man/man1", "system", "bin"] {
             fs::create_dir_all(machine.dir.path().join(dir)).unwrap();
         }
         for (from, to) in [
@@ -38,7 +38,7 @@ impl Machine {
             "echo \"$@\" >> \"$(dirname \"$0\")/calls\"; exec \"$(dirname \"$0\")/answer\" \"$@\"",
         );
         machine.script("bin/answer", "exit 0");
-        machine.program("1", "exit 0");
+        machine.program("1");
         machine
     }
 
@@ -60,21 +60,21 @@ impl Machine {
         assert!(child.wait().unwrap().success());
     }
 
-    /// A program of this version; `check`: what it does when it is to check a configuration.
-    fn program(&self, version: &str, check: &str) {
-        let text = format!("case $1 in --version) echo edge-gateway {version} ;; check) {check} ;; esac");
-        self.script("archive/edge-gateway", &text);
+    /// A program of this version.
+    fn program(&self, version: &str) {
+        self.script("archive/edge-gateway", &format!("echo edge-gateway {version}"));
     }
 
     fn install(&self, options: &[&str]) -> Output {
-        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.dir.path().join("bin").display());
+        self.install_by(Some(self.dir.path().join("bin/systemctl")), options)
+    }
+
+    /// With this command in place of systemctl.
+    fn install_by(&self, systemctl: Option<PathBuf>, options: &[&str]) -> Output {
         let mut command = Command::new("sh");
-        command
-            .arg(self.archive().join("install.sh"))
-            .arg("--root")
-            .arg(self.dir.path().join("system"))
-            .args(options);
-        command.env("PATH", path).output().unwrap()
+        command.arg(self.archive().join("install.sh")).arg("--root").arg(self.dir.path().join("system"));
+        command.env_remove("SYSTEMCTL").envs(systemctl.map(|path| ("SYSTEMCTL", path)));
+        command.args(options).output().unwrap()
     }
 
     /// Version of the program that is installed; `None` without one.
@@ -111,27 +111,42 @@ fn everything_is_installed_and_the_service_started() {
     let shipped = fs::read_to_string(root().join("packaging/edge-gateway/gateway.toml")).unwrap();
     assert_eq!(fs::read_to_string(machine.system(CONFIGURATION)).unwrap(), shipped);
     assert_eq!(fs::read_to_string(machine.system(PAGE)).unwrap(), "page");
-    let calls = ["daemon-reload", "enable --quiet edge-gateway.service", "restart edge-gateway.service"];
+    let calls = [
+        "daemon-reload",
+        "enable --quiet edge-gateway.service",
+        "--quiet is-enabled edge-gateway.service",
+        "restart edge-gateway.service",
+    ];
     assert_eq!(machine.calls(), calls);
     assert!(said(&output).contains("edge-gateway 1 is installed"), "{}", said(&output));
 }
 
 #[test]
-fn an_upgrade_keeps_the_configuration_and_one_with_mistakes_changes_nothing() {
+fn an_upgrade_keeps_the_configuration_and_a_service_that_is_disabled() {
     let machine = Machine::new();
     machine.install(&[]);
     fs::write(machine.system(CONFIGURATION), "mine").unwrap();
-    machine.program("2", "grep -q mine \"$2\"");
+    machine.program("2");
+    let calls = machine.calls().len();
     let output = machine.install(&[]);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(fs::read_to_string(machine.system(CONFIGURATION)).unwrap(), "mine");
     assert_eq!(machine.installed().as_deref(), Some("2"));
-    machine.program("3", "exit 2");
+    let asked = ["daemon-reload", "--quiet is-enabled edge-gateway.service", "restart edge-gateway.service"];
+    assert_eq!(machine.calls()[calls..], asked);
+    machine.program("3");
+    machine.script("bin/answer", "[ \"$2\" != is-enabled ]");
     let calls = machine.calls().len();
     let output = machine.install(&[]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("finds mistakes in "), "{}", said(&output));
-    assert_eq!((machine.installed().as_deref(), machine.calls().len()), (Some("2"), calls));
+    assert!(
+        output.status.success() && said(&output).contains("is disabled, and is left so"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(
+        (machine.installed().as_deref(), &machine.calls()[calls..]),
+        (Some("3"), &asked.map(str::to_owned)[..2])
+    );
 }
 
 #[test]
@@ -143,7 +158,7 @@ fn a_program_that_does_not_start_gives_way_to_the_one_before() {
     assert!(said(&output).contains("the service does not start: journalctl"), "{}", said(&output));
     machine.script("bin/answer", "exit 0");
     machine.install(&[]);
-    machine.program("2", "exit 0");
+    machine.program("2");
     machine.script(
         "bin/answer",
         &format!(
@@ -156,7 +171,9 @@ fn a_program_that_does_not_start_gives_way_to_the_one_before() {
     assert!(said(&output).contains("the one before is in place again"), "{}", said(&output));
     assert_eq!(machine.installed().as_deref(), Some("1"));
     let calls = machine.calls();
-    assert_eq!(calls[calls.len() - 2..], ["restart edge-gateway.service", "restart edge-gateway.service"]);
+    let last = ["restart edge-gateway.service", "daemon-reload", "restart edge-gateway.service"];
+    assert_eq!(calls[calls.len() - 3..], last);
+    assert!(!machine.system(&format!("{UNIT}.before")).exists() && machine.system(UNIT).exists());
 }
 
 #[test]
@@ -170,7 +187,7 @@ fn what_does_not_run_here_and_what_a_package_holds_is_left_alone() {
         "{}",
         said(&output)
     );
-    machine.program("1", "exit 0");
+    machine.program("1");
     let packaged = machine.system("usr/lib/systemd/system");
     fs::create_dir_all(&packaged).unwrap();
     fs::write(packaged.join("edge-gateway.service"), "").unwrap();
@@ -201,17 +218,13 @@ fn a_removal_keeps_configuration_and_queue() {
     assert_eq!(calls[calls.len() - 2..], ["disable --now edge-gateway.service", "daemon-reload"]);
 }
 
-/// A system that is being made has no systemd that runs.
+/// This machine's systemd is none of a system's that is being made.
 #[test]
-fn without_systemd_it_is_told_how_to_start() {
+fn in_an_image_nothing_is_started() {
     let machine = Machine::new();
-    fs::remove_dir_all(machine.system("run")).unwrap();
-    let output = machine.install(&[]);
+    let output = machine.install_by(None, &[]);
     assert!(output.status.success(), "{}", said(&output));
-    assert!(
-        said(&output).contains("/usr/local/bin/edge-gateway run /etc/edge-gateway/gateway.toml --state"),
-        "{}",
-        said(&output)
-    );
+    assert!(said(&output).contains(" enable edge-gateway.service"), "{}", said(&output));
+    assert_eq!(machine.installed().as_deref(), Some("1"));
     assert!(machine.calls().is_empty());
 }
