@@ -78,7 +78,7 @@ fn a_queue_that_was_emptied_after_a_kill_is_a_loss_of_unknown_size() {
     fs::write(gateway.state.join("queue.ring"), "").unwrap();
     gateway.start();
     let (lost, text) = told(&gateway);
-    assert!(lost == 0 && text.contains("how many messages waited in it is not known"), "{lost} {text}");
+    assert!(lost == 0 && text.contains("how many messages are lost with it is not known"), "{lost} {text}");
     assert_eq!(status(&gateway)["verdict"], "losing");
     assert_eq!(gateway.metric("edge_restarts_total{cause=\"unclean\"}"), Some(1.0), "no first start");
     assert!(gateway.terminate().0.success());

@@ -27,7 +27,8 @@ const EVERY: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GoneQueues {
     pub(crate) queues: u64,
-    /// Messages that waited in them at their last look: at least so many are lost.
+    /// Messages that waited in those that had stopped cleanly: so many are lost. Of others the last look says nothing, because what waited then
+    /// may have been delivered since.
     pub(crate) messages: u64,
 }
 
@@ -35,7 +36,7 @@ impl GoneQueues {
     pub(super) fn render(self, page: &mut Page) {
         let help = "Starts that found the queue of an earlier run gone, over restarts.";
         page.counter("edge_queue_gone_total", help, self.queues);
-        let help = "Messages that waited in such queues at the last look, over restarts.";
+        let help = "Messages that waited in such queues at their clean stop, over restarts.";
         page.counter("edge_queue_gone_messages_total", help, self.messages);
     }
 }
@@ -165,7 +166,8 @@ fn tell(state: &Path, account: &Account) -> GoneQueues {
         %state, waiting, exact = account.is_final,
         "the queue of the last run is gone: what waited in it is lost, as of the last look; a new one begins"
     );
-    GoneQueues { queues: gone.queues.saturating_add(1), messages: gone.messages.saturating_add(waiting) }
+    let messages = if account.is_final { waiting } else { 0 };
+    GoneQueues { queues: gone.queues.saturating_add(1), messages: gone.messages.saturating_add(messages) }
 }
 
 fn warn(error: &io::Error) {
@@ -216,7 +218,8 @@ mod tests {
         open(found(1, 0, true));
         let account = open(found(1, 7, false));
         assert_eq!(account.gone(), lost(0, 0), "it is there");
-        account.look(9, false).unwrap();
+        account.look(8, false).unwrap();
+        account.close(9);
         assert!(!QueueAccount::is_new(dir.path()).unwrap());
         let told = captured(|| {
             let account = open(found(2, 0, true));
@@ -267,11 +270,22 @@ mod tests {
         assert_eq!(account.gone(), lost(1, 0));
     }
 
+    /// All that waited at the last look may be at the hub.
+    #[test]
+    fn of_a_queue_that_did_not_stop_cleanly_no_message_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        QueueAccount::open(dir.path(), found(1, 50_000, false));
+        let told = captured(|| {
+            assert_eq!(QueueAccount::open(dir.path(), found(2, 0, true)).gone(), lost(1, 0));
+        });
+        assert!(told.contains("waiting=50000") && told.contains("exact=false"), "{told}");
+    }
+
     /// Nothing waits for the account, and a loss that it does not keep is told by the next start, if nothing has come since.
     #[test]
     fn a_disk_that_refuses_the_account_keeps_no_queue_from_being_used() {
         let dir = tempfile::tempdir().unwrap();
-        QueueAccount::open(dir.path(), found(1, 5, false));
+        QueueAccount::open(dir.path(), found(1, 5, false)).close(5);
         std::fs::create_dir(dir.path().join(format!("{FILE}.new"))).unwrap();
         for _ in 0..2 {
             let told = captured(|| {

@@ -78,7 +78,8 @@ pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Re
     let described = Snapshot {
         clock_synced: sample.clock_synced,
         lost: sample.given_up,
-        room: no_room(&lanes, |lane| sample.intake.is_full(lane))
+        // While the store fails lanes refuse messages too, whatever room they have.
+        room: no_room(&lanes, |lane| figures.queue.fault.is_none() && sample.intake.is_full(lane))
             .unwrap_or_else(|| room(&lanes, recorder, facts.max_age_s, sample.oldest_age_ms)),
         rates: rates(recorder),
         refused: Refused {

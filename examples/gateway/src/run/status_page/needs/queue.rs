@@ -55,7 +55,7 @@ fn queue_gone(needs: &mut Needs, facts: &Facts, figures: &Figures) {
         return;
     }
     let lost = match gone.messages {
-        0 => "how many messages waited in it is not known".to_owned(),
+        0 => "how many messages are lost with it is not known".to_owned(),
         messages => format!("at least {} that waited are lost with it", counted(messages, "message")),
     };
     let times = if gone.queues == 1 { String::new() } else { format!(" ({} times)", gone.queues) };
