@@ -39,12 +39,13 @@ fn visit_all(config: &Config, publishes: bool) -> Result<ExitCode, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Stop::Unusable(RunError::Configuration(error.to_string())))?;
     let needed = Needed::of(config, publishes);
-    let mut worst = 0;
+    let (mut worst, mut before) = (0, "\n");
     for address in std::iter::once(&config.hub.url).chain(&config.hub.further_urls) {
         let visit = visit::visit(config, address, &needed);
         let outcome = runtime.block_on(visit).map_err(Stop::Unusable)?;
         let report = Report { config, address, needed: &needed, outcome: &outcome };
-        standard_output::print(&format!("\n{report}")).map_err(Stop::Told)?;
+        standard_output::print(&format!("{before}{report}")).map_err(Stop::Told)?;
+        before = "";
         let code = match report.failure() {
             None => 0,
             Some(Failure::Refused) => 1,

@@ -14,7 +14,8 @@ const LEVEL: &str = "edge-check";
 pub(super) struct Needed {
     /// Filters that the gateway subscribes to, each once.
     pub(super) filters: Vec<String>,
-    /// Topics for test messages, one for each topic or prefix that the gateway publishes to. Empty if none are to be sent.
+    /// Topics for test messages, one for each topic or prefix that the gateway publishes to, except for retained ones (status, session tables),
+    /// whose readers would take a test message for the gateway's word. Empty if none are to be sent.
     pub(super) topics: Vec<String>,
 }
 

@@ -112,8 +112,13 @@ async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
         });
     }
     let mut redrawn = (!arguments.json && is_terminal()).then(Redrawn::default);
-    let mut last = String::new();
+    let (mut last, mut connects) = (String::new(), bridge.stats().connects);
     loop {
+        // A new session: the hub sends what it retains again, and not what was cleared meanwhile.
+        if bridge.stats().connects != connects {
+            connects = bridge.stats().connects;
+            overview = take_in(&mut messages).await;
+        }
         let mut text = text(arguments, &overview.at(now_s()));
         if !arguments.json {
             text += &without_connection(&bridge);
@@ -126,7 +131,8 @@ async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
             last = text;
         }
         let end = Instant::now() + EVERY;
-        while let Ok(Some(message)) = timeout_at(end, messages.next()).await {
+        while let Ok(message) = timeout_at(end, messages.next()).await {
+            let message = message.ok_or_else(|| Trouble::NoHub("the link has ended".to_owned()))?;
             overview.take(message.topic(), message.payload());
             message.done();
         }
