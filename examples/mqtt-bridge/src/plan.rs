@@ -272,7 +272,7 @@ impl Plan {
                 (
                     place.clone(),
                     format!(
-                        "{word}: {value} is more than a queue can have; the disk has to have room for it"
+                        "{word}: {value} is not what a queue can have: at least 33 bytes or 1 message, and at most what the disk has room for"
                     ),
                 )
             }

@@ -10,7 +10,7 @@
 mod connection_places;
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,7 +87,9 @@ pub(crate) async fn serve(state: PathBuf, snapshots: Snapshots, link: LaterLink,
         };
         if !places.make_room() {
             // Whoever cannot take it at once sees that the connection ends.
-            let _ = stream.try_write(b"error too many requests are being answered: try again\n");
+            // Not by `try_write`: the runtime has not looked yet if the stream takes it.
+            let told = b"error too many requests are being answered: try again\n";
+            let _ = stream.into_std().and_then(|mut stream| stream.write_all(told));
             continue;
         }
         let has_request = Arc::new(AtomicBool::new(false));
