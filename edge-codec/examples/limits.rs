@@ -3,7 +3,7 @@
 //! ```text
 //! taken: 3 readings
 //! Json: readings at byte 121: 4 is over the limit of 3
-//! Json: sensors at byte 122: 3 is over the limit of 2
+//! Json: sensors at byte 85: 3 is over the limit of 2
 //! Cbor: text bytes at byte 16: 33 is over the limit of 32
 //! Protobuf: input bytes at byte 400: 2950 is over the limit of 400
 //! Json: depth at byte 25: 5 is over the limit of 4
