@@ -155,7 +155,7 @@ impl OpenError {
 }
 
 /// Returns the words for a lane that a queue of `lanes` lanes does not have.
-pub(crate) fn no_such_lane(lane: Lane, lanes: u8) -> String {
+fn no_such_lane(lane: Lane, lanes: u8) -> String {
     match lanes.saturating_sub(1) {
         0 => format!("there is no lane {}: the only lane is 0", lane.0),
         last => format!("there is no lane {}: lanes are 0 to {last}", lane.0),

@@ -95,8 +95,6 @@ pub struct Config {
     commit_bytes: u64,
     lanes: u8,
     lane: [LaneConfig; LANES_MAX],
-    /// Highest lane with limits of its own.
-    own_lane_max: Option<Lane>,
     row_bytes_max: usize,
     segment_bytes: u64,
     cursor_lag: u64,
@@ -118,7 +116,6 @@ impl Default for Config {
             commit_bytes: 256 * 1024,
             lanes: 2,
             lane: [LaneConfig::default(); LANES_MAX],
-            own_lane_max: None,
             row_bytes_max: 256 * 1024,
             segment_bytes: MIB,
             cursor_lag: 1_000,
@@ -190,11 +187,10 @@ impl Config {
         self
     }
 
-    /// Limits of one lane, which must be one of [`lanes`](Config::lanes). Unless set, the last lane has the queue's limits and every other an
-    /// eighth of them.
+    /// Limits of one lane. Unless set, the last lane has the queue's limits and every other an eighth of them. Those of a lane beyond
+    /// [`lanes`](Config::lanes) have no effect until there are so many.
     #[must_use]
     pub fn lane(mut self, lane: Lane, limits: LaneConfig) -> Config {
-        self.own_lane_max = self.own_lane_max.max(Some(lane));
         if let Some(slot) = self.lane.get_mut(usize::from(lane.0)) {
             *slot = limits;
         }

@@ -13,7 +13,6 @@ impl Config {
         Config {
             lanes: 1,
             lane: [LaneConfig::default(); LANES_MAX],
-            own_lane_max: None,
             order: Order::Fifo,
             // Rows come with what is left of their time.
             max_age_ms: None,

@@ -1,7 +1,7 @@
 //! Validation of a configuration: each value within its range, by the name and the figure that were given.
 
 use super::{BYTES_MIN, Config, MIB, Order, SEGMENT_EXTRA_BYTES};
-use crate::error::{ConfigError, no_such_lane};
+use crate::error::ConfigError;
 use crate::row::{LANES_MAX, Lane};
 use crate::store::SEGMENT_BYTES_MAX;
 
@@ -24,9 +24,6 @@ impl Config {
         limit_of_messages(self.max_messages)?;
         limit_of_bytes(self.max_bytes)?;
         limit_of_age(self.max_age_ms)?;
-        if let Some(lane) = self.own_lane_max.filter(|lane| lane.0 >= self.lanes) {
-            return Err(ConfigError { key: "lane", problem: no_such_lane(lane, self.lanes) });
-        }
         for at in 0..self.lanes {
             self.validate_lane(Lane(at)).map_err(|ConfigError { key, problem }| ConfigError {
                 key,
@@ -75,17 +72,12 @@ mod tests {
     use super::*;
     use crate::config::LaneConfig;
 
-    /// It was: ignored.
+    /// A lane that goes may come back, and has its limits then.
     #[test]
-    fn limits_of_a_lane_that_is_not_there_are_refused() {
-        let limits = LaneConfig::default().max_messages(7);
-        let error = Config::default().lane(Lane(2), limits).validate().unwrap_err();
-        assert_eq!(error.to_string(), "lane: there is no lane 2: lanes are 0 to 1");
-        let error = Config::default().lanes(4).lane(Lane(9), limits).validate().unwrap_err();
-        assert_eq!(error.to_string(), "lane: there is no lane 9: lanes are 0 to 3");
-        let error = Config::default().lane(Lane(1), limits).lanes(1).validate().unwrap_err();
-        assert_eq!(error.to_string(), "lane: there is no lane 1: the only lane is 0");
-        Config::default().lane(Lane(2), limits).lanes(3).validate().unwrap();
+    fn limits_of_a_lane_that_is_not_there_wait_for_it() {
+        let config = Config::default().lane(Lane(2), LaneConfig::default().max_messages(7));
+        config.validate().unwrap();
+        assert_eq!(config.lanes(3).lane_limits(Lane(2)).messages, 7);
     }
 
     #[test]
