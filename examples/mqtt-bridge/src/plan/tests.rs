@@ -29,8 +29,9 @@ fn an_error_of_the_queue_is_told_at_its_line() {
     for (line, part) in [
         (
             "max_queued_bytes 1000000000000000000",
-            "max_queued_bytes: 1000000000000000000 is more than a queue",
+            "max_queued_bytes: 1000000000000000000 is not what a queue can have: at least 33 bytes",
         ),
+        ("max_queued_bytes 20", "max_queued_bytes: 20 is not what a queue can have: at least 33 bytes"),
         ("max_queued_messages 18446744073709551615", "max_queued_messages: "),
     ] {
         let plans = plans_of(dir.path(), &format!("{LEAST}{line}\n"));
