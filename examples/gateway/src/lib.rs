@@ -17,6 +17,7 @@ mod diag;
 mod drill;
 mod embedded;
 mod fleet;
+mod hub_visit;
 mod import;
 mod open_files;
 mod parked;

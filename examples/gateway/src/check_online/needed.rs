@@ -9,7 +9,7 @@ use crate::run::gap_reports::GapReports;
 /// Level that stands for a wildcard of a route in the topic of a test message.
 const LEVEL: &str = "edge-check";
 
-/// What the gateway does at the hub.
+/// Rights that the gateway needs at the hub.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Needed {
     /// Filters that the gateway subscribes to, each once.

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use edge_bridge::bridge::{LinkState, Stats};
+use edge_bridge::Row;
+use edge_bridge::bridge::Stats;
 use edge_bridge::net::{Bridge, Builder};
 use edge_bridge::wire::{
     PropertiesBuilder, PropertyId, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Value,
 };
-use edge_bridge::{Commands, Row};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Config;
+use crate::hub_visit::{connected, leave};
 use crate::run::RunError;
 use crate::run::uplink;
 
@@ -36,7 +37,7 @@ pub(super) enum Outcome {
     Reached(Box<Reached>),
 }
 
-/// What the hub grants at an address.
+/// Rights that the hub grants at an address, and its limits.
 #[derive(Debug)]
 pub(super) struct Reached {
     /// Time from the start of the visit to the hub's CONNACK, in milliseconds.
@@ -78,59 +79,39 @@ pub(super) async fn visit(config: &Config, address: &str, needed: &Needed) -> Re
         Err(reason) => return Ok(Outcome::NotReached(reason)),
     };
     let connect_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let connected = first.stats();
+    let first_stats = first.stats();
     leave(first).await;
     let bridge = match connect(uplink::prepare(&config)?.session_expiry_s(0)).await? {
         Ok(bridge) => bridge,
         Err(reason) => return Ok(Outcome::NotReached(format!("at the second connection: {reason}"))),
     };
-    let mut reached = Reached {
-        connect_ms,
-        connected,
-        refused_filters: Vec::new(),
-        unanswered_filters: 0,
-        published: Vec::new(),
-    };
-    let subscribed = subscribe(&bridge, needed, &mut reached).await?;
-    // What is still to come of the commands goes with the connection.
-    drop(subscribed);
-    reached.published = publish_all(&config, bridge, &needed.topics).await?;
+    let (refused_filters, unanswered_filters) = subscribe(&bridge, needed).await?;
+    let published = publish_all(&config, bridge, &needed.topics).await?;
+    let reached =
+        Reached { connect_ms, connected: first_stats, refused_filters, unanswered_filters, published };
     Ok(Outcome::Reached(Box::new(reached)))
 }
 
 /// Connects. The inner error is the reason why there is no connection.
 async fn connect(builder: Builder) -> Result<Result<Bridge, String>, RunError> {
     let bridge = builder.start().await.map_err(settings)?;
-    let mut watch = bridge.watch();
-    let decided = |stats: &Stats| {
-        stats.connects > 0 || (stats.dials >= ATTEMPTS && stats.link == LinkState::BackingOff)
+    let failed = match connected(&bridge, CONNECT_WITHIN, ATTEMPTS).await {
+        Ok(()) => return Ok(Ok(bridge)),
+        Err(failed) => failed,
     };
-    let _ = timeout(CONNECT_WITHIN, watch.wait_for(decided)).await;
-    let stats = bridge.stats();
-    if stats.connects > 0 {
-        return Ok(Ok(bridge));
-    }
     let within = CONNECT_WITHIN.as_secs();
-    Ok(Err(stats.last_error.unwrap_or_else(|| format!("no answer within {within} s"))))
-}
-
-async fn leave(bridge: Bridge) {
-    // The hub does not need the goodbye.
-    let _ = timeout(Duration::from_secs(1), bridge.close()).await;
+    Ok(Err(failed.unwrap_or_else(|| format!("no answer within {within} s"))))
 }
 
 fn settings(error: impl std::fmt::Display) -> RunError {
     RunError::Configuration(format!("[hub] {error}"))
 }
 
-/// Subscribes to all filters, without the retained messages, and waits for the answers.
-async fn subscribe(
-    bridge: &Bridge,
-    needed: &Needed,
-    reached: &mut Reached,
-) -> Result<Option<Commands>, RunError> {
+/// Subscribes to all filters, without the retained messages, and waits for the answers. Returns the refused ones with the hub's reasons, and the
+/// number of those without an answer.
+async fn subscribe(bridge: &Bridge, needed: &Needed) -> Result<(Vec<(String, ReasonCode)>, usize), RunError> {
     if needed.filters.is_empty() {
-        return Ok(None);
+        return Ok((Vec::new(), 0));
     }
     let filters = needed.filters.iter().map(|filter| {
         let filter = Utf8::try_from(filter.as_str()).unwrap_or_default();
@@ -139,16 +120,16 @@ async fn subscribe(
             ..Subscription::new(filter, QoS::AtLeastOnce)
         }
     });
-    let subscribed = bridge.subscribe_all(filters).await.map_err(settings)?;
+    // What comes of the commands meanwhile goes with the subscription.
+    let _subscribed = bridge.subscribe_all(filters).await.map_err(settings)?;
     let answered = |stats: &Stats| stats.granted_subscriptions + stats.refused_subscriptions.len();
     let all = needed.filters.len();
     let mut watch = bridge.watch();
     let _ = timeout(ANSWER_WITHIN, watch.wait_for(|stats| answered(stats) >= all)).await;
     let stats = bridge.stats();
-    reached.unanswered_filters = all.saturating_sub(answered(&stats));
+    let unanswered = all.saturating_sub(answered(&stats));
     let refused = stats.refused_subscriptions.into_iter();
-    reached.refused_filters = refused.map(|refused| (refused.filter.to_string(), refused.reason)).collect();
-    Ok(Some(subscribed))
+    Ok((refused.map(|refused| (refused.filter.to_string(), refused.reason)).collect(), unanswered))
 }
 
 /// Publishes a test message on each topic, and ends the connection. After a message without a PUBACK of acceptance the next one has a connection of

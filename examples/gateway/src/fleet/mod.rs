@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::asking::UNAVAILABLE;
 use crate::config::password;
+use crate::hub_visit::{connected, leave};
 use crate::run::hub_status::{ALIVE, STATUS};
 use crate::run::status_page::terminal::printable;
 use crate::screen::{Redrawn, is_terminal};
@@ -102,8 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
     let (bridge, mut messages, mut overview) = listen(arguments).await?;
     if !arguments.watch {
-        // The hub does not need the goodbye.
-        let _ = timeout(QUIET, bridge.close()).await;
+        leave(bridge).await;
         let fleet = overview.at(now_s());
         return Ok(match standard_output::print(&text(arguments, &fleet)) {
             Err(failed) => failed,
@@ -169,12 +169,8 @@ async fn listen(arguments: &Arguments) -> Result<(Bridge, Commands, Overview), T
     });
     let subscribed = bridge.subscribe_all(filters).await;
     let mut messages = subscribed.map_err(|error| Trouble::NoHub(error.to_string()))?;
-    let mut stats = bridge.watch();
-    let connected = timeout(CONNECT_WITHIN, stats.wait_for(|stats| stats.connects > 0)).await;
-    // At once: what it returns holds the numbers, which the link has to change.
-    if !connected.is_ok_and(|connected| connected.is_ok()) {
-        let why = bridge.stats().last_error.unwrap_or_else(|| "no answer".to_owned());
-        let within = CONNECT_WITHIN.as_secs();
+    if let Err(why) = connected(&bridge, CONNECT_WITHIN, u64::MAX).await {
+        let (why, within) = (why.unwrap_or_else(|| "no answer".to_owned()), CONNECT_WITHIN.as_secs());
         return Err(Trouble::NoHub(format!("{}: no connection within {within} s: {why}", arguments.broker)));
     }
     let overview = take_in(&mut messages).await;

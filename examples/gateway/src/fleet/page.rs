@@ -104,7 +104,7 @@ mod tests {
         assert!(!page.contains("u:p@") && !page.contains("src=") && !page.contains("http"), "{page}");
     }
 
-    /// Whoever may publish at the hub writes these texts.
+    /// These texts are written by anybody who may publish at the hub.
     #[test]
     fn nothing_foreign_is_markup() {
         let page = html(&overview("<b>\u{202e}", "</script><script>x").at(NOW_S), "mqtt://h", NOW_S);

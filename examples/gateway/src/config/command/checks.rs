@@ -63,16 +63,12 @@ fn local_topic(config: &Config, rule: &CommandRule, key: &str, findings: &mut Fi
         let message = format!("{to:?}: on {own} the gateway alone speaks, and actuators believe it");
         findings.error(0, key, message);
     }
-    let closed = [
-        ("loops", config.control.as_ref().map(|control| control.loops.commands.are_open_to_hub())),
-        ("alarms", config.alarm_commands.as_ref().map(|alarms| alarms.hub)),
-    ];
-    let Some((who, allows)) = closed.into_iter().find_map(|(who, is_open)| match (who, is_open?) {
-        (_, true) => None,
-        ("loops", false) => Some((who, "[commands] hub in the control file")),
-        (_, false) => Some((who, "[alarms] hub = true")),
-    }) else {
-        return;
+    let loops = config.control.as_ref().filter(|control| !control.loops.commands.are_open_to_hub());
+    let alarms = config.alarm_commands.as_ref().filter(|alarms| !alarms.hub);
+    let (who, allows) = match (loops, alarms) {
+        (Some(_), _) => ("loops", "[commands] hub in the control file"),
+        (None, Some(_)) => ("alarms", "[alarms] hub = true"),
+        (None, None) => return,
     };
     if overlap(&to, &format!("{COMMAND}#")) {
         let message = format!(
