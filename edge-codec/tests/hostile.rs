@@ -37,7 +37,7 @@ fn every_truncation_is_refused_where_the_format_has_an_end() {
     }
 }
 
-/// What a cut batch of columns still gives: nothing that could be taken for the whole, unless all of its readings are there.
+/// Rest of a cut batch of columns: nothing that could be taken for the whole, unless all of its readings are there.
 #[test]
 fn cut_columns_are_refused_or_empty_in_the_header_or_have_all_readings() {
     let value = |kind: u32, n: i64| match kind {

@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// What each side has: the local broker, the hub.
+    /// Messages that each side has: the local broker, the hub.
     fn carried(&self) -> [BTreeSet<(String, String, bool)>; 2] {
         [self.local.messages(), self.hub.messages()]
     }

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::runner::Runner;
+use crate::runner::{Ports, Runner};
 use edge_filter::Quality;
 use edge_filter::alarm::{AlarmCommand, AlarmLevel};
 use edge_filter::control::ControlEvent;
@@ -151,6 +151,16 @@ fn a_file_that_comes_late_is_not_taken_over() {
     assert!(acknowledge(&mut third, occurrence, clock) && acknowledge(&mut first, occurrence, clock));
 }
 
+/// Waits for the next transition of an alarm. Returns its number.
+fn next_alarm(ports: &mut Ports) -> u64 {
+    loop {
+        match ports.events.take() {
+            Some(ControlEvent::Alarm { transition, .. }) => return transition.transition,
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 /// Promise 14: a change that found the mailbox held at the last scan is waited for at the stop.
 #[test]
 fn a_change_that_found_the_mailbox_held_is_left_there_by_a_stop() {
@@ -162,12 +172,7 @@ fn a_change_that_found_the_mailbox_held_is_left_there_by_a_stop() {
         Runner::start(controller, clock, |_: &[f64]| (), |_: &[f64]| (), 1, Some(mailbox.clone())).unwrap();
     let held = mailbox.lock();
     ports.inputs[0].set(85.0, Quality::GOOD, clock.now_ns());
-    let occurrence = loop {
-        match ports.events.take() {
-            Some(ControlEvent::Alarm { transition, .. }) => break transition.transition,
-            _ => std::thread::sleep(Duration::from_millis(1)),
-        }
-    };
+    let occurrence = next_alarm(&mut ports);
     let stopping = std::thread::spawn(move || drop(runner));
     // The loop scans no more, and waits for the mailbox.
     std::thread::sleep(Duration::from_millis(300));
@@ -202,12 +207,7 @@ fn a_change_that_found_the_mailbox_held_is_left_there_later() {
     mailbox.take();
     let held = mailbox.lock();
     ports.inputs[0].set(85.0, Quality::GOOD, clock.now_ns());
-    let occurrence = loop {
-        match ports.events.take() {
-            Some(ControlEvent::Alarm { transition, .. }) => break transition.transition,
-            _ => std::thread::sleep(Duration::from_millis(1)),
-        }
-    };
+    let occurrence = next_alarm(&mut ports);
     two_scans();
     drop(held);
     two_scans();
