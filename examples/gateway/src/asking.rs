@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::run::control_socket::{SOCKET, check_length};
+use crate::run::status::control_socket::{SOCKET, check_length};
 
 /// Exit code when no gateway answers, `EX_UNAVAILABLE`.
 pub(crate) const UNAVAILABLE: u8 = 69;

@@ -15,9 +15,10 @@ use toml::{Table, Value};
 
 use crate::config::{Config, Format};
 use crate::embedded::{Gateway, ended};
-use crate::run::pack::packed_topic;
+use crate::run::RunError;
+use crate::run::hub::pack::packed_topic;
 use crate::run::replaced_parts::{OwnIngest, Packer, Parts};
-use crate::run::{RunError, run_until};
+use crate::run::run_until;
 
 /// Settings of a gateway that is not started yet. Made by [`Gateway::builder`].
 #[derive(Debug)]

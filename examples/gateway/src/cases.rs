@@ -12,9 +12,9 @@ use edge_bridge::wire::{PropertiesBuilder, Publish, QoS, Utf8, Version};
 use edge_codec::Value;
 
 use crate::config::{Case, Route};
-use crate::run::duplicate_marks::DuplicateMarks;
-use crate::run::ingest::{Counts, GatewayIngest};
-use crate::run::reading_row::ReadingRow;
+use crate::run::filters::reading_row::ReadingRow;
+use crate::run::hub::duplicate_marks::DuplicateMarks;
+use crate::run::sensors::ingest::{Counts, GatewayIngest};
 
 /// Time at which every case begins: 2026-01-01, 00:00 UTC.
 const BEGIN_MS: i64 = 1_767_225_600_000;

@@ -18,8 +18,8 @@ use edge_queue::ClockSync;
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{AlarmCommands, Config, Control, Format, Order, Protocol, Route};
 use crate::open_files::OpenFiles;
-use crate::run::gap_reports::GapReports;
-use crate::run::hub_status::HubStatus;
+use crate::run::hub::gap_reports::GapReports;
+use crate::run::hub::hub_status::HubStatus;
 
 use costs::costs;
 use from_the_hub::commands;

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::builder::Builder;
 use crate::run::RunError;
 use crate::run::replaced_parts::Started;
-use crate::run::verdict::Status;
+use crate::run::status::verdict::Status;
 
 /// Running gateway. Dropping this value stops the gateway in order, in the background. [`stop`](Self::stop) waits for the end and returns the
 /// outcome.

@@ -34,6 +34,6 @@ pub use builder::Builder;
 pub use config::Format;
 pub use embedded::Gateway;
 pub use run::RunError as Error;
-pub use run::reading_row::ReadingRow as Reading;
+pub use run::filters::reading_row::ReadingRow as Reading;
 pub use run::replaced_parts::{PackedBatch, Packer};
-pub use run::verdict::{Status, Verdict};
+pub use run::status::verdict::{Status, Verdict};

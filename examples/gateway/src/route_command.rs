@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::config::units::human_duration;
 use crate::config::{Config, Format, Route};
-use crate::run::control_answers::add;
+use crate::run::status::control_answers::add;
 use crate::standard_output;
 
 /// Version of the JSON's names.

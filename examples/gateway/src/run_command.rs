@@ -7,7 +7,9 @@ use clap::Args;
 use control_loop::OneLine;
 
 use crate::config::{Config, Findings, Severity};
-use crate::run::{self, Start, last_configuration};
+use crate::run;
+use crate::run::Start;
+use crate::run::configuration::last_configuration;
 
 #[derive(Args)]
 pub(crate) struct Arguments {

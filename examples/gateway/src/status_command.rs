@@ -12,9 +12,9 @@ use clap::Args;
 
 use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
 use crate::config::Config;
-use crate::run::status_page::nagios::{self, Service};
-use crate::run::status_page::snapshot::{Snapshot, VERSION};
-use crate::run::status_page::terminal::{printable, terminal};
+use crate::run::status::status_page::nagios::{self, Service};
+use crate::run::status::status_page::snapshot::{Snapshot, VERSION};
+use crate::run::status::status_page::terminal::{printable, terminal};
 use crate::screen::{self, Redrawn};
 
 /// Time limit of the gateway's answer; the gateway itself waits up to three seconds for its queue.
@@ -211,9 +211,10 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
+    use crate::run::status::status_page::examples;
+    use crate::run::status::status_page::json::json;
+
     use super::*;
-    use crate::run::status_page::examples;
-    use crate::run::status_page::json::json;
 
     fn naming(file: &Path) -> Arguments {
         Arguments { file: Some(file.to_owned()), state: None, watch: false, json: false, nagios: false }

@@ -7,7 +7,7 @@
     reason = "test code"
 )]
 //! `edge-gateway run` with sensors whose times are out of order, equal or ahead. Every history of the clocks themselves is
-//! in `src/run/ingest/clock_tests.rs`.
+//! in `src/run/sensors/ingest/clock_tests.rs`.
 
 mod support;
 

@@ -11,11 +11,11 @@ use edge_codec::Value;
 use outage_drill::Rng;
 
 use crate::config::{Config, Format, Protocol, Route};
-use crate::run::compact::{Compact, KeptTables, Shown, table_topics, version_of};
-use crate::run::formats::row_format;
-use crate::run::pack::{BatchPack, RouteEncoder};
-use crate::run::reading_row::ReadingRow;
-use crate::run::readings::Kept;
+use crate::run::filters::reading_row::ReadingRow;
+use crate::run::filters::readings::Kept;
+use crate::run::hub::compact::{Compact, KeptTables, Shown, table_topics, version_of};
+use crate::run::hub::formats::row_format;
+use crate::run::hub::pack::{BatchPack, RouteEncoder};
 use crate::run::route::Destination;
 
 /// Messages that are sent until the session table no longer changes; with the number that is counted after that.

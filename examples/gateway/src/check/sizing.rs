@@ -5,9 +5,12 @@ use std::time::Duration;
 use edge_filter::Pipeline;
 use edge_queue::ROW_OVERHEAD_BYTES;
 
-use super::load::{LinkBytes, Load, RouteLoad};
 use crate::config::{Config, Format, Local, Route};
-use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, store};
+use crate::run::NAME_BYTES_MAX;
+use crate::run::UNIT_BYTES_MAX;
+use crate::run::queue::store;
+
+use super::load::{LinkBytes, Load, RouteLoad};
 
 /// Bytes of a row in the store beside its payload and metadata.
 const ROW_FRAME_BYTES: u64 = 12;

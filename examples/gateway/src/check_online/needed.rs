@@ -3,8 +3,8 @@
 use edge_bridge::bridge::DEAD_LETTER_PREFIX;
 
 use crate::config::{Config, Format};
-use crate::run::compact::table_topics;
-use crate::run::gap_reports::GapReports;
+use crate::run::hub::compact::table_topics;
+use crate::run::hub::gap_reports::GapReports;
 
 /// Level that stands for a wildcard of a route in the topic of a test message.
 const LEVEL: &str = "edge-check";

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::Config;
 use crate::hub_visit::{connected, leave};
 use crate::run::RunError;
-use crate::run::uplink;
+use crate::run::hub::uplink;
 
 use super::needed::Needed;
 

@@ -4,9 +4,10 @@ use std::fmt::{self, Write};
 
 use edge_page::count;
 
+use crate::run::status::status_page::terminal::printable;
+use crate::run::status::status_page::units::duration;
+
 use super::overview::{Fleet, Gateway, Standing};
-use crate::run::status_page::terminal::printable;
-use crate::run::status_page::units::duration;
 
 /// Longest id and longest cause in the table, in characters.
 const ID_CHARS: usize = 24;

@@ -4,85 +4,24 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`gap_reports`], [`hub_status`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`replaced_parts`], [`metrics`], [`page`], [`intake_figures`], [`hub_refusals`], [`status`], [`state_log`], [`line_budget`], [`duplicate_marks`], [`read_back`], [`control_answers`], [`status_page`] but for its server and pages. Shells: [`broker`], [`control`], [`alarm_commands`] but for its dispatcher, [`alarm_file`], [`to_hub`],
-//! [`commands`], [`control_socket`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`queue_account`], [`watched`], [`first_rows`], [`start_counter`], [`tables`], [`table_files`], [`opening`],
-//! [`resume`], [`no_queue`], [`sensor_side`], [`bulkhead`], [`signals`], [`reload`], [`last_configuration`], [`route_changes`], [`due_rows`], [`service`], and [`gateway`], which starts and stops them.
+//! One folder for each part of that way, and for what stands beside it: [`sensors`], [`filters`], [`queue`], [`hub`]; [`commands`] of the hub and
+//! [`local_control`]; [`restart`], [`status`], [`configuration`], [`log`]. [`gateway`] starts and stops them all.
 
-mod access;
-mod alarm_commands;
-mod alarm_file;
-mod arrival;
-mod batch;
-mod broker;
-mod bulkhead;
-#[cfg(test)]
-mod captured_log;
-mod certificates;
-mod clean_stop;
-mod client_log;
 mod commands;
-pub(crate) mod compact;
-mod control;
-pub(crate) mod control_answers;
-pub(crate) mod control_socket;
-mod disk_wait;
-mod due_rows;
-pub(crate) mod duplicate_marks;
+pub(crate) mod configuration;
 mod error;
-mod file_stamp;
-mod filter;
-mod filter_state;
-mod first_rows;
-pub(crate) mod formats;
-pub(crate) mod gap_reports;
+pub(crate) mod filters;
 mod gateway;
-mod http;
-mod hub_refusals;
-pub(crate) mod hub_status;
-pub(crate) mod ingest;
-mod intake_figures;
-mod kept_row;
-mod lane_names;
-pub(crate) mod last_configuration;
-mod last_look;
-mod line_budget;
-mod listener_figures;
-mod metrics;
-mod monitor;
-mod no_queue;
-mod once_a_minute;
-mod once_an_hour;
-mod opening;
-pub(crate) mod pack;
-mod page;
-mod queue_account;
-mod read_back;
-pub(crate) mod reading_row;
-pub(crate) mod readings;
-pub(crate) mod refusal;
-mod reload;
+pub(crate) mod hub;
+mod local_control;
+mod log;
+pub(crate) mod queue;
 pub(crate) mod replaced_parts;
-mod resume;
+mod restart;
 pub(crate) mod route;
-mod route_changes;
-mod sensor_side;
-mod service;
+pub(crate) mod sensors;
 mod signals;
-mod silence;
-mod start_counter;
-mod state_log;
-pub(crate) mod status_page;
-pub(crate) mod store;
-mod table_files;
-mod tables;
-mod time_drops;
-mod to_hub;
-mod totals;
-pub(crate) mod uplink;
-pub(crate) mod verdict;
-mod watched;
-mod withhold;
+pub(crate) mod status;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -94,14 +33,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
 use crate::config::Config;
+use configuration::last_configuration;
+use configuration::refusal::Refusal;
+use configuration::reload::{Ending, Reload};
+use configuration::route_changes::InForce;
 pub use error::RunError;
+pub(crate) use filters::readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
 pub(crate) use gateway::{run as run_until, wall_clock};
-pub(crate) use readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
-use refusal::Refusal;
-use reload::{Ending, Reload};
 use replaced_parts::Parts;
-use route_changes::InForce;
 use signals::Signals;
+use status::service;
 
 /// Parameters of a gateway's start.
 pub(crate) struct Start<'a> {
@@ -122,7 +63,7 @@ pub(crate) struct Start<'a> {
 /// # Errors
 /// The reason in words, with the exit code.
 pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
-    log();
+    start_log();
     let Start { file, config, refused, state, is_strict } = start;
     let may_go_back = !is_strict && refused.is_none();
     let refused = refused.map(Refusal::mistake);
@@ -185,7 +126,7 @@ fn kept_before(state: &Path, file: &Path, now: &Config) -> Option<Arc<Config>> {
 }
 
 /// Sets up the log on standard error, from level `info` on; `RUST_LOG` sets other levels: a level, or `TARGET=LEVEL` with commas between.
-fn log() {
+fn start_log() {
     let wanted = std::env::var("RUST_LOG").ok();
     let filter = wanted.as_deref().and_then(|wanted| wanted.parse::<Targets>().ok());
     let is_unclear = wanted.is_some() && filter.is_none();

@@ -13,10 +13,10 @@ use edge_filter::Pipeline;
 use edge_service::Notifier;
 use tokio::sync::oneshot;
 
-use super::bulkhead::Bulkhead;
-use super::no_queue::Surface;
-use super::reading_row::ReadingRow;
-use super::route_changes::Configurations;
+use super::configuration::route_changes::Configurations;
+use super::filters::reading_row::ReadingRow;
+use super::queue::no_queue::Surface;
+use super::sensors::bulkhead::Bulkhead;
 
 /// Parts that are replaced, and channels to the embedding program; none by default.
 #[derive(Debug, Default)]

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Format, Route};
 
-use super::bulkhead::Bulkhead;
-use super::filter::Filter;
-use super::filter_state::{FilterState, Origin};
-use super::formats::row_format;
-use super::readings::{Kept, Readings, Taken};
-use super::status_page::figures::RouteFigures;
-use super::withhold::Link;
+use super::filters::filter::Filter;
+use super::filters::filter_state::{FilterState, Origin};
+use super::filters::readings::{Kept, Readings, Taken};
+use super::hub::formats::row_format;
+use super::sensors::bulkhead::Bulkhead;
+use super::sensors::withhold::Link;
+use super::status::status_page::figures::RouteFigures;
 
 /// Destination of a route's readings, which is kept over a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,9 +10,10 @@ use edge_queue::testing::SimDir;
 use edge_queue::{Lane, ManualClock, Now, Queue, Row};
 use outage_drill::Rng;
 
+use crate::run::hub::duplicate_marks::DuplicateMarks;
+use crate::run::sensors::ingest::GatewayIngest;
+
 use super::*;
-use crate::run::duplicate_marks::DuplicateMarks;
-use crate::run::ingest::GatewayIngest;
 
 /// A configuration, its load, and the bytes of its topics.
 struct Case {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::page::Page;
+use super::super::status::page::Page;
 use super::answer::{Outcome, Reason};
 
 /// Values of `edge_commands_total{result}`, in order.

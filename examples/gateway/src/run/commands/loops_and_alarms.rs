@@ -6,9 +6,9 @@ use edge_bridge::net::intake::Intake;
 use edge_bridge::wire::{PropertyId, Publish};
 use tokio::sync::oneshot;
 
-use crate::run::control::Control;
-use crate::run::ingest::{ALARM_LANE, GatewayIngest};
-use crate::run::withhold::Tell;
+use crate::run::local_control::control::Control;
+use crate::run::sensors::ingest::{ALARM_LANE, GatewayIngest};
+use crate::run::sensors::withhold::Tell;
 
 /// The ways to loops and alarms.
 pub(in crate::run) struct LoopsAndAlarms {

@@ -38,7 +38,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use crate::config::CommandRule;
 use crate::config::overlap::without_covered;
 
-use super::once_a_minute::OnceAMinute;
+use super::log::once_a_minute::OnceAMinute;
 
 use command::{Step, Ticket};
 pub(crate) use counts::CommandCounts;

@@ -5,7 +5,7 @@
 use edge_bridge::escape::Escaped;
 use tokio::time::Instant;
 
-use super::super::once_a_minute::OnceAMinute;
+use super::super::log::once_a_minute::OnceAMinute;
 use super::answer::Reason;
 
 /// Refused commands since the last line.

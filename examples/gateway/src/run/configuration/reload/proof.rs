@@ -1,0 +1,106 @@
+//! Proof of a configuration: once the queue is open and the configuration has been in force for a while, it is kept as one to revert to, and
+//! files that it does not need are removed.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use edge_state::ClientFile;
+use tokio::time::Instant;
+
+use crate::config::{Config, Local};
+use crate::run::configuration::last_configuration;
+
+/// Time in force after which a configuration counts as proven.
+const AFTER: Duration = Duration::from_secs(10);
+/// Pause until the next check while the queue is not open.
+const NOT_OPEN: Duration = Duration::from_secs(5);
+/// Pause before work that the disk refused is tried again.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// State of the proof of the configuration in force.
+pub(super) struct Proof {
+    /// Time of the next check; `None` once all is done.
+    due: Option<Instant>,
+    /// Set once the queue is open.
+    is_open: Arc<AtomicBool>,
+    /// Set once a log line has reported a disk that refuses.
+    is_told: bool,
+}
+
+impl Proof {
+    pub(super) fn new() -> Self {
+        Self { due: Some(Instant::now() + AFTER), is_open: Arc::default(), is_told: false }
+    }
+
+    /// Starts anew for another configuration, without a restart of the parts.
+    pub(super) fn restart(&mut self) {
+        self.due = Some(Instant::now() + AFTER);
+    }
+
+    /// Starts anew for a restart of the parts. Returns the flag that is set once the queue is open.
+    pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
+        *self = Self::new();
+        self.is_open.clone()
+    }
+
+    /// Returns whether the queue is open.
+    pub(super) fn has_queue(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the next check; for ever once all is done.
+    pub(super) async fn due(&self) {
+        match self.due {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Keeps a proven configuration for a start whose files have mistakes, and removes files that it does not need.
+    pub(super) async fn look(&mut self, config: Arc<Config>, state: &Path) {
+        if !self.has_queue() {
+            self.due = Some(Instant::now() + NOT_OPEN);
+            return;
+        }
+        let state = state.to_owned();
+        let kept = tokio::task::spawn_blocking(move || {
+            remove_unwanted(&state, &config);
+            last_configuration::keep(&state, &config)
+        });
+        self.due = match kept.await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                tracing::warn!(%error, "the configuration is too large to be kept: a start with mistakes has none to go back to");
+                None
+            }
+            Ok(Err(error)) => {
+                if !std::mem::replace(&mut self.is_told, true) {
+                    tracing::warn!(%error, "the configuration is not kept for the next start: tried again each minute");
+                }
+                Some(Instant::now() + REFUSED)
+            }
+            _ => None,
+        };
+    }
+}
+
+/// Removes saved clients of an earlier configuration if this one keeps none: not before it is proven, because the gateway may revert to the
+/// earlier one.
+fn remove_unwanted(state: &Path, config: &Config) {
+    if matches!(&config.local, Local::Listen { persistence: true, .. }) {
+        return;
+    }
+    match ClientFile::new(state).remove() {
+        Ok(true) => {
+            tracing::info!(
+                "sessions and retained messages of an earlier run are removed: this one keeps none"
+            );
+        }
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Distribution of changed routes to every part that uses routes, while messages come in and go out.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a shell: it follows a channel for as long as the gateway runs"
+)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use edge_bridge::Link;
+use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{Config, Route};
+use crate::run::hub::compact::table_topics;
+use crate::run::hub::pack::NextRoutes;
+use crate::run::hub::tables::Tables;
+use crate::run::sensors::ingest::GatewayIngest;
+use crate::run::sensors::withhold::Tell;
+use crate::run::status::monitor::Monitor;
+use crate::run::status::status_page::{CurrentFacts, Facts};
+
+use super::refusal::Refusal;
+
+/// Configuration in force.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    pub(crate) config: Arc<Config>,
+    /// Reason why the files' present configuration is not in force. `None`: it is.
+    pub(crate) refused: Option<Refusal>,
+}
+
+/// Configurations until the next restart; those after the first differ from it only in their routes.
+pub(crate) type Configurations = watch::Receiver<InForce>;
+
+/// Handles to the parts that use routes.
+pub(in crate::run) struct RouteChanges {
+    ingest: GatewayIngest,
+    intake: Intake,
+    clock: Clock,
+    facts: CurrentFacts,
+    link: Link,
+    next_routes: NextRoutes,
+    /// Sender of session table topics that have to be subscribed to.
+    more_tables: mpsc::UnboundedSender<String>,
+    /// Topics of session tables that are subscribed to already.
+    tables: Vec<String>,
+    /// Routes that are in force.
+    routes: Vec<Route>,
+}
+
+impl RouteChanges {
+    /// Creates the distribution, and the receiver of session table topics to subscribe to in addition to `tables`.
+    pub(in crate::run) fn new(
+        monitor: &Monitor,
+        next_routes: NextRoutes,
+        config: &Config,
+        tables: &Tables,
+    ) -> (Self, mpsc::UnboundedReceiver<String>) {
+        let (more_tables, more) = mpsc::unbounded_channel();
+        let changes = Self {
+            ingest: monitor.ingest.clone(),
+            intake: monitor.intake.clone(),
+            clock: monitor.clock,
+            facts: monitor.facts.clone(),
+            link: monitor.link.clone(),
+            next_routes,
+            more_tables,
+            tables: tables.topics.clone(),
+            routes: config.routes.clone(),
+        };
+        (changes, more)
+    }
+
+    /// Applies the configurations until the gateway stops. `state` is the state directory, which the status names.
+    pub(in crate::run) async fn follow(mut self, mut configurations: Configurations, state: PathBuf) {
+        while configurations.changed().await.is_ok() {
+            let InForce { config, refused } = configurations.borrow_and_update().clone();
+            self.facts.set(Facts { refused, ..Facts::of(&config, &state) });
+            if config.routes == self.routes {
+                continue;
+            }
+            // Room first: a row that has no place must not have left a filter.
+            let Some(permit) = self.intake.reserve().await else { return };
+            match self.ingest.change_routes(self.clock.now(), &config.routes) {
+                Ok((rows, depends)) => permit.put(rows, depends.then(Tell::Nobody)),
+                Err(error) => {
+                    tracing::error!(error, "the routes stay as they were");
+                    continue;
+                }
+            }
+            self.tell_pack(&config);
+            self.routes = config.routes.clone();
+            tracing::info!(
+                config = config.digest,
+                routes = config.routes.len(),
+                "the routes of the changed configuration are in force"
+            );
+        }
+    }
+
+    fn tell_pack(&mut self, config: &Config) {
+        for (_, tables) in table_topics(&config.routes, &config.id) {
+            if !self.tables.contains(&tables) {
+                // Nobody listens when the link has ended.
+                let _ = self.more_tables.send(tables.clone());
+                self.tables.push(tables);
+            }
+        }
+        self.next_routes.set(config.routes.clone());
+        self.link.rows_pushed();
+    }
+}

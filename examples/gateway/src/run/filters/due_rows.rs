@@ -1,0 +1,77 @@
+//! Rows that filters emit without a message: at a deadline of a stage, when a publisher waits for their receipts, and at a stop.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it sleeps until they are due")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_bridge::ingest::Now;
+use edge_bridge::net::Clock;
+use edge_bridge::net::intake::{Intake, Permit};
+use edge_queue::{Clock as _, SystemClock};
+
+use crate::run::restart::clean_stop;
+use crate::run::sensors::ingest::GatewayIngest;
+use crate::run::sensors::withhold::Tell;
+
+/// Longest wait for room in the queue, which is nearly always there at once.
+const LET_GO_WITHIN: Duration = Duration::from_millis(300);
+/// Longest pause between two ticks of the filters, because silence is measured by the wall clock, which may jump.
+const TICK_MAX: Duration = Duration::from_secs(10);
+
+/// Ticks the filters at each of their deadlines, such as a sensor's silence, and whenever a publisher waits for receipts of readings that a stage
+/// holds.
+pub(in crate::run) async fn tick(
+    clock: Clock,
+    wall: Arc<SystemClock>,
+    ingest: GatewayIngest,
+    intake: Intake,
+) {
+    loop {
+        ingest.trust_clock(wall.now().synced);
+        let left = ingest.due_in_ms(clock.now()).map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
+        // A deadline that a message makes meanwhile is found a second late at most.
+        let is_asked_for = tokio::select! {
+            () = tokio::time::sleep(left.min(Duration::from_secs(1))) => false,
+            () = ingest.let_go_is_asked_for() => true,
+        };
+        if !is_asked_for && ingest.due_in_ms(clock.now()) != Some(0) {
+            continue;
+        }
+        // Room first: a row that has no place must not have moved a filter's state.
+        let Some(permit) = intake.reserve().await else { return };
+        put_due(permit, clock.now(), is_asked_for, &ingest);
+        if is_asked_for {
+            intake.commit();
+        }
+    }
+}
+
+fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
+    let (rows, link) = ingest.tick(now, is_asked_for);
+    permit.put(rows, link.then(Tell::Nobody));
+}
+
+/// Pushes acknowledged readings that the filters hold into the queue, if the disk has no room for the filters' states. The queue has reserved its
+/// own room before.
+pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
+    let Err(error) = clean_stop::try_room(state, &ingest.filter_states()) else { return };
+    let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
+        tracing::warn!(%error, "no room for the filters' states, nor in the queue: what they hold is lost");
+        return;
+    };
+    let (rows, link) = ingest.flush();
+    tracing::warn!(%error, rows = rows.len(), "no room for the filters' states: what they hold goes into the queue");
+    permit.put(rows, link.then(Tell::Nobody));
+}
+
+/// Emits the held readings without a receipt. If they stayed in a stage, their client would send them again and the filter would drop them as
+/// repetitions.
+pub(in crate::run) async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
+    ingest.stop_holding();
+    match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {
+        Ok(Some(permit)) => put_due(permit, clock.now(), false, ingest),
+        Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: it waits for the next start"),
+    }
+}

@@ -1,0 +1,282 @@
+//! Status messages at the hub, for people who cannot reach the gateway: a retained message of a few hundred bytes, made from the same snapshot as
+//! the status page and the `status` command; and a second retained topic for the connection, where the hub publishes the gateway's will when the
+//! connection is lost. Pure.
+//!
+//! These messages do not go through the queue, because an old status is worth nothing. They are sent before batches, and a refusal by the hub
+//! affects nothing else.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use edge_bridge::bridge::{Packed, Packing};
+use edge_bridge::ingest::Now;
+use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Will};
+use serde::Serialize;
+
+use crate::run::status::status_page::snapshot::Snapshot;
+use crate::run::status::verdict::Verdict;
+
+/// Prefix of the topic that tells if the gateway is connected, before its id; with the prefix of the status topic.
+pub(crate) const ALIVE: &str = "edge/alive/";
+pub(crate) const STATUS: &str = "edge/status/";
+
+/// Size of the largest status, in bytes.
+const BYTES_MAX: usize = 350;
+/// Largest number in a status, so that all numbers always fit.
+const FIGURE_MAX: u64 = 999_999_999_999;
+/// Milliseconds after which a status is sent again although nothing changed.
+const AGAIN_MS: u64 = 3_600_000;
+/// Pause between two statuses in milliseconds, so that a verdict that changes all the time costs two messages a minute.
+const PAUSE_MS: u64 = 30_000;
+/// Milliseconds after which a message without a PUBACK is sent again. Doubles each time, up to 17 hours.
+const UNANSWERED_MS: u64 = 60_000;
+const DOUBLINGS_MAX: u32 = 10;
+
+const CONNECTED: &[u8] = b"1";
+const AWAY: &[u8] = b"0";
+
+/// Handle to the status messages; clones share their state.
+#[derive(Clone, Debug)]
+pub(crate) struct HubStatus {
+    topics: Arc<Topics>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct Topics {
+    alive: Utf8,
+    status: Utf8,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    alive: Slot,
+    status: Slot,
+    /// Matter and time of the status that was sent last.
+    made: Option<(Matter, u64)>,
+    /// Matter and time of the last status with a PUBACK on this connection. `None`: there is none.
+    told: Option<(Matter, u64)>,
+    /// Number of connections that the hub has accepted.
+    connects: u64,
+}
+
+impl State {
+    /// Makes both messages due on a new connection, except one that is in flight: the session resends that one, and a message at which a hub
+    /// closes must not come on each connection. Without a will the hub could not report a lost connection, so then the gateway does not publish
+    /// that it is connected either.
+    fn on_connected(&mut self, connects: u64, has_will: bool) {
+        (self.connects, self.told) = (connects, None);
+        if self.alive.on_its_way.is_none() {
+            let wanted = has_will.then(|| Bytes::from_static(CONNECTED));
+            self.alive = Slot { wanted, ..Slot::default() };
+        }
+        if self.status.on_its_way.is_none() {
+            self.status = Slot::default();
+        }
+    }
+}
+
+/// State of one topic: the message to be sent, and the one in flight.
+#[derive(Debug, Default)]
+struct Slot {
+    wanted: Option<Bytes>,
+    on_its_way: Option<Bytes>,
+    /// Up time before which no message is sent.
+    next_ms: u64,
+    /// Messages since the last one with a PUBACK.
+    unanswered: u32,
+}
+
+impl Slot {
+    fn poll(&mut self, now_ms: u64) -> Option<Bytes> {
+        let payload = self.wanted.as_ref().filter(|_| now_ms >= self.next_ms)?.clone();
+        self.next_ms = now_ms.saturating_add(UNANSWERED_MS << self.unanswered.min(DOUBLINGS_MAX));
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.on_its_way = Some(payload.clone());
+        Some(payload)
+    }
+
+    /// Handles a PUBACK. Returns whether it is that of the message in flight. `next_ms` is the earliest up time of the next message.
+    fn on_delivered(&mut self, payload: &Bytes, next_ms: u64) -> bool {
+        let is_it = self.on_its_way.take_if(|sent| sent == payload).is_some();
+        if is_it {
+            *self = Self { next_ms, ..Self::default() };
+        }
+        is_it
+    }
+}
+
+/// Parts of a status whose change is sent at once. Other changes are sent with these, or once an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::run) struct Matter {
+    pub(in crate::run) verdict: Verdict,
+    /// Digest of the configuration in force.
+    pub(in crate::run) config: String,
+    /// Set if the configuration in the files is a different one and was refused.
+    pub(in crate::run) is_refused: bool,
+}
+
+/// Figures of the process that are not in the snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Process {
+    /// Whole days until the first certificate ends.
+    pub(crate) certificate_days: Option<u64>,
+    /// Resident memory in bytes. `None`: the system does not tell.
+    pub(crate) memory_bytes: Option<u64>,
+}
+
+/// Payload of a status, as JSON. Names that also occur in `/status.json` have the same meaning.
+#[derive(Serialize)]
+struct Status<'a> {
+    v: u32,
+    time_ms: i64,
+    verdict: &'a str,
+    since_s: u64,
+    why: Option<&'a str>,
+    waiting: u64,
+    room_s: Option<u64>,
+    lost: u64,
+    parked: u64,
+    flash_mb: u64,
+    link_kb: u64,
+    memory_mb: Option<u64>,
+    certificate_days: Option<u64>,
+    clock_synced: bool,
+    version: &'static str,
+    config: &'a str,
+}
+
+impl HubStatus {
+    /// Creates the status messages of the gateway `id`. `None`: the id is not valid in a topic.
+    pub(crate) fn new(id: &str) -> Option<Self> {
+        let [alive, status] = Self::topics(id);
+        let topics = Topics { alive: Utf8::try_from(alive).ok()?, status: Utf8::try_from(status).ok()? };
+        Some(Self { topics: Arc::new(topics), state: Arc::default() })
+    }
+
+    /// Returns the topics of the connection's state and of the status.
+    pub(crate) fn topics(id: &str) -> [String; 2] {
+        [ALIVE, STATUS].map(|prefix| format!("{prefix}{id}"))
+    }
+
+    /// Returns the will of the connection, by which the hub reports that the gateway is away.
+    pub(crate) fn will(&self) -> Will {
+        Will {
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic: self.topics.alive.clone(),
+            payload: Bytes::from_static(AWAY),
+            properties: Properties::default(),
+        }
+    }
+
+    /// Checks whether a message is due, while there is a connection; calls `make` only if a status is. `connects` is the number of that
+    /// connection; `has_will`: its CONNECT had the will. Returns whether the link has to be woken.
+    pub(in crate::run) fn see(
+        &self,
+        now_ms: u64,
+        (connects, has_will): (u64, bool),
+        matter: Matter,
+        make: impl FnOnce() -> (Snapshot, Process),
+    ) -> bool {
+        let mut state = self.lock();
+        if state.connects != connects {
+            state.on_connected(connects, has_will);
+        }
+        let is_news =
+            state.told.as_ref().is_none_or(|(told, at_ms)| *told != matter || now_ms >= at_ms + AGAIN_MS);
+        if is_news && now_ms >= state.status.next_ms {
+            let (snapshot, process) = make();
+            state.status.wanted = Some(payload(&snapshot, process).into());
+            state.made = Some((matter, now_ms));
+        }
+        let is_due = |slot: &Slot| slot.wanted.is_some() && now_ms >= slot.next_ms;
+        is_due(&state.alive) || is_due(&state.status)
+    }
+
+    /// Returns a message that is due, in a packet of at most `packet_max` bytes. `None`: none is due.
+    pub(in crate::run) fn poll(&self, now: Now, packet_max: usize) -> Option<Packing> {
+        if packet_max < 2 * BYTES_MAX {
+            return None;
+        }
+        let mut state = self.lock();
+        if let Some(payload) = state.alive.poll(now.up_ms) {
+            return Some(retained(&self.topics.alive, payload));
+        }
+        let payload = state.status.poll(now.up_ms)?;
+        Some(retained(&self.topics.status, payload))
+    }
+
+    /// Handles the PUBACK of a message without rows, which may be one of these.
+    pub(in crate::run) fn on_delivered(&self, message: &Publish) {
+        let mut state = self.lock();
+        if message.topic == self.topics.alive {
+            state.alive.on_delivered(&message.payload, 0);
+        } else if message.topic == self.topics.status {
+            let next_ms = state.made.as_ref().map_or(0, |(_, at_ms)| at_ms + PAUSE_MS);
+            if state.status.on_delivered(&message.payload, next_ms) {
+                state.told = state.made.clone();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn retained(topic: &Utf8, payload: Bytes) -> Packing {
+    Packing::Message(Packed {
+        publish: Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic: topic.clone(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload,
+        },
+        rows: Vec::new(),
+        expires_ms: None,
+    })
+}
+
+/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it does not fit.
+fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
+    let figure = |figure: u64| figure.min(FIGURE_MAX);
+    let need = snapshot.needs.first().map(|need| need.text.as_str());
+    let why = need.or(snapshot.link.cause.as_deref().filter(|_| !snapshot.link.is_up));
+    let mut status = Status {
+        v: 1,
+        time_ms: snapshot.time_ms,
+        verdict: &snapshot.verdict,
+        since_s: figure(snapshot.since_s),
+        why,
+        waiting: figure(snapshot.queue.messages),
+        room_s: snapshot.room.seconds.map(figure),
+        lost: figure(snapshot.lost),
+        parked: figure(snapshot.refused.parked),
+        flash_mb: figure(snapshot.bytes.store_written / 1_000_000),
+        link_kb: figure(snapshot.bytes.wan.values().sum::<u64>() / 1_000),
+        memory_mb: process.memory_bytes.map(|bytes| figure(bytes / 1_000_000)),
+        certificate_days: process.certificate_days.map(figure),
+        clock_synced: snapshot.clock_synced,
+        version: env!("CARGO_PKG_VERSION"),
+        config: &snapshot.config,
+    };
+    loop {
+        // Texts and numbers always are JSON.
+        let json = serde_json::to_vec(&status).unwrap_or_default();
+        let Some(why) = status.why.filter(|_| json.len() > BYTES_MAX) else { return json };
+        // A character takes six bytes at most, so that a few steps do.
+        let over = json.len() - BYTES_MAX;
+        let keep = why.chars().count().saturating_sub(over.div_ceil(6));
+        status.why = why.char_indices().nth(keep).map(|(at, _)| why.get(..at).unwrap_or_default());
+        status.why = status.why.filter(|why| !why.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! Hub's side: rows leave the queue, become messages in the formats of their routes, and the hub is told of the gateway's state and of what was lost.
+
+pub(super) mod batch;
+pub(crate) mod compact;
+pub(crate) mod duplicate_marks;
+pub(crate) mod formats;
+pub(crate) mod gap_reports;
+pub(super) mod hub_refusals;
+pub(crate) mod hub_status;
+pub(crate) mod pack;
+pub(super) mod read_back;
+pub(super) mod table_files;
+pub(super) mod tables;
+pub(crate) mod uplink;

@@ -1,0 +1,130 @@
+//! Link to the hub: its settings, and its start.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use edge_bridge::net::Builder;
+use edge_bridge::wire::Version;
+use edge_bridge::{Bridge, Link, Tls};
+use edge_queue::aio;
+
+use crate::config::proxy::{Login, Proxy};
+use crate::config::{self, Config, Credentials, Hub, Protocol, password};
+use crate::run::commands;
+use crate::run::configuration::file_stamp::stamp;
+use crate::run::error::RunError;
+use crate::run::replaced_parts::Packers;
+
+use super::compact::Compact;
+use super::gap_reports::GapReports;
+use super::hub_status::HubStatus;
+use super::pack::{BatchPack, NextRoutes, RouteEncoder};
+
+/// Builds the link's settings, so that their errors are found before any part starts.
+///
+/// # Errors
+/// A key or certificate cannot be used.
+pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
+    let hub = &config.hub;
+    let keep_alive_s = u16::try_from(hub.keep_alive.as_secs()).unwrap_or(u16::MAX);
+    let mut builder = Bridge::builder(&hub.url)
+        .further_urls(&hub.further_urls)
+        .failback(hub.failback)
+        .client_id(&hub.client_id)
+        .keep_alive_s(keep_alive_s)
+        .command_within(hub.command_within)
+        .max_in_flight(hub.window);
+    if !config.commands.is_empty() {
+        builder = builder.receive_maximum(commands::WINDOW);
+    }
+    builder = match hub.protocol {
+        Protocol::Auto => builder.any_version(),
+        Protocol::V5 => builder.version(Version::V5),
+        Protocol::V311 => builder.version(Version::V311),
+    };
+    if let Some(Credentials { user, password, file }) = &hub.credentials {
+        let file = file.clone();
+        let again = move || password::read(&file).map(Into::into);
+        builder = builder.credentials(user, password.clone()).password_from(again);
+    }
+    if let Some(Proxy { url, login, .. }) = &hub.proxy {
+        builder = builder.proxy(url);
+        if let Some(Login { password, file }) = login {
+            let file = file.clone();
+            let again = move || password::read(&file).map(Into::into);
+            builder = builder.proxy_password(password.clone()).proxy_password_from(again);
+        }
+    }
+    if let Some(name) = &hub.server_name {
+        builder = builder.server_name(name);
+    }
+    let alpn: Vec<&str> = hub.alpn.iter().map(String::as_str).collect();
+    builder = builder.alpn(&alpn);
+    if let Some(tls) =
+        config::tls::tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))?
+    {
+        builder = builder.tls(tls).tls_from(renewed(hub));
+    }
+    Ok(builder)
+}
+
+/// Returns a function that reads the TLS files of `[hub]` again. It returns `None` while they are unchanged.
+fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
+    let hub = hub.clone();
+    let stamps = move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key].map(|file| file.as_deref().and_then(stamp));
+    let last = Mutex::new(stamps(&hub));
+    move || {
+        let found = stamps(&hub);
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if found == *last {
+            return Ok(None);
+        }
+        let tls = config::tls::tls(&hub).map_err(io::Error::other)?;
+        *last = found;
+        Ok(tls)
+    }
+}
+
+/// Encoders and makers of messages to the hub, except for raw messages.
+pub(crate) struct Beside {
+    pub(crate) compact: Compact,
+    pub(crate) gap_reports: Option<GapReports>,
+    pub(crate) hub_status: Option<HubStatus>,
+    pub(crate) packers: Packers,
+    pub(crate) next_routes: NextRoutes,
+}
+
+impl Beside {
+    /// Creates the encoders. `gateway` is the id of the queue.
+    pub(crate) fn new(config: &Config, gateway: u64, compact: Compact, packers: Packers) -> Self {
+        let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, gateway));
+        let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id)).flatten();
+        Self { compact, gap_reports, hub_status, packers, next_routes: NextRoutes::default() }
+    }
+}
+
+/// Starts the link, which connects at once and again and again for as long as it exists.
+///
+/// # Errors
+/// A name or an address that MQTT cannot carry, or a packer for a route that does not exist.
+pub(crate) fn start(
+    builder: Builder,
+    config: &Config,
+    queue: &aio::Queue,
+    consumer: aio::Consumer,
+    beside: Beside,
+) -> Result<Link, RunError> {
+    let Beside { compact, gap_reports, hub_status, packers, next_routes } = beside;
+    let builder = match &hub_status {
+        Some(status) => builder.will(status.will()).will_at_close(),
+        None => builder,
+    };
+    let encoder = RouteEncoder::new(&config.routes, compact).with_next_routes(next_routes);
+    let encoder = encoder.with_gap_reports(gap_reports).with_hub_status(hub_status);
+    let encoder = encoder.with_packers(&config.routes, packers);
+    let encoder = encoder.map_err(RunError::Configuration)?;
+    let pack = BatchPack::new(encoder).with_identity(config.hub.identity);
+    let started = builder.start_on(queue, consumer, pack);
+    let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
+    Ok(link)
+}

@@ -1,0 +1,340 @@
+//! Opening of the queue, repeated with back-off while its disk or its path refuses. Meanwhile messages to the hub find no room, but control loops
+//! and local clients work. Three errors end the gateway because no attempt can mend them: another process uses the directory at the start, the
+//! queue rejects the configuration, or the format is newer.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
+
+use std::fs::DirBuilder;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
+use edge_queue::{SystemClock, aio};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::Config;
+use crate::run::error::RunError;
+
+use super::lane_names;
+use super::queue_account::{Found, QueueAccount};
+use super::store::{self, NotOpened};
+
+/// Time limit of the first attempt. After it the gateway starts without its queue, and the attempt goes on.
+const AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
+/// First and longest pause between attempts, in milliseconds.
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LONGEST_PAUSE_MS: u64 = 60_000;
+/// Pause before the log repeats the line about the same cause; with the pause before a line about another cause.
+const SAME_AGAIN: Duration = Duration::from_secs(3_600);
+const OTHER_AGAIN: Duration = Duration::from_secs(60);
+
+/// Queue that was opened.
+pub(in crate::run) struct Opened {
+    pub(in crate::run) queue: aio::Queue,
+    pub(in crate::run) consumer: aio::Consumer,
+    /// Set if this process created the queue, in a directory that had none before.
+    pub(in crate::run) is_new: bool,
+    pub(in crate::run) account: QueueAccount,
+    /// Set if messages wait and the names that their lanes had cannot be read.
+    pub(in crate::run) lanes_unread: bool,
+}
+
+/// Reason why there is no queue, for status, metrics and log. `None`: no attempt has failed yet.
+pub(in crate::run) type Cause = watch::Receiver<Option<String>>;
+
+type Running = Pin<Box<dyn Future<Output = (Attempts, Result<Opened, RunError>)> + Send>>;
+
+/// Opening of a queue, repeated until an attempt succeeds.
+pub(in crate::run) struct Opening {
+    running: Running,
+    /// State of the attempts, while the queue is open; `None` while it is being opened.
+    attempts: Option<Attempts>,
+    told: Arc<watch::Sender<Option<String>>>,
+}
+
+impl Opening {
+    /// Prepares the opening. The first attempt begins with the first call that waits.
+    pub(in crate::run) fn start(state: &Path, config: &Config, clock: Arc<SystemClock>) -> Self {
+        let told = Arc::new(watch::Sender::new(None));
+        let mut pauses = BackoffConfig::default();
+        (pauses.base_ms, pauses.max_ms) = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        let backoff = Backoff::new(pauses, u64::from(std::process::id()));
+        let attempts = Attempts {
+            state: state.to_owned(),
+            config: config.clone(),
+            clock,
+            backoff,
+            told: told.clone(),
+            line: CauseLine::default(),
+            made: false,
+            is_again: false,
+        };
+        Self { running: Box::pin(attempts.run()), attempts: None, told }
+    }
+
+    pub(in crate::run) fn cause(&self) -> Cause {
+        self.told.subscribe()
+    }
+
+    /// Returns the queue if the first attempt opens it within [`AT_ONCE_WITHIN`], else `None`.
+    ///
+    /// # Errors
+    /// As [`opened`](Self::opened).
+    pub(in crate::run) async fn at_once(&mut self) -> Result<Option<Opened>, RunError> {
+        let mut cause = self.cause();
+        tokio::select! {
+            biased;
+            opened = self.opened() => return opened.map(Some),
+            _ = cause.changed() => {}
+            () = sleep(AT_ONCE_WITHIN) => {
+                let cause = format!("not open after {} s: a disk that hangs, or a large queue that is built anew", AT_ONCE_WITHIN.as_secs());
+                say(&cause);
+                self.told.send_replace(Some(cause));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the queue, however long it takes. The future may be dropped at any await, and the next call goes on with the attempt.
+    ///
+    /// # Errors
+    /// A failure that no further attempt can mend.
+    pub(in crate::run) async fn opened(&mut self) -> Result<Opened, RunError> {
+        let (attempts, opened) = (&mut self.running).await;
+        self.attempts = Some(attempts);
+        opened
+    }
+
+    /// Logs that the queue is open and its directory does not answer.
+    pub(in crate::run) fn tell_slow(&self, state: &Path) {
+        let cause = format!(
+            "{}: the disk is slow or hangs: what the last run left is not taken over yet",
+            state.display()
+        );
+        say(&cause);
+        self.told.send_replace(Some(cause));
+    }
+
+    /// Closes the queue, to open it again after a pause, because its directory refused files that have to be written before the first reading.
+    pub(in crate::run) async fn give_back(&mut self, opened: Opened, cause: String) {
+        let Opened { queue, consumer, is_new, .. } = opened;
+        close(queue, consumer).await;
+        if let Some(mut attempts) = self.attempts.take() {
+            attempts.made |= is_new;
+            self.running = Box::pin(async move {
+                attempts.wait(&cause).await;
+                attempts.run().await
+            });
+        }
+    }
+}
+
+struct Attempts {
+    state: PathBuf,
+    config: Config,
+    clock: Arc<SystemClock>,
+    backoff: Backoff,
+    told: Arc<watch::Sender<Option<String>>>,
+    line: CauseLine,
+    /// Set if an earlier attempt of this process created the queue.
+    made: bool,
+    /// Set once an attempt has failed. From then on another process in the directory is no fatal error, because it is not a second gateway
+    /// started by mistake.
+    is_again: bool,
+}
+
+impl Attempts {
+    async fn run(mut self) -> (Self, Result<Opened, RunError>) {
+        loop {
+            match self.attempt().await {
+                Ok(opened) => return (self, Ok(opened)),
+                Err(NotOpened::ForGood(error)) => return (self, Err(error)),
+                Err(NotOpened::Busy) if self.is_again => {
+                    self.wait("in use: another gateway, or somebody who looks into the queue").await;
+                }
+                Err(NotOpened::Busy) => {
+                    let error = format!(
+                        "{} is in use: another edge-gateway runs with this --state directory",
+                        self.state.display()
+                    );
+                    return (self, Err(RunError::Failed(error)));
+                }
+                Err(NotOpened::ForNow(cause)) => self.wait(&cause).await,
+            }
+        }
+    }
+
+    async fn attempt(&self) -> Result<Opened, NotOpened> {
+        let state = self.state.clone();
+        // A disk that hangs must not hold up the runtime's only thread.
+        let made = tokio::task::spawn_blocking(move || make(&state)).await;
+        let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let is_new = made.map_err(|error| NotOpened::ForNow(error.to_string()))?;
+        let are_unread = !is_new && self.refuse_other_lanes().await?;
+        let (queue, consumer) =
+            store::open(&self.state, store::config(&self.config), self.clock.clone()).await?;
+        // Also if this run ends before its first look at itself: the next one finds the store in order.
+        store::tell_events(&queue);
+        let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
+        let found = Found::of(&queue);
+        let lanes_unread = are_unread && found.waiting > 0;
+        let kept = tokio::task::spawn_blocking(move || {
+            let account = QueueAccount::open(&state, found);
+            lane_names::keep(&state, &lanes).map(|()| account)
+        });
+        match kept.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(account) => Ok(Opened { queue, consumer, is_new: is_new || self.made, account, lanes_unread }),
+            Err(error) => {
+                close(queue, consumer).await;
+                Err(NotOpened::ForNow(error.to_string()))
+            }
+        }
+    }
+
+    /// Opens the queue with its present lanes and checks that they may be changed, before it is opened with the configured ones. Returns whether
+    /// nobody knows, because their names cannot be read.
+    async fn refuse_other_lanes(&self) -> Result<bool, NotOpened> {
+        let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
+        let kept = tokio::task::spawn_blocking(move || lane_names::others(&state, &lanes)).await;
+        let kept = match kept.map_err(|error| NotOpened::ForNow(error.to_string()))? {
+            Ok(None) => return Ok(false),
+            Ok(Some(kept)) => kept,
+            Err(error) => {
+                if !self.is_again {
+                    tracing::warn!(%error, "the names of the lanes at the last start cannot be read: whether they were others is not known");
+                }
+                return Ok(true);
+            }
+        };
+        let mut before = self.config.clone();
+        before.queue.lanes.clone_from(&kept);
+        let (queue, consumer) = store::open(&self.state, store::config(&before), self.clock.clone()).await?;
+        let waiting = store::waiting(&queue);
+        close(queue, consumer).await;
+        lane_names::check(&kept, &self.config.queue.lanes, waiting).map_err(NotOpened::ForGood)?;
+        Ok(false)
+    }
+
+    /// Logs why there is no queue, and waits for the next attempt.
+    async fn wait(&mut self, cause: &str) {
+        self.is_again = true;
+        let cause = format!("{}: {cause}", self.state.display());
+        if self.line.is_due(Instant::now(), &cause) {
+            say(&cause);
+        }
+        self.told.send_replace(Some(cause));
+        sleep(Duration::from_millis(self.backoff.next_ms())).await;
+    }
+}
+
+/// Closes a queue after a failed start.
+async fn close(queue: aio::Queue, consumer: aio::Consumer) {
+    drop(consumer);
+    // One that hangs is found busy until it is done.
+    let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
+}
+
+/// Creates the directory. Returns whether it has and had no queue yet.
+fn make(state: &Path) -> io::Result<bool> {
+    match DirBuilder::new().recursive(true).mode(0o700).create(state) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(io::Error::new(error.kind(), "it is no directory"));
+        }
+        made => made?,
+    }
+    match state.join("queue.ring").metadata() {
+        // An empty file is what is left of one.
+        Ok(ring) if !ring.is_file() || ring.len() > 0 => Ok(false),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => QueueAccount::is_new(state),
+    }
+}
+
+fn say(cause: &str) {
+    tracing::error!(
+        cause,
+        "no queue: nothing is stored for the hub, so sensors get no PUBACK and QoS 0 is dropped, counted; control loops and local clients go on. \
+         Mend the disk or the path: it is tried again every minute, no restart is needed"
+    );
+}
+
+/// Rate limit of the log line: once an hour about the same cause, once a minute about another one. Pure.
+#[derive(Debug, Default)]
+struct CauseLine {
+    last: Option<(Instant, String)>,
+}
+
+impl CauseLine {
+    /// Returns whether the line may be written at `now`, and counts it as written.
+    fn is_due(&mut self, now: Instant, cause: &str) -> bool {
+        let is_due = self.last.as_ref().is_none_or(|(said_at, last)| {
+            now >= *said_at + if last == cause { SAME_AGAIN } else { OTHER_AGAIN }
+        });
+        if is_due {
+            self.last = Some((now, cause.to_owned()));
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cause_is_said_once_an_hour_and_others_once_a_minute() {
+        let (start, mut line) = (Instant::now(), CauseLine::default());
+        let mut lines = |seconds: std::ops::Range<u64>, cause: fn(u64) -> String| {
+            seconds.filter(|s| line.is_due(start + Duration::from_secs(*s), &cause(*s))).count()
+        };
+        assert_eq!(lines(0..7_200, |_| "full".to_owned()), 2);
+        assert_eq!(lines(7_200..7_500, |s| format!("{s} bytes are free")), 5);
+    }
+
+    #[test]
+    fn a_state_directory_that_is_made_is_its_owners_alone_and_one_that_is_there_stays_as_it_is() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (made, there) = (dir.path().join("above/state"), dir.path().join("there"));
+        assert!(make(&made).unwrap());
+        assert_eq!((mode(&made), mode(made.parent().unwrap())), (0o700, 0o700));
+        std::fs::create_dir(&there).unwrap();
+        std::fs::set_permissions(&there, std::fs::Permissions::from_mode(0o750)).unwrap();
+        assert!(make(&there).unwrap());
+        assert_eq!(mode(&there), 0o750);
+    }
+
+    /// Somebody who looks into the queue, or a queue of ours that is slow to close, ends no control loop.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_directory_that_is_in_use_ends_the_first_attempt_and_no_later_one() {
+        let text = "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\nmax_bytes=\"1MiB\"\n";
+        let config = crate::config::Config::parse(Path::new("g.toml"), text, &|_| None).unwrap().0;
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::write(&state, "no directory").unwrap();
+        let mut opening = Opening::start(&state, &config, Arc::default());
+        assert!(opening.at_once().await.unwrap().is_none());
+        std::fs::remove_file(&state).unwrap();
+        std::fs::create_dir(&state).unwrap();
+        let (held, consumer) = store::open(&state, store::config(&config), Arc::default()).await.unwrap();
+        let second = Opening::start(&state, &config, Arc::default()).at_once().await;
+        assert!(second.is_err_and(|error| error.to_string().contains("is in use")));
+        let mut cause = opening.cause();
+        let in_use = cause.wait_for(|cause| cause.as_ref().is_some_and(|cause| cause.contains("in use")));
+        tokio::select! {
+            _ = opening.opened() => panic!("opened or ended while it was in use"),
+            found = timeout(Duration::from_secs(30), in_use) => drop(found.unwrap().unwrap()),
+        }
+        drop(consumer);
+        held.close().await.unwrap();
+        timeout(Duration::from_secs(30), opening.opened()).await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,170 @@
+//! Queue on disk, opened with the settings of `[queue]`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_queue::{
+    Config as QueueConfig, Lane, LaneConfig, Ledger, OnFull as QueueOnFull, OpenError, Order as QueueOrder,
+    SystemClock, aio,
+};
+
+use crate::config::{Config, OnFull, Order, Queue};
+
+use crate::run::error::RunError;
+
+/// Name of the hub as a consumer of the queue, under which its acknowledgements are stored.
+pub(crate) const CONSUMER: &str = "hub";
+/// Largest row of the queue in bytes: a packet of the listener (at most 256 KiB), plus its topic at the hub (less than 64 KiB).
+const ROW_BYTES_MAX: usize = 384 * 1024;
+/// Time limit for closing a queue after a failed start.
+pub(in crate::run) const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+/// Limit for the queue that stands for an unlimited number of messages.
+const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
+
+/// Reason why the queue is not open.
+#[derive(Debug)]
+pub(crate) enum NotOpened {
+    /// Error that no later attempt and no other disk can mend.
+    ForGood(RunError),
+    /// Another process uses the directory: a gateway, or a tool that reads the queue.
+    Busy,
+    /// Error of the disk or the path, which may pass.
+    ForNow(String),
+}
+
+/// Opens the queue, and its consumer for the hub.
+///
+/// # Errors
+/// The queue's error, by what can be done about it.
+pub(crate) async fn open(
+    state: &Path,
+    queue: QueueConfig,
+    clock: Arc<SystemClock>,
+) -> Result<(aio::Queue, aio::Consumer), NotOpened> {
+    let opened = aio::Queue::open_with_clock(state, queue, clock).await;
+    let opened = opened.map_err(|error| match error {
+        OpenError::Busy => NotOpened::Busy,
+        OpenError::Config(error) => NotOpened::ForGood(RunError::Configuration(format!("[queue] {error}"))),
+        error @ OpenError::NewerFormat { .. } => {
+            NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
+        }
+        // Without the bytes that are free, which change: the same cause is said once an hour.
+        OpenError::NoSpace { needed, lower: Some(key), .. } => {
+            NotOpened::ForNow(format!("disk full: the configuration reserves {needed} bytes: lower {key}"))
+        }
+        OpenError::NoSpace { needed, lower: None, .. } => {
+            NotOpened::ForNow(format!("disk full: {needed} bytes are needed"))
+        }
+        error => NotOpened::ForNow(error.to_string()),
+    })?;
+    match opened.consumer(CONSUMER).await {
+        Ok(consumer) => Ok((opened, consumer)),
+        Err(error) => {
+            // Here, and not where the last handle is dropped, which would hold up the runtime's only thread.
+            let _closed = tokio::time::timeout(CLOSE_WITHIN, opened.close()).await;
+            Err(NotOpened::ForNow(error.to_string()))
+        }
+    }
+}
+
+/// Returns the number of messages that wait for the hub.
+pub(in crate::run) fn waiting(queue: &aio::Queue) -> u64 {
+    of_hub(queue.ledger()).iter().map(|ledger| ledger.queued).sum()
+}
+
+/// Returns the ledgers of the consumer `hub`.
+pub(in crate::run) fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
+    ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
+}
+
+/// Logs the events of the store since the last call.
+pub(crate) fn tell_events(queue: &aio::Queue) {
+    for event in queue.events() {
+        tracing::warn!(%event, "queue");
+    }
+}
+
+/// Returns the configuration as settings of the queue.
+pub(crate) fn config(config: &Config) -> QueueConfig {
+    let Queue { max_messages, max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
+    let on_full = match on_full {
+        OnFull::DropOldest => QueueOnFull::DropOldest,
+        OnFull::DropNewest => QueueOnFull::DropNewest,
+        OnFull::Reject => QueueOnFull::Reject,
+    };
+    let mut queue = QueueConfig::default()
+        .lanes(u8::try_from(lanes.len()).unwrap_or(u8::MAX))
+        .max_messages(max_messages.unwrap_or(UNLIMITED_MESSAGES))
+        .max_bytes(max_bytes)
+        .row_bytes_max(ROW_BYTES_MAX)
+        .on_full(on_full)
+        .ack_within(ack_within);
+    for (lane, order) in (0..).zip(config.orders()) {
+        let order = match order {
+            Order::Fifo => QueueOrder::Fifo,
+            Order::LiveFirst => QueueOrder::live_first(),
+        };
+        queue = queue.lane(Lane(lane), LaneConfig::default().order(order));
+    }
+    match max_age {
+        Some(age) => queue.max_age(age),
+        None => queue,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(route: &str, queue: &str) -> QueueConfig {
+        let text = format!(
+            "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n{route}\n[queue]\n{queue}"
+        );
+        config(&Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0)
+    }
+
+    /// Promise 7: what comes in during a drain leaves before the rest of the backlog, but for alarms and where the plant wants it otherwise.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_live_row_leaves_first_in_a_drain() {
+        let (alarm, telemetry) = (Lane::ALARM, Lane::TELEMETRY);
+        let batches = "to = \"t\"\nformat = \"compact\"";
+        for (route, queue, lane, expected) in [
+            (batches, "", telemetry, [1_000, 100]),
+            (batches, "", alarm, [100, 101]),
+            (batches, "order = \"fifo\"", telemetry, [100, 101]),
+            (batches, "lanes = [\"one\"]", alarm, [1_000, 100]),
+            ("", "", telemetry, [100, 101]),
+            ("", "order = \"live-first\"", telemetry, [1_000, 100]),
+            ("", "order = \"live-first\"", alarm, [100, 101]),
+            ("lane = \"alarm\"", "", telemetry, [1_000, 100]),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (opened, mut hub) = open(dir.path(), parsed(route, queue), Arc::default()).await.unwrap();
+            let row = |n: u32| edge_queue::Row::new(n.to_be_bytes().to_vec()).lane(lane);
+            for n in 0..1_000 {
+                let _stored = opened.push(row(n)).await.unwrap();
+            }
+            hub.lease(100).await.unwrap().ack();
+            let _live = opened.push(row(1_000)).await.unwrap();
+            let next = hub.lease(2).await.unwrap();
+            let found: Vec<u32> = next
+                .iter()
+                .map(|lease| u32::from_be_bytes(lease.payload()[..].try_into().unwrap()))
+                .collect();
+            assert_eq!(found, expected, "{route} {queue} {lane:?}");
+        }
+    }
+
+    /// Every configuration that `check` accepts, the queue accepts.
+    #[test]
+    fn the_least_and_the_most_that_a_configuration_may_say_are_valid() {
+        for queue in [
+            "",
+            "max_messages = 1\nmax_bytes = \"1MiB\"\nmax_age = \"1s\"\nack_within = \"10ms\"\nlanes = [\"one\"]",
+            "max_messages = 1000000000\nmax_bytes = \"1024GiB\"\nack_within = \"60s\"\nlanes = [\"a\",\"b\",\"c\",\"d\"]\non_full = \"reject\"\norder = \"live-first\"",
+        ] {
+            parsed("", queue).validate().unwrap();
+        }
+    }
+}

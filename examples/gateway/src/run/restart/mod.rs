@@ -1,0 +1,8 @@
+//! Restart: what a stop leaves for the next process, and how a start takes it over.
+
+pub(super) mod clean_stop;
+pub(super) mod disk_wait;
+pub(super) mod first_rows;
+pub(super) mod kept_row;
+pub(super) mod resume;
+pub(super) mod start_counter;

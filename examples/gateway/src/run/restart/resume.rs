@@ -1,0 +1,205 @@
+//! Restore of the state from before a restart, once the queue is open: takes over the last process's state, and removes its mark before the first
+//! reading. A directory that refuses this counts as one without a queue, and both are tried again. A slow or hanging disk blocks neither control
+//! loops nor local clients.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
+
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::net::Clock;
+
+use crate::run::error::RunError;
+use crate::run::filters::watched::{self, Pace, Watched};
+use crate::run::hub::duplicate_marks::DuplicateMarks;
+use crate::run::hub::table_files::TableFiles;
+use crate::run::local_control::alarm_commands;
+use crate::run::local_control::alarm_file::{self, KeptAlarms};
+use crate::run::queue::no_queue::NoQueue;
+use crate::run::queue::opening::{Opened, Opening};
+use crate::run::sensors::ingest::GatewayIngest;
+
+use super::clean_stop::LastRun;
+use super::disk_wait::DiskWait;
+use super::start_counter::StartCounter;
+use super::{clean_stop, first_rows};
+
+/// Time for which the runtime's thread waits for the disk; a healthy one takes milliseconds.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Open queue, and the state that was restored.
+pub(in crate::run) struct Resumed {
+    pub(in crate::run) opened: Opened,
+    /// Set if the last process stopped cleanly.
+    pub(in crate::run) clean: bool,
+    /// Rows to be queued before the first reading.
+    pub(in crate::run) rows: Vec<Row>,
+    /// Rows of alarms to be queued behind `rows`, because a kill may have lost the alarms' own rows. They are stored in the file of alarms, not
+    /// in the mark.
+    pub(in crate::run) alarms: Vec<Row>,
+    pub(in crate::run) pace: Pace,
+    /// Session tables, each with its topic.
+    pub(in crate::run) tables: Vec<(String, Bytes)>,
+    pub(in crate::run) restarts: StartCounter,
+}
+
+/// State directory, and the names of its small files.
+#[derive(Clone)]
+pub(in crate::run) struct StateFiles {
+    pub(in crate::run) dir: PathBuf,
+    /// Number of the queue's lanes.
+    pub(in crate::run) lanes: usize,
+    pub(in crate::run) table_files: TableFiles,
+    /// Topics of session tables without the id, one per topic of batches.
+    pub(in crate::run) table_topics: Vec<String>,
+}
+
+/// Waits for the queue, and restores the state. `opened` is the result of the first attempt; `no_queue` shows the gateway's state meanwhile.
+///
+/// # Errors
+/// A failure that no further attempt can mend.
+pub(in crate::run) async fn resume(
+    files: &StateFiles,
+    mut opened: Option<Opened>,
+    opening: &mut Opening,
+    (ingest, clock): (&GatewayIngest, Clock),
+    no_queue: &NoQueue,
+) -> Result<Resumed, RunError> {
+    let mut waited = false;
+    loop {
+        let opened = match opened.take() {
+            Some(opened) => opened,
+            None => {
+                waited = true;
+                tokio::select! {
+                    opened = opening.opened() => opened?,
+                    never = no_queue.watch() => match never {},
+                }
+            }
+        };
+        let mut opened = OpenedGuard(Some(opened));
+        let is_new = opened.0.as_ref().is_some_and(|opened| opened.is_new);
+        // Loops that run already are not held up: what is dropped for them was dropped before.
+        let (disk, patience) = if waited {
+            (DiskWait::new(Duration::ZERO), WAIT)
+        } else {
+            (DiskWait::new(WAIT), Duration::ZERO)
+        };
+        let slow = async {
+            // Borrowed alone: what opens the queue may move between threads, and is no two threads' at once.
+            let opening = &mut *opening;
+            tokio::time::sleep(patience).await;
+            opening.tell_slow(&files.dir);
+            std::future::pending::<Infallible>().await
+        };
+        let taken = tokio::select! {
+            biased;
+            taken = read_and_mark(files, disk, is_new, (ingest, clock)) => taken,
+            never = slow => match never {},
+            never = no_queue.watch() => match never {},
+        };
+        let Some(opened) = opened.0.take() else { continue };
+        match taken {
+            Ok(Taken { clean, rows, alarms, pace, tables, restarts }) => {
+                if waited {
+                    tracing::warn!("the queue is open: what comes is stored and acknowledged again");
+                }
+                return Ok(Resumed { opened, clean, rows, alarms, pace, tables, restarts });
+            }
+            Err(error) => opening.give_back(opened, format!("the last stop's mark: {error}")).await,
+        }
+    }
+}
+
+/// Guard of an open queue during a wait that a stop may end. Its last handle waits for the disk when it is dropped, so that is done on another
+/// thread.
+struct OpenedGuard(Option<Opened>);
+
+impl Drop for OpenedGuard {
+    fn drop(&mut self) {
+        if let Some(opened) = self.0.take() {
+            tokio::task::spawn_blocking(move || drop(opened));
+        }
+    }
+}
+
+/// Parts of [`Resumed`] without the queue.
+struct Taken {
+    clean: bool,
+    rows: Vec<Row>,
+    alarms: Vec<Row>,
+    pace: Pace,
+    tables: Vec<(String, Bytes)>,
+    restarts: StartCounter,
+}
+
+/// State of the last process, as read from the disk.
+struct Left {
+    last: LastRun,
+    alarms: Vec<KeptAlarms>,
+    watched: (Vec<Watched>, Pace),
+    tables: Vec<(String, Bytes)>,
+}
+
+/// Reads the state, restores it, and replaces the mark. No message is received between the two calls to the disk, or the intake is closed, so the
+/// filters stay as restored.
+async fn read_and_mark(
+    files: &StateFiles,
+    disk: DiskWait,
+    is_new: bool,
+    (ingest, clock): (&GatewayIngest, Clock),
+) -> io::Result<Taken> {
+    let (from, obeys, up_ms) = (files.clone(), ingest.obeys(), clock.now().up_ms);
+    let left = disk.run(move || read(&from, obeys, up_ms)).await?;
+    let (clean, tables) = (left.last.clean, left.tables.clone());
+    let (mut rows, alarms, pace) = restore(left, is_new, ingest, clock);
+    let (to, kept) = (files.clone(), alarm_commands::to_keep(ingest));
+    let last_clean = (!is_new).then_some(clean);
+    let marked = disk.run(move || {
+        alarm_commands::follow(&to.dir, &kept);
+        first_rows::mark(&to.dir, &mut rows, to.lanes)?;
+        Ok::<_, io::Error>((rows, count(&to.dir, last_clean)))
+    });
+    let (rows, restarts) = marked.await??;
+    Ok(Taken { clean, rows, alarms, pace, tables, restarts })
+}
+
+fn read(from: &StateFiles, obeys: bool, up_ms: u64) -> Left {
+    Left {
+        last: clean_stop::read(&from.dir),
+        alarms: if obeys { alarm_file::read(&from.dir) } else { Vec::new() },
+        watched: watched::read(&from.dir, up_ms),
+        tables: from.table_files.load(&from.table_topics),
+    }
+}
+
+/// Restores the state. Returns the rows to be queued first, the rows of alarms, and the pace at which the list of watched sensors is written.
+fn restore(left: Left, is_new: bool, ingest: &GatewayIngest, clock: Clock) -> (Vec<Row>, Vec<Row>, Pace) {
+    let Left { last, alarms, watched: (lists, pace), .. } = left;
+    // Rows that found no room have no PUBACK: their senders repeat them.
+    let nothing_repeats = (last.clean || is_new) && last.rows.is_empty();
+    ingest.set_duplicate_marks(DuplicateMarks::new(clock.now(), nothing_repeats));
+    if !is_new {
+        ingest.tell_first_alarms();
+    }
+    // A clean stop's snapshots know more: they are restored behind this.
+    let told = ingest.restore_alarms(clock.now(), alarms);
+    // It stored its rows, or left them in the mark.
+    let told = if last.clean { Vec::new() } else { told };
+    let mut rows = last.rows;
+    rows.extend(ingest.restore(clock.now(), last.filters));
+    ingest.await_sensors(clock.now(), lists);
+    (rows, told, pace)
+}
+
+fn count(state: &Path, last_clean: Option<bool>) -> StartCounter {
+    let (restarts, counted) = StartCounter::count(state, last_clean);
+    if let Err(error) = counted {
+        tracing::warn!(%error, "this restart is not counted over the next");
+    }
+    restarts
+}

@@ -1,0 +1,230 @@
+//! Reload of the local clients' access control: users, rights and the listener's certificate are read again when their files change.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: files and a timer")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use edge_bridge::access::{AccessRules, AclFile, LoginMemory, PasswordFile};
+use edge_bridge::listener::Access;
+use edge_bridge::net::ServerTls;
+use edge_bridge::net::server::LocalPublisher;
+
+use crate::config::operator_file;
+use crate::config::tls::{has_expired, listener_tls};
+use crate::config::{AccessFiles, TlsAddress};
+
+use crate::run::configuration::file_stamp::{Stamp, stamp};
+use crate::run::error::RunError;
+use crate::run::status::status_page::CurrentFacts;
+
+/// Period of the checks for a change. A changed file is read when two checks in a row find it the same, so that it is not read while it is being
+/// written.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Content that is in force, with the stamps by which a change of the files is noticed.
+pub(in crate::run) struct InForce {
+    rules: Watch,
+    certificates: Watch,
+    passwords: Option<PasswordFile>,
+    client_ca: Option<Vec<u8>>,
+    memory: LoginMemory,
+}
+
+impl InForce {
+    /// Returns the reason why changed files are not applied; `None` if they are.
+    fn refused(&self) -> Option<String> {
+        let told = [&self.rules.told, &self.certificates.told].into_iter().filter(|told| !told.is_empty());
+        told.cloned().reduce(|both, told| format!("{both}; {told}"))
+    }
+}
+
+/// Reads the files for the listener's start.
+///
+/// # Errors
+/// One of them is invalid.
+pub(in crate::run) fn open(
+    files: &AccessFiles,
+    tls: Option<&TlsAddress>,
+) -> Result<(Access, Option<ServerTls>, InForce), RunError> {
+    let configuration = |error: String| RunError::Configuration(format!("[local] {error}"));
+    let memory = LoginMemory::new(secret()?);
+    // Looked at before they are read: a change in between is found later.
+    let rules_watch = Watch::new([&files.passwords, &files.acl].into_iter().flatten().cloned().collect());
+    let of_tls = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
+    let certificates = Watch::new(of_tls.flatten().cloned().collect());
+    let rules = files.read().map_err(|error| configuration(error.to_string()))?;
+    let server = tls.map(listener_tls).transpose().map_err(|error| configuration(error.to_string()))?;
+    let client_ca =
+        tls.and_then(|tls| tls.client_ca.as_ref()).and_then(|path| operator_file::read(path).ok());
+    let passwords = rules.passwords.clone();
+    let in_force = InForce { rules: rules_watch, certificates, passwords, client_ca, memory };
+    Ok((access(rules, &in_force), server, in_force))
+}
+
+/// Applies changes of the files for as long as the listener runs.
+pub(in crate::run) async fn follow(
+    files: AccessFiles,
+    tls: Option<TlsAddress>,
+    mut in_force: InForce,
+    (listener, facts): (LocalPublisher, CurrentFacts),
+) {
+    while !(in_force.rules.files.is_empty() && in_force.certificates.files.is_empty()) {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let mut is_open = true;
+        if in_force.rules.has_changed().await {
+            is_open &= follow_rules(&files, &mut in_force, &listener).await;
+        }
+        if let Some(tls) = &tls
+            && in_force.certificates.has_changed().await
+        {
+            is_open &= follow_certificate(tls, &mut in_force, &listener).await;
+        }
+        if !is_open {
+            return;
+        }
+        facts.set_refused_access(in_force.refused());
+    }
+}
+
+/// Reads users and rights again and applies them. Returns whether the listener still runs.
+async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
+    let read = files.clone();
+    let read = tokio::task::spawn_blocking(move || read.read()).await;
+    let rules = match read {
+        Ok(Ok(rules)) => rules,
+        Ok(Err(error)) => {
+            if in_force.rules.is_told(error.is_of_content(), &error.to_string()) {
+                tracing::warn!(%error, "the access of local clients stays as it was");
+            }
+            return true;
+        }
+        Err(_) => return true,
+    };
+    in_force.rules.is_applied();
+    let users = rules.passwords.as_ref().map_or(0, PasswordFile::len);
+    let rights = rules.acl.as_ref().map_or(0, AclFile::len);
+    let passwords = rules.passwords.clone();
+    let access = access(rules, in_force);
+    in_force.passwords = passwords;
+    let is_open = listener.set_access(access).await.is_ok();
+    tracing::info!(users, rights, "the access of local clients has changed");
+    is_open
+}
+
+/// Reads the certificate again and applies it. Returns whether the listener still runs.
+async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
+    let read = files.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let client_ca = read.client_ca.as_ref().and_then(|path| operator_file::read(path).ok());
+        if has_expired(&read) {
+            return Err(format!("{}: the certificate has expired", read.cert.display()));
+        }
+        listener_tls(&read).map(|tls| (tls, client_ca)).map_err(|error| error.to_string())
+    });
+    match read.await {
+        Ok(Ok((tls, client_ca))) => {
+            in_force.certificates.is_applied();
+            let verifies_again = client_ca != in_force.client_ca;
+            in_force.client_ca = client_ca;
+            let is_open = listener.set_tls(tls, verifies_again).await.is_ok();
+            tracing::info!("the listener's certificate has changed: who connects from now on sees it");
+            is_open
+        }
+        Ok(Err(error)) => {
+            if in_force.certificates.is_told(true, &error) {
+                tracing::warn!(%error, "the listener's certificate stays as it was");
+            }
+            true
+        }
+        Err(_) => true,
+    }
+}
+
+fn access(rules: AccessRules, in_force: &InForce) -> Access {
+    rules.access(in_force.memory.clone(), in_force.passwords.as_ref())
+}
+
+/// Returns random bytes of the system.
+fn secret() -> Result<[u8; 32], RunError> {
+    let mut secret = [0; 32];
+    let failed = |error| RunError::Failed(format!("no random numbers: {error}"));
+    rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty()).map_err(failed)?;
+    Ok(secret)
+}
+
+/// Watched files, with their stamps.
+struct Watch {
+    files: Vec<PathBuf>,
+    last: Vec<Stamp>,
+    /// Stamps of the files when their content was last applied, or reported as wrong.
+    applied: Vec<Stamp>,
+    /// Error text in the last log line.
+    told: String,
+    /// Set if the files could not be read then, so that their content is unknown.
+    is_unread: bool,
+}
+
+impl Watch {
+    fn new(files: Vec<PathBuf>) -> Self {
+        let last: Vec<_> = files.iter().map(|path| stamp(path)).collect();
+        Self { files, applied: last.clone(), last, told: String::new(), is_unread: false }
+    }
+
+    /// Checks the files. Returns true if they differ from the applied content and two checks in a row found them the same, until
+    /// [`is_applied`](Self::is_applied).
+    async fn has_changed(&mut self) -> bool {
+        let files = self.files.clone();
+        let looked =
+            tokio::task::spawn_blocking(move || files.iter().map(|path| stamp(path)).collect::<Vec<_>>());
+        let Ok(found) = looked.await else { return false };
+        let is_settled = found == self.last;
+        self.last = found;
+        let is_changed = self.last != self.applied;
+        if is_settled && !is_changed && self.is_unread {
+            // They are back as they were.
+            self.is_applied();
+        }
+        is_settled && is_changed
+    }
+
+    /// Records that the files' present content is applied.
+    fn is_applied(&mut self) {
+        self.applied.clone_from(&self.last);
+        self.told.clear();
+        self.is_unread = false;
+    }
+
+    /// Records an error. A file with an error in its content is not read again until it changes; after any other error it is read again at the
+    /// next check. Returns whether the error is to be logged.
+    fn is_told(&mut self, is_of_content: bool, error: &str) -> bool {
+        if is_of_content {
+            self.applied.clone_from(&self.last);
+        }
+        self.is_unread = !is_of_content;
+        let is_news = self.told != error || is_of_content;
+        error.clone_into(&mut self.told);
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory that was not there for a moment, such as a volume that is mounted again.
+    #[tokio::test]
+    async fn files_that_are_back_as_they_were_are_in_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, away) = (dir.path().join("at"), dir.path().join("away"));
+        std::fs::create_dir(&at).unwrap();
+        std::fs::write(at.join("users"), "").unwrap();
+        let mut watch = Watch::new(vec![at.join("users")]);
+        std::fs::rename(&at, &away).unwrap();
+        assert!(!watch.has_changed().await && watch.has_changed().await);
+        assert!(watch.is_told(false, "not found") && !watch.is_told(false, "not found"));
+        std::fs::rename(&away, &at).unwrap();
+        assert!(!watch.has_changed().await && !watch.has_changed().await);
+        assert_eq!(watch.told, "");
+    }
+}

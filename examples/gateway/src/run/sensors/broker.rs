@@ -1,0 +1,199 @@
+//! Client of a local broker to which the sensors publish: it subscribes there, and sends a PUBACK for a message once its rows are safe.
+//!
+//! The broker keeps the client's session for ever, so that messages that it received while the gateway was down are delivered afterwards. The
+//! broker alone is responsible for a message that it has acknowledged to a sensor and not yet delivered to the gateway.
+//!
+//! This client is not the bridge's, because a broker with the messages of an outage sends them as fast as it can, and not every broker keeps to
+//! the Receive Maximum meanwhile (Mosquitto 2.0.11 exceeds it by far). So no Receive Maximum is announced, and a connection with too much
+//! unacknowledged is not read.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and a task")]
+
+mod connection;
+mod filters;
+mod lines;
+mod subscribed;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
+use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
+use edge_bridge::net::server::Receipts;
+use edge_bridge::puback_chain::PubackChain;
+use edge_bridge::session::{ClientConfig, Resume};
+use edge_bridge::wire::Utf8;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub(crate) use subscribed::Subscribed;
+
+use crate::config::overlap::without_covered;
+
+use lines::Lines;
+
+use crate::run::error::RunError;
+
+use super::ingest::GatewayIngest;
+
+/// Time limit of DNS and TCP connect together.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Longest back-off between attempts. It is short because the broker is on the same machine or the next one.
+const BACKOFF_MAX_MS: u64 = 5_000;
+
+/// Address of the local broker, and the topics to subscribe to there.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) client_id: String,
+    pub(crate) topics: Vec<String>,
+    /// Set if an earlier process left a session at the broker.
+    pub(crate) expects_session: bool,
+    /// Topic filters that the session is subscribed to.
+    pub(crate) subscribed: Subscribed,
+}
+
+/// Running client of the local broker.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    is_connected: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Broker {
+    /// Starts to connect, again and again for as long as the client runs. Returns before the broker has answered.
+    ///
+    /// # Errors
+    /// A name or topic filter that MQTT cannot carry.
+    pub(crate) fn start(
+        target: Target,
+        clock: Clock,
+        ingest: GatewayIngest,
+        intake: Intake,
+    ) -> Result<Self, RunError> {
+        let text = |text: &str| {
+            let wrong = |error| RunError::Configuration(format!("[local] \"{text}\": {error}"));
+            Utf8::try_from(text).map_err(wrong)
+        };
+        let mut config = ClientConfig::new(text(&target.client_id)?);
+        config.session_expiry_s = u32::MAX;
+        config.receive_maximum = u16::MAX;
+        let topics = without_covered(&target.topics);
+        if let Some((one, other)) = filters::overlapping(&topics) {
+            tracing::warn!(
+                one,
+                other,
+                "filters overlap: a broker sends what matches both twice, as two messages"
+            );
+        }
+        let filters = topics.iter().map(|topic| text(topic)).collect::<Result<_, _>>()?;
+        let is_connected = Arc::<AtomicBool>::default();
+        let (stop, stopped) = watch::channel(false);
+        let client = Client {
+            target,
+            config,
+            filters,
+            clock,
+            ingest,
+            intake,
+            chain: PubackChain::default(),
+            receipts: Receipts::default(),
+            epoch: 0,
+            resume: None,
+            unsubscribing: Vec::new(),
+            is_connected: is_connected.clone(),
+            stopped,
+            lines: Lines::default(),
+        };
+        Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
+    }
+
+    /// Returns a flag that is set while the broker has accepted the CONNECT and every subscription.
+    pub(crate) fn connected(&self) -> Arc<AtomicBool> {
+        self.is_connected.clone()
+    }
+
+    /// Accepts no more messages, acknowledges those whose rows become safe within `within`, and disconnects. The session stays at the broker.
+    pub(crate) async fn stop(self, within: Duration) {
+        self.stop.send_replace(true);
+        let mut task = self.task;
+        if tokio::time::timeout(within, &mut task).await.is_err() {
+            task.abort();
+            tracing::info!("the local broker is not told of every message that is safe: it sends them again");
+        }
+    }
+}
+
+/// Client of the local broker, over all of its connections.
+struct Client {
+    target: Target,
+    config: ClientConfig,
+    filters: Vec<Utf8>,
+    /// Topic filters whose UNSUBSCRIBE has no UNSUBACK.
+    unsubscribing: Vec<String>,
+    clock: Clock,
+    ingest: GatewayIngest,
+    intake: Intake,
+    chain: PubackChain,
+    receipts: Receipts,
+    /// Serial number of the connection, for session and PUBACK chain alike.
+    epoch: u64,
+    resume: Option<Resume>,
+    is_connected: Arc<AtomicBool>,
+    stopped: watch::Receiver<bool>,
+    lines: Lines,
+}
+
+impl Client {
+    async fn run(mut self) {
+        let mut config = BackoffConfig::default();
+        config.max_ms = BACKOFF_MAX_MS;
+        let mut backoff = Backoff::new(config, u64::from(std::process::id()));
+        let mut stopped = self.stopped.clone();
+        while !*self.stopped.borrow() {
+            let dialed = tokio::select! {
+                dialed = dial(&self.target) => dialed,
+                _ = stopped.changed() => return,
+            };
+            let why = match dialed {
+                Ok(stream) => {
+                    let ended = self.serve(stream).await;
+                    self.is_connected.store(false, Ordering::Relaxed);
+                    if ended.was_useful {
+                        backoff.reset();
+                    }
+                    ended.why
+                }
+                Err(why) => why,
+            };
+            if *self.stopped.borrow() {
+                return;
+            }
+            if self.lines.away(self.clock.now().up_ms, &why) {
+                tracing::warn!(broker = %self.target.host, port = self.target.port, why, "no connection to the local broker");
+            }
+            let pause = Duration::from_millis(backoff.next_ms());
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.changed() => return,
+            }
+        }
+    }
+}
+
+async fn dial(target: &Target) -> Result<TcpStream, String> {
+    let connect = TcpStream::connect((target.host.trim_matches(['[', ']']), target.port));
+    let stream = match tokio::time::timeout(CONNECT_WITHIN, connect).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err("no answer".to_owned()),
+    };
+    // PUBACKs are small and somebody waits for them.
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
+}

@@ -1,0 +1,257 @@
+//! One connection to the local broker.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use bytes::BytesMut;
+use edge_bridge::ingest::{Answer, Inbound, Ingest};
+use edge_bridge::net::intake::Permit;
+use edge_bridge::puback_chain::ConnectionId;
+use edge_bridge::session::{AckHandle, Connected, Event, Input, Output, Session, SessionOutcome};
+use edge_bridge::wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::sleep_until;
+
+use crate::run::sensors::withhold::Tell;
+
+use super::Client;
+
+/// Read buffer of a connection, in bytes.
+const READ_BYTES: usize = 16 * 1024;
+/// Bytes of memory of a message without PUBACK, beside topic and payload.
+const OVERHEAD_BYTES: usize = 64;
+/// Pause until the next check, in milliseconds, while the session has no deadline.
+const IDLE_MS: u64 = 60_000;
+
+/// Result of a connection at its end.
+pub(super) struct Ended {
+    pub(super) why: String,
+    /// Set if the broker had accepted the CONNECT on this connection.
+    pub(super) was_useful: bool,
+}
+
+/// State that lives as long as the connection.
+struct Connection {
+    id: ConnectionId,
+    session: Session,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    received: BytesMut,
+    out: BytesMut,
+    /// Received messages that wait for room in the queue, before the ingest gets them.
+    held: VecDeque<(Publish, Option<AckHandle>)>,
+    was_accepted: bool,
+    ended: Option<String>,
+}
+
+impl Client {
+    pub(super) async fn serve(&mut self, stream: TcpStream) -> Ended {
+        self.epoch += 1;
+        let id = ConnectionId(self.epoch);
+        let now_ms = self.clock.now().up_ms;
+        let session = Session::client(now_ms, self.epoch, self.config.clone(), self.resume.take());
+        self.chain.open(id, None);
+        let (reader, writer) = stream.into_split();
+        let mut connection = Connection {
+            id,
+            session,
+            reader,
+            writer,
+            received: BytesMut::new(),
+            out: BytesMut::new(),
+            held: VecDeque::new(),
+            was_accepted: false,
+            ended: None,
+        };
+        let ended = self.drive(&mut connection).await;
+        self.chain.close(id);
+        if connection.session.had_session() {
+            self.resume = Some(connection.session.into_resume());
+        }
+        Ended { why: ended, was_useful: connection.was_accepted }
+    }
+
+    /// Serves the connection until it ends. Returns the reason in words.
+    async fn drive(&mut self, connection: &mut Connection) -> String {
+        let mut stopped = self.stopped.clone();
+        let intake = self.intake.clone();
+        let mut asked_for_commit = false;
+        loop {
+            let is_stopping = *stopped.borrow();
+            self.turn(connection, is_stopping);
+            if let Some(why) = connection.ended.take() {
+                // What is left says goodbye; whether it arrives changes nothing.
+                let _ = connection.writer.write_all(&connection.out).await;
+                return why;
+            }
+            if is_stopping {
+                if !std::mem::replace(&mut asked_for_commit, true) {
+                    intake.commit();
+                }
+                if self.chain.pending() == 0 && connection.out.is_empty() {
+                    let now_ms = self.clock.now().up_ms;
+                    connection.session.disconnect(now_ms, ReasonCode::NORMAL_DISCONNECTION);
+                    continue;
+                }
+            }
+            let may_read = !is_stopping && connection.held.is_empty() && self.chain.may_read(connection.id);
+            if may_read {
+                connection.received.reserve(READ_BYTES);
+            }
+            let now_ms = self.clock.now().up_ms;
+            let lane = connection.held.front().and_then(|(next, _)| self.ingest.lane_of(next.topic.as_str()));
+            let due_ms = connection.session.next_deadline().unwrap_or(now_ms + IDLE_MS).max(now_ms + 1);
+            tokio::select! {
+                read = connection.reader.read_buf(&mut connection.received), if may_read => match read {
+                    Ok(0) => connection.ended = Some("the broker closed the connection".to_owned()),
+                    Ok(_) => {}
+                    Err(error) => connection.ended = Some(error.to_string()),
+                },
+                wrote = connection.writer.write_buf(&mut connection.out), if !connection.out.is_empty() => {
+                    if let Err(error) = wrote {
+                        connection.ended = Some(error.to_string());
+                    }
+                }
+                () = self.receipts.woken() => {
+                    self.receipts.take().into_iter().for_each(|ticket| self.chain.resolve(ticket, ReasonCode::SUCCESS));
+                }
+                permit = intake.reserve_in(lane), if !is_stopping && !connection.held.is_empty() => match permit {
+                    Some(permit) => self.take_in_next(connection, permit),
+                    None => return "the queue is closed".to_owned(),
+                },
+                () = sleep_until(self.clock.at(due_ms)) => {
+                    connection.session.handle_timeout(self.clock.now().up_ms);
+                }
+                _ = stopped.changed(), if !is_stopping => {}
+            }
+        }
+    }
+
+    /// Moves everything that can be moved without waiting. No further packet is decoded while a message waits for room.
+    fn turn(&mut self, connection: &mut Connection, is_stopping: bool) {
+        self.flush(connection);
+        while !is_stopping && connection.held.is_empty() && self.chain.may_read(connection.id) {
+            let before = connection.received.len();
+            let now_ms = self.clock.now().up_ms;
+            connection.session.handle_input(now_ms, Input::Bytes(&mut connection.received));
+            self.flush(connection);
+            if connection.received.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn flush(&mut self, connection: &mut Connection) {
+        let now_ms = self.clock.now().up_ms;
+        while let Some(release) = self.chain.poll(now_ms) {
+            // A stale handle is that of a connection that is gone: the broker sends the message again.
+            let _ = connection.session.ack(now_ms, release.ack, release.reason);
+        }
+        while let Some(output) = connection.session.poll_output() {
+            match output {
+                Output::Transmit(bytes) => connection.out.extend_from_slice(&bytes),
+                Output::Event(event) => self.on_event(connection, event),
+            }
+        }
+    }
+
+    fn on_event(&mut self, connection: &mut Connection, event: Event) {
+        match event {
+            Event::Connected(connected) => self.on_connected(connection, &connected),
+            Event::Publish { publish, ack } => connection.held.push_back((publish, ack)),
+            Event::SubAck(ack) => {
+                for (filter, reason) in self.filters.iter().zip(&ack.reasons) {
+                    if reason.is_error() {
+                        tracing::error!(%filter, %reason, "the local broker refuses the subscription: not ready");
+                    }
+                }
+                let is_whole = !ack.reasons.iter().any(|reason| reason.is_error());
+                self.is_connected.store(is_whole, Ordering::Relaxed);
+            }
+            Event::UnsubAck(_) => {
+                if let Err(error) =
+                    self.target.subscribed.unsubscribed(&std::mem::take(&mut self.unsubscribing))
+                {
+                    tracing::warn!(%error, "the list of subscribed topics is not kept");
+                }
+            }
+            Event::Closed(why) => connection.ended = Some(why.to_string()),
+            _ => {}
+        }
+    }
+
+    fn on_connected(&mut self, connection: &mut Connection, connected: &Connected) {
+        connection.was_accepted = true;
+        let (session_present, was_lost) = match connected.session {
+            SessionOutcome::New => (false, self.target.expects_session),
+            SessionOutcome::Resumed | SessionOutcome::Unknown => (true, false),
+            SessionOutcome::Lost(_) => (false, true),
+        };
+        self.target.expects_session = true;
+        let (broker, port) = (&self.target.host, self.target.port);
+        if self.lines.there() {
+            tracing::info!(broker, port, session_present, "subscribed at the local broker");
+        }
+        if was_lost {
+            tracing::warn!(
+                broker,
+                port,
+                "the local broker had lost our session, and with it what came while we were away"
+            );
+        }
+        if let Err(why) = self.subscribe(connection) {
+            connection.ended = Some(why);
+        }
+    }
+
+    /// Subscribes also on a resumed session, because an earlier configuration may have had other topics. Topics that are no longer needed are
+    /// unsubscribed after the new ones are subscribed, so that a message between the two comes twice rather than not at all.
+    fn subscribe(&mut self, connection: &mut Connection) -> Result<(), String> {
+        let now_ms = self.clock.now().up_ms;
+        let wanted = self.filters.iter().map(Utf8::as_str);
+        let gone = self.target.subscribed.subscribing(wanted).map_err(|error| error.to_string())?;
+        let filters = self.filters.iter().cloned().map(subscription).collect();
+        connection.session.subscribe(now_ms, filters).map_err(|error| error.to_string())?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(topics = ?gone, "no longer wanted: unsubscribed at the local broker");
+        let filters: Result<_, _> = gone.iter().map(|filter| Utf8::try_from(filter.as_str())).collect();
+        let filters = filters.map_err(|error| error.to_string())?;
+        self.unsubscribing = gone;
+        connection.session.unsubscribe(now_ms, filters).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn take_in_next(&mut self, connection: &mut Connection, permit: Permit<'_>) {
+        let Some((publish, ack)) = connection.held.pop_front() else { return };
+        let (now, id) = (self.clock.now(), connection.id);
+        let bytes = publish.topic.len() + publish.payload.len() + OVERHEAD_BYTES;
+        let message = Inbound::new(Utf8::default(), Version::V5, &publish);
+        let (rows, ticket) = match self.ingest.ingest(now, &message) {
+            Answer::Store(rows) if !rows.is_empty() => (rows, self.chain.store(now.up_ms, id, ack, bytes)),
+            Answer::Withhold(rows) => (rows, self.chain.withhold(now.up_ms, id, ack, bytes)),
+            Answer::Store(_) | Answer::Absorb => {
+                self.chain.absorb(now.up_ms, id, ack, bytes);
+                return;
+            }
+            Answer::Refuse(reason) => {
+                let letter = self.ingest.dead_letter(&message, reason);
+                (vec![letter], self.chain.store(now.up_ms, id, ack, bytes))
+            }
+        };
+        permit.put(rows, self.ingest.take_link().then(Tell::Publisher(self.receipts.clone(), ticket)));
+        if self.chain.wants_commit_for(now.up_ms, id) {
+            self.ingest.commit(&self.intake);
+        }
+    }
+}
+
+/// Returns a subscription as bridges make them: the retain flag is kept as published, and retained messages come only once per session.
+fn subscription(filter: Utf8) -> Subscription {
+    let mut subscription = Subscription::new(filter, QoS::AtLeastOnce);
+    subscription.retain_as_published = true;
+    subscription.retain_handling = RetainHandling::SendIfNew;
+    subscription
+}

@@ -1,0 +1,132 @@
+//! Topic filters that the gateway's session at the local broker has, kept on disk: the broker keeps a subscription until an UNSUBSCRIBE, whatever
+//! the next configuration has.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: one small file, written when the topics change")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{io, iter};
+
+use edge_state::file as state_file;
+
+use crate::config::operator_file;
+
+const FILE: &str = "subscribed";
+/// Size of the largest file that is read, in bytes: the topic filters of a configuration, which has 2 MiB with its included files, and of the one
+/// before.
+const FILE_BYTES_MAX: u64 = 2 * 2 * operator_file::BYTES_MAX;
+
+/// The list and its file: the session's name in the first line, a filter in each further one.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribed {
+    state: PathBuf,
+    session: String,
+    filters: BTreeSet<String>,
+}
+
+impl Subscribed {
+    /// Reads the filters that earlier processes subscribed to. `session` is client identifier and broker. A file of another session counts as
+    /// empty.
+    pub(crate) fn load(state: &Path, session: String) -> Self {
+        let text = read(state).unwrap_or_else(|error| {
+            let path = state.join(FILE);
+            tracing::warn!(path = %path.display(), %error, "the list of subscribed topics cannot be read and is made anew: topics that are wanted no longer stay subscribed at the local broker");
+            String::new()
+        });
+        let mut lines = text.lines();
+        let first = lines.next();
+        let filters = if first == Some(session.as_str()) {
+            lines.map(str::to_owned).collect()
+        } else {
+            BTreeSet::new()
+        };
+        if first.is_some_and(|known| known != session) {
+            tracing::warn!(
+                session,
+                "another session than before: the earlier one stays at its broker until that removes it"
+            );
+        }
+        Self { state: state.to_owned(), session, filters }
+    }
+
+    /// Records durably that the filters `wanted` are about to be subscribed to. Returns those of earlier processes that have to be unsubscribed.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(super) fn subscribing<'a>(
+        &mut self,
+        wanted: impl Iterator<Item = &'a str>,
+    ) -> io::Result<Vec<String>> {
+        let wanted: BTreeSet<String> = wanted.map(str::to_owned).collect();
+        let gone = self.filters.difference(&wanted).cloned().collect();
+        if !wanted.is_subset(&self.filters) {
+            self.filters.extend(wanted);
+            self.save()?;
+        }
+        Ok(gone)
+    }
+
+    /// Records that the broker has removed these subscriptions.
+    ///
+    /// # Errors
+    /// The disk refused; the next process unsubscribes them again.
+    pub(super) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
+        self.filters.retain(|filter| !gone.contains(filter));
+        self.save()
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let filters = self.filters.iter().map(String::as_str);
+        let text: String =
+            iter::once(self.session.as_str()).chain(filters).flat_map(|line| [line, "\n"]).collect();
+        state_file::replace(&self.state, FILE, &[text.as_bytes()])
+    }
+}
+
+/// Returns the content of the file; empty if there is none.
+fn read(state: &Path) -> io::Result<String> {
+    match state_file::read(state, FILE, FILE_BYTES_MAX) {
+        Ok(text) => {
+            String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::run::log::captured_log::captured;
+
+    use super::*;
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_told_and_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = || captured(|| assert!(Subscribed::load(dir.path(), "a".to_owned()).filters.is_empty()));
+        assert_eq!(load(), "", "a first start says nothing");
+        std::fs::write(dir.path().join(FILE), b"a\n\xff\n").unwrap();
+        let told = load();
+        assert!(told.contains(FILE) && told.contains("not UTF-8"), "{told}");
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        let told = load();
+        assert!(told.contains("cannot be read") && told.lines().count() == 1, "{told}");
+    }
+
+    #[test]
+    fn what_was_ever_subscribed_is_known_until_it_is_unsubscribed() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |session: &str| Subscribed::load(dir.path(), session.to_owned());
+        assert!(load("a").subscribing(["r/#"].into_iter()).unwrap().is_empty());
+        for again in ["the broker does not answer", "it does"] {
+            let mut next = load("a");
+            assert_eq!(next.subscribing(["r/+", "x/#"].into_iter()).unwrap(), ["r/#"], "{again}");
+            if again == "it does" {
+                next.unsubscribed(&["r/#".to_owned()]).unwrap();
+            }
+        }
+        assert_eq!(load("a").subscribing(["x/#"].into_iter()).unwrap(), ["r/+"]);
+        assert!(load("b").subscribing(["x/#"].into_iter()).unwrap().is_empty(), "another session");
+    }
+}

@@ -1,0 +1,148 @@
+use crate::run::log::captured_log::captured;
+
+use super::*;
+use edge_bridge::listener::ConnectionId;
+use edge_bridge::wire::Utf8;
+
+fn due(log: &mut ClientLog, minute: u64, cause: &str, address: Option<&str>) -> Option<String> {
+    assert_eq!(log.begin_minute(minute), None);
+    let address = address.map(|address| SocketAddr::new(address.parse().unwrap(), 1));
+    log.due(cause.to_owned(), address).map(|held_back| held_back.to_string())
+}
+
+#[test]
+fn each_cause_is_said_once_a_minute_and_all_have_a_budget() {
+    let mut log = ClientLog::default();
+    assert_eq!((0..25).filter(|_| due(&mut log, 0, "the same", None).is_some()).count(), 1);
+    assert_eq!((0..25).filter(|n| due(&mut log, 0, &n.to_string(), None).is_some()).count(), 9);
+    assert_eq!(log.begin_minute(1).unwrap().to_string(), "16", "nine had a line");
+    assert_eq!(due(&mut log, 1, "the same", None).unwrap(), "24", "a new minute, a new line");
+}
+
+#[test]
+fn what_is_held_back_is_counted_with_its_own_cause_and_its_addresses() {
+    let [flooder, other] = ["10.0.0.7:1", "10.0.0.8:1"].map(|address| address.parse().ok());
+    let (client, topic) = (Utf8::from_static("c"), Utf8::from_static("out/x"));
+    let connection = ConnectionId(1);
+    let error = TopicError::Reserved;
+    let publish = Event::TopicRefused { connection, client: client.clone(), topic, error };
+    let ended = Event::SessionEnded { client, dropped: 1 };
+    let mut log = ClientLog::default();
+    let lines = captured(|| {
+        (0..500).for_each(|up_ms| log.on_event(up_ms, &publish, flooder));
+        log.on_event(500, &publish, other);
+        log.on_event(MINUTE_MS, &ended, other);
+        log.on_event(MINUTE_MS, &publish, other);
+    });
+    let said = lines.lines().filter_map(|line| {
+        let (text, fields) = line.split_once(" address=")?;
+        Some((text.contains("publishes to"), fields))
+    });
+    let expected = [
+        (true, r#""10.0.0.7:1" held_back=0"#),
+        (false, r#""10.0.0.8:1" held_back=0"#),
+        (true, r#""10.0.0.8:1" held_back=500 from 10.0.0.7, 10.0.0.8"#),
+    ];
+    assert_eq!(said.collect::<Vec<_>>(), expected, "{lines}");
+}
+
+#[test]
+fn one_mistake_of_a_whole_plant_takes_one_line() {
+    let mut log = ClientLog::default();
+    for minute in 0..3 {
+        let lines = (0..12).filter_map(|n| due(&mut log, minute, "refused", Some(&format!("10.0.0.{n}"))));
+        assert_eq!(lines.count(), 1);
+        assert!(due(&mut log, minute, "session", None).is_some(), "another cause has its own");
+    }
+    let addresses = "10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8";
+    assert_eq!(due(&mut log, 3, "refused", None).unwrap(), format!("11 from {addresses} and others"));
+}
+
+#[test]
+fn a_trouble_that_has_ended_is_counted_in_a_line_for_all() {
+    let mut log = ClientLog::default();
+    (0..5).for_each(|_| drop(due(&mut log, 0, "ended", Some("10.0.0.7"))));
+    assert_eq!(log.begin_minute(1), None, "it may go on");
+    assert_eq!(log.begin_minute(2).unwrap().to_string(), "4 from 10.0.0.7");
+    assert_eq!((log.lines, log.begin_minute(3)), (1, None));
+}
+
+#[test]
+fn causes_without_end_are_bounded_and_each_event_is_counted() {
+    let mut log = ClientLog::default();
+    let mut counted = 0;
+    for minute in 0..5 {
+        counted += log.begin_minute(minute).map_or(0, |others| others.events);
+        for n in 0..5_000 {
+            let said = due(&mut log, minute, &format!("{minute} {n}"), None);
+            counted += said.map_or(0, |held_back| 1 + held_back.parse::<u64>().unwrap());
+        }
+        assert_eq!((log.lines, log.causes.len()), (WARNINGS_PER_MINUTE, CAUSES_MAX));
+    }
+    let left = log.others.events + log.causes.values().map(|cause| cause.held_back.events).sum::<u64>();
+    assert_eq!(counted + left, 25_000);
+}
+
+#[test]
+fn a_client_whose_messages_find_no_room_has_one_line_an_hour_over_its_connections() {
+    let mut log = ClientLog::default();
+    let client = Utf8::from_static("s");
+    let mut lines = |up_ms, connection| {
+        let event = Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
+        log.on_event(up_ms, &event, None);
+        log.lines
+    };
+    assert_eq!(lines(0, 1), 1);
+    assert_eq!(lines(10 * MINUTE_MS, 2), 0, "no second one within the hour");
+    assert_eq!(lines(61 * MINUTE_MS, 3), 1);
+    assert_eq!(log.minute, 61);
+}
+
+#[test]
+fn no_room_without_a_line_is_counted_and_has_one_later() {
+    let mut log = ClientLog::default();
+    (0..WARNINGS_PER_MINUTE).for_each(|n| drop(due(&mut log, 0, &n.to_string(), None)));
+    let event = Event::NoRoom { connection: ConnectionId(1), client: Utf8::from_static("s") };
+    log.on_event(1, &event, None);
+    let held_back: u64 = log.causes.values().map(|cause| cause.held_back.events).sum();
+    assert_eq!(held_back, 1);
+    let lines = captured(|| log.on_event(MINUTE_MS, &event, None));
+    assert!(lines.contains("held_back=1") && lines.contains("client \"s\" at QoS 0"), "{lines}");
+}
+
+#[test]
+fn origins_of_pages_are_one_cause() {
+    let cause = |origin: &str| {
+        let error = format!("not among ws_origins: {origin}");
+        trouble(&Event::NoWebSocket { connection: ConnectionId(1), error }).unwrap()
+    };
+    let (one, other) = (cause("http://a.example:1"), cause("null"));
+    assert_eq!(one.cause, other.cause);
+    assert_eq!(one.said, "no WebSocket with a client: not among ws_origins: http://a.example:1");
+}
+
+#[test]
+fn names_of_clients_cannot_forge_a_line() {
+    let forged = "x\n2026-11-21T03:00:00.000000Z  INFO edge_gateway::run::gateway: stopped \u{202e}";
+    let client = Utf8::try_from(forged.to_owned() + &"y".repeat(65_000)).unwrap();
+    let said = trouble(&Event::SessionEnded { client, dropped: 1 }).unwrap().said;
+    assert!(said.contains("x\\n2026") && !said.contains('\n') && !said.contains('\u{202e}'), "{said}");
+    assert!(said.len() < 200, "{}", said.len());
+}
+
+#[test]
+fn damage_to_saved_clients_is_one_line_with_escaped_names() {
+    let mut damage = Damage::default();
+    (damage.sessions, damage.waiting) = (1, 3);
+    damage.clients = ["panel", "a\nb \" c"].map(Utf8::from_static).to_vec();
+    let mut restored = Restored::default();
+    (restored.retained, restored.damage) = (5, Some(damage));
+    let event = Event::ClientsRestored(restored);
+    let lines = captured(|| ClientLog::default().on_event(0, &event, None));
+    let line = lines.lines().find(|line| line.contains("clients.bad")).unwrap();
+    assert!(
+        line.contains("sessions=1") && line.contains("waiting=3") && line.contains("\"panel\", "),
+        "{line}"
+    );
+    assert_eq!(lines.lines().count(), 2, "with the one about what is back: {lines}");
+}

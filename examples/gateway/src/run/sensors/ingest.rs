@@ -1,0 +1,372 @@
+//! Ingest of the gateway: the first route whose topic filter matches a sensor's message decodes and filters it.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use control_loop::mqtt::LoopNames;
+use edge_bridge::Row;
+use edge_bridge::escape::Escaped;
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::net::intake::Intake;
+use edge_bridge::puback_chain::Ticket;
+use edge_bridge::wire::{ReasonCode, matches};
+use edge_codec::DecodeError;
+use edge_filter::Pipeline;
+use tokio::sync::Notify;
+
+use crate::config::Route;
+use crate::run::filters::readings::Readings;
+use crate::run::hub::duplicate_marks::DuplicateMarks;
+use crate::run::log::once_an_hour::OnceAnHour;
+use crate::run::replaced_parts::OwnIngest;
+use crate::run::route::RouteState;
+use crate::run::status::status_page::figures::RouteFigures;
+
+use super::arrival::ArrivalClock;
+use super::withhold::{Extent, Link};
+pub(in crate::run) use alarm_commands::ALARM_LANE;
+use alarm_commands::Commanded;
+pub(crate) use counts::Counts;
+
+mod alarm_commands;
+mod change;
+mod counts;
+mod over_restarts;
+#[cfg(test)]
+pub(crate) use alarm_commands::tests::rig as alarm_rig;
+
+/// Ingest of the gateway, for sensors at the listener and behind a broker. Clones share the state: the listener passes messages to it, and a task
+/// ticks its filters.
+#[derive(Clone, Debug)]
+pub(crate) struct GatewayIngest {
+    inner: Arc<Mutex<Inner>>,
+    /// Notified when a publisher waits for receipts that depend on readings held in a stage.
+    let_go: Arc<Notify>,
+    /// Answers to commands that were meant for the hub and found no room in the queue.
+    answers_without_room: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    arrival: ArrivalClock,
+    /// Ingest of an embedding program, which is called before the routes.
+    own: Option<OwnIngest>,
+    routes: Vec<RouteState>,
+    restarted: DuplicateMarks,
+    /// Topics that the control loops read. Messages there do not count as unrouted if no route matches.
+    loops: Option<Arc<LoopNames>>,
+    counts: Counts,
+    /// Rate limit of the log lines about messages that are no readings.
+    dead_letters: OnceAnHour,
+    /// Set if the message that was refused last may have been received before.
+    refused_may_be_copy: bool,
+    /// Receipts that depend on the rows of the last answer.
+    link: Link,
+    /// Receipts of messages that are on their way to the queue, by ticket.
+    links: HashMap<Ticket, Link>,
+    /// Alarm commands of local clients. `None`: they are not accepted.
+    alarms: Option<Commanded>,
+}
+
+impl GatewayIngest {
+    /// Creates the ingest of these routes. `restarted` decides which messages may be repetitions.
+    ///
+    /// # Errors
+    /// Rules or a topic that are not valid, in words. The command `check` finds them earlier.
+    pub(crate) fn new(routes: &[Route], restarted: DuplicateMarks) -> Result<Self, String> {
+        let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
+        let (link, links) = (Link::default(), HashMap::new());
+        let (arrival, counts) = (ArrivalClock::default(), Counts::default());
+        let (dead_letters, refused_may_be_copy) = (OnceAnHour::default(), false);
+        let inner = Inner {
+            arrival,
+            own: None,
+            routes,
+            restarted,
+            loops: None,
+            counts,
+            dead_letters,
+            refused_may_be_copy,
+            link,
+            links,
+            alarms: None,
+        };
+        Ok(Self {
+            inner: Arc::new(Mutex::new(inner)),
+            let_go: Arc::default(),
+            answers_without_room: Arc::default(),
+        })
+    }
+
+    /// Replaces parts of the configuration by those of an embedding program; call it before the first message.
+    ///
+    /// # Errors
+    /// A filter for a route that does not exist, or has no readings, in words.
+    pub(crate) fn set_parts(
+        &self,
+        own: Option<OwnIngest>,
+        filters: Vec<(String, Pipeline)>,
+    ) -> Result<(), String> {
+        let mut inner = self.lock();
+        inner.own = own;
+        for (filter_topic, pipeline) in filters {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic);
+            if !route.is_some_and(|route| route.set_filter(pipeline)) {
+                return Err(format!("no route with readings has match = \"{filter_topic}\", to be filtered"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the part that decides which messages may be repetitions; call it before the first message for a route.
+    pub(crate) fn set_duplicate_marks(&self, restarted: DuplicateMarks) {
+        self.lock().restarted = restarted;
+    }
+
+    /// Sets the topics that control loops read.
+    pub(crate) fn beside(&self, loops: Arc<LoopNames>) {
+        self.lock().loops = Some(loops);
+    }
+
+    /// Returns whether a route matches this topic.
+    pub(crate) fn routes(&self, topic: &str) -> bool {
+        self.lock().routes.iter().any(|route| matches(&route.filter_topic, topic))
+    }
+
+    /// Returns the lane of messages on this topic. `None`: no route matches.
+    pub(crate) fn lane_of(&self, topic: &str) -> Option<u8> {
+        self.lock().lane_of(topic)
+    }
+
+    /// Returns rows whose deadline has passed, and the receipts that depend on them. `is_asked_for`: a publisher waits for receipts, so the
+    /// stages emit the held readings that they can.
+    pub(crate) fn tick(&self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
+        let (mut rows, mut link) = (Vec::new(), Link::default());
+        let mut inner = self.lock();
+        let now = inner.arrival.map(now);
+        for route in &mut inner.routes {
+            let (more, depends) = route.tick(now, is_asked_for);
+            rows.extend(more);
+            link.join(depends);
+        }
+        inner.tell_alarms();
+        (rows, link)
+    }
+
+    /// Returns the milliseconds until the next deadline of [`tick`](Self::tick). `None`: there is none.
+    pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
+        let mut inner = self.lock();
+        let now = inner.arrival.map(now);
+        inner.readings().filter_map(|readings| readings.due_in_ms(now)).min()
+    }
+
+    /// From now on acknowledges readings without waiting for the stages that hold them, and makes all waiting receipts due. Called at a stop.
+    pub(crate) fn stop_holding(&self) {
+        let mut inner = self.lock();
+        inner.routes.iter_mut().filter_map(|route| route.readings.as_mut()).for_each(Readings::stop_holding);
+    }
+
+    /// Returns the rows of all readings that stages hold. Called at a stop when the filters' states cannot be kept.
+    pub(crate) fn flush(&self) -> (Vec<Row>, Link) {
+        let (mut rows, mut link) = (Vec::new(), Link::default());
+        for route in &mut self.lock().routes {
+            let (more, depends) = route.flush();
+            rows.extend(more);
+            link.join(depends);
+        }
+        (rows, link)
+    }
+
+    /// Returns whether a receipt waits for a reading that a stage holds.
+    pub(crate) fn withholds(&self) -> bool {
+        self.withheld().messages > 0
+    }
+
+    /// Returns number and age of the messages whose receipts wait for readings in stages.
+    pub(crate) fn withheld(&self) -> Extent {
+        self.lock().readings().map(Readings::withheld).fold(Extent::default(), Extent::and)
+    }
+
+    /// Makes `intake` commit, for a publisher that waits for receipts. Readings in stages that receipts wait for are emitted first.
+    pub(crate) fn commit(&self, intake: &Intake) {
+        match self.withholds() {
+            true => self.let_go.notify_one(),
+            false => intake.commit(),
+        }
+    }
+
+    /// Waits until a publisher waits for readings in stages.
+    pub(crate) async fn let_go_is_asked_for(&self) {
+        self.let_go.notified().await;
+    }
+
+    /// Returns the counter of answers to local clients' commands that were for the hub and found no room, since the start.
+    pub(crate) fn answers_without_room(&self) -> &Arc<AtomicU64> {
+        &self.answers_without_room
+    }
+
+    /// Takes the receipts that depend on the rows of the last answer. A caller without tickets calls this right after the ingest.
+    pub(crate) fn take_link(&self) -> Link {
+        std::mem::take(&mut self.lock().link)
+    }
+
+    /// Takes the receipts of the answer with this ticket.
+    pub(crate) fn take_link_of(&self, ticket: Ticket) -> Link {
+        self.lock().links.remove(&ticket).unwrap_or_default()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let inner = self.lock();
+        let mut counts = inner.counts.clone();
+        inner.readings().filter_map(Readings::stats).for_each(|stats| counts.add(&stats));
+        counts
+    }
+
+    /// Returns the figures of each route since the start, in the configuration's order.
+    pub(crate) fn route_figures(&self) -> Vec<RouteFigures> {
+        self.lock().routes.iter().map(RouteState::figures).collect()
+    }
+
+    /// Sets whether the filters can rely on the wall clock. Before the first call they do not.
+    pub(crate) fn trust_clock(&self, is_trusted: bool) {
+        let mut inner = self.lock();
+        let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
+        readings.for_each(|readings| readings.trust_clock(is_trusted));
+    }
+
+    /// Locks the state. A poisoned lock is used nevertheless, because a panic under it would have ended the process's only thread.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ingest for GatewayIngest {
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+        self.lock().ingest(now, message)
+    }
+
+    fn on_ticket(&mut self, ticket: Ticket) {
+        let mut inner = self.lock();
+        let link = std::mem::take(&mut inner.link);
+        if !link.is_empty() {
+            inner.links.insert(ticket, link);
+        }
+    }
+
+    fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
+        let mut row = message.dead_letter(reason);
+        row.possible_duplicate |= self.lock().refused_may_be_copy;
+        row
+    }
+
+    fn lane(&self, message: &Inbound) -> Option<u8> {
+        let topic = message.topic.as_str();
+        // A command does not wait for room: what is obeyed later than it was given is worse than what is refused.
+        let inner = self.lock();
+        let is_command = inner.alarm_command_of(topic).is_some() || inner.is_loop_command(topic);
+        if is_command { None } else { inner.lane_of(topic) }
+    }
+}
+
+impl Inner {
+    /// Returns the answer of the embedding program's ingest. `None` leaves the message to the routes.
+    fn own_answer(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
+        let mut answer = self.own.as_mut()?.decide(now, message)?;
+        let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
+        match &mut answer {
+            Answer::Store(rows) | Answer::Withhold(rows) => {
+                rows.iter_mut().for_each(|row| row.possible_duplicate |= may_be_copy);
+            }
+            Answer::Absorb => {}
+            Answer::Refuse(_) => self.refused_may_be_copy = may_be_copy,
+        }
+        Some(answer)
+    }
+
+    fn lane_of(&self, topic: &str) -> Option<u8> {
+        self.routes.iter().find(|route| matches(&route.filter_topic, topic)).map(|route| route.lane)
+    }
+
+    /// Returns whether a message on this topic is a command to the control loops, which got it from the listener and answer by an event.
+    fn is_loop_command(&self, topic: &str) -> bool {
+        self.loops.as_ref().is_some_and(|loops| loops.take_command(topic))
+    }
+
+    fn readings(&self) -> impl Iterator<Item = &Readings> {
+        self.routes.iter().filter_map(|route| route.readings.as_ref())
+    }
+
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+        let (now, topic) = (self.arrival.map(now), message.topic.as_str());
+        if let Some(command) = self.alarm_command_of(topic) {
+            return self.alarm_command(now, command, message);
+        }
+        if self.is_loop_command(topic) {
+            return Answer::Absorb;
+        }
+        if let Some(answer) = self.own_answer(now, message) {
+            return answer;
+        }
+        let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
+            if self.loops.as_ref().is_none_or(|loops| !loops.take(topic)) {
+                self.counts.unrouted += 1;
+                tracing::debug!(topic, "no route");
+            }
+            return Answer::Absorb;
+        };
+        route.count();
+        let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
+        let taken = match &mut route.readings {
+            None => route.raw(message).map(|row| (vec![row], Link::default())),
+            Some(readings) => match readings.take_in(now, topic, &message.payload, may_be_copy) {
+                Ok(taken) => {
+                    self.counts.empty += u64::from(taken.is_of_none);
+                    Ok(route.rows(taken))
+                }
+                Err(error) => {
+                    self.counts.undecodable += 1;
+                    if self.dead_letters.may_say(now.up_ms, topic) {
+                        tell_dead_letter(topic, &error, &message.payload);
+                    }
+                    Err(ReasonCode::PAYLOAD_FORMAT_INVALID)
+                }
+            },
+        };
+        let (mut rows, link) = match taken {
+            Ok(taken) => taken,
+            Err(reason) => {
+                self.refused_may_be_copy = may_be_copy;
+                return Answer::Refuse(reason);
+            }
+        };
+        self.tell_alarms();
+        if rows.is_empty() && link.is_empty() {
+            return Answer::Absorb;
+        }
+        if may_be_copy {
+            rows.iter_mut().for_each(|row| row.possible_duplicate = true);
+        }
+        let withholds = link.withholds() || rows.is_empty();
+        self.link = link;
+        if withholds { Answer::Withhold(rows) } else { Answer::Store(rows) }
+    }
+}
+
+/// Bytes of a payload that a line of the log shows.
+const SHOWN_BYTES: usize = 40;
+
+fn tell_dead_letter(topic: &str, error: &DecodeError, payload: &[u8]) {
+    let error = error.to_string();
+    let begins = String::from_utf8_lossy(payload.get(..SHOWN_BYTES).unwrap_or(payload));
+    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(&error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
+}
+
+#[cfg(test)]
+mod change_tests;
+#[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
+mod tests;

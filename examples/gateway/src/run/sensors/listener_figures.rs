@@ -1,0 +1,63 @@
+//! Counters of losses and refusals of the gateway's own listener, since the start. Pure.
+
+use edge_bridge::listener::Stats;
+
+use crate::run::status::page::Page;
+
+/// Returns the number of messages that the listener dropped because the queue was full.
+pub(in crate::run) fn without_room(stats: &Stats) -> u64 {
+    stats.qos0_without_room + stats.wills_without_room
+}
+
+pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
+    page.counter(
+        "edge_displaced_total",
+        "Connections that were not read and were closed to make place for new ones, since the start.",
+        stats.displaced,
+    );
+    page.counter(
+        "edge_not_accepted_total",
+        "Connections that were closed at once because max_connections is reached, and attempts to accept one that the system refused, since the start.",
+        stats.not_accepted,
+    );
+    page.counter(
+        "edge_closed_for_memory_total",
+        "Connections and sessions that were ended because all together held more than they may, since the start.",
+        stats.closed_for_memory,
+    );
+    page.counter(
+        "edge_sessions_given_up_total",
+        "Sessions of absent clients that ended early because their place or their memory was needed, since the start.",
+        stats.sessions_given_up,
+    );
+    page.counter(
+        "edge_local_refused_total",
+        "Clients that were refused at CONNECT, since the start.",
+        stats.refused,
+    );
+    page.gauge(
+        "edge_local_held_bytes",
+        "Bytes that local clients make the gateway hold, of which max_memory is the limit.",
+        stats.held_bytes as u64,
+    );
+    page.head(
+        "edge_local_dropped_total",
+        "counter",
+        "Copies of messages that local subscribers did not get, and messages that were refused or not retained, since the start.",
+    );
+    let by_reason = [
+        ("slow", stats.dropped_full),
+        ("gone", stats.dropped_gone),
+        ("denied", stats.dropped_denied),
+        ("expired", stats.dropped_expired),
+        ("too_large", stats.dropped_too_large),
+        ("topic", stats.topics_refused),
+        ("retained", stats.retain_refused),
+    ];
+    page.labelled("edge_local_dropped_total", "reason", by_reason);
+    page.counter(
+        "edge_wills_without_room_total",
+        "Wills at QoS 1 that found no room in the queue nor among the wills that wait for it, since the start.",
+        stats.wills_without_room,
+    );
+}

@@ -1,0 +1,13 @@
+//! Sensors' side: messages come in from the listener or a local broker, find their route, become rows, and get their PUBACK once the rows are safe.
+
+pub(super) mod access;
+pub(super) mod arrival;
+pub(super) mod broker;
+pub(super) mod bulkhead;
+pub(super) mod client_log;
+pub(crate) mod ingest;
+pub(super) mod intake_figures;
+pub(super) mod listener_figures;
+pub(super) mod sensor_side;
+pub(super) mod time_drops;
+pub(super) mod withhold;

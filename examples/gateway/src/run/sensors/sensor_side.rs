@@ -1,0 +1,268 @@
+//! Local side: the gateway's own listener, to which the control loops are connected too, or the client of a local broker.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use edge_bridge::listener::Access;
+use edge_bridge::net::intake::Intake;
+use edge_bridge::net::server::{LocalPublisher, QueueSink, Receipts};
+use edge_bridge::net::{Clock, Server, ServerBuilder, ServerTls};
+
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, ListenerLimits, Local, WebSocket};
+use crate::open_files::OpenFiles;
+use crate::run::error::RunError;
+use crate::run::local_control::control::Control;
+use crate::run::status::status_page::CurrentFacts;
+
+use super::access;
+use super::broker::{Broker, Subscribed, Target};
+use super::client_log::ClientLog;
+use super::ingest::GatewayIngest;
+use super::withhold::Tell;
+use edge_state::ClientFile;
+
+/// Longest time for which no sensor's messages are read while the queue's task is behind.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Connection of the sensors to the gateway.
+pub(in crate::run) enum Front {
+    /// A listener, and the task that reloads its access rules when their files change.
+    Server(Server, JoinHandle<()>),
+    Broker(Broker),
+    /// Sensors behind a local broker, to which the gateway does not connect before it can store messages.
+    NotYet,
+}
+
+impl Front {
+    /// Starts the listener, if sensors connect to one. It serves local clients with or without a queue.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub(in crate::run) async fn start(
+        config: &Config,
+        state: &Path,
+        clock: Clock,
+        ingest: &GatewayIngest,
+        intake: &Intake,
+        control: Option<&mut Control>,
+        facts: &CurrentFacts,
+    ) -> Result<Self, RunError> {
+        let Local::Listen { addresses, accept_control_characters, limits, access, persistence } =
+            &config.local
+        else {
+            return Ok(Self::NotYet);
+        };
+        let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref())?;
+        let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
+        let doors = Doors { plain: addresses.plain, tls, ws: addresses.ws.clone() };
+        let fit = connections_that_fit(limits.max_connections);
+        let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
+        limits.accept_control_characters = *accept_control_characters;
+        if config.alarm_commands.is_some() {
+            limits.own_topics = vec![control_loop::mqtt::event_topics()];
+        }
+        let store = persistence.then(|| ClientFile::new(state));
+        let server = listen((doors, limits, rules, store), clock, ingest, intake, control).await?;
+        let told = (server.publisher(), facts.clone());
+        let follow = access::follow(access.clone(), addresses.tls.clone(), in_force, told);
+        let follows = tokio::spawn(follow);
+        Ok(Self::Server(server, follows))
+    }
+
+    /// Handles the opened queue: subscribes at the local broker, if the sensors are behind one.
+    ///
+    /// # Errors
+    /// A name or topic filter that MQTT cannot carry.
+    pub(in crate::run) fn with_queue(
+        self,
+        config: &Config,
+        clock: Clock,
+        ingest: &GatewayIngest,
+        intake: &Intake,
+        (state, expects_session): (&Path, bool),
+    ) -> Result<Self, RunError> {
+        let Local::Broker { host, port, client_id, topics } = &config.local else { return Ok(self) };
+        let target = Target {
+            host: host.clone(),
+            port: *port,
+            client_id: client_id.clone(),
+            topics: topics.clone(),
+            expects_session,
+            subscribed: Subscribed::load(state, format!("{client_id} {host}:{port}")),
+        };
+        Broker::start(target, clock, ingest.clone(), intake.clone()).map(Self::Broker)
+    }
+
+    pub(in crate::run) fn local_connected(&self) -> Option<Arc<AtomicBool>> {
+        match self {
+            Self::Broker(broker) => Some(broker.connected()),
+            Self::Server(..) | Self::NotYet => None,
+        }
+    }
+
+    /// Returns the address of the listener. `None`: there is no listener.
+    pub(in crate::run) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Server(server, _) => Some(server.local_addr()),
+            Self::Broker(_) | Self::NotYet => None,
+        }
+    }
+
+    pub(in crate::run) fn listener(&self) -> Option<LocalPublisher> {
+        match self {
+            Self::Server(server, _) => Some(server.publisher()),
+            Self::Broker(_) | Self::NotYet => None,
+        }
+    }
+
+    pub(in crate::run) async fn stop(self, within: Duration) {
+        match self {
+            Self::Server(server, follows) => {
+                follows.abort();
+                server.shutdown(within).await;
+            }
+            Self::Broker(broker) => broker.stop(within).await,
+            Self::NotYet => {}
+        }
+    }
+}
+
+/// Raises the limit of open files if necessary. Returns how many connections fit.
+fn connections_that_fit(wanted: u32) -> u32 {
+    let files = OpenFiles::of_this_process();
+    let fit = files.connections(wanted);
+    if let Err(error) = files.raise_for(fit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    if fit < wanted {
+        tracing::warn!(
+            limit = files.hard,
+            "at most {fit} connections of [local] max_connections = {wanted}: the limit of open files leaves no more"
+        );
+    }
+    fit
+}
+
+fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
+    let mut config = edge_bridge::listener::Config::default();
+    config.max_connections = limits.max_connections as usize;
+    config.session.limits = config.session.limits.with_max_packet_size(limits.max_packet);
+    let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    config.max_memory = size(limits.max_memory);
+    let of_each = &limits.per_client;
+    (config.max_queued, config.max_queued_bytes) = (size(of_each.max_queued.0), size(of_each.max_queued.1));
+    config.max_in_flight = of_each.max_in_flight;
+    config.max_unwritten_bytes = size(of_each.max_unread);
+    config.max_subscriptions = size(of_each.max_subscriptions);
+    config.max_bytes_per_s = of_each.max_rate;
+    config.session_expiry_max_s = u32::try_from(of_each.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
+    config.keep_alive_max_s = u16::try_from(of_each.max_keep_alive.as_secs()).unwrap_or(u16::MAX);
+    let (topics, bytes) = limits.max_retained;
+    (config.max_retained, config.max_retained_bytes) = (size(topics), size(bytes));
+    // Sessions of absent clients beside those that are there.
+    config.max_sessions = config.max_sessions.max(2 * config.max_connections);
+    // What waits for several clients is one copy: `max_memory` is its limit.
+    config.max_queued_bytes_total = usize::MAX;
+    config
+}
+
+/// Addresses of the listener.
+#[derive(Clone, Debug)]
+pub(in crate::run) struct Doors {
+    pub(in crate::run) plain: Option<SocketAddr>,
+    pub(in crate::run) tls: Option<(SocketAddr, ServerTls)>,
+    pub(in crate::run) ws: WebSocket,
+}
+
+impl Doors {
+    /// Adds the WebSocket addresses to the server.
+    fn with_web_socket(&self, mut builder: ServerBuilder) -> ServerBuilder {
+        if let Some(address) = self.ws.plain {
+            builder = builder.ws_listen(address);
+        }
+        if let (Some(address), Some((_, tls))) = (self.ws.tls, &self.tls) {
+            builder = builder.wss_listen(address, tls.clone());
+        }
+        builder.ws_origins(self.ws.origins.iter().cloned())
+    }
+}
+
+impl fmt::Display for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.plain, &self.tls) {
+            (Some(plain), Some((secure, _))) => write!(f, "{plain} or {secure}"),
+            (Some(address), None) | (None, Some((address, _))) => address.fmt(f),
+            (None, None) => f.write_str("nowhere"),
+        }?;
+        self.ws.iter().try_for_each(|address| write!(f, " or {address}"))
+    }
+}
+
+/// Starts the listener, and connects the control loops to it.
+pub(in crate::run) async fn listen(
+    (doors, mut limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<ClientFile>),
+    clock: Clock,
+    ingest: &GatewayIngest,
+    intake: &Intake,
+    control: Option<&mut Control>,
+) -> Result<Server, RunError> {
+    if control.is_some() {
+        limits.own_topics = control_loop::mqtt::own_topics();
+    }
+    let mut log = ClientLog::default();
+    let departures = control.as_ref().and_then(|control| control.departures());
+    let mut builder =
+        Server::builder().config(limits).access(access).clock(clock).on_event(move |event, address| {
+            if let Some(departures) = &departures {
+                departures.on_event(event);
+            }
+            log.on_event(clock.now().up_ms, event, address);
+        });
+    if let Some(store) = store {
+        builder = builder.client_store(store);
+    }
+    let mut control = control;
+    let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
+    if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
+        builder = builder.on_publish(inputs);
+    }
+    let sink = |receipts| sink(ingest, intake, receipts).pause_max(pause_max);
+    let shown = doors.to_string();
+    let builder = doors.with_web_socket(builder);
+    let (address, builder) = match (doors.plain, doors.tls) {
+        (Some(plain), Some((secure, tls))) => (plain, builder.tls_listen(secure, tls)),
+        (Some(plain), None) => (plain, builder),
+        (None, Some((secure, tls))) => (secure, builder.tls(tls)),
+        (None, None) => return Err(RunError::Failed("[local] no address to listen at".to_owned())),
+    };
+    let server = builder.start(address, ingest.clone(), sink).await;
+    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {shown}: {error}")))?;
+    tracing::info!("accepting on {}", server.local_addr());
+    if let Some(address) = server.tls_addr() {
+        tracing::info!("accepting with TLS on {address}");
+    }
+    for address in server.ws_addr().into_iter().chain(server.wss_addr()) {
+        tracing::info!("accepting WebSocket on {address}");
+    }
+    if let Some(control) = control {
+        control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
+    }
+    Ok(server)
+}
+
+/// Returns the listener's sink into the queue. Receipts may depend on readings in stages, which are emitted before a commit.
+fn sink(ingest: &GatewayIngest, intake: &Intake, receipts: Receipts) -> QueueSink {
+    let (links, commits, way) = (ingest.clone(), ingest.clone(), intake.clone());
+    let tell = receipts.clone();
+    QueueSink::new(intake.clone(), receipts)
+        .when_safe(move |ticket| links.take_link_of(ticket).then(Tell::Publisher(tell.clone(), ticket)))
+        .on_commit(move || commits.commit(&way))
+}

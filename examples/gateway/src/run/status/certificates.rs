@@ -1,0 +1,266 @@
+//! Expiry of the certificates that the configuration names: for the metrics, the status, and one log line a day while one of them expires soon.
+//! The files are read again when they change.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it looks at files by this machine's clock")]
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use edge_bridge::net::{ServerTls, certificate_ends};
+
+use crate::config::{Config, Local};
+use crate::run::configuration::file_stamp::{Stamp, stamp};
+
+use super::page::Page;
+
+/// Pause between two checks of the files.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Remaining validity below which a certificate has to be renewed.
+const NEAR: Duration = Duration::from_secs(14 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Number of checks in a row at which a file must be unreadable before it is reported; a single one may coincide with a renewal.
+const FAILED_LOOKS: u32 = 2;
+
+/// Owner of a certificate: the party whose connections fail when it expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The gateway, towards the hub.
+    Hub,
+    /// Authority of the hub.
+    HubAuthority,
+    /// The gateway's listener, towards the sensors.
+    Listener,
+    /// Authority of the sensors.
+    SensorAuthority,
+}
+
+impl Role {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::HubAuthority => "hub_ca",
+            Self::Listener => "listener",
+            Self::SensorAuthority => "sensors_ca",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Expiry of a certificate, as its file was read last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) role: Role,
+    /// Time of the expiry, in seconds since 1970.
+    pub(crate) at_s: u64,
+    /// Whole days until the expiry; 0 once it is past.
+    pub(crate) days_left: u64,
+    /// Set if the certificate has expired or will soon, so that the operator has to renew it.
+    pub(crate) is_near: bool,
+    pub(crate) has_ended: bool,
+    /// Set if the file has no readable certificate any more, or its key does not belong to it. The gateway goes on with the one that it has, and its next start fails.
+    pub(crate) is_unreadable: bool,
+}
+
+impl End {
+    pub(crate) fn needs_somebody(&self) -> bool {
+        self.is_near || self.is_unreadable
+    }
+}
+
+/// A certificate file.
+#[derive(Debug)]
+struct File {
+    role: Role,
+    path: PathBuf,
+    /// File of the private key, if it has to belong to the certificate.
+    key: Option<PathBuf>,
+    /// Remaining validity below which the operator has to act.
+    near: Duration,
+    /// Stamps of certificate and key when their content was read last.
+    stamps: [Stamp; 2],
+    end: Option<SystemTime>,
+    /// Number of checks in a row at which the file was unreadable.
+    failed_looks: u32,
+    said: Option<SystemTime>,
+}
+
+impl File {
+    fn is_near(&self, now: SystemTime) -> bool {
+        self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < self.near) || end <= now)
+    }
+
+    fn new(role: Role, path: &Path, key: Option<&Path>, near: Duration) -> Self {
+        let (path, key) = (path.to_owned(), key.map(Path::to_owned));
+        let found = read(role, &path, key.as_deref(), [None; 2]);
+        let stamps = [None; 2];
+        let mut file = Self { role, path, key, near, stamps, end: None, failed_looks: 0, said: None };
+        file.take(found);
+        file
+    }
+
+    fn take(&mut self, found: Found) {
+        match found {
+            Found::AsBefore => self.failed_looks = 0,
+            Found::Unreadable => self.failed_looks = self.failed_looks.saturating_add(1),
+            Found::Read(stamps, end) => {
+                (self.stamps, self.end, self.failed_looks, self.said) = (stamps, end, 0, None);
+            }
+        }
+    }
+
+    fn is_unreadable(&self) -> bool {
+        self.failed_looks >= FAILED_LOOKS
+    }
+
+    fn days_left(&self, now: SystemTime) -> u64 {
+        let left = self.end.and_then(|end| end.duration_since(now).ok());
+        left.map_or(0, |left| left.as_secs() / DAY.as_secs())
+    }
+
+    /// Returns whether a log line about the file is due, and counts it as written.
+    fn may_say(&mut self, now: SystemTime) -> bool {
+        let is_said = |said: SystemTime| now.duration_since(said).is_ok_and(|ago| ago < DAY);
+        let may_say = (self.is_near(now) || self.is_unreadable()) && !self.said.is_some_and(is_said);
+        self.said = if may_say { Some(now) } else { self.said };
+        may_say
+    }
+}
+
+/// Result of a check of a file.
+#[derive(Clone, Copy)]
+enum Found {
+    AsBefore,
+    /// A file is missing, has no certificate, or a key of another one. The content read before stays in use.
+    Unreadable,
+    Read([Stamp; 2], Option<SystemTime>),
+}
+
+/// Reads a certificate, and its key if there is one, when their stamps are no longer `known`.
+fn read(role: Role, path: &Path, key: Option<&Path>, known: [Stamp; 2]) -> Found {
+    let found = [stamp(path), key.and_then(stamp)];
+    if found[0].is_some() && found == known {
+        return Found::AsBefore;
+    }
+    let Ok(ends) = certificate_ends(path) else { return Found::Unreadable };
+    // Nothing else takes a certificate and its key alone, without authorities.
+    if key.is_some_and(|key| ServerTls::from_pem(path, key, None).is_err()) {
+        return Found::Unreadable;
+    }
+    // Behind the own certificate stand those of its authorities; of authorities the last to end is trusted until then.
+    let end = match role {
+        Role::Hub | Role::Listener => ends.first(),
+        Role::HubAuthority | Role::SensorAuthority => ends.iter().max(),
+    };
+    Found::Read(found, end.copied())
+}
+
+/// Handle to the certificates; clones share them. See the [module](self).
+#[derive(Clone, Debug)]
+pub(crate) struct Certificates(Arc<Mutex<Vec<File>>>);
+
+impl Certificates {
+    /// Reads the files that `config` names.
+    pub(crate) fn new(config: &Config) -> Self {
+        let is_tls = config.hub.url.starts_with("mqtts://");
+        // What waits as long as it may is delivered with the certificate of then.
+        let at_hub = NEAR.max(config.queue.max_age.unwrap_or_default());
+        let mut files = Vec::new();
+        let mut add = |role, path: Option<&PathBuf>, key: Option<&PathBuf>, near| {
+            files.extend(path.map(|path| File::new(role, path, key.map(PathBuf::as_path), near)));
+        };
+        add(Role::Hub, config.hub.cert.as_ref().filter(|_| is_tls), config.hub.key.as_ref(), at_hub);
+        add(Role::HubAuthority, config.hub.ca.as_ref().filter(|_| is_tls), None, at_hub);
+        if let Local::Listen { addresses, .. } = &config.local {
+            // The listener tells of its own key.
+            add(Role::Listener, addresses.tls.as_ref().map(|tls| &tls.cert), None, NEAR);
+            let authority = addresses.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+            add(Role::SensorAuthority, authority, None, NEAR);
+        }
+        Self(Arc::new(Mutex::new(files)))
+    }
+
+    /// Checks the files for as long as the future is polled.
+    pub(crate) async fn watch(self) {
+        if self.lock().is_empty() {
+            return;
+        }
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let certificates = self.clone();
+            if tokio::task::spawn_blocking(move || certificates.look(SystemTime::now())).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Checks all files once. No file is read under the lock, so that a hanging disk blocks no other caller.
+    fn look(&self, now: SystemTime) {
+        let known = |file: &File| (file.role, file.path.clone(), file.key.clone(), file.stamps);
+        let known: Vec<_> = self.lock().iter().map(known).collect();
+        let look = |(role, path, key, stamps): &(Role, PathBuf, Option<PathBuf>, [Stamp; 2])| {
+            read(*role, path, key.as_deref(), *stamps)
+        };
+        let found: Vec<_> = known.iter().map(look).collect();
+        for (file, found) in self.lock().iter_mut().zip(found) {
+            file.take(found);
+            if file.may_say(now) {
+                tell(file, now);
+            }
+        }
+    }
+
+    /// Returns the known expiries; a file that was never readable has none.
+    pub(crate) fn ends(&self) -> Vec<End> {
+        self.ends_at(SystemTime::now())
+    }
+
+    fn ends_at(&self, now: SystemTime) -> Vec<End> {
+        let end = |file: &File| {
+            let at_s = file.end?.duration_since(UNIX_EPOCH).ok()?.as_secs();
+            Some(End {
+                role: file.role,
+                at_s,
+                days_left: file.days_left(now),
+                is_near: file.is_near(now),
+                has_ended: file.end.is_some_and(|end| end <= now),
+                is_unreadable: file.is_unreadable(),
+            })
+        };
+        self.lock().iter().filter_map(end).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(file: &File, now: SystemTime) {
+    let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
+    if file.is_unreadable() {
+        tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: the next start fails");
+    } else if file.end.is_some_and(|end| end <= now) {
+        tracing::warn!(%role, %path, "a certificate has ended, by this machine's clock: renew it");
+    } else {
+        tracing::warn!(%role, %path, days, "a certificate ends soon, by this machine's clock: renew it");
+    }
+}
+
+/// Writes the metric of expiries, or nothing without certificates.
+pub(in crate::run) fn render(ends: &[End], page: &mut Page) {
+    const NAME: &str = "edge_certificate_expiry_timestamp_seconds";
+    if ends.is_empty() {
+        return;
+    }
+    page.head(NAME, "gauge", "Last second of each certificate that the configuration names, since 1970.");
+    page.labelled(NAME, "role", ends.iter().map(|end| (end.role.as_str(), end.at_s)));
+}
+
+#[cfg(test)]
+mod tests;

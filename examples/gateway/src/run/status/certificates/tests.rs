@@ -1,0 +1,156 @@
+//! Ends of certificates, and files that change.
+
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::run::log::captured_log;
+
+use super::*;
+
+const NOW_S: u64 = 1_800_000_000;
+
+fn at(days: i64) -> SystemTime {
+    let now = UNIX_EPOCH + Duration::from_secs(NOW_S);
+    let far = DAY * u32::try_from(days.abs()).unwrap();
+    if days < 0 { now - far } else { now + far }
+}
+
+fn pem(days: i64) -> String {
+    let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+    params.not_after = at(days).into();
+    params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+}
+
+/// Certificates of one role whose file holds these ends.
+fn of(dir: &Path, role: Role, near_days: u32, ends: &[i64]) -> Certificates {
+    let path = dir.join("file");
+    std::fs::write(&path, ends.iter().map(|days| pem(*days)).collect::<String>()).unwrap();
+    Certificates(Arc::new(Mutex::new(vec![File::new(role, &path, None, DAY * near_days)])))
+}
+
+fn days(end: &End) -> i64 {
+    (end.at_s.cast_signed() - NOW_S.cast_signed()) / 86_400
+}
+
+#[test]
+fn an_end_is_near_as_long_before_it_as_is_asked_for_and_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (near_days, end, is_near) in
+        [(14, 15, false), (14, 13, true), (14, -1, true), (14, -400, true), (90, 89, true), (90, 91, false)]
+    {
+        let ends = of(dir.path(), Role::Hub, near_days, &[end]).ends_at(at(0));
+        assert_eq!((days(&ends[0]), ends[0].is_near), (end, is_near), "{near_days} {end}");
+    }
+}
+
+#[test]
+fn of_a_chain_the_first_counts_and_of_authorities_the_last_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for (role, end) in
+        [(Role::Hub, 100), (Role::Listener, 100), (Role::HubAuthority, 900), (Role::SensorAuthority, 900)]
+    {
+        let ends = of(dir.path(), role, 14, &[100, 900, 300]).ends_at(at(0));
+        assert_eq!(ends.iter().map(days).collect::<Vec<_>>(), [end], "{role}");
+    }
+}
+
+#[test]
+fn a_renewed_file_is_read_and_one_that_cannot_be_read_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = of(dir.path(), Role::Hub, 14, &[3]);
+    let end = || {
+        certificates.look(at(0));
+        certificates.ends_at(at(0)).iter().map(|end| (days(end), end.is_near)).collect::<Vec<_>>()
+    };
+    let path = dir.path().join("file");
+    assert_eq!(end(), [(3, true)]);
+    let asks = || certificates.ends_at(at(0))[0].is_unreadable;
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((end(), asks()), (vec![(3, true)], false), "a renewal may be under way");
+    std::fs::write(&path, "half a certif").unwrap();
+    assert_eq!((end(), asks()), (vec![(3, true)], true));
+    std::fs::write(&path, pem(365)).unwrap();
+    assert_eq!((end(), asks()), (vec![(365, false)], false));
+    std::fs::write(&path, "half a certif").unwrap();
+    assert!(!certificates.ends_at(at(0))[0].needs_somebody());
+    assert_eq!((end(), end(), asks()), (vec![(365, false)], vec![(365, false)], true));
+    assert!(certificates.ends_at(at(0))[0].needs_somebody());
+}
+
+#[test]
+fn a_key_of_another_certificate_needs_somebody() {
+    let dir = tempfile::tempdir().unwrap();
+    let [cert, key] = ["cert", "key"].map(|name| dir.path().join(name));
+    let pair = || {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        params.not_after = at(400).into();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let (mine, other) = (pair(), pair());
+    std::fs::write(&cert, &mine.0).unwrap();
+    std::fs::write(&key, &mine.1).unwrap();
+    let file = File::new(Role::Hub, &cert, Some(&key), NEAR);
+    let certificates = Certificates(Arc::new(Mutex::new(vec![file])));
+    let needs = || {
+        certificates.look(at(0));
+        certificates.ends_at(at(0))[0].needs_somebody()
+    };
+    assert!(!needs() && !needs());
+    std::fs::write(&key, &other.1).unwrap();
+    assert!(!needs(), "a renewal may be under way");
+    assert!(needs());
+    std::fs::write(&cert, &other.0).unwrap();
+    assert!(!needs() && !needs(), "both are there");
+}
+
+#[test]
+fn there_is_a_line_once_a_day_and_at_once_for_another_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = of(dir.path(), Role::Hub, 14, &[10]);
+    let says = |now: SystemTime| {
+        let before = certificates.lock()[0].said;
+        certificates.look(now);
+        certificates.lock()[0].said == Some(now) && before != Some(now)
+    };
+    let hour = Duration::from_secs(3_600);
+    assert!(!says(at(-5)), "it is not near yet");
+    assert!(says(at(0)) && !says(at(0) + hour) && !says(at(0) + hour * 23));
+    assert!(says(at(1)) && says(at(11)), "also behind its end");
+    let line = |now| captured_log::captured(|| certificates.look(now));
+    assert!(line(at(12)).contains("a certificate has ended"));
+    assert!(line(at(12)).is_empty(), "said already");
+    std::fs::write(dir.path().join("file"), pem(12)).unwrap();
+    assert!(line(at(11) + hour).contains("a certificate ends soon") && !says(at(11) + hour * 2));
+    std::fs::write(dir.path().join("file"), "half a certif").unwrap();
+    assert!(line(at(11) + hour * 3).is_empty(), "a renewal may be under way");
+    assert!(line(at(12) + hour * 2).contains("cannot be read"));
+}
+
+fn end() -> End {
+    End {
+        role: Role::HubAuthority,
+        at_s: 0,
+        days_left: 0,
+        is_near: false,
+        has_ended: false,
+        is_unreadable: false,
+    }
+}
+
+#[test]
+fn without_a_certificate_there_is_no_series() {
+    let mut page = Page::default();
+    render(&[], &mut page);
+    assert_eq!(page.into_text(), "");
+    let mut page = Page::default();
+    render(&[End { at_s: 5, ..end() }], &mut page);
+    let text = page.into_text();
+    assert!(text.ends_with("\nedge_certificate_expiry_timestamp_seconds{role=\"hub_ca\"} 5\n"), "{text}");
+}
+
+/// Nothing is said of what nobody could ever read: the start fails then.
+#[test]
+fn an_end_that_is_not_known_is_not_near() {
+    let file = File::new(Role::Hub, Path::new("/nowhere"), None, DAY);
+    assert!(file.end.is_none() && !file.is_near(at(0)));
+}

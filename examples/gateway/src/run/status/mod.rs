@@ -1,0 +1,15 @@
+//! Status: figures and verdict of the gateway, and the ways in which they are told: log, metrics, page, control socket, probes, systemd.
+
+pub(super) mod certificates;
+pub(crate) mod control_answers;
+pub(crate) mod control_socket;
+pub(super) mod http;
+pub(super) mod last_look;
+pub(super) mod metrics;
+pub(super) mod monitor;
+pub(super) mod page;
+pub(super) mod service;
+pub(super) mod state_log;
+pub(crate) mod status_page;
+pub(super) mod totals;
+pub(crate) mod verdict;

@@ -1,0 +1,375 @@
+//! Monitor of the running gateway: collects its state for the log, the metrics, the status and the probes.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use edge_bridge::Link;
+use edge_bridge::listener;
+use edge_bridge::net::Clock;
+use edge_bridge::net::intake::Intake;
+use edge_bridge::net::server::LocalPublisher;
+use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
+use edge_service::Notifier;
+
+use crate::run::commands::CommandCounts;
+use crate::run::hub::compact::Shown;
+use crate::run::hub::gap_reports::GapReports;
+use crate::run::hub::hub_refusals::HubRefusals;
+use crate::run::hub::hub_status::{HubStatus, Matter, Process};
+use crate::run::hub::table_files::TableFiles;
+use crate::run::local_control::control;
+use crate::run::queue::queue_account::QueueAccount;
+use crate::run::queue::store::{self, CONSUMER, of_hub};
+use crate::run::restart::start_counter::StartCounter;
+use crate::run::sensors::ingest::GatewayIngest;
+use crate::run::sensors::intake_figures::IntakeFigures;
+use crate::run::sensors::listener_figures;
+
+use super::certificates::{Certificates, End};
+use super::http::{Answer, Pages};
+use super::last_look::{LastLook, Lost};
+use super::metrics::Sample;
+use super::service;
+use super::state_log::StateLog;
+use super::status_page::figures::{Figures, QueueFigures};
+use super::status_page::snapshots::Memory;
+use super::status_page::{CurrentFacts, Totals, is_up};
+use super::totals::lag;
+use super::verdict::{Verdict, steady};
+
+/// Period of the checks of the gateway's state.
+pub(in crate::run) const EVERY: Duration = Duration::from_secs(1);
+/// Milliseconds by which a commit may be late before the queue's writer counts as stuck.
+const OVERDUE_MS_MAX: u64 = 10_000;
+/// Time limit of the queue's statistics; a worker thread that takes longer counts as stuck.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Handle to the monitor; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Monitor {
+    pub(crate) queue: aio::Queue,
+    pub(crate) link: Link,
+    /// Set once the local broker has accepted the CONNECT, if the sensors are behind a broker.
+    pub(crate) local: Option<Arc<AtomicBool>>,
+    /// The gateway's own listener; `None` if the sensors are behind a broker.
+    pub(crate) listener: Option<LocalPublisher>,
+    pub(crate) ingest: GatewayIngest,
+    pub(crate) intake: Intake,
+    pub(crate) clock: Clock,
+    pub(crate) wall: Arc<SystemClock>,
+    pub(crate) last_look: LastLook,
+    pub(crate) tables: Shown,
+    pub(crate) table_files: TableFiles,
+    pub(crate) gap_reports: Option<GapReports>,
+    pub(crate) hub_status: Option<HubStatus>,
+    pub(crate) facts: CurrentFacts,
+    /// Set if an earlier process parked messages, whose totals are unknown until their queue is open.
+    pub(crate) parked_before: bool,
+    pub(crate) restarts: StartCounter,
+    pub(crate) account: QueueAccount,
+    pub(crate) lanes_unread: bool,
+    pub(crate) control: Option<control::Figures>,
+    pub(crate) commands: Option<CommandCounts>,
+    pub(crate) certificates: Certificates,
+    /// History of the status for the status page and command.
+    pub(crate) memory: Memory,
+}
+
+impl Monitor {
+    /// Collects all figures at one moment; `None` if the queue does not answer.
+    pub(crate) async fn sample(&self) -> Option<(Sample, Stats)> {
+        let stats = tokio::time::timeout(ANSWER_WITHIN, self.queue.stats()).await.ok().flatten()?;
+        let link = self.link.stats();
+        let parked = self.link.parked_queue();
+        // Those of now: a store that fails commits nothing, and losses are news at once.
+        let listener = listener_stats(self.listener.as_ref()).await;
+        let intake = self.intake_figures();
+        let no_room =
+            listener.as_ref().map_or(0, listener_figures::without_room) + intake.answers_without_room;
+        let live = of_hub(self.queue.ledger());
+        let here = Lost::of(&live).and_without_room(intake.too_large + no_room);
+        let parked_live = parked.as_ref().map(|queue| queue.ledger());
+        let lost_parked = parked_live.as_deref().map(Lost::of);
+        let lost = [Some(here), lost_parked];
+        let delivered = |ledgers: &[Ledger]| ledgers.iter().map(|ledger| ledger.delivered).sum::<u64>();
+        let gone = self.account.gone();
+        let withheld = self.ingest.withheld();
+        let up_ms = self.clock.now().up_ms;
+        let mut sample = Sample {
+            // Counters that are exported must not go back after a kill.
+            ledgers: of_hub(self.queue.committed_ledger()),
+            parked_ledgers: match &parked {
+                Some(queue) => Some(queue.committed_ledger()),
+                None => (!self.parked_before).then(Vec::new),
+            },
+            given_up: lost.iter().flatten().map(|lost| lost.total()).sum::<u64>() + gone.messages,
+            damaged: lost.iter().flatten().map(|lost| lost.damaged).sum(),
+            gone,
+            losing: self.last_look.losing(up_ms, here, lost_parked, gone.queues),
+            intake,
+            queue_messages: stats.messages,
+            queue_bytes: stats.bytes,
+            oldest_age_ms: stats.oldest_age_ms.unwrap_or(0),
+            withheld_messages: withheld.messages as u64,
+            withheld_oldest_age_ms: withheld.since_ms.map_or(0, |since_ms| up_ms.saturating_sub(since_ms)),
+            delivered_now: delivered(&live) + delivered(parked_live.as_deref().unwrap_or_default()),
+            rows_delivered: link.rows_delivered,
+            unacked: link.unacknowledged,
+            round_trip_ms: link.srtt_ms,
+            taken_over: link.taken_over,
+            certificate_not_taken: link.certificate_not_taken,
+            drops_for_time: false,
+            link: link.link,
+            refused: HubRefusals::of(&link, self.tables.unanswered()),
+            restarts: self.restarts,
+            lanes_unread: self.lanes_unread,
+            link_cause: link.last_error.clone(),
+            hub_address: link.address,
+            verdict: Verdict::Delivering,
+            clock_synced: self.wall.now().synced,
+            certificates: self.certificates.ends(),
+            config_refused: self.facts.get().is_refused(),
+            store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
+            wan_bytes: [
+                ("payload", link.traffic.payload),
+                ("mqtt", link.traffic.mqtt),
+                ("tls", link.tls_bytes),
+                ("ping", link.traffic.ping),
+                ("resend", link.traffic.resend),
+            ],
+            counts: self.ingest.counts(),
+            commands: self.commands.clone(),
+            unclaimed: link.unclaimed,
+            listener,
+        };
+        // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
+        sample.drops_for_time = self.last_look.drops_for_time(up_ms, sample.counts.dropped_for_time());
+        sample.verdict = Verdict::of(sample.link, is_degraded(&stats, &sample), sample.losing.any());
+        Some((sample, stats))
+    }
+
+    fn intake_figures(&self) -> IntakeFigures {
+        IntakeFigures {
+            too_large: self.intake.never_stored(),
+            answers_without_room: self.ingest.answers_without_room().load(Ordering::Relaxed),
+            on_the_way: self.intake.on_the_way(),
+            no_room: self.intake.without_room(),
+            full_lanes: self.intake.full_lanes(),
+        }
+    }
+
+    /// Collects the figures of a status at one moment; `None` if the queue does not answer.
+    async fn figures(&self) -> Option<Figures> {
+        let (sample, stats) = self.sample().await?;
+        Some(Figures {
+            totals: Totals::of(&sample),
+            queue: QueueFigures::of(&stats),
+            routes: self.ingest.route_figures(),
+            local_broker_connected: self.local.as_ref().map(|connected| connected.load(Ordering::Relaxed)),
+            receipts: self.intake.receipts(),
+            pubacks: self.link.stats().puback,
+            sample,
+        })
+    }
+
+    /// Collects the figures of a status for a reader of totals, which are brought up to date as for `/metrics`.
+    pub(crate) async fn figures_for_a_reader(&self) -> Option<Figures> {
+        self.asked();
+        self.figures().await
+    }
+
+    /// Records that the totals are being read.
+    fn asked(&self) {
+        self.last_look.refresh().asked();
+    }
+
+    /// Logs that the gateway is ready, then each change of its state, for as long as it is polled; also notifies systemd, feeds its watchdog and
+    /// checks the certificates.
+    pub(crate) async fn watch(self, service: Notifier) {
+        service::ready(&service);
+        let keep_alive = service::keep_alive(&service, &self.queue);
+        let account = self.account.clone().keep(self.queue.clone());
+        tokio::join!(self.tell_state(&service), keep_alive, self.certificates.clone().watch(), account);
+    }
+
+    /// Writes a log line for each change of the state, within the rate limit, for as long as it is polled.
+    async fn tell_state(&self, service: &Notifier) {
+        let mut log = StateLog::default();
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The first tick is at once: the link gets a moment to dial.
+        every.tick().await;
+        loop {
+            every.tick().await;
+            store::tell_events(&self.queue);
+            self.report_gaps();
+            self.refresh_totals().await;
+            let Some(figures) = self.figures().await else { continue };
+            self.memory.note(&self.clock, &figures);
+            self.tell_hub(&figures);
+            service.status(&service::sentence(figures.sample.verdict, cause(&figures)));
+            let state = (figures.sample.verdict, steady(figures.sample.link));
+            if let Some(changes) = log.note(self.clock.now().up_ms, state) {
+                say(&figures, changes);
+            }
+        }
+    }
+
+    /// Removes gap records whose report has a PUBACK from the queue's list, and passes the list on for the next report.
+    fn report_gaps(&self) {
+        let Some(reports) = &self.gap_reports else { return };
+        let delivered = reports.take_delivered();
+        if !delivered.is_empty() {
+            self.queue.ack_gaps(CONSUMER, &delivered);
+        }
+        if reports.see(self.queue.gaps(CONSUMER)) {
+            self.link.rows_pushed();
+        }
+    }
+
+    /// Makes a status message due if the state changed, while the hub answers.
+    fn tell_hub(&self, figures: &Figures) {
+        let Some(status) = self.hub_status.as_ref().filter(|_| is_up(figures.sample.link)) else { return };
+        let facts = self.facts.get();
+        let make = || {
+            let days = figures.sample.certificates.iter().map(|end| end.days_left).min();
+            let process = Process { certificate_days: days, memory_bytes: resident_bytes() };
+            (self.memory.snapshot(&facts, &self.clock, figures), process)
+        };
+        let matter = Matter {
+            verdict: figures.sample.verdict,
+            config: facts.config.clone(),
+            is_refused: facts.is_refused(),
+        };
+        let link = self.link.stats();
+        let connection = (link.connects, !link.will_left_out);
+        if status.see(self.clock.now().up_ms, connection, matter, make) {
+            self.link.rows_pushed();
+        }
+    }
+
+    /// Commits the queue's counters if the totals are being read and the pause is over.
+    async fn refresh_totals(&self) {
+        let queues = [Some(self.queue.clone()), self.link.parked_queue()];
+        let behind = |queue: &aio::Queue| lag(&queue.committed_ledger(), &queue.ledger());
+        let lag = queues.iter().flatten().any(behind);
+        let is_due = self.last_look.refresh().is_due(self.clock.now().up_ms, lag);
+        if !is_due {
+            return;
+        }
+        for queue in queues.iter().flatten() {
+            // A store that fails is told of by the queue, which tries again by itself.
+            let _later = tokio::time::timeout(ANSWER_WITHIN, queue.commit_ends()).await;
+        }
+    }
+
+    /// Returns the metrics. The control loops' part does not depend on a queue that answers.
+    async fn metrics(&self) -> Answer {
+        self.asked();
+        let loops = self.control.as_ref().map(control::Figures::render);
+        match (self.figures().await, loops) {
+            (Some(figures), loops) => {
+                let mut page = figures.sample.page();
+                self.memory.render(&self.facts.get(), &self.clock, &figures, &mut page);
+                Answer { ok: true, body: page.into_text() + &loops.unwrap_or_default() }
+            }
+            (None, Some(loops)) => Answer { ok: true, body: loops },
+            (None, None) => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
+        }
+    }
+
+    fn accepts(&self) -> bool {
+        self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed))
+            && self.intake.has_room()
+    }
+}
+
+/// Figures of the gateway's own listener; `None` without one, or if it does not answer.
+pub(in crate::run) async fn listener_stats(listener: Option<&LocalPublisher>) -> Option<listener::Stats> {
+    let stats = listener?.stats();
+    tokio::time::timeout(ANSWER_WITHIN, stats).await.ok()?.ok()
+}
+
+/// Resident memory of this process in bytes; `None` if the system does not report it.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Returns why the verdict is not the best one, if there is one cause.
+fn cause(figures: &Figures) -> Option<&str> {
+    let sample = &figures.sample;
+    match &figures.queue.fault {
+        Some(reason) => Some(reason),
+        _ if sample.refused.needs_somebody() => sample.refused.cause(),
+        _ if sample.certificates.iter().any(End::needs_somebody) => {
+            Some("a certificate ends soon, or cannot be read")
+        }
+        _ if sample.intake.full_lanes != 0 => Some("messages find no room in the queue"),
+        _ => sample.link_cause.as_deref(),
+    }
+}
+
+/// Writes the log line of the state. `changes`: changes of the state since the last line.
+fn say(figures: &Figures, changes: u64) {
+    let sample = &figures.sample;
+    let (verdict, link, queued) = (sample.verdict, sample.link, sample.queue_messages);
+    let cause = sample.link_cause.as_deref();
+    match (&figures.queue.fault, verdict) {
+        (Some(reason), _) => {
+            tracing::warn!(%verdict, %link, changes, cause, queued, reason, "state");
+        }
+        (_, Verdict::Degraded) => {
+            let HubRefusals { parked, in_place, held, topics, link_refused, .. } = sample.refused;
+            let refusal = sample.refused.cause().filter(|_| sample.refused.needs_somebody());
+            let dropped_for_time = sample.counts.dropped_for_time();
+            let near = sample.certificates.iter().find(|end| end.needs_somebody());
+            let certificate = near.map(|end| end.role.as_str());
+            let no_room = sample.intake.no_room;
+            tracing::warn!(
+                %verdict, %link, changes, cause, queued, parked, in_place, held, refused_topics = topics, link_refused, refusal,
+                dropped_for_time, certificate, no_room, "state"
+            );
+        }
+        (_, Verdict::Losing) => {
+            tracing::warn!(%verdict, %link, changes, cause, queued, given_up = sample.given_up, "state");
+        }
+        _ => tracing::info!(%verdict, %link, changes, cause, queued, "state"),
+    }
+}
+
+impl Pages for Monitor {
+    async fn page(&self, path: &str) -> Option<Answer> {
+        match path {
+            "/metrics" => Some(self.metrics().await),
+            "/healthz" => Some(match self.sample().await {
+                Some((_, stats)) if stats.overdue_ms <= OVERDUE_MS_MAX => {
+                    Answer { ok: true, body: "the writer makes progress\n".to_owned() }
+                }
+                Some((_, stats)) => {
+                    Answer { ok: false, body: format!("the writer is {} ms late\n", stats.overdue_ms) }
+                }
+                None => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
+            }),
+            "/readyz" => Some(match self.accepts() {
+                true => Answer { ok: true, body: "accepting\n".to_owned() },
+                false => Answer { ok: false, body: "not accepting\n".to_owned() },
+            }),
+            _ => None,
+        }
+    }
+}
+/// Returns whether something needs the operator although messages may flow.
+fn is_degraded(stats: &Stats, sample: &Sample) -> bool {
+    stats.health != Health::Healthy
+        || sample.refused.needs_somebody()
+        || sample.certificates.iter().any(End::needs_somebody)
+        || sample.certificate_not_taken
+        || sample.intake.full_lanes != 0
+        || sample.drops_for_time
+        || sample.taken_over
+}

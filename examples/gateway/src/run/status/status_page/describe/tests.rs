@@ -1,0 +1,279 @@
+//! Situations, and what is said of them.
+
+use crate::run::commands::CommandCounts;
+use crate::run::configuration::refusal::Refusal;
+use crate::run::queue::queue_account::GoneQueues;
+use crate::run::status::certificates::{End, Role};
+use crate::run::status::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
+use crate::run::status::status_page::figures::Figures;
+use crate::run::status::status_page::snapshot::{Level, Need};
+use crate::run::status::verdict::LosingNow;
+
+use super::*;
+
+fn ids(needs: &[Need]) -> Vec<&str> {
+    needs.iter().map(|need| need.id.as_str()).collect()
+}
+
+/// Change of good figures.
+type Spoil = fn(&mut Figures);
+
+/// A verdict that asks for a person names what for.
+#[test]
+fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
+    let cases: [(&str, Spoil); 14] = [
+        ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
+        ("refused", |figures| figures.sample.refused.parked = 3),
+        ("refused", |figures| figures.sample.refused.in_place = 3),
+        ("refused", |figures| figures.sample.refused.held = 3),
+        ("refused", |figures| figures.sample.refused.topics = 3),
+        ("link_refused", |figures| figures.sample.refused.link_refused = true),
+        ("taken_over", |figures| figures.sample.taken_over = true),
+        ("certificate", |figures| {
+            let (at_s, days_left) = (1_800_000_000, 9);
+            let (has_ended, is_unreadable) = (false, false);
+            let end = End { role: Role::Hub, at_s, days_left, is_near: true, has_ended, is_unreadable };
+            figures.sample.certificates = vec![End { is_near: false, ..end }, end];
+        }),
+        ("time", |figures| {
+            figures.sample.counts.suppressed = vec![(edge_filter::DropReason::Future, 2)];
+            figures.sample.drops_for_time = true;
+        }),
+        ("losing", |figures| {
+            (figures.sample.verdict, figures.sample.given_up) = (Verdict::Losing, 9);
+            figures.sample.losing.without_room = true;
+        }),
+        ("damage", |figures| {
+            (figures.sample.verdict, figures.sample.losing.to_damage) = (Verdict::Losing, true);
+            (figures.sample.given_up, figures.sample.damaged) = (66, 66);
+        }),
+        ("queue_gone", |figures| {
+            (figures.sample.verdict, figures.sample.losing.with_queue) = (Verdict::Losing, true);
+            figures.sample.given_up = 7;
+            figures.sample.gone = GoneQueues { queues: 1, messages: 7 };
+        }),
+        ("no_room", |figures| {
+            (figures.sample.intake.full_lanes, figures.sample.intake.no_room) = (0b10, 3);
+        }),
+        ("commands", |figures| {
+            let commands = CommandCounts::default();
+            commands.wrote(&Err(std::io::Error::other("it is a directory")));
+            figures.sample.commands = Some(commands);
+        }),
+    ];
+    for (id, spoil) in cases {
+        let mut figures = figures();
+        figures.sample.verdict = Verdict::Degraded;
+        spoil(&mut figures);
+        let snapshot = snapshot(&figures);
+        let need = snapshot.needs.first().expect("something needs a person");
+        assert_eq!((need.id.as_str(), need.level), (id, Level::Act), "{:?}", snapshot.needs);
+        assert!(snapshot.sentence.starts_with(&need.text), "{}", snapshot.sentence);
+        assert!(need.text.ends_with('.') && need.action.len() > 10, "{need:?}");
+    }
+    assert_eq!(ids(&snapshot(&figures()).needs), [""; 0]);
+}
+
+#[test]
+fn what_is_worth_a_look_is_said_and_comes_after_what_is_to_be_done() {
+    let mut figures = figures();
+    let sample = &mut figures.sample;
+    sample.clock_synced = false;
+    (sample.counts.undecodable, sample.counts.unrouted, sample.intake.too_large) = (1, 2, 3);
+    sample.given_up = 3;
+    let mut listener = edge_bridge::listener::Stats::default();
+    (listener.refused, listener.closed_for_memory, listener.displaced) = (1, 2, 3);
+    sample.listener = Some(listener);
+    figures.queue.lanes[1].bytes = figures.queue.lanes[1].max_bytes / 100 * 85;
+    figures.local_broker_connected = Some(false);
+    figures.queue.overdue_ms = 20_000;
+    let all = ids(&snapshot(&figures).needs).join(" ");
+    assert_eq!(
+        all,
+        "writer local_broker lost too_large full undecodable unrouted clock clients_refused clients_memory clients_places"
+    );
+}
+
+/// One is enough, and what is not there is not told.
+#[test]
+fn a_single_event_of_one_kind_is_told_alone() {
+    let of = |spoil: Spoil| {
+        let mut figures = figures();
+        figures.sample.listener = Some(edge_bridge::listener::Stats::default());
+        spoil(&mut figures);
+        ids(&snapshot(&figures).needs).join(" ")
+    };
+    let cases: [(&str, Spoil); 9] = [
+        ("", |_| ()),
+        ("lost", |figures| figures.sample.given_up = 1),
+        ("too_large", |figures| figures.sample.intake.too_large = 1),
+        ("queue_gone", |figures| figures.sample.gone.queues = 1),
+        ("lanes", |figures| figures.sample.lanes_unread = true),
+        ("clients_refused", |figures| figures.sample.listener.as_mut().unwrap().refused = 1),
+        ("clients_memory", |figures| figures.sample.listener.as_mut().unwrap().closed_for_memory = 1),
+        ("clients_places", |figures| figures.sample.listener.as_mut().unwrap().displaced = 1),
+        ("clock", |figures| figures.sample.clock_synced = false),
+    ];
+    for (expected, spoil) in cases {
+        assert_eq!(of(spoil), expected);
+    }
+}
+
+/// Room is no remedy for a medium that is dying.
+#[test]
+fn damage_is_not_explained_as_a_full_queue() {
+    let told = |losing: LosingNow, damaged| {
+        let mut figures = figures();
+        figures.sample.verdict = if losing.any() { Verdict::Losing } else { Verdict::Delivering };
+        (figures.sample.given_up, figures.sample.damaged, figures.sample.losing) = (70, damaged, losing);
+        let needs = snapshot(&figures).needs;
+        needs.iter().map(|need| (need.id.clone(), need.level, need.text.clone())).collect::<Vec<_>>()
+    };
+    let now = |to_damage, without_room| LosingNow { with_queue: false, to_damage, without_room };
+    let damaged = |level, count: u64| {
+        let text = format!("The store was damaged: {count} messages were lost to it, over all runs.");
+        ("damage".to_owned(), level, text)
+    };
+    let losing = |count: u64| {
+        ("losing".to_owned(), Level::Act, format!("Messages are being given up: {count} messages so far."))
+    };
+    let lost = ("lost".to_owned(), Level::Look, "4 messages were given up, over all runs.".to_owned());
+    assert_eq!(told(now(true, false), 70), [damaged(Level::Act, 70)]);
+    assert_eq!(told(now(true, false), 66), [damaged(Level::Act, 66), lost.clone()]);
+    assert_eq!(told(now(true, true), 66), [losing(4), damaged(Level::Act, 66)]);
+    assert_eq!(told(now(false, true), 66), [losing(4), damaged(Level::Look, 66)]);
+    assert_eq!(told(now(false, false), 66), [lost, damaged(Level::Look, 66)]);
+    assert_eq!(told(now(false, true), 0), [losing(70)]);
+}
+
+#[test]
+fn what_is_damaged_names_its_evidence() {
+    let mut figures = figures();
+    (figures.sample.given_up, figures.sample.damaged) = (1, 1);
+    let [need] = &snapshot(&figures).needs[..] else { panic!("one need") };
+    for part in ["/var/lib/edge-gateway/bad", "dying", "docs/operations.md"] {
+        assert!(need.action.contains(part), "{need:?}");
+    }
+}
+
+/// Commands are refused until a write succeeds again.
+#[test]
+fn a_ledger_of_commands_that_is_written_again_needs_nobody() {
+    let mut figures = figures();
+    let commands = CommandCounts::default();
+    figures.sample.commands = Some(commands.clone());
+    assert_eq!(ids(&snapshot(&figures).needs), [""; 0]);
+    commands.wrote(&Err(std::io::Error::other("it is a directory")));
+    let [need] = &snapshot(&figures).needs[..] else { panic!("one need") };
+    assert_eq!((need.id.as_str(), need.level), ("commands", Level::Act));
+    assert!(need.text.contains("it is a directory") && need.action.contains("/commands"), "{need:?}");
+    commands.wrote(&Ok(()));
+    assert_eq!(ids(&snapshot(&figures).needs), [""; 0]);
+}
+
+/// To mend a file that has no mistake, or to restart for one that has, helps nobody.
+#[test]
+fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
+    for (refusal, remedy) in [
+        (Refusal::mistake("queue.lanes: none".to_owned()), "Mend the file"),
+        (Refusal::needs_restart("[queue] is read at a start".to_owned()), "restart the gateway"),
+        (Refusal::no_start("address in use"), "Remove this cause"),
+    ] {
+        let facts = Facts { refused: Some(refusal.clone()), ..facts() };
+        let snapshot = super::snapshot(&facts, NOW, &figures(), &recorder(&figures()));
+        let [need] = &snapshot.needs[..] else { panic!("{:?}", snapshot.needs) };
+        assert_eq!((need.id.as_str(), need.level), ("configuration", Level::Act));
+        assert!(need.text.contains(refusal.why()) && need.action.contains(remedy), "{need:?}");
+        let others = ["Mend the file", "restart the gateway", "Remove this cause"];
+        assert_eq!(others.iter().filter(|other| need.action.contains(**other)).count(), 1, "{need:?}");
+    }
+}
+
+/// On its way, without room, or held at the door: none of them is in the queue.
+#[test]
+fn what_is_not_yet_in_the_queue_is_counted_once() {
+    let mut figures = figures();
+    (figures.sample.intake.on_the_way, figures.sample.intake.no_room) = (1, 20);
+    let mut listener = edge_bridge::listener::Stats::default();
+    listener.held = 300;
+    figures.sample.listener = Some(listener);
+    assert_eq!(snapshot(&figures).queue.not_queued, 321);
+}
+
+#[test]
+fn a_ledger_that_does_not_add_up_needs_a_person() {
+    let mut figures = figures();
+    figures.totals.as_mut().unwrap().hub.accepted += 1;
+    let snapshot = snapshot(&figures);
+    assert_eq!(ids(&snapshot.needs), ["ledger"]);
+    assert_eq!(snapshot.ledger.map(|ledger| ledger.difference), Some(1));
+}
+
+#[test]
+fn nothing_is_said_to_be_kept_that_was_not() {
+    let said = |change: fn(&mut Figures)| {
+        let mut figures = outage();
+        change(&mut figures);
+        snapshot(&figures).sentence
+    };
+    assert!(said(|_| ()).contains("Nothing has been lost. 10 messages expired unsent."), "{}", said(|_| ()));
+    let lost = said(|figures| figures.sample.given_up = 2);
+    assert!(lost.contains("2 messages were lost earlier.") && !lost.contains("Nothing"), "{lost}");
+    let dropped = said(|figures| {
+        figures.sample.counts.suppressed = vec![(edge_filter::DropReason::OutOfOrder, 2)];
+    });
+    assert!(dropped.contains("No message was given up.") && !dropped.contains("Nothing"), "{dropped}");
+}
+
+/// At the present rate, and without one that is not known.
+#[test]
+fn an_outage_says_how_long_it_can_last() {
+    let snapshot = snapshot(&outage());
+    assert_eq!((snapshot.since_s, snapshot.link.since_s), (7_980, 7_980));
+    assert!(!snapshot.link.is_up && snapshot.link.cause.is_some());
+    // 64 MiB of 250 bytes each at 11.4 a second, and 90 972 are there.
+    let room_s = snapshot.room.seconds.unwrap();
+    assert!((15_000..16_000).contains(&room_s), "{room_s}");
+    assert_eq!(
+        (snapshot.room.limit.as_deref(), snapshot.room.lane.as_deref()),
+        (Some("max_bytes"), Some("telemetry"))
+    );
+    assert!(snapshot.sentence.contains("there is room for 4 h"), "{}", snapshot.sentence);
+    assert!((11.0..12.0).contains(&snapshot.rates.accepted_per_s), "{:?}", snapshot.rates);
+    assert_eq!(snapshot.rates.delivered_per_s, 0.0);
+}
+
+#[test]
+fn catching_up_says_how_long_it_takes() {
+    let mut figures = figures();
+    figures.sample.verdict = Verdict::CatchingUp;
+    figures.sample.link = LinkState::Draining;
+    figures.sample.queue_messages = 1_000;
+    let mut recorder = Recorder::new(NOW.up_ms - 60_000);
+    for second in 0..=60 {
+        let mut look = look(&figures);
+        let flow = look.flow.as_mut().unwrap();
+        flow.delivered += second * 20;
+        flow.accepted += second * 10;
+        recorder.note(NOW.up_ms - 60_000 + second * 1_000, &look);
+    }
+    let said = super::snapshot(&facts(), NOW, &figures, &recorder).sentence;
+    assert!(
+        said.contains("1\u{202f}000 messages that had to wait are on their way, about 1 min 40 s at"),
+        "{said}"
+    );
+}
+
+#[test]
+fn without_a_queue_the_cause_comes_first_and_nothing_is_invented() {
+    let (cause, verdict) = ("/srv/q: it is no directory", Verdict::Degraded);
+    let state = WithoutQueue { cause, verdict, lost: 0, clock_synced: true, not_queued: 4 };
+    let snapshot = without_queue(&facts(), NOW, &state, &recorder(&figures()));
+    assert_eq!(ids(&snapshot.needs), ["no_queue"]);
+    let lost = without_queue(&facts(), NOW, &WithoutQueue { lost: 1, ..state }, &recorder(&figures()));
+    assert_eq!(ids(&lost.needs), ["no_queue", "losing"]);
+    assert!(lost.needs[1].text.starts_with("1 message at QoS 0"), "{}", lost.needs[1].text);
+    assert!(snapshot.sentence.contains(cause), "{}", snapshot.sentence);
+    assert_eq!((snapshot.queue.open, snapshot.ledger.is_none(), snapshot.room.seconds), (false, true, None));
+    assert_eq!((snapshot.link.state.as_str(), snapshot.queue.not_queued), ("offline", 4));
+}

@@ -1,0 +1,97 @@
+//! Facts of the configuration that a status shows: lanes, routes, limits, names. Pure.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::{Config, OnFull};
+use crate::run::configuration::refusal::Refusal;
+
+/// Most routes that are listed; further ones are only counted.
+const ROUTES_MAX: usize = 32;
+
+/// One route of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteFacts {
+    pub(crate) filter: String,
+    pub(crate) to: String,
+    pub(crate) format: &'static str,
+    pub(crate) lane: String,
+}
+
+/// Parts of a status that change only with the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) gateway: String,
+    /// First digits of the configuration's hash.
+    pub(crate) config: String,
+    /// Client identifier of the gateway at the hub.
+    pub(crate) client_id: String,
+    /// State directory, for the commands that the status recommends.
+    pub(crate) state: String,
+    pub(crate) lanes: Vec<String>,
+    pub(crate) on_full: OnFull,
+    pub(crate) max_age_s: Option<u64>,
+    pub(crate) routes: Vec<RouteFacts>,
+    pub(crate) more_routes: u64,
+    /// Reason why a changed configuration is not in force. `None`: it is.
+    pub(crate) refused: Option<Refusal>,
+    /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: they are.
+    pub(crate) refused_access: Option<String>,
+}
+
+impl Facts {
+    pub(crate) fn of(config: &Config, state: &Path) -> Self {
+        let lane = |lane: u8| config.queue.lanes.get(usize::from(lane)).cloned().unwrap_or_default();
+        let routes = config.routes.iter().take(ROUTES_MAX).map(|route| RouteFacts {
+            filter: route.filter_topic.clone(),
+            to: route.to.clone(),
+            format: route.format.name(),
+            lane: lane(route.lane),
+        });
+        Self {
+            gateway: config.id.clone(),
+            config: config.digest.clone(),
+            client_id: config.hub.client_id.clone(),
+            state: state.display().to_string(),
+            lanes: config.queue.lanes.clone(),
+            on_full: config.queue.on_full,
+            max_age_s: config.queue.max_age.map(|age| age.as_secs()),
+            routes: routes.collect(),
+            more_routes: config.routes.len().saturating_sub(ROUTES_MAX) as u64,
+            refused: None,
+            refused_access: None,
+        }
+    }
+
+    /// Returns whether any changed file is not in force.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some() || self.refused_access.is_some()
+    }
+}
+
+/// Facts of the configuration in force. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct CurrentFacts(Arc<Mutex<Arc<Facts>>>);
+
+impl CurrentFacts {
+    pub(crate) fn new(facts: Facts) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(facts))))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces all facts except [`Facts::refused_access`], which does not come from the configuration.
+    pub(crate) fn set(&self, facts: Facts) {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(Facts { refused_access: current.refused_access.clone(), ..facts });
+    }
+
+    pub(crate) fn set_refused_access(&self, refused_access: Option<String>) {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.refused_access != refused_access {
+            *current = Arc::new(Facts { refused_access, ..Facts::clone(&current) });
+        }
+    }
+}

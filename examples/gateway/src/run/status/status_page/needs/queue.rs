@@ -1,0 +1,160 @@
+//! Conditions of the queue that need the operator: losses, its store, and room. Pure.
+
+use crate::config::OnFull;
+use crate::run::commands::CommandCounts;
+use crate::run::status::status_page::facts::Facts;
+use crate::run::status::status_page::figures::Figures;
+use crate::run::status::status_page::snapshot::{Lane, LedgerStatus, Level};
+use crate::run::status::status_page::units::{counted, duration};
+
+use super::Needs;
+
+/// Fill of a lane, in percent of its limit, from which it is listed.
+const FILL_PERCENT: u64 = 80;
+/// Milliseconds by which the queue's writer is late, from which it is listed.
+const OVERDUE_MS: u64 = 10_000;
+
+pub(super) fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let sample = &figures.sample;
+    let without_room = sample.given_up.saturating_sub(sample.damaged + sample.gone.messages);
+    let lost = counted(without_room, "message");
+    if sample.losing.without_room {
+        let action = match facts.on_full {
+            OnFull::DropOldest => {
+                "The oldest make room for new ones: bring the link back, or raise the limit in [queue]."
+            }
+            OnFull::DropNewest => {
+                "New ones find no room: bring the link back, or raise the limit in [queue]."
+            }
+            OnFull::Reject => {
+                "QoS 0 and wills find no room: bring the link back, or raise the limit in [queue]."
+            }
+        };
+        needs.act("losing", format!("Messages are being given up: {lost} so far."), action);
+    } else if without_room > 0 {
+        let action = "None in the last half minute. edge_dropped_total of /metrics has the reasons.";
+        needs.look("lost", format!("{lost} were given up, over all runs."), action);
+    }
+    queue_gone(needs, facts, figures);
+    damage(needs, facts, figures);
+    if sample.intake.too_large > 0 {
+        let text =
+            format!("{} had no place in any row: too large.", counted(sample.intake.too_large, "message"));
+        needs.look(
+            "too_large",
+            text,
+            "They are lost whatever their senders were told; the log names none of them.",
+        );
+    }
+}
+
+/// Adds queues that a start found gone.
+fn queue_gone(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let (gone, state) = (figures.sample.gone, &facts.state);
+    if gone.queues == 0 {
+        return;
+    }
+    let lost = match gone.messages {
+        0 => "how many messages are lost with it is not known".to_owned(),
+        messages => format!("at least {} that waited are lost with it", counted(messages, "message")),
+    };
+    let times = if gone.queues == 1 { String::new() } else { format!(" ({} times)", gone.queues) };
+    let text = format!("The queue of an earlier run was gone at a start{times}: {lost}.");
+    let action = format!(
+        "Find out what removed {state}/queue.ring or emptied it: the disk, a restored image, a person. To begin anew on purpose, move the whole directory away; docs/operations.md, \"queue gone\"."
+    );
+    let level = if figures.sample.losing.with_queue { Level::Act } else { Level::Look };
+    needs.add(level, "queue_gone", text, action);
+}
+
+/// Adds messages lost to damage of the store, for which room is no remedy.
+fn damage(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let sample = &figures.sample;
+    if sample.damaged == 0 {
+        return;
+    }
+    let lost = counted(sample.damaged, "message");
+    let text = format!("The store was damaged: {lost} were lost to it, over all runs.");
+    let action = format!(
+        "What was damaged is in {}/bad, for an inquiry. Damage twice means that the medium is dying: replace it; docs/operations.md, \"store damaged\".",
+        facts.state
+    );
+    let level = if sample.losing.to_damage { Level::Act } else { Level::Look };
+    needs.add(level, "damage", text, action);
+}
+
+pub(super) fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger: Option<&LedgerStatus>) {
+    if let Some(fault) = &figures.queue.fault {
+        let text = format!("The store fails: {fault}.");
+        let action =
+            "Free space, mount it writable or replace the medium. What is in RAM is written when it is back.";
+        needs.act("store", text, action);
+    }
+    if figures.sample.lanes_unread {
+        let text =
+            "The names of the lanes at the last start could not be read while messages waited.".to_owned();
+        let action = "If [queue] lanes was changed before this start, what waited goes under other names and limits: compare. The names are kept anew.";
+        needs.look("lanes", text, action);
+    }
+    if figures.queue.overdue_ms > OVERDUE_MS {
+        let text = format!("The writer is {} late.", duration(figures.queue.overdue_ms / 1_000));
+        needs.act(
+            "writer",
+            text,
+            "The disk hangs, or the process does: look at the disk, then restart the gateway.",
+        );
+    }
+    let commands = figures.sample.commands.as_ref();
+    if let Some(error) = commands.and_then(CommandCounts::write_error) {
+        let text = format!(
+            "The identities of commands are not kept: {error}. Those that are given at most once are refused."
+        );
+        let action = format!(
+            "Mend {}/commands: make room, or move away what stands in its place. The next command tries it again, no restart is needed.",
+            facts.state
+        );
+        needs.act("commands", text, action);
+    }
+    if ledger.is_some_and(|ledger| !ledger.adds_up()) {
+        let text = "The ledger does not add up.".to_owned();
+        needs.act("ledger", text, "That is a defect of the program: keep the state directory and report it.");
+    }
+}
+
+/// Adds lanes that refuse messages now, of which a failing store is another cause.
+pub(super) fn no_room(needs: &mut Needs, figures: &Figures, lanes: &[Lane]) {
+    let intake = figures.sample.intake;
+    let full = lanes.iter().enumerate().filter(|(at, _)| intake.is_full(*at)).map(|(_, lane)| lane);
+    let names: Vec<String> = full.map(|lane| format!("{} ({} % full)", lane.name, lane.percent())).collect();
+    if names.is_empty() || figures.queue.fault.is_some() {
+        return;
+    }
+    let held = figures.sample.listener.as_ref().map_or(0, |listener| listener.held as u64);
+    let waiting = match intake.no_room + held {
+        1 => "1 message of them waits without a PUBACK".to_owned(),
+        count => format!("{} of them wait without a PUBACK", counted(count, "message")),
+    };
+    let lanes = if names.len() == 1 { "lane" } else { "lanes" };
+    let text = format!("Messages are refused for want of room in {lanes} {}: {waiting}.", names.join(", "));
+    let action = "Bring the link back or raise the limit in [queue]. Sensors at QoS 1 keep theirs, QoS 0 is dropped. A large message finds no room before its lane is full.";
+    needs.act("no_room", text, action);
+}
+
+pub(super) fn room(needs: &mut Needs, facts: &Facts, figures: &Figures, lanes: &[Lane]) {
+    let refuses = |at: usize| figures.sample.intake.is_full(at);
+    let nearly =
+        lanes.iter().enumerate().filter(|(at, lane)| !refuses(*at) && lane.percent() >= FILL_PERCENT);
+    for (_, lane) in nearly {
+        let text = format!("Lane {} is {} % full.", lane.name, lane.percent());
+        let then = match facts.on_full {
+            OnFull::DropOldest => "its oldest messages are given up",
+            OnFull::DropNewest => "new messages are given up",
+            OnFull::Reject => "sensors get no PUBACK and keep theirs",
+        };
+        needs.look(
+            "full",
+            text,
+            format!("Bring the link back or raise the limit in [queue]. When it is full, {then}."),
+        );
+    }
+}

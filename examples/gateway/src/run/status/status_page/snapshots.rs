@@ -1,0 +1,91 @@
+//! Maker of snapshots, from the running gateway's figures and from the recorder.
+
+#![allow(clippy::disallowed_types, reason = "a shell: locks between the tasks that look and those that ask")]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use edge_bridge::net::Clock;
+
+use crate::run::queue::no_queue::Surface;
+use crate::run::status::page::Page;
+
+use super::describe::{self, WithoutQueue};
+use super::facts::{CurrentFacts, Facts};
+use super::figures::Figures;
+use super::history::Slot;
+use super::prometheus;
+use super::recorder::Recorder;
+use super::snapshot::Snapshot;
+
+/// Handle to the recorder, which is updated at each check and read for each answer; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory(Arc<Mutex<Recorder>>);
+
+impl Memory {
+    pub(crate) fn new(clock: &Clock) -> Self {
+        Self(Arc::new(Mutex::new(Recorder::new(clock.now().up_ms))))
+    }
+
+    pub(crate) fn note(&self, clock: &Clock, figures: &Figures) {
+        self.lock().note(clock.now().up_ms, &describe::look(figures));
+    }
+
+    pub(crate) fn note_without_queue(&self, clock: &Clock, state: &WithoutQueue<'_>) {
+        self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
+    }
+
+    /// Writes the metrics of recorded state and of the figures, which were just collected.
+    pub(crate) fn render(&self, facts: &Facts, clock: &Clock, figures: &Figures, page: &mut Page) {
+        self.note(clock, figures);
+        prometheus::render(facts, figures, &self.lock(), page);
+    }
+
+    pub(crate) fn render_without_queue(&self, facts: &Facts, page: &mut Page) {
+        prometheus::render_without_queue(facts, &self.lock(), page);
+    }
+
+    /// Returns the snapshot of figures that were just collected.
+    pub(crate) fn snapshot(&self, facts: &Facts, clock: &Clock, figures: &Figures) -> Snapshot {
+        self.note(clock, figures);
+        describe::snapshot(facts, clock.now(), figures, &self.lock())
+    }
+
+    /// Locks the recorder. A poisoned lock is used nevertheless, because a panic under it would have ended the runtime's only thread.
+    fn lock(&self) -> MutexGuard<'_, Recorder> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Handle to the maker of snapshots; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Snapshots {
+    surface: Surface,
+    facts: CurrentFacts,
+    memory: Memory,
+    clock: Clock,
+}
+
+impl Snapshots {
+    pub(crate) fn new(surface: Surface, facts: CurrentFacts, memory: Memory, clock: Clock) -> Self {
+        Self { surface, facts, memory, clock }
+    }
+
+    /// Returns the snapshot of the present state.
+    pub(crate) async fn snapshot(&self) -> Snapshot {
+        let figures = self.surface.figures().await;
+        let now = self.clock.now();
+        match figures {
+            Ok(figures) => self.memory.snapshot(&self.facts.get(), &self.clock, &figures),
+            Err(without) => {
+                let state = without.as_state();
+                self.memory.note_without_queue(&self.clock, &state);
+                describe::without_queue(&self.facts.get(), now, &state, &self.memory.lock())
+            }
+        }
+    }
+
+    /// Returns the history of the last day, the oldest slot first.
+    pub(crate) fn slots(&self) -> Vec<Slot> {
+        self.memory.lock().history().slots().copied().collect()
+    }
+}
