@@ -117,6 +117,27 @@ fn promise_14_the_watchdog_holds_the_outputs_while_the_loop_does_not_scan() {
     assert!(stats.watchdog_trips() >= 1);
 }
 
+/// Actuators whose driver hangs in its first call: what they did before the start is not known, so they are driven to their safe states.
+#[test]
+fn promise_14_the_watchdog_holds_the_outputs_of_a_loop_that_never_scanned() {
+    let (guarded, clock) = (Log::default(), Clock::start());
+    let hangs = Arc::new(AtomicBool::new(true));
+    let hang = hangs.clone();
+    let actuator = move |_: &[f64]| {
+        while hang.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let started = Runner::start(controller(60_000), clock, actuator, guarded.actuator(), 1, None);
+    let (runner, _ports) = started.unwrap();
+    let stats = runner.stats();
+    until("the watchdog acts", || stats.is_tripped() && guarded.len() > 3);
+    assert!(guarded.from(0).iter().all(|output| *output == 0.0));
+    assert_eq!(stats.scans(), 0);
+    hangs.store(false, Ordering::Relaxed);
+    until("the loop has its outputs", || !stats.is_tripped() && stats.scans() > 0);
+}
+
 /// A hung actuator, then 3 commands more than a scan takes: all of them are refused, and the next is obeyed.
 #[test]
 fn promise_14_no_command_is_obeyed_that_waited_while_the_loop_stood_still() {

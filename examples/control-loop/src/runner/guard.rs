@@ -21,11 +21,13 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn run(mut self, mut actuator: impl Actuate) {
-        let mut next_ns = self.clock.now_ns();
+        // Until the first scan the start is the sign of life: an actuator may hang in its first call.
+        let begun_ns = self.clock.now_ns();
+        let mut next_ns = begun_ns;
         while !self.is_over() {
             next_ns = next_ns.max(self.clock.now_ns()).saturating_add(self.period_ns);
             self.clock.sleep_until(next_ns);
-            match self.watchdog.check(self.clock.now_ns(), self.stats.beat_ns()) {
+            match self.watchdog.check(self.clock.now_ns(), self.stats.beat_ns().max(begun_ns)) {
                 Some(WatchdogChange::Tripped) => self.stats.tripped(true),
                 Some(WatchdogChange::Recovered) => self.stats.tripped(false),
                 None => {}
