@@ -23,7 +23,7 @@ use crate::run::hub::hub_status::HubStatus;
 
 use costs::costs;
 use from_the_hub::commands;
-pub(crate) use load::Load;
+pub(crate) use load::{Load, Measured};
 use local_side::local;
 
 /// Description of a configuration in words: with the machine's wall clock and limit of open files, and the load of the site.

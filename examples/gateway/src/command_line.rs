@@ -11,7 +11,7 @@ use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
 use crate::{
-    check_online, diag, drill, fleet, import, parked, passwd, route_command, run, run_command,
+    check_online, diag, drill, fleet, import, measured_load, parked, passwd, route_command, run, run_command,
     standard_output, status_command, test_command,
 };
 
@@ -29,6 +29,12 @@ struct Arguments {
 /// Load of the site for which costs are predicted.
 #[derive(Args)]
 struct LoadArguments {
+    /// Take rate and payload from what the running gateway has measured, over the last day at most
+    #[arg(long, conflicts_with_all = ["rate", "payload", "effective"])]
+    measured: bool,
+    /// State directory of the running gateway, for --measured; wins over the file's
+    #[arg(long, value_name = "DIR", requires = "measured")]
+    state: Option<PathBuf>,
     /// Messages per second for the prediction, of all sensors together; of a message with several readings, the readings
     #[arg(long, value_name = "N", default_value_t = Load::USUAL.messages_per_s, value_parser = rate)]
     rate: f64,
@@ -150,8 +156,11 @@ fn print(text: &str) -> ExitCode {
 
 fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> {
     let (clock, files) = (run::wall_clock(config).sync(), OpenFiles::of_this_process());
-    let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors } = *site;
-    let load = Load { messages_per_s, payload_bytes, sensors };
+    let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors, .. } = *site;
+    let mut load = Load { messages_per_s, payload_bytes, sensors, measured: None };
+    if site.measured {
+        measured_load::measure(config, site.state.as_deref(), &mut load)?;
+    }
     standard_output::print(&Meaning(config, clock, files, load).to_string())
 }
 

@@ -19,6 +19,7 @@ mod embedded;
 mod fleet;
 mod hub_visit;
 mod import;
+mod measured_load;
 mod open_files;
 mod parked;
 mod passwd;

@@ -94,7 +94,7 @@ fn state(arguments: &Arguments) -> Result<PathBuf, String> {
 }
 
 /// Requests the status once. Returns the answer as its line of JSON, and decoded.
-fn ask(state: &Path) -> Result<(String, Snapshot), Failed> {
+pub(crate) fn ask(state: &Path) -> Result<(String, Snapshot), Failed> {
     let mut json = String::new();
     ask_on(open(state)?, "status", ANSWER_WITHIN, |line| {
         json = line.to_owned();

@@ -232,6 +232,43 @@ fn every_surface_says_the_same_and_it_is_true_in_normal_outage_drain_and_loss() 
     }
 }
 
+/// Sizing by what the gateway itself has seen, of this configuration or of the next one.
+#[test]
+fn check_sizes_by_what_the_running_gateway_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, CONFIG);
+    let (file, state) = (dir.path().join("gateway.toml"), dir.path().join("state"));
+    let check = || {
+        let mut command = Command::new(BINARY);
+        command.arg("check").arg(&file).arg("--measured").arg("--state").arg(&state).output().unwrap()
+    };
+    let nothing = check();
+    assert_eq!(nothing.status.code(), Some(1), "{nothing:?}");
+    assert!(text(&nothing.stderr).contains("no message has come in"), "{nothing:?}");
+
+    let mut sensor = Publisher::new(listen, "sensor", 20);
+    (0..200).for_each(|n| sensor.publish(&format!("plant/{n}"), &"x".repeat(130)));
+    sensor.settle(0, 60);
+    let mut measured = String::new();
+    wait_until("the messages are in its history", 30, || {
+        let output = check();
+        measured = text(&output.stdout);
+        output.status.success()
+    });
+    let line = measured.lines().find(|line| line.starts_with("At ")).unwrap_or_else(|| panic!("{measured}"));
+    assert!(line.contains(" from 100 sensors, raw ones of 130 bytes (--sensors)"), "{line}");
+    let rate: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(rate > 0.0 && rate <= 20.0, "{line}");
+    assert!(
+        measured.contains("Measured at the running gateway over ")
+            && measured.contains(" busiest five minutes")
+    );
+
+    gateway.terminate();
+    assert_eq!(check().status.code(), Some(69));
+}
+
 /// Where no gateway answers, where it is named by its file, and where nothing names it.
 #[test]
 fn the_exit_code_says_that_nobody_answers() {

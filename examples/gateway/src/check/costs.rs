@@ -8,7 +8,7 @@ use crate::config::units::{human_bytes, human_duration};
 use crate::config::{Config, Local, OnFull};
 
 use super::Lines;
-use super::load::Load;
+use super::load::{Load, Measured};
 use super::sizing::{RouteSizing, Sizing, sizing};
 
 /// Duration from which catching up with a backlog counts as endless.
@@ -17,11 +17,22 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// Writes what an outage, a kill and a full queue cost under a load.
 pub(super) fn costs(f: &mut Lines<'_, '_>, config: &Config, load: Load) -> fmt::Result {
     let sizing = sizing(config, load);
-    let Load { messages_per_s, payload_bytes, sensors } = load;
+    let Load { messages_per_s, payload_bytes, sensors, measured } = load;
     writeln!(f)?;
+    let from = match measured {
+        Some(Measured { over, busiest_per_s }) => {
+            writeln!(
+                f,
+                "Measured at the running gateway over {}: {busiest_per_s} messages/s in the busiest five minutes",
+                human_duration(over)
+            )?;
+            "--sensors"
+        }
+        None => "--rate, --sensors, --payload",
+    };
     writeln!(
         f,
-        "At {messages_per_s} messages/s from {sensors} sensors, raw ones of {payload_bytes} bytes (--rate, --sensors, --payload), if all come by"
+        "At {messages_per_s} messages/s from {sensors} sensors, raw ones of {payload_bytes} bytes ({from}), if all come by"
     )?;
     for (index, (route, figures)) in config.routes.iter().zip(&sizing.routes).enumerate() {
         writeln!(f, "route {} ({})", index + 1, route.format.name())?;
@@ -35,6 +46,7 @@ fn of_route(f: &mut Lines<'_, '_>, config: &Config, figures: &RouteSizing) -> fm
     let RouteSizing {
         outage,
         reached_first,
+        outage_when_busiest,
         month: (mqtt, wire),
         flash_offline,
         flash_online,
@@ -47,6 +59,13 @@ fn of_route(f: &mut Lines<'_, '_>, config: &Config, figures: &RouteSizing) -> fm
         human_duration(*outage),
         outage.as_secs_f64() / 3_600.0
     )?;
+    if let Some(outage) = outage_when_busiest {
+        writeln!(
+            f,
+            "                   {} if it is as busy as in its busiest five minutes",
+            human_duration(*outage)
+        )?;
+    }
     if let Some(time) = catching_up {
         match *time < FOR_EVER {
             true => writeln!(f, "  catching up      {} after an outage of an hour", human_duration(*time))?,

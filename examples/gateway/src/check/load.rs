@@ -1,6 +1,8 @@
 //! Simulation of a route under load: generated messages go through the route's real encoders, and the resulting bytes are counted. Pure: the
 //! readings are generated, the byte counts are those of a running gateway.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::spool::{Identity, LeaseId, Leased};
@@ -44,6 +46,14 @@ const PACKET_MAX: usize = 256 * 1024;
 /// Sequence number of the first message, as a queue has it after some weeks.
 const SEQ: u64 = 10_000_000;
 
+/// Measurement at a running gateway.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Measured {
+    pub(crate) over: Duration,
+    /// Rate of the busiest five minutes.
+    pub(crate) busiest_per_s: f64,
+}
+
 /// Load of a site, for which costs are predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Load {
@@ -51,11 +61,14 @@ pub(crate) struct Load {
     /// Bytes of a message's payload.
     pub(crate) payload_bytes: u64,
     pub(crate) sensors: u32,
+    /// Measurement from which the rate is. `None`: it was given.
+    pub(crate) measured: Option<Measured>,
 }
 
 impl Load {
     /// Typical load in the field.
-    pub(crate) const USUAL: Self = Self { messages_per_s: 30.0, payload_bytes: 200, sensors: 100 };
+    pub(crate) const USUAL: Self =
+        Self { messages_per_s: 30.0, payload_bytes: 200, sensors: 100, measured: None };
 }
 
 /// Costs of one message of a route, or of one reading if the route has readings.

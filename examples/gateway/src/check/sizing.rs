@@ -80,6 +80,8 @@ pub(super) struct RouteSizing {
     pub(super) outage: Duration,
     /// Name of the limit that is reached first.
     pub(super) reached_first: &'static str,
+    /// Longest outage at the rate of the busiest five minutes. `None`: it is not known.
+    pub(super) outage_when_busiest: Option<Duration>,
     /// Bytes on the link in 30 days: of MQTT alone, and with TLS and TCP.
     pub(super) month: (u64, u64),
     /// Bytes written to the store in a day while the hub is away.
@@ -113,7 +115,8 @@ impl Sizing {
 fn route_sizing(config: &Config, route: &Route, load: Load) -> RouteSizing {
     let rate = load.messages_per_s;
     let RouteLoad { row_bytes, live, backlog } = RouteLoad::of(config, route, load);
-    let (outage, reached_first) = outage(config, route, rate * (row_bytes + ROW_OVERHEAD_BYTES) as f64, rate);
+    let outage_at = |rate: f64| outage(config, route, rate * (row_bytes + ROW_OVERHEAD_BYTES) as f64, rate);
+    let (outage, reached_first) = outage_at(rate);
     let commit_bytes = bytes_a_day(rate, row_bytes + ROW_FRAME_BYTES, config.queue.ack_within);
     // Where the hub can answer in time nothing is written.
     let waits = if route.format == Format::Raw { Duration::ZERO } else { route.batch_age };
@@ -123,6 +126,7 @@ fn route_sizing(config: &Config, route: &Route, load: Load) -> RouteSizing {
     RouteSizing {
         outage,
         reached_first,
+        outage_when_busiest: load.measured.map(|measured| outage_at(measured.busiest_per_s).0),
         month: (of_month(live.mqtt), of_month(live.wire)),
         flash_offline: commit_bytes,
         flash_online: if is_elided { 0 } else { commit_bytes },

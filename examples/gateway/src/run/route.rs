@@ -57,8 +57,9 @@ pub(crate) struct RouteState {
     rules: Option<String>,
     /// Decoder and filter. `None`: the route is raw.
     pub(crate) readings: Option<Readings>,
-    /// Messages that the route accepted since the start.
+    /// Messages that the route accepted since the start, and the bytes of their payloads.
     taken: u64,
+    taken_bytes: u64,
 }
 
 impl RouteState {
@@ -78,6 +79,7 @@ impl RouteState {
             readings: (route.format != Format::Raw)
                 .then(|| Readings::new(pipeline, hold_max_ms, &route.input)),
             taken: 0,
+            taken_bytes: 0,
         })
     }
 
@@ -103,16 +105,21 @@ impl RouteState {
         }
     }
 
-    /// Counts a message of this route.
-    pub(crate) fn count(&mut self) {
+    /// Counts a message of this route, with a payload of so many bytes.
+    pub(crate) fn count(&mut self, payload_bytes: usize) {
         self.taken += 1;
+        self.taken_bytes += payload_bytes as u64;
     }
 
     /// Figures for the status.
     pub(crate) fn figures(&self) -> RouteFigures {
         let suppressed = |stats: &Stats| DropReason::ALL.iter().map(|reason| stats.dropped_by(*reason)).sum();
         let stats = self.readings.as_ref().and_then(Readings::stats);
-        RouteFigures { messages: self.taken, filtered: stats.map(|stats| (stats.input, suppressed(&stats))) }
+        RouteFigures {
+            messages: self.taken,
+            payload_bytes: self.taken_bytes,
+            filtered: stats.map(|stats| (stats.input, suppressed(&stats))),
+        }
     }
 
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {

@@ -41,6 +41,7 @@ impl Case {
             if format == "raw" { text } else { text.replace("site7/\"\nformat", "site7/readings\"\nformat") };
         let config = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0;
         let load = Load {
+            measured: None,
             messages_per_s: rng.between(1, 400) as f64,
             payload_bytes: 1 << rng.between(4, 12),
             sensors: u32::try_from(rng.between(1, 300)).unwrap(),
@@ -149,4 +150,17 @@ fn a_line_that_does_not_take_what_comes_never_catches_up() {
     assert_eq!(catching_up(2_000.0, 10.0, each(100.0), each(100.0)).as_secs_f64(), hour);
     assert_eq!(catching_up(2_000.0, 10.0, each(100.0), each(50.0)).as_secs_f64(), hour / 2.0);
     assert_eq!(catching_up(1_000.0, 10.0, each(100.0), each(1.0)), Duration::MAX);
+}
+
+#[test]
+fn the_busiest_five_minutes_have_an_outage_of_their_own() {
+    let text = "[gateway]\nid=\"g\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"a/#\"\nto=\"up/\"\n";
+    let config = Config::parse(Path::new("g.toml"), text, &|_| None).unwrap().0;
+    let given = sizing(&config, Load::USUAL).routes[0].clone();
+    assert_eq!(given.outage_when_busiest, None);
+    let measured = crate::check::Measured { over: Duration::from_secs(60), busiest_per_s: 120.0 };
+    let route = sizing(&config, Load { measured: Some(measured), ..Load::USUAL }).routes[0].clone();
+    let (mean, busiest) = (route.outage.as_secs_f64(), route.outage_when_busiest.unwrap().as_secs_f64());
+    assert_eq!(route.outage, given.outage);
+    assert!((mean / busiest - 4.0).abs() < 0.01, "30 and 120 a second: {mean} and {busiest} s");
 }

@@ -315,7 +315,7 @@ impl Inner {
             }
             return Answer::Absorb;
         };
-        route.count();
+        route.count(message.payload.len());
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         let taken = match &mut route.readings {
             None => route.raw(message).map(|row| (vec![row], Link::default())),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::ingest::Now;
 
+use crate::config::Format;
 use crate::run::status::verdict::Verdict;
 
 use super::facts::Facts;
@@ -16,7 +17,7 @@ use super::recorder::{Look, Recorder, is_up};
 use super::room::{no_room, room};
 use super::sentence::sentence;
 use super::snapshot::{
-    Bytes, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,
+    Bytes, DayLoad, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,
 };
 
 /// Limit from which a lane counts as unlimited, because the queue has no other representation for it.
@@ -82,6 +83,7 @@ pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Re
         room: no_room(&lanes, |lane| figures.queue.fault.is_none() && sample.intake.is_full(lane))
             .unwrap_or_else(|| room(&lanes, recorder, facts.max_age_s, sample.oldest_age_ms)),
         rates: rates(recorder),
+        load: Some(load(facts, &figures.routes, recorder)),
         refused: Refused {
             parked: refused.parked,
             in_place: refused.in_place,
@@ -153,6 +155,7 @@ fn empty(facts: &Facts, now: Now, verdict: Verdict, recorder: &Recorder) -> Snap
         queue: QueueStatus::default(),
         room: Default::default(),
         rates: Rates::default(),
+        load: None,
         ledger: None,
         refused: Refused::default(),
         needs: Vec::new(),
@@ -187,10 +190,28 @@ pub(super) fn lanes(facts: &Facts, figures: &[LaneFigures]) -> Vec<Lane> {
     facts.lanes.iter().zip(figures).map(lane).collect()
 }
 
+/// Rounds a rate to parts of one `in_one`: more digits would be noise.
+fn rounded(rate: f64, in_one: f64) -> f64 {
+    (rate * in_one).round() / in_one
+}
+
+fn load(facts: &Facts, figures: &[RouteFigures], recorder: &Recorder) -> DayLoad {
+    let day = recorder.history().day();
+    let raw = facts.routes.iter().zip(figures).filter(|(route, _)| route.format == Format::Raw.name());
+    let (messages, bytes) = raw.fold((0u64, 0u64), |(messages, bytes), (_, route)| {
+        (messages + route.messages, bytes + route.payload_bytes)
+    });
+    DayLoad {
+        over_s: day.seen_ms / 1_000,
+        accepted_per_s: rounded(day.accepted_per_s, 10_000.0),
+        busiest_per_s: rounded(day.busiest_per_s, 10_000.0),
+        raw_bytes: bytes.checked_div(messages),
+    }
+}
+
 fn rates(recorder: &Recorder) -> Rates {
     let passed = recorder.last_minute();
-    // Two digits behind the point: more would be noise.
-    let rate = |count| (passed.per_s(count) * 100.0).round() / 100.0;
+    let rate = |count| rounded(passed.per_s(count), 100.0);
     Rates {
         over_s: passed.ms / 1_000,
         suppressed_per_s: rate(passed.flow.suppressed),

@@ -49,6 +49,8 @@ impl QueueFigures {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RouteFigures {
     pub(crate) messages: u64,
+    /// Bytes of the payloads of these messages.
+    pub(crate) payload_bytes: u64,
     /// Readings that went into the route's filter, and readings that it suppressed. `None`: the route has no filter.
     pub(crate) filtered: Option<(u64, u64)>,
 }

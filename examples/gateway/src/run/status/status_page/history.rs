@@ -37,6 +37,16 @@ pub(crate) struct Slot {
     pub(crate) up_ms: u64,
 }
 
+/// Rates of the last day, or since the start of the process if that is later.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Day {
+    /// Observed milliseconds.
+    pub(crate) seen_ms: u64,
+    pub(crate) accepted_per_s: f64,
+    /// Rate of the busiest five minutes.
+    pub(crate) busiest_per_s: f64,
+}
+
 /// Slots of the last day.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -72,6 +82,20 @@ impl History {
             slot.seen_ms += passed_ms;
             slot.up_ms += if is_up { passed_ms } else { 0 };
         }
+    }
+
+    /// Returns the accepted messages of the last day per second, on average and in the busiest slot, and the milliseconds that were observed.
+    pub(crate) fn day(&self) -> Day {
+        let per_s = |accepted: u64, ms: u64| accepted as f64 * 1_000.0 / ms.max(1) as f64;
+        let (accepted, seen_ms) = self
+            .slots
+            .iter()
+            .fold((0, 0), |(accepted, ms), slot| (accepted + slot.accepted, ms + slot.seen_ms));
+        // A slot that was hardly observed says nothing of a rate.
+        let of_slots = self.slots.iter().filter(|slot| slot.seen_ms >= SLOT_MS / 5);
+        let busiest = of_slots.map(|slot| per_s(slot.accepted, slot.seen_ms)).fold(0.0, f64::max);
+        let accepted_per_s = per_s(accepted, seen_ms);
+        Day { seen_ms, accepted_per_s, busiest_per_s: busiest.max(accepted_per_s) }
     }
 
     /// Returns the slots, the oldest first.
@@ -178,6 +202,22 @@ mod tests {
             ..Slot::default()
         };
         assert_eq!(slots, [expected]);
+    }
+
+    /// A night without messages, an hour with many, and a moment that is too short to tell.
+    #[test]
+    fn a_day_has_its_mean_and_its_busiest_five_minutes() {
+        let mut history = History::default();
+        assert_eq!(history.day(), Day { seen_ms: 0, accepted_per_s: 0.0, busiest_per_s: 0.0 });
+        for second in 0..7_200 {
+            history.note(second * 1_000, Some(flow(second.max(3_600) * 10, 0)), 0, true);
+        }
+        // A slot that begins with a burst.
+        history.note(7_200_000, Some(flow(7_199 * 10 + 5_000, 0)), 0, true);
+        let day = history.day();
+        assert_eq!(day.seen_ms, 7_200_000);
+        assert_eq!((day.accepted_per_s * 7_200.0).round(), 40_990.0);
+        assert_eq!(day.busiest_per_s.round(), 10.0, "the burst is of one second");
     }
 
     /// The totals of earlier runs are no traffic of this one.

@@ -35,6 +35,7 @@ pub(crate) fn tag(snapshot: &Snapshot) -> String {
     }
     same.queue.oldest_ms /= 60_000;
     same.rates.over_s = 0;
+    same.load.iter_mut().for_each(|load| load.over_s = 0);
     same.events.iter_mut().for_each(|event| event.ago_s /= 60);
     hash(&same)
 }

@@ -36,6 +36,9 @@ pub(crate) struct Snapshot {
     pub(crate) queue: QueueStatus,
     pub(crate) room: Room,
     pub(crate) rates: Rates,
+    /// Load of the last day. `None`: the queue has not been open yet.
+    #[serde(default)]
+    pub(crate) load: Option<DayLoad>,
     /// Ledger of messages. `None`: a part of the totals is unknown.
     pub(crate) ledger: Option<LedgerStatus>,
     pub(crate) refused: Refused,
@@ -131,6 +134,19 @@ pub(crate) struct Rates {
     pub(crate) accepted_per_s: f64,
     /// Messages and readings that the hub acknowledged.
     pub(crate) delivered_per_s: f64,
+}
+
+/// Load of the last day, or since the start if that is later; `edge-gateway check --measured` sizes by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DayLoad {
+    /// Seconds for which the load was observed.
+    pub(crate) over_s: u64,
+    /// Messages and readings accepted into the queue, per second.
+    pub(crate) accepted_per_s: f64,
+    /// Rate of the busiest five minutes.
+    pub(crate) busiest_per_s: f64,
+    /// Mean bytes of a payload on the raw routes, since the start. `None`: no message came there.
+    pub(crate) raw_bytes: Option<u64>,
 }
 
 /// Ledger: every accepted message is counted in one of the other figures. As of the last commit, over all starts.
