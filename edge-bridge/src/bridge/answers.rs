@@ -1,17 +1,18 @@
 //! Answers of the hub to published messages: PUBACKs that accept or refuse a message, and connections that the hub closes in place of a PUBACK.
 
+use crate::session::Token;
+use crate::wire::ReasonCode;
+
 use super::connection::HubClose;
-use super::link_refusal::LinkChange;
 use super::message::Message;
 use super::notice_limit::Cause;
-use super::pack::Pack;
-use super::poison::Blame;
+use super::packing::pack::Pack;
+use super::refused::link_refusal::LinkChange;
+use super::refused::poison::Blame;
 use super::spool::Spool;
 use super::stats::Stats;
 use super::uplink::{Uplink, first_identity, give_back, is_about_message, row_key};
 use super::uplink_event::{Refusal, UplinkEvent};
-use crate::session::Token;
-use crate::wire::ReasonCode;
 
 /// Number of connections that must end with the same message unanswered before an event names its topic.
 const SUSPECT_CLOSES: u32 = 2;

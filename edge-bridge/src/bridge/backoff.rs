@@ -52,7 +52,7 @@ impl Backoff {
     }
 
     /// Returns the first delay in milliseconds without growing the next one. Used for another address in the same round.
-    pub(super) fn first_ms(&mut self) -> u64 {
+    pub(in crate::bridge) fn first_ms(&mut self) -> u64 {
         self.delay_ms(0, self.config.max_ms)
     }
 

@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use super::address_choice::{AddressChoice, End, Return};
+use crate::ingest::Now;
+use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome, Violation};
+use crate::wire::{QoS, ReasonCode, Version};
+
+use super::dialling::address_choice::{AddressChoice, End, Return};
 use super::downlink::Downlink;
 use super::idle_ping::IdlePing;
-use super::pack::Pack;
+use super::packing::pack::Pack;
 use super::spool::Spool;
 use super::stall_breaker::{Delays, StallAction, StallBreaker};
 use super::stats::Stats;
 use super::uplink::Uplink;
 use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
-use crate::ingest::Now;
-use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome, Violation};
-use crate::wire::{QoS, ReasonCode, Version};
 
 /// A network connection, from its start to [`Closed`].
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::backoff::Backoff;
-use super::rules::{Mapped, Rules};
-use super::suspect_filters::{SuspectFilters, filter_backoff};
 use crate::session::Session;
 use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8};
+
+use super::backoff::Backoff;
+use super::refused::suspect_filters::{SuspectFilters, filter_backoff};
+use super::rules::{Mapped, Rules};
 
 /// Subscriptions at the hub, which belong to its session: a resumed session still has them, a new one does not.
 #[derive(Debug, Default)]

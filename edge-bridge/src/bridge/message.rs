@@ -1,8 +1,9 @@
 //! Message on its way to the hub: its rows, and the history of attempts to send it.
 
-use super::pack::Packed;
-use super::spool::Spool;
 use crate::wire::{ReasonCode, Utf8};
+
+use super::packing::pack::Packed;
+use super::spool::Spool;
 
 /// Bytes of a PUBLISH beside topic, properties and payload.
 const HEADER_BYTES: usize = 12;

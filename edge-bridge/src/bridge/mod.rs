@@ -5,82 +5,57 @@
 
 #![deny(clippy::indexing_slicing)]
 
-mod address_choice;
 mod answers;
 pub mod backoff;
-mod batch_pack;
-mod bridge_bit;
 mod config;
-mod connect_choice;
 mod connection;
-mod dead_letter_address;
-mod dial;
+mod dialling;
 mod downlink;
 mod events;
-mod identity_form;
 mod idle_ping;
-mod learned_size_limit;
-mod link_refusal;
 mod link_state;
 mod message;
-mod message_retries;
 mod next_message;
 mod notice_limit;
-mod operator_pass;
-mod operator_requests;
-mod pack;
-mod park;
-mod parked_list;
-mod parked_pass;
-mod poison;
-mod refusals;
-mod refusals_in_sweeps;
-mod refused_link_probe;
-mod refused_list;
-mod refused_messages;
-mod refused_topic;
-mod retry_sweep;
+mod packing;
+mod parked;
+mod refused;
 mod rows_in_flight;
 pub mod rules;
 pub mod spool;
 mod stall_breaker;
 mod stats;
-mod suspect_filters;
-mod takeover_signs;
-mod unanswered;
 mod uplink;
 mod uplink_event;
-mod version_choice;
-mod will_choice;
 pub mod window;
 
 use std::collections::VecDeque;
 
-pub use batch_pack::{BatchLimits, BatchPack, Encode, RowBatch, Source};
 pub use config::LinkConfig;
-pub use dead_letter_address::{DEAD_LETTER_PREFIX, dead_letter_topic};
 pub use downlink::Refused;
 #[cfg(feature = "net")]
 pub(crate) use downlink::subscription;
 pub use events::{Event, Input, Output};
-pub use identity_form::{IdentityForm, identity_text, is_possible_duplicate};
 pub use idle_ping::idle_ping_every_ms;
 pub use link_state::LinkState;
-pub use pack::{Pack, Packed, Packing, RawPack};
-pub use parked_list::{ParkedList, ParkedRow, ParkedTopic};
+pub use packing::batch_pack::{BatchLimits, BatchPack, Encode, RowBatch, Source};
+pub use packing::dead_letter_address::{DEAD_LETTER_PREFIX, dead_letter_topic};
+pub use packing::identity_form::{IdentityForm, identity_text, is_possible_duplicate};
+pub use packing::pack::{Pack, Packed, Packing, RawPack};
+pub use parked::parked_list::{ParkedList, ParkedRow, ParkedTopic};
 pub use stall_breaker::{Delays, StallAction, StallBreaker};
 pub use stats::Stats;
 pub use uplink_event::{ByHandCount, HubLimit, LeftOut, Refusal, UplinkEvent};
 
-use address_choice::AddressChoice;
 use backoff::Backoff;
 use bytes::Bytes;
-use connect_choice::ConnectChoice;
 use connection::Connection;
+use dialling::address_choice::AddressChoice;
+use dialling::connect_choice::ConnectChoice;
+use dialling::takeover_signs::TakeoverSigns;
 use downlink::Downlink;
 use idle_ping::IdlePing;
 use spool::Spool;
-use takeover_signs::TakeoverSigns;
 use uplink::Uplink;
 
 use crate::ingest::Now;

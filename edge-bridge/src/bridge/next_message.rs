@@ -1,16 +1,17 @@
 //! Order of sending: messages to be resent, due probes and due retries go before new and parked rows.
 
+use crate::ingest::Now;
+use crate::session::{PublishError, Session, Token};
+use crate::wire::{Publish, QoS, ReasonCode};
+
 use super::message::Message;
-use super::pack::{Pack, Packing, set_expiry};
-use super::refusals::Route;
-use super::retry_sweep::Deferred;
+use super::packing::pack::{Pack, Packing, set_expiry};
+use super::refused::refusals::Route;
+use super::refused::retry_sweep::Deferred;
 use super::spool::{Settled, Spool};
 use super::stats::Stats;
 use super::uplink::{Uplink, row_key};
 use super::uplink_event::UplinkEvent;
-use crate::ingest::Now;
-use crate::session::{PublishError, Session, Token};
-use crate::wire::{Publish, QoS, ReasonCode};
 
 /// Most rows leased at a time.
 const LEASE_ROWS: usize = 256;
@@ -194,7 +195,7 @@ impl<P: Pack> Uplink<P> {
                 }
                 Packing::Unsendable { topic, rows, reason } => {
                     self.sweep.take(&rows);
-                    let packed = super::pack::Packed::of_rows(topic, rows);
+                    let packed = super::packing::pack::Packed::of_rows(topic, rows);
                     let message = Message::new(packed, 0, false);
                     self.set_aside(turn.now.up_ms, &message, reason, turn.spool, turn.stats);
                 }

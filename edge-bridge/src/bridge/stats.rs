@@ -1,14 +1,15 @@
 //! Counters and gauges of the bridge.
 
-use super::downlink::Refused;
-use super::link_state::{LinkState, Progress};
-use super::pack::Pack;
-use super::spool::Spool;
-use super::uplink_event::Refusal;
-use super::{Core, Phase};
 use crate::Durations;
 use crate::session::{ServerLimits, Traffic};
 use crate::wire::{ReasonCode, Version};
+
+use super::downlink::Refused;
+use super::link_state::{LinkState, Progress};
+use super::packing::pack::Pack;
+use super::spool::Spool;
+use super::uplink_event::Refusal;
+use super::{Core, Phase};
 
 /// Snapshot of counters and gauges. A counter starts at 0 with the process and never falls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

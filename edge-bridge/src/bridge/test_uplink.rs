@@ -4,11 +4,6 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::message::Message;
-use super::pack::{Pack, Packed, RawPack};
-use super::spool::{LeaseId, MemorySpool, Spool};
-use super::stats::Stats;
-use super::uplink::Uplink;
 use crate::ingest::Now;
 use crate::row::Row;
 use crate::session::{self, ClientConfig, Session};
@@ -16,6 +11,12 @@ use crate::wire::{
     self, Ack, ConnAck, Limits, Packet, PacketId, PropertiesBuilder, PropertyId, ReasonCode, Utf8, Value,
     Version,
 };
+
+use super::message::Message;
+use super::packing::pack::{Pack, Packed, RawPack};
+use super::spool::{LeaseId, MemorySpool, Spool};
+use super::stats::Stats;
+use super::uplink::Uplink;
 
 pub(super) const SUCCESS: ReasonCode = ReasonCode::SUCCESS;
 pub(super) const QUOTA: ReasonCode = ReasonCode::QUOTA_EXCEEDED;

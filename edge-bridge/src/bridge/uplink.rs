@@ -3,24 +3,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::learned_size_limit::SizeLimit;
-use super::link_refusal::LinkRefusal;
+use crate::session::{InFlight, Resume, Token};
+use crate::wire::{ReasonCode, Utf8};
+
 use super::message::Message;
-use super::message_retries::Retries;
 use super::notice_limit::Notices;
-use super::operator_pass::Pass;
-use super::pack::{Pack, set_expiry};
-use super::poison::{Poison, RowKey};
-use super::refusals::Refusals;
-use super::refused_messages::RefusedMessages;
-use super::retry_sweep::Sweep;
+use super::packing::pack::{Pack, set_expiry};
+use super::parked::operator_pass::Pass;
+use super::refused::learned_size_limit::SizeLimit;
+use super::refused::link_refusal::LinkRefusal;
+use super::refused::message_retries::Retries;
+use super::refused::poison::{Poison, RowKey};
+use super::refused::refusals::Refusals;
+use super::refused::refused_messages::RefusedMessages;
+use super::refused::retry_sweep::Sweep;
 use super::rows_in_flight::RowsInFlight;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
 use super::uplink_event::UplinkEvent;
 use super::window::Window;
-use crate::session::{InFlight, Resume, Token};
-use crate::wire::{ReasonCode, Utf8};
 
 /// Uplink of one link, kept over all its connections.
 #[derive(Debug)]

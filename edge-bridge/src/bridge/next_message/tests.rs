@@ -1,14 +1,15 @@
 use std::collections::VecDeque;
 
+use crate::bridge::packing::pack::{Packing, RawPack};
+use crate::bridge::refused::poison::RowKey;
+use crate::row::Row;
+use crate::session::ClientConfig;
+
 use super::super::Core;
 use super::super::config::LinkConfig;
-use super::super::pack::{Packing, RawPack};
-use super::super::poison::RowKey;
 use super::super::spool::{LeaseId, Leased, MemorySpool};
 use super::super::test_uplink::{QUOTA, Rig, SUCCESS, text};
 use super::*;
-use crate::row::Row;
-use crate::session::ClientConfig;
 
 /// Sends one message after the other, answered with `reason` each, until nothing more is to be sent now.
 fn send_all(rig: &mut Rig<RawPack>, reason: ReasonCode) -> Vec<String> {

@@ -1,9 +1,10 @@
-use super::super::pack::{Pack, Packed, Packing};
+use crate::bridge::packing::pack::{Pack, Packed, Packing};
+use crate::ingest::Now;
+use crate::session::Token;
+
 use super::super::spool::{LeaseId, Leased};
 use super::super::test_uplink::{Rig, SUCCESS, text};
 use super::*;
-use crate::ingest::Now;
-use crate::session::Token;
 
 /// A hub that answers late holds rows here, and not only bytes: promise 6.
 #[test]

@@ -1,11 +1,12 @@
+use crate::bridge::packing::pack::RawPack;
+use crate::bridge::refused::retry_sweep::Deferred;
+use crate::ingest::Now;
+use crate::row::Row;
+
 use super::super::connection::HubClose;
-use super::super::pack::RawPack;
-use super::super::retry_sweep::Deferred;
 use super::super::spool::{Identity, Leased};
 use super::super::test_uplink::{DENIED, QUOTA, Rig, SUCCESS, text};
 use super::*;
-use crate::ingest::Now;
-use crate::row::Row;
 
 const MALFORMED: ReasonCode = ReasonCode::PAYLOAD_FORMAT_INVALID;
 

@@ -1,0 +1,99 @@
+//! Tests of messages without rows that an encoder makes, such as tables.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::bridge::Packed;
+use crate::bridge::spool::Spool;
+use crate::bridge::test_uplink::{QUOTA, Rig, SUCCESS, text};
+use crate::wire::{Properties, QoS};
+
+use super::*;
+
+const DUE_MS: u64 = 5_000;
+
+/// One message at [`DUE_MS`]; rows are messages of their own.
+#[derive(Default)]
+struct Own {
+    is_made: bool,
+    delivered: Rc<RefCell<Vec<String>>>,
+}
+
+impl Encode for Own {
+    fn limits(&self, _row: &Leased) -> Option<BatchLimits> {
+        None
+    }
+
+    fn encode(&mut self, _now: Now, _batch: &RowBatch, _bytes_max: usize) -> Vec<Packing> {
+        Vec::new()
+    }
+
+    fn poll(&mut self, now: Now, _max_packet: usize) -> Option<Packing> {
+        if self.is_made || now.up_ms < DUE_MS {
+            return None;
+        }
+        self.is_made = true;
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: text("own"),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: "own".into(),
+        };
+        Some(Packing::Message(Packed { publish, rows: Vec::new(), expires_ms: None }))
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        (!self.is_made).then_some(DUE_MS)
+    }
+
+    fn on_delivered(&mut self, message: &Publish) {
+        self.delivered.borrow_mut().push(message.topic.as_str().to_owned());
+    }
+}
+
+fn rig() -> (Rig<BatchPack<Own>>, Rc<RefCell<Vec<String>>>) {
+    let own = Own::default();
+    let delivered = own.delivered.clone();
+    (Rig::with(BatchPack::new(own), 10, 1_000_000), delivered)
+}
+
+#[test]
+fn the_encoder_hears_that_the_hub_has_its_own_message_and_of_no_other() {
+    let (mut rig, delivered) = rig();
+    rig.push("t", "row");
+    assert_eq!(rig.pump(), ["row"]);
+    rig.answer(SUCCESS);
+    rig.now_ms = DUE_MS;
+    assert_eq!(rig.pump(), ["own"]);
+    assert!(delivered.borrow().is_empty());
+    rig.answer(SUCCESS);
+    assert_eq!(*delivered.borrow(), ["own"]);
+}
+
+#[test]
+fn a_refusal_of_its_own_message_is_told_and_keeps_nothing_back() {
+    let (mut rig, delivered) = rig();
+    rig.now_ms = DUE_MS;
+    assert_eq!(rig.pump(), ["own"]);
+    rig.answer(QUOTA);
+    rig.now_ms += 60_000;
+    assert!(rig.pump().is_empty(), "it is not sent again");
+    assert!(delivered.borrow().is_empty());
+    assert_eq!((rig.spool.parked(), rig.stats.acknowledged), (0, 0));
+    rig.push("t", "row");
+    assert_eq!(rig.pump(), ["row"]);
+}
+
+/// The deadline of a message that is not made of rows is none of rows: what probes a refused link does not wait for it.
+#[test]
+fn a_deadline_of_its_own_is_no_row() {
+    let (mut rig, _) = rig();
+    assert!(rig.uplink.pack.is_empty() && rig.uplink.pack.next_deadline() == Some(DUE_MS));
+    rig.push("t", "");
+    let row = rig.spool.lease(0, 1, 100).remove(0);
+    rig.uplink.pack.add(Now::default(), row);
+    assert!(!rig.uplink.pack.is_empty(), "a row without a byte");
+}

@@ -1,0 +1,15 @@
+//! Refusals: breakers for topics, messages, subscriptions and the whole link, so that a refusal costs itself only.
+
+pub(super) mod learned_size_limit;
+pub(super) mod link_refusal;
+pub(super) mod message_retries;
+pub(super) mod poison;
+pub(super) mod refusals;
+pub(super) mod refusals_in_sweeps;
+pub(super) mod refused_link_probe;
+pub(super) mod refused_list;
+pub(super) mod refused_messages;
+pub(super) mod refused_topic;
+pub(super) mod retry_sweep;
+pub(super) mod suspect_filters;
+pub(super) mod unanswered;

@@ -1,0 +1,48 @@
+//! Poison messages: the hub closes the connection whenever it gets one. A message that had no PUBACK at three closes is a suspect. Then messages
+//! are sent one at a time, in the old order, and one that is alone in flight at a further close is parked. As others are acknowledged, two, four,
+//! eight … are in flight at a time (binary search with restarts). If the hub names another cause (load, quota, another client) more closes are
+//! needed. The register also holds rows of messages that the hub never answers, found by `unanswered`.
+
+mod blame;
+mod register;
+mod unanswered_trials;
+
+pub(in crate::bridge) use blame::Blame;
+pub(in crate::bridge) use register::RowKey;
+
+use blame::BlameSearch;
+use register::Register;
+
+/// Search for poison messages and register of their rows, see the [module](self).
+#[derive(Debug, Default)]
+pub(in crate::bridge) struct Poison {
+    pub(in crate::bridge) blame: BlameSearch,
+    pub(in crate::bridge) register: Register,
+}
+
+impl Poison {
+    /// Adds a row of a message that caused a close to the register.
+    pub(in crate::bridge) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
+        self.register.on_parked(now_ms, row);
+        self.blame.on_row_parked(row);
+    }
+
+    /// Handles a PUBACK. Returns whether rows taken for poison are to be tried again soon, because the hub itself may have been at fault.
+    pub(in crate::bridge) fn on_answer(&mut self, now_ms: u64) -> bool {
+        let Some(doubtful) = self.blame.on_answer() else { return false };
+        self.register.make_due(now_ms, &doubtful);
+        true
+    }
+
+    /// Returns whether a parked row that is leased again has to wait for its next attempt. If not, its attempt begins.
+    pub(in crate::bridge) fn holds(&mut self, now_ms: u64, row: RowKey) -> bool {
+        let Some(goes_alone) = self.register.begin_attempt(now_ms, row) else { return true };
+        if goes_alone {
+            self.blame.restart();
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Register of poison rows: rows of messages at which the hub closes, and of messages that it never answers. Each has the time of its next
+//! attempt.
+
+use std::collections::HashMap;
+
+use crate::bridge::spool::{Identity, LeaseId};
+
+use super::unanswered_trials::{RETRY_MS, Trials, backoff_ms};
+
+/// Most poison rows that are registered. A row that was dropped from the register has to be found again.
+pub(super) const KNOWN_MAX: usize = 4_096;
+
+/// Key of a row: its identity, or its lease if the spool gives no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::bridge) enum RowKey {
+    Identity(Identity),
+    Lease(LeaseId),
+}
+
+/// Record of one poison row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// Time of the next attempt, in milliseconds of `Now::up_ms`.
+    due_ms: u64,
+    /// Number of times that the row was parked at a close.
+    times: u32,
+    /// Serial number of the row's last parking. At the limit the row with the lowest is dropped.
+    order: u64,
+    /// Set if the hub never acknowledges the row but does not close at it either, so that the row may be sent among others.
+    is_unanswered: bool,
+    /// Set if the present pass over the parked rows has met the row, or the row was parked since that pass began.
+    is_met: bool,
+}
+
+/// Poison rows by their keys, see the [module](self).
+#[derive(Debug, Default)]
+pub(in crate::bridge) struct Register {
+    known: HashMap<RowKey, Known>,
+    trials: Trials,
+    /// Number of times that a row was registered; source of `order`.
+    parked: u64,
+    /// Set if no row was being parked when the present pass began.
+    meets_all: bool,
+}
+
+impl Register {
+    /// Registers a row of a message that caused a close.
+    pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
+        let known = self.remember(row);
+        known.due_ms = now_ms + backoff_ms(known.times);
+        (known.times, known.is_unanswered) = (known.times.saturating_add(1), false);
+    }
+
+    /// Registers parked rows of messages that the hub never acknowledges.
+    pub(in crate::bridge) fn on_unanswered(&mut self, now_ms: u64, rows: &[RowKey]) {
+        if rows.iter().any(|row| self.is_unanswered(*row)) {
+            self.trials.on_failed(now_ms);
+        }
+        for row in rows {
+            let known = self.remember(*row);
+            (known.is_unanswered, known.due_ms) = (true, now_ms + RETRY_MS.0);
+        }
+    }
+
+    fn remember(&mut self, row: RowKey) -> &mut Known {
+        if self.known.len() >= KNOWN_MAX
+            && !self.known.contains_key(&row)
+            && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.order).map(|(row, _)| *row)
+        {
+            self.known.remove(&oldest);
+        }
+        self.parked += 1;
+        let known = self.known.entry(row).or_default();
+        (known.order, known.is_met) = (self.parked, true);
+        known
+    }
+
+    /// Handles the begin of a pass over the parked rows. `meets_all`: no row is being parked.
+    pub(in crate::bridge) fn on_pass_begins(&mut self, meets_all: bool) {
+        self.meets_all = meets_all;
+        self.known.values_mut().for_each(|known| known.is_met = false);
+    }
+
+    /// Marks a row as met by the pass.
+    pub(in crate::bridge) fn on_met(&mut self, row: RowKey) {
+        if let Some(known) = self.known.get_mut(&row) {
+            known.is_met = true;
+        }
+    }
+
+    /// Handles the end of a pass that met every parked row: removes rows from the register that were due and not met, because they have expired
+    /// or were evicted. Rows that are not due may be in flight.
+    pub(in crate::bridge) fn on_pass_over(&mut self, now_ms: u64) {
+        if self.meets_all {
+            self.known.retain(|_, known| known.is_met || known.due_ms > now_ms);
+        }
+    }
+
+    /// Makes those of these rows that are registered due now.
+    pub(super) fn make_due(&mut self, now_ms: u64, rows: &[RowKey]) {
+        for row in rows {
+            if let Some(known) = self.known.get_mut(row) {
+                known.due_ms = now_ms;
+            }
+        }
+    }
+
+    /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait, otherwise `true` if messages have to be
+    /// sent one at a time because of it.
+    pub(super) fn begin_attempt(&mut self, now_ms: u64, row: RowKey) -> Option<bool> {
+        let Some(known) = self.known.get_mut(&row) else { return Some(false) };
+        if known.due_ms > now_ms {
+            return None;
+        }
+        if known.is_unanswered && !self.trials.begin(now_ms) {
+            known.due_ms = self.trials.again_ms();
+            return None;
+        }
+        // Unless it is parked again before, as when the bridge stops.
+        known.due_ms = now_ms + RETRY_MS.1;
+        Some(!known.is_unanswered)
+    }
+
+    /// Returns whether a row is registered as poison.
+    pub(in crate::bridge) fn is_known(&self, row: RowKey) -> bool {
+        self.known.contains_key(&row)
+    }
+
+    /// Returns whether a row is registered as one that the hub never acknowledges.
+    pub(in crate::bridge) fn is_unanswered(&self, row: RowKey) -> bool {
+        self.known.get(&row).is_some_and(|known| known.is_unanswered)
+    }
+
+    /// Returns whether a row has to wait for its next attempt.
+    pub(in crate::bridge) fn is_held(&self, now_ms: u64, row: RowKey) -> bool {
+        self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
+    }
+
+    /// Handles an accepted row. Returns `true` if the row counted as never acknowledged, in which case the other rows of that kind are due now.
+    pub(in crate::bridge) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
+        if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
+            return false;
+        }
+        self.trials.on_taken();
+        self.known.values_mut().filter(|known| known.is_unanswered).for_each(|known| known.due_ms = now_ms);
+        true
+    }
+
+    /// Removes a row from the register that leaves the spool by a decision of this side, not by an answer of the hub.
+    pub(in crate::bridge) fn forget(&mut self, row: RowKey) {
+        self.known.remove(&row);
+    }
+
+    /// Up time at which the first poison row is tried again, in milliseconds; `None` without poison rows.
+    pub(in crate::bridge) fn due_ms(&self) -> Option<u64> {
+        self.known.values().map(|known| known.due_ms).min()
+    }
+
+    /// Number of registered poison rows.
+    pub(in crate::bridge) fn known(&self) -> u64 {
+        self.known.len() as u64
+    }
+
+    /// Makes a poison row due, so that it is sent as soon as it is leased.
+    pub(in crate::bridge) fn retry(&mut self, row: RowKey) {
+        self.make_due(0, &[row]);
+    }
+}
