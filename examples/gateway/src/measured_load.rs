@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::asking::{Failed, UNAVAILABLE};
 use crate::check::{Load, Measured};
 use crate::config::Config;
-use crate::run::status::status_page::snapshot::DayLoad;
+use crate::run::status::snapshot::DayLoad;
 use crate::status_command::ask;
 
 /// Shortest measurement, in seconds: less is a burst, and no rate.

@@ -12,9 +12,10 @@ use clap::Args;
 
 use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
 use crate::config::Config;
-use crate::run::status::status_page::nagios::{self, Service};
-use crate::run::status::status_page::snapshot::{Snapshot, VERSION};
-use crate::run::status::status_page::terminal::{printable, terminal};
+use crate::run::status::outputs::nagios;
+use crate::run::status::outputs::nagios::Service;
+use crate::run::status::outputs::terminal::{printable, terminal};
+use crate::run::status::snapshot::{Snapshot, VERSION};
 use crate::screen::{self, Redrawn};
 
 /// Time limit of the gateway's answer; the gateway itself waits up to three seconds for its queue.
@@ -211,8 +212,8 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::status_page::examples;
-    use crate::run::status::status_page::json::json;
+    use crate::run::status::outputs::json::json;
+    use crate::run::status::snapshot::examples;
 
     use super::*;
 

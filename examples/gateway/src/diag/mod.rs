@@ -24,7 +24,7 @@ use crate::check::{Load, Meaning};
 use crate::config::{Config, Findings, Severity, shareable, shareable_finding};
 use crate::open_files::OpenFiles;
 use crate::run;
-use crate::run::status::status_page::terminal::printable;
+use crate::run::status::outputs::terminal::printable;
 
 /// Bytes of one part; of seven, so that the archive has less than 2 MiB.
 const PART_BYTES_MAX: usize = 256 * 1024;

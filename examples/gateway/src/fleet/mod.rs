@@ -24,7 +24,7 @@ use crate::asking::UNAVAILABLE;
 use crate::config::password;
 use crate::hub_visit::{connected, leave};
 use crate::run::hub::hub_status::{ALIVE, STATUS};
-use crate::run::status::status_page::terminal::printable;
+use crate::run::status::outputs::terminal::printable;
 use crate::screen::{Redrawn, is_terminal};
 use crate::standard_output;
 use overview::{Fleet, Overview};

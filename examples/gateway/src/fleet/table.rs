@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use edge_page::count;
 
-use crate::run::status::status_page::terminal::printable;
-use crate::run::status::status_page::units::duration;
+use crate::run::status::outputs::terminal::printable;
+use crate::run::status::outputs::units::duration;
 
 use super::overview::{Fleet, Gateway, Standing};
 

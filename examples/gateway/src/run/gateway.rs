@@ -47,9 +47,10 @@ use super::status::control_socket::{self, LaterLink};
 use super::status::http;
 use super::status::last_look::{LastLook, Lost};
 use super::status::monitor::Monitor;
-use super::status::status_page::pages::StatusPages;
-use super::status::status_page::snapshots::{Memory, Snapshots};
-use super::status::status_page::{CurrentFacts, Door, Facts};
+use super::status::outputs::PageAccess;
+use super::status::outputs::http_pages::StatusPages;
+use super::status::snapshot::snapshot_maker::{Memory, Snapshots};
+use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::verdict::Losses;
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
@@ -179,8 +180,8 @@ impl Local {
         let snapshots =
             Snapshots::new(surface.clone(), no_queue.facts.clone(), no_queue.memory.clone(), clock);
         let pages = metrics.map(|(socket, address)| {
-            let door = Door::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
-            tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), snapshots.clone(), door)))
+            let access = PageAccess::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
+            tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), snapshots.clone(), access)))
         });
         let link = LaterLink::default();
         let (tried, socket_tried) = oneshot::channel();

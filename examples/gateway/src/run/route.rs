@@ -15,7 +15,7 @@ use super::filters::readings::{Kept, Readings, Taken};
 use super::hub::formats::row_format;
 use super::sensors::bulkhead::Bulkhead;
 use super::sensors::withhold::Link;
-use super::status::status_page::figures::RouteFigures;
+use super::status::snapshot::figures::RouteFigures;
 
 /// Destination of a route's readings, which is kept over a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

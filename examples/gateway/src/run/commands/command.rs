@@ -4,8 +4,8 @@ use edge_bridge::Row;
 use edge_bridge::wire::Publish;
 
 use super::answer::{Outcome, Reason, ReturnAddress};
+use super::delivered_identities::{Change, Record};
 use super::identity::Key;
-use super::ledger::{Change, Record};
 
 /// Number of a command within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::status::page::Page;
+use crate::run::status::prometheus_text::Page;
+
 use super::answer::{Outcome, Reason};
 
 /// Values of `edge_commands_total{result}`, in order.

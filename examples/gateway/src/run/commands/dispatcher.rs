@@ -17,8 +17,8 @@ use super::admission::{admit, expiring};
 use super::answer::{Outcome, Reason, ReturnAddress};
 use super::command::{Command, Phase, Step, Ticket};
 use super::counts::CommandCounts;
+use super::delivered_identities::{Change, DeliveredIdentities, Known, Record};
 use super::identity::{Identity, Key};
-use super::ledger::{Change, Known, Ledger, Record};
 use super::topic_order::TopicOrder;
 use room::{STUCK_MS, bytes};
 
@@ -27,11 +27,11 @@ const GRACE_MS: u64 = 1_000;
 /// Milliseconds until a command without a subscriber is tried again.
 const AGAIN_MS: u64 = 1_000;
 
-/// Commands of this process, and the ledger of earlier ones.
+/// Commands of this process, and the delivered identities of earlier ones.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     rules: Vec<CommandRule>,
-    ledger: Ledger,
+    identities: DeliveredIdentities,
     commands: BTreeMap<Ticket, Command>,
     /// Commands whose answer is not safe in the queue yet, by identity.
     by_key: HashMap<Key, Ticket>,
@@ -45,11 +45,16 @@ pub(super) struct Dispatcher {
 
 impl Dispatcher {
     /// Restores the state from before a restart. A command without an outcome may have been obeyed, so it is reported as interrupted.
-    pub(super) fn new(rules: Vec<CommandRule>, ledger: Ledger, counts: CommandCounts, wall_ms: i64) -> Self {
-        let open: Vec<_> = ledger.open().map(|(key, known)| (key, known.clone())).collect();
+    pub(super) fn new(
+        rules: Vec<CommandRule>,
+        identities: DeliveredIdentities,
+        counts: CommandCounts,
+        wall_ms: i64,
+    ) -> Self {
+        let open: Vec<_> = identities.open().map(|(key, known)| (key, known.clone())).collect();
         let mut dispatcher = Self {
             rules,
-            ledger,
+            identities,
             commands: BTreeMap::new(),
             by_key: HashMap::new(),
             order: TopicOrder::default(),
@@ -97,7 +102,7 @@ impl Dispatcher {
             if let Some(ticket) = self.by_key.get(&key) {
                 return *ticket;
             }
-            if rule.at_most_once && self.ledger.get(key).is_some() {
+            if rule.at_most_once && self.identities.get(key).is_some() {
                 if is_named {
                     self.counts.add_copy();
                     return self.pass_over();
@@ -198,7 +203,7 @@ impl Dispatcher {
             }
             if command.is_kept {
                 let record = Record { key, change: Change::Answered };
-                self.ledger.apply(&record);
+                self.identities.apply(&record);
                 // Without it the same answer goes once more after a restart.
                 self.steps.push_back(Step::Keep(None, record));
             }
@@ -257,9 +262,9 @@ impl Dispatcher {
         self.commands.values().any(|command| matches!(command.phase, Phase::Ending | Phase::Answering))
     }
 
-    /// Returns the ledger, whose text replaces the file.
-    pub(super) fn ledger(&self) -> &Ledger {
-        &self.ledger
+    /// Returns the delivered identities, whose text replaces the file.
+    pub(super) fn identities(&self) -> &DeliveredIdentities {
+        &self.identities
     }
 
     fn take_in(&mut self, command: Command) -> Ticket {
@@ -295,7 +300,7 @@ impl Dispatcher {
     }
 
     fn keep(&mut self, ticket: Ticket, record: Record) {
-        self.ledger.apply(&record);
+        self.identities.apply(&record);
         self.steps.push_back(Step::Keep(Some(ticket), record));
     }
 
@@ -341,7 +346,7 @@ impl Dispatcher {
         let (Some(key), Some((outcome, at))) = (key, command.outcome.clone()) else { return false };
         command.phase = Phase::Ending;
         if let Some(start) = command.start() {
-            self.ledger.apply(&start);
+            self.identities.apply(&start);
             self.steps.push_back(Step::Keep(None, start));
         }
         self.keep(ticket, Record { key, change: Change::Ended(outcome, at) });

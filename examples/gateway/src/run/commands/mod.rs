@@ -7,15 +7,15 @@ mod admission;
 mod answer;
 mod command;
 mod counts;
+mod delivered_identities;
+mod delivered_identities_file;
 mod dispatcher;
 mod identity;
-mod lateness;
-mod ledger;
-mod ledger_file;
 mod loops_and_alarms;
 mod refusals;
 #[cfg(test)]
 mod testing;
+mod time_in_process;
 mod topic_order;
 
 use std::collections::HashMap;
@@ -42,12 +42,12 @@ use super::log::once_a_minute::OnceAMinute;
 
 use command::{Step, Ticket};
 pub(crate) use counts::CommandCounts;
+use delivered_identities::Record;
+use delivered_identities_file::DeliveredIdentitiesFile;
 use dispatcher::Dispatcher;
-use lateness::Lateness;
-use ledger::Record;
-use ledger_file::LedgerFile;
 pub(super) use loops_and_alarms::LoopsAndAlarms;
 use refusals::Refusals;
+use time_in_process::Lateness;
 
 /// Period of [`Dispatcher::tick`].
 const TICK: Duration = Duration::from_millis(250);
@@ -134,8 +134,8 @@ async fn run(
     };
     // A disk that hangs keeps back commands, and nothing else.
     let dir = state.clone();
-    let (file, ledger) = spawn_blocking(move || LedgerFile::open(&dir)).await.ok()?;
-    let dispatcher = Dispatcher::new(rules, ledger, counts.clone(), around.clock.now().wall_ms);
+    let (file, identities) = spawn_blocking(move || DeliveredIdentitiesFile::open(&dir)).await.ok()?;
+    let dispatcher = Dispatcher::new(rules, identities, counts.clone(), around.clock.now().wall_ms);
     let shell = Shell::new(dispatcher, file, state, around, (counts, Lateness::since(started_ms)));
     Some(shell.run(messages, stopped).await)
 }
@@ -159,7 +159,7 @@ fn subscription(filter: &str) -> Option<Subscription> {
 
 /// Result of an action that the dispatcher requested.
 enum Done {
-    Kept(LedgerFile, Vec<Ticket>, io::Result<()>),
+    Kept(DeliveredIdentitiesFile, Vec<Ticket>, io::Result<()>),
     /// A command was acknowledged by clients, or never will be. `None`: the listener has ended.
     Settled(Ticket, Option<Settled>),
     Decided(Ticket, Option<Result<(), String>>),
@@ -170,8 +170,8 @@ struct Shell {
     dispatcher: Dispatcher,
     state: PathBuf,
     around: Surroundings,
-    /// File of the ledger; `None` while a task writes it.
-    file: Option<LedgerFile>,
+    /// File of the delivered identities; `None` while a task writes it.
+    file: Option<DeliveredIdentitiesFile>,
     to_keep: Vec<(Option<Ticket>, Record)>,
     acknowledgements: HashMap<Ticket, Vec<Acknowledgement>>,
     on_the_way: JoinSet<Option<Done>>,
@@ -184,7 +184,7 @@ struct Shell {
 impl Shell {
     fn new(
         dispatcher: Dispatcher,
-        file: LedgerFile,
+        file: DeliveredIdentitiesFile,
         state: PathBuf,
         around: Surroundings,
         (counts, lateness): (CommandCounts, Lateness),
@@ -327,12 +327,12 @@ impl Shell {
         let Some(mut file) = self.file.take() else { return };
         let lines: String = self.to_keep.iter().map(|(_, record)| record.to_line()).collect();
         let tickets: Vec<_> = self.to_keep.drain(..).filter_map(|(ticket, _)| ticket).collect();
-        let all = file.wants_all().then(|| self.dispatcher.ledger().to_text());
-        let unknown = LedgerFile::unknown(&self.state);
+        let all = file.wants_all().then(|| self.dispatcher.identities().to_text());
+        let unknown = DeliveredIdentitiesFile::unknown(&self.state);
         self.on_the_way.spawn(async move {
             let written = spawn_blocking(move || {
                 let kept = match all {
-                    // Behind it, what the ledger leaves out: forgotten ones.
+                    // Behind it, what the identities leave out: forgotten ones.
                     Some(all) => file.replace(&(all + &lines)),
                     None => file.append(&lines),
                 };

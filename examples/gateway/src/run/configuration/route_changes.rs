@@ -20,7 +20,7 @@ use crate::run::hub::tables::Tables;
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::sensors::withhold::Tell;
 use crate::run::status::monitor::Monitor;
-use crate::run::status::status_page::{CurrentFacts, Facts};
+use crate::run::status::snapshot::{CurrentFacts, Facts};
 
 use super::refusal::Refusal;
 

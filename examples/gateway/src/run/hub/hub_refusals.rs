@@ -2,7 +2,7 @@
 
 use edge_bridge::bridge::{Refused, Stats};
 
-use crate::run::status::page::Page;
+use crate::run::status::prometheus_text::Page;
 
 /// Refusals at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use edge_bridge::ingest::Now;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Will};
 use serde::Serialize;
 
-use crate::run::status::status_page::snapshot::Snapshot;
+use crate::run::status::snapshot::Snapshot;
 use crate::run::status::verdict::Verdict;
 
 /// Prefix of the topic that tells if the gateway is connected, before its id; with the prefix of the status topic.

@@ -21,11 +21,11 @@ use crate::run::sensors::listener_figures;
 use crate::run::status::http::{Answer, Pages};
 use crate::run::status::metrics::{config_refused, links};
 use crate::run::status::monitor::{EVERY, Monitor, listener_stats};
-use crate::run::status::page::{Page, label};
+use crate::run::status::prometheus_text::{Page, label};
+use crate::run::status::snapshot::figures::Figures;
+use crate::run::status::snapshot::snapshot_maker::Memory;
+use crate::run::status::snapshot::{CurrentFacts, Facts, WithoutQueue};
 use crate::run::status::state_log::StateLog;
-use crate::run::status::status_page::figures::Figures;
-use crate::run::status::status_page::snapshots::Memory;
-use crate::run::status::status_page::{CurrentFacts, Facts, WithoutQueue};
 use crate::run::status::verdict::{Losses, Status, Verdict};
 
 use super::opening::Cause;
@@ -263,7 +263,7 @@ mod tests {
             losses: Arc::new(Mutex::new(Losses::new(0))),
             service: Notifier::default(),
             memory: Memory::new(&Clock::start()),
-            facts: CurrentFacts::new(crate::run::status::status_page::examples::facts()),
+            facts: CurrentFacts::new(crate::run::status::snapshot::examples::facts()),
         });
         for (path, ok) in [("/healthz", true), ("/readyz", false), ("/metrics", true)] {
             let answer = surface.page(path).await.unwrap();

@@ -13,10 +13,9 @@ use edge_queue::{Ledger, aio};
 use edge_state::checksummed as checksummed_file;
 use serde::{Deserialize, Serialize};
 
-use crate::run::status::page::Page;
+use crate::run::status::prometheus_text::Page;
 
-use super::lane_names;
-use super::store;
+use super::{lane_names, store};
 
 const FILE: &str = "queue-account";
 const VERSION: &str = "edge-gateway queue-account 1 ";

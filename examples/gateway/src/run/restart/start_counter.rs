@@ -8,7 +8,7 @@ use std::path::Path;
 
 use edge_state::file as state_file;
 
-use crate::run::status::page::Page;
+use crate::run::status::prometheus_text::Page;
 
 const FILE: &str = "restarts";
 /// Size of the largest file that is read, in bytes; the file has one line with two numbers.

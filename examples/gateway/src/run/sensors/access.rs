@@ -16,7 +16,7 @@ use crate::config::{AccessFiles, TlsAddress};
 
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 use crate::run::error::RunError;
-use crate::run::status::status_page::CurrentFacts;
+use crate::run::status::snapshot::CurrentFacts;
 
 /// Period of the checks for a change. A changed file is read when two checks in a row find it the same, so that it is not read while it is being
 /// written.

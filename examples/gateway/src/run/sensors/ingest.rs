@@ -21,7 +21,7 @@ use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::log::once_an_hour::OnceAnHour;
 use crate::run::replaced_parts::OwnIngest;
 use crate::run::route::RouteState;
-use crate::run::status::status_page::figures::RouteFigures;
+use crate::run::status::snapshot::figures::RouteFigures;
 
 use super::arrival::ArrivalClock;
 use super::withhold::{Extent, Link};

@@ -3,7 +3,7 @@
 
 use edge_bridge::listener::Stats;
 
-use crate::run::status::page::Page;
+use crate::run::status::prometheus_text::Page;
 
 /// Figures at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use edge_bridge::listener::Stats;
 
-use crate::run::status::page::Page;
+use crate::run::status::prometheus_text::Page;
 
 /// Returns the number of messages that the listener dropped because the queue was full.
 pub(in crate::run) fn without_room(stats: &Stats) -> u64 {

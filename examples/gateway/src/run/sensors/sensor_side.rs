@@ -20,7 +20,7 @@ use crate::config::{Config, ListenerLimits, Local, WebSocket};
 use crate::open_files::OpenFiles;
 use crate::run::error::RunError;
 use crate::run::local_control::control::Control;
-use crate::run::status::status_page::CurrentFacts;
+use crate::run::status::snapshot::CurrentFacts;
 
 use super::access;
 use super::broker::{Broker, Subscribed, Target};

@@ -13,7 +13,7 @@ use edge_bridge::net::{ServerTls, certificate_ends};
 use crate::config::{Config, Local};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 
-use super::page::Page;
+use super::prometheus_text::Page;
 
 /// Pause between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

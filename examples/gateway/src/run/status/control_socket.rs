@@ -26,8 +26,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::control_answers as text;
-use super::status_page::json::json;
-use super::status_page::snapshots::Snapshots;
+use super::outputs::json::json;
+use super::snapshot::snapshot_maker::Snapshots;
 use connection_places::Places;
 
 /// File name of the socket in the state directory.

@@ -13,7 +13,7 @@ use crate::run::sensors::intake_figures::IntakeFigures;
 use crate::run::sensors::listener_figures;
 
 use super::certificates::{self, End};
-use super::page::{Page, label};
+use super::prometheus_text::{Page, label};
 use super::verdict::{LosingNow, Verdict};
 
 /// Values of `edge_dropped_total{reason}`: the queue's reasons, and those outside of the queue.

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use edge_bridge::Link;
-use edge_bridge::listener;
 use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::{Link, listener};
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 use edge_service::Notifier;
 
@@ -33,10 +32,10 @@ use super::http::{Answer, Pages};
 use super::last_look::{LastLook, Lost};
 use super::metrics::Sample;
 use super::service;
+use super::snapshot::figures::{Figures, QueueFigures};
+use super::snapshot::snapshot_maker::Memory;
+use super::snapshot::{CurrentFacts, Totals, is_up};
 use super::state_log::StateLog;
-use super::status_page::figures::{Figures, QueueFigures};
-use super::status_page::snapshots::Memory;
-use super::status_page::{CurrentFacts, Totals, is_up};
 use super::totals::lag;
 use super::verdict::{Verdict, steady};
 

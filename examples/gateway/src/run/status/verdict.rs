@@ -4,7 +4,7 @@ use std::fmt;
 
 use edge_bridge::bridge::LinkState;
 
-use super::page::Page;
+use super::prometheus_text::Page;
 
 /// Judgement of the whole gateway. Exhaustive: log, metrics, status page and status topic use these five words and no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

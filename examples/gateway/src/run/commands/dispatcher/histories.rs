@@ -81,7 +81,12 @@ fn id_of(publish: &Publish) -> u64 {
 }
 
 fn dispatcher(disk: &str) -> Dispatcher {
-    Dispatcher::new(vec![rule("c/#", "l/#")], Ledger::read(disk.as_bytes()).0, CommandCounts::default(), WALL)
+    Dispatcher::new(
+        vec![rule("c/#", "l/#")],
+        DeliveredIdentities::read(disk.as_bytes()).0,
+        CommandCounts::default(),
+        WALL,
+    )
 }
 
 impl World {
@@ -272,7 +277,7 @@ impl World {
         self.sync(true);
         self.dispatcher.stop();
         if self.bug == Some(Bug::AllForgotten) {
-            let open: Vec<Key> = self.dispatcher.ledger().open().map(|(key, _)| key).collect();
+            let open: Vec<Key> = self.dispatcher.identities().open().map(|(key, _)| key).collect();
             self.unsynced
                 .extend(open.into_iter().map(|key| (None, Record { key, change: Change::Forgotten })));
         }

@@ -26,11 +26,11 @@ struct Bench {
 
 impl Bench {
     fn new(rules: Vec<CommandRule>) -> Self {
-        Self::after(rules, Ledger::default())
+        Self::after(rules, DeliveredIdentities::default())
     }
 
-    fn after(rules: Vec<CommandRule>, ledger: Ledger) -> Self {
-        let dispatcher = Dispatcher::new(rules, ledger, CommandCounts::default(), WALL);
+    fn after(rules: Vec<CommandRule>, identities: DeliveredIdentities) -> Self {
+        let dispatcher = Dispatcher::new(rules, identities, CommandCounts::default(), WALL);
         let mut bench = Self {
             dispatcher,
             now_ms: 1_000,
@@ -93,7 +93,7 @@ impl Bench {
     /// With what this one has on disk.
     fn next_run(&self) -> Self {
         let text: String = self.kept.iter().map(Record::to_line).collect();
-        Self::after(self.dispatcher.rules.clone(), Ledger::read(text.as_bytes()).0)
+        Self::after(self.dispatcher.rules.clone(), DeliveredIdentities::read(text.as_bytes()).0)
     }
 
     fn ids_answered(&self) -> Vec<&str> {

@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
-use crate::run::status::status_page::examples;
-use crate::run::status::status_page::snapshot::{Level, Need};
+use crate::run::status::snapshot::{Level, Need, examples};
 
 use super::*;
 

@@ -73,7 +73,7 @@ fn no_more_is_taken_while_many_flow_and_what_is_stuck_keeps_nobody_back() {
     assert_eq!(count, ALL_MAX - FLOWING_MAX);
 }
 
-/// Mosquitto 2.0 sends more than the Receive Maximum; those behind a command of a client that hangs would be more than the ledger knows.
+/// Mosquitto 2.0 sends more than the Receive Maximum; those behind a command of a client that hangs would be more than the delivered identities can hold.
 #[test]
 fn behind_a_command_without_an_outcome_no_more_are_taken_than_the_window() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
@@ -130,7 +130,7 @@ fn what_clients_have_gives_way_to_nothing() {
     assert_eq!((bench.reason_of(ticket), bench.answers.len()), ("busy".to_owned(), 1));
 }
 
-/// Late commands are kept with whom to tell, in that order, and the dispatcher's own ledger says the same as the file.
+/// Late commands are kept with whom to tell, in that order, and the dispatcher's own identities say the same as the file.
 #[test]
 fn what_is_refused_at_once_is_on_the_file_with_its_start_before_its_end() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
@@ -145,7 +145,7 @@ fn what_is_refused_at_once_is_on_the_file_with_its_start_before_its_end() {
     assert!(matches!(records[0].change, Change::Started(_)), "{records:?}");
     assert!(matches!(records[1].change, Change::Ended(..)) && records.len() == 2, "{records:?}");
     let lines: String = records.iter().map(Record::to_line).collect();
-    assert_eq!(bench.dispatcher.ledger(), &Ledger::read(lines.as_bytes()).0);
+    assert_eq!(bench.dispatcher.identities(), &DeliveredIdentities::read(lines.as_bytes()).0);
     // The disk refused: both are written again, for it may have neither.
     bench.dispatcher.kept(bench.now_ms, WALL, waits[0], false);
     bench.now_ms += AGAIN_MS;

@@ -41,9 +41,9 @@ fn promise_10_a_loops_end_is_told_as_it_is() {
         ]
     );
     let text: String = bench.kept.iter().map(Record::to_line).collect();
-    let (ledger, damaged) = Ledger::read(text.as_bytes());
-    assert_eq!((damaged, ledger.open().count()), (0, 0), "each end is read back");
-    let mut bench = Bench::after(vec![rule("c/#", "l/#")], ledger);
+    let (identities, damaged) = DeliveredIdentities::read(text.as_bytes());
+    assert_eq!((damaged, identities.open().count()), (0, 0), "each end is read back");
+    let mut bench = Bench::after(vec![rule("c/#", "l/#")], identities);
     for id in ["a", "b", "c"] {
         bench.arrive(&expiring("c/x", id, 9));
     }

@@ -8,23 +8,23 @@ use hyper::header::{
 
 use crate::run::queue::no_queue::Surface;
 use crate::run::status::http::{Asked, Pages, Reply, Site};
+use crate::run::status::snapshot::snapshot_maker::Snapshots;
 
-use super::door::{Admission, Door, Visitor};
 use super::html::{content_security_policy, html};
 use super::json::{json, tag};
-use super::snapshots::Snapshots;
+use super::page_access::{Admission, PageAccess, Visitor};
 
 /// All pages at the address `[metrics] listen`.
 pub(crate) struct StatusPages {
     surface: Surface,
     snapshots: Snapshots,
-    door: Door,
+    access: PageAccess,
     policy: String,
 }
 
 impl StatusPages {
-    pub(crate) fn new(surface: Surface, snapshots: Snapshots, door: Door) -> Self {
-        Self { surface, snapshots, door, policy: content_security_policy() }
+    pub(crate) fn new(surface: Surface, snapshots: Snapshots, access: PageAccess) -> Self {
+        Self { surface, snapshots, access, policy: content_security_policy() }
     }
 
     async fn page(&self) -> Reply {
@@ -59,7 +59,7 @@ impl Site for StatusPages {
             return Reply::of(self.surface.page(asked.path).await);
         }
         let visitor = Visitor { host: asked.host, authorization: asked.authorization };
-        let reply = match self.door.admit(&visitor) {
+        let reply = match self.access.admit(&visitor) {
             Admission::Admitted if asked.path == "/" => self.page().await,
             Admission::Admitted => self.json(asked.if_none_match).await,
             Admission::TokenWanted => {

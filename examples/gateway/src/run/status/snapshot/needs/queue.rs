@@ -2,10 +2,10 @@
 
 use crate::config::OnFull;
 use crate::run::commands::CommandCounts;
-use crate::run::status::status_page::facts::Facts;
-use crate::run::status::status_page::figures::Figures;
-use crate::run::status::status_page::snapshot::{Lane, LedgerStatus, Level};
-use crate::run::status::status_page::units::{counted, duration};
+use crate::run::status::outputs::units::{counted, duration};
+use crate::run::status::snapshot::facts::Facts;
+use crate::run::status::snapshot::figures::Figures;
+use crate::run::status::snapshot::{Lane, LedgerStatus, Level};
 
 use super::Needs;
 

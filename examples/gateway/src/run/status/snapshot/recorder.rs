@@ -7,8 +7,8 @@ use edge_bridge::bridge::LinkState;
 
 use crate::run::status::verdict::{Verdict, steady};
 
+use super::Event;
 use super::history::{Flow, History, LANES_MAX, Passed, RateWindow};
-use super::snapshot::Event;
 
 /// Most changes that are kept.
 const EVENTS: usize = 16;

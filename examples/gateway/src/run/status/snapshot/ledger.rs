@@ -7,7 +7,7 @@ use edge_queue::Ledger;
 
 use crate::run::status::metrics::{REASONS, Sample};
 
-use super::snapshot::LedgerStatus;
+use super::LedgerStatus;
 
 /// Totals of one queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Totals {
 }
 
 /// Returns the equation. `delivered_now`: the present counter of deliveries, which is ahead of the totals of the last commit.
-pub(super) fn ledger(Totals { hub, parked }: &Totals, delivered_now: u64) -> LedgerStatus {
+pub(in crate::run::status) fn ledger(Totals { hub, parked }: &Totals, delivered_now: u64) -> LedgerStatus {
     let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
     for (reason, count) in hub.dropped.iter().chain(&parked.dropped) {
         *dropped.entry((*reason).to_owned()).or_default() += count;
@@ -76,7 +76,7 @@ fn signed(more: u64, less: u64) -> i64 {
 }
 
 /// Returns a sentence that says whether the ledger balances, and how a difference is explained.
-pub(super) fn balance(ledger: &LedgerStatus) -> String {
+pub(in crate::run::status) fn balance(ledger: &LedgerStatus) -> String {
     let missing = ledger.difference.abs_diff(if ledger.adds_up() { 0 } else { ledger.between });
     match (ledger.adds_up(), ledger.difference) {
         (true, 0) if ledger.newer == 0 => "Adds up, as of the last commit.".to_owned(),

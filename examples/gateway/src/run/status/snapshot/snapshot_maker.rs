@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use edge_bridge::net::Clock;
 
 use crate::run::queue::no_queue::Surface;
-use crate::run::status::page::Page;
+use crate::run::status::outputs::prometheus;
+use crate::run::status::prometheus_text::Page;
 
+use super::Snapshot;
 use super::describe::{self, WithoutQueue};
 use super::facts::{CurrentFacts, Facts};
 use super::figures::Figures;
 use super::history::Slot;
-use super::prometheus;
 use super::recorder::Recorder;
-use super::snapshot::Snapshot;
 
 /// Handle to the recorder, which is updated at each check and read for each answer; cheap to clone.
 #[derive(Clone, Debug)]

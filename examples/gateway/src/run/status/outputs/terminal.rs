@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 
 use edge_page::{count, is_hidden};
 
-use super::ledger::balance;
-use super::snapshot::{Level, Snapshot};
+use crate::run::status::snapshot::ledger::balance;
+use crate::run::status::snapshot::{Level, Snapshot};
+
 use super::units::{bytes, counted, duration, rate};
 
 /// Most changes of the state that are shown.
@@ -158,7 +159,7 @@ fn events(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::status_page::examples;
+    use crate::run::status::snapshot::examples;
 
     use super::*;
 

@@ -1,4 +1,4 @@
-//! File of the [`Ledger`]: lines are appended and synced, and the file is rewritten when it has grown or an append failed.
+//! File of the [`DeliveredIdentities`]: lines are appended and synced, and the file is rewritten when it has grown or an append failed.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one file")]
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use edge_state::file as state_file;
 use rustix::fs::OFlags;
 
-use super::ledger::Ledger;
+use super::delivered_identities::DeliveredIdentities;
 
 /// Name in the state directory.
 const FILE: &str = "commands";
@@ -22,33 +22,33 @@ const BYTES_MAX: u64 = 16 << 20;
 
 /// File, open for appending once its content is known.
 #[derive(Debug)]
-pub(super) struct LedgerFile {
+pub(super) struct DeliveredIdentitiesFile {
     dir: PathBuf,
     /// Open file. `None`: the content on disk is unknown, so the file must be rewritten.
     file: Option<File>,
     bytes: u64,
 }
 
-impl LedgerFile {
-    /// Reads the ledger of the last process. A missing file counts as empty, and so does an unreadable one, which is logged.
-    pub(super) fn open(dir: &Path) -> (Self, Ledger) {
+impl DeliveredIdentitiesFile {
+    /// Reads the delivered identities of the last process. A missing file counts as empty, and so does an unreadable one, which is logged.
+    pub(super) fn open(dir: &Path) -> (Self, DeliveredIdentities) {
         let path = dir.join(FILE);
-        let ledger = match state_file::read(dir, FILE, BYTES_MAX) {
+        let identities = match state_file::read(dir, FILE, BYTES_MAX) {
             Ok(text) => {
-                let (ledger, damaged) = Ledger::read(&text);
+                let (identities, damaged) = DeliveredIdentities::read(&text);
                 if damaged > 0 {
                     tracing::error!(path = %path.display(), damaged, "lines about commands are damaged: a copy of one of these may be given again");
                 }
-                ledger
+                identities
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
                     tracing::error!(path = %path.display(), %error, "which commands were given is not known: a copy may be given again");
                 }
-                Ledger::default()
+                DeliveredIdentities::default()
             }
         };
-        (Self::unknown(dir), ledger)
+        (Self::unknown(dir), identities)
     }
 
     /// Creates the value for a file with unknown content.
@@ -94,34 +94,34 @@ impl LedgerFile {
 
 #[cfg(test)]
 mod tests {
+    use super::super::delivered_identities::{Change, Record};
     use super::super::identity::Key;
-    use super::super::ledger::{Change, Record};
     use super::*;
 
     #[test]
     fn what_was_appended_is_there_for_the_next_run_and_a_disk_that_refuses_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let line = |n, change| Record { key: Key([n; 16]), change }.to_line();
-        let (mut file, none) = LedgerFile::open(dir.path());
-        assert_eq!((file.wants_all(), none), (true, Ledger::default()));
+        let (mut file, none) = DeliveredIdentitiesFile::open(dir.path());
+        assert_eq!((file.wants_all(), none), (true, DeliveredIdentities::default()));
         file.append("x").unwrap_err();
         file.replace(&line(1, Change::Answered)).unwrap();
         assert!(!file.wants_all());
         file.append(&line(2, Change::Answered)).unwrap();
-        let (_, ledger) = LedgerFile::open(dir.path());
-        assert!(ledger.get(Key([1; 16])).is_some() && ledger.get(Key([2; 16])).is_some());
+        let (_, identities) = DeliveredIdentitiesFile::open(dir.path());
+        assert!(identities.get(Key([1; 16])).is_some() && identities.get(Key([2; 16])).is_some());
         // A directory in its place: neither is replaced nor read.
         std::fs::remove_file(dir.path().join(FILE)).unwrap();
         std::fs::create_dir(dir.path().join(FILE)).unwrap();
         file.replace("").unwrap_err();
         assert!(file.wants_all(), "the next write is of everything");
-        assert_eq!(LedgerFile::open(dir.path()).1, Ledger::default());
+        assert_eq!(DeliveredIdentitiesFile::open(dir.path()).1, DeliveredIdentities::default());
     }
 
     #[test]
     fn a_file_that_has_grown_is_written_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut file, _) = LedgerFile::open(dir.path());
+        let (mut file, _) = DeliveredIdentitiesFile::open(dir.path());
         file.replace("").unwrap();
         let line = Record { key: Key([1; 16]), change: Change::Answered }.to_line();
         let mut lines = 0;

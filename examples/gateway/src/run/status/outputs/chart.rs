@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 
 use edge_page::count;
 
-use super::history::{SLOT_MS, SLOTS, Slot};
+use crate::run::status::snapshot::history::{SLOT_MS, SLOTS, Slot};
+
 use super::units::duration;
 
 /// Height of a plot in units of its own; a slot is one unit wide.

@@ -16,7 +16,7 @@ use super::needs;
 use super::recorder::{Look, Recorder, is_up};
 use super::room::{no_room, room};
 use super::sentence::sentence;
-use super::snapshot::{
+use super::{
     Bytes, DayLoad, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,
 };
 
@@ -179,7 +179,7 @@ fn link_status(link: LinkState, recorder: &Recorder, up_ms: u64) -> LinkStatus {
     }
 }
 
-pub(super) fn lanes(facts: &Facts, figures: &[LaneFigures]) -> Vec<Lane> {
+pub(in crate::run::status) fn lanes(facts: &Facts, figures: &[LaneFigures]) -> Vec<Lane> {
     let lane = |(name, lane): (&String, &LaneFigures)| Lane {
         name: name.clone(),
         messages: lane.messages,

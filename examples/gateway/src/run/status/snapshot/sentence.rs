@@ -1,10 +1,11 @@
 //! Sentence that explains the verdict: the condition, its meaning, and how long it can last. Pure.
 
-use super::snapshot::Snapshot;
-use super::units::{counted, duration};
+use crate::run::status::outputs::units::{counted, duration};
+
+use super::Snapshot;
 
 /// Returns the sentence for the rest of the snapshot.
-pub(super) fn sentence(snapshot: &Snapshot) -> String {
+pub(in crate::run::status) fn sentence(snapshot: &Snapshot) -> String {
     match snapshot.verdict.as_str() {
         "delivering" => format!("Messages go to the hub as they come in. {}", losses(snapshot)),
         "storing" => storing(snapshot),

@@ -1,6 +1,22 @@
 //! Snapshot: the status of the gateway at one moment. These are the types of the JSON (docs/reference/status.md); page, terminal and monitoring
 //! check are made from the same value, so that no two of them can contradict each other. Pure.
 
+pub(super) mod describe;
+pub(super) mod facts;
+pub(crate) mod figures;
+pub(super) mod history;
+pub(super) mod ledger;
+pub(super) mod needs;
+pub(super) mod recorder;
+pub(super) mod room;
+pub(super) mod sentence;
+pub(crate) mod snapshot_maker;
+
+pub(crate) use describe::WithoutQueue;
+pub(crate) use facts::{CurrentFacts, Facts};
+pub(crate) use ledger::Totals;
+pub(crate) use recorder::is_up;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -4,9 +4,9 @@ use crate::run::commands::CommandCounts;
 use crate::run::configuration::refusal::Refusal;
 use crate::run::queue::queue_account::GoneQueues;
 use crate::run::status::certificates::{End, Role};
-use crate::run::status::status_page::examples::{NOW, facts, figures, outage, recorder, snapshot};
-use crate::run::status::status_page::figures::Figures;
-use crate::run::status::status_page::snapshot::{Level, Need};
+use crate::run::status::snapshot::examples::{NOW, facts, figures, outage, recorder, snapshot};
+use crate::run::status::snapshot::figures::Figures;
+use crate::run::status::snapshot::{Level, Need};
 use crate::run::status::verdict::LosingNow;
 
 use super::*;

@@ -2,11 +2,16 @@
 //! that is reached first. Pure.
 
 use super::recorder::Recorder;
-use super::snapshot::{Lane, Room};
+use super::{Lane, Room};
 
 /// Returns the remaining room. `oldest_ms` is the age of the oldest waiting message. The result is unknown if no message came lately, or while
 /// the size of incoming messages is unknown, because a guess would be taken for a promise.
-pub(super) fn room(lanes: &[Lane], recorder: &Recorder, max_age_s: Option<u64>, oldest_ms: u64) -> Room {
+pub(in crate::run::status) fn room(
+    lanes: &[Lane],
+    recorder: &Recorder,
+    max_age_s: Option<u64>,
+    oldest_ms: u64,
+) -> Room {
     let passed = recorder.last_ten_minutes();
     let mut first: Option<(u64, &'static str, &Lane)> = None;
     let mut busiest = (0, None);
@@ -43,7 +48,7 @@ pub(super) fn room(lanes: &[Lane], recorder: &Recorder, max_age_s: Option<u64>, 
 }
 
 /// Returns the room while a lane refuses messages, which a large one meets before a limit is reached; `None` while none does.
-pub(super) fn no_room(lanes: &[Lane], is_full: impl Fn(usize) -> bool) -> Option<Room> {
+pub(in crate::run::status) fn no_room(lanes: &[Lane], is_full: impl Fn(usize) -> bool) -> Option<Room> {
     let lane = lanes.iter().enumerate().find_map(|(at, lane)| is_full(at).then_some(lane))?;
     let limit = match lane.max_messages {
         Some(max) if lane.messages >= max => "max_messages",
@@ -56,8 +61,8 @@ pub(super) fn no_room(lanes: &[Lane], is_full: impl Fn(usize) -> bool) -> Option
 mod tests {
     use edge_bridge::bridge::LinkState;
 
-    use crate::run::status::status_page::history::Flow;
-    use crate::run::status::status_page::recorder::Look;
+    use crate::run::status::snapshot::history::Flow;
+    use crate::run::status::snapshot::recorder::Look;
     use crate::run::status::verdict::Verdict;
 
     use super::*;

@@ -1,14 +1,13 @@
 //! Metrics from the status: the gateway's name and version, the fill of its lanes and the time until they are full, the time for which the link
 //! was up. Pure.
 
-use crate::run::status::page::{Page, label};
+use crate::run::status::prometheus_text::{Page, label};
 
-use super::describe;
-use super::facts::Facts;
-use super::figures::Figures;
-use super::recorder::Recorder;
-use super::room::room;
-use super::snapshot::Lane;
+use crate::run::status::snapshot::facts::Facts;
+use crate::run::status::snapshot::figures::Figures;
+use crate::run::status::snapshot::recorder::Recorder;
+use crate::run::status::snapshot::room::room;
+use crate::run::status::snapshot::{Lane, describe};
 
 /// Reads one figure of a lane. `None`: the lane has no such limit.
 type OfLane = fn(&Lane) -> Option<u64>;
@@ -60,7 +59,7 @@ pub(crate) fn render_without_queue(facts: &Facts, recorder: &Recorder, page: &mu
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::status_page::examples::{facts, figures, outage, recorder};
+    use crate::run::status::snapshot::examples::{facts, figures, outage, recorder};
 
     use super::*;
 
@@ -100,7 +99,7 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");
         }
-        let room = crate::run::status::status_page::examples::snapshot(&outage).room.seconds.unwrap();
+        let room = crate::run::status::snapshot::examples::snapshot(&outage).room.seconds.unwrap();
         assert!(page.contains(&format!("\nedge_queue_room_seconds {room}\n")), "{page}");
     }
 

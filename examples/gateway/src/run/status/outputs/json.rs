@@ -5,8 +5,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::run::status::control_answers;
+use crate::run::status::snapshot::Snapshot;
 
-use super::snapshot::Snapshot;
 use super::texts::{Texts, texts};
 
 #[derive(Serialize)]
@@ -55,7 +55,7 @@ fn hash(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::status_page::examples;
+    use crate::run::status::snapshot::examples;
 
     use super::*;
 

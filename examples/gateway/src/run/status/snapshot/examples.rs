@@ -13,12 +13,12 @@ use crate::run::restart::start_counter::StartCounter;
 use crate::run::sensors::ingest::Counts;
 use crate::run::sensors::intake_figures::IntakeFigures;
 use crate::run::status::metrics::Sample;
-use crate::run::status::status_page::describe;
-use crate::run::status::status_page::facts::{Facts, RouteFacts};
-use crate::run::status::status_page::figures::{Figures, LaneFigures, QueueFigures, RouteFigures};
-use crate::run::status::status_page::history::Flow;
-use crate::run::status::status_page::ledger::{QueueTotals, Totals};
-use crate::run::status::status_page::recorder::Recorder;
+use crate::run::status::snapshot::describe;
+use crate::run::status::snapshot::facts::{Facts, RouteFacts};
+use crate::run::status::snapshot::figures::{Figures, LaneFigures, QueueFigures, RouteFigures};
+use crate::run::status::snapshot::history::Flow;
+use crate::run::status::snapshot::ledger::{QueueTotals, Totals};
+use crate::run::status::snapshot::recorder::Recorder;
 use crate::run::status::verdict::{LosingNow, Verdict};
 
 use super::Snapshot;
@@ -178,7 +178,7 @@ pub(crate) fn pretty(json: &str) -> String {
 #[track_caller]
 pub(crate) fn golden(name: &str, text: &str) {
     let file =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run/status/status_page/golden").join(name);
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/run/status/outputs/golden").join(name);
     if std::env::var_os("EDGE_WRITE_DOCS").is_some() {
         std::fs::write(&file, text).unwrap();
     }

@@ -27,7 +27,7 @@ pub(crate) enum Admission {
 
 /// Rule by which access is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum PageAccess {
     /// A token is required. Its SHA-256 is compared, so that timing reveals nothing about it.
     Token([u8; 32]),
     /// The pages are at a loopback address, where no token is needed.
@@ -39,7 +39,7 @@ pub(crate) enum Door {
 const NO_TOKEN: &str = "the status page is closed: beyond loopback it needs [status] token_file\n";
 const FOREIGN_HOST: &str = "the status page is closed to this name: ask for localhost or an IP address, or set [status] token_file\n";
 
-impl Door {
+impl PageAccess {
     /// Chooses the rule. `listens_at` is the address of the pages; `token` the configured token, if any.
     pub(crate) fn new(listens_at: IpAddr, token: Option<&[u8]>) -> Self {
         match token {
@@ -122,30 +122,30 @@ mod tests {
     #[test]
     fn beyond_loopback_nobody_is_let_in_without_a_token() {
         let outside = IpAddr::from([192, 168, 1, 2]);
-        let door = Door::new(outside, None);
-        assert_eq!(door.admit(&asked("192.168.1.2", Some("Bearer x"))), Admission::Closed(NO_TOKEN));
-        assert_eq!(Door::new(IpAddr::from([0, 0, 0, 0]), None), Door::Closed);
+        let access = PageAccess::new(outside, None);
+        assert_eq!(access.admit(&asked("192.168.1.2", Some("Bearer x"))), Admission::Closed(NO_TOKEN));
+        assert_eq!(PageAccess::new(IpAddr::from([0, 0, 0, 0]), None), PageAccess::Closed);
         assert!(NO_TOKEN.contains("token_file"));
     }
 
     #[test]
     fn a_name_that_a_name_server_can_make_is_refused_on_loopback() {
-        let door = Door::new(IpAddr::from([127, 0, 0, 1]), None);
+        let access = PageAccess::new(IpAddr::from([127, 0, 0, 1]), None);
         for host in ["127.0.0.1:9100", "localhost:9100", "LOCALHOST", "[::1]:9100", "[::1]", "10.0.0.1"] {
-            assert_eq!(door.admit(&asked(host, None)), Admission::Admitted, "{host}");
+            assert_eq!(access.admit(&asked(host, None)), Admission::Admitted, "{host}");
         }
         for host in
             ["evil.example", "evil.example:9100", "localhost.evil.example", "127.0.0.1.evil.example:80", ""]
         {
-            assert_eq!(door.admit(&asked(host, None)), Admission::Closed(FOREIGN_HOST), "{host}");
+            assert_eq!(access.admit(&asked(host, None)), Admission::Closed(FOREIGN_HOST), "{host}");
         }
-        assert_eq!(door.admit(&Visitor::default()), Admission::Admitted, "no browser");
+        assert_eq!(access.admit(&Visitor::default()), Admission::Admitted, "no browser");
     }
 
     #[test]
     fn the_token_opens_and_nothing_else_does() {
         let token = b"a-token-of-24-characters";
-        let door = Door::new(IpAddr::from([127, 0, 0, 1]), Some(token));
+        let access = PageAccess::new(IpAddr::from([127, 0, 0, 1]), Some(token));
         let basic = |login: &str| format!("Basic {}", base64::encode(login.as_bytes()));
         for good in [
             "Bearer a-token-of-24-characters",
@@ -153,7 +153,7 @@ mod tests {
             &basic("x:a-token-of-24-characters"),
             &basic(":a-token-of-24-characters"),
         ] {
-            assert_eq!(door.admit(&asked("evil.example", Some(good))), Admission::Admitted, "{good}");
+            assert_eq!(access.admit(&asked("evil.example", Some(good))), Admission::Admitted, "{good}");
         }
         for bad in [
             "Bearer a-token-of-24-character",
@@ -164,8 +164,8 @@ mod tests {
             "Basic !",
             "Digest a-token-of-24-characters",
         ] {
-            assert_eq!(door.admit(&asked("127.0.0.1", Some(bad))), Admission::TokenWanted, "{bad}");
+            assert_eq!(access.admit(&asked("127.0.0.1", Some(bad))), Admission::TokenWanted, "{bad}");
         }
-        assert_eq!(door.admit(&Visitor::default()), Admission::TokenWanted);
+        assert_eq!(access.admit(&Visitor::default()), Admission::TokenWanted);
     }
 }

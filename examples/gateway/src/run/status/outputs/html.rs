@@ -6,9 +6,10 @@ use edge_codec::base64;
 use edge_page::{count, escape};
 use sha2::{Digest, Sha256};
 
+use crate::run::status::snapshot::history::Slot;
+use crate::run::status::snapshot::{Level, Snapshot};
+
 use super::chart::charts;
-use super::history::Slot;
-use super::snapshot::{Level, Snapshot};
 use super::texts::{Texts, heading, texts};
 use super::units::{counted, duration};
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use edge_page::count;
 
-use super::ledger::balance;
-use super::snapshot::{RouteStatus, Snapshot};
+use crate::run::status::snapshot::ledger::balance;
+use crate::run::status::snapshot::{RouteStatus, Snapshot};
+
 use super::units::{bytes, counted, duration, rate};
 
 /// Texts by the `id` of their HTML element.

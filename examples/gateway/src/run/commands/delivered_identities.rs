@@ -1,4 +1,4 @@
-//! Ledger of commands that are delivered at most once: the state of each identity, and the lines of the file that keeps it over a restart. Pure.
+//! Identities of commands that are delivered at most once: the state of each, and the lines of the file that keeps it over a restart. Pure.
 //!
 //! ```text
 //! SHA8 S KEY {"command":…}      durable before a client gets it
@@ -109,7 +109,7 @@ fn bytes(hex: &str) -> Option<[u8; 16]> {
     Some(number.to_be_bytes())
 }
 
-/// State of an identity in the ledger.
+/// State of an identity among the delivered ones.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Known {
     /// The command may have been delivered; it has no outcome yet.
@@ -121,27 +121,27 @@ pub(super) enum Known {
 
 /// States of all known identities.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Ledger {
+pub(super) struct DeliveredIdentities {
     known: HashMap<Key, Known>,
     /// Identities of answered commands, oldest first.
     ended: VecDeque<Key>,
 }
 
-impl Ledger {
+impl DeliveredIdentities {
     /// Reads the lines of a file. Also returns the number of damaged lines, whose changes are lost. A torn last line does not count, because no
     /// action depended on it yet; bytes without a newline that begin no line do, because nothing tells how many lines they replaced.
     pub(super) fn read(text: &[u8]) -> (Self, usize) {
-        let (mut ledger, mut damaged) = (Self::default(), 0);
+        let (mut identities, mut damaged) = (Self::default(), 0);
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             match line.strip_suffix(b"\n") {
                 Some(line) => match Record::from_line(&String::from_utf8_lossy(line)) {
-                    Some(record) => ledger.apply(&record),
+                    Some(record) => identities.apply(&record),
                     None => damaged += 1,
                 },
                 None => damaged += usize::from(!is_torn(line)),
             }
         }
-        (ledger, damaged)
+        (identities, damaged)
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Known> {
@@ -181,7 +181,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the lines of a new file with the whole ledger.
+    /// Returns the lines of a new file with all identities.
     pub(super) fn to_text(&self) -> String {
         let line = |key, change| Record { key, change }.to_line();
         let mut text: String = self.ended.iter().map(|key| line(*key, Change::Answered)).collect();
@@ -235,34 +235,34 @@ mod tests {
         story
     }
 
-    fn after(story: &[Record]) -> Ledger {
-        let mut ledger = Ledger::default();
-        story.iter().for_each(|record| ledger.apply(record));
-        ledger
+    fn after(story: &[Record]) -> DeliveredIdentities {
+        let mut identities = DeliveredIdentities::default();
+        story.iter().for_each(|record| identities.apply(record));
+        identities
     }
 
     #[test]
     fn a_file_says_what_was_applied_and_so_does_a_new_one() {
-        let ledger = after(&story());
+        let identities = after(&story());
         let text: String = story().iter().map(Record::to_line).collect();
-        assert_eq!(Ledger::read(text.as_bytes()), (ledger.clone(), 0));
-        assert_eq!(Ledger::read(ledger.to_text().as_bytes()), (ledger.clone(), 0));
-        assert_eq!(ledger.open().count(), 4);
+        assert_eq!(DeliveredIdentities::read(text.as_bytes()), (identities.clone(), 0));
+        assert_eq!(DeliveredIdentities::read(identities.to_text().as_bytes()), (identities.clone(), 0));
+        assert_eq!(identities.open().count(), 4);
         let refused = Known::Ended(address(7), Outcome::Refused(Reason::Nobody), -1);
-        assert_eq!((ledger.get(key(5)), ledger.get(key(9))), (Some(&refused), None));
+        assert_eq!((identities.get(key(5)), identities.get(key(9))), (Some(&refused), None));
     }
 
     /// Lines of an earlier version must be read: one that is not means a command that is given twice.
     #[test]
     fn the_lines_of_the_first_version_are_read() {
         let golden = include_bytes!("golden.txt");
-        let (ledger, damaged) = Ledger::read(golden);
+        let (identities, damaged) = DeliveredIdentities::read(golden);
         let ended = |n: u16, outcome, at| Some(Known::Ended(address(n), outcome, at));
         assert_eq!(damaged, 0);
-        assert_eq!(ledger.get(key(1)).cloned(), Some(Known::Started(address(1))));
-        assert_eq!(ledger.get(key(2)).cloned(), ended(2, Outcome::Delivered(3), 1_795_655_731_755));
-        assert_eq!(ledger.get(key(3)).cloned(), ended(3, Outcome::Refused(Reason::NotAcknowledged), 9));
-        assert_eq!((ledger.get(key(4)), ledger.get(key(5))), (Some(&Known::Answered), None));
+        assert_eq!(identities.get(key(1)).cloned(), Some(Known::Started(address(1))));
+        assert_eq!(identities.get(key(2)).cloned(), ended(2, Outcome::Delivered(3), 1_795_655_731_755));
+        assert_eq!(identities.get(key(3)).cloned(), ended(3, Outcome::Refused(Reason::NotAcknowledged), 9));
+        assert_eq!((identities.get(key(4)), identities.get(key(5))), (Some(&Known::Answered), None));
     }
 
     /// Promise 2 in small: a power cut leaves a part of what was appended.
@@ -272,9 +272,9 @@ mod tests {
         let text: String = story.iter().map(Record::to_line).collect();
         let mut whole = 0;
         for cut in 0..=text.len() {
-            let (ledger, damaged) = Ledger::read(&text.as_bytes()[..cut]);
+            let (identities, damaged) = DeliveredIdentities::read(&text.as_bytes()[..cut]);
             whole = text.as_bytes()[..cut].iter().filter(|byte| **byte == b'\n').count();
-            assert_eq!((ledger, damaged), (after(&story[..whole]), 0), "{cut}");
+            assert_eq!((identities, damaged), (after(&story[..whole]), 0), "{cut}");
         }
         assert_eq!(whole, story.len());
     }
@@ -286,14 +286,14 @@ mod tests {
         for at in 0..text.len() {
             let mut damaged = text.clone().into_bytes();
             damaged[at] ^= 0x15;
-            let (ledger, lines) = Ledger::read(&damaged);
+            let (identities, lines) = DeliveredIdentities::read(&damaged);
             let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
             // A line break that is gone costs the line behind it too; one that is new cuts a line in two.
             assert!((1..=2).contains(&lines) || text.as_bytes()[at] == b'\n', "{at}: {lines}");
             let key = story[line].key;
             for (other, known) in after(&story).known {
                 if other != key && story.get(line + 1).is_none_or(|next| next.key != other) {
-                    assert_eq!(ledger.get(other), Some(&known), "{at}");
+                    assert_eq!(identities.get(other), Some(&known), "{at}");
                 }
             }
         }
@@ -309,33 +309,36 @@ mod tests {
         let zeros = vec![0; whole.len()];
         let too_long = [&whole[..80], &[b'a'; LINE_BYTES_MAX][..]].concat();
         for rest in [&zeros[..], &zeros[..1], &random, b"x", b"01234567 X", b"[gateway]", &too_long] {
-            assert_eq!(Ledger::read(rest), (Ledger::default(), 1), "{rest:?}");
+            assert_eq!(DeliveredIdentities::read(rest), (DeliveredIdentities::default(), 1), "{rest:?}");
             let behind = [whole, rest].concat();
-            assert_eq!(Ledger::read(&behind), (after(&[Record::from_line(line.trim_end()).unwrap()]), 1));
+            assert_eq!(
+                DeliveredIdentities::read(&behind),
+                (after(&[Record::from_line(line.trim_end()).unwrap()]), 1)
+            );
         }
         // Each place of a line that is cut before its newline, and a byte that cannot stand there.
         for at in 0..whole.len() - 1 {
             let damaged = [&whole[..at], b"\x01"].concat();
-            assert_eq!(Ledger::read(&damaged).1, 1, "{at}");
+            assert_eq!(DeliveredIdentities::read(&damaged).1, 1, "{at}");
         }
         for letter in ["A", "F"] {
             let more = format!("01234567 {letter} {} {{", "0".repeat(32));
-            assert_eq!(Ledger::read(more.as_bytes()).1, 1, "{more}");
+            assert_eq!(DeliveredIdentities::read(more.as_bytes()).1, 1, "{more}");
         }
     }
 
     #[test]
     fn the_oldest_that_were_answered_give_way_and_open_ones_never() {
-        let mut ledger = Ledger::default();
+        let mut identities = DeliveredIdentities::default();
         let most = u16::try_from(ENDED_MAX).unwrap() + 10;
         for n in 0..most {
-            ledger.apply(&Record { key: key(n), change: Change::Started(address(n)) });
+            identities.apply(&Record { key: key(n), change: Change::Started(address(n)) });
             if n != 3 {
-                ledger.apply(&Record { key: key(n), change: Change::Answered });
+                identities.apply(&Record { key: key(n), change: Change::Answered });
             }
         }
-        assert_eq!(ledger.known.len(), ENDED_MAX + 1);
-        assert_eq!(ledger.get(key(3)), Some(&Known::Started(address(3))));
-        assert_eq!((ledger.get(key(0)), ledger.get(key(most - 1))), (None, Some(&Known::Answered)));
+        assert_eq!(identities.known.len(), ENDED_MAX + 1);
+        assert_eq!(identities.get(key(3)), Some(&Known::Started(address(3))));
+        assert_eq!((identities.get(key(0)), identities.get(key(most - 1))), (None, Some(&Known::Answered)));
     }
 }

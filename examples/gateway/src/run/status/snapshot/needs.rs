@@ -4,11 +4,11 @@ mod queue;
 
 use crate::run::hub::hub_refusals::HubRefusals;
 use crate::run::status::certificates::{End, Role};
+use crate::run::status::outputs::units::{counted, duration};
 
 use super::facts::Facts;
 use super::figures::Figures;
-use super::snapshot::{Lane, LedgerStatus, Level, LinkStatus, Need};
-use super::units::{counted, duration};
+use super::{Lane, LedgerStatus, Level, LinkStatus, Need};
 
 /// Duration in seconds from which an outage is listed; the alert of docs/reference/metrics.md has the same.
 const OUTAGE_S: u64 = 900;
@@ -38,7 +38,7 @@ impl Needs {
 }
 
 /// Returns the conditions that need the operator of a gateway with a queue.
-pub(super) fn needs(
+pub(in crate::run::status) fn needs(
     facts: &Facts,
     figures: &Figures,
     (lanes, link): (&[Lane], &LinkStatus),
@@ -59,7 +59,12 @@ pub(super) fn needs(
 }
 
 /// Returns the conditions that need the operator while there is no queue, for this cause.
-pub(super) fn without_queue(facts: &Facts, cause: &str, lost: u64, clock_synced: bool) -> Vec<Need> {
+pub(in crate::run::status) fn without_queue(
+    facts: &Facts,
+    cause: &str,
+    lost: u64,
+    clock_synced: bool,
+) -> Vec<Need> {
     let mut needs = Needs::default();
     let text = format!("There is no queue, so nothing is stored for the hub: {cause}.");
     needs.act(

@@ -1,4 +1,4 @@
-//! The pages over HTTP, of a gateway that has no queue: door, tags, headers.
+//! The pages over HTTP, of a gateway that has no queue: access, tags, headers.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a server and its client")]
 
@@ -15,15 +15,15 @@ use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::queue::no_queue::NoQueue;
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::status::http;
-use crate::run::status::status_page::snapshots::Memory;
-use crate::run::status::status_page::{CurrentFacts, examples};
+use crate::run::status::snapshot::snapshot_maker::Memory;
+use crate::run::status::snapshot::{CurrentFacts, examples};
 use crate::run::status::verdict::Losses;
 
 use super::*;
 
 const TOKEN: &[u8] = b"a-token-of-24-characters";
 
-async fn server(door: Door) -> SocketAddr {
+async fn server(access: PageAccess) -> SocketAddr {
     let (_told, cause) = watch::channel(Some("/q: disk full".to_owned()));
     let clock = Clock::start();
     let memory = Memory::new(&clock);
@@ -44,7 +44,7 @@ async fn server(door: Door) -> SocketAddr {
     let snapshots = Snapshots::new(surface.clone(), facts, memory, clock);
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    tokio::spawn(http::serve(socket, StatusPages::new(surface, snapshots, door)));
+    tokio::spawn(http::serve(socket, StatusPages::new(surface, snapshots, access)));
     address
 }
 
@@ -61,7 +61,7 @@ async fn ask(address: SocketAddr, path: &str, headers: &str) -> (u16, String, St
 
 #[tokio::test]
 async fn the_page_and_its_json_say_the_same_and_the_headers_keep_both() {
-    let address = server(Door::new(IpAddr::from([127, 0, 0, 1]), None)).await;
+    let address = server(PageAccess::new(IpAddr::from([127, 0, 0, 1]), None)).await;
     let (status, head, page) = ask(address, "/", "").await;
     assert_eq!(status, 200, "{head}");
     assert!(
@@ -87,7 +87,7 @@ async fn the_page_and_its_json_say_the_same_and_the_headers_keep_both() {
 
 #[tokio::test]
 async fn what_is_known_is_not_sent_again() {
-    let address = server(Door::new(IpAddr::from([127, 0, 0, 1]), None)).await;
+    let address = server(PageAccess::new(IpAddr::from([127, 0, 0, 1]), None)).await;
     let tag = |head: &str| head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
     let (_, head, _) = ask(address, "/status.json", "").await;
     // The tag was put into small letters, as it is made.
@@ -103,7 +103,7 @@ async fn what_is_known_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_token_is_asked_for_and_the_probes_stay_open() {
-    let address = server(Door::new(IpAddr::from([10, 0, 0, 1]), Some(TOKEN))).await;
+    let address = server(PageAccess::new(IpAddr::from([10, 0, 0, 1]), Some(TOKEN))).await;
     for path in ["/", "/status.json"] {
         let (status, head, body) = ask(address, path, "").await;
         assert!(status == 401 && head.contains("www-authenticate: basic realm="), "{head}");
@@ -123,14 +123,14 @@ async fn a_token_is_asked_for_and_the_probes_stay_open() {
 
 #[tokio::test]
 async fn beyond_loopback_and_to_foreign_names_the_page_is_closed() {
-    let address = server(Door::new(IpAddr::from([0, 0, 0, 0]), None)).await;
+    let address = server(PageAccess::new(IpAddr::from([0, 0, 0, 0]), None)).await;
     for path in ["/", "/status.json"] {
         let (status, head, body) = ask(address, path, "").await;
         assert!(status == 403 && body.contains("[status] token_file"), "{head} {body}");
         assert!(!body.contains("disk full"), "{body}");
     }
     assert_eq!(ask(address, "/metrics", "").await.0, 200);
-    let address = server(Door::new(IpAddr::from([127, 0, 0, 1]), None)).await;
+    let address = server(PageAccess::new(IpAddr::from([127, 0, 0, 1]), None)).await;
     for host in ["evil.example", "evil.example:9100", "\u{fc}"] {
         let (status, _, body) = ask(address, "/", &format!("Host: {host}\r\n")).await;
         assert!(status == 403 && body.contains("localhost"), "{status} {body}");

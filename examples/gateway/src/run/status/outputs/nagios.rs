@@ -1,6 +1,7 @@
 //! Status as a check for Nagios and compatible monitoring: one line with performance data, and the four exit codes. Pure.
 
-use super::snapshot::{Level, Need, Snapshot};
+use crate::run::status::snapshot::{Level, Need, Snapshot};
+
 use super::terminal::printable;
 use super::units::duration;
 
@@ -65,7 +66,7 @@ fn text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::status_page::examples;
+    use crate::run::status::snapshot::examples;
 
     use super::*;
 
