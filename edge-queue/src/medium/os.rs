@@ -2,20 +2,17 @@
 #![allow(clippy::disallowed_methods, reason = "this module is where the crate meets the file system")]
 #![deny(clippy::indexing_slicing)]
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+mod lockable_file;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
 use super::{Dir, Medium};
-
-/// Longest wait of [`Dir::lock`] and [`Medium::lock`] for the lock of another process: a killed process keeps its locks until it has ended, and so does a process that
-/// it forked, until that one calls exec. A restarted service meets either.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-const LOCK_AGAIN: Duration = Duration::from_millis(5);
+use lockable_file::LockableFile;
 
 /// Modes of directories and files that are created: only the owner can read payloads, whatever the umask allows.
 const DIR_MODE: u32 = 0o700;
@@ -59,13 +56,14 @@ impl OsDir {
     /// Takes the lock shared with other readers; locks nothing when there is no lock file, because no queue was ever opened here.
     fn lock_shared(&self, name: &str) -> io::Result<Box<dyn Send>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(self.at(name)?) {
+        let at = self.at(name)?;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&at) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Box::new(())),
             Err(e) => return Err(e),
         };
-        let held = Held { file };
-        held.wait(File::try_lock_shared)?;
+        let held = LockableFile::new(file, at);
+        held.lock(File::try_lock_shared)?;
         Ok(Box::new(held))
     }
 
@@ -104,7 +102,7 @@ impl Dir for OsDir {
         let path = self.at(name)?;
         self.make_parent(&path)?;
         let file = make_file(OpenOptions::new().read(true).write(true).create(true).truncate(true), &path)?;
-        Ok(Box::new(OsFile { file: Held { file }, read_only: false }))
+        Ok(Box::new(OsFile { file: LockableFile::new(file, path), read_only: false }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
@@ -112,7 +110,8 @@ impl Dir for OsDir {
         options.read(true).write(!self.read_only);
         // A link would have a file elsewhere written.
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let opened = options.open(self.at(name)?);
+        let path = self.at(name)?;
+        let opened = options.open(&path);
         let is_link = |e: &io::Error| e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
         let file = opened.map_err(|e| match is_link(&e) {
             true => io::Error::other(format!(
@@ -120,7 +119,7 @@ impl Dir for OsDir {
             )),
             false => e,
         })?;
-        Ok(Box::new(OsFile { file: Held { file }, read_only: self.read_only }))
+        Ok(Box::new(OsFile { file: LockableFile::new(file, path), read_only: self.read_only }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -152,8 +151,8 @@ impl Dir for OsDir {
         options.read(true).write(true).create(true).truncate(false);
         // A link would make or lock a file elsewhere.
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let held = Held { file: make_file(&mut options, &at)? };
-        held.wait(File::try_lock)?;
+        let held = LockableFile::new(make_file(&mut options, &at)?, at);
+        held.lock(File::try_lock)?;
         Ok(Box::new(held))
     }
 
@@ -188,38 +187,8 @@ fn restrict(path: &Path, found: &fs::Metadata, mode: u32) {
     }
 }
 
-/// A file whose lock, if it has one, is released when it is dropped. Closing the file is not enough: the lock belongs to every descriptor of it, and a process that
-/// another thread has just forked has them all until it calls exec.
-struct Held {
-    file: File,
-}
-
-impl Held {
-    /// Takes the lock with `try_lock`, waiting for [`LOCK_PATIENCE`].
-    fn wait(&self, try_lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<()> {
-        let since = Instant::now();
-        loop {
-            match try_lock(&self.file) {
-                Ok(()) => return Ok(()),
-                Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_PATIENCE => {
-                    std::thread::sleep(LOCK_AGAIN);
-                }
-                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-                Err(TryLockError::Error(e)) => return Err(e),
-            }
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // If the system refuses, closing is what is left.
-        let _closed_next = self.file.unlock();
-    }
-}
-
 struct OsFile {
-    file: Held,
+    file: LockableFile,
     read_only: bool,
 }
 
@@ -232,27 +201,27 @@ impl OsFile {
 
 impl Medium for OsFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.file.file.read_exact_at(buf, offset)
+        self.file.as_file().read_exact_at(buf, offset)
     }
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file.file.write_all_at(data, offset)
+        self.file.as_file().write_all_at(data, offset)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.file.sync_data()
+        self.file.as_file().sync_data()
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.file.metadata()?.len())
+        Ok(self.file.as_file().metadata()?.len())
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.file.file.set_len(len)
+        self.file.as_file().set_len(len)
     }
 
     fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.file.file, rustix::fs::FallocateFlags::empty(), offset, len) {
+        match rustix::fs::fallocate(self.file.as_file(), rustix::fs::FallocateFlags::empty(), offset, len) {
             Ok(()) => Ok(()),
             // Some file systems cannot reserve (older NFS, FUSE): a longer file is the best they offer.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
@@ -263,7 +232,7 @@ impl Medium for OsFile {
     }
 
     fn lock(&mut self) -> io::Result<()> {
-        self.file.wait(if self.read_only { File::try_lock_shared } else { File::try_lock })
+        self.file.lock(if self.read_only { File::try_lock_shared } else { File::try_lock })
     }
 }
 

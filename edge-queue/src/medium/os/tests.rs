@@ -54,8 +54,8 @@ fn a_lock_ends_with_its_holder_although_a_forked_process_still_has_the_file() {
     let dir = OsDir::new(tmp.path()).unwrap();
     let file = File::create(tmp.path().join("lock")).unwrap();
     let forked = file.try_clone().unwrap();
-    let held = Held { file };
-    held.wait(File::try_lock).unwrap();
+    let held = LockableFile::new(file, tmp.path().join("lock"));
+    held.lock(File::try_lock).unwrap();
     assert_eq!(dir.lock("lock").err().unwrap().kind(), io::ErrorKind::WouldBlock);
     drop(held);
     assert!(dir.lock("lock").is_ok());
@@ -86,6 +86,21 @@ fn the_lock_of_a_file_goes_with_it_under_every_name_and_readers_share_it() {
     assert!(lock(&dir, "x").is_ok());
 }
 
+/// Who opened a file before another took its name waits for a lock that keeps nobody out.
+#[test]
+fn the_lock_of_a_file_that_lost_its_name_is_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = OsDir::new(tmp.path()).unwrap();
+    drop(dir.create("x").unwrap());
+    let mut late = dir.open("x").unwrap();
+    drop(dir.create("new").unwrap());
+    dir.rename("new", "x").unwrap();
+    assert_eq!(late.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    let mut gone = dir.open("x").unwrap();
+    dir.remove("x").unwrap();
+    assert_eq!(gone.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
 #[test]
 fn names_cannot_leave_the_directory() {
     let tmp = tempfile::tempdir().unwrap();
@@ -109,7 +124,8 @@ fn a_file_is_empty_until_something_is_in_it() {
 fn a_file_that_is_made_longer_instead_of_reserved_is_never_cut() {
     let tmp = tempfile::tempdir().unwrap();
     let file = make_file(OpenOptions::new().read(true).write(true).create(true), &tmp.path().join("x"));
-    let mut file = OsFile { file: Held { file: file.unwrap() }, read_only: false };
+    let file = LockableFile::new(file.unwrap(), tmp.path().join("x"));
+    let mut file = OsFile { file, read_only: false };
     for (end, len) in [(100, 100), (50, 100), (100, 100), (101, 101)] {
         file.extend_to(end).unwrap();
         assert_eq!(file.len().unwrap(), len);
