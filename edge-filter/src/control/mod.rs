@@ -56,8 +56,8 @@ mod interlocks;
 mod law_config;
 mod output;
 mod part_names;
+mod restart;
 mod schedule;
-mod snapshot;
 mod watchdog;
 
 pub use builder::ControlBuilder;
@@ -66,8 +66,8 @@ pub use event::{Cause, ControlEvent, EVENT_WORDS};
 pub use histogram::Histogram;
 pub use inputs::{InputSpec, Inputs};
 pub use output::{Law, LoopBadInput, Output, OutputSpec, Setpoint};
+pub use restart::{CONTROL_SNAPSHOT_VERSION, ControlSnapshot};
 pub use schedule::{Schedule, Wake};
-pub use snapshot::{CONTROL_SNAPSHOT_VERSION, ControlSnapshot};
 pub use watchdog::{Watchdog, WatchdogChange};
 
 use crate::Quality;

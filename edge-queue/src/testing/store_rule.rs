@@ -8,7 +8,7 @@ use crate::state::State;
 use crate::store::Recovered;
 
 crate::judge_rules! {
-    /// Something that every store must do.
+    /// Invariant of every store; a variant names the one that is violated.
     pub enum Rule {
         /// A store whose medium works refuses nothing.
         Refusal,

@@ -1,6 +1,6 @@
 //! Settings of the local broker in a mosquitto.conf: `listener`s, access control, and limits of clients. Pure.
 
-mod without_effect;
+mod unsupported_option;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::one_line::OneLine;
 use crate::plan::MESSAGE_BYTES_MAX;
 use crate::section::{LIMITS, Said, boolean, first, limit, number, required};
 use crate::words;
-use without_effect::without_effect;
+use unsupported_option::unsupported_option;
 
 /// Topics on which only the broker publishes: states of connections.
 const OWN_TOPICS: &str = "$SYS/#";
@@ -265,7 +265,7 @@ impl BrokerConf {
             },
             "use_subject_as_username" | "use_username_as_clientid" | "enable_proxy_protocol"
                 if boolean(value) == Ok(false) => {}
-            _ => return without_effect(word),
+            _ => return unsupported_option(word),
         }
         Ok(None)
     }

@@ -39,7 +39,7 @@ enum Next {
 pub(in crate::net) struct Parker {
     main: aio::Queue,
     open: Open,
-    /// Set if rows of an earlier process may be there.
+    /// Set if the directory of parked rows existed at the start, so that it may hold rows of an earlier process.
     existed: bool,
     max_age: MaxAges,
     orders: mpsc::UnboundedReceiver<Order>,

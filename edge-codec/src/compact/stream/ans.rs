@@ -1,4 +1,5 @@
-//! Entropy coding: tANS (Duda 2013, arXiv:1311.2540) over tokens, with raw bits between them, and one state for a whole batch.
+//! Entropy coding: tANS (Duda 2013, arXiv:1311.2540) over tokens, with raw bits between them, and one state for a whole batch, or
+//! four that take turns.
 //!
 //! A distribution gives each token a weight; the weights add up to 1024. Common numbers cost a fraction of a bit.
 
@@ -38,8 +39,9 @@ struct Step {
 /// shift and a mask do.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
-    /// Base of the next state, and the mask of the bits that are added to it.
+    /// Base of the next state, to which the next bits of the stream are added.
     base: u16,
+    /// Mask of as many low bits as are added.
     mask: u16,
     /// Number of those bits (6 bits, all that a rotation counts), and the flag [`NUMBER`], which is set if raw low bits of the coder follow. It
     /// is not set for the escape, nor for a token that stands for the number 0 only.

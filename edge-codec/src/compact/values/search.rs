@@ -217,9 +217,9 @@ pub(crate) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
 pub(crate) struct Effort {
     /// Number of values by which forms are judged.
     sample: usize,
-    /// Number of values by which the many forms with corrections are judged first.
+    /// Number of values in the first, coarse ranking of the forms with corrections, which are many.
     few: usize,
-    /// Number of forms with corrections that are judged again by the whole sample.
+    /// Number of the best of that ranking, which are judged again by the whole sample.
     again: usize,
     /// True if forms with corrections are tried even where an exact form does well.
     always: bool,

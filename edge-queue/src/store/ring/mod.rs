@@ -9,7 +9,7 @@
 //!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
 //! * [`writer`] a commit, with [`rotation`] to the next segment; [`reader`] rows, through [`page_reader`];
 //! * [`find_frames`] which frames of a segment count; [`missing_frames`] what it should have and has not;
-//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`torn_commit`] of
+//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with [`torn_commit`](commit_completeness) of
 //!   commits, their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
 //!
@@ -20,6 +20,7 @@
 mod active_segment;
 mod changes;
 mod checkpoint;
+mod commit_completeness;
 mod create;
 mod epoch;
 mod find_frames;
@@ -48,7 +49,6 @@ mod sectors;
 mod segment;
 mod snapshot;
 mod superblock;
-mod torn_commit;
 mod writer;
 
 pub(crate) use footprint::Footprint;

@@ -102,8 +102,8 @@ pub(crate) fn files_of(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names.into_iter().map(|name| pattern.with_file_name(name)).collect())
 }
 
-/// Compares a file's name with a pattern in which each `*` stands for any characters. Hidden files, among them what editors leave and the folders of a
-/// ConfigMap, are meant by no wildcard.
+/// Compares a file's name with a pattern in which each `*` stands for any characters. No wildcard matches a name that begins with a dot,
+/// such as an editor's backup or `..data` of a ConfigMap.
 fn is_match(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;

@@ -101,7 +101,8 @@ fn route(
     Ok(Written { filter, to, origin })
 }
 
-/// Returns the prefix before the whole topic at the hub. Mosquitto removes the local prefix, so it may be the end of the remote one.
+/// Returns the prefix that a route puts before the local topic: the remote one, without the local prefix if it ends in that, since Mosquitto takes
+/// the local prefix away and a route keeps it.
 fn prefix(rule: &Rule) -> String {
     let (local, remote) = (rule.local_prefix().as_str(), rule.remote_prefix().as_str());
     remote.strip_suffix(local).unwrap_or(remote).to_owned()

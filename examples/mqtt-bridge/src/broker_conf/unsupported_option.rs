@@ -2,8 +2,8 @@
 
 use crate::section::Said;
 
-/// Returns an error for options that would restrict access or change the meaning of a topic; the others have no effect.
-pub(super) fn without_effect(word: &str) -> Said {
+/// Returns an error if access would be wider or topics would be others without the option; else a note that it has no effect.
+pub(super) fn unsupported_option(word: &str) -> Said {
     if word.starts_with("auth_") || word.starts_with("plugin") || word == "global_plugin" {
         return Err("plugins are not supported: password_file and acl_file".to_owned());
     }

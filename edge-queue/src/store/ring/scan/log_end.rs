@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 
 use super::Scan;
-use super::torn_tail::resembles_torn;
+use super::cut_write_remains::resembles_torn;
 use crate::planted_flaw::{Flaw, planted};
 use crate::store::DoneRows;
 use crate::store::ring::active_segment::ActiveSegment;
+use crate::store::ring::commit_completeness::CommitPart;
 use crate::store::ring::find_frames::{Frames, Look, Placed};
 use crate::store::ring::frame::{Head, Kind};
 use crate::store::ring::segment::{Counters, Segment};
 use crate::store::ring::superblock::Waived;
-use crate::store::ring::torn_commit::CommitPart;
 
 /// Segments at the end of a lane's log, oldest first, with the frames found in them.
 pub(super) struct LogEnd {

@@ -1,11 +1,12 @@
-//! Scan of the segments at open: one page per segment, and the last segment of each lane in full ([`log_end`], [`torn_tail`]).
+//! Scan of the segments at open: one page per segment, and the last segment of each lane in full ([`log_end`], [`torn_tail`](cut_write_remains)).
 #![deny(clippy::indexing_slicing)]
 
+mod cut_write_remains;
 mod log_end;
-mod torn_tail;
 
 use super::changes::Changes;
 use super::checkpoint::Checkpoint;
+use super::commit_completeness::{CommitPart, Completeness};
 use super::find_frames::{Look, Placed, Slot};
 use super::frame::{Head, Kind, into_body};
 use super::high_water::HighWaterMarks;
@@ -14,7 +15,6 @@ use super::page_reader::PageReader;
 use super::segment::{Counters, Segment};
 use super::snapshot::get_head;
 use super::superblock::Waived;
-use super::torn_commit::{CommitPart, Completeness};
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::state::State;

@@ -144,11 +144,11 @@ pub(crate) struct Room {
 pub(crate) struct Rates {
     /// Seconds over which the rates are averaged, fewer than 60 just after the start.
     pub(crate) over_s: u64,
-    /// Readings that filters suppressed.
+    /// Readings that filters suppressed, per second.
     pub(crate) suppressed_per_s: f64,
     /// Messages and readings accepted into the queue, per second.
     pub(crate) accepted_per_s: f64,
-    /// Messages and readings that the hub acknowledged.
+    /// Messages and readings that the hub acknowledged, per second.
     pub(crate) delivered_per_s: f64,
 }
 

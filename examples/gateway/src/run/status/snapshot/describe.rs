@@ -115,7 +115,7 @@ pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Re
     Snapshot { sentence: sentence(&described), ..described }
 }
 
-/// Returns the snapshot of a gateway without its queue.
+/// Returns the snapshot of a gateway whose queue is not open.
 pub(crate) fn without_queue(
     facts: &Facts,
     now: Now,

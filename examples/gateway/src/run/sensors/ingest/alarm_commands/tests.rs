@@ -218,9 +218,9 @@ fn command() -> Publish {
     }
 }
 
-/// An acknowledgement of the last run hides nothing that is raised in this one.
+/// An acknowledgement of the last run holds for the alarm that still stands, and not for the next one.
 #[test]
-fn a_kept_alarm_is_kept_until_it_changes_by_itself() {
+fn a_restored_acknowledgement_ends_when_the_alarm_returns_to_normal() {
     let before = rig();
     before.reading("t", 95.0, 1_000);
     let transition = before.transition();
