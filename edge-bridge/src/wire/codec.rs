@@ -129,10 +129,12 @@ pub(crate) fn announces_login(bytes: &[u8]) -> Option<bool> {
     const USER_NAME: u8 = 0x80;
     let (_, rest) = bytes.split_first()?;
     let (_, used) = varint::read(rest, false).ok().flatten()?;
-    // "MQTT" with its length, the version, the flags. What begins otherwise is refused.
+    // The protocol's name with its length, the version, the flags. What begins otherwise is refused.
     let head = rest.get(used..)?;
     match head.get(..6) {
         Some([0, 4, b'M', b'Q', b'T', b'T']) => Some(head.get(7)? & USER_NAME != 0),
+        // Of MQTT 3.1.
+        Some([0, 6, b'M', b'Q', b'I', b's']) => Some(head.get(9)? & USER_NAME != 0),
         Some(_) => Some(false),
         None => None,
     }

@@ -62,15 +62,17 @@ const NAME_LEN: u64 = 6 + 1;
 /// Returns which version a CONNECT asks for (§3.1.2.1, §3.1.2.2). Reads the protocol name and level.
 pub(crate) fn decode_version(r: &mut Reader<'_>) -> Result<Version, DecodeError> {
     let name_at = r.at();
-    match r.binary()?.as_ref() {
-        b"MQTT" => {}
+    let is_3_1 = match r.binary()?.as_ref() {
+        b"MQTT" => false,
+        b"MQIsdp" if r.limits.accept_mqtt_3_1 => true,
         b"MQIsdp" => return fail(DecodeErrorKind::Mqtt31, name_at),
         _ => return fail(DecodeErrorKind::ProtocolName, name_at),
-    }
+    };
     let level_at = r.at();
     match r.u8()? {
-        4 => Ok(Version::V311),
-        5 => Ok(Version::V5),
+        3 if is_3_1 => Ok(Version::V311),
+        4 if !is_3_1 => Ok(Version::V311),
+        5 if !is_3_1 => Ok(Version::V5),
         // 0x84 too, by which a Mosquitto bridge with `try_private` says that it is a bridge: refused so, it tries again with 4.
         level => fail(DecodeErrorKind::ProtocolLevel(level), level_at),
     }

@@ -106,8 +106,8 @@ pub enum DecodeErrorKind {
     /// Protocol name other than `MQTT` \[MQTT-3.1.2-1\]
     #[error("the protocol name is not MQTT")]
     ProtocolName,
-    /// Protocol name "MQIsdp", which is that of MQTT 3.1; this codec does not support it.
-    #[error("MQTT 3.1 (MQIsdp) is not supported")]
+    /// Protocol name "MQIsdp", which is that of MQTT 3.1; it is accepted with [`Limits::accept_mqtt_3_1`](super::Limits::accept_mqtt_3_1) only.
+    #[error("MQTT 3.1 (MQIsdp) is not accepted")]
     Mqtt31,
     /// Protocol level other than 4 and 5. Answer with 0x84 (MQTT 5) or return code 1 (3.1.1), whichever the client may understand.
     #[error("protocol level {0}, supported are 4 (MQTT 3.1.1) and 5 (MQTT 5.0)")]

@@ -21,6 +21,9 @@ pub struct Limits {
     /// Accepts a message whose Response Topic is not a topic name (\[MQTT-3.3.2-14\]), and drops that property. Default false, which makes it
     /// an error. For a client, because some servers forward such messages instead of refusing them, and again on each connection.
     pub drop_bad_response_topic: bool,
+    /// Accepts a CONNECT of MQTT 3.1 (protocol name `MQIsdp`, level 3) as one of 3.1.1, whose packets have the same form. Default false: it is
+    /// refused, as 3.1.1 demands of a server that does not support it.
+    pub accept_mqtt_3_1: bool,
 }
 
 impl Default for Limits {
@@ -32,6 +35,7 @@ impl Default for Limits {
             max_user_properties: 128,
             max_subscriptions: 1024,
             drop_bad_response_topic: false,
+            accept_mqtt_3_1: false,
         }
     }
 }
@@ -45,6 +49,7 @@ impl Limits {
         max_user_properties: u16::MAX,
         max_subscriptions: u16::MAX,
         drop_bad_response_topic: false,
+        accept_mqtt_3_1: false,
     };
 
     /// Returns these limits with another [`max_packet_size`](Self::max_packet_size).

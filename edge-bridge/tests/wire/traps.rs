@@ -154,12 +154,21 @@ fn trap_fixed_header() {
 #[test]
 fn trap_connect() {
     use DecodeErrorKind as K;
-    let connect = |name: &[u8], level: u8, flags: u8, tail: &[u8]| {
+    let with = |limits: &Limits, name: &[u8], level: u8, flags: u8, tail: &[u8]| {
         let body = [&[0, name.len() as u8], name, &[level, flags, 0, 9], tail].concat();
         let mut buf = BytesMut::from(&[&[0x10, body.len() as u8], &body[..]].concat()[..]);
-        decode_connect(&mut buf, &Limits::default())
-            .map_err(|e| (e.kind.clone(), e.offset, e.reason_code().get()))
+        decode_connect(&mut buf, limits).map_err(|e| (e.kind.clone(), e.offset, e.reason_code().get()))
     };
+    let connect =
+        |name: &[u8], level: u8, flags: u8, tail: &[u8]| with(&Limits::default(), name, level, flags, tail);
+    let mut old = Limits::default();
+    old.accept_mqtt_3_1 = true;
+    let accepted = with(&old, b"MQIsdp", 3, 0xc2, b"\0\x01c\0\x01u\0\x01p").unwrap().unwrap();
+    assert_eq!((accepted.version, accepted.username.unwrap().as_str()), (Version::V311, "u"));
+    for level in [0, 4, 5, 0x83] {
+        assert_eq!(with(&old, b"MQIsdp", level, 2, b"\0\x01c"), Err((K::ProtocolLevel(level), 10, 0x84)));
+    }
+    assert_eq!(with(&old, b"MQTT", 3, 2, b"\0\x01c"), Err((K::ProtocolLevel(3), 8, 0x84)));
     assert_eq!(connect(b"MQIsdp", 3, 2, b"\0\x01c"), Err((K::Mqtt31, 2, 0x84)));
     assert_eq!(connect(b"MQTt", 4, 2, b"\0\x01c"), Err((K::ProtocolName, 2, 0x84)));
     for level in [0, 3, 6, 0x84, 255] {

@@ -215,3 +215,35 @@ fn a_loss_in_the_first_second_is_said_and_restarts_are_counted_by_cause() {
     gateway.start();
     assert_eq!((restarts(&gateway, "clean"), restarts(&gateway, "unclean")), (1.0, 2.0));
 }
+
+/// Clients of the version before 3.1.1: refused by default, let in by a key; one with a session gets what came while it was away.
+#[test]
+fn clients_of_mqtt_3_1_are_let_in_where_a_key_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), HUB);
+    let arrived = Subscriber::start(hub.address, "up/#");
+    let route = "[[route]]\nmatch = \"#\"\nto = \"up/\"\n";
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, route);
+    let client = |program: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command.args(["-h", "127.0.0.1", "-p", &listen.port().to_string(), "-V", "mqttv31", "-q", "1"]);
+        command.args(arguments).output().unwrap()
+    };
+    let refused = client("mosquitto_pub", &["-t", "old", "-m", "one"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("unacceptable protocol version"), "{said}");
+    gateway.terminate();
+
+    let file = dir.path().join("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("[local]\n", "[local]\naccept_mqtt_3_1 = true\n", 1)).unwrap();
+    gateway.start();
+    let absent = ["-t", "old", "-i", "absent", "-c", "-E"];
+    assert!(client("mosquitto_sub", &absent).status.success());
+    let taken = client("mosquitto_pub", &["-t", "old", "-m", "two"]);
+    assert!(taken.status.success() && taken.stderr.is_empty(), "{taken:?}");
+    let waited = client("mosquitto_sub", &["-t", "old", "-i", "absent", "-c", "-C", "1", "-W", "20"]);
+    assert_eq!(String::from_utf8_lossy(&waited.stdout), "two\n");
+    wait_until("it is at the hub", 30, || payloads(&arrived.arrived()).contains("two"));
+    assert_eq!(payloads(&arrived.arrived()), BTreeSet::from(["two".to_owned()]));
+}

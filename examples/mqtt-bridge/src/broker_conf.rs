@@ -175,6 +175,7 @@ impl BrokerConf {
         let most = u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX);
         let packet = self.max_packet_bytes.unwrap_or(most).min(most);
         limits.session.limits = limits.session.limits.with_max_packet_size(packet);
+        limits.session.limits.accept_mqtt_3_1 = true;
         limits.session.retain_available = self.retain_available.unwrap_or(true);
         limits.max_connections = self.max_connections.unwrap_or(limits.max_connections);
         limits.max_sessions = limits.max_sessions.max(2 * limits.max_connections);

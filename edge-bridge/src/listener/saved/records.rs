@@ -16,6 +16,7 @@ pub(super) const LIMITS: Limits = Limits {
     max_user_properties: u16::MAX,
     max_subscriptions: 1024,
     drop_bad_response_topic: false,
+    accept_mqtt_3_1: false,
 };
 /// Most clients that are named of those that lost something.
 const CLIENTS_MAX: usize = 8;

@@ -11,7 +11,14 @@ use super::Lines;
 /// Writes the addresses of sensors, and the number of connections for which there is room.
 pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> fmt::Result {
     match local {
-        Local::Listen { addresses, accept_control_characters, limits, access, persistence } => {
+        Local::Listen {
+            addresses,
+            accept_control_characters,
+            accept_mqtt_3_1,
+            limits,
+            access,
+            persistence,
+        } => {
             listens_at(f, addresses, access.passwords.is_some())?;
             who_may(f, access, addresses)?;
             writeln!(
@@ -35,6 +42,9 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
                 f,
                 "              sessions of clients and retained messages {outlive} ([local] persistence)"
             )?;
+            if *accept_mqtt_3_1 {
+                writeln!(f, "              clients of MQTT 3.1 are let in, as 3.1.1")?;
+            }
             if *accept_control_characters {
                 writeln!(
                     f,

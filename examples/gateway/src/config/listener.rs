@@ -79,13 +79,14 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "tls_listen",
     "cert",
     "key",
     "client_ca",
     "password_file",
     "acl_file",
+    "accept_mqtt_3_1",
     "max_connections",
     "max_packet",
     "max_memory",

@@ -113,6 +113,8 @@ pub(crate) enum Local {
         addresses: Box<Addresses>,
         /// Set if topics may have control characters, for which a hub may end the connection.
         accept_control_characters: bool,
+        /// Set if clients of MQTT 3.1 may connect.
+        accept_mqtt_3_1: bool,
         limits: ListenerLimits,
         access: AccessFiles,
         /// Set if sessions and retained messages are kept over a restart.

@@ -65,6 +65,7 @@ pub(super) fn local(
     let topics = topics(section, findings);
     let access = super::access::access(section, findings);
     let accept_control_characters = section.boolean("accept_control_characters", findings);
+    let accept_mqtt_3_1 = section.boolean("accept_mqtt_3_1", findings);
     let persistence = section.boolean("persistence", findings);
     let limits = listener::limits(section, findings);
     let listens = section.get("listen").is_some() || section.get("tls_listen").is_some();
@@ -93,6 +94,7 @@ pub(super) fn local(
             Some(Local::Listen {
                 addresses: Box::new(addresses),
                 accept_control_characters: accept_control_characters.unwrap_or(false),
+                accept_mqtt_3_1: accept_mqtt_3_1.unwrap_or(false),
                 limits,
                 access,
                 persistence: persistence.unwrap_or(true),

@@ -36,6 +36,7 @@ fn listeners_and_limits_are_read() {
         (Some(60), Some(5000), Some(false))
     );
     assert_eq!((conf.forgets_clients, conf.limits().session_expiry_max_s), (false, 14 * 86_400));
+    assert!(conf.limits().session.limits.accept_mqtt_3_1, "as Mosquitto, which has no key for it");
 }
 
 #[test]

@@ -78,6 +78,12 @@ pub(super) const LOCAL: &[Key] = &[
         "Takes topics with control characters and Unicode non-characters, for which a hub may end the connection.",
     ),
     key(
+        "accept_mqtt_3_1",
+        Boolean,
+        Is("false"),
+        "Lets in clients of MQTT 3.1 (`MQIsdp`), the version before 3.1.1, as 3.1.1; otherwise they are refused with return code 1.",
+    ),
+    key(
         "max_connections",
         Integer(1, 100_000),
         Is("1000"),

@@ -55,8 +55,14 @@ impl Front {
         control: Option<&mut Control>,
         facts: &CurrentFacts,
     ) -> Result<Self, RunError> {
-        let Local::Listen { addresses, accept_control_characters, limits, access, persistence } =
-            &config.local
+        let Local::Listen {
+            addresses,
+            accept_control_characters,
+            accept_mqtt_3_1,
+            limits,
+            access,
+            persistence,
+        } = &config.local
         else {
             return Ok(Self::NotYet);
         };
@@ -66,6 +72,7 @@ impl Front {
         let fit = connections_that_fit(limits.max_connections);
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
+        limits.session.limits.accept_mqtt_3_1 = *accept_mqtt_3_1;
         if config.alarm_commands.is_some() {
             limits.own_topics = vec![control_loop::mqtt::event_topics()];
         }
