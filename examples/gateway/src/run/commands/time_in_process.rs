@@ -66,6 +66,21 @@ mod tests {
         assert_eq!(lateness.of_arrival(69_001), 1);
     }
 
+    /// The process runs for half a second between two standstills: what came during the first may still be in the socket.
+    #[test]
+    fn standstills_in_a_row_add_up() {
+        let mut lateness = Lateness::since(0);
+        lateness.turn(10_000);
+        lateness.found_none(10_500);
+        lateness.turn(10_500);
+        lateness.turn(25_500);
+        assert_eq!(lateness.of_arrival(25_600), 25_000);
+        // One that begins when nothing of the last can be there is alone.
+        (26..60).for_each(|s| lateness.turn(s * 1_000));
+        lateness.found_none(59_000);
+        assert_eq!(lateness.of_arrival(64_000), 5_000);
+    }
+
     #[test]
     fn what_could_not_be_taken_has_waited_since() {
         let mut lateness = Lateness::since(1_000);

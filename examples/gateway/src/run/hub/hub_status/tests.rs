@@ -133,6 +133,25 @@ fn what_the_hub_does_not_take_is_said_ever_more_seldom() {
 }
 
 /// A hub that closes at such a message: on the next connections the session sends it again, or leaves it out, and nothing is said beside it.
+/// The hub answers after the gateway has sent a newer one.
+#[test]
+fn the_delivery_of_an_older_status_is_not_that_of_the_newer_one() {
+    let status = status();
+    see(&status, 1_000, 1, Verdict::Delivering);
+    let older = said(&status, 1_000);
+    let storing = || (examples::storing(), made().1);
+    status.see(62_000, (1, true), of(Verdict::Storing), storing);
+    let newer = said(&status, 62_000);
+    assert_ne!(older.last().unwrap().payload, newer.last().unwrap().payload);
+    status.on_delivered(older.last().unwrap());
+    see(&status, 200_000, 1, Verdict::Storing);
+    let again = said(&status, 200_000);
+    assert!(topics(&again).contains(&"edge/status/site7"), "not told yet");
+    again.iter().for_each(|message| status.on_delivered(message));
+    see(&status, 900_000, 1, Verdict::Storing);
+    assert!(!topics(&said(&status, 900_000)).contains(&"edge/status/site7"), "told");
+}
+
 #[test]
 fn what_was_on_its_way_when_the_connection_ended_is_not_said_again_at_once() {
     let status = status();
