@@ -1,12 +1,13 @@
 //! Conversion of a configuration to the condition of an interlock.
 
+use crate::ParamError;
+use crate::interlock::{Condition, Test};
+use crate::pipeline::config::error::Problem;
+use crate::pipeline::config::path::Place;
+
 use super::Inputs;
 use super::config::ConditionConfig;
 use super::from_config::input;
-use crate::ParamError;
-use crate::interlock::{Condition, Test};
-use crate::pipeline::config_error::Problem;
-use crate::pipeline::config_path::Place;
 
 const KEYS: [&str; 10] = ["input", "above", "below", "is", "all", "any", "not", "at_least", "of", "degraded"];
 

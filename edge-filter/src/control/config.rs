@@ -84,7 +84,7 @@ impl Default for TimesConfig {
 pub struct InputConfig {
     pub name: String,
     pub stale_after_ms: i64,
-    #[serde(default, deserialize_with = "crate::pipeline::number_pair::maybe_two_numbers")]
+    #[serde(default, deserialize_with = "crate::pipeline::config::number_pair::maybe_two_numbers")]
     pub range: Option<[f64; 2]>,
 }
 
@@ -143,7 +143,7 @@ pub struct PidConfig {
     pub kp: Option<f64>,
     pub ki: Option<f64>,
     pub kd: Option<f64>,
-    #[serde(default, deserialize_with = "crate::pipeline::number_pair::maybe_two_numbers")]
+    #[serde(default, deserialize_with = "crate::pipeline::config::number_pair::maybe_two_numbers")]
     pub limits: Option<[f64; 2]>,
     pub beta: Option<f64>,
     pub gamma: Option<f64>,

@@ -1,14 +1,15 @@
 //! Building of a controller from its configuration. Every part checks its own parameters.
 
+use crate::config::AlarmConfig;
+use crate::interlock::{Condition, Interlock, Reset, Test};
+use crate::pipeline::config::checks::Checks;
+use crate::pipeline::config::error::{ConfigError, Problem};
+use crate::pipeline::config::path::Place;
+use crate::{ConfigFile, ParamError, Pattern};
+
 use super::config::{ControlConfig, InputConfig, InterlockConfig, OutputConfig, ResetConfig, TimesConfig};
 use super::part_names::PartNames;
 use super::{ControlBuilder, Controller, InputSpec, Inputs, Law, OutputSpec};
-use crate::config::AlarmConfig;
-use crate::interlock::{Condition, Interlock, Reset, Test};
-use crate::pipeline::checks::Checks;
-use crate::pipeline::config_error::{ConfigError, Problem};
-use crate::pipeline::config_path::Place;
-use crate::{ConfigFile, ParamError, Pattern};
 
 impl Controller {
     /// Builds the loops from TOML; see [`config`](super::config) for the keys.

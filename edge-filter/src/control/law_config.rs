@@ -1,14 +1,15 @@
 //! Conversion of a configuration to the law of an output.
 
-use super::config::{PidConfig, PidForm, RampConfig, SwitchConfig, WindupConfig};
-use super::from_config::input;
-use super::{Inputs, Law, Setpoint};
 use crate::ParamError;
 use crate::hysteresis_switch::HysteresisSwitch;
 use crate::pid::{AntiWindup, DerivativeForm, Pid, Ramp};
-use crate::pipeline::checks::Checks;
-use crate::pipeline::config_error::Problem;
-use crate::pipeline::config_path::Place;
+use crate::pipeline::config::checks::Checks;
+use crate::pipeline::config::error::Problem;
+use crate::pipeline::config::path::Place;
+
+use super::config::{PidConfig, PidForm, RampConfig, SwitchConfig, WindupConfig};
+use super::from_config::input;
+use super::{Inputs, Law, Setpoint};
 
 fn setpoint(
     value: Option<f64>,

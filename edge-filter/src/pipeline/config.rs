@@ -74,20 +74,34 @@
 //! max_shelve_ms = 28800000        # without the key shelving has no limit
 //! ```
 
-pub use super::alarm_config::{AlarmConfig, LimitConfig};
-pub use super::number_pair::two_numbers;
-pub use super::quality_check_config::{
+pub(super) mod alarm;
+pub(crate) mod checks;
+pub(super) mod element_names;
+pub(crate) mod error;
+pub(super) mod file;
+pub(super) mod from_config;
+pub(crate) mod number_pair;
+pub(super) mod omitted_values;
+pub(super) mod parse;
+pub(super) mod parsed_text;
+pub(crate) mod path;
+pub(super) mod piece;
+pub(super) mod quality_check;
+mod window;
+
+pub use alarm::{AlarmConfig, LimitConfig};
+pub use number_pair::two_numbers;
+pub use quality_check::{
     AttenuatedSignalConfig, CounterConfig, FlatLineConfig, HampelConfig, JumpRejectConfig,
     RateOfChangeConfig, ScaleConfig, SpikeConfig,
 };
+pub use window::{EmptyWindows, WindowConfig};
+
 use crate::check::RangeAction;
 use crate::reduce::{Pick, Trigger};
 use crate::time::TimePolicy;
-use crate::window::Aggregate;
 use crate::{OverLimit, QualityScheme};
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Configuration of a whole pipeline.
 ///
@@ -236,9 +250,9 @@ pub struct TimeGuardConfig {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Range`")]
 pub struct GrossRangeConfig {
-    #[serde(deserialize_with = "super::number_pair::two_numbers")]
+    #[serde(deserialize_with = "number_pair::two_numbers")]
     pub fail: [f64; 2],
-    #[serde(default, deserialize_with = "super::number_pair::maybe_two_numbers")]
+    #[serde(default, deserialize_with = "number_pair::maybe_two_numbers")]
     pub suspect: Option<[f64; 2]>,
     #[serde(default)]
     pub action: RangeAction,
@@ -289,72 +303,6 @@ pub struct SegmentHoldConfig {
     pub percent: Option<f64>,
     pub max_interval_ms: Option<i64>,
     pub uncertain_as: UncertainAs,
-}
-
-/// Parameters of a [`Window`](crate::window::Window) and its [`Aggregate`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Window`")]
-pub struct WindowConfig {
-    pub width_ms: i64,
-    pub agg: Aggregate,
-    #[serde(default)]
-    pub offset_ms: i64,
-    #[serde(default)]
-    pub allowed_lateness_ms: i64,
-    #[serde(default = "all_pct")]
-    pub min_good_pct: f64,
-    #[serde(default, alias = "emit_empty", deserialize_with = "empty_windows")]
-    pub empty: EmptyWindows,
-    #[serde(default = "bad")]
-    pub uncertain_as: UncertainAs,
-}
-
-/// Treatment of windows without a reading.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(clippy::exhaustive_enums, reason = "given or not")]
-pub enum EmptyWindows {
-    /// Windows without a reading are left out.
-    #[default]
-    Skip,
-    /// Each is emitted as `BadNoData`, see [`Window::emit_empty`](crate::window::Window::emit_empty).
-    Emit,
-}
-
-/// Reads a word, or a boolean as under the older key `emit_empty`, because a gateway may have stored such rules.
-fn empty_windows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EmptyWindows, D::Error> {
-    struct WordOrFlag;
-
-    impl Visitor<'_> for WordOrFlag {
-        type Value = EmptyWindows;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("empty = \"skip\" or \"emit\"")
-        }
-
-        fn visit_bool<E: Error>(self, emit: bool) -> Result<EmptyWindows, E> {
-            Ok(if emit { EmptyWindows::Emit } else { EmptyWindows::Skip })
-        }
-
-        fn visit_str<E: Error>(self, word: &str) -> Result<EmptyWindows, E> {
-            match word {
-                "skip" => Ok(EmptyWindows::Skip),
-                "emit" => Ok(EmptyWindows::Emit),
-                other => Err(E::unknown_variant(other, &["skip", "emit"])),
-            }
-        }
-    }
-
-    deserializer.deserialize_any(WordOrFlag)
-}
-
-fn all_pct() -> f64 {
-    100.0
-}
-
-fn bad() -> UncertainAs {
-    UncertainAs::Bad
 }
 
 /// Parameters of a [`Sample`](crate::reduce::Sample): exactly one of `every_n` and `min_interval_ms`.

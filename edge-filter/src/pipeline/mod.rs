@@ -1,40 +1,14 @@
 //! The pipeline: names, rules, and one reading at a time through the stages of its rule. This file owns the state and
 //! routes between its owners: sensors, rules, alarms, deadlines, counters. Every decision is made in a stage.
 
-#[cfg(feature = "config")]
-mod alarm_config;
 mod alarms;
 mod builder;
 #[cfg(feature = "config")]
-pub(crate) mod checks;
-#[cfg(feature = "config")]
 pub mod config;
-#[cfg(feature = "config")]
-pub(crate) mod config_error;
-#[cfg(feature = "config")]
-mod config_file;
-#[cfg(feature = "config")]
-pub(crate) mod config_path;
-#[cfg(feature = "config")]
-mod config_piece;
 mod deadlines;
-#[cfg(feature = "config")]
-mod element_names;
-#[cfg(feature = "config")]
-mod from_config;
 mod intern;
 mod lookahead;
-#[cfg(feature = "config")]
-pub(crate) mod number_pair;
-#[cfg(feature = "config")]
-mod omitted_values;
-#[cfg(feature = "config")]
-mod parse;
-#[cfg(feature = "config")]
-mod parsed_text;
 mod pattern;
-#[cfg(feature = "config")]
-mod quality_check_config;
 mod quality_checks;
 mod rule;
 mod rule_set;
@@ -51,9 +25,9 @@ mod watched;
 pub use alarms::AlarmEvent;
 pub use builder::Builder;
 #[cfg(feature = "config")]
-pub use config_error::{ConfigError, Problem};
+pub use config::error::{ConfigError, Problem};
 #[cfg(feature = "config")]
-pub use config_file::ConfigFile;
+pub use config::file::ConfigFile;
 pub use pattern::{Pattern, PatternError};
 pub use rule::Rule;
 pub use sensors::OverLimit;

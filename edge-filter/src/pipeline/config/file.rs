@@ -1,11 +1,11 @@
 //! Configuration file, read piece by piece, so that an error in one piece does not hide those in the next.
 
-use super::config_error::{ConfigError, Problem};
-use super::config_path::Place;
-use super::config_piece::{Fault, FaultKind, Piece};
 use super::element_names::{ElementNames, elements, name_of};
+use super::error::{ConfigError, Problem};
 use super::omitted_values::{LeftOut, LeftOutValues};
 use super::parsed_text::ParsedText;
+use super::path::Place;
+use super::piece::{Fault, FaultKind, Piece};
 use hashbrown::{HashMap, HashSet};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeSet;

@@ -26,7 +26,7 @@ impl Place {
     }
 
     /// Returns the place of a key that the file has, as [`key`](Self::key) does for a known one.
-    pub(super) fn named(&self, key: &str) -> Self {
+    pub(in crate::pipeline) fn named(&self, key: &str) -> Self {
         self.with(Step::Key(Cow::Owned(key.to_owned())))
     }
 
@@ -38,24 +38,24 @@ impl Place {
         Place(self.0.iter().cloned().chain([step]).collect())
     }
 
-    pub(super) fn is_root(&self) -> bool {
+    pub(in crate::pipeline) fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Returns the root, every place above this one, and the place itself.
-    pub(super) fn prefixes(&self) -> impl Iterator<Item = Place> {
+    pub(in crate::pipeline) fn prefixes(&self) -> impl Iterator<Item = Place> {
         (0..=self.0.len()).filter_map(|depth| Some(Place(self.0.get(..depth)?.to_vec())))
     }
 
     /// Returns the list of which the place is an element; `None` if it is in no list.
-    pub(super) fn list(&self) -> Option<Place> {
+    pub(in crate::pipeline) fn list(&self) -> Option<Place> {
         let is_index = |step: &&Step| matches!(step, Step::Index(_));
         let elements = self.0.iter().rev().take_while(is_index).count();
         (elements > 0).then(|| Place(self.0.iter().take(self.0.len() - elements).cloned().collect()))
     }
 
     /// Splits off the last key; `None` for an element of a list.
-    pub(super) fn split_key(&self) -> Option<(Place, &str)> {
+    pub(in crate::pipeline) fn split_key(&self) -> Option<(Place, &str)> {
         match self.0.split_last() {
             Some((Step::Key(key), table)) => Some((Place(table.to_vec()), key)),
             _ => None,
@@ -63,7 +63,7 @@ impl Place {
     }
 
     /// Returns the key, if the place is directly in `table`; else `None`.
-    pub(super) fn key_in(&self, table: &Place) -> Option<&str> {
+    pub(in crate::pipeline) fn key_in(&self, table: &Place) -> Option<&str> {
         match self.0.split_last() {
             Some((Step::Key(key), above)) if above == table.0 => Some(key),
             _ => None,
@@ -71,7 +71,7 @@ impl Place {
     }
 
     /// Returns the index of the element of the array of tables `table` that contains the place; `None` if the place is not in it.
-    pub(super) fn element_of(&self, table: &str) -> Option<usize> {
+    pub(in crate::pipeline) fn element_of(&self, table: &str) -> Option<usize> {
         match self.0.as_slice() {
             [Step::Key(key), Step::Index(index), ..] if key == table => Some(*index),
             _ => None,
@@ -79,12 +79,12 @@ impl Place {
     }
 
     /// Returns whether the tables contain the whole path.
-    pub(super) fn is_in(&self, tables: &DeTable<'_>) -> bool {
+    pub(in crate::pipeline) fn is_in(&self, tables: &DeTable<'_>) -> bool {
         self.walk(tables).1 == self.0.len()
     }
 
     /// Returns the byte range of the deepest part of the place that the tables contain; `None` if they do not contain even the first.
-    pub(super) fn span(&self, tables: &DeTable<'_>) -> Option<Range<usize>> {
+    pub(in crate::pipeline) fn span(&self, tables: &DeTable<'_>) -> Option<Range<usize>> {
         self.walk(tables).0
     }
 

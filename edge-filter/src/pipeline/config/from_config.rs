@@ -1,20 +1,21 @@
 //! Building of stages from a configuration. Every stage checks its own parameters.
 
-use super::builder::Builder;
-use super::config::{
-    AlarmConfig, Config, DeadbandConfig, Defaults, EmptyWindows, EngineeringRange, GrossRangeConfig,
-    OnChangeConfig, RuleConfig, SegmentHoldConfig, StageConfig, StaleConfig, SwingingDoorConfig,
-    TimeGuardConfig, UncertainAs, WindowConfig,
-};
-use super::config_error::{ConfigError, Problem};
-use super::config_file::ConfigFile;
-use super::config_path::Place;
-use super::{Pipeline, Rule};
 use crate::check::{Normalise, Range};
+use crate::pipeline::builder::Builder;
+use crate::pipeline::{Pipeline, Rule};
 use crate::reduce::{Deadband, Dedup, OnChange, Reducer, Sample, SegmentHold, SwingingDoor, Trigger};
 use crate::time::{Stale, TimeGuard};
 use crate::window::{Aggregate, Window};
 use crate::{ParamError, QualityScheme};
+
+use super::error::{ConfigError, Problem};
+use super::file::ConfigFile;
+use super::path::Place;
+use super::{
+    AlarmConfig, Config, DeadbandConfig, Defaults, EmptyWindows, EngineeringRange, GrossRangeConfig,
+    OnChangeConfig, RuleConfig, SegmentHoldConfig, StageConfig, StaleConfig, SwingingDoorConfig,
+    TimeGuardConfig, UncertainAs, WindowConfig,
+};
 
 impl Pipeline {
     /// Builds a pipeline from a configuration that the caller has deserialized; [`from_toml`](Self::from_toml) reads text.
@@ -35,7 +36,7 @@ impl Pipeline {
 }
 
 /// Pipeline that is being built, with the problems found so far.
-pub(super) struct Assembly<'c> {
+pub(in crate::pipeline) struct Assembly<'c> {
     defaults: &'c Defaults,
     guard: TimeGuard,
     builder: Builder,
@@ -43,7 +44,7 @@ pub(super) struct Assembly<'c> {
 }
 
 impl<'c> Assembly<'c> {
-    pub(super) fn new(defaults: &'c Defaults) -> Self {
+    pub(in crate::pipeline) fn new(defaults: &'c Defaults) -> Self {
         let mut problems = Vec::new();
         let guard = guard(TimeGuard::default(), &TimeGuardConfig::from(defaults)).unwrap_or_else(|error| {
             problems.push(Problem::param(&Place::root().key("defaults"), &error));
@@ -57,7 +58,12 @@ impl<'c> Assembly<'c> {
     }
 
     /// Adds a rule. `stages`: its stages with their places in the list.
-    pub(super) fn rule(&mut self, index: usize, config: &RuleConfig, stages: &[(usize, &StageConfig)]) {
+    pub(in crate::pipeline) fn rule(
+        &mut self,
+        index: usize,
+        config: &RuleConfig,
+        stages: &[(usize, &StageConfig)],
+    ) {
         let place = Place::root().key("rule").index(index);
         let scheme = config.quality.unwrap_or(self.defaults.quality);
         let nan_is_bad = config.nan_is_bad.unwrap_or(self.defaults.nan_is_bad);
@@ -85,7 +91,7 @@ impl<'c> Assembly<'c> {
         }
     }
 
-    pub(super) fn alarm(&mut self, index: usize, config: &AlarmConfig) {
+    pub(in crate::pipeline) fn alarm(&mut self, index: usize, config: &AlarmConfig) {
         let place = Place::root().key("alarm").index(index);
         let alarm = config.build(&place, &mut self.problems);
         if let Err(error) = self.builder.add_alarm(&config.pattern, alarm) {
@@ -94,7 +100,7 @@ impl<'c> Assembly<'c> {
     }
 
     /// Returns the pipeline, or all errors. `file`: the problems of reading, and the lines of those found here.
-    pub(super) fn finish(self, mut file: ConfigFile<'_>) -> Result<Pipeline, ConfigError> {
+    pub(in crate::pipeline) fn finish(self, mut file: ConfigFile<'_>) -> Result<Pipeline, ConfigError> {
         self.problems.into_iter().for_each(|problem| file.note(problem));
         file.finish(Some(self.builder.build()))
     }

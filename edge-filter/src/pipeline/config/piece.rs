@@ -1,22 +1,22 @@
 //! Piece of a configuration file that is read repeatedly, each time without the values that could not be read.
 
-use super::config_path::Place;
 use super::omitted_values::LeftOut;
+use super::path::Place;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeValue, Error};
 
 /// Fault of one value that could not be read.
-pub(super) struct Fault {
+pub(in crate::pipeline) struct Fault {
     /// Place to report: that of the value, or of the table that has a key too many or too few.
-    pub(super) place: Place,
-    pub(super) span: Range<usize>,
-    pub(super) left_out: LeftOut,
-    pub(super) kind: FaultKind,
+    pub(in crate::pipeline) place: Place,
+    pub(in crate::pipeline) span: Range<usize>,
+    pub(in crate::pipeline) left_out: LeftOut,
+    pub(in crate::pipeline) kind: FaultKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FaultKind {
+pub(in crate::pipeline) enum FaultKind {
     /// A key that has no meaning there.
     Unknown,
     /// A key that is missing; a stand-in value takes its place.
@@ -28,7 +28,7 @@ pub(super) enum FaultKind {
 }
 
 /// Piece of a configuration file.
-pub(super) struct Piece<'t> {
+pub(in crate::pipeline) struct Piece<'t> {
     value: Spanned<DeValue<'t>>,
     place: Place,
     /// Number of the value in [`STAND_INS`] that each stand-in has now.
@@ -42,17 +42,17 @@ const STAND_INS_AT: usize = usize::MAX / 2;
 const STAND_INS: [&str; 6] = ["\"127.0.0.1:0\"", "0", "{}", "[]", "[0, 1]", "false"];
 
 impl<'t> Piece<'t> {
-    pub(super) fn new(value: Spanned<DeValue<'t>>, place: Place) -> Self {
+    pub(in crate::pipeline) fn new(value: Spanned<DeValue<'t>>, place: Place) -> Self {
         Piece { value, place, stand_ins: Vec::new() }
     }
 
-    pub(super) fn value(&self) -> Spanned<DeValue<'t>> {
+    pub(in crate::pipeline) fn value(&self) -> Spanned<DeValue<'t>> {
         self.value.clone()
     }
 
     /// Exchanges the stand-in that could not be read for the next one. `None`: the error is not about a stand-in; `Some(false)`: there is no
     /// other.
-    pub(super) fn exchange(&mut self, error: &Error) -> Option<bool> {
+    pub(in crate::pipeline) fn exchange(&mut self, error: &Error) -> Option<bool> {
         let span = error.span()?;
         let number = span.start.checked_sub(STAND_INS_AT)?;
         let kind = self.stand_ins.get_mut(number)?;
@@ -65,7 +65,7 @@ impl<'t> Piece<'t> {
     }
 
     /// Leaves out the value that could not be read, or adds a stand-in for a missing one. Returns the fault.
-    pub(super) fn leave_out(&mut self, error: &Error) -> Fault {
+    pub(in crate::pipeline) fn leave_out(&mut self, error: &Error) -> Fault {
         let span = error.span().unwrap_or_else(|| self.value.span());
         let place = &self.place;
         let number = self.stand_ins.len();

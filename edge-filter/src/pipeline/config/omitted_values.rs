@@ -1,20 +1,20 @@
 //! Values that were left out of a configuration, and problems that may only follow from them.
 
-use super::config_path::Place;
 use super::parsed_text::ParsedText;
+use super::path::Place;
 use hashbrown::{HashMap, HashSet};
 
 /// Value that was left out because it could not be read.
 #[derive(Clone, Debug)]
-pub(super) struct LeftOut {
-    pub(super) place: Place,
+pub(in crate::pipeline) struct LeftOut {
+    pub(in crate::pipeline) place: Place,
     /// True if its key has no meaning there. It may be a misspelt one.
-    pub(super) is_unknown: bool,
+    pub(in crate::pipeline) is_unknown: bool,
 }
 
 /// All values that were left out of a file, by place, since a file may have as many errors as lines, and each is compared with the others.
 #[derive(Debug, Default)]
-pub(super) struct LeftOutValues {
+pub(in crate::pipeline) struct LeftOutValues {
     count: usize,
     places: HashSet<Place>,
     /// Lists of which an element was left out.
@@ -24,7 +24,7 @@ pub(super) struct LeftOutValues {
 }
 
 impl LeftOutValues {
-    pub(super) fn add(&mut self, LeftOut { place, is_unknown }: LeftOut) {
+    pub(in crate::pipeline) fn add(&mut self, LeftOut { place, is_unknown }: LeftOut) {
         self.count += 1;
         self.lists.extend(place.list());
         if let Some((table, key)) = place.split_key().filter(|_| is_unknown) {
@@ -34,18 +34,18 @@ impl LeftOutValues {
     }
 
     /// Returns the number of values that were left out.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::pipeline) fn count(&self) -> usize {
         self.count
     }
 
     /// Returns whether a problem at `place` may follow from a value that was left out: one that [touches](Self::touch) the place, or one whose
     /// key may have been meant as a key on the way there.
-    pub(super) fn explain(&self, place: &Place, text: &ParsedText<'_>) -> bool {
+    pub(in crate::pipeline) fn explain(&self, place: &Place, text: &ParsedText<'_>) -> bool {
         self.touch(place) || place.prefixes().any(|above| self.is_meant(&above, text))
     }
 
     /// Returns whether the place, a place above it, or an element of it was left out.
-    pub(super) fn touch(&self, place: &Place) -> bool {
+    pub(in crate::pipeline) fn touch(&self, place: &Place) -> bool {
         self.lists.contains(place) || place.prefixes().any(|above| self.places.contains(&above))
     }
 
@@ -56,14 +56,18 @@ impl LeftOutValues {
     }
 
     /// Returns the keys without a meaning in `table` that may be `key` misspelt.
-    pub(super) fn unknown_alike<'k>(&'k self, table: &Place, key: &'k str) -> impl Iterator<Item = &'k str> {
+    pub(in crate::pipeline) fn unknown_alike<'k>(
+        &'k self,
+        table: &Place,
+        key: &'k str,
+    ) -> impl Iterator<Item = &'k str> {
         let unknown = self.unknown.get(table).map(Vec::as_slice).unwrap_or_default();
         unknown.iter().map(String::as_str).filter(move |unknown| alike(unknown, key))
     }
 }
 
 /// Returns whether one name may be the other one misspelt: at least half of it is the same, or it has the same letters.
-pub(super) fn alike(left: &str, other: &str) -> bool {
+pub(in crate::pipeline) fn alike(left: &str, other: &str) -> bool {
     let sorted = |name: &str| {
         let mut letters: Vec<char> = name.chars().collect();
         letters.sort_unstable();

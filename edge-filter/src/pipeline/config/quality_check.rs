@@ -126,50 +126,50 @@ fn some_three() -> Option<u32> {
 }
 
 impl RateOfChangeConfig {
-    pub(super) fn build(&self) -> Result<RateOfChange, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<RateOfChange, ParamError> {
         let test = RateOfChange::new(self.suspect_per_s, self.fail_per_s)?;
         self.max_gap_ms.map_or(Ok(test), |ms| test.max_gap_ms(ms))
     }
 }
 
 impl FlatLineConfig {
-    pub(super) fn build(&self) -> Result<FlatLine, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<FlatLine, ParamError> {
         FlatLine::over_seconds(self.suspect_s, self.fail_s, self.sampling_ms, self.tolerance)
     }
 }
 
 impl AttenuatedSignalConfig {
-    pub(super) fn build(&self) -> Result<AttenuatedSignal, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<AttenuatedSignal, ParamError> {
         AttenuatedSignal::new(self.check, self.suspect, self.fail, self.period_ms)?.min_obs(self.min_obs)
     }
 }
 
 impl SpikeConfig {
-    pub(super) fn build(&self) -> Result<Spike, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<Spike, ParamError> {
         Spike::new(self.method, self.suspect, self.fail)
     }
 }
 
 impl HampelConfig {
-    pub(super) fn build(&self) -> Result<Hampel, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<Hampel, ParamError> {
         Hampel::new(self.window, self.n_sigma, self.alignment)?.min_scale(self.min_scale)
     }
 }
 
 impl JumpRejectConfig {
-    pub(super) fn build(&self) -> Result<JumpReject, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<JumpReject, ParamError> {
         Ok(JumpReject::new(self.max_step)?.accept_after(self.accept_after))
     }
 }
 
 impl CounterConfig {
-    pub(super) fn build(&self) -> Result<Counter, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<Counter, ParamError> {
         Counter::new(CounterWidth::of_bits(self.width_bits)?, self.max_rate_per_s)
     }
 }
 
 impl ScaleConfig {
-    pub(super) fn build(&self) -> Result<Scale, ParamError> {
+    pub(in crate::pipeline) fn build(&self) -> Result<Scale, ParamError> {
         match (self.raw, self.unit, self.factor, self.offset) {
             (Some([low, high]), Some([from, to]), None, None) => Scale::between((low, high), (from, to)),
             (None, None, Some(factor), offset) => Scale::linear(factor, offset.unwrap_or(0.0)),

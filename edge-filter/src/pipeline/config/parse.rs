@@ -1,11 +1,12 @@
 //! Building of a pipeline from a configuration file. An error in one rule or stage does not hide those in the next.
 
-use super::Pipeline;
-use super::config::{AlarmConfig, RuleConfig, StageConfig};
-use super::config_error::ConfigError;
-use super::config_file::ConfigFile;
-use super::config_path::Place;
+use crate::pipeline::Pipeline;
+
+use super::error::ConfigError;
+use super::file::ConfigFile;
 use super::from_config::Assembly;
+use super::path::Place;
+use super::{AlarmConfig, RuleConfig, StageConfig};
 use toml::Spanned;
 use toml::de::DeValue;
 

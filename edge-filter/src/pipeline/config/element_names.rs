@@ -1,17 +1,18 @@
 //! Names of the elements of an array of tables, to check references to them.
 
-use super::Pattern;
-use super::config_error::Reference;
-use super::config_path::Place;
+use crate::pipeline::Pattern;
+
+use super::error::Reference;
 use super::omitted_values::{LeftOutValues, alike};
 use super::parsed_text::ParsedText;
+use super::path::Place;
 use hashbrown::HashSet;
 use toml::Spanned;
 use toml::de::DeValue;
 
 /// Names that the elements of one array of tables have, or may have been meant to have.
 #[derive(Debug, Default)]
-pub(super) struct ElementNames<'f> {
+pub(in crate::pipeline) struct ElementNames<'f> {
     names: HashSet<&'f str>,
     /// True if an element has no readable name, so that it may have any.
     has_nameless: bool,
@@ -24,7 +25,7 @@ const UNUSABLE_MAX: usize = 256;
 
 impl<'f> ElementNames<'f> {
     /// Collects the names in `table`, and in each unknown table whose key may be `table` misspelt.
-    pub(super) fn new(
+    pub(in crate::pipeline) fn new(
         table: &'f str,
         text: &'f ParsedText<'_>,
         left_out: &'f LeftOutValues,
@@ -45,7 +46,7 @@ impl<'f> ElementNames<'f> {
     }
 
     /// Returns whether an element may have the name, may have been meant to have it, or matches it if it is a pattern.
-    pub(super) fn may_have(&self, Reference { name, .. }: &Reference) -> bool {
+    pub(in crate::pipeline) fn may_have(&self, Reference { name, .. }: &Reference) -> bool {
         let is_matched = || {
             let pattern = Pattern::new(name).ok().filter(|pattern| pattern.name().is_none());
             pattern.is_some_and(|pattern| self.names.iter().any(|name| pattern.matches(name)))
@@ -66,12 +67,12 @@ fn may_stand_for(unusable: &str, name: &str) -> bool {
 }
 
 /// Returns the `name` of an element; `None` if it has none that can be read.
-pub(super) fn name_of<'f>(element: &'f Spanned<DeValue<'_>>) -> Option<&'f str> {
+pub(in crate::pipeline) fn name_of<'f>(element: &'f Spanned<DeValue<'_>>) -> Option<&'f str> {
     element.get_ref().get("name")?.get_ref().as_str()
 }
 
 /// Returns the elements of an array of tables; none if there is no such array.
-pub(super) fn elements<'f, 't>(
+pub(in crate::pipeline) fn elements<'f, 't>(
     text: &'f ParsedText<'t>,
     table: &str,
 ) -> impl Iterator<Item = &'f Spanned<DeValue<'t>>> {

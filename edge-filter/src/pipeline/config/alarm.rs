@@ -1,9 +1,10 @@
 //! Keys of `[[alarm]]`, and the alarm that they describe.
 
-use super::checks::Checks;
-use super::config_error::Problem;
-use super::config_path::Place;
 use crate::alarm::{AlarmLevel, BadInput, Limit, LimitAlarm};
+
+use super::checks::Checks;
+use super::error::Problem;
+use super::path::Place;
 use serde::{Deserialize, Serialize};
 
 /// Entry of `[[alarm]]`, see [`LimitAlarm`](crate::alarm::LimitAlarm).

@@ -1,8 +1,9 @@
 //! Checks of one table of a configuration. Whatever a part refuses is noted, and the checks go on.
 
-use super::config_error::Problem;
-use super::config_path::Place;
 use crate::ParamError;
+
+use super::error::Problem;
+use super::path::Place;
 
 /// Collector of the problems of one table.
 pub(crate) struct Checks<'p> {

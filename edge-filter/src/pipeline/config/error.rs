@@ -1,8 +1,9 @@
 //! Errors of a configuration, with their places.
 
-use super::config_path::Place;
-use super::parsed_text::ParsedText;
 use crate::ParamError;
+
+use super::parsed_text::ParsedText;
+use super::path::Place;
 use std::fmt;
 use std::ops::Range;
 
@@ -68,9 +69,9 @@ pub struct Problem {
 
 /// Name to which a reference was made, but that no part has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reference {
-    pub(super) table: &'static str,
-    pub(super) name: String,
+pub(in crate::pipeline) struct Reference {
+    pub(in crate::pipeline) table: &'static str,
+    pub(in crate::pipeline) name: String,
 }
 
 impl Problem {
@@ -85,7 +86,7 @@ impl Problem {
     }
 
     /// Returns the problem of a piece of the file that does not belong there.
-    pub(super) fn spanned(
+    pub(in crate::pipeline) fn spanned(
         place: Place,
         span: &Range<usize>,
         text: &ParsedText<'_>,
@@ -109,25 +110,25 @@ impl Problem {
     }
 
     /// Looks up the line of the problem's place.
-    pub(super) fn locate(self, text: &ParsedText<'_>) -> Self {
+    pub(in crate::pipeline) fn locate(self, text: &ParsedText<'_>) -> Self {
         let line = self.place.span(text.tables()).and_then(|span| text.line(&span));
         Problem { line, ..self }
     }
 
-    pub(super) fn path(&self) -> &Place {
+    pub(in crate::pipeline) fn path(&self) -> &Place {
         &self.place
     }
 
     /// Returns place and text, by which the same problem is recognised.
-    pub(super) fn finding(&self) -> (Place, String) {
+    pub(in crate::pipeline) fn finding(&self) -> (Place, String) {
         (self.place.clone(), self.problem.clone())
     }
 
-    pub(super) fn rests_on(&self) -> &[Place] {
+    pub(in crate::pipeline) fn rests_on(&self) -> &[Place] {
         &self.rests_on
     }
 
-    pub(super) fn unknown(&self) -> Option<&Reference> {
+    pub(in crate::pipeline) fn unknown(&self) -> Option<&Reference> {
         self.unknown.as_deref()
     }
 
