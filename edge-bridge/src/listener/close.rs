@@ -38,8 +38,12 @@ impl<I: Ingest> Listener<I> {
             if let Some(will) = &mut client.will {
                 will.on_closed(now.up_ms, client.expiry_s);
             }
-            let gone = client.waiting.take_qos_0();
             self.note_change(key, lasted);
+            if self.lasts(key) {
+                self.hand_over_waiting(now.up_ms, key);
+            }
+            let gone =
+                self.clients.get_mut(key).map(|client| client.waiting.take_qos_0()).unwrap_or_default();
             self.account_client(key);
             self.stats.dropped_gone += gone.len() as u64;
             self.abandon(gone);

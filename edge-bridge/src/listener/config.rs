@@ -16,7 +16,7 @@ pub struct Config {
     /// of the client absent longest. If all are connected, it is refused with 0x97. Default 2 000.
     pub max_sessions: usize,
     /// Settings announced to every client. They differ from [`ServerConfig::default`]: Receive Maximum is 1 000, because `max_unacked_bytes`
-    /// limits more closely, and packets have up to 256 KiB, as the largest row of the queue.
+    /// limits more closely, packets have up to 256 KiB, as the largest row of the queue, and shared subscriptions are accepted.
     pub session: ServerConfig,
     /// Longest session of an absent client, in seconds. An MQTT 5 client is told if it asked for more; a 3.1.1 client without
     /// Clean Session gets exactly this. Default 7 days.
@@ -79,6 +79,7 @@ impl Default for Config {
     fn default() -> Self {
         let mut session = ServerConfig::default();
         session.receive_maximum = 1000;
+        session.shared_subscription_available = true;
         session.limits = session.limits.with_max_packet_size(256 * 1024);
         Self {
             max_connections: 1000,

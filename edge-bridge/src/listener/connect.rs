@@ -1,6 +1,7 @@
 //! Handling of CONNECT: decides if the client may connect, and which session it gets (§3.1, §4.1).
 
 use super::client::Client;
+use super::delivery::Tag;
 use super::wills::PendingWill;
 use super::{ClientKey, Event, Listener, LoginRequest, Output};
 use crate::ingest::{Ingest, Now};
@@ -43,7 +44,7 @@ impl<I: Ingest> Listener<I> {
             let mut resume = std::mem::take(&mut client.resume);
             for token in resume.take_expired(now.up_ms) {
                 self.stats.dropped_expired += 1;
-                self.tracking.dropped(Self::origin(token));
+                self.tracking.dropped(Tag::from(token).origin);
             }
             accept.resume = Some(resume);
             client.resume_memory = Memory::default();

@@ -9,7 +9,7 @@ use super::memory::Unfinished;
 use super::turn_size::TurnSize;
 use super::unwritten::Unwritten;
 use crate::session::{self, Input, Session};
-use crate::wire::Utf8;
+use crate::wire::{QoS, Utf8};
 
 /// Unused bytes that a receive buffer may keep while its packet is incomplete. With more, the packet is copied into a buffer of the exact size.
 const UNUSED_MAX: usize = 1024;
@@ -134,6 +134,14 @@ impl Connection {
     /// peer does not accept.
     pub(super) fn may_be_read(&self, max_unwritten: usize) -> bool {
         self.held == 0 && self.session.answered() - self.answered < max_unwritten as u64
+    }
+
+    /// Returns whether a message can be sent now.
+    pub(super) fn can_take(&self, qos: QoS, max_unwritten: usize) -> bool {
+        let unsent = self.session.unsent();
+        self.session.is_open()
+            && self.unwritten.bytes() + unsent.own + unsent.payloads < max_unwritten
+            && (qos == QoS::AtMostOnce || self.session.room() > 0)
     }
 
     pub(super) fn note_answers(&mut self, max_unwritten: usize) {

@@ -1,9 +1,9 @@
 //! Delivery of a message to its subscribers (§3.3.4, §4.3, §4.9).
 
 use super::client::Client;
+use super::delivery::{Delivery, Tag};
 use super::events::PublishId;
 use super::message::Message;
-use super::offline_queue::Delivery;
 use super::{ClientKey, Listener};
 use crate::ingest::Ingest;
 use crate::puback_chain::ConnectionId;
@@ -11,7 +11,7 @@ use crate::session::{PublishError, Token};
 use crate::wire::{Publish, QoS, ReasonCode};
 
 impl<I: Ingest> Listener<I> {
-    /// Delivers a message to every subscriber that may receive it, and retains it if its retain flag is set.
+    /// Delivers a message to every subscriber that may receive it, and to one of each group, and retains it if its retain flag is set.
     pub(super) fn distribute(
         &mut self,
         now_ms: u64,
@@ -21,7 +21,8 @@ impl<I: Ingest> Listener<I> {
     ) {
         let topic = publish.topic.as_str();
         let subscribers = self.topics.subscriptions.matching(topic, publisher);
-        if subscribers.is_empty() && !publish.retain {
+        let groups = self.topics.subscriptions.shared.matching(topic);
+        if subscribers.is_empty() && groups.is_empty() && !publish.retain {
             return;
         }
         let message = Message::new(now_ms, publish, self.accounts.payloads());
@@ -36,7 +37,10 @@ impl<I: Ingest> Listener<I> {
             message.publish.qos = publish.qos.min(wants.qos);
             message.publish.retain = publish.retain && wants.retain_as_published;
             message.identify(&wants.identifiers);
-            self.enqueue(now_ms, key, Delivery { message, origin });
+            self.enqueue(now_ms, key, Delivery { message, tag: Tag::of(origin) });
+        }
+        for group in groups {
+            self.deliver_to_group(now_ms, &message, Tag { origin, group: Some(group) });
         }
     }
 
@@ -47,7 +51,7 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         self.topics.copies += 1;
-        self.tracking.add(delivery.origin);
+        self.tracking.add(delivery.tag.origin);
         if client.waiting.len() == 0 {
             client.sent_ms = now_ms;
         }
@@ -84,7 +88,7 @@ impl<I: Ingest> Listener<I> {
         let Some(client) = self.clients.get_mut(key) else { return false };
         let Some(least) = client.waiting.pop_least() else { return false };
         self.stats.dropped_full += 1;
-        self.tracking.dropped(least.origin);
+        self.tracking.dropped(least.tag.origin);
         true
     }
 
@@ -98,23 +102,22 @@ impl<I: Ingest> Listener<I> {
         while let Some(delivery) = self.next_delivery(now_ms, key) {
             if delivery.message.is_expired(now_ms) {
                 self.stats.dropped_expired += 1;
-                self.tracking.dropped(delivery.origin);
+                self.tracking.dropped(delivery.tag.origin);
                 continue;
             }
             let Some(id) = self.clients.get(key).and_then(|client| client.connection) else { return };
             let Some(state) = self.connections.get_mut(id) else { return };
-            let token = Token(delivery.origin.map_or(0, |origin| origin.0));
-            match state.session.publish(now_ms, token, &delivery.message.packet(now_ms)) {
+            match state.session.publish(now_ms, delivery.tag.token(), &delivery.message.packet(now_ms)) {
                 Ok(()) => {
                     self.stats.sent += 1;
                     if delivery.message.publish.qos == QoS::AtMostOnce {
-                        self.tracking.sent(delivery.origin);
+                        self.tracking.sent(delivery.tag.origin);
                     }
                 }
                 // \[MQTT-3.1.2-25\]: as if it had been sent. Any other error says that it can never be.
                 Err(error) => {
                     self.stats.dropped_too_large += u64::from(matches!(error, PublishError::TooLarge { .. }));
-                    self.tracking.dropped(delivery.origin);
+                    self.tracking.dropped(delivery.tag.origin);
                 }
             }
             self.account_connection(id);
@@ -126,17 +129,12 @@ impl<I: Ingest> Listener<I> {
     fn next_delivery(&mut self, now_ms: u64, key: ClientKey) -> Option<Delivery> {
         let client = self.clients.get_mut(key)?;
         let state = self.connections.get(client.connection?)?;
-        let unsent = state.session.unsent();
-        let unwritten = state.unwritten.bytes() + unsent.own + unsent.payloads;
-        if !state.session.is_open() || unwritten >= self.config.max_unwritten_bytes {
+        if !state.can_take(client.waiting.next_qos()?, self.config.max_unwritten_bytes) {
             return None;
         }
-        if client.waiting.len() > 0 && self.accounts.own_bytes() > self.config.max_memory {
+        if self.accounts.own_bytes() > self.config.max_memory {
             // What waits shares its bytes with all other copies; of what is sent, a small message does not.
             self.accounts.defer(key);
-            return None;
-        }
-        if client.waiting.next_qos()? != QoS::AtMostOnce && state.session.room() == 0 {
             return None;
         }
         client.sent_ms = now_ms;
@@ -145,9 +143,9 @@ impl<I: Ingest> Listener<I> {
 
     pub(super) fn on_acked(&mut self, now_ms: u64, id: ConnectionId, token: Token, reason: ReasonCode) {
         if reason.is_error() {
-            self.tracking.dropped(Self::origin(token));
+            self.tracking.dropped(Tag::from(token).origin);
         } else {
-            self.tracking.acknowledged(Self::origin(token));
+            self.tracking.acknowledged(Tag::from(token).origin);
         }
         let Some(state) = self.connections.get_mut(id) else { return };
         state.caught_up_ms = now_ms;
@@ -159,17 +157,13 @@ impl<I: Ingest> Listener<I> {
 
     pub(super) fn on_unsendable(&mut self, token: Token) {
         self.stats.dropped_too_large += 1;
-        self.tracking.dropped(Self::origin(token));
+        self.tracking.dropped(Tag::from(token).origin);
     }
 
     /// Settles deliveries that will never reach their client as dropped.
     pub(super) fn abandon(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
-            self.tracking.dropped(delivery.origin);
+            self.tracking.dropped(delivery.tag.origin);
         }
-    }
-
-    pub(super) fn origin(token: Token) -> Option<PublishId> {
-        (token.0 != 0).then_some(PublishId(token.0))
     }
 }

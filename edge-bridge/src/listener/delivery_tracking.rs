@@ -59,6 +59,11 @@ impl DeliveryTracking {
         self.part(id, |open| open.dropped += 1);
     }
 
+    /// Records that another client has a copy in the place of one that was [added](Self::add) before it.
+    pub(super) fn moved(&mut self, id: Option<PublishId>) {
+        self.part(id, |_| {});
+    }
+
     pub(super) fn end(&mut self, id: PublishId) {
         self.part(Some(id), |_| {});
     }

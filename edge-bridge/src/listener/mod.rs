@@ -15,7 +15,10 @@
 //! client's session is kept; its PUBREC waits like a PUBACK. Subscriptions are granted at most QoS 1. A message that waited for room in the
 //! queue when its connection ended goes to local subscribers again when it is repeated.
 //!
-//! Not supported: shared subscriptions (0x9E, in 3.1.1 0x80), extended authentication. Sessions and retained messages are in RAM: [`save`](Listener::save)
+//! **Shared subscriptions** (`$share/GROUP/FILTER`, in 3.1.1 too). A message goes to one member of each group, in turns to those that can take it
+//! at once. The session of a member that ends leaves its unacknowledged messages to the others.
+//!
+//! Not supported: extended authentication. Sessions and retained messages are in RAM: [`save`](Listener::save)
 //! returns them as bytes, and [`restore`](Listener::restore) takes them back.
 
 #![deny(clippy::indexing_slicing)]
@@ -30,8 +33,10 @@ mod connection_limit;
 mod connections;
 mod deadlines;
 mod deliver;
+mod delivery;
 mod delivery_tracking;
 mod events;
+mod group_delivery;
 mod held_messages;
 mod memory;
 mod message;
@@ -44,7 +49,9 @@ mod retained;
 mod rights;
 mod saved;
 mod session_expiry;
+mod shared_subscriptions;
 mod subscribe;
+mod subscription_options;
 mod subscriptions;
 mod topic_check;
 mod topics;

@@ -2,25 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::events::PublishId;
-use super::message::Message;
+use super::delivery::Delivery;
 use crate::wire::QoS;
 
 /// Entries for which an empty queue keeps memory.
 const PLACES_MIN: usize = 16;
-
-#[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) message: Message,
-    /// Number of the application's message of which this is a copy; `None` for a message of a client.
-    pub(super) origin: Option<PublishId>,
-}
-
-impl Delivery {
-    fn is_qos_0(&self) -> bool {
-        self.message.publish.qos == QoS::AtMostOnce
-    }
-}
 
 /// Deliveries in order, bounded by count and bytes. Those at QoS 0 are dropped first, then the oldest, because a client that comes back wants
 /// the latest state.
@@ -78,13 +64,13 @@ impl OfflineQueue {
 
     /// Takes out the messages of QoS 0 when the client's connection ends, because they are only for connected clients.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
-        self.take_out(|message| message.publish.qos == QoS::AtMostOnce)
+        self.take_out(Delivery::is_qos_0)
     }
 
-    /// Takes out the messages for which `is_taken` holds. Walks over all.
-    pub(super) fn take_out(&mut self, mut is_taken: impl FnMut(&Message) -> bool) -> Vec<Delivery> {
+    /// Takes out the deliveries for which `is_taken` holds. Walks over all.
+    pub(super) fn take_out(&mut self, mut is_taken: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
         let (gone, kept): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.deliveries).into_iter().partition(|d| is_taken(&d.message));
+            std::mem::take(&mut self.deliveries).into_iter().partition(|d| is_taken(d));
         self.deliveries = kept;
         self.bytes = self.counted_bytes();
         self.payload_bytes = self.deliveries.iter().map(|d| d.message.publish.payload.len()).sum();

@@ -16,12 +16,12 @@ impl Client {
 
 impl<I: Ingest> Listener<I> {
     /// Replaces the access rules. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of removed users
-    /// end. Messages that wait for clients that may no longer receive them are dropped and counted. Messages sent before and not acknowledged are
+    /// end. Messages that wait for clients that may no longer receive them are dropped and counted, unless another member of a shared subscription may. Messages sent before and not acknowledged are
     /// resent, and messages already received from clients are still stored.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;
         self.part_with_strangers(now);
-        self.drop_what_is_denied();
+        self.drop_what_is_denied(now.up_ms);
         self.run(now);
     }
 
@@ -71,22 +71,24 @@ impl<I: Ingest> Listener<I> {
         self.drain(now, id);
     }
 
-    pub(super) fn drop_what_is_denied(&mut self) {
+    pub(super) fn drop_what_is_denied(&mut self, now_ms: u64) {
         let Some(authorize) = &mut self.access.authorize else { return };
         let mut denied = Vec::new();
         for (key, client) in self.clients.iter_mut() {
             let mut waiting = std::mem::take(&mut client.waiting);
             let reference = client.reference();
-            let gone = waiting.take_out(|message| !authorize.may_receive(reference, &message.publish.topic));
+            let gone = waiting
+                .take_out(|delivery| !authorize.may_receive(reference, &delivery.message.publish.topic));
             client.waiting = waiting;
             if !gone.is_empty() {
                 denied.push((key, gone));
             }
         }
         for (key, gone) in denied {
-            self.stats.dropped_denied += gone.len() as u64;
-            self.abandon(gone);
             self.account_client(key);
+            let left = self.hand_over(now_ms, gone);
+            self.stats.dropped_denied += left.len() as u64;
+            self.abandon(left);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Session expiry (§3.1.2.11.2): the session of an absent client is kept until its Session Expiry Interval has passed, or until it is ended early
 //! for other clients. A pending [will](super::wills) is published by then.
 
+use super::delivery::Delivery;
 use super::wills::NOWHERE;
 use super::{ClientKey, Due, Event, Listener, Output};
 use crate::ingest::{Ingest, Now};
@@ -50,7 +51,8 @@ impl<I: Ingest> Listener<I> {
         self.stats.dropped_full += self.end_session(now, key) as u64;
     }
 
-    /// Ends a session: publishes a pending will and drops waiting messages. Returns the number of dropped messages.
+    /// Ends a session: publishes a pending will, and gives messages of shared subscriptions to other members (§4.8.2). Drops the other messages, and
+    /// returns their number.
     pub(super) fn end_session(&mut self, now: Now, key: ClientKey) -> usize {
         self.publish_will(now, key);
         self.note_change(key, false);
@@ -59,12 +61,10 @@ impl<I: Ingest> Listener<I> {
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.accounts.remove_client(key, Some(&mut client));
-        let in_flight = client.resume.into_in_flight();
-        for message in &in_flight {
-            self.tracking.dropped(Self::origin(message.token));
-        }
-        let dropped = in_flight.len() + waiting.len();
-        self.abandon(waiting);
+        let unacked = client.resume.into_in_flight().into_iter().map(Delivery::of_unacked);
+        let left = self.hand_over(now.up_ms, unacked.chain(waiting).collect());
+        let dropped = left.len();
+        self.abandon(left);
         if client.expiry_s > 0 {
             self.outputs.push_back(Output::Event(Event::SessionEnded { client: client.id, dropped }));
         }

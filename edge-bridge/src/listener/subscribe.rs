@@ -1,6 +1,7 @@
 //! Handling of SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11).
 
-use super::offline_queue::Delivery;
+use super::delivery::{Delivery, Tag};
+use super::shared_subscriptions::SharedSubscriptions;
 use super::{ClientKey, Event, Listener, Output};
 use crate::ingest::Ingest;
 use crate::puback_chain::ConnectionId;
@@ -18,11 +19,13 @@ impl<I: Ingest> Listener<I> {
             match self.subscribe(key, subscription, identifier) {
                 Ok(is_new) => {
                     reasons.push(granted(subscription.qos));
-                    let wanted = match subscription.retain_handling {
-                        RetainHandling::Send => true,
-                        RetainHandling::SendIfNew => is_new,
-                        RetainHandling::DoNotSend => false,
-                    };
+                    let is_shared = SharedSubscriptions::is_shared(&subscription.filter);
+                    let wanted = !is_shared
+                        && match subscription.retain_handling {
+                            RetainHandling::Send => true,
+                            RetainHandling::SendIfNew => is_new,
+                            RetainHandling::DoNotSend => false,
+                        };
                     if wanted {
                         with_retained.push(subscription);
                     }
@@ -56,8 +59,9 @@ impl<I: Ingest> Listener<I> {
         identifier: Option<u32>,
     ) -> Result<bool, ReasonCode> {
         let filter = subscription.filter.as_str();
-        // A 3.1.1 client is told 0x80. Granted as a plain filter it would match nothing.
-        if SharedFilter::parse(filter) != Ok(None) {
+        // In 3.1.1 the codec takes any filter. Granted as a plain filter it would match nothing.
+        let shared = SharedFilter::parse(filter).map_err(|_| ReasonCode::TOPIC_FILTER_INVALID)?;
+        if shared.is_some() && !self.config.session.shared_subscription_available {
             return Err(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
         }
         let subscriptions = &mut self.topics.subscriptions;
@@ -99,7 +103,7 @@ impl<I: Ingest> Listener<I> {
             message.publish.retain = true;
             message.publish.qos = message.publish.qos.min(subscription.qos);
             message.identify(identifier.as_slice());
-            self.enqueue(now_ms, key, Delivery { message, origin: None });
+            self.enqueue(now_ms, key, Delivery { message, tag: Tag::default() });
         }
     }
 }

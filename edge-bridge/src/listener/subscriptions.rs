@@ -6,21 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::client::ClientKey;
+use super::shared_subscriptions::SharedSubscriptions;
+use super::subscription_options::Options;
 use crate::wire::{QoS, Subscription, Utf8, matches};
 
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     exact: HashMap<Box<str>, BTreeMap<ClientKey, Options>>,
     wildcard: BTreeMap<Box<str>, BTreeMap<ClientKey, Options>>,
+    /// Groups of shared subscriptions, whose members have their whole filters in `filters_of` too.
+    pub(super) shared: SharedSubscriptions,
     filters_of: HashMap<ClientKey, BTreeSet<Box<str>>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Options {
-    qos: QoS,
-    no_local: bool,
-    retain_as_published: bool,
-    identifier: Option<u32>,
 }
 
 /// Delivery of a message to one client, combined from all its matching filters (§3.3.4).
@@ -42,18 +38,14 @@ impl Subscriptions {
         identifier: Option<u32>,
     ) -> bool {
         let filter: Box<str> = subscription.filter.as_str().into();
-        let options = Options {
-            qos: subscription.qos,
-            no_local: subscription.no_local,
-            retain_as_published: subscription.retain_as_published,
-            identifier,
-        };
-        let clients = if is_wildcard(&filter) {
-            self.wildcard.entry(filter.clone()).or_default()
+        let options = Options::of(subscription, identifier);
+        if SharedSubscriptions::is_shared(&filter) {
+            self.shared.insert(client, &filter, options);
+        } else if is_wildcard(&filter) {
+            self.wildcard.entry(filter.clone()).or_default().insert(client, options);
         } else {
-            self.exact.entry(filter.clone()).or_default()
-        };
-        clients.insert(client, options);
+            self.exact.entry(filter.clone()).or_default().insert(client, options);
+        }
         self.filters_of.entry(client).or_default().insert(filter)
     }
 
@@ -75,16 +67,17 @@ impl Subscriptions {
     /// Returns the subscriptions of a client, with their identifiers.
     pub(super) fn of(&self, client: ClientKey) -> impl Iterator<Item = (Subscription, Option<u32>)> {
         self.filters_of.get(&client).into_iter().flatten().filter_map(move |filter| {
-            let clients = self.exact.get(filter).or_else(|| self.wildcard.get(filter))?;
-            let options = clients.get(&client)?;
-            let filter = Utf8::try_from(&**filter).ok()?;
-            let subscription = Subscription {
-                no_local: options.no_local,
-                retain_as_published: options.retain_as_published,
-                ..Subscription::new(filter, options.qos)
-            };
-            Some((subscription, options.identifier))
+            let options = self.options(client, filter)?;
+            Some((options.subscription(Utf8::try_from(&**filter).ok()?), options.identifier))
         })
+    }
+
+    fn options(&self, client: ClientKey, filter: &str) -> Option<Options> {
+        let clients = self.exact.get(filter).or_else(|| self.wildcard.get(filter));
+        match clients {
+            Some(clients) => clients.get(&client).copied(),
+            None => self.shared.options(client, filter),
+        }
     }
 
     pub(super) fn contains(&self, client: ClientKey, filter: &str) -> bool {
@@ -100,7 +93,7 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
     }
 
-    /// Returns the clients that get a message of `publisher`, each once, in their order. `None`: the application publishes it.
+    /// Returns the clients that get a message of `publisher` for subscriptions of their own, each once, in their order. `None`: the application publishes it.
     pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
         let mut found = BTreeMap::new();
         let exact = self.exact.get(topic).into_iter();
@@ -130,6 +123,8 @@ impl Subscriptions {
             if clients.is_empty() {
                 self.wildcard.remove(filter);
             }
+        } else {
+            self.shared.remove(client, filter);
         }
     }
 }

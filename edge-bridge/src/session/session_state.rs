@@ -56,9 +56,10 @@ impl SubAssign for Memory {
 }
 
 impl InFlight {
-    /// Time for which the Message Expiry Interval was computed last, in the caller's milliseconds.
-    pub(crate) fn as_of_ms(&self) -> u64 {
-        self.as_of_ms
+    /// Time at which the message expires, in the caller's milliseconds; `None` if it does not.
+    pub(crate) fn expires_ms(&self) -> Option<u64> {
+        let said_s = self.publish.properties.u32(PropertyId::MessageExpiryInterval)?;
+        Some(self.as_of_ms + u64::from(said_s) * 1000)
     }
 
     pub(super) fn memory(&self) -> Memory {
@@ -124,10 +125,7 @@ impl Resume {
     /// Removes expired messages (§3.3.2.3.3), because a receiver that returns late must not get them, and returns their tokens. For a server,
     /// whose messages keep the expiry that they had when published.
     pub(crate) fn take_expired(&mut self, now_ms: u64) -> Vec<Token> {
-        let is_over = |message: &InFlight| {
-            let said_s = message.publish.properties.u32(PropertyId::MessageExpiryInterval);
-            said_s.is_some_and(|said_s| message.as_of_ms + u64::from(said_s) * 1000 <= now_ms)
-        };
+        let is_over = |message: &InFlight| message.expires_ms().is_some_and(|at_ms| at_ms <= now_ms);
         self.in_flight.extract_if(.., |message| is_over(message)).map(|message| message.token).collect()
     }
 

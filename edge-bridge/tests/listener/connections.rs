@@ -69,9 +69,11 @@ fn who_may_not_connect_is_told_so() {
 
 #[test]
 fn events_name_the_client_and_the_reason() {
-    let mut site = site();
+    let mut config = Config::default();
+    config.max_subscriptions = 0;
+    let mut site = Site::new(config);
     let peer = site.client("c", Version::V5);
-    site.send(peer, &[subscribe_as(vec![Subscription::new(text("$share/g/a"), QoS::AtMostOnce)], None)]);
+    site.send(peer, &[subscribe_as(vec![Subscription::new(text("a"), QoS::AtMostOnce)], None)]);
     site.cut(peer);
     let client = text("c");
     let connection = peer.connection;

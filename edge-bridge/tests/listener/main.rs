@@ -25,6 +25,8 @@ mod saved_changes;
 mod saved_damage;
 mod saved_histories;
 mod sessions;
+mod shared;
+mod shared_histories;
 mod shares;
 mod slow_readers;
 mod subscriptions;

@@ -301,15 +301,47 @@ fn clients_of_version_1_come_back_and_damage_to_them_changes_nothing() {
     }
 }
 
-/// As this version saves [`several`]: this file never changes.
+/// As version 2 saved [`several`]: this file never changes.
 const VERSION_2: &[u8] = include_bytes!("../golden/saved-clients-v2.bin");
 
 #[test]
 fn clients_of_version_2_come_back() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/saved-clients-v2.bin");
+    let (whole, _) = seen(&saved()).unwrap();
+    assert_eq!(seen(VERSION_2), Some((whole, None)));
+}
+
+/// As this version saves [`several_and_a_group`]: this file never changes.
+const VERSION_3: &[u8] = include_bytes!("../golden/saved-clients-v3.bin");
+
+/// The clients of [`several`], one of them in a group for which a message waits.
+fn several_and_a_group() -> Vec<u8> {
+    let mut site = several();
+    let (panel, _) = site.connect(stays("panel", Version::V5));
+    site.send(panel, &[subscribe(&["$share/g/shared/+"])]);
+    site.cut(panel);
+    let (publisher, _) = site.connect(connect("pub", Version::V5));
+    site.send(publisher, &[publish(1, "shared/1", "whose turn?")]);
+    site.cut(publisher);
+    site.listener.save(site.now).bytes
+}
+
+#[test]
+fn clients_of_version_3_come_back_and_damage_to_a_group_costs_one_record() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/saved-clients-v3.bin");
     if std::env::var_os("EDGE_REGENERATE_GOLDEN").is_some() {
-        std::fs::write(path, saved()).unwrap();
+        std::fs::write(path, several_and_a_group()).unwrap();
     }
-    assert_eq!(seen(VERSION_2), seen(&saved()));
-    assert!(saved() == VERSION_2, "the format has changed, and needs another version");
+    assert!(several_and_a_group() == VERSION_3, "the format has changed, and needs another version");
+    let (whole, damage) = seen(VERSION_3).unwrap();
+    let waits = "waiting panel shared/1 b\"whose turn?\"".to_owned();
+    assert!(damage.is_none() && whole.contains(&waits), "{whole:?}");
+    for at in 0..VERSION_3.len() {
+        let mut damaged = VERSION_3.to_vec();
+        damaged[at] ^= 0x10;
+        missing(&damaged, &whole, &format!("byte {at}"));
+    }
+    let at = VERSION_3.windows(5).position(|bytes| bytes == b"whose").unwrap();
+    let mut damaged = VERSION_3.to_vec();
+    damaged[at] ^= 0x10;
+    assert_eq!(missing(&damaged, &whole, "its message"), [waits]);
 }

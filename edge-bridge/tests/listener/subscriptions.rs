@@ -38,13 +38,13 @@ fn the_lower_qos_wins() {
 }
 
 #[test]
-fn qos_2_is_granted_as_1_and_shared_subscriptions_not_at_all() {
+fn qos_2_is_granted_as_1() {
     let mut site = site();
     let peer = site.client("sub", Version::V5);
     let two = Subscription { qos: QoS::ExactlyOnce, ..filter("a") };
-    site.send(peer, &[subscribe_as(vec![two, filter("$share/g/a")], None)]);
+    site.send(peer, &[subscribe_as(vec![two], None)]);
     let reasons = reasons(&site.received(peer));
-    assert_eq!(reasons, [ReasonCode::GRANTED_QOS_1, ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED]);
+    assert_eq!(reasons, [ReasonCode::GRANTED_QOS_1]);
 }
 
 #[test]
@@ -171,18 +171,4 @@ fn a_message_between_versions_keeps_what_the_receiver_knows() {
     site.send(publisher, &[Packet::Publish(packet)]);
     assert_eq!(site.messages(v5)[0].properties.user_property("unit"), Some("bar"));
     assert!(site.messages(v311)[0].properties.is_empty());
-}
-
-#[test]
-fn a_shared_subscription_is_refused_in_each_version() {
-    for (version, reason) in [
-        (Version::V5, ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED),
-        (Version::V311, ReasonCode::UNSPECIFIED_ERROR),
-    ] {
-        let mut site = Site::new(Config::default());
-        let peer = site.client("s", version);
-        site.send(peer, &[subscribe(&["$share/group/t", "t"])]);
-        let [Packet::SubAck(ack)] = &site.received(peer)[..] else { panic!("a SUBACK") };
-        assert_eq!(ack.reasons, [reason, ReasonCode::GRANTED_QOS_1]);
-    }
 }

@@ -12,6 +12,7 @@
 
 mod delivery;
 mod receipts;
+mod shared;
 mod tls;
 
 use std::process::{Output, Stdio};

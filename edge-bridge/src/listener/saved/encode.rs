@@ -2,15 +2,15 @@
 
 use std::cmp::Reverse;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
 use super::frame::{self, Kind};
 use super::{CERTIFIED, CONNECTED, Saved, VERSION};
 use crate::ingest::{Ingest, Now};
 use crate::listener::client::Client;
-use crate::listener::message::Message;
+use crate::listener::delivery::{Delivery, Tag};
 use crate::listener::{ClientKey, Listener};
-use crate::session::{InFlight, Token};
+use crate::session::InFlight;
 use crate::wire::{
     Connect, EncodeError, Packet, PacketId, Properties, PropertiesBuilder, PropertyId, Publish, QoS,
     Subscribe, Value, Version, encode,
@@ -20,6 +20,8 @@ use crate::wire::{
 const PUBLISH_HEAD: usize = 20;
 /// Bytes before the packets of a session's record: how many records belong to it.
 const RECORDS: usize = 4;
+/// Bytes before the filter of a group: its length.
+const SHARE_HEAD: usize = 2;
 
 /// A session to be saved.
 struct Session<'a> {
@@ -31,34 +33,66 @@ struct Session<'a> {
     waiting: Vec<Waiting<'a>>,
 }
 
-/// Reference to a message of a session. Copies of all messages would take several times the memory of the saved bytes.
-#[derive(Clone, Copy)]
-enum Waiting<'a> {
-    Sent(&'a InFlight),
-    Queued(&'a Message),
+/// Message of a session.
+struct Waiting<'a> {
+    message: Reference<'a>,
+    /// Filter of the group for which the client was chosen; `None` for its own subscriptions, and for a group that is gone.
+    share: Option<&'a str>,
 }
 
-impl Waiting<'_> {
-    fn size(self) -> usize {
-        size_of(match self {
-            Self::Sent(message) => &message.publish,
-            Self::Queued(message) => &message.publish,
-        })
+/// Reference to a message. Copies of all messages would take several times the memory of the saved bytes.
+#[derive(Clone, Copy)]
+enum Reference<'a> {
+    Sent(&'a InFlight),
+    Queued(&'a Delivery),
+}
+
+impl Reference<'_> {
+    fn tag(self) -> Tag {
+        match self {
+            Self::Sent(message) => message.token.into(),
+            Self::Queued(delivery) => delivery.tag,
+        }
     }
 
     fn is_expired(self, now_ms: u64) -> bool {
         match self {
-            Self::Sent(message) => end_ms(message).is_some_and(|end_ms| end_ms <= now_ms),
-            Self::Queued(message) => message.is_expired(now_ms),
+            Self::Sent(message) => message.expires_ms().is_some_and(|end_ms| end_ms <= now_ms),
+            Self::Queued(delivery) => delivery.message.is_expired(now_ms),
         }
+    }
+}
+
+impl Waiting<'_> {
+    fn size(&self) -> usize {
+        let publish = match self.message {
+            Reference::Sent(message) => &message.publish,
+            Reference::Queued(delivery) => &delivery.message.publish,
+        };
+        size_of(publish, self.share)
     }
 
     /// Returns the message's packet with its remaining Message Expiry Interval.
-    fn packet(self, now_ms: u64) -> Publish {
-        match self {
-            Self::Sent(message) => left_of(now_ms, message),
-            Self::Queued(message) => message.packet(now_ms),
+    fn packet(&self, now_ms: u64) -> Publish {
+        match self.message {
+            Reference::Sent(message) => left_of(now_ms, message),
+            Reference::Queued(delivery) => delivery.message.packet(now_ms),
         }
+    }
+
+    fn put(&self, now_ms: u64, body: &mut BytesMut, frames: &mut frame::Writer) {
+        body.clear();
+        let kind = match self.share {
+            Some(share) => {
+                // A filter has at most 65 535 bytes.
+                body.put_u16(u16::try_from(share.len()).unwrap_or(0));
+                body.extend_from_slice(share.as_bytes());
+                Kind::SharedWaiting
+            }
+            None => Kind::Waiting,
+        };
+        put_message(body, self.packet(now_ms));
+        frames.put(kind, body);
     }
 }
 
@@ -98,6 +132,7 @@ impl<I: Ingest> Listener<I> {
         let mut frames = frame::Writer::new(VERSION, now.wall_ms);
         let mut body = BytesMut::new();
         for message in self.topics.retained.iter().filter(|message| !message.is_expired(now.up_ms)) {
+            body.clear();
             put_message(&mut body, message.packet(now.up_ms));
             if room.take(frame::size(body.len())) {
                 frames.put(Kind::Retained, &body);
@@ -114,8 +149,7 @@ impl<I: Ingest> Listener<I> {
                 frames.put(Kind::Will, &will);
             }
             for message in waiting {
-                put_message(&mut body, message.packet(now.up_ms));
-                frames.put(Kind::Waiting, &body);
+                message.put(now.up_ms, &mut body, &mut frames);
             }
         }
         Saved { bytes: frames.finish(), left_out: room.left_out }
@@ -182,11 +216,13 @@ impl<I: Ingest> Listener<I> {
         let in_flight = connected.into_iter().flat_map(|state| state.session.unacked());
         let in_flight = client.resume.in_flight().iter().chain(in_flight);
         let all = self.config.saves_own_messages;
-        let sent = in_flight.filter(|message| all || message.token == Token(0)).map(Waiting::Sent);
-        let waiting = client.waiting.iter().filter(|delivery| all || delivery.origin.is_none());
-        let waiting = waiting.map(|delivery| &delivery.message);
-        let waiting = waiting.filter(|message| message.publish.qos != QoS::AtMostOnce).map(Waiting::Queued);
-        sent.chain(waiting).filter(|message| !message.is_expired(now_ms)).collect()
+        let sent = in_flight.map(Reference::Sent);
+        let queued = client.waiting.iter().filter(|delivery| !delivery.is_qos_0()).map(Reference::Queued);
+        let saved = sent.chain(queued).filter(|message| all || message.tag().origin.is_none());
+        let saved = saved.filter(|message| !message.is_expired(now_ms));
+        let shared = &self.topics.subscriptions.shared;
+        let share = |message: Reference<'_>| message.tag().group.and_then(|group| shared.name(group));
+        saved.map(|message| Waiting { message, share: share(message) }).collect()
     }
 }
 
@@ -232,33 +268,28 @@ fn put_will(now_ms: u64, client: &Client) -> Result<Option<BytesMut>, EncodeErro
     Ok(Some(out))
 }
 
-/// Returns the up time at which a message in flight expires, if it does.
-fn end_ms(message: &InFlight) -> Option<u64> {
-    let said_s = message.publish.properties.u32(PropertyId::MessageExpiryInterval)?;
-    Some(message.as_of_ms() + u64::from(said_s) * 1000)
-}
-
 /// Returns a message in flight with its remaining Message Expiry Interval.
 fn left_of(now_ms: u64, message: &InFlight) -> Publish {
     let publish = &message.publish;
-    let Some(end_ms) = end_ms(message) else { return publish.clone() };
+    let Some(end_ms) = message.expires_ms() else { return publish.clone() };
     let left_s = seconds(end_ms.saturating_sub(now_ms));
     Publish { properties: publish.properties.with_expiry_s(left_s), ..publish.clone() }
 }
 
-fn size_of(packet: &Publish) -> usize {
-    frame::size(PUBLISH_HEAD + packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len())
+fn size_of(packet: &Publish, share: Option<&str>) -> usize {
+    let content = packet.topic.len() + packet.properties.as_bytes().len() + packet.payload.len();
+    frame::size(PUBLISH_HEAD + content + share.map_or(0, |share| SHARE_HEAD + share.len()))
 }
 
-/// Writes a message as the packet that restores it. Encoding cannot fail for a message that came in a packet; a failure would leave an empty
-/// record, which counts as lost.
+/// Writes a message as the packet that restores it. Encoding cannot fail for a message that came in a packet; a failure would leave a record
+/// without one, which counts as lost.
 fn put_message(out: &mut BytesMut, packet: Publish) {
-    out.clear();
+    let before = out.len();
     let packet_id = (packet.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
     let properties: Properties = packet.properties.without(&[PropertyId::TopicAlias]);
     let packet = Publish { packet_id, dup: false, properties, ..packet };
     if encode(&Packet::Publish(packet), Version::V5, out).is_err() {
-        out.clear();
+        out.truncate(before);
     }
 }
 

@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use bytes::{Buf, BytesMut};
 
@@ -21,6 +22,8 @@ pub(super) enum Kind {
     Will = 4,
     /// Message that waits for the session before, a PUBLISH.
     Waiting = 5,
+    /// Message that waits for the session before as a member of a group: the length of the group's filter (2 bytes), the filter, a PUBLISH.
+    SharedWaiting = 6,
 }
 
 /// Bytes of a record before its body: the save it is of (4), its number in that (4), and its kind.
@@ -54,7 +57,7 @@ impl Summary {
             Kind::Retained => self.retained += 1,
             Kind::Session => self.sessions += 1,
             Kind::Will => self.wills += 1,
-            Kind::Waiting => self.waiting += 1,
+            Kind::Waiting | Kind::SharedWaiting => self.waiting += 1,
         }
     }
 
@@ -67,11 +70,11 @@ impl Summary {
         body
     }
 
-    /// Reads a summary; of one of a later version, which may have other fields, the version alone.
-    pub(super) fn decode(mut body: &[u8], version: u8) -> Option<Self> {
-        let found = body.try_get_u8().ok()?;
-        if found != version {
-            return Some(Self { version: found, ..Self::default() });
+    /// Reads a summary; of one of another version than these, which may have other fields, the version alone.
+    pub(super) fn decode(mut body: &[u8], versions: RangeInclusive<u8>) -> Option<Self> {
+        let version = body.try_get_u8().ok()?;
+        if !versions.contains(&version) {
+            return Some(Self { version, ..Self::default() });
         }
         let wall_ms = body.try_get_i64().ok()?;
         let mut count = || body.try_get_u32().ok();
@@ -210,6 +213,7 @@ fn open<'a>(chunk: &'a [u8], record: &mut Vec<u8>) -> Option<(u32, Frame<'a>)> {
         3 => Kind::Session,
         4 => Kind::Will,
         5 => Kind::Waiting,
+        6 => Kind::SharedWaiting,
         _ => return None,
     };
     Some((save, Frame { number, kind, chunk }))

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::frame::{Frame, Kind, Summary, damaged_session, scan};
-use super::{RestoreError, VERSION};
+use super::{FIRST_FRAMED, RestoreError, VERSION};
 use crate::listener::events::Damage;
 use crate::wire::{Connect, Limits, Packet, Publish, Subscribe, Utf8, Version, decode, decode_connect};
 
@@ -37,7 +37,14 @@ pub(super) struct SessionRecord {
     /// CONNECT of the session, with its will.
     pub(super) connect: Box<Connect>,
     pub(super) subscriptions: Vec<Subscribe>,
-    pub(super) waiting: Vec<Publish>,
+    pub(super) waiting: Vec<WaitingRecord>,
+}
+
+/// Message that waits for a client.
+pub(super) struct WaitingRecord {
+    pub(super) publish: Publish,
+    /// Filter of the group for which the client was chosen; `None` for its own subscriptions.
+    pub(super) share: Option<Utf8>,
 }
 
 impl SessionRecord {
@@ -111,23 +118,19 @@ impl Reading {
             Kind::Retained => publish_of(&mut body).map(|publish| self.records.retained.push(publish)),
             Kind::Session => self.take_session(frame.number, body),
             Kind::Will => connect_of(&mut body).and_then(|connect| self.take_will(frame.number, connect)),
-            Kind::Waiting => publish_of(&mut body).and_then(|publish| {
-                let Some(session) = self.session_of(frame.number) else {
-                    self.orphans.waiting += 1;
-                    return None;
-                };
-                session.waiting.push(publish);
-                Some(())
-            }),
+            Kind::Waiting => self.take_waiting(frame.number, &mut body, None),
+            Kind::SharedWaiting => {
+                share_of(&mut body).and_then(|share| self.take_waiting(frame.number, &mut body, Some(share)))
+            }
         };
         self.taken += u64::from(taken.is_some());
         Ok(())
     }
 
     fn take_summary(&mut self, body: &[u8]) -> Result<Option<()>, RestoreError> {
-        let summary = Summary::decode(body, VERSION);
+        let summary = Summary::decode(body, FIRST_FRAMED..=VERSION);
         if let Some(Summary { version, .. }) = summary
-            && version != VERSION
+            && !(FIRST_FRAMED..=VERSION).contains(&version)
         {
             return Err(RestoreError::Version(version));
         }
@@ -152,6 +155,16 @@ impl Reading {
         };
         session.connect.will = connect.will;
         self.wills += 1;
+        Some(())
+    }
+
+    fn take_waiting(&mut self, number: u32, body: &mut BytesMut, share: Option<Utf8>) -> Option<()> {
+        let publish = publish_of(body)?;
+        let Some(session) = self.session_of(number) else {
+            self.orphans.waiting += 1;
+            return None;
+        };
+        session.waiting.push(WaitingRecord { publish, share });
         Some(())
     }
 
@@ -214,6 +227,16 @@ fn name_of(body: Vec<u8>) -> Option<Utf8> {
 
 fn connect_of(body: &mut BytesMut) -> Option<Connect> {
     decode_connect(body, &LIMITS).ok().flatten()
+}
+
+/// Takes the filter of a group.
+fn share_of(body: &mut BytesMut) -> Option<Utf8> {
+    let length = usize::from(body.try_get_u16().ok()?);
+    if body.len() < length {
+        return None;
+    }
+    let filter = body.split_to(length);
+    Utf8::try_from(std::str::from_utf8(&filter).ok()?).ok()
 }
 
 fn packet_of(body: &mut BytesMut) -> Option<Packet> {

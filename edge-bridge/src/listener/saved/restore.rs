@@ -1,11 +1,11 @@
 //! Decoding of saved sessions and retained messages, and their return.
 
-use super::records::{self, Records, SessionRecord};
+use super::records::{self, Records, SessionRecord, WaitingRecord};
 use super::{CERTIFIED, CONNECTED, RestoreError, version_one};
 use crate::ingest::{Ingest, Now};
+use crate::listener::delivery::{Delivery, Tag};
 use crate::listener::events::Restored;
 use crate::listener::message::Message;
-use crate::listener::offline_queue::Delivery;
 use crate::listener::wills::PendingWill;
 use crate::listener::{ClientKey, Listener};
 use crate::wire::{Connect, PropertyId, Publish, Subscribe};
@@ -45,12 +45,12 @@ impl<I: Ingest> Listener<I> {
                 without_all_filters.push(key);
                 continue;
             }
-            for publish in waiting {
-                self.restore_waiting(now.up_ms, message_age_ms, key, publish, &mut restored);
+            for record in waiting {
+                self.restore_waiting(now.up_ms, message_age_ms, key, record, &mut restored);
             }
         }
         self.part_with_strangers(now);
-        self.drop_what_is_denied();
+        self.drop_what_is_denied(now.up_ms);
         // Their clients are told that there is no session, and subscribe anew: with a part of their filters they would wait in vain.
         for key in without_all_filters {
             restored.refused += usize::from(self.clients.get(key).is_some());
@@ -123,7 +123,7 @@ impl<I: Ingest> Listener<I> {
         now_ms: u64,
         age_ms: u64,
         key: ClientKey,
-        publish: Publish,
+        WaitingRecord { publish, share }: WaitingRecord,
         restored: &mut Restored,
     ) {
         let Some(publish) = aged(publish, age_ms) else {
@@ -138,7 +138,9 @@ impl<I: Ingest> Listener<I> {
         let identifiers: Vec<u32> = publish.properties.subscription_identifiers().collect();
         let mut message = Message::new(now_ms, &publish, self.accounts.payloads());
         message.identify(&identifiers);
-        self.enqueue(now_ms, key, Delivery { message, origin: None });
+        // A group whose members are all gone is a group no more.
+        let group = share.and_then(|share| self.topics.subscriptions.shared.id(&share));
+        self.enqueue(now_ms, key, Delivery { message, tag: Tag { origin: None, group } });
     }
 }
 

@@ -6,7 +6,7 @@
 use bytes::{Buf, BytesMut};
 
 use super::RestoreError;
-use super::records::{LIMITS, Records, SessionRecord};
+use super::records::{LIMITS, Records, SessionRecord, WaitingRecord};
 use crate::wire::{Packet, Version, decode, decode_connect};
 
 /// First bytes: the version, and the first of a wall clock after 1970. A version that has frames has no such beginning, whichever byte of it is damaged.
@@ -39,7 +39,9 @@ pub(super) fn read(saved: &[u8]) -> Result<Records, RestoreError> {
         match (packet, records.sessions.last_mut()) {
             (Some(Packet::Connect(connect)), _) => records.sessions.push(SessionRecord::new(connect)),
             (Some(Packet::Publish(publish)), None) => records.retained.push(publish),
-            (Some(Packet::Publish(publish)), Some(session)) => session.waiting.push(publish),
+            (Some(Packet::Publish(publish)), Some(session)) => {
+                session.waiting.push(WaitingRecord { publish, share: None });
+            }
             (Some(Packet::Subscribe(subscribe)), Some(session)) => session.subscriptions.push(subscribe),
             _ => return Err(RestoreError::Misplaced { at }),
         }
