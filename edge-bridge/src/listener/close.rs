@@ -10,8 +10,25 @@ use crate::wire::ReasonCode;
 const LAST_WORDS: usize = 64;
 
 impl<I: Ingest> Listener<I> {
+    /// Ends all connections, with DISCONNECT 0x8B for MQTT 5 clients. No will is published, because the stop of this server says nothing about
+    /// the clients, and a later start may find them well (§3.1.2.5 leaves it to the server).
+    pub fn shut_down(&mut self, now: Now) {
+        let all: Vec<_> = self.connections.iter().map(|(id, state)| (id, state.client)).collect();
+        for (id, client) in all {
+            if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
+                client.will = None;
+            }
+            if let Some(state) = self.connections.get_mut(id) {
+                state.session.disconnect(now.up_ms, ReasonCode::SERVER_SHUTTING_DOWN);
+                self.connections.touch(id);
+            }
+        }
+        self.run(now);
+    }
+
     pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, why: Closed) {
         let Some(mut state) = self.connections.remove(id) else { return };
+        self.sys.ended += state.session.flow();
         let why = state.farewell.take().unwrap_or(why);
         self.admission.close(id);
         self.deadlines.forget(Due::Connection(id));

@@ -73,6 +73,11 @@ pub struct Config {
     /// is refused, and so never retained: at QoS 1 it is answered by 0x87, in 3.1.1 by the end of the connection; one at QoS 0, or a will, is
     /// dropped. Refusals are counted, and reported once per connection. Default none.
     pub own_topics: Vec<String>,
+    /// Interval in seconds at which figures of the listener are published on `$SYS` topics, while a connected client has a filter for them. They are
+    /// those of Mosquitto: `$SYS/broker/version`, `uptime`, `clients/connected`, `clients/total`, `messages/received`, `messages/sent`,
+    /// `publish/messages/dropped`, `retained messages/count`, `bytes/received` and `bytes/sent`. Default 10; 0 = no figures. Whatever it is, clients
+    /// may publish below `$SYS/` only the state of a bridge of their own, `$SYS/broker/connection/NAME/state`, which is not ingested.
+    pub sys_interval_s: u32,
 }
 
 impl Default for Config {
@@ -102,6 +107,7 @@ impl Default for Config {
             max_bytes_per_s: None,
             accept_control_characters: false,
             own_topics: Vec::new(),
+            sys_interval_s: 10,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::delivery::{Delivery, Tag};
 use super::events::PublishId;
 use super::message::Message;
+use super::subscriptions::Receivers;
 use super::{ClientKey, Listener};
 use crate::ingest::Ingest;
 use crate::puback_chain::ConnectionId;
@@ -20,17 +21,28 @@ impl<I: Ingest> Listener<I> {
         origin: Option<PublishId>,
     ) {
         let topic = publish.topic.as_str();
-        let subscribers = self.topics.subscriptions.matching(topic, publisher);
-        let groups = self.topics.subscriptions.shared.matching(topic);
-        if subscribers.is_empty() && groups.is_empty() && !publish.retain {
+        let receivers = self.topics.subscriptions.receivers(topic, publisher);
+        if receivers.is_empty() && !publish.retain {
             return;
         }
         let message = Message::new(now_ms, publish, self.accounts.payloads());
         if publish.retain && self.config.session.retain_available {
             self.stats.retain_refused += u64::from(!self.topics.retain(now_ms, topic, &message));
         }
+        self.spread(now_ms, &message, receivers, origin);
+    }
+
+    /// Delivers a message, without retaining it.
+    pub(super) fn spread(
+        &mut self,
+        now_ms: u64,
+        message: &Message,
+        Receivers { subscribers, groups }: Receivers,
+        origin: Option<PublishId>,
+    ) {
+        let publish = &message.publish;
         for (key, wants) in subscribers {
-            if !self.may_receive(key, topic) {
+            if !self.may_receive(key, &publish.topic) {
                 continue;
             }
             let mut message = message.clone();
@@ -40,7 +52,7 @@ impl<I: Ingest> Listener<I> {
             self.enqueue(now_ms, key, Delivery { message, tag: Tag::of(origin) });
         }
         for group in groups {
-            self.deliver_to_group(now_ms, &message, Tag { origin, group: Some(group) });
+            self.deliver_to_group(now_ms, message, Tag { origin, group: Some(group) });
         }
     }
 

@@ -18,6 +18,8 @@
 //! **Shared subscriptions** (`$share/GROUP/FILTER`, in 3.1.1 too). A message goes to one member of each group, in turns to those that can take it
 //! at once. The session of a member that ends leaves its unacknowledged messages to the others.
 //!
+//! **`$SYS` topics.** Connected subscribers get figures of the listener and states of links; clients do not publish there.
+//!
 //! Not supported: extended authentication. Sessions and retained messages are in RAM: [`save`](Listener::save)
 //! returns them as bytes, and [`restore`](Listener::restore) takes them back.
 
@@ -53,6 +55,8 @@ mod shared_subscriptions;
 mod subscribe;
 mod subscription_options;
 mod subscriptions;
+mod sys_names;
+mod sys_topics;
 mod topic_check;
 mod topics;
 mod turn_size;
@@ -77,11 +81,12 @@ use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
 use memory::{Accounts, Unfinished};
 use message_admission::Admission;
+use sys_topics::SysTopics;
 use topics::Topics;
 
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::session;
-use crate::wire::{Publish, ReasonCode};
+use crate::wire::Publish;
 
 /// Milliseconds for which a connection is read again before its keep alive counts, after a pause of reading.
 const EXCUSE_MS: u64 = 2_000;
@@ -109,6 +114,7 @@ pub struct Listener<I> {
     deadlines: Deadlines<Due>,
     outputs: VecDeque<Output>,
     accounts: Accounts,
+    sys: SysTopics,
     stats: Stats,
     /// Number of changes of saved sessions, see [`changes`](Self::changes).
     changes: u64,
@@ -120,6 +126,8 @@ pub struct Listener<I> {
 enum Due {
     Connection(ConnectionId),
     Client(ClientKey),
+    /// The figures of `$SYS` topics.
+    Figures,
 }
 
 impl<I: Ingest> Listener<I> {
@@ -136,6 +144,7 @@ impl<I: Ingest> Listener<I> {
             deadlines: Deadlines::new(),
             outputs: VecDeque::new(),
             accounts: Accounts::default(),
+            sys: SysTopics::default(),
             stats: Stats::default(),
             changes: 0,
             exchanges: 0,
@@ -225,6 +234,7 @@ impl<I: Ingest> Listener<I> {
             match due {
                 Due::Connection(id) => self.connection_due(now, id),
                 Due::Client(key) => self.absent(now, key),
+                Due::Figures => self.figures_due(now),
             }
         }
         self.run(now);
@@ -287,22 +297,6 @@ impl<I: Ingest> Listener<I> {
         self.tracking.end(id);
         self.run(now);
         id
-    }
-
-    /// Ends all connections, with DISCONNECT 0x8B for MQTT 5 clients. No will is published, because the stop of this server says nothing about
-    /// the clients, and a later start may find them well (§3.1.2.5 leaves it to the server).
-    pub fn shut_down(&mut self, now: Now) {
-        let all: Vec<_> = self.connections.iter().map(|(id, state)| (id, state.client)).collect();
-        for (id, client) in all {
-            if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
-                client.will = None;
-            }
-            if let Some(state) = self.connections.get_mut(id) {
-                state.session.disconnect(now.up_ms, ReasonCode::SERVER_SHUTTING_DOWN);
-                self.connections.touch(id);
-            }
-        }
-        self.run(now);
     }
 
     /// Returns the number of messages without a PUBACK: their rows are not safe yet, or they wait for room in the queue. Scans all of them.

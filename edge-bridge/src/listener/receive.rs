@@ -1,6 +1,7 @@
 //! Received messages: each is delivered to local subscribers, then given to the ingest or, while the queue is full, added to the held messages.
 
 use super::held_messages::Held;
+use super::sys_names::is_sys;
 use super::{ClientKey, Event, Listener, Output};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::puback_chain::{ConnectionId, Ticket};
@@ -60,7 +61,8 @@ impl<I: Ingest> Listener<I> {
         self.receive(now, id, key, publish, message, ack);
     }
 
-    /// Handles a client's message, or its will: calls the observer, delivers it to local subscribers, then gives it to the ingest.
+    /// Handles a client's message, or its will: calls the observer, delivers it to local subscribers, then gives it to the ingest. The state of
+    /// another bridge below `$SYS` is for local subscribers alone.
     pub(super) fn receive(
         &mut self,
         now: Now,
@@ -71,6 +73,11 @@ impl<I: Ingest> Listener<I> {
         ack: Option<AckHandle>,
     ) {
         self.stats.received += 1;
+        if is_sys(&message.topic) {
+            self.distribute(now.up_ms, publish, Some(client), None);
+            self.absorb(now.up_ms, connection, ack);
+            return;
+        }
         self.admission.show(now, &message);
         self.distribute(now.up_ms, publish, Some(client), None);
         let lane = self.admission.lane(&message);
@@ -89,6 +96,14 @@ impl<I: Ingest> Listener<I> {
             self.admission.held.push(held);
         } else if !self.admission.held.push_will(held) {
             self.stats.wills_without_room += 1;
+        }
+    }
+
+    /// Acknowledges a message that is for local subscribers alone.
+    fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>) {
+        if let Some((ack, state)) = ack.zip(self.connections.get_mut(connection)) {
+            self.admission.absorb(now_ms, connection, ack);
+            state.session.take_in(ack);
         }
     }
 

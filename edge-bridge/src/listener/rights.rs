@@ -16,7 +16,8 @@ impl Client {
 
 impl<I: Ingest> Listener<I> {
     /// Replaces the access rules. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of removed users
-    /// end. Messages that wait for clients that may no longer receive them are dropped and counted, unless another member of a shared subscription may. Messages sent before and not acknowledged are
+    /// end. Messages that wait for clients that may no longer receive them are dropped and counted, unless another member of a shared subscription
+    /// may. Messages sent before and not acknowledged are
     /// resent, and messages already received from clients are still stored.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;

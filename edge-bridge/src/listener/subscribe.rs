@@ -46,6 +46,7 @@ impl<I: Ingest> Listener<I> {
         self.connections.touch(id);
         self.note_change(key, false);
         self.account_filters(key);
+        self.watch_figures(now_ms, key);
         for subscription in with_retained {
             self.send_retained(now_ms, key, subscription, identifier);
         }
@@ -96,7 +97,10 @@ impl<I: Ingest> Listener<I> {
         subscription: &Subscription,
         identifier: Option<u32>,
     ) {
-        for mut message in self.topics.retained.matching(now_ms, subscription.filter.as_str()) {
+        let filter = subscription.filter.as_str();
+        let mut retained = self.topics.retained.matching(now_ms, filter);
+        retained.extend(self.sys_messages(now_ms, filter));
+        for mut message in retained {
             if !self.may_receive(key, &message.publish.topic) {
                 continue;
             }

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::client::ClientKey;
-use super::shared_subscriptions::SharedSubscriptions;
+use super::shared_subscriptions::{GroupId, SharedSubscriptions};
 use super::subscription_options::Options;
+use super::sys_names::is_for_sys;
 use crate::wire::{QoS, Subscription, Utf8, matches};
 
 #[derive(Debug, Default)]
@@ -27,6 +28,19 @@ pub(super) struct Match {
     pub(super) retain_as_published: bool,
     /// Subscription identifiers, of each matching subscription that has one.
     pub(super) identifiers: Vec<u32>,
+}
+
+/// Clients and groups that get a message.
+#[derive(Debug)]
+pub(super) struct Receivers {
+    pub(super) subscribers: BTreeMap<ClientKey, Match>,
+    pub(super) groups: Vec<GroupId>,
+}
+
+impl Receivers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty() && self.groups.is_empty()
+    }
 }
 
 impl Subscriptions {
@@ -93,7 +107,18 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
     }
 
-    /// Returns the clients that get a message of `publisher` for subscriptions of their own, each once, in their order. `None`: the application publishes it.
+    /// Returns the clients and groups that get a message of `publisher`, see [`matching`](Self::matching).
+    pub(super) fn receivers(&self, topic: &str, publisher: Option<ClientKey>) -> Receivers {
+        Receivers { subscribers: self.matching(topic, publisher), groups: self.shared.matching(topic) }
+    }
+
+    /// Returns whether a client has a filter for `$SYS` topics.
+    pub(super) fn is_for_sys(&self, client: ClientKey) -> bool {
+        self.filters_of.get(&client).is_some_and(|filters| filters.iter().any(|filter| is_for_sys(filter)))
+    }
+
+    /// Returns the clients that get a message of `publisher` for subscriptions of their own, each once, in their order. `None`: the
+    /// application publishes it.
     pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
         let mut found = BTreeMap::new();
         let exact = self.exact.get(topic).into_iter();

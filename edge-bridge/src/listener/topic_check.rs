@@ -9,9 +9,9 @@ use crate::session::AckHandle;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version, matches, validate_characters};
 
 impl<I: Ingest> Listener<I> {
-    /// Returns whether only the application may publish to the topic.
+    /// Returns whether only the application, or the listener itself, may publish to the topic.
     pub(super) fn is_own_topic(&self, topic: &str) -> bool {
-        self.config.own_topics.iter().any(|filter| matches(filter, topic))
+        self.sys.is_reserved(topic) || self.config.own_topics.iter().any(|filter| matches(filter, topic))
     }
 
     pub(super) fn check_topic(&mut self, client: ClientKey, topic: &str) -> Result<(), TopicError> {

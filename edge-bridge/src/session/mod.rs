@@ -44,6 +44,7 @@ pub(crate) use path_estimates::Path;
 pub(crate) use path_estimates::UNSENT_MAX;
 pub(crate) use session_state::Memory;
 pub use session_state::{InFlight, Resume, Token};
+pub(crate) use traffic::Flow;
 pub use traffic::Traffic;
 
 use bytes_in_transit::{BytesInTransit, Wrote};
@@ -102,6 +103,7 @@ pub struct Session {
     out: Pieces,
     events: VecDeque<Event>,
     traffic: Traffic,
+    flow: Flow,
     /// Bytes of packets other than PUBLISH written so far.
     answered: u64,
 }
@@ -184,6 +186,7 @@ impl Session {
             out: Pieces::default(),
             events: VecDeque::new(),
             traffic: Traffic::default(),
+            flow: Flow::default(),
             answered: 0,
         }
     }
@@ -375,11 +378,6 @@ impl Session {
     /// Size of the largest packet that the peer takes, in bytes.
     pub fn peer_packet_max(&self) -> u32 {
         self.peer_packet_max
-    }
-
-    /// Bytes of the connection so far, by their use.
-    pub fn traffic(&self) -> Traffic {
-        self.traffic
     }
 
     /// Ends the connection with its last event. Later calls change nothing.

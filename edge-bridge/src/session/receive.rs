@@ -72,6 +72,7 @@ impl Session {
     }
 
     fn count(&mut self, packet: &Packet, size: usize) {
+        self.flow.received(size);
         match packet {
             Packet::Publish(publish) => self.traffic.publish(size, publish.payload.len(), publish.dup),
             Packet::PingReq | Packet::PingResp => self.traffic.ping += size as u64,

@@ -89,6 +89,7 @@ impl Session {
             SendError::Invalid(error) => PublishError::Invalid(error),
         })?;
         self.aliases_out.commit(&message.topic, spelling);
+        self.flow.sent(size);
         self.traffic.publish(size, payload, dup);
         self.sent(now_ms);
         Ok(())
@@ -136,7 +137,9 @@ impl Session {
 
     /// Writes a packet other than PUBLISH.
     pub(super) fn write(&mut self, now_ms: u64, packet: &Packet) -> Result<(), SendError> {
-        let size = self.encode(packet)? as u64;
+        let size = self.encode(packet)?;
+        self.flow.sent(size);
+        let size = size as u64;
         self.answered += size;
         match packet {
             Packet::PingReq | Packet::PingResp => self.traffic.ping += size,

@@ -1,5 +1,9 @@
 //! Byte counts by use (promise 9). The shell counts the bytes that TLS adds, because only the shell sees both sides of TLS.
 
+use std::ops::AddAssign;
+
+use super::Session;
+
 /// Bytes of one connection, both directions together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -35,6 +39,48 @@ impl Traffic {
             self.payload += payload as u64;
             self.mqtt += packet.saturating_sub(payload) as u64;
         }
+    }
+}
+
+/// Packets and bytes of a connection in each direction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Flow {
+    pub(crate) packets_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) packets_out: u64,
+    pub(crate) bytes_out: u64,
+}
+
+impl Flow {
+    pub(super) fn received(&mut self, size: usize) {
+        self.packets_in += 1;
+        self.bytes_in += size as u64;
+    }
+
+    pub(super) fn sent(&mut self, size: usize) {
+        self.packets_out += 1;
+        self.bytes_out += size as u64;
+    }
+}
+
+impl AddAssign for Flow {
+    fn add_assign(&mut self, more: Self) {
+        self.packets_in += more.packets_in;
+        self.bytes_in += more.bytes_in;
+        self.packets_out += more.packets_out;
+        self.bytes_out += more.bytes_out;
+    }
+}
+
+impl Session {
+    /// Bytes of the connection so far, by their use.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Packets and bytes of the connection so far.
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
     }
 }
 

@@ -30,6 +30,7 @@ mod shared_histories;
 mod shares;
 mod slow_readers;
 mod subscriptions;
+mod sys_topics;
 mod topics;
 mod turns;
 mod versions;

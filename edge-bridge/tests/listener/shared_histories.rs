@@ -130,8 +130,7 @@ impl World {
         self.site.send(publisher, &[publish(1, "a", &text)]);
         self.site.cut(publisher);
         let heard = self.hear();
-        let has_it = |name: &&str| self.stuck.contains(*name);
-        if is_prompt && !self.peers.keys().any(|name| has_it(name)) {
+        if is_prompt && self.peers.keys().all(|name| !self.stuck.contains(name)) {
             assert_eq!(heard, [text], "the anchor reads and has room");
             self.met.prompt += 1;
         }

@@ -13,6 +13,7 @@
 mod delivery;
 mod receipts;
 mod shared;
+mod sys;
 mod tls;
 
 use std::process::{Output, Stdio};

@@ -6,7 +6,8 @@
 //! number of records of each kind, so that missing ones are counted. Between them are packets of MQTT 5. First a PUBLISH for each retained
 //! message. Then for each session a CONNECT with its client identifier, user name and remaining Session Expiry Interval, and a SUBSCRIBE for each
 //! of its filters, all in one record, because a session with only some of its filters would lose messages; its will, if the connection that left
-//! it is over, with its remaining Will Delay Interval; and a PUBLISH for each message that waits for it, the oldest first, with the group's filter before it if the client was chosen for a shared subscription. Two user properties:
+//! it is over, with its remaining Will Delay Interval; and a PUBLISH for each message that waits for it, the oldest first, with
+//! the group's filter before it if the client was chosen for a shared subscription. Two user properties:
 //! `certified` marks a user name from a certificate, `connected` a client that was connected, whose session expiry starts at the restart.
 //! Version 2 is the same without shared subscriptions.
 //!

@@ -53,6 +53,17 @@ impl LocalPublisher {
         Ok(Settling { answered })
     }
 
+    /// Publishes the state of a link as [`Listener::set_link_state`](crate::listener::Listener::set_link_state) does. Does nothing if the name
+    /// cannot be a part of a topic.
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn set_link_state(&self, name: &str, is_up: bool) -> Result<(), Ended> {
+        let name = name.to_owned();
+        self.commands.send(Command::SetLinkState { name, is_up }).await.map_err(|_| Ended)
+    }
+
     /// Replaces the access rules, see [`Listener::set_access`](crate::listener::Listener::set_access).
     ///
     /// # Errors

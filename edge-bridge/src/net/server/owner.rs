@@ -36,6 +36,7 @@ pub(super) enum Command {
     Publish { publish: Publish, one_is_enough: bool, answer: oneshot::Sender<Settled> },
     SetAccess { access: Access, answer: oneshot::Sender<()> },
     SetTls { tls: ServerTls, verifies_again: bool },
+    SetLinkState { name: String, is_up: bool },
     Stats(oneshot::Sender<Stats>),
     Saved(oneshot::Sender<()>),
     Shutdown { within: Duration, answer: oneshot::Sender<()> },
@@ -339,6 +340,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.listener.set_access(self.now(), access);
                 self.outputs();
                 let _ = answer.send(());
+            }
+            Command::SetLinkState { name, is_up } => {
+                // A name that is no part of a topic has no state.
+                let _ = self.listener.set_link_state(self.now(), &name, is_up);
+                self.outputs();
             }
             Command::SetTls { tls, verifies_again } => {
                 self.acceptor.set_tls(&tls);
