@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::model::{Slot, Ticket};
 use crate::receipt::{Receipt, WaitError};
+use crate::row::Seq;
 
 /// Receipt still to come. Dropping it cancels nothing: the row is committed nevertheless.
 ///
@@ -18,18 +19,29 @@ pub struct Pending {
     slot: Arc<Slot>,
     /// Index among the slot's rows.
     at: u32,
+    seq: Seq,
 }
 
 impl Pending {
     /// Makes a handle for each of the ticket's rows.
     pub(crate) fn each(ticket: Ticket) -> impl ExactSizeIterator<Item = Pending> {
-        let Ticket { slot, at, rows } = ticket;
-        (0..rows).map(move |n| Pending { slot: slot.clone(), at: at.saturating_add(n) })
+        let Ticket { slot, at, rows, first } = ticket;
+        (0..rows).map(move |n| Pending {
+            slot: slot.clone(),
+            at: at.saturating_add(n),
+            seq: first.saturating_add(u64::from(n)),
+        })
     }
 
     /// Makes the handle of the ticket's first row.
     pub(crate) fn one(ticket: Ticket) -> Pending {
-        Pending { slot: ticket.slot, at: ticket.at }
+        Pending { slot: ticket.slot, at: ticket.at, seq: ticket.first }
+    }
+
+    /// Sequence number of the row in its lane, also of a row that is dropped before it is safe.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
     }
 
     /// Waits for the receipt: at most `ack_within` while the store works, else until it works again. A thread that waits for the third time in a

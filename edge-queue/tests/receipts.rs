@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edge_queue::{
-    Config, ConsumerConfig, ManualClock, Now, OnFull, Queue, Reason, Receipt, Row, StoreKind, Wait,
+    Config, ConsumerConfig, Lane, LaneConfig, ManualClock, Now, OnFull, Pending, Queue, Reason, Receipt, Row,
+    StoreKind, Wait,
 };
 
 fn open(config: Config) -> (Queue, Arc<ManualClock>) {
@@ -56,6 +57,28 @@ fn a_dropped_row_is_settled_only_when_its_loss_is_recorded() {
     assert_eq!(receipts[2].try_get().unwrap(), Some(Receipt::Settled(Reason::Overflow)));
     assert_eq!(receipts[1].try_get().unwrap(), Some(Receipt::Volatile));
     assert_eq!(hub.gaps().iter().map(|gap| gap.count).sum::<u64>(), 1);
+}
+
+/// The number is that of the lease, and a dropped row has one too.
+#[test]
+fn a_pending_receipt_has_the_number_of_its_row() {
+    let alarms = LaneConfig::default().max_messages(100);
+    let config = Config::default().max_messages(2).on_full(OnFull::DropNewest).lane(Lane::ALARM, alarms);
+    let (q, _) = open(config);
+    let mut hub = q.consumer("hub").unwrap();
+    let alone: Vec<_> = (0..3_u8).map(|n| q.push(Row::new(vec![n])).unwrap().seq()).collect();
+    let rows: Vec<Row> = (10..90_u8).map(|n| Row::new(vec![n]).lane(Lane::ALARM)).collect();
+    let together: Vec<_> = q.push_batch(rows).unwrap().iter().map(Pending::seq).collect();
+    let numbers = |lane| (alone[0]..).take(if lane == Lane::ALARM { 80 } else { 3 }).collect::<Vec<_>>();
+    assert_eq!((alone.clone(), together.clone()), (numbers(Lane::TELEMETRY), numbers(Lane::ALARM)));
+    let leases = hub.lease(100, Wait::None).unwrap();
+    for lease in &leases {
+        let n = usize::from(lease.payload()[0]);
+        assert_eq!(lease.id().seq, if n < 10 { alone[n] } else { together[n - 10] });
+    }
+    assert_eq!(leases.len(), 82, "all but the one that was dropped");
+    let next = q.push(Row::new("later").lane(Lane::ALARM)).unwrap();
+    assert_eq!(next.seq(), together[79] + 1);
 }
 
 /// Nothing else makes a commit due then.

@@ -13,22 +13,10 @@ const SLOT_ROWS: u32 = 64;
 /// Rows without receipt, ascending.
 #[derive(Default)]
 pub(in crate::model) struct OutstandingReceipts {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Ticket>,
     /// Slot for the receipts of the next rows, and the number of rows that it has already; `None` when the next row needs another
     /// slot.
     open: Option<(Arc<Slot>, u32)>,
-}
-
-/// Rows `first..first + ticket.rows`, whose receipts go to one ticket.
-struct Entry {
-    first: Seq,
-    ticket: Ticket,
-}
-
-impl Entry {
-    fn end(&self) -> Seq {
-        self.first.saturating_add(u64::from(self.ticket.rows))
-    }
 }
 
 impl OutstandingReceipts {
@@ -43,13 +31,11 @@ impl OutstandingReceipts {
                 (slot, used)
             }
         };
-        let ticket = Ticket { slot: slot.clone(), at: *used, rows };
+        let ticket = Ticket { slot: slot.clone(), at: *used, rows, first };
         *used = used.saturating_add(rows);
         match self.entries.back_mut() {
-            Some(last) if last.end() == first && last.ticket.goes_on_with(&ticket) => {
-                last.ticket.rows += rows;
-            }
-            _ => self.entries.push_back(Entry { first, ticket: ticket.clone() }),
+            Some(last) if last.end() == first && last.goes_on_with(&ticket) => last.rows += rows,
+            _ => self.entries.push_back(ticket.clone()),
         }
         ticket
     }
@@ -64,18 +50,16 @@ impl OutstandingReceipts {
         let at = self.entries.partition_point(|entry| entry.end() <= seq);
         let entry = self.entries.get_mut(at).filter(|entry| entry.first <= seq)?;
         let before = u32::try_from(seq - entry.first).ok()?;
-        let ticket = Ticket { at: entry.ticket.at + before, rows: 1, ..entry.ticket.clone() };
-        let after = entry.ticket.rows - before - 1;
+        let ticket = entry.part(before, 1);
+        let after = entry.rows - before - 1;
+        let rest = entry.part(before + 1, after);
         if after == 0 {
-            entry.ticket.rows = before;
+            entry.rows = before;
         } else if before == 0 {
-            entry.first += 1;
-            entry.ticket.at += 1;
-            entry.ticket.rows = after;
+            *entry = rest;
         } else {
-            entry.ticket.rows = before;
-            let rest = Ticket { at: ticket.at + 1, rows: after, ..ticket.clone() };
-            self.entries.insert(at + 1, Entry { first: seq + 1, ticket: rest });
+            entry.rows = before;
+            self.entries.insert(at + 1, rest);
         }
         if after == 0 && before == 0 {
             self.entries.remove(at);
@@ -87,14 +71,12 @@ impl OutstandingReceipts {
     pub(in crate::model) fn take_below(&mut self, end: Seq, mut give: impl FnMut(Ticket)) {
         while let Some(entry) = self.entries.front_mut().filter(|entry| entry.first < end) {
             if entry.end() <= end {
-                self.entries.pop_front().into_iter().for_each(|entry| give(entry.ticket));
+                self.entries.pop_front().into_iter().for_each(&mut give);
                 continue;
             }
-            let rows = u32::try_from(end - entry.first).unwrap_or(entry.ticket.rows);
-            give(Ticket { rows, ..entry.ticket.clone() });
-            entry.first = end;
-            entry.ticket.at += rows;
-            entry.ticket.rows -= rows;
+            let rows = u32::try_from(end - entry.first).unwrap_or(entry.rows);
+            give(entry.part(0, rows));
+            *entry = entry.part(rows, entry.rows - rows);
         }
     }
 }
@@ -103,11 +85,16 @@ impl OutstandingReceipts {
 mod tests {
     use super::*;
 
+    /// (first row in its slot, how many, number of the first).
+    fn numbered(owed: &mut OutstandingReceipts, end: Seq) -> Vec<(u32, u32, Seq)> {
+        let mut all = Vec::new();
+        owed.take_below(end, |ticket| all.push((ticket.at, ticket.rows, ticket.first)));
+        all
+    }
+
     /// (first row in its slot, how many).
     fn taken(owed: &mut OutstandingReceipts, end: Seq) -> Vec<(u32, u32)> {
-        let mut all = Vec::new();
-        owed.take_below(end, |ticket| all.push((ticket.at, ticket.rows)));
-        all
+        numbered(owed, end).into_iter().map(|(at, rows, _)| (at, rows)).collect()
     }
 
     #[test]
@@ -119,12 +106,12 @@ mod tests {
         assert_eq!(owed.add(110, 1).at, 0);
         assert_eq!(owed.entries.len(), 2);
         for (seq, at) in [(104, 4), (100, 0), (109, 9), (110, 0)] {
-            assert_eq!(owed.take(seq).map(|t| (t.at, t.rows)), Some((at, 1)), "{seq}");
+            assert_eq!(owed.take(seq).map(|t| (t.at, t.rows, t.first)), Some((at, 1, seq)), "{seq}");
             assert!(owed.take(seq).is_none(), "{seq}");
         }
-        assert_eq!(taken(&mut owed, 103), [(1, 2)]);
-        assert_eq!(taken(&mut owed, 107), [(3, 1), (5, 2)]);
-        assert_eq!(taken(&mut owed, Seq::MAX), [(7, 2)]);
+        assert_eq!(numbered(&mut owed, 103), [(1, 2, 101)]);
+        assert_eq!(numbered(&mut owed, 107), [(3, 1, 103), (5, 2, 105)]);
+        assert_eq!(numbered(&mut owed, Seq::MAX), [(7, 2, 107)]);
         assert!(owed.entries.is_empty());
     }
 

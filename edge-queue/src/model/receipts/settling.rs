@@ -70,7 +70,7 @@ mod tests {
     fn a_receipt_waits_for_the_commit_that_began_after_the_loss() {
         let (mut settling, mut out) = (Settling::default(), Outbox::default());
         let slot = Arc::new(Slot::default());
-        let ticket = |at| Ticket { slot: slot.clone(), at, rows: 1 };
+        let ticket = |at| Ticket { slot: slot.clone(), at, rows: 1, first: u64::from(at) };
         let lost = Receipt::Settled(Reason::Overflow);
         settling.add(ticket(0), lost, 5);
         settling.add(ticket(1), lost, 9);

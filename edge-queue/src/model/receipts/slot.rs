@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::contained_waker::Wakers;
 use crate::receipt::{Receipt, WaitError};
+use crate::row::Seq;
 use crate::sync::{Condvar, Mutex, PoisonError, lock};
 
 /// Outcome of a receipt.
@@ -34,10 +35,23 @@ pub(crate) struct Ticket {
     /// Index of the first row in the slot; `rows` is the number of rows.
     pub(crate) at: u32,
     pub(crate) rows: u32,
+    /// Sequence number of the first row in its lane.
+    pub(crate) first: Seq,
 }
 
 impl Ticket {
-    /// Returns whether `next` begins where this ticket ends.
+    /// Returns the sequence number behind the last row.
+    pub(in crate::model) fn end(&self) -> Seq {
+        self.first.saturating_add(u64::from(self.rows))
+    }
+
+    /// Returns the ticket of `rows` of these rows, from the one with the index `from` on.
+    pub(in crate::model) fn part(&self, from: u32, rows: u32) -> Ticket {
+        let (at, first) = (self.at.saturating_add(from), self.first.saturating_add(u64::from(from)));
+        Ticket { slot: self.slot.clone(), at, rows, first }
+    }
+
+    /// Returns whether `next` begins in the slot where this ticket ends.
     pub(in crate::model) fn goes_on_with(&self, next: &Ticket) -> bool {
         self.at.checked_add(self.rows) == Some(next.at) && Arc::ptr_eq(&self.slot, &next.slot)
     }
