@@ -6,7 +6,7 @@ use crate::wire::ReasonCode;
 use super::connection::HubClose;
 use super::message::Message;
 use super::notice_limit::Cause;
-use super::packing::pack::Pack;
+use super::packing::pack::{HubAnswer, Pack};
 use super::refused::link_refusal::LinkChange;
 use super::refused::poison::Blame;
 use super::spool::Spool;
@@ -29,6 +29,9 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         let Some(message) = self.sent.remove(&token.0) else { return };
+        let (sent, rows) = (&message.packed.publish, message.packed.rows.len());
+        let took_ms = message.sent_ms.map(|sent_ms| now_ms.saturating_sub(sent_ms));
+        self.pack.on_answer(&HubAnswer { message: sent, rows, reason, took_ms });
         self.youngest_answered = self.youngest_answered.max(token.0);
         self.window.on_acked(now_ms, message.window_bytes(), message.sent_ms);
         self.rows_in_flight.on_acked(message.window_rows());

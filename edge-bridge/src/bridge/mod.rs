@@ -41,7 +41,7 @@ pub use link_state::LinkState;
 pub use packing::batch_pack::{BatchLimits, BatchPack, Encode, RowBatch, Source};
 pub use packing::dead_letter_address::{DEAD_LETTER_PREFIX, dead_letter_topic};
 pub use packing::identity_form::{IdentityForm, identity_text, is_possible_duplicate};
-pub use packing::pack::{Pack, Packed, Packing, RawPack};
+pub use packing::pack::{HubAnswer, Pack, Packed, Packing, RawPack};
 pub use parked::parked_list::{ParkedList, ParkedRow, ParkedTopic};
 pub use stall_breaker::{Delays, StallAction, StallBreaker};
 pub use stats::Stats;

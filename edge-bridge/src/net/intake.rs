@@ -5,6 +5,7 @@
 //! returns `true`, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
 
 mod pusher;
+mod row_watch;
 mod settling;
 
 use std::fmt;
@@ -21,6 +22,8 @@ use super::server::Receipts;
 use crate::Durations;
 use crate::row::Row;
 use pusher::Pusher;
+use row_watch::RowWatch;
+pub use row_watch::{OnSafe, SafeRow};
 
 /// Most messages in the channel to the task.
 const MESSAGES_MAX: usize = 1_024;
@@ -91,6 +94,7 @@ struct Shared {
     /// Wakes waiters when the queue is closed.
     closed: Notify,
     commit: Notify,
+    watch: RowWatch,
 }
 
 impl Shared {
@@ -216,6 +220,13 @@ impl Intake {
     /// Asks for a commit soon. Calls before that commit are merged.
     pub fn commit(&self) {
         self.shared.commit.notify_one();
+    }
+
+    /// Shows every row to `watch` before it is pushed, also one that waits for room. What `watch` returns is called when that row is safe. It is
+    /// called for each row on the runtime's thread, so it must cost next to nothing for a row that nobody wants to see. Only the first call has an
+    /// effect.
+    pub fn watch_rows(&self, watch: impl Fn(&Row) -> Option<OnSafe> + Send + Sync + 'static) {
+        self.shared.watch.set(watch);
     }
 
     /// Returns the rows that found no room before the queue was closed, in the order of each lane. Call it once, after the close.

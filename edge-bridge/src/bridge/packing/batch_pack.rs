@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::bridge::spool::{LeaseId, Leased};
-use crate::bridge::{IdentityForm, Pack, Packing, RawPack};
+use crate::bridge::{HubAnswer, IdentityForm, Pack, Packing, RawPack};
 use crate::ingest::Now;
 use crate::row::Format;
 use crate::wire::{Publish, Utf8};
@@ -52,6 +52,9 @@ pub trait Encode {
 
     /// Notes that the hub acknowledged a message without rows that [`poll`](Self::poll) made. See [`Pack::on_delivered`].
     fn on_delivered(&mut self, _message: &Publish) {}
+
+    /// Notes the hub's answer to any message. See [`Pack::on_answer`].
+    fn on_answer(&mut self, _answer: &HubAnswer<'_>) {}
 }
 
 /// Limits of a batch. New fields come only with a breaking release.
@@ -265,6 +268,10 @@ impl<E: Encode> Pack for BatchPack<E> {
 
     fn on_delivered(&mut self, message: &Publish) {
         self.encoder.on_delivered(message);
+    }
+
+    fn on_answer(&mut self, answer: &HubAnswer<'_>) {
+        self.encoder.on_answer(answer);
     }
 }
 

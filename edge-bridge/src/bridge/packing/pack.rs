@@ -92,6 +92,23 @@ pub trait Pack {
     /// Notes that the hub acknowledged a message without rows, which the pack made by itself. If the hub refuses it, an event says so and the
     /// message is gone, as it may be at the end of its connection; the pack decides when to make it again.
     fn on_delivered(&mut self, _message: &Publish) {}
+
+    /// Notes the hub's answer to a message, with rows or without. Called for every message, so it should cost next to nothing. Default: nothing.
+    fn on_answer(&mut self, _answer: &HubAnswer<'_>) {}
+}
+
+/// Answer of the hub to one message: its PUBACK, or in QoS 2 its PUBREC or PUBCOMP.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct HubAnswer<'a> {
+    /// The message as it was sent.
+    pub message: &'a Publish,
+    /// Number of rows in it; 0 for a message that the pack made by itself.
+    pub rows: usize,
+    /// Reason code; from 0x80 on the hub refuses the message.
+    pub reason: ReasonCode,
+    /// Milliseconds from the sending to the answer; `None` if the message was first sent on an earlier connection.
+    pub took_ms: Option<u64>,
 }
 
 /// Outcome of packing rows. New kinds come only with a breaking release.

@@ -10,7 +10,7 @@ use edge_queue::{Lane, Limit, Pending, PushError, aio};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::settling::{self, Receipt, Settling};
+use super::settling::{self, Receipt, RowSettling, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
@@ -122,13 +122,16 @@ impl Pusher {
         let mut receipts = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter();
         while let Some(row) = rows.next() {
+            let on_safe = self.shared.watch.see(&row);
             let row = row.into_queue_row();
             let at = self.lane_of(&row);
+            let lane = u8::try_from(at).unwrap_or(u8::MAX);
             let refused = match self.waiting.get(at).is_some_and(|lane| !lane.is_empty()) {
                 true => row,
                 false => match self.push(row).await {
                     Ok(receipt) => {
-                        receipts.extend(receipt.map(Receipt::Pushed));
+                        let receipt = receipt.map(Receipt::Pushed);
+                        receipts.extend(receipt.map(|receipt| RowSettling { receipt, lane, on_safe }));
                         continue;
                     }
                     Err(Refused::Full(row, limit)) => {
@@ -140,7 +143,8 @@ impl Pusher {
                     }
                 },
             };
-            receipts.extend(self.wait(at, refused).map(Receipt::Waits));
+            let receipt = self.wait(at, refused).map(Receipt::Waits);
+            receipts.extend(receipt.map(|receipt| RowSettling { receipt, lane, on_safe }));
         }
         // It ends with the runtime only.
         let _ = self.settling.send(Settling { receipts, safe, put_at });

@@ -10,13 +10,21 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Safe, Shared};
+use super::{OnSafe, Safe, SafeRow, Shared};
 
 /// Message whose rows are pushed, or wait for room.
 pub(super) struct Settling {
-    pub(super) receipts: Vec<Receipt>,
+    pub(super) receipts: Vec<RowSettling>,
     pub(super) safe: Safe,
     pub(super) put_at: Instant,
+}
+
+/// Row without a receipt yet.
+pub(super) struct RowSettling {
+    pub(super) receipt: Receipt,
+    pub(super) lane: u8,
+    /// Function of who watches the row; `None` if nobody does.
+    pub(super) on_safe: Option<OnSafe>,
 }
 
 /// Receipt of a row, or of a row that is not pushed yet.
@@ -39,19 +47,20 @@ pub(super) async fn run(mut messages: mpsc::UnboundedReceiver<Settling>, shared:
 
 /// Waits until all rows of a message are safe, or removed by the policy that the operator chose, and then calls the message's function.
 async fn settle(message: Settling, shared: &Shared) {
-    for receipt in message.receipts {
+    for RowSettling { receipt, lane, on_safe } in message.receipts {
         let pending = match receipt {
             Receipt::Pushed(pending) => Ok(Some(pending)),
             Receipt::Waits(receipt) => receipt.await,
         };
         // The queue was closed before the row was safe: the publisher keeps it.
-        let is_safe = match pending {
-            Ok(Some(pending)) => pending.await.is_ok(),
-            Ok(None) => true,
-            Err(_) => false,
-        };
-        if !is_safe {
-            return;
+        match pending {
+            Ok(Some(pending)) => {
+                let seq = pending.seq();
+                let Ok(receipt) = pending.await else { return };
+                on_safe.into_iter().for_each(|on_safe| on_safe(SafeRow { lane, seq, receipt }));
+            }
+            Ok(None) => {}
+            Err(_) => return,
         }
     }
     let took_ms = u64::try_from(message.put_at.elapsed().as_millis()).unwrap_or(u64::MAX);

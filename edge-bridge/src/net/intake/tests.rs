@@ -199,6 +199,42 @@ async fn filters_rows_for_a_full_lane_are_bounded() {
     assert!(!intake.has_room_in(Some(ALARM)));
 }
 
+/// Also a row that waited for room has its lane and the number under which it is in the queue.
+#[tokio::test]
+async fn watched_rows_are_shown_when_they_are_safe_and_no_others() {
+    let (queue, mut hub, intake) = rig().await;
+    let safe = Arc::<Mutex<Vec<(u8, SafeRow)>>>::default();
+    let shown = safe.clone();
+    intake.watch_rows(move |row| {
+        let (n, shown) = (row.payload[0], shown.clone());
+        (n % 2 == 0).then(|| Box::new(move |safe| shown.lock().unwrap().push((n, safe))) as OnSafe)
+    });
+    intake.watch_rows(|_| panic!("the first one counts"));
+    let telemetry = put(&intake, rows(TELEMETRY, 0..6)).await;
+    let alarm = put(&intake, rows(ALARM, [100, 101, 102])).await;
+    queue.commit().await.unwrap();
+    soon(async {
+        while intake.without_room() != 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(safe.lock().unwrap().iter().all(|(n, _)| ![4, 5].contains(n)), "they wait for room");
+    let mut numbers = Vec::new();
+    while numbers.len() < 9 {
+        for lease in soon(hub.lease(9)).await.unwrap() {
+            numbers.push((lease.payload()[0], lease.id().lane.0, lease.id().seq));
+            lease.ack();
+        }
+    }
+    queue.commit().await.unwrap();
+    soon(async { tokio::join!(telemetry.notified(), alarm.notified()) }).await;
+    let mut safe: Vec<_> = safe.lock().unwrap().iter().map(|(n, safe)| (*n, safe.lane, safe.seq)).collect();
+    numbers.retain(|(n, ..)| n % 2 == 0);
+    (safe.sort_unstable(), numbers.sort_unstable());
+    assert_eq!((safe.len(), safe), (5, numbers));
+}
+
 /// A message of one byte may carry 200 kB of properties.
 #[test]
 fn promise_12_bytes_on_the_way_are_bounded_whatever_part_of_a_message_is_large() {
@@ -236,6 +272,7 @@ async fn promise_1_rows_that_a_failing_disk_never_took_are_not_told_to_be_safe()
     for call in [Call::Write, Call::Sync] {
         dir.fail(Fault { call, after: 0, error: FaultError::Io, sticky: true });
     }
+    intake.watch_rows(|_| Some(Box::new(|safe| panic!("shown as safe: {safe:?}"))));
     let safe = put(&intake, rows(0, [1])).await;
     intake.commit();
     tokio::time::sleep(Duration::from_millis(300)).await;

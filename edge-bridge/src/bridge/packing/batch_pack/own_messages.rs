@@ -17,6 +17,7 @@ const DUE_MS: u64 = 5_000;
 struct Own {
     is_made: bool,
     delivered: Rc<RefCell<Vec<String>>>,
+    answers: Rc<RefCell<Vec<String>>>,
 }
 
 impl Encode for Own {
@@ -52,6 +53,13 @@ impl Encode for Own {
     fn on_delivered(&mut self, message: &Publish) {
         self.delivered.borrow_mut().push(message.topic.as_str().to_owned());
     }
+
+    fn on_answer(&mut self, answer: &HubAnswer<'_>) {
+        let HubAnswer { message, rows, reason, took_ms } = answer;
+        let line =
+            format!("{} {} {rows} {:#04x} {took_ms:?}", message.topic, message.payload.len(), reason.get());
+        self.answers.borrow_mut().push(line);
+    }
 }
 
 fn rig() -> (Rig<BatchPack<Own>>, Rc<RefCell<Vec<String>>>) {
@@ -85,6 +93,29 @@ fn a_refusal_of_its_own_message_is_told_and_keeps_nothing_back() {
     assert_eq!((rig.spool.parked(), rig.stats.acknowledged), (0, 0));
     rig.push("t", "row");
     assert_eq!(rig.pump(), ["row"]);
+}
+
+#[test]
+fn the_encoder_hears_every_answer_of_the_hub() {
+    let own = Own::default();
+    let answers = own.answers.clone();
+    let mut rig = Rig::with(BatchPack::new(own), 10, 1_000_000);
+    rig.push("t", "row");
+    rig.push("u", "refused");
+    assert_eq!(rig.pump(), ["row", "refused"]);
+    assert!(answers.borrow().is_empty(), "no answer yet");
+    rig.now_ms += 40;
+    rig.answer(SUCCESS);
+    rig.now_ms += 60;
+    rig.answer(QUOTA);
+    rig.now_ms = DUE_MS;
+    assert_eq!(rig.pump().len(), 2, "its own, and what was refused again");
+    (rig.answer(SUCCESS), rig.answer(SUCCESS));
+    let mut answers = answers.borrow().clone();
+    answers[2..].sort();
+    let expected =
+        ["t 3 1 0x00 Some(40)", "u 7 1 0x97 Some(100)", "own 3 0 0x00 Some(0)", "u 7 1 0x00 Some(0)"];
+    assert_eq!(answers, expected);
 }
 
 /// The deadline of a message that is not made of rows is none of rows: what probes a refused link does not wait for it.
