@@ -1,13 +1,14 @@
-//! Client of the control socket: sends requests of the subcommands `parked` and `status` to the running gateway, by the Unix socket in its state
+//! Client of the control socket: sends requests of the subcommands `parked`, `status` and `tap` to the running gateway, by the Unix socket in its state
 //! directory.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket")]
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::run::status::control_socket::{SOCKET, check_length};
 
 /// Exit code when no gateway answers, `EX_UNAVAILABLE`.
@@ -20,6 +21,19 @@ pub(crate) enum Failed {
     Nobody(String),
     /// The gateway answered with an error, or not as expected.
     Answer(String),
+}
+
+/// Returns the state directory of a gateway, from the same sources and in the same order as in `run`: `state`, or what `file` says.
+///
+/// # Errors
+/// The file names none, in words.
+pub(crate) fn state_dir(file: Option<&Path>, state: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(state) = state {
+        return Ok(state.to_owned());
+    }
+    let file = file.unwrap_or(Path::new("gateway.toml"));
+    let state = Config::state_in(file).map_err(|findings| findings.to_string())?;
+    state.ok_or_else(|| format!("{}: no [gateway] state: give --state DIR", file.display()))
 }
 
 /// Connects to the gateway that runs on this state directory.

@@ -12,7 +12,7 @@ use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
 use crate::{
     check_online, diag, drill, fleet, import, measured_load, parked, passwd, route_command, run, run_command,
-    standard_output, status_command, test_command,
+    standard_output, status_command, tap_command, test_command,
 };
 
 #[derive(Parser)]
@@ -87,6 +87,8 @@ enum Command {
     Drill(outage_drill::Arguments),
     /// Say how a running gateway is: verdict, losses, room left, and what needs a person
     Status(status_command::Arguments),
+    /// Show live samples of messages on their way through a running gateway: as they came, filtered, stored, or sent
+    Tap(tap_command::Arguments),
     /// Say how all gateways are, from what the hub keeps of them (`[status] to_hub`); the worst first
     Fleet(fleet::Arguments),
     /// Write an archive about a gateway for whoever helps with it: configuration without secrets, status, metrics, sizes; no payloads
@@ -119,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Status(arguments) => status_command::run(&arguments),
+        Command::Tap(arguments) => tap_command::run(&arguments),
         Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Diag(arguments) => diag::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),

@@ -29,6 +29,7 @@ mod run_command;
 mod screen;
 mod standard_output;
 mod status_command;
+mod tap_command;
 mod test_command;
 
 pub use builder::Builder;

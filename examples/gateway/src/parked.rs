@@ -90,7 +90,8 @@ enum Verb {
     },
 }
 
-fn filter(text: &str) -> Result<String, String> {
+/// Reads a topic filter that fits in a request's line.
+pub(crate) fn filter(text: &str) -> Result<String, String> {
     validate_filter(text).map_err(|error| format!("not a topic filter: {error}"))?;
     if text.contains(['\n', '\r']) || text.len() > 4_000 {
         return Err("at most 4000 bytes in one line".to_owned());

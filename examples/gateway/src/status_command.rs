@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
-use crate::config::Config;
-use crate::run::status::outputs::nagios;
-use crate::run::status::outputs::nagios::Service;
+use crate::asking::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use crate::run::status::outputs::nagios::{self, Service};
 use crate::run::status::outputs::terminal::{printable, terminal};
 use crate::run::status::snapshot::{Snapshot, VERSION};
 use crate::screen::{self, Redrawn};
@@ -84,14 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Returns the state directory, from the same sources and in the same order as in `run`.
+/// Returns the state directory of the gateway.
 fn state(arguments: &Arguments) -> Result<PathBuf, String> {
-    if let Some(state) = &arguments.state {
-        return Ok(state.clone());
-    }
-    let file = arguments.file.as_deref().unwrap_or(Path::new("gateway.toml"));
-    let state = Config::state_in(file).map_err(|findings| findings.to_string())?;
-    state.ok_or_else(|| format!("{}: no [gateway] state: give --state DIR", file.display()))
+    state_dir(arguments.file.as_deref(), arguments.state.as_deref())
 }
 
 /// Requests the status once. Returns the answer as its line of JSON, and decoded.

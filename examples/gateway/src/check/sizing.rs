@@ -9,6 +9,7 @@ use crate::config::{Config, Format, Local, Route};
 use crate::run::NAME_BYTES_MAX;
 use crate::run::UNIT_BYTES_MAX;
 use crate::run::queue::store;
+use crate::run::tap;
 
 use super::load::{LinkBytes, Load, RouteLoad};
 
@@ -207,6 +208,7 @@ fn ram_bytes(config: &Config) -> u64 {
         + link
         + parked.ram_bytes(1)
         + filters
+        + tap::RAM_BYTES
         + if config.commands.is_empty() { 0 } else { RAM_COMMANDS_BYTES }
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: the runtime and its tasks")]
 
 use std::future::Future;
+use std::mem::take;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -52,6 +53,7 @@ use super::status::outputs::http_pages::StatusPages;
 use super::status::snapshot::snapshot_maker::{Memory, Snapshots};
 use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::verdict::Losses;
+use super::tap::Taps;
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
 /// is for the control loops.
@@ -77,6 +79,7 @@ struct Local {
     no_queue: NoQueue,
     surface: Surface,
     packers: Packers,
+    taps: Taps,
     configurations: Option<Configurations>,
     /// Link to the hub, set once it is started, for requests at the control socket.
     link: LaterLink,
@@ -151,7 +154,8 @@ impl Local {
         let ingest = ingest.map_err(RunError::Configuration)?;
         ingest.set_parts(own, filters).map_err(RunError::Configuration)?;
         let metrics = http::bind(config.metrics).await?;
-        let intake = Intake::closed();
+        let (intake, link) = (Intake::closed(), LaterLink::default());
+        let taps = Taps::start(clock, &ingest, &intake, &config.queue.lanes);
         let alarms = Alarms::open(config.alarm_commands.as_ref(), &ingest, &intake);
         let mut control = match &config.control {
             Some(control) => Some(Control::start(control, state, &ingest).await?),
@@ -183,9 +187,7 @@ impl Local {
             let access = PageAccess::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
             tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), snapshots.clone(), access)))
         });
-        let link = LaterLink::default();
-        let (tried, socket_tried) = oneshot::channel();
-        let socket = tokio::spawn(control_socket::serve(state.to_owned(), snapshots, link.clone(), tried));
+        let (socket, socket_tried) = control_socket::start(state, snapshots, &link, &taps);
         if let Some(started) = started {
             // Whoever asked for it may be gone.
             let _ = started.send(Started { address: front.address(), surface: surface.clone() });
@@ -202,6 +204,7 @@ impl Local {
             no_queue,
             surface,
             packers,
+            taps,
             configurations,
             link,
             socket_tried,
@@ -223,7 +226,7 @@ impl Local {
         let compact =
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
         let parked_before = queue.has_beside("parked");
-        let beside = Beside::new(config, queue.gateway_id(), compact, std::mem::take(&mut self.packers));
+        let beside = Beside::new(config, queue.gateway_id(), compact, take(&mut self.packers), &self.taps);
         let (gap_reports, hub_status) = (beside.gap_reports.clone(), beside.hub_status.clone());
         let next_routes = beside.next_routes.clone();
         let link = match uplink::start(uplink, config, &queue, consumer, beside) {

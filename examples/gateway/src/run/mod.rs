@@ -5,7 +5,7 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! One folder for each part of that way, and for what stands beside it: [`sensors`], [`filters`], [`queue`], [`hub`]; [`commands`] of the hub and
-//! [`local_control`]; [`restart`], [`status`], [`configuration`], [`log`]. [`gateway`] starts and stops them all.
+//! [`local_control`]; [`restart`], [`status`], [`configuration`], [`log`]; [`tap`] shows samples of what passes. [`gateway`] starts and stops them all.
 
 mod commands;
 pub(crate) mod configuration;
@@ -22,6 +22,7 @@ pub(crate) mod route;
 pub(crate) mod sensors;
 mod signals;
 pub(crate) mod status;
+pub(crate) mod tap;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;

@@ -16,6 +16,7 @@ use super::hub::formats::row_format;
 use super::sensors::bulkhead::Bulkhead;
 use super::sensors::withhold::Link;
 use super::status::snapshot::figures::RouteFigures;
+use super::tap::Taps;
 
 /// Destination of a route's readings, which is kept over a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +104,11 @@ impl RouteState {
         if obeys && let Some(filter) = self.filter_mut() {
             filter.tell_alarms();
         }
+    }
+
+    /// Sets the taps that the filter's judgements are shown to.
+    pub(super) fn set_taps(&mut self, taps: &Taps) {
+        self.readings.iter_mut().for_each(|readings| readings.set_taps(taps));
     }
 
     /// Counts a message of this route, with a payload of so many bytes.

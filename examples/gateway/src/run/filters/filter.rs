@@ -15,6 +15,7 @@ use crate::config::window;
 use crate::run::sensors::bulkhead::Bulkhead;
 use crate::run::sensors::time_drops::TimeDrops;
 use crate::run::sensors::withhold::{Extent, Withheld};
+use crate::run::tap::Judgement;
 
 use super::reading_row::ReadingRow;
 use super::readings::{Taken, keep, keep_record};
@@ -135,6 +136,7 @@ impl Filter {
         let Some(outcome) = outcome else {
             return keep_as_it_came(record, taken);
         };
+        let judgement = Judgement::of(&outcome);
         let (own, is_held) = match outcome {
             Outcome::Emit(emit) => (Some((emit.time, emit.quality.0, emit.reason)), false),
             Outcome::Held => (None, true),
@@ -151,6 +153,7 @@ impl Filter {
             self.silence.is_watched_from_now(sensor);
         }
         before.into_iter().for_each(|made| self.keep_made(made, taken));
+        taken.trail.note(judgement, &record);
         if let Some((time, quality, reason)) = own {
             keep_record(record, time, quality, &mut taken.kept);
             // What passes beside the stages says nothing of what they hold.
@@ -338,6 +341,7 @@ impl Filter {
             value: made.value,
             quality: made.quality,
         };
+        taken.trail.add(Judgement::passed(made.reason.as_str()), &row);
         keep(&row, false, may_be_copy, &mut taken.kept);
     }
 
@@ -361,6 +365,7 @@ impl Filter {
 /// Keeps a reading unchanged, without the filter.
 fn keep_as_it_came(record: Record<'_>, taken: &mut Taken) {
     let (time, quality) = (record.time, record.quality);
+    taken.trail.note(Judgement::passed("unfiltered"), &record);
     keep_record(record, time, quality, &mut taken.kept);
 }
 

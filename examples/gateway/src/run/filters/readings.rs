@@ -10,6 +10,7 @@ use edge_filter::{Pipeline, Quality, RestoreError, Stats};
 use crate::config::Input;
 use crate::run::sensors::bulkhead::Bulkhead;
 use crate::run::sensors::withhold::{Extent, Link};
+use crate::run::tap::{Judgement, Taps, Trail};
 
 use super::filter::{Filter, FilterSnapshot};
 use super::reading_row::ReadingRow;
@@ -42,6 +43,8 @@ pub(crate) struct Taken {
     pub(crate) has_copy: bool,
     /// Set if the message holds no reading.
     pub(crate) is_of_none: bool,
+    /// Judgements of the filter, for who taps them.
+    pub(crate) trail: Trail,
 }
 
 /// Decoder and filter of one route.
@@ -49,6 +52,7 @@ pub(crate) struct Taken {
 pub(crate) struct Readings {
     filter: Option<Filter>,
     decoder: Decoder,
+    taps: Taps,
 }
 
 impl Readings {
@@ -56,7 +60,12 @@ impl Readings {
     /// which receipts of held readings wait; `None`: they do not wait. `input`: the format of the payloads.
     pub(crate) fn new(filter: Option<Pipeline>, hold_max_ms: Option<u64>, input: &Input) -> Self {
         let filter = filter.map(|pipeline| Filter::new(pipeline, hold_max_ms));
-        Self { filter, decoder: Decoder::new(input) }
+        Self { filter, decoder: Decoder::new(input), taps: Taps::default() }
+    }
+
+    /// Sets the taps that the judgements are shown to.
+    pub(crate) fn set_taps(&mut self, taps: &Taps) {
+        self.taps = taps.clone();
     }
 
     /// Replaces the filter. Readings that the stages of the new one hold are acknowledged at once.
@@ -77,27 +86,31 @@ impl Readings {
         let records = self.decoder.decode(payload, &source)?;
         records.check(check_names)?;
         let kept = Vec::with_capacity(records.len());
-        let mut taken = Taken { kept, is_of_none: records.len() == 0, ..Taken::default() };
+        let (is_of_none, trail) = (records.len() == 0, self.taps.trail());
+        let mut taken = Taken { kept, is_of_none, trail, ..Taken::default() };
         records.for_each(|record| match &mut self.filter {
             Some(filter) => filter.take_in(now, record, may_be_copy, &mut taken),
             None => {
                 let (time, quality) = (record.time, quality_of(&record));
+                taken.trail.note(Judgement::passed("no_filter"), &record);
                 keep_record(record, time, quality, &mut taken.kept);
             }
         });
         if taken.has_copy && !taken.kept.is_empty() {
             taken.link.withhold();
         }
+        self.taps.judged(Some(topic), std::mem::take(&mut taken.trail));
         Ok(taken)
     }
 
     /// Returns rows whose deadline has passed: of silent sensors, ended alarm delays, and readings whose receipts waited long enough.
     /// `is_asked_for`: a publisher waits for receipts, so all held readings that can be emitted are.
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> Taken {
-        let mut taken = Taken::default();
+        let mut taken = Taken { trail: self.taps.trail(), ..Taken::default() };
         if let Some(filter) = &mut self.filter {
             filter.tick(now, is_asked_for, &mut taken);
         }
+        self.taps.judged(None, std::mem::take(&mut taken.trail));
         taken
     }
 

@@ -11,13 +11,14 @@ mod next_routes;
 
 use edge_bridge::Format as RowFormat;
 use edge_bridge::bridge::spool::Leased;
-use edge_bridge::bridge::{BatchLimits, Encode, Packing, RowBatch};
+use edge_bridge::bridge::{BatchLimits, Encode, HubAnswer, Packing, RowBatch};
 use edge_bridge::ingest::Now;
 use edge_bridge::wire::{Publish, Utf8};
 
 use crate::config::{Format, Route};
 use crate::run::replaced_parts::Packer;
 use crate::run::sensors::bulkhead::Bulkhead;
+use crate::run::tap::Taps;
 
 use super::compact::Compact;
 use super::formats::{row_format, shape};
@@ -41,6 +42,7 @@ pub(crate) struct RouteEncoder {
     hub_status: Option<HubStatus>,
     /// Packers of an embedding program, by the topic of their batches.
     packers: Vec<(Utf8, OwnPacker)>,
+    taps: Taps,
 }
 
 /// Packer of an embedding program, behind its bulkhead.
@@ -79,12 +81,18 @@ impl RouteLimits {
 impl RouteEncoder {
     pub(crate) fn new(routes: &[Route], compact: Compact) -> Self {
         let (routes, next_routes) = (RouteLimits::of(routes), NextRoutes::default());
-        Self { routes, next_routes, compact, gap_reports: None, hub_status: None, packers: Vec::new() }
+        let (packers, taps) = (Vec::new(), Taps::default());
+        Self { routes, next_routes, compact, gap_reports: None, hub_status: None, packers, taps }
     }
 
     /// Applies changed routes that come through `next_routes`.
     pub(crate) fn with_next_routes(self, next_routes: NextRoutes) -> Self {
         Self { next_routes, ..self }
+    }
+
+    /// Shows the hub's answers to these taps.
+    pub(crate) fn with_taps(self, taps: Taps) -> Self {
+        Self { taps, ..self }
     }
 
     /// Also sends gap reports.
@@ -163,6 +171,10 @@ impl Encode for RouteEncoder {
         if let Some(status) = &self.hub_status {
             status.on_delivered(message);
         }
+    }
+
+    fn on_answer(&mut self, answer: &HubAnswer<'_>) {
+        self.taps.answered(answer);
     }
 }
 

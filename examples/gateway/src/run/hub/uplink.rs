@@ -14,6 +14,7 @@ use crate::run::commands;
 use crate::run::configuration::file_stamp::stamp;
 use crate::run::error::RunError;
 use crate::run::replaced_parts::Packers;
+use crate::run::tap::Taps;
 
 use super::compact::Compact;
 use super::gap_reports::GapReports;
@@ -92,14 +93,22 @@ pub(crate) struct Beside {
     pub(crate) hub_status: Option<HubStatus>,
     pub(crate) packers: Packers,
     pub(crate) next_routes: NextRoutes,
+    pub(crate) taps: Taps,
 }
 
 impl Beside {
     /// Creates the encoders. `gateway` is the id of the queue.
-    pub(crate) fn new(config: &Config, gateway: u64, compact: Compact, packers: Packers) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        gateway: u64,
+        compact: Compact,
+        packers: Packers,
+        taps: &Taps,
+    ) -> Self {
         let gap_reports = config.queue.gap_reports.then(|| GapReports::new(config, gateway));
         let hub_status = config.status_to_hub.then(|| HubStatus::new(&config.id)).flatten();
-        Self { compact, gap_reports, hub_status, packers, next_routes: NextRoutes::default() }
+        let (next_routes, taps) = (NextRoutes::default(), taps.clone());
+        Self { compact, gap_reports, hub_status, packers, next_routes, taps }
     }
 }
 
@@ -114,12 +123,12 @@ pub(crate) fn start(
     consumer: aio::Consumer,
     beside: Beside,
 ) -> Result<Link, RunError> {
-    let Beside { compact, gap_reports, hub_status, packers, next_routes } = beside;
+    let Beside { compact, gap_reports, hub_status, packers, next_routes, taps } = beside;
     let builder = match &hub_status {
         Some(status) => builder.will(status.will()).will_at_close(),
         None => builder,
     };
-    let encoder = RouteEncoder::new(&config.routes, compact).with_next_routes(next_routes);
+    let encoder = RouteEncoder::new(&config.routes, compact).with_next_routes(next_routes).with_taps(taps);
     let encoder = encoder.with_gap_reports(gap_reports).with_hub_status(hub_status);
     let encoder = encoder.with_packers(&config.routes, packers);
     let encoder = encoder.map_err(RunError::Configuration)?;

@@ -22,6 +22,7 @@ use crate::run::log::once_an_hour::OnceAnHour;
 use crate::run::replaced_parts::OwnIngest;
 use crate::run::route::RouteState;
 use crate::run::status::snapshot::figures::RouteFigures;
+use crate::run::tap::Taps;
 
 use super::arrival::ArrivalClock;
 use super::withhold::{Extent, Link};
@@ -67,6 +68,7 @@ struct Inner {
     links: HashMap<Ticket, Link>,
     /// Alarm commands of local clients. `None`: they are not accepted.
     alarms: Option<Commanded>,
+    taps: Taps,
 }
 
 impl GatewayIngest {
@@ -91,6 +93,7 @@ impl GatewayIngest {
             link,
             links,
             alarms: None,
+            taps: Taps::default(),
         };
         Ok(Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -122,6 +125,13 @@ impl GatewayIngest {
     /// Replaces the part that decides which messages may be repetitions; call it before the first message for a route.
     pub(crate) fn set_duplicate_marks(&self, restarted: DuplicateMarks) {
         self.lock().restarted = restarted;
+    }
+
+    /// Sets the taps that messages and judgements are shown to; call it before the first message.
+    pub(crate) fn set_taps(&self, taps: &Taps) {
+        let mut inner = self.lock();
+        inner.taps = taps.clone();
+        inner.routes.iter_mut().for_each(|route| route.set_taps(taps));
     }
 
     /// Sets the topics that control loops read.
@@ -299,6 +309,7 @@ impl Inner {
 
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
         let (now, topic) = (self.arrival.map(now), message.topic.as_str());
+        self.taps.came_in(message);
         if let Some(command) = self.alarm_command_of(topic) {
             return self.alarm_command(now, command, message);
         }
@@ -306,11 +317,13 @@ impl Inner {
             return Answer::Absorb;
         }
         if let Some(answer) = self.own_answer(now, message) {
+            self.taps.unfiltered(topic, "decided by the program's own ingest");
             return answer;
         }
         let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
             if self.loops.as_ref().is_none_or(|loops| !loops.take(topic)) {
                 self.counts.unrouted += 1;
+                self.taps.no_reading(topic, &"no route");
                 tracing::debug!(topic, "no route");
             }
             return Answer::Absorb;
@@ -318,7 +331,10 @@ impl Inner {
         route.count(message.payload.len());
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         let taken = match &mut route.readings {
-            None => route.raw(message).map(|row| (vec![row], Link::default())),
+            None => {
+                self.taps.unfiltered(topic, "the route is raw: it has no filter");
+                route.raw(message).map(|row| (vec![row], Link::default()))
+            }
             Some(readings) => match readings.take_in(now, topic, &message.payload, may_be_copy) {
                 Ok(taken) => {
                     self.counts.empty += u64::from(taken.is_of_none);
@@ -326,6 +342,7 @@ impl Inner {
                 }
                 Err(error) => {
                     self.counts.undecodable += 1;
+                    self.taps.no_reading(topic, &error);
                     if self.dead_letters.may_say(now.up_ms, topic) {
                         tell_dead_letter(topic, &error, &message.payload);
                     }

@@ -1,8 +1,8 @@
 //! Control socket: a Unix socket in the state directory, by which an operator on this machine sees the gateway's status, and lists, retries,
 //! drops or exports messages that the hub refuses.
 //!
-//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER` or `export FILTER`; the
-//! answer is lines of JSON, then `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from the start on, also without a
+//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER` or that
+//! of a [tap](super::tap), which takes no turn from the others; the answer is lines of JSON, then `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from the start on, also without a
 //! queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
@@ -23,7 +23,11 @@ use edge_bridge::escape::Escaped;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use crate::run::tap::Taps;
+use crate::run::tap::connection::{self as tap, ClosedWithSocket, Ended};
 
 use super::control_answers as text;
 use super::outputs::json::json;
@@ -74,9 +78,28 @@ impl Drop for Socket {
 /// Link to the hub, empty until it is started.
 pub(crate) type LaterLink = Arc<OnceLock<Link>>;
 
+/// Starts to serve the socket. Returns the task, and the notification that the first attempt to create the socket has ended.
+pub(crate) fn start(
+    state: &Path,
+    snapshots: Snapshots,
+    link: &LaterLink,
+    taps: &Taps,
+) -> (JoinHandle<()>, oneshot::Receiver<()>) {
+    let (tried, has_tried) = oneshot::channel();
+    let served = serve(state.to_owned(), snapshots, link.clone(), taps.clone(), tried);
+    (tokio::spawn(served), has_tried)
+}
+
 /// Serves the socket until the future is dropped. If the socket cannot be created, the gateway logs why and goes on. `tried` is sent after the
 /// first attempt to create it.
-pub(crate) async fn serve(state: PathBuf, snapshots: Snapshots, link: LaterLink, tried: oneshot::Sender<()>) {
+async fn serve(
+    state: PathBuf,
+    snapshots: Snapshots,
+    link: LaterLink,
+    taps: Taps,
+    tried: oneshot::Sender<()>,
+) {
+    let _closed = ClosedWithSocket(taps.clone());
     let Some(socket) = bound(&state, &link, tried).await else { return };
     let answers = Arc::new(Semaphore::new(ANSWERS_MAX));
     let mut places = Places::default();
@@ -93,10 +116,11 @@ pub(crate) async fn serve(state: PathBuf, snapshots: Snapshots, link: LaterLink,
             continue;
         }
         let has_request = Arc::new(AtomicBool::new(false));
-        let (snapshots, link, answers) = (snapshots.clone(), link.clone(), answers.clone());
+        let (snapshots, link, answers, taps) =
+            (snapshots.clone(), link.clone(), answers.clone(), taps.clone());
         let is_asked = has_request.clone();
         let connection = tokio::spawn(async move {
-            if let Err(error) = serve_one(stream, &is_asked, &answers, &snapshots, &link).await {
+            if let Err(error) = serve_one(stream, &is_asked, &answers, (&snapshots, &link, &taps)).await {
                 tracing::debug!(%error, "control socket");
             }
         });
@@ -180,14 +204,21 @@ async fn serve_one(
     mut stream: UnixStream,
     is_asked: &AtomicBool,
     answers: &Semaphore,
-    snapshots: &Snapshots,
-    link: &LaterLink,
+    (snapshots, link, taps): (&Snapshots, &LaterLink, &Taps),
 ) -> io::Result<()> {
     let mut line = String::new();
     let (reader, _) = stream.split();
     let mut reader = BufReader::with_capacity(512, reader.take(LINE_BYTES_MAX));
     timeout(WITHIN, reader.read_line(&mut line)).await??;
     is_asked.store(true, Ordering::Relaxed);
+    if let Some(request) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("tap ")) {
+        let last = match tap::serve(&mut stream, request, taps).await {
+            Ended::Done(done) => format!("ok {done}\n"),
+            Ended::Refused(error) => format!("error {error}\n"),
+            Ended::Gone(error) => return Err(error),
+        };
+        return say(&mut stream, last.as_bytes()).await;
+    }
     // Nobody closes the semaphore.
     let _turn = answers.acquire().await;
     let last = match line.strip_suffix('\n') {
@@ -250,7 +281,9 @@ async fn answer(
             }
             Ok(format!("{count} exported"))
         }
-        (verb, _) => Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export"))),
+        (verb, _) => {
+            Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export, tap")))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use edge_filter::alarm::{
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::filters::readings::{Taken, keep};
 use crate::run::log::line_budget::{LineBudget, MINUTE_MS};
+use crate::run::tap::Judgement;
 
 use super::Filter;
 
@@ -121,6 +122,7 @@ impl Filter {
                 tracing::info!(sensor = %sensor, level, from, to, value = transition.value, not_logged, "alarm");
             }
             let row = alarm_row(name, level, transition.time, to);
+            taken.trail.add(Judgement::passed("alarm"), &row);
             keep(&row, true, false, &mut taken.kept);
             if let Some(changes) = &mut self.alarm_changes {
                 changes.is_kept |= transition.from.is_by_command() || transition.to.is_by_command();

@@ -2,7 +2,9 @@
 
 use edge_bridge::ingest::Now;
 use edge_codec::Value;
-use edge_filter::Quality;
+use edge_filter::{EmitReason, Quality};
+
+use crate::run::tap::Judgement;
 
 use super::super::reading_row::ReadingRow;
 use super::super::readings::{Taken, keep};
@@ -50,6 +52,7 @@ impl Filter {
             value: Value::Null,
             quality: Quality::BAD_NO_COMMUNICATION.0,
         };
+        taken.trail.add(Judgement::passed(EmitReason::Stale.as_str()), &row);
         keep(&row, false, false, &mut taken.kept);
     }
 }

@@ -47,7 +47,10 @@ impl GatewayIngest {
         for route in &mut next {
             match going.iter().position(|old| old.is_as(route)) {
                 Some(at) => *route = going.swap_remove(at),
-                None => route.begin(obeys),
+                None => {
+                    route.set_taps(&inner.taps);
+                    route.begin(obeys);
+                }
             }
         }
         let (mut rows, mut link) = (Vec::new(), Link::default());
