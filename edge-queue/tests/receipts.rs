@@ -62,7 +62,7 @@ fn a_dropped_row_is_settled_only_when_its_loss_is_recorded() {
 /// The number is that of the lease, and a dropped row has one too.
 #[test]
 fn a_pending_receipt_has_the_number_of_its_row() {
-    let alarms = LaneConfig::default().max_messages(100);
+    let alarms = LaneConfig::default().max_messages(1_000);
     let config = Config::default().max_messages(2).on_full(OnFull::DropNewest).lane(Lane::ALARM, alarms);
     let (q, _) = open(config);
     let mut hub = q.consumer("hub").unwrap();
@@ -76,7 +76,7 @@ fn a_pending_receipt_has_the_number_of_its_row() {
         let n = usize::from(lease.payload()[0]);
         assert_eq!(lease.id().seq, if n < 10 { alone[n] } else { together[n - 10] });
     }
-    assert_eq!(leases.len(), 82, "all but the one that was dropped");
+    assert_eq!(leases.len(), 81, "of a lane at most half its limit at a time");
     let next = q.push(Row::new("later").lane(Lane::ALARM)).unwrap();
     assert_eq!(next.seq(), together[79] + 1);
 }

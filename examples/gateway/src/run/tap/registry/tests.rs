@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "test code")]
+
 use std::time::Duration;
 
 use super::super::sample::{Judged, Line, Verdict};
@@ -17,7 +19,7 @@ fn sample(why: &str) -> Sample {
     Sample::Filtered(Judged { topic, verdict: Verdict::Passed, why, reading })
 }
 
-/// What waits for the reader: reasons of samples, and numbers of lost ones.
+/// Returns all that waits for the reader: reasons of samples, and numbers of lost ones.
 fn taken(tap: &mut Tap) -> Vec<String> {
     std::iter::from_fn(|| tap.take())
         .map(|next| match next {
@@ -43,7 +45,7 @@ fn a_tap_gets_what_its_stage_and_filter_want() {
     assert_eq!(taken(&mut sent), ["plant/1/temp", "plant/1/door", "plant/2/temp"]);
 }
 
-/// Where it begins to lose is where it is told, and what waits is bounded in number and bytes.
+/// A loss is told at its place, and what waits is bounded in number and bytes.
 #[test]
 fn a_reader_that_does_not_read_loses_the_newest_and_is_told_where() {
     for (bytes, most) in [(10, SAMPLES_MAX), (1_000, BYTES_MAX.div_ceil(1_000))] {

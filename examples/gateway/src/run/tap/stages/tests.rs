@@ -52,12 +52,12 @@ fn seen(tap: &mut Tap, fields: &[&str]) -> Vec<String> {
         Some(other) => other.to_string(),
         None => "-".to_owned(),
     };
-    std::iter::from_fn(|| next())
+    std::iter::from_fn(next)
         .map(|line| fields.iter().map(|name| field(&line, name)).collect::<Vec<_>>().join(" "))
         .collect()
 }
 
-/// What is ready now.
+/// Result of a future that is ready now.
 fn futures<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {
