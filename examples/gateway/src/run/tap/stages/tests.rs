@@ -46,7 +46,6 @@ fn seen(tap: &mut Tap, fields: &[&str]) -> Vec<String> {
         Some(other) => panic!("{other:?}"),
         None => None,
     };
-    let mut next = next;
     let field = |line: &serde_json::Value, pointer: &str| match line.pointer(pointer) {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
