@@ -1,19 +1,35 @@
 //! Command line of `edge-gateway`: subcommands, exit codes, and texts for standard output.
 
+mod check;
+mod check_online;
+mod control_client;
+mod diag;
+mod drill;
+mod fleet;
+mod hub_visit;
+mod import;
+mod measured_load;
+mod parked;
+mod passwd;
+mod route;
+mod run_command;
+mod screen;
+mod standard_output;
+mod status;
+mod tap;
+mod test;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::check::{Load, Meaning};
 use crate::config::effective::Effective;
 use crate::config::reference::Page;
 use crate::config::{Config, Severity};
 use crate::open_files::OpenFiles;
-use crate::{
-    check_online, diag, drill, fleet, import, measured_load, parked, passwd, route_command, run, run_command,
-    standard_output, status_command, tap_command, test_command,
-};
+use crate::run;
+use check::{Load, Meaning};
 
 #[derive(Parser)]
 #[command(
@@ -72,9 +88,9 @@ enum Command {
         load: LoadArguments,
     },
     /// Say which route takes messages on a topic, and where they go
-    Route(route_command::Arguments),
+    Route(route::Arguments),
     /// Run the cases of a configuration (`[[test]]`) through its routes and filters, in virtual time. Starts nothing.
-    Test(test_command::Arguments),
+    Test(test::Arguments),
     /// Make a gateway.toml of a mosquitto.conf and a telegraf.conf, on standard output. What is not carried over is said
     Import(import::Arguments),
     /// Print the reference of the configuration files as Markdown, or as a JSON Schema: every key with bounds, default and meaning
@@ -86,9 +102,9 @@ enum Command {
     /// Prove it here: an outage, a kill -9 and a half-open link on loopback, with a verdict and a report
     Drill(outage_drill::Arguments),
     /// Say how a running gateway is: verdict, losses, room left, and what needs a person
-    Status(status_command::Arguments),
+    Status(status::Arguments),
     /// Show live samples of messages on their way through a running gateway: as they came, filtered, stored, or sent
-    Tap(tap_command::Arguments),
+    Tap(tap::Arguments),
     /// Say how all gateways are, from what the hub keeps of them (`[status] to_hub`); the worst first
     Fleet(fleet::Arguments),
     /// Write an archive about a gateway for whoever helps with it: configuration without secrets, status, metrics, sizes; no payloads
@@ -116,12 +132,12 @@ pub fn run() -> ExitCode {
             })
         }
         Command::Reference { page } => print(&page.text()),
-        Command::Route(arguments) => with(&arguments.file, |config| route_command::run(&arguments, config)),
-        Command::Test(arguments) => with(&arguments.file, |config| test_command::run(&arguments, config)),
+        Command::Route(arguments) => with(&arguments.file, |config| route::run(&arguments, config)),
+        Command::Test(arguments) => with(&arguments.file, |config| test::run(&arguments, config)),
         Command::Import(arguments) => import::run(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
-        Command::Status(arguments) => status_command::run(&arguments),
-        Command::Tap(arguments) => tap_command::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Tap(arguments) => tap::run(&arguments),
         Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Diag(arguments) => diag::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),

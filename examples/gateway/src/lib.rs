@@ -7,30 +7,12 @@
 
 pub mod command_line;
 
-mod asking;
 mod builder;
 mod cases;
-mod check;
-mod check_online;
 mod config;
-mod diag;
-mod drill;
 mod embedded;
-mod fleet;
-mod hub_visit;
-mod import;
-mod measured_load;
 mod open_files;
-mod parked;
-mod passwd;
-mod route_command;
 mod run;
-mod run_command;
-mod screen;
-mod standard_output;
-mod status_command;
-mod tap_command;
-mod test_command;
 
 pub use builder::Builder;
 pub use config::Format;

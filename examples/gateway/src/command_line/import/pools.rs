@@ -2,8 +2,7 @@
 
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::findings::Findings;
-use mosquitto_conf::trailing_text;
-use mosquitto_conf::words;
+use mosquitto_conf::{trailing_text, words};
 
 use super::output::{Output, Part};
 

@@ -19,7 +19,7 @@ use clap::{Args, Subcommand};
 use edge_bridge::bridge::ByHandCount;
 use edge_bridge::wire::validate_filter;
 
-use crate::asking::{Failed, UNAVAILABLE, ask_on, open};
+use super::control_client::{Failed, UNAVAILABLE, ask_on, open};
 use crate::run::status::control_answers::{InPlaceLine, ListLine, TopicLine, speaks_to_terminals};
 
 /// Mode of an exported file, so that only its owner can read it whatever the umask is.

@@ -11,8 +11,8 @@ use edge_bridge::wire::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::command_line::hub_visit::{connected, leave};
 use crate::config::Config;
-use crate::hub_visit::{connected, leave};
 use crate::run::RunError;
 use crate::run::hub::uplink;
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::asking::{Failed, UNAVAILABLE};
-use crate::check::{Load, Measured};
+use super::check::{Load, Measured};
+use super::control_client::{Failed, UNAVAILABLE};
+use super::status::ask;
 use crate::config::Config;
 use crate::run::status::snapshot::DayLoad;
-use crate::status_command::ask;
 
 /// Shortest measurement, in seconds: less is a burst, and no rate.
 const OVER_S_MIN: u64 = 10;

@@ -20,13 +20,13 @@ use edge_bridge::wire::{QoS, Subscription, Utf8};
 use edge_bridge::{Bridge, Builder, Commands, Tls};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::asking::UNAVAILABLE;
+use super::control_client::UNAVAILABLE;
+use super::hub_visit::{connected, leave};
+use super::screen::{Redrawn, is_terminal};
+use super::standard_output;
 use crate::config::password;
-use crate::hub_visit::{connected, leave};
 use crate::run::hub::hub_status::{ALIVE, STATUS};
 use crate::run::status::outputs::terminal::printable;
-use crate::screen::{Redrawn, is_terminal};
-use crate::standard_output;
 use overview::{Fleet, Overview};
 
 /// Time limit of the connection to the hub.

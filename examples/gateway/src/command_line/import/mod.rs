@@ -26,7 +26,7 @@ use origin::Origin;
 use output::{Counts, Output, Part};
 use pools::Pools;
 
-use crate::standard_output;
+use super::standard_output;
 
 /// Largest telegraf.conf that is read; anything larger is a device or a wrong file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

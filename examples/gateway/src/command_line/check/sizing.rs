@@ -6,10 +6,8 @@ use edge_filter::Pipeline;
 use edge_queue::ROW_OVERHEAD_BYTES;
 
 use crate::config::{Config, Format, Local, Route};
-use crate::run::NAME_BYTES_MAX;
-use crate::run::UNIT_BYTES_MAX;
 use crate::run::queue::store;
-use crate::run::tap;
+use crate::run::{tap, NAME_BYTES_MAX, UNIT_BYTES_MAX};
 
 use super::load::{LinkBytes, Load, RouteLoad};
 

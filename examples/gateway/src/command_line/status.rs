@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::asking::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use super::control_client::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use super::screen;
+use super::screen::Redrawn;
 use crate::run::status::outputs::nagios::{self, Service};
 use crate::run::status::outputs::terminal::{printable, terminal};
 use crate::run::status::snapshot::{Snapshot, VERSION};
-use crate::screen::{self, Redrawn};
 
 /// Time limit of the gateway's answer; the gateway itself waits up to three seconds for its queue.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn own(program: std::path::PathBuf) -> OwnGateway {
     OwnGateway {
         program,
-        configuration: include_str!("../gateway.toml"),
+        configuration: include_str!("../../gateway.toml"),
         command: "cargo run --profile quick -p edge-gateway -- drill",
     }
 }
@@ -31,8 +31,9 @@ mod tests {
 
     use outage_drill::{Addresses, Inlet};
 
-    use super::*;
     use crate::config::Config;
+
+    use super::*;
 
     #[test]
     fn the_configuration_is_one_that_the_gateway_takes_without_a_word() {

@@ -3,10 +3,11 @@
 use edge_bridge::wire::{validate_characters, validate_filter};
 use toml::de::{DeTable, DeValue};
 
+use crate::command_line::import::origin::Origin;
+use crate::command_line::import::output::{Output, Part, quoted};
+use crate::command_line::import::routes::Written;
+
 use super::{Item, Table};
-use crate::import::origin::Origin;
-use crate::import::output::{Output, Part, quoted};
-use crate::import::routes::Written;
 
 /// Last level of the batches' topic, if no output of Telegraf names a topic.
 const TOPIC: &str = "readings";

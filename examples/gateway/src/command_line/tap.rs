@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::asking::{Failed, UNAVAILABLE, ask_on, open, state_dir};
-use crate::parked::filter;
+use super::control_client::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use super::parked::filter;
 use crate::run::status::control_answers::speaks_to_terminals;
 use crate::run::status::outputs::terminal::printable;
 use crate::run::tap::{Line, Request, Stage, Wish};

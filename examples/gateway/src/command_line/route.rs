@@ -9,10 +9,10 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::wire::{matches, validate_topic_name};
 use serde::Serialize;
 
+use super::standard_output;
 use crate::config::units::human_duration;
 use crate::config::{Config, Format, Route};
 use crate::run::status::control_answers::add;
-use crate::standard_output;
 
 /// Version of the JSON's names.
 const VERSION: u32 = 1;

@@ -4,8 +4,9 @@ mod telegraf;
 
 use std::path::Path;
 
-use super::*;
 use crate::config::Config;
+
+use super::*;
 
 /// A folder with all files that the sources of these tests name.
 struct Site(tempfile::TempDir);

@@ -9,10 +9,10 @@ mod visit;
 
 use std::process::ExitCode;
 
-use crate::asking::UNAVAILABLE;
+use super::control_client::UNAVAILABLE;
+use super::standard_output;
 use crate::config::Config;
 use crate::run::RunError;
-use crate::standard_output;
 use needed::Needed;
 use report::{Failure, Report};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::import::origin::Origin;
+use crate::command_line::import::origin::Origin;
 
 /// Head of a table, or key with its value.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 use edge_bridge::escape::Escaped;
 
+use super::standard_output;
+use crate::cases;
 use crate::config::{Case, Config};
-use crate::{cases, standard_output};
 
 #[derive(Args)]
 pub(crate) struct Arguments {

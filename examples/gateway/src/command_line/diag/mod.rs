@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use control_loop::OneLine;
 
-use crate::asking::{Failed, ask_on, open};
-use crate::check::{Load, Meaning};
+use super::check::{Load, Meaning};
+use super::control_client::{Failed, ask_on, open};
 use crate::config::{Config, Findings, Severity, shareable, shareable_finding};
 use crate::open_files::OpenFiles;
 use crate::run;
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let about = parts.first().map(|(_, text)| String::from_utf8_lossy(text)).unwrap_or_default();
     let text =
         format!("{about}{} is for its owner alone; look into it before you give it away\n", output.display());
-    crate::standard_output::print(&printable_lines(&text)).err().unwrap_or(ExitCode::SUCCESS)
+    super::standard_output::print(&printable_lines(&text)).err().unwrap_or(ExitCode::SUCCESS)
 }
 
 fn printable_lines(text: &str) -> String {
