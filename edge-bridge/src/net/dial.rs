@@ -2,6 +2,7 @@
 //! side by side, each a little after the one before (Happy Eyeballs, RFC 8305), so that a node that does not answer SYNs does not hide one
 //! that works.
 
+mod handshake_error;
 mod http_connect;
 mod tunnel;
 
@@ -196,10 +197,10 @@ impl Dialer {
             Some(renewal) => renewal.next(tls, |renewed| renewed.with_alpn(&self.alpn)).await,
             None => tls.clone(),
         };
-        let stream = tokio_rustls::TlsConnector::from(tls.config)
-            .connect(name, stream)
-            .await
-            .map_err(|source| DialError::Tls { host: host.clone(), source })?;
+        let stream =
+            tokio_rustls::TlsConnector::from(tls.config).connect(name, stream).await.map_err(|source| {
+                DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) }
+            })?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

@@ -5,11 +5,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::clock_floor::ClockFloor;
+use super::peer_verifier::{ClientVerifier, HubVerifier};
 use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
@@ -28,12 +31,16 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(super) config: Arc<ClientConfig>,
+    /// Verifier in `config`; `None` if another one stands there.
+    verifier: Option<HubVerifier>,
 }
 
 /// TLS settings of a server.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     pub(super) config: Arc<ServerConfig>,
+    /// Verifier in `config`; `None` if clients need no certificate, or another one stands there.
+    verifier: Option<ClientVerifier>,
 }
 
 /// Error of keys or certificates that cannot be used.
@@ -62,6 +69,9 @@ pub enum TlsError {
     /// The system has no bundle of authorities in the usual places.
     #[error("no authorities of the system: install ca-certificates, or name a file (looked for {})", SYSTEM_BUNDLES.join(", "))]
     NoSystemRoots,
+    /// Hubs cannot be verified with these certificate authorities.
+    #[error("the hub's certificate: {0}")]
+    HubVerifier(String),
     /// Clients cannot be verified with these certificate authorities.
     #[error("client certificates: {0}")]
     Verifier(String),
@@ -75,24 +85,14 @@ impl Tls {
         cert: impl AsRef<Path>,
         key: impl AsRef<Path>,
     ) -> Result<Self, TlsError> {
-        let roots = roots(ca.as_ref())?;
-        let (chain, key_der) = identity(cert.as_ref(), key.as_ref())?;
-        let config = client_builder()
-            .map_err(|source| refused(ca.as_ref(), source))?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key_der)
-            .map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
-        Ok(Self::from_config(Arc::new(config)))
+        let ca = ca.as_ref();
+        Self::new(ca, roots(ca)?, Some((cert.as_ref(), key.as_ref())))
     }
 
     /// Trusts the authorities in `ca` alone and shows no certificate.
     pub fn from_ca(ca: impl AsRef<Path>) -> Result<Self, TlsError> {
-        let roots = roots(ca.as_ref())?;
-        let config = client_builder()
-            .map_err(|source| refused(ca.as_ref(), source))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self::from_config(Arc::new(config)))
+        let ca = ca.as_ref();
+        Self::new(ca, roots(ca)?, None)
     }
 
     /// Trusts the authorities that the system trusts, from the file in the environment variable `SSL_CERT_FILE` or the bundle of the Linux
@@ -103,8 +103,7 @@ impl Tls {
     /// There is no such file, or it cannot be read.
     pub fn from_system() -> Result<Self, TlsError> {
         let (path, roots) = system_roots()?;
-        let config = client_builder().map_err(|source| refused(&path, source))?;
-        Ok(Self::from_config(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
+        Self::new(&path, roots, None)
     }
 
     /// Trusts as [`from_system`](Self::from_system) does, and shows the certificate in `cert` with the key in `key`.
@@ -114,18 +113,44 @@ impl Tls {
     /// Those of [`from_system`](Self::from_system) and [`from_pem`](Self::from_pem).
     pub fn from_system_with(cert: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
         let (path, roots) = system_roots()?;
-        let (chain, key_der) = identity(cert.as_ref(), key.as_ref())?;
-        let config = client_builder()
-            .map_err(|source| refused(&path, source))?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key_der)
-            .map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
-        Ok(Self::from_config(Arc::new(config)))
+        Self::new(&path, roots, Some((cert.as_ref(), key.as_ref())))
+    }
+
+    /// Trusts `roots`, which are from the file `ca`, and shows a certificate with its key, if there are files of them.
+    fn new(ca: &Path, roots: RootCertStore, own: Option<(&Path, &Path)>) -> Result<Self, TlsError> {
+        let verifier = HubVerifier::new(roots)?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|source| refused(ca, source))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier.clone()));
+        let config = match own {
+            None => builder.with_no_client_auth(),
+            Some((cert, key)) => {
+                let (chain, key_der) = identity(cert, key)?;
+                builder.with_client_auth_cert(chain, key_der).map_err(|source| unfit(cert, key, source))?
+            }
+        };
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier) })
+    }
+
+    /// Judges the hub's certificate within this floor while the wall clock is not known to be right. Without it the wall clock alone counts. Of
+    /// settings made by [`from_config`](Self::from_config) a certificate's beginning does not count for the time, because their verifier is not
+    /// this crate's.
+    #[must_use]
+    pub fn with_clock_floor(self, floor: ClockFloor) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.time_provider = Arc::new(floor.clone());
+        let verifier = self.verifier.map(|verifier| verifier.within(floor));
+        if let Some(verifier) = &verifier {
+            config.dangerous().set_certificate_verifier(Arc::new(verifier.clone()));
+        }
+        Self { config: Arc::new(config), verifier }
     }
 
     /// Uses a configuration of rustls, for everything that it can do, such as keys in hardware, other authorities, other providers.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self { config }
+        Self { config, verifier: None }
     }
 
     /// Replaces the ALPN protocols of the configuration; an empty list leaves them.
@@ -135,7 +160,7 @@ impl Tls {
         }
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self::from_config(Arc::new(config))
+        Self { config: Arc::new(config), ..self }
     }
 }
 
@@ -147,30 +172,40 @@ impl ServerTls {
         key: impl AsRef<Path>,
         client_ca: Option<&Path>,
     ) -> Result<Self, TlsError> {
-        let (chain, key_der) = identity(cert.as_ref(), key.as_ref())?;
-        let provider = Arc::new(crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|source| refused(cert.as_ref(), source))?;
-        let builder = match client_ca {
-            None => builder.with_no_client_auth(),
-            Some(ca) => {
-                let roots = Arc::new(roots(ca)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-                builder.with_client_cert_verifier(verifier.map_err(|e| TlsError::Verifier(e.to_string()))?)
-            }
+        let (cert, key) = (cert.as_ref(), key.as_ref());
+        let (chain, key_der) = identity(cert, key)?;
+        let own = CertifiedKey::from_der(chain, key_der, &crypto::ring::default_provider());
+        let own = own.map_err(|source| unfit(cert, key, source))?;
+        let verifier = match client_ca {
+            None => None,
+            Some(ca) => Some(ClientVerifier::new(roots(ca)?)?),
         };
-        let config = builder.with_single_cert(chain, key_der);
-        let mut config = config.map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
-        // Sessions to be resumed would keep certificates of clients in memory that no limit counts.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(Self::from_config(Arc::new(config)))
+        let config = server_config(verifier.as_ref(), Arc::new(SingleCertAndKey::from(own)));
+        let config = config.map_err(|source| refused(cert, source))?;
+        Ok(Self { config: Arc::new(config), verifier })
+    }
+
+    /// Judges the certificates of clients within this floor while the wall clock is not known to be right. Without it the wall clock alone counts.
+    /// Of settings made by [`from_config`](Self::from_config) a certificate's beginning does not count for the time, because their verifier is not
+    /// this crate's.
+    ///
+    /// # Errors
+    ///
+    /// rustls refuses the settings, which it took before.
+    pub fn with_clock_floor(self, floor: ClockFloor) -> Result<Self, TlsError> {
+        let verifier = self.verifier.map(|verifier| verifier.within(floor.clone()));
+        let mut config = match &verifier {
+            None => ServerConfig::clone(&self.config),
+            Some(_) => server_config(verifier.as_ref(), self.config.cert_resolver.clone())
+                .map_err(|error| TlsError::Verifier(error.to_string()))?,
+        };
+        config.time_provider = Arc::new(floor);
+        Ok(Self { config: Arc::new(config), verifier })
     }
 
     /// Uses a configuration of rustls, for everything that it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self { config }
+        Self { config, verifier: None }
     }
 
     /// Performs the server's part of the handshake. Takes as long as the client does, so put a time limit around it.
@@ -188,9 +223,22 @@ impl ServerTls {
     }
 }
 
-fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
-    let provider = Arc::new(crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+/// Makes the settings of a server that shows what `own` has. With a verifier clients must show a certificate.
+fn server_config(
+    verifier: Option<&ClientVerifier>,
+    own: Arc<dyn ResolvesServerCert>,
+) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    let builder = match verifier {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier.clone())),
+    };
+    let mut config = builder.with_cert_resolver(own);
+    // Sessions to be resumed would keep certificates of clients in memory that no limit counts.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
 }
 
 fn system_roots() -> Result<(PathBuf, RootCertStore), TlsError> {

@@ -1,0 +1,84 @@
+//! Words for a hub's certificate that is refused for its dates, with the clock that refused it: often the clock is wrong, not the certificate.
+
+use std::io;
+use std::time::Duration;
+
+use rustls::{CertificateError, Error};
+use rustls_pki_types::UnixTime;
+
+use super::super::utc::Utc;
+
+/// Returns the error of a handshake; one about a certificate's dates in words of this crate, any other as it is.
+pub(super) fn in_words(error: io::Error) -> io::Error {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match of_tls.and_then(|of_tls| words(of_tls, UnixTime::now())) {
+        Some(words) => io::Error::new(error.kind(), words),
+        None => error,
+    }
+}
+
+/// `clock` is this machine's clock.
+fn words(error: &Error, clock: UnixTime) -> Option<String> {
+    let Error::InvalidCertificate(error) = error else { return None };
+    Some(match error {
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            let (from, clock) = (Utc::from(*not_before), Utc::from(clock));
+            format!(
+                "the hub's certificate is not valid before {from}, and it is {clock} by this machine's clock"
+            )
+        }
+        CertificateError::ExpiredContext { time, not_after } => {
+            let end = Utc::from(*not_after);
+            let clock_s = Duration::from_secs(clock.as_secs().saturating_add(1));
+            let (taken, is_behind) = (Utc::from(*time), *time > UnixTime::since_unix_epoch(clock_s));
+            let clock = Utc::from(clock);
+            if is_behind {
+                format!(
+                    "the hub's certificate has expired: it ended at {end}, and it is {taken} at least, although this machine's clock, which is not \
+                     known to be right, says {clock}"
+                )
+            } else {
+                format!(
+                    "the hub's certificate has expired: it ended at {end}, and it is {clock} by this machine's clock"
+                )
+            }
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn dates_are_said_with_the_clock_that_refused_them() {
+        let said = |error| words(&Error::InvalidCertificate(error), at(86_400));
+        let early = CertificateError::NotValidYetContext { time: at(86_400), not_before: at(951_782_400) };
+        let early = said(early).unwrap();
+        assert!(
+            early.contains("not valid before 2000-02-29T00:00:00Z") && early.contains("1970-01-02T"),
+            "{early}"
+        );
+        let late = |time| said(CertificateError::ExpiredContext { time, not_after: at(3_600) }).unwrap();
+        assert!(late(at(86_400)).contains("1970-01-01T01:00:00Z, and it is 1970-01-02T00:00:00Z by this"));
+        let floor = late(at(951_782_400));
+        assert!(
+            floor.contains("it is 2000-02-29T00:00:00Z at least") && floor.contains("says 1970-01-02T"),
+            "{floor}"
+        );
+        assert_eq!(said(CertificateError::UnknownIssuer), None);
+    }
+
+    #[test]
+    fn other_errors_stay_as_they_are() {
+        let error =
+            io::Error::new(io::ErrorKind::InvalidData, Error::InvalidCertificate(CertificateError::Revoked));
+        assert!(in_words(error).get_ref().unwrap().is::<Error>());
+        assert_eq!(in_words(io::ErrorKind::UnexpectedEof.into()).kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
