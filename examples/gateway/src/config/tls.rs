@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
 use edge_bridge::net::{
-    CertificateProblem, ServerTls, TlsError, authorities_have_expired, client_certificate_problem,
+    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, client_certificate_problem,
 };
 
 use super::section::Placed;
@@ -16,8 +16,9 @@ use super::{Findings, Hub, Severity, TlsAddress, secret_file};
 /// Remaining validity of a certificate below which it is reported, so that there is time to roll out a new one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
-/// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted.
-pub(crate) fn tls(hub: &Hub) -> Result<Option<Tls>, TlsError> {
+/// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted. The hub's certificate
+/// is judged within `floor`.
+pub(crate) fn tls(hub: &Hub, floor: ClockFloor) -> Result<Option<Tls>, TlsError> {
     if !hub.url.starts_with("mqtts://") {
         return Ok(None);
     }
@@ -27,7 +28,7 @@ pub(crate) fn tls(hub: &Hub) -> Result<Option<Tls>, TlsError> {
         (None, Some(cert), Some(key)) => Tls::from_system_with(cert, key),
         (None, ..) => Tls::from_system(),
     }
-    .map(Some)
+    .map(|tls| Some(tls.with_clock_floor(floor)))
 }
 
 /// Files that `[hub]` names and that exist.
@@ -140,12 +141,12 @@ fn check_certificate(
     findings.add(severity, cert.at, "hub.cert", format!("{}: {said}", cert.value.display()), None);
 }
 
-/// Returns the TLS of the listener.
+/// Returns the TLS of the listener. Certificates of clients are judged within `floor`.
 ///
 /// # Errors
 /// One of the files is not valid.
-pub(crate) fn listener_tls(files: &TlsAddress) -> Result<ServerTls, TlsError> {
-    ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())
+pub(crate) fn listener_tls(files: &TlsAddress, floor: ClockFloor) -> Result<ServerTls, TlsError> {
+    ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())?.with_clock_floor(floor)
 }
 
 /// Returns whether the listener's certificate has expired, by this machine's clock.

@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use edge_bridge::Link;
 use edge_bridge::net::intake::Intake;
-use edge_bridge::net::{Builder, Clock};
+use edge_bridge::net::{Builder, Clock, ClockFloor};
 use edge_queue::{SystemClock, aio};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Token};
 
+use super::certificate_floor::CertificateFloor;
 use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::configuration::route_changes::{Configurations, RouteChanges};
 use super::error::RunError;
@@ -103,11 +104,12 @@ pub(crate) async fn run(
     mut stop: Stop<'_>,
 ) -> Result<(), RunError> {
     let (wall, is_open) = (Arc::new(wall_clock(config)), parts.is_open.clone());
-    let uplink = uplink::prepare(config)?;
+    let floor = CertificateFloor::new(wall.clone());
+    let uplink = uplink::prepare(config, &floor.clock())?;
     // Before all else: another process on this directory gets no further.
     let mut opening = Opening::start(state, config, wall.clone());
     let opened = opening.at_once().await?;
-    let local = Local::start(config, state, wall, opening.cause(), parts).await?;
+    let local = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts).await?;
     let tables = Tables::new(config);
     let files = StateFiles {
         dir: state.to_owned(),
@@ -128,6 +130,7 @@ pub(crate) async fn run(
             // Who finds it ready finds the socket: the disk has just answered.
             let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
             tell_opened(config, state, &taken);
+            floor.raise(taken.opened.account.known_s());
             let running = local.with_queue(config, state, uplink, (taken, tables, files.table_files)).await?;
             is_open.store(true, Ordering::Relaxed);
             stop.await;
@@ -144,7 +147,7 @@ impl Local {
     async fn start(
         config: &Config,
         state: &Path,
-        wall: Arc<SystemClock>,
+        (wall, floor): (Arc<SystemClock>, ClockFloor),
         cause: Cause,
         parts: Parts,
     ) -> Result<Self, RunError> {
@@ -163,7 +166,8 @@ impl Local {
         };
         let refused = configurations.as_ref().and_then(|in_force| in_force.borrow().refused.clone());
         let facts = CurrentFacts::new(Facts { refused, ..Facts::of(config, state) });
-        let front = Front::start(config, state, clock, &ingest, &intake, control.as_mut(), &facts).await?;
+        let front =
+            Front::start(config, state, (clock, floor), &ingest, &intake, control.as_mut(), &facts).await?;
         let alarms = alarms.zip(front.listener());
         let alarms =
             alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));

@@ -7,6 +7,7 @@
 //! One folder for each part of that way, and for what stands beside it: [`sensors`], [`filters`], [`queue`], [`hub`]; [`commands`] of the hub and
 //! [`local_control`]; [`restart`], [`status`], [`configuration`], [`log`]; [`tap`] shows samples of what passes. [`gateway`] starts and stops them all.
 
+mod certificate_floor;
 mod commands;
 pub(crate) mod configuration;
 mod error;
@@ -34,6 +35,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
 use crate::config::Config;
+pub(crate) use certificate_floor::CertificateFloor;
 use configuration::last_configuration;
 use configuration::refusal::Refusal;
 use configuration::reload::{Ending, Reload};

@@ -26,7 +26,7 @@ impl Authority {
         self.sign_until(dir, file, name, None);
     }
 
-    /// As [`sign`](Self::sign), for so many days from now on.
+    /// As [`sign`](Self::sign), from yesterday on, for so many days from now.
     pub fn sign_for_days(&self, dir: &Path, file: &str, name: &str, days: u32) {
         let end = SystemTime::now() + Duration::from_secs(86_400) * days;
         self.sign_until(dir, file, Some(name), Some(end));
@@ -36,6 +36,7 @@ impl Authority {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         if let Some(end) = end {
+            params.not_before = (SystemTime::now() - Duration::from_secs(86_400)).into();
             params.not_after = end.into();
         }
         params.distinguished_name = rcgen::DistinguishedName::new();

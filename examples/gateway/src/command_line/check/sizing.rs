@@ -7,7 +7,7 @@ use edge_queue::ROW_OVERHEAD_BYTES;
 
 use crate::config::{Config, Format, Local, Route};
 use crate::run::queue::store;
-use crate::run::{tap, NAME_BYTES_MAX, UNIT_BYTES_MAX};
+use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
 
 use super::load::{LinkBytes, Load, RouteLoad};
 

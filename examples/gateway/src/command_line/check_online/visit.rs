@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::Stats;
-use edge_bridge::net::{Bridge, Builder};
+use edge_bridge::net::{Bridge, Builder, ClockFloor};
 use edge_bridge::wire::{
     PropertiesBuilder, PropertyId, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Value,
 };
@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::command_line::hub_visit::{connected, leave};
 use crate::config::Config;
-use crate::run::RunError;
 use crate::run::hub::uplink;
+use crate::run::{CertificateFloor, RunError};
 
 use super::needed::Needed;
 
@@ -74,19 +74,20 @@ pub(super) async fn visit(config: &Config, address: &str, needed: &Needed) -> Re
     config.hub.further_urls.clear();
     config.hub.client_id.push_str("-check");
     let since = Instant::now();
-    let first = match connect(uplink::prepare(&config)?).await? {
+    let floor = CertificateFloor::of(&config).clock();
+    let first = match connect(uplink::prepare(&config, &floor)?).await? {
         Ok(first) => first,
         Err(reason) => return Ok(Outcome::NotReached(reason)),
     };
     let connect_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     let first_stats = first.stats();
     leave(first).await;
-    let bridge = match connect(uplink::prepare(&config)?.session_expiry_s(0)).await? {
+    let bridge = match connect(uplink::prepare(&config, &floor)?.session_expiry_s(0)).await? {
         Ok(bridge) => bridge,
         Err(reason) => return Ok(Outcome::NotReached(format!("at the second connection: {reason}"))),
     };
     let (refused_filters, unanswered_filters) = subscribe(&bridge, needed).await?;
-    let published = publish_all(&config, bridge, &needed.topics).await?;
+    let published = publish_all(&config, &floor, bridge, &needed.topics).await?;
     let reached =
         Reached { connect_ms, connected: first_stats, refused_filters, unanswered_filters, published };
     Ok(Outcome::Reached(Box::new(reached)))
@@ -134,12 +135,17 @@ async fn subscribe(bridge: &Bridge, needed: &Needed) -> Result<(Vec<(String, Rea
 
 /// Publishes a test message on each topic, and ends the connection. After a message without a PUBACK of acceptance the next one has a connection of
 /// its own: the link would send the former one again in between.
-async fn publish_all(config: &Config, bridge: Bridge, topics: &[String]) -> Result<Vec<Published>, RunError> {
+async fn publish_all(
+    config: &Config,
+    floor: &ClockFloor,
+    bridge: Bridge,
+    topics: &[String],
+) -> Result<Vec<Published>, RunError> {
     let (mut answers, mut connection) = (Vec::new(), Some(bridge));
     for topic in topics {
         let bridge = match connection.take() {
             Some(bridge) => Some(bridge),
-            None => connect(uplink::prepare(config)?.session_expiry_s(0)).await?.ok(),
+            None => connect(uplink::prepare(config, floor)?.session_expiry_s(0)).await?.ok(),
         };
         let Some(bridge) = bridge else {
             answers.push(Published::Unanswered);

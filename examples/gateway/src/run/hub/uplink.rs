@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use edge_bridge::net::Builder;
+use edge_bridge::net::{Builder, ClockFloor};
 use edge_bridge::wire::Version;
 use edge_bridge::{Bridge, Link, Tls};
 use edge_queue::aio;
@@ -21,11 +21,11 @@ use super::gap_reports::GapReports;
 use super::hub_status::HubStatus;
 use super::pack::{BatchPack, NextRoutes, RouteEncoder};
 
-/// Builds the link's settings, so that their errors are found before any part starts.
+/// Builds the link's settings, so that their errors are found before any part starts. The hub's certificate is judged within `floor`.
 ///
 /// # Errors
 /// A key or certificate cannot be used.
-pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
+pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, RunError> {
     let hub = &config.hub;
     let keep_alive_s = u16::try_from(hub.keep_alive.as_secs()).unwrap_or(u16::MAX);
     let mut builder = Bridge::builder(&hub.url)
@@ -61,16 +61,15 @@ pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
     }
     let alpn: Vec<&str> = hub.alpn.iter().map(String::as_str).collect();
     builder = builder.alpn(&alpn);
-    if let Some(tls) =
-        config::tls::tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))?
-    {
-        builder = builder.tls(tls).tls_from(renewed(hub));
+    let tls = config::tls::tls(hub, floor.clone());
+    if let Some(tls) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
+        builder = builder.tls(tls).tls_from(renewed(hub, floor.clone()));
     }
     Ok(builder)
 }
 
 /// Returns a function that reads the TLS files of `[hub]` again. It returns `None` while they are unchanged.
-fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
+fn renewed(hub: &Hub, floor: ClockFloor) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
     let hub = hub.clone();
     let stamps = move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key].map(|file| file.as_deref().and_then(stamp));
     let last = Mutex::new(stamps(&hub));
@@ -80,7 +79,7 @@ fn renewed(hub: &Hub) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 's
         if found == *last {
             return Ok(None);
         }
-        let tls = config::tls::tls(&hub).map_err(io::Error::other)?;
+        let tls = config::tls::tls(&hub, floor.clone()).map_err(io::Error::other)?;
         *last = found;
         Ok(tls)
     }

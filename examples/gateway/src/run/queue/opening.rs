@@ -182,10 +182,11 @@ impl Attempts {
         // Also if this run ends before its first look at itself: the next one finds the store in order.
         store::tell_events(&queue);
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
+        let clock = self.clock.clone();
         let found = Found::of(&queue);
         let lanes_unread = are_unread && found.waiting > 0;
         let kept = tokio::task::spawn_blocking(move || {
-            let account = QueueAccount::open(&state, found);
+            let account = QueueAccount::open(&state, found).with_clock(clock);
             lane_names::keep(&state, &lanes).map(|()| account)
         });
         match kept.await.unwrap_or_else(|error| Err(io::Error::other(error))) {

@@ -1,6 +1,7 @@
 //! Account of the queue in a file beside it, by which a start tells a queue that is gone from a directory that is new: identity of the queue, and
 //! how many messages waited at the last look. A look is taken at each start, each hour and at a clean stop. It also keeps what was lost with
-//! queues that are gone, which the totals in the queue itself cannot.
+//! queues that are gone, which the totals in the queue itself cannot, and the time that a synchronised clock shows, for a start at which the
+//! clock is behind.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file")]
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use edge_queue::{Ledger, aio};
+use edge_queue::{Clock as _, Ledger, Now, SystemClock, aio};
 use edge_state::checksummed as checksummed_file;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ const VERSION: &str = "edge-gateway queue-account 1 ";
 const BYTES_MAX: u64 = 4_096;
 /// Time between two looks of a running gateway.
 const EVERY: Duration = Duration::from_secs(3_600);
+/// Difference from which another time is written, in seconds. Only dates of certificates are compared with it.
+const KNOWN_APART_S: u64 = 86_400;
 
 /// Losses with queues that a start found gone, over all runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,9 @@ struct Account {
     /// Set by a clean stop, after which nothing more comes.
     is_final: bool,
     gone: GoneQueues,
+    /// Time that a synchronised clock has shown, in seconds since 1970; 0 if none has, or an earlier version wrote the file.
+    #[serde(default)]
+    known_s: u64,
 }
 
 /// Queue as it was opened.
@@ -76,6 +82,8 @@ pub(crate) struct QueueAccount {
     account: Arc<Mutex<Account>>,
     /// Queues that were gone at earlier starts.
     gone_before: u64,
+    /// Clock whose time is kept while it is synchronised.
+    clock: Option<Arc<SystemClock>>,
 }
 
 impl QueueAccount {
@@ -102,12 +110,23 @@ impl QueueAccount {
         // An imported queue, or one of a backup, is another one that has something.
         let is_gone = last.is_some() && before.queue != Some(found.id) && found.is_unused;
         let gone = if is_gone { tell(state, &before) } else { before.gone };
-        let account = Account { queue: Some(found.id), waiting: found.waiting, is_final: false, gone };
+        let account =
+            Account { queue: Some(found.id), waiting: found.waiting, is_final: false, gone, ..before };
         if let Err(error) = write(state, &account) {
             warn(&error);
         }
         let (state, account) = (state.to_owned(), Arc::new(Mutex::new(account)));
-        Self { state, account, gone_before: before.gone.queues }
+        Self { state, account, gone_before: before.gone.queues, clock: None }
+    }
+
+    /// Keeps the time of this clock from the next look on.
+    pub(super) fn with_clock(self, clock: Arc<SystemClock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// Time that a synchronised clock has shown, in seconds since 1970; 0 if none has.
+    pub(in crate::run) fn known_s(&self) -> u64 {
+        self.lock().known_s
     }
 
     pub(in crate::run) fn gone(&self) -> GoneQueues {
@@ -141,7 +160,9 @@ impl QueueAccount {
     /// Writes how many messages wait, unless that is written, or the account is final.
     fn look(&self, waiting: u64, is_final: bool) -> io::Result<()> {
         let mut account = self.lock();
-        let next = Account { waiting, is_final, ..*account };
+        let known_s =
+            self.clock.as_ref().map_or(account.known_s, |clock| known_s(&clock.now(), account.known_s));
+        let next = Account { waiting, is_final, known_s, ..*account };
         if account.is_final || *account == next {
             return Ok(());
         }
@@ -153,6 +174,12 @@ impl QueueAccount {
     fn lock(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the time to keep: that of a synchronised clock, which may be earlier than the last one if that was wrong.
+fn known_s(now: &Now, last_s: u64) -> u64 {
+    let now_s = u64::try_from(now.wall_ms / 1_000).unwrap_or(0);
+    if now.synced && now_s.abs_diff(last_s) >= KNOWN_APART_S { now_s } else { last_s }
 }
 
 /// Logs that the queue of this account is gone. Returns the losses with it.
@@ -208,6 +235,29 @@ mod tests {
 
     fn lost(queues: u64, messages: u64) -> GoneQueues {
         GoneQueues { queues, messages }
+    }
+
+    #[test]
+    fn only_a_synchronised_clock_tells_the_time_and_once_a_day() {
+        let day = i64::try_from(KNOWN_APART_S).unwrap() * 1_000;
+        let now = |wall_ms, synced| Now { wall_ms, synced, ..Now::default() };
+        assert_eq!(known_s(&now(50 * day, false), 7), 7);
+        assert_eq!(known_s(&now(50 * day, true), 7), 50 * KNOWN_APART_S);
+        assert_eq!(known_s(&now(51 * day - 1, true), 50 * KNOWN_APART_S), 50 * KNOWN_APART_S);
+        assert_eq!(known_s(&now(51 * day, true), 50 * KNOWN_APART_S), 51 * KNOWN_APART_S);
+        assert_eq!(known_s(&now(day, true), 50 * KNOWN_APART_S), KNOWN_APART_S, "the last one was wrong");
+    }
+
+    #[test]
+    fn the_known_time_outlives_starts_and_queues() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock::new().assume_synced());
+        let account = QueueAccount::open(dir.path(), found(1, 0, true)).with_clock(clock);
+        assert_eq!(account.known_s(), 0);
+        account.look(0, false).unwrap();
+        let known_s = account.known_s();
+        assert!(known_s > 1_600_000_000);
+        assert_eq!(QueueAccount::open(dir.path(), found(2, 0, true)).known_s(), known_s);
     }
 
     #[test]

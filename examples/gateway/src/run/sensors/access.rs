@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use edge_bridge::access::{AccessRules, AclFile, LoginMemory, PasswordFile};
 use edge_bridge::listener::Access;
-use edge_bridge::net::ServerTls;
 use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::net::{ClockFloor, ServerTls};
 
 use crate::config::operator_file;
 use crate::config::tls::{has_expired, listener_tls};
@@ -29,6 +29,7 @@ pub(in crate::run) struct InForce {
     passwords: Option<PasswordFile>,
     client_ca: Option<Vec<u8>>,
     memory: LoginMemory,
+    floor: ClockFloor,
 }
 
 impl InForce {
@@ -46,6 +47,7 @@ impl InForce {
 pub(in crate::run) fn open(
     files: &AccessFiles,
     tls: Option<&TlsAddress>,
+    floor: ClockFloor,
 ) -> Result<(Access, Option<ServerTls>, InForce), RunError> {
     let configuration = |error: String| RunError::Configuration(format!("[local] {error}"));
     let memory = LoginMemory::new(secret()?);
@@ -54,11 +56,12 @@ pub(in crate::run) fn open(
     let of_tls = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
     let certificates = Watch::new(of_tls.flatten().cloned().collect());
     let rules = files.read().map_err(|error| configuration(error.to_string()))?;
-    let server = tls.map(listener_tls).transpose().map_err(|error| configuration(error.to_string()))?;
+    let server = tls.map(|files| listener_tls(files, floor.clone())).transpose();
+    let server = server.map_err(|error| configuration(error.to_string()))?;
     let client_ca =
         tls.and_then(|tls| tls.client_ca.as_ref()).and_then(|path| operator_file::read(path).ok());
     let passwords = rules.passwords.clone();
-    let in_force = InForce { rules: rules_watch, certificates, passwords, client_ca, memory };
+    let in_force = InForce { rules: rules_watch, certificates, passwords, client_ca, memory, floor };
     Ok((access(rules, &in_force), server, in_force))
 }
 
@@ -114,13 +117,13 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
 
 /// Reads the certificate again and applies it. Returns whether the listener still runs.
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
-    let read = files.clone();
+    let (read, floor) = (files.clone(), in_force.floor.clone());
     let read = tokio::task::spawn_blocking(move || {
         let client_ca = read.client_ca.as_ref().and_then(|path| operator_file::read(path).ok());
         if has_expired(&read) {
             return Err(format!("{}: the certificate has expired", read.cert.display()));
         }
-        listener_tls(&read).map(|tls| (tls, client_ca)).map_err(|error| error.to_string())
+        listener_tls(&read, floor).map(|tls| (tls, client_ca)).map_err(|error| error.to_string())
     });
     match read.await {
         Ok(Ok((tls, client_ca))) => {

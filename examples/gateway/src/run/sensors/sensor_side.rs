@@ -12,7 +12,7 @@ use std::time::Duration;
 use edge_bridge::listener::Access;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::{LocalPublisher, QueueSink, Receipts};
-use edge_bridge::net::{Clock, Server, ServerBuilder, ServerTls};
+use edge_bridge::net::{Clock, ClockFloor, Server, ServerBuilder, ServerTls};
 
 use tokio::task::JoinHandle;
 
@@ -49,7 +49,7 @@ impl Front {
     pub(in crate::run) async fn start(
         config: &Config,
         state: &Path,
-        clock: Clock,
+        (clock, floor): (Clock, ClockFloor),
         ingest: &GatewayIngest,
         intake: &Intake,
         control: Option<&mut Control>,
@@ -66,7 +66,7 @@ impl Front {
         else {
             return Ok(Self::NotYet);
         };
-        let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref())?;
+        let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref(), floor)?;
         let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
         let doors = Doors { plain: addresses.plain, tls, ws: addresses.ws.clone() };
         let fit = connections_that_fit(limits.max_connections);

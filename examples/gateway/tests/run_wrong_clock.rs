@@ -1,0 +1,131 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` on a machine whose clock begins in 1970, with the configuration that is shipped and TLS to the hub and from sensors. Promise 1.
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use support::authority::Authority;
+use support::gateway::Gateway;
+use support::mosquitto::{self, Mosquitto, Subscriber};
+use support::wall_clock::WallClock;
+use support::{free_port, wait_until};
+
+/// A gateway in 1970, with the addresses of its listener, plain and TLS, and a hub with a certificate of this week.
+struct Site {
+    gateway: Gateway,
+    listen: SocketAddr,
+    secure: SocketAddr,
+    hub: Mosquitto,
+}
+
+impl Site {
+    fn new(dir: &Path, is_synced: bool) -> Self {
+        let plant = Authority::new(dir, "plant");
+        for name in ["hub", "gateway", "oven3"] {
+            plant.sign_for_days(dir, name, name, 90);
+        }
+        let (listen, secure, at_hub) = (free_port(), free_port(), free_port());
+        let file = |name: &str| dir.join(name).display().to_string();
+        let hub = Mosquitto::start(
+            dir,
+            &format!(
+                "user root\nlistener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}",
+                at_hub.port(),
+                file("plant.crt"),
+                file("hub.crt"),
+                file("hub.key"),
+            ),
+        );
+        let mut gateway = Gateway::new(dir, "");
+        let shipped = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.toml")).unwrap();
+        let changes = [
+            (
+                "listen = \"127.0.0.1:1883\"",
+                format!(
+                    "listen = \"{listen}\"\ntls_listen = \"{secure}\"\ncert = \"gateway.crt\"\nkey = \"gateway.key\"\nclient_ca = \"plant.crt\""
+                ),
+            ),
+            (
+                "url = \"mqtt://127.0.0.1:18830\"",
+                format!("url = \"mqtts://localhost:{}\"\nca = \"plant.crt\"", at_hub.port()),
+            ),
+            ("listen = \"127.0.0.1:9100\"", format!("listen = \"{}\"", gateway.metrics)),
+        ];
+        let config = changes.iter().fold(shipped, |config, (shipped, own)| {
+            assert_eq!(config.matches(&format!("\n{shipped}")).count(), 1, "{shipped}");
+            config.replace(&format!("\n{shipped}"), &format!("\n{own}"))
+        });
+        fs::write(dir.join("gateway.toml"), config).unwrap();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let offset_ms = 60_000 - i64::try_from(since_1970).unwrap();
+        gateway.wall_clock = Some(WallClock::new(dir, offset_ms, is_synced));
+        gateway.start();
+        Self { gateway, listen, secure, hub }
+    }
+}
+
+#[test]
+fn a_gateway_in_1970_delivers_to_its_hub_and_takes_its_sensors() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let site = Site::new(dir, false);
+    assert_eq!(site.gateway.metric("edge_clock_synced"), Some(0.0));
+    let at_hub = Subscriber::start(site.hub.address, "site7/#");
+    let mut oven = Command::new("mosquitto_pub");
+    oven.args([
+        "-h",
+        "localhost",
+        "-p",
+        &site.secure.port().to_string(),
+        "-q",
+        "1",
+        "-t",
+        "plant/oven3",
+        "-m",
+        "hot",
+    ]);
+    for (option, file) in [("--cafile", "plant.crt"), ("--cert", "oven3.crt"), ("--key", "oven3.key")] {
+        oven.arg(option).arg(dir.join(file));
+    }
+    assert!(oven.status().unwrap().success());
+    mosquitto::publish(site.listen, "plant/pump", "on");
+    for topic in ["site7/plant/oven3", "site7/plant/pump"] {
+        wait_until(topic, 30, || at_hub.arrived().iter().any(|message| message.topic == topic));
+    }
+    let log = site.gateway.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("the clock is behind")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains("clock=1970-01-01T00:0") && told[0].contains("taken=20"), "{}", told[0]);
+}
+
+/// The clock is what the machine says that it is, and the error says whose dates do not fit.
+#[test]
+fn a_clock_of_1970_that_counts_as_synchronised_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut site = Site::new(dir.path(), true);
+    let refusal = "the hub's certificate is not valid before 20";
+    wait_until("the hub's certificate is refused", 30, || site.gateway.log().contains(refusal));
+    let log = site.gateway.log();
+    assert!(log.contains("and it is 1970-01-01T00:0") && !log.contains("the clock is behind"), "{log}");
+    // Once the machine takes it back, the hub is reached without a restart.
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let offset_ms = 60_000 - i64::try_from(since_1970).unwrap();
+    site.gateway.wall_clock.as_mut().unwrap().set(offset_ms, false);
+    let at_hub = Subscriber::start(site.hub.address, "site7/#");
+    mosquitto::publish(site.listen, "plant/pump", "on");
+    wait_until("delivered", 60, || {
+        at_hub.arrived().iter().any(|message| message.topic == "site7/plant/pump")
+    });
+}
