@@ -100,6 +100,10 @@ pub(super) fn problem(error: &Error) -> CertificateProblem {
         Error::InvalidCertificate(
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
         ) => CertificateProblem::NotForClients,
+        // Of this crate: rustls would show its fields.
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            CertificateProblem::Other(other.0.to_string())
+        }
         other => CertificateProblem::Other(other.to_string()),
     }
 }

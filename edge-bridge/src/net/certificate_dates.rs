@@ -26,8 +26,12 @@ fn not_after(certificate: &[u8]) -> Option<SystemTime> {
     let (SEQUENCE, validity, _) = element(fields)? else { return None };
     let (_, _, rest) = element(validity)?;
     let (kind, text, _) = element(rest)?;
-    let seconds = seconds(kind, text)?;
-    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    time(kind, text)
+}
+
+/// Returns the time of an element of this kind (RFC 5280 §4.1.2.5).
+pub(super) fn time(kind: u8, text: &[u8]) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds(kind, text)?))
 }
 
 /// Seconds since 1970 of `YYMMDDhhmmssZ`, whose years are 1950 to 2049, or `YYYYMMDDhhmmssZ`. A time before 1970 is 0; `None` for another

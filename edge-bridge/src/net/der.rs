@@ -1,7 +1,8 @@
-//! Elements of DER (X.690), as far as a certificate's fields need them. Read with bounds, because these bytes are foreign.
+//! Elements of DER (X.690), as far as the fields of certificates and of lists of revoked ones need them. Read with bounds, because these bytes are foreign.
 
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
+pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(super) const UTC_TIME: u8 = 0x17;
 pub(super) const GENERALIZED_TIME: u8 = 0x18;
@@ -23,8 +24,8 @@ pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (first, rest) = rest.split_first()?;
     let (length, rest) = match usize::from(*first) {
         short @ 0..=0x7f => (short, rest),
-        // A length of more than two bytes is that of no certificate.
-        0x81 | 0x82 => {
+        // A length of more than three bytes is that of no certificate, and of no list that is read.
+        0x81..=0x83 => {
             let (octets, rest) = rest.split_at_checked(usize::from(*first & 0x7f))?;
             (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
         }

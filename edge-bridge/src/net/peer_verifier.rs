@@ -4,26 +4,49 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::server::VerifierBuilderError;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme, crypto};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::clock_floor::ClockFloor;
+use super::revocation::{self, RevocationLists};
 use super::tls::TlsError;
 
 /// Verifier of a hub's certificate.
 #[derive(Debug, Clone)]
 pub(super) struct HubVerifier {
+    roots: Arc<RootCertStore>,
     webpki: Arc<WebPkiServerVerifier>,
     floor: Option<ClockFloor>,
+    crl: Option<Arc<RevocationLists>>,
 }
 
 impl HubVerifier {
     pub(super) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
-        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        Ok(Self { webpki: webpki.map_err(|error| TlsError::HubVerifier(error.to_string()))?, floor: None })
+        let roots = Arc::new(roots);
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build();
+        let webpki = webpki.map_err(|error| TlsError::HubVerifier(error.to_string()))?;
+        Ok(Self { roots, webpki, floor: None, crl: None })
+    }
+
+    /// Refuses what the lists revoke, `None` for nothing. A certificate of whose authority there is no list passes, and a list counts after its end.
+    pub(super) fn with_crl(self, crl: Option<Arc<RevocationLists>>) -> Result<Self, TlsError> {
+        let provider = Arc::new(crypto::ring::default_provider());
+        let lists = crl.iter().flat_map(|crl| crl.lists.clone());
+        let webpki = WebPkiServerVerifier::builder_with_provider(self.roots.clone(), provider)
+            .with_crls(lists)
+            .allow_unknown_revocation_status()
+            .build();
+        let webpki = webpki.map_err(|error| unusable(crl.as_deref(), error))?;
+        Ok(Self { webpki, crl, ..self })
+    }
+
+    /// Refuses what the other one's lists revoke, in the place of its own lists. Returns itself where they cannot be used.
+    pub(super) fn revoking_as(&self, other: &Self) -> Self {
+        self.clone().with_crl(other.crl.clone()).unwrap_or_else(|_| self.clone())
     }
 
     pub(super) fn within(self, floor: ClockFloor) -> Self {
@@ -43,6 +66,7 @@ impl ServerCertVerifier for HubVerifier {
         judge(self.floor.as_ref(), now, |at| {
             self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
         })
+        .map_err(|error| named(error, self.crl.as_deref(), end_entity, intermediates))
     }
 
     fn verify_tls12_signature(
@@ -71,15 +95,30 @@ impl ServerCertVerifier for HubVerifier {
 /// Verifier of the certificates of a server's clients.
 #[derive(Debug, Clone)]
 pub(super) struct ClientVerifier {
+    roots: Arc<RootCertStore>,
     webpki: Arc<dyn ClientCertVerifier>,
     floor: Option<ClockFloor>,
+    crl: Option<Arc<RevocationLists>>,
 }
 
 impl ClientVerifier {
     pub(super) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
-        let webpki = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        Ok(Self { webpki: webpki.map_err(|error| TlsError::Verifier(error.to_string()))?, floor: None })
+        let roots = Arc::new(roots);
+        let webpki = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider).build();
+        let webpki = webpki.map_err(|error| TlsError::Verifier(error.to_string()))?;
+        Ok(Self { roots, webpki, floor: None, crl: None })
+    }
+
+    /// Refuses what the lists revoke, as [`HubVerifier::with_crl`] does.
+    pub(super) fn with_crl(self, crl: Arc<RevocationLists>) -> Result<Self, TlsError> {
+        let provider = Arc::new(crypto::ring::default_provider());
+        let webpki = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider)
+            .with_crls(crl.lists.clone())
+            .allow_unknown_revocation_status()
+            .build();
+        let webpki = webpki.map_err(|error| unusable(Some(&crl), error))?;
+        Ok(Self { webpki, crl: Some(crl), ..self })
     }
 
     pub(super) fn within(self, floor: ClockFloor) -> Self {
@@ -99,6 +138,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         judge(self.floor.as_ref(), now, |at| self.webpki.verify_client_cert(end_entity, intermediates, at))
+            .map_err(|error| named(error, self.crl.as_deref(), end_entity, intermediates))
     }
 
     fn verify_tls12_signature(
@@ -132,5 +172,27 @@ fn judge<T>(
     match floor {
         Some(floor) => floor.judge(now, verify),
         None => verify(now),
+    }
+}
+
+fn named(
+    error: Error,
+    crl: Option<&RevocationLists>,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> Error {
+    match crl {
+        Some(crl) => revocation::named(error, &crl.file, end_entity, intermediates),
+        None => error,
+    }
+}
+
+/// Makes the error of lists that webpki does not take.
+fn unusable(crl: Option<&RevocationLists>, error: VerifierBuilderError) -> TlsError {
+    match (crl, error) {
+        (Some(crl), VerifierBuilderError::InvalidCrl(error)) => {
+            TlsError::Refused { path: crl.file.clone(), source: Error::InvalidCertRevocationList(error) }
+        }
+        (_, other) => TlsError::Verifier(other.to_string()),
     }
 }

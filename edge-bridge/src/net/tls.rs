@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::clock_floor::ClockFloor;
 use super::peer_verifier::{ClientVerifier, HubVerifier};
+use super::revocation::RevocationLists;
 use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
@@ -58,7 +59,14 @@ pub enum TlsError {
     /// The file holds no certificate.
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
-    /// rustls refuses the key or certificates in a file.
+    /// The file holds no list of revoked certificates.
+    #[error("{}: no list of revoked certificates in it", .0.display())]
+    NoRevocationList(PathBuf),
+    /// A list of revoked certificates is given where this crate checks no certificate: beside settings made by `from_config`, or for clients that
+    /// show none.
+    #[error("{}: no certificates are checked that it could revoke", .0.display())]
+    NothingToRevoke(PathBuf),
+    /// rustls refuses the key, certificates or lists of revoked ones in a file.
     #[error("{}: {}", path.display(), words(source))]
     Refused {
         /// File that rustls refuses.
@@ -134,6 +142,34 @@ impl Tls {
         Ok(Self { config: Arc::new(config), verifier: Some(verifier) })
     }
 
+    /// Refuses a hub whose certificate, or one of an authority between it and the trusted one, is revoked by a list in `crl`. PEM, read once by this
+    /// call, one or several lists. A certificate of whose authority there is no list passes; a list counts after its end
+    /// ([`revocation_list_ends`](super::revocation_list_ends)), because a new one may not have come through an outage.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, has no list, or one that cannot be used; settings made by [`from_config`](Self::from_config).
+    pub fn with_crl(self, crl: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let crl = crl.as_ref();
+        let verifier = self.verifier.as_ref().ok_or_else(|| TlsError::NothingToRevoke(crl.to_owned()))?;
+        let lists = Arc::new(RevocationLists::read(crl)?);
+        Ok(self.verifying(verifier.clone().with_crl(Some(lists))?))
+    }
+
+    /// Returns these settings with the lists of revoked certificates of `newer` in the place of its own.
+    pub(super) fn revoking_as(&self, newer: &Self) -> Self {
+        match (&self.verifier, &newer.verifier) {
+            (Some(own), Some(newer)) => self.verifying(own.revoking_as(newer)),
+            _ => self.clone(),
+        }
+    }
+
+    fn verifying(&self, verifier: HubVerifier) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.dangerous().set_certificate_verifier(Arc::new(verifier.clone()));
+        Self { config: Arc::new(config), verifier: Some(verifier) }
+    }
+
     /// Judges the hub's certificate within this floor while the wall clock is not known to be right. Without it the wall clock alone counts. Of
     /// settings made by [`from_config`](Self::from_config) a certificate's beginning does not count for the time, because their verifier is not
     /// this crate's.
@@ -141,11 +177,11 @@ impl Tls {
     pub fn with_clock_floor(self, floor: ClockFloor) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.time_provider = Arc::new(floor.clone());
-        let verifier = self.verifier.map(|verifier| verifier.within(floor));
-        if let Some(verifier) = &verifier {
-            config.dangerous().set_certificate_verifier(Arc::new(verifier.clone()));
+        let clocked = Self { config: Arc::new(config), verifier: None };
+        match self.verifier {
+            Some(verifier) => clocked.verifying(verifier.within(floor)),
+            None => clocked,
         }
-        Self { config: Arc::new(config), verifier }
     }
 
     /// Uses a configuration of rustls, for everything that it can do, such as keys in hardware, other authorities, other providers.
@@ -183,6 +219,23 @@ impl ServerTls {
         let config = server_config(verifier.as_ref(), Arc::new(SingleCertAndKey::from(own)));
         let config = config.map_err(|source| refused(cert, source))?;
         Ok(Self { config: Arc::new(config), verifier })
+    }
+
+    /// Refuses clients whose certificate, or one of an authority between it and the trusted one, is revoked by a list in `crl`, as
+    /// [`Tls::with_crl`] does hubs.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, has no list, or one that cannot be used; clients need no certificate, or the settings were made by
+    /// [`from_config`](Self::from_config).
+    pub fn with_client_crl(self, crl: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let crl = crl.as_ref();
+        let verifier = self.verifier.ok_or_else(|| TlsError::NothingToRevoke(crl.to_owned()))?;
+        let verifier = verifier.with_crl(Arc::new(RevocationLists::read(crl)?))?;
+        let config = server_config(Some(&verifier), self.config.cert_resolver.clone());
+        let mut config = config.map_err(|source| refused(crl, source))?;
+        config.time_provider = self.config.time_provider.clone();
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier) })
     }
 
     /// Judges the certificates of clients within this floor while the wall clock is not known to be right. Without it the wall clock alone counts.
@@ -275,7 +328,7 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// Reads a file of at most [`PEM_BYTES_MAX`].
-fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(super) fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes));
     let read = read.and_then(|_| match bytes.len() as u64 {

@@ -1,6 +1,6 @@
 //! Renewal of a link's client certificate. Its files are read again before each dial, and a new certificate counts as proven when a hub has
 //! accepted a CONNECT with it. Until then dials alternate between the new and the former one, because a certificate that the hub does not accept
-//! yet must not cut a gateway off for good.
+//! yet must not cut a gateway off for good. Lists of revoked certificates count for both from the moment on in which they were read.
 
 use std::fmt;
 use std::io;
@@ -43,6 +43,8 @@ impl TlsRenewal {
             || State { proven: first.clone(), candidate: None, is_candidates: false, is_refused: false };
         let state = state.get_or_insert_with(new);
         if let Some(read) = read {
+            // What is revoked is so whichever of the two is used.
+            state.proven = state.proven.revoking_as(&read);
             state.candidate = Some(finish(read));
             (state.is_candidates, state.is_refused) = (false, false);
         }

@@ -1,10 +1,12 @@
 //! An authority, and files of what it signs.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use edge_bridge::net::{ServerTls, Tls};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber};
 
 /// Days from now on; negative ones before.
 pub(crate) type Days = (i64, i64);
@@ -18,6 +20,8 @@ pub(crate) struct Authority {
     key: KeyPair,
     /// Certificates between those that it signs and the trusted one.
     behind: String,
+    /// Of each certificate that it signed, by name; the last one counts.
+    serials: RefCell<BTreeMap<String, SerialNumber>>,
 }
 
 pub(crate) fn day(days: i64) -> SystemTime {
@@ -37,7 +41,13 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let (mut params, key) = (params("plant CA", EVER), KeyPair::generate().unwrap());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = Self { dir: tempfile::tempdir().unwrap(), params, key, behind: String::new() };
+        let authority = Self {
+            dir: tempfile::tempdir().unwrap(),
+            params,
+            key,
+            behind: String::new(),
+            serials: RefCell::default(),
+        };
         let own = authority.params.self_signed(&authority.key).unwrap();
         std::fs::write(authority.path("ca.crt"), own.pem()).unwrap();
         authority
@@ -48,7 +58,13 @@ impl Authority {
         let (mut params, key) = (params("line CA", days), KeyPair::generate().unwrap());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let own = params.signed_by(&key, &self.issuer()).unwrap();
-        let below = Self { dir: tempfile::tempdir().unwrap(), params, key, behind: own.pem() };
+        let below = Self {
+            dir: tempfile::tempdir().unwrap(),
+            params,
+            key,
+            behind: own.pem(),
+            serials: RefCell::default(),
+        };
         std::fs::copy(self.path("ca.crt"), below.path("ca.crt")).unwrap();
         below
     }
@@ -61,10 +77,19 @@ impl Authority {
         Issuer::from_params(&self.params, &self.key)
     }
 
+    /// Serial number of the certificate that was signed last for this name.
+    pub(crate) fn serial(&self, name: &str) -> SerialNumber {
+        self.serials.borrow()[name].clone()
+    }
+
     /// Writes `NAME.crt` and `NAME.key`.
     pub(crate) fn sign(&self, name: &str, days: Days) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let cert = params(name, days).signed_by(&key, &self.issuer()).unwrap();
+        let mut params = params(name, days);
+        let serial = SerialNumber::from(self.serials.borrow().len() as u64 + 1);
+        params.serial_number = Some(serial.clone());
+        self.serials.borrow_mut().insert(name.to_owned(), serial);
+        let cert = params.signed_by(&key, &self.issuer()).unwrap();
         let [cert_file, key_file] = ["crt", "key"].map(|kind| self.path(&format!("{name}.{kind}")));
         std::fs::write(&cert_file, cert.pem() + &self.behind).unwrap();
         std::fs::write(&key_file, key.serialize_pem()).unwrap();

@@ -12,6 +12,7 @@
 
 mod authority;
 mod clock_floor;
+mod revoked;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

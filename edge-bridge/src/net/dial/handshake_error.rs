@@ -1,4 +1,5 @@
-//! Words for a hub's certificate that is refused for its dates, with the clock that refused it: often the clock is wrong, not the certificate.
+//! Words for a hub's certificate that is refused for its dates, with the clock that refused it, since often the clock is wrong and not the
+//! certificate; and for one that is revoked.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use rustls_pki_types::UnixTime;
 
 use super::super::utc::Utc;
 
-/// Returns the error of a handshake; one about a certificate's dates in words of this crate, any other as it is.
+/// Returns the error of a handshake; one about a certificate's dates or its revocation in words of this crate, any other as it is.
 pub(super) fn in_words(error: io::Error) -> io::Error {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match of_tls.and_then(|of_tls| words(of_tls, UnixTime::now())) {
@@ -43,6 +44,7 @@ fn words(error: &Error, clock: UnixTime) -> Option<String> {
                 )
             }
         }
+        CertificateError::Other(other) => format!("the hub's certificate is refused: {}", other.0),
         _ => return None,
     })
 }

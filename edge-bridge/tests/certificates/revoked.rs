@@ -1,0 +1,182 @@
+//! Certificates that their authority has revoked, at both sides.
+
+use std::path::PathBuf;
+
+use edge_bridge::net::{ServerTls, Tls, TlsError};
+use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams};
+
+use crate::authority::{Authority, Days, EVER, day};
+use crate::deliver;
+
+/// Days of a list that is the newest one.
+const NOW: Days = (-1, 1);
+
+impl Authority {
+    /// Writes a list of this authority behind what the file has.
+    fn revoke(&self, file: &str, names: &[&str], (from, until): Days) -> PathBuf {
+        let one = |name: &&str| RevokedCertParams {
+            serial_number: self.serial(name),
+            revocation_time: day(from).into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: day(from).into(),
+            next_update: day(until).into(),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: names.iter().map(one).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer()).unwrap().pem().unwrap();
+        let path = self.path(file);
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(&path, before + &list).unwrap();
+        path
+    }
+}
+
+fn hub_of(authority: &Authority, name: &str) -> ServerTls {
+    let (cert, key) = authority.sign(name, EVER);
+    ServerTls::from_pem(cert, key, None).unwrap()
+}
+
+#[tokio::test]
+async fn a_revoked_hub_is_refused_and_named_with_the_file() {
+    let plant = Authority::new();
+    let (hub, other) = (hub_of(&plant, "hub"), hub_of(&plant, "other"));
+    // A list that nobody could renew in an outage still counts.
+    for days in [NOW, (-100, -50)] {
+        let crl = plant.revoke("plant.crl", &["hub"], days);
+        let client = || plant.client().with_crl(&crl).unwrap();
+        let error = deliver(client(), hub.clone()).await.unwrap_err();
+        let file = crl.display();
+        assert!(
+            error.contains(&format!("the certificate \"hub\" is revoked, says {file}")),
+            "{days:?} {error}"
+        );
+        assert_eq!(deliver(client(), other.clone()).await, Ok(()), "{days:?}");
+        std::fs::remove_file(crl).unwrap();
+    }
+    assert_eq!(deliver(plant.client(), hub).await, Ok(()), "without the list");
+}
+
+#[tokio::test]
+async fn a_revoked_client_is_refused_and_named_with_the_file() {
+    let plant = Authority::new();
+    let (oven, pump) = (plant.certified("oven3", EVER), plant.certified("pump", EVER));
+    let crl = plant.revoke("plant.crl", &["oven3"], NOW);
+    let server = || plant.strict_server().with_client_crl(&crl).unwrap();
+    let error = deliver(oven.clone(), server()).await.unwrap_err();
+    assert!(
+        error.contains("the certificate \"oven3\" is revoked, says ") && error.contains("plant.crl"),
+        "{error}"
+    );
+    assert_eq!(deliver(pump, server()).await, Ok(()));
+    assert_eq!(deliver(oven, plant.strict_server()).await, Ok(()), "without the list");
+}
+
+/// A list is kept beside a floor of the time, whichever comes first.
+#[tokio::test]
+async fn a_clock_that_is_behind_makes_no_revoked_certificate_good() {
+    let plant = Authority::new();
+    let oven = plant.certified("oven3", (100, 200));
+    let crl = plant.revoke("plant.crl", &["oven3"], NOW);
+    let floor = || edge_bridge::net::ClockFloor::new(|| Some(day(0)));
+    for server in [
+        plant.strict_server().with_client_crl(&crl).unwrap().with_clock_floor(floor()).unwrap(),
+        plant.strict_server().with_clock_floor(floor()).unwrap().with_client_crl(&crl).unwrap(),
+    ] {
+        let error = deliver(oven.clone(), server.clone()).await.unwrap_err();
+        assert!(error.contains("is revoked"), "{error}");
+        assert_eq!(deliver(plant.certified("pump", (100, 200)), server).await, Ok(()));
+    }
+}
+
+/// An authority whose list is not in the file is trusted as without lists.
+#[tokio::test]
+async fn lists_of_several_authorities_count_each_for_its_own() {
+    let plant = Authority::new();
+    let line = plant.below(EVER);
+    let hub = hub_of(&line, "hub");
+    let crl = plant.revoke("plant.crl", &[], NOW);
+    assert_eq!(
+        deliver(plant.client().with_crl(&crl).unwrap(), hub.clone()).await,
+        Ok(()),
+        "no list of the line"
+    );
+    let list = std::fs::read_to_string(line.revoke("line.crl", &["hub"], NOW)).unwrap();
+    std::fs::write(&crl, std::fs::read_to_string(&crl).unwrap() + &list).unwrap();
+    let error = deliver(plant.client().with_crl(&crl).unwrap(), hub).await.unwrap_err();
+    assert!(error.contains("\"hub\", or one of an authority behind it, is revoked"), "{error}");
+}
+
+/// Nobody but the authority makes a list of what it revokes.
+#[tokio::test]
+async fn a_list_that_the_authority_did_not_sign_is_told() {
+    let (plant, stranger) = (Authority::new(), Authority::new());
+    let hub = hub_of(&plant, "hub");
+    stranger.sign("hub", EVER);
+    let crl = stranger.revoke("plant.crl", &["hub"], NOW);
+    let error = deliver(plant.client().with_crl(&crl).unwrap(), hub).await.unwrap_err();
+    assert!(
+        error.contains("plant.crl: the list of revoked certificates is of no use: BadSignature"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_list_is_refused_with_its_name() {
+    let plant = Authority::new();
+    let said = |error: TlsError| error.to_string();
+    let missing = said(plant.client().with_crl(plant.path("no.crl")).unwrap_err());
+    assert!(missing.contains("no.crl"), "{missing}");
+    let none = said(plant.strict_server().with_client_crl(plant.path("ca.crt")).unwrap_err());
+    assert!(none.contains("ca.crt: no list of revoked certificates"), "{none}");
+    std::fs::write(plant.path("bad.crl"), "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n")
+        .unwrap();
+    let bad = said(plant.client().with_crl(plant.path("bad.crl")).unwrap_err());
+    assert!(bad.contains("bad.crl: ") && bad.contains("revocation list"), "{bad}");
+    std::fs::write(plant.path("large.crl"), "x".repeat((1 << 20) + 1)).unwrap();
+    let large = said(plant.client().with_crl(plant.path("large.crl")).unwrap_err());
+    assert!(large.contains("large.crl: ") && large.contains("1048576 bytes"), "{large}");
+}
+
+#[test]
+fn a_list_for_certificates_that_nobody_checks_is_an_error() {
+    let plant = Authority::new();
+    plant.sign("hub", EVER);
+    let crl = plant.revoke("plant.crl", &["hub"], NOW);
+    let error = plant.hub(EVER).with_client_crl(&crl).unwrap_err();
+    assert!(matches!(error, TlsError::NothingToRevoke(_)), "{error}");
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    assert!(Tls::from_config(config.into()).with_crl(&crl).is_err());
+}
+
+/// A bridge falls back to the settings before only for what the hub refuses, not for what it must refuse itself.
+#[tokio::test]
+async fn a_list_that_is_read_again_counts_for_the_settings_before_too() {
+    let plant = Authority::new();
+    let hub = hub_of(&plant, "hub");
+    let server = edge_bridge::net::Server::builder().tls(hub);
+    let server = server.start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
+    let crl = plant.revoke("plant.crl", &["hub"], NOW);
+    let revoking = std::sync::Mutex::new(Some(plant.client().with_crl(&crl).unwrap()));
+    let url = format!("mqtts://localhost:{}", server.local_addr().port());
+    let mut backoff = edge_bridge::bridge::backoff::BackoffConfig::default();
+    (backoff.base_ms, backoff.max_ms) = (5, 5);
+    let bridge = edge_bridge::Bridge::builder(&url)
+        .client_id("site7")
+        .backoff(backoff)
+        .tls(plant.client())
+        .tls_from(move || Ok(revoking.lock().unwrap().take()))
+        .start()
+        .await
+        .unwrap();
+    let mut watch = bridge.watch();
+    let dials = |count| move |stats: &edge_bridge::bridge::Stats| stats.dials >= count;
+    tokio::time::timeout(crate::PATIENCE, watch.wait_for(dials(6))).await.unwrap().unwrap();
+    assert_eq!(bridge.stats().connects, 0);
+}
