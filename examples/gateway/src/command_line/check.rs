@@ -172,6 +172,9 @@ fn hub(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     if hub.url.starts_with("mqtts://") && hub.ca.is_none() {
         writeln!(f, "              trusts the authorities of the system")?;
     }
+    if let Some(crl) = &hub.crl {
+        writeln!(f, "              refuses it with a certificate that {} revokes", crl.display())?;
+    }
     if config.routes.iter().any(|route| route.format == Format::Compact) || !config.commands.is_empty() {
         let every_ms = idle_ping_every_ms(u64::try_from(hub.command_within.as_millis()).unwrap_or(u64::MAX));
         let pings = 86_400_000 / every_ms.max(1);

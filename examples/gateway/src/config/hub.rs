@@ -49,8 +49,10 @@ pub(super) fn hub(
     let ca = section.file("ca", findings);
     let cert = section.file("cert", findings);
     let key = section.file("key", findings);
+    let crl = section.file("crl", findings);
     key.iter().for_each(|key| secret_file::warn_if_open(key, "hub.key", "key", findings));
-    super::tls::check(Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref(), max_age }, findings);
+    let files = Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref(), crl: crl.as_ref(), max_age };
+    super::tls::check(files, findings);
     let (alpn, server_name) = tls_names(section, findings);
     let proxy = proxy(section, findings);
     let client_id = section.string("client_id", findings).map(|placed| placed.value);
@@ -67,7 +69,7 @@ pub(super) fn hub(
     report_missing(section, findings);
     let url = url?;
     let tls = url.value.tls;
-    if !tls && (ca.is_some() || cert.is_some()) {
+    if !tls && (ca.is_some() || cert.is_some() || crl.is_some()) {
         findings.error(url.at, "hub.url", "certificates are given but the scheme is mqtt://: write mqtts://");
     }
     if !tls {
@@ -83,6 +85,7 @@ pub(super) fn hub(
         ca: ca.as_ref().map(|placed| placed.value.clone()),
         cert: cert.as_ref().map(|placed| placed.value.clone()),
         key: key.as_ref().map(|placed| placed.value.clone()),
+        crl: crl.map(|placed| placed.value),
         alpn,
         server_name,
         proxy,

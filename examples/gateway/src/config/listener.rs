@@ -58,6 +58,8 @@ pub(crate) struct TlsAddress {
     pub(crate) key: PathBuf,
     /// Authority that must have signed the clients' certificates. `None`: clients need no certificate.
     pub(crate) client_ca: Option<PathBuf>,
+    /// Lists of certificates that the authority has revoked.
+    pub(crate) client_crl: Option<PathBuf>,
 }
 
 impl Addresses {
@@ -84,6 +86,7 @@ const KEYS: [&str; 21] = [
     "cert",
     "key",
     "client_ca",
+    "client_crl",
     "password_file",
     "acl_file",
     "accept_mqtt_3_1",
@@ -103,7 +106,7 @@ const KEYS: [&str; 21] = [
     "persistence",
 ];
 /// Keys that belong to `tls_listen`.
-const OF_TLS: [&str; 3] = ["cert", "key", "client_ca"];
+const OF_TLS: [&str; 4] = ["cert", "key", "client_ca", "client_crl"];
 
 pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> ListenerLimits {
     let limits = ListenerLimits {
@@ -151,7 +154,7 @@ pub(super) fn addresses(
 ) -> Option<Addresses> {
     let plain = address(section, "listen", findings);
     let secure = address(section, "tls_listen", findings);
-    let [cert, key, client_ca] = OF_TLS.map(|key| section.file(key, findings));
+    let [cert, key, client_ca, client_crl] = OF_TLS.map(|key| section.file(key, findings));
     if section.get("tls_listen").is_none() {
         for key in OF_TLS.into_iter().filter(|key| section.get(key).is_some()) {
             findings.error(0, &format!("local.{key}"), "belongs to `tls_listen`, which is missing");
@@ -159,8 +162,12 @@ pub(super) fn addresses(
     } else if section.get("cert").is_none() || section.get("key").is_none() {
         findings.error(section.at_key("tls_listen"), "local.tls_listen", "needs `cert` and `key`");
     }
+    if section.get("client_crl").is_some() && section.get("client_ca").is_none() {
+        let at = section.at_key("client_crl");
+        findings.error(at, "local.client_crl", "belongs to `client_ca`, which is missing");
+    }
     if let (Some(cert), Some(key)) = (&cert, &key) {
-        tls::check_listener(cert, key, client_ca.as_ref(), findings);
+        tls::check_listener(cert, key, [client_ca.as_ref(), client_crl.as_ref()], findings);
     }
     let ws = [address(section, "ws_listen", findings), address(section, "wss_listen", findings)];
     let origins = websocket::origins(section, findings);
@@ -182,6 +189,7 @@ pub(super) fn addresses(
             cert: cert.value,
             key: key.value,
             client_ca: client_ca.map(|placed| placed.value),
+            client_crl: client_crl.map(|placed| placed.value),
         }),
         (Some(_), ..) => return None,
         (None, ..) => None,

@@ -135,6 +135,8 @@ pub(crate) struct Hub {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+    /// Lists of revoked certificates.
+    pub(crate) crl: Option<PathBuf>,
     /// Protocols for ALPN. If the list is empty, ALPN is not sent.
     pub(crate) alpn: Vec<String>,
     /// Name of the hub in TLS. `None`: the host of the address.

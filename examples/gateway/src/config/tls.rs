@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
 use edge_bridge::net::{
-    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, client_certificate_problem,
+    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired,
+    client_certificate_problem, revocation_list_ends,
 };
 
 use super::section::Placed;
@@ -22,13 +23,17 @@ pub(crate) fn tls(hub: &Hub, floor: ClockFloor) -> Result<Option<Tls>, TlsError>
     if !hub.url.starts_with("mqtts://") {
         return Ok(None);
     }
-    match (&hub.ca, &hub.cert, &hub.key) {
+    let tls = match (&hub.ca, &hub.cert, &hub.key) {
         (Some(ca), Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
         (Some(ca), ..) => Tls::from_ca(ca),
         (None, Some(cert), Some(key)) => Tls::from_system_with(cert, key),
         (None, ..) => Tls::from_system(),
-    }
-    .map(|tls| Some(tls.with_clock_floor(floor)))
+    }?;
+    let tls = match &hub.crl {
+        Some(crl) => tls.with_crl(crl)?,
+        None => tls,
+    };
+    Ok(Some(tls.with_clock_floor(floor)))
 }
 
 /// Files that `[hub]` names and that exist.
@@ -37,6 +42,7 @@ pub(super) struct Files<'a> {
     pub(super) ca: Option<&'a Placed<PathBuf>>,
     pub(super) cert: Option<&'a Placed<PathBuf>>,
     pub(super) key: Option<&'a Placed<PathBuf>>,
+    pub(super) crl: Option<&'a Placed<PathBuf>>,
     /// Longest age of a message in the queue. A message may be sent that much later, with the certificate that is valid then.
     pub(super) max_age: Option<Duration>,
 }
@@ -51,11 +57,43 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
     };
     let ca = files.ca.filter(|ca| is_read(ca, "hub.ca", findings));
     ca.iter().for_each(|ca| check_authorities(ca, findings));
+    if let Some(crl) = files.crl {
+        // Without authorities that can be read, those of the system stand for them.
+        let trusting = ca.map_or_else(Tls::from_system, |ca| Tls::from_ca(&ca.value));
+        check_crl(
+            crl,
+            "hub.crl",
+            |path| trusting.map_or(Ok(()), |tls| tls.with_crl(path).map(drop)),
+            findings,
+        );
+    }
     let cert = files.cert.filter(|cert| is_read(cert, "hub.cert", findings));
     if let Some(key) = files.key {
         check_key(key, cert, findings);
     }
     cert.iter().for_each(|cert| check_certificate(cert, ca, files.max_age.unwrap_or_default(), findings));
+}
+
+/// Reports a file without lists of revoked certificates that can be used, and lists that are out of date.
+fn check_crl(
+    crl: &Placed<PathBuf>,
+    key: &str,
+    used: impl FnOnce(&Path) -> Result<(), TlsError>,
+    findings: &mut Findings,
+) {
+    let ends = revocation_list_ends(&crl.value);
+    let ends = ends.and_then(|ends| used(&crl.value).map(|()| ends));
+    match ends {
+        Err(error) => findings.error(crl.at, key, error.to_string()),
+        Ok(ends) if ends.iter().any(|end| *end <= SystemTime::now()) => {
+            let message = format!(
+                "{}: a list in it is out of date, by this machine's clock: who was revoked since is let in until there is a new one",
+                crl.value.display()
+            );
+            findings.warning(crl.at, key, message);
+        }
+        Ok(_) => {}
+    }
 }
 
 /// Reports a key that cannot be read, or does not belong to the certificate.
@@ -146,7 +184,12 @@ fn check_certificate(
 /// # Errors
 /// One of the files is not valid.
 pub(crate) fn listener_tls(files: &TlsAddress, floor: ClockFloor) -> Result<ServerTls, TlsError> {
-    ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())?.with_clock_floor(floor)
+    let tls = ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())?;
+    let tls = match &files.client_crl {
+        Some(crl) => tls.with_client_crl(crl)?,
+        None => tls,
+    };
+    tls.with_clock_floor(floor)
 }
 
 /// Returns whether the listener's certificate has expired, by this machine's clock.
@@ -159,7 +202,7 @@ pub(crate) fn has_expired(files: &TlsAddress) -> bool {
 pub(super) fn check_listener(
     cert: &Placed<PathBuf>,
     key: &Placed<PathBuf>,
-    client_ca: Option<&Placed<PathBuf>>,
+    [client_ca, client_crl]: [Option<&Placed<PathBuf>>; 2],
     findings: &mut Findings,
 ) {
     secret_file::warn_if_open(key, "local.key", "key", findings);
@@ -169,10 +212,14 @@ pub(super) fn check_listener(
         findings.error(at, name, error.to_string());
         return;
     }
-    if let Some(ca) = client_ca
-        && let Err(error) = ServerTls::from_pem(&cert.value, &key.value, Some(&ca.value))
-    {
-        findings.error(ca.at, "local.client_ca", error.to_string());
+    if let Some(ca) = client_ca {
+        match ServerTls::from_pem(&cert.value, &key.value, Some(&ca.value)) {
+            Err(error) => findings.error(ca.at, "local.client_ca", error.to_string()),
+            Ok(tls) => client_crl.into_iter().for_each(|crl| {
+                let used = |path: &Path| tls.clone().with_client_crl(path).map(drop);
+                check_crl(crl, "local.client_crl", used, findings);
+            }),
+        }
     }
     let now = SystemTime::now();
     let problem_in = |time| client_certificate_problem(&cert.value, &cert.value, now + time).ok().flatten();

@@ -32,6 +32,27 @@ impl Authority {
         self.sign_until(dir, file, Some(name), Some(end));
     }
 
+    /// Writes `DIR/LIST`, the list of those certificates, by their files, that it has revoked. It ends tomorrow.
+    pub fn revoke(&self, dir: &Path, list: &str, files: &[&str]) {
+        let day = Duration::from_secs(86_400);
+        let revoked = |file: &&str| rcgen::RevokedCertParams {
+            serial_number: rcgen::SerialNumber::from_slice(file.as_bytes()),
+            revocation_time: SystemTime::now().into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = rcgen::CertificateRevocationListParams {
+            this_update: SystemTime::now().into(),
+            next_update: (SystemTime::now() + day).into(),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: files.iter().map(revoked).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
+        fs::write(dir.join(list), params.signed_by(&issuer).unwrap().pem().unwrap()).unwrap();
+    }
+
     fn sign_until(&self, dir: &Path, file: &str, name: Option<&str>, end: Option<SystemTime>) {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -39,6 +60,8 @@ impl Authority {
             params.not_before = (SystemTime::now() - Duration::from_secs(86_400)).into();
             params.not_after = end.into();
         }
+        // The name of the files, by which it can be revoked.
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(file.as_bytes()));
         params.distinguished_name = rcgen::DistinguishedName::new();
         if let Some(name) = name {
             params.distinguished_name.push(rcgen::DnType::CommonName, name);

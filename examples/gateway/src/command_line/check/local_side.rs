@@ -98,6 +98,9 @@ fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool)
         if let Some(ca) = &tls.client_ca {
             let ca = ca.display();
             writeln!(f, "              each shows a certificate by {ca}: its common name is the user name")?;
+            if let Some(crl) = &tls.client_crl {
+                writeln!(f, "              none that {} revokes", crl.display())?;
+            }
         }
     }
     // A line stands before it.

@@ -126,7 +126,11 @@ const OF_THE_BROKER: &[(&[&str], Weight, &str)] = &[
     ),
     (&["psk_file", "psk_hint"], Warning, "keys without certificates are not supported"),
     (&["capath"], Warning, "put the certificates into one file and name it as `client_ca`"),
-    (&["crlfile"], Warning, "lists of revoked certificates are not supported"),
+    (
+        &["crlfile"],
+        Warning,
+        "name it as `client_crl`, beside `client_ca`: unlike Mosquitto's, a list that is out of date still counts there",
+    ),
     (&["mount_point"], Warning, "not supported: topics of clients stay as they are"),
     (&["clientid_prefixes"], Warning, "not supported: it would let in whom it keeps out"),
     (

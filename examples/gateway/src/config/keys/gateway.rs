@@ -57,6 +57,12 @@ const HUB: &[Key] = &[
     key("cert", Text("file"), Means("none"), "Certificate of this gateway, in PEM. Belongs to `key`."),
     key("key", Text("file"), Means("none"), "Private key of the certificate, in PEM, mode 0600."),
     key(
+        "crl",
+        Text("file"),
+        Means("none is known to be revoked"),
+        "Lists of certificates that authorities have revoked (CRL), in PEM: a hub that shows one of these is refused. Read again before each dial. A list that is out of date still counts. Only with `mqtts`.",
+    ),
+    key(
         "alpn",
         Strings("1 to 16 names of protocols"),
         Means("none is sent"),

@@ -54,6 +54,12 @@ pub(super) const LOCAL: &[Key] = &[
         "Authority of the certificates that clients must show at `tls_listen`, in PEM. The certificate's common name is their user name; no password is asked for.",
     ),
     key(
+        "client_crl",
+        Text("file"),
+        Means("none is known to be revoked"),
+        "Lists of certificates that authorities in `client_ca` have revoked (CRL), in PEM: who shows one of these is refused. Read again when it changes; then all with a certificate come again. A list that is out of date still counts.",
+    ),
+    key(
         "password_file",
         Text("file"),
         Means("everybody may come in"),

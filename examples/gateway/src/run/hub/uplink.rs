@@ -71,7 +71,8 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
 /// Returns a function that reads the TLS files of `[hub]` again. It returns `None` while they are unchanged.
 fn renewed(hub: &Hub, floor: ClockFloor) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
     let hub = hub.clone();
-    let stamps = move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key].map(|file| file.as_deref().and_then(stamp));
+    let stamps =
+        move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key, &hub.crl].map(|file| file.as_deref().and_then(stamp));
     let last = Mutex::new(stamps(&hub));
     move || {
         let found = stamps(&hub);

@@ -27,9 +27,17 @@ pub(in crate::run) struct InForce {
     rules: Watch,
     certificates: Watch,
     passwords: Option<PasswordFile>,
-    client_ca: Option<Vec<u8>>,
+    authorities: Authorities,
     memory: LoginMemory,
     floor: ClockFloor,
+}
+
+/// Contents of the files by which certificates of clients are judged: authorities, and lists of revoked ones.
+type Authorities = [Option<Vec<u8>>; 2];
+
+fn authorities(tls: &TlsAddress) -> Authorities {
+    [&tls.client_ca, &tls.client_crl]
+        .map(|path| path.as_ref().and_then(|path| operator_file::read(path).ok()))
 }
 
 impl InForce {
@@ -53,15 +61,16 @@ pub(in crate::run) fn open(
     let memory = LoginMemory::new(secret()?);
     // Looked at before they are read: a change in between is found later.
     let rules_watch = Watch::new([&files.passwords, &files.acl].into_iter().flatten().cloned().collect());
-    let of_tls = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
+    let of_tls = tls
+        .iter()
+        .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref(), tls.client_crl.as_ref()]);
     let certificates = Watch::new(of_tls.flatten().cloned().collect());
     let rules = files.read().map_err(|error| configuration(error.to_string()))?;
     let server = tls.map(|files| listener_tls(files, floor.clone())).transpose();
     let server = server.map_err(|error| configuration(error.to_string()))?;
-    let client_ca =
-        tls.and_then(|tls| tls.client_ca.as_ref()).and_then(|path| operator_file::read(path).ok());
+    let authorities = tls.map(authorities).unwrap_or_default();
     let passwords = rules.passwords.clone();
-    let in_force = InForce { rules: rules_watch, certificates, passwords, client_ca, memory, floor };
+    let in_force = InForce { rules: rules_watch, certificates, passwords, authorities, memory, floor };
     Ok((access(rules, &in_force), server, in_force))
 }
 
@@ -119,17 +128,17 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let (read, floor) = (files.clone(), in_force.floor.clone());
     let read = tokio::task::spawn_blocking(move || {
-        let client_ca = read.client_ca.as_ref().and_then(|path| operator_file::read(path).ok());
+        let authorities = authorities(&read);
         if has_expired(&read) {
             return Err(format!("{}: the certificate has expired", read.cert.display()));
         }
-        listener_tls(&read, floor).map(|tls| (tls, client_ca)).map_err(|error| error.to_string())
+        listener_tls(&read, floor).map(|tls| (tls, authorities)).map_err(|error| error.to_string())
     });
     match read.await {
-        Ok(Ok((tls, client_ca))) => {
+        Ok(Ok((tls, authorities))) => {
             in_force.certificates.is_applied();
-            let verifies_again = client_ca != in_force.client_ca;
-            in_force.client_ca = client_ca;
+            let verifies_again = authorities != in_force.authorities;
+            in_force.authorities = authorities;
             let is_open = listener.set_tls(tls, verifies_again).await.is_ok();
             tracing::info!("the listener's certificate has changed: who connects from now on sees it");
             is_open

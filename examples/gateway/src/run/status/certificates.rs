@@ -1,4 +1,4 @@
-//! Expiry of the certificates that the configuration names: for the metrics, the status, and one log line a day while one of them expires soon.
+//! Expiry of the certificates, and of the lists of revoked ones, that the configuration names: for the metrics, the status, and one log line a day while one of them expires soon.
 //! The files are read again when they change.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks at files by this machine's clock")]
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use edge_bridge::net::{ServerTls, certificate_ends};
+use edge_bridge::net::{ServerTls, certificate_ends, revocation_list_ends};
 
 use crate::config::{Config, Local};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
@@ -23,7 +23,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Number of checks in a row at which a file must be unreadable before it is reported; a single one may coincide with a renewal.
 const FAILED_LOOKS: u32 = 2;
 
-/// Owner of a certificate: the party whose connections fail when it expires.
+/// Owner of a certificate, which is the party whose connections fail when it expires, or a list of revoked ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The gateway, towards the hub.
@@ -34,6 +34,10 @@ pub(crate) enum Role {
     Listener,
     /// Authority of the sensors.
     SensorAuthority,
+    /// Revoked certificates of hubs.
+    HubRevoked,
+    /// Revoked certificates of sensors.
+    SensorsRevoked,
 }
 
 impl Role {
@@ -43,7 +47,14 @@ impl Role {
             Self::HubAuthority => "hub_ca",
             Self::Listener => "listener",
             Self::SensorAuthority => "sensors_ca",
+            Self::HubRevoked => "hub_crl",
+            Self::SensorsRevoked => "sensors_crl",
         }
+    }
+
+    /// Returns whether it is a list of revoked certificates. Nothing fails at its end, and a new one comes every few days.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self, Self::HubRevoked | Self::SensorsRevoked)
     }
 }
 
@@ -148,7 +159,8 @@ fn read(role: Role, path: &Path, key: Option<&Path>, known: [Stamp; 2]) -> Found
     if found[0].is_some() && found == known {
         return Found::AsBefore;
     }
-    let Ok(ends) = certificate_ends(path) else { return Found::Unreadable };
+    let ends = if role.is_list() { revocation_list_ends(path) } else { certificate_ends(path) };
+    let Ok(ends) = ends else { return Found::Unreadable };
     // Nothing else takes a certificate and its key alone, without authorities.
     if key.is_some_and(|key| ServerTls::from_pem(path, key, None).is_err()) {
         return Found::Unreadable;
@@ -157,6 +169,7 @@ fn read(role: Role, path: &Path, key: Option<&Path>, known: [Stamp; 2]) -> Found
     let end = match role {
         Role::Hub | Role::Listener => ends.first(),
         Role::HubAuthority | Role::SensorAuthority => ends.iter().max(),
+        Role::HubRevoked | Role::SensorsRevoked => ends.iter().min(),
     };
     Found::Read(found, end.copied())
 }
@@ -177,11 +190,14 @@ impl Certificates {
         };
         add(Role::Hub, config.hub.cert.as_ref().filter(|_| is_tls), config.hub.key.as_ref(), at_hub);
         add(Role::HubAuthority, config.hub.ca.as_ref().filter(|_| is_tls), None, at_hub);
+        add(Role::HubRevoked, config.hub.crl.as_ref().filter(|_| is_tls), None, Duration::ZERO);
         if let Local::Listen { addresses, .. } = &config.local {
             // The listener tells of its own key.
             add(Role::Listener, addresses.tls.as_ref().map(|tls| &tls.cert), None, NEAR);
             let authority = addresses.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
             add(Role::SensorAuthority, authority, None, NEAR);
+            let revoked = addresses.tls.as_ref().and_then(|tls| tls.client_crl.as_ref());
+            add(Role::SensorsRevoked, revoked, None, Duration::ZERO);
         }
         Self(Arc::new(Mutex::new(files)))
     }
@@ -243,7 +259,13 @@ impl Certificates {
 
 fn tell(file: &File, now: SystemTime) {
     let (role, path, days) = (file.role, file.path.display(), file.days_left(now));
-    if file.is_unreadable() {
+    if role.is_list() {
+        if file.is_unreadable() {
+            tracing::warn!(%role, %path, "a list of revoked certificates cannot be read: the last one counts, the next start fails");
+        } else {
+            tracing::warn!(%role, %path, "a list of revoked certificates is out of date, by this machine's clock: who was revoked since is let in until there is a new one");
+        }
+    } else if file.is_unreadable() {
         tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: the next start fails");
     } else if file.end.is_some_and(|end| end <= now) {
         tracing::warn!(%role, %path, "a certificate has ended, by this machine's clock: renew it");
@@ -255,6 +277,7 @@ fn tell(file: &File, now: SystemTime) {
 /// Writes the metric of expiries, or nothing without certificates.
 pub(in crate::run) fn render(ends: &[End], page: &mut Page) {
     const NAME: &str = "edge_certificate_expiry_timestamp_seconds";
+    let ends: Vec<_> = ends.iter().filter(|end| !end.role.is_list()).collect();
     if ends.is_empty() {
         return;
     }

@@ -234,7 +234,13 @@ impl Monitor {
         let Some(status) = self.hub_status.as_ref().filter(|_| is_up(figures.sample.link)) else { return };
         let facts = self.facts.get();
         let make = || {
-            let days = figures.sample.certificates.iter().map(|end| end.days_left).min();
+            let days = figures
+                .sample
+                .certificates
+                .iter()
+                .filter(|end| !end.role.is_list())
+                .map(|end| end.days_left)
+                .min();
             let process = Process { certificate_days: days, memory_bytes: resident_bytes() };
             (self.memory.snapshot(&facts, &self.clock, figures), process)
         };
@@ -305,8 +311,11 @@ fn cause(figures: &Figures) -> Option<&str> {
     match &figures.queue.fault {
         Some(reason) => Some(reason),
         _ if sample.refused.needs_somebody() => sample.refused.cause(),
-        _ if sample.certificates.iter().any(End::needs_somebody) => {
+        _ if sample.certificates.iter().any(|end| end.needs_somebody() && !end.role.is_list()) => {
             Some("a certificate ends soon, or cannot be read")
+        }
+        _ if sample.certificates.iter().any(End::needs_somebody) => {
+            Some("a list of revoked certificates is out of date, or cannot be read")
         }
         _ if sample.intake.full_lanes != 0 => Some("messages find no room in the queue"),
         _ => sample.link_cause.as_deref(),

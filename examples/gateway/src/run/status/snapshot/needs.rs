@@ -153,8 +153,14 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             Role::HubAuthority => "The certificate of the hub's authority",
             Role::Listener => "The gateway's certificate for its sensors",
             Role::SensorAuthority => "The certificate of the sensors' authority",
+            Role::HubRevoked => "The list of revoked certificates of hubs",
+            Role::SensorsRevoked => "The list of revoked certificates of sensors",
         };
         let text = match end.days_left {
+            _ if end.role.is_list() && end.is_unreadable => {
+                format!("{whose} cannot be read: the next start would fail.")
+            }
+            _ if end.role.is_list() => format!("{whose} is out of date: who was revoked since is let in."),
             _ if end.is_unreadable => {
                 format!("{whose} cannot be read, or its key is of another one: the next start would fail.")
             }
