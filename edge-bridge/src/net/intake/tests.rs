@@ -231,7 +231,8 @@ async fn watched_rows_are_shown_when_they_are_safe_and_no_others() {
     soon(async { tokio::join!(telemetry.notified(), alarm.notified()) }).await;
     let mut safe: Vec<_> = safe.lock().unwrap().iter().map(|(n, safe)| (*n, safe.lane, safe.seq)).collect();
     numbers.retain(|(n, ..)| n % 2 == 0);
-    (safe.sort_unstable(), numbers.sort_unstable());
+    safe.sort_unstable();
+    numbers.sort_unstable();
     assert_eq!((safe.len(), safe), (5, numbers));
 }
 

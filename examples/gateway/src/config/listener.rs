@@ -81,7 +81,7 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "tls_listen",
     "cert",
     "key",

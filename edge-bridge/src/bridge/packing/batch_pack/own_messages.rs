@@ -110,7 +110,8 @@ fn the_encoder_hears_every_answer_of_the_hub() {
     rig.answer(QUOTA);
     rig.now_ms = DUE_MS;
     assert_eq!(rig.pump().len(), 2, "its own, and what was refused again");
-    (rig.answer(SUCCESS), rig.answer(SUCCESS));
+    rig.answer(SUCCESS);
+    rig.answer(SUCCESS);
     let mut answers = answers.borrow().clone();
     answers[2..].sort();
     let expected =
