@@ -2,8 +2,8 @@
 //! chosen. The tag is the token of the message while it is in flight.
 
 use super::events::PublishId;
+use super::group_id::GroupId;
 use super::message::Message;
-use super::shared_subscriptions::GroupId;
 use crate::session::{InFlight, Token};
 use crate::wire::{PropertyId, Publish, QoS};
 

@@ -39,6 +39,7 @@ mod delivery;
 mod delivery_tracking;
 mod events;
 mod group_delivery;
+mod group_id;
 mod held_messages;
 mod memory;
 mod message;

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::client::ClientKey;
+use super::group_id::GroupId;
 use super::subscription_options::Options;
 use crate::wire::{SharedFilter, matches};
 
@@ -15,10 +16,6 @@ use crate::wire::{SharedFilter, matches};
 const PREFIX: &str = "$share/";
 /// Number of groups that can be told apart, 24 bits, for which there is room in the token of a message in flight.
 const NUMBERS: u32 = 1 << 24;
-
-/// Number of a group, never 0. Numbers are used again only after 16 million other groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct GroupId(pub(super) u32);
 
 #[derive(Debug)]
 struct Group {

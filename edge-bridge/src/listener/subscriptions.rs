@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::client::ClientKey;
-use super::shared_subscriptions::{GroupId, SharedSubscriptions};
+use super::group_id::GroupId;
+use super::shared_subscriptions::SharedSubscriptions;
 use super::subscription_options::Options;
 use super::sys_names::is_for_sys;
 use crate::wire::{QoS, Subscription, Utf8, matches};
@@ -100,6 +101,12 @@ impl Subscriptions {
 
     pub(super) fn count(&self, client: ClientKey) -> usize {
         self.filters_of.get(&client).map_or(0, BTreeSet::len)
+    }
+
+    /// Returns the number of a client's shared subscriptions. Walks over its filters.
+    pub(super) fn shared_count(&self, client: ClientKey) -> usize {
+        let filters = self.filters_of.get(&client).into_iter().flatten();
+        filters.filter(|filter| SharedSubscriptions::is_shared(filter)).count()
     }
 
     /// Bytes of a client's filters. Walks over them.

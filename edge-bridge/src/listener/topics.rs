@@ -8,6 +8,8 @@ use super::subscriptions::Subscriptions;
 
 /// Bytes of memory of a filter beside its text, which is stored twice.
 const FILTER_OVERHEAD: usize = 256;
+/// Bytes of memory of a group beside them. The members of a group pay for it each, because any of them may be its last.
+const GROUP_OVERHEAD: usize = 256;
 
 /// Filters and retained messages, see the [module](self).
 #[derive(Debug)]
@@ -34,6 +36,8 @@ impl Topics {
 
     /// Estimates the memory of a client's filters, in bytes. Walks over them.
     pub(super) fn filter_bytes(&self, client: ClientKey) -> usize {
-        self.subscriptions.count(client) * FILTER_OVERHEAD + 2 * self.subscriptions.bytes(client)
+        self.subscriptions.count(client) * FILTER_OVERHEAD
+            + self.subscriptions.shared_count(client) * GROUP_OVERHEAD
+            + 2 * self.subscriptions.bytes(client)
     }
 }

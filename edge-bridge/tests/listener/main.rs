@@ -26,6 +26,7 @@ mod saved_damage;
 mod saved_histories;
 mod sessions;
 mod shared;
+mod shared_hand_over;
 mod shared_histories;
 mod shares;
 mod slow_readers;
