@@ -1,5 +1,6 @@
 //! Settings of the local broker in a mosquitto.conf: `listener`s, access control, and limits of clients. Pure.
 
+mod session_time;
 mod unsupported_option;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::one_line::OneLine;
 use crate::plan::MESSAGE_BYTES_MAX;
 use crate::section::{LIMITS, Said, boolean, first, limit, number, required};
 use crate::words;
+use session_time::time;
 use unsupported_option::unsupported_option;
 
 /// Topics on which only the broker publishes: states of connections.
@@ -108,6 +110,8 @@ pub(crate) struct BrokerConf {
     pub(crate) max_queued: Option<usize>,
     pub(crate) max_in_flight: Option<u16>,
     pub(crate) retain_available: Option<bool>,
+    /// Seconds between two publications of the `$SYS` figures; 0 for none.
+    pub(crate) sys_interval_s: Option<u16>,
     /// Set if sessions and retained messages end with the process.
     pub(crate) forgets_clients: bool,
     /// Seconds after which the session of an absent client ends; `None` is the listener's own limit.
@@ -189,6 +193,7 @@ impl BrokerConf {
         limits.max_subscriptions = SUBSCRIPTIONS_MAX;
         (limits.max_retained, limits.max_retained_bytes) = (RETAINED_MAX, limits.max_memory / 4);
         limits.own_topics = vec![OWN_TOPICS.to_owned()];
+        limits.sys_interval_s = self.sys_interval_s.map_or(limits.sys_interval_s, u32::from);
         // The copy of a client that is away is in its session alone after ten seconds.
         limits.saves_own_messages = true;
         limits.session_expiry_max_s = self.client_expiration_s.unwrap_or(limits.session_expiry_max_s);
@@ -231,6 +236,7 @@ impl BrokerConf {
             "max_queued_messages" => self.max_queued = above_zero(value)?,
             "max_inflight_messages" => self.max_in_flight = above_zero(value)?,
             "retain_available" => self.retain_available = Some(boolean(value)?),
+            "sys_interval" => self.sys_interval_s = Some(number(value)?),
             "persistence" => self.forgets_clients = !boolean(value)?,
             "persistent_client_expiration" => self.client_expiration_s = Some(time(value)?),
             "per_listener_settings" => {
@@ -374,22 +380,6 @@ fn port(word: &str) -> Result<u16, String> {
         0 => Err("a unix socket is not supported: a port".to_owned()),
         port => Ok(port),
     }
-}
-
-/// Reads a duration in Mosquitto's form: a number of hours, days, weeks, months or years.
-fn time(value: &str) -> Result<u32, String> {
-    let wrong = || format!("{value}: a number with h, d, w, m or y");
-    let (digits, unit) = value.split_at_checked(value.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let hours: u32 = match unit {
-        "h" => 1,
-        "d" => 24,
-        "w" => 7 * 24,
-        "m" => 30 * 24,
-        "y" => 365 * 24,
-        _ => return Err(wrong()),
-    };
-    let count: u32 = digits.parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?;
-    Ok(count.saturating_mul(hours).saturating_mul(3_600))
 }
 
 fn above_zero<N: std::str::FromStr + Default + PartialEq>(value: &str) -> Result<Option<N>, String> {

@@ -23,6 +23,8 @@ pub(crate) struct ListenerLimits {
     pub(crate) per_client: ClientLimits,
     /// Most topics with a retained message, and most bytes of those messages.
     pub(crate) max_retained: (u64, u64),
+    /// Seconds between two publications of the `$SYS` figures; 0 for none.
+    pub(crate) sys_interval_s: u32,
 }
 
 /// Limits for each client, within those of all clients together.
@@ -81,7 +83,7 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "tls_listen",
     "cert",
     "key",
@@ -103,6 +105,7 @@ const KEYS: [&str; 22] = [
     "max_retained_bytes",
     "max_session_expiry",
     "max_keep_alive",
+    "sys_interval",
     "persistence",
 ];
 /// Keys that belong to `tls_listen`.
@@ -131,6 +134,7 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
             section.integer_in_force("max_retained_messages", findings),
             section.size_in_force("max_retained_bytes", findings),
         ),
+        sys_interval_s: u32::try_from(section.integer_in_force("sys_interval", findings)).unwrap_or(u32::MAX),
     };
     let slow = limits.per_client.max_rate.is_some_and(|rate| rate < limits.max_packet / 5);
     if slow {

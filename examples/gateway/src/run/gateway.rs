@@ -30,6 +30,7 @@ use super::filters::{due_rows, watched};
 use super::hub::compact::{Compact, KeptTables, Shown};
 use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
+use super::hub::hub_state;
 use super::hub::table_files::TableFiles;
 use super::hub::tables::Tables;
 use super::hub::uplink::{self, Beside};
@@ -231,8 +232,7 @@ impl Local {
             Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
         let parked_before = queue.has_beside("parked");
         let beside = Beside::new(config, queue.gateway_id(), compact, take(&mut self.packers), &self.taps);
-        let (gap_reports, hub_status) = (beside.gap_reports.clone(), beside.hub_status.clone());
-        let next_routes = beside.next_routes.clone();
+        let (gap_reports, hub_status, next_routes) = beside.handles();
         let link = match uplink::start(uplink, config, &queue, consumer, beside) {
             Ok(link) => link,
             Err(error) => {
@@ -279,6 +279,7 @@ impl Local {
             tokio::spawn(monitor.watch(no_queue.service)),
             tokio::spawn(tables.listen(link.clone(), shown, more_tables)),
             tokio::spawn(table_files.keep(kept)),
+            tokio::spawn(hub_state::tell(link.clone(), front.listener(), config.hub.client_id.clone())),
             tokio::spawn(due_rows::tick(clock, wall, ingest.clone(), intake.clone())),
             tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
             first_rows,

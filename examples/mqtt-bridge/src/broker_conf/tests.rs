@@ -24,7 +24,7 @@ fn listeners_and_limits_are_read() {
         "listener 1883 127.0.0.1\nallow_anonymous true\nlistener 8883\ncertfile c\nkeyfile k\ncafile a\nrequire_certificate true\n\
          use_identity_as_username true\nmax_connections 50\nglobal_max_connections 40\nmax_queued_messages -1\nmax_inflight_messages 20\n\
          max_keepalive 60\nmessage_size_limit 0\nmax_packet_size 5000\nretain_available false\nacl_file r\npersistence true\n\
-         persistent_client_expiration 2w",
+         persistent_client_expiration 2w\nsys_interval 60",
     );
     assert_eq!(told, <[String; 0]>::default());
     let [plain, secure] = conf.listeners.as_slice() else { panic!("{conf:?}") };
@@ -37,6 +37,8 @@ fn listeners_and_limits_are_read() {
     );
     assert_eq!((conf.forgets_clients, conf.limits().session_expiry_max_s), (false, 14 * 86_400));
     assert!(conf.limits().session.limits.accept_mqtt_3_1, "as Mosquitto, which has no key for it");
+    assert_eq!(conf.limits().sys_interval_s, 60);
+    assert_eq!(BrokerConf::default().limits().sys_interval_s, 10, "as Mosquitto");
 }
 
 #[test]

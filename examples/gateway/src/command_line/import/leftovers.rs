@@ -65,7 +65,7 @@ const OF_A_CONNECTION: &[(&[&str], Weight, &str)] = &[
     (
         &["notifications", "notifications_local_only", "notification_topic"],
         Comment,
-        "the gateway publishes no state of its link; [metrics] listen has it, and /readyz",
+        "local clients of the gateway's listener read the state of its link at $SYS/broker/connection/CLIENT_ID/state; [metrics] listen has it, and /readyz",
     ),
     (&["restart_timeout"], Comment, "the gateway dials again soon, then ever more rarely, by its own rule"),
     (
@@ -117,7 +117,6 @@ const OF_THE_BROKER: &[(&[&str], Weight, &str)] = &[
         Comment,
         "the log goes to standard error; RUST_LOG chooses how much",
     ),
-    (&["sys_interval"], Comment, "[metrics] listen takes the place of $SYS"),
     (&["per_listener_settings"], WarningIfTrue, "users and rights are the same at all addresses"),
     (
         &["auth_plugin", "global_plugin", "plugin", "plugin_load", "plugin_use"],

@@ -88,6 +88,7 @@ pub(super) fn local(
         }
     }
     packets(broker, output);
+    figures(broker, output);
     true
 }
 
@@ -255,6 +256,15 @@ fn connections(line: &Line, taken: &mut Taken, output: &mut Output) {
             output.key(PART, "max_connections", &most.min(CONNECTIONS_MAX).to_string(), &[line.into()], "");
         }
         Err(error) => output.leave_with_warning(PART, line, &error),
+    }
+}
+
+/// Writes the interval of the `$SYS` figures.
+fn figures(broker: &mut Pool, output: &mut Output) {
+    let Some(line) = broker.take_last(&["sys_interval"], PART, output) else { return };
+    match number::<u16>(&line.value) {
+        Ok(seconds) => output.key(PART, "sys_interval", &seconds.to_string(), &[(&line).into()], ""),
+        Err(error) => output.leave_with_warning(PART, &line, &error),
     }
 }
 

@@ -168,6 +168,12 @@ pub(super) const LOCAL: &[Key] = &[
         "Longest keep alive of MQTT 5 clients: who asks for more, or for none, is told this one. Those of 3.1.1 cannot be told, and keep theirs.",
     ),
     key(
+        "sys_interval",
+        Integer(0, 65_535),
+        Is("10"),
+        "Seconds between two publications of figures on `$SYS/broker/…`, as in Mosquitto, while a connected client subscribes to them; 0: none.",
+    ),
+    key(
         "persistence",
         Boolean,
         Is("true"),

@@ -6,6 +6,7 @@ pub(crate) mod duplicate_marks;
 pub(crate) mod formats;
 pub(crate) mod gap_reports;
 pub(super) mod hub_refusals;
+pub(super) mod hub_state;
 pub(crate) mod hub_status;
 pub(crate) mod pack;
 pub(super) mod read_back;

@@ -110,6 +110,11 @@ impl Beside {
         let (next_routes, taps) = (NextRoutes::default(), taps.clone());
         Self { compact, gap_reports, hub_status, packers, next_routes, taps }
     }
+
+    /// Returns handles of the parts that others use too.
+    pub(crate) fn handles(&self) -> (Option<GapReports>, Option<HubStatus>, NextRoutes) {
+        (self.gap_reports.clone(), self.hub_status.clone(), self.next_routes.clone())
+    }
 }
 
 /// Starts the link, which connects at once and again and again for as long as it exists.

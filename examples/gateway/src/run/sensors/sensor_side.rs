@@ -174,6 +174,7 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
     config.keep_alive_max_s = u16::try_from(of_each.max_keep_alive.as_secs()).unwrap_or(u16::MAX);
     let (topics, bytes) = limits.max_retained;
     (config.max_retained, config.max_retained_bytes) = (size(topics), size(bytes));
+    config.sys_interval_s = limits.sys_interval_s;
     // Sessions of absent clients beside those that are there.
     config.max_sessions = config.max_sessions.max(2 * config.max_connections);
     // What waits for several clients is one copy: `max_memory` is its limit.

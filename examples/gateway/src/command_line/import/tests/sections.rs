@@ -7,7 +7,7 @@ const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\nt
 const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
 
 /// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
-const LINES: [(&str, &str, &str); 48] = [
+const LINES: [(&str, &str, &str); 52] = [
     ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
     ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
     ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),
@@ -105,6 +105,10 @@ const LINES: [(&str, &str, &str); 48] = [
         "max_connections = 50  # M:8",
         "",
     ),
+    ("listener 1883 localhost\nsys_interval 60", "sys_interval = 60  # M:6", ""),
+    ("listener 1883 localhost\nsys_interval 0", "sys_interval = 0  # M:6", ""),
+    ("listener 1883 localhost\nsys_interval often", "M:6 not carried over: sys_interval often", "often"),
+    ("sys_interval 60", "M:5 not carried over: sys_interval 60: of the local broker", ""),
     ("listener 1883 localhost\nmax_packet_size 65536", "max_packet = \"64KiB\"  # M:6", ""),
     (
         "listener 1883 127.0.0.1\ncertfile DIR/own.crt\nkeyfile DIR/own.key\nport 1883\nbind_address ::1",
