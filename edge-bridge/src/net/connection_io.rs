@@ -15,6 +15,9 @@ use super::tcp_stream::Stream;
 
 /// Most bytes read at a time.
 pub(super) const READ_MAX: usize = 32 * 1024;
+/// Most bytes of packets other than messages that wait for the peer while more of it is read. A hub can ask for answers without end and take none;
+/// one that takes none for longer is [given up](crate::bridge::LinkState) by its missing PUBACK or PINGRESP.
+const ANSWERS_MAX: usize = 64 * 1024;
 /// Longest wait at a close for the last packets to be sent, and for the peer to close.
 const LINGER: Duration = Duration::from_secs(1);
 /// Longest wait at a close while a message is partly written, because the rest may take that long on a slow link.
@@ -73,8 +76,9 @@ impl Socket {
         self.read_later = true;
     }
 
-    /// Waits for the next event. Cancel-safe, because bytes in either direction are in the buffers.
+    /// Waits for the next event. Reads nothing while the peer takes no answers. Cancel-safe, because bytes in either direction are in the buffers.
     pub(super) async fn step(&mut self, may_read: bool) -> Moved {
+        let may_read = may_read && self.out.answers() < ANSWERS_MAX;
         if may_read && std::mem::take(&mut self.read_later) {
             return Moved::Read;
         }
@@ -204,5 +208,32 @@ mod tests {
             }
             assert_eq!(&socket.received[..], b"reason");
         }
+    }
+
+    /// Answers to what a hub sends without end would be kept here if it reads none of them.
+    #[tokio::test]
+    async fn a_peer_that_takes_no_answers_is_not_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut socket = Socket::new(Stream::Tcp(Counted::new(stream, Arc::default())));
+        let answers = Bytes::from([0xd0, 0].repeat(4096));
+        loop {
+            peer.write_all(b"asks").await.unwrap();
+            match timeout(Duration::from_millis(300), socket.step(true)).await {
+                Ok(Moved::Read) => {
+                    socket.received.clear();
+                    socket.send(&answers);
+                }
+                Ok(Moved::Wrote { .. }) => {}
+                Ok(Moved::Ended(why)) => panic!("{why:?}"),
+                Err(_) => break,
+            }
+            assert!(socket.out.bytes().len() < 256 * 1024, "answers are kept without end");
+        }
+        let mut taken = vec![0; 16 * 1024 * 1024];
+        peer.read_exact(&mut taken[..8192]).await.unwrap();
+        tokio::spawn(async move { while peer.read(&mut taken).await.unwrap() > 0 {} });
+        while !matches!(socket.step(true).await, Moved::Read) {}
     }
 }

@@ -12,12 +12,20 @@ pub(super) struct Outgoing {
     bytes: BytesMut,
     /// Number of bytes at the front that belong to a partly written packet.
     begun: usize,
+    /// Bytes of the packets other than PUBLISH of which nothing was written yet.
+    answers: usize,
 }
 
 impl Outgoing {
     /// Appends whole packets to the buffer.
     pub(super) fn push(&mut self, packets: &[u8]) {
+        let mut at = self.bytes.len();
         self.bytes.extend_from_slice(packets);
+        while at < self.bytes.len() {
+            let (packet, size) = self.packet_at(at);
+            self.answers += answer_size(packet, size);
+            at += size;
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -29,6 +37,11 @@ impl Outgoing {
         self.begun > 0
     }
 
+    /// Bytes of waiting packets other than messages, of which nothing was written yet.
+    pub(super) fn answers(&self) -> usize {
+        self.answers
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -36,7 +49,9 @@ impl Outgoing {
     /// Removes the first `n` bytes, because they were written.
     pub(super) fn advance(&mut self, n: usize) {
         while self.begun < n {
-            self.begun += self.packet_at(self.begun).1;
+            let (packet, size) = self.packet_at(self.begun);
+            self.answers = self.answers.saturating_sub(answer_size(packet, size));
+            self.begun += size;
         }
         self.begun -= n;
         self.bytes.advance(n);
@@ -65,6 +80,10 @@ impl Outgoing {
             None => (None, rest.len().max(1)),
         }
     }
+}
+
+fn answer_size(packet: Option<PacketType>, size: usize) -> usize {
+    if packet == Some(PacketType::Publish) { 0 } else { size }
 }
 
 #[cfg(test)]
@@ -131,5 +150,19 @@ mod tests {
             out.advance(out.bytes().len());
             assert!(!out.bytes.try_reclaim(70_000), "after {messages} messages");
         }
+    }
+
+    #[test]
+    fn answers_count_until_they_are_begun() {
+        let mut out = Outgoing::default();
+        let message = publish(5);
+        out.push(&[&message, PUBACK, PUBACK].concat());
+        out.push(DISCONNECT);
+        let mut counts = vec![out.answers()];
+        for n in [message.len(), 1, 3, 4, 2] {
+            out.advance(n);
+            counts.push(out.answers());
+        }
+        assert_eq!(counts, [10, 10, 6, 6, 2, 0]);
     }
 }
