@@ -86,11 +86,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_bytes(&mut self, now_ms: u64, buffer: &mut BytesMut) {
+    /// Handles so many packets of the peer.
+    pub(super) fn on_bytes(&mut self, now_ms: u64, buffer: &mut BytesMut, packets: usize) {
         self.heard_ms = now_ms;
         (self.gone, self.farewell) = (false, None);
         let before = buffer.len();
-        self.session.set_packets_per_turn(self.turn_size.packets());
+        self.session.set_packets_per_turn(packets);
         self.session.handle_input(now_ms, Input::Bytes(buffer));
         if buffer.len() < before || self.unfinished == 0 {
             self.began_ms = now_ms;

@@ -21,6 +21,7 @@ impl<I: Ingest> Listener<I> {
         origin: Option<PublishId>,
     ) {
         let topic = publish.topic.as_str();
+        self.topics.compared(self.topics.subscriptions.compared_filters());
         let receivers = self.topics.subscriptions.receivers(topic, publisher);
         if receivers.is_empty() && !publish.retain {
             return;

@@ -60,13 +60,12 @@ mod sys_names;
 mod sys_topics;
 mod topic_check;
 mod topics;
+mod turn;
 mod turn_size;
 mod unwritten;
 mod wills;
 
 use std::collections::VecDeque;
-
-use bytes::BytesMut;
 
 pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, LoginRequest, Standing};
 pub use config::Config;
@@ -80,7 +79,7 @@ use client::{ClientKey, Clients};
 use connections::Connections;
 use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
-use memory::{Accounts, Unfinished};
+use memory::Accounts;
 use message_admission::Admission;
 use sys_topics::SysTopics;
 use topics::Topics;
@@ -196,24 +195,6 @@ impl<I: Ingest> Listener<I> {
             Input::Written(bytes) => self.on_written(now, connection, bytes),
             Input::Closed => self.on_hung_up(now, connection),
             Input::Gone { unread } => self.on_gone(now, connection, unread),
-        }
-    }
-
-    fn on_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
-        let copies = self.topics.copies;
-        match self.connections.get_mut(connection) {
-            Some(state) => {
-                state.on_bytes(now.up_ms, buffer);
-                let unfinished = Unfinished::at(buffer);
-                self.accounts.set_unfinished(now.up_ms, connection, unfinished);
-                state.fit(buffer, unfinished, self.accounts.waits_for_memory(connection));
-            }
-            None => buffer.clear(),
-        }
-        self.connections.touch(connection);
-        self.run(now);
-        if let Some(state) = self.connections.get_mut(connection) {
-            state.turn_size.on_turn(self.topics.copies - copies);
         }
     }
 

@@ -84,6 +84,11 @@ impl SharedSubscriptions {
         self.groups.get(&self.id(filter)?)?.members.get(&client).copied()
     }
 
+    /// Number of groups.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Returns the group of a whole filter.
     pub(super) fn id(&self, filter: &str) -> Option<GroupId> {
         self.ids.get(filter).copied()

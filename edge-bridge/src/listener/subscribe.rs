@@ -1,5 +1,7 @@
 //! Handling of SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11).
 
+use std::collections::BTreeMap;
+
 use super::delivery::{Delivery, Tag};
 use super::shared_subscriptions::SharedSubscriptions;
 use super::{ClientKey, Event, Listener, Output};
@@ -14,7 +16,8 @@ impl<I: Ingest> Listener<I> {
         let Some(key) = self.connections.client(id) else { return };
         let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
-        let mut with_retained = Vec::new();
+        // By filter: named again, it would be compared with all retained messages again, a thousand times in one packet.
+        let mut with_retained = BTreeMap::new();
         for subscription in &subscribe.filters {
             match self.subscribe(key, subscription, identifier) {
                 Ok(is_new) => {
@@ -27,7 +30,7 @@ impl<I: Ingest> Listener<I> {
                             RetainHandling::DoNotSend => false,
                         };
                     if wanted {
-                        with_retained.push(subscription);
+                        with_retained.insert(subscription.filter.as_str(), subscription);
                     }
                 }
                 Err(reason) => reasons.push(reason),
@@ -47,7 +50,7 @@ impl<I: Ingest> Listener<I> {
         self.note_change(key, false);
         self.account_filters(key);
         self.watch_figures(now_ms, key);
-        for subscription in with_retained {
+        for subscription in with_retained.into_values() {
             self.send_retained(now_ms, key, subscription, identifier);
         }
     }
@@ -98,6 +101,7 @@ impl<I: Ingest> Listener<I> {
         identifier: Option<u32>,
     ) {
         let filter = subscription.filter.as_str();
+        self.topics.compared(self.topics.retained.len());
         let mut retained = self.topics.retained.matching(now_ms, filter);
         retained.extend(self.sys_messages(now_ms, filter));
         for mut message in retained {

@@ -114,6 +114,11 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
     }
 
+    /// Number of filters with which a topic is compared: the different ones with wildcards, and those of the groups.
+    pub(super) fn compared_filters(&self) -> usize {
+        self.wildcard.len() + self.shared.len()
+    }
+
     /// Returns the clients and groups that get a message of `publisher`, see [`matching`](Self::matching).
     pub(super) fn receivers(&self, topic: &str, publisher: Option<ClientKey>) -> Receivers {
         Receivers { subscribers: self.matching(topic, publisher), groups: self.shared.matching(topic) }

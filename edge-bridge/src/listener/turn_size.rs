@@ -1,10 +1,18 @@
-//! Most packets that a connection's next turn handles. The more subscribers its messages have, the fewer packets, so that each turn delays other
-//! connections by about the same time, whatever is published.
+//! Most packets that a connection's next turn handles. The more subscribers its messages have, and the more filters they are compared with, the fewer
+//! packets, so that each turn delays other connections by about the same time, whatever is published.
 
 use crate::session::PACKETS_PER_TURN;
 
 /// Copies of messages, one for each subscriber, that a turn should make, about a fifth of a millisecond of work.
 const COPIES: u64 = 128;
+/// Packets between two looks at the work of a turn.
+pub(super) const STEP: usize = 4;
+
+/// Returns whether a turn that has made so many copies is over.
+pub(super) fn is_spent(copies: u64) -> bool {
+    copies >= COPIES
+}
+
 /// Packets in a connection's first turn, when the number of subscribers of its messages is unknown.
 const AT_FIRST: usize = 8;
 

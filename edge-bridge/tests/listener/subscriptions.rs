@@ -13,10 +13,6 @@ fn filter(filter: &str) -> Subscription {
     Subscription::new(text(filter), QoS::AtLeastOnce)
 }
 
-fn retained(topic: &str, payload: &str) -> Packet {
-    Packet::Publish(Publish { retain: true, qos: QoS::AtMostOnce, ..message(topic, payload) })
-}
-
 fn reasons(packets: &[Packet]) -> Vec<ReasonCode> {
     match packets.first() {
         Some(Packet::SubAck(SubAck { reasons, .. })) => reasons.clone(),
@@ -171,4 +167,29 @@ fn a_message_between_versions_keeps_what_the_receiver_knows() {
     site.send(publisher, &[Packet::Publish(packet)]);
     assert_eq!(site.messages(v5)[0].properties.user_property("unit"), Some("bar"));
     assert!(site.messages(v311)[0].properties.is_empty());
+}
+
+/// Else each copy of the filter would be compared with all retained messages, and bring them: a thousand in a packet keep other clients waiting.
+#[test]
+fn a_filter_that_is_named_more_than_once_brings_what_is_retained_once() {
+    let mut site = site();
+    let (peer, publisher) = (site.client("sub", Version::V5), site.client("pub", Version::V5));
+    site.send(publisher, &[retained("a/1", "old"), retained("b", "other")]);
+    let first = Subscription { qos: QoS::AtMostOnce, ..filter("a/+") };
+    site.send(peer, &[subscribe_as(vec![first, filter("b"), filter("a/+"), filter("a/+")], None)]);
+    let mut got = site.received(peer);
+    let SubAck { reasons, .. } = match got.remove(0) {
+        Packet::SubAck(ack) => ack,
+        other => panic!("no SUBACK but {other:?}"),
+    };
+    let (zero, one) = (ReasonCode::GRANTED_QOS_0, ReasonCode::GRANTED_QOS_1);
+    assert_eq!(reasons, [zero, one, one, one]);
+    let brought = |packet: &Packet| match packet {
+        Packet::Publish(publish) => (publish.topic.to_string(), publish.retain),
+        other => panic!("no PUBLISH but {other:?}"),
+    };
+    assert_eq!(
+        got.iter().map(brought).collect::<Vec<_>>(),
+        [("a/1".to_owned(), true), ("b".to_owned(), true)]
+    );
 }

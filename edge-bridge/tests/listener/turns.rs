@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use edge_bridge::listener::{Config, Input};
-use edge_bridge::wire::{self, Version};
+use edge_bridge::wire::{self, Packet, Version};
 
 use crate::listener_support::*;
 
@@ -59,4 +59,64 @@ fn a_flood_to_nobody_takes_large_turns() {
         turns += 1;
     }
     assert!(turns <= 2_000 / 64 + 4, "{turns}");
+}
+
+/// Messages that each turn handles of 500 with this topic.
+fn messages_of_each_turn(site: &mut Site, flooder: Peer, topic: &str) -> Vec<u64> {
+    let mut buffer = BytesMut::new();
+    for _ in 0..500 {
+        wire::encode(&qos0(topic, "21.5"), flooder.version, &mut buffer).unwrap();
+    }
+    let mut turns = Vec::new();
+    while !buffer.is_empty() {
+        let before = site.listener.stats().received;
+        site.listener.handle_input(site.now, flooder.connection, Input::Bytes(&mut buffer));
+        site.outputs();
+        turns.push(site.listener.stats().received - before);
+    }
+    turns
+}
+
+/// Each message is compared with each filter that has a wildcard, and nobody gets a copy.
+#[test]
+fn a_flood_past_many_filters_takes_small_turns() {
+    let (mut site, flooder) = site(0);
+    for client in 0..100 {
+        let peer = site.client(&format!("s{client}"), Version::V311);
+        for n in 0..100 {
+            let filter = format!("{}/{client}/{n}", "+/".repeat(50).trim_end_matches('/'));
+            site.send(peer, &[subscribe(&[&filter])]);
+        }
+    }
+    // Packets that cost nothing: the next turn may handle many.
+    let mut pings = BytesMut::new();
+    (0..500).for_each(|_| wire::encode(&Packet::PingReq, flooder.version, &mut pings).unwrap());
+    while !pings.is_empty() {
+        site.listener.handle_input(site.now, flooder.connection, Input::Bytes(&mut pings));
+    }
+    let topic = format!("{}/none", "a/".repeat(50).trim_end_matches('/'));
+    let turns = messages_of_each_turn(&mut site, flooder, &topic);
+    assert!(turns[0] <= 4 && turns[1] <= 4, "{turns:?}");
+    let largest = turns[2..].iter().max().unwrap();
+    assert_eq!((*largest, turns.iter().sum::<u64>()), (1, 500));
+}
+
+/// Each SUBSCRIBE is compared with all retained messages, and brings them.
+#[test]
+fn a_flood_of_subscribe_takes_small_turns() {
+    let (mut site, flooder) = site(0);
+    let publisher = site.client("publisher", Version::V311);
+    for n in 0..1_000 {
+        site.send(publisher, &[retained(&format!("x/{n}"), "21.5")]);
+    }
+    let mut buffer = BytesMut::new();
+    for _ in 0..100 {
+        wire::encode(&subscribe(&["x/#"]), flooder.version, &mut buffer).unwrap();
+    }
+    let mut turns = 0;
+    while !buffer.is_empty() {
+        site.listener.handle_input(site.now, flooder.connection, Input::Bytes(&mut buffer));
+        turns += 1;
+    }
+    assert!(turns > 90, "{turns}");
 }

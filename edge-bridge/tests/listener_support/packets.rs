@@ -72,6 +72,11 @@ pub fn qos0(topic: &str, payload: &str) -> Packet {
     Packet::Publish(Publish { qos: QoS::AtMostOnce, ..message(topic, payload) })
 }
 
+/// A message at QoS 0 that is to be retained.
+pub fn retained(topic: &str, payload: &str) -> Packet {
+    Packet::Publish(Publish { retain: true, qos: QoS::AtMostOnce, ..message(topic, payload) })
+}
+
 pub fn subscribe(filters: &[&str]) -> Packet {
     let filters = filters.iter().map(|f| Subscription::new(text(f), QoS::AtLeastOnce)).collect();
     subscribe_as(filters, None)

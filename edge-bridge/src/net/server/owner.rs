@@ -31,6 +31,9 @@ const ACCEPTS: usize = 32;
 /// Period in which the sink is polled for room while the queue is full, unless it reports room itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
 
+/// Time after which turns make room for new packets of other connections, receipts and timers.
+const TURNS_WITHIN: Duration = Duration::from_millis(5);
+
 #[derive(Debug)]
 pub(super) enum Command {
     Publish { publish: Publish, one_is_enough: bool, answer: oneshot::Sender<Settled> },
@@ -241,10 +244,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         !self.turns.is_empty() && (self.closing.is_some() || !self.sink.is_busy())
     }
 
-    /// Gives one turn to each waiting connection, unless the queue is behind.
+    /// Gives turns, at most as many as connections wait, and for [`TURNS_WITHIN`], unless the queue is behind.
     fn take_turns(&mut self) {
+        let began = Instant::now();
         for _ in 0..self.turns.len() {
-            if !self.has_turn() {
+            if !self.has_turn() || began.elapsed() >= TURNS_WITHIN {
                 return;
             }
             let Some((id, buffer)) = self.turns.pop() else { return };
@@ -256,12 +260,14 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     /// goes back to the connection's task to be filled.
     fn take_turn(&mut self, id: ConnectionId, mut buffer: BytesMut) {
         let before = buffer.len();
+        let began = Instant::now();
         self.ask_for_room();
         if self.closing.is_none() && self.listener.may_read(id) {
             self.listener.handle_input(self.now(), id, Input::Bytes(&mut buffer));
             self.outputs();
         }
         let Some(outbox) = self.outboxes.get(&id) else { return };
+        self.turns.charge(id, began.elapsed());
         if self.closing.is_some() || !self.listener.may_read(id) {
             self.paused.buffers.insert(id, buffer);
         } else if buffer.len() < before && !buffer.is_empty() {
@@ -288,7 +294,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 }
                 Output::Close { connection, discards } => {
                     self.paused.buffers.remove(&connection);
-                    self.turns.remove(connection);
+                    self.turns.forget(connection);
                     match self.outboxes.remove(&connection) {
                         Some(outbox) if discards => outbox.discard(),
                         Some(outbox) => outbox.close(),
