@@ -21,6 +21,7 @@ pub(super) struct Connection {
     pub(super) peer: Option<SocketAddr>,
     /// Name in the client's verified certificate; `None` without one.
     pub(super) certified: Option<Utf8>,
+    pub(super) accepted_ms: u64,
     /// Session of the client; `None` before its CONNECT was accepted.
     pub(super) client: Option<ClientKey>,
     /// Bytes handed to the caller and not yet written to the socket.
@@ -64,6 +65,7 @@ impl Connection {
             session,
             peer,
             certified: None,
+            accepted_ms: now_ms,
             client: None,
             unwritten: Unwritten::default(),
             answered: 0,

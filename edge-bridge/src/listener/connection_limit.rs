@@ -1,11 +1,15 @@
 //! Limit of network connections. Back-pressure leaves connections unread, perhaps for days while the queue is full. A new connection may displace
-//! one whose peer is gone, or that has waited longest, so that publishers that cannot be served do not lock out other clients.
+//! one whose peer is gone, or that has waited longest, so that publishers that cannot be served do not lock out other clients. It may also displace
+//! one that has not said who it is: whoever has no login could else hold all places.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
 
 use super::{Due, Listener};
+use crate::client_network::client_network;
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::session::{Closed, Input};
@@ -13,11 +17,14 @@ use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 
 /// Milliseconds for which an unread connection with a live peer is kept before a new one may displace it.
 const KEPT_MS: u64 = 10_000;
+/// Milliseconds after which a connection without a CONNECT, which a client sends at once, may be displaced by one of the same address.
+const NAMELESS_MS: u64 = 1_000;
 
 impl<I: Ingest> Listener<I> {
     /// Adds a network connection. At [`max_connections`](super::Config::max_connections) the new connection displaces one that [may not be
-    /// read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else that has waited for 10 s, longest first. Returns `None` if no
-    /// connection can be displaced; the caller then closes the new one.
+    /// read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else that has waited for 10 s, longest first; if there is none, one
+    /// without a CONNECT: the oldest of the address with most of them, if that has more than the new one's, or if a second has passed. Returns
+    /// `None` if no connection can be displaced; the caller then closes the new one.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
         self.accept_from(now, None)
     }
@@ -25,7 +32,7 @@ impl<I: Ingest> Listener<I> {
     /// Adds a connection as [`accept`](Self::accept) does, with the peer's address, which the [`Ingest`] sees with each message
     /// ([`Inbound::peer`](crate::ingest::Inbound::peer)).
     pub fn accept_from(&mut self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
-        if self.connections.len() >= self.config.max_connections && !self.displace(now) {
+        if self.connections.len() >= self.config.max_connections && !self.displace(now, peer) {
             return None;
         }
         let id = self.connections.add(now.up_ms, self.config.session.clone(), peer);
@@ -51,14 +58,12 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Closes a connection to make room for a new one. Returns `false` if none may be closed.
-    fn displace(&mut self, now: Now) -> bool {
+    fn displace(&mut self, now: Now, peer: Option<SocketAddr>) -> bool {
         let may_go = self.connections.iter().filter(|(id, state)| {
             (state.gone || now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS) && !self.may_read(*id)
         });
-        let Some(id) = may_go.min_by_key(|(id, state)| (!state.gone, state.heard_ms, *id)).map(|(id, _)| id)
-        else {
-            return false;
-        };
+        let unread = may_go.min_by_key(|(id, state)| (!state.gone, state.heard_ms, *id)).map(|(id, _)| id);
+        let Some(id) = unread.or_else(|| self.nameless(now, peer)) else { return false };
         let Some(state) = self.connections.get_mut(id) else { return false };
         if state.gone {
             state.session.handle_input(now.up_ms, Input::Closed);
@@ -69,6 +74,26 @@ impl<I: Ingest> Listener<I> {
         self.connections.touch(id);
         self.run(now);
         true
+    }
+}
+
+impl<I: Ingest> Listener<I> {
+    /// Returns the connection without an accepted CONNECT that gives way to a new one of `peer`.
+    fn nameless(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
+        let network = |peer: Option<SocketAddr>| peer.map(|peer| client_network(peer.ip()));
+        let mut of_network: HashMap<_, (usize, ConnectionId, u64)> = HashMap::new();
+        for (id, state) in self.connections.iter().filter(|(_, state)| state.client.is_none()) {
+            let (count, oldest, since_ms) =
+                of_network.entry(network(state.peer)).or_insert((0, id, state.accepted_ms));
+            *count += 1;
+            if id < *oldest {
+                (*oldest, *since_ms) = (id, state.accepted_ms);
+            }
+        }
+        let own = of_network.get(&network(peer)).map_or(0, |(count, ..)| *count);
+        let (most, id, since_ms) =
+            of_network.into_values().max_by_key(|(count, id, _)| (*count, Reverse(*id)))?;
+        (most > own || now.up_ms.saturating_sub(since_ms) >= NAMELESS_MS).then_some(id)
     }
 }
 

@@ -298,7 +298,7 @@ pub struct Stats {
     pub retain_refused: u64,
     /// Connections that broke the protocol.
     pub violations: u64,
-    /// Connections that were not being read and were closed to make room for new ones.
+    /// Connections that were not being read, or had not said who they are, and were closed to make room for new ones.
     pub displaced: u64,
     /// Connections that were closed, and sessions of absent clients that ended, because all clients together took too much memory.
     pub closed_for_memory: u64,

@@ -79,13 +79,52 @@ fn a_publisher_that_waits_for_room_makes_place_after_ten_seconds() {
 #[test]
 fn a_connection_that_may_be_read_keeps_its_place() {
     let mut site = full_site(2);
-    let (subscriber, _) = site.connect(stays("valve", Version::V311));
-    let silent = site.open(Version::V5);
+    let [(subscriber, _), (silent, _)] =
+        ["valve", "silent"].map(|name| site.connect(stays(name, Version::V311)));
     site.pass(9_000);
     assert_eq!(accept(&mut site), None);
     gone(&mut site, subscriber);
     assert_eq!(accept(&mut site), None, "its end comes by reading");
     assert!(!site.is_closed(silent) && !site.is_closed(subscriber));
+}
+
+fn accept_from(site: &mut Site, address: &str) -> Option<ConnectionId> {
+    let accepted = site.listener.accept_from(site.now, Some(address.parse().unwrap()));
+    site.outputs();
+    accepted
+}
+
+fn is_closed(site: &Site, connection: ConnectionId) -> bool {
+    site.is_closed(Peer { connection, version: Version::V5 })
+}
+
+/// Places for which nobody has said who it is yet are shared by address: who opens connections and says nothing locks nobody else out.
+#[test]
+fn connections_without_a_name_make_place_for_another_address() {
+    let mut site = full_site(4);
+    let (client, _) = site.connect(connect("client", Version::V5));
+    let [a, b, c] =
+        ["10.0.0.7:1", "10.0.0.7:2", "10.0.0.8:1"].map(|from| accept_from(&mut site, from).unwrap());
+    let d = accept_from(&mut site, "10.0.0.9:1").unwrap();
+    assert!(is_closed(&site, a), "the oldest of the address with most");
+    assert_eq!(accept_from(&mut site, "10.0.0.8:2"), None, "no address has more than its own");
+    assert!(accept_from(&mut site, "10.0.0.10:1").is_some());
+    assert!(is_closed(&site, b) && !is_closed(&site, c) && !is_closed(&site, d) && !site.is_closed(client));
+    assert_eq!((site.listener.stats().displaced, site.listener.stats().connections), (2, 4));
+}
+
+/// A client says its name at once.
+#[test]
+fn a_connection_without_a_name_makes_place_for_its_own_address_after_a_second() {
+    let mut site = full_site(2);
+    let a = accept_from(&mut site, "10.0.0.7:1").unwrap();
+    site.pass(500);
+    let b = accept_from(&mut site, "10.0.0.7:2").unwrap();
+    site.pass(499);
+    assert_eq!(accept_from(&mut site, "10.0.0.7:3"), None);
+    site.pass(1);
+    assert!(accept_from(&mut site, "10.0.0.7:3").is_some());
+    assert!(is_closed(&site, a) && !is_closed(&site, b));
 }
 
 /// Nobody answers for one that is gone: it is not silent because it is not read.

@@ -101,6 +101,13 @@ impl Outbox {
         });
     }
 
+    /// Waits until the owner closes the connection. For a connection whose handshakes are not done, for which the owner has no other order.
+    pub(super) async fn closed(&self) {
+        while !self.state.lock().unwrap_or_else(PoisonError::into_inner).close {
+            self.wake.notified().await;
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut ToPeer)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.wake.notify_one();

@@ -87,7 +87,12 @@ impl ConnectionTasks {
             let failed = if tls.is_some() { FromPeer::NoTls } else { FromPeer::NoWebSocket };
             let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
             let handshake = timeout(HANDSHAKE_IN_TURN_WITHIN, handshakes.run(address, handshake));
-            let opened = match handshake.await {
+            let handshake = tokio::select! {
+                done = handshake => done,
+                // Displaced by another one: its socket is to be free at once.
+                () = outbox.closed() => return,
+            };
+            let opened = match handshake {
                 Ok(Ok(opened)) => opened,
                 _ => Err(failed(SLOW.to_owned())),
             };
