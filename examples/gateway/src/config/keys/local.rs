@@ -93,7 +93,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_connections",
         Integer(1, 100_000),
         Is("1000"),
-        "Connections at a time, as far as the limit of open files goes. Then a new one displaces one that is not read, never an idle one.",
+        "Connections at a time, as far as the limit of open files goes. Then a new one displaces one that is not read, or that has not logged in, of the address with most of them; never an idle client.",
     ),
     key(
         "max_packet",
