@@ -75,8 +75,9 @@ struct Revoked {
 
 impl fmt::Display for Revoked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or_chain = if self.has_chain { ", or one of an authority behind it," } else { "" };
-        write!(f, "the certificate {}{or_chain} is revoked, says {}", self.name, self.file.display())
+        let or_chain = if self.has_chain { " (or an authority behind it)" } else { "" };
+        // The file early: the log of the listener cuts what is long.
+        write!(f, "{} is revoked by {}{or_chain}", self.name, self.file.display())
     }
 }
 
@@ -107,7 +108,7 @@ fn name(certificate: &[u8]) -> String {
     let of_serial = || {
         let serial = fields(certificate).and_then(element).map_or(&[][..], |(_, serial, _)| serial);
         let digits: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("of serial number {digits}")
+        format!("serial number {digits}")
     };
     match common_name(certificate) {
         Some(name) => {

@@ -51,10 +51,7 @@ async fn a_revoked_hub_is_refused_and_named_with_the_file() {
         let client = || plant.client().with_crl(&crl).unwrap();
         let error = deliver(client(), hub.clone()).await.unwrap_err();
         let file = crl.display();
-        assert!(
-            error.contains(&format!("the certificate \"hub\" is revoked, says {file}")),
-            "{days:?} {error}"
-        );
+        assert!(error.contains(&format!("\"hub\" is revoked by {file}")), "{days:?} {error}");
         assert_eq!(deliver(client(), other.clone()).await, Ok(()), "{days:?}");
         std::fs::remove_file(crl).unwrap();
     }
@@ -68,10 +65,7 @@ async fn a_revoked_client_is_refused_and_named_with_the_file() {
     let crl = plant.revoke("plant.crl", &["oven3"], NOW);
     let server = || plant.strict_server().with_client_crl(&crl).unwrap();
     let error = deliver(oven.clone(), server()).await.unwrap_err();
-    assert!(
-        error.contains("the certificate \"oven3\" is revoked, says ") && error.contains("plant.crl"),
-        "{error}"
-    );
+    assert!(error.contains("\"oven3\" is revoked by ") && error.contains("plant.crl"), "{error}");
     assert_eq!(deliver(pump, server()).await, Ok(()));
     assert_eq!(deliver(oven, plant.strict_server()).await, Ok(()), "without the list");
 }
@@ -108,7 +102,10 @@ async fn lists_of_several_authorities_count_each_for_its_own() {
     let list = std::fs::read_to_string(line.revoke("line.crl", &["hub"], NOW)).unwrap();
     std::fs::write(&crl, std::fs::read_to_string(&crl).unwrap() + &list).unwrap();
     let error = deliver(plant.client().with_crl(&crl).unwrap(), hub).await.unwrap_err();
-    assert!(error.contains("\"hub\", or one of an authority behind it, is revoked"), "{error}");
+    assert!(
+        error.contains("\"hub\" is revoked by ") && error.contains("(or an authority behind it)"),
+        "{error}"
+    );
 }
 
 /// Nobody but the authority makes a list of what it revokes.
