@@ -9,8 +9,7 @@ use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 use super::units;
 
-/// Most cases of a file, and most messages of a case.
-const CASES_MAX: usize = 1_000;
+/// Most messages of a case.
 const MESSAGES_MAX: usize = 10_000;
 /// Longest time from the beginning of a case to its end.
 const TIME_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -42,10 +41,6 @@ pub(super) fn cases<'a>(top: &mut Section<'a>, world: &'a World<'a>, findings: &
         let input = section.placed_strings("input", findings).map(|list| list.value).unwrap_or_default();
         let expect = section.strings("expect", findings).map(|list| list.value).unwrap_or_default();
         let input = steps(&section, &input, findings);
-        if number > CASES_MAX {
-            findings.error(at, &section.key("name"), format!("at most {CASES_MAX} cases"));
-            break;
-        }
         cases.push(Case { name: name.unwrap_or_else(|| format!("case {number}")), input, expect });
         section.finish(findings);
     }

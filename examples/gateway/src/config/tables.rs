@@ -178,7 +178,10 @@ pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Op
     (listen.map(|placed| placed.value), section.duration_in_force("totals_within", findings))
 }
 
-/// Returns the tables of an array of tables: number from 1, byte offset, and table.
+/// Most tables of one array. Each is compared with all others of it, and a route with each message.
+const TABLES_MAX: usize = 1_000;
+
+/// Returns the tables of an array of tables: number from 1, byte offset, and table. Tables beyond [`TABLES_MAX`] are an error and left out.
 pub(super) fn tables_of<'a>(
     top: &mut Section<'a>,
     name: &'static str,
@@ -192,6 +195,11 @@ pub(super) fn tables_of<'a>(
     };
     let mut out = Vec::new();
     for (index, item) in items.iter().enumerate() {
+        if index == TABLES_MAX {
+            let message = format!("at most {TABLES_MAX} [[{name}]]");
+            findings.error(item.span().start, &format!("{name}[{}]", index + 1), message);
+            break;
+        }
         match item.get_ref() {
             DeValue::Table(table) => out.push((index + 1, item.span().start, table)),
             other => {

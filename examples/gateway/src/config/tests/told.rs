@@ -235,3 +235,21 @@ fn keys_that_do_not_go_with_others_are_told_at_their_own_line() {
         assert!(place.ends_with(&format!(" | {shown}")), "{key}\n{said}");
     }
 }
+
+/// What each is compared with all others, or with each message, has a limit, and a mistake in all of them a line for each.
+#[test]
+fn there_are_a_thousand_tables_of_an_array_at_most() {
+    let said = |table: &str, count: usize| {
+        let text = format!("{SMALL}{}", format!("[[{table}]]\nmatch = \"plant/#\"\n").repeat(count));
+        match parse(&text) {
+            Ok((_, findings)) | Err(findings) => findings.to_string(),
+        }
+    };
+    let lines = |said: &str, text: &str| said.lines().filter(|line| line.contains(text)).count();
+    let routes = said("route", 1_100);
+    assert_eq!(lines(&routes, "never reached: route[1] matches"), 999, "{}", &routes[..500]);
+    assert_eq!(lines(&routes, "error: route[1001]: at most 1000 [[route]]"), 1);
+    assert_eq!(lines(&said("route", 998), "at most"), 0);
+    assert_eq!(lines(&said("command", 1_100), "error: command[1001]: at most 1000 [[command]]"), 1);
+    assert_eq!(lines(&said("test", 1_001), "error: test[1001]: at most 1000 [[test]]"), 1);
+}
