@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::proxy_settings::ProxySettings;
 use super::reread_source::{RereadSource, Subject};
 use super::tls::Tls;
-use super::tls_renewal::TlsRenewal;
+use super::tls::renewal::TlsRenewal;
 use crate::bridge::IdentityForm;
 use crate::bridge::backoff::BackoffConfig;
 use crate::bridge::rules::Rules;

@@ -24,7 +24,7 @@ use super::proxy_login::ProxyLogin;
 use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, probe_when_idle};
 use super::tls::Tls;
-use super::tls_renewal::TlsRenewal;
+use super::tls::renewal::TlsRenewal;
 use crate::session::UNSENT_MAX;
 use tunnel::TunnelError;
 

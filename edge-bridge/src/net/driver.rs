@@ -20,7 +20,7 @@ use super::hub_address::Target;
 use super::operator_requests::OperatorRequests;
 use super::request::Request;
 use super::router::Router;
-use super::tls_renewal::TlsRenewal;
+use super::tls::renewal::TlsRenewal;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
 use crate::wire::{ReasonCode, Subscription};

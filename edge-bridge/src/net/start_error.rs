@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::hub_address::TargetError;
 use super::proxy_address::ProxyAddressError;
-use super::tls_names::TlsNameError;
+use super::tls::names::TlsNameError;
 use crate::wire::TopicError;
 
 /// Error of starting a bridge.

@@ -12,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::certificate_name::common_name;
+use super::tls::certificate_name::common_name;
 use crate::wire::Utf8;
 
 /// TCP connection that counts its bytes, both directions together.

@@ -1,5 +1,15 @@
 //! TLS through rustls. The cryptography provider (ring) is always named, so that nothing depends on a process-wide default.
 
+pub(super) mod certificate;
+pub(super) mod certificate_dates;
+pub(super) mod certificate_name;
+pub(super) mod clock_floor;
+pub(super) mod der;
+pub(super) mod names;
+pub(super) mod peer_verifier;
+pub(super) mod renewal;
+pub(super) mod revocation;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,9 +21,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::clock_floor::ClockFloor;
-use super::peer_verifier::{ClientVerifier, HubVerifier};
-use super::revocation::RevocationLists;
+use self::clock_floor::ClockFloor;
+use self::peer_verifier::{ClientVerifier, HubVerifier};
+use self::revocation::RevocationLists;
 use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.

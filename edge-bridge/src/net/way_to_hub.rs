@@ -9,7 +9,7 @@ use super::proxy_address::ProxyAddress;
 use super::proxy_login::ProxyLogin;
 use super::proxy_settings::ProxySettings;
 use super::start_error::StartError;
-use super::tls_names::{server_name, validate_alpn};
+use super::tls::names::{server_name, validate_alpn};
 
 impl Builder {
     /// Returns the hub's addresses, the preferred one first.

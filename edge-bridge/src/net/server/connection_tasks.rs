@@ -17,8 +17,8 @@ use super::read_rate::ReadRate;
 use super::read_share::ReadShare;
 use crate::listener::ConnectionId;
 use crate::net::ServerTls;
-use crate::net::certificate::{CertificateProblem, problem};
 use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
+use crate::net::tls::certificate::{CertificateProblem, problem};
 use crate::wire::Utf8;
 
 /// Idle time after which the kernel sends TCP keep-alive probes.

@@ -154,9 +154,9 @@ impl Local {
     ) -> Result<Self, RunError> {
         let Parts { filters, ingest: own, packers, started, service, configurations, .. } = parts;
         let clock = Clock::start();
-        let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default());
-        let ingest = ingest.map_err(RunError::Configuration)?;
-        ingest.set_parts(own, filters).map_err(RunError::Configuration)?;
+        let ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default())
+            .and_then(|ingest| ingest.set_parts(own, filters).map(|()| ingest))
+            .map_err(RunError::Configuration)?;
         let metrics = http::bind(config.metrics).await?;
         let (intake, link) = (Intake::closed(), LaterLink::default());
         let taps = Taps::start(clock, &ingest, &intake, &config.queue.lanes);
@@ -169,9 +169,9 @@ impl Local {
         let facts = CurrentFacts::new(Facts { refused, ..Facts::of(config, state) });
         let front =
             Front::start(config, state, (clock, floor), &ingest, &intake, control.as_mut(), &facts).await?;
-        let alarms = alarms.zip(front.listener());
-        let alarms =
-            alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
+        let alarms = alarms
+            .zip(front.listener())
+            .map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
         let no_queue = NoQueue {
             cause,
             listener: front.listener(),
@@ -197,7 +197,6 @@ impl Local {
             // Whoever asked for it may be gone.
             let _ = started.send(Started { address: front.address(), surface: surface.clone() });
         }
-        let tasks = pages.into_iter().chain([socket]).collect();
         Ok(Self {
             clock,
             wall,
@@ -213,7 +212,7 @@ impl Local {
             configurations,
             link,
             socket_tried,
-            tasks,
+            tasks: pages.into_iter().chain([socket]).collect(),
         })
     }
 

@@ -1,15 +1,15 @@
 //! Elements of DER (X.690), as far as the fields of certificates and of lists of revoked ones need them. Read with bounds, because these bytes are foreign.
 
-pub(super) const SEQUENCE: u8 = 0x30;
-pub(super) const SET: u8 = 0x31;
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
-pub(super) const UTC_TIME: u8 = 0x17;
-pub(super) const GENERALIZED_TIME: u8 = 0x18;
+pub(in crate::net) const SEQUENCE: u8 = 0x30;
+pub(in crate::net) const SET: u8 = 0x31;
+pub(in crate::net) const INTEGER: u8 = 0x02;
+pub(in crate::net) const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(in crate::net) const UTC_TIME: u8 = 0x17;
+pub(in crate::net) const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 
 /// Returns the fields of a certificate behind its version, the serial number first (RFC 5280 §4.1).
-pub(super) fn fields(certificate: &[u8]) -> Option<&[u8]> {
+pub(in crate::net) fn fields(certificate: &[u8]) -> Option<&[u8]> {
     let (_, certificate, _) = element(certificate)?;
     let (SEQUENCE, fields, _) = element(certificate)? else { return None };
     match element(fields) {
@@ -19,7 +19,7 @@ pub(super) fn fields(certificate: &[u8]) -> Option<&[u8]> {
 }
 
 /// Splits off the first element: returns its tag, its content, and the rest.
-pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(in crate::net) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = bytes.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (length, rest) = match usize::from(*first) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::der::{GENERALIZED_TIME, SEQUENCE, UTC_TIME, element, fields};
-use super::tls::{TlsError, certificates};
+use super::{TlsError, certificates};
 
 /// Returns the last second in which each certificate in `path` is valid, in the order of the file; in a chain the first one is the owner's.
 /// PEM. A certificate whose dates cannot be read is left out.
@@ -30,7 +30,7 @@ fn not_after(certificate: &[u8]) -> Option<SystemTime> {
 }
 
 /// Returns the time of an element of this kind (RFC 5280 §4.1.2.5).
-pub(super) fn time(kind: u8, text: &[u8]) -> Option<SystemTime> {
+pub(in crate::net) fn time(kind: u8, text: &[u8]) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds(kind, text)?))
 }
 

@@ -22,7 +22,7 @@ pub enum TlsNameError {
     TooManyProtocols(usize),
 }
 
-/// Checks a name for [`Builder::server_name`](super::Builder::server_name).
+/// Checks a name for [`Builder::server_name`](crate::net::Builder::server_name).
 ///
 /// ```
 /// use edge_bridge::net::validate_server_name;
@@ -39,11 +39,11 @@ pub fn validate_server_name(name: &str) -> Result<(), TlsNameError> {
     server_name(name).map(|_| ())
 }
 
-pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, TlsNameError> {
+pub(in crate::net) fn server_name(name: &str) -> Result<ServerName<'static>, TlsNameError> {
     ServerName::try_from(name.to_owned()).map_err(|_| TlsNameError::Server(name.to_owned()))
 }
 
-/// Checks a list for [`Builder::alpn`](super::Builder::alpn).
+/// Checks a list for [`Builder::alpn`](crate::net::Builder::alpn).
 ///
 /// ```
 /// use edge_bridge::net::validate_alpn;

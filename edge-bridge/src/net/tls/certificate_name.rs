@@ -11,7 +11,7 @@ const IA5_STRING: u8 = 0x16;
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// Returns the first common name of the subject; `None` if there is none, or if it is empty or not UTF-8 or ASCII.
-pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
+pub(in crate::net) fn common_name(certificate: &[u8]) -> Option<&str> {
     let mut fields = fields(certificate)?;
     // Serial number, signature, issuer and validity stand before the subject.
     for _ in 0..4 {

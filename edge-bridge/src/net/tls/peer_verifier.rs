@@ -10,13 +10,13 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme, crypto};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::TlsError;
 use super::clock_floor::ClockFloor;
 use super::revocation::{self, RevocationLists};
-use super::tls::TlsError;
 
 /// Verifier of a hub's certificate.
 #[derive(Debug, Clone)]
-pub(super) struct HubVerifier {
+pub(in crate::net) struct HubVerifier {
     roots: Arc<RootCertStore>,
     webpki: Arc<WebPkiServerVerifier>,
     floor: Option<ClockFloor>,
@@ -24,7 +24,7 @@ pub(super) struct HubVerifier {
 }
 
 impl HubVerifier {
-    pub(super) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
+    pub(in crate::net) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let roots = Arc::new(roots);
         let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build();
@@ -33,7 +33,7 @@ impl HubVerifier {
     }
 
     /// Refuses what the lists revoke, `None` for nothing. A certificate of whose authority there is no list passes, and a list counts after its end.
-    pub(super) fn with_crl(self, crl: Option<Arc<RevocationLists>>) -> Result<Self, TlsError> {
+    pub(in crate::net) fn with_crl(self, crl: Option<Arc<RevocationLists>>) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let lists = crl.iter().flat_map(|crl| crl.lists.clone());
         let webpki = WebPkiServerVerifier::builder_with_provider(self.roots.clone(), provider)
@@ -45,11 +45,11 @@ impl HubVerifier {
     }
 
     /// Refuses what the other one's lists revoke, in the place of its own lists. Returns itself where they cannot be used.
-    pub(super) fn revoking_as(&self, other: &Self) -> Self {
+    pub(in crate::net) fn revoking_as(&self, other: &Self) -> Self {
         self.clone().with_crl(other.crl.clone()).unwrap_or_else(|_| self.clone())
     }
 
-    pub(super) fn within(self, floor: ClockFloor) -> Self {
+    pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
         Self { floor: Some(floor), ..self }
     }
 }
@@ -94,7 +94,7 @@ impl ServerCertVerifier for HubVerifier {
 
 /// Verifier of the certificates of a server's clients.
 #[derive(Debug, Clone)]
-pub(super) struct ClientVerifier {
+pub(in crate::net) struct ClientVerifier {
     roots: Arc<RootCertStore>,
     webpki: Arc<dyn ClientCertVerifier>,
     floor: Option<ClockFloor>,
@@ -102,7 +102,7 @@ pub(super) struct ClientVerifier {
 }
 
 impl ClientVerifier {
-    pub(super) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
+    pub(in crate::net) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let roots = Arc::new(roots);
         let webpki = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider).build();
@@ -111,7 +111,7 @@ impl ClientVerifier {
     }
 
     /// Refuses what the lists revoke, as [`HubVerifier::with_crl`] does.
-    pub(super) fn with_crl(self, crl: Arc<RevocationLists>) -> Result<Self, TlsError> {
+    pub(in crate::net) fn with_crl(self, crl: Arc<RevocationLists>) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let webpki = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider)
             .with_crls(crl.lists.clone())
@@ -121,7 +121,7 @@ impl ClientVerifier {
         Ok(Self { webpki, crl: Some(crl), ..self })
     }
 
-    pub(super) fn within(self, floor: ClockFloor) -> Self {
+    pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
         Self { floor: Some(floor), ..self }
     }
 }

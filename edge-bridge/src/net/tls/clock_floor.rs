@@ -11,13 +11,13 @@ use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, Error};
 use rustls_pki_types::UnixTime;
 
-use super::utc::Utc;
+use crate::net::utc::Utc;
 
 /// Most certificates of a chain whose beginnings are taken for the time. Chains are shorter.
 const CHAIN_MAX: usize = 8;
 
-/// Earliest time that it can be, for certificates of the other side ([`Tls::with_clock_floor`](super::Tls::with_clock_floor),
-/// [`ServerTls::with_clock_floor`](super::ServerTls::with_clock_floor)). Clones share it. Default of a bridge and of a server: none, so that the
+/// Earliest time that it can be, for certificates of the other side ([`Tls::with_clock_floor`](crate::net::Tls::with_clock_floor),
+/// [`ServerTls::with_clock_floor`](crate::net::ServerTls::with_clock_floor)). Clones share it. Default of a bridge and of a server: none, so that the
 /// wall clock alone counts.
 ///
 /// While there is a floor, a certificate is judged by the latest of three times: the wall clock's, the floor's, and the beginning of the
@@ -59,7 +59,7 @@ impl ClockFloor {
     }
 
     /// Judges certificates at the time `at`, or at the later beginning of one's validity while there is a floor.
-    pub(super) fn judge<T>(
+    pub(in crate::net) fn judge<T>(
         &self,
         at: UnixTime,
         verify: impl Fn(UnixTime) -> Result<T, Error>,

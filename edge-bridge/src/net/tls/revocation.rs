@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use super::certificate_dates::time;
 use super::certificate_name::common_name;
 use super::der::{INTEGER, SEQUENCE, element, fields};
-use super::tls::{TlsError, read_pem};
+use super::{TlsError, read_pem};
 use crate::escape::Escaped;
 
 /// Most characters of a name that are shown.
@@ -20,14 +20,14 @@ const NAME_MAX: usize = 64;
 
 /// Lists of a file, and the file for those who read an error.
 #[derive(Debug)]
-pub(super) struct RevocationLists {
-    pub(super) file: PathBuf,
-    pub(super) lists: Vec<CertificateRevocationListDer<'static>>,
+pub(in crate::net) struct RevocationLists {
+    pub(in crate::net) file: PathBuf,
+    pub(in crate::net) lists: Vec<CertificateRevocationListDer<'static>>,
 }
 
 impl RevocationLists {
     /// Reads the lists in a file, one at least.
-    pub(super) fn read(path: &Path) -> Result<Self, TlsError> {
+    pub(in crate::net) fn read(path: &Path) -> Result<Self, TlsError> {
         let error = |source| TlsError::Pem { path: path.to_owned(), source };
         let bytes = read_pem(path)?;
         let lists: Vec<_> =
@@ -84,7 +84,7 @@ impl fmt::Display for Revoked {
 impl std::error::Error for Revoked {}
 
 /// Names certificate and file in an error about revocation; returns any other as it is.
-pub(super) fn named(
+pub(in crate::net) fn named(
     error: Error,
     file: &Path,
     end_entity: &CertificateDer<'_>,

@@ -9,7 +9,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, Error, RootCertStore, crypto};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::tls::{TlsError, certificates, roots};
+use super::{TlsError, certificates, roots};
 
 /// Reason for which a hub would refuse a client's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ fn problem_of(
     Ok(verifier.verify_client_cert(own, behind, at).err().map(|error| problem(&error)))
 }
 
-pub(super) fn problem(error: &Error) -> CertificateProblem {
+pub(in crate::net) fn problem(error: &Error) -> CertificateProblem {
     match error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             CertificateProblem::Expired

@@ -6,12 +6,12 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::reread_source::{RereadSource, Subject};
-use super::tls::Tls;
+use super::Tls;
+use crate::net::reread_source::{RereadSource, Subject};
 
 /// Certificates of a link, see the [module](self). Clones share their state.
 #[derive(Clone)]
-pub(super) struct TlsRenewal {
+pub(in crate::net) struct TlsRenewal {
     source: RereadSource<Option<Tls>>,
     state: Arc<Mutex<Option<State>>>,
 }
@@ -30,13 +30,13 @@ struct State {
 
 impl TlsRenewal {
     /// Creates the renewal. `read` returns `None` while the files are unchanged.
-    pub(super) fn new(read: impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static) -> Self {
+    pub(in crate::net) fn new(read: impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static) -> Self {
         Self { source: RereadSource::new(Subject::Certificate, read), state: Arc::default() }
     }
 
     /// Returns the TLS settings for the next dial. `first` are those with which the link was started. `finish` completes settings that are read
     /// again.
-    pub(super) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
+    pub(in crate::net) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let new =
@@ -56,13 +56,13 @@ impl TlsRenewal {
     }
 
     /// Returns whether the hub does not accept the settings that were read last, and accepts the former ones.
-    pub(super) fn is_refused(&self) -> bool {
+    pub(in crate::net) fn is_refused(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.as_ref().is_some_and(|state| state.is_refused)
     }
 
     /// Records that a hub accepted a CONNECT on the last dialled connection.
-    pub(super) fn on_accepted(&self) {
+    pub(in crate::net) fn on_accepted(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = state.as_mut().filter(|state| state.candidate.is_some()) else { return };
         if !state.is_candidates {
