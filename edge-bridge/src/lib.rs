@@ -7,7 +7,6 @@ pub mod access;
 #[cfg(any(feature = "access", feature = "net"))]
 mod base64;
 pub mod bridge;
-#[cfg(any(feature = "access", feature = "net"))]
 mod client_network;
 mod durations;
 pub mod escape;
