@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Builds and runs the tests of the packages that the arguments name (as for cargo; without arguments, of all), two programs at a time: those that
-wait for sockets, disks and processes one after the other, and beside them, with the lowest priority, those that only compute. A program's output
-is printed whole when it ends. Exit code 1: a test failed.
+"""Builds and runs all tests, two programs at a time: those that wait for sockets, disks and processes one after the other, and beside them, with a
+low priority, those that mostly compute. What a program prints is printed whole when it ends, and stays in `target/test-output` until the next
+run. Exit code 1: a test failed, or a program could not be run.
 
 cargo runs one program after the other, and for more than half of that time nothing is computed.
 """
@@ -12,10 +12,19 @@ import sys
 import threading
 
 # Their tests may be late without harm.
-COMPUTING_PACKAGES = {"edge-codec", "edge-filter", "edge-queue"}
+COMPUTING_PACKAGES = {"edge-codec", "edge-codec-fuzz", "edge-filter", "edge-filter-fuzz", "edge-queue", "edge-queue-fuzz"}
 COMPUTING_PROGRAMS = {("edge-bridge", "sim"), ("edge-bridge", "refusals")}
+# Their limits are of seconds, for what takes milliseconds: a tenth of a core is enough.
+NICENESS = 10
 
-CARGO_TEST = [os.environ.get("CARGO", "cargo"), "test", "--locked", *(sys.argv[1:] or ["--workspace"])]
+CARGO_TEST = [os.environ.get("CARGO", "cargo"), "test", "--locked", "--workspace"]
+OUTPUTS = "target/test-output"
+
+
+def package_of(message):
+    """Returns the package's name: behind the `#` of its id, or the last folder where it has that name."""
+    path, _, name = message["package_id"].rpartition("#")
+    return name.partition("@")[0] if "@" in name else os.path.basename(path)
 
 
 class Program:
@@ -25,19 +34,20 @@ class Program:
         self.file = message["executable"]
         self.folder = os.path.dirname(message["manifest_path"])
         self.source = os.path.relpath(message["target"]["src_path"], self.folder)
-        self.name = (os.path.basename(self.folder), message["target"]["name"])
+        self.name = (package_of(message), message["target"]["name"])
+        self.output = os.path.join(OUTPUTS, os.path.basename(self.file) + ".txt")
 
     def is_computing(self):
         return self.name[0] in COMPUTING_PACKAGES or self.name in COMPUTING_PROGRAMS
 
     def run(self, niceness):
-        """Runs it in the folder of its package, as cargo does, and returns its exit code and output."""
-        command = ["nice", "-n", str(niceness), self.file, "--show-output"]
+        """Runs it in the folder of its package, as cargo does, and returns its exit code. Its output goes to a file, which a process that it leaves
+        behind cannot keep open for us."""
         environment = os.environ | {"CARGO_MANIFEST_DIR": self.folder}
-        ended = subprocess.run(
-            command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        return ended.returncode, ended.stdout
+        with open(self.output, "wb") as output:
+            command = ["nice", "-n", str(niceness), self.file, "--show-output"]
+            ended = subprocess.run(command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        return ended.returncode
 
 
 class Lane(threading.Thread):
@@ -48,33 +58,45 @@ class Lane(threading.Thread):
     def __init__(self, programs, niceness):
         # An interrupt ends the running programs; it must not begin the next ones.
         super().__init__(daemon=True)
-        self.programs, self.niceness, self.has_failed = sorted(programs, key=lambda program: program.name), niceness, False
+        self.programs, self.niceness = sorted(programs, key=lambda program: program.name), niceness
+        # Until it has come to its end: it fails too if a program cannot be run.
+        self.has_failed = True
 
     def run(self):
-        for program in self.programs:
-            code, output = program.run(self.niceness)
-            self.has_failed |= code != 0
-            with self.printing:
-                print(f"     Running {program.source} of {program.name[0]} ({os.path.relpath(program.file)})", flush=True)
-                sys.stdout.buffer.write(output)
-                if code != 0:
-                    print(f"error: {program.source} of {program.name[0]} ended with {code}")
-                sys.stdout.flush()
+        failed = [program for program in self.programs if not self.passes(program)]
+        self.has_failed = bool(failed)
+
+    def passes(self, program):
+        """Runs a program, prints what it printed, and tells whether its tests passed."""
+        code = program.run(self.niceness)
+        with open(program.output, "rb") as output:
+            printed = output.read()
+        with self.printing:
+            print(f"     Running {program.source} of {program.name[0]} ({os.path.relpath(program.file)})", flush=True)
+            sys.stdout.buffer.write(printed if printed.endswith(b"\n") else printed + b"\n")
+            if code != 0:
+                print(f"error: {program.source} of {program.name[0]} ended with {code}")
+            sys.stdout.flush()
+        return code == 0
 
 
 def build():
-    """Builds all test programs and returns them; ends this process if one does not compile."""
+    """Builds all test programs and returns them; ends this process if one does not compile, or if there is none."""
     built = subprocess.run([*CARGO_TEST, "--no-run", "--message-format=json-render-diagnostics"], stdout=subprocess.PIPE, check=False)
     if built.returncode != 0:
         sys.exit(built.returncode)
     messages = map(json.loads, built.stdout.splitlines())
-    return [Program(message) for message in messages if message.get("executable") and message["profile"]["test"]]
+    programs = [Program(message) for message in messages if message.get("executable") and message["profile"]["test"]]
+    if not programs:
+        sys.exit("cargo named no test program")
+    return programs
 
 
 def main():
     programs = build()
+    os.makedirs(OUTPUTS, exist_ok=True)
     waiting = Lane([program for program in programs if not program.is_computing()], 0)
-    computing = Lane([program for program in programs if program.is_computing()], 19)
+    computing = Lane([program for program in programs if program.is_computing()], NICENESS)
     for lane in (waiting, computing):
         lane.start()
     for lane in (waiting, computing):

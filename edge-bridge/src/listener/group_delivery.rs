@@ -5,6 +5,8 @@
 //! take it at once; then connected ones for which it can wait; then, for messages of QoS 1, absent ones with a session. Only when the
 //! queues of all are full does one of them lose its oldest message.
 
+use std::collections::HashSet;
+
 use super::client::Client;
 use super::connection::Connection;
 use super::delivery::{Delivery, Tag};
@@ -78,10 +80,23 @@ impl<I: Ingest> Listener<I> {
         let waiting: Vec<_> = client.waiting.drain().collect();
         // Otherwise it would count twice, and cost others their messages.
         self.account_client(key);
-        let left: Vec<_> = waiting
-            .into_iter()
-            .filter_map(|delivery| self.hand_over_to(now_ms, delivery, Room::is_connected))
-            .collect();
+        // Groups of which no connected member has room: its members are looked at once for each topic.
+        let mut full = HashSet::new();
+        let mut left = Vec::new();
+        for delivery in waiting {
+            // Who may receive it depends on the topic.
+            let whose = delivery.tag.group.map(|group| (group, delivery.message.publish.topic.clone()));
+            if whose.as_ref().is_some_and(|whose| full.contains(whose)) {
+                left.push(delivery);
+                continue;
+            }
+            let is_expired = delivery.message.is_expired(now_ms);
+            let stays = self.hand_over_to(now_ms, delivery, Room::is_connected);
+            if stays.is_some() && !is_expired {
+                full.extend(whose);
+            }
+            left.extend(stays);
+        }
         if let Some(client) = self.clients.get_mut(key) {
             left.into_iter().for_each(|delivery| client.waiting.push(delivery));
         }

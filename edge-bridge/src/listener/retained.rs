@@ -23,6 +23,14 @@ impl Retained {
         Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes, changes: 0 }
     }
 
+    /// Removes the message of a topic, if there is one.
+    pub(super) fn remove(&mut self, topic: &str) {
+        if let Some(old) = self.messages.remove(topic) {
+            self.bytes -= old.bytes();
+            self.changes += 1;
+        }
+    }
+
     /// Retains a message, or removes the topic's if the payload is empty. Returns `false` if there is no room; the topic then has no retained
     /// message, because the old one is out of date.
     pub(super) fn keep(&mut self, topic: &str, message: &Message) -> bool {

@@ -2,6 +2,7 @@
 
 use super::auth::{Access, ClientRef, Standing};
 use super::client::Client;
+use super::connection::Connection;
 use super::{ClientKey, Listener};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
@@ -17,8 +18,7 @@ impl Client {
 impl<I: Ingest> Listener<I> {
     /// Replaces the access rules. Clients that may not stay are disconnected (0x98, administrative action), and the sessions of removed users
     /// end. Messages that wait for clients that may no longer receive them are dropped and counted, unless another member of a shared subscription
-    /// may. Messages sent before and not acknowledged are
-    /// resent, and messages already received from clients are still stored.
+    /// may. Messages sent before and not acknowledged are resent, and messages already received from clients are still stored.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;
         self.part_with_strangers(now);
@@ -36,8 +36,13 @@ impl<I: Ingest> Listener<I> {
         self.clients.get(key).is_some_and(|client| authorize.may_receive(client.reference(), topic))
     }
 
-    /// Disconnects clients that connected by a certificate. They come back if it is still valid.
+    /// Disconnects clients that connected by a certificate, and connections without a CONNECT, whose certificates were judged before, or are being
+    /// judged. They come back if their certificate is still valid.
     pub fn disconnect_certified(&mut self, now: Now) {
+        let is_nameless = |(id, state): (ConnectionId, &Connection)| state.client.is_none().then_some(id);
+        for id in self.connections.iter().filter_map(is_nameless).collect::<Vec<_>>() {
+            self.disconnect(now, Some(id));
+        }
         for (key, connection) in self.clients.keyed().collect::<Vec<_>>() {
             if self.clients.get(key).is_some_and(|client| client.is_certified) {
                 self.disconnect(now, connection);

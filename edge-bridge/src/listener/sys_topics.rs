@@ -58,7 +58,12 @@ impl<I: Ingest> Listener<I> {
         let topic = format!("$SYS/broker/connection/{name}/state");
         validate_topic_name(&topic)?;
         let topic = Utf8::try_from(topic).map_err(|_| TopicError::Nul)?;
-        if self.sys.links.insert(topic.clone(), is_up) != Some(is_up) {
+        let before = self.sys.links.insert(topic.clone(), is_up);
+        if before.is_none() {
+            // One that a client left there says nothing of this link, and no client may clear it from now on.
+            self.topics.retained.remove(&topic);
+        }
+        if before != Some(is_up) {
             self.tell(now.up_ms, topic, state(is_up).to_owned(), QoS::AtLeastOnce);
             self.run(now);
         }

@@ -3,8 +3,8 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Time limit of a read. After it the last value is used, because a hanging disk must not stop the link.
@@ -27,13 +27,16 @@ pub(super) struct RereadSource<T> {
     read: Arc<Read<T>>,
     /// Set while a read is under way, so that no second thread waits beside it.
     is_reading: Arc<AtomicBool>,
+    /// Result of a read that came too late, or whose caller was gone. The next caller gets it: the source may tell a change only once.
+    late: Arc<Mutex<Option<io::Result<T>>>>,
     /// Set once a log line has reported that the value cannot be read.
     is_failing: Arc<AtomicBool>,
 }
 
 impl<T: Send + 'static> RereadSource<T> {
     pub(super) fn new(subject: Subject, read: impl Fn() -> io::Result<T> + Send + Sync + 'static) -> Self {
-        Self { subject, read: Arc::new(read), is_reading: Arc::default(), is_failing: Arc::default() }
+        let (is_reading, is_failing) = (Arc::default(), Arc::default());
+        Self { subject, read: Arc::new(read), is_reading, late: Arc::default(), is_failing }
     }
 
     /// Reads the value on a thread that may block. `None` if it cannot be read within [`READ_WITHIN`], so that the last one is used.
@@ -68,18 +71,25 @@ impl<T: Send + 'static> RereadSource<T> {
         if self.is_reading.swap(true, Ordering::AcqRel) {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "an earlier read has not returned"));
         }
-        let (read, is_reading) = (self.read.clone(), self.is_reading.clone());
+        if let Some(result) = take(&self.late) {
+            self.is_reading.store(false, Ordering::Release);
+            return result;
+        }
+        let (read, is_reading, late) = (self.read.clone(), self.is_reading.clone(), self.late.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let result = read();
+            *late.lock().unwrap_or_else(PoisonError::into_inner) = Some(read());
             is_reading.store(false, Ordering::Release);
-            result
         });
         match tokio::time::timeout(READ_WITHIN, reading).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(())) => take(&self.late).unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())),
             Ok(Err(ended)) => Err(io::Error::other(ended)),
             Err(late) => Err(late.into()),
         }
     }
+}
+
+fn take<T>(late: &Mutex<Option<T>>) -> Option<T> {
+    late.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl<T> fmt::Debug for RereadSource<T> {
@@ -91,7 +101,7 @@ impl<T> fmt::Debug for RereadSource<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, mpsc};
+    use std::sync::mpsc;
 
     use bytes::Bytes;
 
@@ -110,6 +120,25 @@ mod tests {
         assert_eq!(source.read().await, None);
         *file.lock().unwrap() = Some("new");
         assert_eq!(source.read().await.as_deref(), Some(&b"new"[..]));
+    }
+
+    /// As of files that are read again only after a change.
+    #[tokio::test]
+    async fn what_was_read_too_late_is_not_lost() {
+        let (unblock, blocked) = mpsc::channel::<()>();
+        let (blocked, times) = (Mutex::new(blocked), Mutex::new(0));
+        let source = RereadSource::new(Subject::Certificate, move || {
+            let _ = blocked.lock().unwrap().recv();
+            *times.lock().unwrap() += 1;
+            Ok((*times.lock().unwrap() == 1).then_some("changed"))
+        });
+        assert_eq!(source.read().await, None, "late");
+        drop(unblock);
+        while source.is_reading.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        assert_eq!(source.read().await, Some(Some("changed")));
+        assert_eq!(source.read().await, Some(None));
     }
 
     #[tokio::test]

@@ -44,6 +44,8 @@ pub struct Tls {
     pub(super) config: Arc<ClientConfig>,
     /// Verifier in `config`; `None` if another one stands there.
     verifier: Option<HubVerifier>,
+    /// Own certificate with its chain; empty if there is none, or none that is known.
+    own: Arc<[CertificateDer<'static>]>,
 }
 
 /// TLS settings of a server.
@@ -142,14 +144,16 @@ impl Tls {
             .map_err(|source| refused(ca, source))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier.clone()));
+        let mut shown = Arc::default();
         let config = match own {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
                 let (chain, key_der) = identity(cert, key)?;
+                shown = chain.as_slice().into();
                 builder.with_client_auth_cert(chain, key_der).map_err(|source| unfit(cert, key, source))?
             }
         };
-        Ok(Self { config: Arc::new(config), verifier: Some(verifier) })
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier), own: shown })
     }
 
     /// Refuses a hub whose certificate, or one of an authority between it and the trusted one, is revoked by a list in `crl`. PEM, read once by this
@@ -174,10 +178,16 @@ impl Tls {
         }
     }
 
+    /// Returns whether both show the same certificate and trust the same authorities, so that they differ in lists of revoked certificates at most.
+    pub(super) fn is_but_for_lists(&self, other: &Self) -> bool {
+        let roots = self.verifier.as_ref().zip(other.verifier.as_ref());
+        self.own == other.own && roots.is_some_and(|(own, other)| own.trusts_as(other))
+    }
+
     fn verifying(&self, verifier: HubVerifier) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(Arc::new(verifier.clone()));
-        Self { config: Arc::new(config), verifier: Some(verifier) }
+        Self { config: Arc::new(config), verifier: Some(verifier), own: self.own.clone() }
     }
 
     /// Judges the hub's certificate within this floor while the wall clock is not known to be right. Without it the wall clock alone counts. Of
@@ -187,7 +197,7 @@ impl Tls {
     pub fn with_clock_floor(self, floor: ClockFloor) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.time_provider = Arc::new(floor.clone());
-        let clocked = Self { config: Arc::new(config), verifier: None };
+        let clocked = Self { config: Arc::new(config), verifier: None, own: self.own };
         match self.verifier {
             Some(verifier) => clocked.verifying(verifier.within(floor)),
             None => clocked,
@@ -196,7 +206,7 @@ impl Tls {
 
     /// Uses a configuration of rustls, for everything that it can do, such as keys in hardware, other authorities, other providers.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self { config, verifier: None }
+        Self { config, verifier: None, own: Arc::default() }
     }
 
     /// Replaces the ALPN protocols of the configuration; an empty list leaves them.

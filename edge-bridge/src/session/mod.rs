@@ -240,11 +240,9 @@ impl Session {
             .ok_or(PublishError::WindowFull { window: u16::MAX })?;
         self.write_publish(now_ms, &message, Some(id), false)?;
         let mut kept = message;
-        // 3.1.1 does not carry it, and it counts all the same when the message is sent again.
-        if let (Role::Server { .. }, Some(seconds)) =
-            (&self.role, publish.properties.u32(PropertyId::MessageExpiryInterval))
-        {
-            kept.properties = kept.properties.with_expiry_s(seconds);
+        // 3.1.1 does not carry them: the expiry counts all the same when the message is sent again, and another client may get the message then.
+        if let Role::Server { .. } = &self.role {
+            kept.properties = publish.properties.without(&[PropertyId::TopicAlias]);
         }
         self.outbound.push_sent(id, token, kept, Wrote::last(now_ms, &self.transit));
         Ok(())

@@ -155,6 +155,9 @@ impl Header {
         let Some((first, rest)) = buf.split_first() else { return Ok(None) };
         let (packet, flags) = (packet_type(first >> 4), first & 0x0f);
         let Some(packet) = packet else { return fail(DecodeErrorKind::PacketTypeZero, 0) };
+        // MQTT 3.1 marks a PUBREL, SUBSCRIBE or UNSUBSCRIBE that is repeated with DUP.
+        let has_dup = limits.accept_mqtt_3_1 && version == Some(Version::V311) && fixed_flags(packet) != 0;
+        let flags = if has_dup { flags & !0b1000 } else { flags };
         check_header(packet, flags, version).map_err(|kind| DecodeError { kind, offset: 0 })?;
         // 3.1.1 does not demand the shortest form.
         let minimal = version == Some(Version::V5);

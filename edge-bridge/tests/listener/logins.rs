@@ -160,7 +160,10 @@ fn without_a_user_in_the_file_no_name_counts_but_that_of_a_certificate() {
     site.send(peer, &[Packet::Connect(Box::new(named))]);
     let Some(Packet::ConnAck(ack)) = site.received(peer).pop() else { panic!("no CONNACK") };
     assert_eq!(ack.reason, ReasonCode::SUCCESS, "whatever name its CONNECT gives");
+    let (nameless, plain) = (site.open(Version::V5), site.client("plain", Version::V5));
     site.listener.disconnect_certified(site.now);
     site.outputs();
     assert!(site.is_closed(peer));
+    assert!(site.is_closed(nameless), "its certificate may have been judged before");
+    assert!(!site.is_closed(plain));
 }

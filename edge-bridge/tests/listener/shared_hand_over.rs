@@ -24,6 +24,9 @@ fn a_session_that_ends_leaves_what_it_did_not_acknowledge_to_the_others() {
         let publisher = site.client("pub", Version::V5);
         let mut first = expiring("a", "1", 100);
         first.packet_id = PacketId::new(1);
+        let mut properties = first.properties.to_builder();
+        properties.user("key", "value").unwrap();
+        first.properties = properties.finish();
         site.send(publisher, &[Packet::Publish(first), publish(2, "a", "2"), publish(3, "own", "own")]);
         site.send(publisher, &(4..30).map(|n| publish(n, "a", &n.to_string())).collect::<Vec<_>>());
         let (heir, _) = site.connect(stays("heir", Version::V5));
@@ -39,6 +42,7 @@ fn a_session_that_ends_leaves_what_it_did_not_acknowledge_to_the_others() {
         assert!(!one.dup, "the first attempt to this client");
         assert_eq!(one.properties.subscription_identifiers().collect::<Vec<_>>(), [9]);
         assert_eq!(one.properties.u32(PropertyId::MessageExpiryInterval), Some(95));
+        assert_eq!(one.properties.user_properties().count(), 1, "whatever version the first one spoke");
         let mut got = Vec::new();
         while !inherited.is_empty() {
             got.extend(inherited.iter().map(payload));

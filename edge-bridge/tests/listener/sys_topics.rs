@@ -228,6 +228,22 @@ fn clients_do_not_publish_there_but_other_bridges_their_state_which_is_no_readin
     assert_eq!(site.listener.stats().retained, 1);
 }
 
+/// A client may retain something there before the application says the first state.
+#[test]
+fn what_a_client_left_in_the_place_of_a_link_goes_when_its_state_is_known() {
+    let mut site = site();
+    let forger = site.client("forger", Version::V5);
+    let topic = "$SYS/broker/connection/hub/state";
+    let packet_id = PacketId::new(1);
+    site.send(forger, &[Packet::Publish(Publish { retain: true, packet_id, ..message(topic, "forged") })]);
+    assert_eq!(site.listener.stats().retained, 1);
+    site.listener.set_link_state(site.now, "hub", false).unwrap();
+    assert_eq!(site.listener.stats().retained, 0);
+    let late = site.client("late", Version::V5);
+    site.send(late, &[subscribe(&[topic])]);
+    assert_eq!(told(&mut site, late), [(topic.to_owned(), "0".into(), true)]);
+}
+
 /// May read everything but figures of clients.
 struct NoClients;
 

@@ -169,6 +169,10 @@ fn trap_connect() {
         assert_eq!(with(&old, b"MQIsdp", level, 2, b"\0\x01c"), Err((K::ProtocolLevel(level), 10, 0x84)));
     }
     assert_eq!(with(&old, b"MQTT", 3, 2, b"\0\x01c"), Err((K::ProtocolLevel(3), 8, 0x84)));
+    // Repeated ones of 3.1 have DUP.
+    let repeated = |limits: &Limits| decode(&mut BytesMut::from(&[0x6a, 2, 0, 7][..]), Version::V311, limits);
+    assert!(matches!(repeated(&old), Ok(Some(Packet::PubRel(_)))));
+    assert!(repeated(&Limits::default()).is_err());
     assert_eq!(connect(b"MQIsdp", 3, 2, b"\0\x01c"), Err((K::Mqtt31, 2, 0x84)));
     assert_eq!(connect(b"MQTt", 4, 2, b"\0\x01c"), Err((K::ProtocolName, 2, 0x84)));
     for level in [0, 3, 6, 0x84, 255] {

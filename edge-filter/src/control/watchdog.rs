@@ -38,7 +38,8 @@ impl Watchdog {
         self.tripped
     }
 
-    /// Compares `beat_ns`, the time of the last scan, with `now_ns`. `beat_ns` is 0 before the first scan, when the outputs are safe anyway.
+    /// Compares `beat_ns`, the time of the last scan, with `now_ns`. `beat_ns` 0 checks nothing: until the first scan pass the time of the start,
+    /// because the outputs are then as an earlier process left them.
     /// Returns the change, or `None` if there is none.
     pub fn check(&mut self, now_ns: u64, beat_ns: u64) -> Option<WatchdogChange> {
         let gone = beat_ns > 0 && now_ns.saturating_sub(beat_ns) > self.limit_ns;

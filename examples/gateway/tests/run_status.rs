@@ -245,7 +245,7 @@ fn check_sizes_by_what_the_running_gateway_measured() {
     };
     let nothing = check();
     assert_eq!(nothing.status.code(), Some(1), "{nothing:?}");
-    assert!(text(&nothing.stderr).contains("no message has come in"), "{nothing:?}");
+    assert!(text(&nothing.stderr).contains("no message has gone into the queue"), "{nothing:?}");
 
     let mut sensor = Publisher::new(listen, "sensor", 20);
     (0..200).for_each(|n| sensor.publish(&format!("plant/{n}"), &"x".repeat(130)));

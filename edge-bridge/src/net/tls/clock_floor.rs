@@ -75,7 +75,10 @@ impl ClockFloor {
             taken = not_before;
             result = verify(taken);
         }
-        self.tell(taken);
+        // Who is refused does not choose what is told.
+        if result.is_ok() {
+            self.tell(taken);
+        }
         result
     }
 

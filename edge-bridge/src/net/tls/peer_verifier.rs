@@ -49,6 +49,11 @@ impl HubVerifier {
         self.clone().with_crl(other.crl.clone()).unwrap_or_else(|_| self.clone())
     }
 
+    /// Returns whether both trust the same authorities.
+    pub(in crate::net) fn trusts_as(&self, other: &Self) -> bool {
+        self.roots.roots == other.roots.roots
+    }
+
     pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
         Self { floor: Some(floor), ..self }
     }

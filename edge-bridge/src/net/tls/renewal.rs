@@ -45,8 +45,15 @@ impl TlsRenewal {
         if let Some(read) = read {
             // What is revoked is so whichever of the two is used.
             state.proven = state.proven.revoking_as(&read);
-            state.candidate = Some(finish(read));
-            (state.is_candidates, state.is_refused) = (false, false);
+            // Lists alone are nothing that a hub has to accept.
+            let is_list = state.candidate.as_ref().unwrap_or(&state.proven).is_but_for_lists(&read);
+            state.candidate = match state.candidate.take() {
+                candidate if is_list => candidate.map(|candidate| candidate.revoking_as(&read)),
+                _ => {
+                    (state.is_candidates, state.is_refused) = (false, false);
+                    Some(finish(read))
+                }
+            };
         }
         state.is_candidates = state.candidate.is_some() && !state.is_candidates;
         match &state.candidate {

@@ -1,5 +1,6 @@
 //! Lists of revoked certificates (CRL, RFC 5280 §5) in PEM files: read, judged by their dates, and named where one of them refuses a certificate.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,16 +31,18 @@ impl RevocationLists {
     pub(in crate::net) fn read(path: &Path) -> Result<Self, TlsError> {
         let error = |source| TlsError::Pem { path: path.to_owned(), source };
         let bytes = read_pem(path)?;
-        let lists: Vec<_> =
+        let mut lists: Vec<_> =
             CertificateRevocationListDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(error)?;
         if lists.is_empty() {
             return Err(TlsError::NoRevocationList(path.to_owned()));
         }
+        // Of several lists of one issuer webpki takes the first: it has to be the newest.
+        lists.sort_by_key(|list| Reverse(this_update(list)));
         Ok(Self { file: path.to_owned(), lists })
     }
 }
 
-/// Returns the time by which each list of revoked certificates in `path` is to be replaced (`nextUpdate`), in the order of the file. PEM. A list
+/// Returns the time by which each list of revoked certificates in `path` is to be replaced (`nextUpdate`), the newest list first. PEM. A list
 /// without such a time is left out. It counts after that time, too.
 ///
 /// # Errors
@@ -49,18 +52,29 @@ pub fn revocation_list_ends(path: impl AsRef<Path>) -> Result<Vec<SystemTime>, T
     Ok(RevocationLists::read(path.as_ref())?.lists.iter().filter_map(|list| next_update(list)).collect())
 }
 
+fn this_update(list: &[u8]) -> Option<SystemTime> {
+    let (kind, text, _) = element(from_this_update(list)?)?;
+    time(kind, text)
+}
+
 fn next_update(list: &[u8]) -> Option<SystemTime> {
+    let (_, _, fields) = element(from_this_update(list)?)?;
+    let (kind, text, _) = element(fields)?;
+    time(kind, text)
+}
+
+/// Returns the fields of a list from the time on at which it was made.
+fn from_this_update(list: &[u8]) -> Option<&[u8]> {
     let (SEQUENCE, list, _) = element(list)? else { return None };
     let (SEQUENCE, mut fields, _) = element(list)? else { return None };
     if let Some((INTEGER, _, rest)) = element(fields) {
         fields = rest;
     }
-    // Signature, issuer and the time of this list stand before that of the next one.
-    for _ in 0..3 {
+    // Signature and issuer.
+    for _ in 0..2 {
         (_, _, fields) = element(fields)?;
     }
-    let (kind, text, _) = element(fields)?;
-    time(kind, text)
+    Some(fields)
 }
 
 /// Certificate that a list in a file revokes.

@@ -51,8 +51,11 @@ impl LockableFile {
 
     fn is_at_its_path(&self) -> io::Result<bool> {
         let own = self.file.metadata()?;
-        Ok(fs::symlink_metadata(&self.path)
-            .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())))
+        match fs::symlink_metadata(&self.path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -41,8 +41,12 @@ pub(crate) fn measure(config: &Config, state: Option<&Path>, load: &mut Load) ->
 /// # Errors
 /// Too little was measured to size by.
 fn measured(day: Option<&DayLoad>, given: Load) -> Result<Load, String> {
-    let day = day.filter(|day| day.accepted_per_s > 0.0);
-    let day = day.ok_or_else(|| "no message has come in since the gateway started".to_owned())?;
+    let day = day.ok_or_else(|| "the gateway has no queue yet, or is of an earlier version".to_owned())?;
+    if day.accepted_per_s <= 0.0 {
+        return Err(
+            "no message has gone into the queue in the last day, or since the gateway started".to_owned()
+        );
+    }
     if day.over_s < OVER_S_MIN {
         return Err(format!("the gateway has measured for {} s; ask again after {OVER_S_MIN} s", day.over_s));
     }

@@ -172,7 +172,7 @@ fn check_certificate(
             (Severity::ErrorInCheck, format!("{problem}, by this machine's clock: the hub will refuse it"))
         }
         Some(problem @ CertificateProblem::NotYetValid) => {
-            (Severity::Warning, format!("{problem}, by this machine's clock: the hub will refuse it"))
+            (Severity::Warning, format!("{problem}, by this machine's clock: the hub judges by its own"))
         }
         Some(problem) => (Severity::Warning, format!("{problem}: a hub may refuse it")),
     };
@@ -224,7 +224,10 @@ pub(super) fn check_listener(
     let now = SystemTime::now();
     let problem_in = |time| client_certificate_problem(&cert.value, &cert.value, now + time).ok().flatten();
     let said = match (problem_in(Duration::ZERO), problem_in(SOON)) {
-        (Some(problem @ (CertificateProblem::Expired | CertificateProblem::NotYetValid)), _) => {
+        (Some(problem @ CertificateProblem::NotYetValid), _) => {
+            format!("{problem}, by this machine's clock: clients judge by theirs")
+        }
+        (Some(problem @ CertificateProblem::Expired), _) => {
             format!("{problem}, by this machine's clock: clients will refuse it")
         }
         (_, Some(CertificateProblem::Expired)) => {

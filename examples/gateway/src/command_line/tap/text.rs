@@ -15,7 +15,7 @@ impl fmt::Display for Text<'_> {
         match self.0 {
             Line::Lost { lost, .. } => {
                 let plural = if *lost == 1 { "" } else { "s" };
-                write!(f, "... {lost} sample{plural} left out: they came faster than they were read")
+                write!(f, "... {lost} sample{plural} left out: more came than a tap keeps")
             }
             Line::Sample { time_ms, sample, .. } => {
                 write!(f, "{}  ", TimeOfDay(*time_ms))?;
@@ -128,7 +128,7 @@ fn stored(f: &mut fmt::Formatter<'_>, row: &Stored) -> fmt::Result {
     let receipt = match receipt {
         Receipt::Stored => "stored",
         Receipt::HandedOver => "handed over before it had to be written",
-        Receipt::Dropped => "given up: the queue is full",
+        Receipt::Dropped => "given up: it expired, the queue is full, or it was dropped by hand",
         Receipt::Volatile => "in RAM only",
     };
     write!(f, "{}  {} {seq}  {bytes} B  {receipt}  ", Quoted(topic), Escaped(lane))?;
@@ -195,7 +195,7 @@ mod tests {
                 r#"{"v":1,"time_ms":0,"at":"sent","topic":"up","bytes":90,"rows":1,"refused":"quota exceeded (0x97)"}"#,
                 r#"00:00:00.000Z  "up"  90 B  1 row  refused: quota exceeded (0x97)"#,
             ),
-            (r#"{"v":1,"lost":2}"#, "... 2 samples left out: they came faster than they were read"),
+            (r#"{"v":1,"lost":2}"#, "... 2 samples left out: more came than a tap keeps"),
         ] {
             assert_eq!(text(json), expected);
         }

@@ -127,12 +127,21 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
 /// Reads the certificate again and applies it. Returns whether the listener still runs.
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let (read, floor) = (files.clone(), in_force.floor.clone());
+    let former = in_force.authorities.clone();
     let read = tokio::task::spawn_blocking(move || {
         let authorities = authorities(&read);
-        if has_expired(&read) {
+        let verifies_again = authorities != former;
+        // Who is revoked is so at once, also by a gateway whose own certificate has ended.
+        if has_expired(&read) && !verifies_again {
             return Err(format!("{}: the certificate has expired", read.cert.display()));
         }
-        listener_tls(&read, floor).map(|tls| (tls, authorities)).map_err(|error| error.to_string())
+        let tls = listener_tls(&read, floor).map_err(|error| match verifies_again {
+            true => format!(
+                "{error}; changed authorities and lists of revoked certificates are not in force either"
+            ),
+            false => error.to_string(),
+        });
+        tls.map(|tls| (tls, authorities))
     });
     match read.await {
         Ok(Ok((tls, authorities))) => {
@@ -140,7 +149,13 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
             let verifies_again = authorities != in_force.authorities;
             in_force.authorities = authorities;
             let is_open = listener.set_tls(tls, verifies_again).await.is_ok();
-            tracing::info!("the listener's certificate has changed: who connects from now on sees it");
+            if verifies_again {
+                tracing::info!(
+                    "the authorities of local clients, or what they revoked, have changed: clients with a certificate come again"
+                );
+            } else {
+                tracing::info!("the listener's certificate has changed: who connects from now on sees it");
+            }
             is_open
         }
         Ok(Err(error)) => {

@@ -147,7 +147,7 @@ async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Op
             Ok(socket) => return Some(socket),
             Err(error) if is_open => {
                 let path = state.join(SOCKET);
-                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status` and `parked` do not work");
+                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status`, `parked`, `tap` and `check --measured` do not work");
                 return None;
             }
             Err(_) => tokio::time::sleep(BIND_AGAIN).await,
