@@ -105,6 +105,29 @@ mod tests {
         Arc::ptr_eq(&one.config, &other.config)
     }
 
+    /// Each new list is read again with all files; a hub that is away for a dial has not refused it.
+    #[tokio::test]
+    async fn a_list_alone_is_nothing_that_the_hub_has_to_take() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let root = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let trusting = |root: &rcgen::Certificate| {
+            let mut roots = RootCertStore::empty();
+            roots.add(root.der().clone()).unwrap();
+            Tls::new(std::path::Path::new("ca"), roots, None).unwrap()
+        };
+        let other = rcgen::CertificateParams::default().self_signed(&rcgen::KeyPair::generate().unwrap());
+        for (read, is_refused) in [(trusting(&root), false), (trusting(&other.unwrap()), true)] {
+            let (first, read) = (trusting(&root), Mutex::new(Some(read)));
+            let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
+            // Two dials, of which the hub answers the second.
+            for _ in 0..2 {
+                renewal.next(&first, |tls| tls).await;
+            }
+            renewal.on_accepted();
+            assert_eq!(renewal.is_refused(), is_refused);
+        }
+    }
+
     #[tokio::test]
     async fn a_renewed_certificate_and_the_former_take_turns_until_one_is_accepted() {
         let (first, second, third) = (tls(), tls(), tls());
