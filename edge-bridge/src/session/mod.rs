@@ -240,8 +240,8 @@ impl Session {
             .ok_or(PublishError::WindowFull { window: u16::MAX })?;
         self.write_publish(now_ms, &message, Some(id), false)?;
         let mut kept = message;
-        // 3.1.1 does not carry them: the expiry counts all the same when the message is sent again, and another client may get the message then.
-        if let Role::Server { .. } = &self.role {
+        // They were left out of the packet alone: the expiry counts all the same when the message is sent again, and another client may get it then.
+        if let (Role::Server { .. }, Version::V311) = (&self.role, self.version) {
             kept.properties = publish.properties.without(&[PropertyId::TopicAlias]);
         }
         self.outbound.push_sent(id, token, kept, Wrote::last(now_ms, &self.transit));
