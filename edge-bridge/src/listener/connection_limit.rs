@@ -75,9 +75,7 @@ impl<I: Ingest> Listener<I> {
         self.run(now);
         true
     }
-}
 
-impl<I: Ingest> Listener<I> {
     /// Returns the connection without an accepted CONNECT that gives way to a new one of `peer`.
     fn nameless(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
         let network = |peer: Option<SocketAddr>| peer.map(|peer| client_network(peer.ip()));

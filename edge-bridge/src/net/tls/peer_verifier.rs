@@ -14,13 +14,37 @@ use super::TlsError;
 use super::clock_floor::ClockFloor;
 use super::revocation::{self, RevocationLists};
 
+/// Judgement of a chain beside webpki's own: the time that counts, and the name of what a list revokes.
+#[derive(Debug, Clone, Default)]
+struct Judgement {
+    floor: Option<ClockFloor>,
+    crl: Option<Arc<RevocationLists>>,
+}
+
+impl Judgement {
+    fn judge<T>(
+        &self,
+        (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        now: UnixTime,
+        verify: impl Fn(UnixTime) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let verified = match &self.floor {
+            Some(floor) => floor.judge(now, verify),
+            None => verify(now),
+        };
+        verified.map_err(|error| match &self.crl {
+            Some(crl) => revocation::named(error, &crl.file, end_entity, intermediates),
+            None => error,
+        })
+    }
+}
+
 /// Verifier of a hub's certificate.
 #[derive(Debug, Clone)]
 pub(in crate::net) struct HubVerifier {
     roots: Arc<RootCertStore>,
     webpki: Arc<WebPkiServerVerifier>,
-    floor: Option<ClockFloor>,
-    crl: Option<Arc<RevocationLists>>,
+    judgement: Judgement,
 }
 
 impl HubVerifier {
@@ -29,7 +53,7 @@ impl HubVerifier {
         let roots = Arc::new(roots);
         let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build();
         let webpki = webpki.map_err(|error| TlsError::HubVerifier(error.to_string()))?;
-        Ok(Self { roots, webpki, floor: None, crl: None })
+        Ok(Self { roots, webpki, judgement: Judgement::default() })
     }
 
     /// Refuses what the lists revoke, `None` for nothing. A certificate of whose authority there is no list passes, and a list counts after its end.
@@ -41,12 +65,13 @@ impl HubVerifier {
             .allow_unknown_revocation_status()
             .build();
         let webpki = webpki.map_err(|error| unusable(crl.as_deref(), error))?;
-        Ok(Self { webpki, crl, ..self })
+        let judgement = Judgement { crl, ..self.judgement };
+        Ok(Self { roots: self.roots, webpki, judgement })
     }
 
     /// Refuses what the other one's lists revoke, in the place of its own lists. Returns itself where they cannot be used.
     pub(in crate::net) fn revoking_as(&self, other: &Self) -> Self {
-        self.clone().with_crl(other.crl.clone()).unwrap_or_else(|_| self.clone())
+        self.clone().with_crl(other.judgement.crl.clone()).unwrap_or_else(|_| self.clone())
     }
 
     /// Returns whether both trust the same authorities.
@@ -55,7 +80,8 @@ impl HubVerifier {
     }
 
     pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
-        Self { floor: Some(floor), ..self }
+        let judgement = Judgement { floor: Some(floor), ..self.judgement };
+        Self { judgement, ..self }
     }
 }
 
@@ -68,10 +94,9 @@ impl ServerCertVerifier for HubVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        judge(self.floor.as_ref(), now, |at| {
+        self.judgement.judge((end_entity, intermediates), now, |at| {
             self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
         })
-        .map_err(|error| named(error, self.crl.as_deref(), end_entity, intermediates))
     }
 
     fn verify_tls12_signature(
@@ -102,8 +127,7 @@ impl ServerCertVerifier for HubVerifier {
 pub(in crate::net) struct ClientVerifier {
     roots: Arc<RootCertStore>,
     webpki: Arc<dyn ClientCertVerifier>,
-    floor: Option<ClockFloor>,
-    crl: Option<Arc<RevocationLists>>,
+    judgement: Judgement,
 }
 
 impl ClientVerifier {
@@ -112,7 +136,7 @@ impl ClientVerifier {
         let roots = Arc::new(roots);
         let webpki = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider).build();
         let webpki = webpki.map_err(|error| TlsError::Verifier(error.to_string()))?;
-        Ok(Self { roots, webpki, floor: None, crl: None })
+        Ok(Self { roots, webpki, judgement: Judgement::default() })
     }
 
     /// Refuses what the lists revoke, as [`HubVerifier::with_crl`] does.
@@ -123,11 +147,13 @@ impl ClientVerifier {
             .allow_unknown_revocation_status()
             .build();
         let webpki = webpki.map_err(|error| unusable(Some(&crl), error))?;
-        Ok(Self { webpki, crl: Some(crl), ..self })
+        let judgement = Judgement { crl: Some(crl), ..self.judgement };
+        Ok(Self { roots: self.roots, webpki, judgement })
     }
 
     pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
-        Self { floor: Some(floor), ..self }
+        let judgement = Judgement { floor: Some(floor), ..self.judgement };
+        Self { judgement, ..self }
     }
 }
 
@@ -142,8 +168,9 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        judge(self.floor.as_ref(), now, |at| self.webpki.verify_client_cert(end_entity, intermediates, at))
-            .map_err(|error| named(error, self.crl.as_deref(), end_entity, intermediates))
+        self.judgement.judge((end_entity, intermediates), now, |at| {
+            self.webpki.verify_client_cert(end_entity, intermediates, at)
+        })
     }
 
     fn verify_tls12_signature(
@@ -166,29 +193,6 @@ impl ClientCertVerifier for ClientVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
-    }
-}
-
-fn judge<T>(
-    floor: Option<&ClockFloor>,
-    now: UnixTime,
-    verify: impl Fn(UnixTime) -> Result<T, Error>,
-) -> Result<T, Error> {
-    match floor {
-        Some(floor) => floor.judge(now, verify),
-        None => verify(now),
-    }
-}
-
-fn named(
-    error: Error,
-    crl: Option<&RevocationLists>,
-    end_entity: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-) -> Error {
-    match crl {
-        Some(crl) => revocation::named(error, &crl.file, end_entity, intermediates),
-        None => error,
     }
 }
 
