@@ -108,7 +108,7 @@ async fn everything_else_is_checked_as_ever() {
     }
 }
 
-/// What rustls is told by an embedding program stays; only the clock is moved.
+/// Settings that an embedding program made for rustls stay; only the clock is moved.
 #[tokio::test]
 async fn foreign_settings_take_the_floor_as_their_clock() {
     let plant = Authority::new();

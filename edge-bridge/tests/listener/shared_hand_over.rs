@@ -68,7 +68,7 @@ fn what_a_member_refuses_goes_to_nobody_else() {
     assert_eq!(site.payloads(heir), [""; 0], "[MQTT-4.8.2-6]");
 }
 
-/// What was sent may have arrived, so it waits for the client; what was not goes on.
+/// A message that was sent may have arrived, so it waits for the client; one that was not goes on.
 #[test]
 fn what_waits_for_an_absent_member_goes_to_those_that_are_there() {
     let mut config = Config::default();

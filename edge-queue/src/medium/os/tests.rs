@@ -86,7 +86,7 @@ fn the_lock_of_a_file_goes_with_it_under_every_name_and_readers_share_it() {
     assert!(lock(&dir, "x").is_ok());
 }
 
-/// Who opened a file before another took its name waits for a lock that keeps nobody out.
+/// A file that was opened before another took its name has a lock that keeps nobody out.
 #[test]
 fn the_lock_of_a_file_that_lost_its_name_is_refused() {
     let tmp = tempfile::tempdir().unwrap();

@@ -36,14 +36,17 @@ struct Quoted<'a>(&'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        for c in self.0.chars() {
-            match c {
-                '\'' => f.write_char(c)?,
-                _ => write!(f, "{}", c.escape_debug())?,
-            }
-        }
+        escape(f, self.0, &['\''])?;
         f.write_char('"')
     }
+}
+
+/// Writes a text in which all characters but these are escaped as in a Rust literal.
+fn escape(f: &mut fmt::Formatter<'_>, text: &str, kept: &[char]) -> fmt::Result {
+    text.chars().try_for_each(|c| match kept.contains(&c) {
+        true => f.write_char(c),
+        false => write!(f, "{}", c.escape_debug()),
+    })
 }
 
 /// Time of day in UTC.
@@ -99,10 +102,7 @@ struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            '\'' | '"' => f.write_char(c),
-            _ => write!(f, "{}", c.escape_debug()),
-        })
+        escape(f, self.0, &['\'', '"'])
     }
 }
 

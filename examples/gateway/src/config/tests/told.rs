@@ -236,7 +236,7 @@ fn keys_that_do_not_go_with_others_are_told_at_their_own_line() {
     }
 }
 
-/// What each is compared with all others, or with each message, has a limit, and a mistake in all of them a line for each.
+/// Tables that are compared with all others of their kind, or with each message, have a limit; a mistake in all of them has a line for each.
 #[test]
 fn there_are_a_thousand_tables_of_an_array_at_most() {
     let said = |table: &str, count: usize| {
