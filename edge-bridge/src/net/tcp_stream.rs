@@ -35,6 +35,12 @@ impl Counted {
         Self { stream, bytes, silent: 0, silent_max: None }
     }
 
+    /// Waits until bytes have come, or the peer has closed the connection. Cancel-safe.
+    pub async fn has_bytes(&self) {
+        // Readiness alone may be reported for nothing. An error shows again when it is read.
+        let _ = self.stream.peek(&mut [0]).await;
+    }
+
     fn count(&self, n: usize) {
         self.bytes.fetch_add(n as u64, Ordering::Relaxed);
     }

@@ -13,6 +13,7 @@
 mod authority;
 mod clock_floor;
 mod revoked;
+mod silent;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

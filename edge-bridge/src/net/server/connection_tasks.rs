@@ -23,13 +23,13 @@ use crate::wire::Utf8;
 
 /// Idle time after which the kernel sends TCP keep-alive probes.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// Time limit of the TLS and WebSocket handshakes, with the wait for the [handshake limit](super::handshake_limit). Less than the session's time
-/// limit for CONNECT.
+/// Time limit of the TLS and WebSocket handshakes, with the wait for the first byte and for the [handshake limit](super::handshake_limit). Less
+/// than the session's time limit for CONNECT.
 const HANDSHAKE_IN_TURN_WITHIN: Duration = Duration::from_secs(8);
 /// Time limit of the handshakes without the wait, because a handshake without progress delays others.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
 /// Error text of a handshake that exceeds these limits.
-const SLOW: &str = "no handshake within 3 s, or no turn within 8 s";
+const SLOW: &str = "no handshake within 3 s, or no first byte or turn within 8 s";
 /// Most connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
 /// Time limit for the last bytes of all connections at a stop.
@@ -85,8 +85,13 @@ impl ConnectionTasks {
         let handshakes = self.handshakes.clone();
         self.tasks.spawn(async move {
             let failed = if tls.is_some() { FromPeer::NoTls } else { FromPeer::NoWebSocket };
-            let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
-            let handshake = timeout(HANDSHAKE_IN_TURN_WITHIN, handshakes.run(address, handshake));
+            let handshake = async {
+                // Who says nothing waits without a place, and keeps nobody out.
+                stream.has_bytes().await;
+                let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
+                handshakes.run(address, handshake).await
+            };
+            let handshake = timeout(HANDSHAKE_IN_TURN_WITHIN, handshake);
             let handshake = tokio::select! {
                 done = handshake => done,
                 // Displaced by another one: its socket is to be free at once.
