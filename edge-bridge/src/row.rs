@@ -23,7 +23,8 @@ pub struct Row {
     pub topic: Utf8,
     /// Content of the message.
     pub payload: Bytes,
-    /// QoS of the message. Rows of QoS 0 are published at QoS 1 too, because they were stored to be delivered. Default QoS 1.
+    /// QoS of the message. Rows of QoS 0 are published at QoS 1, because they were stored to be delivered; those of QoS 2 at QoS 1 to a hub that
+    /// takes no more. Default QoS 1.
     pub qos: QoS,
     /// Retain flag to publish with.
     pub retain: bool,
@@ -67,11 +68,12 @@ impl Row {
         }
     }
 
-    /// Makes a raw row of a received message, with topic, payload, retain flag and properties unchanged. Its Message Expiry Interval becomes
+    /// Makes a raw row of a received message, with topic, payload, QoS, retain flag and properties unchanged. Its Message Expiry Interval becomes
     /// the row's time to live.
     pub fn from_publish(publish: &Publish) -> Self {
         let (properties, ttl_ms) = publish.properties.handed_on();
         Self {
+            qos: publish.qos,
             retain: publish.retain,
             properties,
             ttl_ms,

@@ -135,7 +135,7 @@ impl Connection {
             self.subscribe(now, parts);
             self.session.limit_in_flight(now.up_ms, parts.uplink.in_flight_limit());
             parts.uplink.pump(now, &mut self.session, parts.spool, parts.stats);
-            parts.stall.set_waiting(now.up_ms, self.session.in_flight() > 0);
+            parts.stall.set_waiting(now.up_ms, self.session.has_unfinished());
             self.watch(now, parts);
             self.go_back(now, parts);
             over = over.or(self.drain(now, parts));
@@ -170,7 +170,7 @@ impl Connection {
                 parts.stats.puback.note(took_ms);
                 self.acked = true;
                 self.refused |= reason.is_error();
-                // PUBACKs come in order (\[MQTT-4.6.0-2\]): those of younger messages are no progress of one that was left out.
+                // PUBACKs and PUBRECs come in order (\[MQTT-4.6.0-2\]): those of younger messages are no progress of one that was left out.
                 if parts.uplink.is_oldest(token) {
                     parts.stall.on_ack(now.up_ms);
                 } else {
@@ -181,14 +181,11 @@ impl Connection {
             session::Event::Unsendable { token, .. } => {
                 parts.uplink.on_unsendable(now.up_ms, token, parts.spool, parts.stats);
             }
-            session::Event::Publish { mut publish, ack } => {
+            // With an empty window it is the only progress.
+            session::Event::Completed if self.session.in_flight() == 0 => parts.stall.on_ack(now.up_ms),
+            session::Event::Completed => parts.stall.on_younger_ack(),
+            session::Event::Publish { publish, ack } => {
                 parts.stats.received += 1;
-                if publish.qos == QoS::ExactlyOnce {
-                    publish.qos = QoS::AtLeastOnce;
-                    if parts.downlink.is_first_qos2() {
-                        parts.out.push_back(Output::Event(Event::QoS2Received));
-                    }
-                }
                 let publish = parts.downlink.local(publish);
                 parts.out.push_back(Output::Event(Event::Message { publish, ack }));
             }

@@ -21,7 +21,6 @@ pub(super) struct Downlink {
     asked: Vec<(PacketId, Vec<Utf8>)>,
     refused: HashMap<Utf8, RefusedFilter>,
     suspects: SuspectFilters,
-    qos2_seen: bool,
     /// Filters still to be unsubscribed.
     unwanted: Vec<Utf8>,
 }
@@ -54,7 +53,6 @@ impl Downlink {
     /// Adds a filter of the application. Its messages keep the hub's topic. A filter that was added before is subscribed again if its QoS rises
     /// or its options change.
     pub(super) fn want(&mut self, mut wanted: Subscription) {
-        wanted.qos = wanted.qos.min(QoS::AtLeastOnce);
         self.unwanted.retain(|unwanted| *unwanted != wanted.filter);
         let Some(own) = self.wanted.iter_mut().find(|own| own.filter == wanted.filter) else {
             self.wanted.push(wanted);
@@ -139,11 +137,6 @@ impl Downlink {
     /// Number of filters that the hub granted in its present session, as far as this process knows.
     pub(super) fn granted(&self) -> usize {
         self.granted.len()
-    }
-
-    /// Returns whether this is the first message of QoS 2; true at the first call only.
-    pub(super) fn is_first_qos2(&mut self) -> bool {
-        !std::mem::replace(&mut self.qos2_seen, true)
     }
 
     /// Up time, in milliseconds, of the next attempt to subscribe to a refused filter; `None` if there is none.
@@ -248,10 +241,8 @@ fn refused((filter, reason): (&Utf8, ReasonCode)) -> Refused {
     Refused { filter: filter.clone(), reason }
 }
 
-/// Subscription to a filter with default options: at most QoS 1, retained messages only if the subscription is new.
+/// Subscription to a filter with default options: retained messages only if the subscription is new.
 pub(crate) fn subscription(filter: Utf8, qos: QoS) -> Subscription {
-    // QoS 2 is not implemented: a rule that asks for it gets QoS 1, and `check` says so.
-    let qos = qos.min(QoS::AtLeastOnce);
     Subscription { retain_handling: RetainHandling::SendIfNew, ..Subscription::new(filter, qos) }
 }
 

@@ -104,9 +104,6 @@ pub enum Event {
         /// Largest packet that the session reads, in bytes.
         limit: u32,
     },
-    /// The hub sends messages at QoS 2, from a session of an earlier client with such a subscription. The exchange is completed and each message
-    /// delivered at least once. Reported once.
-    QoS2Received,
     /// The hub refused a subscription, or refuses it for another reason than before. The SUBSCRIBE is repeated after 1 s to 10 min, and on the
     /// next connection. Also reported when the hub closed three times in a row without an answer to it, which is how AWS IoT Core refuses; the
     /// filter is then subscribed to alone after such delays, behind the messages.

@@ -231,7 +231,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.subscribe_with(now, downlink::subscription(filter, qos));
     }
 
-    /// Subscribes as [`subscribe`](Self::subscribe) does, with options of your own. Of QoS 2 it makes QoS 1.
+    /// Subscribes as [`subscribe`](Self::subscribe) does, with options of your own.
     pub fn subscribe_with(&mut self, now: Now, wanted: Subscription) {
         self.downlink.want(wanted);
         self.turn(now);

@@ -251,7 +251,7 @@ impl<P: Pack> Uplink<P> {
         let now_ms = turn.now.up_ms;
         let left_ms = message.ttl_left_ms(now_ms, turn.spool);
         let mut publish = message.packed.publish.clone();
-        publish.qos = QoS::AtLeastOnce;
+        publish.qos = publish.qos.max(QoS::AtLeastOnce);
         publish.properties = set_expiry(&publish.properties, left_ms);
         let token = Token(self.next_token);
         match self.publish(now_ms, turn.session, token, &mut publish) {
@@ -302,6 +302,13 @@ impl<P: Pack> Uplink<P> {
         publish: &mut Publish,
     ) -> Result<(), PublishError> {
         match session.publish(now_ms, token, publish) {
+            Err(PublishError::QosNotSupported { maximum: QoS::AtLeastOnce }) => {
+                if !std::mem::replace(&mut self.qos_lowered, true) {
+                    self.events.push_back(UplinkEvent::QosLowered);
+                }
+                publish.qos = QoS::AtLeastOnce;
+                self.publish(now_ms, session, token, publish)
+            }
             Err(PublishError::RetainNotSupported) => {
                 if !std::mem::replace(&mut self.retain_cleared, true) {
                     self.events.push_back(UplinkEvent::RetainCleared);

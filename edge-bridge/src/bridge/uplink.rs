@@ -56,6 +56,8 @@ pub(super) struct Uplink<P> {
     pub(super) retry_filter: Option<Utf8>,
     /// Up time at which more rows may be parked, set when one call had parked its share; otherwise `None`.
     pub(super) resume_ms: Option<u64>,
+    /// Set once this connection's hub was found to take no QoS 2.
+    pub(super) qos_lowered: bool,
     pub(super) retain_cleared: bool,
     pub(super) notices: Notices,
     pub(super) events: VecDeque<UplinkEvent>,
@@ -85,6 +87,7 @@ impl<P: Pack> Uplink<P> {
             operator_pass: None,
             retry_filter: None,
             resume_ms: None,
+            qos_lowered: false,
             retain_cleared: false,
             notices: Notices::default(),
             events: VecDeque::new(),
@@ -115,7 +118,7 @@ impl<P: Pack> Uplink<P> {
         self.size_limit.on_connected(packet_max);
         self.window = Window::new(now_ms, self.window_max);
         self.rows_in_flight = RowsInFlight::default();
-        self.retain_cleared = false;
+        (self.qos_lowered, self.retain_cleared) = (false, false);
         self.youngest_answered = 0;
         self.refusals.end_attempts();
         let lost: Vec<_> = lost.iter().filter_map(|m| self.sent.remove(&m.token.0)).collect();

@@ -49,6 +49,8 @@ pub enum UplinkEvent {
     },
     /// The hub does not support retained messages, so they are published without the flag. Reported once per connection.
     RetainCleared,
+    /// The hub does not support QoS 2, so such messages are published at QoS 1 and may come twice after a break. Reported once per connection.
+    QosLowered,
     /// The hub does not support QoS 1, so nothing can be delivered by it.
     QosNotSupported,
 }

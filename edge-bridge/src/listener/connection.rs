@@ -144,7 +144,7 @@ impl Connection {
         let unsent = self.session.unsent();
         self.session.is_open()
             && self.unwritten.bytes() + unsent.own + unsent.payloads < max_unwritten
-            && (qos == QoS::AtMostOnce || self.session.room() > 0)
+            && (qos == QoS::AtMostOnce || self.session.room_for(qos) > 0)
     }
 
     pub(super) fn note_answers(&mut self, max_unwritten: usize) {

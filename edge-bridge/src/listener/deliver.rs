@@ -141,8 +141,14 @@ impl<I: Ingest> Listener<I> {
     /// Takes the oldest waiting message if the client can take it now, otherwise `None`.
     fn next_delivery(&mut self, now_ms: u64, key: ClientKey) -> Option<Delivery> {
         let client = self.clients.get_mut(key)?;
-        let state = self.connections.get(client.connection?)?;
-        if !state.can_take(client.waiting.next_qos()?, self.config.max_unwritten_bytes) {
+        let (id, qos) = (client.connection?, client.waiting.next_qos()?);
+        let state = self.connections.get_mut(id)?;
+        let wrote = state.session.prepare(now_ms, qos);
+        let can_take = state.can_take(qos, self.config.max_unwritten_bytes);
+        if wrote {
+            self.connections.touch(id);
+        }
+        if !can_take {
             return None;
         }
         if self.accounts.own_bytes() > self.config.max_memory {
@@ -164,6 +170,15 @@ impl<I: Ingest> Listener<I> {
         state.caught_up_ms = now_ms;
         if let Some(key) = state.client {
             self.exchanges += u64::from(self.lasts(key));
+            self.pump(now_ms, key);
+        }
+    }
+
+    /// Handles the PUBCOMP of a message of QoS 2, which makes room for the next one.
+    pub(super) fn on_completed(&mut self, now_ms: u64, id: ConnectionId) {
+        let Some(state) = self.connections.get_mut(id) else { return };
+        state.caught_up_ms = now_ms;
+        if let Some(key) = state.client {
             self.pump(now_ms, key);
         }
     }

@@ -12,8 +12,9 @@
 //! acknowledged.
 //!
 //! **QoS 2.** A message goes to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, as long as its
-//! client's session is kept; its PUBREC waits like a PUBACK. Subscriptions are granted at most QoS 1. A message that waited for room in the
-//! queue when its connection ended goes to local subscribers again when it is repeated.
+//! client's session is kept; its PUBREC waits like a PUBACK. A subscriber gets a message of QoS 2 once, over connections, until this listener ends:
+//! what a restored session has not acknowledged is sent as new. A message that waited for room in the queue when its connection ended goes to local
+//! subscribers again when it is repeated.
 //!
 //! **Shared subscriptions** (`$share/GROUP/FILTER`, in 3.1.1 too). A message goes to one member of each group, in turns to those that can take it
 //! at once. The session of a member that ends leaves its unacknowledged messages to the others.
@@ -368,9 +369,10 @@ impl<I: Ingest> Listener<I> {
             session::Event::Connect(connect) => self.on_connect(now, id, &connect),
             session::Event::Publish { publish, ack } => self.on_publish(now, id, &publish, ack),
             session::Event::Repeated { ack } => self.admission.absorb(now.up_ms, id, ack),
-            session::Event::Subscribe { subscribe, .. } => self.on_subscribe(now.up_ms, id, &subscribe),
+            session::Event::Subscribe(subscribe) => self.on_subscribe(now.up_ms, id, &subscribe),
             session::Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(now.up_ms, id, &unsubscribe),
             session::Event::Acked { token, reason, .. } => self.on_acked(now.up_ms, id, token, reason),
+            session::Event::Completed => self.on_completed(now.up_ms, id),
             session::Event::Unsendable { token, .. } => self.on_unsendable(token),
             session::Event::Closed(why) => self.on_closed(now, id, why),
             // Those of clients.

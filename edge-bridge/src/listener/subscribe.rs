@@ -117,5 +117,9 @@ impl<I: Ingest> Listener<I> {
 }
 
 fn granted(qos: QoS) -> ReasonCode {
-    if qos == QoS::AtMostOnce { ReasonCode::GRANTED_QOS_0 } else { ReasonCode::GRANTED_QOS_1 }
+    match qos {
+        QoS::AtMostOnce => ReasonCode::GRANTED_QOS_0,
+        QoS::AtLeastOnce => ReasonCode::GRANTED_QOS_1,
+        QoS::ExactlyOnce => ReasonCode::GRANTED_QOS_2,
+    }
 }

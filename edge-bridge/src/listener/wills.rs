@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::ingest::Inbound;
 use crate::puback_chain::ConnectionId;
-use crate::wire::{Connect, PropertyId, Publish, QoS, Utf8, Value, Version, Will};
+use crate::wire::{Connect, PropertyId, Publish, Utf8, Value, Version, Will};
 
 /// Pseudo connection of wills, whose own connection no longer exists.
 pub(super) const NOWHERE: ConnectionId = ConnectionId(0);
@@ -72,11 +72,11 @@ impl PendingWill {
     }
 }
 
-/// Makes the PUBLISH of a will. A will of QoS 2 is published at QoS 1, because no subscriber has more.
+/// Makes the PUBLISH of a will.
 fn publish_of(will: &Will) -> Publish {
     Publish {
         dup: false,
-        qos: will.qos.min(QoS::AtLeastOnce),
+        qos: will.qos,
         retain: will.retain,
         topic: will.topic.detached(),
         packet_id: None,

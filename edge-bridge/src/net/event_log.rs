@@ -78,11 +78,6 @@ impl EventLog {
                 let (filter, reason) = (quoted(&refused.filter), refused.reason);
                 tracing::error!(%hub, %filter, %reason, "subscription refused");
             }
-            Event::QoS2Received => {
-                if link.once_a_minute(now_ms, "QoS 2") {
-                    tracing::warn!(%hub, "the hub sends messages at QoS 2: delivered at least once");
-                }
-            }
             Event::TooLarge { topic, size, limit } => {
                 if link.once_a_minute(now_ms, "too large") {
                     let topic = quoted(topic);
@@ -138,6 +133,11 @@ impl EventLog {
             UplinkEvent::RetainCleared => {
                 if link.once_a_minute(now_ms, "no retained messages") {
                     tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
+                }
+            }
+            UplinkEvent::QosLowered => {
+                if link.once_a_minute(now_ms, "no QoS 2") {
+                    tracing::warn!(%hub, "the hub takes no QoS 2: published at QoS 1");
                 }
             }
             UplinkEvent::QosNotSupported => {

@@ -77,7 +77,8 @@ impl Link {
     }
 
     /// Subscribes to several filters with options of your own, such as No Local. Their messages come through one subscription, in the hub's
-    /// order, and a message that several filters match comes once. Without a filter no message comes. QoS 2 is lowered to QoS 1. With
+    /// order, and a message that several filters match comes once. Without a filter no message comes. At QoS 2 the hub
+    /// sends a message once after its `done`, until the process ends; one that was not `done` comes again on the next connection. With
     /// [`RetainHandling::Send`] the hub sends its retained messages at every start of the program.
     ///
     /// ```

@@ -26,7 +26,7 @@ use super::router::Router;
 use super::start_error::StartError;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
-use crate::wire::{QoS, Utf8, validate_topic_name};
+use crate::wire::{Utf8, validate_topic_name};
 
 impl Builder {
     /// Starts the bridge as a task of the present tokio runtime. Returns before there is a connection, because publishing works without one.
@@ -179,9 +179,6 @@ impl Builder {
         P: Pack + Send + 'static,
     {
         let (dialer, targets, config) = self.check()?;
-        for rule in config.rules.iter().filter(|rule| rule.qos() == QoS::ExactlyOnce) {
-            tracing::warn!(filter = ?rule.remote_filter(), "the rule asks for QoS 2, which is not supported: QoS 1 is used");
-        }
         let packet_max = config.client.limits.max_packet_size;
         let log = EventLog::new(dialer.target.clone());
         let acks = Acks::new(wake.clone());

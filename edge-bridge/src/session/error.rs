@@ -15,9 +15,6 @@ pub enum PublishError {
         /// Limit of unacknowledged messages that is reached.
         window: u16,
     },
-    /// QoS 2 is not implemented here. It is refused, and never lowered.
-    #[error("QoS 2 is not supported by this client")]
-    QoS2,
     /// The message's QoS is above the server's Maximum QoS (§3.2.2.3.4).
     #[error("the server takes at most {maximum:?}")]
     QosNotSupported {
@@ -50,9 +47,6 @@ pub enum RequestError {
     /// There are 64 requests without an answer.
     #[error("too many requests without an answer")]
     TooMany,
-    /// QoS 2 is not implemented here.
-    #[error("a subscription at QoS 2 is not supported by this client")]
-    QoS2,
     /// The packet is larger than the peer's Maximum Packet Size.
     #[error("a packet of {size} bytes, the peer takes {limit}")]
     TooLarge {

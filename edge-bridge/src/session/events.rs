@@ -91,8 +91,8 @@ pub enum Event {
         /// Largest packet that is read, in bytes.
         limit: u32,
     },
-    /// The peer answered a published message. A reason below 0x80 (also 0x10, no matching subscribers) means that the peer accepted it; otherwise
-    /// the peer refused it. In both cases the session does not send it again.
+    /// The peer answered a published message, by PUBACK or at QoS 2 by PUBREC. A reason below 0x80 (also 0x10, no matching subscribers) means that
+    /// the peer accepted it; otherwise the peer refused it. In both cases the session does not send it again.
     Acked {
         /// Token that was given to [`publish`](super::Session::publish).
         token: Token,
@@ -101,6 +101,8 @@ pub enum Event {
         /// Time since the message was written, on this connection, in milliseconds.
         took_ms: u64,
     },
+    /// The peer completed a message of QoS 2 (PUBCOMP), of which [`Acked`](Self::Acked) came before. Its place in the window is free.
+    Completed,
     /// A message of the resumed session is larger than the peer's *new* Maximum Packet Size. It is no longer in flight.
     Unsendable {
         /// Token that was given to [`publish`](super::Session::publish).
@@ -111,12 +113,7 @@ pub enum Event {
         limit: u32,
     },
     /// Server: the client subscribes; answer with [`suback`](super::Session::suback).
-    Subscribe {
-        /// The request, in which filters that asked for QoS 2 ask for QoS 1.
-        subscribe: Subscribe,
-        /// Number of filters that asked for QoS 2. The SUBACK tells the client that it was not granted.
-        qos2_downgraded: usize,
-    },
+    Subscribe(Subscribe),
     /// Server: the client unsubscribes; answer with [`unsuback`](super::Session::unsuback).
     Unsubscribe(Unsubscribe),
     /// Client: the answer to [`subscribe`](super::Session::subscribe).

@@ -1,17 +1,22 @@
 //! One MQTT connection as a state machine, as client or as server, MQTT 5.0 and 3.1.1. Bytes and time go in, bytes and events come out
 //! (sans-IO: no socket, no clock, no thread).
 //!
-//! Promises: a PUBACK leaves only when the caller says so, in order of arrival; `Acked` follows only a PUBACK on this connection; messages
+//! Promises: a PUBACK leaves only when the caller says so, in order of arrival; `Acked` follows only a PUBACK or PUBREC on this connection; messages
 //! without an acknowledgement are returned by `into_resume`, [`SessionOutcome::Lost`] or [`Event::Unsendable`], never dropped silently; both
 //! Receive Maximums and Maximum Packet Sizes hold also while a session is resumed; no input panics.
 //!
 //! Received messages of QoS 2 are completed (PUBREC, PUBCOMP), also over the end of a connection. A message whose PUBREC was written, or that
 //! the caller [took in](Session::take_in), is delivered once, for as long as [`Resume`] is kept.
 //!
-//! Not supported: publishing at QoS 2, and extended authentication, which is refused with its own reason code.
+//! Published messages of QoS 2 are the peer's with its PUBREC, and completed (PUBREL, PUBCOMP) also over the end of a connection, for as long as
+//! [`Resume`] is kept. Without it, after a restart, a message that the caller publishes again is a new one for the peer, so that it may come
+//! twice; none is taken for a repeat of an earlier one, because identifiers that the peer may hold are [released](packet_id) first.
+//!
+//! Not supported: extended authentication, which is refused with its own reason code.
 
 #![deny(clippy::indexing_slicing)]
 
+mod answers;
 mod bytes_in_transit;
 mod error;
 mod events;
@@ -24,6 +29,7 @@ mod path_estimates;
 mod receive;
 mod receive_maximum;
 mod received;
+mod releases;
 mod requests;
 mod send;
 mod serve;
@@ -58,7 +64,7 @@ use transmission_allowance::Receiving;
 use unacked_messages::UnackedMessages;
 
 use crate::pieces::Pieces;
-use crate::wire::{Ack, Connect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, Version};
+use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Version};
 
 /// Most packets that one [`Input::Bytes`] handles.
 pub const PACKETS_PER_TURN: usize = 64;
@@ -221,33 +227,6 @@ impl Session {
         self.timers.next()
     }
 
-    /// Publishes a message. At QoS 1 the session chooses the packet identifier, and `token` comes back in [`Event::Acked`]; at QoS 0 nothing
-    /// comes back. DUP is ignored. Properties that hold for one connection only (Topic Alias; from a client also Subscription Identifier) are
-    /// left out, in 3.1.1 all of them.
-    pub fn publish(&mut self, now_ms: u64, token: Token, publish: &Publish) -> Result<(), PublishError> {
-        self.may_publish(publish)?;
-        let message = self.adapted(publish);
-        if message.qos == QoS::AtMostOnce {
-            return self.write_publish(now_ms, &message, None, false);
-        }
-        if self.outbound.room() == 0 {
-            return Err(PublishError::WindowFull { window: self.outbound.window().limit() });
-        }
-        let requests = &self.requests;
-        let id = self
-            .outbound
-            .allocate_id(|id| requests.is_id_used(id))
-            .ok_or(PublishError::WindowFull { window: u16::MAX })?;
-        self.write_publish(now_ms, &message, Some(id), false)?;
-        let mut kept = message;
-        // They were left out of the packet alone: the expiry counts all the same when the message is sent again, and another client may get it then.
-        if let (Role::Server { .. }, Version::V311) = (&self.role, self.version) {
-            kept.properties = publish.properties.without(&[PropertyId::TopicAlias]);
-        }
-        self.outbound.push_sent(id, token, kept, Wrote::last(now_ms, &self.transit));
-        Ok(())
-    }
-
     /// Acknowledges a received message. Its PUBACK leaves as soon as all earlier messages are acknowledged too. In 3.1.1, which has no
     /// reasons, `reason` is not sent.
     pub fn ack(&mut self, now_ms: u64, handle: AckHandle, reason: ReasonCode) -> Result<(), StaleAck> {
@@ -268,7 +247,8 @@ impl Session {
         self.inbound.take_in(handle);
     }
 
-    /// Limits the QoS 1 messages in flight on this connection, resumed ones included, below the peer's Receive Maximum; `None` removes the limit.
+    /// Limits the messages of QoS 1 and 2 in flight on this connection, resumed ones included, below the peer's Receive Maximum; `None` removes the
+    /// limit.
     pub fn limit_in_flight(&mut self, now_ms: u64, limit: Option<u16>) {
         self.cap = limit;
         self.outbound.set_cap(limit);
@@ -325,10 +305,15 @@ impl Session {
 
     /// Number of QoS 1 messages that can be published now.
     pub fn room(&self) -> u16 {
-        if self.is_open() { self.outbound.room() } else { 0 }
+        self.room_for(QoS::AtLeastOnce)
     }
 
-    /// Most QoS 1 messages that may be unacknowledged at the peer.
+    /// Number of messages of a QoS above 0 that can be published now. At most 256 messages of QoS 2 can be uncompleted.
+    pub(crate) fn room_for(&self, qos: QoS) -> u16 {
+        if self.is_open() { self.outbound.room_for(qos) } else { 0 }
+    }
+
+    /// Most messages of QoS 1 and 2 that may be unacknowledged at the peer, or not completed.
     pub fn window(&self) -> u16 {
         self.outbound.window().limit()
     }
@@ -355,7 +340,13 @@ impl Session {
         self.out.starts_shared()
     }
 
-    /// Number of published messages without an answer that were written on this connection; never above [`window`](Self::window).
+    /// Returns whether a published message has no answer, or one of QoS 2 is not completed.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.outbound.len() > 0 || self.outbound.has_releases()
+    }
+
+    /// Number of published messages without an answer, or not completed, that were written on this connection; never above
+    /// [`window`](Self::window).
     pub fn in_flight_here(&self) -> u16 {
         self.outbound.window().used()
     }

@@ -1,30 +1,73 @@
-//! Packet identifiers (§2.2.1), one set for each direction, shared by PUBLISH, SUBSCRIBE and UNSUBSCRIBE.
+//! Packet identifiers (§2.2.1), one set for each direction, shared by PUBLISH, SUBSCRIBE and UNSUBSCRIBE. Messages of QoS 2 have a range of their
+//! own.
+//!
+//! **A session of which this side knows nothing.** After a restart the peer may still hold identifiers of QoS 2 that it received and that were not
+//! released. It would take a new message under such an identifier for a repeat, and drop it. So all of them are released before the first is used:
+//! a PUBREL for an identifier that the peer does not know has no effect but its PUBCOMP (§4.3.3, reason 0x92).
 
 use crate::wire::PacketId;
 
-/// Allocates identifiers in a circle, so that one just released is reused last. A late acknowledgement then finds no message under its
+/// Number of identifiers for QoS 2, the highest ones: the most messages of QoS 2 that are not completed.
+pub(super) const QOS_2_IDS: u16 = 256;
+/// First identifier for QoS 2.
+const FIRST_OF_QOS_2: u16 = u16::MAX - QOS_2_IDS + 1;
+
+/// Allocates identifiers in circles, so that one just released is reused last. A late acknowledgement then finds no message under its
 /// identifier.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PacketIds {
     next: PacketId,
+    /// Position in the range of QoS 2 of the next identifier.
+    next_of_qos_2: u16,
+    /// Set if the peer may hold identifiers of QoS 2 from before a restart.
+    unknown: bool,
 }
 
 impl PacketIds {
     pub(super) fn starting_at(next: PacketId) -> Self {
-        Self { next }
+        let next = if next.get() < FIRST_OF_QOS_2 { next } else { PacketId::MIN };
+        Self { next, next_of_qos_2: 0, unknown: false }
     }
 
-    /// Returns the next identifier for which `in_use` is false; `None` if all 65 535 are in use. Takes one step for each used one that it
+    /// Returns the next identifier for which `in_use` is false; `None` if all of them are in use. Takes one step for each used one that it
     /// passes.
     pub(super) fn allocate(&mut self, mut in_use: impl FnMut(PacketId) -> bool) -> Option<PacketId> {
-        for _ in 0..u16::MAX {
+        for _ in 1..FIRST_OF_QOS_2 {
             let id = self.next;
-            self.next = id.get().checked_add(1).and_then(PacketId::new).unwrap_or(PacketId::MIN);
+            let next = PacketId::new(id.get() + 1).filter(|next| next.get() < FIRST_OF_QOS_2);
+            self.next = next.unwrap_or(PacketId::MIN);
             if !in_use(id) {
                 return Some(id);
             }
         }
         None
+    }
+
+    /// Returns the next identifier of QoS 2 for which `in_use` is false; `None` if all of them are in use.
+    pub(super) fn allocate_of_qos_2(&mut self, mut in_use: impl FnMut(PacketId) -> bool) -> Option<PacketId> {
+        for _ in 0..QOS_2_IDS {
+            let id = PacketId::new(FIRST_OF_QOS_2 + self.next_of_qos_2)?;
+            self.next_of_qos_2 = (self.next_of_qos_2 + 1) % QOS_2_IDS;
+            if !in_use(id) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Records whether the peer may hold identifiers of QoS 2 of which this side knows nothing.
+    pub(super) fn set_unknown(&mut self, unknown: bool) {
+        self.unknown = unknown;
+    }
+
+    /// Returns whether the identifiers of QoS 2 have to be released before the first is used.
+    pub(super) fn are_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// Identifiers of QoS 2.
+    pub(super) fn all_of_qos_2() -> impl Iterator<Item = PacketId> {
+        (FIRST_OF_QOS_2..=u16::MAX).filter_map(PacketId::new)
     }
 }
 
@@ -39,10 +82,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wraps_past_zero_and_skips_what_is_in_use() {
-        let mut ids = PacketIds::starting_at(PacketId::MAX);
-        assert_eq!(ids.allocate(|_| false), Some(PacketId::MAX));
+    fn wraps_before_the_range_of_qos_2_and_skips_what_is_in_use() {
+        let last = PacketId::new(FIRST_OF_QOS_2 - 1).unwrap();
+        let mut ids = PacketIds::starting_at(last);
+        assert_eq!(ids.allocate(|_| false), Some(last));
         assert_eq!(ids.allocate(|id| id.get() < 3).map(PacketId::get), Some(3));
         assert_eq!(ids.allocate(|_| true), None);
+        assert_eq!(PacketIds::starting_at(PacketId::MAX).allocate(|_| false), Some(PacketId::MIN));
+    }
+
+    #[test]
+    fn identifiers_of_qos_2_are_a_circle_of_their_own() {
+        let mut ids = PacketIds::default();
+        let mut next = || ids.allocate_of_qos_2(|_| false).map(PacketId::get);
+        let circle: Vec<_> = (0..QOS_2_IDS).map(|_| next().unwrap()).collect();
+        assert!(circle.iter().copied().eq(PacketIds::all_of_qos_2().map(PacketId::get)));
+        assert_eq!((circle[0], circle[255]), (FIRST_OF_QOS_2, u16::MAX));
+        assert_eq!(next(), Some(FIRST_OF_QOS_2));
+        assert_eq!(ids.allocate_of_qos_2(|_| true), None);
     }
 }

@@ -11,7 +11,7 @@ use super::topic_alias::OutboundAliases;
 use super::{Closed, Phase, Resume, Role, ServerLimits, Session};
 use crate::wire::{
     self, Ack, ConnAck, Connect, Disconnect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, SubAck,
-    Subscribe, UnsubAck, Version,
+    UnsubAck, Version,
 };
 
 /// Most messages that are accepted before CONNACK; each is a slice of the receive buffer.
@@ -97,8 +97,12 @@ impl Session {
             Packet::Publish(publish) if open => self.on_publish(now_ms, publish),
             Packet::Publish(publish) if self.takes_early() => self.early.push(publish),
             Packet::PubAck(ack) if open => self.on_puback(now_ms, &ack),
+            Packet::PubRec(ack) if open => self.on_pubrec(now_ms, &ack),
             Packet::PubRel(ack) if open => self.on_pubrel(now_ms, &ack),
-            Packet::Subscribe(subscribe) if open && server => self.on_subscribe(subscribe),
+            Packet::PubComp(ack) if open => self.on_pubcomp(now_ms, &ack),
+            Packet::Subscribe(subscribe) if open && server => {
+                self.events.push_back(Event::Subscribe(subscribe));
+            }
             Packet::Unsubscribe(unsubscribe) if open && server => {
                 self.events.push_back(Event::Unsubscribe(unsubscribe));
             }
@@ -157,13 +161,17 @@ impl Session {
                 let state =
                     std::mem::replace(&mut self.outbound, super::UnackedMessages::new(Resume::new(), 1));
                 let resume = state.into_resume(Received::default());
-                let ids = Resume { ids: resume.ids, ..Resume::new() };
+                let mut ids = Resume { ids: resume.ids, ..Resume::new() };
+                ids.ids.set_unknown(false);
                 self.outbound = super::UnackedMessages::new(ids, 1);
                 SessionOutcome::Lost(resume.in_flight)
             }
         };
         if !matches!(session, SessionOutcome::Resumed) {
             self.inbound.resume(Received::default());
+        }
+        if matches!(session, SessionOutcome::Unknown) {
+            self.outbound.forget_ids();
         }
         self.outbound.set_window(window);
         self.outbound.set_cap(self.cap);
@@ -215,17 +223,6 @@ impl Session {
         self.events.push_back(Event::Publish { publish, ack });
     }
 
-    fn on_puback(&mut self, now_ms: u64, ack: &Ack) {
-        // An identifier that is not in flight here: some servers answer a message of an earlier connection. It says nothing about what
-        // is in flight now.
-        if let Some((token, wrote)) = self.outbound.acknowledge(ack.packet_id) {
-            let took_ms = now_ms.saturating_sub(wrote.at_ms());
-            self.on_answered(now_ms, wrote);
-            self.events.push_back(Event::Acked { token, reason: ack.reason, took_ms });
-            self.resend(now_ms);
-        }
-    }
-
     /// Ends an exchange of QoS 2. An unknown exchange is answered too, so that the peer can forget it.
     fn on_pubrel(&mut self, now_ms: u64, ack: &Ack) {
         let reason = match self.version {
@@ -234,17 +231,6 @@ impl Session {
             Version::V311 => ReasonCode::SUCCESS,
         };
         self.write_small(now_ms, &Packet::PubComp(Ack::new(ack.packet_id, reason)));
-    }
-
-    fn on_subscribe(&mut self, mut subscribe: Subscribe) {
-        let mut qos2_downgraded = 0;
-        for filter in &mut subscribe.filters {
-            if filter.qos == QoS::ExactlyOnce {
-                filter.qos = QoS::AtLeastOnce;
-                qos2_downgraded += 1;
-            }
-        }
-        self.events.push_back(Event::Subscribe { subscribe, qos2_downgraded });
     }
 
     fn on_suback(&mut self, now_ms: u64, ack: SubAck) {

@@ -1,4 +1,4 @@
-//! Receive Maximum (§3.3.4, §4.9): the most QoS 1 messages that may be unacknowledged in one direction on this connection.
+//! Receive Maximum (§3.3.4, §4.9): the most messages of QoS 1 and 2 that may be unacknowledged, or not completed, in one direction on this connection.
 
 /// A send quota, or the same count at the receiver.
 ///

@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE requests without answer (§3.8, §3.10).
 
 use super::{RequestError, Session};
-use crate::wire::{Packet, PacketId, Properties, QoS, Subscribe, Subscription, Unsubscribe, Utf8, Version};
+use crate::wire::{Packet, PacketId, Properties, Subscribe, Subscription, Unsubscribe, Utf8, Version};
 
 /// Most requests without an answer.
 const REQUESTS_MAX: usize = 64;
@@ -53,9 +53,6 @@ impl Session {
         now_ms: u64,
         mut filters: Vec<Subscription>,
     ) -> Result<PacketId, RequestError> {
-        if filters.iter().any(|f| f.qos == QoS::ExactlyOnce) {
-            return Err(RequestError::QoS2);
-        }
         if self.version == Version::V311 {
             // It has no options; their defaults are what 3.1.1 does.
             filters = filters.into_iter().map(|f| Subscription::new(f.filter, f.qos)).collect();

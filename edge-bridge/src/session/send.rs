@@ -4,10 +4,10 @@ use super::bytes_in_transit::Wrote;
 use super::error::{PublishError, RequestError};
 use super::events::{Event, Violation};
 use super::topic_alias::Spelling;
-use super::{Closed, InFlight, Phase, Role, Session};
+use super::{Closed, InFlight, Phase, Role, Session, Token};
 use crate::pieces::SHARED_MIN;
 use crate::wire::{
-    self, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS,
+    self, Ack, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS,
     ReasonCode, Utf8, Value, Version,
 };
 
@@ -15,13 +15,43 @@ use crate::wire::{
 const ALIAS_BYTES: usize = 3;
 
 impl Session {
+    /// Publishes a message. Above QoS 0 the session chooses the packet identifier, and `token` comes back in [`Event::Acked`]; at QoS 0 nothing
+    /// comes back. DUP is ignored. Properties that hold for one connection only (Topic Alias; from a client also Subscription Identifier) are
+    /// left out, in 3.1.1 all of them.
+    pub fn publish(&mut self, now_ms: u64, token: Token, publish: &Publish) -> Result<(), PublishError> {
+        self.may_publish(publish)?;
+        let message = self.adapted(publish);
+        if message.qos == QoS::AtMostOnce {
+            return self.write_publish(now_ms, &message, None, false);
+        }
+        self.prepare(now_ms, message.qos);
+        if self.outbound.room_for(message.qos) == 0 {
+            return Err(PublishError::WindowFull { window: self.outbound.window().limit() });
+        }
+        let id = self.id_for(message.qos).ok_or(PublishError::WindowFull { window: u16::MAX })?;
+        self.write_publish(now_ms, &message, Some(id), false)?;
+        let mut kept = message;
+        // They were left out of the packet alone: the expiry counts all the same when the message is sent again, and another client may get it then.
+        if let (Role::Server { .. }, Version::V311) = (&self.role, self.version) {
+            kept.properties = publish.properties.without(&[PropertyId::TopicAlias]);
+        }
+        self.outbound.push_sent(id, token, kept, Wrote::last(now_ms, &self.transit));
+        Ok(())
+    }
+
+    /// Returns a free packet identifier for a message; `None` if there is none.
+    fn id_for(&mut self, qos: QoS) -> Option<PacketId> {
+        if qos == QoS::ExactlyOnce {
+            return self.outbound.allocate_id_of_qos_2();
+        }
+        let requests = &self.requests;
+        self.outbound.allocate_id(|id| requests.is_id_used(id))
+    }
+
     /// Returns an error if the connection is not open, or CONNACK forbids such a message.
     pub(super) fn may_publish(&self, publish: &Publish) -> Result<(), PublishError> {
         if !matches!(self.phase, Phase::Open) {
             return Err(PublishError::NotConnected);
-        }
-        if publish.qos == QoS::ExactlyOnce {
-            return Err(PublishError::QoS2);
         }
         if let Some(server) = self.server_limits() {
             if publish.qos > server.maximum_qos {
@@ -95,12 +125,17 @@ impl Session {
         Ok(())
     }
 
-    /// Resends resumed messages, oldest first, as far as the peer's Receive Maximum allows.
+    /// Writes the PUBRELs that are owed (\[MQTT-4.4.0-1\]), first, because each makes room at the peer. Then resends resumed messages, oldest first,
+    /// as far as the peer's Receive Maximum allows.
     pub(super) fn resend(&mut self, now_ms: u64) {
+        self.write_releases(now_ms);
         while let Some((message, dup)) = self.outbound.next_waiting() {
             // The version may be another one than that of the connection before.
             let (id, mut publish) = (message.packet_id, self.adapted(&message.publish));
             age(&mut publish, now_ms.saturating_sub(message.as_of_ms));
+            if self.server_limits().is_some_and(|server| server.maximum_qos == QoS::AtLeastOnce) {
+                publish.qos = publish.qos.min(QoS::AtLeastOnce);
+            }
             let refused = match self.may_publish(&publish) {
                 Ok(()) => self.write_publish(now_ms, &publish, Some(id), dup).err(),
                 Err(PublishError::RetainNotSupported) => {
@@ -112,7 +147,7 @@ impl Session {
                 Err(error) => Some(error),
             };
             let Some(error) = refused else {
-                self.outbound.waiting_sent(Wrote::last(now_ms, &self.transit));
+                self.outbound.waiting_sent(publish.qos, Wrote::last(now_ms, &self.transit));
                 continue;
             };
             let (size, limit) = match error {
@@ -123,6 +158,23 @@ impl Session {
                 self.events.push_back(Event::Unsendable { token, size, limit });
             }
         }
+    }
+
+    fn write_releases(&mut self, now_ms: u64) {
+        while let Some(id) = self.outbound.next_release() {
+            self.write_small(now_ms, &Packet::PubRel(Ack::success(id)));
+            self.outbound.release_written(id, Wrote::last(now_ms, &self.transit));
+        }
+    }
+
+    /// Has identifiers released that the peer may hold from before a restart, if the next message is of QoS 2. Until their PUBCOMPs come there is
+    /// no [room](Self::room_for) for it. Returns whether PUBRELs were written.
+    pub(crate) fn prepare(&mut self, now_ms: u64, qos: QoS) -> bool {
+        let is_needed = qos == QoS::ExactlyOnce && self.is_open() && self.outbound.release_unknown();
+        if is_needed {
+            self.write_releases(now_ms);
+        }
+        is_needed
     }
 
     /// Messages that the peer has not acknowledged, in their original order.

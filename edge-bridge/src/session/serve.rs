@@ -44,12 +44,9 @@ impl Session {
         self.end(Closed::Local(reason));
     }
 
-    /// Server: answers a SUBSCRIBE. A reason of 0x02 is sent as 0x01, because QoS 2 is never granted.
+    /// Server: answers a SUBSCRIBE.
     pub fn suback(&mut self, now_ms: u64, packet_id: PacketId, mut reasons: Vec<ReasonCode>) {
         for reason in &mut reasons {
-            if *reason == ReasonCode::GRANTED_QOS_2 {
-                *reason = ReasonCode::GRANTED_QOS_1;
-            }
             if self.version == Version::V311 && reason.is_error() {
                 *reason = ReasonCode::UNSPECIFIED_ERROR;
             }

@@ -4,14 +4,15 @@ use std::ops::{AddAssign, SubAssign};
 
 use super::packet_id::PacketIds;
 use super::received::Received;
-use crate::wire::{PacketId, PropertyId, Publish};
+use super::releases::Owed;
+use crate::wire::{PacketId, PropertyId, Publish, QoS};
 
 /// Number that the caller gives to a message it publishes, returned in [`Event::Acked`](super::Event::Acked). It has no meaning for the
 /// session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
-/// A published QoS 1 message that the peer has not acknowledged.
+/// A published message that the peer has not acknowledged, at QoS 2 by its PUBREC.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InFlight {
@@ -69,11 +70,13 @@ impl InFlight {
 }
 
 /// State of a session between two connections. For QoS 1 it holds only sent messages, because received ones without an acknowledgement come
-/// again by themselves. For QoS 2 it also holds the identifiers of received messages.
+/// again by themselves. For QoS 2 it also holds the identifiers of messages whose exchange is not complete, in both directions.
 #[derive(Debug, Clone, Default)]
 pub struct Resume {
     pub(super) in_flight: Vec<InFlight>,
     pub(super) ids: PacketIds,
+    /// Identifiers of sent messages of QoS 2 that the peer has taken and not completed, in the order of its PUBRECs.
+    pub(super) releases: Owed,
     pub(super) received: Received,
 }
 
@@ -81,6 +84,21 @@ impl Resume {
     /// Creates the state of a session that exists and has nothing in flight.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Creates the state of a session that the peer has, and of which this side has lost all exchanges.
+    pub(crate) fn forgotten() -> Self {
+        let mut resume = Self::default();
+        resume.ids.set_unknown(true);
+        resume
+    }
+
+    /// Records that the next connection is to another server, which may have a session of another time: each identifier of QoS 2 is released before
+    /// it is used there, also for messages in flight. If both servers share the session, these messages may come twice instead of being lost.
+    pub(crate) fn move_elsewhere(&mut self) {
+        self.ids.set_unknown(true);
+        let at_qos_2 = self.in_flight.iter().filter(|message| message.publish.qos == QoS::ExactlyOnce);
+        at_qos_2.for_each(|message| self.releases.add_unknown(message.packet_id));
     }
 
     /// Creates the state of a new session, whose packet identifiers start at `first`.
@@ -95,13 +113,13 @@ impl Resume {
 
     /// Returns whether a message in either direction is unfinished.
     pub(crate) fn has_unfinished(&self) -> bool {
-        !self.in_flight.is_empty() || !self.received.is_empty()
+        !self.in_flight.is_empty() || !self.releases.is_empty() || !self.received.is_empty()
     }
 
     /// Memory of the messages, and of the identifiers of received ones. Walks over all of them.
     pub(crate) fn memory(&self) -> Memory {
         let mut memory = self.in_flight_memory();
-        memory.own += self.received.bytes();
+        memory.own += self.received.bytes() + self.releases.bytes();
         memory
     }
 
@@ -140,7 +158,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::wire::{PropertiesBuilder, QoS, Utf8};
+    use crate::wire::{PropertiesBuilder, Utf8};
 
     #[test]
     fn memory_of_a_message_is_that_of_its_parts() {

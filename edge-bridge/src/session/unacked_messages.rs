@@ -1,14 +1,15 @@
-//! Published messages without PUBACK: keeps their order, limits those in flight, and resends.
+//! Published messages without PUBACK or PUBREC: keeps their order, limits those in flight, and resends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::bytes_in_transit::Wrote;
-use super::packet_id::PacketIds;
+use super::packet_id::{PacketIds, QOS_2_IDS};
 use super::receive_maximum::Quota;
 use super::received::Received;
+use super::releases::Releases;
 use super::session_state::Memory;
 use super::{InFlight, Resume, Token};
-use crate::wire::{PacketId, Publish};
+use crate::wire::{PacketId, Publish, QoS};
 
 /// Unacknowledged messages in original order, and the limit of those in flight on this connection.
 #[derive(Debug)]
@@ -18,12 +19,16 @@ pub(super) struct UnackedMessages {
     sent: BTreeMap<u64, (InFlight, Wrote)>,
     /// Resumed messages that were not resent yet, because the quota is used up; younger than those in `sent`.
     waiting: VecDeque<InFlight>,
+    /// Number of messages of QoS 2 among them.
+    sent_at_qos_2: usize,
     /// Serial number of the next message to be written.
     next: u64,
     /// Serial numbers of messages in `sent`, by packet identifier.
     serial_of: HashMap<PacketId, u64>,
     ids: PacketIds,
     quota: Quota,
+    /// Messages of QoS 2 that the peer has taken and not completed.
+    releases: Releases,
     /// Most messages in flight, as set by the caller; `u16::MAX` without a limit.
     cap: u16,
     /// Memory of the messages without PUBACK, in bytes.
@@ -35,11 +40,13 @@ impl UnackedMessages {
         Self {
             memory: resume.in_flight_memory(),
             sent: BTreeMap::new(),
+            sent_at_qos_2: 0,
             waiting: resume.in_flight.into(),
             next: 0,
             serial_of: HashMap::new(),
             ids: resume.ids,
             quota: Quota::new(window),
+            releases: Releases::resumed(resume.releases),
             cap: u16::MAX,
         }
     }
@@ -52,6 +59,18 @@ impl UnackedMessages {
     /// Number of new messages that may be published now; 0 while resumed ones wait, so that order is kept.
     pub(super) fn room(&self) -> u16 {
         if self.waiting.is_empty() { self.left() } else { 0 }
+    }
+
+    /// Number of new messages of this QoS that may be published now. Of QoS 2 no more than there are identifiers.
+    pub(super) fn room_for(&self, qos: QoS) -> u16 {
+        if qos != QoS::ExactlyOnce || self.room() == 0 {
+            return self.room();
+        }
+        if self.ids.are_unknown() {
+            return 0;
+        }
+        let left = usize::from(QOS_2_IDS).saturating_sub(self.sent_at_qos_2 + self.releases.len());
+        self.room().min(u16::try_from(left).unwrap_or(u16::MAX))
     }
 
     /// Records that the caller has updated the Message Expiry Intervals of resumed messages.
@@ -78,20 +97,42 @@ impl UnackedMessages {
         self.sent.values().map(|(message, _)| message).chain(&self.waiting)
     }
 
-    /// Memory of the messages without an answer.
+    /// Memory of the messages without an answer, and of those that are not completed.
     pub(super) fn memory(&self) -> Memory {
-        self.memory
+        Memory { own: self.memory.own + self.releases.bytes(), ..self.memory }
     }
 
     pub(super) fn window(&self) -> Quota {
         self.quota
     }
 
-    /// Returns a free packet identifier for a message or a request; `None` if there is none. `also` tells if a request uses an identifier.
+    /// Returns a free packet identifier for a message of QoS 1 or a request; `None` if there is none. `also` tells if a request uses an identifier.
     pub(super) fn allocate_id(&mut self, also: impl Fn(PacketId) -> bool) -> Option<PacketId> {
         let (sent, waiting) = (&self.serial_of, &self.waiting);
         let waits = |id| waiting.iter().any(|message| message.packet_id == id);
         self.ids.allocate(|id| sent.contains_key(&id) || also(id) || waits(id))
+    }
+
+    /// Returns a free packet identifier for a message of QoS 2; `None` if there is none. The caller has checked that no message waits.
+    pub(super) fn allocate_id_of_qos_2(&mut self) -> Option<PacketId> {
+        let (sent, releases) = (&self.serial_of, &self.releases);
+        self.ids.allocate_of_qos_2(|id| sent.contains_key(&id) || releases.is_id_used(id))
+    }
+
+    /// Records that the peer has a session of which this side knows nothing.
+    pub(super) fn forget_ids(&mut self) {
+        self.ids.set_unknown(true);
+    }
+
+    /// Has identifiers of QoS 2 released that the peer may hold, before the first of them is used. Returns whether there are such.
+    pub(super) fn release_unknown(&mut self) -> bool {
+        if !self.ids.are_unknown() {
+            return false;
+        }
+        self.ids.set_unknown(false);
+        let sent = &self.serial_of;
+        self.releases.add_unknown(PacketIds::all_of_qos_2().filter(|id| !sent.contains_key(id)));
+        true
     }
 
     /// Adds a message that was just written with `packet_id`. The caller has checked [`room`](Self::room).
@@ -105,6 +146,7 @@ impl UnackedMessages {
 
     fn write(&mut self, message: InFlight, wrote: Wrote) {
         self.serial_of.insert(message.packet_id, self.next);
+        self.sent_at_qos_2 += usize::from(message.publish.qos == QoS::ExactlyOnce);
         self.sent.insert(self.next, (message, wrote));
         self.next += 1;
     }
@@ -114,16 +156,19 @@ impl UnackedMessages {
         if self.left() == 0 {
             return None;
         }
-        self.waiting.front().map(|message| (message, message.sent))
+        // The peer may hold its identifier for another message.
+        let next = self.waiting.front().filter(|message| !self.releases.is_id_used(message.packet_id));
+        next.map(|message| (message, message.sent))
     }
 
-    /// Records that the message of [`next_waiting`](Self::next_waiting) was written.
-    pub(super) fn waiting_sent(&mut self, wrote: Wrote) {
+    /// Records that the message of [`next_waiting`](Self::next_waiting) was written, at this QoS.
+    pub(super) fn waiting_sent(&mut self, qos: QoS, wrote: Wrote) {
         if !self.waiting.is_empty()
             && self.quota.take()
-            && let Some(message) = self.waiting.pop_front()
+            && let Some(mut message) = self.waiting.pop_front()
         {
-            self.write(InFlight { sent: true, ..message }, wrote);
+            (message.sent, message.publish.qos) = (true, qos);
+            self.write(message, wrote);
         }
     }
 
@@ -134,14 +179,61 @@ impl UnackedMessages {
         Some(message.token)
     }
 
-    /// Handles a PUBACK and returns the message's token; `None` if no message with this identifier was sent on this connection. A PUBACK for a
-    /// message that waits to be resent is ignored, and the message is sent again.
-    pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
-        let serial = self.serial_of.remove(&id)?;
-        let (message, wrote) = self.sent.remove(&serial)?;
-        self.memory -= message.memory();
+    /// Handles a PUBACK, or a PUBREC that refuses the message, and returns the message's token; `None` if no message of this QoS with this
+    /// identifier was sent on this connection. An answer to a message that waits to be resent is ignored, and the message is sent again.
+    pub(super) fn acknowledge(&mut self, id: PacketId, qos: QoS) -> Option<(Token, Wrote)> {
+        let answered = self.take_answered(id, qos)?;
         self.quota.give();
+        Some(answered)
+    }
+
+    /// Handles a PUBREC that accepts the message, and returns its token as [`acknowledge`](Self::acknowledge) does. Its place in the quota stays
+    /// taken until [`complete`](Self::complete).
+    pub(super) fn received(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
+        let answered = self.take_answered(id, QoS::ExactlyOnce)?;
+        self.releases.add(id);
+        Some(answered)
+    }
+
+    fn take_answered(&mut self, id: PacketId, qos: QoS) -> Option<(Token, Wrote)> {
+        let serial = *self.serial_of.get(&id)?;
+        if self.sent.get(&serial)?.0.publish.qos != qos {
+            return None;
+        }
+        self.serial_of.remove(&id);
+        let (message, wrote) = self.sent.remove(&serial)?;
+        self.sent_at_qos_2 -= usize::from(qos == QoS::ExactlyOnce);
+        self.memory -= message.memory();
         Some((message.token, wrote))
+    }
+
+    /// Returns the next exchange whose PUBREL is to be written; `None` if there is none.
+    pub(super) fn next_release(&self) -> Option<PacketId> {
+        self.releases.next_unwritten()
+    }
+
+    /// Records that the PUBREL of an exchange was written.
+    pub(super) fn release_written(&mut self, id: PacketId, wrote: Wrote) {
+        self.releases.on_written(id, wrote);
+    }
+
+    /// Handles a PUBCOMP. Returns the PUBREL that it answers; `None` if there is none.
+    pub(super) fn complete(&mut self, id: PacketId) -> Option<Wrote> {
+        let (wrote, has_place) = self.releases.complete(id)?;
+        if has_place {
+            self.quota.give();
+        }
+        Some(wrote)
+    }
+
+    /// Returns whether a message of QoS 2 that the peer has taken is not completed.
+    pub(super) fn has_releases(&self) -> bool {
+        self.releases.len() > 0
+    }
+
+    /// Returns whether the peer's PUBREC for this identifier has come before.
+    pub(super) fn is_received(&self, id: PacketId) -> bool {
+        self.releases.is_id_used(id)
     }
 
     /// Returns time and position of the oldest message that was written on this connection and has no PUBACK; `None` if there is none.
@@ -152,7 +244,8 @@ impl UnackedMessages {
     /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2 messages.
     pub(super) fn into_resume(self, received: Received) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
-        Resume { in_flight: sent.chain(self.waiting).collect(), ids: self.ids, received }
+        let (in_flight, releases) = (sent.chain(self.waiting).collect(), self.releases.into_owed());
+        Resume { in_flight, ids: self.ids, releases, received }
     }
 }
 
@@ -183,7 +276,7 @@ mod tests {
     }
 
     fn acknowledge(out: &mut UnackedMessages, id: PacketId) -> Option<Token> {
-        out.acknowledge(id).map(|(token, _)| token)
+        out.acknowledge(id, QoS::AtLeastOnce).map(|(token, _)| token)
     }
 
     #[test]
@@ -221,7 +314,7 @@ mod tests {
         assert_eq!(acknowledge(&mut out, ids[1]), None);
         assert_eq!(out.room(), 0, "resumed messages go first");
         assert_eq!(out.next_waiting().map(|(m, dup)| (m.token, dup)), Some((Token(1), true)));
-        out.waiting_sent(Wrote::default());
+        out.waiting_sent(QoS::AtLeastOnce, Wrote::default());
         assert!(out.next_waiting().is_none(), "the new window is one");
         assert_eq!(acknowledge(&mut out, ids[0]), Some(Token(1)));
         assert_eq!(out.next_waiting().map(|(m, _)| m.token), Some(Token(2)));
@@ -249,7 +342,7 @@ mod tests {
             send(&mut out, token);
         }
         let mut out = UnackedMessages::new(out.into_resume(Received::default()), 1);
-        out.waiting_sent(Wrote::default());
+        out.waiting_sent(QoS::AtLeastOnce, Wrote::default());
         let left = out.into_resume(Received::default()).in_flight;
         assert_eq!(left.iter().map(|message| message.token.0).collect::<Vec<_>>(), [1, 2, 3]);
     }
@@ -259,8 +352,8 @@ mod tests {
         let mut out = UnackedMessages::new(Resume::new(), 2);
         assert_eq!([1, 2].map(|token| send(&mut out, token).get()), [1, 2]);
         let mut out = UnackedMessages::new(out.into_resume(Received::default()), 1);
-        let given: Vec<_> = (0..65_533).map(|_| out.allocate_id(|_| false).unwrap().get()).collect();
-        assert!(given.iter().copied().eq(3..=u16::MAX));
+        let given: Vec<_> = (0..65_277).map(|_| out.allocate_id(|_| false).unwrap().get()).collect();
+        assert!(given.iter().copied().eq(3..=65_279), "the rest is for QoS 2");
         assert_eq!(out.allocate_id(|_| false).map(PacketId::get), Some(3));
     }
 
@@ -271,7 +364,7 @@ mod tests {
         let message = InFlight { packet_id, token, publish: publish(), sent: false, as_of_ms: 0 };
         let mut out = UnackedMessages::new(Resume { in_flight: vec![message], ..Resume::new() }, 1);
         assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(false));
-        out.waiting_sent(Wrote::default());
+        out.waiting_sent(QoS::AtLeastOnce, Wrote::default());
         let out = UnackedMessages::new(out.into_resume(Received::default()), 1);
         assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(true));
     }

@@ -4,6 +4,7 @@
 mod addresses;
 mod core;
 mod ends;
+mod exactly_once;
 #[path = "../link_support/mod.rs"]
 mod link_support;
 mod rules;

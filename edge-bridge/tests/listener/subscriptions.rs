@@ -34,13 +34,13 @@ fn the_lower_qos_wins() {
 }
 
 #[test]
-fn qos_2_is_granted_as_1() {
+fn qos_2_is_granted() {
     let mut site = site();
     let peer = site.client("sub", Version::V5);
     let two = Subscription { qos: QoS::ExactlyOnce, ..filter("a") };
     site.send(peer, &[subscribe_as(vec![two], None)]);
     let reasons = reasons(&site.received(peer));
-    assert_eq!(reasons, [ReasonCode::GRANTED_QOS_1]);
+    assert_eq!(reasons, [ReasonCode::GRANTED_QOS_2]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Wills: when one is published, and when it is not.
 
-use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Value, Version};
+use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version};
 
 use crate::listener_support::*;
 use crate::{BOTH, EXPIRY, pair, site};
@@ -86,17 +86,18 @@ fn a_shutdown_tells_mqtt_5_and_publishes_no_will() {
     assert_eq!(site.received(client), []);
 }
 
-/// Nobody is granted more.
 #[test]
-fn a_will_at_qos_2_is_published_at_qos_1() {
+fn a_will_keeps_its_qos() {
     for version in BOTH {
         let mut site = site();
-        let (watcher, _) = pair(&mut site, Version::V5);
+        let watcher = site.client("watcher", Version::V5);
+        let at_qos_2 = Subscription::new(text("a"), QoS::ExactlyOnce);
+        site.send(watcher, &[subscribe_as(vec![at_qos_2], None)]);
         let mut will = will("a", &[]);
         will.as_mut().unwrap().qos = QoS::ExactlyOnce;
         let (client, ack) = site.connect(Connect { will, ..connect("c", version) });
         assert_eq!(ack.reason, ReasonCode::SUCCESS);
         site.cut(client);
-        assert_eq!(site.messages(watcher)[0].qos, QoS::AtLeastOnce);
+        assert_eq!(site.messages(watcher)[0].qos, QoS::ExactlyOnce);
     }
 }

@@ -66,7 +66,6 @@ pub(crate) struct Rig {
     pub(crate) dials: u64,
     pub(crate) events: Vec<UplinkEvent>,
     pub(crate) filters_told: usize,
-    pub(crate) qos2_told: usize,
     pub(crate) qos2_done: Vec<u16>,
     pub(crate) received: Vec<Publish>,
     /// No dial succeeds.
@@ -123,7 +122,6 @@ impl Rig {
             dials: 0,
             events: Vec::new(),
             filters_told: 0,
-            qos2_told: 0,
             qos2_done: Vec::new(),
             received: Vec::new(),
             hub_is_gone: false,
@@ -326,7 +324,6 @@ impl Rig {
             Event::Uplink(UplinkEvent::Delivered { .. }) => {}
             Event::Uplink(event) => self.events.push(event),
             Event::SubscriptionRefused(_) => self.filters_told += 1,
-            Event::QoS2Received => self.qos2_told += 1,
             Event::Message { publish, ack } => {
                 self.received.push(publish);
                 self.core.ack(self.now(), ack.unwrap(), ReasonCode::SUCCESS).unwrap();

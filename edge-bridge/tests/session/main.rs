@@ -5,6 +5,8 @@ mod edges;
 mod handshake;
 mod messages;
 mod packet_traps;
+mod published_exactly_once;
+mod published_histories;
 #[path = "../support/random.rs"]
 mod random;
 mod requests;

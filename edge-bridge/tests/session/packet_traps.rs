@@ -3,12 +3,9 @@
 
 use bytes::BytesMut;
 use edge_bridge::session::{
-    Closed, Event, Input, Output, PublishError, RequestError, ServerConfig, Session, Token, Violation,
+    Closed, Event, Input, Output, PublishError, ServerConfig, Session, Token, Violation,
 };
-use edge_bridge::wire::{
-    Ack, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, Subscribe, Subscription, Utf8,
-    Value, Version,
-};
+use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Utf8, Value, Version};
 
 use crate::random::{Rng, percent, seed_or};
 use crate::session_support::*;
@@ -67,33 +64,6 @@ fn an_oversized_packet_is_refused_before_it_is_buffered() {
     session.handle_input(0, Input::Bytes(&mut bytes));
     let (sent, _) = drain(&mut session);
     assert!(matches!(sent[..], [Packet::Disconnect(ref d)] if d.reason == ReasonCode::PACKET_TOO_LARGE));
-}
-
-#[test]
-fn publishing_at_qos_2_is_refused_by_name_and_never_downgraded_in_silence() {
-    let mut session = open_client(10);
-    let exactly = Publish { qos: QoS::ExactlyOnce, ..message("a", "x") };
-    assert_eq!(session.publish(0, Token(1), &exactly), Err(PublishError::QoS2));
-    let filter = Subscription::new(text("a"), QoS::ExactlyOnce);
-    assert_eq!(session.subscribe(0, vec![filter]), Err(RequestError::QoS2));
-    assert!(drain(&mut session).0.is_empty());
-}
-
-/// SUBSCRIBE at QoS 2: the protocol itself says what was granted.
-#[test]
-fn a_subscription_at_qos_2_is_granted_as_1() {
-    let (mut session, _) = server(Version::V5, 1, None);
-    let id = PacketId::new(5).unwrap();
-    let filters =
-        vec![Subscription::new(text("a"), QoS::ExactlyOnce), Subscription::new(text("b"), QoS::AtMostOnce)];
-    let packet = Packet::Subscribe(Subscribe { packet_id: id, properties: Properties::default(), filters });
-    let (_, events) = give(&mut session, &[packet]);
-    let [Event::Subscribe { ref subscribe, qos2_downgraded: 1 }] = events[..] else { panic!("{events:?}") };
-    assert_eq!(subscribe.filters[0].qos, QoS::AtLeastOnce);
-    session.suback(0, id, vec![ReasonCode::GRANTED_QOS_2, ReasonCode::GRANTED_QOS_0]);
-    let (sent, _) = drain(&mut session);
-    let [Packet::SubAck(ref ack)] = sent[..] else { panic!("{sent:?}") };
-    assert_eq!(ack.reasons, [ReasonCode::GRANTED_QOS_1, ReasonCode::GRANTED_QOS_0]);
 }
 
 #[test]

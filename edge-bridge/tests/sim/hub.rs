@@ -276,7 +276,7 @@ impl Hub {
         match event {
             Event::Connect(connect) => self.on_connect(ctx, link, &connect),
             Event::Publish { publish, ack: Some(ack) } => self.on_publish(ctx, link, &publish, ack),
-            Event::Subscribe { subscribe, .. } => {
+            Event::Subscribe(subscribe) => {
                 self.subscribes += 1;
                 if self.refuses_filters {
                     self.asked_ms.push_back(ctx.now_ms);

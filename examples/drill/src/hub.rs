@@ -185,7 +185,7 @@ async fn serve(stream: TcpStream, epoch: u64, clock: Clock, seen: Arc<Seen>) {
                     send(&mut connection, clock, &publish);
                 }
             }
-            Event::Subscribe { subscribe, .. } => {
+            Event::Subscribe(subscribe) => {
                 let granted = vec![ReasonCode::GRANTED_QOS_1; subscribe.filters.len()];
                 connection.session.suback(clock.story_ms(), subscribe.packet_id, granted);
                 let filters: Vec<Utf8> = subscribe.filters.into_iter().map(|wanted| wanted.filter).collect();

@@ -87,7 +87,7 @@ fn exit_codes_tell_warnings_on_demand_and_files_that_are_none() {
     write("good.conf", "connection up\naddress h\nremote_clientid g\ntopic a/# out 1\n");
     write(
         "warned.conf",
-        "connection up\naddress h\nremote_clientid g\ntopic a/# out 2\nremote_password hush\n",
+        "connection up\naddress h\nremote_clientid g\ntopic a/# out 0\nremote_password hush\n",
     );
     write("none.conf", "listener 1883\n");
     write("latin.conf", "");
@@ -96,7 +96,7 @@ fn exit_codes_tell_warnings_on_demand_and_files_that_are_none() {
     for (arguments, code, said) in [
         (&["good.conf"][..], 0, "4 lines: 4 became keys, 0 comments; 0 warnings.\n"),
         (&["good.conf", "--strict"], 0, "0 warnings"),
-        (&["warned.conf"], 0, "warned.conf:4: warning: QoS 2"),
+        (&["warned.conf"], 0, "warned.conf:4: warning: QoS 0"),
         (&["warned.conf", "--strict"], 1, "; 2 warnings.\n"),
         (&["none.conf"], 2, "none.conf: error: no connection section"),
         (&["latin.conf"], 2, "latin.conf:1: error: "),

@@ -65,6 +65,7 @@ pub(crate) async fn carry(mut from: Source, way: Way, mut stopped: watch::Receiv
             continue;
         };
         row.topic = mapped.topic;
+        row.qos = row.qos.min(mapped.qos);
         row.retain &= way.keeps_retain;
         match hand_on(&way, row, &mut causes, &mut stopped).await {
             Handed::Taken(safe) => {

@@ -264,7 +264,8 @@ fn publish_of(row: &Row) -> Option<Publish> {
     }
     Some(Publish {
         dup: false,
-        qos: QoS::AtLeastOnce,
+        // It was stored to be delivered.
+        qos: row.qos.max(QoS::AtLeastOnce),
         retain: row.retain,
         topic: Utf8::clone(&row.topic),
         packet_id: None,

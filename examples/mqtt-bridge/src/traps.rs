@@ -33,9 +33,6 @@ fn of_topic(topic: &Topic, findings: &mut Findings) {
             topic.place.clone(),
             "QoS 0: what the local broker gets while this program is away is not kept; what it passes on goes to the hub at QoS 1",
         ),
-        QoS::ExactlyOnce => {
-            findings.trap(topic.place.clone(), "QoS 2 is not supported: messages go at QoS 1 and may come twice after a break");
-        }
         _ => {}
     }
 }
@@ -187,7 +184,6 @@ mod tests {
         for (line, part) in [
             ("cleansession true", "loses the messages of an outage"),
             ("topic b out 0", "QoS 0"),
-            ("topic b in 2", "QoS 2"),
             ("max_inflight_messages 20", "40 messages/s"),
             ("try_private false\ntopic b both 1", "without their retain flag, and"),
             ("topic b both 1\nbridge_protocol_version mqttv311", "its older value takes the place"),

@@ -40,6 +40,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let mut resume = self.resume.take();
         if let Some(resume) = &mut resume {
             self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
+            if self.addresses.is_elsewhere() {
+                resume.move_elsewhere();
+            }
         }
         let mut client = self.config.client.clone();
         if let Some(choice) = self.connect_choices.get_mut(self.addresses.current()) {

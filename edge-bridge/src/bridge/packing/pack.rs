@@ -97,7 +97,7 @@ pub trait Pack {
     fn on_answer(&mut self, _answer: &HubAnswer<'_>) {}
 }
 
-/// Answer of the hub to one message: its PUBACK, or in QoS 2 its PUBREC or PUBCOMP.
+/// Answer of the hub to one message: its PUBACK, or at QoS 2 its PUBREC.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct HubAnswer<'a> {
@@ -135,7 +135,7 @@ pub enum Packing {
 /// A message and the rows that are delivered when the hub has it.
 #[derive(Debug, Clone)]
 pub struct Packed {
-    /// The message at QoS 1. The session sets its packet identifier, the uplink its Message Expiry Interval.
+    /// The message, at QoS 1 or 2; QoS 0 is raised. The session sets its packet identifier, the uplink its Message Expiry Interval.
     pub publish: Publish,
     /// Rows that are acknowledged together when the hub takes the message.
     pub rows: Vec<LeaseId>,
@@ -154,16 +154,17 @@ impl Packing {
 }
 
 impl Packed {
-    /// Makes a message at QoS 1 of these rows. It expires when the first of them does.
+    /// Makes a message of these rows, at QoS 2 if one of them has it, else at QoS 1. It expires when the first of them does.
     pub fn batch<'a>(
         topic: &Utf8,
         content_type: &'static str,
         payload: Bytes,
         rows: impl IntoIterator<Item = &'a Leased>,
     ) -> Self {
-        let (mut ids, mut expires_ms) = (Vec::new(), None::<u64>);
+        let (mut ids, mut expires_ms, mut qos) = (Vec::new(), None::<u64>, QoS::AtLeastOnce);
         for row in rows {
             ids.push(row.id);
+            qos = qos.max(row.row.qos);
             expires_ms = [expires_ms, row.expires_ms].into_iter().flatten().min();
         }
         let mut message = Self { expires_ms, ..Self::of_rows(topic.clone(), ids) };
@@ -172,6 +173,7 @@ impl Packed {
         let _ = properties.push(PropertyId::ContentType, Value::Utf8(content_type));
         message.publish.properties = properties.finish();
         message.publish.payload = payload;
+        message.publish.qos = qos;
         message
     }
 
@@ -231,7 +233,7 @@ impl Pack for RawPack {
         Some(Packing::Message(Packed {
             publish: Publish {
                 dup: false,
-                qos: QoS::AtLeastOnce,
+                qos: row.row.qos.max(QoS::AtLeastOnce),
                 retain: row.row.retain,
                 topic: row.row.topic.clone(),
                 packet_id: None,

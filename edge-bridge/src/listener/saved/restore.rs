@@ -8,6 +8,7 @@ use crate::listener::events::Restored;
 use crate::listener::message::Message;
 use crate::listener::wills::PendingWill;
 use crate::listener::{ClientKey, Listener};
+use crate::session::Resume;
 use crate::wire::{Connect, PropertyId, Publish, Subscribe};
 
 /// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is unknown.
@@ -104,6 +105,7 @@ impl<I: Ingest> Listener<I> {
         let client = self.clients.get_mut(key)?;
         client.expiry_s = expiry_s;
         client.left_ms = now.up_ms;
+        client.resume = Resume::forgotten();
         client.ends_ms = Some(now.up_ms + left_ms);
         client.will = will;
         self.account_client(key);

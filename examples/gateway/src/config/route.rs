@@ -53,13 +53,6 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     let level = level(section, format, findings);
     let input = input(section, findings);
 
-    if let Some(qos) = &qos
-        && qos.value == 2
-    {
-        let message =
-            "QoS 2 towards the hub is not built yet; 1 delivers at least once with a stable identity";
-        findings.error(qos.at, &section.key("qos"), message);
-    }
     let lane = lane_index(section, lane, &lanes, findings);
     if format == Some(Format::Raw) {
         needless_for_raw(section, findings);
@@ -67,7 +60,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     Some(Route {
         to: topic(section, to, format, findings)?,
         filter_topic: filter?.value,
-        qos: qos.map_or(1, |placed| u8::from(placed.value != 0)),
+        qos: qos.and_then(|placed| u8::try_from(placed.value).ok()).unwrap_or(1),
         lane,
         format: format?,
         level,

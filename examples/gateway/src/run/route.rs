@@ -74,7 +74,7 @@ impl RouteState {
             filter_topic: route.filter_topic.clone(),
             to,
             format: route.format,
-            qos: if route.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
+            qos: QoS::new(route.qos).unwrap_or(QoS::AtLeastOnce),
             lane: route.lane,
             rules: route.rules.clone(),
             readings: (route.format != Format::Raw)

@@ -223,7 +223,7 @@ impl<'a> Rig<'a> {
                 vec![b'x'; usize::try_from(self.load.payload_bytes).unwrap_or(usize::MAX).min(PACKET_MAX)];
             let mut row =
                 Row::new(Utf8::try_from(format!("{}{topic}", self.route.to)).ok()?, Bytes::from(payload));
-            row.qos = if self.route.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+            row.qos = QoS::new(self.route.qos).unwrap_or(QoS::AtLeastOnce);
             return Some(row);
         }
         // A slow swing with the last digit noisy, as a sensor of a hundredth of a degree has it.

@@ -79,7 +79,7 @@ impl WaysIn {
         output.warn(Some(origin.clone()), &text);
         if rule.qos() == QoS::ExactlyOnce {
             let text = format!(
-                "\"{filter}\": QoS 2 is not built, and a copy is given again. To have none twice write delivery = \"at-most-once\""
+                "\"{filter}\": commands come at QoS 1, and a copy is given again. To have none twice write delivery = \"at-most-once\""
             );
             output.warn(Some(origin.clone()), &text);
         }

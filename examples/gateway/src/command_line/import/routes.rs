@@ -93,9 +93,8 @@ fn route(
             }
         }
     }
-    let qos = if rule.qos() == QoS::AtMostOnce { "0" } else { "1" };
-    let keys =
-        [("match", quoted(&filter)), ("to", quoted(&to)), ("qos", qos.to_owned()), ("format", quoted("raw"))];
+    let qos = (rule.qos() as u8).to_string();
+    let keys = [("match", quoted(&filter)), ("to", quoted(&to)), ("qos", qos), ("format", quoted("raw"))];
     let origin = Origin::from(line);
     output.route(&keys, std::slice::from_ref(&origin), &remarks);
     Ok(Written { filter, to, origin })
@@ -124,19 +123,9 @@ fn warn(line: &Line, rule: &Rule, filter: &str, to: &str, output: &mut Output) {
         );
         output.warn(origin.clone(), &text);
     }
-    match rule.qos() {
-        QoS::AtMostOnce => {
-            let text = format!(
-                "QoS 0: what is on its way when the link breaks is lost. For \"{filter}\" write qos = 1"
-            );
-            output.warn(origin, &text);
-        }
-        QoS::ExactlyOnce => {
-            output.warn(
-                origin,
-                "QoS 2 is not built: QoS 1, and what comes twice after a break can be told by its identity",
-            );
-        }
-        QoS::AtLeastOnce => {}
+    if rule.qos() == QoS::AtMostOnce {
+        let text =
+            format!("QoS 0: what is on its way when the link breaks is lost. For \"{filter}\" write qos = 1");
+        output.warn(origin, &text);
     }
 }

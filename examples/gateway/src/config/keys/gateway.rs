@@ -180,7 +180,12 @@ const ROUTE: &[Key] = &[
         Means("`raw`: empty; otherwise required"),
         "`raw`: the prefix that is put before the whole topic. Otherwise: the topic of the batches.",
     ),
-    key("qos", Integer(0, 2), Is("1"), "Quality of service to the hub, 0 or 1. 2 is not built and refused."),
+    key(
+        "qos",
+        Integer(0, 2),
+        Is("1"),
+        "Quality of service to the hub. What was stored goes at 1 at least. At 2 the hub has each message once, after two round trips and at most 256 at a time; after a kill what was on its way may come again, with its identity.",
+    ),
     key("lane", Text("one of `[queue] lanes`"), Means("the last"), "Lane of these messages."),
     key(
         "format",

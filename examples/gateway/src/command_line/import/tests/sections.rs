@@ -30,7 +30,7 @@ const LINES: [(&str, &str, &str); 52] = [
     ("restart_timeout 5 30", "M:5 not carried over: restart_timeout", ""),
     ("try_private false", "M:5 not carried over: try_private", ""),
     ("bridge_insecure true", "M:5 not carried over: bridge_insecure true", "always checked"),
-    ("topic a/b out 2", "qos = 1", "QoS 2 is not built"),
+    ("topic a/b out 2", "qos = 2", ""),
     ("topic a/b", "qos = 0", "QoS 0: what is on its way"),
     (
         "topic hub/7/cmd/# in 1 \"\" cmd/",

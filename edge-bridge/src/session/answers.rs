@@ -1,0 +1,52 @@
+//! Answers of the peer to published messages: PUBACK, PUBREC and PUBCOMP.
+
+use super::bytes_in_transit::Wrote;
+use super::events::Event;
+use super::{Session, Token};
+use crate::wire::{Ack, Packet, QoS, ReasonCode, Version};
+
+impl Session {
+    pub(super) fn on_puback(&mut self, now_ms: u64, ack: &Ack) {
+        // An identifier that is not in flight here: some servers answer a message of an earlier connection. It says nothing about what
+        // is in flight now.
+        if let Some(answered) = self.outbound.acknowledge(ack.packet_id, QoS::AtLeastOnce) {
+            self.on_acked(now_ms, answered, ack.reason);
+        }
+    }
+
+    /// Handles the peer's answer to a message of QoS 2: the message is the peer's, or refused. The PUBREC of an unknown exchange, or a second one,
+    /// is answered too, so that the peer can forget the message.
+    pub(super) fn on_pubrec(&mut self, now_ms: u64, ack: &Ack) {
+        let answered = match ack.reason.is_error() {
+            true => self.outbound.acknowledge(ack.packet_id, QoS::ExactlyOnce),
+            false => self.outbound.received(ack.packet_id),
+        };
+        match answered {
+            // `resend` writes the PUBREL.
+            Some(answered) => self.on_acked(now_ms, answered, ack.reason),
+            None if ack.reason.is_error() => {}
+            None => {
+                let is_known = self.version == Version::V311 || self.outbound.is_received(ack.packet_id);
+                let reason =
+                    if is_known { ReasonCode::SUCCESS } else { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND };
+                self.write_small(now_ms, &Packet::PubRel(Ack::new(ack.packet_id, reason)));
+            }
+        }
+    }
+
+    /// Ends the exchange of a published message of QoS 2. One of an unknown exchange is ignored, as a PUBACK is.
+    pub(super) fn on_pubcomp(&mut self, now_ms: u64, ack: &Ack) {
+        if let Some(wrote) = self.outbound.complete(ack.packet_id) {
+            self.on_answered(now_ms, wrote);
+            self.events.push_back(Event::Completed);
+            self.resend(now_ms);
+        }
+    }
+
+    fn on_acked(&mut self, now_ms: u64, (token, wrote): (Token, Wrote), reason: ReasonCode) {
+        let took_ms = now_ms.saturating_sub(wrote.at_ms());
+        self.on_answered(now_ms, wrote);
+        self.events.push_back(Event::Acked { token, reason, took_ms });
+        self.resend(now_ms);
+    }
+}

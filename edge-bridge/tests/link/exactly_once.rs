@@ -1,0 +1,112 @@
+//! Rows of QoS 2 on the link: handed over by PUBREC, lowered for a hub that takes no more, and never taken for a repeat at another address.
+
+use crate::link_support::*;
+use edge_bridge::Row;
+use edge_bridge::bridge::{Event, Input, UplinkEvent};
+use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, Value};
+
+/// First identifier for messages of QoS 2.
+const FIRST: u16 = 65_280;
+
+fn push(link: &mut Link, payload: &'static str) {
+    let mut row = Row::new(text("plant/1"), payload.into());
+    row.qos = QoS::ExactlyOnce;
+    link.push_row(row);
+}
+
+fn ack(id: u16) -> Ack {
+    Ack::success(PacketId::new(id).unwrap())
+}
+
+/// What was sent since the last call: `=ID` for a PUBREL, else the payload.
+fn said(link: &mut Link) -> Vec<String> {
+    let said = link.packets.drain(..).filter_map(|packet| match packet {
+        Packet::PubRel(release) => Some(format!("={}", release.packet_id.get() - FIRST)),
+        Packet::Publish(Publish { payload, qos: QoS::ExactlyOnce, .. }) => {
+            Some(String::from_utf8(payload.to_vec()).unwrap())
+        }
+        _ => None,
+    });
+    said.collect()
+}
+
+#[test]
+fn a_row_leaves_the_spool_with_its_pubrec_and_is_resent_until_then() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    push(&mut link, "a");
+    push(&mut link, "b");
+    assert_eq!(said(&mut link), ["a", "b"]);
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    assert_eq!((said(&mut link), link.core.spool().len()), (vec!["=0".to_owned()], 1));
+    link.input(Input::HungUp(None));
+    link.redial();
+    link.connect(true, &[]);
+    assert_eq!(said(&mut link), ["=0", "b"], "at the same server: the session is what it was");
+    link.receive(&Packet::PubComp(ack(FIRST)));
+    link.receive(&Packet::PubRec(ack(FIRST + 1)));
+    assert_eq!(link.core.spool().len(), 0);
+}
+
+#[test]
+fn a_hub_without_qos_2_gets_qos_1_and_it_is_told_once() {
+    let mut link = Link::new();
+    link.connect(false, &[(PropertyId::MaximumQoS, Value::Byte(1))]);
+    push(&mut link, "a");
+    push(&mut link, "b");
+    let sent = link.sent();
+    assert_eq!(sent.iter().map(|publish| publish.qos).collect::<Vec<_>>(), [QoS::AtLeastOnce; 2]);
+    let lowered = |event: &&Event| matches!(event, Event::Uplink(UplinkEvent::QosLowered));
+    assert_eq!(link.events.iter().filter(lowered).count(), 1);
+}
+
+/// A server that is no cluster of the last one may hold these identifiers from another time.
+#[test]
+fn promise_4_at_another_address_identifiers_are_released_before_they_are_used() {
+    let mut link = Link::with(|config| config.addresses = 2);
+    link.connect(false, &[]);
+    push(&mut link, "a");
+    push(&mut link, "b");
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    said(&mut link);
+    link.input(Input::HungUp(None));
+    link.redial();
+    if link.address == 0 {
+        // It had worked, so that it is asked first.
+        link.input(Input::DialFailed("refused".to_owned()));
+        link.redial();
+    }
+    assert_eq!(link.address, 1);
+    link.connect(true, &[]);
+    assert_eq!(said(&mut link), ["=0", "=1"], "b waits for the answer to its own");
+    link.receive(&Packet::PubComp(ack(FIRST + 1)));
+    assert_eq!(said(&mut link), ["b"]);
+    push(&mut link, "c");
+    let others = said(&mut link);
+    assert_eq!((others.len(), others[0].as_str()), (254, "=2"), "all others before the first new one");
+    link.receive(&Packet::PubComp(ack(FIRST + 9)));
+    assert_eq!(said(&mut link), ["c"]);
+}
+
+/// Without PUBCOMP the window fills up, and then nothing else could be noticed.
+#[test]
+fn promise_5_a_hub_that_completes_nothing_is_stalled() {
+    let mut link = Link::new();
+    link.connect(false, &[(PropertyId::ReceiveMaximum, Value::U16(1))]);
+    push(&mut link, "a");
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    push(&mut link, "b");
+    assert_eq!(said(&mut link), ["a", "=0"]);
+    let start_ms = link.now_ms;
+    while link.hangups == 0 {
+        link.now_ms = link.core.next_deadline().expect("a deadline");
+        assert!(link.now_ms < start_ms + 60_000, "it is noticed within a minute");
+        link.timeout();
+        if link.packets.drain(..).any(|packet| matches!(packet, Packet::PingReq)) {
+            link.receive(&Packet::PingResp);
+        }
+    }
+    link.redial();
+    link.connect(true, &[(PropertyId::ReceiveMaximum, Value::U16(1))]);
+    assert_eq!(said(&mut link), ["=0", "b"]);
+}

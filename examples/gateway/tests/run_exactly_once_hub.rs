@@ -1,0 +1,107 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! A route at QoS 2 to a Mosquitto as hub (§4.3.3): each message once over a line that breaks, and none lost over kill -9 of the gateway.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use support::gateway::Gateway;
+use support::mosquitto::{Arrived, Mosquitto, Subscriber, publish_exactly_once};
+use support::relay::Relay;
+use support::wait_until;
+
+const HUB: &str = "max_queued_messages 0";
+const ROUNDS: usize = 6;
+const IN_A_ROUND: usize = 1_000;
+const MESSAGES: usize = ROUNDS * IN_A_ROUND;
+
+/// How each round ends while messages are on their way.
+#[derive(Clone, Copy, PartialEq)]
+enum Break {
+    Line,
+    Kill,
+}
+
+/// Messages of the hub's subscriber, by payload.
+fn arrivals(dir: &Path, qos: u8, protocol: &str, end: Break) -> BTreeMap<String, Vec<Arrived>> {
+    let hub = Mosquitto::start(dir, HUB);
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let line = Relay::start(hub.address);
+    line.cut();
+    let route = format!(
+        "protocol = \"{protocol}\"\n[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\nqos = {qos}\n[queue]\nmax_messages = 100000\n"
+    );
+    let (mut gateway, listen) = Gateway::started(dir, line.address, &route);
+    for round in 0..ROUNDS {
+        let before = subscriber.arrived().len();
+        let payloads: Vec<_> =
+            (0..IN_A_ROUND).map(|n| format!("message {:05}", round * IN_A_ROUND + n)).collect();
+        publish_exactly_once(listen, "plant/a", &payloads);
+        line.mend();
+        wait_until("some arrive", 60, || subscriber.arrived().len() > before + 100);
+        match end {
+            Break::Line => line.cut(),
+            Break::Kill => {
+                gateway.kill_9();
+                line.cut();
+                gateway.start();
+            }
+        }
+    }
+    line.mend();
+    let by_payload = || {
+        let mut by_payload = BTreeMap::<_, Vec<_>>::new();
+        for message in subscriber.arrived() {
+            by_payload.entry(message.payload.clone()).or_default().push(message);
+        }
+        by_payload
+    };
+    wait_until("everything arrives", 90, || by_payload().len() == MESSAGES);
+    publish_exactly_once(listen, "plant/a", &["the end".to_owned()]);
+    wait_until("the last one arrives", 30, || by_payload().contains_key("the end"));
+    let (status, _) = gateway.terminate();
+    assert!(status.success(), "{status}");
+    by_payload()
+}
+
+fn most_often(arrived: &BTreeMap<String, Vec<Arrived>>) -> usize {
+    arrived.values().map(Vec::len).max().unwrap()
+}
+
+#[test]
+fn promise_4_a_hub_has_messages_of_qos_2_once_over_a_line_that_breaks() {
+    for protocol in ["5", "3.1.1"] {
+        let dir = tempfile::tempdir().unwrap();
+        let arrived = arrivals(dir.path(), 2, protocol, Break::Line);
+        assert_eq!((arrived.len(), most_often(&arrived)), (MESSAGES + 1, 1), "{protocol}");
+    }
+}
+
+/// Negative control: the cuts fall between messages and their answers.
+#[test]
+fn a_hub_has_messages_of_qos_1_again_over_a_line_that_breaks() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(most_often(&arrivals(dir.path(), 1, "5", Break::Line)) > 1);
+}
+
+/// What was on its way at a kill comes again with the identity that it had.
+#[test]
+fn promise_4_kill_9_loses_nothing_at_qos_2_and_copies_can_be_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let arrived = arrivals(dir.path(), 2, "5", Break::Kill);
+    for (payload, copies) in &arrived {
+        let identities: BTreeSet<_> = copies.iter().map(|copy| &copy.user_properties).collect();
+        assert!(
+            identities.len() == 1 && copies[0].user_properties.contains("edge-id"),
+            "{payload}: {identities:?}"
+        );
+    }
+}
