@@ -266,6 +266,10 @@ impl<P: Pack> Uplink<P> {
                 true
             }
             Err(PublishError::NotConnected | PublishError::WindowFull { .. }) => {
+                if self.link.is_refused() {
+                    // A probe of QoS 2 may have to wait for identifiers.
+                    self.link.postpone(now_ms);
+                }
                 self.again.push_front(message);
                 false
             }

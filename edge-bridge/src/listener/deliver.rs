@@ -143,7 +143,7 @@ impl<I: Ingest> Listener<I> {
         let client = self.clients.get_mut(key)?;
         let (id, qos) = (client.connection?, client.waiting.next_qos()?);
         let state = self.connections.get_mut(id)?;
-        let wrote = state.session.prepare(now_ms, qos);
+        let wrote = state.session.release_unknown_ids(now_ms, qos);
         let can_take = state.can_take(qos, self.config.max_unwritten_bytes);
         if wrote {
             self.connections.touch(id);

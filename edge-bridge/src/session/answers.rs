@@ -15,7 +15,7 @@ impl Session {
     }
 
     /// Handles the peer's answer to a message of QoS 2: the message is the peer's, or refused. The PUBREC of an unknown exchange, or a second one,
-    /// is answered too, so that the peer can forget the message.
+    /// is answered too, so that the peer can forget the message; not so one for a message that is still to be sent again.
     pub(super) fn on_pubrec(&mut self, now_ms: u64, ack: &Ack) {
         let answered = match ack.reason.is_error() {
             true => self.outbound.acknowledge(ack.packet_id, QoS::ExactlyOnce),
@@ -24,7 +24,7 @@ impl Session {
         match answered {
             // `resend` writes the PUBREL.
             Some(answered) => self.on_acked(now_ms, answered, ack.reason),
-            None if ack.reason.is_error() => {}
+            None if ack.reason.is_error() || self.outbound.is_waiting(ack.packet_id) => {}
             None => {
                 let is_known = self.version == Version::V311 || self.outbound.is_received(ack.packet_id);
                 let reason =

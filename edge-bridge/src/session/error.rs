@@ -9,7 +9,9 @@ pub enum PublishError {
     /// The handshake is not done, or the connection is over.
     #[error("not connected")]
     NotConnected,
-    /// The peer's Receive Maximum, or our own limit, is reached. [`Session::room`](super::Session::room) tells when there is room.
+    /// The peer's Receive Maximum, or our own limit, is reached. [`Session::room`](super::Session::room) tells when there is room for QoS 1. For QoS 2
+    /// there is none either while 256 such messages are uncompleted (20 at a server of 3.1.1), and for a round trip before the first one in a session
+    /// that only the peer has kept; [`Event::Completed`](super::Event::Completed) tells when to try again.
     #[error("the window is full: {window} messages are unacknowledged")]
     WindowFull {
         /// Limit of unacknowledged messages that is reached.

@@ -98,6 +98,8 @@ pub struct Session {
     connect: Wrote,
     outbound: UnackedMessages,
     cap: Option<u16>,
+    /// Set if the server may be another one than that of the connection before.
+    is_elsewhere: bool,
     packets_per_turn: usize,
     inbound: Inbound,
     requests: Requests,
@@ -182,6 +184,7 @@ impl Session {
             connect: Wrote::default(),
             outbound: UnackedMessages::new(Resume::new(), 1),
             cap: None,
+            is_elsewhere: false,
             packets_per_turn: PACKETS_PER_TURN,
             inbound: Inbound::new(epoch, 1),
             requests: Requests::default(),
@@ -195,6 +198,11 @@ impl Session {
             flow: Flow::default(),
             answered: 0,
         }
+    }
+
+    /// Client: records, before CONNACK, that the server is another one than that of the connection before.
+    pub(crate) fn set_elsewhere(&mut self) {
+        self.is_elsewhere = true;
     }
 
     /// Takes received bytes, or a change of the network connection.
@@ -349,6 +357,11 @@ impl Session {
     /// [`window`](Self::window).
     pub fn in_flight_here(&self) -> u16 {
         self.outbound.window().used()
+    }
+
+    /// Number of published messages that were written on this connection and have no answer.
+    pub(crate) fn sent_here(&self) -> usize {
+        self.outbound.sent()
     }
 
     /// Number of received messages without an answer.

@@ -65,6 +65,11 @@ impl PacketIds {
         self.unknown
     }
 
+    /// Returns whether an identifier is one of QoS 2.
+    pub(super) fn is_of_qos_2(id: PacketId) -> bool {
+        id.get() >= FIRST_OF_QOS_2
+    }
+
     /// Identifiers of QoS 2.
     pub(super) fn all_of_qos_2() -> impl Iterator<Item = PacketId> {
         (FIRST_OF_QOS_2..=u16::MAX).filter_map(PacketId::new)

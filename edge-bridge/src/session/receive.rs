@@ -14,6 +14,9 @@ use crate::wire::{
     UnsubAck, Version,
 };
 
+/// Most messages of QoS 2 that are not completed at a server of 3.1.1, which cannot announce a Receive Maximum: the usual limit. Mosquitto 2.0 answers
+/// by PUBREC and drops what is beyond its `max_inflight_messages` and its queue.
+const V311_QOS_2_MAX: u16 = 20;
 /// Most messages that are accepted before CONNACK; each is a slice of the receive buffer.
 const EARLY_MAX: usize = 64;
 
@@ -170,10 +173,15 @@ impl Session {
         if !matches!(session, SessionOutcome::Resumed) {
             self.inbound.resume(Received::default());
         }
-        if matches!(session, SessionOutcome::Unknown) {
-            self.outbound.forget_ids();
+        match session {
+            SessionOutcome::Unknown => self.outbound.forget_ids(),
+            SessionOutcome::Resumed if self.is_elsewhere => self.outbound.move_elsewhere(),
+            _ => {}
         }
         self.outbound.set_window(window);
+        if self.version == Version::V311 {
+            self.outbound.set_qos_2_max(V311_QOS_2_MAX);
+        }
         self.outbound.set_cap(self.cap);
         self.events.push_back(Event::Connected(Box::new(Connected { session, server: allowed })));
         self.resend(now_ms);

@@ -3,6 +3,7 @@
 use super::bytes_in_transit::Wrote;
 use super::error::{PublishError, RequestError};
 use super::events::{Event, Violation};
+use super::timer::Timer;
 use super::topic_alias::Spelling;
 use super::{Closed, InFlight, Phase, Role, Session, Token};
 use crate::pieces::SHARED_MIN;
@@ -11,6 +12,8 @@ use crate::wire::{
     ReasonCode, Utf8, Value, Version,
 };
 
+/// Longest wait for the PUBCOMP of an identifier that the peer may hold from an earlier connection, in milliseconds.
+const UNKNOWN_WITHIN_MS: u64 = 5_000;
 /// Bytes of a Topic Alias among the properties.
 const ALIAS_BYTES: usize = 3;
 
@@ -24,7 +27,9 @@ impl Session {
         if message.qos == QoS::AtMostOnce {
             return self.write_publish(now_ms, &message, None, false);
         }
-        self.prepare(now_ms, message.qos);
+        if self.outbound.room() > 0 {
+            self.release_unknown_ids(now_ms, message.qos);
+        }
         if self.outbound.room_for(message.qos) == 0 {
             return Err(PublishError::WindowFull { window: self.outbound.window().limit() });
         }
@@ -160,7 +165,11 @@ impl Session {
         }
     }
 
+    /// Writes the PUBRELs that are owed. A peer that does not answer those of earlier connections within [`UNKNOWN_WITHIN_MS`] ignores them.
     fn write_releases(&mut self, now_ms: u64) {
+        if self.outbound.next_release().is_some() && self.outbound.waits_for_unknown() {
+            self.timers.set(Timer::UnknownReleases, now_ms + UNKNOWN_WITHIN_MS);
+        }
         while let Some(id) = self.outbound.next_release() {
             self.write_small(now_ms, &Packet::PubRel(Ack::success(id)));
             self.outbound.release_written(id, Wrote::last(now_ms, &self.transit));
@@ -169,7 +178,7 @@ impl Session {
 
     /// Has identifiers released that the peer may hold from before a restart, if the next message is of QoS 2. Until their PUBCOMPs come there is
     /// no [room](Self::room_for) for it. Returns whether PUBRELs were written.
-    pub(crate) fn prepare(&mut self, now_ms: u64, qos: QoS) -> bool {
+    pub(crate) fn release_unknown_ids(&mut self, now_ms: u64, qos: QoS) -> bool {
         let is_needed = qos == QoS::ExactlyOnce && self.is_open() && self.outbound.release_unknown();
         if is_needed {
             self.write_releases(now_ms);

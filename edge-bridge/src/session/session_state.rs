@@ -4,8 +4,8 @@ use std::ops::{AddAssign, SubAssign};
 
 use super::packet_id::PacketIds;
 use super::received::Received;
-use super::releases::Owed;
-use crate::wire::{PacketId, PropertyId, Publish, QoS};
+use super::releases::OwedReleases;
+use crate::wire::{PacketId, PropertyId, Publish};
 
 /// Number that the caller gives to a message it publishes, returned in [`Event::Acked`](super::Event::Acked). It has no meaning for the
 /// session.
@@ -63,6 +63,11 @@ impl InFlight {
         Some(self.as_of_ms + u64::from(said_s) * 1000)
     }
 
+    /// Returns whether the peer may hold the message's identifier until PUBREL.
+    pub(super) fn may_be_held(&self) -> bool {
+        self.sent && PacketIds::is_of_qos_2(self.packet_id)
+    }
+
     pub(super) fn memory(&self) -> Memory {
         let Publish { topic, properties, payload, .. } = &self.publish;
         Memory { own: OVERHEAD + topic.len() + properties.as_bytes().len(), payloads: payload.len() }
@@ -75,8 +80,8 @@ impl InFlight {
 pub struct Resume {
     pub(super) in_flight: Vec<InFlight>,
     pub(super) ids: PacketIds,
-    /// Identifiers of sent messages of QoS 2 that the peer has taken and not completed, in the order of its PUBRECs.
-    pub(super) releases: Owed,
+    /// Identifiers of QoS 2 that the peer may hold, in the order of its PUBRECs.
+    pub(super) releases: OwedReleases,
     pub(super) received: Received,
 }
 
@@ -91,14 +96,6 @@ impl Resume {
         let mut resume = Self::default();
         resume.ids.set_unknown(true);
         resume
-    }
-
-    /// Records that the next connection is to another server, which may have a session of another time: each identifier of QoS 2 is released before
-    /// it is used there, also for messages in flight. If both servers share the session, these messages may come twice instead of being lost.
-    pub(crate) fn move_elsewhere(&mut self) {
-        self.ids.set_unknown(true);
-        let at_qos_2 = self.in_flight.iter().filter(|message| message.publish.qos == QoS::ExactlyOnce);
-        at_qos_2.for_each(|message| self.releases.add_unknown(message.packet_id));
     }
 
     /// Creates the state of a new session, whose packet identifiers start at `first`.
@@ -135,15 +132,23 @@ impl Resume {
         &mut self.in_flight
     }
 
-    /// Removes a message from the session, so that it is not resent. For a message at which the peer ends the connection.
+    /// Removes a message from the session, so that it is not resent. For a message at which the peer ends the connection. The identifier of one that
+    /// was sent at QoS 2 is released.
     pub fn forget(&mut self, token: Token) {
-        self.in_flight.retain(|message| message.token != token);
+        for gone in self.in_flight.extract_if(.., |message| message.token == token) {
+            if gone.may_be_held() {
+                self.releases.add(gone.packet_id);
+            }
+        }
     }
 
     /// Removes expired messages (§3.3.2.3.3), because a receiver that returns late must not get them, and returns their tokens. For a server,
     /// whose messages keep the expiry that they had when published.
     pub(crate) fn take_expired(&mut self, now_ms: u64) -> Vec<Token> {
-        let is_over = |message: &InFlight| message.expires_ms().is_some_and(|at_ms| at_ms <= now_ms);
+        // Of QoS 2 the exchange goes on, once it has begun (§4.3.3).
+        let is_over = |message: &InFlight| {
+            !message.may_be_held() && message.expires_ms().is_some_and(|at_ms| at_ms <= now_ms)
+        };
         self.in_flight.extract_if(.., |message| is_over(message)).map(|message| message.token).collect()
     }
 
@@ -158,7 +163,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::wire::{PropertiesBuilder, Utf8};
+    use crate::wire::{PropertiesBuilder, QoS, Utf8};
 
     #[test]
     fn memory_of_a_message_is_that_of_its_parts() {

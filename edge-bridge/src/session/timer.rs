@@ -11,16 +11,19 @@ pub(super) enum Timer {
     PingResponse = 2,
     /// Timeout of one and a half keep alives without a packet of the client (§3.1.2.10).
     PeerSilence = 3,
+    /// Time from which on the peer ignores the PUBRELs of earlier connections.
+    UnknownReleases = 4,
 }
 
 impl Timer {
-    const ALL: [Timer; 4] = [Timer::Handshake, Timer::KeepAlive, Timer::PingResponse, Timer::PeerSilence];
+    const ALL: [Timer; 5] =
+        [Timer::Handshake, Timer::KeepAlive, Timer::PingResponse, Timer::PeerSilence, Timer::UnknownReleases];
 }
 
 /// Deadlines in milliseconds of the caller's clock.
 #[derive(Debug, Default)]
 pub(super) struct TimerTable {
-    due_ms: [Option<u64>; 4],
+    due_ms: [Option<u64>; 5],
 }
 
 impl TimerTable {
@@ -37,7 +40,7 @@ impl TimerTable {
     }
 
     pub(super) fn stop_all(&mut self) {
-        self.due_ms = [None; 4];
+        self.due_ms = [None; 5];
     }
 
     /// Returns the earliest deadline; `None` if no timer is set.

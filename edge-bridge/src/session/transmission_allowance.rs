@@ -3,7 +3,7 @@
 use super::bytes_in_transit::Wrote;
 use super::path_estimates::Path;
 use super::timer::Timer;
-use super::{Closed, Session};
+use super::{Closed, Event, Session};
 use crate::wire::ReasonCode;
 
 /// Bytes of a PINGREQ, for which no transmission time is allowed.
@@ -43,6 +43,12 @@ impl Session {
                 },
                 Timer::PeerSilence if self.receiving_until_ms() > now_ms => {
                     self.timers.set(Timer::PeerSilence, self.receiving_until_ms());
+                }
+                Timer::UnknownReleases => {
+                    if self.outbound.give_up_unanswered() {
+                        self.events.push_back(Event::Completed);
+                        self.resend(now_ms);
+                    }
                 }
                 Timer::PeerSilence => {
                     self.tell(now_ms, ReasonCode::KEEP_ALIVE_TIMEOUT);

@@ -19,7 +19,7 @@ pub(super) struct UnackedMessages {
     sent: BTreeMap<u64, (InFlight, Wrote)>,
     /// Resumed messages that were not resent yet, because the quota is used up; younger than those in `sent`.
     waiting: VecDeque<InFlight>,
-    /// Number of messages of QoS 2 among them.
+    /// Number of messages of QoS 2 in `sent`.
     sent_at_qos_2: usize,
     /// Serial number of the next message to be written.
     next: u64,
@@ -27,8 +27,10 @@ pub(super) struct UnackedMessages {
     serial_of: HashMap<PacketId, u64>,
     ids: PacketIds,
     quota: Quota,
-    /// Messages of QoS 2 that the peer has taken and not completed.
+    /// Identifiers of QoS 2 that the peer may hold.
     releases: Releases,
+    /// Most messages of QoS 2 that are not completed.
+    qos_2_max: u16,
     /// Most messages in flight, as set by the caller; `u16::MAX` without a limit.
     cap: u16,
     /// Memory of the messages without PUBACK, in bytes.
@@ -47,6 +49,7 @@ impl UnackedMessages {
             ids: resume.ids,
             quota: Quota::new(window),
             releases: Releases::resumed(resume.releases),
+            qos_2_max: QOS_2_IDS,
             cap: u16::MAX,
         }
     }
@@ -66,11 +69,17 @@ impl UnackedMessages {
         if qos != QoS::ExactlyOnce || self.room() == 0 {
             return self.room();
         }
-        if self.ids.are_unknown() {
-            return 0;
-        }
-        let left = usize::from(QOS_2_IDS).saturating_sub(self.sent_at_qos_2 + self.releases.len());
-        self.room().min(u16::try_from(left).unwrap_or(u16::MAX))
+        self.room().min(self.left_of_qos_2())
+    }
+
+    fn left_of_qos_2(&self) -> u16 {
+        let open = u16::try_from(self.sent_at_qos_2 + self.releases.len()).unwrap_or(u16::MAX);
+        self.qos_2_max.saturating_sub(open)
+    }
+
+    /// Limits the messages of QoS 2 that are not completed.
+    pub(super) fn set_qos_2_max(&mut self, messages: u16) {
+        self.qos_2_max = messages.min(QOS_2_IDS);
     }
 
     /// Records that the caller has updated the Message Expiry Intervals of resumed messages.
@@ -131,8 +140,16 @@ impl UnackedMessages {
         }
         self.ids.set_unknown(false);
         let sent = &self.serial_of;
-        self.releases.add_unknown(PacketIds::all_of_qos_2().filter(|id| !sent.contains_key(id)));
+        self.releases.add_doubtful(PacketIds::all_of_qos_2().filter(|id| !sent.contains_key(id)));
         true
+    }
+
+    /// Records that the peer is another server than the last one, which may have a session of another time: each identifier of QoS 2 is released before
+    /// it is used there, also for messages in flight. If both servers share the session, these messages may come twice instead of being lost.
+    pub(super) fn move_elsewhere(&mut self) {
+        self.ids.set_unknown(true);
+        let held = self.waiting.iter().filter(|message| PacketIds::is_of_qos_2(message.packet_id));
+        self.releases.add_doubtful(held.map(|message| message.packet_id));
     }
 
     /// Adds a message that was just written with `packet_id`. The caller has checked [`room`](Self::room).
@@ -157,8 +174,11 @@ impl UnackedMessages {
             return None;
         }
         // The peer may hold its identifier for another message.
-        let next = self.waiting.front().filter(|message| !self.releases.is_id_used(message.packet_id));
-        next.map(|message| (message, message.sent))
+        let may_go = |message: &&InFlight| {
+            message.publish.qos != QoS::ExactlyOnce
+                || self.left_of_qos_2() > 0 && !self.releases.is_id_used(message.packet_id)
+        };
+        self.waiting.front().filter(may_go).map(|message| (message, message.sent))
     }
 
     /// Records that the message of [`next_waiting`](Self::next_waiting) was written, at this QoS.
@@ -176,6 +196,7 @@ impl UnackedMessages {
     pub(super) fn waiting_dropped(&mut self) -> Option<Token> {
         let message = self.waiting.pop_front()?;
         self.memory -= message.memory();
+        self.releases.add_doubtful(message.may_be_held().then_some(message.packet_id));
         Some(message.token)
     }
 
@@ -184,6 +205,10 @@ impl UnackedMessages {
     pub(super) fn acknowledge(&mut self, id: PacketId, qos: QoS) -> Option<(Token, Wrote)> {
         let answered = self.take_answered(id, qos)?;
         self.quota.give();
+        if qos == QoS::AtLeastOnce && PacketIds::is_of_qos_2(id) {
+            // It was sent at QoS 2 before the peer took no more than QoS 1.
+            self.releases.add_doubtful([id]);
+        }
         Some(answered)
     }
 
@@ -191,7 +216,7 @@ impl UnackedMessages {
     /// taken until [`complete`](Self::complete).
     pub(super) fn received(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let answered = self.take_answered(id, QoS::ExactlyOnce)?;
-        self.releases.add(id);
+        self.releases.add_received(id);
         Some(answered)
     }
 
@@ -226,14 +251,34 @@ impl UnackedMessages {
         Some(wrote)
     }
 
-    /// Returns whether a message of QoS 2 that the peer has taken is not completed.
+    /// Returns whether a PUBREL has no PUBCOMP.
     pub(super) fn has_releases(&self) -> bool {
         self.releases.len() > 0
+    }
+
+    /// Returns whether a PUBREL for an identifier of an earlier connection has no PUBCOMP.
+    pub(super) fn waits_for_unknown(&self) -> bool {
+        self.releases.waits_for_unknown()
+    }
+
+    /// Frees identifiers of earlier connections whose PUBRELs the peer ignores. Returns whether there were such.
+    pub(super) fn give_up_unanswered(&mut self) -> bool {
+        self.releases.give_up_unanswered()
+    }
+
+    /// Number of messages that were written on this connection and have no answer.
+    pub(super) fn sent(&self) -> usize {
+        self.sent.len()
     }
 
     /// Returns whether the peer's PUBREC for this identifier has come before.
     pub(super) fn is_received(&self, id: PacketId) -> bool {
         self.releases.is_id_used(id)
+    }
+
+    /// Returns whether a resumed message with this identifier is still to be sent again.
+    pub(super) fn is_waiting(&self, id: PacketId) -> bool {
+        self.waiting.iter().any(|message| message.packet_id == id)
     }
 
     /// Returns time and position of the oldest message that was written on this connection and has no PUBACK; `None` if there is none.

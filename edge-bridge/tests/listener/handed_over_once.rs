@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
 use crate::{BOTH, site};
-use edge_bridge::wire::{Ack, Packet, PacketId, Publish, QoS, Subscription, Version};
+use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, Subscription, Value, Version};
 
 /// First identifier for messages of QoS 2.
 const FIRST: u16 = 65_280;
@@ -115,6 +115,25 @@ fn promise_4_a_restored_session_releases_identifiers_before_they_are_used() {
         let expected = ("before".to_owned(), FIRST + 7, 2, false);
         assert_eq!(messages(&later.received(again)), [expected], "{version:?}");
     }
+}
+
+/// §4.3.3: the exchange goes on, because the subscriber may have it. Only what was never sent expires.
+#[test]
+fn a_message_that_was_sent_is_sent_again_beyond_its_expiry() {
+    let mut site = site();
+    let (subscriber, publisher) = pair(&mut site, Version::V5);
+    let expires = properties(&[(PropertyId::MessageExpiryInterval, Value::U32(5))]);
+    let packet = |id, payload: &str| match exactly(id, "a", payload) {
+        Packet::Publish(publish) => Packet::Publish(Publish { properties: expires.clone(), ..publish }),
+        _ => unreachable!(),
+    };
+    site.send(publisher, &[packet(1, "sent")]);
+    assert_eq!(messages(&site.received(subscriber)).len(), 1);
+    site.cut(subscriber);
+    site.send(publisher, &[packet(2, "never sent")]);
+    site.pass(6_000);
+    let again = site.client("sub", Version::V5);
+    assert_eq!(messages(&site.received(again)), [("sent".to_owned(), FIRST, 2, true)]);
 }
 
 /// A subscriber by the book: it delivers a message unless it holds its identifier.

@@ -154,6 +154,70 @@ fn promise_4_after_a_restart_identifiers_are_released_before_one_is_used() {
     assert_eq!(publishes(&sent[254..]).len(), 3);
 }
 
+/// Paho's C client logs such a PUBREL and says nothing.
+#[test]
+fn a_peer_that_ignores_what_it_does_not_know_is_waited_for_no_longer_than_five_seconds() {
+    let (mut session, ..) = client(None, &connack(true, &[]));
+    assert!(session.publish(0, Token(1), &exactly("x")).is_err());
+    drain(&mut session);
+    let due_ms = session.next_deadline().unwrap();
+    assert_eq!(due_ms, 5_000);
+    session.handle_timeout(due_ms);
+    assert!(matches!(drain(&mut session).1[..], [Event::Completed]));
+    session.publish(due_ms, Token(1), &exactly("x")).unwrap();
+    drain(&mut session);
+    // A PUBREL of this connection has its answer to come, however long it takes.
+    give(&mut session, &[Packet::PubRec(ack(FIRST))]);
+    session.handle_timeout(60_000);
+    assert_eq!(session.in_flight_here(), 1);
+    session.handle_input(60_000, Input::Closed);
+    let (mut session, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
+    assert_eq!(sent, [pubrel(FIRST)], "one that was lost with the line is no longer waited for than that");
+    session.handle_timeout(5_000);
+    session.handle_input(5_000, Input::Closed);
+    let (_, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
+    assert!(sent.is_empty(), "{sent:?}");
+}
+
+/// The peer may have it, and would take the next one under its identifier for a repeat.
+#[test]
+fn promise_4_what_is_given_up_without_an_answer_is_released() {
+    let left = || {
+        let mut session = open_client(10);
+        session.publish(0, Token(1), &exactly("poison")).unwrap();
+        session.publish(0, Token(2), &exactly(&"x".repeat(100))).unwrap();
+        drain(&mut session);
+        session.handle_input(0, Input::Closed);
+        session.into_resume()
+    };
+    let mut resume = left();
+    resume.forget(Token(1));
+    let (_, sent, _) = client(Some(resume), &connack(true, &[]));
+    assert_eq!((&sent[0], sent.len()), (&pubrel(FIRST), 2));
+    let small = [(PropertyId::MaximumPacketSize, Value::U32(50))];
+    let (mut session, sent, events) = client(Some(left()), &connack(true, &small));
+    assert!(events.iter().any(|event| matches!(event, Event::Unsendable { token: Token(2), .. })));
+    assert_eq!(publishes(&sent).len(), 1);
+    give(&mut session, &[Packet::PubRec(ack(FIRST))]);
+    session.handle_input(0, Input::Closed);
+    let (_, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
+    assert!(sent.contains(&pubrel(FIRST + 1)), "{sent:?}");
+}
+
+/// Its PUBLISH is on the way once more: released meanwhile, it would be a new message.
+#[test]
+fn a_pubrec_for_a_message_that_waits_to_be_resent_is_not_answered() {
+    let mut session = open_client(10);
+    session.publish(0, Token(1), &exactly("x")).unwrap();
+    session.publish(0, Token(2), &exactly("y")).unwrap();
+    session.handle_input(0, Input::Closed);
+    drain(&mut session);
+    let one = [(PropertyId::ReceiveMaximum, Value::U16(1))];
+    let (mut session, ..) = client(Some(session.into_resume()), &connack(true, &one));
+    let (sent, events) = give(&mut session, &[Packet::PubRec(ack(FIRST + 1))]);
+    assert_eq!((sent.len(), events.len(), session.in_flight()), (0, 0, 2));
+}
+
 #[test]
 fn no_more_are_uncompleted_than_there_are_identifiers() {
     let mut session = open_client(u16::MAX);
@@ -184,7 +248,9 @@ fn a_hub_that_takes_no_qos_2_any_more_gets_what_is_in_flight_at_qos_1() {
     assert_eq!((publish.qos, publish.dup), (QoS::AtLeastOnce, true));
     let maximum = QoS::AtLeastOnce;
     assert_eq!(session.publish(0, Token(2), &exactly("y")), Err(PublishError::QosNotSupported { maximum }));
-    assert_eq!(acked(&give(&mut session, &[puback(FIRST, OK)]).1), [(1, OK)]);
+    let (sent, events) = give(&mut session, &[puback(FIRST, OK)]);
+    assert_eq!(acked(&events), [(1, OK)]);
+    assert_eq!(sent, [pubrel(FIRST)], "the hub may hold it from when it was sent at QoS 2");
 }
 
 #[test]

@@ -40,9 +40,6 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let mut resume = self.resume.take();
         if let Some(resume) = &mut resume {
             self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
-            if self.addresses.is_elsewhere() {
-                resume.move_elsewhere();
-            }
         }
         let mut client = self.config.client.clone();
         if let Some(choice) = self.connect_choices.get_mut(self.addresses.current()) {
@@ -57,6 +54,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let mut connection = Connection::new(now, self.epoch, client, resume);
         connection.session.limit_in_flight(now.up_ms, self.uplink.in_flight_limit());
         connection.session.set_path(self.path);
+        if self.addresses.is_elsewhere() {
+            connection.session.set_elsewhere();
+        }
         self.phase = Phase::Up(Box::new(connection));
     }
 
@@ -87,7 +87,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let stays = is_dialled_otherwise || taken_over;
         let end = if stays { End::Stays } else { connection.end(stable, closed) };
         let names_a_message = blame.is_some_and(|close| close.names_a_message);
-        let here = usize::from(connection.session.in_flight_here());
+        let here = connection.session.sent_here();
         let too_large =
             self.uplink.on_size_closed(now.up_ms, names_a_message, &mut self.spool, &mut self.stats);
         // An end that has its cause says nothing of what was not answered.
