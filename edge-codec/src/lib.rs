@@ -37,7 +37,7 @@ pub mod compact;
 pub mod influx;
 #[cfg(feature = "json")]
 pub mod json;
-pub mod plain;
+pub mod plain_value;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
 #[cfg(feature = "senml")]

@@ -7,7 +7,7 @@ mod counting;
 
 use counting::allocated;
 use edge_codec::influx::{self, Precision};
-use edge_codec::{Limits, Source, plain};
+use edge_codec::{Limits, Source, plain_value};
 
 const CONSTANT: usize = 2 * 1024;
 
@@ -44,5 +44,5 @@ fn importing_the_shortest_lines_stays_under_the_stated_factor() {
 #[test]
 fn importing_one_value_allocates_nothing() {
     let source = Source { sensor: Some("t"), arrival_ms: 0 };
-    assert_eq!(allocated(|| drop(plain::import(b"21.5 Cel", &source, &Limits::default()))), 0);
+    assert_eq!(allocated(|| drop(plain_value::import(b"21.5 Cel", &source, &Limits::default()))), 0);
 }

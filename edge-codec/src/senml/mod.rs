@@ -24,11 +24,11 @@
 //! records without a value, which are [counted](crate::Batch::skipped).
 
 pub mod cbor;
+mod encoder_parts;
 pub mod json;
 mod number;
 mod record;
 mod resolve;
-mod wire;
 
 /// Version that this module writes by leaving it out; it reads the newer one below as well.
 const VERSION: u64 = 10;

@@ -77,10 +77,10 @@ impl Label {
     /// Returns a label of this crate, which is text in CBOR too.
     pub(super) fn of_extension(text: &str) -> Self {
         match text {
-            super::wire::QUALITY | super::wire::QUALITY_MUST => Self::Quality,
-            super::wire::ID => Self::Id,
-            super::wire::MARK => Self::Mark,
-            super::wire::SEQS => Self::Seqs,
+            super::encoder_parts::QUALITY | super::encoder_parts::QUALITY_MUST => Self::Quality,
+            super::encoder_parts::ID => Self::Id,
+            super::encoder_parts::MARK => Self::Mark,
+            super::encoder_parts::SEQS => Self::Seqs,
             other if other.ends_with('_') => Self::MustUnderstand,
             _ => Self::Other,
         }

@@ -11,7 +11,7 @@
 use edge_codec::influx::{self, Precision};
 use edge_codec::json::{self, FieldMap};
 use edge_codec::sparkplug::{self, Birth};
-use edge_codec::{Batch, BatchId, DecodeError, Limits, Source, plain};
+use edge_codec::{Batch, BatchId, DecodeError, Limits, Source, plain_value};
 
 use super::support::{AnyEncoder, Kind, table};
 
@@ -112,7 +112,7 @@ pub const PLAIN: &[u8] = "-21.5e1 °C\r\n".as_bytes();
 /// Reads a value alone; returns whether it could be read.
 pub fn plain_import(input: &[u8]) -> bool {
     let source = Source { sensor: Some("t"), arrival_ms: 7 };
-    match plain::import(input, &source, &Limits::default()) {
+    match plain_value::import(input, &source, &Limits::default()) {
         Ok(_) => true,
         Err(e) => {
             assert!(place(&e) <= input.len(), "{e}");

@@ -112,8 +112,9 @@ impl Plan {
         }
     }
 
-    /// Reads what [`describe_after`](Self::describe_after) wrote into `before`, and returns the column's kind. Null and mixed columns have no
-    /// plan here, and leave `before` as it is. `Err` names the violation.
+    /// Reads into `before` what [`describe_after`](Self::describe_after) wrote, and returns the column's kind. `before` is the plan that was read
+    /// last in this batch, `None` if there was none, and becomes the one read now. A null or mixed column has no plan here, and leaves `before` as
+    /// it is. `Err` names the violation.
     pub(crate) fn read_after(
         before: &mut Option<Plan>,
         decoder: &mut Decoder<'_>,

@@ -1,7 +1,7 @@
 //! Encoding of readings as SenML CBOR.
 
+use super::super::encoder_parts::{ID, MARK, Pack, SEQS, SenmlWire};
 use super::super::number::{seconds, to_decimal};
-use super::super::wire::{ID, MARK, Pack, SEQS, SenmlWire};
 use crate::cbor::write::{self, int, len_of, put, text};
 use crate::encoder::{Body, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value};

@@ -1,6 +1,6 @@
 //! Encoding of readings as SenML JSON.
 
-use super::super::wire::{ID, MARK, Pack, SEQS, SenmlWire};
+use super::super::encoder_parts::{ID, MARK, Pack, SEQS, SenmlWire};
 use crate::base64;
 use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::text::{decimal_len, display, json_string};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use edge_codec::influx::{self, Precision};
 use edge_codec::json::{self, FieldMap};
-use edge_codec::{Batch, DecodeError, Limits, Record, Source, plain, senml};
+use edge_codec::{Batch, DecodeError, Limits, Record, Source, plain_value, senml};
 
 use crate::config::Input;
 
@@ -52,7 +52,7 @@ impl Decoder {
         let limits = &self.limits;
         Ok(match &self.form {
             Form::Json(map) => Records::List(json::import(payload, map, source, limits)?),
-            Form::Number => Records::List(vec![plain::import(payload, source, limits)?]),
+            Form::Number => Records::List(vec![plain_value::import(payload, source, limits)?]),
             Form::Lines(precision) => Records::List(influx::import(payload, *precision, source, limits)?),
             Form::Senml => {
                 let decode = if is_json(payload) { senml::json::decode_at } else { senml::cbor::decode_at };

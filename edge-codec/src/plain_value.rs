@@ -22,10 +22,10 @@ use std::borrow::Cow;
 /// It costs no allocation.
 ///
 /// ```
-/// use edge_codec::{Limits, Source, Value, plain};
+/// use edge_codec::{Limits, Source, Value, plain_value};
 ///
 /// let source = Source { sensor: Some("oven3/temp"), arrival_ms: 1_580_515_200_000 };
-/// let record = plain::import(b"97.4 Cel\n", &source, &Limits::default())?;
+/// let record = plain_value::import(b"97.4 Cel\n", &source, &Limits::default())?;
 /// assert_eq!((record.sensor.as_ref(), &record.value, record.unit.as_ref()), ("oven3/temp", &Value::F64(97.4), "Cel"));
 /// # Ok::<(), edge_codec::DecodeError>(())
 /// ```
