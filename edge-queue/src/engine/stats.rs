@@ -39,7 +39,8 @@ impl Engine {
         self.gather(&now)
     }
 
-    /// Returns the figures without reading from the medium; `None` if the store is idle, so that a read would give more.
+    /// Returns the figures without reading from the medium; `None` if the age of a lane's oldest row is unknown and the idle store could be read
+    /// for it.
     #[cfg(feature = "tokio")]
     pub(crate) fn stats_now(&self) -> Option<Stats> {
         let now = self.clock.now();

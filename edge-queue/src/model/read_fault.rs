@@ -61,7 +61,7 @@ impl Model {
         self.lanes.iter().filter_map(|l| l.read_fault.as_ref()).map(|fault| fault.again_ms).min()
     }
 
-    /// Returns the fault of a lane that cannot be read; `None` when all lanes can.
+    /// Returns the fault of the first lane that cannot be read, for the health figures only; `None` when all lanes can be read.
     pub(crate) fn read_fault(&self) -> Option<&ReadFault> {
         self.lanes.iter().find_map(|l| l.read_fault.as_ref())
     }

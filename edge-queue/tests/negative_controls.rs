@@ -1,7 +1,7 @@
 //! Negative controls of the stores' crash rig: what finds no violation in the stores finds every planted bug, each in a
 //! test of its own that names the rule that convicts and prints after how many crash states. That every rule convicts a bug
 //! is in `rules.rs`; bugs that only the queue can have, or that it shows better,
-//! are in `controls_queue.rs`.
+//! are in `negative_controls_queue.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 #[path = "common/stores.rs"]

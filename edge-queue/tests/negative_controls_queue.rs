@@ -1,6 +1,6 @@
 //! Negative controls of the queue's crash rig: bugs that only the queue can have, or that its ledger shows best. Each is
 //! found by the rule that it names, and each test prints after how many crash states; every rule of the rig convicts one,
-//! and does not once it is switched off. The stores' own are in `controls.rs`.
+//! and does not once it is switched off. The stores' own are in `negative_controls.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 #[path = "common/queue_rig/mod.rs"]
