@@ -15,12 +15,12 @@ pub mod ingest;
 pub mod listener;
 #[cfg(feature = "net")]
 pub mod net;
-mod pieces;
 pub mod puback_chain;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
 pub mod row;
+mod send_pieces;
 pub mod session;
 pub mod wire;
 

@@ -66,7 +66,8 @@ pub struct Stats {
     /// Set once the hub reported that another client has taken the session over (0x8E), until a connection has lasted for a minute. Meanwhile
     /// attempts to connect are 30 s to 10 min apart.
     pub taken_over: bool,
-    /// Set while the hub does not take the client certificate that was [read again](crate::Builder::tls_from), and the link uses the former one.
+    /// Set once the hub has accepted the former client certificate after it did not accept the one that was
+    /// [read again](crate::Builder::tls_from), until it accepts the new one or another is read.
     pub certificate_not_taken: bool,
     /// Set if the present connection, or the next one, has no will although one is configured, because the hub refused it.
     pub will_left_out: bool,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::proxy_settings::ProxySettings;
+use super::proxy::settings::ProxySettings;
 use super::reread_source::{RereadSource, Subject};
 use super::tls::Tls;
 use super::tls::renewal::TlsRenewal;

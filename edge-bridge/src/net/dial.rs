@@ -3,8 +3,6 @@
 //! that works.
 
 mod handshake_error;
-mod http_connect;
-mod tunnel;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,14 +17,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::hub_address::Target;
-use super::proxy_address::ProxyAddress;
-use super::proxy_login::ProxyLogin;
+use super::proxy::Proxy;
+use super::proxy::address::ProxyAddress;
+use super::proxy::tunnel::{self, TunnelError};
 use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, probe_when_idle};
 use super::tls::Tls;
 use super::tls::renewal::TlsRenewal;
 use crate::session::UNSENT_MAX;
-use tunnel::TunnelError;
 
 /// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -57,13 +55,6 @@ pub(super) struct Dialer {
     pub(super) wire_bytes: Arc<AtomicU64>,
     /// Source of a changing password; `None` if the password does not change.
     pub(super) password: Option<RereadSource<Bytes>>,
-}
-
-/// HTTP proxy on the way to the hub.
-#[derive(Debug, Clone)]
-pub(super) struct Proxy {
-    pub(super) address: ProxyAddress,
-    pub(super) login: Option<ProxyLogin>,
 }
 
 /// New connection to the hub, on which MQTT has not sent anything.

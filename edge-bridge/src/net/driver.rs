@@ -12,14 +12,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::clock::Clock;
-use super::commands::Acks;
 use super::connection_io::{Moved, Socket};
 use super::dial::{DialError, Dialed, Dialer};
 use super::event_log::EventLog;
 use super::hub_address::Target;
 use super::operator_requests::OperatorRequests;
 use super::request::Request;
-use super::router::Router;
+use super::subscriptions::commands::Acks;
+use super::subscriptions::router::Router;
 use super::tls::renewal::TlsRenewal;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};

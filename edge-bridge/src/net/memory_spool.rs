@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::receipt::Receipt;
+use super::handles::receipt::Receipt;
 use crate::bridge::spool::{Gone, LeaseId, Leased, MemorySpool, Settled, Spool};
 use crate::row::Row;
 use crate::wire::ReasonCode;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::commands::Commands;
 use super::operator_requests::Ask;
-use super::subscription_queue::SubscriptionQueue;
+use super::subscriptions::commands::Commands;
+use super::subscriptions::subscription_queue::SubscriptionQueue;
 use crate::wire::Subscription;
 
 /// Request of the application to the link's task.

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use crate::pieces::free_if_large;
+use crate::send_pieces::free_if_large;
 use crate::wire::{PacketType, frame};
 
 /// Whole packets, except that a part of the first may have been written. They are contiguous, so that packets that wait together are sent in one

@@ -12,18 +12,18 @@ use tracing::Instrument;
 
 use super::builder::Builder;
 use super::clock::Clock;
-use super::commands::Acks;
 use super::dial::Dialer;
 use super::driver::Driver;
 use super::event_log::EventLog;
+use super::handles::bridge::{Bridge, Store};
+use super::handles::link::Link;
 use super::hub_address::Target;
-use super::in_process::{Bridge, Store};
-use super::link::Link;
 use super::memory_spool::SharedMemory;
 #[cfg(feature = "spool-queue")]
 use super::parking::Parking;
-use super::router::Router;
 use super::start_error::StartError;
+use super::subscriptions::commands::Acks;
+use super::subscriptions::router::Router;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
 use crate::wire::{Utf8, validate_topic_name};

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use super::hub_address::TargetError;
-use super::proxy_address::ProxyAddressError;
+use super::proxy::address::ProxyAddressError;
 use super::tls::names::TlsNameError;
 use crate::wire::TopicError;
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::builder::Builder;
-use super::dial::{Dialer, Proxy};
+use super::dial::Dialer;
 use super::hub_address::Target;
-use super::proxy_address::ProxyAddress;
-use super::proxy_login::ProxyLogin;
-use super::proxy_settings::ProxySettings;
+use super::proxy::Proxy;
+use super::proxy::address::ProxyAddress;
+use super::proxy::login::ProxyLogin;
+use super::proxy::settings::ProxySettings;
 use super::start_error::StartError;
 use super::tls::names::{server_name, validate_alpn};
 

@@ -63,7 +63,7 @@ use topic_alias::{InboundAliases, OutboundAliases};
 use transmission_allowance::Receiving;
 use unacked_messages::UnackedMessages;
 
-use crate::pieces::Pieces;
+use crate::send_pieces::Pieces;
 use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Version};
 
 /// Most packets that one [`Input::Bytes`] handles.

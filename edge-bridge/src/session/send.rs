@@ -6,7 +6,7 @@ use super::events::{Event, Violation};
 use super::timer::Timer;
 use super::topic_alias::Spelling;
 use super::{Closed, InFlight, Phase, Role, Session, Token};
-use crate::pieces::SHARED_MIN;
+use crate::send_pieces::SHARED_MIN;
 use crate::wire::{
     self, Ack, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS,
     ReasonCode, Utf8, Value, Version,

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::outcome::{check_reason, decode_outcome, outcome_len, put_outcome};
 use super::reader::Reader;
+use super::reason_and_properties::{check_reason, decode_outcome, outcome_len, put_outcome};
 use super::{DecodeError, EncodeError, PacketId, PacketType, Properties, ReasonCode, Version};
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP packet, which have the same form (§3.4 to §3.7).

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::outcome::{check_reason, decode_reason};
 use super::reader::{Reader, fail};
+use super::reason_and_properties::{check_reason, decode_reason};
 use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, ReasonCode, Version};
 
 /// CONNACK packet (MQTT 5 §3.2).

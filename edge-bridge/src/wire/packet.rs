@@ -4,8 +4,8 @@
 use super::ack::Ack;
 use super::connack::ConnAck;
 use super::connect::Connect;
+use super::disconnect_auth::{Auth, Disconnect};
 use super::publish::Publish;
-use super::simple::{Auth, Disconnect};
 use super::subscribe::{SubAck, Subscribe, UnsubAck, Unsubscribe};
 use super::types::PacketType;
 

@@ -3,8 +3,8 @@
 use bytes::{BufMut, BytesMut};
 
 use super::field::{field_len, put_field};
-use super::outcome::{check_reason, decode_reason};
 use super::reader::{Reader, fail};
+use super::reason_and_properties::{check_reason, decode_reason};
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, PacketId, PacketType, Properties, QoS, ReasonCode, Utf8,
     Version, topic,

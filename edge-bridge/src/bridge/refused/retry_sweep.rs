@@ -115,7 +115,8 @@ impl Sweep {
         !spool.is_settled() && now_ms < *self.waits_until_ms.get_or_insert(now_ms + WAIT_MS)
     }
 
-    /// Returns whether a sweep is about to begin or under way, so that new rows are deferred instead of parked.
+    /// Returns whether a sweep is about to begin or under way. New rows are then kept back and parked after it, behind the older rows of their
+    /// topics that the sweep parks again.
     pub(in crate::bridge) fn defers(&self) -> bool {
         self.left.is_some() || self.waits_until_ms.is_some() || self.has_rows_inside()
     }

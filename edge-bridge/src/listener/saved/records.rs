@@ -8,7 +8,8 @@ use super::{FIRST_FRAMED, RestoreError, VERSION};
 use crate::listener::events::Damage;
 use crate::wire::{Connect, Limits, Packet, Publish, Subscribe, Utf8, Version, decode, decode_connect};
 
-/// Limits of packets that are saved: they were within the limits of their time.
+/// Limits of packets that are saved: they were within the limits of their time. `max_subscriptions`, the filters of one SUBSCRIBE, is the
+/// default: 1 would do, because each filter is saved in a SUBSCRIBE of its own.
 pub(super) const LIMITS: Limits = Limits {
     max_packet_size: u32::MAX,
     max_topic_len: u16::MAX,

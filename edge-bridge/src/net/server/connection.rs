@@ -19,7 +19,7 @@ use super::client_stream::ClientStream;
 use super::read_rate::ReadRate;
 use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::ConnectionId;
-use crate::pieces::Pieces;
+use crate::send_pieces::Pieces;
 use crate::wire::Utf8;
 
 /// Longest wait for a peer to accept the last bytes.

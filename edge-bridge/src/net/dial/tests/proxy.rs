@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::super::*;
 use super::tls::{Hello, accept_tls, hub_tls};
 use super::{dialer, listener};
+use crate::net::proxy::login::ProxyLogin;
 use crate::net::reread_source::Subject;
 
 const GRANTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";

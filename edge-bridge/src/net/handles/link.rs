@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::commands::Commands;
-use super::request::Request;
 use crate::bridge::{Stats, subscription};
+use crate::net::request::Request;
+use crate::net::subscriptions::commands::Commands;
 use crate::wire::{QoS, Subscription, TopicError, Utf8, Version, check_filter};
 
 /// The handle of a link that runs as a task. Cheap to clone; when the last clone is dropped, the link stops in the background as by
 /// [`close`](Self::close).
 #[derive(Clone)]
 pub struct Link {
-    pub(super) requests: mpsc::Sender<Request>,
-    pub(super) wake: Arc<Notify>,
-    pub(super) status: watch::Receiver<Stats>,
+    pub(in crate::net) requests: mpsc::Sender<Request>,
+    pub(in crate::net) wake: Arc<Notify>,
+    pub(in crate::net) status: watch::Receiver<Stats>,
     #[cfg(feature = "spool-queue")]
-    pub(super) parked: super::parking::ParkedQueue,
+    pub(in crate::net) parked: crate::net::parking::ParkedQueue,
 }
 
 /// Error of a subscription.
@@ -70,7 +70,7 @@ impl Link {
         self.wake.notify_one();
     }
 
-    /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged only when it is [`done`](super::Command::done). Returns before
+    /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged only when it is [`done`](crate::net::Command::done). Returns before
     /// the SUBACK; a refusal is logged, and the SUBSCRIBE is repeated on the next connection.
     pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
         self.subscribe_all([plain(filter)?]).await

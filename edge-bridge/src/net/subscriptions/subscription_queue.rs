@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::connection_io::READ_MAX;
 use super::shared_ack::SharedAck;
+use crate::net::connection_io::READ_MAX;
 use crate::session::PACKETS_PER_TURN;
 use crate::wire::Publish;
 
@@ -17,20 +17,20 @@ const BYTES_FULL: usize = 1024 * 1024;
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
 
 /// Most waiting bytes. More than [`BYTES_FULL`], because a turn handles one packet and the bytes that were read with it. One message always fits.
-pub(super) fn bytes_max(packet_max: u32) -> usize {
+pub(in crate::net) fn bytes_max(packet_max: u32) -> usize {
     BYTES_FULL + usize::try_from(packet_max).unwrap_or(usize::MAX / 2) + READ_MAX
 }
 
 /// A message and the PUBACK it shares with other subscriptions.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) publish: Publish,
-    pub(super) ack: Option<Arc<SharedAck>>,
+pub(in crate::net) struct Entry {
+    pub(in crate::net) publish: Publish,
+    pub(in crate::net) ack: Option<Arc<SharedAck>>,
 }
 
 /// Result of putting a message into a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Put {
+pub(in crate::net) enum Put {
     Taken,
     /// The message was stored, and fills the queue.
     Filled,
@@ -40,11 +40,11 @@ pub(super) enum Put {
 
 /// Message that the application took.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) publish: Publish,
-    pub(super) ack: Option<Arc<SharedAck>>,
+pub(in crate::net) struct Taken {
+    pub(in crate::net) publish: Publish,
+    pub(in crate::net) ack: Option<Arc<SharedAck>>,
     /// Set if the link should send more, because the queue is no longer full, or because it is empty and messages after this one were missed.
-    pub(super) wanted: bool,
+    pub(in crate::net) wanted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -65,14 +65,14 @@ struct State {
 
 /// Messages of one subscription that the application has not taken yet.
 #[derive(Debug)]
-pub(super) struct SubscriptionQueue {
+pub(in crate::net) struct SubscriptionQueue {
     state: Mutex<State>,
     bytes_max: usize,
 }
 
 impl SubscriptionQueue {
     /// Creates an empty queue for packets of at most `packet_max` bytes.
-    pub(super) fn new(packet_max: u32) -> Self {
+    pub(in crate::net) fn new(packet_max: u32) -> Self {
         Self { state: Mutex::default(), bytes_max: bytes_max(packet_max) }
     }
 
@@ -80,7 +80,7 @@ impl SubscriptionQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn put(&self, entry: Entry) -> Put {
+    pub(in crate::net) fn put(&self, entry: Entry) -> Put {
         let (waker, filled) = {
             let mut state = self.state();
             let size = size(&entry.publish);
@@ -103,7 +103,7 @@ impl SubscriptionQueue {
         if filled { Put::Filled } else { Put::Taken }
     }
 
-    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
+    pub(in crate::net) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
         let mut state = self.state();
         let Some(entry) = state.queue.pop_front() else {
             if state.ended {
@@ -123,38 +123,38 @@ impl SubscriptionQueue {
     }
 
     /// Returns whether missed messages can be taken now.
-    pub(super) fn wants_missed(&self) -> bool {
+    pub(in crate::net) fn wants_missed(&self) -> bool {
         let state = self.state();
         state.missed && state.queue.is_empty()
     }
 
     /// Returns whether the queue is full, so that the link should not read.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::net) fn is_full(&self) -> bool {
         let state = self.state();
         state.full && !state.closed
     }
 
     /// Clears the mark of missed messages, because the connection ended and the hub sends them again.
-    pub(super) fn forget_missed(&self) {
+    pub(in crate::net) fn forget_missed(&self) {
         self.state().missed = false;
     }
 
     /// Takes all messages that the application has not taken.
-    pub(super) fn drain(&self) -> VecDeque<Entry> {
+    pub(in crate::net) fn drain(&self) -> VecDeque<Entry> {
         let mut state = self.state();
         state.bytes = 0;
         std::mem::take(&mut state.queue)
     }
 
-    pub(super) fn close(&self) {
+    pub(in crate::net) fn close(&self) {
         self.state().closed = true;
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::net) fn is_closed(&self) -> bool {
         self.state().closed
     }
 
-    pub(super) fn end(&self) {
+    pub(in crate::net) fn end(&self) {
         let waker = {
             let mut state = self.state();
             state.ended = true;
@@ -166,6 +166,6 @@ impl SubscriptionQueue {
     }
 }
 
-pub(super) fn size(publish: &Publish) -> usize {
+pub(in crate::net) fn size(publish: &Publish) -> usize {
     publish.payload.len() + publish.topic.len() + publish.properties.as_bytes().len()
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::link::Link;
-use super::operator_requests::{Ask, ByHandError, Over};
-use super::request::Request;
 use crate::bridge::{ByHandCount, ParkedList, ParkedRow};
+use crate::net::operator_requests::{Ask, ByHandError, Over};
+use crate::net::request::Request;
 use crate::wire::{TopicError, Utf8, validate_filter};
 
 /// Stream of copies of parked rows, as a pass finds them. Dropping it ends the pass.

@@ -7,9 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::http_connect::{HEAD_MAX, Head, HeadError, HeadReader, request};
+use super::login::ProxyLogin;
 use crate::net::host_port::shown;
 use crate::net::hub_address::Target;
-use crate::net::proxy_login::ProxyLogin;
 
 /// Error of a tunnel whose proxy was reached. The proxy's reason phrase is left out, because it is foreign text and the status says enough.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub(in crate::net) enum TunnelError {
 
 impl TunnelError {
     /// Returns whether the proxy refuses this client, rather than failing to reach the hub.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(in crate::net) fn is_refusal(&self) -> bool {
         match self {
             Self::LoginMissing | Self::LoginRefused | Self::OtherLogin => true,
             Self::Status { status } => (400..500).contains(status),
@@ -69,7 +69,7 @@ impl From<HeadError> for TunnelError {
 
 /// Requests a tunnel to `target`, whose name the proxy resolves. Takes only the head's bytes from the socket, because later ones belong to the
 /// tunnel. The caller bounds the time.
-pub(super) async fn open(
+pub(in crate::net) async fn open(
     stream: &mut TcpStream,
     target: &Target,
     login: Option<&ProxyLogin>,

@@ -102,8 +102,8 @@ impl Drop for Acknowledgement {
 /// keep it, close the bridge first.
 #[derive(Debug)]
 pub struct Commands {
-    pub(super) queue: Arc<SubscriptionQueue>,
-    pub(super) acks: Arc<Acks>,
+    pub(in crate::net) queue: Arc<SubscriptionQueue>,
+    pub(in crate::net) acks: Arc<Acks>,
 }
 
 impl Commands {
@@ -141,33 +141,33 @@ impl Drop for Commands {
 
 /// Message that the application dropped without acknowledgement. Its payload is not kept, because the hub still has it.
 #[derive(Debug)]
-pub(super) struct Neglected {
-    pub(super) queue: Arc<SubscriptionQueue>,
-    pub(super) ack: Arc<SharedAck>,
+pub(in crate::net) struct Neglected {
+    pub(in crate::net) queue: Arc<SubscriptionQueue>,
+    pub(in crate::net) ack: Arc<SharedAck>,
 }
 
 /// Acknowledgements on their way to the driver. Bounded by the number of messages that the hub sends without them.
 #[derive(Debug)]
-pub(super) struct Acks {
+pub(in crate::net) struct Acks {
     list: Mutex<Vec<AckHandle>>,
     neglected: Mutex<Vec<Neglected>>,
     wake: Arc<Notify>,
 }
 
 impl Acks {
-    pub(super) fn new(wake: Arc<Notify>) -> Arc<Self> {
+    pub(in crate::net) fn new(wake: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self { list: Mutex::default(), neglected: Mutex::default(), wake })
     }
 
-    pub(super) fn take(&self) -> Vec<AckHandle> {
+    pub(in crate::net) fn take(&self) -> Vec<AckHandle> {
         std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn take_neglected(&self) -> Vec<Neglected> {
+    pub(in crate::net) fn take_neglected(&self) -> Vec<Neglected> {
         std::mem::take(&mut *self.neglected.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn push(&self, handle: AckHandle) {
+    pub(in crate::net) fn push(&self, handle: AckHandle) {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
         self.wake.notify_one();
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::host_port::{host_port, shown};
+use crate::net::host_port::{host_port, shown};
 
 /// Longest user name, in bytes.
 const USER_MAX: usize = 255;

@@ -4,14 +4,14 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::reread_source::RereadSource;
+use crate::net::reread_source::RereadSource;
 
 /// Settings of a proxy, unchecked.
 #[derive(Clone, Default)]
-pub(super) struct ProxySettings {
-    pub(super) url: Option<String>,
-    pub(super) password: Option<Bytes>,
-    pub(super) source: Option<RereadSource<Bytes>>,
+pub(in crate::net) struct ProxySettings {
+    pub(in crate::net) url: Option<String>,
+    pub(in crate::net) password: Option<Bytes>,
+    pub(in crate::net) source: Option<RereadSource<Bytes>>,
 }
 
 impl fmt::Debug for ProxySettings {

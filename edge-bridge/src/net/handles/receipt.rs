@@ -29,11 +29,11 @@ pub struct ReceiptError;
 #[must_use = "a message without a receipt may still be lost in a power cut"]
 #[derive(Debug)]
 pub struct PendingReceipt {
-    pub(super) inner: Inner,
+    pub(in crate::net) inner: Inner,
 }
 
 #[derive(Debug)]
-pub(super) enum Inner {
+pub(in crate::net) enum Inner {
     Memory(oneshot::Receiver<Receipt>),
     #[cfg(feature = "spool-queue")]
     Queue(edge_queue::Pending),

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::reread_source::RereadSource;
 use crate::base64;
+use crate::net::reread_source::RereadSource;
 
 /// User and password for the proxy, shared by all dials of a link.
 #[derive(Clone)]
-pub(super) struct ProxyLogin {
+pub(in crate::net) struct ProxyLogin {
     user: String,
     /// Password that was configured or read last; `None` if there is none yet.
     last: Arc<Mutex<Option<Bytes>>>,
@@ -18,12 +18,16 @@ pub(super) struct ProxyLogin {
 }
 
 impl ProxyLogin {
-    pub(super) fn new(user: String, password: Option<Bytes>, source: Option<RereadSource<Bytes>>) -> Self {
+    pub(in crate::net) fn new(
+        user: String,
+        password: Option<Bytes>,
+        source: Option<RereadSource<Bytes>>,
+    ) -> Self {
         Self { user, last: Arc::new(Mutex::new(password)), source }
     }
 
     /// Reads the password again, and returns the value of `Proxy-Authorization`; `None` if the password was never read.
-    pub(super) async fn authorization(&self) -> Option<String> {
+    pub(in crate::net) async fn authorization(&self) -> Option<String> {
         let read = match &self.source {
             Some(source) => source.read().await,
             None => None,

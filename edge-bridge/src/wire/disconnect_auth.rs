@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::outcome::{check_reason, decode_outcome, decode_reason, outcome_len, put_outcome};
 use super::reader::{Reader, fail};
+use super::reason_and_properties::{check_reason, decode_outcome, decode_reason, outcome_len, put_outcome};
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, PropertyId, ReasonCode, Version,
 };

@@ -43,7 +43,7 @@ struct Leaving {
 
 /// Subscriptions of this program, and the messages that no subscription has claimed.
 #[derive(Debug)]
-pub(super) struct Router {
+pub(in crate::net) struct Router {
     routes: Vec<Route>,
     /// Ended subscriptions that the hub still has, in the order of their UNSUBSCRIBEs to come.
     leaving: VecDeque<Leaving>,
@@ -71,7 +71,7 @@ pub(super) struct Router {
 }
 
 impl Router {
-    pub(super) fn new(acks: Arc<Acks>, packet_max: u32) -> Self {
+    pub(in crate::net) fn new(acks: Arc<Acks>, packet_max: u32) -> Self {
         Self {
             packet_max,
             routes: Vec::new(),
@@ -93,19 +93,19 @@ impl Router {
     }
 
     /// Makes a subscription with all of these filters.
-    pub(super) fn subscribe(&mut self, filters: impl IntoIterator<Item = Utf8>) -> Commands {
+    pub(in crate::net) fn subscribe(&mut self, filters: impl IntoIterator<Item = Utf8>) -> Commands {
         let queue = Arc::new(SubscriptionQueue::new(self.packet_max));
         filters.into_iter().for_each(|filter| self.add(filter, queue.clone()));
         Commands { queue, acks: self.acks.clone() }
     }
 
     /// Returns whether this is the queue of one of the subscriptions here.
-    pub(super) fn has(&self, queue: &Arc<SubscriptionQueue>) -> bool {
+    pub(in crate::net) fn has(&self, queue: &Arc<SubscriptionQueue>) -> bool {
         self.routes.iter().any(|route| Arc::ptr_eq(&route.queue, queue))
     }
 
     /// Adds a filter whose messages go into this queue.
-    pub(super) fn add(&mut self, filter: Utf8, queue: Arc<SubscriptionQueue>) {
+    pub(in crate::net) fn add(&mut self, filter: Utf8, queue: Arc<SubscriptionQueue>) {
         self.leaving.retain(|leaving| leaving.filter != filter);
         self.routes.push(Route { filter, queue });
         for (publish, handle) in std::mem::take(&mut self.unclaimed) {
@@ -118,7 +118,7 @@ impl Router {
     }
 
     /// Delivers one message of the hub.
-    pub(super) fn deliver(&mut self, now_ms: u64, publish: &Publish, ack: Option<AckHandle>) {
+    pub(in crate::net) fn deliver(&mut self, now_ms: u64, publish: &Publish, ack: Option<AckHandle>) {
         // The receive buffer is far larger than most messages, and must not be kept by one.
         let publish = publish.detached();
         self.latest = ack.or(self.latest);
@@ -171,7 +171,7 @@ impl Router {
     }
 
     /// Handles ended subscriptions, and their unacknowledged messages. Returns the filters to unsubscribe, because their grace time has passed.
-    pub(super) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
+    pub(in crate::net) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
         let (closed, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.routes).into_iter().partition(|route| route.queue.is_closed());
         self.routes = open;
@@ -215,7 +215,7 @@ impl Router {
     }
 
     /// Returns whether the hub still has this filter although its last subscription has ended.
-    pub(super) fn is_leaving(&self, filter: &Utf8) -> bool {
+    pub(in crate::net) fn is_leaving(&self, filter: &Utf8) -> bool {
         self.leaving.iter().any(|leaving| leaving.filter == *filter)
     }
 
@@ -232,14 +232,14 @@ impl Router {
     }
 
     /// Up time of the next [`on_timeout`](Self::on_timeout); `None` if there is none.
-    pub(super) fn next_deadline(&self) -> Option<u64> {
+    pub(in crate::net) fn next_deadline(&self) -> Option<u64> {
         let waits = !self.unclaimed.is_empty() || self.unclaimed_missed;
         let leaving_ms = self.leaving.front().map(|leaving| leaving.until_ms);
         [waits.then_some(self.grace_until_ms), leaving_ms].into_iter().flatten().min()
     }
 
     /// Acknowledges and counts the messages that no subscription claimed in time.
-    pub(super) fn on_timeout(&mut self, now_ms: u64) {
+    pub(in crate::net) fn on_timeout(&mut self, now_ms: u64) {
         if now_ms < self.grace_until_ms {
             return;
         }
@@ -252,29 +252,29 @@ impl Router {
     }
 
     /// Up time until which the link reads nothing; `None` if it may read.
-    pub(super) fn reads_again_ms(&mut self, now_ms: u64) -> Option<u64> {
+    pub(in crate::net) fn reads_again_ms(&mut self, now_ms: u64) -> Option<u64> {
         self.back_pressure.until_ms(now_ms)
     }
 
     /// Returns whether messages that found no room, or that an ended subscription left unacknowledged, can be taken now. The link then reconnects, so
     /// that the hub sends them again.
-    pub(super) fn wants_redial(&self) -> bool {
+    pub(in crate::net) fn wants_redial(&self) -> bool {
         (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
             || self.routes.iter().any(|route| route.queue.wants_missed())
     }
 
     /// Returns the number of QoS 0 messages that were dropped, because no subscription matched them.
-    pub(super) fn dropped_qos0(&self) -> u64 {
+    pub(in crate::net) fn dropped_qos0(&self) -> u64 {
         self.dropped_qos0
     }
 
     /// Returns the number of messages that were acknowledged although no subscription of this program matched them.
-    pub(super) fn nobodys(&self) -> u64 {
+    pub(in crate::net) fn nobodys(&self) -> u64 {
         self.nobodys
     }
 
     /// Handles the end of the connection: the hub sends unclaimed and missed messages again.
-    pub(super) fn on_hangup(&mut self) {
+    pub(in crate::net) fn on_hangup(&mut self) {
         self.unclaimed.clear();
         self.unclaimed_bytes = 0;
         (self.unclaimed_missed, self.ask_again) = (false, false);

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::builder::Builder;
-use super::clock::Clock;
-use super::commands::Commands;
 use super::link::{Link, SubscribeError};
-use super::memory_spool::SharedMemory;
 use super::receipt::{Inner, PendingReceipt};
 use crate::bridge::Stats;
+use crate::net::builder::Builder;
+use crate::net::clock::Clock;
+use crate::net::memory_spool::SharedMemory;
+use crate::net::subscriptions::commands::Commands;
 use crate::row::Row;
 use crate::wire::{Subscription, TopicError, Utf8, validate_characters, validate_topic_name};
 
@@ -29,7 +29,7 @@ pub struct Bridge {
 }
 
 /// Store of messages that wait for the hub: a queue on disk, or memory.
-pub(super) enum Store {
+pub(in crate::net) enum Store {
     Memory(SharedMemory),
     #[cfg(feature = "spool-queue")]
     Queue(edge_queue::aio::Queue),
@@ -75,7 +75,7 @@ impl Bridge {
         Builder::new(url)
     }
 
-    pub(super) fn new(link: Link, task: JoinHandle<()>, store: Store, clock: Clock) -> Self {
+    pub(in crate::net) fn new(link: Link, task: JoinHandle<()>, store: Store, clock: Clock) -> Self {
         Self { link, task, store, clock }
     }
 
@@ -168,7 +168,7 @@ impl Bridge {
                 let lanes = queue.ledger();
                 lanes
                     .iter()
-                    .filter(|lane| lane.consumer == super::queue_spool::CONSUMER)
+                    .filter(|lane| lane.consumer == crate::net::queue_spool::CONSUMER)
                     .map(|lane| lane.dropped.total())
                     .sum()
             }

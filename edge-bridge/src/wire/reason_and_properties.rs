@@ -1,4 +1,4 @@
-//! Reason code and properties at the end of a packet, either of which may be left out.
+//! Outcome of a packet: the reason code and properties at its end, either of which may be left out.
 
 use bytes::{BufMut, BytesMut};
 
