@@ -9,12 +9,12 @@
 
 mod broker;
 mod broker_conf;
-mod carrier;
-mod carry;
 mod cause;
-mod ends;
+mod connection;
+mod flow_endpoints;
 mod inbox;
 mod losses;
+mod message_flow;
 mod notify;
 mod one_line;
 mod outlets;

@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant, interval_at, sleep};
 
 use crate::Setup;
 use crate::broker::Broker;
-use crate::carrier::Carrier;
+use crate::connection::Connection;
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     let mut looks = interval_at(Instant::now() + LOSSES_EVERY, LOSSES_EVERY);
     loop {
         let until_ready = async {
-            join_all(site.running.iter().map(Carrier::is_ready)).await;
+            join_all(site.running.iter().map(Connection::is_ready)).await;
             tell_ready(places);
             std::future::pending::<()>().await;
         };
@@ -92,7 +92,7 @@ pub(crate) async fn run(
 
 /// All running parts.
 struct Site {
-    running: Vec<Carrier>,
+    running: Vec<Connection>,
     /// Changed connections that did not start.
     waiting: Vec<Plan>,
     /// The local broker, if this program is it.
@@ -113,7 +113,7 @@ impl Site {
         let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker };
         for plan in setup.plans {
             match start(plan, site.broker.as_ref()).await {
-                Ok(carrier) => site.running.push(carrier),
+                Ok(connection) => site.running.push(connection),
                 Err(error) => {
                     site.stop().await;
                     return Err(error);
@@ -140,13 +140,13 @@ impl Site {
             }
         }
         let (kept, ended): (Vec<_>, Vec<_>) =
-            self.running.drain(..).partition(|carrier| setup.plans.contains(&carrier.plan));
+            self.running.drain(..).partition(|connection| setup.plans.contains(&connection.plan));
         self.running = kept;
-        join_all(ended.into_iter().map(Carrier::stop)).await;
+        join_all(ended.into_iter().map(Connection::stop)).await;
         if let Some(broker) = &self.broker {
             plans_out(&setup.plans).for_each(|(name, rules)| drop(broker.outlets().open(name, rules)));
         }
-        let runs = |plan: &Plan| self.running.iter().any(|carrier| carrier.plan == *plan);
+        let runs = |plan: &Plan| self.running.iter().any(|connection| connection.plan == *plan);
         self.waiting = setup.plans.into_iter().filter(|plan| !runs(plan)).collect();
         self.start_waiting().await;
     }
@@ -155,7 +155,7 @@ impl Site {
     async fn start_waiting(&mut self) {
         for plan in std::mem::take(&mut self.waiting) {
             match start(plan.clone(), self.broker.as_ref()).await {
-                Ok(carrier) => self.running.push(carrier),
+                Ok(connection) => self.running.push(connection),
                 Err(error) => {
                     tracing::error!(
                         error,
@@ -175,12 +175,12 @@ impl Site {
 
     /// Returns whether the writers of all queues make progress.
     async fn makes_progress(&self) -> bool {
-        let each = self.running.iter().map(Carrier::makes_progress);
+        let each = self.running.iter().map(Connection::makes_progress);
         join_all(each).await.into_iter().all(|turns| turns)
     }
 
     async fn tell_losses(&mut self) {
-        self.running.iter_mut().for_each(Carrier::tell_losses);
+        self.running.iter_mut().for_each(Connection::tell_losses);
         if let Some(broker) = &mut self.broker {
             broker.tell_losses().await;
         }
@@ -191,7 +191,7 @@ impl Site {
         if let Some(broker) = self.broker {
             broker.stop(GOODBYE).await;
         }
-        join_all(self.running.into_iter().map(Carrier::stop)).await;
+        join_all(self.running.into_iter().map(Connection::stop)).await;
     }
 }
 
@@ -201,12 +201,12 @@ fn plans_out(plans: &[Plan]) -> impl Iterator<Item = (&str, Rules)> {
     out.map(|plan| (plan.section.name.as_str(), plan.rules()))
 }
 
-async fn start(plan: Plan, broker: Option<&Broker>) -> Result<Carrier, String> {
+async fn start(plan: Plan, broker: Option<&Broker>) -> Result<Connection, String> {
     let name = plan.section.name.clone();
-    let carrier =
-        Carrier::start(plan, broker).await.map_err(|error| format!("connection {name}: {error}"))?;
+    let connection =
+        Connection::start(plan, broker).await.map_err(|error| format!("connection {name}: {error}"))?;
     tracing::info!(connection = %OneLine(&name), "started");
-    Ok(carrier)
+    Ok(connection)
 }
 
 fn tell_ready(places: &Places) {
@@ -217,12 +217,12 @@ fn tell_ready(places: &Places) {
 }
 
 /// Logs queues of removed connections that may still have messages.
-fn note_left(state: &Path, running: &[Carrier]) {
+fn note_left(state: &Path, running: &[Connection]) {
     let Ok(entries) = std::fs::read_dir(state) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_known =
-            running.iter().any(|carrier| plan::dir_names(&carrier.plan.section.name).contains(&name));
+            running.iter().any(|connection| plan::dir_names(&connection.plan.section.name).contains(&name));
         if !is_known && entry.path().join("queue.ring").exists() {
             tracing::warn!(directory = %OneLine(&name), "the queue of a connection that is not running: what is in it waits for its section");
         }

@@ -11,24 +11,30 @@ fn row(topic: &str, bytes: usize) -> Row {
 }
 
 /// To a hub that is not there.
-async fn way(dir: &std::path::Path) -> Way {
+async fn flow(dir: &std::path::Path) -> MessageFlow {
     let config = Config::default().max_messages(2).on_full(OnFull::Reject);
     let bridge = Bridge::builder("mqtt://127.0.0.1:1").client_id("c").spool_dir(dir).queue_config(config);
     let to = Destination::Bridge(Arc::new(bridge.start().await.unwrap()));
-    Way { connection: "up".to_owned(), to, rules: Rules::default(), map: Rules::map_out, keeps_retain: true }
+    MessageFlow {
+        connection: "up".to_owned(),
+        to,
+        rules: Rules::default(),
+        map: Rules::map_out,
+        keeps_retain: true,
+    }
 }
 
 #[tokio::test]
 async fn a_stop_ends_the_wait_for_room_and_leaves_the_message_unacknowledged() {
     let dir = tempfile::tempdir().unwrap();
-    let way = way(dir.path()).await;
+    let flow = flow(dir.path()).await;
     let (stop, mut stopped) = watch::channel(false);
     let mut causes = Causes::default();
     for _ in 0..2 {
-        let handed = hand_on(&way, row("a", 1), &mut causes, &mut stopped).await;
+        let handed = hand_on(&flow, row("a", 1), &mut causes, &mut stopped).await;
         assert!(matches!(handed, Handed::Taken(_)));
     }
-    let full = hand_on(&way, row("a", 1), &mut causes, &mut stopped);
+    let full = hand_on(&flow, row("a", 1), &mut causes, &mut stopped);
     let stopping = async {
         sleep(Duration::from_millis(300)).await;
         stop.send_replace(true);
@@ -42,11 +48,11 @@ async fn a_stop_ends_the_wait_for_room_and_leaves_the_message_unacknowledged() {
 #[tokio::test]
 async fn a_message_that_no_queue_takes_is_told_from_one_that_comes_again() {
     let dir = tempfile::tempdir().unwrap();
-    let way = way(dir.path()).await;
+    let flow = flow(dir.path()).await;
     let (_stop, mut stopped) = watch::channel(false);
     let mut causes = Causes::default();
     for row in [row("a", 1 << 20), row("a\u{1}", 1)] {
-        assert!(matches!(hand_on(&way, row, &mut causes, &mut stopped).await, Handed::Never));
+        assert!(matches!(hand_on(&flow, row, &mut causes, &mut stopped).await, Handed::Never));
     }
     assert_eq!((causes.never.count, causes.refused.count), (2, 0));
     let closed = PushError::Closed { row: Box::new(edge_queue::Row::new("x")) };

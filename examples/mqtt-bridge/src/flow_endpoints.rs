@@ -1,4 +1,4 @@
-//! Two ends of a direction: the source of its messages, and the queue where they become safe.
+//! Two ends of a flow of messages: the source of its messages, and the queue where they become safe.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! One direction of a connection: carries each message through a queue.
+//! Flow of messages in one direction of a connection: carries each message through a queue.
 //!
 //! A message is acknowledged at its source when it is safe in the queue, or on the other side.
 
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::cause::Cause;
-use crate::ends::{Ack, Destination, Safe, Source, SourceEvent};
+use crate::flow_endpoints::{Ack, Destination, Safe, Source, SourceEvent};
 use crate::plan::in_full;
 
 /// Time limit for messages in progress when the program ends.
@@ -27,8 +27,8 @@ const FULL_AGAIN: Duration = Duration::from_millis(100);
 type OnTheWay = Pin<Box<dyn Future<Output = Option<Ack>> + Send>>;
 pub(crate) type Map = fn(&Rules, &str) -> Option<Mapped>;
 
-/// One direction of a connection.
-pub(crate) struct Way {
+/// Settings of the flow in one direction of a connection.
+pub(crate) struct MessageFlow {
     /// Name of the connection, for the log.
     pub(crate) connection: String,
     pub(crate) to: Destination,
@@ -38,7 +38,7 @@ pub(crate) struct Way {
 }
 
 /// Pushes each message into the queue, and acknowledges it when it is safe.
-pub(crate) async fn carry(mut from: Source, way: Way, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn carry(mut from: Source, flow: MessageFlow, mut stopped: watch::Receiver<bool>) {
     let mut on_the_way: FuturesUnordered<OnTheWay> = FuturesUnordered::new();
     let mut causes = Causes::default();
     loop {
@@ -54,20 +54,20 @@ pub(crate) async fn carry(mut from: Source, way: Way, mut stopped: watch::Receiv
         let (mut row, ack) = match next {
             SourceEvent::Message(row, ack) => (row, ack),
             SourceEvent::Commit => {
-                on_the_way.push(Box::pin(commit(way.to.clone())));
+                on_the_way.push(Box::pin(commit(flow.to.clone())));
                 continue;
             }
             SourceEvent::End => break,
         };
-        let Some(mapped) = (way.map)(&way.rules, &row.topic) else {
-            causes.unmapped(&way, &row.topic);
+        let Some(mapped) = (flow.map)(&flow.rules, &row.topic) else {
+            causes.unmapped(&flow, &row.topic);
             ack.done();
             continue;
         };
         row.topic = mapped.topic;
         row.qos = row.qos.min(mapped.qos);
-        row.retain &= way.keeps_retain;
-        match hand_on(&way, row, &mut causes, &mut stopped).await {
+        row.retain &= flow.keeps_retain;
+        match hand_on(&flow, row, &mut causes, &mut stopped).await {
             Handed::Taken(safe) => {
                 on_the_way.push(Box::pin(async move { safe.await.then_some(ack) }));
             }
@@ -110,7 +110,7 @@ enum Handed {
 }
 
 async fn hand_on(
-    way: &Way,
+    flow: &MessageFlow,
     mut row: Row,
     causes: &mut Causes,
     stopped: &mut watch::Receiver<bool>,
@@ -120,14 +120,14 @@ async fn hand_on(
         let pushed = tokio::select! {
             // A push is ready at once as a rule: a copy is made only of one that the store keeps waiting.
             biased;
-            pushed = way.to.push(row) => pushed,
+            pushed = flow.to.push(row) => pushed,
             _ = stopped.wait_for(|stopped| *stopped) => return Handed::NotNow,
         };
         match pushed {
             Ok(safe) => return Handed::Taken(safe),
             // Where the store fails, or all that waits is on its way: what comes waits at its own broker.
             Err(PublishError::Full { row: back }) => {
-                causes.full(way, &topic);
+                causes.full(flow, &topic);
                 row = *back;
                 tokio::select! {
                     _ = stopped.wait_for(|stopped| *stopped) => return Handed::NotNow,
@@ -136,7 +136,7 @@ async fn hand_on(
             }
             Err(error) => {
                 let is_final = is_final(&error);
-                causes.refused(way, &topic, &error, is_final);
+                causes.refused(flow, &topic, &error, is_final);
                 return if is_final { Handed::Never } else { Handed::NotNow };
             }
         }
@@ -164,25 +164,25 @@ struct Causes {
 }
 
 impl Causes {
-    fn unmapped(&mut self, way: &Way, topic: &str) {
+    fn unmapped(&mut self, flow: &MessageFlow, topic: &str) {
         if let Some(messages) = self.unmapped.add() {
-            let (connection, topic) = (Escaped(&way.connection), Escaped(topic));
+            let (connection, topic) = (Escaped(&flow.connection), Escaped(topic));
             tracing::warn!(%connection, %topic, messages, "dropped: no topic line takes it");
         }
     }
 
     /// Counts an attempt to push into a full queue, not a message.
-    fn full(&mut self, way: &Way, topic: &str) {
+    fn full(&mut self, flow: &MessageFlow, topic: &str) {
         if let Some(attempts) = self.full.add() {
-            let (connection, topic) = (Escaped(&way.connection), Escaped(topic));
+            let (connection, topic) = (Escaped(&flow.connection), Escaped(topic));
             tracing::warn!(%connection, %topic, attempts, "the queue has no room, or its disk fails: not acknowledged, tried again");
         }
     }
 
-    fn refused(&mut self, way: &Way, topic: &str, error: &PublishError, is_final: bool) {
+    fn refused(&mut self, flow: &MessageFlow, topic: &str, error: &PublishError, is_final: bool) {
         let cause = if is_final { &mut self.never } else { &mut self.refused };
         let Some(messages) = cause.add() else { return };
-        let (connection, topic, error) = (Escaped(&way.connection), Escaped(topic), in_full(error));
+        let (connection, topic, error) = (Escaped(&flow.connection), Escaped(topic), in_full(error));
         if is_final {
             tracing::error!(%connection, %topic, error, messages, "dropped: the queue can never take it");
         } else {

@@ -15,10 +15,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, timeout};
 
 use crate::broker::Broker;
-use crate::carry::{Map, Way, carry};
-use crate::ends::{Destination, Source};
+use crate::flow_endpoints::{Destination, Source};
 use crate::inbox::Inbox;
 use crate::losses::Told;
+use crate::message_flow::{Map, MessageFlow, carry};
 use crate::notify::{Side, Teller, tell_state};
 use crate::plan::{Plan, in_full};
 
@@ -26,7 +26,7 @@ use crate::plan::{Plan, in_full};
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Running connection of the configuration.
-pub(crate) struct Carrier {
+pub(crate) struct Connection {
     pub(crate) plan: Plan,
     /// Bridge to the hub; only the tasks below have clones.
     hub: Arc<Bridge>,
@@ -46,7 +46,7 @@ enum Local {
     Broker(LocalPublisher, Option<Arc<Inbox>>),
 }
 
-impl Carrier {
+impl Connection {
     /// Starts both sides; returns before a client is connected.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Carrier {
             None => Local::Client(Arc::new(plan.local().await?)),
         };
         let (stop, stopped) = watch::channel(false);
-        let way = |to: Destination, map: Map, keeps_retain| Way {
+        let flow = |to: Destination, map: Map, keeps_retain| MessageFlow {
             connection: plan.section.name.clone(),
             to,
             rules: plan.rules(),
@@ -68,20 +68,20 @@ impl Carrier {
         };
         let mut carrying = Vec::new();
         if let Some(from) = local.messages(&plan, broker).await? {
-            let way = way(Destination::Bridge(hub.clone()), Rules::map_out, plan.section.outgoing_retain);
-            carrying.push(tokio::spawn(carry(from, way, stopped.clone())));
+            let flow = flow(Destination::Bridge(hub.clone()), Rules::map_out, plan.section.outgoing_retain);
+            carrying.push(tokio::spawn(carry(from, flow, stopped.clone())));
         }
         if let Some(to) = local.queue().filter(|_| !plan.in_filters().is_empty()) {
             let messages = hub.subscribe_all(plan.in_filters()).await.map_err(|error| error.to_string())?;
-            let way = way(to, Rules::map_in, true);
-            carrying.push(tokio::spawn(carry(Source::Subscription(messages), way, stopped)));
+            let flow = flow(to, Rules::map_in, true);
+            carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
         }
         let losses = Told::from(hub.dropped());
-        let mut carrier = Self { plan, hub, local, carrying, telling: None, stop, losses };
-        if let Some((here, there)) = carrier.sides()? {
-            carrier.telling = Some(tokio::spawn(tell_state(carrier.hub.watch(), there, here)));
+        let mut connection = Self { plan, hub, local, carrying, telling: None, stop, losses };
+        if let Some((here, there)) = connection.sides()? {
+            connection.telling = Some(tokio::spawn(tell_state(connection.hub.watch(), there, here)));
         }
-        Ok(carrier)
+        Ok(connection)
     }
 
     /// Returns the sides on which the connection's state is published: the local broker, and the hub unless the section excludes it.
