@@ -8,11 +8,11 @@
 pub mod command_line;
 
 mod builder;
-mod cases;
 mod config;
 mod embedded;
 mod open_files;
 mod run;
+mod test_cases;
 
 pub use builder::Builder;
 pub use config::Format;

@@ -7,7 +7,7 @@
     reason = "test code"
 )]
 //! `edge-gateway run` with `ack_held = "when_emitted"`: PUBACKs of held readings over a kill, a stop, and against a publisher
-//! that waits for each of them. Every history of the rule itself is in `src/run/sensors/withhold/tests.rs`.
+//! that waits for each of them. Every history of the rule itself is in `src/run/sensors/held_receipts/tests.rs`.
 
 mod support;
 

@@ -8,8 +8,8 @@ use clap::Args;
 use edge_bridge::escape::Escaped;
 
 use super::standard_output;
-use crate::cases;
-use crate::config::{Case, Config};
+use crate::config::{Config, TestCase};
+use crate::test_cases;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -36,7 +36,7 @@ fn report(config: &Config, all: bool) -> (String, bool) {
     // Writing to a text does not fail.
     for case in &config.cases {
         let name = Escaped(&case.name);
-        match cases::run(&config.routes, case) {
+        match test_cases::run(&config.routes, case) {
             Ok(outcome) => {
                 let _ = writeln!(text, "{} {name}", if outcome.holds { "ok    " } else { "FAILED" });
                 failed += usize::from(!outcome.holds);
@@ -58,7 +58,7 @@ fn report(config: &Config, all: bool) -> (String, bool) {
     (text, failed == 0 && count > 0)
 }
 
-fn beside(text: &mut String, case: &Case, got: &[String]) {
+fn beside(text: &mut String, case: &TestCase, got: &[String]) {
     for (title, lines) in [("expected", &case.expect[..]), ("got", got)] {
         let _ = writeln!(text, "  {title}{}", if lines.is_empty() { " nothing" } else { "" });
         for line in lines {

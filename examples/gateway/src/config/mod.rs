@@ -5,7 +5,6 @@
 mod access;
 mod ack_held;
 mod alarms;
-mod case;
 mod changes;
 mod command;
 mod control;
@@ -37,6 +36,7 @@ mod sources;
 mod status;
 mod suggest;
 mod tables;
+mod test_case;
 pub(crate) mod tls;
 pub(crate) mod units;
 mod websocket;
@@ -52,7 +52,6 @@ use toml::de::DeTable;
 pub(crate) use access::AccessFiles;
 pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
-pub(crate) use case::Case;
 pub(crate) use changes::Changes;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
@@ -66,6 +65,7 @@ use section::{Section, World, table};
 pub(crate) use shareable::{shareable, shareable_finding};
 pub(crate) use sources::Sources;
 pub(crate) use status::Token;
+pub(crate) use test_case::TestCase;
 pub(crate) use websocket::WebSocket;
 
 /// A configuration that has been checked.
@@ -102,7 +102,7 @@ pub(crate) struct Config {
     pub(crate) trusts_clock: bool,
     pub(crate) hardware: Hardware,
     /// Cases for `edge-gateway test`.
-    pub(crate) cases: Vec<Case>,
+    pub(crate) cases: Vec<TestCase>,
 }
 
 /// Source of messages: the gateway's own listener, or a separate broker.
@@ -282,7 +282,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     clock.finish(findings);
     let hardware = hardware::hardware(&mut hardware_table, findings);
     hardware_table.finish(findings);
-    let cases = case::cases(&mut top, world, findings);
+    let cases = test_case::test_cases(&mut top, world, findings);
     top.finish(findings);
 
     let config = Config {

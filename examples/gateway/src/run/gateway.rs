@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use edge_bridge::Link;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::{Builder, Clock, ClockFloor};
@@ -26,13 +27,13 @@ use super::certificate_floor::CertificateFloor;
 use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::configuration::route_changes::{Configurations, RouteChanges};
 use super::error::RunError;
-use super::filters::{due_rows, watched};
-use super::hub::compact::{Compact, KeptTables, Shown};
+use super::filters::{due_rows, watched_sensors_file};
+use super::hub::compact::{Compact, EchoedTables, KeptTables};
 use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
 use super::hub::hub_state;
 use super::hub::table_files::TableFiles;
-use super::hub::tables::Tables;
+use super::hub::table_subscriber::TableSubscriber;
 use super::hub::uplink::{self, Beside};
 use super::local_control::alarm_commands::Alarms;
 use super::local_control::control::{Control, Figures};
@@ -48,12 +49,13 @@ use super::sensors::sensor_side::Front;
 use super::status::certificates::Certificates;
 use super::status::control_socket::{self, LaterLink};
 use super::status::http;
-use super::status::last_look::{LastLook, Lost};
+use super::status::loss_detection::{LossDetection, Lost};
 use super::status::monitor::Monitor;
 use super::status::outputs::PageAccess;
 use super::status::outputs::http_pages::StatusPages;
 use super::status::snapshot::snapshot_maker::{Memory, Snapshots};
 use super::status::snapshot::{CurrentFacts, Facts};
+use super::status::totals::Refresh;
 use super::status::verdict::Losses;
 use super::tap::Taps;
 
@@ -111,12 +113,12 @@ pub(crate) async fn run(
     let mut opening = Opening::start(state, config, wall.clone());
     let opened = opening.at_once().await?;
     let local = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts).await?;
-    let tables = Tables::new(config);
+    let table_subscriber = TableSubscriber::new(config);
     let files = StateFiles {
         dir: state.to_owned(),
         lanes: config.queue.lanes.len(),
         table_files: TableFiles::new(state),
-        table_topics: tables.topics.clone(),
+        table_topics: table_subscriber.topics.clone(),
     };
     let taken = tokio::select! {
         biased;
@@ -132,7 +134,8 @@ pub(crate) async fn run(
             let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
             tell_opened(config, state, &taken);
             floor.raise(taken.opened.account.known_s());
-            let running = local.with_queue(config, state, uplink, (taken, tables, files.table_files)).await?;
+            let running =
+                local.with_queue(config, state, uplink, (taken, table_subscriber, files.table_files)).await?;
             is_open.store(true, Ordering::Relaxed);
             stop.await;
             running.stop(state).await
@@ -222,13 +225,12 @@ impl Local {
         config: &Config,
         state: &Path,
         uplink: Builder,
-        (taken, tables, table_files): (Resumed, Tables, TableFiles),
+        (taken, table_subscriber, table_files): (Resumed, TableSubscriber, TableFiles),
     ) -> Result<Running, RunError> {
         let Resumed { opened, rows, alarms: told, pace, tables: saved, restarts, .. } = taken;
         let Opened { queue, consumer, is_new, account, lanes_unread } = opened;
-        let (shown, kept) = (Shown::default(), KeptTables::default());
-        let compact =
-            Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
+        let (echoed, kept) = (EchoedTables::default(), KeptTables::default());
+        let compact = compact(config, &echoed, &kept, &saved);
         let parked_before = queue.has_beside("parked");
         let beside = Beside::new(config, queue.gateway_id(), compact, take(&mut self.packers), &self.taps);
         let (gap_reports, hub_status, next_routes) = beside.handles();
@@ -241,7 +243,7 @@ impl Local {
         };
         let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, .. } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
-        let last_look = last_look(&queue, &no_queue, &account, config);
+        let losses = loss_detection(&queue, &no_queue, &account);
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
         let receivers = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
@@ -255,8 +257,9 @@ impl Local {
             intake: intake.clone(),
             clock,
             wall: wall.clone(),
-            last_look,
-            tables: shown.clone(),
+            losses,
+            refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
+            echoed_tables: echoed.clone(),
             table_files: table_files.clone(),
             gap_reports: gap_reports.clone(),
             hub_status,
@@ -272,15 +275,15 @@ impl Local {
         };
         surface.show(monitor.clone());
         let _ = self.link.set(link.clone()); // Once, here.
-        let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, config, &tables);
+        let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, config, &table_subscriber);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
         let tasks = [
             tokio::spawn(monitor.watch(no_queue.service)),
-            tokio::spawn(tables.listen(link.clone(), shown, more_tables)),
+            tokio::spawn(table_subscriber.listen(link.clone(), echoed, more_tables)),
             tokio::spawn(table_files.keep(kept)),
             tokio::spawn(hub_state::tell(link.clone(), front.listener(), config.hub.client_id.clone())),
             tokio::spawn(due_rows::tick(clock, wall, ingest.clone(), intake.clone())),
-            tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
+            tokio::spawn(watched_sensors_file::keep(state.to_owned(), clock, ingest.clone(), pace)),
             first_rows,
         ];
         let tasks = tasks.into_iter().chain(changes).chain(self.tasks).chain(alarms.into_iter().flatten());
@@ -371,10 +374,14 @@ async fn stop(
     Ok(())
 }
 
+fn compact(config: &Config, echoed: &EchoedTables, kept: &KeptTables, saved: &[(String, Bytes)]) -> Compact {
+    Compact::new(&config.routes, &config.id, config.queue.max_age, echoed.clone(), kept, saved)
+}
+
 /// Returns the detectors of losses, for which those of earlier runs and what was given up for want of a queue are no news.
-fn last_look(queue: &aio::Queue, no_queue: &NoQueue, account: &QueueAccount, config: &Config) -> LastLook {
+fn loss_detection(queue: &aio::Queue, no_queue: &NoQueue, account: &QueueAccount) -> LossDetection {
     let lost = Lost::of(&store::of_hub(queue.ledger())).and_without_room(no_queue.known_losses());
-    LastLook::new(lost, account.gone_before(), config.totals_within)
+    LossDetection::new(lost, account.gone_before())
 }
 
 fn tell_opened(config: &Config, state: &Path, resumed: &Resumed) {

@@ -14,7 +14,7 @@ use super::filters::filter_state::{FilterState, Origin};
 use super::filters::readings::{Kept, Readings, Taken};
 use super::hub::formats::row_format;
 use super::sensors::bulkhead::Bulkhead;
-use super::sensors::withhold::Link;
+use super::sensors::held_receipts::Link;
 use super::status::snapshot::figures::RouteFigures;
 use super::tap::Taps;
 

@@ -15,7 +15,7 @@ use outage_drill::Rng;
 use crate::config::{Config, Format, Protocol, Route};
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::filters::readings::Kept;
-use crate::run::hub::compact::{Compact, KeptTables, Shown, table_topics, version_of};
+use crate::run::hub::compact::{Compact, EchoedTables, KeptTables, table_topics, version_of};
 use crate::run::hub::formats::row_format;
 use crate::run::hub::pack::{BatchPack, RouteEncoder};
 use crate::run::route::Destination;
@@ -96,7 +96,7 @@ struct Rig<'a> {
     route: &'a Route,
     load: Load,
     pack: BatchPack,
-    shown: Shown,
+    echoed: EchoedTables,
     tables: Vec<String>,
     rng: Rng,
     sent: u64,
@@ -137,14 +137,14 @@ impl RouteLoad {
 
 impl<'a> Rig<'a> {
     fn new(config: &'a Config, route: &'a Route, load: Load) -> Self {
-        let (shown, kept) = (Shown::default(), KeptTables::default());
+        let (echoed, kept) = (EchoedTables::default(), KeptTables::default());
         let routes = std::slice::from_ref(route);
-        let compact = Compact::new(routes, &config.id, config.queue.max_age, shown.clone(), &kept, &[]);
+        let compact = Compact::new(routes, &config.id, config.queue.max_age, echoed.clone(), &kept, &[]);
         let pack = BatchPack::new(RouteEncoder::new(routes, compact)).with_identity(config.hub.identity);
         let tables: Vec<String> =
             table_topics(routes, &config.id).into_iter().map(|(_, tables)| tables).collect();
-        tables.iter().for_each(|topic| shown.ask(topic));
-        Self { config, route, load, pack, shown, tables, rng: Rng::new(1), sent: 0, now_ms: 1.0 }
+        tables.iter().for_each(|topic| echoed.ask(topic));
+        Self { config, route, load, pack, echoed, tables, rng: Rng::new(1), sent: 0, now_ms: 1.0 }
     }
 
     fn now(&self) -> Now {
@@ -176,7 +176,7 @@ impl<'a> Rig<'a> {
             let topic = packed.publish.topic.as_str();
             let table = self.tables.iter().find_map(|tables| Some((tables, version_of(tables, topic)?)));
             match table {
-                Some((tables, id)) => self.shown.note(tables, id, &packed.publish.payload, true),
+                Some((tables, id)) => self.echoed.note(tables, id, &packed.publish.payload, true),
                 None => self.count(packed, sum),
             }
         }

@@ -7,8 +7,8 @@ use edge_bridge::wire::{PropertyId, Publish};
 use tokio::sync::oneshot;
 
 use crate::run::local_control::control::Control;
+use crate::run::sensors::held_receipts::Tell;
 use crate::run::sensors::ingest::{ALARM_LANE, GatewayIngest};
-use crate::run::sensors::withhold::Tell;
 
 /// The ways to loops and alarms.
 pub(in crate::run) struct LoopsAndAlarms {

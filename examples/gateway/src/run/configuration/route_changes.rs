@@ -16,9 +16,9 @@ use tokio::sync::{mpsc, watch};
 use crate::config::{Config, Route};
 use crate::run::hub::compact::table_topics;
 use crate::run::hub::pack::NextRoutes;
-use crate::run::hub::tables::Tables;
+use crate::run::hub::table_subscriber::TableSubscriber;
+use crate::run::sensors::held_receipts::Tell;
 use crate::run::sensors::ingest::GatewayIngest;
-use crate::run::sensors::withhold::Tell;
 use crate::run::status::monitor::Monitor;
 use crate::run::status::snapshot::{CurrentFacts, Facts};
 
@@ -57,7 +57,7 @@ impl RouteChanges {
         monitor: &Monitor,
         next_routes: NextRoutes,
         config: &Config,
-        tables: &Tables,
+        table_subscriber: &TableSubscriber,
     ) -> (Self, mpsc::UnboundedReceiver<String>) {
         let (more_tables, more) = mpsc::unbounded_channel();
         let changes = Self {
@@ -68,7 +68,7 @@ impl RouteChanges {
             link: monitor.link.clone(),
             next_routes,
             more_tables,
-            tables: tables.topics.clone(),
+            tables: table_subscriber.topics.clone(),
             routes: config.routes.clone(),
         };
         (changes, more)

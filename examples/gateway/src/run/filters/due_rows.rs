@@ -12,8 +12,8 @@ use edge_bridge::net::intake::{Intake, Permit};
 use edge_queue::{Clock as _, SystemClock};
 
 use crate::run::restart::clean_stop;
+use crate::run::sensors::held_receipts::Tell;
 use crate::run::sensors::ingest::GatewayIngest;
-use crate::run::sensors::withhold::Tell;
 
 /// Longest wait for room in the queue, which is nearly always there at once.
 const LET_GO_WITHIN: Duration = Duration::from_millis(300);

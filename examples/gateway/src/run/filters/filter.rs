@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::window;
 use crate::run::sensors::bulkhead::Bulkhead;
+use crate::run::sensors::held_receipts::{Extent, Withheld};
 use crate::run::sensors::time_drops::TimeDrops;
-use crate::run::sensors::withhold::{Extent, Withheld};
 use crate::run::tap::Judgement;
 
 use super::reading_row::ReadingRow;
@@ -369,7 +369,7 @@ fn keep_as_it_came(record: Record<'_>, taken: &mut Taken) {
     keep_record(record, time, quality, &mut taken.kept);
 }
 
-/// Calls the stages. `None`: they belong to an embedding program, and one has panicked.
+/// Calls the stages. `None`: they belong to an embedding program, and one panicked in this call.
 fn behind<T>(own: Option<&Bulkhead>, call: impl FnOnce() -> T) -> Option<T> {
     match own {
         Some(part) => part.call(call),

@@ -6,4 +6,4 @@ pub(super) mod filter_state;
 pub(crate) mod reading_row;
 pub(crate) mod readings;
 pub(super) mod silence;
-pub(super) mod watched;
+pub(super) mod watched_sensors_file;

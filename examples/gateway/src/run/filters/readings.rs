@@ -9,7 +9,7 @@ use edge_filter::{Pipeline, Quality, RestoreError, Stats};
 
 use crate::config::Input;
 use crate::run::sensors::bulkhead::Bulkhead;
-use crate::run::sensors::withhold::{Extent, Link};
+use crate::run::sensors::held_receipts::{Extent, Link};
 use crate::run::tap::{Judgement, Taps, Trail};
 
 use super::filter::{Filter, FilterSnapshot};

@@ -11,5 +11,5 @@ pub(crate) mod hub_status;
 pub(crate) mod pack;
 pub(super) mod read_back;
 pub(super) mod table_files;
-pub(super) mod tables;
+pub(super) mod table_subscriber;
 pub(crate) mod uplink;

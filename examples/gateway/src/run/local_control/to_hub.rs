@@ -11,8 +11,8 @@ use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::{Publish, Utf8, Version};
 
+use crate::run::sensors::held_receipts::Tell;
 use crate::run::sensors::ingest::GatewayIngest;
-use crate::run::sensors::withhold::Tell;
 
 /// Path to the hub through the routes. Messages that find no room in the queue are counted and dropped.
 pub(in crate::run) struct ToHub {

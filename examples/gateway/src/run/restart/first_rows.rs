@@ -12,7 +12,7 @@ use edge_bridge::net::intake::Intake;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::run::sensors::withhold::{Link, Tell};
+use crate::run::sensors::held_receipts::{Link, Tell};
 
 use super::clean_stop;
 

@@ -14,7 +14,7 @@ use edge_bridge::Row;
 use edge_bridge::net::Clock;
 
 use crate::run::error::RunError;
-use crate::run::filters::watched::{self, Pace, Watched};
+use crate::run::filters::watched_sensors_file::{self, Pace, Watched};
 use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::hub::table_files::TableFiles;
 use crate::run::local_control::alarm_commands;
@@ -172,7 +172,7 @@ fn read(from: &StateFiles, obeys: bool, up_ms: u64) -> Left {
     Left {
         last: clean_stop::read(&from.dir),
         alarms: if obeys { alarm_file::read(&from.dir) } else { Vec::new() },
-        watched: watched::read(&from.dir, up_ms),
+        watched: watched_sensors_file::read(&from.dir, up_ms),
         tables: from.table_files.load(&from.table_topics),
     }
 }

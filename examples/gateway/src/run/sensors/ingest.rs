@@ -25,7 +25,7 @@ use crate::run::status::snapshot::figures::RouteFigures;
 use crate::run::tap::Taps;
 
 use super::arrival::ArrivalClock;
-use super::withhold::{Extent, Link};
+use super::held_receipts::{Extent, Link};
 pub(in crate::run) use alarm_commands::ALARM_LANE;
 use alarm_commands::Commanded;
 pub(crate) use counts::Counts;

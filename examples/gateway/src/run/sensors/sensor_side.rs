@@ -25,8 +25,8 @@ use crate::run::status::snapshot::CurrentFacts;
 use super::access;
 use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
+use super::held_receipts::Tell;
 use super::ingest::GatewayIngest;
-use super::withhold::Tell;
 use edge_state::ClientFile;
 
 /// Longest time for which no sensor's messages are read while the queue's task is behind.

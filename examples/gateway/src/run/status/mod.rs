@@ -4,7 +4,7 @@ pub(super) mod certificates;
 pub(crate) mod control_answers;
 pub(crate) mod control_socket;
 pub(super) mod http;
-pub(super) mod last_look;
+pub(super) mod loss_detection;
 pub(super) mod metrics;
 pub(super) mod monitor;
 pub(crate) mod outputs;

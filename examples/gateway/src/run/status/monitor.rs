@@ -2,8 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use edge_bridge::net::Clock;
@@ -14,7 +14,7 @@ use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 use edge_service::Notifier;
 
 use crate::run::commands::CommandCounts;
-use crate::run::hub::compact::Shown;
+use crate::run::hub::compact::EchoedTables;
 use crate::run::hub::gap_reports::GapReports;
 use crate::run::hub::hub_refusals::HubRefusals;
 use crate::run::hub::hub_status::{HubStatus, Matter, Process};
@@ -29,14 +29,14 @@ use crate::run::sensors::listener_figures;
 
 use super::certificates::{Certificates, End};
 use super::http::{Answer, Pages};
-use super::last_look::{LastLook, Lost};
+use super::loss_detection::{LossDetection, Lost};
 use super::metrics::Sample;
 use super::service;
 use super::snapshot::figures::{Figures, QueueFigures};
 use super::snapshot::snapshot_maker::Memory;
 use super::snapshot::{CurrentFacts, Totals, is_up};
 use super::state_log::StateLog;
-use super::totals::lag;
+use super::totals::{Refresh, lag};
 use super::verdict::{Verdict, steady};
 
 /// Period of the checks of the gateway's state.
@@ -59,8 +59,10 @@ pub(crate) struct Monitor {
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
     pub(crate) wall: Arc<SystemClock>,
-    pub(crate) last_look: LastLook,
-    pub(crate) tables: Shown,
+    pub(crate) losses: LossDetection,
+    /// Pace at which the totals are brought up to date for their readers.
+    pub(crate) refresh: Arc<Mutex<Refresh>>,
+    pub(crate) echoed_tables: EchoedTables,
     pub(crate) table_files: TableFiles,
     pub(crate) gap_reports: Option<GapReports>,
     pub(crate) hub_status: Option<HubStatus>,
@@ -107,7 +109,7 @@ impl Monitor {
             given_up: lost.iter().flatten().map(|lost| lost.total()).sum::<u64>() + gone.messages,
             damaged: lost.iter().flatten().map(|lost| lost.damaged).sum(),
             gone,
-            losing: self.last_look.losing(up_ms, here, lost_parked, gone.queues),
+            losing: self.losses.losing(up_ms, here, lost_parked, gone.queues),
             intake,
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
@@ -122,7 +124,7 @@ impl Monitor {
             certificate_not_taken: link.certificate_not_taken,
             drops_for_time: false,
             link: link.link,
-            refused: HubRefusals::of(&link, self.tables.unanswered()),
+            refused: HubRefusals::of(&link, self.echoed_tables.unanswered()),
             restarts: self.restarts,
             lanes_unread: self.lanes_unread,
             link_cause: link.last_error.clone(),
@@ -145,7 +147,7 @@ impl Monitor {
             listener,
         };
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
-        sample.drops_for_time = self.last_look.drops_for_time(up_ms, sample.counts.dropped_for_time());
+        sample.drops_for_time = self.losses.drops_for_time(up_ms, sample.counts.dropped_for_time());
         sample.verdict = Verdict::of(sample.link, is_degraded(&stats, &sample), sample.losing.any());
         Some((sample, stats))
     }
@@ -182,7 +184,11 @@ impl Monitor {
 
     /// Records that the totals are being read.
     fn asked(&self) {
-        self.last_look.refresh().asked();
+        self.lock_refresh().asked();
+    }
+
+    fn lock_refresh(&self) -> MutexGuard<'_, Refresh> {
+        self.refresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs that the gateway is ready, then each change of its state, for as long as it is polled; also notifies systemd, feeds its watchdog and
@@ -261,7 +267,7 @@ impl Monitor {
         let queues = [Some(self.queue.clone()), self.link.parked_queue()];
         let behind = |queue: &aio::Queue| lag(&queue.committed_ledger(), &queue.ledger());
         let lag = queues.iter().flatten().any(behind);
-        let is_due = self.last_look.refresh().is_due(self.clock.now().up_ms, lag);
+        let is_due = self.lock_refresh().is_due(self.clock.now().up_ms, lag);
         if !is_due {
             return;
         }

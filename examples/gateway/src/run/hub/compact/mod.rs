@@ -18,10 +18,10 @@
 //! assumed to have lost its retained messages too, and all tables are published again.
 
 mod announcement_schedule;
+mod echoed_tables;
 mod kept_tables;
 mod names;
 mod sample;
-mod shown;
 mod topic;
 mod versions;
 
@@ -38,8 +38,8 @@ use crate::config::{Format, Route};
 use crate::run::filters::reading_row::ReadingRow;
 
 use super::batch::{Head, Piece};
+pub(crate) use echoed_tables::EchoedTables;
 pub(crate) use kept_tables::KeptTables;
-pub(crate) use shown::Shown;
 use topic::Topic;
 
 /// Content type of the retained message; readers that know only the topic may rely on it.
@@ -49,7 +49,7 @@ const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
 #[derive(Debug)]
 pub(crate) struct Compact {
     topics: Vec<Topic>,
-    shown: Shown,
+    echoed: EchoedTables,
     gateway: String,
     max_age_ms: Option<u64>,
     kept: KeptTables,
@@ -74,13 +74,13 @@ impl Compact {
         routes: &[Route],
         gateway: &str,
         max_age: Option<Duration>,
-        shown: Shown,
+        echoed: EchoedTables,
         kept: &KeptTables,
         saved: &[(String, Bytes)],
     ) -> Self {
         let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let (gateway, kept) = (gateway.to_owned(), kept.clone());
-        let mut compact = Self { topics: Vec::new(), shown, gateway, max_age_ms, kept };
+        let mut compact = Self { topics: Vec::new(), echoed, gateway, max_age_ms, kept };
         compact.take_up(routes, saved);
         compact
     }
@@ -110,7 +110,7 @@ impl Compact {
     /// Returns for each row whether its sensor is in the table that the hub has. `None`: one batch of all rows is shorter than two.
     pub(crate) fn split(&mut self, topic: &Utf8, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
         let known = self.topics.iter_mut().find(|known| known.batches == *topic)?;
-        known.look_at(&self.shown);
+        known.look_at(&self.echoed);
         known.split(rows)
     }
 
@@ -124,7 +124,7 @@ impl Compact {
     ) -> Vec<Piece> {
         match self.topics.iter_mut().find(|known| known.batches == *topic) {
             Some(known) => {
-                known.look_at(&self.shown);
+                known.look_at(&self.echoed);
                 known.encode(head, rows, max_bytes)
             }
             // Rows of a route that the configuration has no longer.
@@ -150,7 +150,7 @@ impl Compact {
 
     /// Returns the next message that publishes a table, or that clears a retained one. `None`: none is due now.
     pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
-        self.topics.iter_mut().for_each(|topic| topic.turn(now, &self.shown));
+        self.topics.iter_mut().for_each(|topic| topic.turn(now, &self.echoed));
         self.topics.iter_mut().find_map(|topic| {
             let (id, table) = topic.announce(now, max_packet)?;
             Some(announcement(version_topic(&topic.tables, id)?, table))

@@ -23,7 +23,7 @@ mod versions;
 
 struct Rig {
     compact: Compact,
-    hub: Shown,
+    hub: EchoedTables,
     kept: KeptTables,
     now: Now,
 }
@@ -35,7 +35,7 @@ impl Rig {
 
     fn with(config: &str, saved: &[(String, Bytes)]) -> Self {
         let (config, _) = Config::parse(Path::new("g.toml"), config, &|_| None).unwrap();
-        let (hub, kept) = (Shown::default(), KeptTables::default());
+        let (hub, kept) = (EchoedTables::default(), KeptTables::default());
         let compact = Compact::new(&config.routes, &config.id, Some(MAX_AGE), hub.clone(), &kept, saved);
         Self { compact, hub, kept, now: Now { up_ms: 0, wall_ms: 0 } }
     }

@@ -14,10 +14,10 @@ use crate::run::log::once_an_hour::OnceAnHour;
 
 use super::super::batch::{self, Head, Piece, pieces};
 use super::announcement_schedule::Schedule;
+use super::echoed_tables::{EchoedTables, Marks, Message};
 use super::kept_tables::KeptTables;
 use super::names::Names;
 use super::sample::Sample;
-use super::shown::{Marks, Message, Shown};
 use super::version_name;
 use super::versions::{Seen, Versions};
 
@@ -128,7 +128,7 @@ impl Topic {
     }
 
     /// Handles echoes of the hub, and lost ones.
-    pub(super) fn look_at(&mut self, hub: &Shown) {
+    pub(super) fn look_at(&mut self, hub: &EchoedTables) {
         let marks = hub.marks(&self.tables);
         let before = std::mem::replace(&mut self.marks, marks);
         if marks.lost != before.lost {
@@ -193,7 +193,7 @@ impl Topic {
     }
 
     /// Advances the time: handles echoes that did not come, and versions that no batch refers to any more.
-    pub(super) fn turn(&mut self, now: Now, hub: &Shown) {
+    pub(super) fn turn(&mut self, now: Now, hub: &EchoedTables) {
         self.now_ms = now.up_ms;
         self.look_at(hub);
         if self.answer_due_ms.is_some_and(|due_ms| due_ms <= now.up_ms) {

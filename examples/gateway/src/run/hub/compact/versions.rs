@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use edge_codec::compact::Table;
 
-use super::shown::{Message, TableDigest};
+use super::echoed_tables::{Message, TableDigest};
 
 /// Most versions besides the newest; with the most bytes of them, because a new subscriber gets all of them.
 const OLD_MAX: usize = 15;

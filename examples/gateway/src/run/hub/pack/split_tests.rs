@@ -12,7 +12,7 @@ use edge_codec::{Limits, Value};
 use crate::config::Config;
 use crate::run::filters::reading_row::ReadingRow;
 
-use super::super::compact::{KeptTables, Shown};
+use super::super::compact::{EchoedTables, KeptTables};
 use super::*;
 use outage_drill::Rng;
 
@@ -24,7 +24,7 @@ const PACKET_BYTES: usize = 96;
 
 struct Rig {
     pack: BatchPack,
-    hub: Shown,
+    hub: EchoedTables,
     /// The last that the hub has shown.
     tables: HashMap<u64, Table>,
     now: Now,
@@ -36,7 +36,7 @@ struct Rig {
 impl Rig {
     fn new(seed: u64) -> Self {
         let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
-        let hub = Shown::default();
+        let hub = EchoedTables::default();
         let compact =
             Compact::new(&config.routes, &config.id, None, hub.clone(), &KeptTables::default(), &[]);
         Self {

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::run::filters::reading_row::ReadingRow;
 
 use super::super::batch::Head;
-use super::super::compact::{KeptTables, Shown};
+use super::super::compact::{EchoedTables, KeptTables};
 use super::super::read_back;
 use super::*;
 
@@ -33,7 +33,7 @@ batch_age = "300ms"
 fn pack() -> BatchPack {
     let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
     let compact =
-        Compact::new(&config.routes, &config.id, None, Shown::default(), &KeptTables::default(), &[]);
+        Compact::new(&config.routes, &config.id, None, EchoedTables::default(), &KeptTables::default(), &[]);
     BatchPack::new(RouteEncoder::new(&config.routes, compact))
 }
 

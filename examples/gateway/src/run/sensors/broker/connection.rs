@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::sleep_until;
 
-use crate::run::sensors::withhold::Tell;
+use crate::run::sensors::held_receipts::Tell;
 
 use super::Client;
 

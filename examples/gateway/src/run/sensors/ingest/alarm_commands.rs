@@ -13,7 +13,7 @@ use crate::run::filters::filter::Filter;
 use crate::run::filters::readings::Taken;
 use crate::run::local_control::alarm_commands::dispatcher::{AlarmDispatcher, By, alarm_topic};
 use crate::run::local_control::alarm_file::KeptAlarms;
-use crate::run::sensors::withhold::Link;
+use crate::run::sensors::held_receipts::Link;
 
 use super::{GatewayIngest, Inner};
 

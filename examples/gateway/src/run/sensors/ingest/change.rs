@@ -7,10 +7,10 @@ use crate::config::Route;
 use crate::run::filters::filter::Filter;
 use crate::run::filters::filter_state::FilterState;
 use crate::run::filters::readings::Readings;
-use crate::run::filters::watched::Watched;
+use crate::run::filters::watched_sensors_file::Watched;
 use crate::run::local_control::alarm_file::KeptAlarms;
 use crate::run::route::RouteState;
-use crate::run::sensors::withhold::Link;
+use crate::run::sensors::held_receipts::Link;
 
 use super::GatewayIngest;
 

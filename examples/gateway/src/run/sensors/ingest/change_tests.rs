@@ -11,7 +11,7 @@ use edge_filter::DropReason;
 use crate::config::{Config, Route};
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::hub::duplicate_marks::DuplicateMarks;
-use crate::run::sensors::withhold::Tell;
+use crate::run::sensors::held_receipts::Tell;
 
 use super::GatewayIngest;
 

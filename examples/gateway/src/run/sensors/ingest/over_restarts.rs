@@ -6,7 +6,7 @@ use edge_bridge::ingest::Now;
 use crate::run::filters::filter_state::FilterState;
 use crate::run::filters::readings::Readings;
 use crate::run::filters::silence::Changed;
-use crate::run::filters::watched::Watched;
+use crate::run::filters::watched_sensors_file::Watched;
 use crate::run::route::RouteState;
 
 use super::GatewayIngest;

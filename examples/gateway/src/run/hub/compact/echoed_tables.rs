@@ -21,7 +21,7 @@ impl TableDigest {
 
 /// Handle to the echoes; clones share their state.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shown(Arc<Mutex<State>>);
+pub(crate) struct EchoedTables(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -59,7 +59,7 @@ pub(super) struct Marks {
     pub(super) asked: u64,
 }
 
-impl Shown {
+impl EchoedTables {
     /// Records a message of the hub below a topic of tables, for the version `id`; an empty payload clears it. `is_retained`: the hub retains the
     /// message.
     pub(crate) fn note(&self, topic: &str, id: u64, table: &[u8], is_retained: bool) {
@@ -135,24 +135,24 @@ mod tests {
 
     #[test]
     fn what_came_before_the_hub_was_asked_is_no_answer() {
-        let shown = Shown::default();
-        shown.note("t", 1, b"a table", true);
-        shown.note("other", 2, b"another", true);
-        let before = shown.marks("t");
-        shown.ask("t");
-        assert_eq!(shown.marks("t"), Marks { asked: before.asked + 1, ..before });
-        assert!(shown.take("t").is_empty(), "the hub may have lost it since");
-        assert_eq!(shown.take("other").len(), 1, "nobody asked about it");
-        shown.note("t", 1, b"a table", true);
-        assert_eq!(shown.take("t").len(), 1);
+        let echoed = EchoedTables::default();
+        echoed.note("t", 1, b"a table", true);
+        echoed.note("other", 2, b"another", true);
+        let before = echoed.marks("t");
+        echoed.ask("t");
+        assert_eq!(echoed.marks("t"), Marks { asked: before.asked + 1, ..before });
+        assert!(echoed.take("t").is_empty(), "the hub may have lost it since");
+        assert_eq!(echoed.take("other").len(), 1, "nobody asked about it");
+        echoed.note("t", 1, b"a table", true);
+        assert_eq!(echoed.take("t").len(), 1);
     }
 
     #[test]
     fn of_what_nobody_looks_at_the_newest_is_kept() {
-        let shown = Shown::default();
+        let echoed = EchoedTables::default();
         let most = MESSAGES_MAX as u64;
-        (0..most + 3).for_each(|id| shown.note("t", id, b"a table", true));
-        let ids: Vec<_> = shown.take("t").iter().map(|message| message.id).collect();
+        (0..most + 3).for_each(|id| echoed.note("t", id, b"a table", true));
+        let ids: Vec<_> = echoed.take("t").iter().map(|message| message.id).collect();
         assert_eq!(ids, (3..most + 3).collect::<Vec<_>>());
     }
 }

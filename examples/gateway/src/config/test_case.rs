@@ -16,7 +16,7 @@ const TIME_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 /// Case of a test: messages and expected lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Case {
+pub(crate) struct TestCase {
     pub(crate) name: String,
     /// Messages and moments, in order of time.
     pub(crate) input: Vec<Step>,
@@ -33,7 +33,11 @@ pub(crate) struct Step {
     pub(crate) message: Option<(String, String)>,
 }
 
-pub(super) fn cases<'a>(top: &mut Section<'a>, world: &'a World<'a>, findings: &mut Findings) -> Vec<Case> {
+pub(super) fn test_cases<'a>(
+    top: &mut Section<'a>,
+    world: &'a World<'a>,
+    findings: &mut Findings,
+) -> Vec<TestCase> {
     let mut cases = Vec::new();
     for (number, at, table) in tables_of(top, "test", findings) {
         let section = Section::new(&format!("test[{number}]"), at, Some(table), world);
@@ -41,7 +45,7 @@ pub(super) fn cases<'a>(top: &mut Section<'a>, world: &'a World<'a>, findings: &
         let input = section.placed_strings("input", findings).map(|list| list.value).unwrap_or_default();
         let expect = section.strings("expect", findings).map(|list| list.value).unwrap_or_default();
         let input = steps(&section, &input, findings);
-        cases.push(Case { name: name.unwrap_or_else(|| format!("case {number}")), input, expect });
+        cases.push(TestCase { name: name.unwrap_or_else(|| format!("case {number}")), input, expect });
         section.finish(findings);
     }
     cases

@@ -4,12 +4,10 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: handles to shared state")]
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use edge_queue::{Ledger, Reason};
 
 use super::metrics::given_up;
-use super::totals::Refresh;
 use super::verdict::{LosingNow, Losses};
 
 /// Numbers of messages lost over all runs, by what a person does about it.
@@ -59,9 +57,9 @@ impl Detectors {
     }
 }
 
-/// State at the last check, with which the present state is compared.
+/// Detectors of losses, with the totals of the last look.
 #[derive(Clone)]
-pub(crate) struct LastLook {
+pub(crate) struct LossDetection {
     losses: Arc<Mutex<Detectors>>,
     /// Detector of queues that a start found gone.
     gone: Arc<Mutex<Losses>>,
@@ -69,18 +67,16 @@ pub(crate) struct LastLook {
     time_drops: Arc<Mutex<Losses>>,
     /// Detectors of losses of parked messages, once their queue is open.
     parked_losses: Arc<Mutex<Option<Detectors>>>,
-    refresh: Arc<Mutex<Refresh>>,
 }
 
-impl LastLook {
-    /// Creates the state. `lost` and `gone` are the losses, and the queues that were gone, that are known already.
-    pub(crate) fn new(lost: Lost, gone: u64, totals_within: Duration) -> Self {
+impl LossDetection {
+    /// Creates the detectors. `lost` and `gone` are the losses, and the queues that were gone, that are known already.
+    pub(crate) fn new(lost: Lost, gone: u64) -> Self {
         Self {
             losses: Arc::new(Mutex::new(Detectors::new(lost))),
             gone: Arc::new(Mutex::new(Losses::new(gone))),
             time_drops: Arc::new(Mutex::new(Losses::new(0))),
             parked_losses: Arc::default(),
-            refresh: Arc::new(Mutex::new(Refresh::new(totals_within))),
         }
     }
 
@@ -104,11 +100,6 @@ impl LastLook {
     pub(in crate::run) fn drops_for_time(&self, up_ms: u64, dropped: u64) -> bool {
         lock(&self.time_drops).are_happening(up_ms, dropped)
     }
-
-    /// Returns the pace at which the totals are brought up to date for their readers.
-    pub(in crate::run) fn refresh(&self) -> MutexGuard<'_, Refresh> {
-        lock(&self.refresh)
-    }
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,9 +113,9 @@ mod tests {
     #[test]
     fn damage_is_no_want_of_room_and_old_losses_are_none() {
         let lost = |damaged, without_room| Lost { damaged, without_room };
-        let last = LastLook::new(lost(5, 7), 0, Duration::from_secs(1));
+        let detection = LossDetection::new(lost(5, 7), 0);
         let looked = |up_ms, here, parked| {
-            let now = last.losing(up_ms, here, parked, 0);
+            let now = detection.losing(up_ms, here, parked, 0);
             (now.to_damage, now.without_room)
         };
         assert_eq!(looked(0, lost(5, 7), None), (false, false));

@@ -12,19 +12,19 @@ use tokio::time::{Instant, interval_at};
 
 use crate::config::Config;
 
-use super::compact::{Shown, table_topics, version_of};
+use super::compact::{EchoedTables, table_topics, version_of};
 
 /// Pause between two SUBSCRIBEs that make the hub send its retained tables again on the same connection.
 const ASK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Topics of a configuration's session tables.
 #[derive(Debug)]
-pub(crate) struct Tables {
+pub(crate) struct TableSubscriber {
     /// Topics of the session tables; each version of a table has a topic below.
     pub(crate) topics: Vec<String>,
 }
 
-impl Tables {
+impl TableSubscriber {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             topics: table_topics(&config.routes, &config.id).into_iter().map(|(_, table)| table).collect(),
@@ -33,18 +33,23 @@ impl Tables {
 
     /// Subscribes to the tables and records which of them the hub retains, until the link ends. `more`: topics of routes that were added while
     /// the gateway runs.
-    pub(crate) async fn listen(self, link: Link, shown: Shown, mut more: mpsc::UnboundedReceiver<String>) {
+    pub(crate) async fn listen(
+        self,
+        link: Link,
+        echoed: EchoedTables,
+        mut more: mpsc::UnboundedReceiver<String>,
+    ) {
         let (ask, asks) = watch::channel(());
         let (mut tasks, mut ask) = (JoinSet::new(), Some(ask));
         let mut topics = self.topics;
         loop {
             for topic in topics.drain(..) {
-                let (link, shown) = (link.clone(), shown.clone());
-                tasks.spawn(Listener { link, topic, shown }.run(asks.clone()));
+                let (link, echoed) = (link.clone(), echoed.clone());
+                tasks.spawn(Listener { link, topic, echoed }.run(asks.clone()));
             }
             // Nothing is watched for nobody.
             if let Some(ask) = ask.take_if(|_| !tasks.is_empty()) {
-                tasks.spawn(watch(link.clone(), shown.clone(), ask));
+                tasks.spawn(watch(link.clone(), echoed.clone(), ask));
             }
             tokio::select! {
                 Some(topic) = more.recv() => topics.push(topic),
@@ -59,7 +64,7 @@ impl Tables {
 struct Listener {
     link: Link,
     topic: String,
-    shown: Shown,
+    echoed: EchoedTables,
 }
 
 impl Listener {
@@ -74,7 +79,7 @@ impl Listener {
                 tracing::error!(topic = filter, %error, "batches will carry their names");
                 return;
             }
-            self.shown.ask(&self.topic);
+            self.echoed.ask(&self.topic);
             drop(before);
             before = self.link.subscribe(&filter).await;
             let Ok(tables) = &mut before else { continue };
@@ -93,14 +98,14 @@ impl Listener {
 
     fn take(&self, message: Command) {
         if let Some(id) = version_of(&self.topic, message.topic()) {
-            self.shown.note(&self.topic, id, message.payload(), message.is_retained());
+            self.echoed.note(&self.topic, id, message.payload(), message.is_retained());
         }
         message.done();
     }
 }
 
 /// Subscribes again on every new connection, and every hour, so that the hub sends its retained tables.
-async fn watch(link: Link, shown: Shown, ask: watch::Sender<()>) {
+async fn watch(link: Link, echoed: EchoedTables, ask: watch::Sender<()>) {
     let mut stats = link.watch();
     let (mut connects, mut lost, mut was_up) = (0, 0, false);
     let mut hourly = interval_at(Instant::now() + ASK_EVERY, ASK_EVERY);
@@ -115,9 +120,9 @@ async fn watch(link: Link, shown: Shown, ask: watch::Sender<()>) {
                 let is_other = now.connects != connects;
                 if now.sessions_lost != lost {
                     // A hub that has lost our session has lost our tables.
-                    shown.lose();
+                    echoed.lose();
                 } else if is_other || (was_up && !is_up) {
-                    shown.doubt();
+                    echoed.doubt();
                 }
                 if is_other && is_up {
                     ask.send_replace(());

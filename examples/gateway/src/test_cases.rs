@@ -11,7 +11,7 @@ use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::wire::{PropertiesBuilder, Publish, QoS, Utf8, Version};
 use edge_codec::Value;
 
-use crate::config::{Case, Route};
+use crate::config::{Route, TestCase};
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::sensors::ingest::{Counts, GatewayIngest};
@@ -33,7 +33,7 @@ pub(crate) struct Outcome {
 ///
 /// # Errors
 /// Rules are not valid, or a filter asks for a tick without end.
-pub(crate) fn run(routes: &[Route], case: &Case) -> Result<Outcome, String> {
+pub(crate) fn run(routes: &[Route], case: &TestCase) -> Result<Outcome, String> {
     let mut rig = Rig::new(routes)?;
     for step in &case.input {
         rig.pass(step.at)?;
