@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 
 use edge_bridge::ingest::{Answer, Inbound, Now};
 use edge_filter::Pipeline;
@@ -16,13 +17,14 @@ use toml::{Table, Value};
 use crate::config::{Config, Format};
 use crate::embedded::{Gateway, ended};
 use crate::run::RunError;
+use crate::run::configuration::program_reload::ProgramReload;
 use crate::run::hub::pack::packed_topic;
 use crate::run::replaced_parts::{OwnIngest, Packer, Parts};
 use crate::run::run_until;
 
-/// Settings of a gateway that is not started yet. Made by [`Gateway::builder`].
+/// Settings of a gateway, to start it with or to put in force while it runs. Made by [`Gateway::builder`].
 #[derive(Debug)]
-#[must_use = "nothing runs before `start`"]
+#[must_use = "nothing runs before `start`, and nothing changes before `Gateway::reload`"]
 pub struct Builder {
     table: Table,
     /// First error in the text of [`settings`](Self::settings).
@@ -108,13 +110,12 @@ impl Builder {
         self
     }
 
-    /// Starts the gateway on the current tokio runtime. Its queue is in the directory `state`, which only one gateway may use. Returns when sensors
-    /// can connect; the queue may be open a moment later. Warnings about the settings go to the log.
+    /// Checks the settings. Warnings go to the log. Returns the configuration, and the program's own parts.
     ///
     /// # Errors
-    /// Settings are wrong or contradict each other; an address that cannot be bound; a directory that is in use.
-    pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, RunError> {
-        let Self { table, error, mut parts } = self;
+    /// The settings are wrong or contradict each other, each mistake with its key and place.
+    pub(crate) fn checked(self) -> Result<(Config, Parts), RunError> {
+        let Self { table, error, parts } = self;
         if let Some(error) = error {
             return Err(RunError::Configuration(error));
         }
@@ -127,15 +128,27 @@ impl Builder {
         for (filter_topic, _) in &parts.packers {
             packed_topic(&config.routes, filter_topic).map_err(RunError::Configuration)?;
         }
+        Ok((config, parts))
+    }
+
+    /// Starts the gateway on the current tokio runtime. Its queue is in the directory `state`, which only one gateway may use. Returns when sensors
+    /// can connect; the queue may be open a moment later. Warnings about the settings go to the log.
+    ///
+    /// # Errors
+    /// Settings are wrong or contradict each other; an address that cannot be bound; a directory that is in use.
+    pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, RunError> {
+        let (config, mut parts) = self.checked()?;
         let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());
         parts.started = Some(tell);
+        let config = Arc::new(config);
+        let reload = ProgramReload::new(config.clone(), &mut parts);
         let task = tokio::spawn(async move {
             // A program that has dropped its handle wants a stop, too.
             let asked = async move { stopped.await.unwrap_or_default() };
             run_until(&config, &state, parts, pin!(asked)).await
         });
         match told.await {
-            Ok(started) => Ok(Gateway { started, stop, task }),
+            Ok(started) => Ok(Gateway { started, reload, stop, task }),
             Err(_) => {
                 let how = ended(task).await;
                 Err(how

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::builder::Builder;
 use crate::run::RunError;
+use crate::run::configuration::program_reload::{ProgramReload, ReloadOutcome};
 use crate::run::replaced_parts::Started;
 use crate::run::status::verdict::Status;
 
@@ -15,6 +16,7 @@ use crate::run::status::verdict::Status;
 #[derive(Debug)]
 pub struct Gateway {
     pub(crate) started: Started,
+    pub(crate) reload: ProgramReload,
     pub(crate) stop: oneshot::Sender<()>,
     pub(crate) task: JoinHandle<Result<(), RunError>>,
 }
@@ -59,6 +61,59 @@ impl Gateway {
     /// Returns the present state of the gateway.
     pub async fn status(&self) -> Status {
         self.started.surface.status().await
+    }
+
+    /// Puts changed routes in force between two messages, as `edge-gateway` does at SIGHUP: nobody is disconnected, and nothing that is stored or
+    /// held is lost. A route that is as it was goes on with all that its filter holds; another goes over as over a clean stop: the same rules go
+    /// on, and what other rules held is sent as they say. What waits in the queue goes where it was to go when it came.
+    ///
+    /// `settings` are all settings, as for a start, but without parts of the program's own: its ingest stays, and so do filters and packers, with
+    /// their routes. They are checked as a whole, and applied or refused as a whole. Returns when the routes are in force: a message that comes
+    /// later goes by them. While the queue takes nothing it returns after five seconds: [`ReloadOutcome::Pending`].
+    ///
+    /// All but routes is read at a start. So are two things that follow from routes: the topics to subscribe to at a
+    /// [`broker`](Builder::broker), unless `[local] topics` names them, and the order of a lane, which the first raw route changes and the last one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use edge_gateway::{Builder, Error, Format, Gateway, ReloadOutcome};
+    ///
+    /// # let state = std::env::temp_dir().join(format!("edge-gateway-reload-doc-{}", std::process::id()));
+    /// fn settings(batch_age: &str) -> Builder {
+    ///     Gateway::builder("site7", "mqtt://127.0.0.1:9")
+    ///         .listen(([127, 0, 0, 1], 0).into())
+    ///         .settings(&format!("[[route]]\nmatch = \"plant/#\"\nto = \"site7\"\nformat = \"compact\"\nbatch_age = \"{batch_age}\""))
+    /// }
+    /// let gateway = settings("1s").start(&state).await?;
+    /// let yard = settings("2s").route("yard/#", "site7/yard", Format::Json);
+    /// assert_eq!(gateway.reload(yard).await?, ReloadOutcome::InForce);
+    /// // A mistake, with its key and place: what was in force goes on.
+    /// assert!(matches!(gateway.reload(settings("2 apples")).await, Err(Error::Configuration(_))));
+    /// // The queue's limits are read at a start.
+    /// let smaller = || settings("2s").settings("[queue]\nmax_bytes = \"16MiB\"");
+    /// match gateway.reload(smaller()).await {
+    ///     Err(Error::NeedsRestart(why)) => {
+    ///         println!("{why}: stopped and started");
+    ///         gateway.stop().await?;
+    ///         let gateway = smaller().start(&state).await?;
+    ///         gateway.stop().await?;
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # std::fs::remove_dir_all(&state)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// In each case what was in force stays. [`Error::Configuration`](RunError::Configuration): mistakes, each with its key and place.
+    /// [`Error::NeedsRestart`](RunError::NeedsRestart): other tables than `[[route]]` differ, and are named; or `settings` has a part of the
+    /// program's own, or a route that has a filter or packer of the program's own would change or go. [`Error::Failed`](RunError::Failed): the
+    /// gateway has ended.
+    pub async fn reload(&self, settings: Builder) -> Result<ReloadOutcome, RunError> {
+        let (config, parts) = settings.checked()?;
+        self.reload.apply(config, &parts).await
     }
 
     /// Stops the gateway without losing a message, within eight seconds.

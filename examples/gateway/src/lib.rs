@@ -2,7 +2,8 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 //! The gateway as a library: MQTT in, filter, durable queue, MQTT out, with each part to be replaced.
 //!
-//! [`Gateway::builder`] runs a whole gateway inside another program; that program can supply its own filters, ingest and batch encoding.
+//! [`Gateway::builder`] runs a whole gateway inside another program; that program can supply its own filters, ingest and batch
+//! encoding, and change the routes while it runs ([`Gateway::reload`]).
 //! [`command_line`] is the program `edge-gateway`, of which `main.rs` only calls it.
 
 pub mod command_line;
@@ -18,6 +19,7 @@ pub use builder::Builder;
 pub use config::Format;
 pub use embedded::Gateway;
 pub use run::RunError as Error;
+pub use run::configuration::program_reload::ReloadOutcome;
 pub use run::filters::reading_row::ReadingRow as Reading;
 pub use run::replaced_parts::{PackedBatch, Packer};
 pub use run::status::verdict::{Status, Verdict};

@@ -1,12 +1,15 @@
-//! Errors that keep the gateway from running, with their exit codes.
+//! Errors of the gateway: of its start, its run, and a reload; with exit codes.
 
 use std::fmt;
 
-/// Error of the gateway, in words for the operator who started it.
+/// Error of the gateway, in words for whoever started it.
 #[derive(Debug)]
 pub enum RunError {
     /// The configuration or the command line asks for something impossible: exit code 2.
     Configuration(String),
+    /// A reload cannot apply the change, which is valid: what was in force goes on, until the gateway is stopped and started with the new settings.
+    /// Only [`Gateway::reload`](crate::Gateway::reload) has this error.
+    NeedsRestart(String),
     /// A failure that may not come again at a later start: exit code 1.
     Failed(String),
 }
@@ -14,7 +17,7 @@ pub enum RunError {
 impl RunError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Configuration(_) => 2,
+            Self::Configuration(_) | Self::NeedsRestart(_) => 2,
             Self::Failed(_) => 1,
         }
     }
@@ -25,7 +28,7 @@ impl std::error::Error for RunError {}
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration(what) | Self::Failed(what) => f.write_str(what),
+            Self::Configuration(what) | Self::NeedsRestart(what) | Self::Failed(what) => f.write_str(what),
         }
     }
 }

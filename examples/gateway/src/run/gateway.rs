@@ -168,7 +168,7 @@ impl Local {
             Some(control) => Some(Control::start(control, state, &ingest).await?),
             None => None,
         };
-        let refused = configurations.as_ref().and_then(|in_force| in_force.borrow().refused.clone());
+        let refused = configurations.as_ref().and_then(|found| found.in_force.borrow().refused.clone());
         let facts = CurrentFacts::new(Facts { refused, ..Facts::of(config, state) });
         let front =
             Front::start(config, state, (clock, floor), &ingest, &intake, control.as_mut(), &facts).await?;
@@ -186,7 +186,7 @@ impl Local {
             service,
             memory: Memory::new(&clock),
             facts,
-            configurations: configurations.clone(),
+            in_force: configurations.as_ref().map(|found| found.in_force.clone()),
         };
         let surface = Surface::new(no_queue.clone());
         let snapshots =

@@ -13,6 +13,8 @@ use edge_filter::Pipeline;
 use edge_service::Notifier;
 use tokio::sync::oneshot;
 
+use crate::config::Route;
+
 use super::configuration::route_changes::Configurations;
 use super::filters::reading_row::ReadingRow;
 use super::queue::no_queue::Surface;
@@ -29,10 +31,40 @@ pub(crate) struct Parts {
     pub(crate) started: Option<oneshot::Sender<Started>>,
     /// Connection to systemd; only the program `edge-gateway` sets it.
     pub(crate) service: Notifier,
-    /// Configurations that are applied while the gateway runs; only the program `edge-gateway` sets it.
+    /// Configurations that are applied while the gateway runs.
     pub(crate) configurations: Option<Configurations>,
     /// Flag that is set once the queue is open.
     pub(crate) is_open: Arc<AtomicBool>,
+}
+
+impl Parts {
+    /// Returns the first of the program's own parts, in words. `None`: there is none.
+    pub(crate) fn first_own(&self) -> Option<String> {
+        let of = |kind, filter_topic: &str| format!("{kind} of \"{filter_topic}\"");
+        let mut filters = self.filters.iter().map(|(filter_topic, _)| of("filter", filter_topic));
+        let mut packers = self.packers.iter().map(|(filter_topic, _)| of("packer", filter_topic));
+        let ingest = || self.ingest.as_ref().map(|_| "ingest".to_owned());
+        filters.next().or_else(|| packers.next()).or_else(ingest)
+    }
+
+    /// Returns the routes with parts of the program's own, of the routes of its configuration.
+    pub(crate) fn own_routes(&self, routes: &[Route]) -> Vec<OwnRoute> {
+        let filters = self.filters.iter().map(|(filter_topic, _)| ("filter", filter_topic));
+        let packers = self.packers.iter().map(|(filter_topic, _)| ("packer", filter_topic));
+        let own = |(kind, filter_topic): (_, &String)| {
+            let route = routes.iter().find(|route| route.filter_topic == *filter_topic)?;
+            Some(OwnRoute { kind, route: route.clone() })
+        };
+        filters.chain(packers).filter_map(own).collect()
+    }
+}
+
+/// Route with a part of the embedding program, as it is configured.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnRoute {
+    /// Kind of the part: a filter or a packer.
+    pub(crate) kind: &'static str,
+    pub(crate) route: Route,
 }
 
 /// Handles of a gateway that has started.

@@ -22,9 +22,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::config::{Changes, Config, Findings, Severity};
+use crate::config::{Config, Findings, Severity};
 use crate::run::signals::{Signals, Wish};
 
+use super::decision::{Decision, decide};
 use super::refusal::Refusal;
 use super::route_changes::{Configurations, InForce};
 use files::ReadFiles;
@@ -45,43 +46,6 @@ pub(in crate::run) enum Ending {
     Stop,
     /// Restart of all parts with this configuration.
     StartAnew(Arc<Config>),
-}
-
-/// Decision about a changed configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Decision {
-    Nothing,
-    Routes,
-    /// All parts have to be restarted, because these tables are read only at a start.
-    StartAnew(Vec<&'static str>),
-    /// The change is valid, but only a restart can apply it.
-    Refused(String),
-}
-
-/// Decides how `next` is applied. `state_is_given`: the state directory was given at the command line.
-fn decide(running: &Config, next: &Config, state_is_given: bool, has_queue: bool) -> Decision {
-    let Changes { routes, at_start } = running.changes(next);
-    if running.state != next.state && !state_is_given {
-        return Decision::Refused(
-            "gateway.state: another directory is another queue; stop the gateway for it".to_owned(),
-        );
-    }
-    // Without a queue nobody knows which lanes it has: a start looks.
-    if has_queue && running.queue.lanes != next.queue.lanes {
-        return Decision::Refused(
-            "queue.lanes: what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"
-                .to_owned(),
-        );
-    }
-    match (at_start.as_slice(), routes) {
-        ([], false) => Decision::Nothing,
-        ([], true) => Decision::Routes,
-        (tables, _) if running.control.is_some() => Decision::Refused(format!(
-            "{} is read at a start, at which control loops stop and outputs become safe; restart the gateway when the plant allows it",
-            tables.join(", ")
-        )),
-        _ => Decision::StartAnew(at_start),
-    }
 }
 
 /// The configuration in force, and the files from which it was read.
@@ -127,7 +91,7 @@ impl Reload {
 
     /// Returns the channel of configurations until the next restart, beginning with the present one.
     pub(in crate::run) fn configurations(&self) -> Configurations {
-        self.in_force.subscribe()
+        Configurations::new(self.in_force.subscribe())
     }
 
     pub(in crate::run) fn running(&self) -> Arc<Config> {

@@ -32,8 +32,28 @@ pub(crate) struct InForce {
     pub(crate) refused: Option<Refusal>,
 }
 
-/// Configurations until the next restart; those after the first differ from it only in their routes.
-pub(crate) type Configurations = watch::Receiver<InForce>;
+/// Configurations until the next restart, those after the first differing from it only in their routes, and what became of each.
+#[derive(Debug)]
+pub(crate) struct Configurations {
+    pub(crate) in_force: watch::Receiver<InForce>,
+    /// Sender of what became of each; it is gone when the gateway has ended.
+    pub(super) applied: watch::Sender<Applied>,
+}
+
+impl Configurations {
+    pub(super) fn new(in_force: watch::Receiver<InForce>) -> Self {
+        let config = in_force.borrow().config.clone();
+        Self { in_force, applied: watch::Sender::new(Applied { config, outcome: Ok(()) }) }
+    }
+}
+
+/// Configuration that was applied last. One that is replaced before its turn never is.
+#[derive(Debug)]
+pub(super) struct Applied {
+    pub(super) config: Arc<Config>,
+    /// Reason why the routes stayed as they were, in words.
+    pub(super) outcome: Result<(), String>,
+}
 
 /// Handles to the parts that use routes.
 pub(in crate::run) struct RouteChanges {
@@ -75,30 +95,37 @@ impl RouteChanges {
     }
 
     /// Applies the configurations until the gateway stops. `state` is the state directory, which the status names.
-    pub(in crate::run) async fn follow(mut self, mut configurations: Configurations, state: PathBuf) {
-        while configurations.changed().await.is_ok() {
-            let InForce { config, refused } = configurations.borrow_and_update().clone();
+    pub(in crate::run) async fn follow(mut self, configurations: Configurations, state: PathBuf) {
+        let Configurations { mut in_force, applied } = configurations;
+        while in_force.changed().await.is_ok() {
+            let InForce { config, refused } = in_force.borrow_and_update().clone();
             self.facts.set(Facts { refused, ..Facts::of(&config, &state) });
-            if config.routes == self.routes {
-                continue;
-            }
-            // Room first: a row that has no place must not have left a filter.
-            let Some(permit) = self.intake.reserve().await else { return };
-            match self.ingest.change_routes(self.clock.now(), &config.routes) {
-                Ok((rows, depends)) => permit.put(rows, depends.then(Tell::Nobody)),
-                Err(error) => {
-                    tracing::error!(error, "the routes stay as they were");
-                    continue;
-                }
-            }
-            self.tell_pack(&config);
-            self.routes = config.routes.clone();
-            tracing::info!(
-                config = config.digest,
-                routes = config.routes.len(),
-                "the routes of the changed configuration are in force"
-            );
+            let outcome = self.apply(&config).await;
+            applied.send_replace(Applied { config, outcome });
         }
+    }
+
+    async fn apply(&mut self, config: &Config) -> Result<(), String> {
+        if config.routes == self.routes {
+            return Ok(());
+        }
+        // Room first: a row that has no place must not have left a filter.
+        let permit = self.intake.reserve().await.ok_or("the queue is closed")?;
+        match self.ingest.change_routes(self.clock.now(), &config.routes) {
+            Ok((rows, depends)) => permit.put(rows, depends.then(Tell::Nobody)),
+            Err(error) => {
+                tracing::error!(error, "the routes stay as they were");
+                return Err(error);
+            }
+        }
+        self.tell_pack(config);
+        self.routes = config.routes.clone();
+        tracing::info!(
+            config = config.digest,
+            routes = config.routes.len(),
+            "the routes of the changed configuration are in force"
+        );
+        Ok(())
     }
 
     fn tell_pack(&mut self, config: &Config) {

@@ -12,8 +12,9 @@ use edge_bridge::net::Clock;
 use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, SystemClock};
 use edge_service::Notifier;
+use tokio::sync::watch;
 
-use crate::run::configuration::route_changes::Configurations;
+use crate::run::configuration::route_changes::InForce;
 use crate::run::local_control::control;
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::sensors::intake_figures::IntakeFigures;
@@ -50,8 +51,8 @@ pub(in crate::run) struct NoQueue {
     /// History of the status for the status page and command.
     pub(in crate::run) memory: Memory,
     pub(in crate::run) facts: CurrentFacts,
-    /// Configurations that follow while the gateway runs.
-    pub(in crate::run) configurations: Option<Configurations>,
+    /// Configurations that follow while the gateway runs. `None`: none does.
+    pub(in crate::run) in_force: Option<watch::Receiver<InForce>>,
 }
 
 /// State of a gateway whose queue is not open, or does not answer.
@@ -92,7 +93,7 @@ impl NoQueue {
 
     /// Records whether a changed configuration is refused; its routes are applied once there is a queue.
     fn follow_refusals(&self) {
-        let Some(in_force) = &self.configurations else { return };
+        let Some(in_force) = &self.in_force else { return };
         let (refused, facts) = (in_force.borrow().refused.clone(), self.facts.get());
         if facts.refused != refused {
             self.facts.set(Facts { refused, ..Facts::clone(&facts) });
@@ -242,8 +243,6 @@ impl Pages for Surface {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::watch;
-
     use crate::run::hub::duplicate_marks::DuplicateMarks;
 
     use super::*;
@@ -253,7 +252,7 @@ mod tests {
     async fn there_is_a_cause_before_an_attempt_has_failed() {
         let (_told, cause) = watch::channel(None);
         let surface = Surface::new(NoQueue {
-            configurations: None,
+            in_force: None,
             cause,
             listener: None,
             control: None,

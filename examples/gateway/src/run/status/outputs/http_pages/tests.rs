@@ -29,7 +29,7 @@ async fn server(access: PageAccess) -> SocketAddr {
     let memory = Memory::new(&clock);
     let facts = CurrentFacts::new(examples::facts());
     let surface = Surface::new(NoQueue {
-        configurations: None,
+        in_force: None,
         cause,
         listener: None,
         control: None,

@@ -1,0 +1,41 @@
+//! Decision about a changed configuration: nothing, its routes alone, a start of all parts, or a refusal. Pure.
+
+use crate::config::{Changes, Config};
+
+/// Decision about a changed configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Nothing,
+    Routes,
+    /// All parts have to be started anew, because these tables are read only at a start.
+    StartAnew(Vec<&'static str>),
+    /// The change is valid, but only a restart can apply it.
+    Refused(String),
+}
+
+/// Decides how `next` is applied. `state_is_given`: the state directory was given beside the configuration, which overrides it. `has_queue`: the
+/// queue is open.
+pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, has_queue: bool) -> Decision {
+    let Changes { routes, at_start } = running.changes(next);
+    if running.state != next.state && !state_is_given {
+        return Decision::Refused(
+            "gateway.state: another directory is another queue; stop the gateway for it".to_owned(),
+        );
+    }
+    // Without a queue nobody knows which lanes it has: a start looks.
+    if has_queue && running.queue.lanes != next.queue.lanes {
+        return Decision::Refused(
+            "queue.lanes: what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"
+                .to_owned(),
+        );
+    }
+    match (at_start.as_slice(), routes) {
+        ([], false) => Decision::Nothing,
+        ([], true) => Decision::Routes,
+        (tables, _) if running.control.is_some() => Decision::Refused(format!(
+            "{} is read at a start, at which control loops stop and outputs become safe; restart the gateway when the plant allows it",
+            tables.join(", ")
+        )),
+        _ => Decision::StartAnew(at_start),
+    }
+}

@@ -1,0 +1,132 @@
+//! Reload by an embedding program: its new settings are decided on as changed files of the operator are, but nothing is ever started anew, because
+//! the program's own parts cannot be moved into another start.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it waits for the queue")]
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::run::error::RunError;
+use crate::run::replaced_parts::{OwnRoute, Parts};
+
+use super::decision::{Decision, decide};
+use super::route_changes::{Applied, Configurations, InForce};
+
+/// Longest wait for changed routes to be in force, which they are at once if the queue takes rows; the first attempt to open it has this time, too.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Outcome of a [`reload`](crate::Gateway::reload) that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "`Pending` routes are not in force yet"]
+pub enum ReloadOutcome {
+    /// The settings say what is in force.
+    Unchanged,
+    /// The changed routes are in force.
+    InForce,
+    /// The queue is not open, or has taken nothing for five seconds. The changed routes come into force by themselves as soon as it takes rows, and
+    /// until then the former ones decide. Another reload replaces them; one with the same settings waits for them again.
+    Pending,
+}
+
+/// Configurations of a gateway inside another program.
+pub(crate) struct ProgramReload {
+    /// The configuration that was accepted last.
+    accepted: watch::Sender<InForce>,
+    applied: watch::Receiver<Applied>,
+    /// Set once the queue is open.
+    is_open: Arc<AtomicBool>,
+    own_routes: Vec<OwnRoute>,
+    /// Lock that has one reload after the other.
+    turn: Mutex<()>,
+}
+
+impl ProgramReload {
+    /// Prepares reloads of a gateway that starts with this configuration and these parts, and makes them follow.
+    pub(crate) fn new(config: Arc<Config>, parts: &mut Parts) -> Self {
+        let own_routes = parts.own_routes(&config.routes);
+        let accepted = watch::Sender::new(InForce { config, refused: None });
+        let configurations = Configurations::new(accepted.subscribe());
+        let (applied, is_open) = (configurations.applied.subscribe(), parts.is_open.clone());
+        parts.configurations = Some(configurations);
+        Self { accepted, applied, is_open, own_routes, turn: Mutex::default() }
+    }
+
+    /// Applies a configuration that was checked and came with these parts. A caller that does not wait for the outcome changes nothing about it.
+    ///
+    /// # Errors
+    /// Only a start can apply it, or the gateway has ended.
+    pub(crate) async fn apply(&self, next: Config, parts: &Parts) -> Result<ReloadOutcome, RunError> {
+        let _turn = self.turn.lock().await;
+        let before = self.accepted.borrow().config.clone();
+        let in_force = match self.applied.has_changed() {
+            Ok(_) => self.applied.borrow().config.clone(),
+            Err(_) => return Err(ended()),
+        };
+        self.may_apply(&before, &next, parts).map_err(RunError::NeedsRestart)?;
+        let next = Arc::new(next);
+        let is_unchanged = before.routes == next.routes && in_force.routes == next.routes;
+        self.accepted.send_replace(InForce { config: next.clone(), refused: None });
+        if is_unchanged {
+            return Ok(ReloadOutcome::Unchanged);
+        }
+        let mut applied = self.applied.clone();
+        let is_its = |applied: &Applied| Arc::ptr_eq(&applied.config, &next);
+        let outcome = match timeout(WITHIN, applied.wait_for(|applied| is_its(applied))).await {
+            Ok(Ok(applied)) => applied.outcome.clone(),
+            Ok(Err(_)) => return Err(ended()),
+            Err(_) => return Ok(ReloadOutcome::Pending),
+        };
+        match outcome {
+            Ok(()) => Ok(ReloadOutcome::InForce),
+            Err(error) => {
+                self.accepted.send_replace(InForce { config: before, refused: None });
+                Err(RunError::Failed(error))
+            }
+        }
+    }
+
+    /// Checks that the change is one of routes alone, without parts of the program's own.
+    ///
+    /// # Errors
+    /// The reason why only a start can apply it.
+    fn may_apply(&self, before: &Config, next: &Config, parts: &Parts) -> Result<(), String> {
+        if let Some(part) = parts.first_own() {
+            return Err(format!(
+                "{part}: parts of the program's own are taken at a start only; without them in the new settings those of the start stay"
+            ));
+        }
+        match decide(before, next, true, self.is_open.load(Ordering::Relaxed)) {
+            Decision::Nothing | Decision::Routes => {}
+            Decision::StartAnew(tables) => {
+                return Err(format!("{}: read at a start only", tables.join(", ")));
+            }
+            Decision::Refused(why) => return Err(why),
+        }
+        match self.own_routes.iter().find(|own| !next.routes.contains(&own.route)) {
+            Some(OwnRoute { kind, route }) => Err(format!(
+                "route \"{}\": its {kind} is the program's own and stays with the route as it is; only a start can change or remove it",
+                route.filter_topic
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ProgramReload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgramReload").finish_non_exhaustive()
+    }
+}
+
+fn ended() -> RunError {
+    RunError::Failed("the gateway has ended".to_owned())
+}
+
+#[cfg(test)]
+mod tests;
