@@ -101,7 +101,14 @@ impl Dir for OsDir {
         self.writable()?;
         let path = self.at(name)?;
         self.make_parent(&path)?;
-        let file = make_file(OpenOptions::new().read(true).write(true).create(true).truncate(true), &path)?;
+        // What is there gives way, be it a file that a crash left or a link that somebody made: emptying it would empty what the link names.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let file = make_file(&mut options, &path)?;
         Ok(Box::new(OsFile { file: LockableFile::new(file, path), read_only: false }))
     }
 
@@ -169,21 +176,21 @@ fn is_directory(path: &Path) -> bool {
 
 fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)?;
-    restrict(path, &fs::metadata(path)?, DIR_MODE);
+    restrict(&fs::metadata(path)?, DIR_MODE, |mode| fs::set_permissions(path, mode));
     Ok(())
 }
 
 fn make_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.mode(FILE_MODE).open(path)?;
-    restrict(path, &file.metadata()?, FILE_MODE);
+    restrict(&file.metadata()?, FILE_MODE, |mode| file.set_permissions(mode));
     Ok(file)
 }
 
 /// Sets the mode where a umask took the owner's own bits, or an older file had more.
-fn restrict(path: &Path, found: &fs::Metadata, mode: u32) {
+fn restrict(found: &fs::Metadata, mode: u32, set: impl FnOnce(Permissions) -> io::Result<()>) {
     if found.permissions().mode() & 0o777 != mode {
         // A file system without modes (vfat) refuses; what its mount allows is all there is.
-        let _as_mounted = fs::set_permissions(path, Permissions::from_mode(mode));
+        let _as_mounted = set(Permissions::from_mode(mode));
     }
 }
 

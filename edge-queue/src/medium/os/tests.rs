@@ -171,6 +171,44 @@ fn a_link_or_a_pipe_leads_nowhere_and_holds_nothing_up() {
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
 }
 
+/// A link planted in the place of a file that the queue is about to make.
+#[test]
+fn no_new_file_is_made_through_a_link() {
+    let (tmp, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = other.path().join("somebodys");
+    let made = other.path().join("made");
+    fs::write(&target, "precious").unwrap();
+    fs::set_permissions(&target, Permissions::from_mode(0o644)).unwrap();
+    let dir = OsDir::new(tmp.path()).unwrap();
+    fs::create_dir(tmp.path().join("bad")).unwrap();
+    for name in ["machine.new", "bad/record", "queue.redb.ballast", "queue.redb.unsynced"] {
+        for link in [&target, &made] {
+            let path = tmp.path().join(name);
+            let _first_time = fs::remove_file(&path);
+            std::os::unix::fs::symlink(link, &path).unwrap();
+            dir.create(name).unwrap().write_at(0, b"ours").unwrap();
+            assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{name}");
+            assert_eq!(fs::read(&path).unwrap(), b"ours", "{name}");
+        }
+    }
+    let mode = fs::metadata(&target).unwrap().permissions().mode() & 0o777;
+    assert_eq!((fs::read(&target).unwrap(), mode), (b"precious".to_vec(), 0o644));
+    assert!(!made.exists());
+}
+
+#[test]
+fn a_file_that_is_made_anew_is_empty_and_its_owners_alone() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("machine.new");
+    fs::write(&path, "left by a crash").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let dir = OsDir::new(tmp.path()).unwrap();
+    assert!(dir.create("machine.new").unwrap().is_empty().unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::create_dir(tmp.path().join("directory")).unwrap();
+    dir.create("directory").err().unwrap();
+}
+
 #[test]
 fn a_directory_keeps_the_mode_that_it_was_given() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
