@@ -44,6 +44,9 @@ enum Command {
     },
 }
 
+/// Line about SIGHUP.
+const HANGUP: &str = "SIGHUP: the configuration is not read again, control goes on";
+
 /// Failure of the program: exit code, and the errors in words, each for a line of its own.
 struct Failed(u8, Vec<String>);
 
@@ -147,12 +150,13 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// End of the program: a time, SIGTERM or SIGINT.
+/// End of the program: a time, SIGTERM or SIGINT. SIGHUP, as a terminal that closes sends it, ends nothing.
 struct Until {
     seconds: u64,
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Until {
@@ -162,8 +166,24 @@ impl Until {
         let _inside = runtime.enter();
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let hangup = signal(SignalKind::hangup()).map_err(failed)?;
         drop(_inside);
-        Ok(Until { seconds, runtime, terminate, interrupt })
+        Ok(Until { seconds, runtime, terminate, interrupt, hangup })
+    }
+
+    /// Waits for this moment. Returns whether a signal ends the program before.
+    fn is_over(&mut self, at: Instant) -> bool {
+        let (terminate, interrupt, hangup) = (&mut self.terminate, &mut self.interrupt, &mut self.hangup);
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(at) => return false,
+                    _ = terminate.recv() => return true,
+                    _ = interrupt.recv() => return true,
+                    _ = hangup.recv() => complain(HANGUP),
+                }
+            }
+        })
     }
 
     /// Prints a line per second, until the end.
@@ -172,14 +192,7 @@ impl Until {
         let start = Instant::now();
         for second in 1..=self.seconds {
             let at = start + Duration::from_secs(second);
-            let is_over = self.runtime.block_on(async {
-                tokio::select! {
-                    () = tokio::time::sleep_until(at) => false,
-                    _ = self.terminate.recv() => true,
-                    _ = self.interrupt.recv() => true,
-                }
-            });
-            if is_over {
+            if self.is_over(at) {
                 return;
             }
             let queue = match net.is_queue_open() {

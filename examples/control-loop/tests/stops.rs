@@ -54,6 +54,23 @@ fn a_signal_leaves_the_outputs_safe_and_a_setpoint_of_a_moment_ago_kept() {
     }
 }
 
+/// Whoever closes a terminal, or asks for a new configuration as of the gateway, stops no loop.
+#[test]
+fn a_hangup_is_told_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut program, outputs) = runs(&write(dir.path(), ""), "60");
+    let line = "control-loop: SIGHUP: the configuration is not read again, control goes on\n";
+    for times in 1..=2 {
+        program.signal("HUP");
+        until("it says so", || program.stderr().matches(line).count() == times);
+    }
+    let mut hand = Sensor::new(program.address, "hand");
+    let is_set = || outputs.last("out/valve").as_deref() == Some("62");
+    command(&mut hand, "cmd/output/valve/setpoint", "62", is_set);
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
+}
+
 /// A hub, and all that it was told of the valve's changes.
 fn hub() -> (DemoHub, Arc<Mutex<String>>) {
     let told = Arc::<Mutex<String>>::default();
