@@ -76,7 +76,7 @@ impl Gateway {
             }
             Candidate::Foreign(command) => {
                 crate::work::make(&state)?;
-                std::fs::write(dir.join(COMMAND_FILE), format!("{MARK}\n{command}\n"))?;
+                crate::work::write(&dir.join(COMMAND_FILE), format!("{MARK}\n{command}\n"))?;
                 (command.words(listen.port(), hub.port(), &state), None)
             }
         };
@@ -106,7 +106,9 @@ impl Gateway {
 
     /// Starts it; its log is `gateway.log`.
     pub(crate) fn start(&mut self) -> io::Result<()> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("gateway.log"))?;
+        let log = self.dir.join("gateway.log");
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(&log);
+        let log = opened.map_err(crate::work::naming(&log))?;
         let (program, arguments) = self.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let child = Command::new(program)
             .args(arguments)

@@ -150,7 +150,7 @@ fn drill(arguments: &Arguments, own: Option<&OwnGateway>) -> io::Result<bool> {
     report.write(&arguments.report)?;
     let mut text = verdict_text(&report, &arguments.report);
     if report.passed() {
-        std::fs::remove_dir_all(&work)?;
+        work::remove(&work)?;
     } else {
         let _ = writeln!(text, "The gateway's store and log are kept in {}", work.display());
     }

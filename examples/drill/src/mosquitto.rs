@@ -53,8 +53,9 @@ impl Broker {
         let file = dir.join(format!("{name}.conf"));
         let lines = ["allow_anonymous true", "persistence false"].iter().chain(extra);
         let listener = format!("{MARK}\nlistener {} {}\n", address.port(), address.ip());
-        std::fs::write(&file, lines.fold(listener, |text, line| text + line + "\n"))?;
-        let log = std::fs::File::create(dir.join(format!("{name}.log")))?;
+        crate::work::write(&file, lines.fold(listener, |text, line| text + line + "\n"))?;
+        let log = dir.join(format!("{name}.log"));
+        let log = std::fs::File::create(&log).map_err(crate::work::naming(&log))?;
         let child = command()
             .arg("-c")
             .arg(&file)

@@ -52,8 +52,8 @@ impl OwnGateway {
     pub fn configure(&self, dir: &Path, addresses: &Addresses) -> io::Result<()> {
         let sensors = super::series::sensors().map_err(io::Error::other)?;
         crate::work::make(dir)?;
-        std::fs::write(dir.join(CONFIGURATION_FILE), self.with_addresses(addresses))?;
-        std::fs::write(dir.join("rules.toml"), rules(&sensors))
+        crate::work::write(&dir.join(CONFIGURATION_FILE), self.with_addresses(addresses))?;
+        crate::work::write(&dir.join("rules.toml"), rules(&sensors))
     }
 
     fn with_addresses(&self, Addresses { inlet, metrics, hub }: &Addresses) -> String {

@@ -13,6 +13,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::work::{make, naming};
+
 pub(crate) const SCHEMA: u32 = 1;
 pub(crate) const ACKS_FILE: &str = "acks.jsonl";
 pub(crate) const HUB_FILE: &str = "hub.jsonl";
@@ -99,14 +101,23 @@ pub(crate) struct Records {
 impl Records {
     /// Writes both files into `dir`, which is created.
     pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
-        crate::work::make(dir)?;
-        let mut acks = BufWriter::new(File::create(dir.join(ACKS_FILE))?);
+        make(dir)?;
+        let [acks, hub] = [ACKS_FILE, HUB_FILE].map(|name| dir.join(name));
+        self.write_acks(&acks).map_err(naming(&acks))?;
+        self.write_hub(&hub).map_err(naming(&hub))
+    }
+
+    fn write_acks(&self, file: &Path) -> io::Result<()> {
+        let mut acks = BufWriter::new(File::create(file)?);
         write_line(&mut acks, &self.header)?;
         for ack in &self.acks {
             write_line(&mut acks, ack)?;
         }
-        acks.flush()?;
-        let mut hub = BufWriter::new(File::create(dir.join(HUB_FILE))?);
+        acks.flush()
+    }
+
+    fn write_hub(&self, file: &Path) -> io::Result<()> {
+        let mut hub = BufWriter::new(File::create(file)?);
         for arrived in &self.hub {
             write_line(&mut hub, arrived)?;
         }
@@ -152,7 +163,7 @@ type Line = (usize, io::Result<String>);
 
 fn lines(dir: &Path, name: &str) -> io::Result<impl Iterator<Item = Line> + use<>> {
     let path = dir.join(name);
-    let file = File::open(&path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+    let file = File::open(&path).map_err(naming(&path))?;
     Ok(BufReader::new(file).lines().enumerate().map(|(index, line)| (index + 1, line)))
 }
 
@@ -254,6 +265,18 @@ mod tests {
         assert!(Records::read(dir.path()).unwrap_err().to_string().contains("expected a header line"));
         std::fs::remove_file(dir.path().join(ACKS_FILE)).unwrap();
         assert!(Records::read(dir.path()).unwrap_err().to_string().contains("acks.jsonl"));
+    }
+
+    /// A folder in their place stands for whatever keeps them from being written.
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        for name in [ACKS_FILE, HUB_FILE] {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join(name);
+            std::fs::create_dir(&file).unwrap();
+            let error = records().write(dir.path()).unwrap_err().to_string();
+            assert!(error.starts_with(&file.display().to_string()), "{error}");
+        }
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Report of a drill: `report.json` for machines, `report.html` for people. Both are pure functions of [`Report`].
 
-#![allow(clippy::disallowed_methods, reason = "writes the report folder")]
-
 use std::io;
 use std::path::Path;
 
 use super::record::Records;
 use super::story::Story;
 use super::verdict::{Observed, Timeline, Verdict};
+use super::work::{make, write};
 
 mod cells;
 mod format;
@@ -60,11 +59,11 @@ pub(crate) struct Event {
 impl Report {
     /// Writes both files into `dir`, which is created.
     pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
-        crate::work::make(dir)?;
+        make(dir)?;
         let mut text = serde_json::to_string_pretty(&json::value(self))?;
         text.push('\n');
-        std::fs::write(dir.join(JSON_FILE), text)?;
-        std::fs::write(dir.join(HTML_FILE), html::page(self))
+        write(&dir.join(JSON_FILE), text)?;
+        write(&dir.join(HTML_FILE), html::page(self))
     }
 
     pub(crate) fn passed(&self) -> bool {

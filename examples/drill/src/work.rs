@@ -11,13 +11,33 @@ pub(crate) const COMMAND_FILE: &str = "command.txt";
 /// First line of every file that the drill writes for others to read.
 pub(crate) const MARK: &str = "# Written by the drill.";
 
+/// Puts the path before an error of it, since people choose where a drill writes.
+pub(crate) fn naming(path: &Path) -> impl Fn(io::Error) -> io::Error + '_ {
+    |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// Makes a folder, and those above it.
 ///
 /// # Errors
-/// With its name, since people choose it.
+/// With its name.
 pub(crate) fn make(dir: &Path) -> io::Result<()> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
-    std::fs::create_dir_all(dir).map_err(named)
+    std::fs::create_dir_all(dir).map_err(naming(dir))
+}
+
+/// Writes a whole file.
+///
+/// # Errors
+/// With its name.
+pub(crate) fn write(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    std::fs::write(file, content).map_err(naming(file))
+}
+
+/// Removes a folder with all that is in it.
+///
+/// # Errors
+/// With its name.
+pub(crate) fn remove(dir: &Path) -> io::Result<()> {
+    std::fs::remove_dir_all(dir).map_err(naming(dir))
 }
 
 /// Removes what an earlier drill left in `dir`.
@@ -33,7 +53,7 @@ pub(crate) fn clear(dir: &Path) -> io::Result<()> {
         let text = format!("{} exists and was not made by a drill: choose another --report", dir.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    std::fs::remove_dir_all(dir)
+    remove(dir)
 }
 
 #[cfg(test)]
@@ -47,6 +67,16 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let error = make(&file.join("work")).unwrap_err().to_string();
         assert!(error.starts_with(&file.join("work").display().to_string()), "{error}");
+    }
+
+    /// By what root cannot do either.
+    #[test]
+    fn what_cannot_be_written_or_removed_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for done in [write(dir.path(), "text"), remove(&dir.path().join("none"))] {
+            let error = done.unwrap_err().to_string();
+            assert!(error.starts_with(&dir.path().display().to_string()), "{error}");
+        }
     }
 
     #[test]
