@@ -59,7 +59,7 @@ pub struct Stats {
     /// Messages from a 3.1.1 hub that were larger than the session reads, and so were acknowledged and lost
     /// ([`Event::TooLarge`](super::Event::TooLarge)).
     pub received_too_large: u64,
-    /// QoS 0 messages from the hub that matched no subscription of the application.
+    /// QoS 0 messages from the hub that matched no subscription of the application, or none that had room.
     pub dropped_qos0: u64,
     /// QoS 1 messages from the hub that were acknowledged although they matched no subscription of the application.
     pub unclaimed: u64,

@@ -13,11 +13,12 @@ mod support;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use support::gateway::Gateway;
 use support::hub::{Hub, Manners, Unknown};
-use support::mosquitto::{Mosquitto, Subscriber};
+use support::mosquitto::{Mosquitto, Subscriber, publish_unacknowledged};
 use support::publisher::Publisher;
 use support::relay::Relay;
 use support::{free_port, wait_until};
@@ -222,4 +223,22 @@ fn a_half_open_link_is_noticed_by_one_who_only_listens() {
     wait_until("connected again", 30, || connections(&gateway) == 2);
     assert!(gateway.log().contains("the link is stalled"), "it was broken here");
     assert!(gateway.terminate().0.success());
+}
+
+/// They go over the line for as long as the hub has the session, and nothing else shows it.
+#[test]
+fn messages_for_a_subscription_of_an_earlier_client_of_this_name_are_counted_at_qos_0_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let port = hub.address.port().to_string();
+    let earlier = Command::new("mosquitto_sub")
+        .args(["-p", &port, "-V", "5", "-i", "g", "-c", "-x", "600", "-q", "0", "-t", "old/#", "-E"])
+        .status();
+    assert!(earlier.expect("mosquitto_sub is not installed: apt-get install mosquitto-clients").success());
+    let (gateway, _) = Gateway::started(dir.path(), hub.address, "[[route]]\nmatch = \"#\"\nto = \"up/\"\n");
+    wait_until("it is connected", 20, || hub.connects("g") == 2);
+    for _ in 0..3 {
+        publish_unacknowledged(hub.address, "old/a", "of nobody's");
+    }
+    wait_until("all are counted", 20, || gateway.metric("edge_unclaimed_total") == Some(3.0));
 }

@@ -143,7 +143,7 @@ impl Monitor {
             ],
             counts: self.ingest.counts(),
             commands: self.commands.clone(),
-            unclaimed: link.unclaimed,
+            unclaimed: link.unclaimed + link.dropped_qos0,
             listener,
         };
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
