@@ -108,6 +108,12 @@ impl Default for CommandRules {
 }
 
 impl CommandRules {
+    /// Returns whether any command is accepted.
+    #[must_use]
+    pub fn are_on(&self) -> bool {
+        self.are_on
+    }
+
     /// Returns whether the hub may give commands of some kind.
     #[must_use]
     pub fn are_open_to_hub(&self) -> bool {

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use edge_bridge::wire::matches;
-
-use super::{Config, Findings, Format, Local, Route, loop_to_itself};
+use super::{Config, Findings, Format, Local, loop_to_itself, route_reach};
 
 /// Typical round trip over uplinks in the field. A batch must be complete and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
@@ -28,7 +26,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
                  (Mosquitto: max_inflight_messages)",
             );
         }
-        check_is_reached(&config.routes, index, &key, findings);
+        route_reach::check(config, index, &key, findings);
     }
     if let Local::Listen { limits, .. } = &config.local
         && limits.per_client.max_rate.is_some()
@@ -68,23 +66,4 @@ pub(super) fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
 fn hub_key(config: &Config, is_so: impl Fn(&str) -> bool) -> Option<&'static str> {
     let at = config.hub.urls().position(is_so)?;
     Some(if at == 0 { "hub.url" } else { "hub.further_urls" })
-}
-
-/// Checks that no earlier route takes all messages of a route. Tells the first one that does.
-fn check_is_reached(routes: &[Route], index: usize, key: &str, findings: &mut Findings) {
-    let Some((route, earlier)) = routes.get(index).zip(routes.get(..index)) else { return };
-    let key = format!("{key}.match");
-    if let Some(at) = earlier.iter().position(|other| other.filter_topic == route.filter_topic) {
-        let message = format!("never reached: route[{}] matches the same topics first", at + 1);
-        findings.error(0, &key, message);
-    } else if let Some(at) =
-        earlier.iter().position(|other| matches(&other.filter_topic, &route.filter_topic))
-    {
-        let message = format!(
-            "never reached: route[{}] matches all of \"{}\" first; put it behind",
-            at + 1,
-            route.filter_topic
-        );
-        findings.warning(0, &key, message);
-    }
 }

@@ -29,6 +29,7 @@ pub(crate) mod password;
 pub(crate) mod proxy;
 pub(crate) mod reference;
 mod route;
+mod route_reach;
 mod secret_file;
 mod section;
 mod shareable;

@@ -1,0 +1,133 @@
+//! Reach of routes: those whose topics never come to them. Pure.
+
+use control_loop::mqtt::COMMAND;
+use edge_bridge::wire::{SharedFilter, matches};
+
+use super::overlap::overlap;
+use super::{Config, Findings, Local};
+
+/// Prefix of commands to alarms.
+const ALARM_COMMAND: &str = "cmd/alarm/";
+
+/// Reports why nothing, or not what its filter says, comes to the route at this index. `key`: its table.
+pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Findings) {
+    let Some((route, earlier)) = config.routes.get(index).zip(config.routes.get(..index)) else { return };
+    let (key, filter) = (format!("{key}.match"), route.filter_topic.as_str());
+    if let Some(at) = earlier.iter().position(|other| other.filter_topic == filter) {
+        findings.error(0, &key, format!("never reached: route[{}] matches the same topics first", at + 1));
+    } else if let Some(at) = earlier.iter().position(|other| matches(&other.filter_topic, filter)) {
+        let message =
+            format!("never reached: route[{}] matches all of \"{filter}\" first; put it behind", at + 1);
+        findings.warning(0, &key, message);
+    } else if !comes_from_the_broker(config, filter) {
+        let message = format!("never reached: no filter of [local] topics overlaps \"{filter}\"");
+        findings.warning(0, &key, message);
+    } else if let Some((prefix, switch)) = commands(config).filter(|(prefix, _)| filter.starts_with(prefix)) {
+        let message =
+            format!("what comes on {prefix}… are commands while {switch}, and those go to no route");
+        findings.warning(0, &key, message);
+    }
+}
+
+/// Returns whether the gateway subscribes, at the local broker, to some topic of this filter. Without a broker all topics come.
+fn comes_from_the_broker(config: &Config, filter: &str) -> bool {
+    let Local::Broker { topics, .. } = &config.local else { return true };
+    let unshared = |topic: &str| match SharedFilter::parse(topic) {
+        Ok(Some(shared)) => overlap(shared.filter, filter),
+        _ => overlap(topic, filter),
+    };
+    // That there is none is an error of its own.
+    topics.is_empty() || topics.iter().any(|topic| unshared(topic))
+}
+
+/// Returns the prefix of topics that the ingest takes for commands, and the setting by which it does. `None`: commands are off.
+fn commands(config: &Config) -> Option<(&'static str, &'static str)> {
+    let loops = config.control.as_ref().map(|control| &control.loops);
+    if loops.is_some_and(|loops| loops.commands.are_on()) {
+        return Some((COMMAND, "[control] commands = true in the control file"));
+    }
+    // One for an alarm of the loops, which take no commands, goes to the routes.
+    let are_all = loops.is_none_or(|loops| loops.alarm_inputs().next().is_none());
+    (config.alarm_commands.is_some() && are_all).then_some((ALARM_COMMAND, "[alarms] commands = true"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Findings of a gateway with this local side, further tables, and one route for each filter.
+    fn said(dir: &Path, local: &str, tables: &str, filters: &[&str]) -> String {
+        let rules = "[[alarm]]\nmatch = \"plant/t\"\nmax_shelve_ms = 1000\nhigh = { limit = 90.0 }\n";
+        std::fs::write(dir.join("rules.toml"), rules).unwrap();
+        let routes: String = filters
+            .iter()
+            .map(|filter| {
+                format!("[[route]]\nmatch = \"{filter}\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n")
+            })
+            .collect();
+        let text = format!(
+            "[gateway]\nid = \"g\"\n[local]\n{local}\n[hub]\nurl = \"mqtt://hub:1\"\n{tables}{routes}[[route]]\nmatch = \"event/#\"\nto = \"up/\"\n"
+        );
+        let config = Config::parse(&dir.join("gateway.toml"), &text, &|_| None);
+        config.map_or_else(|findings| findings.to_string(), |(_, findings)| findings.to_string())
+    }
+
+    #[test]
+    fn a_route_of_which_the_broker_is_asked_for_nothing_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = |topics: &str| format!("broker = \"127.0.0.1:1883\"\n{topics}");
+        let never =
+            "warning: route[1].match: never reached: no filter of [local] topics overlaps \"plant/+/t\"";
+        for (topics, is_never) in [
+            ("topics = [\"event/#\", \"plant/a\"]", true),
+            ("topics = [\"event/#\", \"$share/g/other/#\"]", true),
+            ("topics = [\"event/#\", \"plant/#\"]", false),
+            ("topics = [\"event/#\", \"+/a/#\"]", false),
+            ("topics = [\"event/#\", \"$share/g/plant/#\"]", false),
+            ("", false),
+        ] {
+            let said = said(dir.path(), &broker(topics), "", &["plant/+/t"]);
+            assert_eq!(said.contains(never), is_never, "{topics}\n{said}");
+            assert!(!said.contains("route[2].match"), "{said}");
+        }
+        let said = said(dir.path(), &broker("topics = []"), "", &["plant/+/t"]);
+        assert!(said.contains("nothing to subscribe to") && !said.contains("never reached"), "{said}");
+    }
+
+    #[test]
+    fn a_route_of_commands_is_told_while_these_go_to_no_route() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = |commands: bool, alarm: &str| {
+            let text = format!(
+                "[control]\ncommands = {commands}\n[[input]]\nname = \"t\"\nstale_after_ms = 60000\n\
+                 [[output]]\nname = \"fan\"\nswitch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n{alarm}"
+            );
+            let file = dir.path().join(format!("control-{commands}-{}.toml", alarm.len()));
+            std::fs::write(&file, text).unwrap();
+            format!("[control]\nrules = \"{}\"\n", file.display())
+        };
+        let alarm = "[[alarm]]\nmatch = \"t\"\nhigh = { limit = 90.0 }\n";
+        let alarms = "[alarms]\ncommands = true\n";
+        for (tables, filter, prefix) in [
+            (control(true, ""), "cmd/#", Some("cmd/")),
+            (control(true, ""), "cmd/alarm/+", Some("cmd/")),
+            (control(true, ""), "cmdx/#", None),
+            (control(true, ""), "+/output/#", None),
+            (control(false, ""), "cmd/#", None),
+            (alarms.to_owned(), "cmd/alarm/#", Some("cmd/alarm/")),
+            (alarms.to_owned(), "cmd/#", None),
+            (control(false, "") + alarms, "cmd/alarm/#", Some("cmd/alarm/")),
+            (control(false, alarm) + alarms, "cmd/alarm/#", None),
+            (control(true, alarm) + alarms, "cmd/alarm/#", Some("cmd/")),
+            (String::new(), "cmd/#", None),
+        ] {
+            let said = said(dir.path(), "listen = \"127.0.0.1:1\"", &tables, &[filter]);
+            assert!(!said.contains("error: "), "{said}");
+            let found = said.split("warning: route[1].match: what comes on ").nth(1);
+            let found = found.and_then(|rest| rest.split('…').next());
+            assert_eq!(found, prefix, "{tables}{filter}\n{said}");
+        }
+    }
+}
