@@ -15,11 +15,10 @@ use edge_filter::time::TimeGuard;
 use edge_filter::{DropReason, LossBound, Pipeline};
 use edge_queue::ClockSync;
 
+use crate::config::hub_topics::{gap_topics, status_topics};
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{AlarmCommands, Config, Control, Format, Order, Protocol, Route};
 use crate::open_files::OpenFiles;
-use crate::run::hub::gap_reports::GapReports;
-use crate::run::hub::hub_status::HubStatus;
 
 use costs::costs;
 use from_the_hub::commands;
@@ -74,11 +73,11 @@ impl fmt::Display for Meaning<'_> {
             writeln!(f, "lane {name:<8} {order}")?;
         }
         if config.queue.gap_reports {
-            let topics = GapReports::topics(config).join(", ");
+            let topics = gap_topics(config).join(", ");
             writeln!(f, "gap reports   {topics}: what was acknowledged and lost; the hub must allow it")?;
         }
         if config.status_to_hub {
-            let [alive, status] = HubStatus::topics(&config.id);
+            let [alive, status] = status_topics(&config.id);
             writeln!(
                 f,
                 "hub status    {status}, {alive}: the gateway's state, retained; the hub must allow it"

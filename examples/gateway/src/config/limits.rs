@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, Findings, Format, Local, loop_to_itself, route_reach};
+use super::{Config, Findings, Format, Local, hub_topics, loop_to_itself, route_reach};
 
 /// Typical round trip over uplinks in the field. A batch must be complete and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             );
         }
         route_reach::check(config, index, &key, findings);
+        hub_topics::check(config, index, &key, findings);
     }
     if let Local::Listen { limits, .. } = &config.local
         && limits.per_client.max_rate.is_some()

@@ -15,6 +15,7 @@ mod findings;
 mod format;
 mod hardware;
 mod hub;
+pub(crate) mod hub_topics;
 pub(crate) mod include;
 mod input;
 mod keys;

@@ -30,7 +30,7 @@ pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Fin
 }
 
 /// Returns whether the gateway subscribes, at the local broker, to some topic of this filter. Without a broker all topics come.
-fn comes_from_the_broker(config: &Config, filter: &str) -> bool {
+pub(super) fn comes_from_the_broker(config: &Config, filter: &str) -> bool {
     let Local::Broker { topics, .. } = &config.local else { return true };
     let unshared = |topic: &str| match SharedFilter::parse(topic) {
         Ok(Some(shared)) => overlap(shared.filter, filter),

@@ -2,9 +2,9 @@
 
 use edge_bridge::bridge::DEAD_LETTER_PREFIX;
 
+use crate::config::hub_topics::gap_topics;
 use crate::config::{Config, Format};
 use crate::run::hub::compact::table_topics;
-use crate::run::hub::gap_reports::GapReports;
 
 /// Level that stands for a wildcard of a route in the topic of a test message.
 const LEVEL: &str = "edge-check";
@@ -35,7 +35,7 @@ impl Needed {
         });
         let dead = config.routes.iter().filter(|route| route.format != Format::Raw);
         let dead = dead.map(|route| format!("{DEAD_LETTER_PREFIX}{}", topic_of(&route.filter_topic)));
-        let gaps = if config.queue.gap_reports { GapReports::topics(config) } else { Vec::new() };
+        let gaps = if config.queue.gap_reports { gap_topics(config) } else { Vec::new() };
         let answers = config.commands.iter().map(|rule| rule.answers.clone());
         Self { filters, topics: once_each(routes.chain(dead).chain(gaps).chain(answers)) }
     }

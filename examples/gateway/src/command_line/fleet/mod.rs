@@ -24,8 +24,8 @@ use super::control_client::UNAVAILABLE;
 use super::hub_visit::{connected, leave};
 use super::screen::{Redrawn, is_terminal};
 use super::standard_output;
+use crate::config::hub_topics::{ALIVE, STATUS};
 use crate::config::password;
-use crate::run::hub::hub_status::{ALIVE, STATUS};
 use crate::run::status::outputs::terminal::printable;
 use overview::{Fleet, Overview};
 

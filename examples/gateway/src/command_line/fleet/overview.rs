@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::hub::hub_status::{ALIVE, STATUS};
+use crate::config::hub_topics::{ALIVE, STATUS};
 
 /// Most gateways that are kept.
 const GATEWAYS_MAX: usize = 10_000;

@@ -18,7 +18,8 @@ use edge_bridge::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS,
 use edge_queue::Gap;
 use serde::Serialize;
 
-use crate::config::{Config, Format};
+use crate::config::Config;
+use crate::config::hub_topics::gap_topic;
 
 /// Pause between two reports of a lane, in milliseconds; a report has as many messages as its records need. A lane that overflows for hours costs
 /// one message a minute.
@@ -94,18 +95,9 @@ impl GapReports {
     /// Creates the reports of the queue with the id `gateway`.
     pub(crate) fn new(config: &Config, gateway: u64) -> Self {
         let names = config.queue.lanes.iter().enumerate();
-        let lanes = names.filter_map(|(lane, name)| Some((name.clone(), topic(config, lane)?)));
+        let topic = |lane| gap_topic(config, lane).and_then(|topic| Utf8::try_from(topic).ok());
+        let lanes = names.filter_map(|(lane, name)| Some((name.clone(), topic(lane)?)));
         Self { gateway, id: config.id.clone(), lanes: Arc::new(lanes.collect()), state: Arc::default() }
-    }
-
-    /// Returns the topics to which reports may be published.
-    pub(crate) fn topics(config: &Config) -> Vec<String> {
-        let mut topics: Vec<String> = Vec::new();
-        for lane in 0..config.queue.lanes.len() {
-            let topic = topic(config, lane).map(|topic| topic.as_str().to_owned());
-            topics.extend(topic.filter(|topic| !topics.contains(topic)));
-        }
-        topics
     }
 
     /// Updates the gap records from the queue's list, without those of [`take_delivered`](Self::take_delivered). Returns whether a lane without
@@ -210,19 +202,6 @@ impl GapReports {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the topic of a lane's reports: `TO/$gap` of the first route that uses the lane, or else of the first route. If that route has no
-/// prefix, the gateway's id takes its place, because topics that begin with `$` are reserved.
-fn topic(config: &Config, lane: usize) -> Option<Utf8> {
-    let its = config.routes.iter().find(|route| usize::from(route.lane) == lane);
-    let route = its.or_else(|| config.routes.first())?;
-    let to = match route.format {
-        Format::Raw => route.to.trim_end_matches('/'),
-        _ => route.to.as_str(),
-    };
-    let to = if to.is_empty() { config.id.as_str() } else { to };
-    Utf8::try_from(format!("{to}/$gap")).ok()
 }
 
 fn report(topic: Utf8, payload: Bytes) -> Packing {

@@ -15,12 +15,9 @@ use edge_bridge::ingest::Now;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Will};
 use serde::Serialize;
 
+use crate::config::hub_topics::status_topics;
 use crate::run::status::snapshot::Snapshot;
 use crate::run::status::verdict::Verdict;
-
-/// Prefix of the topic that tells if the gateway is connected, before its id; with the prefix of the status topic.
-pub(crate) const ALIVE: &str = "edge/alive/";
-pub(crate) const STATUS: &str = "edge/status/";
 
 /// Size of the largest status, in bytes.
 const BYTES_MAX: usize = 350;
@@ -151,14 +148,9 @@ struct Status<'a> {
 impl HubStatus {
     /// Creates the status messages of the gateway `id`. `None`: the id is not valid in a topic.
     pub(crate) fn new(id: &str) -> Option<Self> {
-        let [alive, status] = Self::topics(id);
+        let [alive, status] = status_topics(id);
         let topics = Topics { alive: Utf8::try_from(alive).ok()?, status: Utf8::try_from(status).ok()? };
         Some(Self { topics: Arc::new(topics), state: Arc::default() })
-    }
-
-    /// Returns the topics of the connection's state and of the status.
-    pub(crate) fn topics(id: &str) -> [String; 2] {
-        [ALIVE, STATUS].map(|prefix| format!("{prefix}{id}"))
     }
 
     /// Returns the will of the connection, by which the hub reports that the gateway is away.

@@ -5,6 +5,7 @@ use std::path::Path;
 use edge_queue::{Config as QueueConfig, OnFull, Queue, Row, StoreKind};
 
 use super::*;
+use crate::config::hub_topics::gap_topics;
 
 fn config(routes: &str) -> Config {
     let text = format!(
@@ -212,6 +213,6 @@ fn a_report_is_cut_to_what_the_hub_takes_and_one_that_never_fits_asks_for_no_att
 
 #[test]
 fn each_lane_has_the_topic_of_its_first_route() {
-    assert_eq!(GapReports::topics(&config(ROUTES)), ["up/$gap", "out/r/$gap"]);
-    assert_eq!(GapReports::topics(&config("[[route]]\nmatch = \"#\"\n")), ["site7/$gap"]);
+    assert_eq!(gap_topics(&config(ROUTES)), ["up/$gap", "out/r/$gap"]);
+    assert_eq!(gap_topics(&config("[[route]]\nmatch = \"#\"\n")), ["site7/$gap"]);
 }
