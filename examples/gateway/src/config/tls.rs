@@ -156,7 +156,8 @@ fn check_certificate(
         client_certificate_problem(&cert.value, &ca.value, at).ok().flatten()
     };
     let (severity, said) = match problem_in(Duration::ZERO) {
-        // Hubs may trust others for their clients than those that signed their own certificates.
+        // Hubs may trust others for their clients than those that signed their own certificates, as those of the large clouds do. A file of the
+        // gateway's names none of them, so that one of a foreign authority, one behind a missing intermediate and a good one look the same.
         None | Some(CertificateProblem::OtherAuthority) => match problem_in(SOON) {
             Some(CertificateProblem::Expired) => (
                 Severity::Warning,
@@ -236,4 +237,40 @@ pub(super) fn check_listener(
         _ => return,
     };
     findings.warning(cert.at, "local.cert", format!("{}: {said}", cert.value.display()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::Config;
+
+    /// A warning that every site with an authority of its own for gateways gets is read by nobody.
+    #[test]
+    fn a_certificate_of_another_authority_than_the_hubs_is_no_mistake() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let authority = |name: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            (params, rcgen::KeyPair::generate().unwrap())
+        };
+        let (hubs, gateways) = (authority("hubs"), authority("gateways"));
+        write("ca", hubs.0.self_signed(&hubs.1).unwrap().pem());
+        let own = rcgen::KeyPair::generate().unwrap();
+        let mut site = rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap();
+        site.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let gateways = rcgen::Issuer::from_params(&gateways.0, &gateways.1);
+        write("cert", site.signed_by(&own, &gateways).unwrap().pem());
+        write("key", own.serialize_pem());
+        let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtts://hub\"\nca = \"ca\"\ncert = \"cert\"\nkey = \"key\"\n\
+                    [[route]]\nmatch = \"plant/#\"\n";
+        let (_, findings) = Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap();
+        assert_eq!(findings.to_string(), "");
+    }
 }
