@@ -21,10 +21,9 @@ use super::proxy::Proxy;
 use super::proxy::address::ProxyAddress;
 use super::proxy::tunnel::{self, TunnelError};
 use super::reread_source::RereadSource;
-use super::tcp_stream::{Counted, Stream, probe_when_idle};
+use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
 use super::tls::renewal::TlsRenewal;
-use crate::session::UNSENT_MAX;
 
 /// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -208,18 +207,6 @@ async fn connect_to(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::
     probe_when_idle(&stream, PROBE_AFTER);
     Ok(stream)
 }
-
-/// Limits the unsent bytes in the socket's buffer (`TCP_NOTSENT_LOWAT`), so that a write shows that earlier bytes left. Limits neither bytes on
-/// the path nor the throughput.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn bound_unsent(stream: &TcpStream) {
-    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX) {
-        tracing::debug!(%error, "the system bounds unsent bytes by the send buffer only");
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn bound_unsent(_: &TcpStream) {}
 
 /// Addresses in the resolver's order, with the two families alternating (RFC 8305 §4).
 fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tls::certificate_name::common_name;
+use crate::session::UNSENT_MAX;
 use crate::wire::Utf8;
 
 /// TCP connection that counts its bytes, both directions together.
@@ -72,6 +73,18 @@ pub(super) fn probe_when_idle(stream: &TcpStream, idle: Duration) {
         tracing::debug!(%error, "the system does not probe an idle connection");
     }
 }
+
+/// Limits the unsent bytes in the socket's buffer (`TCP_NOTSENT_LOWAT`), so that a write shows that earlier bytes left. Limits neither bytes on
+/// the path nor the throughput.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+pub(super) fn bound_unsent(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX) {
+        tracing::debug!(%error, "the system bounds unsent bytes by the send buffer only");
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(super) fn bound_unsent(_: &TcpStream) {}
 
 /// Interest in the end of a connection alone, not in received bytes.
 #[cfg(any(target_os = "linux", target_os = "android"))]

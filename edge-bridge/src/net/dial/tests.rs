@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::session::UNSENT_MAX;
 
 fn dialer() -> Dialer {
     Dialer {

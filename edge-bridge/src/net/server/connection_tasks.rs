@@ -17,7 +17,7 @@ use super::read_rate::ReadRate;
 use super::read_share::ReadShare;
 use crate::listener::ConnectionId;
 use crate::net::ServerTls;
-use crate::net::tcp_stream::{Counted, Stream, probe_when_idle};
+use crate::net::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use crate::net::tls::certificate::{CertificateProblem, problem};
 use crate::wire::Utf8;
 
@@ -72,6 +72,8 @@ impl ConnectionTasks {
         // Acknowledgements are small and wait for nobody. An error would only cost time.
         let _ = stream.set_nodelay(true);
         probe_when_idle(&stream, PROBE_AFTER);
+        // What a client does not read waits where it is counted, and not in the kernel, whose buffer for one grows to megabytes.
+        bound_unsent(&stream);
         // Nobody asks for the bytes of the server's connections.
         let stream = Counted::new(stream, Arc::default());
         let owner = self.to_owner.clone();
