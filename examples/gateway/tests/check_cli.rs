@@ -30,7 +30,7 @@ fn written(dir: &Path, text: &str) -> String {
 
 fn good() -> String {
     format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://127.0.0.1:1\"\n[[route]]\nmatch = \"#\"\n",
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://127.0.0.1:1\"\n[[route]]\nmatch = \"plant/#\"\n",
         free_port()
     )
 }
@@ -361,9 +361,9 @@ fn no_string_of_a_file_writes_a_line_of_its_own() {
     fs::write(dir.path().join("control.toml"), format!("\"{forged}\" = 1\n")).unwrap();
     for (from, to, code, expected) in [
         ("mqtt://127.0.0.1:1", forged, 2, shown),
-        ("match = \"#\"", &*format!("match = \"{forged}#\""), 2, shown),
-        ("match = \"#\"", &format!("match = \"#\"\nformat = \"{forged}\""), 2, shown),
-        ("match = \"#\"", &format!("match = \"#\"\nfilter = \"{forged}\""), 2, shown),
+        ("match = \"plant/#\"", &*format!("match = \"{forged}#\""), 2, shown),
+        ("match = \"plant/#\"", &format!("match = \"#\"\nformat = \"{forged}\""), 2, shown),
+        ("match = \"plant/#\"", &format!("match = \"#\"\nfilter = \"{forged}\""), 2, shown),
         ("[hub]", &format!("[hub]\n\"{forged}\" = 1"), 2, shown),
         ("[hub]", "[control]\nrules = \"control.toml\"\n[hub]", 2, shown),
         ("url = ", &format!("# {raw}\nwindow = 0 # {raw}\nurl = "), 2, r"window = 0 # x\u{202e}\u{9b}2J"),
