@@ -125,7 +125,7 @@ fn a_message_that_was_sent_is_sent_again_beyond_its_expiry() {
     let expires = properties(&[(PropertyId::MessageExpiryInterval, Value::U32(5))]);
     let packet = |id, payload: &str| match exactly(id, "a", payload) {
         Packet::Publish(publish) => Packet::Publish(Publish { properties: expires.clone(), ..publish }),
-        _ => unreachable!(),
+        other => other,
     };
     site.send(publisher, &[packet(1, "sent")]);
     assert_eq!(messages(&site.received(subscriber)).len(), 1);
