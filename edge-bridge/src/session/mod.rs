@@ -10,7 +10,7 @@
 //!
 //! Published messages of QoS 2 are the peer's with its PUBREC, and completed (PUBREL, PUBCOMP) also over the end of a connection, for as long as
 //! [`Resume`] is kept. Without it, after a restart, a message that the caller publishes again is a new one for the peer, so that it may come
-//! twice; none is taken for a repeat of an earlier one, because identifiers that the peer may hold are [released](packet_id) first.
+//! twice; none is taken for a repeat of an earlier one, because identifiers that the peer may hold are released first.
 //!
 //! Not supported: extended authentication, which is refused with its own reason code.
 
