@@ -4,9 +4,11 @@
 
 mod support;
 
-use edge_filter::reduce::{Reducer, SegmentHold, SwingingDoor};
+use edge_filter::reduce::{
+    Reducer, Sample, SampleState, SegmentHold, SegmentHoldState, SwingingDoor, SwingingDoorState, Verdict,
+};
 use edge_filter::time::TimeGuard;
-use edge_filter::{Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
+use edge_filter::{DropReason, Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
 use proptest::prelude::*;
 use support::history::{Row, START, history};
 use support::judge::{Judge, Violation, convicts, first_violation, verdict};
@@ -332,4 +334,23 @@ fn a_walk_is_reduced_as_by_the_plain_forms() {
         Ok(())
     };
     runner(budget(20_000)).run(&walk(), same).unwrap();
+}
+
+/// A stage that is used alone has no time guard before it, and what it emitted last counts while it holds nothing.
+#[test]
+fn what_is_not_later_than_what_was_emitted_last_is_out_of_order() {
+    macro_rules! refuses {
+        ($state:ident, $stage:expr) => {
+            let (stage, mut state) = ($stage.unwrap(), $state::default());
+            let mut at = |time| stage.check(&mut state, 1.0, Quality::GOOD, time, &mut |_| ());
+            assert_eq!(at(5), Verdict::Emit(EmitReason::First));
+            for time in [5, 4, -1_000] {
+                assert_eq!(at(time), Verdict::Drop(DropReason::OutOfOrder), "{} {time}", stringify!($stage));
+            }
+        };
+    }
+    refuses!(SwingingDoorState, SwingingDoor::new(DEVIATION));
+    refuses!(SegmentHoldState, SegmentHold::new(DEVIATION));
+    refuses!(SampleState, Sample::every_n(2));
+    refuses!(SampleState, Sample::min_interval_ms(2));
 }
