@@ -1,6 +1,7 @@
 use super::*;
 use crate::fault::FaultKind;
-use crate::receipt::WaitError;
+use crate::receipt::{Receipt, WaitError};
+use crate::state::Reason;
 
 #[test]
 fn what_did_not_change_is_not_written() {
@@ -91,6 +92,22 @@ fn a_store_that_failed_works_again_once_it_took_the_rows_that_wait() {
     let state = m.begin_changes().unwrap().state;
     m.written(&state, &ROOM, false);
     assert!(!m.degraded_mode.is_some(), "nothing waits");
+}
+
+/// No other row and no acknowledgement asks for a commit: the loss alone does, and its receipt waits for that.
+#[test]
+fn the_loss_of_the_only_row_before_its_commit_is_written_and_then_told() {
+    let mut m = model(&Config::default().lanes(1));
+    let id = m.register("hub").unwrap();
+    write(&mut m);
+    let ticket = m.push(row().ttl(std::time::Duration::from_millis(1)), &at(0)).ok().unwrap();
+    assert!(lease(&mut m, id, 1).is_empty(), "it has expired");
+    std::mem::take(&mut m.out).deliver();
+    assert_eq!(ticket.slot.get(ticket.at), None, "nothing of it is durable");
+    assert!(m.due_at_ms().is_some() && write(&mut m).is_some());
+    std::mem::take(&mut m.out).deliver();
+    assert_eq!(ticket.slot.get(ticket.at), Some(Ok(Receipt::Settled(Reason::Expired))));
+    assert_eq!(m.due_at_ms(), None);
 }
 
 #[test]
