@@ -47,6 +47,18 @@ fn a_flood_to_many_subscribers_takes_small_turns() {
     }
 }
 
+/// The copies of all steps of a turn count: each step alone makes few.
+#[test]
+fn a_flood_to_a_few_subscribers_takes_small_turns_too() {
+    for subscribers in [10, 20, 30] {
+        let (mut site, flooder) = site(subscribers);
+        let subscribers = subscribers as u64;
+        let turns = copies_of_each_turn(&mut site, flooder, subscribers);
+        let largest = turns.iter().max().unwrap();
+        assert!(*largest <= 128 + 4 * subscribers, "{largest} to {subscribers}");
+    }
+}
+
 #[test]
 fn a_flood_to_nobody_takes_large_turns() {
     let (mut site, flooder) = site(0);

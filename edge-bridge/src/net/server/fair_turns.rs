@@ -108,6 +108,22 @@ mod tests {
         }
     }
 
+    /// It is next once, and has no more time than the others from then on.
+    #[test]
+    fn time_that_a_connection_did_not_use_is_not_saved_up() {
+        let mut turns = Turns::default();
+        turns.push(HONEST, BytesMut::new());
+        let (id, _) = turns.pop().unwrap();
+        turns.charge(id, ms(1));
+        (0..2).for_each(|n| turns.push(ConnectionId(n), BytesMut::new()));
+        for _ in 0..1_000 {
+            turn(&mut turns, |_| ms(1));
+        }
+        turns.push(HONEST, BytesMut::new());
+        let its = (0..300).filter(|_| turn(&mut turns, |_| ms(1)) == HONEST).count();
+        assert!((99..=101).contains(&its), "{its} of 300 turns beside two others");
+    }
+
     #[test]
     fn all_that_are_busy_get_the_same_time() {
         let mut turns = Turns::default();
