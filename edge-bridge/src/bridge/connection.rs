@@ -182,8 +182,11 @@ impl Connection {
                 parts.uplink.on_unsendable(now.up_ms, token, parts.spool, parts.stats);
             }
             // With an empty window it is the only progress.
-            session::Event::Completed if self.session.in_flight() == 0 => parts.stall.on_ack(now.up_ms),
-            session::Event::Completed => parts.stall.on_younger_ack(),
+            session::Event::Completed { by_peer: false } => {}
+            session::Event::Completed { .. } if self.session.in_flight() == 0 => {
+                parts.stall.on_ack(now.up_ms);
+            }
+            session::Event::Completed { .. } => parts.stall.on_younger_ack(),
             session::Event::Publish { publish, ack } => {
                 parts.stats.received += 1;
                 let publish = parts.downlink.local(publish);

@@ -174,10 +174,12 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Handles the PUBCOMP of a message of QoS 2, which makes room for the next one.
-    pub(super) fn on_completed(&mut self, now_ms: u64, id: ConnectionId) {
+    /// Handles the end of an exchange of QoS 2, which makes room for the next message. `by_peer`: by its PUBCOMP.
+    pub(super) fn on_completed(&mut self, now_ms: u64, id: ConnectionId, by_peer: bool) {
         let Some(state) = self.connections.get_mut(id) else { return };
-        state.caught_up_ms = now_ms;
+        if by_peer {
+            state.caught_up_ms = now_ms;
+        }
         if let Some(key) = state.client {
             self.pump(now_ms, key);
         }

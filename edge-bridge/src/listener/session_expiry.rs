@@ -5,6 +5,7 @@ use super::delivery::Delivery;
 use super::wills::NOWHERE;
 use super::{ClientKey, Due, Event, Listener, Output};
 use crate::ingest::{Ingest, Now};
+use crate::session::InFlight;
 use crate::wire::{Connect, PropertyId, Version};
 
 impl<I: Ingest> Listener<I> {
@@ -61,8 +62,12 @@ impl<I: Ingest> Listener<I> {
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.accounts.remove_client(key, Some(&mut client));
-        let unacked = client.resume.into_in_flight().into_iter().map(Delivery::of_unacked);
-        let left = self.hand_over(now.up_ms, unacked.chain(waiting).collect());
+        let in_flight = client.resume.into_in_flight();
+        // What was sent at QoS 2 is for nobody else (\[MQTT-4.8.2-5\]).
+        let (held, unacked): (Vec<_>, Vec<_>) = in_flight.into_iter().partition(InFlight::may_be_held);
+        let [held, unacked] = [held, unacked].map(|messages| messages.into_iter().map(Delivery::of_unacked));
+        let mut left = self.hand_over(now.up_ms, unacked.chain(waiting).collect());
+        left.extend(held);
         let dropped = left.len();
         self.abandon(left);
         if client.expiry_s > 0 {

@@ -38,7 +38,7 @@ impl Session {
     pub(super) fn on_pubcomp(&mut self, now_ms: u64, ack: &Ack) {
         if let Some(wrote) = self.outbound.complete(ack.packet_id) {
             self.on_answered(now_ms, wrote);
-            self.events.push_back(Event::Completed);
+            self.events.push_back(Event::Completed { by_peer: true });
             self.resend(now_ms);
         }
     }

@@ -90,6 +90,11 @@ impl BytesInTransit {
         self.written
     }
 
+    /// Position in the stream up to which bytes are known to have arrived.
+    pub(super) fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
     /// Number of bytes that were written and are not known to have arrived.
     pub(super) fn bytes(&self) -> u64 {
         self.written.saturating_sub(self.arrived)

@@ -101,8 +101,12 @@ pub enum Event {
         /// Time since the message was written, on this connection, in milliseconds.
         took_ms: u64,
     },
-    /// The peer completed a message of QoS 2 (PUBCOMP), of which [`Acked`](Self::Acked) came before. Its place in the window is free.
-    Completed,
+    /// An identifier of QoS 2 is free, so that there may be room: the peer completed a message (PUBCOMP), of which [`Acked`](Self::Acked) came before,
+    /// or it was waited for long enough.
+    Completed {
+        /// Set if the peer sent a PUBCOMP.
+        by_peer: bool,
+    },
     /// A message of the resumed session is larger than the peer's *new* Maximum Packet Size. It is no longer in flight.
     Unsendable {
         /// Token that was given to [`publish`](super::Session::publish).

@@ -293,7 +293,7 @@ impl Session {
     /// Takes out the state that outlives the connection.
     #[must_use]
     pub fn into_resume(self) -> Resume {
-        self.outbound.into_resume(self.inbound.into_received())
+        self.outbound.into_resume(self.inbound.into_received(), self.transit.arrived())
     }
 
     /// Returns whether the handshake is done and the connection not over.
@@ -348,20 +348,10 @@ impl Session {
         self.out.starts_shared()
     }
 
-    /// Returns whether a published message has no answer, or one of QoS 2 is not completed.
-    pub(crate) fn has_unfinished(&self) -> bool {
-        self.outbound.len() > 0 || self.outbound.has_releases()
-    }
-
     /// Number of published messages without an answer, or not completed, that were written on this connection; never above
     /// [`window`](Self::window).
     pub fn in_flight_here(&self) -> u16 {
         self.outbound.window().used()
-    }
-
-    /// Number of published messages that were written on this connection and have no answer.
-    pub(crate) fn sent_here(&self) -> usize {
-        self.outbound.sent()
     }
 
     /// Number of received messages without an answer.

@@ -163,7 +163,7 @@ impl Session {
             (true, false) => {
                 let state =
                     std::mem::replace(&mut self.outbound, super::UnackedMessages::new(Resume::new(), 1));
-                let resume = state.into_resume(Received::default());
+                let resume = state.into_resume(Received::default(), 0);
                 let mut ids = Resume { ids: resume.ids, ..Resume::new() };
                 ids.ids.set_unknown(false);
                 self.outbound = super::UnackedMessages::new(ids, 1);

@@ -21,6 +21,14 @@ struct Release {
     has_place: bool,
     /// Number of connections on which its PUBREL was written and no such one was answered.
     tries: u8,
+    /// Set once the peer was waited for long enough. It may be used again, but its PUBREL may be lost with the connection.
+    is_given_up: bool,
+}
+
+impl Release {
+    fn of(id: PacketId, has_place: bool) -> Self {
+        Self { id, wrote: None, has_place, tries: 0, is_given_up: false }
+    }
 }
 
 /// Identifiers whose PUBREL the next connection of the session owes, with the number of connections that tried it in vain.
@@ -57,20 +65,22 @@ pub(super) struct Releases {
 impl Releases {
     /// Continues with what earlier connections of the session owe.
     pub(super) fn resumed(OwedReleases(owed): OwedReleases) -> Self {
-        let release = |(id, tries)| Release { id, wrote: None, has_place: false, tries };
+        let release = |(id, tries)| Release { tries, ..Release::of(id, false) };
         Self { open: owed.into_iter().map(release).collect(), is_answered: false }
     }
 
     /// Adds the identifier of a message whose PUBREC came on the connection on which it was written.
     pub(super) fn add_received(&mut self, id: PacketId) {
-        self.open.push_back(Release { id, wrote: None, has_place: true, tries: 0 });
+        // One that was given up is this one now.
+        self.open.retain(|release| release.id != id);
+        self.open.push_back(Release::of(id, true));
     }
 
     /// Adds identifiers that the peer may hold.
     pub(super) fn add_doubtful(&mut self, ids: impl IntoIterator<Item = PacketId>) {
         for id in ids {
             if !self.is_id_used(id) {
-                self.open.push_back(Release { id, wrote: None, has_place: false, tries: 0 });
+                self.open.push_back(Release::of(id, false));
             }
         }
     }
@@ -100,15 +110,21 @@ impl Releases {
     /// Frees the identifiers of earlier connections whose PUBRELs were written and not answered, because the peer ignores a PUBREL that it does not
     /// know. Returns whether there were such.
     pub(super) fn give_up_unanswered(&mut self) -> bool {
-        let before = self.open.len();
-        self.open.retain(|release| release.has_place || release.wrote.is_none());
-        self.shrink();
-        self.open.len() < before
+        let before = self.len();
+        for release in &mut self.open {
+            release.is_given_up |= !release.has_place && release.wrote.is_some();
+        }
+        self.len() < before
     }
 
-    /// Returns whether a PUBREL of an identifier of an earlier connection has no answer.
-    pub(super) fn waits_for_unknown(&self) -> bool {
-        self.open.iter().any(|release| !release.has_place)
+    /// Returns whether a PUBREL of an identifier of an earlier connection is still to be written.
+    pub(super) fn has_unwritten_of_earlier(&self) -> bool {
+        self.open.iter().any(|release| !release.has_place && release.wrote.is_none())
+    }
+
+    /// Returns whether a PUBREL of an identifier of an earlier connection was written and has no answer.
+    pub(super) fn has_unanswered_of_earlier(&self) -> bool {
+        self.open.iter().any(|release| !release.has_place && release.wrote.is_some())
     }
 
     /// Frees the memory of the list once it is empty: it may have had all identifiers, once, after a restart.
@@ -118,12 +134,14 @@ impl Releases {
         }
     }
 
+    /// Returns whether an identifier waits for its PUBCOMP.
     pub(super) fn is_id_used(&self, id: PacketId) -> bool {
-        self.open.iter().any(|release| release.id == id)
+        self.open.iter().any(|release| release.id == id && !release.is_given_up)
     }
 
+    /// Number of identifiers that wait for their PUBCOMP.
     pub(super) fn len(&self) -> usize {
-        self.open.len()
+        self.open.iter().filter(|release| !release.is_given_up).count()
     }
 
     /// Estimates the memory of the identifiers, in bytes.
@@ -131,12 +149,20 @@ impl Releases {
         self.open.len() * RELEASE_BYTES
     }
 
-    /// Ends the connection and returns what the next one owes. Identifiers of earlier connections are given up after [`TRIES`] connections: a peer
-    /// that ends each at such a PUBREL would never get another message.
-    pub(super) fn into_owed(self) -> OwedReleases {
-        let owed = self.open.into_iter().filter_map(|Release { id, wrote, has_place, tries }| {
-            let is_in_vain = !has_place && wrote.is_some() && !self.is_answered;
-            let tries = if is_in_vain { tries + 1 } else { 0 };
+    /// Ends the connection and returns what the next one owes. `arrived` is the position in the stream up to which bytes are known to have arrived: a
+    /// PUBREL before it was ignored. Identifiers of earlier connections are given up after [`TRIES`] connections: a peer that ends each at such a
+    /// PUBREL would never get another message.
+    pub(super) fn into_owed(self, arrived: u64) -> OwedReleases {
+        let owed = self.open.into_iter().filter_map(|release| {
+            let Release { id, wrote, has_place, tries, is_given_up } = release;
+            if is_given_up && wrote.is_some_and(|wrote| wrote.end() <= arrived) {
+                return None;
+            }
+            let tries = match wrote {
+                _ if has_place || self.is_answered => 0,
+                Some(_) => tries + 1,
+                None => tries,
+            };
             (tries < TRIES).then_some((id, tries))
         });
         OwedReleases(owed.collect())
@@ -145,6 +171,7 @@ impl Releases {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes_in_transit::BytesInTransit;
     use super::*;
 
     fn id(id: u16) -> PacketId {
@@ -171,12 +198,12 @@ mod tests {
         assert_eq!((releases.len(), releases.bytes()), (1, RELEASE_BYTES));
         assert!(!releases.give_up_unanswered(), "its PUBCOMP is still to come");
 
-        let mut releases = Releases::resumed(releases.into_owed());
+        let mut releases = Releases::resumed(releases.into_owed(0));
         assert!(!releases.give_up_unanswered(), "it was not written here");
         assert_eq!(releases.next_unwritten(), Some(id(3)));
         releases.on_written(id(3), Wrote::default());
         assert_eq!(complete(&mut releases, 3), Some(false), "its place was one of the connection before");
-        assert!(releases.into_owed().is_empty());
+        assert!(releases.into_owed(0).is_empty());
     }
 
     #[test]
@@ -184,8 +211,21 @@ mod tests {
         let mut releases = Releases::default();
         releases.add_doubtful([id(7), id(7), id(3)]);
         releases.on_written(id(7), Wrote::default());
-        assert!(releases.waits_for_unknown() && releases.give_up_unanswered());
+        assert!(releases.has_unwritten_of_earlier() && releases.has_unanswered_of_earlier());
+        assert!(releases.give_up_unanswered() && !releases.give_up_unanswered());
         assert!(!releases.is_id_used(id(7)) && releases.is_id_used(id(3)));
+        assert_eq!(releases.len(), 1);
+        // It may be in use again; its PUBREL may be lost all the same.
+        let mut transit = BytesInTransit::default();
+        transit.on_encoded(4);
+        releases.on_written(id(3), Wrote::last(0, &transit));
+        assert!(releases.give_up_unanswered());
+        assert!(Releases::resumed(releases.into_owed(3)).is_id_used(id(3)), "it may not have arrived");
+        let mut releases = Releases::default();
+        releases.add_doubtful([id(3)]);
+        releases.on_written(id(3), Wrote::last(0, &transit));
+        releases.give_up_unanswered();
+        assert!(releases.into_owed(4).is_empty(), "what was written behind it was answered");
     }
 
     #[test]
@@ -203,7 +243,7 @@ mod tests {
                 releases.on_written(id(3), Wrote::default());
                 assert_eq!(complete(&mut releases, 3), Some(false));
             }
-            owed = releases.into_owed();
+            owed = releases.into_owed(0);
         }
         assert!(owed.is_empty());
     }

@@ -163,11 +163,13 @@ impl Session {
                 self.events.push_back(Event::Unsendable { token, size, limit });
             }
         }
+        // Of messages that were just left out.
+        self.write_releases(now_ms);
     }
 
     /// Writes the PUBRELs that are owed. A peer that does not answer those of earlier connections within [`UNKNOWN_WITHIN_MS`] ignores them.
     fn write_releases(&mut self, now_ms: u64) {
-        if self.outbound.next_release().is_some() && self.outbound.waits_for_unknown() {
+        if self.outbound.has_unwritten_of_earlier() {
             self.timers.set(Timer::UnknownReleases, now_ms + UNKNOWN_WITHIN_MS);
         }
         while let Some(id) = self.outbound.next_release() {
@@ -189,6 +191,21 @@ impl Session {
     /// Messages that the peer has not acknowledged, in their original order.
     pub(crate) fn unacked(&self) -> impl Iterator<Item = &InFlight> {
         self.outbound.iter()
+    }
+
+    /// Returns whether a published message has no answer, or one of QoS 2 is not completed.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.outbound.len() > 0 || self.outbound.has_releases()
+    }
+
+    /// Returns whether the peer owes a PUBCOMP for an identifier of an earlier connection, at whose PUBREL it may end the connection.
+    pub(crate) fn owes_pubcomp(&self) -> bool {
+        self.outbound.has_unanswered_of_earlier()
+    }
+
+    /// Number of published messages that were written on this connection and have no answer.
+    pub(crate) fn sent_here(&self) -> usize {
+        self.outbound.sent()
     }
 
     /// Bytes written so far of packets other than PUBLISH, most of them answers to the peer's packets.

@@ -64,7 +64,7 @@ impl InFlight {
     }
 
     /// Returns whether the peer may hold the message's identifier until PUBREL.
-    pub(super) fn may_be_held(&self) -> bool {
+    pub(crate) fn may_be_held(&self) -> bool {
         self.sent && PacketIds::is_of_qos_2(self.packet_id)
     }
 

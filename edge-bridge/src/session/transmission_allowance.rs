@@ -46,7 +46,7 @@ impl Session {
                 }
                 Timer::UnknownReleases => {
                     if self.outbound.give_up_unanswered() {
-                        self.events.push_back(Event::Completed);
+                        self.events.push_back(Event::Completed { by_peer: false });
                         self.resend(now_ms);
                     }
                 }

@@ -256,9 +256,14 @@ impl UnackedMessages {
         self.releases.len() > 0
     }
 
-    /// Returns whether a PUBREL for an identifier of an earlier connection has no PUBCOMP.
-    pub(super) fn waits_for_unknown(&self) -> bool {
-        self.releases.waits_for_unknown()
+    /// Returns whether a PUBREL of an identifier of an earlier connection is still to be written.
+    pub(super) fn has_unwritten_of_earlier(&self) -> bool {
+        self.releases.has_unwritten_of_earlier()
+    }
+
+    /// Returns whether a PUBREL of an identifier of an earlier connection was written and has no PUBCOMP.
+    pub(super) fn has_unanswered_of_earlier(&self) -> bool {
+        self.releases.has_unanswered_of_earlier()
     }
 
     /// Frees identifiers of earlier connections whose PUBRELs the peer ignores. Returns whether there were such.
@@ -286,10 +291,11 @@ impl UnackedMessages {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }
 
-    /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2 messages.
-    pub(super) fn into_resume(self, received: Received) -> Resume {
+    /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2
+    /// messages; `arrived`: the position up to which its bytes have arrived.
+    pub(super) fn into_resume(self, received: Received, arrived: u64) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
-        let (in_flight, releases) = (sent.chain(self.waiting).collect(), self.releases.into_owed());
+        let (in_flight, releases) = (sent.chain(self.waiting).collect(), self.releases.into_owed(arrived));
         Resume { in_flight, ids: self.ids, releases, received }
     }
 }

@@ -117,6 +117,25 @@ fn promise_4_a_restored_session_releases_identifiers_before_they_are_used() {
     }
 }
 
+/// \[MQTT-4.8.2-5\]: the first may have it. At QoS 1 it goes to another one.
+#[test]
+fn what_a_member_of_a_group_was_sent_at_qos_2_goes_to_no_other() {
+    for (packet, others) in [(exactly(1, "a", "x"), 0), (publish(1, "a", "x"), 1)] {
+        let mut site = site();
+        let publisher = site.client("pub", Version::V5);
+        let (first, _) = site.connect(connect("one", Version::V5));
+        site.send(first, &[at_qos_2("$share/g/a")]);
+        site.received(first);
+        site.send(publisher, &[packet]);
+        assert_eq!(messages(&site.received(first)).len(), 1);
+        let (second, _) = site.connect(connect("two", Version::V5));
+        site.send(second, &[at_qos_2("$share/g/a")]);
+        site.received(second);
+        site.cut(first);
+        assert_eq!(messages(&site.received(second)).len(), others);
+    }
+}
+
 /// §4.3.3: the exchange goes on, because the subscriber may have it. Only what was never sent expires.
 #[test]
 fn a_message_that_was_sent_is_sent_again_beyond_its_expiry() {

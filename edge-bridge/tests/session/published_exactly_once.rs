@@ -45,7 +45,10 @@ fn pubrec_hands_a_message_over_and_pubcomp_makes_room() {
     let (sent, events) = give(&mut session, &[Packet::PubRec(ack(FIRST))]);
     assert_eq!((sent, events.len()), (vec![pubrel(FIRST)], 0), "a second PUBREC");
     let (sent, events) = give(&mut session, &[Packet::PubComp(ack(FIRST)), Packet::PubComp(ack(FIRST))]);
-    assert!(sent.is_empty() && matches!(events[..], [Event::Completed]), "{sent:?} {events:?}");
+    assert!(
+        sent.is_empty() && matches!(events[..], [Event::Completed { by_peer: true }]),
+        "{sent:?} {events:?}"
+    );
     assert_eq!(session.room(), 1);
     session.publish(0, Token(8), &exactly("y")).unwrap();
     assert_eq!(publishes(&drain(&mut session).0), [(FIRST + 1, false, "y".to_owned())]);
@@ -142,7 +145,10 @@ fn promise_4_after_a_restart_identifiers_are_released_before_one_is_used() {
     // With or without a message under it.
     let unknown = Ack::new(PacketId::new(FIRST).unwrap(), ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
     let (_, events) = give(&mut session, &[Packet::PubComp(unknown), Packet::PubComp(ack(FIRST + 1))]);
-    assert!(matches!(events[..], [Event::Completed, Event::Completed]), "there may be room: {events:?}");
+    assert!(
+        matches!(events[..], [Event::Completed { .. }, Event::Completed { .. }]),
+        "there may be room: {events:?}"
+    );
     for (n, fits) in [true, true, false].into_iter().enumerate() {
         assert_eq!(session.publish(0, Token(n as u64), &exactly("x")).is_ok(), fits, "{n}");
     }
@@ -163,7 +169,7 @@ fn a_peer_that_ignores_what_it_does_not_know_is_waited_for_no_longer_than_five_s
     let due_ms = session.next_deadline().unwrap();
     assert_eq!(due_ms, 5_000);
     session.handle_timeout(due_ms);
-    assert!(matches!(drain(&mut session).1[..], [Event::Completed]));
+    assert!(matches!(drain(&mut session).1[..], [Event::Completed { by_peer: false }]));
     session.publish(due_ms, Token(1), &exactly("x")).unwrap();
     drain(&mut session);
     // A PUBREL of this connection has its answer to come, however long it takes.
@@ -174,9 +180,15 @@ fn a_peer_that_ignores_what_it_does_not_know_is_waited_for_no_longer_than_five_s
     let (mut session, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
     assert_eq!(sent, [pubrel(FIRST)], "one that was lost with the line is no longer waited for than that");
     session.handle_timeout(5_000);
+    session.publish(5_000, Token(2), &message("a", "behind it")).unwrap();
+    session.handle_input(5_000, Input::Closed);
+    let (mut session, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
+    assert_eq!(sent[0], pubrel(FIRST), "it may have been lost with the connection");
+    session.handle_timeout(5_000);
+    give(&mut session, &[puback(1, OK)]);
     session.handle_input(5_000, Input::Closed);
     let (_, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
-    assert!(sent.is_empty(), "{sent:?}");
+    assert!(sent.is_empty(), "what was written behind it was answered: {sent:?}");
 }
 
 /// The peer may have it, and would take the next one under its identifier for a repeat.

@@ -91,7 +91,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let too_large =
             self.uplink.on_size_closed(now.up_ms, names_a_message, &mut self.spool, &mut self.stats);
         // An end that has its cause says nothing of what was not answered.
-        let blame = blame.filter(|_| here > 0 && too_large.is_none());
+        let owes_pubcomp = connection.session.owes_pubcomp();
+        let blame = blame.filter(|_| here > 0 && too_large.is_none() && !owes_pubcomp);
         let poison = blame.and_then(|close| {
             self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
         });

@@ -54,8 +54,12 @@ pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Fin
         };
         let is_taken = |other: &Route| matches(&other.filter_topic, here);
         if overlap(&route.filter_topic, here) && !earlier.iter().any(is_taken) {
+            let where_rights_are = match &config.local {
+                Local::Listen { .. } => "say in an acl_file who may",
+                Local::Broker { .. } => "let the broker's access list say who may",
+            };
             let message = format!(
-                "who publishes \"{here}\" here writes \"{topic}\" at the hub, which has {what}: match less, put another `to` before it, or say in an acl_file who may"
+                "who publishes \"{here}\" here writes \"{topic}\" at the hub, which has {what}: match less, put another `to` before it, or {where_rights_are}"
             );
             return findings.warning(0, &format!("{key}.match"), message);
         }
