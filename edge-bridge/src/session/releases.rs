@@ -71,18 +71,22 @@ impl Releases {
 
     /// Adds the identifier of a message whose PUBREC came on the connection on which it was written.
     pub(super) fn add_received(&mut self, id: PacketId) {
-        // One that was given up is this one now.
-        self.open.retain(|release| release.id != id);
-        self.open.push_back(Release::of(id, true));
+        self.add(id, true);
     }
 
     /// Adds identifiers that the peer may hold.
     pub(super) fn add_doubtful(&mut self, ids: impl IntoIterator<Item = PacketId>) {
         for id in ids {
             if !self.is_id_used(id) {
-                self.open.push_back(Release::of(id, false));
+                self.add(id, false);
             }
         }
+    }
+
+    /// Adds an identifier, in the place of an entry for it that was given up.
+    fn add(&mut self, id: PacketId, has_place: bool) {
+        self.open.retain(|release| release.id != id);
+        self.open.push_back(Release::of(id, has_place));
     }
 
     /// Returns the first identifier whose PUBREL was not written on this connection; `None` if there is none.
@@ -215,6 +219,11 @@ mod tests {
         assert!(releases.give_up_unanswered() && !releases.give_up_unanswered());
         assert!(!releases.is_id_used(id(7)) && releases.is_id_used(id(3)));
         assert_eq!(releases.len(), 1);
+        releases.add_doubtful([id(7)]);
+        assert_eq!((releases.len(), releases.bytes()), (2, 2 * RELEASE_BYTES), "in its place");
+        releases.on_written(id(7), Wrote::default());
+        assert_eq!(releases.next_unwritten(), Some(id(3)), "each is written once");
+        releases.complete(id(7));
         // It may be in use again; its PUBREL may be lost all the same.
         let mut transit = BytesInTransit::default();
         transit.on_encoded(4);
