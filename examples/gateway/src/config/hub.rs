@@ -55,7 +55,7 @@ pub(super) fn hub(
     super::tls::check(files, findings);
     let (alpn, server_name) = tls_names(section, findings);
     let proxy = proxy(section, findings);
-    let client_id = section.string("client_id", findings).map(|placed| placed.value);
+    let client_id = client_id(section, findings);
     let credentials = credentials(section, findings);
     let protocol = match section.one_of_in_force("protocol", findings) {
         "5" => Protocol::V5,
@@ -185,6 +185,16 @@ fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Op
         validate_server_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
     });
     (alpn.map(|placed| placed.value).unwrap_or_default(), server_name.map(|placed| placed.value))
+}
+
+/// Returns the client identifier; `None`: the gateway's id is used.
+fn client_id(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
+    let placed = section.string("client_id", findings)?;
+    if placed.value.is_empty() {
+        let message = "is empty: the hub keeps the session under this name; without the key it is gateway.id";
+        findings.error(placed.at, &section.key("client_id"), message);
+    }
+    Some(placed.value)
 }
 
 /// Reports keys that need another key which is missing.

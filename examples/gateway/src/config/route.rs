@@ -60,7 +60,8 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     Some(Route {
         to: topic(section, to, format, findings)?,
         filter_topic: filter?.value,
-        qos: qos.and_then(|placed| u8::try_from(placed.value).ok()).unwrap_or(1),
+        // What was stored is to be delivered.
+        qos: qos.and_then(|placed| u8::try_from(placed.value).ok()).unwrap_or(1).max(1),
         lane,
         format: format?,
         level,

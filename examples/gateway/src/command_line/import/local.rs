@@ -18,6 +18,10 @@ const BROKER: &str = "127.0.0.1:1883";
 const PORT: u16 = 1883;
 const CONNECTIONS_MAX: u64 = 100_000;
 const PACKET_BYTES: (u64, u64) = (1 << 10, 256 << 10);
+/// Most days of `max_session_expiry`.
+const SESSION_DAYS_MAX: u64 = 3_650;
+/// Bounds of `max_keep_alive` in seconds.
+const KEEP_ALIVE_S: (u64, u64) = (10, 18 * 3_600);
 /// Bytes of a packet beside its payload, which are topic and properties.
 const AROUND_A_PAYLOAD: u64 = 1 << 10;
 
@@ -88,8 +92,53 @@ pub(super) fn local(
         }
     }
     packets(broker, output);
+    clients(broker, output);
     figures(broker, output);
     true
+}
+
+/// Writes the limits of a client's session.
+fn clients(broker: &mut Pool, output: &mut Output) {
+    if let Some(line) = broker.take_last(&["persistent_client_expiration"], PART, output) {
+        match days(&line.value) {
+            Some(days) => {
+                let value = quoted(&format!("{}d", days.clamp(1, SESSION_DAYS_MAX)));
+                output.key(PART, "max_session_expiry", &value, &[(&line).into()], "");
+            }
+            None => output.leave_with_warning(PART, &line, "a number with h, d, w, m or y is meant"),
+        }
+    }
+    if let Some(line) = broker.take_last(&["max_keepalive"], PART, output) {
+        match number::<u64>(&line.value) {
+            Ok(0) => {
+                output.leave_with_warning(
+                    PART,
+                    &line,
+                    "without a limit a silent client is never noticed: 5 min",
+                );
+            }
+            Ok(seconds) => {
+                let value = quoted(&format!("{}s", seconds.clamp(KEEP_ALIVE_S.0, KEEP_ALIVE_S.1)));
+                output.key(PART, "max_keep_alive", &value, &[(&line).into()], "");
+            }
+            Err(error) => output.leave_with_warning(PART, &line, &error),
+        }
+    }
+}
+
+/// Returns the days of a duration such as `14d` or `2m`, rounded up; `None` if it is none.
+fn days(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u64 = count.trim().parse().ok()?;
+    Some(match unit {
+        "h" => count.div_ceil(24),
+        "d" => count,
+        "w" => count.saturating_mul(7),
+        "m" => count.saturating_mul(30),
+        "y" => count.saturating_mul(365),
+        _ => return None,
+    })
 }
 
 /// Writes a listener, if the gateway can take it over and it is the first of its kind.

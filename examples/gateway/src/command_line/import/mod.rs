@@ -153,7 +153,7 @@ fn import(
     let connection = pools.connection.lines().next().cloned();
     hub::hub(&mut pools.connection, host, &mut output)?;
     let listens = local::local(pools.listeners, &mut pools.broker, &mut pools.connection, &mut output);
-    let has_limit = queue::queue(&mut pools.broker, &mut output);
+    let has_limit = queue::queue(&mut pools.broker, listens, &mut output);
     let mut routes = routes::routes(&mut pools.connection, listens, &mut output);
     if let Some(Telegraf { path, text }) = telegraf {
         telegraf::telegraf(path, text, has_limit, &mut routes, &mut output)?;

@@ -12,10 +12,12 @@ const MESSAGES_MAX: u64 = 1_000_000_000;
 const BYTES_MIN: u64 = 1 << 20;
 const BYTES_MAX: u64 = 1 << 40;
 const WINDOW_MAX: u64 = 65_535;
+/// Most messages that may wait for one client of the gateway.
+const WAITING_MAX: u64 = 100_000;
 
-/// Writes the table. Returns whether it limits the number of messages.
-pub(super) fn queue(broker: &mut Pool, output: &mut Output) -> bool {
-    let has_limit = messages(broker, output);
+/// Writes the table. Returns whether it limits the number of messages. `listens`: local clients are the gateway's own, and have that limit too.
+pub(super) fn queue(broker: &mut Pool, listens: bool, output: &mut Output) -> bool {
+    let has_limit = messages(broker, listens, output);
     if let Some(line) = broker.take_last(&["max_queued_bytes"], PART, output) {
         bytes(&line, output);
     }
@@ -35,13 +37,23 @@ pub(super) fn queue(broker: &mut Pool, output: &mut Output) -> bool {
     has_limit
 }
 
-fn messages(broker: &mut Pool, output: &mut Output) -> bool {
+fn messages(broker: &mut Pool, listens: bool, output: &mut Output) -> bool {
     let Some(line) = broker.take_last(&["max_queued_messages"], PART, output) else { return false };
     match limit::<u64>(&line.value) {
         Ok(0) => output.leave(PART, &line, "no limit: here max_bytes is one, 64 MiB without the key"),
         Ok(most) => {
             let value = most.min(MESSAGES_MAX).to_string();
             output.key(PART, "max_messages", &value, &[(&line).into()], "");
+            if listens {
+                let of_each = most.min(WAITING_MAX).to_string();
+                output.key(
+                    Part::Local,
+                    "max_queued_messages",
+                    &of_each,
+                    &[(&line).into()],
+                    "for each client",
+                );
+            }
             let text = format!(
                 "above {most} messages Mosquitto keeps the OLDEST and drops what comes; here the oldest go. The other way: on_full = \"drop-newest\""
             );

@@ -124,8 +124,9 @@ fn warn(line: &Line, rule: &Rule, filter: &str, to: &str, output: &mut Output) {
         output.warn(origin.clone(), &text);
     }
     if rule.qos() == QoS::AtMostOnce {
-        let text =
-            format!("QoS 0: what is on its way when the link breaks is lost. For \"{filter}\" write qos = 1");
+        let text = format!(
+            "QoS 0: what the gateway has stored of \"{filter}\" goes at QoS 1, and is not lost when the link breaks"
+        );
         output.warn(origin, &text);
     }
 }

@@ -7,7 +7,7 @@ const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\nt
 const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
 
 /// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
-const LINES: [(&str, &str, &str); 52] = [
+const LINES: [(&str, &str, &str); 57] = [
     ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
     ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
     ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),
@@ -31,7 +31,7 @@ const LINES: [(&str, &str, &str); 52] = [
     ("try_private false", "M:5 not carried over: try_private", ""),
     ("bridge_insecure true", "M:5 not carried over: bridge_insecure true", "always checked"),
     ("topic a/b out 2", "qos = 2", ""),
-    ("topic a/b", "qos = 0", "QoS 0: what is on its way"),
+    ("topic a/b", "qos = 0", "QoS 0: what the gateway has stored"),
     (
         "topic hub/7/cmd/# in 1 \"\" cmd/",
         "M:5 not carried over: topic hub/7",
@@ -93,6 +93,19 @@ const LINES: [(&str, &str, &str); 52] = [
     ("persistence true", "M:5 not carried over: persistence true", ""),
     ("allow_anonymous true", "broker = \"127.0.0.1:1883\"", ""),
     ("listener 1884 127.0.0.1", "listen = \"127.0.0.1:1884\"  # M:5", ""),
+    ("listener 1884 127.0.0.1\npersistent_client_expiration 2w", "max_session_expiry = \"14d\"  # M:6", ""),
+    (
+        "listener 1884 127.0.0.1\npersistent_client_expiration soon",
+        "M:6 not carried over: persistent_client_expiration soon",
+        "h, d, w, m or y",
+    ),
+    ("listener 1884 127.0.0.1\nmax_keepalive 120", "max_keep_alive = \"120s\"  # M:6", ""),
+    ("listener 1884 127.0.0.1\nmax_keepalive 0", "M:6 not carried over: max_keepalive 0", "never noticed"),
+    (
+        "listener 1884 127.0.0.1\nmax_queued_messages 5000",
+        "max_queued_messages = 5000  # M:6: for each client",
+        "keeps the OLDEST",
+    ),
     (
         "listener 1883\nallow_anonymous true",
         "listen = \"0.0.0.0:1883\"  # M:5\nallow_anonymous = true  # M:6",
