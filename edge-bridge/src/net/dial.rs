@@ -189,6 +189,9 @@ impl Dialer {
         };
         let stream =
             tokio_rustls::TlsConnector::from(tls.config).connect(name, stream).await.map_err(|source| {
+                if handshake_error::is_refusal_of_hub(&source) {
+                    self.renewal.iter().for_each(TlsRenewal::on_hub_refused);
+                }
                 DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) }
             })?;
         Ok(Stream::Tls(Box::new(stream.into())))

@@ -18,6 +18,12 @@ pub(super) fn in_words(error: io::Error) -> io::Error {
     }
 }
 
+/// Returns whether this side refused the hub's certificate.
+pub(super) fn is_refusal_of_hub(error: &io::Error) -> bool {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(of_tls, Some(Error::InvalidCertificate(_)))
+}
+
 /// `clock` is this machine's clock.
 fn words(error: &Error, clock: UnixTime) -> Option<String> {
     let Error::InvalidCertificate(error) = error else { return None };

@@ -68,6 +68,12 @@ impl TlsRenewal {
         state.as_ref().is_some_and(|state| state.is_refused)
     }
 
+    /// Records that this side refused the hub on the last dial, which says nothing of its own certificate: the next dial uses the candidate.
+    pub(in crate::net) fn on_hub_refused(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.iter_mut().for_each(|state| state.is_candidates = false);
+    }
+
     /// Records that a hub accepted a CONNECT on the last dialled connection.
     pub(in crate::net) fn on_accepted(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,6 +158,22 @@ mod tests {
             is_same(&next().await, &third) && is_same(&next().await, &second),
             "the last that was accepted"
         );
+    }
+
+    /// Both ends are renewed at the same time, and the hub's files come later.
+    #[tokio::test]
+    async fn a_hub_that_is_refused_here_has_refused_nothing() {
+        let (first, second) = (tls(), tls());
+        let file = Mutex::new(Some(second.clone()));
+        let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+        for _ in 0..3 {
+            assert!(is_same(&renewal.next(&first, |tls| tls).await, &second));
+            renewal.on_hub_refused();
+        }
+        assert!(is_same(&renewal.next(&first, |tls| tls).await, &second));
+        renewal.on_accepted();
+        assert!(!renewal.is_refused());
+        assert!(is_same(&renewal.next(&first, |tls| tls).await, &second), "it is in use");
     }
 
     #[tokio::test]
