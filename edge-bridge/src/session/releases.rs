@@ -112,13 +112,20 @@ impl Releases {
     }
 
     /// Frees the identifiers of earlier connections whose PUBRELs were written and not answered, because the peer ignores a PUBREL that it does not
-    /// know. Returns whether there were such.
-    pub(super) fn give_up_unanswered(&mut self) -> bool {
+    /// know. `arrived` is the position in the stream up to which bytes are known to have arrived: those behind it are kept. Returns whether there were
+    /// such.
+    pub(super) fn give_up_unanswered(&mut self, arrived: u64) -> bool {
         let before = self.len();
         for release in &mut self.open {
-            release.is_given_up |= !release.has_place && release.wrote.is_some();
+            let has_arrived = release.wrote.is_some_and(|wrote| wrote.end() <= arrived);
+            release.is_given_up |= !release.has_place && has_arrived;
         }
         self.len() < before
+    }
+
+    /// Returns whether a PUBREL of an identifier of an earlier connection was written, and neither answered nor given up.
+    pub(super) fn awaits_arrival(&self) -> bool {
+        self.open.iter().any(|release| !release.has_place && release.wrote.is_some() && !release.is_given_up)
     }
 
     /// Returns whether a PUBREL of an identifier of an earlier connection is still to be written.
@@ -200,10 +207,10 @@ mod tests {
         assert_eq!((complete(&mut releases, 7), complete(&mut releases, 7)), (Some(true), None));
         assert!(releases.is_id_used(id(3)) && !releases.is_id_used(id(7)));
         assert_eq!((releases.len(), releases.bytes()), (1, RELEASE_BYTES));
-        assert!(!releases.give_up_unanswered(), "its PUBCOMP is still to come");
+        assert!(!releases.give_up_unanswered(u64::MAX), "its PUBCOMP is still to come");
 
         let mut releases = Releases::resumed(releases.into_owed(0));
-        assert!(!releases.give_up_unanswered(), "it was not written here");
+        assert!(!releases.give_up_unanswered(u64::MAX), "it was not written here");
         assert_eq!(releases.next_unwritten(), Some(id(3)));
         releases.on_written(id(3), Wrote::default());
         assert_eq!(complete(&mut releases, 3), Some(false), "its place was one of the connection before");
@@ -216,7 +223,7 @@ mod tests {
         releases.add_doubtful([id(7), id(7), id(3)]);
         releases.on_written(id(7), Wrote::default());
         assert!(releases.has_unwritten_of_earlier() && releases.has_unanswered_of_earlier());
-        assert!(releases.give_up_unanswered() && !releases.give_up_unanswered());
+        assert!(releases.give_up_unanswered(u64::MAX) && !releases.give_up_unanswered(u64::MAX));
         assert!(!releases.is_id_used(id(7)) && releases.is_id_used(id(3)));
         assert_eq!(releases.len(), 1);
         releases.add_doubtful([id(7)]);
@@ -228,12 +235,13 @@ mod tests {
         let mut transit = BytesInTransit::default();
         transit.on_encoded(4);
         releases.on_written(id(3), Wrote::last(0, &transit));
-        assert!(releases.give_up_unanswered());
-        assert!(Releases::resumed(releases.into_owed(3)).is_id_used(id(3)), "it may not have arrived");
+        assert!(!releases.give_up_unanswered(3) && releases.awaits_arrival(), "it may not have arrived");
+        assert!(releases.give_up_unanswered(u64::MAX) && !releases.awaits_arrival());
+        assert!(Releases::resumed(releases.into_owed(3)).is_id_used(id(3)), "nobody knows");
         let mut releases = Releases::default();
         releases.add_doubtful([id(3)]);
         releases.on_written(id(3), Wrote::last(0, &transit));
-        releases.give_up_unanswered();
+        releases.give_up_unanswered(u64::MAX);
         assert!(releases.into_owed(4).is_empty(), "what was written behind it was answered");
     }
 

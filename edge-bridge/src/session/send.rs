@@ -14,6 +14,8 @@ use crate::wire::{
 
 /// Longest wait for the PUBCOMP of an identifier that the peer may hold from an earlier connection, in milliseconds.
 const UNKNOWN_WITHIN_MS: u64 = 5_000;
+/// Time after which this side looks again whether a PUBREL that it would give up has arrived, in milliseconds.
+const ARRIVAL_WITHIN_MS: u64 = 1_000;
 /// Bytes of a Topic Alias among the properties.
 const ALIAS_BYTES: usize = 3;
 
@@ -175,6 +177,21 @@ impl Session {
         while let Some(id) = self.outbound.next_release() {
             self.write_small(now_ms, &Packet::PubRel(Ack::success(id)));
             self.outbound.release_written(id, Wrote::last(now_ms, &self.transit));
+        }
+    }
+
+    /// Gives up the PUBRELs of earlier connections that the peer ignores. A client does so once they have arrived, for which it asks by a PINGREQ: the
+    /// next connection would owe the others again, and release what was sent under their identifiers meanwhile and is then sent again.
+    pub(super) fn give_up_releases(&mut self, now_ms: u64) {
+        let is_client = matches!(self.role, Role::Client { .. });
+        let arrived = if is_client { self.transit.arrived() } else { u64::MAX };
+        if self.outbound.give_up_unanswered(arrived) {
+            self.events.push_back(Event::Completed { by_peer: false });
+            self.resend(now_ms);
+        }
+        if self.outbound.awaits_arrival() {
+            self.timers.set(Timer::UnknownReleases, now_ms + ARRIVAL_WITHIN_MS);
+            self.ping(now_ms);
         }
     }
 

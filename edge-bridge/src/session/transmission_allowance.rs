@@ -3,7 +3,7 @@
 use super::bytes_in_transit::Wrote;
 use super::path_estimates::Path;
 use super::timer::Timer;
-use super::{Closed, Event, Session};
+use super::{Closed, Session};
 use crate::wire::ReasonCode;
 
 /// Bytes of a PINGREQ, for which no transmission time is allowed.
@@ -44,12 +44,7 @@ impl Session {
                 Timer::PeerSilence if self.receiving_until_ms() > now_ms => {
                     self.timers.set(Timer::PeerSilence, self.receiving_until_ms());
                 }
-                Timer::UnknownReleases => {
-                    if self.outbound.give_up_unanswered() {
-                        self.events.push_back(Event::Completed { by_peer: false });
-                        self.resend(now_ms);
-                    }
-                }
+                Timer::UnknownReleases => self.give_up_releases(now_ms),
                 Timer::PeerSilence => {
                     self.tell(now_ms, ReasonCode::KEEP_ALIVE_TIMEOUT);
                     self.end(Closed::KeepAlive);

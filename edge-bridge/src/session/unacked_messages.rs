@@ -267,8 +267,13 @@ impl UnackedMessages {
     }
 
     /// Frees identifiers of earlier connections whose PUBRELs the peer ignores. Returns whether there were such.
-    pub(super) fn give_up_unanswered(&mut self) -> bool {
-        self.releases.give_up_unanswered()
+    pub(super) fn give_up_unanswered(&mut self, arrived: u64) -> bool {
+        self.releases.give_up_unanswered(arrived)
+    }
+
+    /// Returns whether a PUBREL of an identifier of an earlier connection was written, and neither answered nor given up.
+    pub(super) fn awaits_arrival(&self) -> bool {
+        self.releases.awaits_arrival()
     }
 
     /// Number of messages that were written on this connection and have no answer.

@@ -162,12 +162,19 @@ fn promise_4_after_a_restart_identifiers_are_released_before_one_is_used() {
 
 /// Paho's C client logs such a PUBREL and says nothing.
 #[test]
-fn a_peer_that_ignores_what_it_does_not_know_is_waited_for_no_longer_than_five_seconds() {
+fn a_peer_that_ignores_what_it_does_not_know_is_waited_for_until_it_has_it_and_five_seconds() {
     let (mut session, ..) = client(None, &connack(true, &[]));
     assert!(session.publish(0, Token(1), &exactly("x")).is_err());
     drain(&mut session);
     let due_ms = session.next_deadline().unwrap();
     assert_eq!(due_ms, 5_000);
+    session.handle_timeout(due_ms);
+    let (sent, events) = drain(&mut session);
+    assert!(sent == [Packet::PingReq] && events.is_empty(), "it may not have arrived: {sent:?}");
+    session.handle_timeout(due_ms + 1_000);
+    assert!(session.publish(due_ms + 1_000, Token(1), &exactly("x")).is_err());
+    give(&mut session, &[Packet::PingResp]);
+    let due_ms = due_ms + 2_000;
     session.handle_timeout(due_ms);
     assert!(matches!(drain(&mut session).1[..], [Event::Completed { by_peer: false }]));
     session.publish(due_ms, Token(1), &exactly("x")).unwrap();
@@ -186,7 +193,8 @@ fn a_peer_that_ignores_what_it_does_not_know_is_waited_for_no_longer_than_five_s
     assert_eq!(sent[0], pubrel(FIRST), "it may have been lost with the connection");
     session.handle_timeout(5_000);
     give(&mut session, &[puback(1, OK)]);
-    session.handle_input(5_000, Input::Closed);
+    session.handle_timeout(6_000);
+    session.handle_input(6_000, Input::Closed);
     let (_, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
     assert!(sent.is_empty(), "what was written behind it was answered: {sent:?}");
 }
