@@ -68,6 +68,16 @@ pub(crate) enum Bug {
     DefinitionCounts,
     /// Answers count in the order in which the messages went only.
     AnswersInOrder,
+    /// The hub keeps no identifier of QoS 2 over a connection's end.
+    HubForgetsIdentifiers,
+    /// A PUBREL is not sent again on the next connection.
+    ReleaseNotResent,
+    /// Identifiers of an earlier life are not released before they are used.
+    NotReleasedAtStart,
+    /// A message of QoS 2 counts as taken when it was sent.
+    TakenAtPublish,
+    /// PUBREC gives a place of the Receive Maximum back.
+    PlaceFreeAtPubrec,
     /// Every life of the gateway begins with the same packet identifiers.
     IdentifiersBeginAgain,
     /// The rows that wait are counted when some are leased.
@@ -150,10 +160,7 @@ impl Mutator {
                 let connect = packets.iter().find(|packet| matches!(packet, Packet::Connect(_))).cloned();
                 packets.extend(connect);
             }
-            bug if bug.is_forged() => packets.retain(|packet| match packet {
-                Packet::Publish(publish) => self.forger.lets_pass(bug, publish),
-                _ => true,
-            }),
+            bug if bug.is_forged() => packets.retain(|packet| self.forger.lets_pass(bug, packet)),
             _ => packets.retain(|packet| match packet {
                 Packet::Publish(publish) => !self.discarded.contains(&Msg::of(&publish.payload)),
                 _ => true,

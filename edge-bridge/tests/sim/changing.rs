@@ -17,7 +17,7 @@ pub(crate) fn changing(seed: u64, world: &mut World, length_ms: u64) {
         let end_ms = from_ms + for_ms;
         let [change, back] = match rng.below(4) {
             0 => [Fault::Retains(false), Fault::Retains(true)],
-            1 => [Fault::TakesQos1(false), Fault::TakesQos1(true)],
+            1 => [Fault::MaximumQos(0), Fault::MaximumQos(2)],
             2 => [Fault::TakesAsMuchAs(sensor), Fault::MaxPacket(1 << 20)],
             _ => {
                 // No other connection is needed for this one.

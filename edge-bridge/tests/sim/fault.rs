@@ -48,12 +48,14 @@ pub(crate) enum Fault {
     FiltersRefused(bool),
     /// One in so many messages is never answered on the connection on which it comes; the others are.
     PassesOver(u64),
+    /// At one in so many PUBRELs the connection is closed instead of a PUBCOMP.
+    ClosesAtRelease(u64),
     /// Messages of so many payload bytes or more are refused as too large, and the connection closed.
     TooLargeCloses(Option<usize>),
     /// Retain Available from the next connection on.
     Retains(bool),
-    /// Maximum QoS 1 from the next connection on, or 0.
-    TakesQos1(bool),
+    /// Maximum QoS from the next connection on.
+    MaximumQos(u8),
     /// Maximum Packet Size from the next connection on: the last message of this sensor fits without an alias, and nothing larger.
     TakesAsMuchAs(u16),
     /// One in so many messages is also answered twice, or something is answered that was never asked; late ones after a resume.
@@ -117,7 +119,8 @@ impl World {
             Fault::PassesOver(one_in) => self.hub.passes_over_one_in = one_in,
             Fault::TooLargeCloses(bytes) => self.hub.too_large = bytes,
             Fault::Retains(retains) => self.hub.retain_available = retains,
-            Fault::TakesQos1(takes) => self.hub.takes_qos_1 = takes,
+            Fault::MaximumQos(qos) => self.hub.maximum_qos = qos,
+            Fault::ClosesAtRelease(one_in) => self.hub.exactly_once.closes_at_release_one_in = one_in,
             Fault::TakesAsMuchAs(sensor) => self.hub.takes_as_much_as(sensor),
             Fault::HostileAcks(one_in) => self.hub.hostile_one_in = one_in,
             Fault::Garbage => self.hub.garbage(&mut self.ctx),
@@ -156,7 +159,8 @@ impl World {
         (self.hub.refused_sensor, self.hub.poison, self.hub.refuses_filters) = (None, None, false);
         (self.hub.passes_over_one_in, self.hub.too_large) = (0, None);
         // What was too large for a while is taken from the next connection on.
-        (self.hub.max_packet, self.hub.retain_available, self.hub.takes_qos_1) = (1 << 20, true, true);
+        (self.hub.max_packet, self.hub.retain_available, self.hub.maximum_qos) = (1 << 20, true, 2);
+        self.hub.exactly_once.heal();
         self.reset(|kind| kind == Kind::Wan);
         if let Some(gateway) = &mut self.gateway {
             gateway.core.spool_mut().max_rows = usize::MAX;

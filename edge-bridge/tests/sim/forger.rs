@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use edge_bridge::wire::{self, Ack, Limits, Packet, PacketId, PropertyId, Publish, ReasonCode, Version};
+use edge_bridge::wire::{self, Ack, Limits, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Version};
 
 use crate::bug::Bug;
+use crate::exchange_forger::ExchangeForger;
 use crate::ledger::Msg;
 use crate::limits::{HubLimits, plain_size};
 
@@ -22,13 +23,15 @@ pub(crate) struct Forger {
     order: VecDeque<PacketId>,
     answered: HashMap<PacketId, Ack>,
     /// Answers in the hub's name.
-    pub(crate) answers: Vec<Ack>,
+    pub(crate) answers: Vec<Packet>,
+    exchanges: ExchangeForger,
 }
 
 impl Bug {
     /// Returns whether it needs to see what the hub sends.
     pub(crate) fn is_forged(self) -> bool {
-        matches!(self, Self::GivenUpOnResume | Self::DefinitionCounts | Self::AnswersInOrder)
+        let is_of_qos_2 = self.is_of_exchanges();
+        is_of_qos_2 || matches!(self, Self::GivenUpOnResume | Self::DefinitionCounts | Self::AnswersInOrder)
     }
 }
 
@@ -40,10 +43,19 @@ impl Forger {
         self.answered.clear();
         self.answers.clear();
         self.limits = HubLimits::default();
+        self.exchanges.reset();
     }
 
-    /// Returns whether this PUBLISH leaves.
-    pub(crate) fn lets_pass(&mut self, bug: Bug, publish: &Publish) -> bool {
+    /// Returns whether this packet leaves.
+    pub(crate) fn lets_pass(&mut self, bug: Bug, packet: &Packet) -> bool {
+        match packet {
+            _ if bug.is_of_exchanges() => self.exchanges.lets_pass(bug, packet, &mut self.answers),
+            Packet::Publish(publish) => self.lets_publish(bug, publish),
+            _ => true,
+        }
+    }
+
+    fn lets_publish(&mut self, bug: Bug, publish: &Publish) -> bool {
         let Some(id) = publish.packet_id else { return true };
         let msg = Msg::of(&publish.payload);
         let reason = match bug {
@@ -52,7 +64,7 @@ impl Forger {
                 if publish.retain {
                     self.retained.insert(msg);
                 }
-                (publish.dup && (was_retained || !self.limits.takes_qos_1)).then_some(ReasonCode::SUCCESS)
+                (publish.dup && (was_retained || self.limits.maximum_qos == 0)).then_some(ReasonCode::SUCCESS)
             }
             Bug::DefinitionCounts => {
                 let has_alias = publish.properties.u16(PropertyId::TopicAlias).is_some();
@@ -61,11 +73,14 @@ impl Forger {
                 is_given_up.then_some(ReasonCode::PACKET_TOO_LARGE)
             }
             _ => {
-                self.order.push_back(id);
+                self.order.extend((publish.qos == QoS::AtLeastOnce).then_some(id));
                 None
             }
         };
-        self.answers.extend(reason.map(|reason| Ack::new(id, reason)));
+        self.answers.extend(reason.map(|reason| match publish.qos {
+            QoS::ExactlyOnce => Packet::PubRec(Ack::new(id, reason)),
+            _ => Packet::PubAck(Ack::new(id, reason)),
+        }));
         reason.is_none()
     }
 
@@ -88,7 +103,13 @@ impl Forger {
                 }
                 _ => {}
             }
+            if !self.exchanges.is_seen(bug, &packet) {
+                continue;
+            }
             wire::encode(&packet, Version::V5, &mut out).unwrap();
+            if let Some(completion) = self.exchanges.completion(bug, &packet) {
+                wire::encode(&completion, Version::V5, &mut out).unwrap();
+            }
         }
         out.freeze()
     }
@@ -98,7 +119,7 @@ impl Forger {
             && let Some(ack) = self.answered.remove(&id)
         {
             self.order.pop_front();
-            self.answers.push(ack);
+            self.answers.push(Packet::PubAck(ack));
         }
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct GatewayConfig {
     pub(crate) rule_qos: u8,
     /// Asked for by the application, beside the rule.
     pub(crate) own_filter: Option<(&'static str, QoS)>,
+    /// Of the readings of each sensor one in so many is of QoS 2; 0 = none.
+    pub(crate) qos_2_one_in: Vec<u32>,
 }
 
 impl Default for GatewayConfig {
@@ -62,6 +64,7 @@ impl Default for GatewayConfig {
             max_in_flight: u16::MAX,
             rule_qos: 1,
             own_filter: None,
+            qos_2_one_in: Vec::new(),
         }
     }
 }
@@ -104,7 +107,8 @@ impl Gateway {
         let rule = format!("cmd/# in {}", config.rule_qos);
         link.rules = rules::Rules::new(vec![rules::Rule::parse(&rule).unwrap()]);
         let marks_until_ms = if clean { 0 } else { ctx.now_ms + MARK_MS };
-        let ingest = Readings { newest: HashMap::new(), deduplicates: config.deduplicates, marks_until_ms };
+        let (deduplicates, qos_2_one_in) = (config.deduplicates, config.qos_2_one_in.clone());
+        let ingest = Readings { newest: HashMap::new(), deduplicates, marks_until_ms, qos_2_one_in };
         let mut settings = listener::Config::default();
         settings.max_unacked_bytes = config.max_unacked_bytes;
         Self {
@@ -152,6 +156,7 @@ impl Gateway {
         self.run(ctx, wan);
         self.hang_up(ctx, wan);
         wan.forget();
+        ctx.ledger.once.begin_life();
         let leased = self.core.spool().leased;
         ctx.ledger.require(leased == 0, Rule::Lease, || format!("{leased} rows after the stop"));
     }
@@ -159,10 +164,11 @@ impl Gateway {
     /// Power off: what is left is the disk's.
     pub(crate) fn lose_power(mut self, ctx: &mut Ctx, wan: &mut WanTap) -> ModelQueue {
         let mut queue = std::mem::take(self.core.spool_mut());
-        let unsure = wan.ended() + queue.unsaved() as u64;
+        let unsure = wan.ended(ctx.now_ms) + queue.unsaved() as u64;
         ctx.ledger.duplicates_allowed += unsure;
         ctx.dials += 1;
         wan.forget();
+        ctx.ledger.once.begin_life();
         queue.power_cut(&mut ctx.rng);
         let lost = ctx.ledger.owed.iter().find(|msg| !queue.is_durable(**msg)).copied();
         ctx.ledger.require(lost.is_none(), Rule::Lost, || format!("{lost:?} in a power cut"));
@@ -235,9 +241,9 @@ impl Gateway {
                 self.on_core(ctx, wan, output);
                 moved = true;
             }
-            for ack in std::mem::take(&mut self.mutator.forger.answers) {
+            for answer in std::mem::take(&mut self.mutator.forger.answers) {
                 let mut bytes = BytesMut::new();
-                wire::encode(&Packet::PubAck(ack), Version::V5, &mut bytes).unwrap();
+                wire::encode(&answer, Version::V5, &mut bytes).unwrap();
                 self.input(ctx, Input::Bytes(&mut bytes));
                 moved = true;
             }

@@ -1,6 +1,7 @@
 //! The hub: a server-role session with every habit that a broker in the field has been seen to have.
 
 mod answers;
+mod exactly_once;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -16,11 +17,16 @@ use crate::late_answers::LateAnswers;
 use crate::ledger::{Msg, Rule};
 use crate::limits::plain_size;
 use crate::net::{End, LinkId};
+pub(crate) use answers::{Late, Unanswered};
+use exactly_once::{ExactlyOnce, Incoming, Part};
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) session: Session,
     buffer: BytesMut,
+    incoming: Incoming,
+    /// Life of the client that made it.
+    life: u64,
     /// Time at which it is thrown out.
     kick_ms: Option<u64>,
 }
@@ -30,10 +36,13 @@ pub(crate) struct Connection {
 struct Pending {
     due_ms: u64,
     link: LinkId,
-    ack: AckHandle,
+    /// `None` at QoS 2.
+    ack: Option<AckHandle>,
     id: PacketId,
     msg: Msg,
     reason: ReasonCode,
+    /// Another message was taken under its identifier.
+    is_dropped: bool,
 }
 
 #[derive(Debug)]
@@ -59,7 +68,8 @@ pub(crate) struct Hub {
     /// Payload bytes from which on a message is refused as too large, and the connection closed.
     pub(crate) too_large: Option<usize>,
     pub(crate) retain_available: bool,
-    pub(crate) takes_qos_1: bool,
+    pub(crate) maximum_qos: u8,
+    pub(crate) exactly_once: ExactlyOnce,
     /// The last PUBLISH of each sensor.
     last: HashMap<u16, Publish>,
     /// Times at which filters were asked for that were refused.
@@ -71,11 +81,9 @@ pub(crate) struct Hub {
     resume: Option<Resume>,
     pending: VecDeque<Pending>,
     /// Taken in on this connection, not to be answered on it.
-    passed_over: Vec<(LinkId, PacketId, Msg)>,
-    /// Taken in on an earlier connection of this session and never answered there.
-    unanswered: Vec<(PacketId, Msg)>,
-    /// Late and repeated answers: when, which.
-    late: VecDeque<(u64, LinkId, PacketId, Option<Msg>)>,
+    passed_over: Vec<(LinkId, Unanswered)>,
+    unanswered: Vec<Unanswered>,
+    late: VecDeque<Late>,
     epoch: u64,
     pub(crate) subscribes: u64,
     pub(crate) connects: u64,
@@ -106,7 +114,8 @@ impl Default for Hub {
             passes_over_one_in: 0,
             too_large: None,
             retain_available: true,
-            takes_qos_1: true,
+            maximum_qos: 2,
+            exactly_once: ExactlyOnce::default(),
             last: HashMap::new(),
             asked_ms: VecDeque::new(),
             filters: Filters::default(),
@@ -138,22 +147,35 @@ impl Hub {
         config.retain_available = self.retain_available;
         self.epoch += 1;
         let session = Session::server(ctx.now_ms, self.epoch, config);
-        self.connections.insert(link, Connection { session, buffer: BytesMut::new(), kick_ms: None });
+        let (buffer, incoming, life) = (BytesMut::new(), Incoming::default(), ctx.ledger.once.life);
+        self.connections.insert(link, Connection { session, buffer, incoming, life, kick_ms: None });
     }
 
     pub(crate) fn on_bytes(&mut self, ctx: &mut Ctx, link: LinkId, bytes: &Bytes) {
         for slice in ctx.slices(bytes) {
             let Some(connection) = self.connections.get_mut(&link) else { return };
-            connection.buffer.extend_from_slice(&slice);
-            loop {
-                let Some(connection) = self.connections.get_mut(&link) else { return };
-                let before = connection.buffer.len();
-                connection.session.handle_input(ctx.now_ms, Input::Bytes(&mut connection.buffer));
-                let after = connection.buffer.len();
-                self.drain(ctx, link);
-                if after == before || after == 0 {
-                    break;
+            connection.incoming.add(&slice);
+            while let Some(connection) = self.connections.get_mut(&link)
+                && let Some(part) = connection.incoming.next()
+            {
+                match part {
+                    Part::Bytes(bytes) => self.on_packet(ctx, link, &bytes),
+                    Part::Release(id) => self.on_release(ctx, link, id),
                 }
+            }
+        }
+    }
+
+    fn on_packet(&mut self, ctx: &mut Ctx, link: LinkId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        connection.buffer.extend_from_slice(bytes);
+        while let Some(connection) = self.connections.get_mut(&link) {
+            let before = connection.buffer.len();
+            connection.session.handle_input(ctx.now_ms, Input::Bytes(&mut connection.buffer));
+            let after = connection.buffer.len();
+            self.drain(ctx, link);
+            if after == before || after == 0 {
+                return;
             }
         }
     }
@@ -209,8 +231,9 @@ impl Hub {
         let sessions = self.connections.values().filter_map(|c| c.session.next_deadline());
         let kicks = self.connections.values().filter_map(|c| c.kick_ms);
         let acks = self.pending.front().filter(|_| !self.withholds).map(|p| p.due_ms);
-        let late = self.late.front().map(|l| l.0);
-        sessions.chain(kicks).chain(acks).chain(late).min()
+        let late = self.late.front().map(|late| late.due_ms);
+        let completions = self.exactly_once.next_deadline().filter(|_| !self.withholds);
+        sessions.chain(kicks).chain(acks).chain(late).chain(completions).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Ctx) {
@@ -221,10 +244,11 @@ impl Hub {
         {
             self.answer(ctx, &pending);
         }
-        while self.late.front().is_some_and(|late| late.0 <= now_ms)
-            && let Some((_, link, id, msg)) = self.late.pop_front()
+        self.complete_due(ctx);
+        while self.late.front().is_some_and(|late| late.due_ms <= now_ms)
+            && let Some(late) = self.late.pop_front()
         {
-            self.answer_late(ctx, link, id, msg);
+            self.answer_late(ctx, &late);
         }
         for link in self.links() {
             let Some(connection) = self.connections.get_mut(&link) else { continue };
@@ -242,7 +266,8 @@ impl Hub {
     /// Returns whether it has messages of this connection that it has not answered.
     pub(crate) fn owes(&self, link: LinkId) -> bool {
         let passed_over = self.passed_over.iter().map(|passed| passed.0);
-        self.pending.iter().map(|pending| pending.link).chain(passed_over).any(|owed| owed == link)
+        let pending = self.pending.iter().map(|pending| pending.link);
+        pending.chain(passed_over).any(|owed| owed == link) || self.exactly_once.owes(link)
     }
 
     fn links(&self) -> Vec<LinkId> {
@@ -275,7 +300,10 @@ impl Hub {
     fn on_event(&mut self, ctx: &mut Ctx, link: LinkId, event: Event) {
         match event {
             Event::Connect(connect) => self.on_connect(ctx, link, &connect),
-            Event::Publish { publish, ack: Some(ack) } => self.on_publish(ctx, link, &publish, ack),
+            Event::Publish { publish, ack: Some(ack) } => {
+                self.on_publish(ctx, link, &publish, Some(ack));
+            }
+            Event::Publish { publish, ack: None } => self.on_publish_at_qos_2(ctx, link, publish),
             Event::Subscribe(subscribe) => {
                 self.subscribes += 1;
                 if self.refuses_filters {
@@ -316,6 +344,7 @@ impl Hub {
         if !resumed {
             self.filters = Filters::default();
         }
+        self.resume_identifiers(ctx, resumed);
         let connection = self.connections.get_mut(&link).unwrap();
         connection.kick_ms = self.kicks_ms.map(|ms| ctx.now_ms + ms);
         connection.session.accept(ctx.now_ms, accept);
@@ -326,8 +355,14 @@ impl Hub {
         }
         if resumed && self.hostile_one_in > 0 {
             let at_ms = ctx.now_ms + ctx.rng.between(0, 800);
-            self.late.extend(unanswered.into_iter().map(|(id, msg)| (at_ms, link, id, Some(msg))));
-            self.late.make_contiguous().sort_by_key(|late| late.0);
+            self.late.extend(unanswered.into_iter().map(|Unanswered { id, msg, is_at_qos_2 }| Late {
+                due_ms: at_ms,
+                link,
+                id,
+                msg: Some(msg),
+                is_at_qos_2,
+            }));
+            self.late.make_contiguous().sort_by_key(|late| late.due_ms);
         }
     }
 
@@ -339,12 +374,11 @@ impl Hub {
             ctx.ledger.violate(Rule::Protocol, || format!("at the hub: {violation}"));
         }
         ctx.send(link, End::Far, None);
-        for (_, id, msg) in self.passed_over.extract_if(.., |passed| passed.0 == link) {
-            self.unanswered.push((id, msg));
-        }
-        for pending in self.take_pending(link) {
-            self.unanswered.push((pending.id, pending.msg));
-        }
+        let passed_over = self.passed_over.extract_if(.., |passed| passed.0 == link);
+        self.unanswered.extend(passed_over.map(|(_, unanswered)| unanswered));
+        let pending = self.take_pending(link).into_iter().filter(|pending| !pending.is_dropped);
+        self.unanswered.extend(pending.map(|pending| pending.unanswered()));
+        self.exactly_once.closed(link);
         if self.current == Some(link) {
             self.current = None;
             self.resume = Some(connection.session.into_resume());

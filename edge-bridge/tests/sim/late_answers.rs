@@ -5,7 +5,7 @@
 use edge_bridge::wire::PacketId;
 
 use crate::ctx::Ctx;
-use crate::hub::Hub;
+use crate::hub::{Hub, Late, Unanswered};
 use crate::ledger::Msg;
 use crate::net::LinkId;
 
@@ -28,13 +28,15 @@ impl LateAnswers {
     }
 
     /// The client is back; `unanswered`: what it never got an answer to.
-    pub(crate) fn on_resumed(&mut self, ctx: &mut Ctx, unanswered: &[(PacketId, Msg)]) {
+    pub(crate) fn on_resumed(&mut self, ctx: &mut Ctx, unanswered: &[Unanswered]) {
         if !(std::mem::take(&mut self.restarted) && self.gives) {
             return;
         }
-        let taken: Vec<_> = unanswered.iter().filter(|(_, msg)| !ctx.ledger.was_refused(*msg)).collect();
+        // At QoS 2 the client has released it before it sends anything.
+        let is_taken = |owed: &&Unanswered| !owed.is_at_qos_2 && !ctx.ledger.was_refused(owed.msg);
+        let taken: Vec<_> = unanswered.iter().filter(is_taken).copied().collect();
         if !taken.is_empty() {
-            let (id, msg) = *ctx.rng.pick(&taken);
+            let Unanswered { id, msg, .. } = ctx.rng.pick(&taken);
             self.left = Some((ctx.rng.between(1, AFTER_MAX), id, msg));
         }
     }
@@ -45,7 +47,7 @@ impl Hub {
     pub(crate) fn answer_of_the_life_before(&mut self, ctx: &mut Ctx, link: LinkId) {
         let Some((after, id, msg)) = self.late_answers.left.take() else { return };
         match after {
-            1 => self.answer_late(ctx, link, id, Some(msg)),
+            1 => self.answer_late(ctx, &Late::of_the_life_before(link, id, msg)),
             _ => self.late_answers.left = Some((after - 1, id, msg)),
         }
     }

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use edge_bridge::wire::{Publish, ReasonCode};
+use edge_bridge::wire::{Publish, QoS, ReasonCode};
 
 use crate::limits::HubLimits;
 use crate::lives::Lives;
+use crate::once::Once;
 
 /// One reading: which sensor, which of its readings. The payload starts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +66,8 @@ pub(crate) enum Rule {
     UnmarkedDuplicate,
     /// More copies than what was unconfirmed at each fault.
     DuplicateBound,
+    /// A message of QoS 2 came to the hub's application again, in the same life of the gateway and the same session.
+    ExactlyOnce,
     /// `flowing` or `draining` without PUBACK progress.
     LinkState,
     /// Something grew beyond its limit.
@@ -99,7 +102,7 @@ thread_local! {
 
 impl Rule {
     /// The first of the enum to the last.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Lost,
         Self::RemovedEarly,
         Self::Deleted,
@@ -116,6 +119,7 @@ impl Rule {
         Self::Dup,
         Self::UnmarkedDuplicate,
         Self::DuplicateBound,
+        Self::ExactlyOnce,
         Self::LinkState,
         Self::Memory,
         Self::Delivery,
@@ -165,6 +169,7 @@ pub(crate) struct Ledger {
     /// A sensor has its PUBACK, the hub has not the message.
     pub(crate) owed: HashSet<Msg>,
     pub(crate) lives: Lives,
+    pub(crate) once: Once,
     pub(crate) hub_limits: HubLimits,
     /// The hub has refused messages as too large, which its CONNACK had not said.
     refuses_sizes: bool,
@@ -194,14 +199,18 @@ impl Ledger {
         self.violation.clone().map_or(Ok(()), Err)
     }
 
-    /// The hub took a PUBLISH in (it has not answered yet).
-    pub(crate) fn on_hub_arrival(&mut self, publish: &Publish) {
+    /// The hub took a PUBLISH of this life of the gateway in (it has not answered yet).
+    pub(crate) fn on_hub_arrival(&mut self, publish: &Publish, life: u64) {
         let msg = Msg::of(&publish.payload);
         let property = |name: &str| {
             let mut all = publish.properties.user_properties();
             all.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
         };
         let (id, pd) = (property("edge-id"), property("edge-pd").is_some());
+        if let (QoS::ExactlyOnce, Some(id)) = (publish.qos, id.clone()) {
+            let may_arrive = self.once.may_arrive(id.clone(), msg, life);
+            self.require(may_arrive, Rule::ExactlyOnce, || format!("{msg:?} as {id}"));
+        }
         let Some((first, first_pd)) = self.seen.get(&msg) else {
             self.seen.insert(msg, (id, pd));
             self.arrived_ms.insert(msg, self.now_ms);
@@ -251,6 +260,7 @@ impl Ledger {
     /// The row was set aside. `size`: of its PUBLISH.
     pub(crate) fn on_row_parked(&mut self, msg: Msg, why: ReasonCode, size: usize) {
         self.disturbed.insert(msg.sensor);
+        self.once.give_up(msg);
         let (max, is_refused) =
             (self.hub_limits.packet_max, self.refuses_sizes || self.refused.contains(&msg));
         let is_right = why != ReasonCode::PACKET_TOO_LARGE || size > max || is_refused;

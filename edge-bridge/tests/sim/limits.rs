@@ -13,13 +13,13 @@ const HEADER_MAX: usize = 200;
 pub(crate) struct HubLimits {
     pub(crate) packet_max: usize,
     pub(crate) retains: bool,
-    pub(crate) takes_qos_1: bool,
+    pub(crate) maximum_qos: u32,
     pub(crate) aliases: u16,
 }
 
 impl Default for HubLimits {
     fn default() -> Self {
-        Self { packet_max: usize::MAX, retains: true, takes_qos_1: true, aliases: 0 }
+        Self { packet_max: usize::MAX, retains: true, maximum_qos: 2, aliases: 0 }
     }
 }
 
@@ -29,7 +29,7 @@ impl HubLimits {
         Self {
             packet_max: said(PropertyId::MaximumPacketSize).map_or(usize::MAX, |max| max as usize),
             retains: said(PropertyId::RetainAvailable) != Some(0),
-            takes_qos_1: said(PropertyId::MaximumQoS) != Some(0),
+            maximum_qos: said(PropertyId::MaximumQoS).unwrap_or(2),
             aliases: ack.properties.u16(PropertyId::TopicAliasMaximum).unwrap_or(0),
         }
     }
@@ -40,7 +40,7 @@ impl HubLimits {
         let may_be_too_large = publish.payload.len() + HEADER_MAX > self.packet_max;
         match () {
             () if publish.retain && !self.retains => Some("Retain Available"),
-            () if publish.qos != QoS::AtMostOnce && !self.takes_qos_1 => Some("Maximum QoS"),
+            () if publish.qos as u32 > self.maximum_qos => Some("Maximum QoS"),
             () if may_be_too_large && size(publish) > self.packet_max => Some("Maximum Packet Size"),
             () => None,
         }

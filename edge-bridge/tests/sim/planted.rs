@@ -2,6 +2,7 @@
 //! finds anything could not be told from one that cannot.
 
 use crate::bug::Bug;
+use crate::exchange_stories;
 use crate::fault::Fault;
 use crate::gateway::GatewayConfig;
 use crate::hub_stories::passed_over;
@@ -42,11 +43,17 @@ fn random_of(bug: Bug, seed: fn(u64) -> u64) -> Control {
 /// The bugs that a rule convicts. A rule without one does not compile.
 fn controls(rule: Rule) -> Vec<Control> {
     match rule {
-        Rule::Lost => vec![random(Bug::HubForgets), story(Bug::ParkedInRam, refused_topic)],
+        Rule::Lost => vec![
+            random(Bug::HubForgets),
+            story(Bug::ParkedInRam, refused_topic),
+            story(Bug::ReleaseNotResent, resets_with_identifiers_in_use),
+            story(Bug::NotReleasedAtStart, exchange_stories::restarts),
+        ],
         Rule::RemovedEarly => vec![
             random(Bug::RemovedAtLease),
             random(Bug::GivenUpOnResume),
             story(Bug::IdentifiersBeginAgain, restarts),
+            random(Bug::TakenAtPublish),
         ],
         Rule::Deleted => vec![story(Bug::RefusedDeleted, refused_topic)],
         Rule::HandedOver => vec![story(Bug::RefusedAcked, refused_topic)],
@@ -57,13 +64,18 @@ fn controls(rule: Rule) -> Vec<Control> {
         Rule::EarlyReceipt => {
             vec![random(Bug::ReceiptAtPush), story(Bug::ReceiptAtClose, sensor_that_reconnects)]
         }
-        Rule::ReceiveMaximum => vec![random(Bug::OneMore)],
-        Rule::PacketId => vec![random(Bug::IdReused)],
+        Rule::ReceiveMaximum => {
+            vec![random(Bug::OneMore), story(Bug::PlaceFreeAtPubrec, exchange_stories::small_receive_maximum)]
+        }
+        Rule::PacketId => {
+            vec![random(Bug::IdReused), story(Bug::ReleaseNotResent, exchange_stories::resets)]
+        }
         Rule::PubackOrder => vec![story(Bug::PubacksSwapped, quick_sensor)],
         Rule::TopicOrder => vec![random(Bug::PublishesSwapped)],
         Rule::Dup => vec![random(Bug::DupCleared)],
         Rule::UnmarkedDuplicate => vec![story(Bug::FreshIdentity, bridge_restart)],
         Rule::DuplicateBound => vec![story(Bug::AcksNotSaved, power_cut_after_delivery)],
+        Rule::ExactlyOnce => vec![story(Bug::HubForgetsIdentifiers, exchange_stories::resets)],
         Rule::LinkState => vec![random(Bug::LinkLies)],
         Rule::Memory => vec![story(Bug::AlwaysReads, flood_on_a_slow_disk)],
         Rule::Delivery => vec![story(Bug::LostSessionDiscarded, lost_session)],
@@ -132,6 +144,11 @@ fn passed_over_and_said_to_flow(bug: Option<Bug>) -> Result<(), Violation> {
 fn restarts(bug: Option<Bug>) -> Result<(), Violation> {
     let broken = (0..50).filter_map(|n| random::run(random::restarting(n), bug).err());
     broken.filter(|found| found.rule != Rule::HandedOver).take(1).try_for_each(Err)
+}
+
+/// An identifier in use shows before the hub takes a new message under it for a repeat.
+fn resets_with_identifiers_in_use(bug: Option<Bug>) -> Result<(), Violation> {
+    Rule::PacketId.without(|| exchange_stories::resets(bug))
 }
 
 fn quick_sensor(bug: Option<Bug>) -> Result<(), Violation> {
@@ -245,6 +262,11 @@ fn identity_not_kept() {
 #[test]
 fn acknowledgements_never_saved() {
     convicts(Rule::DuplicateBound);
+}
+
+#[test]
+fn an_identifier_not_kept_over_the_end_of_a_connection() {
+    convicts(Rule::ExactlyOnce);
 }
 
 #[test]

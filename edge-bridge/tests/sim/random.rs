@@ -7,6 +7,7 @@ use edge_bridge::wire::{QoS, ReasonCode, Version};
 
 use crate::bug::Bug;
 use crate::changing::changing;
+use crate::exchange_stories::{exchanges, qos_2_one_in};
 use crate::fault::Fault;
 use crate::gateway::GatewayConfig;
 use crate::ledger::Violation;
@@ -29,6 +30,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
         max_in_flight: rng.pick(&[u16::MAX, 5, 100]),
         rule_qos: u8::from(own_filter.is_none()),
         own_filter: None,
+        qos_2_one_in: qos_2_one_in(seed),
     };
     let mut sensors: Vec<_> = (0..rng.between(1, 4)).map(|_| sensor(&mut rng)).collect();
     let thin = thin(seed, &mut sensors);
@@ -46,6 +48,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
         fault(&mut rng, &mut world, length_ms);
     }
     changing(seed, &mut world, length_ms);
+    exchanges(seed, &mut world, length_ms);
     world.at(length_ms, Fault::Heal);
     world.run_until(length_ms + 1)?;
     for sensor in &mut world.sensors {
@@ -213,5 +216,7 @@ fn no_rule_is_ever_broken() {
             "{violation:?}\nreplay: EDGE_SEED={seed} cargo test -p edge-bridge --test sim no_rule_is_ever_broken"
         );
     }
+    let with_qos_2 = seeds.clone().filter(|seed| !qos_2_one_in(*seed).is_empty()).count();
     println!("executed sim.random: {} cases", seeds.end - seeds.start);
+    println!("sim.random: {with_qos_2} of them with messages of QoS 2");
 }

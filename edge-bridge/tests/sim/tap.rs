@@ -3,8 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use edge_bridge::wire::{self, Limits, Packet, PropertyId, QoS, Version};
+use edge_bridge::wire::{self, Limits, Packet, PropertyId, Publish, QoS, Version};
 
+use crate::exchanges::Exchanges;
 use crate::ledger::{Ledger, Msg, Rule};
 use crate::limits::HubLimits;
 
@@ -16,12 +17,13 @@ pub(crate) struct WanTap {
     /// Receive Maximum of this connection, once CONNACK came.
     maximum: Option<usize>,
     /// Sent on this connection, not answered.
-    here: HashMap<u16, Msg>,
+    here: HashMap<u16, (Msg, QoS)>,
     /// The same in the order of their leaving, each with the time at which a younger one was answered before it.
     order: VecDeque<(u16, Option<u64>)>,
     bytes_here: HashMap<u16, usize>,
     /// Sent on earlier connections of this session, not answered, not yet sent again.
     before: HashMap<u16, Msg>,
+    exchanges: Exchanges,
     /// Unanswered when the hub had lost the session.
     pub(crate) lost: Vec<Msg>,
     /// Since when something has been waiting, and the last PUBACK.
@@ -38,8 +40,14 @@ impl WanTap {
             wire::decode_connect(&mut self.out, &Limits::default()).unwrap().unwrap();
         }
         while let Some(packet) = wire::decode(&mut self.out, Version::V5, &Limits::default()).unwrap() {
+            // With an error it answers a PUBREC that this side does not know, and is no more than that.
+            if let Packet::PubRel(ack) = &packet
+                && !ack.reason.is_error()
+            {
+                self.exchanges.release(ledger.now_ms, ack.packet_id.get());
+            }
             if let Packet::Publish(publish) = packet
-                && publish.qos == QoS::AtLeastOnce
+                && publish.qos != QoS::AtMostOnce
             {
                 let id = publish.packet_id.unwrap().get();
                 let fault = ledger.lives.fault(ledger.now_ms, &publish);
@@ -47,7 +55,7 @@ impl WanTap {
                 let fault = ledger.hub_limits.fault(&publish);
                 let msg = Msg::of(&publish.payload);
                 ledger.require(fault.is_none(), Rule::HubLimits, || format!("{msg:?}: {fault:?}"));
-                self.publish(id, publish.dup, Msg::of(&publish.payload), publish.payload.len(), ledger);
+                self.publish(id, &publish, ledger);
             }
         }
     }
@@ -65,28 +73,37 @@ impl WanTap {
                     self.connections += 1;
                     if !ack.session_present {
                         self.lost.extend(self.before.drain().map(|(_, msg)| msg));
+                        self.exchanges.forget();
                     }
                 }
                 Packet::PubAck(ack) => {
+                    self.acked(ack.packet_id.get(), QoS::AtLeastOnce, ledger.now_ms);
+                }
+                Packet::PubRec(ack) => {
                     let id = ack.packet_id.get();
-                    self.bytes_here.remove(&id);
-                    self.answered(id, ledger.now_ms);
-                    if self.here.remove(&id).is_some() {
-                        self.last_ack_ms = ledger.now_ms;
-                        if self.here.is_empty() {
-                            self.waiting_since_ms = None;
-                        }
+                    let was_here = self.acked(id, QoS::ExactlyOnce, ledger.now_ms);
+                    if was_here && !ack.reason.is_error() {
+                        self.exchanges.received(id);
                     }
                 }
+                Packet::PubComp(ack) if self.exchanges.complete(ack.packet_id.get()) => {
+                    // A message that was given up without an answer.
+                    self.before.remove(&ack.packet_id.get());
+                    self.last_ack_ms = ledger.now_ms;
+                }
                 _ => {}
+            }
+            if self.here.is_empty() && self.exchanges.places() == 0 {
+                self.waiting_since_ms = None;
             }
         }
     }
 
     /// The connection is over for the gateway: how many messages it cannot be sure of.
-    pub(crate) fn ended(&mut self) -> u64 {
+    pub(crate) fn ended(&mut self, now_ms: u64) -> u64 {
+        self.exchanges.ended(now_ms);
         let unconfirmed = self.here.len() as u64;
-        self.before.extend(self.here.drain());
+        self.before.extend(self.here.drain().map(|(id, (msg, _))| (id, msg)));
         self.bytes_here.clear();
         self.order.clear();
         self.out.clear();
@@ -99,6 +116,7 @@ impl WanTap {
     /// The gateway forgot its session.
     pub(crate) fn forget(&mut self) {
         self.before.clear();
+        self.exchanges.forget();
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -119,6 +137,18 @@ impl WanTap {
         self.order.front()?.1
     }
 
+    /// The hub answered a message of this QoS. Returns whether it was in flight here.
+    fn acked(&mut self, id: u16, qos: QoS, now_ms: u64) -> bool {
+        if self.here.get(&id).is_none_or(|(_, sent_at)| *sent_at != qos) {
+            return false;
+        }
+        self.here.remove(&id);
+        self.bytes_here.remove(&id);
+        self.answered(id, now_ms);
+        self.last_ack_ms = now_ms;
+        true
+    }
+
     fn answered(&mut self, id: u16, now_ms: u64) {
         let Some(at) = self.order.iter().position(|(known, _)| *known == id) else { return };
         self.order.remove(at);
@@ -129,24 +159,28 @@ impl WanTap {
 
     /// Returns what the Receive Maximum leaves.
     pub(crate) fn room(&self) -> usize {
-        self.maximum.unwrap_or(0).saturating_sub(self.here.len())
+        self.maximum.unwrap_or(0).saturating_sub(self.here.len() + self.exchanges.places())
     }
 
-    fn publish(&mut self, id: u16, dup: bool, msg: Msg, bytes: usize, ledger: &mut Ledger) {
+    fn publish(&mut self, id: u16, publish: &Publish, ledger: &mut Ledger) {
+        let (msg, dup) = (Msg::of(&publish.payload), publish.dup);
         let Some(maximum) = self.maximum else {
             ledger.violate(Rule::Protocol, || format!("{msg:?} before CONNACK"));
             return;
         };
-        let other = self.here.get(&id).copied();
+        let other = self.here.get(&id).map(|(msg, _)| *msg);
         ledger.require(other.is_none(), Rule::PacketId, || format!("{id} of {other:?} for {msg:?}"));
-        let n = self.here.len() + 1;
+        let is_used = self.exchanges.is_used(ledger.now_ms, id);
+        ledger.require(!is_used, Rule::PacketId, || format!("{id} without PUBCOMP, for {msg:?}"));
+        let n = self.here.len() + self.exchanges.places() + 1;
         ledger.require(n <= maximum, Rule::ReceiveMaximum, || format!("{n} of {maximum}"));
         let repeat = self.before.remove(&id);
-        let right = if dup { repeat == Some(msg) } else { repeat.is_none() };
+        let is_given_up = self.exchanges.is_released(id);
+        let right = if dup { repeat == Some(msg) } else { repeat.is_none() || is_given_up };
         ledger.require(right, Rule::Dup, || format!("{msg:?} as {id}, DUP {dup}, before it was {repeat:?}"));
-        self.here.insert(id, msg);
+        self.here.insert(id, (msg, publish.qos));
         self.order.push_back((id, None));
-        self.bytes_here.insert(id, bytes);
+        self.bytes_here.insert(id, publish.payload.len());
         self.waiting_since_ms.get_or_insert(ledger.now_ms);
     }
 }

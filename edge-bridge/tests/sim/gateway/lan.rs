@@ -9,7 +9,7 @@ use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener;
 use edge_bridge::puback_chain::Ticket;
 use edge_bridge::session::Closed;
-use edge_bridge::wire::{PropertyId, Version};
+use edge_bridge::wire::{PropertyId, QoS, Version};
 
 use super::{Gateway, Lan, now};
 use crate::bug::{Bug, Mutator};
@@ -27,6 +27,8 @@ pub(crate) struct Readings {
     pub(super) newest: HashMap<u16, u32>,
     pub(super) deduplicates: bool,
     pub(super) marks_until_ms: u64,
+    /// By sensor.
+    pub(super) qos_2_one_in: Vec<u32>,
 }
 
 impl Ingest for Readings {
@@ -39,6 +41,10 @@ impl Ingest for Readings {
         *newest = msg.seq;
         let mut row = Row::new(message.topic.clone(), Bytes::copy_from_slice(&message.payload));
         row.retain = message.retain;
+        let one_in = self.qos_2_one_in.get(usize::from(msg.sensor)).copied().unwrap_or(0);
+        if one_in > 0 && msg.seq.is_multiple_of(one_in) {
+            row.qos = QoS::ExactlyOnce;
+        }
         row.properties =
             message.properties.without(&[PropertyId::TopicAlias, PropertyId::MessageExpiryInterval]);
         row.ttl_ms = message.properties.u32(PropertyId::MessageExpiryInterval).map(|s| u64::from(s) * 1_000);

@@ -123,7 +123,7 @@ impl Gateway {
             if self.core.has_given_up() {
                 ctx.net.reset(ctx.now_ms, link);
             }
-            ctx.ledger.duplicates_allowed += wan.ended();
+            ctx.ledger.duplicates_allowed += wan.ended(ctx.now_ms);
             ctx.send(link, End::Near, None);
         }
     }
