@@ -28,7 +28,7 @@ filter = "rules.toml"
 match = "plant/#"
 to = "site7/"
 lane = "alarm"
-qos = 0
+qos = 2
 "#;
 
 const RULES: &str = r##"
@@ -131,7 +131,7 @@ fn a_topic_goes_by_the_first_route_that_matches_and_the_others_are_named() {
         said,
         "plant/1/t -> route 1 (plant/+/t) -> its filter -> lane telemetry -> site7/readings in json batches of at most 1000 readings or 0.2 s, QoS 1\n  \
          also matches route 2 (plant/#), which is behind it\n\
-         plant/door -> route 2 (plant/#) -> lane alarm -> site7/plant/door, QoS 0\n"
+         plant/door -> route 2 (plant/#) -> lane alarm -> site7/plant/door, QoS 2\n"
     );
     for (topic, why) in [("other", "no route: acknowledged, and not kept"), ("plant/+", "no topic: ")] {
         let (code, said) = run(dir.path(), "", &["route", "plant/door", topic]);
@@ -149,7 +149,7 @@ fn a_program_gets_a_line_of_json_for_each_topic() {
         said,
         "{\"v\":1,\"topic\":\"plant/1/t\",\"error\":null,\"route\":{\"number\":1,\"match\":\"plant/+/t\",\"filtered\":true,\"lane\":\"telemetry\",\"to\":\"site7/readings\",\"qos\":1,\
          \"format\":\"json\",\"batch\":{\"readings\":1000,\"bytes\":null,\"age_ms\":200}},\"behind\":[{\"number\":2,\"match\":\"plant/#\"}]}\n\
-         {\"v\":1,\"topic\":\"plant/door\",\"error\":null,\"route\":{\"number\":2,\"match\":\"plant/#\",\"filtered\":false,\"lane\":\"alarm\",\"to\":\"site7/plant/door\",\"qos\":0,\
+         {\"v\":1,\"topic\":\"plant/door\",\"error\":null,\"route\":{\"number\":2,\"match\":\"plant/#\",\"filtered\":false,\"lane\":\"alarm\",\"to\":\"site7/plant/door\",\"qos\":2,\
          \"format\":\"raw\",\"batch\":null},\"behind\":[]}\n"
     );
     for (topic, error) in [("other\u{202e}2J", "no route"), ("plant/+", "a wildcard at byte 6")] {
