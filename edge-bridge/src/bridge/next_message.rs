@@ -291,7 +291,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Parks a message that was about to be sent.
     fn park_unsendable<S: Spool>(&mut self, turn: &mut Turn<'_, S>, message: &Message, reason: ReasonCode) {
-        self.refusals.on_gone(message.topic());
+        self.refusals.on_not_sent(message.topic());
         if self.link.is_refused() {
             self.link.postpone(turn.now.up_ms);
         }

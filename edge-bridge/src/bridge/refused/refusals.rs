@@ -169,6 +169,13 @@ impl Refusals {
         }
     }
 
+    /// Handles the end of a probe that was not sent, because it is too large: it says nothing of the topic, and the attempt goes on with the next one.
+    pub(in crate::bridge) fn on_not_sent(&mut self, topic: &Utf8) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.out = topic.out.saturating_sub(1);
+        }
+    }
+
     /// Handles a refused message, which puts its topic in back-off. `out` is the number of other messages of this topic in flight. Returns the
     /// message if the limit of topics or bytes is reached.
     pub(in crate::bridge) fn on_refused(

@@ -142,3 +142,19 @@ fn the_oldest_held_message_begins_an_attempt_of_its_own() {
     let healed = refusals.on_accepted(&name()).unwrap();
     assert_eq!((healed.bad.len(), healed.again.len()), (0, 2));
 }
+
+/// Otherwise each message that is too large would cost the topic a delay of up to ten minutes.
+#[test]
+fn a_probe_that_is_not_sent_leaves_the_attempt_to_the_next_one() {
+    let mut refusals = holding(0, 3, 10);
+    let now_ms = refusals.next_deadline().unwrap();
+    for serial in 1..=3 {
+        assert_eq!(probe(&mut refusals, now_ms), Some(serial));
+        refusals.on_not_sent(&name());
+    }
+    // One that is gone for another reason ends it.
+    let mut refusals = holding(0, 3, 10);
+    assert_eq!(probe(&mut refusals, now_ms), Some(1));
+    refusals.on_gone(&name());
+    assert_eq!(probe(&mut refusals, now_ms), None);
+}
