@@ -1,6 +1,5 @@
 //! Settings of the local broker in a mosquitto.conf: `listener`s, access control, and limits of clients. Pure.
 
-mod session_time;
 mod unsupported_option;
 
 use std::fmt;
@@ -14,9 +13,8 @@ use crate::conf::Line;
 use crate::findings::{Findings, Place};
 use crate::one_line::OneLine;
 use crate::plan::MESSAGE_BYTES_MAX;
-use crate::section::{LIMITS, Said, boolean, first, limit, number, required};
+use crate::section::{LIMITS, Said, boolean, first, limit, number, required, session_time};
 use crate::words;
-use session_time::time;
 use unsupported_option::unsupported_option;
 
 /// Topics on which only the broker publishes: states of connections.
@@ -238,7 +236,7 @@ impl BrokerConf {
             "retain_available" => self.retain_available = Some(boolean(value)?),
             "sys_interval" => self.sys_interval_s = Some(number(value)?),
             "persistence" => self.forgets_clients = !boolean(value)?,
-            "persistent_client_expiration" => self.client_expiration_s = Some(time(value)?),
+            "persistent_client_expiration" => self.client_expiration_s = Some(session_time(value)?),
             "per_listener_settings" => {
                 self.per_listener = boolean(value)?.then(|| line.place.clone());
             }

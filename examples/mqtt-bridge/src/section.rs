@@ -10,7 +10,9 @@ use crate::conf::Line;
 use crate::findings::{Findings, Place};
 use crate::{plan, traps, words};
 use given::Given;
-pub(crate) use mosquitto_conf::values::{Protocol, Said, Topic, boolean, first, limit, number, required};
+pub(crate) use mosquitto_conf::values::{
+    Protocol, Said, Topic, boolean, first, limit, number, required, session_time,
+};
 use mosquitto_conf::values::{address, protocol, restart, seconds, start_type, text, tls_version, topic};
 
 /// Settings of one `connection` section. Times and sizes missing in the file are `None`.

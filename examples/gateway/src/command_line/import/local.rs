@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mosquitto_conf::conf::Line;
-use mosquitto_conf::values::{boolean, first, limit, number};
+use mosquitto_conf::values::{boolean, first, limit, number, session_time};
 
 use super::hub::path;
 use super::leftovers;
@@ -100,12 +100,13 @@ pub(super) fn local(
 /// Writes the limits of a client's session.
 fn clients(broker: &mut Pool, output: &mut Output) {
     if let Some(line) = broker.take_last(&["persistent_client_expiration"], PART, output) {
-        match days(&line.value) {
-            Some(days) => {
-                let value = quoted(&format!("{}d", days.clamp(1, SESSION_DAYS_MAX)));
+        match session_time(&line.value) {
+            Ok(seconds) => {
+                let days = u64::from(seconds).div_ceil(86_400).min(SESSION_DAYS_MAX);
+                let value = quoted(&format!("{days}d"));
                 output.key(PART, "max_session_expiry", &value, &[(&line).into()], "");
             }
-            None => output.leave_with_warning(PART, &line, "a number with h, d, w, m or y is meant"),
+            Err(error) => output.leave_with_warning(PART, &line, &error),
         }
     }
     if let Some(line) = broker.take_last(&["max_keepalive"], PART, output) {
@@ -124,21 +125,6 @@ fn clients(broker: &mut Pool, output: &mut Output) {
             Err(error) => output.leave_with_warning(PART, &line, &error),
         }
     }
-}
-
-/// Returns the days of a duration such as `14d` or `2m`, rounded up; `None` if it is none.
-fn days(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let count: u64 = count.trim().parse().ok()?;
-    Some(match unit {
-        "h" => count.div_ceil(24),
-        "d" => count,
-        "w" => count.saturating_mul(7),
-        "m" => count.saturating_mul(30),
-        "y" => count.saturating_mul(365),
-        _ => return None,
-    })
 }
 
 /// Writes a listener, if the gateway can take it over and it is the first of its kind.
