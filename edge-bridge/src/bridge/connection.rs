@@ -181,8 +181,8 @@ impl Connection {
             session::Event::Unsendable { token, .. } => {
                 parts.uplink.on_unsendable(now.up_ms, token, parts.spool, parts.stats);
             }
-            // With an empty window it is the only progress.
             session::Event::Completed { by_peer: false } => {}
+            // With an empty window it is the only progress.
             session::Event::Completed { .. } if self.session.in_flight() == 0 => {
                 parts.stall.on_ack(now.up_ms);
             }

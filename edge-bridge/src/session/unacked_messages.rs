@@ -296,8 +296,8 @@ impl UnackedMessages {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }
 
-    /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2
-    /// messages; `arrived`: the position up to which its bytes have arrived.
+    /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2 messages;
+    /// `arrived`: the position up to which its bytes have arrived.
     pub(super) fn into_resume(self, received: Received, arrived: u64) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
         let (in_flight, releases) = (sent.chain(self.waiting).collect(), self.releases.into_owed(arrived));

@@ -18,7 +18,7 @@ fn ack(id: u16) -> Ack {
     Ack::success(PacketId::new(id).unwrap())
 }
 
-/// What was sent since the last call: `=ID` for a PUBREL, else the payload.
+/// Packets sent since the last call: `=ID` for a PUBREL, else the payload.
 fn said(link: &mut Link) -> Vec<String> {
     let said = link.packets.drain(..).filter_map(|packet| match packet {
         Packet::PubRel(release) => Some(format!("={}", release.packet_id.get() - FIRST)),

@@ -1,19 +1,13 @@
 //! QoS 2 for published messages (§4.3.3): PUBREC hands the message over, PUBREL is owed until PUBCOMP, over connections and restarts.
 
 use edge_bridge::session::{ClientConfig, Event, Input, PublishError, Session, Token};
-use edge_bridge::wire::{
-    Ack, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Subscription, Value, Version,
-};
+use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, QoS, ReasonCode, Subscription, Value, Version};
 
 use crate::session_support::*;
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
 /// First identifier for messages of QoS 2.
 const FIRST: u16 = 65_280;
-
-fn exactly(payload: &str) -> Publish {
-    Publish { qos: QoS::ExactlyOnce, ..message("a", payload) }
-}
 
 fn ack(id: u16) -> Ack {
     Ack::success(PacketId::new(id).unwrap())

@@ -6,16 +6,12 @@ use bytes::BytesMut;
 use edge_bridge::session::{
     Accept, ClientConfig, Closed, Event, Input, Output, Resume, ServerConfig, Session, Token,
 };
-use edge_bridge::wire::{Publish, QoS, ReasonCode, Version};
+use edge_bridge::wire::{ReasonCode, Version};
 
 use crate::random::{Rng, percent, seed_or};
 use crate::session_support::*;
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
-
-fn exactly(payload: &str) -> Publish {
-    Publish { qos: QoS::ExactlyOnce, ..message("a", payload) }
-}
 
 /// Both sides of a connection that is cut at any byte, and their application.
 struct World {

@@ -26,6 +26,11 @@ pub(crate) fn message(topic: &str, payload: &str) -> Publish {
     }
 }
 
+/// A message of QoS 2 to `a`.
+pub(crate) fn exactly(payload: &str) -> Publish {
+    Publish { qos: QoS::ExactlyOnce, ..message("a", payload) }
+}
+
 pub(crate) fn properties(list: &[(PropertyId, Value<'_>)]) -> Properties {
     let mut builder = PropertiesBuilder::new();
     for (id, value) in list {

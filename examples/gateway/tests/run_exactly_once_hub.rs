@@ -23,7 +23,7 @@ const ROUNDS: usize = 6;
 const IN_A_ROUND: usize = 1_000;
 const MESSAGES: usize = ROUNDS * IN_A_ROUND;
 
-/// How each round ends while messages are on their way.
+/// End of each round, while messages are on their way.
 #[derive(Clone, Copy, PartialEq)]
 enum Break {
     Line,
@@ -92,7 +92,7 @@ fn a_hub_has_messages_of_qos_1_again_over_a_line_that_breaks() {
     assert!(most_often(&arrivals(dir.path(), 1, "5", Break::Line)) > 1);
 }
 
-/// What was on its way at a kill comes again with the identity that it had.
+/// Messages that were on their way at a kill come again with the identity that they had.
 #[test]
 fn promise_4_kill_9_loses_nothing_at_qos_2_and_copies_can_be_told() {
     let dir = tempfile::tempdir().unwrap();

@@ -76,7 +76,7 @@ impl ExactlyOnce {
     }
 }
 
-/// What comes on a connection, packet by packet.
+/// Packets that come on a connection, one by one.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     buffer: BytesMut,

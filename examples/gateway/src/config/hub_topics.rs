@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    /// Where the gateway says its own events, no client publishes; a prefix may lead there all the same.
+    /// No client publishes where the gateway says its own events; a prefix may lead there all the same.
     #[test]
     fn events_are_forged_by_way_of_another_route_alone() {
         let alarms = "[alarms]\ncommands = true\n";
