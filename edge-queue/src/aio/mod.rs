@@ -28,11 +28,15 @@ mod consumer;
 mod worker;
 
 use std::future::poll_fn;
+#[cfg(any(feature = "ring", feature = "redb"))]
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use consumer::Consumer;
+#[cfg(any(feature = "ring", feature = "redb"))]
+use tokio::sync::oneshot;
 use worker::Worker;
 
 use crate::config::{Config, ConsumerConfig};
@@ -47,6 +51,8 @@ use crate::queue::{BatchError, TOGETHER_MAX};
 use crate::row::{Lane, Row};
 use crate::shell::{Clock, SystemClock};
 use crate::stats::Stats;
+#[cfg(any(feature = "ring", feature = "redb"))]
+use crate::transfer::{ExportError, Exported};
 
 /// Longest time that the drop of the last handle waits for the disk, so that a hanging disk does not block an async thread for good.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
@@ -316,6 +322,23 @@ impl Queue {
     #[must_use]
     pub fn gateway_id(&self) -> u64 {
         self.queue.gateway_id()
+    }
+
+    /// Writes the backlog as [`crate::Queue::export`] does, on a thread of its own, so that commands of other callers do not wait for `out`.
+    ///
+    /// Dropping the future does not end the export; an error of `out` does. The queue stays open until then.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::export`]; [`ExportError::Write`] also if the system refused a thread.
+    #[cfg(any(feature = "ring", feature = "redb"))]
+    pub async fn export(&self, mut out: impl Write + Send + 'static) -> Result<Exported, ExportError> {
+        let (queue, (reply, answer)) = (self.queue.clone(), oneshot::channel());
+        let export = move || {
+            // Nobody may wait any more.
+            let _unheard = reply.send(queue.export(&mut out));
+        };
+        std::thread::Builder::new().name("edge-queue-copy".into()).spawn(export)?;
+        answer.await.unwrap_or(Err(ExportError::Closed))
     }
 
     /// See [`crate::Queue::close`].
