@@ -63,11 +63,10 @@ impl ProgramReload {
     /// Only a start can apply it, or the gateway has ended.
     pub(crate) async fn apply(&self, next: Config, parts: &Parts) -> Result<ReloadOutcome, RunError> {
         let _turn = self.turn.lock().await;
-        let before = self.accepted.borrow().config.clone();
-        let in_force = match self.applied.has_changed() {
-            Ok(_) => self.applied.borrow().config.clone(),
-            Err(_) => return Err(ended()),
-        };
+        if self.applied.has_changed().is_err() {
+            return Err(ended());
+        }
+        let (before, in_force) = self.before();
         self.may_apply(&before, &next, parts).map_err(RunError::NeedsRestart)?;
         let next = Arc::new(next);
         let is_unchanged = before.routes == next.routes && in_force.routes == next.routes;
@@ -85,10 +84,19 @@ impl ProgramReload {
         match outcome {
             Ok(()) => Ok(ReloadOutcome::InForce),
             Err(error) => {
-                self.accepted.send_replace(InForce { config: before, refused: None });
+                self.accepted.send_replace(InForce { config: in_force, refused: None });
                 Err(RunError::Failed(error))
             }
         }
+    }
+
+    /// Returns the configuration that was accepted last and the one in force. They are the same one after a failure, also of a reload whose caller
+    /// had gone.
+    fn before(&self) -> (Arc<Config>, Arc<Config>) {
+        let (accepted, applied) = (self.accepted.borrow(), self.applied.borrow());
+        let has_failed = applied.outcome.is_err() && Arc::ptr_eq(&accepted.config, &applied.config);
+        let before = if has_failed { &applied.in_force } else { &accepted.config };
+        (before.clone(), applied.in_force.clone())
     }
 
     /// Checks that the change is one of routes alone, without parts of the program's own.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use edge_bridge::Link;
 use edge_bridge::net::Clock;
-use edge_bridge::net::intake::Intake;
+use edge_bridge::net::intake::{Intake, Permit};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, Route};
@@ -43,7 +43,8 @@ pub(crate) struct Configurations {
 impl Configurations {
     pub(super) fn new(in_force: watch::Receiver<InForce>) -> Self {
         let config = in_force.borrow().config.clone();
-        Self { in_force, applied: watch::Sender::new(Applied { config, outcome: Ok(()) }) }
+        let applied = Applied { in_force: config.clone(), config, outcome: Ok(()) };
+        Self { in_force, applied: watch::Sender::new(applied) }
     }
 }
 
@@ -51,6 +52,8 @@ impl Configurations {
 #[derive(Debug)]
 pub(super) struct Applied {
     pub(super) config: Arc<Config>,
+    /// Configuration that is in force since: the same one, or the one before it.
+    pub(super) in_force: Arc<Config>,
     /// Reason why the routes stayed as they were, in words.
     pub(super) outcome: Result<(), String>,
 }
@@ -98,19 +101,27 @@ impl RouteChanges {
     pub(in crate::run) async fn follow(mut self, configurations: Configurations, state: PathBuf) {
         let Configurations { mut in_force, applied } = configurations;
         while in_force.changed().await.is_ok() {
-            let InForce { config, refused } = in_force.borrow_and_update().clone();
-            self.facts.set(Facts { refused, ..Facts::of(&config, &state) });
-            let outcome = self.apply(&config).await;
-            applied.send_replace(Applied { config, outcome });
+            let intake = self.intake.clone();
+            let told = |InForce { config, refused }: &InForce| {
+                self.facts.set(Facts { refused: refused.clone(), ..Facts::of(config, &state) });
+                config.routes != self.routes
+            };
+            let (InForce { config, .. }, room) = newest(&mut in_force, || intake.reserve(), told).await;
+            let outcome = match room {
+                Room::NotNeeded => Ok(()),
+                Room::Closed => Err("the queue is closed".to_owned()),
+                Room::Reserved(permit) => self.apply(&config, permit),
+            };
+            applied.send_modify(|applied| {
+                if outcome.is_ok() {
+                    applied.in_force = config.clone();
+                }
+                (applied.config, applied.outcome) = (config, outcome);
+            });
         }
     }
 
-    async fn apply(&mut self, config: &Config) -> Result<(), String> {
-        if config.routes == self.routes {
-            return Ok(());
-        }
-        // Room first: a row that has no place must not have left a filter.
-        let permit = self.intake.reserve().await.ok_or("the queue is closed")?;
+    fn apply(&mut self, config: &Config, permit: Permit<'_>) -> Result<(), String> {
         match self.ingest.change_routes(self.clock.now(), &config.routes) {
             Ok((rows, depends)) => permit.put(rows, depends.then(Tell::Nobody)),
             Err(error) => {
@@ -140,3 +151,36 @@ impl RouteChanges {
         self.link.rows_pushed();
     }
 }
+
+/// Room for the rows that stages let go when their routes change.
+#[derive(Debug, PartialEq)]
+enum Room<P> {
+    /// The routes stay.
+    NotNeeded,
+    Reserved(P),
+    /// The queue takes no rows any more.
+    Closed,
+}
+
+/// Returns the newest configuration once there is room for its change: a row that has no place must not have left a filter. One that comes while the
+/// queue takes nothing replaces the one that waits, which is never in force. `told` is shown each and returns whether it changes routes.
+async fn newest<P, F: Future<Output = Option<P>>>(
+    in_force: &mut watch::Receiver<InForce>,
+    reserve: impl Fn() -> F,
+    told: impl Fn(&InForce) -> bool,
+) -> (InForce, Room<P>) {
+    loop {
+        let newest = in_force.borrow_and_update().clone();
+        if !told(&newest) {
+            return (newest, Room::NotNeeded);
+        }
+        let room = reserve().await.map_or(Room::Closed, Room::Reserved);
+        // A sender that is gone has none that is newer.
+        if !in_force.has_changed().unwrap_or(false) {
+            return (newest, room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,12 @@ fn started(filter: Option<&str>) -> (ProgramReload, Configurations) {
 async fn answer(mut configurations: Configurations, outcome: Result<(), String>) {
     while configurations.in_force.changed().await.is_ok() {
         let config = configurations.in_force.borrow_and_update().config.clone();
-        configurations.applied.send_replace(Applied { config, outcome: outcome.clone() });
+        configurations.applied.send_modify(|applied| {
+            if outcome.is_ok() {
+                applied.in_force = config.clone();
+            }
+            (applied.config, applied.outcome) = (config, outcome.clone());
+        });
     }
 }
 
@@ -153,6 +158,19 @@ async fn routes_that_cannot_be_applied_are_taken_back() {
     let (reload, configurations) = started(None);
     tokio::spawn(answer(configurations, Err("planted".to_owned())));
     let refused = apply(&reload, &format!("{FILE}{YARD}")).await.unwrap_err();
+    assert!(matches!(&refused, RunError::Failed(why) if why == "planted"), "{refused:?}");
+    assert_eq!(routes_of(&reload), 1);
+}
+
+/// The next reload with the same settings tries them again, and its failure goes back to what is in force.
+#[tokio::test(start_paused = true)]
+async fn a_failure_whose_caller_had_gone_is_no_unchanged() {
+    let (reload, configurations) = started(None);
+    let with_yard = format!("{FILE}{YARD}");
+    assert!(timeout(WITHIN / 2, apply(&reload, &with_yard)).await.is_err());
+    tokio::spawn(answer(configurations, Err("planted".to_owned())));
+    tokio::time::sleep(WITHIN).await;
+    let refused = apply(&reload, &with_yard).await.unwrap_err();
     assert!(matches!(&refused, RunError::Failed(why) if why == "planted"), "{refused:?}");
     assert_eq!(routes_of(&reload), 1);
 }

@@ -1,0 +1,62 @@
+use std::cell::Cell;
+use std::path::Path;
+
+use tokio::sync::Notify;
+
+use super::*;
+
+/// A configuration with this many routes.
+fn config(routes: usize) -> InForce {
+    let mut text = "[gateway]\nid = \"site7\"\n[local]\nlisten = \"127.0.0.1:1883\"\n[hub]\nurl = \"mqtt://hub.example\"\n".to_owned();
+    for route in 0..routes {
+        text += &format!(
+            "[[route]]\nmatch = \"plant/{route}/#\"\nto = \"site7/{route}\"\nformat = \"cbor\"\n"
+        );
+    }
+    let parsed = Config::parse(Path::new("settings"), &text, &|_| None);
+    let (config, _) = parsed.unwrap_or_else(|findings| panic!("{findings}"));
+    InForce { config: Arc::new(config), refused: None }
+}
+
+#[tokio::test]
+async fn what_comes_while_the_queue_takes_nothing_replaces_what_waits() {
+    let (sender, mut in_force) = watch::channel(config(1));
+    let (room, waiting) = (Notify::new(), Notify::new());
+    let reserve = || async {
+        waiting.notify_one();
+        room.notified().await;
+        Some(())
+    };
+    let (found, ()) = tokio::join!(newest(&mut in_force, reserve, |_| true), async {
+        for routes in [2, 3] {
+            waiting.notified().await;
+            sender.send_replace(config(routes));
+            room.notify_one();
+        }
+        waiting.notified().await;
+        room.notify_one();
+    });
+    assert_eq!((found.0.config.routes.len(), found.1), (3, Room::Reserved(())));
+}
+
+/// It needs no room, so it is in force although the queue takes nothing.
+#[tokio::test]
+async fn what_takes_a_change_back_waits_no_longer_than_the_change() {
+    let (sender, mut in_force) = watch::channel(config(2));
+    let asked = Cell::new(0);
+    let reserve = || async {
+        asked.set(asked.get() + 1);
+        sender.send_replace(config(1));
+        Some(())
+    };
+    let (found, room) = newest(&mut in_force, reserve, |next| next.config.routes.len() != 1).await;
+    assert_eq!((found.config.routes.len(), room, asked.get()), (1, Room::NotNeeded, 1));
+}
+
+#[tokio::test]
+async fn a_closed_queue_ends_the_wait() {
+    let (sender, mut in_force) = watch::channel(config(2));
+    drop(sender);
+    let (_, room) = newest(&mut in_force, || async { None::<()> }, |_| true).await;
+    assert_eq!(room, Room::Closed);
+}
