@@ -1,5 +1,6 @@
 //! Command line of `edge-gateway`: subcommands, exit codes, and texts for standard output.
 
+mod backup;
 mod check;
 mod check_online;
 mod control_client;
@@ -109,6 +110,8 @@ enum Command {
     Fleet(fleet::Arguments),
     /// Write an archive about a gateway for whoever helps with it: configuration without secrets, status, metrics, sizes; no payloads
     Diag(diag::Arguments),
+    /// Write a copy of what waits in a running gateway to a file, for another gateway; stops and consumes nothing
+    Backup(backup::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
     /// Set a user's password for `[local] password_file`, read from standard input
@@ -140,6 +143,7 @@ pub fn run() -> ExitCode {
         Command::Tap(arguments) => tap::run(&arguments),
         Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Diag(arguments) => diag::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
     }

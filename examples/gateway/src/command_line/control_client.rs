@@ -1,4 +1,4 @@
-//! Client of the control socket: sends requests of the subcommands `parked`, `status` and `tap` to the running gateway, by the Unix socket in its state
+//! Client of the control socket: sends requests of the subcommands `backup`, `parked`, `status` and `tap` to the running gateway, by the Unix socket in its state
 //! directory.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket")]
@@ -6,10 +6,12 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::run::status::control_socket::{SOCKET, check_length};
+use crate::run::status::outputs::terminal::printable;
 
 /// Exit code when no gateway answers, `EX_UNAVAILABLE`.
 pub(crate) const UNAVAILABLE: u8 = 69;
@@ -74,4 +76,12 @@ pub(crate) fn ask_on(
         }
     }
     Err(Failed::Answer("the gateway's answer ended early".to_owned()))
+}
+
+/// Prints an error, each of its lines as one of the command's. Returns the exit code.
+pub(crate) fn complain(text: &str, code: u8) -> ExitCode {
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        edge_print::complain!("edge-gateway: {}", printable(line));
+    }
+    ExitCode::from(code)
 }

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::control_client::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use super::control_client::{Failed, UNAVAILABLE, ask_on, complain, open, state_dir};
 use super::parked::filter;
 use crate::run::status::control_answers::speaks_to_terminals;
-use crate::run::status::outputs::terminal::printable;
 use crate::run::tap::{Line, Request, Stage, Wish};
 
 /// Time beyond `--for` within which the gateway has to end the tap.
@@ -85,14 +84,6 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             code
         }
     }
-}
-
-/// Prints why there is nothing more to show. Returns the exit code.
-fn complain(text: &str, code: u8) -> ExitCode {
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        edge_print::complain!("edge-gateway: {}", printable(line));
-    }
-    ExitCode::from(code)
 }
 
 struct Output {

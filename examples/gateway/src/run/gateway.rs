@@ -47,7 +47,7 @@ use super::restart::{clean_stop, first_rows};
 use super::sensors::ingest::GatewayIngest;
 use super::sensors::sensor_side::Front;
 use super::status::certificates::Certificates;
-use super::status::control_socket::{self, LaterLink};
+use super::status::control_socket::{self, LaterQueue, QueueAndLink};
 use super::status::http;
 use super::status::loss_detection::{LossDetection, Lost};
 use super::status::monitor::Monitor;
@@ -85,8 +85,8 @@ struct Local {
     packers: Packers,
     taps: Taps,
     configurations: Option<Configurations>,
-    /// Link to the hub, set once it is started, for requests at the control socket.
-    link: LaterLink,
+    /// Queue and link to the hub, set once they are open, for requests at the control socket.
+    opened: LaterQueue,
     /// Notification that the first attempt to create the control socket has ended.
     socket_tried: oneshot::Receiver<()>,
     /// Tasks of the status pages and the control socket.
@@ -161,7 +161,7 @@ impl Local {
             .and_then(|ingest| ingest.set_parts(own, filters).map(|()| ingest))
             .map_err(RunError::Configuration)?;
         let metrics = http::bind(config.metrics).await?;
-        let (intake, link) = (Intake::closed(), LaterLink::default());
+        let (intake, opened) = (Intake::closed(), LaterQueue::default());
         let taps = Taps::start(clock, &ingest, &intake, &config.queue.lanes);
         let alarms = Alarms::open(config.alarm_commands.as_ref(), &ingest, &intake);
         let mut control = match &config.control {
@@ -195,7 +195,7 @@ impl Local {
             let access = PageAccess::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
             tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), snapshots.clone(), access)))
         });
-        let (socket, socket_tried) = control_socket::start(state, snapshots, &link, &taps);
+        let (socket, socket_tried) = control_socket::start(state, snapshots, &opened, &taps);
         if let Some(started) = started {
             // Whoever asked for it may be gone.
             let _ = started.send(Started { address: front.address(), surface: surface.clone() });
@@ -213,7 +213,7 @@ impl Local {
             packers,
             taps,
             configurations,
-            link,
+            opened,
             socket_tried,
             tasks: pages.into_iter().chain([socket]).collect(),
         })
@@ -274,7 +274,7 @@ impl Local {
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
-        let _ = self.link.set(link.clone()); // Once, here.
+        let _ = self.opened.set(QueueAndLink { queue: queue.clone(), link: link.clone() }); // Once, here.
         let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, config, &table_subscriber);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
         let tasks = [

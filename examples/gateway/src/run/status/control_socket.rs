@@ -1,12 +1,13 @@
-//! Control socket: a Unix socket in the state directory, by which an operator on this machine sees the gateway's status, and lists, retries,
-//! drops or exports messages that the hub refuses.
+//! Control socket: a Unix socket in the state directory, by which an operator on this machine sees the gateway's status, takes a copy of what waits,
+//! and lists, retries, drops or exports messages that the hub refuses.
 //!
-//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER` or that
-//! of a [tap](super::tap), which takes no turn from the others; the answer is lines of JSON, then `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from the start on, also without a
-//! queue.
+//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER`, `backup`
+//! or that of a [tap](crate::run::tap), which takes no turn from the others. The answer is lines of JSON, or the pieces of a [`backup`], then
+//! `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from the start on, also without a queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
+pub(crate) mod backup;
 mod connection_places;
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use edge_bridge::Link;
 use edge_bridge::bridge::ByHandCount;
 use edge_bridge::escape::Escaped;
+use edge_queue::aio::Queue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
@@ -75,18 +77,25 @@ impl Drop for Socket {
     }
 }
 
-/// Link to the hub, empty until it is started.
-pub(crate) type LaterLink = Arc<OnceLock<Link>>;
+/// Queue and link to the hub that requests are about.
+#[derive(Debug)]
+pub(crate) struct QueueAndLink {
+    pub(crate) queue: Queue,
+    pub(crate) link: Link,
+}
+
+/// Queue and link, empty until they are open.
+pub(crate) type LaterQueue = Arc<OnceLock<QueueAndLink>>;
 
 /// Starts to serve the socket. Returns the task, and the notification that the first attempt to create the socket has ended.
 pub(crate) fn start(
     state: &Path,
     snapshots: Snapshots,
-    link: &LaterLink,
+    opened: &LaterQueue,
     taps: &Taps,
 ) -> (JoinHandle<()>, oneshot::Receiver<()>) {
     let (tried, has_tried) = oneshot::channel();
-    let served = serve(state.to_owned(), snapshots, link.clone(), taps.clone(), tried);
+    let served = serve(state.to_owned(), snapshots, opened.clone(), taps.clone(), tried);
     (tokio::spawn(served), has_tried)
 }
 
@@ -95,12 +104,12 @@ pub(crate) fn start(
 async fn serve(
     state: PathBuf,
     snapshots: Snapshots,
-    link: LaterLink,
+    opened: LaterQueue,
     taps: Taps,
     tried: oneshot::Sender<()>,
 ) {
     let _closed = ClosedWithSocket(taps.clone());
-    let Some(socket) = bound(&state, &link, tried).await else { return };
+    let Some(socket) = bound(&state, &opened, tried).await else { return };
     let answers = Arc::new(Semaphore::new(ANSWERS_MAX));
     let mut places = Places::default();
     loop {
@@ -116,11 +125,11 @@ async fn serve(
             continue;
         }
         let has_request = Arc::new(AtomicBool::new(false));
-        let (snapshots, link, answers, taps) =
-            (snapshots.clone(), link.clone(), answers.clone(), taps.clone());
+        let (snapshots, opened, answers, taps) =
+            (snapshots.clone(), opened.clone(), answers.clone(), taps.clone());
         let is_asked = has_request.clone();
         let connection = tokio::spawn(async move {
-            if let Err(error) = serve_one(stream, &is_asked, &answers, (&snapshots, &link, &taps)).await {
+            if let Err(error) = serve_one(stream, &is_asked, &answers, (&snapshots, &opened, &taps)).await {
                 tracing::debug!(%error, "control socket");
             }
         });
@@ -131,11 +140,11 @@ async fn serve(
 }
 
 /// Returns the socket as soon as it can be created. `None`: it cannot be created although the queue is open, which is logged.
-async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Option<Socket> {
+async fn bound(state: &Path, opened: &LaterQueue, tried: oneshot::Sender<()>) -> Option<Socket> {
     let mut tried = Some(tried);
     loop {
         // Before the attempt: one that failed while the queue was not open is made once more.
-        let is_open = link.get().is_some();
+        let is_open = opened.get().is_some();
         let dir = state.to_owned();
         // A disk that hangs must not hold up the runtime's only thread.
         let made = tokio::task::spawn_blocking(move || bind(&dir)).await;
@@ -147,7 +156,7 @@ async fn bound(state: &Path, link: &LaterLink, tried: oneshot::Sender<()>) -> Op
             Ok(socket) => return Some(socket),
             Err(error) if is_open => {
                 let path = state.join(SOCKET);
-                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status`, `parked`, `tap` and `check --measured` do not work");
+                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status`, `parked`, `backup`, `tap` and `check --measured` do not work");
                 return None;
             }
             Err(_) => tokio::time::sleep(BIND_AGAIN).await,
@@ -204,7 +213,7 @@ async fn serve_one(
     mut stream: UnixStream,
     is_asked: &AtomicBool,
     answers: &Semaphore,
-    (snapshots, link, taps): (&Snapshots, &LaterLink, &Taps),
+    (snapshots, opened, taps): (&Snapshots, &LaterQueue, &Taps),
 ) -> io::Result<()> {
     let mut line = String::new();
     let (reader, _) = stream.split();
@@ -222,7 +231,7 @@ async fn serve_one(
     // Nobody closes the semaphore.
     let _turn = answers.acquire().await;
     let last = match line.strip_suffix('\n') {
-        Some(line) => match answer(&mut stream, line, snapshots, link).await {
+        Some(line) => match answer(&mut stream, line, snapshots, opened).await {
             Ok(done) => format!("ok {done}\n"),
             Err(Failed::Said(error)) => format!("error {error}\n"),
             Err(Failed::Gone(error)) => return Err(error),
@@ -248,14 +257,19 @@ async fn answer(
     stream: &mut UnixStream,
     line: &str,
     snapshots: &Snapshots,
-    link: &LaterLink,
+    opened: &LaterQueue,
 ) -> Result<String, Failed> {
     if line == "status" {
         let snapshot = snapshots.snapshot().await;
         say(stream, json(&snapshot).as_bytes()).await.map_err(Failed::Gone)?;
         return Ok(snapshot.verdict);
     }
-    let Some(link) = link.get() else { return Err(Failed::Said("there is no queue yet".to_owned())) };
+    let Some(QueueAndLink { queue, link }) = opened.get() else {
+        return Err(Failed::Said("there is no queue yet".to_owned()));
+    };
+    if line == "backup" {
+        return backup::serve(stream, queue, link).await;
+    }
     match line.split_once(' ').unwrap_or((line, "")) {
         ("list", _) => {
             let list = link.parked().await?;
@@ -282,7 +296,7 @@ async fn answer(
             Ok(format!("{count} exported"))
         }
         (verb, _) => {
-            Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export, tap")))
+            Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export, backup, tap")))
         }
     }
 }

@@ -1,0 +1,57 @@
+//! Copy of what waits in the queue, for an operator at the control socket, while messages come in and go out.
+//!
+//! The copy is an export stream of `edge_queue::transfer`, in pieces: a line `data N`, then N bytes.
+
+use std::io::{self, ErrorKind, Write};
+
+use edge_bridge::Link;
+use edge_queue::aio::Queue;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use super::{Failed, say};
+
+/// First word of the line before a piece.
+pub(crate) const PIECE: &str = "data";
+/// Largest piece in bytes, a row larger than it apart.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Most pieces that wait for a slow reader. Then the export waits, and the queue goes on.
+const PIECES_MAX: usize = 2;
+
+/// Writes the copy, and returns the summary for the last line. A reader that takes nothing for four seconds is given up.
+pub(super) async fn serve(stream: &mut UnixStream, queue: &Queue, link: &Link) -> Result<String, Failed> {
+    let parked = link.parked().await?.parked;
+    let (pieces, mut written) = mpsc::channel(PIECES_MAX);
+    let out = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces));
+    // Moved, so that the export ends at its next piece when the reader is gone.
+    let (exported, sent) = tokio::join!(queue.export(out), async move {
+        while let Some(piece) = written.recv().await {
+            say(stream, format!("{PIECE} {}\n", piece.len()).as_bytes()).await?;
+            say(stream, &piece).await?;
+        }
+        Ok(())
+    });
+    sent.map_err(Failed::Gone)?;
+    let exported = exported.map_err(|error| Failed::Said(error.to_string()))?;
+    let (rows, bytes) = (exported.rows(), exported.stream_bytes);
+    tracing::info!(rows, bytes, "a copy of what waits was taken, asked for by hand");
+    let left_out = match parked {
+        0 => String::new(),
+        parked => format!("; not in it: {parked} refused by the hub, which `parked export` writes"),
+    };
+    Ok(format!("{rows} rows, {bytes} B{left_out}"))
+}
+
+/// Sender of the pieces, on the thread of the export.
+struct Pieces(mpsc::Sender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(bytes.to_vec());
+        sent.map(|()| bytes.len()).map_err(|_| ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

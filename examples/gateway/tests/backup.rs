@@ -1,0 +1,138 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway backup` as an operator runs it: in an outage, under load, and restored on another machine.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use edge_queue::medium::os::OsDir;
+use edge_queue::transfer::import;
+use edge_queue::{Config, Lane, LaneConfig};
+use support::gateway::{BINARY, Gateway};
+use support::hub::Hub;
+use support::publisher::Publisher;
+use support::{free_port, wait_until};
+
+const ROUTES: &str = "[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n";
+
+fn backup(state: &Path, out: &Path) -> Output {
+    Command::new(BINARY).arg("backup").arg(out).arg("--state").arg(state).output().unwrap()
+}
+
+/// Payloads of the messages with these numbers.
+fn payloads(numbers: std::ops::Range<usize>) -> BTreeSet<String> {
+    numbers.map(|n| format!("{n}")).collect()
+}
+
+/// The gateway in an outage, with 3 000 messages acknowledged.
+fn in_an_outage(dir: &Path) -> (Gateway, Publisher) {
+    let (gateway, listen) = Gateway::started(dir, free_port(), ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..3_000).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+    sensor.settle(0, 60);
+    (gateway, sensor)
+}
+
+/// What was acknowledged before the request is in the copy, whatever comes meanwhile; the gateway it was taken from keeps all of it.
+#[test]
+fn a_copy_taken_under_load_is_delivered_by_another_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, mut sensor) = in_an_outage(dir.path());
+    let copy = dir.path().join("copy.edgx");
+    let done = std::thread::scope(|scope| {
+        let done = scope.spawn(|| backup(&gateway.state, &copy));
+        (3_000..6_000).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+        done.join().unwrap()
+    });
+    sensor.settle(0, 60);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let said = String::from_utf8(done.stdout).unwrap();
+    let rows: usize = said.split_once(" rows, ").unwrap().0.parse().unwrap();
+    assert!((3_000..=6_000).contains(&rows) && said.ends_with(&format!(" to {}\n", copy.display())), "{said}");
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(gateway.metric("edge_queue_messages"), Some(6_000.0), "nothing is consumed");
+
+    let other = tempfile::tempdir().unwrap();
+    let lanes = Config::default().lane(Lane::ALARM, LaneConfig::default().max_bytes(1 << 20));
+    let state = OsDir::new(other.path().join("state")).unwrap();
+    let imported = import(Box::new(state), &lanes, File::open(&copy).unwrap()).unwrap();
+    assert!(imported.stream.is_whole() && imported.rows() == rows as u64);
+    let hub = Hub::start();
+    let (_other, _) = Gateway::started(other.path(), hub.address, ROUTES);
+    wait_until("the copy is delivered", 60, || hub.payloads().len() == rows);
+    assert!(hub.payloads().is_superset(&payloads(0..3_000)));
+    assert!(payloads(0..6_000).is_superset(&hub.payloads()));
+}
+
+#[test]
+fn no_file_is_replaced_and_none_is_left_of_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, _sensor) = in_an_outage(dir.path());
+    let (there, new) = (dir.path().join("there"), dir.path().join("new"));
+    fs::write(&there, "precious").unwrap();
+    let refused = backup(&gateway.state, &there);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said.contains("there: File exists"), "{said}");
+    assert_eq!(fs::read(&there).unwrap(), b"precious");
+
+    let nowhere = backup(&gateway.state, &dir.path().join("no/new"));
+    assert_eq!(nowhere.status.code(), Some(1), "{nowhere:?}");
+    gateway.kill_9();
+    let nobody = backup(&gateway.state, &new);
+    assert_eq!(nobody.status.code(), Some(69), "{nobody:?}");
+    assert!(!new.exists());
+}
+
+/// A device without room: the copy is not whole, and no file says that it were.
+#[test]
+fn a_copy_that_is_cut_off_is_no_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, _sensor) = in_an_outage(dir.path());
+    let out = dir.path().join("out");
+    let cut = Command::new("sh")
+        .args(["-c", "ulimit -f 16; trap '' XFSZ; exec \"$0\" backup \"$1\" --state \"$2\"", BINARY])
+        .args([&out, &gateway.state])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(cut.stderr).unwrap();
+    assert_eq!(cut.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot be written") && !out.exists(), "{said}");
+}
+
+/// More of them than there are turns cost nobody else theirs for long.
+#[test]
+fn readers_that_take_nothing_are_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, mut sensor) = in_an_outage(dir.path());
+    // More than a socket's buffers hold.
+    let large = "x".repeat(4_000);
+    (0..1_000).for_each(|_| sensor.publish("plant/large", &large));
+    sensor.settle(0, 60);
+    let silent: Vec<_> = (0..6)
+        .map(|_| {
+            let mut stream = UnixStream::connect(gateway.state.join("control.sock")).unwrap();
+            stream.write_all(b"backup\n").unwrap();
+            stream
+        })
+        .collect();
+    (0..100).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+    sensor.settle(0, 10);
+    let done = backup(&gateway.state, &dir.path().join("copy"));
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    drop(silent);
+}
