@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use edge_queue::testing::{Call, SimDir};
-use edge_queue::{Config, ManualClock, Now, Queue, Receipt, Row, StoreKind, SystemClock, aio};
+use edge_queue::{Config, ConsumerError, ManualClock, Now, Queue, Receipt, Row, StoreKind, SystemClock, aio};
 use watchdog::must_end;
 
 /// Commands the worker thread takes before callers wait.
@@ -94,6 +94,23 @@ fn a_consumers_waker_that_panics_does_not_reach_the_producer() {
         let _receipt = queue.push(Row::new("x")).unwrap();
         assert_eq!(counts.0.load(Ordering::SeqCst), 1, "the waker behind the one that panicked");
         assert!(poll(lease.as_mut(), Waker::noop()).is_ready());
+    });
+}
+
+/// Nothing else would ever wake it: no row is its own any more.
+#[test]
+fn a_consumer_that_waits_hears_that_it_is_forgotten() {
+    must_end(|| {
+        let queue = Queue::open_in(Box::new(SimDir::new()), config(), Arc::new(SystemClock::new())).unwrap();
+        let q = aio::Queue::of(queue.clone()).unwrap();
+        let mut hub = finish(q.consumer("hub")).unwrap();
+        let counts = Arc::new(Counts::default());
+        let mut lease = Box::pin(hub.lease(1));
+        assert!(poll(lease.as_mut(), &Waker::from(counts.clone())).is_pending());
+        assert!(queue.forget("hub").unwrap());
+        assert!(counts.0.load(Ordering::SeqCst) > 0, "it sleeps for ever");
+        let told = poll(lease.as_mut(), Waker::noop());
+        assert!(matches!(told, Poll::Ready(Err(ConsumerError::Forgotten))), "{told:?}");
     });
 }
 
