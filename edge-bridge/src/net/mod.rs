@@ -53,6 +53,7 @@ pub use subscriptions::commands::{Acknowledgement, Command, Commands};
 pub use tls::certificate::{CertificateProblem, authorities_have_expired, client_certificate_problem};
 pub use tls::certificate_dates::certificate_ends;
 pub use tls::clock_floor::ClockFloor;
+pub use tls::error::TlsError;
 pub use tls::names::{TlsNameError, validate_alpn, validate_server_name};
 pub use tls::revocation::revocation_list_ends;
-pub use tls::{ServerTls, Tls, TlsError};
+pub use tls::{ServerTls, Tls};

@@ -9,7 +9,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, Error, RootCertStore, crypto};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::{TlsError, certificates, roots};
+use super::error::TlsError;
+use super::{certificates, roots};
 
 /// Reason for which a hub would refuse a client's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::certificates;
 use super::der::{GENERALIZED_TIME, SEQUENCE, UTC_TIME, element, fields};
-use super::{TlsError, certificates};
+use super::error::TlsError;
 
 /// Returns the last second in which each certificate in `path` is valid, in the order of the file; in a chain the first one is the owner's.
 /// PEM. A certificate whose dates cannot be read is left out.

@@ -10,8 +10,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme, crypto};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::TlsError;
 use super::clock_floor::ClockFloor;
+use super::error::TlsError;
 use super::revocation::{self, RevocationLists};
 
 /// Judgement of a chain beside webpki's own: the time that counts, and the name of what a list revokes.

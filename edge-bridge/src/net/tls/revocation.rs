@@ -13,7 +13,8 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use super::certificate_dates::time;
 use super::certificate_name::common_name;
 use super::der::{INTEGER, SEQUENCE, element, fields};
-use super::{TlsError, read_pem};
+use super::error::TlsError;
+use super::read_pem;
 use crate::escape::Escaped;
 
 /// Most characters of a name that are shown.

@@ -1,0 +1,79 @@
+//! Error of keys, certificates and lists of revoked ones that cannot be used, with the path of the faulty file.
+
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem;
+
+/// Error of keys or certificates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file could not be read as PEM.
+    #[error("{}: {}", path.display(), pem_words(source))]
+    Pem {
+        /// Path of the file.
+        path: PathBuf,
+        /// Error of reading the file.
+        source: pem::Error,
+    },
+    /// The file holds no certificate.
+    #[error("{}: no certificate in it", .0.display())]
+    NoCertificate(PathBuf),
+    /// The file holds no list of revoked certificates.
+    #[error("{}: no list of revoked certificates in it", .0.display())]
+    NoRevocationList(PathBuf),
+    /// A list of revoked certificates is given where this crate checks no certificate: beside settings made by `from_config`, or for clients that
+    /// show none.
+    #[error("{}: no certificates are checked that it could revoke", .0.display())]
+    NothingToRevoke(PathBuf),
+    /// rustls refuses the key, certificates or lists of revoked ones in a file.
+    #[error("{}: {}", path.display(), words(source))]
+    Refused {
+        /// File that rustls refuses.
+        path: PathBuf,
+        /// The error of rustls.
+        source: rustls::Error,
+    },
+    /// The system has no bundle of authorities in the usual places.
+    #[error("no authorities of the system: install ca-certificates, or name a file (looked for {})", super::SYSTEM_BUNDLES.join(", "))]
+    NoSystemRoots,
+    /// Hubs cannot be verified with these certificate authorities.
+    #[error("the hub's certificate: {0}")]
+    HubVerifier(String),
+    /// Clients cannot be verified with these certificate authorities.
+    #[error("client certificates: {0}")]
+    Verifier(String),
+}
+
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => {
+            "no private key in PEM, or an encrypted one, which is not read".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn words(error: &rustls::Error) -> String {
+    let said = error.to_string();
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "the key does not belong to the first certificate in the certificate's file".to_owned()
+        }
+        rustls::Error::InvalidCertificate(_) if said.contains("UnsupportedCertVersion") => {
+            "a certificate of X.509 version 1, which is not taken: make one of version 3, with extensions"
+                .to_owned()
+        }
+        _ => said,
+    }
+}
+
+/// Makes the error of a certificate and its key, with the path of the faulty file.
+pub(super) fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError {
+    let is_about_cert = matches!(source, rustls::Error::InvalidCertificate(_));
+    refused(if is_about_cert { cert } else { key }, source)
+}
+
+pub(super) fn refused(path: &Path, source: rustls::Error) -> TlsError {
+    TlsError::Refused { path: path.to_owned(), source }
+}
