@@ -56,4 +56,5 @@ pub use tls::clock_floor::ClockFloor;
 pub use tls::error::TlsError;
 pub use tls::names::{TlsNameError, validate_alpn, validate_server_name};
 pub use tls::revocation::revocation_list_ends;
+pub use tls::revocation_replacement::{RevocationLoss, revocation_lists_are_of};
 pub use tls::{ServerTls, Tls};

@@ -10,6 +10,7 @@ pub(super) mod names;
 pub(super) mod peer_verifier;
 pub(super) mod renewal;
 pub(super) mod revocation;
+pub(super) mod revocation_replacement;
 
 use std::fs::File;
 use std::io::{self, Read};

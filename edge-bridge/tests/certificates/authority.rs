@@ -102,6 +102,13 @@ impl Authority {
         ServerTls::from_pem(cert, key, None).unwrap()
     }
 
+    /// Writes its own certificate, as one that may be trusted itself.
+    pub(crate) fn own_certificate(&self) -> PathBuf {
+        let path = self.path("own.crt");
+        std::fs::write(&path, self.params.self_signed(&self.key).unwrap().pem()).unwrap();
+        path
+    }
+
     /// A server that asks for certificates of its clients.
     pub(crate) fn strict_server(&self) -> ServerTls {
         let (cert, key) = self.sign("hub", EVER);

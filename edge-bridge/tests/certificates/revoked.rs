@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use edge_bridge::net::{ServerTls, Tls, TlsError};
+use edge_bridge::net::{RevocationLoss, ServerTls, Tls, TlsError, revocation_lists_are_of};
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams};
 
 use crate::authority::{Authority, Days, EVER, day};
@@ -192,4 +192,70 @@ async fn a_list_that_is_read_again_counts_for_the_settings_before_too() {
     let dials = |count| move |stats: &edge_bridge::bridge::Stats| stats.dials >= count;
     tokio::time::timeout(crate::PATIENCE, watch.wait_for(dials(6))).await.unwrap().unwrap();
     assert_eq!(bridge.stats().connects, 0);
+}
+
+fn lost(new: &ServerTls, former: &ServerTls) -> Option<RevocationLoss> {
+    match new.keeps_revocations_of(former, day(0)) {
+        Err(TlsError::RevocationsLost { loss, .. }) => Some(loss),
+        other => other.map(|()| None).unwrap(),
+    }
+}
+
+#[test]
+fn a_list_in_force_gives_way_to_a_newer_one_of_its_authority_alone() {
+    let (plant, line) = (Authority::new(), Authority::new().below(EVER));
+    let with = |crl: &PathBuf| plant.strict_server().with_client_crl(crl).unwrap();
+    let of_plant = |days: Days| {
+        let _ = std::fs::remove_file(plant.path("plant.crl"));
+        with(&plant.revoke("plant.crl", &[], days))
+    };
+    plant.sign("server", EVER);
+    let in_force = of_plant((-5, 5));
+    for (days, expected) in [
+        ((-5, 5), None),
+        ((-4, 5), None),
+        ((-6, 50), Some(RevocationLoss::Older)),
+        ((-4, -1), Some(RevocationLoss::OutOfDate)),
+    ] {
+        assert_eq!(lost(&of_plant(days), &in_force), expected, "{days:?}");
+    }
+    // What is out of date itself gives way to what is less so.
+    let old = of_plant((-50, -40));
+    assert_eq!(lost(&of_plant((-30, -20)), &old), None);
+    assert_eq!(lost(&of_plant((-60, -20)), &old), Some(RevocationLoss::Older));
+    let foreign = line.revoke("line.crl", &[], NOW);
+    assert_eq!(lost(&with(&foreign), &in_force), Some(RevocationLoss::Missing));
+    let error = with(&foreign).keeps_revocations_of(&in_force, day(0)).unwrap_err().to_string();
+    assert!(error.ends_with("line.crl: the list of \"plant CA\" is no longer in it"), "{error}");
+    assert_eq!(lost(&plant.strict_server(), &in_force), None, "switched off");
+    assert_eq!(lost(&in_force, &plant.strict_server()), None, "switched on");
+    assert_eq!(lost(&in_force, &with(&foreign)), None, "the right file in the place of a wrong one");
+    // The list of an authority between the trusted one and the clients, beside the trusted one's.
+    let both = plant.revoke("plant.crl", &[], NOW);
+    let list = std::fs::read_to_string(&foreign).unwrap();
+    std::fs::write(&both, std::fs::read_to_string(&both).unwrap() + &list).unwrap();
+    let both = with(&both);
+    assert_eq!((lost(&of_plant(NOW), &both), lost(&both, &both)), (Some(RevocationLoss::Missing), None));
+
+    let hub = |crl: &PathBuf| plant.client().with_crl(crl).unwrap();
+    let own = plant.path("plant.crl");
+    assert!(hub(&foreign).keeps_revocations_of(&hub(&own), day(0)).is_err());
+    assert!(hub(&own).keeps_revocations_of(&hub(&own), day(0)).is_ok());
+    assert!(revocation_lists_are_of(&own, plant.path("ca.crt")).unwrap());
+    assert!(!revocation_lists_are_of(&foreign, plant.path("ca.crt")).unwrap());
+    assert!(revocation_lists_are_of(plant.path("ca.crt"), &own).is_err());
+}
+
+/// The list of an authority that is given up goes with it.
+#[test]
+fn an_authority_that_is_no_longer_trusted_needs_no_list() {
+    let (plant, line) = (Authority::new(), Authority::new().below(EVER));
+    plant.sign("server", EVER);
+    let crl = plant.revoke("plant.crl", &[], NOW);
+    let former = plant.strict_server().with_client_crl(&crl).unwrap();
+    let line_ca = line.own_certificate();
+    let [cert, key] = ["crt", "key"].map(|kind| plant.path(&format!("server.{kind}")));
+    let new = ServerTls::from_pem(cert, key, Some(&line_ca)).unwrap();
+    let new = new.with_client_crl(line.revoke("line.crl", &[], NOW)).unwrap();
+    assert_eq!(lost(&new, &former), None);
 }

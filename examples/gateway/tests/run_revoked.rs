@@ -14,6 +14,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use support::authority::Authority;
 use support::gateway::Gateway;
@@ -33,6 +34,15 @@ fn client(dir: &Path, program: &str, at: SocketAddr, name: &str) -> Command {
     command
 }
 
+/// A gateway with a listener at this address, which lets in whom the plant signed and did not revoke.
+fn config(at: SocketAddr) -> String {
+    format!(
+        "[gateway]\nid = \"g\"\n[local]\ntls_listen = \"{at}\"\ncert = \"gateway.crt\"\nkey = \"gateway.key\"\nclient_ca = \"plant.crt\"\n\
+         client_crl = \"plant.crl\"\n[hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\n",
+        free_port()
+    )
+}
+
 fn publishes(dir: &Path, at: SocketAddr, name: &str) -> bool {
     client(dir, "mosquitto_pub", at, name).args(["-m", "1"]).status().unwrap().success()
 }
@@ -45,14 +55,11 @@ fn a_sensor_whose_certificate_is_revoked_is_sent_away_and_stays_out() {
     for name in ["gateway", "oven3", "pump"] {
         plant.sign(dir, name, Some(name));
     }
-    plant.revoke(dir, "plant.crl", &[]);
+    // A minute older than the next one: the times of lists are whole seconds.
+    plant.revoke_ago(dir, "plant.crl", &[], Duration::from_secs(60));
+    let oldest = fs::read(dir.join("plant.crl")).unwrap();
     let at = free_port();
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\ntls_listen = \"{at}\"\ncert = \"gateway.crt\"\nkey = \"gateway.key\"\nclient_ca = \"plant.crt\"\n\
-         client_crl = \"plant.crl\"\n[hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\n",
-        free_port()
-    );
-    let mut gateway = Gateway::new(dir, &config);
+    let mut gateway = Gateway::new(dir, &config(at));
     gateway.start();
     assert!(publishes(dir, at, "oven3") && publishes(dir, at, "pump"));
     // One that is connected comes again, since it is sent away, until it is refused.
@@ -70,10 +77,46 @@ fn a_sensor_whose_certificate_is_revoked_is_sent_away_and_stays_out() {
     fs::write(dir.join("plant.crl"), "nothing").unwrap();
     wait_until("it is told", 30, || gateway.log().contains("plant.crl: no list of revoked certificates"));
     assert!(!publishes(dir, at, "oven3") && publishes(dir, at, "pump"));
+    // Nor does a list of another authority, or an older one of the same.
+    let other = Authority::new(dir, "other");
+    for (wrong, reason) in
+        [("other", "the list of \"plant\" is no longer in it"), ("old", "is older than the one in force")]
+    {
+        match wrong {
+            "other" => other.revoke(dir, "plant.crl", &[]),
+            _ => fs::write(dir.join("plant.crl"), &oldest).unwrap(),
+        }
+        wait_until("it is told", 30, || gateway.log().contains(reason));
+        assert!(!publishes(dir, at, "oven3") && publishes(dir, at, "pump"), "{wrong}");
+    }
     // The authority takes it back.
     plant.revoke(dir, "plant.crl", &[]);
     wait_until("it may come again", 30, || publishes(dir, at, "oven3"));
     let _ = reader.kill();
     let _ = reader.wait();
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// Nothing can be compared at a start. It is told at once, and the sensors are not cut off.
+#[test]
+fn a_list_of_another_authority_is_told_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (plant, other) = (Authority::new(dir, "plant"), Authority::new(dir, "other"));
+    for name in ["gateway", "oven3"] {
+        plant.sign(dir, name, Some(name));
+    }
+    other.revoke(dir, "plant.crl", &["oven3"]);
+    let at = free_port();
+    let mut gateway = Gateway::new(dir, &config(at));
+    gateway.start();
+    let is_told = |line: &str| {
+        line.contains("of another authority than the one that is named") && line.contains("plant.crl")
+    };
+    wait_until("it is told", 30, || gateway.log().lines().any(is_told));
+    assert!(publishes(dir, at, "oven3"));
+    // The right one takes its place.
+    plant.revoke(dir, "plant.crl", &["oven3"]);
+    wait_until("it is refused", 30, || !publishes(dir, at, "oven3"));
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }

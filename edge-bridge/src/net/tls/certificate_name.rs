@@ -17,7 +17,12 @@ pub(in crate::net) fn common_name(certificate: &[u8]) -> Option<&str> {
     for _ in 0..4 {
         (_, _, fields) = element(fields)?;
     }
-    let (SEQUENCE, mut names, _) = element(fields)? else { return None };
+    let (SEQUENCE, names, _) = element(fields)? else { return None };
+    first_common_name(names)
+}
+
+/// Returns the first common name among the content of a name, with the same exceptions as [`common_name`].
+pub(in crate::net) fn first_common_name(mut names: &[u8]) -> Option<&str> {
     while let Some((SET, mut attributes, rest)) = element(names) {
         names = rest;
         while let Some((SEQUENCE, attribute, rest)) = element(attributes) {

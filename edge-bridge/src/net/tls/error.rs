@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem;
 
+use super::revocation_replacement::RevocationLoss;
+
 /// Error of keys or certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +28,16 @@ pub enum TlsError {
     /// show none.
     #[error("{}: no certificates are checked that it could revoke", .0.display())]
     NothingToRevoke(PathBuf),
+    /// A file that was read again revokes less than the lists in force, though their authority did not take anything back.
+    #[error("{}: the list of {authority} {loss}", path.display())]
+    RevocationsLost {
+        /// File that was read again.
+        path: PathBuf,
+        /// Authority whose list is in force, for a reader.
+        authority: String,
+        /// Reason for which its list in the file is not taken.
+        loss: RevocationLoss,
+    },
     /// rustls refuses the key, certificates or lists of revoked ones in a file.
     #[error("{}: {}", path.display(), words(source))]
     Refused {

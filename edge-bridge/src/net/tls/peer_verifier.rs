@@ -79,6 +79,11 @@ impl HubVerifier {
         self.roots.roots == other.roots.roots
     }
 
+    /// Returns the trusted authorities, and the lists of revoked certificates if there are any.
+    pub(in crate::net) fn authorities(&self) -> (&RootCertStore, Option<&RevocationLists>) {
+        (&self.roots, self.judgement.crl.as_deref())
+    }
+
     pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
         let judgement = Judgement { floor: Some(floor), ..self.judgement };
         Self { judgement, ..self }
@@ -149,6 +154,11 @@ impl ClientVerifier {
         let webpki = webpki.map_err(|error| unusable(Some(&crl), error))?;
         let judgement = Judgement { crl: Some(crl), ..self.judgement };
         Ok(Self { roots: self.roots, webpki, judgement })
+    }
+
+    /// Returns the trusted authorities, and the lists of revoked certificates if there are any.
+    pub(in crate::net) fn authorities(&self) -> (&RootCertStore, Option<&RevocationLists>) {
+        (&self.roots, self.judgement.crl.as_deref())
     }
 
     pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {

@@ -53,28 +53,39 @@ pub fn revocation_list_ends(path: impl AsRef<Path>) -> Result<Vec<SystemTime>, T
     Ok(RevocationLists::read(path.as_ref())?.lists.iter().filter_map(|list| next_update(list)).collect())
 }
 
-fn this_update(list: &[u8]) -> Option<SystemTime> {
+/// Returns the time at which a list was made.
+pub(in crate::net) fn this_update(list: &[u8]) -> Option<SystemTime> {
     let (kind, text, _) = element(from_this_update(list)?)?;
     time(kind, text)
 }
 
-fn next_update(list: &[u8]) -> Option<SystemTime> {
+/// Returns the time by which a list is to be replaced.
+pub(in crate::net) fn next_update(list: &[u8]) -> Option<SystemTime> {
     let (_, _, fields) = element(from_this_update(list)?)?;
     let (kind, text, _) = element(fields)?;
     time(kind, text)
 }
 
+/// Returns the content of the name of the authority that made a list.
+pub(in crate::net) fn issuer(list: &[u8]) -> Option<&[u8]> {
+    let (SEQUENCE, issuer, _) = element(from_issuer(list)?)? else { return None };
+    Some(issuer)
+}
+
 /// Returns the fields of a list from the time on at which it was made.
 fn from_this_update(list: &[u8]) -> Option<&[u8]> {
+    let (_, _, fields) = element(from_issuer(list)?)?;
+    Some(fields)
+}
+
+/// Returns the fields of a list from the name of its authority on.
+fn from_issuer(list: &[u8]) -> Option<&[u8]> {
     let (SEQUENCE, list, _) = element(list)? else { return None };
     let (SEQUENCE, mut fields, _) = element(list)? else { return None };
     if let Some((INTEGER, _, rest)) = element(fields) {
         fields = rest;
     }
-    // Signature and issuer.
-    for _ in 0..2 {
-        (_, _, fields) = element(fields)?;
-    }
+    let (_signature, _, fields) = element(fields)?;
     Some(fields)
 }
 
@@ -125,13 +136,13 @@ fn name(certificate: &[u8]) -> String {
         let digits: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("serial number {digits}")
     };
-    match common_name(certificate) {
-        Some(name) => {
-            let name: String = name.chars().take(NAME_MAX).collect();
-            format!("\"{}\"", Escaped(&name))
-        }
-        None => of_serial(),
-    }
+    common_name(certificate).map_or_else(of_serial, quoted)
+}
+
+/// Returns a name for a message: cut to [`NAME_MAX`], escaped and in quotes.
+pub(in crate::net) fn quoted(name: &str) -> String {
+    let name: String = name.chars().take(NAME_MAX).collect();
+    format!("\"{}\"", Escaped(&name))
 }
 
 #[cfg(test)]
@@ -194,11 +205,11 @@ mod tests {
     fn no_bytes_panic() {
         let der = lists_of(&list(2027, 2));
         for cut in 0..der.len() {
-            let _ = next_update(&der[..cut]);
+            let _ = (next_update(&der[..cut]), issuer(&der[..cut]));
             for value in [0, 0x7f, 0x80, 0x83, 0x84, 0xff] {
                 let mut wrong = der.to_vec();
                 wrong[cut] = value;
-                let _ = next_update(&wrong);
+                let _ = (next_update(&wrong), issuer(&wrong));
             }
         }
     }

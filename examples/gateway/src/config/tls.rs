@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use edge_bridge::Tls;
 use edge_bridge::net::{
     CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired,
-    client_certificate_problem, revocation_list_ends,
+    client_certificate_problem, revocation_list_ends, revocation_lists_are_of,
 };
 
 use super::section::Placed;
@@ -61,8 +61,8 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
         // Without authorities that can be read, those of the system stand for them.
         let trusting = ca.map_or_else(Tls::from_system, |ca| Tls::from_ca(&ca.value));
         check_crl(
-            crl,
-            "hub.crl",
+            (crl, "hub.crl"),
+            ca.map(|ca| (ca, "ca")),
             |path| trusting.map_or(Ok(()), |tls| tls.with_crl(path).map(drop)),
             findings,
         );
@@ -74,26 +74,39 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
     cert.iter().for_each(|cert| check_certificate(cert, ca, files.max_age.unwrap_or_default(), findings));
 }
 
-/// Reports a file without lists of revoked certificates that can be used, and lists that are out of date.
+/// Reports a file without lists of revoked certificates that can be used, lists that are out of date, and a file without one of the authorities
+/// that are named.
 fn check_crl(
-    crl: &Placed<PathBuf>,
-    key: &str,
+    (crl, key): (&Placed<PathBuf>, &str),
+    ca: Option<(&Placed<PathBuf>, &str)>,
     used: impl FnOnce(&Path) -> Result<(), TlsError>,
     findings: &mut Findings,
 ) {
     let ends = revocation_list_ends(&crl.value);
-    let ends = ends.and_then(|ends| used(&crl.value).map(|()| ends));
-    match ends {
-        Err(error) => findings.error(crl.at, key, error.to_string()),
-        Ok(ends) if ends.iter().any(|end| *end <= SystemTime::now()) => {
-            let message = format!(
-                "{}: a list in it is out of date, by this machine's clock: who was revoked since is let in until there is a new one",
-                crl.value.display()
-            );
-            findings.warning(crl.at, key, message);
-        }
-        Ok(_) => {}
+    let ends = match ends.and_then(|ends| used(&crl.value).map(|()| ends)) {
+        Ok(ends) => ends,
+        Err(error) => return findings.error(crl.at, key, error.to_string()),
+    };
+    let path = crl.value.display();
+    if ends.iter().any(|end| *end <= SystemTime::now()) {
+        let message = format!(
+            "{path}: a list in it is out of date, by this machine's clock: who was revoked since is let in until there is a new one"
+        );
+        findings.warning(crl.at, key, message);
     }
+    if let Some((ca, of)) = ca.filter(|(ca, _)| !is_list_of(&crl.value, &ca.value)) {
+        // Not an error: it may be the list of an authority below, which peers show with their certificates.
+        let message = format!(
+            "{path}: no list in it is of an authority in {}, so that it keeps out nobody whom that one revoked: name that one's list, or put the authority of this list into `{of}`",
+            ca.value.display()
+        );
+        findings.warning(crl.at, key, message);
+    }
+}
+
+/// Returns whether an authority in `ca` made one of the lists in `crl`, or a file cannot be read, which is told elsewhere.
+pub(crate) fn is_list_of(crl: &Path, ca: &Path) -> bool {
+    revocation_lists_are_of(crl, ca).unwrap_or(true)
 }
 
 /// Reports a key that cannot be read, or does not belong to the certificate.
@@ -218,7 +231,7 @@ pub(super) fn check_listener(
             Err(error) => findings.error(ca.at, "local.client_ca", error.to_string()),
             Ok(tls) => client_crl.into_iter().for_each(|crl| {
                 let used = |path: &Path| tls.clone().with_client_crl(path).map(drop);
-                check_crl(crl, "local.client_crl", used, findings);
+                check_crl((crl, "local.client_crl"), Some((ca, "client_ca")), used, findings);
             }),
         }
     }

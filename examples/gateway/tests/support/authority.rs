@@ -34,6 +34,11 @@ impl Authority {
 
     /// Writes `DIR/LIST`, the list of those certificates, by their files, that it has revoked. It ends tomorrow.
     pub fn revoke(&self, dir: &Path, list: &str, files: &[&str]) {
+        self.revoke_ago(dir, list, files, Duration::ZERO);
+    }
+
+    /// As [`revoke`](Self::revoke), made so long ago.
+    pub fn revoke_ago(&self, dir: &Path, list: &str, files: &[&str], ago: Duration) {
         let day = Duration::from_secs(86_400);
         let revoked = |file: &&str| rcgen::RevokedCertParams {
             serial_number: rcgen::SerialNumber::from_slice(file.as_bytes()),
@@ -42,7 +47,7 @@ impl Authority {
             invalidity_date: None,
         };
         let params = rcgen::CertificateRevocationListParams {
-            this_update: SystemTime::now().into(),
+            this_update: (SystemTime::now() - ago).into(),
             next_update: (SystemTime::now() + day).into(),
             crl_number: 1.into(),
             issuing_distribution_point: None,

@@ -34,24 +34,43 @@ impl Site {
 
     /// `ca.crt`, and `site7.crt` of it with `site7.key`, which end so many days from now.
     fn certificates(&self, ca_days: i64, own_days: i64) {
-        let at = |days: i64| {
-            #[allow(clippy::disallowed_methods, reason = "certificates of today")]
-            let (now, far) = (SystemTime::now(), Duration::from_secs(86_400 * days.unsigned_abs()));
-            if days < 0 { now - far } else { now + far }
-        };
         let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.not_after = at(ca_days).into();
+        authority.not_after = day(ca_days).into();
         let key = KeyPair::generate().unwrap();
         self.write("ca.crt", &authority.self_signed(&key).unwrap().pem());
         let authority = Issuer::new(authority, key);
         let mut own = CertificateParams::new(vec!["site7".to_owned()]).unwrap();
-        own.not_after = at(own_days).into();
+        own.not_after = day(own_days).into();
         let key = KeyPair::generate().unwrap();
         self.write("site7.crt", &own.signed_by(&key, &authority).unwrap().pem());
         let key = self.write("site7.key", &key.serialize_pem());
         fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
     }
+
+    /// A list of this authority, made ten days ago, that is out of date so many days from now.
+    fn list(&self, name: &str, authority: &str, days: i64) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, authority);
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: day(-10).into(),
+            next_update: day(days).into(),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&Issuer::new(params, KeyPair::generate().unwrap())).unwrap();
+        self.write(name, &list.pem().unwrap());
+    }
+}
+
+/// So many days from now.
+#[allow(clippy::disallowed_methods, reason = "certificates of today")]
+fn day(days: i64) -> SystemTime {
+    let (now, far) = (SystemTime::now(), Duration::from_secs(86_400 * days.unsigned_abs()));
+    if days < 0 { now - far } else { now + far }
 }
 
 const URL: &str = "url = \"mqtts://hub.example:8883\"\n";
@@ -252,4 +271,26 @@ fn there_are_a_thousand_tables_of_an_array_at_most() {
     assert_eq!(lines(&said("route", 998), "at most"), 0);
     assert_eq!(lines(&said("command", 1_100), "error: command[1001]: at most 1000 [[command]]"), 1);
     assert_eq!(lines(&said("test", 1_001), "error: test[1001]: at most 1000 [[test]]"), 1);
+}
+
+/// Each of them lets in who is revoked, and keeps nobody out who is not, so that nothing else would show it.
+#[test]
+fn a_list_that_is_out_of_date_or_of_another_authority_is_told() {
+    let site = Site::new();
+    site.certificates(365, 365);
+    let hub = format!("{URL}{FILES}crl = \"hub.crl\"\n");
+    for (authority, days, expected) in [
+        ("rcgen self signed cert", 3, None),
+        ("rcgen self signed cert", -3, Some("hub.crl: a list in it is out of date")),
+        ("other", 3, Some("no list in it is of an authority in")),
+    ] {
+        site.list("hub.crl", authority, days);
+        let said = site.said(&hub, "");
+        let is_told = |words: &str| said.contains("warning: hub.crl:") && said.contains(words);
+        assert!(expected.map_or(said.is_empty(), is_told), "{authority} {days} {said}");
+    }
+    // Authorities of the system sign by others below them.
+    site.list("hub.crl", "other", 3);
+    let of_system = site.said(&format!("{URL}crl = \"hub.crl\"\n"), "");
+    assert!(!of_system.contains("no list in it is of"), "{of_system}");
 }

@@ -1,7 +1,10 @@
 //! Link to the hub: its settings, and its start.
 
+#![allow(clippy::disallowed_methods, reason = "a shell: dates are those of this machine's clock")]
+
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use edge_bridge::net::{Builder, ClockFloor};
 use edge_bridge::wire::Version;
@@ -63,26 +66,33 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
     builder = builder.alpn(&alpn);
     let tls = config::tls::tls(hub, floor.clone());
     if let Some(tls) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
-        builder = builder.tls(tls).tls_from(renewed(hub, floor.clone()));
+        builder = builder.tls(tls.clone()).tls_from(renewed(hub, floor.clone(), tls));
     }
     Ok(builder)
 }
 
-/// Returns a function that reads the TLS files of `[hub]` again. It returns `None` while they are unchanged.
-fn renewed(hub: &Hub, floor: ClockFloor) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
+/// Returns a function that reads the TLS files of `[hub]` again, which were `first` at the start. It returns `None` while they are unchanged.
+fn renewed(
+    hub: &Hub,
+    floor: ClockFloor,
+    first: Tls,
+) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
     let hub = hub.clone();
     let stamps =
         move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key, &hub.crl].map(|file| file.as_deref().and_then(stamp));
-    let last = Mutex::new(stamps(&hub));
+    let last = Mutex::new((stamps(&hub), first));
     move || {
         let found = stamps(&hub);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if found == *last {
+        if found == last.0 {
             return Ok(None);
         }
-        let tls = config::tls::tls(&hub, floor.clone()).map_err(io::Error::other)?;
-        *last = found;
-        Ok(tls)
+        let Some(tls) = config::tls::tls(&hub, floor.clone()).map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        tls.keeps_revocations_of(&last.1, SystemTime::now()).map_err(io::Error::other)?;
+        *last = (found, tls.clone());
+        Ok(Some(tls))
     }
 }
 

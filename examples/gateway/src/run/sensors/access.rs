@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: files and a timer")]
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use edge_bridge::access::{AccessRules, AclFile, LoginMemory, PasswordFile};
 use edge_bridge::listener::Access;
@@ -28,6 +28,7 @@ pub(in crate::run) struct InForce {
     certificates: Watch,
     passwords: Option<PasswordFile>,
     authorities: Authorities,
+    tls: Option<ServerTls>,
     memory: LoginMemory,
     floor: ClockFloor,
 }
@@ -70,7 +71,8 @@ pub(in crate::run) fn open(
     let server = server.map_err(|error| configuration(error.to_string()))?;
     let authorities = tls.map(authorities).unwrap_or_default();
     let passwords = rules.passwords.clone();
-    let in_force = InForce { rules: rules_watch, certificates, passwords, authorities, memory, floor };
+    let tls = server.clone();
+    let in_force = InForce { rules: rules_watch, certificates, passwords, authorities, tls, memory, floor };
     Ok((access(rules, &in_force), server, in_force))
 }
 
@@ -127,7 +129,7 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
 /// Reads the certificate again and applies it. Returns whether the listener still runs.
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let (read, floor) = (files.clone(), in_force.floor.clone());
-    let former = in_force.authorities.clone();
+    let (former, former_tls) = (in_force.authorities.clone(), in_force.tls.clone());
     let read = tokio::task::spawn_blocking(move || {
         let authorities = authorities(&read);
         let verifies_again = authorities != former;
@@ -135,7 +137,12 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
         if has_expired(&read) && !verifies_again {
             return Err(format!("{}: the certificate has expired", read.cert.display()));
         }
-        let tls = listener_tls(&read, floor).map_err(|error| match verifies_again {
+        let tls = listener_tls(&read, floor).and_then(|tls| {
+            // The wrong file in the place of a list would let everybody in again.
+            former_tls.map_or(Ok(()), |former| tls.keeps_revocations_of(&former, SystemTime::now()))?;
+            Ok(tls)
+        });
+        let tls = tls.map_err(|error| match verifies_again {
             true => format!(
                 "{error}; changed authorities and lists of revoked certificates are not in force either"
             ),
@@ -148,6 +155,7 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
             in_force.certificates.is_applied();
             let verifies_again = authorities != in_force.authorities;
             in_force.authorities = authorities;
+            in_force.tls = Some(tls.clone());
             let is_open = listener.set_tls(tls, verifies_again).await.is_ok();
             if verifies_again {
                 tracing::info!(

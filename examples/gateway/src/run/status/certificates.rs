@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use edge_bridge::net::{ServerTls, certificate_ends, revocation_list_ends};
 
+use crate::config::tls::is_list_of;
 use crate::config::{Config, Local};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 
@@ -77,11 +78,13 @@ pub(crate) struct End {
     pub(crate) has_ended: bool,
     /// Set if the file has no readable certificate any more, or its key does not belong to it. The gateway goes on with the one that it has, and its next start fails.
     pub(crate) is_unreadable: bool,
+    /// Set if it is a file of lists of revoked certificates of which none is by an authority that the configuration names.
+    pub(crate) is_foreign: bool,
 }
 
 impl End {
     pub(crate) fn needs_somebody(&self) -> bool {
-        self.is_near || self.is_unreadable
+        self.is_near || self.is_unreadable || self.is_foreign
     }
 }
 
@@ -90,13 +93,14 @@ impl End {
 struct File {
     role: Role,
     path: PathBuf,
-    /// File of the private key, if it has to belong to the certificate.
-    key: Option<PathBuf>,
+    /// File that it has to fit: the private key of a certificate, the authorities of a list.
+    partner: Option<PathBuf>,
     /// Remaining validity below which the operator has to act.
     near: Duration,
-    /// Stamps of certificate and key when their content was read last.
+    /// Stamps of both when their content was read last.
     stamps: [Stamp; 2],
     end: Option<SystemTime>,
+    is_foreign: bool,
     /// Number of checks in a row at which the file was unreadable.
     failed_looks: u32,
     said: Option<SystemTime>,
@@ -107,11 +111,19 @@ impl File {
         self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < self.near) || end <= now)
     }
 
-    fn new(role: Role, path: &Path, key: Option<&Path>, near: Duration) -> Self {
-        let (path, key) = (path.to_owned(), key.map(Path::to_owned));
-        let found = read(role, &path, key.as_deref(), [None; 2]);
-        let stamps = [None; 2];
-        let mut file = Self { role, path, key, near, stamps, end: None, failed_looks: 0, said: None };
+    fn new(role: Role, path: &Path, partner: Option<&Path>, near: Duration) -> Self {
+        let found = read(role, path, partner, [None; 2]);
+        let mut file = Self {
+            role,
+            path: path.to_owned(),
+            partner: partner.map(Path::to_owned),
+            near,
+            stamps: [None; 2],
+            end: None,
+            is_foreign: false,
+            failed_looks: 0,
+            said: None,
+        };
         file.take(found);
         file
     }
@@ -120,8 +132,9 @@ impl File {
         match found {
             Found::AsBefore => self.failed_looks = 0,
             Found::Unreadable => self.failed_looks = self.failed_looks.saturating_add(1),
-            Found::Read(stamps, end) => {
-                (self.stamps, self.end, self.failed_looks, self.said) = (stamps, end, 0, None);
+            Found::Read { stamps, end, is_foreign } => {
+                (self.stamps, self.end, self.is_foreign) = (stamps, end, is_foreign);
+                (self.failed_looks, self.said) = (0, None);
             }
         }
     }
@@ -138,7 +151,8 @@ impl File {
     /// Returns whether a log line about the file is due, and counts it as written.
     fn may_say(&mut self, now: SystemTime) -> bool {
         let is_said = |said: SystemTime| now.duration_since(said).is_ok_and(|ago| ago < DAY);
-        let may_say = (self.is_near(now) || self.is_unreadable()) && !self.said.is_some_and(is_said);
+        let is_due = self.is_near(now) || self.is_unreadable() || self.is_foreign;
+        let may_say = is_due && !self.said.is_some_and(is_said);
         self.said = if may_say { Some(now) } else { self.said };
         may_say
     }
@@ -150,19 +164,24 @@ enum Found {
     AsBefore,
     /// A file is missing, has no certificate, or a key of another one. The content read before stays in use.
     Unreadable,
-    Read([Stamp; 2], Option<SystemTime>),
+    Read {
+        stamps: [Stamp; 2],
+        end: Option<SystemTime>,
+        is_foreign: bool,
+    },
 }
 
-/// Reads a certificate, and its key if there is one, when their stamps are no longer `known`.
-fn read(role: Role, path: &Path, key: Option<&Path>, known: [Stamp; 2]) -> Found {
-    let found = [stamp(path), key.and_then(stamp)];
+/// Reads a certificate or list, and its partner if there is one, when their stamps are no longer `known`.
+fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> Found {
+    let found = [stamp(path), partner.and_then(stamp)];
     if found[0].is_some() && found == known {
         return Found::AsBefore;
     }
     let ends = if role.is_list() { revocation_list_ends(path) } else { certificate_ends(path) };
     let Ok(ends) = ends else { return Found::Unreadable };
     // Nothing else takes a certificate and its key alone, without authorities.
-    if key.is_some_and(|key| ServerTls::from_pem(path, key, None).is_err()) {
+    let does_not_fit = |key: &Path| ServerTls::from_pem(path, key, None).is_err();
+    if !role.is_list() && partner.is_some_and(does_not_fit) {
         return Found::Unreadable;
     }
     // Behind the own certificate stand those of its authorities; of authorities the last to end is trusted until then.
@@ -171,7 +190,8 @@ fn read(role: Role, path: &Path, key: Option<&Path>, known: [Stamp; 2]) -> Found
         Role::HubAuthority | Role::SensorAuthority => ends.iter().max(),
         Role::HubRevoked | Role::SensorsRevoked => ends.iter().min(),
     };
-    Found::Read(found, end.copied())
+    let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
+    Found::Read { stamps: found, end: end.copied(), is_foreign }
 }
 
 /// Handle to the certificates; clones share them. See the [module](self).
@@ -185,19 +205,20 @@ impl Certificates {
         // What waits as long as it may is delivered with the certificate of then.
         let at_hub = NEAR.max(config.queue.max_age.unwrap_or_default());
         let mut files = Vec::new();
-        let mut add = |role, path: Option<&PathBuf>, key: Option<&PathBuf>, near| {
-            files.extend(path.map(|path| File::new(role, path, key.map(PathBuf::as_path), near)));
+        let mut add = |role, path: Option<&PathBuf>, partner: Option<&PathBuf>, near| {
+            files.extend(path.map(|path| File::new(role, path, partner.map(PathBuf::as_path), near)));
         };
         add(Role::Hub, config.hub.cert.as_ref().filter(|_| is_tls), config.hub.key.as_ref(), at_hub);
         add(Role::HubAuthority, config.hub.ca.as_ref().filter(|_| is_tls), None, at_hub);
-        add(Role::HubRevoked, config.hub.crl.as_ref().filter(|_| is_tls), None, Duration::ZERO);
+        let revoked = config.hub.crl.as_ref().filter(|_| is_tls);
+        add(Role::HubRevoked, revoked, config.hub.ca.as_ref(), Duration::ZERO);
         if let Local::Listen { addresses, .. } = &config.local {
             // The listener tells of its own key.
             add(Role::Listener, addresses.tls.as_ref().map(|tls| &tls.cert), None, NEAR);
             let authority = addresses.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
             add(Role::SensorAuthority, authority, None, NEAR);
             let revoked = addresses.tls.as_ref().and_then(|tls| tls.client_crl.as_ref());
-            add(Role::SensorsRevoked, revoked, None, Duration::ZERO);
+            add(Role::SensorsRevoked, revoked, authority, Duration::ZERO);
         }
         Self(Arc::new(Mutex::new(files)))
     }
@@ -208,20 +229,20 @@ impl Certificates {
             return;
         }
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
             let certificates = self.clone();
             if tokio::task::spawn_blocking(move || certificates.look(SystemTime::now())).await.is_err() {
                 return;
             }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
     /// Checks all files once. No file is read under the lock, so that a hanging disk blocks no other caller.
     fn look(&self, now: SystemTime) {
-        let known = |file: &File| (file.role, file.path.clone(), file.key.clone(), file.stamps);
+        let known = |file: &File| (file.role, file.path.clone(), file.partner.clone(), file.stamps);
         let known: Vec<_> = self.lock().iter().map(known).collect();
-        let look = |(role, path, key, stamps): &(Role, PathBuf, Option<PathBuf>, [Stamp; 2])| {
-            read(*role, path, key.as_deref(), *stamps)
+        let look = |(role, path, partner, stamps): &(Role, PathBuf, Option<PathBuf>, [Stamp; 2])| {
+            read(*role, path, partner.as_deref(), *stamps)
         };
         let found: Vec<_> = known.iter().map(look).collect();
         for (file, found) in self.lock().iter_mut().zip(found) {
@@ -247,6 +268,7 @@ impl Certificates {
                 is_near: file.is_near(now),
                 has_ended: file.end.is_some_and(|end| end <= now),
                 is_unreadable: file.is_unreadable(),
+                is_foreign: file.is_foreign,
             })
         };
         self.lock().iter().filter_map(end).collect()
@@ -262,6 +284,8 @@ fn tell(file: &File, now: SystemTime) {
     if role.is_list() {
         if file.is_unreadable() {
             tracing::warn!(%role, %path, "a list of revoked certificates cannot be read: the last one counts, the next start fails");
+        } else if file.is_foreign {
+            tracing::warn!(%role, %path, "a list of revoked certificates is of another authority than the one that is named: it keeps out nobody whom that one revoked");
         } else {
             tracing::warn!(%role, %path, "a list of revoked certificates is out of date, by this machine's clock: who was revoked since is let in until there is a new one");
         }

@@ -321,7 +321,7 @@ fn cause(figures: &Figures) -> Option<&str> {
             Some("a certificate ends soon, or cannot be read")
         }
         _ if sample.certificates.iter().any(End::needs_somebody) => {
-            Some("a list of revoked certificates is out of date, or cannot be read")
+            Some("a list of revoked certificates is out of date, of another authority, or cannot be read")
         }
         _ if sample.intake.full_lanes != 0 => Some("messages find no room in the queue"),
         _ => sample.link_cause.as_deref(),

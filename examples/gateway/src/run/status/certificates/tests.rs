@@ -134,6 +134,7 @@ fn end() -> End {
         is_near: false,
         has_ended: false,
         is_unreadable: false,
+        is_foreign: false,
     }
 }
 

@@ -160,6 +160,11 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             _ if end.role.is_list() && end.is_unreadable => {
                 format!("{whose} cannot be read: the next start would fail.")
             }
+            _ if end.is_foreign => {
+                format!(
+                    "{whose} is of another authority than the one that is named: it keeps out nobody whom that one revoked."
+                )
+            }
             _ if end.role.is_list() => format!("{whose} is out of date: who was revoked since is let in."),
             _ if end.is_unreadable => {
                 format!("{whose} cannot be read, or its key is of another one: the next start would fail.")
