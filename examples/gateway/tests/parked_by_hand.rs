@@ -64,8 +64,9 @@ fn retry(dir: &Path, topic: &str) {
     wait_until("a retry of all", 60, || parked(dir, &["retry", "--topic", topic]).status.success());
 }
 
-/// Exports; `false`: it says that it is not whole, since some are just being parked.
+/// Exports again; `false`: it says that it is not whole, since some are just being parked.
 fn is_exported(dir: &Path, file: &Path, topic: &str) -> bool {
+    let _ = std::fs::remove_file(file);
     parked(dir, &["export", file.to_str().unwrap(), "--topic", topic]).status.success()
 }
 
@@ -92,9 +93,8 @@ fn refusing(dir: &Path) -> (Gateway, Hub) {
     (gateway, hub)
 }
 
-/// With what JSON must escape.
 fn payload(name: &str, n: u32) -> String {
-    format!("{name} {n} \"\n\u{1f525}")
+    format!("{name} {n} \"\n\u{1f525}") // JSON must escape it.
 }
 
 fn exported(file: &Path, topic: &str) -> BTreeSet<String> {

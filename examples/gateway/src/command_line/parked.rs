@@ -7,10 +7,10 @@
     reason = "a command: a socket, a file, the screen"
 )]
 
+mod export_file;
+
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,11 +19,10 @@ use clap::{Args, Subcommand};
 use edge_bridge::bridge::ByHandCount;
 use edge_bridge::wire::validate_filter;
 
-use super::control_client::{Failed, UNAVAILABLE, ask_on, open};
+use super::control_client::{Failed, UNAVAILABLE, ask_on, open, state_dir};
 use crate::run::status::control_answers::{InPlaceLine, ListLine, TopicLine, speaks_to_terminals};
+use export_file::ExportFile;
 
-/// Mode of an exported file, so that only its owner can read it whatever the umask is.
-const MODE: u32 = 0o600;
 /// Time limit for the next line of the answer. A drop answers only after its pass over all parked rows.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
@@ -35,9 +34,12 @@ pub(crate) struct Arguments {
 
 #[derive(Args)]
 struct State {
-    /// The state directory of the running gateway
+    /// gateway.toml of the gateway, for its `[gateway] state`
+    #[arg(value_name = "FILE", required_unless_present = "dir")]
+    config: Option<PathBuf>,
+    /// The state directory of the running gateway; wins over the file's
     #[arg(long = "state", value_name = "DIR")]
-    dir: PathBuf,
+    dir: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -67,8 +69,9 @@ enum Verb {
     },
     /// Write what is refused to a file, as lines of JSON; removes nothing
     Export {
-        /// `-`: standard output
-        file: PathBuf,
+        /// File to be made; it must not be there. `-`: standard output
+        #[arg(value_name = "OUT")]
+        out: PathBuf,
         #[command(flatten)]
         topics: Topics,
         #[command(flatten)]
@@ -100,12 +103,23 @@ pub(crate) fn filter(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let (Verb::List { state }
+    | Verb::Export { state, .. }
+    | Verb::Retry { state, .. }
+    | Verb::Drop { state, .. }) = &arguments.verb;
+    let state = match state_dir(state.config.as_deref(), state.dir.as_deref()) {
+        Ok(state) => state,
+        Err(text) => {
+            text.lines().for_each(|line| edge_print::complain!("edge-gateway: {}", printable(line)));
+            return ExitCode::from(2);
+        }
+    };
     let done = match &arguments.verb {
-        Verb::List { state } => list(&state.dir),
-        Verb::Export { file, topics, state } => export(&state.dir, &topics.topic, file),
-        Verb::Retry { topics, state } => say(&state.dir, &format!("retry {}", topics.topic)),
-        Verb::Drop { dropped, state } => {
-            say(&state.dir, &format!("drop {}", dropped.topic.as_deref().unwrap_or("#")))
+        Verb::List { .. } => list(&state),
+        Verb::Export { out, topics, .. } => export(&state, &topics.topic, out),
+        Verb::Retry { topics, .. } => say(&state, &format!("retry {}", topics.topic)),
+        Verb::Drop { dropped, .. } => {
+            say(&state, &format!("drop {}", dropped.topic.as_deref().unwrap_or("#")))
         }
     };
     match done {
@@ -189,15 +203,15 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     if file == Path::new("-") {
         return export_to_reader(state, filter);
     }
-    let (reader, made) = (open(state)?, create(file).map_err(failed)?);
-    let mut out = BufWriter::new(made);
-    let done = ask_on(reader, &format!("export {filter}"), ANSWER_WITHIN, |line| writeln!(out, "{line}"));
-    let whole = out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all();
+    let reader = open(state)?;
+    let mut out = ExportFile::create(file).map_err(failed)?;
+    let done = ask_on(reader, &format!("export {filter}"), ANSWER_WITHIN, |line| out.write_line(line));
+    // What came is of use, also if it is not all.
+    out.finish().map_err(failed)?;
     let done = done.map_err(|error| match error {
         Failed::Answer(text) => Failed::Answer(format!("{} is not whole: {text}", file.display())),
         other => other,
     })?;
-    whole.map_err(failed)?;
     print(&format!("{} to {}\n", printable(&done), file.display()))
 }
 
@@ -212,28 +226,12 @@ fn export_to_reader(state: &Path, filter: &str) -> Result<(), Failed> {
     if has_reader { done.map(|_| ()) } else { Ok(()) }
 }
 
-/// Creates a file that only its owner can read. An existing regular file is replaced; a symbolic link is not followed.
-fn create(path: &Path) -> io::Result<File> {
-    match fs::symlink_metadata(path) {
-        Ok(there) if there.is_file() => fs::remove_file(path)?,
-        Ok(_) => return Err(io::Error::new(ErrorKind::AlreadyExists, "it is there, and no regular file")),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    // A file system without modes refuses; what its mount allows is all there is.
-    let _as_mounted = file.set_permissions(Permissions::from_mode(MODE));
-    Ok(file)
-}
-
 fn ask(state: &Path, request: &str, line: impl FnMut(&str) -> io::Result<()>) -> Result<String, Failed> {
     ask_on(open(state)?, request, ANSWER_WITHIN, line)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use clap::Parser;
 
     use super::*;
@@ -242,6 +240,17 @@ mod tests {
     struct Line {
         #[command(flatten)]
         arguments: Arguments,
+    }
+
+    #[test]
+    fn each_verb_finds_the_state_directory_as_other_commands_do() {
+        let parse = |arguments: &[&str]| Line::try_parse_from([&["parked"], arguments].concat()).is_ok();
+        for verb in [&["list"][..], &["retry"], &["drop", "--all"], &["export", "out"]] {
+            for state in [&["gateway.toml"][..], &["--state", "s"], &["gateway.toml", "--state", "s"]] {
+                assert!(parse(&[verb, state].concat()), "{verb:?} {state:?}");
+            }
+            assert!(!parse(verb), "{verb:?}");
+        }
     }
 
     #[test]
@@ -256,26 +265,5 @@ mod tests {
             assert!(usage.contains("<--topic <FILTER>|--all>"), "{told}");
         }
         assert_eq!((parse(&["--all"]), parse(&["--topic", "a/#"])), (Ok(()), Ok(())));
-    }
-
-    /// Readings are their owner's alone, as in the queue; and nobody has a file written through a link of theirs.
-    #[test]
-    fn an_export_is_its_owners_alone_and_follows_no_link() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, other) = (dir.path().join("f"), dir.path().join("other"));
-        fs::write(&path, "of an earlier export").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        for _ in 0..2 {
-            create(&path).unwrap().write_all(b"x").unwrap();
-            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-            assert_eq!((mode, fs::read(&path).unwrap()), (0o600, b"x".to_vec()));
-            fs::remove_file(&path).unwrap();
-        }
-        fs::write(&other, "precious").unwrap();
-        symlink(&other, &path).unwrap();
-        create(&path).unwrap_err();
-        create(dir.path()).unwrap_err();
-        assert_eq!(fs::read(&other).unwrap(), b"precious");
-        assert!(fs::symlink_metadata(&path).unwrap().is_symlink(), "it is not ours to remove");
     }
 }

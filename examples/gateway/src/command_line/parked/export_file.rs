@@ -1,0 +1,141 @@
+//! File of an export: written under another name and put in place whole and durable, since whoever exports may drop what was exported right behind.
+
+#![allow(clippy::disallowed_methods, reason = "a command: a file")]
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Mode of an exported file, so that only its owner can read it whatever the umask is.
+const MODE: u32 = 0o600;
+
+/// A file that is being written. What is left of it is removed unless it was put in place.
+pub(super) struct ExportFile {
+    out: BufWriter<File>,
+    /// Path under which it is written.
+    path: PathBuf,
+    target: PathBuf,
+    is_in_place: bool,
+}
+
+impl Drop for ExportFile {
+    fn drop(&mut self) {
+        if !self.is_in_place {
+            // Nothing depends on it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl ExportFile {
+    /// Creates the file for an export to `target`.
+    ///
+    /// # Errors
+    /// There is something at `target`, or the file cannot be made beside it.
+    pub(super) fn create(target: &Path) -> io::Result<Self> {
+        check_free(target)?;
+        let mut name = target.file_name().map(OsString::from).ok_or(ErrorKind::InvalidInput)?;
+        name.push(".new");
+        let path = target.with_file_name(name);
+        remove_remains(&path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
+        // A file system without modes refuses; what its mount allows is all there is.
+        let _as_mounted = file.set_permissions(Permissions::from_mode(MODE));
+        Ok(Self { out: BufWriter::new(file), path, target: target.to_owned(), is_in_place: false })
+    }
+
+    pub(super) fn write_line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
+    /// Puts the file in place once its content is on the disk.
+    ///
+    /// # Errors
+    /// It could not be written, or something came to its place meanwhile.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.out.get_ref().sync_all()?;
+        check_free(&self.target)?;
+        fs::rename(&self.path, &self.target)?;
+        self.is_in_place = true;
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+fn check_free(target: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(target) {
+        Ok(_) => Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            "it is there already, and an export replaces nothing: name another file, or move this one away",
+        )),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what an export left that was ended.
+fn remove_remains(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => fs::remove_file(path),
+        Ok(_) => {
+            let text = format!("{} is there, and no regular file", path.display());
+            Err(io::Error::new(ErrorKind::AlreadyExists, text))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    /// Readings are their owner's alone, as in the queue; and nobody has a file written through a link of theirs.
+    #[test]
+    fn an_export_is_its_owners_alone_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, new, other] = ["f", "f.new", "other"].map(|name| dir.path().join(name));
+        fs::write(&new, "of an export that was ended").unwrap();
+        fs::set_permissions(&new, Permissions::from_mode(0o644)).unwrap();
+        let mut file = ExportFile::create(&path).unwrap();
+        file.write_line("x").unwrap();
+        assert!(mode(&new) == 0o600 && !path.exists(), "nobody takes a half for the whole");
+        file.finish().unwrap();
+        assert_eq!((mode(&path), fs::read(&path).unwrap(), new.exists()), (0o600, b"x\n".to_vec(), false));
+        fs::remove_file(&path).unwrap();
+        fs::write(&other, "precious").unwrap();
+        symlink(&other, &new).unwrap();
+        assert!(ExportFile::create(&path).is_err());
+        assert_eq!(fs::read(&other).unwrap(), b"precious");
+        assert!(fs::symlink_metadata(&new).unwrap().is_symlink(), "it is not ours to remove");
+    }
+
+    #[test]
+    fn what_is_there_stays_and_a_given_up_export_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, new] = ["f", "f.new"].map(|name| dir.path().join(name));
+        drop(ExportFile::create(&path).unwrap());
+        assert!(!path.exists() && !new.exists());
+        let late = ExportFile::create(&path).unwrap();
+        fs::write(&path, "of yesterday").unwrap();
+        for refused in [ExportFile::create(&path).map(drop), late.finish()] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("there already") && error.contains("name another file"), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), b"of yesterday");
+        }
+        assert!(!new.exists());
+        // A link to nothing is something, too.
+        fs::remove_file(&path).unwrap();
+        symlink(dir.path().join("nowhere"), &path).unwrap();
+        assert!(ExportFile::create(&path).is_err() && ExportFile::create(dir.path()).is_err());
+    }
+}
