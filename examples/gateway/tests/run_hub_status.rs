@@ -223,3 +223,22 @@ fn a_hub_that_closes_at_the_status_has_all_readings() {
     assert!(connects < 20, "{connects} connections");
     assert!(gateway.terminate().0.success());
 }
+
+/// As a port of TLS does with whoever does not speak it. What is wrong is known long before the time for a connection is over.
+#[test]
+fn a_fleet_at_a_port_that_does_not_speak_mqtt_says_so_at_once() {
+    let hub = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = hub.local_addr().unwrap();
+    std::thread::spawn(move || hub.incoming().for_each(drop));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    command.args(["fleet", "--broker", &format!("mqtt://{address}")]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(
+        first.contains("no connection yet: ") && first.contains(&format!("mqtts://{address} with --ca")),
+        "{first}"
+    );
+}

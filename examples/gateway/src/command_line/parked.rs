@@ -96,6 +96,12 @@ enum Verb {
 /// Reads a topic filter that fits in a request's line.
 pub(crate) fn filter(text: &str) -> Result<String, String> {
     validate_filter(text).map_err(|error| format!("not a topic filter: {error}"))?;
+    if text.starts_with("$share/") {
+        let own = text.splitn(3, '/').nth(2).unwrap_or_default();
+        return Err(format!(
+            "a shared subscription, which no topic matches: leave out $share and the group, \"{own}\""
+        ));
+    }
     if text.contains(['\n', '\r']) || text.len() > 4_000 {
         return Err("at most 4000 bytes in one line".to_owned());
     }
@@ -240,6 +246,14 @@ mod tests {
     struct Line {
         #[command(flatten)]
         arguments: Arguments,
+    }
+
+    /// A tap of such a filter would wait for messages that none can be.
+    #[test]
+    fn a_shared_subscription_is_no_filter_of_topics() {
+        let told = filter("$share/g/plant/#").unwrap_err();
+        assert!(told.contains("shared subscription") && told.ends_with("\"plant/#\""), "{told}");
+        assert!(filter("$share/g").is_err() && filter("$SYS/#").is_ok() && filter("share/g/x").is_ok());
     }
 
     #[test]

@@ -224,10 +224,23 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             state(&naming(&file))
         };
+        std::fs::create_dir(dir.path().join("s")).unwrap();
         let broken = "[gateway]\nstate = \"s\"\n[hub]\nurl = 7\ncert = \"nowhere\"\n[[route]]\nmatch = \"#";
         assert_eq!(state_of(broken), Ok(dir.path().join("s")));
         assert!(state_of("[gateway]\nid = \"g\"\n").unwrap_err().contains("give --state DIR"));
         assert!(state_of("[gateway]\nstate = 7\n").unwrap_err().contains("expected a string"));
+        // What is left of a name is none: not as if no gateway ran there.
+        for lost in
+            ["[gateway]\nstate = \"t\n", "[gateway]\nid \"g\"\n", "[gateway]\nstate = \"t\"\nid = \"g\n"]
+        {
+            let told = state_of(lost).unwrap_err();
+            assert!(told.contains("error: syntax: ") && !told.contains("give --state"), "{told}");
+        }
+        assert_eq!(
+            state_of("[gateway]\nstate = \"t\"\n"),
+            Ok(dir.path().join("t")),
+            "it may not be there yet"
+        );
         std::fs::remove_file(&file).unwrap();
         assert!(state(&naming(&file)).unwrap_err().contains("cannot be read"));
     }

@@ -24,7 +24,8 @@ impl Config {
     }
 
     /// Reads the state directory alone, whatever else is wrong with the file, so that a gateway that was started with an earlier content can be
-    /// asked. `None`: the file names no directory.
+    /// asked. `None`: the file names no directory. If it is no TOML, what
+    /// is left of a name may be none: that it is no TOML is the error unless the directory is there.
     pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
         let env = |name: &str| std::env::var(name).ok();
         let text = operator_file::read_text(path);
@@ -33,11 +34,17 @@ impl Config {
             findings.error(0, "file", format!("cannot be read: {error}"));
         }
         let text = text.unwrap_or_default();
-        let (root, _) = DeTable::parse_recoverable(&text);
+        let (root, mistakes) = DeTable::parse_recoverable(&text);
         let world = World { env: &env, rules: &operator_file::read_text };
         let mut top = Section::new("", 0, Some(root.get_ref()), &world);
         let mut gateway = table(&mut top, "gateway", &world, &mut findings);
         let state = tables::state(&mut gateway, &mut findings);
+        if !state.as_ref().is_some_and(|dir| dir.is_dir()) {
+            for mistake in mistakes {
+                let at = mistake.span().map_or(0, |span| span.start);
+                findings.error(at, "syntax", mistake.message().to_owned());
+            }
+        }
         if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }
     }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::net::StartError;
+use edge_bridge::session::Closed;
 use edge_bridge::wire::{QoS, Subscription, Utf8};
 use edge_bridge::{Bridge, Builder, Commands, Tls};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -169,16 +170,44 @@ async fn listen(arguments: &Arguments) -> Result<(Bridge, Commands, Overview), T
     });
     let subscribed = bridge.subscribe_all(filters).await;
     let mut messages = subscribed.map_err(|error| Trouble::NoHub(error.to_string()))?;
-    if let Err(why) = connected(&bridge, CONNECT_WITHIN, u64::MAX).await {
-        let (why, within) = (why.unwrap_or_else(|| "no answer".to_owned()), CONNECT_WITHIN.as_secs());
-        return Err(Trouble::NoHub(format!("{}: no connection within {within} s: {why}", arguments.broker)));
-    }
+    connect(&bridge, &arguments.broker).await?;
     let overview = take_in(&mut messages).await;
     if let Some(refused) = bridge.stats().refused_subscriptions.first() {
         let (filter, reason) = (&refused.filter, refused.reason);
         return Err(Trouble::NoHub(format!("the hub refused the subscription to {filter}: {reason}")));
     }
     Ok((bridge, messages, overview))
+}
+
+/// Waits for the connection. What the first attempt ended with is said at once, since it may be all that there is to know.
+async fn connect(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
+    let end = Instant::now() + CONNECT_WITHIN;
+    let mut done = connected(bridge, CONNECT_WITHIN, 1).await;
+    if let Err(Some(why)) = &done
+        && Instant::now() < end
+    {
+        let text = format!("{broker}: no connection yet: {}", with_advice(broker, why));
+        edge_print::complain!("edge-gateway: {}", printable(&text));
+        done = connected(bridge, end.saturating_duration_since(Instant::now()), u64::MAX).await;
+    }
+    done.map_err(|why| {
+        let why = why.map_or_else(|| "no answer".to_owned(), |why| with_advice(broker, &why));
+        let within = CONNECT_WITHIN.as_secs();
+        Trouble::NoHub(format!("{broker}: no connection within {within} s: {why}"))
+    })
+}
+
+/// Adds what to try to the reason for which there is no connection. A port of TLS ends a connection without it, or answers in TLS's own records.
+fn with_advice(broker: &str, why: &str) -> String {
+    let is_no_mqtt = [Closed::Transport.to_string().as_str(), "the peer broke the protocol"]
+        .iter()
+        .any(|words| why.starts_with(words));
+    match broker.split_once("://") {
+        Some(("mqtt", rest)) if is_no_mqtt => {
+            format!("{why}; if this port speaks TLS, it is mqtts://{rest} with --ca")
+        }
+        _ => why.to_owned(),
+    }
 }
 
 async fn take_in(messages: &mut Commands) -> Overview {
