@@ -100,9 +100,10 @@ pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFi
     {
         findings.warning(file.at, "local.password_file", "no user stands there: nobody can log in");
     }
-    let rules = acl
-        .as_ref()
-        .and_then(|file| told(parse(&file.value, AclFile::parse), file, "local.acl_file", findings));
+    let rules = acl.as_ref().and_then(|file| {
+        secret_file::warn_if_writable(file, "local.acl_file", "the rights of clients", findings);
+        told(parse(&file.value, AclFile::parse), file, "local.acl_file", findings)
+    });
     if let (Some(file), Some(rules)) = (&acl, &rules) {
         check_users(rules, read.as_ref(), (file.at, section), findings);
     }

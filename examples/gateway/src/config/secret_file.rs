@@ -1,4 +1,4 @@
-//! Files whose content is a secret: a warning if others may read them.
+//! Files whose content is a secret, or says who may do what: a warning if others may read them, or write them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -8,12 +8,20 @@ use super::section::Placed;
 
 /// Warns if others than the owner may read the file at `key`. `secret`: word for its content.
 pub(super) fn warn_if_open(file: &Placed<PathBuf>, key: &str, secret: &str, findings: &mut Findings) {
+    warn(file, key, 0o077, &format!("others may read the {secret}: chmod 600"), findings);
+}
+
+/// Warns if others than the owner may write the file at `key`, and so give themselves what it gives. `rights`: word for its content.
+pub(super) fn warn_if_writable(file: &Placed<PathBuf>, key: &str, rights: &str, findings: &mut Findings) {
+    warn(file, key, 0o022, &format!("others may change {rights}: chmod go-w"), findings);
+}
+
+/// Warns if the file has one of these bits of a mode.
+fn warn(file: &Placed<PathBuf>, key: &str, bits: u32, what: &str, findings: &mut Findings) {
     // One that cannot be read is told by whoever reads it.
     let Ok(about) = std::fs::metadata(&file.value) else { return };
     let mode = about.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let path = file.value.display();
-        let message = format!("{path}: mode {mode:04o}, others may read the {secret}: chmod 600");
-        findings.warning(file.at, key, message);
+    if mode & bits != 0 {
+        findings.warning(file.at, key, format!("{}: mode {mode:04o}, {what}", file.value.display()));
     }
 }

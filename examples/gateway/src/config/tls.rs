@@ -55,6 +55,10 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
         error.iter().for_each(|error| findings.error(file.at, key, error.to_string()));
         error.is_none()
     };
+    for (file, key) in [(files.ca, "hub.ca"), (files.crl, "hub.crl")] {
+        file.iter()
+            .for_each(|file| secret_file::warn_if_writable(file, key, "which hubs are trusted", findings));
+    }
     let ca = files.ca.filter(|ca| is_read(ca, "hub.ca", findings));
     ca.iter().for_each(|ca| check_authorities(ca, findings));
     if let Some(crl) = files.crl {
@@ -220,6 +224,9 @@ pub(super) fn check_listener(
     findings: &mut Findings,
 ) {
     secret_file::warn_if_open(key, "local.key", "key", findings);
+    for (file, key) in [(client_ca, "local.client_ca"), (client_crl, "local.client_crl")] {
+        file.iter().for_each(|file| secret_file::warn_if_writable(file, key, "who is let in", findings));
+    }
     if let Err(error) = ServerTls::from_pem(&cert.value, &key.value, None) {
         let is_about_cert = file_of(&error) == Some(cert.value.as_path());
         let (at, name) = if is_about_cert { (cert.at, "local.cert") } else { (key.at, "local.key") };

@@ -151,3 +151,25 @@ fn each_mistake_about_websocket_is_named() {
         assert!(said.contains(expected), "{local}: {expected} is not in\n{said}");
     }
 }
+
+/// Whoever may write them lets in whom they like.
+#[test]
+fn files_with_rights_that_others_may_write_are_told() {
+    let dir = files();
+    let lines = format!("{TLS}client_ca = \"ca\"\nacl_file = \"rights\"");
+    write(&dir.path().join("ca"), &fs::read_to_string(dir.path().join("cert")).unwrap());
+    for (name, key, words) in
+        [("rights", "acl_file", "the rights of clients"), ("ca", "client_ca", "who is let in")]
+    {
+        let path = dir.path().join(name);
+        for (mode, is_told) in [(0o644, false), (0o664, true), (0o646, true), (0o640, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let said = said(dir.path(), &lines);
+            let expected = format!(
+                "warning: local.{key}: {}: mode {mode:04o}, others may change {words}: chmod go-w",
+                path.display()
+            );
+            assert_eq!((said.contains(&expected), said.is_empty()), (is_told, !is_told), "{said}");
+        }
+    }
+}

@@ -20,6 +20,7 @@ impl Site {
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
         fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 
@@ -44,8 +45,7 @@ impl Site {
         own.not_after = day(own_days).into();
         let key = KeyPair::generate().unwrap();
         self.write("site7.crt", &own.signed_by(&key, &authority).unwrap().pem());
-        let key = self.write("site7.key", &key.serialize_pem());
-        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+        self.write("site7.key", &key.serialize_pem());
     }
 
     /// A list of this authority, made ten days ago, that is out of date so many days from now.
