@@ -8,15 +8,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use control_loop::OneLine;
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{Damage, Event, Restored};
-use edge_bridge::session::Closed;
-use edge_bridge::wire::{ReasonCode, TopicError};
+use edge_bridge::session::{Closed, Violation};
+use edge_bridge::wire::{DecodeErrorKind, ReasonCode, TopicError};
 
 use crate::run::log::once_an_hour::OnceAnHour;
 
 const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
+/// Most characters of an error that are shown: its words, a name and a path.
+const ERROR_CHARS_MAX: usize = 240;
 /// Most causes that are kept apart in a minute.
 const CAUSES_MAX: usize = 64;
 /// Most addresses that a line names.
@@ -170,10 +173,23 @@ fn without_numbers(text: &str) -> String {
     text.replace(|c: char| c.is_ascii_digit(), "")
 }
 
+/// Describes a handshake that failed. What comes from the peer is escaped in the error, and would not be read twice escaped; an origin, which is
+/// not, cannot end the line.
 fn no_handshake(protocol: &str, error: &str, cause: &str) -> Trouble {
+    let shown: String = error.chars().take(ERROR_CHARS_MAX).collect();
     Trouble {
         cause: format!("no {protocol}: {}", without_numbers(cause)),
-        said: format!("no {protocol} with a client: {}", Escaped(error)),
+        said: format!("no {protocol} with a client: {}", OneLine(&shown)),
+    }
+}
+
+/// Returns the key that lets in what broke the protocol, in brackets; nothing if there is none.
+fn key_of(why: &Closed) -> &'static str {
+    match why {
+        Closed::Violation(Violation::Decode(error)) if error.kind == DecodeErrorKind::Mqtt31 => {
+            " ([local] accept_mqtt_3_1)"
+        }
+        _ => "",
     }
 }
 
@@ -198,6 +214,9 @@ fn trouble(event: &Event) -> Option<Trouble> {
         }
         Event::TopicRefused { client, topic, error, .. } => {
             let (cause, key) = match error {
+                TopicError::Reserved if topic.starts_with("$SYS/") => {
+                    ("topic below $SYS", "$SYS is the gateway's, but for states of other bridges")
+                }
                 TopicError::Reserved => ("topic of the gateway's own", "[control], [alarms]"),
                 TopicError::Denied => ("right", "[local] acl_file"),
                 _ => ("topic", "[local] accept_control_characters"),
@@ -224,7 +243,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
             );
             Some(Trouble {
                 cause: format!("disconnected: {}", without_numbers(&why.to_string())),
-                said: format!("client {name} was disconnected: {why}"),
+                said: format!("client {name} was disconnected: {why}{}", key_of(why)),
             })
         }
         // A client that was refused is told above.

@@ -1,8 +1,9 @@
 use crate::run::log::captured_log::captured;
 
 use super::*;
+use bytes::BytesMut;
 use edge_bridge::listener::ConnectionId;
-use edge_bridge::wire::Utf8;
+use edge_bridge::wire::{Limits, Utf8, decode_connect};
 
 fn due(log: &mut ClientLog, minute: u64, cause: &str, address: Option<&str>) -> Option<String> {
     assert_eq!(log.begin_minute(minute), None);
@@ -119,6 +120,42 @@ fn origins_of_pages_are_one_cause() {
     let (one, other) = (cause("http://a.example:1"), cause("null"));
     assert_eq!(one.cause, other.cause);
     assert_eq!(one.said, "no WebSocket with a client: not among ws_origins: http://a.example:1");
+}
+
+#[test]
+fn a_refusal_names_the_key_that_changes_it_or_says_that_none_does() {
+    let (connection, client) = (ConnectionId(1), Utf8::from_static("c"));
+    for (topic, expected) in [
+        ("out/x", "refused: only the server publishes there ([control], [alarms])"),
+        (
+            "$SYS/x",
+            "refused: only the server publishes there ($SYS is the gateway's, but for states of other bridges)",
+        ),
+    ] {
+        let (client, topic) = (client.clone(), Utf8::from_static(topic));
+        let event = Event::TopicRefused { connection, client, topic, error: TopicError::Reserved };
+        let said = trouble(&event).unwrap().said;
+        assert!(said.ends_with(expected), "{said}");
+    }
+    let connect = [&[0x10, 15, 0, 6][..], b"MQIsdp", &[3, 2, 0, 60, 0, 1], b"c"].concat();
+    let error = decode_connect(&mut BytesMut::from(&connect[..]), &Limits::default()).unwrap_err();
+    let why = Closed::Violation(Violation::Decode(error));
+    let said = trouble(&Event::Disconnected { connection, client: None, why }).unwrap().said;
+    assert!(
+        said.contains("MQTT 3.1 (MQIsdp) is not accepted") && said.ends_with(" ([local] accept_mqtt_3_1)"),
+        "{said}"
+    );
+}
+
+/// Names in it are escaped already, and the file stands at the end.
+#[test]
+fn an_error_of_a_handshake_keeps_its_quotes_and_its_end() {
+    let error = format!("\"oven\\n3\" is revoked by /etc/{}/sensors.crl", "x".repeat(80));
+    let said = trouble(&Event::NoTls { connection: ConnectionId(1), error: error.clone() }).unwrap().said;
+    assert_eq!(said, format!("no TLS with a client: {error}"));
+    let forged = Event::NoWebSocket { connection: ConnectionId(1), error: "x\n".repeat(10_000) };
+    let said = trouble(&forged).unwrap().said;
+    assert!(!said.contains('\n') && said.len() < 500, "{}", said.len());
 }
 
 #[test]
