@@ -123,19 +123,24 @@ impl Releases {
         self.len() < before
     }
 
-    /// Returns whether a PUBREL of an identifier of an earlier connection was written, and neither answered nor given up.
-    pub(super) fn awaits_arrival(&self) -> bool {
-        self.open.iter().any(|release| !release.has_place && release.wrote.is_some() && !release.is_given_up)
+    /// PUBRELs that wait for their PUBCOMP and belong to an earlier connection.
+    fn earlier(&self) -> impl Iterator<Item = &Release> {
+        self.open.iter().filter(|release| !release.has_place)
     }
 
     /// Returns whether a PUBREL of an identifier of an earlier connection is still to be written.
     pub(super) fn has_unwritten_of_earlier(&self) -> bool {
-        self.open.iter().any(|release| !release.has_place && release.wrote.is_none())
+        self.earlier().any(|release| release.wrote.is_none())
     }
 
     /// Returns whether a PUBREL of an identifier of an earlier connection was written and has no answer.
     pub(super) fn has_unanswered_of_earlier(&self) -> bool {
-        self.open.iter().any(|release| !release.has_place && release.wrote.is_some())
+        self.earlier().any(|release| release.wrote.is_some())
+    }
+
+    /// Returns whether such a PUBREL is not given up, because nobody knows whether it has arrived.
+    pub(super) fn awaits_arrival(&self) -> bool {
+        self.earlier().any(|release| release.wrote.is_some() && !release.is_given_up)
     }
 
     /// Frees the memory of the list once it is empty: it may have had all identifiers, once, after a restart.

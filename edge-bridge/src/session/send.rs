@@ -171,7 +171,7 @@ impl Session {
 
     /// Writes the PUBRELs that are owed. A peer that does not answer those of earlier connections within [`UNKNOWN_WITHIN_MS`] ignores them.
     fn write_releases(&mut self, now_ms: u64) {
-        if self.outbound.has_unwritten_of_earlier() {
+        if self.outbound.releases().has_unwritten_of_earlier() {
             self.timers.set(Timer::UnknownReleases, now_ms + UNKNOWN_WITHIN_MS);
         }
         while let Some(id) = self.outbound.next_release() {
@@ -189,7 +189,7 @@ impl Session {
             self.events.push_back(Event::Completed { by_peer: false });
             self.resend(now_ms);
         }
-        if self.outbound.awaits_arrival() {
+        if self.outbound.releases().awaits_arrival() {
             self.timers.set(Timer::UnknownReleases, now_ms + ARRIVAL_WITHIN_MS);
             self.ping(now_ms);
         }
@@ -217,7 +217,7 @@ impl Session {
 
     /// Returns whether the peer owes a PUBCOMP for an identifier of an earlier connection, at whose PUBREL it may end the connection.
     pub(crate) fn owes_pubcomp(&self) -> bool {
-        self.outbound.has_unanswered_of_earlier()
+        self.outbound.releases().has_unanswered_of_earlier()
     }
 
     /// Number of published messages that were written on this connection and have no answer.

@@ -256,24 +256,14 @@ impl UnackedMessages {
         self.releases.len() > 0
     }
 
-    /// Returns whether a PUBREL of an identifier of an earlier connection is still to be written.
-    pub(super) fn has_unwritten_of_earlier(&self) -> bool {
-        self.releases.has_unwritten_of_earlier()
-    }
-
-    /// Returns whether a PUBREL of an identifier of an earlier connection was written and has no PUBCOMP.
-    pub(super) fn has_unanswered_of_earlier(&self) -> bool {
-        self.releases.has_unanswered_of_earlier()
+    /// PUBRELs that are owed, or have no PUBCOMP.
+    pub(super) fn releases(&self) -> &Releases {
+        &self.releases
     }
 
     /// Frees identifiers of earlier connections whose PUBRELs the peer ignores. Returns whether there were such.
     pub(super) fn give_up_unanswered(&mut self, arrived: u64) -> bool {
         self.releases.give_up_unanswered(arrived)
-    }
-
-    /// Returns whether a PUBREL of an identifier of an earlier connection was written, and neither answered nor given up.
-    pub(super) fn awaits_arrival(&self) -> bool {
-        self.releases.awaits_arrival()
     }
 
     /// Number of messages that were written on this connection and have no answer.

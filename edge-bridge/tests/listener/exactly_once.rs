@@ -5,18 +5,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
 use crate::{BOTH, site};
-use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Version};
+use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, QoS, ReasonCode, Version};
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
-
-fn exactly(id: u16, topic: &str, payload: &str, dup: bool) -> Packet {
-    let packet_id = PacketId::new(id);
-    Packet::Publish(Publish { dup, qos: QoS::ExactlyOnce, packet_id, ..message(topic, payload) })
-}
-
-fn ack(id: u16) -> Ack {
-    Ack::success(PacketId::new(id).unwrap())
-}
 
 fn pubrel(id: u16) -> Packet {
     Packet::PubRel(ack(id))

@@ -5,22 +5,13 @@ use std::collections::BTreeMap;
 use crate::listener_support::*;
 use crate::random::{Rng, percent, seed_or};
 use crate::{BOTH, site};
-use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, Subscription, Value, Version};
+use edge_bridge::wire::{Packet, PacketId, PropertyId, Publish, QoS, Subscription, Value, Version};
 
 /// First identifier for messages of QoS 2.
 const FIRST: u16 = 65_280;
 
-fn ack(id: u16) -> Ack {
-    Ack::success(PacketId::new(id).unwrap())
-}
-
 fn at_qos_2(filter: &str) -> Packet {
     subscribe_as(vec![Subscription::new(text(filter), QoS::ExactlyOnce)], None)
-}
-
-fn exactly(id: u16, topic: &str, payload: &str) -> Packet {
-    let packet_id = PacketId::new(id);
-    Packet::Publish(Publish { qos: QoS::ExactlyOnce, packet_id, ..message(topic, payload) })
 }
 
 /// A subscriber at QoS 2 and a publisher.
@@ -45,7 +36,7 @@ fn a_subscriber_has_the_smaller_qos_of_the_message_and_its_filter() {
     for version in BOTH {
         let mut site = site();
         let (subscriber, publisher) = pair(&mut site, version);
-        site.send(publisher, &[exactly(1, "a", "two"), publish(2, "a", "one"), qos0("a", "zero")]);
+        site.send(publisher, &[exactly(1, "a", "two", false), publish(2, "a", "one"), qos0("a", "zero")]);
         let packets = site.received(subscriber);
         let [Packet::Publish(two), Packet::Publish(one), Packet::Publish(zero)] = &packets[..] else {
             panic!()
@@ -64,11 +55,11 @@ fn a_subscriber_that_comes_back_is_owed_pubrels_and_then_messages() {
         let mut site = site();
         let (subscriber, publisher) = pair(&mut site, version);
         for n in 1..=3 {
-            site.send(publisher, &[exactly(n, "a", &n.to_string())]);
+            site.send(publisher, &[exactly(n, "a", &n.to_string(), false)]);
         }
         site.send(subscriber, &[Packet::PubRec(ack(FIRST))]);
         site.cut(subscriber);
-        site.send(publisher, &[exactly(4, "a", "4")]);
+        site.send(publisher, &[exactly(4, "a", "4", false)]);
         let again = site.client("sub", version);
         let packets = site.received(again);
         assert_eq!(packets[0], Packet::PubRel(ack(FIRST)));
@@ -84,7 +75,7 @@ fn without_pubcomp_there_is_no_room_and_with_it_there_is() {
     let mut site = site();
     let (subscriber, publisher) = pair(&mut site, Version::V311);
     for n in 1..=30 {
-        site.send(publisher, &[exactly(n, "a", &n.to_string())]);
+        site.send(publisher, &[exactly(n, "a", &n.to_string(), false)]);
     }
     let sent = messages(&site.received(subscriber));
     assert_eq!(sent.len(), 20, "the window of a client that cannot say");
@@ -102,7 +93,7 @@ fn promise_4_a_restored_session_releases_identifiers_before_they_are_used() {
     for version in BOTH {
         let mut site = site();
         let (subscriber, publisher) = pair(&mut site, version);
-        site.send(publisher, &[exactly(1, "a", "before")]);
+        site.send(publisher, &[exactly(1, "a", "before", false)]);
         assert_eq!(messages(&site.received(subscriber)).len(), 1);
         let saved = site.listener.save(site.now).bytes;
         let mut later = crate::site();
@@ -120,7 +111,7 @@ fn promise_4_a_restored_session_releases_identifiers_before_they_are_used() {
 /// \[MQTT-4.8.2-5\]: the first may have it. At QoS 1 it goes to another one.
 #[test]
 fn what_a_member_of_a_group_was_sent_at_qos_2_goes_to_no_other() {
-    for (packet, others) in [(exactly(1, "a", "x"), 0), (publish(1, "a", "x"), 1)] {
+    for (packet, others) in [(exactly(1, "a", "x", false), 0), (publish(1, "a", "x"), 1)] {
         let mut site = site();
         let publisher = site.client("pub", Version::V5);
         let (first, _) = site.connect(connect("one", Version::V5));
@@ -142,7 +133,7 @@ fn a_message_that_was_sent_is_sent_again_beyond_its_expiry() {
     let mut site = site();
     let (subscriber, publisher) = pair(&mut site, Version::V5);
     let expires = properties(&[(PropertyId::MessageExpiryInterval, Value::U32(5))]);
-    let packet = |id, payload: &str| match exactly(id, "a", payload) {
+    let packet = |id, payload: &str| match exactly(id, "a", payload, false) {
         Packet::Publish(publish) => Packet::Publish(Publish { properties: expires.clone(), ..publish }),
         other => other,
     };
@@ -231,7 +222,10 @@ fn promise_4_subscribers_get_messages_of_qos_2_once_in_random_histories() {
                     let peer = *publisher.get_or_insert_with(|| site.client("pub", Version::V5));
                     published += 1;
                     let id = u16::try_from(published % 60_000 + 1).unwrap();
-                    site.send(peer, &[exactly(id, "a", &published.to_string()), Packet::PubRel(ack(id))]);
+                    site.send(
+                        peer,
+                        &[exactly(id, "a", &published.to_string(), false), Packet::PubRel(ack(id))],
+                    );
                     site.received(peer);
                 }
                 _ => receiver.read(&mut site),

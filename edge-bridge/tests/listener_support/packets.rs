@@ -50,6 +50,16 @@ pub fn will(topic: &str, list: &[(PropertyId, Value<'_>)]) -> Option<Will> {
     })
 }
 
+pub fn ack(id: u16) -> Ack {
+    Ack::success(PacketId::new(id).unwrap())
+}
+
+/// A client's PUBLISH of QoS 2.
+pub fn exactly(id: u16, topic: &str, payload: &str, dup: bool) -> Packet {
+    let packet_id = PacketId::new(id);
+    Packet::Publish(Publish { dup, qos: QoS::ExactlyOnce, packet_id, ..message(topic, payload) })
+}
+
 /// A message as the application gives it.
 pub fn message(topic: &str, payload: &str) -> Publish {
     Publish {

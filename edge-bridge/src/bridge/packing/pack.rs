@@ -233,7 +233,7 @@ impl Pack for RawPack {
         Some(Packing::Message(Packed {
             publish: Publish {
                 dup: false,
-                qos: row.row.qos.max(QoS::AtLeastOnce),
+                qos: row.row.qos,
                 retain: row.row.retain,
                 topic: row.row.topic.clone(),
                 packet_id: None,

@@ -163,17 +163,20 @@ impl Refusals {
 
     /// Uncounts a message in flight that got no answer.
     pub(in crate::bridge) fn on_gone(&mut self, topic: &Utf8) {
-        if let Some(topic) = self.topics.get_mut(topic) {
-            topic.out = topic.out.saturating_sub(1);
+        if let Some(topic) = self.uncount(topic) {
             topic.end_attempt();
         }
     }
 
     /// Handles the end of a probe that was not sent, because it is too large: it says nothing of the topic, and the attempt goes on with the next one.
     pub(in crate::bridge) fn on_not_sent(&mut self, topic: &Utf8) {
-        if let Some(topic) = self.topics.get_mut(topic) {
-            topic.out = topic.out.saturating_sub(1);
-        }
+        self.uncount(topic);
+    }
+
+    fn uncount(&mut self, topic: &Utf8) -> Option<&mut Topic> {
+        let topic = self.topics.get_mut(topic)?;
+        topic.out = topic.out.saturating_sub(1);
+        Some(topic)
     }
 
     /// Handles a refused message, which puts its topic in back-off. `out` is the number of other messages of this topic in flight. Returns the
