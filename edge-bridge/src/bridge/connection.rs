@@ -245,7 +245,7 @@ impl Connection {
         parts.uplink.on_connected(now.up_ms, packet_max, &lost, parts.stats);
         parts.stats.version = Some(self.session.version());
         parts.stats.hub_limits = Some(connected.server);
-        let filters = parts.downlink.on_connected(now.up_ms, resumed);
+        let filters = parts.downlink.on_connected(now.up_ms, resumed, self.session.version());
         parts.stats.granted_subscriptions = parts.downlink.granted();
         self.ask(now, &filters, parts);
     }
@@ -267,6 +267,12 @@ impl Connection {
     ) {
         if filters.is_empty() {
             return;
+        }
+        let replaced = parts.downlink.take_replaced(filters);
+        if !replaced.is_empty()
+            && let Err(error) = self.session.unsubscribe(now.up_ms, replaced)
+        {
+            tracing::debug!(%error, "unsubscribe");
         }
         match self.session.subscribe(now.up_ms, filters.to_vec()) {
             Ok(id) => parts.downlink.on_asked(id, filters),

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::session::Session;
-use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8};
+use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version};
 
 use super::backoff::Backoff;
 use super::refused::suspect_filters::{SuspectFilters, filter_backoff};
@@ -18,6 +18,13 @@ pub(super) struct Downlink {
     wanted: Vec<Subscription>,
     /// Filters the hub granted in its present session, as far as this process knows.
     granted: HashSet<Utf8>,
+    /// Those of them that were granted in MQTT 3.1.1, whose subscriptions have no options (§3.8.3.1).
+    without_options: HashSet<Utf8>,
+    /// Filters whose subscription is to be removed before the next SUBSCRIBE, because some hubs, such as Mosquitto 2.0, take the QoS alone from a
+    /// SUBSCRIBE of an existing filter, although it replaces the options too (§3.8.4).
+    replaced: HashSet<Utf8>,
+    /// MQTT version of the present connection, or of the last one.
+    version: Option<Version>,
     asked: Vec<(PacketId, Vec<Utf8>)>,
     refused: HashMap<Utf8, RefusedFilter>,
     suspects: SuspectFilters,
@@ -123,11 +130,22 @@ impl Downlink {
     }
 
     /// Notes that a connection is up; returns the filters that the hub has not granted in this session. A resumed session is not asked again, which
-    /// would only bring every retained message once more.
-    pub(super) fn on_connected(&mut self, now_ms: u64, resumed: bool) -> Vec<Subscription> {
+    /// would only bring every retained message once more, but in MQTT 5 for filters with options that were granted in 3.1.1: without No Local a bridge
+    /// would get its own messages back for as long as the session lives.
+    pub(super) fn on_connected(&mut self, now_ms: u64, resumed: bool, version: Version) -> Vec<Subscription> {
+        self.replaced.clear();
         if !resumed {
             self.granted.clear();
+            self.without_options.clear();
         }
+        if version == Version::V5 {
+            let has_options = |s: &&Subscription| s.no_local || s.retain_as_published;
+            let with_options = self.wanted.iter().filter(has_options).map(|s| &s.filter);
+            self.replaced =
+                with_options.filter(|filter| self.without_options.contains(*filter)).cloned().collect();
+            self.granted.retain(|filter| !self.replaced.contains(filter));
+        }
+        self.version = Some(version);
         self.asked.clear();
         self.suspects.on_connected(now_ms);
         self.refused.values_mut().for_each(|filter| filter.due_ms = now_ms);
@@ -159,6 +177,11 @@ impl Downlink {
         // It has one delay, not two.
         self.refused.retain(|filter, _| !new.contains(filter));
         Some(new.into_iter().map(|filter| Refused { filter, reason }).collect())
+    }
+
+    /// Returns those of these filters that are to be unsubscribed before they are subscribed.
+    pub(super) fn take_replaced(&mut self, filters: &[Subscription]) -> Vec<Utf8> {
+        filters.iter().filter_map(|s| self.replaced.take(&s.filter)).collect()
     }
 
     /// Filters to subscribe to now. A suspected filter is subscribed to only when no other filter is left.
@@ -212,6 +235,10 @@ impl Downlink {
             self.suspects.clear(&filter);
             if !reason.is_error() {
                 self.refused.remove(&filter);
+                match self.version {
+                    Some(Version::V311) => self.without_options.insert(filter.clone()),
+                    _ => self.without_options.remove(&filter),
+                };
                 self.granted.insert(filter);
                 continue;
             }

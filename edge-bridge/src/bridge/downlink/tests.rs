@@ -8,13 +8,13 @@ fn downlink() -> Downlink {
 #[test]
 fn a_resumed_session_is_not_asked_again() {
     let mut downlink = downlink();
-    let filters = downlink.on_connected(0, false);
+    let filters = downlink.on_connected(0, false, Version::V5);
     assert_eq!(filters.len(), 1);
     downlink.on_asked(PacketId::MIN, &filters);
     assert!(downlink.missing(0).is_empty());
     assert!(downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1]).is_empty());
-    assert!(downlink.on_connected(0, true).is_empty());
-    assert_eq!(downlink.on_connected(0, false).len(), 1);
+    assert!(downlink.on_connected(0, true, Version::V5).is_empty());
+    assert_eq!(downlink.on_connected(0, false, Version::V5).len(), 1);
 }
 
 /// A bridge between two brokers must not get its own messages back, whoever asked for the filter first.
@@ -42,7 +42,7 @@ fn other_options_of_a_filter_are_asked_for() {
 fn a_filter_that_was_given_up_and_wanted_again_is_asked_for_again() {
     let mut downlink = downlink();
     let filter = Utf8::try_from("x/#").unwrap();
-    downlink.on_connected(0, false);
+    downlink.on_connected(0, false, Version::V5);
     downlink.want(subscription(filter.clone(), QoS::AtLeastOnce));
     let filters = downlink.missing(0);
     downlink.on_asked(PacketId::MIN, &filters);
@@ -70,7 +70,7 @@ fn a_filter_that_is_renewed_is_asked_for_with_what_is_retained() {
     let mut downlink = downlink();
     let (own, rules) = (Utf8::try_from("x/#").unwrap(), Utf8::try_from("hub/site7/cmd/#").unwrap());
     downlink.want(subscription(own.clone(), QoS::AtLeastOnce));
-    let filters = downlink.on_connected(0, false);
+    let filters = downlink.on_connected(0, false, Version::V5);
     assert!(filters.iter().all(|s| s.retain_handling == RetainHandling::SendIfNew));
     downlink.on_asked(PacketId::MIN, &filters);
     downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1; 2]);
@@ -85,7 +85,7 @@ fn a_filter_that_is_renewed_is_asked_for_with_what_is_retained() {
 fn an_application_gets_a_rules_filter_at_its_own_qos() {
     for rule_is_granted in [true, false] {
         let mut downlink = Downlink::new(Rules::new(vec![Rule::parse("cmd/# in 0").unwrap()]));
-        let filters = downlink.on_connected(0, false);
+        let filters = downlink.on_connected(0, false, Version::V5);
         assert_eq!(filters[0].qos, QoS::AtMostOnce);
         downlink.on_asked(PacketId::MIN, &filters);
         if rule_is_granted {
@@ -148,17 +148,17 @@ fn a_rule_names_the_topic_and_bounds_the_qos() {
 #[test]
 fn a_refused_filter_is_said_and_asked_for_again() {
     let mut downlink = downlink();
-    let filters = downlink.on_connected(0, false);
+    let filters = downlink.on_connected(0, false, Version::V5);
     downlink.on_asked(PacketId::MIN, &filters);
     let refused = downlink.on_suback(0, PacketId::MIN, &[ReasonCode::NOT_AUTHORIZED]);
     assert_eq!(refused[0].filter, "hub/site7/cmd/#");
-    assert_eq!(downlink.on_connected(0, true).len(), 1);
+    assert_eq!(downlink.on_connected(0, true, Version::V5).len(), 1);
 }
 
 #[test]
 fn a_refused_filter_has_a_time_on_an_open_session() {
     let mut downlink = downlink();
-    let filters = downlink.on_connected(0, false);
+    let filters = downlink.on_connected(0, false, Version::V5);
     downlink.on_asked(PacketId::MIN, &filters);
     downlink.on_suback(5_000, PacketId::MIN, &[ReasonCode::NOT_AUTHORIZED]);
     let rig = super::super::test_uplink::Rig::new(1, 1);
@@ -166,4 +166,31 @@ fn a_refused_filter_has_a_time_on_an_open_session() {
     assert!((5_500..=6_000).contains(&due_ms), "{due_ms}");
     downlink.on_asked(PacketId::MIN, &filters);
     assert_eq!(downlink.next_deadline(&rig.session), None, "it was asked for");
+}
+
+/// A hub that took 3.1.1 alone was replaced by one of MQTT 5 that has the session.
+#[test]
+fn options_of_a_subscription_of_3_1_1_are_made_good_in_mqtt_5() {
+    let (both, plain) = (Utf8::from_static("both/#"), Utf8::from_static("in/#"));
+    let no_local = Subscription { no_local: true, ..subscription(both.clone(), QoS::AtLeastOnce) };
+    let mut downlink = Downlink::default();
+    downlink.want(no_local.clone());
+    downlink.want(subscription(plain, QoS::AtLeastOnce));
+    let grant = |downlink: &mut Downlink, resumed, version, asks: usize| {
+        let filters = downlink.on_connected(0, resumed, version);
+        let replaced = downlink.take_replaced(&filters);
+        assert_eq!(filters.len(), asks, "{resumed} {version:?}");
+        if !filters.is_empty() {
+            downlink.on_asked(PacketId::MIN, &filters);
+            downlink.on_suback(0, PacketId::MIN, &vec![ReasonCode::GRANTED_QOS_1; filters.len()]);
+        }
+        replaced
+    };
+    assert!(grant(&mut downlink, false, Version::V311, 2).is_empty());
+    assert!(grant(&mut downlink, true, Version::V311, 0).is_empty());
+    assert_eq!(grant(&mut downlink, true, Version::V5, 1), std::slice::from_ref(&both));
+    assert!(grant(&mut downlink, true, Version::V5, 0).is_empty(), "once");
+    // A new session has none that could be in the way.
+    assert!(grant(&mut downlink, false, Version::V311, 2).is_empty());
+    assert!(grant(&mut downlink, false, Version::V5, 2).is_empty());
 }
