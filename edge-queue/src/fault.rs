@@ -23,6 +23,9 @@ pub enum FaultKind {
     Stalled,
     /// No segment of a lane's region is free, and its policy evicts nothing: acknowledge rows.
     LaneFull,
+    /// The path of the file leads elsewhere: it or its directory was removed or moved away, or the volume unmounted. Bring it back to its path.
+    /// If it is gone for good, what waits can still be read until the queue is dropped.
+    NameLost,
 }
 
 impl FaultKind {
@@ -31,6 +34,7 @@ impl FaultKind {
         match error {
             StoreError::Full { .. } => FaultKind::LaneFull,
             StoreError::Io { source, .. } => FaultKind::of_call(source),
+            StoreError::NameLost { .. } => FaultKind::NameLost,
         }
     }
 
@@ -54,6 +58,7 @@ impl fmt::Display for FaultKind {
             FaultKind::Io => "I/O error",
             FaultKind::Stalled => "stalled",
             FaultKind::LaneFull => "lane full",
+            FaultKind::NameLost => "file gone",
         })
     }
 }

@@ -120,6 +120,7 @@ impl Engine {
         let Batch { rows, changes, state } = batch;
         let lanes = rows.len();
         let written = self.watched(|| {
+            self.check_name(open)?;
             rows.iter().flatten().try_for_each(|rows| open.store.append_shared(rows))?;
             open.store.commit(&changes, &state)
         });

@@ -8,6 +8,7 @@ mod consumers;
 mod damage;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod export;
+mod file_name;
 mod group_commit;
 mod health;
 mod lease;
@@ -46,6 +47,7 @@ use crate::state::{GapRecord, State};
 use crate::store::Store;
 use crate::sync::{Mutex, MutexGuard, lock};
 
+use file_name::NameLook;
 use stats::Seen;
 use stop_and_wait::StopAndWait;
 use store_watchdog::StoreWatchdog;
@@ -69,6 +71,7 @@ pub(crate) struct Engine {
     room: WaitingProducers,
     stop_and_wait: Mutex<StopAndWait<ThreadId>>,
     watchdog: StoreWatchdog,
+    name: NameLook,
     seen: Mutex<Seen>,
     /// Durable state of the last successful commit.
     committed: Mutex<Arc<State>>,

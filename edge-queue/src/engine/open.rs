@@ -11,6 +11,7 @@ use crate::shell::{Clock, random_u64};
 use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
 use crate::sync::{Mutex, lock};
 
+use super::file_name::NameLook;
 use super::stats::Seen;
 use super::stop_and_wait::StopAndWait;
 use super::store_watchdog::StoreWatchdog;
@@ -70,6 +71,7 @@ impl Engine {
             room: WaitingProducers::default(),
             stop_and_wait: Mutex::new(StopAndWait::default()),
             watchdog: StoreWatchdog::default(),
+            name: NameLook::default(),
             seen: Mutex::new(Seen::default()),
             committed,
         };

@@ -20,7 +20,7 @@ impl Engine {
                 let moved = self.with_model(|model| (0..model.lanes.len()).any(|lane| model.more_done(lane)));
                 moved && self.commit_changes(open)
             }
-            StoreError::Io { .. } => false,
+            StoreError::Io { .. } | StoreError::NameLost { .. } => false,
         }
     }
 

@@ -64,6 +64,9 @@ impl Engine {
     /// prepares for the next. Returns whether a commit was written.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
+        if self.name.next_ms() <= now.up_ms {
+            self.look_at_name();
+        }
         if self.with_model(|model| model.came_back(now.up_ms)) {
             self.wake_all();
         }
@@ -94,6 +97,11 @@ impl Engine {
                 self.wake_all();
                 continue;
             }
+            if self.name.next_ms() <= now {
+                drop(model);
+                self.look_at_name();
+                continue;
+            }
             let due = model.due_at_ms();
             if due.is_some_and(|at| at <= now) {
                 drop(model);
@@ -108,7 +116,8 @@ impl Engine {
             }
             // Consumers look again then at a lane that could not be read.
             let again = model.read_again_at().filter(|at| *at > now);
-            let wakes_at = [due, again, model.returns_at()].into_iter().flatten().min();
+            let wakes_at =
+                [due, again, model.returns_at(), Some(self.name.next_ms())].into_iter().flatten().min();
             let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| at.saturating_sub(now).min(SLEEP_MAX_MS));
             self.writer.sleep.sleep(model, now.saturating_add(sleep), Duration::from_millis(sleep));
             if again.is_some_and(|at| at <= self.clock.now().up_ms) {

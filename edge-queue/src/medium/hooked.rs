@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Dir, Medium};
+use super::{Dir, FileId, Medium};
 
 /// Kind of call of a [`Medium`] or a [`Dir`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +61,7 @@ pub enum Verdict {
 }
 
 /// Directory around another one, and every file in it, with a hook that decides about each call and may take its time. The hook is called by any
-/// thread of the queue. Calls for which there is no [`Call`] (lengths, locks, free space) go through.
+/// thread of the queue. Calls for which there is no [`Call`] (lengths, locks, identities, free space) go through.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -187,6 +187,10 @@ impl<F: Fn(Call) -> Verdict + Send + Sync> Medium for HookedFile<F> {
 
     fn lock(&mut self) -> io::Result<()> {
         self.file.lock()
+    }
+
+    fn id(&self) -> io::Result<Option<FileId>> {
+        self.file.id()
     }
 }
 

@@ -14,6 +14,15 @@ pub use overlay::Overlay;
 /// Unit of files that are kept in RAM.
 pub(crate) const PAGE: usize = 4096;
 
+/// Identity of a file, whatever name leads to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    /// Number of the device that holds the file.
+    pub device: u64,
+    /// Number of the file on that device.
+    pub inode: u64,
+}
+
 /// One file of fixed or growing size, accessed by offset.
 pub trait Medium: Send {
     /// Fills `buf` from `offset`; a short file is `UnexpectedEof`.
@@ -38,6 +47,11 @@ pub trait Medium: Send {
     /// lock of [`Dir::lock`] is gone with its name. A medium that only one program can reach needs none, and keeps this method.
     fn lock(&mut self) -> io::Result<()> {
         Ok(())
+    }
+    /// Returns the identity of the file, by which a store notices that its name leads elsewhere. `None` for a medium that only one program can
+    /// reach.
+    fn id(&self) -> io::Result<Option<FileId>> {
+        Ok(None)
     }
 }
 

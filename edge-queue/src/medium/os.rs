@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{Dir, Medium};
+use super::{Dir, FileId, Medium};
 use lockable_file::LockableFile;
 
 /// Modes of directories and files that are created: only the owner can read payloads, whatever the umask allows.
@@ -27,9 +27,10 @@ pub struct OsDir {
 }
 
 impl OsDir {
-    /// Opens the directory, creating it (and its parents) when it does not exist.
+    /// Opens the directory, creating it (and its parents) when it does not exist. A relative path counts from the present working directory, also
+    /// after the process has changed to another.
     pub fn new(path: impl Into<PathBuf>) -> io::Result<OsDir> {
-        let path = path.into();
+        let path = std::path::absolute(path.into())?;
         if !path.is_dir() {
             make_dir(&path)?;
             if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -240,6 +241,10 @@ impl Medium for OsFile {
 
     fn lock(&mut self) -> io::Result<()> {
         self.file.lock(if self.read_only { File::try_lock_shared } else { File::try_lock })
+    }
+
+    fn id(&self) -> io::Result<Option<FileId>> {
+        self.file.id().map(Some)
     }
 }
 

@@ -41,7 +41,7 @@ impl DegradedMode {
     }
 
     /// Ends degraded mode, because the store works again.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.current = None;
     }
 

@@ -29,6 +29,8 @@ pub(crate) mod bytes;
 mod done_rows;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod fewer_lanes;
+#[cfg(any(feature = "ring", feature = "redb"))]
+mod file_name;
 pub mod memory;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod plausibility;
@@ -197,6 +199,23 @@ pub enum StoreError {
         /// The lane that is full.
         lane: Lane,
     },
+    /// The name of the store's file leads elsewhere, so that the next open would not find what is written now.
+    NameLost {
+        /// Name of the file in the store's directory.
+        file: &'static str,
+    },
+}
+
+/// Result of a look at the name of a store's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileName {
+    /// The name leads to the file.
+    Held,
+    /// There is no such name any more, or it leads to another file. Contains the name.
+    Lost(&'static str),
+    /// The store has no file, or its medium does not show which file a name leads to.
+    Unknown,
 }
 
 /// Store of rows. See the module's contract; `testing::conformance` checks an implementation against it.
@@ -234,6 +253,11 @@ pub trait Store: Send {
     fn prepare(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Looks at the name of the file that holds the rows. Called every few seconds, because a file is written on without any error after
+    /// somebody removed it or moved it away.
+    fn file_name(&self) -> FileName {
+        FileName::Unknown
+    }
     /// Returns figures since open.
     fn stats(&self) -> StoreStats;
 }
@@ -243,6 +267,10 @@ impl std::fmt::Display for StoreError {
         match self {
             StoreError::Io { op, source } => write!(f, "{op} failed: {source}"),
             StoreError::Full { lane } => write!(f, "no free segment in lane {}", lane.0),
+            StoreError::NameLost { file } => write!(
+                f,
+                "{file} is not at its path any more: it or its directory was removed or moved away, or the volume was unmounted"
+            ),
         }
     }
 }
@@ -251,7 +279,7 @@ impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StoreError::Io { source, .. } => Some(source),
-            StoreError::Full { .. } => None,
+            StoreError::Full { .. } | StoreError::NameLost { .. } => None,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Lock of a file, by which a directory and a store have one writer.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use crate::medium::FileId;
 
 /// Longest wait for the lock of another process: a killed process keeps its locks until it has ended, and so does a process that it forked, until
 /// that one calls exec. A restarted service meets either.
@@ -49,14 +51,23 @@ impl LockableFile {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// Returns the identity of the file.
+    pub(super) fn id(&self) -> io::Result<FileId> {
+        self.file.metadata().map(|own| id_of(&own))
+    }
+
     fn is_at_its_path(&self) -> io::Result<bool> {
-        let own = self.file.metadata()?;
+        let own = self.id()?;
         match fs::symlink_metadata(&self.path) {
-            Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+            Ok(there) => Ok(id_of(&there) == own),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+fn id_of(file: &Metadata) -> FileId {
+    FileId { device: file.dev(), inode: file.ino() }
 }
 
 impl Drop for LockableFile {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 
 use super::unsynced::{self, Unsynced};
-use crate::medium::Medium;
+use crate::medium::{FileId, Medium};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A handle to the file; clones share it, so that redb can be reopened on it.
@@ -28,6 +28,11 @@ impl Backend {
         medium.lock()?;
         let shared = Shared { medium, unsynced: Unsynced::default(), bytes_written: 0, syncs: 0 };
         Ok(Backend { shared: Arc::new(Mutex::new(shared)) })
+    }
+
+    /// Returns the identity of the file.
+    pub(super) fn id(&self) -> io::Result<Option<FileId>> {
+        self.lock().medium.id()
     }
 
     /// Returns the numbers of bytes written and syncs so far.

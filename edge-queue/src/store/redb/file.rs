@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::store::Options;
 use crate::store::plausibility::NUMBER_MAX;
 
-const FILE: &str = "queue.redb";
+pub(super) const FILE: &str = "queue.redb";
 /// Name of a file that is being built; it is complete once it holds the bookkeeping.
 const FILE_NEW: &str = "queue.redb.new";
 /// Most quarantined files; then the last name is used again, so that failing flash does not fill the disk.

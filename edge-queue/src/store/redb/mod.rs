@@ -41,7 +41,8 @@ use self::table::{HEAD, ROWS, insert_rows, remove_below};
 use self::table_state::TableState;
 use self::value::{FORMAT, Head, Totals, encode_head};
 use super::fewer_lanes::refuse_loss;
-use super::{DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
+use super::file_name::look_at_name;
+use super::{DoneRows, FileName, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::per_lane::PerLane;
@@ -321,6 +322,14 @@ impl Store for RedbStore {
             *slot = done.floor().max(*slot);
         }
         Ok(())
+    }
+
+    fn file_name(&self) -> FileName {
+        if self.failed {
+            // The names may be those of a rebuild that was interrupted: the next write goes on with it.
+            return FileName::Unknown;
+        }
+        look_at_name(self.dir.as_ref(), file::FILE, self.backend.id())
     }
 
     fn stats(&self) -> StoreStats {

@@ -74,8 +74,9 @@ use crate::per_lane::PerLane;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 use crate::store::bytes;
+use crate::store::file_name::look_at_name;
 use crate::store::{
-    DoneRows, Options, ReadLimit, Recovered, Region, Store, StoreError, StoreStats, StoredChunk,
+    DoneRows, FileName, Options, ReadLimit, Recovered, Region, Store, StoreError, StoreStats, StoredChunk,
 };
 
 /// The ring. See [`Store`] for its contract.
@@ -308,6 +309,10 @@ impl Store for RingStore {
             }
         }
         Ok(())
+    }
+
+    fn file_name(&self) -> FileName {
+        look_at_name(self.dir.as_ref(), layout::FILE, self.medium.id())
     }
 
     fn stats(&self) -> StoreStats {
