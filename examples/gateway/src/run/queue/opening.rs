@@ -180,7 +180,7 @@ impl Attempts {
         let (queue, consumer) =
             store::open(&self.state, store::config(&self.config), self.clock.clone()).await?;
         // Also if this run ends before its first look at itself: the next one finds the store in order.
-        store::tell_events(&queue);
+        store::tell_events(&queue, &self.state);
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
         let clock = self.clock.clone();
         let found = Found::of(&queue);

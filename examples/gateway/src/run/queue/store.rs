@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_queue::{
-    Config as QueueConfig, Lane, LaneConfig, Ledger, OnFull as QueueOnFull, OpenError, Order as QueueOrder,
-    SystemClock, aio,
+    Config as QueueConfig, Event, FaultKind, Lane, LaneConfig, Ledger, OnFull as QueueOnFull, OpenError,
+    Order as QueueOrder, SystemClock, aio,
 };
 
 use crate::config::{Config, OnFull, Order, Queue};
@@ -78,9 +78,14 @@ pub(in crate::run) fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
     ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
 }
 
-/// Logs the events of the store since the last call.
-pub(crate) fn tell_events(queue: &aio::Queue) {
+/// Logs the events of the store in `state` since the last call.
+pub(crate) fn tell_events(queue: &aio::Queue, state: &Path) {
     for event in queue.events() {
+        if matches!(event, Event::Degraded { kind: FaultKind::NameLost, .. }) {
+            let state = state.display();
+            tracing::error!(%state, %event, "the queue's file is gone from its path: what the hub has not acknowledged gets no PUBACK any more. Move or mount it back, and it goes on; if it was removed, let what waits reach the hub, then restart");
+            continue;
+        }
         tracing::warn!(%event, "queue");
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -209,7 +210,7 @@ impl Monitor {
         every.tick().await;
         loop {
             every.tick().await;
-            store::tell_events(&self.queue);
+            store::tell_events(&self.queue, Path::new(&self.facts.get().state));
             self.report_gaps();
             self.refresh_totals().await;
             let Some(figures) = self.figures().await else { continue };
@@ -292,9 +293,14 @@ impl Monitor {
         }
     }
 
-    fn accepts(&self) -> bool {
-        self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed))
-            && self.intake.has_room()
+    /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.
+    async fn refusal(&self) -> Option<String> {
+        let queue = self.sample().await.map(|(_, stats)| QueueFigures::of(&stats)).unwrap_or_default();
+        let is_connected = self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed));
+        match queue.fault.filter(|_| queue.is_file_gone) {
+            Some(reason) => Some(format!(": {reason} ({})", self.facts.get().state)),
+            None => (!is_connected || !self.intake.has_room()).then(String::new),
+        }
     }
 }
 
@@ -369,9 +375,9 @@ impl Pages for Monitor {
                 }
                 None => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
             }),
-            "/readyz" => Some(match self.accepts() {
-                true => Answer { ok: true, body: "accepting\n".to_owned() },
-                false => Answer { ok: false, body: "not accepting\n".to_owned() },
+            "/readyz" => Some(match self.refusal().await {
+                None => Answer { ok: true, body: "accepting\n".to_owned() },
+                Some(why) => Answer { ok: false, body: format!("not accepting{why}\n") },
             }),
             _ => None,
         }

@@ -108,7 +108,12 @@ pub(crate) fn figures() -> Figures {
             listener: None,
         },
         totals: Some(totals(8_009_650, 5)),
-        queue: QueueFigures { lanes: vec![lane(0, 3), lane(5, 7_000)], fault: None, overdue_ms: 0 },
+        queue: QueueFigures {
+            lanes: vec![lane(0, 3), lane(5, 7_000)],
+            fault: None,
+            is_file_gone: false,
+            overdue_ms: 0,
+        },
         routes: vec![
             RouteFigures { messages: 3, payload_bytes: 600, filtered: None },
             RouteFigures { messages: 18_000, payload_bytes: 900_000, filtered: Some((18_000, 11_000)) },

@@ -1,7 +1,7 @@
 //! Figures from which a snapshot is made: those of `/metrics`, and further ones of the queue and the routes. Pure.
 
 use edge_bridge::Durations;
-use edge_queue::{Health, Stats};
+use edge_queue::{FaultKind, Health, Stats};
 
 use crate::run::status::metrics::Sample;
 
@@ -24,6 +24,8 @@ pub(crate) struct QueueFigures {
     pub(crate) lanes: Vec<LaneFigures>,
     /// Failure of the store, in words. `None`: it works.
     pub(crate) fault: Option<String>,
+    /// Set while the failure is that the queue's file is not at its path.
+    pub(crate) is_file_gone: bool,
     /// Milliseconds by which the queue's writer is late.
     pub(crate) overdue_ms: u64,
 }
@@ -37,11 +39,12 @@ impl QueueFigures {
             max_bytes: lane.max_bytes,
             accepted: lane.accepted,
         };
-        let fault = match &stats.health {
-            Health::Degraded { reason, .. } => Some(reason.clone()),
-            _ => None,
+        let (fault, is_file_gone) = match &stats.health {
+            Health::Degraded { kind, reason, .. } => (Some(reason.clone()), *kind == FaultKind::NameLost),
+            _ => (None, false),
         };
-        Self { lanes: stats.lanes.iter().map(lane).collect(), fault, overdue_ms: stats.overdue_ms }
+        let lanes = stats.lanes.iter().map(lane).collect();
+        Self { lanes, fault, is_file_gone, overdue_ms: stats.overdue_ms }
     }
 }
 

@@ -21,8 +21,12 @@ type Spoil = fn(&mut Figures);
 /// A verdict that asks for a person names what for.
 #[test]
 fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
-    let cases: [(&str, Spoil); 14] = [
+    let cases: [(&str, Spoil); 15] = [
         ("store", |figures| figures.queue.fault = Some("no space left on device".to_owned())),
+        ("store_gone", |figures| {
+            figures.queue.fault = Some("queue.ring is not at its path any more".to_owned());
+            figures.queue.is_file_gone = true;
+        }),
         ("refused", |figures| figures.sample.refused.parked = 3),
         ("refused", |figures| figures.sample.refused.in_place = 3),
         ("refused", |figures| figures.sample.refused.held = 3),

@@ -84,7 +84,9 @@ fn damage(needs: &mut Needs, facts: &Facts, figures: &Figures) {
 }
 
 pub(super) fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger: Option<&LedgerStatus>) {
-    if let Some(fault) = &figures.queue.fault {
+    if figures.queue.is_file_gone {
+        store_gone(needs, facts);
+    } else if let Some(fault) = &figures.queue.fault {
         let text = format!("The store fails: {fault}.");
         let action =
             "Free space, mount it writable or replace the medium. What is in RAM is written when it is back.";
@@ -119,6 +121,18 @@ pub(super) fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger:
         let text = "The ledger does not add up.".to_owned();
         needs.act("ledger", text, "That is a defect of the program: keep the state directory and report it.");
     }
+}
+
+/// Adds that the queue's file is not at its path.
+fn store_gone(needs: &mut Needs, facts: &Facts) {
+    let state = &facts.state;
+    let text = format!(
+        "The queue's file is gone from {state}: removed, moved away, or its volume is unmounted. What the hub has not acknowledged gets no PUBACK."
+    );
+    let action = format!(
+        "Move or mount it back to {state}: it goes on by itself. If it was removed, let what waits reach the hub, then restart; docs/operations.md, \"state directory gone\"."
+    );
+    needs.act("store_gone", text, action);
 }
 
 /// Adds lanes that refuse messages now, of which a failing store is another cause.
