@@ -7,6 +7,7 @@ mod control_client;
 mod diag;
 mod drill;
 mod fleet;
+mod free_disk;
 mod hub_visit;
 mod import;
 mod measured_load;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use control_loop::OneLine;
 
 use crate::config::effective::Effective;
 use crate::config::reference::Page;
@@ -183,6 +185,10 @@ fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> 
     let mut load = Load { messages_per_s, payload_bytes, sensors, measured: None };
     if site.measured {
         measured_load::measure(config, site.state.as_deref(), &mut load)?;
+    }
+    let state = site.state.as_deref().or(config.state.as_deref());
+    if let Some(warning) = state.and_then(|state| free_disk::warning(config, state)) {
+        edge_print::complain!("warning: {}", OneLine(&warning));
     }
     standard_output::print(&Meaning(config, clock, files, load).to_string())
 }
