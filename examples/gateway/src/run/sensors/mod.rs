@@ -9,5 +9,6 @@ pub(super) mod held_receipts;
 pub(crate) mod ingest;
 pub(super) mod intake_figures;
 pub(super) mod listener_figures;
+mod saved_clients;
 pub(super) mod sensor_side;
 pub(super) mod time_drops;

@@ -27,7 +27,7 @@ use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
 use super::held_receipts::Tell;
 use super::ingest::GatewayIngest;
-use edge_state::ClientFile;
+use super::saved_clients::SavedClients;
 
 /// Longest time for which no sensor's messages are read while the queue's task is behind.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ impl Front {
         if config.alarm_commands.is_some() {
             limits.own_topics = vec![control_loop::mqtt::event_topics()];
         }
-        let store = persistence.then(|| ClientFile::new(state));
+        let store = persistence.then(|| SavedClients::new(state, facts.clone()));
         let server = listen((doors, limits, rules, store), clock, ingest, intake, control).await?;
         let told = (server.publisher(), facts.clone());
         let follow = access::follow(access.clone(), addresses.tls.clone(), in_force, told);
@@ -216,7 +216,7 @@ impl fmt::Display for Doors {
 
 /// Starts the listener, and connects the control loops to it.
 pub(in crate::run) async fn listen(
-    (doors, mut limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<ClientFile>),
+    (doors, mut limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<SavedClients>),
     clock: Clock,
     ingest: &GatewayIngest,
     intake: &Intake,

@@ -149,7 +149,7 @@ impl Monitor {
         };
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
         sample.drops_for_time = self.losses.drops_for_time(up_ms, sample.counts.dropped_for_time());
-        sample.verdict = Verdict::of(sample.link, is_degraded(&stats, &sample), sample.losing.any());
+        sample.verdict = Verdict::of(sample.link, self.is_degraded(&stats, &sample), sample.losing.any());
         Some((sample, stats))
     }
 
@@ -293,6 +293,18 @@ impl Monitor {
         }
     }
 
+    /// Returns whether something needs the operator although messages may flow.
+    fn is_degraded(&self, stats: &Stats, sample: &Sample) -> bool {
+        self.facts.get().unsaved_clients.is_some()
+            || stats.health != Health::Healthy
+            || sample.refused.needs_somebody()
+            || sample.certificates.iter().any(End::needs_somebody)
+            || sample.certificate_not_taken
+            || sample.intake.full_lanes != 0
+            || sample.drops_for_time
+            || sample.taken_over
+    }
+
     /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.
     async fn refusal(&self) -> Option<String> {
         let queue = self.sample().await.map(|(_, stats)| QueueFigures::of(&stats)).unwrap_or_default();
@@ -382,14 +394,4 @@ impl Pages for Monitor {
             _ => None,
         }
     }
-}
-/// Returns whether something needs the operator although messages may flow.
-fn is_degraded(stats: &Stats, sample: &Sample) -> bool {
-    stats.health != Health::Healthy
-        || sample.refused.needs_somebody()
-        || sample.certificates.iter().any(End::needs_somebody)
-        || sample.certificate_not_taken
-        || sample.intake.full_lanes != 0
-        || sample.drops_for_time
-        || sample.taken_over
 }

@@ -44,6 +44,7 @@ pub(crate) fn facts() -> Facts {
         more_routes: 0,
         refused: None,
         refused_access: None,
+        unsaved_clients: None,
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Facts {
     pub(crate) refused: Option<Refusal>,
     /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: they are.
     pub(crate) refused_access: Option<String>,
+    /// Reason why the last write of local clients' sessions and retained messages failed. `None`: it did not.
+    pub(crate) unsaved_clients: Option<String>,
 }
 
 impl Facts {
@@ -60,6 +62,7 @@ impl Facts {
             more_routes: config.routes.len().saturating_sub(ROUTES_MAX) as u64,
             refused: None,
             refused_access: None,
+            unsaved_clients: None,
         }
     }
 
@@ -82,10 +85,19 @@ impl CurrentFacts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces all facts except [`Facts::refused_access`], which does not come from the configuration.
+    /// Replaces all facts except [`Facts::refused_access`] and [`Facts::unsaved_clients`], which do not come from the configuration.
     pub(crate) fn set(&self, facts: Facts) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(Facts { refused_access: current.refused_access.clone(), ..facts });
+        let (refused_access, unsaved_clients) =
+            (current.refused_access.clone(), current.unsaved_clients.clone());
+        *current = Arc::new(Facts { refused_access, unsaved_clients, ..facts });
+    }
+
+    pub(crate) fn set_unsaved_clients(&self, unsaved_clients: Option<String>) {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.unsaved_clients != unsaved_clients {
+            *current = Arc::new(Facts { unsaved_clients, ..Facts::clone(&current) });
+        }
     }
 
     pub(crate) fn set_refused_access(&self, refused_access: Option<String>) {

@@ -52,6 +52,7 @@ pub(in crate::run::status) fn needs(
     renewed_certificate(&mut needs, figures.sample.certificate_not_taken);
     queue::no_room(&mut needs, figures, lanes);
     queue::room(&mut needs, facts, figures, lanes);
+    saved_clients(&mut needs, facts);
     configuration(&mut needs, facts);
     sensors(&mut needs, figures);
     clients(&mut needs, figures);
@@ -76,6 +77,7 @@ pub(in crate::run::status) fn without_queue(
         let text = format!("{} at QoS 0 found no room.", counted(lost, "message"));
         needs.act("losing", text, "Sensors at QoS 1 keep theirs until there is a queue.");
     }
+    saved_clients(&mut needs, facts);
     configuration(&mut needs, facts);
     clock(&mut needs, clock_synced);
     needs.sorted()
@@ -188,6 +190,18 @@ fn renewed_certificate(needs: &mut Needs, is_not_taken: bool) {
             "The hub does not take the gateway's renewed certificate: the link goes on with the former one, and the next start would fail.".to_owned(),
             "Put files in place that the hub's authority signed, or have the hub trust the new authority.",
         );
+    }
+}
+
+/// Adds that local clients' sessions and retained messages would not survive a restart.
+fn saved_clients(needs: &mut Needs, facts: &Facts) {
+    if let Some(why) = &facts.unsaved_clients {
+        let text = format!("Sessions and retained messages of local clients are not saved: {why}.");
+        let action = format!(
+            "Free space on the disk of {}, or mend it: tried again every minute. A restart before that brings back what was saved last.",
+            facts.state
+        );
+        needs.act("clients_unsaved", text, action);
     }
 }
 
