@@ -8,6 +8,7 @@
 mod answers;
 pub mod backoff;
 mod config;
+pub mod congestion_window;
 mod connection;
 mod dialling;
 mod downlink;
@@ -27,7 +28,6 @@ mod stall_breaker;
 mod stats;
 mod uplink;
 mod uplink_event;
-pub mod window;
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
 //! Limit of rows that wait for a PUBACK. A batch of a thousand readings has a kilobyte or two on the wire, so the [congestion
-//! window](super::window) admits hundreds of batches to a slow hub; but each of their rows stays in RAM, with its lease and its payload, until
+//! window](super::congestion_window) admits hundreds of batches to a slow hub; but each of their rows stays in RAM, with its lease and its payload, until
 //! the PUBACK.
 
 /// Most rows in flight, of about 1 KiB each.

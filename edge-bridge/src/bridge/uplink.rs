@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::session::{InFlight, Resume, Token};
 use crate::wire::{ReasonCode, Utf8};
 
+use super::congestion_window::Window;
 use super::message::Message;
 use super::notice_limit::Notices;
 use super::packing::pack::{Pack, set_expiry};
@@ -21,7 +22,6 @@ use super::rows_in_flight::RowsInFlight;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
 use super::uplink_event::UplinkEvent;
-use super::window::Window;
 
 /// Uplink of one link, kept over all its connections.
 #[derive(Debug)]
