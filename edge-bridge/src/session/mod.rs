@@ -34,10 +34,10 @@ mod requests;
 mod send;
 mod serve;
 mod session_state;
+mod timeout_extension;
 mod timer;
 mod topic_alias;
 mod traffic;
-mod transmission_allowance;
 mod unacked_messages;
 
 use std::collections::VecDeque;
@@ -58,9 +58,9 @@ use inbound::Inbound;
 use keep_alive::KeepAlive;
 use oversized::Oversized;
 use requests::Requests;
+use timeout_extension::Receiving;
 use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
-use transmission_allowance::Receiving;
 use unacked_messages::UnackedMessages;
 
 use crate::send_pieces::Pieces;

@@ -1,4 +1,5 @@
-//! Transmission allowance: while bytes are in transit, in either direction, the timeouts of the [keep alive](super::keep_alive) are extended.
+//! Timeout extension: while bytes are in transit, in either direction, the timeouts of the [keep alive](super::keep_alive) end later. A PINGRESP cannot
+//! come before the bytes ahead of its PINGREQ have arrived, nor a packet before the peer's large one, of which a part was received, is complete.
 
 use super::bytes_in_transit::Wrote;
 use super::path_estimates::Path;
@@ -6,7 +7,7 @@ use super::timer::Timer;
 use super::{Closed, Session};
 use crate::wire::ReasonCode;
 
-/// Bytes of a PINGREQ, for which no transmission time is allowed.
+/// Bytes of a PINGREQ. Its own transmission extends no timeout, that of the bytes before it does.
 const PINGREQ_BYTES: u64 = 2;
 
 /// A packet that is partly received. While its bytes come at 500 B/s or faster, the peer cannot send anything else.
@@ -31,7 +32,8 @@ impl Session {
         }
     }
 
-    /// Takes note that the clock reached [`next_deadline`](Self::next_deadline). Earlier the call does nothing.
+    /// Does what is due at [`next_deadline`](Self::next_deadline): sends a PINGREQ, ends the connection, or sets a later deadline. Earlier the call does
+    /// nothing.
     pub fn handle_timeout(&mut self, now_ms: u64) {
         while let Some(timer) = self.timers.pop_due(now_ms) {
             match timer {
@@ -78,7 +80,7 @@ impl Session {
         self.receiving.map_or(0, Receiving::until_ms)
     }
 
-    /// Records that `rest` bytes of the next packet are in the buffer after `packets` whole packets.
+    /// Records that `packets` whole packets were handled and `rest` bytes of the next one are there. It counts as being received if there are any.
     pub(super) fn note_rest(&mut self, now_ms: u64, packets: usize, rest: usize) {
         let since_ms = match self.receiving {
             Some(receiving) if packets == 0 => receiving.since_ms,
@@ -87,7 +89,8 @@ impl Session {
         self.receiving = (rest > 0).then_some(Receiving { since_ms, bytes: rest as u64 });
     }
 
-    /// Handles the answer to a packet. Returns the round trip in milliseconds without the time that transmission may have taken.
+    /// Ends the transit of the bytes up to an answered packet, and measures the path by it. Returns the round trip in milliseconds without the time
+    /// that transmission may have taken; 0 if that may be all of it.
     pub(super) fn on_answered(&mut self, now_ms: u64, wrote: Wrote) -> u64 {
         let arrival = wrote.answered(now_ms, &mut self.transit);
         self.path.on_arrival(arrival);
