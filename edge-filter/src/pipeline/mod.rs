@@ -6,6 +6,7 @@ mod builder;
 #[cfg(feature = "config")]
 pub mod config;
 mod deadlines;
+mod heartbeat;
 mod intern;
 mod lookahead;
 mod pattern;
@@ -14,7 +15,6 @@ mod rule;
 mod rule_set;
 mod sensor_numbers;
 mod sensors;
-mod silence_repeat;
 mod slot;
 mod snapshot;
 mod stage_walk;

@@ -3,9 +3,9 @@
 
 use super::Rule;
 use super::deadlines::earlier;
+use super::heartbeat::Heartbeat;
 use super::lookahead::LookaheadState;
 use super::quality_checks::QualityCheckStates;
-use super::silence_repeat::SilenceRepeat;
 use super::transforms::TransformsState;
 use crate::reduce::Verdict;
 use crate::reduce::last_emitted::LastEmitted;
@@ -42,7 +42,7 @@ const _: () = assert!(size_of::<Slot>() <= 80);
 pub(super) struct RareStates {
     reducer: ReducerState,
     /// Time at which the last value is repeated if the sensor is silent until then.
-    heartbeat: SilenceRepeat,
+    heartbeat: Heartbeat,
     single: Option<Box<SingleStates>>,
 }
 
@@ -165,7 +165,7 @@ impl Slot {
             self.force(Some(EmitReason::Recovered));
         }
         if let (Some(ms), Some(extra)) = (stale.heartbeat(), &mut self.extra) {
-            extra.heartbeat = SilenceRepeat::after(now_ms, ms);
+            extra.heartbeat = Heartbeat::after(now_ms, ms);
         }
     }
 
@@ -266,7 +266,7 @@ impl Slot {
         if stale.expired(&mut self.stale, now_ms) {
             self.flush(rule, on);
             if let Some(extra) = &mut self.extra {
-                extra.heartbeat = SilenceRepeat::default();
+                extra.heartbeat = Heartbeat::default();
             }
             return (true, self.repeat(sensor, Stale::QUALITY, EmitReason::Stale, now_ms));
         }
@@ -275,7 +275,7 @@ impl Slot {
             return (false, None);
         };
         // One for all that were missed.
-        extra.heartbeat = SilenceRepeat::after(now_ms, ms);
+        extra.heartbeat = Heartbeat::after(now_ms, ms);
         // A repeat is later than what is held; a window repeats what it said last.
         if let (Some(reducer), false) = (&rule.reducer, matches!(extra.reducer, ReducerState::Window(_))) {
             reducer.close(&mut self.last, &mut extra.reducer, EmitReason::Flush, on);
@@ -324,7 +324,7 @@ impl RareStates {
     fn new(rule: &Rule) -> Option<Self> {
         let extra = RareStates {
             reducer: rule.reducer.as_ref().map(|reducer| reducer.state()).unwrap_or_default(),
-            heartbeat: SilenceRepeat::default(),
+            heartbeat: Heartbeat::default(),
             single: rule.keeps_state().then(Box::default),
         };
         let heartbeat = rule.stale.as_ref().is_some_and(|stale| stale.heartbeat().is_some());
@@ -341,7 +341,7 @@ impl RareStates {
         }
         RareStates {
             reducer: self.reducer.take_over(old.reducer),
-            heartbeat: if heartbeat.is_some() { old.heartbeat } else { SilenceRepeat::default() },
+            heartbeat: if heartbeat.is_some() { old.heartbeat } else { Heartbeat::default() },
             single,
         }
     }
