@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::AckHandle;
 use super::events::Violation;
 use super::receive_maximum::Quota;
-use super::received::{Digest, RECEIVED_BYTES, Received, Unreleased};
+use super::unreleased_qos2::{Digest, RECEIVED_BYTES, Unreleased, UnreleasedMessages};
 use crate::in_order::{IDLE, InOrder};
 use crate::wire::{PacketId, ReasonCode};
 
@@ -54,7 +54,7 @@ pub(super) struct Inbound {
     /// QoS 2 messages between PUBREC and PUBREL. They count in the quota.
     received: HashMap<PacketId, Digest>,
     /// Messages of earlier connections that wait for PUBREL, except those that have come again on this connection.
-    earlier: Received,
+    earlier: UnreleasedMessages,
     quota: Quota,
 }
 
@@ -65,7 +65,7 @@ impl Inbound {
             pending: InOrder::default(),
             ids: HashSet::new(),
             received: HashMap::new(),
-            earlier: Received::default(),
+            earlier: UnreleasedMessages::default(),
             quota: Quota::new(receive_maximum),
         }
     }
@@ -76,11 +76,11 @@ impl Inbound {
     }
 
     /// Continues with the QoS 2 messages that earlier connections of the session received.
-    pub(super) fn resume(&mut self, earlier: Received) {
+    pub(super) fn resume(&mut self, earlier: UnreleasedMessages) {
         self.earlier = earlier;
     }
 
-    /// Handles a PUBLISH above QoS 0. `digest` is that of a QoS 2 message, `None` at QoS 1.
+    /// Decides how a PUBLISH above QoS 0 is treated, and records a new one as pending. `digest` is that of a QoS 2 message, `None` at QoS 1.
     pub(super) fn arrive(
         &mut self,
         id: PacketId,
@@ -154,7 +154,7 @@ impl Inbound {
         Some(Answer { id, reason, qos2: digest.is_some() })
     }
 
-    /// Handles a PUBREL. Returns whether a QoS 2 message was received under this identifier.
+    /// Frees the identifier of a PUBREL. Returns whether a QoS 2 message was received under it.
     pub(super) fn release(&mut self, id: PacketId) -> bool {
         if self.received.remove(&id).is_some() {
             self.quota.give();
@@ -164,7 +164,7 @@ impl Inbound {
     }
 
     /// Ends the connection; returns the QoS 2 messages that were received and not released by the peer.
-    pub(super) fn into_received(self) -> Received {
+    pub(super) fn into_received(self) -> UnreleasedMessages {
         let mut received = self.earlier;
         for (id, digest) in self.received {
             received.add(id, Unreleased { digest, is_answered: true });

@@ -28,7 +28,6 @@ mod packet_id;
 mod path_estimates;
 mod receive;
 mod receive_maximum;
-mod received;
 mod releases;
 mod requests;
 mod send;
@@ -39,6 +38,7 @@ mod timer;
 mod topic_alias;
 mod traffic;
 mod unacked_messages;
+mod unreleased_qos2;
 
 use std::collections::VecDeque;
 

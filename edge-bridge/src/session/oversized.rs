@@ -5,7 +5,7 @@
 use bytes::{Buf, BytesMut};
 
 use super::inbound::Arrival;
-use super::received::Digest;
+use super::unreleased_qos2::Digest;
 use super::{AckHandle, Event, Phase, Role, Session};
 use crate::wire::{Ack, Packet, PacketId, PacketType, QoS, ReasonCode, Utf8, Version, frame};
 

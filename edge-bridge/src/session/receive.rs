@@ -5,9 +5,9 @@ use bytes::BytesMut;
 use super::events::{Connected, Event, SessionOutcome, Violation};
 use super::inbound::Arrival;
 use super::oversized::{Oversized, PassedOver};
-use super::received::{Digest, Received};
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
+use super::unreleased_qos2::{Digest, UnreleasedMessages};
 use super::{Closed, Phase, Resume, Role, ServerLimits, Session};
 use crate::wire::{
     self, Ack, ConnAck, Connect, Disconnect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, SubAck,
@@ -163,7 +163,7 @@ impl Session {
             (true, false) => {
                 let state =
                     std::mem::replace(&mut self.outbound, super::UnackedMessages::new(Resume::new(), 1));
-                let resume = state.into_resume(Received::default(), 0);
+                let resume = state.into_resume(UnreleasedMessages::default(), 0);
                 let mut ids = Resume { ids: resume.ids, ..Resume::new() };
                 ids.ids.set_unknown(false);
                 self.outbound = super::UnackedMessages::new(ids, 1);
@@ -171,7 +171,7 @@ impl Session {
             }
         };
         if !matches!(session, SessionOutcome::Resumed) {
-            self.inbound.resume(Received::default());
+            self.inbound.resume(UnreleasedMessages::default());
         }
         match session {
             SessionOutcome::Unknown => self.outbound.forget_ids(),

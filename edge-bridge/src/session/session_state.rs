@@ -3,8 +3,8 @@
 use std::ops::{AddAssign, SubAssign};
 
 use super::packet_id::PacketIds;
-use super::received::Received;
 use super::releases::OwedReleases;
+use super::unreleased_qos2::UnreleasedMessages;
 use crate::wire::{PacketId, PropertyId, Publish};
 
 /// Number that the caller gives to a message it publishes, returned in [`Event::Acked`](super::Event::Acked). It has no meaning for the
@@ -82,7 +82,7 @@ pub struct Resume {
     pub(super) ids: PacketIds,
     /// Identifiers of QoS 2 that the peer may hold, in the order of its PUBRECs.
     pub(super) releases: OwedReleases,
-    pub(super) received: Received,
+    pub(super) received: UnreleasedMessages,
 }
 
 impl Resume {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::bytes_in_transit::Wrote;
 use super::packet_id::{PacketIds, QOS_2_IDS};
 use super::receive_maximum::Quota;
-use super::received::Received;
 use super::releases::Releases;
 use super::session_state::Memory;
+use super::unreleased_qos2::UnreleasedMessages;
 use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish, QoS};
 
@@ -288,7 +288,7 @@ impl UnackedMessages {
 
     /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2 messages;
     /// `arrived`: the position up to which its bytes have arrived.
-    pub(super) fn into_resume(self, received: Received, arrived: u64) -> Resume {
+    pub(super) fn into_resume(self, received: UnreleasedMessages, arrived: u64) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
         let (in_flight, releases) = (sent.chain(self.waiting).collect(), self.releases.into_owed(arrived));
         Resume { in_flight, ids: self.ids, releases, received }

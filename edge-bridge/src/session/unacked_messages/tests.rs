@@ -34,7 +34,8 @@ fn acknowledgements_in_any_order_keep_the_original_order_of_the_rest() {
     assert_eq!(acknowledge(&mut out, ids[0]), Some(Token(0)));
     assert_eq!(acknowledge(&mut out, ids[0]), None);
     assert_eq!((out.len(), out.room()), (3, 7));
-    let left: Vec<_> = out.into_resume(Received::default(), 0).in_flight.iter().map(|m| m.token.0).collect();
+    let left: Vec<_> =
+        out.into_resume(UnreleasedMessages::default(), 0).in_flight.iter().map(|m| m.token.0).collect();
     assert_eq!(left, [1, 2, 4]);
 }
 
@@ -57,7 +58,7 @@ fn a_message_without_an_answer_takes_one_place() {
 fn a_waiting_message_is_not_acknowledged_by_a_stray_answer() {
     let mut out = UnackedMessages::new(Resume::new(), 2);
     let ids = [send(&mut out, 1), send(&mut out, 2)];
-    let mut out = UnackedMessages::new(out.into_resume(Received::default(), 0), 1);
+    let mut out = UnackedMessages::new(out.into_resume(UnreleasedMessages::default(), 0), 1);
     assert_eq!(acknowledge(&mut out, ids[1]), None);
     assert_eq!(out.room(), 0, "resumed messages go first");
     assert_eq!(out.next_waiting().map(|(m, dup)| (m.token, dup)), Some((Token(1), true)));
@@ -78,7 +79,7 @@ fn a_waiting_message_is_not_acknowledged_by_a_stray_answer() {
     }
     let of_two = Memory { own: 2 * of_one.own, payloads: 2 };
     assert_eq!(out.memory(), of_two);
-    let resume = out.into_resume(Received::default(), 0);
+    let resume = out.into_resume(UnreleasedMessages::default(), 0);
     assert_eq!((resume.memory(), UnackedMessages::new(resume, 1).memory()), (of_two, of_two));
 }
 
@@ -88,9 +89,9 @@ fn what_was_resent_stays_before_what_still_waits() {
     for token in 1..=3 {
         send(&mut out, token);
     }
-    let mut out = UnackedMessages::new(out.into_resume(Received::default(), 0), 1);
+    let mut out = UnackedMessages::new(out.into_resume(UnreleasedMessages::default(), 0), 1);
     out.waiting_sent(QoS::AtLeastOnce, Wrote::default());
-    let left = out.into_resume(Received::default(), 0).in_flight;
+    let left = out.into_resume(UnreleasedMessages::default(), 0).in_flight;
     assert_eq!(left.iter().map(|message| message.token.0).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
@@ -98,7 +99,7 @@ fn what_was_resent_stays_before_what_still_waits() {
 fn identifiers_of_waiting_messages_are_not_given_again() {
     let mut out = UnackedMessages::new(Resume::new(), 2);
     assert_eq!([1, 2].map(|token| send(&mut out, token).get()), [1, 2]);
-    let mut out = UnackedMessages::new(out.into_resume(Received::default(), 0), 1);
+    let mut out = UnackedMessages::new(out.into_resume(UnreleasedMessages::default(), 0), 1);
     let given: Vec<_> = (0..65_277).map(|_| out.allocate_id(|_| false).unwrap().get()).collect();
     assert!(given.iter().copied().eq(3..=65_279), "the rest is for QoS 2");
     assert_eq!(out.allocate_id(|_| false).map(PacketId::get), Some(3));
@@ -112,6 +113,6 @@ fn a_message_that_waited_counts_as_sent_once_it_is_written() {
     let mut out = UnackedMessages::new(Resume { in_flight: vec![message], ..Resume::new() }, 1);
     assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(false));
     out.waiting_sent(QoS::AtLeastOnce, Wrote::default());
-    let out = UnackedMessages::new(out.into_resume(Received::default(), 0), 1);
+    let out = UnackedMessages::new(out.into_resume(UnreleasedMessages::default(), 0), 1);
     assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(true));
 }

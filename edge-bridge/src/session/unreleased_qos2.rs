@@ -1,4 +1,4 @@
-//! QoS 2 messages that were received and whose PUBREL has not come (§4.3.3), also over the end of a connection. A message under a known
+//! Unreleased messages: QoS 2 messages that were received and whose PUBREL has not come (§4.3.3). They outlive the connection. A message under a known
 //! identifier is a repeat only if it has DUP and the same content, because a client that lost its state begins its identifiers anew, and its
 //! new messages must not get lost.
 
@@ -32,11 +32,11 @@ pub(super) struct Unreleased {
 
 /// Unreleased messages of earlier connections of the session, by their identifiers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Received {
+pub(super) struct UnreleasedMessages {
     by_id: HashMap<PacketId, Unreleased>,
 }
 
-impl Received {
+impl UnreleasedMessages {
     pub(super) fn add(&mut self, id: PacketId, message: Unreleased) {
         self.by_id.insert(id, message);
     }
