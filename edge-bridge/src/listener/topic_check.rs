@@ -1,6 +1,7 @@
-//! Topic check at admission. A message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor gets the PUBACK; at the hub
-//! it could end the connection, with all later messages waiting. Messages on topics reserved for the application, or to which the client may not
-//! publish, are refused too.
+//! Topics to which a client may publish, or leave a will: none that is reserved for the application or the listener, none without a right to it, none
+//! with characters for which a hub may refuse it (§1.5.4). Such a message is refused here, where the sensor gets the PUBACK; at the hub it could end
+//! the connection, with all later messages waiting. The syntax of a topic is checked before, in `wire/topic.rs`, when its packet is
+//! decoded.
 
 use super::{ClientKey, Event, Listener};
 use crate::ingest::{Inbound, Ingest, Now};
@@ -24,7 +25,7 @@ impl<I: Ingest> Listener<I> {
         if self.config.accept_control_characters { Ok(()) } else { validate_characters(topic) }
     }
 
-    /// Refuses a message by PUBACK 0x90, or 0x87 for a topic of the application's or one without a right; in 3.1.1, whose PUBACK has no
+    /// Refuses a message by PUBACK 0x90, or by 0x87 if its topic is reserved or the client has no right to it; in 3.1.1, whose PUBACK has no
     /// reasons, by the end of the connection. At QoS 0 there is no answer.
     pub(super) fn refuse_topic(
         &mut self,
