@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::client::ClientKey;
 use super::memory::Unfinished;
 use super::turn_size::TurnSize;
-use super::unwritten::Unwritten;
+use super::unwritten_bytes::Unwritten;
 use crate::session::{self, Input, Session};
 use crate::wire::{QoS, Utf8};
 
@@ -52,7 +52,7 @@ pub(super) struct Connection {
     pub(super) gone: bool,
     /// End that an unread DISCONNECT of a gone peer announces; otherwise `None`.
     pub(super) farewell: Option<session::Closed>,
-    /// Set when a keep alive passed while the connection was not being read. It is excused, because packets of the peer may have arrived unread.
+    /// Set when a keep alive passed while the connection was not being read. That ends no connection, because packets of the peer may have arrived unread.
     pub(super) excused: bool,
     pub(super) topic_refused: bool,
     /// Up time of the last event that reported that the queue has no room for the connection's messages; `None` if there was none.
@@ -128,7 +128,7 @@ impl Connection {
         }
     }
 
-    /// Up time since which the peer has not accepted bytes that wait for it.
+    /// Up time since which the peer has not accepted its oldest unwritten bytes; without any, that at which it had accepted all.
     pub(super) fn taken_ms(&self) -> u64 {
         self.unwritten.oldest_ms().unwrap_or(self.caught_up_ms)
     }

@@ -63,7 +63,7 @@ mod topic_check;
 mod topics;
 mod turn;
 mod turn_size;
-mod unwritten;
+mod unwritten_bytes;
 mod wills;
 
 use std::collections::VecDeque;
@@ -89,8 +89,8 @@ use crate::ingest::{Inbound, Ingest, Now};
 use crate::session;
 use crate::wire::Publish;
 
-/// Milliseconds for which a connection is read again before its keep alive counts, after a pause of reading.
-const EXCUSE_MS: u64 = 2_000;
+/// Milliseconds between the end of a pause of reading and the next check of the keep alive, so that what came in the pause is read first.
+const KEEP_ALIVE_GRACE_MS: u64 = 2_000;
 
 /// Function called with each message at its arrival, see [`Listener::with_on_publish`].
 pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
@@ -307,14 +307,14 @@ impl<I: Ingest> Listener<I> {
         &mut self.admission.ingest
     }
 
-    /// Handles the deadline of a connection. The keep alive does not end a connection while it is not being read, and counts again [`EXCUSE_MS`]
-    /// after reading resumed.
+    /// Does what is due at the deadline of a connection. While a connection is not being read, its keep alive is not checked; it counts again
+    /// [`KEEP_ALIVE_GRACE_MS`] after reading resumed.
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
         let stopped = !self.admission.may_read(id) || self.accounts.waits_for_memory(id);
         let Some(state) = self.connections.get_mut(id) else { return };
         if !state.gone && (stopped || state.held > 0 || state.excused) {
             state.excused = stopped || state.held > 0;
-            self.deadlines.no_later(Due::Connection(id), now.up_ms + EXCUSE_MS);
+            self.deadlines.no_later(Due::Connection(id), now.up_ms + KEEP_ALIVE_GRACE_MS);
             return;
         }
         state.session.handle_timeout(now.up_ms);

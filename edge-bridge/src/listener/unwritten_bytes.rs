@@ -1,4 +1,5 @@
-//! Unwritten bytes of one client: handed to the caller, and not yet accepted by its socket.
+//! Unwritten bytes of one client: handed to the caller, and not yet accepted by the client's socket. They are only counted here; `connection.rs` decides
+//! when a client that does not take them gets no more, and when it is not read.
 
 use std::collections::VecDeque;
 
