@@ -1,4 +1,5 @@
-//! Decision about a changed configuration: nothing, its routes alone, a start of all parts, or a refusal. Pure.
+//! Decision about a changed configuration without mistakes: nothing to do, its routes alone, a restart of all parts, or a refusal because this process
+//! cannot apply the change. A configuration with mistakes is refused before, in `reload.rs`. Pure.
 
 use crate::config::{Changes, Config};
 
@@ -7,7 +8,7 @@ use crate::config::{Changes, Config};
 pub(super) enum Decision {
     Nothing,
     Routes,
-    /// All parts have to be started anew, because these tables are read only at a start.
+    /// All parts have to be restarted, because these tables are read only at a start.
     StartAnew(Vec<&'static str>),
     /// The change is valid, but only a restart can apply it.
     Refused(String),

@@ -11,7 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: files, and the time between looks at them")]
 
 mod files;
-mod proof;
+mod proven_configuration;
 mod requests;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use super::decision::{Decision, decide};
 use super::refusal::Refusal;
 use super::route_changes::{Configurations, InForce};
 use files::ReadFiles;
-use proof::Proof;
+use proven_configuration::Proof;
 use requests::Requests;
 
 /// Pause between two checks of the files.

@@ -1,5 +1,5 @@
-//! Proof of a configuration: once the queue is open and the configuration has been in force for a while, it is kept as one to revert to, and
-//! files that it does not need are removed.
+//! Proven configuration: one that has been in force for ten seconds with an open queue. It is kept on disk as one to revert to, and files that it does not
+//! need are removed.
 
 use std::io;
 use std::path::Path;
@@ -35,12 +35,12 @@ impl Proof {
         Self { due: Some(Instant::now() + AFTER), is_open: Arc::default(), is_told: false }
     }
 
-    /// Starts anew for another configuration, without a restart of the parts.
+    /// Begins the proof of another configuration, which is in force without a restart of the parts.
     pub(super) fn restart(&mut self) {
         self.due = Some(Instant::now() + AFTER);
     }
 
-    /// Starts anew for a restart of the parts. Returns the flag that is set once the queue is open.
+    /// Begins the proof of the configuration with which all parts restart. Returns the flag that is set once the queue is open.
     pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
         *self = Self::new();
         self.is_open.clone()
