@@ -7,7 +7,9 @@ use super::history::{History, Plan, Step, row_at, small_options};
 use super::medium::{Recording, SimDir};
 use super::rng::Rng;
 use super::rule::{JudgeRule, Violation};
-use super::store_rule::{Rule, accepted, close_mark, identity, judged, not_above, recognised, undamaged};
+use super::store_rule::{
+    Rule, accepted, close_mark, highest_seq_covers, identity, judged, recognised, undamaged,
+};
 use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};
@@ -258,7 +260,7 @@ impl CrashRig {
             let pushed = self.rows.get(&(lane, *seq)).filter(|(nth, _)| *nth <= under_way);
             recognised(row, pushed.map(|(_, row)| row))?;
         }
-        not_above(lane, found.last_key_value().map(|(seq, _)| *seq), recovered)?;
+        highest_seq_covers(lane, found.last_key_value().map(|(seq, _)| *seq), recovered)?;
         let Some(done) = done else { return Ok(()) };
         let figures = |state: &State| state.lane.get(usize::from(lane.0)).copied();
         let figures_at = |nth: usize| self.moments.get(nth).and_then(|moment| figures(&moment.state));

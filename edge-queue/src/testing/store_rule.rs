@@ -101,8 +101,8 @@ pub(super) fn recognised(row: &StoredRow, expected: Option<&StoredRow>) -> Resul
     }
 }
 
-/// Requires that the highest number that an open names is not below the `last` row found.
-pub(super) fn not_above(lane: Lane, last: Option<Seq>, found: &Recovered) -> Result<(), Violation> {
+/// Requires that the highest sequence number that an open reports for a lane covers the `last` row that was found in that lane; `None`: none was found.
+pub(super) fn highest_seq_covers(lane: Lane, last: Option<Seq>, found: &Recovered) -> Result<(), Violation> {
     let highest = found.highest_seq.get(usize::from(lane.0)).copied().unwrap_or(0);
     let (Lane(lane), last) = (lane, last.unwrap_or(0));
     Rule::HighestSeq

@@ -6,7 +6,7 @@ use crate::state::{LaneState, Position, State};
 use crate::store::{Recovered, Store};
 use crate::testing::crash::read_all;
 use crate::testing::rule::{JudgeRule, Violation};
-use crate::testing::store_rule::{Rule, close_mark, identity, not_above, recognised, undamaged};
+use crate::testing::store_rule::{Rule, close_mark, highest_seq_covers, identity, recognised, undamaged};
 
 impl Lives {
     /// Judges what an open found, which from then on is what must be there.
@@ -65,7 +65,7 @@ impl Lives {
         for ((_, seq), rule) in promised.filter(|(id, _)| !rows.contains_key(id)) {
             rule.broken(|| format!("lane {} row {seq} was promised and is lost (floor {floor})", lane.0))?;
         }
-        not_above(lane, rows.last_key_value().map(|((_, seq), _)| *seq), found)?;
+        highest_seq_covers(lane, rows.last_key_value().map(|((_, seq), _)| *seq), found)?;
         Ok(rows)
     }
 }

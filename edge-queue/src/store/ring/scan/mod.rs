@@ -1,4 +1,4 @@
-//! Scan of the segments at open: one page per segment, and the last segment of each lane in full ([`log_end`], [`torn_tail`](cut_write_remains)).
+//! Scan of the segments at open: one page per segment, and the last segment of each lane in full ([`log_end`], [`cut_write_remains`]).
 #![deny(clippy::indexing_slicing)]
 
 mod cut_write_remains;
