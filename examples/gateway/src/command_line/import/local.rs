@@ -34,9 +34,10 @@ struct Taken {
     max_connections: bool,
 }
 
-/// Access settings, as far as they decide about addresses.
-struct Entry {
-    is_open: bool,
+/// Access of clients that show no certificate. It decides whether an address stays or is narrowed to the loopback interface.
+struct ClientAccess {
+    /// Set if some such client may enter: by a password, or without one.
+    lets_in: bool,
 }
 
 /// Address of a listener that the gateway can take over.
@@ -57,10 +58,10 @@ pub(super) fn local(
     let anonymous = broker.take_last(&["allow_anonymous"], PART, output);
     let lets_all = anonymous.as_ref().is_some_and(|line| boolean(&line.value) == Ok(true));
     let has_users = broker.lines().any(|line| line.word == "password_file" && !line.value.is_empty());
-    let entry = Entry { is_open: lets_all || has_users };
+    let access = ClientAccess { lets_in: lets_all || has_users };
     let mut taken = Taken::default();
     for pool in listeners {
-        listener(pool, &entry, &mut taken, output);
+        listener(pool, &access, &mut taken, output);
     }
     let listens = taken.plain || taken.tls;
     if !listens {
@@ -128,7 +129,7 @@ fn clients(broker: &mut Pool, output: &mut Output) {
 }
 
 /// Writes a listener, if the gateway can take it over and it is the first of its kind.
-fn listener(mut pool: Pool, entry: &Entry, taken: &mut Taken, output: &mut Output) {
+fn listener(mut pool: Pool, access: &ClientAccess, taken: &mut Taken, output: &mut Output) {
     let address = match address(&mut pool, output) {
         Some(address) => address,
         None => return leave_all(pool, output),
@@ -158,11 +159,11 @@ fn listener(mut pool: Pool, entry: &Entry, taken: &mut Taken, output: &mut Outpu
     }
     if has_tls {
         taken.tls = true;
-        write_address("tls_listen", &address, &head, entry.is_open || asks_for_certificates(&pool), output);
+        write_address("tls_listen", &address, &head, access.lets_in || asks_for_certificates(&pool), output);
         certificates(&mut pool, &mut rest, output);
     } else {
         taken.plain = true;
-        write_address("listen", &address, &head, entry.is_open, output);
+        write_address("listen", &address, &head, access.lets_in, output);
         let lone = pool.take(&["cafile", "certfile", "keyfile", "require_certificate"]);
         let why = "certfile and keyfile belong together, and the others to them";
         lone.iter().for_each(|line| output.leave_with_warning(PART, line, why));
