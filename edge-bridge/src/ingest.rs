@@ -30,7 +30,7 @@ pub trait Ingest {
 
     /// Lane of the queue to which `message`'s rows go. While it is full ([`Listener::set_full_lanes`](crate::listener::Listener::set_full_lanes))
     /// the message waits, and other clients' messages for other lanes do not. A call must not change the ingest's state. `None`, the default, if
-    /// the queue has one lane or the lane cannot be told.
+    /// the queue has one lane or the lane cannot be determined.
     fn lane(&self, _message: &Inbound) -> Option<u8> {
         None
     }
@@ -51,7 +51,7 @@ pub struct Now {
 pub struct Inbound {
     /// Client identifier of the publisher; empty if it is not known, as behind a local broker.
     pub client: Utf8,
-    /// Address of the publisher's connection, or of the connection that left a will. `None` if the listener was not told it
+    /// Address of the publisher's connection, or of the connection that left a will. `None` if the caller did not report it
     /// ([`Listener::accept_from`](crate::listener::Listener::accept_from)), and behind a local broker.
     pub peer: Option<SocketAddr>,
     /// Topic of the message.

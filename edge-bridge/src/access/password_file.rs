@@ -149,7 +149,7 @@ impl PasswordHash {
         }
     }
 
-    /// Compares the password's hash in constant time: it does not depend on how many bytes are correct.
+    /// Returns whether the password has this hash. The comparison takes as long for a wrong one as for the right one, so its time betrays nothing.
     fn verify(&self, password: &[u8]) -> bool {
         match self.scheme {
             Scheme::Pbkdf2 { iterations } => {

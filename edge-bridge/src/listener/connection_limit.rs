@@ -15,16 +15,20 @@ use crate::puback_chain::ConnectionId;
 use crate::session::{Closed, Input};
 use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 
-/// Milliseconds for which an unread connection with a live peer is kept before a new one may displace it.
+/// Milliseconds of silence after which a connection that may not be read, and whose peer is not gone, may be displaced by a new one.
 const KEPT_MS: u64 = 10_000;
-/// Milliseconds after which a connection without a CONNECT, which a client sends at once, may be displaced by one of the same address.
+/// Milliseconds after which a connection without a CONNECT may be displaced by one of the same network. A client sends its CONNECT at once.
 const NAMELESS_MS: u64 = 1_000;
 
 impl<I: Ingest> Listener<I> {
-    /// Adds a network connection. At [`max_connections`](super::Config::max_connections) the new connection displaces one that [may not be
-    /// read](Self::may_read) and whose peer is [gone](super::Input::Gone), or else that has waited for 10 s, longest first; if there is none, one
-    /// without a CONNECT: the oldest of the address with most of them, if that has more than the new one's, or if a second has passed. Returns
-    /// `None` if no connection can be displaced; the caller then closes the new one.
+    /// Adds a network connection. At [`max_connections`](super::Config::max_connections) the new connection displaces another one, the first of:
+    ///
+    /// 1. a connection that [may not be read](Self::may_read) and whose peer is [gone](super::Input::Gone), the one that was silent longest;
+    /// 2. one that may not be read and has been silent for 10 s, the one that was silent longest;
+    /// 3. one without an accepted CONNECT: the oldest of the client network (an IPv4 address, or an IPv6 /64) with most of them, if that network has
+    ///    more of them than the new connection's, or if that oldest one came a second ago or earlier.
+    ///
+    /// Returns `None` if there is none of these; the caller then closes the new connection.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
         self.accept_from(now, None)
     }

@@ -2,7 +2,7 @@
 
 use crate::wire::{QoS, Subscription, Utf8};
 
-/// Options that count for each message, see the [module](self).
+/// Options that apply to each message that the subscription matches. Retain Handling is not among them, because it counts only at the SUBSCRIBE.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
     pub(super) qos: QoS,

@@ -1,5 +1,8 @@
 //! Will messages (§3.1.2.5, §3.1.3.2.2). A client leaves a will to be published when its connection ends without DISCONNECT, after the Will
 //! Delay Interval, and at the latest when its session ends.
+//!
+//! A will is no larger than its CONNECT, and counts in its client's memory until it is published. All published wills that wait for room in the queue have
+//! one limit together, `WILLS_MAX` in `held_messages.rs`.
 
 use std::net::SocketAddr;
 

@@ -25,9 +25,9 @@ use pusher::Pusher;
 use row_watch::RowWatch;
 pub use row_watch::{OnSafe, SafeRow};
 
-/// Most messages in the channel to the task.
+/// Most messages in the channel to the task that pushes their rows.
 const MESSAGES_MAX: usize = 1_024;
-/// Most bytes of topics and payloads in the channel to the task; the last message may exceed it.
+/// Most bytes of topics and payloads in that channel; the last message may exceed it.
 const BYTES_MAX: usize = 2 << 20;
 /// Most messages without a receipt. Limited here because messages at QoS 0 have no Receive Maximum.
 const UNSETTLED_MAX: usize = 16_384;
@@ -241,7 +241,7 @@ impl Intake {
 
     /// Sets the listener to notify when there may be room again. Only the first call has an effect.
     pub(super) fn tell_of_room(&self, listener: &Receipts) {
-        // An error says that another one is told.
+        // An error means that another listener was set before.
         let _ = self.shared.listener.set(listener.clone());
     }
 }

@@ -58,7 +58,8 @@ impl QueueSpool {
         }
     }
 
-    /// Leases rows that are in RAM. If it returns none, they are being read from disk or there are none; the link is woken when there are some.
+    /// Leases rows that are in RAM: parked ones if `parked`, otherwise new ones of the bridge's consumer. If it returns none, there are none or they are
+    /// being read from disk; the link is woken when there are some.
     fn lease_some(&mut self, parked: bool, max_rows: usize, max_bytes: u64) -> Vec<Lease> {
         let consumer = if parked { self.parking.consumer() } else { Some(&mut self.consumer) };
         let Some(consumer) = consumer else { return Vec::new() };

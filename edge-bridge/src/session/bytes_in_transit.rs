@@ -31,7 +31,7 @@ pub(super) struct Wrote {
 }
 
 impl Wrote {
-    /// Notes the packet that was written last.
+    /// Returns the time and position of the packet that was written last.
     pub(super) fn last(now_ms: u64, transit: &BytesInTransit) -> Self {
         Self { at_ms: now_ms, end: transit.end(), bytes: transit.bytes() }
     }
@@ -67,7 +67,7 @@ impl Arrival {
 }
 
 impl BytesInTransit {
-    /// Notes that a packet was encoded.
+    /// Adds an encoded packet's bytes to the written ones.
     pub(super) fn on_encoded(&mut self, bytes: usize) {
         self.written += bytes as u64;
     }
@@ -80,7 +80,7 @@ impl BytesInTransit {
         }
     }
 
-    /// Notes that the packet that ends at `end` was answered.
+    /// Counts all bytes up to `end` as arrived, because the packet that ends there was answered.
     pub(super) fn on_answered(&mut self, end: u64) {
         self.arrived = self.arrived.max(end);
     }

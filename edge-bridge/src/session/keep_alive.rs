@@ -24,7 +24,7 @@ impl KeepAlive {
         self.on_sent(now_ms, timers);
     }
 
-    /// Client: notes that a packet was sent, so that the next one is due an interval later.
+    /// Client: restarts the interval after a sent packet, so that the next one is due an interval later.
     pub(super) fn on_sent(&self, now_ms: u64, timers: &mut TimerTable) {
         if self.interval_ms > 0 {
             timers.set(Timer::KeepAlive, now_ms + self.interval_ms);
@@ -36,7 +36,7 @@ impl KeepAlive {
         self.pinged.is_none()
     }
 
-    /// Client: notes that a PINGREQ was written.
+    /// Client: records a written PINGREQ, and starts the timeout of its PINGRESP.
     pub(super) fn on_ping(&mut self, now_ms: u64, wrote: Wrote, timers: &mut TimerTable) {
         self.pinged = Some(wrote);
         timers.set(Timer::PingResponse, now_ms + self.ping_timeout_ms);
@@ -52,7 +52,7 @@ impl KeepAlive {
         self.ping_timeout_ms
     }
 
-    /// Client: handles a PINGRESP and returns the PINGREQ that it answers; `None` if there was none.
+    /// Client: stops the timeout at a PINGRESP, and returns the PINGREQ that it answers; `None` if there was none.
     pub(super) fn pong(&mut self, timers: &mut TimerTable) -> Option<Wrote> {
         timers.stop(Timer::PingResponse);
         self.pinged.take()
@@ -64,7 +64,7 @@ impl KeepAlive {
         self.on_received(now_ms, timers);
     }
 
-    /// Server: notes that a packet came.
+    /// Server: restarts the timeout of one and a half intervals, because a packet came.
     pub(super) fn on_received(&self, now_ms: u64, timers: &mut TimerTable) {
         if self.interval_ms > 0 {
             timers.set(Timer::PeerSilence, now_ms + self.interval_ms + self.interval_ms / 2);

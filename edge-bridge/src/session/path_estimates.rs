@@ -10,12 +10,13 @@ pub(crate) const UNSENT_MAX: u32 = 16 * 1024;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Path {
     srtt_ms: Option<u64>,
-    /// Large transfer that arrived, and its time; `None` before the first.
+    /// Largest transfer measured: its bytes, and the longest time in milliseconds until an answer since then, even of a smaller one. `None` before the
+    /// first, and after a measurement that no longer holds.
     seen: Option<Arrival>,
 }
 
 impl Path {
-    /// Notes that a packet was answered.
+    /// Updates the estimates by an answered packet.
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
         if let Some(rtt_ms) = arrival.rtt_ms() {
             self.srtt_ms = Some(self.srtt_ms.map_or(rtt_ms, |srtt| (7 * srtt + rtt_ms) / 8));

@@ -224,7 +224,8 @@ mod tests {
         }
     }
 
-    /// A hub that knows no bridge refuses the level as a version; an older one closes. Neither is told from MQTT 5 or back.
+    /// A hub that does not know the bridge bit refuses the level as an unknown version; an older one closes. After either the next CONNECT is of MQTT
+    /// 3.1.1 again, without the bit.
     #[test]
     fn a_hub_that_takes_no_bridge_bit_gets_a_plain_connect_of_the_same_version() {
         for answer in [Some([0x20, 2, 0, 1]), None] {
@@ -255,7 +256,7 @@ mod tests {
         }
     }
 
-    /// A 3.1.1 hub that denies a topic can only close. The topic is told at the second end, before the search for a poison message is over.
+    /// A 3.1.1 hub that denies a topic can only close. The topic is reported at the second end, before the search for a poison message is over.
     #[test]
     fn the_topic_at_which_the_hub_closes_is_told_at_the_second_end_and_once() {
         let mut client = ClientConfig::new(text("site7"));

@@ -38,7 +38,8 @@ impl Refusals {
         std::mem::take(&mut self.sweep_wanted)
     }
 
-    /// Handles the begin of a sweep. `meets_all`: no row is being parked. If one is, earlier counts are kept, because the sweep does not meet it.
+    /// Begins to count the rows parked during a sweep, apart from those that it meets. `meets_all`: no row is being parked. If one is, earlier counts go on,
+    /// because the sweep does not meet that row.
     pub(in crate::bridge) fn on_sweep_begins(&mut self, meets_all: bool) {
         for topic in self.topics.values_mut() {
             (topic.parked_since, topic.left_since) =
@@ -47,7 +48,7 @@ impl Refusals {
         }
     }
 
-    /// Handles the end of a sweep: only rows that were parked since its begin are still counted; the others were sent or have expired.
+    /// Reduces the counts at the end of a sweep to the rows that were parked since its begin; the others were sent or have expired.
     pub(in crate::bridge) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
             (topic.parked, topic.left) = (topic.parked_since, topic.left_since);
@@ -88,7 +89,8 @@ impl Refusals {
         out
     }
 
-    /// Handles a message that was to be sent and now is not. Returns it, or `None` if it has to be held in its place among others of its topic.
+    /// Uncounts a message that was to be sent and now is not. Returns it, or holds it in its place among others of its topic, if these have to stay, and
+    /// returns `None`.
     pub(in crate::bridge) fn take_back(&mut self, message: Message) -> Option<Message> {
         let Some(topic) = self.topics.get_mut(message.topic()) else { return Some(message) };
         topic.out = topic.out.saturating_sub(1);

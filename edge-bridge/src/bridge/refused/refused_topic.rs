@@ -107,12 +107,13 @@ impl Topic {
         self.parked + self.deferred > 0
     }
 
-    /// Returns whether the held messages have to stay, because they are older than parked rows, or were parked before.
+    /// Returns whether the messages held in RAM have to stay there when others go back to the spool: they are older than rows of the topic that are
+    /// parked, or their own rows were parked before and are older than those in the lanes.
     pub(in crate::bridge) fn has_to_hold(&self) -> bool {
         self.has_parked() || self.holds_swept || self.held.iter().any(|held| held.message.swept)
     }
 
-    /// Returns whether there is room to hold every message in flight, so that none of them would be parked behind rows parked now.
+    /// Returns whether there is room in RAM for every message in flight, so that none of them, if refused, would be parked behind rows parked now.
     pub(in crate::bridge) fn is_settled(&self) -> bool {
         self.held.len() + self.out <= HELD_MAX
     }
@@ -129,7 +130,7 @@ impl Topic {
         self.held.remove(at).map(|held| held.message)
     }
 
-    /// Handles a refused probe. The attempt ends when it has sent as many messages as it may, or all that are held.
+    /// Counts a refused probe, and ends the attempt if it has sent as many messages as it may, or all that are held.
     pub(in crate::bridge) fn on_probe_refused(&mut self, now_ms: u64) {
         self.answered_ms = now_ms;
         let attempt = self.attempt;

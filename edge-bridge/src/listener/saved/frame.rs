@@ -12,21 +12,22 @@ use super::cobs;
 /// Kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// [`Summary`]; the first record and the last.
+    /// [`Summary`] of a save: its first record, and again its last.
     Summary = 1,
     /// Retained message, a PUBLISH.
     Retained = 2,
     /// Session: the number of records that belong to it and follow (4 bytes), a CONNECT, and a SUBSCRIBE for each filter.
     Session = 3,
-    /// Will of the session before, in a CONNECT with the name of its client.
+    /// Will of the session whose record precedes it, as a CONNECT with the client identifier.
     Will = 4,
-    /// Message that waits for the session before, a PUBLISH.
+    /// Message that waits for the session whose record precedes it, a PUBLISH.
     Waiting = 5,
-    /// Message that waits for the session before as a member of a group: the length of the group's filter (2 bytes), the filter, a PUBLISH.
+    /// Message that waits for the session whose record precedes it as a member of a group: the length of the group's filter (2 bytes), the filter, a
+    /// PUBLISH.
     SharedWaiting = 6,
 }
 
-/// Bytes of a record before its body: the save it is of (4), its number in that (4), and its kind.
+/// Bytes of a record before its body: a number of the save (4), the record's number in that save (4), and its kind.
 const HEAD: usize = 9;
 /// Bytes of a record behind its body: the checksum of all before, CRC-32C.
 const TAIL: usize = 4;

@@ -80,7 +80,7 @@ fn words(error: &rustls::Error) -> String {
     }
 }
 
-/// Makes the error of a certificate and its key, with the path of the faulty file.
+/// Returns the error for a certificate and key that TLS refuses, with the path of the certificate if that is at fault, otherwise of the key.
 pub(super) fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError {
     let is_about_cert = matches!(source, rustls::Error::InvalidCertificate(_));
     refused(if is_about_cert { cert } else { key }, source)

@@ -12,7 +12,7 @@ use super::*;
 
 const BATCHED: Format = Format(7);
 
-/// The rows' numbers behind one another, few to a batch.
+/// Encoder whose payload is the rows' numbers, one behind the other; a batch has at most `rows`.
 #[derive(Debug)]
 struct Numbers {
     rows: usize,
@@ -31,7 +31,8 @@ impl Encode for Numbers {
     }
 }
 
-/// A hub that refuses for a while, takes for a while: what it took, in its order.
+/// Parks rows with consecutive numbers, and sends them to a hub that refuses for a while and takes for a while. Returns their number, and the numbers
+/// that the hub took, in its order. `seed` draws sizes and times.
 fn taken(seed: u64) -> (usize, Vec<u32>) {
     let mut rng = Rng::new(seed);
     let limit = 1 + rng.below(6) as usize;
