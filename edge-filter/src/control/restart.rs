@@ -41,7 +41,7 @@ impl<S> NamedState<S> {
 }
 
 impl Controller {
-    /// Returns the state that is to be kept over a restart.
+    /// Returns the states that a restart is to keep.
     #[must_use]
     pub fn snapshot(&self) -> ControlSnapshot {
         ControlSnapshot {
@@ -57,7 +57,7 @@ impl Controller {
         }
     }
 
-    /// Writes the state into a snapshot that this controller made before, without allocating.
+    /// Overwrites a snapshot that this controller made before with the present states, without allocating.
     pub fn snapshot_into(&self, snapshot: &mut ControlSnapshot) {
         let ControlSnapshot { version, scanned_ns, outputs, interlocks, alarms } = snapshot;
         (*version, *scanned_ns) = (CONTROL_SNAPSHOT_VERSION, self.last_ns);
@@ -66,14 +66,17 @@ impl Controller {
         write(alarms, self.alarms.states(&self.inputs).map(|(_, state)| state));
     }
 
-    /// Restores the snapshot of an earlier process, before the first scan. States whose name the configuration no
-    /// longer has are ignored; new names start cold. Outputs stay in their safe states until that scan, which also
-    /// reports every state as an event again.
+    /// Restores the snapshot of an earlier process. Call it before the first scan.
     ///
-    /// A latched trip stays one. An interlock that was energised is tripped by that scan unless its inputs were set before;
-    /// so is every one that is reset by hand after a restart whose inputs come later than its first scan.
-    /// After a pause longer than the watchdog's nothing is integrated over it. Delays that began in the future of `now_ns`,
-    /// by a clock that was set back, begin now; numbers that are none start their output cold.
+    /// * A state whose name the configuration no longer has is ignored; a name that the snapshot does not have starts cold.
+    /// * Outputs stay in their safe states until the first scan, which also reports every state as an event again.
+    /// * A latched trip stays latched.
+    /// * An interlock that was energised stays so only if its inputs are set before the first scan. Without their values its
+    ///   condition is unknown, and that scan trips it. Values that come later end such a trip if the interlock resets by
+    ///   itself; one with [`Reset::Manual`](crate::interlock::Reset::Manual) waits for a person.
+    /// * If the last scan was longer ago than the watchdog's time, or is later than `now_ns`, nothing is integrated over the pause.
+    /// * A delay that began later than `now_ns`, because the clock was set back, begins now.
+    /// * An output whose state has a number that is not finite starts cold.
     ///
     /// # Errors
     /// If the snapshot is of another version; then nothing was changed, and every interlock is tripped.

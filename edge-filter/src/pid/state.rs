@@ -19,7 +19,7 @@
 pub struct PidState {
     /// Integral part, in the output's unit.
     pub(super) integral: f64,
-    /// Accumulated `P`, if the controller has it on the measurement.
+    /// Accumulated proportional part in the output's unit, if the controller is proportional on measurement; otherwise unused.
     pub(super) proportional: f64,
     /// Last usable process value; `None` before the first automatic scan.
     pub(super) pv: Option<f64>,

@@ -28,11 +28,13 @@ pub struct Stale {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(into = "Option<i64>", from = "Option<i64>"))]
 pub struct StaleState {
-    /// Time at which the sensor becomes stale, or one of the two values below, in 8 bytes.
+    /// Time at which the sensor becomes stale, or [`NEVER_SEEN`] or [`STALE`], so that the state has 8 bytes.
     deadline: i64,
 }
 
+/// Deadline of a sensor that was never seen.
 const NEVER_SEEN: i64 = i64::MIN;
+/// Deadline of a sensor that is stale.
 const STALE: i64 = i64::MIN + 1;
 
 impl Default for StaleState {
@@ -42,7 +44,7 @@ impl Default for StaleState {
 }
 
 impl From<StaleState> for Option<i64> {
-    /// Returns the deadline; `None` for a sensor that was never seen.
+    /// Returns the saved form: the time of the deadline, `i64::MIN + 1` for a sensor that is stale, `None` for one that was never seen.
     fn from(state: StaleState) -> Self {
         (state != StaleState::default()).then_some(state.deadline)
     }
