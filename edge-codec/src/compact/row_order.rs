@@ -102,11 +102,11 @@ fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
     }
 }
 
-/// Position on a clock that is walked along with others.
+/// State of the walk along one of the clocks that are merged.
 struct ClockWalk<'a> {
     times: &'a [i64],
     columns: &'a [u32],
-    /// Instants that all columns of the clock have; empty if the clock does not rise with each instant.
+    /// Indices of the instants at which every column of the clock has a reading; empty if an instant of the clock is not later than the one before.
     full: Range<usize>,
     /// Index of the first instant that is not done.
     at: usize,

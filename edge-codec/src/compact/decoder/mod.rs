@@ -343,7 +343,8 @@ fn duplicate(sensor: u32) -> DecodeError {
     DecodeError::Duplicate { offset: 0, field: format!("sensor {sensor}").into() }
 }
 
-/// Reads a plan where a batch's own plan can stand. Returns its kind.
+/// Reads the plan that a column carries itself into `before`, as [`Plan::read_after`] does, and returns the column's kind. A stream that ended before
+/// the plan's end is reported as that.
 fn read_plan(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Result<Kind, StreamError> {
     let read = Plan::read_after(before, decoder);
     if decoder.bits.overrun() {

@@ -1,4 +1,5 @@
-//! Learning of a table from a sample: the order of the sensors, a plan for each, and the clocks.
+//! Learning of a session table from a sample: the order of the sensors, a plan for each, and plans for the clocks, which are the instants that sensors
+//! polled together share ([`shared_timestamps`]).
 
 #![deny(clippy::indexing_slicing)]
 

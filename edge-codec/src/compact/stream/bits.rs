@@ -150,7 +150,8 @@ fn long(mut bits: BitReader<'_>, zeros: u32, k: u32) -> (u64, usize) {
     (high.wrapping_shl(k) | bits.bits(k), bits.at)
 }
 
-/// Returns the last bytes with zeros behind them. It takes no reference to the reader, which would keep that out of registers.
+/// Returns the eight bytes from `start` on, with zeros for those behind the end of `data`. It takes the data and no reference to the reader, so that the
+/// reader stays in registers.
 #[cold]
 fn tail(data: &[u8], start: usize) -> u64 {
     if let Some(last) = data.last_chunk() {

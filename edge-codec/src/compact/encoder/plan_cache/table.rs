@@ -19,8 +19,9 @@ pub(crate) struct TablePlanCache {
     /// Plan of the last batch. `None`: it was the table's.
     own: Option<Plan>,
     policy: SearchPolicy<NumberForm>,
-    /// Cost of a value in 1/256 bits when the coders were chosen, and the sum of the numbers then, per 256 values.
+    /// Cost of a value in 1/256 bits when the coders of the plan were chosen.
     fitted: u64,
+    /// Sum of the numbers that the main coder got then, per 256 values. A much smaller sum means that smaller numbers need other coders.
     weight: u64,
     /// Number of searches for a better plan.
     looks: u32,
@@ -28,11 +29,11 @@ pub(crate) struct TablePlanCache {
     dictionary_backoff: SearchBackoff,
 }
 
-/// Number of searches of which one tries all number forms; the others keep the form.
+/// Period, in searches, of the one that tries all number forms. The searches between keep the form of the present plan.
 const ALL_FORMS: u32 = 64;
-/// Fraction of the cost, one in so many, that another plan must save to be used.
+/// Denominator of the fraction of the cost that another plan must save to be used: a twentieth.
 const GAIN: u64 = 20;
-/// Difference of cost that does not count, in 1/256 bits.
+/// Difference of a batch's cost that does not count, in 1/256 bits.
 const LITTLE: u64 = 16 * 256;
 /// Number of values below which a column uses the table's plan if that can hold them.
 const FEW: u64 = 8;
