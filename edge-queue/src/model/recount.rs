@@ -12,7 +12,7 @@ use crate::row::Seq;
 use crate::store::StoredChunk;
 use crate::time::Now;
 
-/// Pause after a count that a failing read ended, so that an ailing disk is not read at every commit.
+/// Pause in milliseconds after a count that a failing read ended, so that an ailing disk is not read at every commit.
 const AGAIN_AFTER_MS: u64 = 1_000;
 
 /// State of recounts: the reason why totals may be inexact, and the count under way.
@@ -50,7 +50,7 @@ impl Model {
         }
     }
 
-    /// Returns the lanes whose totals must be counted anew; none while it is too early for another try.
+    /// Returns the lanes whose totals must be counted again; none while it is too early for another try.
     pub(crate) fn recounts_due(&self, now: &Now) -> Vec<usize> {
         if self.recounts.not_before_ms > now.up_ms {
             return Vec::new();
@@ -58,7 +58,7 @@ impl Model {
         (0..self.lanes.len()).filter(|at| self.lanes.get(*at).is_some_and(|l| l.recount_due)).collect()
     }
 
-    /// Handles a count that ended with a read error.
+    /// Abandons the count under way, which a read error ended. The next one may begin [`AGAIN_AFTER_MS`] later.
     pub(crate) fn recount_failed(&mut self, now: &Now) {
         self.recounts.failed(now);
         if planted(Flaw::RecountForgotten) {
@@ -66,7 +66,7 @@ impl Model {
         }
     }
 
-    /// Starts counting a lane anew, and returns the number to read from and the number to read below.
+    /// Starts a new count of a lane. Returns the sequence number to read from, and the one to read below.
     pub(crate) fn recount_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
         self.follow_floors();
         let l = self.lanes.get(lane)?;

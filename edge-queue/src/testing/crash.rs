@@ -16,7 +16,7 @@ use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, Position, State};
 use crate::store::{DoneRows, Lost, ReadLimit, Recovered, Store, StoreError};
 
-/// Opens a store on a directory with [`small_options`].
+/// Function that opens the judged store on a directory with [`small_options`]. The rig calls it for every start of a history and for every crash state.
 pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovered), OpenError>;
 
 /// Open or commit of a history, and the bookkeeping that it left.
@@ -48,8 +48,8 @@ impl CrashRig {
         CrashRig::record_with(dir, open, plan, half)
     }
 
-    /// The same with a backlog of up to `backlog_bytes` per lane: beyond the limit of the lane it runs out of segments
-    /// now and then, and what is acknowledged must be written before rows find room.
+    /// Records as [`record`](Self::record) does, with a backlog of up to `backlog_bytes` per lane. Beyond the lane's limit the lane runs out of segments
+    /// now and then, and acknowledgements must be written before rows find room.
     pub fn record_with(
         dir: &SimDir,
         open: Open<'_>,

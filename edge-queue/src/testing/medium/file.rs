@@ -1,4 +1,4 @@
-//! Calls of an open file.
+//! Open file of the simulated disk: performs, counts and, if a fault says so, fails each read, write and sync.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
