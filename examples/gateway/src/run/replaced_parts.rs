@@ -139,6 +139,6 @@ pub struct PackedBatch<'a> {
     pub id: Option<BatchId>,
     /// Set if messages of the batch may have been received before, under other identities.
     pub possible_duplicate: bool,
-    /// Readings with their sequence numbers, which rise.
+    /// Readings with their sequence numbers, in ascending order of these.
     pub readings: &'a [(u64, ReadingRow<'a>)],
 }

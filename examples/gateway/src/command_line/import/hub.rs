@@ -154,7 +154,8 @@ fn files(pool: &mut Pool, output: &mut Output) {
     }
 }
 
-/// Writes the path of a file. `more`: other lines from which the key is made.
+/// Writes `key` with the path of a file that `line` gives. `more`: other lines that the comment behind the key names as its origin, such as the one that
+/// demands the file.
 pub(super) fn path(part: Part, key: &str, line: &Line, more: &[Origin], output: &mut Output) {
     let value = match text(&line.value) {
         Ok(Some(value)) => value,

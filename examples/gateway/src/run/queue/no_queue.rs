@@ -91,7 +91,8 @@ impl NoQueue {
         }
     }
 
-    /// Records whether a changed configuration is refused; its routes are applied once there is a queue.
+    /// Shows in the status whether a changed configuration is refused, and why. Of one that is not refused nothing is applied here: its routes are
+    /// once the queue is open.
     fn follow_refusals(&self) {
         let Some(in_force) = &self.in_force else { return };
         let (refused, facts) = (in_force.borrow().refused.clone(), self.facts.get());

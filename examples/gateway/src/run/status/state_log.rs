@@ -9,7 +9,7 @@ use super::verdict::Verdict;
 
 /// Most lines that may be written without a pause.
 const BURST: u64 = 5;
-/// Time after which one more line is allowed, in milliseconds.
+/// Milliseconds after which the budget has one more line, up to [`BURST`].
 const EVERY_MS: u64 = 4 * 3_600_000;
 /// Milliseconds after which a lasting state has its line in any case.
 const LASTS_MS: u64 = 600_000;

@@ -53,13 +53,13 @@ impl Wish {
     }
 }
 
-/// A tap, with its end.
+/// Tap that is asked for: its samples, and the number or the time after which it ends, whichever comes first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) wish: Wish,
-    /// Number of samples after which it ends.
+    /// Number of samples after which the tap ends.
     pub(crate) samples: u32,
-    /// Seconds after which it ends. `None`: it waits for its samples.
+    /// Seconds after which the tap ends. `None`: it waits for its samples.
     pub(crate) seconds: Option<u32>,
 }
 

@@ -112,7 +112,8 @@ impl AlarmDispatcher {
         self.unkept.push(told(topic, message, by));
     }
 
-    /// Publishes a change of an alarm's state to local clients. If the channel is full, the message is dropped; the hub gets the row.
+    /// Publishes a change of an alarm's state to local clients. If the channel is full, the message is dropped. The hub gets the
+    /// change in any case, by the row that the filter makes of it.
     pub(in crate::run) fn changed(&mut self, sensor: &str, transition: &AlarmTransition) {
         if let Some(mut said) = alarm_event(sensor, transition) {
             said.to_hub = false;

@@ -15,15 +15,17 @@ pub(crate) const LANES_MAX: usize = 4;
 /// Totals at one moment. They never fall within a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flow {
+    /// Messages that the queue accepted, in all lanes.
     pub(crate) accepted: u64,
+    /// Messages that the hub acknowledged.
     pub(crate) delivered: u64,
     /// Readings that filters suppressed.
     pub(crate) suppressed: u64,
-    /// Accepted messages, by lane.
+    /// Messages that the queue accepted, by lane.
     pub(crate) lanes: [u64; LANES_MAX],
 }
 
-/// Figures of five minutes.
+/// Increases and figures of five minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot {
     /// Number of the slot since the start; 0 is the first five minutes.
@@ -32,18 +34,20 @@ pub(crate) struct Slot {
     pub(crate) delivered: u64,
     /// Largest number of waiting messages at any check.
     pub(crate) waiting_max: u64,
-    /// Observed milliseconds; with those in which the link was up.
+    /// Observed milliseconds.
     pub(crate) seen_ms: u64,
+    /// Observed milliseconds in which the link was up.
     pub(crate) up_ms: u64,
 }
 
-/// Rates of the last day, or since the start of the process if that is later.
+/// Rates at which the queue accepted messages in the last day, or since the start of the process if that is later.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Day {
     /// Observed milliseconds.
     pub(crate) seen_ms: u64,
+    /// Accepted messages per second, on average over the observed time.
     pub(crate) accepted_per_s: f64,
-    /// Rate of the busiest five minutes.
+    /// Accepted messages per second in the busiest five minutes.
     pub(crate) busiest_per_s: f64,
 }
 
