@@ -10,11 +10,11 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::{CsvError, TimeUnit};
 
-/// Bytes of a line at most: thousands of sensors.
+/// Most bytes of a line, which are enough for thousands of sensors.
 const LINE_MAX: usize = 1 << 20;
-/// RFC 1952.
+/// First bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// Characters of a cell shown in an error.
+/// Most characters of a cell that an error shows.
 const SHOWN: usize = 40;
 
 /// The lines of a file, read one at a time.

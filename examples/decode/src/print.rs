@@ -5,10 +5,13 @@
 //! ts_ms,sensor,unit,kind,value,quality,id
 //! 1580515200000,TP2,bar,f64,-0.012,0,00c0ffee00000001-1-2a-3e8
 //! ```
-//! `id` is the row's identity, if the batch has one; `"pd":true` beside it marks a possible duplicate, in CSV a `?` behind
-//! it. Text is escaped so that it drives no terminal: in JSON as `\u001b`, in CSV as Rust literals do. Readings from a hub also say their batch's topic and, if they have an identity, its gateway; a raw message is a line of
-//! its own in JSON and none in CSV. What JSON has no word for has the value null and its bits beside it in hexadecimal: `f64` (NaN, infinities) or
-//! `bytes`; in CSV the kind is `f64bits` or `bytes` then.
+//!
+//! * `id` is the identity of the row, if the batch has identities; `"pd":true` beside it marks a possible duplicate, in CSV a `?` behind the identity.
+//! * Text is escaped so that it drives no terminal: in JSON as `\u001b`, in CSV as Rust literals do.
+//! * A reading from a hub also has the topic of its batch and, if it has an identity, the gateway in that identity.
+//! * A raw message is a line of its own in JSON, and none in CSV.
+//! * A value that JSON cannot express is `null`, and its bits stand beside it in hexadecimal: in `f64` (NaN, infinities) or `bytes`. In CSV its kind is
+//!   `f64bits` or `bytes`.
 
 use std::io::{self, Write};
 

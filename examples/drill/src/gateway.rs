@@ -152,8 +152,10 @@ impl Gateway {
         TcpStream::connect(self.inlet()).await.is_ok()
     }
 
+    /// Checks that the gateway runs.
+    ///
     /// # Errors
-    /// It has ended by itself.
+    /// If it has ended by itself.
     pub(crate) fn alive(&mut self) -> io::Result<()> {
         match self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
             Some(status) => {
@@ -163,7 +165,7 @@ impl Gateway {
         }
     }
 
-    /// SIGKILL, and the proof from its exit status: true if the signal ended it.
+    /// Kills the gateway by SIGKILL. Returns whether its exit status proves that this signal ended it; `false` also if it does not run.
     pub(crate) async fn kill(&mut self) -> io::Result<bool> {
         self.note_memory();
         self.flash_before += std::mem::take(&mut self.flash_now);
@@ -174,7 +176,7 @@ impl Gateway {
         Ok(child.wait().await?.signal() == Some(SIGKILL))
     }
 
-    /// One look at its metrics and its memory; `None` while it does not answer.
+    /// Reads the gateway's metrics, and records its memory. `None` while it does not answer.
     pub(crate) async fn sample(&mut self) -> Option<Metrics> {
         self.note_memory();
         let page = get(self.metrics?, "/metrics");

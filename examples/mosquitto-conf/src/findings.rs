@@ -21,7 +21,7 @@ impl PartialEq for Place {
 
 impl Eq for Place {}
 
-/// Weight of a finding.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// The bridge does not start.
@@ -37,7 +37,7 @@ pub enum Severity {
 pub struct Finding {
     /// Line that it is about; `None`: the whole configuration.
     pub place: Option<Place>,
-    /// Weight.
+    /// Severity of the finding.
     pub severity: Severity,
     /// One sentence for the operator.
     pub text: String,

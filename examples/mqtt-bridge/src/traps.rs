@@ -1,4 +1,4 @@
-//! Warnings about lines with another effect than they seem to have: in Mosquitto's bridge, or here. Pure.
+//! Traps: lines whose effect is another one than they seem to have, in Mosquitto's bridge or in this program. Each becomes a warning. Pure.
 
 use edge_bridge::bridge::rules::Direction;
 use edge_bridge::wire::QoS;
@@ -10,7 +10,7 @@ use crate::findings::Findings;
 use crate::plan::message_bytes_max;
 use crate::section::{Conf, Limits, Protocol, Section, Topic};
 
-/// Reports all such lines.
+/// Adds a finding for each trap of the configuration.
 pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
     for section in &conf.sections {
         section.topics.iter().for_each(|topic| of_topic(topic, findings));

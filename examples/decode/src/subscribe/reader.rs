@@ -23,12 +23,13 @@ use crate::print::{Printer, RawMessage};
 use crate::{Failure, input, tables};
 
 const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
-/// Between the topic of batches and the gateway's name in a table's topic.
+/// Part of a table's topic between the topic of its batches and the gateway's name.
 const TABLE_LEVEL: &str = "/table/";
-/// A topic whose batch waited in vain: for so long a second one that waits is set aside at once.
+/// Time after a topic's batch waited in vain for which another one without a table is set aside at once.
 const DISTRUST: Duration = Duration::from_secs(60);
+/// Most topics that are remembered for [`DISTRUST`].
 const DISTRUSTED_MAX: usize = 10_000;
-/// Bytes of a session table at most: decoded it takes some fifteen times that.
+/// Most bytes of a session table. Decoded it takes some fifteen times that.
 const TABLE_BYTES_MAX: usize = 2 << 20;
 
 /// The fate of messages. It owns what waits and what is known.

@@ -14,18 +14,19 @@ use tokio::time::Instant;
 use super::hub::Hub;
 use crate::tell;
 
-/// Topics of one connection.
+/// Most topics that one connection asks for.
 const TOPICS_MAX: usize = 10_000;
-/// Between two connections at least.
+/// Shortest time between the begins of two connections.
 const CONNECT_EVERY: Duration = Duration::from_millis(250);
-/// Between two fetches for one topic at least. Doubles while they bring nothing that a batch waited for.
+/// Shortest time between two fetches for one topic. It doubles, up to [`PAUSE_MAX`], while they bring nothing that a batch waited for.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Longest time to which [`PAUSE`] grows.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// A connection by which a table came so lately is not given up for another one, which would begin anew.
+/// Time after a table for which its connection is not given up for another one, to which the hub would send all tables again.
 const BUSY: Duration = Duration::from_secs(1);
-/// But not for longer than this: a flood of tables holds up nobody.
+/// Longest time for which [`BUSY`] keeps a connection, so that a hub that sends tables without end holds up no fetch.
 const BUSY_MAX: Duration = Duration::from_secs(20);
-/// Between a topic of batches and the gateways' names below it.
+/// Level of a table's topic between the topic of its batches and the gateway's name.
 const TABLE_LEVEL: &str = "/table";
 
 pub(super) struct TableFetch<'a> {

@@ -64,7 +64,7 @@ pub(super) fn six_numbers(report: &Report) -> String {
     html
 }
 
-/// Returns what is known about a failure, before any plot.
+/// Returns the section about a failed drill, which stands before all plots: the lost readings, the broken promises, and the command of another run.
 pub(super) fn failure(report: &Report) -> String {
     let mut html = String::from("<section class=\"fail\">\n");
     if report.verdict.lost.is_empty() {

@@ -19,13 +19,13 @@ use trial::{Stage, Trial};
 
 /// Tolerances of the table, in median steps.
 const TOLERANCES: [f64; 6] = [0.5, 1.0, 2.0, 3.0, 5.0, 10.0];
-/// Ratio of neighbours on the coarse grid.
+/// Ratio of a tolerance of the coarse grid to the next smaller one.
 const COARSE: f64 = 1.25;
-/// Tolerances of the coarse grid at most: 10 decades.
+/// Most tolerances of the coarse grid, which are more than 10 decades.
 const COARSE_MAX: usize = 110;
-/// Tolerances between two of the coarse grid.
+/// Number of tolerances of the fine grid for one step of the coarse grid.
 const FINE: u32 = 20;
-/// Steps of the coarse grid that the fine one goes over: to half.
+/// Number of steps of the coarse grid that the fine grid covers: down to about half of the tolerance at which it begins.
 const FINE_OVER: u32 = 3;
 /// Share of the range above which a tolerance is for a person to decide on, in percent.
 const COARSE_TOLERANCE_PERCENT: f64 = 5.0;
