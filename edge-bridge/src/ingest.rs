@@ -39,7 +39,7 @@ pub trait Ingest {
 /// Monotonic and wall clock at one moment. New fields come only with a breaking release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
-    /// Milliseconds of a monotonic clock.
+    /// Up time: milliseconds of a monotonic clock, which no correction of the wall clock changes. Where it begins does not matter.
     pub up_ms: u64,
     /// Milliseconds since the Unix epoch by the wall clock.
     pub wall_ms: i64,

@@ -5,7 +5,7 @@
 pub struct Now {
     /// Random number of this boot of the machine.
     pub boot_id: u128,
-    /// Milliseconds since boot, monotonic over suspend.
+    /// Up time: milliseconds since boot, monotonic, with the time in suspend.
     pub up_ms: u64,
     /// Milliseconds since the Unix epoch, as the wall clock says.
     pub wall_ms: i64,
