@@ -53,7 +53,7 @@ impl Window {
         self.limit.saturating_sub(self.in_flight)
     }
 
-    /// Notes that a message was sent.
+    /// Adds a sent message to the bytes in flight.
     pub fn on_sent(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_add(bytes);
     }

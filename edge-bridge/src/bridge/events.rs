@@ -68,7 +68,7 @@ pub enum Event {
         /// Set if the hub still has the session.
         session_present: bool,
     },
-    /// The hub had lost the session, so that messages in flight are published anew and the subscriptions are made again.
+    /// The hub had lost the session, so that messages in flight are published again and the subscriptions are made again.
     SessionLost {
         /// Messages that are sent again.
         republished: usize,

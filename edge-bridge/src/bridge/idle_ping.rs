@@ -31,7 +31,7 @@ impl IdlePing {
         Self { within_ms, listening_ms: None, last_byte_ms: 0, asked_ms: None, rtt_ms: 0, factor: 1 }
     }
 
-    /// Handles a new connection.
+    /// Starts the silence again at a new connection, on which no PINGREQ is unanswered.
     pub(super) fn on_connected(&mut self, now_ms: u64) {
         (self.last_byte_ms, self.asked_ms, self.listening_ms) = (now_ms, None, None);
     }

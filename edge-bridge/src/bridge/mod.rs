@@ -178,7 +178,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// Takes note that the clock reached [`next_deadline`](Self::next_deadline). Earlier the call does nothing.
+    /// Does what is due at [`next_deadline`](Self::next_deadline), such as a dial or a PINGREQ. Earlier the call does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         match &mut self.phase {
             Phase::Waiting { until_ms } if *until_ms <= now.up_ms => self.dial(),

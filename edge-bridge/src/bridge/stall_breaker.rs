@@ -18,7 +18,7 @@ const FACTOR_MAX: u64 = 16;
 pub enum StallAction {
     /// Send one PINGREQ to the hub.
     Probe,
-    /// Break the connection and dial anew.
+    /// Break the connection and dial again.
     Break,
 }
 
@@ -56,7 +56,7 @@ impl Default for StallBreaker {
 }
 
 impl StallBreaker {
-    /// Notes that a new connection is up.
+    /// Starts all times again for a new connection; only the patience of earlier ones stays.
     pub fn on_connected(&mut self, now_ms: u64) {
         *self = Self { last_byte_ms: now_ms, last_ack_ms: now_ms, factor: self.factor, ..Self::default() };
     }

@@ -98,7 +98,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Notes that the hub refused a message.
+    /// Counts a refused message by its reason.
     pub(super) fn on_refusal(&mut self, reason: ReasonCode) {
         match self.refusals.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, count)) => *count += 1,

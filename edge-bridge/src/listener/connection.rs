@@ -88,7 +88,7 @@ impl Connection {
         }
     }
 
-    /// Handles so many packets of the peer.
+    /// Gives the session the received bytes, of which it handles at most `packets` packets now.
     pub(super) fn on_bytes(&mut self, now_ms: u64, buffer: &mut BytesMut, packets: usize) {
         self.heard_ms = now_ms;
         (self.gone, self.farewell) = (false, None);

@@ -211,7 +211,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Takes note that the clock reached [`next_deadline`](Self::next_deadline). Earlier the call does nothing.
+    /// Does what is due at [`next_deadline`](Self::next_deadline), for connections, absent clients and the `$SYS` figures. Earlier the call does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(due) = self.deadlines.pop_due(now.up_ms) {
             match due {

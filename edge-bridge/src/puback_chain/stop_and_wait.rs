@@ -42,7 +42,7 @@ impl StopAndWait {
         Self { window, unacked: 0, asked_ms: None, answered_ms: None, quick: 0, waiting_until_ms: 0 }
     }
 
-    /// Notes a PUBLISH of QoS 1.
+    /// Judges by a PUBLISH of QoS 1 whether the publisher waits for each PUBACK: this one came soon after the last PUBACK, or before it.
     pub(super) fn on_publish(&mut self, now_ms: u64) {
         if self.unacked == 0 {
             if let Some(at_ms) = self.answered_ms.take() {

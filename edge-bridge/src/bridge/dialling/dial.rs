@@ -161,7 +161,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         is_other
     }
 
-    /// Handles a failed dial. `answered` is set if a proxy answered with a refusal.
+    /// Plans the next dial after a failed one. `answered`: a proxy answered with a refusal.
     pub(in crate::bridge) fn not_dialed(&mut self, now: Now, reason: String, answered: bool) {
         let goes_on = self.addresses.on_over(End::InVain);
         let in_ms = self.delay_ms(answered, goes_on);

@@ -150,7 +150,7 @@ impl LinkRefusal {
         self.probing.as_mut().is_some_and(|probing| !std::mem::replace(&mut probing.is_drained, true))
     }
 
-    /// Notes that a probe is being sent.
+    /// Marks the probe as sent, so that its answer is awaited.
     pub(in crate::bridge) fn on_probe(&mut self) {
         if let Some(probing) = &mut self.probing {
             probing.is_out = true;

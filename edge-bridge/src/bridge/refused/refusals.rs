@@ -259,7 +259,8 @@ impl Refusals {
         }
     }
 
-    /// Handles an accepted message of this topic. `None` if the topic was not refused.
+    /// Lets a refused topic heal, because the hub accepted a message of it. Returns its held messages, apart those that were refused in the same attempt.
+    /// `None` if the topic was not refused.
     pub(in crate::bridge) fn on_accepted(&mut self, name: &Utf8) -> Option<Healed> {
         let topic = self.topics.get_mut(name)?;
         topic.out = topic.out.saturating_sub(1);

@@ -141,7 +141,7 @@ impl Sweep {
         usize::try_from(self.left.unwrap_or(0)).unwrap_or(ROWS).min(ROWS)
     }
 
-    /// Handles a lease of rows with this weight in `messages`. Returns whether the sweep is over.
+    /// Subtracts leased rows, `messages` by weight, from those that the sweep has still to meet. Returns whether the sweep is over.
     pub(in crate::bridge) fn on_leased(&mut self, now_ms: u64, messages: u64, spool: &impl Spool) -> bool {
         let Some(left) = &mut self.left else { return false };
         let scanned = spool.is_scanned();
@@ -235,13 +235,13 @@ impl Sweep {
         any
     }
 
-    /// Handles an accepted message.
+    /// Ends the run of refusals and resets the back-off, because the hub accepted a message.
     pub(in crate::bridge) fn on_success(&mut self) {
         self.refused_in_row = 0;
         self.backoff.reset();
     }
 
-    /// Notes that the hub refused a message of the sweep.
+    /// Adds a refused message of the sweep to the run of refusals.
     pub(in crate::bridge) fn on_refusal(&mut self, reason: ReasonCode) {
         self.refused_in_row += 1;
         self.last_refusal = Some(reason);
@@ -260,8 +260,8 @@ impl Sweep {
         }
     }
 
-    /// Handles the return of every leased row to the spool, `messages` by weight. A sweep that has parked no row again ends and is due anew. Any
-    /// other sweep goes on to its end, because the order of the rows would be broken otherwise.
+    /// Adds rows that went back to the spool, `messages` by weight, to those that the sweep has still to meet. A sweep that has parked no row again ends,
+    /// and another one is due. Any other sweep goes on to its end, because the order of the rows would be broken otherwise.
     pub(in crate::bridge) fn on_given_back(&mut self, now_ms: u64, messages: u64) {
         self.rows.clear();
         let Some(left) = &mut self.left else { return };

@@ -53,7 +53,7 @@ impl SuspectFilters {
         new
     }
 
-    /// Notes that a connection is up.
+    /// Holds suspects back on a new connection for [`MESSAGES_FIRST_MS`], so that messages go first.
     pub(in crate::bridge) fn on_connected(&mut self, now_ms: u64) {
         self.held_until_ms = now_ms + MESSAGES_FIRST_MS;
     }

@@ -40,7 +40,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Counts a client's filters anew, and accounts for the client.
+    /// Counts a client's filters again, and accounts for the client.
     pub(in crate::listener) fn account_filters(&mut self, key: ClientKey) {
         let bytes = self.topics.filter_bytes(key);
         if let Some(client) = self.clients.get_mut(key) {

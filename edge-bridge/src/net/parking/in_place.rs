@@ -83,7 +83,7 @@ impl Look {
         }
     }
 
-    /// Handles a leased row, which may be one of them.
+    /// Uncounts a leased row if it is one of those that stayed in their lanes.
     pub(super) fn on_leased(&mut self, lease: &Lease) {
         let until = self.until.get(usize::from(lease.lane().0)).copied().unwrap_or(0);
         if lease.id().seq < until {

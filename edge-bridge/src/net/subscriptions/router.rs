@@ -273,7 +273,7 @@ impl Router {
         self.nobodys
     }
 
-    /// Handles the end of the connection: the hub sends unclaimed and missed messages again.
+    /// Forgets unclaimed and missed messages at the end of the connection, because the hub sends them again.
     pub(in crate::net) fn on_hangup(&mut self) {
         self.unclaimed.clear();
         self.unclaimed_bytes = 0;

@@ -75,7 +75,7 @@ impl Register {
         known
     }
 
-    /// Handles the begin of a pass over the parked rows. `meets_all`: no row is being parked.
+    /// Marks all rows as not met, at the begin of a pass over the parked rows. `meets_all`: no row is being parked, so that the pass meets all.
     pub(in crate::bridge) fn on_pass_begins(&mut self, meets_all: bool) {
         self.meets_all = meets_all;
         self.known.values_mut().for_each(|known| known.is_met = false);

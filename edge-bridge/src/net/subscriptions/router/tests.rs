@@ -83,7 +83,7 @@ fn number(command: &Command) -> u64 {
     std::str::from_utf8(command.payload()).unwrap().parse().unwrap()
 }
 
-/// Promise 4: what came at QoS 0 has no PUBACK, and is none for the message before it.
+/// Promise 4: a message that came at QoS 0 gets no PUBACK, and `done` of it acknowledges no message before it.
 #[test]
 fn a_message_at_qos_0_acknowledges_no_other() {
     let mut rig = Rig::new();
