@@ -1,4 +1,4 @@
-//! Owner of an engine behind all handles of a queue, whose drop closes it.
+//! Owner of a queue's engine, shared by all handles of the queue. When the last of these is dropped, so is the owner, which closes the engine.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

@@ -20,7 +20,7 @@ pub enum Event {
     /// which has an identity of its own. Machines are told apart by serial number, board and network ports; where the operating system shows
     /// none, as in most containers, a copy goes unnoticed.
     OtherMachine,
-    /// The note of the machine that opened the queue last is damaged: whether the disk was copied is not known. It is written anew.
+    /// The note of the machine that opened the queue last is damaged: whether the disk was copied is not known. It is written again.
     MachineUnknown,
     /// Damaged part that an open found, and quarantined as far as possible; the text names it.
     SetAside(String),

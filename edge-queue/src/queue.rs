@@ -128,7 +128,7 @@ impl Queue {
 
     /// Pushes a row without waiting for the disk, except in three cases: it commits when more than `max_unwritten_bytes` of rows wait for a store
     /// that works; it reads the sizes of the oldest rows when drop-oldest has used up those that the last commit read ahead; and it counts the
-    /// lane's rows anew when a limit is met while the lane's totals are not exact.
+    /// lane's rows again when a limit is met while the lane's totals are not exact.
     ///
     /// # Errors
     /// The row is handed back with the reason.

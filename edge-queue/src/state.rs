@@ -170,7 +170,7 @@ pub struct LaneState {
     pub weight: u64,
     /// Size of these rows, as [`StoredRow::bytes`](crate::store::StoredRow::bytes) counts it.
     pub bytes: u64,
-    /// Set when `rows`, `weight` and `bytes` may include rows that no consumer wants, so that the lane must be counted anew.
+    /// Set when `rows`, `weight` and `bytes` may include rows that no consumer wants, so that the lane must be counted again.
     pub recount_due: bool,
 }
 

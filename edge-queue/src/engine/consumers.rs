@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// Removes a consumer, durably when the answer is `Ok`, and counts anew the rows that the others still want; `Ok(false)` if there is none of
+    /// Removes a consumer, durably when the answer is `Ok`, and counts again the rows that the others still want; `Ok(false)` if there is none of
     /// that name. A read error during the count does not undo the removal; the count is finished later.
     pub(crate) fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         let mut store = lock(&self.store);
@@ -62,20 +62,20 @@ impl Engine {
         Ok(known || unwritten)
     }
 
-    /// Counts every lane anew whose totals are not exact. A count that fails with a read error is tried again later.
+    /// Counts every lane again whose totals are not exact. A count that fails with a read error is tried again later.
     pub(super) fn count_anew(&self, open: &mut Open) -> Result<(), StoreError> {
         let lanes = self.model().lanes.len();
         (0..lanes).try_for_each(|lane| self.count_lane(open, lane))
     }
 
-    /// Counts lanes anew whose totals are not exact, unless the last try failed a moment ago.
+    /// Counts lanes again whose totals are not exact, unless the last try failed a moment ago.
     pub(super) fn count_when_due(&self, open: &mut Open) {
         let due = self.model().recounts_due(&self.clock.now());
         // The model remembers what could not be counted.
         let _later = due.into_iter().try_for_each(|lane| self.count_lane(open, lane));
     }
 
-    /// Counts a lane anew for a push that meets a limit while the lane's totals are not exact.
+    /// Counts a lane again for a push that meets a limit while the lane's totals are not exact.
     pub(super) fn count_for_push(&self, lane: usize) -> Result<(), StoreError> {
         let mut store = lock(&self.store);
         store.as_mut().map_or(Ok(()), |open| self.count_lane(open, lane))

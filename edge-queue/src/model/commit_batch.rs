@@ -155,7 +155,7 @@ impl Model {
         free
     }
 
-    /// Notes the bytes that each lane of the store can still take.
+    /// Sets the bytes that each lane of the store can still take.
     pub(crate) fn set_room(&mut self, room_bytes: &PerLane<u64>) {
         for (lane, room) in self.lanes.iter_mut().zip(room_bytes) {
             lane.room = *room;

@@ -171,7 +171,7 @@ impl Model {
         Some(self.consumers.remove(at))
     }
 
-    /// Removes a consumer; `false` if there is none of that name. The caller counts the lanes anew and commits.
+    /// Removes a consumer; `false` if there is none of that name. The caller counts the lanes again and commits.
     pub(crate) fn forget(&mut self, name: &str) -> bool {
         let known = |r: &ConsumerModel| r.name == name && r.name != NOBODY;
         let Some(at) = self.consumers.iter().position(known) else { return false };

@@ -107,7 +107,7 @@ impl Cursor {
         position
     }
 
-    /// Counts anew which of the lane's waiting rows are not done.
+    /// Counts again which of the lane's waiting rows are not done.
     pub(crate) fn count_waiting(&mut self, tail: &RamTail) {
         self.waiting = Usage::default();
         let open = tail.waiting_rows().filter(|row| !self.pos.is_done(row.seq));

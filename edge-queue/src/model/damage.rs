@@ -108,7 +108,7 @@ impl Model {
         next
     }
 
-    /// Aborts reckoning, because the lane could not be read to its end; a later read begins anew.
+    /// Aborts reckoning, because the lane could not be read to its end; a later read begins it again.
     pub(crate) fn reckon_stop(&mut self) {
         self.reckoning = None;
     }

@@ -17,7 +17,7 @@ pub(crate) enum Refusal {
     Error(PushError),
     /// Eviction needs the sizes of the oldest rows of the lane: read them, pass them in, push again.
     NeedHead(Box<Row>, usize),
-    /// The lane is full by totals that are not exact: count its rows anew, then push again.
+    /// The lane is full by totals that are not exact: count its rows again, then push again.
     NeedCount { row: Box<Row>, lane: usize, limit: Limit },
     /// Too many bytes wait to be written: commit, then push again.
     NeedCommit(Box<Row>),

@@ -8,7 +8,7 @@
 //!    of the lanes' changes may be found again, but a lane's changes of one commit are all found, together with all of
 //!    the lane's rows of that commit, or none is; and what is not found is not reported as lost.
 //! 3. After an `Err` from `append` or `commit` no staged row counts as durable and the stage is empty: the caller keeps the rows and hands over
-//!    the same ones (same `seq`) again, together with newer ones. A store never trusts bytes written before a failed sync: it writes them anew
+//!    the same ones (same `seq`) again, together with newer ones. A store never trusts bytes written before a failed sync: it writes them again
 //!    somewhere else.
 //! 4. `read` returns committed rows only, ascending. A damaged part is skipped, quarantined and reported in [`StoredChunk::lost`] by every read
 //!    that skips it, whichever read found it first; damage is never an error and never a panic. A part that the medium does not return is not

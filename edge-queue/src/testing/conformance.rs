@@ -160,7 +160,7 @@ pub fn after_an_error_the_same_rows_are_taken_again(open: Open<'_>) -> Result<()
     Ok(())
 }
 
-/// Rule 4: ascending, from where it was asked, within the limits, numbers that were never written left out.
+/// Rule 4: a read gives rows in ascending order, from the number asked for on, within the limits, and leaves out numbers that were never written.
 pub fn reads_keep_their_limits_and_skip_holes(open: Open<'_>) -> Result<(), String> {
     let (mut store, recovered) = fresh(&SimDir::new(), open)?;
     let rows: Vec<StoredRow> = (1..=300).filter(|seq| seq % 7 != 0).map(|seq| row(seq, 1)).collect();

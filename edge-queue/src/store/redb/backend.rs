@@ -41,7 +41,7 @@ impl Backend {
         (shared.bytes_written, shared.syncs)
     }
 
-    /// Writes the bytes of a failed sync anew and syncs them, so that redb may read the file. Does nothing if the last sync worked.
+    /// Writes the bytes of a failed sync again and syncs them, so that redb may read the file. Does nothing if the last sync worked.
     pub(super) fn restore(&self) -> io::Result<()> {
         let mut shared = self.lock();
         if !shared.unsynced.sync_failed() {
@@ -57,7 +57,7 @@ impl Backend {
         self.lock().unsynced.sync_failed()
     }
 
-    /// Writes the whole file anew and syncs.
+    /// Writes the whole file again and syncs.
     pub(super) fn rewrite(&self) -> io::Result<()> {
         let mut shared = self.lock();
         let Shared { medium, bytes_written, .. } = &mut *shared;

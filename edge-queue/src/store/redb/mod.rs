@@ -9,7 +9,7 @@
 //! written are not taken for losses.
 //!
 //! Commits are one-phase. Deleted rows go with the next commit, never in one of their own. After any error of the
-//! medium the file is opened anew before the next write, since redb refuses to go on. On a full disk a ballast file
+//! medium the file is opened again before the next write, since redb refuses to go on. On a full disk a ballast file
 //! gives redb the pages it needs to delete.
 
 #![deny(clippy::indexing_slicing)]
@@ -61,7 +61,7 @@ pub struct RedbStore {
     backend: Backend,
     /// Open database; `None` after it had to be closed, until the next call opens it again.
     db: Option<Database>,
-    /// Set after a failed write, because redb refuses all others until it is opened anew. Reads go on with the old handle.
+    /// Set after a failed write, because redb refuses all others until it is opened again. Reads go on with the old handle.
     failed: bool,
     /// Set while the name of a rebuilt file is not durable; the next write syncs the directory first.
     unnamed: bool,
@@ -225,7 +225,7 @@ impl RedbStore {
         result
     }
 
-    /// Opens redb anew after an error; a file that is no longer sound is rebuilt.
+    /// Opens redb again after an error; a file that is no longer sound is rebuilt.
     fn ensure_open(&mut self) -> Result<(), Trouble> {
         if self.db.is_some() && !self.failed {
             return Ok(());

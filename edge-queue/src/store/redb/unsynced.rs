@@ -56,7 +56,7 @@ impl Unsynced {
     }
 }
 
-/// Writes the whole file anew and counts its bytes: for the process after one that died between a failed sync and its repair.
+/// Writes the whole file again and counts its bytes: for the process after one that died between a failed sync and its repair.
 pub(super) fn rewrite(medium: &mut dyn Medium, written: &mut u64) -> io::Result<()> {
     let len = medium.len()?;
     let mut piece = Vec::new();

@@ -49,10 +49,11 @@ pub(super) const SMALL: usize = PAGE / 2 - HEAD;
 
 /// Bytes for the snapshot at a segment's start.
 const SNAPSHOT_BYTES: u64 = 64 * 1024;
-/// Bytes of a range, a gap record and a consumer in a snapshot, at most while numbers stay below 2^48 and ranges lie less
-/// than 2^28 apart.
+/// Most bytes of a range in a snapshot, while sequence numbers stay below 2^48 and ranges lie less than 2^28 apart.
 const RANGE_BYTES: usize = 6;
+/// Most bytes of a gap record in a snapshot, under the same conditions.
 const GAP_BYTES: usize = 32;
+/// Most bytes of a consumer in a snapshot, under the same conditions.
 const CONSUMER_BYTES: usize = 512;
 
 /// Most bytes of a row's record besides key, meta and payload: see `record.rs`.

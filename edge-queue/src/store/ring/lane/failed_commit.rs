@@ -25,7 +25,7 @@ impl Undo {
 }
 
 impl LaneLog {
-    /// Notes the end of the log, before the first byte of a commit.
+    /// Records the end of the log before the first byte of a commit, to return to if the commit fails.
     pub(in crate::store::ring) fn begin(&mut self) {
         self.undo = Undo::to(self.counters);
         self.pending.clear();
