@@ -141,7 +141,7 @@ reasons! {
         Unchanged = "unchanged",
         /// A line, a segment or a window represents the reading.
         Compressed = "compressed",
-        /// The reading is not the one that its group emits, or it comes too soon after the last.
+        /// The reading is not the one that its group emits, or comes too soon after the last emitted one.
         RateLimit = "rate_limit",
         /// The value is a text, but the stage needs a number.
         NotNumeric = "not_numeric",

@@ -45,7 +45,7 @@ impl RateOfChange {
     /// Sets the longest time between two values that are compared, in milliseconds; any time by default.
     ///
     /// # Errors
-    /// If the time is less than 1.
+    /// If the time is less than 1 ms.
     pub fn max_gap_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_gap_ms = interval("max_gap_ms", ms)?;
         Ok(self)

@@ -131,7 +131,7 @@ impl Dedup {
     /// Creates a stage that lets the same value pass again when `ms` have passed since the last emitted reading.
     ///
     /// # Errors
-    /// If the time is less than 1.
+    /// If the time is less than 1 ms.
     pub fn within_ms(ms: i64) -> Result<Self, ParamError> {
         let max_interval_ms = Some(interval("within_ms", ms)?);
         Ok(Dedup(OnChange { min_interval_ms: 0, max_interval_ms }))

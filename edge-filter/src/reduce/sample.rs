@@ -94,7 +94,7 @@ impl Sample {
     /// Creates a stage that passes at most one reading in `ms` of event time.
     ///
     /// # Errors
-    /// If the time is less than 1.
+    /// If the time is less than 1 ms.
     pub fn min_interval_ms(ms: i64) -> Result<Self, ParamError> {
         Ok(Sample { group: Group::IntervalMs(interval("min_interval_ms", ms)?), pick: Pick::First })
     }

@@ -70,7 +70,7 @@ impl SegmentHold {
     /// Ends a run when its newest reading is `ms` or more later than its first; by default no run ends for that.
     ///
     /// # Errors
-    /// If the time is less than 1.
+    /// If the time is less than 1 ms.
     pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
         Ok(self)

@@ -70,11 +70,11 @@ impl SwingingDoor {
         Ok(SwingingDoor { deviation, max_interval_ms: None, min_interval_ms: 0, uncertain_is_bad: false })
     }
 
-    /// Emits the held reading when the newest is `ms` or more later than the last emitted one; by default none is emitted for that. It needs a
+    /// Emits the held reading when the newest is `ms` or more later than the last emitted one; by default it is not. This happens only at a
     /// reading; silence has no effect.
     ///
     /// # Errors
-    /// If the time is less than 1.
+    /// If the time is less than 1 ms.
     pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
         Ok(self)

@@ -221,7 +221,7 @@ impl TimeGuard {
     /// Sets the longest silence in milliseconds of event time after which the stages do not start again.
     ///
     /// # Errors
-    /// If the time is less than 1.
+    /// If the time is less than 1 ms.
     pub fn max_gap_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_gap_ms = interval("max_gap_ms", ms)?;
         Ok(self)

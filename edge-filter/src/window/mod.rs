@@ -93,7 +93,7 @@ impl Window {
     /// Creates a stage with windows of `ms` milliseconds.
     ///
     /// # Errors
-    /// If the width is less than 1.
+    /// If the width is less than 1 ms.
     pub fn tumbling_ms(ms: i64) -> Result<Self, ParamError> {
         Ok(Window {
             width_ms: interval("width_ms", ms)?,
