@@ -265,7 +265,7 @@ mod tests {
         assert!(dispatcher.dispute("x", None, &mut one, 60_000_000_001));
     }
 
-    /// The control thread's answer is the end that the hub hears; without room, or a permission, it hears so at once.
+    /// A command of the hub ends with the control thread's answer. Without room for it, or without permission, the hub gets a refusal at once.
     #[test]
     fn promise_10_each_command_of_the_hub_has_its_end() {
         let names = LoopNames {

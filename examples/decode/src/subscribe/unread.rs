@@ -131,7 +131,7 @@ impl Unread {
         }
     }
 
-    /// Notes an announcement that is no table, or one too many.
+    /// Counts and reports an announcement that is not used, because it is no table or there are too many.
     pub(super) fn table(&mut self, topic: &str, cause: Cause, why: &str) {
         *self.counts.entry(cause).or_default() += 1;
         self.say(cause, topic, why, "not used");

@@ -33,7 +33,7 @@ impl Distance {
         self.open.push_back((time, value));
     }
 
-    /// Notes a kept reading; `None` is one without a usable number: nothing can be read off it.
+    /// Compares the readings before a kept one with the line that it ends. `None`: it has no usable number, so that nothing can be read off.
     pub(super) fn kept(&mut self, time: i64, value: Option<f64>) {
         let next = value.map(|value| (time, value));
         while let Some(&(at, original)) = self.open.front().filter(|(at, _)| *at < time) {

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     delete: bool,
 }
 
-/// Reads the password from standard input, one line, and writes the file anew.
+/// Reads the password from standard input, one line, and writes a new version of the file.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match change(arguments) {
         Ok(what) => {

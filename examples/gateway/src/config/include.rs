@@ -127,7 +127,7 @@ struct Room {
 }
 
 impl Room {
-    /// Notes a file; returns whether it is another one than all before, whatever its name.
+    /// Adds a file to the known ones. Returns whether it is none of them, whatever its name.
     fn is_new(&mut self, path: &Path) -> bool {
         fs::metadata(path).map_or(true, |found| self.known.insert((found.dev(), found.ino())))
     }

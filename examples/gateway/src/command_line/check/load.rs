@@ -29,11 +29,13 @@ const BEHIND: u64 = 8_000;
 const SENSORS_MAX: u32 = 4_096;
 /// Bytes of a PUBACK without properties.
 const PUBACK: u64 = 4;
-/// Overhead of a record of TLS 1.3, and of TCP and IPv4 around a segment, in bytes.
+/// Bytes of a TLS 1.3 record beside its payload.
 const TLS_RECORD: u64 = 22;
+/// Bytes of a TCP segment beside its payload, with its IPv4 header.
 const SEGMENT: u64 = 40;
-/// Largest payload of a segment, and of a record, in bytes.
+/// Most bytes of payload in a TCP segment.
 const SEGMENT_MAX: u64 = 1_400;
+/// Most bytes of payload in a TLS record.
 const RECORD_MAX: u64 = 16_384;
 /// Bytes of the Message Expiry Interval property.
 const EXPIRY: u64 = 5;

@@ -143,7 +143,8 @@ impl Dispatcher {
         ticket
     }
 
-    /// Handles the result of a write. `is_kept`: the record is on disk.
+    /// Continues a command whose record was to be written. `is_kept`: the record is on disk. Otherwise a new command is refused, and an end
+    /// is written once more later.
     pub(super) fn kept(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, is_kept: bool) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         match command.phase {
@@ -171,7 +172,7 @@ impl Dispatcher {
         }
     }
 
-    /// Handles the result of a command's delivery: clients have acknowledged it, or never will.
+    /// Ends a command that clients have acknowledged, or never will; otherwise plans another attempt.
     pub(super) fn settled(&mut self, now_ms: u64, wall_ms: i64, ticket: Ticket, settled: Settled) {
         let is_given = |command: &&mut Command| matches!(command.phase, Phase::Given { .. });
         let Some(command) = self.commands.get_mut(&ticket).filter(is_given) else { return };
@@ -194,7 +195,7 @@ impl Dispatcher {
         }
     }
 
-    /// Handles an answer that is safe in the queue.
+    /// Removes a command whose answer is safe in the queue, and acknowledges the command to the hub.
     pub(super) fn answered(&mut self, ticket: Ticket) {
         let Some(command) = self.commands.remove(&ticket) else { return };
         if let Some(key) = command.key {

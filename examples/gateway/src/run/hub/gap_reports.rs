@@ -165,7 +165,7 @@ impl GapReports {
         state.waiting.iter().map(next_ms).min()
     }
 
-    /// Handles the PUBACK of a message without rows, which may be a report.
+    /// Moves the gap records of a report to the delivered ones, if this message, whose PUBACK came, is one under way.
     pub(in crate::run) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
         let State { waiting, lanes, delivered } = &mut *state;

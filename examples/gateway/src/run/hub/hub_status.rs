@@ -95,7 +95,8 @@ impl Slot {
         Some(payload)
     }
 
-    /// Handles a PUBACK. Returns whether it is that of the message in flight. `next_ms` is the earliest up time of the next message.
+    /// Ends the flight of a message at its PUBACK. Returns whether the PUBACK is that of the message in flight. `next_ms`: earliest up time of the next
+    /// message.
     fn on_delivered(&mut self, payload: &Bytes, next_ms: u64) -> bool {
         let is_it = self.on_its_way.take_if(|sent| sent == payload).is_some();
         if is_it {
@@ -201,7 +202,7 @@ impl HubStatus {
         Some(retained(&self.topics.status, payload))
     }
 
-    /// Handles the PUBACK of a message without rows, which may be one of these.
+    /// Ends the flight of a status message, if this message, whose PUBACK came, is one.
     pub(in crate::run) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
         if message.topic == self.topics.alive {

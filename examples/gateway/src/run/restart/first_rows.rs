@@ -16,8 +16,8 @@ use crate::run::sensors::held_receipts::{Link, Tell};
 
 use super::clean_stop;
 
-/// Removes the mark of the last stop, or replaces it by these rows alone until they are safe. Call it before the first reading, when nothing can
-/// fail any more before that. `lanes` is the number of the queue's lanes, which may be smaller than before.
+/// Removes the mark of the last stop; if there are `rows` of the last run, the mark keeps them alone until they are safe. Call this as the last step that
+/// can fail before the first reading. `lanes` is the number of the queue's lanes, which may be smaller than before.
 ///
 /// # Errors
 /// The disk refused.

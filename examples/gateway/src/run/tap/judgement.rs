@@ -46,13 +46,13 @@ impl Trail {
         Self { judged: Some(Vec::new()), left_out: 0 }
     }
 
-    /// Notes the judgement about a reading that came in.
+    /// Adds the judgement about a reading that came in, unless there are [`SAMPLES_MAX`].
     pub(crate) fn note(&mut self, judgement: Judgement, record: &Record<'_>) {
         let reading = (&*record.sensor, &*record.unit, record.time, &record.value);
         self.push(judgement, reading, judgement.quality.unwrap_or(record.quality));
     }
 
-    /// Notes a reading that the filter emitted by itself.
+    /// Adds a reading that the filter emitted by itself, with the same limit.
     pub(crate) fn add(&mut self, judgement: Judgement, row: &ReadingRow<'_>) {
         self.push(judgement, (&row.sensor, &row.unit, row.time, &row.value), row.quality);
     }

@@ -42,7 +42,8 @@ impl ReadFiles {
         all.map(|path| (path.clone(), stamp(&path))).collect()
     }
 
-    /// Notes a reading. `before`: the stamps before it. Where it failed, the rules are those of the last one that did not.
+    /// Sets the files to watch after the configuration was read. `before`: the stamps taken before. If it has mistakes, the rules' files are those of the
+    /// last configuration without any.
     pub(super) fn are_read(
         &mut self,
         before: &[(PathBuf, Stamp)],

@@ -14,7 +14,7 @@ pub(super) struct Schedule {
     wanted: bool,
     next_ms: u64,
     pause_ms: u64,
-    /// Announcements since the hub last had every table.
+    /// Number of announcements since the hub last had every table.
     unanswered: u32,
 }
 
