@@ -1,14 +1,14 @@
 //! Look at the name of a store's file: compares the file that the name leads to with the one that is open, by device and inode.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 
 use super::FileName;
 use crate::medium::{Dir, FileId};
 
-/// Compares the file `name` in `dir` with an open one. An error that says nothing about the name, as of a directory that may not be searched any
-/// more, is no loss of the name.
-pub(super) fn look_at_name(dir: &dyn Dir, name: &'static str, open: io::Result<Option<FileId>>) -> FileName {
-    let Ok(Some(open)) = open else { return FileName::Unknown };
+/// Compares the file `name` in `dir` with an open one, whose identity is `None` where the medium does not show it. An error that says nothing
+/// about the name, as of a directory that may not be searched any more, is no loss of the name.
+pub(super) fn look_at_name(dir: &dyn Dir, name: &'static str, open: Option<FileId>) -> FileName {
+    let Some(open) = open else { return FileName::Unknown };
     match dir.open(name).and_then(|there| there.id()) {
         Ok(Some(there)) if there == open => FileName::Held,
         Ok(Some(_)) => FileName::Lost(name),

@@ -329,7 +329,7 @@ impl Store for RedbStore {
             // The names may be those of a rebuild that was interrupted: the next write goes on with it.
             return FileName::Unknown;
         }
-        look_at_name(self.dir.as_ref(), file::FILE, self.backend.id())
+        look_at_name(self.dir.as_ref(), file::FILE, self.backend.id().ok().flatten())
     }
 
     fn stats(&self) -> StoreStats {

@@ -312,7 +312,7 @@ impl Store for RingStore {
     }
 
     fn file_name(&self) -> FileName {
-        look_at_name(self.dir.as_ref(), layout::FILE, self.medium.id())
+        look_at_name(self.dir.as_ref(), layout::FILE, self.medium.id().ok().flatten())
     }
 
     fn stats(&self) -> StoreStats {
