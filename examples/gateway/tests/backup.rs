@@ -62,7 +62,10 @@ fn a_copy_taken_under_load_is_delivered_by_another_gateway() {
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     let said = String::from_utf8(done.stdout).unwrap();
     let rows: usize = said.split_once(" rows, ").unwrap().0.parse().unwrap();
-    assert!((3_000..=6_000).contains(&rows) && said.ends_with(&format!(" to {}\n", copy.display())), "{said}");
+    assert!(
+        (3_000..=6_000).contains(&rows) && said.ends_with(&format!(" to {}\n", copy.display())),
+        "{said}"
+    );
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(gateway.metric("edge_queue_messages"), Some(6_000.0), "nothing is consumed");
 

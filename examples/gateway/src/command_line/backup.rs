@@ -44,10 +44,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         .map_err(|text| (text, 2))
         .and_then(|state| copy(&state, &arguments.out).map_err(told));
     match done {
-        Ok(done) => match edge_print::print(&format!("{} to {}\n", printable(&done), arguments.out.display())) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error.to_string(), 1),
-        },
+        Ok(done) => {
+            match edge_print::print(&format!("{} to {}\n", printable(&done), arguments.out.display())) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => complain(&error.to_string(), 1),
+            }
+        }
         Err((text, code)) => complain(&text, code),
     }
 }

@@ -9,9 +9,8 @@ use super::*;
 fn config(routes: usize) -> InForce {
     let mut text = "[gateway]\nid = \"site7\"\n[local]\nlisten = \"127.0.0.1:1883\"\n[hub]\nurl = \"mqtt://hub.example\"\n".to_owned();
     for route in 0..routes {
-        text += &format!(
-            "[[route]]\nmatch = \"plant/{route}/#\"\nto = \"site7/{route}\"\nformat = \"cbor\"\n"
-        );
+        text +=
+            &format!("[[route]]\nmatch = \"plant/{route}/#\"\nto = \"site7/{route}\"\nformat = \"cbor\"\n");
     }
     let parsed = Config::parse(Path::new("settings"), &text, &|_| None);
     let (config, _) = parsed.unwrap_or_else(|findings| panic!("{findings}"));
