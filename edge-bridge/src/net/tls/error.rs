@@ -1,10 +1,9 @@
 //! Error of keys, certificates and lists of revoked ones that cannot be used, with the path of the faulty file.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem;
-
-use super::revocation_replacement::RevocationLoss;
 
 /// Error of keys or certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +54,28 @@ pub enum TlsError {
     /// Clients cannot be verified with these certificate authorities.
     #[error("client certificates: {0}")]
     Verifier(String),
+}
+
+/// Reason for which a list does not take the place of the one in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevocationLoss {
+    /// The file has no list of the authority any more.
+    Missing,
+    /// The list was made before the one in force.
+    Older,
+    /// The list is out of date, and the one in force is not.
+    OutOfDate,
+}
+
+impl fmt::Display for RevocationLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is no longer in it",
+            Self::Older => "is older than the one in force",
+            Self::OutOfDate => "is out of date, and the one in force is not",
+        })
+    }
 }
 
 fn pem_words(error: &pem::Error) -> String {

@@ -1,38 +1,15 @@
 //! Replacement of lists of revoked certificates while a program runs. A list that is missing, older, or out of date says nothing against the
 //! certificates of its authority, so that the wrong file in its place would make revoked ones good without a word.
 
-use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use rustls::RootCertStore;
 
 use super::certificate_name::first_common_name;
-use super::error::TlsError;
+use super::error::{RevocationLoss, TlsError};
 use super::revocation::{RevocationLists, issuer, next_update, quoted, this_update};
 use super::{ServerTls, Tls, roots};
-
-/// Reason for which a list does not take the place of the one in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RevocationLoss {
-    /// The file has no list of the authority any more.
-    Missing,
-    /// The list was made before the one in force.
-    Older,
-    /// The list is out of date, and the one in force is not.
-    OutOfDate,
-}
-
-impl fmt::Display for RevocationLoss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "is no longer in it",
-            Self::Older => "is older than the one in force",
-            Self::OutOfDate => "is out of date, and the one in force is not",
-        })
-    }
-}
 
 /// Returns whether an authority in `ca` made one of the lists of revoked certificates in `crl`. PEM. A list of an authority below these counts too,
 /// but only for certificates that are shown with that authority's own.

@@ -193,6 +193,18 @@ fn key_of(why: &Closed) -> &'static str {
     }
 }
 
+/// Returns the cause for which a topic is refused, and the key that changes it.
+fn cause_of_topic(topic: &str, error: &TopicError) -> (&'static str, &'static str) {
+    match error {
+        TopicError::Reserved if topic.starts_with("$SYS/") => {
+            ("topic below $SYS", "$SYS is the gateway's, but for states of other bridges")
+        }
+        TopicError::Reserved => ("topic of the gateway's own", "[control], [alarms]"),
+        TopicError::Denied => ("right", "[local] acl_file"),
+        _ => ("topic", "[local] accept_control_characters"),
+    }
+}
+
 /// Describes an event that the operator should see. `None`: the event is normal operation.
 fn trouble(event: &Event) -> Option<Trouble> {
     match event {
@@ -213,14 +225,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
             Some(no_handshake("WebSocket", error, error.split(':').next().unwrap_or_default()))
         }
         Event::TopicRefused { client, topic, error, .. } => {
-            let (cause, key) = match error {
-                TopicError::Reserved if topic.starts_with("$SYS/") => {
-                    ("topic below $SYS", "$SYS is the gateway's, but for states of other bridges")
-                }
-                TopicError::Reserved => ("topic of the gateway's own", "[control], [alarms]"),
-                TopicError::Denied => ("right", "[local] acl_file"),
-                _ => ("topic", "[local] accept_control_characters"),
-            };
+            let (cause, key) = cause_of_topic(topic, error);
             let (client, topic) = (Escaped(client), Escaped(topic));
             Some(Trouble {
                 cause: cause.to_owned(),
