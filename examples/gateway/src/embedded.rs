@@ -69,10 +69,12 @@ impl Gateway {
     ///
     /// `settings` are all settings, as for a start, but without parts of the program's own: its ingest stays, and so do filters and packers, with
     /// their routes. They are checked as a whole, and applied or refused as a whole. Returns when the routes are in force: a message that comes
-    /// later goes by them. While the queue takes nothing it returns after five seconds: [`ReloadOutcome::Pending`].
+    /// later goes by them. While the queue takes nothing it returns after five seconds: [`ReloadOutcome::Pending`]. Reloads take turns, and
+    /// those five seconds begin with the turn. If the future is dropped before its turn nothing changes; dropped later, the change goes on.
     ///
-    /// All but routes is read at a start. So are two things that follow from routes: the topics to subscribe to at a
-    /// [`broker`](Builder::broker), unless `[local] topics` names them, and the order of a lane, which the first raw route changes and the last one.
+    /// All but routes is read at a start only. So are two things that follow from routes, and a change of them is refused: the topics to subscribe to
+    /// at a [`broker`](Builder::broker), unless `[local] topics` names them (refused as `[local]`), and the order of a lane, which the first raw route
+    /// changes and the last one (refused as `[queue]`).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -113,7 +115,10 @@ impl Gateway {
     /// gateway has ended.
     pub async fn reload(&self, settings: Builder) -> Result<ReloadOutcome, RunError> {
         let (config, parts) = settings.checked()?;
-        self.reload.apply(config, &parts).await
+        // The parts themselves may not be shared between threads, and so must not be held while it waits.
+        let own_part = parts.first_own();
+        drop(parts);
+        self.reload.apply(config, own_part).await
     }
 
     /// Stops the gateway without losing a message, within eight seconds.

@@ -333,3 +333,18 @@ async fn without_a_queue_the_routes_wait_for_it_and_the_reload_does_not() {
     assert_eq!(hub.next().await, ("new/t".to_owned(), "1".into()));
     gateway.stop().await.unwrap();
 }
+
+/// As a service does at a signal, or at a request of its own.
+#[tokio::test]
+async fn a_task_of_the_program_reloads() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = || {
+        let listen = ([127, 0, 0, 1], 0).into();
+        Gateway::builder("site7", "mqtt://127.0.0.1:9").listen(listen).route("plant/#", "up", Format::Json)
+    };
+    let gateway = Arc::new(settings().start(dir.path()).await.unwrap());
+    let (reloads, yard) = (gateway.clone(), settings().route("yard/#", "up/yard", Format::Json));
+    let outcome = tokio::spawn(async move { reloads.reload(yard).await }).await.unwrap();
+    assert_eq!(outcome.unwrap(), ReloadOutcome::InForce);
+    Arc::try_unwrap(gateway).unwrap().stop().await.unwrap();
+}

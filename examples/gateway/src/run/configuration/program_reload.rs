@@ -57,17 +57,22 @@ impl ProgramReload {
         Self { accepted, applied, is_open, own_routes, turn: Mutex::default() }
     }
 
-    /// Applies a configuration that was checked and came with these parts. A caller that does not wait for the outcome changes nothing about it.
+    /// Applies a configuration that was checked. `own_part`: name of the first part of the program's own that came with it. A caller that goes away
+    /// once it has its turn changes nothing about the outcome; before, nothing is applied.
     ///
     /// # Errors
     /// Only a start can apply it, or the gateway has ended.
-    pub(crate) async fn apply(&self, next: Config, parts: &Parts) -> Result<ReloadOutcome, RunError> {
+    pub(crate) async fn apply(
+        &self,
+        next: Config,
+        own_part: Option<String>,
+    ) -> Result<ReloadOutcome, RunError> {
         let _turn = self.turn.lock().await;
         if self.applied.has_changed().is_err() {
             return Err(ended());
         }
         let (before, in_force) = self.before();
-        self.may_apply(&before, &next, parts).map_err(RunError::NeedsRestart)?;
+        self.may_apply(&before, &next, own_part).map_err(RunError::NeedsRestart)?;
         let next = Arc::new(next);
         let is_unchanged = before.routes == next.routes && in_force.routes == next.routes;
         self.accepted.send_replace(InForce { config: next.clone(), refused: None });
@@ -103,8 +108,8 @@ impl ProgramReload {
     ///
     /// # Errors
     /// The reason why only a start can apply it.
-    fn may_apply(&self, before: &Config, next: &Config, parts: &Parts) -> Result<(), String> {
-        if let Some(part) = parts.first_own() {
+    fn may_apply(&self, before: &Config, next: &Config, own_part: Option<String>) -> Result<(), String> {
+        if let Some(part) = own_part {
             return Err(format!(
                 "{part}: parts of the program's own are taken at a start only; without them in the new settings those of the start stay"
             ));

@@ -51,7 +51,7 @@ fn routes_of(reload: &ProgramReload) -> usize {
 }
 
 async fn apply(reload: &ProgramReload, text: &str) -> Result<ReloadOutcome, RunError> {
-    reload.apply(parse(text), &Parts::default()).await
+    reload.apply(parse(text), None).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +141,7 @@ async fn own_parts_stay_with_their_routes_and_are_taken_at_a_start_only() {
     }
     let own =
         Parts { filters: vec![("plant/#".to_owned(), Pipeline::builder().build())], ..Parts::default() };
-    let refused = reload.apply(parse(FILE), &own).await.unwrap_err();
+    let refused = reload.apply(parse(FILE), own.first_own()).await.unwrap_err();
     assert!(
         matches!(&refused, RunError::NeedsRestart(why) if why.starts_with("filter of \"plant/#\": ")),
         "{refused:?}"
