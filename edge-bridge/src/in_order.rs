@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 pub(crate) const IDLE: usize = 16;
 
 /// Queue of entries in order of arrival. Each entry has a serial number that is never used twice.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct InOrder<T> {
     entries: VecDeque<T>,
     /// Serial number of the entry at the front of the queue.

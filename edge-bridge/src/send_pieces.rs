@@ -21,7 +21,7 @@ pub(crate) fn free_if_large(buffer: &mut BytesMut) {
 }
 
 /// Bytes to be sent, in their order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Pieces {
     /// Finished pieces before `last`, each with a flag that is set if other buffers share it.
     done: VecDeque<(Bytes, bool)>,

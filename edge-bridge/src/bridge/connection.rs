@@ -20,7 +20,7 @@ use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
 
 /// A network connection, from its start to [`Closed`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) since_ms: u64,

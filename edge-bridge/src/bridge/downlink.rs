@@ -11,7 +11,7 @@ use super::refused::suspect_filters::{SuspectFilters, filter_backoff};
 use super::rules::{Mapped, Rules};
 
 /// Subscriptions at the hub, which belong to its session: a resumed session still has them, a new one does not.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Downlink {
     rules: Rules,
     /// Filters that the application and the `in` rules subscribe to, in the order of the requests.
@@ -33,7 +33,7 @@ pub(super) struct Downlink {
 }
 
 /// Back-off of a subscription that the hub refused.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct RefusedFilter {
     reason: ReasonCode,
     due_ms: u64,

@@ -38,7 +38,7 @@ pub enum Input<'a> {
 }
 
 /// Action for the shell to perform. New kinds come only with a breaking release.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Output {
     /// Make a network connection.
     Dial {
@@ -60,7 +60,7 @@ pub enum Output {
 }
 
 /// Event of the link for the application.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
     /// The hub accepted the connection.

@@ -9,7 +9,7 @@ use super::spool::Spool;
 const HEADER_BYTES: usize = 12;
 
 /// Message that is in flight, or waits to be sent or sent again. Its rows stay leased.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) packed: Packed,
     /// Estimated size of the message's PUBLISH, in bytes.

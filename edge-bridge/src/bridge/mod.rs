@@ -71,7 +71,7 @@ use crate::wire::{QoS, ReasonCode, Subscription, Utf8};
 ///    and makes requests: [`ack`](Self::ack), [`subscribe`](Self::subscribe), …
 /// 3. calls [`poll_output`](Self::poll_output) after each of these until it returns `None`, and performs each action;
 /// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Core<S, P> {
     config: LinkConfig,
     spool: S,
@@ -100,7 +100,7 @@ pub struct Core<S, P> {
     stats: Stats,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Phase {
     /// Not started yet, or stopped.
     Offline,

@@ -17,7 +17,7 @@ pub(super) enum Cause {
 }
 
 /// Limits notices to one a minute for each cause and reason, and counts the ones left out.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Notices {
     told: BTreeMap<(Cause, ReasonCode), (u64, u64)>,
 }

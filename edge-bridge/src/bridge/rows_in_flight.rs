@@ -6,7 +6,7 @@
 pub(super) const ROWS_MAX: usize = 4_096;
 
 /// Number of rows in flight on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct RowsInFlight(usize);
 
 impl RowsInFlight {

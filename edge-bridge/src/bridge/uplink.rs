@@ -24,7 +24,7 @@ use super::stats::Stats;
 use super::uplink_event::UplinkEvent;
 
 /// Uplink of one link, kept over all its connections.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Uplink<P> {
     pub(super) pack: P,
     pub(super) window: Window,

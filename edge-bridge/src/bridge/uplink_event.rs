@@ -6,7 +6,7 @@ use super::spool::{Identity, LeaseId};
 use crate::wire::{ReasonCode, Utf8};
 
 /// Event of the uplink. Refusals are reported at most once a minute for each kind and reason.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum UplinkEvent {
     /// The hub acknowledged the message with these rows.

@@ -7,21 +7,21 @@ use crate::session::AckHandle;
 use crate::wire::ReasonCode;
 
 /// Outstanding PUBACKs of one connection, in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Connection {
     entries: InOrder<Entry>,
     pub(super) publisher: StopAndWait,
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) ack: AckHandle,
     pub(super) bytes: usize,
     pub(super) until: Until,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Until {
     /// The PUBACK waits until the receipt is resolved.
     Resolved(Ticket),

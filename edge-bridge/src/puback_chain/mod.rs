@@ -40,7 +40,7 @@ pub struct Release {
 }
 
 /// PUBACKs of all connections, by the rules of the [module](self).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PubackChain {
     connections: HashMap<ConnectionId, Connection>,
     receipts: Receipts,

@@ -19,13 +19,13 @@ impl Ticket {
 pub(super) struct Barrier(u64);
 
 /// Receipts that PUBACKs wait for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Receipts {
     /// Receipts in order, from the oldest unresolved one.
     all: InOrder<Receipt>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Receipt {
     connection: ConnectionId,
     is_resolved: bool,

@@ -13,7 +13,7 @@ const QUICK_IN_A_ROW: u8 = 3;
 const FORGET_MS: u64 = 10_000;
 
 /// One publisher, judged by the times of its PUBLISHes and of the PUBACKs to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct StopAndWait {
     window: Window,
     unacked: usize,
@@ -25,7 +25,7 @@ pub(super) struct StopAndWait {
     waiting_until_ms: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Window {
     /// Most messages that the publisher ever left unacknowledged, at least [`WINDOW_UNKNOWN`].
     Learned(usize),

@@ -11,7 +11,7 @@ const UNSEEN_MAX: u64 = 256 * 1024;
 const SEGMENT: u64 = 1_400;
 
 /// Positions in the stream of bytes that one connection writes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct BytesInTransit {
     written: u64,
     /// Number of bytes that the socket has accepted; `None`, if the caller does not report it, stands for all of `written`.

@@ -27,7 +27,7 @@ pub enum Input<'a> {
 }
 
 /// Action for the caller to perform. New kinds come only with a breaking release.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Output {
     /// Write these bytes to the network, in order. They may end within a packet, because a server's large payloads are separate, uncopied
     /// pieces.
@@ -60,7 +60,7 @@ impl AckHandle {
 }
 
 /// Event of the session for the application.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
     /// Server: a client asks to connect. Answer with [`accept`](super::Session::accept) or [`refuse`](super::Session::refuse); nothing else is
@@ -134,7 +134,7 @@ pub enum Event {
 }
 
 /// Result of a client's accepted handshake.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Connected {
     /// Outcome for the session that the client had before.
@@ -144,7 +144,7 @@ pub struct Connected {
 }
 
 /// Outcome for the session, from Session Present (§3.2.2.1.1) and the client's own state. New kinds come only with a breaking release.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum SessionOutcome {
     /// Neither side had a session.
     New,

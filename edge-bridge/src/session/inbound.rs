@@ -13,7 +13,7 @@ use crate::wire::{PacketId, ReasonCode};
 /// Bytes of memory for an unacknowledged message: here, in the set of identifiers, and in the PUBACK chain.
 const PENDING_BYTES: usize = 64;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     id: PacketId,
     /// Digest of a QoS 2 message; `None` at QoS 1.
@@ -33,7 +33,7 @@ pub(super) struct Answer {
 }
 
 /// Treatment of a received PUBLISH.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// New message, to be delivered.
     New(AckHandle),
@@ -46,7 +46,7 @@ pub(super) enum Arrival {
     TakenIn(AckHandle),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Inbound {
     epoch: u64,
     pending: InOrder<Pending>,

@@ -4,7 +4,7 @@ use super::bytes_in_transit::Wrote;
 use super::timer::{Timer, TimerTable};
 
 /// Keep alive of one connection. The type serves both roles, of which each uses its own half.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct KeepAlive {
     /// Interval in milliseconds that the client promised, or that the server set instead. 0 = off.
     interval_ms: u64,

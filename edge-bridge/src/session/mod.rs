@@ -80,7 +80,7 @@ pub const PACKETS_PER_TURN: usize = 64;
 /// 4. calls [`handle_timeout`](Self::handle_timeout) at [`next_deadline`](Self::next_deadline), if nothing else happens before;
 /// 5. after [`Event::Closed`] writes the remaining bytes, closes the network connection, and keeps [`into_resume`](Self::into_resume) for the
 ///    next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Session {
     role: Role,
     phase: Phase,
@@ -116,13 +116,13 @@ pub struct Session {
     answered: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Role {
     Client { config: Box<ClientConfig>, has_session: bool, server: Option<ServerLimits> },
     Server { config: Box<ServerConfig> },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Phase {
     /// Server: no packet has come yet.
     AwaitConnect,

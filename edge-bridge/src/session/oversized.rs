@@ -10,7 +10,7 @@ use super::{AckHandle, Event, Phase, Role, Session};
 use crate::wire::{Ack, Packet, PacketId, PacketType, QoS, ReasonCode, Utf8, Version, frame};
 
 /// A message whose bytes are being skipped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Oversized {
     /// Number of its bytes that have not come yet.
     left: usize,
@@ -27,7 +27,7 @@ impl Oversized {
 }
 
 /// Result of a check of the beginning of the receive buffer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PassedOver {
     /// The buffer begins with a packet that is not too large.
     Nothing,

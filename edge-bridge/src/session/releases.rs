@@ -55,7 +55,7 @@ impl OwedReleases {
 
 /// Identifiers until PUBCOMP, in the order of their PUBRECs, in which their PUBRELs leave (\[MQTT-4.6.0-4\]). They are as few as there are
 /// [identifiers](super::packet_id::QOS_2_IDS), so that a list is cheaper than a map.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Releases {
     open: VecDeque<Release>,
     /// Set once the peer has answered the PUBREL of an identifier of an earlier connection.

@@ -21,7 +21,7 @@ struct Open {
 }
 
 /// Requests without an answer. They are few, so that a list is cheaper than a map.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Requests {
     open: Vec<Open>,
 }

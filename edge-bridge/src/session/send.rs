@@ -351,7 +351,7 @@ impl Session {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum SendError {
     TooLarge { size: usize, limit: u32 },
     Invalid(EncodeError),

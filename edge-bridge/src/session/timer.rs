@@ -21,7 +21,7 @@ impl Timer {
 }
 
 /// Deadlines in milliseconds of the caller's clock.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TimerTable {
     due_ms: [Option<u64>; 5],
 }

@@ -5,7 +5,7 @@ use super::events::Violation;
 use crate::wire::Utf8;
 
 /// Topics of the aliases that the peer defined, at most as many as this side announced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct InboundAliases {
     topics: Vec<Option<Utf8>>,
     maximum: u16,
@@ -55,7 +55,7 @@ pub(super) enum Spelling {
 }
 
 /// Aliases that were defined to the peer. The least recently used one is replaced when all are used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct OutboundAliases {
     /// Topic and last use; the alias is the position plus one.
     topics: Vec<(Utf8, u64)>,

@@ -12,7 +12,7 @@ use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish, QoS};
 
 /// Unacknowledged messages in original order, and the limit of those in flight on this connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct UnackedMessages {
     /// Messages written on this connection, by serial number; they count in the quota. PUBACKs may come in any order; a message without one uses
     /// only one unit of the quota.

@@ -45,7 +45,7 @@ enum Way {
 }
 
 /// State of the choice. Addresses are numbered by their place in the configured list, from 0.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct AddressChoice {
     count: usize,
     failback: bool,

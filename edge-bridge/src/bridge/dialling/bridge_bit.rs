@@ -12,7 +12,7 @@ const REFUSED_MS: u64 = 86_400_000;
 const CLOSED_MS: u64 = 600_000;
 
 /// Choice for one address between CONNECTs with and without the bridge bit.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct BridgeBit {
     /// Up time until which the bit is left out; `None` if it may be set now.
     off_until_ms: Option<u64>,

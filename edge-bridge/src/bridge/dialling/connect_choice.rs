@@ -8,7 +8,7 @@ use super::bridge_bit::BridgeBit;
 use super::version_choice::VersionChoice;
 use super::will_choice::WillChoice;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct ConnectChoice {
     version: VersionChoice,
     bridge_bit: BridgeBit,

@@ -20,7 +20,7 @@ const TAKEN_OVER: &str = "another client connects with the same client identifie
 const POSSIBLY: &str = "soon after it was accepted, as others before: another client with the same client identifier is a possible cause";
 
 /// History of connections that ended one after the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct TakeoverSigns {
     short: u32,
     /// Set from a takeover until a connection has lasted for [`ALONE_MS`].

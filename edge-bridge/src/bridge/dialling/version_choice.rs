@@ -12,7 +12,7 @@ const UNPROVED_MS: u64 = 600_000;
 
 /// MQTT version of the next connection. It changes only if the hub answers that it does not support the last one. A close without a CONNACK may
 /// come from a proxy or tunnel whose hub is down, and messages of 3.1.1 carry no identity by which copies are recognised.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct VersionChoice {
     /// Set if the version may change.
     auto: bool,

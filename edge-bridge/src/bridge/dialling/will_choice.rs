@@ -14,7 +14,7 @@ const DENIED_MS: u64 = 3_600_000;
 const NO_REASON_MS: u64 = 600_000;
 
 /// Choice for one address between CONNECTs with and without the will.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct WillChoice {
     /// Up time until which the will is left out; `None` if it may be sent now.
     off_until_ms: Option<u64>,

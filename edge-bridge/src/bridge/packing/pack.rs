@@ -194,7 +194,7 @@ impl Packed {
 
 /// [`Pack`] that makes one message of each row, with payload and properties unchanged. Dead letters go to [topics of their
 /// own](crate::bridge::dead_letter_topic), with the reason as the user property `edge-reason`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RawPack {
     identity: IdentityForm,
     rows: VecDeque<Leased>,

@@ -21,7 +21,7 @@ pub(in crate::bridge) enum Work {
 }
 
 /// Operator's pass over the parked rows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct Pass {
     pub(in crate::bridge) filter: Utf8,
     pub(in crate::bridge) work: Work,

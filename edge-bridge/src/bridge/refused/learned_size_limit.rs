@@ -44,7 +44,7 @@ const CLOSE_ENOUGH: u64 = 16;
 const FAILED_MAX: usize = 64;
 
 /// The limit and its probes. Sizes are bytes of payload, which is what such hubs count.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct SizeLimit {
     /// Payload bytes of the smallest message that was refused at the cost of a connection; `None` if there is no limit.
     limit: Option<u64>,
@@ -64,7 +64,7 @@ pub(in crate::bridge) struct SizeLimit {
 }
 
 /// A message that was refused as too large.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Refused {
     bytes: u64,
     at_ms: u64,
@@ -74,7 +74,7 @@ struct Refused {
 }
 
 /// Cause of a connection's end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Cause {
     Other,
     /// A single message is at fault; contains its rows.
@@ -84,7 +84,7 @@ enum Cause {
 }
 
 /// Choice of the message that is the next probe.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Probes {
     /// Number of failed probes since the limit was learned; with the first rows of the latest ones.
     fails: u32,
@@ -121,7 +121,7 @@ impl Probes {
 
 /// State after a limit was lifted, while parked messages of that size are sent. The pass that was under way may have left some of them parked,
 /// and new messages must not overtake them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Lifting {
     limit: u64,
     /// Passes over the parked rows that began since the limit was lifted.

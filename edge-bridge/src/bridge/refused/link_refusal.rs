@@ -21,7 +21,7 @@ const LOOK_MS: u64 = 2_000;
 const ALIKE_MS: u64 = 30_000;
 
 /// The state of the link as a whole.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct LinkRefusal {
     streak: u32,
     probing: Option<Probing>,
@@ -30,7 +30,7 @@ pub(in crate::bridge) struct LinkRefusal {
     seed: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Probing {
     since_ms: u64,
     due_ms: u64,

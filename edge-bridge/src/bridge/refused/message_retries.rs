@@ -15,7 +15,7 @@ const BYTES_MAX: u64 = 1 << 20;
 const REFUSALS_MAX: u32 = 6;
 
 /// Messages held for a retry, each with the up time of its next attempt.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct Retries {
     pub(in crate::bridge) waiting: Vec<(u64, Message)>,
     pub(in crate::bridge) bytes: u64,

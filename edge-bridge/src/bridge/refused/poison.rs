@@ -14,7 +14,7 @@ use blame::BlameSearch;
 use register::Register;
 
 /// Search for poison messages and register of their rows, see the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct Poison {
     pub(in crate::bridge) blame: BlameSearch,
     pub(in crate::bridge) register: Register,

@@ -29,7 +29,7 @@ pub(in crate::bridge) fn retry_backoff(seed: u64) -> Backoff {
 }
 
 /// Decision on a message that is ready to be sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) enum Route {
     /// The message may be sent.
     Send(Message),
@@ -40,7 +40,7 @@ pub(in crate::bridge) enum Route {
 }
 
 /// Consequences of an accepted message whose topic was in back-off.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct Healed {
     /// Messages to be sent now, in this order.
     pub(in crate::bridge) again: Vec<Message>,
@@ -51,7 +51,7 @@ pub(in crate::bridge) struct Healed {
 }
 
 /// All topics in back-off.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct Refusals {
     pub(in crate::bridge) topics: BTreeMap<Utf8, Topic>,
     pub(in crate::bridge) held_bytes: u64,

@@ -10,12 +10,12 @@ use crate::wire::{ReasonCode, Utf8};
 const TOPICS_MAX: usize = 256;
 
 /// Topics with parked single messages, as far as known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct RefusedMessages {
     topics: BTreeMap<Utf8, Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     reason: ReasonCode,
     /// Parked messages, by weight; with the part of them that was parked since the present sweep began.

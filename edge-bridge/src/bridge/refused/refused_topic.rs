@@ -10,7 +10,7 @@ use crate::wire::ReasonCode;
 pub(in crate::bridge) const HELD_MAX: usize = 8;
 
 /// Message that is held in RAM as a probe.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct Held {
     pub(in crate::bridge) message: Message,
     /// Number of the attempt in which the message was refused; `None` if it was not sent yet.
@@ -29,7 +29,7 @@ pub(in crate::bridge) enum Phase {
 }
 
 /// Topic that the hub refuses, or that it accepts again while rows of it are parked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct Topic {
     pub(in crate::bridge) phase: Phase,
     pub(in crate::bridge) reason: ReasonCode,

@@ -26,7 +26,7 @@ const REFUSALS_MAX: u32 = 8;
 const DEFERRED_MAX: (usize, u64) = (4_096, 1 << 20);
 
 /// State of the sweep, and the time of the next one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct Sweep {
     /// Messages, by weight, that the sweep has still to meet; `None` if no sweep is under way.
     left: Option<u64>,
@@ -55,7 +55,7 @@ pub(in crate::bridge) struct Sweep {
 }
 
 /// New rows of one topic that wait to be parked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::bridge) struct Deferred {
     pub(in crate::bridge) topic: Utf8,
     pub(in crate::bridge) rows: Vec<LeaseId>,

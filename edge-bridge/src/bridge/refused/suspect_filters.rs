@@ -14,7 +14,7 @@ const SUSPECT_CLOSES: u32 = 3;
 /// Milliseconds for which a new connection carries only messages, so that a close in this time is not blamed on a suspect filter.
 const MESSAGES_FIRST_MS: u64 = 5_000;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Suspect {
     reason: ReasonCode,
     due_ms: u64,
@@ -22,7 +22,7 @@ struct Suspect {
 }
 
 /// Suspect filters and their delays, see the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct SuspectFilters {
     closes_in_row: u32,
     held_until_ms: u64,

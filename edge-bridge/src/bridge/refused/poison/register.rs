@@ -33,7 +33,7 @@ struct Known {
 }
 
 /// Poison rows by their keys, see the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct Register {
     known: HashMap<RowKey, Known>,
     trials: Trials,

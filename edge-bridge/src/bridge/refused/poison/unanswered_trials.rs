@@ -15,7 +15,7 @@ pub(super) fn backoff_ms(times: u32) -> u64 {
 }
 
 /// Retries under way, and the time of the next ones.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Trials {
     /// Time before which no further trial begins, in milliseconds of `Now::up_ms`.
     again_ms: u64,
