@@ -89,7 +89,7 @@ pub(crate) enum Bug {
 }
 
 /// Changes what the gateway writes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Mutator {
     buffer: BytesMut,
     extra: u16,

@@ -6,7 +6,7 @@ use edge_bridge::wire::{Ack, Packet, PacketId, QoS};
 
 use crate::bug::Bug;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ExchangeForger {
     /// Identifiers with a PUBREC on this connection, and in this life.
     received_here: HashSet<PacketId>,

@@ -1,13 +1,13 @@
 //! Identifiers of QoS 2 between PUBREC and PUBCOMP, as a packet capture shows them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Time for which a peer is waited for that does not answer a PUBREL of an earlier connection, and most connections for that.
 const GIVEN_UP_MS: u64 = 5_000;
 const TRIES: u32 = 10;
 
 /// Identifier of an earlier connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Owed {
     /// Time of its PUBREL on this connection.
     released_ms: Option<u64>,
@@ -22,12 +22,12 @@ impl Owed {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Exchanges {
     /// PUBREC came on this connection: these take places of the Receive Maximum. Set once the PUBREL left.
-    here: HashMap<u16, bool>,
+    here: BTreeMap<u16, bool>,
     /// The hub may hold them from earlier connections.
-    owed: HashMap<u16, Owed>,
+    owed: BTreeMap<u16, Owed>,
 }
 
 impl Exchanges {
@@ -75,7 +75,7 @@ impl Exchanges {
             owed.is_given_up = owed.is_given_up(now_ms);
             owed.released_ms = None;
         }
-        let here = self.here.drain().map(|(id, released)| (id, u32::from(released)));
+        let here = std::mem::take(&mut self.here).into_iter().map(|(id, released)| (id, u32::from(released)));
         self.owed.extend(here.map(|(id, tries)| (id, Owed { tries, ..Owed::default() })));
     }
 

@@ -13,7 +13,7 @@ use crate::limits::{HubLimits, plain_size};
 /// Bytes of an alias's definition.
 const DEFINITION: usize = 3;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Forger {
     back: BytesMut,
     limits: HubLimits,

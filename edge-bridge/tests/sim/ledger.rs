@@ -1,7 +1,7 @@
 //! Ledger of each message, as an outside observer sees it, and the rules it must obey.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use edge_bridge::wire::{Publish, QoS, ReasonCode};
 
@@ -151,23 +151,23 @@ pub(crate) struct Violation {
     pub(crate) detail: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     pub(crate) now_ms: u64,
     violation: Option<Violation>,
     /// The hub holds it for good.
-    safe: HashSet<Msg>,
+    safe: BTreeSet<Msg>,
     /// The hub sent a PUBACK of success.
-    told: HashSet<Msg>,
+    told: BTreeSet<Msg>,
     /// The hub refused it at least once, and may not have got to say so.
-    refused: HashSet<Msg>,
+    refused: BTreeSet<Msg>,
     /// Sensors with messages that were refused or parked: what was in flight behind them may have overtaken them.
-    disturbed: HashSet<u16>,
+    disturbed: BTreeSet<u16>,
     /// First arrivals at the hub: `edge-id`, and whether it was marked as a possible duplicate.
-    seen: HashMap<Msg, (Option<String>, bool)>,
-    newest: HashMap<u16, u32>,
+    seen: BTreeMap<Msg, (Option<String>, bool)>,
+    newest: BTreeMap<u16, u32>,
     /// A sensor has its PUBACK, the hub has not the message.
-    pub(crate) owed: HashSet<Msg>,
+    pub(crate) owed: BTreeSet<Msg>,
     pub(crate) lives: Lives,
     pub(crate) once: Once,
     pub(crate) hub_limits: HubLimits,
@@ -178,7 +178,7 @@ pub(crate) struct Ledger {
     pub(crate) duplicates: u64,
     pub(crate) duplicates_allowed: u64,
     /// Time of each message's first arrival at the hub.
-    pub(crate) arrived_ms: HashMap<Msg, u64>,
+    pub(crate) arrived_ms: BTreeMap<Msg, u64>,
 }
 
 impl Ledger {

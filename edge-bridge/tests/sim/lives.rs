@@ -1,16 +1,16 @@
 //! Messages that expire: until when each may live, and which did not live to see the hub.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use edge_bridge::wire::{PropertyId, Publish};
 
 use crate::ledger::Msg;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Lives {
     /// Of the copy that was stored last, in milliseconds.
-    until_ms: HashMap<Msg, u64>,
-    ended: HashSet<Msg>,
+    until_ms: BTreeMap<Msg, u64>,
+    ended: BTreeSet<Msg>,
     /// Messages that left with an interval, and the shortest.
     pub(crate) sent: u64,
     pub(crate) shortest_s: Option<u32>,

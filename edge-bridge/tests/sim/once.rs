@@ -1,21 +1,21 @@
 //! Messages of QoS 2 at the hub's application: each once, in one life of the gateway and one session of the hub.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::Msg;
 
 /// A life of the gateway, and a session of the hub.
 type Era = (u64, u64);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Once {
     /// Number of lives of the gateway's link.
     pub(crate) life: u64,
     session: u64,
     /// The last arrival of each row.
-    arrived: HashMap<String, Era>,
+    arrived: BTreeMap<String, Era>,
     /// Messages that were given up, and may have arrived.
-    given_up: HashSet<Msg>,
+    given_up: BTreeSet<Msg>,
 }
 
 impl Once {

@@ -1,8 +1,10 @@
 //! A model of the queue: two lanes, group commit with elision, leases, acknowledgements that are saved late; and what a power cut leaves.
 
+#[path = "queue/spool.rs"]
 mod spool;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use edge_bridge::Row;
 use edge_bridge::bridge::spool::{Identity, LeaseId, Leased};
@@ -21,7 +23,7 @@ const CURSOR_LAG: usize = 1_000;
 /// Lane and sequence number.
 pub(crate) type Key = (u8, u64);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Stored {
     row: Row,
     msg: Msg,
@@ -63,7 +65,7 @@ pub(crate) enum Note {
     Gone(Msg),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ModelQueue {
     rows: BTreeMap<Key, Stored>,
     free: BTreeSet<Key>,
@@ -81,10 +83,10 @@ pub(crate) struct ModelQueue {
     wanted: bool,
     unsaved: Vec<Key>,
     unsaved_since_ms: Option<u64>,
-    durable: HashMap<Msg, u32>,
+    durable: BTreeMap<Msg, u32>,
     notes: Vec<Note>,
     /// Rows that left since the last notes.
-    just_gone: HashMap<Key, Msg>,
+    just_gone: BTreeMap<Key, Msg>,
     leases: u64,
     pub(crate) leased: usize,
     /// Rows that waited after the last lease.
@@ -95,6 +97,13 @@ pub(crate) struct ModelQueue {
     pub(crate) sync_ms: u64,
     /// Set by the gateway: an acknowledgement brings no clock.
     pub(crate) now_ms: u64,
+}
+
+/// Its rows show themselves in [`states`](ModelQueue::states).
+impl fmt::Debug for ModelQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows", self.rows.len())
+    }
 }
 
 impl ModelQueue {
@@ -184,14 +193,46 @@ impl ModelQueue {
         self.free.len() + self.parked_free.len() + self.leased
     }
 
+    pub(crate) fn is_committing(&self) -> bool {
+        self.commit.is_some()
+    }
+
+    /// Returns whether a commit can begin that writes something.
+    pub(crate) fn can_commit(&self) -> bool {
+        self.commit.is_none() && !self.ram.is_empty()
+    }
+
+    /// Rows in their order: key, message, and each thing that tells it from another row of the same message.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (Key, Msg, [bool; 6])> {
+        self.rows.iter().map(|(key, stored)| {
+            let is_written = self.commit.as_ref().is_some_and(|(_, keys)| keys.contains(key));
+            let is_acked = stored.stand == Stand::Acked;
+            let flags = [
+                stored.durable,
+                stored.stand == Stand::Leased,
+                is_acked,
+                self.ram.contains(key),
+                is_written,
+                stored.row.possible_duplicate,
+            ];
+            (*key, stored.msg, flags)
+        })
+    }
+
     pub(crate) fn unsaved(&self) -> usize {
         self.unsaved.len()
     }
 
     /// Power off, power on. A commit that was under way happened or did not.
     pub(crate) fn power_cut(&mut self, rng: &mut Rng) {
+        let is_done = self.is_committing() && rng.one_in(2);
+        self.lose_power(is_done);
+    }
+
+    /// Power off, power on. `is_done`: the commit that was under way happened.
+    pub(crate) fn lose_power(&mut self, is_done: bool) {
         if let Some((_, keys)) = self.commit.take()
-            && rng.one_in(2)
+            && is_done
         {
             keys.into_iter().for_each(|key| self.became_durable(key));
         }
@@ -235,7 +276,8 @@ impl ModelQueue {
         self.notes.push(Note::Safe(key));
     }
 
-    fn save(&mut self) {
+    /// Acknowledgements of stored rows reach the disk.
+    pub(crate) fn save(&mut self) {
         self.unsaved_since_ms = None;
         for key in std::mem::take(&mut self.unsaved) {
             self.forget(key);

@@ -1,6 +1,6 @@
 //! Reads along on a link with nothing but the codec: what a packet capture would show.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::wire::{self, Limits, Packet, PropertyId, Publish, QoS, Version};
@@ -10,19 +10,19 @@ use crate::ledger::{Ledger, Msg, Rule};
 use crate::limits::HubLimits;
 
 /// The gateway's end of the WAN.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct WanTap {
     out: BytesMut,
     back: BytesMut,
     /// Receive Maximum of this connection, once CONNACK came.
     maximum: Option<usize>,
     /// Sent on this connection, not answered.
-    here: HashMap<u16, (Msg, QoS)>,
+    here: BTreeMap<u16, (Msg, QoS)>,
     /// The same in the order of their leaving, each with the time at which a younger one was answered before it.
     order: VecDeque<(u16, Option<u64>)>,
-    bytes_here: HashMap<u16, usize>,
+    bytes_here: BTreeMap<u16, usize>,
     /// Sent on earlier connections of this session, not answered, not yet sent again.
-    before: HashMap<u16, Msg>,
+    before: BTreeMap<u16, Msg>,
     exchanges: Exchanges,
     /// Unanswered when the hub had lost the session.
     pub(crate) lost: Vec<Msg>,
@@ -72,7 +72,7 @@ impl WanTap {
                     ledger.hub_limits = HubLimits::of(&ack);
                     self.connections += 1;
                     if !ack.session_present {
-                        self.lost.extend(self.before.drain().map(|(_, msg)| msg));
+                        self.lost.extend(std::mem::take(&mut self.before).into_iter().map(|(_, msg)| msg));
                         self.exchanges.forget();
                     }
                 }
@@ -103,7 +103,7 @@ impl WanTap {
     pub(crate) fn ended(&mut self, now_ms: u64) -> u64 {
         self.exchanges.ended(now_ms);
         let unconfirmed = self.here.len() as u64;
-        self.before.extend(self.here.drain().map(|(id, (msg, _))| (id, msg)));
+        self.before.extend(std::mem::take(&mut self.here).into_iter().map(|(id, (msg, _))| (id, msg)));
         self.bytes_here.clear();
         self.order.clear();
         self.out.clear();
@@ -186,7 +186,7 @@ impl WanTap {
 }
 
 /// The listener's end of one sensor's connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LanTap {
     version: Version,
     back: BytesMut,
