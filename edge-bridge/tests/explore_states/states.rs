@@ -1,0 +1,58 @@
+//! The explorations, from small to large bounds, within one budget of states.
+
+use std::time::Instant;
+
+use edge_bridge::wire::QoS;
+
+use crate::bounds::{Bounds, Faults};
+use crate::rng::budget;
+use crate::search::Explored;
+
+/// States at the full budget.
+const STATES: u64 = 200_000;
+
+const ONE: QoS = QoS::AtLeastOnce;
+const TWO: QoS = QoS::ExactlyOnce;
+
+/// Messages of the two publishers, crashes, cuts, losses of the session and deadlines; the Receive Maximum is 2.
+const EXPLORATIONS: [([&[QoS]; 2], Faults); 11] = [
+    ([&[ONE], &[]], Faults::new(1, 1, 1, 0)),
+    ([&[TWO], &[]], Faults::new(0, 1, 1, 0)),
+    ([&[TWO], &[]], Faults::new(0, 2, 1, 1)),
+    ([&[ONE], &[]], Faults::new(2, 2, 1, 1)),
+    ([&[TWO], &[]], Faults::new(1, 0, 0, 0)),
+    ([&[ONE, ONE], &[]], Faults::new(1, 1, 1, 0)),
+    ([&[TWO, TWO], &[]], Faults::new(0, 1, 1, 0)),
+    ([&[TWO], &[ONE]], Faults::new(0, 2, 1, 0)),
+    ([&[ONE], &[ONE]], Faults::new(2, 1, 1, 0)),
+    ([&[TWO, ONE], &[TWO]], Faults::new(0, 1, 1, 0)),
+    ([&[ONE, ONE], &[ONE]], Faults::new(2, 2, 1, 0)),
+];
+
+#[test]
+fn no_order_of_steps_breaks_a_rule() {
+    let (mut left, mut steps) = (budget(STATES), 0);
+    for (messages, faults) in EXPLORATIONS {
+        if left == 0 {
+            break;
+        }
+        let began = Instant::now();
+        let bounds = Bounds { messages, faults, receive_maximum: 2 };
+        let explored =
+            Explored::all(bounds, left).unwrap_or_else(|found| panic!("{bounds:?}\n{}", found.text()));
+        assert!(explored.recoveries > 0, "{bounds:?}");
+        left = left.saturating_sub(explored.states());
+        steps += explored.steps;
+        println!(
+            "{messages:?}, {faults:?}: {} states{}, {} steps, {} recoveries, at most {} steps from the start, {} ms",
+            explored.states(),
+            if explored.is_complete() { ", which are all" } else { ", the first ones" },
+            explored.steps,
+            explored.recoveries,
+            explored.deepest,
+            began.elapsed().as_millis()
+        );
+    }
+    let states = budget(STATES) - left;
+    println!("executed explore_states: {states} cases, {steps} steps");
+}
