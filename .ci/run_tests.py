@@ -13,7 +13,7 @@ import threading
 
 # Their tests may be late without harm.
 COMPUTING_PACKAGES = {"edge-codec", "edge-codec-fuzz", "edge-filter", "edge-filter-fuzz", "edge-queue", "edge-queue-fuzz"}
-COMPUTING_PROGRAMS = {("edge-bridge", "sim"), ("edge-bridge", "refusals")}
+COMPUTING_PROGRAMS = {("edge-bridge", "sim"), ("edge-bridge", "refusals"), ("edge-bridge", "explore_states")}
 # Their limits are of seconds, for what takes milliseconds: a tenth of a core is enough.
 NICENESS = 10
 

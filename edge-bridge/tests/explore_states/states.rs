@@ -9,23 +9,21 @@ use crate::rng::budget;
 use crate::search::Explored;
 
 /// States at the full budget.
-const STATES: u64 = 200_000;
+const STATES: u64 = 100_000;
 
 const ONE: QoS = QoS::AtLeastOnce;
 const TWO: QoS = QoS::ExactlyOnce;
 
 /// Messages of the two publishers, crashes, cuts, losses of the session and deadlines; the Receive Maximum is 2.
-const EXPLORATIONS: [([&[QoS]; 2], Faults); 11] = [
+const EXPLORATIONS: [([&[QoS]; 2], Faults); 9] = [
     ([&[ONE], &[]], Faults::new(1, 1, 1, 0)),
     ([&[TWO], &[]], Faults::new(0, 1, 1, 0)),
+    ([&[TWO, TWO], &[]], Faults::new(0, 1, 0, 0)),
+    ([&[TWO], &[ONE]], Faults::new(0, 1, 0, 0)),
+    ([&[TWO], &[]], Faults::new(1, 0, 0, 0)),
     ([&[TWO], &[]], Faults::new(0, 2, 1, 1)),
     ([&[ONE], &[]], Faults::new(2, 2, 1, 1)),
-    ([&[TWO], &[]], Faults::new(1, 0, 0, 0)),
-    ([&[ONE, ONE], &[]], Faults::new(1, 1, 1, 0)),
-    ([&[TWO, TWO], &[]], Faults::new(0, 1, 1, 0)),
-    ([&[TWO], &[ONE]], Faults::new(0, 2, 1, 0)),
-    ([&[ONE], &[ONE]], Faults::new(2, 1, 1, 0)),
-    ([&[TWO, ONE], &[TWO]], Faults::new(0, 1, 1, 0)),
+    ([&[TWO, ONE], &[TWO]], Faults::new(0, 1, 0, 0)),
     ([&[ONE, ONE], &[ONE]], Faults::new(2, 2, 1, 0)),
 ];
 
