@@ -99,7 +99,7 @@ impl World {
                 self.gateway.core.spool_mut().save();
                 self.with_gateway(Gateway::run);
             }
-            Step::ToHub => self.to_hub(),
+            Step::ToHub => self.arrive_at_hub(),
             Step::ToGateway => {
                 let packets = self.to_gateway.units.pop_front().unwrap_or_default();
                 self.with_gateway(|gateway, around| gateway.receive(&packets, around));
@@ -138,7 +138,7 @@ impl World {
         self.with_gateway(|gateway, around| gateway.publish(number, (msg, qos, is_repeat), handle, around));
     }
 
-    fn to_hub(&mut self) {
+    fn arrive_at_hub(&mut self) {
         let Self { to_hub, to_gateway, hub, ledger, bug, bounds, .. } = self;
         for packet in to_hub.units.pop_front().into_iter().flatten() {
             hub.on_packet(packet, bounds.receive_maximum, *bug, ledger, to_gateway);

@@ -198,11 +198,13 @@ impl ModelQueue {
     }
 
     /// Returns whether a commit can begin that writes something.
+    #[allow(dead_code, reason = "for `tests/explore_states`")]
     pub(crate) fn can_commit(&self) -> bool {
         self.commit.is_none() && !self.ram.is_empty()
     }
 
     /// Rows in their order: key, message, and each thing that tells it from another row of the same message.
+    #[allow(dead_code, reason = "for `tests/explore_states`")]
     pub(crate) fn states(&self) -> impl Iterator<Item = (Key, Msg, [bool; 6])> {
         self.rows.iter().map(|(key, stored)| {
             let is_written = self.commit.as_ref().is_some_and(|(_, keys)| keys.contains(key));

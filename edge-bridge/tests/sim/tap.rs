@@ -72,7 +72,7 @@ impl WanTap {
                     ledger.hub_limits = HubLimits::of(&ack);
                     self.connections += 1;
                     if !ack.session_present {
-                        self.lost.extend(std::mem::take(&mut self.before).into_iter().map(|(_, msg)| msg));
+                        self.lost.extend(std::mem::take(&mut self.before).into_values());
                         self.exchanges.forget();
                     }
                 }
