@@ -138,8 +138,9 @@ impl Queue {
 
     /// Pushes a row, and waits up to `timeout` for room while its lane is full. For producers that can wait, with
     /// [`OnFull::Reject`](crate::OnFull::Reject). Waits also where eviction gives no room, because everything in the lane is leased, or because
-    /// the store fails and `max_unwritten_bytes` are used up. Tries again whenever rows are acknowledged, given back, expired or written.
-    /// Producers that wait have no order among them. A wait counts in [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a
+    /// the store fails and `max_unwritten_bytes` are used up. Tries again whenever rows are acknowledged, given back, expired or written;
+    /// a row whose time to live is over expires when a consumer reaches it. Producers that wait have no order among them, so a row of a large weight
+    /// may wait behind any number of small ones. One whose weight is above the lane's `max_messages` never has room. A wait counts in [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a
     /// refusal. Nothing waits on a [manual clock](Clock::manual).
     ///
     /// ```

@@ -166,7 +166,7 @@ impl Queue {
     }
 
     /// Pushes a row, and waits for room while its lane is full: [`Queue::push`] for producers that can wait. See [`crate::Queue::push_wait`].
-    /// Give it a time limit by dropping the future.
+    /// Give it a time limit by dropping the future: a row whose weight is above the lane's `max_messages` would wait for ever.
     ///
     /// Cancel safe, as [`Queue::push`] is; a row that still waits for room is gone with the future.
     ///

@@ -195,7 +195,10 @@ impl Bridge {
         self.link.watch()
     }
 
-    /// Ends the link and closes the spool. Afterwards every message is safe on disk, or at the hub.
+    /// Ends the link and closes the spool, without waiting for the hub. Afterwards every message is safe on disk, or at the hub; what the hub had not
+    /// acknowledged goes again at the next start.
+    ///
+    /// In memory there is no next start: what the hub has not acknowledged is gone, and its receipt is an error. Await the receipts first.
     ///
     /// # Errors
     ///
