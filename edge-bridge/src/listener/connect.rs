@@ -21,6 +21,13 @@ impl<I: Ingest> Listener<I> {
         }
         let assigned = if connect.client_id.is_empty() { Some(self.new_client_id(now, id)) } else { None };
         let client_id = assigned.clone().unwrap_or_else(|| connect.client_id.detached());
+        let mut accept = self.terms(connect);
+        accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
+        // Before anything changes: a client that cannot be told takes no session over.
+        if self.connections.get(id).is_some_and(|state| !state.session.can_accept(&accept)) {
+            self.refuse_client(now, id, connect, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+            return;
+        }
         let existing = self.clients.key(&client_id);
         if let Some(key) = existing {
             self.take_over(now, key, connect.clean_start || !self.is_of(key, certified.as_ref(), connect));
@@ -33,8 +40,6 @@ impl<I: Ingest> Listener<I> {
             self.refuse_client(now, id, connect, ReasonCode::QUOTA_EXCEEDED);
             return;
         };
-        let mut accept = self.terms(connect);
-        accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
         let expiry_s = self.expiry(connect);
         let will_error = connect.will.as_ref().and_then(|will| self.check_topic(key, &will.topic).err());
         let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(id)) else {

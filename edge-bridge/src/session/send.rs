@@ -273,7 +273,8 @@ impl Session {
             Version::V311 => reason.nearest_v311_connack(),
         };
         let connack = ConnAck { session_present: false, reason, properties: Properties::default() };
-        self.write_small(now_ms, &Packet::ConnAck(connack));
+        // A client that takes no packet so large sees the end of the connection alone.
+        let _ = self.write(now_ms, &Packet::ConnAck(connack));
     }
 
     /// Writes a DISCONNECT, if the version and role allow one with this reason.

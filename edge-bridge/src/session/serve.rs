@@ -5,12 +5,28 @@ use super::timer::Timer;
 use super::topic_alias::{InboundAliases, OutboundAliases};
 use super::unacked_messages::UnackedMessages;
 use super::{Accept, Closed, Phase, Role, Session, receive_maximum};
-use crate::wire::{Packet, PacketId, Properties, ReasonCode, SubAck, UnsubAck, Version};
+use crate::wire::{Packet, PacketId, Properties, ReasonCode, SubAck, UnsubAck, Version, encoded_len};
 
 impl Session {
+    /// Server: returns whether the CONNACK of [`accept`](Self::accept) fits into the client's Maximum Packet Size. `false` too when no client
+    /// waits for a decision.
+    pub fn can_accept(&self, accept: &Accept) -> bool {
+        let (Phase::AwaitDecision(connect), Role::Server { config }) = (&self.phase, &self.role) else {
+            return false;
+        };
+        let connack = Packet::ConnAck(accept.to_connack(connect, config));
+        let limit = u64::from(ClientLimits::of(&connect.properties).maximum_packet_size);
+        encoded_len(&connack, self.version).is_ok_and(|size| size as u64 <= limit)
+    }
+
     /// Server: accepts the client of [`Event::Connect`](super::Event::Connect). Messages of `accept.resume` are resent at once, within its
-    /// Receive Maximum. Does nothing when no client waits for a decision.
+    /// Receive Maximum. Refuses a client that would never learn of it, see [`can_accept`](Self::can_accept). Does nothing when no client waits
+    /// for a decision.
     pub fn accept(&mut self, now_ms: u64, accept: Accept) {
+        if !self.can_accept(&accept) {
+            self.refuse(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+            return;
+        }
         let Phase::AwaitDecision(connect) = &self.phase else { return };
         let Role::Server { config } = &self.role else { return };
         let peer = ClientLimits::of(&connect.properties);
@@ -34,12 +50,11 @@ impl Session {
         self.resend(now_ms);
     }
 
-    /// Server: refuses the client of [`Event::Connect`](super::Event::Connect), in 3.1.1 with the nearest return code. Does nothing when no
-    /// client waits for a decision.
+    /// Server: refuses the client of [`Event::Connect`](super::Event::Connect), in 3.1.1 with the nearest return code. One whose
+    /// Maximum Packet Size is too small for a CONNACK is not told (\[MQTT-3.1.2-24\]). Does nothing when no client waits for a decision.
     pub fn refuse(&mut self, now_ms: u64, reason: ReasonCode) {
-        if !matches!(self.phase, Phase::AwaitDecision(_)) {
-            return;
-        }
+        let Phase::AwaitDecision(connect) = &self.phase else { return };
+        self.peer_packet_max = ClientLimits::of(&connect.properties).maximum_packet_size;
         self.write_refusal(now_ms, reason);
         self.end(Closed::Local(reason));
     }

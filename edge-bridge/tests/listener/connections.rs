@@ -2,7 +2,9 @@
 
 use edge_bridge::listener::{Access, Config, Event, Input};
 use edge_bridge::session::Closed;
-use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Version};
+use edge_bridge::wire::{
+    Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version, encoded_len,
+};
 
 use crate::listener_support::*;
 use crate::site;
@@ -17,6 +19,33 @@ fn connections_are_bounded_and_must_say_connect_in_time() {
     site.pass(10_000);
     assert!(site.is_closed(silent));
     site.client("c", Version::V5);
+}
+
+/// A CONNACK that is left out would keep the client waiting, its session taken over and its will kept all the same.
+#[test]
+fn a_client_whose_limit_is_below_the_connack_is_closed_and_changes_nothing() {
+    let whole = {
+        let ack = site().connect(connect("c", Version::V5)).1;
+        u32::try_from(encoded_len(&Packet::ConnAck(ack), Version::V5).unwrap()).unwrap()
+    };
+    for limit in [2, 4, 5, whole - 1, whole] {
+        let mut site = site();
+        let (before, _) = site.connect(connect("c", Version::V5));
+        let list = [(PropertyId::MaximumPacketSize, Value::U32(limit))];
+        let asks =
+            Connect { will: will("gone", &[]), properties: properties(&list), ..connect("c", Version::V5) };
+        let peer = site.open(Version::V5);
+        site.send(peer, &[Packet::Connect(Box::new(asks))]);
+        let is_taken = limit == whole;
+        let sizes: Vec<_> =
+            site.received(peer).iter().map(|packet| encoded_len(packet, Version::V5).unwrap()).collect();
+        let told = if is_taken { vec![whole as usize] } else { vec![5; usize::from(limit >= 5)] };
+        assert_eq!(sizes, told, "limit {limit}");
+        assert_eq!((site.is_closed(peer), site.is_closed(before)), (!is_taken, is_taken), "limit {limit}");
+        let refused = site.events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
+        assert_eq!(refused, usize::from(!is_taken), "limit {limit}");
+        assert!(site.stored.is_empty(), "limit {limit}: no will");
+    }
 }
 
 #[test]
