@@ -199,7 +199,9 @@ async fn connect(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
 
 /// Adds what to try to the reason for which there is no connection. A port of TLS ends a connection without it, or answers in TLS's own records.
 fn with_advice(broker: &str, why: &str) -> String {
-    let is_no_mqtt = [Closed::Transport.to_string().as_str(), "the peer broke the protocol"]
+    let ended = Closed::Transport.to_string();
+    // Whoever closes without having read the CONNECT resets the connection.
+    let is_no_mqtt = [ended.as_str(), "the peer broke the protocol", "Connection reset by peer"]
         .iter()
         .any(|words| why.starts_with(words));
     match broker.split_once("://") {
