@@ -140,8 +140,8 @@ impl Queue {
     /// [`OnFull::Reject`](crate::OnFull::Reject). Waits also where eviction gives no room, because everything in the lane is leased, or because
     /// the store fails and `max_unwritten_bytes` are used up. Tries again whenever rows are acknowledged, given back, expired or written;
     /// a row whose time to live is over expires when a consumer reaches it. Producers that wait have no order among them, so a row of a large weight
-    /// may wait behind any number of small ones. One whose weight is above the lane's `max_messages` never has room. A wait counts in [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a
-    /// refusal. Nothing waits on a [manual clock](Clock::manual).
+    /// may wait behind any number of small ones. One whose weight is above the lane's `max_messages` never has room. A wait counts in
+    /// [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a refusal. Nothing waits on a [manual clock](Clock::manual).
     ///
     /// ```
     /// # use edge_queue::{Config, OnFull, Queue, Row, StoreKind, Wait};

@@ -31,7 +31,7 @@ pub(crate) struct Gateway {
     pub(crate) held_back: Option<Release>,
 }
 
-/// What the gateway acts on.
+/// Input on which the gateway acts.
 pub(crate) struct Around<'a> {
     pub(crate) now_ms: u64,
     pub(crate) bug: Option<Bug>,

@@ -10,7 +10,7 @@ use crate::bounds::MESSAGES_MAX;
 /// First identifier of QoS 2 that no message of an exploration has: each life begins with 65 280.
 const FIRST_UNUSED: u16 = 65_280 + MESSAGES_MAX as u16;
 
-/// What arrives in one step: a packet. The PUBRELs of identifiers that no message ever had, and their PUBCOMPs, come with the one before them, since
+/// Unit that arrives in one step: a packet. The PUBRELs of identifiers that no message ever had, and their PUBCOMPs, come with the one before them, since
 /// they change nothing at the hub: a restart releases all 256.
 pub(crate) type Unit = Vec<Packet>;
 

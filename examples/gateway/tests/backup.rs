@@ -47,7 +47,7 @@ fn in_an_outage(dir: &Path) -> (Gateway, Publisher) {
     (gateway, sensor)
 }
 
-/// What was acknowledged before the request is in the copy, whatever comes meanwhile; the gateway it was taken from keeps all of it.
+/// Every message acknowledged before the request is in the copy, whatever comes meanwhile; the gateway it was taken from keeps all of it.
 #[test]
 fn a_copy_taken_under_load_is_delivered_by_another_gateway() {
     let dir = tempfile::tempdir().unwrap();

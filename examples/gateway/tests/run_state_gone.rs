@@ -79,7 +79,7 @@ fn promise_1_a_directory_that_is_moved_away_acknowledges_nothing_until_it_is_bac
     assert_eq!(gateway.metric("edge_queue_messages"), Some(6.0));
 }
 
-/// What waits is at the hub before the restart that mends it, and what comes meanwhile has its PUBACK when the hub has it.
+/// Every message that waits is at the hub before the restart that mends it, and what comes meanwhile has its PUBACK when the hub has it.
 #[test]
 fn promise_1_a_removed_directory_gives_what_waits_and_acknowledges_what_the_hub_has() {
     let dir = tempfile::tempdir().unwrap();
