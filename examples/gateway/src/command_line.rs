@@ -6,6 +6,7 @@ mod check_online;
 mod control_client;
 mod diag;
 mod drill;
+mod export_file;
 mod fleet;
 mod free_disk;
 mod hub_visit;

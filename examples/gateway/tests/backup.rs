@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -90,7 +90,7 @@ fn no_file_is_replaced_and_none_is_left_of_a_failure() {
     let refused = backup(&gateway.state, &there);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said.contains("there: File exists"), "{said}");
+    assert!(said.contains("there: it is there already"), "{said}");
     assert_eq!(fs::read(&there).unwrap(), b"precious");
 
     let nowhere = backup(&gateway.state, &dir.path().join("no/new"));
@@ -115,6 +115,33 @@ fn a_copy_that_is_cut_off_is_no_copy() {
     let said = String::from_utf8(cut.stderr).unwrap();
     assert_eq!(cut.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot be written") && !out.exists(), "{said}");
+}
+
+/// Pieces of a copy have come when the command is killed: no file of the copy's name is there to be imported, and the next backup takes its place.
+#[test]
+fn a_killed_backup_leaves_nothing_under_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, out) = (dir.path().join("state"), dir.path().join("copy.edgx"));
+    fs::create_dir(&state).unwrap();
+    let socket = UnixListener::bind(state.join("control.sock")).unwrap();
+    let mut killed = Command::new(BINARY).arg("backup").arg(&out).arg("--state").arg(&state).spawn().unwrap();
+    let (mut stream, _) = socket.accept().unwrap();
+    stream.write_all(format!("data {}\n", 1 << 20).as_bytes()).unwrap();
+    stream.write_all(&vec![7; 1 << 19]).unwrap();
+    let written =
+        || fs::read_dir(dir.path()).unwrap().any(|file| file.unwrap().metadata().unwrap().len() > 1 << 18);
+    wait_until("a part of it is in a file", 10, written);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(!out.exists(), "a part with the copy's name");
+    drop((stream, socket));
+    fs::remove_dir_all(&state).unwrap();
+
+    let (gateway, _sensor) = in_an_outage(dir.path());
+    let done = backup(&gateway.state, &out);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name != "copy.edgx.new"), "{left:?}");
 }
 
 /// More of them than there are turns cost nobody else theirs for long.

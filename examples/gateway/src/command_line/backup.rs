@@ -6,9 +6,8 @@
     reason = "a command: a socket, a file, the screen"
 )]
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,11 +17,10 @@ use clap::Args;
 use edge_queue::transfer::Stream;
 
 use super::control_client::{Failed, UNAVAILABLE, complain, open, state_dir};
+use super::export_file::ExportFile;
 use crate::run::status::control_socket::backup::PIECE;
 use crate::run::status::outputs::terminal::printable;
 
-/// Mode of the file: payloads are their owner's alone whatever the umask allows.
-const MODE: u32 = 0o600;
 /// Time limit for the next piece of the answer. The gateway commits before the first one.
 const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -66,34 +64,27 @@ fn told(failed: Failed) -> (String, u8) {
 fn copy(state: &Path, out: &Path) -> Result<String, Failed> {
     let gateway = open(state)?;
     let failed = |error: io::Error| Failed::Answer(format!("{}: {error}", out.display()));
-    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(out).map_err(failed)?;
-    let done = received(gateway, &file).and_then(|done| {
-        file.sync_all().and_then(|()| check(out)).map_err(failed)?;
-        sync_name(out).map_err(failed)?;
-        Ok(done)
-    });
-    if done.is_err() {
-        let _best_effort = fs::remove_file(out);
-    }
-    done
+    let mut file = ExportFile::create(out).map_err(failed)?;
+    let done = received(gateway, &mut file)?;
+    file.sync().and_then(check).map_err(failed)?;
+    file.finish().map_err(failed)?;
+    Ok(done)
 }
 
 /// Writes the pieces of the gateway's answer to the file. Returns its summary.
-fn received(mut gateway: UnixStream, file: &File) -> Result<String, Failed> {
+fn received(mut gateway: UnixStream, out: &mut ExportFile) -> Result<String, Failed> {
     let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
     let wrote = |error: io::Error| Failed::Answer(format!("the copy cannot be written: {error}"));
-    // A file system without modes refuses; what its mount allows is all there is.
-    let _as_mounted = file.set_permissions(Permissions::from_mode(MODE));
     gateway.set_read_timeout(Some(PIECE_WITHIN)).map_err(broken)?;
     gateway.write_all(b"backup\n").map_err(broken)?;
-    let (mut answer, mut out, mut line) = (BufReader::new(gateway), BufWriter::new(file), String::new());
+    let (mut answer, mut line) = (BufReader::new(gateway), String::new());
     loop {
         line.clear();
         answer.read_line(&mut line).map_err(broken)?;
         let (verb, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         match (verb, rest.parse()) {
             (PIECE, Ok(bytes)) => {
-                let copied = io::copy(&mut answer.by_ref().take(bytes), &mut out).map_err(wrote)?;
+                let copied = io::copy(&mut answer.by_ref().take(bytes), out).map_err(wrote)?;
                 if copied < bytes {
                     return Err(Failed::Answer("the gateway's answer ended early".to_owned()));
                 }
@@ -117,10 +108,4 @@ fn check(out: &Path) -> io::Result<()> {
     let mut stream = Stream::new(BufReader::new(File::open(out)?));
     while stream.next_item().map_err(io::Error::other)?.is_some() {}
     if stream.end().is_whole() { Ok(()) } else { Err(io::Error::other("the copy is not whole")) }
-}
-
-/// Makes the file's name durable.
-fn sync_name(out: &Path) -> io::Result<()> {
-    let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir)?.sync_all()
 }

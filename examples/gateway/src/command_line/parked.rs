@@ -7,8 +7,6 @@
     reason = "a command: a socket, a file, the screen"
 )]
 
-mod export_file;
-
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -20,8 +18,8 @@ use edge_bridge::bridge::ByHandCount;
 use edge_bridge::wire::validate_filter;
 
 use super::control_client::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use super::export_file::ExportFile;
 use crate::run::status::control_answers::{InPlaceLine, ListLine, TopicLine, speaks_to_terminals};
-use export_file::ExportFile;
 
 /// Time limit for the next line of the answer. A drop answers only after its pass over all parked rows.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);

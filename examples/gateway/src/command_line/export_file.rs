@@ -1,4 +1,5 @@
-//! File of an export: written under another name and put in place whole and durable, since whoever exports may drop what was exported right behind.
+//! File of an export or a backup: written under another name and put in place whole and durable. What ends the command leaves nothing under the
+//! final name that could be taken for the whole, and whoever exports may drop what was exported right behind.
 
 #![allow(clippy::disallowed_methods, reason = "a command: a file")]
 
@@ -8,13 +9,13 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Mode of an exported file, so that only its owner can read it whatever the umask is.
+/// Mode of the file, so that only its owner can read it whatever the umask is.
 const MODE: u32 = 0o600;
 
 /// A file that is being written. What is left of it is removed unless it was put in place.
 pub(super) struct ExportFile {
     out: BufWriter<File>,
-    /// Path under which it is written.
+    /// Path at which it is at present.
     path: PathBuf,
     target: PathBuf,
     is_in_place: bool,
@@ -29,8 +30,18 @@ impl Drop for ExportFile {
     }
 }
 
+impl Write for ExportFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 impl ExportFile {
-    /// Creates the file for an export to `target`.
+    /// Creates the file that is to be `target`.
     ///
     /// # Errors
     /// There is something at `target`, or the file cannot be made beside it.
@@ -50,18 +61,29 @@ impl ExportFile {
         writeln!(self.out, "{line}")
     }
 
+    /// Makes the content durable, and returns the path at which it can be read until [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub(super) fn sync(&mut self) -> io::Result<&Path> {
+        self.out.flush()?;
+        self.out.get_ref().sync_all()?;
+        Ok(&self.path)
+    }
+
     /// Puts the file in place once its content is on the disk.
     ///
     /// # Errors
-    /// It could not be written, or something came to its place meanwhile.
+    /// It could not be written, or something came to its place meanwhile: nothing is left of it.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        self.out.flush()?;
-        self.out.get_ref().sync_all()?;
+        self.sync()?;
         check_free(&self.target)?;
         fs::rename(&self.path, &self.target)?;
-        self.is_in_place = true;
+        self.path.clone_from(&self.target);
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        self.is_in_place = true;
+        Ok(())
     }
 }
 
@@ -69,7 +91,7 @@ fn check_free(target: &Path) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Ok(_) => Err(io::Error::new(
             ErrorKind::AlreadyExists,
-            "it is there already, and an export replaces nothing: name another file, or move this one away",
+            "it is there already, and nothing is replaced: name another file, or move this one away",
         )),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
