@@ -10,14 +10,18 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::in_use;
+
 /// Mode of what is made: it is the owner's alone, as the queue beside it, whatever the umask allows.
 const MODE: u32 = 0o600;
 
 /// Replaces the file `name` in `dir` by one of these parts, one behind the other. At any power cut there is the old content or the new one, whole; when this returns, the new one.
 ///
 /// # Errors
-/// The disk refused: unless only the last sync did, the old content is still there.
+/// The disk refused: unless only the last sync did, the old content is still there. Or the path leads to another directory than the one
+/// [in use](crate::in_use).
 pub fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+    in_use::check(dir)?;
     let new = dir.join(format!("{name}.new"));
     // One that a crash left, or a link that somebody made: `create_new` follows none.
     match fs::remove_file(&new) {

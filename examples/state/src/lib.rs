@@ -2,12 +2,13 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 //! Small files of a state directory, for the shells of `edge-gateway`, `mqtt-bridge` and `control-loop`.
 //!
-//! [`mod@file`] reads and replaces them whole, [`checksummed`] adds a checksum, and [`ClientFile`] keeps the clients of a listener in one.
+//! [`mod@file`] reads and replaces them whole, in the directory [`in_use`] alone, [`checksummed`] adds a checksum, and [`ClientFile`] keeps the clients of a listener in one.
 
 pub mod checksummed;
 #[cfg(feature = "clients")]
 mod clients;
 pub mod file;
+pub mod in_use;
 
 #[cfg(feature = "clients")]
 pub use clients::ClientFile;

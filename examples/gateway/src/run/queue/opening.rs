@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
 use edge_queue::{SystemClock, aio};
+use edge_state::in_use;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -61,6 +62,8 @@ pub(in crate::run) struct Opening {
 impl Opening {
     /// Prepares the opening. The first attempt begins with the first call that waits.
     pub(in crate::run) fn start(state: &Path, config: &Config, clock: Arc<SystemClock>) -> Self {
+        // That of an earlier run of this process may be another one.
+        in_use::end(state);
         let told = Arc::new(watch::Sender::new(None));
         let mut pauses = BackoffConfig::default();
         (pauses.base_ms, pauses.max_ms) = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
@@ -186,6 +189,8 @@ impl Attempts {
         let found = Found::of(&queue);
         let lanes_unread = are_unread && found.waiting > 0;
         let kept = tokio::task::spawn_blocking(move || {
+            // Small files belong beside the queue.
+            in_use::begin(&state)?;
             let account = QueueAccount::open(&state, found).with_clock(clock);
             lane_names::keep(&state, &lanes).map(|()| account)
         });
