@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::config::{Config, Findings, Severity};
+use crate::config::{Changes, Config, Findings, Severity};
 use crate::run::signals::{Signals, Wish};
 
 use super::decision::{Decision, decide};
@@ -101,7 +101,11 @@ impl Reload {
     /// Puts another configuration in force. `refused` is the reason why the files' configuration is not in force; `None`: it is.
     pub(in crate::run) fn replace(&mut self, config: Arc<Config>, refused: Option<Refusal>) {
         self.went_back &= refused.is_some();
-        self.proof.restart();
+        if self.running().changes(&config) == Changes::default() {
+            self.proof.go_on();
+        } else {
+            self.proof.restart();
+        }
         self.in_force.send_replace(InForce { config, refused });
     }
 

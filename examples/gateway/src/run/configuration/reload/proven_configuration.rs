@@ -40,6 +40,12 @@ impl Proof {
         self.due = Some(Instant::now() + AFTER);
     }
 
+    /// Goes on with the proof of the configuration in force, whose files were read again: readings that come more often than a proof takes must not put
+    /// it off for ever. One that was done is made again, since the text that is kept may differ.
+    pub(super) fn go_on(&mut self) {
+        self.due.get_or_insert_with(|| Instant::now() + AFTER);
+    }
+
     /// Begins the proof of the configuration with which all parts restart. Returns the flag that is set once the queue is open.
     pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
         *self = Self::new();

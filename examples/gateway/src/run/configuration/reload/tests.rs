@@ -1,3 +1,5 @@
+use crate::run::configuration::last_configuration;
+
 use super::*;
 
 const FILE: &str = r#"
@@ -215,4 +217,45 @@ async fn an_included_file_that_comes_or_goes_is_a_change() {
     std::fs::write(folder.join("notes.txt"), "no part of it").unwrap();
     assert!(!reload.have_files_changed().await);
     assert!(!reload.have_files_changed().await);
+}
+
+/// A fresh site has nothing to go back to, and its operator tries one file after the other.
+#[tokio::test(start_paused = true)]
+async fn refused_files_do_not_put_off_that_the_configuration_in_force_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, state) = (dir.path().join("gateway.toml"), dir.path());
+    std::fs::write(&file, FILE).unwrap();
+    let mut reload = Reload::new(&file, in_force(Config::load(&file).unwrap().0), false);
+    reload.begin_run().store(true, std::sync::atomic::Ordering::Relaxed);
+    let start = Instant::now();
+    let texts = ["[gateway", FILE, "# a remark\n", "[gateway]\n"];
+    for text in texts {
+        tokio::time::advance(Duration::from_secs(2)).await;
+        std::fs::write(&file, if text.starts_with('#') { format!("{text}{FILE}") } else { text.to_owned() })
+            .unwrap();
+        assert!(reload.reload(true).await.is_none());
+    }
+    reload.proof.due().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+    reload.proof.look(reload.running(), state).await;
+    let kept = || last_configuration::kept(state, &file).unwrap().unwrap().0;
+    assert!(kept().sources.main().text.starts_with("# a remark"), "the newest text of what is in force");
+
+    // Another configuration has to prove itself from its start, and a remark in it is kept, too.
+    let yard = FILE.replace("plant/#", "yard/#");
+    std::fs::write(&file, &yard).unwrap();
+    assert!(reload.reload(true).await.is_none());
+    tokio::time::advance(Duration::from_secs(9)).await;
+    std::fs::write(&file, FILE.replace("plant/#", "third/#")).unwrap();
+    assert!(reload.reload(true).await.is_none());
+    let changed = Instant::now();
+    reload.proof.due().await;
+    assert_eq!(changed.elapsed(), Duration::from_secs(10));
+    reload.proof.look(reload.running(), state).await;
+    assert_eq!(kept().routes[0].filter_topic, "third/#");
+    std::fs::write(&file, FILE.replace("plant/#", "third/#") + "# later\n").unwrap();
+    assert!(reload.reload(true).await.is_none());
+    reload.proof.due().await;
+    reload.proof.look(reload.running(), state).await;
+    assert!(kept().sources.main().text.ends_with("# later\n"));
 }
