@@ -35,8 +35,12 @@ pub(super) fn routes<'a>(
 }
 
 fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> Option<Route> {
-    let filter = section.parsed("match", findings, |text| {
-        validate_filter(text).map(|_| text.to_owned()).map_err(|error| format!("\"{text}\": {error}"))
+    let filter = section.parsed("match", findings, |text| match validate_filter(text) {
+        Err(error) => Err(format!("\"{text}\": {error}")),
+        Ok(()) if text.starts_with("$share/") => Err(format!(
+            "\"{text}\": of a shared subscription, which no topic matches: leave out $share and the group (with `broker`, [local] topics may have them)"
+        )),
+        Ok(()) => Ok(text.to_owned()),
     });
     if section.get("match").is_none() {
         findings.error(section.at(), &section.key("match"), "missing: an MQTT topic filter");

@@ -1,7 +1,7 @@
 //! Reach of routes: those whose topics never come to them. Pure.
 
 use control_loop::mqtt::COMMAND;
-use edge_bridge::wire::{SharedFilter, matches};
+use edge_bridge::wire::{SharedFilter, matches, validate_characters};
 
 use super::overlap::overlap;
 use super::{Config, Findings, Local};
@@ -19,6 +19,8 @@ pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Fin
         let message =
             format!("never reached: route[{}] matches all of \"{filter}\" first; put it behind", at + 1);
         findings.warning(0, &key, message);
+    } else if let Some(why) = no_client_may(config, filter) {
+        findings.warning(0, &key, format!("never reached: {why}"));
     } else if !comes_from_the_broker(config, filter) {
         let message = format!("never reached: no filter of [local] topics overlaps \"{filter}\"");
         findings.warning(0, &key, message);
@@ -27,6 +29,21 @@ pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Fin
             format!("what comes on {prefix}… are commands while {switch}, and those go to no route");
         findings.warning(0, &key, message);
     }
+}
+
+/// Returns why no client of the gateway's listener may publish to any topic of this filter. `None`: some may, or there is a broker.
+fn no_client_may(config: &Config, filter: &str) -> Option<String> {
+    let Local::Listen { accept_control_characters, .. } = &config.local else { return None };
+    if filter.starts_with("$SYS/") {
+        return Some(
+            "below $SYS the gateway itself publishes, and what other bridges tell there goes to no route"
+                .to_owned(),
+        );
+    }
+    let error = validate_characters(filter).err().filter(|_| !accept_control_characters)?;
+    Some(format!(
+        "the listener refuses such topics: {error}; [local] accept_control_characters = true takes them"
+    ))
 }
 
 /// Returns whether the gateway subscribes, at the local broker, to some topic of this filter. Without a broker all topics come.
@@ -94,6 +111,45 @@ mod tests {
         }
         let said = said(dir.path(), &broker("topics = []"), "", &["plant/+/t"]);
         assert!(said.contains("nothing to subscribe to") && !said.contains("never reached"), "{said}");
+    }
+
+    #[test]
+    fn a_route_to_whose_topics_no_client_may_publish_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (listen, broker) = ("listen = \"127.0.0.1:1\"", "broker = \"127.0.0.1:1883\"");
+        let any_character = format!("{listen}\naccept_control_characters = true");
+        let never = "warning: route[1].match: never reached: ";
+        for (local, filter, why) in [
+            (listen, "$SYS/#", Some("below $SYS the gateway itself publishes")),
+            (listen, "$SYS/broker/connection/+/state", Some("below $SYS")),
+            (
+                listen,
+                "plant/\\u0001/#",
+                Some("the listener refuses such topics: U+0001 at byte 6, for which"),
+            ),
+            (&any_character, "plant/\\u0001/#", None),
+            (listen, "$SYSTEM/#", None),
+            (listen, "$aws/#", None),
+            (listen, "+/x", None),
+            (broker, "$SYS/#", None),
+        ] {
+            let said = said(dir.path(), local, "", &[filter]);
+            assert!(!said.contains("error: "), "{said}");
+            let found = said.split(never).nth(1).filter(|_| said.contains(" --> "));
+            assert!(
+                found.is_some() == why.is_some() && why.is_none_or(|why| found.unwrap().starts_with(why)),
+                "{filter} {said}"
+            );
+        }
+        // With a broker it would take messages from the group, and drop them.
+        for local in [listen, broker] {
+            let said = said(dir.path(), local, "", &["$share/g/plant/#"]);
+            assert!(
+                said.contains("error: route[1].match: \"$share/g/plant/#\": of a shared")
+                    && said.contains("gateway.toml:"),
+                "{said}"
+            );
+        }
     }
 
     #[test]

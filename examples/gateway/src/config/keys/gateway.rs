@@ -170,7 +170,7 @@ const QUEUE: &[Key] = &[
 const ROUTE: &[Key] = &[
     key(
         "match",
-        Text("MQTT topic filter"),
+        Text("MQTT topic filter, none of `$share/…`"),
         Required,
         "Topics of this route. The first route that matches a topic has it.",
     ),
