@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::section::{Section, World, table};
-use super::sources::Merged;
+use super::sources::{self, Merged};
 use super::{Config, Findings, Severity, include, operator_file, read, status, tables};
 
 impl Config {
@@ -25,7 +25,8 @@ impl Config {
 
     /// Reads the state directory alone, whatever else is wrong with the file, so that a gateway that was started with an earlier content can be
     /// asked. `None`: the file names no directory. If it is no TOML, what
-    /// is left of a name may be none: that it is no TOML is the error unless the directory is there.
+    /// is left of a name may be none: that it is no TOML is the error unless the directory is there. Included files name none, for the gateway neither:
+    /// one that does is an error.
     pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
         let env = |name: &str| std::env::var(name).ok();
         let text = operator_file::read_text(path);
@@ -43,6 +44,15 @@ impl Config {
             for mistake in mistakes {
                 let at = mistake.span().map_or(0, |span| span.start);
                 findings.error(at, "syntax", mistake.message().to_owned());
+            }
+        }
+        if state.is_none() && findings.count(Severity::Error) == 0 {
+            include::read(&mut findings, None, &world);
+            let sources = findings.sources().clone();
+            for (at, key, message) in
+                sources.merged().mistakes.into_iter().filter(|(_, key, _)| key == sources::STATE)
+            {
+                findings.error(at, &key, message);
             }
         }
         if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// Key of the state directory.
+pub(super) const STATE: &str = "gateway.state";
+
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -156,7 +159,7 @@ fn of_main_alone(name: &Key<'_>, value: &Spanned<DeValue<'_>>) -> Option<(usize,
         ("gateway", DeValue::Table(table)) => {
             let message = "belongs into the main file: where an included one is missing or has a mistake, it leads to the configuration that was in force last";
             let at = table.get("state")?.span().start;
-            Some((at, "gateway.state".to_owned(), message))
+            Some((at, STATE.to_owned(), message))
         }
         _ => None,
     }

@@ -126,6 +126,26 @@ fn findings_name_file_and_line_of_what_is_to_be_mended() {
     assert!(lines.len() == 1 && lines[0].contains("/routes.d/2.toml:5: route[4].match: never"), "{lines:?}");
 }
 
+/// The gateway takes no state directory of theirs, and so does no command that asks it.
+#[test]
+fn commands_find_the_state_directory_where_the_gateway_finds_it() {
+    let site = Site::new("\"site.toml\"", &[("site.toml", &format!("[gateway]\nstate = \"inside\"\n{HUB}"))]);
+    let state_in = || Config::state_in(&site.path("gateway.toml"));
+    let said = state_in().unwrap_err().to_string();
+    assert!(
+        said.contains("error: gateway.state: belongs into the main file") && said.contains("site.toml:2:9\n"),
+        "{said}"
+    );
+    assert!(site.load().unwrap_err().to_string().contains(said.trim_end()), "{said}");
+    site.write("site.toml", HUB);
+    assert_eq!(state_in().unwrap(), None);
+    site.write("gateway.toml", &MAIN.replace("[local]", "state = \"there\"\n[local]"));
+    assert_eq!(state_in().unwrap(), Some(site.path("there")));
+    // Whatever else is wrong: a gateway that was started with an earlier content can be asked.
+    site.write("gateway.toml", "include = [\"gone.toml\"]\n[gateway]\nstate = \"there\"\nidd = 7\n");
+    assert_eq!(state_in().unwrap(), Some(site.path("there")));
+}
+
 #[test]
 fn a_file_that_is_no_toml_or_cannot_be_read_hides_nothing_and_invents_nothing() {
     let site = Site::new("\"site.toml\", \"gone.toml\", \"nowhere/*.toml\"", &[("site.toml", "[hub\n")]);
