@@ -8,6 +8,7 @@ use edge_page::{count, is_hidden};
 use crate::run::status::snapshot::ledger::balance;
 use crate::run::status::snapshot::{Level, Snapshot};
 
+use super::texts::link_since;
 use super::units::{bytes, counted, duration, rate};
 
 /// Most changes of the state that are shown.
@@ -81,7 +82,7 @@ fn colour(verdict: &str) -> &'static str {
 
 fn link(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
     let link = &snapshot.link;
-    write!(out, "link      {} for {}", printable(&link.state), duration(link.since_s))?;
+    write!(out, "link      {}", printable(&link_since(link)))?;
     if let Some(ms) = link.round_trip_ms {
         write!(out, ", round trip {ms} ms")?;
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use edge_page::count;
 
 use crate::run::status::snapshot::ledger::balance;
-use crate::run::status::snapshot::{RouteStatus, Snapshot};
+use crate::run::status::snapshot::{LinkStatus, RouteStatus, Snapshot};
 
 use super::units::{bytes, counted, duration, rate};
 
@@ -104,6 +104,12 @@ fn room_of(snapshot: &Snapshot) -> String {
     }
 }
 
+/// Returns the link's state, and for how long it is up or down: the state itself, such as `idle`, may be new.
+pub(super) fn link_since(link: &LinkStatus) -> String {
+    let side = if link.is_up { "up" } else { "down" };
+    format!("{}, {side} for {}", link.state, duration(link.since_s))
+}
+
 fn link_of(snapshot: &Snapshot) -> String {
     let link = &snapshot.link;
     let answers = match link.round_trip_ms.filter(|_| link.is_up) {
@@ -115,5 +121,5 @@ fn link_of(snapshot: &Snapshot) -> String {
     } else {
         String::new()
     };
-    format!("{} for {}{answers}{unacked}", link.state, duration(link.since_s))
+    format!("{}{answers}{unacked}", link_since(link))
 }
