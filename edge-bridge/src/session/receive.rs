@@ -10,8 +10,8 @@ use super::topic_alias::OutboundAliases;
 use super::unreleased_qos2::{Digest, UnreleasedMessages};
 use super::{Closed, Phase, Resume, Role, ServerLimits, Session};
 use crate::wire::{
-    self, Ack, ConnAck, Connect, Disconnect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, SubAck,
-    UnsubAck, Version,
+    self, Ack, ConnAck, Connect, DecodeError, Disconnect, Limits, Packet, PropertyId, Publish, QoS,
+    ReasonCode, SubAck, UnsubAck, Version,
 };
 
 /// Most messages of QoS 2 that are not completed at a server of 3.1.1, which cannot announce a Receive Maximum: the usual limit. Mosquitto 2.0 answers
@@ -44,8 +44,7 @@ impl Session {
             }
             let (before, first) = (buffer.len(), buffer.first().copied().unwrap_or_default());
             let decoded = match self.phase {
-                Phase::AwaitConnect => wire::decode_connect(buffer, &self.connect_limits(buffer))
-                    .map(|connect| connect.map(|connect| Packet::Connect(Box::new(connect)))),
+                Phase::AwaitConnect => self.decode_connect(buffer),
                 _ => wire::decode(buffer, self.version, &self.limits),
             };
             match decoded {
@@ -61,6 +60,16 @@ impl Session {
             }
         }
         self.packets_per_turn
+    }
+
+    /// Takes a CONNECT off the buffer. The liberties of MQTT 3.1 end with one of a later version.
+    fn decode_connect(&mut self, buffer: &mut BytesMut) -> Result<Option<Packet>, DecodeError> {
+        let is_mqtt_3_1 = wire::is_mqtt_3_1(buffer);
+        let connect = wire::decode_connect(buffer, &self.connect_limits(buffer))?;
+        if connect.is_some() {
+            self.limits.accept_mqtt_3_1 &= is_mqtt_3_1;
+        }
+        Ok(connect.map(|connect| Packet::Connect(Box::new(connect))))
     }
 
     /// Limits for a CONNECT, smaller if its beginning shows that it has no login.

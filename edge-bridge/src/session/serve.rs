@@ -31,7 +31,7 @@ impl Session {
         let Role::Server { config } = &self.role else { return };
         let peer = ClientLimits::of(&connect.properties);
         let connack = Packet::ConnAck(accept.to_connack(connect, config));
-        self.limits = config.limits;
+        self.limits = self.limits.with_max_packet_size(config.limits.max_packet_size);
         self.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         self.aliases_out = OutboundAliases::new(config.topic_aliases_out.min(peer.topic_alias_maximum));
         self.inbound.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));

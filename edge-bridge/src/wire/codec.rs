@@ -127,17 +127,28 @@ pub(crate) fn frame(bytes: &[u8]) -> Option<(PacketType, usize)> {
 /// Returns whether the CONNECT that begins with `bytes` has a user name, by its flags; `None` if they have not come yet.
 pub(crate) fn announces_login(bytes: &[u8]) -> Option<bool> {
     const USER_NAME: u8 = 0x80;
+    // The protocol's name with its length, the version, the flags. What begins otherwise is refused.
+    let head = connect_head(bytes)?;
+    match head.get(..6)? {
+        [0, 4, b'M', b'Q', b'T', b'T'] => Some(head.get(7)? & USER_NAME != 0),
+        OF_3_1 => Some(head.get(9)? & USER_NAME != 0),
+        _ => Some(false),
+    }
+}
+
+/// Returns whether `bytes` begin with a CONNECT of MQTT 3.1, by the name of its protocol.
+pub(crate) fn is_mqtt_3_1(bytes: &[u8]) -> bool {
+    connect_head(bytes).is_some_and(|head| head.starts_with(OF_3_1))
+}
+
+/// First bytes behind the fixed header in a CONNECT of MQTT 3.1.
+const OF_3_1: &[u8] = &[0, 6, b'M', b'Q', b'I', b's'];
+
+/// Returns what has come behind the fixed header; `None` if that is not whole.
+fn connect_head(bytes: &[u8]) -> Option<&[u8]> {
     let (_, rest) = bytes.split_first()?;
     let (_, used) = varint::read(rest, false).ok().flatten()?;
-    // The protocol's name with its length, the version, the flags. What begins otherwise is refused.
-    let head = rest.get(used..)?;
-    match head.get(..6) {
-        Some([0, 4, b'M', b'Q', b'T', b'T']) => Some(head.get(7)? & USER_NAME != 0),
-        // Of MQTT 3.1.
-        Some([0, 6, b'M', b'Q', b'I', b's']) => Some(head.get(9)? & USER_NAME != 0),
-        Some(_) => Some(false),
-        None => None,
-    }
+    rest.get(used..)
 }
 
 /// Fixed header of a packet.

@@ -33,7 +33,7 @@ mod types;
 mod varint;
 
 pub use ack::Ack;
-pub(crate) use codec::{announces_login, encode_publish_head, frame};
+pub(crate) use codec::{announces_login, encode_publish_head, frame, is_mqtt_3_1};
 pub use codec::{decode, decode_connect, encode, encode_publish, encoded_len};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use edge_bridge::session::{
-    Closed, Event, Input, Output, PublishError, ServerConfig, Session, Token, Violation,
+    Accept, Closed, Event, Input, Output, PublishError, ServerConfig, Session, Token, Violation,
 };
 use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Utf8, Value, Version};
 
@@ -218,4 +218,30 @@ fn random_bytes_never_panic() {
         while session.poll_output().is_some() {}
     }
     println!("executed session_random_bytes: {cases} cases");
+}
+
+/// 3.1.1 has no DUP in a SUBSCRIBE [MQTT-3.8.1-1]; only clients of MQTT 3.1 repeat one so, where they may connect at all.
+#[test]
+fn the_liberties_of_mqtt_3_1_end_with_a_client_of_3_1_1() {
+    let is_open_after_dup = |connect: &[u8]| {
+        let mut config = ServerConfig::default();
+        config.limits.accept_mqtt_3_1 = true;
+        let mut session = Session::server(0, 1, config);
+        // Its beginning alone decides nothing.
+        let (mut bytes, mut rest) = (BytesMut::from(&connect[..9]), BytesMut::from(connect));
+        session.handle_input(0, Input::Bytes(&mut bytes));
+        session.handle_input(0, Input::Bytes(&mut rest));
+        assert!(matches!(drain(&mut session).1[..], [Event::Connect(_)]));
+        session.accept(0, Accept::default());
+        drain(&mut session);
+        let mut repeated = BytesMut::from(&[0x8a, 6, 0, 7, 0, 1, b'a', 1][..]);
+        session.handle_input(0, Input::Bytes(&mut repeated));
+        matches!(drain(&mut session).1[..], [Event::Subscribe(_)])
+    };
+    let connect = |name: &[u8], level: u8| {
+        let body = [&[0, name.len() as u8], name, &[level, 2, 0, 9, 0, 1, b'c']].concat();
+        [&[0x10, body.len() as u8], &body[..]].concat()
+    };
+    assert!(is_open_after_dup(&connect(b"MQIsdp", 3)));
+    assert!(!is_open_after_dup(&connect(b"MQTT", 4)));
 }
