@@ -67,6 +67,7 @@ use section::{Section, World, table};
 pub(crate) use shareable::{shareable, shareable_finding};
 pub(crate) use sources::Sources;
 pub(crate) use status::Token;
+pub(crate) use tables::TABLES_MAX;
 pub(crate) use test_case::TestCase;
 pub(crate) use websocket::WebSocket;
 

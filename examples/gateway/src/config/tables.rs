@@ -179,7 +179,7 @@ pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Op
 }
 
 /// Most tables of one array. Each is compared with all others of it, and a route with each message.
-const TABLES_MAX: usize = 1_000;
+pub(crate) const TABLES_MAX: usize = 1_000;
 
 /// Returns the tables of an array of tables: number from 1, byte offset, and table. Tables beyond [`TABLES_MAX`] are an error and left out.
 pub(super) fn tables_of<'a>(

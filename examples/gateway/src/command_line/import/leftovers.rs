@@ -65,7 +65,7 @@ const OF_A_CONNECTION: &[(&[&str], Weight, &str)] = &[
     (
         &["notifications", "notifications_local_only", "notification_topic"],
         Comment,
-        "local clients of the gateway's listener read the state of its link at $SYS/broker/connection/CLIENT_ID/state; [metrics] listen has it, and /readyz",
+        "with [status] to_hub = true the hub is told on edge/alive/ID, 1 or 0, and no more on $SYS/broker/connection/NAME/state; local clients of the gateway's listener read the state of its link at $SYS/broker/connection/CLIENT_ID/state; [metrics] listen has it, and /readyz",
     ),
     (&["restart_timeout"], Comment, "the gateway dials again soon, then ever more rarely, by its own rule"),
     (

@@ -10,6 +10,8 @@ use control_loop::OneLine;
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::words;
 
+use crate::config::TABLES_MAX;
+
 use super::origin::Origin;
 
 /// Part of the file. The order is that in which they are written.
@@ -41,6 +43,8 @@ struct Written {
     /// Origins that are named in the comment after the table's head.
     head_origins: Vec<Origin>,
     keys: String,
+    /// Number of `[[route]]`s or `[[command]]`s.
+    entries: usize,
     comments: Vec<(Origin, String)>,
 }
 
@@ -125,7 +129,15 @@ impl Output {
         for (name, value) in keys {
             let _ = writeln!(text, "{name} = {value}");
         }
-        self.part(part).keys.push_str(&text);
+        let written = self.part(part);
+        written.keys.push_str(&text);
+        written.entries += 1;
+        if written.entries == TABLES_MAX + 1 {
+            let text = format!(
+                "more than {TABLES_MAX} {head}: `check` and the gateway refuse the file. Join lines by a wildcard, as \"plant/+/temp\", or share them among several gateways"
+            );
+            self.warn(origins.first().cloned(), &text);
+        }
     }
 
     /// Returns the comment after a key, and counts its lines as carried over.

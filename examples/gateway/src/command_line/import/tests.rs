@@ -89,6 +89,27 @@ fn a_further_connection_is_left_with_one_warning() {
 }
 
 #[test]
+fn more_routes_than_a_gateway_takes_are_told_with_the_first_line_too_many() {
+    let site = Site::new();
+    let text = |topics: usize| {
+        let head = "connection a\naddress h\nremote_clientid g\n".to_owned();
+        (0..topics).fold(head, |text, n| format!("{text}topic plant/{n} out 1\n"))
+    };
+    let imported = site.import(&text(1_000), None).unwrap();
+    assert!(imported.warnings.is_empty(), "{:?}", imported.warnings);
+    site.check(&imported.text).unwrap();
+    for topics in [1_001, 1_500] {
+        let imported = site.import(&text(topics), None).unwrap();
+        assert!(
+            matches!(imported.warnings.as_slice(), [one] if one.contains("m.conf:1004: warning: more than 1000 [[route]]")),
+            "{:?}",
+            imported.warnings
+        );
+        site.check(&imported.text).unwrap_err();
+    }
+}
+
+#[test]
 fn the_lines_of_an_included_file_and_the_line_that_includes_it_are_there() {
     let site = Site::new();
     std::fs::create_dir(site.0.path().join("d")).unwrap();

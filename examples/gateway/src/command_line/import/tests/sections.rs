@@ -26,7 +26,11 @@ const LINES: [(&str, &str, &str); 57] = [
         "the password goes into the file",
     ),
     ("remote_username me", "M:5 not carried over: remote_username me", "belong together"),
-    ("notifications true", "M:5 not carried over: notifications true", ""),
+    (
+        "notifications true",
+        "M:5 not carried over: notifications true: with [status] to_hub = true the hub is told on edge/alive/ID",
+        "",
+    ),
     ("restart_timeout 5 30", "M:5 not carried over: restart_timeout", ""),
     ("try_private false", "M:5 not carried over: try_private", ""),
     ("bridge_insecure true", "M:5 not carried over: bridge_insecure true", "always checked"),
