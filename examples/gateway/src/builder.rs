@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use edge_bridge::ingest::{Answer, Inbound, Now};
 use edge_filter::Pipeline;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use toml::{Table, Value};
 
 use crate::config::{Config, Format};
@@ -142,13 +142,15 @@ impl Builder {
         parts.started = Some(tell);
         let config = Arc::new(config);
         let reload = ProgramReload::new(config.clone(), &mut parts);
+        let (alive, running) = watch::channel(());
         let task = tokio::spawn(async move {
+            let _alive = alive;
             // A program that has dropped its handle wants a stop, too.
             let asked = async move { stopped.await.unwrap_or_default() };
             run_until(&config, &state, parts, pin!(asked)).await
         });
         match told.await {
-            Ok(started) => Ok(Gateway { started, reload, stop, task }),
+            Ok(started) => Ok(Gateway { started, reload, stop, running, task }),
             Err(_) => {
                 let how = ended(task).await;
                 Err(how

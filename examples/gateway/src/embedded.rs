@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::builder::Builder;
@@ -18,6 +18,8 @@ pub struct Gateway {
     pub(crate) started: Started,
     pub(crate) reload: ProgramReload,
     pub(crate) stop: oneshot::Sender<()>,
+    /// Channel whose sender lives as long as the task.
+    pub(crate) running: watch::Receiver<()>,
     pub(crate) task: JoinHandle<Result<(), RunError>>,
 }
 
@@ -58,7 +60,7 @@ impl Gateway {
         self.started.address
     }
 
-    /// Returns the present state of the gateway.
+    /// Returns the present state of the gateway. One that has [ended](Self::ended) has none: its last words are those of a gateway without a queue.
     pub async fn status(&self) -> Status {
         self.started.surface.status().await
     }
@@ -119,6 +121,26 @@ impl Gateway {
         let own_part = parts.first_own();
         drop(parts);
         self.reload.apply(config, own_part).await
+    }
+
+    /// Waits until the gateway has ended: by itself, since a later attempt to open its queue found what no attempt can mend, or by a stop. Why,
+    /// [`stop`](Self::stop) tells. The future holds nothing of the gateway, so another task may wait.
+    ///
+    /// ```
+    /// # async fn example(gateway: edge_gateway::Gateway) -> Result<(), edge_gateway::Error> {
+    /// let ended = gateway.ended();
+    /// # let asked_to_stop = async {};
+    /// tokio::select! {
+    ///     () = asked_to_stop => {}
+    ///     () = ended => eprintln!("the gateway has ended"),
+    /// }
+    /// gateway.stop().await
+    /// # }
+    /// ```
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut running = self.running.clone();
+        // Nothing is ever sent: its sender is gone with the gateway's task.
+        async move { while running.changed().await.is_ok() {} }
     }
 
     /// Stops the gateway without losing a message, within eight seconds.

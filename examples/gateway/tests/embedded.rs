@@ -167,3 +167,38 @@ async fn a_gateway_that_is_dropped_leaves_its_queue_to_the_next() {
     };
     timeout(WITHIN, opened).await.unwrap().stop().await.unwrap();
 }
+
+/// Its directory comes later, as a disk that is mounted, with a queue whose lanes no attempt can open under other names.
+#[tokio::test]
+async fn a_gateway_that_ends_by_itself_tells_whoever_waits_for_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (full, state) = (dir.path().join("full"), dir.path().join("state"));
+    let settings = || {
+        Gateway::builder("g", "mqtt://127.0.0.1:9").listen("127.0.0.1:0".parse().unwrap()).route(
+            "#",
+            "up/",
+            Format::Raw,
+        )
+    };
+    let first = settings().start(&full).await.unwrap();
+    let sensor = Bridge::builder(&format!("mqtt://{}", first.address().unwrap()))
+        .client_id("s")
+        .start()
+        .await
+        .unwrap();
+    let stored = sensor.publish("plant/a", "waits").await.unwrap();
+    timeout(WITHIN, stored).await.unwrap().unwrap();
+    let ended = first.ended();
+    first.stop().await.unwrap();
+    timeout(WITHIN, ended).await.unwrap();
+
+    std::fs::write(&state, "no directory").unwrap();
+    let second = settings().settings("[queue]\nlanes = [\"one\", \"two\"]").start(&state).await.unwrap();
+    let ended = tokio::spawn(second.ended());
+    assert!(timeout(Duration::from_millis(300), second.ended()).await.is_err(), "it is tried again");
+    std::fs::remove_file(&state).unwrap();
+    std::fs::rename(&full, &state).unwrap();
+    timeout(WITHIN, ended).await.unwrap().unwrap();
+    let why = second.stop().await.unwrap_err().to_string();
+    assert!(why.contains("queue.lanes: 1 messages wait"), "{why}");
+}

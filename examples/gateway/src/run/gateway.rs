@@ -275,7 +275,7 @@ impl Local {
         };
         surface.show(monitor.clone());
         let _ = self.opened.set(QueueAndLink { queue: queue.clone(), link: link.clone() }); // Once, here.
-        let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, config, &table_subscriber);
+        let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, &table_subscriber);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
         let tasks = [
             tokio::spawn(monitor.watch(no_queue.service)),

@@ -25,7 +25,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "`Pending` routes are not in force yet"]
 pub enum ReloadOutcome {
-    /// The settings say what is in force.
+    /// The settings say what is in force, and nothing else waits: a change that was pending is taken back.
     Unchanged,
     /// The changed routes are in force.
     InForce,
@@ -74,24 +74,22 @@ impl ProgramReload {
         let (before, in_force) = self.before();
         self.may_apply(&before, &next, own_part).map_err(RunError::NeedsRestart)?;
         let next = Arc::new(next);
-        let is_unchanged = before.routes == next.routes && in_force.routes == next.routes;
+        let is_in_force = in_force.routes == next.routes;
         self.accepted.send_replace(InForce { config: next.clone(), refused: None });
-        if is_unchanged {
+        if is_in_force && before.routes == next.routes {
             return Ok(ReloadOutcome::Unchanged);
         }
         let mut applied = self.applied.clone();
         let is_its = |applied: &Applied| Arc::ptr_eq(&applied.config, &next);
-        let outcome = match timeout(WITHIN, applied.wait_for(|applied| is_its(applied))).await {
-            Ok(Ok(applied)) => applied.outcome.clone(),
-            Ok(Err(_)) => return Err(ended()),
-            Err(_) => return Ok(ReloadOutcome::Pending),
-        };
-        match outcome {
-            Ok(()) => Ok(ReloadOutcome::InForce),
-            Err(error) => {
-                self.accepted.send_replace(InForce { config: in_force, refused: None });
-                Err(RunError::Failed(error))
-            }
+        match timeout(WITHIN, applied.wait_for(|applied| is_its(applied))).await {
+            Ok(Ok(applied)) => match &applied.outcome {
+                // It takes back what waited for the queue, and was never in force.
+                Ok(()) if is_in_force => Ok(ReloadOutcome::Unchanged),
+                Ok(()) => Ok(ReloadOutcome::InForce),
+                Err(error) => Err(RunError::Failed(error.clone())),
+            },
+            Ok(Err(_)) => Err(ended()),
+            Err(_) => Ok(ReloadOutcome::Pending),
         }
     }
 
@@ -99,9 +97,7 @@ impl ProgramReload {
     /// had gone.
     fn before(&self) -> (Arc<Config>, Arc<Config>) {
         let (accepted, applied) = (self.accepted.borrow(), self.applied.borrow());
-        let has_failed = applied.outcome.is_err() && Arc::ptr_eq(&accepted.config, &applied.config);
-        let before = if has_failed { &applied.in_force } else { &accepted.config };
-        (before.clone(), applied.in_force.clone())
+        (applied.last_of(&accepted.config), applied.in_force.clone())
     }
 
     /// Checks that the change is one of routes alone, without parts of the program's own.

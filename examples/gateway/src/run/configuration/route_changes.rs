@@ -13,7 +13,7 @@ use edge_bridge::net::Clock;
 use edge_bridge::net::intake::{Intake, Permit};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{Config, Route};
+use crate::config::Config;
 use crate::run::hub::compact::table_topics;
 use crate::run::hub::pack::NextRoutes;
 use crate::run::hub::table_subscriber::TableSubscriber;
@@ -58,6 +58,22 @@ pub(super) struct Applied {
     pub(super) outcome: Result<(), String>,
 }
 
+impl Applied {
+    /// Records what became of a configuration.
+    pub(super) fn note(&mut self, config: Arc<Config>, outcome: Result<(), String>) {
+        if outcome.is_ok() {
+            self.in_force = config.clone();
+        }
+        (self.config, self.outcome) = (config, outcome);
+    }
+
+    /// Returns the configuration to which the next change is one: the one that was accepted last, or the one in force if that could not be applied.
+    pub(super) fn last_of(&self, accepted: &Arc<Config>) -> Arc<Config> {
+        let has_failed = self.outcome.is_err() && Arc::ptr_eq(accepted, &self.config);
+        if has_failed { self.in_force.clone() } else { accepted.clone() }
+    }
+}
+
 /// Handles to the parts that use routes.
 pub(in crate::run) struct RouteChanges {
     ingest: GatewayIngest,
@@ -70,8 +86,6 @@ pub(in crate::run) struct RouteChanges {
     more_tables: mpsc::UnboundedSender<String>,
     /// Topics of session tables that are subscribed to already.
     tables: Vec<String>,
-    /// Routes that are in force.
-    routes: Vec<Route>,
 }
 
 impl RouteChanges {
@@ -79,7 +93,6 @@ impl RouteChanges {
     pub(in crate::run) fn new(
         monitor: &Monitor,
         next_routes: NextRoutes,
-        config: &Config,
         table_subscriber: &TableSubscriber,
     ) -> (Self, mpsc::UnboundedReceiver<String>) {
         let (more_tables, more) = mpsc::unbounded_channel();
@@ -92,7 +105,6 @@ impl RouteChanges {
             next_routes,
             more_tables,
             tables: table_subscriber.topics.clone(),
-            routes: config.routes.clone(),
         };
         (changes, more)
     }
@@ -101,23 +113,25 @@ impl RouteChanges {
     pub(in crate::run) async fn follow(mut self, configurations: Configurations, state: PathBuf) {
         let Configurations { mut in_force, applied } = configurations;
         while in_force.changed().await.is_ok() {
-            let intake = self.intake.clone();
-            let told = |InForce { config, refused }: &InForce| {
-                self.facts.set(Facts { refused: refused.clone(), ..Facts::of(config, &state) });
-                config.routes != self.routes
+            let (intake, facts) = (self.intake.clone(), self.facts.clone());
+            let before = applied.borrow().in_force.clone();
+            let tell = |refused: &Option<Refusal>, config: &Config| {
+                facts.set(Facts { refused: refused.clone(), ..Facts::of(config, &state) });
             };
-            let (InForce { config, .. }, room) = newest(&mut in_force, || intake.reserve(), told).await;
+            let told = |InForce { config, refused }: &InForce| {
+                tell(refused, config);
+                config.routes != before.routes
+            };
+            let (InForce { config, refused }, room) = newest(&mut in_force, || intake.reserve(), told).await;
             let outcome = match room {
                 Room::NotNeeded => Ok(()),
                 Room::Closed => Err("the queue is closed".to_owned()),
                 Room::Reserved(permit) => self.apply(&config, permit),
             };
-            applied.send_modify(|applied| {
-                if outcome.is_ok() {
-                    applied.in_force = config.clone();
-                }
-                (applied.config, applied.outcome) = (config, outcome);
-            });
+            if outcome.is_err() {
+                tell(&refused, &before);
+            }
+            applied.send_modify(|applied| applied.note(config, outcome));
         }
     }
 
@@ -130,7 +144,6 @@ impl RouteChanges {
             }
         }
         self.tell_pack(config);
-        self.routes = config.routes.clone();
         tracing::info!(
             config = config.digest,
             routes = config.routes.len(),
@@ -163,7 +176,8 @@ enum Room<P> {
 }
 
 /// Returns the newest configuration once there is room for its change: a row that has no place must not have left a filter. One that comes while the
-/// queue takes nothing replaces the one that waits, which is never in force. `told` is shown each and returns whether it changes routes.
+/// queue takes nothing replaces the one that waits, which is never in force; one that takes the change back needs no room. `told` is shown each and
+/// returns whether it changes routes.
 async fn newest<P, F: Future<Output = Option<P>>>(
     in_force: &mut watch::Receiver<InForce>,
     reserve: impl Fn() -> F,
@@ -174,7 +188,11 @@ async fn newest<P, F: Future<Output = Option<P>>>(
         if !told(&newest) {
             return (newest, Room::NotNeeded);
         }
-        let room = reserve().await.map_or(Room::Closed, Room::Reserved);
+        let room = tokio::select! {
+            biased;
+            room = reserve() => room.map_or(Room::Closed, Room::Reserved),
+            Ok(()) = in_force.changed() => continue,
+        };
         // A sender that is gone has none that is newer.
         if !in_force.has_changed().unwrap_or(false) {
             return (newest, room);

@@ -37,17 +37,12 @@ fn started(filter: Option<&str>) -> (ProgramReload, Configurations) {
 async fn answer(mut configurations: Configurations, outcome: Result<(), String>) {
     while configurations.in_force.changed().await.is_ok() {
         let config = configurations.in_force.borrow_and_update().config.clone();
-        configurations.applied.send_modify(|applied| {
-            if outcome.is_ok() {
-                applied.in_force = config.clone();
-            }
-            (applied.config, applied.outcome) = (config, outcome.clone());
-        });
+        configurations.applied.send_modify(|applied| applied.note(config, outcome.clone()));
     }
 }
 
 fn routes_of(reload: &ProgramReload) -> usize {
-    reload.accepted.borrow().config.routes.len()
+    reload.before().0.routes.len()
 }
 
 async fn apply(reload: &ProgramReload, text: &str) -> Result<ReloadOutcome, RunError> {
@@ -79,6 +74,27 @@ async fn routes_that_the_queue_does_not_take_wait_for_it_and_so_do_the_same_ones
         tokio::spawn(answer(configurations, Ok(())));
     });
     assert_eq!(applied.unwrap(), ReloadOutcome::InForce);
+}
+
+/// The queue takes nothing all the while, and nothing had changed.
+#[tokio::test(start_paused = true)]
+async fn what_takes_a_pending_change_back_is_unchanged_at_once() {
+    let (reload, mut configurations) = started(None);
+    let with_yard = format!("{FILE}{YARD}");
+    // As the gateway does it while the queue takes nothing: only what is in force needs no room.
+    tokio::spawn(async move {
+        while configurations.in_force.changed().await.is_ok() {
+            let config = configurations.in_force.borrow_and_update().config.clone();
+            if config.routes.len() == 1 {
+                configurations.applied.send_modify(|applied| applied.note(config, Ok(())));
+            }
+        }
+    });
+    assert_eq!(apply(&reload, &with_yard).await.unwrap(), ReloadOutcome::Pending);
+    let start = tokio::time::Instant::now();
+    assert_eq!(apply(&reload, FILE).await.unwrap(), ReloadOutcome::Unchanged);
+    assert_eq!((start.elapsed(), routes_of(&reload)), (Duration::ZERO, 1));
+    assert_eq!(apply(&reload, FILE).await.unwrap(), ReloadOutcome::Unchanged);
 }
 
 /// Its next reload finds the change accepted, and waits for it as any other.

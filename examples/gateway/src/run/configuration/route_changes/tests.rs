@@ -52,6 +52,26 @@ async fn what_takes_a_change_back_waits_no_longer_than_the_change() {
     assert_eq!((found.config.routes.len(), room, asked.get()), (1, Room::NotNeeded, 1));
 }
 
+/// A reload to the routes in force does not wait for a queue that takes nothing.
+#[tokio::test]
+async fn what_takes_a_change_back_is_told_while_the_queue_takes_nothing() {
+    let (sender, mut in_force) = watch::channel(config(2));
+    let waiting = Notify::new();
+    let reserve = || async {
+        waiting.notify_one();
+        std::future::pending::<Option<()>>().await
+    };
+    let ((found, room), ()) =
+        tokio::join!(newest(&mut in_force, reserve, |next| next.config.routes.len() != 1), async {
+            waiting.notified().await;
+            sender.send_replace(config(3));
+            waiting.notified().await;
+            sender.send_replace(config(1));
+        });
+    assert_eq!((found.config.routes.len(), room), (1, Room::NotNeeded));
+    assert!(!in_force.has_changed().unwrap(), "it was seen");
+}
+
 #[tokio::test]
 async fn a_closed_queue_ends_the_wait() {
     let (sender, mut in_force) = watch::channel(config(2));
