@@ -44,6 +44,11 @@ impl<T> InOrder<T> {
         self.entries.get_mut(at)
     }
 
+    /// Returns the entries with their serial numbers, in order of arrival.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, &T)> {
+        (self.first..).zip(&self.entries)
+    }
+
     /// Takes the front entry if it is decided, otherwise returns `None`.
     pub(crate) fn pop_if(&mut self, is_decided: impl FnOnce(&T) -> bool) -> Option<T> {
         if !is_decided(self.entries.front()?) {

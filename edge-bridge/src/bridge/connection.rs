@@ -192,6 +192,10 @@ impl Connection {
                 let publish = parts.downlink.local(publish);
                 parts.out.push_back(Output::Event(Event::Message { publish, ack }));
             }
+            session::Event::Repeated { publish, ack, earlier } => {
+                let publish = parts.downlink.local(publish);
+                parts.out.push_back(Output::Event(Event::Repeated { publish, ack, earlier }));
+            }
             session::Event::TooLarge { topic, size, limit } => {
                 parts.stats.received_too_large += 1;
                 parts.out.push_back(Output::Event(Event::TooLarge { topic, size, limit }));

@@ -95,6 +95,15 @@ pub enum Event {
         /// Handle for the PUBACK; `None` at QoS 0.
         ack: Option<AckHandle>,
     },
+    /// A QoS 2 message came again that the application had [taken in](super::Core::take_in) on an earlier connection, so that it needs no second one.
+    Repeated {
+        /// Message for an application that has no other copy any more.
+        publish: Publish,
+        /// Handle for [`Core::ack`](super::Core::ack), to be called when the first copy is handled.
+        ack: AckHandle,
+        /// Handle of the copy on the last connection on which it came.
+        earlier: AckHandle,
+    },
     /// A message of a 3.1.1 hub, to which no limit can be announced, was larger than the session reads. It is acknowledged and lost.
     TooLarge {
         /// Topic at the hub.

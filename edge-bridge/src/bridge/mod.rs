@@ -226,6 +226,22 @@ impl<S: Spool, P: Pack> Core<S, P> {
         answered
     }
 
+    /// Records that the application is responsible for a message of [`Event::Message`], and will [`ack`](Self::ack) it: at QoS 2 it comes again as
+    /// [`Event::Repeated`], in the same session. Without this call it comes as a new message.
+    pub fn take_in(&mut self, handle: AckHandle) {
+        if let Phase::Up(connection) = &mut self.phase {
+            connection.session.take_in(handle);
+        }
+    }
+
+    /// Returns whether a message may come again: it came on another connection, or its answer has not left.
+    pub fn may_come_again(&self, handle: AckHandle) -> bool {
+        match &self.phase {
+            Phase::Up(connection) => connection.session.may_come_again(handle),
+            _ => true,
+        }
+    }
+
     /// Subscribes at the hub, now and in every later session.
     pub fn subscribe(&mut self, now: Now, filter: Utf8, qos: QoS) {
         self.subscribe_with(now, downlink::subscription(filter, qos));

@@ -368,7 +368,7 @@ impl<I: Ingest> Listener<I> {
         match event {
             session::Event::Connect(connect) => self.on_connect(now, id, &connect),
             session::Event::Publish { publish, ack } => self.on_publish(now, id, &publish, ack),
-            session::Event::Repeated { ack } => self.admission.absorb(now.up_ms, id, ack),
+            session::Event::Repeated { ack, .. } => self.admission.absorb(now.up_ms, id, ack),
             session::Event::Subscribe(subscribe) => self.on_subscribe(now.up_ms, id, &subscribe),
             session::Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(now.up_ms, id, &unsubscribe),
             session::Event::Acked { token, reason, .. } => self.on_acked(now.up_ms, id, token, reason),

@@ -196,8 +196,17 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 tracing::debug!("a message was done after its connection was gone; the hub sends it again");
             }
         }
+        self.take_in_held();
+        self.router.tidy_held(|handle| self.core.may_come_again(handle));
         if self.router.wants_redial() {
             self.core.redial(now, "messages that had no room are asked for again");
+        }
+    }
+
+    /// Tells the session which messages of QoS 2 the application has.
+    fn take_in_held(&mut self) {
+        for handle in self.router.take_newly_held() {
+            self.core.take_in(handle);
         }
     }
 
@@ -254,10 +263,20 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         let now_ms = self.clock.now().up_ms;
         self.log.say(now_ms, &event);
         match event {
-            Event::Connected { .. } => {
+            Event::Connected { session_present } => {
+                if !session_present {
+                    self.router.on_session_lost();
+                }
                 self.dialer.renewal.iter().for_each(TlsRenewal::on_accepted);
             }
-            Event::Message { publish, ack } => self.router.deliver(now_ms, &publish, ack),
+            Event::Message { publish, ack } => {
+                self.router.deliver(now_ms, &publish, ack);
+                self.take_in_held();
+            }
+            Event::Repeated { publish, ack, earlier } => {
+                self.router.repeat(now_ms, &publish, ack, earlier);
+                self.take_in_held();
+            }
             // An application may wait for this number alone.
             Event::SubscriptionRefused(_) => self.status_at_ms = 0,
             Event::Uplink(UplinkEvent::ByHand { count, left_out, .. }) => {

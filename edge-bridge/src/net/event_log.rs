@@ -30,7 +30,7 @@ impl EventLog {
     pub(super) fn say(&mut self, now_ms: u64, event: &Event) {
         let Self { hub, link } = self;
         match event {
-            Event::Message { .. } => {}
+            Event::Message { .. } | Event::Repeated { .. } => {}
             Event::Connected { session_present } => {
                 if link.connected() {
                     tracing::info!(%hub, session_present, "connected");

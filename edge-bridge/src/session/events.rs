@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::ack_handle::AckHandle;
 use super::{InFlight, ServerLimits, Token};
 use crate::wire::{
     Connect, DecodeError, Disconnect, PacketType, PropertyId, Publish, ReasonCode, SubAck, Subscribe,
@@ -36,29 +37,6 @@ pub enum Output {
     Event(Event),
 }
 
-/// Permission to acknowledge one received message, on the connection on which it came. After a reconnect the same packet identifier may mean
-/// another message, so a handle of an older connection is refused ([`StaleAck`](super::StaleAck)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AckHandle {
-    pub(super) epoch: u64,
-    pub(super) serial: u64,
-}
-
-impl AckHandle {
-    /// Returns whether both handles belong to the same connection.
-    #[cfg(any(test, feature = "net"))]
-    pub(crate) fn is_of_connection_of(&self, other: &Self) -> bool {
-        self.epoch == other.epoch
-    }
-}
-
-#[cfg(test)]
-impl AckHandle {
-    pub(crate) fn for_test(epoch: u64, serial: u64) -> Self {
-        Self { epoch, serial }
-    }
-}
-
 /// Event of the session for the application.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -78,8 +56,12 @@ pub enum Event {
     /// A QoS 2 message came again that the caller had [taken in](super::Session::take_in) on an earlier connection of the session, so that it
     /// must not be delivered again.
     Repeated {
+        /// Message from the peer, for a caller that has no other copy any more.
+        publish: Publish,
         /// Handle for [`ack`](super::Session::ack), to be called when the first copy of the message is safe.
         ack: AckHandle,
+        /// Handle of the copy on the last connection on which it came.
+        earlier: AckHandle,
     },
     /// Client of a 3.1.1 server: a message came that is larger than the client's limit. It is acknowledged unread and lost, because it would
     /// otherwise come again on every connection.
@@ -258,13 +240,6 @@ impl std::fmt::Display for Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn handles_of_one_connection_are_told_from_those_of_another() {
-        let handle = AckHandle::for_test(1, 1);
-        assert!(handle.is_of_connection_of(&AckHandle::for_test(1, 2)));
-        assert!(!handle.is_of_connection_of(&AckHandle::for_test(2, 1)));
-    }
 
     #[test]
     fn a_violation_says_what_is_wrong() {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::AckHandle;
+use super::ack_handle::AckHandle;
 use super::events::Violation;
 use super::receive_maximum::Quota;
 use super::unreleased_qos2::{Digest, RECEIVED_BYTES, Unreleased, UnreleasedMessages};
@@ -43,7 +43,11 @@ pub(super) enum Arrival {
     /// A QoS 2 message again after its PUBREC; the PUBREC is sent again.
     Received,
     /// QoS 2 message that comes again, and that the caller took in on an earlier connection, which ended before the PUBREC.
-    TakenIn(AckHandle),
+    TakenIn {
+        handle: AckHandle,
+        /// Handle of the copy on the last connection.
+        earlier: AckHandle,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -101,15 +105,15 @@ impl Inbound {
             return Err(Violation::ReceiveMaximumExceeded);
         }
         let earlier = self.earlier.take(id).filter(|earlier| dup && digest == Some(earlier.digest));
-        if let Some(Unreleased { digest, is_answered: true }) = earlier {
+        if let Some(Unreleased { digest, taken_in: None }) = earlier {
             self.received.insert(id, digest);
             return Ok(Arrival::Received);
         }
         self.ids.insert(id);
-        let is_taken_in = earlier.is_some();
-        let serial = self.pending.push(Pending { id, digest, is_taken_in, answer: None });
+        let earlier = earlier.and_then(|earlier| earlier.taken_in);
+        let serial = self.pending.push(Pending { id, digest, is_taken_in: earlier.is_some(), answer: None });
         let handle = AckHandle { epoch: self.epoch, serial };
-        Ok(if is_taken_in { Arrival::TakenIn(handle) } else { Arrival::New(handle) })
+        Ok(earlier.map_or(Arrival::New(handle), |earlier| Arrival::TakenIn { handle, earlier }))
     }
 
     /// Marks a message as taken in by the caller.
@@ -167,15 +171,21 @@ impl Inbound {
     pub(super) fn into_received(self) -> UnreleasedMessages {
         let mut received = self.earlier;
         for (id, digest) in self.received {
-            received.add(id, Unreleased { digest, is_answered: true });
+            received.add(id, Unreleased { digest, taken_in: None });
         }
-        for pending in self.pending.iter().filter(|pending| pending.is_taken_in) {
+        for (serial, pending) in self.pending.numbered().filter(|(_, pending)| pending.is_taken_in) {
             let is_refused = pending.answer.is_some_and(ReasonCode::is_error);
             if let Some(digest) = pending.digest.filter(|_| !is_refused) {
-                received.add(pending.id, Unreleased { digest, is_answered: false });
+                let taken_in = Some(AckHandle { epoch: self.epoch, serial });
+                received.add(pending.id, Unreleased { digest, taken_in });
             }
         }
         received
+    }
+
+    /// Returns whether a message may come again: it is of another connection, or its answer has not left.
+    pub(super) fn may_come_again(&self, handle: AckHandle) -> bool {
+        handle.epoch != self.epoch || (self.pending.first()..self.pending.next()).contains(&handle.serial)
     }
 
     /// Returns the memory of unacknowledged messages and of identifiers, in bytes, about.

@@ -16,6 +16,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod ack_handle;
 mod answers;
 mod bytes_in_transit;
 mod error;
@@ -42,8 +43,9 @@ mod unreleased_qos2;
 
 use std::collections::VecDeque;
 
+pub use ack_handle::AckHandle;
 pub use error::{PublishError, RequestError, StaleAck};
-pub use events::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Violation};
+pub use events::{Closed, Connected, Event, Input, Output, SessionOutcome, Violation};
 pub use handshake::{Accept, ClientConfig, ServerConfig, ServerLimits};
 pub(crate) use path_estimates::Path;
 #[cfg(feature = "net")]
@@ -253,6 +255,11 @@ impl Session {
     /// again in the same session as [`Event::Repeated`]. Without this call, and always at QoS 1, it comes as a new message.
     pub fn take_in(&mut self, handle: AckHandle) {
         self.inbound.take_in(handle);
+    }
+
+    /// Returns whether a received message may come again in this session: it came on another connection, or its answer has not left.
+    pub fn may_come_again(&self, handle: AckHandle) -> bool {
+        self.inbound.may_come_again(handle)
     }
 
     /// Limits the messages of QoS 1 and 2 in flight on this connection, resumed ones included, below the peer's Receive Maximum; `None` removes the

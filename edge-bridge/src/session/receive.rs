@@ -222,8 +222,8 @@ impl Session {
             None => None,
             Some(id) => match self.inbound.arrive(id, publish.dup, digest) {
                 Ok(Arrival::New(handle)) => Some(handle),
-                Ok(Arrival::TakenIn(ack)) => {
-                    self.events.push_back(Event::Repeated { ack });
+                Ok(Arrival::TakenIn { handle: ack, earlier }) => {
+                    self.events.push_back(Event::Repeated { publish, ack, earlier });
                     return;
                 }
                 Ok(Arrival::Repeated) => return,

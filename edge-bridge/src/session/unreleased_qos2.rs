@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::ack_handle::AckHandle;
 use crate::wire::PacketId;
 
 /// Estimated bytes of memory for an identifier.
@@ -26,8 +27,8 @@ impl Digest {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unreleased {
     pub(super) digest: Digest,
-    /// Set once its PUBREC was written.
-    pub(super) is_answered: bool,
+    /// Handle under which the caller took it in on the last connection; `None` once its PUBREC was written.
+    pub(super) taken_in: Option<AckHandle>,
 }
 
 /// Unreleased messages of earlier connections of the session, by their identifiers.

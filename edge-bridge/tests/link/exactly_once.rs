@@ -3,7 +3,8 @@
 use crate::link_support::*;
 use edge_bridge::Row;
 use edge_bridge::bridge::{Event, Input, UplinkEvent};
-use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, Value};
+use edge_bridge::session::AckHandle;
+use edge_bridge::wire::{Ack, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, Value};
 
 /// First identifier for messages of QoS 2.
 const FIRST: u16 = 65_280;
@@ -109,4 +110,58 @@ fn promise_5_a_hub_that_completes_nothing_is_stalled() {
     link.redial();
     link.connect(true, &[(PropertyId::ReceiveMaximum, Value::U16(1))]);
     assert_eq!(said(&mut link), ["=0", "b"]);
+}
+
+/// Messages from the hub on the last connection, with the mark of those that the application has.
+fn arrived(link: &mut Link) -> Vec<(AckHandle, Option<AckHandle>)> {
+    let arrived = link.events.drain(..).filter_map(|event| match event {
+        Event::Message { ack, .. } => Some((ack.unwrap(), None)),
+        Event::Repeated { ack, earlier, .. } => Some((ack, Some(earlier))),
+        _ => None,
+    });
+    arrived.collect()
+}
+
+#[test]
+fn a_message_that_the_application_has_comes_again_by_the_handle_of_its_last_copy() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    let from_hub = |dup: bool| {
+        let qos = QoS::ExactlyOnce;
+        Packet::Publish(Publish {
+            dup,
+            qos,
+            retain: false,
+            topic: text("cmd/a"),
+            packet_id: PacketId::new(7),
+            properties: Properties::default(),
+            payload: "x".into(),
+        })
+    };
+    link.receive(&from_hub(false));
+    let [(first, None)] = arrived(&mut link)[..] else { panic!("one message") };
+    let cut = |link: &mut Link| {
+        link.input(Input::HungUp(None));
+        link.redial();
+        link.connect(true, &[]);
+        link.packets.clear();
+        link.receive(&from_hub(true));
+        arrived(link)
+    };
+    // Nobody has it.
+    let [(second, None)] = cut(&mut link)[..] else { panic!("one message") };
+    link.core.take_in(second);
+    let [(third, Some(earlier))] = cut(&mut link)[..] else { panic!("one repeat") };
+    assert_eq!(earlier, second);
+    let [(fourth, Some(earlier))] = cut(&mut link)[..] else { panic!("one repeat") };
+    assert_eq!(earlier, third);
+    let now = at(link.now_ms);
+    for stale in [first, second, third] {
+        assert!(link.core.may_come_again(stale) && link.core.ack(now, stale, ReasonCode::SUCCESS).is_err());
+    }
+    assert!(link.core.may_come_again(fourth));
+    link.core.ack(now, fourth, ReasonCode::SUCCESS).unwrap();
+    link.drain();
+    assert!(matches!(link.packets[..], [Packet::PubRec(_)]) && !link.core.may_come_again(fourth));
+    assert_eq!(cut(&mut link), [], "the session answers by itself");
 }

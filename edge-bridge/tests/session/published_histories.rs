@@ -146,7 +146,7 @@ impl World {
                     receiver.take_in(ack.unwrap());
                     acks.push(ack.unwrap());
                 }
-                Output::Event(Event::Repeated { ack }) => acks.push(ack),
+                Output::Event(Event::Repeated { ack, .. }) => acks.push(ack),
                 Output::Event(Event::Closed(why)) => assert_eq!(why, Closed::Transport),
                 Output::Event(_) => {}
             }

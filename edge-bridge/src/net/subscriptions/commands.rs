@@ -13,8 +13,8 @@ use super::subscription_queue::SubscriptionQueue;
 use crate::session::AckHandle;
 use crate::wire::{Properties, Publish};
 
-/// Message from the hub. The hub sends it again after the next reconnect unless [`done`](Self::done) was called. A dropped message is not
-/// acknowledged, and counts against the Receive Maximum until then. It shares no receive buffer.
+/// Message from the hub. The hub sends it again after the next reconnect unless [`done`](Self::done) was called; a copy of a message of QoS 2 comes
+/// only once this one was dropped. A dropped message is not acknowledged, and counts against the Receive Maximum until then. It shares no receive buffer.
 #[derive(Debug)]
 #[must_use = "the hub sends it again unless it is done()"]
 pub struct Command {
@@ -81,7 +81,7 @@ impl Acknowledgement {
         if let Some(ack) = self.ack.take()
             && ack.release()
         {
-            self.acks.push(ack.handle);
+            self.acks.push(ack.handle());
         }
     }
 }
@@ -91,6 +91,7 @@ impl Drop for Acknowledgement {
     /// may get it.
     fn drop(&mut self) {
         if let Some(ack) = self.ack.take() {
+            ack.give_up();
             self.acks.neglect(Neglected { queue: self.queue.clone(), ack });
         }
     }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use super::back_pressure::BackPressure;
 use super::commands::{Acks, Commands, Neglected};
-use super::shared_ack::SharedAck;
+use super::held_messages::HeldMessages;
+use super::shared_ack::{Copy, SharedAck};
 use super::subscription_queue::{Entry, Put, SubscriptionQueue, size};
 use crate::escape::Escaped;
 use crate::session::AckHandle;
-use crate::wire::{self, Publish, Utf8};
+use crate::wire::{self, Publish, QoS, Utf8};
 
 /// Milliseconds for which a message without a subscription waits for one, since the start or since the last subscription ended. For the same time
 /// an ended subscription stays at the hub.
@@ -58,6 +59,9 @@ pub(in crate::net) struct Router {
     grace_until_ms: u64,
     /// Messages that the application dropped without acknowledgement, while its subscription lives.
     neglected: Vec<Neglected>,
+    held: HeldMessages,
+    /// Handles of messages held since the last [`take_newly_held`](Self::take_newly_held).
+    newly_held: Vec<AckHandle>,
     /// Handle of the youngest message of this connection; `None` before the first.
     latest: Option<AckHandle>,
     acks: Arc<Acks>,
@@ -83,6 +87,8 @@ impl Router {
             ask_again: false,
             grace_until_ms: GRACE_MS,
             neglected: Vec::new(),
+            held: HeldMessages::default(),
+            newly_held: Vec::new(),
             latest: None,
             acks,
             dropped_qos0: 0,
@@ -132,6 +138,37 @@ impl Router {
         }
     }
 
+    /// Handles a QoS 2 message that comes again. `earlier`: handle of the copy before.
+    pub(in crate::net) fn repeat(
+        &mut self,
+        now_ms: u64,
+        publish: &Publish,
+        ack: AckHandle,
+        earlier: AckHandle,
+    ) {
+        self.latest = Some(ack);
+        match self.held.copy(ack, earlier) {
+            Copy::Waits => {}
+            Copy::Done => self.acks.push(ack),
+            Copy::Wanted => self.deliver(now_ms, publish, Some(ack)),
+        }
+    }
+
+    /// Takes the handles of QoS 2 messages that the application got since the last call, for [`Core::take_in`](crate::bridge::Core::take_in).
+    pub(in crate::net) fn take_newly_held(&mut self) -> Vec<AckHandle> {
+        std::mem::take(&mut self.newly_held)
+    }
+
+    /// Removes held messages that cannot come again, once there are many.
+    pub(in crate::net) fn tidy_held(&mut self, may_come_again: impl Fn(AckHandle) -> bool) {
+        self.held.tidy(may_come_again);
+    }
+
+    /// Forgets the messages of a session that the hub has lost.
+    pub(in crate::net) fn on_session_lost(&mut self) {
+        self.held.clear();
+    }
+
     /// Gives a message to every subscription that matches. Returns `false` if none does.
     fn hand_out(&mut self, publish: &Publish, ack: Option<AckHandle>) -> bool {
         let mut matching: Vec<&Arc<SubscriptionQueue>> = Vec::new();
@@ -142,14 +179,22 @@ impl Router {
             }
         }
         let ack = ack.map(|handle| SharedAck::new(handle, matching.len()));
-        let mut room = false;
+        let (mut room, mut is_with_all) = (false, true);
         for queue in &matching {
             // One without room is not done: no PUBACK, and the hub sends it again.
             let put = queue.put(Entry { publish: publish.clone(), ack: ack.clone() });
             room |= put != Put::Missed;
+            is_with_all &= put != Put::Missed;
             if put == Put::Filled {
                 self.back_pressure.add(queue);
             }
+        }
+        if let Some(ack) = ack.as_ref().filter(|_| publish.qos == QoS::ExactlyOnce)
+            && is_with_all
+            && !matching.is_empty()
+            && self.held.add(ack)
+        {
+            self.newly_held.push(ack.handle());
         }
         self.dropped_qos0 += u64::from(!matching.is_empty() && !room && ack.is_none());
         !matching.is_empty()
@@ -177,7 +222,7 @@ impl Router {
         self.routes = open;
         // What came by an earlier connection the hub sends again by itself.
         let is_present =
-            |ack: &SharedAck| self.latest.is_some_and(|own| own.is_of_connection_of(&ack.handle));
+            |ack: &SharedAck| self.latest.is_some_and(|own| own.is_of_connection_of(&ack.handle()));
         let neglected = self.acks.take_neglected().into_iter().filter(|message| is_present(&message.ack));
         self.neglected.extend(neglected);
         let (ended, kept): (Vec<_>, Vec<_>) =
@@ -189,7 +234,7 @@ impl Router {
         for Neglected { ack, .. } in ended {
             match ack.abandon() {
                 None => {}
-                Some(true) => self.acks.push(ack.handle),
+                Some(true) => self.acks.push(ack.handle()),
                 Some(false) => self.ask_again = true,
             }
         }
@@ -225,9 +270,9 @@ impl Router {
         match ack.abandon() {
             // Others have it.
             None => {}
-            Some(true) => self.acks.push(ack.handle),
-            Some(false) if self.hand_out(&publish, Some(ack.handle)) => {}
-            Some(false) => self.keep(publish, ack.handle),
+            Some(true) => self.acks.push(ack.handle()),
+            Some(false) if self.hand_out(&publish, Some(ack.handle())) => {}
+            Some(false) => self.keep(publish, ack.handle()),
         }
     }
 

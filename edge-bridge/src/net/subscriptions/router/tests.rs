@@ -13,6 +13,8 @@ use crate::wire::{Properties, QoS};
 
 const PACKET_MAX: u32 = 1024 * 1024;
 
+mod held;
+
 struct Rig {
     router: Router,
     acks: Arc<Acks>,
