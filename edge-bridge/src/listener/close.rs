@@ -11,12 +11,15 @@ const LAST_WORDS: usize = 64;
 
 impl<I: Ingest> Listener<I> {
     /// Ends all connections, with DISCONNECT 0x8B for MQTT 5 clients. No will is published, because the stop of this server says nothing about
-    /// the clients, and a later start may find them well (§3.1.2.5 leaves it to the server).
+    /// the clients: those of sessions that are [saved](Self::save) then are left to the next start, which may find the clients well.
     pub fn shut_down(&mut self, now: Now) {
         let all: Vec<_> = self.connections.iter().map(|(id, state)| (id, state.client)).collect();
         for (id, client) in all {
             if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
-                client.will = None;
+                match &mut client.will {
+                    Some(will) if client.expiry_s > 0 => will.leave_to_the_next_listener(),
+                    will => *will = None,
+                }
             }
             if let Some(state) = self.connections.get_mut(id) {
                 state.session.disconnect(now.up_ms, ReasonCode::SERVER_SHUTTING_DOWN);

@@ -30,7 +30,11 @@ impl<I: Ingest> Listener<I> {
         }
         let existing = self.clients.key(&client_id);
         if let Some(key) = existing {
-            self.take_over(now, key, connect.clean_start || !self.is_of(key, certified.as_ref(), connect));
+            let is_theirs = self.is_of(key, certified.as_ref(), connect);
+            if let Some(client) = self.clients.get_mut(key).filter(|_| is_theirs) {
+                client.will.take_if(|will| will.is_taken_back());
+            }
+            self.take_over(now, key, connect.clean_start || !is_theirs);
         }
         // A session without expiry ended with the connection that was taken over; another user's has ended too.
         let existing = existing.filter(|key| self.clients.get(*key).is_some());

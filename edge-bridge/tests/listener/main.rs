@@ -25,6 +25,7 @@ mod saved;
 mod saved_changes;
 mod saved_damage;
 mod saved_histories;
+mod saved_wills;
 mod sessions;
 mod shared;
 mod shared_hand_over;

@@ -310,11 +310,11 @@ fn clients_of_version_2_come_back() {
     assert_eq!(seen(VERSION_2), Some((whole, None)));
 }
 
-/// As this version saves [`several_and_a_group`]: this file never changes.
+/// As version 3 saved [`several_and_a_group`]: this file never changes.
 const VERSION_3: &[u8] = include_bytes!("../golden/saved-clients-v3.bin");
 
 /// The clients of [`several`], one of them in a group for which a message waits.
-fn several_and_a_group() -> Vec<u8> {
+fn several_and_a_group() -> Site {
     let mut site = several();
     let (panel, _) = site.connect(stays("panel", Version::V5));
     site.send(panel, &[subscribe(&["$share/g/shared/+"])]);
@@ -322,16 +322,37 @@ fn several_and_a_group() -> Vec<u8> {
     let (publisher, _) = site.connect(connect("pub", Version::V5));
     site.send(publisher, &[publish(1, "shared/1", "whose turn?")]);
     site.cut(publisher);
+    site
+}
+
+/// As this version saves [`several_and_one_that_is_there`]: this file never changes.
+const VERSION_4: &[u8] = include_bytes!("../golden/saved-clients-v4.bin");
+
+/// The clients of [`several_and_a_group`], and one with a will that is connected.
+fn several_and_one_that_is_there() -> Vec<u8> {
+    let mut site = several_and_a_group();
+    let will = will("store/there", &[(PropertyId::WillDelayInterval, Value::U32(5))]);
+    site.connect(Connect { will, keep_alive_s: 60, ..stays("there", Version::V5) });
     site.listener.save(site.now).bytes
 }
 
 #[test]
-fn clients_of_version_3_come_back_and_damage_to_a_group_costs_one_record() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/saved-clients-v3.bin");
+fn clients_of_version_4_come_back() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/saved-clients-v4.bin");
     if std::env::var_os("EDGE_REGENERATE_GOLDEN").is_some() {
-        std::fs::write(path, several_and_a_group()).unwrap();
+        std::fs::write(path, several_and_one_that_is_there()).unwrap();
     }
-    assert!(several_and_a_group() == VERSION_3, "the format has changed, and needs another version");
+    assert!(
+        several_and_one_that_is_there() == VERSION_4,
+        "the format has changed, and needs another version"
+    );
+    let (mut whole, damage) = seen(VERSION_4).unwrap();
+    assert!(damage.is_none() && whole.remove("will gone store/there"), "{whole:?}");
+    assert_eq!(whole, seen(VERSION_3).unwrap().0);
+}
+
+#[test]
+fn clients_of_version_3_come_back_and_damage_to_a_group_costs_one_record() {
     let (whole, damage) = seen(VERSION_3).unwrap();
     let waits = "waiting panel shared/1 b\"whose turn?\"".to_owned();
     assert!(damage.is_none() && whole.contains(&waits), "{whole:?}");

@@ -27,7 +27,7 @@ const SHARE_HEAD: usize = 2;
 struct Session<'a> {
     /// Encoded CONNECT and SUBSCRIBEs of the session.
     head: BytesMut,
-    /// Encoded CONNECT with the will that waits for its time, if there is one.
+    /// Encoded CONNECT with the will, if there is one.
     will: Option<BytesMut>,
     /// Messages that wait for the client, or that it has not acknowledged, the oldest first.
     waiting: Vec<Waiting<'a>>,
@@ -259,11 +259,17 @@ fn connect_of(client: &Client) -> Connect {
     }
 }
 
-/// Returns the encoded will that waits for its time, if there is one.
+/// Returns the encoded will, if there is one: that waits for its time, or of the connection that is there.
 fn put_will(now_ms: u64, client: &Client) -> Result<Option<BytesMut>, EncodeError> {
-    let Some(will) = client.will.as_ref().and_then(|will| will.left(now_ms)) else { return Ok(None) };
+    let Some(pending) = &client.will else { return Ok(None) };
+    let Some(will) = pending.left(now_ms) else { return Ok(None) };
     let mut out = BytesMut::new();
-    let connect = Connect { will: Some(will), ..connect_of(client) };
+    let mut connect = Connect { will: Some(will), ..connect_of(client) };
+    if let Some(keep_alive_s) = pending.keep_alive_s() {
+        let mut properties = PropertiesBuilder::new();
+        properties.user(CONNECTED, "")?;
+        (connect.keep_alive_s, connect.properties) = (keep_alive_s, properties.finish());
+    }
     encode(&Packet::Connect(Box::new(connect)), Version::V5, &mut out)?;
     Ok(Some(out))
 }
@@ -294,6 +300,6 @@ fn put_message(out: &mut BytesMut, packet: Publish) {
 }
 
 /// Seconds from milliseconds, rounded up.
-fn seconds(ms: u64) -> u32 {
+pub(super) fn seconds(ms: u64) -> u32 {
     u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX)
 }

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::frame::{Frame, Kind, Summary, damaged_session, scan};
-use super::{FIRST_FRAMED, RestoreError, VERSION};
+use super::{CONNECTED, FIRST_FRAMED, RestoreError, VERSION};
 use crate::listener::events::Damage;
 use crate::wire::{Connect, Limits, Packet, Publish, Subscribe, Utf8, Version, decode, decode_connect};
 
@@ -37,6 +37,8 @@ pub(super) struct Records {
 pub(super) struct SessionRecord {
     /// CONNECT of the session, with its will.
     pub(super) connect: Box<Connect>,
+    /// Set if the connection that left the will was there until the end.
+    pub(super) has_will_of_connected: bool,
     pub(super) subscriptions: Vec<Subscribe>,
     pub(super) waiting: Vec<WaitingRecord>,
 }
@@ -50,7 +52,7 @@ pub(super) struct WaitingRecord {
 
 impl SessionRecord {
     pub(super) fn new(connect: Box<Connect>) -> Self {
-        Self { connect, subscriptions: Vec::new(), waiting: Vec::new() }
+        Self { connect, has_will_of_connected: false, subscriptions: Vec::new(), waiting: Vec::new() }
     }
 
     fn decode(mut body: BytesMut) -> Option<Self> {
@@ -154,7 +156,8 @@ impl Reading {
             self.clients.push(connect.client_id);
             return None;
         };
-        session.connect.will = connect.will;
+        session.has_will_of_connected = connect.properties.user_property(CONNECTED).is_some();
+        (session.connect.will, session.connect.keep_alive_s) = (connect.will, connect.keep_alive_s);
         self.wills += 1;
         Some(())
     }

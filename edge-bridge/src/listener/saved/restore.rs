@@ -1,5 +1,6 @@
 //! Decoding of saved sessions and retained messages, and their return.
 
+use super::encode::seconds;
 use super::records::{self, Records, SessionRecord, WaitingRecord};
 use super::{CERTIFIED, CONNECTED, RestoreError, version_one};
 use crate::ingest::{Ingest, Now};
@@ -9,7 +10,7 @@ use crate::listener::message::Message;
 use crate::listener::wills::PendingWill;
 use crate::listener::{ClientKey, Listener};
 use crate::session::Resume;
-use crate::wire::{Connect, PropertyId, Publish, Subscribe};
+use crate::wire::{PropertyId, Publish, Subscribe};
 
 /// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is unknown.
 const SET_MS: i64 = 1_577_836_800_000;
@@ -40,8 +41,9 @@ impl<I: Ingest> Listener<I> {
         sessions.truncate(room);
         let mut without_all_filters = Vec::new();
         // Of clients that are away for equally long the first give way first: those that went away longest ago.
-        for SessionRecord { connect, subscriptions, waiting } in sessions.into_iter().rev() {
-            let Some(key) = self.restore_session(now, age_ms, &connect, &mut restored) else { continue };
+        for session in sessions.into_iter().rev() {
+            let Some(key) = self.restore_session(now, age_ms, &session, &mut restored) else { continue };
+            let SessionRecord { subscriptions, waiting, .. } = session;
             if !subscriptions.iter().all(|subscribe| self.restore_subscription(key, subscribe)) {
                 without_all_filters.push(key);
                 continue;
@@ -83,9 +85,10 @@ impl<I: Ingest> Listener<I> {
         &mut self,
         now: Now,
         age_ms: u64,
-        connect: &Connect,
+        session: &SessionRecord,
         restored: &mut Restored,
     ) -> Option<ClientKey> {
+        let connect = &session.connect;
         if self.clients.key(&connect.client_id).is_some() {
             return None;
         }
@@ -97,7 +100,10 @@ impl<I: Ingest> Listener<I> {
         restored.expired += usize::from(left_ms == 0);
         let is_certified = connect.properties.user_property(CERTIFIED).is_some();
         let user = connect.username.as_ref().map(crate::wire::Utf8::detached);
-        let will = PendingWill::restored(connect, now.up_ms, age_ms);
+        let will = match session.has_will_of_connected {
+            true => PendingWill::of_connected(connect, now.up_ms, seconds(left_ms)),
+            false => PendingWill::restored(connect, now.up_ms, age_ms),
+        };
         let is_refused = will.as_ref().is_some_and(|will| self.is_own_topic(&will.publish.topic));
         restored.refused += usize::from(is_refused);
         let will = will.filter(|_| !is_refused);
