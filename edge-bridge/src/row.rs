@@ -26,9 +26,8 @@ pub struct Row {
     /// QoS of the message. Rows of QoS 0 are published at QoS 1, because they were stored to be delivered; those of QoS 2 at QoS 1 to a hub that
     /// takes no more. Default QoS 1.
     ///
-    /// At QoS 2 the hub has a message once while this process lives, and once or twice with the same identity after its end. It costs two round trips;
-    /// 256 messages are uncompleted at most, 20 at a hub of 3.1.1. The row is done with PUBREC: a hub
-    /// that hands messages on at PUBREL and loses its session before it has lost them, where at QoS 1 they would be published again.
+    /// At QoS 2 the hub has a message once while this process lives and the hub keeps its session, and once or twice with the same identity after the
+    /// end of either. It costs two round trips; 256 messages are uncompleted at most, 20 at a hub of 3.1.1. The row leaves the queue with PUBCOMP.
     pub qos: QoS,
     /// Retain flag to publish with.
     pub retain: bool,

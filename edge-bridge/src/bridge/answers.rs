@@ -1,4 +1,5 @@
-//! Answers of the hub to published messages: PUBACKs that accept or refuse a message, and connections that the hub closes in place of a PUBACK.
+//! Answers of the hub to published messages: PUBACKs that accept or refuse a message, PUBCOMPs, and connections that the hub closes in place of a
+//! PUBACK.
 
 use crate::session::Token;
 use crate::wire::ReasonCode;
@@ -17,24 +18,35 @@ use super::uplink_event::{Refusal, UplinkEvent};
 /// Number of connections that must end with the same message unanswered before an event names its topic.
 const SUSPECT_CLOSES: u32 = 2;
 
+/// Answer of the hub to a published message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) token: Token,
+    pub(super) reason: ReasonCode,
+    /// Unset if the hub accepted the message at QoS 2 and its PUBCOMP is still to come.
+    pub(super) is_complete: bool,
+}
+
 impl<P: Pack> Uplink<P> {
-    /// Handles a PUBACK and settles the rows of its message: acknowledged if the hub accepted it, otherwise held in RAM for a retry, parked at
-    /// the end of the spool, or given back to the spool.
+    /// Handles a PUBACK, or a PUBREC, and settles the rows of its message: acknowledged if the hub accepted it (`is_complete`; else by
+    /// [`on_completed`](Self::on_completed)), otherwise held in RAM for a retry, parked at the end of the spool, or given back to the spool.
     pub(super) fn on_acked(
         &mut self,
         now_ms: u64,
-        token: Token,
-        reason: ReasonCode,
+        answer: Answer,
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
+        let Answer { token, reason, is_complete } = answer;
         let Some(message) = self.sent.remove(&token.0) else { return };
         let (sent, rows) = (&message.packed.publish, message.packed.rows.len());
         let took_ms = message.sent_ms.map(|sent_ms| now_ms.saturating_sub(sent_ms));
         self.pack.on_answer(&HubAnswer { message: sent, rows, reason, took_ms });
         self.youngest_answered = self.youngest_answered.max(token.0);
         self.window.on_acked(now_ms, message.window_bytes(), message.sent_ms);
-        self.rows_in_flight.on_acked(message.window_rows());
+        if is_complete {
+            self.rows_in_flight.on_acked(message.window_rows());
+        }
         if self.poison.on_answer(now_ms) {
             self.sweep.want(now_ms + 1_000);
         }
@@ -52,25 +64,52 @@ impl<P: Pack> Uplink<P> {
             stats.on_refusal(reason);
             self.on_refused(now_ms, message, reason, link, spool, stats);
         } else {
-            self.on_taken(now_ms, message, spool, stats);
+            self.on_taken(now_ms, &message, spool, stats);
+            match is_complete {
+                true => self.deliver(message, spool, stats),
+                false => self.uncompleted.add(token, message),
+            }
         }
     }
 
-    fn on_taken(&mut self, now_ms: u64, message: Message, spool: &mut impl Spool, stats: &mut Stats) {
-        for row in &message.packed.rows {
-            if self.poison.register.known() > 0 {
-                let is_mended = self.poison.register.on_taken(now_ms, row_key(*row, spool));
-                if is_mended {
-                    self.sweep.want(now_ms + 1_000);
-                }
+    /// Handles the end of a message's exchange at QoS 2: its rows are acknowledged (`by_peer`: by a PUBCOMP), or it is sent again.
+    pub(super) fn on_completed(
+        &mut self,
+        token: Token,
+        by_peer: bool,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        match self.uncompleted.take(token) {
+            None => {}
+            Some(message) if by_peer => {
+                self.rows_in_flight.on_acked(message.window_rows());
+                self.deliver(message, spool, stats);
             }
-            spool.ack(*row);
+            Some(message) => self.publish_again(message),
         }
+    }
+
+    /// Acknowledges the rows of a message.
+    fn deliver(&mut self, message: Message, spool: &mut impl Spool, stats: &mut Stats) {
+        message.packed.rows.iter().for_each(|row| spool.ack(*row));
         if message.packed.rows.is_empty() {
             self.pack.on_delivered(&message.packed.publish);
         }
         stats.acknowledged += 1;
         stats.rows_delivered += message.packed.rows.len() as u64;
+        self.events.push_back(UplinkEvent::Delivered { rows: message.packed.rows });
+    }
+
+    /// Handles a message that the hub accepted: its topic, and rows that were thought to be poison, are well again.
+    fn on_taken(&mut self, now_ms: u64, message: &Message, spool: &mut impl Spool, stats: &mut Stats) {
+        if self.poison.register.known() > 0 {
+            for row in &message.packed.rows {
+                if self.poison.register.on_taken(now_ms, row_key(*row, spool)) {
+                    self.sweep.want(now_ms + 1_000);
+                }
+            }
+        }
         if message.swept {
             self.sweep.on_success();
         }
@@ -83,7 +122,6 @@ impl<P: Pack> Uplink<P> {
                 self.refuse_alone(now_ms, bad, reason, spool, stats);
             }
         }
-        self.events.push_back(UplinkEvent::Delivered { rows: message.packed.rows });
     }
 
     fn on_refused(

@@ -8,6 +8,7 @@ use crate::ingest::Now;
 use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome, Violation};
 use crate::wire::{QoS, ReasonCode, Version};
 
+use super::answers::Answer;
 use super::dialling::address_choice::{AddressChoice, End, Return};
 use super::downlink::Downlink;
 use super::idle_ping::IdlePing;
@@ -166,7 +167,7 @@ impl Connection {
     fn on_event<S: Spool, P: Pack>(&mut self, now: Now, event: session::Event, parts: &mut Parts<'_, S, P>) {
         match event {
             session::Event::Connected(connected) => self.on_connected(now, *connected, parts),
-            session::Event::Acked { token, reason, took_ms } => {
+            session::Event::Acked { token, reason, took_ms, is_complete } => {
                 parts.stats.puback.note(took_ms);
                 self.acked = true;
                 self.refused |= reason.is_error();
@@ -176,17 +177,23 @@ impl Connection {
                 } else {
                     parts.stall.on_younger_ack();
                 }
-                parts.uplink.on_acked(now.up_ms, token, reason, parts.spool, parts.stats);
+                let answer = Answer { token, reason, is_complete };
+                parts.uplink.on_acked(now.up_ms, answer, parts.spool, parts.stats);
             }
             session::Event::Unsendable { token, .. } => {
                 parts.uplink.on_unsendable(now.up_ms, token, parts.spool, parts.stats);
             }
-            session::Event::Completed { by_peer: false } => {}
-            // With an empty window it is the only progress.
-            session::Event::Completed { .. } if self.session.in_flight() == 0 => {
-                parts.stall.on_ack(now.up_ms);
+            session::Event::Completed { token, by_peer } => {
+                match by_peer {
+                    false => {}
+                    // With an empty window it is the only progress.
+                    true if self.session.in_flight() == 0 => parts.stall.on_ack(now.up_ms),
+                    true => parts.stall.on_younger_ack(),
+                }
+                if let Some(token) = token {
+                    parts.uplink.on_completed(token, by_peer, parts.spool, parts.stats);
+                }
             }
-            session::Event::Completed { .. } => parts.stall.on_younger_ack(),
             session::Event::Publish { publish, ack } => {
                 parts.stats.received += 1;
                 let publish = parts.downlink.local(publish);
@@ -229,24 +236,25 @@ impl Connection {
             parts.uplink.events.push_back(UplinkEvent::QosNotSupported);
         }
         parts.idle_ping.on_connected(now.up_ms);
-        // A session at another address may be an old one, with subscriptions of then.
-        let is_elsewhere = parts.addresses.is_elsewhere();
         parts.addresses.on_accepted(now.up_ms);
         let (present, resumed, lost) = match connected.session {
-            SessionOutcome::New => (false, false, Vec::new()),
-            SessionOutcome::Resumed => (true, !is_elsewhere, Vec::new()),
+            SessionOutcome::New => (false, false, None),
+            // A session that was made for a CONNECT whose CONNACK was lost has no subscriptions.
+            SessionOutcome::Resumed => (true, !connected.is_doubtful, None),
             // A restart: what was in flight is in the spool, and the hub's subscriptions may be those of another configuration.
-            SessionOutcome::Unknown => (true, false, Vec::new()),
-            SessionOutcome::Lost(lost) => {
+            SessionOutcome::Unknown => (true, false, None),
+            // The session may be an old one, with subscriptions of then.
+            SessionOutcome::Moved(in_flight) => (true, false, Some(in_flight)),
+            SessionOutcome::Lost(in_flight) => {
                 parts.stats.sessions_lost += 1;
-                let republished = lost.len();
+                let republished = in_flight.len() + parts.uplink.uncompleted.len();
                 parts.out.push_back(Output::Event(Event::SessionLost { republished }));
-                (false, false, lost)
+                (false, false, Some(in_flight))
             }
         };
         parts.out.push_back(Output::Event(Event::Connected { session_present: present }));
         let packet_max = self.session.peer_packet_max();
-        parts.uplink.on_connected(now.up_ms, packet_max, &lost, parts.stats);
+        parts.uplink.on_connected(now.up_ms, packet_max, lost.as_deref(), parts.stats);
         parts.stats.version = Some(self.session.version());
         parts.stats.hub_limits = Some(connected.server);
         let filters = parts.downlink.on_connected(now.up_ms, resumed, self.session.version());
@@ -290,7 +298,7 @@ impl Connection {
     /// Probes the first address, and ends the present connection when that address can be reached. The DISCONNECT asks for the will to be
     /// published, which says that the present address lost this client.
     fn go_back<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
-        match parts.addresses.poll(now.up_ms, self.session.in_flight() == 0) {
+        match parts.addresses.poll(now.up_ms, !self.session.has_unfinished()) {
             None => {}
             Some(Return::Probe) => parts.out.push_back(Output::Probe { address: 0 }),
             Some(Return::Leave) => {

@@ -26,6 +26,7 @@ pub mod rules;
 pub mod spool;
 mod stall_breaker;
 mod stats;
+mod uncompleted;
 mod uplink;
 mod uplink_event;
 

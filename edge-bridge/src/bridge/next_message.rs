@@ -60,8 +60,7 @@ impl<P: Pack> Uplink<P> {
                 self.park_unsendable(&mut turn, &message, ReasonCode::PACKET_TOO_LARGE);
                 continue;
             }
-            let rows = message.window_rows();
-            if !self.window.admits(message.window_bytes()) || !self.rows_in_flight.admits(rows) {
+            if !self.has_room_for(&message) {
                 self.again.push_front(message);
                 break;
             }
@@ -111,10 +110,10 @@ impl<P: Pack> Uplink<P> {
         waits.into_iter().flatten().min()
     }
 
-    /// Returns the bytes of rows that may be leased: the room that messages in flight leave in the window. For an open batch more are leased, in
+    /// Returns the bytes of rows that may be leased: the room that messages in flight, or not completed, leave in the window. For an open batch more are leased, in
     /// small steps, because rows shrink when they are encoded; the steps end if the rows become messages of their own.
     fn lease_room(&self) -> usize {
-        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.window_room()).unwrap_or(usize::MAX);
         if room == 0 || self.rows_in_flight.is_full() {
             return 0;
         }

@@ -12,6 +12,7 @@ use crate::wire::{
     Version,
 };
 
+use super::answers::Answer;
 use super::message::Message;
 use super::packing::pack::{Pack, Packed, RawPack};
 use super::spool::{LeaseId, MemorySpool, Spool};
@@ -132,8 +133,9 @@ impl<P: Pack> Rig<P> {
         let id = self.unanswered.pop_front().unwrap();
         receive(&mut self.session, self.now_ms, &Packet::PubAck(Ack::new(id, reason)));
         while let Some(output) = self.session.poll_output() {
-            if let session::Output::Event(session::Event::Acked { token, reason, .. }) = output {
-                self.uplink.on_acked(self.now_ms, token, reason, &mut self.spool, &mut self.stats);
+            if let session::Output::Event(session::Event::Acked { token, reason, is_complete, .. }) = output {
+                let answer = Answer { token, reason, is_complete };
+                self.uplink.on_acked(self.now_ms, answer, &mut self.spool, &mut self.stats);
             }
         }
     }

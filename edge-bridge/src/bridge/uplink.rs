@@ -1,5 +1,5 @@
-//! Uplink: rows become messages, and the PUBACK of a message acknowledges its rows. A row leaves the spool when the hub has acknowledged it
-//! (promise 4) or when it has expired; a refusal never removes a row, and delays no other topic.
+//! Uplink: rows become messages, and the PUBACK of a message, at QoS 2 its PUBCOMP, acknowledges its rows. A row leaves the spool when the hub has
+//! acknowledged it (promise 4) or when it has expired; a refusal never removes a row, and delays no other topic.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -21,6 +21,7 @@ use super::refused::retry_sweep::Sweep;
 use super::rows_in_flight::RowsInFlight;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
+use super::uncompleted::Uncompleted;
 use super::uplink_event::UplinkEvent;
 
 /// Uplink of one link, kept over all its connections.
@@ -32,6 +33,7 @@ pub(super) struct Uplink<P> {
     pub(super) rows_in_flight: RowsInFlight,
     /// Messages in flight, by the token that the session has for each.
     pub(super) sent: BTreeMap<u64, Message>,
+    pub(super) uncompleted: Uncompleted,
     pub(super) next_token: u64,
     /// Token of the youngest message that the hub acknowledged or refused on this connection; 0 if there was none.
     pub(super) youngest_answered: u64,
@@ -71,6 +73,7 @@ impl<P: Pack> Uplink<P> {
             window_max,
             rows_in_flight: RowsInFlight::default(),
             sent: BTreeMap::new(),
+            uncompleted: Uncompleted::default(),
             next_token: 1,
             youngest_answered: 0,
             next_serial: 1,
@@ -106,13 +109,14 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Handles a new connection. Messages in flight are resent; after a lost session its `lost` messages are sent as new ones. `packet_max` is
-    /// the Maximum Packet Size that the hub announced, in bytes; `u32::MAX` if it announced none.
+    /// Handles a new connection. Messages in flight are resent. If the hub has not the session of the connection before, the messages that were in
+    /// flight in it are `lost`, and are sent as new ones in their order, with those that were not completed; `None` if it has. `packet_max` is the
+    /// Maximum Packet Size that the hub announced, in bytes; `u32::MAX` if it announced none.
     pub(super) fn on_connected(
         &mut self,
         now_ms: u64,
         packet_max: u32,
-        lost: &[InFlight],
+        lost: Option<&[InFlight]>,
         stats: &mut Stats,
     ) {
         self.size_limit.on_connected(packet_max);
@@ -121,16 +125,39 @@ impl<P: Pack> Uplink<P> {
         (self.qos_lowered, self.retain_cleared) = (false, false);
         self.youngest_answered = 0;
         self.refusals.end_attempts();
-        let lost: Vec<_> = lost.iter().filter_map(|m| self.sent.remove(&m.token.0)).collect();
+        let again = lost.map(|lost| self.take_lost(lost)).unwrap_or_default();
+        self.rows_in_flight.on_sent(self.uncompleted.window_rows());
         for message in self.sent.values_mut() {
             stats.resent += 1;
             message.sent_ms = None;
             self.window.on_sent(message.window_bytes());
             self.rows_in_flight.on_sent(message.window_rows());
         }
-        for message in lost.into_iter().rev() {
+        for message in again.into_values().rev() {
             self.again.push_front(message);
         }
+    }
+
+    /// Takes the messages of a session that the hub has lost, by token.
+    fn take_lost(&mut self, in_flight: &[InFlight]) -> BTreeMap<u64, Message> {
+        let mut lost = self.uncompleted.take_all();
+        lost.values().for_each(|message| self.refusals.on_out(message.topic()));
+        let in_flight = in_flight.iter().map(|message| message.token.0);
+        lost.extend(in_flight.filter_map(|token| Some((token, self.sent.remove(&token)?))));
+        lost
+    }
+
+    /// Handles the end of a connection. `owed`: the messages whose PUBREL the next one owes. Others that were not completed are sent again.
+    pub(super) fn on_over(&mut self, owed: impl Iterator<Item = Token>) {
+        let given_up = self.uncompleted.take_all_but(owed);
+        given_up.into_iter().rev().for_each(|message| self.publish_again(message));
+    }
+
+    /// Puts a message that was not completed before those to be sent.
+    pub(super) fn publish_again(&mut self, message: Message) {
+        self.rows_in_flight.on_acked(message.window_rows());
+        self.refusals.on_out(message.topic());
+        self.again.push_front(message);
     }
 
     /// Returns whether every older message has its answer.
@@ -167,6 +194,7 @@ impl<P: Pack> Uplink<P> {
             self.refusals.on_gone(message.topic());
             give_back(&message, spool);
         }
+        self.uncompleted.take_all().into_values().for_each(|message| give_back(&message, spool));
         self.window.forget_in_flight();
         self.rows_in_flight = RowsInFlight::default();
     }
@@ -213,9 +241,13 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Number of messages without a PUBACK, sent or waiting to be sent.
+    /// Number of messages that are not acknowledged, sent or waiting to be sent.
     pub(super) fn unacknowledged(&self) -> usize {
-        self.sent.len() + self.again.len() + self.retries.len() + self.refusals.held()
+        self.sent.len()
+            + self.uncompleted.len()
+            + self.again.len()
+            + self.retries.len()
+            + self.refusals.held()
     }
 
     /// Number of messages held in RAM because the hub refused them or their topic.
@@ -238,6 +270,21 @@ impl<P: Pack> Uplink<P> {
 
     pub(super) fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// Bytes that may still be sent. What is not completed stays in memory, as what is in flight does.
+    pub(super) fn window_room(&self) -> u64 {
+        let held = self.window.in_flight() + self.uncompleted.bytes();
+        self.window.room().min(self.window_max.saturating_sub(held))
+    }
+
+    /// Returns whether a message may be sent. With nothing in flight it always may.
+    pub(super) fn has_room_for(&self, message: &Message) -> bool {
+        let bytes = message.window_bytes();
+        let held = self.window.in_flight() + self.uncompleted.bytes();
+        self.window.admits(bytes)
+            && self.rows_in_flight.admits(message.window_rows())
+            && (held == 0 || held + bytes <= self.window_max)
     }
 
     /// Settles the rows of an expired message.

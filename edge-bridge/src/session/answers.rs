@@ -10,7 +10,7 @@ impl Session {
         // An identifier that is not in flight here: some servers answer a message of an earlier connection. It says nothing about what
         // is in flight now.
         if let Some(answered) = self.outbound.acknowledge(ack.packet_id, QoS::AtLeastOnce) {
-            self.on_acked(now_ms, answered, ack.reason);
+            self.on_acked(now_ms, answered, ack.reason, true);
         }
     }
 
@@ -23,7 +23,7 @@ impl Session {
         };
         match answered {
             // `resend` writes the PUBREL.
-            Some(answered) => self.on_acked(now_ms, answered, ack.reason),
+            Some(answered) => self.on_acked(now_ms, answered, ack.reason, ack.reason.is_error()),
             None if ack.reason.is_error() || self.outbound.is_waiting(ack.packet_id) => {}
             None => {
                 let is_known = self.version == Version::V311 || self.outbound.is_received(ack.packet_id);
@@ -36,17 +36,23 @@ impl Session {
 
     /// Ends the exchange of a published message of QoS 2. One of an unknown exchange is ignored, as a PUBACK is.
     pub(super) fn on_pubcomp(&mut self, now_ms: u64, ack: &Ack) {
-        if let Some(wrote) = self.outbound.complete(ack.packet_id) {
-            self.on_answered(now_ms, wrote);
-            self.events.push_back(Event::Completed { by_peer: true });
+        if let Some(completion) = self.outbound.complete(ack.packet_id) {
+            self.on_answered(now_ms, completion.released);
+            self.events.push_back(Event::Completed { token: completion.token, by_peer: true });
             self.resend(now_ms);
         }
     }
 
-    fn on_acked(&mut self, now_ms: u64, (token, wrote): (Token, Wrote), reason: ReasonCode) {
+    fn on_acked(
+        &mut self,
+        now_ms: u64,
+        (token, wrote): (Token, Wrote),
+        reason: ReasonCode,
+        is_complete: bool,
+    ) {
         let took_ms = now_ms.saturating_sub(wrote.at_ms());
         self.on_answered(now_ms, wrote);
-        self.events.push_back(Event::Acked { token, reason, took_ms });
+        self.events.push_back(Event::Acked { token, reason, took_ms, is_complete });
         self.resend(now_ms);
     }
 }

@@ -82,11 +82,16 @@ pub enum Event {
         reason: ReasonCode,
         /// Time since the message was written, on this connection, in milliseconds.
         took_ms: u64,
+        /// Unset if the message was accepted at QoS 2 and [`Completed`](Self::Completed) is still to come. Until then the peer may hold the message
+        /// back (§4.3.3), so that it is lost with the peer's session: keep it.
+        is_complete: bool,
     },
     /// An identifier of QoS 2 is free, so that there may be room: the peer completed a message (PUBCOMP), of which [`Acked`](Self::Acked) came before,
     /// or it was waited for long enough.
     Completed {
-        /// Set if the peer sent a PUBCOMP.
+        /// Token that was given to [`publish`](super::Session::publish); `None` if nobody knew whether the peer held a message under the identifier.
+        token: Option<Token>,
+        /// Set if the peer sent a PUBCOMP. Otherwise nobody knows whether the message was handed on: publish it again if it must not be lost.
         by_peer: bool,
     },
     /// A message of the resumed session is larger than the peer's *new* Maximum Packet Size. It is no longer in flight.
@@ -121,6 +126,9 @@ pub enum Event {
 pub struct Connected {
     /// Outcome for the session that the client had before.
     pub session: SessionOutcome,
+    /// Set if a CONNECT since the connection before got no CONNACK. A server that lost the session and made a new one for it says that there is a
+    /// session, in which the subscriptions may be missing.
+    pub is_doubtful: bool,
     /// Limits that the server announced.
     pub server: ServerLimits,
 }
@@ -133,8 +141,14 @@ pub enum SessionOutcome {
     /// Both sides have a session. Unacknowledged messages are being resent, in order, within the new Receive Maximum.
     Resumed,
     /// The server has lost the session, and with it the subscriptions. The contained messages were in flight, or about to be sent, and are no
-    /// longer. Publish them again, or drop them deliberately.
+    /// longer. Publish them again, or drop them deliberately; before them those that were accepted and not
+    /// [completed](Event::Completed), which the session does not keep.
     Lost(Vec<InFlight>),
+    /// The server has a session, and perhaps not that of the connection before: it is another server, or messages of QoS 2 were accepted and not
+    /// completed and the outcome [is doubtful](Connected::is_doubtful). The contained messages are no longer in flight, as after
+    /// [`Lost`](Self::Lost), and identifiers are as after [`Unknown`](Self::Unknown). If it is the same session after all, what is published again
+    /// may come twice; it would otherwise be lost where it is not.
+    Moved(Vec<InFlight>),
     /// The server has a session, the client has none, as after a restart without its state or with a second client of the same identifier. The
     /// standard says to close (\[MQTT-3.2.2-4\]); a client with a durable queue of its own can go on. The caller decides.
     Unknown,

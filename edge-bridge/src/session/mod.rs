@@ -102,6 +102,10 @@ pub struct Session {
     cap: Option<u16>,
     /// Set if the server may be another one than that of the connection before.
     is_elsewhere: bool,
+    /// Client: set until CONNACK comes.
+    awaits_connack: bool,
+    /// Client: set if a CONNECT since the last accepted one got no CONNACK.
+    is_doubtful: bool,
     packets_per_turn: usize,
     inbound: Inbound,
     requests: Requests,
@@ -146,6 +150,7 @@ impl Session {
         session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         let has_session = resume.is_some();
         let mut resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
+        (session.awaits_connack, session.is_doubtful) = (true, resume.is_doubtful);
         session.inbound.resume(std::mem::take(&mut resume.received));
         session.outbound = UnackedMessages::new(resume, 1);
         session.outbound.is_up_to_date(now_ms);
@@ -187,6 +192,8 @@ impl Session {
             outbound: UnackedMessages::new(Resume::new(), 1),
             cap: None,
             is_elsewhere: false,
+            awaits_connack: false,
+            is_doubtful: false,
             packets_per_turn: PACKETS_PER_TURN,
             inbound: Inbound::new(epoch, 1),
             requests: Requests::default(),
@@ -300,7 +307,9 @@ impl Session {
     /// Takes out the state that outlives the connection.
     #[must_use]
     pub fn into_resume(self) -> Resume {
-        self.outbound.into_resume(self.inbound.into_received(), self.transit.arrived())
+        let is_doubtful = self.awaits_connack || self.is_doubtful;
+        let resume = self.outbound.into_resume(self.inbound.into_received(), self.transit.arrived());
+        Resume { is_doubtful, ..resume }
     }
 
     /// Returns whether the handshake is done and the connection not over.

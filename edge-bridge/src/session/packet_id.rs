@@ -70,9 +70,10 @@ impl PacketIds {
         id.get() >= FIRST_OF_QOS_2
     }
 
-    /// Identifiers of QoS 2.
-    pub(super) fn all_of_qos_2() -> impl Iterator<Item = PacketId> {
-        (FIRST_OF_QOS_2..=u16::MAX).filter_map(PacketId::new)
+    /// Identifiers of QoS 2 in the order in which they were used last. A peer that hands a message on with its PUBREL does so in this order.
+    pub(super) fn all_of_qos_2(self) -> impl Iterator<Item = PacketId> {
+        let places = (0..QOS_2_IDS).map(move |n| (self.next_of_qos_2 + n) % QOS_2_IDS);
+        places.filter_map(|place| PacketId::new(FIRST_OF_QOS_2 + place))
     }
 }
 
@@ -101,9 +102,10 @@ mod tests {
         let mut ids = PacketIds::default();
         let mut next = || ids.allocate_of_qos_2(|_| false).map(PacketId::get);
         let circle: Vec<_> = (0..QOS_2_IDS).map(|_| next().unwrap()).collect();
-        assert!(circle.iter().copied().eq(PacketIds::all_of_qos_2().map(PacketId::get)));
         assert_eq!((circle[0], circle[255]), (FIRST_OF_QOS_2, u16::MAX));
         assert_eq!(next(), Some(FIRST_OF_QOS_2));
+        let all: Vec<_> = ids.all_of_qos_2().map(PacketId::get).collect();
+        assert_eq!((&all[..255], all[255]), (&circle[1..], FIRST_OF_QOS_2), "the oldest first");
         assert_eq!(ids.allocate_of_qos_2(|_| true), None);
     }
 }

@@ -8,7 +8,7 @@ use super::oversized::{Oversized, PassedOver};
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
 use super::unreleased_qos2::{Digest, UnreleasedMessages};
-use super::{Closed, Phase, Resume, Role, ServerLimits, Session};
+use super::{Closed, Phase, Role, ServerLimits, Session};
 use crate::wire::{
     self, Ack, ConnAck, Connect, DecodeError, Disconnect, Limits, Packet, PropertyId, Publish, QoS,
     ReasonCode, SubAck, UnsubAck, Version,
@@ -144,6 +144,7 @@ impl Session {
     }
 
     fn on_connack(&mut self, now_ms: u64, ack: &ConnAck) {
+        self.awaits_connack = false;
         if ack.reason.is_error() {
             self.end(Closed::Refused(ack.reason));
             return;
@@ -165,26 +166,22 @@ impl Session {
         self.on_answered(now_ms, self.connect);
         self.phase = Phase::Open;
         self.keep_alive.start_client(now_ms, allowed.keep_alive_s, &mut self.timers);
+        let is_doubtful = std::mem::take(&mut self.is_doubtful);
+        // What is in flight is safe in either session; what was accepted in the old one is not.
+        let is_other = self.is_elsewhere || is_doubtful && self.outbound.has_uncompleted();
         let session = match (had_session, ack.session_present) {
             (false, false) => SessionOutcome::New,
             (false, true) => SessionOutcome::Unknown,
+            (true, true) if is_other => SessionOutcome::Moved(self.outbound.take_in_flight()),
             (true, true) => SessionOutcome::Resumed,
-            (true, false) => {
-                let state =
-                    std::mem::replace(&mut self.outbound, super::UnackedMessages::new(Resume::new(), 1));
-                let resume = state.into_resume(UnreleasedMessages::default(), 0);
-                let mut ids = Resume { ids: resume.ids, ..Resume::new() };
-                ids.ids.set_unknown(false);
-                self.outbound = super::UnackedMessages::new(ids, 1);
-                SessionOutcome::Lost(resume.in_flight)
-            }
+            (true, false) => SessionOutcome::Lost(self.outbound.take_in_flight()),
         };
-        if !matches!(session, SessionOutcome::Resumed) {
+        if !matches!(session, SessionOutcome::Resumed | SessionOutcome::Moved(_)) {
             self.inbound.resume(UnreleasedMessages::default());
         }
         match session {
-            SessionOutcome::Unknown => self.outbound.forget_ids(),
-            SessionOutcome::Resumed if self.is_elsewhere => self.outbound.move_elsewhere(),
+            SessionOutcome::Unknown | SessionOutcome::Moved(_) => self.outbound.forget_ids(),
+            SessionOutcome::Lost(_) => self.outbound.know_ids(),
             _ => {}
         }
         self.outbound.set_window(window);
@@ -192,7 +189,11 @@ impl Session {
             self.outbound.set_qos_2_max(V311_QOS_2_MAX);
         }
         self.outbound.set_cap(self.cap);
-        self.events.push_back(Event::Connected(Box::new(Connected { session, server: allowed })));
+        self.events.push_back(Event::Connected(Box::new(Connected {
+            session,
+            is_doubtful,
+            server: allowed,
+        })));
         self.resend(now_ms);
         for publish in std::mem::take(&mut self.early) {
             self.on_publish(now_ms, publish);

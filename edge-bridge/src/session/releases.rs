@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::Token;
 use super::bytes_in_transit::Wrote;
 use crate::wire::PacketId;
 
@@ -15,6 +16,8 @@ const TRIES: u8 = 10;
 #[derive(Debug, Clone, Copy)]
 struct Release {
     id: PacketId,
+    /// Token of the message that the peer has taken under it; `None` if nobody knows whether the peer holds one.
+    token: Option<Token>,
     /// Time and position of the PUBREL on this connection; `None` before it is written.
     wrote: Option<Wrote>,
     /// Set if PUBREC came on this connection, so that the message has a place in the Receive Maximum until PUBCOMP.
@@ -26,14 +29,23 @@ struct Release {
 }
 
 impl Release {
-    fn of(id: PacketId, has_place: bool) -> Self {
-        Self { id, wrote: None, has_place, tries: 0, is_given_up: false }
+    fn of(id: PacketId, token: Option<Token>) -> Self {
+        Self { id, token, wrote: None, has_place: false, tries: 0, is_given_up: false }
     }
 }
 
-/// Identifiers whose PUBREL the next connection of the session owes, with the number of connections that tried it in vain.
+/// Identifier whose PUBREL is owed between two connections.
+#[derive(Debug, Clone, Copy)]
+struct Owed {
+    id: PacketId,
+    token: Option<Token>,
+    /// Number of connections that tried it in vain.
+    tries: u8,
+}
+
+/// Identifiers whose PUBREL the next connection of the session owes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OwedReleases(Vec<(PacketId, u8)>);
+pub(super) struct OwedReleases(Vec<Owed>);
 
 impl OwedReleases {
     pub(super) fn is_empty(&self) -> bool {
@@ -42,15 +54,31 @@ impl OwedReleases {
 
     /// Adds an identifier that the peer may hold.
     pub(super) fn add(&mut self, id: PacketId) {
-        if self.0.iter().all(|(owed, _)| *owed != id) {
-            self.0.push((id, 0));
+        if self.0.iter().all(|owed| owed.id != id) {
+            self.0.push(Owed { id, token: None, tries: 0 });
         }
+    }
+
+    /// Tokens of the messages that the peer has taken and not completed.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
+        self.0.iter().filter_map(|owed| owed.token)
     }
 
     /// Estimates the memory of the identifiers, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.len() * RELEASE_BYTES
     }
+}
+
+/// End of an exchange by PUBCOMP.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Completion {
+    /// Token of the message; `None` if nobody knew whether the peer held one.
+    pub(super) token: Option<Token>,
+    /// PUBREL that was answered.
+    pub(super) released: Wrote,
+    /// Set if a place in the Receive Maximum becomes free.
+    pub(super) has_place: bool,
 }
 
 /// Identifiers until PUBCOMP, in the order of their PUBRECs, in which their PUBRELs leave (\[MQTT-4.6.0-4\]). They are as few as there are
@@ -65,28 +93,28 @@ pub(super) struct Releases {
 impl Releases {
     /// Continues with what earlier connections of the session owe.
     pub(super) fn resumed(OwedReleases(owed): OwedReleases) -> Self {
-        let release = |(id, tries)| Release { tries, ..Release::of(id, false) };
+        let release = |Owed { id, token, tries }| Release { tries, ..Release::of(id, token) };
         Self { open: owed.into_iter().map(release).collect(), is_answered: false }
     }
 
     /// Adds the identifier of a message whose PUBREC came on the connection on which it was written.
-    pub(super) fn add_received(&mut self, id: PacketId) {
-        self.add(id, true);
+    pub(super) fn add_received(&mut self, id: PacketId, token: Token) {
+        self.add(Release { has_place: true, ..Release::of(id, Some(token)) });
     }
 
     /// Adds identifiers that the peer may hold.
     pub(super) fn add_doubtful(&mut self, ids: impl IntoIterator<Item = PacketId>) {
         for id in ids {
             if !self.is_id_used(id) {
-                self.add(id, false);
+                self.add(Release::of(id, None));
             }
         }
     }
 
     /// Adds an identifier, in the place of an entry for it that was given up.
-    fn add(&mut self, id: PacketId, has_place: bool) {
-        self.open.retain(|release| release.id != id);
-        self.open.push_back(Release::of(id, has_place));
+    fn add(&mut self, release: Release) {
+        self.open.retain(|other| other.id != release.id);
+        self.open.push_back(release);
     }
 
     /// Returns the first identifier whose PUBREL was not written on this connection; `None` if there is none.
@@ -101,26 +129,29 @@ impl Releases {
         }
     }
 
-    /// Frees an identifier by its PUBCOMP. Returns the PUBREL that was answered, and whether a place in the Receive Maximum becomes free. `None` if
-    /// no PUBREL with this identifier was written on this connection.
-    pub(super) fn complete(&mut self, id: PacketId) -> Option<(Wrote, bool)> {
+    /// Frees an identifier by its PUBCOMP. `None` if no PUBREL with this identifier was written on this connection.
+    pub(super) fn complete(&mut self, id: PacketId) -> Option<Completion> {
         let at = self.open.iter().position(|release| release.id == id && release.wrote.is_some())?;
-        let Release { wrote, has_place, .. } = self.open.remove(at)?;
+        let Release { token, wrote, has_place, .. } = self.open.remove(at)?;
         self.is_answered |= !has_place;
         self.shrink();
-        Some((wrote?, has_place))
+        Some(Completion { token, released: wrote?, has_place })
     }
 
     /// Frees the identifiers of earlier connections whose PUBRELs were written and not answered, because the peer ignores a PUBREL that it does not
-    /// know. `arrived` is the position in the stream up to which bytes are known to have arrived: those behind it are kept. Returns whether there were
-    /// such.
-    pub(super) fn give_up_unanswered(&mut self, arrived: u64) -> bool {
-        let before = self.len();
-        for release in &mut self.open {
+    /// know. `arrived` is the position in the stream up to which bytes are known to have arrived: those behind it are kept. Returns the token of each, if
+    /// it has one.
+    pub(super) fn give_up_unanswered(&mut self, arrived: u64) -> Vec<Option<Token>> {
+        let ignored = self.open.iter_mut().filter(|release| {
             let has_arrived = release.wrote.is_some_and(|wrote| wrote.end() <= arrived);
-            release.is_given_up |= !release.has_place && has_arrived;
-        }
-        self.len() < before
+            !release.has_place && !release.is_given_up && has_arrived
+        });
+        let given_up = ignored.map(|release| {
+            release.is_given_up = true;
+            // Should its PUBCOMP come after all, it says nothing of a message that was published again.
+            release.token.take()
+        });
+        given_up.collect()
     }
 
     /// PUBRELs that wait for their PUBCOMP and belong to an earlier connection.
@@ -150,6 +181,11 @@ impl Releases {
         }
     }
 
+    /// Returns whether the peer has taken a message under one of the identifiers.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.open.iter().any(|release| release.token.is_some())
+    }
+
     /// Returns whether an identifier waits for its PUBCOMP.
     pub(super) fn is_id_used(&self, id: PacketId) -> bool {
         self.open.iter().any(|release| release.id == id && !release.is_given_up)
@@ -170,7 +206,7 @@ impl Releases {
     /// PUBREL would never get another message.
     pub(super) fn into_owed(self, arrived: u64) -> OwedReleases {
         let owed = self.open.into_iter().filter_map(|release| {
-            let Release { id, wrote, has_place, tries, is_given_up } = release;
+            let Release { id, token, wrote, has_place, tries, is_given_up } = release;
             if is_given_up && wrote.is_some_and(|wrote| wrote.end() <= arrived) {
                 return None;
             }
@@ -179,7 +215,7 @@ impl Releases {
                 Some(_) => tries + 1,
                 None => tries,
             };
-            (tries < TRIES).then_some((id, tries))
+            (tries < TRIES).then_some(Owed { id, token, tries })
         });
         OwedReleases(owed.collect())
     }
@@ -195,14 +231,14 @@ mod tests {
     }
 
     fn complete(releases: &mut Releases, n: u16) -> Option<bool> {
-        releases.complete(id(n)).map(|(_, has_place)| has_place)
+        releases.complete(id(n)).map(|completion| completion.has_place)
     }
 
     #[test]
     fn a_pubrel_is_owed_on_each_connection_until_pubcomp() {
         let mut releases = Releases::default();
-        releases.add_received(id(7));
-        releases.add_received(id(3));
+        releases.add_received(id(7), Token(70));
+        releases.add_received(id(3), Token(30));
         assert_eq!(complete(&mut releases, 3), None, "PUBREL did not leave yet");
         for expected in [7, 3] {
             assert_eq!(releases.next_unwritten(), Some(id(expected)));
@@ -212,14 +248,30 @@ mod tests {
         assert_eq!((complete(&mut releases, 7), complete(&mut releases, 7)), (Some(true), None));
         assert!(releases.is_id_used(id(3)) && !releases.is_id_used(id(7)));
         assert_eq!((releases.len(), releases.bytes()), (1, RELEASE_BYTES));
-        assert!(!releases.give_up_unanswered(u64::MAX), "its PUBCOMP is still to come");
+        assert_eq!(releases.give_up_unanswered(u64::MAX), [], "its PUBCOMP is still to come");
 
-        let mut releases = Releases::resumed(releases.into_owed(0));
-        assert!(!releases.give_up_unanswered(u64::MAX), "it was not written here");
+        let owed = releases.into_owed(0);
+        assert_eq!(owed.tokens().collect::<Vec<_>>(), [Token(30)]);
+        let mut releases = Releases::resumed(owed);
+        assert_eq!(releases.give_up_unanswered(u64::MAX), [], "it was not written here");
         assert_eq!(releases.next_unwritten(), Some(id(3)));
         releases.on_written(id(3), Wrote::default());
-        assert_eq!(complete(&mut releases, 3), Some(false), "its place was one of the connection before");
+        let completion = releases.complete(id(3)).unwrap();
+        assert_eq!(completion.token, Some(Token(30)));
+        assert!(!completion.has_place, "its place was one of the connection before");
         assert!(releases.into_owed(0).is_empty());
+    }
+
+    /// Whoever published it has to do so again: the peer does not say that it is complete.
+    #[test]
+    fn an_exchange_that_is_given_up_names_its_message_once() {
+        let mut releases = Releases::default();
+        releases.add_received(id(7), Token(70));
+        let mut releases = Releases::resumed(releases.into_owed(0));
+        releases.on_written(id(7), Wrote::default());
+        assert_eq!(releases.give_up_unanswered(u64::MAX), [Some(Token(70))]);
+        assert_eq!(releases.give_up_unanswered(u64::MAX), []);
+        assert_eq!(releases.complete(id(7)).unwrap().token, None, "a late PUBCOMP");
     }
 
     #[test]
@@ -228,7 +280,8 @@ mod tests {
         releases.add_doubtful([id(7), id(7), id(3)]);
         releases.on_written(id(7), Wrote::default());
         assert!(releases.has_unwritten_of_earlier() && releases.has_unanswered_of_earlier());
-        assert!(releases.give_up_unanswered(u64::MAX) && !releases.give_up_unanswered(u64::MAX));
+        assert_eq!(releases.give_up_unanswered(u64::MAX), [None]);
+        assert_eq!(releases.give_up_unanswered(u64::MAX), []);
         assert!(!releases.is_id_used(id(7)) && releases.is_id_used(id(3)));
         assert_eq!(releases.len(), 1);
         releases.add_doubtful([id(7)]);
@@ -240,8 +293,10 @@ mod tests {
         let mut transit = BytesInTransit::default();
         transit.on_encoded(4);
         releases.on_written(id(3), Wrote::last(0, &transit));
-        assert!(!releases.give_up_unanswered(3) && releases.awaits_arrival(), "it may not have arrived");
-        assert!(releases.give_up_unanswered(u64::MAX) && !releases.awaits_arrival());
+        assert_eq!(releases.give_up_unanswered(3), [], "it may not have arrived");
+        assert!(releases.awaits_arrival());
+        assert_eq!(releases.give_up_unanswered(u64::MAX), [None]);
+        assert!(!releases.awaits_arrival());
         assert!(Releases::resumed(releases.into_owed(3)).is_id_used(id(3)), "nobody knows");
         let mut releases = Releases::default();
         releases.add_doubtful([id(3)]);

@@ -185,8 +185,13 @@ impl Session {
     pub(super) fn give_up_releases(&mut self, now_ms: u64) {
         let is_client = matches!(self.role, Role::Client { .. });
         let arrived = if is_client { self.transit.arrived() } else { u64::MAX };
-        if self.outbound.give_up_unanswered(arrived) {
-            self.events.push_back(Event::Completed { by_peer: false });
+        let mut given_up = self.outbound.give_up_unanswered(arrived);
+        // One event is enough for all that nobody knows of.
+        given_up.sort_unstable();
+        given_up.dedup();
+        if !given_up.is_empty() {
+            let completed = given_up.into_iter().map(|token| Event::Completed { token, by_peer: false });
+            self.events.extend(completed);
             self.resend(now_ms);
         }
         if self.outbound.releases().awaits_arrival() {

@@ -83,6 +83,8 @@ pub struct Resume {
     /// Identifiers of QoS 2 that the peer may hold, in the order of its PUBRECs.
     pub(super) releases: OwedReleases,
     pub(super) received: UnreleasedMessages,
+    /// Set if a CONNECT got no CONNACK: the server may have lost the session and made a new one, and will say that there is one (§3.2.2.1.1).
+    pub(super) is_doubtful: bool,
 }
 
 impl Resume {
@@ -106,6 +108,11 @@ impl Resume {
     /// Unacknowledged messages in their original order.
     pub fn in_flight(&self) -> &[InFlight] {
         &self.in_flight
+    }
+
+    /// Tokens of the messages that the peer has accepted at QoS 2 and not completed.
+    pub(crate) fn uncompleted(&self) -> impl Iterator<Item = Token> {
+        self.releases.tokens()
     }
 
     /// Returns whether a message in either direction is unfinished.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::bytes_in_transit::Wrote;
 use super::packet_id::{PacketIds, QOS_2_IDS};
 use super::receive_maximum::Quota;
-use super::releases::Releases;
+use super::releases::{Completion, Releases};
 use super::session_state::Memory;
 use super::unreleased_qos2::UnreleasedMessages;
 use super::{InFlight, Resume, Token};
@@ -133,6 +133,18 @@ impl UnackedMessages {
         self.ids.set_unknown(true);
     }
 
+    /// Records that the peer has no session, and so holds no identifier.
+    pub(super) fn know_ids(&mut self) {
+        self.ids.set_unknown(false);
+    }
+
+    /// Takes the messages in flight, because the peer has another session than the one to which they belong. PUBRELs are owed no more.
+    pub(super) fn take_in_flight(&mut self) -> Vec<InFlight> {
+        let ids = Resume { ids: self.ids.clone(), ..Resume::new() };
+        let state = std::mem::replace(self, Self::new(ids, 1));
+        state.into_resume(UnreleasedMessages::default(), 0).in_flight
+    }
+
     /// Has identifiers of QoS 2 released that the peer may hold, before the first of them is used. Returns whether there are such.
     pub(super) fn release_unknown(&mut self) -> bool {
         if !self.ids.are_unknown() {
@@ -140,16 +152,8 @@ impl UnackedMessages {
         }
         self.ids.set_unknown(false);
         let sent = &self.serial_of;
-        self.releases.add_doubtful(PacketIds::all_of_qos_2().filter(|id| !sent.contains_key(id)));
+        self.releases.add_doubtful(self.ids.all_of_qos_2().filter(|id| !sent.contains_key(id)));
         true
-    }
-
-    /// Records that the peer is another server than the last one, which may have a session of another time: each identifier of QoS 2 is released before
-    /// it is used there, also for messages in flight. If both servers share the session, these messages may come twice instead of being lost.
-    pub(super) fn move_elsewhere(&mut self) {
-        self.ids.set_unknown(true);
-        let held = self.waiting.iter().filter(|message| PacketIds::is_of_qos_2(message.packet_id));
-        self.releases.add_doubtful(held.map(|message| message.packet_id));
     }
 
     /// Adds a message that was just written with `packet_id`. The caller has checked [`room`](Self::room).
@@ -216,7 +220,7 @@ impl UnackedMessages {
     /// taken until [`complete`](Self::complete).
     pub(super) fn received(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let answered = self.take_answered(id, QoS::ExactlyOnce)?;
-        self.releases.add_received(id);
+        self.releases.add_received(id, answered.0);
         Some(answered)
     }
 
@@ -242,13 +246,18 @@ impl UnackedMessages {
         self.releases.on_written(id, wrote);
     }
 
-    /// Handles a PUBCOMP. Returns the PUBREL that it answers; `None` if there is none.
-    pub(super) fn complete(&mut self, id: PacketId) -> Option<Wrote> {
-        let (wrote, has_place) = self.releases.complete(id)?;
-        if has_place {
+    /// Handles a PUBCOMP. Returns the exchange that it ends; `None` if there is none.
+    pub(super) fn complete(&mut self, id: PacketId) -> Option<Completion> {
+        let completion = self.releases.complete(id)?;
+        if completion.has_place {
             self.quota.give();
         }
-        Some(wrote)
+        Some(completion)
+    }
+
+    /// Returns whether the peer accepted a message and did not complete it.
+    pub(super) fn has_uncompleted(&self) -> bool {
+        self.releases.has_tokens()
     }
 
     /// Returns whether a PUBREL has no PUBCOMP.
@@ -261,8 +270,8 @@ impl UnackedMessages {
         &self.releases
     }
 
-    /// Frees identifiers of earlier connections whose PUBRELs the peer ignores. Returns whether there were such.
-    pub(super) fn give_up_unanswered(&mut self, arrived: u64) -> bool {
+    /// Frees identifiers of earlier connections whose PUBRELs the peer ignores. Returns the token of each, if it has one.
+    pub(super) fn give_up_unanswered(&mut self, arrived: u64) -> Vec<Option<Token>> {
         self.releases.give_up_unanswered(arrived)
     }
 
@@ -291,7 +300,7 @@ impl UnackedMessages {
     pub(super) fn into_resume(self, received: UnreleasedMessages, arrived: u64) -> Resume {
         let sent = self.sent.into_values().map(|(message, _)| message);
         let (in_flight, releases) = (sent.chain(self.waiting).collect(), self.releases.into_owed(arrived));
-        Resume { in_flight, ids: self.ids, releases, received }
+        Resume { in_flight, ids: self.ids, releases, received, is_doubtful: false }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Bounds {
     /// QoS towards the hub of each message of the two publishers, which have a topic and a connection each.
     pub(crate) messages: [&'static [QoS]; 2],
     pub(crate) faults: Faults,
+    /// The hub's application gets a message of QoS 2 with its PUBREL, else with its PUBLISH.
+    pub(crate) at_pubrel: bool,
     /// Receive Maximum of the hub.
     pub(crate) receive_maximum: u16,
 }

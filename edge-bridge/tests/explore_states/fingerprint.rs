@@ -154,7 +154,12 @@ impl Description {
                 unit.first().into_iter().for_each(|packet| self.packet(packet));
             });
         }
-        (&world.hub.held, world.hub.is_connected).hash(&mut self.hash);
+        world.hub.is_connected.hash(&mut self.hash);
+        world.hub.sent_under.hash(&mut self.hash);
+        world.hub.held.is_some().hash(&mut self.hash);
+        for (id, (publish, life)) in world.hub.held.iter().flatten() {
+            (id, Msg::of(&publish.payload), *life == world.ledger.once.life).hash(&mut self.hash);
+        }
         for key in world.gateway.tickets.keys() {
             self.rows.iter().position(|row| row == key).hash(&mut self.hash);
         }

@@ -1,4 +1,5 @@
-//! The hub: one session by the book (§4.3). QoS 2 is taken at PUBLISH (method B), and its identifier held until PUBREL.
+//! The hub: one session by the book (§4.3). Its application gets a message of QoS 2 with its PUBLISH, or with its PUBREL alone (method B and A of
+//! 3.1.1, §4.3.3). In the second case what lies between is lost with the session.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,12 @@ use crate::wire_units::Way;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hub {
-    /// Identifiers of QoS 2 that the session holds; `None` without a session.
-    pub(crate) held: Option<BTreeMap<u16, Msg>>,
+    /// Messages of QoS 2 that the session holds, each with the life of the gateway that sent it; `None` without a session.
+    pub(crate) held: Option<BTreeMap<u16, (Publish, u64)>>,
+    /// Message that was last sent under each identifier, also if it was taken for a repeat.
+    pub(crate) sent_under: BTreeMap<u16, Msg>,
+    /// Its application gets a message of QoS 2 with its PUBREL.
+    pub(crate) hands_on_at_pubrel: bool,
     /// CONNECT came on this connection.
     pub(crate) is_connected: bool,
     /// Life of the gateway that made the connection.
@@ -21,6 +26,10 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
+    pub(crate) fn new(hands_on_at_pubrel: bool) -> Self {
+        Self { hands_on_at_pubrel, ..Self::default() }
+    }
+
     pub(crate) fn on_closed(&mut self) {
         self.is_connected = false;
     }
@@ -44,10 +53,19 @@ impl Hub {
             }
             Packet::Publish(publish) => self.publish(&publish, bug, ledger, answers),
             Packet::PubRel(ack) => {
-                let is_known =
-                    self.held.as_mut().is_some_and(|held| held.remove(&ack.packet_id.get()).is_some());
-                let reason =
-                    if is_known { ReasonCode::SUCCESS } else { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND };
+                let id = ack.packet_id.get();
+                let held = self.held.as_mut().and_then(|held| held.remove(&id));
+                let reason = match held {
+                    Some(_) => ReasonCode::SUCCESS,
+                    None => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
+                };
+                if let Some((publish, life)) = held.filter(|_| self.hands_on_at_pubrel) {
+                    ledger.on_hub_arrival(&publish, life, true);
+                    ledger.on_hub_takes(Msg::of(&publish.payload), bug != Some(Bug::HubForgets));
+                }
+                if let Some(msg) = self.sent_under.get(&id) {
+                    ledger.on_hub_completes(*msg);
+                }
                 answers.push(Packet::PubComp(Ack::new(ack.packet_id, reason)));
             }
             Packet::PingReq => answers.push(Packet::PingResp),
@@ -70,6 +88,7 @@ impl Hub {
         }
         if !session_present || bug == Some(Bug::HubForgetsIdentifiers) {
             self.held = Some(BTreeMap::new());
+            self.sent_under.clear();
         }
         let mut properties = PropertiesBuilder::new();
         properties.push(PropertyId::ReceiveMaximum, Value::U16(receive_maximum)).unwrap();
@@ -82,18 +101,22 @@ impl Hub {
             return ledger.violate(Rule::Protocol, || format!("{publish:?} without a CONNECT"));
         };
         let msg = Msg::of(&publish.payload);
-        let is_at_qos_2 = publish.qos == QoS::ExactlyOnce;
-        let known = held.get(&id.get()).copied().filter(|_| is_at_qos_2);
-        if known.is_none() {
-            ledger.on_hub_arrival(publish, self.life);
-        }
-        if is_at_qos_2 && known.is_none() {
-            held.insert(id.get(), msg);
-        }
-        // Another message under an identifier that is held is taken for a repeat, and lost.
-        let is_kept = known.is_none_or(|known| known == msg) && bug != Some(Bug::HubForgets);
-        ledger.on_hub_answer(msg, ReasonCode::SUCCESS, is_kept);
         let ack = Ack::success(id);
-        answers.push(if is_at_qos_2 { Packet::PubRec(ack) } else { Packet::PubAck(ack) });
+        if publish.qos == QoS::ExactlyOnce {
+            self.sent_under.insert(id.get(), msg);
+            // Another message under an identifier that is held is taken for a repeat, and lost.
+            let is_repeat = held.contains_key(&id.get());
+            if !is_repeat {
+                held.insert(id.get(), (publish.clone(), self.life));
+            }
+            if !is_repeat && !self.hands_on_at_pubrel {
+                ledger.on_hub_arrival(publish, self.life, false);
+                ledger.on_hub_takes(msg, bug != Some(Bug::HubForgets));
+            }
+            return answers.push(Packet::PubRec(ack));
+        }
+        ledger.on_hub_arrival(publish, self.life, false);
+        ledger.on_hub_answer(msg, ReasonCode::SUCCESS, bug != Some(Bug::HubForgets));
+        answers.push(Packet::PubAck(ack));
     }
 }

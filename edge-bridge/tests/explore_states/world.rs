@@ -50,7 +50,7 @@ impl World {
             gateway: Gateway::new(ModelQueue::new(0, bug), 0),
             to_hub: Way::default(),
             to_gateway: Way::default(),
-            hub: Hub::default(),
+            hub: Hub::new(bounds.at_pubrel),
             tap: WanTap::default(),
             ledger,
         };

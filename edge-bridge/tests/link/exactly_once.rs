@@ -1,7 +1,8 @@
-//! Rows of QoS 2 on the link: handed over by PUBREC, lowered for a hub that takes no more, and never taken for a repeat at another address.
+//! Rows of QoS 2 on the link: kept until PUBCOMP, lowered for a hub that takes no more, and never taken for a repeat at another address.
 
 use crate::link_support::*;
 use edge_bridge::Row;
+use edge_bridge::bridge::spool::Spool;
 use edge_bridge::bridge::{Event, Input, UplinkEvent};
 use edge_bridge::session::AckHandle;
 use edge_bridge::wire::{Ack, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, Value};
@@ -32,20 +33,84 @@ fn said(link: &mut Link) -> Vec<String> {
 }
 
 #[test]
-fn a_row_leaves_the_spool_with_its_pubrec_and_is_resent_until_then() {
+fn a_row_leaves_the_spool_with_its_pubcomp_and_is_resent_until_its_pubrec() {
     let mut link = Link::new();
     link.connect(false, &[]);
     push(&mut link, "a");
     push(&mut link, "b");
     assert_eq!(said(&mut link), ["a", "b"]);
     link.receive(&Packet::PubRec(ack(FIRST)));
-    assert_eq!((said(&mut link), link.core.spool().len()), (vec!["=0".to_owned()], 1));
+    assert_eq!((said(&mut link), link.core.spool().len()), (vec!["=0".to_owned()], 2));
+    assert_eq!(link.core.stats().acknowledged, 0);
     link.input(Input::HungUp(None));
     link.redial();
     link.connect(true, &[]);
     assert_eq!(said(&mut link), ["=0", "b"], "at the same server: the session is what it was");
     link.receive(&Packet::PubComp(ack(FIRST)));
+    assert_eq!((link.core.spool().len(), link.core.stats().acknowledged), (1, 1));
     link.receive(&Packet::PubRec(ack(FIRST + 1)));
+    assert_eq!(link.core.spool().len(), 1);
+    link.receive(&Packet::PubComp(ack(FIRST + 1)));
+    assert_eq!((link.core.spool().len(), link.core.stats().rows_delivered), (0, 2));
+}
+
+/// It may have held them back until PUBREL, as Mosquitto does.
+#[test]
+fn promise_4_what_a_lost_session_had_not_completed_is_sent_again_before_what_is_younger() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    ["a", "b", "c"].into_iter().for_each(|payload| push(&mut link, payload));
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    link.receive(&Packet::PubRec(ack(FIRST + 1)));
+    link.receive(&Packet::PubComp(ack(FIRST + 1)));
+    assert_eq!(said(&mut link), ["a", "b", "c", "=0", "=1"]);
+    push(&mut link, "d");
+    link.input(Input::HungUp(None));
+    link.redial();
+    said(&mut link);
+    link.connect(false, &[]);
+    assert_eq!(said(&mut link), ["a", "c", "d"]);
+    let is_lost = |event: &Event| matches!(event, Event::SessionLost { republished: 3 });
+    assert!(link.events.iter().any(is_lost), "{:?}", link.events);
+    assert_eq!(link.core.spool().len(), 3);
+    for id in [FIRST + 4, FIRST + 5, FIRST + 6] {
+        link.receive(&Packet::PubRec(ack(id)));
+        link.receive(&Packet::PubComp(ack(id)));
+    }
+    assert_eq!((link.core.spool().len(), link.core.stats().rows_delivered), (0, 4));
+}
+
+#[test]
+fn a_stop_gives_back_what_is_not_completed() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    push(&mut link, "a");
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    assert_eq!((link.core.spool().len(), link.core.spool().waiting()), (1, 0));
+    link.core.stop(at(link.now_ms));
+    assert_eq!((link.core.spool().len(), link.core.spool().waiting()), (1, 1));
+}
+
+/// After ten connections that ended at its PUBREL nobody knows whether the hub has it.
+#[test]
+fn promise_4_what_is_never_completed_is_sent_again() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    push(&mut link, "a");
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    assert_eq!(said(&mut link), ["a", "=0"]);
+    for _ in 0..10 {
+        link.input(Input::HungUp(None));
+        link.redial();
+        link.connect(true, &[]);
+        assert_eq!(said(&mut link), ["=0"]);
+    }
+    link.input(Input::HungUp(None));
+    link.redial();
+    link.connect(true, &[]);
+    assert_eq!(said(&mut link), ["a"]);
+    link.receive(&Packet::PubRec(ack(FIRST + 1)));
+    link.receive(&Packet::PubComp(ack(FIRST + 1)));
     assert_eq!(link.core.spool().len(), 0);
 }
 
@@ -79,14 +144,14 @@ fn promise_4_at_another_address_identifiers_are_released_before_they_are_used() 
     }
     assert_eq!(link.address, 1);
     link.connect(true, &[]);
-    assert_eq!(said(&mut link), ["=0", "=1"], "b waits for the answer to its own");
-    link.receive(&Packet::PubComp(ack(FIRST + 1)));
-    assert_eq!(said(&mut link), ["b"]);
-    push(&mut link, "c");
-    let others = said(&mut link);
-    assert_eq!((others.len(), others[0].as_str()), (254, "=2"), "all others before the first new one");
+    let released = said(&mut link);
+    assert_eq!((released.len(), released[255].as_str()), (256, "=255"), "all, before one is used");
     link.receive(&Packet::PubComp(ack(FIRST + 9)));
-    assert_eq!(said(&mut link), ["c"]);
+    assert_eq!(said(&mut link), ["a"], "the other server may not have it");
+    push(&mut link, "c");
+    link.receive(&Packet::PubComp(ack(FIRST + 3)));
+    link.receive(&Packet::PubComp(ack(FIRST + 4)));
+    assert_eq!(said(&mut link), ["b", "c"]);
 }
 
 /// Without PUBCOMP the window fills up, and then nothing else could be noticed.

@@ -40,7 +40,7 @@ fn pubrec_hands_a_message_over_and_pubcomp_makes_room() {
     assert_eq!((sent, events.len()), (vec![pubrel(FIRST)], 0), "a second PUBREC");
     let (sent, events) = give(&mut session, &[Packet::PubComp(ack(FIRST)), Packet::PubComp(ack(FIRST))]);
     assert!(
-        sent.is_empty() && matches!(events[..], [Event::Completed { by_peer: true }]),
+        sent.is_empty() && matches!(events[..], [Event::Completed { by_peer: true, token: Some(Token(7)) }]),
         "{sent:?} {events:?}"
     );
     assert_eq!(session.room(), 1);
@@ -170,7 +170,7 @@ fn a_peer_that_ignores_what_it_does_not_know_is_waited_for_until_it_has_it_and_f
     give(&mut session, &[Packet::PingResp]);
     let due_ms = due_ms + 2_000;
     session.handle_timeout(due_ms);
-    assert!(matches!(drain(&mut session).1[..], [Event::Completed { by_peer: false }]));
+    assert!(matches!(drain(&mut session).1[..], [Event::Completed { by_peer: false, token: None }]));
     session.publish(due_ms, Token(1), &exactly("x")).unwrap();
     drain(&mut session);
     // A PUBREL of this connection has its answer to come, however long it takes.

@@ -74,10 +74,10 @@ pub(crate) enum Bug {
     ReleaseNotResent,
     /// Identifiers of an earlier life are not released before they are used.
     NotReleasedAtStart,
-    /// A message of QoS 2 counts as taken when it was sent.
-    TakenAtPublish,
-    /// PUBREC gives a place of the Receive Maximum back.
-    PlaceFreeAtPubrec,
+    /// A message of QoS 2 counts as completed when it was sent.
+    DoneAtPublish,
+    /// A message of QoS 2 counts as completed with its PUBREC.
+    DoneAtPubrec,
     /// Every life of the gateway begins with the same packet identifiers.
     IdentifiersBeginAgain,
     /// The rows that wait are counted when some are leased.

@@ -17,10 +17,7 @@ impl Bug {
     pub(crate) fn is_of_exchanges(self) -> bool {
         matches!(
             self,
-            Self::ReleaseNotResent
-                | Self::NotReleasedAtStart
-                | Self::TakenAtPublish
-                | Self::PlaceFreeAtPubrec
+            Self::ReleaseNotResent | Self::NotReleasedAtStart | Self::DoneAtPublish | Self::DoneAtPubrec
         )
     }
 }
@@ -34,7 +31,7 @@ impl ExchangeForger {
     /// Returns whether a packet leaves. `answers`: in the hub's name.
     pub(crate) fn lets_pass(&mut self, bug: Bug, packet: &Packet, answers: &mut Vec<Packet>) -> bool {
         match packet {
-            Packet::Publish(publish) if publish.qos == QoS::ExactlyOnce && bug == Bug::TakenAtPublish => {
+            Packet::Publish(publish) if publish.qos == QoS::ExactlyOnce && bug == Bug::DoneAtPublish => {
                 answers.extend(publish.packet_id.map(|id| Packet::PubRec(Ack::success(id))));
                 true
             }
@@ -45,7 +42,8 @@ impl ExchangeForger {
                     Bug::NotReleasedAtStart => !self.received.contains(&id),
                     _ => false,
                 };
-                answers.extend(is_left_out.then(|| Packet::PubComp(Ack::success(id))));
+                let is_answered = is_left_out || bug == Bug::DoneAtPublish;
+                answers.extend(is_answered.then(|| Packet::PubComp(Ack::success(id))));
                 !is_left_out
             }
             _ => true,
@@ -58,9 +56,9 @@ impl ExchangeForger {
             Packet::PubRec(ack) => {
                 self.received_here.insert(ack.packet_id);
                 self.received.insert(ack.packet_id);
-                bug != Bug::TakenAtPublish
+                bug != Bug::DoneAtPublish
             }
-            Packet::PubComp(_) => bug != Bug::PlaceFreeAtPubrec,
+            Packet::PubComp(_) => !matches!(bug, Bug::DoneAtPublish | Bug::DoneAtPubrec),
             _ => true,
         }
     }
@@ -68,7 +66,7 @@ impl ExchangeForger {
     /// Returns the PUBCOMP that the session sees behind a packet of the hub.
     pub(crate) fn completion(&self, bug: Bug, packet: &Packet) -> Option<Packet> {
         match packet {
-            Packet::PubRec(ack) if bug == Bug::PlaceFreeAtPubrec => {
+            Packet::PubRec(ack) if bug == Bug::DoneAtPubrec => {
                 Some(Packet::PubComp(Ack::success(ack.packet_id)))
             }
             _ => None,

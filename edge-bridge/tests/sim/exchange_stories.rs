@@ -24,6 +24,12 @@ pub(crate) fn qos_2_one_in(seed: u64) -> Vec<u32> {
     if has_some { (0..4).map(|_| rng.pick(&[0, 1, 1, 3])).collect() } else { Vec::new() }
 }
 
+/// The nth seed of those without messages of QoS 2.
+pub(crate) fn without_qos_2(n: u64) -> u64 {
+    let mut seeds = (0..).filter(|seed| qos_2_one_in(*seed).is_empty());
+    seeds.nth(usize::try_from(n).unwrap()).unwrap()
+}
+
 /// More of what ends an exchange.
 pub(crate) fn exchanges(seed: u64, world: &mut World, length_ms: u64) {
     let mut rng = Rng::new(!seed ^ 5);
@@ -32,6 +38,7 @@ pub(crate) fn exchanges(seed: u64, world: &mut World, length_ms: u64) {
     }
     world.hub.exactly_once.completes_within_ms = rng.pick(&[0, 2, 50, 400, 4_000, 20_000]);
     world.hub.exactly_once.ignores_unknown = rng.one_in(3);
+    world.hub.exactly_once.hands_on_at_pubrel = Rng::new(!seed ^ 6).one_in(2);
     for _ in 0..rng.between(0, 3) {
         let from_ms = rng.below(length_ms);
         let end_ms = from_ms + rng.pick(&[50, 2_000, 10_000]);
@@ -75,6 +82,22 @@ pub(crate) fn resets(bug: Option<Bug>) -> Story {
 #[test]
 fn connections_that_end_within_an_exchange() -> Story {
     resets(None)
+}
+
+/// A hub whose application gets a message with its PUBREL alone loses its session again and again, with what it held.
+pub(crate) fn lost_sessions(bug: Option<Bug>) -> Story {
+    let mut world = world(bug);
+    world.hub.exactly_once.hands_on_at_pubrel = true;
+    for n in 1..12 {
+        world.at(n * 5 * SECOND + 300, Fault::HubDown);
+        world.at(n * 5 * SECOND + 800, Fault::HubUp { keeps_session: false });
+    }
+    world.run_until_delivered(5 * MINUTE)
+}
+
+#[test]
+fn promise_4_what_a_hub_held_back_until_pubrel_is_sent_again_when_its_session_is_lost() -> Story {
+    lost_sessions(None)
 }
 
 /// The gateway restarts with identifiers that the hub holds, and uses all of them.

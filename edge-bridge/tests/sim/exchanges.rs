@@ -1,6 +1,8 @@
 //! Identifiers of QoS 2 between PUBREC and PUBCOMP, as a packet capture shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ledger::Msg;
 
 /// Time for which a peer is waited for that does not answer a PUBREL of an earlier connection, and most connections for that.
 const GIVEN_UP_MS: u64 = 5_000;
@@ -9,6 +11,8 @@ const TRIES: u32 = 10;
 /// Identifier of an earlier connection.
 #[derive(Debug, Clone, Default)]
 struct Owed {
+    /// Message that the hub answered by PUBREC.
+    msg: Option<Msg>,
     /// Time of its PUBREL on this connection.
     released_ms: Option<u64>,
     tries: u32,
@@ -24,21 +28,39 @@ impl Owed {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exchanges {
-    /// PUBREC came on this connection: these take places of the Receive Maximum. Set once the PUBREL left.
-    here: BTreeMap<u16, bool>,
+    /// PUBREC came on this connection: these take places of the Receive Maximum. Each with its message; set once the PUBREL left.
+    here: BTreeMap<u16, (Msg, bool)>,
     /// The hub may hold them from earlier connections.
     owed: BTreeMap<u16, Owed>,
+    /// Messages whose exchange was given up, and whose identifier is in use again.
+    given_up: BTreeSet<Msg>,
 }
 
 impl Exchanges {
-    pub(crate) fn received(&mut self, id: u16) {
-        self.owed.remove(&id);
-        self.here.insert(id, false);
+    pub(crate) fn received(&mut self, id: u16, msg: Msg) {
+        self.given_up.extend(self.owed.remove(&id).and_then(|owed| owed.msg));
+        self.here.insert(id, (msg, false));
+    }
+
+    /// Takes the messages of earlier connections that were answered and not completed. Set if one of them cannot have been given up.
+    pub(crate) fn take_uncompleted(&mut self, now_ms: u64) -> (Vec<Msg>, bool) {
+        let is_kept = self.owed.values().any(|owed| owed.msg.is_some() && !owed.is_given_up(now_ms));
+        (self.owed.values_mut().filter_map(|owed| owed.msg.take()).collect(), is_kept)
+    }
+
+    /// Returns whether the exchange of a message was given up, so that it has to be published again. Once.
+    pub(crate) fn take_given_up(&mut self, now_ms: u64, msg: Msg) -> bool {
+        let given_up = |owed: &&mut Owed| owed.msg == Some(msg) && owed.is_given_up(now_ms);
+        if let Some(owed) = self.owed.values_mut().find(given_up) {
+            owed.msg = None;
+            return true;
+        }
+        self.given_up.remove(&msg)
     }
 
     /// A PUBREL leaves.
     pub(crate) fn release(&mut self, now_ms: u64, id: u16) {
-        if let Some(released) = self.here.get_mut(&id) {
+        if let Some((_, released)) = self.here.get_mut(&id) {
             *released = true;
             return;
         }
@@ -47,10 +69,13 @@ impl Exchanges {
         owed.tries += 1;
     }
 
-    /// PUBCOMP came.
-    pub(crate) fn complete(&mut self, id: u16) -> bool {
-        let is_here = self.here.remove(&id).is_some();
-        self.owed.remove(&id).is_some() || is_here
+    /// PUBCOMP came. It may be late for a message that was given up.
+    pub(crate) fn complete(&mut self, now_ms: u64, id: u16) -> bool {
+        let (is_here, owed) = (self.here.remove(&id).is_some(), self.owed.remove(&id));
+        let is_owed = owed.is_some();
+        let given_up = owed.filter(|owed| owed.is_given_up(now_ms));
+        self.given_up.extend(given_up.and_then(|owed| owed.msg));
+        is_owed || is_here
     }
 
     /// Number of places of the Receive Maximum.
@@ -69,18 +94,23 @@ impl Exchanges {
         self.owed.get(&id).is_some_and(|owed| owed.tries > 0)
     }
 
-    /// The connection is over.
-    pub(crate) fn ended(&mut self, now_ms: u64) {
+    /// The connection is over. Returns the number of messages that were answered on it and not completed.
+    pub(crate) fn ended(&mut self, now_ms: u64) -> u64 {
         for owed in self.owed.values_mut() {
             owed.is_given_up = owed.is_given_up(now_ms);
             owed.released_ms = None;
         }
-        let here = std::mem::take(&mut self.here).into_iter().map(|(id, released)| (id, u32::from(released)));
-        self.owed.extend(here.map(|(id, tries)| (id, Owed { tries, ..Owed::default() })));
+        let (here, before) = (std::mem::take(&mut self.here), self.owed.len());
+        for (id, (msg, released)) in here {
+            let owed = Owed { msg: Some(msg), tries: u32::from(released), ..Owed::default() };
+            self.owed.insert(id, owed);
+        }
+        (self.owed.len() - before) as u64
     }
 
     /// Another session.
     pub(crate) fn forget(&mut self) {
         self.owed.clear();
+        self.given_up.clear();
     }
 }

@@ -157,7 +157,7 @@ pub(crate) struct Ledger {
     violation: Option<Violation>,
     /// The hub holds it for good.
     safe: BTreeSet<Msg>,
-    /// The hub sent a PUBACK of success.
+    /// The hub sent a PUBACK of success, or ended the exchange at QoS 2.
     told: BTreeSet<Msg>,
     /// The hub refused it at least once, and may not have got to say so.
     refused: BTreeSet<Msg>,
@@ -165,7 +165,8 @@ pub(crate) struct Ledger {
     disturbed: BTreeSet<u16>,
     /// First arrivals at the hub: `edge-id`, and whether it was marked as a possible duplicate.
     seen: BTreeMap<Msg, (Option<String>, bool)>,
-    newest: BTreeMap<u16, u32>,
+    /// The newest of each sensor, apart those that the hub's application gets at their PUBREL.
+    newest: BTreeMap<(u16, bool), u32>,
     /// A sensor has its PUBACK, the hub has not the message.
     pub(crate) owed: BTreeSet<Msg>,
     pub(crate) lives: Lives,
@@ -199,9 +200,11 @@ impl Ledger {
         self.violation.clone().map_or(Ok(()), Err)
     }
 
-    /// The hub took a PUBLISH of this life of the gateway in (it has not answered yet).
-    pub(crate) fn on_hub_arrival(&mut self, publish: &Publish, life: u64) {
+    /// The hub's application gets a message of this life of the gateway (of which the gateway knows nothing yet). `at_pubrel`: not before its PUBREL,
+    /// so that it is in order with others of that kind alone.
+    pub(crate) fn on_hub_arrival(&mut self, publish: &Publish, life: u64, at_pubrel: bool) {
         let msg = Msg::of(&publish.payload);
+        let order = (msg.sensor, at_pubrel);
         let property = |name: &str| {
             let mut all = publish.properties.user_properties();
             all.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
@@ -214,11 +217,11 @@ impl Ledger {
         let Some((first, first_pd)) = self.seen.get(&msg) else {
             self.seen.insert(msg, (id, pd));
             self.arrived_ms.insert(msg, self.now_ms);
-            let newest = self.newest.get(&msg.sensor).copied();
+            let newest = self.newest.get(&order).copied();
             let in_order =
                 newest.is_none_or(|newest| newest < msg.seq) || self.disturbed.contains(&msg.sensor);
             self.require(in_order, Rule::TopicOrder, || format!("{msg:?} after {newest:?}"));
-            self.newest.insert(msg.sensor, newest.unwrap_or(0).max(msg.seq));
+            self.newest.insert(order, newest.unwrap_or(0).max(msg.seq));
             return;
         };
         // A parked row may come after its marked copy: one of the two carries the mark.
@@ -236,20 +239,35 @@ impl Ledger {
         self.refuses_sizes = true;
     }
 
-    /// The hub answers. `kept`: it really holds the message.
+    /// The hub answers by PUBACK. `kept`: it really holds the message.
     pub(crate) fn on_hub_answer(&mut self, msg: Msg, reason: ReasonCode, kept: bool) {
         if !reason.is_error() {
-            self.told.insert(msg);
-            if kept {
-                self.safe.insert(msg);
-                self.owed.remove(&msg);
-            }
+            self.on_hub_completes(msg);
+            self.on_hub_takes(msg, kept);
         }
+    }
+
+    /// The hub's application has the message.
+    pub(crate) fn on_hub_takes(&mut self, msg: Msg, kept: bool) {
+        if kept {
+            self.safe.insert(msg);
+            self.owed.remove(&msg);
+        }
+    }
+
+    /// The hub ends the exchange of a message.
+    pub(crate) fn on_hub_completes(&mut self, msg: Msg) {
+        self.told.insert(msg);
     }
 
     /// The hub does not take it this time, and may not get to say so.
     pub(crate) fn on_hub_refusal(&mut self, msg: Msg) {
         self.refused.insert(msg);
+        self.disturbed.insert(msg.sensor);
+    }
+
+    /// The hub hands this message on behind younger ones.
+    pub(crate) fn on_order_lost(&mut self, msg: Msg) {
         self.disturbed.insert(msg.sensor);
     }
 

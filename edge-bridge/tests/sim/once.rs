@@ -37,6 +37,6 @@ impl Once {
     pub(crate) fn may_arrive(&mut self, row: String, msg: Msg, life: u64) -> bool {
         let era = (life, self.session);
         let is_first = self.arrived.insert(row, era) != Some(era);
-        self.given_up.remove(&msg) || is_first
+        is_first || self.given_up.remove(&msg)
     }
 }

@@ -48,12 +48,15 @@ fn controls(rule: Rule) -> Vec<Control> {
             story(Bug::ParkedInRam, refused_topic),
             story(Bug::ReleaseNotResent, resets_with_identifiers_in_use),
             story(Bug::NotReleasedAtStart, exchange_stories::restarts),
+            story(Bug::DoneAtPubrec, sessions_lost_before_pubrel),
         ],
         Rule::RemovedEarly => vec![
             random(Bug::RemovedAtLease),
-            random(Bug::GivenUpOnResume),
+            random_of(Bug::GivenUpOnResume, exchange_stories::without_qos_2),
             story(Bug::IdentifiersBeginAgain, restarts),
-            random(Bug::TakenAtPublish),
+            random(Bug::DoneAtPublish),
+            story(Bug::DoneAtPubrec, resets_at_pubrec),
+            story(Bug::ReleaseNotResent, exchange_stories::resets),
         ],
         Rule::Deleted => vec![story(Bug::RefusedDeleted, refused_topic)],
         Rule::HandedOver => vec![story(Bug::RefusedAcked, refused_topic)],
@@ -65,10 +68,10 @@ fn controls(rule: Rule) -> Vec<Control> {
             vec![random(Bug::ReceiptAtPush), story(Bug::ReceiptAtClose, sensor_that_reconnects)]
         }
         Rule::ReceiveMaximum => {
-            vec![random(Bug::OneMore), story(Bug::PlaceFreeAtPubrec, exchange_stories::small_receive_maximum)]
+            vec![random(Bug::OneMore), story(Bug::DoneAtPubrec, exchange_stories::small_receive_maximum)]
         }
         Rule::PacketId => {
-            vec![random(Bug::IdReused), story(Bug::ReleaseNotResent, exchange_stories::resets)]
+            vec![random(Bug::IdReused), story(Bug::ReleaseNotResent, resets_without_removal)]
         }
         Rule::PubackOrder => vec![story(Bug::PubacksSwapped, quick_sensor)],
         Rule::TopicOrder => vec![random(Bug::PublishesSwapped)],
@@ -146,9 +149,23 @@ fn restarts(bug: Option<Bug>) -> Result<(), Violation> {
     broken.filter(|found| found.rule != Rule::HandedOver).take(1).try_for_each(Err)
 }
 
+/// What is removed early shows before its identifier is used again.
+fn resets_without_removal(bug: Option<Bug>) -> Result<(), Violation> {
+    Rule::RemovedEarly.without(|| exchange_stories::resets(bug))
+}
+
 /// An identifier in use shows before the hub takes a new message under it for a repeat.
 fn resets_with_identifiers_in_use(bug: Option<Bug>) -> Result<(), Violation> {
-    Rule::PacketId.without(|| exchange_stories::resets(bug))
+    Rule::PacketId.without(|| resets_without_removal(bug))
+}
+
+/// A row that leaves too early shows before the hub loses what it held.
+fn sessions_lost_before_pubrel(bug: Option<Bug>) -> Result<(), Violation> {
+    Rule::RemovedEarly.without(|| exchange_stories::lost_sessions(bug))
+}
+
+fn resets_at_pubrec(bug: Option<Bug>) -> Result<(), Violation> {
+    Rule::ReceiveMaximum.without(|| exchange_stories::resets(bug))
 }
 
 fn quick_sensor(bug: Option<Bug>) -> Result<(), Violation> {

@@ -24,6 +24,10 @@ pub(crate) struct WanTap {
     /// Sent on earlier connections of this session, not answered, not yet sent again.
     before: BTreeMap<u16, Msg>,
     exchanges: Exchanges,
+    /// CONNECT was sent on this connection, and CONNACK did not come.
+    awaits_connack: bool,
+    /// A connection ended like that since the last CONNACK.
+    is_doubtful: bool,
     /// Unanswered when the hub had lost the session.
     pub(crate) lost: Vec<Msg>,
     /// Since when something has been waiting, and the last PUBACK.
@@ -38,6 +42,7 @@ impl WanTap {
         self.out.extend_from_slice(bytes);
         if self.out.first() == Some(&0x10) {
             wire::decode_connect(&mut self.out, &Limits::default()).unwrap().unwrap();
+            self.awaits_connack = true;
         }
         while let Some(packet) = wire::decode(&mut self.out, Version::V5, &Limits::default()).unwrap() {
             // With an error it answers a PUBREC that this side does not know, and is no more than that.
@@ -66,7 +71,12 @@ impl WanTap {
         // A hostile hub may write what is no packet; the session's answer to that is the product's business.
         while let Ok(Some(packet)) = wire::decode(&mut self.back, Version::V5, &Limits::default()) {
             match packet {
-                Packet::ConnAck(ack) if !ack.reason.is_error() => {
+                Packet::ConnAck(ack) if ack.reason.is_error() => self.awaits_connack = false,
+                Packet::ConnAck(ack) => {
+                    self.awaits_connack = false;
+                    if std::mem::take(&mut self.is_doubtful) && ack.session_present {
+                        self.on_doubtful_session(ledger);
+                    }
                     let maximum = ack.properties.u16(PropertyId::ReceiveMaximum);
                     self.maximum = Some(maximum.unwrap_or(u16::MAX).into());
                     ledger.hub_limits = HubLimits::of(&ack);
@@ -77,16 +87,16 @@ impl WanTap {
                     }
                 }
                 Packet::PubAck(ack) => {
-                    self.acked(ack.packet_id.get(), QoS::AtLeastOnce, ledger.now_ms);
+                    let _answered = self.acked(ack.packet_id.get(), QoS::AtLeastOnce, ledger.now_ms);
                 }
                 Packet::PubRec(ack) => {
                     let id = ack.packet_id.get();
-                    let was_here = self.acked(id, QoS::ExactlyOnce, ledger.now_ms);
-                    if was_here && !ack.reason.is_error() {
-                        self.exchanges.received(id);
+                    let answered = self.acked(id, QoS::ExactlyOnce, ledger.now_ms);
+                    if let Some(msg) = answered.filter(|_| !ack.reason.is_error()) {
+                        self.exchanges.received(id, msg);
                     }
                 }
-                Packet::PubComp(ack) if self.exchanges.complete(ack.packet_id.get()) => {
+                Packet::PubComp(ack) if self.exchanges.complete(ledger.now_ms, ack.packet_id.get()) => {
                     // A message that was given up without an answer.
                     self.before.remove(&ack.packet_id.get());
                     self.last_ack_ms = ledger.now_ms;
@@ -101,8 +111,8 @@ impl WanTap {
 
     /// The connection is over for the gateway: how many messages it cannot be sure of.
     pub(crate) fn ended(&mut self, now_ms: u64) -> u64 {
-        self.exchanges.ended(now_ms);
-        let unconfirmed = self.here.len() as u64;
+        self.is_doubtful |= std::mem::take(&mut self.awaits_connack);
+        let unconfirmed = self.exchanges.ended(now_ms) + self.here.len() as u64;
         self.before.extend(std::mem::take(&mut self.here).into_iter().map(|(id, (msg, _))| (id, msg)));
         self.bytes_here.clear();
         self.order.clear();
@@ -113,8 +123,22 @@ impl WanTap {
         unconfirmed
     }
 
+    /// The hub may have made a new session for a CONNECT whose CONNACK was lost. What was answered in the old one and not completed is published
+    /// again, and with it, in order, all that was not answered.
+    fn on_doubtful_session(&mut self, ledger: &mut Ledger) {
+        let (uncompleted, is_kept) = self.exchanges.take_uncompleted(ledger.now_ms);
+        if !uncompleted.is_empty() {
+            let unanswered = self.before.values().copied();
+            uncompleted.into_iter().chain(unanswered).for_each(|msg| ledger.once.give_up(msg));
+        }
+        if is_kept {
+            self.before.clear();
+        }
+    }
+
     /// The gateway forgot its session.
     pub(crate) fn forget(&mut self) {
+        self.is_doubtful = false;
         self.before.clear();
         self.exchanges.forget();
     }
@@ -137,16 +161,14 @@ impl WanTap {
         self.order.front()?.1
     }
 
-    /// The hub answered a message of this QoS. Returns whether it was in flight here.
-    fn acked(&mut self, id: u16, qos: QoS, now_ms: u64) -> bool {
-        if self.here.get(&id).is_none_or(|(_, sent_at)| *sent_at != qos) {
-            return false;
-        }
+    /// The hub answered a message of this QoS. Returns it, if it was in flight here.
+    fn acked(&mut self, id: u16, qos: QoS, now_ms: u64) -> Option<Msg> {
+        let (msg, _) = self.here.get(&id).copied().filter(|(_, sent_at)| *sent_at == qos)?;
         self.here.remove(&id);
         self.bytes_here.remove(&id);
         self.answered(id, now_ms);
         self.last_ack_ms = now_ms;
-        true
+        Some(msg)
     }
 
     fn answered(&mut self, id: u16, now_ms: u64) {
@@ -174,6 +196,9 @@ impl WanTap {
         ledger.require(!is_used, Rule::PacketId, || format!("{id} without PUBCOMP, for {msg:?}"));
         let n = self.here.len() + self.exchanges.places() + 1;
         ledger.require(n <= maximum, Rule::ReceiveMaximum, || format!("{n} of {maximum}"));
+        if !dup && self.exchanges.take_given_up(ledger.now_ms, msg) {
+            ledger.once.give_up(msg);
+        }
         let repeat = self.before.remove(&id);
         let is_given_up = self.exchanges.is_released(id);
         let right = if dup { repeat == Some(msg) } else { repeat.is_none() || is_given_up };

@@ -6,7 +6,8 @@
     missing_docs,
     reason = "test code"
 )]
-//! A route at QoS 2 to a Mosquitto as hub (§4.3.3): each message once over a line that breaks, and none lost over kill -9 of the gateway.
+//! A route at QoS 2 to a Mosquitto as hub (§4.3.3): each message once over a line that breaks, and none lost over kill -9 of the gateway or sessions
+//! that the hub loses.
 
 mod support;
 
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use support::gateway::Gateway;
-use support::mosquitto::{Arrived, Mosquitto, Subscriber, publish_exactly_once};
+use support::mosquitto::{Arrived, Mosquitto, Subscriber, command, publish_exactly_once};
 use support::relay::Relay;
 use support::wait_until;
 
@@ -28,6 +29,8 @@ const MESSAGES: usize = ROUNDS * IN_A_ROUND;
 enum Break {
     Line,
     Kill,
+    /// The hub loses its session, with the messages that it holds back until their PUBREL.
+    Session,
 }
 
 /// Messages of the hub's subscriber, by payload.
@@ -49,6 +52,13 @@ fn arrivals(dir: &Path, qos: u8, protocol: &str, end: Break) -> BTreeMap<String,
         wait_until("some arrive", 60, || subscriber.arrived().len() > before + 100);
         match end {
             Break::Line => line.cut(),
+            Break::Session => {
+                line.cut();
+                // It takes the gateway's place, with Clean Session.
+                let port = hub.address.port().to_string();
+                let other = ["-p", &port, "-i", "g", "-t", "other", "-m", "x"];
+                assert!(command("mosquitto_pub").args(other).status().unwrap().success());
+            }
             Break::Kill => {
                 gateway.kill_9();
                 line.cut();
@@ -92,12 +102,28 @@ fn a_hub_has_messages_of_qos_1_again_over_a_line_that_breaks() {
     assert!(most_often(&arrivals(dir.path(), 1, "5", Break::Line)) > 1);
 }
 
+/// Mosquitto hands a message on with its PUBREL: what lies between is in its session alone.
+#[test]
+fn promise_4_a_session_that_the_hub_loses_costs_no_message_of_qos_2() {
+    for protocol in ["5", "3.1.1"] {
+        let dir = tempfile::tempdir().unwrap();
+        let arrived = arrivals(dir.path(), 2, protocol, Break::Session);
+        // 3.1.1 has no properties.
+        if protocol == "5" {
+            assert_copies_can_be_told(&arrived);
+        }
+    }
+}
+
 /// Messages that were on their way at a kill come again with the identity that they had.
 #[test]
 fn promise_4_kill_9_loses_nothing_at_qos_2_and_copies_can_be_told() {
     let dir = tempfile::tempdir().unwrap();
-    let arrived = arrivals(dir.path(), 2, "5", Break::Kill);
-    for (payload, copies) in &arrived {
+    assert_copies_can_be_told(&arrivals(dir.path(), 2, "5", Break::Kill));
+}
+
+fn assert_copies_can_be_told(arrived: &BTreeMap<String, Vec<Arrived>>) {
+    for (payload, copies) in arrived {
         let identities: BTreeSet<_> = copies.iter().map(|copy| &copy.user_properties).collect();
         assert!(
             identities.len() == 1 && copies[0].user_properties.contains("edge-id"),

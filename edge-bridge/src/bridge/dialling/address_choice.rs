@@ -128,7 +128,7 @@ impl AddressChoice {
         self.return_ms = (self.return_ms * 2).min(RETURN_MAX_MS);
     }
 
-    /// Returns the step to take now, if any. `is_idle` says that every message that was sent has its PUBACK.
+    /// Returns the step to take now, if any. `is_idle` says that every message that was sent has its PUBACK, at QoS 2 its PUBCOMP.
     pub(in crate::bridge) fn poll(&mut self, now_ms: u64, is_idle: bool) -> Option<Return> {
         match self.way {
             Way::Due(at_ms) if at_ms <= now_ms => {

@@ -107,6 +107,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             let mut resume = connection.session.into_resume();
             let parked = too_large.into_iter().flatten().chain(poison).chain(unanswered);
             parked.for_each(|token| resume.forget(token));
+            self.uplink.on_over(resume.uncompleted());
             self.resume = Some(resume);
         }
         self.uplink_events();

@@ -2,6 +2,7 @@ use crate::bridge::packing::pack::{Pack, Packed, Packing};
 use crate::ingest::Now;
 use crate::session::Token;
 
+use super::super::answers::Answer;
 use super::super::spool::{LeaseId, Leased};
 use super::super::test_uplink::{Rig, SUCCESS, text};
 use super::*;
@@ -35,7 +36,7 @@ fn rows_in_flight_are_bounded_however_small_their_batches_are() {
     assert_eq!(in_flight(&rig), 2 * ROWS_MAX);
     // One that the hub never answers keeps no younger ones back.
     rig.uplink.sent.values_mut().for_each(|message| message.is_overdue = true);
-    rig.uplink.on_connected(0, u32::MAX, &[], &mut rig.stats);
+    rig.uplink.on_connected(0, u32::MAX, None, &mut rig.stats);
     rig.pump();
     assert_eq!(in_flight(&rig), 4 * ROWS_MAX);
 }
@@ -55,11 +56,12 @@ fn rows_that_the_hub_passes_over_are_bounded_too() {
             let rows = rig.uplink.sent.values().map(|m| m.packed.rows.len()).sum::<usize>();
             most = rows.max(most);
             let youngest = *rig.uplink.sent.last_key_value().unwrap().0;
-            rig.uplink.on_acked(0, Token(youngest), SUCCESS, &mut rig.spool, &mut rig.stats);
+            let answer = Answer { token: Token(youngest), reason: SUCCESS, is_complete: true };
+            rig.uplink.on_acked(0, answer, &mut rig.spool, &mut rig.stats);
         }
         let parked = rig.uplink.on_unanswered(0, 1_000, &mut rig.spool, &mut rig.stats);
         assert!(parked.iter().all(|token| !rig.uplink.sent.contains_key(&token.0)));
-        rig.uplink.on_connected(0, u32::MAX, &[], &mut rig.stats);
+        rig.uplink.on_connected(0, u32::MAX, None, &mut rig.stats);
     }
     assert!(most > 2 * ROWS_MAX && most <= 3 * ROWS_MAX, "{most} rows");
 }

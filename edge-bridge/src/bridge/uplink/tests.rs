@@ -29,7 +29,7 @@ fn what_is_in_flight_on_a_new_connection_takes_its_window_and_is_counted() {
     assert_eq!(rig.pump().len(), 2);
     let in_flight = rig.uplink.window.in_flight();
     rig.uplink.youngest_answered = 1;
-    rig.uplink.on_connected(1, u32::MAX, &[], &mut rig.stats);
+    rig.uplink.on_connected(1, u32::MAX, None, &mut rig.stats);
     assert_eq!((rig.stats.resent, rig.stats.sent), (2, 2));
     assert_eq!((rig.uplink.window.in_flight(), rig.uplink.youngest_answered), (in_flight, 0));
     assert!(rig.uplink.sent.values().all(|message| message.sent_ms.is_none()));

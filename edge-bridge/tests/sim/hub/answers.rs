@@ -124,17 +124,26 @@ impl Hub {
         }
         if reason.is_error() {
             ctx.ledger.on_hub_refusal(msg);
-        } else {
-            ctx.ledger.on_hub_arrival(publish, self.connections[&link].life);
         }
-        let id = publish.packet_id.unwrap();
+        let (id, life) = (publish.packet_id.unwrap(), self.connections[&link].life);
+        let at_pubrel = publish.qos == QoS::ExactlyOnce && self.exactly_once.hands_on_at_pubrel;
+        if self.exactly_once.hands_on_at_pubrel && publish.qos == QoS::AtLeastOnce && publish.dup {
+            // It may have been of QoS 2 before, and behind its elders.
+            ctx.ledger.on_order_lost(msg);
+        }
+        if !reason.is_error() && !at_pubrel {
+            ctx.ledger.on_hub_arrival(publish, life, false);
+        }
         if publish.qos == QoS::ExactlyOnce && !reason.is_error() {
-            self.exactly_once.hold(id, msg);
+            self.exactly_once.hold(id, publish.clone(), life);
         }
         let due_ms = ctx.now_ms + self.ack_delay_ms;
         let pending = Pending { due_ms, link, ack, id, msg, reason, is_dropped: false };
         if ctx.rng.one_in(self.passes_over_one_in) {
             self.passed_over.push((link, pending.unanswered()));
+            if at_pubrel {
+                ctx.ledger.on_order_lost(msg);
+            }
         }
         self.pending.push_back(pending);
         self.answer_of_the_life_before(ctx, link);
@@ -146,16 +155,17 @@ impl Hub {
         if acked.is_some_and(|acked| acked.is_err()) {
             return;
         }
-        self.taken += 1;
-        let forgets = ctx.bug == Some(Bug::HubForgets) && self.taken.is_multiple_of(10);
-        let kept = !forgets && !pending.is_dropped;
+        let kept = self.keeps(ctx.bug) && !pending.is_dropped;
         let is_passed = |passed: &(LinkId, Unanswered)| (passed.0, passed.1.id) == (pending.link, pending.id);
         if self.passed_over.iter().any(is_passed) {
             self.drain(ctx, pending.link);
             return;
         }
-        ctx.ledger.on_hub_answer(pending.msg, pending.reason, kept);
-        if pending.ack.is_none() {
+        if pending.ack.is_some() {
+            ctx.ledger.on_hub_answer(pending.msg, pending.reason, kept);
+        } else {
+            let takes = kept && !pending.reason.is_error() && !self.exactly_once.hands_on_at_pubrel;
+            ctx.ledger.on_hub_takes(pending.msg, takes);
             Self::send_pubrec(ctx, pending.link, pending.id, pending.reason);
         }
         self.drain(ctx, pending.link);
@@ -168,6 +178,12 @@ impl Hub {
         }
     }
 
+    /// Returns whether it keeps the next message that it takes; by a planted bug not each.
+    pub(super) fn keeps(&mut self, bug: Option<Bug>) -> bool {
+        self.taken += 1;
+        bug != Some(Bug::HubForgets) || !self.taken.is_multiple_of(10)
+    }
+
     pub(crate) fn answer_late(&mut self, ctx: &mut Ctx, late: &Late) {
         let Late { link, id, msg, is_at_qos_2, .. } = *late;
         let is_over = msg.is_some_and(|msg| !self.exactly_once.holds(id, msg)) || self.maximum_qos < 2;
@@ -175,8 +191,12 @@ impl Hub {
             return;
         }
         self.invented = true;
-        if let Some(msg) = msg {
-            ctx.ledger.on_hub_answer(msg, ReasonCode::SUCCESS, true);
+        match msg {
+            Some(msg) if is_at_qos_2 => {
+                ctx.ledger.on_hub_takes(msg, !self.exactly_once.hands_on_at_pubrel);
+            }
+            Some(msg) => ctx.ledger.on_hub_answer(msg, ReasonCode::SUCCESS, true),
+            None => {}
         }
         let ack = Ack::success(id);
         let packet = if is_at_qos_2 { Packet::PubRec(ack) } else { Packet::PubAck(ack) };

@@ -21,8 +21,12 @@ const PUBLISH_AT_QOS_2: u8 = 0x34;
 /// State of the session, and habits.
 #[derive(Debug, Default)]
 pub(crate) struct ExactlyOnce {
-    /// Messages between PUBLISH and PUBREL.
-    held: HashMap<PacketId, Msg>,
+    /// Messages between PUBLISH and PUBREL, each with the life of the client that sent it.
+    held: HashMap<PacketId, (Publish, u64)>,
+    /// Message that was last sent under each identifier, also if it was taken for a repeat.
+    sent_under: HashMap<PacketId, Msg>,
+    /// Its application gets a message with its PUBREL (method A of 3.1.1, §4.3.3), else with its PUBLISH.
+    pub(crate) hands_on_at_pubrel: bool,
     /// PUBCOMPs that are still to be sent: when, and on which connection.
     completions: VecDeque<(u64, LinkId, Ack)>,
     /// Longest delay of a PUBCOMP, in milliseconds.
@@ -46,13 +50,17 @@ impl ExactlyOnce {
         (self.completes_within_ms, self.closes_at_release_one_in) = (2, 0);
     }
 
-    pub(super) fn hold(&mut self, id: PacketId, msg: Msg) {
+    pub(super) fn hold(&mut self, id: PacketId, publish: Publish, life: u64) {
         self.taken += 1;
-        self.held.insert(id, msg);
+        self.held.insert(id, (publish, life));
+    }
+
+    fn held_under(&self, id: PacketId) -> Option<Msg> {
+        self.held.get(&id).map(|(publish, _)| Msg::of(&publish.payload))
     }
 
     pub(super) fn holds(&self, id: PacketId, msg: Msg) -> bool {
-        self.held.get(&id) == Some(&msg)
+        self.held_under(id) == Some(msg)
     }
 
     pub(super) fn owes(&self, link: LinkId) -> bool {
@@ -140,11 +148,12 @@ impl Hub {
         let connection = self.connections.get_mut(&link).unwrap();
         let (id, dup) = connection.incoming.at_qos_2.pop_front().unwrap();
         (publish.qos, publish.packet_id, publish.dup) = (QoS::ExactlyOnce, Some(id), dup);
-        let Some(held) = self.exactly_once.held.get(&id).copied() else {
+        let msg = Msg::of(&publish.payload);
+        self.exactly_once.sent_under.insert(id, msg);
+        let Some(held) = self.exactly_once.held_under(id) else {
             return self.on_publish(ctx, link, &publish, None);
         };
         self.exactly_once.repeats += 1;
-        let msg = Msg::of(&publish.payload);
         let (due_ms, reason) = (ctx.now_ms + self.ack_delay_ms, ReasonCode::SUCCESS);
         self.pending.push_back(Pending { due_ms, link, ack: None, id, msg, reason, is_dropped: held != msg });
     }
@@ -157,7 +166,16 @@ impl Hub {
     }
 
     pub(super) fn on_release(&mut self, ctx: &mut Ctx, link: LinkId, id: PacketId) {
-        let is_known = self.exactly_once.held.remove(&id).is_some();
+        let held = self.exactly_once.held.remove(&id);
+        let is_known = held.is_some();
+        if let Some((publish, life)) = held.filter(|_| self.exactly_once.hands_on_at_pubrel) {
+            ctx.ledger.on_hub_arrival(&publish, life, true);
+            let is_kept = self.keeps(ctx.bug);
+            ctx.ledger.on_hub_takes(Msg::of(&publish.payload), is_kept);
+        }
+        if let Some(msg) = self.exactly_once.sent_under.get(&id) {
+            ctx.ledger.on_hub_completes(*msg);
+        }
         // A late answer was earlier.
         self.pending.retain(|pending| (pending.link, pending.id) != (link, id) || pending.ack.is_some());
         if is_known && ctx.rng.one_in(self.exactly_once.closes_at_release_one_in) {
@@ -189,6 +207,11 @@ impl Hub {
     pub(super) fn resume_identifiers(&mut self, ctx: &mut Ctx, resumed: bool) {
         if !resumed {
             ctx.ledger.once.lose_session();
+        }
+        // A client of another life releases them in any order.
+        let life = ctx.ledger.once.life;
+        for (publish, _) in self.exactly_once.held.values().filter(|(_, sent_in)| *sent_in != life) {
+            ctx.ledger.on_order_lost(Msg::of(&publish.payload));
         }
         if !resumed || ctx.bug == Some(Bug::HubForgetsIdentifiers) {
             self.exactly_once.forget();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{free_port, wait_until};
 
-pub(super) fn command(name: &str) -> Command {
+pub fn command(name: &str) -> Command {
     let mut command = Command::new(name);
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin")).stdin(Stdio::null());

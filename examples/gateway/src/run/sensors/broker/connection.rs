@@ -186,7 +186,7 @@ impl Client {
         connection.was_accepted = true;
         let (session_present, was_lost) = match connected.session {
             SessionOutcome::New => (false, self.target.expects_session),
-            SessionOutcome::Resumed | SessionOutcome::Unknown => (true, false),
+            SessionOutcome::Resumed | SessionOutcome::Unknown | SessionOutcome::Moved(_) => (true, false),
             SessionOutcome::Lost(_) => (false, true),
         };
         self.target.expects_session = true;
