@@ -109,6 +109,15 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
+    /// Begins the exchanges of messages again that were not completed in a session which the hub may have lost.
+    pub(super) fn begin_again(&mut self, resume: &mut Resume) {
+        for (token, message) in self.uncompleted.take_all() {
+            self.refusals.on_out(message.topic());
+            self.sent.insert(token, message);
+        }
+        resume.begin_again(|token| self.sent.get(&token.0).map(|message| message.packed.publish.clone()));
+    }
+
     /// Handles a new connection. Messages in flight are resent. If the hub has not the session of the connection before, the messages that were in
     /// flight in it are `lost`, and are sent as new ones in their order, with those that were not completed; `None` if it has. `packet_max` is the
     /// Maximum Packet Size that the hub announced, in bytes; `u32::MAX` if it announced none.

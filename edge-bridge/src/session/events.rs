@@ -127,7 +127,7 @@ pub struct Connected {
     /// Outcome for the session that the client had before.
     pub session: SessionOutcome,
     /// Set if a CONNECT since the connection before got no CONNACK. A server that lost the session and made a new one for it says that there is a
-    /// session, in which the subscriptions may be missing.
+    /// session, in which subscriptions may be missing, and messages that were not completed ([`Resume::begin_again`](super::Resume::begin_again)).
     pub is_doubtful: bool,
     /// Limits that the server announced.
     pub server: ServerLimits,
@@ -144,10 +144,9 @@ pub enum SessionOutcome {
     /// longer. Publish them again, or drop them deliberately; before them those that were accepted and not
     /// [completed](Event::Completed), which the session does not keep.
     Lost(Vec<InFlight>),
-    /// The server has a session, and perhaps not that of the connection before: it is another server, or messages of QoS 2 were accepted and not
-    /// completed and the outcome [is doubtful](Connected::is_doubtful). The contained messages are no longer in flight, as after
-    /// [`Lost`](Self::Lost), and identifiers are as after [`Unknown`](Self::Unknown). If it is the same session after all, what is published again
-    /// may come twice; it would otherwise be lost where it is not.
+    /// The server is another one than that of the connection before, and has a session under this name, perhaps of another time. The contained messages
+    /// are no longer in flight, as after [`Lost`](Self::Lost), and identifiers are as after [`Unknown`](Self::Unknown). If both servers share the
+    /// session, what is published again may come twice; it would otherwise be lost where they do not.
     Moved(Vec<InFlight>),
     /// The server has a session, the client has none, as after a restart without its state or with a second client of the same identifier. The
     /// standard says to close (\[MQTT-3.2.2-4\]); a client with a durable queue of its own can go on. The caller decides.

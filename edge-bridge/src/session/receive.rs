@@ -167,12 +167,10 @@ impl Session {
         self.phase = Phase::Open;
         self.keep_alive.start_client(now_ms, allowed.keep_alive_s, &mut self.timers);
         let is_doubtful = std::mem::take(&mut self.is_doubtful);
-        // What is in flight is safe in either session; what was accepted in the old one is not.
-        let is_other = self.is_elsewhere || is_doubtful && self.outbound.has_uncompleted();
         let session = match (had_session, ack.session_present) {
             (false, false) => SessionOutcome::New,
             (false, true) => SessionOutcome::Unknown,
-            (true, true) if is_other => SessionOutcome::Moved(self.outbound.take_in_flight()),
+            (true, true) if self.is_elsewhere => SessionOutcome::Moved(self.outbound.take_in_flight()),
             (true, true) => SessionOutcome::Resumed,
             (true, false) => SessionOutcome::Lost(self.outbound.take_in_flight()),
         };

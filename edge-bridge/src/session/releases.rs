@@ -59,6 +59,12 @@ impl OwedReleases {
         }
     }
 
+    /// Takes the identifiers under which the peer has taken a message, each with its token.
+    pub(super) fn take_taken(&mut self) -> Vec<(PacketId, Token)> {
+        let taken = self.0.extract_if(.., |owed| owed.token.is_some());
+        taken.filter_map(|owed| Some((owed.id, owed.token?))).collect()
+    }
+
     /// Tokens of the messages that the peer has taken and not completed.
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
         self.0.iter().filter_map(|owed| owed.token)
@@ -179,11 +185,6 @@ impl Releases {
         if self.open.is_empty() {
             self.open = VecDeque::new();
         }
-    }
-
-    /// Returns whether the peer has taken a message under one of the identifiers.
-    pub(super) fn has_tokens(&self) -> bool {
-        self.open.iter().any(|release| release.token.is_some())
     }
 
     /// Returns whether an identifier waits for its PUBCOMP.

@@ -115,6 +115,25 @@ impl Resume {
         self.releases.tokens()
     }
 
+    /// Returns whether a CONNECT got no CONNACK since the last accepted one. The server may have lost the session and made a new one for it, and says at
+    /// the next CONNECT that there is a session.
+    pub fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// Begins the exchanges again of messages that were accepted and not completed, with their PUBLISH and in the order of the tokens, because the session
+    /// [is doubtful](Self::is_doubtful). `publish` gives each message again. A peer that still holds one takes it for a repeat; one that has completed
+    /// it, and whose PUBCOMP was lost, gets it twice.
+    pub fn begin_again(&mut self, mut publish: impl FnMut(Token) -> Option<Publish>) {
+        let taken = self.releases.take_taken().into_iter();
+        let again = taken.filter_map(|(packet_id, token)| {
+            Some(InFlight { packet_id, token, publish: publish(token)?, sent: true, as_of_ms: 0 })
+        });
+        self.in_flight = again.chain(std::mem::take(&mut self.in_flight)).collect();
+        // Peers that answer out of order let younger ones go ahead.
+        self.in_flight.sort_by_key(|message| message.token);
+    }
+
     /// Returns whether a message in either direction is unfinished.
     pub(crate) fn has_unfinished(&self) -> bool {
         !self.in_flight.is_empty() || !self.releases.is_empty() || !self.received.is_empty()

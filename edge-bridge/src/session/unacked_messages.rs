@@ -255,11 +255,6 @@ impl UnackedMessages {
         Some(completion)
     }
 
-    /// Returns whether the peer accepted a message and did not complete it.
-    pub(super) fn has_uncompleted(&self) -> bool {
-        self.releases.has_tokens()
-    }
-
     /// Returns whether a PUBREL has no PUBCOMP.
     pub(super) fn has_releases(&self) -> bool {
         self.releases.len() > 0

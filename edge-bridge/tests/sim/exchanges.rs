@@ -42,10 +42,18 @@ impl Exchanges {
         self.here.insert(id, (msg, false));
     }
 
-    /// Takes the messages of earlier connections that were answered and not completed. Set if one of them cannot have been given up.
-    pub(crate) fn take_uncompleted(&mut self, now_ms: u64) -> (Vec<Msg>, bool) {
-        let is_kept = self.owed.values().any(|owed| owed.msg.is_some() && !owed.is_given_up(now_ms));
-        (self.owed.values_mut().filter_map(|owed| owed.msg.take()).collect(), is_kept)
+    /// Takes the messages of earlier connections that were answered and not completed, each with its identifier. Those that may have been given up may
+    /// be published under another one instead.
+    pub(crate) fn take_uncompleted(&mut self, now_ms: u64) -> Vec<(u16, Msg)> {
+        let owed = self.owed.iter_mut();
+        let taken: Vec<_> = owed.filter_map(|(id, owed)| Some((*id, owed.msg.take()?))).collect();
+        for (id, msg) in &taken {
+            match self.owed.get(id) {
+                Some(owed) if owed.is_given_up(now_ms) => drop(self.given_up.insert(*msg)),
+                _ => drop(self.owed.remove(id)),
+            }
+        }
+        taken
     }
 
     /// Returns whether the exchange of a message was given up, so that it has to be published again. Once.

@@ -74,7 +74,7 @@ impl WanTap {
                 Packet::ConnAck(ack) if ack.reason.is_error() => self.awaits_connack = false,
                 Packet::ConnAck(ack) => {
                     self.awaits_connack = false;
-                    if std::mem::take(&mut self.is_doubtful) && ack.session_present {
+                    if std::mem::take(&mut self.is_doubtful) {
                         self.on_doubtful_session(ledger);
                     }
                     let maximum = ack.properties.u16(PropertyId::ReceiveMaximum);
@@ -123,16 +123,12 @@ impl WanTap {
         unconfirmed
     }
 
-    /// The hub may have made a new session for a CONNECT whose CONNACK was lost. What was answered in the old one and not completed is published
-    /// again, and with it, in order, all that was not answered.
+    /// The hub may have made a new session for a CONNECT whose CONNACK was lost. The exchanges of what was answered in the old one and not completed begin
+    /// again; where they were complete at the hub the message comes twice.
     fn on_doubtful_session(&mut self, ledger: &mut Ledger) {
-        let (uncompleted, is_kept) = self.exchanges.take_uncompleted(ledger.now_ms);
-        if !uncompleted.is_empty() {
-            let unanswered = self.before.values().copied();
-            uncompleted.into_iter().chain(unanswered).for_each(|msg| ledger.once.give_up(msg));
-        }
-        if is_kept {
-            self.before.clear();
+        for (id, msg) in self.exchanges.take_uncompleted(ledger.now_ms) {
+            ledger.once.give_up(msg);
+            self.before.insert(id, msg);
         }
     }
 

@@ -39,6 +39,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.epoch += 1;
         let mut resume = self.resume.take();
         if let Some(resume) = &mut resume {
+            if resume.is_doubtful() {
+                self.uplink.begin_again(resume);
+            }
             self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
         }
         let mut client = self.config.client.clone();
