@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
-"""Builds and runs all tests, two programs at a time: those that wait for sockets, disks and processes one after the other, and beside them, with a
-low priority, those that mostly compute. What a program prints is printed whole when it ends, and stays in `target/test-output` until the next
+"""Builds and runs all tests, three programs at a time: of those that wait for sockets, disks and processes two, and beside them, with a low
+priority, one of those that mostly compute. What a program prints is printed whole when it ends, and stays in `target/test-output` until the next
 run. Exit code 1: a test failed, or a program could not be run.
 
-cargo runs one program after the other, and for more than half of that time nothing is computed.
+cargo runs one program after the other. Those that wait take 25 minutes so, and an eighth of one core.
 """
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
+import time
 
 # Their tests may be late without harm.
 COMPUTING_PACKAGES = {"edge-codec", "edge-codec-fuzz", "edge-filter", "edge-filter-fuzz", "edge-queue", "edge-queue-fuzz"}
 COMPUTING_PROGRAMS = {("edge-bridge", "sim"), ("edge-bridge", "refusals"), ("edge-bridge", "explore_states")}
 # Their limits are of seconds, for what takes milliseconds: a tenth of a core is enough.
 NICENESS = 10
+# Programs that wait, at a time.
+WAITING_LANES = 2
 
 CARGO_TEST = [os.environ.get("CARGO", "cargo"), "test", "--locked", "--workspace"]
 OUTPUTS = "target/test-output"
@@ -50,29 +54,46 @@ class Program:
         return ended.returncode
 
 
+def in_order(programs):
+    """Returns a queue of the programs, from which lanes take the next one."""
+    waiting = queue.SimpleQueue()
+    for program in sorted(programs, key=lambda program: program.name):
+        waiting.put(program)
+    return waiting
+
+
 class Lane(threading.Thread):
-    """Programs that run one after the other, with one priority."""
+    """Programs that run one after the other, with one priority. Lanes may share a queue."""
 
     printing = threading.Lock()
 
     def __init__(self, programs, niceness):
         # An interrupt ends the running programs; it must not begin the next ones.
         super().__init__(daemon=True)
-        self.programs, self.niceness = sorted(programs, key=lambda program: program.name), niceness
+        self.programs, self.niceness = programs, niceness
         # Until it has come to its end: it fails too if a program cannot be run.
         self.has_failed = True
+        self.seconds = 0
 
     def run(self):
-        failed = [program for program in self.programs if not self.passes(program)]
-        self.has_failed = bool(failed)
+        begin, failed = time.monotonic(), False
+        while True:
+            try:
+                program = self.programs.get_nowait()
+            except queue.Empty:
+                break
+            failed |= not self.passes(program)
+        self.has_failed, self.seconds = failed, round(time.monotonic() - begin)
 
     def passes(self, program):
-        """Runs a program, prints what it printed, and tells whether its tests passed."""
+        """Runs a program, prints what it printed and how long it took, and tells whether its tests passed."""
+        begin = time.monotonic()
         code = program.run(self.niceness)
+        seconds = time.monotonic() - begin
         with open(program.output, "rb") as output:
             printed = output.read()
         with self.printing:
-            print(f"     Running {program.source} of {program.name[0]} ({os.path.relpath(program.file)})", flush=True)
+            print(f"     Running {program.source} of {program.name[0]} ({os.path.relpath(program.file)}, {seconds:.0f}s)", flush=True)
             sys.stdout.buffer.write(printed if printed.endswith(b"\n") else printed + b"\n")
             if code != 0:
                 print(f"error: {program.source} of {program.name[0]} ended with {code}")
@@ -95,14 +116,17 @@ def build():
 def main():
     programs = build()
     os.makedirs(OUTPUTS, exist_ok=True)
-    waiting = Lane([program for program in programs if not program.is_computing()], 0)
-    computing = Lane([program for program in programs if program.is_computing()], NICENESS)
-    for lane in (waiting, computing):
+    waiting = in_order(program for program in programs if not program.is_computing())
+    computing = in_order(program for program in programs if program.is_computing())
+    lanes = [Lane(waiting, 0) for _ in range(WAITING_LANES)] + [Lane(computing, NICENESS)]
+    for lane in lanes:
         lane.start()
-    for lane in (waiting, computing):
+    for lane in lanes:
         lane.join()
+    print("tests ran for " + ", ".join(f"{lane.seconds}s" for lane in lanes) + "; the last are those that compute", flush=True)
     examples = subprocess.run([*CARGO_TEST, "--doc", "--no-fail-fast", "--", "--show-output"], stderr=subprocess.STDOUT, check=False)
-    sys.exit(1 if waiting.has_failed or computing.has_failed or examples.returncode != 0 else 0)
+    has_failed = any(lane.has_failed for lane in lanes)
+    sys.exit(1 if has_failed or examples.returncode != 0 else 0)
 
 
 if __name__ == "__main__":
