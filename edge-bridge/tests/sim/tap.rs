@@ -43,6 +43,9 @@ impl WanTap {
         if self.out.first() == Some(&0x10) {
             wire::decode_connect(&mut self.out, &Limits::default()).unwrap().unwrap();
             self.awaits_connack = true;
+            if self.is_doubtful {
+                self.on_doubtful_session(ledger);
+            }
         }
         while let Some(packet) = wire::decode(&mut self.out, Version::V5, &Limits::default()).unwrap() {
             // With an error it answers a PUBREC that this side does not know, and is no more than that.
@@ -74,9 +77,7 @@ impl WanTap {
                 Packet::ConnAck(ack) if ack.reason.is_error() => self.awaits_connack = false,
                 Packet::ConnAck(ack) => {
                     self.awaits_connack = false;
-                    if std::mem::take(&mut self.is_doubtful) {
-                        self.on_doubtful_session(ledger);
-                    }
+                    self.is_doubtful = false;
                     let maximum = ack.properties.u16(PropertyId::ReceiveMaximum);
                     self.maximum = Some(maximum.unwrap_or(u16::MAX).into());
                     ledger.hub_limits = HubLimits::of(&ack);

@@ -27,7 +27,10 @@ const MESSAGES: usize = ROUNDS * IN_A_ROUND;
 /// End of each round, while messages are on their way.
 #[derive(Clone, Copy, PartialEq)]
 enum Break {
+    /// Connections end, and new ones can be made.
     Line,
+    /// New connections are taken, and end without a CONNACK, for a while.
+    Proxy,
     Kill,
     /// The hub loses its session, with the messages that it holds back until their PUBREL.
     Session,
@@ -51,7 +54,13 @@ fn arrivals(dir: &Path, qos: u8, protocol: &str, end: Break) -> BTreeMap<String,
         line.mend();
         wait_until("some arrive", 60, || subscriber.arrived().len() > before + 100);
         match end {
-            Break::Line => line.cut(),
+            Break::Line => {
+                line.reset();
+                wait_until("all arrive", 60, || subscriber.arrived().len() >= before + IN_A_ROUND);
+                wait_until("all are completed", 30, || gateway.metric("edge_queue_messages") == Some(0.0));
+                line.cut();
+            }
+            Break::Proxy => line.cut(),
             Break::Session => {
                 line.cut();
                 // It takes the gateway's place, with Clean Session.
@@ -100,6 +109,13 @@ fn promise_4_a_hub_has_messages_of_qos_2_once_over_a_line_that_breaks() {
 fn a_hub_has_messages_of_qos_1_again_over_a_line_that_breaks() {
     let dir = tempfile::tempdir().unwrap();
     assert!(most_often(&arrivals(dir.path(), 1, "5", Break::Line)) > 1);
+}
+
+/// The hub may have made a new session for a CONNECT that got no CONNACK.
+#[test]
+fn promise_4_connections_without_a_connack_lose_nothing_and_copies_can_be_told() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_copies_can_be_told(&arrivals(dir.path(), 2, "5", Break::Proxy));
 }
 
 /// Mosquitto hands a message on with its PUBREL: what lies between is in its session alone.

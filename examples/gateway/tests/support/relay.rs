@@ -65,6 +65,11 @@ impl Relay {
 
     pub fn cut(&self) {
         self.is_cut.store(true, Ordering::SeqCst);
+        self.reset();
+    }
+
+    /// Ends the connections of now; new ones work.
+    pub fn reset(&self) {
         for stream in self.streams.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
