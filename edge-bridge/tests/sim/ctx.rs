@@ -7,9 +7,12 @@ use bytes::Bytes;
 
 use crate::bug::Bug;
 use crate::fault::Fault;
-use crate::ledger::Ledger;
+use crate::ledger::{FILLING, Ledger};
 use crate::net::{Arrival, End, LinkId, Net};
 use crate::rng::Rng;
+
+/// Bytes of a payload's filling that are cut into slices, at each of its ends.
+const FILLING_CUT: usize = 16;
 
 #[derive(Debug)]
 pub(crate) enum Due {
@@ -111,7 +114,17 @@ impl Ctx {
         if self.slice == 0 {
             return vec![bytes.clone()];
         }
-        bytes.chunks(self.slice).map(|slice| bytes.slice_ref(slice)).collect()
+        let (mut slices, mut rest, mut filled) = (Vec::new(), bytes.clone(), 0);
+        while !rest.is_empty() {
+            let run = rest.iter().take_while(|byte| **byte == FILLING).count();
+            // The middle of a payload comes in one piece: each of its bytes alone is the same again.
+            let size =
+                if filled >= FILLING_CUT && run > FILLING_CUT { run - FILLING_CUT } else { self.slice };
+            let slice = rest.split_to(size.min(rest.len()));
+            filled = if run >= slice.len() { filled + slice.len() } else { 0 };
+            slices.push(slice);
+        }
+        slices
     }
 
     pub(crate) fn push(&mut self, at_ms: u64, due: Due) {

@@ -9,6 +9,9 @@ use crate::limits::HubLimits;
 use crate::lives::Lives;
 use crate::once::Once;
 
+/// Byte of which the rest of a payload consists.
+pub(crate) const FILLING: u8 = 0x55;
+
 /// One reading: which sensor, which of its readings. The payload starts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Msg {
@@ -21,7 +24,7 @@ impl Msg {
         let mut out = Vec::with_capacity(size.max(6));
         out.extend_from_slice(&self.sensor.to_be_bytes());
         out.extend_from_slice(&self.seq.to_be_bytes());
-        out.resize(size.max(6), 0x55);
+        out.resize(size.max(6), FILLING);
         out
     }
 

@@ -89,6 +89,8 @@ pub(crate) struct ModelQueue {
     just_gone: BTreeMap<Key, Msg>,
     leases: u64,
     pub(crate) leased: usize,
+    /// Of those the parked ones.
+    parked_leased: usize,
     /// Rows that waited after the last lease.
     waited: u64,
     pub(crate) commits: u64,
@@ -256,7 +258,7 @@ impl ModelQueue {
         let (parked, free): (Vec<_>, Vec<_>) = self.rows.iter().partition(|(_, row)| row.parked.is_some());
         self.free = free.into_iter().map(|(key, _)| *key).collect();
         self.parked_free = parked.into_iter().filter_map(|(key, row)| Some((row.parked?, *key))).collect();
-        self.leased = 0;
+        (self.leased, self.parked_leased) = (0, 0);
         self.epoch += 1;
     }
 
@@ -305,6 +307,7 @@ impl ModelQueue {
         let stored = self.rows.get_mut(&key)?;
         stored.stand = Stand::Leased;
         self.leased += 1;
+        self.parked_leased += usize::from(stored.parked.is_some());
         if stored.is_expired(now_ms) && self.bug != Some(Bug::AgeForgotten) {
             self.leave(lease_id(key), Note::Expired);
             return None;
@@ -334,8 +337,9 @@ impl ModelQueue {
         let key = key(id);
         let Some(row) = self.leased_row(key) else { return };
         row.stand = Stand::Acked;
-        let (msg, durable) = (row.msg, row.durable);
+        let (msg, durable, is_parked) = (row.msg, row.durable, row.parked.is_some());
         self.leased -= 1;
+        self.parked_leased -= usize::from(is_parked);
         self.notes.push(note(msg));
         self.notes.push(Note::Safe(key));
         if durable {

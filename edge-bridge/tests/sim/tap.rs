@@ -21,6 +21,8 @@ pub(crate) struct WanTap {
     /// The same in the order of their leaving, each with the time at which a younger one was answered before it.
     order: VecDeque<(u16, Option<u64>)>,
     bytes_here: BTreeMap<u16, usize>,
+    /// Their sum.
+    bytes: usize,
     /// Sent on earlier connections of this session, not answered, not yet sent again.
     before: BTreeMap<u16, Msg>,
     exchanges: Exchanges,
@@ -116,6 +118,7 @@ impl WanTap {
         let unconfirmed = self.exchanges.ended(now_ms) + self.here.len() as u64;
         self.before.extend(std::mem::take(&mut self.here).into_iter().map(|(id, (msg, _))| (id, msg)));
         self.bytes_here.clear();
+        self.bytes = 0;
         self.order.clear();
         self.out.clear();
         self.back.clear();
@@ -150,7 +153,7 @@ impl WanTap {
     }
 
     pub(crate) fn in_flight_bytes(&self) -> usize {
-        self.bytes_here.values().sum()
+        self.bytes
     }
 
     /// Returns since when a message is unanswered although a younger one was answered.
@@ -162,7 +165,7 @@ impl WanTap {
     fn acked(&mut self, id: u16, qos: QoS, now_ms: u64) -> Option<Msg> {
         let (msg, _) = self.here.get(&id).copied().filter(|(_, sent_at)| *sent_at == qos)?;
         self.here.remove(&id);
-        self.bytes_here.remove(&id);
+        self.bytes -= self.bytes_here.remove(&id).unwrap_or(0);
         self.answered(id, now_ms);
         self.last_ack_ms = now_ms;
         Some(msg)
@@ -202,7 +205,8 @@ impl WanTap {
         ledger.require(right, Rule::Dup, || format!("{msg:?} as {id}, DUP {dup}, before it was {repeat:?}"));
         self.here.insert(id, (msg, publish.qos));
         self.order.push_back((id, None));
-        self.bytes_here.insert(id, publish.payload.len());
+        let size = publish.payload.len();
+        self.bytes = self.bytes + size - self.bytes_here.insert(id, size).unwrap_or(0);
         self.waiting_since_ms.get_or_insert(ledger.now_ms);
     }
 }

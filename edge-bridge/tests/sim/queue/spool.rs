@@ -3,7 +3,7 @@
 use edge_bridge::bridge::spool::{Identity, LeaseId, Leased, Settled, Spool};
 use edge_bridge::wire::ReasonCode;
 
-use super::{ModelQueue, Note, Stand, Stored, key};
+use super::{ModelQueue, Note, Stand, key};
 use crate::bug::Bug;
 use crate::limits::size_of_row;
 
@@ -44,7 +44,10 @@ impl Spool for ModelQueue {
         let parked = row.parked;
         self.leased -= 1;
         match parked {
-            Some(number) => drop(self.parked_free.insert(number, key)),
+            Some(number) => {
+                self.parked_leased -= 1;
+                self.parked_free.insert(number, key);
+            }
             None => drop(self.free.insert(key)),
         }
     }
@@ -59,8 +62,9 @@ impl Spool for ModelQueue {
         let (Some(identity), key, number) = (self.identity(id), key(id), self.next_park) else { return };
         let Some(row) = self.leased_row(key) else { return };
         row.stand = Stand::Free;
-        row.parked = Some(number);
+        let was_parked = row.parked.replace(number).is_some();
         let (msg, size) = (row.msg, size_of_row(&row.row, identity));
+        self.parked_leased -= usize::from(was_parked);
         self.notes.push(Note::Parked(msg, why, size));
         self.leased -= 1;
         self.next_park += 1;
@@ -90,7 +94,6 @@ impl Spool for ModelQueue {
     }
 
     fn parked(&self) -> u64 {
-        let parked = |row: &&Stored| row.parked.is_some() && row.stand != Stand::Acked;
-        self.rows.values().filter(parked).count() as u64
+        (self.parked_free.len() + self.parked_leased) as u64
     }
 }
