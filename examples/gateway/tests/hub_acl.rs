@@ -30,24 +30,18 @@ fn list_of_the_page() -> String {
     list
 }
 
-/// `mosquitto_sub` with the certificate `reader`, which writes a line for each message.
+/// `mosquitto_sub` with the certificate of this user, which writes a line for each message.
 struct Reader {
     child: Child,
     lines: std::path::PathBuf,
 }
 
 impl Reader {
-    fn start(dir: &Path, port: u16) -> Self {
-        let lines = dir.join("reader.txt");
-        let file = |name: &str| dir.join(name);
+    fn start(dir: &Path, port: u16, user: &str) -> Self {
+        let lines = dir.join(format!("{user}.txt"));
         let child = Command::new("mosquitto_sub")
             .args(["-h", "localhost", "-p", &port.to_string(), "-q", "1", "-t", "#", "-F", "%t %r %x"])
-            .arg("--cafile")
-            .arg(file("plant.crt"))
-            .arg("--cert")
-            .arg(file("reader.crt"))
-            .arg("--key")
-            .arg(file("reader.key"))
+            .args(identity(dir, user))
             .stdin(Stdio::null())
             .stdout(File::create(&lines).unwrap())
             .spawn()
@@ -67,12 +61,45 @@ impl Drop for Reader {
     }
 }
 
+/// Arguments of Mosquitto's clients for the certificate of this user.
+fn identity(dir: &Path, user: &str) -> Vec<String> {
+    let file = |name: String| dir.join(name).display().to_string();
+    let [ca, cert, key] = ["plant.crt".to_owned(), format!("{user}.crt"), format!("{user}.key")].map(file);
+    ["--cafile".to_owned(), ca, "--cert".to_owned(), cert, "--key".to_owned(), key].to_vec()
+}
+
+/// Sends a command that no local client takes, and waits until the operator has its answer on this topic.
+fn is_answered(dir: &Path, port: u16, operator: &Reader, options: &[&str], topic: &str) {
+    let sent = Command::new("mosquitto_pub")
+        .args([
+            "-h",
+            "localhost",
+            "-p",
+            &port.to_string(),
+            "-V",
+            "5",
+            "-q",
+            "1",
+            "-t",
+            "site7/cmd/valve",
+            "-m",
+            "open",
+        ])
+        .args(["-D", "publish", "message-expiry-interval", "2"])
+        .args(options)
+        .args(identity(dir, "operator"))
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    wait_until(topic, 30, || operator.has(topic));
+}
+
 #[test]
 fn what_the_list_of_the_page_allows_is_all_that_a_gateway_says() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let plant = Authority::new(dir, "plant");
-    for name in ["hub", "site7", "reader"] {
+    for name in ["hub", "site7", "reader", "operator"] {
         plant.sign(dir, name, Some(name));
     }
     fs::write(dir.join("hub.acl"), list_of_the_page()).unwrap();
@@ -84,11 +111,12 @@ fn what_the_list_of_the_page_allows_is_all_that_a_gateway_says() {
         file("hub.acl")
     );
     let _hub = Mosquitto::start(dir, &lines);
-    let reader = Reader::start(dir, port);
+    let [reader, operator] = ["reader", "operator"].map(|user| Reader::start(dir, port, user));
     let listen = free_port();
     let config = format!(
         "[gateway]\nid = \"site7\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtts://localhost:{port}\"\nca = \"plant.crt\"\n\
          cert = \"site7.crt\"\nkey = \"site7.key\"\n[status]\nto_hub = true\n\
+         [[command]]\nmatch = \"site7/cmd/#\"\nto = \"cmd/#\"\n\
          [[route]]\nmatch = \"plant/#\"\nto = \"site7/readings\"\nformat = \"compact\"\nbatch_age = \"100ms\"\n\
          [[route]]\nmatch = \"raw/#\"\nto = \"site7/\"\n"
     );
@@ -111,6 +139,9 @@ fn what_the_list_of_the_page_allows_is_all_that_a_gateway_says() {
     }
     // A table is told to refer to only once the hub has shown it to the gateway.
     wait_until("the gateway sees its table", 30, || gateway.log().contains("the hub has the session table"));
+    is_answered(dir, port, &operator, &[], "edge/answers/site7 0 7b");
+    let named = ["-D", "publish", "response-topic", "hmi/answers"];
+    is_answered(dir, port, &operator, &named, "hmi/answers 0 7b");
     wait_until("nothing waits", 30, || gateway.metric("edge_queue_messages") == Some(0.0));
     assert_eq!(gateway.metric("edge_refused_topics"), Some(0.0));
     assert!(!gateway.log().contains("topic refused"), "{}", gateway.log());
