@@ -207,9 +207,21 @@ impl AsyncRead for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => match &mut **stream {
                 tokio_rustls::TlsStream::Server(stream) => poll_read_record(stream, cx, buf),
-                stream @ tokio_rustls::TlsStream::Client(_) => Pin::new(stream).poll_read(cx, buf),
+                stream @ tokio_rustls::TlsStream::Client(_) => {
+                    Pin::new(stream).poll_read(cx, buf).map_err(in_plain_words)
+                }
             },
         }
+    }
+}
+
+/// Returns the error of a connection in TLS; one that the peer ended without saying so, as a hub does that is killed, in words of this crate
+/// instead of those of the TLS library, which are for programmers.
+fn in_plain_words(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        io::Error::new(error.kind(), "the peer ended the connection without closing TLS")
+    } else {
+        error
     }
 }
 

@@ -232,7 +232,11 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
     let (sample, counts) = (&figures.sample, &figures.sample.counts);
     let dropped = counts.dropped_for_time();
     if dropped > 0 {
-        let text = format!("{} were dropped for their time, as the rules say.", counted(dropped, "reading"));
+        let text = if dropped == 1 {
+            "1 reading was dropped for its time, as the rules say.".to_owned()
+        } else {
+            format!("{} were dropped for their time, as the rules say.", counted(dropped, "reading"))
+        };
         let action = "Mend the sensors' clocks, or the rules' time_guard. The log has the sensors.";
         if sample.drops_for_time {
             needs.act("time", text, action);
@@ -241,7 +245,11 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
         }
     }
     if counts.undecodable > 0 {
-        let text = format!("{} were no readings since the start.", counted(counts.undecodable, "message"));
+        let text = if counts.undecodable == 1 {
+            "1 message was no reading since the start.".to_owned()
+        } else {
+            format!("{} were no readings since the start.", counted(counts.undecodable, "message"))
+        };
         needs.look(
             "undecodable",
             text,
@@ -250,8 +258,9 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
     }
     if counts.unrouted > 0 {
         let text = format!(
-            "{} were on topics that no route wants, since the start.",
-            counted(counts.unrouted, "message")
+            "{} {} that no route wants, since the start.",
+            counted(counts.unrouted, "message"),
+            if counts.unrouted == 1 { "was on a topic" } else { "were on topics" }
         );
         needs.look("unrouted", text, "They are acknowledged and not kept: add a [[route]] if they matter.");
     }
