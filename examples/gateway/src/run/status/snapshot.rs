@@ -178,7 +178,8 @@ pub(crate) struct LedgerStatus {
     pub(crate) difference: i64,
     /// Messages that are being parked, in neither queue or in both. They explain a difference of that size.
     pub(crate) between: i64,
-    /// Messages acknowledged by the hub since the last commit, which no other figure of the ledger counts.
+    /// Messages acknowledged by the hub since the last commit. Until the next one they count as waiting or parked, or, accepted since, in no
+    /// other figure; so they are no part of the sum.
     pub(crate) newer: u64,
 }
 

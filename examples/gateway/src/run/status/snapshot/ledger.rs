@@ -81,7 +81,10 @@ pub(in crate::run::status) fn balance(ledger: &LedgerStatus) -> String {
     match (ledger.adds_up(), ledger.difference) {
         (true, 0) if ledger.newer == 0 => "Adds up, as of the last commit.".to_owned(),
         (true, 0) => {
-            format!("Adds up, as of the last commit; {} acknowledged since.", edge_page::count(ledger.newer))
+            let newer = edge_page::count(ledger.newer);
+            format!(
+                "Adds up, as of the last commit; {newer} acknowledged since, which the figures move to delivered with the next one."
+            )
         }
         (true, _) => format!(
             "Adds up but for {missing} between the queue and the parked messages: on the way, or after a kill in both."
@@ -139,6 +142,9 @@ mod tests {
             assert_eq!((ledger.dropped.get("overflow"), ledger.waiting), (Some(&2), 4));
         }
         let ledger = ledger(&Totals { hub: one(20, 12, 3, 4, 1), parked: one(3, 1, 0, 1, 1) }, 15);
-        assert_eq!(balance(&ledger), "Adds up, as of the last commit; 2 acknowledged since.");
+        assert_eq!(
+            balance(&ledger),
+            "Adds up, as of the last commit; 2 acknowledged since, which the figures move to delivered with the next one."
+        );
     }
 }
