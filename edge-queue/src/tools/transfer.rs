@@ -4,14 +4,11 @@ use std::io::{Read, Seek, Write};
 
 use super::words;
 use super::{Outcome, ToolError};
-use crate::config::{Config, LaneConfig, StoreKind};
+use crate::config::StoreKind;
 use crate::inspect::{self, Inspection};
 use crate::medium::Dir;
-use crate::row::{LANES_MAX, Lane};
-use crate::transfer::{self, Exported, Item, LaneTotals, Stream, StreamEnd};
-
-/// Bytes that the smallest segment for a row has beyond the row's own.
-const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
+use crate::row::Lane;
+use crate::transfer::{self, Exported, LaneTotals, StreamEnd};
 
 /// Writes the backlog into `stream` and its size on `out`.
 ///
@@ -51,7 +48,7 @@ pub fn import(
     kind: StoreKind,
     out: &mut dyn Write,
 ) -> Result<Outcome, ToolError> {
-    let config = config_for(&mut stream, kind)?;
+    let config = transfer::config_for(&mut stream, kind)?;
     stream.rewind().map_err(transfer::StreamError::Read)?;
     let done = transfer::import(dir, &config, stream)?;
     let from = done.stream.gateway;
@@ -93,33 +90,4 @@ fn say_missing(stream: &StreamEnd, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "damaged: the stream has no end, more may be missing")?;
     }
     Ok(())
-}
-
-/// Returns limits that hold what the stream brings: at least the usual ones.
-fn config_for(stream: impl Read, kind: StoreKind) -> Result<Config, ToolError> {
-    let mut lanes = [LaneTotals::default(); LANES_MAX];
-    let (mut row_bytes_max, mut highest) = (256 * 1024u64, 0);
-    let mut stream = Stream::new(stream);
-    while let Some(item) = stream.next_item()? {
-        let Item::Row(row) = item else { continue };
-        if let Some(totals) = lanes.get_mut(usize::from(row.lane.0)) {
-            totals.add(&row);
-        }
-        highest = highest.max(row.lane.0 + 1);
-        row_bytes_max = row_bytes_max.max(row.bytes());
-    }
-    let count = stream.end().lanes.unwrap_or(2).clamp(1, LANES_MAX as u8).max(highest);
-    let usual = Config::default();
-    let mut config = usual
-        .clone()
-        .store(kind)
-        .lanes(count)
-        .row_bytes_max(usize::try_from(row_bytes_max).unwrap_or(usize::MAX))
-        .segment_bytes((1024 * 1024).max(row_bytes_max + SEGMENT_EXTRA_BYTES));
-    for (lane, totals) in (0..count).map(Lane).zip(lanes) {
-        let limits = config.lane_limits(lane);
-        let (messages, bytes) = (limits.messages.max(totals.weight), limits.bytes.max(totals.bytes));
-        config = config.lane(lane, LaneConfig::default().max_messages(messages).max_bytes(bytes));
-    }
-    Ok(config)
 }

@@ -10,11 +10,13 @@
 
 mod block;
 mod export;
+mod fitting_config;
 mod import;
 mod record;
 mod staged;
 mod stream;
 
 pub use export::{ExportError, Exported, Exporter, LaneTotals};
+pub use fitting_config::config_for;
 pub use import::{ImportError, Imported, import};
 pub use stream::{Item, Stream, StreamEnd, StreamError};

@@ -14,6 +14,7 @@ mod import;
 mod measured_load;
 mod parked;
 mod passwd;
+mod restore;
 mod route;
 mod run_command;
 mod screen;
@@ -115,6 +116,8 @@ enum Command {
     Diag(diag::Arguments),
     /// Write a copy of what waits in a running gateway to a file, for another gateway; stops and consumes nothing
     Backup(backup::Arguments),
+    /// Make the queue of a stopped gateway from a copy that `backup` wrote, in a state directory without one
+    Restore(restore::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
     /// Set a user's password for `[local] password_file`, read from standard input
@@ -147,6 +150,7 @@ pub fn run() -> ExitCode {
         Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Diag(arguments) => diag::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
     }

@@ -26,7 +26,7 @@ const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// File to be made, for `edge-queue import`
+    /// File to be made, for `edge-gateway restore`
     #[arg(value_name = "OUT")]
     out: PathBuf,
     /// gateway.toml of the gateway, for its `[gateway] state`

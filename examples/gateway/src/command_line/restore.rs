@@ -1,0 +1,95 @@
+//! `edge-gateway restore`: makes the queue of a stopped gateway from a copy that `edge-gateway backup` wrote, as `edge-queue import` does.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a command: a file, a directory, the screen"
+)]
+
+use std::fs::File;
+use std::io::{self, BufReader, Seek};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use edge_queue::StoreKind;
+use edge_queue::medium::os::OsDir;
+use edge_queue::transfer::{Imported, Stream, StreamEnd, config_for, import};
+
+use super::control_client::{complain, state_dir};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// File that `edge-gateway backup` or `edge-queue export` made
+    #[arg(value_name = "COPY")]
+    copy: PathBuf,
+    /// gateway.toml of the gateway, for its `[gateway] state`
+    #[arg(required_unless_present = "state")]
+    file: Option<PathBuf>,
+    /// The state directory of the stopped gateway, without a queue; made when it is not there. Wins over the file's
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Take what is intact of a damaged copy
+    #[arg(long)]
+    damaged: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let done = state_dir(arguments.file.as_deref(), arguments.state.as_deref())
+        .map_err(|text| (text, 2))
+        .and_then(|state| {
+            let done = restore(&arguments.copy, &state, arguments.damaged).map_err(|text| (text, 1))?;
+            Ok(said(&done, &state))
+        });
+    match done {
+        Ok(text) => match edge_print::print(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&error.to_string(), 1),
+        },
+        Err((text, code)) => complain(&text, code),
+    }
+}
+
+/// Makes the queue.
+///
+/// # Errors
+/// Nothing was restored, in words: the copy cannot be read or is damaged, a gateway runs there, a queue is there, the disk did not take it.
+fn restore(copy: &Path, state: &Path, takes_damaged: bool) -> Result<Imported, String> {
+    let unread = |error: &dyn std::fmt::Display| format!("{}: {error}", copy.display());
+    let mut input = BufReader::new(File::open(copy).map_err(|error| unread(&error))?);
+    let end = read_through(&mut input).map_err(|error| unread(&error))?;
+    if !end.is_whole() && !takes_damaged {
+        return Err(format!(
+            "{}: {}. Nothing was restored: --damaged takes what is intact",
+            copy.display(),
+            missing(&end)
+        ));
+    }
+    input.rewind().map_err(|error| unread(&error))?;
+    let config = config_for(&mut input, StoreKind::Ring).map_err(|error| unread(&error))?;
+    input.rewind().map_err(|error| unread(&error))?;
+    let failed =
+        |error: &dyn std::fmt::Display| format!("{}: {error}. Nothing was restored", state.display());
+    let dir = OsDir::new(state).map_err(|error| failed(&error))?;
+    import(Box::new(dir), &config, input).map_err(|error| failed(&error))
+}
+
+/// Reads the copy to its end. Returns what was found about it.
+fn read_through(input: &mut BufReader<File>) -> io::Result<StreamEnd> {
+    let mut stream = Stream::new(input);
+    while stream.next_item().map_err(io::Error::other)?.is_some() {}
+    Ok(*stream.end())
+}
+
+fn missing(end: &StreamEnd) -> String {
+    let (rows, bytes) = (end.rows_missing, end.bytes_damaged);
+    let cut = if end.ended { "" } else { ", and it has no end" };
+    format!("the copy is damaged: {rows} rows are missing, {bytes} bytes could not be used{cut}")
+}
+
+fn said(done: &Imported, state: &Path) -> String {
+    let (rows, from, own) = (done.rows(), done.stream.gateway, done.gateway);
+    let rows =
+        format!("{rows} rows of queue {from:016x} are now of queue {own:016x} in {}\n", state.display());
+    if done.stream.is_whole() { rows } else { format!("{rows}{}\n", missing(&done.stream)) }
+}

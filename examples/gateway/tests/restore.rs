@@ -1,0 +1,82 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway restore` as an operator runs it: on another machine, with a copy that was taken under load.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::gateway::{BINARY, Gateway};
+use support::hub::Hub;
+use support::publisher::Publisher;
+use support::{free_port, wait_until};
+
+const ROUTES: &str = "[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n";
+
+fn command(name: &str, copy: &Path, state: &Path) -> Output {
+    Command::new(BINARY).arg(name).arg(copy).arg("--state").arg(state).output().unwrap()
+}
+
+/// Restores where it must not be: exit code 1, with this text. What is in the state directory stays as it is.
+fn refused(copy: &Path, state: &Path, text: &str) {
+    let queue = state.join("queue.ring");
+    let before = fs::read(&queue).ok();
+    let done = command("restore", copy, state);
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains(text) && said.contains("Nothing was restored"), "{said}");
+    assert!(fs::read(&queue).ok() == before, "the queue is another one");
+}
+
+#[test]
+fn a_copy_is_restored_once_and_only_whole_where_no_gateway_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..2_000).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+    sensor.settle(0, 60);
+    let copy = dir.path().join("copy.edgx");
+    let done = std::thread::scope(|scope| {
+        let done = scope.spawn(|| command("backup", &copy, &gateway.state));
+        (2_000..3_000).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+        done.join().unwrap()
+    });
+    sensor.settle(0, 60);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let said = String::from_utf8(done.stdout).unwrap();
+    let rows: usize = said.split_once(" rows, ").unwrap().0.parse().unwrap();
+    let done = command("restore", &copy, &gateway.state);
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.code() == Some(1) && said.contains("Nothing was restored"), "{said}");
+    assert_eq!(gateway.metric("edge_queue_messages"), Some(3_000.0));
+
+    let other = tempfile::tempdir().unwrap();
+    let state = other.path().join("state");
+    let bytes = fs::read(&copy).unwrap();
+    let damaged = dir.path().join("damaged.edgx");
+    fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    refused(&damaged, &state, "the copy is damaged");
+    assert!(!state.exists(), "a damaged copy makes nothing");
+    let done = command("restore", &copy, &state);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert!(String::from_utf8(done.stdout).unwrap().starts_with(&format!("{rows} rows of queue ")));
+    refused(&copy, &state, "has a queue already");
+
+    let hub = Hub::start();
+    let (other, _) = Gateway::started(other.path(), hub.address, ROUTES);
+    wait_until("the copy is delivered", 60, || hub.payloads().len() >= rows);
+    let got = hub.payloads();
+    let all = |end: usize| (0..end).map(|n| n.to_string()).collect::<BTreeSet<_>>();
+    assert!(got.len() == rows && got.is_superset(&all(2_000)) && got.is_subset(&all(3_000)));
+    wait_until("nothing waits", 60, || other.metric("edge_queue_messages") == Some(0.0));
+    assert_eq!(hub.taken().len(), rows, "each once");
+}
