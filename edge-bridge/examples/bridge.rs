@@ -6,13 +6,15 @@
 //! 21.7: Stored
 //! messages waiting: 3
 //! the hub got 21.5, 21.6, 21.7
+//! closed: Delivered
 //! ```
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::time::Duration;
 
 use edge_bridge::net::Server;
-use edge_bridge::{Bridge, Receipt};
+use edge_bridge::{Bridge, Closed, Receipt};
 use tokio::sync::mpsc;
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,6 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("the hub got {}", arrived.join(", "));
     assert_eq!(arrived, ["21.5", "21.6", "21.7"]);
-    bridge.close().await?;
+    let closed = bridge.close_within(Duration::from_secs(10)).await?;
+    println!("closed: {closed:?}");
+    assert_eq!(closed, Closed::Delivered);
     Ok(())
 }

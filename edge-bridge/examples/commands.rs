@@ -63,6 +63,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let delivered: u32 = settled.await??.iter().map(|command| command.delivered).sum();
     println!("the hub has {delivered} acknowledgements");
     assert_eq!(delivered, 2);
-    bridge.close().await?;
+    let _ = bridge.close().await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use edge_bridge::net::{Server, ServerTls};
-use edge_bridge::{Bridge, Receipt, Tls};
+use edge_bridge::{Bridge, Closed, Receipt, Tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::sync::mpsc;
 
@@ -71,8 +71,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(receipt, Receipt::HandedOver);
     assert_eq!(seen.recv().await.as_deref(), Some("site7/temperature"));
 
-    stranger.close().await?;
+    assert_eq!(stranger.close().await?, Closed::Lost(1));
     assert!(refused.await.is_err(), "never acknowledged");
-    bridge.close().await?;
+    assert_eq!(bridge.close().await?, Closed::Delivered);
     Ok(())
 }

@@ -18,7 +18,7 @@ use edge_bridge::listener::Ticket;
 use edge_bridge::net::Server;
 use edge_bridge::net::server::{Receipts, Sink};
 use edge_bridge::wire::{ReasonCode, Utf8};
-use edge_bridge::{Bridge, Row};
+use edge_bridge::{Bridge, Closed, Row};
 
 /// Stores what has changed. Called once for each message, in order.
 #[derive(Default)]
@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let expected = [(&b"21.5"[..], Some(1), false), (b"180", Some(0), false), (b"ajar", None, true)];
     assert_eq!(stored[..3], expected);
     println!("stored: 2 readings, and the refused message as a dead letter");
-    sensor.close().await?;
+    assert_eq!(sensor.close().await?, Closed::Lost(1));
     assert!(refused.await.is_err(), "never acknowledged as taken");
     Ok(())
 }

@@ -26,5 +26,5 @@ pub mod wire;
 
 pub use durations::Durations;
 #[cfg(feature = "net")]
-pub use net::{Bridge, Builder, Command, Commands, Link, Receipt, Tls};
+pub use net::{Bridge, Builder, Closed, Command, Commands, Link, Receipt, Tls};
 pub use row::{Format, Row};

@@ -52,7 +52,7 @@ async fn disconnect_leaves_behind_the_message_that_is_half_written() {
         }
     };
     let (closed, received) = tokio::join!(bridge.close(), timeout(Duration::from_secs(20), all));
-    closed.unwrap();
+    let _ = closed.unwrap();
     let mut received = received.expect("the end of the connection");
 
     let mut packets = Vec::new();
@@ -90,7 +90,7 @@ async fn a_close_publishes_the_will_if_it_was_asked_to() {
         let bridge = builder.start().await.unwrap();
         bridge.publish("plant/1", "21.5").await.unwrap().await.unwrap();
         assert_eq!(seen.recv().await.unwrap().0, "plant/1", "{version:?}");
-        bridge.close().await.unwrap();
+        let _ = bridge.close().await.unwrap();
         let last = timeout(Duration::from_secs(20), seen.recv()).await.expect("the will").unwrap();
         assert_eq!((last.0.as_str(), &last.1[..]), ("site/gone", &b"gone"[..]), "{version:?}");
         assert!(seen.try_recv().is_err(), "{version:?}: once");
@@ -114,7 +114,7 @@ async fn a_close_in_the_middle_of_a_backlog_publishes_no_will() {
             drop(bridge.publish("plant/1", vec![b'x'; 1_000]).await.unwrap());
         }
         timeout(Duration::from_secs(20), messages.notified()).await.expect("a message");
-        bridge.close().await.unwrap();
+        let _ = bridge.close().await.unwrap();
     }
     // The hub has seen the last end of a connection by then.
     let all_ended = async {

@@ -267,7 +267,7 @@ async fn history(seed: u64, bug: Option<Bug>) -> (Judged, Met) {
     }
     let World { bridge, mut met, .. } = world;
     met.unclaimed = bridge.stats().unclaimed;
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
     (judged, met)
 }
 

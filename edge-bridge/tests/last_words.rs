@@ -74,7 +74,7 @@ async fn acknowledges_and_resets(pause: Duration) {
     let receipt = timeout(Duration::from_secs(20), receipt).await.expect("the PUBACK was read").unwrap();
     assert_eq!(receipt, Receipt::HandedOver);
     drop(commands);
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 #[tokio::test]

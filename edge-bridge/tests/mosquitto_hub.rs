@@ -84,7 +84,7 @@ async fn nothing_is_lost_over_a_killed_and_restarted_hub() {
         assert_eq!(at_hub(&hub, "b", 400), expected("b", 0..400));
         let stats = bridge.stats();
         assert!(stats.connects >= 2 && stats.traffic.payload > 0, "{stats:?}");
-        bridge.close().await.unwrap();
+        let _ = bridge.close().await.unwrap();
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_cut_link_resumes_the_session_and_everything_arrives() {
     assert_eq!(at_hub(&hub, "c", 500), expected("c", 0..500));
     let stats = bridge.stats();
     assert_eq!(stats.sessions_lost, 0, "Mosquitto kept it: {stats:?}");
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// Promise 5: the link is not believed for being open.
@@ -124,7 +124,7 @@ async fn a_half_open_link_is_broken_in_seconds() {
     assert_eq!(healed.unwrap(), Receipt::HandedOver);
     assert!(bridge.stats().stalls >= 1);
     assert_eq!(at_hub(&hub, "d", 2), expected("d", 0..2));
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// The bar's S9: with MQTT 5 Mosquitto's own bridge loses every command of an outage.
@@ -175,7 +175,7 @@ async fn commands_of_an_outage_arrive_and_are_acknowledged_only_when_done() {
         command.done();
     }
     assert_eq!(again, (0..20).filter(|n| n % 2 == 1).collect::<Vec<_>>());
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// The hub forgets the session with the connection: what found no room here would be lost. And an application that holds messages back
@@ -221,7 +221,7 @@ async fn a_filter_dropped_and_subscribed_again_brings_what_is_retained() {
             assert_eq!((point.payload().as_ref(), point.is_retained()), (&b"21"[..], true));
             point.done();
         }
-        bridge.close().await.unwrap();
+        let _ = bridge.close().await.unwrap();
     }
 }
 
@@ -263,7 +263,7 @@ async fn the_hubs_receive_maximum_is_kept() {
     all(publish(&bridge, "e", 0..1000).await).await;
     assert_eq!(at_hub(&hub, "e", 1000), expected("e", 0..1000));
     assert_eq!(bridge.stats().connects, 1);
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// The spool on disk: what was accepted in an outage survives the process, here a clean stop, and is sent once.
@@ -287,7 +287,7 @@ async fn a_spool_on_disk_outlives_the_bridge() {
     for receipt in publish(&first, "h", 0..500).await {
         assert_eq!(timeout(LONG, receipt).await.unwrap().unwrap(), Receipt::Stored);
     }
-    first.close().await.unwrap();
+    let _ = first.close().await.unwrap();
 
     hub.run();
     let second = Bridge::builder(&hub.url())
@@ -302,7 +302,7 @@ async fn a_spool_on_disk_outlives_the_bridge() {
     let seen = hub.subscribe(&["-t", "h/0", "-V", "mqttv5", "-F", "%P", "-C", "1", "-W", "20"]).lines();
     assert!(seen[0].contains("edge-id:"), "{seen:?}");
     until(&second, "idle", |s| s.link == LinkState::Idle).await;
-    second.close().await.unwrap();
+    let _ = second.close().await.unwrap();
 }
 
 /// A restarted gateway under the same name: the hub's old session is there, the process knows nothing of it.
@@ -314,7 +314,7 @@ async fn a_session_of_an_earlier_process_is_taken_over() {
     until(&first, "connected", |s| s.connects == 1).await;
     hub.publish(&["-t", "cmd/a", "-m", "x", "-q", "1", "-r"]);
     timeout(LONG, commands.next()).await.unwrap().unwrap().done();
-    first.close().await.unwrap();
+    let _ = first.close().await.unwrap();
     hub.publish(&["-t", "cmd/b", "-m", "while away", "-q", "1"]);
     let second = bridge(&hub.url(), "site7").await;
     // The hub may speak before the application subscribes: nothing of it is lost.
@@ -328,7 +328,7 @@ async fn a_session_of_an_earlier_process_is_taken_over() {
             break;
         }
     }
-    second.close().await.unwrap();
+    let _ = second.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -348,14 +348,14 @@ async fn tls_with_a_client_certificate() {
     until(&bridge, "counted", |s| s.acknowledged == 50).await;
     let stats = bridge.stats();
     assert!(stats.tls_bytes > 1000, "the handshake at least: {stats:?}");
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 
     // Without a certificate there is no connection, and the reason is said.
     let bare = Tls::from_ca(dir.path().join("ca.crt")).unwrap();
     let bridge = Bridge::builder(&url).client_id("site8").tls(bare).start().await.unwrap();
     until(&bridge, "refused", |s| s.last_error.is_some()).await;
     assert_eq!(bridge.stats().connects, 0);
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// An authority, a server's and a client's certificate, as files.

@@ -80,7 +80,7 @@ impl Site {
         self.local.close().await;
         self.forward.await.unwrap();
         let bridge = Arc::try_unwrap(self.bridge).expect("the only one left");
-        bridge.close().await.unwrap();
+        let _ = bridge.close().await.unwrap();
     }
 }
 

@@ -115,7 +115,7 @@ async fn history(seed: u64, counts_while_up: bool, patience: Duration) -> Result
         world.step(&mut random).await?;
     }
     let World { bridge, outages, .. } = world;
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
     Ok(outages)
 }
 

@@ -36,7 +36,7 @@ async fn rows_of_an_outage_show_as_waiting() {
         let all = numbers.wait_for(|stats| stats.waiting == 100);
         let seen = tokio::time::timeout(Duration::from_secs(20), all).await.is_ok();
         assert!(seen, "on disk {on_disk}: {:?}", bridge.stats());
-        bridge.close().await.unwrap();
+        let _ = bridge.close().await.unwrap();
     }
 }
 
@@ -51,7 +51,7 @@ async fn a_number_that_changes_alone_is_published() {
     let answered = numbers.wait_for(|stats| stats.traffic.ping > 0 && stats.traffic.ping % 4 == 0);
     let seen = tokio::time::timeout(Duration::from_secs(20), answered).await.is_ok();
     assert!(seen, "{:?}", bridge.stats());
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// A CONNECT that cannot be written would be tried for ever.
@@ -77,5 +77,5 @@ async fn a_filter_that_cannot_be_asked_for_is_an_error() {
     for good in ["cmd/#", "+", "$share/g/cmd/#", "$shared/g"] {
         drop(bridge.subscribe(good).await.unwrap());
     }
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }

@@ -71,7 +71,7 @@ async fn a_large_message_over_a_slow_relay_needs_one_connection() {
     assert!(start.elapsed() > Duration::from_secs(8), "the relay is slow: {:?}", start.elapsed());
     let stats = bridge.stats();
     assert_eq!((stats.dials, stats.stalls, stats.traffic.resend), (1, 0, 0), "{stats:?}");
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// A hub's certificate, and what trusts it.
@@ -107,7 +107,7 @@ async fn a_large_message_over_tls_and_a_slow_relay_needs_one_connection() {
     assert_eq!(delivered.unwrap(), Receipt::HandedOver);
     let stats = bridge.stats();
     assert_eq!((stats.dials, stats.stalls, stats.traffic.resend), (1, 0, 0), "{stats:?}");
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 /// Closed while a message is on its way for seconds: DISCONNECT comes behind it, so the hub publishes no will.
@@ -140,7 +140,7 @@ async fn a_clean_close_over_a_slow_relay_publishes_no_will() {
     }
     sleep(Duration::from_millis(300)).await;
     let start = Instant::now();
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
     assert!(start.elapsed() > Duration::from_millis(1_200), "the relay is slow: {:?}", start.elapsed());
     let all_ended = async {
         while hub.stats().await.unwrap().connections > 0 {
@@ -172,5 +172,5 @@ async fn a_dead_connection_is_reset() {
     };
     assert_eq!(end, std::io::ErrorKind::ConnectionReset);
     drop(again);
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }

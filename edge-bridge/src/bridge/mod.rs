@@ -294,6 +294,16 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
+    /// Number of messages, by weight, that the hub has not acknowledged ([`Spool::undelivered`]); exact once the link has stopped.
+    pub fn undelivered(&self) -> u64 {
+        self.spool.undelivered()
+    }
+
+    /// Returns whether nothing is left to send or to be acknowledged, parked messages included.
+    pub fn is_drained(&self) -> bool {
+        self.uplink.unacknowledged() == 0 && self.uplink.pack.is_empty() && self.spool.undelivered() == 0
+    }
+
     /// Returns whether the connection of the last [`Output::Hangup`] was given up as dead. Such a socket has to be reset, so that bytes still
     /// buffered by the system do not compete with the next connection, on which they are sent again.
     pub fn has_given_up(&self) -> bool {

@@ -213,6 +213,13 @@ pub trait Spool {
 
     /// Number of parked messages, by weight, with those leased by [`lease_parked`](Self::lease_parked).
     fn parked(&self) -> u64;
+
+    /// Number of messages, by weight, that the hub has not acknowledged, leased and parked ones included. A link that stops reports it when all
+    /// leases are given back, for which the default, those that wait and parked ones, is exact. Implement this method for a spool that leases
+    /// rows ahead of its caller.
+    fn undelivered(&self) -> u64 {
+        self.waiting().saturating_add(self.parked())
+    }
 }
 
 #[cfg(test)]
@@ -261,5 +268,6 @@ mod tests {
         assert!(spool.is_settled() && spool.is_committed());
         assert_eq!((spool.weight(row), spool.ttl_left_ms(row, 0), spool.identity(row)), (1, None, None));
         assert_eq!((spool.in_place(), spool.take_left(), spool.in_place_reason()), (0, Vec::new(), None));
+        assert_eq!(spool.undelivered(), 0);
     }
 }

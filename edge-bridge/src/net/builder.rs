@@ -30,7 +30,7 @@ use crate::wire::{Utf8, Version, Will};
 ///     .command_within(Duration::from_secs(5))
 ///     .start()
 ///     .await?;
-/// # bridge.close().await?;
+/// # let _ = bridge.close().await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -200,7 +200,7 @@ impl Builder {
     ///     .proxy_password("secret")
     ///     .start()
     ///     .await?;
-    /// # bridge.close().await?;
+    /// # let _ = bridge.close().await?;
     /// # }
     /// # Ok(())
     /// # }
@@ -230,7 +230,7 @@ impl Builder {
     ///     .client_id("site7")
     ///     .start()
     ///     .await?;
-    /// # bridge.close().await?;
+    /// # let _ = bridge.close().await?;
     /// # Ok(())
     /// # }
     /// ```

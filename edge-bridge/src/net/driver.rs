@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::clock::Clock;
+use super::closing::Closing;
 use super::connection_io::{Moved, Socket};
 use super::dial::{DialError, Dialed, Dialer};
 use super::event_log::EventLog;
@@ -48,6 +49,7 @@ pub(super) struct Driver<S, P> {
     pub(super) probing: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     pub(super) log: EventLog,
     pub(super) operator_requests: OperatorRequests,
+    pub(super) closing: Closing,
     /// Task of the spool, which ends after the driver; `None` if there is none.
     pub(super) beside: Option<JoinHandle<()>>,
 }
@@ -122,14 +124,15 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 Woken::Request(Some(Request::ByHand(ask))) => {
                     self.operator_requests.ask(self.clock.now(), &mut self.core, ask);
                 }
-                Woken::Request(Some(Request::Close { reply })) => {
-                    self.end().await;
-                    let _ = reply.send(());
-                    return;
+                Woken::Request(Some(Request::Close { limit, reply })) => {
+                    self.closing.request(self.clock.now().up_ms, limit, reply);
                 }
                 Woken::Request(None) => return self.end().await,
             }
             self.perform().await;
+            if self.closing.is_due(self.clock.now().up_ms, || self.core.is_drained()) {
+                return self.end().await;
+            }
         }
     }
 
@@ -137,7 +140,13 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         let now_ms = self.clock.now().up_ms;
         let status_ms = self.status_is_due_later().then_some(self.status_at_ms + STATUS_EVERY_MS);
         let reads_again_ms = self.router.reads_again_ms(now_ms);
-        let timeouts = [self.core.next_deadline(), self.router.next_deadline(), status_ms, reads_again_ms];
+        let timeouts = [
+            self.core.next_deadline(),
+            self.router.next_deadline(),
+            self.closing.next_deadline(),
+            status_ms,
+            reads_again_ms,
+        ];
         let due_ms = timeouts.into_iter().flatten().min();
         // A deadline that stays in the past must not spin.
         let due = self.clock.at(due_ms.unwrap_or(now_ms + 60_000).max(now_ms + 1));
@@ -293,15 +302,18 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.status.send_replace(self.stats());
     }
 
-    /// Stops, and waits for the spool's task to end.
+    /// Stops, waits for the spool's task to end, and tells those that wait for it.
     async fn end(mut self) {
         self.stop().await;
-        let Self { core, beside, .. } = self;
+        let Self { core, beside, closing, .. } = self;
+        let undelivered = core.undelivered();
         drop(core);
-        let Some(task) = beside else { return };
-        if let Err(error) = task.await {
+        if let Some(task) = beside
+            && let Err(error) = task.await
+        {
             tracing::error!(%error, "the spool's task");
         }
+        closing.tell(undelivered);
     }
 
     fn publish_status(&mut self) {

@@ -112,6 +112,10 @@ impl Spool for SharedMemory {
     fn parked(&self) -> u64 {
         self.lock().spool.parked()
     }
+
+    fn undelivered(&self) -> u64 {
+        self.lock().spool.undelivered()
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 mod builder;
 mod clock;
+mod closing;
 mod connection_io;
 mod dial;
 mod driver;
@@ -40,7 +41,8 @@ mod way_to_hub;
 
 pub use builder::Builder;
 pub use clock::Clock;
-pub use handles::bridge::{Bridge, CloseError, PublishError};
+pub use handles::bridge::{Bridge, PublishError};
+pub use handles::closed::{CloseError, Closed};
 pub use handles::link::{Link, SubscribeError};
 pub use handles::link_operator_requests::Copies;
 pub use handles::receipt::{PendingReceipt, Receipt, ReceiptError};

@@ -241,6 +241,11 @@ impl Spool for QueueSpool {
     fn parked(&self) -> u64 {
         self.parking.messages()
     }
+
+    fn undelivered(&self) -> u64 {
+        // Rows being parked are still leased from the first queue.
+        self.consumer.queued().saturating_add(self.parking.stored())
+    }
 }
 
 impl Row {

@@ -1,6 +1,7 @@
 //! Requests of the application to the link's task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -23,7 +24,10 @@ pub(super) enum Request {
         reply: oneshot::Sender<bool>,
     },
     ByHand(Ask),
+    /// Ends the link once the hub has everything, but at the latest in `limit`. Replies with the number of messages that the hub has not
+    /// acknowledged.
     Close {
-        reply: oneshot::Sender<()>,
+        limit: Duration,
+        reply: oneshot::Sender<u64>,
     },
 }

@@ -102,6 +102,7 @@ impl Builder {
     #[cfg(feature = "spool-queue")]
     async fn start_on_disk(self, dir: PathBuf, clock: Clock, pack: RawPack) -> Result<Bridge, StartError> {
         let config = self.queue_config.clone().unwrap_or_default();
+        let keeps_rows = config.store_kind() != edge_queue::StoreKind::Memory;
         let queue = edge_queue::aio::Queue::open(&dir, config)
             .await
             .map_err(|e| StartError::Spool { dir: dir.clone(), source: e.into() })?;
@@ -110,7 +111,7 @@ impl Builder {
             .await
             .map_err(|e| StartError::Spool { dir, source: e.into() })?;
         let (link, task) = self.start_on(&queue, consumer, pack)?;
-        Ok(Bridge::new(link, task, Store::Queue(queue), clock))
+        Ok(Bridge::new(link, task, Store::Queue { queue, keeps_rows }, clock))
     }
 
     #[cfg(not(feature = "spool-queue"))]
@@ -200,6 +201,7 @@ impl Builder {
             probing: None,
             log,
             operator_requests: super::operator_requests::OperatorRequests::default(),
+            closing: super::closing::Closing::default(),
             beside: beside.map(tokio::spawn),
         };
         let link = Link {

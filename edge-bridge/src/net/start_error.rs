@@ -81,6 +81,6 @@ mod tests {
         let refused = bridge.publish("t", vec![0; 1 << 20]).await.unwrap_err();
         let PublishError::Refused { source } = refused else { panic!("{refused:?}") };
         assert!(source.is::<edge_queue::PushError>(), "{source:?}");
-        bridge.close().await.unwrap();
+        let _ = bridge.close().await.unwrap();
     }
 }

@@ -101,7 +101,7 @@ async fn a_proxy_that_dies_and_comes_back_loses_nothing() {
     let requests = proxy.requests();
     assert!(requests.len() >= 4, "{requests:?}");
     assert!(requests.iter().all(|line| line == "CONNECT hub.example:8883 HTTP/1.1"), "{requests:?}");
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +115,7 @@ async fn a_proxy_that_wants_a_login_says_so_and_gets_it_without_a_restart() {
         stats.last_error.as_ref().is_some_and(|error| error.contains(&words))
     };
     until(&stranger, "told", |s| said(s, "it wants a login")).await;
-    stranger.close().await.unwrap();
+    let _ = stranger.close().await.unwrap();
 
     let password = Arc::new(Mutex::new("old"));
     let read = password.clone();
@@ -129,5 +129,5 @@ async fn a_proxy_that_wants_a_login_says_so_and_gets_it_without_a_restart() {
     *password.lock().unwrap() = "new";
     assert_eq!(timeout(PATIENCE, receipt).await.expect("a receipt in time").unwrap(), Receipt::HandedOver);
     assert!(seen.lock().unwrap().contains("kept"));
-    bridge.close().await.unwrap();
+    let _ = bridge.close().await.unwrap();
 }

@@ -276,7 +276,9 @@ impl Config {
         }
     }
 
-    pub(crate) fn store_kind(&self) -> StoreKind {
+    /// Returns the store that keeps the rows.
+    #[must_use]
+    pub fn store_kind(&self) -> StoreKind {
         self.store
     }
 

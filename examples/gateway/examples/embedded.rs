@@ -48,7 +48,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let status = gateway.status().await;
     assert!(status.verdict != Verdict::Losing && status.queued.is_some(), "{status:?}");
     println!("the hub has {values:?}; the gateway is {}", status.verdict);
-    sensor.close().await?;
+    let _ = sensor.close().await?;
     gateway.stop().await?;
     hub.shutdown(Duration::from_secs(1)).await;
     Ok(std::fs::remove_dir_all(&state)?)

@@ -60,7 +60,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     assert_eq!(lines, "plant/temp 1 20.5\nplant/temp 2 21.5\n");
     print!("{lines}");
-    sensor.close().await?;
+    let _ = sensor.close().await?;
     gateway.stop().await?;
     hub.shutdown(Duration::from_secs(1)).await;
     Ok(std::fs::remove_dir_all(&state)?)

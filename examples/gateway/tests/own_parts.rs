@@ -100,7 +100,7 @@ impl Rig {
     }
 
     async fn stop(self) {
-        self.sensor.close().await.unwrap();
+        let _ = self.sensor.close().await.unwrap();
         self.gateway.stop().await.unwrap();
         self.hub.shutdown(Duration::from_secs(1)).await;
     }

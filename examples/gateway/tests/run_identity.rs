@@ -68,7 +68,7 @@ async fn seen(form: &str) -> [Properties; 3] {
         }
     };
     assert!(gateway.terminate().0.success());
-    reader.close().await.unwrap();
+    let _ = reader.close().await.unwrap();
     assert_eq!(data(&request).as_deref(), Some(&b"17, of the panel"[..]), "{form}: byte-exact");
     [plain, request, again]
 }

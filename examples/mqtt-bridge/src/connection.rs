@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use edge_bridge::Bridge;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::bridge::rules::Rules;
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::Utf8;
+use edge_bridge::{Bridge, Closed};
 use edge_service::makes_progress;
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -135,8 +135,14 @@ impl Connection {
         }
         let Self { plan, hub, local, .. } = self;
         for (side, closed) in [("local", local.close().await), ("hub", close(hub).await)] {
-            if let Err(error) = closed {
-                tracing::error!(connection = %Escaped(&plan.section.name), side, error, "not closed cleanly");
+            match closed {
+                Ok(0) => {}
+                Ok(kept) => {
+                    tracing::info!(connection = %Escaped(&plan.section.name), side, kept, "messages wait on disk");
+                }
+                Err(error) => {
+                    tracing::error!(connection = %Escaped(&plan.section.name), side, error, "not closed cleanly");
+                }
             }
         }
     }
@@ -188,14 +194,15 @@ impl Local {
         }
     }
 
-    async fn close(self) -> Result<(), String> {
+    /// Closes the side; returns the number of messages that were not delivered, which are kept.
+    async fn close(self) -> Result<u64, String> {
         match self {
             Self::Client(client) => close(client).await,
             Self::Broker(_, Some(inbox)) => match Arc::try_unwrap(inbox) {
                 Ok(inbox) => inbox.close().await,
                 Err(_) => Err(STILL_IN_USE.to_owned()),
             },
-            Self::Broker(_, None) => Ok(()),
+            Self::Broker(_, None) => Ok(0),
         }
     }
 }
@@ -207,9 +214,9 @@ fn turns(stats: Option<edge_queue::Stats>) -> bool {
 
 const STILL_IN_USE: &str = "a task of it still runs: its link stays until that ends";
 
-async fn close(bridge: Arc<Bridge>) -> Result<(), String> {
+async fn close(bridge: Arc<Bridge>) -> Result<u64, String> {
     match Arc::try_unwrap(bridge) {
-        Ok(bridge) => bridge.close().await.map_err(|error| in_full(&error)),
+        Ok(bridge) => bridge.close().await.map(Closed::undelivered).map_err(|error| in_full(&error)),
         Err(_) => Err(STILL_IN_USE.to_owned()),
     }
 }

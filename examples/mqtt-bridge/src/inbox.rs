@@ -85,16 +85,17 @@ impl Inbox {
         self.queue.stats().await
     }
 
-    /// Stops the delivery, and closes the queue.
+    /// Stops the delivery, and closes the queue. Returns the number of messages that were not delivered, by weight; they are kept.
     ///
     /// # Errors
     ///
     /// In words: not all of it is on disk.
-    pub(crate) async fn close(mut self) -> Result<(), String> {
+    pub(crate) async fn close(mut self) -> Result<u64, String> {
         self.stop.send_replace(true);
         // Ended by itself.
         let _ = (&mut self.handing_out).await;
-        self.queue.clone().close().await.map_err(|error| in_full(&error))
+        let kept = self.queue.ledger().iter().map(|ledger| ledger.queued).sum();
+        self.queue.clone().close().await.map(|()| kept).map_err(|error| in_full(&error))
     }
 }
 

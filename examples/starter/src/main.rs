@@ -79,10 +79,11 @@ async fn run(listen: &str, hub: &str, id: &str, state: &str) -> Result<(), Box<d
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    // In this order nothing is lost: no new messages; what the link has leased goes back; the last commit.
+    // In this order nothing is lost: no new messages; the hub has a second to acknowledge what waits, and the rest stays on disk; the last
+    // commit.
     server.shutdown(Duration::from_secs(2)).await;
-    let _ = tokio::time::timeout(Duration::from_secs(2), link.close()).await;
-    say(format_args!("edge-starter: stopped, {} rows waiting", waiting(&queue)));
+    let kept = link.close_within(Duration::from_secs(1)).await.unwrap_or_else(|| waiting(&queue));
+    say(format_args!("edge-starter: stopped, {kept} rows waiting"));
     Ok(queue.close().await?)
 }
 

@@ -17,6 +17,8 @@ pub struct MemorySpool {
     /// Weight, in messages, of rows that wait; with the weight of rows that are parked, leased or not.
     waiting: u64,
     parked: u64,
+    /// Weight of all rows.
+    weight: u64,
     next: u64,
     next_park: u64,
     bytes: usize,
@@ -58,6 +60,7 @@ impl MemorySpool {
             parked_free: BTreeMap::new(),
             waiting: 0,
             parked: 0,
+            weight: 0,
             next: 1,
             next_park: 1,
             bytes: 0,
@@ -84,6 +87,7 @@ impl MemorySpool {
         self.next += 1;
         self.bytes += row.bytes();
         self.waiting += u64::from(row.weight);
+        self.weight += u64::from(row.weight);
         self.rows.insert(id, Stored { row, pushed_ms: now_ms, parked: None });
         self.free.insert(id);
         Ok(LeaseId(id))
@@ -126,6 +130,7 @@ impl MemorySpool {
         let Some(stored) = self.rows.remove(&id) else { return };
         self.bytes -= stored.row.bytes();
         let messages = u64::from(stored.row.weight);
+        self.weight -= messages;
         if self.free.remove(&id) {
             self.waiting -= messages;
         }
@@ -223,6 +228,10 @@ impl Spool for MemorySpool {
     fn parked(&self) -> u64 {
         self.parked
     }
+
+    fn undelivered(&self) -> u64 {
+        self.weight
+    }
 }
 
 #[cfg(test)]
@@ -260,6 +269,10 @@ mod tests {
         spool.give_back(leased[0].id);
         spool.park(leased[1].id, ReasonCode::NOT_AUTHORIZED);
         assert_eq!((spool.waiting(), spool.parked()), (6, 2));
+        let parked = spool.lease_parked(0, 1, 1000);
+        assert_eq!(spool.undelivered(), 8, "wherever they are");
+        spool.ack(parked[0].id);
+        assert_eq!(spool.undelivered(), 6);
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::closed::{CloseError, Closed};
 use super::link::{Link, SubscribeError};
 use super::receipt::{Inner, PendingReceipt};
 use crate::bridge::Stats;
+use crate::bridge::spool::Spool;
 use crate::net::builder::Builder;
 use crate::net::clock::Clock;
 use crate::net::memory_spool::SharedMemory;
@@ -20,7 +23,8 @@ use crate::wire::{Subscription, TopicError, Utf8, validate_characters, validate_
 /// A store-and-forward bridge to a hub, running as a task of the present tokio runtime.
 ///
 /// Publishing never waits for the network, because a message is stored first, and sent when there is a connection. Dropping the bridge stops
-/// it. Messages that the hub has not acknowledged stay in a spool on disk; [`close`](Self::close) also waits until they are safe there.
+/// it: messages that the hub has not acknowledged stay in a spool on disk, and are gone with one in memory.
+/// [`close_within`](Self::close_within) waits for the hub first, and reports what was not delivered.
 pub struct Bridge {
     link: Link,
     task: JoinHandle<()>,
@@ -32,7 +36,11 @@ pub struct Bridge {
 pub(in crate::net) enum Store {
     Memory(SharedMemory),
     #[cfg(feature = "spool-queue")]
-    Queue(edge_queue::aio::Queue),
+    Queue {
+        queue: edge_queue::aio::Queue,
+        /// Set unless the queue's own store is memory.
+        keeps_rows: bool,
+    },
 }
 
 /// Reason why a message was not accepted.
@@ -59,14 +67,6 @@ pub enum PublishError {
         /// Error of the queue: an `edge_queue::PushError`.
         source: Box<dyn Error + Send + Sync>,
     },
-}
-
-/// Error of closing the spool. Messages that it could not store were never confirmed by a receipt.
-#[derive(Debug, thiserror::Error)]
-#[error("the spool was not closed cleanly")]
-pub struct CloseError {
-    /// Error of the queue, an `edge_queue::CommitError`.
-    source: Box<dyn Error + Send + Sync>,
 }
 
 impl Bridge {
@@ -108,7 +108,7 @@ impl Bridge {
                 memory.push(self.clock.now().up_ms, row).map_err(|row| PublishError::Full { row })?,
             ),
             #[cfg(feature = "spool-queue")]
-            Store::Queue(queue) => Inner::Queue(push(queue, row).await?),
+            Store::Queue { queue, .. } => Inner::Queue(push(queue, row).await?),
         };
         self.link.rows_pushed();
         Ok(PendingReceipt { inner })
@@ -150,7 +150,7 @@ impl Bridge {
         match &self.store {
             Store::Memory(_) => {}
             #[cfg(feature = "spool-queue")]
-            Store::Queue(queue) => {
+            Store::Queue { queue, .. } => {
                 if let Err(error) = queue.commit().await {
                     tracing::debug!(%error, "commit");
                 }
@@ -164,7 +164,7 @@ impl Bridge {
         match &self.store {
             Store::Memory(_) => 0,
             #[cfg(feature = "spool-queue")]
-            Store::Queue(queue) => {
+            Store::Queue { queue, .. } => {
                 let lanes = queue.ledger();
                 lanes
                     .iter()
@@ -181,7 +181,7 @@ impl Bridge {
     pub async fn spool_stats(&self) -> Option<edge_queue::Stats> {
         match &self.store {
             Store::Memory(_) => None,
-            Store::Queue(queue) => queue.stats().await,
+            Store::Queue { queue, .. } => queue.stats().await,
         }
     }
 
@@ -195,26 +195,75 @@ impl Bridge {
         self.link.watch()
     }
 
-    /// Ends the link and closes the spool, without waiting for the hub. Afterwards every message is safe on disk, or at the hub; what the hub had not
-    /// acknowledged goes again at the next start.
-    ///
-    /// In memory there is no next start: what the hub has not acknowledged is gone, and its receipt is an error. Await the receipts first.
+    /// Ends the link and closes the spool, without waiting for the hub: [`close_within`](Self::close_within) with no time.
     ///
     /// # Errors
     ///
     /// The spool could not be closed cleanly.
-    pub async fn close(self) -> Result<(), CloseError> {
+    pub async fn close(self) -> Result<Closed, CloseError> {
+        self.close_within(Duration::ZERO).await
+    }
+
+    /// Waits, at most for `limit`, until the hub has acknowledged every message; then ends the link and closes the spool. Reports the messages
+    /// that were not delivered: those of a spool on disk are kept, and go at the next start; those of a spool in memory are
+    /// [lost](Closed::Lost), and their receipts are errors.
+    ///
+    /// The wait goes on while there is no connection, which may come back; messages that the hub refuses are waited for too. What follows has
+    /// limits of its own: up to a second for a hub that does not take the DISCONNECT, five if a message is half written, and the last commit
+    /// of a spool on disk. A dropped future cancels only the report: the link still ends.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use edge_bridge::{Bridge, Closed};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Nobody is there, and the spool is in memory.
+    /// let bridge = Bridge::builder("mqtt://127.0.0.1:1").client_id("site7").start().await?;
+    /// for celsius in ["21.5", "21.6"] {
+    ///     drop(bridge.publish("plant/1/data", celsius).await?);
+    /// }
+    /// match bridge.close_within(Duration::from_millis(50)).await? {
+    ///     Closed::Delivered => println!("the hub has everything"),
+    ///     Closed::Kept(messages) => println!("{messages} messages go at the next start"),
+    ///     Closed::Lost(messages) => eprintln!("{messages} messages are lost"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The spool could not be closed cleanly.
+    pub async fn close_within(self, limit: Duration) -> Result<Closed, CloseError> {
         let Self { link, task, store, .. } = self;
-        link.close().await;
+        // The store knows better, also after a link whose task has panicked.
+        let _ = link.close_within(limit).await;
         if let Err(error) = task.await {
             tracing::error!(%error, "the link's task");
         }
         match store {
-            Store::Memory(_) => Ok(()),
+            Store::Memory(memory) => Ok(Closed::of(memory.undelivered(), false)),
             #[cfg(feature = "spool-queue")]
-            Store::Queue(queue) => queue.close().await.map_err(|error| CloseError { source: error.into() }),
+            Store::Queue { queue, keeps_rows } => {
+                let parked = link.parked_queue().map_or(0, |parked| queued(&parked));
+                let undelivered = queued(&queue).saturating_add(parked);
+                match queue.close().await {
+                    Ok(()) => Ok(Closed::of(undelivered, keeps_rows)),
+                    Err(error) => Err(CloseError { undelivered, source: error.into() }),
+                }
+            }
         }
     }
+}
+
+/// Returns the number of messages, by weight, that a queue still has for the hub.
+#[cfg(feature = "spool-queue")]
+fn queued(queue: &edge_queue::aio::Queue) -> u64 {
+    let lanes = queue.ledger();
+    let of_hub = lanes.iter().filter(|lane| lane.consumer == crate::net::queue_spool::CONSUMER);
+    of_hub.map(|lane| lane.queued).sum()
 }
 
 /// Refuses topics for which a hub may end the connection, because an error here is better than a row that the hub never accepts.

@@ -287,13 +287,17 @@ impl Parking {
 
     /// Number of parked messages, with those of leased rows and of rows being parked.
     pub(super) fn messages(&self) -> u64 {
-        let stored = match (&self.consumer, self.shared.queue.get()) {
+        self.stored().saturating_add(self.shared.rows.load(Ordering::Relaxed))
+    }
+
+    /// Number of messages in the queue of the parked rows, with those of leased rows.
+    pub(super) fn stored(&self) -> u64 {
+        match (&self.consumer, self.shared.queue.get()) {
             (Some(consumer), _) => consumer.queued(),
             // Open, and the link has not looked yet.
             (None, Some(queue)) => queue.ledger().iter().map(|ledger| ledger.queued).sum(),
             (None, None) => 0,
-        };
-        stored.saturating_add(self.shared.rows.load(Ordering::Relaxed))
+        }
     }
 
     /// Returns a handle on the parked rows' queue, which is set once that queue is open.

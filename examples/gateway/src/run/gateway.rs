@@ -31,6 +31,7 @@ use super::filters::{due_rows, watched_sensors_file};
 use super::hub::compact::{Compact, EchoedTables, KeptTables};
 use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
+use super::hub::goodbye;
 use super::hub::hub_state;
 use super::hub::table_files::TableFiles;
 use super::hub::table_subscriber::TableSubscriber;
@@ -62,8 +63,6 @@ use super::tap::Taps;
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
 /// is for the control loops.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
-/// Time limit for DISCONNECT to the hub.
-const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 /// Time limit for the first attempt to create the control socket, before the gateway counts as ready.
 const SOCKET_WITHIN: Duration = Duration::from_secs(1);
 /// Time limit for the last commit of the queue.
@@ -348,9 +347,7 @@ async fn stop(
     (queue, account, gap_reports): (aio::Queue, QueueAccount, Option<GapReports>),
 ) -> Result<(), RunError> {
     due_rows::flush_without_room(state, ingest, intake).await;
-    if tokio::time::timeout(UPLINK_WITHIN, link.close()).await.is_err() {
-        tracing::info!("the hub does not take a goodbye");
-    }
+    goodbye::close(&link).await;
     if let Some(reports) = gap_reports {
         queue.ack_gaps(store::CONSUMER, &reports.take_delivered());
     }

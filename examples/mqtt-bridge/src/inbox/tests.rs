@@ -150,7 +150,7 @@ async fn a_client_that_is_away_holds_up_nobody_though_sessions_cannot_be_saved()
     };
     let (away, messages) = subscribed("away").await;
     drop(messages);
-    away.close().await.unwrap();
+    let _ = away.close().await.unwrap();
     let (_here, mut messages) = subscribed("here").await;
     let dir = tempfile::tempdir().unwrap();
     let publisher = server.publisher();

@@ -5,6 +5,7 @@ pub(crate) mod compact;
 pub(crate) mod duplicate_marks;
 pub(crate) mod formats;
 pub(crate) mod gap_reports;
+pub(super) mod goodbye;
 pub(super) mod hub_refusals;
 pub(super) mod hub_state;
 pub(crate) mod hub_status;
