@@ -140,7 +140,7 @@ impl Queue {
     /// [`OnFull::Reject`](crate::OnFull::Reject). Waits also where eviction gives no room, because everything in the lane is leased, or because
     /// the store fails and `max_unwritten_bytes` are used up. Tries again whenever rows are acknowledged, given back, expired or written;
     /// a row whose time to live is over expires when a consumer reaches it. Producers that wait have no order among them, so a row of a large weight
-    /// may wait behind any number of small ones. One whose weight is above the lane's `max_messages` never has room. A wait counts in
+    /// may wait behind any number of small ones. One that no room would be enough for is refused at once. A wait counts in
     /// [`LaneStats::refused`](crate::LaneStats::refused) only if it ends with a refusal. Nothing waits on a [manual clock](Clock::manual).
     ///
     /// ```
@@ -162,7 +162,8 @@ impl Queue {
     /// ```
     ///
     /// # Errors
-    /// The row is handed back with the reason, [`PushError::Full`] when the time is over.
+    /// The row is handed back with the reason: [`PushError::Full`] when the time is over; at once [`PushError::AboveLimit`] for a row whose
+    /// weight or size alone is above a limit of its lane.
     pub fn push_wait(&self, row: Row, timeout: Duration) -> Result<Pending, PushError> {
         self.handle.engine.push_wait(row, timeout).map(Pending::one)
     }

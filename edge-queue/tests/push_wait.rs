@@ -74,6 +74,47 @@ fn a_wait_that_is_over_hands_the_row_back_and_is_one_refusal() {
     assert_eq!((error.into_row().payload.as_ref(), refused(&queue)), (b"late".as_slice(), 1));
 }
 
+/// A wait for room would not end: the lane is empty already.
+#[tokio::test]
+async fn a_row_above_a_limit_of_its_lane_is_refused_at_once() {
+    for policy in [OnFull::Reject, OnFull::DropOldest] {
+        let queue = Queue::open("", config(policy).max_bytes(400)).unwrap();
+        drop(queue.push(Row::new("stays")).unwrap());
+        let heavy = || Row::new("heavy").weight(5);
+        let large = || Row::new(vec![0; 369]);
+        let aio = aio::Queue::of(queue.clone()).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        for (row, expected, words) in [
+            (
+                heavy as fn() -> Row,
+                (Limit::Messages, 4),
+                "a row of weight 5 is above the limit of its lane (max_messages 4)",
+            ),
+            (
+                large,
+                (Limit::Bytes, 400),
+                "a row that counts 401 bytes is above the limit of its lane (max_bytes 400)",
+            ),
+        ] {
+            let Poll::Ready(Err(waited)) = pin!(aio.push_wait(row())).poll(&mut cx) else {
+                panic!("it waits")
+            };
+            let errors = [waited, queue.push_wait(row(), LONG).unwrap_err(), queue.push(row()).unwrap_err()];
+            for error in errors {
+                assert_eq!(error.to_string(), words);
+                let PushError::AboveLimit { limit, most, .. } = &error else { panic!("{error:?}") };
+                assert_eq!((*limit, *most), expected);
+                assert_eq!(error.into_row(), row());
+            }
+        }
+        assert_eq!((queue.stats().messages, refused(&queue)), (1, 0), "nothing made room for it");
+        for fits in [Row::new("").weight(4), Row::new(vec![0; 368])] {
+            let queue = Queue::open("", config(policy).max_bytes(400)).unwrap();
+            drop(queue.push(fits).unwrap());
+        }
+    }
+}
+
 #[test]
 fn nothing_waits_on_a_manual_clock() {
     let clock = Arc::new(ManualClock::new(Now::default()));

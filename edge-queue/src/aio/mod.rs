@@ -166,12 +166,13 @@ impl Queue {
     }
 
     /// Pushes a row, and waits for room while its lane is full: [`Queue::push`] for producers that can wait. See [`crate::Queue::push_wait`].
-    /// Give it a time limit by dropping the future: a row whose weight is above the lane's `max_messages` would wait for ever.
+    /// Give it a time limit by dropping the future.
     ///
     /// Cancel safe, as [`Queue::push`] is; a row that still waits for room is gone with the future.
     ///
     /// # Errors
-    /// As [`crate::Queue::push_wait`], but never [`PushError::Full`].
+    /// As [`crate::Queue::push_wait`], but never [`PushError::Full`]: at once [`PushError::AboveLimit`] for a row whose weight or size alone is
+    /// above a limit of its lane.
     pub async fn push_wait(&self, mut row: Row) -> Result<Pending, PushError> {
         let waiter = WaitingProducer::new(&self.queue.handle.engine);
         loop {

@@ -45,7 +45,7 @@ impl Model {
     pub(super) fn never_fits(&self, lane: usize, size: Size) -> Option<Limit> {
         let l = self.lanes.get(lane)?;
         if planted(Flaw::EvictedForNothing) {
-            return (size.weight > l.limits.messages).then_some(Limit::Messages);
+            return None;
         }
         if l.pinned.weight.saturating_add(size.weight) > l.limits.messages {
             return Some(Limit::Messages);

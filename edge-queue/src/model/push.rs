@@ -45,6 +45,7 @@ enum Inadmissible {
     Closed,
     NoSuchLane { lanes: u8 },
     TooLarge { limit: usize },
+    AboveLimit { limit: Limit, most: u64 },
 }
 
 impl Inadmissible {
@@ -54,6 +55,7 @@ impl Inadmissible {
             Inadmissible::Closed => PushError::Closed { row },
             Inadmissible::NoSuchLane { lanes } => PushError::NoSuchLane { row, lanes },
             Inadmissible::TooLarge { limit } => PushError::TooLarge { row, limit },
+            Inadmissible::AboveLimit { limit, most } => PushError::AboveLimit { row, limit, most },
         })
     }
 }
@@ -75,6 +77,9 @@ impl Model {
             Err(inadmissible) => return Err(inadmissible.refuse(row)),
         };
         let size = size_of(&row, now);
+        if let Some(inadmissible) = self.above_limit(at, size) {
+            return Err(inadmissible.refuse(row));
+        }
         match self.bound_unwritten(size, call) {
             Unwritten::Fits => {}
             Unwritten::CommitFirst => return Err(Refusal::NeedCommit(Box::new(row))),
@@ -136,6 +141,19 @@ impl Model {
             return Err(Inadmissible::TooLarge { limit });
         }
         Ok(at)
+    }
+
+    /// Returns the limit of the lane that a row of this size exceeds alone; `None` if it fits into an empty lane. A lane that drops its newest
+    /// row drops such a row too.
+    fn above_limit(&self, at: usize, size: Size) -> Option<Inadmissible> {
+        let limits = &self.lanes.get(at)?.limits;
+        let (limit, most) = match () {
+            () if limits.on_full == OnFull::DropNewest => return None,
+            () if size.weight > limits.messages => (Limit::Messages, limits.messages),
+            () if size.bytes > limits.bytes => (Limit::Bytes, limits.bytes),
+            () => return None,
+        };
+        Some(Inadmissible::AboveLimit { limit, most })
     }
 
     /// Returns the bytes of RAM that rows take which are not written yet.

@@ -148,7 +148,7 @@ fn is_final(error: &PublishError) -> bool {
     match error {
         PublishError::Topic { .. } => true,
         PublishError::Refused { source } => {
-            matches!(source.downcast_ref(), Some(PushError::TooLarge { .. }))
+            matches!(source.downcast_ref(), Some(PushError::TooLarge { .. } | PushError::AboveLimit { .. }))
         }
         _ => false,
     }

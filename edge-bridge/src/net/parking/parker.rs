@@ -250,11 +250,8 @@ impl Parker {
     /// Handles a row that the parked rows' queue did not accept. Unless the row itself is at fault, no more rows are parked from now on.
     fn not_taken(&mut self, parcel: Parcel, error: &PushError) {
         match error {
-            PushError::TooLarge { row, limit } => {
-                let size = row.key.len() + row.meta.len() + row.payload.len();
-                self.fails(&format!(
-                    "a refused row of {size} bytes is over the parked rows' limit of {limit}"
-                ));
+            PushError::TooLarge { .. } | PushError::AboveLimit { .. } => {
+                self.fails(&format!("a refused row has no place among the parked rows: {error}"));
                 match parcel.again {
                     Some(_) => self.leave(parcel),
                     None => self.shared.in_place.leave(parcel.lease, parcel.count.as_ref()),
