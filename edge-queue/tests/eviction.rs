@@ -99,12 +99,12 @@ fn telemetry_never_evicts_an_alarm() {
 
 #[test]
 fn reject_hands_the_row_back_and_names_the_limit() {
-    let alarm = LaneConfig::default().max_messages(1);
+    let alarm = LaneConfig::default().max_messages(4);
     let q = open(&SimDir::new(), Config::default().lane(Lane::ALARM, alarm).on_full(OnFull::Reject));
-    let _receipt = q.push(number(1).lane(Lane::ALARM)).unwrap();
+    let _receipt = q.push(number(1).lane(Lane::ALARM).weight(4)).unwrap();
     match q.push(number(2).lane(Lane::ALARM)) {
         Err(PushError::Full { row, limit, most }) => {
-            assert_eq!((value(&row.payload), limit, most), (2, Limit::Messages, Some(1)));
+            assert_eq!((value(&row.payload), limit, most), (2, Limit::Messages, Some(4)));
         }
         other => panic!("{other:?}"),
     }
