@@ -140,7 +140,7 @@ impl UnackedMessages {
 
     /// Takes the messages in flight, because the peer has another session than the one to which they belong. PUBRELs are owed no more.
     pub(super) fn take_in_flight(&mut self) -> Vec<InFlight> {
-        let ids = Resume { ids: self.ids.clone(), ..Resume::new() };
+        let ids = Resume { ids: self.ids, ..Resume::new() };
         let state = std::mem::replace(self, Self::new(ids, 1));
         state.into_resume(UnreleasedMessages::default(), 0).in_flight
     }
