@@ -12,20 +12,11 @@ use super::refused::link_refusal::LinkChange;
 use super::refused::poison::Blame;
 use super::spool::Spool;
 use super::stats::Stats;
-use super::uplink::{Uplink, first_identity, give_back, is_about_message, row_key};
+use super::uplink::{Answer, Uplink, first_identity, give_back, is_about_message, row_key};
 use super::uplink_event::{Refusal, UplinkEvent};
 
 /// Number of connections that must end with the same message unanswered before an event names its topic.
 const SUSPECT_CLOSES: u32 = 2;
-
-/// Answer of the hub to a published message.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
-    pub(super) token: Token,
-    pub(super) reason: ReasonCode,
-    /// Unset if the hub accepted the message at QoS 2 and its PUBCOMP is still to come.
-    pub(super) is_complete: bool,
-}
 
 impl<P: Pack> Uplink<P> {
     /// Handles a PUBACK, or a PUBREC, and settles the rows of its message: acknowledged if the hub accepted it (`is_complete`; else by

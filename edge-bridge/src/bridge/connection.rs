@@ -8,7 +8,6 @@ use crate::ingest::Now;
 use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome, Violation};
 use crate::wire::{QoS, ReasonCode, Version};
 
-use super::answers::Answer;
 use super::dialling::address_choice::{AddressChoice, End, Return};
 use super::downlink::Downlink;
 use super::idle_ping::IdlePing;
@@ -16,7 +15,7 @@ use super::packing::pack::Pack;
 use super::spool::Spool;
 use super::stall_breaker::{Delays, StallAction, StallBreaker};
 use super::stats::Stats;
-use super::uplink::Uplink;
+use super::uplink::{Answer, Uplink};
 use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
 

@@ -12,12 +12,11 @@ use crate::wire::{
     Version,
 };
 
-use super::answers::Answer;
 use super::message::Message;
 use super::packing::pack::{Pack, Packed, RawPack};
 use super::spool::{LeaseId, MemorySpool, Spool};
 use super::stats::Stats;
-use super::uplink::Uplink;
+use super::uplink::{Answer, Uplink};
 
 pub(super) const SUCCESS: ReasonCode = ReasonCode::SUCCESS;
 pub(super) const QUOTA: ReasonCode = ReasonCode::QUOTA_EXCEEDED;

@@ -24,6 +24,15 @@ use super::stats::Stats;
 use super::uncompleted::Uncompleted;
 use super::uplink_event::UplinkEvent;
 
+/// Answer of the hub to a published message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) token: Token,
+    pub(super) reason: ReasonCode,
+    /// Unset if the hub accepted the message at QoS 2 and its PUBCOMP is still to come.
+    pub(super) is_complete: bool,
+}
+
 /// Uplink of one link, kept over all its connections.
 #[derive(Debug, Clone)]
 pub(super) struct Uplink<P> {

@@ -77,13 +77,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     }
                     self.core.handle_input(self.clock.now(), Input::Dialed);
                 }
-                Woken::Dialed(Err(error)) => {
-                    self.dialing = None;
-                    let why = error.to_string();
-                    let input =
-                        if error.is_refusal() { Input::DialRefused(why) } else { Input::DialFailed(why) };
-                    self.core.handle_input(self.clock.now(), input);
-                }
+                Woken::Dialed(Err(error)) => self.not_dialed(&error),
                 Woken::Moved(Moved::Read) => self.received(false).await,
                 Woken::Moved(Moved::Wrote { bytes, waited }) => {
                     let input = Input::Written { bytes: bytes as u64, waited };
@@ -134,6 +128,13 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 return self.end().await;
             }
         }
+    }
+
+    fn not_dialed(&mut self, error: &DialError) {
+        self.dialing = None;
+        let why = error.to_string();
+        let input = if error.is_refusal() { Input::DialRefused(why) } else { Input::DialFailed(why) };
+        self.core.handle_input(self.clock.now(), input);
     }
 
     async fn wait(&mut self) -> Woken {

@@ -19,6 +19,7 @@
 mod ack_handle;
 mod answers;
 mod bytes_in_transit;
+mod doubt;
 mod error;
 mod events;
 mod handshake;
@@ -36,6 +37,7 @@ mod serve;
 mod session_state;
 mod timeout_extension;
 mod timer;
+mod token;
 mod topic_alias;
 mod traffic;
 mod unacked_messages;
@@ -51,11 +53,13 @@ pub(crate) use path_estimates::Path;
 #[cfg(feature = "net")]
 pub(crate) use path_estimates::UNSENT_MAX;
 pub(crate) use session_state::Memory;
-pub use session_state::{InFlight, Resume, Token};
+pub use session_state::{InFlight, Resume};
+pub use token::Token;
 pub(crate) use traffic::Flow;
 pub use traffic::Traffic;
 
 use bytes_in_transit::{BytesInTransit, Wrote};
+use doubt::Doubt;
 use inbound::Inbound;
 use keep_alive::KeepAlive;
 use oversized::Oversized;
@@ -100,12 +104,7 @@ pub struct Session {
     connect: Wrote,
     outbound: UnackedMessages,
     cap: Option<u16>,
-    /// Set if the server may be another one than that of the connection before.
-    is_elsewhere: bool,
-    /// Client: set until CONNACK comes.
-    awaits_connack: bool,
-    /// Client: set if a CONNECT since the last accepted one got no CONNACK.
-    is_doubtful: bool,
+    doubt: Doubt,
     packets_per_turn: usize,
     inbound: Inbound,
     requests: Requests,
@@ -150,7 +149,7 @@ impl Session {
         session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         let has_session = resume.is_some();
         let mut resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
-        (session.awaits_connack, session.is_doubtful) = (true, resume.is_doubtful);
+        session.doubt = Doubt::at_connect(resume.is_doubtful);
         session.inbound.resume(std::mem::take(&mut resume.received));
         session.outbound = UnackedMessages::new(resume, 1);
         session.outbound.is_up_to_date(now_ms);
@@ -191,9 +190,7 @@ impl Session {
             connect: Wrote::default(),
             outbound: UnackedMessages::new(Resume::new(), 1),
             cap: None,
-            is_elsewhere: false,
-            awaits_connack: false,
-            is_doubtful: false,
+            doubt: Doubt::default(),
             packets_per_turn: PACKETS_PER_TURN,
             inbound: Inbound::new(epoch, 1),
             requests: Requests::default(),
@@ -207,11 +204,6 @@ impl Session {
             flow: Flow::default(),
             answered: 0,
         }
-    }
-
-    /// Client: records, before CONNACK, that the server is another one than that of the connection before.
-    pub(crate) fn set_elsewhere(&mut self) {
-        self.is_elsewhere = true;
     }
 
     /// Takes received bytes, or a change of the network connection.
@@ -307,9 +299,8 @@ impl Session {
     /// Takes out the state that outlives the connection.
     #[must_use]
     pub fn into_resume(self) -> Resume {
-        let is_doubtful = self.awaits_connack || self.is_doubtful;
         let resume = self.outbound.into_resume(self.inbound.into_received(), self.transit.arrived());
-        Resume { is_doubtful, ..resume }
+        Resume { is_doubtful: self.doubt.at_end(), ..resume }
     }
 
     /// Returns whether the handshake is done and the connection not over.

@@ -144,7 +144,7 @@ impl Session {
     }
 
     fn on_connack(&mut self, now_ms: u64, ack: &ConnAck) {
-        self.awaits_connack = false;
+        self.doubt.on_connack();
         if ack.reason.is_error() {
             self.end(Closed::Refused(ack.reason));
             return;
@@ -166,11 +166,13 @@ impl Session {
         self.on_answered(now_ms, self.connect);
         self.phase = Phase::Open;
         self.keep_alive.start_client(now_ms, allowed.keep_alive_s, &mut self.timers);
-        let is_doubtful = std::mem::take(&mut self.is_doubtful);
+        let is_doubtful = self.doubt.on_accepted();
         let session = match (had_session, ack.session_present) {
             (false, false) => SessionOutcome::New,
             (false, true) => SessionOutcome::Unknown,
-            (true, true) if self.is_elsewhere => SessionOutcome::Moved(self.outbound.take_in_flight()),
+            (true, true) if self.doubt.is_elsewhere() => {
+                SessionOutcome::Moved(self.outbound.take_in_flight())
+            }
             (true, true) => SessionOutcome::Resumed,
             (true, false) => SessionOutcome::Lost(self.outbound.take_in_flight()),
         };

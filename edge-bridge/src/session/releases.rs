@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::Token;
 use super::bytes_in_transit::Wrote;
+use super::token::Token;
 use crate::wire::PacketId;
 
 /// Estimated bytes of memory for an identifier.

@@ -4,13 +4,9 @@ use std::ops::{AddAssign, SubAssign};
 
 use super::packet_id::PacketIds;
 use super::releases::OwedReleases;
+use super::token::Token;
 use super::unreleased_qos2::UnreleasedMessages;
 use crate::wire::{PacketId, PropertyId, Publish};
-
-/// Number that the caller gives to a message it publishes, returned in [`Event::Acked`](super::Event::Acked). It has no meaning for the
-/// session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(pub u64);
 
 /// A published message that the peer has not acknowledged, at QoS 2 by its PUBREC.
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@ use crate::bridge::packing::pack::{Pack, Packed, Packing};
 use crate::ingest::Now;
 use crate::session::Token;
 
-use super::super::answers::Answer;
 use super::super::spool::{LeaseId, Leased};
 use super::super::test_uplink::{Rig, SUCCESS, text};
+use super::super::uplink::Answer;
 use super::*;
 
 /// A hub that answers late holds rows here, and not only bytes: promise 6.
