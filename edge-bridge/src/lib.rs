@@ -26,5 +26,7 @@ pub mod wire;
 
 pub use durations::Durations;
 #[cfg(feature = "net")]
-pub use net::{Bridge, Builder, Closed, Command, Commands, Link, Receipt, Tls};
+pub use net::{Bridge, Builder, Closed, Command, Commands, Link, PendingReceipt, Receipt, Tls};
+#[cfg(feature = "net")]
+pub use net::{CloseError, PublishError, ReceiptError, StartError, SubscribeError};
 pub use row::{Format, Row};

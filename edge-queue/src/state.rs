@@ -2,6 +2,7 @@
 //! after recovery, so that replaying the same changes gives the same state.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::per_lane::PerLane;
 use crate::row::{Lane, Seq};
@@ -59,8 +60,8 @@ impl Reason {
     }
 }
 
-/// Number of dropped rows by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Number of dropped rows by reason. Its `Debug` form names the reasons that have any.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
 
 impl Dropped {
@@ -81,6 +82,13 @@ impl Dropped {
         if let Some(count) = self.0.get_mut(reason as usize) {
             *count = count.saturating_add(rows);
         }
+    }
+}
+
+impl fmt::Debug for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = Reason::ALL.map(|reason| (reason.name(), self.for_reason(reason)));
+        f.debug_map().entries(counts.into_iter().filter(|(_, rows)| *rows > 0)).finish()
     }
 }
 
@@ -266,5 +274,17 @@ impl State {
             Change::Forget { consumer } => self.consumers.retain(|c| c.name != *consumer),
             Change::Closed => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_rows_are_shown_by_the_names_of_their_reasons() {
+        let mut dropped = Dropped::default();
+        dropped.add(Reason::Expired, 2);
+        assert_eq!(format!("{dropped:?}"), "{\"expired\": 2}");
     }
 }

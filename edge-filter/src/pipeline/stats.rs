@@ -1,12 +1,14 @@
 //! Counters of a pipeline, which count every reading, by reason.
 
+use std::fmt;
+
 use crate::reduce::number::Settlement;
 use crate::reduce::{ReleasedReading, Verdict};
 use crate::{DropReason, EmitReason};
 
 /// Counters of a pipeline since it was built. It always holds that `input + restored = emitted + dropped + held`. Synthetic emits are not
-/// readings and are counted separately.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// readings and are counted separately. The `Debug` form names the reasons that have any.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Readings given to `process`.
@@ -32,6 +34,50 @@ pub struct Stats {
     pub alarm_events_lost: u64,
     pub(super) emitted: [u64; EmitReason::ALL.len()],
     pub(super) dropped: [u64; DropReason::ALL.len()],
+}
+
+/// Counters of an enum's values, by the value's word.
+struct ByReason<'a, R>(&'a [R], &'a [u64], fn(R) -> &'static str);
+
+impl<R: Copy> fmt::Debug for ByReason<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(reasons, counts, word) = self;
+        let counted = reasons.iter().zip(*counts).filter(|(_, count)| **count > 0);
+        f.debug_map().entries(counted.map(|(reason, count)| (word(*reason), count))).finish()
+    }
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            input,
+            restored,
+            held,
+            synthetic,
+            stale,
+            over_limit,
+            names_refused,
+            evicted,
+            unknown_quality,
+            alarm_events_lost,
+            emitted,
+            dropped,
+        } = self;
+        f.debug_struct("Stats")
+            .field("input", input)
+            .field("restored", restored)
+            .field("held", held)
+            .field("synthetic", synthetic)
+            .field("stale", stale)
+            .field("over_limit", over_limit)
+            .field("names_refused", names_refused)
+            .field("evicted", evicted)
+            .field("unknown_quality", unknown_quality)
+            .field("alarm_events_lost", alarm_events_lost)
+            .field("emitted", &ByReason(EmitReason::ALL, emitted, EmitReason::as_str))
+            .field("dropped", &ByReason(DropReason::ALL, dropped, DropReason::as_str))
+            .finish()
+    }
 }
 
 impl Stats {
@@ -108,5 +154,18 @@ impl Stats {
         if let Some(counter) = self.dropped.get_mut(reason as usize) {
             *counter += readings;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_shown_by_the_words_of_their_reasons() {
+        let mut stats = Stats::default();
+        stats.emitted[EmitReason::First as usize] = 1;
+        let shown = format!("{stats:?}");
+        assert!(shown.ends_with("emitted: {\"first\": 1}, dropped: {} }"), "{shown}");
     }
 }
