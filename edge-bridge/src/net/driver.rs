@@ -67,7 +67,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     pub(super) async fn run(mut self) {
         self.core.start(self.clock.now());
         self.perform().await;
-        loop {
+        while !self.closing.is_due(self.clock.now().up_ms, || self.core.is_drained()) {
             match self.wait().await {
                 Woken::Dialed(Ok(Dialed { stream, password })) => {
                     self.dialing = None;
@@ -121,13 +121,11 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 Woken::Request(Some(Request::Close { limit, reply })) => {
                     self.closing.request(self.clock.now().up_ms, limit, reply);
                 }
-                Woken::Request(None) => return self.end().await,
+                Woken::Request(None) => break,
             }
             self.perform().await;
-            if self.closing.is_due(self.clock.now().up_ms, || self.core.is_drained()) {
-                return self.end().await;
-            }
         }
+        self.end().await;
     }
 
     fn not_dialed(&mut self, error: &DialError) {
