@@ -143,17 +143,12 @@ impl Model {
         Ok(at)
     }
 
-    /// Returns the limit of the lane that a row of this size exceeds alone; `None` if it fits into an empty lane. A lane that drops its newest
-    /// row drops such a row too.
+    /// Returns the limit of the lane that a row of this size exceeds alone; `None` if it fits into an empty lane. Its bytes do, within
+    /// `row_bytes_max`. A lane that drops its newest row drops such a row too.
     fn above_limit(&self, at: usize, size: Size) -> Option<Inadmissible> {
         let limits = &self.lanes.get(at)?.limits;
-        let (limit, most) = match () {
-            () if limits.on_full == OnFull::DropNewest => return None,
-            () if size.weight > limits.messages => (Limit::Messages, limits.messages),
-            () if size.bytes > limits.bytes => (Limit::Bytes, limits.bytes),
-            () => return None,
-        };
-        Some(Inadmissible::AboveLimit { limit, most })
+        let is_above = limits.on_full != OnFull::DropNewest && size.weight > limits.messages;
+        is_above.then_some(Inadmissible::AboveLimit { limit: Limit::Messages, most: limits.messages })
     }
 
     /// Returns the bytes of RAM that rows take which are not written yet.
