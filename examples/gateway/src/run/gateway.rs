@@ -246,7 +246,8 @@ impl Local {
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
         let receivers = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
-        let commands = RunningCommands::start(&config.commands, state, receivers, (&link, &intake, clock));
+        let commands =
+            RunningCommands::start(&config.commands, state, receivers, (&link, &intake, &queue, clock));
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),

@@ -11,6 +11,8 @@ pub struct Relay {
     is_cut: Arc<AtomicBool>,
     /// Bytes per second in each direction.
     rate: Arc<AtomicU64>,
+    /// Bytes per second towards the hub, if that is less.
+    rate_up: Arc<AtomicU64>,
     /// Connections made before the last [`swallow`](Relay::swallow) are half open.
     epoch: Arc<AtomicU64>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
@@ -26,13 +28,14 @@ impl Relay {
             address: socket.local_addr().unwrap(),
             is_cut: Arc::default(),
             rate: Arc::new(AtomicU64::new(u64::MAX)),
+            rate_up: Arc::new(AtomicU64::new(u64::MAX)),
             epoch: Arc::default(),
             streams: Arc::default(),
             is_clear: Arc::default(),
         };
         let (is_cut, epoch, streams, rate) =
             (relay.is_cut.clone(), relay.epoch.clone(), relay.streams.clone(), relay.rate.clone());
-        let is_clear = relay.is_clear.clone();
+        let (is_clear, rate_up) = (relay.is_clear.clone(), relay.rate_up.clone());
         std::thread::spawn(move || {
             for client in socket.incoming().flatten() {
                 // A cut line: the connection ends before a byte came through.
@@ -41,12 +44,15 @@ impl Relay {
                 }
                 let born = epoch.load(Ordering::SeqCst);
                 let Ok(server) = TcpStream::connect(to) else { continue };
-                for (from, to) in [(&client, &server), (&server, &client)] {
+                for (from, to, own) in [(&client, &server, &rate_up), (&server, &client, &rate)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     streams.lock().unwrap().push(from.try_clone().unwrap());
-                    let (epoch, rate, is_clear) = (epoch.clone(), rate.clone(), is_clear.clone());
+                    let (epoch, is_clear) = (epoch.clone(), is_clear.clone());
+                    let rates = [rate.clone(), own.clone()];
                     std::thread::spawn(move || {
-                        copy(from, to, &rate, &is_clear, || epoch.load(Ordering::SeqCst) != born);
+                        let rate =
+                            || rates.iter().map(|rate| rate.load(Ordering::SeqCst)).fold(u64::MAX, u64::min);
+                        copy(from, to, rate, &is_clear, || epoch.load(Ordering::SeqCst) != born);
                     });
                 }
             }
@@ -56,6 +62,11 @@ impl Relay {
 
     pub fn limit(&self, bytes_per_s: u64) {
         self.rate.store(bytes_per_s, Ordering::SeqCst);
+    }
+
+    /// Limits what goes to the hub alone.
+    pub fn limit_up(&self, bytes_per_s: u64) {
+        self.rate_up.store(bytes_per_s, Ordering::SeqCst);
     }
 
     /// Returns whether a topic of the gateway's could be read on the line.
@@ -88,13 +99,13 @@ impl Relay {
 fn copy(
     mut from: TcpStream,
     mut to: TcpStream,
-    rate: &AtomicU64,
+    rate: impl Fn() -> u64,
     is_clear: &AtomicBool,
     is_swallowed: impl Fn() -> bool,
 ) {
     let mut bytes = [0; 16 * 1024];
     // Of a thin line a tenth of a second at a time, so that it does not move in leaps.
-    let piece = || (rate.load(Ordering::SeqCst) / 10).clamp(200, 16 * 1024) as usize;
+    let piece = || (rate() / 10).clamp(200, 16 * 1024) as usize;
     while let Ok(n @ 1..) = from.read(&mut bytes[..piece()]) {
         let is_read = |topic: &[u8]| bytes[..n].windows(topic.len()).any(|part| part == topic);
         if is_read(b"out/r") || is_read(b"up/plant") {
@@ -106,7 +117,7 @@ fn copy(
         if to.write_all(&bytes[..n]).is_err() {
             break;
         }
-        std::thread::sleep(Duration::from_secs_f64(n as f64 / rate.load(Ordering::SeqCst) as f64));
+        std::thread::sleep(Duration::from_secs_f64(n as f64 / rate() as f64));
     }
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);

@@ -70,6 +70,26 @@ pub(super) enum Outcome {
     NotObeyed(String),
 }
 
+/// Kind of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerKind {
+    /// Answer to a command that was carried out, or may have been.
+    Result,
+    /// Answer to a command that was not carried out. A sender makes many of them at once.
+    Refusal,
+}
+
+impl Outcome {
+    /// Returns the kind of the answer that reports it.
+    pub(super) fn kind(&self) -> AnswerKind {
+        match self {
+            Self::Delivered(_) | Self::Obeyed => AnswerKind::Result,
+            Self::Refused(Reason::Interrupted | Reason::NotAcknowledged) => AnswerKind::Result,
+            Self::Refused(_) | Self::NotObeyed(_) => AnswerKind::Refusal,
+        }
+    }
+}
+
 /// Address for a command's answer, and the data by which the sender matches the answer to its command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReturnAddress {

@@ -3,7 +3,7 @@
 use edge_bridge::Row;
 use edge_bridge::wire::Publish;
 
-use super::answer::{Outcome, Reason, ReturnAddress};
+use super::answer::{AnswerKind, Outcome, Reason, ReturnAddress};
 use super::delivered_identities::{Change, Record};
 use super::identity::Key;
 
@@ -19,8 +19,9 @@ pub(super) enum Step {
     /// Hand the message to the loop or alarm that it addresses, then call [`decided`](super::dispatcher::Dispatcher::decided); or publish it to local clients, then call
     /// [`settled`](super::dispatcher::Dispatcher::settled).
     Give(Ticket, Publish),
-    /// Store the answer safely in the queue to the hub; then call [`answered`](super::dispatcher::Dispatcher::answered).
-    Answer(Ticket, Box<Row>),
+    /// Store the answer safely in the queue to the hub, or drop it for want of room; then call
+    /// [`answered`](super::dispatcher::Dispatcher::answered).
+    Answer(Ticket, Box<Row>, AnswerKind),
     /// Log that a command of this topic was refused.
     Tell(String, Reason),
     /// Send the PUBACK for the command to the hub, which may then forget the command.

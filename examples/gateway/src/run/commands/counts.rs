@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::run::status::prometheus_text::Page;
 
 use super::answer::{Outcome, Reason};
+use super::answer_room::NoRoom;
 
 /// Values of `edge_commands_total{result}`, in order.
 const RESULTS: [&str; 11] = [
@@ -30,6 +31,8 @@ pub(crate) struct CommandCounts(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     results: [AtomicU64; RESULTS.len()],
+    /// Answers dropped for want of room, in the order of [`NoRoom::ALL`].
+    dropped: [AtomicU64; NoRoom::ALL.len()],
     /// Error of the last write of identities. `None`: it succeeded, or there was none yet.
     write_error: Mutex<Option<String>>,
 }
@@ -53,6 +56,14 @@ impl CommandCounts {
 
     pub(super) fn add_copy(&self) {
         self.add_to("copy");
+    }
+
+    /// Counts an answer that was dropped for want of room.
+    pub(super) fn add_dropped(&self, bound: NoRoom) {
+        let counters = NoRoom::ALL.iter().zip(&self.0.dropped);
+        counters.filter(|(one, _)| **one == bound).for_each(|(_, count)| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
     }
 
     fn add_to(&self, result: &str) {
@@ -79,6 +90,11 @@ impl CommandCounts {
         let counts =
             RESULTS.into_iter().zip(self.0.results.iter().map(|count| count.load(Ordering::Relaxed)));
         page.labelled("edge_commands_total", "result", counts);
+        let help = "Answers to commands of the hub dropped for want of room since the start, by bound.";
+        page.head("edge_answers_dropped_total", "counter", help);
+        let counts = NoRoom::ALL.iter().zip(&self.0.dropped);
+        let counts = counts.map(|(bound, count)| (bound.as_str(), count.load(Ordering::Relaxed)));
+        page.labelled("edge_answers_dropped_total", "reason", counts);
     }
 }
 
@@ -105,9 +121,21 @@ mod tests {
             (0..times).for_each(|_| counts.add(&outcome));
         }
         counts.add_copy();
+        for (bound, times) in [(NoRoom::Refusals, 3), (NoRoom::Answers, 2), (NoRoom::Lane, 1)] {
+            (0..times).for_each(|_| counts.add_dropped(bound));
+        }
         let mut page = Page::default();
         counts.render(&mut page);
         let text = page.into_text();
+        let dropped = |line: &&str| line.starts_with("edge_answers_dropped_total{");
+        assert_eq!(
+            text.lines().filter(dropped).collect::<Vec<_>>(),
+            [
+                "edge_answers_dropped_total{reason=\"refusals\"} 3",
+                "edge_answers_dropped_total{reason=\"answers\"} 2",
+                "edge_answers_dropped_total{reason=\"lane\"} 1",
+            ]
+        );
         let lines = text.lines().filter_map(|line| line.strip_prefix("edge_commands_total{result=\""));
         let lines: Vec<_> = lines.collect();
         assert_eq!(

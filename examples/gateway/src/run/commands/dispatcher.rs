@@ -376,9 +376,12 @@ impl Dispatcher {
     fn answer(&mut self, ticket: Ticket) {
         let Some(command) = self.commands.get_mut(&ticket) else { return };
         command.phase = Phase::Answering;
-        let row = command.outcome.as_ref().and_then(|(outcome, at)| command.to.answer(outcome, *at));
-        match row {
-            Some(row) => self.steps.push_back(Step::Answer(ticket, Box::new(row))),
+        let answer = command.outcome.as_ref().and_then(|(outcome, at)| {
+            let row = command.to.answer(outcome, *at)?;
+            Some(Step::Answer(ticket, Box::new(row), outcome.kind()))
+        });
+        match answer {
+            Some(answer) => self.steps.push_back(answer),
             // A topic of a damaged file: nobody can be told.
             None => self.answered(ticket),
         }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod answer;
+mod answer_room;
 mod command;
 mod counts;
 mod delivered_identities;
@@ -12,6 +13,7 @@ mod delivered_identities_file;
 mod dispatcher;
 mod identity;
 mod loops_and_alarms;
+mod queued_answers;
 mod refusals;
 #[cfg(test)]
 mod testing;
@@ -30,22 +32,25 @@ use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Acknowledgement, Clock};
 use edge_bridge::wire::{Publish, QoS, RetainHandling, Subscription, Utf8};
-use edge_bridge::{Command, Commands, Link, Row};
-use tokio::sync::{oneshot, watch};
+use edge_bridge::{Command, Commands, Link};
+use edge_queue::aio;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::config::CommandRule;
 use crate::config::overlap::without_covered;
 
 use super::log::once_a_minute::OnceAMinute;
 
+use answer_room::LaneFigures;
 use command::{Step, Ticket};
 pub(crate) use counts::CommandCounts;
 use delivered_identities::Record;
 use delivered_identities_file::DeliveredIdentitiesFile;
 use dispatcher::Dispatcher;
 pub(super) use loops_and_alarms::LoopsAndAlarms;
+use queued_answers::QueuedAnswers;
 use refusals::Refusals;
 use time_in_process::Lateness;
 
@@ -64,6 +69,7 @@ struct Surroundings {
     own: LoopsAndAlarms,
     link: Link,
     intake: Intake,
+    queue: aio::Queue,
     clock: Clock,
 }
 
@@ -89,10 +95,11 @@ impl RunningCommands {
         rules: &[CommandRule],
         state: &Path,
         (local, own): (Option<LocalPublisher>, LoopsAndAlarms),
-        (link, intake, clock): (&Link, &Intake, Clock),
+        (link, intake, queue, clock): (&Link, &Intake, &aio::Queue, Clock),
     ) -> Self {
         let Some(local) = local.filter(|_| !rules.is_empty()) else { return Self(None) };
-        let around = Surroundings { local, own, link: link.clone(), intake: intake.clone(), clock };
+        let (link, intake, queue) = (link.clone(), intake.clone(), queue.clone());
+        let around = Surroundings { local, own, link, intake, queue, clock };
         let (stop, stopped) = watch::channel(false);
         let counts = CommandCounts::default();
         let task = tokio::spawn(run(rules.to_vec(), state.to_owned(), around, counts.clone(), stopped));
@@ -136,7 +143,8 @@ async fn run(
     let dir = state.clone();
     let (file, identities) = spawn_blocking(move || DeliveredIdentitiesFile::open(&dir)).await.ok()?;
     let dispatcher = Dispatcher::new(rules, identities, counts.clone(), around.clock.now().wall_ms);
-    let shell = Shell::new(dispatcher, file, state, around, (counts, Lateness::since(started_ms)));
+    let answers = QueuedAnswers::new(around.queue.clone(), counts.clone()).await;
+    let shell = Shell::new(dispatcher, (file, state), around, answers, (counts, Lateness::since(started_ms)));
     Some(shell.run(messages, stopped).await)
 }
 
@@ -164,6 +172,8 @@ enum Done {
     Settled(Ticket, Option<Settled>),
     Decided(Ticket, Option<Result<(), String>>),
     Answered(Ticket),
+    /// `None`: the queue is closed.
+    Looked(Option<LaneFigures>),
 }
 
 struct Shell {
@@ -175,6 +185,7 @@ struct Shell {
     to_keep: Vec<(Option<Ticket>, Record)>,
     acknowledgements: HashMap<Ticket, Vec<Acknowledgement>>,
     on_the_way: JoinSet<Option<Done>>,
+    answers: QueuedAnswers,
     line: OnceAMinute,
     refusals: Refusals,
     counts: CommandCounts,
@@ -184,9 +195,9 @@ struct Shell {
 impl Shell {
     fn new(
         dispatcher: Dispatcher,
-        file: DeliveredIdentitiesFile,
-        state: PathBuf,
+        (file, state): (DeliveredIdentitiesFile, PathBuf),
         around: Surroundings,
+        answers: QueuedAnswers,
         (counts, lateness): (CommandCounts, Lateness),
     ) -> Self {
         Self {
@@ -197,6 +208,7 @@ impl Shell {
             to_keep: Vec::new(),
             acknowledgements: HashMap::new(),
             on_the_way: JoinSet::new(),
+            answers,
             line: OnceAMinute::default(),
             refusals: Refusals::default(),
             counts,
@@ -205,7 +217,8 @@ impl Shell {
     }
 
     async fn run(mut self, mut messages: Commands, mut stopped: watch::Receiver<bool>) -> Unended {
-        let mut ticks = interval(TICK);
+        let (mut ticks, mut looks) = (interval(TICK), interval(queued_answers::LOOK));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.work();
             let now_ms = self.around.clock.now().up_ms;
@@ -215,6 +228,14 @@ impl Shell {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => break,
                 Some(done) = self.on_the_way.join_next() => self.take(done.ok().flatten()),
+                // Before messages: a flood of them must keep nothing back.
+                _ = ticks.tick() => {
+                    let now = self.around.clock.now();
+                    self.dispatcher.tick(now.up_ms, now.wall_ms);
+                }
+                _ = looks.tick(), if self.answers.wants_look() => {
+                    self.on_the_way.spawn(self.answers.look());
+                }
                 message = next(&mut messages, &mut self.lateness, now_ms), if takes_more => match message {
                     Some(message) => {
                         let (publish, acknowledgement) = message.split();
@@ -222,10 +243,6 @@ impl Shell {
                     }
                     None => break,
                 },
-                _ = ticks.tick() => {
-                    let now = self.around.clock.now();
-                    self.dispatcher.tick(now.up_ms, now.wall_ms);
-                }
             }
         }
         self.dispatcher.stop();
@@ -287,7 +304,11 @@ impl Shell {
             // The next run says that it was interrupted.
             Some(Done::Settled(_, None)) => {}
             Some(Done::Decided(ticket, end)) => self.dispatcher.decided(now.up_ms, now.wall_ms, ticket, end),
-            Some(Done::Answered(ticket)) => self.dispatcher.answered(ticket),
+            Some(Done::Answered(ticket)) => {
+                self.answers.stored(ticket);
+                self.dispatcher.answered(ticket);
+            }
+            Some(Done::Looked(lane)) => self.answers.see(lane),
         }
     }
 
@@ -305,10 +326,12 @@ impl Shell {
                         None => self.on_the_way.spawn(give(local.clone(), ticket, publish)),
                     };
                 }
-                Step::Answer(ticket, row) => {
+                Step::Answer(ticket, row, kind) if self.answers.admit(ticket, &row, kind) => {
                     let intake = self.around.intake.clone();
-                    self.on_the_way.spawn(answer(intake, ticket, *row));
+                    self.on_the_way.spawn(queued_answers::store(intake, ticket, *row));
                 }
+                // Kept back, its PUBACK would keep back those of all commands behind it.
+                Step::Answer(ticket, ..) => self.dispatcher.answered(ticket),
                 Step::Tell(command, reason) => self.refusals.tell(&command, reason),
                 Step::Acknowledge(ticket) => {
                     let all = self.acknowledgements.remove(&ticket);
@@ -363,22 +386,4 @@ async fn give(local: LocalPublisher, ticket: Ticket, publish: Publish) -> Option
         Err(_) => None,
     };
     Some(Done::Settled(ticket, settled))
-}
-
-/// Waits until the answer is safe. While the queue has no room, the hub's message stays unacknowledged.
-async fn answer(intake: Intake, ticket: Ticket, row: Row) -> Option<Done> {
-    let (tell, safe) = oneshot::channel();
-    let permit = loop {
-        match intake.reserve_in(row.lane).await {
-            Some(permit) => break permit,
-            // Not open, or closed.
-            None => sleep(Duration::from_secs(1)).await,
-        }
-    };
-    permit.put(vec![row], move || {
-        // Its receiver ends with the gateway.
-        let _ = tell.send(());
-    });
-    safe.await.ok()?;
-    Some(Done::Answered(ticket))
 }

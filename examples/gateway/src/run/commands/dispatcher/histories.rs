@@ -179,11 +179,11 @@ impl World {
             match step {
                 Step::Keep(ticket, record) => self.unsynced.push((ticket, record)),
                 Step::Give(ticket, publish) => self.give(ticket, &publish),
-                Step::Answer(ticket, row) if self.bug == Some(Bug::AnswerNotSafe) => {
+                Step::Answer(ticket, row, _) if self.bug == Some(Bug::AnswerNotSafe) => {
                     self.answering.push((ticket, row));
                     self.dispatcher.answered(ticket);
                 }
-                Step::Answer(ticket, row) => self.answering.push((ticket, row)),
+                Step::Answer(ticket, row, _) => self.answering.push((ticket, row)),
                 Step::Tell(..) => {}
                 Step::Acknowledge(ticket) => {
                     let done: Vec<u64> =

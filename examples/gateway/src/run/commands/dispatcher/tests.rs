@@ -54,7 +54,7 @@ impl Bench {
                     }
                 }
                 Step::Give(ticket, publish) => self.given.push((ticket, publish)),
-                Step::Answer(ticket, row) => {
+                Step::Answer(ticket, row, _) => {
                     self.answers.push((ticket, serde_json::from_slice(&row.payload).unwrap()));
                     self.dispatcher.answered(ticket);
                 }

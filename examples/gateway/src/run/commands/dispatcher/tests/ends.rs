@@ -1,5 +1,6 @@
 //! Ends of commands, as the hub is told.
 
+use super::super::super::answer::AnswerKind;
 use super::*;
 
 /// At least once: it was given, its client went away, and its time was over just as another command of its topic came. A client may have obeyed it.
@@ -48,4 +49,20 @@ fn promise_10_a_loops_end_is_told_as_it_is() {
         bench.arrive(&expiring("c/x", id, 9));
     }
     assert_eq!((bench.given.len(), bench.answers.len()), (0, 0));
+}
+
+/// Who may have obeyed has a result to tell; a refusal is what a flood can make of nothing.
+#[test]
+fn promise_10_what_may_have_been_obeyed_is_a_result() {
+    for (outcome, kind) in [
+        (Outcome::Delivered(1), AnswerKind::Result),
+        (Outcome::Obeyed, AnswerKind::Result),
+        (Outcome::Refused(Reason::NotAcknowledged), AnswerKind::Result),
+        (Outcome::Refused(Reason::Interrupted), AnswerKind::Result),
+        (Outcome::Refused(Reason::NoExpiry), AnswerKind::Refusal),
+        (Outcome::Refused(Reason::Copy), AnswerKind::Refusal),
+        (Outcome::NotObeyed("out of range".to_owned()), AnswerKind::Refusal),
+    ] {
+        assert_eq!(outcome.kind(), kind, "{outcome:?}");
+    }
 }

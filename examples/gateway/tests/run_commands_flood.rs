@@ -1,0 +1,91 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! A flood of refused commands behind a thin line to the hub: whoever may publish commands deletes no alarm that waits, and takes no answer's place
+//! from a command that was carried out.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use support::commands::{LocalClient, Plant};
+use support::mosquitto::Subscriber;
+use support::publisher::Publisher;
+use support::relay::Relay;
+use support::wait_until;
+
+/// The lane of alarms has an eighth of `max_bytes`: 128 KiB.
+const TABLES: &str = "[queue]\nmax_bytes = \"1MiB\"\non_full = \"drop-oldest\"\n[[command]]\nmatch = \"site7/cmd/#\"\nto = \"cmd/#\"\n[[route]]\nmatch = \"alarm/#\"\nto = \"up/\"\nlane = \"alarm\"\n";
+/// Commands with Correlation Data that are too long for an identity: each is refused at once.
+const REFUSED: usize = 20_000;
+const ALARMS: usize = 40;
+const BYTES_PER_S: u64 = 8_000;
+
+/// Publishes `REFUSED` commands at the hub, whose answers are of about 1.3 KB each.
+fn flood(hub: SocketAddr) -> Child {
+    let port = hub.port().to_string();
+    let correlation = "c".repeat(1_000);
+    let mut publisher = Command::new("mosquitto_pub")
+        .args(["-p", &port, "-V", "mqttv5", "-q", "1", "-t", "site7/cmd/a", "-l"])
+        .args(["-D", "publish", "correlation-data", &correlation])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = publisher.stdin.take().unwrap();
+    std::thread::spawn(move || {
+        for n in 0..REFUSED {
+            // It ends with the test.
+            let _ = writeln!(lines, "{n}");
+        }
+    });
+    publisher
+}
+
+#[test]
+fn promise_7_a_flood_of_refused_commands_evicts_no_alarm() {
+    let mut wan = None;
+    let line = |hub| wan.insert(Relay::start(hub)).address;
+    let plant = Plant::start_after(TABLES, |_| {}, line);
+    let (wan, hub) = (wan.unwrap(), plant.hub.address);
+    let local = LocalClient::start(plant.listen, "valves", "cmd/#");
+    let reader = Subscriber::of_topics(hub, "up/alarm/#");
+    wan.limit_up(BYTES_PER_S);
+
+    let mut sensor = Publisher::new(plant.listen, "sensor", ALARMS);
+    let mut alarms = |numbers: Range<usize>| -> Vec<String> {
+        let names: Vec<_> = numbers.map(|n| format!("alarm/{n:03}")).collect();
+        names.iter().for_each(|name| sensor.publish(name, &"x".repeat(1_000)));
+        sensor.settle(0, 60);
+        names.into_iter().map(|name| format!("up/{name}")).collect()
+    };
+    let mut acknowledged: BTreeSet<String> = alarms(0..ALARMS).into_iter().collect();
+    let mut publisher = flood(hub);
+    wait_until("the flood is under way", 60, || plant.ended("other") >= 1_000.0);
+    acknowledged.extend(alarms(ALARMS..2 * ALARMS));
+    plant.request("site7/cmd/b", "open", 300, "open");
+    wait_until("the valve has it", 60, || local.payloads() == ["open"]);
+    wait_until("each has ended", 300, || plant.ended("other") >= REFUSED as f64);
+    assert!(publisher.wait().unwrap().success());
+
+    // What is left goes faster.
+    std::thread::sleep(Duration::from_secs(2));
+    wan.limit_up(u64::MAX);
+    wait_until("nothing waits", 120, || plant.gateway.metric("edge_queue_messages") == Some(0.0));
+    let arrived: BTreeSet<String> = reader.arrived().into_iter().map(|message| message.topic).collect();
+    let lost: Vec<_> = acknowledged.difference(&arrived).collect();
+    assert!(lost.is_empty(), "{} of {} acknowledged alarms: {lost:?}", lost.len(), acknowledged.len());
+    assert!(plant.answers.wait("open").is_delivered, "refusals took the place of its answer");
+    let dropped = plant.gateway.metric("edge_answers_dropped_total{reason=\"refusals\"}").unwrap();
+    let told = plant.answers.all().iter().filter(|answer| answer.reason == "bad-id").count();
+    assert_eq!(told as f64 + dropped, REFUSED as f64, "each refusal is told or counted");
+}
