@@ -245,9 +245,8 @@ impl Local {
         let losses = loss_detection(&queue, &no_queue, &account);
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
-        let receivers = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
-        let commands =
-            RunningCommands::start(&config.commands, state, receivers, (&link, &intake, &queue, clock));
+        let ways = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
+        let commands = RunningCommands::start(&config.commands, state, ways, (&link, &intake, &queue, clock));
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),
