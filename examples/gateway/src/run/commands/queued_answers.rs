@@ -115,3 +115,6 @@ fn figures(stats: Option<Stats>) -> Option<LaneFigures> {
         limits: Size { messages: lane.max_messages, bytes: lane.max_bytes },
     })
 }
+
+#[cfg(test)]
+mod tests;
