@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row};
+use crate::row::{Lane, Row};
 use crate::store::StoreError;
 
 /// Error of opening a queue. Damage is no such error, because damaged parts are quarantined and reported by [`Queue::events`](crate::Queue::events).
@@ -70,15 +70,12 @@ pub enum PushError {
         /// Most bytes of key, meta and payload together.
         limit: usize,
     },
-    /// The row alone is above a limit of its lane, so that no room would be enough. [`OnFull::DropNewest`](crate::OnFull::DropNewest) drops such a
-    /// row instead.
+    /// The row's weight alone is above the `max_messages` of its lane, so that no room would be enough.
+    /// [`OnFull::DropNewest`](crate::OnFull::DropNewest) drops such a row instead.
     AboveLimit {
         /// The row, handed back.
         row: Box<Row>,
-        /// The limit: [`Limit::Messages`] for the row's weight, [`Limit::Bytes`] for its bytes with
-        /// [`ROW_OVERHEAD_BYTES`](crate::ROW_OVERHEAD_BYTES).
-        limit: Limit,
-        /// Messages or bytes of the limit.
+        /// Most messages of the lane.
         most: u64,
     },
     /// The queue has no such lane.
@@ -225,16 +222,9 @@ impl fmt::Display for PushError {
                 let size = row.own_bytes();
                 write!(f, "a row of {size} bytes is over the limit of {limit}")
             }
-            PushError::AboveLimit { row, limit: Limit::Messages, most } => {
-                write!(
-                    f,
-                    "a row of weight {} is above the limit of its lane (max_messages {most})",
-                    row.weight
-                )
-            }
-            PushError::AboveLimit { row, limit, most } => {
-                let size = row.own_bytes() as u64 + ROW_OVERHEAD_BYTES;
-                write!(f, "a row that counts {size} bytes is above the limit of its lane ({limit} {most})")
+            PushError::AboveLimit { row, most } => {
+                let weight = row.weight;
+                write!(f, "a row of weight {weight} is above the limit of its lane (max_messages {most})")
             }
             PushError::NoSuchLane { row, lanes } => {
                 f.write_str(&no_such_lane(row.lane.unwrap_or(Lane(0)), *lanes))

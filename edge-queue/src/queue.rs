@@ -163,7 +163,7 @@ impl Queue {
     ///
     /// # Errors
     /// The row is handed back with the reason: [`PushError::Full`] when the time is over; at once [`PushError::AboveLimit`] for a row whose
-    /// weight or size alone is above a limit of its lane.
+    /// weight alone is above the limit of its lane.
     pub fn push_wait(&self, row: Row, timeout: Duration) -> Result<Pending, PushError> {
         self.handle.engine.push_wait(row, timeout).map(Pending::one)
     }

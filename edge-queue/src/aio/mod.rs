@@ -171,8 +171,8 @@ impl Queue {
     /// Cancel safe, as [`Queue::push`] is; a row that still waits for room is gone with the future.
     ///
     /// # Errors
-    /// As [`crate::Queue::push_wait`], but never [`PushError::Full`]: at once [`PushError::AboveLimit`] for a row whose weight or size alone is
-    /// above a limit of its lane.
+    /// As [`crate::Queue::push_wait`], but never [`PushError::Full`]: at once [`PushError::AboveLimit`] for a row whose weight alone is above the
+    /// limit of its lane.
     pub async fn push_wait(&self, mut row: Row) -> Result<Pending, PushError> {
         let waiter = WaitingProducer::new(&self.queue.handle.engine);
         loop {

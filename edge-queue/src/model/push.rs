@@ -45,7 +45,7 @@ enum Inadmissible {
     Closed,
     NoSuchLane { lanes: u8 },
     TooLarge { limit: usize },
-    AboveLimit { limit: Limit, most: u64 },
+    AboveLimit { most: u64 },
 }
 
 impl Inadmissible {
@@ -55,7 +55,7 @@ impl Inadmissible {
             Inadmissible::Closed => PushError::Closed { row },
             Inadmissible::NoSuchLane { lanes } => PushError::NoSuchLane { row, lanes },
             Inadmissible::TooLarge { limit } => PushError::TooLarge { row, limit },
-            Inadmissible::AboveLimit { limit, most } => PushError::AboveLimit { row, limit, most },
+            Inadmissible::AboveLimit { most } => PushError::AboveLimit { row, most },
         })
     }
 }
@@ -143,12 +143,12 @@ impl Model {
         Ok(at)
     }
 
-    /// Returns the limit of the lane that a row of this size exceeds alone; `None` if it fits into an empty lane. Its bytes do, within
+    /// Returns the refusal of a row whose weight alone is above the lane's limit; `None` if it fits into an empty lane. Its bytes do, within
     /// `row_bytes_max`. A lane that drops its newest row drops such a row too.
     fn above_limit(&self, at: usize, size: Size) -> Option<Inadmissible> {
         let limits = &self.lanes.get(at)?.limits;
         let is_above = limits.on_full != OnFull::DropNewest && size.weight > limits.messages;
-        is_above.then_some(Inadmissible::AboveLimit { limit: Limit::Messages, most: limits.messages })
+        is_above.then_some(Inadmissible::AboveLimit { most: limits.messages })
     }
 
     /// Returns the bytes of RAM that rows take which are not written yet.
