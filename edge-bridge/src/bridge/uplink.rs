@@ -290,16 +290,19 @@ impl<P: Pack> Uplink<P> {
         &self.window
     }
 
-    /// Bytes that may still be sent. What is not completed stays in memory, as what is in flight does.
+    /// Bytes of messages in flight or not completed, all of which stay in memory.
+    fn held_bytes(&self) -> u64 {
+        self.window.in_flight() + self.uncompleted.bytes()
+    }
+
+    /// Bytes that may still be sent.
     pub(super) fn window_room(&self) -> u64 {
-        let held = self.window.in_flight() + self.uncompleted.bytes();
-        self.window.room().min(self.window_max.saturating_sub(held))
+        self.window.room().min(self.window_max.saturating_sub(self.held_bytes()))
     }
 
     /// Returns whether a message may be sent. With nothing in flight it always may.
     pub(super) fn has_room_for(&self, message: &Message) -> bool {
-        let bytes = message.window_bytes();
-        let held = self.window.in_flight() + self.uncompleted.bytes();
+        let (bytes, held) = (message.window_bytes(), self.held_bytes());
         self.window.admits(bytes)
             && self.rows_in_flight.admits(message.window_rows())
             && (held == 0 || held + bytes <= self.window_max)

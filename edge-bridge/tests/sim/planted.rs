@@ -149,7 +149,7 @@ fn restarts(bug: Option<Bug>) -> Result<(), Violation> {
     broken.filter(|found| found.rule != Rule::HandedOver).take(1).try_for_each(Err)
 }
 
-/// What is removed early shows before its identifier is used again.
+/// A row that is removed early shows before its identifier is used again.
 fn resets_without_removal(bug: Option<Bug>) -> Result<(), Violation> {
     Rule::RemovedEarly.without(|| exchange_stories::resets(bug))
 }

@@ -217,14 +217,7 @@ impl Bridge {
         match &self.store {
             Store::Memory(_) => 0,
             #[cfg(feature = "spool-queue")]
-            Store::Queue { queue, .. } => {
-                let lanes = queue.ledger();
-                lanes
-                    .iter()
-                    .filter(|lane| lane.consumer == crate::net::queue_spool::CONSUMER)
-                    .map(|lane| lane.dropped.total())
-                    .sum()
-            }
+            Store::Queue { queue, .. } => sum_for_hub(queue, |lane| lane.dropped.total()),
         }
     }
 
@@ -314,9 +307,15 @@ impl Bridge {
 /// Returns the number of messages, by weight, that a queue still has for the hub.
 #[cfg(feature = "spool-queue")]
 fn queued(queue: &edge_queue::aio::Queue) -> u64 {
+    sum_for_hub(queue, |lane| lane.queued)
+}
+
+/// Returns the sum of a figure over the lanes of a queue, as the hub's consumer has them.
+#[cfg(feature = "spool-queue")]
+fn sum_for_hub(queue: &edge_queue::aio::Queue, figure: fn(&edge_queue::Ledger) -> u64) -> u64 {
     let lanes = queue.ledger();
     let of_hub = lanes.iter().filter(|lane| lane.consumer == crate::net::queue_spool::CONSUMER);
-    of_hub.map(|lane| lane.queued).sum()
+    of_hub.map(figure).sum()
 }
 
 /// Refuses topics for which a hub may end the connection, because an error here is better than a row that the hub never accepts.

@@ -6,7 +6,7 @@ fn exactly_once(payload: &'static str) -> Publish {
     Publish { qos: QoS::ExactlyOnce, ..at_qos_0("cmd/a", Bytes::from_static(payload.as_bytes())) }
 }
 
-/// What a hub without a PUBREC sends on each new connection, while the application works on the first copy.
+/// Repeats of a hub without a PUBREC, on each new connection, while the application works on the first copy.
 #[test]
 fn a_copy_of_a_held_message_is_not_given_again_and_is_answered_when_the_first_is_done() {
     let mut rig = Rig::new();

@@ -51,7 +51,7 @@ fn promise_10_a_loops_end_is_told_as_it_is() {
     assert_eq!((bench.given.len(), bench.answers.len()), (0, 0));
 }
 
-/// Who may have obeyed has a result to tell; a refusal is what a flood can make of nothing.
+/// A client that may have obeyed has a result to tell; refusals a flood can make of nothing.
 #[test]
 fn promise_10_what_may_have_been_obeyed_is_a_result() {
     for (outcome, kind) in [
