@@ -73,7 +73,7 @@ impl<I: Ingest> Listener<I> {
             session_present: existing.is_some(),
         }));
         if let Some((will, error)) = connect.will.as_ref().zip(will_error) {
-            self.note_refused_topic(id, &client_id, &will.topic, error);
+            self.note_refused_topic(id, key, &will.topic, error);
         }
         self.watch_figures(now.up_ms, key);
         self.pump(now.up_ms, key);

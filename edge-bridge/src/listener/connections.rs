@@ -53,6 +53,11 @@ impl Connections {
         self.by_id.iter().map(|(id, state)| (*id, state))
     }
 
+    /// Lets a refused topic be reported again on each connection.
+    pub(super) fn report_topics_again(&mut self) {
+        self.by_id.values_mut().for_each(|state| state.topic_refused = false);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -141,12 +141,15 @@ pub enum Event {
         /// Number of filters that were refused.
         refused: usize,
     },
-    /// The topic of a message or will was refused. Reported for the first one of a connection.
+    /// The topic of a message or will was refused. Reported for the first one of a connection, and for the first one after the
+    /// [rights changed](super::Listener::set_access); [`Stats::topics_refused`] counts all.
     TopicRefused {
         /// Connection of the client.
         connection: ConnectionId,
         /// Identifier of the client.
         client: Utf8,
+        /// User to whom the client's session belongs: the name in its certificate, or the user name of its CONNECT; `None` without either.
+        user: Option<Utf8>,
         /// The topic; escape it before showing it to people.
         topic: Utf8,
         /// The rule that the topic breaks.

@@ -55,7 +55,7 @@ impl<I: Ingest> Listener<I> {
         message.peer = state.peer;
         message.up_to_date_ms = state.up_to_date_ms;
         if let Err(error) = self.check_topic(key, &publish.topic) {
-            self.refuse_topic(now, id, &message, ack, error);
+            self.refuse_topic(now, (id, key), &message, ack, error);
             return;
         }
         self.receive(now, id, key, publish, message, ack);

@@ -21,6 +21,7 @@ impl<I: Ingest> Listener<I> {
     /// may. Messages sent before and not acknowledged are resent, and messages already received from clients are still stored.
     pub fn set_access(&mut self, now: Now, access: Access) {
         self.access = access;
+        self.connections.report_topics_again();
         self.part_with_strangers(now);
         self.drop_what_is_denied(now.up_ms);
         self.run(now);

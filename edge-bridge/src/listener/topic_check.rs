@@ -30,12 +30,12 @@ impl<I: Ingest> Listener<I> {
     pub(super) fn refuse_topic(
         &mut self,
         now: Now,
-        id: ConnectionId,
+        (id, key): (ConnectionId, ClientKey),
         message: &Inbound,
         ack: Option<AckHandle>,
         error: TopicError,
     ) {
-        self.note_refused_topic(id, &message.client, &message.topic, error);
+        self.note_refused_topic(id, key, &message.topic, error);
         let reason = match error {
             TopicError::Reserved | TopicError::Denied => ReasonCode::NOT_AUTHORIZED,
             _ => ReasonCode::TOPIC_NAME_INVALID,
@@ -50,19 +50,19 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Counts a refused topic, and reports it once per connection.
+    /// Counts a refused topic, and reports it once per connection and set of rights.
     pub(super) fn note_refused_topic(
         &mut self,
         id: ConnectionId,
-        client: &Utf8,
+        key: ClientKey,
         topic: &Utf8,
         error: TopicError,
     ) {
         self.stats.topics_refused += 1;
-        let Some(state) = self.connections.get_mut(id) else { return };
+        let Some((state, client)) = self.connections.get_mut(id).zip(self.clients.get(key)) else { return };
         if !std::mem::replace(&mut state.topic_refused, true) {
-            let (client, topic) = (client.clone(), topic.detached());
-            let event = Event::TopicRefused { connection: id, client, topic, error };
+            let (client, user, topic) = (client.id.clone(), client.user.clone(), topic.detached());
+            let event = Event::TopicRefused { connection: id, client, user, topic, error };
             self.outputs.push_back(super::Output::Event(event));
         }
     }

@@ -93,6 +93,28 @@ fn a_message_without_the_right_reaches_nobody_and_is_told() {
     assert_eq!((refusals(&site), site.listener.stats().topics_refused), (2, 4), "said once per connection");
 }
 
+/// An operator who changes the rights sees who is still refused, and what user to give them to.
+#[test]
+fn a_refused_topic_is_told_with_its_user_and_again_under_changed_rights() {
+    let mut site = guarded();
+    let (ann, _) = site.connect(user("ann", "a", Version::V5));
+    site.send(ann, &[publish(1, "bob/x", "1"), publish(2, "bob/x", "2")]);
+    site.listener.set_access(site.now, own_topics());
+    site.send(ann, &[publish(3, "bob/y", "3"), publish(4, "bob/z", "4")]);
+    let told: Vec<_> = site
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::TopicRefused { client, user, topic, .. } => {
+                Some((client.as_str(), user.as_deref(), topic.as_str()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [("a", Some("ann"), "bob/x"), ("a", Some("ann"), "bob/y")]);
+    assert_eq!(site.listener.stats().topics_refused, 4);
+}
+
 #[test]
 fn a_subscriber_gets_what_it_may_have_and_nothing_else() {
     for version in BOTH {

@@ -93,6 +93,10 @@ fn users_do_what_they_may_and_the_files_are_followed() {
         let said = publish(listen, login, topic, "forged").unwrap();
         assert!(said.to_lowercase().contains("not authorized"), "{said}");
     }
+    let told = |text: &str| status(dir).contains(text);
+    wait_until("the status names who has no right, and where", 30, || {
+        told("2 messages refused") && told("of user \"panel\" on \"plant/oven3/temp\"")
+    });
     for login in [None, Some(("oven3", "guess")), Some(("eve", "secret"))] {
         assert!(publish(listen, login, "plant/oven3/temp", "forged").is_some(), "{login:?}");
     }
@@ -106,6 +110,7 @@ fn users_do_what_they_may_and_the_files_are_followed() {
     wait_until("the old password is refused", 30, || {
         publish(listen, Some(oven), "plant/oven3/ready", "?").is_some()
     });
+    wait_until("the changed rights are given a chance", 30, || told("None since the rights changed"));
     let oven = ("oven3", "other");
     assert_eq!(publish(listen, Some(oven), "sites/oven3/x", "3"), None);
     assert_eq!(publish(listen, Some(oven), "plant/oven3/temp", "4"), None);
@@ -136,6 +141,11 @@ fn users_do_what_they_may_and_the_files_are_followed() {
     ];
     assert_eq!(at_hub(), expected);
     assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+fn status(dir: &Path) -> String {
+    let output = Command::new(BINARY).args(["status", "--state"]).arg(dir.join("state")).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn a_broken_file_changes_nothing(dir: &Path, gateway: &Gateway) {

@@ -67,7 +67,7 @@ mod tests {
         let client = Utf8::from_static("a\nb");
         let topic = Utf8::from_static("out/x");
         let error = TopicError::Reserved;
-        let event = Event::TopicRefused { connection: ConnectionId(1), client, topic, error };
+        let event = Event::TopicRefused { connection: ConnectionId(1), client, user: None, topic, error };
         let what = trouble(&event).unwrap();
         assert!(!what.contains('\n') && what.contains("out/x"), "{what}");
         let mut log = ClientLog::default();

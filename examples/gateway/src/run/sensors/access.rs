@@ -87,7 +87,7 @@ pub(in crate::run) async fn follow(
         tokio::time::sleep(LOOK_EVERY).await;
         let mut is_open = true;
         if in_force.rules.has_changed().await {
-            is_open &= follow_rules(&files, &mut in_force, &listener).await;
+            is_open &= follow_rules(&files, &mut in_force, (&listener, &facts)).await;
         }
         if let Some(tls) = &tls
             && in_force.certificates.has_changed().await
@@ -102,7 +102,11 @@ pub(in crate::run) async fn follow(
 }
 
 /// Reads users and rights again and applies them. Returns whether the listener still runs.
-async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
+async fn follow_rules(
+    files: &AccessFiles,
+    in_force: &mut InForce,
+    (listener, facts): (&LocalPublisher, &CurrentFacts),
+) -> bool {
     let read = files.clone();
     let read = tokio::task::spawn_blocking(move || read.read()).await;
     let rules = match read {
@@ -121,6 +125,8 @@ async fn follow_rules(files: &AccessFiles, in_force: &mut InForce, listener: &Lo
     let passwords = rules.passwords.clone();
     let access = access(rules, in_force);
     in_force.passwords = passwords;
+    // Whoever is refused by the new rights is told again.
+    facts.set_refused_topic(None);
     let is_open = listener.set_access(access).await.is_ok();
     tracing::info!(users, rights, "the access of local clients has changed");
     is_open

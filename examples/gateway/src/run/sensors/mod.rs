@@ -9,6 +9,7 @@ pub(super) mod held_receipts;
 pub(crate) mod ingest;
 pub(super) mod intake_figures;
 pub(super) mod listener_figures;
+pub(super) mod refused_topic;
 mod saved_clients;
 pub(super) mod sensor_side;
 pub(super) mod time_drops;

@@ -27,6 +27,7 @@ use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
 use super::held_receipts::Tell;
 use super::ingest::GatewayIngest;
+use super::refused_topic::RefusedTopic;
 use super::saved_clients::SavedClients;
 
 /// Longest time for which no sensor's messages are read while the queue's task is behind.
@@ -77,7 +78,8 @@ impl Front {
             limits.own_topics = vec![control_loop::mqtt::event_topics()];
         }
         let store = persistence.then(|| SavedClients::new(state, facts.clone()));
-        let server = listen((doors, limits, rules, store), clock, ingest, intake, control).await?;
+        let server =
+            listen((doors, limits, rules, store), clock, ingest, intake, (control, facts.clone())).await?;
         let told = (server.publisher(), facts.clone());
         let follow = access::follow(access.clone(), addresses.tls.clone(), in_force, told);
         let follows = tokio::spawn(follow);
@@ -220,7 +222,7 @@ pub(in crate::run) async fn listen(
     clock: Clock,
     ingest: &GatewayIngest,
     intake: &Intake,
-    control: Option<&mut Control>,
+    (control, facts): (Option<&mut Control>, CurrentFacts),
 ) -> Result<Server, RunError> {
     if control.is_some() {
         limits.own_topics = control_loop::mqtt::own_topics();
@@ -231,6 +233,9 @@ pub(in crate::run) async fn listen(
         Server::builder().config(limits).access(access).clock(clock).on_event(move |event, address| {
             if let Some(departures) = &departures {
                 departures.on_event(event);
+            }
+            if let Some(refused) = RefusedTopic::of(event) {
+                facts.set_refused_topic(Some(refused));
             }
             log.on_event(clock.now().up_ms, event, address);
         });

@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 
 use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::sensors::sensor_side::{Doors, listen};
+use crate::run::status::snapshot::CurrentFacts;
+use crate::run::status::snapshot::examples::facts;
 
 use super::*;
 
@@ -74,9 +76,8 @@ impl Rig {
             let doors = Doors { plain: Some(address), tls: None, ws: Default::default() };
             let place = (doors, Default::default(), Default::default());
             let (doors, limits, access) = place;
-            let server = listen((doors, limits, access, None), clock, &ingest, &intake, Some(&mut control))
-                .await
-                .unwrap();
+            let told = (Some(&mut control), CurrentFacts::new(facts()));
+            let server = listen((doors, limits, access, None), clock, &ingest, &intake, told).await.unwrap();
             ready.send((control.figures(), server.local_addr())).unwrap();
             let _ = stopped.await;
             control.stop().await;

@@ -26,7 +26,7 @@ fn what_is_held_back_is_counted_with_its_own_cause_and_its_addresses() {
     let (client, topic) = (Utf8::from_static("c"), Utf8::from_static("out/x"));
     let connection = ConnectionId(1);
     let error = TopicError::Reserved;
-    let publish = Event::TopicRefused { connection, client: client.clone(), topic, error };
+    let publish = Event::TopicRefused { connection, client: client.clone(), user: None, topic, error };
     let ended = Event::SessionEnded { client, dropped: 1 };
     let mut log = ClientLog::default();
     let lines = captured(|| {
@@ -133,7 +133,8 @@ fn a_refusal_names_the_key_that_changes_it_or_says_that_none_does() {
         ),
     ] {
         let (client, topic) = (client.clone(), Utf8::from_static(topic));
-        let event = Event::TopicRefused { connection, client, topic, error: TopicError::Reserved };
+        let event =
+            Event::TopicRefused { connection, client, user: None, topic, error: TopicError::Reserved };
         let said = trouble(&event).unwrap().said;
         assert!(said.ends_with(expected), "{said}");
     }

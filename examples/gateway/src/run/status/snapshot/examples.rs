@@ -45,6 +45,7 @@ pub(crate) fn facts() -> Facts {
         refused: None,
         refused_access: None,
         unsaved_clients: None,
+        refused_topic: None,
     }
 }
 

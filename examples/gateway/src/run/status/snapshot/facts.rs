@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, OnFull};
 use crate::run::configuration::refusal::Refusal;
+use crate::run::sensors::refused_topic::RefusedTopic;
 
 /// Most routes that are listed; further ones are only counted.
 const ROUTES_MAX: usize = 32;
@@ -39,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) refused_access: Option<String>,
     /// Reason why the last write of local clients' sessions and retained messages failed. `None`: it did not.
     pub(crate) unsaved_clients: Option<String>,
+    /// Topic of a local client that was refused last. `None`: there is none since the rights changed.
+    pub(crate) refused_topic: Option<RefusedTopic>,
 }
 
 impl Facts {
@@ -63,6 +66,7 @@ impl Facts {
             refused: None,
             refused_access: None,
             unsaved_clients: None,
+            refused_topic: None,
         }
     }
 
@@ -85,12 +89,19 @@ impl CurrentFacts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces all facts except [`Facts::refused_access`] and [`Facts::unsaved_clients`], which do not come from the configuration.
+    /// Replaces all facts except [`Facts::refused_access`], [`Facts::unsaved_clients`] and [`Facts::refused_topic`], which do not come from the
+    /// configuration.
     pub(crate) fn set(&self, facts: Facts) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (refused_access, unsaved_clients) =
-            (current.refused_access.clone(), current.unsaved_clients.clone());
-        *current = Arc::new(Facts { refused_access, unsaved_clients, ..facts });
+        let Facts { refused_access, unsaved_clients, refused_topic, .. } = Facts::clone(&current);
+        *current = Arc::new(Facts { refused_access, unsaved_clients, refused_topic, ..facts });
+    }
+
+    pub(crate) fn set_refused_topic(&self, refused_topic: Option<RefusedTopic>) {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.refused_topic != refused_topic {
+            *current = Arc::new(Facts { refused_topic, ..Facts::clone(&current) });
+        }
     }
 
     pub(crate) fn set_unsaved_clients(&self, unsaved_clients: Option<String>) {

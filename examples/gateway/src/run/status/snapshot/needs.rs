@@ -2,7 +2,10 @@
 
 mod queue;
 
+use edge_bridge::wire::TopicError;
+
 use crate::run::hub::hub_refusals::HubRefusals;
+use crate::run::sensors::refused_topic::RefusedTopic;
 use crate::run::status::certificates::{End, Role};
 use crate::run::status::outputs::units::{counted, duration};
 
@@ -56,6 +59,7 @@ pub(in crate::run::status) fn needs(
     configuration(&mut needs, facts);
     sensors(&mut needs, figures);
     clients(&mut needs, figures);
+    refused_topics(&mut needs, facts, figures);
     needs.sorted()
 }
 
@@ -298,6 +302,32 @@ fn clients(needs: &mut Needs, figures: &Figures) {
             let text = if count == 1 { format!("1 {what} since the start.") } else { plural(count, what) };
             needs.look(id, text, action);
         }
+    }
+}
+
+/// Adds messages of local clients that were refused for their topic. A client without the right to it needs somebody: what it sends is lost, or, in
+/// MQTT 3.1.1, it gets no further than that message.
+fn refused_topics(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let count = figures.sample.listener.as_ref().map_or(0, |listener| listener.topics_refused);
+    if count == 0 {
+        return;
+    }
+    let messages = counted(count, "message");
+    let Some(RefusedTopic { client, user, topic, error }) = &facts.refused_topic else {
+        let text = format!("Local clients had {messages} refused for the topic, since the start.");
+        return needs.look("topics_refused", text, "None since the rights changed.");
+    };
+    let of = user.as_ref().map_or_else(|| "without a user".to_owned(), |user| format!("of user \"{user}\""));
+    let text = format!(
+        "Local clients had {messages} refused for the topic, since the start; last told: client \"{client}\" {of} on \"{topic}\": {error}."
+    );
+    match error {
+        TopicError::Denied => needs.act(
+            "topics_refused",
+            text,
+            "Give the user the topic in [local] acl_file (read within seconds), or mend the sensor. The log names others.",
+        ),
+        _ => needs.look("topics_refused", text, "Mend the client. The log names others, and the key that decides."),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Situations, and what is said of them.
 
+use edge_bridge::wire::TopicError;
+
 use crate::run::commands::CommandCounts;
 use crate::run::configuration::refusal::Refusal;
 use crate::run::queue::queue_account::GoneQueues;
+use crate::run::sensors::refused_topic::RefusedTopic;
 use crate::run::status::certificates::{End, Role};
 use crate::run::status::snapshot::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status::snapshot::figures::Figures;
@@ -88,6 +91,7 @@ fn what_is_worth_a_look_is_said_and_comes_after_what_is_to_be_done() {
     sample.given_up = 3;
     let mut listener = edge_bridge::listener::Stats::default();
     (listener.refused, listener.closed_for_memory, listener.displaced) = (1, 2, 3);
+    listener.topics_refused = 4;
     sample.listener = Some(listener);
     figures.queue.lanes[1].bytes = figures.queue.lanes[1].max_bytes / 100 * 85;
     figures.local_broker_connected = Some(false);
@@ -95,7 +99,7 @@ fn what_is_worth_a_look_is_said_and_comes_after_what_is_to_be_done() {
     let all = ids(&snapshot(&figures).needs).join(" ");
     assert_eq!(
         all,
-        "writer local_broker lost too_large full undecodable unrouted clock clients_refused clients_memory clients_places"
+        "writer local_broker lost too_large full undecodable unrouted clock clients_refused clients_memory clients_places topics_refused"
     );
 }
 
@@ -122,6 +126,31 @@ fn a_single_event_of_one_kind_is_told_alone() {
     for (expected, spoil) in cases {
         assert_eq!(of(spoil), expected);
     }
+}
+
+/// Only a right is a matter for somebody else than the client's maker.
+#[test]
+fn a_client_without_a_right_is_named_until_the_rights_change() {
+    let told = |refused_topic| {
+        let mut figures = figures();
+        let mut listener = edge_bridge::listener::Stats::default();
+        listener.topics_refused = 12;
+        figures.sample.listener = Some(listener);
+        let facts = Facts { refused_topic, ..facts() };
+        super::snapshot(&facts, NOW, &figures, &recorder(&figures)).needs.remove(0)
+    };
+    let refused = |error| {
+        let (client, user) = ("pump 7".to_owned(), Some("line3".to_owned()));
+        Some(RefusedTopic { client, user, topic: "plant/x".to_owned(), error })
+    };
+    let denied = told(refused(TopicError::Denied));
+    assert_eq!((denied.id.as_str(), denied.level), ("topics_refused", Level::Act));
+    for part in ["12 messages", "\"pump 7\"", "\"line3\"", "\"plant/x\""] {
+        assert!(denied.text.contains(part), "{}", denied.text);
+    }
+    assert!(denied.action.contains("acl_file"), "{}", denied.action);
+    assert_eq!(told(refused(TopicError::Reserved)).level, Level::Look);
+    assert_eq!(told(None).level, Level::Look);
 }
 
 /// Room is no remedy for a medium that is dying.
