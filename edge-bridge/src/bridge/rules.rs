@@ -173,7 +173,7 @@ impl Rule {
     }
 }
 
-/// Topic and QoS of a message on the other side of the bridge.
+/// Result of a rule for a message: its topic on the other side of the bridge, and the highest QoS with which it may be sent there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapped {
     /// Name of the topic on the other side.

@@ -351,8 +351,8 @@ impl Builder {
         self
     }
 
-    /// Most RAM of messages in flight, in bytes, rows and packets together. Default 4 MiB. Half of it bounds the window, which adapts to the
-    /// link's delay below that.
+    /// Most RAM of messages in flight, in bytes, rows and packets together. Default 4 MiB. At most half of it may be
+    /// unacknowledged, since each message is held as a row and as a packet; below that the window adapts to the link's delay.
     pub fn window_max_bytes(mut self, bytes: u64) -> Self {
         self.window_max_bytes = Some(bytes);
         self

@@ -44,7 +44,8 @@ impl ReadAhead {
 }
 
 impl Model {
-    /// Adds rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
+    /// Replaces a consumer's read-ahead by the rows of a read that [`More::Read`](super::More::Read) asked for. Sequence numbers that the read shows
+    /// to be holes are done for all consumers.
     pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: StoredChunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         if let Some(cursor) = self.consumer_at(id).and_then(|consumer| self.cursor_mut(consumer, lane)) {

@@ -175,7 +175,7 @@ impl Parker {
     /// Stores rows, and acknowledges the durable ones in the queue from which they came. The others stay there.
     async fn park(&mut self, queue: &aio::Queue, batch: Vec<Parcel>) {
         let moves = batch.iter().any(|parcel| parcel.again.is_some());
-        let is_known = self.is_known(&batch).await;
+        let is_known = self.commit_first(&batch).await;
         let mut room = Room::of(queue, moves).await;
         let mut stored = Vec::with_capacity(batch.len());
         for parcel in batch {
@@ -219,10 +219,10 @@ impl Parker {
         }
     }
 
-    /// Makes new rows durable in the first queue, if they are not yet. Returns `false` if that failed. Otherwise, after a kill, a row could exist
-    /// only among the parked ones, and be delivered although it was never accepted; its sensor, which got no PUBACK, would send it again under
-    /// another identity.
-    async fn is_known(&self, batch: &[Parcel]) -> bool {
+    /// Makes new rows durable in the first queue, if they are not yet; `false` if that failed. Without it, a row could exist after a kill only among
+    /// the parked ones, and be delivered although it was never accepted; its sensor, which got no PUBACK, would send it again under another
+    /// identity.
+    async fn commit_first(&self, batch: &[Parcel]) -> bool {
         if batch.iter().all(|parcel| parcel.again.is_some() || parcel.lease.stored()) {
             return true;
         }

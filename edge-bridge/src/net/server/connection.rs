@@ -346,7 +346,7 @@ struct Out {
     bytes: Pieces,
     /// Set while TLS may still hold a part of the written bytes.
     to_flush: bool,
-    /// Set if the last step was a write, so that a read comes next.
+    /// Set if the last step tried to write, so that the next one tries to read first.
     had_turn: bool,
 }
 

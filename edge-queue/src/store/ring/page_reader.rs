@@ -68,7 +68,8 @@ impl<'a> Pages<'a> {
         Pages { medium, geometry, down: RefCell::new(None), unread: None, skipped: Cell::new(0) }
     }
 
-    /// Makes a reader for an open ring, where an unreadable page fails the read at first and is treated as lost later.
+    /// Makes a reader for an open ring: an unreadable page fails the read until it was tried for so long that `unread` gives it up, and is read as
+    /// zeros, as lost, from then on.
     pub(super) fn patient(self, unread: &'a Unread) -> Pages<'a> {
         Pages { unread: Some(unread), ..self }
     }

@@ -43,7 +43,8 @@ pub(super) struct Files<'a> {
     pub(super) cert: Option<&'a Placed<PathBuf>>,
     pub(super) key: Option<&'a Placed<PathBuf>>,
     pub(super) crl: Option<&'a Placed<PathBuf>>,
-    /// Longest age of a message in the queue. A message may be sent that much later, with the certificate that is valid then.
+    /// Longest age of a message in the queue. A client certificate that expires sooner is reported: what an outage keeps so long could not be
+    /// delivered with it. `None`: only one that has expired, or does so within 30 days, is reported.
     pub(super) max_age: Option<Duration>,
 }
 

@@ -50,8 +50,9 @@ impl LaneLog {
         self.free.release();
     }
 
-    /// Undoes a failed commit: the log ends where it ended before. Slots that the commit wrote into are read before they are
-    /// written again; those whose snapshot is relied on wait for a newer snapshot.
+    /// Undoes a failed commit: the log ends where it ended before. Slots that the commit wrote into are used last and read before they are written
+    /// again, since the medium may have refused them. One whose snapshot is the only durable copy of changes from released slots is held
+    /// until a newer snapshot is durable.
     pub(in crate::store::ring) fn abandon(&mut self) {
         self.counters = self.undo.counters;
         self.pending.clear();

@@ -32,7 +32,8 @@ pub(crate) struct Kept {
     pub(crate) may_be_copy: bool,
 }
 
-/// Readings, receipts and flags that result from a message, or from a tick.
+/// Outcome of decoding and filtering one message, or of a tick: the readings to store, the receipts that depend on them, and the filter's judgements for
+/// taps.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// Readings for the queue, in order.
