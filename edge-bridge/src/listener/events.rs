@@ -1,5 +1,7 @@
 //! Inputs, outputs and events of a [`Listener`](super::Listener).
 
+use std::net::SocketAddr;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::puback_chain::{ConnectionId, Ticket};
@@ -17,6 +19,9 @@ pub enum Input<'a> {
     /// The client showed a certificate with this name, which the caller verified. The name replaces the user name of its CONNECT. Report it
     /// before any bytes.
     Certified(Utf8),
+    /// The connection was made by a proxy, which the caller trusts, for a client with this address. It replaces that of
+    /// [`accept_from`](super::Listener::accept_from). Report it before any bytes.
+    Forwarded(SocketAddr),
     /// Bytes came, and wait until the caller hands them over. The connection then does not count as one without progress. For callers that serve
     /// connections in turns.
     Waiting {
@@ -103,6 +108,14 @@ pub enum Event {
         version: Version,
         /// True if the client continues an earlier session.
         session_present: bool,
+    },
+    /// A connection from one of the [trusted proxies](crate::net::ServerBuilder::trusted_proxies) does not begin with a valid PROXY header. Only from
+    /// [`net::Server`](crate::net::Server).
+    NoProxyHeader {
+        /// Connection of the proxy.
+        connection: ConnectionId,
+        /// Cause in words; nothing in it comes from the peer.
+        error: String,
     },
     /// The TLS handshake of a client failed, or the certificate that it showed cannot be used, such as one without a common name. Only from
     /// [`net::Server`](crate::net::Server).
@@ -204,6 +217,7 @@ impl Event {
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { connection, .. }
+            | Self::NoProxyHeader { connection, .. }
             | Self::NoTls { connection, .. }
             | Self::NoWebSocket { connection, .. }
             | Self::Refused { connection, .. }

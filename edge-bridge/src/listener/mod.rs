@@ -186,6 +186,11 @@ impl<I: Ingest> Listener<I> {
                     state.certified = Some(name);
                 }
             }
+            Input::Forwarded(client) => {
+                if let Some(state) = self.connections.get_mut(connection) {
+                    state.peer = Some(client);
+                }
+            }
             Input::Waiting { up_to_date_ms } => {
                 self.accounts.on_bytes_waiting(connection);
                 if let Some(state) = self.connections.get_mut(connection) {

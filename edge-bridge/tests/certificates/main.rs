@@ -12,6 +12,7 @@
 
 mod authority;
 mod clock_floor;
+mod forwarded;
 mod revoked;
 mod silent;
 

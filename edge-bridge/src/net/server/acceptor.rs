@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::client_stream::Transport;
+use super::proxy_protocol::Proxies;
 use crate::net::ServerTls;
 
 /// Pause after a failed accept, which usually lacks file descriptors.
@@ -34,6 +35,8 @@ pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) tls: Option<ServerTls>,
     pub(super) transport: Transport,
+    /// Set if a proxy forwards it, so that it begins with a PROXY header.
+    pub(super) is_forwarded: bool,
 }
 
 /// Listening sockets and counts of failures, see the [module](self).
@@ -41,6 +44,8 @@ pub(super) struct Accepted {
 pub(super) struct Acceptor {
     /// Listening sockets; empty once the server stops.
     doors: Vec<Door>,
+    /// Proxies whose connections begin with a PROXY header.
+    proxies: Proxies,
     /// Position of the socket that was accepted from last; the next one goes first, so that a flooded socket does not shut out others.
     turn: usize,
     /// Time until which no accept is tried, after a failed one; `None` otherwise.
@@ -51,9 +56,13 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Sets the sockets at which connections are accepted; an empty list stops accepting.
-    pub(super) fn set_doors(&mut self, doors: Vec<Door>) {
-        self.doors = doors;
+    pub(super) fn new(doors: Vec<Door>, proxies: Proxies) -> Self {
+        Self { doors, proxies, ..Self::default() }
+    }
+
+    /// Stops accepting.
+    pub(super) fn close(&mut self) {
+        self.doors.clear();
     }
 
     /// Sets the TLS for new connections, at addresses that have TLS.
@@ -84,10 +93,11 @@ impl Acceptor {
             self.turn = (self.turn + 1) % self.doors.len();
             let Some(door) = self.doors.get(self.turn) else { continue };
             if let Poll::Ready(accepted) = door.socket.poll_accept(cx) {
-                return Poll::Ready(accepted.map(|(stream, _)| Accepted {
+                return Poll::Ready(accepted.map(|(stream, peer)| Accepted {
                     stream,
                     tls: door.tls.clone(),
                     transport: door.transport.clone(),
+                    is_forwarded: self.proxies.contain(peer.ip()),
                 }));
             }
         }

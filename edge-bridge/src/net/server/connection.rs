@@ -5,6 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -18,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::client_stream::ClientStream;
 use super::read_rate::ReadRate;
 use super::read_share::{READ_MIN, ReadShare};
-use crate::listener::ConnectionId;
+use crate::listener::{ConnectionId, Event};
 use crate::send_pieces::Pieces;
 use crate::wire::Utf8;
 
@@ -39,10 +40,10 @@ const PIECE: usize = 1024;
 pub(super) enum FromPeer {
     /// The client showed a certificate with this name, which was verified. Sent before any bytes.
     Certified(Utf8),
-    /// The TLS handshake failed; contains the cause.
-    NoTls(String),
-    /// The WebSocket handshake failed; contains the cause.
-    NoWebSocket(String),
+    /// The proxy that forwards the connection told the client's address. Sent before anything else.
+    Forwarded(SocketAddr),
+    /// What precedes MQTT failed; contains the cause.
+    Failed(Handshake, String),
     /// Received bytes, behind those that were left in the buffer. The task waits for the buffer to come back.
     Bytes {
         buffer: BytesMut,
@@ -54,6 +55,26 @@ pub(super) enum FromPeer {
     /// those in the buffer, about as many as one read brings. Sent once each time that the owner has the buffer.
     Gone(BytesMut),
     Closed,
+}
+
+/// Part of a connection that precedes MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handshake {
+    /// Header of the proxy that forwards the connection.
+    Proxy,
+    Tls,
+    WebSocket,
+}
+
+impl Handshake {
+    /// Returns the event for a failure.
+    pub(super) fn event(self, connection: ConnectionId, error: String) -> Event {
+        match self {
+            Self::Proxy => Event::NoProxyHeader { connection, error },
+            Self::Tls => Event::NoTls { connection, error },
+            Self::WebSocket => Event::NoWebSocket { connection, error },
+        }
+    }
 }
 
 /// Bytes to write, and orders, from the owner to a connection's task. Limited by the listener's `max_unwritten_bytes`.

@@ -1,6 +1,7 @@
-//! Tasks of all connections. Each begins with the TLS and WebSocket handshakes.
+//! Tasks of all connections. Each begins with what precedes MQTT: the header of a trusted proxy, the TLS and WebSocket handshakes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use tokio::time::timeout;
 
 use super::acceptor::Accepted;
 use super::client_stream::{ClientStream, Transport};
-use super::connection::{self, FromPeer, Outbox};
+use super::connection::{self, FromPeer, Handshake, Outbox};
 use super::handshake_limit::HandshakeLimit;
+use super::proxy_protocol::read_source;
 use super::read_rate::ReadRate;
 use super::read_share::ReadShare;
 use crate::listener::ConnectionId;
@@ -30,6 +32,8 @@ const HANDSHAKE_IN_TURN_WITHIN: Duration = Duration::from_secs(8);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
 /// Error text of a handshake that exceeds these limits.
 const SLOW: &str = "no handshake within 3 s, or no first byte or turn within 8 s";
+/// Error text of a proxy that exceeds [`HANDSHAKE_WITHIN`] with its header.
+const NO_HEADER: &str = "no whole PROXY header within 3 s";
 /// Most connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
 /// Time limit for the last bytes of all connections at a stop.
@@ -67,8 +71,8 @@ impl ConnectionTasks {
 
     /// Runs a connection until the owner closes it.
     pub(super) fn spawn(&mut self, id: ConnectionId, accepted: Accepted, outbox: Arc<Outbox>) {
-        let Accepted { stream, tls, transport } = accepted;
-        let address = stream.peer_addr().ok().map(|address| address.ip());
+        let Accepted { stream, tls, transport, is_forwarded } = accepted;
+        let address = stream.peer_addr().ok();
         // Acknowledgements are small and wait for nobody. An error would only cost time.
         let _ = stream.set_nodelay(true);
         probe_when_idle(&stream, PROBE_AFTER);
@@ -79,38 +83,21 @@ impl ConnectionTasks {
         let owner = self.to_owner.clone();
         let share = (ReadShare::of(&self.readers, self.max_memory), ReadRate::new(self.max_bytes_per_s));
         let lingering = Arc::clone(&self.lingering);
-        if tls.is_none() && transport.is_plain() {
+        if tls.is_none() && transport.is_plain() && !is_forwarded {
             let stream = ClientStream::Plain(Stream::Tcp(stream));
             self.tasks.spawn(connection::run(id, stream, outbox, owner, share, lingering));
             return;
         }
+        let begun = Begun { id, stream, address, owner: owner.clone() };
         let handshakes = self.handshakes.clone();
         self.tasks.spawn(async move {
-            let failed = if tls.is_some() { FromPeer::NoTls } else { FromPeer::NoWebSocket };
-            let handshake = async {
-                // Who says nothing waits without a place, and keeps nobody out.
-                stream.has_bytes().await;
-                let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
-                handshakes.run(address, handshake).await
-            };
-            let handshake = timeout(HANDSHAKE_IN_TURN_WITHIN, handshake);
-            let handshake = tokio::select! {
-                done = handshake => done,
+            let opened = tokio::select! {
+                opened = begun.open(is_forwarded, tls, transport, &handshakes) => opened,
                 // Displaced by another one: its socket is to be free at once.
                 () = outbox.closed() => return,
             };
-            let opened = match handshake {
-                Ok(Ok(opened)) => opened,
-                _ => Err(failed(SLOW.to_owned())),
-            };
             match opened {
-                Ok((stream, name)) => {
-                    if let Some(name) = name {
-                        // The owner may have ended.
-                        let _ = owner.send((id, FromPeer::Certified(name))).await;
-                    }
-                    connection::run(id, stream, outbox, owner, share, lingering).await;
-                }
+                Ok(stream) => connection::run(id, stream, outbox, owner, share, lingering).await,
                 Err(failed) => drop(owner.send((id, failed)).await),
             }
         });
@@ -132,19 +119,77 @@ impl ConnectionTasks {
     }
 }
 
+/// Connection of which nothing was read.
+struct Begun {
+    id: ConnectionId,
+    stream: Counted,
+    /// Address of the peer, later of the client for which it forwards the connection.
+    address: Option<SocketAddr>,
+    owner: mpsc::Sender<(ConnectionId, FromPeer)>,
+}
+
+impl Begun {
+    /// Performs what precedes MQTT, and tells the owner the client's address and the name in its certificate, if it learns them.
+    async fn open(
+        mut self,
+        is_forwarded: bool,
+        tls: Option<ServerTls>,
+        transport: Transport,
+        handshakes: &HandshakeLimit,
+    ) -> Result<ClientStream, FromPeer> {
+        if is_forwarded {
+            let source = timeout(HANDSHAKE_WITHIN, read_source(&mut self.stream)).await;
+            let source = source.unwrap_or_else(|_| Err(NO_HEADER.to_owned()));
+            let source = source.map_err(|error| FromPeer::Failed(Handshake::Proxy, error))?;
+            if let Some(client) = source {
+                self.address = Some(client);
+                self.tell(FromPeer::Forwarded(client)).await;
+            }
+        }
+        if tls.is_none() && transport.is_plain() {
+            return Ok(ClientStream::Plain(Stream::Tcp(self.stream)));
+        }
+        let first = if tls.is_some() { Handshake::Tls } else { Handshake::WebSocket };
+        let address = self.address.map(|address| address.ip());
+        let (id, owner) = (self.id, self.owner);
+        let handshake = async {
+            // Who says nothing waits without a place, and keeps nobody out.
+            self.stream.has_bytes().await;
+            let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(self.stream, tls, transport));
+            handshakes.run(address, handshake).await
+        };
+        let Ok(Ok(opened)) = timeout(HANDSHAKE_IN_TURN_WITHIN, handshake).await else {
+            return Err(FromPeer::Failed(first, SLOW.to_owned()));
+        };
+        let (stream, name) = opened?;
+        if let Some(name) = name {
+            // The owner may have ended.
+            let _ = owner.send((id, FromPeer::Certified(name))).await;
+        }
+        Ok(stream)
+    }
+
+    async fn tell(&self, said: FromPeer) {
+        // The owner may have ended.
+        let _ = self.owner.send((self.id, said)).await;
+    }
+}
+
 /// Performs the handshakes of a connection. Returns it with the name in the client's certificate, `None` without one.
 async fn shake_hands(
     stream: Counted,
     tls: Option<ServerTls>,
     transport: Transport,
 ) -> Result<(ClientStream, Option<Utf8>), FromPeer> {
+    let no_tls = |error| FromPeer::Failed(Handshake::Tls, error);
     let stream = match tls {
         None => Stream::Tcp(stream),
-        Some(tls) => tls.accept(stream).await.map_err(|error| FromPeer::NoTls(failure(&error)))?,
+        Some(tls) => tls.accept(stream).await.map_err(|error| no_tls(failure(&error)))?,
     };
     let name = stream.certificate_name().transpose();
-    let name = name.map_err(|unfit| FromPeer::NoTls(unfit.to_string()))?;
-    Ok((transport.open(stream).await.map_err(FromPeer::NoWebSocket)?, name))
+    let name = name.map_err(|unfit| no_tls(unfit.to_string()))?;
+    let opened = transport.open(stream).await;
+    Ok((opened.map_err(|error| FromPeer::Failed(Handshake::WebSocket, error))?, name))
 }
 
 /// Returns a text for a failed handshake: a text of this crate if the connection ended, else that of rustls.

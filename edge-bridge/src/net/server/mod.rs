@@ -13,6 +13,7 @@ mod handshake_limit;
 mod local_publisher;
 mod owner;
 mod paused_connections;
+mod proxy_protocol;
 #[cfg(feature = "spool-queue")]
 mod queue_sink;
 mod read_rate;
@@ -33,6 +34,7 @@ use tokio::task::JoinHandle;
 
 pub use client_saving::ClientStore;
 pub use local_publisher::{LocalPublisher, Saving, Settling};
+pub use proxy_protocol::{Network, NetworkError};
 #[cfg(feature = "spool-queue")]
 pub use queue_sink::QueueSink;
 pub use sink::{NoQueue, Receipts, Sink};
@@ -41,10 +43,11 @@ use super::{Clock, ServerTls};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::listener::{Access, Config, Event, Listener, Observe, OnPublish, Settled, Stats};
 use crate::wire::Publish;
-use acceptor::Door;
+use acceptor::{Acceptor, Door};
 use client_stream::Transport;
 use local_publisher::ask;
 use owner::{Command, Owner};
+use proxy_protocol::Proxies;
 
 type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
 
@@ -91,6 +94,7 @@ pub struct ServerBuilder {
     on_publish: Option<OnPublish>,
     tls: Option<ServerTls>,
     tls_listen: Option<(SocketAddr, ServerTls)>,
+    proxies: Proxies,
     #[cfg(feature = "websocket")]
     ws: web_socket_addresses::WebSocketAddresses,
     clock: Option<Clock>,
@@ -107,6 +111,7 @@ impl Server {
             on_publish: None,
             tls: None,
             tls_listen: None,
+            proxies: Proxies::default(),
             #[cfg(feature = "websocket")]
             ws: Default::default(),
             clock: None,
@@ -185,6 +190,23 @@ impl ServerBuilder {
     #[must_use]
     pub fn tls_listen(mut self, address: SocketAddr, tls: ServerTls) -> Self {
         self.tls_listen = Some((address, tls));
+        self
+    }
+
+    /// Believes these proxies, load balancers for example, from whom their connections come: each connection from one of these addresses, at any
+    /// address of the server, must begin with a header of the PROXY protocol, version 2, within 3 s, before TLS and WebSocket, or is closed.
+    /// Client addresses in events, limits by address and [`Inbound::peer`] are then those of the header. Connections from other addresses
+    /// are served without a header. Whoever has one of these addresses can claim any other. Default: none.
+    ///
+    /// ```
+    /// use edge_bridge::net::Server;
+    ///
+    /// let server = Server::builder().trusted_proxies(["10.0.0.5".parse()?, "fd00:1::/64".parse()?]);
+    /// # Ok::<_, edge_bridge::net::server::NetworkError>(())
+    /// ```
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = Network>) -> Self {
+        self.proxies = Proxies::new(networks);
         self
     }
 
@@ -292,7 +314,7 @@ impl ServerBuilder {
         if let Some(store) = self.client_store {
             owner.restore(store).await;
         }
-        let task = tokio::spawn(owner.run(doors, commanded));
+        let task = tokio::spawn(owner.run(Acceptor::new(doors, self.proxies), commanded));
         Ok(Server {
             address,
             tls_address,

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::OnEvent;
-use super::acceptor::{Accepted, Acceptor, Door};
+use super::acceptor::{Accepted, Acceptor};
 use super::client_saving::ClientSaving;
 use super::connection::{FromPeer, Outbox};
 use super::connection_tasks::ConnectionTasks;
@@ -99,8 +99,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    pub(super) async fn run(mut self, doors: Vec<Door>, mut commands: mpsc::Receiver<Command>) {
-        self.acceptor.set_doors(doors);
+    pub(super) async fn run(mut self, acceptor: Acceptor, mut commands: mpsc::Receiver<Command>) {
+        self.acceptor = acceptor;
         loop {
             self.catch_up();
             if self.is_closed() {
@@ -138,7 +138,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 }
                 command = commands.recv() => match command {
                     Some(Command::Shutdown { within, answer }) => {
-                        self.acceptor.set_doors(Vec::new());
+                        self.acceptor.close();
                         self.closing = Some(Closing { until: Instant::now() + within, answer });
                         self.sink.commit();
                     }
@@ -200,12 +200,12 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     fn input(&mut self, id: ConnectionId, input: FromPeer) {
         match input {
             FromPeer::Certified(name) => self.listener.handle_input(self.now(), id, Input::Certified(name)),
-            FromPeer::NoTls(error) => {
-                self.tell(&Event::NoTls { connection: id, error });
-                self.listener.handle_input(self.now(), id, Input::Closed);
+            FromPeer::Forwarded(client) => {
+                self.addresses.insert(id, client);
+                self.listener.handle_input(self.now(), id, Input::Forwarded(client));
             }
-            FromPeer::NoWebSocket(error) => {
-                self.tell(&Event::NoWebSocket { connection: id, error });
+            FromPeer::Failed(handshake, error) => {
+                self.tell(&handshake.event(id, error));
                 self.listener.handle_input(self.now(), id, Input::Closed);
             }
             FromPeer::Bytes { buffer, up_to_date } => self.wait_for_turn(id, buffer, up_to_date),
