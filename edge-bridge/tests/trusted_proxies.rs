@@ -22,7 +22,8 @@ use tokio::time::{sleep, timeout};
 
 const CLIENT: &str = "192.0.2.7:4660";
 /// From [`CLIENT`], with an extension of five bytes.
-const FORWARDED: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xc0\0\x02\x07\x0a\0\0\x01\x12\x34\x07\x5b\x04\0\x02hi";
+const FORWARDED: &[u8] =
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xc0\0\x02\x07\x0a\0\0\x01\x12\x34\x07\x5b\x04\0\x02hi";
 /// The proxy's own connection.
 const OWN: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0";
 const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a";

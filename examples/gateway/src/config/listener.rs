@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use edge_bridge::net::server::{Network, NetworkError};
+
 use super::Findings;
 use super::access::AccessFiles;
 use super::limits::is_same;
@@ -50,6 +52,8 @@ pub(crate) struct Addresses {
     pub(crate) plain: Option<SocketAddr>,
     pub(crate) tls: Option<TlsAddress>,
     pub(crate) ws: WebSocket,
+    /// Proxies that are believed from whom their connections come.
+    pub(crate) proxies: Vec<Network>,
 }
 
 /// Address with TLS, and its files.
@@ -83,12 +87,13 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "tls_listen",
     "cert",
     "key",
     "client_ca",
     "client_crl",
+    "trusted_proxies",
     "password_file",
     "acl_file",
     "accept_mqtt_3_1",
@@ -200,7 +205,21 @@ pub(super) fn addresses(
     };
     let [ws_plain, ws_secure] = ws.map(|place| place.map(|place| place.value));
     let ws = WebSocket { plain: ws_plain, tls: ws_secure, origins };
-    Some(Addresses { plain: plain.map(|plain| plain.value), tls, ws })
+    let proxies = proxies(section, findings);
+    Some(Addresses { plain: plain.map(|plain| plain.value), tls, ws, proxies })
+}
+
+/// Reads the networks of the trusted proxies, and reports texts that are none.
+fn proxies(section: &Section<'_>, findings: &mut Findings) -> Vec<Network> {
+    let Some(Placed { value: texts, at }) = section.strings("trusted_proxies", findings) else {
+        return Vec::new();
+    };
+    let parse = |text: String| {
+        let parsed = text.parse();
+        let told = parsed.map_err(|error: NetworkError| format!("\"{text}\": {error}"));
+        told.map_err(|message| findings.error(at, "local.trusted_proxies", message)).ok()
+    };
+    texts.into_iter().filter_map(parse).collect()
 }
 
 /// Key of an address, the address, and a flag that is set if it has TLS.

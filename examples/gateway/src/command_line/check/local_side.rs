@@ -122,6 +122,13 @@ fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool)
         }
         writeln!(f, "{head}pages in browsers may connect by WebSocket if they are {pages}")?;
     }
+    if !addresses.proxies.is_empty() {
+        let proxies = addresses.proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        writeln!(
+            f,
+            "{head}{proxies}: believed from whom their connections come, which begin with a PROXY header"
+        )?;
+    }
     Ok(())
 }
 

@@ -36,6 +36,12 @@ pub(super) const LOCAL: &[Key] = &[
         "Origins of pages that may connect by WebSocket beside these, as browsers send them; `null` is that of a file. Programs send none and may connect.",
     ),
     key(
+        "trusted_proxies",
+        Strings("addresses and networks, as `10.0.0.5`, `10.1.0.0/16`"),
+        Means("no proxy is believed"),
+        "Load balancers and other proxies before the gateway: each connection from there must begin with a header of the PROXY protocol, version 2, at any of the addresses, and counts as coming from the client that it names.",
+    ),
+    key(
         "cert",
         Text("file"),
         Means("none"),

@@ -146,6 +146,14 @@ fn each_mistake_about_websocket_is_named() {
             format!("{here}ws_listen = \"127.0.0.1:9001\"\nws_origins = [\"*\"]"),
             "error: local.ws_origins: \"*\" is no origin",
         ),
+        (
+            format!("{here}trusted_proxies = [\"10.0.0.5\", \"balancer\"]"),
+            "error: local.trusted_proxies: \"balancer\": not an IP address, nor a network",
+        ),
+        (
+            format!("{here}trusted_proxies = [\"10.1.0.9/16\"]"),
+            "error: local.trusted_proxies: \"10.1.0.9/16\": the address has bits behind the slash's number: write 10.1.0.0/16",
+        ),
     ] {
         let said = said(dir.path(), &local);
         assert!(said.contains(expected), "{local}: {expected} is not in\n{said}");

@@ -219,6 +219,10 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 None => format!("client \"{}\" without a user name was refused: {reason}", Escaped(client)),
             },
         }),
+        Event::NoProxyHeader { error, .. } => Some(Trouble {
+            cause: format!("no PROXY header: {}", without_numbers(error)),
+            said: format!("a connection of a trusted proxy is closed: {error} ([local] trusted_proxies)"),
+        }),
         Event::NoTls { error, .. } => Some(no_handshake("TLS", error, error)),
         Event::NoWebSocket { error, .. } => {
             // Behind a colon stands the origin, which the client chose: each one would be a cause of its own.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use edge_bridge::listener::Access;
 use edge_bridge::net::intake::Intake;
-use edge_bridge::net::server::{LocalPublisher, QueueSink, Receipts};
+use edge_bridge::net::server::{LocalPublisher, Network, QueueSink, Receipts};
 use edge_bridge::net::{Clock, ClockFloor, Server, ServerBuilder, ServerTls};
 
 use tokio::task::JoinHandle;
@@ -69,7 +69,8 @@ impl Front {
         };
         let (rules, tls, in_force) = access::open(access, addresses.tls.as_ref(), floor)?;
         let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
-        let doors = Doors { plain: addresses.plain, tls, ws: addresses.ws.clone() };
+        let (ws, proxies) = (addresses.ws.clone(), addresses.proxies.clone());
+        let doors = Doors { plain: addresses.plain, tls, ws, proxies };
         let fit = connections_that_fit(limits.max_connections);
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
@@ -190,11 +191,14 @@ pub(in crate::run) struct Doors {
     pub(in crate::run) plain: Option<SocketAddr>,
     pub(in crate::run) tls: Option<(SocketAddr, ServerTls)>,
     pub(in crate::run) ws: WebSocket,
+    /// Proxies before these addresses.
+    pub(in crate::run) proxies: Vec<Network>,
 }
 
 impl Doors {
-    /// Adds the WebSocket addresses to the server.
-    fn with_web_socket(&self, mut builder: ServerBuilder) -> ServerBuilder {
+    /// Adds the WebSocket addresses, and the proxies before all addresses, to the server.
+    fn with_web_socket_and_proxies(&self, builder: ServerBuilder) -> ServerBuilder {
+        let mut builder = builder.trusted_proxies(self.proxies.iter().copied());
         if let Some(address) = self.ws.plain {
             builder = builder.ws_listen(address);
         }
@@ -249,7 +253,7 @@ pub(in crate::run) async fn listen(
     }
     let sink = |receipts| sink(ingest, intake, receipts).pause_max(pause_max);
     let shown = doors.to_string();
-    let builder = doors.with_web_socket(builder);
+    let builder = doors.with_web_socket_and_proxies(builder);
     let (address, builder) = match (doors.plain, doors.tls) {
         (Some(plain), Some((secure, tls))) => (plain, builder.tls_listen(secure, tls)),
         (Some(plain), None) => (plain, builder),

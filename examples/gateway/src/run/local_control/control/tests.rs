@@ -73,7 +73,8 @@ impl Rig {
             let mut control =
                 Control::start(config.control.as_ref().unwrap(), &state, &ingest).await.unwrap();
             let address = "127.0.0.1:0".parse().unwrap();
-            let doors = Doors { plain: Some(address), tls: None, ws: Default::default() };
+            let doors =
+                Doors { plain: Some(address), tls: None, ws: Default::default(), proxies: Vec::new() };
             let place = (doors, Default::default(), Default::default());
             let (doors, limits, access) = place;
             let told = (Some(&mut control), CurrentFacts::new(facts()));
