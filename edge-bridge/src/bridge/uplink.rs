@@ -10,7 +10,7 @@ use super::congestion_window::Window;
 use super::message::Message;
 use super::notice_limit::Notices;
 use super::packing::pack::{Pack, set_expiry};
-use super::parked::operator_pass::Pass;
+use super::parked::operator_pass_state::Pass;
 use super::refused::learned_size_limit::SizeLimit;
 use super::refused::link_refusal::LinkRefusal;
 use super::refused::message_retries::Retries;

@@ -1,4 +1,5 @@
-//! Cursor of one consumer in one lane: the rows that are done, those that are leased, and the next one.
+//! Cursor of one consumer in one lane: the rows that are done, those that are leased, and the next one. The [batch of a commit](super::commit_batch) decides
+//! when progress is written.
 
 use std::collections::BTreeMap;
 

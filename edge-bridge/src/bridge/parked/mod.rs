@@ -1,6 +1,6 @@
 //! Parked rows: what the hub refused waits behind everything else, is tried again, and is listed, copied or dropped by an operator.
 
-pub(super) mod operator_pass;
+pub(super) mod operator_pass_state;
 pub(super) mod operator_requests;
 pub(super) mod park;
 pub(super) mod parked_list;

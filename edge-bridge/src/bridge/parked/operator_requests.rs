@@ -13,7 +13,7 @@ use crate::bridge::{Core, Output};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-use super::operator_pass::{Pass, WITHIN_MS, Work, covers};
+use super::operator_pass_state::{Pass, WITHIN_MS, Work, covers};
 use super::parked_list::{ParkedList, ParkedRow, balance};
 
 /// Most parked rows that one call of [`continue_operator_pass`](Uplink::continue_operator_pass) reads.

@@ -6,7 +6,7 @@ use crate::bridge::spool::{Leased, Spool};
 use crate::bridge::uplink::{Uplink, give_back, is_about_message, row_key};
 use crate::wire::{ReasonCode, Utf8};
 
-use super::operator_pass::covers;
+use super::operator_pass_state::covers;
 
 /// Milliseconds to the next sweep for a poison message that the last sweep should have met and did not.
 const MISSED_POISON_MS: u64 = 600_000;

@@ -2,7 +2,7 @@
 //! times with back-off; then its rows are parked.
 
 use crate::bridge::message::Message;
-use crate::bridge::parked::operator_pass::covers;
+use crate::bridge::parked::operator_pass_state::covers;
 use crate::wire::ReasonCode;
 
 use super::refusals::retry_backoff;

@@ -1,24 +1,18 @@
 //! Link to the hub: its settings, and its start.
 
-#![allow(clippy::disallowed_methods, reason = "a shell: dates are those of this machine's clock")]
-
-use std::io;
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
-
 use edge_bridge::net::{Builder, ClockFloor};
 use edge_bridge::wire::Version;
-use edge_bridge::{Bridge, Link, Tls};
+use edge_bridge::{Bridge, Link};
 use edge_queue::aio;
 
 use crate::config::proxy::{Login, Proxy};
-use crate::config::{self, Config, Credentials, Hub, Protocol, password};
+use crate::config::{self, Config, Credentials, Protocol, password};
 use crate::run::commands;
-use crate::run::configuration::file_stamp::stamp;
 use crate::run::error::RunError;
 use crate::run::replaced_parts::Packers;
 use crate::run::tap::Taps;
 
+use super::certificate_watch::changed_tls;
 use super::compact::Compact;
 use super::gap_reports::GapReports;
 use super::hub_status::HubStatus;
@@ -66,34 +60,9 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
     builder = builder.alpn(&alpn);
     let tls = config::tls::tls(hub, floor.clone());
     if let Some(tls) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
-        builder = builder.tls(tls.clone()).tls_from(renewed(hub, floor.clone(), tls));
+        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, floor.clone(), tls));
     }
     Ok(builder)
-}
-
-/// Returns a function that reads the TLS files of `[hub]` again, which were `first` at the start. It returns `None` while they are unchanged.
-fn renewed(
-    hub: &Hub,
-    floor: ClockFloor,
-    first: Tls,
-) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
-    let hub = hub.clone();
-    let stamps =
-        move |hub: &Hub| [&hub.ca, &hub.cert, &hub.key, &hub.crl].map(|file| file.as_deref().and_then(stamp));
-    let last = Mutex::new((stamps(&hub), first));
-    move || {
-        let found = stamps(&hub);
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if found == last.0 {
-            return Ok(None);
-        }
-        let Some(tls) = config::tls::tls(&hub, floor.clone()).map_err(io::Error::other)? else {
-            return Ok(None);
-        };
-        tls.keeps_revocations_of(&last.1, SystemTime::now()).map_err(io::Error::other)?;
-        *last = (found, tls.clone());
-        Ok(Some(tls))
-    }
 }
 
 /// Encoders and makers of messages to the hub, except for raw messages.
