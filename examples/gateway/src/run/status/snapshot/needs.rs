@@ -236,11 +236,8 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
     let (sample, counts) = (&figures.sample, &figures.sample.counts);
     let dropped = counts.dropped_for_time();
     if dropped > 0 {
-        let text = if dropped == 1 {
-            "1 reading was dropped for its time, as the rules say.".to_owned()
-        } else {
-            format!("{} were dropped for their time, as the rules say.", counted(dropped, "reading"))
-        };
+        let readings = counted(dropped, "reading");
+        let text = format!("The rules dropped {readings} because of the time.");
         let action = "Mend the sensors' clocks, or the rules' time_guard. The log has the sensors.";
         if sample.drops_for_time {
             needs.act("time", text, action);
@@ -249,11 +246,7 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
         }
     }
     if counts.undecodable > 0 {
-        let text = if counts.undecodable == 1 {
-            "1 message was no reading since the start.".to_owned()
-        } else {
-            format!("{} were no readings since the start.", counted(counts.undecodable, "message"))
-        };
+        let text = format!("Since the start {} held no reading.", counted(counts.undecodable, "message"));
         needs.look(
             "undecodable",
             text,
@@ -261,11 +254,7 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
         );
     }
     if counts.unrouted > 0 {
-        let text = format!(
-            "{} {} that no route wants, since the start.",
-            counted(counts.unrouted, "message"),
-            if counts.unrouted == 1 { "was on a topic" } else { "were on topics" }
-        );
+        let text = format!("Since the start no route wanted {}.", counted(counts.unrouted, "message"));
         needs.look("unrouted", text, "They are acknowledged and not kept: add a [[route]] if they matter.");
     }
     clock(needs, sample.clock_synced);
@@ -278,28 +267,28 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
 fn clients(needs: &mut Needs, figures: &Figures) {
     let Some(listener) = &figures.sample.listener else { return };
     let crowded = listener.displaced + listener.not_accepted;
-    for (id, count, what, action) in [
+    for (id, count, fate, action) in [
         (
             "clients_refused",
             listener.refused,
-            "local client was refused",
+            "got refused",
             "A wrong password, or no place: the log has client and reason.",
         ),
         (
             "clients_memory",
             listener.closed_for_memory,
-            "local connection ended for memory",
+            "ended for memory",
             "Raise [local] max_memory, or find the client in the log.",
         ),
         (
             "clients_places",
             crowded,
-            "local connection found no place",
+            "found no place",
             "Raise [local] max_connections and the limit of open files.",
         ),
     ] {
         if count > 0 {
-            let text = if count == 1 { format!("1 {what} since the start.") } else { plural(count, what) };
+            let text = format!("Since the start {} of local clients {fate}.", counted(count, "connection"));
             needs.look(id, text, action);
         }
     }
@@ -329,9 +318,4 @@ fn refused_topics(needs: &mut Needs, facts: &Facts, figures: &Figures) {
         ),
         _ => needs.look("topics_refused", text, "Mend the client. The log names others, and the key that decides."),
     }
-}
-
-fn plural(count: u64, what: &str) -> String {
-    let what = what.replace("client was", "clients were").replace("connection", "connections");
-    format!("{} {what} since the start.", edge_page::count(count))
 }
