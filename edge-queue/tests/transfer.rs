@@ -10,7 +10,7 @@ use std::sync::Arc;
 use edge_queue::inspect::Inspection;
 use edge_queue::store::StoredRow;
 use edge_queue::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir, budget_percent, seed};
-use edge_queue::transfer::{ImportError, Imported, StreamError, import};
+use edge_queue::transfer::{ImportError, Imported, StreamError, import, import_changed};
 use edge_queue::{Config, Lane, ManualClock, Now, OnFull, OpenError, Queue, Row, StoreKind, Wait};
 
 use streams::{GATEWAY, gaps, read, rows, stream};
@@ -86,6 +86,25 @@ fn what_is_exported_is_imported_row_by_row() {
         cases += 1;
     }
     println!("executed transfer_round_trips: {cases} cases");
+}
+
+/// The application's bytes say that a row came by a copy; what does not fit any more is refused.
+#[test]
+fn rows_are_stored_as_they_are_changed_on_the_way() {
+    let rows = rows(seed() + 3, 800);
+    let bytes = stream(&rows, &[]);
+    for kind in DURABLE {
+        let dir = SimDir::new();
+        let to = || Box::new(dir.clone());
+        let grow = |row: &mut StoredRow| row.meta = vec![7; 64 * 1024 + 1].into();
+        let refused = import_changed(to(), &config(kind), bytes.as_slice(), grow).unwrap_err();
+        assert!(matches!(refused, ImportError::TooLarge { .. }) && dir.names().is_empty(), "{refused}");
+        let mark = |row: &mut StoredRow| row.meta = row.meta.iter().copied().chain([7]).collect();
+        import_changed(to(), &config(kind), bytes.as_slice(), mark).unwrap();
+        let mut changed = renumbered(&rows);
+        changed.iter_mut().for_each(mark);
+        assert_eq!(found(&dir), changed);
+    }
 }
 
 #[test]

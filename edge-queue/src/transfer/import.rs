@@ -127,6 +127,20 @@ impl std::error::Error for ImportError {
 /// # Errors
 /// Nothing was imported: a queue is there already, limits or space do not suffice, the stream is none, a call failed.
 pub fn import(dir: Box<dyn Dir>, config: &Config, input: impl Read) -> Result<Imported, ImportError> {
+    import_changed(dir, config, input, |_| ())
+}
+
+/// Makes a queue as [`import`] does, of rows that `change` may change before they are stored: the application's bytes in [`StoredRow::meta`] may say
+/// by what way a row came. Lane and size count as they are afterwards; position and epoch are those of the new queue.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_changed(
+    dir: Box<dyn Dir>,
+    config: &Config,
+    input: impl Read,
+    mut change: impl FnMut(&mut StoredRow),
+) -> Result<Imported, ImportError> {
     config.validate().map_err(|e| ImportError::Open(e.into()))?;
     let name = match config.store_kind() {
         StoreKind::Ring => "queue.ring",
@@ -143,7 +157,7 @@ pub fn import(dir: Box<dyn Dir>, config: &Config, input: impl Read) -> Result<Im
             return Err(ImportError::NotEmpty { name });
         }
     }
-    let done = fill(&staged, config, input).and_then(|imported| {
+    let done = fill(&staged, config, input, &mut change).and_then(|imported| {
         staged.publish(name).map_err(ImportError::Publish)?;
         Ok(imported)
     });
@@ -153,7 +167,12 @@ pub fn import(dir: Box<dyn Dir>, config: &Config, input: impl Read) -> Result<Im
     done
 }
 
-fn fill(staged: &Staged, config: &Config, input: impl Read) -> Result<Imported, ImportError> {
+fn fill(
+    staged: &Staged,
+    config: &Config,
+    input: impl Read,
+    change: &mut dyn FnMut(&mut StoredRow),
+) -> Result<Imported, ImportError> {
     let options = config.store_options(random_u64());
     let opened = open_store(config.store_kind(), Box::new(staged.clone()), &options);
     let (store, found) = opened.map_err(ImportError::Open)?;
@@ -165,7 +184,8 @@ fn fill(staged: &Staged, config: &Config, input: impl Read) -> Result<Imported, 
         match item {
             Item::Gap(consumer, gap) if gaps.len() < GAPS_KEPT => gaps.push((consumer, gap)),
             Item::Gap(..) => {}
-            Item::Row(row) => {
+            Item::Row(mut row) => {
+                change(&mut row);
                 if let Some(lane) = lanes.get_mut(usize::from(row.lane.0)) {
                     lane.add(&row);
                 }

@@ -18,5 +18,5 @@ mod stream;
 
 pub use export::{ExportError, Exported, Exporter, LaneTotals};
 pub use fitting_config::config_for;
-pub use import::{ImportError, Imported, import};
+pub use import::{ImportError, Imported, import, import_changed};
 pub use stream::{Item, Stream, StreamEnd, StreamError};

@@ -11,10 +11,13 @@ use std::io::{self, BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bytes::Bytes;
 use clap::Args;
+use edge_bridge::Row;
 use edge_queue::StoreKind;
 use edge_queue::medium::os::OsDir;
-use edge_queue::transfer::{Imported, Stream, StreamEnd, config_for, import};
+use edge_queue::store::StoredRow;
+use edge_queue::transfer::{Imported, Item, Stream, StreamEnd, config_for, import_changed};
 
 use super::control_client::{complain, state_dir};
 
@@ -57,7 +60,14 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 fn restore(copy: &Path, state: &Path, takes_damaged: bool) -> Result<Imported, String> {
     let unread = |error: &dyn std::fmt::Display| format!("{}: {error}", copy.display());
     let mut input = BufReader::new(File::open(copy).map_err(|error| unread(&error))?);
-    let end = read_through(&mut input).map_err(|error| unread(&error))?;
+    let (rows, end) = read_through(&mut input).map_err(|error| unread(&error))?;
+    if rows == 0 && !end.is_whole() {
+        return Err(format!(
+            "{}: {}, and no row is intact. Nothing was restored",
+            copy.display(),
+            missing(&end)
+        ));
+    }
     if !end.is_whole() && !takes_damaged {
         return Err(format!(
             "{}: {}. Nothing was restored: --damaged takes what is intact",
@@ -71,19 +81,30 @@ fn restore(copy: &Path, state: &Path, takes_damaged: bool) -> Result<Imported, S
     let failed =
         |error: &dyn std::fmt::Display| format!("{}: {error}. Nothing was restored", state.display());
     let dir = OsDir::new(state).map_err(|error| failed(&error))?;
-    import(Box::new(dir), &config, input).map_err(|error| failed(&error))
+    import_changed(Box::new(dir), &config, input, mark).map_err(|error| failed(&error))
 }
 
-/// Reads the copy to its end. Returns what was found about it.
-fn read_through(input: &mut BufReader<File>) -> io::Result<StreamEnd> {
+/// Marks a row as a possible duplicate: the gateway from which it was copied may deliver it, too, under another identity (promise 4).
+fn mark(stored: &mut StoredRow) {
+    if let Some(mut row) = Row::from_meta(&stored.meta, Bytes::new()) {
+        row.possible_duplicate = true;
+        stored.meta = row.to_meta();
+    }
+}
+
+/// Reads the copy to its end. Returns the number of intact rows, and what was found about the copy.
+fn read_through(input: &mut BufReader<File>) -> io::Result<(u64, StreamEnd)> {
     let mut stream = Stream::new(input);
-    while stream.next_item().map_err(io::Error::other)?.is_some() {}
-    Ok(*stream.end())
+    let mut rows = 0;
+    while let Some(item) = stream.next_item().map_err(io::Error::other)? {
+        rows += u64::from(matches!(item, Item::Row(_)));
+    }
+    Ok((rows, *stream.end()))
 }
 
 fn missing(end: &StreamEnd) -> String {
     let (rows, bytes) = (end.rows_missing, end.bytes_damaged);
-    let cut = if end.ended { "" } else { ", and it has no end" };
+    let cut = if end.ended { "" } else { ", and it has no end, so that more may be missing" };
     format!("the copy is damaged: {rows} rows are missing, {bytes} bytes could not be used{cut}")
 }
 
