@@ -148,12 +148,13 @@ impl Lease {
         }
     }
 
-    /// Returns true if the lease ended by itself after its time limit, see [`ConsumerConfig::lease_time`](crate::ConsumerConfig::lease_time).
+    /// Returns true if the lease ended by itself: after its time limit, see [`ConsumerConfig::lease_time`](crate::ConsumerConfig::lease_time),
+    /// or because its row was acknowledged by its identity, see [`Queue::ack_ids`](crate::Queue::ack_ids).
     /// Calls on such a lease have no effect any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let Some(leased) = &self.leased else { return true };
-        if leased.returns_ms == u64::MAX {
+        if leased.returns_ms == u64::MAX && !self.engine.ends_leases() {
             return false;
         }
         let mut model = self.engine.model();

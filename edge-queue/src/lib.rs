@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
+mod acked_ids;
 #[cfg(feature = "tokio")]
 pub mod aio;
 mod cloned_disk;
@@ -43,6 +44,7 @@ pub mod tools;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod transfer;
 
+pub use acked_ids::{AckIdsError, AckedIds, IdRange};
 pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
 pub use consumer::Consumer;
 pub use engine::Wait;

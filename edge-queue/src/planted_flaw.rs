@@ -79,6 +79,12 @@ pub enum Flaw {
     RangesShared,
     /// Queue: rows between leases are evicted however many ranges that costs.
     RangesUnbounded,
+    /// Queue: an acknowledgement by identity takes every row of the number, whatever its epoch.
+    AckedWithoutEpoch,
+    /// Queue: an acknowledgement by identity leaves the row leased.
+    AckedLeaseKept,
+    /// Queue: an acknowledgement by identity is written with a later commit.
+    AckedIdsUnwritten,
 }
 
 /// Returns whether this thread runs with the bug.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::acked_ids::{AckIdsError, AckedIds, IdRange};
 use crate::cloned_disk;
 use crate::close_on_drop::{Handle, Home};
 use crate::config::{Config, ConsumerConfig, StoreKind};
@@ -260,6 +261,20 @@ impl Queue {
     /// The store could not write the removal. The consumer gets no more rows; call again until the answer is `Ok`.
     pub fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         self.handle.engine.forget(name)
+    }
+
+    /// Acknowledges rows by their identity for the consumer of this name: rows that reached the hub by another way than a lease,
+    /// such as a copy of the backlog that somebody carried there, and whose receipt came back. Durable when it returns.
+    ///
+    /// Exactly the rows named are done, whether they are leased, waiting or passed over; what becomes of a lease of one
+    /// afterwards changes nothing. An identity of which the consumer has no row to come is counted as
+    /// [`gone`](AckedIds::gone), so that a receipt that comes twice or late is harmless. Commits first, then reads the rows named
+    /// once, piece by piece, while pushes and leases go on.
+    ///
+    /// # Errors
+    /// A range of another gateway, no such consumer, or a failing store.
+    pub fn ack_ids(&self, consumer: &str, ids: &[IdRange]) -> Result<AckedIds, AckIdsError> {
+        self.handle.engine.ack_ids(consumer, ids)
     }
 
     /// Writes the queue's backlog as a stream for another gateway: commits, then reads the backlog once, piece by piece, while

@@ -105,3 +105,17 @@ fn rows_that_a_failed_registration_leaves_counted_are_caught() {
 fn a_lane_that_goes_and_takes_its_losses_along_is_caught() {
     caught(StoreKind::Redb, Flaw::LaneForgotten, &["of an absent lane", "but expected"]);
 }
+
+#[test]
+fn a_receipt_of_an_earlier_open_that_takes_rows_of_a_later_one_is_caught() {
+    for kind in STORES {
+        caught(kind, Flaw::AckedWithoutEpoch, &["acknowledged by identity"]);
+    }
+}
+
+#[test]
+fn a_row_that_a_receipt_names_and_that_counts_as_leased_all_the_same_is_caught() {
+    for kind in STORES {
+        caught(kind, Flaw::AckedLeaseKept, &["but expected", "messages of lane", "left == right"]);
+    }
+}

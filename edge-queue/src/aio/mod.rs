@@ -35,10 +35,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use consumer::Consumer;
-#[cfg(any(feature = "ring", feature = "redb"))]
 use tokio::sync::oneshot;
 use worker::Worker;
 
+use crate::acked_ids::{AckIdsError, AckedIds, IdRange};
 use crate::config::{Config, ConsumerConfig};
 use crate::engine::{Engine, WaitingProducer};
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
@@ -333,13 +333,21 @@ impl Queue {
     /// As [`crate::Queue::export`]; [`ExportError::Write`] also if the system refused a thread.
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub async fn export(&self, mut out: impl Write + Send + 'static) -> Result<Exported, ExportError> {
-        let (queue, (reply, answer)) = (self.queue.clone(), oneshot::channel());
-        let export = move || {
-            // Nobody may wait any more.
-            let _unheard = reply.send(queue.export(&mut out));
-        };
-        std::thread::Builder::new().name("edge-queue-copy".into()).spawn(export)?;
-        answer.await.unwrap_or(Err(ExportError::Closed))
+        let queue = self.queue.clone();
+        on_thread("edge-queue-copy", move || queue.export(&mut out)).await?.unwrap_or(Err(ExportError::Closed))
+    }
+
+    /// Acknowledges rows by their identity, as [`crate::Queue::ack_ids`] does, on a thread of its own, so that commands of other
+    /// callers do not wait for the read of the rows.
+    ///
+    /// Cancel safe: the rows are acknowledged all the same, and another call with them finds them gone.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::ack_ids`]; [`AckIdsError::Closed`] also if the system refused a thread.
+    pub async fn ack_ids(&self, consumer: &str, ids: Vec<IdRange>) -> Result<AckedIds, AckIdsError> {
+        let (queue, consumer) = (self.queue.clone(), consumer.to_owned());
+        let acked = on_thread("edge-queue-acks", move || queue.ack_ids(&consumer, &ids)).await;
+        acked.ok().flatten().unwrap_or(Err(AckIdsError::Closed))
     }
 
     /// See [`crate::Queue::close`].
@@ -352,4 +360,18 @@ impl Queue {
         let queue = self.queue.clone();
         self.worker.run(move || queue.close()).await.unwrap_or(Err(CommitError::Closed))
     }
+}
+
+/// Runs a long call on a thread of its own, even if the future is dropped. `None` when the thread ended without an answer.
+async fn on_thread<T: Send + 'static>(
+    name: &str,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<Option<T>> {
+    let (reply, answer) = oneshot::channel();
+    let run = move || {
+        // Nobody may wait any more.
+        let _unheard = reply.send(call());
+    };
+    std::thread::Builder::new().name(name.into()).spawn(run)?;
+    Ok(answer.await.ok())
 }

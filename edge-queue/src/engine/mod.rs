@@ -4,6 +4,7 @@
 //! Lock order: store, then model; no thread locks the store while it holds the model, so a push never waits for a sync. The thread that calls
 //! [`Engine::commit`] writes the commit itself; the writer thread does so when one is due.
 
+mod ack_ids;
 mod consumers;
 mod damage;
 #[cfg(any(feature = "ring", feature = "redb"))]
@@ -34,6 +35,7 @@ pub(crate) use open::open_store;
 pub(crate) use push_wait::WaitingProducer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -73,6 +75,8 @@ pub(crate) struct Engine {
     watchdog: StoreWatchdog,
     name: NameLook,
     seen: Mutex<Seen>,
+    /// Set once rows were acknowledged by identity: since then a lease may end without its holder or a time limit.
+    acks_by_id: AtomicBool,
     /// Durable state of the last successful commit.
     committed: Mutex<Arc<State>>,
 }
@@ -128,6 +132,11 @@ impl Engine {
         });
     }
 
+    /// Returns whether a lease without a time limit may have ended by itself.
+    pub(crate) fn ends_leases(&self) -> bool {
+        self.acks_by_id.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn pass(&self, consumer: u64, key: LeaseKey) {
         self.change_leases(|model| {
             if model.holds(consumer, key) {
@@ -143,13 +152,14 @@ impl Engine {
     }
 
     /// Changes the leases of a consumer, and wakes the threads concerned; producers too, because a row that is not leased can be evicted.
-    fn change_leases(&self, change: impl FnOnce(&mut Model)) {
-        let wake = self.with_model(|model| {
-            change(model);
-            self.whom_to_wake(model)
+    fn change_leases<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
+        let (result, wake) = self.with_model(|model| {
+            let result = change(model);
+            (result, self.whom_to_wake(model))
         });
         self.wake(wake);
         self.room.turn();
+        result
     }
 
     /// Decides which threads to wake. The caller holds the model's lock, so that a thread either sleeps already or sees the change.

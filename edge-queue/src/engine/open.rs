@@ -71,6 +71,7 @@ impl Engine {
             room: WaitingProducers::default(),
             stop_and_wait: Mutex::new(StopAndWait::default()),
             watchdog: StoreWatchdog::default(),
+            acks_by_id: Default::default(),
             name: NameLook::default(),
             seen: Mutex::new(Seen::default()),
             committed,

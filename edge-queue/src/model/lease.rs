@@ -239,7 +239,7 @@ impl Model {
     /// Ends the lease of a row that is done: delivered, durable elsewhere, or dropped.
     pub(crate) fn end_lease(&mut self, id: u64, lane: usize, seq: Seq, how: Done, up_ms: u64) {
         let Some(consumer) = self.consumer_at(id).filter(|_| !self.closed) else { return };
-        let mut range_free = self.range_free(consumer);
+        let range_free = self.range_free(consumer);
         let Some(cursor) = self.cursor_mut(consumer, lane) else { return };
         if !range_free && cursor.pos.grows_with(seq) {
             if let Some(out) = cursor.leased.get_mut(&seq).filter(|out| out.parked.is_none()) {
@@ -248,9 +248,15 @@ impl Model {
             }
             return;
         }
-        let mut next = Some((seq, how));
-        while let Some((seq, how)) = next {
-            let Some(size) = self.release(consumer, lane, seq) else { return };
+        if let Some(size) = self.release(consumer, lane, seq) {
+            self.finish(consumer, lane, (seq, size, how), up_ms);
+        }
+    }
+
+    /// Counts a row as done whose lease is over, and after it the acknowledgements that waited for a range and need none now.
+    pub(super) fn finish(&mut self, consumer: usize, lane: usize, row: (Seq, Size, Done), up_ms: u64) {
+        let mut next = Some(row);
+        while let Some((seq, size, how)) = next {
             self.done(consumer, lane, seq, size, how, up_ms);
             if self.wanted(lane, seq)
                 && let Some(l) = self.lanes.get_mut(lane)
@@ -258,8 +264,9 @@ impl Model {
                 // No longer leased here, but another consumer has it to come: it may be evicted again.
                 l.head.rewind(seq);
             }
-            range_free = self.range_free(consumer);
-            next = self.cursor_mut(consumer, lane).and_then(|cursor| cursor.parked_next(range_free));
+            let range_free = self.range_free(consumer);
+            let parked = self.cursor_mut(consumer, lane).and_then(|cursor| cursor.parked_next(range_free));
+            next = parked.and_then(|(seq, how)| Some((seq, self.release(consumer, lane, seq)?, how)));
         }
     }
 

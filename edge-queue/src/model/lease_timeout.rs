@@ -9,7 +9,8 @@ use crate::row::Seq;
 pub(super) struct LeaseTimeouts {
     /// Up time in milliseconds before which no lease ends by itself.
     next_ms: u64,
-    /// Turn counter, raised when leases ended by time, so that an ended lease is distinguished from a later one of the same row.
+    /// Turn counter, raised when leases ended without their holder, by time or because a receipt named their rows, so that an
+    /// ended lease is distinguished from a later one of the same row.
     turn: u32,
     /// Set when rows came back and the waiting consumers were not woken yet.
     untold: bool,
@@ -18,6 +19,13 @@ pub(super) struct LeaseTimeouts {
 impl Default for LeaseTimeouts {
     fn default() -> LeaseTimeouts {
         LeaseTimeouts { next_ms: u64::MAX, turn: 0, untold: false }
+    }
+}
+
+impl LeaseTimeouts {
+    /// Begins another turn, because a lease ended that its holder did not end.
+    pub(super) fn next_turn(&mut self) {
+        self.turn = self.turn.wrapping_add(1).max(1);
     }
 }
 
@@ -46,7 +54,7 @@ impl Model {
 
     /// Returns whether a lease has not ended.
     pub(crate) fn holds(&self, id: u64, key: LeaseKey) -> bool {
-        // While none has ever ended by itself, whoever has one holds it.
+        // While none has ever ended before its holder ended it, whoever has one holds it.
         self.lease_timeouts.turn == 0 || {
             let consumer = self.consumers.iter().find(|r| r.id == id);
             let out = consumer.and_then(|r| r.lanes.get(key.lane)?.leased.get(&key.seq));
@@ -91,7 +99,7 @@ impl Model {
         self.lease_timeouts.next_ms = next_ms;
         if !over.is_empty() {
             self.lease_timeouts.untold = true;
-            self.lease_timeouts.turn = self.lease_timeouts.turn.wrapping_add(1).max(1);
+            self.lease_timeouts.next_turn();
         }
         for (id, lane, seq) in over {
             self.give_back(id, lane, seq);

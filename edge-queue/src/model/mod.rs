@@ -3,6 +3,7 @@
 //! [`Model`] owns the lanes, the consumers and the receipts, and routes calls; each mechanism is a file of its own. If a decision needs a read of
 //! the store, the model requests it from the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and gets the result by another call.
 
+mod ack_ids;
 mod acked_ranges;
 mod acked_ranges_quota;
 mod commit_batch;

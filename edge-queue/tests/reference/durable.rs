@@ -61,6 +61,7 @@ impl Reference {
             waited: self.waited.clone(),
             stored_says: self.stored_says,
             next_id: self.next_id,
+            epoch: self.epoch,
             next_seq: self.next_seq.clone(),
             ..Reference::default()
         };

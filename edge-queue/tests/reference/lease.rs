@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use edge_queue::{Order, Reason};
 
-use super::{At, Reference};
+use super::{At, RefRow, Reference};
 
 impl Reference {
     /// Returns the rows that a lease must give: lane and id, in order. Only the first row may be larger than `bytes_max`.
@@ -121,6 +121,24 @@ impl Reference {
         row.at.insert(name.to_owned(), At::Done);
         self.books.get_mut(&(name.to_owned(), lane)).unwrap().delivered += row.weight;
         self.remove_if_done(lane, index);
+    }
+
+    /// A receipt names rows of a lane by number and epoch. Returns the ids of those that were still to come.
+    pub fn ack_ids(&mut self, name: &str, lane: usize, epoch: u32, seqs: Range<u64>) -> Vec<u64> {
+        self.commit();
+        let named = |row: &RefRow| {
+            row.epoch == epoch
+                && seqs.contains(&row.seq)
+                && matches!(row.at.get(name), Some(At::Queued | At::Leased))
+        };
+        let found: Vec<u64> = self.lanes[lane].iter().filter(|row| named(row)).map(|row| row.id).collect();
+        for id in &found {
+            let row = self.lanes[lane].iter_mut().find(|row| row.id == *id).unwrap();
+            row.at.insert(name.to_owned(), At::Leased);
+            self.ack(name, lane, *id);
+        }
+        self.commit_bookkeeping();
+        found
     }
 
     /// The row is in another store now.

@@ -42,6 +42,8 @@ pub struct RefRow {
     pub id: u64,
     /// Its number in its lane.
     seq: u64,
+    /// Number of the open that accepted it.
+    epoch: u32,
     weight: u64,
     bytes: u64,
     born_ms: u64,
@@ -90,6 +92,8 @@ pub struct Reference {
     settling: Vec<(u64, Reason)>,
     stored_says: Option<Receipt>,
     next_id: u64,
+    /// Number of the open, as rows pushed now get it.
+    epoch: u32,
     /// Per lane.
     next_seq: Vec<u64>,
 }
@@ -111,6 +115,16 @@ impl Reference {
 
     pub fn consumers(&self) -> &[String] {
         &self.consumers
+    }
+
+    /// Number of the open that accepted a row which has not left.
+    pub fn epoch_of(&self, lane: usize, id: u64) -> u32 {
+        self.live(lane).find(|row| row.id == id).map_or(0, |row| row.epoch)
+    }
+
+    /// The queue was opened for the `epoch`th time.
+    pub fn set_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
     }
 
     pub fn lanes(&self) -> usize {
@@ -195,6 +209,7 @@ impl Reference {
         self.lanes[lane].push(RefRow {
             id,
             seq,
+            epoch: self.epoch,
             weight,
             bytes,
             born_ms: now_ms,

@@ -4,14 +4,15 @@
 mod ill;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use edge_queue::medium::Hooked;
 use edge_queue::testing::SimDir;
 use edge_queue::{
-    Config, Consumer, ConsumerConfig, Lane, LaneConfig, Lease, ManualClock, Now, OnFull, Order, Pending,
-    Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, StoreKind, Wait,
+    AckIdsError, Config, Consumer, ConsumerConfig, IdRange, Lane, LaneConfig, Lease, ManualClock, Now, OnFull,
+    Order, Pending, Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, RowId, StoreKind, Wait,
 };
 use proptest::prelude::*;
 
@@ -54,6 +55,14 @@ pub enum Op {
         who: usize,
         which: usize,
     },
+    /// A receipt that names `rows` numbers of a lane from `back` before its newest row on, of an open so many before this one.
+    AckIds {
+        who: usize,
+        lane: usize,
+        back: u64,
+        rows: u64,
+        opens_ago: u32,
+    },
     Register(usize, Option<Own>),
     /// A registration whose commit fails, while others push so many rows and acknowledge them.
     RegisterInVain {
@@ -91,6 +100,8 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => (0usize..3, 0usize..20).prop_map(|(who, which)| Op::Move { who, which }),
         2 => (0usize..3, 0usize..20, reason).prop_map(|(who, which, reason)| Op::GiveUp { who, which, reason }),
         3 => (0usize..3, 0usize..20).prop_map(|(who, which)| Op::Return { who, which }),
+        2 => (0usize..3, 0usize..4, 0u64..30, 1u64..20, 0u32..3)
+            .prop_map(|(who, lane, back, rows, opens_ago)| Op::AckIds { who, lane, back, rows, opens_ago }),
         2 => (0usize..3, own).prop_map(|(who, own)| Op::Register(who, own)),
         1 => prop_oneof![5 => Just(Op::Commit), 1 => (0usize..3).prop_map(Op::Forget)],
         1 => prop_oneof![
@@ -154,6 +165,8 @@ pub struct Rig {
     consumers: BTreeMap<String, Consumer>,
     leases: BTreeMap<String, Vec<(usize, u64, Lease)>>,
     receipts: Vec<(u64, Pending)>,
+    /// Number of opens.
+    epoch: u32,
     model: Reference,
 }
 
@@ -173,6 +186,7 @@ impl Rig {
             consumers: BTreeMap::new(),
             leases: BTreeMap::new(),
             receipts: Vec::new(),
+            epoch: 0,
             model: Reference::new(setup.lanes.clone(), says),
         };
         rig.open();
@@ -183,7 +197,9 @@ impl Rig {
         self.queue = Some(self.open_with(self.config.clone()));
     }
 
-    fn open_with(&self, config: Config) -> Queue {
+    fn open_with(&mut self, config: Config) -> Queue {
+        self.epoch += 1;
+        self.model.set_epoch(self.epoch);
         let trap = self.trap.clone();
         let disk = Hooked::new(self.dir.clone(), move |call| trap.spring(call));
         Queue::open_in(Box::new(disk), config, self.clock.clone()).unwrap()
@@ -241,6 +257,11 @@ impl Rig {
                     self.model.give_back(NAMES[who], lane, id);
                 }
             }
+            Op::AckIds { who, lane, back, rows, opens_ago } => {
+                let lane = lane % self.model.lanes();
+                let first = self.model.next_seq(lane).saturating_sub(back).max(1);
+                self.ack_ids(NAMES[who], lane, first..first + rows, self.epoch.saturating_sub(opens_ago))?;
+            }
             Op::Register(who, own) => {
                 let consumer = match own {
                     None => self.queue().consumer(NAMES[who]),
@@ -292,10 +313,34 @@ impl Rig {
         for lease in consumer.lease_up_to(rows, bytes, Wait::None).unwrap() {
             let id = u64::from_le_bytes(lease.payload()[..8].try_into().unwrap());
             let lane = usize::from(lease.lane().0);
+            prop_assert_eq!(lease.id().epoch, self.model.epoch_of(lane, id), "epoch of row {}", id);
             found.push((lane, id));
             held.push((lane, id, lease));
         }
         prop_assert_eq!(found, expected);
+        Ok(())
+    }
+
+    fn ack_ids(
+        &mut self,
+        name: &str,
+        lane: usize,
+        seqs: Range<u64>,
+        epoch: u32,
+    ) -> Result<(), TestCaseError> {
+        let first =
+            RowId { gateway: self.queue().gateway_id(), lane: Lane(lane as u8), epoch, seq: seqs.start };
+        let asked = seqs.end - seqs.start;
+        let answer = self.queue().ack_ids(name, &[IdRange { first, last: seqs.end - 1 }]);
+        if !self.model.consumers().iter().any(|known| known == name) {
+            prop_assert!(matches!(answer, Err(AckIdsError::NoConsumer)), "acknowledged for nobody: {answer:?}");
+            self.model.commit();
+            return Ok(());
+        }
+        let acked = answer.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let ids = self.model.ack_ids(name, lane, epoch, seqs);
+        let found = (acked.acked, acked.gone, acked.no_range);
+        prop_assert_eq!(found, (ids.len() as u64, asked - ids.len() as u64, 0), "acknowledged by identity");
         Ok(())
     }
 
