@@ -12,6 +12,7 @@ mod free_disk;
 mod hub_visit;
 mod import;
 mod measured_load;
+mod mule;
 mod parked;
 mod passwd;
 mod restore;
@@ -118,6 +119,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Make the queue of a stopped gateway from a copy that `backup` wrote, in a state directory without one
     Restore(restore::Arguments),
+    /// Carry what waits at a site without a link to its hub on a stick, and bring the receipt back
+    Mule(mule::Arguments),
     /// Look after what the hub refuses, at a running gateway
     Parked(parked::Arguments),
     /// Set a user's password for `[local] password_file`, read from standard input
@@ -151,6 +154,7 @@ pub fn run() -> ExitCode {
         Command::Diag(arguments) => diag::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
+        Command::Mule(arguments) => mule::run(&arguments),
         Command::Parked(arguments) => parked::run(&arguments),
         Command::Passwd(arguments) => passwd::run(&arguments),
     }

@@ -11,6 +11,7 @@ pub mod command_line;
 mod builder;
 mod config;
 mod embedded;
+mod mule;
 mod open_files;
 mod run;
 mod test_cases;

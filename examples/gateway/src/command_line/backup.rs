@@ -72,30 +72,53 @@ fn copy(state: &Path, out: &Path) -> Result<String, Failed> {
 }
 
 /// Writes the pieces of the gateway's answer to the file. Returns its summary.
-fn received(mut gateway: UnixStream, out: &mut ExportFile) -> Result<String, Failed> {
+fn received(gateway: UnixStream, out: &mut ExportFile) -> Result<String, Failed> {
+    let mut answer = pieces(gateway, "backup")?;
+    while answer.next(out)? {}
+    Ok(answer.done)
+}
+
+/// Answer that comes in pieces.
+pub(super) struct Pieces {
+    answer: BufReader<UnixStream>,
+    /// The gateway's summary, once there are no more pieces.
+    pub(super) done: String,
+}
+
+/// Sends a request that is answered in pieces.
+pub(super) fn pieces(mut gateway: UnixStream, request: &str) -> Result<Pieces, Failed> {
     let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
-    let wrote = |error: io::Error| Failed::Answer(format!("the copy cannot be written: {error}"));
     gateway.set_read_timeout(Some(PIECE_WITHIN)).map_err(broken)?;
-    gateway.write_all(b"backup\n").map_err(broken)?;
-    let (mut answer, mut line) = (BufReader::new(gateway), String::new());
-    loop {
-        line.clear();
-        answer.read_line(&mut line).map_err(broken)?;
+    gateway.write_all(format!("{request}\n").as_bytes()).map_err(broken)?;
+    Ok(Pieces { answer: BufReader::new(gateway), done: String::new() })
+}
+
+impl Pieces {
+    /// Writes the next piece; `false` when there was none, but the summary.
+    ///
+    /// # Errors
+    /// The gateway said one, its answer is incomplete, or `out` failed.
+    pub(super) fn next(&mut self, out: &mut impl Write) -> Result<bool, Failed> {
+        let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
+        let wrote = |error: io::Error| Failed::Answer(format!("the copy cannot be written: {error}"));
+        let mut line = String::new();
+        self.answer.read_line(&mut line).map_err(broken)?;
         let (verb, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         match (verb, rest.parse()) {
             (PIECE, Ok(bytes)) => {
-                let copied = io::copy(&mut answer.by_ref().take(bytes), out).map_err(wrote)?;
+                let copied = io::copy(&mut self.answer.by_ref().take(bytes), out).map_err(wrote)?;
                 if copied < bytes {
                     return Err(Failed::Answer("the gateway's answer ended early".to_owned()));
                 }
+                Ok(true)
             }
             ("ok", _) => {
-                out.flush().map_err(wrote)?;
-                return Ok(rest.to_owned());
+                self.done = rest.to_owned();
+                Ok(false)
             }
-            ("error", _) => return Err(Failed::Answer(rest.to_owned())),
-            ("", _) => return Err(Failed::Answer("the gateway's answer ended early".to_owned())),
-            _ => return Err(Failed::Answer(format!("the gateway's answer: {}", line.trim_end()))),
+            ("error", _) => Err(Failed::Answer(rest.to_owned())),
+            ("", _) => Err(Failed::Answer("the gateway's answer ended early".to_owned())),
+            _ => Err(Failed::Answer(format!("the gateway's answer: {}", line.trim_end()))),
         }
     }
 }

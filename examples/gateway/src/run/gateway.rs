@@ -48,6 +48,8 @@ use super::restart::{clean_stop, first_rows};
 use super::sensors::ingest::GatewayIngest;
 use super::sensors::sensor_side::Front;
 use super::status::certificates::Certificates;
+use crate::mule::export_head::ExportHead;
+use super::hub::pack::RouteLimits;
 use super::status::control_socket::{self, LaterQueue, QueueAndLink};
 use super::status::http;
 use super::status::loss_detection::{LossDetection, Lost};
@@ -273,7 +275,9 @@ impl Local {
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
-        let _ = self.opened.set(QueueAndLink { queue: queue.clone(), link: link.clone() }); // Once, here.
+        let limits = RouteLimits::of(&config.routes);
+        let mule = ExportHead::new(queue.gateway_id(), &config.id, config.hub.identity, &limits);
+        let _ = self.opened.set(QueueAndLink { mule, queue: queue.clone(), link: link.clone() }); // Once, here.
         let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, &table_subscriber);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
         let tasks = [

@@ -54,15 +54,15 @@ struct OwnPacker {
 
 /// Limits of batches with one topic.
 #[derive(Clone, Debug)]
-struct RouteLimits {
-    topic: Utf8,
-    format: RowFormat,
-    limits: BatchLimits,
+pub(crate) struct RouteLimits {
+    pub(crate) topic: Utf8,
+    pub(crate) format: RowFormat,
+    pub(crate) limits: BatchLimits,
 }
 
 impl RouteLimits {
     /// Returns the limits for the routes that have batches.
-    fn of(routes: &[Route]) -> Vec<Self> {
+    pub(crate) fn of(routes: &[Route]) -> Vec<Self> {
         let limits = |route: &Route| {
             Some(Self {
                 topic: Utf8::try_from(route.to.as_str()).ok()?,
@@ -80,7 +80,12 @@ impl RouteLimits {
 
 impl RouteEncoder {
     pub(crate) fn new(routes: &[Route], compact: Compact) -> Self {
-        let (routes, next_routes) = (RouteLimits::of(routes), NextRoutes::default());
+        Self::of_limits(RouteLimits::of(routes), compact)
+    }
+
+    /// Creates the encoder for limits that are known without their routes.
+    pub(crate) fn of_limits(routes: Vec<RouteLimits>, compact: Compact) -> Self {
+        let next_routes = NextRoutes::default();
         let (packers, taps) = (Vec::new(), Taps::default());
         Self { routes, next_routes, compact, gap_reports: None, hub_status: None, packers, taps }
     }

@@ -9,6 +9,7 @@
 
 pub(crate) mod backup;
 mod connection_places;
+mod settle;
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -28,6 +29,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::mule::export_head::ExportHead;
+use crate::mule::receipt::RECEIPT_BYTES_MAX;
 use crate::run::tap::Taps;
 use crate::run::tap::connection::{self as tap, ClosedWithSocket, Ended};
 
@@ -80,6 +83,8 @@ impl Drop for Socket {
 /// Queue and link to the hub that requests are about.
 #[derive(Debug)]
 pub(crate) struct QueueAndLink {
+    /// Head of the exports of a data mule.
+    pub(crate) mule: ExportHead,
     pub(crate) queue: Queue,
     pub(crate) link: Link,
 }
@@ -220,6 +225,10 @@ async fn serve_one(
     let mut reader = BufReader::with_capacity(512, reader.take(LINE_BYTES_MAX));
     timeout(WITHIN, reader.read_line(&mut line)).await??;
     is_asked.store(true, Ordering::Relaxed);
+    let bytes = line.strip_prefix("settle ").and_then(|bytes| bytes.trim_end().parse().ok());
+    let mut body = vec![0; bytes.unwrap_or(0_usize).min(RECEIPT_BYTES_MAX)];
+    reader.get_mut().set_limit(body.len() as u64);
+    timeout(WITHIN, reader.read_exact(&mut body)).await??;
     if let Some(request) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("tap ")) {
         let last = match tap::serve(&mut stream, request, taps).await {
             Ended::Done(done) => format!("ok {done}\n"),
@@ -231,7 +240,7 @@ async fn serve_one(
     // Nobody closes the semaphore.
     let _turn = answers.acquire().await;
     let last = match line.strip_suffix('\n') {
-        Some(line) => match answer(&mut stream, line, snapshots, opened).await {
+        Some(line) => match answer(&mut stream, (line, &body), snapshots, opened).await {
             Ok(done) => format!("ok {done}\n"),
             Err(Failed::Said(error)) => format!("error {error}\n"),
             Err(Failed::Gone(error)) => return Err(error),
@@ -255,7 +264,7 @@ impl From<edge_bridge::net::ByHandError> for Failed {
 /// Writes all lines of the answer but the last. Returns the summary for the last one.
 async fn answer(
     stream: &mut UnixStream,
-    line: &str,
+    (line, body): (&str, &[u8]),
     snapshots: &Snapshots,
     opened: &LaterQueue,
 ) -> Result<String, Failed> {
@@ -264,11 +273,14 @@ async fn answer(
         say(stream, json(&snapshot).as_bytes()).await.map_err(Failed::Gone)?;
         return Ok(snapshot.verdict);
     }
-    let Some(QueueAndLink { queue, link }) = opened.get() else {
+    let Some(QueueAndLink { mule, queue, link }) = opened.get() else {
         return Err(Failed::Said("there is no queue yet".to_owned()));
     };
-    if line == "backup" {
-        return backup::serve(stream, queue, link).await;
+    match line {
+        "backup" => return backup::serve(stream, queue, link, "").await,
+        "mule" => return backup::serve(stream, queue, link, &mule.to_line()).await,
+        _ if line.starts_with("settle ") => return settle::serve(body, queue).await,
+        _ => {}
     }
     match line.split_once(' ').unwrap_or((line, "")) {
         ("list", _) => {
@@ -296,7 +308,7 @@ async fn answer(
             Ok(format!("{count} exported"))
         }
         (verb, _) => {
-            Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export, backup, tap")))
+            Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export, backup, mule, settle, tap")))
         }
     }
 }

@@ -19,8 +19,18 @@ const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_MAX: usize = 2;
 
 /// Writes the copy, and returns the summary for the last line. A reader that takes nothing for four seconds is given up.
-pub(super) async fn serve(stream: &mut UnixStream, queue: &Queue, link: &Link) -> Result<String, Failed> {
+/// `head` is the first piece, if there is one.
+pub(super) async fn serve(
+    stream: &mut UnixStream,
+    queue: &Queue,
+    link: &Link,
+    head: &str,
+) -> Result<String, Failed> {
     let parked = link.parked().await?.parked;
+    if !head.is_empty() {
+        let piece = format!("{PIECE} {}\n{head}", head.len());
+        say(stream, piece.as_bytes()).await.map_err(Failed::Gone)?;
+    }
     let (pieces, mut written) = mpsc::channel(PIECES_MAX);
     let out = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces));
     // Moved, so that the export ends at its next piece when the reader is gone.

@@ -1,0 +1,83 @@
+//! `edge-gateway mule export`: a file on the stick, whole or not there, named after the gateway and a number that is free on the stick.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket, a file")]
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use edge_queue::transfer::Stream;
+
+use super::super::backup::pieces;
+use super::super::control_client::{Failed, open, state_dir};
+use super::super::export_file::ExportFile;
+use super::{EXPORT, RECEIPT, of_gateway, told};
+use crate::mule::export_head::ExportHead;
+use crate::run::status::outputs::terminal::printable;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Directory of the stick
+    #[arg(value_name = "STICK")]
+    stick: PathBuf,
+    /// gateway.toml of the gateway, for its `[gateway] state`
+    #[arg(required_unless_present = "state")]
+    file: Option<PathBuf>,
+    /// The state directory of the running gateway; wins over the file's
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let state = state_dir(arguments.file.as_deref(), arguments.state.as_deref()).map_err(|text| (text, 2));
+    told(state.and_then(|state| export(&state, &arguments.stick).map_err(of_gateway)))
+}
+
+fn export(state: &Path, stick: &Path) -> Result<String, Failed> {
+    let mut answer = pieces(open(state)?, "mule")?;
+    let failed = |path: &Path, error: io::Error| Failed::Answer(format!("{}: {error}", path.display()));
+    let mut first = Vec::new();
+    answer.next(&mut first)?;
+    let head = ExportHead::read(&mut first.as_slice());
+    let head = head.map_err(|error| Failed::Answer(format!("the gateway's answer: {error}")))?;
+    let path = free_name(stick, head.gateway()).map_err(|error| failed(stick, error))?;
+    let mut file = ExportFile::create(&path).map_err(|error| failed(&path, error))?;
+    io::Write::write_all(&mut file, &first).map_err(|error| failed(&path, error))?;
+    while answer.next(&mut file)? {}
+    file.finish().map_err(|error| failed(&path, error))?;
+    if let Err(error) = check(&path) {
+        let _best_effort = fs::remove_file(&path);
+        return Err(failed(&path, error));
+    }
+    Ok(format!("{} to {}; nothing is released before its receipt", printable(&answer.done), path.display()))
+}
+
+/// Returns a path on the stick of which neither the export nor the receipt is there.
+fn free_name(stick: &Path, gateway: u64) -> io::Result<PathBuf> {
+    let mut last = 0;
+    for entry in fs::read_dir(stick)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| {
+            let rest = name.strip_prefix(&format!("mule-{gateway:016x}-"))?;
+            let (number, ending) = rest.split_once('.')?;
+            number.parse::<u32>().ok().filter(|_| [EXPORT, RECEIPT].contains(&ending))
+        });
+        last = last.max(number.unwrap_or(0));
+    }
+    let number = last.checked_add(1).ok_or_else(|| io::Error::other("no number is free"))?;
+    Ok(stick.join(format!("mule-{gateway:016x}-{number}.{EXPORT}")))
+}
+
+/// Reads the export to its end.
+///
+/// # Errors
+/// It is not whole.
+fn check(path: &Path) -> io::Result<()> {
+    let mut input = BufReader::new(File::open(path)?);
+    ExportHead::read(&mut input)?;
+    let mut stream = Stream::new(input);
+    while stream.next_item().map_err(io::Error::other)?.is_some() {}
+    if stream.end().is_whole() { Ok(()) } else { Err(io::Error::other("the export is not whole")) }
+}

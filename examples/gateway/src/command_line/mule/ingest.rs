@@ -1,0 +1,200 @@
+//! `edge-gateway mule ingest`: publishes each export of a stick that has no receipt yet by the link's own core, at QoS 1, and writes its receipt once
+//! nothing more of it can be acknowledged. Without a connection to the end there is no receipt: another ingest begins again, and what comes twice has
+//! the same identity.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: files, the runtime")]
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use edge_bridge::bridge::Stats;
+use edge_bridge::{Bridge, Builder, Link, Tls};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::control_client::{UNAVAILABLE, complain};
+use super::super::export_file::ExportFile;
+use super::{EXPORT, RECEIPT};
+use crate::config::password;
+use crate::mule::export_head::ExportHead;
+use crate::mule::receipt::Receipt;
+use crate::mule::stick_spool::{Account, SharedAccount, StickSpool, lock};
+use crate::run::hub::compact::{Compact, EchoedTables, KeptTables};
+use crate::run::hub::pack::{BatchPack, RouteEncoder};
+use crate::run::status::outputs::terminal::printable;
+
+/// Time without progress after which messages that the hub refuses are left, with the gateway.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// Time without progress after which an ingest is given up.
+const SILENT_FOR: Duration = Duration::from_secs(60);
+/// Time between two looks at the progress.
+const LOOK: Duration = Duration::from_millis(50);
+/// Time limit of the goodbye to the hub.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Directory of the stick
+    #[arg(value_name = "STICK")]
+    stick: PathBuf,
+    /// The hub: mqtt://HOST:1883, or mqtts://HOST:8883 with --ca
+    #[arg(long, value_name = "URL")]
+    hub: String,
+    /// Authority to trust, PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Our certificate, PEM
+    #[arg(long, value_name = "FILE", requires_all = ["key", "ca"])]
+    cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// User name
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    user: Option<String>,
+    /// Its password: one line, mode 0600
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// Client id; default: edge-mule- and the gateway's id
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+}
+
+/// Outcome of one export: text, and the exit code.
+type Outcome = (String, u8);
+
+/// The exit code is 0 if each export has its receipt and all of it was acknowledged, 1 if something was refused or damaged, 2 for a wrong
+/// command line, 69 if the hub could not be reached to the end.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let exports = match exports(&arguments.stick) {
+        Ok(exports) => exports,
+        Err(error) => return complain(&format!("{}: {error}", arguments.stick.display()), 1),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.to_string(), 1),
+    };
+    let mut code = 0;
+    for path in exports {
+        let (text, of_export) = runtime.block_on(ingest(arguments, &path)).unwrap_or_else(|failed| failed);
+        code = code.max(of_export);
+        let text = format!("{}: {}", path.display(), printable(&text));
+        if of_export > 0 {
+            edge_print::complain!("edge-gateway: {text}");
+        } else if let Err(error) = edge_print::print(&format!("{text}\n")) {
+            return complain(&error.to_string(), 1);
+        }
+    }
+    ExitCode::from(code)
+}
+
+/// Returns the exports of a stick that have no receipt, in the order of their names.
+fn exports(stick: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(stick)? {
+        let path = entry?.path();
+        let is_export = path.extension().is_some_and(|ending| ending == EXPORT);
+        if is_export && fs::symlink_metadata(path.with_extension(RECEIPT)).is_err() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> {
+    let bad = |error: std::io::Error| (error.to_string(), 1);
+    let mut input = BufReader::new(File::open(path).map_err(bad)?);
+    let head = ExportHead::read(&mut input).map_err(bad)?;
+    let account = SharedAccount::default();
+    let spool = StickSpool::new(input, head.gateway(), &account);
+    let compact =
+        Compact::new(&[], "", None, EchoedTables::default(), &KeptTables::default(), &[]);
+    let pack = BatchPack::new(RouteEncoder::of_limits(head.limits(), compact)).with_identity(head.identity());
+    let builder = builder(arguments, head.gateway()).map_err(|text| (text, 2))?;
+    let (link, _task) = builder.start_with(spool, pack).map_err(|error| (error.to_string(), 2))?;
+    let stats = published(&link, &account).await;
+    let _ = timeout(GOODBYE, link.close()).await;
+    let account = lock(&account);
+    if !account.is_done() && stats.refusals.is_empty() {
+        let why = stats.last_error.unwrap_or_else(|| "the hub does not answer".to_owned());
+        let acked = account.acked.ids();
+        return Err((format!("no receipt: {why}; {acked} rows were acknowledged, try again"), UNAVAILABLE));
+    }
+    let receipt = path.with_extension(RECEIPT);
+    let text = Receipt::new(head.gateway(), &account.acked).to_text();
+    let written = ExportFile::create(&receipt).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        file.finish()
+    });
+    written.map_err(|error| (format!("{}: {error}", receipt.display()), 1))?;
+    Ok((said(&account, &receipt), u8::from(!account.is_clean())))
+}
+
+/// Waits until each row has its end, or nothing goes on any more.
+async fn published(link: &Link, account: &SharedAccount) -> Stats {
+    let (mut last, mut since) = ((0, 0), Instant::now());
+    loop {
+        let stats = link.stats();
+        let now = {
+            let account = lock(account);
+            if account.is_done() {
+                return stats;
+            }
+            (account.acked.ids(), account.refused_rows + account.expired)
+        };
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        let patience = if stats.refusals.is_empty() { SILENT_FOR } else { REFUSED_FOR };
+        if since.elapsed() >= patience {
+            return stats;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn said(account: &Account, receipt: &Path) -> String {
+    let mut text = format!("{} rows acknowledged, receipt {}", account.acked.ids(), receipt.display());
+    let mut add = |rows: u64, what: &str| {
+        if rows > 0 {
+            text += &format!("; {rows} {what}");
+        }
+    };
+    add(account.refused_rows + account.open, "not taken by the hub, not in the receipt");
+    add(account.expired, "expired on the way, not in the receipt");
+    add(account.foreign, "of another gateway, not published");
+    add(account.unrecorded, "more acknowledged than a receipt holds: they stay with the gateway");
+    let end = account.end.unwrap_or_default();
+    add(end.rows_missing, "damaged on the stick, not published");
+    if !end.is_whole() {
+        text += "; the export is damaged or was cut off";
+    }
+    for ((topic, reason), rows) in &account.refused {
+        text += &format!("; {rows} to \"{topic}\": {reason}");
+    }
+    if let Some(error) = &account.error {
+        text += &format!("; {error}");
+    }
+    text
+}
+
+fn builder(arguments: &Arguments, gateway: u64) -> Result<Builder, String> {
+    let client_id = arguments.client_id.clone().unwrap_or_else(|| format!("edge-mule-{gateway:016x}"));
+    let mut builder = Bridge::builder(&arguments.hub).client_id(&client_id).any_version().session_expiry_s(0);
+    if let Some(ca) = &arguments.ca {
+        let tls = match (&arguments.cert, &arguments.key) {
+            (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
+            _ => Tls::from_ca(ca),
+        };
+        builder = builder.tls(tls.map_err(|error| error.to_string())?);
+    }
+    if let (Some(user), Some(file)) = (&arguments.user, &arguments.password_file) {
+        let password = password::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        builder = builder.credentials(user, password);
+    }
+    Ok(builder)
+}

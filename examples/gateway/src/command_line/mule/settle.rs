@@ -1,0 +1,58 @@
+//! `edge-gateway mule settle`: hands a receipt to the running gateway, which releases exactly the rows that it names.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket, a file")]
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::super::control_client::{ask_on, open, state_dir};
+use super::{of_gateway, told};
+use crate::mule::receipt::{RECEIPT_BYTES_MAX, Receipt};
+use crate::run::status::outputs::terminal::printable;
+
+/// Time limit of the answer: the gateway reads each row that the receipt names.
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Receipt that `mule ingest` wrote
+    #[arg(value_name = "RECEIPT")]
+    receipt: PathBuf,
+    /// gateway.toml of the gateway, for its `[gateway] state`
+    #[arg(required_unless_present = "state")]
+    file: Option<PathBuf>,
+    /// The state directory of the running gateway; wins over the file's
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let state = state_dir(arguments.file.as_deref(), arguments.state.as_deref()).map_err(|text| (text, 2));
+    told(state.and_then(|state| settle(&state, &arguments.receipt)))
+}
+
+fn settle(state: &Path, path: &Path) -> Result<String, (String, u8)> {
+    let text = read(path).map_err(|error| (format!("{}: {error}", path.display()), 1))?;
+    let gateway = open(state).map_err(of_gateway)?;
+    // The text ends its last line itself.
+    let request = format!("settle {}\n{}", text.len(), text.trim_end_matches('\n'));
+    let done = ask_on(gateway, &request, ANSWER_WITHIN, |_| Ok(())).map_err(of_gateway)?;
+    Ok(printable(&done).to_string())
+}
+
+/// Reads a whole receipt. Returns its text.
+fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let limit = RECEIPT_BYTES_MAX as u64 + 1;
+    file.take(limit).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() > RECEIPT_BYTES_MAX {
+        return Err("no receipt: it is too large".to_owned());
+    }
+    Receipt::parse(&text).map(|_| text)
+}

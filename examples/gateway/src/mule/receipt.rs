@@ -1,0 +1,149 @@
+//! Receipt of an ingest: text of a line for the gateway, a line for each range of identities that got their PUBACK, and a checksum.
+//!
+//! ```text
+//! edge-mule-receipt 1
+//! gateway 00000000000000ab
+//! acked 1 7 1 500
+//! acked 1 7 503 900
+//! end 898 0f3c5a7e9b1d2468
+//! ```
+//! `acked LANE EPOCH FIRST LAST`, decimal; `end IDENTITIES CHECKSUM`, of all bytes before this line: the first 64 bits of their SHA-256.
+#![deny(clippy::indexing_slicing)]
+
+use std::fmt::Write;
+
+use edge_queue::{IdRange, Lane, RowId};
+
+use super::identities::{Identities, RANGES_MAX};
+use super::{checksum, number};
+
+const MAGIC: &str = "edge-mule-receipt 1";
+/// Largest receipt in bytes: that of the most ranges is smaller.
+pub(crate) const RECEIPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Identities of one gateway that a hub acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub(crate) gateway: u64,
+    pub(crate) ranges: Vec<IdRange>,
+}
+
+impl Receipt {
+    pub(crate) fn new(gateway: u64, acked: &Identities) -> Self {
+        Self { gateway, ranges: acked.ranges(gateway).collect() }
+    }
+
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = format!("{MAGIC}\ngateway {:016x}\n", self.gateway);
+        for IdRange { first, last } in &self.ranges {
+            // A string takes all.
+            let _ = writeln!(text, "acked {} {} {} {last}", first.lane.0, first.epoch, first.seq);
+        }
+        let sum = checksum(&text);
+        let _ = writeln!(text, "end {} {sum}", self.ids());
+        text
+    }
+
+    fn ids(&self) -> u64 {
+        self.ranges.iter().fold(0, |ids, range| ids.saturating_add(range.ids()))
+    }
+
+    /// Reads a receipt.
+    ///
+    /// # Errors
+    /// The line that is wrong, in words.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let body = text.strip_suffix('\n').ok_or("the receipt has no end: it was cut off")?;
+        let at = body.rfind('\n').map_or(0, |at| at + 1);
+        let (before, end) = text.split_at(at);
+        let mut lines = (1..).zip(before.lines());
+        let mut next = || lines.next().unwrap_or((1, ""));
+        if next().1 != MAGIC {
+            return Err("line 1: no receipt of a data mule, or one of a newer version".to_owned());
+        }
+        let mut words = end.trim_end_matches('\n').split(' ');
+        let is_end = words.next() == Some("end");
+        let told = words.next().and_then(|ids| number(ids, 10)).filter(|_| is_end);
+        let told = told.ok_or("the receipt has no line \"end\": it was cut off")?;
+        if words.next() != Some(checksum(before).as_str()) || words.next().is_some() {
+            return Err("the receipt is damaged: its checksum is wrong".to_owned());
+        }
+        let (_, line) = next();
+        let gateway = line.strip_prefix("gateway ").filter(|id| id.len() == 16);
+        let gateway = gateway.and_then(|id| number(id, 16)).ok_or("line 2: no gateway id")?;
+        let mut receipt = Self { gateway, ranges: Vec::new() };
+        for (at, line) in lines {
+            let range = range(gateway, line).filter(|range| follows(receipt.ranges.last(), range));
+            let range = range.ok_or_else(|| format!("line {at}: no range, or not behind the one before"))?;
+            if receipt.ranges.len() >= RANGES_MAX {
+                return Err(format!("line {at}: more than {RANGES_MAX} ranges"));
+            }
+            receipt.ranges.push(range);
+        }
+        if receipt.ids() == told { Ok(receipt) } else { Err("the receipt's ranges do not add up".to_owned()) }
+    }
+}
+
+fn range(gateway: u64, line: &str) -> Option<IdRange> {
+    let mut words = line.strip_prefix("acked ")?.split(' ');
+    let mut next = || words.next().and_then(|word| number(word, 10));
+    let (lane, epoch, seq, last) = (next()?, next()?, next()?, next()?);
+    let lane = Lane(u8::try_from(lane).ok()?);
+    let first = RowId { gateway, lane, epoch: u32::try_from(epoch).ok()?, seq };
+    (words.next().is_none() && seq <= last).then_some(IdRange { first, last })
+}
+
+/// Returns whether a range comes behind the one before, so that none is named twice.
+fn follows(before: Option<&IdRange>, range: &IdRange) -> bool {
+    before.is_none_or(|before| RowId { seq: before.last, ..before.first } < range.first)
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_bridge::bridge::spool::Identity;
+
+    use super::*;
+
+    fn receipt() -> Receipt {
+        let mut acked = Identities::default();
+        for (lane, seq) in [(1, 1), (1, 2), (1, 9), (0, 4)] {
+            acked.add(Identity { gateway: 0xab, lane, epoch: 7, seq });
+        }
+        Receipt::new(0xab, &acked)
+    }
+
+    #[test]
+    fn a_receipt_is_read_as_it_was_written() {
+        let text = receipt().to_text();
+        assert!(text.starts_with("edge-mule-receipt 1\ngateway 00000000000000ab\nacked 0 7 4 4\nacked 1 7 1 2\n"));
+        assert_eq!(Receipt::parse(&text), Ok(receipt()));
+    }
+
+    #[test]
+    fn any_damage_and_any_cut_is_refused() {
+        let text = receipt().to_text();
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            let damaged = String::from_utf8(bytes).unwrap();
+            assert!(Receipt::parse(&damaged).is_err(), "{at}: {damaged}");
+            assert!(Receipt::parse(&text[..at]).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_is_wrong_is_named() {
+        let sealed = |body: &str, ids: u64| format!("{body}end {ids} {}\n", checksum(body));
+        let head = "edge-mule-receipt 1\ngateway 00000000000000ab\n";
+        for (lines, ids, said) in [
+            ("acked 1 7 1 2\nacked 1 7 2 3\n", 4, "line 4"),
+            ("acked 1 7 5 2\n", 0, "line 3"),
+            ("acked 300 7 1 2\n", 2, "line 3"),
+            ("acked 1 7 1\n", 1, "line 3"),
+            ("acked 1 7 1 2\n", 9, "add up"),
+        ] {
+            let error = Receipt::parse(&sealed(&format!("{head}{lines}"), ids)).unwrap_err();
+            assert!(error.contains(said), "{lines}: {error}");
+        }
+    }
+}

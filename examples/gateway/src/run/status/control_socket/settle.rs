@@ -1,0 +1,29 @@
+//! Receipt of a data mule, for an operator at the control socket: exactly the rows that it names are released.
+
+use edge_queue::AckIdsError;
+use edge_queue::aio::Queue;
+
+use super::Failed;
+use crate::mule::receipt::Receipt;
+use crate::run::queue::store::CONSUMER;
+
+/// Releases what the receipt names. Returns the summary for the last line.
+pub(super) async fn serve(text: &[u8], queue: &Queue) -> Result<String, Failed> {
+    let text = std::str::from_utf8(text).map_err(|_| Failed::Said("the receipt is no text".to_owned()))?;
+    let receipt = Receipt::parse(text).map_err(Failed::Said)?;
+    // A receipt without a range is one of its gateway, too.
+    let own = queue.gateway_id();
+    if receipt.gateway != own {
+        let error = AckIdsError::OtherGateway { found: receipt.gateway, own };
+        return Err(Failed::Said(format!("nothing is released: {error}")));
+    }
+    let acked = queue.ack_ids(CONSUMER, receipt.ranges).await;
+    let acked = acked.map_err(|error| Failed::Said(error.to_string()))?;
+    let (released, gone, left) = (acked.acked, acked.gone, acked.no_range);
+    tracing::info!(released, gone, "a data mule's receipt was settled, asked for by hand");
+    let left = match left {
+        0 => String::new(),
+        left => format!("; {left} are left for now: settle this receipt again later"),
+    };
+    Ok(format!("{released} rows released; {gone} were gone before{left}"))
+}
