@@ -67,7 +67,8 @@ impl Rig {
             6 | 7 => {
                 self.sleep(if rng.one_in(4) { rng.between(2_000, 4_000) } else { rng.between(50, 1_200) })
             }
-            8..=14 => self.lease(rng),
+            8..=13 => self.lease(rng),
+            14 => self.ack_ids(rng),
             15..=17 => self.settle_held(rng),
             18 => {
                 self.report_gaps();
@@ -86,13 +87,20 @@ impl Rig {
     }
 
     fn start(&mut self) -> Result<(), Violation> {
-        self.queue = Some(self.open(&self.dir, &self.clock, self.config(1), true)?);
+        self.open_queue()?;
         self.note_moment(0, true);
         Ok(())
     }
 
+    fn open_queue(&mut self) -> Result<(), Violation> {
+        self.queue = Some(self.open(&self.dir, &self.clock, self.config(1), true)?);
+        self.epoch += 1;
+        self.model.set_epoch(self.epoch);
+        Ok(())
+    }
+
     /// A commit may have happened since boundary `asked_at`; if it did, this is what it made durable.
-    fn note_moment(&mut self, asked_at: usize, written: bool) {
+    pub(super) fn note_moment(&mut self, asked_at: usize, written: bool) {
         if written {
             let durable = self.model.durable();
             let (done_at, now_ms) = (self.dir.recorded(), self.now_ms);
@@ -184,9 +192,7 @@ impl Rig {
     fn commit(&mut self) -> Result<(), Violation> {
         let asked_at = self.dir.recorded();
         accepted("commit", self.queue()?.commit())?;
-        self.model.commit();
-        self.note_moment(asked_at, self.dir.recorded() > asked_at);
-        Ok(())
+        self.commit_of(asked_at)
     }
 
     fn sleep(&mut self, ms: u64) -> Result<(), Violation> {
@@ -272,6 +278,12 @@ impl Rig {
         Ok(id)
     }
 
+    pub(super) fn commit_of(&mut self, asked_at: usize) -> Result<(), Violation> {
+        self.model.commit();
+        self.note_moment(asked_at, self.dir.recorded() > asked_at);
+        Ok(())
+    }
+
     fn settle_held(&mut self, rng: &mut Rng) -> Result<(), Violation> {
         // The oldest first, so that no lease keeps its segment for ever.
         for _ in 0..rng.between(1, 30).min(self.held.len() as u64) {
@@ -340,7 +352,7 @@ impl Rig {
         self.held.clear();
         self.pending.clear();
         let asked_at = self.dir.recorded();
-        self.queue = Some(self.open(&self.dir, &self.clock, self.config(1), true)?);
+        self.open_queue()?;
         self.note_moment(asked_at, true);
         for name in NAMES {
             if self.model.consumers().iter().any(|known| known == name) {

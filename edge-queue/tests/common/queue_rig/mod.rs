@@ -1,5 +1,6 @@
 //! A recorded life of a queue on a simulated disk beside the reference queue, and what every power cut must leave of it.
 
+mod ack_ids;
 mod judge;
 mod life;
 mod newest;
@@ -132,6 +133,8 @@ pub(crate) struct Rig {
     held: Vec<(&'static str, usize, u64, Lease)>,
     pending: BTreeMap<u64, Pending>,
     model: Reference,
+    /// Number of opens.
+    epoch: u32,
     moments: Vec<Moment>,
     rows: BTreeMap<u64, Known>,
     /// A push met the end of a lane's region.
@@ -153,6 +156,7 @@ impl Rig {
             held: Vec::new(),
             pending: BTreeMap::new(),
             model: Reference::new(setup.lanes.to_vec(), Receipt::Stored),
+            epoch: 0,
             moments: Vec::new(),
             rows: BTreeMap::new(),
             region_full: false,
