@@ -334,7 +334,9 @@ impl Queue {
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub async fn export(&self, mut out: impl Write + Send + 'static) -> Result<Exported, ExportError> {
         let queue = self.queue.clone();
-        on_thread("edge-queue-copy", move || queue.export(&mut out)).await?.unwrap_or(Err(ExportError::Closed))
+        on_thread("edge-queue-copy", move || queue.export(&mut out))
+            .await?
+            .unwrap_or(Err(ExportError::Closed))
     }
 
     /// Acknowledges rows by their identity, as [`crate::Queue::ack_ids`] does, on a thread of its own, so that commands of other

@@ -122,6 +122,7 @@ fn what_the_hub_refuses_stays_at_the_site() {
     let done = mule(&["settle", text(&receipt), "--state", text(&gateway.state)]);
     assert_eq!(said(&done), "297 rows released; 0 were gone before\n");
     wait_until("the refused are left", 10, || gateway.metric("edge_queue_messages") == Some(3.0));
-    let expected: BTreeSet<String> = numbers(0..300).into_iter().filter(|n| n.parse::<usize>().unwrap() % 100 != 7).collect();
+    let expected: BTreeSet<String> =
+        numbers(0..300).into_iter().filter(|n| n.parse::<usize>().unwrap() % 100 != 7).collect();
     assert!(hub.payloads().is_superset(&expected));
 }

@@ -22,7 +22,9 @@ impl Rig {
             seq,
         };
         let acked = match self.queue()?.ack_ids(name, &[IdRange { first, last }]) {
-            Err(AckIdsError::NoConsumer) if !self.consumers.contains_key(name) => return self.commit_of(asked_at),
+            Err(AckIdsError::NoConsumer) if !self.consumers.contains_key(name) => {
+                return self.commit_of(asked_at);
+            }
             answer => accepted("ack_ids", answer)?,
         };
         // It commits before it acknowledges: a power cut may leave the one without the other.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use edge_queue::medium::Hooked;
 use edge_queue::testing::SimDir;
 use edge_queue::{
-    AckIdsError, Config, Consumer, ConsumerConfig, IdRange, Lane, LaneConfig, Lease, ManualClock, Now, OnFull,
-    Order, Pending, Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, RowId, StoreKind, Wait,
+    AckIdsError, Config, Consumer, ConsumerConfig, IdRange, Lane, LaneConfig, Lease, ManualClock, Now,
+    OnFull, Order, Pending, Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, RowId, StoreKind, Wait,
 };
 use proptest::prelude::*;
 
@@ -333,7 +333,10 @@ impl Rig {
         let asked = seqs.end - seqs.start;
         let answer = self.queue().ack_ids(name, &[IdRange { first, last: seqs.end - 1 }]);
         if !self.model.consumers().iter().any(|known| known == name) {
-            prop_assert!(matches!(answer, Err(AckIdsError::NoConsumer)), "acknowledged for nobody: {answer:?}");
+            prop_assert!(
+                matches!(answer, Err(AckIdsError::NoConsumer)),
+                "acknowledged for nobody: {answer:?}"
+            );
             self.model.commit();
             return Ok(());
         }

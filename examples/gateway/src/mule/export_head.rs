@@ -124,7 +124,10 @@ mod tests {
         let head = ExportHead::new(0xab, "site7", IdentityForm::Binary, &[route]);
         let line = head.to_line();
         assert_eq!(ExportHead::read(&mut line.as_bytes()).unwrap(), head);
-        assert_eq!((head.gateway(), head.identity(), head.limits()[0].limits), (0xab, IdentityForm::Binary, limits));
+        assert_eq!(
+            (head.gateway(), head.identity(), head.limits()[0].limits),
+            (0xab, IdentityForm::Binary, limits)
+        );
         for at in 0..line.len() {
             let mut bytes = line.clone().into_bytes();
             bytes[at] ^= 1;

@@ -64,9 +64,16 @@ mod tests {
             assert!(set.add(id(1, 3, seq)));
         }
         assert!(set.add(id(0, 3, 8)) && set.add(id(1, 4, 10)));
-        let found: Vec<_> = set.ranges(9).map(|r| (r.first.lane.0, r.first.epoch, r.first.seq, r.last)).collect();
-        let expected =
-            [(0, 3, 8, 8), (1, 3, 1, 1), (1, 3, 5, 7), (1, 3, 9, 9), (1, 3, u64::MAX, u64::MAX), (1, 4, 10, 10)];
+        let found: Vec<_> =
+            set.ranges(9).map(|r| (r.first.lane.0, r.first.epoch, r.first.seq, r.last)).collect();
+        let expected = [
+            (0, 3, 8, 8),
+            (1, 3, 1, 1),
+            (1, 3, 5, 7),
+            (1, 3, 9, 9),
+            (1, 3, u64::MAX, u64::MAX),
+            (1, 4, 10, 10),
+        ];
         assert_eq!((found.as_slice(), set.ids()), (expected.as_slice(), 8));
     }
 }

@@ -115,7 +115,9 @@ mod tests {
     #[test]
     fn a_receipt_is_read_as_it_was_written() {
         let text = receipt().to_text();
-        assert!(text.starts_with("edge-mule-receipt 1\ngateway 00000000000000ab\nacked 0 7 4 4\nacked 1 7 1 2\n"));
+        assert!(
+            text.starts_with("edge-mule-receipt 1\ngateway 00000000000000ab\nacked 0 7 4 4\nacked 1 7 1 2\n")
+        );
         assert_eq!(Receipt::parse(&text), Ok(receipt()));
     }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use edge_bridge::Row;
 use edge_bridge::bridge::spool::{Identity, LeaseId, Leased, Settled, Spool};
 use edge_bridge::wire::ReasonCode;
-use edge_queue::transfer::{Item, Stream, StreamEnd};
 use edge_queue::store::StoredRow;
+use edge_queue::transfer::{Item, Stream, StreamEnd};
 use edge_queue::{Clock, SystemClock, age_ms};
 
 use super::identities::Identities;
@@ -49,7 +49,9 @@ impl Account {
     /// Returns whether each row of a whole export was acknowledged, or its time is over.
     pub(crate) fn is_clean(&self) -> bool {
         let is_whole = self.end.is_some_and(|end| end.is_whole());
-        is_whole && self.error.is_none() && self.refused_rows + self.foreign + self.unrecorded + self.open == 0
+        is_whole
+            && self.error.is_none()
+            && self.refused_rows + self.foreign + self.unrecorded + self.open == 0
     }
 }
 
@@ -118,7 +120,8 @@ impl<R: Read> StickSpool<R> {
         self.next += 1;
         // Without a topic it is refused, and said.
         let whole = Row::from_meta(&row.meta, row.payload.clone());
-        let whole = whole.unwrap_or_else(|| Row::new(edge_bridge::wire::Utf8::default(), row.payload.clone()));
+        let whole =
+            whole.unwrap_or_else(|| Row::new(edge_bridge::wire::Utf8::default(), row.payload.clone()));
         let mut message = whole;
         (message.lane, message.key) = (Some(row.lane.0), row.key);
         (message.weight, message.ttl_ms) = (row.weight, row.ttl_ms);

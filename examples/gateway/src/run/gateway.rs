@@ -33,6 +33,7 @@ use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
 use super::hub::goodbye;
 use super::hub::hub_state;
+use super::hub::pack::RouteLimits;
 use super::hub::table_files::TableFiles;
 use super::hub::table_subscriber::TableSubscriber;
 use super::hub::uplink::{self, Beside};
@@ -48,8 +49,6 @@ use super::restart::{clean_stop, first_rows};
 use super::sensors::ingest::GatewayIngest;
 use super::sensors::sensor_side::Front;
 use super::status::certificates::Certificates;
-use crate::mule::export_head::ExportHead;
-use super::hub::pack::RouteLimits;
 use super::status::control_socket::{self, LaterQueue, QueueAndLink};
 use super::status::http;
 use super::status::loss_detection::{LossDetection, Lost};
@@ -61,6 +60,7 @@ use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::totals::Refresh;
 use super::status::verdict::Losses;
 use super::tap::Taps;
+use crate::mule::export_head::ExportHead;
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
 /// is for the control loops.

@@ -111,8 +111,7 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
     let head = ExportHead::read(&mut input).map_err(bad)?;
     let account = SharedAccount::default();
     let spool = StickSpool::new(input, head.gateway(), &account);
-    let compact =
-        Compact::new(&[], "", None, EchoedTables::default(), &KeptTables::default(), &[]);
+    let compact = Compact::new(&[], "", None, EchoedTables::default(), &KeptTables::default(), &[]);
     let pack = BatchPack::new(RouteEncoder::of_limits(head.limits(), compact)).with_identity(head.identity());
     let builder = builder(arguments, head.gateway()).map_err(|text| (text, 2))?;
     let (link, _task) = builder.start_with(spool, pack).map_err(|error| (error.to_string(), 2))?;

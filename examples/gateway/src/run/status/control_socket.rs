@@ -307,9 +307,9 @@ async fn answer(
             }
             Ok(format!("{count} exported"))
         }
-        (verb, _) => {
-            Err(Failed::Said(format!("\"{verb}\" is none of status, list, retry, drop, export, backup, mule, settle, tap")))
-        }
+        (verb, _) => Err(Failed::Said(format!(
+            "\"{verb}\" is none of status, list, retry, drop, export, backup, mule, settle, tap"
+        ))),
     }
 }
 
