@@ -122,6 +122,8 @@ impl QueueSpool {
     fn park_as(&mut self, id: LeaseId, count: Option<&ParkedCount>, why: ReasonCode) {
         match self.held.remove(&id.0) {
             Some(Held { lease, parked: true }) => lease.pass(),
+            // The hub has it by another way: its receipt ended the lease.
+            Some(Held { lease, parked: false }) if lease.is_over() => {}
             Some(Held { lease, parked: false }) => self.parking.park(lease, count, why),
             None => {}
         }

@@ -70,11 +70,7 @@ fn numbers(range: std::ops::Range<usize>) -> BTreeSet<String> {
 #[test]
 fn a_stick_brings_what_waits_and_its_receipt_releases_it() {
     let dir = tempfile::tempdir().unwrap();
-    let site_hub = Hub::start();
-    let address = site_hub.address;
-    drop(site_hub);
     let (mut gateway, mut sensor, stick) = exported(dir.path(), free_port());
-    let _ = address;
     let hub = Mosquitto::start(dir.path(), "allow_anonymous true\n");
     let none = mule(&["settle", text(&files(&stick, "edgm")[0]), "--state", text(&gateway.state)]);
     assert_eq!(none.status.code(), Some(1), "an export is no receipt: {none:?}");
