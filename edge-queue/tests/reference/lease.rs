@@ -164,6 +164,11 @@ impl Reference {
         }
     }
 
+    /// Whether the consumer has leased the row and did nothing with it yet.
+    pub fn is_leased(&self, name: &str, lane: usize, id: u64) -> bool {
+        self.index(lane, id, name).is_some()
+    }
+
     fn index(&self, lane: usize, id: u64, name: &str) -> Option<usize> {
         self.lanes[lane].iter().position(|row| row.id == id && row.at.get(name) == Some(&At::Leased))
     }

@@ -195,6 +195,12 @@ impl Rig {
         self.commit_of(asked_at)
     }
 
+    pub(super) fn commit_of(&mut self, asked_at: usize) -> Result<(), Violation> {
+        self.model.commit();
+        self.note_moment(asked_at, self.dir.recorded() > asked_at);
+        Ok(())
+    }
+
     fn sleep(&mut self, ms: u64) -> Result<(), Violation> {
         self.now_ms += ms;
         self.clock.advance_ms(ms);
@@ -276,53 +282,6 @@ impl Rig {
         let itself = !lease.stored() || *known.id.get_or_insert(lease.id()) == lease.id();
         Rule::Identity.require(itself, || format!("row {id} was {:?} and is {:?}", known.id, lease.id()))?;
         Ok(id)
-    }
-
-    pub(super) fn commit_of(&mut self, asked_at: usize) -> Result<(), Violation> {
-        self.model.commit();
-        self.note_moment(asked_at, self.dir.recorded() > asked_at);
-        Ok(())
-    }
-
-    fn settle_held(&mut self, rng: &mut Rng) -> Result<(), Violation> {
-        // The oldest first, so that no lease keeps its segment for ever.
-        for _ in 0..rng.between(1, 30).min(self.held.len() as u64) {
-            let (name, lane, id, lease) = self.held.remove(0);
-            match rng.below(9) {
-                0..=2 => {
-                    drop(lease);
-                    self.model.give_back(name, lane, id);
-                }
-                3 => {
-                    lease.moved();
-                    self.model.moved(name, lane, id);
-                    self.note_end(name, id);
-                }
-                4 => {
-                    if self.has(QueueBug::DiscardAcked) {
-                        lease.ack();
-                    } else {
-                        lease.discard();
-                    }
-                    self.model.give_up(name, lane, id, Reason::Discarded);
-                    self.note_end(name, id);
-                }
-                _ => self.ack(name, lane, id, lease),
-            }
-        }
-        Ok(())
-    }
-
-    fn ack(&mut self, name: &'static str, lane: usize, id: u64, lease: Lease) {
-        lease.ack();
-        self.model.ack(name, lane, id);
-        self.note_end(name, id);
-    }
-
-    fn note_end(&mut self, name: &'static str, id: u64) {
-        if let Some(known) = self.rows.get_mut(&id) {
-            known.ended_at.insert(name, self.dir.recorded());
-        }
     }
 
     fn report_gaps(&mut self) {

@@ -1,6 +1,6 @@
 //! A recorded life of a queue on a simulated disk beside the reference queue, and what every power cut must leave of it.
 
-mod ack_ids;
+mod ends;
 mod judge;
 mod life;
 mod newest;
