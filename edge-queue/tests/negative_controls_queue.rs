@@ -78,7 +78,7 @@ fn control(rule: Rule) -> Control {
         Rule::OtherBytes => queue(QueueBug::ByteFlipped),
         Rule::Identity => queue(QueueBug::OtherIdentity),
         Rule::Order => queue(QueueBug::RowsReversed),
-        Rule::ReceiptedRow => store(Bug::ReceiptOneCommitEarly),
+        Rule::ReceiptedRow => (Plant::Store(Bug::ReceiptOneCommitEarly), one_run, NONE),
         Rule::NewestKept => (
             Plant::Store(Bug::ReceiptOneCommitEarly),
             drop_oldest,
@@ -88,10 +88,10 @@ fn control(rule: Rule) -> Control {
         Rule::TornOnce => queue(QueueBug::TornTwice),
         Rule::Consumers => queue(QueueBug::ConsumerForgotten),
         Rule::Committed => queue(QueueBug::CommittedTooHigh),
-        Rule::Balance => store(Bug::CountedTwice),
+        Rule::Balance => (Plant::Store(Bug::CountedTwice), one_run, NONE),
         Rule::Rows => (
             Plant::Store(Bug::ReceiptOneCommitEarly),
-            any,
+            one_run,
             &[Rule::Committed, Rule::ReceiptedRow, Rule::NewestKept],
         ),
         Rule::Figures => (Plant::Store(Bug::AckBeforeItsTime), drop_oldest, &[Rule::Committed, Rule::Rows]),
@@ -163,4 +163,10 @@ fn a_sync_that_does_nothing_is_caught_by_the_queue() {
 fn a_failed_sync_called_again_is_caught_by_the_queue() {
     let fault = Fault { call: Call::Sync, after: 5, error: FaultError::Io, sticky: false };
     caught(&STORES, Plant::Sync(SyncBug::Retried, Some(fault)), any, Rule::Figures);
+}
+
+/// Whoever asked for it throws the receipt away then.
+#[test]
+fn rows_acknowledged_by_a_receipt_that_come_again_after_a_power_cut_are_caught() {
+    caught(&STORES, Plant::Flaw(Flaw::AckedIdsUnwritten), any, Rule::Rows);
 }

@@ -32,7 +32,8 @@ impl Rig {
         self.model.commit();
         self.note_moment(asked_at, self.dir.recorded() > asked_at);
         let ids = self.model.ack_ids(name, lane, epoch, seq..last + 1);
-        self.note_moment(asked_at, self.dir.recorded() > asked_at);
+        // What it acknowledged is durable now, whatever it wrote.
+        self.note_moment(asked_at, !ids.is_empty() || self.dir.recorded() > asked_at);
         // A power cut inside the call may find them acknowledged.
         ids.iter().for_each(|id| self.note_end(name, *id, asked_at));
         let expected = u64::try_from(ids.len()).unwrap();
