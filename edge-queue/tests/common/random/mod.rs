@@ -1,18 +1,18 @@
 //! Random histories of the public queue beside the reference, judged after every step.
 #![allow(unreachable_pub, reason = "a module of a test crate")]
 
+mod ack_ids;
 mod ill;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use edge_queue::medium::Hooked;
 use edge_queue::testing::SimDir;
 use edge_queue::{
-    AckIdsError, Config, Consumer, ConsumerConfig, IdRange, Lane, LaneConfig, Lease, ManualClock, Now,
-    OnFull, Order, Pending, Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, RowId, StoreKind, Wait,
+    Config, Consumer, ConsumerConfig, Lane, LaneConfig, Lease, ManualClock, Now, OnFull, Order, Pending,
+    Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, StoreKind, Wait,
 };
 use proptest::prelude::*;
 
@@ -318,32 +318,6 @@ impl Rig {
             held.push((lane, id, lease));
         }
         prop_assert_eq!(found, expected);
-        Ok(())
-    }
-
-    fn ack_ids(
-        &mut self,
-        name: &str,
-        lane: usize,
-        seqs: Range<u64>,
-        epoch: u32,
-    ) -> Result<(), TestCaseError> {
-        let first =
-            RowId { gateway: self.queue().gateway_id(), lane: Lane(lane as u8), epoch, seq: seqs.start };
-        let asked = seqs.end - seqs.start;
-        let answer = self.queue().ack_ids(name, &[IdRange { first, last: seqs.end - 1 }]);
-        if !self.model.consumers().iter().any(|known| known == name) {
-            prop_assert!(
-                matches!(answer, Err(AckIdsError::NoConsumer)),
-                "acknowledged for nobody: {answer:?}"
-            );
-            self.model.commit();
-            return Ok(());
-        }
-        let acked = answer.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let ids = self.model.ack_ids(name, lane, epoch, seqs);
-        let found = (acked.acked, acked.gone, acked.no_range);
-        prop_assert_eq!(found, (ids.len() as u64, asked - ids.len() as u64, 0), "acknowledged by identity");
         Ok(())
     }
 
