@@ -8,6 +8,8 @@
 //! first. Nothing here waits, and nothing from a stick is believed: see the bounds of each file.
 
 pub(crate) mod export_head;
+#[cfg(test)]
+mod histories;
 pub(crate) mod identities;
 pub(crate) mod receipt;
 pub(crate) mod stick_spool;

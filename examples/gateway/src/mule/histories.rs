@@ -1,0 +1,344 @@
+//! Histories of a data mule over a real queue: the link comes and goes, sticks and receipts are lost, doubled and stale, ingests are cut off, the
+//! gateway is killed. Nothing is lost, each copy has the identity of the first, and what the hub has leaves the queue.
+//! One again: `EDGE_SEED`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::bridge::spool::{Identity, Leased, Spool};
+use edge_bridge::wire::{ReasonCode, Utf8};
+use edge_queue::testing::{JudgeRule, Rng, SimDir, Violation, budget_percent, seed};
+use edge_queue::transfer::{Item, Stream};
+use edge_queue::{Config, Consumer, Lane, Lease, ManualClock, Now, Queue, RowId, StoreKind, Wait};
+
+use super::receipt::Receipt;
+use super::stick_spool::{SharedAccount, StickSpool, lock};
+use crate::run::queue::store::CONSUMER;
+
+/// Histories at the full budget.
+const HISTORIES: u64 = 1_000;
+/// Most rounds of export, ingest and settle after which nothing may be left.
+const ROUNDS: u32 = 3;
+
+edge_queue::judge_rules! {
+    /// Something that every history must do.
+    enum Rule {
+        /// Each copy of a row has the identity of the first.
+        Identity,
+        /// What left the queue is at the hub.
+        Lost,
+        /// After enough receipts of a hub that takes everything the queue is empty.
+        Left,
+    }
+}
+
+type Verdict = Result<(), Violation<Rule>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plant {
+    /// A receipt releases as many rows as it names, whichever.
+    SettlesByCount,
+    /// A row is in the receipt once it was published.
+    ReceiptBeforePuback,
+    /// A row that the hub refused is in the receipt.
+    RefusedInReceipt,
+    /// A row of a stick has the identity of the next one.
+    OtherIdentity,
+    /// The first row of a receipt is left out.
+    ReceiptTooShort,
+}
+
+struct World {
+    rng: Rng,
+    plant: Option<Plant>,
+    dir: SimDir,
+    clock: Arc<ManualClock>,
+    /// Always there, but while it restarts.
+    queue: Option<(Queue, Consumer)>,
+    /// Leases of the link whose PUBACK is awaited.
+    in_flight: Vec<Lease>,
+    link_up: bool,
+    /// Number of rows pushed: numbered from 0, all committed.
+    pushed: u64,
+    /// Identity of the first copy at the hub, by number.
+    hub: BTreeMap<u64, Identity>,
+    refuses: bool,
+    sticks: Vec<Vec<u8>>,
+    receipts: Vec<String>,
+}
+
+fn number(payload: &[u8]) -> u64 {
+    std::str::from_utf8(payload).unwrap().parse().unwrap()
+}
+
+fn of_row(id: RowId) -> Identity {
+    Identity { gateway: id.gateway, lane: id.lane.0, epoch: id.epoch, seq: id.seq }
+}
+
+impl World {
+    fn new(seed: u64, plant: Option<Plant>) -> Self {
+        let now = Now { boot_id: 1, up_ms: 1_000, ..Now::default() };
+        let mut world = Self {
+            rng: Rng::new(seed),
+            plant,
+            dir: SimDir::new(),
+            clock: Arc::new(ManualClock::new(now)),
+            queue: None,
+            in_flight: Vec::new(),
+            link_up: false,
+            pushed: 0,
+            hub: BTreeMap::new(),
+            refuses: false,
+            sticks: Vec::new(),
+            receipts: Vec::new(),
+        };
+        world.open();
+        world
+    }
+
+    fn open(&mut self) {
+        let config = Config::default().lanes(2).max_bytes(2 << 20).store(StoreKind::Ring);
+        let queue = Queue::open_in(Box::new(self.dir.clone()), config, self.clock.clone()).unwrap();
+        let consumer = queue.consumer(CONSUMER).unwrap();
+        self.queue = Some((queue, consumer));
+    }
+
+    fn queue(&mut self) -> &mut (Queue, Consumer) {
+        self.queue.as_mut().unwrap()
+    }
+
+    fn lived(&mut self) -> Verdict {
+        for _ in 0..self.rng.between(20, 60) {
+            self.step()?;
+        }
+        (self.refuses, self.link_up) = (false, false);
+        self.in_flight.clear();
+        for _ in 0..ROUNDS {
+            self.export();
+            let stick = self.sticks.pop().unwrap();
+            self.ingest(&stick, false)?;
+            let receipt = self.receipts.pop().unwrap();
+            self.settle(&receipt)?;
+        }
+        let left = self.waiting();
+        Rule::Left.require(left.is_empty(), || format!("{left:?} are left"))
+    }
+
+    fn step(&mut self) -> Verdict {
+        match self.rng.below(20) {
+            0..=4 => self.push(),
+            5 => self.link_up = !self.link_up,
+            6..=8 if self.link_up => return self.send(),
+            6..=8 => self.in_flight.clear(),
+            9 => self.refuses = !self.refuses,
+            10 | 11 => self.export(),
+            12..=14 => return self.ingest_one(),
+            15..=17 => return self.settle_one(),
+            18 => self.lose_or_double(),
+            _ => self.restart(),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self) {
+        for _ in 0..self.rng.between(1, 12) {
+            let topic = Utf8::from_static("up/t");
+            let mut row = Row::new(topic, Bytes::from(self.pushed.to_string())).into_queue_row();
+            row.lane = Some(Lane(u8::from(self.rng.one_in(3))));
+            drop(self.queue().0.push(row).unwrap());
+            self.pushed += 1;
+        }
+        self.queue().0.commit().unwrap();
+    }
+
+    /// A message reaches the hub. `true` if it takes it.
+    fn arrives(&mut self, number: u64, identity: Identity) -> Result<bool, Violation<Rule>> {
+        if self.refuses && number % 5 == 3 {
+            return Ok(false);
+        }
+        let first = *self.hub.entry(number).or_insert(identity);
+        Rule::Identity.require(first == identity, || format!("{number} is {identity} and was {first}"))?;
+        Ok(true)
+    }
+
+    /// The link sends some rows, and hears of some that were sent before.
+    fn send(&mut self) -> Verdict {
+        let most = usize::try_from(self.rng.between(1, 10)).unwrap();
+        let leases: Vec<Lease> = self.queue().1.lease(most, Wait::None).unwrap().into_iter().collect();
+        for lease in leases {
+            if self.arrives(number(lease.payload()), of_row(lease.id()))? {
+                self.in_flight.push(lease);
+            }
+        }
+        let heard = self.rng.below(self.in_flight.len() as u64 + 1);
+        self.in_flight.drain(..usize::try_from(heard).unwrap()).for_each(Lease::ack);
+        Ok(())
+    }
+
+    fn export(&mut self) {
+        let mut stick = Vec::new();
+        self.queue().0.export(&mut stick).unwrap();
+        self.sticks.push(stick);
+    }
+
+    fn pick(&mut self, of: usize) -> Option<usize> {
+        (of > 0).then(|| usize::try_from(self.rng.below(of as u64)).unwrap())
+    }
+
+    fn ingest_one(&mut self) -> Verdict {
+        let Some(at) = self.pick(self.sticks.len()) else { return Ok(()) };
+        let stick = self.sticks[at].clone();
+        let cut_off = self.rng.one_in(3);
+        self.ingest(&stick, cut_off)
+    }
+
+    /// Publishes a stick, through a connection that may end. A receipt is written as the command does.
+    fn ingest(&mut self, stick: &[u8], cut_off: bool) -> Verdict {
+        let account = SharedAccount::default();
+        let gateway = self.queue().0.gateway_id();
+        let mut spool = StickSpool::new(stick, gateway, &account);
+        let ends_after = if cut_off { self.rng.below(20) } else { u64::MAX };
+        let mut sent = 0;
+        loop {
+            let most = usize::try_from(self.rng.between(1, 8)).unwrap();
+            let rows = spool.lease(0, most, usize::MAX);
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                sent += 1;
+                if sent <= ends_after {
+                    self.publish(&mut spool, &row)?;
+                } else if self.plant == Some(Plant::ReceiptBeforePuback) {
+                    spool.ack(row.id);
+                } else {
+                    spool.give_back(row.id);
+                }
+            }
+            if sent > ends_after {
+                break;
+            }
+        }
+        drop(spool);
+        let account = lock(&account);
+        if account.is_done() || account.refused_rows > 0 || self.plant == Some(Plant::ReceiptBeforePuback) {
+            self.receipts.push(Receipt::new(gateway, &account.acked).to_text());
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, spool: &mut StickSpool<&[u8]>, row: &Leased) -> Verdict {
+        let mut identity = row.identity.unwrap();
+        identity.seq += u64::from(self.plant == Some(Plant::OtherIdentity));
+        let taken = self.arrives(number(&row.row.payload), identity)?;
+        match self.plant {
+            Some(Plant::RefusedInReceipt) if !taken => spool.ack(row.id),
+            _ if !taken => spool.park(row.id, ReasonCode::NOT_AUTHORIZED),
+            // The PUBACK does not come: it is sent again.
+            _ if self.rng.one_in(6) => spool.give_back(row.id),
+            _ => spool.ack(row.id),
+        }
+        Ok(())
+    }
+
+    fn settle_one(&mut self) -> Verdict {
+        let Some(at) = self.pick(self.receipts.len()) else { return Ok(()) };
+        let receipt = self.receipts[at].clone();
+        self.settle(&receipt)
+    }
+
+    fn settle(&mut self, text: &str) -> Verdict {
+        let mut ranges = Receipt::parse(text).unwrap().ranges;
+        let plant = self.plant;
+        let (queue, consumer) = self.queue();
+        if plant == Some(Plant::SettlesByCount) {
+            let named: u64 = ranges.iter().map(edge_queue::IdRange::ids).sum();
+            let chunk = consumer.lease(usize::try_from(named).unwrap(), Wait::None).unwrap();
+            chunk.into_iter().for_each(Lease::ack);
+        } else {
+            if plant == Some(Plant::ReceiptTooShort) && !ranges.is_empty() {
+                ranges[0].first.seq += 1;
+            }
+            let asked: u64 = ranges.iter().map(edge_queue::IdRange::ids).sum();
+            let acked = queue.ack_ids(CONSUMER, &ranges).unwrap();
+            assert_eq!(acked.acked + acked.gone + acked.no_range, asked);
+        }
+        self.nothing_is_lost()
+    }
+
+    fn lose_or_double(&mut self) {
+        let (lose, stick) = (self.rng.one_in(2), self.rng.one_in(2));
+        let Some(at) = self.pick(if stick { self.sticks.len() } else { self.receipts.len() }) else { return };
+        match (stick, lose) {
+            (true, true) => drop(self.sticks.remove(at)),
+            (true, false) => self.sticks.push(self.sticks[at].clone()),
+            (false, true) => drop(self.receipts.remove(at)),
+            (false, false) => self.receipts.push(self.receipts[at].clone()),
+        }
+    }
+
+    /// The gateway ends cleanly, or is killed with acknowledgements of the link that are not on the disk.
+    fn restart(&mut self) {
+        self.in_flight.clear();
+        let (queue, consumer) = self.queue.take().unwrap();
+        drop(consumer);
+        if self.rng.one_in(2) {
+            queue.close().unwrap();
+        } else {
+            self.dir.freeze_after(0);
+            drop(queue);
+            self.dir.heal();
+        }
+        self.open();
+    }
+
+    /// Returns the numbers of what has not left the queue.
+    fn waiting(&mut self) -> Vec<u64> {
+        let mut copy = Vec::new();
+        self.queue().0.export(&mut copy).unwrap();
+        let mut stream = Stream::new(copy.as_slice());
+        let mut waiting = Vec::new();
+        while let Some(item) = stream.next_item().unwrap() {
+            if let Item::Row(row) = item {
+                waiting.push(number(&row.payload));
+            }
+        }
+        waiting
+    }
+
+    fn nothing_is_lost(&mut self) -> Verdict {
+        let waiting = self.waiting();
+        let lost: Vec<u64> =
+            (0..self.pushed).filter(|n| !self.hub.contains_key(n) && !waiting.contains(n)).collect();
+        Rule::Lost.require(lost.is_empty(), || format!("{lost:?} are neither at the hub nor in the queue"))
+    }
+}
+
+fn history(nth: u64, plant: Option<Plant>) -> Verdict {
+    let seed = seed().wrapping_add(nth);
+    World::new(seed, plant).lived().map_err(|why| why.at(format_args!("seed {seed}")))
+}
+
+#[test]
+fn a_row_is_at_the_hub_before_it_leaves_whatever_becomes_of_sticks_and_receipts() {
+    let histories = (HISTORIES * budget_percent()).div_ceil(100);
+    for nth in 0..histories {
+        history(nth, None).unwrap();
+    }
+    println!("executed mule histories: {histories}");
+}
+
+#[test]
+fn every_rule_convicts_its_bugs() {
+    for (plant, rule) in [
+        (Plant::SettlesByCount, Rule::Lost),
+        (Plant::ReceiptBeforePuback, Rule::Lost),
+        (Plant::RefusedInReceipt, Rule::Lost),
+        (Plant::OtherIdentity, Rule::Identity),
+        (Plant::ReceiptTooShort, Rule::Left),
+    ] {
+        rule.convicts(plant, &[], || (0..50).find_map(|nth| history(nth, Some(plant)).err()));
+    }
+}
