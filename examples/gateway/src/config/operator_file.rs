@@ -15,6 +15,14 @@ pub(crate) const BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// The path does not exist, or is no regular file, or a larger one.
 pub(crate) fn check(path: &Path) -> io::Result<()> {
+    within(check_kind(path)?)
+}
+
+/// Checks that the path is a regular file, and returns its size in bytes.
+///
+/// # Errors
+/// The path does not exist, or is no regular file.
+pub(crate) fn check_kind(path: &Path) -> io::Result<u64> {
     let about = std::fs::metadata(path)?;
     if about.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -25,7 +33,7 @@ pub(crate) fn check(path: &Path) -> io::Result<()> {
             "not a file, but a pipe, a socket or a device",
         ));
     }
-    within(about.len())
+    Ok(about.len())
 }
 
 /// Reads a file.

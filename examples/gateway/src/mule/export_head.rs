@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::io::{self, BufRead, Read};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use edge_bridge::Format as RowFormat;
 use edge_bridge::bridge::{BatchLimits, IdentityForm};
@@ -10,6 +11,7 @@ use edge_bridge::wire::Utf8;
 use serde::{Deserialize, Serialize};
 
 use super::{checksum, number};
+use crate::config::{Config, Route};
 use crate::run::hub::pack::RouteLimits;
 
 /// First words of the line: name and version of the format.
@@ -39,23 +41,17 @@ struct Batches {
 }
 
 impl ExportHead {
-    pub(crate) fn new(gateway: u64, name: &str, identity: IdentityForm, limits: &[RouteLimits]) -> Self {
+    fn new(gateway: u64, name: &str, identity: IdentityForm, limits: &[RouteLimits]) -> Self {
         let identity = match identity {
             IdentityForm::Binary => "binary",
             IdentityForm::Off => "off",
             _ => "text",
         };
-        let batches = limits.iter().map(|route| Batches {
-            topic: route.topic.as_str().to_owned(),
-            format: route.format.0,
-            rows: route.limits.rows,
-            bytes: Some(route.limits.bytes).filter(|bytes| *bytes < usize::MAX),
-        });
         Self {
             gateway: format!("{gateway:016x}"),
             name: name.to_owned(),
             identity: identity.to_owned(),
-            batches: batches.collect(),
+            batches: limits.iter().map(Batches::of).collect(),
         }
     }
 
@@ -86,7 +82,7 @@ impl ExportHead {
     }
 
     /// Returns the line, its end included.
-    pub(crate) fn to_line(&self) -> String {
+    fn to_line(&self) -> String {
         let json = serde_json::to_string(self).unwrap_or_default();
         format!("{MAGIC}{} {json}\n", checksum(&json))
     }
@@ -110,6 +106,45 @@ impl ExportHead {
             return Err(bad("the gateway id has 16 hexadecimal digits"));
         }
         Ok(head)
+    }
+}
+
+impl Batches {
+    fn of(route: &RouteLimits) -> Self {
+        Self {
+            topic: route.topic.as_str().to_owned(),
+            format: route.format.0,
+            rows: route.limits.rows,
+            bytes: Some(route.limits.bytes).filter(|bytes| *bytes < usize::MAX),
+        }
+    }
+}
+
+/// Head of the exports of a running gateway, which follows its routes. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct CurrentHead(Arc<Mutex<ExportHead>>);
+
+impl CurrentHead {
+    /// Creates the head of a gateway with this id of its queue.
+    pub(crate) fn of(gateway: u64, config: &Config) -> Self {
+        let limits = RouteLimits::of(&config.routes);
+        let head = ExportHead::new(gateway, &config.id, config.hub.identity, &limits);
+        Self(Arc::new(Mutex::new(head)))
+    }
+
+    /// Takes over the limits of changed routes.
+    pub(crate) fn follow(&self, routes: &[Route]) {
+        let limits = RouteLimits::of(routes);
+        self.lock().batches = limits.iter().map(Batches::of).collect();
+    }
+
+    /// Returns the line of an export that begins now.
+    pub(crate) fn to_line(&self) -> String {
+        self.lock().to_line()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ExportHead> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

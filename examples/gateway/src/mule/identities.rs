@@ -6,7 +6,7 @@ use edge_bridge::bridge::spool::Identity;
 use edge_queue::{IdRange, Lane, RowId};
 
 /// Most ranges, so that a stick whose rows have no two numbers in a row costs no more RAM than this.
-pub(crate) const RANGES_MAX: usize = 100_000;
+pub(crate) const RANGES_MAX: usize = 16_384;
 
 /// Lane and epoch of identities.
 type Place = (u8, u32);

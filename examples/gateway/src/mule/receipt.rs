@@ -16,10 +16,11 @@ use edge_queue::{IdRange, Lane, RowId};
 
 use super::identities::{Identities, RANGES_MAX};
 use super::{checksum, number};
+use crate::config::operator_file;
 
 const MAGIC: &str = "edge-mule-receipt 1";
-/// Largest receipt in bytes: that of the most ranges is smaller.
-pub(crate) const RECEIPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest receipt in bytes, as of every file that an operator hands over: that of the most ranges is smaller.
+pub(crate) const RECEIPT_BYTES_MAX: u64 = operator_file::BYTES_MAX;
 
 /// Identities of one gateway that a hub acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -46,12 +46,12 @@ impl Account {
         self.end.is_some() && self.open == 0
     }
 
-    /// Returns whether each row of a whole export was acknowledged, or its time is over.
+    /// Returns whether each row of a whole export is in the receipt.
     pub(crate) fn is_clean(&self) -> bool {
         let is_whole = self.end.is_some_and(|end| end.is_whole());
         is_whole
             && self.error.is_none()
-            && self.refused_rows + self.foreign + self.unrecorded + self.open == 0
+            && self.refused_rows + self.expired + self.foreign + self.unrecorded + self.open == 0
     }
 }
 

@@ -33,7 +33,6 @@ use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
 use super::hub::goodbye;
 use super::hub::hub_state;
-use super::hub::pack::RouteLimits;
 use super::hub::table_files::TableFiles;
 use super::hub::table_subscriber::TableSubscriber;
 use super::hub::uplink::{self, Beside};
@@ -60,7 +59,7 @@ use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::totals::Refresh;
 use super::status::verdict::Losses;
 use super::tap::Taps;
-use crate::mule::export_head::ExportHead;
+use crate::mule::export_head::CurrentHead;
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
 /// is for the control loops.
@@ -275,10 +274,10 @@ impl Local {
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
-        let limits = RouteLimits::of(&config.routes);
-        let mule = ExportHead::new(queue.gateway_id(), &config.id, config.hub.identity, &limits);
-        let _ = self.opened.set(QueueAndLink { mule, queue: queue.clone(), link: link.clone() }); // Once, here.
-        let (changes, more_tables) = RouteChanges::new(&monitor, next_routes, &table_subscriber);
+        let mule = CurrentHead::of(queue.gateway_id(), config);
+        let opened = QueueAndLink { mule: mule.clone(), queue: queue.clone(), link: link.clone() };
+        let _ = self.opened.set(opened); // Once, here.
+        let (changes, more_tables) = RouteChanges::new(&monitor, (next_routes, mule), &table_subscriber);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
         let tasks = [
             tokio::spawn(monitor.watch(no_queue.service)),

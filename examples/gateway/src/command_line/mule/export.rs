@@ -46,11 +46,8 @@ fn export(state: &Path, stick: &Path) -> Result<String, Failed> {
     let mut file = ExportFile::create(&path).map_err(|error| failed(&path, error))?;
     io::Write::write_all(&mut file, &first).map_err(|error| failed(&path, error))?;
     while answer.next(&mut file)? {}
+    file.sync().and_then(check).map_err(|error| failed(&path, error))?;
     file.finish().map_err(|error| failed(&path, error))?;
-    if let Err(error) = check(&path) {
-        let _best_effort = fs::remove_file(&path);
-        return Err(failed(&path, error));
-    }
     Ok(format!("{} to {}; nothing is released before its receipt", printable(&answer.done), path.display()))
 }
 

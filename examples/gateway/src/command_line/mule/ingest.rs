@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::super::control_client::{UNAVAILABLE, complain};
 use super::super::export_file::ExportFile;
 use super::{EXPORT, RECEIPT};
-use crate::config::password;
+use crate::config::{operator_file, password};
 use crate::mule::export_head::ExportHead;
 use crate::mule::receipt::Receipt;
 use crate::mule::stick_spool::{Account, SharedAccount, StickSpool, lock};
@@ -73,12 +73,24 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(exports) => exports,
         Err(error) => return complain(&format!("{}: {error}", arguments.stick.display()), 1),
     };
+    if exports.is_empty() {
+        return match edge_print::print(&format!(
+            "{}: no export without a receipt\n",
+            arguments.stick.display()
+        )) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&error.to_string(), 1),
+        };
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error.to_string(), 1),
     };
     let mut code = 0;
     for path in exports {
+        if code == UNAVAILABLE {
+            break; // Nor for the next one.
+        }
         let (text, of_export) = runtime.block_on(ingest(arguments, &path)).unwrap_or_else(|failed| failed);
         code = code.max(of_export);
         let text = format!("{}: {}", path.display(), printable(&text));
@@ -107,6 +119,7 @@ fn exports(stick: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> {
     let bad = |error: std::io::Error| (error.to_string(), 1);
+    operator_file::check_kind(path).map_err(bad)?;
     let mut input = BufReader::new(File::open(path).map_err(bad)?);
     let head = ExportHead::read(&mut input).map_err(bad)?;
     let account = SharedAccount::default();
@@ -115,11 +128,10 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
     let pack = BatchPack::new(RouteEncoder::of_limits(head.limits(), compact)).with_identity(head.identity());
     let builder = builder(arguments, head.gateway()).map_err(|text| (text, 2))?;
     let (link, _task) = builder.start_with(spool, pack).map_err(|error| (error.to_string(), 2))?;
-    let stats = published(&link, &account).await;
+    let reached = published(&link, &account).await;
     let _ = timeout(GOODBYE, link.close()).await;
     let account = lock(&account);
-    if !account.is_done() && stats.refusals.is_empty() {
-        let why = stats.last_error.unwrap_or_else(|| "the hub does not answer".to_owned());
+    if let Err(why) = reached {
         let acked = account.acked.ids();
         return Err((format!("no receipt: {why}; {acked} rows were acknowledged, try again"), UNAVAILABLE));
     }
@@ -133,27 +145,39 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
     Ok((said(&account, &receipt), u8::from(!account.is_clean())))
 }
 
-/// Waits until each row has its end, or nothing goes on any more.
-async fn published(link: &Link, account: &SharedAccount) -> Stats {
+/// Waits until each row has its end, or the hub refuses those that have none.
+///
+/// # Errors
+/// The hub does not answer, in words.
+async fn published(link: &Link, account: &SharedAccount) -> Result<(), String> {
     let (mut last, mut since) = ((0, 0), Instant::now());
     loop {
         let stats = link.stats();
         let now = {
             let account = lock(account);
             if account.is_done() {
-                return stats;
+                return Ok(());
             }
             (account.acked.ids(), account.refused_rows + account.expired)
         };
         if now != last {
             (last, since) = (now, Instant::now());
         }
-        let patience = if stats.refusals.is_empty() { SILENT_FOR } else { REFUSED_FOR };
-        if since.elapsed() >= patience {
-            return stats;
+        if since.elapsed() >= REFUSED_FOR && is_refused(&stats) {
+            return Ok(());
+        }
+        if since.elapsed() >= SILENT_FOR {
+            return Err(stats.last_error.unwrap_or_else(|| "the hub does not answer".to_owned()));
         }
         sleep(LOOK).await;
     }
+}
+
+/// Returns whether the hub has an answer to everything that was sent to it, and refuses what is left.
+fn is_refused(stats: &Stats) -> bool {
+    let is_connected = stats.last_error.is_none() && stats.connects > 0;
+    let is_held = stats.held > 0 && stats.held == stats.unacknowledged as u64;
+    is_connected && (stats.link_refused || is_held)
 }
 
 fn said(account: &Account, receipt: &Path) -> String {
@@ -163,14 +187,17 @@ fn said(account: &Account, receipt: &Path) -> String {
             text += &format!("; {rows} {what}");
         }
     };
-    add(account.refused_rows + account.open, "not taken by the hub, not in the receipt");
+    add(account.refused_rows + account.open, "refused by the hub, not in the receipt");
     add(account.expired, "expired on the way, not in the receipt");
     add(account.foreign, "of another gateway, not published");
     add(account.unrecorded, "more acknowledged than a receipt holds: they stay with the gateway");
-    let end = account.end.unwrap_or_default();
-    add(end.rows_missing, "damaged on the stick, not published");
-    if !end.is_whole() {
-        text += "; the export is damaged or was cut off";
+    match account.end {
+        None => text += "; the rest was not sent, not in the receipt",
+        Some(end) if end.is_whole() => {}
+        Some(end) => {
+            add(end.rows_missing, "damaged on the stick, not published");
+            text += "; the export is damaged or was cut off";
+        }
     }
     for ((topic, reason), rows) in &account.refused {
         text += &format!("; {rows} to \"{topic}\": {reason}");

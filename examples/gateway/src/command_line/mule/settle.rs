@@ -1,9 +1,5 @@
 //! `edge-gateway mule settle`: hands a receipt to the running gateway, which releases exactly the rows that it names.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket, a file")]
-
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +8,8 @@ use clap::Args;
 
 use super::super::control_client::{ask_on, open, state_dir};
 use super::{of_gateway, told};
-use crate::mule::receipt::{RECEIPT_BYTES_MAX, Receipt};
+use crate::config::operator_file;
+use crate::mule::receipt::Receipt;
 use crate::run::status::outputs::terminal::printable;
 
 /// Time limit of the answer: the gateway reads each row that the receipt names.
@@ -47,12 +44,6 @@ fn settle(state: &Path, path: &Path) -> Result<String, (String, u8)> {
 
 /// Reads a whole receipt. Returns its text.
 fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let limit = RECEIPT_BYTES_MAX as u64 + 1;
-    file.take(limit).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() > RECEIPT_BYTES_MAX {
-        return Err("no receipt: it is too large".to_owned());
-    }
+    let text = operator_file::read_text(path).map_err(|error| error.to_string())?;
     Receipt::parse(&text).map(|_| text)
 }

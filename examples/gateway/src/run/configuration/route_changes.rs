@@ -14,6 +14,7 @@ use edge_bridge::net::intake::{Intake, Permit};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
+use crate::mule::export_head::CurrentHead;
 use crate::run::hub::compact::table_topics;
 use crate::run::hub::pack::NextRoutes;
 use crate::run::hub::table_subscriber::TableSubscriber;
@@ -82,6 +83,7 @@ pub(in crate::run) struct RouteChanges {
     facts: CurrentFacts,
     link: Link,
     next_routes: NextRoutes,
+    mule: CurrentHead,
     /// Sender of session table topics that have to be subscribed to.
     more_tables: mpsc::UnboundedSender<String>,
     /// Topics of session tables that are subscribed to already.
@@ -92,7 +94,7 @@ impl RouteChanges {
     /// Creates the distribution, and the receiver of session table topics to subscribe to in addition to `tables`.
     pub(in crate::run) fn new(
         monitor: &Monitor,
-        next_routes: NextRoutes,
+        (next_routes, mule): (NextRoutes, CurrentHead),
         table_subscriber: &TableSubscriber,
     ) -> (Self, mpsc::UnboundedReceiver<String>) {
         let (more_tables, more) = mpsc::unbounded_channel();
@@ -103,6 +105,7 @@ impl RouteChanges {
             facts: monitor.facts.clone(),
             link: monitor.link.clone(),
             next_routes,
+            mule,
             more_tables,
             tables: table_subscriber.topics.clone(),
         };
@@ -160,6 +163,7 @@ impl RouteChanges {
                 self.tables.push(tables);
             }
         }
+        self.mule.follow(&config.routes);
         self.next_routes.set(config.routes.clone());
         self.link.rows_pushed();
     }

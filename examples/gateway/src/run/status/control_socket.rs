@@ -1,8 +1,9 @@
 //! Control socket: a Unix socket in the state directory, by which an operator on this machine sees the gateway's status, takes a copy of what waits,
 //! and lists, retries, drops or exports messages that the hub refuses.
 //!
-//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER`, `backup`
-//! or that of a [tap](crate::run::tap), which takes no turn from the others. The answer is lines of JSON, or the pieces of a [`backup`], then
+//! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER`, `backup`,
+//! `mule`, `settle BYTES` with a receipt behind it, or that of a [tap](crate::run::tap), which takes no turn from the others. The answer is lines of
+//! JSON, or the pieces of a [`backup`], then
 //! `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from the start on, also without a queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
@@ -29,8 +30,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::mule::export_head::ExportHead;
-use crate::mule::receipt::RECEIPT_BYTES_MAX;
+use crate::mule::export_head::CurrentHead;
 use crate::run::tap::Taps;
 use crate::run::tap::connection::{self as tap, ClosedWithSocket, Ended};
 
@@ -84,7 +84,7 @@ impl Drop for Socket {
 #[derive(Debug)]
 pub(crate) struct QueueAndLink {
     /// Head of the exports of a data mule.
-    pub(crate) mule: ExportHead,
+    pub(crate) mule: CurrentHead,
     pub(crate) queue: Queue,
     pub(crate) link: Link,
 }
@@ -225,10 +225,7 @@ async fn serve_one(
     let mut reader = BufReader::with_capacity(512, reader.take(LINE_BYTES_MAX));
     timeout(WITHIN, reader.read_line(&mut line)).await??;
     is_asked.store(true, Ordering::Relaxed);
-    let bytes = line.strip_prefix("settle ").and_then(|bytes| bytes.trim_end().parse().ok());
-    let mut body = vec![0; bytes.unwrap_or(0_usize).min(RECEIPT_BYTES_MAX)];
-    reader.get_mut().set_limit(body.len() as u64);
-    timeout(WITHIN, reader.read_exact(&mut body)).await??;
+    let begun = reader.buffer().to_vec();
     if let Some(request) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("tap ")) {
         let last = match tap::serve(&mut stream, request, taps).await {
             Ended::Done(done) => format!("ok {done}\n"),
@@ -240,7 +237,7 @@ async fn serve_one(
     // Nobody closes the semaphore.
     let _turn = answers.acquire().await;
     let last = match line.strip_suffix('\n') {
-        Some(line) => match answer(&mut stream, (line, &body), snapshots, opened).await {
+        Some(line) => match answer(&mut stream, (line, begun), snapshots, opened).await {
             Ok(done) => format!("ok {done}\n"),
             Err(Failed::Said(error)) => format!("error {error}\n"),
             Err(Failed::Gone(error)) => return Err(error),
@@ -261,10 +258,10 @@ impl From<edge_bridge::net::ByHandError> for Failed {
     }
 }
 
-/// Writes all lines of the answer but the last. Returns the summary for the last one.
+/// Writes all lines of the answer but the last. Returns the summary for the last one. `begun` are bytes behind the request's line that came with it.
 async fn answer(
     stream: &mut UnixStream,
-    (line, body): (&str, &[u8]),
+    (line, begun): (&str, Vec<u8>),
     snapshots: &Snapshots,
     opened: &LaterQueue,
 ) -> Result<String, Failed> {
@@ -279,10 +276,10 @@ async fn answer(
     match line {
         "backup" => return backup::serve(stream, queue, link, "").await,
         "mule" => return backup::serve(stream, queue, link, &mule.to_line()).await,
-        _ if line.starts_with("settle ") => return settle::serve(body, queue).await,
         _ => {}
     }
     match line.split_once(' ').unwrap_or((line, "")) {
+        ("settle", bytes) => settle::serve(stream, (bytes, begun), queue).await,
         ("list", _) => {
             let list = link.parked().await?;
             say(stream, text::list(&list).as_bytes()).await.map_err(Failed::Gone)?;

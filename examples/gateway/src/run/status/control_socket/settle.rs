@@ -1,16 +1,35 @@
 //! Receipt of a data mule, for an operator at the control socket: exactly the rows that it names are released.
 
+use std::io;
+
 use edge_queue::AckIdsError;
 use edge_queue::aio::Queue;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
 
-use super::Failed;
-use crate::mule::receipt::Receipt;
+use super::{Failed, WITHIN};
+use crate::mule::receipt::{RECEIPT_BYTES_MAX, Receipt};
 use crate::run::queue::store::CONSUMER;
 
-/// Releases what the receipt names. Returns the summary for the last line.
-pub(super) async fn serve(text: &[u8], queue: &Queue) -> Result<String, Failed> {
-    let text = std::str::from_utf8(text).map_err(|_| Failed::Said("the receipt is no text".to_owned()))?;
-    let receipt = Receipt::parse(text).map_err(Failed::Said)?;
+/// Reads the receipt, which has so many `bytes` and has `begun` already, and releases what it names. Returns the summary for the last line.
+pub(super) async fn serve(
+    stream: &mut UnixStream,
+    (bytes, begun): (&str, Vec<u8>),
+    queue: &Queue,
+) -> Result<String, Failed> {
+    let bytes = bytes.parse().ok().filter(|bytes| *bytes <= RECEIPT_BYTES_MAX);
+    let bytes =
+        bytes.ok_or_else(|| Failed::Said(format!("a receipt has at most {RECEIPT_BYTES_MAX} bytes")))?;
+    let mut text = Vec::new();
+    let mut all = begun.as_slice().chain(stream).take(bytes);
+    timeout(WITHIN, all.read_to_end(&mut text))
+        .await
+        .map_err(io::Error::from)
+        .flatten()
+        .map_err(Failed::Gone)?;
+    let text = String::from_utf8(text).map_err(|_| Failed::Said("the receipt is no text".to_owned()))?;
+    let receipt = Receipt::parse(&text).map_err(Failed::Said)?;
     // A receipt without a range is one of its gateway, too.
     let own = queue.gateway_id();
     if receipt.gateway != own {
