@@ -1,4 +1,4 @@
-//! Client of the control socket: sends requests of the subcommands `backup`, `parked`, `status` and `tap` to the running gateway, by the Unix socket in its state
+//! Client of the control socket: sends requests of the subcommands `backup`, `mule`, `parked`, `status` and `tap` to the running gateway, by the Unix socket in its state
 //! directory.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket")]

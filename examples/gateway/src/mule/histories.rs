@@ -1,5 +1,5 @@
 //! Histories of a data mule over a real queue: the link comes and goes, sticks and receipts are lost, doubled and stale, ingests are cut off, the
-//! gateway is killed. Nothing is lost, each copy has the identity of the first, and what the hub has leaves the queue.
+//! gateway is killed, a receipt of another gateway comes. Nothing is lost, each copy has the identity of the first, and what the hub has leaves the queue.
 //! One again: `EDGE_SEED`.
 
 use std::collections::BTreeMap;
@@ -11,8 +11,9 @@ use edge_bridge::bridge::spool::{Identity, Leased, Spool};
 use edge_bridge::wire::{ReasonCode, Utf8};
 use edge_queue::testing::{JudgeRule, Rng, SimDir, Violation, budget_percent, seed};
 use edge_queue::transfer::{Item, Stream};
-use edge_queue::{Config, Consumer, Lane, Lease, ManualClock, Now, Queue, RowId, StoreKind, Wait};
+use edge_queue::{Config, Consumer, IdRange, Lane, Lease, ManualClock, Now, Queue, RowId, StoreKind, Wait};
 
+use super::identities::Identities;
 use super::receipt::Receipt;
 use super::stick_spool::{SharedAccount, StickSpool, lock};
 use crate::run::queue::store::CONSUMER;
@@ -25,7 +26,7 @@ const ROUNDS: u32 = 3;
 edge_queue::judge_rules! {
     /// Something that every history must do.
     enum Rule {
-        /// Each copy of a row has the identity of the first.
+        /// Each copy of a row has the identity of the first, and no other row has it.
         Identity,
         /// What left the queue is at the hub.
         Lost,
@@ -38,15 +39,21 @@ type Verdict = Result<(), Violation<Rule>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plant {
-    /// A receipt releases as many rows as it names, whichever.
-    SettlesByCount,
+    /// A receipt releases as many rows as it names, by their position: the first that wait.
+    SettlesByPosition,
+    /// A receipt is taken for a mark up to which all came: it releases what is between its ranges, too.
+    SettlesUpTo,
+    /// A stale receipt releases newer rows, which were pushed behind its last one.
+    SettlesNewer,
+    /// A receipt of another gateway is taken for one of this.
+    ForeignAccepted,
     /// A row is in the receipt once it was published.
     ReceiptBeforePuback,
     /// A row that the hub refused is in the receipt.
     RefusedInReceipt,
     /// A row of a stick has the identity of the next one.
     OtherIdentity,
-    /// The first row of a receipt is left out.
+    /// The first row of each range is left out.
     ReceiptTooShort,
 }
 
@@ -64,6 +71,8 @@ struct World {
     pushed: u64,
     /// Identity of the first copy at the hub, by number.
     hub: BTreeMap<u64, Identity>,
+    /// Number of the row that has an identity at the hub.
+    owners: BTreeMap<Identity, u64>,
     refuses: bool,
     sticks: Vec<Vec<u8>>,
     receipts: Vec<String>,
@@ -90,6 +99,7 @@ impl World {
             link_up: false,
             pushed: 0,
             hub: BTreeMap::new(),
+            owners: BTreeMap::new(),
             refuses: false,
             sticks: Vec::new(),
             receipts: Vec::new(),
@@ -123,7 +133,7 @@ impl World {
             self.settle(&receipt)?;
         }
         let left = self.waiting();
-        Rule::Left.require(left.is_empty(), || format!("{left:?} are left"))
+        Rule::Left.require(left.is_empty(), || format!("{:?} are left", left.keys()))
     }
 
     fn step(&mut self) -> Verdict {
@@ -135,7 +145,8 @@ impl World {
             9 => self.refuses = !self.refuses,
             10 | 11 => self.export(),
             12..=14 => return self.ingest_one(),
-            15..=17 => return self.settle_one(),
+            15 | 16 => return self.settle_one(),
+            17 => return self.settle_foreign(),
             18 => self.lose_or_double(),
             _ => self.restart(),
         }
@@ -160,6 +171,8 @@ impl World {
         }
         let first = *self.hub.entry(number).or_insert(identity);
         Rule::Identity.require(first == identity, || format!("{number} is {identity} and was {first}"))?;
+        let owner = *self.owners.entry(identity).or_insert(number);
+        Rule::Identity.require(owner == number, || format!("{number} and {owner} are {identity}"))?;
         Ok(true)
     }
 
@@ -223,7 +236,9 @@ impl World {
         }
         drop(spool);
         let account = lock(&account);
-        if account.is_done() || account.refused_rows > 0 || self.plant == Some(Plant::ReceiptBeforePuback) {
+        // Of an export that was cut off there is one if the hub refuses the rest.
+        let has_receipt = account.is_done() || self.rng.one_in(4);
+        if has_receipt || self.plant == Some(Plant::ReceiptBeforePuback) {
             self.receipts.push(Receipt::new(gateway, &account.acked).to_text());
         }
         Ok(())
@@ -249,21 +264,39 @@ impl World {
         self.settle(&receipt)
     }
 
+    /// A receipt of another site comes: its numbers are those of rows that wait here, since every site counts from one.
+    fn settle_foreign(&mut self) -> Verdict {
+        let other = self.queue().0.gateway_id() ^ 1;
+        let mut ids = Identities::default();
+        for (_, id) in self.waiting() {
+            ids.add(Identity { gateway: other, ..id });
+        }
+        self.settle(&Receipt::new(other, &ids).to_text())
+    }
+
     fn settle(&mut self, text: &str) -> Verdict {
-        let mut ranges = Receipt::parse(text).unwrap().ranges;
         let plant = self.plant;
         let (queue, consumer) = self.queue();
-        if plant == Some(Plant::SettlesByCount) {
-            let named: u64 = ranges.iter().map(edge_queue::IdRange::ids).sum();
-            let chunk = consumer.lease(usize::try_from(named).unwrap(), Wait::None).unwrap();
-            chunk.into_iter().for_each(Lease::ack);
-        } else {
-            if plant == Some(Plant::ReceiptTooShort) && !ranges.is_empty() {
-                ranges[0].first.seq += 1;
+        let own = queue.gateway_id();
+        let mut receipt = Receipt::parse(text).unwrap();
+        if plant == Some(Plant::ForeignAccepted) {
+            receipt.gateway = own;
+            receipt.ranges.iter_mut().for_each(|range| range.first.gateway = own);
+        }
+        let is_foreign = receipt.gateway != own;
+        match receipt.ranges_of(own) {
+            Err(error) => assert!(is_foreign, "{error}"),
+            Ok(ranges) if plant == Some(Plant::SettlesByPosition) => {
+                let named: u64 = ranges.iter().map(IdRange::ids).sum();
+                let chunk = consumer.lease(usize::try_from(named).unwrap(), Wait::None).unwrap();
+                chunk.into_iter().for_each(Lease::ack);
             }
-            let asked: u64 = ranges.iter().map(edge_queue::IdRange::ids).sum();
-            let acked = queue.ack_ids(CONSUMER, &ranges).unwrap();
-            assert_eq!(acked.acked + acked.gone + acked.no_range, asked);
+            Ok(ranges) => {
+                let ranges: Vec<IdRange> = ranges.into_iter().map(|range| planted(range, plant)).collect();
+                let asked: u64 = ranges.iter().map(IdRange::ids).sum();
+                let acked = queue.ack_ids(CONSUMER, &ranges).unwrap();
+                assert_eq!(acked.acked + acked.gone + acked.no_range, asked);
+            }
         }
         self.nothing_is_lost()
     }
@@ -294,15 +327,18 @@ impl World {
         self.open();
     }
 
-    /// Returns the numbers of what has not left the queue.
-    fn waiting(&mut self) -> Vec<u64> {
+    /// Returns number and identity of what has not left the queue.
+    fn waiting(&mut self) -> BTreeMap<u64, Identity> {
         let mut copy = Vec::new();
-        self.queue().0.export(&mut copy).unwrap();
+        let queue = &self.queue().0;
+        queue.export(&mut copy).unwrap();
+        let gateway = queue.gateway_id();
         let mut stream = Stream::new(copy.as_slice());
-        let mut waiting = Vec::new();
+        let mut waiting = BTreeMap::new();
         while let Some(item) = stream.next_item().unwrap() {
             if let Item::Row(row) = item {
-                waiting.push(number(&row.payload));
+                let identity = Identity { gateway, lane: row.lane.0, epoch: row.epoch, seq: row.seq };
+                waiting.insert(number(&row.payload), identity);
             }
         }
         waiting
@@ -311,8 +347,19 @@ impl World {
     fn nothing_is_lost(&mut self) -> Verdict {
         let waiting = self.waiting();
         let lost: Vec<u64> =
-            (0..self.pushed).filter(|n| !self.hub.contains_key(n) && !waiting.contains(n)).collect();
+            (0..self.pushed).filter(|n| !self.hub.contains_key(n) && !waiting.contains_key(n)).collect();
         Rule::Lost.require(lost.is_empty(), || format!("{lost:?} are neither at the hub nor in the queue"))
+    }
+}
+
+/// Returns the range that a gateway with this bug takes from a receipt.
+fn planted(range: IdRange, plant: Option<Plant>) -> IdRange {
+    let first = range.first;
+    match plant {
+        Some(Plant::SettlesUpTo) => IdRange { first: RowId { seq: 1, ..first }, ..range },
+        Some(Plant::SettlesNewer) => IdRange { last: range.last + 1_000, ..range },
+        Some(Plant::ReceiptTooShort) => IdRange { first: RowId { seq: first.seq + 1, ..first }, ..range },
+        _ => range,
     }
 }
 
@@ -333,7 +380,10 @@ fn a_row_is_at_the_hub_before_it_leaves_whatever_becomes_of_sticks_and_receipts(
 #[test]
 fn every_rule_convicts_its_bugs() {
     for (plant, rule) in [
-        (Plant::SettlesByCount, Rule::Lost),
+        (Plant::SettlesByPosition, Rule::Lost),
+        (Plant::SettlesUpTo, Rule::Lost),
+        (Plant::SettlesNewer, Rule::Lost),
+        (Plant::ForeignAccepted, Rule::Lost),
         (Plant::ReceiptBeforePuback, Rule::Lost),
         (Plant::RefusedInReceipt, Rule::Lost),
         (Plant::OtherIdentity, Rule::Identity),

@@ -12,7 +12,7 @@
 
 use std::fmt::Write;
 
-use edge_queue::{IdRange, Lane, RowId};
+use edge_queue::{AckIdsError, IdRange, Lane, RowId};
 
 use super::identities::{Identities, RANGES_MAX};
 use super::{checksum, number};
@@ -43,6 +43,18 @@ impl Receipt {
         let sum = checksum(&text);
         let _ = writeln!(text, "end {} {sum}", self.ids());
         text
+    }
+
+    /// Returns the ranges for the gateway that is to release them. A receipt without a range is one of its gateway, too.
+    ///
+    /// # Errors
+    /// It is a receipt of another gateway.
+    pub(crate) fn ranges_of(self, own: u64) -> Result<Vec<IdRange>, AckIdsError> {
+        if self.gateway == own {
+            Ok(self.ranges)
+        } else {
+            Err(AckIdsError::OtherGateway { found: self.gateway, own })
+        }
     }
 
     fn ids(&self) -> u64 {

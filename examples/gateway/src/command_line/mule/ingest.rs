@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: files, the runtime")]
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -104,7 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Returns the exports of a stick that have no receipt, in the order of their names.
-fn exports(stick: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn exports(stick: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(stick)? {
         let path = entry?.path();
@@ -118,10 +118,14 @@ fn exports(stick: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> {
-    let bad = |error: std::io::Error| (error.to_string(), 1);
+    let bad = |error: io::Error| (error.to_string(), 1);
     operator_file::check_kind(path).map_err(bad)?;
     let mut input = BufReader::new(File::open(path).map_err(bad)?);
     let head = ExportHead::read(&mut input).map_err(bad)?;
+    let receipt = path.with_extension(RECEIPT);
+    let unwritten = |error: io::Error| (format!("{}: {error}", receipt.display()), 1);
+    // Before anything is published: a stick may be write-protected.
+    let mut file = ExportFile::create(&receipt).map_err(unwritten)?;
     let account = SharedAccount::default();
     let spool = StickSpool::new(input, head.gateway(), &account);
     let compact = Compact::new(&[], "", None, EchoedTables::default(), &KeptTables::default(), &[]);
@@ -135,13 +139,8 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
         let acked = account.acked.ids();
         return Err((format!("no receipt: {why}; {acked} rows were acknowledged, try again"), UNAVAILABLE));
     }
-    let receipt = path.with_extension(RECEIPT);
     let text = Receipt::new(head.gateway(), &account.acked).to_text();
-    let written = ExportFile::create(&receipt).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.finish()
-    });
-    written.map_err(|error| (format!("{}: {error}", receipt.display()), 1))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.finish()).map_err(unwritten)?;
     Ok((said(&account, &receipt), u8::from(!account.is_clean())))
 }
 

@@ -3,8 +3,8 @@
 //!
 //! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER`, `backup`,
 //! `mule`, `settle BYTES` with a receipt behind it, or that of a [tap](crate::run::tap), which takes no turn from the others. The answer is lines of
-//! JSON, or the pieces of a [`backup`], then
-//! `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from the start on, also without a queue.
+//! JSON, or the pieces of a [`backup`] or a data mule's export, then `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from
+//! the start on, also without a queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
@@ -161,7 +161,7 @@ async fn bound(state: &Path, opened: &LaterQueue, tried: oneshot::Sender<()>) ->
             Ok(socket) => return Some(socket),
             Err(error) if is_open => {
                 let path = state.join(SOCKET);
-                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status`, `parked`, `backup`, `tap` and `check --measured` do not work");
+                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status`, `parked`, `backup`, `mule`, `tap` and `check --measured` do not work");
                 return None;
             }
             Err(_) => tokio::time::sleep(BIND_AGAIN).await,

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use edge_queue::AckIdsError;
 use edge_queue::aio::Queue;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -30,13 +29,9 @@ pub(super) async fn serve(
         .map_err(Failed::Gone)?;
     let text = String::from_utf8(text).map_err(|_| Failed::Said("the receipt is no text".to_owned()))?;
     let receipt = Receipt::parse(&text).map_err(Failed::Said)?;
-    // A receipt without a range is one of its gateway, too.
-    let own = queue.gateway_id();
-    if receipt.gateway != own {
-        let error = AckIdsError::OtherGateway { found: receipt.gateway, own };
-        return Err(Failed::Said(format!("nothing is released: {error}")));
-    }
-    let acked = queue.ack_ids(CONSUMER, receipt.ranges).await;
+    let ranges = receipt.ranges_of(queue.gateway_id());
+    let ranges = ranges.map_err(|error| Failed::Said(format!("nothing is released: {error}")))?;
+    let acked = queue.ack_ids(CONSUMER, ranges).await;
     let acked = acked.map_err(|error| Failed::Said(error.to_string()))?;
     let (released, gone, left) = (acked.acked, acked.gone, acked.no_range);
     tracing::info!(released, gone, "a data mule's receipt was settled, asked for by hand");
