@@ -135,6 +135,33 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_receipt_is_read_and_one_range_more_is_not() {
+        let mut receipt = Receipt { gateway: u64::MAX, ranges: Vec::new() };
+        for n in 0..RANGES_MAX as u64 {
+            let seq = u64::MAX - 2 * (RANGES_MAX as u64 - n);
+            let first = RowId { gateway: u64::MAX, lane: Lane(u8::MAX), epoch: u32::MAX, seq };
+            receipt.ranges.push(IdRange { first, last: seq });
+        }
+        let text = receipt.to_text();
+        assert!(text.len() as u64 <= RECEIPT_BYTES_MAX, "{}", text.len());
+        assert_eq!(Receipt::parse(&text).as_ref(), Ok(&receipt));
+        let first = RowId { seq: u64::MAX, ..receipt.ranges[0].first };
+        receipt.ranges.push(IdRange { first, last: u64::MAX });
+        let error = Receipt::parse(&receipt.to_text()).unwrap_err();
+        assert_eq!(error, format!("line {}: more than {RANGES_MAX} ranges", RANGES_MAX + 3));
+    }
+
+    #[test]
+    fn a_receipt_is_its_gateways_alone() {
+        assert_eq!(receipt().ranges_of(0xab).unwrap(), receipt().ranges);
+        let none = Receipt { ranges: Vec::new(), ..receipt() };
+        for receipt in [receipt(), none] {
+            let error = receipt.ranges_of(0xac).unwrap_err().to_string();
+            assert!(error.contains("00000000000000ab") && error.contains("00000000000000ac"), "{error}");
+        }
+    }
+
+    #[test]
     fn any_damage_and_any_cut_is_refused() {
         let text = receipt().to_text();
         for at in 0..text.len() {
