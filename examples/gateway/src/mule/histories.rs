@@ -19,7 +19,7 @@ use super::stick_spool::{SharedAccount, StickSpool, lock};
 use crate::run::queue::store::CONSUMER;
 
 /// Histories at the full budget.
-const HISTORIES: u64 = 1_000;
+const HISTORIES: u64 = 10_000;
 /// Most rounds of export, ingest and settle after which nothing may be left.
 const ROUNDS: u32 = 3;
 
