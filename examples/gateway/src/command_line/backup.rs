@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::Args;
 use edge_queue::transfer::Stream;
 
-use super::control_client::{Failed, UNAVAILABLE, complain, open, state_dir};
+use super::control_client::{Failed, open, state_dir, tell};
 use super::export_file::ExportFile;
 use crate::run::status::control_socket::backup::PIECE;
 use crate::run::status::outputs::terminal::printable;
@@ -38,26 +38,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let done = state_dir(arguments.file.as_deref(), arguments.state.as_deref())
-        .map_err(|text| (text, 2))
-        .and_then(|state| copy(&state, &arguments.out).map_err(told));
-    match done {
-        Ok(done) => {
-            match edge_print::print(&format!("{} to {}\n", printable(&done), arguments.out.display())) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => complain(&error.to_string(), 1),
-            }
-        }
-        Err((text, code)) => complain(&text, code),
-    }
-}
-
-/// Returns what is told of a failure, and the exit code.
-fn told(failed: Failed) -> (String, u8) {
-    match failed {
-        Failed::Nobody(text) => (text, UNAVAILABLE),
-        Failed::Answer(text) => (text, 1),
-    }
+    let Arguments { out, file, state } = arguments;
+    let state = state_dir(file.as_deref(), state.as_deref()).map_err(|text| (text, 2));
+    let done = state.and_then(|state| copy(&state, out).map_err(Failed::with_code));
+    tell(done.map(|done| format!("{} to {}\n", printable(&done), out.display())))
 }
 
 /// Takes the copy. Returns the gateway's summary. After an error there is no file.

@@ -25,6 +25,16 @@ pub(crate) enum Failed {
     Answer(String),
 }
 
+impl Failed {
+    /// Returns what is told of it, and the exit code.
+    pub(crate) fn with_code(self) -> (String, u8) {
+        match self {
+            Self::Nobody(text) => (text, UNAVAILABLE),
+            Self::Answer(text) => (text, 1),
+        }
+    }
+}
+
 /// Returns the state directory of a gateway, from the same sources and in the same order as in `run`: `state`, or what `file` says.
 ///
 /// # Errors
@@ -84,4 +94,15 @@ pub(crate) fn complain(text: &str, code: u8) -> ExitCode {
         edge_print::complain!("edge-gateway: {}", printable(line));
     }
     ExitCode::from(code)
+}
+
+/// Prints the text of a command that is done, or the error of one that is not. Returns the exit code.
+pub(crate) fn tell(done: Result<String, (String, u8)>) -> ExitCode {
+    match done {
+        Ok(text) => match edge_print::print(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&error.to_string(), 1),
+        },
+        Err((text, code)) => complain(&text, code),
+    }
 }

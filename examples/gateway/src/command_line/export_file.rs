@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const MODE: u32 = 0o600;
 
 /// A file that is being written. What is left of it is removed unless it was put in place.
-pub(crate) struct ExportFile {
+pub(super) struct ExportFile {
     out: BufWriter<File>,
     /// Path at which it is at present.
     path: PathBuf,
@@ -45,7 +45,7 @@ impl ExportFile {
     ///
     /// # Errors
     /// There is something at `target`, or the file cannot be made beside it.
-    pub(crate) fn create(target: &Path) -> io::Result<Self> {
+    pub(super) fn create(target: &Path) -> io::Result<Self> {
         check_free(target)?;
         let mut name = target.file_name().map(OsString::from).ok_or(ErrorKind::InvalidInput)?;
         name.push(".new");
@@ -57,7 +57,7 @@ impl ExportFile {
         Ok(Self { out: BufWriter::new(file), path, target: target.to_owned(), is_in_place: false })
     }
 
-    pub(crate) fn write_line(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn write_line(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.out, "{line}")
     }
 
@@ -65,7 +65,7 @@ impl ExportFile {
     ///
     /// # Errors
     /// It could not be written.
-    pub(crate) fn sync(&mut self) -> io::Result<&Path> {
+    pub(super) fn sync(&mut self) -> io::Result<&Path> {
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
         Ok(&self.path)
@@ -75,7 +75,7 @@ impl ExportFile {
     ///
     /// # Errors
     /// It could not be written, or something came to its place meanwhile: nothing is left of it.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    pub(super) fn finish(mut self) -> io::Result<()> {
         self.sync()?;
         check_free(&self.target)?;
         fs::rename(&self.path, &self.target)?;

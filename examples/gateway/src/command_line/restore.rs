@@ -19,7 +19,7 @@ use edge_queue::medium::os::OsDir;
 use edge_queue::store::StoredRow;
 use edge_queue::transfer::{Imported, Item, Stream, StreamEnd, config_for, import_changed};
 
-use super::control_client::{complain, state_dir};
+use super::control_client::{state_dir, tell};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -44,13 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             let done = restore(&arguments.copy, &state, arguments.damaged).map_err(|text| (text, 1))?;
             Ok(said(&done, &state))
         });
-    match done {
-        Ok(text) => match edge_print::print(&text) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error.to_string(), 1),
-        },
-        Err((text, code)) => complain(&text, code),
-    }
+    tell(done)
 }
 
 /// Makes the queue.

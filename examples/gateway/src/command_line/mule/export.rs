@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: a socket, a file")]
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,9 +11,9 @@ use clap::Args;
 use edge_queue::transfer::Stream;
 
 use super::super::backup::pieces;
-use super::super::control_client::{Failed, open, state_dir};
+use super::super::control_client::{Failed, open, state_dir, tell};
 use super::super::export_file::ExportFile;
-use super::{EXPORT, RECEIPT, of_gateway, told};
+use super::{EXPORT, RECEIPT};
 use crate::mule::export_head::ExportHead;
 use crate::run::status::outputs::terminal::printable;
 
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let state = state_dir(arguments.file.as_deref(), arguments.state.as_deref()).map_err(|text| (text, 2));
-    told(state.and_then(|state| export(&state, &arguments.stick).map_err(of_gateway)))
+    tell(state.and_then(|state| export(&state, &arguments.stick).map_err(Failed::with_code)))
 }
 
 fn export(state: &Path, stick: &Path) -> Result<String, Failed> {
@@ -44,11 +44,11 @@ fn export(state: &Path, stick: &Path) -> Result<String, Failed> {
     let head = head.map_err(|error| Failed::Answer(format!("the gateway's answer: {error}")))?;
     let path = free_name(stick, head.gateway()).map_err(|error| failed(stick, error))?;
     let mut file = ExportFile::create(&path).map_err(|error| failed(&path, error))?;
-    io::Write::write_all(&mut file, &first).map_err(|error| failed(&path, error))?;
+    file.write_all(&first).map_err(|error| failed(&path, error))?;
     while answer.next(&mut file)? {}
     file.sync().and_then(check).map_err(|error| failed(&path, error))?;
     file.finish().map_err(|error| failed(&path, error))?;
-    Ok(format!("{} to {}; nothing is released before its receipt", printable(&answer.done), path.display()))
+    Ok(format!("{} to {}; nothing is released before its receipt\n", printable(&answer.done), path.display()))
 }
 
 /// Returns a path on the stick of which neither the export nor the receipt is there.

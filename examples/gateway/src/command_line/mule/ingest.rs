@@ -15,7 +15,7 @@ use edge_bridge::bridge::Stats;
 use edge_bridge::{Bridge, Builder, Link, Tls};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::control_client::{UNAVAILABLE, complain};
+use super::super::control_client::{UNAVAILABLE, complain, tell};
 use super::super::export_file::ExportFile;
 use super::{EXPORT, RECEIPT};
 use crate::config::{operator_file, password};
@@ -74,13 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => return complain(&format!("{}: {error}", arguments.stick.display()), 1),
     };
     if exports.is_empty() {
-        return match edge_print::print(&format!(
-            "{}: no export without a receipt\n",
-            arguments.stick.display()
-        )) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error.to_string(), 1),
-        };
+        return tell(Ok(format!("{}: no export without a receipt\n", arguments.stick.display())));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

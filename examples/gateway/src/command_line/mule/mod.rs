@@ -8,8 +8,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::control_client::{Failed, UNAVAILABLE, complain};
-
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -38,21 +36,3 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 const EXPORT: &str = "edgm";
 /// Ending of the names of receipts.
 const RECEIPT: &str = "receipt";
-
-/// Prints the result. Returns the exit code.
-fn told(done: Result<String, (String, u8)>) -> ExitCode {
-    match done {
-        Ok(text) => match edge_print::print(&format!("{text}\n")) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error.to_string(), 1),
-        },
-        Err((text, code)) => complain(&text, code),
-    }
-}
-
-fn of_gateway(failed: Failed) -> (String, u8) {
-    match failed {
-        Failed::Nobody(text) => (text, UNAVAILABLE),
-        Failed::Answer(text) => (text, 1),
-    }
-}

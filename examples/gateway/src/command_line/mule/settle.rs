@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::control_client::{ask_on, open, state_dir};
-use super::{of_gateway, told};
+use super::super::control_client::{Failed, ask_on, open, state_dir, tell};
 use crate::config::operator_file;
 use crate::mule::receipt::Receipt;
 use crate::run::status::outputs::terminal::printable;
@@ -30,16 +29,16 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let state = state_dir(arguments.file.as_deref(), arguments.state.as_deref()).map_err(|text| (text, 2));
-    told(state.and_then(|state| settle(&state, &arguments.receipt)))
+    tell(state.and_then(|state| settle(&state, &arguments.receipt)))
 }
 
 fn settle(state: &Path, path: &Path) -> Result<String, (String, u8)> {
     let text = read(path).map_err(|error| (format!("{}: {error}", path.display()), 1))?;
-    let gateway = open(state).map_err(of_gateway)?;
+    let gateway = open(state).map_err(Failed::with_code)?;
     // The text ends its last line itself.
     let request = format!("settle {}\n{}", text.len(), text.trim_end_matches('\n'));
-    let done = ask_on(gateway, &request, ANSWER_WITHIN, |_| Ok(())).map_err(of_gateway)?;
-    Ok(printable(&done).to_string())
+    let done = ask_on(gateway, &request, ANSWER_WITHIN, |_| Ok(())).map_err(Failed::with_code)?;
+    Ok(format!("{}\n", printable(&done)))
 }
 
 /// Reads a whole receipt. Returns its text.
