@@ -1,20 +1,29 @@
 //! Acknowledgement by identity in a random history.
 
-use std::ops::Range;
-
 use edge_queue::{AckIdsError, IdRange, Lane, RowId};
 use proptest::prelude::*;
 
 use super::Rig;
 
+/// Rows that a receipt names: `rows` numbers of a lane from `back` before its newest row on, of an open so many before this one.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    lane: usize,
+    back: u64,
+    rows: u64,
+    opens_ago: u32,
+}
+
+pub(super) fn named() -> impl Strategy<Value = Named> {
+    let parts = (0usize..4, 0u64..30, 1u64..20, 0u32..3);
+    parts.prop_map(|(lane, back, rows, opens_ago)| Named { lane, back, rows, opens_ago })
+}
+
 impl Rig {
-    pub(super) fn ack_ids(
-        &mut self,
-        name: &str,
-        lane: usize,
-        seqs: Range<u64>,
-        epoch: u32,
-    ) -> Result<(), TestCaseError> {
+    pub(super) fn ack_ids(&mut self, name: &str, named: Named) -> Result<(), TestCaseError> {
+        let lane = named.lane % self.model.lanes();
+        let first = self.model.next_seq(lane).saturating_sub(named.back).max(1);
+        let (seqs, epoch) = (first..first + named.rows, self.epoch.saturating_sub(named.opens_ago));
         let first =
             RowId { gateway: self.queue().gateway_id(), lane: Lane(lane as u8), epoch, seq: seqs.start };
         let asked = seqs.end - seqs.start;

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 
 use crate::reference::{Limits, Own, Reference};
 
+use ack_ids::{Named, named};
 use ill::Trap;
 
 const ACK_WITHIN_MS: u64 = 1_000;
@@ -55,14 +56,8 @@ pub enum Op {
         who: usize,
         which: usize,
     },
-    /// A receipt that names `rows` numbers of a lane from `back` before its newest row on, of an open so many before this one.
-    AckIds {
-        who: usize,
-        lane: usize,
-        back: u64,
-        rows: u64,
-        opens_ago: u32,
-    },
+    /// A receipt comes.
+    AckIds(usize, Named),
     Register(usize, Option<Own>),
     /// A registration whose commit fails, while others push so many rows and acknowledge them.
     RegisterInVain {
@@ -100,8 +95,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => (0usize..3, 0usize..20).prop_map(|(who, which)| Op::Move { who, which }),
         2 => (0usize..3, 0usize..20, reason).prop_map(|(who, which, reason)| Op::GiveUp { who, which, reason }),
         3 => (0usize..3, 0usize..20).prop_map(|(who, which)| Op::Return { who, which }),
-        2 => (0usize..3, 0usize..4, 0u64..30, 1u64..20, 0u32..3)
-            .prop_map(|(who, lane, back, rows, opens_ago)| Op::AckIds { who, lane, back, rows, opens_ago }),
+        2 => (0usize..3, named()).prop_map(|(who, named)| Op::AckIds(who, named)),
         2 => (0usize..3, own).prop_map(|(who, own)| Op::Register(who, own)),
         1 => prop_oneof![5 => Just(Op::Commit), 1 => (0usize..3).prop_map(Op::Forget)],
         1 => prop_oneof![
@@ -257,11 +251,7 @@ impl Rig {
                     self.model.give_back(NAMES[who], lane, id);
                 }
             }
-            Op::AckIds { who, lane, back, rows, opens_ago } => {
-                let lane = lane % self.model.lanes();
-                let first = self.model.next_seq(lane).saturating_sub(back).max(1);
-                self.ack_ids(NAMES[who], lane, first..first + rows, self.epoch.saturating_sub(opens_ago))?;
-            }
+            Op::AckIds(who, named) => self.ack_ids(NAMES[who], named)?,
             Op::Register(who, own) => {
                 let consumer = match own {
                     None => self.queue().consumer(NAMES[who]),

@@ -59,7 +59,6 @@ use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::totals::Refresh;
 use super::status::verdict::Losses;
 use super::tap::Taps;
-use crate::mule::export_head::CurrentHead;
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
 /// is for the control loops.
@@ -274,9 +273,7 @@ impl Local {
             memory: no_queue.memory.clone(),
         };
         surface.show(monitor.clone());
-        let mule = CurrentHead::of(queue.gateway_id(), config);
-        let opened = QueueAndLink { mule: mule.clone(), queue: queue.clone(), link: link.clone() };
-        let _ = self.opened.set(opened); // Once, here.
+        let mule = QueueAndLink::show(&self.opened, config, &queue, &link);
         let (changes, more_tables) = RouteChanges::new(&monitor, (next_routes, mule), &table_subscriber);
         let changes = self.configurations.map(|found| tokio::spawn(changes.follow(found, state.to_owned())));
         let tasks = [

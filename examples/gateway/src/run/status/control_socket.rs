@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::config::Config;
 use crate::mule::export_head::CurrentHead;
 use crate::run::tap::Taps;
 use crate::run::tap::connection::{self as tap, ClosedWithSocket, Ended};
@@ -84,9 +85,20 @@ impl Drop for Socket {
 #[derive(Debug)]
 pub(crate) struct QueueAndLink {
     /// Head of the exports of a data mule.
-    pub(crate) mule: CurrentHead,
-    pub(crate) queue: Queue,
-    pub(crate) link: Link,
+    mule: CurrentHead,
+    queue: Queue,
+    link: Link,
+}
+
+impl QueueAndLink {
+    /// Lets requests be about queue and link, which are open now. Returns the head of a data mule's exports, which has to follow the routes.
+    pub(crate) fn show(later: &LaterQueue, config: &Config, queue: &Queue, link: &Link) -> CurrentHead {
+        let mule = CurrentHead::of(queue.gateway_id(), config);
+        let opened = Self { mule: mule.clone(), queue: queue.clone(), link: link.clone() };
+        // They are opened once.
+        let _ = later.set(opened);
+        mule
+    }
 }
 
 /// Queue and link, empty until they are open.
