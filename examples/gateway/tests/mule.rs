@@ -47,11 +47,11 @@ fn files(stick: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A site without a hub, with 300 messages that wait, and their export on a stick.
-fn exported(dir: &Path, hub: std::net::SocketAddr) -> (Gateway, Publisher, PathBuf) {
+/// A site without a hub, with 300 messages of so many digits that wait, and their export on a stick.
+fn exported(dir: &Path, hub: std::net::SocketAddr, digits: usize) -> (Gateway, Publisher, PathBuf) {
     let (gateway, listen) = Gateway::started(dir, hub, ROUTES);
     let mut sensor = Publisher::new(listen, "sensor", 100);
-    (0..300).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+    (0..300).for_each(|n| sensor.publish("plant/n", &format!("{n:0digits$}")));
     sensor.settle(0, 60);
     let stick = stick(dir);
     let done = export(&stick, &gateway);
@@ -96,7 +96,7 @@ fn numbers(range: std::ops::Range<usize>) -> BTreeSet<String> {
 #[test]
 fn a_stick_brings_what_waits_and_its_receipt_releases_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut gateway, mut sensor, stick) = exported(dir.path(), free_port());
+    let (mut gateway, mut sensor, stick) = exported(dir.path(), free_port(), 1);
     let hub = Mosquitto::start(dir.path(), "allow_anonymous true\n");
     let done = ingest(&stick, hub.address);
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
@@ -121,7 +121,7 @@ fn a_stick_brings_what_waits_and_its_receipt_releases_it() {
 fn what_the_hub_refuses_stays_at_the_site() {
     let dir = tempfile::tempdir().unwrap();
     let link = free_port();
-    let (gateway, _sensor, stick) = exported(dir.path(), link);
+    let (gateway, _sensor, stick) = exported(dir.path(), link, 1);
     let hub = Hub::start();
     hub.answer(|_, payload| {
         let n: usize = std::str::from_utf8(payload).unwrap().parse().unwrap();
@@ -234,7 +234,7 @@ fn strange_files(dir: &Path, ending: &str) -> Vec<(PathBuf, &'static str)> {
 #[test]
 fn a_receipt_that_is_none_is_refused_with_its_reason_and_releases_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut gateway, _sensor, stick) = exported(dir.path(), free_port());
+    let (mut gateway, _sensor, stick) = exported(dir.path(), free_port(), 1);
     let hub = Hub::start();
     assert_eq!(ingest(&stick, hub.address).status.code(), Some(0));
     let receipt = files(&stick, RECEIPT).remove(0);
@@ -245,7 +245,7 @@ fn a_receipt_that_is_none_is_refused_with_its_reason_and_releases_nothing() {
         fs::write(&path, bytes).unwrap();
         cases.push((path, said));
     };
-    let damaged = text_of.replace("acked 0 1 1 300", "acked 0 1 1 900");
+    let damaged = text_of.replace("acked 1 1 1 300", "acked 1 1 1 900");
     assert_ne!(damaged, text_of);
     case("damaged", damaged.as_bytes(), "the receipt is damaged: its checksum is wrong");
     case("cut", &text_of.as_bytes()[..text_of.len() - 30], "it was cut off");
@@ -262,7 +262,7 @@ fn a_receipt_that_is_none_is_refused_with_its_reason_and_releases_nothing() {
     assert_eq!(gateway.metric("edge_queue_messages"), Some(300.0));
 
     let elsewhere = tempfile::tempdir().unwrap();
-    let (other, _other_sensor, _) = exported(elsewhere.path(), free_port());
+    let (other, _other_sensor, _) = exported(elsewhere.path(), free_port(), 1);
     let done = settle(&receipt, &other);
     assert_eq!(done.status.code(), Some(1), "{done:?}");
     assert!(said(&done).contains("nothing is released: the rows are of gateway "), "{}", said(&done));
@@ -278,7 +278,8 @@ fn a_receipt_that_is_none_is_refused_with_its_reason_and_releases_nothing() {
 #[test]
 fn a_damaged_stick_gives_what_is_intact_and_what_is_no_export_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let (gateway, _sensor, stick) = exported(dir.path(), free_port());
+    // Some frames of 64 KiB.
+    let (gateway, _sensor, stick) = exported(dir.path(), free_port(), 1_000);
     let whole = fs::read(&files(&stick, EXPORT)[0]).unwrap();
     fs::remove_file(&files(&stick, EXPORT)[0]).unwrap();
     let head = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -317,7 +318,7 @@ fn a_damaged_stick_gives_what_is_intact_and_what_is_no_export_is_named() {
     assert_eq!(receipts.len(), 2, "{receipts:?}");
     let at_hub = hub.payloads().len() as u64;
     let released: u64 = receipts.iter().map(|receipt| settled(receipt, &gateway).0).sum();
-    assert_eq!((released, released > 250, released < 300), (at_hub, true, true), "{said}");
+    assert_eq!((released, released > 150, released < 300), (at_hub, true, true), "{said}");
     assert_eq!(gateway.metric("edge_queue_messages"), Some((300 - released) as f64));
 }
 
@@ -325,7 +326,7 @@ fn a_damaged_stick_gives_what_is_intact_and_what_is_no_export_is_named() {
 #[test]
 fn without_a_hub_or_room_nothing_is_left_that_could_be_taken_for_the_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let (gateway, _sensor, stick) = exported(dir.path(), free_port());
+    let (gateway, _sensor, stick) = exported(dir.path(), free_port(), 1);
     let cut = Command::new("sh")
         .args(["-c", "ulimit -f 8; trap '' XFSZ; exec \"$0\" mule export \"$1\" --state \"$2\"", BINARY])
         .args([&stick, &gateway.state])
