@@ -101,7 +101,7 @@ impl Link {
     /// A receipt comes: the hub has the rows of these numbers by another way.
     async fn settle(&self, first: u64, last: u64) -> u64 {
         let gateway = self.main.gateway_id();
-        let first = RowId { gateway, lane: edge_queue::Lane(0), epoch: 1, seq: first };
+        let first = RowId { gateway, lane: edge_queue::Lane::TELEMETRY, epoch: 1, seq: first };
         self.main.ack_ids(CONSUMER, vec![IdRange { first, last }]).await.unwrap().acked
     }
 
@@ -115,7 +115,7 @@ fn ack(id: u16) -> Ack {
     Ack::success(PacketId::new(id).unwrap())
 }
 
-/// Rows 1 and 3 of the queue: one between PUBREC and PUBCOMP, one before its PUBREC.
+/// The receipt names a row between PUBREC and PUBCOMP, and one before its PUBREC.
 #[tokio::test]
 async fn an_exchange_goes_on_to_its_end_and_a_row_counts_once() {
     let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
@@ -139,7 +139,7 @@ async fn what_a_lost_session_makes_the_link_send_again_has_the_identity_of_the_r
     link.lose_session();
     let again = link.sent(4).await;
     let gateway = link.main.gateway_id();
-    let expected: Vec<_> = (0..4).map(|n| (n, format!("{gateway:016x}-0-1-{:x}", n + 1))).collect();
+    let expected: Vec<_> = (0..4).map(|n| (n, format!("{gateway:016x}-1-1-{:x}", n + 1))).collect();
     assert_eq!(again.iter().map(|sent| (sent.0, sent.1.clone())).collect::<Vec<_>>(), expected);
     for (_, _, id) in again {
         link.receive(&Packet::PubRec(ack(id)));
