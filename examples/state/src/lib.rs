@@ -1,14 +1,17 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
-//! Small files of a state directory, for the shells of `edge-gateway`, `mqtt-bridge` and `control-loop`.
+//! Small files of a state directory, for the shells of `edge-gateway`, `mqtt-bridge` and `control-loop`; and files of the operator, for these and `filter-lab`
+//! and `edge-decode`.
 //!
 //! [`mod@file`] reads and replaces them whole, in the directory [`in_use`] alone, [`checksummed`] adds a checksum, and [`ClientFile`] keeps the clients of a listener in one.
+//! [`operator_file`] reads what the operator hands over.
 
 pub mod checksummed;
 #[cfg(feature = "clients")]
 mod clients;
 pub mod file;
 pub mod in_use;
+pub mod operator_file;
 
 #[cfg(feature = "clients")]
 pub use clients::ClientFile;

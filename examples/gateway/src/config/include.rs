@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "reads the files of a configuration")]
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -135,12 +135,13 @@ impl Room {
     fn read(&mut self, path: &Path) -> io::Result<String> {
         self.files = self.files.saturating_sub(1);
         operator_file::check(path)?;
+        let file = operator_file::open(path)?;
         if !self.is_new(path) {
             return Err(io::Error::other("this file is one of the configuration's already"));
         }
         let mut text = String::new();
         // One byte more shows that there is more.
-        File::open(path)?.take(self.bytes + 1).read_to_string(&mut text)?;
+        file.take(self.bytes + 1).read_to_string(&mut text)?;
         let Some(left) = self.bytes.checked_sub(text.len() as u64) else {
             let message = format!("included files have at most {} MiB together", BYTES_MAX >> 20);
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
