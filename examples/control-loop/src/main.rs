@@ -79,7 +79,7 @@ fn complain(line: &str) {
 /// Reads a configuration, and reports each mistake in a line.
 fn read(file: &Path) -> Result<Config, Failed> {
     let failed = |error: &dyn Display| format!("{}: {error}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| Failed(2, vec![failed(&error)]))?;
+    let text = edge_state::operator_file::read_text(file).map_err(|error| Failed(2, vec![failed(&error)]))?;
     Config::parse(&text)
         .map_err(|error| Failed(2, error.problems().iter().map(|problem| failed(problem)).collect()))
 }
