@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use support::{data, lab};
 
 fn report(rules: &str, input: &Path) -> (serde_json::Value, String, String) {
@@ -17,6 +18,27 @@ fn report(rules: &str, input: &Path) -> (serde_json::Value, String, String) {
     let page = fs::read_to_string(html).unwrap();
     let json = page.split("id=\"report\">").nth(1).unwrap().split("</script>").next().unwrap();
     (serde_json::from_str(json).unwrap(), fs::read_to_string(out).unwrap(), page)
+}
+
+/// A pipe that nobody writes is not waited for.
+#[test]
+fn rules_and_cases_are_files_of_at_most_a_mebibyte() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    let large = fs::OpenOptions::new().create_new(true).write(true).open(at("large")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    for (name, why) in [("pipe", "not a file, but a pipe"), ("large", "at most 1048576 are read")] {
+        for [kind, option] in [["run", "--rules"], ["replay", "--case"]] {
+            // One that waits is ended with another code.
+            let mut command = Command::new("timeout");
+            command.args(["60", env!("CARGO_BIN_EXE_filter-lab"), kind, option]).arg(at(name));
+            let done = command.args(["--in", "none.csv", "--out"]).arg(at("out.csv")).output().unwrap();
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_ne!(done.status.code(), Some(124), "it waited");
+            assert!(!done.status.success() && said.contains(name) && said.contains(why), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub(super) struct Config<'a> {
 
 impl Case {
     pub(super) fn load(file: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(file).map_err(|error| Error::io(file, "read it", &error))?;
+        let text =
+            edge_state::operator_file::read_text(file).map_err(|error| Error::io(file, "read it", &error))?;
         Self::parse(&file.display().to_string(), &text)
     }
 
