@@ -30,7 +30,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Decode {
-    /// Where from, also gzipped; default: standard input
+    /// Where from, also gzipped, and a pipe is waited for; default: standard input
     #[arg(long = "in", value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     /// What the payloads are: a content type, or compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug, or raw;

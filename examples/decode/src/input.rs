@@ -3,11 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: the files of the command line")]
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use edge_codec::Limits;
 use edge_codec::compact::Table;
+use edge_state::operator_file;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::{Failure, frames};
@@ -53,13 +54,11 @@ pub(crate) fn create(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
 
 /// `None` if there is no such file.
 pub(crate) fn table(path: &Path) -> Result<Option<Table>, Failure> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(frames::PAYLOAD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes),
+    let bytes = match operator_file::read_within(path, frames::PAYLOAD_BYTES_MAX as u64) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => Err(error),
-    }
-    .map_err(|error| Failure::io(path.display(), &error))?;
+        Err(error) => return Err(Failure::io(path.display(), &error)),
+    };
     let table = Table::decode(&bytes, &limits());
     table.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }

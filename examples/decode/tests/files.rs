@@ -150,6 +150,27 @@ fn a_table_is_made_once_and_used_again_and_needed_to_read() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("no sensor unheard"));
 }
 
+/// A pipe that nobody writes is not waited for, and a larger one is not cut.
+#[test]
+fn a_table_is_a_file_of_a_payloads_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    fs::File::create(at("large")).unwrap().set_len(1 << 40).unwrap();
+    for (name, why) in
+        [("pipe", "not a file, but a pipe"), ("large", "1099511627776 bytes, at most 16777216 are read")]
+    {
+        let mut command = Command::new("timeout");
+        let done =
+            command.args(["60", BINARY, "decode", "--table"]).arg(at(name)).stdin(Stdio::null()).output();
+        let done = done.unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        // One that waits is ended with 124.
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains(name) && said.contains(why), "{said}");
+    }
+}
+
 /// The frames and the table file are what the reader in Python reads, which shares no code with us.
 #[test]
 fn the_python_reader_reads_the_frames_and_the_table() {

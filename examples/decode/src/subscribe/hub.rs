@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use edge_bridge::net::StartError;
 use edge_bridge::{Bridge, Builder, Tls};
+use edge_state::operator_file;
 use tokio::time::timeout;
 
 use crate::Failure;
@@ -47,6 +48,10 @@ impl<'a> Hub<'a> {
         let options = self.options;
         let packet_max = u32::try_from(options.message_max.0).unwrap_or(u32::MAX);
         let mut builder = Bridge::builder(&options.url).client_id(client_id).max_packet_size(packet_max);
+        for file in [&options.ca, &options.cert, &options.key].into_iter().flatten() {
+            let wrong = |error| Failure::Usage(format!("{}: {error}", file.display()));
+            operator_file::check(file).map_err(wrong)?;
+        }
         if let Some(ca) = &options.ca {
             let tls = match (&options.cert, &options.key) {
                 (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
