@@ -7,10 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::findings::{Findings, Place};
+use edge_state::operator_file;
 
-/// Bytes of a file at most: a device or a wrong file is no configuration.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+use crate::findings::{Findings, Place};
 
 /// A line that says something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +45,7 @@ fn read_into(
     lines: &mut Vec<Line>,
 ) {
     let file: Arc<Path> = Arc::from(file);
-    let bytes = match bytes_of(&file) {
+    let bytes = match operator_file::read(&file) {
         Ok(bytes) => bytes,
         Err(error) => return findings.error(from.cloned(), format!("{}: {error}", file.display())),
     };
@@ -73,14 +72,6 @@ fn read_into(
             Err(error) => findings.error(line.place, format!("include_dir {}: {error}", line.value)),
         }
     }
-}
-
-fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
-    let about = std::fs::metadata(file).map_err(|error| error.to_string())?;
-    if !about.is_file() || about.len() > FILE_BYTES_MAX {
-        return Err(format!("no file of at most {FILE_BYTES_MAX} bytes"));
-    }
-    std::fs::read(file).map_err(|error| error.to_string())
 }
 
 /// The lines of a file that are no comments, with their numbers, or the line that is no text and why. A comment may be in any encoding.

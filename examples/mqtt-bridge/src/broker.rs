@@ -11,7 +11,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{Access, Damage, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerTls};
-use edge_state::ClientFile;
+use edge_state::{ClientFile, operator_file};
 use tokio::time::{Duration, Instant};
 
 use crate::broker_conf::{BrokerConf, Listener};
@@ -21,8 +21,6 @@ use crate::losses;
 use crate::outlets::{OutletIngest, OutletSink, Outlets};
 use crate::plan::in_full;
 
-/// Most bytes of a password file or an access list.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;
 /// The running broker.
@@ -64,7 +62,11 @@ pub(crate) fn read(conf: &BrokerConf) -> Result<Files, (Place, String)> {
             (Some((place, cert)), Some((_, key))) => {
                 let ca = listener.client_ca.as_ref().filter(|_| listener.asks_for_certificates());
                 files.rules.certificates_name_users |= ca.is_some();
-                files.client_ca = ca.and_then(|(_, ca)| std::fs::read(ca).ok());
+                for (place, file) in [&listener.cert, &listener.key].into_iter().flatten().chain(ca) {
+                    let refused = |error| (place.clone(), format!("{}: {error}", file.display()));
+                    operator_file::check(file).map_err(refused)?;
+                }
+                files.client_ca = ca.and_then(|(_, ca)| operator_file::read(ca).ok());
                 let tls = ServerTls::from_pem(cert, key, ca.map(|(_, ca)| ca.as_path()));
                 let tls = tls.map_err(|error| (place.clone(), in_full(&error)))?;
                 files.secure = Some((listener.clone(), tls));
@@ -81,19 +83,11 @@ fn content<T>(
 ) -> Result<Option<T>, (Place, String)> {
     let Some((place, path)) = file else { return Ok(None) };
     let failed = |error: String| (place.clone(), format!("{}: {error}", path.display()));
-    let text = text(path).map_err(|error| failed(error.to_string()))?;
+    let text = operator_file::read_text(path).map_err(|error| failed(error.to_string()))?;
     parse(&text).map(Some).map_err(|errors| {
         let told: Vec<_> = errors.iter().take(LINES_MAX).map(LineError::to_string).collect();
         failed(format!("{} of its lines: {}", errors.len(), told.join("; ")))
     })
-}
-
-fn text(path: &Path) -> io::Result<String> {
-    let about = std::fs::metadata(path)?;
-    if !about.is_file() || about.len() > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("no file of at most {FILE_BYTES_MAX} bytes")));
-    }
-    std::fs::read_to_string(path)
 }
 
 impl Broker {

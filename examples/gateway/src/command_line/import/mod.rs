@@ -27,9 +27,7 @@ use output::{Counts, Output, Part};
 use pools::Pools;
 
 use super::standard_output;
-
-/// Largest telegraf.conf that is read; anything larger is a device or a wrong file.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+use crate::config::operator_file;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -112,12 +110,7 @@ fn read(arguments: &Arguments) -> Result<Imported, Vec<String>> {
 }
 
 fn text(path: &Path) -> Result<String, String> {
-    let failed = |error: String| format!("{}: {error}", path.display());
-    let about = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
-    if !about.is_file() || about.len() > FILE_BYTES_MAX {
-        return Err(failed(format!("no file of at most {FILE_BYTES_MAX} bytes")));
-    }
-    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+    operator_file::read_text(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn tell(imported: &Imported, strict: bool) -> ExitCode {
