@@ -20,6 +20,7 @@ use edge_queue::store::StoredRow;
 use edge_queue::transfer::{Imported, Item, Stream, StreamEnd, config_for, import_changed};
 
 use super::control_client::{state_dir, tell};
+use crate::config::operator_file;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -53,7 +54,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 /// Nothing was restored, in words: the copy cannot be read or is damaged, a gateway runs there, a queue is there, the disk did not take it.
 fn restore(copy: &Path, state: &Path, takes_damaged: bool) -> Result<Imported, String> {
     let unread = |error: &dyn std::fmt::Display| format!("{}: {error}", copy.display());
-    let mut input = BufReader::new(File::open(copy).map_err(|error| unread(&error))?);
+    // A copy may have any size, and is read three times: no pipe, and no device, which may never end.
+    let file =
+        operator_file::open(copy).map_err(|error| format!("{}. Nothing was restored", unread(&error)))?;
+    let mut input = BufReader::new(file);
     let (rows, end) = read_through(&mut input).map_err(|error| unread(&error))?;
     if rows == 0 && !end.is_whole() {
         return Err(format!(

@@ -26,7 +26,7 @@ use super::hub_visit::{connected, leave};
 use super::screen::{Redrawn, is_terminal};
 use super::standard_output;
 use crate::config::hub_topics::{ALIVE, STATUS};
-use crate::config::password;
+use crate::config::{operator_file, password};
 use crate::run::status::outputs::terminal::printable;
 use overview::{Fleet, Overview};
 
@@ -227,6 +227,10 @@ fn builder(arguments: &Arguments) -> Result<Builder, Trouble> {
     let client_id = format!("edge-fleet-{:016x}", RandomState::new().build_hasher().finish());
     let builder = Bridge::builder(&arguments.broker).client_id(&client_id).any_version();
     let mut builder = builder.session_expiry_s(0).max_packet_size(PACKET_MAX);
+    for file in [&arguments.ca, &arguments.cert, &arguments.key].into_iter().flatten() {
+        let refused = |error| Trouble::Usage(format!("{}: {error}", file.display()));
+        operator_file::check(file).map_err(refused)?;
+    }
     if let Some(ca) = &arguments.ca {
         let tls = match (&arguments.cert, &arguments.key) {
             (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
