@@ -121,7 +121,7 @@ impl Downlink {
 
     /// Filters suspected to make the hub close the connection. A new connection does not subscribe to them at once.
     pub(super) fn suspects(&self) -> Vec<Refused> {
-        self.suspects.iter().map(refused).collect()
+        self.suspects.iter().map(refused).filter(|refused| may_be_a_filter(refused.reason)).collect()
     }
 
     /// Returns whether there are subscriptions, so that messages may come.
@@ -176,7 +176,8 @@ impl Downlink {
         let new = self.suspects.on_hub_closed(now_ms, asked, reason);
         // It has one delay, not two.
         self.refused.retain(|filter, _| !new.contains(filter));
-        Some(new.into_iter().map(|filter| Refused { filter, reason }).collect())
+        let new = new.into_iter().map(|filter| Refused { filter, reason });
+        Some(new.filter(|refused| may_be_a_filter(refused.reason)).collect())
     }
 
     /// Returns those of these filters that are to be unsubscribed before they are subscribed.
@@ -216,7 +217,8 @@ impl Downlink {
     /// Subscriptions that the hub refuses, or at which it closes the connection.
     pub(super) fn refused(&self) -> Vec<Refused> {
         let answered = self.refused.iter().map(|(filter, answer)| (filter, answer.reason));
-        let mut all: Vec<_> = answered.chain(self.suspects.iter()).map(refused).collect();
+        let suspects = self.suspects.iter().filter(|(_, reason)| may_be_a_filter(*reason));
+        let mut all: Vec<_> = answered.chain(suspects).map(refused).collect();
         all.sort_by(|a, b| a.filter.cmp(&b.filter));
         all.dedup_by(|a, b| a.filter == b.filter);
         all
@@ -262,6 +264,26 @@ impl Downlink {
             None => publish,
         }
     }
+}
+
+/// Returns whether a DISCONNECT with this reason can be about a filter. With another, such as that of a hub that shuts down, a suspect waits as
+/// ever, but is not told as refused.
+fn may_be_a_filter(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::UNSPECIFIED_ERROR
+            | ReasonCode::MALFORMED_PACKET
+            | ReasonCode::PROTOCOL_ERROR
+            | ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR
+            | ReasonCode::NOT_AUTHORIZED
+            | ReasonCode::TOPIC_FILTER_INVALID
+            | ReasonCode::PACKET_TOO_LARGE
+            | ReasonCode::QUOTA_EXCEEDED
+            | ReasonCode::QOS_NOT_SUPPORTED
+            | ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+            | ReasonCode::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED
+            | ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED
+    )
 }
 
 fn refused((filter, reason): (&Utf8, ReasonCode)) -> Refused {

@@ -194,3 +194,30 @@ fn options_of_a_subscription_of_3_1_1_are_made_good_in_mqtt_5() {
     assert!(grant(&mut downlink, false, Version::V311, 2).is_empty());
     assert!(grant(&mut downlink, false, Version::V5, 2).is_empty());
 }
+
+/// A hub that shuts down closes with a SUBSCRIBE unanswered, too, and says nothing of its filters.
+#[test]
+fn only_a_close_that_can_be_about_a_filter_tells_it_as_refused() {
+    for (reason, is_told) in [
+        (ReasonCode::NOT_AUTHORIZED, true),
+        (ReasonCode::TOPIC_FILTER_INVALID, true),
+        (ReasonCode::UNSPECIFIED_ERROR, true),
+        (ReasonCode::SERVER_SHUTTING_DOWN, false),
+        (ReasonCode::SERVER_BUSY, false),
+        (ReasonCode::SESSION_TAKEN_OVER, false),
+    ] {
+        let (mut downlink, mut told) = (downlink(), 0);
+        for _ in 0..4 {
+            let filters = downlink.on_connected(0, false, Version::V5);
+            downlink.on_asked(PacketId::MIN, &filters);
+            told += downlink.on_hub_closed(0, reason).map_or(0, |refused| refused.len());
+        }
+        let count = usize::from(is_told);
+        assert_eq!(
+            (told, downlink.refused().len(), downlink.suspects().len()),
+            (count, count, count),
+            "{reason}"
+        );
+        assert!(downlink.suspects.next().is_some(), "it waits: messages go first");
+    }
+}
