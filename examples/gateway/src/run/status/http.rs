@@ -186,7 +186,10 @@ async fn connection(stream: TcpStream, site: Arc<impl Site>) {
 }
 
 async fn answer(site: &impl Site, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // RFC 9112, 3.2: of two hosts another part of the way may have believed the other.
+    let has_two_hosts = request.headers().get_all(HOST).iter().nth(1).is_some();
     let reply = match *request.method() {
+        _ if has_two_hosts => Reply::text(StatusCode::BAD_REQUEST, "more than one Host\n"),
         Method::GET | Method::HEAD => site.reply(&Asked::of(&request)).await,
         _ => Reply::text(StatusCode::METHOD_NOT_ALLOWED, "").with(ALLOW, "GET, HEAD"),
     };
