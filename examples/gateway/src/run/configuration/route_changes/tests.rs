@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -17,6 +18,11 @@ fn config(routes: usize) -> InForce {
     InForce { config: Arc::new(config), refused: None }
 }
 
+/// Waits, but not for ever: a rule that is broken fails the test.
+async fn bounded<T>(wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it does not wait for ever")
+}
+
 #[tokio::test]
 async fn what_comes_while_the_queue_takes_nothing_replaces_what_waits() {
     let (sender, mut in_force) = watch::channel(config(1));
@@ -26,7 +32,7 @@ async fn what_comes_while_the_queue_takes_nothing_replaces_what_waits() {
         room.notified().await;
         Some(())
     };
-    let (found, ()) = tokio::join!(newest(&mut in_force, reserve, |_| true), async {
+    let change = async {
         for routes in [2, 3] {
             waiting.notified().await;
             sender.send_replace(config(routes));
@@ -34,7 +40,9 @@ async fn what_comes_while_the_queue_takes_nothing_replaces_what_waits() {
         }
         waiting.notified().await;
         room.notify_one();
-    });
+    };
+    let both = async { tokio::join!(newest(&mut in_force, reserve, |_| true), change) };
+    let (found, ()) = bounded(both).await;
     assert_eq!((found.0.config.routes.len(), found.1), (3, Room::Reserved(())));
 }
 
@@ -48,7 +56,8 @@ async fn what_takes_a_change_back_waits_no_longer_than_the_change() {
         sender.send_replace(config(1));
         Some(())
     };
-    let (found, room) = newest(&mut in_force, reserve, |next| next.config.routes.len() != 1).await;
+    let told = |next: &InForce| next.config.routes.len() != 1;
+    let (found, room) = bounded(newest(&mut in_force, reserve, told)).await;
     assert_eq!((found.config.routes.len(), room, asked.get()), (1, Room::NotNeeded, 1));
 }
 
@@ -61,13 +70,15 @@ async fn what_takes_a_change_back_is_told_while_the_queue_takes_nothing() {
         waiting.notify_one();
         std::future::pending::<Option<()>>().await
     };
-    let ((found, room), ()) =
-        tokio::join!(newest(&mut in_force, reserve, |next| next.config.routes.len() != 1), async {
-            waiting.notified().await;
-            sender.send_replace(config(3));
-            waiting.notified().await;
-            sender.send_replace(config(1));
-        });
+    let change = async {
+        waiting.notified().await;
+        sender.send_replace(config(3));
+        waiting.notified().await;
+        sender.send_replace(config(1));
+    };
+    let told = |next: &InForce| next.config.routes.len() != 1;
+    let both = async { tokio::join!(newest(&mut in_force, reserve, told), change) };
+    let ((found, room), ()) = bounded(both).await;
     assert_eq!((found.config.routes.len(), room), (1, Room::NotNeeded));
     assert!(!in_force.has_changed().unwrap(), "it was seen");
 }
@@ -76,6 +87,6 @@ async fn what_takes_a_change_back_is_told_while_the_queue_takes_nothing() {
 async fn a_closed_queue_ends_the_wait() {
     let (sender, mut in_force) = watch::channel(config(2));
     drop(sender);
-    let (_, room) = newest(&mut in_force, || async { None::<()> }, |_| true).await;
+    let (_, room) = bounded(newest(&mut in_force, || async { None::<()> }, |_| true)).await;
     assert_eq!(room, Room::Closed);
 }
