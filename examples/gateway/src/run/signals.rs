@@ -42,12 +42,22 @@ impl Signals {
 
     /// Waits for the next signal. No signal is missed between two calls, or when a call is dropped.
     pub(super) async fn next(&mut self) -> Wish {
+        tokio::select! {
+            () = Self::stop_of(&mut self.terminate, &mut self.interrupt) => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+
+    /// Waits for a signal that stops the gateway. A SIGHUP meanwhile is kept for [`next`](Self::next).
+    pub(super) async fn stop(&mut self) {
+        Self::stop_of(&mut self.terminate, &mut self.interrupt).await;
+    }
+
+    async fn stop_of(terminate: &mut Signal, interrupt: &mut Signal) {
         let name = tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => return Wish::Reload,
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         };
         tracing::info!(signal = name, "stopping");
-        Wish::Stop
     }
 }

@@ -142,24 +142,31 @@ impl Reload {
                 }
             };
             next_look = Instant::now() + LOOK_EVERY;
-            if is_asked {
-                self.requests.begin();
-                let next = self.reload(true).await;
-                self.requests.end(Instant::now());
-                if let Some(config) = next {
-                    return Ending::StartAnew(config);
-                }
-            } else if !self.applies_changes() {
-                self.withdraw_mended().await;
-            } else {
-                let is_due = self.have_files_changed().await;
-                if (is_due || self.may_be_mended())
-                    && let Some(config) = self.reload(is_due).await
-                {
-                    return Ending::StartAnew(config);
-                }
+            // A stop waits neither for a long check nor for a disk that hangs: its thread goes on alone, and nobody takes the result.
+            let ending = tokio::select! {
+                () = signals.stop() => Some(Ending::Stop),
+                config = self.look(is_asked) => config.map(Ending::StartAnew),
+            };
+            if let Some(ending) = ending {
+                return ending;
             }
         }
+    }
+
+    /// Looks at the files, and applies them where that is asked for or due. Returns the configuration for a restart. Dropped, it has applied nothing.
+    async fn look(&mut self, is_asked: bool) -> Option<Arc<Config>> {
+        if is_asked {
+            self.requests.begin();
+            let next = self.reload(true).await;
+            self.requests.end(Instant::now());
+            return next;
+        }
+        if !self.applies_changes() {
+            self.withdraw_mended().await;
+            return None;
+        }
+        let is_due = self.have_files_changed().await;
+        if is_due || self.may_be_mended() { self.reload(is_due).await } else { None }
     }
 
     /// Returns whether changes of the files are applied without a signal.

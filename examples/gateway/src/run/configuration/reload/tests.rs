@@ -106,6 +106,40 @@ fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     );
 }
 
+/// A check that takes long, or waits for a disk that hangs: its files are held here.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, FILE).unwrap();
+    let mut reload = Reload::new(&file, in_force(parse(FILE, dir.path())), false);
+    let mut signals = Signals::listen().unwrap();
+    let (files, held_files) = (reload.files.clone(), reload.files.clone());
+    let (is_held, held) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let _files = held_files.lock();
+        is_held.send(()).unwrap();
+        released.recv().unwrap_err();
+    });
+    held.recv().unwrap();
+    reload.requests.ask();
+    let before = Arc::strong_count(&files);
+    let stop = async {
+        // The thread of the check has them, too.
+        while Arc::strong_count(&files) == before {
+            tokio::task::yield_now().await;
+        }
+        let signal = rustix::process::Signal::TERM;
+        rustix::process::kill_process(rustix::process::getpid(), signal).unwrap();
+    };
+    let both = async { tokio::join!(reload.next(&mut signals, dir.path()), stop) };
+    let ended = tokio::time::timeout(Duration::from_secs(60), both).await;
+    drop(release);
+    holder.join().unwrap();
+    assert!(matches!(ended, Ok((Ending::Stop, ()))), "{ended:?}");
+}
+
 /// It names other rules, which are not those in force: it is refused once, and not at each look.
 #[tokio::test]
 async fn a_refused_configuration_is_read_once_until_its_files_change_again() {
