@@ -5,10 +5,16 @@ use std::path::{Path, PathBuf};
 
 use control_loop::OneLine;
 use edge_filter::ConfigError;
-use toml::de::DeValue;
 
+use super::key_places::KeyPlaces;
 use super::mask::without_password;
+use super::quote::{self, QUOTED_MAX, cut};
 use super::sources::{Place, Sources};
+
+/// Most findings of one severity that are kept. What is beyond is counted: whoever mends these sees the next.
+const KEPT_MAX: usize = 100;
+/// Most characters of a message or advice: some quote a value.
+const MESSAGE_MAX: usize = 1_000;
 
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,11 +56,18 @@ pub(crate) struct Findings {
     /// Boxed, to keep the error of the readers small.
     pub(super) sources: Box<Sources>,
     all: Vec<Finding>,
+    /// Numbers of the findings that are not kept: errors, errors in `check`, warnings.
+    more: [usize; 3],
+    /// Set if findings about missing parts are left out.
+    skips_missing: bool,
+    /// Places of the keys, with the number of included files of which they were made. `None`: none was looked for yet.
+    places: Option<(usize, KeyPlaces)>,
 }
 
 impl Findings {
     pub(crate) fn new(file: &Path, text: &str) -> Findings {
-        Findings { sources: Box::new(Sources::new(file, text)), all: Vec::new() }
+        let sources = Box::new(Sources::new(file, text));
+        Findings { sources, all: Vec::new(), more: [0; 3], skips_missing: false, places: None }
     }
 
     /// Returns the files that the findings are about.
@@ -62,8 +75,31 @@ impl Findings {
         &self.sources
     }
 
-    pub(crate) fn push(&mut self, finding: Finding) {
+    pub(crate) fn push(&mut self, mut finding: Finding) {
+        if self.skips(finding.severity, &finding.message) {
+            return;
+        }
+        finding.key = cut(&finding.key, QUOTED_MAX).into_owned();
+        finding.message = cut(&without_password(&finding.message), MESSAGE_MAX).into_owned();
+        finding.help = finding.help.map(|help| cut(&help, MESSAGE_MAX).into_owned());
         self.all.push(finding);
+    }
+
+    /// Returns whether no more findings of this severity are kept: what is costly about one is left out.
+    pub(crate) fn is_full(&self, severity: Severity) -> bool {
+        self.all.iter().filter(|finding| finding.severity == severity).count() >= KEPT_MAX
+    }
+
+    /// Returns whether a finding is not to be kept, and counts one that finds no room.
+    fn skips(&mut self, severity: Severity, message: &str) -> bool {
+        if self.skips_missing && message.starts_with("missing: ") {
+            return true;
+        }
+        let is_full = self.is_full(severity);
+        if is_full && let Some(more) = self.more.get_mut(severity as usize) {
+            *more += 1;
+        }
+        is_full
     }
 
     /// Adds an error. `at`: byte offset in the files; 0 if the place is to be found by `key`.
@@ -83,20 +119,29 @@ impl Findings {
         message: impl Into<String>,
         help: Option<String>,
     ) {
+        let message = message.into();
+        if self.skips(severity, &message) {
+            return;
+        }
         let at = if at == 0 { self.find(key) } else { Some(at) };
-        let (key, message) = (key.to_owned(), message.into());
+        let key = key.to_owned();
         self.push(Finding { severity, at, key, message, help, elsewhere: None });
     }
 
     /// Reports the mistakes of another file, which `key` names at `at`, each with its line in that file.
     pub(crate) fn errors_in(&mut self, file: &Path, text: &str, error: &ConfigError, at: usize, key: &str) {
         for problem in error.problems() {
+            let severity = Severity::Error;
+            if self.is_full(severity) {
+                self.skips(severity, "");
+                continue;
+            }
             let line = problem.line().and_then(|line| {
                 let source = text.lines().nth(line.checked_sub(1)?)?;
-                Some((line, source.to_owned()))
+                Some((line, quote::line(source, 1)))
             });
             let elsewhere = Some(Elsewhere { file: file.to_owned(), line });
-            let (severity, message) = (Severity::Error, format!("{}: {problem}", file.display()));
+            let message = format!("{}: {problem}", file.display());
             self.push(Finding {
                 severity,
                 at: Some(at),
@@ -115,16 +160,19 @@ impl Findings {
                 finding.severity = Severity::Warning;
             }
         }
+        let [errors, in_check, warnings] = self.more;
+        self.more = [errors, 0, in_check + warnings];
         self
     }
 
-    /// Drops findings about missing parts. In a file that is not valid TOML these parts may exist and be unreadable.
-    pub(crate) fn drop_missing(&mut self) {
-        self.all.retain(|finding| !finding.message.starts_with("missing: "));
+    /// Leaves out findings about missing parts from now on. In a file that is not valid TOML these parts may exist and be unreadable.
+    pub(crate) fn skip_missing(&mut self) {
+        self.skips_missing = true;
     }
 
     pub(crate) fn count(&self, severity: Severity) -> usize {
-        self.all.iter().filter(|finding| finding.severity == severity).count()
+        let more = self.more.get(severity as usize).copied().unwrap_or(0);
+        self.all.iter().filter(|finding| finding.severity == severity).count() + more
     }
 
     /// Returns the numbers of errors and warnings in words.
@@ -149,25 +197,12 @@ impl Findings {
     }
 
     /// Returns the byte offset of a key's value, or else of the nearest table above it. `None`: the file has none of these.
-    fn find(&self, key: &str) -> Option<usize> {
-        let merged = self.sources.merged();
-        let mut table = &merged.table;
-        let mut at = None;
-        for part in key.split('.') {
-            let (name, number) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
-                Some((name, number)) => (name, number.parse::<usize>().ok()),
-                None => (part, None),
-            };
-            let Some(mut value) = table.get(name) else { break };
-            if let (DeValue::Array(items), Some(number)) = (value.get_ref(), number) {
-                let Some(item) = items.get(number.saturating_sub(1)) else { break };
-                value = item;
-            }
-            at = Some(value.span().start);
-            let DeValue::Table(inner) = value.get_ref() else { break };
-            table = inner;
+    fn find(&mut self, key: &str) -> Option<usize> {
+        let files = self.sources.included().len();
+        if self.places.as_ref().is_none_or(|(of, _)| *of != files) {
+            self.places = Some((files, KeyPlaces::of(&self.sources.merged().table)));
         }
-        at
+        self.places.as_ref().and_then(|(_, places)| places.at(key))
     }
 }
 
@@ -200,7 +235,7 @@ impl fmt::Display for Findings {
                     let file = file.display().to_string();
                     writeln!(f, "  --> {}:{line}:{column}", OneLine(&file))?;
                     if !source.is_empty() {
-                        writeln!(f, "{line:>5} | {}", OneLine(&without_password(source)))?;
+                        writeln!(f, "{line:>5} | {}", OneLine(&quote::line(source, column)))?;
                     }
                 }
                 (None, None) => {
@@ -213,6 +248,11 @@ impl fmt::Display for Findings {
             }
             writeln!(f)?;
         }
+        let [errors, in_check, warnings] = self.more;
+        if errors + in_check + warnings > 0 {
+            let errors = errors + in_check;
+            writeln!(f, "... and {errors} more errors, {warnings} more warnings: mend these first\n")?;
+        }
         Ok(())
     }
 }
@@ -220,6 +260,25 @@ impl fmt::Display for Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn findings_beyond_the_most_that_are_kept_are_counted() {
+        let mut findings = Findings::new(Path::new("g.toml"), "a = 1\n");
+        for _ in 0..KEPT_MAX {
+            findings.warning(4, "a", "doubtful");
+        }
+        findings.skip_missing();
+        for _ in 0..KEPT_MAX + 7 {
+            findings.error(4, &"k".repeat(5_000), "x".repeat(5_000));
+            findings.error(4, "a", "missing: a");
+        }
+        let said = findings.to_string();
+        assert_eq!((findings.count(Severity::Error), findings.count(Severity::Warning)), (107, 100));
+        assert_eq!((said.matches("error: k").count(), said.matches("doubtful").count()), (100, 100));
+        assert!(said.ends_with("... and 7 more errors, 0 more warnings: mend these first\n\n"));
+        assert!(said.lines().all(|line| line.chars().count() < 1_300), "cut");
+        assert!(!said.contains("missing"));
+    }
 
     #[test]
     fn a_finding_without_a_place_stands_at_its_key_or_at_what_is_above_it() {

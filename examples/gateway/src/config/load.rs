@@ -92,10 +92,10 @@ impl Config {
         for (at, key, message) in mistakes {
             findings.error(at, &key, message);
         }
-        let config = read(&table, world, &mut findings);
         if !(is_toml && has_all_files) {
-            findings.drop_missing();
+            findings.skip_missing();
         }
+        let config = read(&table, world, &mut findings);
         match config {
             Some(config) if findings.count(Severity::Error) == 0 => {
                 let digest = status::digest(&config);

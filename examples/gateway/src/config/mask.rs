@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// Returns the text with an ellipsis in place of every password: `scheme://user:…@host`, and in quotes also without a scheme.
 pub(super) fn without_password(text: &str) -> Cow<'_, str> {
-    if !text.contains('@') && !text.contains("://") {
+    if !may_have_password(text) {
         return Cow::Borrowed(text);
     }
     let (mut out, mut rest) = (String::new(), text);
@@ -26,6 +26,11 @@ pub(super) fn without_password(text: &str) -> Cow<'_, str> {
     }
     out.push_str(&plain_text(rest));
     Cow::Owned(out)
+}
+
+/// Returns whether there is something that marks an address.
+pub(super) fn may_have_password(text: &str) -> bool {
+    text.contains('@') || text.contains("://")
 }
 
 const QUOTES: [char; 3] = ['"', '\'', '`'];

@@ -311,6 +311,10 @@ impl<'a> Section<'a> {
             if valid.contains(&name) {
                 continue;
             }
+            if findings.is_full(Severity::Error) {
+                findings.error(key.span().start, name, "unknown key");
+                continue;
+            }
             let help = match (nearest(name, &valid), keys::elsewhere(&self.name, name)) {
                 (Some(near), _) => format!("did you mean `{near}`?"),
                 (None, Some(other)) => other,

@@ -10,6 +10,11 @@ use toml::de::{DeTable, DeValue};
 /// Key of the state directory.
 pub(super) const STATE: &str = "gateway.state";
 
+/// Most mistakes of one file that are told.
+const MISTAKES_MAX: usize = 1_000;
+/// Most mistakes of the merge that name the other place, too.
+const PLACED_MAX: usize = 100;
+
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -82,10 +87,13 @@ impl Sources {
 
     pub(super) fn place(&self, at: usize) -> Place<'_> {
         let Source { path, text, start } = self.source(at);
-        let before = text.get(..(at - start).min(text.len())).unwrap_or("");
+        let (before, behind) = text.split_at_checked((at - start).min(text.len())).unwrap_or(("", text));
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line_end = behind.find('\n').map_or(text.len(), |end| before.len() + end);
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |tail| tail.chars().count()) + 1;
-        Place { file: path, line, column, source: text.lines().nth(line - 1).unwrap_or("") }
+        let column = before.get(line_start..).map_or(0, |tail| tail.chars().count()) + 1;
+        let source = text.get(line_start..line_end).unwrap_or_default();
+        Place { file: path, line, column, source: source.strip_suffix('\r').unwrap_or(source) }
     }
 
     fn source(&self, at: usize) -> &Source {
@@ -99,7 +107,7 @@ impl Sources {
         for source in std::iter::once(&self.main).chain(&self.included) {
             let (root, errors) = DeTable::parse_recoverable(&source.text);
             merged.is_toml &= errors.is_empty();
-            for error in errors {
+            for error in errors.into_iter().take(MISTAKES_MAX) {
                 let at = error.span().map_or(0, |span| span.start);
                 merged.mistakes.push((source.start + at, "syntax".to_owned(), error.message().to_owned()));
             }
@@ -130,7 +138,11 @@ impl Sources {
                 for (key, value) in more {
                     if let Some(other) = known.get(key.get_ref().as_ref()) {
                         let full = format!("{}.{}", name.get_ref(), key.get_ref());
-                        let message = self.is_set_twice(other.span().start);
+                        // The place of each takes a look through its file.
+                        let message = match merged.mistakes.len() < PLACED_MAX {
+                            true => self.is_set_twice(other.span().start),
+                            false => "set twice".to_owned(),
+                        };
                         merged.mistakes.push((value.span().start, full, message));
                     } else {
                         known.insert(key, value);

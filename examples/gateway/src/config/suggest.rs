@@ -41,8 +41,14 @@ const ALIASES: [(&str, &str); 36] = [
     ("v5", "5"),
 ];
 
+/// Most bytes of a name that is compared: longer ones are like none that is valid.
+const NAME_BYTES_MAX: usize = 100;
+
 /// Returns the valid name that `wrong` most likely stands for. `None`: none is similar enough.
 pub(crate) fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
+    if wrong.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let wrong = &*wrong.to_lowercase();
     let alias = ALIASES.iter().find(|(foreign, _)| *foreign == wrong).map(|(_, ours)| *ours);
     if let Some(found) = alias.and_then(|ours| valid.iter().find(|name| **name == ours)) {
