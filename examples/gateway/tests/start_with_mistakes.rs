@@ -191,3 +191,36 @@ fn a_configuration_that_does_not_start_gives_way_to_the_one_before() {
     wait_until("all is at the hub", 60, || at_hub.arrived().len() >= 6);
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
+
+/// Whoever may write the file neither takes the memory of a running gateway nor holds up its stop: nothing of it is parsed.
+#[test]
+fn a_file_of_30_000_routes_is_refused_for_what_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let at_hub = Subscriber::start(hub.address, "raw/#");
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, "[[route]]\nmatch = \"raw/#\"\n");
+    wait_kept(&gateway);
+    let file = dir.path().join("gateway.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    let line = good.lines().count() + 1_000;
+    let limit = format!("{}:{line}: route[1001]: at most 1000 [[route]]", file.display());
+    let before = gateway.resident_kib_max();
+    fs::write(&file, format!("{good}{}", "[[route]]\n".repeat(30_000))).unwrap();
+    gateway.signal("HUP");
+    wait_until("it is refused", 20, || gateway.metric("edge_config_refused") == Some(1.0));
+    let more = gateway.resident_kib_max() - before;
+    println!("a refused configuration of 30 000 routes: {more} KiB more");
+    assert!(more < 8 * 1_024, "{more} KiB more");
+    assert!(gateway.log().contains(&limit), "{}", gateway.log());
+    publish(listen, "raw/1", "x");
+    wait_until("the routes in force stay", 20, || !at_hub.arrived().is_empty());
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    let said = refused(&gateway);
+    assert!(said.contains("error: route[1001]: at most 1000 [[route]]"), "{said}");
+    gateway.start();
+    publish(listen, "raw/2", "x");
+    wait_until("a start goes on with it", 20, || at_hub.arrived().len() == 2);
+    // What is asked for while it is read again and again is a stop all the same.
+    (0..5).for_each(|_| gateway.signal("HUP"));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}

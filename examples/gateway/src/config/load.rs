@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::section::{Section, World, table};
 use super::sources::{self, Merged};
-use super::{Config, Findings, Severity, include, operator_file, read, status, tables};
+use super::{Config, Findings, Severity, amount, include, operator_file, read, status, tables};
 
 impl Config {
     /// Reads and checks a file. `Err` has at least one error; `Ok` may have warnings.
@@ -30,12 +30,13 @@ impl Config {
     pub(crate) fn state_in(path: &Path) -> Result<Option<PathBuf>, Findings> {
         let env = |name: &str| std::env::var(name).ok();
         let text = operator_file::read_text(path);
-        let mut findings = Findings::new(path, text.as_deref().unwrap_or_default());
+        // What is beyond a limit is not looked at: the directory stands in front of the routes.
+        let within = text.as_deref().map(amount::within).unwrap_or_default();
+        let mut findings = Findings::new(path, within);
         if let Err(error) = &text {
             findings.error(0, "file", format!("cannot be read: {error}"));
         }
-        let text = text.unwrap_or_default();
-        let (root, mistakes) = DeTable::parse_recoverable(&text);
+        let (root, mistakes) = DeTable::parse_recoverable(within);
         let world = World { env: &env, rules: &operator_file::read_text };
         let mut top = Section::new("", 0, Some(root.get_ref()), &world);
         let mut gateway = table(&mut top, "gateway", &world, &mut findings);
@@ -48,6 +49,9 @@ impl Config {
         }
         if state.is_none() && findings.count(Severity::Error) == 0 {
             include::read(&mut findings, None, &world);
+            if amount::is_too_much(&mut findings) {
+                return Err(findings);
+            }
             let sources = findings.sources().clone();
             for (at, key, message) in
                 sources.merged().mistakes.into_iter().filter(|(_, key, _)| key == sources::STATE)
@@ -85,7 +89,14 @@ impl Config {
         world: &World<'_>,
     ) -> Result<(Config, Findings), Findings> {
         let mut findings = Findings::new(path, text);
+        // Before the first parse, and again with all files.
+        if amount::is_too_much(&mut findings) {
+            return Err(findings);
+        }
         include::read(&mut findings, kept, world);
+        if amount::is_too_much(&mut findings) {
+            return Err(findings);
+        }
         let has_all_files = findings.count(Severity::Error) == 0;
         let sources = findings.sources().clone();
         let Merged { table, mistakes, is_toml } = sources.merged();

@@ -5,6 +5,7 @@
 mod access;
 mod ack_held;
 mod alarms;
+mod amount;
 mod changes;
 mod command;
 mod control;

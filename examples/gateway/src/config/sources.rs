@@ -75,6 +75,11 @@ impl Sources {
         &self.included
     }
 
+    /// Returns the text of each file, with the offset of its first byte on the axis of all files.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (usize, &str)> {
+        std::iter::once(&self.main).chain(&self.included).map(|source| (source.start, source.text.as_str()))
+    }
+
     /// Returns the folder from which relative paths in the main file start.
     pub(super) fn main_folder(&self) -> &Path {
         folder_of(&self.main.path)

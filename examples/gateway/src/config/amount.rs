@@ -1,0 +1,222 @@
+//! Amount of what the files of a configuration hold, counted in one pass over their words before they are parsed: what is too much costs no more than that
+//! pass. Pure.
+
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
+
+use super::{Findings, TABLES_MAX};
+
+/// Most tables of all kinds, those within braces with them. A thousand each of routes, their fields, commands and cases of tests are 4 000.
+const TABLES_IN_ALL: usize = 5_000;
+/// Most keys and entries of arrays.
+const VALUES_MAX: usize = 50_000;
+/// Most lines, those within strings not among them: each may be a mistake of its own.
+const LINES_MAX: usize = 50_000;
+/// Most words, signs, gaps and line ends: the parser keeps each, whatever it is.
+const WORDS_MAX: usize = 300_000;
+/// Most control characters that a text cannot have, and most backslashes: each may be a mistake within one word.
+const CONTROLS_MAX: usize = 1_000;
+const BACKSLASHES_MAX: usize = 100_000;
+
+/// Limit that a text exceeds: byte offset of what is beyond it, its key, and the limit in words.
+#[derive(Debug, PartialEq, Eq)]
+struct Excess {
+    at: usize,
+    key: String,
+    message: String,
+}
+
+/// Count of the texts that were added.
+#[derive(Debug, Default)]
+struct Amount {
+    routes: usize,
+    commands: usize,
+    tests: usize,
+    tables: usize,
+    values: usize,
+    lines: usize,
+    words: usize,
+    controls: usize,
+    backslashes: usize,
+}
+
+/// Part of a `[[name]]` at the beginning of a line that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    /// The line is empty so far.
+    Line,
+    /// `[`
+    One(usize),
+    /// `[[`
+    Two(usize),
+    /// `[[name`
+    Named(usize, usize, usize),
+    None,
+}
+
+/// Reports the first limit that the files exceed together. Returns whether they exceed one: then they are not to be parsed.
+pub(super) fn is_too_much(findings: &mut Findings) -> bool {
+    let mut amount = Amount::default();
+    let excess = findings.sources().texts().find_map(|(start, text)| {
+        let Excess { at, key, message } = amount.add(text)?;
+        Some((start + at, key, message))
+    });
+    let Some((at, key, message)) = excess else { return false };
+    findings.error(at, &key, message);
+    true
+}
+
+/// Returns the beginning of a text that is within the limits: all of it, unless it exceeds one.
+pub(super) fn within(text: &str) -> &str {
+    let end = Amount::default().add(text).map_or(text.len(), |excess| excess.at);
+    text.get(..end).unwrap_or_default()
+}
+
+impl Amount {
+    /// Adds a text, up to the limit that it exceeds.
+    fn add(&mut self, text: &str) -> Option<Excess> {
+        if let Some((at, message)) = self.add_bytes(text.as_bytes()) {
+            return Some(Excess { at, key: "file".to_owned(), message });
+        }
+        let mut head = Head::Line;
+        for token in Source::new(text).lex().filter(|token| token.kind() != TokenKind::Eof) {
+            let (start, end) = (token.span().start(), token.span().end());
+            if let Some(message) = self.add_word(token.kind(), head == Head::Line) {
+                return Some(Excess { at: start, key: "file".to_owned(), message });
+            }
+            head = head.next(token.kind(), start, end);
+            if let (
+                Head::Named(at, from, to),
+                TokenKind::Atom | TokenKind::BasicString | TokenKind::LiteralString,
+            ) = (head, token.kind())
+            {
+                let name = text.get(from..to).unwrap_or_default().trim_matches(['"', '\'']);
+                if let Some(excess) = self.add_to_array(name, at) {
+                    return Some(excess);
+                }
+            }
+        }
+        None
+    }
+
+    /// Counts bytes that may each be a mistake. Returns the place of the first beyond its limit, and the limit in words.
+    fn add_bytes(&mut self, bytes: &[u8]) -> Option<(usize, String)> {
+        let behind = bytes.iter().skip(1).chain([&b'\n']);
+        for (at, (byte, behind)) in bytes.iter().zip(behind).enumerate() {
+            let excess = match byte {
+                b'\t' | b'\n' => None,
+                b'\r' if *behind == b'\n' => None,
+                0..=0x1f | 0x7f => {
+                    over(&mut self.controls, CONTROLS_MAX, "control characters: is it a text?")
+                }
+                b'\\' => over(&mut self.backslashes, BACKSLASHES_MAX, "backslashes"),
+                _ => None,
+            };
+            if let Some(message) = excess {
+                return Some((at, message));
+            }
+        }
+        None
+    }
+
+    /// Counts a word or sign. Returns the limit that it exceeds in words.
+    fn add_word(&mut self, kind: TokenKind, begins_line: bool) -> Option<String> {
+        let excess = match kind {
+            TokenKind::LeftSquareBracket if begins_line => over(&mut self.tables, TABLES_IN_ALL, "tables"),
+            TokenKind::LeftCurlyBracket => over(&mut self.tables, TABLES_IN_ALL, "tables"),
+            TokenKind::Equals | TokenKind::Comma | TokenKind::Dot => {
+                over(&mut self.values, VALUES_MAX, "keys, parts of keys and entries of arrays")
+            }
+            TokenKind::Newline => over(&mut self.lines, LINES_MAX, "lines"),
+            _ => None,
+        };
+        excess.or_else(|| over(&mut self.words, WORDS_MAX, "words, signs, gaps and line ends"))
+    }
+
+    /// Counts a table of an array of this name, which begins at `at`.
+    fn add_to_array(&mut self, name: &str, at: usize) -> Option<Excess> {
+        let count = match name {
+            "route" => &mut self.routes,
+            "command" => &mut self.commands,
+            "test" => &mut self.tests,
+            _ => return None,
+        };
+        *count += 1;
+        (*count > TABLES_MAX).then(|| Excess {
+            at,
+            key: format!("{name}[{count}]"),
+            message: format!("at most {TABLES_MAX} [[{name}]]"),
+        })
+    }
+}
+
+impl Head {
+    fn next(self, kind: TokenKind, start: usize, end: usize) -> Self {
+        match (self, kind) {
+            (_, TokenKind::Newline) => Self::Line,
+            (head, TokenKind::Whitespace) => head,
+            (Self::Line, TokenKind::LeftSquareBracket) => Self::One(start),
+            (Self::One(at), TokenKind::LeftSquareBracket) => Self::Two(at),
+            (Self::Two(at), TokenKind::Atom | TokenKind::BasicString | TokenKind::LiteralString) => {
+                Self::Named(at, start, end)
+            }
+            _ => Self::None,
+        }
+    }
+}
+
+/// Counts one more. Returns the limit in words if that is one too many.
+fn over(count: &mut usize, most: usize, what: &str) -> Option<String> {
+    *count += 1;
+    (*count > most).then(|| format!("at most {most} {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excess(text: &str) -> Option<(usize, String, String)> {
+        Amount::default().add(text).map(|excess| (excess.at, excess.key, excess.message))
+    }
+
+    #[test]
+    fn each_limit_is_named_at_the_first_that_is_beyond_it() {
+        for (one, most, key, message) in [
+            ("[[route]]\n", 1_000, "route[1001]", "at most 1000 [[route]]"),
+            ("[[ \"command\" ]] # x\n", 1_000, "command[1001]", "at most 1000 [[command]]"),
+            ("[[test]]\nname = \"a\"\n", 1_000, "test[1001]", "at most 1000 [[test]]"),
+            ("[a]\n", 5_000, "file", "at most 5000 tables"),
+            ("a ", 150_000, "file", "at most 300000 words, signs, gaps and line ends"),
+            ("\n", 50_000, "file", "at most 50000 lines"),
+            ("\u{1}", 1_000, "file", "at most 1000 control characters: is it a text?"),
+            ("\\", 100_000, "file", "at most 100000 backslashes"),
+            (".", 50_000, "file", "at most 50000 keys, parts of keys and entries of arrays"),
+        ] {
+            let text = one.repeat(most);
+            assert_eq!(excess(&text), None, "{one:?}");
+            assert_eq!(within(&text), text);
+            let more = one.repeat(most + 1);
+            assert_eq!(excess(&more), Some((text.len(), key.to_owned(), message.to_owned())), "{one:?}");
+            assert_eq!(within(&more), text);
+        }
+        for (one, most, at, what) in [
+            ("a=1 ", 50_000, 1, "keys, parts of keys and entries of arrays"),
+            ("1,", 50_000, 1, "keys, parts of keys and entries of arrays"),
+            ("{}", 5_000, 0, "tables"),
+            ("x\n", 50_000, 1, "lines"),
+        ] {
+            let said = excess(&one.repeat(most + 1)).unwrap();
+            assert_eq!(said, (one.len() * most + at, "file".to_owned(), format!("at most {most} {what}")));
+        }
+        assert_eq!(excess(&"a\r\n\t".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn what_stands_in_strings_and_comments_is_not_counted() {
+        let text =
+            format!("# {0}\na = \"\"\"\n{0}\"\"\"\nb = '{1}'", "[[route]]", "[[route]], = {".repeat(60_000));
+        assert_eq!(excess(&text), None);
+        let text = format!("a = \"\"\"\n{}\"\"\"\n", "[[route]]\na = 1\n".repeat(60_000));
+        assert_eq!(excess(&text), None);
+    }
+}
