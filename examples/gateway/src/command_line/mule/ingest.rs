@@ -4,7 +4,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: files, the runtime")]
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -113,8 +113,7 @@ fn exports(stick: &Path) -> io::Result<Vec<PathBuf>> {
 
 async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> {
     let bad = |error: io::Error| (error.to_string(), 1);
-    operator_file::check_kind(path).map_err(bad)?;
-    let mut input = BufReader::new(File::open(path).map_err(bad)?);
+    let mut input = BufReader::new(operator_file::open(path).map_err(bad)?);
     let head = ExportHead::read(&mut input).map_err(bad)?;
     let receipt = path.with_extension(RECEIPT);
     let unwritten = |error: io::Error| (format!("{}: {error}", receipt.display()), 1);
