@@ -22,6 +22,8 @@ mod random;
 pub mod row;
 mod send_pieces;
 pub mod session;
+#[cfg(feature = "testing")]
+pub mod state_hash;
 pub mod wire;
 
 pub use durations::Durations;

@@ -25,6 +25,8 @@ mod rows_in_flight;
 pub mod rules;
 pub mod spool;
 mod stall_breaker;
+#[cfg(feature = "testing")]
+mod state_hash;
 mod stats;
 mod uncompleted;
 mod uplink;

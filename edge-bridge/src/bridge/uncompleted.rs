@@ -44,6 +44,12 @@ impl Uncompleted {
         gone.into_values().collect()
     }
 
+    /// Messages by token.
+    #[cfg(feature = "testing")]
+    pub(super) fn messages(&self) -> &BTreeMap<u64, Message> {
+        &self.messages
+    }
+
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }

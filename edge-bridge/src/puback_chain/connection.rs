@@ -51,6 +51,18 @@ impl Connection {
         Self { entries: InOrder::default(), publisher: StopAndWait::new(window), bytes: 0 }
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) fn hash_state(&self, hasher: &mut impl crate::state_hash::StateHasher) {
+        hasher.write_usize(self.entries.len());
+        for entry in self.entries.iter() {
+            match entry.until {
+                Until::Resolved(ticket) | Until::Withheld(ticket) => ticket.hash_state(hasher),
+                Until::Passed(_) => hasher.write_u8(0),
+                Until::Now(_) => hasher.write_u8(1),
+            }
+        }
+    }
+
     /// Number of payload bytes without a PUBACK.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

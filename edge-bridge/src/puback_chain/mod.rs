@@ -170,6 +170,17 @@ impl PubackChain {
         self.receipts.pending()
     }
 
+    /// Hashes what decides how the chain goes on with messages that are stored, see [`crate::state_hash`].
+    #[cfg(feature = "testing")]
+    pub fn hash_state(&self, hasher: &mut impl crate::state_hash::StateHasher) {
+        let mut connections: Vec<_> = self.connections.iter().collect();
+        connections.sort_unstable_by_key(|(connection, _)| connection.0);
+        for (connection, state) in connections {
+            hasher.write_u64(connection.0);
+            state.hash_state(hasher);
+        }
+    }
+
     /// Schedules a drain of the connection for when all receipts pending now are resolved, and returns the barrier behind these.
     fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> Barrier {
         let barrier = self.receipts.barrier();

@@ -8,6 +8,12 @@ use crate::in_order::InOrder;
 pub struct Ticket(u64);
 
 impl Ticket {
+    /// Hashes the ticket, see [`crate::state_hash`].
+    #[cfg(feature = "testing")]
+    pub fn hash_state(self, hasher: &mut impl crate::state_hash::StateHasher) {
+        hasher.write_ticket(self.0);
+    }
+
     /// Returns the barrier that is passed when all receipts before this ticket are resolved.
     pub(super) fn barrier(self) -> Barrier {
         Barrier(self.0)

@@ -3,7 +3,7 @@
 use super::Session;
 
 /// Reasons for which a session that the server has may not be that of the connection before.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Hash)]
 pub(super) struct Doubt {
     /// Set until CONNACK comes.
     awaits_connack: bool,

@@ -35,6 +35,8 @@ mod requests;
 mod send;
 mod serve;
 mod session_state;
+#[cfg(feature = "testing")]
+mod state_hash;
 mod timeout_extension;
 mod timer;
 mod token;

@@ -3,7 +3,7 @@
 /// A send quota, or the same count at the receiver.
 ///
 /// Starts unused on every connection, because messages resent after a reconnect count against the *new* limit like others.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Quota {
     limit: u16,
     used: u16,

@@ -70,6 +70,15 @@ impl OwedReleases {
         self.0.iter().filter_map(|owed| owed.token)
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) fn hash_state(&self, hasher: &mut impl crate::state_hash::StateHasher) {
+        hasher.write_usize(self.0.len());
+        for Owed { id, token, tries } in &self.0 {
+            hasher.write_u64(u64::from(id.get()) << 16 | u64::from(*tries) << 1 | u64::from(token.is_some()));
+            token.iter().for_each(|token| hasher.write_token(token.0));
+        }
+    }
+
     /// Estimates the memory of the identifiers, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.len() * RELEASE_BYTES
@@ -200,6 +209,19 @@ impl Releases {
     /// Estimates the memory of the identifiers, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.open.len() * RELEASE_BYTES
+    }
+
+    /// Hashes what counts, for a stream that arrived up to a position. They are many, and each is one number.
+    #[cfg(feature = "testing")]
+    pub(super) fn hash_state(&self, arrived: u64, hasher: &mut impl crate::state_hash::StateHasher) {
+        hasher.write_usize(self.open.len() << 1 | usize::from(self.is_answered));
+        for Release { id, token, wrote, has_place, tries, is_given_up } in &self.open {
+            let has_arrived = wrote.is_some_and(|wrote| wrote.end() <= arrived);
+            let flags = [token.is_some(), wrote.is_some(), has_arrived, *has_place, *is_given_up];
+            let start = u64::from(id.get()) << 8 | u64::from(*tries);
+            hasher.write_u64(flags.iter().fold(start, |sum, flag| sum << 1 | u64::from(*flag)));
+            token.iter().for_each(|token| hasher.write_token(token.0));
+        }
     }
 
     /// Ends the connection and returns what the next one owes. `arrived` is the position in the stream up to which bytes are known to have arrived: a

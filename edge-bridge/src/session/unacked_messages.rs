@@ -290,6 +290,18 @@ impl UnackedMessages {
         self.sent.first_key_value().map(|(_, (_, wrote))| *wrote)
     }
 
+    /// Hashes what counts, for a stream that arrived up to a position.
+    #[cfg(feature = "testing")]
+    pub(super) fn hash_state(&self, arrived: u64, hasher: &mut impl crate::state_hash::StateHasher) {
+        for messages in [self.sent.len(), self.waiting.len()] {
+            hasher.write_usize(messages);
+        }
+        self.iter().for_each(|message| message.hash_state(hasher));
+        self.ids.hash_state(hasher);
+        std::hash::Hash::hash(&(self.quota, self.cap), hasher);
+        self.releases.hash_state(arrived, hasher);
+    }
+
     /// Ends the connection and returns the state that the next one resumes. `received`: its unreleased QoS 2 messages;
     /// `arrived`: the position up to which its bytes have arrived.
     pub(super) fn into_resume(self, received: UnreleasedMessages, arrived: u64) -> Resume {

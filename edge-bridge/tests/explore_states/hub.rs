@@ -40,7 +40,7 @@ impl Hub {
 
     pub(crate) fn on_packet(
         &mut self,
-        packet: Packet,
+        packet: &Packet,
         receive_maximum: u16,
         bug: Option<Bug>,
         ledger: &mut Ledger,
@@ -51,7 +51,7 @@ impl Hub {
                 ledger.require(!self.is_connected, Rule::Protocol, || "a second CONNECT".to_owned());
                 self.connect(connect.clean_start, receive_maximum, bug, ledger, answers);
             }
-            Packet::Publish(publish) => self.publish(&publish, bug, ledger, answers),
+            Packet::Publish(publish) => self.publish(publish, bug, ledger, answers),
             Packet::PubRel(ack) => {
                 let id = ack.packet_id.get();
                 let held = self.held.as_mut().and_then(|held| held.remove(&id));

@@ -15,6 +15,7 @@ mod bounds;
 #[allow(dead_code, reason = "of the simulation, which uses all of it")]
 #[path = "../sim/bug.rs"]
 mod bug;
+mod description;
 #[allow(dead_code, reason = "of the simulation, which uses all of it")]
 #[path = "../sim/exchange_forger.rs"]
 mod exchange_forger;

@@ -1,12 +1,13 @@
 //! Search through all states: depth first for how many there are, breadth first for the shortest way to a bug.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::bounds::Bounds;
 use crate::bug::Bug;
-use crate::fingerprint::Description;
+use crate::description::Description;
+use crate::fingerprint::fingerprint;
 use crate::ledger::Violation;
 use crate::step::Step;
 use crate::world::World;
@@ -48,10 +49,22 @@ impl Found {
     }
 }
 
-#[derive(Debug, Default)]
+/// State from which steps are still to be taken.
+struct Open {
+    world: World,
+    steps: Vec<Step>,
+    /// Number of steps from the start.
+    depth: usize,
+}
+
+/// Exploration depth first: of the states that were seen it keeps fingerprints, whole ones of the present way alone.
+#[derive(Default)]
 pub(crate) struct Explored {
     seen: HashSet<u64, BuildHasherDefault<Same>>,
+    /// Description of each fingerprint, where they are compared.
+    described: Option<HashMap<u64, u64>>,
     states_max: u64,
+    open: Vec<Open>,
     path: Vec<Step>,
     /// Steps taken, states from which the way to delivery was gone, and the longest way.
     pub(crate) steps: u64,
@@ -62,11 +75,12 @@ pub(crate) struct Explored {
 impl Explored {
     /// All states within these bounds, or the first `states_max` of them.
     pub(crate) fn all(bounds: Bounds, states_max: u64) -> Result<Self, Found> {
-        let mut explored = Self { states_max, ..Self::default() };
-        let world = World::new(bounds, None);
-        explored.seen.insert(Description::of(&world).finish());
-        explored.visit(world)?;
-        Ok(explored)
+        Self { states_max, ..Self::default() }.explore(bounds)
+    }
+
+    /// Explores as [`all`](Self::all) does, and panics where two states of one fingerprint have different descriptions.
+    pub(crate) fn described(bounds: Bounds, states_max: u64) -> Result<Self, Found> {
+        Self { states_max, described: Some(HashMap::new()), ..Self::default() }.explore(bounds)
     }
 
     /// Number of distinct states.
@@ -79,35 +93,53 @@ impl Explored {
         self.states() < self.states_max
     }
 
-    fn visit(&mut self, world: World) -> Result<(), Found> {
-        if !self.is_complete() {
-            return Ok(());
-        }
-        self.deepest = self.deepest.max(self.path.len());
-        let steps = world.steps();
-        for step in &steps {
-            let mut next = world.clone();
-            self.path.push(*step);
+    fn explore(mut self, bounds: Bounds) -> Result<Self, Found> {
+        self.arrive(World::new(bounds, None), 0)?;
+        while self.is_complete()
+            && let Some((mut world, step, depth)) = self.next()
+        {
+            self.path.truncate(depth);
+            self.path.push(step);
             self.steps += 1;
-            next.take(*step).map_err(|violation| self.found(violation))?;
-            let fingerprint = Description::of(&next).finish();
-            if self.seen.insert(fingerprint) {
-                if fingerprint.is_multiple_of(RECOVERIES) {
-                    self.recover(next.clone())?;
-                }
-                self.visit(next)?;
-            }
-            self.path.pop();
+            world.take(step).map_err(|violation| self.found(violation))?;
+            self.arrive(world, depth + 1)?;
         }
-        if steps.iter().all(|step| step.is_fault()) {
-            self.recover(world)?;
-        }
-        Ok(())
+        Ok(self)
     }
 
-    fn recover(&mut self, world: World) -> Result<(), Found> {
-        self.recoveries += 1;
-        world.recover().map_err(|violation| self.found(violation))
+    /// Returns the next step of the last state that has one, and that state.
+    fn next(&mut self) -> Option<(World, Step, usize)> {
+        let open = self.open.last_mut()?;
+        let (step, depth) = (open.steps.pop()?, open.depth);
+        if open.steps.is_empty() {
+            return self.open.pop().map(|open| (open.world, step, depth));
+        }
+        Some((open.world.clone(), step, depth))
+    }
+
+    fn arrive(&mut self, world: World, depth: usize) -> Result<(), Found> {
+        let fingerprint = fingerprint(&world);
+        if let Some(described) = &mut self.described {
+            let description = Description::of(&world).finish();
+            let known = *described.entry(fingerprint).or_insert(description);
+            assert_eq!(known, description, "another state has this fingerprint: {:?}", self.path);
+        }
+        if !self.seen.insert(fingerprint) {
+            return Ok(());
+        }
+        self.deepest = self.deepest.max(depth);
+        let mut steps = world.steps();
+        if steps.iter().all(|step| step.is_fault()) || fingerprint.is_multiple_of(RECOVERIES) {
+            self.recoveries += 1;
+            world.clone().recover().map_err(|violation| self.found(violation))?;
+        }
+        if !steps.is_empty() {
+            // What is cut off is not always that which the same steps lead to.
+            let first = fingerprint % steps.len() as u64;
+            steps.rotate_left(usize::try_from(first).unwrap());
+            self.open.push(Open { world, steps, depth });
+        }
+        Ok(())
     }
 
     fn found(&self, violation: Violation) -> Found {
@@ -129,7 +161,7 @@ pub(crate) fn shortest(bounds: Bounds, bug: Option<Bug>, steps_max: usize) -> Op
             if let Err(violation) = next.take(step) {
                 return Some(Found { steps, violation });
             }
-            if !seen.insert(Description::of(&next).finish()) {
+            if !seen.insert(fingerprint(&next)) {
                 continue;
             }
             if next.steps().iter().all(|step| step.is_fault())

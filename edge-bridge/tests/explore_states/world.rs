@@ -22,7 +22,7 @@ const RECOVERY_STEPS_MAX: usize = 100;
 #[derive(Clone)]
 pub(crate) struct World {
     bounds: Bounds,
-    bug: Option<Bug>,
+    pub(crate) bug: Option<Bug>,
     handles: [AckHandle; 2 * MESSAGES_MAX],
     now_ms: u64,
     pub(crate) left: Faults,
@@ -140,7 +140,7 @@ impl World {
 
     fn arrive_at_hub(&mut self) {
         let Self { to_hub, to_gateway, hub, ledger, bug, bounds, .. } = self;
-        for packet in to_hub.units.pop_front().into_iter().flatten() {
+        for packet in to_hub.units.pop_front().iter().flat_map(|unit| unit.iter()) {
             hub.on_packet(packet, bounds.receive_maximum, *bug, ledger, to_gateway);
         }
     }

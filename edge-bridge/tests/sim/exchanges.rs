@@ -1,6 +1,9 @@
 //! Identifiers of QoS 2 between PUBREC and PUBCOMP, as a packet capture shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+
+use edge_bridge::state_hash::StateHasher;
 
 use crate::ledger::Msg;
 
@@ -114,6 +117,18 @@ impl Exchanges {
             self.owed.insert(id, owed);
         }
         (self.owed.len() - before) as u64
+    }
+
+    /// Hashes what counts. Those that are owed are many, and most are one number each.
+    #[allow(dead_code, reason = "for `tests/explore_states`")]
+    pub(crate) fn hash_state(&self, hasher: &mut impl StateHasher) {
+        (&self.here, &self.given_up, self.owed.len()).hash(hasher);
+        for (id, Owed { msg, released_ms, tries, is_given_up }) in &self.owed {
+            let flags = [msg.is_some(), released_ms.is_some(), *is_given_up];
+            let start = u64::from(*id) << 32 | u64::from(*tries);
+            hasher.write_u64(flags.iter().fold(start, |sum, flag| sum << 1 | u64::from(*flag)));
+            msg.iter().for_each(|msg| msg.hash(hasher));
+        }
     }
 
     /// Another session.

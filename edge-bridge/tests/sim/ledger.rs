@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 
+use edge_bridge::state_hash::StateHasher;
 use edge_bridge::wire::{Publish, QoS, ReasonCode};
 
 use crate::limits::HubLimits;
 use crate::lives::Lives;
 use crate::once::Once;
+use crate::queue::lease_of;
 
 /// Byte of which the rest of a payload consists.
 pub(crate) const FILLING: u8 = 0x55;
@@ -320,6 +323,17 @@ impl Ledger {
             self.owed.insert(msg);
             self.require(durable, Rule::Lost, || format!("{msg:?}: the hub acknowledged it and has it not"));
         }
+    }
+
+    /// Hashes what counts where the hub refuses nothing.
+    #[allow(dead_code, reason = "for `tests/explore_states`")]
+    pub(crate) fn hash_state(&self, hasher: &mut impl StateHasher) {
+        (&self.safe, &self.told, &self.owed, &self.newest).hash(hasher);
+        for (msg, (identity, is_marked)) in &self.seen {
+            (msg, is_marked).hash(hasher);
+            hasher.write_lease(identity.as_deref().and_then(lease_of).map_or(0, |lease| lease.0));
+        }
+        self.once.hash_state(hasher);
     }
 
     pub(crate) fn is_at_hub(&self, msg: Msg) -> bool {

@@ -1,8 +1,12 @@
 //! Messages of QoS 2 at the hub's application: each once, in one life of the gateway and one session of the hub.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+
+use edge_bridge::state_hash::StateHasher;
 
 use crate::ledger::Msg;
+use crate::queue::lease_of;
 
 /// A life of the gateway, and a session of the hub.
 type Era = (u64, u64);
@@ -31,6 +35,16 @@ impl Once {
     /// The gateway does not ask for an answer any more, and will send the message as a new one.
     pub(crate) fn give_up(&mut self, msg: Msg) {
         self.given_up.insert(msg);
+    }
+
+    /// Hashes what counts.
+    #[allow(dead_code, reason = "for `tests/explore_states`")]
+    pub(crate) fn hash_state(&self, hasher: &mut impl StateHasher) {
+        (self.life, self.session, &self.given_up).hash(hasher);
+        for (row, era) in &self.arrived {
+            hasher.write_lease(lease_of(row).map_or(0, |lease| lease.0));
+            era.hash(hasher);
+        }
     }
 
     /// Returns whether the application may get a row now. `life`: the one that sent it.

@@ -358,7 +358,15 @@ impl ModelQueue {
     }
 }
 
-fn lease_id(key: Key) -> LeaseId {
+/// Lease of the row with this identity, as a message tells it.
+#[allow(dead_code, reason = "for `tests/explore_states`")]
+pub(crate) fn lease_of(identity: &str) -> Option<LeaseId> {
+    let mut parts = identity.rsplit('-').map(|part| u64::from_str_radix(part, 16).ok());
+    let (seq, _epoch, lane) = (parts.next()??, parts.next()??, parts.next()??);
+    Some(lease_id((u8::try_from(lane).ok()?, seq)))
+}
+
+pub(crate) fn lease_id(key: Key) -> LeaseId {
     LeaseId(u64::from(key.0) << 56 | key.1)
 }
 

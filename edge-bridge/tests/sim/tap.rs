@@ -1,8 +1,10 @@
 //! Reads along on a link with nothing but the codec: what a packet capture would show.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hash;
 
 use bytes::{Bytes, BytesMut};
+use edge_bridge::state_hash::StateHasher;
 use edge_bridge::wire::{self, Limits, Packet, PropertyId, Publish, QoS, Version};
 
 use crate::exchanges::Exchanges;
@@ -159,6 +161,21 @@ impl WanTap {
     /// Returns since when a message is unanswered although a younger one was answered.
     pub(crate) fn passed_over_ms(&self) -> Option<u64> {
         self.order.front()?.1
+    }
+
+    /// Hashes what counts.
+    #[allow(dead_code, reason = "for `tests/explore_states`")]
+    pub(crate) fn hash_state(&self, hasher: &mut impl StateHasher) {
+        (self.awaits_connack, self.is_doubtful, self.maximum, self.here.len()).hash(hasher);
+        for (id, passed_over_ms) in &self.order {
+            hasher.write_packet_id(*id);
+            (self.here.get(id), passed_over_ms.is_some()).hash(hasher);
+        }
+        for (id, msg) in &self.before {
+            hasher.write_packet_id(*id);
+            msg.hash(hasher);
+        }
+        self.exchanges.hash_state(hasher);
     }
 
     /// The hub answered a message of this QoS. Returns it, if it was in flight here.

@@ -202,6 +202,12 @@ pub struct RawPack {
 }
 
 impl RawPack {
+    /// Leases of the rows in the pack.
+    #[cfg(feature = "testing")]
+    pub(in crate::bridge) fn leases(&self) -> impl Iterator<Item = LeaseId> {
+        self.rows.iter().map(|row| row.id)
+    }
+
     /// Makes a pack whose messages carry their [`Identity`](crate::bridge::spool::Identity) in this form. `true` is [`IdentityForm::Text`]; with `false`
     /// nothing is added.
     pub fn new(identity: impl Into<IdentityForm>) -> Self {

@@ -27,7 +27,7 @@ pub(in crate::bridge) enum Blame {
 }
 
 /// Limit of the messages in flight while the search goes on, and the counts that it follows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(in crate::bridge) struct BlameSearch {
     /// Most messages in flight; `None` while no message is suspect.
     limit: Option<u16>,
