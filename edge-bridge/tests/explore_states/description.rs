@@ -18,7 +18,7 @@ use crate::queue::{Key, lease_id, lease_of};
 use crate::world::World;
 
 /// Fields that are left out, in the order of the alphabet, beside those whose name ends with `_ms`.
-const LEFT_OUT: [&str; 46] = [
+const LEFT_OUT: [&str; 49] = [
     "answered",
     "arrived",
     "attempts",
@@ -36,6 +36,7 @@ const LEFT_OUT: [&str; 46] = [
     "first",
     "flow",
     "gave_up",
+    "has_session",
     "idle_ping",
     "limits",
     "lost",
@@ -43,6 +44,7 @@ const LEFT_OUT: [&str; 46] = [
     "next",
     "next_serial",
     "next_token",
+    "order",
     "path",
     "properties",
     "publisher",
@@ -64,6 +66,7 @@ const LEFT_OUT: [&str; 46] = [
     "transit",
     "uses",
     "version",
+    "window",
     "youngest_answered",
 ];
 

@@ -61,8 +61,8 @@ struct Open {
 #[derive(Default)]
 pub(crate) struct Explored {
     seen: HashSet<u64, BuildHasherDefault<Same>>,
-    /// Description of each fingerprint, where they are compared.
-    described: Option<HashMap<u64, u64>>,
+    /// Description of each fingerprint, and the way to it, where they are compared.
+    described: Option<HashMap<u64, (u64, Vec<Step>)>>,
     states_max: u64,
     open: Vec<Open>,
     path: Vec<Step>,
@@ -121,8 +121,10 @@ impl Explored {
         let fingerprint = fingerprint(&world);
         if let Some(described) = &mut self.described {
             let description = Description::of(&world).finish();
-            let known = *described.entry(fingerprint).or_insert(description);
-            assert_eq!(known, description, "another state has this fingerprint: {:?}", self.path);
+            let (known, path) =
+                described.entry(fingerprint).or_insert_with(|| (description, self.path.clone()));
+            let paths = || format!("one fingerprint: {path:?}, {:?}", self.path);
+            assert_eq!(*known, description, "{}\n{}", paths(), world.difference(path));
         }
         if !self.seen.insert(fingerprint) {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Whole state of an exploration: its steps, what each does, and the rules that are about a state rather than about one message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use edge_bridge::bridge::Input;
 use edge_bridge::session::AckHandle;
@@ -56,6 +56,16 @@ impl World {
         };
         world.with_gateway(|gateway, around| gateway.start(around));
         world
+    }
+
+    /// Lines of this state's output that are not in that of the state at the end of another way.
+    pub(crate) fn difference(&self, path: &[Step]) -> String {
+        let mut other = Self::new(self.bounds, self.bug);
+        path.iter().for_each(|step| other.take(*step).unwrap());
+        let text = |world: &Self| format!("{:#?}\n{:#?}\n{:#?}", world.gateway, world.tap, world.ledger);
+        let (text, of_other) = (text(self), text(&other));
+        let known: HashSet<_> = of_other.lines().collect();
+        text.lines().filter(|line| !known.contains(line)).collect::<Vec<_>>().join("\n")
     }
 
     /// Steps that this state offers.
