@@ -1,10 +1,8 @@
 //! Description of a state, with which its fingerprint is compared: a hash of the `Debug` output of all that its future and the rules depend on. A field
-//! that comes new to the cores is in it by itself. It takes fifty times as long as the fingerprint.
+//! that comes new to the cores is in it by itself. It takes dozens of times as long as the fingerprint.
 //!
-//! It is the output, without what only counts or rotates: times, figures, estimates of the path,
-//! tokens, serial numbers, back-off, and what only refusals of the hub change; packet identifiers of QoS 1 are numbered in the order in which they occur, rows by their place in the queue. Identifiers
-//! of QoS 2 stay: which of them the hub holds decides what collides with it after a restart. What is left out here may hide a state, and never
-//! invents one.
+//! It is the output without what only counts or rotates: times, figures, estimates of the path, tokens, serial numbers, back-off, and what only refusals
+//! of the hub change. Packet identifiers of QoS 1 are numbered in the order in which they occur, rows by their place in the queue.
 
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};

@@ -8,7 +8,8 @@
 //!
 //! The chain, the uplink and the session are the product's; the queue, the taps, the ledger with its rules and the planted bugs are those of the
 //! simulation (`tests/sim`), which takes random orders of many more faults. Here a `step` is one packet, one commit or one fault, `bounds` says how
-//! many of them there may be, `fingerprint` what of a state counts, and `search` goes through all states, or finds the shortest way to a bug.
+//! many of them there may be, `fingerprint` what of a state counts (`description` says the same by text), and `search` goes through all states, or finds the
+//! shortest way to a bug.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod bounds;
