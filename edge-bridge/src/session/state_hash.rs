@@ -7,7 +7,7 @@ use crate::state_hash::StateHasher;
 
 impl Session {
     /// Hashes what decides how the publishing side of a client's session goes on.
-    pub fn hash_state(&self, hasher: &mut impl StateHasher) {
+    pub(crate) fn hash_state(&self, hasher: &mut impl StateHasher) {
         std::mem::discriminant::<Phase>(&self.phase).hash(hasher);
         (self.had_session(), self.keep_alive.pinged().is_some(), self.cap).hash(hasher);
         self.doubt.hash(hasher);
@@ -17,7 +17,7 @@ impl Session {
 
 impl Resume {
     /// Hashes what decides how the publishing side of the next connection goes on.
-    pub fn hash_state(&self, hasher: &mut impl StateHasher) {
+    pub(crate) fn hash_state(&self, hasher: &mut impl StateHasher) {
         hasher.write_usize(self.in_flight.len());
         self.in_flight.iter().for_each(|message| message.hash_state(hasher));
         self.ids.hash_state(hasher);
