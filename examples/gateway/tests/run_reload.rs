@@ -184,6 +184,13 @@ fn routes_and_rules_change_between_two_messages_and_nobody_is_disconnected() {
     let digest = status["config"].as_str().unwrap();
     assert!(gateway.log().contains(&format!("config=\"{digest}\"")), "{digest}: {}", gateway.log());
     assert!(is_connected(&mut witness), "a change of routes disconnects nobody");
+    next.rest = format!("{PLANT}batch_age = \"1h\"\n");
+    reload(&gateway, &next, IN_FORCE);
+    sensor.publish("plant/t", &payload(7));
+    sensor.settle(0, 30);
+    next.rest = format!("{PLANT}batch_age = \"100ms\"\n");
+    reload(&gateway, &next, IN_FORCE);
+    wait_until("a batch that waits follows its route", 30, || numbers(&subscriber.arrived()).contains(&7));
     // What is queued of a route that goes is delivered as it was to be.
     signalled(&gateway, SAME);
     assert!(is_connected(&mut witness));

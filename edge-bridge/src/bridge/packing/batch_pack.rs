@@ -30,9 +30,15 @@ const OPEN_ALIKE_MAX: usize = 2;
 
 /// Encoder of the batches of a [`BatchPack`]. Pure.
 pub trait Encode {
-    /// Limits of a new batch that begins with `row`; `None` sends the row as a message of its own. Must depend on topic and format alone. Not
+    /// Limits of a batch that begins with `row`; `None` sends the row as a message of its own. Must depend on topic and format alone. Not
     /// called for dead letters, which are never part of a batch.
     fn limits(&self, row: &Leased) -> Option<BatchLimits>;
+
+    /// Returns whether [`limits`](Self::limits) may have changed since the last call. If so, they hold for the open batches too: the age counts
+    /// from the first row, and a batch that is beyond a limit is closed. Called at each poll. Default: `false`.
+    fn take_limits_changed(&mut self) -> bool {
+        false
+    }
 
     /// Makes messages of a batch, each of at most `bytes_max` bytes of payload. Every row must be in one of them, or be reported as expired or
     /// unsendable.
@@ -84,7 +90,7 @@ pub struct RowBatch {
     pub rows: Vec<Leased>,
     bytes: usize,
     limits: BatchLimits,
-    due_ms: u64,
+    begun_ms: u64,
 }
 
 /// Common part of the [identities](crate::bridge::spool::Identity) of a batch's rows. New fields come only with a breaking release.
@@ -139,9 +145,20 @@ impl<E: Encode> BatchPack<E> {
         let Some(batch) = self.open.get_mut(at) else { return };
         batch.bytes += row.row.payload.len();
         batch.rows.push(row);
-        if batch.rows.len() >= batch.limits.rows || batch.bytes >= self.batch_bytes_max {
+        if batch.is_full(self.batch_bytes_max) {
             self.closed.push_back(self.open.remove(at));
         }
+    }
+
+    /// Gives open batches the limits that a batch begun now would have.
+    fn renew_limits(&mut self) {
+        let (encoder, bytes_max) = (&self.encoder, self.batch_bytes_max);
+        let is_full = |batch: &mut RowBatch| {
+            let limits = batch.rows.first().and_then(|row| encoder.limits(row));
+            batch.limits = limits.unwrap_or(BatchLimits { age_ms: 0, ..batch.limits });
+            batch.is_full(bytes_max)
+        };
+        self.closed.extend(self.open.extract_if(.., is_full));
     }
 
     /// Returns the position of the open batch for `row`. Sequence numbers must rise within a batch, but live rows alternate with those of the
@@ -179,7 +196,7 @@ impl<E: Encode> BatchPack<E> {
     /// Returns the position of the open batch to close next: one that has reached its maximum age, or the largest one while all open batches
     /// together cost more RAM than [`OPEN_COST_MAX`].
     fn next_open(&self, now: Now) -> Option<usize> {
-        let due = self.open.iter().position(|batch| batch.due_ms <= now.up_ms);
+        let due = self.open.iter().position(|batch| batch.due_ms() <= now.up_ms);
         let largest = || {
             let is_too_much = self.open_cost() >= OPEN_COST_MAX;
             let by_cost = self.open.iter().enumerate().max_by_key(|(_, batch)| batch.cost());
@@ -217,6 +234,9 @@ impl<E: Encode> Pack for BatchPack<E> {
 
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
         self.batch_bytes_max = max_packet.min(BATCH_BYTES_MAX);
+        if self.encoder.take_limits_changed() {
+            self.renew_limits();
+        }
         loop {
             if let Some(ready) = self.ready.pop_front() {
                 self.ready_bytes -= payload_bytes(&ready);
@@ -238,7 +258,7 @@ impl<E: Encode> Pack for BatchPack<E> {
     }
 
     fn next_deadline(&self) -> Option<u64> {
-        self.open.iter().map(|batch| batch.due_ms).chain(self.encoder.next_deadline()).min()
+        self.open.iter().map(|batch| batch.due_ms()).chain(self.encoder.next_deadline()).min()
     }
 
     fn held_bytes(&self) -> usize {
@@ -285,8 +305,16 @@ impl RowBatch {
             rows: Vec::new(),
             bytes: 0,
             limits,
-            due_ms: now.up_ms.saturating_add(limits.age_ms),
+            begun_ms: now.up_ms,
         }
+    }
+
+    fn due_ms(&self) -> u64 {
+        self.begun_ms.saturating_add(self.limits.age_ms)
+    }
+
+    fn is_full(&self, bytes_max: usize) -> bool {
+        self.rows.len() >= self.limits.rows || self.bytes >= bytes_max
     }
 
     fn cost(&self) -> usize {
@@ -334,6 +362,8 @@ fn payload_bytes(packing: &Packing) -> usize {
     }
 }
 
+#[cfg(test)]
+mod changed_limits;
 #[cfg(test)]
 mod open_batches;
 #[cfg(test)]

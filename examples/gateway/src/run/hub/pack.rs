@@ -147,6 +147,13 @@ impl Encode for RouteEncoder {
         Some(self.routes.iter().find(alike).map_or(LIMITS, |route| route.limits))
     }
 
+    fn take_limits_changed(&mut self) -> bool {
+        let Some(routes) = self.next_routes.take() else { return false };
+        self.routes = RouteLimits::of(&routes);
+        self.compact.follow(&routes);
+        true
+    }
+
     fn encode(&mut self, now: Now, batch: &RowBatch, bytes_max: usize) -> Vec<Packing> {
         match self.packers.iter_mut().find(|(topic, _)| *topic == batch.topic) {
             Some((_, packer)) => messages::of_own(batch, now, bytes_max, packer),
@@ -155,10 +162,6 @@ impl Encode for RouteEncoder {
     }
 
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
-        if let Some(routes) = self.next_routes.take() {
-            self.routes = RouteLimits::of(&routes);
-            self.compact.follow(&routes);
-        }
         let status = self.hub_status.as_ref().and_then(|status| status.poll(now, max_packet));
         let report = || self.gap_reports.as_ref().and_then(|reports| reports.poll(now, max_packet));
         status.or_else(report).or_else(|| self.compact.poll(now, max_packet))

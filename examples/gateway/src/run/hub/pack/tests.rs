@@ -30,11 +30,19 @@ batch_max = 4
 batch_age = "300ms"
 "#;
 
+fn config(text: &str) -> Config {
+    Config::parse(Path::new("g.toml"), text, &|_| None).unwrap().0
+}
+
 fn pack() -> BatchPack {
-    let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
+    pack_with(NextRoutes::default())
+}
+
+fn pack_with(next_routes: NextRoutes) -> BatchPack {
+    let config = config(CONFIG);
     let compact =
         Compact::new(&config.routes, &config.id, None, EchoedTables::default(), &KeptTables::default(), &[]);
-    BatchPack::new(RouteEncoder::new(&config.routes, compact))
+    BatchPack::new(RouteEncoder::new(&config.routes, compact).with_next_routes(next_routes))
 }
 
 fn at(up_ms: u64) -> Now {
@@ -91,6 +99,32 @@ fn a_full_batch_goes_at_once_and_an_open_one_when_it_is_due() {
     assert!(poll(&mut pack, at(309)).is_none());
     assert_eq!(pack.next_deadline(), Some(310));
     assert_eq!(seqs(&poll(&mut pack, at(310)).unwrap()), [5, 6]);
+    assert_eq!((pack.next_deadline(), pack.held_bytes()), (None, 0));
+}
+
+#[test]
+fn changed_routes_hold_for_readings_that_wait_and_for_those_that_join_them() {
+    let next_routes = NextRoutes::default();
+    let mut pack = pack_with(next_routes.clone());
+    let changed = |age: &str| next_routes.set(config(&CONFIG.replace("300ms", age)).routes);
+    changed("10m");
+    assert!(poll(&mut pack, at(0)).is_none());
+    (1..=2).for_each(|seq| pack.add(at(10), reading(seq)));
+    assert!(poll(&mut pack, at(5_000)).is_none());
+    assert_eq!(pack.next_deadline(), Some(600_010));
+    changed("1h");
+    assert!(poll(&mut pack, at(600_010)).is_none());
+    assert_eq!(pack.next_deadline(), Some(3_600_010));
+    changed("200ms");
+    assert_eq!(seqs(&poll(&mut pack, at(600_020)).unwrap()), [1, 2]);
+    changed("10m");
+    assert!(poll(&mut pack, at(700_000)).is_none());
+    pack.add(at(700_000), reading(3));
+    // A batch whose route is gone has the limits that one begun now would have.
+    next_routes.set(Vec::new());
+    assert!(poll(&mut pack, at(700_199)).is_none());
+    pack.add(at(700_199), reading(4));
+    assert_eq!(seqs(&poll(&mut pack, at(700_200)).unwrap()), [3, 4]);
     assert_eq!((pack.next_deadline(), pack.held_bytes()), (None, 0));
 }
 
