@@ -133,11 +133,38 @@ fn a_topic_goes_by_the_first_route_that_matches_and_the_others_are_named() {
          also matches route 2 (plant/#), which is behind it\n\
          plant/door -> route 2 (plant/#) -> lane alarm -> site7/plant/door, QoS 2\n"
     );
-    for (topic, why) in [("other", "no route: acknowledged, and not kept"), ("plant/+", "no topic: ")] {
+    for (topic, why) in [
+        ("other", "no route: acknowledged, and not kept"),
+        ("$SYS/broker/connection/b/state", "no route: acknowledged, and not kept"),
+        ("$SYS/x", "refused: only the gateway publishes there"),
+        ("x\u{1}", "refused: the listener refuses such topics: U+0001 at byte 1"),
+        ("event/x", "no route: "),
+        ("plant/+", "no topic: "),
+    ] {
         let (code, said) = run(dir.path(), "", &["route", "plant/door", topic]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(&format!("{topic} -> {why}")), "{said}");
     }
+}
+
+/// Its own messages have a route; those of clients on its topics are refused.
+#[test]
+fn topics_of_the_gateways_own_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = format!("{RULES}[[alarm]]\nmatch = \"plant/1/t\"\nhigh = {{ limit = 90.0 }}\n");
+    let text = FILE.replace("plant/#", "event/#") + "[alarms]\ncommands = true\n";
+    fs::write(dir.path().join("alarms.toml"), rules).unwrap();
+    fs::write(dir.path().join("gateway.toml"), text.replace("rules.toml", "alarms.toml")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    let command = command.current_dir(&dir).args(["route", "gateway.toml", "event/x", "out/x"]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(
+        said,
+        "event/x -> route 2 (event/#) -> lane alarm -> site7/event/x, QoS 2\n  \
+         a client's message is refused: only the gateway publishes there\n\
+         out/x -> no route: acknowledged, and not kept\n"
+    );
 }
 
 #[test]

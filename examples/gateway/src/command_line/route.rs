@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::standard_output;
 use crate::config::units::human_duration;
-use crate::config::{Config, Format, Route};
+use crate::config::{Config, Format, Route, is_own_here, refusal};
 use crate::run::status::control_answers::add;
 
 /// Version of the JSON's names.
@@ -48,8 +48,16 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> ExitCode {
 /// Way of a topic's messages. Routes are numbered from 1.
 enum Way<'a> {
     NoTopic(String),
+    /// The listener refuses it, for this reason.
+    Refused(String),
     NoRoute,
-    Routed { number: usize, route: &'a Route, behind: Vec<(usize, &'a Route)> },
+    /// `refused`: the reason why the listener takes it from no client.
+    Routed {
+        number: usize,
+        route: &'a Route,
+        behind: Vec<(usize, &'a Route)>,
+        refused: Option<String>,
+    },
 }
 
 impl<'a> Way<'a> {
@@ -59,9 +67,14 @@ impl<'a> Way<'a> {
         }
         let of_routes = (1..).zip(&config.routes);
         let mut those = of_routes.filter(|(_, route)| matches(&route.filter_topic, topic));
-        match those.next() {
-            Some((number, route)) => Self::Routed { number, route, behind: those.collect() },
-            None => Self::NoRoute,
+        let refused = refusal(config, topic);
+        match (those.next(), refused) {
+            // What the gateway itself publishes is refused to clients alone.
+            (Some((number, route)), refused) if refused.is_none() || is_own_here(config, topic) => {
+                Self::Routed { number, route, behind: those.collect(), refused }
+            }
+            (_, Some(why)) => Self::Refused(why),
+            (_, None) => Self::NoRoute,
         }
     }
 }
@@ -76,6 +89,7 @@ fn describe(text: &mut String, config: &Config, topic: &str, way: &Way<'_>) {
     // Writing to a text does not fail.
     let _ = match way {
         Way::NoTopic(error) => writeln!(text, "{shown} -> no topic: {error}"),
+        Way::Refused(why) => writeln!(text, "{shown} -> refused: {why}"),
         Way::NoRoute => writeln!(text, "{shown} -> no route: acknowledged, and not kept"),
         Way::Routed { number, route, .. } => writeln!(
             text,
@@ -87,7 +101,10 @@ fn describe(text: &mut String, config: &Config, topic: &str, way: &Way<'_>) {
             route.qos
         ),
     };
-    let Way::Routed { behind, .. } = way else { return };
+    let Way::Routed { behind, refused, .. } = way else { return };
+    if let Some(why) = refused {
+        let _ = writeln!(text, "  a client's message is refused: {why}");
+    }
     for (number, route) in behind {
         let filter = Escaped(&route.filter_topic);
         let _ = writeln!(text, "  also matches route {number} ({filter}), which is behind it");
@@ -146,8 +163,9 @@ struct Behind<'a> {
 fn describe_as_json(text: &mut String, config: &Config, topic: &str, way: &Way<'_>) {
     let (error, route, behind) = match way {
         Way::NoTopic(error) => (Some(error.as_str()), None, &[][..]),
+        Way::Refused(why) => (Some(why.as_str()), None, &[][..]),
         Way::NoRoute => (Some("no route"), None, &[][..]),
-        Way::Routed { number, route, behind } => {
+        Way::Routed { number, route, behind, .. } => {
             (None, Some(target(config, topic, *number, route)), behind.as_slice())
         }
     };

@@ -1,11 +1,11 @@
 //! Topics at the hub on which the gateway itself speaks, beside what its routes forward; and raw routes by which a client here could speak there,
 //! too. Pure.
 
-use control_loop::mqtt::{event_topics, own_topics};
+use control_loop::mqtt::event_topics;
 use edge_bridge::wire::matches;
 
 use super::overlap::overlap;
-use super::route_reach::comes_from_the_broker;
+use super::route_reach::{comes_from_the_broker, is_own_here};
 use super::{Config, Findings, Format, Local, Route};
 
 /// Prefix of the topic that tells if the gateway is connected, before its id; with the prefix of the status topic.
@@ -68,9 +68,7 @@ pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Fin
 
 /// Returns whether a client can publish to some topic of this filter: neither is it the gateway's own here, nor does the broker keep it.
 fn comes_from_a_client(config: &Config, filter: &str) -> bool {
-    let own = if config.control.is_some() { own_topics() } else { vec![event_topics()] };
-    let is_own = has_events(config) && own.iter().any(|own| matches(own, filter));
-    !is_own && comes_from_the_broker(config, filter)
+    !is_own_here(config, filter) && comes_from_the_broker(config, filter)
 }
 
 fn has_events(config: &Config) -> bool {

@@ -1,11 +1,13 @@
 //! Reach of routes: those whose topics never come to them. Pure.
 
-use control_loop::mqtt::COMMAND;
+use control_loop::mqtt::{COMMAND, event_topics, own_topics};
 use edge_bridge::wire::{SharedFilter, matches, validate_characters};
 
 use super::overlap::overlap;
 use super::{Config, Findings, Local};
 
+/// States that other bridges tell.
+const BRIDGE_STATES: &str = "$SYS/broker/connection/+/state";
 /// Prefix of commands to alarms.
 const ALARM_COMMAND: &str = "cmd/alarm/";
 
@@ -29,6 +31,32 @@ pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Fin
             format!("what comes on {prefix}… are commands while {switch}, and those go to no route");
         findings.warning(0, &key, message);
     }
+}
+
+/// Returns the filters of topics on which the gateway alone speaks here, for its loops and alarms.
+pub(super) fn own_topics_here(config: &Config) -> Vec<String> {
+    match (&config.control, &config.alarm_commands) {
+        (Some(_), _) => own_topics(),
+        (None, Some(_)) => vec![event_topics()],
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Returns whether the gateway alone speaks here on the topics of this filter, for its loops and alarms.
+pub(crate) fn is_own_here(config: &Config, filter: &str) -> bool {
+    own_topics_here(config).iter().any(|own| matches(own, filter))
+}
+
+/// Returns why the listener refuses a client's message on a topic. `None`: it takes it, or there is a broker.
+pub(crate) fn refusal(config: &Config, topic: &str) -> Option<String> {
+    let Local::Listen { .. } = &config.local else { return None };
+    if matches(BRIDGE_STATES, topic) {
+        return None;
+    }
+    if is_own_here(config, topic) || topic.starts_with("$SYS/") {
+        return Some("only the gateway publishes there".to_owned());
+    }
+    no_client_may(config, topic)
 }
 
 /// Returns why no client of the gateway's listener may publish to any topic of this filter. `None`: some may, or there is a broker.

@@ -1,9 +1,10 @@
 //! Checks of the `[[command]]` tables against each other, the routes and the local side.
 
-use control_loop::mqtt::{COMMAND, event_topics, own_topics};
+use control_loop::mqtt::{COMMAND, own_topics};
 use edge_bridge::wire::matches;
 
 use super::super::overlap::overlap;
+use super::super::route_reach::own_topics_here;
 use super::super::{Config, Findings, Format, Local, Protocol, Route};
 use super::CommandRule;
 
@@ -52,13 +53,8 @@ fn expiry(protocol: Protocol, rule: &CommandRule, key: &str, findings: &mut Find
 /// Reports local topics on which the gateway itself publishes, or accepts commands of local clients.
 fn local_topic(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
     let to = rule.to.to_string();
-    let spoken = match (&config.control, &config.alarm_commands) {
-        (Some(_), _) => own_topics(),
-        (None, Some(_)) => vec![event_topics()],
-        (None, None) => Vec::new(),
-    };
     // A wildcard may stand for one of them.
-    let by_a_wildcard = || spoken.into_iter().find(|own| overlap(own, &to));
+    let by_a_wildcard = || own_topics_here(config).into_iter().find(|own| overlap(own, &to));
     if let Some(own) = own_topic(&to).or_else(by_a_wildcard) {
         let message = format!("{to:?}: on {own} the gateway alone speaks, and actuators believe it");
         findings.error(0, key, message);
