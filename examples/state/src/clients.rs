@@ -49,7 +49,10 @@ impl ClientFile {
 impl ClientStore for ClientFile {
     fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = match file::read(&self.state, FILE, BYTES_MAX) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // A file in the place of the state directory is told as such by whoever needs the directory; no run kept anything in it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             read => read?,
         };
         if bytes.starts_with(VERSION_1.as_bytes()) {
@@ -124,6 +127,17 @@ mod tests {
         }
         fs::write(dir.path().join(FILE), b"").unwrap();
         assert_eq!(file.load().unwrap().unwrap(), b"", "an empty file is not a first start");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_state_directory_kept_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        fs::write(&state, "somebody's").unwrap();
+        let mut file = ClientFile::new(&state);
+        assert_eq!(file.load().unwrap(), None);
+        file.save(b"clients").unwrap_err();
+        assert_eq!(fs::read(&state).unwrap(), b"somebody's");
     }
 
     #[test]
