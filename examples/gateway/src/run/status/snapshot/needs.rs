@@ -104,7 +104,7 @@ fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
         let kept = refused.parked + refused.in_place + refused.held;
         let topics = counted(refused.topics as u64, "topic");
         let text =
-            format!("The hub refuses {topics}{why}. {} are kept and tried again.", counted(kept, "message"));
+            format!("The hub refuses {topics}{why}. Kept and tried again: {}.", counted(kept, "message"));
         needs.act("refused", text, format!("See what and why: edge-gateway parked list --state {state}"));
     }
     subscriptions(needs, facts, refused);
