@@ -98,6 +98,21 @@ fn unknown_keys_and_stages_are_refused_with_the_valid_ones() {
         e.starts_with("line 8: rule 2: stages 1: unknown variant `swinging_gate`") && e.contains("`stale`"),
         "{e}"
     );
+    for (element, found) in [
+        (
+            "{ deadband = { absolute = 1 }, stale = { timeout_ms = 5 } }",
+            "the keys `deadband`, `stale`: each stage is an element of its own",
+        ),
+        (
+            "{ deadband = {}, absolute = 1 }",
+            "the keys `absolute`, `deadband`: each stage is an element of its own",
+        ),
+        ("{}", "an empty table"),
+        ("\"on_change\"", "a value of type string"),
+    ] {
+        let form = "expected one stage, such as `{ deadband = { absolute = 0.5 } }`, found ";
+        assert_eq!(stage(element), format!("line 8: rule 2: stages 1: {form}{found}"), "and nothing else");
+    }
     let e = stage("{ stale = {} }");
     assert!(e.contains("missing field `timeout_ms`"), "{e}");
     let e = error("[defaults]\nmax_key = 1\n");

@@ -10,6 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -264,11 +265,16 @@ impl<'t> ConfigFile<'t> {
             DeValue::Array(elements) => elements.into_iter().collect(),
             other => {
                 let problem = format!("invalid type: {}, expected an array", other.type_str());
-                self.unread.push(Problem::spanned(place.clone(), &span, &self.text, problem));
-                self.left_out.add(LeftOut { place: place.clone(), is_unknown: false });
+                self.refuse(place, &span, problem);
                 Vec::new()
             }
         }
+    }
+
+    /// Adds a problem for a value that cannot be read, and is left out.
+    pub(crate) fn refuse(&mut self, place: &Place, span: &Range<usize>, problem: String) {
+        self.unread.push(Problem::spanned(place.clone(), span, &self.text, problem));
+        self.left_out.add(LeftOut { place: place.clone(), is_unknown: false });
     }
 
     fn is_left_out(&self, place: &Place) -> bool {

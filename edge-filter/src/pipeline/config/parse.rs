@@ -56,9 +56,27 @@ fn read_rule<'t>(
     };
     let mut read = Vec::with_capacity(stages.len());
     for (index, stage) in stages.into_iter().enumerate() {
-        let stage = file.read_whole(stage, &place.key("stages").index(index));
-        read.extend(stage.map(|stage| (index, stage)));
+        let place = place.key("stages").index(index);
+        if let Some(problem) = no_single_stage(stage.get_ref()) {
+            file.refuse(&place, &stage.span(), problem);
+            continue;
+        }
+        read.extend(file.read_whole(stage, &place).map(|stage| (index, stage)));
     }
     let rule = file.read_whole(Spanned::new(span, rest), &place)?;
     Some((rule, read))
+}
+
+/// Returns the problem of an element of `stages` that is not a table with one key. `None`: it is one.
+fn no_single_stage(element: &DeValue<'_>) -> Option<String> {
+    let found = match element {
+        DeValue::Table(table) if table.len() == 1 => return None,
+        DeValue::Table(table) if table.is_empty() => "an empty table".to_owned(),
+        DeValue::Table(table) => {
+            let keys: Vec<String> = table.keys().map(|key| format!("`{}`", key.get_ref())).collect();
+            format!("the keys {}: each stage is an element of its own", keys.join(", "))
+        }
+        other => format!("a value of type {}", other.type_str()),
+    };
+    Some(format!("expected one stage, such as `{{ deadband = {{ absolute = 0.5 }} }}`, found {found}"))
 }
