@@ -4,6 +4,7 @@ use mosquitto_conf::conf::Line;
 use mosquitto_conf::findings::Findings;
 use mosquitto_conf::{trailing_text, words};
 
+use super::origin::Origin;
 use super::output::{Output, Part};
 
 /// Lines that are not imported yet, in their order.
@@ -99,6 +100,7 @@ impl Pools {
             }
             let word = line.word.as_str();
             if word == "connection" {
+                warn_of_a_twin(&line, &connections, output);
                 connections.push(line.clone());
                 pools.connection_of(connections.len()).0.push(line);
             } else if words::is_of_a_connection(word) {
@@ -139,6 +141,19 @@ fn warn_of_the_end(line: &Line, output: &mut Output) {
     trailing_text::of_line(line, &mut findings);
     for finding in findings.iter() {
         output.warn(Some(line.into()), &finding.text);
+    }
+}
+
+/// Warns of a connection whose name another one before has.
+fn warn_of_a_twin(line: &Line, before: &[Line], output: &mut Output) {
+    let name = |line: &Line| line.value.split_whitespace().next().map(str::to_owned);
+    let twin = name(line).and_then(|own| before.iter().find(|other| name(other).as_ref() == Some(&own)));
+    if let Some(twin) = twin {
+        let place = Origin::from(twin);
+        output.warn(
+            Some(line.into()),
+            &format!("{place} begins a connection of this name: Mosquitto refuses such a file"),
+        );
     }
 }
 

@@ -89,6 +89,19 @@ fn a_further_connection_is_left_with_one_warning() {
 }
 
 #[test]
+fn a_second_connection_of_a_name_is_told_at_its_line() {
+    let site = Site::new();
+    let section = |name: &str| format!("connection {name}\naddress h\nremote_clientid g\ntopic a/# out 1\n");
+    let imported = site.import(&["a", "b", "a"].map(section).concat(), None).unwrap();
+    let twice: Vec<_> = imported.warnings.iter().filter(|said| said.contains("of this name")).collect();
+    assert!(
+        matches!(twice.as_slice(), [one] if one.contains("m.conf:9: warning: ") && one.contains("m.conf:1 begins a connection of this name")),
+        "{:?}",
+        imported.warnings
+    );
+}
+
+#[test]
 fn more_routes_than_a_gateway_takes_are_told_with_the_first_line_too_many() {
     let site = Site::new();
     let text = |topics: usize| {
