@@ -137,7 +137,6 @@ fn a_topic_goes_by_the_first_route_that_matches_and_the_others_are_named() {
         ("other", "no route: acknowledged, and not kept"),
         ("$SYS/broker/connection/b/state", "no route: acknowledged, and not kept"),
         ("$SYS/x", "refused: only the gateway publishes there"),
-        ("x\u{1}", "refused: the listener refuses such topics: U+0001 at byte 1"),
         ("event/x", "no route: "),
         ("plant/+", "no topic: "),
     ] {
@@ -145,6 +144,8 @@ fn a_topic_goes_by_the_first_route_that_matches_and_the_others_are_named() {
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(&format!("{topic} -> {why}")), "{said}");
     }
+    let (_, said) = run(dir.path(), "", &["route", "x\u{1}"]);
+    assert!(said.contains(" -> refused: the listener refuses such topics: U+0001 at byte 1"), "{said}");
 }
 
 /// Its own messages have a route; those of clients on its topics are refused.
@@ -158,7 +159,7 @@ fn topics_of_the_gateways_own_are_told() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
     let command = command.current_dir(&dir).args(["route", "gateway.toml", "event/x", "out/x"]);
     let output = command.output().unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
         said,
         "event/x -> route 2 (event/#) -> lane alarm -> site7/event/x, QoS 2\n  \
