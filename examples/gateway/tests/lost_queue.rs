@@ -57,7 +57,7 @@ fn a_queue_that_was_removed_is_a_loss_and_stays_one() {
     let first = status(&gateway);
     assert_eq!(first["verdict"], "losing", "{first}");
     let expected =
-        "The queue of an earlier run was gone at a start: at least 5 messages that waited are lost with it.";
+        "The queue of an earlier run was gone at a start: with it went at least 5 messages that waited.";
     assert!(first["sentence"].as_str().unwrap().starts_with(expected), "{first}");
     for start in ["the one that found it", "the next"] {
         assert_eq!(told(&gateway), (5, expected.to_owned()), "{start}");

@@ -56,7 +56,7 @@ fn queue_gone(needs: &mut Needs, facts: &Facts, figures: &Figures) {
     }
     let lost = match gone.messages {
         0 => "how many messages are lost with it is not known".to_owned(),
-        messages => format!("lost with it is what waited, at least {}", counted(messages, "message")),
+        messages => format!("with it went at least {} that waited", counted(messages, "message")),
     };
     let times = if gone.queues == 1 { String::new() } else { format!(" ({} times)", gone.queues) };
     let text = format!("The queue of an earlier run was gone at a start{times}: {lost}.");
