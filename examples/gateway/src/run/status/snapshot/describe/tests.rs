@@ -128,6 +128,17 @@ fn a_single_event_of_one_kind_is_told_alone() {
     }
 }
 
+#[test]
+fn one_message_is_told_in_the_singular() {
+    let mut figures = figures();
+    figures.sample.refused.parked = 1;
+    figures.sample.gone = GoneQueues { queues: 1, messages: 1 };
+    let texts = snapshot(&figures).needs.into_iter().map(|need| need.text).collect::<Vec<_>>().join(" ");
+    for said in ["Kept and tried again: 1 message.", "with it went at least 1 message that waited."] {
+        assert!(texts.contains(said), "{texts}");
+    }
+}
+
 /// Only a right is a matter for somebody else than the client's maker.
 #[test]
 fn a_client_without_a_right_is_named_until_the_rights_change() {
