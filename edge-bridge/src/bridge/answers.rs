@@ -81,8 +81,38 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
+    /// Handles a message that the hub accepted at QoS 2 and lost before its PUBREL. It is published again at once. When that happens again it counts as
+    /// refused for itself, so that a hub which loses every message makes no hot loop.
+    pub(super) fn on_forgotten(
+        &mut self,
+        now_ms: u64,
+        token: Token,
+        reason: ReasonCode,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        let Some(mut message) = self.uncompleted.take(token) else { return };
+        stats.on_refusal(reason);
+        self.tell(now_ms, Cause::Message, reason, &message, spool, stats);
+        let is_first = !std::mem::replace(&mut message.was_forgotten, true);
+        if is_first && !message.swept {
+            return self.publish_again(message);
+        }
+        self.rows_in_flight.on_acked(message.window_rows());
+        if message.swept && self.operator_pass.is_none() {
+            self.sweep.on_refusal(reason);
+        }
+        // Of a message without rows nobody was acknowledged for anything: who made it decides when it is made again.
+        if !message.packed.rows.is_empty() {
+            self.refuse_alone(now_ms, message, reason, spool, stats);
+        }
+    }
+
     /// Acknowledges the rows of a message.
     fn deliver(&mut self, message: Message, spool: &mut impl Spool, stats: &mut Stats) {
+        if message.swept {
+            self.sweep.on_success();
+        }
         message.packed.rows.iter().for_each(|row| spool.ack(*row));
         if message.packed.rows.is_empty() {
             self.pack.on_delivered(&message.packed.publish);
@@ -100,9 +130,6 @@ impl<P: Pack> Uplink<P> {
                     self.sweep.want(now_ms + 1_000);
                 }
             }
-        }
-        if message.swept {
-            self.sweep.on_success();
         }
         if let Some(healed) = self.refusals.on_accepted(message.topic()) {
             if healed.said {

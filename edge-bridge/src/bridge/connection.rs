@@ -182,12 +182,14 @@ impl Connection {
             session::Event::Unsendable { token, .. } => {
                 parts.uplink.on_unsendable(now.up_ms, token, parts.spool, parts.stats);
             }
+            session::Event::Forgotten { token, reason } => {
+                self.note_pubcomp(now.up_ms, parts);
+                self.refused = true;
+                parts.uplink.on_forgotten(now.up_ms, token, reason, parts.spool, parts.stats);
+            }
             session::Event::Completed { token, by_peer } => {
-                match by_peer {
-                    false => {}
-                    // With an empty window it is the only progress.
-                    true if self.session.in_flight() == 0 => parts.stall.on_ack(now.up_ms),
-                    true => parts.stall.on_younger_ack(),
+                if by_peer {
+                    self.note_pubcomp(now.up_ms, parts);
                 }
                 if let Some(token) = token {
                     parts.uplink.on_completed(token, by_peer, parts.spool, parts.stats);
@@ -217,6 +219,11 @@ impl Connection {
             // What only servers see, answers to what we do not ask, and `Closed`, which `drain` takes.
             _ => {}
         }
+    }
+
+    fn note_pubcomp<S: Spool, P: Pack>(&self, now_ms: u64, parts: &mut Parts<'_, S, P>) {
+        // With an empty window it is the only progress.
+        if self.session.in_flight() == 0 { parts.stall.on_ack(now_ms) } else { parts.stall.on_younger_ack() }
     }
 
     fn on_connected<S: Spool, P: Pack>(

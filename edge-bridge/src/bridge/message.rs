@@ -30,6 +30,8 @@ pub(super) struct Message {
     pub(super) is_overdue: bool,
     /// Set if the hub had refused the topic, or this message, before it was sent.
     pub(super) is_attempt: bool,
+    /// Set once the hub has lost the message after it had accepted it.
+    pub(super) was_forgotten: bool,
     /// Set if the message's rows were parked before.
     pub(super) swept: bool,
 }
@@ -48,6 +50,7 @@ impl Message {
             passed_over: 0,
             is_overdue: false,
             is_attempt: false,
+            was_forgotten: false,
             swept,
             packed,
         }

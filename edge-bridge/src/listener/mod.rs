@@ -378,6 +378,8 @@ impl<I: Ingest> Listener<I> {
             session::Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(now.up_ms, id, &unsubscribe),
             session::Event::Acked { token, reason, .. } => self.on_acked(now.up_ms, id, token, reason),
             session::Event::Completed { by_peer, .. } => self.on_completed(now.up_ms, id, by_peer),
+            // It was settled at PUBREC.
+            session::Event::Forgotten { .. } => self.on_completed(now.up_ms, id, true),
             session::Event::Unsendable { token, .. } => self.on_unsendable(token),
             session::Event::Closed(why) => self.on_closed(now, id, why),
             // Those of clients.

@@ -35,12 +35,19 @@ impl Session {
     }
 
     /// Ends the exchange of a published message of QoS 2. One of an unknown exchange is ignored, as a PUBACK is.
+    ///
+    /// An error (0x92) says nothing against an exchange of an earlier connection, on which its PUBREL was written too: the peer may have completed it there
+    /// (§3.7.2.1). One whose PUBREC came on this connection it has lost.
     pub(super) fn on_pubcomp(&mut self, now_ms: u64, ack: &Ack) {
-        if let Some(completion) = self.outbound.complete(ack.packet_id) {
-            self.on_answered(now_ms, completion.released);
-            self.events.push_back(Event::Completed { token: completion.token, by_peer: true });
-            self.resend(now_ms);
-        }
+        let Some(completion) = self.outbound.complete(ack.packet_id) else { return };
+        self.on_answered(now_ms, completion.released);
+        self.events.push_back(match completion.token {
+            Some(token) if completion.has_place && ack.reason.is_error() => {
+                Event::Forgotten { token, reason: ack.reason }
+            }
+            token => Event::Completed { token, by_peer: true },
+        });
+        self.resend(now_ms);
     }
 
     fn on_acked(

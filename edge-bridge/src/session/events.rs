@@ -94,6 +94,14 @@ pub enum Event {
         /// Set if the peer sent a PUBCOMP. Otherwise nobody knows whether the message was handed on: publish it again if it must not be lost.
         by_peer: bool,
     },
+    /// An identifier of QoS 2 is free, and the peer has lost the message: it accepted it (PUBREC, [`Acked`](Self::Acked)) and did not know the identifier at
+    /// PUBREL, on the same connection. Publish it again if it must not be lost.
+    Forgotten {
+        /// Token that was given to [`publish`](super::Session::publish).
+        token: Token,
+        /// Reason code of the PUBCOMP, [`PACKET_IDENTIFIER_NOT_FOUND`](ReasonCode::PACKET_IDENTIFIER_NOT_FOUND).
+        reason: ReasonCode,
+    },
     /// A message of the resumed session is larger than the peer's *new* Maximum Packet Size. It is no longer in flight.
     Unsendable {
         /// Token that was given to [`publish`](super::Session::publish).

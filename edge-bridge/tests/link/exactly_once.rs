@@ -80,6 +80,58 @@ fn promise_4_what_a_lost_session_had_not_completed_is_sent_again_before_what_is_
     assert_eq!((link.core.spool().len(), link.core.stats().rows_delivered), (0, 4));
 }
 
+fn not_found(id: u16) -> Packet {
+    Packet::PubComp(Ack::new(PacketId::new(id).unwrap(), ReasonCode::PACKET_IDENTIFIER_NOT_FOUND))
+}
+
+/// A hub that accepts a message and at its PUBREL, on the same connection, does not know it has lost it.
+#[test]
+fn promise_4_what_the_hub_forgot_before_its_pubrel_is_sent_again_at_once_and_then_alone() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    push(&mut link, "a");
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    assert_eq!(said(&mut link), ["a", "=0"]);
+    link.receive(&not_found(FIRST));
+    assert_eq!((said(&mut link), link.core.spool().len()), (vec!["a".to_owned()], 1));
+    let stats = link.core.stats();
+    assert_eq!(
+        (stats.acknowledged, stats.refusals[..].first()),
+        (0, Some(&(ReasonCode::PACKET_IDENTIFIER_NOT_FOUND, 1)))
+    );
+    let is_told = |event: &Event| matches!(event, Event::Uplink(UplinkEvent::Parked(_)));
+    assert_eq!(link.events.iter().filter(|event| is_told(event)).count(), 1);
+    // A hub that does it again is not asked again at once.
+    link.receive(&Packet::PubRec(ack(FIRST + 1)));
+    link.receive(&not_found(FIRST + 1));
+    push(&mut link, "b");
+    assert_eq!(said(&mut link), ["=1", "b"], "others do not wait for it");
+    link.receive(&Packet::PubRec(ack(FIRST + 2)));
+    link.receive(&Packet::PubComp(ack(FIRST + 2)));
+    assert_eq!((said(&mut link), link.core.spool().len()), (vec!["=2".to_owned()], 1));
+    link.now_ms = link.core.next_deadline().unwrap();
+    link.timeout();
+    assert_eq!(said(&mut link), ["a"]);
+    link.receive(&Packet::PubRec(ack(FIRST + 3)));
+    link.receive(&Packet::PubComp(ack(FIRST + 3)));
+    assert_eq!((link.core.spool().len(), link.core.stats().rows_delivered), (0, 2));
+}
+
+/// It may have completed it, and the PUBCOMP was lost with the connection.
+#[test]
+fn what_the_hub_may_have_completed_on_an_earlier_connection_is_done() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    push(&mut link, "a");
+    link.receive(&Packet::PubRec(ack(FIRST)));
+    link.input(Input::HungUp(None));
+    link.redial();
+    link.connect(true, &[]);
+    assert_eq!(said(&mut link), ["a", "=0", "=0"]);
+    link.receive(&not_found(FIRST));
+    assert_eq!((said(&mut link), link.core.spool().len()), (vec![], 0));
+}
+
 #[test]
 fn a_stop_gives_back_what_is_not_completed() {
     let mut link = Link::new();

@@ -56,6 +56,13 @@ impl Rig {
             }
             Packet::PubRec(ack) => self.say(Packet::PubRel(Ack::success(ack.packet_id))),
             Packet::PubComp(ack) => self.qos2_done.push(ack.packet_id.get()),
+            Packet::PubRel(ack) => {
+                let reason = match self.forgotten.remove(&ack.packet_id) {
+                    true => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
+                    false => ReasonCode::SUCCESS,
+                };
+                self.say(Packet::PubComp(Ack::new(ack.packet_id, reason)));
+            }
             Packet::PingReq => self.say(Packet::PingResp),
             _ => {}
         }
@@ -75,7 +82,13 @@ impl Rig {
                 if reason < 0x80 {
                     self.take(&publish);
                 }
-                self.say(Packet::PubAck(Ack::new(id, ReasonCode::new(reason))));
+                let ack = Ack::new(id, ReasonCode::new(reason));
+                let is_qos_2 = publish.qos == QoS::ExactlyOnce;
+                self.say(if is_qos_2 { Packet::PubRec(ack) } else { Packet::PubAck(ack) });
+            }
+            Answer::Forgotten => {
+                self.forgotten.insert(id);
+                self.say(Packet::PubRec(Ack::success(id)));
             }
             Answer::Late(by_ms) => {
                 self.take(&publish);

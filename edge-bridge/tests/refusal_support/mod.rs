@@ -5,7 +5,7 @@ mod hub;
 pub(crate) mod pack;
 mod place_spool;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::Row;
@@ -14,7 +14,7 @@ use edge_bridge::bridge::{Core, Event, Input, LinkConfig, Output, ParkedRow, Upl
 use edge_bridge::ingest::Now;
 use edge_bridge::session::ClientConfig;
 use edge_bridge::wire::{
-    self, Disconnect, Packet, PropertyId, Publish, QoS, ReasonCode, Utf8, Value, Version,
+    self, Disconnect, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Utf8, Value, Version,
 };
 pub(crate) use pack::TestPack;
 pub(crate) use place_spool::PlaceSpool;
@@ -26,6 +26,8 @@ pub(crate) enum Answer {
     Ack(u8),
     /// PUBACK with this reason, then the end of the connection.
     AckAndClose(u8),
+    /// PUBREC, and at PUBREL a PUBCOMP that does not know the message.
+    Forgotten,
     Disconnect(u8),
     Close,
     Silent,
@@ -70,6 +72,8 @@ pub(crate) struct Rig {
     pub(crate) received: Vec<Publish>,
     /// No dial succeeds.
     pub(crate) hub_is_gone: bool,
+    /// Identifiers of accepted messages of QoS 2 that the hub has forgotten.
+    forgotten: BTreeSet<PacketId>,
     /// Nothing that the hub says arrives.
     pub(crate) is_mute: bool,
     dial_ms: Option<u64>,
@@ -125,6 +129,7 @@ impl Rig {
             qos2_done: Vec::new(),
             received: Vec::new(),
             hub_is_gone: false,
+            forgotten: BTreeSet::new(),
             is_mute: false,
             dial_ms: None,
             connected: false,

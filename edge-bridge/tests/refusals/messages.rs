@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::UplinkEvent;
-use edge_bridge::wire::{PropertyId, Publish, ReasonCode, Value};
+use edge_bridge::wire::{PropertyId, Publish, QoS, ReasonCode, Value};
 
 use crate::refusal_support::{Answer, Rig, TAKEN, number, text};
 use crate::{DENIED, MINUTE, QUOTA, SECOND};
@@ -27,6 +27,33 @@ fn messages_that_are_refused_for_themselves_delay_nothing() {
         rig.run_until_empty(25 * MINUTE);
         rig.assert_all(601);
     }
+}
+
+/// A hub that accepts every message of QoS 2 and then knows none: each is sent again once, then alone, then parked, and none is lost.
+#[test]
+fn promise_4_messages_that_the_hub_forgets_are_kept_and_no_hot_loop() {
+    let exactly_once = |n: u32| {
+        let mut row = Row::new(text("t/0"), Bytes::from(n.to_string()));
+        row.qos = QoS::ExactlyOnce;
+        row
+    };
+    let mut rig = Rig::new(|_, publish| if number(publish) < 300 { Answer::Forgotten } else { TAKEN });
+    (0..600).for_each(|n| rig.push_row(exactly_once(n)));
+    rig.run_until(5 * SECOND);
+    assert_eq!(rig.arrived("t/0"), (300..600).collect::<Vec<_>>());
+    rig.run_until(30 * MINUTE);
+    assert_eq!(rig.core.spool().len(), 300);
+    assert!(rig.published < 5_000, "{} messages, 300 of them forgotten", rig.published);
+    assert!(rig.told() < 100, "{} events", rig.told());
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(25 * MINUTE);
+    rig.assert_all(600);
+
+    let mut rig = Rig::new(|_, _| Answer::Forgotten);
+    (0..600).for_each(|n| rig.push_row(exactly_once(n)));
+    rig.run_until(60 * MINUTE);
+    assert_eq!((rig.core.spool().len(), rig.delivered.len()), (600, 0));
+    assert!(rig.published < 10_000, "{} messages", rig.published);
 }
 
 /// Refusals are seen at once, before anything is parked: one message that is refused for itself, and a link that is refused.

@@ -86,6 +86,33 @@ fn answers_of_the_wrong_kind_end_no_message() {
     }
 }
 
+/// A peer that says so of an exchange which it cannot have completed has lost the message (§3.7.2.1); else it may have completed it before.
+#[test]
+fn promise_4_an_identifier_that_the_peer_does_not_know_completes_only_what_it_may_have_completed() {
+    let not_found =
+        |id| Packet::PubComp(Ack::new(PacketId::new(id).unwrap(), ReasonCode::PACKET_IDENTIFIER_NOT_FOUND));
+    let forgotten = |events: &[Event]| -> Vec<u64> {
+        let of = |event: &Event| match event {
+            Event::Forgotten { token, .. } => Some(token.0),
+            _ => None,
+        };
+        events.iter().filter_map(of).collect()
+    };
+    let mut session = open_client(10);
+    (1..=3).for_each(|token| session.publish(0, Token(token), &exactly("x")).unwrap());
+    drain(&mut session);
+    let (_, events) = give(&mut session, &[Packet::PubRec(ack(FIRST)), not_found(FIRST)]);
+    assert_eq!(forgotten(&events), [1], "its PUBREC came on this connection");
+    assert_eq!((session.in_flight_here(), events.len()), (2, 2), "its place is free");
+    // Of two that were accepted the PUBREL of one leaves: the network ends before the other's.
+    give(&mut session, &[Packet::PubRec(ack(FIRST + 1))]);
+    session.handle_input(0, Input::Closed);
+    let (mut session, sent, _) = client(Some(session.into_resume()), &connack(true, &[]));
+    assert_eq!(sent[..1], [pubrel(FIRST + 1)]);
+    let (_, events) = give(&mut session, &[not_found(FIRST + 1)]);
+    assert!(matches!(events[..], [Event::Completed { by_peer: true, token: Some(Token(2)) }]), "{events:?}");
+}
+
 #[test]
 fn a_resumed_session_owes_its_pubrels_first_and_then_its_messages() {
     let mut session = open_client(10);
