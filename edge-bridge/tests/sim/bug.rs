@@ -78,6 +78,8 @@ pub(crate) enum Bug {
     DoneAtPublish,
     /// A message of QoS 2 counts as completed with its PUBREC.
     DoneAtPubrec,
+    /// A PUBCOMP for an identifier that the hub does not know completes its message.
+    ForgottenCounts,
     /// Every life of the gateway begins with the same packet identifiers.
     IdentifiersBeginAgain,
     /// The rows that wait are counted when some are leased.

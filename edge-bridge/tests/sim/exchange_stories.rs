@@ -100,6 +100,24 @@ fn promise_4_what_a_hub_held_back_until_pubrel_is_sent_again_when_its_session_is
     lost_sessions(None)
 }
 
+/// A hub loses one message in ten between its PUBREC and its PUBREL, and says so by its PUBCOMP.
+pub(crate) fn forgetful(bug: Option<Bug>) -> Story {
+    let mut world = world(bug);
+    world.hub.exactly_once.hands_on_at_pubrel = true;
+    world.hub.exactly_once.forgets_one_in = 10;
+    world.run_until_delivered(5 * MINUTE)?;
+    if bug.is_none() {
+        assert!(world.hub.exactly_once.taken > 3_200, "{}", world.hub.exactly_once.taken);
+        assert_eq!(world.ctx.ledger.duplicates, 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn promise_4_what_a_hub_forgot_before_pubrel_is_sent_again() -> Story {
+    forgetful(None)
+}
+
 /// The gateway restarts with identifiers that the hub holds, and uses all of them.
 pub(crate) fn restarts(bug: Option<Bug>) -> Story {
     let mut world = world(bug);

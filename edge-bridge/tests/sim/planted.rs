@@ -59,7 +59,10 @@ fn controls(rule: Rule) -> Vec<Control> {
             story(Bug::ReleaseNotResent, exchange_stories::resets),
         ],
         Rule::Deleted => vec![story(Bug::RefusedDeleted, refused_topic)],
-        Rule::HandedOver => vec![story(Bug::RefusedAcked, refused_topic)],
+        Rule::HandedOver => vec![
+            story(Bug::RefusedAcked, refused_topic),
+            story(Bug::ForgottenCounts, exchange_stories::forgetful),
+        ],
         Rule::HeadOfLine => vec![story(Bug::ParkedBlock, refused_topic)],
         Rule::DialRate => vec![story(Bug::NeverParked, poison)],
         Rule::CommandLost => vec![random_of(Bug::QosNotRaised, random::asking)],

@@ -35,6 +35,8 @@ pub(crate) struct ExactlyOnce {
     pub(crate) ignores_unknown: bool,
     /// One in so many PUBRELs is taken, and the connection closed instead of its PUBCOMP.
     pub(crate) closes_at_release_one_in: u64,
+    /// One in so many messages is lost between its PUBREC and its PUBREL, whose PUBCOMP says so. For a hub that hands on at PUBREL.
+    pub(crate) forgets_one_in: u64,
     /// Number of messages that were taken in, and of those that were dropped as repeats.
     pub(crate) taken: u64,
     pub(crate) repeats: u64,
@@ -47,7 +49,7 @@ impl ExactlyOnce {
     }
 
     pub(crate) fn heal(&mut self) {
-        (self.completes_within_ms, self.closes_at_release_one_in) = (2, 0);
+        (self.completes_within_ms, self.closes_at_release_one_in, self.forgets_one_in) = (2, 0, 0);
     }
 
     pub(super) fn hold(&mut self, id: PacketId, publish: Publish, life: u64) {
@@ -166,14 +168,18 @@ impl Hub {
     }
 
     pub(super) fn on_release(&mut self, ctx: &mut Ctx, link: LinkId, id: PacketId) {
-        let held = self.exactly_once.held.remove(&id);
+        let mut held = self.exactly_once.held.remove(&id);
+        let is_forgotten = held.is_some() && ctx.rng.one_in(self.exactly_once.forgets_one_in);
+        if let Some((publish, _)) = held.take_if(|_| is_forgotten) {
+            ctx.ledger.on_order_lost(Msg::of(&publish.payload));
+        }
         let is_known = held.is_some();
         if let Some((publish, life)) = held.filter(|_| self.exactly_once.hands_on_at_pubrel) {
             ctx.ledger.on_hub_arrival(&publish, life, true);
             let is_kept = self.keeps(ctx.bug);
             ctx.ledger.on_hub_takes(Msg::of(&publish.payload), is_kept);
         }
-        if let Some(msg) = self.exactly_once.sent_under.get(&id) {
+        if let Some(msg) = self.exactly_once.sent_under.get(&id).filter(|_| !is_forgotten) {
             ctx.ledger.on_hub_completes(*msg);
         }
         // A late answer was earlier.
@@ -195,8 +201,11 @@ impl Hub {
 
     pub(super) fn complete_due(&mut self, ctx: &mut Ctx) {
         while !self.withholds
-            && let Some((link, ack)) = self.exactly_once.take_due(ctx.now_ms)
+            && let Some((link, mut ack)) = self.exactly_once.take_due(ctx.now_ms)
         {
+            if ctx.bug == Some(Bug::ForgottenCounts) {
+                ack.reason = ReasonCode::SUCCESS;
+            }
             let mut bytes = BytesMut::new();
             wire::encode(&Packet::PubComp(ack), Version::V5, &mut bytes).unwrap();
             ctx.send(link, End::Far, Some(&bytes.freeze()));
