@@ -93,9 +93,9 @@ impl<P: Pack> Uplink<P> {
     ) {
         let Some(mut message) = self.uncompleted.take(token) else { return };
         stats.on_refusal(reason);
-        self.tell(now_ms, Cause::Message, reason, &message, spool, stats);
         let is_first = !std::mem::replace(&mut message.was_forgotten, true);
         if is_first && !message.swept {
+            self.tell(now_ms, Cause::Message, reason, &message, spool, stats);
             return self.publish_again(message);
         }
         self.rows_in_flight.on_acked(message.window_rows());

@@ -315,11 +315,15 @@ impl<P: Pack> Uplink<P> {
     }
 }
 
-/// Returns whether a refusal with this reason is about the message itself, and says nothing about its topic.
+/// Returns whether a refusal with this reason is about the message itself, and says nothing about its topic. So is the loss of one that was accepted
+/// (PUBCOMP 0x92).
 pub(super) fn is_about_message(reason: ReasonCode) -> bool {
     matches!(
         reason,
-        ReasonCode::MALFORMED_PACKET | ReasonCode::PACKET_TOO_LARGE | ReasonCode::PAYLOAD_FORMAT_INVALID
+        ReasonCode::MALFORMED_PACKET
+            | ReasonCode::PACKET_TOO_LARGE
+            | ReasonCode::PAYLOAD_FORMAT_INVALID
+            | ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
     )
 }
 
