@@ -27,6 +27,7 @@ impl<I: Ingest> Listener<I> {
             }
         }
         self.run(now);
+        self.is_shut_down = true;
     }
 
     pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, why: Closed) {

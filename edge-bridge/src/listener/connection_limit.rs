@@ -41,6 +41,7 @@ impl<I: Ingest> Listener<I> {
         }
         let id = self.connections.add(now.up_ms, self.config.session.clone(), peer);
         self.connections.touch(id);
+        self.is_shut_down = false;
         self.run(now);
         Some(id)
     }

@@ -265,6 +265,9 @@ pub struct Restored {
     pub retained: usize,
     /// Number of restored messages that wait for the clients of these sessions.
     pub waiting: usize,
+    /// Number of messages of QoS 2 that were received and not released, so that they are known if they come again. Save the clients at once then, before
+    /// the first connection: they hold for one start.
+    pub unreleased: usize,
     /// Number of sessions, retained messages and waiting messages that expired before the restart.
     pub expired: usize,
     /// Number of sessions, messages and wills that were not restored: beyond the present limits (also sessions with too many filters), or on topics

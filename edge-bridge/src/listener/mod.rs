@@ -121,6 +121,8 @@ pub struct Listener<I> {
     changes: u64,
     /// Number of QoS 1 and 2 deliveries to connected clients with a saved session, see [`exchanges`](Self::exchanges).
     exchanges: u64,
+    /// Set from [`shut_down`](Self::shut_down) to the next connection.
+    is_shut_down: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,6 +151,7 @@ impl<I: Ingest> Listener<I> {
             stats: Stats::default(),
             changes: 0,
             exchanges: 0,
+            is_shut_down: false,
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Answer {
 pub(super) enum Arrival {
     /// New message, to be delivered.
     New(AckHandle),
+    /// The same, but perhaps a copy: without DUP, and with the identifier and the content of a message that was received and not released.
+    PossibleCopy(AckHandle),
     /// Same message again on the same connection, before its acknowledgement (older 3.1.1 clients repeat on a timer). The acknowledgement of
     /// the first answers both.
     Repeated,
@@ -104,7 +106,9 @@ impl Inbound {
         if !self.quota.take() {
             return Err(Violation::ReceiveMaximumExceeded);
         }
-        let earlier = self.earlier.take(id).filter(|earlier| dup && digest == Some(earlier.digest));
+        let same = self.earlier.take(id).filter(|earlier| digest == Some(earlier.digest));
+        let is_possible_copy = same.is_some() && !dup;
+        let earlier = same.filter(|_| dup);
         if let Some(Unreleased { digest, taken_in: None }) = earlier {
             self.received.insert(id, digest);
             return Ok(Arrival::Received);
@@ -113,7 +117,11 @@ impl Inbound {
         let earlier = earlier.and_then(|earlier| earlier.taken_in);
         let serial = self.pending.push(Pending { id, digest, is_taken_in: earlier.is_some(), answer: None });
         let handle = AckHandle { epoch: self.epoch, serial };
-        Ok(earlier.map_or(Arrival::New(handle), |earlier| Arrival::TakenIn { handle, earlier }))
+        Ok(match earlier {
+            Some(earlier) => Arrival::TakenIn { handle, earlier },
+            None if is_possible_copy => Arrival::PossibleCopy(handle),
+            None => Arrival::New(handle),
+        })
     }
 
     /// Marks a message as taken in by the caller.

@@ -223,6 +223,10 @@ impl Session {
             None => None,
             Some(id) => match self.inbound.arrive(id, publish.dup, digest) {
                 Ok(Arrival::New(handle)) => Some(handle),
+                Ok(Arrival::PossibleCopy(handle)) => {
+                    publish.dup = true;
+                    Some(handle)
+                }
                 Ok(Arrival::TakenIn { handle: ack, earlier }) => {
                     self.events.push_back(Event::Repeated { publish, ack, earlier });
                     return;

@@ -5,7 +5,7 @@ use std::ops::{AddAssign, SubAssign};
 use super::packet_id::PacketIds;
 use super::releases::OwedReleases;
 use super::token::Token;
-use super::unreleased_qos2::UnreleasedMessages;
+use super::unreleased_qos2::{SavedExchange, UnreleasedMessages};
 use crate::wire::{PacketId, PropertyId, Publish};
 
 /// A published message that the peer has not acknowledged, at QoS 2 by its PUBREC.
@@ -94,6 +94,16 @@ impl Resume {
         let mut resume = Self::default();
         resume.ids.set_unknown(true);
         resume
+    }
+
+    /// Returns the exchanges of received messages to be saved. `all_are_safe`: what was taken in and not answered is safe too.
+    pub(crate) fn exchanges_to_save(&self, all_are_safe: bool) -> Vec<SavedExchange> {
+        self.received.to_save(all_are_safe)
+    }
+
+    /// Adds an exchange that was saved. Its message is answered when it comes again.
+    pub(crate) fn add_saved_exchange(&mut self, exchange: SavedExchange) {
+        self.received.add_saved(exchange);
     }
 
     /// Creates the state of a new session, whose packet identifiers start at `first`.

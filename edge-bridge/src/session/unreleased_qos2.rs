@@ -1,9 +1,8 @@
 //! Unreleased messages: QoS 2 messages that were received and whose PUBREL has not come (§4.3.3). They outlive the connection. A message under a known
 //! identifier is a repeat only if it has DUP and the same content, because a client that lost its state begins its identifiers anew, and its
-//! new messages must not get lost.
+//! new messages must not get lost. Without DUP it may be a copy: Paho's client sends such ones after two attempts to connect.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::ack_handle::AckHandle;
 use crate::wire::PacketId;
@@ -11,15 +10,37 @@ use crate::wire::PacketId;
 /// Estimated bytes of memory for an identifier.
 pub(super) const RECEIVED_BYTES: usize = 32;
 
-/// Digest of a message's topic and payload.
+/// Digest of a message's topic and payload, the same in every process, because it is saved: CRC-32C of both, and the length of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digest(u64);
+pub(crate) struct Digest(u64);
 
 impl Digest {
     pub(super) fn of(topic: &str, payload: &[u8]) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (topic, payload).hash(&mut hasher);
-        Self(hasher.finish())
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(topic.as_bytes()), payload);
+        Self((u64::from(checksum) << 32) | (payload.len() as u64 & u64::from(u32::MAX)))
+    }
+}
+
+/// Open exchange of a received message, to be saved: its identifier and its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SavedExchange {
+    id: PacketId,
+    digest: Digest,
+}
+
+impl std::fmt::Display for SavedExchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:x}", self.id.get(), self.digest.0)
+    }
+}
+
+impl std::str::FromStr for SavedExchange {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (id, digest) = text.split_once(' ').ok_or(())?;
+        let id = id.parse().ok().and_then(PacketId::new).ok_or(())?;
+        Ok(Self { id, digest: Digest(u64::from_str_radix(digest, 16).map_err(drop)?) })
     }
 }
 
@@ -45,6 +66,19 @@ impl UnreleasedMessages {
     /// Takes out the message received under an identifier; `None` if there is none.
     pub(super) fn take(&mut self, id: PacketId) -> Option<Unreleased> {
         self.by_id.remove(&id)
+    }
+
+    /// Returns the exchanges to be saved, in the order of their identifiers: those whose PUBREC was written, and if `all_are_safe` those that were taken in.
+    pub(super) fn to_save(&self, all_are_safe: bool) -> Vec<SavedExchange> {
+        let saved = self.by_id.iter().filter(|(_, message)| all_are_safe || message.taken_in.is_none());
+        let mut saved: Vec<_> =
+            saved.map(|(id, message)| SavedExchange { id: *id, digest: message.digest }).collect();
+        saved.sort_unstable_by_key(|exchange| exchange.id);
+        saved
+    }
+
+    pub(super) fn add_saved(&mut self, SavedExchange { id, digest }: SavedExchange) {
+        self.add(id, Unreleased { digest, taken_in: None });
     }
 
     pub(super) fn is_empty(&self) -> bool {

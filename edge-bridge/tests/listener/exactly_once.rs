@@ -78,6 +78,8 @@ fn another_message_under_an_identifier_that_was_not_released_is_taken_in() {
         let again = site.client("s", Version::V311);
         site.send(again, &[exactly(1, "store/a", payload, dup)]);
         assert_eq!(site.stored.len(), usize::from(is_new), "{payload} {dup}");
+        let is_marked = site.listener.ingest_mut().seen.last().unwrap().dup;
+        assert_eq!(is_marked, is_new && (dup || payload == "x"), "{payload} {dup}: perhaps a copy");
     }
 }
 

@@ -307,6 +307,60 @@ fn lower_limits_hold_for_what_comes_back() {
     assert_eq!(newest.unwrap(), ["2"]);
 }
 
+/// What was taken in before a clean end comes again without another row, whether its PUBREC arrived or not. Promise 1.
+#[test]
+fn open_exchanges_of_qos_2_are_known_after_a_clean_end() {
+    let pubrel = |id| Packet::PubRel(ack(id));
+    for version in BOTH {
+        let mut site = at_noon();
+        let [sensor, cut_off] = ["sensor", "cut off"].map(|name| site.client(name, version));
+        site.send(cut_off, &[exactly(1, "store/a", "no PUBREC", false)]);
+        site.cut(cut_off);
+        let packets = [exactly(1, "store/a", "PUBREC", false), exactly(2, "store/a", "released", false)];
+        site.send(sensor, &packets);
+        (0..3).for_each(|_| site.resolve(0));
+        site.send(sensor, &[pubrel(2)]);
+        let (mut killed, _) = restarted(&site, Config::default(), 1_000);
+        site.listener.shut_down(site.now);
+        site.outputs();
+        let (mut next, restored) = restarted(&site, Config::default(), 1_000);
+        assert_eq!(restored.unreleased, 2, "{version:?}");
+        for (name, payload, is_known) in
+            [("sensor", "PUBREC", true), ("cut off", "no PUBREC", true), ("sensor", "other", false)]
+        {
+            let again = next.client(name, version);
+            next.send(again, &[exactly(1, "store/a", payload, true)]);
+            let expected: &[Packet] = if is_known { &[Packet::PubRec(ack(1))] } else { &[] };
+            assert_eq!((next.received(again), next.stored.len()), (expected.to_vec(), usize::from(!is_known)));
+            next.send(again, &[pubrel(1)]);
+            next.cut(again);
+        }
+        let again = next.client("sensor", version);
+        next.send(again, &[exactly(2, "store/a", "released", true)]);
+        assert_eq!(next.stored.len(), 2, "{version:?}: its identifier was free");
+        // Of a moment that is not the last one they could be of another message with the same content.
+        let again = killed.client("sensor", version);
+        killed.send(again, &[exactly(1, "store/a", "PUBREC", true)]);
+        assert_eq!(killed.stored.len(), 1, "{version:?}: after a kill");
+    }
+}
+
+/// A row that is not safe at the end may be lost: its copy is the message.
+#[test]
+fn promise_1_what_is_not_safe_at_the_end_is_taken_in_again() {
+    let mut site = at_noon();
+    let sensor = site.client("sensor", Version::V5);
+    site.send(sensor, &[exactly(1, "store/a", "safe", false), exactly(2, "store/a", "not safe", false)]);
+    site.resolve(0);
+    site.listener.shut_down(site.now);
+    site.outputs();
+    let (mut next, restored) = restarted(&site, Config::default(), 1_000);
+    assert_eq!(restored.unreleased, 1);
+    let again = next.client("sensor", Version::V5);
+    next.send(again, &[exactly(1, "store/a", "safe", true), exactly(2, "store/a", "not safe", true)]);
+    assert_eq!((next.stored.len(), next.received(again)), (1, vec![Packet::PubRec(ack(1))]));
+}
+
 /// The shell asks by this whether there is something to write.
 #[test]
 fn changes_grow_with_what_is_saved_and_not_with_what_is_not() {

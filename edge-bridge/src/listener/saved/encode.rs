@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use bytes::{BufMut, BytesMut};
 
 use super::frame::{self, Kind};
-use super::{CERTIFIED, CONNECTED, Saved, VERSION};
+use super::{CERTIFIED, CONNECTED, Saved, UNRELEASED, VERSION};
 use crate::ingest::{Ingest, Now};
 use crate::listener::client::Client;
 use crate::listener::delivery::{Delivery, Tag};
@@ -191,6 +191,11 @@ impl<I: Ingest> Listener<I> {
         }
         if client.connection.is_some() {
             properties.user(CONNECTED, "")?;
+        }
+        if self.is_shut_down {
+            for exchange in client.resume.exchanges_to_save(self.pending() == 0) {
+                properties.user(UNRELEASED, &exchange.to_string())?;
+            }
         }
         let properties = properties.finish();
         let connect = Connect { username: client.user.clone(), properties, ..connect_of(client) };

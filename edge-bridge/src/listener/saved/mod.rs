@@ -7,14 +7,15 @@
 //! message. Then for each session a CONNECT with its client identifier, user name and remaining Session Expiry Interval, and a SUBSCRIBE for each
 //! of its filters, all in one record, because a session with only some of its filters would lose messages; its will in a CONNECT, with its remaining
 //! Will Delay Interval or, of a connection that is there, all of it and the keep-alive; and a PUBLISH for each message that waits for it, the oldest first, with
-//! the group's filter before it if the client was chosen for a shared subscription. Two user properties:
+//! the group's filter before it if the client was chosen for a shared subscription. Three user properties:
 //! `certified` marks a user name from a certificate, `connected` a client that was connected, whose session expiry starts at the restart, and the will
-//! of a connection that was there. Version 3 is the same without these wills, and version 2 without shared subscriptions.
+//! of a connection that was there; `unreleased`, of a session, has the identifier and the digest of a message that was received at QoS 2 and not
+//! released. These are saved at a [clean end](super::Listener::shut_down) alone, and hold until the next save: of an earlier moment they would make a new
+//! message pass for a repeat that has the same content and identifier. Version 3 is the same without these wills, and version 2 without shared subscriptions.
 //!
 //! Not saved: sessions that end with their connection; messages at QoS 0 that wait; messages of the application
 //! ([`publish`](super::Listener::publish)) that wait, because the application keeps them itself (unless
-//! [`Config::saves_own_messages`](super::Config::saves_own_messages) is set); identifiers of messages that were received at QoS 2; wills of sessions
-//! that end with their connection.
+//! [`Config::saves_own_messages`](super::Config::saves_own_messages) is set); wills of sessions that end with their connection.
 
 mod cobs;
 mod encode;
@@ -33,6 +34,9 @@ const FIRST_FRAMED: u8 = 2;
 const CERTIFIED: &str = "certified";
 /// User property of a CONNECT whose client was connected when it was saved.
 const CONNECTED: &str = "connected";
+
+/// User property of a CONNECT for each exchange of QoS 2 that the client has not released.
+const UNRELEASED: &str = "unreleased";
 
 /// Saved state of a listener's clients, see [`Listener::save`](super::Listener::save).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

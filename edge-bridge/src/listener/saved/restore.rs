@@ -2,14 +2,14 @@
 
 use super::encode::seconds;
 use super::records::{self, Records, SessionRecord, WaitingRecord};
-use super::{CERTIFIED, CONNECTED, RestoreError, version_one};
+use super::{CERTIFIED, CONNECTED, RestoreError, UNRELEASED, version_one};
 use crate::ingest::{Ingest, Now};
 use crate::listener::delivery::{Delivery, Tag};
 use crate::listener::events::Restored;
 use crate::listener::message::Message;
 use crate::listener::wills::PendingWill;
 use crate::listener::{ClientKey, Listener};
-use crate::session::Resume;
+use crate::session::{Resume, SavedExchange};
 use crate::wire::{PropertyId, Publish, Subscribe};
 
 /// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is unknown.
@@ -112,6 +112,13 @@ impl<I: Ingest> Listener<I> {
         client.expiry_s = expiry_s;
         client.left_ms = now.up_ms;
         client.resume = Resume::forgotten();
+        let unreleased = connect.properties.user_properties().filter(|(name, _)| *name == UNRELEASED);
+        let exchanges = unreleased.filter_map(|(_, exchange)| exchange.parse::<SavedExchange>().ok());
+        for exchange in exchanges {
+            client.resume.add_saved_exchange(exchange);
+            restored.unreleased += 1;
+        }
+        client.resume_memory = client.resume.memory();
         client.ends_ms = Some(now.up_ms + left_ms);
         client.will = will;
         self.account_client(key);

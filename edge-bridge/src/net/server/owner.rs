@@ -383,7 +383,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         // Connections that cannot say a word more must not keep us waiting for the owner.
         self.inputs.close();
         self.tasks.finish().await;
-        self.save_last().await;
+        self.save_and_wait().await;
         if let Some(closing) = self.closing.take() {
             let _ = closing.answer.send(());
         }

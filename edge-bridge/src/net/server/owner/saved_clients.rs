@@ -29,6 +29,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             },
             Err(error) => Err(error.to_string()),
         };
+        let has_unreleased = matches!(&restored, Ok(Some(restored)) if restored.unreleased > 0);
         let is_damaged = match restored {
             Ok(restored) => {
                 let is_damaged = restored.as_ref().is_some_and(|restored| restored.damage.is_some());
@@ -47,6 +48,10 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             self.saving = ClientSaving::new(store, before);
         } else if let Some(store) = self.set_aside(store).await {
             self.saving = ClientSaving::outdated(store, before);
+        }
+        if has_unreleased {
+            // After a kill they would be of an earlier moment.
+            self.save_and_wait().await;
         }
     }
 
@@ -95,8 +100,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.tell(&Event::ClientsNotSaved { error: error.to_string() });
     }
 
-    /// Saves clients for the last time, after every client has been disconnected.
-    pub(super) async fn save_last(&mut self) {
+    /// Saves clients and waits for the disk: after every client has been disconnected, or before the first one connects.
+    pub(super) async fn save_and_wait(&mut self) {
         let saved = self.listener.save(self.now());
         if self.saving.has_store()
             && let Some(count) = self.saving.news(saved.left_out)
