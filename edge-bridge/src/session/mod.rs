@@ -57,9 +57,9 @@ pub(crate) use path_estimates::UNSENT_MAX;
 pub(crate) use session_state::Memory;
 pub use session_state::{InFlight, Resume};
 pub use token::Token;
-pub(crate) use unreleased_qos2::SavedExchange;
 pub(crate) use traffic::Flow;
 pub use traffic::Traffic;
+pub(crate) use unreleased_qos2::SavedExchange;
 
 use bytes_in_transit::{BytesInTransit, Wrote};
 use doubt::Doubt;

@@ -86,7 +86,8 @@ impl Session {
         let arrival = packet_id.map(|id| (id, self.inbound.arrive(id, is_dup, digest)));
         let ack = match arrival {
             None | Some((_, Ok(Arrival::Repeated))) => None,
-            Some((_, Ok(Arrival::New(handle) | Arrival::TakenIn { handle, .. }))) => Some(handle),
+            Some((_, Ok(Arrival::New(handle) | Arrival::PossibleCopy(handle)))) => Some(handle),
+            Some((_, Ok(Arrival::TakenIn { handle, .. }))) => Some(handle),
             Some((id, Ok(Arrival::Received))) => {
                 self.write_small(now_ms, &Packet::PubRec(Ack::success(id)));
                 None

@@ -331,7 +331,10 @@ fn open_exchanges_of_qos_2_are_known_after_a_clean_end() {
             let again = next.client(name, version);
             next.send(again, &[exactly(1, "store/a", payload, true)]);
             let expected: &[Packet] = if is_known { &[Packet::PubRec(ack(1))] } else { &[] };
-            assert_eq!((next.received(again), next.stored.len()), (expected.to_vec(), usize::from(!is_known)));
+            assert_eq!(
+                (next.received(again), next.stored.len()),
+                (expected.to_vec(), usize::from(!is_known))
+            );
             next.send(again, &[pubrel(1)]);
             next.cut(again);
         }
