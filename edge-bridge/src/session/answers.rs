@@ -37,12 +37,12 @@ impl Session {
     /// Ends the exchange of a published message of QoS 2. One of an unknown exchange is ignored, as a PUBACK is.
     ///
     /// An error (0x92) says nothing against an exchange of an earlier connection, on which its PUBREL was written too: the peer may have completed it there
-    /// (§3.7.2.1). One whose PUBREC came on this connection it has lost.
+    /// (§3.7.2.1). One whose PUBREC came on this connection it has lost, unless it answers late to a PUBREL that was given up.
     pub(super) fn on_pubcomp(&mut self, now_ms: u64, ack: &Ack) {
         let Some(completion) = self.outbound.complete(ack.packet_id) else { return };
         self.on_answered(now_ms, completion.released);
         self.events.push_back(match completion.token {
-            Some(token) if completion.has_place && ack.reason.is_error() => {
+            Some(token) if completion.has_place && !completion.is_ambiguous && ack.reason.is_error() => {
                 Event::Forgotten { token, reason: ack.reason }
             }
             token => Event::Completed { token, by_peer: true },

@@ -22,6 +22,8 @@ struct Release {
     wrote: Option<Wrote>,
     /// Set if PUBREC came on this connection, so that the message has a place in the Receive Maximum until PUBCOMP.
     has_place: bool,
+    /// Set if a PUBREL under this identifier was given up on this connection, whose PUBCOMP may still come.
+    follows_given_up: bool,
     /// Number of connections on which its PUBREL was written and no such one was answered.
     tries: u8,
     /// Set once the peer was waited for long enough. It may be used again, but its PUBREL may be lost with the connection.
@@ -30,7 +32,8 @@ struct Release {
 
 impl Release {
     fn of(id: PacketId, token: Option<Token>) -> Self {
-        Self { id, token, wrote: None, has_place: false, tries: 0, is_given_up: false }
+        let (wrote, has_place, follows_given_up) = (None, false, false);
+        Self { id, token, wrote, has_place, follows_given_up, tries: 0, is_given_up: false }
     }
 }
 
@@ -94,6 +97,8 @@ pub(super) struct Completion {
     pub(super) released: Wrote,
     /// Set if a place in the Receive Maximum becomes free.
     pub(super) has_place: bool,
+    /// Set if the PUBCOMP can answer another PUBREL under this identifier, of a time of which this side knows nothing.
+    pub(super) is_ambiguous: bool,
 }
 
 /// Identifiers until PUBCOMP, in the order of their PUBRECs, in which their PUBRELs leave (\[MQTT-4.6.0-4\]). They are as few as there are
@@ -127,8 +132,10 @@ impl Releases {
     }
 
     /// Adds an identifier, in the place of an entry for it that was given up.
-    fn add(&mut self, release: Release) {
+    fn add(&mut self, mut release: Release) {
+        let before = self.open.len();
         self.open.retain(|other| other.id != release.id);
+        release.follows_given_up = self.open.len() < before;
         self.open.push_back(release);
     }
 
@@ -147,10 +154,10 @@ impl Releases {
     /// Frees an identifier by its PUBCOMP. `None` if no PUBREL with this identifier was written on this connection.
     pub(super) fn complete(&mut self, id: PacketId) -> Option<Completion> {
         let at = self.open.iter().position(|release| release.id == id && release.wrote.is_some())?;
-        let Release { token, wrote, has_place, .. } = self.open.remove(at)?;
+        let Release { token, wrote, has_place, follows_given_up, .. } = self.open.remove(at)?;
         self.is_answered |= !has_place;
         self.shrink();
-        Some(Completion { token, released: wrote?, has_place })
+        Some(Completion { token, released: wrote?, has_place, is_ambiguous: follows_given_up })
     }
 
     /// Frees the identifiers of earlier connections whose PUBRELs were written and not answered, because the peer ignores a PUBREL that it does not
@@ -229,7 +236,7 @@ impl Releases {
     /// PUBREL would never get another message.
     pub(super) fn into_owed(self, arrived: u64) -> OwedReleases {
         let owed = self.open.into_iter().filter_map(|release| {
-            let Release { id, token, wrote, has_place, tries, is_given_up } = release;
+            let Release { id, token, wrote, has_place, tries, is_given_up, .. } = release;
             if is_given_up && wrote.is_some_and(|wrote| wrote.end() <= arrived) {
                 return None;
             }
@@ -295,6 +302,22 @@ mod tests {
         assert_eq!(releases.give_up_unanswered(u64::MAX), [Some(Token(70))]);
         assert_eq!(releases.give_up_unanswered(u64::MAX), []);
         assert_eq!(releases.complete(id(7)).unwrap().token, None, "a late PUBCOMP");
+    }
+
+    /// Else a slow answer to the first PUBREL would say that the peer has lost a message which it has.
+    #[test]
+    fn a_pubcomp_behind_a_pubrel_that_was_given_up_is_ambiguous() {
+        let mut releases = Releases::default();
+        for (token, is_ambiguous) in [(70, true), (71, false)] {
+            if is_ambiguous {
+                releases.add_doubtful([id(7)]);
+                releases.on_written(id(7), Wrote::default());
+                releases.give_up_unanswered(u64::MAX);
+            }
+            releases.add_received(id(7), Token(token));
+            releases.on_written(id(7), Wrote::default());
+            assert_eq!(releases.complete(id(7)).unwrap().is_ambiguous, is_ambiguous);
+        }
     }
 
     #[test]
