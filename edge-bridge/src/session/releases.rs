@@ -222,11 +222,12 @@ impl Releases {
     #[cfg(feature = "testing")]
     pub(super) fn hash_state(&self, arrived: u64, hasher: &mut impl crate::state_hash::StateHasher) {
         hasher.write_usize(self.open.len() << 1 | usize::from(self.is_answered));
-        for Release { id, token, wrote, has_place, tries, is_given_up } in &self.open {
+        for Release { id, token, wrote, has_place, follows_given_up, tries, is_given_up } in &self.open {
             let has_arrived = wrote.is_some_and(|wrote| wrote.end() <= arrived);
-            let flags = [token.is_some(), wrote.is_some(), has_arrived, *has_place, *is_given_up];
+            let of_wrote = [wrote.is_some(), has_arrived, *has_place];
+            let flags = [token.is_some(), *follows_given_up, *is_given_up].into_iter().chain(of_wrote);
             let start = u64::from(id.get()) << 8 | u64::from(*tries);
-            hasher.write_u64(flags.iter().fold(start, |sum, flag| sum << 1 | u64::from(*flag)));
+            hasher.write_u64(flags.fold(start, |sum, flag| sum << 1 | u64::from(flag)));
             token.iter().for_each(|token| hasher.write_token(token.0));
         }
     }
