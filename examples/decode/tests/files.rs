@@ -158,7 +158,7 @@ fn a_table_is_a_file_of_a_payloads_size() {
     assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
     fs::File::create(at("large")).unwrap().set_len(1 << 40).unwrap();
     for (name, why) in
-        [("pipe", "not a file, but a pipe"), ("large", "1099511627776 bytes, at most 16777216 are read")]
+        [("pipe", "not a file, but a pipe"), ("large", "1099511627776 bytes, at most 16777215 are read")]
     {
         let mut command = Command::new("timeout");
         let done =
