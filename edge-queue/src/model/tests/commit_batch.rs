@@ -154,3 +154,26 @@ fn a_commit_without_rows_speaks_of_no_row_that_waits_whatever_became_of_the_comm
     push(&mut m, 1);
     assert_eq!(m.snapshot().consumers.iter().map(|c| c.lanes[0].accepted).collect::<Vec<_>>(), [3, 0]);
 }
+
+/// Of every consumer, and not of the first alone: what it acknowledged, and what it has of the rows that wait again.
+#[test]
+fn a_failed_commit_leaves_the_places_of_all_consumers_to_the_next() {
+    let mut m = model(&Config::default().lanes(1));
+    let ids = ["hub", "archive"].map(|name| m.register(name).unwrap());
+    write(&mut m);
+    push(&mut m, 2);
+    write(&mut m);
+    for id in ids {
+        let rows = lease(&mut m, id, 1);
+        deliver(&mut m, id, rows);
+    }
+    push(&mut m, 3);
+    let is_place = |change: &&Change| matches!(change, Change::Position { lane: Lane(0), .. });
+    let of = |changes: &[Change]| changes.iter().filter(is_place).count();
+    let changes = m.begin().unwrap().changes;
+    assert_eq!(of(&changes), 2);
+    m.not_written(&changes, &at(1));
+    let accepted: Vec<u64> = m.snapshot().consumers.iter().map(|c| c.lanes[0].accepted).collect();
+    assert_eq!(accepted, [2, 2], "three rows wait again");
+    assert_eq!(of(&write(&mut m).unwrap()), 2);
+}

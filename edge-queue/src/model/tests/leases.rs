@@ -84,6 +84,22 @@ fn a_scan_passes_live_rows_and_backlog_and_its_end_is_both_ends() {
     m.rewind(id, true);
     assert!(!m.at_end(id));
     assert_eq!(lease(&mut m, id, 9), [4, 2]);
+    deliver(&mut m, id, [2]);
+    m.pass(id, 0, 4);
+    m.rewind(id, true);
+    assert_eq!(lease(&mut m, id, 1), [4]);
+    assert!(m.at_end(id), "5 and 6 are leased");
+}
+
+#[test]
+fn a_row_of_the_backlog_is_handed_out_behind_three_live_ones() {
+    let order = Order::LiveFirst { backlog_one_in: 4, behind_rows: 100 };
+    let mut m = model(&Config::default().lanes(1).order(order));
+    let id = m.register("hub").unwrap();
+    push(&mut m, 3);
+    assert_eq!(lease(&mut m, id, 1), [1]);
+    push(&mut m, 6);
+    assert_eq!(lease(&mut m, id, 9), [4, 5, 6, 2, 7, 8, 9, 3]);
 }
 
 /// Whose acknowledgement waits for a range is done: the end of its lease gives nothing back.

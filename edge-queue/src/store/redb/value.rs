@@ -346,6 +346,8 @@ mod tests {
     fn the_head_survives_the_round_trip() {
         let mut state = State::new(77, 2);
         state.epoch = 4;
+        let figures = LaneState { next: 30, floor: 3, rows: 10, weight: 11, bytes: 12, recount_due: true };
+        state.lane.iter_mut().skip(1).take(1).for_each(|lane| lane.clone_from(&figures));
         let gap = GapRecord {
             first_seq: 1,
             last_seq: 2,
