@@ -95,6 +95,17 @@ fn over_the_total_only_those_who_wait_for_nothing_are_read() {
     assert!(chain.may_read(A) && !chain.wants_commit_for(0, A));
 }
 
+/// Its message costs memory too, and its PUBACK is as far away.
+#[test]
+fn who_waits_for_an_empty_message_is_not_read_over_the_total() {
+    let mut chain = chain();
+    let empty = chain.store(0, B, Some(ack(1)), 0);
+    chain.store(0, A, Some(ack(1)), 1000);
+    assert!(!chain.may_read(A) && !chain.may_read(B));
+    chain.resolve(empty, ReasonCode::SUCCESS);
+    assert!(!chain.may_read(A) && chain.may_read(B));
+}
+
 #[test]
 fn a_connection_that_goes_takes_its_pubacks_and_bytes_along_and_nobody_elses() {
     let mut chain = chain();

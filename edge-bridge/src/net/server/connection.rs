@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -377,7 +377,7 @@ impl Out {
     }
 
     /// Writes bytes that the socket accepts, or flushes if all are written. Returns the number of bytes. Cancel-safe.
-    async fn write(&mut self, to: &mut ClientStream) -> io::Result<usize> {
+    async fn write(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
         if !self.bytes.has_remaining() {
             to.flush().await?;
             self.to_flush = false;
@@ -388,3 +388,6 @@ impl Out {
         if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,3 +77,19 @@ fn held_messages_are_bounded_and_those_that_are_over_leave() {
     };
     assert_eq!([copy(&mut held, 7), copy(&mut held, 8)], [Copy::Waits, Copy::Wanted]);
 }
+
+/// Not before the messages without a subscription are done with, and not forgotten with them.
+#[test]
+fn what_an_ended_subscription_dropped_is_asked_for_after_the_grace_time_of_others() {
+    let mut rig = Rig::new();
+    let mut commands = rig.subscribe("cmd/#");
+    rig.message("cmd/a");
+    drop(take(&mut commands).unwrap());
+    drop(commands);
+    rig.router.tidy(1);
+    rig.message("x/old");
+    assert!(!rig.router.wants_redial(), "one of nobody waits");
+    rig.router.on_timeout(1 + GRACE_MS);
+    assert_eq!(rig.acked(), [1]);
+    assert!(rig.router.wants_redial(), "for the one that was dropped");
+}
