@@ -342,8 +342,8 @@ fn open_exchanges_of_qos_2_are_known_after_a_clean_end() {
         next.send(again, &[exactly(2, "store/a", "released", true)]);
         assert_eq!(next.stored.len(), 2, "{version:?}: its identifier was free");
         // Of a moment that is not the last one they could be of another message with the same content.
-        let again = killed.client("sensor", version);
-        killed.send(again, &[exactly(1, "store/a", "PUBREC", true)]);
+        let again = killed.client("cut off", version);
+        killed.send(again, &[exactly(1, "store/a", "no PUBREC", true)]);
         assert_eq!(killed.stored.len(), 1, "{version:?}: after a kill");
     }
 }
