@@ -18,12 +18,12 @@
 
 mod ack_handle;
 mod answers;
+mod arrivals;
 mod bytes_in_transit;
 mod doubt;
 mod error;
 mod events;
 mod handshake;
-mod inbound;
 mod keep_alive;
 mod oversized;
 mod packet_id;
@@ -61,9 +61,9 @@ pub(crate) use traffic::Flow;
 pub use traffic::Traffic;
 pub(crate) use unreleased_qos2::SavedExchange;
 
+use arrivals::Arrivals;
 use bytes_in_transit::{BytesInTransit, Wrote};
 use doubt::Doubt;
-use inbound::Inbound;
 use keep_alive::KeepAlive;
 use oversized::Oversized;
 use requests::Requests;
@@ -109,7 +109,7 @@ pub struct Session {
     cap: Option<u16>,
     doubt: Doubt,
     packets_per_turn: usize,
-    inbound: Inbound,
+    arrivals: Arrivals,
     requests: Requests,
     oversized: Option<Oversized>,
     /// Messages that came before CONNACK, to be handled after it.
@@ -148,12 +148,12 @@ impl Session {
     /// no session (a first start).
     pub fn client(now_ms: u64, epoch: u64, config: ClientConfig, resume: Option<Resume>) -> Self {
         let mut session = Self::new(epoch, config.version, config.limits, config.ping_timeout_ms);
-        session.inbound = Inbound::new(epoch, config.most_unacknowledged());
+        session.arrivals = Arrivals::new(epoch, config.most_unacknowledged());
         session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         let has_session = resume.is_some();
         let mut resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
         session.doubt = Doubt::at_connect(resume.is_doubtful);
-        session.inbound.resume(std::mem::take(&mut resume.received));
+        session.arrivals.resume(std::mem::take(&mut resume.received));
         session.outbound = UnackedMessages::new(resume, 1);
         session.outbound.is_up_to_date(now_ms);
         session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
@@ -195,7 +195,7 @@ impl Session {
             cap: None,
             doubt: Doubt::default(),
             packets_per_turn: PACKETS_PER_TURN,
-            inbound: Inbound::new(epoch, 1),
+            arrivals: Arrivals::new(epoch, 1),
             requests: Requests::default(),
             oversized: None,
             early: Vec::new(),
@@ -242,10 +242,10 @@ impl Session {
     /// Acknowledges a received message. Its PUBACK leaves as soon as all earlier messages are acknowledged too. In 3.1.1, which has no
     /// reasons, `reason` is not sent.
     pub fn ack(&mut self, now_ms: u64, handle: AckHandle, reason: ReasonCode) -> Result<(), StaleAck> {
-        if !matches!(self.phase, Phase::Open) || !self.inbound.answer(handle, reason) {
+        if !matches!(self.phase, Phase::Open) || !self.arrivals.answer(handle, reason) {
             return Err(StaleAck);
         }
-        while let Some(answer) = self.inbound.next_answer(self.version == Version::V311) {
+        while let Some(answer) = self.arrivals.next_answer(self.version == Version::V311) {
             let ack = Ack::new(answer.id, answer.reason);
             let packet = if answer.qos2 { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
             self.write_small(now_ms, &packet);
@@ -256,12 +256,12 @@ impl Session {
     /// Records that the caller is now responsible for a received message. If the connection ends before the PUBREC of a QoS 2 message, it comes
     /// again in the same session as [`Event::Repeated`]. Without this call, and always at QoS 1, it comes as a new message.
     pub fn take_in(&mut self, handle: AckHandle) {
-        self.inbound.take_in(handle);
+        self.arrivals.take_in(handle);
     }
 
     /// Returns whether a received message may come again in this session: it came on another connection, or its answer has not left.
     pub fn may_come_again(&self, handle: AckHandle) -> bool {
-        self.inbound.may_come_again(handle)
+        self.arrivals.may_come_again(handle)
     }
 
     /// Limits the messages of QoS 1 and 2 in flight on this connection, resumed ones included, below the peer's Receive Maximum; `None` removes the
@@ -302,7 +302,7 @@ impl Session {
     /// Takes out the state that outlives the connection.
     #[must_use]
     pub fn into_resume(self) -> Resume {
-        let resume = self.outbound.into_resume(self.inbound.into_received(), self.transit.arrived());
+        let resume = self.outbound.into_resume(self.arrivals.into_received(), self.transit.arrived());
         Resume { is_doubtful: self.doubt.at_end(), ..resume }
     }
 
@@ -344,7 +344,7 @@ impl Session {
     /// Memory of unanswered messages, in both directions, and of the peer's aliases.
     pub(crate) fn memory(&self) -> Memory {
         let mut memory = self.outbound.memory();
-        memory.own += self.aliases_in.bytes() + self.inbound.bytes();
+        memory.own += self.aliases_in.bytes() + self.arrivals.bytes();
         memory
     }
 
@@ -366,7 +366,7 @@ impl Session {
 
     /// Number of received messages without an answer.
     pub fn unacknowledged(&self) -> usize {
-        self.inbound.unacknowledged()
+        self.arrivals.unacknowledged()
     }
 
     /// Client: limits of the server; `None` before CONNACK.

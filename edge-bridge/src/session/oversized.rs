@@ -4,7 +4,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::inbound::Arrival;
+use super::arrivals::Arrival;
 use super::unreleased_qos2::Digest;
 use super::{AckHandle, Event, Phase, Role, Session};
 use crate::wire::{Ack, Packet, PacketId, PacketType, QoS, ReasonCode, Utf8, Version, frame};
@@ -83,7 +83,7 @@ impl Session {
     fn begin_to_pass_over(&mut self, now_ms: u64, head: Head, size: usize) {
         let Head { qos, is_dup, topic, packet_id } = head;
         let digest = (qos == QoS::ExactlyOnce).then(|| Digest::of(&topic, &size.to_be_bytes()));
-        let arrival = packet_id.map(|id| (id, self.inbound.arrive(id, is_dup, digest)));
+        let arrival = packet_id.map(|id| (id, self.arrivals.arrive(id, is_dup, digest)));
         let ack = match arrival {
             None | Some((_, Ok(Arrival::Repeated))) => None,
             Some((_, Ok(Arrival::New(handle) | Arrival::PossibleCopy(handle)))) => Some(handle),

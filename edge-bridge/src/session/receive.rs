@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 
+use super::arrivals::Arrival;
 use super::events::{Connected, Event, SessionOutcome, Violation};
-use super::inbound::Arrival;
 use super::oversized::{Oversized, PassedOver};
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
@@ -177,7 +177,7 @@ impl Session {
             (true, false) => SessionOutcome::Lost(self.outbound.take_in_flight()),
         };
         if !matches!(session, SessionOutcome::Resumed | SessionOutcome::Moved(_)) {
-            self.inbound.resume(UnreleasedMessages::default());
+            self.arrivals.resume(UnreleasedMessages::default());
         }
         match session {
             SessionOutcome::Unknown | SessionOutcome::Moved(_) => self.outbound.forget_ids(),
@@ -221,7 +221,7 @@ impl Session {
         let digest = is_qos_2.then(|| Digest::of(&publish.topic, &publish.payload));
         let ack = match publish.packet_id {
             None => None,
-            Some(id) => match self.inbound.arrive(id, publish.dup, digest) {
+            Some(id) => match self.arrivals.arrive(id, publish.dup, digest) {
                 Ok(Arrival::New(handle)) => Some(handle),
                 Ok(Arrival::PossibleCopy(handle)) => {
                     publish.dup = true;
@@ -248,7 +248,7 @@ impl Session {
     /// Ends an exchange of QoS 2. An unknown exchange is answered too, so that the peer can forget it.
     fn on_pubrel(&mut self, now_ms: u64, ack: &Ack) {
         let reason = match self.version {
-            _ if self.inbound.release(ack.packet_id) => ReasonCode::SUCCESS,
+            _ if self.arrivals.release(ack.packet_id) => ReasonCode::SUCCESS,
             Version::V5 => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
             Version::V311 => ReasonCode::SUCCESS,
         };
@@ -350,7 +350,7 @@ mod tests {
             let mut bytes = BytesMut::new();
             wire::encode(&Packet::Publish(publish.clone()), Version::V5, &mut bytes).unwrap();
             receive(&mut session, 0, &bytes);
-            waits.push(session.inbound.bytes());
+            waits.push(session.arrivals.bytes());
             assert_eq!(session.memory(), Memory { own: sent.own + 3 + waits[waits.len() - 1], payloads: 5 });
         }
         assert!(waits[0] > 2 && waits[1] == 2 * waits[0]);

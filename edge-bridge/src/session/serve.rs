@@ -34,9 +34,9 @@ impl Session {
         self.limits = self.limits.with_max_packet_size(config.limits.max_packet_size);
         self.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         self.aliases_out = OutboundAliases::new(config.topic_aliases_out.min(peer.topic_alias_maximum));
-        self.inbound.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));
+        self.arrivals.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));
         let mut resume = accept.resume.filter(|_| !connect.clean_start).unwrap_or_default();
-        self.inbound.resume(std::mem::take(&mut resume.received));
+        self.arrivals.resume(std::mem::take(&mut resume.received));
         self.outbound = UnackedMessages::new(resume, peer.window(self.version, accept.max_in_flight));
         let keep_alive_s = match (self.version, accept.keep_alive_s) {
             (Version::V5, Some(own_s)) => own_s,

@@ -1,4 +1,4 @@
-//! Received messages until they are acknowledged. PUBACKs and PUBRECs leave only when the caller answers, and in the order of arrival
+//! Arrivals: received messages until they are acknowledged, among which repeats are known. PUBACKs and PUBRECs leave only when the caller answers, and in the order of arrival
 //! (\[MQTT-4.6.0-2\], \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are kept until PUBREL, which may come on a later connection.
 
 use std::collections::{HashMap, HashSet};
@@ -53,7 +53,7 @@ pub(super) enum Arrival {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Inbound {
+pub(super) struct Arrivals {
     epoch: u64,
     pending: InOrder<Pending>,
     ids: HashSet<PacketId>,
@@ -64,7 +64,7 @@ pub(super) struct Inbound {
     quota: Quota,
 }
 
-impl Inbound {
+impl Arrivals {
     pub(super) fn new(epoch: u64, receive_maximum: u16) -> Self {
         Self {
             epoch,
@@ -218,8 +218,8 @@ mod tests {
         Some(Digest::of("a", b"x"))
     }
 
-    fn new(inbound: &mut Inbound, n: u16) -> AckHandle {
-        match inbound.arrive(id(n), false, None) {
+    fn new(arrivals: &mut Arrivals, n: u16) -> AckHandle {
+        match arrivals.arrive(id(n), false, None) {
             Ok(Arrival::New(handle)) => handle,
             other => panic!("{other:?}"),
         }
@@ -227,58 +227,58 @@ mod tests {
 
     #[test]
     fn answers_leave_in_the_order_of_arrival() {
-        let mut inbound = Inbound::new(1, 10);
-        let (a, b) = (new(&mut inbound, 7), new(&mut inbound, 3));
-        assert!(inbound.answer(b, ReasonCode::SUCCESS));
-        assert_eq!(inbound.next_answer(false), None);
-        assert!(inbound.answer(a, ReasonCode::PAYLOAD_FORMAT_INVALID));
+        let mut arrivals = Arrivals::new(1, 10);
+        let (a, b) = (new(&mut arrivals, 7), new(&mut arrivals, 3));
+        assert!(arrivals.answer(b, ReasonCode::SUCCESS));
+        assert_eq!(arrivals.next_answer(false), None);
+        assert!(arrivals.answer(a, ReasonCode::PAYLOAD_FORMAT_INVALID));
         let answer = |n, reason| Some(Answer { id: id(n), reason, qos2: false });
-        assert_eq!(inbound.next_answer(false), answer(7, ReasonCode::PAYLOAD_FORMAT_INVALID));
-        assert_eq!(inbound.next_answer(false), answer(3, ReasonCode::SUCCESS));
-        assert!(!inbound.answer(a, ReasonCode::SUCCESS), "once only");
+        assert_eq!(arrivals.next_answer(false), answer(7, ReasonCode::PAYLOAD_FORMAT_INVALID));
+        assert_eq!(arrivals.next_answer(false), answer(3, ReasonCode::SUCCESS));
+        assert!(!arrivals.answer(a, ReasonCode::SUCCESS), "once only");
     }
 
     #[test]
     fn a_handle_of_another_connection_is_refused() {
-        let mut old = Inbound::new(1, 10);
+        let mut old = Arrivals::new(1, 10);
         let handle = new(&mut old, 1);
-        let mut inbound = Inbound::new(2, 10);
-        let _ = new(&mut inbound, 1);
-        assert!(!inbound.answer(handle, ReasonCode::SUCCESS));
-        assert_eq!(inbound.next_answer(false), None);
+        let mut arrivals = Arrivals::new(2, 10);
+        let _ = new(&mut arrivals, 1);
+        assert!(!arrivals.answer(handle, ReasonCode::SUCCESS));
+        assert_eq!(arrivals.next_answer(false), None);
     }
 
     #[test]
     fn a_repeat_is_absorbed_and_a_reused_identifier_is_not() {
-        let mut inbound = Inbound::new(1, 1);
-        let _ = new(&mut inbound, 1);
-        assert_eq!(inbound.arrive(id(1), true, None), Ok(Arrival::Repeated));
-        assert_eq!(inbound.arrive(id(1), false, None), Err(Violation::PacketIdInUse));
-        assert_eq!(inbound.arrive(id(2), false, None), Err(Violation::ReceiveMaximumExceeded));
-        assert_eq!(inbound.unacknowledged(), 1);
+        let mut arrivals = Arrivals::new(1, 1);
+        let _ = new(&mut arrivals, 1);
+        assert_eq!(arrivals.arrive(id(1), true, None), Ok(Arrival::Repeated));
+        assert_eq!(arrivals.arrive(id(1), false, None), Err(Violation::PacketIdInUse));
+        assert_eq!(arrivals.arrive(id(2), false, None), Err(Violation::ReceiveMaximumExceeded));
+        assert_eq!(arrivals.unacknowledged(), 1);
     }
 
     #[test]
     fn a_qos_2_message_holds_its_identifier_until_pubrel() {
-        let mut inbound = Inbound::new(1, 1);
-        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, two()) else { panic!("new") };
-        assert!(!inbound.release(id(1)), "PUBREC did not leave yet");
-        assert!(inbound.answer(handle, ReasonCode::SUCCESS));
+        let mut arrivals = Arrivals::new(1, 1);
+        let Ok(Arrival::New(handle)) = arrivals.arrive(id(1), false, two()) else { panic!("new") };
+        assert!(!arrivals.release(id(1)), "PUBREC did not leave yet");
+        assert!(arrivals.answer(handle, ReasonCode::SUCCESS));
         let answer = Answer { id: id(1), reason: ReasonCode::SUCCESS, qos2: true };
-        assert_eq!(inbound.next_answer(false), Some(answer));
-        assert_eq!(inbound.arrive(id(1), true, two()), Ok(Arrival::Received));
-        assert_eq!(inbound.arrive(id(2), false, two()), Err(Violation::ReceiveMaximumExceeded));
-        assert!(inbound.release(id(1)) && !inbound.release(id(1)));
-        assert!(inbound.arrive(id(1), false, two()).is_ok());
+        assert_eq!(arrivals.next_answer(false), Some(answer));
+        assert_eq!(arrivals.arrive(id(1), true, two()), Ok(Arrival::Received));
+        assert_eq!(arrivals.arrive(id(2), false, two()), Err(Violation::ReceiveMaximumExceeded));
+        assert!(arrivals.release(id(1)) && !arrivals.release(id(1)));
+        assert!(arrivals.arrive(id(1), false, two()).is_ok());
     }
 
     #[test]
     fn a_refused_qos_2_message_is_over_with_its_pubrec() {
-        let mut inbound = Inbound::new(1, 1);
-        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, two()) else { panic!("new") };
-        assert!(inbound.answer(handle, ReasonCode::NOT_AUTHORIZED));
-        assert_eq!(inbound.next_answer(false).map(|answer| answer.reason), Some(ReasonCode::NOT_AUTHORIZED));
-        assert!(!inbound.release(id(1)));
-        assert!(inbound.arrive(id(2), false, None).is_ok());
+        let mut arrivals = Arrivals::new(1, 1);
+        let Ok(Arrival::New(handle)) = arrivals.arrive(id(1), false, two()) else { panic!("new") };
+        assert!(arrivals.answer(handle, ReasonCode::NOT_AUTHORIZED));
+        assert_eq!(arrivals.next_answer(false).map(|answer| answer.reason), Some(ReasonCode::NOT_AUTHORIZED));
+        assert!(!arrivals.release(id(1)));
+        assert!(arrivals.arrive(id(2), false, None).is_ok());
     }
 }
