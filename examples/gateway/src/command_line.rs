@@ -9,6 +9,7 @@ mod drill;
 mod export_file;
 mod fleet;
 mod free_disk;
+mod hub_access;
 mod hub_visit;
 mod import;
 mod measured_load;

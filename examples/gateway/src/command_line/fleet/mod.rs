@@ -9,24 +9,22 @@ mod table;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use edge_bridge::bridge::LinkState;
-use edge_bridge::net::StartError;
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{QoS, Subscription, Utf8};
-use edge_bridge::{Bridge, Builder, Commands, Tls};
+use edge_bridge::{Bridge, Builder, Commands};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::control_client::UNAVAILABLE;
+use super::hub_access::{HubAccess, not_started};
 use super::hub_visit::{connected, leave};
 use super::screen::{Redrawn, is_terminal};
 use super::standard_output;
 use crate::config::hub_topics::{ALIVE, STATUS};
-use crate::config::{operator_file, password};
 use crate::run::status::outputs::terminal::printable;
 use overview::{Fleet, Overview};
 
@@ -46,21 +44,8 @@ pub(crate) struct Arguments {
     /// The hub: mqtt://HOST:1883, or mqtts://HOST:8883 with --ca
     #[arg(long, value_name = "URL")]
     broker: String,
-    /// Authority to trust, PEM
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Our certificate, PEM
-    #[arg(long, value_name = "FILE", requires_all = ["key", "ca"])]
-    cert: Option<PathBuf>,
-    /// Its key, PEM
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-    /// User name
-    #[arg(long, value_name = "NAME", requires = "password_file")]
-    user: Option<String>,
-    /// Its password: one line, mode 0600
-    #[arg(long, value_name = "FILE", requires = "user")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: HubAccess,
     /// All of it as one line of JSON
     #[arg(long)]
     json: bool,
@@ -163,7 +148,7 @@ fn without_connection(bridge: &Bridge) -> String {
 
 /// Receives the retained messages of gateways from the hub. Returns them with the connection, on which their changes come.
 async fn listen(arguments: &Arguments) -> Result<(Bridge, Commands, Overview), Trouble> {
-    let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(usage(error)))?;
+    let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(not_started(&error)))?;
     let filters = [ALIVE, STATUS].map(|prefix| {
         let filter = Utf8::try_from(format!("{prefix}+")).unwrap_or_default();
         Subscription::new(filter, QoS::AtLeastOnce)
@@ -226,32 +211,6 @@ async fn take_in(messages: &mut Commands) -> Overview {
 fn builder(arguments: &Arguments) -> Result<Builder, Trouble> {
     let client_id = format!("edge-fleet-{:016x}", RandomState::new().build_hasher().finish());
     let builder = Bridge::builder(&arguments.broker).client_id(&client_id).any_version();
-    let mut builder = builder.session_expiry_s(0).max_packet_size(PACKET_MAX);
-    for file in [&arguments.ca, &arguments.cert, &arguments.key].into_iter().flatten() {
-        let refused = |error| Trouble::Usage(format!("{}: {error}", file.display()));
-        operator_file::check(file).map_err(refused)?;
-    }
-    if let Some(ca) = &arguments.ca {
-        let tls = match (&arguments.cert, &arguments.key) {
-            (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
-            _ => Tls::from_ca(ca),
-        };
-        builder = builder.tls(tls.map_err(|error| Trouble::Usage(error.to_string()))?);
-    }
-    if let (Some(user), Some(file)) = (&arguments.user, &arguments.password_file) {
-        let password = password::read(file);
-        let password = password.map_err(|error| Trouble::Usage(format!("{}: {error}", file.display())))?;
-        builder = builder.credentials(user, password);
-    }
-    Ok(builder)
-}
-
-fn usage(error: StartError) -> String {
-    match error {
-        StartError::TlsMissing => "mqtts:// needs --ca: the authority to trust".to_owned(),
-        StartError::TlsUnused => {
-            "--ca is given, but the address is mqtt://, which would be sent in the clear".to_owned()
-        }
-        error => error.to_string(),
-    }
+    let builder = builder.session_expiry_s(0).max_packet_size(PACKET_MAX);
+    arguments.access.add_to(builder).map_err(Trouble::Usage)
 }

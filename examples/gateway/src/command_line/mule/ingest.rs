@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use clap::Args;
 use edge_bridge::bridge::Stats;
-use edge_bridge::{Bridge, Builder, Link, Tls};
+use edge_bridge::{Bridge, Builder, Link};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::control_client::{UNAVAILABLE, complain, tell};
 use super::super::export_file::ExportFile;
+use super::super::hub_access::{HubAccess, not_started};
 use super::{EXPORT, RECEIPT};
-use crate::config::{operator_file, password};
+use crate::config::operator_file;
 use crate::mule::export_head::ExportHead;
 use crate::mule::receipt::Receipt;
 use crate::mule::stick_spool::{Account, SharedAccount, StickSpool, lock};
@@ -43,21 +44,8 @@ pub(crate) struct Arguments {
     /// The hub: mqtt://HOST:1883, or mqtts://HOST:8883 with --ca
     #[arg(long, value_name = "URL")]
     hub: String,
-    /// Authority to trust, PEM
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Our certificate, PEM
-    #[arg(long, value_name = "FILE", requires_all = ["key", "ca"])]
-    cert: Option<PathBuf>,
-    /// Its key, PEM
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-    /// User name
-    #[arg(long, value_name = "NAME", requires = "password_file")]
-    user: Option<String>,
-    /// Its password: one line, mode 0600
-    #[arg(long, value_name = "FILE", requires = "user")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: HubAccess,
     /// Client id; default: edge-mule- and the gateway's id
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
@@ -124,7 +112,7 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
     let compact = Compact::new(&[], "", None, EchoedTables::default(), &KeptTables::default(), &[]);
     let pack = BatchPack::new(RouteEncoder::of_limits(head.limits(), compact)).with_identity(head.identity());
     let builder = builder(arguments, head.gateway()).map_err(|text| (text, 2))?;
-    let (link, _task) = builder.start_with(spool, pack).map_err(|error| (error.to_string(), 2))?;
+    let (link, _task) = builder.start_with(spool, pack).map_err(|error| (not_started(&error), 2))?;
     let reached = published(&link, &account).await;
     let _ = timeout(GOODBYE, link.close()).await;
     let account = lock(&account);
@@ -202,17 +190,6 @@ fn said(account: &Account, receipt: &Path) -> String {
 
 fn builder(arguments: &Arguments, gateway: u64) -> Result<Builder, String> {
     let client_id = arguments.client_id.clone().unwrap_or_else(|| format!("edge-mule-{gateway:016x}"));
-    let mut builder = Bridge::builder(&arguments.hub).client_id(&client_id).any_version().session_expiry_s(0);
-    if let Some(ca) = &arguments.ca {
-        let tls = match (&arguments.cert, &arguments.key) {
-            (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
-            _ => Tls::from_ca(ca),
-        };
-        builder = builder.tls(tls.map_err(|error| error.to_string())?);
-    }
-    if let (Some(user), Some(file)) = (&arguments.user, &arguments.password_file) {
-        let password = password::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        builder = builder.credentials(user, password);
-    }
-    Ok(builder)
+    let builder = Bridge::builder(&arguments.hub).client_id(&client_id).any_version().session_expiry_s(0);
+    arguments.access.add_to(builder)
 }
