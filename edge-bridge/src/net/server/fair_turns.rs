@@ -5,7 +5,7 @@
 //! that have been busy meanwhile: it waits for one turn of theirs, however many they are and whatever they send. Their remaining bytes wait in
 //! their own sockets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -22,6 +22,8 @@ pub(super) struct Turns {
     places: HashMap<ConnectionId, Place>,
     /// Virtual times at which connections have used up their last turns, of those that are known.
     used_until: HashMap<ConnectionId, Duration>,
+    /// Waiting connections that have ended: no further bytes come.
+    ended: HashSet<ConnectionId>,
     /// Virtual time: the place of the turn that was given last. It goes on as slowly as there are connections that share the processor.
     now: Duration,
     arrivals: u64,
@@ -55,10 +57,24 @@ impl Turns {
         self.waiting.remove(&place).map(|(_, buffer)| buffer)
     }
 
+    /// Notes that a connection has ended, if it waits. Returns whether it does.
+    pub(super) fn end_after(&mut self, id: ConnectionId) -> bool {
+        self.places.contains_key(&id) && {
+            self.ended.insert(id);
+            true
+        }
+    }
+
+    /// Returns once, after the last turn of a connection, whether it has ended.
+    pub(super) fn takes_end(&mut self, id: ConnectionId) -> bool {
+        self.ended.remove(&id)
+    }
+
     /// Forgets a connection that is closed.
     pub(super) fn forget(&mut self, id: ConnectionId) {
         self.remove(id);
         self.used_until.remove(&id);
+        self.ended.remove(&id);
     }
 
     /// Number of connections that wait.

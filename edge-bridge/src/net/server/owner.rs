@@ -1,5 +1,6 @@
 //! Task that owns the listener, and connects it with the connections' tasks, the queue and the application.
 
+mod ends;
 mod saved_clients;
 
 use std::collections::HashMap;
@@ -211,14 +212,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             FromPeer::Bytes { buffer, up_to_date } => self.wait_for_turn(id, buffer, up_to_date),
             FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
-            FromPeer::Closed => {
-                // What came before the end counts.
-                while let Some(buffer) = self.turns.remove(id) {
-                    self.take_turn(id, buffer);
-                }
-                self.gone(id, &[]);
-                self.listener.handle_input(self.now(), id, Input::Closed);
-            }
+            FromPeer::Closed => self.on_end(id),
         }
         self.outputs();
     }
@@ -230,13 +224,6 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         let up_to_date_ms = up_to_date.map(|at| now.up_ms.saturating_sub(ago_ms(at)));
         self.listener.handle_input(now, id, Input::Waiting { up_to_date_ms });
         self.turns.push(id, buffer);
-    }
-
-    /// Handles a peer that closed its connection, if the connection is still not read. `ahead`: bytes that came after those in its buffer.
-    fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
-        let Some(read) = self.paused.buffers.get(&id) else { return };
-        let unread = [read, ahead].concat();
-        self.listener.handle_input(self.now(), id, Input::Gone { unread: &unread });
     }
 
     /// Returns whether a connection waits for its turn and may have it now.
@@ -271,9 +258,12 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         if self.closing.is_some() || !self.listener.may_read(id) {
             self.paused.buffers.insert(id, buffer);
         } else if buffer.len() < before && !buffer.is_empty() {
-            self.turns.push(id, buffer);
+            return self.turns.push(id, buffer);
         } else {
             outbox.read(buffer);
+        }
+        if self.turns.takes_end(id) {
+            self.on_closed(id);
         }
     }
 

@@ -1,5 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
+use super::ends::TURNS_AT_END;
 use super::*;
 use crate::ingest::{Answer, Inbound};
 use crate::listener::{Config, Ticket};
@@ -110,9 +111,29 @@ fn while_the_queue_is_behind_nobody_is_read_and_nothing_is_dropped() {
 
 #[test]
 fn what_came_before_the_end_of_a_connection_counts() {
-    let (mut owner, seen) = owner(1_000);
-    let id = burst(&mut owner, b'f', 500);
+    for messages in [1, 500, 50_000] {
+        let (mut owner, seen) = owner(usize::MAX - PACKETS_PER_TURN);
+        let id = burst(&mut owner, b'f', messages);
+        owner.input(id, FromPeer::Closed);
+        while owner.has_turn() {
+            owner.take_turns();
+        }
+        assert_eq!(seen.payloads().len(), messages);
+        assert_eq!(owner.listener.stats().connections, 0);
+    }
+}
+
+/// A client that fills its buffer with packets that cost much, and closes.
+#[test]
+fn what_came_before_the_end_of_a_connection_keeps_nobody_waiting() {
+    let (mut owner, seen) = owner(usize::MAX - PACKETS_PER_TURN);
+    let id = burst(&mut owner, b'f', 50_000);
     owner.input(id, FromPeer::Closed);
-    assert_eq!(seen.payloads().len(), 500);
-    assert_eq!(owner.listener.stats().connections, 0);
+    let at_once = seen.payloads().len();
+    assert!(at_once <= TURNS_AT_END * PACKETS_PER_TURN, "{at_once}");
+    burst(&mut owner, b'a', 1);
+    owner.take_turns();
+    owner.take_turns();
+    let before = seen.payloads().iter().position(|payload| *payload == b'a').expect("it had its turn");
+    assert!(before <= at_once + 2 * PACKETS_PER_TURN, "{before} messages of the one that ended");
 }

@@ -1,0 +1,37 @@
+//! Ends of connections: what came before an end counts, and delays nobody else.
+
+use super::super::sink::Sink;
+use crate::ingest::Ingest;
+use crate::listener::{ConnectionId, Input};
+
+use super::Owner;
+
+/// Turns that a connection has at its end, beside those that it waits for as others do.
+pub(super) const TURNS_AT_END: usize = 4;
+
+impl<I: Ingest, S: Sink> Owner<I, S> {
+    /// Handles the end of a connection. What came before it counts: a little at once, since its client may come again at once; more in its turns,
+    /// because it may take as long as anything of a connection that goes on.
+    pub(super) fn on_end(&mut self, id: ConnectionId) {
+        for _ in 0..TURNS_AT_END {
+            let Some(buffer) = self.turns.remove(id) else { break };
+            self.take_turn(id, buffer);
+        }
+        if !self.turns.end_after(id) {
+            self.on_closed(id);
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, id: ConnectionId) {
+        self.gone(id, &[]);
+        self.listener.handle_input(self.now(), id, Input::Closed);
+        self.outputs();
+    }
+
+    /// Handles a peer that closed its connection, if the connection is still not read. `ahead`: bytes that came after those in its buffer.
+    pub(super) fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
+        let Some(read) = self.paused.buffers.get(&id) else { return };
+        let unread = [read, ahead].concat();
+        self.listener.handle_input(self.now(), id, Input::Gone { unread: &unread });
+    }
+}
