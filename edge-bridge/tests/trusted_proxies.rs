@@ -112,7 +112,7 @@ async fn the_proxys_own_connection_keeps_the_proxys_address() {
     assert_eq!(site.peer().await, client.local_addr().ok());
 }
 
-/// Who is no trusted proxy is a client: it needs no header, and claims nothing by one.
+/// A peer that is no trusted proxy is a client: it needs no header, and claims nothing by one.
 #[tokio::test]
 async fn others_are_served_without_a_header_and_believed_in_none() {
     let site = site(OTHERS).await;

@@ -42,7 +42,7 @@ pub(super) enum FromPeer {
     Certified(Utf8),
     /// The proxy that forwards the connection told the client's address. Sent before anything else.
     Forwarded(SocketAddr),
-    /// What precedes MQTT failed; contains the cause.
+    /// Failure of a handshake that precedes MQTT; contains the cause.
     Failed(Handshake, String),
     /// Received bytes, behind those that were left in the buffer. The task waits for the buffer to come back.
     Bytes {

@@ -143,7 +143,8 @@ impl Begun {
             let source = source.map_err(|error| FromPeer::Failed(Handshake::Proxy, error))?;
             if let Some(client) = source {
                 self.address = Some(client);
-                self.tell(FromPeer::Forwarded(client)).await;
+                // The owner may have ended.
+                let _ = self.owner.send((self.id, FromPeer::Forwarded(client))).await;
             }
         }
         if tls.is_none() && transport.is_plain() {
@@ -151,11 +152,11 @@ impl Begun {
         }
         let first = if tls.is_some() { Handshake::Tls } else { Handshake::WebSocket };
         let address = self.address.map(|address| address.ip());
-        let (id, owner) = (self.id, self.owner);
+        let Self { id, owner, stream, .. } = self;
         let handshake = async {
             // Who says nothing waits without a place, and keeps nobody out.
-            self.stream.has_bytes().await;
-            let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(self.stream, tls, transport));
+            stream.has_bytes().await;
+            let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
             handshakes.run(address, handshake).await
         };
         let Ok(Ok(opened)) = timeout(HANDSHAKE_IN_TURN_WITHIN, handshake).await else {
@@ -167,11 +168,6 @@ impl Begun {
             let _ = owner.send((id, FromPeer::Certified(name))).await;
         }
         Ok(stream)
-    }
-
-    async fn tell(&self, said: FromPeer) {
-        // The owner may have ended.
-        let _ = self.owner.send((self.id, said)).await;
     }
 }
 
