@@ -16,6 +16,7 @@ mod measured_load;
 mod mule;
 mod parked;
 mod passwd;
+mod pieces;
 mod restore;
 mod route;
 mod run_command;

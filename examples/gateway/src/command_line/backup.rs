@@ -7,22 +7,17 @@
 )]
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
-use edge_queue::transfer::Stream;
 
 use super::control_client::{Failed, open, state_dir, tell};
-use super::export_file::ExportFile;
-use crate::run::status::control_socket::backup::PIECE;
+use super::export_file::{ExportFile, check_whole};
+use super::pieces::pieces;
 use crate::run::status::outputs::terminal::printable;
-
-/// Time limit for the next piece of the answer. The gateway commits before the first one.
-const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -50,7 +45,7 @@ fn copy(state: &Path, out: &Path) -> Result<String, Failed> {
     let failed = |error: io::Error| Failed::Answer(format!("{}: {error}", out.display()));
     let mut file = ExportFile::create(out).map_err(failed)?;
     let done = received(gateway, &mut file)?;
-    file.sync().and_then(check).map_err(failed)?;
+    file.sync().and_then(|path| check_whole(BufReader::new(File::open(path)?), "copy")).map_err(failed)?;
     file.finish().map_err(failed)?;
     Ok(done)
 }
@@ -60,59 +55,4 @@ fn received(gateway: UnixStream, out: &mut ExportFile) -> Result<String, Failed>
     let mut answer = pieces(gateway, "backup")?;
     while answer.next(out)? {}
     Ok(answer.done)
-}
-
-/// Answer that comes in pieces.
-pub(super) struct Pieces {
-    answer: BufReader<UnixStream>,
-    /// The gateway's summary, once there are no more pieces.
-    pub(super) done: String,
-}
-
-/// Sends a request that is answered in pieces.
-pub(super) fn pieces(mut gateway: UnixStream, request: &str) -> Result<Pieces, Failed> {
-    let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
-    gateway.set_read_timeout(Some(PIECE_WITHIN)).map_err(broken)?;
-    gateway.write_all(format!("{request}\n").as_bytes()).map_err(broken)?;
-    Ok(Pieces { answer: BufReader::new(gateway), done: String::new() })
-}
-
-impl Pieces {
-    /// Writes the next piece; `false` when there was none, but the summary.
-    ///
-    /// # Errors
-    /// The gateway said one, its answer is incomplete, or `out` failed.
-    pub(super) fn next(&mut self, out: &mut impl Write) -> Result<bool, Failed> {
-        let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
-        let wrote = |error: io::Error| Failed::Answer(format!("the copy cannot be written: {error}"));
-        let mut line = String::new();
-        self.answer.read_line(&mut line).map_err(broken)?;
-        let (verb, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
-        match (verb, rest.parse()) {
-            (PIECE, Ok(bytes)) => {
-                let copied = io::copy(&mut self.answer.by_ref().take(bytes), out).map_err(wrote)?;
-                if copied < bytes {
-                    return Err(Failed::Answer("the gateway's answer ended early".to_owned()));
-                }
-                Ok(true)
-            }
-            ("ok", _) => {
-                self.done = rest.to_owned();
-                Ok(false)
-            }
-            ("error", _) => Err(Failed::Answer(rest.to_owned())),
-            ("", _) => Err(Failed::Answer("the gateway's answer ended early".to_owned())),
-            _ => Err(Failed::Answer(format!("the gateway's answer: {}", line.trim_end()))),
-        }
-    }
-}
-
-/// Reads the copy to its end.
-///
-/// # Errors
-/// It is not whole.
-fn check(out: &Path) -> io::Result<()> {
-    let mut stream = Stream::new(BufReader::new(File::open(out)?));
-    while stream.next_item().map_err(io::Error::other)?.is_some() {}
-    if stream.end().is_whole() { Ok(()) } else { Err(io::Error::other("the copy is not whole")) }
 }

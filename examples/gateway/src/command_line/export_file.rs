@@ -5,9 +5,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use edge_queue::transfer::Stream;
 
 /// Mode of the file, so that only its owner can read it whatever the umask is.
 const MODE: u32 = 0o600;
@@ -85,6 +87,16 @@ impl ExportFile {
         self.is_in_place = true;
         Ok(())
     }
+}
+
+/// Reads an export stream to its end.
+///
+/// # Errors
+/// The `thing` is not whole.
+pub(super) fn check_whole(input: impl Read, thing: &str) -> io::Result<()> {
+    let mut stream = Stream::new(input);
+    while stream.next_item().map_err(io::Error::other)?.is_some() {}
+    if stream.end().is_whole() { Ok(()) } else { Err(io::Error::other(format!("the {thing} is not whole"))) }
 }
 
 fn check_free(target: &Path) -> io::Result<()> {

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use edge_queue::transfer::Stream;
 
-use super::super::backup::pieces;
 use super::super::control_client::{Failed, open, state_dir, tell};
-use super::super::export_file::ExportFile;
+use super::super::export_file::{ExportFile, check_whole};
+use super::super::pieces::pieces;
 use super::{EXPORT, RECEIPT};
 use crate::mule::export_head::ExportHead;
 use crate::run::status::outputs::terminal::printable;
@@ -74,7 +73,5 @@ fn free_name(stick: &Path, gateway: u64) -> io::Result<PathBuf> {
 fn check(path: &Path) -> io::Result<()> {
     let mut input = BufReader::new(File::open(path)?);
     ExportHead::read(&mut input)?;
-    let mut stream = Stream::new(input);
-    while stream.next_item().map_err(io::Error::other)?.is_some() {}
-    if stream.end().is_whole() { Ok(()) } else { Err(io::Error::other("the export is not whole")) }
+    check_whole(input, "export")
 }
