@@ -113,7 +113,7 @@ impl Filter {
     pub(in crate::run) fn take_in(
         &mut self,
         now: Now,
-        record: Record<'_>,
+        mut record: Record<'_>,
         may_be_copy: bool,
         taken: &mut Taken,
     ) {
@@ -138,7 +138,11 @@ impl Filter {
         };
         let judgement = Judgement::of(&outcome);
         let (own, is_held) = match outcome {
-            Outcome::Emit(emit) => (Some((emit.time, emit.quality.0, emit.reason)), false),
+            Outcome::Emit(emit) => {
+                // Not what was measured: a stage may have scaled it, or put another value in its place.
+                record.value = emit.value.into();
+                (Some((emit.time, emit.quality.0, emit.reason)), false)
+            }
             Outcome::Held => (None, true),
             Outcome::Drop(reason) => {
                 self.time_drops.note(now.up_ms, self.pipeline.name(sensor).unwrap_or_default(), reason);

@@ -62,6 +62,57 @@ fn a_copy_behind_a_held_reading_has_its_mark_when_it_leaves() {
     assert_eq!(left.collect::<Vec<_>>(), [vec![], vec![false], vec![], vec![true], vec![true]]);
 }
 
+/// Promise 13: what leaves at once is in the same unit as what a stage held, and is the value that the bound was stated for.
+#[test]
+fn what_leaves_at_once_has_the_value_that_the_stages_gave_it() {
+    let scale = "{ scale = { factor = 10.0, offset = 1.0 } }";
+    for (stages, values, sent) in [
+        (scale.to_owned(), [1.5, 3.5, 5.0], vec![16.0, 36.0, 51.0]),
+        (format!("{scale}, {{ deadband = {{ absolute = 30.0 }} }}"), [1.5, 3.5, 5.0], vec![16.0, 51.0]),
+        (
+            format!("{scale}, {{ swinging_door = {{ deviation = 1.0 }} }}"),
+            [1.0, 2.0, 9.0],
+            vec![11.0, 21.0, 91.0],
+        ),
+        (
+            "{ counter = { width_bits = 16, max_rate_per_s = 1000.0 } }".to_owned(),
+            [65_530.0, 4.0, 5.0],
+            vec![0.0, 10.0, 11.0],
+        ),
+    ] {
+        let mut filter = filter(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]"));
+        let mut taken = Taken::default();
+        for (value, second) in values.into_iter().zip(0..) {
+            taken.kept.extend(take_value(&mut filter, second * 1_000, "a", Value::F64(value), false).kept);
+        }
+        filter.flush(&mut taken);
+        let rows = taken.kept.iter().map(|kept| ReadingRow::decode(&kept.row).unwrap().value);
+        let numbers = rows.map(|value| edge_filter::Value::try_from(value).unwrap().as_f64());
+        assert_eq!(numbers.collect::<Option<Vec<_>>>(), Some(sent), "{stages}");
+    }
+}
+
+/// Values that no stage changes stay what they were, to the bit and the type.
+#[test]
+fn what_no_stage_changes_stays_as_it_came() {
+    let mut filter = filter("[[rule]]\nmatch = \"#\"\nstages = [ { on_change = {} } ]");
+    let values = [
+        Value::I64(i64::MIN),
+        Value::U64(u64::MAX),
+        Value::I64(9_007_199_254_740_993),
+        Value::Bool(true),
+        Value::Text("a".into()),
+        Value::F64(-0.0),
+        Value::Bytes(vec![0, 255].into()),
+        Value::Null,
+    ];
+    for (value, time) in values.into_iter().zip(0..) {
+        let taken = take_value(&mut filter, time, &format!("s{time}"), value.clone(), false);
+        let rows = taken.kept.iter().map(|kept| ReadingRow::decode(&kept.row).unwrap().value);
+        assert_eq!(rows.map(|value| format!("{value:?}")).collect::<Vec<_>>(), [format!("{value:?}")]);
+    }
+}
+
 #[test]
 fn copies_of_forgotten_sensors_are_forgotten() {
     let rules = "[defaults]\nmax_keys = 1\nover_limit = \"evict_idle\"\n[[rule]]\nmatch = \"#\"\n\
