@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::bridge::rules::Rules;
+use crate::bridge::topic_rules::Rules;
 use crate::puback_chain::Ticket;
 use crate::row::Row;
 use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
@@ -163,7 +163,7 @@ pub enum Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::rules::Rule;
+    use crate::bridge::topic_rules::Rule;
     use crate::wire::{PropertiesBuilder, PropertyId, Publish, Value};
 
     #[test]

@@ -8,7 +8,7 @@ pub mod access;
 mod base64;
 pub mod bridge;
 mod client_network;
-mod durations;
+mod duration_histogram;
 pub mod escape;
 mod in_order;
 pub mod ingest;
@@ -26,7 +26,7 @@ pub mod session;
 pub mod state_hash;
 pub mod wire;
 
-pub use durations::Durations;
+pub use duration_histogram::Durations;
 #[cfg(feature = "net")]
 pub use net::{Bridge, Builder, Closed, Command, Commands, Link, PendingReceipt, Receipt, Tls};
 #[cfg(feature = "net")]

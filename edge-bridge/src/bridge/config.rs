@@ -1,7 +1,7 @@
 //! Settings of one upstream link.
 
 use super::backoff::BackoffConfig;
-use super::rules::Rules;
+use super::topic_rules::Rules;
 use crate::session::ClientConfig;
 
 /// Settings of a link. Fields are public; start with [`new`](Self::new).

@@ -8,7 +8,7 @@ use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscripti
 
 use super::backoff::Backoff;
 use super::refused::suspect_filters::{SuspectFilters, filter_backoff};
-use super::rules::{Mapped, Rules};
+use super::topic_rules::{Mapped, Rules};
 
 /// Subscriptions at the hub, which belong to its session: a resumed session still has them, a new one does not.
 #[derive(Debug, Clone, Default)]

@@ -22,13 +22,13 @@ mod packing;
 mod parked;
 mod refused;
 mod rows_in_flight;
-pub mod rules;
 pub mod spool;
 mod stall_breaker;
 #[cfg(feature = "testing")]
 mod state_hash;
 mod stats;
-mod uncompleted;
+pub mod topic_rules;
+mod uncompleted_qos2;
 mod uplink;
 mod uplink_event;
 

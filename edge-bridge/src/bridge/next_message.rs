@@ -6,7 +6,7 @@ use crate::wire::{Publish, QoS, ReasonCode};
 
 use super::message::Message;
 use super::packing::pack::{Pack, Packing, set_expiry};
-use super::refused::refusals::Route;
+use super::refused::refused_topics::Route;
 use super::refused::retry_sweep::Deferred;
 use super::spool::{Settled, Spool};
 use super::stats::Stats;

@@ -15,13 +15,13 @@ use super::refused::learned_size_limit::SizeLimit;
 use super::refused::link_refusal::LinkRefusal;
 use super::refused::message_retries::Retries;
 use super::refused::poison::{Poison, RowKey};
-use super::refused::refusals::Refusals;
 use super::refused::refused_messages::RefusedMessages;
+use super::refused::refused_topics::Refusals;
 use super::refused::retry_sweep::Sweep;
 use super::rows_in_flight::RowsInFlight;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
-use super::uncompleted::Uncompleted;
+use super::uncompleted_qos2::Uncompleted;
 use super::uplink_event::UplinkEvent;
 
 /// Answer of the hub to a published message.

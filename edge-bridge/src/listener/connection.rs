@@ -38,7 +38,7 @@ pub(super) struct Connection {
     pub(super) caught_up_ms: u64,
     /// Set when the connection is closed because it took too much memory for too long, so that unwritten bytes are dropped.
     pub(super) gives_way: bool,
-    /// Number of messages in [`HeldMessages`](super::held_messages::HeldMessages) that wait for room in the queue.
+    /// Number of messages in [`HeldMessages`](super::waiting_for_room::HeldMessages) that wait for room in the queue.
     pub(super) held: usize,
     /// Bytes of the held messages.
     pub(super) held_bytes: usize,

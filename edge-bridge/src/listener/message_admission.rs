@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::held_messages::{Held, HeldMessages};
 use super::queue_room::Room;
+use super::waiting_for_room::{Held, HeldMessages};
 use super::{OnPublish, Output};
 use crate::ingest::{Answer, Inbound, Ingest, Now};
 use crate::puback_chain::{ConnectionId, PubackChain, Release, Ticket};

@@ -1,7 +1,7 @@
 //! Received messages: each is delivered to local subscribers, then given to the ingest or, while the queue is full, added to the held messages.
 
-use super::held_messages::Held;
 use super::sys_names::is_sys;
+use super::waiting_for_room::Held;
 use super::{ClientKey, Event, Listener, Output};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::puback_chain::{ConnectionId, Ticket};

@@ -11,7 +11,7 @@ use super::tls::Tls;
 use super::tls::renewal::TlsRenewal;
 use crate::bridge::IdentityForm;
 use crate::bridge::backoff::BackoffConfig;
-use crate::bridge::rules::Rules;
+use crate::bridge::topic_rules::Rules;
 use crate::session::ClientConfig;
 use crate::wire::{Utf8, Version, Will};
 

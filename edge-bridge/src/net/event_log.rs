@@ -2,7 +2,7 @@
 //! line nor read as words of it.
 
 use super::hub_address::Target;
-use super::link_log::LinkLog;
+use super::log_rate_limit::LinkLog;
 use crate::bridge::{Event, Refusal, UplinkEvent};
 use crate::escape::Escaped;
 use crate::wire::ReasonCode;

@@ -5,8 +5,8 @@
 //! returns `true`, so that publishers are not read (back-pressure) and a burst at QoS 0 waits in its senders' sockets.
 
 mod pusher;
+mod receipt_waiter;
 mod row_watch;
-mod settling;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};

@@ -19,7 +19,7 @@ mod host_port;
 mod hub_address;
 #[cfg(feature = "spool-queue")]
 pub mod intake;
-mod link_log;
+mod log_rate_limit;
 mod memory_spool;
 mod operator_requests;
 #[cfg(feature = "spool-queue")]

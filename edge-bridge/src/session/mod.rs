@@ -18,22 +18,22 @@
 
 mod ack_handle;
 mod answers;
-mod arrivals;
 mod bytes_in_transit;
-mod doubt;
 mod error;
 mod events;
 mod handshake;
 mod keep_alive;
+mod lost_session;
 mod oversized;
 mod packet_id;
 mod path_estimates;
+mod qos2_releases;
 mod receive;
 mod receive_maximum;
-mod releases;
+mod received_messages;
 mod requests;
 mod send;
-mod serve;
+mod server_role;
 mod session_state;
 #[cfg(feature = "testing")]
 mod state_hash;
@@ -61,11 +61,11 @@ pub(crate) use traffic::Flow;
 pub use traffic::Traffic;
 pub(crate) use unreleased_qos2::SavedExchange;
 
-use arrivals::Arrivals;
 use bytes_in_transit::{BytesInTransit, Wrote};
-use doubt::Doubt;
 use keep_alive::KeepAlive;
+use lost_session::Doubt;
 use oversized::Oversized;
+use received_messages::Arrivals;
 use requests::Requests;
 use timeout_extension::Receiving;
 use timer::{Timer, TimerTable};

@@ -4,7 +4,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::arrivals::Arrival;
+use super::received_messages::Arrival;
 use super::unreleased_qos2::Digest;
 use super::{AckHandle, Event, Phase, Role, Session};
 use crate::wire::{Ack, Packet, PacketId, PacketType, QoS, ReasonCode, Utf8, Version, frame};

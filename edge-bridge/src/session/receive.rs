@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 
-use super::arrivals::Arrival;
 use super::events::{Connected, Event, SessionOutcome, Violation};
 use super::oversized::{Oversized, PassedOver};
+use super::received_messages::Arrival;
 use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
 use super::unreleased_qos2::{Digest, UnreleasedMessages};

@@ -3,7 +3,7 @@
 use std::ops::{AddAssign, SubAssign};
 
 use super::packet_id::PacketIds;
-use super::releases::OwedReleases;
+use super::qos2_releases::OwedReleases;
 use super::token::Token;
 use super::unreleased_qos2::{SavedExchange, UnreleasedMessages};
 use crate::wire::{PacketId, PropertyId, Publish};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::bytes_in_transit::Wrote;
 use super::packet_id::{PacketIds, QOS_2_IDS};
+use super::qos2_releases::{Completion, Releases};
 use super::receive_maximum::Quota;
-use super::releases::{Completion, Releases};
 use super::session_state::Memory;
 use super::unreleased_qos2::UnreleasedMessages;
 use super::{InFlight, Resume, Token};

@@ -1,5 +1,5 @@
 //! Unreleased messages: QoS 2 messages that were received and whose PUBREL has not come (§4.3.3). They outlive the connection. On a later one
-//! [arrivals](super::arrivals) ask for them: a message under a known identifier is a repeat only if it has DUP and the same content, because a client that lost its state begins its identifiers anew, and its
+//! [arrivals](super::received_messages) ask for them: a message under a known identifier is a repeat only if it has DUP and the same content, because a client that lost its state begins its identifiers anew, and its
 //! new messages must not get lost. Without DUP it may be a copy: Paho's client sends such ones after two attempts to connect.
 
 use std::collections::HashMap;

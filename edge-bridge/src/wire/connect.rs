@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{check_len, field_len, put_field};
+use super::field_writer::{check_len, field_len, put_field};
 use super::reader::{Reader, fail};
 use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, QoS, Utf8, Version, topic};
 

@@ -16,7 +16,7 @@ mod connack;
 mod connect;
 mod disconnect_auth;
 mod error;
-mod field;
+mod field_writer;
 mod limits;
 mod packet;
 mod properties;

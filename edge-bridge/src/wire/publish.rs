@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{field_len, put_field};
+use super::field_writer::{field_len, put_field};
 use super::reader::{Reader, fail};
 use super::{
     DecodeError, DecodeErrorKind, EncodeError, PacketId, PacketType, Properties, PropertyId, QoS, Utf8,

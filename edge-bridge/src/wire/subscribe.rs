@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::field::{field_len, put_field};
+use super::field_writer::{field_len, put_field};
 use super::reader::{Reader, fail};
 use super::reason_and_properties::{check_reason, decode_reason};
 use super::{

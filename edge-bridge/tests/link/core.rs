@@ -3,8 +3,8 @@
 use crate::link_support::*;
 use bytes::Bytes;
 use edge_bridge::Row;
-use edge_bridge::bridge::rules::{Rule, Rules};
 use edge_bridge::bridge::spool::Spool;
+use edge_bridge::bridge::topic_rules::{Rule, Rules};
 use edge_bridge::bridge::{Event, Input, LinkState, UplinkEvent};
 use edge_bridge::wire::{
     Ack, Disconnect, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, SubAck, Value,

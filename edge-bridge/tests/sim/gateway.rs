@@ -6,7 +6,7 @@ mod wan;
 use std::collections::HashMap;
 
 use bytes::BytesMut;
-use edge_bridge::bridge::{Core, Input, LinkConfig, LinkState, RawPack, rules};
+use edge_bridge::bridge::{Core, Input, LinkConfig, LinkState, RawPack, topic_rules};
 use edge_bridge::ingest::Now;
 use edge_bridge::listener::{self, Listener};
 use edge_bridge::puback_chain::{ConnectionId, Ticket};
@@ -105,7 +105,7 @@ impl Gateway {
         // Of each life its own, but for a planted bug.
         link.seed = if ctx.bug == Some(Bug::IdentifiersBeginAgain) { 0x9a7e } else { ctx.now_ms ^ 0x9a7e };
         let rule = format!("cmd/# in {}", config.rule_qos);
-        link.rules = rules::Rules::new(vec![rules::Rule::parse(&rule).unwrap()]);
+        link.rules = topic_rules::Rules::new(vec![topic_rules::Rule::parse(&rule).unwrap()]);
         let marks_until_ms = if clean { 0 } else { ctx.now_ms + MARK_MS };
         let (deduplicates, qos_2_one_in) = (config.deduplicates, config.qos_2_one_in.clone());
         let ingest = Readings { newest: HashMap::new(), deduplicates, marks_until_ms, qos_2_one_in };

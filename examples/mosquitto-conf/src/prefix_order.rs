@@ -1,7 +1,7 @@
 //! Order of prefix and pattern in a `topic` line: the prefix stands before the pattern on the side that it is of, also where the pattern has it
 //! already. Pure.
 
-use edge_bridge::bridge::rules::{Direction, Rule};
+use edge_bridge::bridge::topic_rules::{Direction, Rule};
 
 /// Tells where a rule subscribes to another filter than it seems to, and which line was meant.
 pub fn traps(rule: &Rule) -> Vec<String> {

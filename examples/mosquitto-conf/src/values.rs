@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use edge_bridge::bridge::rules::Rule;
+use edge_bridge::bridge::topic_rules::Rule;
 
 use crate::conf::Line;
 use crate::findings::Place;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use edge_bridge::bridge::LinkState;
-use edge_bridge::bridge::rules::Rules;
+use edge_bridge::bridge::topic_rules::Rules;
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::Utf8;

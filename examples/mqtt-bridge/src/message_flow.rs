@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use edge_bridge::Row;
-use edge_bridge::bridge::rules::{Mapped, Rules};
+use edge_bridge::bridge::topic_rules::{Mapped, Rules};
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::PublishError;
 use edge_queue::PushError;

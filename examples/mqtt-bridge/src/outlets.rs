@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use edge_bridge::Row;
-use edge_bridge::bridge::rules::Rules;
+use edge_bridge::bridge::topic_rules::Rules;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::{Receipts, Sink};

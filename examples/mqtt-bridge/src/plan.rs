@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge_bridge::bridge::backoff::BackoffConfig;
-use edge_bridge::bridge::rules::Rules;
+use edge_bridge::bridge::topic_rules::Rules;
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::Builder;
 use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};

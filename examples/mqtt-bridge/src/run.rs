@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use edge_bridge::bridge::rules::Rules;
+use edge_bridge::bridge::topic_rules::Rules;
 use edge_service::Notifier;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};

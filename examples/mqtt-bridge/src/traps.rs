@@ -1,6 +1,6 @@
 //! Traps: lines whose effect is another one than they seem to have, in Mosquitto's bridge or in this program. Each becomes a warning. Pure.
 
-use edge_bridge::bridge::rules::Direction;
+use edge_bridge::bridge::topic_rules::Direction;
 use edge_bridge::wire::QoS;
 
 use mosquitto_conf::prefix_order;

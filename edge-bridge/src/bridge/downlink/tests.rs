@@ -1,4 +1,4 @@
-use super::super::rules::Rule;
+use super::super::topic_rules::Rule;
 use super::*;
 
 fn downlink() -> Downlink {

@@ -363,12 +363,12 @@ fn payload_bytes(packing: &Packing) -> usize {
 }
 
 #[cfg(test)]
-mod changed_limits;
+mod changed_limits_tests;
 #[cfg(test)]
-mod open_batches;
+mod open_batches_tests;
 #[cfg(test)]
-mod own_messages;
+mod own_messages_tests;
 #[cfg(test)]
-mod parked_rows;
+mod parked_rows_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 
 use crate::bridge::message::Message;
 use crate::bridge::packing::pack::Pack;
-use crate::bridge::refused::refusals::Refusals;
+use crate::bridge::refused::refused_topics::Refusals;
 use crate::bridge::spool::{Leased, Settled, Spool};
 use crate::bridge::uplink::{Uplink, row_key, weight_of};
 use crate::bridge::uplink_event::LeftOut;

@@ -17,7 +17,7 @@ use crate::bridge::backoff::Backoff;
 use crate::bridge::uplink_event::HubLimit;
 
 use super::poison::RowKey;
-use super::refusals::retry_backoff;
+use super::refused_topics::retry_backoff;
 
 /// Longest time, in milliseconds, from a PUBACK with 0x95 to the end of the connection for the refusal to count as its cause.
 const FOLLOWS_MS: u64 = 5_000;

@@ -6,7 +6,7 @@
 use crate::bridge::backoff::Backoff;
 use crate::wire::{ReasonCode, Utf8};
 
-use super::refusals::retry_backoff;
+use super::refused_topics::retry_backoff;
 
 /// Number of *not authorized* answers in a row that make the link count as refused.
 const STREAK: u32 = 8;

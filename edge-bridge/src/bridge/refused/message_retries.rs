@@ -5,7 +5,7 @@ use crate::bridge::message::Message;
 use crate::bridge::parked::operator_pass_state::covers;
 use crate::wire::ReasonCode;
 
-use super::refusals::retry_backoff;
+use super::refused_topics::retry_backoff;
 
 /// Most messages held for a retry.
 const MESSAGES_MAX: usize = 64;

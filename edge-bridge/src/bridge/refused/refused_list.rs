@@ -8,7 +8,7 @@ use crate::bridge::spool::{Left, Spool};
 use crate::bridge::uplink::{Uplink, weight_of};
 use crate::wire::{ReasonCode, Utf8};
 
-use super::refusals::Refusals;
+use super::refused_topics::Refusals;
 
 impl<P: Pack> Uplink<P> {
     /// Lists the refused topics in alphabetical order, each once.

@@ -10,7 +10,7 @@ use crate::bridge::spool::{LeaseId, Spool};
 use crate::wire::{ReasonCode, Utf8};
 
 use super::poison::RowKey;
-use super::refusals::retry_backoff;
+use super::refused_topics::retry_backoff;
 
 /// Most parked rows leased at a time; new rows are leased in between.
 const ROWS: usize = 64;

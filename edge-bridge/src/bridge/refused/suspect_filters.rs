@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use crate::bridge::backoff::Backoff;
 use crate::wire::{ReasonCode, Utf8};
 
-use super::refusals::retry_backoff;
+use super::refused_topics::retry_backoff;
 
 /// Number of closes in a row that make a filter suspect. One or two may be due to the network.
 const SUSPECT_CLOSES: u32 = 3;

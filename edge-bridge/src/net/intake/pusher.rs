@@ -10,7 +10,7 @@ use edge_queue::{Lane, Limit, Pending, PushError, aio};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::settling::{self, Receipt, RowSettling, Settling};
+use super::receipt_waiter::{self, Receipt, RowSettling, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
@@ -58,7 +58,7 @@ impl Pusher {
     pub(super) fn new(queue: aio::Queue, lanes: usize, shared: Arc<Shared>) -> Self {
         let waiting = (0..lanes.max(1)).map(|_| VecDeque::new()).collect();
         let (settling, messages) = mpsc::unbounded_channel();
-        tokio::spawn(settling::run(messages, shared.clone()));
+        tokio::spawn(receipt_waiter::run(messages, shared.clone()));
         Self {
             queue,
             shared,

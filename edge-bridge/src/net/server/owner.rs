@@ -1,6 +1,6 @@
 //! Task that owns the listener, and connects it with the connections' tasks, the queue and the application.
 
-mod ends;
+mod connection_ends;
 mod saved_clients;
 
 use std::collections::HashMap;

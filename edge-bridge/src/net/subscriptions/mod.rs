@@ -2,7 +2,7 @@
 
 mod back_pressure;
 pub(super) mod commands;
-mod held_messages;
 pub(super) mod router;
 mod shared_ack;
 pub(super) mod subscription_queue;
+mod unacked_qos2;

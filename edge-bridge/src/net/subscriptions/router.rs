@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::back_pressure::BackPressure;
 use super::commands::{Acks, Commands, Neglected};
-use super::held_messages::HeldMessages;
 use super::shared_ack::{Copy, SharedAck};
 use super::subscription_queue::{Entry, Put, SubscriptionQueue, size};
+use super::unacked_qos2::HeldMessages;
 use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Publish, QoS, Utf8};

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::super::field::{check_len, put_field};
+use super::super::field_writer::{check_len, put_field};
 use super::super::property_id::Places;
 use super::super::{DecodeErrorKind, EncodeError, Property, PropertyId, Value, property, string, varint};
 use super::Properties;

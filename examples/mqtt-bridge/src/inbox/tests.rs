@@ -1,5 +1,5 @@
 use edge_bridge::Bridge;
-use edge_bridge::bridge::rules::{Rule, Rules};
+use edge_bridge::bridge::topic_rules::{Rule, Rules};
 use std::io;
 
 use edge_bridge::net::Server;

@@ -1,4 +1,4 @@
-use edge_bridge::bridge::rules::Rule;
+use edge_bridge::bridge::topic_rules::Rule;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
 
 use super::*;

@@ -1,6 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
-use super::ends::TURNS_AT_END;
+use super::connection_ends::TURNS_AT_END;
 use super::*;
 use crate::ingest::{Answer, Inbound};
 use crate::listener::{Config, Ticket};

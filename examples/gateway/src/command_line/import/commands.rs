@@ -1,6 +1,6 @@
 //! Import of `[[command]]` tables from those `topic` lines by which Mosquitto brings messages from the hub.
 
-use edge_bridge::bridge::rules::Rule;
+use edge_bridge::bridge::topic_rules::Rule;
 use edge_bridge::wire::QoS;
 use mosquitto_conf::conf::Line;
 

@@ -1,6 +1,6 @@
 //! Import of `[[route]]` and `[[command]]` tables from the `topic` lines of a connection.
 
-use edge_bridge::bridge::rules::{Direction, Rule};
+use edge_bridge::bridge::topic_rules::{Direction, Rule};
 use edge_bridge::wire::{QoS, validate_characters, validate_topic_name};
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::prefix_order;

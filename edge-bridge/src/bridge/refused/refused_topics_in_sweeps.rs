@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use crate::bridge::message::Message;
 use crate::wire::{ReasonCode, Utf8};
 
-use super::refusals::Refusals;
 use super::refused_topic::Phase;
+use super::refused_topics::Refusals;
 
 impl Refusals {
     /// Marks a topic whose rows were parked again. The mark holds until the next sweep begins, because rows that this sweep met may wait in an

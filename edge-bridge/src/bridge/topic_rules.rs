@@ -5,7 +5,7 @@
 //! the other side. So `topic hub/site/cmd/# in 1 "" cmd/` subscribes to `cmd/hub/site/cmd/#`, which is rarely what was meant.
 //!
 //! ```
-//! use edge_bridge::bridge::rules::{Rule, Rules};
+//! use edge_bridge::bridge::topic_rules::{Rule, Rules};
 //!
 //! let out = Rule::parse("line/# out 1 \"\" site7/")?;
 //! let commands = Rule::parse("# in 1 cmd/ site7/cmd/")?;
@@ -15,7 +15,7 @@
 //! assert_eq!(rules.map_out("line/1").map(|there| there.topic.to_string()), Some("site7/line/1".to_owned()));
 //! assert_eq!(rules.map_in("site7/cmd/valve").map(|here| here.topic.to_string()), Some("cmd/valve".to_owned()));
 //! assert_eq!(rules.map_out("office/1"), None);
-//! # Ok::<(), edge_bridge::bridge::rules::RuleError>(())
+//! # Ok::<(), edge_bridge::bridge::topic_rules::RuleError>(())
 //! ```
 
 use std::fmt;
