@@ -3,10 +3,10 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::FieldMap;
-use super::guard::Guard;
 use super::import::{Defaults, ReadingArray, read};
 use super::reading_place::reading_place;
 use super::visit::{Key, Node, Purpose, Scalar};
+use super::visitor_state::Guard;
 use crate::batch::Rows;
 use crate::seq_runs::{check_runs, seqs};
 use crate::{Batch, DecodeError, Header, Limits, Reading, Record, Sensor, SensorTable, Value};

@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::FieldMap;
-use super::guard::Guard;
 use super::visit::{Draft, object};
+use super::visitor_state::Guard;
 use crate::{DecodeError, Limits, Record, Source};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;

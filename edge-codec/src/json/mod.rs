@@ -21,12 +21,12 @@
 
 pub(crate) mod decode;
 mod encode;
-pub(crate) mod guard;
 pub(crate) mod import;
 mod map;
 mod reading_place;
 mod time;
 pub(crate) mod visit;
+pub(crate) mod visitor_state;
 
 pub use decode::decode;
 pub use encode::{Json, NonFinite};

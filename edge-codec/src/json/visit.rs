@@ -2,8 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::guard::{Guard, Step};
 use super::map::Role;
+use super::visitor_state::{Guard, Step};
 use super::{TimeUnit, time};
 use crate::error::quoted;
 use crate::number_text::number;

@@ -20,7 +20,7 @@ mod snapshot;
 mod stage_walk;
 mod stats;
 mod transforms;
-mod watched;
+mod watched_sensors;
 
 pub use alarms::AlarmEvent;
 pub use builder::Builder;

@@ -3,9 +3,9 @@
 use super::holding::Holding;
 use super::last_emitted::LastEmitted;
 use super::number::{Number, Point, ReleasedReading, Settlement, Verdict};
+use super::own_stage::{OwnStage, Skeleton, Stage};
 use super::sample::OpenGroup;
 use super::segment_hold::Segment;
-use super::stage::{OwnStage, Skeleton, Stage};
 use super::swinging_door::Door;
 use super::{Deadband, Dedup, OnChange, Sample, SegmentHold, SwingingDoor};
 use crate::window::{Admission, Aggregate, Window, WindowResult, WindowState};

@@ -9,7 +9,7 @@ use super::plan_cache::table::{TablePlanCache, Target};
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Scratch, SharedParts, TablePlan};
-use crate::compact::values::search;
+use crate::compact::values::plan_search;
 use crate::{Reading, Value};
 use std::borrow::Cow;
 
@@ -206,7 +206,7 @@ impl Column {
                 self.values.iter().take(n).enumerate().filter(|(at, _)| self.kinds.get(*at) == kind);
             let values: Vec<u64> = of_kind.map(|(_, v)| *v).collect();
             if !values.is_empty() && kind != Kind::Null {
-                let (plan, _) = search::plan(kind, &values, search::ALONE, scratch);
+                let (plan, _) = plan_search::plan(kind, &values, plan_search::ALONE, scratch);
                 plan.integers(&values, scratch);
                 plan.write_after(before, ops, scratch, |_, _| 0);
             }

@@ -10,12 +10,12 @@ use crate::compact::stream::ans::{Dist, STATES};
 use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::token::{ESCAPE, TOKENS, split};
+use crate::compact::values::delta_prediction::{Order, residuals_of};
 use crate::compact::values::integer_dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::number_form::NumberForm;
 use crate::compact::values::plan::{Plan, Scratch};
-use crate::compact::values::predict::{Order, residuals_of};
-use crate::compact::values::search;
+use crate::compact::values::plan_search;
 use crate::compact::values::transform::Transform;
 use crate::zigzag::zigzag;
 use crate::{Reading, SensorTable};
@@ -87,14 +87,15 @@ fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
         return None;
     }
     let forms = match kind {
-        Kind::F64 => search::forms(values, search::THOROUGH, scratch),
+        Kind::F64 => plan_search::forms(values, plan_search::THOROUGH, scratch),
         _ => vec![(0, NumberForm::Bits64)],
     };
     let listed = integer_dictionary::are_few(values).then_some(NumberForm::Bits64);
     let forms = forms.iter().map(|f| f.1).take(FORMS_TRIED).chain(listed);
-    let mut found: Vec<Plan> = forms.map(|form| search::with_form(kind, form, values, scratch).0).collect();
+    let mut found: Vec<Plan> =
+        forms.map(|form| plan_search::with_form(kind, form, values, scratch).0).collect();
     if kind == Kind::F64 {
-        found.extend(search::on_grid(values, search::THOROUGH, scratch).map(|(plan, _)| plan));
+        found.extend(plan_search::on_grid(values, plan_search::THOROUGH, scratch).map(|(plan, _)| plan));
     }
     let plans = found.into_iter().filter_map(|plan| fitted(plan, values, scratch));
     plans.min_by_key(|(_, cost)| *cost).map(|(plan, _)| plan)

@@ -3,11 +3,11 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::delta_prediction::{Order, residuals_of, rest_of};
 use super::integer_dictionary;
 use super::kind::Kind;
 use super::non_decimal_grid;
 use super::number_form::{self, NumberForm, Powers, Rounding};
-use super::predict::{Order, residuals_of, rest_of};
 use super::rounding::{from_ordinal, ordinal};
 use super::transform::{self, Transform};
 use crate::compact::stream::ans::Decoder;
@@ -354,7 +354,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compact::values::search;
+    use crate::compact::values::plan_search;
 
     #[test]
     fn a_plan_that_is_refitted_holds_integers_however_far_apart() {
@@ -366,7 +366,7 @@ mod tests {
                 for learned in [&[1, 2, 3][..], &[4, 8, 20], &[i64::MIN as u64, 0, u64::MAX]] {
                     let mut scratch = Scratch::default();
                     let (mut plan, _) =
-                        search::with_form(Kind::I64, NumberForm::Bits64, learned, &mut scratch);
+                        plan_search::with_form(Kind::I64, NumberForm::Bits64, learned, &mut scratch);
                     assert!(plan.refit(&values, &mut scratch));
                     let (first, step) = plan.transform.affine().unwrap_or((0, 1));
                     let back =

@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::predict::Order;
+use super::delta_prediction::Order;
 use crate::compact::stream::bits::bit_len;
 use crate::zigzag::zigzag;
 

@@ -28,7 +28,7 @@ mod footprint;
 mod frame;
 mod free_slots;
 #[cfg(test)]
-mod fuzz;
+mod fuzz_tests;
 mod high_water;
 mod lane;
 mod layout;
@@ -44,11 +44,11 @@ mod resize;
 mod rotation;
 mod salvage;
 mod scan;
-#[cfg(test)]
-mod sectors;
 mod segment;
 mod snapshot;
 mod superblock;
+#[cfg(test)]
+mod test_sectors;
 mod writer;
 
 pub(crate) use footprint::Footprint;

@@ -183,8 +183,8 @@ fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometr
 mod tests {
     use super::*;
     use crate::store::ring::frame::tests::sample;
-    use crate::store::ring::sectors::Sectors;
     use crate::store::ring::snapshot::put_snapshot;
+    use crate::store::ring::test_sectors::Sectors;
 
     #[test]
     fn no_geometry_is_taken_from_a_snapshot_that_lies_elsewhere_than_it_says() {

@@ -240,7 +240,7 @@ impl<'a> PageReader<'a> {
 mod tests {
     use super::*;
     use crate::store::ring::frame::tests::sample;
-    use crate::store::ring::sectors::Sectors;
+    use crate::store::ring::test_sectors::Sectors;
 
     /// Two slots of 32 pages behind the superblocks.
     const GEOMETRY: Geometry = Geometry { segment_bytes: 32 * PAGE as u32, lanes: 1, segments: [2, 0, 0, 0] };

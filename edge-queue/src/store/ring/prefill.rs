@@ -38,7 +38,7 @@ pub(super) fn fill(medium: &mut dyn Medium, geometry: &Geometry, slot: u32) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ring::sectors::Sectors;
+    use crate::store::ring::test_sectors::Sectors;
 
     #[test]
     fn a_slot_is_zeroed_to_its_end_and_none_beside_it_is_touched() {

@@ -167,8 +167,8 @@ mod tests {
     use crate::store::ring::frame::tests::sample;
     use crate::store::ring::layout::Geometry;
     use crate::store::ring::scan::tests::scan;
-    use crate::store::ring::sectors::Sectors;
     use crate::store::ring::segment::Counters;
+    use crate::store::ring::test_sectors::Sectors;
 
     #[test]
     fn what_is_unproven_is_copied_behind_the_log_and_in_place_where_nothing_fits_there() {

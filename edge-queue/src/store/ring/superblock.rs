@@ -231,7 +231,7 @@ pub(super) mod fuzz {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ring::sectors::Sectors;
+    use crate::store::ring::test_sectors::Sectors;
 
     fn sample() -> Superblock {
         let geometry = Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 9, 0, 0] };

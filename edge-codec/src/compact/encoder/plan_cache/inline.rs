@@ -8,7 +8,7 @@ use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::integer_dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Plan, Scratch, SharedParts};
-use crate::compact::values::search::{self, PlanBasis};
+use crate::compact::values::plan_search::{self, PlanBasis};
 
 /// A column's plan and statistics from earlier batches without a table.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +79,7 @@ impl InlinePlanCache {
         if let Some(known) = known {
             return known;
         }
-        let (other, size) = search::plan(values.kind, values.bits, search::ALONE, scratch);
+        let (other, size) = plan_search::plan(values.kind, values.bits, plan_search::ALONE, scratch);
         let basis = PlanBasis::of(&other);
         let size = size + other.told();
         let best = match kept {
@@ -127,11 +127,11 @@ impl Values<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::regimes;
+    use super::super::test_regimes;
     use super::*;
 
     fn by(alone: &mut InlinePlanCache, bits: &[u64]) -> usize {
-        regimes::size(bits, |bits, before, ops, scratch| {
+        test_regimes::size(bits, |bits, before, ops, scratch| {
             alone.write(Values { kind: Kind::F64, bits }, before, ops, scratch);
         })
     }
@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn plans_follow_a_change_at_once() {
         let mut alone = InlinePlanCache::default();
-        let found = regimes::first_loss(|v| by(&mut alone, v), |v| by(&mut InlinePlanCache::default(), v));
+        let found =
+            test_regimes::first_loss(|v| by(&mut alone, v), |v| by(&mut InlinePlanCache::default(), v));
         assert_eq!(found, None);
     }
 

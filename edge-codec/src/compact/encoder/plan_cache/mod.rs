@@ -2,8 +2,8 @@
 //! table carry every plan ([`inline`]); with one, using a plan of the table costs a bit ([`table`]).
 
 pub(super) mod inline;
-#[cfg(test)]
-mod regimes;
 mod search_backoff;
 mod search_policy;
 pub(super) mod table;
+#[cfg(test)]
+mod test_regimes;

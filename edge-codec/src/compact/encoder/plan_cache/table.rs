@@ -11,7 +11,7 @@ use crate::compact::values::integer_dictionary;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::number_form::NumberForm;
 use crate::compact::values::plan::{Plan, Scratch, SharedParts};
-use crate::compact::values::search;
+use crate::compact::values::plan_search;
 
 /// A column's plan and statistics from earlier batches with a table.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +99,7 @@ impl TablePlanCache {
         let more = cost > fitted.saturating_mul(33) / 32 + LITTLE / 2;
         let less = cost + LITTLE < fitted / 8 * 7 || weight < self.weight / 2;
         if more || less {
-            let tuned = search::tune(&mut plan, target.scratch) + plan.listed();
+            let tuned = plan_search::tune(&mut plan, target.scratch) + plan.listed();
             if tuned < cost {
                 target.undo(start);
                 cost = target.put(&plan).0;
@@ -178,9 +178,9 @@ impl TablePlanCache {
         // A list needs no corrections.
         let listed = form.has_ulps() && integer_dictionary::are_few(target.values);
         let form = if listed { NumberForm::Bits64 } else { form };
-        offer(search::with_form(target.kind, form, target.values, target.scratch));
+        offer(plan_search::with_form(target.kind, form, target.values, target.scratch));
         if all_forms {
-            offer(search::plan(target.kind, target.values, search::QUICK, target.scratch));
+            offer(plan_search::plan(target.kind, target.values, plan_search::QUICK, target.scratch));
         }
         if let Some(Alternative::Own(plan)) = &best.1 {
             self.remember(plan);
@@ -194,13 +194,13 @@ impl TablePlanCache {
         let again = self.policy.found().iter().filter_map(|form| {
             let Scratch { integers, ulps, .. } = &mut *target.scratch;
             let held = target.kind == Kind::F64 && form.integers(target.values, integers, ulps);
-            held.then(|| search::with_form(target.kind, *form, target.values, target.scratch))
+            held.then(|| plan_search::with_form(target.kind, *form, target.values, target.scratch))
         });
         let again = again.min_by_key(|found| found.1);
         if let Some((plan, _)) = again.filter(|found| self.policy.is_as_good(found.1, target.len())) {
             return plan;
         }
-        let (plan, _) = search::plan(target.kind, target.values, search::QUICK, target.scratch);
+        let (plan, _) = plan_search::plan(target.kind, target.values, plan_search::QUICK, target.scratch);
         self.remember(&plan);
         plan
     }
@@ -280,18 +280,18 @@ fn put(
 
 #[cfg(test)]
 mod tests {
-    use super::super::regimes;
+    use super::super::test_regimes;
     use super::*;
 
     fn by(known: &mut TablePlanCache, values: &[u64]) -> usize {
-        regimes::size(values, |values, before, ops, scratch| {
+        test_regimes::size(values, |values, before, ops, scratch| {
             known.write(Target { kind: Kind::F64, values, table: None, before, ops, scratch });
         })
     }
 
     /// The first batch that takes more than a search for this batch alone would give.
     fn first_loss(write: impl FnMut(&[u64]) -> usize) -> Option<usize> {
-        regimes::first_loss(write, |values| by(&mut TablePlanCache::default(), values))
+        test_regimes::first_loss(write, |values| by(&mut TablePlanCache::default(), values))
     }
 
     #[test]
@@ -305,12 +305,13 @@ mod tests {
     fn a_plan_that_is_never_looked_for_again_is_noticed() {
         let mut plan = None;
         let write = |values: &[u64]| {
-            regimes::size(values, |v, before, ops, scratch| {
-                let plan = plan.get_or_insert_with(|| search::plan(Kind::F64, v, search::QUICK, scratch).0);
+            test_regimes::size(values, |v, before, ops, scratch| {
+                let plan = plan
+                    .get_or_insert_with(|| plan_search::plan(Kind::F64, v, plan_search::QUICK, scratch).0);
                 assert!(plan.refit(v, scratch), "the first form holds all that comes later");
                 put(plan, before, ops, scratch);
             })
         };
-        assert_eq!(first_loss(write), Some(regimes::BATCHES));
+        assert_eq!(first_loss(write), Some(test_regimes::BATCHES));
     }
 }

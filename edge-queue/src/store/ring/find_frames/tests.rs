@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::ring::frame::tests::sample;
-use crate::store::ring::sectors::Sectors;
+use crate::store::ring::test_sectors::Sectors;
 
 pub(crate) fn placed(epoch: u32, base: u64, counter: u64, page: u32) -> Placed {
     let rows = (counter - base + 1) as u32;

@@ -236,7 +236,7 @@ pub(super) mod tests {
     use crate::store::ring::layout::{Geometry, PAGE};
     use crate::store::ring::page_reader::Pages;
     use crate::store::ring::scan::tests::scan;
-    use crate::store::ring::sectors::Sectors;
+    use crate::store::ring::test_sectors::Sectors;
 
     /// The end of lane 0 with these segments and their whole frames.
     pub(in crate::store::ring) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> LogEnd {

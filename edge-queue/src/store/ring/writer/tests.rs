@@ -3,8 +3,8 @@ use crate::row::Lane;
 use crate::store::Store;
 use crate::store::ring::RingStore;
 use crate::store::ring::layout::FILE;
-use crate::store::ring::sectors::Sectors;
 use crate::store::ring::segment::Segment;
+use crate::store::ring::test_sectors::Sectors;
 use crate::testing::{Call, Fault, FaultError, SimDir, row_at, small_options};
 
 const GEOMETRY: Geometry = Geometry { segment_bytes: 65_536, lanes: 1, segments: [9, 0, 0, 0] };

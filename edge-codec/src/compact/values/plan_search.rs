@@ -2,12 +2,12 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::delta_prediction::{Order, residuals_of};
 use super::integer_dictionary;
 use super::kind::Kind;
 use super::non_decimal_grid;
 use super::number_form::{DIVISORS, NumberForm, Rounding};
 use super::plan::{Plan, Scratch};
-use super::predict::{Order, residuals_of};
 use super::predictor_choice::{self, Predictor, small};
 use super::transform::{self, Transform};
 use crate::compact::stream::bits::bit_len;
