@@ -7,16 +7,16 @@
 //! comma where the comma does not separate. Times are whole ms since 1970, another unit if the column's name ends in `_s`, `_us` or `_ns`
 //! or [`Lines::time_unit`] says so, or RFC 3339, in UTC where no zone is given. [`Recording`] knows the layouts.
 
-mod field;
 mod lines;
 mod recording;
 mod time_unit;
+mod written_cell;
 
 pub use edge_page::is_hidden;
-pub use field::{Field, Visible};
 pub use lines::{Cell, Lines, places};
 pub use recording::{Column, Recording, Row};
 pub use time_unit::TimeUnit;
+pub use written_cell::{Field, Visible};
 
 /// Error of a file or of one of its lines, with its place.
 #[derive(Debug, thiserror::Error)]

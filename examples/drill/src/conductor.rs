@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::foreign::prefix_of;
+use super::foreign_gateway::prefix_of;
 use super::gateway::{Candidate, Gateway};
 use super::hub::{Hub, RAW_PREFIX};
 use super::mosquitto::wait_until_open;

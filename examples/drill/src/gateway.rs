@@ -18,10 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::foreign::CommandLine;
+use super::foreign_gateway::CommandLine;
 use super::metrics::{self, Metrics};
-use super::own::{Addresses, Inlet, OwnGateway};
-use super::work::{COMMAND_FILE, CONFIGURATION_FILE, MARK};
+use super::own_gateway::{Addresses, Inlet, OwnGateway};
+use super::work_folder::{COMMAND_FILE, CONFIGURATION_FILE, MARK};
 
 const SIGKILL: i32 = 9;
 const METRICS_TIMEOUT: Duration = Duration::from_millis(400);
@@ -61,7 +61,7 @@ impl Gateway {
         hub: SocketAddr,
         broker: Option<SocketAddr>,
     ) -> io::Result<Self> {
-        crate::work::make(dir)?;
+        crate::work_folder::make(dir)?;
         let state = std::path::absolute(dir.join("state"))?;
         let listen = free_port()?;
         let inlet = broker.map_or(Inlet::Listen(listen), Inlet::Broker);
@@ -75,8 +75,8 @@ impl Gateway {
                 (words.into(), Some(metrics))
             }
             Candidate::Foreign(command) => {
-                crate::work::make(&state)?;
-                crate::work::write(&dir.join(COMMAND_FILE), format!("{MARK}\n{command}\n"))?;
+                crate::work_folder::make(&state)?;
+                crate::work_folder::write(&dir.join(COMMAND_FILE), format!("{MARK}\n{command}\n"))?;
                 (command.words(listen.port(), hub.port(), &state), None)
             }
         };
@@ -108,7 +108,7 @@ impl Gateway {
     pub(crate) fn start(&mut self) -> io::Result<()> {
         let log = self.dir.join("gateway.log");
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(&log);
-        let log = opened.map_err(crate::work::naming(&log))?;
+        let log = opened.map_err(crate::work_folder::naming(&log))?;
         let (program, arguments) = self.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let child = Command::new(program)
             .args(arguments)

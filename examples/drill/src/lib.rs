@@ -15,13 +15,13 @@
 
 mod clock;
 mod conductor;
-mod foreign;
+mod foreign_gateway;
 mod gateway;
 mod hub;
 mod metrics;
 mod mosquitto;
 mod mqtt;
-mod own;
+mod own_gateway;
 mod progress;
 mod record;
 mod relay;
@@ -32,7 +32,7 @@ mod series;
 mod story;
 mod tables;
 mod verdict;
-mod work;
+mod work_folder;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -42,9 +42,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use conductor::{Played, Setup};
-pub use foreign::CommandLine;
+pub use foreign_gateway::CommandLine;
 use gateway::Candidate;
-pub use own::{Addresses, Inlet, OwnGateway};
+pub use own_gateway::{Addresses, Inlet, OwnGateway};
 use record::Records;
 use report::Report;
 pub use rng::Rng;
@@ -136,7 +136,7 @@ fn drill(arguments: &Arguments, own: Option<&OwnGateway>) -> io::Result<bool> {
     let story = Story::new(seed, seconds);
     // The state stays beside the report until the verdict is known: after a failure it is evidence.
     let work = arguments.report.join("work");
-    work::clear(&work)?;
+    work_folder::clear(&work)?;
     let mosquitto = arguments.mosquitto.then_some(arguments.report.as_path());
     let setup = Setup { candidate: &candidate, numbers: arguments.numbers, work: &work, mosquitto };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -150,7 +150,7 @@ fn drill(arguments: &Arguments, own: Option<&OwnGateway>) -> io::Result<bool> {
     report.write(&arguments.report)?;
     let mut text = verdict_text(&report, &arguments.report);
     if report.passed() {
-        work::remove(&work)?;
+        work_folder::remove(&work)?;
     } else {
         let _ = writeln!(text, "The gateway's store and log are kept in {}", work.display());
     }

@@ -22,7 +22,7 @@ use tokio::process::{Child, Command};
 use super::clock::Clock;
 use super::hub::Hub;
 use super::mqtt::Connection;
-use super::work::MARK;
+use super::work_folder::MARK;
 
 const START_WITHIN: Duration = Duration::from_secs(5);
 const REACH_WITHIN: Duration = Duration::from_secs(15);
@@ -48,14 +48,14 @@ impl Broker {
     }
 
     async fn start(dir: &Path, name: &str, extra: &[&str]) -> io::Result<Self> {
-        crate::work::make(dir)?;
+        crate::work_folder::make(dir)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let file = dir.join(format!("{name}.conf"));
         let lines = ["allow_anonymous true", "persistence false"].iter().chain(extra);
         let listener = format!("{MARK}\nlistener {} {}\n", address.port(), address.ip());
-        crate::work::write(&file, lines.fold(listener, |text, line| text + line + "\n"))?;
+        crate::work_folder::write(&file, lines.fold(listener, |text, line| text + line + "\n"))?;
         let log = dir.join(format!("{name}.log"));
-        let log = std::fs::File::create(&log).map_err(crate::work::naming(&log))?;
+        let log = std::fs::File::create(&log).map_err(crate::work_folder::naming(&log))?;
         let child = command()
             .arg("-c")
             .arg(&file)

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::work::{make, naming};
+use crate::work_folder::{make, naming};
 
 pub(crate) const SCHEMA: u32 = 1;
 pub(crate) const ACKS_FILE: &str = "acks.jsonl";

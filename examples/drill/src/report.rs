@@ -6,7 +6,7 @@ use std::path::Path;
 use super::record::Records;
 use super::story::Story;
 use super::verdict::{Observed, Timeline, Verdict};
-use super::work::{make, write};
+use super::work_folder::{make, write};
 
 mod cells;
 mod format;

@@ -1,5 +1,6 @@
 //! Command line of `edge-gateway`: subcommands, exit codes, and texts for standard output.
 
+mod answer_in_pieces;
 mod backup;
 mod check;
 mod check_online;
@@ -16,7 +17,6 @@ mod measured_load;
 mod mule;
 mod parked;
 mod passwd;
-mod pieces;
 mod restore;
 mod route;
 mod run_command;

@@ -15,8 +15,8 @@ use edge_state::{ClientFile, operator_file};
 use tokio::time::{Duration, Instant};
 
 use crate::broker_conf::{BrokerConf, Listener};
-use crate::cause::Cause;
 use crate::findings::Place;
+use crate::log_rate_limit::Cause;
 use crate::losses;
 use crate::outlets::{OutletIngest, OutletSink, Outlets};
 use crate::plan::in_full;

@@ -9,10 +9,10 @@
 
 mod broker;
 mod broker_conf;
-mod cause;
 mod connection;
 mod flow_endpoints;
 mod inbox;
+mod log_rate_limit;
 mod losses;
 mod message_flow;
 mod notify;
@@ -134,7 +134,7 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
     if host.is_empty() && conf.sections.iter().any(|section| section.remote_client_id.is_none()) {
         findings.error(None, "this machine has no name: give each connection a remote_clientid");
     }
-    plan::twins::find(&plans, &mut findings);
+    plan::same_client_id::find(&plans, &mut findings);
     for plan in &plans {
         if let Err((place, error)) = plan.check() {
             findings.error(place, error);

@@ -14,8 +14,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep, timeout};
 
-use crate::cause::Cause;
 use crate::flow_endpoints::{Ack, Destination, Safe, Source, SourceEvent};
+use crate::log_rate_limit::Cause;
 use crate::plan::in_full;
 
 /// Time limit for messages in progress when the program ends.

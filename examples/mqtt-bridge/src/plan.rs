@@ -1,8 +1,8 @@
 //! Plan of a connection section: the two clients, their filters and topics, and the queue between them.
 
-mod keys;
-mod shown;
-pub(crate) mod twins;
+mod description;
+mod key_file_digest;
+pub(crate) mod same_client_id;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     /// Directories of the queues to the hub and to the local broker.
     spools: [PathBuf; 2],
     /// Digest of the key files' contents, so that renewed files under the same names make a different plan.
-    keys: keys::Digest,
+    keys: key_file_digest::Digest,
 }
 
 /// Returns the plans of a file.
@@ -51,7 +51,7 @@ pub(crate) fn plans(conf: &Conf, local: Option<&str>, state: &Path, host: &str) 
             limits: conf.limits.clone(),
             local: local.map(str::to_owned),
             spools: dir_names(&section.name).map(|name| state.join(name)),
-            keys: keys::Digest::of(&section.tls),
+            keys: key_file_digest::Digest::of(&section.tls),
             section: section.clone(),
         }
     };
@@ -119,7 +119,7 @@ impl Plan {
     /// In words, with the line of the file.
     pub(crate) fn check(&self) -> Result<(), (Place, String)> {
         let section = &self.section;
-        if let Some(error) = keys::unreadable(&section.tls) {
+        if let Some(error) = key_file_digest::unreadable(&section.tls) {
             return Err(error);
         }
         let at =

@@ -1,6 +1,6 @@
 //! Parser of the `connection` sections, with the options of the whole file that apply to all of them.
 
-mod given;
+mod repeated_options;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::conf::Line;
 use crate::findings::{Findings, Place};
 use crate::{plan, traps, words};
-use given::Given;
 pub(crate) use mosquitto_conf::values::{
     Protocol, Said, Topic, boolean, first, limit, number, required, session_time,
 };
 use mosquitto_conf::values::{address, protocol, restart, seconds, start_type, text, tls_version, topic};
+use repeated_options::Given;
 
 /// Settings of one `connection` section. Times and sizes missing in the file are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]

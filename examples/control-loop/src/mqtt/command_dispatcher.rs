@@ -3,11 +3,11 @@
 //! Answers to refused commands are limited, like the hub's queue and the log: the next answer has the count of those left out. Disputed inputs
 //! have limits and room of their own, so that no flood of commands hides a dispute.
 
-use super::command::command;
 use super::command_answers::{Client, Refusals, Reply, Told, check_age};
+use super::command_parser::command;
 use super::command_rules::{Budget, CommandRules, Permission};
 use super::names::LoopNames;
-use super::per_giver::PerGiver;
+use super::per_command_source::PerGiver;
 use crate::runner::{Commands, LoopStats, STOOD_STILL, WAITED_NS_MAX};
 use edge_bridge::ingest::Inbound;
 use edge_filter::control::ControlCommand;

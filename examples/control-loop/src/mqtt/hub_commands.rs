@@ -1,8 +1,8 @@
 //! Way in of commands of the hub, beside that of local clients: same commands and limits, a permission and an answer of its own.
 
-use super::command;
 use super::command_answers::Reply;
 use super::command_dispatcher::Dispatcher;
+use super::command_parser;
 use super::names::{COMMAND, LoopNames};
 use crate::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ impl HubCommands {
     /// Returns whether a command on this local topic is for an output, an interlock or an alarm of the loops.
     #[must_use]
     pub fn are_for(&self, topic: &str) -> bool {
-        topic.strip_prefix(COMMAND).is_some_and(|topic| command::has_receiver(&self.names, topic))
+        topic.strip_prefix(COMMAND).is_some_and(|topic| command_parser::has_receiver(&self.names, topic))
     }
 
     /// Gives a command to the loops, which obey it within `left_ms`, and at most a second and a scan's period from now, or refuse it.

@@ -7,7 +7,7 @@ use super::hub_commands::{HubCommands, lock};
 use super::names::{COMMAND, LoopNames};
 use super::payload;
 use super::publishers::{Publisher, Standing};
-use super::pulse::Pulse;
+use super::suspension::Pulse;
 use crate::runner::{InputPort, LoopStats};
 use crate::{Clock, Loops};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};

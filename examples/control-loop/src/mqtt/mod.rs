@@ -3,9 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one task that beats")]
 
-mod command;
 mod command_answers;
 mod command_dispatcher;
+mod command_parser;
 mod command_rules;
 mod hub_commands;
 mod inputs;
@@ -13,27 +13,27 @@ mod loop_messages;
 mod messages;
 mod names;
 mod payload;
-mod per_giver;
+mod per_command_source;
 mod publishers;
-mod pulse;
+mod suspension;
 
-pub use command::alarm_command;
 pub use command_answers::{Refusals, Reply, Told, check_age};
+pub use command_parser::alarm_command;
 pub use command_rules::{Budget, CommandRules};
 pub use hub_commands::HubCommands;
 pub use inputs::{Departures, LoopInputs, Taken};
 pub use loop_messages::{Said, alarm_event};
 pub use messages::LoopMessages;
 pub use names::{COMMAND, LoopNames, event_topics, own_topics};
-pub use per_giver::PerGiver;
+pub use per_command_source::PerGiver;
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};
 use command_dispatcher::Dispatcher;
-use pulse::Pulse;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use suspension::Pulse;
 
 /// Creates the MQTT ends of running loops. Call it within a tokio runtime.
 ///

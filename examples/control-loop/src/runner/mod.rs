@@ -5,9 +5,9 @@
 //! of a handoff, does not delay the next output.
 
 mod answer;
-mod guard;
 mod scan;
 mod stats;
+mod watchdog_thread;
 
 pub(crate) use answer::{STOOD_STILL, reason};
 pub use stats::LoopStats;
@@ -159,7 +159,7 @@ impl Runner {
         });
         let stop_within_ns = controller.watchdog_ns().saturating_add(STOP_MORE_NS);
         let safe: Vec<f64> = controller.outputs().iter().map(|output| output.safe()).collect();
-        let watch = guard::Guard {
+        let watch = watchdog_thread::Guard {
             watchdog: Watchdog::new(controller.watchdog_ns()),
             period_ns: controller.period_ns(),
             safe,

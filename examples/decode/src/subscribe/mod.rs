@@ -13,7 +13,7 @@ mod rejects;
 mod table_cache;
 mod table_fetch;
 mod table_files;
-mod unread;
+mod unreadable;
 mod waiting;
 
 use std::io::Write;
@@ -37,7 +37,7 @@ use rejects::Rejects;
 use table_cache::TableCache;
 use table_fetch::TableFetch;
 use table_files::TableFiles;
-use unread::Unread;
+use unreadable::Unread;
 use waiting::Waiting;
 
 /// For the goodbye.

@@ -16,7 +16,7 @@ use super::known_tables::KnownTables;
 use super::now_ms;
 use super::table_cache::{Added, TableKey};
 use super::table_fetch::TableFetch;
-use super::unread::{Cause, Message, Unread};
+use super::unreadable::{Cause, Message, Unread};
 use super::waiting::{Entry, Waiting};
 use crate::format_name::Kind;
 use crate::print::{Printer, RawMessage};

@@ -10,7 +10,7 @@ mod flags;
 mod kept;
 mod pid;
 mod rows;
-mod series;
+mod windows;
 
 use crate::error::Error;
 use case::Case;
@@ -49,7 +49,7 @@ fn table(case: &Case, input: &Path) -> Result<String, Error> {
         }
         "qartod" => flag_columns(&flags::qartod(&config, &rows::read(input)?)?),
         "hampel" => flag_columns(&flags::hampel(&config, &rows::read(input)?)?),
-        "window" => series::table(&config, &rows::read(input)?)?,
+        "window" => windows::table(&config, &rows::read(input)?)?,
         "limit_alarm" => alarm::table(&config, &rows::read(input)?)?,
         "pid" => pid::table(&config, input)?,
         _ => index_column(kept::kept(kind, &config, &rows::read(input)?)?),

@@ -1,8 +1,8 @@
 //! Account of one sensor's readings.
 
+use super::curve::Trace;
 use super::distance::{Distance, Reading};
 use super::reader::Record;
-use super::trace::Trace;
 use edge_filter::{DropReason, Emit, EmitReason, ErrorBound, LossBound, Outcome, Rule, Value};
 use std::collections::BTreeMap;
 

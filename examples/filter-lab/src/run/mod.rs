@@ -1,12 +1,12 @@
 //! Rules over recorded data: what is kept, what that saves and what it costs.
 
 mod account;
+mod curve;
 mod distance;
 mod page;
 mod plot;
 mod reader;
 mod suggest;
-mod trace;
 
 use crate::error::Error;
 use account::Account;

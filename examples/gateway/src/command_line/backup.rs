@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::answer_in_pieces::pieces;
 use super::control_client::{Failed, open, state_dir, tell};
 use super::export_file::{ExportFile, check_whole};
-use super::pieces::pieces;
 use crate::run::status::outputs::terminal::printable;
 
 #[derive(Args)]

@@ -1,9 +1,9 @@
 //! Report of `edge-gateway check FILE`: the mistakes of a configuration, or a description of its effects.
 
 mod costs;
-mod from_the_hub;
-mod load;
+mod hub_commands;
 mod local_side;
+mod simulated_load;
 mod sizing;
 
 use std::fmt;
@@ -21,9 +21,9 @@ use crate::config::{AlarmCommands, Config, Control, Format, Order, Protocol, Rou
 use crate::open_files::OpenFiles;
 
 use costs::costs;
-use from_the_hub::commands;
-pub(crate) use load::{Load, Measured};
+use hub_commands::commands;
 use local_side::local;
+pub(crate) use simulated_load::{Load, Measured};
 
 /// Description of a configuration in words: with the machine's wall clock and limit of open files, and the load of the site.
 pub(crate) struct Meaning<'a>(

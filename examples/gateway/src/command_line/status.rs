@@ -207,7 +207,7 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use crate::run::status::outputs::json::json;
-    use crate::run::status::snapshot::examples;
+    use crate::run::status::snapshot::test_snapshots;
 
     use super::*;
 
@@ -247,11 +247,11 @@ mod tests {
 
     #[test]
     fn another_version_is_named_and_more_fields_are_no_trouble() {
-        let line = json(&examples::storing());
-        assert_eq!(read(&line).unwrap(), examples::storing());
+        let line = json(&test_snapshots::storing());
+        assert_eq!(read(&line).unwrap(), test_snapshots::storing());
         let later = line.replacen("{\"v\":1,", "{\"v\":1,\"later\":{\"a\":[1]},", 1);
         assert_ne!(later, line);
-        assert_eq!(read(&later).unwrap(), examples::storing());
+        assert_eq!(read(&later).unwrap(), test_snapshots::storing());
         let other = line.replacen("{\"v\":1,", "{\"v\":2,", 1);
         assert!(read(&other).unwrap_err().contains("version 2"));
         assert!(read("{}").unwrap_err().contains("version none"));
@@ -260,12 +260,12 @@ mod tests {
 
     #[test]
     fn a_list_has_changes_alone() {
-        let one = examples::storing();
+        let one = test_snapshots::storing();
         let mut list = Screen { form: Form::Appended, colours: false, last: String::new() };
         assert!(list.appended(&one).starts_with("storing, link backing-off: The hub has not answered"));
         assert_eq!(list.appended(&one), "");
-        assert!(list.appended(&examples::delivering()).starts_with("delivering, link flowing: "));
+        assert!(list.appended(&test_snapshots::delivering()).starts_with("delivering, link flowing: "));
         list.forget();
-        assert!(list.appended(&examples::delivering()).starts_with("delivering, link flowing: "));
+        assert!(list.appended(&test_snapshots::delivering()).starts_with("delivering, link flowing: "));
     }
 }

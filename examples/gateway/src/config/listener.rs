@@ -8,7 +8,7 @@ use edge_bridge::net::server::{Network, NetworkError};
 
 use super::Findings;
 use super::access::AccessFiles;
-use super::limits::is_same;
+use super::conflicting_keys::is_same;
 use super::section::{Placed, Section};
 use super::tls;
 use super::websocket::{self, WebSocket};

@@ -8,6 +8,7 @@ mod alarms;
 mod amount;
 mod changes;
 mod command;
+mod conflicting_keys;
 mod control;
 pub(crate) mod effective;
 mod expand;
@@ -21,7 +22,6 @@ pub(crate) mod include;
 mod input;
 mod key_places;
 mod keys;
-mod limits;
 mod listener;
 mod load;
 mod loop_to_itself;
@@ -313,7 +313,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         hardware,
         cases,
     };
-    limits::check(&config, findings);
+    conflicting_keys::check(&config, findings);
     command::check(&config, &numbers, findings);
     control::check(&config, findings);
     alarms::check(&config, findings);

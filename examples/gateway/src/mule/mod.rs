@@ -9,7 +9,7 @@
 
 pub(crate) mod export_head;
 #[cfg(test)]
-mod histories;
+mod history_tests;
 pub(crate) mod identities;
 pub(crate) mod receipt;
 pub(crate) mod stick_spool;

@@ -1,7 +1,7 @@
 //! Permission of one command: the limits with what was used of them. Pure.
 
 use super::super::names::LoopNames;
-use super::super::per_giver::PerGiver;
+use super::super::per_command_source::PerGiver;
 use super::{Budget, CommandRules, Range};
 use edge_filter::control::ControlCommand;
 use edge_filter::pid::PidMode;

@@ -8,7 +8,7 @@ use crate::config::units::{human_bytes, human_duration};
 use crate::config::{Config, Local, OnFull};
 
 use super::Lines;
-use super::load::{Load, Measured};
+use super::simulated_load::{Load, Measured};
 use super::sizing::{RouteSizing, Sizing, sizing};
 
 /// Duration from which catching up with a backlog counts as endless.

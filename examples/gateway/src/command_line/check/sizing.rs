@@ -9,7 +9,7 @@ use crate::config::{Config, Format, Local, Route};
 use crate::run::queue::store;
 use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
 
-use super::load::{LinkBytes, Load, RouteLoad};
+use super::simulated_load::{LinkBytes, Load, RouteLoad};
 
 /// Bytes of a row in the store beside its payload and metadata.
 const ROW_FRAME_BYTES: u64 = 12;

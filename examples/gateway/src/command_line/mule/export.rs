@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::super::answer_in_pieces::pieces;
 use super::super::control_client::{Failed, open, state_dir, tell};
 use super::super::export_file::{ExportFile, check_whole};
-use super::super::pieces::pieces;
 use super::{EXPORT, RECEIPT};
 use crate::mule::export_head::ExportHead;
 use crate::run::status::outputs::terminal::printable;

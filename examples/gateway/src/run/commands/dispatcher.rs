@@ -3,8 +3,8 @@
 //! A command goes through [`Phase`]s. Its identity is durable before a client gets it, and its outcome before the answer; the PUBACK to the hub
 //! comes last. So after a restart each command is either unknown, or without an outcome, or has the outcome that was reported.
 
-mod decided;
-mod room;
+mod limits;
+mod own_ends;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -20,7 +20,7 @@ use super::counts::CommandCounts;
 use super::delivered_identities::{Change, DeliveredIdentities, Known, Record};
 use super::identity::{Identity, Key};
 use super::topic_order::TopicOrder;
-use room::{STUCK_MS, bytes};
+use limits::{STUCK_MS, bytes};
 
 /// Milliseconds after the expiry in which clients may still acknowledge a command that they have received.
 const GRACE_MS: u64 = 1_000;
@@ -389,6 +389,6 @@ impl Dispatcher {
 }
 
 #[cfg(test)]
-mod histories;
+mod history_tests;
 #[cfg(test)]
 mod tests;

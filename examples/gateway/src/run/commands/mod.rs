@@ -14,7 +14,7 @@ mod dispatcher;
 mod identity;
 mod loops_and_alarms;
 mod queued_answers;
-mod refusals;
+mod refusal_log;
 #[cfg(test)]
 mod testing;
 mod time_in_process;
@@ -51,7 +51,7 @@ use delivered_identities_file::DeliveredIdentitiesFile;
 use dispatcher::Dispatcher;
 pub(super) use loops_and_alarms::LoopsAndAlarms;
 use queued_answers::QueuedAnswers;
-use refusals::Refusals;
+use refusal_log::Refusals;
 use time_in_process::Lateness;
 
 /// Period of [`Dispatcher::tick`].

@@ -2,6 +2,6 @@
 
 #[cfg(test)]
 pub(super) mod captured_log;
-pub(super) mod line_budget;
 pub(super) mod once_a_minute;
 pub(super) mod once_an_hour;
+pub(super) mod token_bucket;

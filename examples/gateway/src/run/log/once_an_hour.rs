@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::line_budget::{LineBudget, MINUTE_MS};
+use super::token_bucket::{LineBudget, MINUTE_MS};
 
 /// Shortest time between two lines of a name, in milliseconds.
 pub(in crate::run) const AGAIN_MS: u64 = 3_600_000;

@@ -263,7 +263,7 @@ mod tests {
             losses: Arc::new(Mutex::new(Losses::new(0))),
             service: Notifier::default(),
             memory: Memory::new(&Clock::start()),
-            facts: CurrentFacts::new(crate::run::status::snapshot::examples::facts()),
+            facts: CurrentFacts::new(crate::run::status::snapshot::test_snapshots::facts()),
         });
         for (path, ok) in [("/healthz", true), ("/readyz", false), ("/metrics", true)] {
             let answer = surface.page(path).await.unwrap();

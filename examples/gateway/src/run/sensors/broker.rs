@@ -11,7 +11,7 @@
 
 mod connection;
 mod filters;
-mod lines;
+mod log_rate_limit;
 mod subscribed;
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) use subscribed::Subscribed;
 
 use crate::config::overlap::without_covered;
 
-use lines::Lines;
+use log_rate_limit::Lines;
 
 use crate::run::error::RunError;
 

@@ -254,6 +254,6 @@ impl Withheld {
 }
 
 #[cfg(test)]
-mod rig;
+mod test_rig;
 #[cfg(test)]
 mod tests;

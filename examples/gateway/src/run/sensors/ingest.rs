@@ -31,9 +31,9 @@ use alarm_commands::Commanded;
 pub(crate) use counts::Counts;
 
 mod alarm_commands;
-mod change;
 mod counts;
 mod over_restarts;
+mod route_change;
 #[cfg(test)]
 pub(crate) use alarm_commands::tests::rig as alarm_rig;
 
@@ -380,9 +380,9 @@ fn tell_dead_letter(topic: &str, error: &DecodeError, payload: &[u8]) {
 }
 
 #[cfg(test)]
-mod change_tests;
-#[cfg(test)]
 mod clock_tests;
+#[cfg(test)]
+mod route_change_tests;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Sensors' side: messages come in from the listener or a local broker, find their route, become rows, and get their PUBACK once the rows are safe.
 
-pub(super) mod access;
+pub(super) mod access_reload;
 pub(super) mod arrival;
 pub(super) mod broker;
 pub(super) mod bulkhead;
@@ -9,7 +9,7 @@ pub(super) mod held_receipts;
 pub(crate) mod ingest;
 pub(super) mod intake_figures;
 pub(super) mod listener_figures;
+pub(super) mod local_side;
 pub(super) mod refused_topic;
 mod saved_clients;
-pub(super) mod sensor_side;
 pub(super) mod time_drops;

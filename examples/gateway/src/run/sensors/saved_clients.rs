@@ -66,7 +66,7 @@ impl ClientStore for SavedClients {
 mod tests {
     use std::fs;
 
-    use crate::run::status::snapshot::examples::facts;
+    use crate::run::status::snapshot::test_snapshots::facts;
 
     use super::*;
 

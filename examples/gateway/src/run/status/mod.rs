@@ -3,6 +3,7 @@
 pub(super) mod certificates;
 pub(crate) mod control_answers;
 pub(crate) mod control_socket;
+pub(super) mod counter_age;
 pub(super) mod http;
 pub(super) mod loss_detection;
 pub(super) mod metrics;
@@ -12,5 +13,4 @@ pub(super) mod prometheus_text;
 pub(super) mod service;
 pub(crate) mod snapshot;
 pub(super) mod state_log;
-pub(super) mod totals;
 pub(crate) mod verdict;

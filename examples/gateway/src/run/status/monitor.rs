@@ -29,6 +29,7 @@ use crate::run::sensors::intake_figures::IntakeFigures;
 use crate::run::sensors::listener_figures;
 
 use super::certificates::{Certificates, End};
+use super::counter_age::{Refresh, lag};
 use super::http::{Answer, Pages};
 use super::loss_detection::{LossDetection, Lost};
 use super::metrics::Sample;
@@ -37,7 +38,6 @@ use super::snapshot::figures::{Figures, QueueFigures};
 use super::snapshot::snapshot_maker::Memory;
 use super::snapshot::{CurrentFacts, Totals, is_up};
 use super::state_log::StateLog;
-use super::totals::{Refresh, lag};
 use super::verdict::{Verdict, steady};
 
 /// Period of the checks of the gateway's state.

@@ -8,7 +8,7 @@ pub(super) mod history;
 pub(super) mod ledger;
 pub(super) mod needs;
 pub(super) mod recorder;
-pub(super) mod room;
+pub(super) mod remaining_room;
 pub(super) mod sentence;
 pub(crate) mod snapshot_maker;
 
@@ -269,4 +269,4 @@ pub(crate) struct Event {
 }
 
 #[cfg(test)]
-pub(crate) mod examples;
+pub(crate) mod test_snapshots;

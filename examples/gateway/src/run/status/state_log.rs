@@ -3,7 +3,7 @@
 
 use edge_bridge::bridge::LinkState;
 
-use crate::run::log::line_budget::LineBudget;
+use crate::run::log::token_bucket::LineBudget;
 
 use super::verdict::Verdict;
 

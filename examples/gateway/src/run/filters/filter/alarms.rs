@@ -9,7 +9,7 @@ use edge_filter::alarm::{
 
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::filters::readings::{Taken, keep};
-use crate::run::log::line_budget::{LineBudget, MINUTE_MS};
+use crate::run::log::token_bucket::{LineBudget, MINUTE_MS};
 use crate::run::tap::Judgement;
 
 use super::Filter;

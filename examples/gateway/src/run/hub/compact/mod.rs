@@ -20,8 +20,8 @@
 mod announcement_schedule;
 mod echoed_tables;
 mod kept_tables;
-mod names;
-mod sample;
+mod learning_sample;
+mod sensor_numbers;
 mod topic;
 mod versions;
 

@@ -16,8 +16,8 @@ use super::super::batch::{self, Head, Piece, pieces};
 use super::announcement_schedule::Schedule;
 use super::echoed_tables::{EchoedTables, Marks, Message};
 use super::kept_tables::KeptTables;
-use super::names::Names;
-use super::sample::Sample;
+use super::learning_sample::Sample;
+use super::sensor_numbers::Names;
 use super::version_name;
 use super::versions::{Seen, Versions};
 

@@ -1,17 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
-use crate::run::status::snapshot::{Level, Need, examples};
+use crate::run::status::snapshot::{Level, Need, test_snapshots};
 
 use super::*;
 
 const PACKET_MAX: usize = 1 << 20;
 
 fn at(up_ms: u64) -> Now {
-    Now { up_ms, ..examples::NOW }
+    Now { up_ms, ..test_snapshots::NOW }
 }
 
 fn made() -> (Snapshot, Process) {
-    (examples::delivering(), Process { certificate_days: Some(71), memory_bytes: Some(13_400_000) })
+    (test_snapshots::delivering(), Process { certificate_days: Some(71), memory_bytes: Some(13_400_000) })
 }
 
 fn status() -> HubStatus {
@@ -139,7 +139,7 @@ fn the_delivery_of_an_older_status_is_not_that_of_the_newer_one() {
     let status = status();
     see(&status, 1_000, 1, Verdict::Delivering);
     let older = said(&status, 1_000);
-    let storing = || (examples::storing(), made().1);
+    let storing = || (test_snapshots::storing(), made().1);
     status.see(62_000, (1, true), of(Verdict::Storing), storing);
     let newer = said(&status, 62_000);
     assert_ne!(older.last().unwrap().payload, newer.last().unwrap().payload);
@@ -170,10 +170,10 @@ fn what_was_on_its_way_when_the_connection_ended_is_not_said_again_at_once() {
 
 #[test]
 fn a_status_is_what_the_snapshot_says() {
-    let mut figures = examples::outage();
+    let mut figures = test_snapshots::outage();
     figures.sample.given_up = 12;
     figures.sample.refused.parked = 3;
-    let snapshot = examples::snapshot(&figures);
+    let snapshot = test_snapshots::snapshot(&figures);
     let process = Process { certificate_days: Some(71), memory_bytes: Some(13_400_000) };
     let json: serde_json::Value = serde_json::from_slice(&payload(&snapshot, process)).unwrap();
     let expected = serde_json::json!({
@@ -199,7 +199,7 @@ fn a_status_is_what_the_snapshot_says() {
 /// The size is a promise to whoever pays by the byte: with the largest figures, and causes of any characters and length.
 #[test]
 fn a_status_has_at_most_350_bytes() {
-    let mut snapshot = examples::delivering();
+    let mut snapshot = test_snapshots::delivering();
     (snapshot.time_ms, snapshot.verdict) = (i64::MAX, "catching-up".to_owned());
     (snapshot.since_s, snapshot.lost, snapshot.queue.messages) = (u64::MAX, u64::MAX, u64::MAX);
     (snapshot.room.seconds, snapshot.refused.parked) = (Some(u64::MAX), u64::MAX);
@@ -220,7 +220,7 @@ fn a_status_has_at_most_350_bytes() {
         }
     }
     // An ordinary status has room for a sentence.
-    let ordinary = examples::snapshot(&examples::outage());
+    let ordinary = test_snapshots::snapshot(&test_snapshots::outage());
     let json = payload(&ordinary, made().1);
     let status: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert!(status["why"].as_str().unwrap().len() > 30, "{status}");

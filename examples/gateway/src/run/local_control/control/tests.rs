@@ -12,9 +12,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::run::hub::duplicate_marks::DuplicateMarks;
-use crate::run::sensors::sensor_side::{Doors, listen};
+use crate::run::sensors::local_side::{Doors, listen};
 use crate::run::status::snapshot::CurrentFacts;
-use crate::run::status::snapshot::examples::facts;
+use crate::run::status::snapshot::test_snapshots::facts;
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Promises 1 and 13 with `ack_held = "when_emitted"`: whatever was acknowledged stands in what is on the disk, within the
 //! stage's own bound, at every crash; PUBACKs leave in order and within `hold_max`.
 
-use super::rig::{ACK_WITHIN_MS, Case, Life, Planted, World};
+use super::test_rig::{ACK_WITHIN_MS, Case, Life, Planted, World};
 use super::{Extent, Link, READINGS_MAX, Withheld};
 
 const DEVIATION: f64 = 0.5;

@@ -55,22 +55,22 @@ fn hash(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::snapshot::examples;
+    use crate::run::status::snapshot::test_snapshots;
 
     use super::*;
 
     /// The names are those of docs/reference/status.md: a changed one is a new version.
     #[test]
     fn the_names_stay() {
-        let json = json(&examples::storing());
-        examples::golden("storing.json", &examples::pretty(&json));
+        let json = json(&test_snapshots::storing());
+        test_snapshots::golden("storing.json", &test_snapshots::pretty(&json));
         let read: Snapshot = serde_json::from_str(&json).unwrap();
-        assert_eq!(read, examples::storing(), "what a reader has is what was said");
+        assert_eq!(read, test_snapshots::storing(), "what a reader has is what was said");
     }
 
     #[test]
     fn foreign_text_stays_text() {
-        let mut hostile = examples::storing();
+        let mut hostile = test_snapshots::storing();
         hostile.link.cause = Some("\"},\n\u{1b}[2J\u{202e}".to_owned());
         let json = json(&hostile);
         assert!(json.ends_with("}\n") && !json.trim_end().contains(['\n', '\u{1b}', '\u{202e}']), "{json}");
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_tag_lasts_while_nothing_changes_and_a_minute_at_most() {
-        let one = examples::delivering();
+        let one = test_snapshots::delivering();
         let name = |snapshot: &Snapshot| page(snapshot, &texts(snapshot));
         let later = |seconds: u64| {
             let mut later = one.clone();
@@ -94,7 +94,7 @@ mod tests {
         assert_ne!(tag(&later(0)), tag(&other));
         assert_eq!(name(&later(0)), name(&other), "a figure is in the texts");
         other.needs.clear();
-        other.needs.push(examples::storing().needs[0].clone());
+        other.needs.push(test_snapshots::storing().needs[0].clone());
         assert_ne!(name(&later(0)), name(&other), "a list is not");
     }
 }

@@ -8,7 +8,7 @@ pub(crate) mod http_pages;
 pub(crate) mod json;
 pub(crate) mod nagios;
 pub(super) mod page_access;
-pub(super) mod prometheus;
+pub(super) mod snapshot_metrics;
 pub(crate) mod terminal;
 pub(super) mod texts;
 pub(crate) mod units;

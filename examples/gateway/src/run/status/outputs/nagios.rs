@@ -66,14 +66,14 @@ fn text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::snapshot::examples;
+    use crate::run::status::snapshot::test_snapshots;
 
     use super::*;
 
     #[test]
     fn the_line_stays() {
-        examples::golden("storing.nagios", &line(&examples::storing()));
-        let mut hostile = examples::storing();
+        test_snapshots::golden("storing.nagios", &line(&test_snapshots::storing()));
+        let mut hostile = test_snapshots::storing();
         hostile.sentence = "a | lost=0\nOK".to_owned();
         let line = line(&hostile);
         assert_eq!((line.matches('|').count(), line.lines().count()), (1, 1), "{line}");
@@ -82,7 +82,7 @@ mod tests {
     /// A gateway that delivers may still need somebody, such as for a file that is not in force.
     #[test]
     fn what_needs_a_person_to_act_is_a_warning_though_it_delivers() {
-        let mut snapshot = examples::storing();
+        let mut snapshot = test_snapshots::storing();
         snapshot.verdict = "delivering".to_owned();
         let need =
             |level| Need { level, id: "x".into(), text: "users is wrong.".into(), action: String::new() };

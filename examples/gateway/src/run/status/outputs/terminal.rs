@@ -160,25 +160,25 @@ fn events(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::snapshot::examples;
+    use crate::run::status::snapshot::test_snapshots;
 
     use super::*;
 
     #[test]
     fn the_text_stays() {
-        examples::golden("storing.txt", &terminal(&examples::storing(), false));
+        test_snapshots::golden("storing.txt", &terminal(&test_snapshots::storing(), false));
     }
 
     #[test]
     fn colours_are_there_if_they_are_wanted_and_foreign_text_drives_no_terminal() {
-        assert!(terminal(&examples::storing(), true).starts_with("\u{1b}[1;36mSTORING\u{1b}[0m"));
-        let mut hostile = examples::storing();
+        assert!(terminal(&test_snapshots::storing(), true).starts_with("\u{1b}[1;36mSTORING\u{1b}[0m"));
+        let mut hostile = test_snapshots::storing();
         let text = "\u{1b}[2J\u{202e}\n\u{9b}x";
         hostile.link.cause = Some(text.to_owned());
         hostile.gateway = text.to_owned();
         hostile.needs[0].text = text.to_owned();
         hostile.queue.lanes[0].name = text.to_owned();
-        let lines = terminal(&examples::storing(), false).lines().count();
+        let lines = terminal(&test_snapshots::storing(), false).lines().count();
         let said = terminal(&hostile, false);
         assert!(!said.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{said:?}");
         assert_eq!(said.lines().count(), lines, "no line of its own");

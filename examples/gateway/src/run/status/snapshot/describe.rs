@@ -14,7 +14,7 @@ use super::history::{Flow, LANES_MAX};
 use super::ledger::ledger;
 use super::needs;
 use super::recorder::{Look, Recorder, is_up};
-use super::room::{no_room, room};
+use super::remaining_room::{no_room, room};
 use super::sentence::sentence;
 use super::{
     Bytes, DayLoad, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use edge_bridge::net::Clock;
 
 use crate::run::queue::no_queue::Surface;
-use crate::run::status::outputs::prometheus;
+use crate::run::status::outputs::snapshot_metrics;
 use crate::run::status::prometheus_text::Page;
 
 use super::Snapshot;
@@ -37,11 +37,11 @@ impl Memory {
     /// Writes the metrics of recorded state and of the figures, which were just collected.
     pub(crate) fn render(&self, facts: &Facts, clock: &Clock, figures: &Figures, page: &mut Page) {
         self.note(clock, figures);
-        prometheus::render(facts, figures, &self.lock(), page);
+        snapshot_metrics::render(facts, figures, &self.lock(), page);
     }
 
     pub(crate) fn render_without_queue(&self, facts: &Facts, page: &mut Page) {
-        prometheus::render_without_queue(facts, &self.lock(), page);
+        snapshot_metrics::render_without_queue(facts, &self.lock(), page);
     }
 
     /// Returns the snapshot of figures that were just collected.

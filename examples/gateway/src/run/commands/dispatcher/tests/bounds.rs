@@ -1,7 +1,7 @@
 //! Bounds: of a topic that is stuck, of all commands, and of what is taken from the hub.
 
 use super::super::super::WINDOW;
-use super::super::room::{ALL_MAX, FLOWING_MAX, OPEN_MAX, RETURN_MS, STUCK_MAX, STUCK_MS};
+use super::super::limits::{ALL_MAX, FLOWING_MAX, OPEN_MAX, RETURN_MS, STUCK_MAX, STUCK_MS};
 use super::*;
 
 #[test]

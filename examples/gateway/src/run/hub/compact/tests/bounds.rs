@@ -14,7 +14,7 @@ fn a_table_that_is_larger_than_the_hub_takes_is_not_sent() {
 fn rows_of_a_route_that_is_gone_and_of_too_many_sensors_are_self_contained() {
     let mut rig = Rig::new(&[]);
     assert_eq!(read(&rig.batch_on("old", &["x"]), None), expected(&["x"]));
-    let names: Vec<String> = (0..=names::SENSORS_MAX).map(|n| n.to_string()).collect();
+    let names: Vec<String> = (0..=sensor_numbers::SENSORS_MAX).map(|n| n.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let rows: Vec<_> = names.iter().zip(10..).map(|(name, seq)| (seq, row(name, seq))).collect();
     let pieces = rig.compact.encode(&Utf8::try_from("out").unwrap(), HEAD, &rows, 1 << 20);
@@ -26,12 +26,15 @@ fn rows_of_a_route_that_is_gone_and_of_too_many_sensors_are_self_contained() {
 fn the_sensors_that_were_silent_longest_make_room_for_new_ones() {
     let mut rig = Rig::new(&[]);
     // One that is never silent, though it was the first.
-    for n in 1..names::SENSORS_MAX {
+    for n in 1..sensor_numbers::SENSORS_MAX {
         rig.batch(&["always", &n.to_string()]);
     }
     let full = rig.announced().unwrap();
     rig.shows(&full);
-    assert_eq!(Table::decode(&full, &Limits::default()).unwrap().sensors().len(), names::SENSORS_MAX);
+    assert_eq!(
+        Table::decode(&full, &Limits::default()).unwrap().sensors().len(),
+        sensor_numbers::SENSORS_MAX
+    );
     read(&rig.batch(&["always", "1", "4095"]), Some(&full));
     assert_eq!(read(&rig.batch(&["always", "new"]), None), expected(&["always", "new"]));
     // Until the hub has another table, this one serves whom it has.
@@ -43,7 +46,7 @@ fn the_sensors_that_were_silent_longest_make_room_for_new_ones() {
     assert_eq!(read(&rig.batch(&sensors), Some(&next)), expected(&sensors));
     let table = Table::decode(&next, &Limits::default()).unwrap();
     assert!(table.sensors().all(|sensor| sensor.name != "3"), "silent longest");
-    assert!(table.sensors().len() < names::SENSORS_MAX);
+    assert!(table.sensors().len() < sensor_numbers::SENSORS_MAX);
     // One that was forgotten is new again.
     read(&rig.batch(&["3"]), None);
     rig.now.up_ms = 10_000;
@@ -56,7 +59,7 @@ fn the_sensors_that_were_silent_longest_make_room_for_new_ones() {
 #[test]
 fn a_table_of_other_numbers_is_read_by_its_own() {
     let mut rig = Rig::new(&[]);
-    for n in 0..names::SENSORS_MAX {
+    for n in 0..sensor_numbers::SENSORS_MAX {
         rig.batch(&[&n.to_string()]);
     }
     let full = rig.announced().unwrap();

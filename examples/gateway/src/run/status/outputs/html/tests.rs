@@ -1,10 +1,10 @@
 //! The page as text: what it holds, what it must not hold, how large it is.
 
 use crate::run::status::snapshot::Need;
-use crate::run::status::snapshot::examples::{
+use crate::run::status::snapshot::history::SLOTS;
+use crate::run::status::snapshot::test_snapshots::{
     delivering, figures, golden, outage, recorder, snapshot, storing,
 };
-use crate::run::status::snapshot::history::SLOTS;
 
 use super::*;
 

@@ -16,7 +16,7 @@ use crate::run::queue::no_queue::NoQueue;
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::status::http;
 use crate::run::status::snapshot::snapshot_maker::Memory;
-use crate::run::status::snapshot::{CurrentFacts, examples};
+use crate::run::status::snapshot::{CurrentFacts, test_snapshots};
 use crate::run::status::verdict::Losses;
 
 use super::*;
@@ -27,7 +27,7 @@ async fn server(access: PageAccess) -> SocketAddr {
     let (_told, cause) = watch::channel(Some("/q: disk full".to_owned()));
     let clock = Clock::start();
     let memory = Memory::new(&clock);
-    let facts = CurrentFacts::new(examples::facts());
+    let facts = CurrentFacts::new(test_snapshots::facts());
     let surface = Surface::new(NoQueue {
         in_force: None,
         cause,

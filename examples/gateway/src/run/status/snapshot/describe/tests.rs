@@ -7,8 +7,8 @@ use crate::run::configuration::refusal::Refusal;
 use crate::run::queue::queue_account::GoneQueues;
 use crate::run::sensors::refused_topic::RefusedTopic;
 use crate::run::status::certificates::{End, Role};
-use crate::run::status::snapshot::examples::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status::snapshot::figures::Figures;
+use crate::run::status::snapshot::test_snapshots::{NOW, facts, figures, outage, recorder, snapshot};
 use crate::run::status::snapshot::{Level, Need};
 use crate::run::status::verdict::LosingNow;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::hub::FILTERED_TOPIC;
 use super::series::Sensor;
-use super::work::{CONFIGURATION_FILE, MARK};
+use super::work_folder::{CONFIGURATION_FILE, MARK};
 
 /// The last route takes what is left: the drill's own stands before it.
 const LAST_ROUTE: &str = "[[route]]\nmatch = \"plant/#\"";
@@ -51,9 +51,9 @@ impl OwnGateway {
     /// A sensors' recording that is damaged; a folder that takes no files.
     pub fn configure(&self, dir: &Path, addresses: &Addresses) -> io::Result<()> {
         let sensors = super::series::sensors().map_err(io::Error::other)?;
-        crate::work::make(dir)?;
-        crate::work::write(&dir.join(CONFIGURATION_FILE), self.with_addresses(addresses))?;
-        crate::work::write(&dir.join("rules.toml"), rules(&sensors))
+        crate::work_folder::make(dir)?;
+        crate::work_folder::write(&dir.join(CONFIGURATION_FILE), self.with_addresses(addresses))?;
+        crate::work_folder::write(&dir.join("rules.toml"), rules(&sensors))
     }
 
     fn with_addresses(&self, Addresses { inlet, metrics, hub }: &Addresses) -> String {

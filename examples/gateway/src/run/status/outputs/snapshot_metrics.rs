@@ -6,7 +6,7 @@ use crate::run::status::prometheus_text::{Page, label};
 use crate::run::status::snapshot::facts::Facts;
 use crate::run::status::snapshot::figures::Figures;
 use crate::run::status::snapshot::recorder::Recorder;
-use crate::run::status::snapshot::room::room;
+use crate::run::status::snapshot::remaining_room::room;
 use crate::run::status::snapshot::{Lane, describe};
 
 /// Reads one figure of a lane. `None`: the lane has no such limit.
@@ -59,7 +59,7 @@ pub(crate) fn render_without_queue(facts: &Facts, recorder: &Recorder, page: &mu
 
 #[cfg(test)]
 mod tests {
-    use crate::run::status::snapshot::examples::{facts, figures, outage, recorder};
+    use crate::run::status::snapshot::test_snapshots::{facts, figures, outage, recorder};
 
     use super::*;
 
@@ -99,7 +99,7 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");
         }
-        let room = crate::run::status::snapshot::examples::snapshot(&outage).room.seconds.unwrap();
+        let room = crate::run::status::snapshot::test_snapshots::snapshot(&outage).room.seconds.unwrap();
         assert!(page.contains(&format!("\nedge_queue_room_seconds {room}\n")), "{page}");
     }
 
