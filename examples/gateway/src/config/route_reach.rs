@@ -34,7 +34,7 @@ pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Fin
 }
 
 /// Returns the filters of topics on which the gateway alone speaks here, for its loops and alarms.
-pub(super) fn own_topics_here(config: &Config) -> Vec<String> {
+pub(crate) fn own_topics_here(config: &Config) -> Vec<String> {
     match (&config.control, &config.alarm_commands) {
         (Some(_), _) => own_topics(),
         (None, Some(_)) => vec![event_topics()],

@@ -16,7 +16,7 @@ use edge_bridge::net::{Clock, ClockFloor, Server, ServerBuilder, ServerTls};
 
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, ListenerLimits, Local, WebSocket};
+use crate::config::{Config, ListenerLimits, Local, WebSocket, own_topics_here};
 use crate::open_files::OpenFiles;
 use crate::run::error::RunError;
 use crate::run::local_control::control::Control;
@@ -75,9 +75,7 @@ impl Front {
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
         limits.session.limits.accept_mqtt_3_1 = *accept_mqtt_3_1;
-        if config.alarm_commands.is_some() {
-            limits.own_topics = vec![control_loop::mqtt::event_topics()];
-        }
+        limits.own_topics = own_topics_here(config);
         let store = persistence.then(|| SavedClients::new(state, facts.clone()));
         let server =
             listen((doors, limits, rules, store), clock, ingest, intake, (control, facts.clone())).await?;
@@ -222,15 +220,12 @@ impl fmt::Display for Doors {
 
 /// Starts the listener, and connects the control loops to it.
 pub(in crate::run) async fn listen(
-    (doors, mut limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<SavedClients>),
+    (doors, limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<SavedClients>),
     clock: Clock,
     ingest: &GatewayIngest,
     intake: &Intake,
     (control, facts): (Option<&mut Control>, CurrentFacts),
 ) -> Result<Server, RunError> {
-    if control.is_some() {
-        limits.own_topics = control_loop::mqtt::own_topics();
-    }
     let mut log = ClientLog::default();
     let departures = control.as_ref().and_then(|control| control.departures());
     let mut builder =

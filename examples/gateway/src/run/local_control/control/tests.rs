@@ -75,10 +75,11 @@ impl Rig {
             let address = "127.0.0.1:0".parse().unwrap();
             let doors =
                 Doors { plain: Some(address), tls: None, ws: Default::default(), proxies: Vec::new() };
-            let place = (doors, Default::default(), Default::default());
-            let (doors, limits, access) = place;
+            let mut limits = edge_bridge::listener::Config::default();
+            limits.own_topics = crate::config::own_topics_here(&config);
+            let place = (doors, limits, Default::default(), None);
             let told = (Some(&mut control), CurrentFacts::new(facts()));
-            let server = listen((doors, limits, access, None), clock, &ingest, &intake, told).await.unwrap();
+            let server = listen(place, clock, &ingest, &intake, told).await.unwrap();
             ready.send((control.figures(), server.local_addr())).unwrap();
             let _ = stopped.await;
             control.stop().await;
