@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::section::{Section, World, table};
 use super::sources::{self, Merged};
-use super::{Config, Findings, Severity, amount, include, operator_file, read, status, tables};
+use super::{Config, Findings, Severity, amount, digest, include, operator_file, read, tables};
 
 impl Config {
     /// Reads and checks a file. `Err` has at least one error; `Ok` may have warnings.
@@ -109,7 +109,7 @@ impl Config {
         let config = read(&table, world, &mut findings);
         match config {
             Some(config) if findings.count(Severity::Error) == 0 => {
-                let digest = status::digest(&config);
+                let digest = digest::digest(&config);
                 Ok((Config { digest, ..config }, findings))
             }
             _ => {

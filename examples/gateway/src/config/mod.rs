@@ -10,6 +10,7 @@ mod changes;
 mod command;
 mod conflicting_keys;
 mod control;
+mod digest;
 pub(crate) mod effective;
 mod expand;
 mod fields;

@@ -1,12 +1,10 @@
-//! `[status]`: the status page's bearer token; and the digest by which configurations are compared.
+//! `[status]`: the status page's bearer token.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use sha2::{Digest, Sha256};
-
 use super::section::Section;
-use super::{Config, Findings, password, secret_file};
+use super::{Findings, password, secret_file};
 
 /// Shortest token in bytes. The page has no limit of attempts, so a short token could be guessed.
 const BYTES_MIN: usize = 16;
@@ -60,22 +58,4 @@ pub(super) fn status(
         return None;
     }
     Some(Token(token))
-}
-
-/// Returns the first eight digits of the SHA-256 of the configuration's files as they are written, and of the rules files that they name. Gateways
-/// with equal files have the same digest, whatever their environments.
-pub(super) fn digest(config: &Config) -> String {
-    let mut hash = Sha256::new_with_prefix(&config.sources.main().text);
-    for source in config.sources.included() {
-        // No TOML has this byte, so that it matters in which file a line is.
-        hash.update([0]);
-        hash.update(&source.text);
-    }
-    for rules in config.routes.iter().filter_map(|route| route.rules.as_ref()) {
-        hash.update(rules);
-    }
-    if let Some(control) = &config.control {
-        hash.update(&control.text);
-    }
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
