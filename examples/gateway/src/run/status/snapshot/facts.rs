@@ -97,24 +97,21 @@ impl CurrentFacts {
         *current = Arc::new(Facts { refused_access, unsaved_clients, refused_topic, ..facts });
     }
 
-    pub(crate) fn set_refused_topic(&self, refused_topic: Option<RefusedTopic>) {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.refused_topic != refused_topic {
-            *current = Arc::new(Facts { refused_topic, ..Facts::clone(&current) });
-        }
+    pub(crate) fn set_refused_topic(&self, topic: Option<RefusedTopic>) {
+        self.replace(|facts| &mut facts.refused_topic, topic);
     }
 
-    pub(crate) fn set_unsaved_clients(&self, unsaved_clients: Option<String>) {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.unsaved_clients != unsaved_clients {
-            *current = Arc::new(Facts { unsaved_clients, ..Facts::clone(&current) });
-        }
+    pub(crate) fn set_unsaved_clients(&self, reason: Option<String>) {
+        self.replace(|facts| &mut facts.unsaved_clients, reason);
     }
 
-    pub(crate) fn set_refused_access(&self, refused_access: Option<String>) {
+    pub(crate) fn set_refused_access(&self, reason: Option<String>) {
+        self.replace(|facts| &mut facts.refused_access, reason);
+    }
+
+    /// Replaces one fact. Readers keep the facts that they have.
+    fn replace<T>(&self, fact: impl FnOnce(&mut Facts) -> &mut T, value: T) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.refused_access != refused_access {
-            *current = Arc::new(Facts { refused_access, ..Facts::clone(&current) });
-        }
+        *fact(Arc::make_mut(&mut current)) = value;
     }
 }
