@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use edge_queue::transfer::Stream;
+use edge_queue::transfer::{Item, Stream, StreamEnd};
 
 /// Mode of the file, so that only its owner can read it whatever the umask is.
 const MODE: u32 = 0o600;
@@ -89,14 +89,26 @@ impl ExportFile {
     }
 }
 
-/// Reads an export stream to its end.
+/// Reads an export stream to its end. Returns the number of its intact rows, and what is missing of it.
 ///
 /// # Errors
-/// The `thing` is not whole.
-pub(super) fn check_whole(input: impl Read, thing: &str) -> io::Result<()> {
+/// It cannot be read.
+pub(super) fn read_through(input: impl Read) -> io::Result<(u64, StreamEnd)> {
     let mut stream = Stream::new(input);
-    while stream.next_item().map_err(io::Error::other)?.is_some() {}
-    if stream.end().is_whole() { Ok(()) } else { Err(io::Error::other(format!("the {thing} is not whole"))) }
+    let mut rows = 0;
+    while let Some(item) = stream.next_item().map_err(io::Error::other)? {
+        rows += u64::from(matches!(item, Item::Row(_)));
+    }
+    Ok((rows, *stream.end()))
+}
+
+/// Checks an export stream that was just written.
+///
+/// # Errors
+/// It cannot be read, or the `thing` is not whole.
+pub(super) fn check_whole(input: impl Read, thing: &str) -> io::Result<()> {
+    let (_, end) = read_through(input)?;
+    if end.is_whole() { Ok(()) } else { Err(io::Error::other(format!("the {thing} is not whole"))) }
 }
 
 fn check_free(target: &Path) -> io::Result<()> {

@@ -6,8 +6,7 @@
     reason = "a command: a file, a directory, the screen"
 )]
 
-use std::fs::File;
-use std::io::{self, BufReader, Seek};
+use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,9 +16,10 @@ use edge_bridge::Row;
 use edge_queue::StoreKind;
 use edge_queue::medium::os::OsDir;
 use edge_queue::store::StoredRow;
-use edge_queue::transfer::{Imported, Item, Stream, StreamEnd, config_for, import_changed};
+use edge_queue::transfer::{Imported, StreamEnd, config_for, import_changed};
 
 use super::control_client::{state_dir, tell};
+use super::export_file::read_through;
 use crate::config::operator_file;
 
 #[derive(Args)]
@@ -88,16 +88,6 @@ fn mark(stored: &mut StoredRow) {
         row.possible_duplicate = true;
         stored.meta = row.to_meta();
     }
-}
-
-/// Reads the copy to its end. Returns the number of intact rows, and what was found about the copy.
-fn read_through(input: &mut BufReader<File>) -> io::Result<(u64, StreamEnd)> {
-    let mut stream = Stream::new(input);
-    let mut rows = 0;
-    while let Some(item) = stream.next_item().map_err(io::Error::other)? {
-        rows += u64::from(matches!(item, Item::Row(_)));
-    }
-    Ok((rows, *stream.end()))
 }
 
 fn missing(end: &StreamEnd) -> String {
