@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::answer_in_pieces::pieces;
-use super::control_client::{Failed, open, state_dir, tell};
+use super::control_client::{Failed, StateArguments, open, tell};
 use super::export_file::{ExportFile, check_whole};
 use crate::run::status::outputs::terminal::printable;
 
@@ -24,17 +24,13 @@ pub(crate) struct Arguments {
     /// File to be made, for `edge-gateway restore`
     #[arg(value_name = "OUT")]
     out: PathBuf,
-    /// gateway.toml of the gateway, for its `[gateway] state`
-    #[arg(required_unless_present = "state")]
-    file: Option<PathBuf>,
-    /// The state directory of the running gateway; wins over the file's
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: StateArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let Arguments { out, file, state } = arguments;
-    let state = state_dir(file.as_deref(), state.as_deref()).map_err(|text| (text, 2));
+    let Arguments { out, gateway } = arguments;
+    let state = gateway.dir().map_err(|text| (text, 2));
     let done = state.and_then(|state| copy(&state, out).map_err(Failed::with_code));
     tell(done.map(|done| format!("{} to {}\n", printable(&done), out.display())))
 }

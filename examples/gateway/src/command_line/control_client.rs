@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
+
 use crate::config::Config;
 use crate::run::status::control_socket::{SOCKET, check_length};
 use crate::run::status::outputs::terminal::printable;
@@ -32,6 +34,27 @@ impl Failed {
             Self::Nobody(text) => (text, UNAVAILABLE),
             Self::Answer(text) => (text, 1),
         }
+    }
+}
+
+/// Arguments that name a running gateway.
+#[derive(Args)]
+pub(crate) struct StateArguments {
+    /// gateway.toml of the gateway, for its `[gateway] state`
+    #[arg(required_unless_present = "state")]
+    file: Option<PathBuf>,
+    /// The state directory of the running gateway; wins over the file's
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl StateArguments {
+    /// Returns the state directory of the gateway.
+    ///
+    /// # Errors
+    /// The file names none, in words.
+    pub(crate) fn dir(&self) -> Result<PathBuf, String> {
+        state_dir(self.file.as_deref(), self.state.as_deref())
     }
 }
 
@@ -104,5 +127,40 @@ pub(crate) fn tell(done: Result<String, (String, u8)>) -> ExitCode {
             Err(error) => complain(&error.to_string(), 1),
         },
         Err((text, code)) => complain(&text, code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gateway that runs was started when it was in order.
+    #[test]
+    fn a_file_that_is_not_in_order_names_its_state_directory_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.toml");
+        let state_of = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            state_dir(Some(&file), None)
+        };
+        std::fs::create_dir(dir.path().join("s")).unwrap();
+        let broken = "[gateway]\nstate = \"s\"\n[hub]\nurl = 7\ncert = \"nowhere\"\n[[route]]\nmatch = \"#";
+        assert_eq!(state_of(broken), Ok(dir.path().join("s")));
+        assert!(state_of("[gateway]\nid = \"g\"\n").unwrap_err().contains("give --state DIR"));
+        assert!(state_of("[gateway]\nstate = 7\n").unwrap_err().contains("expected a string"));
+        // What is left of a name is none: not as if no gateway ran there.
+        for lost in
+            ["[gateway]\nstate = \"t\n", "[gateway]\nid \"g\"\n", "[gateway]\nstate = \"t\"\nid = \"g\n"]
+        {
+            let told = state_of(lost).unwrap_err();
+            assert!(told.contains("error: syntax: ") && !told.contains("give --state"), "{told}");
+        }
+        assert_eq!(
+            state_of("[gateway]\nstate = \"t\"\n"),
+            Ok(dir.path().join("t")),
+            "it may not be there yet"
+        );
+        std::fs::remove_file(&file).unwrap();
+        assert!(state_dir(Some(&file), None).unwrap_err().contains("cannot be read"));
     }
 }

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use edge_bridge::bridge::ByHandCount;
 use edge_bridge::wire::validate_filter;
 
-use super::control_client::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use super::control_client::{Failed, StateArguments, UNAVAILABLE, ask_on, open};
 use super::export_file::ExportFile;
 use crate::run::status::control_answers::{InPlaceLine, ListLine, TopicLine, speaks_to_terminals};
 
@@ -28,16 +28,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 pub(crate) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
-}
-
-#[derive(Args)]
-struct State {
-    /// gateway.toml of the gateway, for its `[gateway] state`
-    #[arg(value_name = "FILE", required_unless_present = "dir")]
-    config: Option<PathBuf>,
-    /// The state directory of the running gateway; wins over the file's
-    #[arg(long = "state", value_name = "DIR")]
-    dir: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -63,7 +53,7 @@ enum Verb {
     /// Show the topics that the hub refuses, and how much is parked
     List {
         #[command(flatten)]
-        state: State,
+        state: StateArguments,
     },
     /// Write what is refused to a file, as lines of JSON; removes nothing
     Export {
@@ -73,21 +63,21 @@ enum Verb {
         #[command(flatten)]
         topics: Topics,
         #[command(flatten)]
-        state: State,
+        state: StateArguments,
     },
     /// Try what was refused now, and not only after its back-off
     Retry {
         #[command(flatten)]
         topics: Topics,
         #[command(flatten)]
-        state: State,
+        state: StateArguments,
     },
     /// Drop what is refused, for good; counted as `edge_dropped_total{reason="discarded"}`
     Drop {
         #[command(flatten)]
         dropped: Dropped,
         #[command(flatten)]
-        state: State,
+        state: StateArguments,
     },
 }
 
@@ -111,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     | Verb::Export { state, .. }
     | Verb::Retry { state, .. }
     | Verb::Drop { state, .. }) = &arguments.verb;
-    let state = match state_dir(state.config.as_deref(), state.dir.as_deref()) {
+    let state = match state.dir() {
         Ok(state) => state,
         Err(text) => {
             text.lines().for_each(|line| edge_print::complain!("edge-gateway: {}", printable(line)));

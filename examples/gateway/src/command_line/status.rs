@@ -4,13 +4,13 @@
 #![allow(clippy::disallowed_methods, reason = "a command: a socket, the screen, a pause between two looks")]
 
 use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::control_client::{Failed, UNAVAILABLE, ask_on, open, state_dir};
+use super::control_client::{Failed, StateArguments, UNAVAILABLE, ask_on, open};
 use super::screen;
 use super::screen::Redrawn;
 use crate::run::status::outputs::nagios::{self, Service};
@@ -26,12 +26,8 @@ const CONFIGURATION: u8 = 2;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// gateway.toml of the gateway, for its `[gateway] state`
-    #[arg(required_unless_present = "state")]
-    file: Option<PathBuf>,
-    /// The state directory of the running gateway; wins over the file's
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: StateArguments,
     /// Look again every two seconds, until it is stopped
     #[arg(long)]
     watch: bool,
@@ -50,7 +46,7 @@ enum Trouble {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let state = match state(arguments) {
+    let state = match arguments.gateway.dir() {
         Ok(state) => state,
         Err(text) => return trouble(arguments, &Trouble::Configuration(text)),
     };
@@ -81,11 +77,6 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         }
         std::thread::sleep(EVERY);
     }
-}
-
-/// Returns the state directory of the gateway.
-fn state(arguments: &Arguments) -> Result<PathBuf, String> {
-    state_dir(arguments.file.as_deref(), arguments.state.as_deref())
 }
 
 /// Requests the status once. Returns the answer as its line of JSON, and decoded.
@@ -210,40 +201,6 @@ mod tests {
     use crate::run::status::snapshot::test_snapshots;
 
     use super::*;
-
-    fn naming(file: &Path) -> Arguments {
-        Arguments { file: Some(file.to_owned()), state: None, watch: false, json: false, nagios: false }
-    }
-
-    /// The gateway that runs was started when it was in order.
-    #[test]
-    fn a_file_that_is_not_in_order_names_its_state_directory_all_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("gateway.toml");
-        let state_of = |text: &str| {
-            std::fs::write(&file, text).unwrap();
-            state(&naming(&file))
-        };
-        std::fs::create_dir(dir.path().join("s")).unwrap();
-        let broken = "[gateway]\nstate = \"s\"\n[hub]\nurl = 7\ncert = \"nowhere\"\n[[route]]\nmatch = \"#";
-        assert_eq!(state_of(broken), Ok(dir.path().join("s")));
-        assert!(state_of("[gateway]\nid = \"g\"\n").unwrap_err().contains("give --state DIR"));
-        assert!(state_of("[gateway]\nstate = 7\n").unwrap_err().contains("expected a string"));
-        // What is left of a name is none: not as if no gateway ran there.
-        for lost in
-            ["[gateway]\nstate = \"t\n", "[gateway]\nid \"g\"\n", "[gateway]\nstate = \"t\"\nid = \"g\n"]
-        {
-            let told = state_of(lost).unwrap_err();
-            assert!(told.contains("error: syntax: ") && !told.contains("give --state"), "{told}");
-        }
-        assert_eq!(
-            state_of("[gateway]\nstate = \"t\"\n"),
-            Ok(dir.path().join("t")),
-            "it may not be there yet"
-        );
-        std::fs::remove_file(&file).unwrap();
-        assert!(state(&naming(&file)).unwrap_err().contains("cannot be read"));
-    }
 
     #[test]
     fn another_version_is_named_and_more_fields_are_no_trouble() {

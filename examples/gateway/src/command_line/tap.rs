@@ -6,13 +6,12 @@
 mod text;
 
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::control_client::{Failed, UNAVAILABLE, ask_on, complain, open, state_dir};
+use super::control_client::{Failed, StateArguments, UNAVAILABLE, ask_on, complain, open};
 use super::parked::filter;
 use crate::run::status::control_answers::speaks_to_terminals;
 use crate::run::tap::{Line, Request, Stage, Wish};
@@ -27,12 +26,8 @@ pub(crate) struct Arguments {
     /// Topic filter: at `in` and `filtered` of topics as sensors publish them (or of sensors' names), at `stored` and `sent` as the hub sees them
     #[arg(value_name = "TOPIC", value_parser = filter)]
     topic: String,
-    /// gateway.toml of the gateway, for its `[gateway] state`
-    #[arg(required_unless_present = "state")]
-    file: Option<PathBuf>,
-    /// The state directory of the running gateway; wins over the file's
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: StateArguments,
     /// Stage at which samples are taken: `in`, or `filtered` with --why, unless it is given
     #[arg(long, value_enum, value_name = "STAGE")]
     at: Option<Stage>,
@@ -58,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    let state = match state_dir(arguments.file.as_deref(), arguments.state.as_deref()) {
+    let state = match arguments.gateway.dir() {
         Ok(state) => state,
         Err(text) => return complain(&text, 2),
     };

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::super::answer_in_pieces::pieces;
-use super::super::control_client::{Failed, open, state_dir, tell};
+use super::super::control_client::{Failed, StateArguments, open, tell};
 use super::super::export_file::{ExportFile, check_whole};
 use super::{EXPORT, RECEIPT};
 use crate::mule::export_head::ExportHead;
@@ -21,16 +21,12 @@ pub(crate) struct Arguments {
     /// Directory of the stick
     #[arg(value_name = "STICK")]
     stick: PathBuf,
-    /// gateway.toml of the gateway, for its `[gateway] state`
-    #[arg(required_unless_present = "state")]
-    file: Option<PathBuf>,
-    /// The state directory of the running gateway; wins over the file's
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: StateArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let state = state_dir(arguments.file.as_deref(), arguments.state.as_deref()).map_err(|text| (text, 2));
+    let state = arguments.gateway.dir().map_err(|text| (text, 2));
     tell(state.and_then(|state| export(&state, &arguments.stick).map_err(Failed::with_code)))
 }
 

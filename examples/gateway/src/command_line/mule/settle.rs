@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::control_client::{Failed, ask_on, open, state_dir, tell};
+use super::super::control_client::{Failed, StateArguments, ask_on, open, tell};
 use crate::config::operator_file;
 use crate::mule::receipt::Receipt;
 use crate::run::status::outputs::terminal::printable;
@@ -19,16 +19,12 @@ pub(crate) struct Arguments {
     /// Receipt that `mule ingest` wrote
     #[arg(value_name = "RECEIPT")]
     receipt: PathBuf,
-    /// gateway.toml of the gateway, for its `[gateway] state`
-    #[arg(required_unless_present = "state")]
-    file: Option<PathBuf>,
-    /// The state directory of the running gateway; wins over the file's
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: StateArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let state = state_dir(arguments.file.as_deref(), arguments.state.as_deref()).map_err(|text| (text, 2));
+    let state = arguments.gateway.dir().map_err(|text| (text, 2));
     tell(state.and_then(|state| settle(&state, &arguments.receipt)))
 }
 
