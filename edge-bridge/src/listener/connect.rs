@@ -1,7 +1,7 @@
 //! Handling of CONNECT: decides if the client may connect, and which session it gets (§3.1, §4.1).
 
-use super::client::Client;
 use super::delivery::Tag;
+use super::session_takeover::user_of;
 use super::wills::PendingWill;
 use super::{ClientKey, Event, Listener, LoginRequest, Output};
 use crate::ingest::{Ingest, Now};
@@ -102,29 +102,6 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Ends an older connection of the same client (session takeover, \[MQTT-3.1.4-3\]). With `ends_session`, for Clean Start or another user,
-    /// also ends the session, because its waiting messages are not for this client.
-    fn take_over(&mut self, now: Now, key: ClientKey, ends_session: bool) {
-        let Some(client) = self.clients.get(key) else { return };
-        if let Some(old) = client.connection
-            && let Some(state) = self.connections.get_mut(old)
-        {
-            state.session.disconnect(now.up_ms, ReasonCode::SESSION_TAKEN_OVER);
-            self.drain(now, old);
-        }
-        if ends_session {
-            self.end_session(now, key);
-        }
-    }
-
-    /// Returns whether a session belongs to the user who connects.
-    fn is_of(&self, key: ClientKey, certified: Option<&Utf8>, connect: &Connect) -> bool {
-        let user = certified.or_else(|| user_of(connect));
-        let is_theirs =
-            |client: &Client| client.user.as_ref() == user && client.is_certified == certified.is_some();
-        self.clients.get(key).is_some_and(is_theirs)
-    }
-
     /// Creates a session; `None` at the limit of sessions.
     fn new_client(
         &mut self,
@@ -168,9 +145,4 @@ impl<I: Ingest> Listener<I> {
         }
         accept
     }
-}
-
-/// Returns the user name of a CONNECT; `None` if it is missing or empty.
-fn user_of(connect: &Connect) -> Option<&Utf8> {
-    connect.username.as_ref().filter(|user| !user.is_empty())
 }

@@ -52,6 +52,7 @@ mod retained;
 mod rights;
 mod saved;
 mod session_expiry;
+mod session_takeover;
 mod shared_subscriptions;
 mod subscribe;
 mod subscription_options;
