@@ -19,7 +19,7 @@ impl Engine {
         limit: ReadLimit,
     ) -> Result<StoredChunk, StoreError> {
         let now = self.clock.now();
-        let read = self.read_and_settle(open, lane, from, limit);
+        let read = self.read_only(open, lane, from, limit).and_then(|chunk| self.settle(open, lane, chunk));
         match &read {
             Ok(_) => {
                 if self.with_model(|model| model.read_worked(lane)) {
@@ -38,14 +38,8 @@ impl Engine {
         read
     }
 
-    fn read_and_settle(
-        &self,
-        open: &mut Open,
-        lane: usize,
-        from: Seq,
-        limit: ReadLimit,
-    ) -> Result<StoredChunk, StoreError> {
-        let chunk = self.read_only(open, lane, from, limit)?;
+    /// Accounts for the rows that a read found lost.
+    fn settle(&self, open: &mut Open, lane: usize, chunk: StoredChunk) -> Result<StoredChunk, StoreError> {
         if !chunk.lost.is_empty() {
             let up_ms = self.clock.now().up_ms;
             if !self.with_model(|model| model.lose(lane, &chunk, up_ms)) {
