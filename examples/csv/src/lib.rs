@@ -24,7 +24,7 @@ pub use written_cell::{Field, Visible};
 pub struct CsvError {
     place: String,
     what: String,
-    /// One line is wrong, and the next can be read.
+    /// Set if only one line is wrong, so that the next can be read.
     is_line: bool,
 }
 

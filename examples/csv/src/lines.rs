@@ -28,13 +28,13 @@ pub struct Lines {
     is_kept: bool,
     /// Unit of times that the caller names.
     time_unit: Option<TimeUnit>,
-    /// No time has been read yet.
+    /// Set until a time has been read.
     is_untimed: std::cell::Cell<bool>,
 }
 
-/// One cell, with its place.
+/// Cell of a line, with its place.
 pub struct Cell<'a> {
-    /// Its text, without quotes.
+    /// Text of the cell, without quotes.
     pub text: Cow<'a, str>,
     column: &'a str,
     lines: Place<'a>,
@@ -199,7 +199,7 @@ fn unreadable(name: &str, error: &std::io::Error) -> CsvError {
     CsvError::file(name, format!("cannot read it: {error}"))
 }
 
-/// What a line `sep=;` names: `None` if it is no such line, `Some(None)` if that is no separator.
+/// Separator that a line `sep=;` names: `None` if it is no such line, `Some(None)` if that is no separator.
 fn named_separator(line: &str) -> Option<Option<char>> {
     let bare = line.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(line);
     let (key, named) = bare.split_at_checked(4)?;
@@ -219,7 +219,7 @@ fn separator(line: &str) -> char {
     found.unwrap_or(',')
 }
 
-/// At separators outside of double quotes; quotes around a cell are taken off, and of two within it one.
+/// Splits a line at separators outside of double quotes. Quotes around a cell are taken off, and of two within it one.
 fn split(line: &str, separator: char) -> Vec<Cow<'_, str>> {
     let mut quoted = false;
     let cells = line.split(move |c: char| {
@@ -343,7 +343,7 @@ impl Cell<'_> {
     }
 }
 
-/// With a decimal comma where the comma does not separate cells.
+/// Reads a number, with a decimal comma where the comma does not separate cells.
 fn number(text: &str, separator: char) -> Option<f64> {
     let plain = text.parse().ok();
     plain.or_else(|| {

@@ -32,7 +32,7 @@ enum Kind {
     Float,
     Integer,
     Boolean,
-    /// None is named: a float, or `true` or `false`.
+    /// Kind that the file does not name: a value is a float, or `true` or `false`.
     Open,
 }
 
@@ -43,7 +43,7 @@ pub struct Row {
     pub column: usize,
     /// Milliseconds since 1970.
     pub time: i64,
-    /// Value.
+    /// Value of the reading.
     pub value: Value<'static>,
     /// OPC UA status code, 0 = good.
     pub quality: u32,

@@ -128,7 +128,7 @@ pub(crate) struct Subscribe {
     pub(crate) username: Option<String>,
 }
 
-/// What is printed.
+/// Form of the printed readings.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Output {
     /// What to print
@@ -148,7 +148,7 @@ pub(crate) enum Lines {
     Csv,
 }
 
-/// Of compact batches.
+/// Compression level of compact batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Level {
     Fast,

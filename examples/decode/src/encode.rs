@@ -12,7 +12,7 @@ use crate::arguments::Encode;
 use crate::packer::{self, Sensors};
 use crate::{Failure, Outcome, frames, input, stats, tell};
 
-/// Some hundred readings of each sensor are what a table learns from.
+/// Most lines from which a table learns, because some hundred readings of each sensor are enough.
 const SAMPLE_ROWS: usize = 400;
 const SAMPLE_READINGS: usize = 65_536;
 const BATCH_DEFAULT: u32 = 1_000;
@@ -22,7 +22,7 @@ const SAMPLE: &str = include_str!("../data/compressor.csv");
 pub(crate) struct Source {
     recording: Recording,
     sensors: SensorTable<'static>,
-    /// Of the present line.
+    /// Readings of the present line.
     line: Vec<Row>,
     /// Read ahead; what is left of it comes first.
     ahead: Vec<Reading<'static>>,

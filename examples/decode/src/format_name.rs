@@ -37,7 +37,7 @@ impl FromStr for Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
     Batch(Kind),
-    /// Of a raw route: printed as it is.
+    /// Payload of a raw route, which is printed as it is.
     Raw,
 }
 

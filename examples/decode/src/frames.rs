@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-/// Of one payload.
+/// Most bytes of one payload.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = (1 << 24) - 1;
 
 /// A frame, or a payload that stands alone.
@@ -14,7 +14,7 @@ pub(crate) const PAYLOAD_BYTES_MAX: usize = (1 << 24) - 1;
 pub(crate) struct Frame {
     /// Counted from 1.
     pub(crate) number: u64,
-    /// Of its first byte in the stream.
+    /// Offset of the payload's first byte in the stream.
     pub(crate) offset: u64,
     pub(crate) payload: Vec<u8>,
 }
@@ -47,7 +47,7 @@ impl<R: BufRead> Frames<R> {
         Self { input, number: 0, offset: 0, ended: false }
     }
 
-    /// `None` at the end. After an error there is nothing more.
+    /// Returns the next frame; `None` at the end, and after an error.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         if self.ended {
             return Ok(None);

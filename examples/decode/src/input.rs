@@ -13,7 +13,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::{Failure, frames};
 
-/// RFC 1952.
+/// First bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Returns what every payload is held to.
@@ -52,7 +52,7 @@ pub(crate) fn create(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
     }
 }
 
-/// `None` if there is no such file.
+/// Reads a table; `None` if there is no such file.
 pub(crate) fn table(path: &Path) -> Result<Option<Table>, Failure> {
     let bytes = match operator_file::read_within(path, frames::PAYLOAD_BYTES_MAX as u64) {
         Ok(bytes) => bytes,
@@ -63,7 +63,7 @@ pub(crate) fn table(path: &Path) -> Result<Option<Table>, Failure> {
     table.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
-/// Written beside it and renamed: there is never half a table.
+/// Saves a table. It is written beside the old one and renamed, so that there is never half a table.
 pub(crate) fn save_table(path: &Path, table: &Table) -> Result<(), Failure> {
     let new = path.with_extension("new");
     let saved = fs::write(&new, table.bytes()).and_then(|()| fs::rename(&new, path));

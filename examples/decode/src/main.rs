@@ -32,7 +32,7 @@ enum Failure {
     /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// Something failed.
+    /// Failure of a file, a stream or the hub, in words.
     #[error("{0}")]
     Failed(String),
     /// The reader of our output has gone, which is no failure.
@@ -41,7 +41,7 @@ enum Failure {
 }
 
 impl Failure {
-    /// Of a file or stream.
+    /// Makes the failure of a file or stream.
     fn io(what: impl std::fmt::Display, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::NoReader,

@@ -37,7 +37,7 @@ pub(crate) struct Printer<W> {
 /// A message from a hub that is no batch.
 #[derive(Debug)]
 pub(crate) struct RawMessage<'a> {
-    /// `None` in a file.
+    /// Topic of the batch at the hub; `None` in a file.
     pub(crate) topic: Option<&'a str>,
     /// `gateway-lane-epoch-seq`, if a gateway sent it with its identity.
     pub(crate) id: Option<&'a str>,
@@ -47,9 +47,9 @@ pub(crate) struct RawMessage<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// One reading with its names.
+/// Reading with its names.
 struct Row<'a> {
-    /// Of the batch, from a hub.
+    /// Topic of the batch, from a hub.
     topic: Option<&'a str>,
     reading: &'a Reading<'a>,
     name: &'a str,

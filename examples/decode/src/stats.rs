@@ -21,7 +21,7 @@ const DAY_MS: f64 = 86_400_000.0;
 /// One line of the table: a format, at every batch size.
 struct Line {
     name: String,
-    /// True if readings have the table's numbers.
+    /// Set if readings have the table's numbers.
     by_table: bool,
     cells: Vec<Cell>,
     /// Bytes of the session table that fall to these readings.
@@ -36,7 +36,7 @@ struct Cell {
     bytes: u64,
 }
 
-/// All formats and batch sizes at once, in one pass over the input.
+/// Prints the table of all formats and batch sizes, in one pass over the input.
 pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) -> Result<(), Failure> {
     let names = source.sensors().clone();
     let Announced { table, numbers, origin } = Announced::of(source, options)?;

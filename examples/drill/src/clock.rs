@@ -13,7 +13,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Instant 0 of the story is now.
+    /// Starts the clock: instant 0 of the story is now.
     pub(crate) fn start() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -22,7 +22,7 @@ impl Clock {
         }
     }
 
-    /// Another instant 0, now, with the very same Unix time.
+    /// Returns a clock with another instant 0, now, and the very same Unix time.
     pub(crate) fn restart(self) -> Self {
         let zero = Instant::now();
         let shift_ms = u64::try_from((zero - self.zero).as_millis()).unwrap_or(u64::MAX);

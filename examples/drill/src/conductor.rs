@@ -30,10 +30,10 @@ mod surroundings;
 
 const SAMPLE_EVERY_MS: u64 = 250;
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// Twice `totals_within` of the drill's gateway.
+/// Longest wait for totals that are up to date: twice `totals_within` of the drill's gateway.
 const TOTALS_MS_MAX: u64 = 20_000;
 
-/// Everything the drill has seen.
+/// Observations of the whole drill.
 #[derive(Debug)]
 pub(crate) struct Played {
     pub(crate) story: Story,
@@ -55,7 +55,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) candidate: &'a Candidate,
     /// Messages are plain numbers.
     pub(crate) numbers: bool,
-    /// Its configuration, state and log.
+    /// Folder of the gateway's configuration, state and log.
     pub(crate) work: &'a Path,
     /// The folder for the configurations of real brokers, if they shall take part.
     pub(crate) mosquitto: Option<&'a Path>,

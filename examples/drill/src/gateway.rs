@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     words: Vec<OsString>,
     dir: PathBuf,
     inlet: Inlet,
-    /// `None`: it tells nothing of itself.
+    /// Address of its metrics; `None` if it tells nothing of itself.
     metrics: Option<SocketAddr>,
     child: Option<Child>,
     /// Highest VmHWM of any of its processes.
@@ -200,7 +200,7 @@ impl Gateway {
     }
 }
 
-/// Highest resident size so far, proc(5).
+/// Reads the highest resident size so far, proc(5).
 fn vm_hwm_kib(status: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
@@ -218,7 +218,7 @@ async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     }
 }
 
-/// Free now; the gateway binds it in a moment.
+/// Returns an address with a port that is free now; the gateway binds it in a moment.
 fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -52,7 +52,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Written down before it is acknowledged: what the hub has acknowledged it has.
+    /// Records a message before it is acknowledged, so that the record has whatever the hub acknowledged.
     fn note(&self, publish: &Publish, time: i64) {
         let topic = publish.topic.as_str();
         if topic.starts_with('$') {
@@ -72,7 +72,7 @@ impl Seen {
         }
     }
 
-    /// As a broker does: a client gets what was published to topics that it has subscribed to.
+    /// Returns whether a client has subscribed to the topic. Only then does it get the topic's messages, as at any broker.
     fn is_subscribed(&self, client: &str, topic: &Utf8) -> bool {
         let is_wanted = |filters: &Vec<Utf8>| filters.iter().any(|filter| matches(filter, topic));
         lock(&self.sessions).get(client).is_some_and(is_wanted)
@@ -206,7 +206,7 @@ async fn serve(stream: TcpStream, epoch: u64, clock: Clock, seen: Arc<Seen>) {
     }
 }
 
-/// If the connection is just ending it is gone, and the gateway announces again.
+/// Sends a table. If the connection is just ending the table is lost, and the gateway announces it again.
 fn send(connection: &mut Connection, clock: Clock, table: &Publish) {
     let _ = connection.session.publish(clock.story_ms(), Token(0), table);
 }

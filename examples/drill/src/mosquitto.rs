@@ -29,7 +29,7 @@ const REACH_WITHIN: Duration = Duration::from_secs(15);
 /// Last level of the topic of the message that tells whether the way is open; the hub's record leaves it out.
 pub(crate) const PROBE: &str = "drill-probe";
 
-/// One broker; dropping it ends the process.
+/// Broker as a child process, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Broker {
     pub(crate) address: SocketAddr,
@@ -87,7 +87,7 @@ impl Broker {
     }
 }
 
-/// `mosquitto version 2.0.11`; the claim of a report is about this version.
+/// Returns the version, such as `mosquitto version 2.0.11`: the claim of a report is about this version.
 pub(crate) async fn version() -> io::Result<String> {
     // It says its version in its help, and ends with an error code after it.
     let output = command().arg("-h").stdin(Stdio::null()).output().await.map_err(missing)?;
@@ -141,7 +141,7 @@ async fn send_probes(local: SocketAddr, clock: Clock) -> io::Result<()> {
     Ok(())
 }
 
-/// By name, also where distributions put it without telling PATH.
+/// Returns the command by its name, also where distributions put it outside of PATH.
 fn command() -> Command {
     let mut path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
     path.push(":/usr/sbin");

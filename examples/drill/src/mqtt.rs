@@ -17,7 +17,7 @@ pub(crate) struct Connection {
     clock: Clock,
     inbox: BytesMut,
     outbox: BytesMut,
-    /// True if the inbox may hold a packet that was not looked at.
+    /// Set if the inbox may hold a packet that was not looked at.
     unread: bool,
 }
 

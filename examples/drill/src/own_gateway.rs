@@ -38,7 +38,7 @@ pub enum Inlet {
 pub struct Addresses {
     /// Address at which sensors connect.
     pub inlet: Inlet,
-    /// Of `/metrics`.
+    /// Address of `/metrics`.
     pub metrics: SocketAddr,
     /// The hub, or the way to it.
     pub hub: SocketAddr,
@@ -78,7 +78,7 @@ impl OwnGateway {
     }
 }
 
-/// One deadband per sensor, as wide as the tolerance by which the verdict judges.
+/// Writes the rules: a deadband per sensor, as wide as the tolerance by which the verdict judges.
 fn rules(sensors: &[Sensor]) -> String {
     let mut rules = format!("{MARK}\n");
     for (sensor, tolerance) in sensors.iter().filter_map(|sensor| sensor.tolerance.map(|t| (sensor, t))) {

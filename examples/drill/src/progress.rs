@@ -32,7 +32,7 @@ impl Progress<std::io::Stderr> {
 }
 
 impl<W: Write> Progress<W> {
-    /// Called as often as there is something to show. A standard error that is gone is no reason to stop a drill.
+    /// Shows the state, as often as there is something to show. A standard error that is gone is no reason to stop a drill.
     pub(crate) fn show(&mut self, snapshot: &Snapshot<'_>) {
         if self.terminal {
             let _ = write!(self.out, "\r\x1b[2K{}", line(snapshot));
@@ -43,7 +43,7 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    /// Something happened: a line that stays.
+    /// Writes a line that stays, about an event.
     pub(crate) fn event(&mut self, at_ms: u64, text: &str) {
         let clear = if self.terminal { "\r\x1b[2K" } else { "" };
         let _ = writeln!(self.out, "{clear}{:>6.1} s  {text}", at_ms as f64 / 1000.0);

@@ -22,9 +22,9 @@ pub(crate) const HUB_FILE: &str = "hub.jsonl";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Class {
-    /// Must arrive bit by bit.
+    /// Message that must arrive bit by bit.
     Raw,
-    /// May be suppressed while another reading represents it.
+    /// Reading that may be suppressed while another one represents it.
     Filtered,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Header {
 pub(crate) struct Reading {
     pub(crate) sensor: String,
     pub(crate) event_time: i64,
-    /// JSON has no word for a number that is not finite: `null` stands for NaN.
+    /// Value of the reading; `null` stands for NaN, because JSON has no word for a number that is not finite.
     #[serde(deserialize_with = "number_or_nan")]
     pub(crate) value: f64,
     /// The value where it is a text; `value` is `null` then.
@@ -63,9 +63,9 @@ pub(crate) struct Acked {
     pub(crate) client: String,
     pub(crate) topic: String,
     pub(crate) sha256: String,
-    /// First transmission.
+    /// Unix time of the first transmission, in milliseconds.
     pub(crate) first_sent: i64,
-    /// PUBACK.
+    /// Unix time of the PUBACK, in milliseconds.
     pub(crate) time: i64,
     #[serde(flatten)]
     pub(crate) reading: Option<Reading>,
@@ -78,13 +78,13 @@ pub(crate) struct Arrived {
     /// The sensor that sent it, as far as the hub can tell.
     pub(crate) client: Option<String>,
     pub(crate) topic: String,
-    /// Of the MQTT payload: of the whole batch for a reading of a batch.
+    /// Hash of the MQTT payload; for a reading of a batch, of the whole batch.
     pub(crate) sha256: String,
     pub(crate) time: i64,
     /// The identity the gateway gave (`edge-id`, or `id` of a batch); a copy of a stored row repeats it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
-    /// Marked as a possible duplicate (`edge-pd`, `pd` of a batch, or the DUP flag).
+    /// Mark of a possible duplicate (`edge-pd`, `pd` of a batch, or the DUP flag).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) pd: bool,
     #[serde(flatten)]
@@ -143,7 +143,7 @@ impl Records {
     }
 }
 
-/// Lower-case hexadecimal SHA-256.
+/// Returns the SHA-256 in lower-case hexadecimal digits.
 pub(crate) fn sha256_hex(payload: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(payload).iter().fold(String::with_capacity(64), |mut hex, byte| {

@@ -23,13 +23,13 @@ use tokio::time::Instant;
 
 use super::story::Fault;
 
-/// One way; a round trip takes twice as long.
+/// Delay in one direction; a round trip takes twice as long.
 pub(crate) const ONE_WAY_DELAY: Duration = Duration::from_millis(250);
 
 /// Largest piece that is read at once, and how many may be on their way per direction and connection: at most 4 MiB.
 const CHUNK_BYTES: usize = 8 * 1024;
 const CHUNKS_ON_THE_WAY: usize = 512;
-/// More than a gateway ever opens; beyond it new connections wait to be accepted.
+/// Most connections, more than a gateway ever opens; beyond it new ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Counts of both directions, seen from the gateway: `up` is what it sent.
@@ -51,7 +51,7 @@ pub(crate) struct Relay {
     task: JoinHandle<()>,
 }
 
-/// `epoch` grows with each change, so that a fault shorter than a poll still ends every connection it met.
+/// Condition of the link. `epoch` grows with each change, so that a fault shorter than a poll still ends every connection it met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Condition {
     epoch: u64,
@@ -190,7 +190,7 @@ fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// One connection.
+/// Relayed connection.
 struct Link {
     hub: SocketAddr,
     delay: Duration,
@@ -227,7 +227,7 @@ impl Link {
         reset(&hub);
     }
 
-    /// Both directions until both have ended. An error in one ends both.
+    /// Relays both directions until both have ended. An error in one ends both.
     async fn pump(&self, gateway: &mut TcpStream, hub: &mut TcpStream) -> io::Result<()> {
         let (from_gateway, to_gateway) = gateway.split();
         let (from_hub, to_hub) = hub.split();

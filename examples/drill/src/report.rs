@@ -18,7 +18,7 @@ mod svg;
 pub(crate) const JSON_FILE: &str = "report.json";
 pub(crate) const HTML_FILE: &str = "report.html";
 
-/// Everything known when the drill is over.
+/// Facts that are known when the drill is over.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     pub(crate) story: Story,
@@ -41,7 +41,7 @@ pub(crate) struct Report {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// Since the start of the story.
+    /// Milliseconds since the start of the story.
     pub(crate) at_ms: u64,
     pub(crate) waiting: u64,
     /// Link state in the product's vocabulary.

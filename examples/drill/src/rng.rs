@@ -1,6 +1,6 @@
 //! A seeded generator: the same seed gives the same drill, on every machine.
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not for secrets.
+/// Generator SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Not for secrets.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 

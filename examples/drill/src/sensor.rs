@@ -118,7 +118,7 @@ impl State {
         }
     }
 
-    /// One connection; true when the sensor has nothing more to do.
+    /// Runs one connection. Returns whether the sensor has nothing more to do.
     async fn talk(&mut self, connection: &mut Connection) -> bool {
         loop {
             self.make_due();

@@ -13,7 +13,7 @@ const TOLERANCE_OF_RANGE: f64 = 0.02;
 /// OPC UA StatusCode `Good` (Part 4, 7.39).
 const GOOD: u32 = 0;
 
-/// One sensor: an MQTT client with a topic of its own.
+/// Sensor: an MQTT client with a topic of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Sensor {
     /// Client id and last level of the topic.
@@ -32,11 +32,11 @@ pub(crate) struct Sensor {
 /// The form of a sensor's messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Says {
-    /// All channels, in a text of the vendor's.
+    /// All channels in one text, in a format of the vendor.
     Device,
     /// The number of its one channel.
     Number,
-    /// `RUN` while its one channel is at least so large, else `STOP`.
+    /// Text `RUN` while the one channel is at least so large, else `STOP`.
     State(f64),
     /// The message's own number, and nothing else.
     Count,
@@ -48,7 +48,7 @@ struct Channel {
     unit: String,
 }
 
-/// One message as a sensor publishes it.
+/// Message as a sensor publishes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
     pub(crate) payload: Vec<u8>,
@@ -121,7 +121,7 @@ fn one_per_channel(file: &str, text: &str, topic: &str) -> Result<Vec<Sensor>, S
     Ok(channels.iter().enumerate().map(sensor).collect())
 }
 
-/// One sensor that sends all columns of an extract.
+/// Makes a sensor that sends all columns of an extract.
 fn device(topic: &str, (channels, rows): (Vec<Channel>, Vec<Vec<f64>>)) -> Sensor {
     Sensor {
         name: topic.rsplit('/').next().unwrap_or_default().to_owned(),
@@ -235,7 +235,7 @@ fn parse(file: &str, text: &str) -> Result<(Vec<Channel>, Vec<Vec<f64>>), String
     if rows.is_empty() { Err(format!("{file}: no rows")) } else { Ok((channels, rows)) }
 }
 
-/// Two percent of the range, to one significant digit: a number that an operator would write into a rule.
+/// Returns two percent of the range, to one significant digit: a number that an operator would write into a rule.
 fn tolerance(rows: &[Vec<f64>]) -> f64 {
     let values = || rows.iter().flatten().copied();
     let range = values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min);

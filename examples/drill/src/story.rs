@@ -12,9 +12,9 @@ use super::rng::Rng;
 
 /// Length of the story without `--seconds`: with the drain everything ends in less than a minute.
 pub(crate) const SECONDS_DEFAULT: u64 = 40;
-/// Below this the half-open phase would be too short for a stalled link to be noticed (3 s, a ping, and 1 s).
+/// Shortest story, in seconds: in a shorter one the half-open phase would end before a stalled link is noticed (3 s, a ping, and 1 s).
 pub(crate) const SECONDS_MIN: u64 = 30;
-/// One hour: keeps the records of a drill in memory.
+/// Longest story, one hour, because the records of a drill are kept in memory.
 pub(crate) const SECONDS_MAX: u64 = 3600;
 /// Longest backlog after the last message, in milliseconds; beyond it the drill stops and says so.
 pub(crate) const DRAIN_MS_MAX: u64 = 12_000;
@@ -28,7 +28,7 @@ const RATE_HIGH_PER_S: u64 = 300;
 /// Faults of the wide-area link, made by the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Everything passes, late.
+    /// Link on which everything passes, late.
     Normal,
     /// Connections are reset, new ones refused.
     Cut,
@@ -67,7 +67,7 @@ impl PhaseName {
     }
 }
 
-/// `from_ms` belongs to the phase, `to_ms` to the next; both count from the start of the story.
+/// Phase of the story. `from_ms` belongs to it, `to_ms` to the next; both count from the start of the story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Phase {
     pub(crate) name: PhaseName,

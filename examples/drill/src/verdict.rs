@@ -13,7 +13,7 @@ mod checks;
 
 pub(crate) use checks::{GatewayLedger, Observed, PUBACK_P99_MS_MAX};
 
-/// Around a kill a PUBACK says nothing about the gateway's usual delay: this long before and after is left out.
+/// Milliseconds left out before and after a kill, where a PUBACK says nothing about the gateway's usual delay.
 const AROUND_KILL_MS: i64 = 1000;
 
 /// Times at which the faults really happened, Unix ms.
@@ -30,7 +30,7 @@ pub(crate) struct Timeline {
 pub(crate) enum LostWhy {
     /// No message with this hash is at the hub.
     NotAtHub,
-    /// Nothing of this sensor with this or an earlier event time is at the hub.
+    /// No reading of this sensor with this or an earlier event time is at the hub.
     NothingEarlier,
     /// The reading that stands for it at the hub is farther away than the tolerance.
     OutsideTolerance {
@@ -82,16 +82,16 @@ pub(crate) struct Verdict {
     pub(crate) lost: Vec<Lost>,
     /// Arrivals beyond the first of the same message or reading.
     pub(crate) duplicates: u64,
-    /// Those that repeat an identity or carry the mark of a possible duplicate.
+    /// Number of duplicates that repeat an identity or carry the mark of a possible duplicate.
     pub(crate) duplicates_recognised: u64,
     /// 99th percentile from first transmission to PUBACK, without the time around the kill; `None` without a sample.
     pub(crate) puback_p99_ms: Option<i64>,
-    /// Worst over all outages: from the link's return to the first arrival of what was sent before it.
+    /// Time from the link's return to the first arrival of a message that was sent before it, the worst of all outages.
     pub(crate) first_after_ms: Option<i64>,
-    /// Worst over all outages: until the last of them.
+    /// Time until the last of these messages, the worst of all outages.
     pub(crate) catch_up_ms: Option<i64>,
     pub(crate) per_client: BTreeMap<String, ClientCount>,
-    /// One per acknowledged message, in the order of `Records::acks`.
+    /// Fate of each acknowledged message, in the order of `Records::acks`.
     pub(crate) fates: Vec<Fate>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn judge(records: &Records, timeline: &Timeline, published: &BTreeMap
 /// Property by which two arrivals are copies of one another.
 #[derive(PartialEq, Eq, Hash)]
 enum Key<'a> {
-    /// `prefixed`: the gateway's prefix was found and taken off; without it the message is at a wrong place.
+    /// Raw message. `prefixed`: the gateway's prefix was found and taken off; without it the message is at a wrong place.
     Raw {
         prefixed: bool,
         topic: &'a str,
@@ -172,7 +172,7 @@ struct Copies<'a> {
 /// The hub's record, ready to be asked about one acknowledged message at a time.
 struct HubIndex<'a> {
     copies: HashMap<Key<'a>, Copies<'a>>,
-    /// Per sensor, in order of event time.
+    /// Readings by sensor, in the order of their event times.
     readings: HashMap<&'a str, Vec<&'a Reading>>,
 }
 

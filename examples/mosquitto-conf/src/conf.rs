@@ -18,7 +18,7 @@ pub struct Line {
     pub place: Place,
     /// Name of the option.
     pub word: String,
-    /// Without blanks at its ends; may be empty.
+    /// Value without blanks at its ends; may be empty.
     pub value: String,
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Place {
     /// Path as it was given, or as `include_dir` has it.
     pub file: Arc<Path>,
-    /// From 1.
+    /// Number of the line, from 1.
     pub line: usize,
 }
 
@@ -32,14 +32,14 @@ pub enum Severity {
     Ignored,
 }
 
-/// One finding.
+/// Finding about a line or a whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Line that it is about; `None`: the whole configuration.
     pub place: Option<Place>,
     /// Severity of the finding.
     pub severity: Severity,
-    /// One sentence for the operator.
+    /// Sentence for the operator.
     pub text: String,
 }
 
@@ -72,7 +72,7 @@ impl Findings {
         self.0.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// By file and line; what is of the whole file comes first.
+    /// Iterates over the findings by file and line; those of the whole file come first.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         let mut sorted: Vec<_> = self.0.iter().collect();
         sorted.sort_by_key(|finding| finding.place.as_ref().map(|place| (&place.file, place.line)));

@@ -11,7 +11,7 @@ use crate::findings::Place;
 /// Version that a section asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
-    /// 5 where the hub takes it, else 3.1.1.
+    /// MQTT 5 where the hub takes it, else 3.1.1.
     #[default]
     Any,
     /// MQTT 5.
@@ -23,13 +23,13 @@ pub enum Protocol {
 /// A `topic` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// Its line.
+    /// Place of the line.
     pub place: Place,
-    /// Its meaning.
+    /// Meaning of the line.
     pub rule: Rule,
 }
 
-/// `Ok(Some(why))`: the line has no effect. `Err`: it is wrong.
+/// Outcome of reading a line. `Ok(Some(why))`: the line has no effect. `Err`: it is wrong.
 pub type Said = Result<Option<&'static str>, String>;
 
 /// Returns a value that is not empty.
@@ -96,7 +96,7 @@ pub fn seconds(value: &str) -> Result<u32, String> {
     }
 }
 
-/// `HOST[:PORT]`; an IPv6 address needs its port.
+/// Reads `HOST[:PORT]`; an IPv6 address needs its port.
 pub fn address(word: &str) -> Result<String, String> {
     let (host, port) = word.rsplit_once(':').unwrap_or((word, "1883"));
     let port: u16 = port.parse().map_err(|_| format!("\"{word}\" is no HOST:PORT"))?;
@@ -114,7 +114,7 @@ pub fn address(word: &str) -> Result<String, String> {
     Ok(if is_ipv6 { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") })
 }
 
-/// `SECONDS`, or `BASE CAP`.
+/// Reads `SECONDS`, or `BASE CAP`.
 pub fn restart(value: &str) -> Result<(Duration, Duration), String> {
     let mut words = value.split_whitespace();
     let seconds = |word: &str| Ok::<_, String>(Duration::from_secs(number::<u64>(word)?.max(1)));

@@ -11,7 +11,7 @@ pub use text::{count, date, escape, is_hidden};
 /// Parts of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
-    /// Plain text.
+    /// Title as plain text.
     pub title: &'a str,
     /// Style sheet of this kind of page, behind the one that all share.
     pub style: &'a str,

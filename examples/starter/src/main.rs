@@ -128,7 +128,7 @@ impl Ingest for Sensors {
     }
 }
 
-/// One reading with its sensor's name, as a row of the queue holds it.
+/// Encodes a reading with its sensor's name, as a row of the queue holds it.
 fn encode_row(name: &str, reading: &edge_codec::Reading<'_>) -> Result<Bytes, EncodeError> {
     let mut sensors = SensorTable::new();
     sensors.insert(reading.sensor, name, "");

@@ -153,7 +153,7 @@ fn lines_that_cannot_be_read_are_passed_over_on_request_and_counted() {
     assert_eq!(read_with(b"ts_ms,a\n1,1\n", true).unwrap().1, None);
 }
 
-/// What `edge-gateway drill` replays is read too.
+/// Recordings that `edge-gateway drill` replays are read too.
 #[test]
 fn the_recordings_of_the_drill_are_read() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../drill/data");

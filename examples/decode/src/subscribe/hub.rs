@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::Failure;
 use crate::arguments::Subscribe;
 
-/// For the first connection; later ones are made again for ever.
+/// Time limit of the first connection; a later one is attempted again for ever.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// The day that a session with a name is kept.
 const SESSION_S: u32 = 86_400;

@@ -40,11 +40,11 @@ use table_files::TableFiles;
 use unreadable::Unread;
 use waiting::Waiting;
 
-/// For the goodbye.
+/// Time limit of the close, in which the hub gets the last acknowledgements.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Batches that wait for their table, in memory.
 const WAITING_BYTES_MAX: usize = 16 << 20;
-/// Between two looks at what is due.
+/// Period of the look for batches and fetches that are due.
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(options: &Subscribe) -> Outcome {
@@ -105,7 +105,7 @@ async fn subscribe(options: &Subscribe) -> Outcome {
     done.and_then(|()| reader.printer.finish()).map(|()| summary.is_none())
 }
 
-/// Until the link ends, or the output.
+/// Reads messages until the link ends, or the output is closed.
 async fn read<W: Write>(
     reader: &mut Reader<'_, W>,
     bridge: &Bridge,
@@ -127,7 +127,7 @@ async fn read<W: Write>(
     }
 }
 
-/// SIGINT or SIGTERM.
+/// Signals that stop the program: SIGINT and SIGTERM.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,

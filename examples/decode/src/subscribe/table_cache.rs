@@ -13,12 +13,12 @@ const CONFLICT_BYTES: usize = 512;
 /// A session table's name, below one topic of batches: two gateways that publish elsewhere never share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TableKey {
-    /// Of the batches. The table is at or below `TOPIC/table/GATEWAY`.
+    /// Topic of the batches. The table is at or below `TOPIC/table/GATEWAY`.
     pub(super) topic: String,
     pub(super) id: TableId,
 }
 
-/// Two different tables under one name. Nobody can say which of them a batch means.
+/// Conflict of two different tables under one name: nobody can say which of them a batch means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Conflict {
     id: TableId,
@@ -47,7 +47,7 @@ pub(super) enum Added {
 #[derive(Debug)]
 pub(super) struct TableCache {
     entries: HashMap<TableKey, Entry>,
-    /// By last use.
+    /// Keys of the tables by their last use.
     order: BTreeMap<u64, TableKey>,
     uses: u64,
     bytes: usize,

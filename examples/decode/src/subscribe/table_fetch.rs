@@ -42,7 +42,7 @@ pub(super) struct TableFetch<'a> {
 struct Link {
     bridge: Bridge,
     topics: HashSet<String>,
-    /// One for all topics, so that what waits in it is bounded; `None` before the first.
+    /// Subscription to the tables of all topics. There is one, so that what waits in it is bounded; `None` before the first.
     tables: Option<Commands>,
     last_table: Option<Instant>,
 }
@@ -168,7 +168,7 @@ impl Link {
     }
 }
 
-/// With all below `TOPIC/table/GATEWAY`.
+/// Returns the filter of a topic's tables, with all below `TOPIC/table/GATEWAY`.
 fn filter(topic: &str) -> String {
     format!("{topic}{TABLE_LEVEL}/#")
 }

@@ -19,7 +19,7 @@ use super::table_cache::TableKey;
 use crate::{Failure, input, tell};
 
 const SUFFIX: &str = ".table";
-/// Of a hash in a name, in bytes.
+/// Length of a hash in a file's name, in bytes.
 const HASH_BYTES: usize = 16;
 /// A file takes a block of a disk at least.
 const BLOCK_BYTES: u64 = 4096;
@@ -31,7 +31,7 @@ pub(super) struct TableFiles {
     max_bytes: u64,
     bytes: u64,
     uses: u64,
-    /// By topic and table: more than one are a conflict.
+    /// Files by topic and table; more than one are a conflict.
     files: HashMap<String, Vec<FileEntry>>,
 }
 

@@ -14,7 +14,7 @@ use crate::tell;
 
 /// Pairs of cause and topic that are remembered as said.
 const SAID_MAX: usize = 10_000;
-/// So many unacknowledged messages may be all that a hub sends.
+/// Number of unacknowledged messages that may be all that a hub sends.
 const WINDOW_SUSPECT: u64 = 16;
 /// The silence after which that is suspected.
 const WINDOW_SILENCE: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use super::table_cache::TableKey;
 const TABLE_WITHIN: Duration = Duration::from_secs(10);
 /// The longest that a batch waits, whether its table could be asked for or not.
 const WITHIN_MAX: Duration = Duration::from_secs(60);
-/// So many unacknowledged batches may fill a hub's window (some send 20, whatever the client takes), and hold up everybody else.
+/// Number of unacknowledged batches that may fill a hub's window (some send 20, whatever the client takes), and hold up all others.
 const CROWD: usize = 16;
 /// The wait in a crowd, since the last table came.
 const CROWD_WITHIN: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(super) struct Entry<M> {
     since: Instant,
     /// First time that its table was asked for after it was needed.
     asked: Option<Instant>,
-    /// It has waited long enough, and that was said.
+    /// Set once the log has said that the batch waits for too long.
     is_told: bool,
 }
 
@@ -110,7 +110,7 @@ impl<M> Waiting<M> {
         out
     }
 
-    /// Those that wait for this table.
+    /// Takes the batches that wait for this table.
     pub(super) fn take(&mut self, key: &TableKey) -> Vec<Entry<M>> {
         if !self.has(&key.topic) {
             return Vec::new();
@@ -132,7 +132,7 @@ impl<M> Waiting<M> {
         })
     }
 
-    /// Those that have waited too long and of which it was not said yet. They go on waiting.
+    /// Returns the batches that have waited too long and of which it was not said yet. They go on waiting.
     pub(super) fn tell_overdue(
         &mut self,
         now: Instant,

@@ -7,16 +7,16 @@ use super::surroundings::Crew;
 use super::{Conductor, SensorRecord};
 use crate::story::{DRAIN_MS_MAX, DRAIN_OF_OTHERS_MS_MAX};
 
-/// Of a gateway that does not say what waits: what was acknowledged has arrived, and nothing more arrives for so long.
+/// Milliseconds without an arrival after which a gateway that does not say what waits counts as done, if all that was acknowledged arrived.
 const SILENT_MS: u64 = 3_000;
 
-/// Silence at the hub, by which the end of a gateway's work is known that says nothing of it.
+/// Silence at the hub, which tells that a gateway has delivered everything if it does not say so itself.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     arrivals: usize,
-    /// Time at which there were fewer last.
+    /// Time since which nothing arrived.
     since_ms: u64,
-    /// Arrivals without copies, once they were counted.
+    /// Number of arrivals without copies; `None` until they are counted.
     different: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ impl Conductor {
         self.silence.is_end(now_ms, acknowledged, arrivals, || hub.different())
     }
 
-    /// Until every sensor has all its acknowledgments and nothing waits at the gateway, or the time for it is over.
+    /// Waits until every sensor has all its acknowledgments and nothing waits at the gateway, or the time for it is over.
     pub(super) async fn drain(&mut self, crew: Crew) -> io::Result<Vec<SensorRecord>> {
         let Crew { mut tasks, stop, .. } = crew;
         let longest_ms = if self.gateway.reports_itself() { DRAIN_MS_MAX } else { DRAIN_OF_OTHERS_MS_MAX };

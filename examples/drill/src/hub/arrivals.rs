@@ -13,7 +13,7 @@ use crate::tables::Tables;
 pub(super) const READINGS_TOPIC: &str = "site7/readings";
 /// Batches of the route that the drill adds. Beside these two everything is `raw`.
 pub(crate) const FILTERED_TOPIC: &str = "site7/filtered";
-/// Between the topic of batches and the gateway's name in the topic of their session table.
+/// Level between the topic of batches and the gateway's name in the topic of their session table.
 const TABLE_LEVEL: &str = "/table/";
 
 fn is_batch(topic: &str) -> bool {
@@ -24,8 +24,8 @@ pub(super) fn is_table(topic: &str) -> bool {
     topic.split_once(TABLE_LEVEL).is_some_and(|(batches, _)| is_batch(batches))
 }
 
-/// One line of the record per message, or per reading of a batch. A batch that cannot be read brings nothing: its
-/// readings then count as lost.
+/// Makes a line of the record for each message, or for each reading of a batch. A batch that cannot be read brings none: its readings then count as
+/// lost.
 pub(super) fn arrivals(
     publish: &Publish,
     time: i64,

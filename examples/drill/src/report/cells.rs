@@ -69,7 +69,7 @@ fn colour(first_sent: i64, fate: Fate) -> Colour {
     }
 }
 
-/// 1, 2, 5, 10, 20, 50 ... so that at most [`CELLS_MAX`] cells are drawn.
+/// Returns 1, 2, 5, 10, 20, 50 ... readings for a cell, so that at most [`CELLS_MAX`] cells are drawn.
 fn readings_per_cell(readings: usize) -> usize {
     let wanted = readings.div_ceil(CELLS_MAX).max(1);
     let decades = std::iter::successors(Some(1_usize), |decade| decade.checked_mul(10));

@@ -2,7 +2,7 @@
 
 use edge_page::count;
 
-/// `0.34`, `8.3`, `142`: seconds without the unit.
+/// Returns seconds without the unit, such as `0.34`, `8.3` or `142`.
 pub(super) fn seconds(ms: u64) -> String {
     let s = ms as f64 / 1000.0;
     match ms {

@@ -52,7 +52,7 @@ pub(super) fn value(report: &Report) -> Value {
     })
 }
 
-/// As it really was, not as the story planned it.
+/// Returns the length of the outage as it really was, not as the story planned it.
 fn outage_ms(report: &Report) -> u64 {
     let lengths = report.timeline.outages.iter().map(|(from, to)| to.saturating_sub(*from));
     lengths.filter_map(|ms| u64::try_from(ms).ok()).sum()

@@ -91,7 +91,7 @@ pub(super) fn failure(report: &Report) -> String {
     html
 }
 
-/// One line per client and reason: a thousand lost readings of one cause are one fact.
+/// Returns the table of losses, with a line per client and reason: a thousand lost readings of one cause are one fact.
 fn lost_table(report: &Report) -> String {
     let mut groups: BTreeMap<(&str, &str), Vec<&Lost>> = BTreeMap::new();
     for lost in &report.verdict.lost {

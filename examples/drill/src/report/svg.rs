@@ -12,7 +12,7 @@ use crate::verdict::Fate;
 /// A reading that takes less is live.
 pub(super) const LIVE_MS: i64 = 2_000;
 
-/// Both drawings of one plot; the style sheet shows the one that fits.
+/// Draws a plot for a wide and for a narrow window; the style sheet shows the one that fits.
 pub(super) fn both(report: &Report, draw: fn(&Report, Frame) -> String) -> String {
     both_drawings(&draw(report, WIDE), &draw(report, NARROW))
 }
@@ -239,7 +239,7 @@ fn arrivals_per_second(report: &Report) -> Vec<u64> {
     seconds
 }
 
-/// Shaded outages with their names above, the kill as a line.
+/// Draws shaded outages with their names above, and the kill as a line.
 fn faults(svg: &mut String, report: &Report, time: Time, bottom: f64) {
     let names = report.story.outages().map(|phase| phase.name.text());
     for ((from, to), name) in report.timeline.outages.iter().zip(names) {
@@ -298,7 +298,7 @@ fn area(svg: &mut String, class: &str, points: &[(f64, f64)], base: f64) {
     }
 }
 
-/// `950`, `3.6 k`.
+/// Returns a number in few characters, such as `950` or `3.6 k`.
 fn short(n: u64) -> String {
     match n {
         0..1000 => n.to_string(),

@@ -26,7 +26,7 @@ pub(crate) struct Observed {
     pub(crate) from_outside_alone: bool,
     /// Times the gateway was ended by signal 9, as its exit status tells.
     pub(crate) kills: u32,
-    /// From the start of the half-open link until the gateway's link state said so.
+    /// Time from the start of the half-open link until the gateway's link state said so.
     pub(crate) stall_noticed_ms: Option<u64>,
     /// The gateway's own counters at the end; `None` when they could not be read.
     pub(crate) ledger: Option<GatewayLedger>,
@@ -42,7 +42,7 @@ pub(crate) struct GatewayLedger {
 }
 
 impl GatewayLedger {
-    /// Accepted minus everything that became of it.
+    /// Returns the accepted messages minus those whose outcome is counted.
     pub(crate) fn apart(self) -> i128 {
         i128::from(self.accepted)
             - i128::from(self.delivered)
@@ -51,7 +51,7 @@ impl GatewayLedger {
     }
 }
 
-/// One line of the table "promises tested".
+/// Line of the table "promises tested".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
     /// Number in `docs/promises.md`.

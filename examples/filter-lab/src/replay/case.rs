@@ -15,7 +15,7 @@ pub(super) struct Case {
     known: RefCell<Vec<String>>,
 }
 
-/// One object of a case, and where it is.
+/// Object of a case, and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Config<'a> {
     case: &'a Case,
@@ -153,7 +153,7 @@ impl<'a> Config<'a> {
         self.maybe_text(key)?.ok_or_else(|| self.wrong(key, "a text"))
     }
 
-    /// One of `choices`, the first if the key is not given.
+    /// Returns one of `choices`, the first if the key is not given.
     pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, Error> {
         let text = self.maybe_text(key)?;
         let chosen = choices.iter().find(|(name, _)| text.is_none_or(|text| text == *name));
@@ -163,7 +163,7 @@ impl<'a> Config<'a> {
         })
     }
 
-    /// Two numbers in either order; the smaller one first.
+    /// Reads two numbers in either order. Returns the smaller one first.
     pub(super) fn maybe_span(&self, key: &str) -> Result<Option<(f64, f64)>, Error> {
         let Some(value) = self.get(key) else { return Ok(None) };
         match value.as_array().map(Vec::as_slice) {
@@ -175,7 +175,7 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// Two numbers of which each may be null.
+    /// Reads two numbers, of which each may be null.
     pub(super) fn maybe_limits(&self, key: &str) -> Result<(Option<f64>, Option<f64>), Error> {
         match self.get(key).map(|value| value.as_array().map(Vec::as_slice)) {
             None => Ok((None, None)),

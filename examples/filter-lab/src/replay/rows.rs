@@ -39,7 +39,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-/// One state per sensor.
+/// Returns a state for each sensor.
 pub(super) fn states<S: Default>(rows: &[Row]) -> Vec<S> {
     let sensors = rows.iter().map(|row| row.sensor + 1).max().unwrap_or(0);
     std::iter::repeat_with(S::default).take(sensors).collect()

@@ -12,9 +12,9 @@ pub(super) struct Account {
     /// The pipeline's.
     pub(super) number: u32,
     pub(super) error_bound: ErrorBound,
-    /// What a crash may cost.
+    /// Readings that a crash may cost.
     pub(super) crash_loss: LossBound,
-    /// What the time guard and the quality checks may refuse beside it.
+    /// Readings that the time guard and the quality checks may refuse beside it.
     pub(super) refused: LossBound,
     pub(super) readings: u64,
     /// Readings that went on; synthetic emits are counted apart.
@@ -119,7 +119,7 @@ impl Account {
         self.readings as f64 / self.sent().max(1) as f64
     }
 
-    /// By reason; what a stage held and never sent is stood for by what it sent.
+    /// Returns the suppressed readings by reason. Readings that a stage held and never sent count as represented by those that it sent.
     pub(super) fn suppressed(&self) -> Vec<(&'static str, u64)> {
         let mut suppressed: Vec<_> = self.dropped.iter().map(|(reason, n)| (*reason, *n)).collect();
         if self.held > 0 {
@@ -144,7 +144,7 @@ impl Account {
         Some(max <= self.stated()? * (1.0 + 1e-9) + f64::EPSILON * 16.0)
     }
 
-    /// One line for a terminal.
+    /// Returns the account as one line for a terminal.
     pub(super) fn line(&self) -> String {
         let (name, readings, sent, reduction) = (&self.name, self.readings, self.sent(), self.reduction());
         let error = self.distance.max_and_rms().map_or_else(

@@ -32,7 +32,7 @@ impl Trace {
         self.values = kept.iter().filter_map(|&i| self.values.get(i).copied()).collect();
     }
 
-    /// At most so many points, a multiple of 4.
+    /// Returns at most so many points, a multiple of 4.
     pub(super) fn points(&self, most: usize) -> Vec<(i64, f64)> {
         let mut thin = self.clone();
         if thin.times.len() > most {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 /// Interpretation of the kept readings between their times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// Each holds until the next.
+    /// Each value holds until the next.
     Hold,
     /// A straight line from one to the next.
     Line,
@@ -43,7 +43,7 @@ impl Distance {
         self.last = next;
     }
 
-    /// Nothing that comes is later: at the end, and where the clock was set back.
+    /// Ends the comparison, because no later reading comes: at the end, and where the clock was set back.
     pub(super) fn finish(&mut self) {
         while let Some((at, original)) = self.open.pop_front() {
             self.compare(at, original, None);
@@ -51,7 +51,7 @@ impl Distance {
         self.last = None;
     }
 
-    /// Largest distance and root of the mean square; `None` if nothing could be compared.
+    /// Returns the largest distance and the root of the mean square; `None` if nothing could be compared.
     pub(super) fn max_and_rms(&self) -> Option<(f64, f64)> {
         (self.compared > 0).then(|| (self.max, (self.squares / self.compared as f64).sqrt()))
     }

@@ -130,7 +130,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// One reading, at the time that it carries: a recording has no other clock. Time never goes back.
+    /// Passes a reading through the rules at its own time, because a recording has no other clock. Time never goes back.
     fn take(&mut self, record: &Record<'_>) -> Result<(), Error> {
         let index = self.account(record);
         let Some(account) = self.accounts.get_mut(index) else { return Ok(()) };

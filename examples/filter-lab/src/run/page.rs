@@ -126,7 +126,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// Four significant digits.
+/// Returns a number with four significant digits.
 pub(super) fn figure(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude == 0.0 {

@@ -11,7 +11,7 @@ struct Frame {
     width: f64,
     /// Room for `-1.234e-5`.
     left: f64,
-    /// Of each curve, a multiple of 4: about four per pixel column.
+    /// Most points of each curve, a multiple of 4: about four per pixel column.
     points: usize,
 }
 
@@ -22,10 +22,10 @@ const BOTTOM: f64 = 200.0;
 const HEIGHT: f64 = 224.0;
 const RIGHT: f64 = 10.0;
 
-/// More marks than that are a band.
+/// Most marks that are drawn; more would be a band.
 const DOTS_MAX: usize = 300;
 
-/// Both drawings; the style sheet shows the one that fits.
+/// Draws the plot for a wide and for a narrow window; the style sheet shows the one that fits.
 pub(super) fn both(account: &Account) -> String {
     let (wide, narrow) = (drawing(account, WIDE), drawing(account, NARROW));
     edge_page::both(&wide, &narrow) + "\n"
@@ -39,7 +39,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// `None` if there is nothing to draw.
+    /// Makes the scale of these points; `None` if there is nothing to draw.
     fn of(points: &[(i64, f64)], frame: Frame) -> Option<Self> {
         let (first, last) = (points.first()?.0 as f64, points.last()?.0 as f64);
         let low = points.iter().map(|(_, v)| *v).fold(f64::INFINITY, f64::min);
@@ -85,7 +85,7 @@ fn drawing(account: &Account, frame: Frame) -> String {
     svg
 }
 
-/// Three values on the left; the length of the recording below.
+/// Draws the axes: three values on the left, the length of the recording below.
 fn axes(svg: &mut String, scale: &Scale) {
     let (left, right) = (scale.frame.left, scale.frame.width - RIGHT);
     let (low, high) = scale.value;
@@ -116,7 +116,7 @@ fn line(points: &[(i64, f64)], scale: &Scale) -> String {
     path
 }
 
-/// Each value to the time of the next, the last to the end.
+/// Draws each value until the time of the next, the last until the end.
 fn steps(points: &[(i64, f64)], scale: &Scale) -> String {
     let mut path = String::new();
     for (i, (time, value)) in points.iter().enumerate() {

@@ -6,12 +6,12 @@ use edge_filter::{Quality, Value};
 use std::collections::VecDeque;
 use std::path::Path;
 
-/// One reading.
+/// Recorded reading.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) time: i64,
     pub(super) sensor: &'a str,
-    /// Empty if the file names none.
+    /// Unit of the sensor; empty if the file names none.
     pub(super) unit: &'a str,
     pub(super) value: Value<'static>,
     pub(super) quality: Quality,

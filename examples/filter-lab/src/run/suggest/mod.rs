@@ -96,7 +96,7 @@ fn in_steps(steps: &Steps) -> Vec<(Stage, f64)> {
     tolerances.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
 }
 
-/// From half the range down to a tenth of the smallest step.
+/// Returns the coarse grid of tolerances, from half the range down to a tenth of the smallest step.
 fn coarse(steps: &Steps) -> Vec<(Stage, f64)> {
     let least = steps.quantum.unwrap_or(0.0) / 10.0;
     // Less by as much as the rounding may add.
@@ -106,7 +106,7 @@ fn coarse(steps: &Steps) -> Vec<(Stage, f64)> {
     down.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
 }
 
-/// Below the tightest of the coarse grid that makes ten times fewer, for each stage; below half the range if none does.
+/// Returns the fine grid for each stage: tolerances below the tightest one of the coarse grid that keeps ten times fewer readings, or below half the range if none does.
 fn fine(coarse: &[Trial], readings: u64) -> Vec<(Stage, f64)> {
     let mut grid = Vec::new();
     for stage in Stage::ALL {
@@ -124,7 +124,7 @@ fn first_tenfold(trials: &[Trial], stage: Stage, readings: u64) -> Option<f64> {
     does.map(|trial| trial.tolerance).min_by(f64::total_cmp)
 }
 
-/// Four significant digits: what is tried is what is printed.
+/// Rounds a tolerance to four significant digits, so that the printed one is the one that was tried.
 fn rounded(tolerance: f64) -> f64 {
     format!("{tolerance:.3e}").parse().unwrap_or(tolerance)
 }

@@ -31,7 +31,7 @@ impl Stage {
     }
 }
 
-/// One stage at one tolerance, and the readings it has kept.
+/// Stage at one tolerance, and the readings that it has kept.
 pub(super) struct Trial {
     pub(super) stage: Stage,
     pub(super) tolerance: f64,
