@@ -1,4 +1,4 @@
-//! Costs of a stage, as values that a program can print or check.
+//! Error bound and loss bound of a stage: its costs, as values that a program can print or check.
 
 use std::fmt;
 

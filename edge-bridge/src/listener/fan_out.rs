@@ -1,4 +1,4 @@
-//! Delivery of a message to its subscribers (§3.3.4, §4.3, §4.9).
+//! Fan-out: delivery of a message to all its subscribers (§3.3.4, §4.3, §4.9).
 
 use super::client::Client;
 use super::delivery::{Delivery, Tag};

@@ -1,4 +1,4 @@
-//! Arrivals: received messages until they are acknowledged, among which repeats are known. PUBACKs and PUBRECs leave only when the caller answers, and in the order of arrival
+//! Received messages until they are acknowledged (arrivals), among which repeats are known. PUBACKs and PUBRECs leave only when the caller answers, and in the order of arrival
 //! (\[MQTT-4.6.0-2\], \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are kept until PUBREL, which may come on a later connection.
 
 use std::collections::{HashMap, HashSet};

@@ -20,8 +20,8 @@ impl Session {
     }
 
     /// Server: accepts the client of [`Event::Connect`](super::Event::Connect). Messages of `accept.resume` are resent at once, within its
-    /// Receive Maximum. Refuses a client that would never learn of it, see [`can_accept`](Self::can_accept). Does nothing when no client waits
-    /// for a decision.
+    /// Receive Maximum. Refuses a client into whose Maximum Packet Size the CONNACK does not fit, see [`can_accept`](Self::can_accept). Does
+    /// nothing when no client waits for a decision.
     pub fn accept(&mut self, now_ms: u64, accept: Accept) {
         if !self.can_accept(&accept) {
             self.refuse(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);

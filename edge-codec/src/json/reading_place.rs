@@ -6,7 +6,7 @@ use super::visitor_state::offset;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Returns the byte offset of the reading `number`, counted from 0, of a batch that was read before.
+/// Returns the byte offset of the reading `number`, counted from 0, in a batch that was read once without an error.
 pub(super) fn reading_place(input: &[u8], number: usize) -> usize {
     let Ok(input) = std::str::from_utf8(input) else { return 0 };
     match serde_json::Deserializer::from_str(input).deserialize_map(Outer { number }) {

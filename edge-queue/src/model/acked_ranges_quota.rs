@@ -73,8 +73,8 @@ impl Model {
         Some(leased.map(|(seq, _)| seq.saturating_add(1)).max().unwrap_or(0))
     }
 
-    /// Returns whether a lane with drop-newest goes on dropping although a row has left it: each row stored in between costs a range, so while
-    /// ranges are short half of the lane must be free first.
+    /// Returns whether a lane with drop-newest goes on dropping new rows although there is room again. A stored row between dropped ones costs
+    /// a range, so while ranges are short the lane takes rows again only when it is half empty.
     pub(super) fn keeps_dropping(&self, at: usize) -> bool {
         let dropping = |lane: &&LaneModel| lane.limits.on_full == OnFull::DropNewest && is_half_full(lane);
         let Some(lane) = self.lanes.get(at).filter(dropping) else { return false };

@@ -323,7 +323,8 @@ fn will(topic: &str, retain: bool) -> Result<Will, String> {
     Ok(Will { qos: QoS::AtLeastOnce, retain, topic, payload: "0".into(), properties })
 }
 
-/// Starts a client whose lines of the log begin with its side and its connection: both sides are hubs to it.
+/// Starts a client. Its log lines have `span`, which names side and connection, because both the local broker and the remote one are a hub
+/// to their client.
 async fn start(builder: Builder, span: Span) -> Result<Bridge, String> {
     builder.start().instrument(span).await.map_err(|error| in_full(&error))
 }

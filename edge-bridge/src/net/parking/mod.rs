@@ -96,7 +96,8 @@ struct Shared {
     in_place: InPlace,
     /// Reason in words why rows could not be parked last; `None` if they can be.
     why: Mutex<Option<String>>,
-    /// Set while no row is parked, until the rows left in their lanes have been leased again.
+    /// Set when a row could not be parked, until the rows left in their lanes are leased again. While it is set, rows that the hub refuses
+    /// are left in their lanes and not parked.
     is_stuck: AtomicBool,
     /// Set when the link should lease rows left in their lanes again.
     look_again: AtomicBool,

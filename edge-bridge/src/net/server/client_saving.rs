@@ -165,8 +165,8 @@ impl ClientSaving {
         (left_out > 0 && !left_out_before).then_some(left_out)
     }
 
-    /// Waits for the end of the present write, for ever if there is none. Returns the error if the write before succeeded, else `None`.
-    /// Cancel-safe.
+    /// Waits for the end of the present write, for ever if there is none. Returns its error, unless the write before failed too: a disk that
+    /// goes on failing is told once. Cancel-safe.
     pub(super) async fn ended(&mut self) -> Option<io::Error> {
         let Some(writing) = &mut self.writing else { return std::future::pending().await };
         let ended = writing.await;

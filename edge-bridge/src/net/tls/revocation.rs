@@ -72,13 +72,13 @@ pub(in crate::net) fn issuer(list: &[u8]) -> Option<&[u8]> {
     Some(issuer)
 }
 
-/// Returns the fields of a list from the time on at which it was made.
+/// Returns the fields of a list from `thisUpdate` on, the time at which it was made.
 fn from_this_update(list: &[u8]) -> Option<&[u8]> {
     let (_, _, fields) = element(from_issuer(list)?)?;
     Some(fields)
 }
 
-/// Returns the fields of a list from the name of its authority on.
+/// Returns the fields of a list from `issuer` on, the name of its authority.
 fn from_issuer(list: &[u8]) -> Option<&[u8]> {
     let (SEQUENCE, list, _) = element(list)? else { return None };
     let (SEQUENCE, mut fields, _) = element(list)? else { return None };

@@ -1,4 +1,5 @@
-//! Prediction of integers, and the residuals, which are the differences from the prediction.
+//! Delta encoding: integers are predicted by those before them, by the last one or by the line through the last two (delta of delta), or by a
+//! constant. The residuals, which are the differences from the prediction, are coded.
 
 #![deny(clippy::indexing_slicing)]
 

@@ -32,7 +32,7 @@ pub(crate) struct Account {
     pub(crate) expired: u64,
     /// Number of rows that are none of this gateway.
     pub(crate) foreign: u64,
-    /// Number of rows that are read and have no end yet.
+    /// Number of rows that were read and are neither acknowledged nor refused nor dropped yet.
     pub(crate) open: u64,
     /// Findings at the end of the stream; `None` before.
     pub(crate) end: Option<StreamEnd>,
@@ -41,7 +41,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Returns whether every row was read and has its end.
+    /// Returns whether every row was read, and was acknowledged, refused or dropped.
     pub(crate) fn is_done(&self) -> bool {
         self.end.is_some() && self.open == 0
     }

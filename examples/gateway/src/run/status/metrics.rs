@@ -1,4 +1,4 @@
-//! Metrics as Prometheus text, format 0.0.4. Pure. Every label value is present from the start, so that an alert can tell 0 from a missing value.
+//! Metrics of the gateway: counters and gauges from all its parts, for `/metrics`. Pure. Every label value is present from the start, so that an alert can tell 0 from a missing value.
 
 use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};

@@ -1,4 +1,4 @@
-//! Page of figures as Prometheus text, format 0.0.4. Pure.
+//! Prometheus text, format 0.0.4: writer of a page of metrics. Pure.
 
 use std::fmt::Write;
 

@@ -146,17 +146,17 @@ impl Reading {
     }
 }
 
-/// End of a row's way to the disk.
+/// Receipt of a row, as a sample shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Receipt {
-    /// It survives a power cut.
+    /// The row survives a power cut.
     Stored,
-    /// The hub had it before it had to be written.
+    /// The hub had the row before it had to be written.
     HandedOver,
-    /// The policy of a full queue gave it up.
+    /// The policy of a full queue gave the row up.
     Dropped,
-    /// It is in RAM only.
+    /// The row is in RAM only.
     Volatile,
 }
 

@@ -132,7 +132,7 @@ impl Compact {
         }
     }
 
-    /// Decodes a batch of this topic like a reader who has the tables that the hub retains.
+    /// Decodes a batch of this topic as a reader would, with those session tables alone that the hub retains and has sent back (echoed).
     ///
     /// # Errors
     /// The decoder's error, also if the batch refers to a table that the hub has not echoed.

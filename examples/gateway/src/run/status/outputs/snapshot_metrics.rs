@@ -1,4 +1,4 @@
-//! Metrics from the status: the gateway's name and version, the fill of its lanes and the time until they are full, the time for which the link
+//! Metrics made from the snapshot of the status: the gateway's name and version, the fill of its lanes and the time until they are full, the time for which the link
 //! was up. Pure.
 
 use crate::run::status::prometheus_text::{Page, label};

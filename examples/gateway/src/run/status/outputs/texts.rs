@@ -104,7 +104,7 @@ fn room_of(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Returns the link's state, and for how long it is up or down: the state itself, such as `idle`, may be new.
+/// Returns the link's state, and the time for which it is up or down. The state itself may be younger: a link that is up for days turns `idle`.
 pub(super) fn link_since(link: &LinkStatus) -> String {
     let side = if link.is_up { "up" } else { "down" };
     format!("{}, {side} for {}", link.state, duration(link.since_s))
