@@ -30,7 +30,7 @@ impl Figure {
     }
 }
 
-/// What is printed of a figure.
+/// Printed form of a figure.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]

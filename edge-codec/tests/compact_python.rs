@@ -247,7 +247,7 @@ fn python_refuses_by_name_what_it_cannot_read() {
     assert_eq!((output.status.code(), said.trim()), (Some(1), "edge_batch: the input is cut off"));
 }
 
-/// What other writers of Protobuf may do: numbers that are not packed, a field twice, a sensor without fields.
+/// Liberties of other writers of Protobuf: numbers that are not packed, a field twice, a sensor without fields.
 #[test]
 fn python_reads_fields_in_every_form_that_protobuf_allows() {
     let announced = [0x08, 1, 0x12, 0];

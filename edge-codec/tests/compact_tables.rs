@@ -40,7 +40,7 @@ fn truncated_and_flipped_tables_are_refused_or_read() {
     println!("executed codec.compact.bitflip.table: {} cases", refused + read);
 }
 
-/// Whoever puts readings by sensor would take one column for the other. A table knows its sensors, so nothing else looks at those
+/// A reader that puts readings by sensor would take one column for the other. A table knows its sensors, so nothing else looks at those
 /// of a batch.
 #[test]
 fn a_sensor_that_stands_twice_beside_a_table_is_refused_by_name() {

@@ -78,7 +78,7 @@ fn what_an_operator_said_is_kept_and_the_rest_is_told_anew() {
     assert_eq!(read(&mut after, "t/ack", 95.0, 14_000), [(HIGH, Unacknowledged)]);
 }
 
-/// What hides an alarm is kept with its end. A condition that says so by itself has none, and an unshelve would find nothing to end.
+/// The hiding of an alarm is kept with its end. A condition that says so by itself has none, and an unshelve would find nothing to end.
 #[test]
 fn promise_14_a_damaged_kept_state_shows_no_alarm_as_hidden_that_nothing_hides() {
     let mut before = pipeline();

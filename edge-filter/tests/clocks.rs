@@ -157,9 +157,9 @@ fn a_sensor_whose_clock_is_an_hour_slow_has_whole_windows() {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bug {
     None,
-    /// What is late is dropped.
+    /// Late readings are dropped.
     Drops,
-    /// What passed beside the stages is not overtaken.
+    /// A reading that passed beside the stages is not overtaken.
     Forgets,
 }
 

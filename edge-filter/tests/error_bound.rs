@@ -12,7 +12,7 @@ use support::history::{Row, START, history};
 use support::judge::{Judge, Violation, convicts, first_violation, verdict};
 
 const TOLERANCE: f64 = 1.0;
-/// What a filter did with a row: emitted it, suppressed it (the consumer's value has to stand for it), or refused it
+/// Fate of a row in a filter: emitted, suppressed (the consumer's value has to stand for it), or refused
 /// for its time (nothing stands for it).
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Did {
@@ -21,7 +21,7 @@ enum Did {
     Refuse,
 }
 
-/// What would pass beside the stage is dropped: its bound is not about that.
+/// Readings that would pass beside the stage are dropped: its bound is not about them.
 fn strict() -> Rule {
     Rule::new().time_guard(TimeGuard::strict())
 }

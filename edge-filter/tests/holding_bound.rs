@@ -16,7 +16,7 @@ use support::{budget, runner};
 
 const DEVIATION: f64 = 1.0;
 
-/// What a filter did, in order.
+/// Actions of a filter, in order.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Emitted {
@@ -78,9 +78,9 @@ fn status(row: &Row) -> Quality {
 enum Check {
     /// Emitted readings are in order of event time, unless the clock was set back.
     Order,
-    /// What is taken in comes after something that was emitted.
+    /// A reading is taken in after something that was emitted.
     First,
-    /// What stands for a reading has its status.
+    /// The reading that stands for another one has its status.
     Status,
     /// Its value is within the deviation.
     Bound,

@@ -111,7 +111,7 @@ fn what_cannot_be_judged_does_not_wait_and_nothing_overtakes() {
     assert_eq!(out, [(5_000_000, "first_after_gap")], "so does another unit");
 }
 
-/// What a planted bug does to what was emitted, and to the verdicts of the stage alone.
+/// Effect of a planted bug on the emitted readings, and on the verdicts of the stage alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bug {
     None,
@@ -145,7 +145,7 @@ fn emitted(stages: &str, rows: &[Row]) -> Vec<Row> {
     out
 }
 
-/// What the time guard alone lets pass, as it came. Its own verdict on each row, since a time does not name a row: after
+/// Readings that the time guard alone lets pass, as they came. Its own verdict on each row, since a time does not name a row: after
 /// a clock was set back, one that was refused may come again.
 fn passed(rows: &[Row]) -> Vec<Row> {
     let (guard, mut state, mut now) = (TimeGuard::strict(), TimeGuardState::default(), START);

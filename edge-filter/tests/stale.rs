@@ -48,7 +48,7 @@ fn promise_13_the_last_value_is_emitted_once_and_the_next_reading_passes() {
     );
 }
 
-/// What came last may be shown, and is not what the sensor is said to hold on to.
+/// The last reading may be shown, and is not the value that the sensor is said to hold.
 #[test]
 fn promise_13_a_silent_sensor_repeats_its_last_usable_value() {
     let deadband = Deadband::absolute(1.0).unwrap().uncertain_is_bad(true);

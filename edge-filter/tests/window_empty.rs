@@ -18,7 +18,7 @@ fn pipeline(empty: &str, stale: &str) -> Pipeline {
     Pipeline::from_toml(&text).unwrap()
 }
 
-/// What is emitted, as time, value and whether it is good.
+/// Emitted readings, as time, value and whether they are good.
 type Rows = Vec<(i64, String, bool)>;
 
 fn row(emit: &Emit<'_>) -> (i64, String, bool) {

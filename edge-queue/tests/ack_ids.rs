@@ -110,7 +110,7 @@ fn a_row_without_a_range_is_counted_and_stays_for_a_later_receipt() {
     assert_eq!((ledger(&q).delivered, ledger(&q).queued), (3_000, 0));
 }
 
-/// Whoever asked may go: the rows are acknowledged all the same, and whoever asks again finds them gone.
+/// A caller may go: the rows are acknowledged all the same, and the next caller finds them gone.
 #[tokio::test]
 async fn an_async_call_that_is_dropped_acknowledges_all_the_same() {
     let q = aio::Queue::of(with_rows(&SimDir::new(), 500)).unwrap();

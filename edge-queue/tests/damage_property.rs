@@ -22,7 +22,7 @@ const PER_IMAGE: u64 = 5;
 const SEEDS: u64 = 5;
 const SEED_STEP: u64 = 1_000_000;
 
-/// What a run came to.
+/// Outcome of a run.
 #[derive(Default)]
 struct Run {
     cases: u64,

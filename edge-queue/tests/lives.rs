@@ -85,7 +85,7 @@ fn expect_a_whole_queue(open: stores::OpenStore, survivor: &Survivor) {
     assert!(rows.is_empty(), "{:?} were not delivered", rows.keys());
 }
 
-/// What trials found: seed of the store, commits that it took before, seed of the trial.
+/// Findings of trials: seed of the store, commits that it took before, seed of the trial.
 const FOUND: [(u64, u64, u64, &str); 8] = [
     (
         1_592_598_645,

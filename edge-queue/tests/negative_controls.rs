@@ -13,7 +13,7 @@ use edge_queue::testing::{
     seed,
 };
 
-/// What is wrong.
+/// Planted bug, or none.
 #[derive(Clone, Copy, Debug)]
 enum Plant {
     Nothing,

@@ -165,7 +165,7 @@ fn a_failed_sync_called_again_is_caught_by_the_queue() {
     caught(&STORES, Plant::Sync(SyncBug::Retried, Some(fault)), any, Rule::Figures);
 }
 
-/// Whoever asked for it throws the receipt away then.
+/// The caller throws the receipt away then.
 #[test]
 fn rows_acknowledged_by_a_receipt_that_come_again_after_a_power_cut_are_caught() {
     caught(&STORES, Plant::Flaw(Flaw::AckedIdsUnwritten), any, Rule::Rows);

@@ -242,7 +242,7 @@ fn an_async_program_on_one_thread_goes_on_while_the_medium_hangs() {
     });
 }
 
-/// Whoever drops the oldest row must know its size, which only the medium has after a restart.
+/// Dropping the oldest row needs its size, which only the medium has after a restart.
 #[test]
 fn a_push_that_would_read_what_may_go_does_not_wait_for_a_call_that_hangs() {
     must_end(|| {

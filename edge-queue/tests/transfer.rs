@@ -302,7 +302,7 @@ fn a_power_cut_or_a_failing_call_leaves_no_queue_or_a_whole_one() {
     println!("executed transfer_crash_states: {cases} cases");
 }
 
-/// Whoever is told that an import is done may delete where it came from.
+/// Somebody who is told that an import is done may delete where it came from.
 #[test]
 fn an_import_that_is_done_survives_a_power_cut() {
     let rows = rows(seed() + 4, 300);

@@ -117,7 +117,7 @@ pub(super) fn with_table(set: &Set, batches: &[&[Reading<'static>]], level: Leve
     by_table(set, batches, compact::Encoder::with_table(set.table.clone()).level(level))
 }
 
-/// What a gateway sends.
+/// Bytes that a gateway sends.
 fn with_table_and_id(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
     by_table(set, batches, compact::Encoder::with_table(set.table.clone()).id(IDENTITY))
 }
@@ -170,7 +170,7 @@ fn with_names(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Resul
     encode_all(set, batches, &mut compact::Encoder::new(&set.sensors).level(level), Codec::Compact)
 }
 
-/// What a gateway sends while a table is under way.
+/// Bytes that a gateway sends while a table is under way.
 fn with_names_and_id(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
     encode_all(set, batches, &mut compact::Encoder::new(&set.sensors).id(IDENTITY), Codec::Compact)
 }

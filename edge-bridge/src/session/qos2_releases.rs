@@ -293,7 +293,7 @@ mod tests {
         assert!(releases.into_owed(0).is_empty());
     }
 
-    /// Whoever published it has to do so again: the peer does not say that it is complete.
+    /// Its publisher has to publish it again: the peer does not say that it is complete.
     #[test]
     fn an_exchange_that_is_given_up_names_its_message_once() {
         let mut releases = Releases::default();

@@ -262,7 +262,7 @@ fn what_comes_from_the_hub_is_acknowledged_on_its_own_connection() {
     assert_eq!(link.core.stats().received, 1);
 }
 
-/// Whoever may publish at the hub could otherwise end the link with one message, for good: the hub sends it again on each connection.
+/// A client that may publish at the hub could otherwise end the link with one message, for good: the hub sends it again on each connection.
 #[test]
 fn a_message_with_a_topic_of_any_length_or_depth_is_taken() {
     let mut properties = PropertiesBuilder::new();

@@ -193,7 +193,7 @@ fn whoever_gives_way_for_what_it_sends_is_told_why() {
     }
 }
 
-/// What it does not read is dropped, since its memory is needed.
+/// Messages that it does not read are dropped, since their memory is needed.
 #[test]
 fn whoever_gives_way_for_what_it_does_not_read_keeps_no_memory() {
     let mut site = site();

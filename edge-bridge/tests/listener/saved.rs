@@ -177,7 +177,7 @@ fn a_will_that_waits_is_published_at_its_time_and_one_of_a_client_that_is_there_
     assert_eq!(next.stored.len(), 1, "it was due while there was no listener");
 }
 
-/// What the application gives is answered by it: it may not come back behind its answer. Promise 10.
+/// A message of the application has the application's answer: it may not come back behind that. Promise 10.
 #[test]
 fn messages_of_the_application_are_not_saved() {
     let mut site = at_noon();
@@ -192,7 +192,7 @@ fn messages_of_the_application_are_not_saved() {
     assert_eq!(next.payloads(again), Vec::<String>::new());
 }
 
-/// What was nobody's own before is the application's now: a forged output may not come first to who subscribes, nor a forged event. Promise 14.
+/// Topics that were nobody's own before are the application's now: a forged output may not come first to who subscribes, nor a forged event. Promise 14.
 #[test]
 fn topics_that_are_the_applications_now_do_not_come_back() {
     let mut site = at_noon();
@@ -307,7 +307,7 @@ fn lower_limits_hold_for_what_comes_back() {
     assert_eq!(newest.unwrap(), ["2"]);
 }
 
-/// What was taken in before a clean end comes again without another row, whether its PUBREC arrived or not. Promise 1.
+/// A message that was taken in before a clean end comes again without another row, whether its PUBREC arrived or not. Promise 1.
 #[test]
 fn open_exchanges_of_qos_2_are_known_after_a_clean_end() {
     let pubrel = |id| Packet::PubRel(ack(id));

@@ -9,7 +9,7 @@ use crate::listener_support::*;
 use crate::random::{Rng, budget};
 use crate::saved::{at_noon, expiring, restarted, retained};
 
-/// What comes back is what was saved, to the byte, whatever the clients did.
+/// Restored state is the saved state, to the byte, whatever the clients did.
 #[test]
 fn what_is_restored_saves_as_the_same_bytes() {
     for seed in 0..budget(2_000) {

@@ -63,7 +63,7 @@ fn a_slow_reader_that_pings_stays() {
     }
 }
 
-/// What its connection takes along is counted, and what had left is not.
+/// Messages that its connection takes along are counted, and those that had left are not.
 #[test]
 fn what_waited_for_a_slow_reader_that_goes_is_counted() {
     let mut site = Site::new(Config::default());

@@ -253,7 +253,7 @@ fn outbound_aliases_start_anew_on_each_connection() {
     assert_eq!(topics(&sent), ["plant/1", ""]);
 }
 
-/// Whoever publishes on keeps the alias.
+/// A publisher that goes on keeps the alias.
 #[test]
 fn the_alias_that_rests_longest_goes_to_another_topic() {
     let aliases = [(PropertyId::TopicAliasMaximum, Value::U16(2))];

@@ -177,7 +177,7 @@ fn the_exact_form_sees_the_setpoint_behind_its_ramp() -> Result<(), ParamError> 
     Ok(())
 }
 
-/// What a hand's setpoint was moved to meanwhile is no step that the ramp still has to take.
+/// A setpoint that was moved by hand meanwhile is no step that the ramp still has to take.
 #[test]
 fn the_ramp_of_the_setpoint_begins_where_a_hand_left_it() -> Result<(), ParamError> {
     let pid = Pid::parallel(1.0, 0.0, 0.0)?.setpoint_ramp(Ramp::per_s(1.0)?);

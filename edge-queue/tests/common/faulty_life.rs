@@ -55,9 +55,9 @@ pub(crate) enum Bug {
     HealthyAlways,
     /// A change of health has no event.
     EventsLost,
-    /// What was stored is reported as volatile.
+    /// Stored rows are reported as volatile.
     OtherReceipt,
-    /// What works again is not looked at.
+    /// A store that works again is never tried again.
     NeverRetries,
     /// A receipt stays out.
     ReceiptKept,
@@ -77,7 +77,7 @@ const OPENS: u32 = 3;
 /// Beyond the longest pause between two tries.
 const RETRY_MS: u64 = 10_000;
 
-/// What fails, and how the queue is to take it.
+/// Calls that fail, and the behaviour expected of the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) kind: StoreKind,
@@ -86,7 +86,7 @@ pub(crate) struct Case {
     pub(crate) bug: Option<Bug>,
 }
 
-/// What is known of a pushed row.
+/// Knowledge of a pushed row.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     receipt: Option<Receipt>,
@@ -308,7 +308,7 @@ impl Life {
         self.judge(&Outcome::ALL, seed)
     }
 
-    /// What power cuts now would leave holds every row that had its receipt.
+    /// The remains of power cuts now hold every row that had its receipt.
     fn judge(&self, outcomes: &[Outcome], seed: u64) -> Result<(), Violation> {
         outcomes.iter().try_for_each(|&outcome| {
             let found = self.drain(&self.dir.crash(outcome, seed))?;

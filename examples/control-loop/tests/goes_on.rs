@@ -210,7 +210,7 @@ fn a_loop_that_waits_is_caught() {
     assert!(scans_on(&app.loop_stats(), 50, LOOKS));
 }
 
-/// Whoever listens hears of the stop, and the program ends: with an actuator that hangs since before, or from the stop on.
+/// Listeners hear of the stop, and the program ends: with an actuator that hangs since before, or from the stop on.
 #[test]
 fn a_stop_is_told_while_the_control_thread_hangs() {
     for is_noticed in [true, false] {

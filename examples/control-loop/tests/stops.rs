@@ -54,7 +54,7 @@ fn a_signal_leaves_the_outputs_safe_and_a_setpoint_of_a_moment_ago_kept() {
     }
 }
 
-/// Whoever closes a terminal, or asks for a new configuration as of the gateway, stops no loop.
+/// A closed terminal, or a request for a new configuration as of the gateway, stops no loop.
 #[test]
 fn a_hangup_is_told_and_ends_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -92,7 +92,7 @@ fn numbers(range: std::ops::Range<usize>) -> BTreeSet<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-/// What the stick brought is at the hub and gone from the site; when the link comes back, only what is new comes by it.
+/// Messages that the stick brought are at the hub and gone from the site; when the link comes back, only new ones come by it.
 #[test]
 fn a_stick_brings_what_waits_and_its_receipt_releases_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn a_stick_brings_what_waits_and_its_receipt_releases_it() {
     gateway.terminate();
 }
 
-/// What the hub refuses is in no receipt, and stays with the site; what it has comes there only once.
+/// Messages that the hub refuses are in no receipt, and stay with the site; those that it has come there only once.
 #[test]
 fn what_the_hub_refuses_stays_at_the_site() {
     let dir = tempfile::tempdir().unwrap();
@@ -274,7 +274,7 @@ fn a_receipt_that_is_none_is_refused_with_its_reason_and_releases_nothing() {
     assert_eq!(settled(&receipt, &gateway), (300, 0), "it has lost nothing of its worth");
 }
 
-/// What is intact of a stick goes to the hub, beside whatever else lies there; only that is in its receipt.
+/// The intact part of a stick goes to the hub, beside whatever else lies there; only that is in its receipt.
 #[test]
 fn a_damaged_stick_gives_what_is_intact_and_what_is_no_export_is_named() {
     let dir = tempfile::tempdir().unwrap();

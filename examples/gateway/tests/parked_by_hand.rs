@@ -254,7 +254,7 @@ fn the_ledger_over_both_queues_adds_up_after_kills() {
     assert_eq!(accepted, delivered);
 }
 
-/// What a person was told is dropped does not come back.
+/// A message that a person was told is dropped does not come back.
 #[test]
 fn a_drop_is_durable_when_it_is_answered() {
     let dir = tempfile::tempdir().unwrap();

@@ -54,7 +54,7 @@ impl Events {
         wait_until(&format!("{topic} {part}"), 30, || self.has(topic, part));
     }
 
-    /// What an acknowledgement quotes.
+    /// Number that an acknowledgement quotes.
     #[track_caller]
     fn transition(&self, topic: &str) -> String {
         let event: serde_json::Value = serde_json::from_str(&self.last(topic).unwrap()).unwrap();

@@ -24,7 +24,7 @@ const MANY_KILLS: usize = 100;
 const IN_A_ROUND: usize = 25;
 const TOPICS: usize = 5;
 
-/// What became of a command.
+/// Outcome of a command.
 #[derive(Clone, Debug, Default)]
 struct Fate {
     given: usize,

@@ -143,7 +143,7 @@ const KILLS: usize = 8;
 const IN_A_ROUND: usize = 20;
 const ALL: usize = KILLS * IN_A_ROUND;
 
-/// What became of a command.
+/// Outcome of a command.
 #[derive(Clone, Debug, Default)]
 struct Fate {
     /// Lines of the log that say that it was obeyed.

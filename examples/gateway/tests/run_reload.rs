@@ -228,7 +228,7 @@ fn a_file_with_mistakes_changes_nothing_and_each_is_told_with_its_line() {
     assert!(is_connected(&mut witness));
 }
 
-/// What cannot change while it runs is changed by a clean stop and a start in the same process; a start that fails is one with the former file.
+/// Settings that cannot change while it runs are changed by a clean stop and a start in the same process; a start that fails is one with the former file.
 #[test]
 fn another_hub_and_other_limits_need_a_start_and_one_that_fails_is_taken_back() {
     let (dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -132,7 +132,7 @@ fn a_certificate_is_a_user_by_websocket_too() {
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
-/// What came by WebSocket, in all sizes of MQTT's and WebSocket's length fields, outlives a kill in an outage of the hub.
+/// Messages by WebSocket, in all sizes of MQTT's and WebSocket's length fields, outlive a kill in an outage of the hub.
 #[test]
 fn promise_1_what_is_acknowledged_by_websocket_outlives_a_kill_in_an_outage() {
     let dir = tempfile::tempdir().unwrap();

@@ -192,7 +192,7 @@ fn a_configuration_that_does_not_start_gives_way_to_the_one_before() {
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
-/// Whoever may write the file neither takes the memory of a running gateway nor holds up its stop: nothing of it is parsed.
+/// A writer of the file neither takes the memory of a running gateway nor holds up its stop: nothing of it is parsed.
 #[test]
 fn a_file_of_30_000_routes_is_refused_for_what_it_counts() {
     let dir = tempfile::tempdir().unwrap();

@@ -183,7 +183,7 @@ mod tests {
         program
     }
 
-    /// What is missing when `change` was made to sound files.
+    /// Returns the faults that are found in sound files after `change`.
     fn without(change: impl Fn(&str, &mut String)) -> Vec<String> {
         let (program, mut files, mut found) = (program(), Files::new(), Vec::new());
         crate::page::all(&program, &mut files, &mut found);

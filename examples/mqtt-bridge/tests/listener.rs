@@ -55,7 +55,7 @@ fn is_taken(broker: &Mosquitto, topic: &str, login: Option<(&str, &str)>) -> boo
     output.status.success() && output.stderr.is_empty()
 }
 
-/// What local clients have a PUBACK for reaches the hub, whatever is killed; the hub's commands of the outage reach local clients.
+/// Messages for which local clients have a PUBACK reach the hub, whatever is killed; the hub's commands of the outage reach local clients.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_and_a_kill_of_the_broker_lose_nothing_in_either_direction() {
     for version in ["mqttv50", "mqttv311"] {

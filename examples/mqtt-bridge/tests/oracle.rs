@@ -78,7 +78,7 @@ fn count() -> usize {
     3 * SHAPES.len()
 }
 
-/// What is published on each side: topic, and whether it is retained.
+/// Messages published on each side: topic, and whether they are retained.
 fn messages() -> Vec<(String, bool)> {
     let mut messages = Vec::new();
     for section in 0..count() {

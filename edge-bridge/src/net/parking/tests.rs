@@ -299,7 +299,7 @@ async fn a_pass_over_many_holes_closes_them_and_keeps_the_order() {
     assert!(!rig.spool.has_holes());
 }
 
-/// What waits in its place waits for the room that the holes take: they are closed all the same.
+/// Rows in their place wait for the room that the holes take: the holes are closed all the same.
 #[tokio::test]
 async fn holes_are_closed_while_rows_wait_in_their_place_for_them() {
     let mut rig = with_holes(|n| n % 3 == 1).await;

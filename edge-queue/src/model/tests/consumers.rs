@@ -146,7 +146,7 @@ fn a_row_as_large_as_a_row_may_be_is_taken() {
     assert!(m.push(Row::new(vec![7; 51]), &at(1)).is_err_and(large));
 }
 
-/// What waits for a commit is its own too, and the commit that makes it durable says where the lane is.
+/// A row that waits for a commit is its own too, and the commit that makes it durable says where the lane is.
 #[test]
 fn the_first_consumer_finds_what_waits_and_its_registration_names_the_lane() {
     let mut m = model(&Config::default().lanes(1));

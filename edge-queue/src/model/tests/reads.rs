@@ -68,7 +68,7 @@ fn a_count_of_one_lane_takes_nothing_from_rows_of_another() {
     assert_eq!((lane(&mut m).usage.rows, cursor(&m).pos.queued_bytes), (10, 10 * ROW));
 }
 
-/// What a crash left beyond the bookkeeping is in the next commit, and rows of it that are done are not counted again.
+/// Rows that a crash left beyond the bookkeeping are in the next commit, and those that are done are not counted again.
 #[test]
 fn rows_beyond_the_bookkeeping_are_taken_in_once_and_noted() {
     let mut m = stored(100, &["hub"]);

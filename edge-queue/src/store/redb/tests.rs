@@ -167,7 +167,7 @@ fn a_read_finds_the_same_wherever_it_begins() {
     assert!(rebuilt > 50, "{rebuilt}");
 }
 
-/// What an earlier damage has left is no sign of another one: the file stays.
+/// Remains of an earlier damage are no sign of another one: the file stays.
 #[test]
 fn rows_that_are_missing_from_a_sound_table_are_lost_and_the_file_stays() {
     let dir = SimDir::new();

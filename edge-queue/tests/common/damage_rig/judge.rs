@@ -20,7 +20,7 @@ judge_rules! {
         Opens,
         /// No call panics.
         Panic,
-        /// What comes out was pushed, in this lane, in order.
+        /// Rows that come out were pushed, in this lane, in order.
         WrongRow,
         /// A row that does not come lies in a gap record.
         Silent,
@@ -46,7 +46,7 @@ fn accepted_call<T, E: std::fmt::Display>(call: &str, result: Result<T, E>) -> R
     result.map_err(|e| Rule::Wedge.fatal(format!("{call}: {e}")))
 }
 
-/// What one case came to.
+/// Outcome of one case.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     /// Whether all was judged to the row; else only what can be known after a kill, or when damage took the close mark too.

@@ -12,7 +12,7 @@ use super::{Moment, NAMES, Rig, Rule, Violation, clock, number, payload};
 use crate::reference::Reference;
 use crate::reference::durable::{Left, Loss};
 
-/// What one consumer got of one lane after the power cut.
+/// Rows that one consumer got of one lane after the power cut.
 #[derive(Default)]
 struct Drained {
     before: Option<Ledger>,

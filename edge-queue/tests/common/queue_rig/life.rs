@@ -213,7 +213,7 @@ impl Rig {
         Ok(())
     }
 
-    /// What was due was rows, or acknowledgements alone: the receipts tell.
+    /// Rows were due, or acknowledgements alone: the receipts tell.
     fn model_commit(&mut self) -> Result<(), Violation> {
         // Either begins with it, and what it gives up does not wait any more.
         self.model.move_slow_forward();

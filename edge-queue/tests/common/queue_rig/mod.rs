@@ -28,7 +28,7 @@ const START_MS: u64 = 10_000;
 const ROW_BYTES_MAX: usize = 8 * 1024;
 const SEGMENT_BYTES: u64 = 192 * 1024;
 
-/// What a life is made of.
+/// Settings and steps of a life.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) lanes: [Limits; 2],
@@ -94,7 +94,7 @@ impl Plant {
     }
 }
 
-/// What is known after a commit.
+/// Knowledge after a commit.
 struct Moment {
     /// Boundary before it, and the one at which its receipts were out.
     asked_at: usize,

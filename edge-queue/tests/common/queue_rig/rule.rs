@@ -34,7 +34,7 @@ judge_rules! {
         Order,
         /// A row with a receipt comes out, unless a limit may evict it.
         ReceiptedRow,
-        /// What a limit evicted is older than what it left.
+        /// Rows that a limit evicted are older than those that it left.
         NewestKept,
         /// A power cut is no damage.
         Damage,

@@ -28,7 +28,7 @@ edge_queue::judge_rules! {
     enum Rule {
         /// Each copy of a row has the identity of the first, and no other row has it.
         Identity,
-        /// What left the queue is at the hub.
+        /// Rows that left the queue are at the hub.
         Lost,
         /// After enough receipts of a hub that takes everything the queue is empty.
         Left,

@@ -13,7 +13,7 @@ use windows::Windows;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rule {
-    /// What was acknowledged is at the hub, or stood for by what the filter kept, or given up and counted.
+    /// Acknowledged readings are at the hub, or stood for by what the filter kept, or given up and counted.
     Lost,
     /// So many are missing that the gateway's count of what it gave up does not cover them.
     Uncounted,
@@ -29,7 +29,7 @@ pub(crate) enum Rule {
     Invented,
     /// An identity has one value.
     Identity,
-    /// What comes twice under two identities is marked.
+    /// A message that comes twice under two identities is marked.
     Copy,
     /// A sensor's readings that are not marked arrive in their order.
     Order,

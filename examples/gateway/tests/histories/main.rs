@@ -43,7 +43,7 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// What is wrong with the history of this seed; its folder is kept then, with the records.
+/// Returns what is wrong with the history of this seed; its folder is kept then, with the records.
 fn history(seed: u64) -> Option<String> {
     let plan = Plan::of(seed);
     let dir = tempfile::Builder::new().prefix(&format!("history-{seed}-")).tempdir().unwrap();

@@ -179,7 +179,7 @@ impl Plan {
         (0..self.configurations[0].routes.len()).map(of).collect()
     }
 
-    /// What the judge knows of a run.
+    /// Knowledge of the judge about a run.
     pub(crate) fn run(&self, number: usize) -> Run {
         let routes = &self.configurations[number.min(self.configurations.len() - 1)].routes;
         let killed = self.steps.iter().filter(is_end).nth(number);

@@ -14,7 +14,7 @@ pub(crate) struct Kept<'a> {
     pub(crate) row: &'a Row,
 }
 
-/// What was kept of a sensor, in the order in which it was sent.
+/// Kept readings of a sensor, in the order in which they were sent.
 pub(crate) struct Series<'a> {
     kept: Vec<Kept<'a>>,
     /// Two runs may have kept readings of the same time, each by its own start: a reader may go by the rows of any runs

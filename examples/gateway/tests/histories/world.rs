@@ -30,7 +30,7 @@ struct World<'a> {
     dir: &'a Path,
     hub: Mosquitto,
     hub_lines: String,
-    /// What the sensors publish to, in place of the gateway.
+    /// Server that the sensors publish to, in place of the gateway.
     _local: Option<Mosquitto>,
     listen: SocketAddr,
     wan: Relay,
@@ -42,7 +42,7 @@ struct World<'a> {
     /// PUBACKs of each publisher that were noted.
     noted: Vec<usize>,
     subscriber: Subscriber,
-    /// What came before the hub was killed.
+    /// Messages that came before the hub was killed.
     earlier: Vec<Vec<Arrived>>,
     probes: u64,
     traffic: Traffic,
@@ -216,7 +216,7 @@ impl World<'_> {
         }
     }
 
-    /// What the hub acknowledged and the reader does not have yet would be the hub's own loss.
+    /// Messages that the hub acknowledged and the reader does not have yet would be the hub's own loss.
     fn crash_hub(&mut self) {
         self.wan.cut();
         self.hear_all();

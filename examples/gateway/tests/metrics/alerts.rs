@@ -15,7 +15,7 @@ fn alerts() -> Vec<Yaml> {
     documents[0].items("groups").iter().flat_map(|group| group.items("rules")).cloned().collect()
 }
 
-/// What the alerts are about.
+/// Expressions of the alerts.
 pub fn expressions() -> Vec<String> {
     alerts().iter().map(|alert| alert.text("expr").to_owned()).collect()
 }

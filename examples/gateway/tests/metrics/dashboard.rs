@@ -21,7 +21,7 @@ fn targets(dashboard: &Value) -> impl Iterator<Item = &Value> {
     list(dashboard, "panels").iter().flat_map(|panel| list(panel, "targets"))
 }
 
-/// What the panels and the choice of gateways show.
+/// Expressions of the panels and of the choice of gateways.
 pub fn expressions() -> Vec<String> {
     let dashboard = dashboard();
     let choices = list(&dashboard["templating"], "list").iter().filter(|choice| choice["type"] == "query");

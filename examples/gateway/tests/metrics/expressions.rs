@@ -135,7 +135,7 @@ impl Exported {
     }
 }
 
-/// What follows a function or an aggregation.
+/// Returns whether this token makes the word before it a function or an aggregation.
 fn is_called(next: Option<&Token>) -> bool {
     match next {
         Some(Token::Word(word)) => ["by", "without"].contains(&word.as_str()),

@@ -13,7 +13,7 @@ use super::packet::{self, Publish};
 use super::publisher::{packet, text};
 use super::wait_until;
 
-/// What the hub says besides: every packet is in its log, and it keeps whatever waits for the gateway.
+/// Settings of the hub beside the usual ones: every packet is in its log, and it keeps whatever waits for the gateway.
 pub const HUB: &str = "log_type all\nmax_queued_messages 0";
 
 /// A command for `mosquitto_pub`, MQTT 5 at QoS 1.
@@ -64,7 +64,7 @@ impl Request {
     }
 }
 
-/// What the hub was told of a command's end.
+/// Answer about a command's end that the hub got.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub topic: String,

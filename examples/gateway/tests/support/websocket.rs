@@ -111,7 +111,7 @@ fn handshake<S: Read + Write>(scheme: &str, to: SocketAddr, stream: S) -> Result
 trait Way {
     fn forward(&mut self, bytes: &[u8]) -> Result<(), Error>;
 
-    /// What came back, which may be nothing.
+    /// Answer that came back, which may be empty.
     fn back(&mut self) -> Result<Vec<u8>, Error>;
 
     fn end(&mut self) -> Result<(), Error>;

@@ -76,7 +76,7 @@ async fn a_backlog_comes_in_its_order() {
     inbox.close().await.unwrap();
 }
 
-/// What was left from before a start waits for clients; a message keeps its time to live on the way to another connection.
+/// Messages from before a start wait for clients; a message keeps its time to live on the way to another connection.
 #[tokio::test]
 async fn what_was_left_waits_for_clients_to_come_back() {
     let dir = tempfile::tempdir().unwrap();

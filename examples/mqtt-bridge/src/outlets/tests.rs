@@ -95,7 +95,7 @@ async fn a_connection_that_is_behind_bounds_what_comes_in() {
     outlet.commit_wanted().await;
 }
 
-/// What no connection takes is for local clients alone.
+/// A message that no connection takes is for local clients alone.
 #[test]
 fn a_message_is_stored_as_it_came_if_a_connection_takes_it() {
     let outlets = Outlets::default();

@@ -78,7 +78,7 @@ async fn rows_of_another_lane_are_not_taken_for_them() {
     assert_eq!((numbers(&first), rig.spool.in_place()), (vec![10, 11, 2], 7));
 }
 
-/// Whoever lists parked rows is told of which count rows are not, whether they came before it was known that they cannot be or after, and once each.
+/// A list of parked rows counts those that are not parked, whether they came before it was known that they cannot be or after, and once each.
 #[tokio::test]
 async fn rows_that_count_as_parked_and_are_not_are_told_by_count() {
     let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());

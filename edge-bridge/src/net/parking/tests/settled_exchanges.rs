@@ -130,7 +130,7 @@ async fn an_exchange_goes_on_to_its_end_and_a_row_counts_once() {
     assert_eq!(link.account(), (4, 0, 0));
 }
 
-/// What the receipt ended comes again by the link, with the identity that it had; nothing of it is left or counted twice.
+/// A message that the receipt ended comes again by the link, with the identity that it had; nothing of it is left or counted twice.
 #[tokio::test]
 async fn what_a_lost_session_makes_the_link_send_again_has_the_identity_of_the_receipt() {
     let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());

@@ -160,7 +160,7 @@ fn each_mistake_about_websocket_is_named() {
     }
 }
 
-/// Whoever may write them lets in whom they like.
+/// Somebody who may write them lets in whom they like.
 #[test]
 fn files_with_rights_that_others_may_write_are_told() {
     let dir = files();

@@ -88,7 +88,7 @@ fn a_clock_that_is_not_right_says_nothing_of_an_age() {
     assert_eq!(overview.at(NOW_S).gateways[0].room_s, None, "nobody knows how long it is away");
 }
 
-/// Whoever may write there cannot make it grow, nor hide the others.
+/// Writers at the hub cannot make it grow, nor hide the others.
 #[test]
 fn what_is_kept_is_bounded() {
     let mut overview = Overview::default();

@@ -79,7 +79,7 @@ fn without_a_will_nothing_says_that_it_is_there() {
     assert_eq!(topics(&said(&status, 1_000)), ["edge/status/site7"]);
 }
 
-/// Whoever rolls a configuration out sees it arrive, and sees where it is refused.
+/// A roll-out of a configuration shows where it has arrived, and where it is refused.
 #[test]
 fn another_configuration_and_a_refused_one_are_told_at_once() {
     let status = self::status();

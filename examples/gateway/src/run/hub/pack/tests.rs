@@ -302,7 +302,7 @@ fn a_stop_gives_every_row_back_once() {
     assert_eq!((pack.held_bytes(), pack.next_deadline()), (0, None));
 }
 
-/// Whoever finds that its own batch cannot be read sends what every reader takes: nothing is lost, nothing goes twice.
+/// An encoder that finds that its own batch cannot be read sends a form that every reader takes: nothing is lost, nothing goes twice.
 #[test]
 fn readings_of_an_unreadable_batch_go_as_json_with_their_numbers_and_rows() {
     let leases: Vec<Leased> = [3, 4, 900].map(reading).into();

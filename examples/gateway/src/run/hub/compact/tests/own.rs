@@ -5,7 +5,7 @@ use crate::run::hub::compact::kept_tables::Changes;
 use super::*;
 
 impl Rig {
-    /// What the task that writes the files would find now.
+    /// Tables that the task which writes the files would find now.
     fn file_changes(&self) -> Option<Changes> {
         let next = std::pin::pin!(self.kept.next());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -263,7 +263,7 @@ fn a_command_that_finds_no_room_is_refused_and_never_obeyed_later() {
     assert!(rig.ingest.alarms_to_keep().0.is_empty());
 }
 
-/// Whoever names alarms that nobody has does not use up the operators' minute.
+/// Commands to alarms that nobody has do not use up the operators' minute.
 #[test]
 fn commands_to_unknown_alarms_take_no_place_of_the_minute() {
     let rig = rig();
