@@ -369,11 +369,11 @@ fn pass_or(policy: TimePolicy, passage: Passage, reason: DropReason) -> Result<P
     }
 }
 
-/// Returns 32 bits of value and quality, mixed by the golden ratio.
+/// Returns 32 bits of value and quality, mixed by the golden ratio. The quality is spread before, or its severity would be the sign of a float: a bad 1
+/// would be a good -1.
 fn fingerprint(value: &Value<'_>, quality: Quality) -> u32 {
-    let mixed =
-        (value.fingerprint() ^ u64::from(quality.0).rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 32) as u32
+    let spread = u64::from(quality.0).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    ((value.fingerprint() ^ spread).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
 const _: () = assert!(size_of::<TimeGuardState>() <= 24);

@@ -204,3 +204,28 @@ fn the_ends_of_time_do_not_overflow() -> Result<(), ParamError> {
     assert!(guard.max_backward_ms(-1).is_err());
     Ok(())
 }
+
+/// A value and its mirror image, or one that differs from it by bits that a quality has too, are no repetition of each other.
+#[test]
+fn another_status_is_no_duplicate_whatever_the_value() {
+    let values =
+        [0.0, -0.25, 0.25, 1.0, -1.0, 2.0, 1e9, f64::from_bits(0x3FF0_0000_8000_0000)].map(Value::F64);
+    let counts = [0, 1 << 31, -1, 1 << 30, i64::MIN].map(Value::I64);
+    let readings = values.iter().chain(&counts).flat_map(|value| {
+        [0, 0x4000_0000, 0x8000_0000, 0x808C_0000].map(|quality| (value.clone(), Quality(quality)))
+    });
+    let readings: Vec<_> = readings.collect();
+    for (n, first) in readings.iter().enumerate() {
+        for (m, second) in readings.iter().enumerate() {
+            let (guard, mut state) = (TimeGuard::default(), TimeGuardState::default());
+            assert_eq!(guard.check(&mut state, &first.0, first.1, 1, 1), Ok(Passage::First));
+            let again = guard.check(&mut state, &second.0, second.1, 1, 1);
+            // The zeros of both kinds are one value here.
+            let is_same = n == m
+                || (first.1 == second.1
+                    && [0.0, -0.0] == [first, second].map(|r| r.0.as_f64().unwrap_or(1.0)));
+            let expected = if is_same { Err(DropReason::Duplicate) } else { Ok(Passage::SameTime) };
+            assert_eq!(again, expected, "{first:?} {second:?}");
+        }
+    }
+}
