@@ -5,7 +5,8 @@
 use control_loop::Clock;
 use control_loop::runner::{Ports, Runner};
 use edge_filter::Quality;
-use edge_filter::control::{ControlCommand, Controller};
+use edge_filter::control::{ControlCommand, Controller, InputSpec, Law, OutputSpec};
+use edge_filter::interlock::{Condition, Interlock, Test};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -232,4 +233,43 @@ fn nobody_has_to_listen() {
     });
     let scans = stats.scans();
     until("it goes on", || stats.scans() > scans + 20);
+}
+
+/// A value that comes between a scan's wake-up and its inputs is later than the wake-up, and none of the future, which would trip. A controller with
+/// so many inputs that reading them takes a while makes it frequent.
+#[test]
+fn promise_14_a_value_that_comes_while_a_scan_reads_its_inputs_trips_nothing() {
+    let mut builder = Controller::builder().period_ms(20).unwrap();
+    for number in 0..60_000 {
+        builder.input(InputSpec::new(number.to_string(), 3_600_000).unwrap()).unwrap();
+    }
+    let estop = builder.input(InputSpec::new("estop", 3_600_000).unwrap()).unwrap();
+    let contactor = builder.output(OutputSpec::new("contactor", Law::Fixed(1.0))).unwrap();
+    let stop = Interlock::new(Condition::Input { input: estop, test: Test::IsFalse }).unwrap();
+    builder.interlock("stop", stop, vec![contactor]).unwrap();
+    let (log, clock) = (Log::default(), Clock::start());
+    let (runner, mut ports) =
+        Runner::start(builder.build(), clock, log.actuator(), |_: &[f64]| (), 1, None).unwrap();
+    let mut input = ports.inputs.pop().unwrap();
+    input.set(1.0, Quality::GOOD, clock.now_ns());
+    let is_over = Arc::<AtomicBool>::default();
+    let ends = is_over.clone();
+    let sensor = std::thread::spawn(move || {
+        while !ends.load(Ordering::Relaxed) {
+            input.set(1.0, Quality::GOOD, clock.now_ns());
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    });
+    // Before the first value was read it is refused.
+    until("reset", || {
+        ports.commands.send(1, ControlCommand::Reset { interlock: 0 }, u64::MAX);
+        log.last() == Some(1.0)
+    });
+    let from = log.len();
+    until("forty scans", || log.len() >= from + 40);
+    is_over.store(true, Ordering::Relaxed);
+    sensor.join().unwrap();
+    let seen = log.from(from);
+    drop(runner);
+    assert_eq!(seen.iter().position(|value| *value != 1.0), None, "of {} scans", seen.len());
 }

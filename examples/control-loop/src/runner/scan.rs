@@ -40,7 +40,7 @@ impl Scan {
             self.clock.sleep_until(schedule.deadline_ns());
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
-            let happened = self.scan(now_ns, wake.late_ns > WAITED_NS_MAX);
+            let happened = self.scan(wake.late_ns > WAITED_NS_MAX);
             for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
                 *value = output.value();
             }
@@ -89,8 +89,8 @@ impl Scan {
 
     /// Performs a scan. Returns whether anything happened that has to be published. `stood_still`: the loop was suspended, so no waiting command
     /// is obeyed.
-    fn scan(&mut self, now_ns: u64, stood_still: bool) -> bool {
-        let Scan { controller, inputs, events, commands, answers, stats, .. } = self;
+    fn scan(&mut self, stood_still: bool) -> bool {
+        let Scan { controller, clock, inputs, events, commands, answers, stats, .. } = self;
         for (number, port) in inputs.iter().enumerate() {
             // A write that does not end leaves the value there was, which gets older.
             if let Some([value, quality, at_ns]) = port.read() {
@@ -98,6 +98,8 @@ impl Scan {
                 controller.set_input(number, f64::from_bits(value), quality, at_ns);
             }
         }
+        // Only now: a value that came since the wake-up is none of the future, which would count as stale.
+        let now_ns = clock.now_ns();
         let mut happened = false;
         let mut tell = |event: edge_filter::control::ControlEvent| {
             happened = true;
