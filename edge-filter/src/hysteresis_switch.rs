@@ -63,6 +63,13 @@ impl HysteresisSwitchState {
     pub fn is_on(&self) -> bool {
         self.on
     }
+
+    /// Records that the application switched, whatever the value and the least times. The next least time counts from then on.
+    pub(crate) fn switched(&mut self, on: bool, now_ms: i64) {
+        if on != self.on {
+            *self = HysteresisSwitchState { on, since_now: Some(now_ms) };
+        }
+    }
 }
 
 impl HysteresisSwitch {

@@ -154,3 +154,45 @@ fn promise_14_a_long_stop_moves_no_ramp() {
     assert_eq!(scan(&mut after, 3_600_000, (30.0, Quality::GOOD), 1.0).0, 10.0);
     assert_eq!(scan(&mut after, 3_601_000, (30.0, Quality::GOOD), 1.0).0, 15.0);
 }
+
+const COMPRESSOR: &str = "[[output]]\nname = \"fan\"\nSAFE\n\
+    switch = { input = \"temp\", on_at = 40, off_at = 30, min_on_ms = 60000, min_off_ms = 300000 }\n";
+
+/// A bad reading, a trip and a restart end the time on at once, and none of them makes a machine start sooner than after any other stop.
+#[test]
+fn promise_14_a_machine_that_the_safe_state_stopped_rests_as_long_as_after_any_stop() {
+    let rules = format!("{}{STOP}", COMPRESSOR.replace("SAFE", ""));
+    for (why, temp, estop) in [("bad", f64::NAN, 1.0), ("trip", 45.0, 0.0), ("restart", f64::NAN, 1.0)] {
+        let mut c = controller(&rules);
+        assert_eq!(
+            scan(&mut c, 1_000, (45.0, Quality::GOOD), 1.0).0,
+            1.0,
+            "the first start waits for nothing"
+        );
+        if why == "restart" {
+            let kept = c.snapshot();
+            c = controller(&rules);
+            c.restore(&kept, 2_000 * MS).unwrap();
+        }
+        assert_eq!(scan(&mut c, 2_000, (temp, Quality::GOOD), estop).0, 0.0, "{why}");
+        for (ms, expected) in [(2_010, 0.0), (301_999, 0.0), (302_000, 1.0)] {
+            assert_eq!(scan(&mut c, ms, (45.0, Quality::GOOD), 1.0).0, expected, "{why} {ms}");
+        }
+    }
+}
+
+/// Behind a safe state that is on, the switch goes on from on: between its limits it leaves the machine as it is.
+#[test]
+fn promise_14_a_switch_goes_on_from_what_its_safe_state_was() {
+    let mut c = controller(&COMPRESSOR.replace("SAFE", "safe = 1.0"));
+    for (ms, temp, expected) in [
+        (1_000, f64::NAN, 1.0),
+        (2_000, 35.0, 1.0),
+        (60_999, 20.0, 1.0),
+        (61_000, 20.0, 0.0),
+        (62_000, f64::NAN, 1.0),
+        (63_000, 35.0, 1.0),
+    ] {
+        assert_eq!(scan(&mut c, ms, (temp, Quality::GOOD), 1.0).0, expected, "{ms}");
+    }
+}

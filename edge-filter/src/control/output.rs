@@ -243,7 +243,8 @@ impl Output {
                     if bad_input == LoopBadInput::Hold && !tripped {
                         return (last, Cause::BadInput);
                     }
-                    self.switch = HysteresisSwitchState::default();
+                    // A machine that the safe state stopped starts no sooner than after any other stop.
+                    self.switch.switched(self.spec.safe == on_off.0, now_ms);
                     return safe;
                 };
                 let is_on = switch.check(&mut self.switch, value, Quality::GOOD, now_ms);
