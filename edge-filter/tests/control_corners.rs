@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
 
 use edge_filter::Quality;
-use edge_filter::alarm::{AlarmLevel, AlarmState};
-use edge_filter::control::{Cause, ControlCommand, ControlEvent, Controller, Law, OutputSpec};
+use edge_filter::alarm::{AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmState};
+use edge_filter::control::{Cause, CommandError, ControlCommand, ControlEvent, Controller, Law, OutputSpec};
 
 const MS: u64 = 1_000_000;
 const INPUTS: &str = "[[input]]\nname = \"temp\"\nstale_after_ms = 1000\nrange = [0, 100]\n\
@@ -195,4 +195,41 @@ fn promise_14_a_switch_goes_on_from_what_its_safe_state_was() {
     ] {
         assert_eq!(scan(&mut c, ms, (temp, Quality::GOOD), 1.0).0, expected, "{ms}");
     }
+}
+
+/// Operators know an alarm by its input and level. One that stands in a table of its own must be acknowledged and shelved all the same.
+#[test]
+fn promise_14_every_alarm_of_an_input_takes_its_commands() {
+    let rules = "[[alarm]]\nmatch = \"temp\"\nhigh = { limit = 60 }\n[[alarm]]\nmatch = \"temp\"\nlatch = true\nhihi = { limit = 80 }\n\
+                 [[alarm]]\nmatch = \"estop\"\nlolo = { limit = 0 }\n[[alarm]]\nmatch = \"temp\"\nhihi = { limit = 90 }\n";
+    let mut c = controller(rules);
+    c.set_input(0, 95.0, Quality::GOOD, 10 * MS);
+    let mut raised = Vec::new();
+    c.scan(10 * MS, &mut |event| {
+        if let ControlEvent::Alarm { alarm, transition } = event {
+            raised.push((alarm, transition.level, transition.transition));
+        }
+    });
+    let high = AlarmLevel::HighHigh;
+    assert_eq!(raised.iter().map(|(alarm, ..)| *alarm).collect::<Vec<_>>(), [0, 1, 3]);
+    let mut give = |alarm, level, command| {
+        let (mut by, given) = (None, ControlCommand::Alarm { alarm, level, command });
+        let done = c.command(given, 20 * MS, &mut |event| {
+            if let ControlEvent::Alarm { alarm, transition } = event {
+                by = Some((alarm, transition.to));
+            }
+        });
+        done.map(|()| by)
+    };
+    let ack = |transition| AlarmCommand::Acknowledge { transition };
+    assert_eq!(give(0, high, ack(raised[1].2)), Ok(Some((1, AlarmState::Acknowledged))));
+    assert_eq!(
+        give(3, high, AlarmCommand::ShelveOnce),
+        Ok(Some((3, AlarmState::Shelved))),
+        "the one that is meant"
+    );
+    let refused = |error| Err(CommandError::Alarm(error));
+    assert_eq!(give(0, high, AlarmCommand::Reset), refused(AlarmCommandError::StillActive));
+    assert_eq!(give(0, AlarmLevel::LowLow, AlarmCommand::Reset), refused(AckError::NoSuchAlarm.into()));
+    assert_eq!(give(4, high, AlarmCommand::Reset), Err(CommandError::Unknown));
 }

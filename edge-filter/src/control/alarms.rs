@@ -1,7 +1,7 @@
 //! Alarms of a controller: a limit alarm per input that has one, judged when a value arrives or stops arriving.
 
 use super::{CommandError, ControlEvent, Inputs};
-use crate::alarm::{AlarmCommand, AlarmLevel, LimitAlarm, LimitAlarmState};
+use crate::alarm::{AckError, AlarmCommand, AlarmLevel, LimitAlarm, LimitAlarmState};
 use crate::{Quality, Value};
 
 #[derive(Clone, Debug, Default)]
@@ -77,6 +77,8 @@ impl ControlAlarms {
         }
     }
 
+    /// Applies a command to an alarm. If that refuses it, to the others of its input: operators name an alarm by its input and level, and an input
+    /// may have an alarm for each level.
     pub(super) fn command(
         &mut self,
         alarm: u16,
@@ -85,10 +87,20 @@ impl ControlAlarms {
         now_ms: i64,
         on: &mut impl FnMut(ControlEvent),
     ) -> Result<(), CommandError> {
-        let watched = self.all.get_mut(usize::from(alarm)).ok_or(CommandError::Unknown)?;
-        let mut tell = |transition| on(ControlEvent::Alarm { alarm, transition });
-        let done = watched.alarm.command(&mut watched.state, level, command, now_ms, &mut tell);
-        done.map_err(CommandError::Alarm)
+        let input = self.all.get(usize::from(alarm)).ok_or(CommandError::Unknown)?.input;
+        let others = (0..self.all.len()).filter_map(|number| u16::try_from(number).ok());
+        let others = others.filter(|number| *number != alarm);
+        let mut refused = None;
+        for alarm in std::iter::once(alarm).chain(others) {
+            let watched = self.all.get_mut(usize::from(alarm)).filter(|watched| watched.input == input);
+            let Some(watched) = watched else { continue };
+            let mut tell = |transition| on(ControlEvent::Alarm { alarm, transition });
+            let done = watched.alarm.command(&mut watched.state, level, command, now_ms, &mut tell);
+            let Err(error) = done else { return Ok(()) };
+            let is_better = refused.is_none_or(|refused| refused == AckError::NoSuchAlarm.into());
+            refused = if is_better { Some(error) } else { refused };
+        }
+        Err(refused.map_or(CommandError::Unknown, CommandError::Alarm))
     }
 }
 
