@@ -7,6 +7,7 @@ use super::sensors::{OverLimit, Sensors};
 use super::{Pattern, PatternError, Pipeline, Rule, Stats};
 use crate::alarm::LimitAlarm;
 use crate::check::Normalise;
+use crate::time::TimeGuard;
 
 /// Most rules of a pipeline, because a sensor's state stores the number of its rule in two bytes.
 const RULES_MAX: usize = u16::MAX as usize;
@@ -34,6 +35,7 @@ pub struct Builder {
     rules: Vec<(Pattern, Rule)>,
     alarms: Vec<(Pattern, LimitAlarm)>,
     normalise: Normalise,
+    time_guard: TimeGuard,
     max_keys: usize,
     over_limit: OverLimit,
 }
@@ -44,6 +46,7 @@ impl Default for Builder {
             rules: Vec::new(),
             alarms: Vec::new(),
             normalise: Normalise::default(),
+            time_guard: TimeGuard::default(),
             max_keys: 10_000,
             over_limit: OverLimit::Pass,
         }
@@ -88,6 +91,13 @@ impl Builder {
         self
     }
 
+    /// Sets the guard that keeps older readings from the alarms of sensors without a rule.
+    #[cfg(feature = "config")]
+    pub(super) fn time_guard(mut self, stage: TimeGuard) -> Self {
+        self.time_guard = stage;
+        self
+    }
+
     /// Sets the number of names that get a number. Default 10 000. A sensor takes 128 bytes besides its name; 192 with a stage that holds
     /// readings, 500 with a window, and 250 more with an alarm. [`over_limit`](Self::over_limit) decides about further sensors.
     pub fn max_keys(mut self, max: usize) -> Self {
@@ -105,7 +115,7 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Pipeline {
         Pipeline {
-            rules: RuleSet::new(self.rules, self.normalise),
+            rules: RuleSet::new(self.rules, self.normalise, self.time_guard),
             sensors: Sensors::new(self.max_keys, self.over_limit),
             alarms: Alarms::new(self.alarms),
             deadlines: Deadlines::default(),

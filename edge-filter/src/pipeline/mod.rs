@@ -36,6 +36,7 @@ pub use stats::Stats;
 
 use crate::reduce::number::Settlement;
 use crate::reduce::{ReleasedReading, Verdict};
+use crate::time::Passage;
 use crate::{Emit, EmitReason, Outcome, Reading};
 use alarms::Alarms;
 use deadlines::{Deadlines, earlier};
@@ -164,7 +165,7 @@ impl Pipeline {
         decided.unwrap_or_else(Verdict::Drop)
     }
 
-    /// Passes the reading of a sensor without a rule. Only its alarm checks it.
+    /// Passes the reading of a sensor without a rule. Only its alarm checks it, if no newer one came before.
     fn pass_beside_alarm(
         &mut self,
         reading: &mut Reading<'_>,
@@ -172,8 +173,10 @@ impl Pipeline {
         now_ms: i64,
     ) -> Verdict {
         let verdict = self.rules.pass(reading, &mut self.stats);
-        if let Some(alarm) = alarm {
-            self.alarms.check(alarm, reading, false, now_ms);
+        if let (Some(alarm), Some(slot)) = (alarm, self.sensors.slot_mut(place))
+            && let Some(passage) = self.rules.order(slot, reading)
+        {
+            self.alarms.check(alarm, reading, passage == Passage::ClockReset, now_ms);
             self.arm(place);
         }
         verdict

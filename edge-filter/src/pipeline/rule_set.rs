@@ -4,6 +4,7 @@ use super::slot::Slot;
 use super::{Pattern, Rule, Stats};
 use crate::check::Normalise;
 use crate::reduce::Verdict;
+use crate::time::{Passage, TimeGuard};
 use crate::{EmitReason, Reading};
 
 /// Rules in order, of which the first that matches a name applies.
@@ -12,11 +13,13 @@ pub(super) struct RuleSet {
     rules: Vec<(Pattern, Rule)>,
     /// Stage that interprets the qualities of sensors without a rule.
     normalise: Normalise,
+    /// Guard that keeps older readings from the alarms of sensors without a rule.
+    time_guard: TimeGuard,
 }
 
 impl RuleSet {
-    pub(super) fn new(rules: Vec<(Pattern, Rule)>, normalise: Normalise) -> Self {
-        RuleSet { rules, normalise }
+    pub(super) fn new(rules: Vec<(Pattern, Rule)>, normalise: Normalise, time_guard: TimeGuard) -> Self {
+        RuleSet { rules, normalise, time_guard }
     }
 
     /// Returns the rule for a name, with its place, by which a slot refers to it; `None` if no rule matches.
@@ -41,5 +44,14 @@ impl RuleSet {
         stats.unknown_quality += u64::from(!known);
         reading.quality = quality;
         Verdict::Emit(EmitReason::Passthrough)
+    }
+
+    /// Places a reading of a sensor without a rule in the order of times, for its alarm. `None`: it is older than the last one, and shows a state
+    /// that is over. How far ahead of the clock it is does not matter, because an alarm must see it.
+    pub(super) fn order(&self, slot: &mut Slot, reading: &Reading<'_>) -> Option<Passage> {
+        let Reading { value, quality, time, .. } = reading;
+        let is_older = slot.guard.watermark().is_some_and(|watermark| *time < watermark);
+        let passage = self.time_guard.check(&mut slot.guard, value, *quality, *time, i64::MAX);
+        passage.ok().filter(|passage| !is_older || *passage == Passage::ClockReset)
     }
 }

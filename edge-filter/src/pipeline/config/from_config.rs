@@ -53,7 +53,8 @@ impl<'c> Assembly<'c> {
         let builder = Pipeline::builder()
             .max_keys(defaults.max_keys)
             .over_limit(defaults.over_limit)
-            .normalise(normalise(defaults.quality, defaults.nan_is_bad));
+            .normalise(normalise(defaults.quality, defaults.nan_is_bad))
+            .time_guard(guard);
         Assembly { defaults, guard, builder, problems }
     }
 

@@ -1,0 +1,64 @@
+//! Promise 14: an alarm is not moved by readings that are older than what it knows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod support;
+
+use edge_filter::alarm::AlarmState::{self, Normal, Unacknowledged};
+use edge_filter::alarm::{AlarmLevel, Limit, LimitAlarm};
+use edge_filter::{EmitReason, Pipeline, Quality, Rule};
+use support::feed;
+
+const HIGH: AlarmLevel = AlarmLevel::High;
+
+fn alarm() -> LimitAlarm {
+    LimitAlarm::new().with(HIGH, Limit::at(90.0).unwrap()).unwrap()
+}
+
+fn pipeline(alarm: LimitAlarm) -> Pipeline {
+    Pipeline::builder().alarm("s", alarm).unwrap().build()
+}
+
+fn shows(p: &mut Pipeline) -> AlarmState {
+    let sensor = p.intern("s");
+    p.alarm(sensor).unwrap().state(HIGH)
+}
+
+fn value(p: &mut Pipeline, time: i64, value: f64, now: i64) -> AlarmState {
+    let sensor = p.intern("s");
+    let out = feed(p, sensor, (time, value.into(), Quality::GOOD), now);
+    assert!(out.len() == 1 && out[0].reason == EmitReason::Passthrough, "{out:?}");
+    shows(p)
+}
+
+/// A backlog that a sensor sends behind its newest reading, or a message that is delivered again, shows a state that is over.
+#[test]
+fn promise_14_an_older_reading_of_a_sensor_without_a_rule_moves_no_alarm() {
+    for (first, late, stays) in [(95.0, 20.0, Unacknowledged), (20.0, 95.0, Normal)] {
+        let mut p = pipeline(alarm());
+        value(&mut p, 10_000, first, 10_000);
+        let transitions = std::iter::from_fn(|| p.poll_alarm()).count();
+        assert_eq!(value(&mut p, 9_999, late, 10_001), stays);
+        assert_eq!(value(&mut p, 5_000, late, 10_002), stays);
+        assert_eq!((std::iter::from_fn(|| p.poll_alarm()).count(), transitions <= 1), (0, true));
+        // One of the same time, and one that is ahead of the clock, are judged: an alarm must not be missed.
+        assert_ne!(value(&mut p, 10_000, late, 10_003), stays);
+    }
+    let mut p = pipeline(alarm());
+    assert_eq!(value(&mut p, 90_000_000, 95.0, 1), Unacknowledged);
+}
+
+/// A sensor whose clock was set back is believed as one with a rule is.
+#[test]
+fn promise_14_an_alarm_without_a_rule_follows_a_clock_that_was_set_back() {
+    let mut p = pipeline(alarm());
+    value(&mut p, 10_000_000, 20.0, 1);
+    let states = [1_000, 2_000, 3_000].map(|time| value(&mut p, time, 95.0, 2));
+    assert_eq!(states, [Normal, Normal, Unacknowledged]);
+    let with_rule = Pipeline::builder().rule("s", Rule::new()).unwrap().alarm("s", alarm()).unwrap();
+    let mut p = with_rule.build();
+    let sensor = p.intern("s");
+    for (time, value) in [(10_000_000, 20.0), (1_000, 95.0), (2_000, 95.0), (3_000, 95.0)] {
+        feed(&mut p, sensor, (time, value.into(), Quality::GOOD), 1);
+    }
+    assert_eq!(shows(&mut p), Unacknowledged);
+}
