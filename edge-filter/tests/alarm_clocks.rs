@@ -1,10 +1,10 @@
-//! Promise 14: an alarm is not moved by readings that are older than what it knows.
+//! Promise 14: an alarm is not moved by readings that are older than what it knows, and lasts no longer for a clock that was set back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod support;
 
-use edge_filter::alarm::AlarmState::{self, Normal, Unacknowledged};
-use edge_filter::alarm::{AlarmLevel, Limit, LimitAlarm};
+use edge_filter::alarm::AlarmState::{self, Normal, Shelved, Unacknowledged};
+use edge_filter::alarm::{AlarmCommand, AlarmLevel, Limit, LimitAlarm};
 use edge_filter::{EmitReason, Pipeline, Quality, Rule};
 use support::feed;
 
@@ -60,5 +60,37 @@ fn promise_14_an_alarm_without_a_rule_follows_a_clock_that_was_set_back() {
     for (time, value) in [(10_000_000, 20.0), (1_000, 95.0), (2_000, 95.0), (3_000, 95.0)] {
         feed(&mut p, sensor, (time, value.into(), Quality::GOOD), 1);
     }
+    assert_eq!(shows(&mut p), Unacknowledged);
+}
+
+const HOUR: i64 = 3_600_000;
+
+/// Nothing ticks before the shelf's end, which is an hour later than was asked for; the next reading ends it.
+#[test]
+fn promise_14_a_clock_that_was_set_back_keeps_no_alarm_on_its_shelf() {
+    let mut p = pipeline(alarm());
+    value(&mut p, 1, 95.0, 2 * HOUR);
+    let sensor = p.intern("s");
+    p.alarm_command(sensor, HIGH, AlarmCommand::Shelve { for_ms: 60_000 }, 2 * HOUR).unwrap();
+    assert_eq!(value(&mut p, 2, 95.0, 2 * HOUR + 59_999), Shelved);
+    assert_eq!(value(&mut p, 3, 95.0, HOUR), Unacknowledged);
+}
+
+/// A delay, and the time after which an acknowledged alarm comes back, begin again at the reading after the step.
+#[test]
+fn promise_14_a_clock_that_was_set_back_lengthens_no_delay_by_more_than_itself() {
+    let slow = LimitAlarm::new().with(HIGH, Limit::at(90.0).unwrap().on_delay_ms(60_000).unwrap()).unwrap();
+    let mut p = pipeline(slow.re_alarm_ms(60_000).unwrap());
+    value(&mut p, 1_000, 95.0, 2 * HOUR);
+    assert_eq!(value(&mut p, 2_000, 95.0, HOUR), Normal);
+    assert_eq!(p.next_deadline(), Some(HOUR + 60_000));
+    p.tick(HOUR + 60_000, &mut |_| ());
+    assert_eq!(shows(&mut p), Unacknowledged);
+    let sensor = p.intern("s");
+    let id = p.alarm(sensor).unwrap().transition(HIGH);
+    p.acknowledge(sensor, HIGH, id, 2 * HOUR).unwrap();
+    value(&mut p, 3_000, 95.0, HOUR);
+    assert_eq!(p.next_deadline(), Some(HOUR + 60_000));
+    p.tick(HOUR + 60_000, &mut |_| ());
     assert_eq!(shows(&mut p), Unacknowledged);
 }

@@ -80,6 +80,14 @@ impl LevelState {
         {
             *timer = Timer { since_time: now_ms, since_now: now_ms };
         }
+        self.begin_by(now_ms);
+    }
+
+    /// Moves what began in the future, by a clock that was set back since, to now: nothing lasts longer for that.
+    fn begin_by(&mut self, now_ms: i64) {
+        if let Some(timer) = &mut self.timer {
+            timer.since_now = timer.since_now.min(now_ms);
+        }
         self.acknowledged_now = self.acknowledged_now.map(|since| since.min(now_ms));
     }
 
@@ -91,6 +99,9 @@ impl LevelState {
         (time, now_ms): (i64, i64),
         on: &mut impl FnMut(&LevelState, Step),
     ) {
+        self.begin_by(now_ms);
+        // A tick may come late, and after a step of the clock back it comes much later.
+        self.change(now_ms, now_ms, on, |level| level.hiding.expire(now_ms));
         // The last value held until now: a delay that ended in between did so before this reading.
         self.advance(rules, time.saturating_sub(1), now_ms, on);
         let (reached, left) = match (value, rules.options.bad_input) {
@@ -117,6 +128,7 @@ impl LevelState {
 
     /// Ends delays, shelving and re-alarm times that are over at `now_ms` without a reading.
     pub(super) fn tick(&mut self, rules: Rules<'_>, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
+        self.begin_by(now_ms);
         if let Some(timer) = self.timer {
             let delay = self.delay(rules);
             if now_ms >= timer.since_now.saturating_add(delay) {
