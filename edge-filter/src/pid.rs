@@ -214,7 +214,7 @@ impl Pid {
         self
     }
 
-    /// Limits the rate of the setpoint inside the controller. Default: no limit.
+    /// Limits the rate of the setpoint inside the controller in automatic mode, over bad input too. Default: no limit.
     #[must_use]
     pub fn setpoint_ramp(mut self, rate: Ramp) -> Self {
         self.setpoint_ramp = rate;

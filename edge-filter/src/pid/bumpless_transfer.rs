@@ -1,5 +1,6 @@
 //! Bumpless transfer: a change between manual, tracking and automatic makes no step in the output.
 
+use super::step::is_usable;
 use super::{Pid, PidState, PidStatus};
 
 impl Pid {
@@ -7,7 +8,7 @@ impl Pid {
     /// bump.
     pub(super) fn follow(&self, state: &mut PidState, setpoint: f64, value: f64, status: PidStatus) -> f64 {
         let output = if value.is_nan() { self.last(state) } else { self.limited(value) };
-        state.setpoint = Some(setpoint).filter(|value| value.is_finite());
+        state.setpoint = Some(setpoint).filter(|value| is_usable(*value));
         (state.output, state.status) = (Some(output), status);
         output
     }

@@ -72,7 +72,7 @@ impl PidState {
         self.integral
     }
 
-    /// Returns the setpoint after its ramp; `None` if there was no scan, or the last one had no finite setpoint.
+    /// Returns the setpoint after its ramp; `None` if there was no usable one yet, or at the last scan of another mode than automatic.
     #[must_use]
     pub fn setpoint(&self) -> Option<f64> {
         self.setpoint

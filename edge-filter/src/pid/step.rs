@@ -73,9 +73,8 @@ impl Pid {
 
     fn automatic(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
         let PidInput { pv, quality, setpoint, .. } = *input;
-        let usable = |value: f64| value.abs() <= LARGEST;
-        if !usable(pv) || !usable(setpoint) || quality.is_bad() {
-            return self.bad(state, input);
+        if !is_usable(pv) || !is_usable(setpoint) || quality.is_bad() {
+            return self.bad(state, input, dt_s);
         }
         let goes_on = state.status == PidStatus::Auto;
         // NaN, zero and negative times: nothing passed.
@@ -100,7 +99,7 @@ impl Pid {
         next.integral = self.integrated(next.integral, self.ki * (sp - pv) * span_s);
         let wanted = p + next.integral + d;
         if !(p.is_finite() && d.is_finite() && next.integral.is_finite()) {
-            return self.bad(state, input);
+            return self.bad(state, input, dt_s);
         }
         let output = self.limited(wanted);
         let output = state.output.map_or(output, |last| self.rate.step(last, output, dt_s));
@@ -149,9 +148,20 @@ impl Pid {
         self.kd * (x - filtered) / (self.filter_s + dt_s)
     }
 
-    fn bad(&self, state: &mut PidState, input: &PidInput) -> f64 {
+    fn bad(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
+        let ramped = state.setpoint;
         state.forced_manual |= self.bad_input == PidBadInput::Manual;
         let value = if let PidBadInput::SafeValue(value) = self.bad_input { value } else { self.last(state) };
-        self.follow(state, input.setpoint, value, PidStatus::BadInput)
+        let output = self.follow(state, input.setpoint, value, PidStatus::BadInput);
+        // Nobody took the loop over, so the setpoint goes on by its ramp.
+        if let Some(from) = ramped {
+            state.setpoint = Some(self.setpoint_ramp.step(from, state.setpoint.unwrap_or(from), dt_s));
+        }
+        output
     }
+}
+
+/// Returns whether a number can be a measurement or a setpoint.
+pub(super) fn is_usable(value: f64) -> bool {
+    value.abs() <= LARGEST
 }
