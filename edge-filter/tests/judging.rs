@@ -215,3 +215,62 @@ fn a_snapshot_at_any_row_changes_nothing_that_follows() {
     }
     println!("executed judging_snapshot_cuts: {} cases", values.len());
 }
+
+/// The pipeline with other stages, after a clean restart.
+fn restarted(before: &Pipeline, stages: &str) -> Pipeline {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&before.snapshot(), &mut bytes).unwrap();
+    let mut after = pipeline(stages);
+    assert!(after.restore(ciborium::from_reader(&bytes[..]).unwrap()).unwrap().is_empty());
+    after
+}
+
+/// Gives the values of the seconds from `from` on. Returns how many were dropped.
+fn dropped(p: &mut Pipeline, from: i64, values: impl IntoIterator<Item = f64>) -> u64 {
+    let (sensor, before) = (p.intern("s"), p.stats().dropped());
+    for (second, value) in (from..).zip(values) {
+        let reading =
+            Reading { sensor, time: second * 1000, value: Value::F64(value), quality: Quality::GOOD };
+        let _ = p.process(reading, second * 1000, &mut |_| ());
+    }
+    p.stats().dropped() - before
+}
+
+/// A longer window is not full because the shorter one of the last run was: ten equal values are no ten minutes.
+#[test]
+fn promise_13_a_longer_flat_line_after_a_restart_begins_anew() {
+    let flat = |seconds: u32| {
+        format!(
+            "{{ flat_line = {{ suspect_s = {seconds}, fail_s = {seconds}, sampling_ms = 1000, tolerance = 0.5, action = \"drop\" }} }}"
+        )
+    };
+    let mut before = pipeline(&flat(10));
+    assert_eq!(dropped(&mut before, 0, (0..700).map(|second| f64::from(second % 4))), 0);
+    assert_eq!(dropped(&mut before, 700, [1.0; 10]), 0);
+    let mut same = restarted(&before, &flat(10));
+    assert_eq!(dropped(&mut same, 710, [1.0; 10]), 10, "the same window goes on");
+    let mut longer = restarted(&before, &flat(600));
+    assert_eq!(dropped(&mut longer, 710, [1.0; 700]), 100, "flat from the 601st on");
+}
+
+/// What the other check did not keep is computed from the readings of the period.
+#[test]
+fn promise_13_another_measure_of_spread_after_a_restart_knows_the_period() {
+    let attenuated = |check: &str| {
+        format!(
+            "{{ attenuated_signal = {{ check = \"{check}\", fail = 1.0, period_ms = 60000, action = \"drop\" }} }}"
+        )
+    };
+    let walk = |seconds: std::ops::Range<u8>| seconds.map(|second| f64::from(second % 10));
+    let checks = ["std", "range", "std", "range"];
+    let mut p = pipeline(&attenuated(checks[0]));
+    // 0, 1 and 2 are not spread enough.
+    assert_eq!(dropped(&mut p, 0, walk(0..60)), 3);
+    for (n, check) in (1..).zip(&checks[1..]) {
+        p = restarted(&p, &attenuated(check));
+        assert_eq!(dropped(&mut p, n * 60, walk(60..90)), 0, "{check}");
+        assert_eq!(dropped(&mut p, n * 60 + 30, [5.0; 29]), 0, "{check}");
+        assert_eq!(dropped(&mut p, n * 60 + 59, [7.0]), 0, "{check}");
+    }
+    assert_eq!(dropped(&mut p, 240, [7.0; 90]), 32, "the last other value leaves the period");
+}

@@ -71,6 +71,25 @@ impl AttenuatedSignalState {
         self.present == present && self.window.len() <= most && counts.iter().all(|count| *count <= most)
     }
 
+    /// Recomputes what the other check, by which a restored state was made, did not keep.
+    fn change_to(&mut self, check: Attenuation) {
+        let values = || self.window.iter().map(|&(_, v)| v.0).filter(|v| v.is_finite());
+        match check {
+            Attenuation::Range if self.moments.count > 0 => {
+                self.moments = Moments::default();
+                self.extremes.clear();
+                for &(time, OverflowingNumber(value)) in self.window.iter().filter(|(_, v)| v.0.is_finite()) {
+                    self.extremes.push(time, value);
+                }
+            }
+            Attenuation::Std if self.moments.count as usize != self.present => {
+                self.moments = Moments::of(values);
+                self.extremes.clear();
+            }
+            Attenuation::Range | Attenuation::Std => {}
+        }
+    }
+
     fn push(&mut self, check: Attenuation, value: f64, time: i64) {
         self.window.push_back((time, OverflowingNumber(value)));
         if !value.is_finite() {
@@ -144,6 +163,7 @@ impl AttenuatedSignal {
         if state.window.back().is_some_and(|&(last, _)| time < last) {
             return if value.is_finite() { QartodFlag::Unknown } else { QartodFlag::Missing };
         }
+        state.change_to(self.check);
         state.push(self.check, value, time);
         state.expire(self.check, time.saturating_sub(self.period_ms));
         let complete = state.present == state.window.len();

@@ -33,6 +33,9 @@ pub struct FlatLineState {
     readings: i64,
     suspect: Extremes,
     fail: Extremes,
+    /// Lengths of the two windows. With others the readings are forgotten, because a longer window would count as full that is not.
+    #[cfg_attr(feature = "config", serde(default))]
+    intervals: (i64, i64),
 }
 
 impl FlatLineState {
@@ -89,6 +92,11 @@ impl FlatLine {
 
     /// Tests a value against the values before it.
     pub fn check(&self, state: &mut FlatLineState, value: f64) -> QartodFlag {
+        let intervals = (self.suspect_intervals, self.fail_intervals);
+        if state.intervals != intervals {
+            state.restart();
+            state.intervals = intervals;
+        }
         let position = state.readings;
         state.readings = state.readings.saturating_add(1);
         let flat = |window: &mut Extremes, intervals: i64| {
