@@ -179,9 +179,10 @@ impl Tolerance {
             (Value::Bool(a), Value::Bool(b)) => a != b,
             (Value::Text(a), Value::Text(b)) => a != b,
             (Value::Bool(_) | Value::Text(_), _) | (_, Value::Bool(_) | Value::Text(_)) => true,
-            (a, b) => match (a.as_f64(), b.as_f64()) {
-                (Some(a), Some(b)) => self.exceeded_by(a - b),
-                _ => true,
+            (a, b) => match (whole(a).zip(whole(b)), a.as_f64().zip(b.as_f64())) {
+                (Some((a, b)), _) => a.abs_diff(b) > self.integer,
+                (None, Some((a, b))) => self.exceeded_by(a - b),
+                (None, None) => true,
             },
         }
     }
@@ -191,6 +192,14 @@ impl Tolerance {
     pub(crate) fn exceeded_by(&self, difference: f64) -> bool {
         let within = difference.abs() <= self.float;
         !within
+    }
+}
+
+/// Returns the exact whole number of an integer, or of a float that is no larger than one. A decoder may write 20 as 20.0.
+fn whole(value: &Value<'_>) -> Option<i128> {
+    match *value {
+        Value::F64(v) if v.fract() == 0.0 && v.abs() <= u64::MAX as f64 => Some(v as i128),
+        _ => value.as_integer(),
     }
 }
 
@@ -214,6 +223,16 @@ mod tests {
         assert!(!exceeded(3e19, i64::MIN, u64::MAX));
         assert!(exceeded(0.0, -1_i64, 0_u64));
         assert!(!exceeded(f64::MAX, i64::MIN, u64::MAX));
+    }
+
+    #[test]
+    fn an_integer_and_a_whole_float_are_compared_exactly_too() {
+        let (big, float) = (9_007_199_254_740_993_i64, 9_007_199_254_740_992.0); // the float nearest to it
+        assert!(exceeded(0.0, big, float) && exceeded(0.5, float, big) && !exceeded(1.0, big, float));
+        assert!(exceeded(1.0, u64::MAX, (1_u64 << 63) as f64) && exceeded(0.0, u64::MAX, u64::MAX as f64));
+        assert!(!exceeded(5e299, u64::MAX, 1e299) && exceeded(5e298, u64::MAX, -1e299));
+        assert!(exceeded(1e300, 0_u64, f64::INFINITY) && exceeded(1.0, f64::NAN, 0_i64));
+        assert!(!exceeded(0.0, -0.0, 0_u64));
     }
 
     #[test]
