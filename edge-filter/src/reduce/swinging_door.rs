@@ -149,7 +149,8 @@ impl Door {
 }
 
 fn elapsed(from: i64, to: i64) -> f64 {
-    to.saturating_sub(from) as f64
+    // From one end of time to the other is more than an `i64`.
+    to.abs_diff(from) as f64
 }
 
 impl Holding for SwingingDoor {

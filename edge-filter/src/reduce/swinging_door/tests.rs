@@ -115,3 +115,15 @@ fn a_corner_is_emitted_once_the_least_interval_is_over() -> Result<(), ParamErro
     assert_eq!(kept, [(0, E::First), (3, E::DoorClosed), (4, E::Flush)]);
     Ok(())
 }
+
+/// The line over all of time is half as steep as it looks where the span is cut to an `i64`.
+#[test]
+fn the_bound_holds_from_one_end_of_time_to_the_other() -> Result<(), ParamError> {
+    let (mut state, mut kept) = (SwingingDoorState::default(), Vec::new());
+    let door = SwingingDoor::new(0.5)?;
+    for (time, value) in [(i64::MIN, 0.0), (1, 100.0), (i64::MAX, 100.0)] {
+        let _ = door.check(&mut state, value, Quality::GOOD, time, &mut |released| kept.push(released.time));
+    }
+    assert_eq!(kept, [1]);
+    Ok(())
+}
