@@ -34,6 +34,7 @@ mod quote;
 pub(crate) mod reference;
 mod route;
 mod route_reach;
+mod rule_reach;
 mod secret_file;
 mod section;
 mod shareable;
@@ -318,6 +319,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     command::check(&config, &numbers, findings);
     control::check(&config, findings);
     alarms::check(&config, findings);
+    rule_reach::check(&config, findings);
     Some(config)
 }
 
