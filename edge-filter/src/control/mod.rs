@@ -81,8 +81,9 @@ const NS_PER_MS: u64 = 1_000_000;
 /// How to drive it:
 ///
 /// 1. [`set_input`](Controller::set_input) as values arrive.
-/// 2. [`scan`](Controller::scan) once per period, with a `now_ns` that was taken after the values were: one that is later counts as stale; then bring every one of [`outputs`](Controller::outputs) to its actuator,
-///    each time: an actuator that hears nothing should go to its safe state by itself.
+/// 2. [`scan`](Controller::scan) once per period, with a `now_ns` that was taken after the inputs were set: a value that is later than it counts as
+///    stale. Then bring every one of [`outputs`](Controller::outputs) to its actuator, each time: an actuator that hears nothing should go to its
+///    safe state by itself.
 /// 3. Events go to the closure of `scan` and of [`command`](Controller::command).
 ///
 /// `now_ns` comes from a clock that does not go back; nanoseconds since the Unix epoch as they were at the start plus the
