@@ -2,6 +2,9 @@
 
 use super::AlarmState;
 
+/// Time by which a reading that comes after a command may have been taken before it.
+const MOMENT_MS: i64 = 1_000;
+
 /// Reasons for which one limit is hidden; by default it is not.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
@@ -51,6 +54,15 @@ impl Hiding {
     pub(super) fn expire(&mut self, now_ms: i64) {
         let over = |shelf: &Shelf| now_ms < shelf.since_now || shelf.end().is_some_and(|end| now_ms >= end);
         self.shelf = self.shelf.filter(|shelf| !over(shelf));
+    }
+
+    /// Ends shelving as [`expire`](Self::expire) does, at a reading. One whose time was taken a moment before the command's is no clock that was set
+    /// back.
+    pub(super) fn expire_at_reading(&mut self, now_ms: i64) {
+        let is_a_moment = |shelf: &Shelf| (1..=MOMENT_MS).contains(&shelf.since_now.saturating_sub(now_ms));
+        if !self.shelf.as_ref().is_some_and(is_a_moment) {
+            self.expire(now_ms);
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<i64> {

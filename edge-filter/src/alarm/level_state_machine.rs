@@ -101,7 +101,7 @@ impl LevelState {
     ) {
         self.begin_by(now_ms);
         // A tick may come late, and after a step of the clock back it comes much later.
-        self.change(now_ms, now_ms, on, |level| level.hiding.expire(now_ms));
+        self.change(now_ms, now_ms, on, |level| level.hiding.expire_at_reading(now_ms));
         // The last value held until now: a delay that ended in between did so before this reading.
         self.advance(rules, time.saturating_sub(1), now_ms, on);
         let (reached, left) = match (value, rules.options.bad_input) {
