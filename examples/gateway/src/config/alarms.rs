@@ -3,7 +3,7 @@
 use edge_filter::Pipeline;
 
 use super::section::Section;
-use super::{Config, Findings, Local};
+use super::{Config, Findings, Local, rule_reach};
 
 /// Limits of alarm commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
 
 /// Checks the commands against the routes' rules, the loops and the listener.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
+    rule_reach::check(config, findings);
     let is_on = config.alarm_commands.is_some();
     let mut has_alarms = false;
     for (index, route) in config.routes.iter().enumerate() {

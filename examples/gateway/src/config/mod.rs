@@ -319,7 +319,6 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     command::check(&config, &numbers, findings);
     control::check(&config, findings);
     alarms::check(&config, findings);
-    rule_reach::check(&config, findings);
     Some(config)
 }
 
