@@ -52,7 +52,8 @@ fn they_are_given_over_silence_and_left_out_unless_asked_for() {
             p.tick(now, &mut |emit| rows.push(row(&emit)));
         }
         assert_eq!(times_of_empty(&rows), expected, "{empty}: {rows:?}");
-        assert_eq!(rows.first(), Some(&(0, "7".to_owned(), true)));
+        // Uncertain: nothing is known of its first 100 ms.
+        assert_eq!(rows.first(), Some(&(0, "7".to_owned(), false)));
     }
 }
 
@@ -66,8 +67,9 @@ fn they_are_given_over_a_gap_and_before_a_text() {
     rows.clear();
     feed(&mut p, 11_200, "open", &mut rows);
     let row = |time: i64, text: &str, good| (time, text.to_owned(), good);
+    // Of 8 000 to 8 300, behind the gap, nothing is known.
     let before_the_text = [
-        row(8_000, "9", true),
+        row(8_000, "9", false),
         row(9_000, "empty", false),
         row(10_000, "empty", false),
         row(11_200, "open", true),

@@ -20,7 +20,7 @@ impl Sample {
     }
 }
 
-/// Areas under the readings, in value times milliseconds, and the time for which they were good.
+/// Areas under the readings, in value times milliseconds, and the time for which they were good, and for which they were bad or not known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Cover {
     stepped: Sum,
@@ -37,6 +37,11 @@ impl Cover {
     pub(super) fn seen(&mut self, good: bool) {
         let counter = if good { &mut self.good } else { &mut self.bad };
         *counter = counter.saturating_add(1);
+    }
+
+    /// Adds time of which nothing is known: before the first reading of all, or behind the last one.
+    pub(super) fn unknown(&mut self, from: i64, to: i64) {
+        self.bad_ms += to.saturating_sub(from).max(0) as f64;
     }
 
     /// Adds the part of the time from `from` to `to`, two readings that follow each other, that lies within the window. Between two good

@@ -18,8 +18,10 @@ use cover::{Cover, Sample};
 /// for each that has readings. The time of a result is the start.
 ///
 /// Only good readings are aggregated (uncertain ones too, if so configured). The quality of the result: `BadNoData` if
-/// none was good; good if the readings were good for at least `min_good_pct` of the time they cover; otherwise
-/// `UncertainSubNormal`. A reading counts until the next one; between a good one and a bad one the good one does.
+/// none was good; good if the readings were good for at least `min_good_pct` of the window; otherwise
+/// `UncertainSubNormal`. A reading counts until the next one; between a good one and a bad one the good one does. Of the time before the first
+/// reading of all, and behind the last one before a [`flush`](Self::flush), nothing is known, so it is not good: a process that begins in the
+/// middle of a window, after a kill too, has seen a part of it.
 ///
 /// A window is complete when a later reading of the sensor comes, or when the caller's `now` is `allowed_lateness_ms`
 /// past its end ([`Window::tick`]). Readings older than the last one still count while their window is open, but not in
@@ -129,7 +131,7 @@ impl Window {
         Ok(self)
     }
 
-    /// Sets the percentage of the time covered by a window's readings for which they must be good, if the result is to be good; 100 by default.
+    /// Sets the percentage of a window's time for which its readings must be good, if the result is to be good; 100 by default.
     ///
     /// # Errors
     /// If the percentage is not within 0 to 100.
@@ -193,7 +195,8 @@ impl Window {
         open.start = first.map_or(open.start, |first| open.start.max(first));
         match state.newest {
             Some(newest) if time >= newest.time => open.cover.span(open.start, open.end, newest, sample),
-            _ => {}
+            Some(_) => {}
+            None => open.cover.unknown(open.end.saturating_sub(self.width_ms), time),
         }
         if state.newest.is_none_or(|newest| time >= newest.time) {
             state.newest = Some(sample);
@@ -231,8 +234,10 @@ impl Window {
     /// Emits the open window as it is, if it has readings, for a stop or a gap. A later reading of its interval belongs to another result,
     /// under a later time.
     pub fn flush(&self, state: &mut WindowState, sink: &mut impl FnMut(WindowResult)) {
-        if let Some(open) = state.open.take_if(|open| open.readings > 0) {
-            let resume = state.newest.map_or(open.end, |newest| newest.time.saturating_add(1));
+        if let Some(mut open) = state.open.take_if(|open| open.readings > 0) {
+            let last = state.newest.map_or(open.end, |newest| newest.time);
+            open.cover.unknown(last, open.end);
+            let resume = last.saturating_add(1);
             let resume = resume.max(open.start.saturating_add(1));
             state.floor = Some(resume);
             if self.emit_empty {

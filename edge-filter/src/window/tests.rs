@@ -47,8 +47,9 @@ fn sloped_averages_interpolate_at_the_bounds_and_over_windows_without_a_reading(
         let out = run(&window(1000)?.emit_empty(emit_empty), &rows);
         Ok(out.iter().map(|w| (w.start, w.get(Aggregate::TimeAvgSloped), w.quality)).collect())
     };
-    // At the end of time 30 is held: half a second at 25..30 and half at 30.
-    let (first, last) = ((0, Some(2.5), GOOD), (3000, Some((27.5 + 30.0) / 2.0), GOOD));
+    // Nothing is known of its first half. At the end of time 30 is held: half a second at 25..30 and half at 30.
+    let (first, last) =
+        ((0, Some(2.5), Quality::UNCERTAIN_SUB_NORMAL), (3000, Some((27.5 + 30.0) / 2.0), GOOD));
     assert_eq!(averages(false)?, [first, last]);
     let all = averages(true)?;
     assert_eq!(all[..2], [first, (1000, None, Quality::BAD_NO_DATA)]);
@@ -67,6 +68,32 @@ fn the_quality_goes_by_time() -> Result<(), ParamError> {
     assert_eq!(out[0].get(Aggregate::TimeAvgSloped), Some(1.0), "a good value is held until the bad one");
     let lenient = run(&window(1000)?.min_good_pct(90.0)?, &rows);
     assert_eq!(lenient.iter().map(|w| w.quality.is_good()).collect::<Vec<_>>(), [false, false, true]);
+    Ok(())
+}
+
+/// A process that begins in the middle of a window, after a kill too, has seen a part of it; a flush cuts one into two parts.
+#[test]
+fn a_window_that_was_seen_in_part_is_uncertain() -> Result<(), ParamError> {
+    let begun_late = [(1600, 1.0, GOOD), (1800, 1.0, GOOD), (2500, 1.0, GOOD)];
+    let is_good =
+        |window: Window| run(&window, &begun_late).iter().map(|w| w.quality.is_good()).collect::<Vec<_>>();
+    assert_eq!(
+        is_good(window(1000)?),
+        [false, true],
+        "the last reading before a window counts to its first one"
+    );
+    assert_eq!(is_good(window(1000)?.min_good_pct(40.0)?), [true, true]);
+    assert_eq!(is_good(window(1000)?.min_good_pct(41.0)?), [false, true]);
+
+    let (window, mut state, mut parts) = (window(1000)?, WindowState::default(), Vec::new());
+    for time in [0, 300, 600, 900, 1200, 1500, 1800, 2100] {
+        let _ =
+            window.check(&mut state, 1.0, GOOD, time, &mut |w| parts.push((w.start, w.quality.is_good())));
+        if time == 1200 {
+            window.flush(&mut state, &mut |w| parts.push((w.start, w.quality.is_good())));
+        }
+    }
+    assert_eq!(parts, [(0, true), (1000, false), (1201, false)]);
     Ok(())
 }
 

@@ -281,7 +281,7 @@ const WINDOW: &[Key] = &[
         "min_good_pct",
         NUMBER,
         Is("100.0"),
-        "Percent of the time that the readings must be good, or the value is uncertain.",
+        "Percent of the window for which its readings must be good, or the value is uncertain. Time before a sensor's first reading, after a start too, is not good.",
     ),
     key(
         "empty",
