@@ -49,6 +49,23 @@ fn promise_14_a_switch_is_off_behind_its_safe_state() {
     assert_eq!(scan(&mut c, 30, (35.0, Quality::GOOD), 1.0), (0.0, Cause::Running));
 }
 
+/// A pump that starts is news at once, and not when samples of all outputs are due.
+#[test]
+fn each_flip_of_a_switch_is_an_event() {
+    let mut c =
+        controller("[[output]]\nname = \"fan\"\nswitch = { input = \"temp\", on_at = 40, off_at = 30 }\n");
+    let mut events = Vec::new();
+    for (scan, temperature) in (1..).zip([20.0, 35.0, 45.0, 35.0, 45.0, 25.0, 20.0]) {
+        c.set_input(0, temperature, Quality::GOOD, scan * 10 * MS);
+        c.scan(scan * 10 * MS, &mut |event| {
+            if let ControlEvent::Output { value, cause, at_ms, .. } = event {
+                events.push((at_ms, value, cause));
+            }
+        });
+    }
+    assert_eq!(events, [(10, 0.0, Cause::Running), (30, 1.0, Cause::Running), (60, 0.0, Cause::Running)]);
+}
+
 #[test]
 fn promise_14_a_law_that_gives_no_number_has_failed() {
     for value in [f64::NAN, f64::INFINITY] {

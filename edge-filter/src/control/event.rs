@@ -8,7 +8,7 @@ use crate::interlock::{InterlockStatus, Vote};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "what a controller has")]
 pub enum ControlEvent {
-    /// The value of an output has another cause than before.
+    /// The value of an output has another cause than before, or a switch has flipped.
     Output {
         /// Number of the output.
         output: u16,

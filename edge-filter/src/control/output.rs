@@ -215,7 +215,9 @@ impl Output {
         let (value, cause) = self.decide(inputs, now_ms, dt_s);
         // A law that gives no number has failed: there is no other answer than the safe state.
         let (value, cause) = if value.is_finite() { (value, cause) } else { self.safe_state() };
-        if cause != self.cause {
+        // What a controller or a ramp computes changes with each scan; what a switch says is news.
+        let has_flipped = matches!(self.spec.law, Law::Switch { .. }) && value != self.value;
+        if cause != self.cause || has_flipped {
             on(ControlEvent::Output { output: number, value, cause, at_ms: now_ms });
         }
         (self.value, self.cause) = (value, cause);
