@@ -2,97 +2,13 @@
 #![cfg(feature = "sparkplug")]
 //! Sparkplug B payloads, held against the message of the specification written as prost structs here (promise 4).
 
+#[path = "support/tahu.rs"]
+mod tahu;
+
 use edge_codec::sparkplug::{self, Birth, MetricValue, Payload, datatype};
 use edge_codec::{DecodeError, EncodeError, Format, Limits, Reading, SensorTable, Value, quality};
 use prost::Message;
-
-/// `org.eclipse.tahu.protobuf.Payload`, as far as it is used here.
-#[derive(Clone, PartialEq, prost::Message)]
-struct TahuPayload {
-    #[prost(uint64, optional, tag = "1")]
-    timestamp: Option<u64>,
-    #[prost(message, repeated, tag = "2")]
-    metrics: Vec<TahuMetric>,
-    #[prost(uint64, optional, tag = "3")]
-    seq: Option<u64>,
-    #[prost(string, optional, tag = "4")]
-    uuid: Option<String>,
-    #[prost(bytes = "vec", optional, tag = "5")]
-    body: Option<Vec<u8>>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct TahuMetric {
-    #[prost(string, optional, tag = "1")]
-    name: Option<String>,
-    #[prost(uint64, optional, tag = "2")]
-    alias: Option<u64>,
-    #[prost(uint64, optional, tag = "3")]
-    timestamp: Option<u64>,
-    #[prost(uint32, optional, tag = "4")]
-    datatype: Option<u32>,
-    #[prost(bool, optional, tag = "5")]
-    is_historical: Option<bool>,
-    #[prost(bool, optional, tag = "6")]
-    is_transient: Option<bool>,
-    #[prost(bool, optional, tag = "7")]
-    is_null: Option<bool>,
-    #[prost(message, optional, tag = "9")]
-    properties: Option<TahuProperties>,
-    #[prost(oneof = "TahuValue", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18")]
-    value: Option<TahuValue>,
-}
-
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum TahuValue {
-    #[prost(uint32, tag = "10")]
-    Int(u32),
-    #[prost(uint64, tag = "11")]
-    Long(u64),
-    #[prost(float, tag = "12")]
-    Float(f32),
-    #[prost(double, tag = "13")]
-    Double(f64),
-    #[prost(bool, tag = "14")]
-    Boolean(bool),
-    #[prost(string, tag = "15")]
-    Text(String),
-    #[prost(bytes = "vec", tag = "16")]
-    Bytes(Vec<u8>),
-    /// The content of a DataSet does not matter here.
-    #[prost(bytes = "vec", tag = "17")]
-    DataSet(Vec<u8>),
-    #[prost(bytes = "vec", tag = "18")]
-    Template(Vec<u8>),
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct TahuProperties {
-    #[prost(string, repeated, tag = "1")]
-    keys: Vec<String>,
-    #[prost(message, repeated, tag = "2")]
-    values: Vec<TahuProperty>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct TahuProperty {
-    #[prost(uint32, optional, tag = "1")]
-    kind: Option<u32>,
-    #[prost(uint32, optional, tag = "3")]
-    int: Option<u32>,
-    #[prost(string, optional, tag = "8")]
-    text: Option<String>,
-}
-
-const T: u64 = 1_580_515_200_000;
-
-fn metric(name: &str, value: TahuValue) -> TahuMetric {
-    TahuMetric { name: Some(name.into()), timestamp: Some(T), value: Some(value), ..TahuMetric::default() }
-}
-
-fn payload(metrics: Vec<TahuMetric>) -> Vec<u8> {
-    TahuPayload { timestamp: Some(T + 5), metrics, seq: Some(3), ..TahuPayload::default() }.encode_to_vec()
-}
+use tahu::{T, TahuMetric, TahuPayload, TahuProperties, TahuProperty, TahuValue, metric, payload};
 
 fn decode(bytes: &[u8]) -> Result<Vec<Reading<'static>>, DecodeError> {
     sparkplug::decode(bytes, &Limits::default()).map(|b| b.map(|r| r.unwrap().into_owned()).collect())
@@ -321,8 +237,6 @@ fn names_get_numbers_that_are_no_alias() {
     assert_eq!(numbers, [1, 0, 2, 1]);
     let renamed = payload(vec![aliased.clone(), TahuMetric { name: Some("b".into()), ..aliased.clone() }]);
     assert!(matches!(decode(&renamed), Err(DecodeError::Duplicate { .. })), "one alias, two names");
-    let wide = payload(vec![TahuMetric { alias: Some(1 << 32), ..aliased }]);
-    assert!(matches!(decode(&wide), Err(DecodeError::Unexpected { .. })));
 }
 
 #[test]

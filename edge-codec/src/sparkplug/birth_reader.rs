@@ -3,11 +3,11 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::payload::Payload;
-use super::sensor_numbers::{SensorNumbers, number};
+use super::sensor_numbers::SensorNumbers;
 use crate::{DecodeError, Limits, SensorTable};
 use std::collections::HashMap;
 
-/// Names, units and datatypes of a birth's metrics, by alias. The caller keeps one
+/// Names, units and datatypes of a birth's metrics, by alias and by name. The caller keeps one
 /// per node and device, and forgets it at its death.
 ///
 /// ```
@@ -32,37 +32,63 @@ use std::collections::HashMap;
 pub struct Birth {
     sensors: SensorTable<'static>,
     datatypes: HashMap<u32, u32>,
+    /// Numbers of the sensors that have an alias, sorted by it.
+    by_alias: Vec<(u64, u32)>,
+    /// Numbers of all sensors, sorted by name.
+    by_name: Vec<u32>,
 }
 
 impl Birth {
-    /// Reads an NBIRTH or DBIRTH. Its current values are readings too, which [`decode`](super::decode) returns.
+    /// Reads an NBIRTH or DBIRTH. Its current values are readings too, which [`decode`](super::decode) returns, with the same numbers.
     ///
     /// # Errors
-    /// As [`decode`](super::decode). Metrics without an alias are skipped, because nothing could look them up.
+    /// As [`decode`](super::decode).
     pub fn read(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         let payload = Payload::read(input, limits)?;
         let mut numbers = SensorNumbers::new(&payload, None, limits.sensors)?;
-        let mut datatypes = HashMap::new();
+        numbers.reserve();
+        let (mut datatypes, mut by_alias) = (HashMap::new(), Vec::new());
         for metric in payload.metrics() {
             let metric = metric?;
-            let Some(alias) = metric.alias.map(|alias| number(metric.offset, alias)).transpose()? else {
+            if metric.alias.is_none() && metric.name.is_none() {
                 continue;
-            };
-            let id = numbers.sensor(&metric, Some(alias))?;
+            }
+            let id = numbers.sensor(&metric)?;
+            by_alias.extend(metric.alias.map(|alias| (alias, id)));
             if let Some(datatype) = metric.datatype {
                 datatypes.entry(id).or_insert(datatype);
             }
         }
-        Ok(Self { sensors: numbers.table()?.into_owned(), datatypes })
+        by_alias.sort_unstable();
+        by_alias.dedup();
+        let sensors = numbers.table()?.into_owned();
+        let mut by_name: Vec<u32> = sensors.iter().map(|sensor| sensor.id).collect();
+        by_name.sort_unstable_by_key(|id| sensors.get(*id).map(|sensor| &sensor.name));
+        Ok(Self { sensors, datatypes, by_alias, by_name })
     }
 
-    /// Returns names and units of the sensors, with the aliases as numbers.
+    /// Returns names and units of the sensors, with the aliases as numbers. Sensors without an alias, or with one of more than 32 bits, have
+    /// numbers that are no alias.
     #[must_use]
     pub fn sensors(&self) -> &SensorTable<'static> {
         &self.sensors
     }
 
-    pub(super) fn datatype(&self, alias: u32) -> Option<u32> {
-        self.datatypes.get(&alias).copied()
+    pub(super) fn datatype(&self, sensor: u32) -> Option<u32> {
+        self.datatypes.get(&sensor).copied()
+    }
+
+    /// Returns the number of the sensor with this alias; `None` if the birth has none.
+    pub(super) fn by_alias(&self, alias: u64) -> Option<u32> {
+        let at = self.by_alias.binary_search_by_key(&alias, |(known, _)| *known).ok()?;
+        self.by_alias.get(at).map(|(_, id)| *id)
+    }
+
+    /// Returns the number of the sensor of this name; `None` if the birth has none, or several.
+    pub(super) fn by_name(&self, name: &str) -> Option<u32> {
+        let of = |id: &u32| self.sensors.get(*id).map_or("", |sensor| &sensor.name);
+        let first = self.by_name.partition_point(|id| of(id) < name);
+        let mut named = self.by_name.get(first..)?.iter().take_while(|id| of(id) == name);
+        named.next().copied().filter(|_| named.next().is_none())
     }
 }

@@ -6,12 +6,12 @@ use super::birth_reader::Birth;
 use super::metric::Metric;
 use super::payload::Payload;
 use super::quality;
-use super::sensor_numbers::{SensorNumbers, born, number};
+use super::sensor_numbers::{SensorNumbers, born};
 use crate::batch::Rows;
 use crate::{Batch, DecodeError, Header, Limits, Reading};
 
-/// Decodes a payload; names, text and bytes borrow from `input`. A sensor's number is its alias. Sensors without an alias get the free numbers
-/// from 0 on, in the order of first appearance.
+/// Decodes a payload; names, text and bytes borrow from `input`. A sensor's number is its alias. Sensors without an alias, or with one of more
+/// than 32 bits, get the free numbers from 0 on, in the order of first appearance.
 ///
 /// # Errors
 /// Any [`DecodeError`] for input that the [`limits`](Limits) or the schema do not allow, also for a metric without a time in a payload without
@@ -38,7 +38,8 @@ pub(crate) fn payload<'a>(
 }
 
 impl Birth {
-    /// Reads a message of the same session, as [`decode`](super::decode) does, with names and datatypes of the birth.
+    /// Reads a message of the same session, as [`decode`](super::decode) does, with names, units and datatypes of the birth, which knows a metric
+    /// by its alias, or by its name if it has none.
     ///
     /// # Errors
     /// As [`decode`](super::decode), and [`DecodeError::UnknownSensor`] for an alias that the birth does not have, because the message then
@@ -55,25 +56,21 @@ fn read<'a>(
     limits: &Limits,
 ) -> Result<Batch<'a>, DecodeError> {
     let payload = Payload::read(input, limits)?;
-    let mut numbers = SensorNumbers::new(&payload, birth.map(Birth::sensors), limits.sensors)?;
+    let mut numbers = SensorNumbers::new(&payload, birth, limits.sensors)?;
     let mut readings = Vec::with_capacity(payload.metrics().len());
     let mut skipped = 0_usize;
     for metric in payload.metrics() {
         let metric = metric?;
-        let alias = metric.alias.map(|alias| number(metric.offset, alias)).transpose()?;
-        let datatype = alias.and_then(|alias| birth?.datatype(alias));
+        let datatype = birth.and_then(|birth| birth.datatype(numbers.known(&metric)?));
         // One metric that has no place in the model, or that could be read in two ways, does not take the others with it.
         let value = metric.value(datatype).ok().flatten();
         let (Some(value), Some(time)) = (value, time(&metric, payload.timestamp, arrival_ms)?) else {
-            if let (None, Some(alias), Some(birth)) = (metric.name, alias, birth) {
-                // Of a sensor that was not born, which a new birth would mend.
-                born(metric.offset, birth.sensors(), alias)?;
-            }
+            birth.map_or(Ok(()), |birth| born(birth, &metric))?;
             skipped = skipped.saturating_add(1);
             continue;
         };
         readings.push(Reading {
-            sensor: numbers.sensor(&metric, alias)?,
+            sensor: numbers.sensor(&metric)?,
             time,
             value,
             quality: metric.quality.map_or(0, quality::from_property),

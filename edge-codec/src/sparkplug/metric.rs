@@ -165,7 +165,7 @@ impl<'a> Metric<'a> {
         Ok(Some(match self.value {
             MetricValue::Int(bits) => self.int(bits.into(), 32, datatype)?,
             MetricValue::Long(bits) => self.int(bits, 64, datatype)?,
-            MetricValue::Float(v) => Value::F64(v.into()),
+            MetricValue::Float(v) => Value::F64(widened(v)),
             MetricValue::Double(v) => Value::F64(v),
             MetricValue::Boolean(v) => Value::Bool(v),
             MetricValue::String(v) => Value::Text(Cow::Borrowed(v)),
@@ -177,14 +177,17 @@ impl<'a> Metric<'a> {
     }
 
     fn int(&self, bits: u64, width: u32, datatype: Option<u32>) -> Result<Value<'a>, DecodeError> {
-        use datatype::{DATE_TIME, INT8, INT16, INT32, INT64, UINT8, UINT64};
+        use datatype::{DATE_TIME, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64};
         let signed = match datatype {
             Some(INT8) => narrow(bits, 8),
             Some(INT16) => narrow(bits, 16),
             Some(INT32) => narrow(bits, 32),
             Some(INT64 | DATE_TIME) if width == 32 => narrow(bits, 32),
             Some(INT64 | DATE_TIME) => Some(bits.cast_signed()),
-            Some(UINT8..=UINT64) => return Ok(unsigned(bits)),
+            Some(UINT8) => below(bits, 8),
+            Some(UINT16) => below(bits, 16),
+            Some(UINT32) => below(bits, 32),
+            Some(UINT64) => return Ok(unsigned(bits)),
             // Without a datatype only numbers are safe that read the same signed and unsigned.
             _ if bits >> (width - 1) == 0 => return Ok(unsigned(bits)),
             _ => {
@@ -203,12 +206,24 @@ fn unsigned(bits: u64) -> Value<'static> {
     i64::try_from(bits).map_or(Value::U64(bits), Value::I64)
 }
 
-/// Reads a two's complement of `width` bits, with or without sign extension to 32 bits, since senders do both. `None` if it is neither.
+/// Returns an unsigned number of `width` bits; `None` if it is larger.
+fn below(bits: u64, width: u32) -> Option<i64> {
+    (bits >> width == 0).then_some(bits.cast_signed())
+}
+
+/// Returns a float as a double. The payload of a NaN is moved bit by bit, because processors differ in what a conversion does to the quiet bit.
+fn widened(v: f32) -> f64 {
+    let bits = u64::from(v.to_bits());
+    if v.is_nan() { f64::from_bits(bits >> 31 << 63 | 0x7ff << 52 | (bits & 0x7f_ffff) << 29) } else { v.into() }
+}
+
+/// Reads a two's complement of `width` bits, with or without sign extension to 32 or 64 bits, since senders do all of it. `None` if it is none of
+/// them.
 fn narrow(bits: u64, width: u32) -> Option<i64> {
     let shift = 64 - width;
     let value = (bits << shift).cast_signed() >> shift;
     let zero_extended = bits >> width == 0;
-    let sign_extended = value.cast_unsigned() & 0xffff_ffff == bits & 0xffff_ffff;
+    let sign_extended = [value.cast_unsigned(), value.cast_unsigned() & 0xffff_ffff].contains(&bits);
     (zero_extended || sign_extended).then_some(value)
 }
 
@@ -254,9 +269,41 @@ mod tests {
         assert_eq!(value(MetricValue::Int(7), None), i64(7));
         assert!(matches!(value(MetricValue::Int(1 << 31), None), Err(DecodeError::Missing { .. })));
         assert!(matches!(value(MetricValue::Long(1 << 63), None), Err(DecodeError::Missing { .. })));
-        assert!(matches!(
-            value(MetricValue::Int(300), Some(datatype::INT8)),
-            Err(DecodeError::Malformed { .. })
-        ));
+        assert_eq!(value(MetricValue::Long(-2_i64 as u64), Some(datatype::INT32)), i64(-2));
+        assert_eq!(value(MetricValue::Long(0xffff_fffe), Some(datatype::INT32)), i64(-2));
+        assert_eq!(value(MetricValue::Long(-2_i64 as u64), Some(datatype::INT8)), i64(-2));
+        assert_eq!(value(MetricValue::Int(255), Some(datatype::UINT8)), i64(255));
+    }
+
+    #[test]
+    fn integers_beyond_their_datatype_are_not_cut_to_it() {
+        use datatype::{INT8, INT16, INT32, UINT8, UINT16, UINT32};
+        for (value, datatype) in [
+            (MetricValue::Int(300), INT8),
+            (MetricValue::Int(0xffff_0080), INT8),
+            (MetricValue::Long(1 << 32 | 5), INT32),
+            (MetricValue::Long(1 << 40 | 0xffff_ffff), INT16),
+            (MetricValue::Long(0xffff_fffe_ffff_ffff), INT32),
+            (MetricValue::Int(256), UINT8),
+            (MetricValue::Int(1 << 16), UINT16),
+            (MetricValue::Long(1 << 32), UINT32),
+        ] {
+            let metric = Metric { value, datatype: Some(datatype), ..Metric::default() };
+            assert!(matches!(metric.value(None), Err(DecodeError::Malformed { .. })), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn floats_keep_the_payload_of_a_nan() {
+        for (float, double) in [
+            (0x7fa0_0001, 0x7ff4_0000_2000_0000),
+            (0xffc0_0000, 0xfff8_0000_0000_0000),
+            (0x3fc0_0000, 0x3ff8_0000_0000_0000),
+            (0x7f80_0000, 0x7ff0_0000_0000_0000),
+        ] {
+            let metric = Metric { value: MetricValue::Float(f32::from_bits(float)), ..Metric::default() };
+            let Ok(Some(Value::F64(v))) = metric.value(None) else { panic!("{float:x}") };
+            assert_eq!(v.to_bits(), double, "{float:x}");
+        }
     }
 }

@@ -23,7 +23,8 @@
 //! marks readings out of a backlog. [`with_body`] makes a payload around another format.
 //!
 //! **In.** [`decode`] reads a payload that is complete in itself. Metrics that have an alias and no name get a sensor
-//! with the alias as number and an empty name; [`Birth`] knows names, units and datatypes from a birth. [`Payload`]
+//! with the alias as number and an empty name; [`Birth`] knows names, units and datatypes from a birth, by alias or, for
+//! metrics without one, by name. Sensors without an alias, or with one of more than 32 bits, get free numbers. [`Payload`]
 //! gives every field of every metric as it is.
 //!
 //! | value | Sparkplug |

@@ -1,55 +1,79 @@
-//! Numbers of a payload's sensors: the alias, or a free number for a sensor without one.
+//! Numbers of a payload's sensors: the alias, or a free number for a sensor without one or with one of more than 32 bits.
 
 #![deny(clippy::indexing_slicing)]
 
+use super::birth_reader::Birth;
 use super::metric::Metric;
 use super::payload::Payload;
 use crate::protobuf::fields::malformed;
-use crate::{DecodeError, Sensor, SensorTable, Sensors};
+use crate::{DecodeError, Sensor, SensorTable};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 /// Assignment of numbers to the sensors of a payload's metrics.
 pub(super) struct SensorNumbers<'a> {
-    /// Names and units of the birth; `None` for a payload that is read alone.
-    birth: Option<&'a SensorTable<'static>>,
+    /// `None` for a payload that is read alone.
+    birth: Option<&'a Birth>,
     limit: usize,
-    /// Aliases of the payload, sorted. Sensors without an alias must not get them.
+    /// Aliases of the payload that could be numbers, sorted. Other sensors must not get them.
     aliases: Vec<u32>,
     by_name: HashMap<&'a str, u32>,
+    /// Numbers of the sensors whose alias is none.
+    by_alias: HashMap<u64, u32>,
     next: u32,
     sensors: HashMap<u32, Sensor<'a>>,
+    /// Metrics with an alias, and others with a name.
+    aliased: usize,
+    named: usize,
 }
 
 impl<'a> SensorNumbers<'a> {
     pub(super) fn new(
         payload: &Payload<'a>,
-        birth: Option<&'a SensorTable<'static>>,
+        birth: Option<&'a Birth>,
         limit: usize,
     ) -> Result<Self, DecodeError> {
+        let (mut aliased, mut named) = (0_usize, 0_usize);
         let mut aliases = Vec::with_capacity(payload.metrics().len());
         for metric in payload.metrics() {
             let metric = metric?;
-            if let Some(alias) = metric.alias {
-                aliases.push(number(metric.offset, alias)?);
-            }
+            aliases.extend(metric.alias.and_then(|alias| u32::try_from(alias).ok()));
+            let count = if metric.alias.is_some() { &mut aliased } else { &mut named };
+            *count = count.saturating_add((metric.alias.is_some() || metric.name.is_some()).into());
         }
         aliases.sort_unstable();
         aliases.dedup();
-        let (by_name, sensors) = (HashMap::new(), HashMap::new());
-        Ok(Self { birth, limit, aliases, by_name, next: 0, sensors })
+        let (by_name, by_alias, sensors) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Self { birth, limit, aliases, by_name, by_alias, next: 0, sensors, aliased, named })
     }
 
-    pub(super) fn sensor(&mut self, metric: &Metric<'a>, alias: Option<u32>) -> Result<u32, DecodeError> {
-        let name = metric.name.unwrap_or("");
-        let known = alias.or_else(|| self.by_name.get(name).copied());
-        let id = match known {
+    /// Reserves room for a sensor per metric, as a birth has them.
+    pub(super) fn reserve(&mut self) {
+        self.by_name.reserve(self.named.min(self.limit));
+        self.sensors.reserve(self.aliased.saturating_add(self.named).min(self.limit));
+    }
+
+    /// Returns the number that a metric's sensor has already: in this payload, by the birth, or as its alias.
+    pub(super) fn known(&self, metric: &Metric<'a>) -> Option<u32> {
+        let Some(alias) = metric.alias else {
+            let name = metric.name.unwrap_or("");
+            return self.by_name.get(name).copied().or_else(|| self.birth?.by_name(metric.name?));
+        };
+        let known = self.by_alias.get(&alias).copied().or_else(|| self.birth?.by_alias(alias));
+        known.or_else(|| alias.try_into().ok().filter(|id| !self.is_born(*id)))
+    }
+
+    /// Returns the number of a metric's sensor, which gets one if it has none.
+    pub(super) fn sensor(&mut self, metric: &Metric<'a>) -> Result<u32, DecodeError> {
+        let id = match self.known(metric) {
             Some(id) => id,
             None => self.free(metric.offset)?,
         };
-        if alias.is_none() {
-            self.by_name.insert(name, id);
+        match metric.alias {
+            None => drop(self.by_name.insert(metric.name.unwrap_or(""), id)),
+            Some(alias) if alias != u64::from(id) => drop(self.by_alias.insert(alias, id)),
+            Some(_) => {}
         }
         let full = self.sensors.len() >= self.limit;
         match self.sensors.entry(id) {
@@ -59,22 +83,19 @@ impl<'a> SensorNumbers<'a> {
                 return Err(DecodeError::Limit { what: "sensors", offset: metric.offset, limit, found });
             }
             Entry::Vacant(entry) => {
-                let mut sensor = match (metric.name, alias, self.birth) {
-                    (None, Some(alias), Some(birth)) => born(metric.offset, birth, alias)?,
-                    _ => Sensor { id, name: Cow::Borrowed(name), unit: Cow::Borrowed("") },
-                };
-                if let Some(unit) = metric.unit {
-                    sensor.unit = Cow::Borrowed(unit);
-                }
-                entry.insert(sensor);
+                entry.insert(first(self.birth, metric, id)?);
             }
         }
         Ok(id)
     }
 
-    /// Returns the next number that is no alias of the payload.
+    fn is_born(&self, id: u32) -> bool {
+        self.birth.is_some_and(|birth| birth.sensors().get(id).is_some())
+    }
+
+    /// Returns the next number that is neither an alias of the payload nor a sensor's in the birth.
     fn free(&mut self, offset: usize) -> Result<u32, DecodeError> {
-        while self.aliases.binary_search(&self.next).is_ok() {
+        while self.aliases.binary_search(&self.next).is_ok() || self.is_born(self.next) {
             self.next = self.next.saturating_add(1);
         }
         let id = self.next;
@@ -88,13 +109,27 @@ impl<'a> SensorNumbers<'a> {
     }
 }
 
-/// Returns the sensor that a birth gave this alias; an error if there is none.
-pub(super) fn born<'a>(
-    offset: usize,
-    birth: &'a SensorTable<'static>,
-    alias: u32,
-) -> Result<Sensor<'a>, DecodeError> {
-    birth.sensor(alias).ok_or(DecodeError::UnknownSensor { offset, sensor: alias })
+/// Returns a sensor by its first metric in a payload. The birth's name and unit hold unless the metric has its own.
+fn first<'a>(birth: Option<&'a Birth>, metric: &Metric<'a>, id: u32) -> Result<Sensor<'a>, DecodeError> {
+    let mut known = None;
+    if let Some(birth) = birth {
+        born(birth, metric)?;
+        known = birth.sensors().get(id).filter(|known| metric.name.is_none_or(|name| name == known.name));
+    }
+    let (name, unit): (&str, &str) =
+        known.map_or((metric.name.unwrap_or(""), ""), |known| (&known.name, &known.unit));
+    Ok(Sensor { id, name: Cow::Borrowed(name), unit: Cow::Borrowed(metric.unit.unwrap_or(unit)) })
+}
+
+/// Refuses a metric without a name whose alias the birth does not have, since a new birth would mend that.
+pub(super) fn born(birth: &Birth, metric: &Metric<'_>) -> Result<(), DecodeError> {
+    match metric.alias.filter(|alias| metric.name.is_none() && birth.by_alias(*alias).is_none()) {
+        None => Ok(()),
+        Some(alias) => {
+            let sensor = alias.try_into().unwrap_or(u32::MAX);
+            Err(DecodeError::UnknownSensor { offset: metric.offset, sensor })
+        }
+    }
 }
 
 /// Fills in name and unit of a known sensor from a later metric, which may leave them out but not change them.
@@ -110,14 +145,4 @@ fn merge<'a>(known: &mut Sensor<'a>, metric: &Metric<'a>) -> Result<(), DecodeEr
         }
     }
     Ok(())
-}
-
-/// Converts an alias to a sensor's number; refuses one above 32 bits.
-pub(super) fn number(offset: usize, alias: u64) -> Result<u32, DecodeError> {
-    alias.try_into().map_err(|_| DecodeError::Unexpected {
-        offset,
-        field: "alias".into(),
-        expected: "at most 4294967295",
-        found: alias.to_string().into(),
-    })
 }
