@@ -22,7 +22,8 @@ pub struct Sensor<'a> {
 
 /// Source of names and units for an encoder.
 ///
-/// The numbers are the application's: it keeps one interner for filter and codec, and implements this trait for it.
+/// The numbers are the application's: it keeps one interner for filter and codec, and implements this trait for it. A sensor stays there until its
+/// readings are encoded.
 ///
 /// ```
 /// use edge_codec::{Sensor, Sensors};

@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::EG_MAX;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::zigzag::{unzigzag, zigzag};
@@ -82,7 +83,8 @@ impl ClockPlan {
         let (from, low) = first.map_or((self.origin, self.start_low), |first| (first, NEAR_LOW));
         let from = start.wrapping_sub(from);
         let unit = if learned { self.unit } else { 1 };
-        (from % unit == 0).then(|| (zigzag(from / unit), low))
+        let number = zigzag(from.checked_div(unit)?);
+        (from % unit == 0 && number >> low < EG_MAX).then_some((number, low))
     }
 
     /// Writes the start, and the residuals of [`residuals`](Self::residuals) unless they are all 0.
@@ -253,6 +255,28 @@ mod tests {
         comes_back(&[5, 5, 5]);
         comes_back(&[100, 110, 120, 130]);
         comes_back(&[-7, 1 << 40, i64::MIN, i64::MAX, 0]);
+    }
+
+    /// A reader takes no code of more than 55 zeros, and a table's clock may have a low order.
+    #[test]
+    fn a_start_too_far_from_a_learned_origin_is_none_of_its_plan() {
+        let mut plan = ClockPlan::of(&[0, 1, 2], Coder::plain());
+        let far = [i64::MIN, i64::MIN + 127, i64::MIN + 128, i64::MIN + 300, -1, 0, i64::MAX - 128, i64::MAX];
+        let mut held = Vec::new();
+        for (start_low, origin) in [(8, 0), (8, 77), (9, 0), (60, 5)] {
+            (plan.start_low, plan.origin) = (start_low, origin);
+            for time in far.map(|from| from.wrapping_add(origin)) {
+                let Some(start) = plan.start(true, time, None) else { continue };
+                let mut ops = OpBuffer::default();
+                plan.write(&mut ops, start, &[]);
+                let bytes = ops.write(<[u8]>::to_vec);
+                let (mut decoder, mut out) = (Decoder::new(&bytes).unwrap(), Vec::new());
+                plan.instants(true, &mut decoder, None, 0, &mut out);
+                assert_eq!((out, decoder.ended_well()), (vec![time], true), "{start_low} {origin}");
+                held.push(time);
+            }
+        }
+        assert!(held.len() > 2 * far.len(), "{} of {}", held.len(), 4 * far.len());
     }
 
     #[test]

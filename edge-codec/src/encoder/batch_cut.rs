@@ -15,6 +15,7 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// # Errors
     /// [`EncodeError::ReadingTooLarge`] returns the oldest reading if it does not fit even alone; the encoder goes on with the next.
     /// [`EncodeError::NoRoom`] changes nothing. [`EncodeError::SequenceEnd`] if a row's number would go beyond the highest.
+    /// [`EncodeError::UnknownSensor`] for a sensor that is gone from the table since it was pushed, which changes nothing either.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
         self.start_at_first();
         let empty = self.wire.frame_len(&self.header, &Draft::new(0, W::number_len));

@@ -51,6 +51,16 @@ pub(crate) fn columns(pushed: &[u32], columns: &[Column], n: usize) -> Vec<(usiz
 const TRIALS: usize = 8;
 
 impl<S: Sensors> Encoder<S> {
+    /// Refuses a batch of the first `n` readings if the names lack a sensor that they had when it was pushed: readers could not tell whose the names
+    /// are.
+    pub(super) fn check_names(&self, n: usize) -> Result<(), EncodeError> {
+        let Some(names) = &self.names else { return Ok(()) };
+        let picked = columns(&self.pushed, &self.columns, n);
+        let mut sensors = picked.iter().filter_map(|(column, _)| Some(self.columns.get(*column)?.sensor));
+        let lost = sensors.find(|sensor| names.sensor(*sensor).is_none());
+        lost.map_or(Ok(()), |sensor| Err(EncodeError::UnknownSensor { sensor }))
+    }
+
     /// Returns the most readings that were found to fit, and their batch. `taken`: bytes of a batch of `most` readings, which is too large.
     pub(super) fn cut(&mut self, most: usize, taken: usize, max_bytes: usize) -> (usize, Vec<u8>) {
         let (mut fits, mut batch) = (0, Vec::new());

@@ -277,11 +277,13 @@ impl<S: Sensors> Encoder<S> {
     ///
     /// # Errors
     /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
-    /// on with the next. [`EncodeError::NoRoom`] and [`EncodeError::SequenceEnd`] change nothing.
+    /// on with the next. [`EncodeError::NoRoom`], [`EncodeError::SequenceEnd`] and [`EncodeError::UnknownSensor`], for a sensor whose name is gone
+    /// since it was pushed, change nothing.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
         self.start_at_first();
         encoder::within_sequence(&self.header, self.span())?;
         let most = batch_cut::most(&self.pushed, &self.columns);
+        self.check_names(most)?;
         let all = self.encode(most, max_bytes);
         if all.len() <= max_bytes {
             self.leave(most);

@@ -262,6 +262,9 @@ pub(crate) fn bit_len(value: u64) -> u32 {
     64 - value.leading_zeros()
 }
 
+/// Bound of what an Exp-Golomb code has above its low bits: readers take at most 55 zeros.
+pub(crate) const EG_MAX: u64 = (1 << 56) - 1;
+
 /// Returns the part of an Exp-Golomb code above its low bits, and the number of zeros in front of it.
 #[inline]
 pub(super) fn eg_prefix(value: u64, k: u32) -> (u64, u32) {

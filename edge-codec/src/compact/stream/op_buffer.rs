@@ -58,7 +58,8 @@ impl OpBuffer {
         self.bits(set.into(), 1);
     }
 
-    /// Records an exponential Golomb code; see [`BitReader::eg`](super::bits::BitReader::eg). `value >> k` must be below 2^55.
+    /// Records an exponential Golomb code; see [`BitReader::eg`](super::bits::BitReader::eg). `value >> k` must be below
+    /// [`EG_MAX`](super::bits::EG_MAX).
     pub(crate) fn eg(&mut self, value: u64, k: u32) {
         let (high, len) = eg_prefix(value, k);
         if 2 * len < PUT_MAX {
