@@ -200,7 +200,10 @@ fn sparkplug_worst(n: usize) -> Vec<Worst> {
         ("nulls", all(&|_| vec![0x38, 1])),
         ("one alias", all(&|_| vec![0x10, 7])),
         ("bare names", all(&|i| [&[0x0a, 3], &hex3(i)[..]].concat())),
-        ("wide aliases", all(&|i| vec![0x10, i as u8 | 0x80, (i >> 7) as u8 | 0x80, 0x80, 0x80, 0x10, 0x50, 0])),
+        (
+            "wide aliases",
+            all(&|i| vec![0x10, i as u8 | 0x80, (i >> 7) as u8 | 0x80, 0x80, 0x80, 0x10, 0x50, 0]),
+        ),
     ]
 }
 

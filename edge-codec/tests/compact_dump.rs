@@ -31,7 +31,7 @@ def traced(name):
         start, cell = self.at, None
         if name == "number":
             state = self.states[0]
-            cell = "state %d: token %d, n %d, base %d" % (state, *arguments[0][0][state])
+            cell = "state %d: token %d, n %d, base %d" % (state, *(part[state] for part in arguments[0][0]))
         depth += 1
         value = plain(self, *arguments)
         depth -= 1

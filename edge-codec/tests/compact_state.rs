@@ -6,8 +6,9 @@
 mod session;
 
 use edge_codec::compact::Encoder;
-use edge_codec::{EncodeError, Limits, Reading, SensorTable, Value};
+use edge_codec::{EncodeError, Format, Limits, Reading, Sensor, SensorTable, Sensors, Value};
 use session::{Reader, Session};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn sensors(numbers: &[u32]) -> SensorTable<'static> {
     let mut sensors = SensorTable::new();
@@ -49,5 +50,40 @@ fn a_table_after_names_and_another_table_are_those_of_the_sensors() {
         let mut read = reader.decode(&batch, &Limits::default()).unwrap();
         assert!(read.next().unwrap().unwrap().same(&reading(300)));
         assert_eq!(read.sensors().get(300).unwrap().name, "s300");
+    }
+}
+
+/// A registry that loses the sensor 5.
+struct Registry {
+    has_lost: AtomicBool,
+}
+
+impl Sensors for Registry {
+    fn sensor(&self, id: u32) -> Option<Sensor<'_>> {
+        let is_lost = id == 5 && self.has_lost.load(Ordering::Relaxed);
+        (!is_lost).then(|| Sensor { id, name: format!("s{id}").into(), unit: "".into() })
+    }
+}
+
+/// Its readings wait: a batch without its name would give each later sensor the name of another one, or be unreadable.
+#[test]
+fn a_sensor_that_is_gone_from_its_registry_is_named_and_nothing_is_lost() {
+    for format in [Format::Compact, Format::Cbor, Format::Columns] {
+        let registry = Registry { has_lost: false.into() };
+        let mut encoder = format.encoder(&registry).unwrap();
+        (4..7).for_each(|sensor| encoder.push(&reading(sensor)).unwrap());
+        registry.has_lost.store(true, Ordering::Relaxed);
+        let refused = encoder.finish_under(usize::MAX);
+        assert_eq!(
+            (refused, encoder.len()),
+            (Err(EncodeError::UnknownSensor { sensor: 5 }), 3),
+            "{format:?}"
+        );
+        registry.has_lost.store(false, Ordering::Relaxed);
+        let batch = encoder.finish_under(usize::MAX).unwrap();
+        let read = format.decode(&batch, &Limits::default()).unwrap();
+        let names: Vec<_> = read.sensors().iter().map(|s| s.name.to_string()).collect();
+        assert_eq!(names, ["s4", "s5", "s6"], "{format:?}");
+        assert!(read.zip(4..7).all(|(got, sensor)| got.unwrap().same(&reading(sensor))), "{format:?}");
     }
 }

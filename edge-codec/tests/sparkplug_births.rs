@@ -142,6 +142,9 @@ fn an_alias_that_was_not_born_is_no_other_sensors_number() {
 fn names_beside_aliases_keep_the_births_unit() {
     let birth = born(vec![TahuMetric { alias: Some(3), ..typed("a", datatype::INT32, "V") }]);
     let both = TahuMetric { alias: Some(3), ..metric("a", TahuValue::Int(u32::MAX)) };
-    assert_eq!(read(&birth, vec![both.clone(), both]), [row("a", "V", Value::I64(-1)), row("a", "V", Value::I64(-1))]);
+    assert_eq!(
+        read(&birth, vec![both.clone(), both]),
+        [row("a", "V", Value::I64(-1)), row("a", "V", Value::I64(-1))]
+    );
     assert_eq!(read(&birth, vec![metric("a", TahuValue::Int(u32::MAX))]), [row("a", "V", Value::I64(-1))]);
 }

@@ -4,7 +4,8 @@
     table = Table(open("plant.table", "rb").read())
     rows = decode(payload, table)                   # a batch that refers to a session table
 
-Whatever is damaged, incomplete or of a newer layout raises BatchError. As a program:
+Whatever is damaged, incomplete or of a newer layout raises BatchError, and so does a batch of
+more readings than `most`, by default as many as the encoder puts into one. As a program:
 `edge_batch.py [TABLE...] < frames`, each frame behind its length in 4 bytes, big-endian;
 it prints row, sensor, time, quality, kind, value, name and unit with tabs between.
 """
@@ -12,6 +13,7 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 import struct
 import sys
 from typing import NamedTuple, Optional
@@ -33,7 +35,9 @@ KINDS = ("f64", "i64", "u64", "bool", "text", "bytes", "null")
 # Bytes of names, by rank.
 LETTERS = b"e_tra/iosn1l2cpd0mu3h.g45b6f7-8v9wkyxzjq TSCPAMERDLVIFOBHNGWUKXYQJZ:%#@+"
 LETTERS += bytes(range(256))
-READINGS_PER_BYTE = 32
+# Readings, and bytes of names, per byte of a batch; the most of them; bytes of a frame.
+PER_BYTE = 32
+READINGS_MAX, NAMES_MAX, FRAME_MAX = 1 << 16, 1 << 20, (1 << 24) - 1
 
 
 class Row(NamedTuple):
@@ -106,8 +110,8 @@ def wanted_table(data):
 
 
 @guarded
-def decode(data, table=None):
-    """The readings of a batch. `table` is the session table that it refers to."""
+def decode(data, table=None, most=READINGS_MAX):
+    """The readings of a batch, `most` at most. `table` is the session table that it refers to."""
     message, wanted = fields(data, BATCH_TYPES), wanted_table(data)
     need(message.get(VERSION, [0])[-1] == 0, "a newer layout")
     need(ZSTD not in message, "compressed with Zstandard, which this reader has not")
@@ -123,17 +127,22 @@ def decode(data, table=None):
     if stream is None:
         need(not texts, "texts without readings")
         return numbered(message, [])
-    bits = Bits(stream, READINGS_PER_BYTE * len(data))
+    room = PER_BYTE * len(data)
+    bits = Bits(stream, min(room, most))
     columns = bits.count(0) + 1
     is_odd = bits.get(1)
     need(is_odd or not texts, "texts that are not listed")
-    in_order, codes, texts, names = preface(bits, columns, texts) if is_odd else (0, [], [], [])
+    if is_odd:
+        in_order, codes, texts, names = preface(bits, columns, texts, min(room, NAMES_MAX))
+    else:
+        in_order, codes, texts, names = 0, [], [], []
     need(not (names and table), "names beside a table")
-    clocks, count = [], bits.count(0) + 1
+    clocks, count, instants = [], bits.count(0) + 1, 0
     need(count <= columns, "more clocks than columns")
     for _ in range(count):
         clocks.append(clock(bits, table.clocks if table else [], columns, clocks[:1]))
-        need(sum(map(len, clocks)) <= bits.limit, "more instants than such a batch can have")
+        instants += len(clocks[-1])
+        need(instants <= bits.limit, "more instants than such a batch can have")
     rows = readings(bits, columns, clocks, codes, texts, names, table)
     rows = explicit_order(bits, rows) if in_order else sorted(
         itertools.chain.from_iterable(rows), key=lambda row: row[:2])
@@ -151,7 +160,7 @@ def identity(message):
     need(there or not runs_of(message), "runs of sequence numbers without an identity")
 
 
-def preface(bits, columns, texts):
+def preface(bits, columns, texts, most):
     in_order, codes = bits.get(1), [bits.get(32) for _ in range(bits.count(0))]
     need(len(codes) <= 14, "too many quality codes")
     sizes = [bits.eg(3) for _ in range(bits.count(3) + 1)] if bits.get(1) else []
@@ -160,8 +169,8 @@ def preface(bits, columns, texts):
     texts = [texts[start:end] for start, end in zip(ends, ends[1:])]
     names, name = [], b""
     if bits.get(1):
-        sizes = [(bits.eg(2), bits.count(2)) for _ in range(2 * columns)]
-        need(sum(map(sum, sizes)) <= bits.limit, "more names than a batch of this size can have")
+        sizes = [(bits.eg(2), bits.eg(2)) for _ in range(2 * columns)]
+        need(sum(map(sum, sizes)) <= most, "more names than a batch of this size can have")
         letters = bits.fixed()
         for shared, own in sizes:
             need(shared <= len(name), "a name shares more than there is")
@@ -265,6 +274,10 @@ def sequence(message, length):
 def main():
     try:
         print_batches()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads any more, which is no failure; nor shall Python write to them at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (BatchError, OSError) as error:
         sys.exit("edge_batch: %s" % error)
 
@@ -277,8 +290,10 @@ def print_batches():
             tables[table.id] = table
     stream = sys.stdin.buffer
     for head in iter(lambda: stream.read(4), b""):
-        payload = stream.read(int.from_bytes(head, "big"))
-        need(len(head) == 4 and len(payload) == int.from_bytes(head, "big"), "the input is cut off")
+        size = int.from_bytes(head, "big")
+        need(size <= FRAME_MAX, "a frame of more than 16 MiB")
+        payload = stream.read(size)
+        need(len(head) == 4 and len(payload) == size, "the input is cut off")
         for row in decode(payload, tables.get(wanted_table(payload))):
             value = json.dumps(row.value) if row.kind != "bytes" else row.value.hex()
             if row.kind == "f64":

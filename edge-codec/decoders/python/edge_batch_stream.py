@@ -1,4 +1,6 @@
 """The stream of bits in a compact batch: Protobuf fields, tANS coders, plans of columns."""
+import array
+import functools
 import itertools
 import struct
 
@@ -6,6 +8,8 @@ F64, BOOL, TEXT, BYTES, NULL, MIXED = 0, 3, 4, 5, 6, 7
 DIVISORS = (1, 3, 7, 9)
 # States of a coder, their stride, and the token of a number that stands beside the code.
 STATES, STRIDE, ESCAPE = 1024, 643, 131
+# Most learned coders of a table: each takes four kilobytes here, for four bytes or more there.
+LEARNED_MAX = 4096
 # The fixed coders: weights of zero, and of the tokens behind it.
 ZEROS = (0, 307, 512, 717, 870, 952, 993, 1018)
 BODIES = (
@@ -98,23 +102,35 @@ def fields(data, types):
     return found
 
 
-def coder(weights, low, shift):
+def cells(weights):
     """A tANS coder of (token, weight) pairs: per state token, bits and base of the next state."""
     need(sum(weight for _, weight in weights) == STATES, "the weights of a coder do not fit")
-    counts, spread, cells = dict(weights), [0] * STATES, []
+    counts, spread = dict(weights), bytearray(STATES)
     for nth, token in enumerate(token for token, weight in weights for _ in range(weight)):
         spread[nth * STRIDE % STATES] = token
-    for token in spread:
-        bits = 11 - counts[token].bit_length()
-        cells.append((token, bits, (counts[token] << bits) - STATES))
+    widths, bases = bytearray(STATES), array.array("H", [0]) * STATES
+    for state, token in enumerate(spread):
+        widths[state] = 11 - counts[token].bit_length()
+        bases[state] = (counts[token] << widths[state]) - STATES
         counts[token] += 1
-    return cells, low, shift
+    return spread, widths, bases
+
+
+@functools.lru_cache(maxsize=None)
+def fixed_cells(shape):
+    """The cells of a fixed coder, and whether it has a zero of its own, as a number."""
+    zero, body = ZEROS[shape >> 2], BODIES[shape & 3]
+    shift, rest = int(zero > 0), STATES - 1 - zero
+    weights = [weight * rest // STATES for weight in body]
+    weights[0] += rest - sum(weights)
+    tokens = [(token + shift, weight) for token, weight in enumerate(weights) if weight]
+    return cells([(0, zero)] * shift + tokens + [(ESCAPE, 1)]), shift
 
 
 class Bits:
     """A stream of bits, first bit first, behind zeros and a marker bit."""
     def __init__(self, data, limit):
-        self.data, self.limit, self.plan = data, limit, None
+        self.data, self.limit, self.plan, self.coders = data, limit, None, {}
         self.at = 8 * len(data) - int.from_bytes(data, "big").bit_length() + 1
         self.states = [self.get(10)]
 
@@ -130,8 +146,8 @@ class Bits:
         zeros = 0
         while not self.get(1):
             zeros += 1
-        need(zeros < 56, "a number that is too long")
-        return (1 << zeros | self.get(zeros)) - 1 << k | self.get(k)
+            need(zeros < 56, "a number that is too long")
+        return ((1 << zeros | self.get(zeros)) - 1 << k | self.get(k)) % (1 << 64)
 
     def raw(self):
         size = self.eg(4)
@@ -145,9 +161,10 @@ class Bits:
         return count
 
     def number(self, coder):
-        cells, low, shift = coder
-        token, bits, base = cells[self.states.pop(0)]
-        self.states.append(base + self.get(bits))
+        (tokens, widths, bases), low, shift = coder
+        state = self.states.pop(0)
+        token = tokens[state]
+        self.states.append(bases[state] + self.get(widths[state]))
         if token == ESCAPE:
             return self.raw()
         if token < shift:
@@ -160,23 +177,24 @@ class Bits:
 
     def fixed(self):
         """One of the 32 fixed coders."""
-        shape, low = self.get(5), self.get(6)
-        zero, body = ZEROS[shape >> 2], BODIES[shape & 3]
-        shift, rest = int(zero > 0), STATES - 1 - zero
-        weights = [weight * rest // STATES for weight in body]
-        weights[0] += rest - sum(weights)
-        tokens = [(token + shift, weight) for token, weight in enumerate(weights) if weight]
-        return coder([(0, zero)] * shift + tokens + [(ESCAPE, 1)], low, shift)
+        made, shift = fixed_cells(self.get(5))
+        return made, self.get(6), shift
 
     def learned(self):
-        """A coder with weights of its own, in tables."""
+        """A coder with weights of its own, in tables. Equal ones are one."""
         weights, token, total = [], 0, 0
         while total < STATES:
-            token, weight = token + self.eg(0), self.eg(4) + 1
+            step, weight = self.eg(0), self.eg(4) + 1
+            need(step or not weights, "tokens that do not rise")
+            token += step
             weights.append((token, weight))
             total += weight
         need(token == ESCAPE and all(t < 130 for t, _ in weights[:-1]), "an unknown token")
-        return coder(weights, 0, 0)
+        key = tuple(weights)
+        if key not in self.coders:
+            need(len(self.coders) < LEARNED_MAX, "more learned coders than a table may have")
+            self.coders[key] = cells(weights), 0, 0
+        return self.coders[key]
 
     def runs(self, length, item):
         out = []
@@ -234,8 +252,9 @@ class Plan:
             # As many entries as the stream has room for: those of width 0 take nothing.
             left = 8 * len(bits.data) - bits.at
             need(max(width, 1) * (size - 1) <= left, "a list that is too long")
-            gaps = [bits.get(width) + 1 for _ in range(size - 1)]
-            self.steps = [wrap(x) for x in itertools.accumulate(gaps, initial=first)]
+            gaps = (bits.get(width) + 1 for _ in range(size - 1))
+            list_of = map(wrap, itertools.accumulate(gaps, initial=first))
+            self.steps = array.array("q", list_of) if width else range(first, first + size)
         self.order, self.center, self.main = bits.get(2), zigzag(bits.raw()), coder()
         self.ulps = coder() if self.form[0] == 0 and self.form[4] else None
         self.head = coder() if has_head and self.order in (1, 2) else None
@@ -255,7 +274,7 @@ class Plan:
     def integer(self, x):
         if self.step == 1:
             return wrap(self.steps[0] + self.steps[1] * x)
-        return entry(self.steps, x) if self.step else x
+        return wrap(entry(self.steps, x)) if self.step else x
 
     def value(self, bits, m, texts):
         if self.kind == F64:

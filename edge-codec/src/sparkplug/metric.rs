@@ -214,7 +214,11 @@ fn below(bits: u64, width: u32) -> Option<i64> {
 /// Returns a float as a double. The payload of a NaN is moved bit by bit, because processors differ in what a conversion does to the quiet bit.
 fn widened(v: f32) -> f64 {
     let bits = u64::from(v.to_bits());
-    if v.is_nan() { f64::from_bits(bits >> 31 << 63 | 0x7ff << 52 | (bits & 0x7f_ffff) << 29) } else { v.into() }
+    if v.is_nan() {
+        f64::from_bits(bits >> 31 << 63 | 0x7ff << 52 | (bits & 0x7f_ffff) << 29)
+    } else {
+        v.into()
+    }
 }
 
 /// Reads a two's complement of `width` bits, with or without sign extension to 32 or 64 bits, since senders do all of it. `None` if it is none of
