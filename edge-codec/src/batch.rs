@@ -54,7 +54,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Returns how many items of the input the [`Reading`] model cannot represent, so that they are not among the readings: Sparkplug's DataSets,
-    /// Templates and doubtful integers and times, SenML's records without a value. 0 in this crate's own formats.
+    /// Templates, bodies and doubtful integers and times, SenML's records without a value. 0 in this crate's own formats.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped

@@ -247,6 +247,9 @@ fn a_body_carries_another_format() {
     let payload = Payload::read(&bytes, &Limits::default()).unwrap();
     assert_eq!((payload.uuid, payload.body, payload.seq), (Some("edge"), Some(&b"\x08\x01"[..]), Some(9)));
     assert_eq!(payload.metrics().len(), 0);
+    // A compressed payload of others has its metrics in there: that they are not read is said.
+    let batch = sparkplug::decode(&bytes, &Limits::default()).unwrap();
+    assert_eq!((batch.len(), batch.skipped()), (0, 1));
 }
 
 #[test]

@@ -58,7 +58,8 @@ fn read<'a>(
     let payload = Payload::read(input, limits)?;
     let mut numbers = SensorNumbers::new(&payload, birth, limits.sensors)?;
     let mut readings = Vec::with_capacity(payload.metrics().len());
-    let mut skipped = 0_usize;
+    // As of a compressed payload, whose metrics are all in there.
+    let mut skipped = usize::from(payload.body.is_some());
     for metric in payload.metrics() {
         let metric = metric?;
         let datatype = birth.and_then(|birth| birth.datatype(numbers.known(&metric)?));

@@ -36,7 +36,7 @@
 //! | quality bad | property `Quality` 0; in: every other number |
 //!
 //! In, smaller integers, Float, DateTime (ms), Text and UUID become the model's kinds, arrays their bytes; DataSets,
-//! Templates and metrics without a value are counted ([`Batch::skipped`](crate::Batch::skipped)), and so are integers that could be
+//! Templates, bodies and metrics without a value are counted ([`Batch::skipped`](crate::Batch::skipped)), and so are integers that could be
 //! negative or not for want of a datatype or do not fit theirs, and times beyond an `i64`: they are not guessed, and the others are read.
 //!
 //! Lost: sub-codes of the quality, the batch's identity and mark (hosts recognise a repeated metric by its timestamp),
