@@ -63,9 +63,14 @@ pub(crate) fn table(path: &Path) -> Result<Option<Table>, Failure> {
     table.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
-/// Saves a table. It is written beside the old one and renamed, so that there is never half a table.
+/// Saves a table. It is written beside the old one and renamed, so that there is never half a table; no other file is written to.
 pub(crate) fn save_table(path: &Path, table: &Table) -> Result<(), Failure> {
-    let new = path.with_extension("new");
-    let saved = fs::write(&new, table.bytes()).and_then(|()| fs::rename(&new, path));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = path.with_file_name(name);
+    let saved = File::create_new(&new).and_then(|mut file| {
+        let written = file.write_all(table.bytes()).and_then(|()| fs::rename(&new, path));
+        written.inspect_err(|_| drop(fs::remove_file(&new)))
+    });
     saved.map_err(|error| Failure::io(path.display(), &error))
 }

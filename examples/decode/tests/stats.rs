@@ -46,10 +46,18 @@ fn stats_take_the_table_that_is_given() {
     let dir = tempfile::tempdir().unwrap();
     let table = dir.path().join("plant.table");
     let table = table.to_str().unwrap();
+    let beside = dir.path().join("plant.new");
+    fs::write(&beside, "of the user").unwrap();
     let csv = |head: &str| format!("{head}\n1000,1.5,20\n2000,1.6,21\n3000,1.7,22\n");
     let stats = ["encode", "--stats", "--batch", "1", "--table", table];
     let made = good(edge_decode(&stats, csv("ts_ms,a:f64:V,b:f64:A").as_bytes()));
     let made = String::from_utf8(made).unwrap();
+    assert_eq!(
+        fs::read_to_string(beside).unwrap(),
+        "of the user",
+        "a file that only looks like half a table"
+    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "and nothing else is left");
     let learned = format!("It is the one in {table}. It was learned from the rows before these.");
     assert!(made.starts_with("4 readings") && made.contains(&learned), "{made}");
     // The columns in another order have the table's numbers all the same.
