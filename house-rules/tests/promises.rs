@@ -1,4 +1,5 @@
-//! Promises against their tests, both ways: each test that the index names exists, and whoever quotes a promise stands in the index under it.
+//! Promises against their tests, both ways: each test that the index names exists, whoever quotes a promise stands in the index under it, and each
+//! test of the libraries, the gateway and the control loop belongs to a promise.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
@@ -15,6 +16,18 @@ const WRITE: &str = "EDGE_WRITE_DOCS";
 /// Line behind which a section's list of those that quote the promise stands.
 const ALSO: &str = "\nAlso, by their own words:\n\n";
 const LINES_MAX: usize = 120;
+/// Heading of the files and folders whose tests belong to no promise.
+const NONE: &str = "\n## Of no promise\n";
+const NONE_MAX: usize = 40;
+/// Folders of which every test belongs to a promise, or to those.
+const PRODUCTS: [&str; 6] = [
+    "edge-queue/",
+    "edge-bridge/",
+    "edge-filter/",
+    "edge-codec/",
+    "examples/gateway/",
+    "examples/control-loop/",
+];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
@@ -42,6 +55,20 @@ fn named_tests(text: &str) -> BTreeSet<(String, String)> {
         .filter(|(file, _)| file.ends_with(".rs"))
         .map(|(file, name)| (file.to_owned(), name.to_owned()))
         .collect()
+}
+
+/// Every file and folder of which a text means all tests, in backquotes: `FILE.rs`, `FOLDER/`. A file before its own list of tests is none.
+fn whole(text: &str) -> BTreeSet<String> {
+    let lines =
+        text.lines().filter(|line| !line.trim_start().starts_with("- `") || !line.contains(".rs`: `"));
+    let quoted = lines.flat_map(|line| line.split('`').skip(1).step_by(2));
+    let places = quoted.filter(|quoted| quoted.contains('/') && !quoted.contains([' ', ':']));
+    places.filter(|place| place.ends_with(".rs") || place.ends_with('/')).map(str::to_owned).collect()
+}
+
+/// Returns whether all tests of a file are meant by one of these places.
+fn covers(places: &BTreeSet<String>, file: &str) -> bool {
+    places.iter().any(|place| file == place || (place.ends_with('/') && file.starts_with(place.as_str())))
 }
 
 /// Returns the numbers behind "promise" or "promises": `3`, `1, 4 and 5`.
@@ -91,9 +118,10 @@ fn head(source: &str) -> String {
     lines.collect::<String>()
 }
 
-/// Returns whether a source holds tests alone.
-fn is_test_file(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("tests.rs")
+/// Returns whether a source holds tests alone, or is the head of a program of them.
+fn is_program<T>(path: &str, tests: &[T]) -> bool {
+    (path.contains("/tests/") || path.ends_with("tests.rs"))
+        && (!tests.is_empty() || path.ends_with("/main.rs"))
 }
 
 /// Files of the workspace and their text, by their paths from its root.
@@ -107,9 +135,9 @@ fn all_sources() -> BTreeMap<String, String> {
 
 /// Lists who quotes a promise and is not named in its section by hand: tests, or files and folders whose head quotes it.
 fn also(number: usize, by_hand: &str, sources: &BTreeMap<String, String>) -> String {
-    let named = named_tests(by_hand);
+    let (named, places) = (named_tests(by_hand), whole(by_hand));
     let mut list = String::new();
-    for (path, source) in sources {
+    for (path, source) in sources.iter().filter(|(path, _)| !covers(&places, path)) {
         let all = tests(source);
         let own: Vec<_> = all.iter().filter(|(_, numbers)| numbers.contains(&number)).collect();
         let open = own.iter().filter(|(name, _)| !named.contains(&(path.clone(), name.clone())));
@@ -119,7 +147,7 @@ fn also(number: usize, by_hand: &str, sources: &BTreeMap<String, String>) -> Str
         let is_named = !own.is_empty() || named.iter().any(|(file, _)| file.starts_with(place));
         if !open.is_empty() {
             list += &format!("- `{path}`: {}\n", open.join(", "));
-        } else if is_test_file(path) && quoted(&head(source)).contains(&number) && !is_named {
+        } else if is_program(path, &all) && quoted(&head(source)).contains(&number) && !is_named {
             list += &format!("- `{place}`\n");
         }
     }
@@ -130,12 +158,40 @@ fn also(number: usize, by_hand: &str, sources: &BTreeMap<String, String>) -> Str
 fn every_test_named_in_the_index_exists() {
     let (index, sources) = (read(INDEX), all_sources());
     let named = named_tests(&index);
-    assert!(named.len() >= 500, "{} tests were found in the text", named.len());
+    assert!(named.len() >= 300, "{} tests were found in the text", named.len());
     let exists = |(file, name): &&(String, String)| {
         sources.get(file).is_some_and(|source| tests(source).iter().any(|(test, _)| test == name))
     };
     let missing: Vec<_> = named.iter().filter(|test| !exists(test)).collect();
     assert!(missing.is_empty(), "named in {INDEX} and not there: {missing:#?}");
+    let has_tests = |place: &&String| {
+        let one = BTreeSet::from([(*place).clone()]);
+        sources.iter().any(|(path, source)| covers(&one, path) && !tests(source).is_empty())
+    };
+    let places = whole(&index);
+    let empty: Vec<_> = places.iter().filter(|place| !has_tests(place)).collect();
+    assert!(empty.is_empty(), "named in {INDEX} and without a test: {empty:#?}");
+}
+
+#[test]
+fn every_test_of_the_products_belongs_to_a_promise_or_says_why_not() {
+    let (index, sources) = (read(INDEX), all_sources());
+    let (named, places) = (named_tests(&index), whole(&index));
+    let is_product = |path: &String| PRODUCTS.iter().any(|product| path.starts_with(product));
+    let mut forgotten = BTreeMap::new();
+    for (path, source) in sources.iter().filter(|(path, _)| is_product(path) && !covers(&places, path)) {
+        let names = tests(source).into_iter().map(|(name, _)| name);
+        let open: Vec<_> = names.filter(|name| !named.contains(&(path.clone(), name.clone()))).collect();
+        if !open.is_empty() {
+            forgotten.insert(path, open);
+        }
+    }
+    assert!(
+        forgotten.is_empty(),
+        "put each file under the promise whose rules it holds, or under `{NONE}` with the reason: {forgotten:#?}"
+    );
+    let rest = index.split(NONE).nth(1).unwrap();
+    assert!(whole(rest).len() <= NONE_MAX, "{} files and folders of no promise", whole(rest).len());
 }
 
 #[test]
@@ -187,5 +243,13 @@ fn the_looks_can_fail() {
     assert_eq!(also(7, "", &sources), "- `a/tests/b.rs`\n");
     assert_eq!(also(7, "`a/tests/b.rs::proves`", &sources), "");
     assert_eq!(also(2, "- By file:\n  - `a/tests/b.rs`: `proves`, `more`\n", &sources), "");
+    let text =
+        "- `a/tests/b.rs`: `proves`\n- `a/src/`, `a/tests/c.rs`: all\n  `a/d.rs::e` `a b/` `.ci/test`\n";
+    let places = whole(text);
+    assert_eq!(places, BTreeSet::from(["a/src/".to_owned(), "a/tests/c.rs".to_owned()]));
+    assert!(
+        covers(&places, "a/src/x.rs") && covers(&places, "a/tests/c.rs") && !covers(&places, "a/tests/b.rs")
+    );
+    assert_eq!(also(2, "- `a/tests/`\n", &sources), "");
     assert_eq!(sections("# T\n\n## 1. A\ntext\n\n## Rest\nb\n"), [(1, "1. A", "text\n")]);
 }
