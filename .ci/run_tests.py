@@ -21,7 +21,7 @@ NICENESS = 10
 # Programs that wait, at a time.
 WAITING_LANES = 2
 
-CARGO_TEST = [os.environ.get("CARGO", "cargo"), "test", "--locked", "--workspace"]
+CARGO_TEST = [os.environ.get("CARGO", "cargo"), "test", "--locked"]
 OUTPUTS = "target/test-output"
 
 
@@ -44,12 +44,13 @@ class Program:
     def is_computing(self):
         return self.name[0] in COMPUTING_PACKAGES or self.name in COMPUTING_PROGRAMS
 
-    def run(self, niceness):
+    def run(self, niceness, arguments=()):
         """Runs it in the folder of its package, as cargo does, and returns its exit code. Its output goes to a file, which a process that it leaves
         behind cannot keep open for us."""
         environment = os.environ | {"CARGO_MANIFEST_DIR": self.folder}
+        os.makedirs(OUTPUTS, exist_ok=True)
         with open(self.output, "wb") as output:
-            command = ["nice", "-n", str(niceness), self.file, "--show-output"]
+            command = ["nice", "-n", str(niceness), self.file, "--show-output", *arguments]
             ended = subprocess.run(command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         return ended.returncode
 
@@ -101,9 +102,10 @@ class Lane(threading.Thread):
         return code == 0
 
 
-def build():
-    """Builds all test programs and returns them; ends this process if one does not compile, or if there is none."""
-    built = subprocess.run([*CARGO_TEST, "--no-run", "--message-format=json-render-diagnostics"], stdout=subprocess.PIPE, check=False)
+def build(selection):
+    """Builds the test programs that these arguments of cargo select and returns them; ends this process if one does not compile, or if there is none."""
+    command = [*CARGO_TEST, *selection, "--no-run", "--message-format=json-render-diagnostics"]
+    built = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     if built.returncode != 0:
         sys.exit(built.returncode)
     messages = map(json.loads, built.stdout.splitlines())
@@ -114,8 +116,7 @@ def build():
 
 
 def main():
-    programs = build()
-    os.makedirs(OUTPUTS, exist_ok=True)
+    programs = build(["--workspace"])
     waiting = in_order(program for program in programs if not program.is_computing())
     computing = in_order(program for program in programs if program.is_computing())
     lanes = [Lane(waiting, 0) for _ in range(WAITING_LANES)] + [Lane(computing, NICENESS)]
@@ -124,7 +125,7 @@ def main():
     for lane in lanes:
         lane.join()
     print("tests ran for " + ", ".join(f"{lane.seconds}s" for lane in lanes) + "; the last are those that compute", flush=True)
-    examples = subprocess.run([*CARGO_TEST, "--doc", "--no-fail-fast", "--", "--show-output"], stderr=subprocess.STDOUT, check=False)
+    examples = subprocess.run([*CARGO_TEST, "--workspace", "--doc", "--no-fail-fast", "--", "--show-output"], stderr=subprocess.STDOUT, check=False)
     has_failed = any(lane.has_failed for lane in lanes)
     sys.exit(1 if has_failed or examples.returncode != 0 else 0)
 
