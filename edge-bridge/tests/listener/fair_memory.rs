@@ -234,3 +234,23 @@ fn a_few_large_messages_that_wait_go_before_the_connection() {
     assert_eq!(sizes.len() as u64 + stats.dropped_full, 12, "{sizes:?}");
     assert_eq!(sizes.last(), Some(&240_012), "the newest stays");
 }
+
+/// Those who gave way made room for it in the same moment: nothing else has to happen.
+#[test]
+fn who_reads_has_each_message_at_once_although_others_give_way_for_it() {
+    let mut site = site();
+    let sensor = site.client("sensor", Version::V311);
+    let clients: Vec<_> = (0..52).map(|n| site.client(&format!("s{n}"), Version::V311)).collect();
+    for client in &clients {
+        site.send(*client, &[subscribe_as(vec![Subscription::new(text("all"), QoS::AtMostOnce)], None)]);
+        site.received(*client);
+    }
+    site.stuck.extend(clients[1..51].iter().map(|client| client.connection));
+    for n in 0..500 {
+        site.send(sensor, &[qos0("all", &"x".repeat(1_500))]);
+        let at_readers = [clients[0], clients[51]].map(|reader| site.messages(reader).len());
+        assert_eq!(at_readers, [1, 1], "message {n}");
+        site.pass(3);
+    }
+    assert!(site.listener.stats().closed_for_memory > 0);
+}

@@ -169,3 +169,70 @@ impl SubscriptionQueue {
 pub(in crate::net) fn size(publish: &Publish) -> usize {
     publish.payload.len() + publish.topic.len() + publish.properties.as_bytes().len()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::{Properties, PropertiesBuilder, PropertyId, QoS, Utf8, Value};
+
+    /// A quarter of a mebibyte at most, in any of its parts.
+    fn entry(topic: usize, payload: usize, property: usize) -> Entry {
+        let mut properties = PropertiesBuilder::new();
+        let (name, value) = ("n".repeat(property.min(1)), "v".repeat(property.saturating_sub(6)));
+        if property > 0 {
+            properties.push(PropertyId::UserProperty, Value::Pair(&name, &value)).unwrap();
+        }
+        let properties = if property > 0 { properties.finish() } else { Properties::default() };
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: Utf8::try_from("t".repeat(topic).as_str()).unwrap(),
+            packet_id: None,
+            properties,
+            payload: Bytes::from(vec![0; payload]),
+        };
+        Entry { publish, ack: None }
+    }
+
+    fn take(queue: &SubscriptionQueue) -> Option<Taken> {
+        match queue.poll_take(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(taken) => taken,
+            Poll::Pending => None,
+        }
+    }
+
+    const PART: usize = 32 * 1024;
+
+    #[test]
+    fn each_part_of_a_message_counts_for_the_bound_in_bytes() {
+        for (topic, payload, property) in [(PART, 0, 0), (1, PART, 0), (1, 0, PART)] {
+            let queue = SubscriptionQueue::new(0);
+            let put: Vec<_> = (0..64).map(|_| queue.put(entry(topic, payload, property))).collect();
+            let fits = put.iter().filter(|put| **put != Put::Missed).count();
+            let bytes = fits * PART;
+            assert!(
+                bytes <= bytes_max(0) && bytes + 2 * PART > bytes_max(0),
+                "{bytes} bytes: {topic} {payload} {property}"
+            );
+            assert_eq!(put.iter().filter(|put| **put == Put::Filled).count(), 1, "the link is told once");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_wants_more_once_it_is_half_empty_and_a_large_message_fits_an_empty_one() {
+        let queue = SubscriptionQueue::new(0);
+        assert_eq!(queue.put(entry(1, 4 * BYTES_FULL, 0)), Put::Filled);
+        assert!(queue.is_full() && take(&queue).unwrap().wanted);
+        let size = BYTES_FULL / 8;
+        (0..7).for_each(|_| assert_eq!(queue.put(entry(1, size, 0)), Put::Taken));
+        assert_eq!(queue.put(entry(1, size, 0)), Put::Filled);
+        let wanted: Vec<_> = (0..8).map(|_| take(&queue).unwrap().wanted).collect();
+        assert_eq!(wanted, [false, false, false, false, true, false, false, false]);
+        assert!(take(&queue).is_none() && !queue.is_full());
+    }
+}
