@@ -190,6 +190,20 @@ fn rfc_8949_appendix_a_items_of_indefinite_length_are_refused_by_name() {
     }
 }
 
+/// RFC 8949 §3 and Appendix F: as a field, as the first item of an array, as a value and as a tagged item.
+#[test]
+fn what_is_not_well_formed_is_refused_wherever_it_stands() {
+    for bytes in ["ff", "1c", "3d", "5e", "7c", "9d", "be", "dc", "f800", "f818", "f81f", "fc", "fd", "fe"] {
+        for (before, behind) in [("", ""), ("82", "00"), ("a100", ""), ("c1", "")] {
+            let input = unhex(&format!("{before}{bytes}{behind}"));
+            let skipped = Reader::new(&input, &Limits::default()).skip(1);
+            assert!(matches!(skipped, Err(DecodeError::Malformed { .. })), "{before}{bytes}: {skipped:?}");
+        }
+        let read = value(bytes);
+        assert!(matches!(read, Err(DecodeError::Malformed { .. })), "{bytes}: {read:?}");
+    }
+}
+
 /// Met exactly, and passed by one; in an object that is read and in one that is passed over.
 #[test]
 fn the_fields_of_an_object_are_bounded() {
