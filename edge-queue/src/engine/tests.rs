@@ -24,6 +24,8 @@ struct Script {
     commits_free: AtomicU32,
     /// Reads of lane 1 fail.
     blind: AtomicBool,
+    /// Reads of any lane.
+    reads: AtomicU32,
     /// Reads pass over these.
     lost: Mutex<Vec<Lost>>,
     /// Times that it was asked to prepare for the next commit.
@@ -54,6 +56,7 @@ impl Store for Scripted {
     }
 
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
+        self.1.reads.fetch_add(1, Ordering::Relaxed);
         if lane == Lane(1) && self.1.blind.load(Ordering::Relaxed) {
             return Err(StoreError::Io { op: "read", source: io::ErrorKind::Other.into() });
         }
@@ -248,6 +251,24 @@ fn rows_are_written_although_nobody_can_read_what_a_slow_consumer_loses() {
     let receipt = queue.push(Row::new("alarm").lane(Lane(0))).unwrap();
     queue.commit().unwrap();
     assert!(receipt.try_get().unwrap().is_some());
+}
+
+/// Promise 11: a push waits for no disk. The writer thread has read the sizes of the rows that go next, also where one lane alone was written.
+#[test]
+fn a_push_that_evicts_reads_nothing_after_a_commit_of_its_lane() {
+    for lane in [Lane(0), Lane(1)] {
+        let script = Arc::<Script>::default();
+        let (store, recovered) = found(lane, 5, 6, &script);
+        let config = config(2).on_full(OnFull::DropOldest).lane(lane, LaneConfig::default().max_messages(6));
+        let queue = Queue::with_store(store, recovered, config, manual(1)).unwrap();
+        let push = || drop(queue.push(Row::new(vec![7; 68]).lane(lane)).unwrap());
+        push();
+        queue.commit().unwrap();
+        let reads = script.reads.load(Ordering::Relaxed);
+        (0..3).for_each(|_| push());
+        assert_eq!(script.reads.load(Ordering::Relaxed), reads, "{lane:?}");
+        assert_eq!(queue.ledger().iter().map(|ledger| ledger.dropped.total()).sum::<u64>(), 3, "{lane:?}");
+    }
 }
 
 #[test]

@@ -67,3 +67,26 @@ pub(super) fn fence<T>(f: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trou
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| Err(Trouble::Damaged("redb panicked on a damaged page".into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is damaged is set aside; one whose medium fails stays, and is tried again.
+    #[test]
+    fn what_the_file_says_is_damage_and_what_the_medium_says_is_not() {
+        let told = |e: redb::Error| matches!(Trouble::from(e), Trouble::Damaged(_));
+        for kind in [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof] {
+            assert!(told(redb::Error::Io(kind.into())), "{kind:?}");
+        }
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied, io::ErrorKind::Other] {
+            assert!(!told(redb::Error::Io(kind.into())), "{kind:?}");
+        }
+        assert!(told(redb::Error::Corrupted(String::new())));
+        assert!(!told(redb::Error::PreviousIo) && !told(redb::Error::DatabaseClosed));
+        assert!(matches!(Trouble::from(Bad::Damaged), Trouble::Damaged(_)));
+        assert!(matches!(Trouble::from(Bad::Newer(9)), Trouble::Newer(9)), "it must not be set aside");
+        assert!(matches!(fence(|| -> Result<(), Trouble> { panic!("a page") }), Err(Trouble::Damaged(_))));
+        assert!(matches!(fence(|| Err::<(), _>(Trouble::Newer(2))), Err(Trouble::Newer(2))));
+    }
+}
