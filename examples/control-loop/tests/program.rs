@@ -1,7 +1,15 @@
 //! The program as it is started: the demonstration, and configurations that are wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
 fn run(arguments: &[&str]) -> Output {
@@ -92,6 +100,21 @@ fn a_wrong_configuration_is_exit_code_2_with_its_place() {
     assert_eq!(error.matches(": line ").count(), 3, "{error}");
     assert_eq!(run(&["run", "--config", "/nonexistent/control.toml"]).status.code(), Some(2));
     assert_eq!(run(&["walk"]).status.code(), Some(2));
+}
+
+/// A unit of systemd restarts it for 1; 2 says that the file has to be changed.
+#[test]
+fn an_address_that_is_taken_is_exit_code_1_and_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let text = include_str!("../control.toml").replacen("127.0.0.1:0", &address, 1);
+    std::fs::write(&file, text).unwrap();
+    let output = run(&["run", "--config", file.to_str().unwrap(), "--seconds", "9"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&address) && !told.contains("panicked"), "{told}");
 }
 
 #[test]
