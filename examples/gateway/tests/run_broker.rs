@@ -54,6 +54,28 @@ fn topics_that_are_no_longer_wanted_are_unsubscribed_at_the_local_broker() {
     assert_eq!(payloads, ["first", "once", "last"]);
 }
 
+/// Nothing comes in meanwhile, and a link to the hub that works does not hide it.
+#[test]
+fn promise_5_a_local_broker_that_is_away_is_told_until_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let mut local = Mosquitto::start(dir.path(), "");
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nbroker = \"{}\"\ntopics = [\"r/#\"]\n\
+         [hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\n",
+        local.address, hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    let is_told = || gateway.get("/status.json").unwrap().1.contains("no connection to the local broker");
+    let is_ready = || gateway.get("/readyz").unwrap().0 == 200;
+    assert!(is_ready() && !is_told());
+    local.kill_9();
+    wait_until("it is told", 30, || is_told() && !is_ready());
+    local.run();
+    wait_until("it is back", 60, || !is_told() && is_ready());
+}
+
 #[test]
 fn a_gateway_whose_subscription_is_refused_is_not_ready() {
     let dir = tempfile::tempdir().unwrap();
