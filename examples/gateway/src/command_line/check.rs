@@ -3,6 +3,7 @@
 mod costs;
 mod hub_commands;
 mod local_side;
+mod route_loads;
 mod simulated_load;
 mod sizing;
 

@@ -121,15 +121,16 @@ impl Sum {
 }
 
 impl RouteLoad {
-    /// Returns the costs if all messages of the load use this route, and its filter suppresses none.
-    pub(super) fn of(config: &Config, route: &Route, load: Load) -> Self {
+    /// Returns the costs if all messages of the load use this route, and its filter suppresses none. The simulation has `1 / share` of its full
+    /// length, and its figures are the rougher.
+    pub(super) fn of(config: &Config, route: &Route, load: Load, share: u64) -> Self {
         let mut rig = Rig::new(config, route, load);
         let row_bytes = rig.row().map_or(0, |row| row.payload.len() + row.to_meta().len()) as u64;
         let apart_ms = 1_000.0 / load.messages_per_s;
         // A table is the better the longer it was learned.
-        rig.run(WARM, apart_ms);
-        let live = rig.run(COUNTED, apart_ms).each();
-        let backlog = rig.run(BEHIND, 0.0).each();
+        rig.run(WARM / share, apart_ms);
+        let live = rig.run((COUNTED / share).max(1), apart_ms).each();
+        let backlog = rig.run((BEHIND / share).max(1), 0.0).each();
         // As many messages fill a segment.
         let full = 1.0 + (SEGMENT as f64 / SEGMENT_MAX as f64) + (TLS_RECORD as f64 / RECORD_MAX as f64);
         let backlog = LinkBytes { wire: (backlog.mqtt * full).min(backlog.wire), ..backlog };

@@ -9,6 +9,7 @@ use crate::config::{Config, Format, Local, Route};
 use crate::run::queue::store;
 use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
 
+use super::route_loads::route_loads;
 use super::simulated_load::{LinkBytes, Load, RouteLoad};
 
 /// Bytes of a row in the store beside its payload and metadata.
@@ -96,8 +97,9 @@ pub(super) struct RouteSizing {
 /// Computes the figures.
 pub(super) fn sizing(config: &Config, load: Load) -> Sizing {
     let held = config.routes.iter().filter_map(|route| route.hold_max).max();
+    let routes = config.routes.iter().zip(route_loads(config, load));
     Sizing {
-        routes: config.routes.iter().map(|route| route_sizing(config, route, load)).collect(),
+        routes: routes.map(|(route, of_route)| route_sizing(config, route, load, of_route)).collect(),
         disk_bytes: disk_bytes(config),
         ram_bytes: ram_bytes(config),
         receipt: config.queue.ack_within + held.unwrap_or_default(),
@@ -111,9 +113,9 @@ impl Sizing {
     }
 }
 
-fn route_sizing(config: &Config, route: &Route, load: Load) -> RouteSizing {
+fn route_sizing(config: &Config, route: &Route, load: Load, of_route: RouteLoad) -> RouteSizing {
     let rate = load.messages_per_s;
-    let RouteLoad { row_bytes, live, backlog } = RouteLoad::of(config, route, load);
+    let RouteLoad { row_bytes, live, backlog } = of_route;
     let outage_at = |rate: f64| outage(config, route, rate * (row_bytes + ROW_OVERHEAD_BYTES) as f64, rate);
     let (outage, reached_first) = outage_at(rate);
     let commit_bytes = bytes_a_day(rate, row_bytes + ROW_FRAME_BYTES, config.queue.ack_within);
