@@ -55,6 +55,32 @@ fn a_file_beyond_a_limit_is_refused_with_its_line_and_nothing_else_is_said() {
     assert!(code == Some(2) && said.starts_with(&first), "{said}");
 }
 
+/// Files of rules and of loops are counted before they are parsed, too; of the filters' files each route keeps the text.
+#[test]
+fn a_file_of_rules_beyond_a_limit_is_refused_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.toml");
+    let route = "[[route]]\nmatch = \"a/#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let said_of = |text: &str, tables: &str| {
+        fs::write(&rules, text).unwrap();
+        check(dir.path(), &format!("{GOOD}{tables}"))
+    };
+    let rule = "[[rule]]\nmatch = \"a\"\n";
+    let (code, said) = said_of(&rule.repeat(4_000), route);
+    assert_eq!(code, Some(0), "{said}");
+    for (tables, key) in
+        [(route, "route[1].filter"), ("[control]\nrules = \"rules.toml\"\n", "control.rules")]
+    {
+        let (code, said) = said_of(&rule.repeat(40_000), tables);
+        let first = format!("error: {key}: {}: line 8001: at most 4000 tables [[…]]\n", rules.display());
+        assert!(code == Some(2) && said.contains(&first), "{said}");
+    }
+    let long = format!("{rule}# {}\n", "x".repeat(1 << 19));
+    let (code, said) = said_of(&long, &route.repeat(9));
+    let first = "error: route[8].filter: the filters of all routes have at most 4.0 MiB; one that several routes name counts for each\n";
+    assert!(code == Some(2) && said.contains(first), "{said}");
+}
+
 #[test]
 fn of_a_line_of_a_mebibyte_what_stands_around_each_mistake_is_shown() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Amount of what the files of a configuration hold, counted in one pass over their words before they are parsed: what is too much costs no more than that
-//! pass. Pure.
+//! Amount of what the files of a configuration hold, its files of rules and of loops among them, counted in one pass over their words before they are
+//! parsed: what is too much costs no more than that pass. Pure.
 
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
@@ -8,6 +8,10 @@ use super::{Findings, TABLES_MAX};
 
 /// Most tables of all kinds, those within braces with them. A thousand each of routes, their fields, commands and cases of tests are 4 000.
 const TABLES_IN_ALL: usize = 5_000;
+/// Most tables `[[name]]` of a file of rules or of loops: with its stage a rule takes 10 KB while it is parsed and described.
+const RULES_MAX: usize = 4_000;
+/// Most tables of all kinds in such a file.
+const TABLES_OF_RULES: usize = 12_000;
 /// Most keys and entries of arrays.
 const VALUES_MAX: usize = 50_000;
 /// Most lines, those within strings not among them: each may be a mistake of its own.
@@ -26,9 +30,20 @@ struct Excess {
     message: String,
 }
 
+/// Kind of a text, which decides what of its tables is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Gateway,
+    /// File of filter rules or of control loops.
+    Rules,
+}
+
 /// Count of the texts that were added.
 #[derive(Debug, Default)]
 struct Amount {
+    kind: Kind,
+    rules: usize,
     routes: usize,
     commands: usize,
     tests: usize,
@@ -64,6 +79,18 @@ pub(super) fn is_too_much(findings: &mut Findings) -> bool {
     let Some((at, key, message)) = excess else { return false };
     findings.error(at, &key, message);
     true
+}
+
+/// Checks the amount of a file of filter rules or of control loops.
+///
+/// # Errors
+/// The first limit that the text exceeds, in words and with its line.
+pub(super) fn check_rules(text: &str) -> Result<(), String> {
+    let mut amount = Amount { kind: Kind::Rules, ..Amount::default() };
+    let Some(Excess { at, message, .. }) = amount.add(text) else { return Ok(()) };
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    Err(format!("line {line}: {message}"))
 }
 
 /// Returns the beginning of a text that is within the limits: all of it, unless it exceeds one.
@@ -121,9 +148,10 @@ impl Amount {
 
     /// Counts a word or sign. Returns the limit that it exceeds in words.
     fn add_word(&mut self, kind: TokenKind, begins_line: bool) -> Option<String> {
+        let tables = if self.kind == Kind::Rules { TABLES_OF_RULES } else { TABLES_IN_ALL };
         let excess = match kind {
-            TokenKind::LeftSquareBracket if begins_line => over(&mut self.tables, TABLES_IN_ALL, "tables"),
-            TokenKind::LeftCurlyBracket => over(&mut self.tables, TABLES_IN_ALL, "tables"),
+            TokenKind::LeftSquareBracket if begins_line => over(&mut self.tables, tables, "tables"),
+            TokenKind::LeftCurlyBracket => over(&mut self.tables, tables, "tables"),
             TokenKind::Equals | TokenKind::Comma | TokenKind::Dot => {
                 over(&mut self.values, VALUES_MAX, "keys, parts of keys and entries of arrays")
             }
@@ -135,6 +163,10 @@ impl Amount {
 
     /// Counts a table of an array of this name, which begins at `at`.
     fn add_to_array(&mut self, name: &str, at: usize) -> Option<Excess> {
+        if self.kind == Kind::Rules {
+            let message = over(&mut self.rules, RULES_MAX, "tables [[…]]")?;
+            return Some(Excess { at, key: "file".to_owned(), message });
+        }
         let count = match name {
             "route" => &mut self.routes,
             "command" => &mut self.commands,
@@ -209,6 +241,21 @@ mod tests {
             assert_eq!(said, (one.len() * most + at, "file".to_owned(), format!("at most {most} {what}")));
         }
         assert_eq!(excess(&"a\r\n\t".repeat(10_000)), None);
+    }
+
+    /// A gateway of 64 MiB reads whatever is within the limits.
+    #[test]
+    fn a_file_of_rules_has_limits_of_its_own() {
+        for (one, most, line, message) in [
+            ("[[rule]]\nmatch = \"a\"\n", 4_000, 8_001, "at most 4000 tables [[…]]"),
+            ("[[route]]\n", 4_000, 4_001, "at most 4000 tables [[…]]"),
+            ("x = {}\n", 12_000, 12_001, "at most 12000 tables"),
+            ("a.b = 1\n", 25_000, 25_001, "at most 50000 keys, parts of keys and entries of arrays"),
+        ] {
+            let text = one.repeat(most);
+            assert_eq!(check_rules(&text), Ok(()), "{one:?}");
+            assert_eq!(check_rules(&(text + one)), Err(format!("line {line}: {message}")), "{one:?}");
+        }
     }
 
     #[test]

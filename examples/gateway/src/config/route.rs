@@ -10,10 +10,14 @@ use edge_codec::compact::Level;
 use super::input::input;
 use super::section::{Placed, Section, World};
 use super::tables::tables_of;
+use super::units::human_bytes;
 use super::{BatchMax, Findings, Format, Queue, Route, Severity, ack_held};
 
 /// Most readings of a batch that is limited in bytes.
 const BATCH_READINGS_MAX: u32 = 100_000;
+
+/// Most bytes of the filters' files of all routes: each route keeps the text of its own.
+const RULES_BYTES_IN_ALL: usize = 4 << 20;
 
 pub(super) fn routes<'a>(
     top: &mut Section<'a>,
@@ -22,10 +26,20 @@ pub(super) fn routes<'a>(
     findings: &mut Findings,
 ) -> Vec<Route> {
     let mut routes = Vec::new();
+    let mut rules_bytes = 0;
     for (number, at, table) in tables_of(top, "route", findings) {
         let mut section = Section::new(&format!("route[{number}]"), at, Some(table), world);
         let route = route(&mut section, queue, findings);
         section.finish(findings);
+        rules_bytes += route.as_ref().and_then(|route| route.rules.as_deref()).map_or(0, str::len);
+        if rules_bytes > RULES_BYTES_IN_ALL {
+            let message = format!(
+                "the filters of all routes have at most {}; one that several routes name counts for each",
+                human_bytes(RULES_BYTES_IN_ALL as u64)
+            );
+            findings.error(at, &format!("route[{number}].filter"), message);
+            break;
+        }
         routes.extend(route);
     }
     if top.get("route").is_none() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::amount;
 use super::expand::expand;
 use super::findings::{Findings, Severity};
 use super::keys::{self, Key, Preset, Value};
@@ -63,9 +64,11 @@ impl<'a> Section<'a> {
         self.first_of(&[key]).0
     }
 
-    /// Reads a file of rules.
+    /// Reads a file of filter rules or of control loops, unless it holds more than may be parsed.
     pub(crate) fn rules(&self, file: &Path) -> io::Result<String> {
-        (self.world.rules)(file)
+        let text = (self.world.rules)(file)?;
+        amount::check_rules(&text).map_err(|excess| io::Error::new(io::ErrorKind::InvalidData, excess))?;
+        Ok(text)
     }
 
     /// Returns whether the file lacks this table.
