@@ -42,6 +42,9 @@ pub struct Row {
     /// Reason code of the PUBACK to a publisher whose message could not be used. The row is then a dead letter: it has that message's unchanged
     /// content. `None` for other rows.
     pub dead_letter: Option<ReasonCode>,
+    /// Set if the row is dropped, and counted, when the hub refuses its message. Other rows are parked then and tried again. Meant for messages
+    /// whose topics a stranger chooses, such as the Response Topic of a request: parked, they would take the room of rows that were accepted.
+    pub drop_refused: bool,
     /// Lane, the priority class; `None` puts the row into the queue's last lane.
     pub lane: Option<u8>,
     /// Key of the row in the queue; may be empty.
@@ -64,6 +67,7 @@ impl Row {
             format: Format::RAW,
             possible_duplicate: false,
             dead_letter: None,
+            drop_refused: false,
             lane: None,
             key: Bytes::new(),
             ttl_ms: None,
@@ -97,6 +101,8 @@ impl Row {
         flags |= u8::from(self.retain) << 2;
         flags |= u8::from(self.possible_duplicate) << 3;
         flags |= u8::from(self.dead_letter.is_some()) << 4;
+        // Readers that do not know this flag park such rows.
+        flags |= u8::from(self.drop_refused) << 5;
         out.put_u8(META_VERSION);
         out.put_u8(flags);
         out.put_u8(self.format.0);
@@ -128,6 +134,7 @@ impl Row {
             retain: flags & 0b100 != 0,
             possible_duplicate: flags & 0b1000 != 0,
             dead_letter,
+            drop_refused: flags & 0b10_0000 != 0,
             format: Format(format),
             properties: Properties::from_raw(rest).ok()?,
             ..Self::new(topic, payload)
@@ -155,11 +162,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn meta_round_trips(topic in "[a-z/]{1,40}", retain: bool, pd: bool, dead: Option<u8>, format: u8, user in proptest::option::of("[a-z]{0,9}")) {
+        fn meta_round_trips(topic in "[a-z/]{1,40}", retain: bool, pd: bool, drop_refused: bool, dead: Option<u8>, format: u8, user in proptest::option::of("[a-z]{0,9}")) {
             let mut row = Row::new(Utf8::try_from(topic).unwrap(), Bytes::from_static(b"payload"));
             row.retain = retain;
             row.possible_duplicate = pd;
             row.dead_letter = dead.map(ReasonCode::new);
+            row.drop_refused = drop_refused;
             row.format = Format(format);
             if let Some(value) = user {
                 let mut properties = PropertiesBuilder::new();

@@ -8,6 +8,7 @@ use super::connection::HubClose;
 use super::message::Message;
 use super::notice_limit::Cause;
 use super::packing::pack::{HubAnswer, Pack};
+use super::refused::dropped::drops_refused;
 use super::refused::link_refusal::LinkChange;
 use super::refused::poison::Blame;
 use super::spool::Spool;
@@ -42,6 +43,12 @@ impl<P: Pack> Uplink<P> {
             self.sweep.want(now_ms + 1_000);
         }
         self.on_size_answered(now_ms, &message, reason, spool);
+        // Its topic is a stranger's choice, and says nothing of the link.
+        if reason.is_error() && !self.link.is_refused() && drops_refused(&message, spool) {
+            stats.on_refusal(reason);
+            self.refusals.on_gone(message.topic());
+            return self.drop_refused(now_ms, &message, reason, spool, stats);
+        }
         let link = self.link.on_answer(now_ms, reason, message.topic(), message.is_attempt);
         if link == LinkChange::Healed {
             self.events.push_back(UplinkEvent::LinkHealed);
@@ -253,7 +260,9 @@ impl<P: Pack> Uplink<P> {
             return None;
         }
         let message = self.sent.remove(&token)?;
-        self.note_poison(now_ms, &rows);
+        if !drops_refused(&message, spool) {
+            self.note_poison(now_ms, &rows);
+        }
         self.poison.blame.on_message_parked();
         self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
         Some(Token(token))
@@ -289,6 +298,7 @@ impl<P: Pack> Uplink<P> {
             Cause::Poison => UplinkEvent::Poison(refusal),
             Cause::Unanswered => UplinkEvent::Unanswered(refusal),
             Cause::Message => UplinkEvent::Parked(refusal),
+            Cause::Dropped => UplinkEvent::Dropped(refusal),
         });
     }
 }

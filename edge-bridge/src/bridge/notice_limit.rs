@@ -14,6 +14,7 @@ pub(super) enum Cause {
     Poison,
     Unanswered,
     Message,
+    Dropped,
 }
 
 /// Limits notices to one a minute for each cause and reason, and counts the ones left out.

@@ -1,6 +1,6 @@
 //! Spool: the part of a queue that the uplink needs. A leased row leaves the spool when the hub acknowledges it ([`Spool::ack`]) or for another
 //! reason ([`Spool::settle`]), or it is moved to the parked rows for a later attempt ([`Spool::park`]). Of these, a refusal by the hub leads only to
-//! parking.
+//! parking, but for rows that are [dropped](Row::drop_refused) then.
 
 mod memory;
 
@@ -65,12 +65,12 @@ impl Leased {
     }
 }
 
-/// Reasons other than delivery for which rows leave a spool. A refusal by the hub is none of them.
+/// Reasons other than delivery for which rows leave a spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Settled {
     /// The row's time to live is over.
     Expired,
-    /// An operator dropped the row.
+    /// An operator dropped the row, or the hub refused it and it asked to be [dropped](Row::drop_refused) then.
     Discarded,
 }
 
@@ -175,6 +175,12 @@ pub trait Spool {
         1
     }
 
+    /// Returns whether a leased row is [dropped](Row::drop_refused) when the hub refuses it. Rows that are parked already stay so. Default: `false`, so
+    /// that every refused row is parked.
+    fn drops_refused(&self, _id: LeaseId) -> bool {
+        false
+    }
+
     /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None`, the default, for a row that never expires. A
     /// message of several rows expires with the last of them, here and at the hub. Implement this method for a [`Pack`](super::Pack) that makes
     /// such messages; otherwise they never expire.
@@ -268,6 +274,7 @@ mod tests {
         assert!(spool.is_settled() && spool.is_committed());
         assert_eq!((spool.weight(row), spool.ttl_left_ms(row, 0), spool.identity(row)), (1, None, None));
         assert_eq!((spool.in_place(), spool.take_left(), spool.in_place_reason()), (0, Vec::new(), None));
+        assert!(!spool.drops_refused(row));
         assert_eq!(spool.undelivered(), 0);
     }
 }

@@ -26,7 +26,7 @@ pub struct Stats {
     /// Messages sent again on a resumed session.
     pub resent: u64,
     /// Refusals by the hub (PUBACK with an error reason), counted by reason, in the order of their first occurrence. A refusal loses nothing,
-    /// because the rows are parked.
+    /// because the rows are parked, unless they are [dropped](Self::dropped_rows).
     pub refusals: Vec<(ReasonCode, u64)>,
     /// The message that was refused last, by the hub or because it cannot be sent on the present connection; `None` if there was none.
     pub last_refusal: Option<Refusal>,
@@ -40,6 +40,8 @@ pub struct Stats {
     pub refused_topics: usize,
     /// Set while the hub refuses everything as not authorized, so that only one probe at a time is sent.
     pub link_refused: bool,
+    /// Rows dropped because the hub refused them and they asked for that ([`Row::drop_refused`](crate::Row::drop_refused)).
+    pub dropped_rows: u64,
     /// Messages parked, counted each time, because the hub closes the connection at them, or never answers them although it answers younger ones.
     pub poison: u64,
     /// Rows that expired after they were leased and before they were sent.
@@ -132,6 +134,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stats.waiting = self.spool.waiting();
         self.stats.parked = self.spool.parked();
         self.stats.in_place = self.spool.in_place();
+        self.stats.dropped_rows = self.uplink.dropped_rows;
         self.stats.held = self.uplink.held();
         self.stats.refused_topics = self.uplink.refusals.refused_topics();
         self.stats.link_refused = self.uplink.link.is_refused();

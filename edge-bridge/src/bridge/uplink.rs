@@ -1,5 +1,6 @@
 //! Uplink: rows become messages, and the PUBACK of a message, at QoS 2 its PUBCOMP, acknowledges its rows. A row leaves the spool when the hub has
-//! acknowledged it (promise 4) or when it has expired; a refusal never removes a row, and delays no other topic.
+//! acknowledged it (promise 4) or when it has expired; a refusal removes no row but those that [ask for it](crate::Row::drop_refused), and delays no
+//! other topic.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -60,6 +61,8 @@ pub(super) struct Uplink<P> {
     pub(super) looks: bool,
     pub(super) poison: Poison,
     pub(super) refused_messages: RefusedMessages,
+    /// Rows dropped because the hub refused them.
+    pub(super) dropped_rows: u64,
     pub(super) sweep: Sweep,
     /// Operator's pass over the parked rows, if one is under way.
     pub(super) operator_pass: Option<Pass>,
@@ -95,6 +98,7 @@ impl<P: Pack> Uplink<P> {
             looks: false,
             poison: Poison::default(),
             refused_messages: RefusedMessages::default(),
+            dropped_rows: 0,
             sweep: Sweep::new(seed),
             operator_pass: None,
             retry_filter: None,

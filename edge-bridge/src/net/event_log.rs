@@ -124,6 +124,10 @@ impl EventLog {
                 let hub_limit = refusal.hub_limit.map(|limit| limit.to_string());
                 tracing::warn!(%hub, %topic, identity, %reason, hub_limit, not_logged, "cannot be delivered now: kept and tried again, its topic goes on");
             }
+            UplinkEvent::Dropped(refusal) => {
+                let Line { topic, identity, reason, not_logged } = Line::of(refusal);
+                tracing::warn!(%hub, %topic, identity, %reason, not_logged, "the hub refuses a message that is not kept for it: dropped");
+            }
             UplinkEvent::ByHand { count, dropped: true, left_out } => {
                 tracing::warn!(%hub, %count, ?left_out, "refused messages were dropped by hand");
             }
@@ -292,6 +296,7 @@ mod tests {
             ("topic", Event::Uplink(UplinkEvent::Poison(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::Unanswered(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::Parked(refusal()))),
+            ("topic", Event::Uplink(UplinkEvent::Dropped(refusal()))),
             ("filter", Event::SubscriptionRefused(refused)),
         ] {
             let fields = Fields::default();

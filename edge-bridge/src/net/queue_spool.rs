@@ -216,6 +216,12 @@ impl Spool for QueueSpool {
         self.held.get(&id.0).map_or(0, |held| u64::from(held.lease.weight()))
     }
 
+    fn drops_refused(&self, id: LeaseId) -> bool {
+        let held = self.held.get(&id.0).filter(|held| !held.parked);
+        let row = held.and_then(|held| Row::from_meta(held.lease.meta(), Bytes::new()));
+        row.is_some_and(|row| row.drop_refused)
+    }
+
     fn ttl_left_ms(&self, id: LeaseId, _now_ms: u64) -> Option<u64> {
         self.held.get(&id.0).and_then(|held| held.lease.ttl_left_ms())
     }

@@ -210,6 +210,10 @@ impl Spool for PlaceSpool {
         self.memory.weight(id)
     }
 
+    fn drops_refused(&self, id: LeaseId) -> bool {
+        self.memory.drops_refused(id)
+    }
+
     fn ttl_left_ms(&self, id: LeaseId, now_ms: u64) -> Option<u64> {
         self.memory.ttl_left_ms(id, now_ms)
     }

@@ -5,6 +5,7 @@ mod batch_expiry;
 mod by_hand;
 mod by_hand_waits;
 mod downlink;
+mod dropped;
 mod link;
 mod messages;
 mod order;

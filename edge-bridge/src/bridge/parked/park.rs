@@ -4,6 +4,7 @@
 use crate::bridge::message::Message;
 use crate::bridge::notice_limit::Cause;
 use crate::bridge::packing::pack::Pack;
+use crate::bridge::refused::dropped::drops_refused;
 use crate::bridge::refused::poison::RowKey;
 use crate::bridge::refused::retry_sweep::Deferred;
 use crate::bridge::spool::{Leased, ParkedCount, Spool};
@@ -14,6 +15,7 @@ use crate::wire::ReasonCode;
 impl<P: Pack> Uplink<P> {
     /// Parks new rows of a refused topic. They are deferred while older rows of that topic may still be parked.
     pub(in crate::bridge) fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
+        let Some(new) = self.drop_new(new, spool) else { return };
         let topic = &new.topic;
         if self.sweep.defers() || self.refusals.has_deferred(topic) || !self.refusals.is_settled(topic) {
             self.refusals.on_deferred(topic, new.rows.len() as u64);
@@ -76,6 +78,9 @@ impl<P: Pack> Uplink<P> {
 
     /// Parks the rows of a message.
     pub(in crate::bridge) fn park(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
+        if drops_refused(message, spool) {
+            return self.drop_rows(&message.packed.rows, spool);
+        }
         self.put_last(message, false, reason, spool);
         self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
     }
@@ -89,6 +94,9 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
+        if drops_refused(message, spool) {
+            return self.drop_refused(now_ms, message, reason, spool, stats);
+        }
         self.refused_messages.on_parked(message.topic(), Some(reason), weight_of(message, spool));
         self.tell(now_ms, Cause::Message, reason, message, spool, stats);
         self.put_last(message, true, reason, spool);
@@ -105,8 +113,11 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        stats.poison += 1;
         self.refusals.on_gone(message.topic());
+        if drops_refused(message, spool) {
+            return self.drop_refused(now_ms, message, reason, spool, stats);
+        }
+        stats.poison += 1;
         self.refused_messages.on_parked(message.topic(), Some(reason), weight_of(message, spool));
         self.tell(now_ms, cause, reason, message, spool, stats);
         self.put_last(message, true, reason, spool);

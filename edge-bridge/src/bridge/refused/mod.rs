@@ -1,5 +1,6 @@
 //! Refusals: breakers for topics, messages, subscriptions and the whole link, so that a refusal costs itself only.
 
+pub(super) mod dropped;
 pub(super) mod learned_size_limit;
 pub(super) mod link_refusal;
 pub(super) mod message_retries;

@@ -10,6 +10,7 @@ use crate::bridge::uplink::{Uplink, row_key};
 use crate::session::Token;
 use crate::wire::ReasonCode;
 
+use super::dropped::drops_refused;
 use super::poison::RowKey;
 
 /// Number of connections on which the hub acknowledged younger messages but not this one, before the message is parked.
@@ -42,7 +43,8 @@ impl<P: Pack> Uplink<P> {
         suspects.truncate(suspects.len().saturating_sub(usize::from(window / 2)));
         found.extend(suspects);
         let messages: Vec<_> = found.iter().filter_map(|token| self.sent.remove(token)).collect();
-        let rows = messages.iter().flat_map(|message| &message.packed.rows);
+        let parked = messages.iter().filter(|message| !drops_refused(message, spool));
+        let rows = parked.flat_map(|message| &message.packed.rows);
         let keys: Vec<RowKey> = rows.map(|row| row_key(*row, spool)).collect();
         self.poison.register.on_unanswered(now_ms, &keys);
         self.want_poison_sweep();

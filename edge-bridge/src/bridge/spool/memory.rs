@@ -211,6 +211,10 @@ impl Spool for MemorySpool {
         self.lease_from(now_ms, max_rows, max_bytes, |spool| spool.parked_free.pop_first().map(|(_, id)| id))
     }
 
+    fn drops_refused(&self, id: LeaseId) -> bool {
+        self.rows.get(&id.0).is_some_and(|stored| stored.parked.is_none() && stored.row.drop_refused)
+    }
+
     fn weight(&self, id: LeaseId) -> u64 {
         self.rows.get(&id.0).map_or(0, |stored| u64::from(stored.row.weight))
     }

@@ -1,0 +1,118 @@
+//! Rows that are dropped when the hub refuses them: they take no place that others need, and delay nothing.
+
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::bridge::UplinkEvent;
+use edge_bridge::bridge::spool::{Gone, Settled, Spool as _};
+use edge_bridge::wire::{PropertyId, ReasonCode, Value};
+
+use crate::refusal_support::{Answer, Rig, TAKEN, text};
+use crate::{DENIED, MINUTE, QUOTA, SECOND};
+
+const ROWS: u32 = 3_000;
+
+fn row(topic: &str, n: u32, drop_refused: bool) -> Row {
+    let mut row = Row::new(text(topic), Bytes::from(n.to_string()));
+    row.drop_refused = drop_refused;
+    row
+}
+
+/// A flood of rows, each of a topic of its own that the hub does not take, and an alarm in its middle.
+fn flood(answer: Answer, drop_refused: bool) -> Rig {
+    let mut rig = Rig::new(move |_, publish| if publish.topic == "alarm" { TAKEN } else { answer });
+    rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(20))];
+    for n in 0..ROWS {
+        if n == ROWS / 2 {
+            rig.push("alarm", ROWS);
+        }
+        rig.push_row(row(&format!("denied/{n}"), n, drop_refused));
+    }
+    rig
+}
+
+#[test]
+fn promise_7_rows_that_are_dropped_if_refused_are_never_parked_and_refuse_no_link() {
+    for answer in [DENIED, QUOTA, Answer::Ack(0x80), Answer::Ack(0x90), Answer::Ack(0x99)] {
+        let mut rig = flood(answer, true);
+        rig.run_until(20 * SECOND);
+        let stats = rig.core.stats();
+        assert_eq!(rig.core.spool().len(), 0, "{answer:?}: {stats:?}");
+        assert_eq!((stats.dropped_rows, stats.parked, stats.held), (ROWS.into(), 0, 0), "{answer:?}");
+        assert_eq!((stats.refused_topics, stats.link_refused), (0, false), "{answer:?}");
+        assert_eq!(rig.arrived("alarm"), [ROWS], "{answer:?}");
+        assert_eq!(rig.published, u64::from(ROWS) + 1, "{answer:?}: each is sent once");
+        let dropped = |(_, gone): &(_, Gone)| *gone == Gone::Settled(Settled::Discarded);
+        assert_eq!(rig.core.spool_mut().drain_gone().filter(dropped).count(), ROWS as usize);
+        let [UplinkEvent::Dropped(refusal)] = &rig.events[..] else { panic!("{:?}", rig.events) };
+        assert_eq!(refusal.topic, "denied/0");
+    }
+}
+
+/// The same flood of rows that are kept: they are parked, or stop the link.
+#[test]
+fn rows_that_are_kept_fill_the_place_of_parked_ones_or_stop_the_link() {
+    let mut rig = flood(QUOTA, false);
+    rig.run_until(20 * MINUTE);
+    assert!(rig.core.stats().parked > 1_000, "{:?}", rig.core.stats());
+    assert_eq!(rig.core.spool().len(), ROWS as usize);
+    let mut rig = flood(DENIED, false);
+    rig.run_until(20 * SECOND);
+    assert!(rig.core.stats().link_refused && rig.arrived("alarm").is_empty(), "{:?}", rig.core.stats());
+}
+
+/// Whoever names a topic of others that the hub refuses has its rows dropped with the first attempt on that topic, or before; the others' are kept.
+#[test]
+fn rows_on_a_refused_topic_of_others_are_dropped_and_the_others_are_kept() {
+    let mut rig = Rig::new(|_, _| QUOTA);
+    for n in 0..ROWS {
+        rig.push_row(row("t/0", n, n % 3 == 0));
+    }
+    rig.run_until(20 * MINUTE);
+    let stats = rig.core.stats();
+    assert_eq!(rig.core.spool().len(), ROWS as usize * 2 / 3, "{stats:?}");
+    assert_eq!(stats.dropped_rows, u64::from(ROWS) / 3);
+    assert!(rig.core.spool().parked() > 0, "{stats:?}");
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(25 * MINUTE);
+    let kept: Vec<_> = (0..ROWS).filter(|n| n % 3 != 0).collect();
+    assert_eq!(rig.arrived("t/0"), kept);
+    assert_eq!(rig.core.stats().dropped_rows, u64::from(ROWS) / 3);
+}
+
+/// A hub that takes nothing, whatever the topic, says nothing about one of them: what waits there waits, also what would be dropped.
+#[test]
+fn while_the_link_is_refused_nothing_is_dropped() {
+    let mut rig = Rig::new(|_, _| DENIED);
+    rig.fill(100, 1);
+    rig.run_until(10 * SECOND);
+    assert!(rig.core.stats().link_refused, "{:?}", rig.core.stats());
+    (0..20).for_each(|n| rig.push_row(row(&format!("answers/{n}"), 100 + n, true)));
+    rig.run_until(20 * SECOND);
+    assert_eq!((rig.core.stats().dropped_rows, rig.core.spool().len()), (0, 120));
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(6 * MINUTE);
+    rig.assert_all(120);
+}
+
+/// A hub that closes at such a message, or never answers it: it is dropped where others are parked.
+#[test]
+fn messages_at_which_the_hub_closes_or_is_silent_are_dropped() {
+    for answer in [Answer::Disconnect(0x87), Answer::Close, Answer::Silent] {
+        let mut rig = Rig::new(move |_, publish| if publish.topic == "denied" { answer } else { TAKEN });
+        rig.push_row(row("denied", 0, true));
+        (1..100).for_each(|n| rig.push("t/0", n));
+        for n in 1..20 {
+            rig.run_until(n * MINUTE);
+            rig.push("t/0", 100 + n as u32);
+        }
+        rig.run_until(21 * MINUTE);
+        let stats = rig.core.stats();
+        assert_eq!((rig.core.spool().len(), stats.dropped_rows), (0, 1), "{answer:?}: {stats:?}");
+        assert_eq!((stats.poison, stats.parked), (0, 0), "{answer:?}");
+        let reason = rig.events.iter().find_map(|event| match event {
+            UplinkEvent::Dropped(refusal) => Some(refusal.reason),
+            _ => None,
+        });
+        assert!(reason.is_some_and(ReasonCode::is_error), "{answer:?}: {:?}", rig.events);
+    }
+}
