@@ -141,6 +141,8 @@ impl ReturnAddress {
         let payload = serde_json::to_vec(&text).ok()?;
         let mut row = Row::new(Utf8::try_from(self.topic.clone()).ok()?, payload.into());
         row.lane = Some(0);
+        // Whoever commands chooses the topic: parked, answers that the hub denies would take the room of parked alarms.
+        row.drop_refused = true;
         let mut properties = PropertiesBuilder::new();
         if !self.correlation.is_empty() {
             properties.push(PropertyId::CorrelationData, Value::Binary(&self.correlation)).ok()?;

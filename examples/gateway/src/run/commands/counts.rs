@@ -84,16 +84,17 @@ impl CommandCounts {
         self.0.write_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes the counters on the metrics page.
-    pub(crate) fn render(&self, page: &mut Page) {
+    /// Writes the counters on the metrics page. `refused` is the number of answers that the hub refused.
+    pub(crate) fn render(&self, page: &mut Page, refused: u64) {
         page.head("edge_commands_total", "counter", "Commands of the hub since the start, by their end.");
         let counts =
             RESULTS.into_iter().zip(self.0.results.iter().map(|count| count.load(Ordering::Relaxed)));
         page.labelled("edge_commands_total", "result", counts);
-        let help = "Answers to commands of the hub dropped for want of room since the start, by bound.";
+        let help = "Answers to commands of the hub dropped since the start, by the bound of their room, or refused by the hub.";
         page.head("edge_answers_dropped_total", "counter", help);
         let counts = NoRoom::ALL.iter().zip(&self.0.dropped);
         let counts = counts.map(|(bound, count)| (bound.as_str(), count.load(Ordering::Relaxed)));
+        let counts = counts.chain([("refused", refused)]);
         page.labelled("edge_answers_dropped_total", "reason", counts);
     }
 }
@@ -125,7 +126,7 @@ mod tests {
             (0..times).for_each(|_| counts.add_dropped(bound));
         }
         let mut page = Page::default();
-        counts.render(&mut page);
+        counts.render(&mut page, 4);
         let text = page.into_text();
         let dropped = |line: &&str| line.starts_with("edge_answers_dropped_total{");
         assert_eq!(
@@ -134,6 +135,7 @@ mod tests {
                 "edge_answers_dropped_total{reason=\"refusals\"} 3",
                 "edge_answers_dropped_total{reason=\"answers\"} 2",
                 "edge_answers_dropped_total{reason=\"lane\"} 1",
+                "edge_answers_dropped_total{reason=\"refused\"} 4",
             ]
         );
         let lines = text.lines().filter_map(|line| line.strip_prefix("edge_commands_total{result=\""));

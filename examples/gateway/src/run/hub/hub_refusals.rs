@@ -13,6 +13,8 @@ pub(crate) struct HubRefusals {
     pub(crate) in_place: u64,
     /// Messages held in RAM for their next attempt.
     pub(crate) held: u64,
+    /// Answers to commands dropped since the start, because the hub refused them.
+    pub(crate) dropped: u64,
     /// Number of topics whose messages wait for their next attempt.
     pub(crate) topics: usize,
     /// Set while the hub refuses every message as not authorized.
@@ -33,6 +35,7 @@ impl HubRefusals {
             parked: link.parked,
             in_place: link.in_place,
             held: link.held,
+            dropped: link.dropped_rows,
             last: link.last_refusal.as_ref().map(|refusal| refusal.reason.to_string()),
             topics: link.refused_topics,
             link_refused: link.link_refused,

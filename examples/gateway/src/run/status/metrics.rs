@@ -212,7 +212,7 @@ impl Sample {
         page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");
         page.labelled("edge_wan_bytes_total", "cause", self.wan_bytes);
         self.render_counts(&mut page);
-        self.commands.iter().for_each(|commands| commands.render(&mut page));
+        self.commands.iter().for_each(|commands| commands.render(&mut page, self.refused.dropped));
         if let Some(listener) = &self.listener {
             listener_figures::render(listener, &mut page);
         }
