@@ -122,3 +122,15 @@ fn a_tolerance_below_one_that_keeps_too_much_is_found() {
         assert!(sent(tighter) * 10 > readings, "{proposed} is proposed, {tighter} does");
     }
 }
+
+/// Suggestions alone keep nothing: a file that was asked for and is not written would be missed late.
+#[test]
+fn the_files_of_what_is_kept_need_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    for option in ["--out", "--report"] {
+        let done = lab(&[&"run", &"--suggest", &"--in", &weather(), &option, &dir.path().join("file")]);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{option}: {said}");
+        assert!(said.contains("--rules"), "{option}: {said}");
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(long = "in", value_name = "CSV")]
     input: PathBuf,
     /// What is kept, `ts_ms,sensor,value,quality,reason`
-    #[arg(long = "out", value_name = "CSV", required_unless_present = "suggest")]
+    #[arg(long = "out", value_name = "CSV", required_unless_present = "suggest", requires = "rules")]
     output: Option<PathBuf>,
     /// In that file: an apostrophe before names that a spreadsheet would take for a formula (= + - @)
     #[arg(long)]
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "UNIT")]
     time_unit: Option<TimeUnit>,
     /// Plots and figures in one HTML file
-    #[arg(long, value_name = "HTML")]
+    #[arg(long, value_name = "HTML", requires = "rules")]
     report: Option<PathBuf>,
     /// Propose tolerances for each sensor, with their price
     #[arg(long)]
