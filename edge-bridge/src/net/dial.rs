@@ -187,13 +187,12 @@ impl Dialer {
             Some(renewal) => renewal.next(tls, |renewed| renewed.with_alpn(&self.alpn)).await,
             None => tls.clone(),
         };
-        let stream =
-            tokio_rustls::TlsConnector::from(tls.config).connect(name, stream).await.map_err(|source| {
-                if handshake_error::is_refusal_of_hub(&source) {
-                    self.renewal.iter().for_each(TlsRenewal::on_hub_refused);
-                }
-                DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) }
-            })?;
+        let stream = tls.connect(name, stream).await.map_err(|source| {
+            if handshake_error::says_nothing_of_own_certificate(&source) {
+                self.renewal.iter().for_each(TlsRenewal::on_not_judged);
+            }
+            DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) }
+        })?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

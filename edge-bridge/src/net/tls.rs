@@ -11,22 +11,26 @@ pub(super) mod peer_verifier;
 pub(super) mod renewal;
 pub(super) mod revocation;
 pub(super) mod revocation_replacement;
+pub(super) mod signer;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::client::TlsStream;
 
 use self::clock_floor::ClockFloor;
 use self::error::{TlsError, refused, unfit};
 use self::peer_verifier::{ClientVerifier, HubVerifier};
 use self::revocation::RevocationLists;
+use self::signer::{CLIENT_ANSWER_WITHIN, RemoteKey, SERVER_ANSWER_WITHIN, signer_socket};
 use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
@@ -49,6 +53,8 @@ pub struct Tls {
     verifier: Option<HubVerifier>,
     /// Own certificate with its chain; empty if there is none, or none that is known.
     own: Arc<[CertificateDer<'static>]>,
+    /// Private key of the certificate if a signer has it.
+    remote_key: Option<RemoteKey>,
 }
 
 /// TLS settings of a server.
@@ -57,11 +63,14 @@ pub struct ServerTls {
     pub(super) config: Arc<ServerConfig>,
     /// Verifier in `config`; `None` if clients need no certificate, or another one stands there.
     verifier: Option<ClientVerifier>,
+    /// Private key of the certificate if a signer has it.
+    remote_key: Option<RemoteKey>,
 }
 
 impl Tls {
     /// Trusts only the authorities in `ca`, and shows the certificate in `cert` (with its chain behind it) with the key in `key`. PEM files,
-    /// read once by this call.
+    /// read once by this call. A `key` of the form `unix:PATH` is in another process, the signer at this socket, which signs each handshake: it is
+    /// asked then, and not by this call ([`check_signer`](Self::check_signer) asks it at once).
     pub fn from_pem(
         ca: impl AsRef<Path>,
         cert: impl AsRef<Path>,
@@ -106,16 +115,23 @@ impl Tls {
             .map_err(|source| refused(ca, source))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier.clone()));
-        let mut shown = Arc::default();
-        let config = match own {
-            None => builder.with_no_client_auth(),
-            Some((cert, key)) => {
-                let (chain, key_der) = identity(cert, key)?;
-                shown = chain.as_slice().into();
-                builder.with_client_auth_cert(chain, key_der).map_err(|source| unfit(cert, key, source))?
-            }
+        let Some((cert, key)) = own else {
+            let config = Arc::new(builder.with_no_client_auth());
+            return Ok(Self { config, verifier: Some(verifier), own: Arc::default(), remote_key: None });
         };
-        Ok(Self { config: Arc::new(config), verifier: Some(verifier), own: shown })
+        let (own, remote_key) = identity(cert, key, CLIENT_ANSWER_WITHIN)?;
+        let shown = own.cert.as_slice().into();
+        let config = builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier), own: shown, remote_key })
+    }
+
+    /// Asks the signer that has the private key, if one does, whether it is there and has the certificate's. Blocks, for 5 s at most.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Signer`].
+    pub fn check_signer(&self) -> Result<(), TlsError> {
+        self.remote_key.as_ref().map_or(Ok(()), RemoteKey::check)
     }
 
     /// Refuses a hub whose certificate, or one of an authority between it and the trusted one, is revoked by a list in `crl`. PEM, read once by this
@@ -149,7 +165,7 @@ impl Tls {
     fn verifying(&self, verifier: HubVerifier) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(Arc::new(verifier.clone()));
-        Self { config: Arc::new(config), verifier: Some(verifier), own: self.own.clone() }
+        Self { config: Arc::new(config), verifier: Some(verifier), ..self.clone() }
     }
 
     /// Judges the hub's certificate within this floor while the wall clock is not known to be right. Without it the wall clock alone counts. Of
@@ -159,16 +175,34 @@ impl Tls {
     pub fn with_clock_floor(self, floor: ClockFloor) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.time_provider = Arc::new(floor.clone());
-        let clocked = Self { config: Arc::new(config), verifier: None, own: self.own };
-        match self.verifier {
-            Some(verifier) => clocked.verifying(verifier.within(floor)),
+        let clocked = Self { config: Arc::new(config), ..self };
+        match &clocked.verifier {
+            Some(verifier) => clocked.verifying(verifier.clone().within(floor)),
             None => clocked,
         }
     }
 
-    /// Uses a configuration of rustls, for everything that it can do, such as keys in hardware, other authorities, other providers.
+    /// Uses a configuration of rustls, for everything that it can do, such as other authorities, other providers. A key that blocks while it signs
+    /// holds up the whole runtime thread; one behind `unix:PATH` ([`from_pem`](Self::from_pem)) does not.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self { config, verifier: None, own: Arc::default() }
+        Self { config, verifier: None, own: Arc::default(), remote_key: None }
+    }
+
+    /// Performs the client's part of the handshake.
+    ///
+    /// # Errors
+    ///
+    /// The server does not speak TLS, or is refused or refuses; the signer does not sign.
+    pub(super) async fn connect(
+        self,
+        name: ServerName<'static>,
+        stream: Counted,
+    ) -> io::Result<TlsStream<Counted>> {
+        let handshake = tokio_rustls::TlsConnector::from(self.config).connect(name, stream);
+        match self.remote_key {
+            Some(key) => key.threads.run(handshake).await,
+            None => handshake.await,
+        }
     }
 
     /// Replaces the ALPN protocols of the configuration; an empty list leaves them.
@@ -184,23 +218,30 @@ impl Tls {
 
 impl ServerTls {
     /// Shows the certificate in `cert` with the key in `key`. With `client_ca` clients must show a certificate of one of these authorities;
-    /// with `None` they need none.
+    /// with `None` they need none. A `key` of the form `unix:PATH` is that of a signer, as for [`Tls::from_pem`].
     pub fn from_pem(
         cert: impl AsRef<Path>,
         key: impl AsRef<Path>,
         client_ca: Option<&Path>,
     ) -> Result<Self, TlsError> {
         let (cert, key) = (cert.as_ref(), key.as_ref());
-        let (chain, key_der) = identity(cert, key)?;
-        let own = CertifiedKey::from_der(chain, key_der, &crypto::ring::default_provider());
-        let own = own.map_err(|source| unfit(cert, key, source))?;
+        let (own, remote_key) = identity(cert, key, SERVER_ANSWER_WITHIN)?;
         let verifier = match client_ca {
             None => None,
             Some(ca) => Some(ClientVerifier::new(roots(ca)?)?),
         };
         let config = server_config(verifier.as_ref(), Arc::new(SingleCertAndKey::from(own)));
         let config = config.map_err(|source| refused(cert, source))?;
-        Ok(Self { config: Arc::new(config), verifier })
+        Ok(Self { config: Arc::new(config), verifier, remote_key })
+    }
+
+    /// Asks the signer that has the private key, if one does, whether it is there and has the certificate's. Blocks, for 2 s at most.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Signer`].
+    pub fn check_signer(&self) -> Result<(), TlsError> {
+        self.remote_key.as_ref().map_or(Ok(()), RemoteKey::check)
     }
 
     /// Refuses clients whose certificate, or one of an authority between it and the trusted one, is revoked by a list in `crl`, as
@@ -217,7 +258,7 @@ impl ServerTls {
         let config = server_config(Some(&verifier), self.config.cert_resolver.clone());
         let mut config = config.map_err(|source| refused(crl, source))?;
         config.time_provider = self.config.time_provider.clone();
-        Ok(Self { config: Arc::new(config), verifier: Some(verifier) })
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier), remote_key: self.remote_key })
     }
 
     /// Judges the certificates of clients within this floor while the wall clock is not known to be right. Without it the wall clock alone counts.
@@ -235,12 +276,12 @@ impl ServerTls {
                 .map_err(|error| TlsError::Verifier(error.to_string()))?,
         };
         config.time_provider = Arc::new(floor);
-        Ok(Self { config: Arc::new(config), verifier })
+        Ok(Self { config: Arc::new(config), verifier, remote_key: self.remote_key })
     }
 
     /// Uses a configuration of rustls, for everything that it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self { config, verifier: None }
+        Self { config, verifier: None, remote_key: None }
     }
 
     /// Performs the server's part of the handshake. Takes as long as the client does, so put a time limit around it.
@@ -251,7 +292,11 @@ impl ServerTls {
     pub async fn accept(&self, stream: Counted) -> io::Result<Stream> {
         let bounded = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(UNWRITTEN_MAX));
         let acceptor = tokio_rustls::TlsAcceptor::from(self.config.clone());
-        let stream = acceptor.accept_with(stream, bounded).await?;
+        let handshake = acceptor.accept_with(stream, bounded);
+        let stream = match &self.remote_key {
+            Some(key) => key.threads.run(handshake).await,
+            None => handshake.await,
+        }?;
         let mut stream = Stream::Tls(Box::new(stream.into()));
         stream.bound_silence();
         Ok(stream)
@@ -293,13 +338,23 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+/// Reads a certificate and its key. A key in a signer is returned twice, because it needs [threads](signer) for its handshakes. `answer_within`
+/// is the time limit of a signer's answer.
 fn identity(
     cert: &Path,
     key: &Path,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    answer_within: Duration,
+) -> Result<(CertifiedKey, Option<RemoteKey>), TlsError> {
+    if let Some(socket) = signer_socket(key) {
+        let chain = certificates(cert)?;
+        let own = chain.first().ok_or_else(|| TlsError::NoCertificate(cert.to_owned()))?;
+        let remote = RemoteKey::new((key, socket), (cert, own), answer_within)?;
+        return Ok((CertifiedKey::new(chain, Arc::new(remote.clone())), Some(remote)));
+    }
     let key_der = PrivateKeyDer::from_pem_slice(&read_pem(key)?)
         .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
-    Ok((certificates(cert)?, key_der))
+    let own = CertifiedKey::from_der(certificates(cert)?, key_der, &crypto::ring::default_provider());
+    Ok((own.map_err(|source| unfit(cert, key, source))?, None))
 }
 
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

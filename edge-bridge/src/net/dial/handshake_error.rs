@@ -1,5 +1,5 @@
 //! Words for a hub's certificate that is refused for its dates, with the clock that refused it, since often the clock is wrong and not the
-//! certificate; and for one that is revoked.
+//! certificate; for one that is revoked; and for a signer that does not sign.
 
 use std::io;
 use std::time::Duration;
@@ -7,9 +7,10 @@ use std::time::Duration;
 use rustls::{CertificateError, Error};
 use rustls_pki_types::UnixTime;
 
+use super::super::tls::error::TlsError;
 use super::super::utc::Utc;
 
-/// Returns the error of a handshake; one about a certificate's dates or its revocation in words of this crate, any other as it is.
+/// Returns the error of a handshake; one about a certificate's dates or its revocation, or of a signer, in words of this crate, any other as it is.
 pub(super) fn in_words(error: io::Error) -> io::Error {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match of_tls.and_then(|of_tls| words(of_tls, UnixTime::now())) {
@@ -18,15 +19,27 @@ pub(super) fn in_words(error: io::Error) -> io::Error {
     }
 }
 
-/// Returns whether this side refused the hub's certificate.
-pub(super) fn is_refusal_of_hub(error: &io::Error) -> bool {
+/// Returns whether the handshake failed on this side, by the hub's certificate or a signer that is away, so that nothing is known of the own certificate.
+pub(super) fn says_nothing_of_own_certificate(error: &io::Error) -> bool {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    matches!(of_tls, Some(Error::InvalidCertificate(_)))
+    match of_tls {
+        Some(Error::InvalidCertificate(_)) => true,
+        Some(Error::Other(other)) => match other.0.downcast_ref() {
+            Some(TlsError::Signer { source, .. }) => !source.is_of_other_key(),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// `clock` is this machine's clock.
 fn words(error: &Error, clock: UnixTime) -> Option<String> {
-    let Error::InvalidCertificate(error) = error else { return None };
+    let error = match error {
+        Error::InvalidCertificate(error) => error,
+        // Of a signer: rustls would put its own words before these.
+        Error::Other(other) => return Some(other.0.to_string()),
+        _ => return None,
+    };
     Some(match error {
         CertificateError::NotValidYetContext { not_before, .. } => {
             let (from, clock) = (Utc::from(*not_before), Utc::from(clock));

@@ -202,6 +202,8 @@ fn failure(error: &io::Error) -> String {
             CertificateProblem::Other(text) => text,
             known => format!("client: {known}"),
         },
+        // Of a signer: rustls would put its own words before these.
+        Some(rustls::Error::Other(other)) => other.0.to_string(),
         _ => error.to_string(),
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem;
 
+use super::signer::SignerError;
+
 /// Error of keys or certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,6 +46,14 @@ pub enum TlsError {
         path: PathBuf,
         /// The error of rustls.
         source: rustls::Error,
+    },
+    /// The signer that has the private key cannot be used.
+    #[error("the key {}: {source}", key.display())]
+    Signer {
+        /// The key as it was named, `unix:PATH`.
+        key: PathBuf,
+        /// Error of the signer.
+        source: SignerError,
     },
     /// The system has no bundle of authorities in the usual places.
     #[error("no authorities of the system: install ca-certificates, or name a file (looked for {})", super::SYSTEM_BUNDLES.join(", "))]

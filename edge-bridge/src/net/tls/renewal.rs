@@ -68,8 +68,8 @@ impl TlsRenewal {
         state.as_ref().is_some_and(|state| state.is_refused)
     }
 
-    /// Records that this side refused the hub on the last dial, which says nothing of its own certificate: the next dial uses the candidate.
-    pub(in crate::net) fn on_hub_refused(&self) {
+    /// Records that the last dial failed before the hub could judge the certificate: the next dial uses the candidate.
+    pub(in crate::net) fn on_not_judged(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.iter_mut().for_each(|state| state.is_candidates = false);
     }
@@ -168,7 +168,7 @@ mod tests {
         let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
         for _ in 0..3 {
             assert!(is_same(&renewal.next(&first, |tls| tls).await, &second));
-            renewal.on_hub_refused();
+            renewal.on_not_judged();
         }
         assert!(is_same(&renewal.next(&first, |tls| tls).await, &second));
         renewal.on_accepted();
