@@ -55,11 +55,18 @@ pub struct Mosquitto {
     dir: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
+    /// Variables of its environment, besides this process's.
+    env: Vec<(&'static str, PathBuf)>,
 }
 
 impl Mosquitto {
     /// Starts one with `extra` lines of configuration after the listener's.
     pub fn start(extra: &str) -> Self {
+        Self::start_with(extra, Vec::new())
+    }
+
+    /// As [`start`](Self::start), with variables of its environment.
+    pub fn start_with(extra: &str, env: Vec<(&'static str, PathBuf)>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut conf = String::new();
@@ -72,7 +79,7 @@ impl Mosquitto {
         .unwrap();
         writeln!(conf, "{extra}").unwrap();
         std::fs::write(dir.path().join("mosquitto.conf"), conf).unwrap();
-        let mut broker = Self { dir, port, child: None };
+        let mut broker = Self { dir, port, child: None, env };
         println!("hub: {}", version());
         broker.run();
         broker
@@ -80,7 +87,7 @@ impl Mosquitto {
 
     /// Clients' commands for a broker on `port` of loopback that is another program.
     pub fn elsewhere(port: u16) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), port, child: None }
+        Self { dir: tempfile::tempdir().unwrap(), port, child: None, env: Vec::new() }
     }
 
     /// Runs it, after a [`kill`](Self::kill), and waits until it listens.
@@ -89,6 +96,7 @@ impl Mosquitto {
         let child = command("mosquitto")
             .arg("-c")
             .arg(self.dir.path().join("mosquitto.conf"))
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
