@@ -21,6 +21,7 @@ mod restore;
 mod route;
 mod run_command;
 mod screen;
+mod signers;
 mod standard_output;
 mod status;
 mod tap;
@@ -138,13 +139,14 @@ pub fn run() -> ExitCode {
             let env = |name: &str| std::env::var(name).ok();
             print(&Effective { sources: &config.sources, env: &env }.to_string())
         }),
-        Command::Check { file, load, online, publish, .. } => {
-            with(&file, |config| match (print_meaning(config, &load), online) {
+        Command::Check { file, load, online, publish, .. } => with(&file, |config| {
+            let printed = print_meaning(config, &load);
+            match (printed.and_then(|()| signers::check(config)), online) {
                 (Ok(()), true) => check_online::run(config, publish),
                 (Ok(()), false) => ExitCode::SUCCESS,
                 (Err(failed), _) => failed,
-            })
-        }
+            }
+        }),
         Command::Reference { page } => print(&page.text()),
         Command::Route(arguments) => with(&arguments.file, |config| route::run(&arguments, config)),
         Command::Test(arguments) => with(&arguments.file, |config| test::run(&arguments, config)),

@@ -10,7 +10,7 @@ use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, Password
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{Access, Damage, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
-use edge_bridge::net::{Server, ServerTls};
+use edge_bridge::net::{Server, ServerTls, signer_socket};
 use edge_state::{ClientFile, operator_file};
 use tokio::time::{Duration, Instant};
 
@@ -62,7 +62,8 @@ pub(crate) fn read(conf: &BrokerConf) -> Result<Files, (Place, String)> {
             (Some((place, cert)), Some((_, key))) => {
                 let ca = listener.client_ca.as_ref().filter(|_| listener.asks_for_certificates());
                 files.rules.certificates_name_users |= ca.is_some();
-                for (place, file) in [&listener.cert, &listener.key].into_iter().flatten().chain(ca) {
+                let named = [&listener.cert, &listener.key].into_iter().flatten().chain(ca);
+                for (place, file) in named.filter(|(_, file)| signer_socket(file).is_none()) {
                     let refused = |error| (place.clone(), format!("{}: {error}", file.display()));
                     operator_file::check(file).map_err(refused)?;
                 }

@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use edge_bridge::net::StartError;
+use edge_bridge::net::{StartError, signer_socket};
 use edge_bridge::{Bridge, Builder, Tls};
 use edge_state::operator_file;
 use tokio::time::timeout;
@@ -48,7 +48,8 @@ impl<'a> Hub<'a> {
         let options = self.options;
         let packet_max = u32::try_from(options.message_max.0).unwrap_or(u32::MAX);
         let mut builder = Bridge::builder(&options.url).client_id(client_id).max_packet_size(packet_max);
-        for file in [&options.ca, &options.cert, &options.key].into_iter().flatten() {
+        let files = [&options.ca, &options.cert, &options.key].into_iter().flatten();
+        for file in files.filter(|file| signer_socket(file).is_none()) {
             let wrong = |error| Failure::Usage(format!("{}: {error}", file.display()));
             operator_file::check(file).map_err(wrong)?;
         }

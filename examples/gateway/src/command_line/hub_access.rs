@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use edge_bridge::net::StartError;
+use edge_bridge::net::{StartError, signer_socket};
 use edge_bridge::{Builder, Tls};
 
 use crate::config::{operator_file, password};
@@ -16,7 +16,7 @@ pub(super) struct HubAccess {
     /// Our certificate, PEM
     #[arg(long, value_name = "FILE", requires_all = ["key", "ca"])]
     cert: Option<PathBuf>,
-    /// Its key, PEM
+    /// Its key, PEM, or unix:PATH of the signer that has it
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
     /// User name
@@ -33,7 +33,8 @@ impl HubAccess {
     /// # Errors
     /// The file that cannot be used, and why.
     pub(super) fn add_to(&self, mut builder: Builder) -> Result<Builder, String> {
-        for file in [&self.ca, &self.cert, &self.key].into_iter().flatten() {
+        let files = [&self.ca, &self.cert, &self.key].into_iter().flatten();
+        for file in files.filter(|file| signer_socket(file).is_none()) {
             operator_file::check(file).map_err(|error| format!("{}: {error}", file.display()))?;
         }
         if let Some(ca) = &self.ca {

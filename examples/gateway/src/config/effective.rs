@@ -6,6 +6,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use control_loop::OneLine;
+use edge_bridge::net::signer_socket;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -71,7 +72,7 @@ impl Effective<'_> {
         let at = value.span().start;
         match value.get_ref() {
             DeValue::String(text) => {
-                let is_path = matches!(kind, Value::Text("file" | "path"));
+                let is_path = matches!(kind, Value::Text("file" | "path" | "file, or `unix:PATH`"));
                 let filled_in = self.filled_in(text);
                 let is_filled_in = filled_in != *text;
                 let written = if is_path { self.moved(at, &filled_in) } else { filled_in };
@@ -112,6 +113,10 @@ impl Effective<'_> {
         let (folder, main) = (self.sources.folder(at), self.sources.main_folder());
         if folder == main {
             return path.clone();
+        }
+        if let Some(socket) = signer_socket(Path::new(&**path)) {
+            let socket = self.moved(at, &socket.to_string_lossy());
+            return Cow::Owned(format!("unix:{socket}"));
         }
         let whole = folder.join(Path::new(&**path));
         Cow::Owned(whole.strip_prefix(main).unwrap_or(&whole).display().to_string())
@@ -188,6 +193,20 @@ mod tests {
         {
             assert!(written.contains(&format!("\n{line}")), "{line}\n{written}");
         }
+    }
+
+    #[test]
+    fn the_socket_of_a_signer_is_that_of_the_file_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("d")).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        fs::write(dir.path().join("d/crt"), certificate.pem()).unwrap();
+        let hub = "[hub]\nurl = \"mqtts://hub\"\nca = \"crt\"\ncert = \"crt\"\nkey = \"unix:s\"\n";
+        fs::write(dir.path().join("d/hub.toml"), hub).unwrap();
+        let text = "include = [\"d/hub.toml\"]\n[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[[route]]\nmatch = \"#\"\n";
+        let written = effective(&dir.path().join("gateway.toml"), text);
+        assert!(written.contains("\nkey = \"unix:d/s\""), "{written}");
     }
 
     #[test]

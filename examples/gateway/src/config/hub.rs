@@ -48,7 +48,7 @@ pub(super) fn hub(
     }
     let ca = section.file("ca", findings);
     let cert = section.file("cert", findings);
-    let key = section.file("key", findings);
+    let key = section.private_key("key", findings);
     let crl = section.file("crl", findings);
     key.iter().for_each(|key| secret_file::warn_if_open(key, "hub.key", "key", findings));
     let files = Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref(), crl: crl.as_ref(), max_age };

@@ -163,7 +163,9 @@ pub(super) fn addresses(
 ) -> Option<Addresses> {
     let plain = address(section, "listen", findings);
     let secure = address(section, "tls_listen", findings);
-    let [cert, key, client_ca, client_crl] = OF_TLS.map(|key| section.file(key, findings));
+    let [cert, client_ca, client_crl] =
+        ["cert", "client_ca", "client_crl"].map(|key| section.file(key, findings));
+    let key = section.private_key("key", findings);
     if section.get("tls_listen").is_none() {
         for key in OF_TLS.into_iter().filter(|key| section.get(key).is_some()) {
             findings.error(0, &format!("local.{key}"), "belongs to `tls_listen`, which is missing");

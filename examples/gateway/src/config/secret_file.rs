@@ -3,11 +3,19 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use edge_bridge::net::signer_socket;
+
 use super::Findings;
 use super::section::Placed;
 
-/// Warns if others than the owner may read the file at `key`. `secret`: word for its content.
+/// Warns if others than the owner may read the file at `key`, or have the signer there sign. `secret`: word for its content.
 pub(super) fn warn_if_open(file: &Placed<PathBuf>, key: &str, secret: &str, findings: &mut Findings) {
+    if let Some(socket) = signer_socket(&file.value) {
+        let socket = Placed { value: socket.to_owned(), at: file.at };
+        // Its group is that of the programs for which it signs.
+        warn(&socket, key, 0o002, "others may have everything signed: chmod 660", findings);
+        return;
+    }
     warn(file, key, 0o077, &format!("others may read the {secret}: chmod 600"), findings);
 }
 

@@ -1,9 +1,11 @@
 //! Typed reader of one TOML table, which collects every mistake instead of stopping at the first.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use edge_bridge::net::signer_socket;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -289,6 +291,20 @@ impl<'a> Section<'a> {
             return None;
         }
         Some(Placed { value: path, at })
+    }
+
+    /// Reads a private key: a file, or `unix:PATH` of the signer that has it, where nobody need listen yet. Both paths are relative to the file in
+    /// which they stand.
+    pub(crate) fn private_key(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
+        let text = self.string(key, findings)?;
+        let Some(socket) = signer_socket(text.value.as_ref()) else { return self.file(key, findings) };
+        if socket.as_os_str().is_empty() {
+            findings.error(text.at, &self.key(key), "`unix:` without the path of the signer's socket");
+            return None;
+        }
+        let mut value = OsString::from("unix:");
+        value.push(findings.sources().folder(text.at).join(socket));
+        Some(Placed { value: value.into(), at: text.at })
     }
 
     /// Reads a path relative to the file in which it stands, where nothing need exist yet.

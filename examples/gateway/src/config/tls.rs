@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use edge_bridge::Tls;
 use edge_bridge::net::{
     CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired,
-    client_certificate_problem, revocation_list_ends, revocation_lists_are_of,
+    client_certificate_problem, revocation_list_ends, revocation_lists_are_of, signer_socket,
 };
 
 use super::section::Placed;
@@ -116,6 +116,10 @@ pub(crate) fn is_list_of(crl: &Path, ca: &Path) -> bool {
 
 /// Reports a key that cannot be read, or does not belong to the certificate.
 fn check_key(key: &Placed<PathBuf>, cert: Option<&Placed<PathBuf>>, findings: &mut Findings) {
+    if cert.is_none() && signer_socket(&key.value).is_some() {
+        // It has nothing to be read, and no certificate that it could fit.
+        return;
+    }
     // Nothing else takes a certificate and its key alone, without authorities. Without a certificate only the reading of the key counts.
     let other = cert.unwrap_or(key);
     let Err(error) = ServerTls::from_pem(&other.value, &key.value, None) else { return };

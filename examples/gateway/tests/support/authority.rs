@@ -26,6 +26,12 @@ impl Authority {
         self.sign_until(dir, file, name, None);
     }
 
+    /// Writes `DIR/FILE.crt` for somebody of this name with a key that stands elsewhere.
+    pub fn certify(&self, dir: &Path, file: &str, name: &str, key: &rcgen::KeyPair) {
+        let certificate = self.certificate_of(file, Some(name), None, key);
+        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
+    }
+
     /// As [`sign`](Self::sign), from yesterday on, for so many days from now.
     pub fn sign_for_days(&self, dir: &Path, file: &str, name: &str, days: u32) {
         let end = SystemTime::now() + Duration::from_secs(86_400) * days;
@@ -60,6 +66,19 @@ impl Authority {
 
     fn sign_until(&self, dir: &Path, file: &str, name: Option<&str>, end: Option<SystemTime>) {
         let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = self.certificate_of(file, name, end, &key);
+        // The key last: a certificate without its key changes nothing.
+        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
+        fs::write(dir.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
+    fn certificate_of(
+        &self,
+        file: &str,
+        name: Option<&str>,
+        end: Option<SystemTime>,
+        key: &rcgen::KeyPair,
+    ) -> rcgen::Certificate {
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         if let Some(end) = end {
             params.not_before = (SystemTime::now() - Duration::from_secs(86_400)).into();
@@ -72,9 +91,6 @@ impl Authority {
             params.distinguished_name.push(rcgen::DnType::CommonName, name);
         }
         let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        // The key last: a certificate without its key changes nothing.
-        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
-        fs::write(dir.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+        params.signed_by(key, &issuer).unwrap()
     }
 }

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+use edge_bridge::net::signer_socket;
 use edge_state::operator_file;
 
 use crate::findings::Place;
@@ -24,6 +25,9 @@ pub(super) fn unreadable(files: &TlsFiles) -> Option<(Place, String)> {
         [("bridge_cafile", &files.ca), ("bridge_certfile", &files.cert), ("bridge_keyfile", &files.key)];
     words.into_iter().find_map(|(word, file)| {
         let (place, file) = file.as_ref()?;
+        if signer_socket(file).is_some() {
+            return None;
+        }
         let error = operator_file::read(file).err()?;
         Some((place.clone(), format!("{word}: {}: {error}", file.display())))
     })

@@ -55,7 +55,12 @@ const HUB: &[Key] = &[
     ),
     key("ca", Text("file"), Means("authorities of the system"), "Authority to trust, in PEM."),
     key("cert", Text("file"), Means("none"), "Certificate of this gateway, in PEM. Belongs to `key`."),
-    key("key", Text("file"), Means("none"), "Private key of the certificate, in PEM, mode 0600."),
+    key(
+        "key",
+        Text("file, or `unix:PATH`"),
+        Means("none"),
+        "Private key of the certificate, in PEM, mode 0600; or `unix:` and the path of a socket at which a signer (`signer.md`) has it.",
+    ),
     key(
         "crl",
         Text("file"),

@@ -49,9 +49,9 @@ pub(super) const LOCAL: &[Key] = &[
     ),
     key(
         "key",
-        Text("file"),
+        Text("file, or `unix:PATH`"),
         Means("none"),
-        "Private key of the certificate, in PEM, mode 0600. Read again when it changes.",
+        "Private key of the certificate, in PEM, mode 0600; or `unix:` and the path of a socket at which a signer (`signer.md`) has it. A file is read again when it changes.",
     ),
     key(
         "client_ca",

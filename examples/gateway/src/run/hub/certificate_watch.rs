@@ -31,6 +31,8 @@ pub(super) fn changed_tls(
         let Some(tls) = config::tls::tls(&hub, floor.clone()).map_err(io::Error::other)? else {
             return Ok(None);
         };
+        // A certificate whose key the signer does not have yet is looked at again before the next dial.
+        tls.check_signer().map_err(io::Error::other)?;
         tls.keeps_revocations_of(&last.1, SystemTime::now()).map_err(io::Error::other)?;
         *last = (found, tls.clone());
         Ok(Some(tls))

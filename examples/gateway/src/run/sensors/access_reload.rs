@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use edge_bridge::access::{AccessRules, AclFile, LoginMemory, PasswordFile};
 use edge_bridge::listener::Access;
 use edge_bridge::net::server::LocalPublisher;
-use edge_bridge::net::{ClockFloor, ServerTls};
+use edge_bridge::net::{ClockFloor, ServerTls, TlsError};
 
 use crate::config::operator_file;
 use crate::config::tls::{has_expired, listener_tls};
@@ -141,18 +141,26 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
         let verifies_again = authorities != former;
         // Who is revoked is so at once, also by a gateway whose own certificate has ended.
         if has_expired(&read) && !verifies_again {
-            return Err(format!("{}: the certificate has expired", read.cert.display()));
+            return Err((format!("{}: the certificate has expired", read.cert.display()), true));
         }
         let tls = listener_tls(&read, floor).and_then(|tls| {
             // The wrong file in the place of a list would let everybody in again.
             former_tls.map_or(Ok(()), |former| tls.keeps_revocations_of(&former, SystemTime::now()))?;
             Ok(tls)
         });
-        let tls = tls.map_err(|error| match verifies_again {
-            true => format!(
-                "{error}; changed authorities and lists of revoked certificates are not in force either"
+        // The signer may get the key of the certificate later than this file.
+        let tls = tls.map_err(|error| (error, true)).and_then(|tls| match tls.check_signer() {
+            Err(error) if is_of_other_key(&error) => Err((error, false)),
+            _ => Ok(tls),
+        });
+        let tls = tls.map_err(|(error, is_of_content)| match verifies_again {
+            true => (
+                format!(
+                    "{error}; changed authorities and lists of revoked certificates are not in force either"
+                ),
+                is_of_content,
             ),
-            false => error.to_string(),
+            false => (error.to_string(), is_of_content),
         });
         tls.map(|tls| (tls, authorities))
     });
@@ -172,14 +180,18 @@ async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener
             }
             is_open
         }
-        Ok(Err(error)) => {
-            if in_force.certificates.is_told(true, &error) {
+        Ok(Err((error, is_of_content))) => {
+            if in_force.certificates.is_told(is_of_content, &error) {
                 tracing::warn!(%error, "the listener's certificate stays as it was");
             }
             true
         }
         Err(_) => true,
     }
+}
+
+fn is_of_other_key(error: &TlsError) -> bool {
+    matches!(error, TlsError::Signer { source, .. } if source.is_of_other_key())
 }
 
 fn access(rules: AccessRules, in_force: &InForce) -> Access {
