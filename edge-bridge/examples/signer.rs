@@ -38,6 +38,7 @@ const SCHEMES: [u16; 9] = [0x0403, 0x0503, 0x0807, 0x0804, 0x0805, 0x0806, 0x040
 pub struct Key(Arc<dyn SigningKey>);
 
 impl Key {
+    /// Reads the key from a file in PEM.
     pub fn load(file: &Path) -> Result<Self, Box<dyn Error>> {
         Ok(Self(any_supported_type(&PrivateKeyDer::from_pem_file(file)?)?))
     }
