@@ -252,8 +252,12 @@ fn importing_the_shortest_readings_stays_under_the_stated_factor() {
         // 256 fields per object: duplicates are found by comparing each with all.
         let object = (0..n.min(256)).map(|i| format!("\"{i:x}\":0")).collect::<Vec<_>>().join(",");
         let fields = format!("[{}]", vec![format!("{{{object}}}"); n.div_ceil(256)].join(","));
+        let list = format!(r#"{{"l":{items}}}"#);
         let map = FieldMap::default().value("v");
-        for (what, input, map) in [("items", items, map.clone()), ("fields", fields, map.each(""))] {
+        let each = |object| map.clone().each(object);
+        for (what, input, map) in
+            [("items", items, map.clone()), ("fields", fields, each("")), ("list", list, each("/l"))]
+        {
             let used = allocated(|| import(input.as_bytes(), &map));
             println!("import {what} × {n}: {:.1} bytes per byte", used as f64 / input.len() as f64);
             assert!(used <= IMPORT_FACTOR * input.len() + CONSTANT, "{what}: {used} for {}", input.len());

@@ -80,6 +80,29 @@ fn configured_keys_and_pointers_into_nested_objects() {
 }
 
 #[test]
+fn pointers_go_into_arrays_by_index() {
+    let map = FieldMap::default().value("/b/1/v").unit("/b/0").time("/t/10/0", TimeUnit::Seconds);
+    let payload = r#"{"b":["K",{"v":5,"w":[1]},{"v":6}],"t":[0,1,2,3,4,5,6,7,8,9,[10]],"c":[{"v":7}]}"#;
+    let r = one(payload, &map);
+    assert_eq!((r.value, r.unit.as_ref(), r.time), (Value::I64(5), "K", 10_000));
+    assert_eq!(one(r#"{"b":{"1":{"v":8}}}"#, &map).value, Value::I64(8), "an object may have such a key");
+    for (pointer, array) in [("/b/01", "[1,2]"), ("/b/-", "[1,2]"), ("/b/2", "[1,2]"), ("/b/0/v", "[[1]]")] {
+        let e = read(&format!(r#"{{"b":{array}}}"#), &FieldMap::default().value(pointer)).unwrap_err();
+        assert!(matches!(&e, DecodeError::Missing { field, .. } if field == pointer), "{pointer}: {e}");
+    }
+    let e = read(r#"{"b":["K",{"v":1,"v":2}]}"#, &map).unwrap_err();
+    assert!(matches!(e, DecodeError::Duplicate { .. }), "{e}");
+    for (depth, payload) in [(1, r#"{"b":["K"]}"#), (3, r#"{"b":["K",{"w":[]}]}"#)] {
+        let limits = Limits::default().depth(depth);
+        let e = import(payload.as_bytes(), &map, &TOPIC, &limits).unwrap_err();
+        assert!(
+            matches!(e, DecodeError::Limit { what: "depth", found, .. } if found == depth as u64 + 1),
+            "{e}"
+        );
+    }
+}
+
+#[test]
 fn numbers_are_exact() {
     assert_eq!(value("9007199254740993"), Value::I64((1 << 53) + 1));
     assert_eq!(value("-9223372036854775808"), Value::I64(i64::MIN));
@@ -197,6 +220,50 @@ fn each_goes_to_a_nested_object_and_beside_a_value() {
     assert_eq!(each(payload, &map), expected);
     let times: Vec<_> = read(payload, &map).unwrap().iter().map(|r| (r.time, r.unit.to_string())).collect();
     assert_eq!(times, [(5000, "K".into()), (5000, "K".into()), (99, String::new())]);
+}
+
+#[test]
+fn each_entry_of_a_list_is_a_reading() {
+    let map = FieldMap::default().sensor("id").unit("u").quality("q").each("/list");
+    let got = |payload| {
+        let all = read(payload, &map).unwrap();
+        all.into_iter()
+            .map(|r| (r.sensor.into_owned(), r.unit.into_owned(), r.time, r.value.into_owned(), r.quality))
+            .collect::<Vec<_>>()
+    };
+    let row = |id: &str, unit: &str, time, n, quality| {
+        (id.to_owned(), unit.to_owned(), time, Value::I64(n), quality)
+    };
+    let payload = r#"{"list":[{"id":"a","value":1,"u":"C"},{"id":"b","value":2}]}"#;
+    assert_eq!(got(payload), [row("a", "C", 99, 1, 0), row("b", "", 99, 2, 0)]);
+    // What an entry lacks is that of the object around the list, wherever it stands there.
+    let payload = r#"{"u":"F","list":[{"id":"a","value":1,"u":"C","q":"good"},{"value":2,"ts":6}],"id":"p7","ts":5,"q":"bad"}"#;
+    assert_eq!(got(payload), [row("a", "C", 5, 1, 0), row("p7", "F", 6, 2, quality::BAD)]);
+    // One beside the list, after it; lists and lists of readings within an entry are no readings.
+    let payload = r#"[{"value":7,"list":[{"value":1,"list":[{"value":8}],"more":3}]},{"list":[]}]"#;
+    assert_eq!(got(payload), [row("plant/oven", "", 99, 1, 0), row("plant/oven", "", 99, 7, 0)]);
+    let deep = FieldMap::default().value("/v/0").time("/a/2", TimeUnit::Seconds).each("/a/1/list");
+    let payload = r#"{"a":[0,{"list":[{"v":[3]}],"b":1},7]}"#;
+    assert_eq!(each(payload, &deep), [("plant/oven".to_owned(), Value::I64(3))]);
+    assert_eq!(read(payload, &deep).unwrap()[0].time, 7000, "the way goes on behind the list");
+}
+
+#[test]
+fn an_entry_of_a_list_that_is_no_reading_is_refused() {
+    let map = FieldMap::default().each("/list");
+    for payload in [r#"{"list":[1]}"#, r#"{"list":[null]}"#, r#"{"list":[[{"value":1}]]}"#] {
+        assert!(matches!(read(payload, &map), Err(DecodeError::Malformed { .. })), "{payload}");
+    }
+    let e = read(r#"{"list":[{"value":1},{"temp":2}],"value":3}"#, &map).unwrap_err();
+    assert!(matches!(&e, DecodeError::Missing { field, offset: 30 } if field == "value"), "{e}");
+    let payload = br#"{"list":[{"value":1},{"value":2},{"value":3}]}"#;
+    let e = import(payload, &map, &TOPIC, &Limits::default().readings(2)).unwrap_err();
+    assert!(matches!(e, DecodeError::Limit { what: "readings", limit: 2, found: 3, .. }), "{e}");
+    let within = br#"{"list":[{"value":1,"list":{"x":3}}]}"#;
+    assert_eq!(import(within, &map, &TOPIC, &Limits::default().readings(1)).unwrap().len(), 1);
+    let long = format!(r#"{{"sensor":"\n{}","list":[{{"value":1}}]}}"#, "x".repeat(64));
+    let e = read(&long, &map).unwrap_err();
+    assert!(matches!(e, DecodeError::Limit { what: "text bytes", limit: 64, found: 65, .. }), "{e}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::FieldMap;
-use super::visit::{Draft, object};
+use super::map::Role;
+use super::visit::{Draft, Parts, object};
 use super::visitor_state::Guard;
 use crate::{DecodeError, Limits, Record, Source};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -12,7 +13,7 @@ use std::fmt;
 
 /// Reads a sensor's payload: an object, or an array of objects.
 ///
-/// It costs one allocation for the list and one per text with escapes.
+/// It costs one allocation for the list and one per text with escapes; lists of readings and arrays on a pointer's way cost more.
 ///
 /// # Errors
 /// Any [`DecodeError`] for input that the [`limits`](Limits) or the `map` do not allow; nothing is guessed.
@@ -161,41 +162,61 @@ const COPIED_BYTES_MAX: usize = 64;
 
 fn complete<'de, E: de::Error>(
     guard: &mut Guard<'de, '_>,
-    mut draft: Draft<'de>,
+    draft: Draft<'de>,
     defaults: Defaults<'de>,
     records: &mut Vec<Record<'de>>,
 ) -> Result<(), E> {
-    use super::map::Role;
-    let map = guard.map;
-    let each = std::mem::take(&mut draft.each);
-    if draft.value.is_none() && each.is_empty() {
-        return Err(guard.missing(map.name(Role::Value)));
+    let Draft { parts: mut own, each, entries } = draft;
+    if own.value.is_none() && each.is_empty() && entries.is_none() {
+        return Err(guard.missing(guard.map.name(Role::Value)));
     }
-    let Some(sensor) = draft.sensor.or(defaults.sensor.map(Cow::Borrowed)) else {
-        return Err(guard.missing(map.name(Role::Sensor)));
-    };
-    let arrival_time = draft.time.is_none();
-    let Some(time) = draft.time.or(defaults.arrival_ms) else {
-        return Err(guard.missing(map.name(Role::Time)));
-    };
-    let (unit, quality) = (draft.unit.unwrap_or_default(), draft.quality);
-    for text in [&sensor, &unit] {
-        let copied = matches!(text, Cow::Owned(_)) && !each.is_empty();
+    let entries = entries.unwrap_or_default();
+    let several = each.len().saturating_add(entries.len());
+    for text in [&own.sensor, &own.unit].into_iter().flatten() {
+        let copied = matches!(text, Cow::Owned(_)) && several > 0;
         if copied && text.len() > COPIED_BYTES_MAX {
             return Err(guard.limit("text bytes", COPIED_BYTES_MAX, text.len()));
         }
     }
-    records.reserve(each.len().saturating_add(1));
+    records.reserve(several.saturating_add(1));
+    let value = own.value.take();
     for (field, value) in each {
-        let (sensor, unit) = (sensor.clone(), unit.clone());
-        records.push(Record { sensor, field, unit, time, arrival_time, value, quality });
+        let parts = Parts { value: Some(value), ..Parts::default() };
+        records.push(record(guard, field, parts, &own, defaults)?);
     }
-    if let Some(value) = draft.value {
-        if map.has_each() {
+    for entry in entries {
+        records.push(record(guard, Cow::Borrowed(""), entry, &own, defaults)?);
+    }
+    if value.is_some() {
+        if guard.map.has_each() {
             guard.count_reading()?;
         }
-        let field = Cow::Borrowed("");
-        records.push(Record { sensor, field, unit, time, arrival_time, value, quality });
+        let parts = Parts { value, ..own };
+        records.push(record(guard, Cow::Borrowed(""), parts, &Parts::default(), defaults)?);
     }
     Ok(())
+}
+
+/// Makes the record of a reading. What it lacks is that of the object `around` it, then a default.
+fn record<'de, E: de::Error>(
+    guard: &mut Guard<'de, '_>,
+    field: Cow<'de, str>,
+    parts: Parts<'de>,
+    around: &Parts<'de>,
+    defaults: Defaults<'de>,
+) -> Result<Record<'de>, E> {
+    let sensor = parts.sensor.or_else(|| around.sensor.clone()).or(defaults.sensor.map(Cow::Borrowed));
+    let Some(sensor) = sensor else {
+        return Err(guard.missing(guard.map.name(Role::Sensor)));
+    };
+    let own_time = parts.time.or(around.time);
+    let Some(time) = own_time.or(defaults.arrival_ms) else {
+        return Err(guard.missing(guard.map.name(Role::Time)));
+    };
+    let Some(value) = parts.value else {
+        return Err(guard.missing(guard.map.name(Role::Value)));
+    };
+    let unit = parts.unit.or_else(|| around.unit.clone()).unwrap_or_default();
+    let quality = parts.quality.or(around.quality).unwrap_or_default();
+    Ok(Record { sensor, field, unit, time, arrival_time: own_time.is_none(), value, quality })
 }

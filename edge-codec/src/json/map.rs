@@ -23,9 +23,9 @@ pub enum TimeUnit {
 /// Names of the fields in a sensor's payload.
 ///
 /// A name that begins with `/` is a JSON Pointer (RFC 6901) from the reading's object, for nested payloads:
-/// `FieldMap::default().value("/data/temp").unit("/data/unit")`. Pointers go through objects, not arrays,
-/// and are at most eight keys long; a longer one finds nothing. If two fields have the same name, the first in the order
-/// below has it.
+/// `FieldMap::default().value("/data/temp").unit("/data/unit")`. The elements of an array are `0`, `1`, …, as in `/data/0/temp`;
+/// `-` never exists. Pointers are at most eight keys long; a longer one finds nothing. If two fields have the same name, the
+/// first in the order below has it.
 ///
 /// The default is `sensor`, `value`, `unit`, `quality` and `ts` in milliseconds. For configuration files there is
 /// [`Fields`].
@@ -46,7 +46,7 @@ pub enum TimeUnit {
 pub struct FieldMap {
     pub(super) paths: [Path; ROLES],
     pub(super) time_unit: TimeUnit,
-    /// Path of the object whose numbers and booleans are readings of their own.
+    /// Path of the object whose numbers and booleans are readings of their own, or of the list of which every entry is one.
     each: Option<Path>,
     /// True if a text that is a number is read as that number.
     pub(super) numbers_in_text: bool,
@@ -114,9 +114,12 @@ impl FieldMap {
         self.set(Role::Time, name)
     }
 
-    /// Sets the object of payloads with several values. Every number and boolean in it that is none of the fields above becomes a reading of
-    /// its own, with its key in [`Record::field`](crate::Record::field), and with sensor, time, unit and quality of the object around it. `""`
-    /// is the reading's object itself, a pointer leads to one within. Default: none. The [`value`](Self::value) is optional then.
+    /// Sets the object or the list of payloads with several values; `""` is the reading's object itself, a pointer leads to one within.
+    /// Default: none. The [`value`](Self::value) is optional then.
+    ///
+    /// Every number and boolean of an object that is none of the fields above becomes a reading of its own, with its key in
+    /// [`Record::field`](crate::Record::field), and with sensor, time, unit and quality of the object around it. Every entry of a list is a
+    /// reading's object, from which the pointers lead; what it lacks of sensor, time, unit and quality is that of the object around the list.
     #[must_use]
     pub fn each(mut self, object: &str) -> Self {
         self.each = Some(if object.is_empty() { Vec::new() } else { path(object) });
@@ -150,14 +153,22 @@ impl FieldMap {
 
     /// Returns whether a field with a role is somewhere below `path`.
     pub(super) fn leads_on(&self, path: &[&str]) -> bool {
-        let below = |p: &Path| p.len() > path.len() && starts_with(p, path);
-        self.paths.iter().any(below) || self.each.as_ref().is_some_and(|p| starts_with(p, path))
+        self.paths.iter().any(|p| p.len() > path.len() && starts_with(p, path))
+    }
+
+    /// Returns whether the object or list with several readings is at `path` or somewhere below.
+    pub(super) fn leads_to_each(&self, path: &[&str]) -> bool {
+        self.each.as_ref().is_some_and(|p| starts_with(p, path))
     }
 
     /// Returns whether the field at `path` becomes a reading of its own if it is a number or a boolean.
     pub(super) fn is_each(&self, path: &[&str]) -> bool {
-        let parent = path.split_last().map(|(_, parent)| parent);
-        matches!((&self.each, parent), (Some(each), Some(parent)) if each == parent)
+        path.split_last().is_some_and(|(_, parent)| self.has_several(parent))
+    }
+
+    /// Returns whether the object or list with several readings is at `path`.
+    pub(super) fn has_several(&self, path: &[&str]) -> bool {
+        self.each.as_ref().is_some_and(|each| each == path)
     }
 
     pub(super) fn has_each(&self) -> bool {
@@ -213,7 +224,7 @@ pub struct Fields {
     pub time: String,
     /// Unit of the time: `"seconds"`, `"milliseconds"`, `"microseconds"`, `"nanoseconds"` or `"rfc3339"`.
     pub time_unit: TimeUnit,
-    /// Object with several values, as [`FieldMap::each`]; absent if payloads have one value.
+    /// Object or list with several values, as [`FieldMap::each`]; absent if payloads have one value.
     pub each: Option<String>,
     /// Numbers in quotation marks, as [`FieldMap::numbers_in_text`].
     pub numbers_in_text: bool,

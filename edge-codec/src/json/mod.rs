@@ -1,8 +1,8 @@
 //! JSON: what sensors send in ([`import`]), batches in and out ([`decode`], [`Encoder`]).
 //!
 //! [`import`] takes one sensor's payload: an object or an array of objects, with field names by configuration
-//! ([`FieldMap`], as configuration data [`Fields`]); an object with several values gives a reading for each
-//! ([`FieldMap::each`]). Its [`Record`](crate::Record)s name their sensor by text, since numbers are the application's to give.
+//! ([`FieldMap`], as configuration data [`Fields`]); an object with several values, or with a list of readings, gives a
+//! reading for each ([`FieldMap::each`]). Its [`Record`](crate::Record)s name their sensor by text, since numbers are the application's to give.
 //!
 //! A batch is `{"id":"00c0ffee00000001-1-2a-3e8","pd":1,"seqs":[2,1,3],"readings":[…]}` with `id` and `pd` as in
 //! [`Header`](crate::Header) (absent if unknown and not marked), `seqs` the run lengths of sequence numbers that have
@@ -19,6 +19,7 @@
 //! Duplicate keys are refused in every object, also in fields nobody reads; text that looks like a number stays
 //! text. Offsets in errors are where the reader stood: at or just after the item.
 
+mod array;
 pub(crate) mod decode;
 mod encode;
 pub(crate) mod import;

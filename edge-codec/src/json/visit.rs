@@ -2,6 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::array::array;
 use super::map::Role;
 use super::visitor_state::{Guard, Step};
 use super::{TimeUnit, time};
@@ -12,16 +13,24 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use std::borrow::Cow;
 use std::fmt;
 
-/// Reading of which some fields were seen.
+/// Parts of a reading that were seen.
 #[derive(Default)]
-pub(crate) struct Draft<'de> {
+pub(crate) struct Parts<'de> {
     pub(crate) sensor: Option<Cow<'de, str>>,
     pub(crate) unit: Option<Cow<'de, str>>,
     pub(crate) value: Option<Value<'de>>,
-    pub(crate) quality: u32,
+    pub(crate) quality: Option<u32>,
     pub(crate) time: Option<i64>,
+}
+
+/// Reading's object of which some fields were seen.
+#[derive(Default)]
+pub(crate) struct Draft<'de> {
+    pub(crate) parts: Parts<'de>,
     /// Numbers and booleans that become readings of their own, with their keys.
     pub(crate) each: Vec<(Cow<'de, str>, Value<'de>)>,
+    /// Entries of the list of readings; `None` if the object has no such list.
+    pub(crate) entries: Option<Vec<Parts<'de>>>,
 }
 
 /// Reads the fields of an object into `draft`; without a draft it only checks them. `level`: depth of the object in the input.
@@ -36,30 +45,43 @@ pub(crate) fn object<'de, A: MapAccess<'de>>(
     while access.next_key_seed(Key { guard, object: this })?.is_some() {
         match &mut draft {
             None => access.next_value_seed(Node { guard, level, purpose: Purpose::Nothing })?,
-            Some(draft) => {
-                match guard.enter() {
-                    Step::Field(role) => {
-                        let scalar = access.next_value_seed(Scalar { guard, role: Some(role) })?;
-                        let scalar = out_of_text(guard, role, scalar);
-                        draft.set(guard, role, scalar)?;
-                    }
-                    Step::Into => {
-                        access.next_value_seed(Node { guard, level, purpose: Purpose::Fields(draft) })?;
-                    }
-                    Step::Each => {
-                        access.next_value_seed(Node { guard, level, purpose: Purpose::Number(draft) })?;
-                    }
-                    Step::Skip => access.next_value_seed(Node { guard, level, purpose: Purpose::Nothing })?,
-                }
-                guard.leave();
-            }
+            Some(draft) => access.next_value_seed(Member { guard, level, draft })?,
         }
     }
     guard.close(this);
     Ok(())
 }
 
-impl<'de> Draft<'de> {
+/// Seed that reads the value whose key the guard took last, by the role that the field map gives it.
+pub(super) struct Member<'g, 'd, 'de, 'm> {
+    pub(super) guard: &'g mut Guard<'de, 'm>,
+    pub(super) level: usize,
+    pub(super) draft: &'d mut Draft<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Member<'_, '_, 'de, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Self { guard, level, draft } = self;
+        let purpose = match guard.enter() {
+            Step::Field(role) => {
+                let scalar = Scalar { guard, role: Some(role) }.deserialize(deserializer)?;
+                let scalar = out_of_text(guard, role, scalar);
+                draft.parts.set(guard, role, scalar)?;
+                guard.leave();
+                return Ok(());
+            }
+            Step::Into => Purpose::Fields(draft),
+            Step::Each => Purpose::Number(draft),
+            Step::Skip => Purpose::Nothing,
+        };
+        Node { guard, level, purpose }.deserialize(deserializer)?;
+        guard.leave();
+        Ok(())
+    }
+}
+
+impl<'de> Parts<'de> {
     /// Sets a field. Null counts as an absent field, except that a null value is a value.
     fn set<E: de::Error>(
         &mut self,
@@ -80,7 +102,7 @@ impl<'de> Draft<'de> {
                 None => return Err(guard.malformed("bytes are not base64url without padding")),
             },
             (Role::Quality, scalar) => match status_code(&scalar) {
-                Some(code) => self.quality = code,
+                Some(code) => self.quality = Some(code),
                 None => {
                     return Err(unexpected(
                         guard,
@@ -259,7 +281,7 @@ pub(crate) struct Node<'g, 'd, 'de, 'm> {
 /// Purpose for which a node is read.
 pub(crate) enum Purpose<'d, 'de> {
     Nothing,
-    /// Object on the way to a field of the map.
+    /// Object or array on the way to a field of the map.
     Fields(&'d mut Draft<'de>),
     /// Place where a number or a boolean becomes a reading of its own.
     Number(&'d mut Draft<'de>),
@@ -311,6 +333,9 @@ impl<'de> Visitor<'de> for Node<'_, '_, 'de, '_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         let level = self.level.saturating_add(1);
+        if let Purpose::Fields(draft) = self.purpose {
+            return array(self.guard, level, draft, access);
+        }
         self.guard.check_depth(level)?;
         while access
             .next_element_seed(Node { guard: self.guard, level, purpose: Purpose::Nothing })?

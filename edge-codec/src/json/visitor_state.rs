@@ -15,13 +15,15 @@ pub(crate) struct Guard<'de, 'm> {
     keys: Vec<Cow<'de, str>>,
     /// Indices into `keys` of the fields around the current position, from the reading's object inwards.
     path: Vec<usize>,
+    /// True within an entry of the list of readings, which is one reading whatever it holds.
+    in_list: bool,
     failure: Option<DecodeError>,
     readings: usize,
 }
 
 impl<'de, 'm> Guard<'de, 'm> {
     pub(crate) fn new(map: &'m FieldMap, limits: &'m Limits) -> Self {
-        Self { map, limits, keys: Vec::new(), path: Vec::new(), failure: None, readings: 0 }
+        Self { map, limits, keys: Vec::new(), path: Vec::new(), in_list: false, failure: None, readings: 0 }
     }
 
     /// Stores a typed error and returns one for serde. Its offset is filled in later, when serde has given the position.
@@ -92,20 +94,51 @@ impl<'de, 'm> Guard<'de, 'm> {
         self.keys.last().cloned().unwrap_or_default()
     }
 
+    /// Takes the index of an array's next element as its key, in place of that of the element before. `array`: result of [`open`](Self::open).
+    pub(super) fn index(&mut self, array: usize, index: usize) {
+        self.keys.truncate(array);
+        self.keys.push(Cow::Owned(index.to_string()));
+    }
+
     /// Enters the field whose key was taken last. Returns how to treat it.
     pub(crate) fn enter(&mut self) -> Step {
         self.path.push(self.keys.len().saturating_sub(1));
         let mut path = [""; MAX_PATH];
-        let Some(here) = path.get_mut(..self.path.len()) else { return Step::Skip };
-        for (slot, at) in here.iter_mut().zip(&self.path) {
-            *slot = self.keys.get(*at).map_or("", |key| key);
-        }
+        let Some(here) = self.here(&mut path) else { return Step::Skip };
         match self.map.role(here) {
             Some(role) => Step::Field(role),
             None if self.map.leads_on(here) => Step::Into,
+            None if self.in_list => Step::Skip,
+            None if self.map.leads_to_each(here) => Step::Into,
             None if self.map.is_each(here) => Step::Each,
             None => Step::Skip,
         }
+    }
+
+    /// Fills `path` with the keys around the current position. `None` if they are too many for a field of the map.
+    fn here<'p>(&'p self, path: &'p mut [&'p str; MAX_PATH]) -> Option<&'p [&'p str]> {
+        let here = path.get_mut(..self.path.len())?;
+        for (slot, at) in here.iter_mut().zip(&self.path) {
+            *slot = self.keys.get(*at).map_or("", |key| key);
+        }
+        Some(here)
+    }
+
+    /// Returns whether an array here is the list of which every entry is a reading.
+    pub(super) fn is_at_list(&self) -> bool {
+        let mut path = [""; MAX_PATH];
+        !self.in_list && self.here(&mut path).is_some_and(|here| self.map.has_several(here))
+    }
+
+    /// Begins the list of readings: paths are those within an entry until [`end_list`](Self::end_list), which takes the result.
+    pub(super) fn begin_list(&mut self) -> Vec<usize> {
+        self.in_list = true;
+        std::mem::take(&mut self.path)
+    }
+
+    pub(super) fn end_list(&mut self, around: Vec<usize>) {
+        self.in_list = false;
+        self.path = around;
     }
 
     pub(crate) fn leave(&mut self) {
