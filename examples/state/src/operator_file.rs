@@ -61,10 +61,13 @@ pub fn read_within(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 /// Reads a text file.
 ///
 /// # Errors
-/// As [`read`]; or it is not UTF-8.
+/// As [`read`]; or it is not UTF-8: then the error names the first line that is not.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    String::from_utf8(read(path)?)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8"))
+    String::from_utf8(read(path)?).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8: save it as UTF-8"))
+    })
 }
 
 /// Returns what is known of a regular file. One of `/proc` says that it is, and that it is empty, whatever it holds: reading the kernel's messages there
@@ -124,6 +127,18 @@ mod tests {
         }
         std::fs::write(&path, b"\xff").unwrap();
         assert_eq!(read_text(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_text_in_another_encoding_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        // "°" of Latin-1, and UTF-16 with its mark.
+        for (bytes, line) in [(&b"a = 1\n\nunit = \"\xb0C\"\n"[..], 3), (b"\xff\xfea\0\n\0", 1)] {
+            std::fs::write(&path, bytes).unwrap();
+            let said = read_text(&path).unwrap_err().to_string();
+            assert_eq!(said, format!("line {line} is not UTF-8: save it as UTF-8"));
+        }
     }
 
     #[test]
