@@ -37,8 +37,6 @@ const SEGMENT: u64 = 40;
 const SEGMENT_MAX: u64 = 1_400;
 /// Most bytes of payload in a TLS record.
 const RECORD_MAX: u64 = 16_384;
-/// Bytes of the Message Expiry Interval property.
-const EXPIRY: u64 = 5;
 /// Bytes of the topic alias property, which replaces the topic.
 const ALIAS: u64 = 3;
 /// Most topics that get an alias at the hub; Mosquitto accepts ten.
@@ -194,11 +192,7 @@ impl<'a> Rig<'a> {
         let has_alias = self.route.format != Format::Raw || self.load.sensors <= ALIASES;
         let length = encoded_len(&Packet::Publish(publish), version).unwrap_or_default() as u64;
         let of_v5 = match version {
-            Version::V5 => {
-                let expiry = if self.config.queue.max_age.is_some() { EXPIRY } else { 0 };
-                let saved = if has_alias { topic_bytes.saturating_sub(ALIAS) } else { 0 };
-                length + expiry - saved
-            }
+            Version::V5 => length - if has_alias { topic_bytes.saturating_sub(ALIAS) } else { 0 },
             Version::V311 => length,
         };
         let answer = if is_answered { PUBACK } else { 0 };

@@ -111,6 +111,17 @@ fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
     );
 }
 
+/// It ends in the queue, and no Message Expiry Interval goes to the hub for it.
+#[test]
+fn an_age_in_the_queue_costs_nothing_on_the_link() {
+    let live = |queue| {
+        let config = config(queue);
+        sizing::sizing(&config, Load::USUAL).routes.first().map(|route| route.month)
+    };
+    assert!(live("").is_some());
+    assert_eq!(live("max_age = \"1h\""), live(""));
+}
+
 #[test]
 fn the_limit_that_is_reached_first_decides() {
     let of = |queue: &str| {
