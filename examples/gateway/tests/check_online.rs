@@ -137,8 +137,10 @@ fn wrong_credentials_are_told_as_the_hub_says_it() {
     let hub =
         Mosquitto::start(dir.path(), &format!("password_file {}\nallow_anonymous false", users.display()));
     let (code, report) = check(dir.path(), hub.address, "", &[]);
-    assert_eq!(code, Some(69), "{report}");
-    assert!(online(&report)[0].contains("Not authorized"), "{report}");
+    assert_eq!(code, Some(1), "{report}");
+    let line =
+        format!("mqtt://{}: FAILS: the server refused the connection: 0x87 Not authorized", hub.address);
+    assert_eq!(online(&report)[0], line, "{report}");
 }
 
 /// In 3.1.1 a PUBACK says nothing about rights, and a session that is not clean stays for ever.

@@ -25,14 +25,18 @@ pub(super) struct Report<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     NotReached,
-    /// The hub does not grant something that the configuration needs.
+    /// The hub does not grant something that the configuration needs, or no connection at all.
     Refused,
 }
 
 impl Report<'_> {
     /// Returns the failure at this address; `None` if the hub grants all that was asked for.
     pub(super) fn failure(&self) -> Option<Failure> {
-        let Outcome::Reached(reached) = self.outcome else { return Some(Failure::NotReached) };
+        let reached = match self.outcome {
+            Outcome::NotReached(_) => return Some(Failure::NotReached),
+            Outcome::Refused(_) => return Some(Failure::Refused),
+            Outcome::Reached(reached) => reached,
+        };
         let delivers = delivers(&reached.connected);
         let subscribes = reached.refused_filters.is_empty() && reached.unanswered_filters == 0;
         let publishes = reached.published.iter().all(|answer| *answer == Published::Accepted);
@@ -49,6 +53,7 @@ impl fmt::Display for Report<'_> {
         let f = &mut Lines { f, begins: "online        " };
         match self.outcome {
             Outcome::NotReached(reason) => f.line(format_args!("{}: not reached: {reason}", self.address)),
+            Outcome::Refused(reason) => f.line(format_args!("{}: FAILS: {reason}", self.address)),
             Outcome::Reached(reached) => {
                 self.connection(f, reached)?;
                 if let Some(limits) = &reached.connected.hub_limits {

@@ -34,6 +34,8 @@ const CONTENT_TYPE: &str = "application/vnd.edge.check";
 pub(super) enum Outcome {
     /// No connection, with the reason.
     NotReached(String),
+    /// The hub answered, and refused the connection, with its reason.
+    Refused(String),
     Reached(Box<Reached>),
 }
 
@@ -77,13 +79,14 @@ pub(super) async fn visit(config: &Config, address: &str, needed: &Needed) -> Re
     let floor = CertificateFloor::of(&config).clock();
     let first = match connect(uplink::prepare(&config, &floor)?).await? {
         Ok(first) => first,
-        Err(reason) => return Ok(Outcome::NotReached(reason)),
+        Err(reason) => return Ok(without_connection(reason)),
     };
     let connect_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     let first_stats = first.stats();
     leave(first).await;
     let bridge = match connect(uplink::prepare(&config, &floor)?.session_expiry_s(0)).await? {
         Ok(bridge) => bridge,
+        Err(reason) if is_refusal(&reason) => return Ok(Outcome::Refused(reason)),
         Err(reason) => return Ok(Outcome::NotReached(format!("at the second connection: {reason}"))),
     };
     let (refused_filters, unanswered_filters) = subscribe(&bridge, needed).await?;
@@ -91,6 +94,15 @@ pub(super) async fn visit(config: &Config, address: &str, needed: &Needed) -> Re
     let reached =
         Reached { connect_ms, connected: first_stats, refused_filters, unanswered_filters, published };
     Ok(Outcome::Reached(Box::new(reached)))
+}
+
+fn without_connection(reason: String) -> Outcome {
+    if is_refusal(&reason) { Outcome::Refused(reason) } else { Outcome::NotReached(reason) }
+}
+
+/// Returns whether the reason is a CONNACK that refuses: the statistics of the link have it in words alone.
+fn is_refusal(reason: &str) -> bool {
+    reason.starts_with("the server refused the connection: ")
 }
 
 /// Connects. The inner error is the reason why there is no connection.
@@ -187,4 +199,18 @@ async fn publish(bridge: &Bridge, topic: &str) -> Result<Published, RunError> {
         () = sleep(ANSWER_WITHIN) => Published::Unanswered,
     };
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use edge_bridge::session::Closed;
+
+    #[test]
+    fn a_refusing_answer_is_no_lack_of_one() {
+        let outcome = |reason: &str| without_connection(reason.to_owned());
+        let refused = Closed::Refused(ReasonCode::NOT_AUTHORIZED).to_string();
+        assert!(matches!(outcome(&refused), Outcome::Refused(reason) if reason == refused));
+        assert!(matches!(outcome("cannot connect to 127.0.0.1:1"), Outcome::NotReached(_)));
+    }
 }
