@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 65_535;
 ///
 /// # Errors
 ///
-/// The file cannot be read, is empty, or is longer than a password may be.
+/// The file cannot be read, is empty, has several lines or a control character, or is longer than a password may be.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let bytes = operator_file::read(path)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -21,11 +21,28 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if line.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "empty"));
     }
-    if line.len() > BYTES_MAX {
-        let message = format!("{} bytes, a password has at most {BYTES_MAX}", line.len());
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    match mistake(line) {
+        Some(message) => Err(io::Error::new(io::ErrorKind::InvalidData, message)),
+        None => Ok(line.to_vec()),
     }
-    Ok(line.to_vec())
+}
+
+/// Returns why the line is none that somebody meant as a password. It is not quoted: it is a secret.
+fn mistake(line: &[u8]) -> Option<String> {
+    if line.len() > BYTES_MAX {
+        return Some(format!("{} bytes, a password has at most {BYTES_MAX}", line.len()));
+    }
+    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    if marks.iter().any(|mark| line.starts_with(mark)) {
+        return Some(
+            "begins with a byte order mark, which would be sent: save it as UTF-8 without one".to_owned(),
+        );
+    }
+    if line.contains(&b'\n') {
+        return Some("several lines: a password is one".to_owned());
+    }
+    let control = line.iter().position(u8::is_ascii_control)?;
+    Some(format!("a control character at byte {}: a password is one line of text", control + 1))
 }
 
 /// Reads the file that `key` names, and reports its mistakes.

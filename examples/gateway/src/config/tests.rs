@@ -241,6 +241,18 @@ fn the_password_stands_in_a_file_that_is_looked_at() {
     assert!(parse(both).unwrap_err().to_string().contains("No such file"));
     write(b"\n", 0o600);
     assert!(parse(both).unwrap_err().to_string().contains("hub.password: empty"));
+    for (content, why) in [
+        (&b"geheim\nzweite\n"[..], "several lines"),
+        (b"geheim\n\n", "several lines"),
+        (b"ge\theim", "a control character at byte 3"),
+        (b"\xef\xbb\xbfgeheim\n", "byte order mark"),
+        (b"\xff\xfeg\0e\0h\0", "byte order mark"),
+    ] {
+        write(content, 0o600);
+        let said = parse(both).unwrap_err().to_string();
+        assert!(said.contains("hub.password_file: ") && said.contains("hub.password: "), "{said}");
+        assert!(said.contains(why) && !said.contains("zweite"), "{said}");
+    }
     write(b" se cret \r\n", 0o600);
     let (config, findings) = parse(both).unwrap();
     let credentials = config.hub.credentials.clone().unwrap();
