@@ -113,7 +113,7 @@ impl Rig {
         match self.ingest.ingest(now(self.at), &message) {
             Answer::Store(rows) | Answer::Withhold(rows) => self.note(&rows),
             Answer::Absorb => self.note(&[]),
-            Answer::Refuse(_) => self.got.push(format!("dead-letter/{topic} {}", Escaped(payload))),
+            Answer::Refuse(_) => self.got.push(format!("dead-letter/{topic} {payload}")),
         }
         let _link = self.ingest.take_link();
         Ok(())
@@ -138,16 +138,16 @@ fn now(at: Duration) -> Now {
     Now { up_ms: ms, wall_ms: BEGIN_MS.saturating_add_unsigned(ms) }
 }
 
-/// Row in the form of a line: topic at the hub, and the payload; or for a reading its value, its unit, and its quality if that is not good.
+/// Row in the form of a line: topic at the hub, and the payload as it is; or for a reading its value, its unit, and its quality if that is not good.
 struct Line<'a>(&'a Row);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Escaped(self.0.topic.as_str()))?;
+        f.write_str(self.0.topic.as_str())?;
         let reading =
             (self.0.format != edge_bridge::Format::RAW).then(|| ReadingRow::decode(&self.0.payload));
         let Some(Some(reading)) = reading else {
-            return write!(f, " {}", Escaped(&String::from_utf8_lossy(&self.0.payload)));
+            return write!(f, " {}", String::from_utf8_lossy(&self.0.payload));
         };
         write!(f, " {} ", Escaped(&reading.sensor))?;
         match &reading.value {
