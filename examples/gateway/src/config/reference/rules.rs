@@ -287,7 +287,7 @@ const WINDOW: &[Key] = &[
         "empty",
         OneOf(&["skip", "emit"]),
         Is("skip"),
-        "Windows without a reading: left out, or given as `BadNoData`.",
+        "Windows without a reading: left out, or given with the quality `BadNoData`, and the value 0.0 where there is none.",
     ),
     key("uncertain_as", GOOD_OR_BAD, Is("bad"), "Use of uncertain values: as good ones, or not at all."),
 ];
@@ -307,12 +307,17 @@ const DEDUP: &[Key] =
     &[key("within_ms", MS, Required, "Time after an emitted reading in which equal values are suppressed.")];
 
 const STALE: &[Key] = &[
-    key("timeout_ms", MS, Required, "Silence after which the sensor is reported as stale."),
+    key(
+        "timeout_ms",
+        MS,
+        Required,
+        "Silence after which the sensor is reported as stale: its last value once more, as uncertain, at the time of the last reading or repeat plus 1 ms.",
+    ),
     key(
         "heartbeat_ms",
         MS,
         Means("no repeats"),
-        "Period at which the last value is repeated in silence, until the sensor is stale.",
+        "Period at which the last value is repeated in silence, until the sensor is stale. Repeats and the report carry the time of the last reading plus 1, 2, 3 … ms, not that at which they are made.",
     ),
 ];
 
