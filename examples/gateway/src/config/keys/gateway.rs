@@ -366,7 +366,7 @@ pub(in super::super) const TABLES: &[Table] = &[
     table(
         "route.fields",
         "fields = { … }",
-        "Parts of a reading in a sensor's JSON. A field is a name, or a JSON Pointer when it begins with `/`.",
+        "Parts of a reading in a sensor's JSON. A field is a name, or a JSON Pointer when it begins with `/`, as `/data/0/temp`.",
         FIELDS,
     ),
     table(
