@@ -102,7 +102,11 @@ fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
     if refused.is_refusing() {
         let why = refused.last.as_deref().map_or_else(String::new, |why| format!(": {why}"));
         let kept = refused.parked + refused.in_place + refused.held;
-        let topics = counted(refused.topics as u64, "topic");
+        // None waits for an attempt while all of them are parked.
+        let topics = match refused.topics as u64 {
+            0 => "messages".to_owned(),
+            topics => counted(topics, "topic"),
+        };
         let text =
             format!("The hub refuses {topics}{why}. Kept and tried again: {}.", counted(kept, "message"));
         needs.act("refused", text, format!("See what and why: edge-gateway parked list --state {state}"));

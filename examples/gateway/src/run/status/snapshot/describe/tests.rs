@@ -21,6 +21,19 @@ fn ids(needs: &[Need]) -> Vec<&str> {
 /// Change of good figures.
 type Spoil = fn(&mut Figures);
 
+#[test]
+fn what_the_hub_refuses_is_counted_in_topics_where_they_are_known() {
+    for (topics, said) in [(0, "The hub refuses messages: 0x95."), (2, "The hub refuses 2 topics: 0x95.")] {
+        let mut figures = figures();
+        let refused = &mut figures.sample.refused;
+        (refused.parked, refused.topics, refused.last) = (186, topics, Some("0x95".to_owned()));
+        let snapshot = snapshot(&figures);
+        let text =
+            snapshot.needs.iter().find(|need| need.id == "refused").map(|need| need.text.as_str()).unwrap();
+        assert_eq!(text, format!("{said} Kept and tried again: 186 messages."));
+    }
+}
+
 /// A verdict that asks for a person names what for.
 #[test]
 fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
