@@ -1,6 +1,6 @@
 //! Answers of the control thread to commands, encoded as words of a ring buffer.
 
-use edge_filter::alarm::AlarmCommandError;
+use edge_filter::alarm::{AckError, AlarmCommandError};
 use edge_filter::control::CommandError;
 use edge_filter::interlock::{InterlockError, Vote};
 
@@ -8,7 +8,7 @@ use edge_filter::interlock::{InterlockError, Vote};
 pub(crate) const ANSWER_WORDS: usize = 2;
 
 /// Outcomes in the order of their numbers; `None` is success.
-const ENDS: [Option<&str>; 11] = [
+const ENDS: [Option<&str>; 12] = [
     None,
     Some("refused"),
     Some("there is nothing of that name"),
@@ -20,6 +20,7 @@ const ENDS: [Option<&str>; 11] = [
     Some("nothing to acknowledge, reset or unshelve"),
     Some("bypasses add up: too little of max_bypass_ms is left for this one"),
     Some(STOOD_STILL),
+    Some("the acknowledgement is for another occurrence than the current one"),
 ];
 /// Number of the outcome of a command that waited while the loop was suspended.
 pub(super) const WAITED: u64 = 10;
@@ -39,6 +40,7 @@ pub(super) fn number(done: Result<(), CommandError>) -> u64 {
         Err(CommandError::Alarm(error)) => match error {
             AlarmCommandError::ShelveTime { .. } => 6,
             AlarmCommandError::StillActive => 7,
+            AlarmCommandError::Ack(AckError::OtherOccurrence { .. }) => 11,
             _ => 8,
         },
         Err(_) => 1,
@@ -68,6 +70,14 @@ mod tests {
             (CommandError::Interlock(InterlockError::BypassSpent { max_ms: 9, left_ms: 1 }), "add up"),
             (CommandError::Alarm(AlarmCommandError::StillActive), "still in alarm"),
             (CommandError::Alarm(AlarmCommandError::NotShelved), "unshelve"),
+            (
+                CommandError::Alarm(AlarmCommandError::Ack(AckError::NothingToAcknowledge)),
+                "nothing to acknowledge",
+            ),
+            (
+                CommandError::Alarm(AlarmCommandError::Ack(AckError::OtherOccurrence { current: 7 })),
+                "another occurrence",
+            ),
         ] {
             assert!(reason(number(Err(error))).unwrap().contains(expected), "{error}");
         }
