@@ -19,7 +19,6 @@
 //! Duplicate keys are refused in every object, also in fields nobody reads; text that looks like a number stays
 //! text. Offsets in errors are where the reader stood: at or just after the item.
 
-mod array;
 pub(crate) mod decode;
 mod encode;
 pub(crate) mod import;

@@ -2,13 +2,15 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::array::array;
+mod array;
+
 use super::map::Role;
 use super::visitor_state::{Guard, Step};
 use super::{TimeUnit, time};
 use crate::error::quoted;
 use crate::number_text::number;
 use crate::{DecodeError, Value, base64, quality};
+use array::array;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -53,10 +55,10 @@ pub(crate) fn object<'de, A: MapAccess<'de>>(
 }
 
 /// Seed that reads the value whose key the guard took last, by the role that the field map gives it.
-pub(super) struct Member<'g, 'd, 'de, 'm> {
-    pub(super) guard: &'g mut Guard<'de, 'm>,
-    pub(super) level: usize,
-    pub(super) draft: &'d mut Draft<'de>,
+struct Member<'g, 'd, 'de, 'm> {
+    guard: &'g mut Guard<'de, 'm>,
+    level: usize,
+    draft: &'d mut Draft<'de>,
 }
 
 impl<'de> DeserializeSeed<'de> for Member<'_, '_, 'de, '_> {

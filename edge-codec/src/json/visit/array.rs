@@ -2,9 +2,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::visitor_state::Guard;
-use super::map::Role;
-use super::visit::{Draft, Member, Parts, object};
+use super::super::map::Role;
+use super::super::visitor_state::Guard;
+use super::{Draft, Member, Parts, object};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
