@@ -126,7 +126,7 @@ fn run(rng: &mut Rng, bug: Bug) -> Result<(), String> {
         }
         let reading =
             Reading { sensor: p.intern("s"), time: time(rng, now), value, quality: Quality(quality) };
-        let is_number = !reading.value.as_f64().is_some_and(|v| !v.is_finite());
+        let is_number = reading.value.as_f64().is_none_or(f64::is_finite);
         let status = if is_number || reading.quality.is_bad() { reading.quality } else { Quality::BAD };
         let is_again = p.last_time(reading.sensor) == Some(reading.time);
         let outcome = p.process(reading.clone(), now, &mut |e| display.see(&e, bug));
