@@ -12,7 +12,7 @@ use std::cell::Cell;
 
 use edge_bridge::listener::Config;
 use edge_bridge::wire::{Publish, Version};
-use listener_support::{Site, message, puback, subscribe};
+use listener_support::{Site, exactly, message, puback, subscribe};
 use refusal_support::{Answer, Rig, TAKEN};
 
 struct Counting;
@@ -147,4 +147,36 @@ fn sessions_that_gave_way_take_no_more_than_is_counted() {
     assert_eq!(site.listener.stats().sessions_given_up, 0, "sessions that hold little stay");
     assert!(site.listener.stats().held_bytes <= MAX);
     assert!(most < 3 * MAX as i64 / 2, "{most} bytes are held, of {MAX} that are counted at most");
+}
+
+/// Identifiers without a PUBREL, in each session about as many as a client may have open: they fill the budget, and older sessions give way.
+#[test]
+fn sessions_with_open_exchanges_take_no_more_than_is_counted() {
+    const MAX: usize = 4 * 1024 * 1024;
+    for ids in [120, 999] {
+        let mut config = Config::default();
+        config.max_memory = MAX;
+        config.max_sessions = 10_000;
+        let mut site = Site::new(config);
+        let (start, mut most) = (HELD.get(), 0);
+        for n in 0..200_000 / u32::from(ids) {
+            let sender = site.client(&format!("half {n}"), Version::V5);
+            let exchanges: Vec<_> = (1..=ids).map(|id| exactly(id, "p", "", false)).collect();
+            site.send(sender, &exchanges);
+            site.cut(sender);
+            // What the rig keeps.
+            site.received(sender);
+            site.events.clear();
+            site.listener.ingest_mut().seen.clear();
+            most = most.max(HELD.get() - start);
+        }
+        assert!(site.listener.stats().held_bytes <= MAX);
+        assert!(site.listener.stats().held_bytes > MAX / 2, "{}", site.listener.stats().held_bytes);
+        // Beside them what the rig keeps of each connection.
+        assert!(
+            most < 7 * MAX as i64 / 4,
+            "{most} bytes are held with {ids} each, of {MAX} that are counted at most"
+        );
+        println!("executed sessions with {ids} open exchanges: {most} bytes");
+    }
 }

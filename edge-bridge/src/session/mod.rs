@@ -37,6 +37,7 @@ mod server_role;
 mod session_state;
 #[cfg(feature = "testing")]
 mod state_hash;
+mod table_bytes;
 mod timeout_extension;
 mod timer;
 mod token;

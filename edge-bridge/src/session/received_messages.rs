@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use super::ack_handle::AckHandle;
 use super::events::Violation;
 use super::receive_maximum::Quota;
-use super::unreleased_qos2::{Digest, RECEIVED_BYTES, Unreleased, UnreleasedMessages};
+use super::table_bytes::table_bytes;
+use super::unreleased_qos2::{Digest, Unreleased, UnreleasedMessages};
 use crate::in_order::{IDLE, InOrder};
 use crate::wire::{PacketId, ReasonCode};
 
@@ -170,6 +171,9 @@ impl Arrivals {
     pub(super) fn release(&mut self, id: PacketId) -> bool {
         if self.received.remove(&id).is_some() {
             self.quota.give();
+            if self.received.is_empty() {
+                self.received.shrink_to(IDLE);
+            }
             return true;
         }
         self.earlier.take(id).is_some()
@@ -178,6 +182,7 @@ impl Arrivals {
     /// Ends the connection; returns the QoS 2 messages that were received and not released by the peer.
     pub(super) fn into_received(self) -> UnreleasedMessages {
         let mut received = self.earlier;
+        received.reserve(self.received.len() + self.pending.len());
         for (id, digest) in self.received {
             received.add(id, Unreleased { digest, taken_in: None });
         }
@@ -188,6 +193,7 @@ impl Arrivals {
                 received.add(pending.id, Unreleased { digest, taken_in });
             }
         }
+        received.shrink();
         received
     }
 
@@ -198,7 +204,7 @@ impl Arrivals {
 
     /// Returns the memory of unacknowledged messages and of identifiers, in bytes, about.
     pub(super) fn bytes(&self) -> usize {
-        self.pending.len() * PENDING_BYTES + self.received.len() * RECEIVED_BYTES + self.earlier.bytes()
+        self.pending.len() * PENDING_BYTES + table_bytes(&self.received) + self.earlier.bytes()
     }
 
     pub(super) fn unacknowledged(&self) -> usize {

@@ -5,10 +5,8 @@
 use std::collections::HashMap;
 
 use super::ack_handle::AckHandle;
+use super::table_bytes::table_bytes;
 use crate::wire::PacketId;
-
-/// Estimated bytes of memory for an identifier.
-pub(super) const RECEIVED_BYTES: usize = 32;
 
 /// Digest of a message's topic and payload, the same in every process, because it is saved: CRC-32C of both, and the length of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +57,22 @@ pub(super) struct UnreleasedMessages {
 }
 
 impl UnreleasedMessages {
+    /// Makes room for so many more messages at once, because each doubling of the table leaves a hole of its size on the heap.
+    pub(super) fn reserve(&mut self, messages: usize) {
+        self.by_id.reserve(messages);
+    }
+
     pub(super) fn add(&mut self, id: PacketId, message: Unreleased) {
         self.by_id.insert(id, message);
     }
 
     /// Takes out the message received under an identifier; `None` if there is none.
     pub(super) fn take(&mut self, id: PacketId) -> Option<Unreleased> {
-        self.by_id.remove(&id)
+        let taken = self.by_id.remove(&id);
+        if self.by_id.is_empty() {
+            self.shrink();
+        }
+        taken
     }
 
     /// Returns the exchanges to be saved, in the order of their identifiers: those whose PUBREC was written, and if `all_are_safe` those that were taken in.
@@ -85,8 +92,13 @@ impl UnreleasedMessages {
         self.by_id.is_empty()
     }
 
-    /// Estimates the memory of the identifiers, in bytes.
+    /// Memory of the table, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.by_id.len() * RECEIVED_BYTES
+        table_bytes(&self.by_id)
+    }
+
+    /// Gives back what the table does not need, before it is kept for as long as the client is absent.
+    pub(super) fn shrink(&mut self) {
+        self.by_id.shrink_to_fit();
     }
 }
