@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::offline_queue::OfflineQueue;
+use super::retained_delivery::PendingRetained;
 use super::wills::PendingWill;
 use crate::puback_chain::ConnectionId;
 use crate::session::{Memory, Resume};
@@ -27,6 +28,8 @@ pub(super) struct Client {
     /// Bytes of memory that the client's filters take.
     pub(super) filter_bytes: usize,
     pub(super) waiting: OfflineQueue,
+    /// Retained messages that the client is still to get for its subscriptions.
+    pub(super) retained: PendingRetained,
     /// Up time at which a waiting message was last sent, or at which the first of the waiting messages came.
     pub(super) sent_ms: u64,
     /// Bytes of `waiting` as last reported to the [memory accounts](super::memory).
@@ -74,6 +77,7 @@ impl Clients {
             resume_memory: Memory::default(),
             filter_bytes: 0,
             waiting: OfflineQueue::default(),
+            retained: PendingRetained::default(),
             sent_ms: 0,
             held_bytes: 0,
             expiry_s: 0,

@@ -46,6 +46,7 @@ impl<I: Ingest> Listener<I> {
             if !self.may_receive(key, &publish.topic) {
                 continue;
             }
+            self.give_overtaken(now_ms, key, publish, publish.qos.min(wants.qos));
             let mut message = message.clone();
             message.publish.qos = publish.qos.min(wants.qos);
             message.publish.retain = publish.retain && wants.retain_as_published;
@@ -108,6 +109,7 @@ impl<I: Ingest> Listener<I> {
     /// Sends waiting messages to a client, as far as its Receive Maximum and its limit of unwritten bytes allow.
     pub(super) fn pump(&mut self, now_ms: u64, key: ClientKey) {
         self.send_waiting(now_ms, key);
+        self.plan_portion(now_ms, key);
         self.account_client(key);
     }
 

@@ -49,6 +49,7 @@ mod offline_queue;
 mod queue_room;
 mod receive;
 mod retained;
+mod retained_delivery;
 mod rights;
 mod saved;
 mod session_expiry;
@@ -83,6 +84,7 @@ use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
 use memory::Accounts;
 use message_admission::Admission;
+use retained_delivery::DuePortions;
 use sys_topics::SysTopics;
 use topics::Topics;
 
@@ -116,6 +118,7 @@ pub struct Listener<I> {
     deadlines: Deadlines<Due>,
     outputs: VecDeque<Output>,
     accounts: Accounts,
+    portions: DuePortions,
     sys: SysTopics,
     stats: Stats,
     /// Number of changes of saved sessions, see [`changes`](Self::changes).
@@ -148,6 +151,7 @@ impl<I: Ingest> Listener<I> {
             deadlines: Deadlines::new(),
             outputs: VecDeque::new(),
             accounts: Accounts::default(),
+            portions: DuePortions::default(),
             sys: SysTopics::default(),
             stats: Stats::default(),
             changes: 0,
@@ -220,7 +224,8 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Does what is due at [`next_deadline`](Self::next_deadline), for connections, absent clients and the `$SYS` figures. Earlier the call does nothing.
+    /// Does what is due at [`next_deadline`](Self::next_deadline), for connections, absent clients and the `$SYS` figures, and gives one client a portion
+    /// of the retained messages that it is to get. Earlier the call does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(due) = self.deadlines.pop_due(now.up_ms) {
             match due {
@@ -229,6 +234,7 @@ impl<I: Ingest> Listener<I> {
                 Due::Figures => self.figures_due(now),
             }
         }
+        self.give_due_portion(now.up_ms);
         self.run(now);
     }
 
@@ -251,7 +257,7 @@ impl<I: Ingest> Listener<I> {
     /// `&mut` call.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.deadlines.next(), self.accounts.due_ms()].into_iter().flatten().min()
+        [self.deadlines.next(), self.accounts.due_ms(), self.portions.due_ms()].into_iter().flatten().min()
     }
 
     /// Returns whether bytes of this connection should be read now. May change after every other `&mut` call.

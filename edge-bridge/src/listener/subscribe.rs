@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::delivery::{Delivery, Tag};
 use super::shared_subscriptions::SharedSubscriptions;
 use super::{ClientKey, Event, Listener, Output};
 use crate::ingest::Ingest;
@@ -16,7 +15,7 @@ impl<I: Ingest> Listener<I> {
         let Some(key) = self.connections.client(id) else { return };
         let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
-        // By filter: named again, it would be compared with all retained messages again, a thousand times in one packet.
+        // By filter: one that is named again has the last QoS.
         let mut with_retained = BTreeMap::new();
         for subscription in &subscribe.filters {
             match self.subscribe(key, subscription, identifier) {
@@ -30,7 +29,7 @@ impl<I: Ingest> Listener<I> {
                             RetainHandling::DoNotSend => false,
                         };
                     if wanted {
-                        with_retained.insert(subscription.filter.as_str(), subscription);
+                        with_retained.insert(subscription.filter.as_str().into(), subscription.qos);
                     }
                 }
                 Err(reason) => reasons.push(reason),
@@ -50,8 +49,8 @@ impl<I: Ingest> Listener<I> {
         self.note_change(key, false);
         self.account_filters(key);
         self.watch_figures(now_ms, key);
-        for subscription in with_retained.into_values() {
-            self.send_retained(now_ms, key, subscription, identifier);
+        if !with_retained.is_empty() {
+            self.begin_retained(now_ms, key, with_retained, identifier);
         }
     }
 
@@ -79,6 +78,9 @@ impl<I: Ingest> Listener<I> {
     pub(super) fn on_unsubscribe(&mut self, now_ms: u64, id: ConnectionId, unsubscribe: &Unsubscribe) {
         let Some(state) = self.connections.get_mut(id) else { return };
         let Some(key) = state.client else { return };
+        if let Some(client) = self.clients.get_mut(key) {
+            unsubscribe.filters.iter().for_each(|filter| client.retained.remove(filter));
+        }
         let reasons = unsubscribe.filters.iter().map(|filter| {
             if self.topics.subscriptions.remove(key, filter.as_str()) {
                 ReasonCode::SUCCESS
@@ -91,28 +93,6 @@ impl<I: Ingest> Listener<I> {
         self.connections.touch(id);
         self.note_change(key, false);
         self.account_filters(key);
-    }
-
-    fn send_retained(
-        &mut self,
-        now_ms: u64,
-        key: ClientKey,
-        subscription: &Subscription,
-        identifier: Option<u32>,
-    ) {
-        let filter = subscription.filter.as_str();
-        self.topics.compared(self.topics.retained.len());
-        let mut retained = self.topics.retained.matching(now_ms, filter);
-        retained.extend(self.sys_messages(now_ms, filter));
-        for mut message in retained {
-            if !self.may_receive(key, &message.publish.topic) {
-                continue;
-            }
-            message.publish.retain = true;
-            message.publish.qos = message.publish.qos.min(subscription.qos);
-            message.identify(identifier.as_slice());
-            self.enqueue(now_ms, key, Delivery { message, tag: Tag::default() });
-        }
     }
 }
 

@@ -100,18 +100,20 @@ impl<I: Ingest> Listener<I> {
         self.deadlines.no_later(Due::Figures, now.up_ms + self.sys_interval_ms());
     }
 
-    /// Returns what a new subscriber of a filter gets at once.
-    pub(super) fn sys_messages(&self, now_ms: u64, filter: &str) -> Vec<Message> {
-        if !is_for_sys(filter) {
-            return Vec::new();
-        }
-        let has_figures = self.sys_interval_ms() > 0 && FIGURES.iter().any(|topic| matches(filter, topic));
+    /// Returns what a new subscriber of these filters gets at once.
+    pub(super) fn sys_messages(&self, now_ms: u64, filters: &BTreeMap<Box<str>, QoS>) -> Vec<Message> {
+        let filters: Vec<_> = filters.iter().filter(|(filter, _)| is_for_sys(filter)).collect();
+        let wanted = |topic: &str| {
+            let matching = filters.iter().filter(|(filter, _)| matches(filter, topic));
+            matching.map(|(_, qos)| **qos).max()
+        };
+        let has_figures = self.sys_interval_ms() > 0 && FIGURES.iter().any(|topic| wanted(topic).is_some());
         let figures = if has_figures { self.figures(now_ms) } else { Vec::new() };
         let figures = FIGURES.into_iter().map(Utf8::from_static).zip(figures);
         let links = self.sys.links.iter().map(|(topic, is_up)| (topic.clone(), state(*is_up).to_owned()));
         let all = figures.map(|of| (of, QoS::AtMostOnce)).chain(links.map(|of| (of, QoS::AtLeastOnce)));
-        let wanted = all.filter(|((topic, _), _)| matches(filter, topic));
-        wanted.map(|((topic, text), qos)| self.sys_message(now_ms, topic, text, qos)).collect()
+        let wanted = all.filter_map(|((topic, text), own)| Some((wanted(&topic)?.min(own), topic, text)));
+        wanted.map(|(qos, topic, text)| self.sys_message(now_ms, topic, text, qos)).collect()
     }
 
     fn tell(&mut self, now_ms: u64, topic: Utf8, text: String, qos: QoS) {

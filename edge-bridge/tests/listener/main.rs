@@ -18,6 +18,7 @@ mod places;
 #[path = "../support/random.rs"]
 mod random;
 mod receipts;
+mod retained_portions;
 mod returns;
 mod rights;
 mod rules;

@@ -130,7 +130,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 // The other tasks first: the queue's takes what the last turns brought.
                 () = tokio::task::yield_now(), if has_turn => self.take_turns(),
                 () = self.receipts.woken() => {}
-                () = sleep_until(wake_at) => {}
+                () = wake_at_time(wake_at) => {}
                 () = self.tasks.next_end() => {}
                 error = self.saving.ended() => {
                     if let Some(error) = error {
@@ -382,6 +382,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     fn now(&self) -> Now {
         self.clock.now()
     }
+}
+
+/// Waits until a time. What is due already lets the other tasks go first, because the next of it may be due at once again.
+async fn wake_at_time(at: Instant) {
+    if at <= Instant::now() { tokio::task::yield_now().await } else { sleep_until(at).await }
 }
 
 #[cfg(test)]
