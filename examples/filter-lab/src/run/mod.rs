@@ -69,11 +69,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let accounts = lab.finish()?;
     print(&accounts.iter().map(|account| format!("{}\n", Visible(&account.line()))).collect::<String>())?;
-    match &arguments.report {
-        None => Ok(()),
-        Some(report) => std::fs::write(report, page::page(&arguments.input, rules, &accounts))
-            .map_err(|error| Error::io(report, "write it", &error)),
+    let Some(report) = &arguments.report else { return Ok(()) };
+    std::fs::write(report, page::page(&arguments.input, rules, &accounts))
+        .map_err(|error| Error::io(report, "write it", &error))?;
+    if accounts.len() > page::SENSORS_MAX {
+        let (shown, all) = (page::SENSORS_MAX, accounts.len());
+        edge_print::complain!(
+            "filter-lab: {}: shows {shown} of {all} sensors",
+            Visible(&report.to_string_lossy())
+        );
     }
+    Ok(())
 }
 
 fn print(text: &str) -> Result<(), Error> {

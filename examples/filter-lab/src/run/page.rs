@@ -7,6 +7,9 @@ use edge_page::{Page, count, escape};
 use serde_json::json;
 use std::path::Path;
 
+/// Most sensors in the table, each with its drawing: more make a page of hundreds of megabytes, which no browser shows.
+pub(super) const SENSORS_MAX: usize = 200;
+
 pub(super) fn page(input: &Path, rules: &Path, accounts: &[Account]) -> String {
     let readings: u64 = accounts.iter().map(|account| account.readings).sum();
     let sent: u64 = accounts.iter().map(Account::sent).sum();
@@ -27,16 +30,37 @@ pub(super) fn page(input: &Path, rules: &Path, accounts: &[Account]) -> String {
         accounts.len(),
         count(sent),
     );
-    body.push_str(&overview(accounts));
-    for account in accounts {
+    let shown = shown(accounts);
+    if shown.len() < accounts.len() {
+        let (shown, all) = (count(shown.len() as u64), count(accounts.len() as u64));
+        body.push_str(&format!(
+            "<p class=\"note\">{shown} of {all} sensors are shown: those further off than stated first, then in their order in the recording. \
+             The figures above are of all.</p>\n"
+        ));
+    }
+    body.push_str(&overview(&shown));
+    for account in &shown {
         body.push_str(&section(account));
     }
-    let data = json!({ "readings": readings, "sent": sent, "sensors": accounts.iter().map(data).collect::<Vec<_>>() });
+    let sensors: Vec<_> = shown.iter().map(|account| data(account)).collect();
+    let data = json!({
+        "readings": readings, "sent": sent, "sensors": sensors, "not_shown": accounts.len() - shown.len(),
+    });
     let (style, data) = (include_str!("style.css"), data.to_string());
     Page { title: &title, style, is_good: broken == 0, body: &body, data: &data }.html()
 }
 
-fn overview(accounts: &[Account]) -> String {
+/// Returns the sensors that are shown: all if they are few, else those whose bound is exceeded first.
+fn shown(accounts: &[Account]) -> Vec<&Account> {
+    if accounts.len() <= SENSORS_MAX {
+        return accounts.iter().collect();
+    }
+    let is_broken = |account: &&Account| account.holds() == Some(false);
+    let others = accounts.iter().filter(|account| !is_broken(account));
+    accounts.iter().filter(is_broken).chain(others).take(SENSORS_MAX).collect()
+}
+
+fn overview(accounts: &[&Account]) -> String {
     let mut table = String::from(
         "<div class=\"scroll\"><table>\n<tr><th>sensor</th><th class=\"r opt\">readings</th><th class=\"r opt\">sent</th>\
          <th class=\"r\">fewer</th><th class=\"r\">largest error</th><th class=\"r opt\">RMS error</th>\
