@@ -12,7 +12,7 @@ use edge_service::makes_progress;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::broker::Broker;
 use crate::flow_endpoints::{Destination, Source};
@@ -76,7 +76,7 @@ impl Connection {
             let flow = flow(to, Rules::map_in, true);
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
         }
-        let losses = Told::from(hub.dropped());
+        let losses = Told::from(&plan.section.name, hub.dropped());
         let mut connection = Self { plan, hub, local, carrying, telling: None, stop, losses };
         if let Some((here, there)) = connection.sides()? {
             connection.telling = Some(tokio::spawn(tell_state(connection.hub.watch(), there, here)));
@@ -94,9 +94,14 @@ impl Connection {
         Ok(Some((here, Some(there).filter(|_| !section.notifications_local_only))))
     }
 
-    /// Logs the messages that the queue to the hub has dropped since the last call.
-    pub(crate) fn tell_losses(&mut self) {
-        self.losses.update(&self.plan.section.name, self.hub.dropped());
+    /// Returns whether messages that the queue to the hub has dropped are to be logged now.
+    pub(crate) fn has_losses_to_tell(&self, now: Instant) -> bool {
+        self.losses.is_due(now, self.hub.dropped())
+    }
+
+    /// Logs the messages that the queue to the hub has dropped since the last line, if that is due.
+    pub(crate) fn tell_losses(&mut self, now: Instant) {
+        self.losses.update(now, &self.plan.section.name, self.hub.dropped());
     }
 
     /// Waits until the local broker has accepted the CONNECT.
@@ -133,6 +138,7 @@ impl Connection {
             let sides = [Some(here), there].into_iter().flatten();
             join_all(sides.map(async |side| timeout(GOODBYE, side.say("0")).await)).await;
         }
+        self.losses.tell_rest(&self.plan.section.name, self.hub.dropped());
         let Self { plan, hub, local, .. } = self;
         for (side, closed) in [("local", local.close().await), ("hub", close(hub).await)] {
             match closed {

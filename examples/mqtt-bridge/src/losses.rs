@@ -1,22 +1,48 @@
-//! Log lines about dropped messages, once a minute: only the counters of the queues show these losses.
+//! Log lines about dropped messages, because only the counters of the queues show these losses: the first at once, further ones once a minute, the rest at
+//! a stop.
+
+use std::time::Duration;
 
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener;
+use tokio::time::Instant;
+
+/// Shortest time between two lines about a connection.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Number of messages that a connection's queues had dropped at the last log line.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Told(u64);
+pub(crate) struct Told {
+    dropped: u64,
+    said_at: Option<Instant>,
+}
 
 impl Told {
-    /// Starts with the losses before this start, which are not logged.
-    pub(crate) fn from(dropped: u64) -> Self {
-        Self(dropped)
+    /// Starts with the losses before this start. They are logged with their number in all: a run that was killed could not log its last.
+    pub(crate) fn from(connection: &str, dropped: u64) -> Self {
+        if dropped > 0 {
+            tracing::warn!(connection = %Escaped(connection), in_all = dropped, "messages were lost in earlier runs: the last of a run that was killed are not logged elsewhere");
+        }
+        Self { dropped, said_at: None }
     }
 
-    /// Logs the messages dropped since the last call.
-    pub(crate) fn update(&mut self, connection: &str, dropped: u64) {
-        let more = dropped.saturating_sub(self.0);
-        self.0 = dropped;
+    /// Returns whether a line about further losses is due.
+    pub(crate) fn is_due(&self, now: Instant, dropped: u64) -> bool {
+        dropped > self.dropped && self.said_at.is_none_or(|said_at| now >= said_at + AGAIN)
+    }
+
+    /// Logs the messages dropped since the last line, if one is due.
+    pub(crate) fn update(&mut self, now: Instant, connection: &str, dropped: u64) {
+        if self.is_due(now, dropped) {
+            self.said_at = Some(now);
+            self.tell_rest(connection, dropped);
+        }
+    }
+
+    /// Logs the messages dropped since the last line.
+    pub(crate) fn tell_rest(&mut self, connection: &str, dropped: u64) {
+        let more = dropped.saturating_sub(self.dropped);
+        self.dropped = dropped;
         if more > 0 {
             tracing::error!(connection = %Escaped(connection), messages = more, in_all = dropped, "the queue was full, or what it held expired or was damaged: its oldest messages are gone");
         }
@@ -42,5 +68,25 @@ pub(crate) fn tell_of_clients(before: &listener::Stats, now: &listener::Stats) {
             sessions = ended,
             "sessions of absent clients ended early: others needed their place, or their memory"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_loss_is_told_at_once_and_further_ones_a_minute_later() {
+        let start = Instant::now();
+        let at = |s: u64| start + Duration::from_secs(s);
+        let mut told = Told::from("c", 7);
+        assert!(!told.is_due(start, 7), "losses of earlier runs are none of this one");
+        assert!(told.is_due(at(1), 8));
+        told.update(at(1), "c", 8);
+        assert!(!told.is_due(at(60), 20) && !told.is_due(at(61), 8) && told.is_due(at(61), 20));
+        told.update(at(60), "c", 20);
+        assert_eq!(told.dropped, 8, "it waits");
+        told.tell_rest("c", 20);
+        assert_eq!(told.dropped, 20);
     }
 }

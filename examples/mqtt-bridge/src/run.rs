@@ -23,8 +23,11 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Pause before a changed connection that did not start is started again.
 const START_AGAIN: Duration = Duration::from_secs(10);
 
-/// Period of the log lines about dropped messages.
+/// Period of the log lines about messages that local clients did not get.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
+
+/// Period of looks at the losses of the queues, whose first is logged at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Paths of the program's files.
 pub(crate) struct Places {
@@ -71,7 +74,8 @@ pub(crate) async fn run(
             () = pings => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = looks.tick() => site.tell_losses().await,
+            _ = looks.tick() => site.tell_losses_of_clients().await,
+            () = site.has_losses_to_tell() => site.tell_losses(),
             () = sleep(START_AGAIN), if !site.waiting.is_empty() => service.while_waiting(site.start_waiting()).await,
             _ = hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
@@ -179,8 +183,18 @@ impl Site {
         join_all(each).await.into_iter().all(|turns| turns)
     }
 
-    async fn tell_losses(&mut self) {
-        self.running.iter_mut().for_each(Connection::tell_losses);
+    /// Ends when losses of a queue are to be logged.
+    async fn has_losses_to_tell(&self) {
+        while !self.running.iter().any(|connection| connection.has_losses_to_tell(Instant::now())) {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn tell_losses(&mut self) {
+        self.running.iter_mut().for_each(|connection| connection.tell_losses(Instant::now()));
+    }
+
+    async fn tell_losses_of_clients(&mut self) {
         if let Some(broker) = &mut self.broker {
             broker.tell_losses().await;
         }
@@ -188,7 +202,8 @@ impl Site {
 
     /// Stops: the broker reads no more while the connections make received messages safe.
     async fn stop(self) {
-        if let Some(broker) = self.broker {
+        if let Some(mut broker) = self.broker {
+            broker.tell_losses().await;
             broker.stop(GOODBYE).await;
         }
         join_all(self.running.into_iter().map(Connection::stop)).await;
