@@ -225,21 +225,19 @@ impl ClientLog {
         match event {
             Event::Refused { client, user, reason, .. } => {
                 let Some(clients) = self.refused.add() else { return };
-                let user = Escaped(user.as_deref().unwrap_or_default());
-                tracing::warn!(address, client = %Escaped(client), %user, %reason, clients, "a client was refused");
+                tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), user = %format_args!("\"{}\"", Escaped(user.as_deref().unwrap_or_default())), %reason, clients, "a client was refused");
             }
             Event::NoTls { error, .. } => {
                 let Some(clients) = self.no_tls.add() else { return };
-                tracing::warn!(address, error = %Escaped(error), clients, "a client could not speak TLS, or has no certificate that counts");
+                tracing::warn!(address, error = %format_args!("\"{}\"", Escaped(error)), clients, "a client could not speak TLS, or has no certificate that counts");
             }
             Event::TopicRefused { client, topic, error, .. } => {
                 let Some(messages) = self.topic.add() else { return };
-                let (client, topic) = (Escaped(client), Escaped(topic));
-                tracing::warn!(address, %client, %topic, %error, messages, "a client may not publish to the topic");
+                tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), topic = %format_args!("\"{}\"", Escaped(topic)), %error, messages, "a client may not publish to the topic");
             }
             Event::NoRoom { client, .. } => {
                 let Some(messages) = self.no_room.add() else { return };
-                tracing::warn!(address, client = %Escaped(client), messages, "a message at QoS 0 found no room");
+                tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), messages, "a message at QoS 0 found no room");
             }
             Event::ClientsRestored(restored) => tell_restored(restored),
             Event::ClientsNotRestored { error } => {
