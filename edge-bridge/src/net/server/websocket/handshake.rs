@@ -6,6 +6,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::Origins;
 use crate::base64;
+use crate::escape::Escaped;
 
 /// Most bytes of a request's head.
 pub(super) const HEAD_MAX: usize = 8 * 1024;
@@ -58,7 +59,7 @@ impl fmt::Display for Refusal {
             }
             Self::Version => f.write_str("the version of WebSocket is not 13"),
             Self::Subprotocol => f.write_str("the client does not offer the subprotocol mqtt"),
-            Self::Origin(origin) => write!(f, "not among ws_origins: {origin}"),
+            Self::Origin(origin) => write!(f, "not among ws_origins: \"{}\"", Escaped(origin)),
         }
     }
 }
@@ -188,5 +189,11 @@ mod tests {
             let refused = answer(request.as_bytes(), &Origins::default());
             assert_eq!(refused, Err(refusal), "{old:?} -> {new:?}");
         }
+    }
+    /// In a log line no word of it can be read as another field.
+    #[test]
+    fn an_origin_stands_between_quotes() {
+        let shown = Refusal::Origin("http://a address=\"1\" x=\u{9b}".to_owned()).to_string();
+        assert_eq!(shown, "not among ws_origins: \"http://a address=\\\"1\\\" x=\\u{9b}\"");
     }
 }

@@ -75,7 +75,7 @@ impl QueuedAnswers {
         self.untold += 1;
         if self.line.may_say(Instant::now()) {
             let dropped = std::mem::take(&mut self.untold);
-            tracing::warn!(topic = %Escaped(&row.topic), reason = bound.as_str(), dropped, "no room for answers to commands of the hub: they are dropped");
+            tracing::warn!(topic = %format_args!("\"{}\"", Escaped(&row.topic)), reason = bound.as_str(), dropped, "no room for answers to commands of the hub: they are dropped");
         }
     }
 }

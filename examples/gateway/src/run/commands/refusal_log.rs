@@ -20,7 +20,7 @@ impl Refusals {
         self.untold += 1;
         if self.line.may_say(Instant::now()) {
             let refused = std::mem::take(&mut self.untold);
-            tracing::warn!(command = %Escaped(command), reason = reason.as_str(), refused, "command of the hub refused");
+            tracing::warn!(command = %format_args!("\"{}\"", Escaped(command)), reason = reason.as_str(), refused, "command of the hub refused");
         }
     }
 }

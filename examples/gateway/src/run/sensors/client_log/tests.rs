@@ -114,12 +114,12 @@ fn no_room_without_a_line_is_counted_and_has_one_later() {
 #[test]
 fn origins_of_pages_are_one_cause() {
     let cause = |origin: &str| {
-        let error = format!("not among ws_origins: {origin}");
+        let error = format!("not among ws_origins: \"{origin}\"");
         trouble(&Event::NoWebSocket { connection: ConnectionId(1), error }).unwrap()
     };
     let (one, other) = (cause("http://a.example:1"), cause("null"));
     assert_eq!(one.cause, other.cause);
-    assert_eq!(one.said, "no WebSocket with a client: not among ws_origins: http://a.example:1");
+    assert_eq!(one.said, "no WebSocket with a client: not among ws_origins: \"http://a.example:1\"");
 }
 
 #[test]
