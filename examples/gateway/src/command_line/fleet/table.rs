@@ -1,9 +1,10 @@
-//! The fleet as a table for a terminal, and as JSON. Pure; control characters in text from the hub are replaced.
+//! The fleet as a table for a terminal, and as JSON. Pure; control characters in text from the hub are replaced, in JSON escaped.
 
 use std::fmt::{self, Write};
 
 use edge_page::count;
 
+use crate::run::status::control_answers::add;
 use crate::run::status::outputs::terminal::printable;
 use crate::run::status::outputs::units::duration;
 
@@ -15,8 +16,9 @@ const WHY_CHARS: usize = 60;
 
 /// Returns the fleet as one line of JSON.
 pub(super) fn json(fleet: &Fleet) -> String {
-    // Texts and numbers always are JSON.
-    serde_json::to_string(fleet).unwrap_or_default() + "\n"
+    let mut line = String::new();
+    add(&mut line, fleet);
+    line
 }
 
 /// Returns the fleet as a table: the number of gateways in each state, then a line for each gateway. A version or configuration that differs from the most

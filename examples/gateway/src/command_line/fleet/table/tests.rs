@@ -82,3 +82,13 @@ fn nothing_foreign_speaks_to_the_terminal() {
     let text = table(&self::overview(&[(&long, "delivering", &long, 0, true)]).at(NOW_S));
     assert!(text.lines().all(|line| line.chars().count() < 240), "{text}");
 }
+
+/// Any reader of JSON gets the same text back.
+#[test]
+fn nothing_foreign_in_json_speaks_to_the_terminal() {
+    let id = "g\u{1b}[2J\u{9b}31m\u{85}\u{202e}\u{2066}\u{7f}x";
+    let line = json(&overview(&[(id, "losing", "9\u{9b}9", 0, true)]).at(NOW_S));
+    assert!(!line.trim_end_matches('\n').chars().any(edge_page::is_hidden), "{line:?}");
+    let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(read["gateways"][0]["id"], id);
+}
