@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::birth_reader::Birth;
+use super::birth::Birth;
 use super::metric::Metric;
 use super::payload::Payload;
 use super::quality;

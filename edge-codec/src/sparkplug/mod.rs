@@ -42,6 +42,7 @@
 //! Lost: sub-codes of the quality, the batch's identity and mark (hosts recognise a repeated metric by its timestamp),
 //! times before 1970 (refused when pushed), and, in what is decoded, `is_historical`.
 
+mod birth;
 mod birth_reader;
 mod decode;
 mod encode;
@@ -50,7 +51,7 @@ mod payload;
 mod quality;
 mod sensor_numbers;
 
-pub use birth_reader::Birth;
+pub use birth::Birth;
 pub(crate) use decode::payload;
 pub use decode::{decode, decode_at};
 pub use encode::{Sparkplug, with_body};
