@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::offline_queue::OfflineQueue;
-use super::retained_delivery::PendingRetained;
+use super::retained_walk::PendingRetained;
 use super::wills::PendingWill;
 use crate::puback_chain::ConnectionId;
 use crate::session::{Memory, Resume};

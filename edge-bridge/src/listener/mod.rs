@@ -50,6 +50,7 @@ mod queue_room;
 mod receive;
 mod retained;
 mod retained_delivery;
+mod retained_walk;
 mod rights;
 mod saved;
 mod session_expiry;

@@ -4,141 +4,14 @@
 //! Each message comes once for all filters of a SUBSCRIBE, as live messages do, and before a newer one of its topic. A walk goes on in the client's next
 //! connection, and is not [saved](Listener::save).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::delivery::{Delivery, Tag};
 use super::message::Message;
-use super::retained::Retained;
+use super::retained_walk::{Step, for_subscriber};
 use super::{ClientKey, Listener, turn_size};
 use crate::ingest::Ingest;
-use crate::wire::{Publish, QoS, matches};
-
-/// Most comparisons of a topic with a filter in one step.
-const COMPARISONS_MAX: usize = 1024;
-/// Bytes of memory of a filter or topic beside its text.
-const TEXT_OVERHEAD: usize = 96;
-
-/// Walks of a client that are not at their end, one for each SUBSCRIBE, the oldest first. Each of the client's filters is in one at most, which bounds
-/// them.
-#[derive(Debug, Default)]
-pub(super) struct PendingRetained {
-    walks: VecDeque<Walk>,
-    /// Set while the client is in the list of those whose portion is due.
-    is_due: bool,
-}
-
-/// Walk over the retained messages for the filters of one SUBSCRIBE.
-#[derive(Debug)]
-struct Walk {
-    filters: BTreeMap<Box<str>, QoS>,
-    identifier: Option<u32>,
-    /// Topic of the last message that was looked at; `None` at the beginning.
-    after: Option<Box<str>>,
-    /// Topics behind it whose messages were given before a newer message of theirs.
-    given: BTreeSet<Box<str>>,
-    /// Bytes of memory of filters and topics.
-    bytes: usize,
-}
-
-/// Result of a step of a walk.
-enum Step {
-    Found(Message),
-    /// As many comparisons as a step may make found nothing.
-    Nothing,
-    End,
-}
-
-impl PendingRetained {
-    /// Adds the filters of a SUBSCRIBE. Those that are there already begin again.
-    fn add(&mut self, filters: BTreeMap<Box<str>, QoS>, identifier: Option<u32>) {
-        filters.keys().for_each(|filter| self.remove(filter));
-        let bytes = filters.keys().map(|filter| bytes(filter)).sum();
-        self.walks.push_back(Walk { filters, identifier, after: None, given: BTreeSet::new(), bytes });
-    }
-
-    /// Removes a filter, whose retained messages are not wanted any more.
-    pub(super) fn remove(&mut self, filter: &str) {
-        for walk in &mut self.walks {
-            if walk.filters.remove(filter).is_some() {
-                walk.bytes -= bytes(filter);
-            }
-        }
-        self.walks.retain(|walk| !walk.filters.is_empty());
-    }
-
-    fn is_empty(&self) -> bool {
-        self.walks.is_empty()
-    }
-
-    /// Bytes of memory of the walks.
-    pub(super) fn bytes(&self) -> usize {
-        self.walks.iter().map(|walk| walk.bytes).sum()
-    }
-}
-
-impl Walk {
-    /// Returns the QoS at which a message of a topic is wanted, at most its own; `None` if no filter matches. Counts the comparisons.
-    fn qos(&self, topic: &str, own: QoS, comparisons: &mut usize) -> Option<QoS> {
-        let mut found = None;
-        for (filter, qos) in &self.filters {
-            *comparisons += 1;
-            if matches(filter, topic) {
-                found = found.max(Some(own.min(*qos)));
-                if found == Some(own) {
-                    break;
-                }
-            }
-        }
-        found
-    }
-
-    /// Goes on to the next message that is wanted.
-    fn step(&mut self, now_ms: u64, retained: &Retained, comparisons: &mut usize) -> Step {
-        let mut at = None;
-        let mut step = Step::End;
-        for (topic, message) in retained.after(self.after.as_deref()) {
-            at = Some(topic);
-            let is_wanted = !self.given.contains(topic) && !message.is_expired(now_ms);
-            let qos = if is_wanted { self.qos(topic, message.publish.qos, comparisons) } else { None };
-            *comparisons += 1;
-            if let Some(qos) = qos {
-                step = Step::Found(for_subscriber(message, qos, self.identifier));
-                break;
-            }
-            if *comparisons >= COMPARISONS_MAX {
-                step = Step::Nothing;
-                break;
-            }
-        }
-        if let Some(at) = at {
-            self.after = Some(at.into());
-        }
-        step
-    }
-
-    /// Takes the retained message of a topic out of the rest of the walk. `None` if it is not wanted, or was given.
-    fn take(&mut self, topic: &str, message: &Message, comparisons: &mut usize) -> Option<Message> {
-        if self.after.as_deref().is_some_and(|after| topic <= after) || self.given.contains(topic) {
-            return None;
-        }
-        let qos = self.qos(topic, message.publish.qos, comparisons)?;
-        self.bytes += bytes(topic);
-        self.given.insert(topic.into());
-        Some(for_subscriber(message, qos, self.identifier))
-    }
-}
-
-fn bytes(text: &str) -> usize {
-    text.len() + TEXT_OVERHEAD
-}
-
-fn for_subscriber(message: &Message, qos: QoS, identifier: Option<u32>) -> Message {
-    let mut message = message.clone();
-    message.publish.retain = true;
-    message.publish.qos = qos;
-    message.identify(identifier.as_slice());
-    message
-}
+use crate::wire::{Publish, QoS};
 
 /// Clients whose next portion is due, in turns.
 #[derive(Debug, Default)]

@@ -7,7 +7,6 @@
 //!
 //! Received messages of QoS 2 are completed (PUBREC, PUBCOMP), also over the end of a connection. A message whose PUBREC was written, or that
 //! the caller [took in](Session::take_in), is delivered once, for as long as [`Resume`] is kept.
-//!
 //! Published messages of QoS 2 are the peer's with its PUBREC, and completed (PUBREL, PUBCOMP) also over the end of a connection, for as long as
 //! [`Resume`] is kept. Without it, after a restart, a message that the caller publishes again is a new one for the peer, so that it may come
 //! twice; none is taken for a repeat of an earlier one, because identifiers that the peer may hold are released first.

@@ -30,6 +30,10 @@ use super::error::{TlsError, refused};
 pub(super) const CLIENT_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Time limit of an answer to a server, below the time limit of a client's handshake.
 pub(super) const SERVER_ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Version of the protocol: first byte of each message.
+const VERSION: u8 = 1;
+/// Most bytes of an answer behind its head. A signature of an RSA key with 16 384 bits has a quarter of that.
+const ANSWER_BYTES_MAX: usize = 8 * 1024;
 /// What stands before the socket's path in the place of a key's file.
 const PREFIX: &str = "unix:";
 

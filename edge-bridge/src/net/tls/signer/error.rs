@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::exchange::{ANSWER_BYTES_MAX, VERSION};
+use super::{ANSWER_BYTES_MAX, VERSION};
 use crate::escape::Escaped;
 
 /// Reason for which a private key in a signer cannot be used.

@@ -1,11 +1,8 @@
 //! Messages of the signing protocol. A connection carries one request and its answer. Answers are foreign bytes, and read with bounds. Pure.
 
 use super::error::SignerError;
+use super::{ANSWER_BYTES_MAX, VERSION};
 
-/// Version of the protocol: first byte of each message.
-pub(super) const VERSION: u8 = 1;
-/// Most bytes of an answer behind its head. A signature of an RSA key with 16 384 bits has a quarter of that.
-pub(super) const ANSWER_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of an answer's head: version, outcome, length.
 pub(super) const ANSWER_HEAD_BYTES: usize = 4;
 
