@@ -247,6 +247,7 @@ fn a_renewed_certificate_counts_once_the_signer_has_its_key() {
     // A certificate counts as taken with the CONNACK, which comes behind the hub's line.
     let mut carries = |payload: &str| {
         sensor.publish("a", payload);
+        sensor.settle(0, 60);
         wait_until("the connection is used", 30, || {
             at_hub.arrived().iter().any(|message| message.payload == payload)
         });
