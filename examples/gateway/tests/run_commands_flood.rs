@@ -132,9 +132,12 @@ fn promise_7_answers_that_the_hub_denies_evict_no_parked_alarm() {
     is_over.store(true, Ordering::SeqCst);
     meter.join().unwrap();
     let refused = || metric("edge_answers_dropped_total{reason=\"refused\"}");
-    println!("{} wait, {} answers refused and dropped", waiting(), refused());
-    assert_eq!(waiting(), ALARMS as f64, "the alarms, and nothing else, wait for the hub to take them");
     wait_until("answers were refused", 60, || refused() > 0.0);
+    // This hub closes the connection over some of them, which then wait until they are tried alone.
+    wait_until("the alarms, and nothing else, wait for the hub to take them", 120, || {
+        waiting() == ALARMS as f64
+    });
+    println!("{} wait, {} answers refused and dropped", waiting(), refused());
     assert_eq!(metric("edge_dropped_total{reason=\"overflow\"}"), 0.0);
     assert!(metric("edge_dropped_total{reason=\"discarded\"}") >= refused(), "the ledger has them");
 }
