@@ -283,7 +283,9 @@ fn promise_14_an_alarm_of_the_loops_waits_for_a_hand_over_a_restart_of_the_gatew
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("control.toml"), ALARM).unwrap();
     let nowhere = "127.0.0.1:9".parse().unwrap();
-    let (mut gateway, listen) = Gateway::started(dir.path(), nowhere, CONFIG);
+    // With room for the events of both starts: one without is not ready.
+    let config = CONFIG.replace("max_messages = 50", "max_messages = 5000");
+    let (mut gateway, listen) = Gateway::started(dir.path(), nowhere, &config);
     let events = Subscriber::start(listen, "event/#");
     let sensors = Sensors::start(listen);
     sensors.say("line/temp", "85");
