@@ -96,7 +96,6 @@ impl<'a> Windows<'a> {
                 .collect();
             for first in 0..readings.len() {
                 let (mut sums, mut range) = (Sums::default(), BTreeSet::new());
-                let has_bad_before = self.has_bad_before(readings[first].0);
                 if readings[first].1.time.is_some_and(|time| time < row.time) {
                     continue;
                 }
@@ -106,27 +105,13 @@ impl<'a> Windows<'a> {
                     }
                     sums.add(reading);
                     range.insert(*index);
-                    if sums.is(row, self.window.aggregate, has_bad_before) {
+                    if sums.is(row, self.window.aggregate) {
                         ranges.insert(range.clone());
                     }
                 }
             }
         }
         ranges.into_iter().collect()
-    }
-
-    /// The reading before this one counts until it, and may have been bad: the last one that was in a window, which those that
-    /// passed beside were not.
-    fn has_bad_before(&self, index: usize) -> bool {
-        for (place, (_, reading)) in self.sent[..index].iter().enumerate().rev() {
-            if number(reading).is_none() {
-                return true;
-            }
-            if !reading.beside && !self.told.contains(&place) {
-                return false;
-            }
-        }
-        false
     }
 
     /// Nothing but the readings themselves decided what the window holds: one run took all of them, in order, of one unit,
@@ -264,14 +249,15 @@ impl Sums {
         (self.sum, self.size) = (self.sum + value, self.size + value.abs());
     }
 
-    fn is(&self, row: &Row, aggregate: Aggregate, has_bad_before: bool) -> bool {
+    fn is(&self, row: &Row, aggregate: Aggregate) -> bool {
         let Some(value) = row.value.number() else { return false };
         let count = self.count as f64;
         if self.count == 0 {
             return self.bad > 0 && value == 0.0 && row.quality & BAD != 0;
         }
         let is_quality = match self.bad {
-            0 => row.quality == 0 || (has_bad_before && row.quality == UNCERTAIN_SUB_NORMAL),
+            // Of a part of it nothing good may be known: before its first reading after a start or a bad one, or behind the last of a unit.
+            0 => row.quality == 0 || row.quality == UNCERTAIN_SUB_NORMAL,
             _ => row.quality == UNCERTAIN_SUB_NORMAL,
         };
         let near = |expected: f64, size: f64| (value - expected).abs() <= 1e-9 * size;
