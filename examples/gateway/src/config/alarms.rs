@@ -37,9 +37,8 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
     })
 }
 
-/// Checks the commands against the routes' rules, the loops and the listener.
+/// Checks the reach of the routes' rules and alarms, and the commands against these alarms, the loops and the listener.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
-    rule_reach::check(config, findings);
     let is_on = config.alarm_commands.is_some();
     let mut has_alarms = false;
     for (index, route) in config.routes.iter().enumerate() {
@@ -48,6 +47,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         let Some(pipeline) = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok()) else {
             continue;
         };
+        rule_reach::check(&pipeline, &key, findings);
         let mut needs_listen = !is_on;
         for (pattern, alarm) in pipeline.alarms() {
             has_alarms = true;

@@ -1,41 +1,46 @@
 //! Reach of a filter's rules and alarms: those that no sensor comes to, because an earlier one has all of their names. Pure.
 
+use std::collections::HashMap;
+
 use edge_bridge::wire::matches;
 use edge_filter::{Pattern, Pipeline};
 
-use super::{Config, Findings};
+use super::Findings;
 
-/// Reports the rules and alarms that are never used: a sensor has the first rule and the first alarm that match its name.
-pub(super) fn check(config: &Config, findings: &mut Findings) {
-    for (index, route) in config.routes.iter().enumerate() {
-        // A filter that is not valid has been reported.
-        let Some(pipeline) = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok()) else {
-            continue;
-        };
-        let rules = never_used("rule", pipeline.rules().map(|(pattern, _)| pattern));
-        let alarms = never_used("alarm", pipeline.alarms().map(|(pattern, _)| pattern));
-        for message in rules.into_iter().chain(alarms) {
-            findings.warning(0, &format!("route[{}].filter", index + 1), message);
-        }
+/// Reports the rules and alarms of the filter at `key` that are never used: a sensor has the first rule and the first alarm that match its name.
+pub(super) fn check(pipeline: &Pipeline, key: &str, findings: &mut Findings) {
+    let rules = never_used("rule", pipeline.rules().map(|(pattern, _)| pattern));
+    let alarms = never_used("alarm", pipeline.alarms().map(|(pattern, _)| pattern));
+    for message in rules.into_iter().chain(alarms) {
+        findings.warning(0, key, message);
     }
 }
 
-/// Returns a message for each entry of the table `[[table]]` that an earlier one covers.
+/// Returns a message for each entry of the table `[[table]]` that an earlier one covers. Names without wildcards, of which a plant may list thousands,
+/// are not compared with each other.
 fn never_used<'p>(table: &str, patterns: impl Iterator<Item = &'p Pattern>) -> Vec<String> {
-    let patterns: Vec<String> = patterns.map(Pattern::to_string).collect();
-    let covered = |(at, pattern): (usize, &String)| {
-        let earlier = patterns.iter().take(at).position(|earlier| matches(earlier, pattern))?;
-        let (first, later) = (earlier + 1, at + 1);
-        Some(format!(
-            "[[{table}]] {later}, \"{pattern}\", is never used: [[{table}]] {first} has all of its sensors; put both into one, \
-             or this one first"
-        ))
-    };
-    patterns.iter().enumerate().filter_map(covered).collect()
+    let mut wide: Vec<(usize, String)> = Vec::new();
+    let (mut names, mut told) = (HashMap::new(), Vec::new());
+    for (later, pattern) in (1..).zip(patterns.map(Pattern::to_string)) {
+        let covering = wide.iter().find(|(_, wide)| matches(wide, &pattern)).map(|(number, _)| *number);
+        let first: Option<usize> = covering.into_iter().chain(names.get(&pattern).copied()).min();
+        if let Some(first) = first {
+            told.push(format!(
+                "[[{table}]] {later}, \"{pattern}\", is never used: [[{table}]] {first} has all of its sensors; put both into one, \
+                 or this one first"
+            ));
+        } else if pattern.contains(['+', '#']) {
+            wide.push((later, pattern));
+        } else {
+            names.insert(pattern, later);
+        }
+    }
+    told
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::*;
 
     #[test]
