@@ -145,7 +145,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What Python prints of a batch: a row after the other.
+/// Rows of a batch as Python prints them, one after the other.
 fn rows((batch, table): &Case) -> Result<String, DecodeError> {
     let reader = table.as_ref().map_or_else(|| Ok(Reader::without_table()), |t| Reader::of(t, &wide()))?;
     let mut batch = reader.decode(batch, &wide())?;

@@ -87,7 +87,7 @@ fn run(case: &str) -> (String, Vec<u8>) {
     (outcome, output.stdout[end + 1..].to_vec())
 }
 
-/// What both readers hold a batch and a table to. Before, a batch of 31 KB took 264 MiB, and one of 88 KB the time of its clocks squared.
+/// Limits to which both readers hold a batch and a table. Before, a batch of 31 KB took 264 MiB, and one of 88 KB the time of its clocks squared.
 #[test]
 fn what_one_reader_bounds_the_other_bounds_too() {
     let cases = [

@@ -253,7 +253,7 @@ fn promise_13_a_longer_flat_line_after_a_restart_begins_anew() {
     assert_eq!(dropped(&mut longer, 710, [1.0; 700]), 100, "flat from the 601st on");
 }
 
-/// What the other check did not keep is computed from the readings of the period.
+/// Figures that the other check did not keep are computed from the readings of the period.
 #[test]
 fn promise_13_another_measure_of_spread_after_a_restart_knows_the_period() {
     let attenuated = |check: &str| {

@@ -37,7 +37,7 @@ fn whole(value: &Value<'_>) -> Option<i128> {
     }
 }
 
-/// Whether one value stands for the other.
+/// Returns whether one value stands for the other.
 fn is_near(a: &Value<'_>, b: &Value<'_>, tolerance: f64) -> bool {
     match (a, b) {
         (Value::Bool(_) | Value::Text(_), _) | (_, Value::Bool(_) | Value::Text(_)) => a == b,
@@ -72,7 +72,7 @@ fn time(rng: &mut Rng, now: i64) -> i64 {
     }
 }
 
-/// What the display does wrong.
+/// Mistake of the display.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bug {
     None,

@@ -60,7 +60,7 @@ fn rows_that_are_kept_fill_the_place_of_parked_ones_or_stop_the_link() {
     assert!(rig.core.stats().link_refused && rig.arrived("alarm").is_empty(), "{:?}", rig.core.stats());
 }
 
-/// Whoever names a topic of others that the hub refuses has its rows dropped with the first attempt on that topic, or before; the others' are kept.
+/// A client that names a topic of others, which the hub refuses, has its rows dropped with the first attempt on it, or before; the others' are kept.
 #[test]
 fn rows_on_a_refused_topic_of_others_are_dropped_and_the_others_are_kept() {
     let mut rig = Rig::new(|_, _| QUOTA);

@@ -62,7 +62,7 @@ pub(crate) fn rsa() -> String {
     String::from_utf8(made.stdout).unwrap()
 }
 
-/// What a signer was asked to sign.
+/// Request that a signer got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) scheme: u16,

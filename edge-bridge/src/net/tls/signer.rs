@@ -1,7 +1,7 @@
 //! Private key outside of this process: another one, the signer, signs the handshakes of TLS over a Unix socket, so that the key is neither on this disk
 //! nor in this memory, but in a TPM, a token, or a process with other rights. docs/reference/signer.md has the protocol.
 //!
-//! What the signer is to have is known from the certificate, so that a signer that is away costs handshakes and no start. Each signature is verified by
+//! The key that the signer is to have is known from the certificate, so that a signer that is away costs handshakes and no start. Each signature is verified by
 //! the certificate's key before a peer sees it.
 
 mod ask;
@@ -34,7 +34,7 @@ pub(super) const SERVER_ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const VERSION: u8 = 1;
 /// Most bytes of an answer behind its head. A signature of an RSA key with 16 384 bits has a quarter of that.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
-/// What stands before the socket's path in the place of a key's file.
+/// Prefix of the socket's path in the place of a key's file.
 const PREFIX: &str = "unix:";
 
 /// Schemes for which a signer is asked, the preferred ones first: of an RSA key TLS 1.3 takes PSS alone.

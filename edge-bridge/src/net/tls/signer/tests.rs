@@ -68,7 +68,7 @@ fn done(body: &[u8]) -> Vec<u8> {
     [&[1, 0], &length[..], body].concat()
 }
 
-/// What the signing of a message ends with; of an error what the link tells.
+/// Result of the signing of a message; of an error the words of the link.
 fn signed(key: &RemoteKey, message: &[u8]) -> Result<Vec<u8>, String> {
     let schemes: Vec<SignatureScheme> = SCHEMES.to_vec();
     let signer = key.choose_scheme(&schemes).unwrap();
