@@ -7,8 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WallClock {
-    /// A time service keeps it right, and has spoken to the kernel lately: without that the kernel takes it back after 16 s of error, which
-    /// it reckons with 500 ppm (nine hours).
+    /// A time service keeps it right, and has spoken to the kernel lately: without that the kernel marks the clock as not
+    /// synchronised when its estimate of the error, which grows by 500 ppm, reaches 16 s (after nine hours).
     pub is_synchronised: bool,
     /// Bound of the error as the time service and the kernel reckon it; 16 s when nobody ever said.
     pub max_error: Duration,
@@ -58,7 +58,7 @@ mod system {
 mod tests {
     use super::*;
 
-    /// A wrong layout would give errors of no sense; 16 s is the kernel's own limit (`NTP_PHASE_LIMIT`).
+    /// A wrong layout would give nonsense for the error; 16 s is the kernel's own limit (`NTP_PHASE_LIMIT`).
     #[test]
     fn the_kernel_answers_with_a_bound_of_the_error() {
         match wall_clock() {

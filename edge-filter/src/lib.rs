@@ -10,7 +10,7 @@ pub mod alarm;
 mod bounds;
 pub mod check;
 #[cfg(feature = "codec")]
-mod codec;
+mod codec_conversion;
 pub mod control;
 pub mod downsample;
 mod error;

@@ -19,6 +19,7 @@ mod gap;
 pub mod inspect;
 mod lease;
 mod ledger;
+mod locks_and_atomics;
 mod loss_share;
 mod lost_row_times;
 pub mod medium;
@@ -35,7 +36,6 @@ mod shell;
 mod state;
 mod stats;
 pub mod store;
-mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;

@@ -10,8 +10,8 @@
     reason = "test code"
 )]
 
-/// Locks and atomics of the model checker in the place of those of `src/sync.rs`.
-mod sync {
+/// Locks and atomics of the model checker in the place of those of `src/locks_and_atomics.rs`.
+mod locks_and_atomics {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::PoisonError;
@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
+use locks_and_atomics::{Condvar, Mutex, lock};
 use loom::thread;
-use sync::{Condvar, Mutex, lock};
 use wakes::{WaitingConsumers, WaitingProducers, WriterSleep};
 
 /// No sleep ends by time here: what would be late in a queue is a deadlock.

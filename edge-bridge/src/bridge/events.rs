@@ -95,7 +95,8 @@ pub enum Event {
         /// Handle for the PUBACK; `None` at QoS 0.
         ack: Option<AckHandle>,
     },
-    /// A QoS 2 message came again that the application had [taken in](super::Core::take_in) on an earlier connection, so that it needs no second one.
+    /// A QoS 2 message that the hub sent again after a reconnect. The application [took it in](super::Core::take_in) on an earlier connection, and
+    /// must not handle it twice.
     Repeated {
         /// Message for an application that has no other copy any more.
         publish: Publish,

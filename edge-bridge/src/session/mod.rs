@@ -22,7 +22,6 @@ mod error;
 mod events;
 mod handshake;
 mod keep_alive;
-mod lost_session;
 mod oversized;
 mod packet_id;
 mod path_estimates;
@@ -33,6 +32,7 @@ mod received_messages;
 mod requests;
 mod send;
 mod server_role;
+mod session_doubt;
 mod session_state;
 #[cfg(feature = "testing")]
 mod state_hash;
@@ -63,10 +63,10 @@ pub(crate) use unreleased_qos2::SavedExchange;
 
 use bytes_in_transit::{BytesInTransit, Wrote};
 use keep_alive::KeepAlive;
-use lost_session::Doubt;
 use oversized::Oversized;
 use received_messages::Arrivals;
 use requests::Requests;
+use session_doubt::Doubt;
 use timeout_extension::Receiving;
 use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};

@@ -9,7 +9,7 @@ use crate::compact::stream::error::StreamError;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::{Limits, Sensor};
 
-/// Golomb order of the counts of shared and of own bytes.
+/// Exp-Golomb order of the counts of shared and of own bytes.
 const LEN_LOW: u32 = 2;
 
 /// Bytes in the order of their frequency in names; all other bytes come behind, by value.

@@ -1,13 +1,13 @@
-//! Constants of the layout that encoder and decoder share: field numbers, orders of Golomb codes, and the least size of a batch.
+//! Constants of the layout that encoder and decoder share: field numbers, orders of Exp-Golomb codes, and the least size of a batch.
 
 use crate::protobuf::fields::put_string;
 
 /// Most readings, and most bytes of names, per byte of a batch, compressed or not. It bounds a reader's memory by its input.
 pub(super) const PER_BYTE: usize = 32;
 
-/// Golomb order of the number of columns.
+/// Exp-Golomb order of the number of columns.
 pub(super) const COLUMNS_LOW: u32 = 0;
-/// Golomb order of the number of texts and of their lengths.
+/// Exp-Golomb order of the number of texts and of their lengths.
 pub(super) const TEXTS_LOW: u32 = 3;
 
 /// Bytes of a session table's id in front of the columns that refer to it.

@@ -77,7 +77,7 @@ impl ClockPlan {
         Some(Self { origin: 0, start_low: START_LOW, unit, period, coder })
     }
 
-    /// Returns the number that is written for the start, and its Golomb order. `learned`: the plan is a table's, which counts in units;
+    /// Returns the number that is written for the start, and its Exp-Golomb order. `learned`: the plan is a table's, which counts in units;
     /// `first`: start of the batch's first clock, if this is another one. `None`: the plan cannot hold the start.
     pub(super) fn start(&self, learned: bool, start: i64, first: Option<i64>) -> Option<(u64, u32)> {
         let (from, low) = first.map_or((self.origin, self.start_low), |first| (first, NEAR_LOW));

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::Precision;
-use super::line::{Line, Lines};
+use super::line_parser::{Line, Lines};
 use crate::{DecodeError, Limits, Record, Source, quality};
 use std::borrow::Cow;
 

@@ -31,7 +31,7 @@
 
 mod encode;
 mod import;
-mod line;
+mod line_parser;
 
 pub use encode::{Influx, Precision};
 pub use import::import;

@@ -86,12 +86,12 @@ pub(super) mod parse;
 pub(super) mod parsed_text;
 pub(crate) mod path;
 pub(super) mod piece;
-pub(super) mod quality_check;
+pub(super) mod stage_keys;
 mod window;
 
 pub use alarm::{AlarmConfig, LimitConfig};
 pub use number_pair::two_numbers;
-pub use quality_check::{
+pub use stage_keys::{
     AttenuatedSignalConfig, CounterConfig, FlatLineConfig, HampelConfig, JumpRejectConfig,
     RateOfChangeConfig, ScaleConfig, SpikeConfig,
 };

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use crate::acked_ids::{AckIdsError, AckedIds, IdRange};
+use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
 use crate::planted_flaw::{Flaw, planted};
-use crate::sync::lock;
 
 use super::Engine;
 

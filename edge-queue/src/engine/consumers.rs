@@ -2,9 +2,9 @@
 
 use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
+use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
 use crate::store::StoreError;
-use crate::sync::lock;
 
 use super::{Engine, Open};
 

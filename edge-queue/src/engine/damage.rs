@@ -2,10 +2,10 @@
 
 use crate::event::Event;
 use crate::fault::FaultKind;
+use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
 use crate::row::{Lane, Seq};
 use crate::store::{Lost, ReadLimit, StoreError, StoredChunk};
-use crate::sync::lock;
 
 use super::{Engine, Open, Wake};
 

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use crate::error::CommitError;
 use crate::gap::Gap;
+use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
 use crate::row::Lane;
-use crate::sync::lock;
 use crate::transfer::{ExportError, Exported, Exporter};
 
 use super::Engine;

@@ -3,8 +3,8 @@
 
 use crate::event::Event;
 use crate::fault::FaultKind;
+use crate::locks_and_atomics::{AtomicBool, AtomicU64, Ordering, lock};
 use crate::store::{FileName, StoreError};
-use crate::sync::{AtomicBool, AtomicU64, Ordering, lock};
 
 use super::{Engine, Open};
 

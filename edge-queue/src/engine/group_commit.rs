@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::error::CommitError;
 use crate::event::Event;
+use crate::locks_and_atomics::lock;
 use crate::model::{Batch, HEAD_READ, LaneModel, Model};
 use crate::state::{Change, State};
 use crate::store::StoreError;
-use crate::sync::lock;
 
 use super::{Engine, Open};
 

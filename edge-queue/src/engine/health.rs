@@ -3,10 +3,10 @@
 use crate::error::CommitError;
 use crate::event::Event;
 use crate::fault::FaultKind;
+use crate::locks_and_atomics::lock;
 use crate::model::Model;
 use crate::stats::Health;
 use crate::store::StoreError;
-use crate::sync::lock;
 use crate::time::Now;
 
 use super::store_watchdog::stall_reason;

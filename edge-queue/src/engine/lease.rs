@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::error::ConsumerError;
+use crate::locks_and_atomics::{MutexGuard, lock};
 use crate::model::{Leased, Model, More, Take};
 #[cfg(feature = "tokio")]
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
 use crate::store::ReadLimit;
-use crate::sync::{MutexGuard, lock};
 use crate::time::Now;
 
 use super::{Engine, Wake};

@@ -1,10 +1,10 @@
 //! Collection of the ledgers: the present ones of the model, and those of the last commit.
 
 use crate::ledger::Ledger;
+use crate::locks_and_atomics::lock;
 use crate::model::{Model, NOBODY};
 use crate::row::Lane;
 use crate::state::Position;
-use crate::sync::lock;
 
 use super::Engine;
 

@@ -41,13 +41,13 @@ use std::time::Duration;
 
 use crate::event::{Event, Events};
 use crate::gap::Gap;
+use crate::locks_and_atomics::{Mutex, MutexGuard, lock};
 use crate::model::{Done, LeaseKey, Model, Outbox, WaitObserver};
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::{GapRecord, State};
 use crate::store::Store;
-use crate::sync::{Mutex, MutexGuard, lock};
 
 use file_name::NameLook;
 use stats::Seen;

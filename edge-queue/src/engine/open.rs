@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::config::{Config, StoreKind};
 use crate::error::{ConfigError, OpenError};
 use crate::event::{Event, Events};
+use crate::locks_and_atomics::{Mutex, lock};
 use crate::medium::Dir;
 use crate::model::{HEAD_READ, Model};
 use crate::shell::{Clock, random_u64};
 use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
-use crate::sync::{Mutex, lock};
 
 use super::file_name::NameLook;
 use super::stats::Seen;

@@ -2,12 +2,12 @@
 
 use std::sync::{MutexGuard, TryLockError};
 
+use crate::locks_and_atomics::lock;
 use crate::model::{LaneModel, Model};
 use crate::row::{LANES_MAX, Seq, StoredRow};
 use crate::row_age::age_ms;
 use crate::stats::{LaneStats, Stats};
 use crate::store::{ReadLimit, StoreStats};
-use crate::sync::lock;
 use crate::time::{Now, Stamp};
 
 use super::ledgers::ledgers;

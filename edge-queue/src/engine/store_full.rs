@@ -3,10 +3,10 @@
 
 use crate::config::OnFull;
 use crate::fault::FaultKind;
+use crate::locks_and_atomics::lock;
 use crate::model::{HEAD_READ, MadeRoom, Model};
 use crate::row::{Lane, Seq};
 use crate::store::StoreError;
-use crate::sync::lock;
 
 use super::{Engine, Open};
 

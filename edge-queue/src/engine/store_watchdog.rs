@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::Engine;
 use crate::event::Event;
 use crate::fault::{FaultKind, STALLED_AFTER_MS};
-use crate::sync::lock;
+use crate::locks_and_atomics::lock;
 
 /// Time at which the store's present call began. Calls come one at a time, from the thread that holds the store; any thread may read it.
 #[derive(Debug, Default)]

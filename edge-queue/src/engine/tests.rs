@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::locks_and_atomics::lock;
 use crate::store::memory::Memory;
 use crate::store::{
     Change, ConsumerState, DoneRows, LaneState, Lost, ReadLimit, Recovered, State, Store, StoreError,
     StoreStats, StoredChunk, StoredRow,
 };
-use crate::sync::lock;
 use crate::*;
 
 /// Deeds of the store.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::locks_and_atomics::{AtomicBool, Mutex, Ordering, lock};
 
 use super::Engine;
 use super::wakes::WriterSleep;

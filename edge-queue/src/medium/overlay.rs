@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use super::{Dir, Medium, PAGE, pieces};
-use crate::sync::lock;
+use crate::locks_and_atomics::lock;
 
 /// Directory that keeps every write, rename and removal in RAM and only reads from the directory beneath. A store opened on it does the same as
 /// at its next open, repairs included, and changes nothing. Costs RAM for each page written. Clones are handles to the same directory.

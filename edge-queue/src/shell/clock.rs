@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::ClockSync;
-use crate::sync::{Mutex, lock};
+use crate::locks_and_atomics::{Mutex, lock};
 use crate::time::Now;
 
 /// Shortest time in milliseconds between two checks whether the wall clock is synchronised.

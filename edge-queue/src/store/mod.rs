@@ -214,7 +214,7 @@ pub enum FileName {
     Held,
     /// There is no such name any more, or it leads to another file. Contains the name.
     Lost(&'static str),
-    /// The store has no file, or its medium does not show which file a name leads to.
+    /// The store has no file, or its medium has no inode numbers, by which a name could be compared with the open file.
     Unknown,
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::locks_and_atomics::{Mutex, MutexGuard, lock};
 use crate::medium::{Dir, Medium};
-use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Prefix of the names until the import is done.
 const PREFIX: &str = "import-";

@@ -66,7 +66,7 @@ struct LoadArguments {
     /// Bytes of a raw message's payload
     #[arg(long, value_name = "BYTES", default_value_t = Load::USUAL.payload_bytes, value_parser = clap::value_parser!(u64).range(0..=262_144))]
     payload: u64,
-    /// Sensors that they come from
+    /// Number of sensors that send these messages
     #[arg(long, value_name = "N", default_value_t = Load::USUAL.sensors, value_parser = clap::value_parser!(u32).range(1..=4_096))]
     sensors: u32,
 }
@@ -100,7 +100,7 @@ enum Command {
     Route(route::Arguments),
     /// Run the cases of a configuration (`[[test]]`) through its routes and filters, in virtual time. Starts nothing.
     Test(test::Arguments),
-    /// Make a gateway.toml of a mosquitto.conf and a telegraf.conf, on standard output. What is not carried over is said
+    /// Make a gateway.toml from a mosquitto.conf and a telegraf.conf, on standard output. What is left out is listed
     Import(import::Arguments),
     /// Print the reference of the configuration files as Markdown, or as a JSON Schema: every key with bounds, default and meaning
     Reference {

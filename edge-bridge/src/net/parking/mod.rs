@@ -11,10 +11,10 @@
 mod compaction;
 mod envelope;
 mod headroom;
-mod in_place;
 mod parker;
 #[cfg(test)]
 mod tests;
+mod unparkable_rows;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,8 +30,8 @@ use crate::wire::ReasonCode;
 use compaction::Compaction;
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
 use headroom::Room;
-use in_place::{InPlace, Look};
 pub(super) use parker::{Parker, identity};
+use unparkable_rows::{InPlace, Look};
 
 /// Directory of the parked rows, below that of the first queue.
 const DIR: &str = "parked";

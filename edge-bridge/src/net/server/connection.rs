@@ -51,8 +51,8 @@ pub(super) enum FromPeer {
         up_to_date: Option<Instant>,
     },
     Written(usize),
-    /// The peer closed the connection, or the network lost it, while the owner had the buffer. Contains a copy of the bytes that came after
-    /// those in the buffer, about as many as one read brings. Sent once each time that the owner has the buffer.
+    /// The peer closed the connection, or the network lost it, while reading was paused because the owner held the buffer. Contains a copy of the
+    /// bytes that came after those in the buffer, about as many as one read brings. Sent at most once in a pause.
     Gone(BytesMut),
     Closed,
 }

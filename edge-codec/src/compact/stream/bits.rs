@@ -163,7 +163,7 @@ fn tail(data: &[u8], start: usize) -> u64 {
     rest.iter().chain(std::iter::repeat(&0)).take(8).fold(0, |word, b| word << 8 | u64::from(*b))
 }
 
-/// Golomb order of the length of a `raw` number.
+/// Exp-Golomb order of the length of a `raw` number.
 pub(crate) const RAW_LOW: u32 = 4;
 
 /// Returns the top `n` bits of a word, n ≤ 63.

@@ -11,8 +11,8 @@ use crate::zigzag::zigzag;
 
 /// Finest grid in units of the last place; a finer one saves too little.
 const FINEST: f64 = 256.0;
-/// Largest distance of a value from its grid point in units of the last place: each operation of a scaling adds a half, and 15 printed digits
-/// up to nine.
+/// Largest distance of a value from its grid point, in units of the last place. Each operation of a scaling adds a rounding error of up to 0.5,
+/// and printing with 15 digits one of up to 9.
 const NEAR: f64 = 16.0;
 /// Bits of a distance from which it is no rounding, so that the value is not on the grid.
 const OFF: u32 = 40;

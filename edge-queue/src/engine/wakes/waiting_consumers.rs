@@ -5,7 +5,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::contained_waker::Wakers;
-use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock};
+use crate::locks_and_atomics::{
+    AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, lock,
+};
 
 /// Consumers that found no row.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::contained_waker::Wakers;
-use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, PoisonError, lock};
+use crate::locks_and_atomics::{AtomicUsize, Condvar, Mutex, Ordering, PoisonError, lock};
 
 /// Producers that found no room.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sync::{AtomicU64, Condvar, MutexGuard, Ordering, PoisonError};
+use crate::locks_and_atomics::{AtomicU64, Condvar, MutexGuard, Ordering, PoisonError};
 
 /// State of the writer thread's sleep, by which a change of the model wakes it only if necessary.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::contained_waker::Wakers;
+use crate::locks_and_atomics::{Condvar, Mutex, PoisonError, lock};
 use crate::receipt::{Receipt, WaitError};
 use crate::row::Seq;
-use crate::sync::{Condvar, Mutex, PoisonError, lock};
 
 /// Outcome of a receipt.
 pub(super) type Answer = Result<Receipt, WaitError>;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use redb::StorageBackend;
 
 use super::unsynced::{self, Unsynced};
+use crate::locks_and_atomics::{Mutex, MutexGuard, lock};
 use crate::medium::{FileId, Medium};
-use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A handle to the file; clones share it, so that redb can be reopened on it.
 #[derive(Clone)]

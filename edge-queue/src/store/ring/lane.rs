@@ -11,8 +11,8 @@ use super::active_segment::ActiveSegment;
 use super::find_frames::Placed;
 use super::free_slots::{FreeSlots, reserve};
 use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
-use super::prefill::worth_filling;
 use super::segment::{Counters, Segment};
+use super::zero_fill::worth_filling;
 use crate::row::StoredRow;
 use crate::store::DoneRows;
 

@@ -6,7 +6,7 @@
 //! * [`layout`] offsets and geometry; [`superblock`] identity of the file; [`epoch`] the rules of epochs; [`frame`] the unit of
 //!   writing; [`record`] and [`snapshot`] its contents;
 //! * [`lane`] a lane's log in RAM, which abandons failed commits and reclaims segments, with [`segment`],
-//!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
+//!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`zero_fill`] when it is new);
 //! * [`writer`] a commit, with [`rotation`] to the next segment; [`reader`] rows, through [`page_reader`];
 //! * [`find_frames`] which frames of a segment count; [`missing_frames`] what it should have and has not;
 //! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with the [completeness of
@@ -21,7 +21,7 @@ mod active_segment;
 mod changes;
 mod checkpoint;
 mod commit_completeness;
-mod create;
+mod create_and_reserve;
 mod epoch;
 mod find_frames;
 mod footprint;
@@ -35,7 +35,6 @@ mod layout;
 mod missing_frames;
 mod open;
 mod page_reader;
-mod prefill;
 mod quarantine;
 mod reader;
 mod record;
@@ -50,6 +49,7 @@ mod superblock;
 #[cfg(test)]
 mod test_sectors;
 mod writer;
+mod zero_fill;
 
 pub(crate) use footprint::Footprint;
 
@@ -62,12 +62,12 @@ use self::find_frames::Look;
 use self::high_water::HighWaterMarks;
 use self::lane::LaneLog;
 use self::page_reader::{Pages, Unread};
-use self::prefill::fill;
 use self::quarantine::Quarantine;
 use self::reader::{Reader, Source};
 use self::scan::Scan;
 use self::superblock::Superblock;
 use self::writer::{Buffers, Writer};
+use self::zero_fill::fill;
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
 use crate::per_lane::PerLane;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::RingStore;
 use super::checkpoint::Checkpoint;
-use super::create::{check_space, create};
+use super::create_and_reserve::{check_space, create};
 use super::find_frames::Look;
 use super::frame::{Head, Kind, into_body};
 use super::layout::{FILE, FILE_NEW, FORMAT, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};

@@ -3,7 +3,7 @@
 
 use super::RingStore;
 use super::checkpoint::Checkpoint;
-use super::create::create;
+use super::create_and_reserve::create;
 use super::find_frames::Look;
 use super::layout::{FILE, FILE_NEW, Geometry};
 use super::page_reader::Pages;

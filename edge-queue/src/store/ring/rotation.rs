@@ -7,10 +7,10 @@ use super::free_slots::reserve;
 use super::lane::LaneLog;
 use super::layout::pages_for;
 use super::page_reader::{probe, readable};
-use super::prefill::{fill, worth_filling};
 use super::segment::{Counters, Segment};
 use super::snapshot::put_snapshot;
 use super::writer::{Progress, Writer, too_large};
+use super::zero_fill::{fill, worth_filling};
 use crate::row::Lane;
 use crate::store::StoreError;
 

@@ -10,7 +10,7 @@ use edge_queue::{Clock as _, SystemClock};
 
 use crate::config::Config;
 
-use super::gateway::wall_clock;
+use super::start_and_stop::wall_clock;
 
 /// Day of the release, 2026-11-27, in seconds since 1970: it is past, whatever the clock says. Raised with each release; a constant, so that the
 /// same sources make the same program.

@@ -12,7 +12,6 @@ mod commands;
 pub(crate) mod configuration;
 mod error;
 pub(crate) mod filters;
-mod gateway;
 pub(crate) mod hub;
 mod local_control;
 mod log;
@@ -22,6 +21,7 @@ mod restart;
 pub(crate) mod route;
 pub(crate) mod sensors;
 mod signals;
+mod start_and_stop;
 pub(crate) mod status;
 pub(crate) mod tap;
 
@@ -42,9 +42,9 @@ use configuration::reload::{Ending, Reload};
 use configuration::route_changes::InForce;
 pub use error::RunError;
 pub(crate) use filters::readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
-pub(crate) use gateway::{run as run_until, wall_clock};
 use replaced_parts::Parts;
 use signals::Signals;
+pub(crate) use start_and_stop::{run as run_until, wall_clock};
 use status::service;
 
 /// Parameters of a gateway's start.
@@ -97,7 +97,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
                 }
                 ending = Some(asked);
             };
-            let result = gateway::run(&config, &state, parts, pin!(stop)).await;
+            let result = start_and_stop::run(&config, &state, parts, pin!(stop)).await;
             match (result, ending) {
                 (Ok(()), Some(Ending::StartAnew(next))) => {
                     before = Some(reload.running());

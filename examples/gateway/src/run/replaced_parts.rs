@@ -17,7 +17,7 @@ use crate::config::Route;
 
 use super::configuration::route_changes::Configurations;
 use super::filters::reading_row::ReadingRow;
-use super::queue::no_queue::Surface;
+use super::queue::status_without_queue::Surface;
 use super::sensors::bulkhead::Bulkhead;
 
 /// Parts that are replaced, and channels to the embedding program; none by default.

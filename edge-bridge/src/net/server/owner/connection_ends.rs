@@ -1,4 +1,4 @@
-//! Ends of connections: what came before an end counts, and delays nobody else.
+//! Ends of connections: packets received before an end are still handled, in small turns, so that other clients do not wait.
 
 use super::super::sink::Sink;
 use crate::ingest::Ingest;

@@ -16,14 +16,14 @@ const AFTER_FOUND: u32 = 32;
 
 impl SearchBackoff {
     /// Counts a batch. Returns whether the pause is over.
-    pub(crate) fn is_over(&mut self) -> bool {
+    pub(crate) fn count_batch(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left == 0
     }
 
     /// Counts a batch. Returns whether the pause is over, and then counts the search as failed until [`succeeded`](Self::succeeded) is called.
     pub(crate) fn try_again(&mut self) -> bool {
-        let over = self.is_over();
+        let over = self.count_batch();
         if over {
             self.failed();
         }

@@ -65,7 +65,7 @@ impl<E: PartialEq> SearchPolicy<E> {
 
     /// Counts a batch. Returns whether the periodic search is due.
     pub(super) fn is_due(&mut self) -> bool {
-        self.backoff.is_over()
+        self.backoff.count_batch()
     }
 
     pub(super) fn failed(&mut self) {

@@ -147,7 +147,7 @@ impl TablePlanCache {
         let dear = cost > (target.len() * 8 + integer_dictionary::bits(&[])) * 256;
         !listed
             && dear
-            && self.dictionary_backoff.is_over()
+            && self.dictionary_backoff.count_batch()
             && integer_dictionary::are_few(target.values)
             && self.dictionary_backoff.try_again()
     }

@@ -1,7 +1,7 @@
 //! Queue: its opening, the names of its lanes, and what holds while it is not open.
 
 pub(super) mod lane_names;
-pub(super) mod no_queue;
 pub(super) mod opening;
 pub(super) mod queue_account;
+pub(super) mod status_without_queue;
 pub(crate) mod store;

@@ -114,7 +114,7 @@ impl Opening {
         opened
     }
 
-    /// Logs that the queue is open and its directory does not answer.
+    /// Logs that the queue is open, but the files of the last run cannot be read yet, because the disk is slow or hangs.
     pub(in crate::run) fn tell_slow(&self, state: &Path) {
         let cause = format!(
             "{}: the disk is slow or hangs: what the last run left is not taken over yet",
@@ -147,8 +147,8 @@ struct Attempts {
     line: CauseLine,
     /// Set if an earlier attempt of this process created the queue.
     made: bool,
-    /// Set once an attempt has failed. From then on another process in the directory is no fatal error, because it is not a second gateway
-    /// started by mistake.
+    /// Set once this process has waited to try again. From then on a directory that another process uses is tried again, too: a second gateway
+    /// started by mistake would have found it in use at its first attempt.
     is_again: bool,
 }
 

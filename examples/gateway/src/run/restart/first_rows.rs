@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::run::sensors::held_receipts::{Link, Tell};
 
-use super::clean_stop;
+use super::clean_stop_mark;
 
 /// Removes the mark of the last stop; if there are `rows` of the last run, the mark keeps them alone until they are safe. Call this as the last step that
 /// can fail before the first reading. `lanes` is the number of the queue's lanes, which may be smaller than before.
@@ -23,11 +23,11 @@ use super::clean_stop;
 /// The disk refused.
 pub(in crate::run) fn mark(state: &Path, rows: &mut [Row], lanes: usize) -> io::Result<()> {
     if rows.is_empty() {
-        return clean_stop::remove(state);
+        return clean_stop_mark::remove(state);
     }
     let last = u8::try_from(lanes.saturating_sub(1)).unwrap_or(u8::MAX);
     rows.iter_mut().for_each(|row| row.lane = row.lane.map(|lane| lane.min(last)));
-    clean_stop::leave_rows(state, rows)
+    clean_stop_mark::leave_rows(state, rows)
 }
 
 /// Queues the rows that [`mark`] left, and then those of alarms. The task removes the mark once the former are safe.
@@ -55,7 +55,7 @@ fn queue_marked(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle<()>
     let state = state.to_owned();
     tokio::spawn(async move {
         safe.notified().await;
-        if let Err(error) = clean_stop::remove(&state) {
+        if let Err(error) = clean_stop_mark::remove(&state) {
             tracing::warn!(%error, "rows of the last run may be sent again, marked");
         }
     })

@@ -1,6 +1,6 @@
 //! Restart: what a stop leaves for the next process, and how a start takes it over.
 
-pub(super) mod clean_stop;
+pub(super) mod clean_stop_mark;
 pub(super) mod disk_wait;
 pub(super) mod first_rows;
 pub(super) mod kept_row;

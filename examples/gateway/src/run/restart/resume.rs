@@ -19,14 +19,14 @@ use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::hub::table_files::TableFiles;
 use crate::run::local_control::alarm_commands;
 use crate::run::local_control::alarm_file::{self, KeptAlarms};
-use crate::run::queue::no_queue::NoQueue;
 use crate::run::queue::opening::{Opened, Opening};
+use crate::run::queue::status_without_queue::NoQueue;
 use crate::run::sensors::ingest::GatewayIngest;
 
-use super::clean_stop::LastRun;
+use super::clean_stop_mark::LastRun;
 use super::disk_wait::DiskWait;
 use super::start_counter::StartCounter;
-use super::{clean_stop, first_rows};
+use super::{clean_stop_mark, first_rows};
 
 /// Time for which the runtime's thread waits for the disk; a healthy one takes milliseconds.
 const WAIT: Duration = Duration::from_secs(2);
@@ -170,7 +170,7 @@ async fn read_and_mark(
 
 fn read(from: &StateFiles, obeys: bool, up_ms: u64) -> Left {
     Left {
-        last: clean_stop::read(&from.dir),
+        last: clean_stop_mark::read(&from.dir),
         alarms: if obeys { alarm_file::read(&from.dir) } else { Vec::new() },
         watched: watched_sensors_file::read(&from.dir, up_ms),
         tables: from.table_files.load(&from.table_topics),

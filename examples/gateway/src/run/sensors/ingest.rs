@@ -24,7 +24,7 @@ use crate::run::route::RouteState;
 use crate::run::status::snapshot::figures::RouteFigures;
 use crate::run::tap::Taps;
 
-use super::arrival::ArrivalClock;
+use super::arrival_clock::ArrivalClock;
 use super::held_receipts::{Extent, Link};
 pub(in crate::run) use alarm_commands::ALARM_LANE;
 use alarm_commands::Commanded;

@@ -22,7 +22,7 @@ use crate::run::error::RunError;
 use crate::run::local_control::control::Control;
 use crate::run::status::snapshot::CurrentFacts;
 
-use super::access_reload;
+use super::access_and_certificate_reload;
 use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
 use super::held_receipts::Tell;
@@ -67,7 +67,8 @@ impl Front {
         else {
             return Ok(Self::NotYet);
         };
-        let (rules, tls, in_force) = access_reload::open(access, addresses.tls.as_ref(), floor)?;
+        let (rules, tls, in_force) =
+            access_and_certificate_reload::open(access, addresses.tls.as_ref(), floor)?;
         let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
         let (ws, proxies) = (addresses.ws.clone(), addresses.proxies.clone());
         let doors = Doors { plain: addresses.plain, tls, ws, proxies };
@@ -80,7 +81,8 @@ impl Front {
         let server =
             listen((doors, limits, rules, store), clock, ingest, intake, (control, facts.clone())).await?;
         let told = (server.publisher(), facts.clone());
-        let follow = access_reload::follow(access.clone(), addresses.tls.clone(), in_force, told);
+        let follow =
+            access_and_certificate_reload::follow(access.clone(), addresses.tls.clone(), in_force, told);
         let follows = tokio::spawn(follow);
         Ok(Self::Server(server, follows))
     }

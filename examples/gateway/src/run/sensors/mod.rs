@@ -1,7 +1,7 @@
 //! Sensors' side: messages come in from the listener or a local broker, find their route, become rows, and get their PUBACK once the rows are safe.
 
-pub(super) mod access_reload;
-pub(super) mod arrival;
+pub(super) mod access_and_certificate_reload;
+pub(super) mod arrival_clock;
 pub(super) mod broker;
 pub(super) mod bulkhead;
 pub(super) mod client_log;

@@ -5,8 +5,8 @@ use edge_queue::{Ledger, Reason};
 
 use crate::run::commands::CommandCounts;
 use crate::run::hub::hub_refusals::HubRefusals;
-use crate::run::queue::no_queue;
 use crate::run::queue::queue_account::GoneQueues;
+use crate::run::queue::status_without_queue;
 use crate::run::restart::start_counter::StartCounter;
 use crate::run::sensors::ingest::Counts;
 use crate::run::sensors::intake_figures::IntakeFigures;
@@ -173,7 +173,7 @@ impl Sample {
     /// Returns the metrics page.
     pub(crate) fn page(&self) -> Page {
         let mut page = Page::default();
-        no_queue::render(&mut page, None);
+        status_without_queue::render(&mut page, None);
         page.counter("edge_accepted_total", "Messages taken in, over restarts.", self.accepted());
         self.render_ends(&mut page);
         page.counter("edge_moved_total", "Messages that were parked, over restarts.", self.moved());

@@ -1,7 +1,6 @@
 //! Snapshot: the status of the gateway at one moment. These are the types of the JSON (docs/reference/status.md); page, terminal and monitoring
 //! check are made from the same value, so that no two of them can contradict each other. Pure.
 
-pub(super) mod describe;
 pub(super) mod facts;
 pub(crate) mod figures;
 pub(super) mod history;
@@ -10,12 +9,13 @@ pub(super) mod needs;
 pub(super) mod recorder;
 pub(super) mod remaining_room;
 pub(super) mod sentence;
+pub(super) mod snapshot_from_figures;
 pub(crate) mod snapshot_maker;
 
-pub(crate) use describe::WithoutQueue;
 pub(crate) use facts::{CurrentFacts, Facts};
 pub(crate) use ledger::Totals;
 pub(crate) use recorder::is_up;
+pub(crate) use snapshot_from_figures::WithoutQueue;
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use edge_filter::DropReason;
 use crate::config::Config;
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::hub::duplicate_marks::DuplicateMarks;
-use crate::run::sensors::arrival::ArrivalClock;
+use crate::run::sensors::arrival_clock::ArrivalClock;
 
 use super::GatewayIngest;
 

@@ -6,7 +6,7 @@ use hyper::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-use crate::run::queue::no_queue::Surface;
+use crate::run::queue::status_without_queue::Surface;
 use crate::run::status::http::{Asked, Pages, Reply, Site};
 use crate::run::status::snapshot::snapshot_maker::Snapshots;
 

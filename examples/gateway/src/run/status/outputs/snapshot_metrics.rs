@@ -7,7 +7,7 @@ use crate::run::status::snapshot::facts::Facts;
 use crate::run::status::snapshot::figures::Figures;
 use crate::run::status::snapshot::recorder::Recorder;
 use crate::run::status::snapshot::remaining_room::room;
-use crate::run::status::snapshot::{Lane, describe};
+use crate::run::status::snapshot::{Lane, snapshot_from_figures};
 
 /// Reads one figure of a lane. `None`: the lane has no such limit.
 type OfLane = fn(&Lane) -> Option<u64>;
@@ -24,7 +24,7 @@ const LANES: [(&str, &str, OfLane); 4] = [
 /// Writes the metrics of a gateway with a queue. `recorder` must have recorded the same figures before.
 pub(crate) fn render(facts: &Facts, figures: &Figures, recorder: &Recorder, page: &mut Page) {
     render_without_queue(facts, recorder, page);
-    let lanes = describe::lanes(facts, &figures.queue.lanes);
+    let lanes = snapshot_from_figures::lanes(facts, &figures.queue.lanes);
     for (name, help, of) in LANES {
         page.head(name, "gauge", help);
         for lane in &lanes {

@@ -19,7 +19,7 @@ pub(crate) struct RouteFacts {
     pub(crate) lane: String,
 }
 
-/// Parts of a status that change only with the configuration.
+/// Parts of a status that come from the configuration, with the last troubles that other parts report.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) gateway: String,
@@ -40,7 +40,7 @@ pub(crate) struct Facts {
     pub(crate) refused_access: Option<String>,
     /// Reason why the last write of local clients' sessions and retained messages failed. `None`: it did not.
     pub(crate) unsaved_clients: Option<String>,
-    /// Topic of a local client that was refused last. `None`: there is none since the rights changed.
+    /// Last topic to which a local client was not allowed to publish. `None`: there is none since the rights changed.
     pub(crate) refused_topic: Option<RefusedTopic>,
 }
 

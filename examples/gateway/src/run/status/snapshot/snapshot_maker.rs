@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use edge_bridge::net::Clock;
 
-use crate::run::queue::no_queue::Surface;
+use crate::run::queue::status_without_queue::Surface;
 use crate::run::status::outputs::snapshot_metrics;
 use crate::run::status::prometheus_text::Page;
 
 use super::Snapshot;
-use super::describe::{self, WithoutQueue};
 use super::facts::{CurrentFacts, Facts};
 use super::figures::Figures;
 use super::history::Slot;
 use super::recorder::Recorder;
+use super::snapshot_from_figures::{self, WithoutQueue};
 
 /// Handle to the recorder, which is updated at each check and read for each answer; cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,11 +27,11 @@ impl Memory {
     }
 
     pub(crate) fn note(&self, clock: &Clock, figures: &Figures) {
-        self.lock().note(clock.now().up_ms, &describe::look(figures));
+        self.lock().note(clock.now().up_ms, &snapshot_from_figures::look(figures));
     }
 
     pub(crate) fn note_without_queue(&self, clock: &Clock, state: &WithoutQueue<'_>) {
-        self.lock().note(clock.now().up_ms, &describe::look_without_queue(state));
+        self.lock().note(clock.now().up_ms, &snapshot_from_figures::look_without_queue(state));
     }
 
     /// Writes the metrics of recorded state and of the figures, which were just collected.
@@ -47,7 +47,7 @@ impl Memory {
     /// Returns the snapshot of figures that were just collected.
     pub(crate) fn snapshot(&self, facts: &Facts, clock: &Clock, figures: &Figures) -> Snapshot {
         self.note(clock, figures);
-        describe::snapshot(facts, clock.now(), figures, &self.lock())
+        snapshot_from_figures::snapshot(facts, clock.now(), figures, &self.lock())
     }
 
     /// Locks the recorder. A poisoned lock is used nevertheless, because a panic under it would have ended the runtime's only thread.
@@ -79,7 +79,7 @@ impl Snapshots {
             Err(without) => {
                 let state = without.as_state();
                 self.memory.note_without_queue(&self.clock, &state);
-                describe::without_queue(&self.facts.get(), now, &state, &self.memory.lock())
+                snapshot_from_figures::without_queue(&self.facts.get(), now, &state, &self.memory.lock())
             }
         }
     }

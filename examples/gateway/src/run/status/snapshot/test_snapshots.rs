@@ -13,12 +13,12 @@ use crate::run::restart::start_counter::StartCounter;
 use crate::run::sensors::ingest::Counts;
 use crate::run::sensors::intake_figures::IntakeFigures;
 use crate::run::status::metrics::Sample;
-use crate::run::status::snapshot::describe;
 use crate::run::status::snapshot::facts::{Facts, RouteFacts};
 use crate::run::status::snapshot::figures::{Figures, LaneFigures, QueueFigures, RouteFigures};
 use crate::run::status::snapshot::history::Flow;
 use crate::run::status::snapshot::ledger::{QueueTotals, Totals};
 use crate::run::status::snapshot::recorder::Recorder;
+use crate::run::status::snapshot::snapshot_from_figures;
 use crate::run::status::verdict::{LosingNow, Verdict};
 
 use super::Snapshot;
@@ -147,11 +147,11 @@ pub(crate) fn recorder(figures: &Figures) -> Recorder {
     let mut recorder = Recorder::new(begin_ms);
     let normal = self::figures();
     for second in 0..900 {
-        recorder.note(begin_ms + second * 1_000, &describe::look(&normal));
+        recorder.note(begin_ms + second * 1_000, &snapshot_from_figures::look(&normal));
     }
-    let mut look = describe::look(figures);
+    let mut look = snapshot_from_figures::look(figures);
     let last = look.flow.unwrap();
-    let before = describe::look(&normal).flow.unwrap().accepted;
+    let before = snapshot_from_figures::look(&normal).flow.unwrap().accepted;
     for second in 0..=7_980 {
         let accepted = before + (last.accepted - before) * second / 7_980;
         let mut flow = Flow { accepted, ..last };
@@ -164,7 +164,7 @@ pub(crate) fn recorder(figures: &Figures) -> Recorder {
 
 /// The snapshot of these figures.
 pub(crate) fn snapshot(figures: &Figures) -> Snapshot {
-    describe::snapshot(&facts(), NOW, figures, &recorder(figures))
+    snapshot_from_figures::snapshot(&facts(), NOW, figures, &recorder(figures))
 }
 
 pub(crate) fn delivering() -> Snapshot {

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::run::hub::duplicate_marks::DuplicateMarks;
-use crate::run::queue::no_queue::NoQueue;
+use crate::run::queue::status_without_queue::NoQueue;
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::status::http;
 use crate::run::status::snapshot::snapshot_maker::Memory;

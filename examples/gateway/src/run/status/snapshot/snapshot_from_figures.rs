@@ -31,7 +31,7 @@ pub(crate) struct WithoutQueue<'a> {
     /// Messages that were dropped because they found no room.
     pub(crate) lost: u64,
     pub(crate) clock_synced: bool,
-    /// Messages that wait for the queue to be opened.
+    /// Messages at QoS 1 that the listener holds until the queue is open.
     pub(crate) not_queued: u64,
 }
 

@@ -38,13 +38,13 @@ use super::hub::table_subscriber::TableSubscriber;
 use super::hub::uplink::{self, Beside};
 use super::local_control::alarm_commands::Alarms;
 use super::local_control::control::{Control, Figures};
-use super::queue::no_queue::{NoQueue, Surface};
 use super::queue::opening::{Cause, Opened, Opening};
 use super::queue::queue_account::QueueAccount;
+use super::queue::status_without_queue::{NoQueue, Surface};
 use super::queue::store;
 use super::replaced_parts::{Packers, Parts, Started};
 use super::restart::resume::{Resumed, StateFiles, resume};
-use super::restart::{clean_stop, first_rows};
+use super::restart::{clean_stop_mark, first_rows};
 use super::sensors::ingest::GatewayIngest;
 use super::sensors::local_side::Front;
 use super::status::certificates::Certificates;
@@ -364,7 +364,7 @@ async fn stop(
         return Ok(());
     };
     rows.extend(ingest.tick(clock.now(), true).0);
-    if let Err(error) = clean_stop::leave(state, &ingest.filter_states(), &rows) {
+    if let Err(error) = clean_stop_mark::leave(state, &ingest.filter_states(), &rows) {
         tracing::warn!(%error, "the filters' states are not kept: every sensor's next reading passes");
     }
     tracing::info!(queued, "stopped");

@@ -96,7 +96,8 @@ pub struct CounterConfig {
     pub max_rate_per_s: f64,
 }
 
-/// Parameters of a [`Scale`](crate::transform::Scale): `raw` and `unit`, or `factor` and `offset`.
+/// Parameters of a [`Scale`](crate::transform::Scale): the raw range and the range in engineering units (`raw`, `unit`: 4 to 20 mA are 0 to
+/// 100 %), or `factor` and `offset`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructors of `Scale`")]

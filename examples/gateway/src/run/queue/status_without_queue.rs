@@ -189,7 +189,7 @@ impl Pages for NoQueue {
     }
 }
 
-/// HTTP pages from the start on: those without a queue, then those of the whole gateway.
+/// HTTP pages. Until the queue is open they tell that and its cause; afterwards they are the full status pages.
 #[derive(Clone)]
 pub(crate) struct Surface {
     no_queue: NoQueue,
@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// The first attempt may take seconds, and what it finds is taken over before the whole gateway's pages are shown.
+    /// The first attempt to open the queue may take seconds; until it ends, the pages name a cause already.
     #[tokio::test(flavor = "current_thread")]
     async fn there_is_a_cause_before_an_attempt_has_failed() {
         let (_told, cause) = watch::channel(None);
