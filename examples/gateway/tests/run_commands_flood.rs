@@ -133,7 +133,6 @@ fn promise_7_answers_that_the_hub_denies_evict_no_parked_alarm() {
     meter.join().unwrap();
     let refused = || metric("edge_answers_dropped_total{reason=\"refused\"}");
     wait_until("answers were refused", 60, || refused() > 0.0);
-    // This hub closes the connection over some of them, which then wait until they are tried alone.
     wait_until("the alarms, and nothing else, wait for the hub to take them", 120, || {
         waiting() == ALARMS as f64
     });

@@ -13,8 +13,9 @@ use super::packet::{self, Publish};
 use super::publisher::{packet, text};
 use super::wait_until;
 
-/// Settings of the hub beside the usual ones: every packet is in its log, and it keeps whatever waits for the gateway.
-pub const HUB: &str = "log_type all\nmax_queued_messages 0";
+/// Settings of the hub beside the usual ones: every packet is in its log, and it keeps whatever waits for the gateway. With 0, no limit, Mosquitto
+/// 2.0.11 closes the connection at each message that it denies.
+pub const HUB: &str = "log_type all\nmax_queued_messages 1000000";
 
 /// A command for `mosquitto_pub`, MQTT 5 at QoS 1.
 pub struct Request(Vec<String>);
