@@ -154,7 +154,7 @@ pub(crate) async fn serve(socket: TcpListener, site: impl Site) {
             }
         };
         let connection = tokio::spawn(connection(stream, site.clone()));
-        places.take(peer.ip(), connection.abort_handle());
+        places.take(peer.ip(), connection.abort_handle()).await;
     }
 }
 

@@ -1,32 +1,51 @@
 //! Limit of HTTP connections, so low that they cost little memory. At the limit a new connection replaces the oldest one of the address with the
-//! most, so that a probe is answered beside any number of slow clients.
+//! most, so that a probe is answered beside any number of slow clients. No connection is replaced before it has had time for a request: clients that
+//! connect again as soon as they are closed would otherwise close the probe that shares their address.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// Most connections at a time; a scraper and two probes need three.
 pub(super) const PLACES: usize = 32;
+/// Time for which a connection keeps its place in any case, enough for a probe's request and its answer. With so many places a flood of connections
+/// is accepted at 640 in a second at most; the others wait in the kernel.
+const KEEPS: Duration = Duration::from_millis(50);
 
 /// Connections that may still be open, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    taken: Vec<(IpAddr, AbortHandle)>,
+    taken: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    address: IpAddr,
+    connection: AbortHandle,
+    since: Instant,
 }
 
 impl Places {
-    /// Adds a connection, for which another one may be closed.
-    pub(super) fn take(&mut self, address: IpAddr, connection: AbortHandle) {
-        self.taken.retain(|(_, connection)| !connection.is_finished());
-        if self.taken.len() >= PLACES {
-            let of = |address: &IpAddr| self.taken.iter().filter(|(other, _)| other == address).count();
-            let most = self.taken.iter().map(|(address, _)| of(address)).max();
-            if let Some(at) = self.taken.iter().position(|(address, _)| Some(of(address)) == most) {
-                let (_, connection) = self.taken.remove(at);
-                connection.abort();
-            }
+    /// Adds a connection, for which another one may be closed: then this waits until that one has had its time.
+    pub(super) async fn take(&mut self, address: IpAddr, connection: AbortHandle) {
+        self.taken.retain(|place| !place.connection.is_finished());
+        if self.taken.len() >= PLACES
+            && let Some(at) = self.oldest_of_most()
+        {
+            let oldest = self.taken.remove(at);
+            tokio::time::sleep_until(oldest.since + KEEPS).await;
+            oldest.connection.abort();
         }
-        self.taken.push((address, connection));
+        self.taken.push(Place { address, connection, since: Instant::now() });
+    }
+
+    /// Returns the position of the oldest connection of the address with the most.
+    fn oldest_of_most(&self) -> Option<usize> {
+        let of = |address: IpAddr| self.taken.iter().filter(|place| place.address == address).count();
+        let most = self.taken.iter().map(|place| of(place.address)).max();
+        self.taken.iter().position(|place| Some(of(place.address)) == most)
     }
 }
 
@@ -41,21 +60,28 @@ mod tests {
         IpAddr::from([10, 0, 0, n])
     }
 
-    #[tokio::test]
+    async fn take(places: &mut Places, n: u8) -> tokio::task::JoinHandle<()> {
+        let connection = tokio::spawn(pending::<()>());
+        places.take(address(n), connection.abort_handle()).await;
+        connection
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_comes_last_gets_the_oldest_place_of_who_has_most() {
         let mut places = Places::default();
-        let mut take = |n| {
-            let connection = tokio::spawn(pending::<()>());
-            places.take(address(n), connection.abort_handle());
-            connection
-        };
-        let (probe, scraper, few) = (take(1), take(2), [take(3), take(3)]);
-        let many: Vec<_> = (0..200).map(|_| take(9)).collect();
-        let last = take(1);
+        let mut kept = Vec::new();
+        for n in [1, 2, 3, 3] {
+            kept.push(take(&mut places, n).await);
+        }
+        let mut many = Vec::new();
+        for _ in 0..200 {
+            many.push(take(&mut places, 9).await);
+        }
+        kept.push(take(&mut places, 1).await);
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
         }
-        assert!([&probe, &scraper, &few[0], &few[1], &last].iter().all(|kept| !kept.is_finished()));
+        assert!(kept.iter().all(|kept| !kept.is_finished()));
         let open = many.iter().filter(|connection| !connection.is_finished()).count();
         assert_eq!(open, PLACES - 5);
         assert!(
@@ -64,14 +90,29 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_keeps_its_place_for_its_time() {
+        let (mut places, begin) = (Places::default(), Instant::now());
+        for _ in 0..PLACES {
+            take(&mut places, 1).await;
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO, "there was room");
+        for _ in 0..PLACES {
+            take(&mut places, 1).await;
+        }
+        assert_eq!(begin.elapsed(), KEEPS, "the next as many wait once");
+        take(&mut places, 2).await;
+        assert_eq!(begin.elapsed(), KEEPS * 2);
+    }
+
     #[tokio::test]
     async fn a_connection_that_ended_leaves_its_place() {
         let mut places = Places::default();
         let first = tokio::spawn(pending::<()>());
-        places.take(address(1), first.abort_handle());
+        places.take(address(1), first.abort_handle()).await;
         for _ in 0..100 {
             let short = tokio::spawn(async {});
-            places.take(address(1), short.abort_handle());
+            places.take(address(1), short.abort_handle()).await;
             short.await.unwrap();
         }
         assert!(!first.is_finished());

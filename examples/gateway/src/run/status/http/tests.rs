@@ -80,6 +80,29 @@ async fn a_probe_is_answered_at_once_beside_slow_clients() {
     }
 }
 
+/// Clients of the probe's own address, each of which connects again as soon as it is closed.
+#[tokio::test]
+async fn a_probe_is_answered_beside_slow_clients_that_connect_again() {
+    let address = server().await;
+    let slow: Vec<_> = (0..80)
+        .map(|_| {
+            tokio::spawn(async move {
+                loop {
+                    let mut stream = TcpStream::connect(address).await.unwrap();
+                    let _ = stream.write_all(b"GET /ok HTTP/1.1\r\nHos").await;
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for n in 0..30 {
+        let answer = tokio::time::timeout(Duration::from_secs(10), ask(address, &get("/ok"))).await;
+        assert!(answer.expect("a probe is answered").starts_with("HTTP/1.1 200 "), "probe {n}");
+    }
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
 #[tokio::test(start_paused = true)]
 async fn half_a_request_ends_after_five_seconds() {
     let address = server().await;
