@@ -170,7 +170,9 @@ fn a_file_without_a_whole_record_is_set_aside_and_told_and_costs_no_start() {
         fs::write(gateway.state.join("clients"), foreign).unwrap();
         gateway.start();
         assert!(
-            gateway.log().contains("of the last run are lost, and set aside as `clients.bad`"),
+            gateway
+                .log()
+                .contains("of the last run cannot be read; their file is set aside as `clients.bad`"),
             "{foreign}"
         );
         assert_eq!(fs::read_to_string(gateway.state.join("clients.bad")).unwrap(), foreign);

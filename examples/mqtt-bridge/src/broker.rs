@@ -241,7 +241,7 @@ impl ClientLog {
             }
             Event::ClientsRestored(restored) => tell_restored(restored),
             Event::ClientsNotRestored { error } => {
-                tracing::error!(%error, "sessions and retained messages of the last run are lost, and set aside as clients.bad");
+                tracing::error!(%error, "sessions and retained messages of the last run cannot be read; their file is set aside as clients.bad, if its directory allows it");
             }
             Event::ClientsNotSaved { error } => {
                 tracing::error!(%error, "sessions and retained messages of clients cannot be saved");

@@ -53,7 +53,7 @@ impl ClientStore for ClientFile {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
-            read => read?,
+            read => read.map_err(|error| of_path(&self.state.join(FILE), &error))?,
         };
         if bytes.starts_with(VERSION_1.as_bytes()) {
             let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
@@ -76,17 +76,22 @@ impl ClientStore for ClientFile {
     fn set_aside(&mut self) -> io::Result<()> {
         let (path, aside) = (self.state.join(FILE), self.state.join(ASIDE));
         let link = self.state.join(format!("{ASIDE}.new"));
-        remove(&link)?;
+        remove(&link).map_err(|error| of_path(&link, &error))?;
         if fs::hard_link(&path, &link).is_ok() {
             fs::rename(&link, &aside)?;
             // A rename does nothing where both are names of one file, since an earlier start.
             remove(&link)?;
         } else {
             // A directory, or a file system without links.
-            fs::rename(&path, &aside)?;
+            fs::rename(&path, &aside).map_err(|error| of_path(&path, &error))?;
         }
         file::sync_names(&self.state)
     }
+}
+
+/// Returns the error with the path that it is of.
+fn of_path(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Removes a file. Returns whether it was there.
@@ -127,6 +132,16 @@ mod tests {
         }
         fs::write(dir.path().join(FILE), b"").unwrap();
         assert_eq!(file.load().unwrap().unwrap(), b"", "an empty file is not a first start");
+    }
+
+    /// Also where the reason is a directory above it.
+    #[test]
+    fn an_error_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        std::os::unix::fs::symlink(dir.path(), &path).unwrap();
+        let said = ClientFile::new(dir.path()).load().unwrap_err().to_string();
+        assert!(said.starts_with(&format!("{}: ", path.display())), "{said}");
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub(crate) fn keep(state: &Path, config: &Config) -> io::Result<()> {
 pub(crate) fn kept(state: &Path, file: &Path) -> Result<Option<(Config, Findings)>, String> {
     let body = match checksummed_file::read(state, FILE, VERSION, BYTES_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|error| error.to_string())?,
+        read => read.map_err(|error| format!("{}: {error}", state.join(FILE).display()))?,
     };
     let texts: Texts = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
     let folder = folder_of(file);

@@ -317,7 +317,7 @@ fn trouble_with_saving(event: &Event) -> Option<Trouble> {
         Event::ClientsNotRestored { error } => (
             "restore",
             format!(
-                "sessions and retained messages of the last run are lost, and set aside as `clients.bad`: {error}"
+                "sessions and retained messages of the last run cannot be read; their file is set aside as `clients.bad`, if its directory allows it: {error}"
             ),
         ),
         Event::ClientsNotSaved { error } => {
