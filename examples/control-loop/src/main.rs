@@ -79,7 +79,8 @@ fn complain(line: &str) {
 /// Reads a configuration, and reports each mistake in a line.
 fn read(file: &Path) -> Result<Config, Failed> {
     let failed = |error: &dyn Display| format!("{}: {error}", file.display());
-    let text = edge_state::operator_file::read_text(file).map_err(|error| Failed(2, vec![failed(&error)]))?;
+    let text =
+        edge_state::operator_file::read_rules(file).map_err(|error| Failed(2, vec![failed(&error)]))?;
     Config::parse(&text)
         .map_err(|error| Failed(2, error.problems().iter().map(|problem| failed(problem)).collect()))
 }

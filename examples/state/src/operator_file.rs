@@ -70,6 +70,18 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     })
 }
 
+/// Reads a file of filter rules or of control loops, unless it holds more than may be parsed.
+///
+/// # Errors
+/// As [`read_text`]; or it holds [too much](crate::toml_amount::RULES): then the error names the line and the limit.
+#[cfg(feature = "rules")]
+pub fn read_rules(path: &Path) -> io::Result<String> {
+    let text = read_text(path)?;
+    crate::toml_amount::check_rules(&text)
+        .map_err(|excess| io::Error::new(io::ErrorKind::InvalidData, excess))?;
+    Ok(text)
+}
+
 /// Returns what is known of a regular file. One of `/proc` says that it is, and that it is empty, whatever it holds: reading the kernel's messages there
 /// takes them from who waits for them.
 fn regular(path: &Path) -> io::Result<Metadata> {
@@ -168,6 +180,18 @@ mod tests {
         }
         assert_eq!(read(dir.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert_eq!(read(&at("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    /// A million bytes of tables would take a hundred times as much when they are parsed.
+    #[cfg(feature = "rules")]
+    #[test]
+    fn a_file_of_rules_is_counted_before_it_is_parsed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "[[rule]]\n".repeat(4_000)).unwrap();
+        assert_eq!(read_rules(&path).unwrap().len(), 36_000);
+        std::fs::write(&path, "[[output]]\n".repeat(4_001)).unwrap();
+        assert_eq!(read_rules(&path).unwrap_err().to_string(), "line 4001: at most 4000 tables [[…]]");
     }
 
     /// As `trace_pipe` of the kernel's tracing does not have, beside `/proc`.

@@ -88,7 +88,7 @@ fn print(text: &str) -> Result<(), Error> {
 
 fn pipeline(rules: &Path) -> Result<Pipeline, Error> {
     let text =
-        edge_state::operator_file::read_text(rules).map_err(|error| Error::io(rules, "read it", &error))?;
+        edge_state::operator_file::read_rules(rules).map_err(|error| Error::io(rules, "read it", &error))?;
     Pipeline::from_toml(&text).map_err(|error| Error::Config(format!("{}: {error}", rules.display())))
 }
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge_bridge::net::signer_socket;
+use edge_state::toml_amount;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::amount;
 use super::expand::expand;
 use super::findings::{Findings, Severity};
 use super::keys::{self, Key, Preset, Value};
@@ -69,7 +69,8 @@ impl<'a> Section<'a> {
     /// Reads a file of filter rules or of control loops, unless it holds more than may be parsed.
     pub(crate) fn rules(&self, file: &Path) -> io::Result<String> {
         let text = (self.world.rules)(file)?;
-        amount::check_rules(&text).map_err(|excess| io::Error::new(io::ErrorKind::InvalidData, excess))?;
+        toml_amount::check_rules(&text)
+            .map_err(|excess| io::Error::new(io::ErrorKind::InvalidData, excess))?;
         Ok(text)
     }
 
