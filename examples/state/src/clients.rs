@@ -77,6 +77,10 @@ impl ClientStore for ClientFile {
         let (path, aside) = (self.state.join(FILE), self.state.join(ASIDE));
         let link = self.state.join(format!("{ASIDE}.new"));
         remove(&link).map_err(|error| of_path(&link, &error))?;
+        if matches!(fs::symlink_metadata(&path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            // Nothing was kept: only its directory could not be entered before.
+            return Ok(());
+        }
         if fs::hard_link(&path, &link).is_ok() {
             fs::rename(&link, &aside)?;
             // A rename does nothing where both are names of one file, since an earlier start.
@@ -142,6 +146,13 @@ mod tests {
         std::os::unix::fs::symlink(dir.path(), &path).unwrap();
         let said = ClientFile::new(dir.path()).load().unwrap_err().to_string();
         assert!(said.starts_with(&format!("{}: ", path.display())), "{said}");
+    }
+
+    #[test]
+    fn nothing_is_set_aside_where_nothing_was_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        ClientFile::new(dir.path()).set_aside().unwrap();
+        assert_eq!(names(dir.path()), Vec::<String>::new());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub trait ClientStore: Send + 'static {
     ///
     /// # Errors
     ///
-    /// The bytes stay where they are, and this process saves nothing.
+    /// The bytes stay where they are, and nothing is saved; it is tried again a minute later.
     fn set_aside(&mut self) -> io::Result<()>;
 }
 
@@ -75,6 +75,8 @@ pub(super) struct ClientSaving {
     saved: Mark,
     /// Set if the disk refused the last write.
     is_refused: bool,
+    /// Set while what was saved before has to be set aside before it is replaced.
+    must_set_aside: bool,
     /// Time at which a later change was seen first; with that of a later message of a connected client.
     changed: Option<Instant>,
     exchanged: Option<Instant>,
@@ -94,6 +96,7 @@ impl ClientSaving {
             writing: None,
             saved: Mark::default(),
             is_refused: false,
+            must_set_aside: false,
             changed: None,
             exchanged: None,
             not_before: Instant::now(),
@@ -112,6 +115,12 @@ impl ClientSaving {
     pub(super) fn outdated(store: Store, now: Mark) -> Self {
         // No state has had so many changes.
         Self::new(store, Mark { changes: u64::MAX, ..now })
+    }
+
+    /// Saves to `store` once what is there can be set aside, which it could not just now.
+    pub(super) fn blocked(store: Store, now: Mark) -> Self {
+        let not_before = Instant::now() + RETRY;
+        Self { must_set_aside: true, is_refused: true, not_before, ..Self::outdated(store, now) }
     }
 
     /// Returns when to [begin](Self::begin) a write; `None` while there is nothing new.
@@ -147,8 +156,10 @@ impl ClientSaving {
         self.wait_for_this.append(&mut self.wait_for_next);
         self.not_before = Instant::now() + rest_after(saved.bytes.len());
         let news = self.news(saved.left_out);
+        let must_set_aside = self.must_set_aside;
         self.writing = Some(spawn_blocking(move || {
-            let result = store.save(&saved.bytes);
+            let set = if must_set_aside { store.set_aside() } else { Ok(()) };
+            let result = set.and_then(|()| store.save(&saved.bytes));
             (store, result)
         }));
         news
@@ -179,6 +190,7 @@ impl ClientSaving {
         self.store = Some(store);
         let was_refused = std::mem::replace(&mut self.is_refused, result.is_err());
         let Err(error) = result else {
+            self.must_set_aside = false;
             answer_all(self.wait_for_this.drain(..));
             return None;
         };
@@ -228,11 +240,16 @@ pub(super) async fn load(mut store: Store) -> (Option<Store>, io::Result<Option<
     }
 }
 
-/// Sets aside the bytes of a store, so that they are not overwritten. Returns the store if that succeeded.
-pub(super) async fn set_aside(mut store: Store) -> io::Result<Store> {
-    let setting = spawn_blocking(move || store.set_aside().map(|()| store));
-    let set = timeout(FIRST, setting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
-    set.unwrap_or_else(|error| Err(io::Error::other(error)))
+/// Sets aside the bytes of a store, so that they are not overwritten. Returns the store too, unless the disk takes too long.
+pub(super) async fn set_aside(mut store: Store) -> (Option<Store>, io::Result<()>) {
+    let setting = spawn_blocking(move || {
+        let set = store.set_aside();
+        (Some(store), set)
+    });
+    match timeout(FIRST, setting).await {
+        Ok(set) => set.unwrap_or_else(|error| (None, Err(io::Error::other(error)))),
+        Err(_) => (None, Err(io::ErrorKind::TimedOut.into())),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ struct State {
     content: Vec<u8>,
     writes: usize,
     refuses: bool,
+    aside: Vec<u8>,
 }
 
 impl ClientStore for Disk {
@@ -31,6 +32,11 @@ impl ClientStore for Disk {
     }
 
     fn set_aside(&mut self) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        if state.refuses {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        state.aside = std::mem::take(&mut state.content);
         Ok(())
     }
 }
@@ -200,6 +206,26 @@ async fn a_step_of_the_wall_clock_is_a_change() {
         let mut saving = ClientSaving::new(Box::new(Disk::default()), at(0));
         assert_eq!(saving.due(at(started_ms)).is_some(), is_step, "{started_ms}");
     }
+}
+
+/// As for a directory that nobody may enter when the server starts, and that is mended later.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_set_aside_is_set_aside_before_the_first_write() {
+    let disk = Disk::default();
+    disk.0.lock().unwrap().content = b"damaged".to_vec();
+    disk.0.lock().unwrap().refuses = true;
+    let (store, set) = set_aside(Box::new(disk.clone())).await;
+    assert_eq!(set.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    let mut saving = ClientSaving::blocked(store.unwrap(), mark(0));
+    for (changes, is_refused) in (1..).zip([true, false, false]) {
+        disk.0.lock().unwrap().refuses = is_refused;
+        tokio::time::sleep_until(saving.due(mark(changes)).unwrap()).await;
+        saving.begin(mark(changes), saved(3, 0));
+        assert!(saving.ended().await.is_none(), "it was told at the start");
+        let content = disk.0.lock().unwrap().content.clone();
+        assert_eq!(content, if is_refused { b"damaged".to_vec() } else { vec![1; 3] });
+    }
+    assert_eq!(disk.0.lock().unwrap().aside, b"damaged", "set aside once");
 }
 
 /// A disk whose calls take this long.

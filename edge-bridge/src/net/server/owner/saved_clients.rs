@@ -46,8 +46,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         if !is_damaged {
             // What expired meanwhile, and wills that were published, are changes of what is on disk.
             self.saving = ClientSaving::new(store, before);
-        } else if let Some(store) = self.set_aside(store).await {
-            self.saving = ClientSaving::outdated(store, before);
+        } else {
+            self.set_aside(store, before).await;
         }
         if has_unreleased {
             // After a kill they would be of an earlier moment.
@@ -65,16 +65,18 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    async fn set_aside(&mut self, store: Store) -> Option<Store> {
-        match set_aside(store).await {
-            Ok(store) => Some(store),
-            Err(error) => {
-                self.tell(&Event::ClientsNotSaved {
-                    error: format!("what cannot be read stays in the way: {error}"),
-                });
-                None
-            }
+    /// Sets aside what cannot be read, or not wholly, and saves from now on. Where that fails it is tried again before each write.
+    async fn set_aside(&mut self, store: Store, before: Mark) {
+        let (store, set) = set_aside(store).await;
+        if let Err(error) = &set {
+            let error = format!("what cannot be read stays in the way: {error}");
+            self.tell(&Event::ClientsNotSaved { error });
         }
+        self.saving = match store {
+            Some(store) if set.is_ok() => ClientSaving::outdated(store, before),
+            Some(store) => ClientSaving::blocked(store, before),
+            None => ClientSaving::none(),
+        };
     }
 
     /// Returns when to save clients; `None` while there is nothing new, or without a store (no clock is read then).
