@@ -101,6 +101,19 @@ fn promise_13_no_number_that_a_scale_overflows_leaves_as_good() {
     assert_eq!(emitted, [(0, "good"), (1_000, "bad"), (2_000, "good")]);
 }
 
+/// What is no number is only uncertain by the rule's own choice, and a scale does not know better.
+#[test]
+fn a_value_that_is_no_number_keeps_its_quality_through_a_scale() {
+    let rules = "[[rule]]\nmatch = \"#\"\nnan_is_bad = false\nstages = [ { scale = { factor = 2.0 } } ]\n";
+    let mut p = Pipeline::from_toml(rules).unwrap();
+    let sensor = p.intern("s");
+    for (time, value) in [(0, f64::NAN), (1_000, f64::INFINITY)] {
+        let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+        let Outcome::Emit(emit) = p.process(reading, time, &mut |_| ()) else { panic!("{value}") };
+        assert_eq!(emit.quality, Quality::UNCERTAIN, "{value}");
+    }
+}
+
 /// Actions of the other checks are taken for outliers, too.
 #[test]
 fn an_action_for_outliers_is_the_one_that_was_asked_for() {

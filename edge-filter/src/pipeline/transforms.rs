@@ -43,15 +43,20 @@ impl Transforms {
             forced = count(counter, &mut state.counter, reading, late);
         }
         if let Some(scale) = &self.scale {
+            let was_finite = is_finite(&reading.value);
             let value = std::mem::replace(&mut reading.value, Value::Bool(false));
             reading.value = scale.apply(value);
-            // No number too large for a float leaves as good.
-            if matches!(reading.value, Value::F64(v) if !v.is_finite()) {
+            // No number too large for a float leaves as good. What was none before has the quality that the rule gave it.
+            if was_finite && !is_finite(&reading.value) {
                 reading.quality = QartodFlag::Fail.mark(reading.quality);
             }
         }
         forced
     }
+}
+
+fn is_finite(value: &Value<'_>) -> bool {
+    !matches!(*value, Value::F64(number) if !number.is_finite())
 }
 
 /// Replaces the value by the counter's total. A bad or late reading counts nothing and gets the total so far. A value that the register cannot
