@@ -114,6 +114,23 @@ fn a_value_that_is_no_number_keeps_its_quality_through_a_scale() {
     }
 }
 
+/// A boolean among booleans is no outlier, whichever way the window lies, and stays a boolean.
+#[test]
+fn no_boolean_is_replaced_by_a_median() {
+    for alignment in ["causal", "centered"] {
+        let stage =
+            format!("{{ hampel = {{ window = 3, action = \"replace\", alignment = \"{alignment}\" }} }}");
+        let mut p = pipeline(&stage);
+        let sensor = p.intern("s");
+        for (time, yes) in [false, false, false, true, false].into_iter().enumerate() {
+            let reading =
+                Reading { sensor, time: time as i64, value: Value::Bool(yes), quality: Quality::GOOD };
+            let Outcome::Emit(emit) = p.process(reading, 0, &mut |_| ()) else { panic!("{time}") };
+            assert_eq!((emit.value, emit.quality), (Value::Bool(yes), Quality::GOOD), "{alignment} {time}");
+        }
+    }
+}
+
 /// Actions of the other checks are taken for outliers, too.
 #[test]
 fn an_action_for_outliers_is_the_one_that_was_asked_for() {

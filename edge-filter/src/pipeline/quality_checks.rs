@@ -79,7 +79,9 @@ impl QualityChecks {
             let flag = test.check(&mut state.attenuated_signal, measured(value, quality), time);
             quality = marked(flag, *action, quality, DropReason::Attenuated)?;
         }
+        // A boolean has no median, with which it would also change its type.
         if let Some((test, action)) = &self.hampel
+            && !matches!(value, Value::Bool(_))
             && let Some(verdict) = test.check(&mut state.hampel, measured(value, quality))
         {
             let (median, after) = action.apply(verdict, quality).ok_or(DropReason::Outlier)?;
