@@ -131,6 +131,23 @@ fn no_boolean_is_replaced_by_a_median() {
     }
 }
 
+/// A gap ends the past of the tests also where the first reading behind it is out of range.
+#[test]
+fn a_gap_whose_first_reading_is_dropped_is_a_gap() {
+    let stages =
+        "{ gross_range = { fail = [0.0, 50.0], action = \"drop\" } }, { jump_reject = { max_step = 5.0 } }";
+    let mut p = pipeline(stages);
+    let sensor = p.intern("s");
+    let mut qualities = Vec::new();
+    for (time, value) in [(0, 20.0), (4_000_000, 85.0), (4_010_000, 30.0)] {
+        let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+        if let Outcome::Emit(emit) = p.process(reading, time, &mut |_| ()) {
+            qualities.push(emit.quality);
+        }
+    }
+    assert_eq!(qualities, [Quality::GOOD; 2]);
+}
+
 /// Actions of the other checks are taken for outliers, too.
 #[test]
 fn an_action_for_outliers_is_the_one_that_was_asked_for() {

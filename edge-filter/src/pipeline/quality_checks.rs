@@ -5,7 +5,6 @@ use crate::qartod::{
     AttenuatedSignal, AttenuatedSignalState, FlatLine, FlatLineState, QartodFlag, RateOfChange,
     RateOfChangeState,
 };
-use crate::time::Passage;
 use crate::{Cost, DropReason, LossBound, Quality, Reading, Value};
 
 /// Parameters of a rule's quality checks; `None` for a check that it does not have. The states of the checks are kept per sensor.
@@ -61,11 +60,7 @@ impl QualityChecks {
         &self,
         state: &mut QualityCheckStates,
         reading: &mut Reading<'_>,
-        passage: Passage,
     ) -> Result<(), DropReason> {
-        if passage != Passage::InOrder {
-            *state = QualityCheckStates::default();
-        }
         let (time, value, mut quality) = (reading.time, &mut reading.value, reading.quality);
         if let Some((test, action)) = &self.rate_of_change {
             let flag = test.check(&mut state.rate_of_change, measured(value, quality), time);

@@ -150,9 +150,15 @@ impl Slot {
             return rule.quality_checks.check_range(reading);
         }
         self.force(passage.reason());
+        // Before the range test: a reading that it drops ends a gap, too.
+        if passage != Passage::InOrder
+            && let Some(single) = self.single()
+        {
+            single.quality_checks = QualityCheckStates::default();
+        }
         rule.quality_checks.check_range(reading)?;
         match self.single() {
-            Some(single) => rule.quality_checks.check(&mut single.quality_checks, reading, passage),
+            Some(single) => rule.quality_checks.check(&mut single.quality_checks, reading),
             None => Ok(()),
         }
     }
