@@ -94,6 +94,23 @@ fn promise_13_a_heartbeat_comes_after_what_is_held() {
     }
 }
 
+/// A window is told under its first instant, which is before the repeats that were told meanwhile. The report comes behind them.
+#[test]
+fn promise_13_a_sensor_with_a_window_is_reported_behind_its_heartbeats() {
+    let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { window = { width_ms = 60000, agg = \"last\" } }, \
+                 { stale = { timeout_ms = 30000, heartbeat_ms = 10000 } } ]";
+    let mut p = Pipeline::from_toml(rules).unwrap();
+    let s = p.intern("a");
+    feed(&mut p, s, (1_000, 20.0.into(), GOOD), 1_000);
+    feed(&mut p, s, (61_000, 21.0.into(), GOOD), 61_000);
+    let mut times = Vec::new();
+    for now in [72_000, 83_000, 91_000] {
+        times.extend(tick(&mut p, now).into_iter().map(|emit| (emit.time, emit.reason.as_str())));
+    }
+    let heartbeats = [(61_001, "heartbeat"), (61_002, "heartbeat")];
+    assert_eq!(times, [heartbeats[0], heartbeats[1], (60_000, "window_closed"), (61_003, "stale")]);
+}
+
 #[test]
 fn promise_13_no_heartbeat_follows_the_word_that_a_sensor_is_silent() {
     let rule = Rule::new().stale(Stale::after_ms(30_000).unwrap().heartbeat_ms(20_000).unwrap());

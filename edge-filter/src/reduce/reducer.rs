@@ -337,5 +337,7 @@ fn window_closed(
     };
     let (value, reason) = (Number::F64(value), EmitReason::WindowClosed);
     on(Settlement::Emit(ReleasedReading { time: w.start, value, quality, reason, synthetic: true }));
-    last.emitted(&value.into(), quality, w.start, !quality.is_bad());
+    // What was repeated in the window's silence is later than its first instant, and the next repeat is later than that.
+    let time = last.time().map_or(w.start, |time| time.max(w.start));
+    last.emitted(&value.into(), quality, time, !quality.is_bad());
 }
