@@ -111,6 +111,24 @@ fn promise_13_a_sensor_with_a_window_is_reported_behind_its_heartbeats() {
     assert_eq!(times, [heartbeats[0], heartbeats[1], (60_000, "window_closed"), (61_003, "stale")]);
 }
 
+/// A value that was emitted before an uncertain one, or before what is no number, is not the last one.
+#[test]
+fn promise_13_a_heartbeat_repeats_no_value_before_the_last() {
+    let stages = ["{ deadband = { absolute = 1.0, uncertain_as = \"bad\" } }", "{ on_change = {} }"];
+    for (stage, value) in stages.into_iter().zip([99.0, f64::NAN]) {
+        let rules = format!(
+            "[[rule]]\nmatch = \"#\"\nnan_is_bad = false\n\
+             stages = [ {stage}, {{ stale = {{ timeout_ms = 30000, heartbeat_ms = 10000 }} }} ]"
+        );
+        let mut p = Pipeline::from_toml(&rules).unwrap();
+        let s = p.intern("a");
+        feed(&mut p, s, (0, 20.0.into(), GOOD), 0);
+        assert_eq!(feed(&mut p, s, (1000, value.into(), Quality::UNCERTAIN), 1000).len(), 1);
+        assert_eq!(tick(&mut p, 12_000), [], "{stage}");
+        assert_eq!(tick(&mut p, 32_000)[0].reason, EmitReason::Stale, "{stage}");
+    }
+}
+
 #[test]
 fn promise_13_no_heartbeat_follows_the_word_that_a_sensor_is_silent() {
     let rule = Rule::new().stale(Stale::after_ms(30_000).unwrap().heartbeat_ms(20_000).unwrap());

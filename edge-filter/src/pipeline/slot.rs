@@ -287,6 +287,11 @@ impl Slot {
             reducer.close(&mut self.last, &mut extra.reducer, EmitReason::Flush, on);
         }
         let status = self.last.status().unwrap_or_default();
+        // The last value is not the last usable one: that one with this status is what no sensor sent.
+        let is_usable = rule.reducer.as_ref().is_none_or(|reducer| reducer.usable(status));
+        if !is_usable || !self.last.is_finite() {
+            return (false, None);
+        }
         (false, self.repeat(sensor, status, EmitReason::Heartbeat, now_ms))
     }
 

@@ -82,6 +82,11 @@ impl LastEmitted {
         self.started = false;
     }
 
+    /// Returns whether the last emitted value was no NaN and no infinity.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.class == Class::Finite
+    }
+
     /// Returns the reason for which a reading passes whatever its value: it is the first, or its status or class changed. `None`: its value
     /// decides.
     #[inline]

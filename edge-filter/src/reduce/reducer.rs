@@ -161,6 +161,20 @@ impl Reducer {
         !matches!(self, Reducer::Window(..) | Reducer::Sample(_))
     }
 
+    /// Returns whether values of this quality are compared, and so are those that a silence repeats.
+    pub(crate) fn usable(&self, quality: Quality) -> bool {
+        match self {
+            Reducer::Deadband(stage) => stage.usable(quality),
+            Reducer::SwingingDoor(stage) => stage.usable(quality),
+            Reducer::SegmentHold(stage) => stage.usable(quality),
+            Reducer::OnChange(_)
+            | Reducer::Window(..)
+            | Reducer::Sample(_)
+            | Reducer::Dedup(_)
+            | Reducer::Own(_) => !quality.is_bad(),
+        }
+    }
+
     /// Creates the state of a sensor that was never seen.
     pub(crate) fn state(&self) -> ReducerState {
         match self {
