@@ -271,12 +271,24 @@ impl Pipeline {
         }
     }
 
-    /// Handles a change of a sensor's unit. Emits what its stages hold, and lets its next reading pass.
+    /// Handles a change of a sensor's unit. Emits what its stages hold, and lets its next reading pass. The readings from here on are another
+    /// quantity: the tests compare none of them with those before, and a counter's total starts again.
     pub fn unit_changed(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
         let Some(place) = self.sensors.place(sensor) else { return };
         self.flush_one(place, sink);
         if let Some(slot) = self.sensors.slot_mut(place) {
+            slot.forget_values();
             slot.force(Some(EmitReason::UnitChanged));
+        }
+    }
+
+    /// Handles a reading of a sensor that its caller passed on without the stages. Emits what they hold, and lets the next reading pass, because
+    /// consumers now take that value for the sensor's.
+    pub fn passed_beside(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
+        let Some(place) = self.sensors.place(sensor) else { return };
+        self.flush_one(place, sink);
+        if let Some(slot) = self.sensors.slot_mut(place) {
+            slot.force(Some(EmitReason::Resumed));
         }
     }
 

@@ -163,6 +163,14 @@ impl Slot {
         }
     }
 
+    /// Forgets the values before a change of unit: the tests and the counter's total start again, and no silence repeats one of them.
+    pub(super) fn forget_values(&mut self) {
+        self.last.forget_value();
+        if let Some(single) = self.single() {
+            *single = SingleStates::default();
+        }
+    }
+
     /// Tells the stage `stale` that the sensor is alive. Readings that wait or that the reducer suppresses count too.
     #[inline]
     pub(super) fn seen_alive(&mut self, rule: &Rule, now_ms: i64) {

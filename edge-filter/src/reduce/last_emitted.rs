@@ -82,6 +82,11 @@ impl LastEmitted {
         self.started = false;
     }
 
+    /// Forgets the last usable value, because the next ones are in another unit.
+    pub(crate) fn forget_value(&mut self) {
+        self.reference = None;
+    }
+
     /// Returns whether the last emitted value was no NaN and no infinity.
     pub(crate) fn is_finite(&self) -> bool {
         self.class == Class::Finite

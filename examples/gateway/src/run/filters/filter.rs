@@ -124,7 +124,7 @@ impl Filter {
         let sensor = self.pipeline.intern(&record.sensor);
         self.note_unit(sensor, &record.unit, taken);
         if !self.long_texts.admit(&self.pipeline, sensor, &record.value) {
-            self.start_again(sensor, taken);
+            self.let_next_pass(sensor, taken);
             return keep_as_it_came(record, taken);
         }
         let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
@@ -307,7 +307,11 @@ impl Filter {
         if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
             return;
         }
-        self.start_again(sensor, taken);
+        if self.pipeline.last_time(sensor).is_some() {
+            let mut made = Vec::new();
+            self.pipeline.unit_changed(sensor, &mut |emit| made.push(Made::of(&emit)));
+            made.into_iter().for_each(|made| self.keep_made(made, taken));
+        }
         forget_unnamed(&self.pipeline, &mut self.units);
         self.units.insert(sensor, unit.into());
         if self.pipeline.silence_ms(sensor).is_some() {
@@ -317,12 +321,12 @@ impl Filter {
 
     /// Emits the readings that the stages hold of a sensor, and lets its next reading pass, because the stages no longer know the last reading
     /// that was sent.
-    fn start_again(&mut self, sensor: u32, taken: &mut Taken) {
+    fn let_next_pass(&mut self, sensor: u32, taken: &mut Taken) {
         if self.pipeline.last_time(sensor).is_none() {
             return;
         }
         let mut made = Vec::new();
-        self.pipeline.unit_changed(sensor, &mut |emit| made.push(Made::of(&emit)));
+        self.pipeline.passed_beside(sensor, &mut |emit| made.push(Made::of(&emit)));
         made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
