@@ -37,7 +37,7 @@ pub use stats::Stats;
 use crate::reduce::number::Settlement;
 use crate::reduce::{ReleasedReading, Verdict};
 use crate::time::Passage;
-use crate::{Emit, EmitReason, Outcome, Reading};
+use crate::{Emit, EmitReason, Outcome, Quality, Reading};
 use alarms::Alarms;
 use deadlines::{Deadlines, earlier};
 use rule_set::RuleSet;
@@ -290,6 +290,13 @@ impl Pipeline {
         if let Some(slot) = self.sensors.slot_mut(place) {
             slot.force(Some(EmitReason::Resumed));
         }
+    }
+
+    /// Returns the OPC UA code of a quality in the scheme of the rule for this name, for readings that are passed on without the stages. A number
+    /// that the scheme does not define is `Bad`.
+    #[must_use]
+    pub fn quality(&self, name: &str, raw: Quality) -> Quality {
+        self.rules.quality(name, raw)
     }
 
     /// Sets whether `now_ms` is correct, which is the default. While it is not, no reading counts as one from the future, so none passes beside

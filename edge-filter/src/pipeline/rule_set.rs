@@ -5,7 +5,7 @@ use super::{Pattern, Rule, Stats};
 use crate::check::Normalise;
 use crate::reduce::Verdict;
 use crate::time::{Passage, TimeGuard};
-use crate::{EmitReason, Reading};
+use crate::{EmitReason, Quality, Reading, Value};
 
 /// Rules in order, of which the first that matches a name applies.
 #[derive(Clone, Debug)]
@@ -26,6 +26,13 @@ impl RuleSet {
     pub(super) fn matching(&self, name: &str) -> Option<(usize, &Rule)> {
         let place = self.rules.iter().position(|(pattern, _)| pattern.matches(name))?;
         Some((place, &self.rules.get(place)?.1))
+    }
+
+    /// Returns the OPC UA code of a quality in the scheme of the rule for a name.
+    pub(super) fn quality(&self, name: &str, raw: Quality) -> Quality {
+        let normalise = self.matching(name).map_or(&self.normalise, |(_, rule)| &rule.normalise);
+        // Its value is no number, so that the quality alone decides.
+        normalise.check(&Value::Bool(true), raw)
     }
 
     /// Returns the rule of a sensor; `None` if it has none.

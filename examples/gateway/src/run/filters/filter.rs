@@ -119,13 +119,13 @@ impl Filter {
     ) {
         // Bytes have no order and no distance: there is nothing to filter by.
         let Ok(value) = record.value.clone().try_into() else {
-            return keep_as_it_came(record, taken);
+            return self.keep_unfiltered(record, taken);
         };
         let sensor = self.pipeline.intern(&record.sensor);
         self.note_unit(sensor, &record.unit, taken);
         if !self.long_texts.admit(&self.pipeline, sensor, &record.value) {
             self.let_next_pass(sensor, taken);
-            return keep_as_it_came(record, taken);
+            return self.keep_unfiltered(record, taken);
         }
         let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
         let was_watched = self.pipeline.is_watched(sensor);
@@ -134,7 +134,7 @@ impl Filter {
             self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)))
         });
         let Some(outcome) = outcome else {
-            return keep_as_it_came(record, taken);
+            return self.keep_unfiltered(record, taken);
         };
         let judgement = Judgement::of(&outcome);
         let (own, is_held) = match outcome {
@@ -330,6 +330,13 @@ impl Filter {
         made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
+    /// Keeps a reading without the filter: only its quality is read by the rule's scheme.
+    fn keep_unfiltered(&self, record: Record<'_>, taken: &mut Taken) {
+        let (time, quality) = (record.time, self.pipeline.quality(&record.sensor, Quality(record.quality)));
+        taken.trail.note(Judgement::passed("unfiltered"), &record);
+        keep_record(record, time, quality.0, &mut taken.kept);
+    }
+
     fn keep_made(&mut self, made: Made, taken: &mut Taken) {
         // A heartbeat repeats what was said; a stage may hold on beside it.
         let is_repeat = made.reason == EmitReason::Heartbeat;
@@ -368,13 +375,6 @@ impl Filter {
         }
         true
     }
-}
-
-/// Keeps a reading unchanged, without the filter.
-fn keep_as_it_came(record: Record<'_>, taken: &mut Taken) {
-    let (time, quality) = (record.time, record.quality);
-    taken.trail.note(Judgement::passed("unfiltered"), &record);
-    keep_record(record, time, quality, &mut taken.kept);
 }
 
 /// Calls the stages. `None`: they belong to an embedding program, and one panicked in this call.

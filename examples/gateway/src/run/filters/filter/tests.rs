@@ -154,3 +154,34 @@ fn long_texts_of_many_sensors_pass_unfiltered_and_a_reading_after_one_passes() {
     assert_eq!((kept(100, &long), kept(100, "on"), kept(100, "on")), (1, 1, 0), "it is filtered again");
     assert_eq!((kept(31, "on"), kept(31, &long), kept(31, &long)), (1, 1, 0));
 }
+
+/// Of Sparkplug 0 is bad and 192 good; at the hub 0 is good.
+#[test]
+fn what_passes_unfiltered_has_the_quality_that_its_scheme_says() {
+    let mut filter =
+        filter("[[rule]]\nmatch = \"#\"\nquality = \"sparkplug\"\nstages = [ { on_change = {} } ]");
+    let bytes = || Value::Bytes(vec![0, 255].into());
+    let long = || Value::Text("x".repeat(1_000).into());
+    for sensor in 0..40 {
+        take_value(&mut filter, 0, &format!("s{sensor}"), long(), false);
+    }
+    for value in [&bytes as &dyn Fn() -> Value<'static>, &long] {
+        let mut qualities = Vec::new();
+        for quality in [0, 192, 500] {
+            let record = Record {
+                sensor: Cow::Borrowed("s39"),
+                field: Cow::Borrowed(""),
+                unit: Cow::Borrowed(""),
+                time: 1,
+                arrival_time: false,
+                value: value(),
+                quality,
+            };
+            let mut taken = Taken::default();
+            filter.take_in(at(1), record, false, &mut taken);
+            qualities.extend(taken.kept.iter().map(|kept| ReadingRow::decode(&kept.row).unwrap().quality));
+        }
+        let [bad, last_usable] = [Quality::BAD, Quality::UNCERTAIN_LAST_USABLE].map(|quality| quality.0);
+        assert_eq!(qualities, [bad, 0, last_usable]);
+    }
+}
