@@ -1,7 +1,7 @@
 //! Rules of the table: the text of each, as an operator writes it, and beside it the same in the words of the model.
 
 use super::model::window::Aggregate;
-use super::model::{Check, Drops, Hampel, Lookahead, Pick, Reducer, Rule};
+use super::model::{Check, Drops, Hampel, Lookahead, Pick, Reducer, Rule, Spike};
 
 const HOUR: i64 = 3_600_000;
 
@@ -59,6 +59,10 @@ fn guards() -> Vec<Case> {
     ]
 }
 
+fn spike(drops: bool, is_differential: bool) -> Spike {
+    Spike { suspect: 5.0, fail: 20.0, drops, is_differential }
+}
+
 fn checks() -> Vec<Case> {
     let replace = Hampel { window: 5, n_sigma: 2.0, min_scale: 4.0, replaces: true };
     let mark = Hampel { window: 7, n_sigma: 3.0, min_scale: 1.0, replaces: false };
@@ -92,7 +96,12 @@ fn checks() -> Vec<Case> {
         checked(
             "attenuated",
             "{ attenuated_signal = { check = \"range\", suspect = 3.0, fail = 1.0, period_ms = 3000000, min_obs = 3 } }",
-            Check::Attenuated { suspect: 3.0, fail: 1.0, period_ms: 3_000_000, min_obs: 3 },
+            Check::Attenuated { by_std: false, suspect: 3.0, fail: 1.0, period_ms: 3_000_000, min_obs: 3 },
+        ),
+        checked(
+            "attenuated_std",
+            "{ attenuated_signal = { suspect = 1.3, fail = 0.4, period_ms = 3000000, min_obs = 3 } }",
+            Check::Attenuated { by_std: true, suspect: 1.3, fail: 0.4, period_ms: 3_000_000, min_obs: 3 },
         ),
         checked(
             "jump",
@@ -115,11 +124,16 @@ fn checks() -> Vec<Case> {
             "{ hampel = { window = 5, n_sigma = 2.0, min_scale = 4.0, action = \"replace\", alignment = \"centered\" } }",
             ahead(Some(replace), None),
         ),
-        case("spike", "{ spike = { suspect = 5.0, fail = 20.0 } }", ahead(None, Some((5.0, 20.0, false)))),
+        case("spike", "{ spike = { suspect = 5.0, fail = 20.0 } }", ahead(None, Some(spike(false, false)))),
+        case(
+            "spike_differential",
+            "{ spike = { method = \"differential\", suspect = 5.0, fail = 20.0 } }",
+            ahead(None, Some(spike(false, true))),
+        ),
         case(
             "spike_drop",
             "{ spike = { suspect = 5.0, fail = 20.0, action = \"drop\" } }",
-            ahead(None, Some((5.0, 20.0, true))),
+            ahead(None, Some(spike(true, false))),
         ),
     ]
 }
@@ -147,6 +161,7 @@ fn on_change() -> Reducer {
 fn deadband(tolerance: f64) -> Reducer {
     Reducer::Deadband {
         tolerance,
+        min: 0,
         max: i64::MAX,
         uncertain_is_bad: false,
         previous: false,
@@ -161,6 +176,7 @@ fn door(deviation: f64) -> Reducer {
 fn reducers() -> Vec<Case> {
     let with = |uncertain_is_bad, previous| Reducer::Deadband {
         tolerance: 1.0,
+        min: 0,
         max: 4 * HOUR,
         uncertain_is_bad,
         previous,
@@ -168,6 +184,7 @@ fn reducers() -> Vec<Case> {
     };
     let status = Reducer::Deadband {
         tolerance: 0.0,
+        min: 0,
         max: i64::MAX,
         uncertain_is_bad: false,
         previous: false,
@@ -195,6 +212,18 @@ fn reducers() -> Vec<Case> {
             "deadband_previous",
             "{ deadband = { absolute = 1.0, max_interval_ms = 14400000, send_previous = true } }",
             with(false, true),
+        ),
+        reduced(
+            "deadband_slow",
+            "{ deadband = { absolute = 1.0, min_interval_ms = 1500000, max_interval_ms = 7200000 } }",
+            Reducer::Deadband {
+                tolerance: 1.0,
+                min: 1_500_000,
+                max: 2 * HOUR,
+                uncertain_is_bad: false,
+                previous: false,
+                status_alone: false,
+            },
         ),
         reduced("deadband_status", "{ deadband = { trigger = \"status\" } }", status),
         reduced("door", "{ swinging_door = { deviation = 0.71 } }", door(0.71)),
@@ -304,10 +333,11 @@ fn together() -> Vec<Case> {
             "{ spike = { suspect = 5.0, fail = 20.0, action = \"drop\" } }, { scale = { factor = 0.5, offset = 100.0 } }, \
              { deadband = { absolute = 1.0, send_previous = true } }",
             Rule {
-                lookahead: Lookahead { spike: Some((5.0, 20.0, true)), hampel: None },
+                lookahead: Lookahead { spike: Some(spike(true, false)), hampel: None },
                 scale,
                 reducer: Reducer::Deadband {
                     tolerance: 1.0,
+                    min: 0,
                     max: i64::MAX,
                     uncertain_is_bad: false,
                     previous: true,
@@ -329,7 +359,7 @@ fn together() -> Vec<Case> {
                     Check::Rate { suspect: 0.0125, fail: 0.05, drops: false },
                     Check::Hampel(replace),
                 ],
-                lookahead: Lookahead { spike: Some((5.0, 20.0, false)), hampel: None },
+                lookahead: Lookahead { spike: Some(spike(false, false)), hampel: None },
                 scale,
                 reducer: Reducer::Segment { deviation: 0.71, max: i64::MAX, uncertain_is_bad: false },
                 ..Rule::default()

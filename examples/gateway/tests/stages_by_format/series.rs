@@ -59,7 +59,7 @@ fn good(values: impl IntoIterator<Item = Value>) -> impl Iterator<Item = (Value,
 }
 
 pub(crate) fn all() -> Vec<Series> {
-    vec![walk(), integers(), counts(), kinds(), qualities(), times(), units(), huge()]
+    vec![walk(), integers(), counts(), kinds(), qualities(), times(), units(), huge(), epochs()]
 }
 
 /// A walk with plateaus, ramps, spikes and steps, in quarters, which floats compute exactly.
@@ -111,8 +111,10 @@ fn kinds() -> Series {
         [Float(20.5), Int(20), Float(20.0), Bool(true), text("run"), Null, Bool(false), text(""), Int(1)];
     let values: Vec<Value> =
         some.iter().flat_map(|one| some.iter().flat_map(move |other| [one.clone(), other.clone()])).collect();
-    let long = [text(&"läuft ".repeat(15)), text(&"läuft ".repeat(15)), Float(20.5), Float(20.5)];
-    series("kinds", good(values.into_iter().chain(long)))
+    let long = text(&"l\u{e4}uft ".repeat(15));
+    let odd = text("\"a\\\u{1f600}\n\u{0}\u{7f}");
+    let texts = [long.clone(), long, Float(20.5), Float(20.5), odd.clone(), odd, text("a")];
+    series("kinds", good(values.into_iter().chain(texts)))
 }
 
 /// The same walk, good, uncertain and bad in turn, with failures that last.
@@ -180,6 +182,17 @@ fn huge() -> Series {
     series("huge", good(numbers.into_iter().map(Float)))
 }
 
+/// Times around 1970 and at the steps of every length on the wire; between some of them is more than the longest gap.
+fn epochs() -> Series {
+    let steps = [7, 8, 14, 15, 16, 31, 32, 40].map(|power| 1_i64 << power);
+    let times = [-4_000_000_000_000, -5_000_000, -65_537, -129, -1, 0, 1].into_iter().chain(steps);
+    let value = |place: i64| Float(20.0 + (place % 4) as f64);
+    let reading = |(place, time)| Reading { time, value: value(place), quality: 0, unit: "Cel" };
+    let mut readings: Vec<Reading> = (0..).zip(times).map(reading).collect();
+    readings.push(Reading { time: 1_500_000_000_000, value: Float(0.5), quality: 0, unit: "K" });
+    Series { name: "epochs", readings }
+}
+
 /// The messages of a series, as arrays of readings; the lengths of these vary.
 pub(crate) fn payloads(readings: &[Reading], first: usize) -> Vec<String> {
     let mut out = Vec::new();
@@ -205,7 +218,7 @@ fn json(reading: &Reading) -> String {
         Float(number) => write!(out, ",\"value\":{number:?}"),
         Int(number) => write!(out, ",\"value\":{number}"),
         Bool(yes) => write!(out, ",\"value\":{yes}"),
-        Value::Text(text) => write!(out, ",\"value\":{text:?}"),
+        Value::Text(text) => write!(out, ",\"value\":{}", serde_json::to_string(text).unwrap()),
         Null => write!(out, ",\"value\":null"),
     }
     .unwrap();

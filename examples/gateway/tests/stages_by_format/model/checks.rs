@@ -97,12 +97,13 @@ fn verdict(check: Check, past: &[(Option<f64>, i64, bool)], row: &Row) -> Verdic
             };
             verdict(is_flat(fail), is_flat(suspect))
         }
-        Check::Attenuated { suspect, fail, period_ms, min_obs } => {
+        Check::Attenuated { by_std, suspect, fail, period_ms, min_obs } => {
             let near: Vec<_> = past.iter().filter(|(_, then, _)| time - then < period_ms).collect();
             let numbers: Vec<f64> = near.iter().filter_map(|(number, ..)| *number).chain([now]).collect();
             // With a missing value in the period the range is unknown.
-            let is_known = numbers.len() > near.len() && numbers.len() >= min_obs;
-            let spread = spread(numbers);
+            let is_whole = by_std || numbers.len() > near.len();
+            let is_known = is_whole && numbers.len() >= min_obs;
+            let spread = if by_std { deviation(&numbers) } else { spread(numbers) };
             verdict(is_known && spread < fail, is_known && spread < suspect)
         }
         Check::Hampel(hampel) => {
@@ -142,6 +143,13 @@ fn spread(numbers: impl IntoIterator<Item = f64>) -> f64 {
         (low, high) = (low.min(number), high.max(number));
     }
     high - low
+}
+
+/// Standard deviation of all, not of a sample.
+pub(crate) fn deviation(numbers: &[f64]) -> f64 {
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
+    (numbers.iter().map(|number| (number - mean) * (number - mean)).sum::<f64>() / count).sqrt()
 }
 
 pub(crate) fn median(numbers: &[f64]) -> f64 {

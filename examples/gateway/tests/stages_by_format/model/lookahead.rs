@@ -2,7 +2,7 @@
 
 use super::super::series::Value;
 use super::checks::{Verdict, outlier};
-use super::{Event, Lookahead, Row, SUBSTITUTE, is_bad, marked};
+use super::{Event, Lookahead, Row, SUBSTITUTE, Spike, is_bad, marked};
 
 pub(crate) fn apply(tests: Lookahead, events: Vec<Event>) -> Vec<Event> {
     let mut out = Vec::new();
@@ -46,15 +46,14 @@ fn settle(tests: Lookahead, before: &[f64], run: Vec<Row>, end: usize, out: &mut
     for (place, mut row) in run.into_iter().enumerate() {
         row.at = places.get(place + delay).copied().unwrap_or(end);
         let mut is_dropped = false;
-        if let Some((suspect, fail, drops)) = tests.spike
+        if let Some(spike) = tests.spike
             && place > 0
             && let Some(after) = numbers.get(place + 1)
         {
-            let distance = (numbers[place] - (numbers[place - 1] + after) / 2.0).abs();
-            let is_known = distance.is_finite();
-            is_dropped = is_known && distance > fail && drops;
-            row.reading.quality =
-                marked(row.reading.quality, is_known && distance > fail, is_known && distance > suspect);
+            let distance = distance(&spike, numbers[place - 1], numbers[place], *after);
+            let (fails, is_suspect) = (distance > spike.fail, distance > spike.suspect);
+            is_dropped = fails && spike.drops;
+            row.reading.quality = marked(row.reading.quality, fails, is_suspect);
         }
         if let Some(hampel) = tests.hampel
             && place + half < numbers.len()
@@ -80,6 +79,17 @@ fn settle(tests: Lookahead, before: &[f64], run: Vec<Row>, end: usize, out: &mut
         out.push(Event::Row(row));
     }
     numbers
+}
+
+/// Distance of a value from its neighbours: 0 where it cannot be computed.
+fn distance(spike: &Spike, before: f64, value: f64, after: f64) -> f64 {
+    let distance = if spike.is_differential {
+        let is_peak = (value > before) == (value > after) && value != before && value != after;
+        if is_peak { (value - before).abs().min((value - after).abs()) } else { 0.0 }
+    } else {
+        (value - (before + after) / 2.0).abs()
+    };
+    if distance.is_finite() { distance } else { 0.0 }
 }
 
 /// Unit of a reading that is dropped when its turn comes.

@@ -66,6 +66,7 @@ pub(crate) enum Check {
         tolerance: f64,
     },
     Attenuated {
+        by_std: bool,
         suspect: f64,
         fail: f64,
         period_ms: i64,
@@ -87,12 +88,20 @@ pub(crate) struct Hampel {
     pub(crate) replaces: bool,
 }
 
+#[derive(Clone, Copy)]
+pub(crate) struct Spike {
+    pub(crate) suspect: f64,
+    pub(crate) fail: f64,
+    pub(crate) drops: bool,
+    /// By the smaller of the distances to both neighbours, not by that to their mean.
+    pub(crate) is_differential: bool,
+}
+
 /// Stages that judge a reading by later ones.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Lookahead {
     pub(crate) hampel: Option<Hampel>,
-    /// Suspect, fail, and whether it drops.
-    pub(crate) spike: Option<(f64, f64, bool)>,
+    pub(crate) spike: Option<Spike>,
 }
 
 impl Lookahead {
@@ -112,12 +121,35 @@ pub(crate) enum Pick {
 #[derive(Clone, Copy)]
 pub(crate) enum Reducer {
     All,
-    OnChange { min: i64, max: i64 },
-    Deadband { tolerance: f64, max: i64, uncertain_is_bad: bool, previous: bool, status_alone: bool },
-    Door { deviation: f64, min: i64, max: i64, uncertain_is_bad: bool },
-    Segment { deviation: f64, max: i64, uncertain_is_bad: bool },
+    OnChange {
+        min: i64,
+        max: i64,
+    },
+    Deadband {
+        tolerance: f64,
+        min: i64,
+        max: i64,
+        uncertain_is_bad: bool,
+        previous: bool,
+        status_alone: bool,
+    },
+    Door {
+        deviation: f64,
+        min: i64,
+        max: i64,
+        uncertain_is_bad: bool,
+    },
+    Segment {
+        deviation: f64,
+        max: i64,
+        uncertain_is_bad: bool,
+    },
     Window(window::Window),
-    Sample { every: Option<u32>, interval: Option<i64>, pick: Pick },
+    Sample {
+        every: Option<u32>,
+        interval: Option<i64>,
+        pick: Pick,
+    },
 }
 
 /// Reading on its way, or a moment at which all stages let go of what they hold.

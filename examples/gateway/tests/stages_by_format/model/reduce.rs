@@ -138,14 +138,15 @@ impl Walk {
                     self.emit(reducer, reading);
                 }
             }
-            Reducer::Deadband { tolerance, max, previous, status_alone, .. } => {
+            Reducer::Deadband { tolerance, min, max, previous, status_alone, .. } => {
                 let can_move =
                     is_usable(reducer, reading.quality) && class(&reading.value) == 0 && !status_alone;
-                if can_move && self.moved(&reading, tolerance) {
+                let has_moved = can_move && self.moved(&reading, tolerance);
+                if has_moved && since >= min {
                     let before = self.held.pop();
                     self.out.extend(before);
                     self.emit(reducer, reading);
-                } else if since >= max {
+                } else if !has_moved && since >= max {
                     self.held.clear();
                     self.emit(reducer, reading);
                 } else if previous && is_usable(reducer, reading.quality) && number(&reading.value).is_some()

@@ -164,7 +164,7 @@ fn value(aggregate: Aggregate, good: &[f64], cover: &Cover) -> Option<f64> {
         Aggregate::Max => good.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         Aggregate::Mean => mean,
         Aggregate::Median => super::checks::median(good),
-        Aggregate::StdPop => (good.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count).sqrt(),
+        Aggregate::StdPop => super::checks::deviation(good),
         Aggregate::Sum => good.iter().sum(),
         Aggregate::Stepped => average(cover.stepped),
         Aggregate::Sloped => average(cover.sloped),
