@@ -35,7 +35,8 @@ fn reduced(name: &'static str, stages: &'static str, reducer: Reducer) -> Case {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    [guards(), checks(), conversions(), reducers(), windows(), together()].into_iter().flatten().collect()
+    let families = [guards, checks, outliers, conversions, comparers, holders, windows, together, everything];
+    families.into_iter().flat_map(|family| family()).collect()
 }
 
 fn guards() -> Vec<Case> {
@@ -64,9 +65,6 @@ fn spike(drops: bool, is_differential: bool) -> Spike {
 }
 
 fn checks() -> Vec<Case> {
-    let replace = Hampel { window: 5, n_sigma: 2.0, min_scale: 4.0, replaces: true };
-    let mark = Hampel { window: 7, n_sigma: 3.0, min_scale: 1.0, replaces: false };
-    let ahead = |hampel, spike| Rule { lookahead: Lookahead { hampel, spike }, ..Rule::default() };
     vec![
         checked(
             "range",
@@ -113,6 +111,15 @@ fn checks() -> Vec<Case> {
             "{ jump_reject = { max_step = 6.0, accept_after = 2, action = \"drop\" } }",
             Check::Jump { step: 6.0, after: 2, drops: true },
         ),
+    ]
+}
+
+/// Outliers by the median, and spikes.
+fn outliers() -> Vec<Case> {
+    let replace = Hampel { window: 5, n_sigma: 2.0, min_scale: 4.0, replaces: true };
+    let mark = Hampel { window: 7, n_sigma: 3.0, min_scale: 1.0, replaces: false };
+    let ahead = |hampel, spike| Rule { lookahead: Lookahead { hampel, spike }, ..Rule::default() };
+    vec![
         checked("hampel", "{ hampel = { window = 7, n_sigma = 3.0, min_scale = 1.0 } }", Check::Hampel(mark)),
         checked(
             "hampel_replace",
@@ -173,7 +180,8 @@ fn door(deviation: f64) -> Reducer {
     Reducer::Door { deviation, min: 0, max: i64::MAX, uncertain_is_bad: false }
 }
 
-fn reducers() -> Vec<Case> {
+/// Stages that compare with the last reading that left.
+fn comparers() -> Vec<Case> {
     let with = |uncertain_is_bad, previous| Reducer::Deadband {
         tolerance: 1.0,
         min: 0,
@@ -190,8 +198,6 @@ fn reducers() -> Vec<Case> {
         previous: false,
         status_alone: true,
     };
-    let late_door = Reducer::Door { deviation: 0.71, min: HOUR, max: 3 * HOUR, uncertain_is_bad: true };
-    let sample = |every, interval, pick| Reducer::Sample { every, interval, pick };
     vec![
         reduced("on_change", "{ on_change = {} }", on_change()),
         reduced(
@@ -226,6 +232,15 @@ fn reducers() -> Vec<Case> {
             },
         ),
         reduced("deadband_status", "{ deadband = { trigger = \"status\" } }", status),
+        reduced("dedup", "{ dedup = { within_ms = 1800000 } }", Reducer::OnChange { min: 0, max: 1_800_000 }),
+    ]
+}
+
+/// Stages that hold readings or pick some of them.
+fn holders() -> Vec<Case> {
+    let late_door = Reducer::Door { deviation: 0.71, min: HOUR, max: 3 * HOUR, uncertain_is_bad: true };
+    let sample = |every, interval, pick| Reducer::Sample { every, interval, pick };
+    vec![
         reduced("door", "{ swinging_door = { deviation = 0.71 } }", door(0.71)),
         reduced(
             "door_slow",
@@ -237,7 +252,6 @@ fn reducers() -> Vec<Case> {
             "{ segment_hold = { deviation = 0.71, max_interval_ms = 10800000 } }",
             Reducer::Segment { deviation: 0.71, max: 3 * HOUR, uncertain_is_bad: false },
         ),
-        reduced("dedup", "{ dedup = { within_ms = 1800000 } }", Reducer::OnChange { min: 0, max: 1_800_000 }),
         reduced("sample", "{ sample = { every_n = 3 } }", sample(Some(3), None, Pick::First)),
         reduced(
             "sample_last",
@@ -346,24 +360,29 @@ fn together() -> Vec<Case> {
                 ..Rule::default()
             },
         ),
-        case(
-            "all",
-            "{ gross_range = { fail = [-1000.0, 70.0], suspect = [0.0, 30.0], action = \"drop\" } }, \
+    ]
+}
+
+fn everything() -> Vec<Case> {
+    let replace = Hampel { window: 5, n_sigma: 2.0, min_scale: 4.0, replaces: true };
+    let scale = Some((0.5, 100.0));
+    vec![case(
+        "all",
+        "{ gross_range = { fail = [-1000.0, 70.0], suspect = [0.0, 30.0], action = \"drop\" } }, \
              { rate_of_change = { suspect_per_s = 0.0125, fail_per_s = 0.05 } }, \
              { hampel = { window = 5, n_sigma = 2.0, min_scale = 4.0, action = \"replace\" } }, \
              { spike = { suspect = 5.0, fail = 20.0 } }, { scale = { factor = 0.5, offset = 100.0 } }, \
              { segment_hold = { deviation = 0.71 } }",
-            Rule {
-                checks: vec![
-                    Check::Range { fail: (-1000.0, 70.0), suspect: (0.0, 30.0), drops: true },
-                    Check::Rate { suspect: 0.0125, fail: 0.05, drops: false },
-                    Check::Hampel(replace),
-                ],
-                lookahead: Lookahead { spike: Some(spike(false, false)), hampel: None },
-                scale,
-                reducer: Reducer::Segment { deviation: 0.71, max: i64::MAX, uncertain_is_bad: false },
-                ..Rule::default()
-            },
-        ),
-    ]
+        Rule {
+            checks: vec![
+                Check::Range { fail: (-1000.0, 70.0), suspect: (0.0, 30.0), drops: true },
+                Check::Rate { suspect: 0.0125, fail: 0.05, drops: false },
+                Check::Hampel(replace),
+            ],
+            lookahead: Lookahead { spike: Some(spike(false, false)), hampel: None },
+            scale,
+            reducer: Reducer::Segment { deviation: 0.71, max: i64::MAX, uncertain_is_bad: false },
+            ..Rule::default()
+        },
+    )]
 }
