@@ -108,4 +108,10 @@ fn other_rules_after_a_stop_let_go_of_what_was_held() {
     halved(&["json", "compact"], |site| site.stop("# Another text.\n"), released);
 }
 
+/// Promise 13: so do other rules while the gateway runs.
+#[test]
+fn other_rules_let_go_of_what_was_held() {
+    halved(&["cbor", "protobuf"], |site| site.reload("# Another text.\n"), released);
+}
+
 type Read = BTreeMap<String, Vec<Row>>;

@@ -59,7 +59,7 @@ fn good(values: impl IntoIterator<Item = Value>) -> impl Iterator<Item = (Value,
 }
 
 pub(crate) fn all() -> Vec<Series> {
-    vec![walk(), integers(), counts(), kinds(), qualities(), times(), units(), huge(), epochs()]
+    vec![walk(), integers(), counts(), kinds(), qualities(), times(), units(), huge(), epochs(), decimals()]
 }
 
 /// A walk with plateaus, ramps, spikes and steps, in quarters, which floats compute exactly.
@@ -180,6 +180,12 @@ fn units() -> Series {
 fn huge() -> Series {
     let numbers = [1e300, -1e300, 1.75e308, -1.75e308, 5e-324, -0.0, 0.0, 1e-7, 123_456_789.125];
     series("huge", good(numbers.into_iter().map(Float)))
+}
+
+/// Numbers of which no double has the last digit.
+fn decimals() -> Series {
+    let values = (0..48_u32).map(|n| Float(f64::from(n * 37 % 101) / 10.0 + f64::from(n / 9) * 3.3));
+    series("decimals", good(values))
 }
 
 /// Times around 1970 and at the steps of every length on the wire; between some of them is more than the longest gap.

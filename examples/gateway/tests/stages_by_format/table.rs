@@ -111,6 +111,17 @@ impl Site {
         self.gateway.start();
     }
 
+    /// Has this read behind the rules while the gateway runs.
+    pub(crate) fn reload(&mut self, rules: &str) {
+        self.settle();
+        let file = self.gateway.dir.join("rules.toml");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, before + rules).unwrap();
+        self.gateway.signal("HUP");
+        let told = "the routes of the changed configuration are in force";
+        wait_until(told, 20, || self.gateway.log().contains(told));
+    }
+
     /// What a foreign reader has got.
     pub(crate) fn read(&mut self) -> Read {
         self.settle();

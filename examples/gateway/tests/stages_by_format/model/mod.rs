@@ -286,7 +286,8 @@ fn scale((factor, offset): (f64, f64), events: &mut [Event]) {
             Value::Int(number) => number as f64,
             _ => continue,
         };
-        let scaled = number * factor + offset;
+        // Rounded once.
+        let scaled = number.mul_add(factor, offset);
         reading.value = Value::Float(scaled);
         if !scaled.is_finite() {
             reading.quality = marked(reading.quality, true, false);
