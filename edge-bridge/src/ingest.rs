@@ -110,12 +110,13 @@ impl Inbound {
     }
 
     /// Returns the row of a message that cannot be used: unchanged, marked with `reason`, and as a possible duplicate if its DUP flag is set.
+    /// Shares no receive buffer.
     pub fn dead_letter(&self, reason: ReasonCode) -> Row {
         Row {
-            properties: self.properties.clone(),
+            properties: self.properties.detached(),
             dead_letter: Some(reason),
             possible_duplicate: self.dup,
-            ..Row::new(self.topic.clone(), self.payload.clone())
+            ..Row::new(self.topic.detached(), Bytes::copy_from_slice(&self.payload))
         }
     }
 }
@@ -188,5 +189,25 @@ mod tests {
         assert_eq!(rows[0].properties.user_properties().collect::<Vec<_>>(), [("unit", "K")]);
         let other = Inbound { topic: Utf8::from_static("other"), ..message };
         assert_eq!(forward.ingest(Now::default(), &other), Answer::Absorb);
+    }
+
+    /// Promise 12: a row counts with its own bytes, and a receive buffer has up to 64 KiB.
+    #[test]
+    fn a_dead_letter_keeps_no_receive_buffer_alive() {
+        let buffer = Bytes::from(b"line/1 nonsense".to_vec());
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: Utf8::new(buffer.slice(..6)).unwrap(),
+            packet_id: None,
+            properties: PropertiesBuilder::new().finish(),
+            payload: buffer.slice(7..),
+        };
+        let message = Inbound::new(Utf8::default(), Version::V5, &publish);
+        let letter = message.dead_letter(ReasonCode::PAYLOAD_FORMAT_INVALID);
+        drop((message, publish));
+        assert!(buffer.is_unique(), "{letter:?}");
+        assert_eq!((letter.topic.as_str(), &letter.payload[..]), ("line/1", &b"nonsense"[..]));
     }
 }
