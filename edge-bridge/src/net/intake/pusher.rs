@@ -14,10 +14,10 @@ use super::receipt_waiter::{self, Receipt, RowSettling, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
-/// Number of waiting rows at which the task accepts no message. Messages for a full lane are not accepted anyway, so these are rows that were in the
-/// channel when the lane became full, and rows that filters make without a message.
+/// Number of waiting rows at which the task accepts no message for a lane with waiting rows. Messages for a full lane are not accepted anyway, so
+/// these are rows that were in the channel when the lane became full, and rows that filters make without a message.
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
-/// Bytes of waiting rows at which the task accepts no message.
+/// Bytes of waiting rows at which the task accepts no message for a lane with waiting rows.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
 /// Shortest time between two log lines about a full queue, because a lane at its limit is full and not full in turns for as long as the outage
 /// lasts.
@@ -34,6 +34,8 @@ pub(super) struct Pusher {
     waiting: Vec<VecDeque<Waiting>>,
     /// Bytes of the waiting payloads.
     waiting_bytes: usize,
+    /// Message for a full lane at which the task has stopped, because too many rows wait. `None`: it accepts the next one.
+    stopped_at: Option<Message>,
     /// Time of the next attempt to push waiting rows.
     again_at: Instant,
     said_full_at: Option<Instant>,
@@ -65,6 +67,7 @@ impl Pusher {
             settling,
             waiting,
             waiting_bytes: 0,
+            stopped_at: None,
             again_at: Instant::now(),
             said_full_at: None,
             said_never_at: None,
@@ -76,21 +79,21 @@ impl Pusher {
         let mut is_over = false;
         loop {
             let waits = self.waiting.iter().any(|lane| !lane.is_empty());
-            if is_over && !waits {
+            if is_over && !waits && self.stopped_at.is_none() {
                 return Vec::new();
             }
-            let takes = !is_over && self.takes_more();
+            let goes_on = self.stopped_at.is_some() && self.takes_more();
+            let takes = !is_over && self.stopped_at.is_none();
             let left = tokio::select! {
                 biased;
                 () = sleep_until(self.again_at), if waits => self.try_again().await,
+                () = std::future::ready(()), if goes_on => self.go_on().await,
                 next = messages.recv(), if takes => match next {
                     Some(message) => {
-                        self.shared.bytes.fetch_sub(bytes(&message.rows), Ordering::Relaxed);
-                        self.shared.on_the_way.fetch_sub(message.rows.len() as u64, Ordering::Relaxed);
                         if messages.len() == MESSAGES_MAX / 4 {
                             self.shared.tell_of_room();
                         }
-                        self.take(message).await
+                        self.take_or_stop(message).await
                     }
                     None => {
                         is_over = true;
@@ -103,6 +106,7 @@ impl Pusher {
                 let waiting =
                     self.waiting.into_iter().flatten().filter_map(|waiting| bridge_row(waiting.row));
                 let mut left: Vec<Row> = waiting.chain(left).collect();
+                left.extend(self.stopped_at.into_iter().flat_map(|message| message.rows));
                 while let Ok(message) = messages.try_recv() {
                     left.extend(message.rows);
                 }
@@ -116,9 +120,35 @@ impl Pusher {
         rows < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
     }
 
+    /// Takes a message as [`take`](Self::take) does; stops at one for a lane with waiting rows if too many wait. Messages for other lanes are taken
+    /// however many wait, because each lane has room of its own.
+    async fn take_or_stop(&mut self, message: Message) -> Result<(), Vec<Row>> {
+        if self.takes_more() || !message.rows.iter().any(|row| self.has_waiting(row)) {
+            return self.take(message).await;
+        }
+        self.stopped_at = Some(message);
+        Ok(())
+    }
+
+    /// Takes the message at which the task had stopped.
+    async fn go_on(&mut self) -> Result<(), Vec<Row>> {
+        match self.stopped_at.take() {
+            Some(message) => self.take(message).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether rows wait for this row's lane.
+    fn has_waiting(&self, row: &Row) -> bool {
+        let at = self.place(row.lane);
+        self.waiting.get(at).is_some_and(|lane| !lane.is_empty())
+    }
+
     /// Pushes the rows of a message, or keeps them waiting. An error means that the queue was closed, and contains the rows that are left.
     async fn take(&mut self, message: Message) -> Result<(), Vec<Row>> {
         let Message { rows, safe, put_at } = message;
+        self.shared.bytes.fetch_sub(bytes(&rows), Ordering::Relaxed);
+        self.shared.on_the_way.fetch_sub(rows.len() as u64, Ordering::Relaxed);
         let mut receipts = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter();
         while let Some(row) = rows.next() {
@@ -170,8 +200,12 @@ impl Pusher {
     /// Returns the position of a row's lane. A row of a lane that the queue does not have is treated as one of the last lane, and the queue
     /// refuses it.
     fn lane_of(&self, row: &edge_queue::Row) -> usize {
+        self.place(row.lane.map(|Lane(lane)| lane))
+    }
+
+    fn place(&self, lane: Option<u8>) -> usize {
         let last = self.waiting.len() - 1;
-        row.lane.map_or(last, |Lane(lane)| usize::from(lane).min(last))
+        lane.map_or(last, |lane| usize::from(lane).min(last))
     }
 
     fn wait(&mut self, at: usize, row: edge_queue::Row) -> Option<oneshot::Receiver<Option<Pending>>> {

@@ -180,8 +180,8 @@ async fn what_waits_for_room_when_the_queue_is_closed_is_left_in_order() {
 #[tokio::test]
 async fn filters_rows_for_a_full_lane_are_bounded() {
     let (_queue, _hub, intake) = rig().await;
-    // What waits for the lane, what waits for the task, and the message at which it stopped.
-    let most = WAITING_MAX / 256 + MESSAGES_MAX + 1;
+    // What waits for the lane and exceeds its limit by a message, what waits for the task, and the message at which it stopped.
+    let most = WAITING_MAX / 256 + MESSAGES_MAX + 2;
     let (mut taken, mut refused_in_a_row) = (0, 0);
     while refused_in_a_row < 20 {
         match intake.try_reserve() {
@@ -197,6 +197,31 @@ async fn filters_rows_for_a_full_lane_are_bounded() {
         }
     }
     assert!(!intake.has_room_in(Some(ALARM)));
+}
+
+/// Promise 7: one message of many readings is more than may wait. What was stopped at comes behind it, and is not lost.
+#[tokio::test]
+async fn however_many_rows_wait_for_a_lane_the_others_go_on() {
+    let (queue, mut hub, intake) = rig().await;
+    let many: Vec<Row> = (0..=WAITING_MAX / 256).flat_map(|_| rows(TELEMETRY, 0..=255)).collect();
+    let waiting = many.len() - 4;
+    intake.reserve().await.unwrap().put(many, || {});
+    let alarm = put(&intake, rows(ALARM, [100])).await;
+    queue.commit().await.unwrap();
+    soon(alarm.notified()).await;
+    // A filter's, for the full lane: behind it the others wait, too.
+    let _held = put(&intake, rows(TELEMETRY, [7])).await;
+    assert_eq!(taken(&mut hub, 1).await, [100]);
+    soon(async {
+        while intake.messages.capacity() < MESSAGES_MAX {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(intake.on_the_way(), 1);
+    queue.close().await.unwrap();
+    let left = soon(intake.unpushed()).await;
+    assert_eq!((left.len(), left.last().map(|row| row.payload[0])), (waiting + 1, Some(7)));
 }
 
 /// Also a row that waited for room has its lane and the number under which it is in the queue.
