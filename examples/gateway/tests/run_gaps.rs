@@ -111,3 +111,35 @@ fn a_hub_that_refuses_the_report_costs_the_report_alone() {
     assert_eq!(gateway.metric("edge_parked_messages"), Some(0.0));
     assert!(gateway.terminate().0.success());
 }
+
+/// What a route that came in force by a reload loses is told where `check` says, without a restart.
+#[test]
+fn what_is_lost_after_a_reload_is_told_at_the_topic_of_the_new_routes() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "max_queued_messages 0");
+    let subscriber = Subscriber::start(hub.address, "#");
+    let wan = Relay::start(hub.address);
+    wan.cut();
+    let (mut gateway, listen) = Gateway::started(dir.path(), wan.address, ROUTES);
+    let file = dir.path().join("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"up/\"", "\"moved/\"")).unwrap();
+    gateway.signal("HUP");
+    wait_until("the routes are in force", 20, || {
+        gateway.log().contains("changed configuration are in force")
+    });
+    let mut publisher = Publisher::new(listen, "foreign", 50);
+    (0..300).for_each(|n| publisher.publish("plant/a", &format!("message {n:05}")));
+    publisher.settle(0, 60);
+    wan.mend();
+    let reports = || {
+        let arrived = subscriber.arrived().into_iter();
+        arrived
+            .filter(|message| message.topic.ends_with("$gap"))
+            .map(|message| message.topic)
+            .collect::<Vec<_>>()
+    };
+    wait_until("the loss is told", 60, || !reports().is_empty());
+    assert_eq!(reports()[0], "moved/$gap");
+    assert!(gateway.terminate().0.success());
+}

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Config;
 use crate::mule::export_head::CurrentHead;
 use crate::run::hub::compact::table_topics;
+use crate::run::hub::gap_reports::GapReports;
 use crate::run::hub::pack::NextRoutes;
 use crate::run::hub::table_subscriber::TableSubscriber;
 use crate::run::sensors::held_receipts::Tell;
@@ -84,6 +85,8 @@ pub(in crate::run) struct RouteChanges {
     link: Link,
     next_routes: NextRoutes,
     mule: CurrentHead,
+    /// Reports to the hub of what was lost; `None`: none is sent.
+    gap_reports: Option<GapReports>,
     /// Sender of session table topics that have to be subscribed to.
     more_tables: mpsc::UnboundedSender<String>,
     /// Topics of session tables that are subscribed to already.
@@ -106,6 +109,7 @@ impl RouteChanges {
             link: monitor.link.clone(),
             next_routes,
             mule,
+            gap_reports: monitor.gap_reports.clone(),
             more_tables,
             tables: table_subscriber.topics.clone(),
         };
@@ -164,6 +168,7 @@ impl RouteChanges {
             }
         }
         self.mule.follow(&config.routes);
+        self.gap_reports.iter().for_each(|reports| reports.follow(config));
         self.next_routes.set(config.routes.clone());
         self.link.rows_pushed();
     }

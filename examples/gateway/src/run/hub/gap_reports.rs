@@ -38,13 +38,15 @@ const PACKET_OVERHEAD: usize = 64;
 pub(crate) struct GapReports {
     gateway: u64,
     id: String,
-    /// Name and report topic by lane. A lane that the configuration no longer has uses the topic of the last one.
-    lanes: Arc<Vec<(String, Utf8)>>,
+    /// Name by lane.
+    lanes: Arc<Vec<String>>,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// Report topic by lane. A lane that the configuration no longer has uses the topic of the last one.
+    topics: Vec<Utf8>,
     /// Gap records whose report has no PUBACK yet.
     waiting: Vec<Gap>,
     lanes: BTreeMap<u8, LaneReports>,
@@ -94,10 +96,16 @@ struct Record<'a> {
 impl GapReports {
     /// Creates the reports of the queue with the id `gateway`.
     pub(crate) fn new(config: &Config, gateway: u64) -> Self {
-        let names = config.queue.lanes.iter().enumerate();
+        let lanes = Arc::new(config.queue.lanes.clone());
+        let reports = Self { gateway, id: config.id.clone(), lanes, state: Arc::default() };
+        reports.follow(config);
+        reports
+    }
+
+    /// Takes over the topics of changed routes. A report under way goes to the new topic when it is sent again.
+    pub(in crate::run) fn follow(&self, config: &Config) {
         let topic = |lane| gap_topic(config, lane).and_then(|topic| Utf8::try_from(topic).ok());
-        let lanes = names.filter_map(|(lane, name)| Some((name.clone(), topic(lane)?)));
-        Self { gateway, id: config.id.clone(), lanes: Arc::new(lanes.collect()), state: Arc::default() }
+        self.lock().topics = (0..config.queue.lanes.len()).filter_map(topic).collect();
     }
 
     /// Updates the gap records from the queue's list, without those of [`take_delivered`](Self::take_delivered). Returns whether a lane without
@@ -120,14 +128,14 @@ impl GapReports {
     /// Returns a report that is due, in a packet of at most `packet_max` bytes. `None`: none is due.
     pub(in crate::run) fn poll(&self, now: Now, packet_max: usize) -> Option<Packing> {
         let mut state = self.lock();
-        let State { waiting, lanes, .. } = &mut *state;
+        let State { topics, waiting, lanes, .. } = &mut *state;
         waiting.chunk_by(|one, other| one.lane == other.lane).find_map(|gaps| {
             let (lane, records) = (gaps.first()?.lane.0, gaps.len());
             let reports = lanes.entry(lane).or_default();
             if now.up_ms < reports.next_ms {
                 return None;
             }
-            let (_, topic) = self.lanes.get(usize::from(lane)).or_else(|| self.lanes.last())?;
+            let topic = topics.get(usize::from(lane)).or_else(|| topics.last())?;
             let room = packet_max.saturating_sub(topic.len() + PACKET_OVERHEAD);
             let again = reports.under_way.take().filter(|under_way| under_way.payload.len() <= room);
             let Some((payload, gaps)) =
@@ -168,7 +176,7 @@ impl GapReports {
     /// Moves the gap records of a report to the delivered ones, if this message, whose PUBACK came, is one under way.
     pub(in crate::run) fn on_delivered(&self, message: &Publish) {
         let mut state = self.lock();
-        let State { waiting, lanes, delivered } = &mut *state;
+        let State { waiting, lanes, delivered, .. } = &mut *state;
         for (lane, reports) in lanes {
             let is_it = |under_way: &mut UnderWay| under_way.payload == message.payload;
             if let Some(UnderWay { gaps, .. }) = reports.under_way.take_if(is_it) {
@@ -185,7 +193,7 @@ impl GapReports {
     fn payload(&self, gaps: &[Gap]) -> Vec<u8> {
         let record = |gap: &Gap| Record {
             lane: gap.lane.0,
-            lane_name: self.lanes.get(usize::from(gap.lane.0)).map(|(name, _)| name.as_str()),
+            lane_name: self.lanes.get(usize::from(gap.lane.0)).map(String::as_str),
             reason: gap.reason.name(),
             count: gap.count,
             first_seq: gap.first_seq,

@@ -216,3 +216,16 @@ fn each_lane_has_the_topic_of_its_first_route() {
     assert_eq!(gap_topics(&config(ROUTES)), ["up/$gap", "out/r/$gap"]);
     assert_eq!(gap_topics(&config("[[route]]\nmatch = \"#\"\n")), ["site7/$gap"]);
 }
+
+/// A reload changes where routes lead, and so the topics of which `check` speaks.
+#[test]
+fn reports_follow_changed_routes() {
+    let mut rig = Rig::new();
+    rig.push(14);
+    rig.push_to(0, 20);
+    rig.turn(1_000);
+    let moved = config(&ROUTES.replace("\"up/\"", "\"moved/\"").replace("\"out/r\"", "\"elsewhere\""));
+    rig.reports.follow(&moved);
+    let topics = [rig.poll(), rig.poll()].map(|publish| publish.unwrap().topic.as_str().to_owned());
+    assert_eq!(topics.to_vec(), gap_topics(&moved));
+}
