@@ -11,6 +11,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use support::gateway::Gateway;
 use support::publisher::Publisher;
 use support::{free_port, wait_until};
@@ -70,4 +72,31 @@ fn large_messages_that_are_refused_before_the_lane_is_full_are_told() {
     );
     sensor.poll();
     assert_eq!((sensor.acked.len(), sensor.waiting()), (1, 1));
+}
+
+/// Promise 7: a message of many readings, and values that a filter repeats without a message, meet the full lane.
+#[test]
+fn alarms_are_acknowledged_however_many_readings_have_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules =
+        "[[rule]]\nmatch = \"#\"\nstages = [ { stale = { timeout_ms = 3600000, heartbeat_ms = 1000 } } ]\n";
+    std::fs::write(dir.path().join("rules.toml"), rules).unwrap();
+    let rest = "[queue]\non_full = \"reject\"\nmax_messages = 100\n[[route]]\nmatch = \"alarm/#\"\nlane = \"alarm\"\n\
+                [[route]]\nmatch = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), rest);
+    let mut telemetry = Publisher::new(listen, "telemetry", 300);
+    let readings: Vec<_> = (0..5_000).map(|n| format!("{{\"sensor\":\"s{n}\",\"value\":1}}")).collect();
+    telemetry.publish("many", &format!("[{}]", readings.join(",")));
+    let waits = || gateway.metric("edge_waiting_messages{reason=\"no_room\"}");
+    wait_until("the readings wait", 20, || {
+        telemetry.poll();
+        waits() >= Some(4_900.0)
+    });
+    let (mut alarm, began) = (Publisher::new(listen, "alarm", 10), Instant::now());
+    for n in 0..12 {
+        wait_until("values are due again", 20, || began.elapsed() > Duration::from_millis(300) * n);
+        alarm.publish("alarm/a", &format!("a{n}"));
+        alarm.settle(0, 30);
+    }
+    assert_eq!(waits(), Some(4_900.0), "nothing is repeated for the full lane");
 }

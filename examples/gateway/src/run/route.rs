@@ -97,6 +97,11 @@ impl RouteState {
         self.configured == other.configured
     }
 
+    /// Returns whether the route's lane is among these, bit `n` for lane `n`.
+    pub(super) fn is_in(&self, lanes: u8) -> bool {
+        lanes.checked_shr(self.lane.into()).unwrap_or(0) & 1 == 1
+    }
+
     /// Prepares a route that replaces another one. The hub may know alarm states of that one, so first states are reported. `obeys`: local
     /// clients may command alarms, so changes of alarms are collected for them.
     pub(super) fn begin(&mut self, obeys: bool) {

@@ -17,6 +17,9 @@ use crate::run::sensors::ingest::GatewayIngest;
 
 /// Longest wait for room in the queue, which is nearly always there at once.
 const LET_GO_WITHIN: Duration = Duration::from_millis(300);
+/// Rows without room at which filters emit no more for a full lane: what they repeat would fill the way of all lanes. Alarms whose delay ends, and
+/// windows, are among these rows, so that a lane does not stop its filters when it becomes full.
+const WITHOUT_ROOM_MAX: u64 = 1_024;
 /// Longest pause between two ticks of the filters, because silence is measured by the wall clock, which may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
@@ -30,26 +33,32 @@ pub(in crate::run) async fn tick(
 ) {
     loop {
         ingest.trust_clock(wall.now().synced);
-        let left = ingest.due_in_ms(clock.now()).map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
+        let due_in_ms = || ingest.due_in_ms_of_lanes(clock.now(), stopped_lanes(&intake));
+        let left = due_in_ms().map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
         // A deadline that a message makes meanwhile is found a second late at most.
         let is_asked_for = tokio::select! {
             () = tokio::time::sleep(left.min(Duration::from_secs(1))) => false,
             () = ingest.let_go_is_asked_for() => true,
         };
-        if !is_asked_for && ingest.due_in_ms(clock.now()) != Some(0) {
+        if !is_asked_for && due_in_ms() != Some(0) {
             continue;
         }
         // Room first: a row that has no place must not have moved a filter's state.
         let Some(permit) = intake.reserve().await else { return };
-        put_due(permit, clock.now(), is_asked_for, &ingest);
+        put_due(permit, clock.now(), is_asked_for, (&ingest, stopped_lanes(&intake)));
         if is_asked_for {
             intake.commit();
         }
     }
 }
 
-fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
-    let (rows, link) = ingest.tick(now, is_asked_for);
+/// Returns the lanes whose filters emit nothing now, bit `n` for lane `n`.
+fn stopped_lanes(intake: &Intake) -> u8 {
+    if intake.without_room() < WITHOUT_ROOM_MAX { 0 } else { intake.full_lanes() }
+}
+
+fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, (ingest, stopped_lanes): (&GatewayIngest, u8)) {
+    let (rows, link) = ingest.tick_lanes(now, is_asked_for, stopped_lanes);
     permit.put(rows, link.then(Tell::Nobody));
 }
 
@@ -71,7 +80,7 @@ pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIng
 pub(in crate::run) async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
     ingest.stop_holding();
     match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {
-        Ok(Some(permit)) => put_due(permit, clock.now(), false, ingest),
+        Ok(Some(permit)) => put_due(permit, clock.now(), false, (ingest, 0)),
         Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: it waits for the next start"),
     }
 }

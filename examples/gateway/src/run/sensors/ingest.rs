@@ -34,6 +34,7 @@ mod alarm_commands;
 mod counts;
 mod over_restarts;
 mod route_change;
+mod ticks;
 #[cfg(test)]
 pub(crate) use alarm_commands::tests::rig as alarm_rig;
 
@@ -147,28 +148,6 @@ impl GatewayIngest {
     /// Returns the lane of messages on this topic. `None`: no route matches.
     pub(crate) fn lane_of(&self, topic: &str) -> Option<u8> {
         self.lock().lane_of(topic)
-    }
-
-    /// Returns rows whose deadline has passed, and the receipts that depend on them. `is_asked_for`: a publisher waits for receipts, so the
-    /// stages emit the held readings that they can.
-    pub(crate) fn tick(&self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
-        let (mut rows, mut link) = (Vec::new(), Link::default());
-        let mut inner = self.lock();
-        let now = inner.arrival.map(now);
-        for route in &mut inner.routes {
-            let (more, depends) = route.tick(now, is_asked_for);
-            rows.extend(more);
-            link.join(depends);
-        }
-        inner.tell_alarms();
-        (rows, link)
-    }
-
-    /// Returns the milliseconds until the next deadline of [`tick`](Self::tick). `None`: there is none.
-    pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
-        let mut inner = self.lock();
-        let now = inner.arrival.map(now);
-        inner.readings().filter_map(|readings| readings.due_in_ms(now)).min()
     }
 
     /// From now on acknowledges readings without waiting for the stages that hold them, and makes all waiting receipts due. Called at a stop.
