@@ -244,8 +244,9 @@ impl Ingest for GatewayIngest {
     }
 
     fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
-        let mut row = message.dead_letter(reason);
-        row.possible_duplicate |= self.lock().refused_may_be_copy;
+        let (mut row, inner) = (message.dead_letter(reason), self.lock());
+        row.possible_duplicate |= inner.refused_may_be_copy;
+        row.lane = inner.lane_of(message.topic.as_str());
         row
     }
 

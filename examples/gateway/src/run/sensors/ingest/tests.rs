@@ -173,3 +173,18 @@ fn dead_letters_of_repeated_messages_and_after_an_unclean_stop_are_marked() {
     assert!(!letter(true, false).possible_duplicate);
     assert_eq!(letter(false, false).dead_letter, Some(ReasonCode::PAYLOAD_FORMAT_INVALID));
 }
+
+/// Promise 7: the message waited for room in its route's lane. A row for another one, which may be full, would wait in front of all lanes.
+#[test]
+fn a_dead_letter_goes_by_the_lane_for_which_its_message_waited() {
+    for lane in ["alarm", "telemetry"] {
+        let text = CONFIG.replace("format = \"cbor\"", &format!("format = \"cbor\"\nlane = \"{lane}\""));
+        let (config, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
+        let mut ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default()).unwrap();
+        let refused = message("oven/json", b"hello");
+        let Answer::Refuse(reason) = ingest.ingest(Now::default(), &refused) else { panic!("refused") };
+        let waited_for = ingest.lane(&refused);
+        assert!(waited_for.is_some());
+        assert_eq!(ingest.dead_letter(&refused, reason).lane, waited_for, "{lane}");
+    }
+}
