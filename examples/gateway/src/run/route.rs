@@ -25,20 +25,28 @@ pub(crate) struct Destination {
     /// Number of the format in the queue's rows.
     pub(crate) format: u8,
     pub(crate) lane: u8,
+    /// Quality of service of the messages. Earlier versions did not write it.
+    #[serde(default = "once_at_least")]
+    pub(crate) qos: u8,
+}
+
+fn once_at_least() -> u8 {
+    QoS::AtLeastOnce as u8
 }
 
 impl Destination {
     /// Returns the row of a reading. `None`: the topic is not valid.
     pub(crate) fn row(&self, kept: Kept) -> Option<Row> {
         let topic = Utf8::try_from(self.to.as_str()).ok()?;
-        Some(reading_row(topic, RowFormat(self.format), self.lane, kept))
+        let qos = QoS::new(self.qos).unwrap_or(QoS::AtLeastOnce);
+        Some(reading_row(topic, (RowFormat(self.format), qos), self.lane, kept))
     }
 }
 
 /// Makes the row of a reading. A change of an alarm takes the most urgent lane, so that telemetry does not hold it up.
-fn reading_row(topic: Utf8, format: RowFormat, lane: u8, kept: Kept) -> Row {
+fn reading_row(topic: Utf8, (format, qos): (RowFormat, QoS), lane: u8, kept: Kept) -> Row {
     let mut row = Row::new(topic, kept.row);
-    row.format = format;
+    (row.format, row.qos) = (format, qos);
     row.lane = Some(if kept.alarm { 0 } else { lane });
     row.possible_duplicate = kept.may_be_copy;
     row
@@ -179,16 +187,14 @@ impl RouteState {
     }
 
     fn reading(&self, kept: Kept) -> Row {
-        let mut row = reading_row(self.to.clone(), row_format(self.format), self.lane, kept);
-        row.qos = self.qos;
-        row
+        reading_row(self.to.clone(), (row_format(self.format), self.qos), self.lane, kept)
     }
 
     /// Returns the state of the filter, to be kept over a restart. `None`: there is no filter.
     pub(crate) fn filter_state(&self) -> Option<FilterState> {
         let snapshot = self.readings.as_ref()?.snapshot()?;
         let (to, format) = (self.to.as_str().to_owned(), row_format(self.format).0);
-        let destination = Destination { to, format, lane: self.lane };
+        let destination = Destination { to, format, lane: self.lane, qos: self.qos as u8 };
         let origin = self.rules.clone().map(|rules| Origin { rules, destination });
         Some(FilterState { filter_topic: self.filter_topic.clone(), origin, snapshot })
     }

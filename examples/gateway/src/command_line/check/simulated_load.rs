@@ -231,6 +231,7 @@ impl<'a> Rig<'a> {
         let reading = ReadingRow { sensor: topic.into(), unit: "Cel".into(), time, value, quality: 0 };
         let kept = Kept { row: reading.encode()?, alarm: false, may_be_copy: false };
         let format = row_format(self.route.format).0;
-        Destination { to: self.route.to.clone(), format, lane: self.route.lane }.row(kept)
+        Destination { to: self.route.to.clone(), format, lane: self.route.lane, qos: self.route.qos }
+            .row(kept)
     }
 }

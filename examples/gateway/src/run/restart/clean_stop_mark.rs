@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn filters() -> Vec<FilterState> {
-        let destination = Destination { to: "up".to_owned(), format: 1, lane: 1 };
+        let destination = Destination { to: "up".to_owned(), format: 1, lane: 1, qos: 2 };
         let origin = Some(Origin { rules: "old".to_owned(), destination });
         let snapshot = FilterSnapshot {
             sensors: snapshot(),

@@ -153,6 +153,23 @@ fn a_receipt_that_waits_for_a_stage_of_a_route_that_goes_comes_with_its_rows() {
     assert_eq!(depends.safe(Tell::Nobody).count(), 2, "the rows' own, and the receipt that waited");
 }
 
+/// What old rules held goes as their route said, over a reload and over a clean stop.
+#[test]
+fn what_a_route_held_keeps_its_quality_of_service_when_the_route_goes() {
+    let mut twice = routes(&[("a/#", "up", Some(DOOR))]);
+    twice[0].qos = 2;
+    let mut ingest = GatewayIngest::new(&twice, DuplicateMarks::new(Now::default(), true)).unwrap();
+    send(&mut ingest, "a/t", 1_000, 0.0);
+    assert!(send(&mut ingest, "a/t", 2_000, 1.0).is_empty());
+    let kept = serde_json::to_string(&ingest.filter_states()).unwrap();
+    let next = GatewayIngest::new(&routes(&[("b/#", "up", None)]), DuplicateMarks::default()).unwrap();
+    let restored = next.restore(at(3_000), serde_json::from_str(&kept).unwrap());
+    let (reloaded, _) = ingest.change_routes(at(3_000), &routes(&[("b/#", "up", None)])).unwrap();
+    for rows in [restored, reloaded] {
+        assert_eq!(rows.iter().map(|row| row.qos).collect::<Vec<_>>(), [QoS::ExactlyOnce], "{rows:?}");
+    }
+}
+
 #[test]
 fn rules_that_are_not_valid_change_nothing() {
     let mut ingest = ingest(&[("a/#", "up", Some(DEADBAND))]);
