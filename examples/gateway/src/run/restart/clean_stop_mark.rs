@@ -42,6 +42,8 @@ const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// Size of the largest mark that is read: 10 000 sensors in each of some routes need less. One that a program did not write takes no memory, whatever
 /// its size.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Longest first line, which has the checksum, in bytes.
+const HEAD_BYTES: u64 = 128;
 
 /// State that the last process left.
 #[derive(Debug, Default)]
@@ -108,16 +110,30 @@ fn set_aside(state: &Path) -> io::Result<()> {
 pub(crate) fn try_room(state: &Path, filters: &[FilterState]) -> io::Result<()> {
     let mut mark = serde_json::to_vec(&Mark { clean: true, filters, rows: Vec::new() })?;
     mark.resize(mark.len() + SPARE, b' ');
+    check_size(&mark)?;
     checksummed_file::replace(state, TRIAL, VERSION, &mark)?;
     fs::remove_file(state.join(TRIAL))
 }
 
-/// Writes the mark of a clean stop, durably. `rows`: rows that the queue had no room for.
+/// Writes the mark of a clean stop, durably. `rows`: rows that the queue had no room for. States that are more than the next start reads are left
+/// out, and the mark has the rows.
 ///
 /// # Errors
-/// The disk refused; the next start then treats this stop as unclean.
+/// The disk refused, and the next start treats this stop as unclean; or only the states are left out.
 pub(crate) fn leave(state: &Path, filters: &[FilterState], rows: &[Row]) -> io::Result<()> {
-    write(state, &Mark { clean: true, filters, rows: rows.iter().map(KeptRow::from).collect() })
+    let mut mark = Mark { clean: true, filters, rows: rows.iter().map(KeptRow::from).collect() };
+    let left_out = check_size(&serde_json::to_vec(&mark)?);
+    if left_out.is_err() {
+        mark.filters = &[];
+    }
+    write(state, &mark).and(left_out)
+}
+
+/// Checks that the next start reads a mark of this text.
+fn check_size(mark: &[u8]) -> io::Result<()> {
+    let text = format!("the filters' states have more than {} MiB", FILE_BYTES_MAX >> 20);
+    let is_read = mark.len() as u64 <= FILE_BYTES_MAX - HEAD_BYTES;
+    if is_read { Ok(()) } else { Err(io::Error::new(io::ErrorKind::FileTooLarge, text)) }
 }
 
 /// Replaces the mark durably by one that has only `rows` and is not clean, so that a kill from now on counts as an unclean stop.
@@ -239,6 +255,18 @@ mod tests {
     #[test]
     fn promise_13_a_mark_is_gone_only_once_its_directory_is_synced() {
         assert_eq!(remove(Path::new("/proc/self")).unwrap_err().raw_os_error(), Some(22));
+    }
+
+    /// A mark that is written and not read again would lose what was acknowledged and held, at a stop that was clean.
+    #[test]
+    fn states_that_are_too_large_to_be_read_again_are_told_and_the_rows_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut large = filters();
+        large[0].filter_topic = "x".repeat(usize::try_from(FILE_BYTES_MAX).unwrap());
+        assert!(try_room(dir.path(), &large).is_err(), "what they hold goes into the queue");
+        assert!(leave(dir.path(), &large, &rows()).is_err());
+        let last = read(dir.path());
+        assert_eq!((last.clean, last.filters.len(), last.rows), (true, 0, rows()));
     }
 
     #[test]
