@@ -100,8 +100,8 @@ fn body(mut lists: Vec<Watched>) -> (Vec<u8>, usize) {
     for list in &mut lists {
         let all = list.sensors.len();
         list.sensors.retain(|(name, unit)| {
-            // With quotes and brackets; JSON's escapes are left out of account.
-            let bytes = name.len() + unit.len() + 8;
+            // With quotes and brackets.
+            let bytes = json_bytes(name) + json_bytes(unit) + 8;
             let fits = bytes <= room;
             room = if fits { room - bytes } else { 0 };
             fits
@@ -110,6 +110,16 @@ fn body(mut lists: Vec<Watched>) -> (Vec<u8>, usize) {
     }
     let body = if lists.is_empty() { Vec::new() } else { serde_json::to_vec(&lists).unwrap_or_default() };
     (body, left_out)
+}
+
+/// Returns the most bytes of a text in JSON, without its quotes.
+fn json_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum()
 }
 
 /// Decides when the list is written next. Pure.
@@ -216,5 +226,17 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap().replace("Cel", "cel");
         fs::write(&path, text).unwrap();
         assert!(read(dir.path(), 0).0.is_empty(), "damaged");
+    }
+
+    /// Clients choose the names, and JSON takes six bytes for a control character: one client must not cost the whole list.
+    #[test]
+    fn a_list_of_names_that_are_escaped_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let sensor = |n: usize| (format!("{n}{}", "\u{1}".repeat(500)).into(), "\"".into());
+        let all = vec![Watched { filter_topic: "a/#".to_owned(), sensors: (0..2_000).map(sensor).collect() }];
+        let (bytes, left_out) = body(all);
+        checksummed_file::replace(dir.path(), FILE, VERSION, &bytes).unwrap();
+        let kept: usize = read(dir.path(), 0).0.iter().map(|list| list.sensors.len()).sum();
+        assert!(kept > 300 && kept + left_out == 2_000, "{kept} of {} bytes", bytes.len());
     }
 }
