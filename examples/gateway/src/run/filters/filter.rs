@@ -26,6 +26,7 @@ use long_texts::LongTexts;
 mod alarms;
 mod long_texts;
 mod silent_sensors;
+mod unit_changes;
 
 /// Entries of forgotten sensors at which a map is cleaned up.
 const SENSORS_SPARE: usize = 1_000;
@@ -121,8 +122,11 @@ impl Filter {
         let Ok(value) = record.value.clone().try_into() else {
             return self.keep_unfiltered(record, taken);
         };
-        let sensor = self.pipeline.intern(&record.sensor);
-        self.note_unit(sensor, &record.unit, taken);
+        // A new sensor may take the place of one whose stages then let go.
+        let sensor = behind(self.own.as_ref(), || self.pipeline.intern(&record.sensor));
+        let Some(sensor) = sensor.filter(|sensor| self.note_unit(*sensor, &record.unit, taken)) else {
+            return self.keep_unfiltered(record, taken);
+        };
         if !self.long_texts.admit(&self.pipeline, sensor, &record.value) {
             self.let_next_pass(sensor, taken);
             return self.keep_unfiltered(record, taken);
@@ -299,35 +303,6 @@ impl Filter {
     /// Sets whether the stages can rely on the wall clock.
     pub(in crate::run) fn trust_clock(&mut self, is_trusted: bool) {
         self.pipeline.trust_clock(is_trusted);
-    }
-
-    /// Records a sensor's unit. With another unit the name stands for another quantity, so readings held of the sensor are emitted first, with
-    /// their own unit.
-    fn note_unit(&mut self, sensor: u32, unit: &str, taken: &mut Taken) {
-        if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
-            return;
-        }
-        if self.pipeline.last_time(sensor).is_some() {
-            let mut made = Vec::new();
-            self.pipeline.unit_changed(sensor, &mut |emit| made.push(Made::of(&emit)));
-            made.into_iter().for_each(|made| self.keep_made(made, taken));
-        }
-        forget_unnamed(&self.pipeline, &mut self.units);
-        self.units.insert(sensor, unit.into());
-        if self.pipeline.silence_ms(sensor).is_some() {
-            self.silence.is_other();
-        }
-    }
-
-    /// Emits the readings that the stages hold of a sensor, and lets its next reading pass, because the stages no longer know the last reading
-    /// that was sent.
-    fn let_next_pass(&mut self, sensor: u32, taken: &mut Taken) {
-        if self.pipeline.last_time(sensor).is_none() {
-            return;
-        }
-        let mut made = Vec::new();
-        self.pipeline.passed_beside(sensor, &mut |emit| made.push(Made::of(&emit)));
-        made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
     /// Keeps a reading without the filter: only its quality is read by the rule's scheme.

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use edge_filter::reduce::{Number, Settlement, Stage, Verdict};
+use edge_filter::{Cost, ErrorBound};
+
 use super::*;
 
 fn filter(rules: &str) -> Filter {
@@ -183,5 +186,63 @@ fn what_passes_unfiltered_has_the_quality_that_its_scheme_says() {
         }
         let [bad, last_usable] = [Quality::BAD, Quality::UNCERTAIN_LAST_USABLE].map(|quality| quality.0);
         assert_eq!(qualities, [bad, 0, last_usable]);
+    }
+}
+
+/// Stage of an embedding program that cannot let go of what it holds.
+#[derive(Clone, Debug)]
+struct Stuck {
+    holds: bool,
+}
+
+impl Cost for Stuck {
+    fn error_bound(&self) -> ErrorBound {
+        ErrorBound::NoneStated
+    }
+}
+
+impl Stage for Stuck {
+    fn process(&mut self, _: i64, _: Number, _: Quality, _: &mut dyn FnMut(Settlement)) -> Verdict {
+        self.holds = true;
+        Verdict::Held
+    }
+
+    fn passed(&mut self, _: i64, _: &edge_filter::Value<'_>, _: Quality) {}
+
+    fn flush(&mut self, _: &mut dyn FnMut(Settlement)) {
+        assert!(!self.holds, "planted");
+    }
+
+    fn held(&self) -> u64 {
+        self.holds.into()
+    }
+
+    fn copied(&self) -> Box<dyn Stage> {
+        Box::new(self.clone())
+    }
+}
+
+/// A panic costs the call in which it came, also where the stage is to let go because its sensor has another unit. What it holds does not get that unit.
+#[test]
+fn a_stage_that_panics_at_another_unit_costs_no_reading() {
+    let rule = edge_filter::Rule::new().reducer(Stuck { holds: false });
+    let pipeline = Pipeline::builder().rule("#", rule).unwrap().build();
+    let part = Bulkhead::new("filter of \"#\"".to_owned(), "the reading passes unfiltered");
+    let mut filter = Filter::new(pipeline, None).with_own_stages(part);
+    for (time, unit, kept) in [(0, "Cel", 1), (1, "Cel", 0), (2, "K", 1), (3, "K", 1), (4, "Cel", 0)] {
+        let record = Record {
+            sensor: Cow::Borrowed("a"),
+            field: Cow::Borrowed(""),
+            unit: Cow::Borrowed(unit),
+            time,
+            arrival_time: false,
+            value: Value::F64(1.0),
+            quality: 0,
+        };
+        let mut taken = Taken::default();
+        filter.take_in(at(time), record, false, &mut taken);
+        let units: Vec<_> =
+            taken.kept.iter().map(|kept| ReadingRow::decode(&kept.row).unwrap().unit.into_owned()).collect();
+        assert_eq!(units, vec![unit; kept], "{time}");
     }
 }
