@@ -35,7 +35,8 @@ pub(crate) struct Connection {
     carrying: Vec<JoinHandle<()>>,
     telling: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
-    losses: Told,
+    /// Losses of the queues to the hub and to the local side.
+    losses: [Told; 2],
 }
 
 /// Local side of a connection.
@@ -76,7 +77,8 @@ impl Connection {
             let flow = flow(to, Rules::map_in, true);
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
         }
-        let losses = Told::from(&plan.section.name, hub.dropped());
+        let name = &plan.section.name;
+        let losses = [Told::from(name, "hub", hub.dropped()), Told::from(name, "local", local.dropped())];
         let mut connection = Self { plan, hub, local, carrying, telling: None, stop, losses };
         if let Some((here, there)) = connection.sides()? {
             connection.telling = Some(tokio::spawn(tell_state(connection.hub.watch(), there, here)));
@@ -94,14 +96,22 @@ impl Connection {
         Ok(Some((here, Some(there).filter(|_| !section.notifications_local_only))))
     }
 
-    /// Returns whether messages that the queue to the hub has dropped are to be logged now.
+    /// Returns whether messages that a queue has dropped are to be logged now.
     pub(crate) fn has_losses_to_tell(&self, now: Instant) -> bool {
-        self.losses.is_due(now, self.hub.dropped())
+        self.losses.iter().zip(self.dropped()).any(|(told, dropped)| told.is_due(now, dropped))
     }
 
-    /// Logs the messages that the queue to the hub has dropped since the last line, if that is due.
+    /// Logs the messages that each queue has dropped since the last line, if that is due.
     pub(crate) fn tell_losses(&mut self, now: Instant) {
-        self.losses.update(now, &self.plan.section.name, self.hub.dropped());
+        let dropped = self.dropped();
+        for (told, dropped) in self.losses.iter_mut().zip(dropped) {
+            told.update(now, &self.plan.section.name, dropped);
+        }
+    }
+
+    /// Returns the numbers of messages that the queues to the hub and to the local side have dropped.
+    fn dropped(&self) -> [u64; 2] {
+        [self.hub.dropped(), self.local.dropped()]
     }
 
     /// Waits until the local broker has accepted the CONNECT.
@@ -138,7 +148,10 @@ impl Connection {
             let sides = [Some(here), there].into_iter().flatten();
             join_all(sides.map(async |side| timeout(GOODBYE, side.say("0")).await)).await;
         }
-        self.losses.tell_rest(&self.plan.section.name, self.hub.dropped());
+        let dropped = self.dropped();
+        for (told, dropped) in self.losses.iter_mut().zip(dropped) {
+            told.tell_rest(&self.plan.section.name, dropped);
+        }
         let Self { plan, hub, local, .. } = self;
         for (side, closed) in [("local", local.close().await), ("hub", close(hub).await)] {
             match closed {
@@ -190,6 +203,14 @@ impl Local {
         match self {
             Self::Client(client) => Some(Destination::Bridge(client.clone())),
             Self::Broker(_, inbox) => inbox.clone().map(Destination::Inbox),
+        }
+    }
+
+    /// Returns the number of messages that the queue from the hub has dropped; 0 without one.
+    fn dropped(&self) -> u64 {
+        match self {
+            Self::Client(client) => client.dropped(),
+            Self::Broker(_, inbox) => inbox.as_ref().map_or(0, |inbox| inbox.dropped()),
         }
     }
 

@@ -80,6 +80,11 @@ impl Inbox {
         Ok(Box::pin(pushed.map(|pending| async move { pending.await.is_ok() })?))
     }
 
+    /// Returns the number of messages, by weight, that the queue has lost since it was created, because they expired or were damaged.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.queue.ledger().iter().map(|ledger| ledger.dropped.total()).sum()
+    }
+
     /// Returns the queue's statistics; `None` if its thread has ended.
     pub(crate) async fn stats(&self) -> Option<edge_queue::Stats> {
         self.queue.stats().await

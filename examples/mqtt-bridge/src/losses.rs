@@ -10,20 +10,22 @@ use tokio::time::Instant;
 /// Shortest time between two lines about a connection.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Number of messages that a connection's queues had dropped at the last log line.
+/// Number of messages that a queue of a connection had dropped at the last log line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told {
+    /// Side to which the queue's messages go: `hub` or `local`.
+    side: &'static str,
     dropped: u64,
     said_at: Option<Instant>,
 }
 
 impl Told {
     /// Starts with the losses before this start. They are logged with their number in all: a run that was killed could not log its last.
-    pub(crate) fn from(connection: &str, dropped: u64) -> Self {
+    pub(crate) fn from(connection: &str, side: &'static str, dropped: u64) -> Self {
         if dropped > 0 {
-            tracing::warn!(connection = %Escaped(connection), in_all = dropped, "messages were lost in earlier runs: the last of a run that was killed are not logged elsewhere");
+            tracing::warn!(connection = %Escaped(connection), side, in_all = dropped, "messages were lost in earlier runs: the last of a run that was killed are not logged elsewhere");
         }
-        Self { dropped, said_at: None }
+        Self { side, dropped, said_at: None }
     }
 
     /// Returns whether a line about further losses is due.
@@ -44,7 +46,7 @@ impl Told {
         let more = dropped.saturating_sub(self.dropped);
         self.dropped = dropped;
         if more > 0 {
-            tracing::error!(connection = %Escaped(connection), messages = more, in_all = dropped, "the queue was full, or what it held expired or was damaged: its oldest messages are gone");
+            tracing::error!(connection = %Escaped(connection), side = self.side, messages = more, in_all = dropped, "the queue was full, or what it held expired or was damaged: its oldest messages are gone");
         }
     }
 }

@@ -20,7 +20,7 @@ mod site;
 
 use std::time::{Duration, Instant};
 
-use mosquitto::Mosquitto;
+use mosquitto::{Mosquitto, free_port};
 use site::{LONG, Reader, Site, conf, publish, until_it_carries, within};
 
 /// The state is denied by the local broker, so its message waits for ever. That holds up neither a new start of the section nor the end.
@@ -178,5 +178,29 @@ fn a_message_too_large_from_a_311_hub_costs_itself_alone() {
     let commands = publish(&hub, "site7/cmd/a", "cmd/a", 0);
     site.until("the commands behind it", || at_local.missing(&commands).is_empty());
     assert_eq!(at_local.has(&format!("cmd/large {payload} 0")), 0);
+    assert!(site.stop().success());
+}
+
+/// The hub has the PUBACK of what waits here for local clients: what is lost of it is told, as what is lost on the way to the hub.
+#[test]
+fn a_message_of_the_hub_that_is_lost_here_is_told() {
+    let port = free_port();
+    let (local, hub) = (Mosquitto::elsewhere(port), Mosquitto::start(""));
+    let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+    let conf = conf(hub.address().to_string().as_str(), "mqttv50", "notifications false");
+    let mut site = Site::alone(&format!("{listener}{conf}"));
+    site.run();
+    let at_local = Reader::start(&local, "cmd/#");
+    site.until("the commands' way", || {
+        hub.publish(&["-q", "1", "-t", "site7/cmd/probe", "-m", "x"]);
+        at_local.has("cmd/probe x 0") > 0
+    });
+    // For four seconds after a start nothing is given to clients.
+    site.kill();
+    site.run();
+    let expiry = ["-V", "5", "-D", "publish", "message-expiry-interval", "2"];
+    hub.publish(&[&["-q", "1", "-t", "site7/cmd/late", "-m", "x"][..], &expiry].concat());
+    let log = || std::fs::read_to_string(site.file("log")).unwrap_or_default();
+    site.until("the loss", || log().contains("side=\"local\" messages=1 in_all=1"));
     assert!(site.stop().success());
 }
