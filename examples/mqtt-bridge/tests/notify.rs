@@ -33,17 +33,31 @@ impl Drop for Ended {
 
 /// The bridge as the local broker, below a supervisor with a watchdog of a second. Nobody is at its hub.
 fn start(dir: &std::path::Path, listen: u16) -> (Ended, UnixDatagram) {
+    let listener = format!("listener {listen} 127.0.0.1\nallow_anonymous true\n");
+    start_with(dir, &listener, "both", &[])
+}
+
+/// The bridge with these first lines, a topic in this direction, and these arguments, as above.
+fn start_with(
+    dir: &std::path::Path,
+    first: &str,
+    direction: &str,
+    arguments: &[&str],
+) -> (Ended, UnixDatagram) {
     let socket = UnixDatagram::bind(dir.join("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let conf = format!(
-        "listener {listen} 127.0.0.1\nallow_anonymous true\n\
-         connection up\naddress 127.0.0.1:{}\nremote_clientid site7\ntopic # both 1 \"\" site7/\n",
+        "{first}connection up\naddress 127.0.0.1:{}\nremote_clientid site7\ntopic # {direction} 1 \"\" site7/\n",
         free_port()
     );
     std::fs::write(dir.join("bridge.conf"), conf).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-bridge"));
     command.arg("--mosquitto-conf").arg(dir.join("bridge.conf")).arg("--state").arg(dir.join("state"));
-    command.env("NOTIFY_SOCKET", dir.join("notify")).env("WATCHDOG_USEC", "1000000").stderr(Stdio::null());
+    command
+        .args(arguments)
+        .env("NOTIFY_SOCKET", dir.join("notify"))
+        .env("WATCHDOG_USEC", "1000000")
+        .stderr(Stdio::null());
     (Ended(command.spawn().unwrap()), socket)
 }
 
@@ -74,6 +88,17 @@ fn it_is_ready_alive_and_says_that_it_stops() {
     assert!(Command::new("kill").args(["-TERM", &bridge.0.id().to_string()]).status().unwrap().success());
     until(&socket, "STOPPING=1", 1);
     assert!(bridge.0.wait().unwrap().success());
+}
+
+/// Beside another broker, and with nothing to take from the hub, it has the queue to the hub alone.
+#[test]
+fn a_bridge_without_a_queue_from_the_hub_is_alive() {
+    for direction in ["out", "both"] {
+        let (dir, local) = (tempfile::tempdir().unwrap(), format!("127.0.0.1:{}", free_port()));
+        let (_bridge, socket) = start_with(dir.path(), "", direction, &["--local", &local]);
+        until(&socket, "READY=1", 1);
+        until(&socket, "WATCHDOG=1", 4);
+    }
 }
 
 #[test]
