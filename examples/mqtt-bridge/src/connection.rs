@@ -21,6 +21,7 @@ use crate::losses::Told;
 use crate::message_flow::{Map, MessageFlow, carry};
 use crate::notify::{Side, Teller, tell_state};
 use crate::plan::{Plan, in_full};
+use crate::store_health::ToldHealth;
 
 /// Time limit for publishing the last state when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     stop: watch::Sender<bool>,
     /// Losses of the queues to the hub and to the local side.
     losses: [Told; 2],
+    /// Failures of the same queues' stores.
+    health: [ToldHealth; 2],
 }
 
 /// Local side of a connection.
@@ -79,7 +82,8 @@ impl Connection {
         }
         let name = &plan.section.name;
         let losses = [Told::from(name, "hub", hub.dropped()), Told::from(name, "local", local.dropped())];
-        let mut connection = Self { plan, hub, local, carrying, telling: None, stop, losses };
+        let health = Default::default();
+        let mut connection = Self { plan, hub, local, carrying, telling: None, stop, losses, health };
         if let Some((here, there)) = connection.sides()? {
             connection.telling = Some(tokio::spawn(tell_state(connection.hub.watch(), there, here)));
         }
@@ -106,6 +110,15 @@ impl Connection {
         let dropped = self.dropped();
         for (told, dropped) in self.losses.iter_mut().zip(dropped) {
             told.update(now, &self.plan.section.name, dropped);
+        }
+    }
+
+    /// Logs failures of the queues' stores, and their ends.
+    pub(crate) async fn tell_health(&mut self) {
+        let name = &self.plan.section.name;
+        let stats = [("hub", self.hub.spool_stats().await), ("local", self.local.stats().await)];
+        for (told, (side, stats)) in self.health.iter_mut().zip(stats) {
+            stats.iter().for_each(|stats| told.update(name, side, stats));
         }
     }
 

@@ -26,6 +26,9 @@ const START_AGAIN: Duration = Duration::from_secs(10);
 /// Period of the log lines about messages that local clients did not get.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
 
+/// Period of looks at the stores of the queues.
+const HEALTH_EVERY: Duration = Duration::from_secs(10);
+
 /// Period of looks at the losses of the queues, whose first is logged at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -58,6 +61,7 @@ pub(crate) async fn run(
         tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
     }
     let mut looks = interval_at(Instant::now() + LOSSES_EVERY, LOSSES_EVERY);
+    let mut stores = interval_at(Instant::now() + HEALTH_EVERY, HEALTH_EVERY);
     loop {
         let until_ready = async {
             join_all(site.running.iter().map(Connection::is_ready)).await;
@@ -74,6 +78,7 @@ pub(crate) async fn run(
             () = pings => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = stores.tick() => site.tell_health().await,
             _ = looks.tick() => site.tell_losses_of_clients().await,
             () = site.has_losses_to_tell() => site.tell_losses(),
             () = sleep(START_AGAIN), if !site.waiting.is_empty() => service.while_waiting(site.start_waiting()).await,
@@ -192,6 +197,10 @@ impl Site {
 
     fn tell_losses(&mut self) {
         self.running.iter_mut().for_each(|connection| connection.tell_losses(Instant::now()));
+    }
+
+    async fn tell_health(&mut self) {
+        join_all(self.running.iter_mut().map(Connection::tell_health)).await;
     }
 
     async fn tell_losses_of_clients(&mut self) {

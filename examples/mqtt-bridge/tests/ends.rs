@@ -204,3 +204,22 @@ fn a_message_of_the_hub_that_is_lost_here_is_told() {
     site.until("the loss", || log().contains("side=\"local\" messages=1 in_all=1"));
     assert!(site.stop().success());
 }
+
+/// Clients that wait for their PUBACKs are all that is seen of it otherwise.
+#[test]
+fn a_queue_that_cannot_store_is_told() {
+    let local = Mosquitto::start("");
+    let mut site = Site::new(&local, &conf("127.0.0.1:1", "mqttv50", "notifications false"));
+    site.run();
+    let log = || std::fs::read_to_string(site.file("log")).unwrap_or_default();
+    std::fs::rename(site.file("state"), site.file("away")).unwrap();
+    site.until("the failure", || {
+        log().contains("side=\"hub\" reason=") && log().contains("the queue cannot store")
+    });
+    std::fs::rename(site.file("away"), site.file("state")).unwrap();
+    site.until("its end", || log().matches("the queue stores again").count() == 2);
+    let cannot = log().matches("the queue cannot store").count();
+    // Two queues, each once.
+    assert_eq!(cannot, 2, "{}", log());
+    assert!(site.stop().success());
+}
