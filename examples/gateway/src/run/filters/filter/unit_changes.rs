@@ -13,7 +13,7 @@ impl Filter {
             return true;
         }
         if self.pipeline.last_time(sensor).is_some()
-            && !self.let_go(taken, |pipeline, sink| pipeline.unit_changed(sensor, &mut |emit| sink(emit)))
+            && !self.emit_held(taken, |pipeline, sink| pipeline.unit_changed(sensor, &mut |emit| sink(emit)))
         {
             return false;
         }
@@ -29,12 +29,12 @@ impl Filter {
     /// that was sent.
     pub(super) fn let_next_pass(&mut self, sensor: u32, taken: &mut Taken) {
         if self.pipeline.last_time(sensor).is_some() {
-            self.let_go(taken, |pipeline, sink| pipeline.passed_beside(sensor, &mut |emit| sink(emit)));
+            self.emit_held(taken, |pipeline, sink| pipeline.passed_beside(sensor, &mut |emit| sink(emit)));
         }
     }
 
     /// Keeps what the stages let go. Returns `false` if a stage of an embedding program panicked.
-    fn let_go(
+    fn emit_held(
         &mut self,
         taken: &mut Taken,
         work: impl FnOnce(&mut Pipeline, &mut dyn FnMut(Emit<'static>)),
