@@ -86,10 +86,13 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
         let mut signals = Signals::listen()?;
         let service = service::from_env();
         let mut before = may_go_back.then(|| kept_before(&state, file, &reload.running())).flatten();
+        let mut is_restart = false;
         loop {
             let (config, mut ending, is_open) = (reload.running(), None, reload.begin_run());
             let configurations = Some(reload.configurations());
-            let parts = Parts { service: service.clone(), configurations, is_open, ..Parts::default() };
+            let parts =
+                Parts { service: service.clone(), configurations, is_restart, is_open, ..Parts::default() };
+            is_restart = true;
             let stop = async {
                 let asked = reload.next(&mut signals, &state).await;
                 if matches!(asked, Ending::Stop) {
@@ -99,7 +102,11 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
             };
             let result = start_and_stop::run(&config, &state, parts, pin!(stop)).await;
             match (result, ending) {
-                (Ok(()), Some(Ending::StartAnew(next))) => {
+                (ended, Some(Ending::StartAnew(next))) => {
+                    // As with a disk that hangs while the queue is closed. The process goes on whatever its disk does.
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "parts did not stop well, and start anew all the same");
+                    }
                     before = Some(reload.running());
                     reload.replace(next, None);
                 }

@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) service: Notifier,
     /// Configurations that are applied while the gateway runs.
     pub(crate) configurations: Option<Configurations>,
+    /// Set if this process has run on the state directory before.
+    pub(crate) is_restart: bool,
     /// Flag that is set once the queue is open.
     pub(crate) is_open: Arc<AtomicBool>,
 }

@@ -109,7 +109,7 @@ pub(crate) async fn run(
     let floor = CertificateFloor::new(wall.clone());
     let uplink = uplink::prepare(config, &floor.clock())?;
     // Before all else: another process on this directory gets no further.
-    let mut opening = Opening::start(state, config, wall.clone());
+    let mut opening = Opening::start(state, config, wall.clone(), parts.is_restart);
     let opened = opening.at_once().await?;
     let local = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts).await?;
     let table_subscriber = TableSubscriber::new(config);

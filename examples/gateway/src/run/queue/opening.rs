@@ -60,8 +60,14 @@ pub(in crate::run) struct Opening {
 }
 
 impl Opening {
-    /// Prepares the opening. The first attempt begins with the first call that waits.
-    pub(in crate::run) fn start(state: &Path, config: &Config, clock: Arc<SystemClock>) -> Self {
+    /// Prepares the opening. The first attempt begins with the first call that waits. `is_restart`: this process has run on the directory before, so
+    /// a queue in use may be its own, which hangs while it closes.
+    pub(in crate::run) fn start(
+        state: &Path,
+        config: &Config,
+        clock: Arc<SystemClock>,
+        is_restart: bool,
+    ) -> Self {
         // That of an earlier run of this process may be another one.
         in_use::end(state);
         let told = Arc::new(watch::Sender::new(None));
@@ -76,7 +82,7 @@ impl Opening {
             told: told.clone(),
             line: CauseLine::default(),
             made: false,
-            is_again: false,
+            is_again: is_restart,
         };
         Self { running: Box::pin(attempts.run()), attempts: None, told }
     }
@@ -147,7 +153,7 @@ struct Attempts {
     line: CauseLine,
     /// Set if an earlier attempt of this process created the queue.
     made: bool,
-    /// Set once this process has waited to try again. From then on a directory that another process uses is tried again, too: a second gateway
+    /// Set once this process has waited to try again, or has run on the directory before. From then on a directory that another process uses is tried again, too: a second gateway
     /// started by mistake would have found it in use at its first attempt.
     is_again: bool,
 }
@@ -326,13 +332,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         std::fs::write(&state, "no directory").unwrap();
-        let mut opening = Opening::start(&state, &config, Arc::default());
+        let mut opening = Opening::start(&state, &config, Arc::default(), false);
         assert!(opening.at_once().await.unwrap().is_none());
         std::fs::remove_file(&state).unwrap();
         std::fs::create_dir(&state).unwrap();
         let (held, consumer) = store::open(&state, store::config(&config), Arc::default()).await.unwrap();
-        let second = Opening::start(&state, &config, Arc::default()).at_once().await;
+        let second = Opening::start(&state, &config, Arc::default(), false).at_once().await;
         assert!(second.is_err_and(|error| error.to_string().contains("is in use")));
+        let mut restarted = Opening::start(&state, &config, Arc::default(), true);
+        assert!(timeout(Duration::from_secs(30), restarted.at_once()).await.unwrap().unwrap().is_none());
+        drop(restarted);
         let mut cause = opening.cause();
         let in_use = cause.wait_for(|cause| cause.as_ref().is_some_and(|cause| cause.contains("in use")));
         tokio::select! {
