@@ -89,7 +89,26 @@ pub(in crate::pipeline) fn alike(left: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::alike;
+    use super::*;
+
+    #[test]
+    fn an_element_that_was_left_out_explains_its_own_list_and_not_the_element_around_it() {
+        let left_out = |place: &Place| {
+            let mut values = LeftOutValues::default();
+            values.add(LeftOut { place: place.clone(), is_unknown: false });
+            values
+        };
+        let stage = Place::root().key("stage").index(1);
+        let levels = stage.key("levels");
+        for element in [levels.index(2), levels.index(2).index(0)] {
+            let values = left_out(&element);
+            assert!(values.touch(&levels) && values.touch(&element), "{element}");
+            assert!(!values.touch(&stage) && !values.touch(&Place::root().key("stage")), "{element}");
+        }
+        let values = left_out(&stage.key("unit"));
+        assert!(values.touch(&stage.key("unit")));
+        assert!(!values.touch(&stage) && !values.touch(&levels));
+    }
 
     #[test]
     fn a_slip_is_alike_and_another_word_is_not() {
