@@ -115,6 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn of_two_copies_the_newer_bookkeeping_counts_whichever_comes_first() {
+        let of = |commit: Option<u64>| {
+            let state = known(1).state.map(|(_, state)| state);
+            Checkpoint { state: commit.zip(state), ..Checkpoint::default() }
+        };
+        for (older, newer) in [(None, Some(7)), (Some(7), Some(9)), (None, None)] {
+            for (first, second) in [(older, newer), (newer, older)] {
+                let mut merged = of(first);
+                merged.merge(of(second));
+                assert_eq!(merged, of(newer), "{first:?} {second:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_flipped_bit_is_noticed() {
         let mut page = vec![0; PAGE];
         known(2).put(&mut page, 7, &geometry());
