@@ -175,6 +175,13 @@ mod tests {
             assert!(is_same_text(text, "localhost"), "{text}");
         }
         assert!(is_same_text("10.258", "10.0.1.2") && is_same_text("0", "0.0.0.0"));
+        for (mapped, plain) in [
+            ("[::ffff:127.0.0.1]", "localhost"),
+            ("::ffff:10.0.1.2", "10.0.1.2"),
+            ("[::ffff:0.0.0.0]", "localhost"),
+        ] {
+            assert!(is_same_text(mapped, plain), "{mapped}");
+        }
         for text in [
             "128.1",
             "127.0.0.256",
