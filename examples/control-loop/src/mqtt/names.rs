@@ -93,3 +93,18 @@ impl LoopNames {
 pub(super) fn number(names: &[String], name: &str) -> Option<u16> {
     names.iter().position(|one| one == name).and_then(|number| u16::try_from(number).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alarms_are_named_after_their_inputs_of_which_others_have_none() {
+        let rules = "[[input]]\nname = \"flow\"\nstale_after_ms = 1000\n[[input]]\nname = \"temp\"\nstale_after_ms = 1000\n[[alarm]]\nmatch = \"temp\"\nhigh = { limit = 80 }\n";
+        let names = LoopNames::of(&Controller::from_toml(rules).unwrap());
+        assert_eq!(
+            (names.inputs, names.alarms),
+            (vec!["flow".to_owned(), "temp".to_owned()], vec!["temp".to_owned()])
+        );
+    }
+}
