@@ -324,11 +324,27 @@ mod tests {
         assert_eq!(mode(&there), 0o750);
     }
 
+    fn config() -> Config {
+        let text = "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\nmax_bytes=\"1MiB\"\n";
+        Config::parse(Path::new("g.toml"), text, &|_| None).unwrap().0
+    }
+
+    /// The next start may find the clock in 1970.
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_account_of_an_opened_queue_keeps_the_time_that_the_clock_shows() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock::new().assume_synced());
+        let mut opening = Opening::start(dir.path(), &config(), clock);
+        let opened = timeout(Duration::from_secs(60), opening.opened()).await.unwrap().unwrap();
+        opened.account.close(0);
+        assert!(opened.account.known_s() > 1_600_000_000);
+        close(opened.queue, opened.consumer).await;
+    }
+
     /// Somebody who looks into the queue, or a queue of ours that is slow to close, ends no control loop.
     #[tokio::test(flavor = "current_thread")]
     async fn a_directory_that_is_in_use_ends_the_first_attempt_and_no_later_one() {
-        let text = "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\nmax_bytes=\"1MiB\"\n";
-        let config = crate::config::Config::parse(Path::new("g.toml"), text, &|_| None).unwrap().0;
+        let config = config();
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         std::fs::write(&state, "no directory").unwrap();
