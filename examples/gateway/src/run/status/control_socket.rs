@@ -325,3 +325,28 @@ async fn answer(
 async fn say(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
     timeout(WITHIN, stream.write_all(bytes)).await?
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_replaced_and_a_socket_that_answers_is_not() {
+        let state = tempfile::tempdir().unwrap();
+        let (path, making) = (state.path().join(SOCKET), state.path().join(MAKING));
+        fs::create_dir(&making).unwrap();
+        for left in [&path, &making.join("s")] {
+            drop(UnixListener::bind(left).unwrap());
+        }
+        let made = bind(state.path()).unwrap();
+        UnixStream::connect(&path).unwrap();
+        assert_eq!(
+            (fs::metadata(&path).unwrap().permissions().mode() & 0o777, making.exists()),
+            (0o600, false)
+        );
+        assert!(bind(state.path()).is_err_and(|error| error.kind() == ErrorKind::AddrInUse));
+        UnixStream::connect(&made.path).unwrap();
+    }
+}
