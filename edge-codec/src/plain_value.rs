@@ -61,6 +61,7 @@ pub fn import<'a>(
         arrival_time: true,
         value,
         quality: quality::GOOD,
+        numeric_quality: false,
     })
 }
 

@@ -20,8 +20,11 @@ pub struct Record<'a> {
     pub arrival_time: bool,
     /// Value of the reading.
     pub value: Value<'a>,
-    /// Quality as an OPC UA StatusCode.
+    /// Quality as an OPC UA StatusCode, or in the scheme of its source if it has one of its own.
     pub quality: u32,
+    /// True if the payload has the quality as a number, which may be one of another scheme. Otherwise the code is that of a word, or good where
+    /// the payload has none.
+    pub numeric_quality: bool,
 }
 
 impl<'a> Record<'a> {

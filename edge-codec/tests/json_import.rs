@@ -36,9 +36,25 @@ fn the_default_names_in_any_order() {
         arrival_time: false,
         value: Value::F64(97.4),
         quality: 1_083_113_472,
+        numeric_quality: true,
     };
     assert_eq!(r, expected);
     assert_eq!(r.into_reading(7).sensor, 7);
+}
+
+/// A number may be one of another scheme, in which 0 is bad. A word is none, nor is a quality that is not there.
+#[test]
+fn a_quality_that_is_a_number_is_told_from_a_word_and_from_none() {
+    let quality = |quality: &str| {
+        let payload = format!("{{\"sensor\":\"a\",\"ts\":1,\"value\":1{quality}}}");
+        let record = one(&payload, &FieldMap::default());
+        (record.quality, record.numeric_quality)
+    };
+    assert_eq!(quality(",\"quality\":0"), (0, true));
+    assert_eq!(quality(",\"quality\":192"), (192, true));
+    assert_eq!(quality(",\"quality\":\"good\""), (0, false));
+    assert_eq!(quality(",\"quality\":\"Bad\""), (0x8000_0000, false));
+    assert_eq!([quality(""), quality(",\"quality\":null")], [(0, false); 2]);
 }
 
 #[test]

@@ -115,6 +115,19 @@ pub enum QualityScheme {
 }
 
 impl QualityScheme {
+    /// Returns a number of the scheme for an OPC UA code, for a source that says no number: [`to_opc_ua`](Self::to_opc_ua) makes of it a code that
+    /// is as good, uncertain or bad.
+    #[must_use]
+    pub const fn from_opc_ua(self, quality: Quality) -> u32 {
+        match (self, quality.0 >> 30) {
+            (QualityScheme::OpcUa, _) => quality.0,
+            (QualityScheme::Sparkplug | QualityScheme::Ignition, 0) => 192,
+            (QualityScheme::Sparkplug, 1) => 500,
+            (QualityScheme::Ignition, 1) => Quality::UNCERTAIN.0,
+            (QualityScheme::Sparkplug | QualityScheme::Ignition, _) => Quality::BAD.0,
+        }
+    }
+
     /// Returns the OPC UA code for `raw`; `None` if the scheme does not define the number (treat it as bad, and count it).
     #[must_use]
     pub const fn to_opc_ua(self, raw: u32) -> Option<Quality> {
@@ -145,6 +158,16 @@ impl QualityScheme {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_a_scheme_for_a_code_is_as_good_as_the_code() {
+        for scheme in [QualityScheme::OpcUa, QualityScheme::Sparkplug, QualityScheme::Ignition] {
+            for code in [Quality::GOOD, Quality::UNCERTAIN, Quality::BAD, Quality::BAD_NO_DATA] {
+                let back = scheme.to_opc_ua(scheme.from_opc_ua(code));
+                assert_eq!(back.map(|back| back.0 >> 30), Some(code.0 >> 30), "{scheme:?} {code}");
+            }
+        }
+    }
 
     #[test]
     fn severity_is_the_two_top_bits_and_reserved_is_bad() {

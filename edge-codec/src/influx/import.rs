@@ -69,8 +69,9 @@ impl<'a> Import<'_, 'a> {
             self.count(line.offset, name.len())?;
             let (sensor, unit) = (Cow::Owned(name.clone()), Cow::Borrowed(""));
             let field = if key == "value" { Cow::Borrowed("") } else { key };
-            let quality = quality::GOOD;
-            self.records.push(Record { sensor, field, unit, time, arrival_time, value, quality });
+            let (quality, numeric_quality) = (quality::GOOD, false);
+            let record = Record { sensor, field, unit, time, arrival_time, value, quality, numeric_quality };
+            self.records.push(record);
         }
         Ok(())
     }

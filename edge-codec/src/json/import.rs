@@ -217,6 +217,7 @@ fn record<'de, E: de::Error>(
         return Err(guard.missing(guard.map.name(Role::Value)));
     };
     let unit = parts.unit.or_else(|| around.unit.clone()).unwrap_or_default();
-    let quality = parts.quality.or(around.quality).unwrap_or_default();
-    Ok(Record { sensor, field, unit, time, arrival_time: own_time.is_none(), value, quality })
+    let (quality, numeric_quality) = parts.quality.or(around.quality).unwrap_or_default();
+    let arrival_time = own_time.is_none();
+    Ok(Record { sensor, field, unit, time, arrival_time, value, quality, numeric_quality })
 }

@@ -21,7 +21,8 @@ pub(crate) struct Parts<'de> {
     pub(crate) sensor: Option<Cow<'de, str>>,
     pub(crate) unit: Option<Cow<'de, str>>,
     pub(crate) value: Option<Value<'de>>,
-    pub(crate) quality: Option<u32>,
+    /// Code, and whether it stands there as a number.
+    pub(crate) quality: Option<(u32, bool)>,
     pub(crate) time: Option<i64>,
 }
 
@@ -139,12 +140,13 @@ fn whole(v: u64) -> Value<'static> {
     i64::try_from(v).map_or(Value::U64(v), Value::I64)
 }
 
-fn status_code(scalar: &Value<'_>) -> Option<u32> {
+/// Returns the code, and whether it stands there as a number.
+fn status_code(scalar: &Value<'_>) -> Option<(u32, bool)> {
     match scalar {
-        Value::I64(code) => u32::try_from(*code).ok(),
-        Value::Text(text) if text.eq_ignore_ascii_case("good") => Some(quality::GOOD),
-        Value::Text(text) if text.eq_ignore_ascii_case("uncertain") => Some(quality::UNCERTAIN),
-        Value::Text(text) if text.eq_ignore_ascii_case("bad") => Some(quality::BAD),
+        Value::I64(code) => Some((u32::try_from(*code).ok()?, true)),
+        Value::Text(text) if text.eq_ignore_ascii_case("good") => Some((quality::GOOD, false)),
+        Value::Text(text) if text.eq_ignore_ascii_case("uncertain") => Some((quality::UNCERTAIN, false)),
+        Value::Text(text) if text.eq_ignore_ascii_case("bad") => Some((quality::BAD, false)),
         _ => None,
     }
 }

@@ -65,6 +65,12 @@ impl Normalise {
         (quality, known.is_some())
     }
 
+    /// Returns the scheme of the qualities.
+    #[must_use]
+    pub fn scheme(&self) -> QualityScheme {
+        self.scheme
+    }
+
     /// Returns whether the scheme defines this number.
     #[must_use]
     pub fn knows(&self, raw: Quality) -> bool {

@@ -37,7 +37,7 @@ pub use stats::Stats;
 use crate::reduce::number::Settlement;
 use crate::reduce::{ReleasedReading, Verdict};
 use crate::time::Passage;
-use crate::{Emit, EmitReason, Outcome, Quality, Reading};
+use crate::{Emit, EmitReason, Outcome, QualityScheme, Reading};
 use alarms::Alarms;
 use deadlines::{Deadlines, earlier};
 use rule_set::RuleSet;
@@ -292,11 +292,16 @@ impl Pipeline {
         }
     }
 
-    /// Returns the OPC UA code of a quality in the scheme of the rule for this name, for readings that are passed on without the stages. A number
-    /// that the scheme does not define is `Bad`.
+    /// Returns the scheme of the qualities of a sensor, which the rule for its name says, or the default.
     #[must_use]
-    pub fn quality(&self, name: &str, raw: Quality) -> Quality {
-        self.rules.quality(name, raw)
+    pub fn quality_scheme(&self, name: &str) -> QualityScheme {
+        self.rules.normalise(name).scheme()
+    }
+
+    /// Returns the same for a sensor that has a number.
+    #[must_use]
+    pub fn quality_scheme_of(&self, sensor: u32) -> QualityScheme {
+        self.rule(sensor).map_or(self.rules.fallback(), |rule| &rule.normalise).scheme()
     }
 
     /// Sets whether `now_ms` is correct, which is the default. While it is not, no reading counts as one from the future, so none passes beside

@@ -5,7 +5,7 @@ use super::{Pattern, Rule, Stats};
 use crate::check::Normalise;
 use crate::reduce::Verdict;
 use crate::time::{Passage, TimeGuard};
-use crate::{EmitReason, Quality, Reading, Value};
+use crate::{EmitReason, Reading};
 
 /// Rules in order, of which the first that matches a name applies.
 #[derive(Clone, Debug)]
@@ -28,11 +28,14 @@ impl RuleSet {
         Some((place, &self.rules.get(place)?.1))
     }
 
-    /// Returns the OPC UA code of a quality in the scheme of the rule for a name.
-    pub(super) fn quality(&self, name: &str, raw: Quality) -> Quality {
-        let normalise = self.matching(name).map_or(&self.normalise, |(_, rule)| &rule.normalise);
-        // Its value is no number, so that the quality alone decides.
-        normalise.check(&Value::Bool(true), raw)
+    /// Returns the stage that interprets the qualities of a sensor of this name.
+    pub(super) fn normalise(&self, name: &str) -> &Normalise {
+        self.matching(name).map_or(&self.normalise, |(_, rule)| &rule.normalise)
+    }
+
+    /// Returns the stage that interprets the qualities of sensors without a rule.
+    pub(super) fn fallback(&self) -> &Normalise {
+        &self.normalise
     }
 
     /// Returns the rule of a sensor; `None` if it has none.

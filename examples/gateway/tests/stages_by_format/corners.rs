@@ -208,6 +208,15 @@ fn qualities_of_another_scheme_are_converted_on_every_way() {
     for sensor in 36..44 {
         send(&format!("stages/{sensor}"), "true");
     }
+    // Words are no numbers of a scheme, nor is a quality that is not there.
+    let words = ["", ",\"quality\":\"uncertain\"", ",\"quality\":\"bad\"", ",\"quality\":\"Good\""];
+    for (second, word) in (0..).zip(words) {
+        for name in ["stages/36", "stages/43", "stages/33"] {
+            let value = if name == "stages/33" { format!("\"{long}\"") } else { "true".to_owned() };
+            let time = T + (10 + second) * 1_000;
+            site.send_payload(name, &format!("{{\"ts\":{time},\"value\":{value}{word}}}"));
+        }
+    }
     let read = site.read();
     for sensor in 0..44 {
         let value = if sensor < 36 { Value::Text(long.clone()) } else { Bool(true) };
@@ -216,6 +225,10 @@ fn qualities_of_another_scheme_are_converted_on_every_way() {
         let is_beside = (32..36).contains(&sensor) || sensor >= 40;
         let mut meant = vec![(0, 2), (0, 1), (LAST_USABLE, 3), (BAD, 4)];
         meant.extend(is_beside.then_some((BAD, 5)));
+        let uncertain = if sensor == 33 { UNCERTAIN } else { LAST_USABLE };
+        if [33, 36, 43].contains(&sensor) {
+            meant.extend([(0, 10), (uncertain, 11), (BAD, 12), (0, 13)]);
+        }
         let meant: Vec<Short> = meant.into_iter().map(row).collect();
         is_read(&read, &format!("stages/{sensor}"), "", &meant);
     }

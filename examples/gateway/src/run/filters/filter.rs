@@ -6,7 +6,7 @@ use edge_bridge::ingest::Now;
 use edge_codec::Record;
 use edge_codec::Value;
 use edge_filter::{
-    DropReason, Emit, EmitReason, Outcome, Pipeline, Quality, Reading, RestoreError, Rule, Snapshot, Stats,
+    DropReason, Emit, EmitReason, Outcome, Pipeline, Reading, RestoreError, Rule, Snapshot, Stats,
 };
 
 use serde::{Deserialize, Serialize};
@@ -22,9 +22,11 @@ use super::readings::{Taken, keep, keep_record};
 use super::silence::Silence;
 use alarms::AlarmChanges;
 use long_texts::LongTexts;
+use quality_scheme::{as_opc_ua, in_scheme};
 
 mod alarms;
 mod long_texts;
+mod quality_scheme;
 mod silent_sensors;
 mod unit_changes;
 
@@ -131,7 +133,8 @@ impl Filter {
             self.let_next_pass(sensor, taken);
             return self.keep_unfiltered(record, taken);
         }
-        let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
+        let quality = in_scheme(self.pipeline.quality_scheme_of(sensor), &record);
+        let reading = Reading { sensor, time: record.time, value, quality };
         let was_watched = self.pipeline.is_watched(sensor);
         let mut before = Vec::new();
         let outcome = behind(self.own.as_ref(), || {
@@ -307,7 +310,8 @@ impl Filter {
 
     /// Keeps a reading without the filter: only its quality is read by the rule's scheme.
     fn keep_unfiltered(&self, record: Record<'_>, taken: &mut Taken) {
-        let (time, quality) = (record.time, self.pipeline.quality(&record.sensor, Quality(record.quality)));
+        let scheme = self.pipeline.quality_scheme(&record.sensor);
+        let (time, quality) = (record.time, as_opc_ua(scheme, &record));
         taken.trail.note(Judgement::passed("unfiltered"), &record);
         keep_record(record, time, quality.0, &mut taken.kept);
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use edge_filter::reduce::{Number, Settlement, Stage, Verdict};
-use edge_filter::{Cost, ErrorBound};
+use edge_filter::{Cost, ErrorBound, Quality};
 
 use super::*;
 
@@ -30,6 +30,7 @@ fn take_value(filter: &mut Filter, time: i64, sensor: &str, value: Value<'_>, ma
         arrival_time: false,
         value,
         quality: 0,
+        numeric_quality: false,
     };
     let mut taken = Taken::default();
     filter.take_in(at(time), record, may_be_copy, &mut taken);
@@ -179,6 +180,7 @@ fn what_passes_unfiltered_has_the_quality_that_its_scheme_says() {
                 arrival_time: false,
                 value: value(),
                 quality,
+                numeric_quality: true,
             };
             let mut taken = Taken::default();
             filter.take_in(at(1), record, false, &mut taken);

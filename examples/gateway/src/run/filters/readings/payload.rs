@@ -125,6 +125,8 @@ impl<'a> Records<'a> {
                         arrival_time: false,
                         value: reading.value,
                         quality: reading.quality,
+                        // Of a pack nobody knows whether a 0 stands there.
+                        numeric_quality: reading.quality != 0,
                     });
                 }
             }
