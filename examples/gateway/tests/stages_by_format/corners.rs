@@ -24,8 +24,10 @@ fn rule(name: &str, stages: &str) -> String {
     format!("[[rule]]\nmatch = \"+/{name}\"\nstages = [ {stages} ]\n")
 }
 
-/// Stages, values each a second after the one before, what is said of them, and the value and quality that silence repeats.
-fn silent() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Short>, (Value, u32))> {
+/// Name, stages, values each a second after the one before, what is said of them, and the value and quality that silence repeats.
+type Silent = (&'static str, &'static str, Vec<&'static str>, Vec<Short>, (Value, u32));
+
+fn silent() -> Vec<Silent> {
     vec![
         (
             "plain",

@@ -167,14 +167,15 @@ impl Walk {
                     None => {}
                 }
             }
-            Reducer::Window(_) => unreachable!("it has a walk of its own"),
+            // It has a walk of its own.
+            Reducer::Window(_) => {}
         }
     }
 
     fn hold(&mut self, reducer: &Reducer, reading: Reading, since: i64) {
         match *reducer {
             Reducer::Door { deviation, min, max, .. } => {
-                self.door((deviation, min, max), reducer, reading, since)
+                self.door((deviation, min, max), reducer, reading, since);
             }
             Reducer::Segment { deviation, max, .. } => {
                 let numbers = || self.held.iter().chain([&reading]).filter_map(|held| number(&held.value));
@@ -187,9 +188,10 @@ impl Walk {
                 self.held.push(reading);
             }
             Reducer::Sample { every, interval, pick } => {
-                self.sample((every, interval, pick), reducer, reading, since)
+                self.sample((every, interval, pick), reducer, reading, since);
             }
-            _ => unreachable!("it holds nothing"),
+            // The others hold nothing.
+            _ => {}
         }
     }
 
