@@ -334,7 +334,7 @@ mod tests {
     async fn the_account_of_an_opened_queue_keeps_the_time_that_the_clock_shows() {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock::new().assume_synced());
-        let mut opening = Opening::start(dir.path(), &config(), clock);
+        let mut opening = Opening::start(dir.path(), &config(), clock, false);
         let opened = timeout(Duration::from_secs(60), opening.opened()).await.unwrap().unwrap();
         opened.account.close(0);
         assert!(opened.account.known_s() > 1_600_000_000);

@@ -240,6 +240,7 @@ fn a_stage_that_panics_at_another_unit_costs_no_reading() {
             arrival_time: false,
             value: Value::F64(1.0),
             quality: 0,
+            numeric_quality: false,
         };
         let mut taken = Taken::default();
         filter.take_in(at(time), record, false, &mut taken);
