@@ -12,18 +12,18 @@ impl ToldHealth {
     /// Logs a failure of another kind than the last one, and the end of a failure. `side` is that to which the queue's messages go.
     pub(crate) fn update(&mut self, connection: &str, side: &'static str, stats: &Stats) {
         let connection = Escaped(connection);
-        match &stats.health {
-            Health::Degraded { kind, reason, .. } => {
-                if self.0.replace(*kind) != Some(*kind) {
-                    tracing::error!(%connection, side, reason, "the queue cannot store: what comes for it is not acknowledged until it can");
-                }
-            }
-            Health::Healthy => {
-                if self.0.take().is_some() {
-                    tracing::warn!(%connection, side, "the queue stores again");
-                }
-            }
-            _ => {}
+        let (kind, reason) = match &stats.health {
+            Health::Degraded { kind, reason, .. } => (Some(*kind), reason.as_str()),
+            Health::Healthy => (None, ""),
+            _ => return,
+        };
+        if std::mem::replace(&mut self.0, kind) == kind {
+            return;
+        }
+        if kind.is_some() {
+            tracing::error!(%connection, side, reason, "the queue cannot store: what comes for it is not acknowledged until it can");
+        } else {
+            tracing::warn!(%connection, side, "the queue stores again");
         }
     }
 }
