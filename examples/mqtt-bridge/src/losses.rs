@@ -81,7 +81,7 @@ mod tests {
     fn the_first_loss_is_told_at_once_and_further_ones_a_minute_later() {
         let start = Instant::now();
         let at = |s: u64| start + Duration::from_secs(s);
-        let mut told = Told::from("c", 7);
+        let mut told = Told::from("c", "hub", 7);
         assert!(!told.is_due(start, 7), "losses of earlier runs are none of this one");
         assert!(told.is_due(at(1), 8));
         told.update(at(1), "c", 8);
