@@ -39,6 +39,7 @@ mod encoder;
 mod inline_names;
 mod layout;
 mod level;
+mod list_bytes;
 mod quality;
 mod row_order;
 mod sensor_positions;

@@ -6,6 +6,7 @@ use super::NOWHERE;
 use super::equal_run::EqualRun;
 use super::plan_cache::inline::{InlinePlanCache, Values};
 use super::plan_cache::table::{TablePlanCache, Target};
+use crate::compact::list_bytes::list_bytes;
 use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::{Scratch, SharedParts, TablePlan};
@@ -20,6 +21,8 @@ pub(crate) struct Column {
     pub(crate) position: u32,
     /// Total number of readings encoded so far when a reading of this column was encoded last.
     pub(crate) used: u64,
+    /// Bytes outside of the column at their most when they were counted: buffers stay, and a plan that became smaller makes little of them.
+    counted: usize,
     times: Vec<i64>,
     /// Bits of each value; for texts and bytes the number in a list.
     values: Vec<u64>,
@@ -64,6 +67,7 @@ impl Column {
             sensor,
             position,
             used: 0,
+            counted: 0,
             times: Vec::new(),
             values: Vec::new(),
             kinds,
@@ -100,6 +104,21 @@ impl Column {
 
     pub(crate) fn len(&self) -> usize {
         self.times.len()
+    }
+
+    /// Counts the bytes outside of the column. Returns by how much they grew since they were last counted.
+    pub(crate) fn grown(&mut self) -> usize {
+        let lists = list_bytes(&self.times) + list_bytes(&self.values);
+        let runs = self.kinds.heap_bytes() + self.qualities.heap_bytes();
+        let now = lists + runs + self.table_plans.heap_bytes() + self.inline_plans.heap_bytes();
+        let more = now.saturating_sub(self.counted);
+        self.counted += more;
+        more
+    }
+
+    /// Returns the bytes outside of the column as they were counted.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted
     }
 
     pub(crate) fn times(&self) -> &[i64] {

@@ -2,6 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use crate::compact::list_bytes::list_bytes;
+
 /// List that takes no memory, and whose push stores nothing, as long as all entries are equal. The owner knows its length.
 #[derive(Clone, Debug)]
 pub(crate) struct EqualRun<T> {
@@ -57,6 +59,11 @@ impl<T: Copy + PartialEq> EqualRun<T> {
         let same = (self.list.is_empty() && n > 0).then_some((self.one, n));
         let runs = self.list.get(..n).unwrap_or_default().chunk_by(|a, b| a == b);
         same.into_iter().chain(runs.filter_map(|run| Some((*run.first()?, run.len()))))
+    }
+
+    /// Returns the bytes outside of the list itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        list_bytes(&self.list)
     }
 
     /// Removes the first `n` entries.

@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::Encoder;
+use super::column::Column;
 use super::sensor_index::SensorIndex;
 use crate::Sensors;
 use crate::limits::MAX_SENSORS;
@@ -41,6 +42,7 @@ impl<S: Sensors> Encoder<S> {
         }
         let mut stays = stays.into_iter();
         self.columns.retain(|_| stays.next().unwrap_or(true));
+        self.column_bytes = self.columns.iter().map(Column::counted).sum();
         self.columns.shrink_to_fit();
         for column in &mut self.pushed {
             *column = moved.get(*column as usize).copied().unwrap_or(*column);

@@ -70,6 +70,13 @@ pub(crate) struct Memory {
     clock: Option<ClockPlan>,
 }
 
+impl Memory {
+    /// Returns the bytes outside of the state itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.scratch.heap_bytes() + self.ops.heap_bytes()
+    }
+}
+
 fn body(draft: &Draft<'_>, columns: &mut [Column], ops: &mut OpBuffer, memory: &mut Memory) {
     let mut spans = Vec::with_capacity(draft.picked.len());
     let times: Vec<&[i64]> =

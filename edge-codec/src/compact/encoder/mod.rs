@@ -6,6 +6,7 @@ mod batch_cut;
 pub(super) mod column;
 mod equal_run;
 mod eviction;
+mod memory;
 mod message;
 mod plan_cache;
 mod sensor_index;
@@ -79,6 +80,8 @@ pub struct Encoder<S = SensorTable<'static>> {
     memory: Memory,
     /// Number of columns that became empty since idle ones were last evicted.
     emptied: usize,
+    /// Memory that the columns own, of each as it was when a reading of it was last encoded.
+    column_bytes: usize,
 }
 
 /// Position of a column whose sensor the table lacks.
@@ -120,6 +123,7 @@ impl<S: Sensors> Encoder<S> {
             texts: Texts::default(),
             memory: Memory::default(),
             emptied: 0,
+            column_bytes: 0,
         }
     }
 
@@ -342,6 +346,7 @@ impl<S: Sensors> Encoder<S> {
         for (column, count) in batch_cut::columns(&self.pushed, &self.columns, n) {
             if let Some(column) = self.columns.get_mut(column) {
                 column.drain(count, self.left);
+                self.column_bytes += column.grown();
                 self.emptied += usize::from(column.len() == 0);
             }
         }

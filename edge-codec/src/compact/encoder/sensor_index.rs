@@ -32,6 +32,12 @@ impl SensorIndex {
         Some(recent.1 as usize)
     }
 
+    /// Returns the bytes outside of the index itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        // A slot has a byte of control beside sensor and column.
+        self.columns.capacity() * 9 + size_of::<[(u32, u32); RECENT]>()
+    }
+
     pub(crate) fn insert(&mut self, sensor: u32, column: usize) {
         self.columns.insert(sensor, column as u32);
     }

@@ -4,6 +4,7 @@
 
 use super::column::Column;
 use crate::Value;
+use crate::compact::list_bytes::list_bytes;
 use crate::compact::values::kind::Kind;
 use std::collections::HashMap;
 
@@ -33,6 +34,13 @@ impl Texts {
         self.list.push(text.into());
         self.numbers.insert(text.into(), number);
         number
+    }
+
+    /// Returns the bytes outside of the table itself. Each text stands in the list, and in the map.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let texts: usize = self.list.iter().map(|text| text.len()).sum();
+        let slot = size_of::<(Box<[u8]>, u32)>() + 1;
+        2 * texts + list_bytes(&self.list) + self.numbers.capacity() * slot
     }
 
     /// Returns how many texts the picked readings use, counted from the first, since texts are numbered as they come.

@@ -5,6 +5,7 @@
 use super::bits::{PUT_MAX, RAW_LOW, bit_len, eg_prefix};
 use super::coder::Coder;
 use super::entropy_writer::EntropyWriter;
+use crate::compact::list_bytes::list_bytes;
 
 /// Raw bits and runs of numbers in reading order. Its memory is reused for the next batch.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,14 @@ impl OpBuffer {
             }
             _ => self.ops.push(Op::Bits { value, n: n as u8 }),
         }
+    }
+
+    /// Returns the bytes outside of the buffer's owner.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        list_bytes(&self.ops)
+            + list_bytes(&self.numbers)
+            + list_bytes(&self.coders)
+            + list_bytes(&self.buffer)
     }
 
     pub(crate) fn flag(&mut self, set: bool) {

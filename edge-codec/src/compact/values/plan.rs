@@ -10,6 +10,7 @@ use super::non_decimal_grid;
 use super::number_form::{self, NumberForm, Powers, Rounding};
 use super::rounding::{from_ordinal, ordinal};
 use super::transform::{self, Transform};
+use crate::compact::list_bytes::list_bytes;
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
@@ -62,6 +63,13 @@ pub(crate) struct Scratch {
     pub(crate) integers: Vec<i64>,
     pub(crate) ulps: Vec<i64>,
     pub(crate) residuals: Vec<u64>,
+}
+
+impl Scratch {
+    /// Returns the bytes outside of the buffers' owner.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        list_bytes(&self.integers) + list_bytes(&self.ulps) + list_bytes(&self.residuals)
+    }
 }
 
 impl Plan {

@@ -5,6 +5,7 @@
 
 use super::integer_dictionary::{self, LIST_MAX};
 use super::rounding::ROUND;
+use crate::compact::list_bytes::list_bytes;
 use crate::compact::shared_timestamps::gcd;
 use crate::compact::stream::bits::{BitReader, bit_len};
 use crate::compact::stream::op_buffer::OpBuffer;
@@ -23,6 +24,11 @@ pub(crate) enum Transform {
 }
 
 impl Transform {
+    /// Returns the bytes outside of the transform itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        if let Transform::Dictionary(table) = self { list_bytes(table) } else { 0 }
+    }
+
     pub(crate) fn describe(&self, ops: &mut OpBuffer) {
         match self {
             Transform::Nothing => ops.bits(0, 2),

@@ -49,6 +49,11 @@ impl InlinePlanCache {
         plan.write_after(before, ops, scratch, |_, _| 0);
     }
 
+    /// Returns the bytes outside of the cache itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.policy.heap_bytes(|basis| basis.grid.heap_bytes())
+    }
+
     /// Returns a plan with the form that was found last. `None`: that form cannot hold the values.
     fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<PricedPlan> {
         if values.kind != Kind::F64 {

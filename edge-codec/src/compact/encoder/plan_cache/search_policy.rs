@@ -1,6 +1,7 @@
 //! Search policy of a plan cache: the times at which a better encoding is searched for, and the earlier encodings that are tried first.
 
 use super::search_backoff::SearchBackoff;
+use crate::compact::list_bytes::list_bytes;
 
 /// Encodings found so far, the usual cost of a batch, and the back-offs of the searches.
 #[derive(Clone, Debug)]
@@ -28,6 +29,11 @@ impl<E> Default for SearchPolicy<E> {
 }
 
 impl<E: PartialEq> SearchPolicy<E> {
+    /// Returns the bytes outside of the policy itself. `of`: those outside of an encoding itself.
+    pub(super) fn heap_bytes(&self, of: impl Fn(&E) -> usize) -> usize {
+        list_bytes(&self.found) + self.found.iter().map(of).sum::<usize>()
+    }
+
     /// Returns the encodings that were found, the latest first.
     pub(super) fn found(&self) -> &[E] {
         &self.found

@@ -56,6 +56,11 @@ enum Alternative {
 }
 
 impl TablePlanCache {
+    /// Returns the bytes outside of the cache itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.own.as_ref().map_or(0, |plan| plan.transform.heap_bytes()) + self.policy.heap_bytes(|_| 0)
+    }
+
     /// Writes the values by the plan of the last batch, unless that cannot hold them or a plan is found that takes less.
     pub(crate) fn write(&mut self, mut target: Target<'_>) {
         let start = target.place();
