@@ -13,7 +13,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use edge_bridge::Link;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::{Builder, Clock, ClockFloor};
@@ -28,7 +27,7 @@ use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::configuration::route_changes::{Configurations, RouteChanges};
 use super::error::RunError;
 use super::filters::{due_rows, watched_sensors_file};
-use super::hub::compact::{Compact, EchoedTables, KeptTables};
+use super::hub::compact::{Announced, Compact, EchoedTables, KeptTables};
 use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
 use super::hub::goodbye;
@@ -371,7 +370,12 @@ async fn stop(
     Ok(())
 }
 
-fn compact(config: &Config, echoed: &EchoedTables, kept: &KeptTables, saved: &[(String, Bytes)]) -> Compact {
+fn compact(
+    config: &Config,
+    echoed: &EchoedTables,
+    kept: &KeptTables,
+    saved: &[(String, Announced)],
+) -> Compact {
     Compact::new(&config.routes, &config.id, config.queue.max_age, echoed.clone(), kept, saved)
 }
 

@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use edge_state::file as state_file;
 use sha2::{Digest, Sha256};
 
-use super::compact::{KeptTables, version_name};
+use super::compact::{Announced, KeptTables, version_name};
 
 /// Size of the largest file that is read.
 const TABLE_BYTES_MAX: u64 = 1 << 20;
 /// Most files of one topic that are read; a topic has fewer versions.
 const FILES_MAX: usize = 32;
+/// Most bytes of all tables that stay in memory; of others the gateway knows that it made them.
+const BYTES_MAX: usize = 4 << 20;
 
 /// Handle to the files; clones share the byte counter.
 #[derive(Clone, Debug)]
@@ -32,23 +33,29 @@ impl TableFiles {
         Self { state: state.to_owned(), written: Arc::default() }
     }
 
-    /// Reads the tables that earlier processes made below these topics, each with its topic. The user of a table detects damage, and ignores such
-    /// a table.
-    pub(crate) fn load(&self, topics: &[String]) -> Vec<(String, Bytes)> {
-        let files =
-            topics.iter().flat_map(|topic| self.list(topic).into_iter().map(move |path| (topic, path)));
-        files
-            .filter_map(|(topic, name)| {
-                match state_file::read(&self.state, &name, TABLE_BYTES_MAX) {
-                    Ok(table) => Some((topic.clone(), Bytes::from(table))),
-                    Err(error) => {
-                        let path = self.state.join(name);
-                        tracing::warn!(path = %path.display(), %error, "a session table cannot be read: it is made anew");
-                        None
-                    }
+    /// Reads the tables that earlier processes made below these topics, each with its topic. Damaged ones are ignored. One at a time is decoded,
+    /// and the bytes of all together that stay in memory are bounded; the newest of each topic come first.
+    pub(crate) fn load(&self, topics: &[String]) -> Vec<(String, Announced)> {
+        let mut files = Vec::new();
+        for topic in topics {
+            files.extend(self.list(topic).into_iter().enumerate().map(|(rank, name)| (rank, topic, name)));
+        }
+        files.sort_by_key(|(rank, _, _)| *rank);
+        let mut held = 0;
+        let read = |(_, topic, name): (usize, &String, String)| {
+            let table = match state_file::read(&self.state, &name, TABLE_BYTES_MAX) {
+                Ok(table) => Announced::saved(&table)?,
+                Err(error) => {
+                    let path = self.state.join(name);
+                    tracing::warn!(path = %path.display(), %error, "a session table cannot be read: it is made anew");
+                    return None;
                 }
-            })
-            .collect()
+            };
+            let fits = held + table.len() <= BYTES_MAX;
+            held += if fits { table.len() } else { 0 };
+            Some((topic.clone(), if fits { table } else { table.without_bytes() }))
+        };
+        files.into_iter().filter_map(read).collect()
     }
 
     /// Writes and removes files as requested through `kept`, until the future is dropped.
@@ -82,17 +89,20 @@ impl TableFiles {
         state_file::replace(&self.state, name, &[table])
     }
 
+    /// Returns the files of a topic, the newest first.
     fn list(&self, topic: &str) -> Vec<String> {
         let entries = fs::read_dir(&self.state).into_iter().flatten().flatten();
         let prefix = prefix(topic);
-        entries
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| {
-                let id = name.strip_prefix(&prefix).and_then(|id| u64::from_str_radix(id, 16).ok());
-                id.is_some_and(|id| *name == file_name(topic, id))
+        let mut files: Vec<_> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let id = u64::from_str_radix(name.strip_prefix(&prefix)?, 16).ok()?;
+                (name == file_name(topic, id))
+                    .then(|| (entry.metadata().and_then(|file| file.modified()).ok(), name))
             })
-            .take(FILES_MAX)
-            .collect()
+            .collect();
+        files.sort_unstable_by(|one, other| other.cmp(one));
+        files.into_iter().map(|(_, name)| name).take(FILES_MAX).collect()
     }
 }
 
@@ -107,19 +117,46 @@ fn prefix(topic: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use edge_codec::SensorTable;
+    use edge_codec::compact::Table;
+
     use crate::run::log::captured_log::captured;
 
     use super::*;
+
+    /// 48 topics with sixteen versions of 256 KiB each would be 200 MiB.
+    #[test]
+    fn of_tables_beyond_the_bound_the_gateway_knows_and_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = TableFiles::new(dir.path());
+        let topics: Vec<String> = (0..20).map(|n| format!("site{n}")).collect();
+        for (version, topic) in (0..40).zip(topics.iter().cycle()) {
+            let mut sensors = SensorTable::new();
+            (0..500).for_each(|n| drop(sensors.insert(n, format!("{n:0400}"), "")));
+            let table = Table::new(version, &sensors);
+            files.change(&file_name(topic, table.id()), Some(table.bytes())).unwrap();
+        }
+        let loaded = files.load(&topics);
+        let held: Vec<&String> =
+            loaded.iter().filter(|(_, table)| table.has_bytes()).map(|(topic, _)| topic).collect();
+        let bytes: usize =
+            loaded.iter().filter(|(_, table)| table.has_bytes()).map(|(_, table)| table.len()).sum();
+        assert_eq!(loaded.len(), 40);
+        assert!((BYTES_MAX - 300_000..=BYTES_MAX).contains(&bytes), "{bytes}");
+        let topics: std::collections::BTreeSet<_> = held.iter().collect();
+        assert_eq!(topics.len(), held.len(), "the newest of each first");
+    }
 
     #[test]
     fn a_table_that_cannot_be_read_is_told_and_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let files = TableFiles::new(dir.path());
         std::fs::create_dir(dir.path().join(file_name("site", 1))).unwrap();
-        files.change(&file_name("site", 2), Some(b"two")).unwrap();
+        let table = Table::new(2, &SensorTable::new());
+        files.change(&file_name("site", 2), Some(table.bytes())).unwrap();
         let topics = ["site".to_owned()];
         let told = captured(|| {
-            assert_eq!(files.load(&topics), [("site".to_owned(), Bytes::from_static(b"two"))]);
+            assert_eq!(files.load(&topics), [("site".to_owned(), Announced::saved(table.bytes()).unwrap())]);
         });
         assert!(told.contains(&file_name("site", 1)) && told.lines().count() == 1, "{told}");
     }

@@ -9,12 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::net::Clock;
 
 use crate::run::error::RunError;
 use crate::run::filters::watched_sensors_file::{self, Pace, Watched};
+use crate::run::hub::compact::Announced;
 use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::hub::table_files::TableFiles;
 use crate::run::local_control::alarm_commands;
@@ -43,7 +43,7 @@ pub(in crate::run) struct Resumed {
     pub(in crate::run) alarms: Vec<Row>,
     pub(in crate::run) pace: Pace,
     /// Session tables, each with its topic.
-    pub(in crate::run) tables: Vec<(String, Bytes)>,
+    pub(in crate::run) tables: Vec<(String, Announced)>,
     pub(in crate::run) restarts: StartCounter,
 }
 
@@ -135,7 +135,7 @@ struct Taken {
     rows: Vec<Row>,
     alarms: Vec<Row>,
     pace: Pace,
-    tables: Vec<(String, Bytes)>,
+    tables: Vec<(String, Announced)>,
     restarts: StartCounter,
 }
 
@@ -144,7 +144,7 @@ struct Left {
     last: LastRun,
     alarms: Vec<KeptAlarms>,
     watched: (Vec<Watched>, Pace),
-    tables: Vec<(String, Bytes)>,
+    tables: Vec<(String, Announced)>,
 }
 
 /// Reads the state, restores it, and replaces the mark. No message is received between the two calls to the disk, or the intake is closed, so the

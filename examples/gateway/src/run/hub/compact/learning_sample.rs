@@ -1,5 +1,6 @@
 //! Sample of readings from which tables learn encoding plans: the first readings of the first sensors of a topic.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use edge_codec::{Reading, Value};
@@ -13,8 +14,10 @@ const TEXT_BYTES_MAX: usize = 64;
 /// Number of readings from which the first table with plans is made. Each later one is made from [`GROWTH`] times as many.
 const FIRST: usize = 256;
 const GROWTH: usize = 4;
+/// Memory of a place in the map of counts.
+const COUNT_BYTES: usize = 10;
 
-/// Readings to learn from, at most 32 768 (2 MiB).
+/// Readings to learn from, at most 32 768 (2 MiB). Texts are without their bytes, from which nothing is learned.
 #[derive(Debug, Default)]
 pub(super) struct Sample {
     readings: Vec<Reading<'static>>,
@@ -35,8 +38,25 @@ impl Sample {
         let count = self.counts.entry(reading.sensor).or_default();
         if *count < READINGS_PER_SENSOR {
             *count += 1;
-            self.readings.push(reading.clone().into_owned());
+            let value = match &reading.value {
+                Value::Text(_) => Value::Text(Cow::Borrowed("")),
+                Value::Bytes(_) => Value::Bytes(Cow::Borrowed(&[])),
+                other => other.clone().into_owned(),
+            };
+            let Reading { sensor, time, quality, .. } = *reading;
+            self.readings.push(Reading { sensor, time, value, quality });
         }
+    }
+
+    /// Forgets all readings. Returns `false` if there were none.
+    pub(super) fn clear(&mut self) -> bool {
+        let had = self.memory_bytes() > 0;
+        (self.readings, self.counts) = (Vec::new(), HashMap::new());
+        had
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.readings.capacity() * size_of::<Reading<'_>>() + self.counts.capacity() * COUNT_BYTES
     }
 
     /// Renumbers the sensors, by their old numbers. `None`: the sensor was forgotten, and its readings are removed.

@@ -13,6 +13,9 @@
 //!    a file, so that the gateway knows it as its own after a restart.
 //! 7. A topic has at most 4 096 sensors. For a new one those that were silent longest are forgotten, and the rest are numbered anew in the next
 //!    table.
+//! 8. All topics share one memory budget. Where it is spent, the topic that holds most gives way: its table is decoded again for the next batch,
+//!    then it forgets what it has learned, and last its sensors, whose batches carry their names until there is another table. A version that it
+//!    can no longer publish stays retained at the hub.
 //!
 //! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late. If the hub has lost its sessions, it is
 //! assumed to have lost its retained messages too, and all tables are published again.
@@ -21,7 +24,9 @@ mod announcement_schedule;
 mod echoed_tables;
 mod kept_tables;
 mod learning_sample;
+mod memory_budget;
 mod sensor_numbers;
+mod shown_table;
 mod topic;
 mod versions;
 
@@ -40,7 +45,9 @@ use crate::run::filters::reading_row::ReadingRow;
 use super::batch::{Head, Piece};
 pub(crate) use echoed_tables::EchoedTables;
 pub(crate) use kept_tables::KeptTables;
+pub(crate) use memory_budget::RAM_BYTES;
 use topic::Topic;
+pub(crate) use versions::Announced;
 
 /// Content type of the retained message; readers that know only the topic may rely on it.
 const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
@@ -76,7 +83,7 @@ impl Compact {
         max_age: Option<Duration>,
         echoed: EchoedTables,
         kept: &KeptTables,
-        saved: &[(String, Bytes)],
+        saved: &[(String, Announced)],
     ) -> Self {
         let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let (gateway, kept) = (gateway.to_owned(), kept.clone());
@@ -90,7 +97,7 @@ impl Compact {
         self.take_up(routes, &[]);
     }
 
-    fn take_up(&mut self, routes: &[Route], saved: &[(String, Bytes)]) {
+    fn take_up(&mut self, routes: &[Route], saved: &[(String, Announced)]) {
         for (batches, tables) in table_topics(routes, &self.gateway) {
             // Of several routes to one topic the first decides.
             let route = routes.iter().find(|route| route.format == Format::Compact && route.to == batches);
@@ -104,6 +111,7 @@ impl Compact {
             let (Ok(batches), Ok(tables)) = topics else { continue };
             let kept = self.kept.clone();
             self.topics.push(Topic::new(batches, tables, level, self.max_age_ms, kept, saved));
+            memory_budget::keep_within(&mut self.topics, memory_budget::BUDGET_BYTES);
         }
     }
 
@@ -122,6 +130,7 @@ impl Compact {
         rows: &[(u64, ReadingRow<'_>)],
         max_bytes: usize,
     ) -> Vec<Piece> {
+        memory_budget::keep_within(&mut self.topics, memory_budget::BUDGET_BYTES);
         match self.topics.iter_mut().find(|known| known.batches == *topic) {
             Some(known) => {
                 known.look_at(&self.echoed);
@@ -151,6 +160,7 @@ impl Compact {
     /// Returns the next message that publishes a table, or that clears a retained one. `None`: none is due now.
     pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
         self.topics.iter_mut().for_each(|topic| topic.turn(now, &self.echoed));
+        memory_budget::keep_within(&mut self.topics, memory_budget::BUDGET_BYTES);
         self.topics.iter_mut().find_map(|topic| {
             let (id, table) = topic.announce(now, max_packet)?;
             Some(announcement(version_topic(&topic.tables, id)?, table))

@@ -12,6 +12,9 @@ pub(super) const SENSORS_MAX: usize = 4_096;
 pub(super) const NAMES_BYTES_MAX: usize = 256 * 1024;
 /// Fraction of either limit, one in so many, that forgetting frees, because each time makes a new table.
 const FORGOTTEN_OF: usize = 4;
+/// Memory of a place in the map, and of a sensor beside its name and unit: three blocks of the allocator.
+const SLOT_BYTES: usize = 48;
+const SENSOR_BYTES: usize = 96;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -63,7 +66,8 @@ impl Names {
         let known = Known { unit: unit.into(), number: self.len, seen: self.batch };
         self.len += 1;
         let number = known.number;
-        self.by_name.entry(name.into()).or_default().push(known);
+        // There is rarely another unit, and a list that grows by itself has room for four.
+        self.by_name.entry(name.into()).or_insert_with(|| Vec::with_capacity(1)).push(known);
         Some(number)
     }
 
@@ -114,6 +118,16 @@ impl Names {
         });
         self.generation += 1;
         Some(numbers)
+    }
+
+    /// Forgets all sensors.
+    pub(super) fn clear(&mut self) {
+        *self = Self { batch: self.batch, generation: self.generation + 1, ..Self::default() };
+    }
+
+    /// Returns the bytes of memory that the names take, within some percent.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes + self.by_name.capacity() * SLOT_BYTES + self.len as usize * SENSOR_BYTES
     }
 
     /// Returns a number that changes whenever the sensors are numbered anew.

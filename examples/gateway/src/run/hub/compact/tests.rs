@@ -18,6 +18,7 @@ const HEAD: Head =
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
 mod bounds;
+mod memory;
 mod own;
 mod versions;
 
@@ -36,7 +37,11 @@ impl Rig {
     fn with(config: &str, saved: &[(String, Bytes)]) -> Self {
         let (config, _) = Config::parse(Path::new("g.toml"), config, &|_| None).unwrap();
         let (hub, kept) = (EchoedTables::default(), KeptTables::default());
-        let compact = Compact::new(&config.routes, &config.id, Some(MAX_AGE), hub.clone(), &kept, saved);
+        let saved: Vec<_> = saved
+            .iter()
+            .filter_map(|(topic, table)| Some((topic.clone(), Announced::saved(table)?)))
+            .collect();
+        let compact = Compact::new(&config.routes, &config.id, Some(MAX_AGE), hub.clone(), &kept, &saved);
         Self { compact, hub, kept, now: Now { up_ms: 0, wall_ms: 0 } }
     }
 

@@ -1,12 +1,10 @@
 //! Compact encoding for one topic: its sensors, its session tables and its encoder.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use edge_bridge::ingest::Now;
 use edge_bridge::wire::Utf8;
-use edge_codec::Limits;
 use edge_codec::compact::{Encoder, Level, Table};
 
 use crate::run::filters::reading_row::ReadingRow;
@@ -18,8 +16,9 @@ use super::echoed_tables::{EchoedTables, Marks, Message};
 use super::kept_tables::KeptTables;
 use super::learning_sample::Sample;
 use super::sensor_numbers::Names;
+use super::shown_table::ShownTable;
 use super::version_name;
-use super::versions::{Seen, Versions};
+use super::versions::{Announced, Seen, Versions};
 
 /// Bytes of a table's packet beside the table: topic, properties, lengths.
 const PACKET_OVERHEAD_BYTES: usize = 128;
@@ -44,12 +43,10 @@ pub(super) struct Topic {
     /// Generation of the sensors' numbers when the newest version was made.
     newest_generation: u64,
     /// Newest version that the hub has echoed.
-    shown: Option<Usable>,
-    /// Encoder against `shown`, which caches the plan of each sensor.
-    encoder: Option<Encoder>,
+    shown: Option<ShownTable>,
     schedule: Schedule,
     /// Versions to be published in this turn of the schedule.
-    pending: VecDeque<Arc<Table>>,
+    pending: VecDeque<Announced>,
     marks: Marks,
     /// Up time by which the hub has sent its retained tables.
     answer_due_ms: Option<u64>,
@@ -62,25 +59,6 @@ pub(super) struct Topic {
     too_large_lines: OnceAnHour,
 }
 
-/// Table that batches may refer to.
-#[derive(Debug)]
-struct Usable {
-    table: Arc<Table>,
-    /// The table's own numbers of the sensors, if the topic's have changed since. `None`: both are the same.
-    names: Option<Names>,
-}
-
-impl Usable {
-    /// Returns the table's numbers of these rows' sensors, if it has all of them. `numbers` are those of the topic.
-    fn numbers(&self, numbers: &[u32], rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<u32>> {
-        let Some(names) = &self.names else {
-            let len = self.table.sensors().len();
-            return numbers.iter().all(|number| (*number as usize) < len).then(|| numbers.to_vec());
-        };
-        rows.iter().map(|(_, row)| names.find(&row.sensor, &row.unit)).collect()
-    }
-}
-
 impl Topic {
     /// Creates the topic. `saved`: tables of an earlier process. The newest is published again with the same bytes, hence as the same version.
     pub(super) fn new(
@@ -89,7 +67,7 @@ impl Topic {
         level: Level,
         max_age_ms: Option<u64>,
         kept: KeptTables,
-        saved: impl Iterator<Item = Bytes>,
+        saved: impl Iterator<Item = Announced>,
     ) -> Self {
         let mut topic = Self {
             batches,
@@ -98,11 +76,10 @@ impl Topic {
             max_age_ms,
             names: Names::default(),
             sample: Sample::default(),
-            versions: Versions::of(saved.filter_map(|bytes| restore(&bytes)).collect()),
+            versions: Versions::of(saved.collect()),
             kept,
             newest_generation: 0,
             shown: None,
-            encoder: None,
             schedule: Schedule::default(),
             pending: VecDeque::new(),
             marks: Marks::default(),
@@ -113,17 +90,21 @@ impl Topic {
             lost_lines: OnceAnHour::default(),
             too_large_lines: OnceAnHour::default(),
         };
-        if let Some(names) = topic.versions.newest().and_then(|newest| Names::of(newest)) {
-            topic.names = names;
-            topic.schedule.want();
+        let Some(newest) = topic.versions.newest() else { return topic };
+        match newest.decode().and_then(|newest| Names::of(&newest)) {
+            Some(names) => topic.names = names,
+            // Its bytes made room in memory: another table is made.
+            None => topic.names.clear(),
         }
+        topic.schedule.want();
         topic
     }
 
     /// Sets the compression level of batches from now on.
     pub(super) fn set_level(&mut self, level: Level) {
         if self.level != level {
-            (self.level, self.encoder) = (level, None);
+            self.level = level;
+            self.shown.iter_mut().for_each(ShownTable::drop_encoder);
         }
     }
 
@@ -158,16 +139,14 @@ impl Topic {
         match self.versions.see(self.now_ms, message) {
             Seen::Shown(table) => {
                 self.schedule.answered();
-                let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
-                if is_newest && self.table().is_none_or(|shown| shown.id() != table.id()) {
-                    let (version, sensors) = (table.version(), table.sensors().len());
+                let is_newest = self.versions.newest().is_some_and(|newest| newest.id == id);
+                if is_newest && table.bytes.is_some() && !self.refers_to(id) {
+                    let (version, sensors) = (table.version, table.sensors);
                     // The hub is asked on every connection, and a link may have many.
                     if self.shown_lines.may_say(self.now_ms, &version_name(id)) {
                         tracing::info!(topic = %self.tables, version, sensors, "the hub has the session table");
                     }
-                    let is_alike = self.newest_generation == self.names.generation();
-                    let names = if is_alike { None } else { Names::of(&table) };
-                    (self.shown, self.encoder) = (Some(Usable { table, names }), None);
+                    self.shown = Some(ShownTable::new(id, self.newest_generation));
                 }
                 if !self.is_old() && self.versions.missing().next().is_none() {
                     self.schedule.shown();
@@ -176,9 +155,9 @@ impl Topic {
             // Somebody else cleared or overwrote it. The pauses of the schedule bound a quarrel with them.
             Seen::Lost { table, was_there } => {
                 if was_there && self.lost_lines.may_say(self.now_ms, &version_name(id)) {
-                    tracing::warn!(topic = %self.tables, version = table.version(), "the hub has lost a session table");
+                    tracing::warn!(topic = %self.tables, version = table.version, "the hub has lost a session table");
                 }
-                if self.table().is_some_and(|shown| shown.id() == table.id()) {
+                if self.refers_to(id) {
                     self.fall_back();
                 }
                 self.schedule.want();
@@ -189,7 +168,11 @@ impl Topic {
 
     /// Makes batches self-contained from now on.
     fn fall_back(&mut self) {
-        (self.shown, self.encoder) = (None, None);
+        self.shown = None;
+    }
+
+    fn refers_to(&self, id: u64) -> bool {
+        self.shown.as_ref().is_some_and(|shown| shown.id == id)
     }
 
     /// Advances the time: handles echoes that did not come, and versions that no batch refers to any more.
@@ -206,7 +189,7 @@ impl Topic {
         if let Some(max_age_ms) = self.max_age_ms {
             self.versions.expire(now.up_ms, max_age_ms);
         }
-        if self.table().is_some_and(|shown| !self.versions.is_kept(shown)) {
+        if self.shown.as_ref().is_some_and(|shown| !self.versions.is_kept(shown.id)) {
             tracing::warn!(topic = %self.tables, "the hub does not show the session table any more");
             self.fall_back();
         }
@@ -229,26 +212,26 @@ impl Topic {
         if self.is_old() {
             self.schedule.want();
         }
-        let usable =
-            self.shown.as_ref().and_then(|shown| Some((&shown.table, shown.numbers(&numbers, rows)?)));
-        let Some((table, numbers)) = usable else { return self_contained(self.level, head, rows, max_bytes) };
-        let encoder = self.encoder.take().filter(|_| head.id.is_some());
-        let mut encoder = encoder.unwrap_or_else(|| Encoder::with_table(table.clone()).level(self.level));
-        let pieces = pieces(&mut encoder, head, rows, &numbers, max_bytes);
-        self.encoder = Some(encoder);
-        pieces
+        self.open_shown();
+        let shown = self.shown.as_mut();
+        shown
+            .and_then(|shown| shown.encode(self.level, head, rows, &numbers, max_bytes))
+            .unwrap_or_else(|| self_contained(self.level, head, rows, max_bytes))
+    }
+
+    /// Decodes the table that batches refer to, if it is not.
+    fn open_shown(&mut self) {
+        if self.shown.as_mut().is_some_and(|shown| !shown.open(&self.versions, &self.names)) {
+            self.fall_back();
+        }
     }
 
     /// Returns for each row whether the echoed table has its sensor, if two separate batches are shorter: the names of the known sensors would
     /// take more bytes than another packet.
-    pub(super) fn split(&self, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
+    pub(super) fn split(&mut self, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
+        self.open_shown();
         let shown = self.shown.as_ref()?;
-        let names = shown.names.as_ref().unwrap_or(&self.names);
-        let len = shown.table.sensors().len();
-        let is_known = |row: &ReadingRow<'_>| {
-            names.find(&row.sensor, &row.unit).is_some_and(|number| (number as usize) < len)
-        };
-        let all: Vec<bool> = rows.iter().map(|(_, row)| is_known(row)).collect();
+        let all: Vec<bool> = rows.iter().map(|(_, row)| shown.knows(&self.names, row)).collect();
         if all.iter().all(|is_known| *is_known) {
             return None;
         }
@@ -268,14 +251,36 @@ impl Topic {
         }
         let renumbered = self.names.forget()?;
         self.sample.renumber(&renumbered);
-        let shown = self.shown.iter_mut().filter(|shown| shown.names.is_none());
-        shown.for_each(|shown| shown.names = Names::of(&shown.table));
+        self.shown.iter_mut().for_each(ShownTable::keep_numbers);
         number(&mut self.names)
     }
 
     /// Returns the table that batches refer to.
     pub(super) fn table(&self) -> Option<&Table> {
-        self.shown.as_ref().map(|shown| &*shown.table)
+        self.shown.as_ref().and_then(ShownTable::table)
+    }
+
+    /// Returns the bytes of memory that names, sample, tables and encoder take, within some percent.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let shown = self.shown.as_ref().map_or(0, ShownTable::memory_bytes);
+        self.names.memory_bytes() + self.sample.memory_bytes() + self.versions.memory_bytes() + shown
+    }
+
+    /// Makes room in memory, in steps from what is made anew at once to what makes batches carry their names until there is another table.
+    /// Returns `false` if nothing was left.
+    pub(super) fn give_way(&mut self) -> bool {
+        if self.shown.as_mut().is_some_and(ShownTable::close) {
+            return true;
+        }
+        self.pending.clear();
+        if self.versions.drop_oldest_bytes(false) || self.sample.clear() {
+            return true;
+        }
+        let had = self.memory_bytes() > 0;
+        self.fall_back();
+        self.versions.drop_oldest_bytes(true);
+        self.names.clear();
+        had
     }
 
     /// Returns the id and bytes of a version to publish now; without bytes a version whose retained message is to be cleared.
@@ -286,18 +291,22 @@ impl Topic {
         }
         if self.schedule.is_due(now.up_ms) {
             self.schedule.announced(now.up_ms);
-            if self.is_old() {
-                let version = self.versions.newest().map_or(1, |table| table.version().saturating_add(1));
+            if self.is_old() && self.names.len() > 0 {
+                let version = self.versions.newest().map_or(1, |table| table.version.saturating_add(1));
                 let table = Table::learn(version, &self.names.to_table(), self.sample.learn());
                 self.kept.keep(&self.tables, table.id(), table.bytes().clone());
-                self.versions.push(Arc::new(table));
+                self.versions.push(Announced::of(&table));
                 self.newest_generation = self.names.generation();
             }
             self.pending = self.versions.missing().cloned().collect();
+            if self.pending.is_empty() {
+                // What the hub lacks made room in memory here, or it was not asked yet.
+                self.schedule.shown();
+            }
         }
         while let Some(table) = self.pending.pop_front() {
-            let (bytes, sensors) = (table.bytes().len(), table.sensors().len());
-            let (topic, version) = (&self.tables, table.version());
+            let Announced { id, version, sensors, .. } = table;
+            let (topic, bytes) = (&self.tables, table.len());
             if bytes + topic.len() + PACKET_OVERHEAD_BYTES > max_packet {
                 // The hub says its limit on every connection, and a link may have many.
                 if self.too_large_lines.may_say(now.up_ms, &format!("{bytes} of {max_packet}")) {
@@ -305,20 +314,19 @@ impl Topic {
                 }
                 continue;
             }
-            if self.versions.is_missing(&table) {
-                self.versions.announced(&table);
-                if self.announced_lines.may_say(now.up_ms, &version_name(table.id())) {
-                    tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
-                }
-                return Some((table.id(), table.bytes().clone()));
+            let Some(table) = table.bytes.filter(|_| self.versions.is_missing(id)) else { continue };
+            self.versions.announced(id);
+            if self.announced_lines.may_say(now.up_ms, &version_name(id)) {
+                tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
             }
+            return Some((id, table));
         }
         None
     }
 
     /// Returns whether a table made now would have more sensors than the newest, or better plans.
     fn is_old(&self) -> bool {
-        let is_new = |newest: &Arc<Table>| newest.sensors().len() < self.names.len() as usize;
+        let is_new = |newest: &Announced| newest.sensors < self.names.len() as usize;
         let is_renumbered = self.newest_generation != self.names.generation();
         is_renumbered || self.versions.newest().is_none_or(is_new) || self.sample.is_riper()
     }
@@ -338,10 +346,4 @@ pub(super) fn self_contained(
 ) -> Vec<Piece> {
     let (names, numbers) = batch::number(rows);
     pieces(&mut Encoder::new(&names).level(level), head, rows, &numbers, max_bytes)
-}
-
-/// Reads a table that this gateway made.
-fn restore(bytes: &Bytes) -> Option<Table> {
-    let table = Table::decode(bytes, &Limits::default()).ok()?;
-    Names::of(&table).is_some().then_some(table)
 }

@@ -1,11 +1,12 @@
 //! Versions of a topic's session table, retained at the hub side by side: a batch that waits for an absent reader refers to the version that was
 //! current when it was encoded. Pure.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
+use edge_codec::Limits;
 use edge_codec::compact::Table;
 
 use super::echoed_tables::{Message, TableDigest};
+use super::sensor_numbers::Names;
 
 /// Most versions besides the newest; with the most bytes of them, because a new subscriber gets all of them.
 const OLD_MAX: usize = 15;
@@ -19,10 +20,57 @@ pub(super) struct Versions {
     retired: Vec<u64>,
 }
 
+/// Version as it was announced. It is decoded only while batches refer to it, because what it learned takes some hundred times as much then.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Announced {
+    pub(super) id: u64,
+    pub(super) version: u32,
+    /// Number of the sensors in the table.
+    pub(super) sensors: usize,
+    /// Number of the table's bytes.
+    len: usize,
+    digest: TableDigest,
+    /// The table's bytes. `None`: they made room in memory. The hub retains the version all the same, but does not get it again, and no batch
+    /// refers to it from now on.
+    pub(super) bytes: Option<Bytes>,
+}
+
+impl Announced {
+    pub(super) fn of(table: &Table) -> Self {
+        let (id, version, sensors) = (table.id(), table.version(), table.sensors().len());
+        let (bytes, digest) = (table.bytes().clone(), TableDigest::of(table.bytes()));
+        Self { id, version, sensors, len: bytes.len(), digest, bytes: Some(bytes) }
+    }
+
+    /// Reads a table that an earlier process of this gateway made. `None`: it is damaged, or no such table.
+    pub(crate) fn saved(bytes: &[u8]) -> Option<Self> {
+        let table = Table::decode(bytes, &Limits::default()).ok()?;
+        Names::of(&table).is_some().then(|| Self::of(&table))
+    }
+
+    /// Makes room in memory, as [`bytes`](Self::bytes) says.
+    pub(crate) fn without_bytes(self) -> Self {
+        Self { bytes: None, ..self }
+    }
+
+    /// Returns the number of the table's bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.bytes.is_some()
+    }
+
+    pub(super) fn decode(&self) -> Option<Table> {
+        Table::decode(self.bytes.as_ref()?, &Limits::default()).ok()
+    }
+}
+
 #[derive(Debug)]
 struct Version {
-    table: Arc<Table>,
-    digest: TableDigest,
+    table: Announced,
     presence: Presence,
     /// Set if the version was published after the hub last had another message on its topic. Only then an echo shows that the hub retains it.
     is_announced: bool,
@@ -44,9 +92,9 @@ enum Presence {
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     /// The hub retains this version.
-    Shown(Arc<Table>),
+    Shown(Announced),
     /// The hub has another message on the version's topic, or none. `was_there`: until now the version was not known to be missing.
-    Lost { table: Arc<Table>, was_there: bool },
+    Lost { table: Announced, was_there: bool },
     /// A version that was not made here, or a copy of one that was not published as retained. It is ignored, because any client with write access
     /// there can make any number of them.
     Foreign,
@@ -54,30 +102,24 @@ pub(super) enum Seen {
 
 impl Versions {
     /// Restores the versions of an earlier process. The newest has to be published; for the others the hub's retained messages decide.
-    pub(super) fn of(mut tables: Vec<Table>) -> Self {
-        tables.sort_by_key(Table::version);
+    pub(super) fn of(mut tables: Vec<Announced>) -> Self {
+        tables.sort_by_key(|table| table.version);
         let mut versions = Self::default();
         for table in tables {
             versions.list.iter_mut().for_each(|version| version.presence = Presence::Unknown);
-            versions.push(Arc::new(table));
+            versions.push(table);
         }
         versions
     }
 
-    pub(super) fn newest(&self) -> Option<&Arc<Table>> {
+    pub(super) fn newest(&self) -> Option<&Announced> {
         self.list.last().map(|version| &version.table)
     }
 
     /// Adds a version as the newest. The oldest ones are retired if the limits are exceeded.
-    pub(super) fn push(&mut self, table: Arc<Table>) {
-        let digest = TableDigest::of(table.bytes());
-        self.list.push(Version {
-            table,
-            digest,
-            presence: Presence::Missing,
-            is_announced: false,
-            replaced_ms: None,
-        });
+    pub(super) fn push(&mut self, table: Announced) {
+        let (presence, is_announced) = (Presence::Missing, false);
+        self.list.push(Version { table, presence, is_announced, replaced_ms: None });
         while self.old().count() > OLD_MAX || self.old_bytes() > OLD_BYTES_MAX {
             self.retire_oldest();
         }
@@ -95,11 +137,11 @@ impl Versions {
 
     /// Handles a message of the hub on the topic of a version.
     pub(super) fn see(&mut self, now_ms: u64, message: Message) -> Seen {
-        let Some(version) = self.list.iter_mut().find(|version| version.table.id() == message.id) else {
+        let Some(version) = self.list.iter_mut().find(|version| version.table.id == message.id) else {
             return Seen::Foreign;
         };
         let table = version.table.clone();
-        if version.digest != message.digest {
+        if version.table.digest != message.digest {
             let was_there = version.presence != Presence::Missing;
             (version.presence, version.is_announced) = (Presence::Missing, false);
             return Seen::Lost { table, was_there };
@@ -131,28 +173,24 @@ impl Versions {
     }
 
     /// Returns whether the hub lacks a version that it should retain.
-    pub(super) fn is_missing(&self, table: &Table) -> bool {
-        self.missing().any(|missing| missing.id() == table.id())
+    pub(super) fn is_missing(&self, id: u64) -> bool {
+        self.missing().any(|missing| missing.id == id)
     }
 
     /// Returns whether the version is kept here and the hub is not known to lack it.
-    pub(super) fn is_kept(&self, table: &Table) -> bool {
-        let is_it = |version: &Version| version.table.id() == table.id();
-        self.list.iter().any(|version| is_it(version) && version.presence != Presence::Missing)
+    pub(super) fn is_kept(&self, id: u64) -> bool {
+        self.list.iter().any(|version| version.table.id == id && version.presence != Presence::Missing)
     }
 
-    /// Iterates over versions that the hub lacks, the newest first.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &Arc<Table>> {
-        self.list
-            .iter()
-            .rev()
-            .filter(|version| version.presence == Presence::Missing)
-            .map(|version| &version.table)
+    /// Iterates over versions that the hub lacks, and that can be published again, the newest first.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &Announced> {
+        let missing = self.list.iter().rev().filter(|version| version.presence == Presence::Missing);
+        missing.map(|version| &version.table).filter(|table| table.bytes.is_some())
     }
 
     /// Records that the version is published now.
-    pub(super) fn announced(&mut self, table: &Table) {
-        let version = self.list.iter_mut().find(|version| version.table.id() == table.id());
+    pub(super) fn announced(&mut self, id: u64) {
+        let version = self.list.iter_mut().find(|version| version.table.id == id);
         version.into_iter().for_each(|version| version.is_announced = true);
     }
 
@@ -169,11 +207,28 @@ impl Versions {
         self.list.iter().rev().skip(1)
     }
 
+    /// Returns the bytes of memory that the tables take here.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let held = self.list.iter().filter_map(|version| version.table.bytes.as_ref());
+        held.map(Bytes::len).sum()
+    }
+
+    pub(super) fn find(&self, id: u64) -> Option<&Announced> {
+        self.list.iter().map(|version| &version.table).find(|table| table.id == id)
+    }
+
+    /// Drops the bytes of the oldest version that has them here; those of the newest only with `newest`. Returns `false` if there is none.
+    pub(super) fn drop_oldest_bytes(&mut self, newest: bool) -> bool {
+        let count = self.list.len() - usize::from(!newest && !self.list.is_empty());
+        let oldest = self.list.iter_mut().take(count).find(|version| version.table.bytes.is_some());
+        oldest.map(|version| version.table.bytes = None).is_some()
+    }
+
     fn old_bytes(&self) -> usize {
-        self.old().map(|version| version.table.bytes().len()).sum()
+        self.old().map(|version| version.table.len).sum()
     }
 
     fn retire_oldest(&mut self) {
-        self.retired.push(self.list.remove(0).table.id());
+        self.retired.push(self.list.remove(0).table.id);
     }
 }
