@@ -128,6 +128,11 @@ impl Hampel {
     /// Longest window, in readings.
     pub const MAX_WINDOW: usize = 64;
 
+    /// Returns the most bytes that the window of a sensor takes. Lists double when they grow.
+    pub(crate) fn window_bytes(&self) -> usize {
+        (self.window + 1).next_power_of_two().max(4) * size_of::<f64>()
+    }
+
     /// Creates a filter with a window of `window` values; a centred window of an even length is one longer, so that it has a middle.
     ///
     /// # Errors

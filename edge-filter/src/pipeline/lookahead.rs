@@ -70,6 +70,15 @@ impl Lookahead {
         self.spike.is_some() || self.hampel.is_some()
     }
 
+    /// Returns the most bytes that the queue and the window of a sensor take.
+    pub(super) fn window_bytes(&self) -> usize {
+        let queue = match self.delay() {
+            0 => 0,
+            delay => (delay + 1).next_power_of_two() * size_of::<QueuedReading>(),
+        };
+        queue + self.hampel.as_ref().map_or(0, |(test, _)| test.window_bytes())
+    }
+
     /// Returns the number of readings that come between a reading and its verdict.
     pub(super) fn delay(&self) -> usize {
         let spike = usize::from(self.spike.is_some());

@@ -93,6 +93,13 @@ impl QualityChecks {
         Ok(())
     }
 
+    /// Returns the most bytes that the windows of a sensor take.
+    pub(super) fn window_bytes(&self) -> usize {
+        let flat_line = self.flat_line.as_ref().map_or(0, |(stage, _)| stage.window_bytes());
+        let attenuated = self.attenuated_signal.as_ref().map_or(0, |(stage, _)| stage.window_bytes());
+        flat_line + attenuated + self.hampel.as_ref().map_or(0, |(stage, _)| stage.window_bytes())
+    }
+
     /// Returns the most readings that are refused before a stage accepts a new level.
     pub(super) fn refused_max(&self) -> u32 {
         match &self.jump_reject {

@@ -183,6 +183,15 @@ impl Rule {
         together(self.refusal_loss_bound(), self.reducer_loss_bound())
     }
 
+    /// Returns the most bytes that this rule's stages keep of one sensor beside fixed states: windows and queues of its readings. Stages of
+    /// other crates are not in it.
+    #[must_use]
+    pub fn window_bytes(&self) -> usize {
+        let open =
+            if let Some(Reducer::Window(window, _)) = &self.reducer { window.window_bytes() } else { 0 };
+        open + self.quality_checks.window_bytes() + self.lookahead.window_bytes()
+    }
+
     /// Returns the bound of the readings that are refused without a crash: by the time guard before it accepts that a clock was set back, and
     /// by the quality checks before they accept a new level.
     #[must_use]

@@ -60,6 +60,12 @@ impl Pipeline {
         self.sensors.len()
     }
 
+    /// Returns the most bytes that the windows of one sensor take, by the rule with the largest ones; see [`Rule::window_bytes`].
+    #[must_use]
+    pub fn window_bytes(&self) -> usize {
+        self.rules.iter().map(|(_, rule)| rule.window_bytes()).max().unwrap_or(0)
+    }
+
     /// Returns the most sensors that may have a number.
     #[must_use]
     pub fn max_keys(&self) -> usize {

@@ -131,6 +131,13 @@ impl AttenuatedSignal {
     /// Most readings of one period that are kept.
     pub const MAX_READINGS: usize = 16_384;
 
+    /// Returns the most bytes that the window of a sensor takes. Lists double when they grow.
+    pub(crate) fn window_bytes(&self) -> usize {
+        let values = Self::MAX_READINGS + 1;
+        let list = values.next_power_of_two() * size_of::<(i64, f64)>();
+        list + if self.check == Attenuation::Range { Extremes::bytes(values) } else { 0 }
+    }
+
     /// Creates a test: a spread below `suspect` is suspect, and below `fail` it fails; both in the unit of the sensor.
     ///
     /// # Errors
@@ -335,6 +342,7 @@ mod tests {
                 test.check(&mut state, (t % 7) as f64, t);
             }
             assert_eq!(state.window.len(), AttenuatedSignal::MAX_READINGS);
+            assert!(state.window.capacity() * size_of::<(i64, f64)>() <= test.window_bytes());
             assert!(state.is_sound(), "a full window is kept over a restart");
             let readings = [0, 1, AttenuatedSignal::MAX_READINGS, AttenuatedSignal::MAX_READINGS + 1];
             assert_eq!(readings.map(|n| test.min_obs(n).is_ok()), [false, true, true, false]);

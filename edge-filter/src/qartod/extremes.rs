@@ -12,6 +12,11 @@ pub(super) struct Extremes {
 }
 
 impl Extremes {
+    /// Returns the most bytes of the two queues over a window of so many values.
+    pub(super) fn bytes(values: usize) -> usize {
+        2 * values.next_power_of_two().max(4) * size_of::<(i64, f64)>()
+    }
+
     /// Adds a finite value, at or after the position of the last one.
     pub(super) fn push(&mut self, position: i64, value: f64) {
         while self.smallest.back().is_some_and(|&(_, v)| v >= value) {
@@ -47,6 +52,22 @@ impl Extremes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A rising series fills one queue, and a falling one after it the other.
+    #[test]
+    fn no_window_takes_more_than_is_said() {
+        for values in [1, 2, 12, 32, 33, 1_000] {
+            let mut extremes = Extremes::default();
+            for position in 0..4_000_i64 {
+                let value = if position < 2_000 { position } else { -position };
+                extremes.push(position, value as f64);
+                extremes.expire(position + 2 - values);
+            }
+            let capacity = extremes.smallest.capacity() + extremes.largest.capacity();
+            let most = Extremes::bytes(usize::try_from(values).unwrap_or(0));
+            assert!(capacity * size_of::<(i64, f64)>() <= most, "{values}: {capacity} places");
+        }
+    }
 
     #[test]
     fn the_range_is_that_of_the_window_recomputed() {

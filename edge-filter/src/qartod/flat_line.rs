@@ -90,6 +90,13 @@ impl FlatLine {
         Self::new([("suspect_s", intervals(suspect_s)), ("fail_s", intervals(fail_s))], tolerance)
     }
 
+    /// Returns the most bytes that the windows of a sensor take. Lists double when they grow.
+    pub(crate) fn window_bytes(&self) -> usize {
+        let window =
+            |intervals: i64| Extremes::bytes(usize::try_from(intervals).unwrap_or(0).saturating_add(1));
+        window(self.suspect_intervals) + window(self.fail_intervals)
+    }
+
     /// Tests a value against the values before it.
     pub fn check(&self, state: &mut FlatLineState, value: f64) -> QartodFlag {
         let intervals = (self.suspect_intervals, self.fail_intervals);

@@ -317,6 +317,13 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Returns the most bytes that the readings of an open window take.
+    pub(crate) fn window_bytes(&self) -> usize {
+        if self.median { MEDIAN_READINGS_MAX * size_of::<f64>() } else { 0 }
+    }
+}
+
 impl Cost for Window {
     fn error_bound(&self) -> ErrorBound {
         ErrorBound::Aggregate
