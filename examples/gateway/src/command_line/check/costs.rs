@@ -9,7 +9,7 @@ use crate::config::{Config, Local, OnFull};
 
 use super::Lines;
 use super::simulated_load::{Load, Measured};
-use super::sizing::{RouteSizing, Sizing, sizing};
+use super::sizing::{RouteSizing, Sizing, compact_ram_bytes, sizing};
 
 /// Duration from which catching up with a backlog counts as endless.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -99,6 +99,11 @@ fn of_all(f: &mut Lines<'_, '_>, config: &Config, sizing: &Sizing) -> fmt::Resul
     writeln!(f, "  after {:<10} {then}", human_duration(shortest))?;
     writeln!(f, "  disk reserved    {}", human_bytes(sizing.disk_bytes))?;
     writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
+    let compact = compact_ram_bytes(config);
+    if compact > 0 {
+        let compact = human_bytes(compact);
+        writeln!(f, "                   {compact} of it for names, tables and encoders of compact batches")?;
+    }
     writeln!(f, "  PUBACK within    {} of a message, online and offline", human_duration(sizing.receipt))?;
     writeln!(
         f,

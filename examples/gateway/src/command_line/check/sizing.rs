@@ -6,6 +6,7 @@ use edge_filter::Pipeline;
 use edge_queue::ROW_OVERHEAD_BYTES;
 
 use crate::config::{Config, Format, Local, Route};
+use crate::run::hub::compact::{self, table_topics};
 use crate::run::queue::store;
 use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
 
@@ -52,6 +53,8 @@ const RAM_LINK_BYTES: u64 = 4 << 20;
 const RAM_ROWS_IN_FLIGHT_BYTES: u64 = 4 << 20;
 /// Memory of a filtered sensor: the longest name and unit, the states of its stages, and a text in two of them.
 const RAM_FILTERED_SENSOR_BYTES: u64 = (NAME_BYTES_MAX + UNIT_BYTES_MAX + 512 + 2 * 128) as u64;
+/// Memory of a topic of compact batches beside what all share: the hub's messages below the topic of its tables, and a task that reads them.
+const RAM_COMPACT_TOPIC_BYTES: u64 = 32 << 10;
 /// Memory of refused messages that are being parked on disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
@@ -208,14 +211,23 @@ fn ram_bytes(config: &Config) -> u64 {
         + link
         + parked.ram_bytes(1)
         + filters
+        + compact_ram_bytes(config)
         + tap::RAM_BYTES
         + if config.commands.is_empty() { 0 } else { RAM_COMMANDS_BYTES }
 }
 
-/// Returns the memory of a route's filter with as many sensors as it takes, in bytes.
+/// Returns the memory of compact batches, in bytes: names, samples, tables and encoders of all topics have one budget.
+pub(super) fn compact_ram_bytes(config: &Config) -> u64 {
+    let topics = table_topics(&config.routes, &config.id).len() as u64;
+    if topics == 0 { 0 } else { compact::RAM_BYTES + topics * RAM_COMPACT_TOPIC_BYTES }
+}
+
+/// Returns the memory of a route's filter with as many sensors as it takes, in bytes. Each may fill the windows of its stages, because clients
+/// choose the times of their readings.
 fn filter_ram_bytes(route: &Route) -> u64 {
     let filter = route.rules.as_deref().and_then(|rules| Pipeline::from_toml(rules).ok());
-    filter.map_or(0, |filter| filter.max_keys() as u64 * RAM_FILTERED_SENSOR_BYTES)
+    let sensor_bytes = |filter: &Pipeline| RAM_FILTERED_SENSOR_BYTES + filter.window_bytes() as u64;
+    filter.map_or(0, |filter| filter.max_keys() as u64 * sensor_bytes(&filter))
 }
 
 /// Returns the bytes that the queue reserves. Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last have an eighth

@@ -187,6 +187,31 @@ fn memory_of_filters_is_in_the_sum() {
     let without = sizing::sizing(&config, Load::USUAL).ram_bytes;
     config.routes[0].rules = Some("[defaults]\nmax_keys = 1000\n[[rule]]\nmatch = \"#\"\n".to_owned());
     assert_eq!(sizing::sizing(&config, Load::USUAL).ram_bytes - without, 1_000 * 1_408);
+    // 31 values and one more; windows of 20 and 40 intervals, in two lists that double when they grow.
+    let stages = "{ flat_line = { suspect_s = 20, fail_s = 40, sampling_ms = 1000, tolerance = 0.1 } }, { hampel = { window = 31 } }";
+    config.routes[0].rules =
+        Some(format!("[defaults]\nmax_keys = 1000\n[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n"));
+    let windows = 32 * 8 + 2 * (32 + 64) * 16;
+    assert_eq!(sizing::sizing(&config, Load::USUAL).ram_bytes - without, 1_000 * (1_408 + windows));
+}
+
+/// All topics share one budget; each route has only its subscription besides.
+#[test]
+fn memory_of_compact_batches_is_in_the_sum_and_said() {
+    let with = |routes: usize, format: &str| {
+        let route = |n| format!("[[route]]\nmatch = \"{n}/#\"\nto = \"out/{n}\"\nformat = \"{format}\"\n");
+        let routes: String = (0..routes).map(route).collect();
+        let head = "[gateway]\nid=\"g\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n";
+        let (config, _) = Config::parse(Path::new("g.toml"), &format!("{head}{routes}"), &|_| None).unwrap();
+        let said = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
+        (sizing::sizing(&config, Load::USUAL).ram_bytes, said)
+    };
+    let (without, said) = with(1, "cbor");
+    assert!(!said.contains("compact batches"), "{said}");
+    let (one, said) = with(1, "compact");
+    assert_eq!(one - without, (24 << 20) + (32 << 10));
+    assert!(said.contains("24.0 MiB of it for names, tables and encoders of compact batches"), "{said}");
+    assert_eq!(with(8, "compact").0 - one, 7 * (32 << 10));
 }
 
 #[test]
