@@ -46,6 +46,12 @@ impl Site {
         Self::behind(gateway, vec![listen])
     }
 
+    /// Behind a listener in plain text, with these routes to a hub that is there.
+    pub(crate) fn at_hub(dir: &Path, hub: SocketAddr, routes: &str) -> Self {
+        let (gateway, listen) = Gateway::started(dir, hub, routes);
+        Self::behind(gateway, vec![listen])
+    }
+
     pub(crate) fn behind(gateway: Gateway, doors: Vec<SocketAddr>) -> Self {
         Self { gateway, doors, opened: AtomicUsize::new(0), connections: Vec::new() }
     }
@@ -104,6 +110,19 @@ impl Site {
             }
         }
         self.connections.push(stream);
+    }
+
+    /// Publishes these payloads at QoS 0 on a connection of their own.
+    pub(crate) fn send(&mut self, topic: &str, payloads: impl Iterator<Item = String>) {
+        let mut stream = self.connected("sender", 2);
+        for payload in payloads {
+            let whole = packet(0x30, &[&text(topic.as_bytes())[..], payload.as_bytes()].concat());
+            stream.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+            stream.write_all(&whole).unwrap();
+        }
+        // All of it was read when this is answered.
+        stream.write_all(&packet(0xc0, &[])).unwrap();
+        stream.read_exact(&mut [0; 2]).unwrap();
     }
 
     pub(crate) fn retained(&mut self, topics: usize, size: usize) {
