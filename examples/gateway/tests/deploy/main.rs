@@ -201,6 +201,18 @@ fn figure(printed: &str, name: &str) -> f64 {
     amount.parse().unwrap()
 }
 
+/// The kernel counts buffers of sockets besides, see docs/guide/sizing.md.
+#[test]
+fn the_unit_leaves_room_for_the_buffers_of_sockets() {
+    let unit = fs::read_to_string(root().join("examples/deploy/systemd/edge-gateway.service")).unwrap();
+    let limit = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")?.strip_suffix('M')).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    let output = check.arg("check").arg(root().join("packaging/edge-gateway/gateway.toml")).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (limit, figure) = (limit.parse::<f64>().unwrap(), figure(&printed, "RAM at most"));
+    assert!(figure + 32.0 <= limit, "{limit} MiB, and check says {figure} MiB");
+}
+
 /// A certificate, its key and its authority, where a pod has its secret.
 fn hub_tls(dir: &Path) {
     let issuer = rcgen::generate_simple_self_signed(vec!["hub.example.com".to_owned()]).unwrap();
