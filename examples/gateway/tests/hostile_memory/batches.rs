@@ -115,7 +115,7 @@ fn more_sensors_with_long_names_than_filters_take() {
     let all: String = formats.iter().map(|format| routes(format, 1, "filter = \"rules.toml\"\n")).collect();
     let (mut site, _hub) = at_hub(dir.path(), &all);
     for time in 0..32 {
-        let sensors = if time < 2 || time > 30 { 10_500 } else { 4_000 };
+        let sensors = if !(2..=30).contains(&time) { 10_500 } else { 4_000 };
         formats.iter().for_each(|format| long_names(&mut site, &format!("{format}0/x"), sensors, time));
     }
     drained(&site);
