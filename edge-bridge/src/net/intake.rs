@@ -27,7 +27,7 @@ pub use row_watch::{OnSafe, SafeRow};
 
 /// Most messages in the channel to the task that pushes their rows.
 const MESSAGES_MAX: usize = 1_024;
-/// Most bytes of topics and payloads in that channel; the last message may exceed it.
+/// Most memory of rows in that channel, in bytes; the last message may exceed it.
 const BYTES_MAX: usize = 2 << 20;
 /// Most messages without a receipt. Limited here because messages at QoS 0 have no Receive Maximum.
 const UNSETTLED_MAX: usize = 16_384;
@@ -75,9 +75,9 @@ pub struct Intake {
 struct Shared {
     /// Full lanes with rows that wait for room; bit `n` for lane `n`.
     full_lanes: AtomicU8,
-    /// Bytes in the channel to the task.
+    /// Memory of the rows in the channel to the task, in bytes.
     bytes: AtomicUsize,
-    /// Rows in the channel to the task.
+    /// Rows in the channel to the task, and in messages that it holds.
     on_the_way: AtomicU64,
     /// Rows that the task holds because their lane is full.
     without_room: AtomicU64,
@@ -182,7 +182,7 @@ impl Intake {
         self.shared.never_stored.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of rows in the channel to the task.
+    /// Returns the number of rows that the task has not looked at: those in the channel to it, and those behind too many rows of their lane.
     pub fn on_the_way(&self) -> u64 {
         self.shared.on_the_way.load(Ordering::Relaxed)
     }
@@ -281,7 +281,7 @@ fn bit(lane: u8) -> u8 {
 }
 
 fn bytes(rows: &[Row]) -> usize {
-    rows.iter().map(Row::bytes).sum()
+    rows.iter().map(|row| size_of::<Row>() + row.bytes()).sum()
 }
 
 /// Commits on request, until the pushing task has ended.

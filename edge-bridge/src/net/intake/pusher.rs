@@ -14,10 +14,10 @@ use super::receipt_waiter::{self, Receipt, RowSettling, Settling};
 use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, bit, bytes};
 use crate::row::Row;
 
-/// Number of waiting rows at which the task accepts no message for a lane with waiting rows. Messages for a full lane are not accepted anyway, so
-/// these are rows that were in the channel when the lane became full, and rows that filters make without a message.
+/// Number of waiting rows at which messages for a lane with waiting rows are held. Messages for a full lane are not accepted anyway, so these are rows
+/// that were in the channel when the lane became full, and rows that filters make without a message.
 pub(super) const WAITING_MAX: usize = 4 * MESSAGES_MAX;
-/// Bytes of waiting rows at which the task accepts no message for a lane with waiting rows.
+/// Bytes of waiting rows at which such messages are held.
 const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
 /// Shortest time between two log lines about a full queue, because a lane at its limit is full and not full in turns for as long as the outage
 /// lasts.
@@ -34,13 +34,51 @@ pub(super) struct Pusher {
     waiting: Vec<VecDeque<Waiting>>,
     /// Bytes of the waiting payloads.
     waiting_bytes: usize,
-    /// Message for a full lane at which the task has stopped, because too many rows wait. `None`: it accepts the next one.
-    stopped_at: Option<Message>,
+    /// Messages behind rows of their lanes, because too many wait.
+    held: HeldMessages,
     /// Time of the next attempt to push waiting rows.
     again_at: Instant,
     said_full_at: Option<Instant>,
     /// Time of the last log line about a row that can never be stored; `None` if there was none.
     said_never_at: Option<Instant>,
+}
+
+/// Messages for lanes with waiting rows, in order of arrival. Messages for other lanes overtake them, because each lane has room of its own. At most
+/// as many as are in the channel, where they were when their lane became full.
+#[derive(Default)]
+struct HeldMessages {
+    /// Messages, each with the lanes of its rows, bit `n` for lane `n`.
+    messages: VecDeque<(u8, Message)>,
+    bytes: usize,
+}
+
+impl HeldMessages {
+    fn has_room(&self) -> bool {
+        self.messages.len() < MESSAGES_MAX && self.bytes < BYTES_MAX
+    }
+
+    /// Returns the lanes of all held messages.
+    fn lanes(&self) -> u8 {
+        self.messages.iter().fold(0, |all, (lanes, _)| all | lanes)
+    }
+
+    fn push(&mut self, lanes: u8, message: Message) {
+        self.bytes += bytes(&message.rows);
+        self.messages.push_back((lanes, message));
+    }
+
+    /// Takes out the first message that may go on and has no other one of its lanes before it.
+    fn take_first(&mut self, may_go_on: impl Fn(u8) -> bool) -> Option<Message> {
+        let mut before = 0;
+        let at = self.messages.iter().position(|(lanes, _)| {
+            let is_first = lanes & before == 0;
+            before |= lanes;
+            is_first && may_go_on(*lanes)
+        })?;
+        let (_, message) = self.messages.remove(at)?;
+        self.bytes = self.bytes.saturating_sub(bytes(&message.rows));
+        Some(message)
+    }
 }
 
 /// Row of a full lane, and the channel for its receipt, on which `None` means that the row can never be stored.
@@ -67,7 +105,7 @@ impl Pusher {
             settling,
             waiting,
             waiting_bytes: 0,
-            stopped_at: None,
+            held: HeldMessages::default(),
             again_at: Instant::now(),
             said_full_at: None,
             said_never_at: None,
@@ -78,22 +116,26 @@ impl Pusher {
     pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
         let mut is_over = false;
         loop {
+            if let Some(message) = self.next_held() {
+                if let Err(left) = self.take(message).await {
+                    return self.left(left, messages);
+                }
+                continue;
+            }
             let waits = self.waiting.iter().any(|lane| !lane.is_empty());
-            if is_over && !waits && self.stopped_at.is_none() {
+            if is_over && !waits {
                 return Vec::new();
             }
-            let goes_on = self.stopped_at.is_some() && self.takes_more();
-            let takes = !is_over && self.stopped_at.is_none();
+            let takes = !is_over && self.held.has_room();
             let left = tokio::select! {
                 biased;
                 () = sleep_until(self.again_at), if waits => self.try_again().await,
-                () = std::future::ready(()), if goes_on => self.go_on().await,
                 next = messages.recv(), if takes => match next {
                     Some(message) => {
                         if messages.len() == MESSAGES_MAX / 4 {
                             self.shared.tell_of_room();
                         }
-                        self.take_or_stop(message).await
+                        self.take_or_hold(message).await
                     }
                     None => {
                         is_over = true;
@@ -103,16 +145,20 @@ impl Pusher {
                 () = self.shared.closed.notified() => Err(Vec::new()),
             };
             if let Err(left) = left {
-                let waiting =
-                    self.waiting.into_iter().flatten().filter_map(|waiting| bridge_row(waiting.row));
-                let mut left: Vec<Row> = waiting.chain(left).collect();
-                left.extend(self.stopped_at.into_iter().flat_map(|message| message.rows));
-                while let Ok(message) = messages.try_recv() {
-                    left.extend(message.rows);
-                }
-                return left;
+                return self.left(left, messages);
             }
         }
+    }
+
+    /// Returns the rows that were not pushed, in the order of each lane. `left`: those of the last message.
+    fn left(self, left: Vec<Row>, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
+        let waiting = self.waiting.into_iter().flatten().filter_map(|waiting| bridge_row(waiting.row));
+        let mut left: Vec<Row> = waiting.chain(left).collect();
+        left.extend(self.held.messages.into_iter().flat_map(|(_, message)| message.rows));
+        while let Ok(message) = messages.try_recv() {
+            left.extend(message.rows);
+        }
+        left
     }
 
     fn takes_more(&self) -> bool {
@@ -120,34 +166,34 @@ impl Pusher {
         rows < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
     }
 
-    /// Takes a message as [`take`](Self::take) does; stops at one for a lane with waiting rows if too many wait. Messages for other lanes are taken
-    /// however many wait, because each lane has room of its own.
-    async fn take_or_stop(&mut self, message: Message) -> Result<(), Vec<Row>> {
-        if self.takes_more() || !message.rows.iter().any(|row| self.has_waiting(row)) {
+    /// Takes a message as [`take`](Self::take) does, or holds it behind those of its lanes.
+    async fn take_or_hold(&mut self, message: Message) -> Result<(), Vec<Row>> {
+        self.shared.bytes.fetch_sub(bytes(&message.rows), Ordering::Relaxed);
+        let lanes = message.rows.iter().fold(0, |lanes, row| lanes | bit_of(self.place(row.lane)));
+        if self.held.lanes() & lanes == 0 && self.may_take(lanes) {
             return self.take(message).await;
         }
-        self.stopped_at = Some(message);
+        self.held.push(lanes, message);
         Ok(())
     }
 
-    /// Takes the message at which the task had stopped.
-    async fn go_on(&mut self) -> Result<(), Vec<Row>> {
-        match self.stopped_at.take() {
-            Some(message) => self.take(message).await,
-            None => Ok(()),
-        }
+    /// Returns the next held message that may be taken now.
+    fn next_held(&mut self) -> Option<Message> {
+        let mut held = std::mem::take(&mut self.held);
+        let next = held.take_first(|lanes| self.may_take(lanes));
+        self.held = held;
+        next
     }
 
-    /// Returns whether rows wait for this row's lane.
-    fn has_waiting(&self, row: &Row) -> bool {
-        let at = self.place(row.lane);
-        self.waiting.get(at).is_some_and(|lane| !lane.is_empty())
+    /// Returns whether rows for these lanes may be pushed, or wait for room.
+    fn may_take(&self, lanes: u8) -> bool {
+        let waits = |at: usize| self.waiting.get(at).is_some_and(|lane| !lane.is_empty());
+        self.takes_more() || (0..self.waiting.len()).all(|at| lanes & bit_of(at) == 0 || !waits(at))
     }
 
     /// Pushes the rows of a message, or keeps them waiting. An error means that the queue was closed, and contains the rows that are left.
     async fn take(&mut self, message: Message) -> Result<(), Vec<Row>> {
         let Message { rows, safe, put_at } = message;
-        self.shared.bytes.fetch_sub(bytes(&rows), Ordering::Relaxed);
         self.shared.on_the_way.fetch_sub(rows.len() as u64, Ordering::Relaxed);
         let mut receipts = Vec::with_capacity(rows.len());
         let mut rows = rows.into_iter();

@@ -180,8 +180,8 @@ async fn what_waits_for_room_when_the_queue_is_closed_is_left_in_order() {
 #[tokio::test]
 async fn filters_rows_for_a_full_lane_are_bounded() {
     let (_queue, _hub, intake) = rig().await;
-    // What waits for the lane and exceeds its limit by a message, what waits for the task, and the message at which it stopped.
-    let most = WAITING_MAX / 256 + MESSAGES_MAX + 2;
+    // What waits for the lane and exceeds its limit by a message, what is held, and what waits for the task.
+    let most = WAITING_MAX / 256 + 2 * MESSAGES_MAX + 1;
     let (mut taken, mut refused_in_a_row) = (0, 0);
     while refused_in_a_row < 20 {
         match intake.try_reserve() {
@@ -199,29 +199,51 @@ async fn filters_rows_for_a_full_lane_are_bounded() {
     assert!(!intake.has_room_in(Some(ALARM)));
 }
 
-/// Promise 7: one message of many readings is more than may wait. What was stopped at comes behind it, and is not lost.
+fn more_than_may_wait() -> Vec<Row> {
+    (0..WAITING_MAX + 256).flat_map(|n| rows(TELEMETRY, [(n % 100) as u8])).collect()
+}
+
+/// Promise 7: messages of many readings are more than may wait. What is held behind them is not lost.
 #[tokio::test]
 async fn however_many_rows_wait_for_a_lane_the_others_go_on() {
     let (queue, mut hub, intake) = rig().await;
-    let many: Vec<Row> = (0..=WAITING_MAX / 256).flat_map(|_| rows(TELEMETRY, 0..=255)).collect();
-    let waiting = many.len() - 4;
-    intake.reserve().await.unwrap().put(many, || {});
-    let alarm = put(&intake, rows(ALARM, [100])).await;
-    queue.commit().await.unwrap();
-    soon(alarm.notified()).await;
-    // A filter's, for the full lane: behind it the others wait, too.
+    let waiting = 2 * more_than_may_wait().len() - 4;
+    for _ in 0..2 {
+        intake.reserve().await.unwrap().put(more_than_may_wait(), || {});
+    }
     let _held = put(&intake, rows(TELEMETRY, [7])).await;
-    assert_eq!(taken(&mut hub, 1).await, [100]);
-    soon(async {
-        while intake.messages.capacity() < MESSAGES_MAX {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!(intake.on_the_way(), 1);
+    for n in [100, 101] {
+        let alarm = put(&intake, rows(ALARM, [n])).await;
+        queue.commit().await.unwrap();
+        soon(alarm.notified()).await;
+        assert_eq!(taken(&mut hub, 1).await, [n]);
+    }
+    assert!(intake.has_room_in(Some(ALARM)) && !intake.has_room_in(Some(TELEMETRY)));
     queue.close().await.unwrap();
     let left = soon(intake.unpushed()).await;
     assert_eq!((left.len(), left.last().map(|row| row.payload[0])), (waiting + 1, Some(7)));
+}
+
+/// Promise 7: two lanes were full, and only one of them has room.
+#[tokio::test]
+async fn a_lane_with_room_goes_on_however_many_rows_wait_for_another() {
+    let (_queue, mut hub, intake) = rig().await;
+    intake.reserve().await.unwrap().put(more_than_may_wait(), || {});
+    let _waits = put(&intake, rows(ALARM, 100..105)).await;
+    let held = [put(&intake, rows(ALARM, [105])).await, put(&intake, rows(ALARM, [106])).await];
+    let (mut alarms, mut telemetry) = (Vec::new(), 0);
+    while alarms.len() < 7 {
+        intake.commit();
+        match taken(&mut hub, 1).await[0] {
+            alarm @ 100.. => alarms.push(alarm),
+            _ => telemetry += 1,
+        }
+    }
+    assert_eq!(alarms, (100..107).collect::<Vec<_>>());
+    assert!(telemetry < 200, "still more wait than may: {telemetry} are gone");
+    for held in held {
+        soon(held.notified()).await;
+    }
 }
 
 /// Also a row that waited for room has its lane and the number under which it is in the queue.
