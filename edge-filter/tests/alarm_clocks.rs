@@ -5,6 +5,7 @@ mod support;
 
 use edge_filter::alarm::AlarmState::{self, Normal, Shelved, Unacknowledged};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, Limit, LimitAlarm};
+use edge_filter::time::Stale;
 use edge_filter::{EmitReason, Pipeline, Quality, Rule};
 use support::feed;
 
@@ -95,4 +96,23 @@ fn promise_14_a_clock_that_was_set_back_lengthens_no_delay_by_more_than_itself()
     assert_eq!(p.next_deadline(), Some(HOUR + 60_000));
     p.tick(HOUR + 60_000, &mut |_| ());
     assert_eq!(shows(&mut p), Unacknowledged);
+}
+
+/// For a caller that has no place for readings: the delay ends, and the value that is due is repeated by the next tick.
+#[test]
+fn alarms_are_ticked_alone() {
+    let slow = LimitAlarm::new().with(HIGH, Limit::at(90.0).unwrap().on_delay_ms(1_000).unwrap()).unwrap();
+    let rule = Rule::new().stale(Stale::after_ms(60_000).unwrap().heartbeat_ms(1_000).unwrap());
+    let mut p = Pipeline::builder().rule("s", rule).unwrap().alarm("s", slow).unwrap().build();
+    assert_eq!(p.next_alarm_deadline(), None);
+    let sensor = p.intern("s");
+    feed(&mut p, sensor, (5_000, 95.0.into(), Quality::GOOD), 5_000);
+    assert_eq!(p.next_alarm_deadline(), Some(6_000));
+    p.tick_alarms(5_999);
+    assert_eq!(shows(&mut p), Normal);
+    p.tick_alarms(6_000);
+    assert_eq!((shows(&mut p), p.next_alarm_deadline()), (Unacknowledged, None));
+    let mut repeated = 0;
+    p.tick(6_000, &mut |_| repeated += 1);
+    assert_eq!(repeated, 1);
 }

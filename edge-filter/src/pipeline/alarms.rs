@@ -141,6 +141,26 @@ impl Pipeline {
         self.alarms.poll()
     }
 
+    /// Ends the alarm delays that are due at `now_ms`, and does nothing else of what [`tick`](Pipeline::tick) does: for a caller that has no place for
+    /// readings now. The time that it takes grows with the number of all sensors.
+    pub fn tick_alarms(&mut self, now_ms: i64) {
+        for place in self.sensors.places() {
+            let number = self.sensors.number_of(place);
+            if let Some(alarm) = self.sensors.slot(place).and_then(Slot::alarm)
+                && self.alarms.deadline(alarm).is_some_and(|deadline| deadline <= now_ms)
+            {
+                self.alarms.tick(alarm, number, now_ms);
+            }
+        }
+    }
+
+    /// Returns the time at which [`tick_alarms`](Pipeline::tick_alarms) has something to do; `None` if there is none. It takes as long as that.
+    #[must_use]
+    pub fn next_alarm_deadline(&self) -> Option<i64> {
+        let alarms = self.sensors.places().filter_map(|place| self.sensors.slot(place)?.alarm());
+        alarms.filter_map(|alarm| self.alarms.deadline(alarm)).min()
+    }
+
     /// Returns the state of a sensor's alarm; `None` if it has none.
     #[must_use]
     pub fn alarm(&self, sensor: u32) -> Option<&LimitAlarmState> {

@@ -146,6 +146,12 @@ impl RouteState {
         self.rows(taken.unwrap_or_default())
     }
 
+    /// Returns the rows of alarms whose delay has ended.
+    pub(crate) fn tick_alarms(&mut self, now: Now) -> (Vec<Row>, Link) {
+        let taken = self.readings.as_mut().map(|readings| readings.tick_alarms(now));
+        self.rows(taken.unwrap_or_default())
+    }
+
     /// Returns the rows of the readings that the filter holds.
     pub(crate) fn flush(&mut self) -> (Vec<Row>, Link) {
         let taken = self.readings.as_mut().map(Readings::flush);

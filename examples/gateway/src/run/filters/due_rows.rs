@@ -17,8 +17,7 @@ use crate::run::sensors::ingest::GatewayIngest;
 
 /// Longest wait for room in the queue, which is nearly always there at once.
 const LET_GO_WITHIN: Duration = Duration::from_millis(300);
-/// Rows without room at which filters emit no more for a full lane: what they repeat would fill the way of all lanes. Alarms whose delay ends, and
-/// windows, are among these rows, so that a lane does not stop its filters when it becomes full.
+/// Rows without room at which filters emit no more for a full lane, but for changes of alarms: what they repeat would fill the way of all lanes.
 const WITHOUT_ROOM_MAX: u64 = 1_024;
 /// Longest pause between two ticks of the filters, because silence is measured by the wall clock, which may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
@@ -31,28 +30,34 @@ pub(in crate::run) async fn tick(
     ingest: GatewayIngest,
     intake: Intake,
 ) {
+    let mut is_asked_for = false;
     loop {
         ingest.trust_clock(wall.now().synced);
         let due_in_ms = || ingest.due_in_ms_of_lanes(clock.now(), stopped_lanes(&intake));
         let left = due_in_ms().map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
         // A deadline that a message makes meanwhile is found a second late at most.
-        let is_asked_for = tokio::select! {
+        let is_asked_now = tokio::select! {
             () = tokio::time::sleep(left.min(Duration::from_secs(1))) => false,
             () = ingest.let_go_is_asked_for() => true,
         };
-        if !is_asked_for && due_in_ms() != Some(0) {
+        is_asked_for |= is_asked_now;
+        let lets_go = is_asked_now || (is_asked_for && stopped_lanes(&intake) == 0);
+        if !lets_go && due_in_ms() != Some(0) {
             continue;
         }
         // Room first: a row that has no place must not have moved a filter's state.
         let Some(permit) = intake.reserve().await else { return };
-        put_due(permit, clock.now(), is_asked_for, (&ingest, stopped_lanes(&intake)));
+        let stopped = stopped_lanes(&intake);
+        put_due(permit, clock.now(), is_asked_for, (&ingest, stopped));
         if is_asked_for {
             intake.commit();
         }
+        // Filters of a stopped lane let go once it has room.
+        is_asked_for &= stopped != 0;
     }
 }
 
-/// Returns the lanes whose filters emit nothing now, bit `n` for lane `n`.
+/// Returns the lanes whose filters emit no readings now, bit `n` for lane `n`.
 fn stopped_lanes(intake: &Intake) -> u8 {
     if intake.without_room() < WITHOUT_ROOM_MAX { 0 } else { intake.full_lanes() }
 }

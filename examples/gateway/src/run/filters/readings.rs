@@ -115,6 +115,20 @@ impl Readings {
         taken
     }
 
+    /// Ends the delays of alarms that are due, and returns their changes.
+    pub(crate) fn tick_alarms(&mut self, now: Now) -> Taken {
+        let mut taken = Taken::default();
+        if let Some(filter) = &mut self.filter {
+            filter.tick_alarms(now, &mut taken);
+        }
+        taken
+    }
+
+    /// Returns the milliseconds until [`tick_alarms`](Self::tick_alarms) has something to do. `None`: there is nothing.
+    pub(crate) fn alarms_due_in_ms(&self, now: Now) -> Option<u64> {
+        self.filter.as_ref()?.alarms_due_in_ms(now)
+    }
+
     /// Returns the readings that the filter's stages hold.
     pub(crate) fn flush(&mut self) -> Taken {
         let mut taken = Taken::default();

@@ -367,3 +367,5 @@ mod route_change_tests;
 mod stop_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tick_tests;

@@ -58,6 +58,18 @@ impl Filter {
         self.alarm_changes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// Ends the delays of alarms that are due, and emits no reading but their changes.
+    pub(in crate::run) fn tick_alarms(&mut self, now: Now, taken: &mut Taken) {
+        self.pipeline.tick_alarms(now.wall_ms);
+        self.keep_alarms(now, taken);
+    }
+
+    /// Returns the milliseconds until [`tick_alarms`](Self::tick_alarms) has something to do. `None`: there is nothing.
+    pub(in crate::run) fn alarms_due_in_ms(&self, now: Now) -> Option<u64> {
+        let left_ms = |at_ms: i64| u64::try_from(at_ms.saturating_sub(now.wall_ms)).unwrap_or(0);
+        self.pipeline.next_alarm_deadline().map(left_ms)
+    }
+
     /// Returns whether the sensor has sent readings and has an alarm.
     pub(crate) fn has_alarm(&self, sensor: &str) -> bool {
         self.pipeline.number(sensor).is_some_and(|sensor| self.pipeline.alarm(sensor).is_some())

@@ -3,9 +3,13 @@
 use edge_bridge::Row;
 use edge_bridge::ingest::Now;
 
+use crate::run::route::RouteState;
 use crate::run::sensors::held_receipts::Link;
 
 use super::GatewayIngest;
+
+/// Lane of changes of alarms, the most urgent one.
+const ALARM_LANE: u8 = 1;
 
 impl GatewayIngest {
     /// Returns rows whose deadline has passed, and the receipts that depend on them. `is_asked_for`: a publisher waits for receipts, so the
@@ -14,13 +18,17 @@ impl GatewayIngest {
         self.tick_lanes(now, is_asked_for, 0)
     }
 
-    /// Returns such rows, but none of the routes whose lane is stopped, bit `n` of `stopped` for lane `n`.
+    /// Returns such rows, but of routes whose lane is stopped those of alarms alone, which have a lane of their own. Bit `n` of `stopped` is lane `n`.
     pub(crate) fn tick_lanes(&self, now: Now, is_asked_for: bool, stopped: u8) -> (Vec<Row>, Link) {
         let (mut rows, mut link) = (Vec::new(), Link::default());
         let mut inner = self.lock();
         let now = inner.arrival.map(now);
-        for route in inner.routes.iter_mut().filter(|route| !route.is_in(stopped)) {
-            let (more, depends) = route.tick(now, is_asked_for);
+        for route in &mut inner.routes {
+            let (more, depends) = match route.is_in(stopped) {
+                false => route.tick(now, is_asked_for),
+                true if stopped & ALARM_LANE == 0 => route.tick_alarms(now),
+                true => continue,
+            };
             rows.extend(more);
             link.join(depends);
         }
@@ -37,7 +45,14 @@ impl GatewayIngest {
     pub(crate) fn due_in_ms_of_lanes(&self, now: Now, stopped: u8) -> Option<u64> {
         let mut inner = self.lock();
         let now = inner.arrival.map(now);
-        let routes = inner.routes.iter().filter(|route| !route.is_in(stopped));
-        routes.filter_map(|route| route.readings.as_ref()?.due_in_ms(now)).min()
+        let due_in_ms = |route: &RouteState| {
+            let readings = route.readings.as_ref()?;
+            match route.is_in(stopped) {
+                false => readings.due_in_ms(now),
+                true if stopped & ALARM_LANE == 0 => readings.alarms_due_in_ms(now),
+                true => None,
+            }
+        };
+        inner.routes.iter().filter_map(due_in_ms).min()
     }
 }
