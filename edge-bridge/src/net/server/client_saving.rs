@@ -66,11 +66,19 @@ pub(super) struct Mark {
     pub(super) started_ms: i64,
 }
 
+/// Ended write.
+struct Written {
+    store: Store,
+    /// Set if what was saved before still has to be set aside.
+    must_set_aside: bool,
+    result: io::Result<()>,
+}
+
 /// Client store of a running server, if it has one.
 pub(super) struct ClientSaving {
     /// Store to write to; `None` without a store, or while it is being written to.
     store: Option<Store>,
-    writing: Option<JoinHandle<(Store, io::Result<()>)>>,
+    writing: Option<JoinHandle<Written>>,
     /// Version of the state that is on disk, or was to be written.
     saved: Mark,
     /// Set if the disk refused the last write.
@@ -159,8 +167,10 @@ impl ClientSaving {
         let must_set_aside = self.must_set_aside;
         self.writing = Some(spawn_blocking(move || {
             let set = if must_set_aside { store.set_aside() } else { Ok(()) };
+            // Not again where the save alone fails: its bytes may be in place, and would be set aside over the damaged ones.
+            let must_set_aside = set.is_err();
             let result = set.and_then(|()| store.save(&saved.bytes));
-            (store, result)
+            Written { store, must_set_aside, result }
         }));
         news
     }
@@ -182,15 +192,15 @@ impl ClientSaving {
         let Some(writing) = &mut self.writing else { return std::future::pending().await };
         let ended = writing.await;
         self.writing = None;
-        let Ok((store, result)) = ended else {
+        let Ok(Written { store, must_set_aside, result }) = ended else {
             // There is no store from now on.
             answer_all(self.wait_for_this.drain(..).chain(self.wait_for_next.drain(..)));
             return Some(io::Error::other("its thread has panicked"));
         };
         self.store = Some(store);
+        self.must_set_aside = must_set_aside;
         let was_refused = std::mem::replace(&mut self.is_refused, result.is_err());
         let Err(error) = result else {
-            self.must_set_aside = false;
             answer_all(self.wait_for_this.drain(..));
             return None;
         };

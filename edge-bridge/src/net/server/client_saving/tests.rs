@@ -13,6 +13,8 @@ struct State {
     content: Vec<u8>,
     writes: usize,
     refuses: bool,
+    /// Set to refuse the last sync of a save alone, when the new bytes are there.
+    refuses_sync: bool,
     aside: Vec<u8>,
 }
 
@@ -27,6 +29,9 @@ impl ClientStore for Disk {
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.content = saved.to_vec();
+        if state.refuses_sync {
+            return Err(io::ErrorKind::Other.into());
+        }
         state.writes += 1;
         Ok(())
     }
@@ -226,6 +231,22 @@ async fn what_could_not_be_set_aside_is_set_aside_before_the_first_write() {
         assert_eq!(content, if is_refused { b"damaged".to_vec() } else { vec![1; 3] });
     }
     assert_eq!(disk.0.lock().unwrap().aside, b"damaged", "set aside once");
+}
+
+/// A save that fails may have replaced what was there: set aside again, the new bytes would take the place of the damaged ones.
+#[tokio::test(start_paused = true)]
+async fn what_was_set_aside_before_a_save_that_failed_stays_there() {
+    let disk = Disk::default();
+    disk.0.lock().unwrap().content = b"damaged".to_vec();
+    let mut saving = ClientSaving::blocked(Box::new(disk.clone()), mark(0));
+    for refuses_sync in [true, false] {
+        disk.0.lock().unwrap().refuses_sync = refuses_sync;
+        tokio::time::sleep_until(saving.due(mark(1)).unwrap()).await;
+        saving.begin(mark(1), saved(3, 0));
+        saving.ended().await;
+        assert_eq!(disk.0.lock().unwrap().aside, b"damaged");
+    }
+    assert_eq!(disk.0.lock().unwrap().content, vec![1; 3]);
 }
 
 /// A disk whose calls take this long.
