@@ -8,7 +8,7 @@ use edge_bridge::bridge::topic_rules::Rules;
 use edge_service::Notifier;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Duration, Instant, interval_at, sleep};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::Setup;
 use crate::broker::Broker;
@@ -20,7 +20,7 @@ use crate::plan::{self, Plan};
 /// Time limit for receipts of the last messages of local clients.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Pause before a changed connection that did not start is started again.
+/// Period of attempts to start changed connections that did not start.
 const START_AGAIN: Duration = Duration::from_secs(10);
 
 /// Period of the log lines about messages that local clients did not get.
@@ -62,6 +62,8 @@ pub(crate) async fn run(
     }
     let mut looks = interval_at(Instant::now() + LOSSES_EVERY, LOSSES_EVERY);
     let mut stores = interval_at(Instant::now() + HEALTH_EVERY, HEALTH_EVERY);
+    let mut again = interval_at(Instant::now() + START_AGAIN, START_AGAIN);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let until_ready = async {
             join_all(site.running.iter().map(Connection::is_ready)).await;
@@ -81,10 +83,11 @@ pub(crate) async fn run(
             _ = stores.tick() => site.tell_health().await,
             _ = looks.tick() => site.tell_losses_of_clients().await,
             () = site.has_losses_to_tell() => site.tell_losses(),
-            () = sleep(START_AGAIN), if !site.waiting.is_empty() => service.while_waiting(site.start_waiting()).await,
+            _ = again.tick(), if !site.waiting.is_empty() => service.while_waiting(site.start_waiting()).await,
             _ = hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
                 service.while_waiting(site.change(setup)).await;
+                again.reset();
                 note_left(&places.state, &site.running);
             }
         }

@@ -223,3 +223,22 @@ fn a_queue_that_cannot_store_is_told() {
     assert_eq!(cannot, 2, "{}", log());
     assert!(site.stop().success());
 }
+
+/// What holds it up may be mended long after the SIGHUP, beside connections that run.
+#[test]
+fn a_connection_that_did_not_start_at_a_sighup_is_tried_again() {
+    let local = Mosquitto::start("");
+    let before = conf("127.0.0.1:1", "mqttv50", "notifications false");
+    let mut site = Site::new(&local, &before);
+    site.run();
+    let in_the_way = site.file("state").join("more.out");
+    std::fs::write(&in_the_way, "no directory").unwrap();
+    let more = "connection more\naddress 127.0.0.1:1\nnotifications false\ntopic more/# out 1 \"\" site8/\n";
+    std::fs::write(site.file("bridge.conf"), format!("{before}{more}")).unwrap();
+    let log = || std::fs::read_to_string(site.file("log")).unwrap_or_default();
+    site.signal("-HUP");
+    site.until("the failure", || log().contains("a changed connection does not run"));
+    std::fs::remove_file(&in_the_way).unwrap();
+    site.until("its start", || log().contains("started connection=more"));
+    assert!(site.stop().success());
+}
