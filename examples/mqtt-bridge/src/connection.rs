@@ -9,7 +9,7 @@ use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::Utf8;
 use edge_bridge::{Bridge, Closed};
 use edge_service::makes_progress;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, timeout};
@@ -21,10 +21,13 @@ use crate::losses::Told;
 use crate::message_flow::{Map, MessageFlow, carry};
 use crate::notify::{Side, Teller, tell_state};
 use crate::plan::{Plan, in_full};
-use crate::store_health::ToldHealth;
+use crate::store_health::{ToldHealth, in_time};
 
 /// Time limit for publishing the last state when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Statistics of the queues to the hub and to the local side; `None` where there is no queue, its thread has ended, or it did not answer in time.
+pub(crate) type QueueStats = [Option<edge_queue::Stats>; 2];
 
 /// Running connection of the configuration.
 pub(crate) struct Connection {
@@ -113,12 +116,17 @@ impl Connection {
         }
     }
 
+    /// Returns the statistics of the queues, within a few seconds.
+    pub(crate) async fn store_stats(&self) -> QueueStats {
+        let (hub, local) = join(in_time(self.hub.spool_stats()), in_time(self.local.stats())).await;
+        [hub, local]
+    }
+
     /// Logs failures of the queues' stores, and their ends.
-    pub(crate) async fn tell_health(&mut self) {
+    pub(crate) fn tell_health(&mut self, now: Instant, stats: &QueueStats) {
         let name = &self.plan.section.name;
-        let stats = [("hub", self.hub.spool_stats().await), ("local", self.local.stats().await)];
-        for (told, (side, stats)) in self.health.iter_mut().zip(stats) {
-            stats.iter().for_each(|stats| told.update(name, side, stats));
+        for ((told, side), stats) in self.health.iter_mut().zip(["hub", "local"]).zip(stats) {
+            stats.iter().for_each(|stats| told.update(now, name, side, stats));
         }
     }
 
@@ -139,7 +147,8 @@ impl Connection {
     pub(crate) async fn makes_progress(&self) -> bool {
         // Without an `in` rule nothing waits for the local side, and there is no queue.
         let is_without = self.plan.in_filters().is_empty();
-        turns(self.hub.spool_stats().await) && (is_without || turns(self.local.stats().await))
+        let [hub, local] = self.store_stats().await;
+        turns(hub) && (is_without || turns(local))
     }
 
     /// Waits until received messages are safe, so that they are not sent again; publishes the state, ends both links and closes the queues.
@@ -253,7 +262,7 @@ impl Local {
     }
 }
 
-/// Returns whether a queue's writer makes progress; not if its thread has ended.
+/// Returns whether a queue's writer makes progress; not if its thread has ended, or does not answer.
 fn turns(stats: Option<edge_queue::Stats>) -> bool {
     stats.is_some_and(|stats| makes_progress(&stats))
 }

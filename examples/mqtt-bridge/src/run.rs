@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::Setup;
 use crate::broker::Broker;
-use crate::connection::Connection;
+use crate::connection::{Connection, QueueStats};
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
@@ -64,6 +64,7 @@ pub(crate) async fn run(
     let mut stores = interval_at(Instant::now() + HEALTH_EVERY, HEALTH_EVERY);
     let mut again = interval_at(Instant::now() + START_AGAIN, START_AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks_at_stores = false;
     loop {
         let until_ready = async {
             join_all(site.running.iter().map(Connection::is_ready)).await;
@@ -80,7 +81,11 @@ pub(crate) async fn run(
             () = pings => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = stores.tick() => site.tell_health().await,
+            _ = stores.tick() => looks_at_stores = true,
+            stats = site.store_stats(), if looks_at_stores => {
+                looks_at_stores = false;
+                site.tell_health(&stats);
+            }
             _ = looks.tick() => site.tell_losses_of_clients().await,
             () = site.has_losses_to_tell() => site.tell_losses(),
             _ = again.tick(), if !site.waiting.is_empty() => service.while_waiting(site.start_waiting()).await,
@@ -202,8 +207,15 @@ impl Site {
         self.running.iter_mut().for_each(|connection| connection.tell_losses(Instant::now()));
     }
 
-    async fn tell_health(&mut self) {
-        join_all(self.running.iter_mut().map(Connection::tell_health)).await;
+    /// Returns the statistics of each running connection's queues.
+    async fn store_stats(&self) -> Vec<QueueStats> {
+        join_all(self.running.iter().map(Connection::store_stats)).await
+    }
+
+    fn tell_health(&mut self, stats: &[QueueStats]) {
+        for (connection, stats) in self.running.iter_mut().zip(stats) {
+            connection.tell_health(Instant::now(), stats);
+        }
     }
 
     async fn tell_losses_of_clients(&mut self) {

@@ -217,7 +217,9 @@ fn a_queue_that_cannot_store_is_told() {
         log().contains("side=\"hub\" reason=") && log().contains("the queue cannot store")
     });
     std::fs::rename(site.file("away"), site.file("state")).unwrap();
-    site.until("its end", || log().matches("the queue stores again").count() == 2);
+    // A line a minute for each queue.
+    let is_told = within(2 * LONG, || log().matches("the queue stores again").count() == 2);
+    assert!(is_told, "{}", log());
     let cannot = log().matches("the queue cannot store").count();
     // Two queues, each once.
     assert_eq!(cannot, 2, "{}", log());
