@@ -49,10 +49,8 @@ impl ClientFile {
 impl ClientStore for ClientFile {
     fn load(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = match file::read(&self.state, FILE, BYTES_MAX) {
-            // A file in the place of the state directory is told as such by whoever needs the directory; no run kept anything in it.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
+            // A directory that is not there may come back, as one that is mounted late does, with what an earlier run kept in it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.state.is_dir() => return Ok(None),
             read => read.map_err(|error| of_path(&self.state.join(FILE), &error))?,
         };
         if bytes.starts_with(VERSION_1.as_bytes()) {
@@ -74,6 +72,9 @@ impl ClientStore for ClientFile {
 
     /// Gives the file a second name, so that it is still there if a kill comes before the next save replaces it.
     fn set_aside(&mut self) -> io::Result<()> {
+        if !self.state.is_dir() {
+            return Err(of_path(&self.state, &io::ErrorKind::NotADirectory.into()));
+        }
         let (path, aside) = (self.state.join(FILE), self.state.join(ASIDE));
         let link = self.state.join(format!("{ASIDE}.new"));
         remove(&link).map_err(|error| of_path(&link, &error))?;
@@ -155,15 +156,28 @@ mod tests {
         assert_eq!(names(dir.path()), Vec::<String>::new());
     }
 
+    /// It may be back later, with what an earlier run kept.
     #[test]
-    fn a_file_in_the_place_of_the_state_directory_kept_nothing() {
+    fn a_directory_that_is_not_there_is_no_first_start() {
         let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        fs::write(&state, "somebody's").unwrap();
+        let (state, away) = (dir.path().join("state"), dir.path().join("away"));
+        fs::create_dir(&away).unwrap();
+        ClientFile::new(&away).save(b"kept").unwrap();
         let mut file = ClientFile::new(&state);
-        assert_eq!(file.load().unwrap(), None);
-        file.save(b"clients").unwrap_err();
+        for is_file in [false, true] {
+            if is_file {
+                fs::write(&state, "somebody's").unwrap();
+            }
+            file.load().unwrap_err();
+            file.set_aside().unwrap_err();
+            file.save(b"clients").unwrap_err();
+        }
         assert_eq!(fs::read(&state).unwrap(), b"somebody's");
+        fs::remove_file(&state).unwrap();
+        fs::rename(&away, &state).unwrap();
+        file.set_aside().unwrap();
+        file.save(b"clients").unwrap();
+        assert_eq!(fs::read(state.join(ASIDE)).unwrap(), b"edge clients 2\nkept");
     }
 
     #[test]
