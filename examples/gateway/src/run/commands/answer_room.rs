@@ -132,14 +132,25 @@ impl AnswerRoom {
         if !self.all.plus(size).fits(most) {
             return Err(NoRoom::Answers);
         }
-        let free = Size { messages: limits.messages / PART, ..part };
-        if !self.lane.used.plus(self.unseen).plus(size).fits(limits.minus(free)) {
+        if !self.fits_in_lane(size) {
             return Err(NoRoom::Lane);
         }
         let waiting = Waiting { bytes, kind, place: Place::OnTheWay };
         self.count(&waiting);
         self.waiting.insert(ticket, waiting);
         Ok(())
+    }
+
+    /// Returns whether the part of the lane that stays free does so beside this size.
+    fn fits_in_lane(&self, size: Size) -> bool {
+        let limits = self.lane.limits;
+        let free = Size { messages: limits.messages / PART, ..limits.part(PART) };
+        self.lane.used.plus(self.unseen).plus(size).fits(limits.minus(free))
+    }
+
+    /// Returns whether the lane had no room for an answer when it was last looked at.
+    pub(super) fn is_lane_full(&self) -> bool {
+        !self.fits_in_lane(Size { messages: 1, bytes: 0 })
     }
 
     /// Notes that an answer is safe in the queue, or given up by its policy.

@@ -232,6 +232,9 @@ impl Shell {
                 _ = ticks.tick() => {
                     let now = self.around.clock.now();
                     self.dispatcher.tick(now.up_ms, now.wall_ms);
+                    if self.answers.is_lane_full() {
+                        self.on_the_way.spawn(self.answers.look());
+                    }
                 }
                 _ = looks.tick(), if self.answers.wants_look() => {
                     self.on_the_way.spawn(self.answers.look());

@@ -57,6 +57,11 @@ impl QueuedAnswers {
         !self.is_looking && self.room.is_used()
     }
 
+    /// Returns whether the lane was full at the last look, and no answer waits that would ask for another one: others leave it, too.
+    pub(super) fn is_lane_full(&self) -> bool {
+        !self.is_looking && !self.room.is_used() && self.room.is_lane_full()
+    }
+
     /// Begins a look at the lane, whose result goes to [`see`](Self::see).
     pub(super) fn look(&mut self) -> impl Future<Output = Option<Done>> + use<> {
         self.is_looking = true;

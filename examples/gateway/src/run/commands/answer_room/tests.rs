@@ -91,6 +91,17 @@ fn promise_7_an_answer_leaves_an_eighth_of_the_lane_free() {
     assert!(bench.admit(SIZE, Outcome).is_ok());
 }
 
+/// As after a start with a queue that is full of alarms: no answer can come in and ask for a look.
+#[test]
+fn a_full_lane_is_looked_at_again_without_an_answer() {
+    let mut bench = Bench::new(lane(790, 790));
+    assert_eq!(bench.admit(SIZE, Outcome), Err(NoRoom::Lane));
+    assert!(bench.room.is_lane_full() && !bench.room.is_used());
+    bench.look(lane(790, 0));
+    assert!(!bench.room.is_lane_full());
+    assert!(bench.admit(SIZE, Outcome).is_ok());
+}
+
 /// The answer is the 11th message of the lane; the look that was under way when it became safe does not know that.
 #[test]
 fn an_answer_counts_until_what_was_there_before_it_has_left() {

@@ -87,6 +87,31 @@ async fn promise_7_a_flood_of_answers_evicts_no_alarm() {
     assert_eq!(lost_alarms(true).await, 0);
 }
 
+/// What was full at the start is looked at, as the dispatcher's ticks do, until it has room.
+#[tokio::test]
+async fn answers_have_room_once_a_lane_that_was_full_at_the_start_has() {
+    let settings = Config::default().store(StoreKind::Memory).lanes(2).max_messages(80).max_bytes(8 << 20);
+    let queue = aio::Queue::open("memory", settings).await.unwrap();
+    let mut hub = queue.consumer(CONSUMER).await.unwrap();
+    let limit = queue.stats().await.unwrap().lanes[0].max_messages;
+    let intake = Intake::start(&queue, 2);
+    store_alarms(&intake, 0..usize::try_from(limit).unwrap()).await;
+    let mut answers = QueuedAnswers::new(queue.clone(), CommandCounts::default()).await;
+    let answer = row("an answer".to_owned());
+    assert!(!answers.admit(Ticket(1), &answer, AnswerKind::Result));
+    while hub.queued() > 0 {
+        hub.lease(100).await.unwrap().into_iter().for_each(|lease| lease.ack());
+    }
+    for _ in 0..100 {
+        if answers.is_lane_full()
+            && let Some(Done::Looked(lane)) = answers.look().await
+        {
+            answers.see(lane);
+        }
+    }
+    assert!(answers.admit(Ticket(2), &answer, AnswerKind::Result));
+}
+
 #[tokio::test]
 async fn without_the_bound_a_flood_of_answers_evicts_alarms() {
     assert!(lost_alarms(false).await > 0);
