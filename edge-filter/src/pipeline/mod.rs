@@ -298,7 +298,8 @@ impl Pipeline {
         self.rules.normalise(name).scheme()
     }
 
-    /// Returns the same for a sensor that has a number.
+    /// Returns the same for a sensor that has a number; for [`UNFILTERED`](Pipeline::UNFILTERED) the default, by which [`process`](Pipeline::process)
+    /// reads its quality.
     #[must_use]
     pub fn quality_scheme_of(&self, sensor: u32) -> QualityScheme {
         self.rule(sensor).map_or(self.rules.fallback(), |rule| &rule.normalise).scheme()

@@ -22,7 +22,7 @@ use super::readings::{Taken, keep, keep_record};
 use super::silence::Silence;
 use alarms::AlarmChanges;
 use long_texts::LongTexts;
-use quality_scheme::{as_opc_ua, in_scheme};
+use quality_scheme::{quality_beside_stages, quality_for_stages};
 
 mod alarms;
 mod long_texts;
@@ -122,18 +122,20 @@ impl Filter {
     ) {
         // Bytes have no order and no distance: there is nothing to filter by.
         let Ok(value) = record.value.clone().try_into() else {
-            return self.keep_unfiltered(record, taken);
+            let sensor = self.pipeline.number(&record.sensor).unwrap_or(Pipeline::UNFILTERED);
+            return self.keep_unfiltered(sensor, record, taken);
         };
         // A new sensor may take the place of one whose stages then let go.
-        let sensor = behind(self.own.as_ref(), || self.pipeline.intern(&record.sensor));
-        let Some(sensor) = sensor.filter(|sensor| self.note_unit(*sensor, &record.unit, taken)) else {
-            return self.keep_unfiltered(record, taken);
-        };
+        let interned = behind(self.own.as_ref(), || self.pipeline.intern(&record.sensor));
+        let sensor = interned.unwrap_or(Pipeline::UNFILTERED);
+        if interned.is_none() || !self.note_unit(sensor, &record.unit, taken) {
+            return self.keep_unfiltered(sensor, record, taken);
+        }
         if !self.long_texts.admit(&self.pipeline, sensor, &record.value) {
             self.let_next_pass(sensor, taken);
-            return self.keep_unfiltered(record, taken);
+            return self.keep_unfiltered(sensor, record, taken);
         }
-        let quality = in_scheme(self.pipeline.quality_scheme_of(sensor), &record);
+        let quality = quality_for_stages(&self.pipeline, sensor, &record);
         let reading = Reading { sensor, time: record.time, value, quality };
         let was_watched = self.pipeline.is_watched(sensor);
         let mut before = Vec::new();
@@ -141,7 +143,7 @@ impl Filter {
             self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)))
         });
         let Some(outcome) = outcome else {
-            return self.keep_unfiltered(record, taken);
+            return self.keep_unfiltered(sensor, record, taken);
         };
         let judgement = Judgement::of(&outcome);
         let (own, is_held) = match outcome {
@@ -308,10 +310,9 @@ impl Filter {
         self.pipeline.trust_clock(is_trusted);
     }
 
-    /// Keeps a reading without the filter: only its quality is read by the rule's scheme.
-    fn keep_unfiltered(&self, record: Record<'_>, taken: &mut Taken) {
-        let scheme = self.pipeline.quality_scheme(&record.sensor);
-        let (time, quality) = (record.time, as_opc_ua(scheme, &record));
+    /// Keeps a reading without the filter: only its quality is read by the rule's scheme. `sensor`: its number, or `UNFILTERED` where none is known.
+    fn keep_unfiltered(&self, sensor: u32, record: Record<'_>, taken: &mut Taken) {
+        let (time, quality) = (record.time, quality_beside_stages(&self.pipeline, sensor, &record));
         taken.trail.note(Judgement::passed("unfiltered"), &record);
         keep_record(record, time, quality.0, &mut taken.kept);
     }

@@ -2,20 +2,32 @@
 //! another scheme the number of that code may be bad: Sparkplug's 0 is.
 
 use edge_codec::Record;
-use edge_filter::{Quality, QualityScheme};
+use edge_filter::{Pipeline, Quality, QualityScheme};
 
 /// Returns the quality as the stages read it.
-pub(super) fn in_scheme(scheme: QualityScheme, record: &Record<'_>) -> Quality {
-    match record.numeric_quality {
-        true => Quality(record.quality),
-        false => Quality(scheme.from_opc_ua(Quality(record.quality))),
+///
+/// The stages know no name of a sensor without a number, and read its quality by the default scheme. So a number of another scheme, which the rule for
+/// the name says, is given to them as one of the default that is as good, uncertain or bad.
+pub(super) fn quality_for_stages(pipeline: &Pipeline, sensor: u32, record: &Record<'_>) -> Quality {
+    let read_by = pipeline.quality_scheme_of(sensor);
+    if record.numeric_quality && scheme(pipeline, sensor, &record.sensor) == read_by {
+        return Quality(record.quality);
     }
+    Quality(read_by.from_opc_ua(quality_beside_stages(pipeline, sensor, record)))
 }
 
 /// Returns the quality as an OPC UA code, for a reading that passes without the stages.
-pub(super) fn as_opc_ua(scheme: QualityScheme, record: &Record<'_>) -> Quality {
-    match record.numeric_quality {
-        true => scheme.to_opc_ua(record.quality).unwrap_or(Quality::BAD),
-        false => Quality(record.quality),
+pub(super) fn quality_beside_stages(pipeline: &Pipeline, sensor: u32, record: &Record<'_>) -> Quality {
+    if !record.numeric_quality {
+        return Quality(record.quality);
+    }
+    scheme(pipeline, sensor, &record.sensor).to_opc_ua(record.quality).unwrap_or(Quality::BAD)
+}
+
+/// Returns the scheme of a sensor, by the rule for its name if it has no number.
+fn scheme(pipeline: &Pipeline, sensor: u32, name: &str) -> QualityScheme {
+    match sensor {
+        Pipeline::UNFILTERED => pipeline.quality_scheme(name),
+        numbered => pipeline.quality_scheme_of(numbered),
     }
 }

@@ -191,6 +191,43 @@ fn what_passes_unfiltered_has_the_quality_that_its_scheme_says() {
     }
 }
 
+/// Promise 13: a sensor that finds no room passes unfiltered, and its quality is still one of its rule's scheme.
+#[test]
+fn what_finds_no_room_has_the_quality_that_the_scheme_of_its_rule_says() {
+    let [bad, last_usable] = [Quality::BAD, Quality::UNCERTAIN_LAST_USABLE].map(|quality| quality.0);
+    for (defaults, rule, qualities) in [
+        ("opcua", "sparkplug", [(0, bad), (192, 0), (500, last_usable), (7, bad)]),
+        ("sparkplug", "sparkplug", [(0, bad), (192, 0), (500, last_usable), (7, bad)]),
+        ("sparkplug", "opcua", [(0, 0), (192, 0), (Quality::UNCERTAIN.0, last_usable), (bad, bad)]),
+        ("opcua", "opcua", [(0, 0), (192, 192), (500, 500), (bad, bad)]),
+    ] {
+        let rules = format!(
+            "[defaults]\nmax_keys = 1\nquality = \"{defaults}\"\n[[rule]]\nmatch = \"#\"\nquality = \"{rule}\"\n\
+             stages = [ {{ on_change = {{}} }} ]"
+        );
+        let mut filter = filter(&rules);
+        take(&mut filter, 0, "first", false);
+        for (quality, meant) in qualities {
+            let mut taken = Taken::default();
+            let record = Record {
+                sensor: Cow::Borrowed("a"),
+                field: Cow::Borrowed(""),
+                unit: Cow::Borrowed(""),
+                time: 1,
+                arrival_time: false,
+                value: Value::F64(1.0),
+                quality,
+                numeric_quality: true,
+            };
+            filter.take_in(at(1), record, false, &mut taken);
+            let found: Vec<_> =
+                taken.kept.iter().map(|kept| ReadingRow::decode(&kept.row).unwrap().quality).collect();
+            assert_eq!(found, [meant], "{defaults} {rule} {quality}");
+        }
+        assert_eq!(filter.stats().over_limit, 4);
+    }
+}
+
 /// Stage of an embedding program that cannot let go of what it holds.
 #[derive(Clone, Debug)]
 struct Stuck {
