@@ -82,7 +82,8 @@ impl Opening {
             told: told.clone(),
             line: CauseLine::default(),
             made: false,
-            is_again: is_restart,
+            may_be_ours: is_restart,
+            is_again: false,
         };
         Self { running: Box::pin(attempts.run()), attempts: None, told }
     }
@@ -153,8 +154,10 @@ struct Attempts {
     line: CauseLine,
     /// Set if an earlier attempt of this process created the queue.
     made: bool,
-    /// Set once this process has waited to try again, or has run on the directory before. From then on a directory that another process uses is tried again, too: a second gateway
-    /// started by mistake would have found it in use at its first attempt.
+    /// Set if this process has run on the directory before, so that one in use may be its own, which hangs while it closes.
+    may_be_ours: bool,
+    /// Set once an attempt has failed and another one follows. From then on a directory that another process uses is tried again, too: a second
+    /// gateway started by mistake would have found it in use at its first attempt.
     is_again: bool,
 }
 
@@ -164,7 +167,7 @@ impl Attempts {
             match self.attempt().await {
                 Ok(opened) => return (self, Ok(opened)),
                 Err(NotOpened::ForGood(error)) => return (self, Err(error)),
-                Err(NotOpened::Busy) if self.is_again => {
+                Err(NotOpened::Busy) if self.is_again || self.may_be_ours => {
                     self.wait("in use: another gateway, or somebody who looks into the queue").await;
                 }
                 Err(NotOpened::Busy) => {
@@ -298,6 +301,7 @@ impl CauseLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::log::captured_log::captured;
 
     #[test]
     fn one_cause_is_said_once_an_hour_and_others_once_a_minute() {
@@ -339,6 +343,27 @@ mod tests {
         opened.account.close(0);
         assert!(opened.account.known_s() > 1_600_000_000);
         close(opened.queue, opened.consumer).await;
+    }
+
+    /// Each start says it once, also a restart within the process.
+    #[test]
+    fn lanes_whose_names_cannot_be_read_are_warned_of_at_the_first_attempt() {
+        let config = config();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for is_restart in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let open = || {
+                let mut opening = Opening::start(dir.path(), &config, Arc::default(), is_restart);
+                runtime.block_on(async {
+                    let opened = timeout(Duration::from_secs(60), opening.opened()).await.unwrap().unwrap();
+                    close(opened.queue, opened.consumer).await;
+                });
+            };
+            open();
+            std::fs::write(dir.path().join("lanes"), "damaged").unwrap();
+            let lines = captured(open);
+            assert_eq!(lines.matches("the names of the lanes").count(), 1, "{is_restart}: {lines}");
+        }
     }
 
     /// Somebody who looks into the queue, or a queue of ours that is slow to close, ends no control loop.
