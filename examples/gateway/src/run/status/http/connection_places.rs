@@ -1,6 +1,7 @@
 //! Limit of HTTP connections, so low that they cost little memory. At the limit a new connection replaces the oldest one of the address with the
 //! most, so that a probe is answered beside any number of slow clients. No connection is replaced before it has had time for a request: clients that
-//! connect again as soon as they are closed would otherwise close the probe that shares their address.
+//! connect again as soon as they are closed would otherwise close the probe that shares their address. So a flood of more than 640 connections a second
+//! can delay others: they wait in the kernel until it is their turn.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use tokio::time::Instant;
 
 /// Most connections at a time; a scraper and two probes need three.
 pub(super) const PLACES: usize = 32;
-/// Time for which a connection keeps its place in any case, enough for a probe's request and its answer. With so many places a flood of connections
-/// is accepted at 640 in a second at most; the others wait in the kernel.
+/// Time for which a connection keeps its place in any case, enough for a probe's request and its answer. The rate at which a flood is accepted is the
+/// number of places by this.
 const KEEPS: Duration = Duration::from_millis(50);
 
 /// Connections that may still be open, the oldest first.
@@ -30,15 +31,20 @@ struct Place {
 impl Places {
     /// Adds a connection, for which another one may be closed: then this waits until that one has had its time.
     pub(super) async fn take(&mut self, address: IpAddr, connection: AbortHandle) {
-        self.taken.retain(|place| !place.connection.is_finished());
-        if self.taken.len() >= PLACES
-            && let Some(at) = self.oldest_of_most()
-        {
-            let oldest = self.taken.remove(at);
+        if let Some(oldest) = self.to_replace().and_then(|at| self.taken.get(at)) {
             tokio::time::sleep_until(oldest.since + KEEPS).await;
-            oldest.connection.abort();
+            // Others may have ended meanwhile.
+            if let Some(at) = self.to_replace() {
+                self.taken.remove(at).connection.abort();
+            }
         }
         self.taken.push(Place { address, connection, since: Instant::now() });
+    }
+
+    /// Returns the position of the connection that a new one replaces; `None`: there is room, perhaps because others have ended.
+    fn to_replace(&mut self) -> Option<usize> {
+        self.taken.retain(|place| !place.connection.is_finished());
+        if self.taken.len() < PLACES { None } else { self.oldest_of_most() }
     }
 
     /// Returns the position of the oldest connection of the address with the most.
@@ -103,6 +109,30 @@ mod tests {
         assert_eq!(begin.elapsed(), KEEPS, "the next as many wait once");
         take(&mut places, 2).await;
         assert_eq!(begin.elapsed(), KEEPS * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connection_is_closed_for_one_that_finds_room_after_its_wait() {
+        let mut places = Places::default();
+        let oldest = take(&mut places, 1).await;
+        for _ in 2..PLACES {
+            take(&mut places, 1).await;
+        }
+        let short = tokio::spawn(tokio::time::sleep(KEEPS / 2));
+        places.take(address(2), short.abort_handle()).await;
+        let begin = Instant::now();
+        take(&mut places, 3).await;
+        assert_eq!(begin.elapsed(), KEEPS);
+        assert!(short.is_finished());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!oldest.is_finished());
+        let last = take(&mut places, 3).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(oldest.is_finished() && !last.is_finished(), "now there is none");
     }
 
     #[tokio::test]
