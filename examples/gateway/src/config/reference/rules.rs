@@ -311,7 +311,7 @@ const STALE: &[Key] = &[
         "timeout_ms",
         MS,
         Required,
-        "Silence after which the sensor is reported as stale: its last value once more, as uncertain, at the time of the last reading or repeat plus 1 ms.",
+        "Silence after which the sensor is reported as stale: its last value once more, as uncertain, at the time of the last reading or repeat plus 1 ms. Behind a change of unit whose readings were all dropped there is no value, and the silence is reported to nobody.",
     ),
     key(
         "heartbeat_ms",
