@@ -6,8 +6,8 @@ use edge_filter::{Pipeline, Quality, QualityScheme};
 
 /// Returns the quality as the stages read it.
 ///
-/// The stages know no name of a sensor without a number, and read its quality by the default scheme. So a number of another scheme, which the rule for
-/// the name says, is given to them as one of the default that is as good, uncertain or bad.
+/// The stages know no name of a sensor without a number, and read its quality by the default scheme. So a number of another scheme, which the
+/// rule for the name says, is given to them as one of the default that is as good, uncertain or bad.
 pub(super) fn quality_for_stages(pipeline: &Pipeline, sensor: u32, record: &Record<'_>) -> Quality {
     let read_by = pipeline.quality_scheme_of(sensor);
     if record.numeric_quality && scheme(pipeline, sensor, &record.sensor) == read_by {

@@ -1,7 +1,7 @@
 //! Limit of HTTP connections, so low that they cost little memory. At the limit a new connection replaces the oldest one of the address with the
 //! most, so that a probe is answered beside any number of slow clients. No connection is replaced before it has had time for a request: clients that
-//! connect again as soon as they are closed would otherwise close the probe that shares their address. So a flood of more than 640 connections a second
-//! can delay others: they wait in the kernel until it is their turn.
+//! connect again as soon as they are closed would otherwise close the probe that shares their address. So a flood of more than 640 connections a
+//! second can delay others: they wait in the kernel until it is their turn.
 
 use std::net::IpAddr;
 use std::time::Duration;
