@@ -172,7 +172,7 @@ const COUNTER: &[Key] = &[
         "width_bits",
         COUNT,
         Required,
-        "Width of the counter, 16, 32, 53 or 64: the value becomes the total since the first reading, over wraps and resets.",
+        "Width of the counter, 16, 32, 53 or 64: the value becomes the total since the first reading, over wraps and resets. A reload and a clean stop keep it; after a kill, and where the sensor's unit changes, it begins at 0 anew.",
     ),
     key("max_rate_per_s", NUMBER, Required, "Fastest count that is possible: what is above it was a reset."),
 ];
