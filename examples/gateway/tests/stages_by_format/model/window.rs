@@ -21,6 +21,13 @@ pub(crate) enum Aggregate {
     Sloped,
 }
 
+impl Aggregate {
+    /// Returns whether the value is one of the readings' or their number, which is never rounded.
+    pub(crate) fn is_exact(self) -> bool {
+        matches!(self, Self::Count | Self::First | Self::Last | Self::Min | Self::Max)
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) aggregate: Aggregate,
