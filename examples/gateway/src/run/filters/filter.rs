@@ -125,16 +125,10 @@ impl Filter {
             let sensor = self.pipeline.number(&record.sensor).unwrap_or(Pipeline::UNFILTERED);
             return self.keep_unfiltered(sensor, record, taken);
         };
-        // A new sensor may take the place of one whose stages then let go.
-        let interned = behind(self.own.as_ref(), || self.pipeline.intern(&record.sensor));
-        let sensor = interned.unwrap_or(Pipeline::UNFILTERED);
-        if interned.is_none() || !self.note_unit(sensor, &record.unit, taken) {
-            return self.keep_unfiltered(sensor, record, taken);
-        }
-        if !self.long_texts.admit(&self.pipeline, sensor, &record.value) {
-            self.let_next_pass(sensor, taken);
-            return self.keep_unfiltered(sensor, record, taken);
-        }
+        let sensor = match self.admit(&record, taken) {
+            Ok(sensor) => sensor,
+            Err(sensor) => return self.keep_unfiltered(sensor, record, taken),
+        };
         let quality = quality_for_stages(&self.pipeline, sensor, &record);
         let reading = Reading { sensor, time: record.time, value, quality };
         let was_watched = self.pipeline.is_watched(sensor);
@@ -186,6 +180,22 @@ impl Filter {
             }
         }
         self.keep_alarms(now, taken);
+    }
+
+    /// Returns the number of a reading's sensor; as an error if the reading passes unfiltered, because a stage of an embedding program panicked, or
+    /// too many sensors have long texts.
+    fn admit(&mut self, record: &Record<'_>, taken: &mut Taken) -> Result<u32, u32> {
+        // A new sensor may take the place of one whose stages then let go.
+        let interned = behind(self.own.as_ref(), || self.pipeline.intern(&record.sensor));
+        let sensor = interned.unwrap_or(Pipeline::UNFILTERED);
+        if interned.is_none() || !self.note_unit(sensor, &record.unit, taken) {
+            return Err(sensor);
+        }
+        if !self.long_texts.admit(&self.pipeline, sensor, &record.value) {
+            self.let_next_pass(sensor, taken);
+            return Err(sensor);
+        }
+        Ok(sensor)
     }
 
     /// Emits readings whose deadline has passed. `is_asked_for`: a publisher waits for receipts, so the stages also emit the readings that these
