@@ -133,7 +133,8 @@ mod tests {
         let mut damaged = std::fs::read(state.join(FILE)).unwrap();
         *damaged.last_mut().unwrap() ^= 1;
         std::fs::write(state.join(FILE), damaged).unwrap();
-        assert_eq!(kept(&state, &file).unwrap_err(), "it is damaged");
+        let damaged = format!("{}: it is damaged", state.join(FILE).display());
+        assert_eq!(kept(&state, &file).unwrap_err(), damaged);
     }
 
     #[test]
