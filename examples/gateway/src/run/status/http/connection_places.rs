@@ -31,10 +31,10 @@ struct Place {
 impl Places {
     /// Adds a connection, for which another one may be closed: then this waits until that one has had its time.
     pub(super) async fn take(&mut self, address: IpAddr, connection: AbortHandle) {
-        if let Some(oldest) = self.to_replace().and_then(|at| self.taken.get(at)) {
+        if let Some(oldest) = self.find_replaced().and_then(|at| self.taken.get(at)) {
             tokio::time::sleep_until(oldest.since + KEEPS).await;
             // Others may have ended meanwhile.
-            if let Some(at) = self.to_replace() {
+            if let Some(at) = self.find_replaced() {
                 self.taken.remove(at).connection.abort();
             }
         }
@@ -42,7 +42,7 @@ impl Places {
     }
 
     /// Returns the position of the connection that a new one replaces; `None`: there is room, perhaps because others have ended.
-    fn to_replace(&mut self) -> Option<usize> {
+    fn find_replaced(&mut self) -> Option<usize> {
         self.taken.retain(|place| !place.connection.is_finished());
         if self.taken.len() < PLACES { None } else { self.oldest_of_most() }
     }
