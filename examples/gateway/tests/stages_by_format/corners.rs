@@ -237,7 +237,8 @@ fn qualities_of_another_scheme_are_converted_on_every_way() {
         let is_beside = (32..36).contains(&sensor) || sensor >= 40;
         let mut meant = vec![(0, 2), (0, 1), (LAST_USABLE, 3), (BAD, 4)];
         meant.extend(is_beside.then_some((BAD, 5)));
-        let uncertain = if sensor == 33 { UNCERTAIN } else { LAST_USABLE };
+        // Without stages a word is what it says.
+        let uncertain = if [33, 43].contains(&sensor) { UNCERTAIN } else { LAST_USABLE };
         if [33, 36, 43].contains(&sensor) {
             meant.extend([(0, 10), (uncertain, 11), (BAD, 12), (0, 13)]);
         }
