@@ -60,7 +60,7 @@ impl Pipeline {
         self.sensors.len()
     }
 
-    /// Returns the most bytes that the windows of one sensor take, by the rule with the largest ones; see [`Rule::window_bytes`].
+    /// Returns the most bytes that the windows of one sensor take, by the rule with the largest ones; see [`Rule::window_bytes`](super::Rule::window_bytes).
     #[must_use]
     pub fn window_bytes(&self) -> usize {
         self.rules.iter().map(|(_, rule)| rule.window_bytes()).max().unwrap_or(0)
