@@ -239,25 +239,26 @@ fn rest_after(bytes: usize) -> Duration {
 }
 
 /// Reads a store. Returns the store too, unless the disk takes too long; then this process does not use it.
-pub(super) async fn load(mut store: Store) -> (Option<Store>, io::Result<Option<Vec<u8>>>) {
-    let loading = spawn_blocking(move || {
-        let loaded = store.load();
-        (Some(store), loaded)
-    });
-    match timeout(FIRST, loading).await {
-        Ok(loaded) => loaded.unwrap_or_else(|error| (None, Err(io::Error::other(error)))),
-        Err(_) => (None, Err(io::ErrorKind::TimedOut.into())),
-    }
+pub(super) async fn load(store: Store) -> (Option<Store>, io::Result<Option<Vec<u8>>>) {
+    at_start(store, |store| store.load()).await
 }
 
 /// Sets aside the bytes of a store, so that they are not overwritten. Returns the store too, unless the disk takes too long.
-pub(super) async fn set_aside(mut store: Store) -> (Option<Store>, io::Result<()>) {
-    let setting = spawn_blocking(move || {
-        let set = store.set_aside();
-        (Some(store), set)
+pub(super) async fn set_aside(store: Store) -> (Option<Store>, io::Result<()>) {
+    at_start(store, |store| store.set_aside()).await
+}
+
+/// Calls a store on a thread that may block, for which a start does not wait longer than [`FIRST`].
+async fn at_start<T: Send + 'static>(
+    mut store: Store,
+    call: impl FnOnce(&mut Store) -> io::Result<T> + Send + 'static,
+) -> (Option<Store>, io::Result<T>) {
+    let called = spawn_blocking(move || {
+        let answer = call(&mut store);
+        (Some(store), answer)
     });
-    match timeout(FIRST, setting).await {
-        Ok(set) => set.unwrap_or_else(|error| (None, Err(io::Error::other(error)))),
+    match timeout(FIRST, called).await {
+        Ok(called) => called.unwrap_or_else(|error| (None, Err(io::Error::other(error)))),
         Err(_) => (None, Err(io::ErrorKind::TimedOut.into())),
     }
 }

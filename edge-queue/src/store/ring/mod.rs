@@ -9,7 +9,7 @@
 //!   [`active_segment`] (where it grows) and [`free_slots`] (which slot comes next, with [`zero_fill`] when it is new);
 //! * [`writer`] a commit, with [`rotation`] to the next segment; [`reader`] rows, through [`page_reader`];
 //! * [`find_frames`] which frames of a segment count; [`missing_frames`] what it should have and has not;
-//! * [`create`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with the [completeness of
+//! * [`create_and_reserve`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with the [completeness of
 //!   commits](commit_completeness), their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
 //! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
 //!
