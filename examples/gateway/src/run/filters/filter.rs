@@ -256,8 +256,7 @@ impl Filter {
         if self.flushes_at_once {
             return Some(0);
         }
-        let left_ms = |at_ms: i64| u64::try_from(at_ms.saturating_sub(now.wall_ms)).unwrap_or(0);
-        let stages = self.pipeline.next_deadline().map(left_ms);
+        let stages = self.pipeline.next_deadline().map(|at_ms| left_ms(at_ms, now));
         let held = self.withheld.as_ref().and_then(Withheld::deadline_ms);
         let steady = held.into_iter().chain(self.silence.deadline_ms());
         stages.into_iter().chain(steady.map(|at_ms| at_ms.saturating_sub(now.up_ms))).min()
@@ -365,6 +364,11 @@ impl Filter {
         }
         true
     }
+}
+
+/// Returns the milliseconds until a time on the wall clock, 0 if it has passed.
+fn left_ms(at_ms: i64, now: Now) -> u64 {
+    u64::try_from(at_ms.saturating_sub(now.wall_ms)).unwrap_or(0)
 }
 
 /// Calls the stages. `None`: they belong to an embedding program, and one panicked in this call.

@@ -12,7 +12,7 @@ use crate::run::filters::readings::{Taken, keep};
 use crate::run::log::token_bucket::{LineBudget, MINUTE_MS};
 use crate::run::tap::Judgement;
 
-use super::Filter;
+use super::{Filter, left_ms};
 
 /// Changes of alarms that are logged without a pause, as when a plant trips; after them one a minute is logged.
 const LINES_AT_ONCE: u64 = 60;
@@ -66,8 +66,7 @@ impl Filter {
 
     /// Returns the milliseconds until [`tick_alarms`](Self::tick_alarms) has something to do. `None`: there is nothing.
     pub(in crate::run) fn alarms_due_in_ms(&self, now: Now) -> Option<u64> {
-        let left_ms = |at_ms: i64| u64::try_from(at_ms.saturating_sub(now.wall_ms)).unwrap_or(0);
-        self.pipeline.next_alarm_deadline().map(left_ms)
+        self.pipeline.next_alarm_deadline().map(|at_ms| left_ms(at_ms, now))
     }
 
     /// Returns whether the sensor has sent readings and has an alarm.
