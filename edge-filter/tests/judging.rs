@@ -101,7 +101,7 @@ fn promise_13_no_number_that_a_scale_overflows_leaves_as_good() {
     assert_eq!(emitted, [(0, "good"), (1_000, "bad"), (2_000, "good")]);
 }
 
-/// What is no number is only uncertain by the rule's own choice, and a scale does not know better.
+/// A value that is no number is only uncertain by the rule's own choice, and a scale does not know better.
 #[test]
 fn a_value_that_is_no_number_keeps_its_quality_through_a_scale() {
     let rules = "[[rule]]\nmatch = \"#\"\nnan_is_bad = false\nstages = [ { scale = { factor = 2.0 } } ]\n";

@@ -73,7 +73,7 @@ fn silence_behind_a_change_of_unit_repeats_no_value_of_the_old_one() {
     assert_eq!(repeated, []);
 }
 
-/// What was emitted without the stages says nothing of the quantity: a total goes on.
+/// A value that was emitted without the stages says nothing of the quantity: a total goes on.
 #[test]
 fn behind_what_passed_beside_the_stages_a_reading_passes_and_a_total_goes_on() {
     let stages =

@@ -112,7 +112,7 @@ fn a_hub_that_refuses_the_report_costs_the_report_alone() {
     assert!(gateway.terminate().0.success());
 }
 
-/// What a route that came in force by a reload loses is told where `check` says, without a restart.
+/// A loss of a route that came in force by a reload is told where `check` says, without a restart.
 #[test]
 fn what_is_lost_after_a_reload_is_told_at_the_topic_of_the_new_routes() {
     let dir = tempfile::tempdir().unwrap();

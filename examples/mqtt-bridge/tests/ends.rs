@@ -226,7 +226,7 @@ fn a_queue_that_cannot_store_is_told() {
     assert!(site.stop().success());
 }
 
-/// What holds it up may be mended long after the SIGHUP, beside connections that run.
+/// The cause may be mended long after the SIGHUP, beside connections that run.
 #[test]
 fn a_connection_that_did_not_start_at_a_sighup_is_tried_again() {
     let local = Mosquitto::start("");

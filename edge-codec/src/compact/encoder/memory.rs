@@ -42,7 +42,7 @@ mod tests {
         encoder.memory_bytes()
     }
 
-    /// What a batch needed stays for the next one, also if each sensor had it in another batch.
+    /// Memory that a batch needed stays for the next one, also if each sensor had it in another batch.
     #[test]
     fn buffers_that_stay_from_batch_to_batch_are_counted() {
         let mut encoder = Encoder::numbered();

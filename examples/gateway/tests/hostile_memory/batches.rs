@@ -140,7 +140,7 @@ fn small_packs_of_many_readings_with_a_long_name() {
     site.check("120 packs of 10 000 readings");
 }
 
-/// What fills the memory of the listener, while the tables of compact batches are at their bound.
+/// Attacks that fill the memory of the listener, while the tables of compact batches are at their bound.
 #[test]
 fn long_names_on_compact_routes_beside_the_other_attacks() {
     let dir = tempfile::tempdir().unwrap();

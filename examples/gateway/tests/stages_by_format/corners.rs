@@ -1,4 +1,4 @@
-//! What the table has no room for: silence, alarms, other schemes of quality, other forms of payloads, names, and the future.
+//! Cases that the table has no room for: silence, alarms, other schemes of quality, other forms of payloads, names, and the future.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! What a foreign reader gets at the hub: Python with its standard library, `reader.py`.
+//! Foreign reader at the hub: Python with its standard library, `reader.py`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

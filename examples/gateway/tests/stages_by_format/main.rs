@@ -44,7 +44,7 @@ fn table() -> Vec<(String, Case, Vec<Reading>)> {
     rows.collect()
 }
 
-/// What is to arrive of a sensor that is cut by nothing, whose stages are let go of before a reading, or that begins anew with it.
+/// Readings that are to arrive of a sensor that is cut by nothing, whose stages are let go of before a reading, or that begins anew with it.
 fn whole(case: &Case, all: &[Reading]) -> Vec<Reading> {
     model::expected(&case.rule, all, None)
 }

@@ -122,7 +122,7 @@ impl Site {
         wait_until(told, 20, || self.gateway.log().contains(told));
     }
 
-    /// What a foreign reader has got.
+    /// Readings that a foreign reader has got.
     pub(crate) fn read(&mut self) -> Read {
         self.settle();
         let ends = || self.subscriber.arrived().iter().filter(|message| message.topic == "out/end").count();

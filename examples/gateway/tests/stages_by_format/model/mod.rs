@@ -156,7 +156,7 @@ pub(crate) enum Reducer {
 #[derive(Clone)]
 pub(crate) enum Event {
     Row(Row),
-    /// Where the unit changes what follows is another quantity; otherwise the series goes on.
+    /// A change of unit makes what follows another quantity; otherwise the series goes on.
     Release {
         at: usize,
         is_other: bool,
@@ -186,7 +186,7 @@ pub(crate) struct Row {
     pub(crate) must_pass: bool,
 }
 
-/// What is to leave of a series, in this order. At `released`, the place of a reading, all stages let go of what they hold. What is
+/// Readings that are to leave of a series, in this order. At `released`, the place of a reading, all stages let go of what they hold. What is
 /// held at the end is not seen.
 pub(crate) fn expected(rule: &Rule, series: &[Reading], released: Option<usize>) -> Vec<Reading> {
     let mut events = guard::events(rule, series);

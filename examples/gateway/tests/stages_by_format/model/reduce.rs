@@ -3,7 +3,7 @@
 use super::super::series::{Reading, Value};
 use super::{Event, Pick, Reducer, Row, is_bad};
 
-/// What left, and what is held.
+/// Readings that left, and those that are held.
 #[derive(Default)]
 struct Walk {
     out: Vec<Reading>,

@@ -87,7 +87,7 @@ async fn promise_7_a_flood_of_answers_evicts_no_alarm() {
     assert_eq!(lost_alarms(true).await, 0);
 }
 
-/// What was full at the start is looked at, as the dispatcher's ticks do, until it has room.
+/// A lane that was full at the start is looked at, as the dispatcher's ticks do, until it has room.
 #[tokio::test]
 async fn answers_have_room_once_a_lane_that_was_full_at_the_start_has() {
     let settings = Config::default().store(StoreKind::Memory).lanes(2).max_messages(80).max_bytes(8 << 20);

@@ -1,7 +1,7 @@
 //! Memory budget that all topics share: sensors of clients decide what a topic's names, sample, tables and encoder take, so the topic that holds
 //! most gives way first. A topic that gave way has self-contained batches, or decodes its table again; no reading is lost.
 //!
-//! What one batch brings comes on top until the next, and so does what is learned while a table is made.
+//! Memory that one batch brings comes on top until the next, and so does that of learning while a table is made.
 
 use super::topic::Topic;
 

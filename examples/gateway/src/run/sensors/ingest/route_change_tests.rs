@@ -153,7 +153,7 @@ fn a_receipt_that_waits_for_a_stage_of_a_route_that_goes_comes_with_its_rows() {
     assert_eq!(depends.safe(Tell::Nobody).count(), 2, "the rows' own, and the receipt that waited");
 }
 
-/// What old rules held goes as their route said, over a reload and over a clean stop.
+/// A reading that old rules held goes as their route said, over a reload and over a clean stop.
 #[test]
 fn what_a_route_held_keeps_its_quality_of_service_when_the_route_goes() {
     let mut twice = routes(&[("a/#", "up", Some(DOOR))]);

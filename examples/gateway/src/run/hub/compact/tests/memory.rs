@@ -119,7 +119,7 @@ fn one_topic_with_the_most_sensors_has_room() {
     assert!(most < BUDGET_BYTES, "{most}");
 }
 
-/// Whoever holds little keeps its table beside one that takes all.
+/// A topic that holds little keeps its table beside one that takes all.
 #[test]
 fn a_topic_that_holds_most_gives_way_and_the_others_do_not() {
     let mut rig = many_routes(3);
@@ -138,7 +138,7 @@ fn a_topic_that_holds_most_gives_way_and_the_others_do_not() {
     assert!(most > BUDGET_BYTES, "{most}: somebody had to give way");
 }
 
-/// What it can no longer publish stays retained until its time is over.
+/// A version that it can no longer publish stays retained until its time is over.
 #[test]
 fn a_topic_that_gave_all_way_makes_another_table() {
     let mut rig = Rig::new(&[]);
