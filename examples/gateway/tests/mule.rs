@@ -182,6 +182,11 @@ fn a_link_that_comes_back_in_the_middle_loses_nothing_and_copies_are_told_by_the
         let done = scope.spawn(|| ingest(&stick, hub.address));
         wait_until("the stick's first messages arrive", 60, || reader.arrived().len() > 100);
         line.mend();
+        // It breaks once more, with messages on it.
+        wait_until("the link sends", 60, || {
+            gateway.metric("edge_queue_messages").is_some_and(|left| left < 2_950.0)
+        });
+        line.reset();
         done.join().unwrap()
     });
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
@@ -210,10 +215,15 @@ fn a_link_that_comes_back_in_the_middle_loses_nothing_and_copies_are_told_by_the
     });
 
     let copies = by_payload(&reader);
-    let strange: Vec<_> = copies.iter().filter(|(_, (identities, _))| identities.len() != 1).collect();
+    // A message that the sensor itself sent twice has two, of which the later one is marked.
+    let unmarked =
+        |identities: &BTreeSet<String>| identities.iter().filter(|id| !id.contains("edge-pd:1")).count();
+    let strange: Vec<_> = copies.iter().filter(|(_, (identities, _))| unmarked(identities) > 1).collect();
     assert!(strange.is_empty(), "copies of one message with several identities: {strange:?}");
+    let of_each = copies.values().map(|(identities, _)| identities.len()).sum::<usize>();
     let identities: BTreeSet<_> = copies.values().flat_map(|(identities, _)| identities).collect();
-    assert_eq!(identities.len(), all.len(), "each message has its own");
+    assert_eq!(identities.len(), of_each, "no two messages share one");
+    assert!(copies.values().filter(|(identities, _)| unmarked(identities) == 1).count() > 2_900);
     assert!(copies["0"].1 >= 2, "the stick came twice");
 }
 

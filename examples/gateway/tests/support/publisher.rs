@@ -77,10 +77,16 @@ impl Publisher {
         let Some(stream) = &mut self.stream else { return };
         let mut bytes = [0; 4096];
         match stream.read(&mut bytes) {
-            Ok(0) => self.stream = None,
+            Ok(0) => {
+                println!("{}: its connection was ended", self.name);
+                self.stream = None;
+            }
             Ok(n) => self.received.extend_from_slice(&bytes[..n]),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
-            Err(_) => self.stream = None,
+            Err(error) => {
+                println!("{} lost its connection: {error}", self.name);
+                self.stream = None;
+            }
         }
         while let [0x40, 2, high, low, ..] = self.received[..] {
             self.received.drain(..4);
