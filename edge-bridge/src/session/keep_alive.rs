@@ -52,9 +52,13 @@ impl KeepAlive {
         self.ping_timeout_ms
     }
 
-    /// Client: stops the timeout at a PINGRESP, and returns the PINGREQ that it answers; `None` if there was none.
-    pub(super) fn pong(&mut self, timers: &mut TimerTable) -> Option<Wrote> {
+    /// Client: stops the timeout at a PINGRESP, and returns the PINGREQ that it answers; `None` if there was none. The next one is due at once if it
+    /// fell due while this one was unanswered.
+    pub(super) fn pong(&mut self, now_ms: u64, timers: &mut TimerTable) -> Option<Wrote> {
         timers.stop(Timer::PingResponse);
+        if self.interval_ms > 0 && !timers.is_set(Timer::KeepAlive) {
+            timers.set(Timer::KeepAlive, now_ms);
+        }
         self.pinged.take()
     }
 
@@ -100,8 +104,8 @@ mod tests {
         alive.on_ping(100, Wrote::default(), &mut timers);
         assert!(!alive.may_ping());
         assert_eq!(timers.next(), Some(5100));
-        assert!(alive.pong(&mut timers).is_some());
-        assert!(alive.pong(&mut timers).is_none());
+        assert!(alive.pong(200, &mut timers).is_some());
+        assert!(alive.pong(200, &mut timers).is_none());
         assert_eq!(timers.next(), None);
     }
 }

@@ -122,7 +122,7 @@ impl Session {
             Packet::UnsubAck(ack) if open && !server => self.on_unsuback(now_ms, ack),
             Packet::PingReq if open && server => self.write_small(now_ms, &Packet::PingResp),
             Packet::PingResp if open && !server => {
-                if let Some(wrote) = self.keep_alive.pong(&mut self.timers) {
+                if let Some(wrote) = self.keep_alive.pong(now_ms, &mut self.timers) {
                     let rtt_ms = self.on_answered(now_ms, wrote);
                     self.events.push_back(Event::PingAnswered { rtt_ms });
                 }

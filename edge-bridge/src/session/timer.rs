@@ -39,6 +39,10 @@ impl TimerTable {
         }
     }
 
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.due_ms.get(timer as usize).is_some_and(Option::is_some)
+    }
+
     pub(super) fn stop_all(&mut self) {
         self.due_ms = [None; 5];
     }

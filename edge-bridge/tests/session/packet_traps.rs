@@ -93,6 +93,19 @@ fn the_servers_keep_alive_overrides_ours_and_a_silent_server_ends_it() {
     assert_eq!(session.next_deadline(), None);
 }
 
+/// A keep alive that ends while a PINGREQ is unanswered is not forgotten: without another packet the server would drop the client.
+#[test]
+fn a_keep_alive_that_ends_before_a_pingresp_is_kept_behind_it() {
+    let (mut session, ..) = client(None, &connack(false, &[(PropertyId::ServerKeepAlive, Value::U16(2))]));
+    session.ping(0);
+    session.handle_timeout(2_000);
+    assert_eq!(drain(&mut session).0, [Packet::PingReq], "one at a time");
+    session.handle_input(4_000, Input::Bytes(&mut BytesMut::from(&[0xd0, 0][..])));
+    assert_eq!(session.next_deadline(), Some(4_000));
+    session.handle_timeout(4_000);
+    assert_eq!(drain(&mut session).0, [Packet::PingReq]);
+}
+
 #[test]
 fn a_server_drops_a_silent_client_after_one_and_a_half_keep_alives() {
     let (mut session, _) = server(Version::V5, 1, None);
