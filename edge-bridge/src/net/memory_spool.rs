@@ -97,6 +97,10 @@ impl Spool for SharedMemory {
         self.with(|spool| spool.lease_parked(now_ms, max_rows, max_bytes))
     }
 
+    fn drops_refused(&self, id: LeaseId) -> bool {
+        self.lock().spool.drops_refused(id)
+    }
+
     fn weight(&self, id: LeaseId) -> u64 {
         self.lock().spool.weight(id)
     }
@@ -126,12 +130,17 @@ mod tests {
     use crate::wire::Utf8;
 
     #[test]
-    fn leased_rows_have_their_weight_and_the_rest_of_their_life() {
+    fn leased_rows_have_their_weight_the_rest_of_their_life_and_what_a_refusal_does() {
         let mut memory = SharedMemory::new();
         let row = Row::new(Utf8::from_static("t"), Bytes::from_static(b"x"));
-        memory.push(1_000, Row { ttl_ms: Some(10_000), weight: 7, ..row }).unwrap();
-        let id = memory.lease(2_000, 1, 100)[0].id;
+        memory
+            .push(1_000, Row { ttl_ms: Some(10_000), weight: 7, drop_refused: true, ..row.clone() })
+            .unwrap();
+        memory.push(1_000, row).unwrap();
+        let leased = memory.lease(2_000, 2, 100);
+        let [id, other] = leased[..].iter().map(|leased| leased.id).collect::<Vec<_>>()[..] else { panic!() };
         assert_eq!((memory.weight(id), memory.ttl_left_ms(id, 4_000)), (7, Some(7_000)));
+        assert_eq!((memory.drops_refused(id), memory.drops_refused(other)), (true, false));
     }
 
     /// While the link is down nothing else asks the spool for what is gone.
