@@ -19,6 +19,8 @@ use super::uplink::{Answer, Uplink};
 use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
 
+mod subscribing;
+
 /// A network connection, from its start to [`Closed`].
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
@@ -216,6 +218,7 @@ impl Connection {
                 parts.stats.refused_subscriptions = parts.downlink.refused();
                 parts.stats.granted_subscriptions = parts.downlink.granted();
             }
+            session::Event::UnsubAck(ack) => parts.downlink.on_unsuback(ack.packet_id),
             // What only servers see, answers to what we do not ask, and `Closed`, which `drain` takes.
             _ => {}
         }
@@ -266,39 +269,6 @@ impl Connection {
         let filters = parts.downlink.on_connected(now.up_ms, resumed, self.session.version());
         parts.stats.granted_subscriptions = parts.downlink.granted();
         self.ask(now, &filters, parts);
-    }
-
-    fn subscribe<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
-        let unwanted = parts.downlink.take_unwanted();
-        if !unwanted.is_empty() && self.session.unsubscribe(now.up_ms, unwanted.clone()).is_err() {
-            parts.downlink.put_unwanted(unwanted);
-        }
-        let filters = parts.downlink.missing(now.up_ms);
-        self.ask(now, &filters, parts);
-    }
-
-    fn ask<S: Spool, P: Pack>(
-        &mut self,
-        now: Now,
-        filters: &[crate::wire::Subscription],
-        parts: &mut Parts<'_, S, P>,
-    ) {
-        if filters.is_empty() {
-            return;
-        }
-        let replaced = parts.downlink.take_replaced(filters);
-        if !replaced.is_empty()
-            && let Err(error) = self.session.unsubscribe(now.up_ms, replaced)
-        {
-            tracing::debug!(%error, "unsubscribe");
-        }
-        match self.session.subscribe(now.up_ms, filters.to_vec()) {
-            Ok(id) => parts.downlink.on_asked(id, filters),
-            Err(error) => {
-                tracing::debug!(%error, "subscribe");
-                parts.downlink.on_not_asked(now.up_ms, filters);
-            }
-        }
     }
 
     /// Probes the first address, and ends the present connection when that address can be reached. The DISCONNECT asks for the will to be

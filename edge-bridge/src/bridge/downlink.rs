@@ -10,6 +10,9 @@ use super::backoff::Backoff;
 use super::refused::suspect_filters::{SuspectFilters, filter_backoff};
 use super::topic_rules::{Mapped, Rules};
 
+mod unsubscribes;
+use unsubscribes::Unsubscribes;
+
 /// Subscriptions at the hub, which belong to its session: a resumed session still has them, a new one does not.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Downlink {
@@ -28,8 +31,7 @@ pub(super) struct Downlink {
     asked: Vec<(PacketId, Vec<Utf8>)>,
     refused: HashMap<Utf8, RefusedFilter>,
     suspects: SuspectFilters,
-    /// Filters still to be unsubscribed.
-    unwanted: Vec<Utf8>,
+    unsubscribes: Unsubscribes,
 }
 
 /// Back-off of a subscription that the hub refused.
@@ -60,7 +62,7 @@ impl Downlink {
     /// Adds a filter of the application. Its messages keep the hub's topic. A filter that was added before is subscribed again if its QoS rises
     /// or its options change.
     pub(super) fn want(&mut self, mut wanted: Subscription) {
-        self.unwanted.retain(|unwanted| *unwanted != wanted.filter);
+        self.unsubscribes.forget(&wanted.filter);
         let Some(own) = self.wanted.iter_mut().find(|own| own.filter == wanted.filter) else {
             self.wanted.push(wanted);
             return;
@@ -106,17 +108,25 @@ impl Downlink {
         }
         self.wanted.retain(|s| s.filter != *filter);
         self.forget_answer(filter);
-        self.unwanted.push(filter.clone());
+        self.unsubscribes.add(filter.clone());
     }
 
     /// Takes the filters for an UNSUBSCRIBE out of the list.
     pub(super) fn take_unwanted(&mut self) -> Vec<Utf8> {
-        std::mem::take(&mut self.unwanted)
+        self.unsubscribes.take()
     }
 
     /// Returns filters to the list, because their UNSUBSCRIBE could not be sent.
-    pub(super) fn put_unwanted(&mut self, filters: Vec<Utf8>) {
-        self.unwanted = filters;
+    pub(super) fn put_unwanted(&mut self, filters: &[Utf8]) {
+        self.unsubscribes.put_back(filters);
+    }
+
+    pub(super) fn on_unsubscribed(&mut self, id: PacketId, filters: &[Utf8]) {
+        self.unsubscribes.on_asked(id, filters);
+    }
+
+    pub(super) fn on_unsuback(&mut self, id: PacketId) {
+        self.unsubscribes.on_unsuback(id);
     }
 
     /// Filters suspected to make the hub close the connection. A new connection does not subscribe to them at once.
@@ -147,6 +157,9 @@ impl Downlink {
         }
         self.version = Some(version);
         self.asked.clear();
+        self.unsubscribes.on_connected();
+        // One that was unsubscribed to be subscribed with other options.
+        self.wanted.iter().for_each(|s| self.unsubscribes.forget(&s.filter));
         self.suspects.on_connected(now_ms);
         self.refused.values_mut().for_each(|filter| filter.due_ms = now_ms);
         self.missing(now_ms)
@@ -203,8 +216,7 @@ impl Downlink {
         self.asked.push((id, filters.iter().map(|s| s.filter.clone()).collect()));
     }
 
-    /// Defers filters whose SUBSCRIBE could not be sent, for example because the packet is too large for the hub, so that they are not tried in a
-    /// tight loop.
+    /// Defers filters whose SUBSCRIBE could not be sent, so that they are not tried in a tight loop.
     pub(super) fn on_not_asked(&mut self, now_ms: u64, filters: &[Subscription]) {
         for Subscription { filter, .. } in filters {
             if let Some(refused) = self.refused.get_mut(filter) {
@@ -234,8 +246,8 @@ impl Downlink {
             if filter.is_empty() {
                 continue;
             }
-            self.suspects.clear(&filter);
             if !reason.is_error() {
+                self.suspects.clear(&filter);
                 self.refused.remove(&filter);
                 match self.version {
                     Some(Version::V311) => self.without_options.insert(filter.clone()),
@@ -244,16 +256,21 @@ impl Downlink {
                 self.granted.insert(filter);
                 continue;
             }
-            let known = self.refused.get(&filter).map(|refused| refused.reason);
-            let backoff = filter_backoff(&filter);
-            let entry = self.refused.entry(filter.clone());
-            let entry = entry.or_insert_with(|| RefusedFilter { reason: *reason, due_ms: 0, backoff });
-            (entry.reason, entry.due_ms) = (*reason, now_ms + entry.backoff.next_ms());
-            if known != Some(*reason) {
-                refused.push(Refused { filter, reason: *reason });
-            }
+            refused.extend(self.refuse(now_ms, &filter, *reason));
         }
         refused
+    }
+
+    /// Notes that a filter is refused, by the hub or by its limits; returns it if that is new, or has another reason than before.
+    pub(super) fn refuse(&mut self, now_ms: u64, filter: &Utf8, reason: ReasonCode) -> Option<Refused> {
+        // It has one delay, not two.
+        self.suspects.clear(filter);
+        let known = self.refused.get(filter).map(|refused| refused.reason);
+        let backoff = filter_backoff(filter);
+        let entry = self.refused.entry(filter.clone());
+        let entry = entry.or_insert_with(|| RefusedFilter { reason, due_ms: 0, backoff });
+        (entry.reason, entry.due_ms) = (reason, now_ms + entry.backoff.next_ms());
+        (known != Some(reason)).then(|| Refused { filter: filter.clone(), reason })
     }
 
     /// Gives a message its local topic, and the smaller of its QoS and the rule's. A message of the application's own subscription, which no rule

@@ -6,7 +6,7 @@ use edge_bridge::bridge::spool::Spool;
 use edge_bridge::bridge::{Event, Input, LinkState};
 use edge_bridge::wire::{
     Ack, Packet, PacketId, Properties, PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode,
-    RetainHandling, SubAck, Value,
+    RetainHandling, SubAck, UnsubAck, Value,
 };
 
 fn filters(link: &mut Link) -> Vec<(String, RetainHandling)> {
@@ -94,6 +94,64 @@ fn a_filter_that_is_given_up_in_an_outage_is_unsubscribed_after_it() {
     link.packets.clear();
     link.connect(true, &[]);
     assert_eq!(unsubscribed(&mut link), ["cmd/#"]);
+}
+
+/// An UNSUBSCRIBE that was under way when the connection broke may not have arrived: its filter would bring messages for as long as the session lives.
+#[test]
+fn a_filter_without_an_unsuback_is_unsubscribed_again() {
+    let mut link = Link::new();
+    link.core.subscribe(at(1), text("cmd/#"), QoS::AtLeastOnce);
+    link.connect(false, &[]);
+    grant(&mut link, 1);
+    link.core.unsubscribe(at(link.now_ms), &text("cmd/#"));
+    for _ in 0..2 {
+        link.drain();
+        assert_eq!(unsubscribed(&mut link), ["cmd/#"]);
+        link.input(Input::HungUp(None));
+        link.redial();
+        link.packets.clear();
+        link.connect(true, &[]);
+    }
+    let [.., Packet::Unsubscribe(last)] = &link.packets[..] else { panic!("{:?}", link.packets) };
+    let reasons = vec![ReasonCode::SUCCESS];
+    let packet = UnsubAck { packet_id: last.packet_id, properties: Properties::default(), reasons };
+    link.receive(&Packet::UnsubAck(packet));
+    link.input(Input::HungUp(None));
+    link.redial();
+    link.packets.clear();
+    link.connect(true, &[]);
+    assert!(unsubscribed(&mut link).is_empty(), "it has its UNSUBACK");
+}
+
+/// Filters of more bytes than the hub's Maximum Packet Size are asked for in several packets, and one that fits in none is told as refused.
+#[test]
+fn filters_are_asked_for_in_packets_that_the_hub_takes() {
+    let mut link = Link::new();
+    let own = |n: usize| format!("{n:03}/{}", "x".repeat(40));
+    for n in 0..60 {
+        link.core.subscribe(at(1), text(&own(n)), QoS::AtLeastOnce);
+    }
+    let long = "y".repeat(600);
+    link.core.subscribe(at(1), text(&long), QoS::AtLeastOnce);
+    link.connect(false, &[(PropertyId::MaximumPacketSize, Value::U32(500))]);
+    let asked = filters(&mut link).into_iter().map(|(filter, _)| filter).collect::<Vec<_>>();
+    assert_eq!(asked, (0..60).map(own).collect::<Vec<_>>());
+    let refused = [(long.as_str(), ReasonCode::PACKET_TOO_LARGE)];
+    let told = &link.core.stats().refused_subscriptions;
+    assert_eq!(told.iter().map(|r| (&*r.filter, r.reason)).collect::<Vec<_>>(), refused);
+    let event = |event: &&Event| matches!(event, Event::SubscriptionRefused(_));
+    assert_eq!(link.events.iter().filter(event).count(), 1);
+    link.timeout();
+    assert!(filters(&mut link).is_empty(), "not in each turn");
+    // And given up in packets that it takes.
+    link.input(Input::HungUp(None));
+    for n in 0..60 {
+        link.core.unsubscribe(at(link.now_ms), &text(&own(n)));
+    }
+    link.redial();
+    link.packets.clear();
+    link.connect(true, &[(PropertyId::MaximumPacketSize, Value::U32(500))]);
+    assert_eq!(unsubscribed(&mut link).len(), 60);
 }
 
 #[test]

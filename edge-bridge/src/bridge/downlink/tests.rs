@@ -120,7 +120,7 @@ fn each_filter_is_wanted_and_given_up_by_itself() {
     assert!(downlink.listens() && downlink.missing(0).is_empty(), "b stays as it is");
     let unwanted = downlink.take_unwanted();
     assert_eq!(unwanted, std::slice::from_ref(&a));
-    downlink.put_unwanted(unwanted);
+    downlink.put_unwanted(&unwanted);
     assert_eq!(downlink.take_unwanted(), [a]);
     downlink.unwant(&b);
     assert!(!downlink.listens());
