@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ pub(super) struct Socket {
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
     pub(super) received: BytesMut,
+    /// Counter of bytes, both directions, without those that TLS adds.
+    carried: Arc<AtomicU64>,
     /// Set if whole packets may be left in `received`.
     read_later: bool,
     out: Outgoing,
@@ -53,12 +57,14 @@ pub(super) enum Moved {
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream) -> Self {
+    /// Bytes that are read and written are added to `carried`.
+    pub(super) fn new(stream: Stream, carried: Arc<AtomicU64>) -> Self {
         let (reader, writer) = split(stream);
         Self {
             reader,
             writer,
             received: BytesMut::new(),
+            carried,
             read_later: false,
             out: Outgoing::default(),
             unflushed: false,
@@ -85,18 +91,24 @@ impl Socket {
         if self.broken.is_some() {
             return self.read_rest(may_read).await;
         }
-        let Self { reader, writer, received, out, unflushed, waited, .. } = self;
+        let Self { reader, writer, received, carried, out, unflushed, waited, .. } = self;
         let wants_write = *unflushed || !out.is_empty();
         received.reserve(READ_MAX / 4);
         let mut room = received.limit(READ_MAX);
         tokio::select! {
             read = reader.read_buf(&mut room), if may_read => match read {
                 Ok(0) => Moved::Ended(None),
-                Ok(_) => Moved::Read,
+                Ok(n) => {
+                    carried.fetch_add(n as u64, Ordering::Relaxed);
+                    Moved::Read
+                }
                 Err(error) => Moved::Ended(Some(error.to_string())),
             },
             wrote = write(writer, out, unflushed, waited), if wants_write => match wrote {
-                Ok(bytes) => Moved::Wrote { bytes, waited: std::mem::take(waited) },
+                Ok(bytes) => {
+                    carried.fetch_add(bytes as u64, Ordering::Relaxed);
+                    Moved::Wrote { bytes, waited: std::mem::take(waited) }
+                }
                 Err(error) => {
                     self.broken = Some(error.to_string());
                     self.read_rest(may_read).await
@@ -112,7 +124,12 @@ impl Socket {
         loop {
             self.received.reserve(READ_MAX / 4);
             let mut room = (&mut self.received).limit(READ_MAX);
-            match timeout(LINGER, self.reader.read_buf(&mut room)).await {
+            let read = timeout(LINGER, self.reader.read_buf(&mut room)).await;
+            self.carried.fetch_add(
+                read.as_ref().map_or(0, |n| n.as_ref().map_or(0, |n| *n as u64)),
+                Ordering::Relaxed,
+            );
+            match read {
                 Ok(Ok(1..)) if may_read => return Moved::Read,
                 Ok(Ok(1..)) if self.received.len() < READ_MAX => {}
                 _ => return Moved::Ended(self.broken.take()),
@@ -134,7 +151,9 @@ impl Socket {
         self.out.drop_messages();
         let last = async {
             while self.unflushed || !self.out.is_empty() {
-                write(&mut self.writer, &mut self.out, &mut self.unflushed, &mut self.waited).await?;
+                let Self { writer, out, unflushed, waited, .. } = &mut self;
+                let written = write(writer, out, unflushed, waited).await?;
+                self.carried.fetch_add(written as u64, Ordering::Relaxed);
             }
             self.writer.shutdown().await?;
             self.received.clear();
@@ -181,8 +200,6 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::net::{TcpListener, TcpStream};
 
     use super::super::tcp_stream::Counted;
@@ -195,7 +212,7 @@ mod tests {
         for _ in 0..20 {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (mut peer, _) = listener.accept().await.unwrap();
-            let mut socket = Socket::new(Stream::Tcp(Counted::new(stream, Arc::default())));
+            let mut socket = Socket::new(Stream::Tcp(Counted::new(stream, Arc::default())), Arc::default());
             socket.send(&Bytes::from_static(b"not read by the peer"));
             assert!(matches!(socket.step(true).await, Moved::Wrote { bytes: 20, .. }));
             peer.readable().await.unwrap();
@@ -216,7 +233,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut peer, _) = listener.accept().await.unwrap();
-        let mut socket = Socket::new(Stream::Tcp(Counted::new(stream, Arc::default())));
+        let mut socket = Socket::new(Stream::Tcp(Counted::new(stream, Arc::default())), Arc::default());
         let answers = Bytes::from([0xd0, 0].repeat(4096));
         loop {
             peer.write_all(b"asks").await.unwrap();

@@ -6,8 +6,6 @@ mod handshake_error;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +22,7 @@ use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
 use super::tls::renewal::TlsRenewal;
+use super::wire_bytes::WireBytes;
 
 /// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -50,8 +49,7 @@ pub(super) struct Dialer {
     pub(super) connect_timeout: Duration,
     /// Size of the socket's send buffer in bytes, which the kernel doubles; `None` leaves it to the kernel.
     pub(super) send_buffer_bytes: Option<u32>,
-    /// Counter of bytes on the socket.
-    pub(super) wire_bytes: Arc<AtomicU64>,
+    pub(super) wire_bytes: WireBytes,
     /// Source of a changing password; `None` if the password does not change.
     pub(super) password: Option<RereadSource<Bytes>>,
 }
@@ -118,7 +116,7 @@ impl Dialer {
 
     async fn connect(&self) -> Result<Stream, DialError> {
         let stream = self.open().await?;
-        self.secure(Counted::new(stream, self.wire_bytes.clone())).await
+        self.secure(Counted::new(stream, self.wire_bytes.on_wire.clone())).await
     }
 
     /// Makes a connection to the hub, by TCP and through the proxy, without TLS.
@@ -130,7 +128,7 @@ impl Dialer {
                 let unreachable =
                     |source| DialError::ProxyUnreachable { proxy: proxy(), source: Box::new(source) };
                 let mut stream = self.reach().await.map_err(unreachable)?;
-                tunnel::open(&mut stream, &self.target, login.as_ref(), &self.wire_bytes)
+                tunnel::open(&mut stream, &self.target, login.as_ref(), &self.wire_bytes.on_wire)
                     .await
                     .map_err(|source| DialError::Proxy { proxy: proxy(), source })?;
                 Ok(stream)

@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -71,7 +70,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             match self.wait().await {
                 Woken::Dialed(Ok(Dialed { stream, password })) => {
                     self.dialing = None;
-                    self.socket = Some(Socket::new(stream));
+                    self.socket = Some(Socket::new(stream, self.dialer.wire_bytes.carried.clone()));
                     if let Some(password) = password {
                         self.core.set_password(password);
                     }
@@ -332,8 +331,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     fn stats(&self) -> Stats {
         let mut stats = self.core.stats();
         if self.dialer.tls.is_some() {
-            let raw = self.dialer.wire_bytes.load(Ordering::Relaxed);
-            stats.tls_bytes = raw.saturating_sub(stats.traffic.total());
+            stats.tls_bytes = self.dialer.wire_bytes.added();
         }
         stats.dropped_qos0 = self.router.dropped_qos0();
         stats.unclaimed = self.router.nobodys();

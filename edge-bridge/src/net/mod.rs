@@ -38,6 +38,7 @@ pub mod tcp_stream;
 mod tls;
 mod utc;
 mod way_to_hub;
+mod wire_bytes;
 
 pub use builder::Builder;
 pub use clock::Clock;

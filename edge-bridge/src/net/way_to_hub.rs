@@ -1,7 +1,5 @@
 //! Route to the hub: address, TLS and proxy from the settings, checked before anything starts.
 
-use std::sync::Arc;
-
 use super::builder::Builder;
 use super::dial::Dialer;
 use super::hub_address::Target;
@@ -11,6 +9,7 @@ use super::proxy::login::ProxyLogin;
 use super::proxy::settings::ProxySettings;
 use super::start_error::StartError;
 use super::tls::names::{server_name, validate_alpn};
+use super::wire_bytes::WireBytes;
 
 impl Builder {
     /// Returns the hub's addresses, the preferred one first.
@@ -48,7 +47,7 @@ impl Builder {
             proxy: self.checked_proxy()?,
             connect_timeout: self.connect_timeout,
             send_buffer_bytes: self.send_buffer_bytes,
-            wire_bytes: Arc::default(),
+            wire_bytes: WireBytes::default(),
             password: self.password.clone(),
         })
     }

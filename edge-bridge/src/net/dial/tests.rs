@@ -20,7 +20,7 @@ fn dialer() -> Dialer {
         connect_timeout: Duration::from_secs(5),
         password: None,
         send_buffer_bytes: None,
-        wire_bytes: Arc::default(),
+        wire_bytes: WireBytes::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Dials through a scripted proxy.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::task::JoinHandle;
@@ -65,7 +65,7 @@ async fn the_tunnel_begins_behind_the_head_and_the_name_is_the_proxys_to_resolve
         })
         .await;
         let dialer = through(address, target);
-        let wire_bytes = dialer.wire_bytes.clone();
+        let wire_bytes = dialer.wire_bytes.on_wire.clone();
         let mut stream = dialer.dial().await.ok().unwrap().stream;
         let mut down = [0; 11];
         stream.read_exact(&mut down).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_head_without_an_end_is_read_no_further_than_its_limit() {
     })
     .await;
     let dialer = through(address, "mqtt://hub.invalid");
-    let wire_bytes = dialer.wire_bytes.clone();
+    let wire_bytes = dialer.wire_bytes.on_wire.clone();
     let error = dialer.dial().await.err().unwrap().to_string();
     assert!(error.ends_with("the head of its answer has more than 8192 bytes"), "{error}");
     assert!(wire_bytes.load(std::sync::atomic::Ordering::Relaxed) < 9_000);

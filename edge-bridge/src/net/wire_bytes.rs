@@ -1,0 +1,40 @@
+//! Bytes on the wire beside those of MQTT in them, over all connections to the hub.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters, shared by the connections. Both directions count together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WireBytes {
+    /// Bytes on the sockets.
+    pub(super) on_wire: Arc<AtomicU64>,
+    /// Bytes of MQTT that were written to connections and read from them.
+    pub(super) carried: Arc<AtomicU64>,
+    /// Largest difference of the two so far.
+    added: Arc<AtomicU64>,
+}
+
+impl WireBytes {
+    /// Returns the number of bytes that TLS and a proxy added. Never falls: what TLS has taken and not yet written counts later.
+    pub(super) fn added(&self) -> u64 {
+        let carried = self.carried.load(Ordering::Relaxed);
+        let added = self.on_wire.load(Ordering::Relaxed).saturating_sub(carried);
+        self.added.fetch_max(added, Ordering::Relaxed).max(added)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_never_falls() {
+        let bytes = WireBytes::default();
+        let add = |on_wire, carried| {
+            bytes.on_wire.fetch_add(on_wire, Ordering::Relaxed);
+            bytes.carried.fetch_add(carried, Ordering::Relaxed);
+            bytes.added()
+        };
+        assert_eq!([add(100, 0), add(50, 120), add(80, 0), add(50, 0)], [100, 100, 110, 160]);
+    }
+}
