@@ -55,6 +55,31 @@ fn a_look_goes_on_where_the_store_says_and_its_sums_replace_a_guess() {
     }
 }
 
+/// A read returns whole frames: rows before the ones that were asked for, and rows that wait in RAM, too, where they are counted.
+#[test]
+fn rows_of_a_read_count_only_where_it_was_asked_for_them() {
+    let mut m = stored(100, &["hub"]);
+    push(&mut m, 5);
+    let (from, below) = m.reckon_start(0).unwrap();
+    assert_eq!((from, below), (1, 101));
+    assert_eq!(m.reckon_read(from, below, chunk(1..=50, Some(51), &[])), Some(51));
+    assert_eq!(m.reckon_read(51, below, chunk(41..=60, Some(61), &[])), Some(61));
+    assert_eq!(m.reckon_read(61, below, chunk(51..=103, Some(104), &[])), None);
+    m.reckon_finish(&[], below, 1);
+    let usage = lane(&mut m).usage;
+    assert_eq!((usage.rows, usage.bytes), (105, 105 * ROW));
+    assert_eq!(ledger(&m, 0), [105, 0, 0, 105]);
+}
+
+#[test]
+fn a_look_that_gets_no_further_goes_on_behind_the_row_it_asked_for() {
+    let mut m = stored(100, &["hub"]);
+    m.reckon_start(0).unwrap();
+    for next in [1, 50, 51] {
+        assert_eq!(m.reckon_read(51, 101, chunk([], Some(next), &[])), Some(52), "{next}");
+    }
+}
+
 #[test]
 fn rows_acknowledged_between_two_reads_count_once() {
     let mut m = stored(100, &["hub"]);

@@ -302,6 +302,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_field_of_more_than_64_kib_survives_the_round_trip() {
+        let (long, totals) = (Bytes::from(vec![7; 70_000]), Totals { rows: 11, weight: 44 });
+        let rows = [
+            StoredRow { payload: long.clone(), ..sample() },
+            StoredRow { meta: long.clone(), ..sample() },
+            StoredRow { key: long, ..sample() },
+        ];
+        for row in rows {
+            let decoded = decode_row(&encode_row(&row, totals));
+            assert!(decoded.is_ok_and(|found| found == RowValue { row, totals }));
+        }
+    }
+
     /// Promise 12: values changed anywhere, with good checksums.
     #[test]
     fn no_value_panics_or_invents_bytes() {

@@ -336,6 +336,17 @@ pub(super) mod tests {
         assert!(!end(vec![(segment(0, 9, 1), vec![])]).is_first_commit(), "nothing says so");
     }
 
+    #[test]
+    fn a_first_commit_of_two_segments_is_told_by_the_first_of_them() {
+        let first = |begun: Placed, next: Placed| {
+            let mut end = end(vec![(segment(0, 9, 1), vec![]), (segment(1, 9, 9), vec![])]);
+            (end.segments[0].1.broken, end.segments[1].1.broken) = (vec![begun], vec![next]);
+            end.is_first_commit()
+        };
+        assert!(first(placed(9, 0, 1, false), placed(9, 1, 9, false)));
+        assert!(!first(placed(9, 1, 9, false), placed(9, 0, 1, false)));
+    }
+
     const GEOMETRY: Geometry = Geometry { segment_bytes: 16 * PAGE as u32, lanes: 1, segments: [4, 0, 0, 0] };
 
     fn with_look<T>(file: &Sectors, f: impl FnOnce(Look<'_>) -> T) -> T {
