@@ -250,3 +250,19 @@ fn promise_14_every_alarm_of_an_input_takes_its_commands() {
     assert_eq!(give(0, AlarmLevel::LowLow, AlarmCommand::Reset), refused(AckError::NoSuchAlarm.into()));
     assert_eq!(give(4, high, AlarmCommand::Reset), Err(CommandError::Unknown));
 }
+
+/// An entry that cannot be read is left out, and those behind it keep their numbers.
+#[test]
+fn an_error_behind_an_entry_that_was_left_out_names_its_own_place() {
+    let stop = "name = \"stop\", outputs = [\"fan\"], reset = \"auto\", trip_when = { input = \"estop\", is = false }";
+    for (table, wrong, expected) in [
+        ("input", "name = \"level\", stale_after_ms = 0", "input 2: stale_after_ms: "),
+        ("output", "name = \"fan\", value = nan", "output 2: value: "),
+        ("interlock", stop, "interlock 2: outputs 1: "),
+        ("alarm", "match = \"tmp\"", "alarm 2: match: "),
+    ] {
+        let inputs = if table == "input" { "" } else { INPUTS };
+        let error = Controller::from_toml(&format!("{table} = [7, {{ {wrong} }}]\n{inputs}")).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}\nnot\n{expected}");
+    }
+}

@@ -349,6 +349,22 @@ mod tests {
         let error = file.finish(Some(())).unwrap_err().to_string();
         assert_eq!(error, "line 2: own.of: there is no sensor named \"b\"");
     }
+
+    /// Keys that were taken alone are no tables, and belong to no other one.
+    #[test]
+    fn an_unknown_table_is_told_with_those_that_there_are_and_explains_the_one_it_was_meant_for() {
+        let text = "[own]\na = 1\n[othre]\na = 1\nb = 2\n[third]\nc = 1\n";
+        let mut file = ConfigFile::parse(text).unwrap();
+        assert_eq!(file.take_key::<i64>("own", "a"), Some(1));
+        let _ = file.take::<BTreeMap<String, i64>>("own");
+        let _ = file.take::<BTreeMap<String, i64>>("other");
+        assert_eq!(file.take::<BTreeMap<String, i64>>("third").map(|keys| keys.len()), Some(1));
+        file.refuse_rest();
+        file.wrong(&["other"], "is missing");
+        let error = file.finish(Some(())).unwrap_err().to_string();
+        assert_eq!(error, "line 3: unknown field `othre`, expected one of `own`, `other`, `third`");
+    }
+
     /// It follows from the mistake in the element's own name, which is told.
     #[test]
     fn a_name_that_an_element_was_meant_to_have_is_not_told() {

@@ -111,10 +111,32 @@ mod tests {
     }
 
     #[test]
+    fn a_key_without_a_meaning_explains_what_is_missing_beside_it_and_nothing_that_is_there() {
+        let (text, _) = ParsedText::parse("[own]\nlow = 1\nlwo = 2\nhihg = { limit = 3 }\n");
+        let own = Place::root().key("own");
+        let mut values = LeftOutValues::default();
+        for key in ["lwo", "hihg"] {
+            values.add(LeftOut { place: own.key(key), is_unknown: true });
+        }
+        let high = own.key("high");
+        for place in [high.clone(), high.key("limit"), own.key("hihg")] {
+            assert!(values.explain(&place, &text), "{place}");
+        }
+        for place in [own.key("low"), own.key("unit"), Place::root().key("high")] {
+            assert!(!values.explain(&place, &text), "{place}");
+        }
+    }
+
+    #[test]
     fn a_slip_is_alike_and_another_word_is_not() {
-        for (left, right) in
-            [("lisen", "listen"), ("ist", "is"), ("stale_ms", "stale_after_ms"), ("pdi", "pid"), ("k", "k")]
-        {
+        for (left, right) in [
+            ("lisen", "listen"),
+            ("ist", "is"),
+            ("stale_ms", "stale_after_ms"),
+            ("pdi", "pid"),
+            ("at", "as"),
+            ("k", "k"),
+        ] {
             assert!(alike(left, right) && alike(right, left), "{left} {right}");
         }
         for (left, right) in [("extra", "input"), ("k", "x"), ("unit", "range"), ("", "k"), ("on", "limits")]

@@ -124,3 +124,44 @@ impl fmt::Display for Place {
 fn is_bare(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parsed_text::ParsedText;
+    use super::*;
+
+    #[test]
+    fn a_key_is_that_of_its_own_table_alone() {
+        let (own, other) = (Place::root().key("own"), Place::root().key("other"));
+        assert_eq!(own.key("key").key_in(&own), Some("key"));
+        assert_eq!(own.key_in(&Place::root()), Some("own"));
+        for above in [&other, &Place::root(), &own.key("key"), &own.index(0)] {
+            assert_eq!(own.key("key").key_in(above), None, "{above}");
+        }
+        assert_eq!(own.index(0).key_in(&own), None, "an element has no key");
+    }
+
+    #[test]
+    fn an_element_is_one_of_the_table_at_the_top() {
+        let element = Place::root().key("own").index(2);
+        assert_eq!(
+            (element.element_of("own"), element.key("a").index(5).element_of("own")),
+            (Some(2), Some(2))
+        );
+        assert_eq!((element.element_of("other"), Place::root().key("own").element_of("own")), (None, None));
+        assert_eq!(Place::root().key("above").key("own").index(2).element_of("own"), None);
+    }
+
+    #[test]
+    fn a_place_is_in_a_file_that_has_all_of_its_path() {
+        let (text, _) = ParsedText::parse("[[own]]\nkey = [1, 2]\n");
+        let (tables, element) = (text.tables(), Place::root().key("own").index(0));
+        for place in [element.key("key").index(1), element.clone(), Place::root()] {
+            assert!(place.is_in(tables), "{place}");
+        }
+        let absent = [element.key("key").index(2), element.key("other"), Place::root().key("own").index(1)];
+        for place in absent {
+            assert!(!place.is_in(tables), "{place}");
+        }
+    }
+}
