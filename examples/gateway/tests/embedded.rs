@@ -9,6 +9,10 @@
 )]
 //! A gateway inside another program: the example, each part that can be replaced, and what is refused.
 
+mod support;
+
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,6 +22,8 @@ use edge_bridge::wire::{PropertyId, Utf8};
 use edge_bridge::{Bridge, Row};
 use edge_codec::Value;
 use edge_gateway::{Error, Format, Gateway, PackedBatch, Packer, Reading};
+use support::hub::{self, Hub};
+use support::wait_until;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -119,6 +125,48 @@ async fn the_programs_ingest_is_asked_first_and_what_it_leaves_goes_by_the_route
     }
     messages.sort();
     assert_eq!(messages, [("own/doubled".to_owned(), "abab".into()), ("up/single".to_owned(), "ab".into())]);
+    gateway.stop().await.unwrap();
+}
+
+/// Rows of the program's own count as many readings as they weigh, also where a person looks at what is refused. A program that answers its
+/// message itself has it answered once: no route takes it, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_rows_of_the_programs_ingest_count_by_their_weight_where_they_are_copied() {
+    let (dir, hub) = (tempfile::tempdir().unwrap(), Hub::start());
+    hub.answer(|_, _| hub::Answer::Ack(0x97));
+    let own = |message: &Inbound| {
+        let mut row = Row::new(Utf8::from_static("own"), message.payload.clone());
+        row.weight = 5;
+        Answer::Store(vec![row])
+    };
+    let state = dir.path().join("state");
+    let gateway = Gateway::builder("g", &format!("mqtt://{}", hub.address))
+        .listen("127.0.0.1:0".parse().unwrap())
+        .route("#", "up/", Format::Raw)
+        .ingest(move |_, message| match message.topic.as_str() {
+            "absorbed" => Some(Answer::Absorb),
+            _ => Some(own(message)),
+        })
+        .start(&state)
+        .await
+        .unwrap();
+    let address = format!("mqtt://{}", gateway.address().unwrap());
+    let sensor = Bridge::builder(&address).client_id("s").start().await.unwrap();
+    for (n, topic) in (1..).zip(["absorbed", "a", "b", "c"]) {
+        let stored = sensor.publish(topic, format!("{n}")).await.unwrap();
+        timeout(WITHIN, stored).await.unwrap().unwrap();
+    }
+    let exported = |file: &Path| {
+        let _ = std::fs::remove_file(file);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+        let output =
+            command.args(["parked", "export"]).arg(file).arg("--state").arg(&state).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Not while some are on their way to the hub.
+    wait_until("a copy of all", 20, || {
+        exported(&dir.path().join("copy")).starts_with("3 messages with 15 readings exported")
+    });
     gateway.stop().await.unwrap();
 }
 

@@ -174,6 +174,41 @@ fn dead_letters_of_repeated_messages_and_after_an_unclean_stop_are_marked() {
     assert_eq!(letter(false, false).dead_letter, Some(ReasonCode::PAYLOAD_FORMAT_INVALID));
 }
 
+/// Whatever the embedding program answers is the answer: its message is no route's, although one matches.
+#[test]
+fn an_answer_of_the_programs_own_ingest_is_no_routes_and_marked_as_theirs() {
+    let own = |message: &Inbound| {
+        let mut row = message.dead_letter(ReasonCode::UNSPECIFIED_ERROR);
+        row.topic = Utf8::from_static("own");
+        vec![row]
+    };
+    let answer = move |message: &Inbound| match message.payload.as_ref() {
+        b"store" => Some(Answer::Store(own(message))),
+        b"withhold" => Some(Answer::Withhold(own(message))),
+        b"absorb" => Some(Answer::Absorb),
+        b"refuse" => Some(Answer::Refuse(ReasonCode::NOT_AUTHORIZED)),
+        _ => None,
+    };
+    for (clean, dup) in [(true, false), (true, true), (false, false)] {
+        let may_be_copy = dup || !clean;
+        let mut ingest = ingest_after(clean);
+        let part = OwnIngest::new(Box::new(move |_, message| answer(message)));
+        ingest.set_parts(Some(part), Vec::new()).unwrap();
+        let mut sent = |payload: &'static [u8]| {
+            let mut inbound = message("raw/a", payload);
+            inbound.dup = dup;
+            let answer = ingest.ingest(Now::default(), &inbound);
+            (answer, ingest.dead_letter(&inbound, ReasonCode::NOT_AUTHORIZED).possible_duplicate)
+        };
+        let are_own = |rows: &[Row]| matches!(rows, [row] if row.topic == "own" && row.possible_duplicate == may_be_copy);
+        assert!(matches!(sent(b"store").0, Answer::Store(rows) if are_own(&rows)), "{clean} {dup}");
+        assert!(matches!(sent(b"withhold").0, Answer::Withhold(rows) if are_own(&rows)), "{clean} {dup}");
+        assert_eq!(sent(b"absorb").0, Answer::Absorb);
+        assert_eq!(sent(b"refuse"), (Answer::Refuse(ReasonCode::NOT_AUTHORIZED), may_be_copy));
+        assert_eq!(rows(sent(b"other").0)[0].topic.as_str(), "site7/raw/a", "left to the routes");
+    }
+}
+
 /// Promise 7: the message waited for room in its route's lane. A row for another one, which may be full, would wait in front of all lanes.
 #[test]
 fn a_dead_letter_goes_by_the_lane_for_which_its_message_waited() {
