@@ -102,6 +102,30 @@ fn a_row_of_the_backlog_is_handed_out_behind_three_live_ones() {
     assert_eq!(lease(&mut m, id, 9), [4, 5, 6, 2, 7, 8, 9, 3]);
 }
 
+#[test]
+fn the_newest_rows_of_an_outage_are_live_at_the_first_question() {
+    let order = Order::LiveFirst { backlog_one_in: 9, behind_rows: 4 };
+    for (rows, expected) in [(64, [1, 2, 3]), (65, [64, 65, 1])] {
+        let mut m = model(&Config::default().lanes(1).order(order));
+        let id = m.register("hub").unwrap();
+        push(&mut m, rows);
+        assert_eq!(lease(&mut m, id, 3), expected);
+    }
+}
+
+/// Each run of live rows may cost a range of acknowledgements.
+#[test]
+fn a_consumer_that_is_short_of_ranges_has_no_live_rows() {
+    let order = Order::LiveFirst { backlog_one_in: 4, behind_rows: 100 };
+    let mut m = model(&Config::default().lanes(1).order(order));
+    let id = m.register("hub").unwrap();
+    ranges(&mut m, 0, 0, 1_000, RANGES_EACH + RANGES_SHARED / 2);
+    push(&mut m, 3);
+    assert_eq!(lease(&mut m, id, 1), [1]);
+    push(&mut m, 6);
+    assert_eq!(lease(&mut m, id, 9), [2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
 /// Whose acknowledgement waits for a range is done: the end of its lease gives nothing back.
 #[test]
 fn an_acknowledged_row_that_waits_for_a_range_does_not_come_back_by_time() {
