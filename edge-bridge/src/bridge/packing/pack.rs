@@ -326,6 +326,7 @@ mod tests {
         assert!(
             matches!(pack.poll(at(6_500), usize::MAX), Some(Packing::Expired { rows }) if rows == [LeaseId(1)])
         );
+        assert_eq!(pack.held_bytes(), 0);
         pack.add(Now::default(), leased(false));
         assert!(matches!(pack.poll(at(6_499), usize::MAX), Some(Packing::Message(_))));
     }

@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use crate::bridge::packing::pack::RawPack;
 use crate::bridge::refused::message_retries::Retries;
+use crate::bridge::refused::poison::RowKey;
 use crate::bridge::refused::refused_topic::Phase;
 use crate::bridge::spool::{LeaseId, MemorySpool};
 use crate::bridge::uplink_event::UplinkEvent;
@@ -77,6 +78,52 @@ fn messages_of_matching_topics_alone_are_tried_at_once() {
     retries.retry_now("u");
     assert_eq!(retries.pop_due(0).map(|message| message.topic().clone()), Some(text("u")));
     assert!(retries.pop_due(0).is_none());
+}
+
+/// Also while a pass is under way: the sweep then begins behind it.
+#[test]
+fn a_retry_makes_due_whatever_waits() {
+    let (mut uplink, mut spool) = parked();
+    assert!(uplink.retries.push(1_000, message("u", 1)).is_none());
+    for _ in 0..20 {
+        uplink.link.on_answer(1_000, ReasonCode::NOT_AUTHORIZED, &text("t"), false);
+    }
+    assert!(uplink.link.due_ms().is_some_and(|due_ms| due_ms > 1_000));
+    assert!(uplink.begin_pass(1_000, text("#"), Work::Copy, &mut spool));
+    uplink.retry_parked(1_007, &text("u"));
+    assert_eq!(uplink.retries.pop_due(1_007).map(|message| message.topic().clone()), Some(text("u")));
+    assert_eq!(uplink.link.due_ms(), Some(1_007));
+    assert_eq!(uplink.operator_pass.as_ref().map(|pass| pass.sweep_ms), Some(Some(1_007)));
+}
+
+/// Ends a pass over two parked rows, of which copies are taken at once.
+fn pass_over(uplink: &mut Uplink<RawPack>, spool: &mut MemorySpool, work: Work) {
+    assert!(uplink.begin_pass(100, text("#"), work, spool));
+    for now_ms in 100..110 {
+        uplink.continue_operator_pass(now_ms, spool);
+        uplink.operator_pass.iter_mut().for_each(|pass| pass.found.clear());
+    }
+    assert_eq!(ended(uplink), Some((2, None)));
+}
+
+#[test]
+fn a_copy_leaves_the_count_of_messages_that_are_refused_for_themselves() {
+    let (mut uplink, mut spool) = parked();
+    uplink.refused_messages.on_parked(&text("t"), Some(ReasonCode::NOT_AUTHORIZED), 2);
+    pass_over(&mut uplink, &mut spool, Work::Copy);
+    let counts: Vec<u64> = uplink.refused_messages.list(None).map(|topic| topic.parked).collect();
+    assert_eq!((counts, spool.parked()), (vec![2], 2));
+}
+
+/// Another row may get the lease's number later, and is no poison message for that.
+#[test]
+fn a_dropped_row_is_no_poison_message_any_more() {
+    for (work, known) in [(Work::Copy, 20), (Work::Drop, 18)] {
+        let (mut uplink, mut spool) = parked();
+        (0..20).for_each(|id| uplink.poison.on_parked(100, RowKey::Lease(LeaseId(id))));
+        pass_over(&mut uplink, &mut spool, work);
+        assert_eq!(uplink.poison.register.known(), known, "{work:?}");
+    }
 }
 
 #[test]
