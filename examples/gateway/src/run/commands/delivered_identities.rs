@@ -341,4 +341,17 @@ mod tests {
         assert_eq!(identities.get(key(3)), Some(&Known::Started(address(3))));
         assert_eq!((identities.get(key(0)), identities.get(key(most - 1))), (None, Some(&Known::Answered)));
     }
+
+    #[test]
+    fn a_command_that_starts_again_is_open_and_gives_way_to_none() {
+        let mut identities = DeliveredIdentities::default();
+        for change in [Change::Started(address(0)), Change::Answered, Change::Started(address(1))] {
+            identities.apply(&Record { key: key(0), change });
+        }
+        for n in 1..=u16::try_from(ENDED_MAX).unwrap() {
+            identities.apply(&Record { key: key(n), change: Change::Answered });
+        }
+        assert_eq!(identities.get(key(0)), Some(&Known::Started(address(1))));
+        assert_eq!(identities.get(key(1)), Some(&Known::Answered), "there is room for all that ended");
+    }
 }
