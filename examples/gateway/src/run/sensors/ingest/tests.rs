@@ -6,6 +6,7 @@ use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, Utf8, Value
 use crate::config::Config;
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::log::captured_log::captured;
+use crate::run::tap::{Stage, Wish};
 
 use super::*;
 
@@ -206,6 +207,23 @@ fn an_answer_of_the_programs_own_ingest_is_no_routes_and_marked_as_theirs() {
         assert_eq!(sent(b"absorb").0, Answer::Absorb);
         assert_eq!(sent(b"refuse"), (Answer::Refuse(ReasonCode::NOT_AUTHORIZED), may_be_copy));
         assert_eq!(rows(sent(b"other").0)[0].topic.as_str(), "site7/raw/a", "left to the routes");
+    }
+}
+
+/// Who taps behind the filters sees why none of them judged a message.
+#[tokio::test]
+async fn a_tap_says_why_no_filter_judged_a_message() {
+    let (taps, mut ingest) = (Taps::default(), ingest_after(true));
+    let mut tap = taps.open(Wish { stage: Stage::Filtered, why: true, filter: "#".to_owned() }).unwrap();
+    ingest.set_taps(&taps);
+    let own = |_, message: &Inbound| message.topic.starts_with("own/").then_some(Answer::Absorb);
+    ingest.set_parts(Some(OwnIngest::new(Box::new(own))), Vec::new()).unwrap();
+    for topic in ["own/a", "raw/a", "else"] {
+        ingest.ingest(Now::default(), &message(topic, b"x"));
+    }
+    for why in ["decided by the program's own ingest", "the route is raw: it has no filter", "no route"] {
+        let told = format!("{:?}", tap.next().await);
+        assert!(told.contains(why), "{told}");
     }
 }
 
