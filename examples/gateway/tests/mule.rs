@@ -149,6 +149,13 @@ fn by_payload(reader: &Subscriber) -> BTreeMap<String, (BTreeSet<String>, usize)
     copies
 }
 
+fn all_arrive(reader: &Subscriber, range: std::ops::Range<usize>) {
+    let all = numbers(range);
+    wait_until("nothing is missing", 60, || {
+        by_payload(reader).keys().cloned().collect::<BTreeSet<_>>() == all
+    });
+}
+
 /// An outage, an export under load, a link that comes back while the stick is ingested, a receipt that comes while it sends, and again later. A reader
 /// that shares nothing with us counts.
 #[test]
@@ -195,10 +202,7 @@ fn a_link_that_comes_back_in_the_middle_loses_nothing_and_copies_are_told_by_the
     assert!(released + gone >= 2_000, "the receipt names what was acknowledged before the export");
     publish(3_000..3_100);
     wait_until("the queue is empty", 120, || gateway.metric("edge_queue_messages") == Some(0.0));
-    let all = numbers(0..3_100);
-    wait_until("nothing is missing", 60, || {
-        by_payload(&reader).keys().cloned().collect::<BTreeSet<_>>() == all
-    });
+    all_arrive(&reader, 0..3_100);
 
     // Stale: the receipt was lost, the stick is ingested once more, and new rows wait at the site then.
     line.cut();
@@ -209,10 +213,7 @@ fn a_link_that_comes_back_in_the_middle_loses_nothing_and_copies_are_told_by_the
     assert_eq!(gateway.metric("edge_queue_messages"), Some(50.0), "none of the newer ones is released");
     line.mend();
     wait_until("the queue is empty", 60, || gateway.metric("edge_queue_messages") == Some(0.0));
-    let all = numbers(0..3_150);
-    wait_until("nothing is missing", 60, || {
-        by_payload(&reader).keys().cloned().collect::<BTreeSet<_>>() == all
-    });
+    all_arrive(&reader, 0..3_150);
 
     let copies = by_payload(&reader);
     // A message that the sensor itself sent twice has two, of which the later one is marked.
