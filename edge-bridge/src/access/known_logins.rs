@@ -1,4 +1,4 @@
-//! Cache of correct logins, by an authentication code of user and password. After an outage all clients of a plant reconnect at once; a cached
+//! Cache of correct logins, by an authentication code of the user's password hash and the password. After an outage all clients of a plant reconnect at once; a cached
 //! login saves the costly password hash.
 
 use std::collections::HashMap;
@@ -20,20 +20,20 @@ impl KnownLogins {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), tags: HashMap::new() }
     }
 
-    /// Returns whether this login is remembered as correct.
-    pub(super) fn is_known(&self, user: &str, password: &[u8]) -> bool {
+    /// Returns whether this login is remembered as correct. `hash` is that of the user in the file in force: a login of another one does not count.
+    pub(super) fn is_known(&self, user: &str, hash: &[u8], password: &[u8]) -> bool {
         let known = self.tags.get(user);
-        known.is_some_and(|tag| hmac::verify(&self.key, password, tag.as_ref()).is_ok())
+        known.is_some_and(|tag| hmac::verify(&self.key, &[hash, password].concat(), tag.as_ref()).is_ok())
     }
 
     /// Adds a correct login to the cache.
-    pub(super) fn remember(&mut self, user: &str, password: &[u8]) {
+    pub(super) fn remember(&mut self, user: &str, hash: &[u8], password: &[u8]) {
         if self.tags.len() < USERS_MAX || self.tags.contains_key(user) {
-            self.tags.insert(user.into(), hmac::sign(&self.key, password));
+            self.tags.insert(user.into(), hmac::sign(&self.key, &[hash, password].concat()));
         }
     }
 
-    /// Removes users whose login has changed.
+    /// Makes room: removes users whose login has changed.
     pub(super) fn forget(&mut self, is_changed: impl Fn(&str) -> bool) {
         self.tags.retain(|user, _| !is_changed(user));
     }

@@ -103,7 +103,9 @@ impl Authenticate for Logins {
         let mut memory = self.memory.lock();
         let Remembered { right, wrong } = &mut *memory;
         let address = login.peer.map(|peer| peer.ip());
-        if wrong.may_look_up(now.up_ms, address, user) && right.is_known(user, password) {
+        let hash = self.passwords.hash(user);
+        let is_known = |hash| right.is_known(user, hash, password);
+        if wrong.may_look_up(now.up_ms, address, user) && hash.is_some_and(is_known) {
             return Ok(());
         }
         if !wrong.may_compute(now.up_ms, address, self.passwords.iterations(user)) {
@@ -112,7 +114,7 @@ impl Authenticate for Logins {
             return Err(ReasonCode::SERVER_BUSY);
         }
         if self.passwords.verify(user, password) {
-            right.remember(user, password);
+            hash.into_iter().for_each(|hash| right.remember(user, hash, password));
             return Ok(());
         }
         wrong.on_wrong(now.up_ms, address, user);

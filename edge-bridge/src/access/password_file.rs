@@ -103,6 +103,11 @@ impl PasswordFile {
         login.verify(password) & found.is_some()
     }
 
+    /// Returns the hash of the user's password; `None` without the user.
+    pub(super) fn hash(&self, user: &str) -> Option<&[u8]> {
+        self.users.get(user).map(|login| login.hash.as_ref())
+    }
+
     /// Returns the iterations that [`verify`](Self::verify) does for this user.
     pub fn iterations(&self, user: &str) -> u32 {
         self.users.get(user).or(self.decoy.as_ref()).map_or(1, PasswordHash::iterations)
