@@ -148,18 +148,17 @@ impl Tls {
         Ok(self.verifying(verifier.clone().with_crl(Some(lists))?))
     }
 
-    /// Returns these settings with the lists of revoked certificates of `newer` in the place of its own.
-    pub(super) fn revoking_as(&self, newer: &Self) -> Self {
+    /// Returns these settings with the authorities and the lists of revoked certificates of `newer` in the place of its own.
+    pub(super) fn judging_as(&self, newer: &Self) -> Self {
         match (&self.verifier, &newer.verifier) {
-            (Some(own), Some(newer)) => self.verifying(own.revoking_as(newer)),
+            (Some(own), Some(newer)) => self.verifying(own.judging_as(newer)),
             _ => self.clone(),
         }
     }
 
-    /// Returns whether both show the same certificate and trust the same authorities, so that they differ in lists of revoked certificates at most.
-    pub(super) fn is_but_for_lists(&self, other: &Self) -> bool {
-        let roots = self.verifier.as_ref().zip(other.verifier.as_ref());
-        self.own == other.own && roots.is_some_and(|(own, other)| own.trusts_as(other))
+    /// Returns whether both show the same certificate, so that they differ in how they judge the hub's at most.
+    pub(super) fn shows_as(&self, other: &Self) -> bool {
+        self.own == other.own && self.verifier.is_some() && other.verifier.is_some()
     }
 
     fn verifying(&self, verifier: HubVerifier) -> Self {

@@ -69,14 +69,10 @@ impl HubVerifier {
         Ok(Self { roots: self.roots, webpki, judgement })
     }
 
-    /// Refuses what the other one's lists revoke, in the place of its own lists. Returns itself where they cannot be used.
-    pub(in crate::net) fn revoking_as(&self, other: &Self) -> Self {
-        self.clone().with_crl(other.judgement.crl.clone()).unwrap_or_else(|_| self.clone())
-    }
-
-    /// Returns whether both trust the same authorities.
-    pub(in crate::net) fn trusts_as(&self, other: &Self) -> bool {
-        self.roots.roots == other.roots.roots
+    /// Returns the other one with this one's floor of the clock.
+    pub(in crate::net) fn judging_as(&self, other: &Self) -> Self {
+        let judgement = Judgement { floor: self.judgement.floor.clone(), ..other.judgement.clone() };
+        Self { judgement, ..other.clone() }
     }
 
     /// Returns the trusted authorities, and the lists of revoked certificates if there are any.

@@ -1,6 +1,6 @@
 //! Renewal of a link's client certificate. Its files are read again before each dial, and a new certificate counts as proven when a hub has
 //! accepted a CONNECT with it. Until then dials alternate between the new and the former one, because a certificate that the hub does not accept
-//! yet must not cut a gateway off for good. Lists of revoked certificates count for both from the moment on in which they were read.
+//! yet must not cut a gateway off for good. Authorities and lists of revoked certificates count for both from the moment on in which they were read.
 
 use std::fmt;
 use std::io;
@@ -43,12 +43,12 @@ impl TlsRenewal {
             || State { proven: first.clone(), candidate: None, is_candidates: false, is_refused: false };
         let state = state.get_or_insert_with(new);
         if let Some(read) = read {
-            // What is revoked is so whichever of the two is used.
-            state.proven = state.proven.revoking_as(&read);
-            // Lists alone are nothing that a hub has to accept.
-            let is_list = state.candidate.as_ref().unwrap_or(&state.proven).is_but_for_lists(&read);
+            // What is trusted no more, or revoked, is so whichever of the two is used: else the way to the hub could choose by breaking a handshake.
+            state.proven = state.proven.judging_as(&read);
+            // How the hub's certificate is judged is nothing that a hub has to accept.
+            let is_shown = state.candidate.as_ref().unwrap_or(&state.proven).shows_as(&read);
             state.candidate = match state.candidate.take() {
-                candidate if is_list => candidate.map(|candidate| candidate.revoking_as(&read)),
+                candidate if is_shown => candidate.map(|candidate| candidate.judging_as(&read)),
                 _ => {
                     (state.is_candidates, state.is_refused) = (false, false);
                     Some(finish(read))
@@ -111,26 +111,38 @@ mod tests {
         Arc::ptr_eq(&one.config, &other.config)
     }
 
-    /// Each new list is read again with all files; a hub that is away for a dial has not refused it.
+    /// Lists and authorities are read again with all files; a hub that is away for a dial has not refused them. They count at once, also for the
+    /// former certificate: a way to the hub that breaks a handshake must not have the former ones back.
     #[tokio::test]
-    async fn a_list_alone_is_nothing_that_the_hub_has_to_take() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let root = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    async fn how_the_hub_is_judged_is_nothing_that_it_has_to_take() {
+        let authority = || {
+            let key = rcgen::KeyPair::generate().unwrap();
+            rcgen::CertificateParams::default().self_signed(&key).unwrap()
+        };
         let trusting = |root: &rcgen::Certificate| {
             let mut roots = RootCertStore::empty();
             roots.add(root.der().clone()).unwrap();
             Tls::new(std::path::Path::new("ca"), roots, None).unwrap()
         };
-        let other = rcgen::CertificateParams::default().self_signed(&rcgen::KeyPair::generate().unwrap());
-        for (read, is_refused) in [(trusting(&root), false), (trusting(&other.unwrap()), true)] {
-            let (first, read) = (trusting(&root), Mutex::new(Some(read)));
-            let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
-            // Two dials, of which the hub answers the second.
-            for _ in 0..2 {
-                renewal.next(&first, |tls| tls).await;
+        let trusted = |tls: &Tls| tls.verifier.as_ref().unwrap().authorities().0.roots.clone();
+        let (former, newer) = (authority(), authority());
+        let own = rcgen::generate_simple_self_signed(["site7".to_owned()]).unwrap();
+        for shows_other in [false, true] {
+            let mut read = trusting(&newer);
+            if shows_other {
+                read.own = vec![own.cert.der().clone()].into();
             }
-            renewal.on_accepted();
-            assert_eq!(renewal.is_refused(), is_refused);
+            let expected = trusted(&read);
+            let read = Mutex::new(Some(read));
+            let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
+            // Three dials, of which the hub answers the second.
+            for n in 0..3 {
+                assert_eq!(trusted(&renewal.next(&trusting(&former), |tls| tls).await), expected, "{n}");
+                if n == 1 {
+                    renewal.on_accepted();
+                }
+            }
+            assert_eq!(renewal.is_refused(), shows_other);
         }
     }
 
