@@ -59,12 +59,14 @@ impl<I: Ingest> Listener<I> {
             if standing == Standing::Stays {
                 continue;
             }
+            if standing == Standing::Gone
+                && let Some(client) = self.clients.get_mut(key)
+            {
+                // Nobody's last word.
+                client.will = None;
+            }
             self.disconnect(now, connection);
             if standing == Standing::Gone {
-                // Nobody's last word.
-                if let Some(client) = self.clients.get_mut(key) {
-                    client.will = None;
-                }
                 self.end_session(now, key);
             }
         }

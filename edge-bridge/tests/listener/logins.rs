@@ -122,6 +122,45 @@ fn a_new_file_ends_the_connections_of_users_who_are_gone_or_have_another_passwor
     assert_eq!(login(&mut site, address, Some(("bob", "new")), Version::V5), ReasonCode::SUCCESS);
 }
 
+/// Whoever was taken out while the file was not in force, or logged in by the old file while the new one was on its way.
+#[test]
+fn a_login_that_was_right_by_another_file_does_not_count() {
+    let (mut site, memory) = (site(), memory());
+    let set = |site: &mut Site, users: &[(&str, &str)]| {
+        site.listener.set_access(site.now, Access::of(Logins::new(passwords(users), memory.clone())));
+        site.outputs();
+    };
+    let (address, bob, wrong) = ("192.0.2.1:9", Some(("bob", "2")), ReasonCode::BAD_USER_NAME_OR_PASSWORD);
+    set(&mut site, &[("ann", "1"), ("bob", "2")]);
+    assert_eq!(login(&mut site, address, bob, Version::V5), ReasonCode::SUCCESS);
+    for users in [&[("ann", "1")][..], &[("ann", "1"), ("bob", "other")]] {
+        set(&mut site, users);
+        assert_eq!(login(&mut site, address, bob, Version::V5), wrong, "{users:?}");
+    }
+}
+
+/// The last word of a user who is gone is nobody's, of one who has to log in again it is his.
+#[test]
+fn the_will_of_a_connected_user_who_is_gone_is_not_published() {
+    let (mut site, memory) = (site(), memory());
+    let before = passwords(&[("ann", "1"), ("bob", "2")]);
+    site.listener.set_access(site.now, Access::of(Logins::new(before.clone(), memory.clone())));
+    for (name, user, password) in [("gone", "bob", "2"), ("again", "ann", "1")] {
+        let will = will(&format!("store/{name}"), &[]);
+        let named = Connect {
+            username: Some(text(user)),
+            password: Some(password.into()),
+            ..connect(name, Version::V5)
+        };
+        assert_eq!(site.connect(Connect { will, ..named }).1.reason, ReasonCode::SUCCESS);
+    }
+    let logins = Logins::new(passwords(&[("ann", "new")]), memory).replacing(Some(&before));
+    site.listener.set_access(site.now, Access::of(logins));
+    site.outputs();
+    let stored = site.stored.iter().flat_map(|(_, rows)| rows).map(|row| &*row.topic).collect::<Vec<_>>();
+    assert_eq!(stored, ["store/again"]);
+}
+
 #[test]
 fn logins_that_were_right_and_guesses_outlive_a_change_of_the_file() {
     let mut site = site();
