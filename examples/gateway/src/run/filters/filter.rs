@@ -160,7 +160,9 @@ impl Filter {
             self.silence.is_watched_from_now(sensor);
         }
         before.into_iter().for_each(|made| self.keep_made(made, taken));
-        taken.trail.note(judgement, &record);
+        let of_own = own.as_ref().map(|(_, quality, _)| *quality);
+        let sent_as = || of_own.unwrap_or_else(|| quality_beside_stages(&self.pipeline, sensor, &record).0);
+        taken.trail.note(judgement, &record, sent_as);
         if let Some((time, quality, reason)) = own {
             keep_record(record, time, quality, &mut taken.kept);
             // What passes beside the stages says nothing of what they hold.
@@ -322,7 +324,7 @@ impl Filter {
     /// Keeps a reading without the filter: only its quality is read by the rule's scheme. `sensor`: its number, or `UNFILTERED` where none is known.
     fn keep_unfiltered(&self, sensor: u32, record: Record<'_>, taken: &mut Taken) {
         let (time, quality) = (record.time, quality_beside_stages(&self.pipeline, sensor, &record));
-        taken.trail.note(Judgement::passed("unfiltered"), &record);
+        taken.trail.note(Judgement::passed("unfiltered"), &record, || quality.0);
         keep_record(record, time, quality.0, &mut taken.kept);
     }
 

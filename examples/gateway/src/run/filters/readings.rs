@@ -93,7 +93,7 @@ impl Readings {
             Some(filter) => filter.take_in(now, record, may_be_copy, &mut taken),
             None => {
                 let (time, quality) = (record.time, quality_of(&record));
-                taken.trail.note(Judgement::passed("no_filter"), &record);
+                taken.trail.note(Judgement::passed("no_filter"), &record, || quality);
                 keep_record(record, time, quality, &mut taken.kept);
             }
         });

@@ -12,23 +12,21 @@ use super::sample::{Judged, Reading, Verdict};
 pub(crate) struct Judgement {
     verdict: Verdict,
     why: &'static str,
-    /// Quality that the filter gave the reading; `None`: it keeps its own.
-    quality: Option<u32>,
 }
 
 impl Judgement {
     pub(crate) fn of(outcome: &Outcome<'_>) -> Self {
-        let (verdict, why, quality) = match outcome {
-            Outcome::Emit(emit) => (Verdict::Passed, emit.reason.as_str(), Some(emit.quality.0)),
-            Outcome::Held => (Verdict::Held, "held", None),
-            Outcome::Drop(reason) => (Verdict::Suppressed, reason.as_str(), None),
+        let (verdict, why) = match outcome {
+            Outcome::Emit(emit) => (Verdict::Passed, emit.reason.as_str()),
+            Outcome::Held => (Verdict::Held, "held"),
+            Outcome::Drop(reason) => (Verdict::Suppressed, reason.as_str()),
         };
-        Self { verdict, why, quality }
+        Self { verdict, why }
     }
 
     /// A reading that passed without a judgement.
     pub(crate) fn passed(why: &'static str) -> Self {
-        Self { verdict: Verdict::Passed, why, quality: None }
+        Self { verdict: Verdict::Passed, why }
     }
 }
 
@@ -46,10 +44,13 @@ impl Trail {
         Self { judged: Some(Vec::new()), left_out: 0 }
     }
 
-    /// Adds the judgement about a reading that came in, unless there are [`SAMPLES_MAX`].
-    pub(crate) fn note(&mut self, judgement: Judgement, record: &Record<'_>) {
-        let reading = (&*record.sensor, &*record.unit, record.time, &record.value);
-        self.push(judgement, reading, judgement.quality.unwrap_or(record.quality));
+    /// Adds the judgement about a reading that came in, unless there are [`SAMPLES_MAX`]. `quality` returns the one with which the reading is
+    /// sent, or would have been; it is called only while somebody taps.
+    pub(crate) fn note(&mut self, judgement: Judgement, record: &Record<'_>, quality: impl FnOnce() -> u32) {
+        if self.judged.is_some() {
+            let reading = (&*record.sensor, &*record.unit, record.time, &record.value);
+            self.push(judgement, reading, quality());
+        }
     }
 
     /// Adds a reading that the filter emitted by itself, with the same limit.
@@ -63,7 +64,7 @@ impl Trail {
             self.left_out += 1;
             return;
         }
-        let Judgement { verdict, why, .. } = judgement;
+        let Judgement { verdict, why } = judgement;
         let reading = Some(Reading::new(reading, quality));
         judged.push(Judged { topic: None, verdict, why: why.to_owned(), reading });
     }

@@ -122,6 +122,23 @@ fn readings_are_seen_with_the_filters_reason_and_others_only_by_those_who_ask_wh
     assert_eq!((rest, all.len()), (passed.map(str::to_owned).to_vec(), 7));
 }
 
+/// Of Sparkplug 0 is bad and 192 good; at the hub 0 is good.
+#[test]
+fn a_reading_that_is_not_sent_is_seen_with_the_quality_that_it_would_have_had() {
+    let rules =
+        "[[rule]]\nmatch = \"#\"\nquality = \"sparkplug\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
+    let taps = Taps::default();
+    let text = "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\nto=\"t\"\nformat=\"json\"\n";
+    let (mut config, _) = Config::parse(std::path::Path::new("g.toml"), text, &|_| None).unwrap();
+    config.routes[0].rules = Some(rules.to_owned());
+    let mut ingest = GatewayIngest::new(&config.routes, DuplicateMarks::default()).unwrap();
+    ingest.set_taps(&taps);
+    let mut why = tap(&taps, Stage::Filtered, true, "#");
+    send(&mut ingest, &[("t", r#"{"value":20,"quality":192}"#), ("t", r#"{"value":20.2,"quality":192}"#)]);
+    let expected = ["passed first 0", "suppressed in_deadband 0"];
+    assert_eq!(seen(&mut why, &["/verdict", "/why", "/reading/quality"]), expected);
+}
+
 /// A sensor's name of its own is found by that name and by its message's topic.
 #[test]
 fn a_reading_is_found_by_its_sensor_and_by_its_topic() {
