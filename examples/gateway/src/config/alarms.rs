@@ -37,12 +37,13 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
     })
 }
 
-/// Checks the reach of the routes' rules and alarms, and the commands against these alarms, the loops and the listener.
-pub(super) fn check(config: &Config, findings: &mut Findings) {
+/// Checks the reach of the routes' rules and alarms, and the commands against these alarms, the loops and the listener. `numbers` are the routes'
+/// numbers in the file.
+pub(super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings) {
     let is_on = config.alarm_commands.is_some();
     let mut has_alarms = false;
-    for (index, route) in config.routes.iter().enumerate() {
-        let key = format!("route[{}].filter", index + 1);
+    for (route, number) in config.routes.iter().zip(numbers) {
+        let key = format!("route[{number}].filter");
         // A filter that is not valid has been reported.
         let Some(pipeline) = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok()) else {
             continue;

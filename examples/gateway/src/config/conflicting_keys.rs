@@ -8,9 +8,10 @@ use super::{Config, Findings, Format, Local, hub_topics, loop_to_itself, route_r
 /// Typical round trip over uplinks in the field. A batch must be complete and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 
-pub(super) fn check(config: &Config, findings: &mut Findings) {
-    for (index, route) in config.routes.iter().enumerate() {
-        let key = format!("route[{}]", index + 1);
+/// Reports errors and warnings. `numbers` are the routes' numbers in the file.
+pub(super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings) {
+    for (index, (route, number)) in config.routes.iter().zip(numbers).enumerate() {
+        let key = format!("route[{number}]");
         if route.format != Format::Raw && route.batch_age + ROUND_TRIP >= config.queue.ack_within {
             findings.warning(
                 0,
@@ -26,7 +27,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
                  (Mosquitto: max_inflight_messages)",
             );
         }
-        route_reach::check(config, index, &key, findings);
+        route_reach::check(config, (index, numbers), &key, findings);
         hub_topics::check(config, index, &key, findings);
     }
     if let Local::Listen { limits, .. } = &config.local

@@ -271,7 +271,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let named = id.as_deref().unwrap_or("gateway");
     let queue_config = tables::queue(&mut queue, findings);
     queue.finish(findings);
-    let routes = route::routes(&mut top, &queue_config, world, findings);
+    let (route_numbers, routes) = route::routes(&mut top, &queue_config, world, findings);
     let (numbers, commands): (Vec<_>, Vec<_>) =
         command::commands(&mut top, named, world, findings).into_iter().unzip();
     let local_config = tables::local(&mut local, named, &routes, findings);
@@ -315,10 +315,10 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         hardware,
         cases,
     };
-    conflicting_keys::check(&config, findings);
-    command::check(&config, &numbers, findings);
+    conflicting_keys::check(&config, &route_numbers, findings);
+    command::check(&config, (&numbers, &route_numbers), findings);
     control::check(&config, findings);
-    alarms::check(&config, findings);
+    alarms::check(&config, &route_numbers, findings);
     Some(config)
 }
 

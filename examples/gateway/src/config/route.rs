@@ -19,12 +19,13 @@ const BATCH_READINGS_MAX: u32 = 100_000;
 /// Most bytes of the filters' files of all routes: each route keeps the text of its own.
 const RULES_BYTES_IN_ALL: usize = 4 << 20;
 
+/// Reads the tables. Returns the numbers in the file of the valid routes, and these.
 pub(super) fn routes<'a>(
     top: &mut Section<'a>,
     queue: &Queue,
     world: &'a World<'a>,
     findings: &mut Findings,
-) -> Vec<Route> {
+) -> (Vec<usize>, Vec<Route>) {
     let mut routes = Vec::new();
     let mut rules_bytes = 0;
     for (number, at, table) in tables_of(top, "route", findings) {
@@ -40,12 +41,12 @@ pub(super) fn routes<'a>(
             findings.error(at, &format!("route[{number}].filter"), message);
             break;
         }
-        routes.extend(route);
+        routes.extend(route.map(|route| (number, route)));
     }
     if top.get("route").is_none() {
         findings.error(0, "route", "missing: at least one [[route]] with `match` says what is forwarded");
     }
-    routes
+    routes.into_iter().unzip()
 }
 
 fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> Option<Route> {

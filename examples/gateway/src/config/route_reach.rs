@@ -4,22 +4,31 @@ use control_loop::mqtt::{COMMAND, event_topics, own_topics};
 use edge_bridge::wire::{SharedFilter, matches, validate_characters};
 
 use super::overlap::overlap;
-use super::{Config, Findings, Local};
+use super::{Config, Findings, Local, Route};
 
 /// States that other bridges tell.
 const BRIDGE_STATES: &str = "$SYS/broker/connection/+/state";
 /// Prefix of commands to alarms.
 const ALARM_COMMAND: &str = "cmd/alarm/";
 
-/// Reports why nothing, or not what its filter says, comes to the route at this index. `key`: its table.
-pub(super) fn check(config: &Config, index: usize, key: &str, findings: &mut Findings) {
+/// Reports why nothing, or not what its filter says, comes to the route at this index. `numbers` are the routes' numbers in the file, `key` is its
+/// table.
+pub(super) fn check(
+    config: &Config,
+    (index, numbers): (usize, &[usize]),
+    key: &str,
+    findings: &mut Findings,
+) {
     let Some((route, earlier)) = config.routes.get(index).zip(config.routes.get(..index)) else { return };
+    let number_of = |by: &dyn Fn(&Route) -> bool| {
+        earlier.iter().zip(numbers).find(|(other, _)| by(other)).map(|(_, number)| *number)
+    };
     let (key, filter) = (format!("{key}.match"), route.filter_topic.as_str());
-    if let Some(at) = earlier.iter().position(|other| other.filter_topic == filter) {
-        findings.error(0, &key, format!("never reached: route[{}] matches the same topics first", at + 1));
-    } else if let Some(at) = earlier.iter().position(|other| matches(&other.filter_topic, filter)) {
+    if let Some(first) = number_of(&|other| other.filter_topic == filter) {
+        findings.error(0, &key, format!("never reached: route[{first}] matches the same topics first"));
+    } else if let Some(first) = number_of(&|other| matches(&other.filter_topic, filter)) {
         let message =
-            format!("never reached: route[{}] matches all of \"{filter}\" first; put it behind", at + 1);
+            format!("never reached: route[{first}] matches all of \"{filter}\" first; put it behind");
         findings.warning(0, &key, message);
     } else if let Some(why) = no_client_may(config, filter) {
         findings.warning(0, &key, format!("never reached: {why}"));

@@ -8,8 +8,12 @@ use super::super::route_reach::own_topics_here;
 use super::super::{Config, Findings, Format, Local, Protocol, Route};
 use super::CommandRule;
 
-/// Reports errors and warnings. `numbers` are the rules' numbers in the file.
-pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings) {
+/// Reports errors and warnings. `numbers` are the rules' numbers in the file, `of_routes` those of the routes.
+pub(in super::super) fn check(
+    config: &Config,
+    (numbers, of_routes): (&[usize], &[usize]),
+    findings: &mut Findings,
+) {
     if config.commands.is_empty() {
         return;
     }
@@ -35,7 +39,7 @@ pub(in super::super) fn check(config: &Config, numbers: &[usize], findings: &mut
         }
         expiry(config.hub.protocol, rule, &key("allow_unbounded"), findings);
         local_topic(config, rule, &key("to"), findings);
-        own_messages(config, rule, &key("match"), findings);
+        own_messages(config, of_routes, rule, (&key("match"), findings));
     }
 }
 
@@ -80,18 +84,22 @@ pub(crate) fn own_topic(to: &str) -> Option<String> {
 }
 
 /// Warns of routes whose messages would come back as commands from a hub that also delivers messages to their publisher.
-fn own_messages(config: &Config, rule: &CommandRule, key: &str, findings: &mut Findings) {
+fn own_messages(
+    config: &Config,
+    of_routes: &[usize],
+    rule: &CommandRule,
+    (key, findings): (&str, &mut Findings),
+) {
     if config.hub.protocol == Protocol::V5 {
         return;
     }
-    for (index, route) in config.routes.iter().enumerate() {
+    for (route, number) in config.routes.iter().zip(of_routes) {
         let Some(topic) = topics_at_the_hub(route).into_iter().find(|topic| overlap(topic, &rule.filter))
         else {
             continue;
         };
         let message = format!(
-            "route[{}] publishes at {topic:?}, which this matches: from a hub of MQTT 3.1.1 its messages come back as commands (MQTT 5 has No Local)",
-            index + 1
+            "route[{number}] publishes at {topic:?}, which this matches: from a hub of MQTT 3.1.1 its messages come back as commands (MQTT 5 has No Local)"
         );
         findings.warning(0, key, message);
     }

@@ -302,3 +302,37 @@ fn a_list_that_is_out_of_date_or_of_another_authority_is_told() {
     let of_system = site.said(&format!("{URL}crl = \"hub.crl\"\n"), "");
     assert!(!of_system.contains("no list in it is of"), "{of_system}");
 }
+
+/// A route with a mistake has its number all the same, as the person counts who mends the file.
+#[test]
+fn routes_behind_one_with_a_mistake_have_their_own_numbers_and_lines() {
+    let site = Site::new();
+    site.write("rules.toml", "[[alarm]]\nmatch = \"t\"\nhigh = { limit = 90.0 }\n");
+    let route = |line: &str| format!("[[route]]\n{line}\n");
+    let rest = [
+        "format = \"xml\"\n".to_owned(),
+        route("match = \"b/#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\nbatch_age = \"5s\""),
+        route("match = \"b/a\""),
+        route("match = \"b/#\""),
+        "[[command]]\nmatch = \"up\"\nexpiry = \"1m\"\n".to_owned(),
+    ];
+    let said = site.said("url = \"mqtt://hub.example:1883\"\n", &rest.concat());
+    for expected in [
+        "error: route[1].format",
+        "warning: route[2].batch_age: batch_age + 500ms",
+        "warning: route[2].filter: nobody here can acknowledge",
+        "warning: route[3].match: never reached: route[2] matches all",
+        "error: route[4].match: never reached: route[2] matches the same",
+        "warning: command[1].match: route[2] publishes at",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let line = |key: &str| {
+        let place =
+            said.split(&format!(": {key}: ")).nth(1).and_then(|rest| rest.split("gateway.toml:").nth(1));
+        place.and_then(|rest| rest.split(':').next()?.parse::<usize>().ok())
+    };
+    let text = SMALL.to_owned() + &rest.concat();
+    let expected = text.lines().position(|line| line == "match = \"b/a\"").map(|at| at + 1);
+    assert_eq!(line("route[3].match"), expected, "{said}");
+}
