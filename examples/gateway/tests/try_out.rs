@@ -168,6 +168,53 @@ fn topics_of_the_gateways_own_are_told() {
     );
 }
 
+/// Before any route they are for the gateway itself, which answers them.
+#[test]
+fn topics_of_commands_are_told_with_those_who_take_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = format!("{RULES}[[alarm]]\nmatch = \"plant/1/t\"\nhigh = {{ limit = 90.0 }}\n");
+    fs::write(dir.path().join("alarms.toml"), rules).unwrap();
+    let alarms = FILE.replace("rules.toml", "alarms.toml") + "[alarms]\ncommands = true\n";
+    let loops = |commands: bool| {
+        format!(
+            "[control]\ncommands = {commands}\n[[input]]\nname = \"t\"\nstale_after_ms = 60000\n[[output]]\nname = \"fan\"\n\
+             switch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n[[alarm]]\nmatch = \"t\"\nhigh = {{ limit = 90.0 }}\n"
+        )
+    };
+    let filters = "a command: the alarms of the routes' filters obey or refuse it; in no route";
+    let by_loops = "a command: the control loops obey or refuse it; in no route";
+    let no_route = "no route: acknowledged, and not kept";
+    for (has_alarms, control, expected) in [
+        (false, None, [no_route; 3]),
+        (true, None, [filters, filters, no_route]),
+        (true, Some(true), [filters, by_loops, by_loops]),
+        (true, Some(false), [filters, no_route, no_route]),
+        (false, Some(true), [by_loops; 3]),
+    ] {
+        let mut text = if has_alarms { alarms.clone() } else { FILE.to_owned() };
+        if let Some(commands) = control {
+            fs::write(dir.path().join("control.toml"), loops(commands)).unwrap();
+            text += "[control]\nrules = \"control.toml\"\n";
+        }
+        fs::write(dir.path().join("rules.toml"), RULES).unwrap();
+        fs::write(dir.path().join("gateway.toml"), text).unwrap();
+        let route = |options: &[&str]| {
+            let topics = ["cmd/alarm/plant/1/t/HIGH/ack", "cmd/alarm/t/HIGH/ack", "cmd/output/fan/mode"];
+            let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+            command.current_dir(&dir).arg("route").args(options).arg("gateway.toml").args(topics);
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let said = route(&[]);
+        let found: Vec<_> = said.lines().map(|line| line.split(" -> ").nth(1).unwrap()).collect();
+        assert_eq!(found, expected, "{has_alarms} {control:?}");
+        let in_json = route(&["--json"]);
+        let are_commands = in_json.lines().map(|line| line.contains("no route: a command, which "));
+        assert!(are_commands.eq(expected.map(|line| line != no_route)), "{in_json}");
+    }
+}
+
 #[test]
 fn a_program_gets_a_line_of_json_for_each_topic() {
     let dir = tempfile::tempdir().unwrap();

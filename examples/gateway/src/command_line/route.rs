@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::standard_output;
 use crate::config::units::human_duration;
-use crate::config::{Config, Format, Route, is_own_here, refusal};
+use crate::config::{Config, Format, Route, commanded, is_own_here, refusal};
 use crate::run::status::control_answers::add;
 
 /// Version of the JSON's names.
@@ -50,6 +50,8 @@ enum Way<'a> {
     NoTopic(String),
     /// The listener refuses it, for this reason.
     Refused(String),
+    /// A command, which goes to no route, to these.
+    Command(&'static str),
     NoRoute,
     /// `refused`: the reason why the listener takes it from no client.
     Routed {
@@ -68,6 +70,9 @@ impl<'a> Way<'a> {
         let of_routes = (1..).zip(&config.routes);
         let mut those = of_routes.filter(|(_, route)| matches(&route.filter_topic, topic));
         let refused = refusal(config, topic);
+        if let (None, Some(who)) = (&refused, commanded(config, topic)) {
+            return Self::Command(who);
+        }
         match (those.next(), refused) {
             // What the gateway itself publishes is refused to clients alone.
             (Some((number, route)), refused) if refused.is_none() || is_own_here(config, topic) => {
@@ -90,6 +95,7 @@ fn describe(text: &mut String, config: &Config, topic: &str, way: &Way<'_>) {
     let _ = match way {
         Way::NoTopic(error) => writeln!(text, "{shown} -> no topic: {error}"),
         Way::Refused(why) => writeln!(text, "{shown} -> refused: {why}"),
+        Way::Command(who) => writeln!(text, "{shown} -> a command: {who} obey or refuse it; in no route"),
         Way::NoRoute => writeln!(text, "{shown} -> no route: acknowledged, and not kept"),
         Way::Routed { number, route, .. } => writeln!(
             text,
@@ -161,9 +167,14 @@ struct Behind<'a> {
 
 /// Writes the way of a topic as a line of JSON.
 fn describe_as_json(text: &mut String, config: &Config, topic: &str, way: &Way<'_>) {
+    let of_command;
     let (error, route, behind) = match way {
         Way::NoTopic(error) => (Some(error.as_str()), None, &[][..]),
         Way::Refused(why) => (Some(why.as_str()), None, &[][..]),
+        Way::Command(who) => {
+            of_command = format!("no route: a command, which {who} obey or refuse");
+            (Some(of_command.as_str()), None, &[][..])
+        }
         Way::NoRoute => (Some("no route"), None, &[][..]),
         Way::Routed { number, route, behind, .. } => {
             (None, Some(target(config, topic, *number, route)), behind.as_slice())

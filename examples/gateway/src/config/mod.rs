@@ -68,7 +68,7 @@ pub(crate) use hardware::Hardware;
 pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
 pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, TlsAddress};
-pub(crate) use route_reach::{is_own_here, own_topics_here, refusal};
+pub(crate) use route_reach::{commanded, is_own_here, own_topics_here, refusal};
 use section::{Section, World, table};
 pub(crate) use shareable::{shareable, shareable_finding};
 pub(crate) use sources::Sources;

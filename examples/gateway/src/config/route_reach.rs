@@ -105,6 +105,21 @@ fn commands(config: &Config) -> Option<(&'static str, &'static str)> {
     (config.alarm_commands.is_some() && are_all).then_some((ALARM_COMMAND, "[alarms] commands = true"))
 }
 
+/// Returns who takes a message on this topic as a command, before any route. `None`: nobody does.
+pub(crate) fn commanded(config: &Config, topic: &str) -> Option<&'static str> {
+    let loops = config.control.as_ref().map(|control| &control.loops);
+    let is_of_loops = |rest: &str| {
+        let input = rest.rsplitn(3, '/').nth(2);
+        loops.is_some_and(|loops| loops.alarm_inputs().any(|name| Some(name) == input))
+    };
+    let is_of_filters = |rest: &str| config.alarm_commands.is_some() && !is_of_loops(rest);
+    if topic.strip_prefix(ALARM_COMMAND).is_some_and(is_of_filters) {
+        return Some("the alarms of the routes' filters");
+    }
+    let are_on = loops.is_some_and(|loops| loops.commands.are_on());
+    (are_on && topic.starts_with(COMMAND)).then_some("the control loops")
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
