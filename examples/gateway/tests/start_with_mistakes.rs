@@ -183,6 +183,10 @@ fn a_configuration_that_does_not_start_gives_way_to_the_one_before() {
     assert!(refused(&gateway).contains("queue.lanes: 5 messages wait"));
     gateway.start();
     wait_until("it is told", 20, || gateway.metric("edge_config_refused") == Some(1.0));
+    // No reload can apply it, and how many wait is another number soon.
+    let (_, status) = gateway.get("/status.json").unwrap();
+    assert!(status.contains("let the queue drain, then restart the gateway with other lanes"), "{status}");
+    assert!(!status.contains("5 messages wait") && !status.contains("then reload it"), "{status}");
     publish(listen, "plant/5", "x");
     let at_hub = gateway.paused(|| {
         hub.run();

@@ -42,6 +42,7 @@ use configuration::reload::{Ending, Reload};
 use configuration::route_changes::InForce;
 pub use error::RunError;
 pub(crate) use filters::readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
+use queue::lane_names;
 use replaced_parts::Parts;
 use signals::Signals;
 pub(crate) use start_and_stop::{run as run_until, wall_clock};
@@ -113,7 +114,10 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
                 // Without a wish it ends at its start alone.
                 (Err(error), None) if before.is_some() => {
                     tracing::error!(%error, "the changed configuration does not start: the one before is in force again");
-                    let why = Refusal::no_start(&error.to_string());
+                    let why = match lane_names::are_refused(&error) {
+                        true => Refusal::other_lanes(),
+                        false => Refusal::no_start(&error.to_string()),
+                    };
                     before.take().into_iter().for_each(|config| reload.go_back(config, why.clone()));
                 }
                 (result, _) => return result,

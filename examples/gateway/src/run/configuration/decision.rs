@@ -3,6 +3,8 @@
 
 use crate::config::{Changes, Config};
 
+use super::refusal::OTHER_LANES;
+
 /// Decision about a changed configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -25,10 +27,7 @@ pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, has_
     }
     // Without a queue nobody knows which lanes it has: a start looks.
     if has_queue && running.queue.lanes != next.queue.lanes {
-        return Decision::Refused(
-            "queue.lanes: what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"
-                .to_owned(),
-        );
+        return Decision::Refused(OTHER_LANES.to_owned());
     }
     match (at_start.as_slice(), routes) {
         ([], false) => Decision::Nothing,

@@ -1,5 +1,8 @@
 //! Refusal of a changed configuration: the reason, and the remedy that fits it. Pure.
 
+/// Reason why other lanes are not in force. It has no number of waiting messages, which would soon be another.
+pub(super) const OTHER_LANES: &str = "queue.lanes: what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes";
+
 /// Remedy for a configuration that is not in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
@@ -24,6 +27,11 @@ impl Refusal {
     /// Creates the refusal of a valid change that no reload can apply.
     pub(crate) fn needs_restart(why: String) -> Self {
         Self { why, remedy: Remedy::Restart }
+    }
+
+    /// Creates the refusal of a configuration that did not start because messages wait in other lanes.
+    pub(crate) fn other_lanes() -> Self {
+        Self::needs_restart(OTHER_LANES.to_owned())
     }
 
     /// Creates the refusal of a configuration that did not start, for this error.

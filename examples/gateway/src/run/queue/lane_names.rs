@@ -35,6 +35,14 @@ fn read(state: &Path) -> io::Result<Option<Vec<String>>> {
     }
 }
 
+/// Beginning of the error of [`check`].
+const KEY: &str = "queue.lanes: ";
+
+/// Returns whether this is the error of [`check`].
+pub(in crate::run) fn are_refused(error: &RunError) -> bool {
+    matches!(error, RunError::Configuration(why) if why.starts_with(KEY))
+}
+
 /// Checks that no message waits in the lanes if their names changed.
 ///
 /// # Errors
@@ -43,8 +51,10 @@ pub(in crate::run) fn check(kept: &[String], names: &[String], waiting: u64) -> 
     if waiting == 0 {
         return Ok(());
     }
+    let waiting =
+        if waiting == 1 { "1 message waits".to_owned() } else { format!("{waiting} messages wait") };
     Err(RunError::Configuration(format!(
-        "queue.lanes: {waiting} messages wait in the lanes {kept:?}, which go by their places: start with these, let the queue drain, then change them to {names:?}"
+        "{KEY}{waiting} in the lanes {kept:?}, which go by their places: start with these, let the queue drain, then change them to {names:?}"
     )))
 }
 
@@ -78,6 +88,7 @@ mod tests {
             assert_eq!(others(dir.path(), changed).unwrap(), Some(two.clone()));
             let error = check(&two, changed, 7).unwrap_err().to_string();
             assert!(error.starts_with("queue.lanes: 7 messages wait in the lanes [\"alarm\", "), "{error}");
+            assert!(are_refused(&check(&two, changed, 1).unwrap_err()));
             check(&two, changed, 0).unwrap();
         }
         keep(dir.path(), &three).unwrap();
