@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::run::configuration::route_changes::InForce;
 use crate::run::local_control::control;
 use crate::run::sensors::ingest::GatewayIngest;
-use crate::run::sensors::intake_figures::IntakeFigures;
+use crate::run::sensors::intake_figures::{DROPPED_HELP, IntakeFigures};
 use crate::run::sensors::listener_figures;
 use crate::run::status::http::{Answer, Pages};
 use crate::run::status::metrics::{config_refused, links};
@@ -147,7 +147,7 @@ impl NoQueue {
         config_refused(&mut page, self.facts.get().is_refused());
         self.verdict(listener.as_ref()).render(&mut page);
         links(&mut page, LinkState::Offline);
-        page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
+        page.head("edge_dropped_total", "counter", DROPPED_HELP);
         let qos0 = listener.as_ref().map_or(0, |listener| listener.qos0_without_room);
         let no_room = qos0 + self.answers_without_room();
         page.labelled("edge_dropped_total", "reason", [("no_room", no_room)]);

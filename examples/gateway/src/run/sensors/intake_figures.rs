@@ -5,6 +5,12 @@ use edge_bridge::listener::Stats;
 
 use crate::run::status::prometheus_text::Page;
 
+use super::listener_figures;
+
+/// Help of `edge_dropped_total`.
+pub(in crate::run) const DROPPED_HELP: &str =
+    "Messages given up, by reason: too_large and no_room since the start, the others over restarts.";
+
 /// Figures at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct IntakeFigures {
@@ -21,6 +27,12 @@ pub(crate) struct IntakeFigures {
 }
 
 impl IntakeFigures {
+    /// Returns the number of messages that were given up before they were queued, since the start: what is lost there is in no ledger.
+    pub(in crate::run) fn lost_before_the_queue(&self, listener: Option<&Stats>) -> u64 {
+        let of_listener = listener.map_or(0, listener_figures::without_room);
+        self.too_large + self.answers_without_room + of_listener
+    }
+
     /// Returns whether this lane refuses a row for want of room.
     pub(in crate::run) fn is_full(&self, lane: usize) -> bool {
         u32::try_from(lane).is_ok_and(|lane| self.full_lanes.checked_shr(lane).unwrap_or(0) & 1 == 1)

@@ -9,7 +9,7 @@ use crate::run::queue::queue_account::GoneQueues;
 use crate::run::queue::status_without_queue;
 use crate::run::restart::start_counter::StartCounter;
 use crate::run::sensors::ingest::Counts;
-use crate::run::sensors::intake_figures::IntakeFigures;
+use crate::run::sensors::intake_figures::{DROPPED_HELP, IntakeFigures};
 use crate::run::sensors::listener_figures;
 
 use super::certificates::{self, End};
@@ -128,7 +128,7 @@ impl Sample {
             let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered).sum();
             page.line(format_args!("edge_delivered_total {delivered}"));
         }
-        page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
+        page.head("edge_dropped_total", "counter", DROPPED_HELP);
         if let Some(ledgers) = &all {
             let by = |(name, reason): (&'static str, Reason)| {
                 (name, ledgers.iter().map(|ledger| ledger.dropped.for_reason(reason)).sum())

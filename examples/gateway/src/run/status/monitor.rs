@@ -26,7 +26,6 @@ use crate::run::queue::store::{self, CONSUMER, of_hub};
 use crate::run::restart::start_counter::StartCounter;
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::sensors::intake_figures::IntakeFigures;
-use crate::run::sensors::listener_figures;
 
 use super::certificates::{Certificates, End};
 use super::counter_age::{Refresh, lag};
@@ -89,10 +88,8 @@ impl Monitor {
         // Those of now: a store that fails commits nothing, and losses are news at once.
         let listener = listener_stats(self.listener.as_ref()).await;
         let intake = self.intake_figures();
-        let no_room =
-            listener.as_ref().map_or(0, listener_figures::without_room) + intake.answers_without_room;
         let live = of_hub(self.queue.ledger());
-        let here = Lost::of(&live).and_without_room(intake.too_large + no_room);
+        let here = Lost::of(&live).and_without_room(intake.lost_before_the_queue(listener.as_ref()));
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
         let lost_parked = parked_live.as_deref().map(Lost::of);
         let lost = [Some(here), lost_parked];

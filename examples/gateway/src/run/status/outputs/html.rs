@@ -122,7 +122,7 @@ impl Page<'_> {
         let bad = if self.snapshot.lost > 0 { " bad" } else { "" };
         writeln!(out, "<section class=\"g4\" aria-label=\"Key figures\">")?;
         for (title, class, id, below) in [
-            ("Lost", bad, "lost", "given up, over all runs".to_owned()),
+            ("Lost", bad, "lost", "given up over all runs; before the queue, in this run".to_owned()),
             ("Waiting here", "", "waiting", self.cell("oldest")),
             ("Room left", "", "room", self.cell("room_of")),
             ("Link to the hub", "", "link", self.cell("link_of")),

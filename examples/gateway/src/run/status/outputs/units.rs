@@ -43,6 +43,11 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{} {thing}{}", edge_page::count(count), if count == 1 { "" } else { "s" })
 }
 
+/// Returns a count with its noun and its verb: `1 message was`, or `2 messages were`.
+pub(crate) fn counted_were(count: u64, thing: &str) -> String {
+    format!("{} {}", counted(count, thing), if count == 1 { "was" } else { "were" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

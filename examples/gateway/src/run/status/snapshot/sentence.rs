@@ -1,6 +1,6 @@
 //! Sentence that explains the verdict: the condition, its meaning, and how long it can last. Pure.
 
-use crate::run::status::outputs::units::{counted, duration};
+use crate::run::status::outputs::units::{counted, counted_were, duration};
 
 use super::Snapshot;
 
@@ -26,7 +26,7 @@ fn losses(snapshot: &Snapshot) -> String {
         0 if drops_for_time => "No message was given up.".to_owned(),
         0 if is_queue_gone => "A queue was lost earlier, with an unknown number of messages.".to_owned(),
         0 => "Nothing has been lost.".to_owned(),
-        lost => format!("{} were lost earlier.", counted(lost, "message")),
+        lost => format!("{} lost earlier.", counted_were(lost, "message")),
     };
     let ended =
         |reason: &str| snapshot.ledger.as_ref().and_then(|ledger| ledger.dropped.get(reason)).copied();
@@ -57,6 +57,7 @@ fn outlook(snapshot: &Snapshot) -> String {
 }
 
 fn catching_up(snapshot: &Snapshot) -> String {
+    let are = if snapshot.queue.messages == 1 { "is on its" } else { "are on their" };
     let waiting = counted(snapshot.queue.messages, "message");
     let net = snapshot.rates.delivered_per_s - snapshot.rates.accepted_per_s;
     let time = if net > 0.0 {
@@ -65,7 +66,7 @@ fn catching_up(snapshot: &Snapshot) -> String {
     } else {
         String::new()
     };
-    format!("The hub answers, and {waiting} that had to wait are on their way{time}. {}", losses(snapshot))
+    format!("The hub answers, and {waiting} that had to wait {are} way{time}. {}", losses(snapshot))
 }
 
 fn first_need(snapshot: &Snapshot, otherwise: &str) -> String {

@@ -1,8 +1,10 @@
 //! Conditions of the queue that need the operator: losses, its store, and room. Pure.
 
+use edge_page::count;
+
 use crate::config::OnFull;
 use crate::run::commands::CommandCounts;
-use crate::run::status::outputs::units::{counted, duration};
+use crate::run::status::outputs::units::{counted, counted_were, duration};
 use crate::run::status::snapshot::facts::Facts;
 use crate::run::status::snapshot::figures::Figures;
 use crate::run::status::snapshot::{Lane, LedgerStatus, Level};
@@ -33,7 +35,7 @@ pub(super) fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
         needs.act("losing", format!("Messages are being given up: {lost} so far."), action);
     } else if without_room > 0 {
         let action = "None in the last half minute. edge_dropped_total of /metrics has the reasons.";
-        needs.look("lost", format!("{lost} were given up, over all runs."), action);
+        needs.look("lost", given_up(figures, without_room), action);
     }
     queue_gone(needs, facts, figures);
     damage(needs, facts, figures);
@@ -45,6 +47,22 @@ pub(super) fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
             text,
             "They are lost whatever their senders were told; the log names none of them.",
         );
+    }
+}
+
+/// Returns the sentence about messages that were given up: what was lost before the queue is forgotten at a restart.
+fn given_up(figures: &Figures, messages: u64) -> String {
+    let sample = &figures.sample;
+    let in_this_run = sample.intake.lost_before_the_queue(sample.listener.as_ref()).min(messages);
+    let (were, of_queue) = (counted_were(messages, "message"), messages - in_this_run);
+    match (of_queue, in_this_run) {
+        (_, 0) => format!("{were} given up, over all runs."),
+        (0, _) => format!("{were} given up before the queue, in this run."),
+        _ => format!(
+            "{were} given up: {} by the queue, over all runs; {} before it, in this run.",
+            count(of_queue),
+            count(in_this_run)
+        ),
     }
 }
 
@@ -73,8 +91,8 @@ fn damage(needs: &mut Needs, facts: &Facts, figures: &Figures) {
     if sample.damaged == 0 {
         return;
     }
-    let lost = counted(sample.damaged, "message");
-    let text = format!("The store was damaged: {lost} were lost to it, over all runs.");
+    let were = counted_were(sample.damaged, "message");
+    let text = format!("The store was damaged: {were} lost to it, over all runs.");
     let action = format!(
         "What was damaged is in {}/bad, for an inquiry. Damage twice means that the medium is dying: replace it; docs/operations.md, \"store damaged\".",
         facts.state

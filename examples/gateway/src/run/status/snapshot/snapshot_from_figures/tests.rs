@@ -204,6 +204,40 @@ fn damage_is_not_explained_as_a_full_queue() {
     assert_eq!(told(now(false, true), 0), [losing(70)]);
 }
 
+/// What found no room, or was too large for any, is in no ledger: a restart forgets it.
+#[test]
+fn losses_before_the_queue_are_told_as_those_of_this_run() {
+    let told = |given_up, qos0, answers| {
+        let mut figures = figures();
+        figures.sample.given_up = given_up;
+        figures.sample.intake.answers_without_room = answers;
+        let mut listener = edge_bridge::listener::Stats::default();
+        listener.qos0_without_room = qos0;
+        figures.sample.listener = Some(listener);
+        let needs = snapshot(&figures).needs;
+        needs.into_iter().find(|need| need.id == "lost").unwrap().text
+    };
+    assert_eq!(told(1, 0, 0), "1 message was given up, over all runs.");
+    assert_eq!(told(1, 1, 0), "1 message was given up before the queue, in this run.");
+    assert_eq!(
+        told(5, 1, 2),
+        "5 messages were given up: 2 by the queue, over all runs; 3 before it, in this run."
+    );
+}
+
+#[test]
+fn one_message_is_one_in_the_sentence() {
+    let mut figures = figures();
+    (figures.sample.given_up, figures.sample.damaged) = (1, 1);
+    let described = snapshot(&figures);
+    assert_eq!(described.needs[0].text, "The store was damaged: 1 message was lost to it, over all runs.");
+    assert!(described.sentence.contains(" 1 message was lost earlier."), "{}", described.sentence);
+    figures.sample.verdict = Verdict::CatchingUp;
+    figures.sample.queue_messages = 1;
+    let sentence = snapshot(&figures).sentence;
+    assert!(sentence.contains("1 message that had to wait is on its way"), "{sentence}");
+}
+
 #[test]
 fn what_is_damaged_names_its_evidence() {
     let mut figures = figures();
