@@ -13,7 +13,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -333,4 +333,22 @@ fn without_a_queue_there_is_an_answer() {
     let metrics = gateway.get("/metrics").unwrap().1;
     assert!(metrics.contains("\nedge_verdict{verdict=\"degraded\"} 1\n"), "{metrics}");
     assert!(page(gateway.metrics, "/").contains("role=\"status\">Degraded</b>"));
+}
+
+/// While an attempt is under way, too: this hub takes connections and never answers.
+#[test]
+fn a_link_that_is_down_has_one_word_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (gateway, _) = Gateway::started(dir.path(), hub.local_addr().unwrap(), CONFIG);
+    let _attempt = hub.accept().unwrap();
+    for _ in 0..5 {
+        let status = json(&gateway.get("/status.json").unwrap().1);
+        let page = gateway.get("/metrics").unwrap().1;
+        let metric = page.lines().find(|line| line.starts_with("edge_link_state{") && line.ends_with(" 1"));
+        let event = status["events"][0]["link"].as_str().unwrap_or("backing-off");
+        let words =
+            [status["link"]["state"].as_str().unwrap(), event, metric.unwrap().split('"').nth(1).unwrap()];
+        assert_eq!(words, ["backing-off"; 3], "{status}");
+    }
 }

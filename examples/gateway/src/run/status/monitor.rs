@@ -37,7 +37,7 @@ use super::snapshot::figures::{Figures, QueueFigures};
 use super::snapshot::snapshot_maker::Memory;
 use super::snapshot::{CurrentFacts, Totals, is_up};
 use super::state_log::StateLog;
-use super::verdict::{Verdict, steady};
+use super::verdict::{Verdict, steady, while_dialled};
 
 /// Period of the checks of the gateway's state.
 pub(in crate::run) const EVERY: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ impl Monitor {
             taken_over: link.taken_over,
             certificate_not_taken: link.certificate_not_taken,
             drops_for_time: false,
-            link: link.link,
+            link: while_dialled(link.link),
             refused: HubRefusals::of(&link, self.echoed_tables.unanswered()),
             restarts: self.restarts,
             lanes_unread: self.lanes_unread,

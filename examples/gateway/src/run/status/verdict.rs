@@ -63,13 +63,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Returns the link's state without usual changes: a working link is idle between messages, and one in back-off is offline during attempts.
+/// Returns the link's state without usual changes: a working link is idle between messages.
 pub(crate) fn steady(link: LinkState) -> LinkState {
-    match link {
-        LinkState::Idle => LinkState::Flowing,
-        LinkState::Offline => LinkState::BackingOff,
-        other => other,
-    }
+    if link == LinkState::Idle { LinkState::Flowing } else { link }
+}
+
+/// Returns the state of a link that is dialled until it is up: its attempts are part of the back-off, so that this is one state under one word
+/// everywhere. `offline` is left to a gateway without a queue, which dials nobody.
+pub(crate) fn while_dialled(link: LinkState) -> LinkState {
+    if link == LinkState::Offline { LinkState::BackingOff } else { link }
 }
 
 /// State of a running gateway.
