@@ -5,8 +5,8 @@
 //! [{"match": "plant/#", "sensors": [["t", "Cel"], …]}, …]
 //! ```
 //! To spare flash, the file is written only when its content changes: for a new sensor at most once a minute and seldom enough for
-//! [`BYTES_PER_S`], for a sensor that was reported at most once an hour. A kill in between forgets the new sensor, or makes the other one be
-//! reported again.
+//! [`BYTES_PER_S`], for a sensor that was reported at most once an hour, and at the start after a clean stop. A kill in between forgets the new
+//! sensor, or makes the other one be reported again.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, and a task that writes it")]
 
@@ -61,6 +61,18 @@ pub(crate) fn read(state: &Path, up_ms: u64) -> (Vec<Watched>, Pace) {
     let lists = serde_json::from_slice(&body).unwrap_or_default();
     let (changed, shrink_ms) = (Changed::default(), up_ms.saturating_add(SHRINK_MS));
     (lists, Pace { written: body, changed, grow_ms: 0, shrink_ms })
+}
+
+/// Writes the list of restored sensors where it differs, while the mark of the clean stop still has them: from then on a kill would forget them.
+pub(crate) fn keep_restored(state: &Path, lists: Vec<Watched>, pace: &mut Pace, up_ms: u64) {
+    let Some(body) = pace.next(up_ms, body(lists).0) else { return };
+    match checksummed_file::replace(state, FILE, VERSION, &body) {
+        Ok(()) => pace.written = body,
+        Err(error) => {
+            tracing::warn!(%error, "the list of watched sensors is not kept: a kill forgets new ones");
+            pace.note(Changed { grew: true, shrank: false });
+        }
+    }
 }
 
 /// Writes changes of the list to disk for as long as it is polled.

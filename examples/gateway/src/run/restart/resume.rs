@@ -158,15 +158,19 @@ async fn read_and_mark(
     let (from, obeys, up_ms) = (files.clone(), ingest.obeys(), clock.now().up_ms);
     let left = disk.run(move || read(&from, obeys, up_ms)).await?;
     let (clean, tables) = (left.last.clean, left.tables.clone());
-    let (mut rows, alarms, pace) = restore(left, is_new, ingest, clock);
+    let (mut rows, alarms, mut pace) = restore(left, is_new, ingest, clock);
+    let restored = clean.then(|| ingest.watched());
     let (to, kept) = (files.clone(), alarm_commands::to_keep(ingest));
     let last_clean = (!is_new).then_some(clean);
     let marked = disk.run(move || {
         alarm_commands::follow(&to.dir, &kept);
+        if let Some(lists) = restored {
+            watched_sensors_file::keep_restored(&to.dir, lists, &mut pace, up_ms);
+        }
         first_rows::mark(&to.dir, &mut rows, to.lanes)?;
-        Ok::<_, io::Error>((rows, count(&to.dir, last_clean)))
+        Ok::<_, io::Error>((rows, count(&to.dir, last_clean), pace))
     });
-    let (rows, restarts) = marked.await??;
+    let (rows, restarts, pace) = marked.await??;
     Ok(Taken { clean, rows, alarms, pace, tables, restarts })
 }
 
@@ -208,11 +212,54 @@ fn count(state: &Path, last_clean: Option<bool>) -> StartCounter {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+    use edge_bridge::wire::{PropertiesBuilder, Publish, QoS, Utf8, Version};
+
+    use crate::config::Config;
+
     use super::*;
 
     #[test]
     fn a_gateway_that_runs_already_is_not_held_up_by_the_disk() {
         assert_eq!(disk_waits(true).0, Duration::ZERO);
         assert!(disk_waits(false).0 > Duration::ZERO, "QoS 0 messages would be dropped");
+    }
+
+    /// The mark goes at the start: a kill a moment later finds them in the list.
+    #[tokio::test(flavor = "current_thread")]
+    async fn sensors_of_a_clean_stop_are_in_the_list_before_their_mark_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://h\"\n\
+                    [[route]]\nmatch = \"#\"\nto = \"up\"\nformat = \"json\"\ninput = \"number\"\n";
+        let (mut config, _) = Config::parse(Path::new("g.toml"), text, &|_| None).unwrap();
+        let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { stale = { timeout_ms = 60000 } } ]\n";
+        config.routes[0].rules = Some(rules.to_owned());
+        let ingest = || GatewayIngest::new(&config.routes, DuplicateMarks::default()).unwrap();
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::from_static("t"),
+            packet_id: None,
+            properties: PropertiesBuilder::new().finish(),
+            payload: Bytes::from_static(b"20"),
+        };
+        let message = Inbound::new(Utf8::from_static("sensor"), Version::V5, &publish);
+        let mut before = ingest();
+        assert!(matches!(before.ingest(Now { up_ms: 1, wall_ms: 1 }, &message), Answer::Store(_)));
+        clean_stop_mark::leave(dir.path(), &before.filter_states(), &[]).unwrap();
+        let files = StateFiles {
+            dir: dir.path().to_owned(),
+            lanes: 1,
+            table_files: TableFiles::new(dir.path()),
+            table_topics: Vec::new(),
+        };
+        let (disk, after) = (DiskWait::new(Duration::from_secs(60)), ingest());
+        let taken = read_and_mark(&files, disk, false, (&after, Clock::start())).await.unwrap();
+        assert!(taken.clean && !clean_stop_mark::read(dir.path()).clean);
+        let sensors = vec![("t".into(), "".into())];
+        let expected = Watched { filter_topic: "#".to_owned(), sensors };
+        assert_eq!(watched_sensors_file::read(dir.path(), 0).0, [expected]);
     }
 }
