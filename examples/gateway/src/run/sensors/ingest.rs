@@ -11,7 +11,6 @@ use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::intake::Intake;
 use edge_bridge::puback_chain::Ticket;
 use edge_bridge::wire::{ReasonCode, matches};
-use edge_codec::DecodeError;
 use edge_filter::Pipeline;
 use tokio::sync::Notify;
 
@@ -311,28 +310,29 @@ impl Inner {
         route.count(message.payload.len());
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         let taken = match &mut route.readings {
-            None => {
-                self.taps.unfiltered(topic, "the route is raw: it has no filter");
-                route.raw(message).map(|row| (vec![row], Link::default()))
-            }
+            None => match route.raw(message) {
+                Ok(row) => {
+                    self.taps.unfiltered(topic, "the route is raw: it has no filter");
+                    Ok((vec![row], Link::default()))
+                }
+                Err(reason) => Err((reason, TOO_LONG.to_owned())),
+            },
             Some(readings) => match readings.take_in(now, topic, &message.payload, may_be_copy) {
                 Ok(taken) => {
                     self.counts.empty += u64::from(taken.is_of_none);
                     Ok(route.rows(taken))
                 }
-                Err(error) => {
-                    self.counts.undecodable += 1;
-                    self.taps.no_reading(topic, &error);
-                    if self.dead_letters.may_say(now.up_ms, topic) {
-                        tell_dead_letter(topic, &error, &message.payload);
-                    }
-                    Err(ReasonCode::PAYLOAD_FORMAT_INVALID)
-                }
+                Err(error) => Err((ReasonCode::PAYLOAD_FORMAT_INVALID, error.to_string())),
             },
         };
         let (mut rows, link) = match taken {
             Ok(taken) => taken,
-            Err(reason) => {
+            Err((reason, error)) => {
+                self.counts.undecodable += 1;
+                self.taps.no_reading(topic, &error);
+                if self.dead_letters.may_say(now.up_ms, topic) {
+                    tell_dead_letter(topic, reason, &error, &message.payload);
+                }
                 self.refused_may_be_copy = may_be_copy;
                 return Answer::Refuse(reason);
             }
@@ -350,13 +350,19 @@ impl Inner {
     }
 }
 
-/// Bytes of a payload that a line of the log shows.
+/// Bytes of a payload, or of a long topic, that a line of the log shows.
 const SHOWN_BYTES: usize = 40;
+/// Reason why a raw route does not take a message.
+const TOO_LONG: &str = "with the route's `to` the topic is longer than a topic may be";
 
-fn tell_dead_letter(topic: &str, error: &DecodeError, payload: &[u8]) {
-    let error = error.to_string();
+fn tell_dead_letter(topic: &str, reason: ReasonCode, error: &str, payload: &[u8]) {
+    if reason == ReasonCode::TOPIC_NAME_INVALID {
+        let begins = String::from_utf8_lossy(topic.as_bytes().get(..SHOWN_BYTES).unwrap_or_default());
+        tracing::warn!(bytes = topic.len(), begins = %format_args!("\"{}\"", Escaped(&begins)), error, "too long a topic: goes to dead-letter/TOPIC as it came");
+        return;
+    }
     let begins = String::from_utf8_lossy(payload.get(..SHOWN_BYTES).unwrap_or(payload));
-    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(&error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
+    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ impl Sample {
         page.labelled("edge_unfiltered_total", "reason", unfiltered);
         page.counter(
             "edge_undecodable_total",
-            "Messages that are not readings since the start.",
+            "Messages that are not readings, or have too long a topic for their route, since the start.",
             self.counts.undecodable,
         );
         page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);

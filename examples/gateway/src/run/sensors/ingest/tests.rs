@@ -141,12 +141,20 @@ fn the_first_route_that_matches_decides() {
 }
 
 #[test]
-fn a_topic_that_becomes_too_long_is_refused() {
+fn a_topic_that_becomes_too_long_is_refused_counted_and_logged_once_an_hour() {
     let topic = format!("raw/{}", "x".repeat(65_531));
     let mut inbound = message("raw/a", b"x");
     inbound.topic = Utf8::try_from(topic).unwrap();
-    let answer = ingest_after(true).ingest(Now::default(), &inbound);
-    assert_eq!(answer, Answer::Refuse(ReasonCode::TOPIC_NAME_INVALID));
+    let mut ingest = ingest_after(true);
+    let lines = captured(|| {
+        for _ in 0..2 {
+            let answer = ingest.ingest(Now::default(), &inbound);
+            assert_eq!(answer, Answer::Refuse(ReasonCode::TOPIC_NAME_INVALID));
+        }
+    });
+    assert_eq!(ingest.counts().undecodable, 2);
+    assert_eq!(lines.matches("too long a topic: goes to dead-letter/TOPIC").count(), 1, "{lines}");
+    assert!(lines.contains("bytes=65535") && lines.len() < 1_000, "{} bytes", lines.len());
 }
 
 /// Promise 4: what may be a copy is marked.

@@ -250,7 +250,8 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
         }
     }
     if counts.undecodable > 0 {
-        let text = format!("Since the start {} held no reading.", counted(counts.undecodable, "message"));
+        let messages = counted(counts.undecodable, "message");
+        let text = format!("Since the start {messages} held no reading, or had too long a topic.");
         needs.look(
             "undecodable",
             text,
