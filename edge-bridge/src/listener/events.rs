@@ -117,8 +117,8 @@ pub enum Event {
         /// Cause in words; nothing in it comes from the peer.
         error: String,
     },
-    /// The TLS handshake of a client failed, or the certificate that it showed cannot be used, such as one without a common name. Only from
-    /// [`net::Server`](crate::net::Server).
+    /// The TLS handshake of a client failed, or the certificate that it showed cannot be used, such as one without a common name, or with several.
+    /// Only from [`net::Server`](crate::net::Server).
     NoTls {
         /// Connection of the client.
         connection: ConnectionId,

@@ -53,7 +53,7 @@ const CHAIN_MAX: usize = 8 * 1024;
 /// Error of a verified certificate that cannot be used.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum UnfitCertificate {
-    #[error("the client's certificate has no common name, which is to be its user name")]
+    #[error("the client's certificate has no common name, or several: it is to be its user name")]
     Nameless,
     #[error("the client's certificate and its chain have {bytes} bytes, the limit is {CHAIN_MAX}")]
     TooLarge { bytes: usize },
@@ -104,7 +104,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// The certificate has no name, or is too large with its chain.
+    /// The certificate has no name, or several, or is too large with its chain.
     pub(super) fn certificate_name(&self) -> Option<Result<Utf8, UnfitCertificate>> {
         let Self::Tls(tls) = self else { return None };
         let chain = tls.get_ref().1.peer_certificates()?;

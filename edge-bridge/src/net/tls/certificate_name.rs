@@ -10,7 +10,8 @@ const IA5_STRING: u8 = 0x16;
 /// Object identifier 2.5.4.3, id-at-commonName, in DER.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
-/// Returns the first common name of the subject; `None` if there is none, or if it is empty or not UTF-8 or ASCII.
+/// Returns the common name of the subject; `None` if there is none, if there are several, of which nobody knows who is meant, or if it is empty or
+/// not UTF-8 or ASCII.
 pub(in crate::net) fn common_name(certificate: &[u8]) -> Option<&str> {
     let mut fields = fields(certificate)?;
     // Serial number, signature, issuer and validity stand before the subject.
@@ -18,22 +19,31 @@ pub(in crate::net) fn common_name(certificate: &[u8]) -> Option<&str> {
         (_, _, fields) = element(fields)?;
     }
     let (SEQUENCE, names, _) = element(fields)? else { return None };
-    first_common_name(names)
+    match common_names(names)?.as_slice() {
+        [name] => text(name),
+        _ => None,
+    }
 }
 
-/// Returns the first common name among the content of a name, with the same exceptions as [`common_name`].
-pub(in crate::net) fn first_common_name(mut names: &[u8]) -> Option<&str> {
+/// Returns the first common name among the content of a name, for a message; `None` if there is none, or if it is empty or not UTF-8 or ASCII.
+pub(in crate::net) fn first_common_name(names: &[u8]) -> Option<&str> {
+    common_names(names)?.first().and_then(|name| text(name))
+}
+
+/// Returns the values of the common names among the content of a name. `None`: it cannot be read.
+fn common_names(mut names: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut found = Vec::new();
     while let Some((SET, mut attributes, rest)) = element(names) {
         names = rest;
         while let Some((SEQUENCE, attribute, rest)) = element(attributes) {
             attributes = rest;
             let (OBJECT_IDENTIFIER, kind, value) = element(attribute)? else { return None };
             if kind == COMMON_NAME {
-                return text(value);
+                found.push(value);
             }
         }
     }
-    None
+    Some(found)
 }
 
 fn text(value: &[u8]) -> Option<&str> {
@@ -79,6 +89,17 @@ mod tests {
         assert_eq!(of(DnValue::Utf8String(String::new())), None);
         assert_eq!(of(DnValue::Utf8String("a\0b".to_owned())), None);
         assert_eq!(of(DnValue::BmpString("oven".try_into().unwrap())), None);
+    }
+
+    /// Two programs may take different ones for the user: a certificate that is refused is safe.
+    #[test]
+    fn of_several_common_names_none_counts() {
+        let utf8 = |text: &str| DnValue::Utf8String(text.to_owned());
+        let second = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        for other in ["line7", "oven3"] {
+            let der = certificate(&[(DnType::CommonName, utf8("oven3")), (second.clone(), utf8(other))]);
+            assert_eq!(common_name(&der), None, "{other}");
+        }
     }
 
     #[test]
