@@ -11,7 +11,8 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 
 use support::mosquitto::Mosquitto;
@@ -121,6 +122,34 @@ fn what_is_wrong_with_the_command_line_is_said_before_anything_is_dialled() {
 }
 
 /// It was: 57 000 SUBSCRIBE a second, and no end.
+/// A hub that accepts the connection and answers nothing but pings: its reader is told once, and waits.
+#[test]
+fn a_hub_that_never_answers_the_subscription_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", hub.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in hub.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while client.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {
+                    let answer: &[u8] = match buffer[0] {
+                        0x10 => &[0x20, 3, 0, 0, 0],
+                        0xc0 => &[0xd0, 0],
+                        _ => &[],
+                    };
+                    client.write_all(answer).unwrap();
+                }
+            });
+        }
+    });
+    let subscriber = Subscriber::spawn_at(dir.path(), "one", &url, &["--topic", "edge/#"]);
+    let line = "the hub has not answered the subscription to edge/# within 10 s";
+    wait_until("it is told", || subscriber.said().contains(line));
+    assert_eq!(subscriber.said().matches(line).count(), 1);
+    assert_eq!(subscriber.interrupt().code(), Some(0), "it waited for the answer");
+}
+
 #[test]
 fn a_refused_subscription_is_an_end_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! Connections to the hub, as the command line asks for them.
 
 use std::collections::hash_map::RandomState;
+use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use edge_bridge::{Bridge, Builder, Tls};
 use edge_state::operator_file;
 use tokio::time::timeout;
 
-use crate::Failure;
 use crate::arguments::Subscribe;
+use crate::{Failure, tell};
 
 /// Time limit of the first connection; a later one is attempted again for ever.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// Time after which a hub that has not answered the SUBSCRIBE is told of: without its answer no batch comes.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// The day that a session with a name is kept.
 const SESSION_S: u32 = 86_400;
 
@@ -88,6 +91,21 @@ pub(super) async fn connected(bridge: &Bridge) -> Result<(), Failure> {
             Err(Failure::Failed(format!("no connection within {} s: {why}", CONNECT_WITHIN.as_secs())))
         }
     }
+}
+
+/// Tells once if the hub does not answer the SUBSCRIBE in time. Never ends: the answer is waited for as long as it takes.
+pub(super) async fn tell_unanswered(bridge: &Bridge, filter: &str) -> Infallible {
+    let mut stats = bridge.watch();
+    let granted = stats.wait_for(|stats| stats.granted_subscriptions > 0);
+    // What it returns is not kept: it would lock the figures.
+    let is_late = timeout(ANSWER_WITHIN, granted).await.is_err();
+    if is_late {
+        let within = ANSWER_WITHIN.as_secs();
+        tell(format_args!(
+            "the hub has not answered the subscription to {filter} within {within} s: nothing comes before it does"
+        ));
+    }
+    std::future::pending().await
 }
 
 /// Waits until the hub refuses the subscription.

@@ -94,6 +94,7 @@ async fn subscribe(options: &Subscribe) -> Outcome {
     let done = tokio::select! {
         done = read(&mut reader, &bridge, &mut batches) => done,
         refused = hub::refused(&bridge, &filter) => Err(refused),
+        never = hub::tell_unanswered(&bridge, &filter) => match never {},
         () = stop.asked() => Ok(()),
     };
     // The hub keeps what was not acknowledged, whether it hears the goodbye or not.

@@ -29,9 +29,14 @@ impl Subscriber {
 
     /// Without waiting for its connection.
     pub fn spawn(dir: &Path, name: &str, broker: &Mosquitto, arguments: &[&str]) -> Self {
+        Self::spawn_at(dir, name, &broker.url(), arguments)
+    }
+
+    /// At a hub that is no Mosquitto.
+    pub fn spawn_at(dir: &Path, name: &str, url: &str, arguments: &[&str]) -> Self {
         let path = dir.join(name);
         let child = Command::new(BINARY)
-            .args(["subscribe", &broker.url()])
+            .args(["subscribe", url])
             .args(arguments)
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
