@@ -267,3 +267,23 @@ fn rights_count_for_each_topic() {
     site.pass(10_000);
     assert_eq!(told(&mut site, watcher).len(), 8);
 }
+
+/// What the application told below `$SYS` it tells anew: no client misses it.
+#[test]
+fn the_applications_own_states_are_not_restored_and_are_no_loss_of_a_client() {
+    let config = || {
+        let mut config = Config::default();
+        (config.own_topics, config.saves_own_messages) = (vec!["$SYS/#".to_owned()], true);
+        config
+    };
+    let mut site = Site::new(config());
+    site.now.wall_ms = 1_800_000_000_000;
+    let (panel, _) = site.connect(stays("panel", Version::V5));
+    site.send(panel, &[subscribe(&["$SYS/broker/connection/+/state"])]);
+    site.cut(panel);
+    site.publish(&Publish { retain: true, ..message("$SYS/broker/connection/up/state", "1") });
+    let (mut next, restored) = restarted(&site, config(), 0);
+    assert_eq!((restored.retained, restored.waiting, restored.refused), (0, 0, 0));
+    let (panel, _) = next.connect(stays("panel", Version::V5));
+    assert!(next.payloads(panel).is_empty());
+}

@@ -73,11 +73,20 @@ impl<I: Ingest> Listener<I> {
             restored.expired += 1;
             return;
         };
+        if self.is_told_anew(&publish.topic) {
+            return;
+        }
         let message = Message::new(now_ms, &publish, self.accounts.payloads());
         let is_kept =
             !self.is_own_topic(&publish.topic) && self.topics.retain(now_ms, &publish.topic, &message);
         restored.retained += usize::from(is_kept);
         restored.refused += usize::from(!is_kept);
+    }
+
+    /// Returns whether a saved message is on one of the application's topics below `$SYS`: states and figures, which it tells anew. No client misses
+    /// the former ones.
+    fn is_told_anew(&self, topic: &str) -> bool {
+        topic.starts_with("$SYS/") && self.is_own_topic(topic)
     }
 
     /// Restores a session; `None` at the limit of sessions, or if the client has one already.
@@ -145,6 +154,9 @@ impl<I: Ingest> Listener<I> {
             restored.expired += 1;
             return;
         };
+        if self.is_told_anew(&publish.topic) {
+            return;
+        }
         // The application says there what is true now. Perhaps it is a client's, of a time when the topic was nobody's.
         if self.is_own_topic(&publish.topic) {
             restored.refused += 1;
