@@ -21,6 +21,7 @@ mod outlets;
 mod plan;
 mod run;
 mod section;
+mod signals;
 mod store_health;
 mod traps;
 

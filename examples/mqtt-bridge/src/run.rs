@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use edge_bridge::bridge::topic_rules::Rules;
 use edge_service::Notifier;
 use futures_util::future::join_all;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::Setup;
@@ -16,6 +15,7 @@ use crate::connection::{Connection, QueueStats};
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
+use crate::signals::{self, is_stopped};
 
 /// Time limit for receipts of the last messages of local clients.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -51,10 +51,7 @@ pub(crate) async fn run(
     read_again: impl Fn() -> Option<Setup>,
     service: &Notifier,
 ) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+    let (mut stop, mut hangup) = signals::listen()?;
     let mut site = service.while_starting(Site::start(setup, places)).await?;
     note_left(&places.state, &site.running);
     if let Err(error) = service.ready() {
@@ -79,8 +76,7 @@ pub(crate) async fn run(
         tokio::select! {
             () = until_ready => {}
             () = pings => {}
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = stop.asked() => break,
             _ = stores.tick() => looks_at_stores = true,
             stats = site.store_stats(), if looks_at_stores => {
                 looks_at_stores = false;
@@ -88,10 +84,18 @@ pub(crate) async fn run(
             }
             _ = looks.tick() => site.tell_losses_of_clients().await,
             () = site.has_losses_to_tell() => site.tell_losses(),
-            _ = again.tick(), if !site.waiting.is_empty() => service.while_waiting(site.start_waiting()).await,
+            _ = again.tick(), if !site.waiting.is_empty() => {
+                let starts = service.while_waiting(site.start_waiting());
+                if is_stopped(starts, stop.asked()).await {
+                    break;
+                }
+            }
             _ = hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
-                service.while_waiting(site.change(setup)).await;
+                let change = service.while_waiting(site.change(setup));
+                if is_stopped(change, stop.asked()).await {
+                    break;
+                }
                 again.reset();
                 note_left(&places.state, &site.running);
             }

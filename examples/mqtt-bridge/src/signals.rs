@@ -1,0 +1,80 @@
+//! Signals that the program obeys, and work during which it is asked to stop.
+
+use std::pin::pin;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Duration, timeout};
+
+/// Time limit of work under way when a stop is asked for. A disk that hangs would hold it up for good, and the supervisor would kill the program
+/// before the other connections are closed.
+const END_WITHIN: Duration = Duration::from_secs(3);
+
+/// SIGTERM and SIGINT, which stop the program.
+pub(crate) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Listens for the signals that stop the program, and for SIGHUP.
+///
+/// # Errors
+///
+/// In words.
+pub(crate) fn listen() -> Result<(Stop, Signal), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+    let [terminate, interrupt] = [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?];
+    Ok((Stop { terminate, interrupt }, listen(SignalKind::hangup())?))
+}
+
+impl Stop {
+    /// Waits until the program is asked to stop. Cancel-safe.
+    pub(crate) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Performs work, and returns whether a stop was asked for meanwhile. Then the work is given up if it does not end soon.
+pub(crate) async fn is_stopped(work: impl Future<Output = ()>, stop: impl Future<Output = ()>) -> bool {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        () = &mut work => return false,
+        () = stop => {}
+    }
+    if timeout(END_WITHIN, work).await.is_err() {
+        tracing::warn!("a change of the connections was under way and does not end: given up for the stop");
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// As with a queue whose disk hangs while it is opened.
+    #[tokio::test(start_paused = true)]
+    async fn work_that_does_not_end_keeps_no_stop_waiting() {
+        let start = Instant::now();
+        let asked = sleep(Duration::from_secs(60));
+        let stopped = timeout(Duration::from_secs(3_600), is_stopped(pending(), asked)).await;
+        assert_eq!((stopped, start.elapsed()), (Ok(true), Duration::from_secs(60) + END_WITHIN));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_is_done_whether_a_stop_is_asked_for_or_not() {
+        let mut is_done = false;
+        let work = async {
+            sleep(Duration::from_secs(1)).await;
+            is_done = true;
+        };
+        assert!(is_stopped(work, ready(())).await && is_done);
+        assert!(!is_stopped(ready(()), pending()).await);
+    }
+}
