@@ -129,3 +129,31 @@ fn another_directory_in_its_place_gets_no_file() {
     let files: Vec<_> = fs::read_dir(&gateway.state).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert!(files.iter().all(|name| name == "control.sock"), "{files:?}");
 }
+
+/// A restart of all parts whose stop cannot store what it holds goes on all the same: the process, its loops and its clients are worth more than a
+/// clean end, and what has no PUBACK comes again.
+#[test]
+fn a_restart_of_all_parts_goes_on_although_the_queue_did_not_close_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let away = dir.path().join("away");
+    let (mut gateway, listen) = Gateway::started(dir.path(), free_port(), ROUTE);
+    let mut sensor = Publisher::new(listen, "sensor", 50);
+    sensor.publish("data/a", "before");
+    sensor.settle(0, 30);
+    fs::rename(&gateway.state, &away).unwrap();
+    says_that_it_is_gone(&gateway);
+    gets_no_puback(&mut sensor, "data/a", 5);
+    let (file, pid) = (dir.path().join("gateway.toml"), gateway.pid());
+    let text = fs::read_to_string(&file).unwrap().replace("\"1MiB\"", "\"1MiB\"\nmax_age = \"2d\"");
+    fs::write(&file, text).unwrap();
+    gateway.signal("HUP");
+    wait_until("it starts anew", 60, || {
+        gateway.log().contains("parts did not stop well, and start anew all the same")
+    });
+    wait_until("it is ready", 60, || gateway.get("/readyz").is_some_and(|(code, _)| code == 200));
+    let mut sensor = Publisher::new(listen, "sensor", 50);
+    sensor.publish("data/a", "after");
+    sensor.settle(0, 60);
+    assert_eq!((gateway.pid(), gateway.metric("edge_config_refused")), (pid, Some(0.0)));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
