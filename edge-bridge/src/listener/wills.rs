@@ -84,13 +84,14 @@ impl PendingWill {
 
     /// Returns the keep-alive in seconds of the client's connection, if that is there or ended with the listener; `None` if it ended before.
     pub(super) fn keep_alive_s(&self) -> Option<u16> {
-        self.due_ms.is_none().then_some(self.keep_alive_s)
+        (self.due_ms.is_none() || self.ended_with_listener).then_some(self.keep_alive_s)
     }
 
     /// Returns the will with its remaining delay, to be saved.
     pub(super) fn left(&self, now_ms: u64) -> Option<Will> {
-        let left_ms =
-            self.due_ms.map_or(u64::from(self.delay_s) * 1000, |due_ms| due_ms.saturating_sub(now_ms));
+        // A client that has not come back is given all of the time again: nobody listened meanwhile.
+        let due_ms = self.due_ms.filter(|_| !self.ended_with_listener);
+        let left_ms = due_ms.map_or(u64::from(self.delay_s) * 1000, |due_ms| due_ms.saturating_sub(now_ms));
         let mut properties = self.publish.properties.to_builder();
         let left_s = u32::try_from(left_ms.div_ceil(1000)).unwrap_or(u32::MAX);
         properties.push(PropertyId::WillDelayInterval, Value::U32(left_s)).ok()?;

@@ -67,15 +67,49 @@ fn a_will_that_was_deleted_or_of_a_session_that_ends_with_its_connection_is_not_
     assert_eq!(wills(&next), 0);
 }
 
-/// A second kill before the first restart has published it.
+/// A second end before the will is due: its client had no longer time to come back.
 #[test]
-fn a_will_goes_on_waiting_over_further_restarts() {
+fn a_further_restart_begins_the_time_to_come_back_anew() {
+    for (delay_s, due_ms) in [(0, 15_000), (100, 100_000)] {
+        let mut site = at_noon();
+        site.connect(with_will(10, delay_s));
+        let (mut next, _) = restarted(&site, Config::default(), 1_000);
+        next.pass(14_000);
+        // Longer than what was left.
+        let (mut third, _) = restarted(&next, Config::default(), 500_000);
+        third.pass(due_ms - 1);
+        assert_eq!(wills(&third), 0, "{delay_s}");
+        third.pass(1);
+        assert_eq!(wills(&third), 1, "{delay_s}");
+    }
+}
+
+#[test]
+fn a_client_that_comes_back_after_a_further_restart_takes_its_will_back_however_it_connects() {
+    for clean_start in [false, true] {
+        let mut site = at_noon();
+        site.connect(with_will(10, 0));
+        let (mut next, _) = restarted(&site, Config::default(), 1_000);
+        next.pass(5_000);
+        let (mut third, _) = restarted(&next, Config::default(), 1_000);
+        let (again, _) = third.connect(Connect { clean_start, will: None, ..with_will(10, 0) });
+        third.send(again, &[disconnect(ReasonCode::NORMAL_DISCONNECTION)]);
+        third.pass(1_000_000);
+        assert_eq!(wills(&third), 0, "{clean_start}");
+    }
+}
+
+/// The will of a connection that ended before the listener did has only the rest of its delay.
+#[test]
+fn a_will_of_an_absent_client_keeps_the_rest_of_its_delay_over_restarts() {
     let mut site = at_noon();
-    site.connect(with_will(10, 0));
-    let (mut next, _) = restarted(&site, Config::default(), 1_000);
-    next.pass(14_000);
-    let (mut third, _) = restarted(&next, Config::default(), 500);
-    third.pass(499);
+    let (client, _) = site.connect(with_will(10, 100));
+    site.cut(client);
+    site.pass(40_000);
+    let (mut next, _) = restarted(&site, Config::default(), 0);
+    next.pass(40_000);
+    let (mut third, _) = restarted(&next, Config::default(), 0);
+    third.pass(19_999);
     assert_eq!(wills(&third), 0);
     third.pass(1);
     assert_eq!(wills(&third), 1);
