@@ -1,6 +1,6 @@
 //! What is a change of the clients that are saved, and how old they are when they come back: a file that was current stays so.
 
-use edge_bridge::listener::Config;
+use edge_bridge::listener::{Config, Event};
 use edge_bridge::wire::{Connect, Packet, Publish, QoS, ReasonCode, Value, Version};
 
 use crate::listener_support::*;
@@ -45,6 +45,38 @@ fn the_end_of_a_session_by_its_client_is_a_change() {
     site.cut(sub);
     let again = Connect { properties: properties(&[]), ..stays("sub", Version::V5) };
     assert!(is_change(&mut site, |site| assert!(site.connect(again).1.session_present)));
+}
+
+/// Its end is told, and counted with what was on its way. Otherwise a restart would bring it back.
+#[test]
+fn the_end_of_a_session_for_memory_is_a_change() {
+    for has_many_filters in [false, true] {
+        let mut config = Config::default();
+        (config.max_memory, config.max_subscriptions) = (2 << 20, 10_000);
+        let mut site = Site::new(config);
+        let (large, _) = site.connect(lasting("large", 60));
+        site.send(large, &[subscribe(&["a"])]);
+        let publisher = site.client("publisher", Version::V311);
+        site.send(publisher, &[publish(1, "a", "x")]);
+        let (mut steps, mut changes) = (0, 0);
+        while !site.is_closed(large) && steps < 1_000 {
+            steps += 1;
+            changes = site.listener.changes();
+            if has_many_filters {
+                site.send(large, &[subscribe(&[&format!("{steps}/{}", "f".repeat(2_000))])]);
+            } else {
+                site.send(publisher, &[publish(steps, "a", &"x".repeat(50_000))]);
+            }
+        }
+        let ends = site.events.iter().filter_map(|event| match event {
+            Event::SessionEnded { dropped, .. } => Some(*dropped as u64),
+            _ => None,
+        });
+        let on_the_way = if has_many_filters { 1 } else { u64::from(steps) };
+        assert_eq!(ends.collect::<Vec<_>>(), [on_the_way], "{has_many_filters}");
+        assert_eq!(site.listener.stats().dropped_full, on_the_way);
+        assert!(site.listener.changes() > changes);
+    }
 }
 
 /// It was there until the end, however long ago its session last changed.

@@ -60,19 +60,16 @@ impl<I: Ingest> Listener<I> {
             None => return false,
             Some(Holder::Connection(id)) => self.close_for_memory(now, id),
             Some(Holder::Client(key)) if self.drop_waiting(key, excess) => {}
-            Some(Holder::Client(key)) => {
-                let connection = self.clients.get_mut(key).and_then(|client| {
-                    client.expiry_s = 0;
-                    client.connection
-                });
-                match connection {
-                    Some(id) => self.close_for_memory(now, id),
-                    None => {
-                        self.stats.closed_for_memory += 1;
-                        self.give_up_session(now, key);
-                    }
+            Some(Holder::Client(key)) => match self.clients.get(key).and_then(|client| client.connection) {
+                Some(id) => {
+                    self.close_for_memory(now, id);
+                    self.stats.dropped_full += self.end_session(now, key) as u64;
                 }
-            }
+                None => {
+                    self.stats.closed_for_memory += 1;
+                    self.give_up_session(now, key);
+                }
+            },
         }
         true
     }
