@@ -30,8 +30,10 @@ pub(super) struct Admission<I> {
     chain: PubackChain,
     pub(super) room: Room,
     pub(super) held: HeldMessages,
-    /// Rows that the queue handed back, in order.
-    stalled: VecDeque<(Ticket, Vec<Row>)>,
+    /// Rows that the queue handed back, in order, with the up time since which they wait, or a little before it.
+    stalled: VecDeque<(Ticket, Vec<Row>, u64)>,
+    /// Up time at which rows were last given out.
+    given_ms: u64,
     /// Reason codes of PUBACKs other than success, by ticket.
     reasons: HashMap<Ticket, ReasonCode>,
 }
@@ -46,6 +48,7 @@ impl<I: Ingest> Admission<I> {
             room: Room::default(),
             held: HeldMessages::default(),
             stalled: VecDeque::new(),
+            given_ms: 0,
             reasons: HashMap::new(),
         }
     }
@@ -119,13 +122,19 @@ impl<I: Ingest> Admission<I> {
     /// Keeps rows for which the queue has no room.
     pub(super) fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
         self.room.set(false);
-        self.stalled.push_back((ticket, rows));
+        self.stalled.push_back((ticket, rows, self.given_ms));
     }
 
-    /// Takes the rows that the queue handed back.
-    pub(super) fn take_stalled(&mut self) -> impl Iterator<Item = Output> + use<I> {
+    /// Takes the rows that the queue handed back, with what is left of their time to live. The queue counts those that have expired.
+    pub(super) fn take_stalled(&mut self, now_ms: u64) -> impl Iterator<Item = Output> + use<I> {
+        self.given_ms = now_ms;
         let stalled = std::mem::take(&mut self.stalled);
-        stalled.into_iter().map(|(ticket, rows)| Output::Store { ticket, rows })
+        stalled.into_iter().map(move |(ticket, mut rows, since_ms)| {
+            for ttl_ms in rows.iter_mut().filter_map(|row| row.ttl_ms.as_mut()) {
+                *ttl_ms = ttl_ms.saturating_sub(now_ms.saturating_sub(since_ms));
+            }
+            Output::Store { ticket, rows }
+        })
     }
 
     /// Takes the held messages whose lane has room now.
@@ -136,7 +145,8 @@ impl<I: Ingest> Admission<I> {
 
     /// Gives a message to the ingest, and outputs the rows that it returns.
     pub(super) fn take_in(&mut self, now: Now, held: &Held, outputs: &mut VecDeque<Output>) {
-        let Held { connection, ack, message, lane: _ } = held;
+        let Held { connection, ack, message, .. } = held;
+        self.given_ms = now.up_ms;
         let (bytes, now_ms) = (held.bytes(), now.up_ms);
         let stored = match self.ingest.ingest(now, message) {
             Answer::Store(rows) if !rows.is_empty() => {

@@ -81,7 +81,7 @@ impl<I: Ingest> Listener<I> {
         self.admission.show(now, &message);
         self.distribute(now.up_ms, publish, Some(client), None);
         let lane = self.admission.lane(&message);
-        let held = Held { connection, ack, message, lane };
+        let held = Held { connection, ack, message, lane, arrived_ms: now.up_ms };
         // PUBACKs leave in the order of arrival: what came behind a message that waits, waits too.
         let is_behind = ack.is_some() && self.connections.get(connection).is_some_and(|state| state.held > 0);
         if !is_behind && self.admission.room.is_in(lane) {
@@ -99,7 +99,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Acknowledges a message that is for local subscribers alone.
+    /// Acknowledges a message that is for local subscribers alone, or has expired.
     fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>) {
         if let Some((ack, state)) = ack.zip(self.connections.get_mut(connection)) {
             self.admission.absorb(now_ms, connection, ack);
@@ -121,8 +121,8 @@ impl<I: Ingest> Listener<I> {
     /// Outputs held rows, and gives held messages to the ingest, as far as the queue has room now.
     fn room_changed(&mut self, now: Now) {
         if self.admission.room.is_any() {
-            self.outputs.extend(self.admission.take_stalled());
-            for held in self.admission.take_ready() {
+            self.outputs.extend(self.admission.take_stalled(now.up_ms));
+            for mut held in self.admission.take_ready() {
                 if held.ack.is_some()
                     && let Some(state) = self.connections.get_mut(held.connection)
                 {
@@ -130,7 +130,12 @@ impl<I: Ingest> Listener<I> {
                     state.held_bytes -= held.bytes();
                     self.connections.touch(held.connection);
                 }
-                self.take_in(now, &held);
+                if held.age(now.up_ms) {
+                    self.take_in(now, &held);
+                } else {
+                    self.stats.dropped_expired += 1;
+                    self.absorb(now.up_ms, held.connection, held.ack);
+                }
             }
         }
         self.run(now);

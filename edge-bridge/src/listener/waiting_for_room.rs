@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::ingest::Inbound;
 use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
+use crate::wire::PropertyId;
 
 /// Bytes of memory of a held message beside its contents.
 const OVERHEAD: usize = 64;
@@ -22,6 +23,8 @@ pub(super) struct Held {
     pub(super) message: Inbound,
     /// Lane of the message; `None` if it is not known, or if every lane had room when the message came.
     pub(super) lane: Option<u8>,
+    /// Up time of its arrival.
+    pub(super) arrived_ms: u64,
 }
 
 impl Held {
@@ -33,14 +36,25 @@ impl Held {
 
     /// Copies the message, so that it does not keep a whole receive buffer alive.
     pub(super) fn into_owned(self) -> Self {
-        let Self { connection, ack, message, lane } = self;
         let message = Inbound {
-            topic: message.topic.detached(),
-            payload: Bytes::copy_from_slice(&message.payload),
-            properties: message.properties.detached(),
-            ..message
+            topic: self.message.topic.detached(),
+            payload: Bytes::copy_from_slice(&self.message.payload),
+            properties: self.message.properties.detached(),
+            ..self.message
         };
-        Self { connection, ack, message, lane }
+        Self { message, ..self }
+    }
+
+    /// Subtracts the time that it waited from its Message Expiry Interval (\[MQTT-3.3.2-6\]). Returns `false` if it has expired.
+    pub(super) fn age(&mut self, now_ms: u64) -> bool {
+        let properties = &mut self.message.properties;
+        let waited_ms = now_ms.saturating_sub(self.arrived_ms);
+        let Some(said_s) = properties.u32(PropertyId::MessageExpiryInterval) else { return true };
+        let left_ms = (u64::from(said_s) * 1000).saturating_sub(waited_ms);
+        if waited_ms > 0 {
+            *properties = properties.with_expiry_s(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(said_s));
+        }
+        left_ms > 0 || waited_ms == 0
     }
 }
 

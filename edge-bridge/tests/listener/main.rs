@@ -5,6 +5,7 @@ mod connections;
 mod exactly_once;
 mod fair_memory;
 mod handed_over_once;
+mod held_expiry;
 mod held_wills;
 mod histories;
 mod hostile;

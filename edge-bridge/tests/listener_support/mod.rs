@@ -31,7 +31,9 @@ impl Ingest for Script {
         self.seen.push(message.clone());
         match message.topic.as_str() {
             topic if topic.starts_with("store/") => {
-                Answer::Store(vec![Row::new(message.topic.clone(), message.payload.clone())])
+                let mut row = Row::new(message.topic.clone(), message.payload.clone());
+                row.ttl_ms = message.to_row().ttl_ms;
+                Answer::Store(vec![row])
             }
             topic if topic.starts_with("held/") => Answer::Withhold(Vec::new()),
             topic if topic.starts_with("bad/") => Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID),

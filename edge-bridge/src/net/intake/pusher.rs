@@ -83,7 +83,9 @@ impl HeldMessages {
 
 /// Row of a full lane, and the channel for its receipt, on which `None` means that the row can never be stored.
 struct Waiting {
+    /// The row, with the time to live that it had at `put_at`.
     row: edge_queue::Row,
+    put_at: Instant,
     receipt: oneshot::Sender<Option<Pending>>,
 }
 
@@ -152,11 +154,12 @@ impl Pusher {
 
     /// Returns the rows that were not pushed, in the order of each lane. `left`: those of the last message.
     fn left(self, left: Vec<Row>, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
-        let waiting = self.waiting.into_iter().flatten().filter_map(|waiting| bridge_row(waiting.row));
+        let waiting = self.waiting.into_iter().flatten();
+        let waiting = waiting.filter_map(|waiting| Some(aged(bridge_row(waiting.row)?, waiting.put_at)));
         let mut left: Vec<Row> = waiting.chain(left).collect();
-        left.extend(self.held.messages.into_iter().flat_map(|(_, message)| message.rows));
-        while let Ok(message) = messages.try_recv() {
-            left.extend(message.rows);
+        let held = self.held.messages.into_iter().map(|(_, message)| message);
+        for Message { rows, put_at, .. } in held.chain(std::iter::from_fn(|| messages.try_recv().ok())) {
+            left.extend(rows.into_iter().map(|row| aged(row, put_at)));
         }
         left
     }
@@ -204,7 +207,7 @@ impl Pusher {
             let lane = u8::try_from(at).unwrap_or(u8::MAX);
             let refused = match self.waiting.get(at).is_some_and(|lane| !lane.is_empty()) {
                 true => row,
-                false => match self.push(row).await {
+                false => match self.push(row, put_at).await {
                     Ok(receipt) => {
                         let receipt = receipt.map(Receipt::Pushed);
                         receipts.extend(receipt.map(|receipt| RowSettling { receipt, lane, on_safe }));
@@ -215,11 +218,12 @@ impl Pusher {
                         *row
                     }
                     Err(Refused::Closed(row)) => {
-                        return Err(bridge_row(*row).into_iter().chain(rows).collect());
+                        let left = bridge_row(*row).into_iter().chain(rows);
+                        return Err(left.map(|row| aged(row, put_at)).collect());
                     }
                 },
             };
-            let receipt = self.wait(at, refused).map(Receipt::Waits);
+            let receipt = self.wait(at, refused, put_at).map(Receipt::Waits);
             receipts.extend(receipt.map(|receipt| RowSettling { receipt, lane, on_safe }));
         }
         // It ends with the runtime only.
@@ -254,13 +258,18 @@ impl Pusher {
         lane.map_or(last, |lane| usize::from(lane).min(last))
     }
 
-    fn wait(&mut self, at: usize, row: edge_queue::Row) -> Option<oneshot::Receiver<Option<Pending>>> {
+    fn wait(
+        &mut self,
+        at: usize,
+        row: edge_queue::Row,
+        put_at: Instant,
+    ) -> Option<oneshot::Receiver<Option<Pending>>> {
         let (receipt, receives) = oneshot::channel();
         if self.waiting.iter().all(VecDeque::is_empty) {
             self.again_at = Instant::now() + AGAIN;
         }
         self.waiting_bytes += bytes_of(&row);
-        self.waiting.get_mut(at)?.push_back(Waiting { row, receipt });
+        self.waiting.get_mut(at)?.push_back(Waiting { row, put_at, receipt });
         self.shared.without_room.fetch_add(1, Ordering::Relaxed);
         self.shared.full_lanes.fetch_or(bit_of(at), Ordering::Relaxed);
         Some(receives)
@@ -269,10 +278,10 @@ impl Pusher {
     /// Pushes the waiting rows of each lane while there is room. An error means that the queue was closed.
     async fn try_again(&mut self) -> Result<(), Vec<Row>> {
         for at in 0..self.waiting.len() {
-            while let Some(Waiting { row, receipt }) = self.waiting.get_mut(at).and_then(VecDeque::pop_front)
-            {
+            while let Some(next) = self.waiting.get_mut(at).and_then(VecDeque::pop_front) {
+                let Waiting { row, put_at, receipt } = next;
                 let bytes = bytes_of(&row);
-                let (row, ends) = match self.push(row).await {
+                let (row, ends) = match self.push(row, put_at).await {
                     Ok(pushed) => {
                         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
                         self.shared.without_room.fetch_sub(1, Ordering::Relaxed);
@@ -284,7 +293,7 @@ impl Pusher {
                     Err(Refused::Closed(row)) => (row, true),
                 };
                 if let Some(lane) = self.waiting.get_mut(at) {
-                    lane.push_front(Waiting { row: *row, receipt });
+                    lane.push_front(Waiting { row: *row, put_at, receipt });
                 }
                 if ends {
                     return Err(Vec::new());
@@ -302,12 +311,19 @@ impl Pusher {
         Ok(())
     }
 
-    /// Pushes a row. Returns `None` if it can never be stored, in which case it is counted.
-    async fn push(&mut self, row: edge_queue::Row) -> Result<Option<Pending>, Refused> {
+    /// Pushes a row with what is left of its time to live; the queue counts one that has expired. A refused row comes back as it was. Returns `None`
+    /// if it can never be stored, in which case it is counted.
+    async fn push(&mut self, mut row: edge_queue::Row, put_at: Instant) -> Result<Option<Pending>, Refused> {
+        let ttl_ms = row.ttl_ms;
+        row.ttl_ms = left_ms(ttl_ms, put_at);
+        let as_it_was = |mut row: Box<edge_queue::Row>| {
+            row.ttl_ms = ttl_ms;
+            row
+        };
         match self.queue.push(row).await {
             Ok(receipt) => Ok(Some(receipt)),
-            Err(PushError::Closed { row }) => Err(Refused::Closed(row)),
-            Err(PushError::Full { row, limit, .. }) => Err(Refused::Full(row, limit)),
+            Err(PushError::Closed { row }) => Err(Refused::Closed(as_it_was(row))),
+            Err(PushError::Full { row, limit, .. }) => Err(Refused::Full(as_it_was(row), limit)),
             Err(error) => {
                 let so_far = 1 + self.shared.never_stored.fetch_add(1, Ordering::Relaxed);
                 self.say_never_stored(&error, so_far);
@@ -315,6 +331,17 @@ impl Pusher {
             }
         }
     }
+}
+
+/// Returns what is left of a time to live that began at `put_at`.
+fn left_ms(ttl_ms: Option<u64>, put_at: Instant) -> Option<u64> {
+    let waited_ms = u64::try_from(put_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    ttl_ms.map(|ttl_ms| ttl_ms.saturating_sub(waited_ms))
+}
+
+fn aged(mut row: Row, put_at: Instant) -> Row {
+    row.ttl_ms = left_ms(row.ttl_ms, put_at);
+    row
 }
 
 /// Bytes of a row whose number a client chose, as [`Row::bytes`] counts them.

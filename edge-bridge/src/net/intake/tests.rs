@@ -328,3 +328,31 @@ async fn promise_1_rows_that_a_failing_disk_never_took_are_not_told_to_be_safe()
     let told = tokio::time::timeout(Duration::from_millis(300), safe.notified()).await;
     assert!(told.is_err(), "told safe although it was never written");
 }
+
+/// \[MQTT-3.3.2-6\]. The queue counts what expired.
+#[tokio::test]
+async fn the_time_for_which_a_row_waits_for_room_is_a_part_of_its_time_to_live() {
+    let (queue, mut hub, intake) = rig().await;
+    let mut late = rows(TELEMETRY, 4..16);
+    late.iter_mut().for_each(|row| row.ttl_ms = Some(60_000));
+    late[0].ttl_ms = Some(5_000);
+    let _safe = put(&intake, rows(TELEMETRY, 0..4)).await;
+    let _safe = put(&intake, late).await;
+    soon(async {
+        while intake.without_room() != 12 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    assert_eq!(taken(&mut hub, 4).await, [0, 1, 2, 3]);
+    let leases = soon(hub.lease(1)).await.unwrap();
+    let of_leases: Vec<_> = leases.iter().map(|lease| (lease.payload()[0], lease.ttl_left_ms())).collect();
+    assert!(matches!(of_leases[..], [(5, Some(..=50_000))]), "{of_leases:?}");
+    drop(leases);
+    queue.close().await.unwrap();
+    let left = soon(intake.unpushed()).await;
+    assert!(left.last().is_some_and(|row| row.ttl_ms.is_some_and(|ms| ms <= 50_000)), "{left:?}");
+}
