@@ -28,7 +28,9 @@ impl<I: Ingest> Listener<I> {
         }
         let message = Message::new(now_ms, publish, self.accounts.payloads());
         if publish.retain && self.config.session.retain_available {
-            self.stats.retain_refused += u64::from(!self.topics.retain(now_ms, topic, &message));
+            let publisher = publisher.and_then(|key| self.clients.get(key)).map(|client| &client.id);
+            let is_kept = self.topics.retain(now_ms, topic, &message, publisher);
+            self.stats.retain_refused += u64::from(!is_kept);
         }
         self.spread(now_ms, &message, receivers, origin);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::message::Message;
+use crate::wire::Utf8;
 
 /// Bytes of memory of a retained message beside its contents.
 const OVERHEAD: usize = 256;
@@ -11,11 +12,24 @@ const OVERHEAD: usize = 256;
 /// Retained messages, one for each topic, bounded by count and bytes.
 #[derive(Debug)]
 pub(super) struct Retained {
-    messages: BTreeMap<Box<str>, Message>,
+    messages: BTreeMap<Box<str>, RetainedMessage>,
     bytes: usize,
     max: usize,
     max_bytes: usize,
     changes: u64,
+}
+
+/// Message, and the identifier of the client that published it, for No Local; `None` for the application, and if it is not known.
+#[derive(Debug)]
+pub(super) struct RetainedMessage {
+    pub(super) message: Message,
+    pub(super) publisher: Option<Utf8>,
+}
+
+impl RetainedMessage {
+    fn bytes(&self) -> usize {
+        self.message.bytes() + self.publisher.as_ref().map_or(0, |publisher| publisher.len())
+    }
 }
 
 impl Retained {
@@ -33,31 +47,32 @@ impl Retained {
 
     /// Retains a message, or removes the topic's if the payload is empty. Returns `false` if there is no room; the topic then has no retained
     /// message, because the old one is out of date.
-    pub(super) fn keep(&mut self, topic: &str, message: &Message) -> bool {
+    pub(super) fn keep(&mut self, topic: &str, message: &Message, publisher: Option<&Utf8>) -> bool {
         let old = self.messages.remove(topic);
-        self.bytes -= old.as_ref().map_or(0, Message::bytes);
+        self.bytes -= old.as_ref().map_or(0, RetainedMessage::bytes);
         let ends = message.publish.payload.is_empty();
-        let has_room = self.messages.len() < self.max && self.bytes + message.bytes() <= self.max_bytes;
+        let new = RetainedMessage { message: message.clone(), publisher: publisher.cloned() };
+        let has_room = self.messages.len() < self.max && self.bytes + new.bytes() <= self.max_bytes;
         let is_kept = !ends && has_room;
         // The same again, as many publish it, is none, and so is the end of what was not there: each change may cost a write.
         self.changes += u64::from(match &old {
-            Some(old) => !is_kept || !old.is_same(message),
+            Some(old) => !is_kept || old.publisher != new.publisher || !old.message.is_same(message),
             None => is_kept,
         });
         if is_kept {
-            self.bytes += message.bytes();
-            self.messages.insert(topic.into(), message.clone());
+            self.bytes += new.bytes();
+            self.messages.insert(topic.into(), new);
         }
         ends || has_room
     }
 
     /// Returns the retained message of a topic; `None` if there is none.
-    pub(super) fn get(&self, topic: &str) -> Option<&Message> {
+    pub(super) fn get(&self, topic: &str) -> Option<&RetainedMessage> {
         self.messages.get(topic)
     }
 
     /// Returns the messages of the topics behind one, in their order; with `None` all.
-    pub(super) fn after(&self, topic: Option<&str>) -> impl Iterator<Item = (&str, &Message)> {
+    pub(super) fn after(&self, topic: Option<&str>) -> impl Iterator<Item = (&str, &RetainedMessage)> {
         let from = topic.map_or(Bound::Unbounded, Bound::Excluded);
         self.messages.range::<str, _>((from, Bound::Unbounded)).map(|(topic, message)| (&**topic, message))
     }
@@ -65,17 +80,17 @@ impl Retained {
     /// Removes expired messages, to make room.
     pub(super) fn expire(&mut self, now_ms: u64) {
         let bytes = &mut self.bytes;
-        self.messages.retain(|_, message| {
-            let keep = !message.is_expired(now_ms);
+        self.messages.retain(|_, retained| {
+            let keep = !retained.message.is_expired(now_ms);
             if !keep {
-                *bytes -= message.bytes();
+                *bytes -= retained.bytes();
             }
             keep
         });
     }
 
     /// Returns all messages, in the order of their topics.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Message> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RetainedMessage> {
         self.messages.values()
     }
 
@@ -117,23 +132,31 @@ mod tests {
     #[test]
     fn bounded_by_count_and_bytes_and_empty_removes() {
         let mut retained = Retained::new(2, 12);
-        assert!(retained.keep("a", &message("1234")));
-        assert!(retained.keep("a", &message("12345")), "replaced, not added");
-        assert!(!retained.keep("b", &message("1234567")), "bytes");
-        assert!(retained.keep("b", &message("1")));
-        assert!(!retained.keep("c", &message("1")), "count");
-        assert!(retained.keep("a", &message("")));
+        assert!(retained.keep("a", &message("1234"), None));
+        assert!(retained.keep("a", &message("12345"), None), "replaced, not added");
+        assert!(!retained.keep("b", &message("1234567"), None), "bytes");
+        assert!(retained.keep("b", &message("1"), None));
+        assert!(!retained.keep("c", &message("1"), None), "count");
+        assert!(retained.keep("a", &message(""), None));
         assert_eq!((retained.len(), retained.bytes), (1, 2));
-        assert!(retained.keep("b", &message("")) && retained.bytes == 0);
+        assert!(retained.keep("b", &message(""), None) && retained.bytes == 0);
+    }
+
+    #[test]
+    fn the_name_of_the_publisher_counts() {
+        let mut retained = Retained::new(2, 3);
+        assert!(!retained.keep("a", &message("1"), Some(&Utf8::from_static("long"))));
+        assert!(retained.keep("a", &message("1"), Some(&Utf8::from_static("x"))) && retained.bytes == 3);
+        assert!(retained.keep("a", &message(""), None) && retained.bytes == 0);
     }
 
     #[test]
     fn what_expired_makes_room() {
         let mut retained = Retained::new(1, 100);
-        assert!(retained.keep("a", &Message { expires_ms: Some(50), ..message("x") }));
+        assert!(retained.keep("a", &Message { expires_ms: Some(50), ..message("x") }, None));
         retained.expire(49);
-        assert!(!retained.keep("b", &message("x")));
+        assert!(!retained.keep("b", &message("x"), None));
         retained.expire(50);
-        assert!(retained.keep("b", &message("x")));
+        assert!(retained.keep("b", &message("x"), None));
     }
 }

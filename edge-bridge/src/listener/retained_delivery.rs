@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::delivery::{Delivery, Tag};
 use super::message::Message;
-use super::retained_walk::{Step, for_subscriber};
+use super::retained_walk::{Step, Walk, Wanted, for_subscriber};
 use super::{ClientKey, Listener, turn_size};
 use crate::ingest::Ingest;
 use crate::wire::{Publish, QoS};
@@ -34,7 +34,7 @@ impl<I: Ingest> Listener<I> {
         &mut self,
         now_ms: u64,
         key: ClientKey,
-        filters: BTreeMap<Box<str>, QoS>,
+        filters: BTreeMap<Box<str>, Wanted>,
         identifier: Option<u32>,
     ) {
         self.topics.copies += filters.len() as u64;
@@ -83,11 +83,12 @@ impl<I: Ingest> Listener<I> {
         if client.retained.is_empty() || is_dropped {
             return;
         }
-        let topic = newer.topic.as_str();
-        let Some(message) = self.topics.retained.get(topic).filter(|m| !m.is_expired(now_ms)) else { return };
+        let retained = self.topics.retained.get(newer.topic.as_str());
+        let Some(retained) = retained.filter(|retained| !retained.message.is_expired(now_ms)) else { return };
         let mut comparisons = 0;
         let walks = client.retained.walks.iter_mut();
-        let taken: Vec<_> = walks.filter_map(|walk| walk.take(topic, message, &mut comparisons)).collect();
+        let take = |walk: &mut Walk| walk.take(&client.id, retained, &mut comparisons);
+        let taken: Vec<_> = walks.filter_map(take).collect();
         self.topics.compared(comparisons);
         // What replaces the retained message is that itself.
         for message in taken.into_iter().filter(|_| !newer.retain) {
@@ -105,7 +106,7 @@ impl<I: Ingest> Listener<I> {
             let Some(client) = self.clients.get_mut(key) else { return };
             let Some(walk) = client.retained.walks.front_mut() else { break };
             let mut comparisons = 0;
-            let step = walk.step(now_ms, &self.topics.retained, &mut comparisons);
+            let step = walk.step(now_ms, &client.id, &self.topics.retained, &mut comparisons);
             self.topics.compared(comparisons);
             match step {
                 Step::Found(message) => self.give_one(now_ms, key, message),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::message::Message;
-use super::retained::Retained;
+use super::retained::{Retained, RetainedMessage};
 use crate::wire::{QoS, matches};
 
 /// Most comparisons of a topic with a filter in one step.
@@ -20,10 +20,18 @@ pub(super) struct PendingRetained {
     pub(super) is_due: bool,
 }
 
+/// What a filter asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) qos: QoS,
+    /// Set if messages of the client itself are not wanted.
+    pub(super) no_local: bool,
+}
+
 /// Walk over the retained messages for the filters of one SUBSCRIBE.
 #[derive(Debug)]
 pub(super) struct Walk {
-    filters: BTreeMap<Box<str>, QoS>,
+    filters: BTreeMap<Box<str>, Wanted>,
     identifier: Option<u32>,
     /// Topic of the last message that was looked at; `None` at the beginning.
     after: Option<Box<str>>,
@@ -43,7 +51,7 @@ pub(super) enum Step {
 
 impl PendingRetained {
     /// Adds the filters of a SUBSCRIBE. Those that are there already begin again.
-    pub(super) fn add(&mut self, filters: BTreeMap<Box<str>, QoS>, identifier: Option<u32>) {
+    pub(super) fn add(&mut self, filters: BTreeMap<Box<str>, Wanted>, identifier: Option<u32>) {
         filters.keys().for_each(|filter| self.remove(filter));
         let bytes = filters.keys().map(|filter| bytes(filter)).sum();
         self.walks.push_back(Walk { filters, identifier, after: None, given: BTreeSet::new(), bytes });
@@ -70,13 +78,16 @@ impl PendingRetained {
 }
 
 impl Walk {
-    /// Returns the QoS at which a message of a topic is wanted, at most its own; `None` if no filter matches. Counts the comparisons.
-    fn qos(&self, topic: &str, own: QoS, comparisons: &mut usize) -> Option<QoS> {
+    /// Returns the QoS at which `client` wants a message, at most its own; `None` if no filter matches. Counts the comparisons.
+    fn qos(&self, client: &str, retained: &RetainedMessage, comparisons: &mut usize) -> Option<QoS> {
+        let publish = &retained.message.publish;
+        let own = publish.qos;
+        let is_theirs = retained.publisher.as_ref().is_some_and(|publisher| publisher.as_str() == client);
         let mut found = None;
-        for (filter, qos) in &self.filters {
+        for (filter, wanted) in &self.filters {
             *comparisons += 1;
-            if matches(filter, topic) {
-                found = found.max(Some(own.min(*qos)));
+            if !(wanted.no_local && is_theirs) && matches(filter, &publish.topic) {
+                found = found.max(Some(own.min(wanted.qos)));
                 if found == Some(own) {
                     break;
                 }
@@ -85,17 +96,23 @@ impl Walk {
         found
     }
 
-    /// Goes on to the next message that is wanted.
-    pub(super) fn step(&mut self, now_ms: u64, retained: &Retained, comparisons: &mut usize) -> Step {
+    /// Goes on to the next message that `client` wants.
+    pub(super) fn step(
+        &mut self,
+        now_ms: u64,
+        client: &str,
+        retained: &Retained,
+        comparisons: &mut usize,
+    ) -> Step {
         let mut at = None;
         let mut step = Step::End;
-        for (topic, message) in retained.after(self.after.as_deref()) {
+        for (topic, retained) in retained.after(self.after.as_deref()) {
             at = Some(topic);
-            let is_wanted = !self.given.contains(topic) && !message.is_expired(now_ms);
-            let qos = if is_wanted { self.qos(topic, message.publish.qos, comparisons) } else { None };
+            let is_wanted = !self.given.contains(topic) && !retained.message.is_expired(now_ms);
+            let qos = if is_wanted { self.qos(client, retained, comparisons) } else { None };
             *comparisons += 1;
             if let Some(qos) = qos {
-                step = Step::Found(for_subscriber(message, qos, self.identifier));
+                step = Step::Found(for_subscriber(&retained.message, qos, self.identifier));
                 break;
             }
             if *comparisons >= COMPARISONS_MAX {
@@ -109,20 +126,21 @@ impl Walk {
         step
     }
 
-    /// Takes the retained message of a topic out of the rest of the walk. `None` if it is not wanted, or was given.
+    /// Takes a retained message out of the rest of the walk. `None` if `client` does not want it, or was given it.
     pub(super) fn take(
         &mut self,
-        topic: &str,
-        message: &Message,
+        client: &str,
+        retained: &RetainedMessage,
         comparisons: &mut usize,
     ) -> Option<Message> {
+        let topic = retained.message.publish.topic.as_str();
         if self.after.as_deref().is_some_and(|after| topic <= after) || self.given.contains(topic) {
             return None;
         }
-        let qos = self.qos(topic, message.publish.qos, comparisons)?;
+        let qos = self.qos(client, retained, comparisons)?;
         self.bytes += bytes(topic);
         self.given.insert(topic.into());
-        Some(for_subscriber(message, qos, self.identifier))
+        Some(for_subscriber(&retained.message, qos, self.identifier))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::retained_walk::Wanted;
 use super::shared_subscriptions::SharedSubscriptions;
 use super::{ClientKey, Event, Listener, Output};
 use crate::ingest::Ingest;
@@ -15,7 +16,7 @@ impl<I: Ingest> Listener<I> {
         let Some(key) = self.connections.client(id) else { return };
         let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
-        // By filter: one that is named again has the last QoS.
+        // By filter: one that is named again has the last options.
         let mut with_retained = BTreeMap::new();
         for subscription in &subscribe.filters {
             match self.subscribe(key, subscription, identifier) {
@@ -29,7 +30,8 @@ impl<I: Ingest> Listener<I> {
                             RetainHandling::DoNotSend => false,
                         };
                     if wanted {
-                        with_retained.insert(subscription.filter.as_str().into(), subscription.qos);
+                        let wanted = Wanted { qos: subscription.qos, no_local: subscription.no_local };
+                        with_retained.insert(subscription.filter.as_str().into(), wanted);
                     }
                 }
                 Err(reason) => reasons.push(reason),

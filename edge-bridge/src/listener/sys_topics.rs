@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::message::Message;
+use super::retained_walk::Wanted;
 use super::sys_names::{is_for_sys, is_sys};
 use super::{ClientKey, Due, Listener};
 use crate::ingest::{Ingest, Now};
@@ -101,11 +102,11 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Returns what a new subscriber of these filters gets at once.
-    pub(super) fn sys_messages(&self, now_ms: u64, filters: &BTreeMap<Box<str>, QoS>) -> Vec<Message> {
+    pub(super) fn sys_messages(&self, now_ms: u64, filters: &BTreeMap<Box<str>, Wanted>) -> Vec<Message> {
         let filters: Vec<_> = filters.iter().filter(|(filter, _)| is_for_sys(filter)).collect();
         let wanted = |topic: &str| {
             let matching = filters.iter().filter(|(filter, _)| matches(filter, topic));
-            matching.map(|(_, qos)| **qos).max()
+            matching.map(|(_, wanted)| wanted.qos).max()
         };
         let has_figures = self.sys_interval_ms() > 0 && FIGURES.iter().any(|topic| wanted(topic).is_some());
         let figures = if has_figures { self.figures(now_ms) } else { Vec::new() };

@@ -5,6 +5,7 @@ use super::config::Config;
 use super::message::Message;
 use super::retained::Retained;
 use super::subscriptions::Subscriptions;
+use crate::wire::Utf8;
 
 /// Bytes of memory of a filter beside its text, which is stored twice.
 const FILTER_OVERHEAD: usize = 256;
@@ -39,10 +40,16 @@ impl Topics {
     }
 
     /// Retains a message, or removes the topic's retained message if the payload is empty. Returns `false` at the limit of retained messages.
-    pub(super) fn retain(&mut self, now_ms: u64, topic: &str, message: &Message) -> bool {
-        self.retained.keep(topic, message) || {
+    pub(super) fn retain(
+        &mut self,
+        now_ms: u64,
+        topic: &str,
+        message: &Message,
+        publisher: Option<&Utf8>,
+    ) -> bool {
+        self.retained.keep(topic, message, publisher) || {
             self.retained.expire(now_ms);
-            self.retained.keep(topic, message)
+            self.retained.keep(topic, message, publisher)
         }
     }
 

@@ -1,6 +1,7 @@
 //! Delivery to subscribers: which messages, and how they look there (§3.3, §3.8, §4.7).
 
 use crate::listener_support::*;
+use crate::saved::{at_noon, restarted};
 use crate::site;
 use edge_bridge::listener::Config;
 
@@ -85,6 +86,38 @@ fn no_local_spares_the_publisher() {
     site.send(peer, &[qos0("a", "mine")]);
     site.send(other, &[qos0("a", "theirs")]);
     assert_eq!(site.payloads(peer), ["theirs"]);
+}
+
+/// \[MQTT-3.8.3-3\] is for retained messages too: a bridge with `topic # both` would take its own, of yesterday, for news.
+#[test]
+fn no_local_spares_the_publisher_its_retained_messages() {
+    let mut site = at_noon();
+    let local = |filter: Subscription| Subscription { no_local: true, ..filter };
+    let all = [subscribe_as(vec![local(filter("+"))], None)];
+    let publishers = ["a", "b"].map(|name| (name, site.client(name, Version::V5)));
+    for (name, peer) in publishers {
+        let at_qos_1 = Publish { retain: true, packet_id: PacketId::new(1), ..message(name, name) };
+        site.send(peer, &[Packet::Publish(at_qos_1), retained("both", name)]);
+    }
+    site.publish(&Publish { retain: true, ..message("of the program", "own") });
+    let expected = [("a", vec!["b", "b", "own"]), ("b", vec!["a", "own"]), ("c", vec!["a", "b", "b", "own"])];
+    for (name, expected) in &expected {
+        let (peer, _) = site.connect(connect(name, Version::V5));
+        site.send(peer, &all);
+        assert_eq!(site.payloads(peer), *expected, "{name}, with another session");
+    }
+    // By another filter it comes, with that one's QoS.
+    let (peer, _) = site.connect(connect("a", Version::V5));
+    let lower = Subscription { qos: QoS::AtMostOnce, ..filter("#") };
+    site.send(peer, &[subscribe_as(vec![local(filter("a")), lower], None)]);
+    let of_a = site.messages(peer).into_iter().find(|message| payload(message) == "a");
+    assert_eq!(of_a.map(|message| message.qos), Some(QoS::AtMostOnce));
+    let (mut next, _) = restarted(&site, Config::default(), 1_000);
+    for (name, expected) in &expected {
+        let (peer, _) = next.connect(connect(name, Version::V5));
+        next.send(peer, &all);
+        assert_eq!(next.payloads(peer), *expected, "{name}, after a restart");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{CERTIFIED, CONNECTED, Saved, UNRELEASED, VERSION};
 use crate::ingest::{Ingest, Now};
 use crate::listener::client::Client;
 use crate::listener::delivery::{Delivery, Tag};
+use crate::listener::retained::RetainedMessage;
 use crate::listener::{ClientKey, Listener};
 use crate::session::InFlight;
 use crate::wire::{
@@ -131,9 +132,13 @@ impl<I: Ingest> Listener<I> {
         let mut sessions = self.lasting_sessions(now.up_ms, &mut room);
         let mut frames = frame::Writer::new(VERSION, now.wall_ms);
         let mut body = BytesMut::new();
-        for message in self.topics.retained.iter().filter(|message| !message.is_expired(now.up_ms)) {
+        for RetainedMessage { message, publisher } in self.topics.retained.iter() {
+            if message.is_expired(now.up_ms) {
+                continue;
+            }
             body.clear();
             put_message(&mut body, message.packet(now.up_ms));
+            body.extend_from_slice(publisher.as_ref().map_or(&[], |publisher| publisher.as_bytes()));
             if room.take(frame::size(body.len())) {
                 frames.put(Kind::Retained, &body);
             }

@@ -27,11 +27,25 @@ const CLIENTS_MAX: usize = 8;
 pub(super) struct Records {
     /// Wall clock at that time; `None` if no record with it is left.
     pub(super) saved_ms: Option<i64>,
-    pub(super) retained: Vec<Publish>,
+    pub(super) retained: Vec<RetainedRecord>,
     /// Sessions, those of clients that were there, or went away last, first.
     pub(super) sessions: Vec<SessionRecord>,
     /// Records that are missing; `None` if the bytes are as they were saved.
     pub(super) damage: Option<Damage>,
+}
+
+/// Retained message, and the identifier of its publisher if it is known.
+pub(super) struct RetainedRecord {
+    pub(super) publish: Publish,
+    pub(super) publisher: Option<Utf8>,
+}
+
+impl RetainedRecord {
+    fn decode(mut body: BytesMut) -> Option<Self> {
+        let publish = publish_of(&mut body)?;
+        let publisher = if body.is_empty() { None } else { Some(Utf8::new(body.freeze()).ok()?) };
+        Some(Self { publish, publisher })
+    }
 }
 
 pub(super) struct SessionRecord {
@@ -118,7 +132,9 @@ impl Reading {
     fn take(&mut self, frame: &Frame<'_>, mut body: BytesMut) -> Result<(), RestoreError> {
         let taken = match frame.kind {
             Kind::Summary => self.take_summary(&body)?,
-            Kind::Retained => publish_of(&mut body).map(|publish| self.records.retained.push(publish)),
+            Kind::Retained => {
+                RetainedRecord::decode(body).map(|retained| self.records.retained.push(retained))
+            }
             Kind::Session => self.take_session(frame.number, body),
             Kind::Will => connect_of(&mut body).and_then(|connect| self.take_will(frame.number, connect)),
             Kind::Waiting => self.take_waiting(frame.number, &mut body, None),

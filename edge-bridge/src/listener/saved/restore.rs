@@ -1,7 +1,7 @@
 //! Decoding of saved sessions and retained messages, and their return.
 
 use super::encode::seconds;
-use super::records::{self, Records, SessionRecord, WaitingRecord};
+use super::records::{self, Records, RetainedRecord, SessionRecord, WaitingRecord};
 use super::{CERTIFIED, CONNECTED, RestoreError, UNRELEASED, version_one};
 use crate::ingest::{Ingest, Now};
 use crate::listener::delivery::{Delivery, Tag};
@@ -33,8 +33,8 @@ impl<I: Ingest> Listener<I> {
         // Whatever has an expiry has expired if damage took the time at which it was saved: a message may come never rather than late.
         let message_age_ms = if saved_ms.is_some() { age_ms } else { u64::MAX };
         let mut restored = Restored { damage, ..Restored::default() };
-        for publish in retained {
-            self.restore_retained(now.up_ms, message_age_ms, publish, &mut restored);
+        for record in retained {
+            self.restore_retained(now.up_ms, message_age_ms, record, &mut restored);
         }
         let room = self.config.max_sessions.saturating_sub(self.clients.len());
         restored.refused += sessions.len().saturating_sub(room);
@@ -68,7 +68,13 @@ impl<I: Ingest> Listener<I> {
         Ok(restored)
     }
 
-    fn restore_retained(&mut self, now_ms: u64, age_ms: u64, publish: Publish, restored: &mut Restored) {
+    fn restore_retained(
+        &mut self,
+        now_ms: u64,
+        age_ms: u64,
+        RetainedRecord { publish, publisher }: RetainedRecord,
+        restored: &mut Restored,
+    ) {
         let Some(publish) = aged(publish, age_ms) else {
             restored.expired += 1;
             return;
@@ -77,8 +83,9 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         let message = Message::new(now_ms, &publish, self.accounts.payloads());
-        let is_kept =
-            !self.is_own_topic(&publish.topic) && self.topics.retain(now_ms, &publish.topic, &message);
+        let publisher = publisher.map(|publisher| publisher.detached());
+        let is_kept = !self.is_own_topic(&publish.topic)
+            && self.topics.retain(now_ms, &publish.topic, &message, publisher.as_ref());
         restored.retained += usize::from(is_kept);
         restored.refused += usize::from(!is_kept);
     }

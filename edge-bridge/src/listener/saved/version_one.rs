@@ -6,7 +6,7 @@
 use bytes::{Buf, BytesMut};
 
 use super::RestoreError;
-use super::records::{LIMITS, Records, SessionRecord, WaitingRecord};
+use super::records::{LIMITS, Records, RetainedRecord, SessionRecord, WaitingRecord};
 use crate::wire::{Packet, Version, decode, decode_connect};
 
 /// First bytes: the version, and the first of a wall clock after 1970. A version that has frames has no such beginning, whichever byte of it is damaged.
@@ -38,7 +38,9 @@ pub(super) fn read(saved: &[u8]) -> Result<Records, RestoreError> {
         let packet = packet.map_err(|error| RestoreError::Packet { at, error })?;
         match (packet, records.sessions.last_mut()) {
             (Some(Packet::Connect(connect)), _) => records.sessions.push(SessionRecord::new(connect)),
-            (Some(Packet::Publish(publish)), None) => records.retained.push(publish),
+            (Some(Packet::Publish(publish)), None) => {
+                records.retained.push(RetainedRecord { publish, publisher: None });
+            }
             (Some(Packet::Publish(publish)), Some(session)) => {
                 session.waiting.push(WaitingRecord { publish, share: None });
             }
