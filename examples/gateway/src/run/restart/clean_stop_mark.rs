@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! edge-gateway stopped 2 SHA-256-OF-THE-REST
-//! {"clean": true, "filters": [{"match": …, "origin": {"rules": …, "destination": …}, "snapshot": …}, …], "rows": […]}
+//! {"clean": true, "filters": [{"match": …, "origin": {"rules": …, "destination": …}, "snapshot": …}, …], "rows": […], "written": {"boot": …, "up_ms": …, "wall_ms": …, "synced": …}}
 //! ```
 //! While rows of the last process are not yet safe in the queue, the mark has only those rows and is not clean. Version 1, `[["MATCH", SNAPSHOT],
 //! …]`, can still be read.
@@ -21,6 +21,7 @@ use std::{fs, io};
 
 use edge_bridge::Row;
 use edge_filter::Snapshot;
+use edge_queue::{Clock as _, Now, SystemClock, age_ms};
 use edge_state::file as state_file;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,32 @@ struct Mark<F> {
     clean: bool,
     filters: F,
     rows: Vec<KeptRow>,
+    /// Time of writing, from which the rows' times to live count; `None` in marks of earlier versions of the program.
+    #[serde(default)]
+    written: Option<WrittenAt>,
+}
+
+/// Stamp of the queue's clock, as text.
+#[derive(Debug, Serialize, Deserialize)]
+struct WrittenAt {
+    boot: String,
+    up_ms: u64,
+    wall_ms: i64,
+    synced: bool,
+}
+
+impl WrittenAt {
+    fn now() -> Self {
+        let Now { boot_id, up_ms, wall_ms, synced } = SystemClock::new().now();
+        Self { boot: format!("{boot_id:x}"), up_ms, wall_ms, synced }
+    }
+
+    /// Returns the age of the mark; 0 where it is not known, as in the queue.
+    fn age_ms(self, now: &Now) -> u64 {
+        let Self { boot, up_ms, wall_ms, synced } = self;
+        let Ok(boot_id) = u128::from_str_radix(&boot, 16) else { return 0 };
+        age_ms(&Now { boot_id, up_ms, wall_ms, synced }, now).unwrap_or(0)
+    }
 }
 
 /// Returns the content of the mark, without removing it. An unreadable mark counts as an unclean stop.
@@ -108,7 +135,12 @@ fn set_aside(state: &Path) -> io::Result<()> {
 /// # Errors
 /// The disk refused.
 pub(crate) fn try_room(state: &Path, filters: &[FilterState]) -> io::Result<()> {
-    let mut mark = serde_json::to_vec(&Mark { clean: true, filters, rows: Vec::new() })?;
+    let mut mark = serde_json::to_vec(&Mark {
+        clean: true,
+        filters,
+        rows: Vec::new(),
+        written: Some(WrittenAt::now()),
+    })?;
     mark.resize(mark.len() + SPARE, b' ');
     check_size(&mark)?;
     checksummed_file::replace(state, TRIAL, VERSION, &mark)?;
@@ -121,7 +153,8 @@ pub(crate) fn try_room(state: &Path, filters: &[FilterState]) -> io::Result<()> 
 /// # Errors
 /// The disk refused, and the next start treats this stop as unclean; or only the states are left out.
 pub(crate) fn leave(state: &Path, filters: &[FilterState], rows: &[Row]) -> io::Result<()> {
-    let mut mark = Mark { clean: true, filters, rows: rows.iter().map(KeptRow::from).collect() };
+    let rows = rows.iter().map(KeptRow::from).collect();
+    let mut mark = Mark { clean: true, filters, rows, written: Some(WrittenAt::now()) };
     let left_out = check_size(&serde_json::to_vec(&mark)?);
     if left_out.is_err() {
         mark.filters = &[];
@@ -142,7 +175,8 @@ fn check_size(mark: &[u8]) -> io::Result<()> {
 /// The disk refused.
 pub(crate) fn leave_rows(state: &Path, rows: &[Row]) -> io::Result<()> {
     let filters: &[FilterState] = &[];
-    write(state, &Mark { clean: false, filters, rows: rows.iter().map(KeptRow::from).collect() })
+    let rows = rows.iter().map(KeptRow::from).collect();
+    write(state, &Mark { clean: false, filters, rows, written: Some(WrittenAt::now()) })
 }
 
 fn write(state: &Path, mark: &Mark<&[FilterState]>) -> io::Result<()> {
@@ -154,10 +188,16 @@ fn parse(text: &[u8]) -> Option<LastRun> {
         return parse_version_1(body);
     }
     let body = checksummed_file::body_of(text, VERSION)?;
-    let Mark { clean, filters, rows } = serde_json::from_slice::<Mark<Vec<FilterState>>>(body).ok()?;
+    let Mark { clean, filters, rows, written } =
+        serde_json::from_slice::<Mark<Vec<FilterState>>>(body).ok()?;
     let mut rows: Vec<Row> = rows.into_iter().map(KeptRow::into_row).collect::<Option<_>>()?;
-    // The queue may have had them before the kill.
-    rows.iter_mut().for_each(|row| row.possible_duplicate |= !clean);
+    let age_ms = written.map_or(0, |written| written.age_ms(&SystemClock::new().now()));
+    for row in &mut rows {
+        // The queue counts what has expired.
+        row.ttl_ms = row.ttl_ms.map(|ttl_ms| ttl_ms.saturating_sub(age_ms));
+        // The queue may have had it before the kill.
+        row.possible_duplicate |= !clean;
+    }
     Some(LastRun { clean, filters, rows })
 }
 
@@ -277,6 +317,34 @@ mod tests {
         let last = read(dir.path());
         assert!(!last.clean && last.filters.is_empty());
         assert!(last.rows.len() == 1 && last.rows[0].possible_duplicate);
+    }
+
+    #[test]
+    fn the_time_to_live_of_rows_goes_on_between_the_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rows = rows();
+        rows[0].ttl_ms = Some(60_000);
+        let written = |past_ms: u64, of_now: bool| {
+            let mut written = WrittenAt::now();
+            written.up_ms = written.up_ms.saturating_sub(past_ms);
+            written.boot = if of_now { written.boot } else { "1".to_owned() };
+            // Not the clock of this machine.
+            (written.wall_ms, written.synced) = (0, false);
+            written
+        };
+        let past_ms = 100.min(WrittenAt::now().up_ms);
+        let marks = [
+            (Some(written(past_ms, true)), 60_000 - past_ms),
+            (Some(written(0, false)), 60_000),
+            (None, 60_000),
+        ];
+        for (written, most_ms) in marks {
+            let is_known = written.as_ref().is_some_and(|written| written.boot != "1");
+            let kept = rows.iter().map(KeptRow::from).collect();
+            write(dir.path(), &Mark { clean: true, filters: &[], rows: kept, written }).unwrap();
+            let ttl_ms = read(dir.path()).rows[0].ttl_ms.unwrap();
+            assert!(ttl_ms <= most_ms && (is_known || ttl_ms == most_ms), "{ttl_ms} {most_ms}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct KeptRow {
     lane: Option<u8>,
-    /// Time to live in milliseconds, which counts from the next start.
+    /// Time to live in milliseconds, which counts from the time at which the mark was written.
     ttl_ms: Option<u64>,
     /// Topic and properties, in base64url like the payload.
     meta: String,
