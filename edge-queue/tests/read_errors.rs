@@ -6,8 +6,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use edge_queue::medium::{Dir, Medium};
-use edge_queue::testing::{Flaw, SimDir};
-use edge_queue::{Config, Consumer, Event, Health, Lane, ManualClock, Now, Queue, Row, Wait};
+use edge_queue::testing::{Flaw, Outcome, SimDir};
+use edge_queue::{Config, Consumer, Event, Health, Lane, ManualClock, Now, OpenError, Queue, Row, Wait};
 
 const FILE: &str = "queue.ring";
 const PAGE: u64 = 4096;
@@ -77,14 +77,16 @@ struct Rig {
     hub: Consumer,
 }
 
+fn open(disk: &BadSectors, clock: &Arc<ManualClock>) -> Result<Queue, OpenError> {
+    Queue::open_in(Box::new(disk.clone()), Config::default().max_bytes(8 << 20), clock.clone())
+}
+
 impl Rig {
     /// Six thousand rows, only the newest in RAM, and an alarm.
     fn new() -> Rig {
         let disk = BadSectors { dir: SimDir::new(), bad: Arc::default() };
         let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
-        let queue =
-            Queue::open_in(Box::new(disk.clone()), Config::default().max_bytes(8 << 20), clock.clone())
-                .unwrap();
+        let queue = open(&disk, &clock).unwrap();
         let hub = queue.consumer("hub").unwrap();
         for _ in 0..60 {
             for _ in 0..100 {
@@ -191,4 +193,30 @@ fn a_disk_that_returns_nothing_at_all_costs_nothing_however_long() {
     rig.disk.bad.lock().unwrap().clear();
     assert_eq!(before + rig.drain_for(15), 6000);
     assert_eq!(rig.quarantined(), 0);
+}
+
+/// Every later open failed alike, until the sector came back.
+#[test]
+fn a_queue_opens_with_a_bad_sector_in_the_commit_that_a_crash_interrupted() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.drain_for(1), 6000);
+    rig.queue.commit().unwrap();
+    for _ in 0..1000 {
+        drop(rig.queue.push(Row::new(vec![8; 200])).unwrap());
+    }
+    rig.queue.commit().unwrap();
+    let page = rig.page_of(6001);
+    let Rig { disk, clock, queue, hub } = rig;
+    let disk = BadSectors { dir: disk.dir.crash(Outcome::Lost, 1), bad: Arc::default() };
+    drop((hub, queue));
+    disk.bad.lock().unwrap().extend(0..100_000);
+    assert!(open(&disk, &clock).is_err(), "a medium that returns nothing is no damage");
+    *disk.bad.lock().unwrap() = [page].into();
+    let queue = open(&disk, &clock).unwrap();
+    let hub = queue.consumer("hub").unwrap();
+    let mut rig = Rig { disk, clock, queue, hub };
+    let left = rig.drain_for(90);
+    assert!((500..1000).contains(&left), "{left} of the rows behind it");
+    assert!(rig.queue.ledger().iter().all(|ledger| ledger.balanced() && ledger.queued == 0));
+    assert_eq!(rig.queue.stats().health, Health::Healthy);
 }

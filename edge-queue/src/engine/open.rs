@@ -8,8 +8,9 @@ use crate::event::{Event, Events};
 use crate::locks_and_atomics::{Mutex, lock};
 use crate::medium::Dir;
 use crate::model::{HEAD_READ, Model};
+use crate::row::{Lane, Seq};
 use crate::shell::{Clock, random_u64};
-use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
+use crate::store::{Options, Recovered, Store, StoreError, StoredChunk, memory::Memory};
 
 use super::file_name::NameLook;
 use super::stats::Seen;
@@ -18,6 +19,9 @@ use super::store_watchdog::StoreWatchdog;
 use super::wakes::{WaitingConsumers, WaitingProducers};
 use super::writer_thread::Writer;
 use super::{Engine, Open};
+
+/// Number of tries of a read while a queue is opened. The last one leaves out what the medium does not return.
+const OPEN_TRIES: u32 = 3;
 
 impl Engine {
     pub(crate) fn open(
@@ -108,7 +112,7 @@ impl Engine {
         };
         let (mut from, mut any_lost) = (known_next, false);
         while from < end {
-            let chunk = self.read_only(open, lane, from, HEAD_READ).map_err(failed)?;
+            let chunk = self.read_at_open(open, lane, from).map_err(failed)?;
             self.with_model(|model| model.adopt_tail(lane, known_next, &chunk));
             any_lost |= !chunk.lost.is_empty();
             match chunk.next {
@@ -117,6 +121,17 @@ impl Engine {
             }
         }
         Ok(any_lost)
+    }
+
+    /// Reads rows of a lane while nobody can wait for the medium: a bad sector would make every open fail. A medium that returns nothing at all
+    /// is still an error.
+    fn read_at_open(&self, open: &mut Open, lane: usize, from: Seq) -> Result<StoredChunk, StoreError> {
+        for _ in 1..OPEN_TRIES {
+            if let Ok(chunk) = self.read_only(open, lane, from, HEAD_READ) {
+                return Ok(chunk);
+            }
+        }
+        self.watched(|| open.store.read_past_errors(Lane(lane as u8), from, HEAD_READ))
     }
 }
 
