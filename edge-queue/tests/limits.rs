@@ -224,6 +224,30 @@ fn larger_limits_without_room_for_both_files_wait_for_an_open_with_room() {
     balanced(&queue);
 }
 
+/// One such message kept the rows of all lanes from being stored, and took the backlog away segment by segment.
+#[test]
+fn a_row_that_no_segment_holds_is_refused_while_larger_limits_wait_for_room() {
+    let dir = waiting(StoreKind::Ring, 100, 1024 * KIB);
+    dir.set_capacity(dir.allocated_bytes() + 64 * KIB);
+    let wanted = || config(StoreKind::Ring, 8192 * KIB).row_bytes_max(1024 * 1024).segment_bytes(2048 * KIB);
+    {
+        let queue = open(&dir, wanted()).unwrap();
+        let refused = queue.push(Row::new(vec![1; 512 * 1024])).unwrap_err();
+        let PushError::TooLarge { limit, .. } = refused else { panic!("{refused}") };
+        assert!(limit >= 8 * 1024, "{limit}: less than before");
+        drop(queue.push(Row::new(vec![2; limit])).unwrap());
+        queue.commit().unwrap();
+        assert_eq!(drain(&queue).len(), 101);
+        balanced(&queue);
+        queue.close().unwrap();
+    }
+    dir.heal();
+    let queue = open(&dir, wanted()).unwrap();
+    drop(queue.push(Row::new(vec![3; 1024 * 1024])).unwrap());
+    queue.commit().unwrap();
+    assert_eq!(drain(&queue).len(), 1);
+}
+
 #[test]
 fn damage_found_while_limits_change_is_counted_like_any_other() {
     let lost_with = |bytes, after: Option<u64>| {

@@ -48,7 +48,11 @@ impl Engine {
         config: &Config,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Engine>, OpenError> {
-        let rules = config.rules();
+        let mut rules = config.rules();
+        for lane in &mut rules.lanes {
+            // A file that keeps its old segments has no place for a larger row.
+            lane.row_bytes_max = lane.row_bytes_max.min(recovered.row_bytes_max);
+        }
         if usize::from(recovered.state.lanes) > rules.lanes.len() {
             let problem = format!("the queue has {} and would lose rows", recovered.state.lanes);
             return Err(ConfigError { key: "lanes", problem }.into());

@@ -125,6 +125,9 @@ pub struct Recovered {
     /// Reason, in words for an operator, for which changed limits could not be applied yet and the file keeps its old regions; `None` if there
     /// was none.
     pub limits_kept: Option<String>,
+    /// Most bytes of key, meta and payload of one row that the store can hold; `usize::MAX` if it has no limit of its own. It is below
+    /// [`Options::row_bytes_max`] where the file keeps smaller segments (`limits_kept`).
+    pub row_bytes_max: usize,
     /// Highest row number found in each lane, 0 when there is none; the state's `next` may be lower after a crash.
     pub highest_seq: PerLane<Seq>,
 }
@@ -139,6 +142,7 @@ impl Recovered {
             tail_uncertain: false,
             damage: Vec::new(),
             limits_kept: None,
+            row_bytes_max: usize::MAX,
             highest_seq: PerLane::all(0),
         }
     }

@@ -165,7 +165,7 @@ impl RedbStore {
         // redb rolls an unfinished commit back without a word, so after an unclean stop it is always uncertain.
         let tail_uncertain = !clean && state.epoch > 1;
         let damage = damage.into_iter().collect();
-        let recovered = Recovered { state, clean, tail_uncertain, damage, limits_kept: None, highest_seq };
+        let recovered = Recovered { clean, tail_uncertain, damage, highest_seq, ..Recovered::clean(state) };
         Ok((store, recovered))
     }
 

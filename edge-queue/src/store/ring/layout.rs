@@ -143,6 +143,12 @@ impl Geometry {
         self
     }
 
+    /// Returns the most bytes of key, meta and payload of a row that surely fits into an empty segment, behind the largest snapshot.
+    pub(super) fn row_bytes_max(&self) -> usize {
+        let room = u64::from(self.segment_bytes).saturating_sub(RECORD_OVERHEAD + SNAPSHOT_BYTES);
+        usize::try_from(room.max(SEGMENT_STEP / 4 - 1)).unwrap_or(usize::MAX)
+    }
+
     /// Number of pages in a segment.
     pub(super) fn pages(&self) -> u32 {
         self.segment_bytes / PAGE as u32
@@ -223,6 +229,19 @@ mod tests {
     fn rows_of_a_quarter_segment_and_more_get_space_beside_the_largest_snapshot() {
         let segment = |row| Geometry::of(&options(1, [100_000, 0, 0, 0], row)).segment_bytes;
         assert_eq!((segment(16_383), segment(16_384)), (65_536, 131_072));
+    }
+
+    #[test]
+    fn the_largest_row_that_is_asked_for_has_a_segment_and_no_much_larger_one() {
+        for row in [1, 16_383, 16_384, 65_000, 65_536, 256 << 10, 16 << 20] {
+            let most = Geometry::of(&options(1, [1 << 30, 0, 0, 0], row)).row_bytes_max();
+            assert!(row <= most && most < row.max(1 << 20) + (64 << 10), "{most} for {row}");
+            let own = Geometry::of(&options(1, [100_000, 0, 0, 0], row)).row_bytes_max();
+            assert!(
+                row.min(100_000) <= own && own < row.clamp(16_384, 100_000) + (64 << 10),
+                "{own} for {row}"
+            );
+        }
     }
 
     #[test]

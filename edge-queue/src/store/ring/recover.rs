@@ -75,6 +75,7 @@ impl Looked {
             tail_uncertain: scan.tail_uncertain,
             damage,
             limits_kept: None,
+            row_bytes_max: geometry.row_bytes_max(),
             highest_seq,
         };
         let (broken, foreign) = (std::mem::take(&mut scan.broken), std::mem::take(&mut scan.foreign));

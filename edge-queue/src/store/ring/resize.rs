@@ -86,6 +86,7 @@ fn take_name(
     let scan = Scan::run(look, superblock.epoch, &[], &Checkpoint::default());
     let quarantine = std::mem::take(&mut old.quarantine);
     recovered.state.lanes = lanes;
+    recovered.row_bytes_max = geometry.row_bytes_max();
     let durable = recovered.state.clone();
     Ok((RingStore::new(old.dir, medium, superblock, scan, quarantine, durable), recovered))
 }
