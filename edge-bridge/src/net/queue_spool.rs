@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
-use edge_queue::{Lane, Lease, ROW_OVERHEAD_BYTES, aio};
+use edge_queue::{ConsumerError, LANES_MAX, Lane, Lease, ROW_OVERHEAD_BYTES, aio};
 use tokio::sync::Notify;
 
 use super::parking::{Envelope, Parking, identity};
@@ -63,20 +63,26 @@ impl QueueSpool {
     fn lease_some(&mut self, parked: bool, max_rows: usize, max_bytes: u64) -> Vec<Lease> {
         let consumer = if parked { self.parking.consumer() } else { Some(&mut self.consumer) };
         let Some(consumer) = consumer else { return Vec::new() };
-        let lease = pin!(consumer.lease_up_to(max_rows, max_bytes));
-        match lease.poll(&mut Context::from_waker(&self.waker)) {
-            Poll::Ready(Ok(chunk)) => {
-                self.failed = false;
-                chunk.into_iter().collect()
-            }
-            Poll::Ready(Err(error)) => {
-                if !std::mem::replace(&mut self.failed, true) {
-                    tracing::error!(%error, parked, "the queue cannot be read");
+        // An error registers no waker. The lane that could not be read pauses, so that the next poll does, or has rows of another lane.
+        for _ in 0..=LANES_MAX {
+            let lease = pin!(consumer.lease_up_to(max_rows, max_bytes));
+            match lease.poll(&mut Context::from_waker(&self.waker)) {
+                Poll::Ready(Ok(chunk)) => {
+                    self.failed = false;
+                    return chunk.into_iter().collect();
                 }
-                Vec::new()
+                Poll::Ready(Err(error)) => {
+                    if !std::mem::replace(&mut self.failed, true) {
+                        tracing::error!(%error, parked, "the queue cannot be read");
+                    }
+                    if !matches!(error, ConsumerError::Store(_)) {
+                        break;
+                    }
+                }
+                Poll::Pending => break,
             }
-            Poll::Pending => Vec::new(),
         }
+        Vec::new()
     }
 
     fn lease_from(&mut self, parked: bool, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {

@@ -143,3 +143,26 @@ async fn what_waits_for_a_disk_that_does_not_come_holds_nobody_up() {
     let here = ledger(&main);
     assert_eq!((here.delivered, here.queued, here.leased), (10, 20, 0));
 }
+
+/// The alarm went out when something else woke the link.
+#[tokio::test]
+async fn a_row_that_comes_after_a_failed_read_wakes_the_link() {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let before = on(&main, config(), clock.clone());
+    (0..3).for_each(|n| drop(before.push(row(n).into_queue_row()).unwrap()));
+    before.close().unwrap();
+    let queue = on(&main, config(), clock.clone());
+    let mut rig = Rig::new(queue, false, opens(&parked, parked_config(), clock)).await;
+    main.fail(Fault { call: Call::Read, after: 0, error: FaultError::Io, sticky: true });
+    assert!(rig.spool.lease(0, 9, usize::MAX).is_empty());
+    while rig.main.stats().await.is_none_or(|stats| stats.health == edge_queue::Health::Healthy) {
+        tokio::task::yield_now().await;
+    }
+    // Until the link has seen the error, and nothing wakes it any more.
+    while tokio::time::timeout(Duration::from_millis(100), rig.wake.notified()).await.is_ok() {
+        assert!(rig.spool.lease(0, 9, usize::MAX).is_empty());
+    }
+    rig.push([Row { lane: Some(0), ..row(9) }]).await;
+    soon(rig.wake.notified()).await;
+    assert_eq!(numbers(&rig.spool.lease(0, 9, usize::MAX)), [9]);
+}
