@@ -302,6 +302,28 @@ fn a_power_cut_or_a_failing_call_leaves_no_queue_or_a_whole_one() {
     println!("executed transfer_crash_states: {cases} cases");
 }
 
+/// A power cut left half of an import behind, as large as a whole queue.
+#[test]
+fn an_import_begins_anew_where_another_was_cut_short_and_needs_no_room_for_both() {
+    let rows = rows(seed() + 5, 300);
+    let bytes = stream(&rows, &[]);
+    for kind in DURABLE {
+        let dir = SimDir::new();
+        dir.record();
+        import_into(&dir, kind, &bytes).unwrap();
+        let mut recording = dir.recording();
+        let whole = dir.allocated_bytes();
+        let at = recording.operations() - 3;
+        let after = recording.crash_at(at, Outcome::Kept, 1);
+        let left: Vec<_> = after.names().into_iter().filter(|name| name.starts_with("import-")).collect();
+        assert!(!left.is_empty() && after.allocated_bytes() > whole / 2, "{:?}", after.names());
+        after.set_capacity(after.allocated_bytes().max(whole) + 64 * 1024);
+        import_into(&after, kind, &bytes).unwrap();
+        assert_eq!(found(&after), renumbered(&rows));
+        assert!(after.names().iter().all(|name| !name.starts_with("import-")), "{:?}", after.names());
+    }
+}
+
 /// Somebody who is told that an import is done may delete where it came from.
 #[test]
 fn an_import_that_is_done_survives_a_power_cut() {

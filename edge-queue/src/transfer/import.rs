@@ -157,6 +157,7 @@ pub fn import_changed(
             return Err(ImportError::NotEmpty { name });
         }
     }
+    staged.discard_left_behind();
     let done = fill(&staged, config, input, &mut change).and_then(|imported| {
         staged.publish(name).map_err(ImportError::Publish)?;
         Ok(imported)

@@ -8,6 +8,8 @@ use crate::medium::{Dir, Medium};
 
 /// Prefix of the names until the import is done.
 const PREFIX: &str = "import-";
+/// Names, without prefix, of the files that an import makes.
+const LEFT_BEHIND: [&str; 4] = ["queue.ring", "queue.ring.new", "queue.redb", "queue.redb.new"];
 
 /// Directory of an import under way. Its clones are handles to the same directory.
 #[derive(Clone)]
@@ -41,6 +43,11 @@ impl Staged {
             // Nobody was told that it is there.
             let _best_effort = dir.remove(name);
         })
+    }
+
+    /// Removes what an import that was cut short left behind, so that it takes no room: such files are never taken up.
+    pub(super) fn discard_left_behind(&self) {
+        self.discard(&LEFT_BEHIND.map(str::to_owned));
     }
 
     /// Removes all files of the unfinished import, as far as possible. Errors are ignored, because no queue uses these
