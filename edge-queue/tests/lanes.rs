@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use edge_queue::inspect::Inspection;
 use edge_queue::testing::{Flaw, Outcome, SimDir};
+use edge_queue::transfer::{Item, Stream};
 use edge_queue::{
     Config, Consumer, Gap, Lane, LaneConfig, Ledger, ManualClock, Now, OnFull, Queue, Reason, Row, StoreKind,
     Wait,
@@ -116,6 +118,32 @@ fn losses_of_a_lane_that_is_away_are_told() {
         lossy(&dir, kind);
         let q = open(&dir, kind, 2, 2 << 20);
         assert_eq!(told(&q.consumer("hub").unwrap()), [(LAST, 90, Reason::Overflow)], "{kind:?}");
+    }
+}
+
+#[test]
+fn an_export_has_the_losses_of_a_lane_that_is_away() {
+    for kind in KINDS {
+        let dir = SimDir::new();
+        lossy(&dir, kind);
+        let q = open(&dir, kind, 2, 2 << 20);
+        let expected: Vec<_> = q.consumer("hub").unwrap().gaps();
+        assert_eq!(expected.iter().map(|gap| (gap.lane, gap.count)).collect::<Vec<_>>(), [(LAST, 90)]);
+        let (mut online, mut offline) = (Vec::new(), Vec::new());
+        q.export(&mut online).unwrap();
+        q.close().unwrap();
+        let mut found = Inspection::open_in(Box::new(dir.clone())).unwrap();
+        found.export(&mut offline).unwrap();
+        assert_eq!(found.gaps().count(), 1);
+        for bytes in [online, offline] {
+            let (mut stream, mut gaps) = (Stream::new(bytes.as_slice()), Vec::new());
+            while let Some(item) = stream.next_item().unwrap() {
+                let Item::Gap(consumer, gap) = item else { panic!("{item:?}") };
+                assert_eq!(consumer, "hub");
+                gaps.push(gap);
+            }
+            assert_eq!(gaps, expected, "{kind:?}");
+        }
     }
 }
 

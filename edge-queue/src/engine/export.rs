@@ -3,10 +3,9 @@
 use std::io::Write;
 
 use crate::error::CommitError;
-use crate::gap::Gap;
+use crate::gap::gaps_of;
 use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
-use crate::row::Lane;
 use crate::transfer::{ExportError, Exported, Exporter};
 
 use super::Engine;
@@ -22,13 +21,7 @@ impl Engine {
         for (at, lane) in (0..usize::from(state.lanes)).zip(state.lane) {
             self.export_lane(&mut exporter, at, lane.floor, lane.next)?;
         }
-        for consumer in &state.consumers {
-            for (lane, position) in (0..).map(Lane).zip(&consumer.lanes) {
-                for record in &position.gaps {
-                    exporter.gap(&consumer.name, &Gap::from((lane, *record)))?;
-                }
-            }
-        }
+        gaps_of(&state).try_for_each(|(consumer, gap)| exporter.gap(consumer, &gap))?;
         Ok(exporter.finish()?)
     }
 

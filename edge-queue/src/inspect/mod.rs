@@ -12,7 +12,7 @@ use std::io::{ErrorKind, Write};
 
 use crate::config::StoreKind;
 use crate::error::OpenError;
-use crate::gap::Gap;
+use crate::gap::{Gap, gaps_of};
 use crate::medium::{Dir, Overlay};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::State;
@@ -210,14 +210,9 @@ impl Inspection {
         &self.regions
     }
 
-    /// Iterates over gap records that consumers have not reported yet.
+    /// Iterates over gap records that consumers have not reported yet, also those of lanes that are away.
     pub fn gaps(&self) -> impl Iterator<Item = (&str, Gap)> {
-        let lanes = self.found.state.lanes;
-        self.found.state.consumers.iter().flat_map(move |consumer| {
-            (0..lanes).map(Lane).zip(&consumer.lanes).flat_map(move |(lane, position)| {
-                position.gaps.iter().map(move |record| (consumer.name.as_str(), Gap::from((lane, *record))))
-            })
-        })
+        gaps_of(&self.found.state)
     }
 
     /// Calls `f` with the rows of a lane that some consumer still wants, ascending from `from`, until it returns `false`.
