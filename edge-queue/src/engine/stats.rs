@@ -109,8 +109,7 @@ impl Engine {
         let store = lock(&self.seen).figures;
         let model = self.model();
         let lanes: Vec<LaneStats> = model.lanes.iter().map(|lane| lane_stats(&model, lane)).collect();
-        let due = model.due_at_ms().filter(|at| *at > 0);
-        let late_ms = due.map_or(0, |at| now.up_ms.saturating_sub(at));
+        let late_ms = model.late_from_ms().map_or(0, |at| now.up_ms.saturating_sub(at));
         let call_ms = self.watchdog.busy_ms(now.up_ms);
         Stats {
             messages: lanes.iter().map(|l| l.messages).sum(),

@@ -311,6 +311,8 @@ fn a_commit_is_overdue_by_the_time_since_it_was_due() {
     queue.commit().unwrap();
     push(&queue, 50);
     assert_eq!(queue.stats().overdue_ms, 0, "due at once is not late");
+    clock.advance_ms(500 + 9);
+    assert_eq!(queue.stats().overdue_ms, 9, "its time was over, too");
 }
 
 #[test]

@@ -23,17 +23,23 @@ impl Model {
     /// Up time in milliseconds at which a commit is due: 0 for at once, `None` for not at all.
     pub(crate) fn due_at_ms(&self) -> Option<u64> {
         let rules = &self.rules;
+        if self.much_waits() || self.unwritten_acks.reaches(rules.cursor_lag) || self.due.is_required() {
+            return Some(self.degraded_mode.delay(0));
+        }
+        self.late_from_ms()
+    }
+
+    /// Up time in milliseconds at which the time of what waits longest is over, whatever else makes a commit due: later than that it is
+    /// overdue. `None` if nothing waits.
+    pub(crate) fn late_from_ms(&self) -> Option<u64> {
+        let rules = &self.rules;
         let rows = self.lanes.iter().filter_map(|l| l.tail.oldest_waiting_ms()).min();
         let waits = [
             rows.map(|at| at.saturating_add(rules.ack_within_ms)),
             self.settling.since_ms().map(|at| at.saturating_add(rules.ack_within_ms)),
             self.unwritten_acks.due_ms(rules.ack_write_ms),
         ];
-        let mut due = waits.into_iter().flatten().min();
-        if self.much_waits() || self.unwritten_acks.reaches(rules.cursor_lag) || self.due.is_required() {
-            due = Some(0);
-        }
-        due.map(|at| self.degraded_mode.delay(at))
+        waits.into_iter().flatten().min().map(|at| self.degraded_mode.delay(at))
     }
 
     /// Returns whether a due commit must write rows, because receipts are due and not only acknowledgements. Otherwise rows would
