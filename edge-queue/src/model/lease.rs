@@ -200,6 +200,11 @@ impl Model {
             };
             let size = Size::of(row);
             if expired(row, max_age, now) {
+                if ranges_full && cursor.pos.grows_with(seq) {
+                    // Only a scan comes here. A later one counts the row, when a range is free or it needs none.
+                    *cursor.next_mut(part) = seq.saturating_add(1);
+                    continue;
+                }
                 self.done(consumer, lane, seq, size, Done::Dropped(Reason::Expired), now.up_ms);
                 ranges_full = !self.range_free(consumer);
                 continue;

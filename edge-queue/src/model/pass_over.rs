@@ -170,6 +170,41 @@ mod tests {
         assert_eq!(acked, 64);
     }
 
+    /// Each of them would be a range of its own, and the bookkeeping has room for so many only.
+    #[test]
+    fn rows_that_expire_in_a_scan_take_no_range_that_is_not_free() {
+        let clock = std::sync::Arc::new(crate::ManualClock::new(crate::Now::default()));
+        let config = Config::default().lanes(1).store(StoreKind::Memory);
+        let queue = Queue::open_in(Box::new(crate::testing::SimDir::new()), config, clock.clone()).unwrap();
+        let mut consumer = queue.consumer("hub").unwrap();
+        for n in 0..6_000 {
+            let row = Row::new(vec![0]);
+            let row = if n % 2 == 1 { row.ttl(std::time::Duration::from_secs(1)) } else { row };
+            drop(queue.push(row).unwrap());
+        }
+        clock.advance_ms(1_000);
+        let pass_all = |consumer: &mut crate::Consumer| {
+            consumer.scan();
+            let mut seen = 0;
+            while !consumer.at_end() && seen < 6_000 {
+                let rows = consumer.lease(64, Wait::None).unwrap();
+                seen += rows.len();
+                rows.into_iter().for_each(crate::Lease::pass);
+            }
+            seen
+        };
+        assert_eq!(pass_all(&mut consumer), 3_000);
+        assert_eq!((queue.ledger()[0].ranges, consumer.queued()), (1_024, 6_000 - 1_024));
+        // A later scan counts the others, as rows before them are done.
+        consumer.rewind();
+        for _ in 0..2_000 {
+            consumer.lease(1, Wait::None).unwrap().ack();
+        }
+        assert_eq!(pass_all(&mut consumer), 1_000);
+        assert_eq!((queue.ledger()[0].ranges, consumer.queued()), (1_000, 1_000));
+        assert!(queue.ledger()[0].balanced());
+    }
+
     #[test]
     fn a_row_that_is_passed_over_makes_room_like_any_other() {
         let config = Config::default().store(StoreKind::Memory).max_messages(3);
