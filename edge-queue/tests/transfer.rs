@@ -10,7 +10,7 @@ use std::sync::Arc;
 use edge_queue::inspect::Inspection;
 use edge_queue::store::StoredRow;
 use edge_queue::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir, budget_percent, seed};
-use edge_queue::transfer::{ImportError, Imported, StreamError, import, import_changed};
+use edge_queue::transfer::{ImportError, Imported, StreamError, config_for, import, import_changed};
 use edge_queue::{Config, Lane, ManualClock, Now, OnFull, OpenError, Queue, Row, StoreKind, Wait};
 
 use streams::{GATEWAY, gaps, read, rows, stream};
@@ -152,6 +152,19 @@ fn a_running_queue_exports_what_waits_and_the_imported_one_delivers_it() {
         assert!(queue.ledger().iter().all(|ledger| ledger.balanced() && ledger.queued == 0));
         queue.close().unwrap();
     }
+}
+
+/// A row as large as a row may be is stored and exported, so it must be imported too.
+#[test]
+fn the_largest_row_there_is_moves() {
+    let most = 16 << 20;
+    let row = StoredRow { payload: vec![7; most].into(), ..edge_queue::testing::row_at(Lane(0), 1, 1) };
+    let row = StoredRow { key: Default::default(), meta: Default::default(), ..row };
+    let bytes = stream(std::slice::from_ref(&row), &[]);
+    let config = config_for(bytes.as_slice(), StoreKind::Ring).unwrap();
+    let dir = SimDir::new();
+    import(Box::new(dir.clone()), &config, bytes.as_slice()).unwrap();
+    assert_eq!(found(&dir).first().map(|row| row.payload.len()), Some(most));
 }
 
 /// Promise 3: of each lane.

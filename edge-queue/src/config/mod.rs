@@ -19,6 +19,8 @@ pub use order::Order;
 const MIB: u64 = 1024 * 1024;
 /// Bytes in a segment besides its largest row: headers, padding and the snapshot at its start.
 const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
+/// Most bytes of key, meta and payload of a row that any queue takes.
+const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Least byte limit of a lane: one row of one byte.
 const BYTES_MIN: u64 = ROW_OVERHEAD_BYTES + 1;
 

@@ -1,6 +1,6 @@
 //! Validation of a configuration: each value within its range, by the name and the figure that were given.
 
-use super::{BYTES_MIN, Config, MIB, Order, SEGMENT_EXTRA_BYTES};
+use super::{BYTES_MIN, Config, MIB, Order, ROW_BYTES_MAX, SEGMENT_EXTRA_BYTES};
 use crate::error::ConfigError;
 use crate::row::{LANES_MAX, Lane};
 use crate::store::SEGMENT_BYTES_MAX;
@@ -16,7 +16,7 @@ impl Config {
         within("lanes", u64::from(self.lanes), 1, LANES_MAX as u64)?;
         within("ack_within", self.ack_within_ms, 1, ACK_WITHIN_MS_MAX)?;
         within("commit_bytes", self.commit_bytes, 1, 1024 * MIB)?;
-        within("row_bytes_max", self.row_bytes_max as u64, 1, 16 * MIB)?;
+        within("row_bytes_max", self.row_bytes_max as u64, 1, ROW_BYTES_MAX as u64)?;
         within("cursor_lag", self.cursor_lag, 1, 1_000_000)?;
         within("max_unwritten_bytes", self.max_unwritten_bytes, 4096, 1024 * MIB)?;
         let segment_min = self.row_bytes_max as u64 + SEGMENT_EXTRA_BYTES;

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::{Item, LaneTotals, Stream, StreamError};
 use crate::config::{Config, LaneConfig, StoreKind};
-use crate::row::{LANES_MAX, Lane};
+use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
 
 /// Bytes that the smallest segment for a row has beyond the row's own.
 const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
@@ -23,7 +23,7 @@ pub fn config_for(stream: impl Read, kind: StoreKind) -> Result<Config, StreamEr
             totals.add(&row);
         }
         highest = highest.max(row.lane.0 + 1);
-        row_bytes_max = row_bytes_max.max(row.bytes());
+        row_bytes_max = row_bytes_max.max(row.bytes().saturating_sub(ROW_OVERHEAD_BYTES));
     }
     let count = stream.end().lanes.unwrap_or(2).clamp(1, LANES_MAX as u8).max(highest);
     let usual = Config::default();
