@@ -30,7 +30,7 @@ struct Supervisor {
     address: SocketAddr,
     /// Time without a ping after which the process is killed.
     watchdog: Option<Duration>,
-    /// The latest status.
+    /// The latest status that was taken.
     status: Mutex<String>,
 }
 
@@ -63,13 +63,12 @@ impl Notifier {
         self.send_or_leave(&format!("EXTEND_TIMEOUT_USEC={}", START_MORE.as_micros()));
     }
 
-    /// Tells the state in words, which `systemctl status` shows; nothing while they are the same.
+    /// Tells the state in words, which `systemctl status` shows; nothing while they are the same and were taken.
     pub fn status(&self, words: &str) {
         let Some(supervisor) = &self.0 else { return };
         let mut latest = supervisor.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if *latest != words {
+        if *latest != words && self.send(&format!("STATUS={}", one_line(words))).is_ok() {
             words.clone_into(&mut latest);
-            self.send_or_leave(&format!("STATUS={}", one_line(words)));
         }
     }
 

@@ -43,6 +43,18 @@ fn datagrams_arrive_at_a_path_and_at_an_abstract_name() {
 }
 
 #[test]
+fn a_status_that_nobody_took_is_told_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let notifier = Notifier::new(supervisor(path.to_str().unwrap(), ""), 7).unwrap();
+    notifier.status("storing");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    notifier.status("storing");
+    notifier.status("storing");
+    assert_eq!(received(&socket), ["STATUS=storing"]);
+}
+
+#[test]
 fn without_an_address_nobody_is_told_and_a_wrong_one_is_an_error() {
     for nobody in ["", "\0"] {
         let env = move |name: &str| (name == "NOTIFY_SOCKET" && nobody.is_empty()).then(String::new);
