@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use edge_queue::inspect::{InspectError, Inspection};
 use edge_queue::medium::{Dir, Medium};
 use edge_queue::testing::{Flaw, Outcome, SimDir};
 use edge_queue::{Config, Consumer, Event, Health, Lane, ManualClock, Now, OpenError, Queue, Row, Wait};
@@ -166,6 +167,36 @@ fn a_read_error_taken_for_damage_is_caught() {
         rig.drain_for(1);
         assert!(rig.quarantined() > 0, "rows that are whole on the disk count as lost");
     });
+}
+
+/// A copy for the next gateway is made of such a disk.
+#[test]
+fn an_inspection_and_an_export_go_on_behind_a_bad_sector() {
+    let rig = Rig::new();
+    let page = rig.page_of(250);
+    let Rig { disk, queue, hub, .. } = rig;
+    drop(hub);
+    queue.close().unwrap();
+    disk.bad.lock().unwrap().insert(page);
+    let mut found = Inspection::open_in(Box::new(disk.clone())).unwrap();
+    let mut rows = 0;
+    for lane in (0..found.state().lanes).map(Lane) {
+        let each = found.each_row::<InspectError>(lane, 1, |_| {
+            rows += 1;
+            Ok(true)
+        });
+        each.unwrap();
+    }
+    let lost: u64 = found.lost().iter().map(|(_, lost)| lost.rows).sum();
+    assert!(lost > 0 && lost <= 100 && !found.is_whole(), "{lost} lost");
+    assert_eq!(rows + lost, 6000);
+    drop(found);
+    let mut again = Inspection::open_in(Box::new(disk.clone())).unwrap();
+    assert_eq!(again.export(&mut Vec::new()).unwrap().rows(), rows);
+    // A medium that returns nothing any more is no damage.
+    disk.bad.lock().unwrap().extend(0..100_000);
+    let dead = again.each_row::<InspectError>(Lane::TELEMETRY, 1, |_| Ok(true));
+    assert!(matches!(dead, Err(InspectError::Read(_))), "{dead:?}");
 }
 
 #[test]

@@ -92,6 +92,7 @@ pub struct Inspection {
     regions: Vec<Region>,
     file_bytes: u64,
     lost: Vec<(Lane, Lost)>,
+    overlay: Overlay,
     _guard: Box<dyn Send>,
 }
 
@@ -141,7 +142,8 @@ impl Inspection {
             }
             other => return Err(not_built(other)),
         };
-        Ok(Inspection { kind, format, store, found, regions, file_bytes, lost: Vec::new(), _guard: guard })
+        let (lost, overlay) = (Vec::new(), overlay.clone());
+        Ok(Inspection { kind, format, store, found, regions, file_bytes, lost, overlay, _guard: guard })
     }
 
     /// Returns the kind of the store.
@@ -218,7 +220,7 @@ impl Inspection {
     /// Calls `f` with the rows of a lane that some consumer still wants, ascending from `from`, until it returns `false`.
     ///
     /// # Errors
-    /// The store could not be read, or the error of `f`.
+    /// The medium returns nothing at all, or the error of `f`.
     pub fn each_row<E: From<InspectError>>(
         &mut self,
         lane: Lane,
@@ -227,7 +229,12 @@ impl Inspection {
     ) -> Result<(), E> {
         let mut next = Some(from.max(1));
         while let Some(from) = next {
-            let chunk = self.store.read(lane, from, READ).map_err(InspectError::Read)?;
+            let mut chunk = self.store.read(lane, from, READ);
+            if matches!(chunk, Err(StoreError::Io { .. })) && self.is_readable() {
+                // Nobody waits here for a sector to come back; what it held is in `lost`.
+                chunk = self.store.read_past_errors(lane, from, READ);
+            }
+            let chunk = chunk.map_err(InspectError::Read)?;
             self.lost.extend(chunk.lost.iter().map(|lost| (lane, *lost)));
             for row in chunk.rows.iter().filter(|row| self.found.state.wants(lane, row.seq)) {
                 if !f(row)? {
@@ -237,6 +244,10 @@ impl Inspection {
             next = chunk.next.filter(|next| *next > from);
         }
         Ok(())
+    }
+
+    fn is_readable(&self) -> bool {
+        self.kind.files().iter().any(|name| self.overlay.is_readable(name))
     }
 
     /// Writes the backlog, and the gap records not yet reported, as a stream for another gateway.

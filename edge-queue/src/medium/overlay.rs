@@ -50,6 +50,15 @@ impl Overlay {
     pub fn new(beneath: Box<dyn Dir>) -> Overlay {
         Overlay { shared: Arc::new(Mutex::new(Shared { beneath, names: BTreeMap::new() })) }
     }
+
+    /// Returns whether the medium beneath returns anything of a file, by its first two pages: those that the layer keeps say nothing about that.
+    pub(crate) fn is_readable(&self, name: &str) -> bool {
+        let Ok(file) = lock(&self.shared).find(name) else { return false };
+        let content = lock(&file);
+        let Some(beneath) = &content.beneath else { return true };
+        let mut page = [0; PAGE];
+        beneath.read_at(0, &mut page).is_ok() || beneath.read_at(PAGE as u64, &mut page).is_ok()
+    }
 }
 
 impl Shared {
