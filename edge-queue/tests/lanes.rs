@@ -3,22 +3,26 @@
 
 use std::sync::Arc;
 
-use edge_queue::inspect::Inspection;
+use edge_queue::inspect::{InspectError, Inspection};
 use edge_queue::testing::{Flaw, Outcome, SimDir};
 use edge_queue::transfer::{Item, Stream};
 use edge_queue::{
-    Config, Consumer, Gap, Lane, LaneConfig, Ledger, ManualClock, Now, OnFull, Queue, Reason, Row, StoreKind,
-    Wait,
+    Config, Consumer, Event, Gap, Lane, LaneConfig, Ledger, ManualClock, Now, OnFull, OpenError, Queue,
+    Reason, Row, StoreKind, Wait,
 };
 
 const KINDS: [StoreKind; 2] = [StoreKind::Ring, StoreKind::Redb];
 const LAST: Lane = Lane(2);
 
 fn open(dir: &SimDir, kind: StoreKind, lanes: u8, max_bytes: u64) -> Queue {
+    try_open(dir, kind, lanes, max_bytes).unwrap()
+}
+
+fn try_open(dir: &SimDir, kind: StoreKind, lanes: u8, max_bytes: u64) -> Result<Queue, OpenError> {
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
     let config = Config::default().store(kind).lanes(lanes).max_bytes(max_bytes).on_full(OnFull::DropOldest);
     let config = config.lane(LAST, LaneConfig::default().max_messages(10));
-    Queue::open_in(Box::new(dir.clone()), config, clock).unwrap()
+    Queue::open_in(Box::new(dir.clone()), config, clock)
 }
 
 fn push(q: &Queue, lane: Lane, rows: usize) {
@@ -180,4 +184,37 @@ fn consumers_that_come_and_go_while_a_lane_is_away_find_it_as_it_is() {
         assert_eq!((drain(&mut new), q.stats().messages), (5, 0), "{kind:?}");
         assert!(q.ledger().iter().all(Ledger::balanced));
     }
+}
+
+/// The number of lanes is in snapshots alone, and the file kept its three regions: rows of the last lane were neither exported nor kept.
+#[test]
+fn rows_of_a_lane_that_came_back_are_found_after_a_kill() {
+    let dir = SimDir::new();
+    let q = open(&dir, StoreKind::Ring, 3, 2 << 20);
+    drop(q.consumer("hub").unwrap());
+    q.close().unwrap();
+    dir.set_capacity(dir.allocated_bytes() + 4096);
+    let q = open(&dir, StoreKind::Ring, 2, 2 << 20);
+    assert!(q.events().iter().any(|event| matches!(event, Event::LimitsKept(_))));
+    q.close().unwrap();
+    let q = open(&dir, StoreKind::Ring, 3, 2 << 20);
+    push(&q, LAST, 5);
+    q.commit().unwrap();
+    let dir = dir.crash(Outcome::Lost, 1);
+    drop(q);
+    let mut found = Inspection::open_in(Box::new(dir.clone())).unwrap();
+    let mut rows = 0;
+    let each = (0..found.state().lanes).map(Lane).try_for_each(|lane| {
+        found.each_row::<InspectError>(lane, 1, |_| {
+            rows += 1;
+            Ok(true)
+        })
+    });
+    each.unwrap();
+    assert_eq!((rows, found.export(&mut Vec::new()).unwrap().rows()), (5, 5));
+    drop(found);
+    let refused = try_open(&dir, StoreKind::Ring, 2, 2 << 20).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("lane 2 still holds 5 rows"), "{refused}");
+    let q = open(&dir, StoreKind::Ring, 3, 2 << 20);
+    assert_eq!(drain(&mut q.consumer("hub").unwrap()), 5);
 }

@@ -100,12 +100,16 @@ impl Rig {
 
     /// The page of the first frame whose rows include `seq`.
     fn page_of(&self, seq: u64) -> u64 {
+        self.page_in(Lane::TELEMETRY, seq)
+    }
+
+    fn page_in(&self, lane: Lane, seq: u64) -> u64 {
         let bytes = self.disk.dir.content(FILE).unwrap();
         let number = |page: &[u8], at: usize| u64::from_le_bytes(page[at..at + 8].try_into().unwrap());
         let holds = |page: &[u8]| {
             page.starts_with(b"EDGF")
                 && page[5] == 2
-                && page[6] == 1
+                && page[6] == lane.0
                 && (number(page, 64)..=number(page, 72)).contains(&seq)
         };
         bytes.chunks(PAGE as usize).position(holds).unwrap() as u64
@@ -129,6 +133,40 @@ impl Rig {
 
     fn quarantined(&self) -> u64 {
         self.queue.ledger().iter().map(edge_queue::Ledger::quarantined).sum()
+    }
+}
+
+/// The file keeps the region of a lane that went while it cannot be copied.
+#[test]
+fn a_bad_sector_in_a_lane_that_goes_keeps_the_queue_shut_only_while_rows_wait_there() {
+    for waits in [false, true] {
+        let disk = BadSectors { dir: SimDir::new(), bad: Arc::default() };
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
+        let open = |lanes| {
+            let config = Config::default().lanes(lanes).max_bytes(8 << 20);
+            Queue::open_in(Box::new(disk.clone()), config, clock.clone())
+        };
+        let queue = open(3).unwrap();
+        let hub = queue.consumer("hub").unwrap();
+        let mut rig = Rig { disk: disk.clone(), clock: clock.clone(), queue, hub };
+        for _ in 0..50 {
+            drop(rig.queue.push(Row::new(vec![7; 200]).lane(Lane(2))).unwrap());
+        }
+        rig.queue.commit().unwrap();
+        if !waits {
+            assert_eq!(rig.drain_for(1), 50);
+        }
+        let page = rig.page_in(Lane(2), 10);
+        let Rig { queue, hub, .. } = rig;
+        drop(hub);
+        queue.close().unwrap();
+        disk.bad.lock().unwrap().insert(page);
+        for _ in 0..2 {
+            assert_eq!(open(2).map(drop).is_err(), waits);
+        }
+        disk.bad.lock().unwrap().clear();
+        assert_eq!(open(2).map(drop).is_err(), waits);
+        assert!(!waits || open(3).is_ok());
     }
 }
 

@@ -5,14 +5,20 @@
 use crate::error::{ConfigError, OpenError};
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::State;
-use crate::store::{ReadLimit, Store, StoreError};
+use crate::store::{ReadLimit, Store, StoreError, StoredChunk};
 
 const READ: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
 
 /// Returns an error if a lane from number `lanes` on still has wanted rows.
 pub(super) fn refuse_loss(store: &mut dyn Store, state: &State, lanes: u8) -> Result<(), OpenError> {
     for lane in (lanes..LANES_MAX as u8).map(Lane) {
-        let rows = wanted_rows(store, state, lane).map_err(|error| OpenError::Io {
+        let known = state.lane.get(usize::from(lane.0)).map_or(0, |lane| lane.rows);
+        let rows = match wanted_rows(|from| store.read(lane, from, READ), state, lane) {
+            // A bad sector in a lane without a row must not keep the queue shut.
+            Err(_) if known == 0 => wanted_rows(|from| store.read_past_errors(lane, from, READ), state, lane),
+            rows => rows,
+        };
+        let rows = rows.map_err(|error| OpenError::Io {
             op: "read the lanes that go",
             source: std::io::Error::other(error.to_string()),
         })?;
@@ -28,11 +34,15 @@ pub(super) fn refuse_loss(store: &mut dyn Store, state: &State, lanes: u8) -> Re
     Ok(())
 }
 
-fn wanted_rows(store: &mut dyn Store, state: &State, lane: Lane) -> Result<u64, StoreError> {
+fn wanted_rows(
+    mut read: impl FnMut(Seq) -> Result<StoredChunk, StoreError>,
+    state: &State,
+    lane: Lane,
+) -> Result<u64, StoreError> {
     let mut rows = 0u64;
     let mut next: Option<Seq> = Some(1);
     while let Some(from) = next {
-        let chunk = store.read(lane, from, READ)?;
+        let chunk = read(from)?;
         rows += chunk.rows.iter().filter(|row| state.wants(lane, row.seq)).count() as u64;
         next = chunk.next.filter(|next| *next > from);
     }

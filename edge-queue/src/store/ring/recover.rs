@@ -65,6 +65,8 @@ impl Looked {
         damage.append(&mut scan.damage);
         let mut state = scan.state.take().unwrap_or_else(|| State::new(superblock.gateway, geometry.lanes));
         state.gateway = superblock.gateway;
+        // The number of lanes is in snapshots alone: after a kill it may be from before a lane came back, whose region the file still had.
+        state.lanes = state.lanes.max(geometry.lanes);
         let mut highest_seq = PerLane::all(0);
         for (log, highest) in scan.lanes.iter().zip(&mut highest_seq) {
             *highest = log.counters.highest;
