@@ -189,7 +189,7 @@ impl Gateway {
     fn note_memory(&mut self) {
         let pid = self.child.as_ref().and_then(Child::id);
         let status = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok());
-        let peak_kib = status.as_deref().and_then(vm_hwm_kib);
+        let peak_kib = status.as_deref().and_then(own_peak_kib);
         self.rss_kib_max = self.rss_kib_max.max(peak_kib.unwrap_or(0));
     }
 
@@ -200,9 +200,13 @@ impl Gateway {
     }
 }
 
-/// Reads the highest resident size so far, proc(5).
-fn vm_hwm_kib(status: &str) -> Option<u64> {
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+/// Returns the highest resident size so far without the pages of files, proc(5). How much of a program's own file is mapped tells of its compiler and of
+/// the system, and these pages are given up when memory is needed.
+fn own_peak_kib(status: &str) -> Option<u64> {
+    let read = |name: &str| -> Option<u64> {
+        status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    };
+    Some(read("VmHWM:")?.saturating_sub(read("RssFile:")?))
 }
 
 /// The answer's body. One request, one connection.
@@ -229,7 +233,8 @@ mod tests {
 
     #[test]
     fn the_peak_is_read_from_proc_status() {
-        assert_eq!(vm_hwm_kib("Name:\tx\nVmHWM:\t   11264 kB\nVmRSS:\t 9 kB\n"), Some(11_264));
-        assert_eq!(vm_hwm_kib("Name:\tx\n"), None);
+        let status = "Name:\tx\nVmHWM:\t   11264 kB\nVmRSS:\t 9 kB\nRssFile:\t    4000 kB\n";
+        assert_eq!(own_peak_kib(status), Some(7_264));
+        assert_eq!(own_peak_kib("Name:\tx\n"), None);
     }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Observed {
     /// Payloads of the acknowledged messages as the sensors wrote them, each once.
     pub(crate) json_bytes: u64,
     pub(crate) flash_bytes_written: u64,
+    /// Without the pages of files, such as the program's own.
     pub(crate) gateway_rss_kib_max: u64,
     /// Batches that the public decoder could not read at the hub.
     pub(crate) unreadable_batches: u64,
