@@ -54,9 +54,9 @@ impl Retained {
         let new = RetainedMessage { message: message.clone(), publisher: publisher.cloned() };
         let has_room = self.messages.len() < self.max && self.bytes + new.bytes() <= self.max_bytes;
         let is_kept = !ends && has_room;
-        // The same again, as many publish it, is none, and so is the end of what was not there: each change may cost a write.
+        // The same again, as many publish it, is none, by whomever, and so is the end of what was not there: each change may cost a write.
         self.changes += u64::from(match &old {
-            Some(old) => !is_kept || old.publisher != new.publisher || !old.message.is_same(message),
+            Some(old) => !is_kept || !old.message.is_same(message),
             None => is_kept,
         });
         if is_kept {
