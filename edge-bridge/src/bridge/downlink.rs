@@ -48,7 +48,7 @@ struct RefusedFilter {
 pub struct Refused {
     /// Filter that the hub refused.
     pub filter: Utf8,
-    /// Reason that the hub gave.
+    /// Reason that the hub gave; 0x95 also if the filter fits into no packet that it takes.
     pub reason: ReasonCode,
 }
 
@@ -181,6 +181,7 @@ impl Downlink {
     /// Handles a close by the hub. Returns `None` if every SUBSCRIBE had its SUBACK. Otherwise a filter, and not a message, is taken for the
     /// cause, and the filters are returned that count as refused from now on.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, reason: ReasonCode) -> Option<Vec<Refused>> {
+        self.unsubscribes.on_hub_closed();
         let asked = self.asked.drain(..).flat_map(|(_, filters)| filters);
         let asked: Vec<_> = asked.filter(|filter| !filter.is_empty()).collect();
         if asked.is_empty() {
@@ -246,8 +247,8 @@ impl Downlink {
             if filter.is_empty() {
                 continue;
             }
+            self.suspects.clear(&filter);
             if !reason.is_error() {
-                self.suspects.clear(&filter);
                 self.refused.remove(&filter);
                 match self.version {
                     Some(Version::V311) => self.without_options.insert(filter.clone()),
@@ -264,7 +265,7 @@ impl Downlink {
     /// Notes that a filter is refused, by the hub or by its limits; returns it if that is new, or has another reason than before.
     pub(super) fn refuse(&mut self, now_ms: u64, filter: &Utf8, reason: ReasonCode) -> Option<Refused> {
         // It has one delay, not two.
-        self.suspects.clear(filter);
+        self.suspects.remove(filter);
         let known = self.refused.get(filter).map(|refused| refused.reason);
         let backoff = filter_backoff(filter);
         let entry = self.refused.entry(filter.clone());

@@ -1,13 +1,17 @@
 //! Filters to unsubscribe. The hub's session has a filter until its UNSUBSCRIBE has arrived, and a client does not send one again by itself (§4.4), so
-//! what had no UNSUBACK is sent on the next connection.
+//! what had no UNSUBACK is sent on the next connection, unless the hub closed each time.
 
 use crate::wire::{PacketId, Utf8};
+
+/// Closes by the hub in a row after which an unanswered UNSUBSCRIBE counts as their cause.
+const CLOSES_MAX: u8 = 3;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unsubscribes {
     waiting: Vec<Utf8>,
     /// Those without an UNSUBACK.
     asked: Vec<(PacketId, Vec<Utf8>)>,
+    closes_in_row: u8,
 }
 
 impl Unsubscribes {
@@ -35,7 +39,19 @@ impl Unsubscribes {
     }
 
     pub(super) fn on_unsuback(&mut self, id: PacketId) {
+        self.closes_in_row = 0;
         self.asked.retain(|(asked, _)| *asked != id);
+    }
+
+    /// Handles a close by the hub. A filter at which it closes each time is left to its session.
+    pub(super) fn on_hub_closed(&mut self) {
+        if !self.asked.is_empty() {
+            self.closes_in_row += 1;
+        }
+        if self.closes_in_row >= CLOSES_MAX {
+            self.asked.clear();
+            self.closes_in_row = 0;
+        }
     }
 
     pub(super) fn on_connected(&mut self) {

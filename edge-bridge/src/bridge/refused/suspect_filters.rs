@@ -61,6 +61,11 @@ impl SuspectFilters {
     /// Clears the suspicion, because the hub granted or refused the filter, or the application unsubscribed from it.
     pub(in crate::bridge) fn clear(&mut self, filter: &Utf8) {
         self.closes_in_row = 0;
+        self.remove(filter);
+    }
+
+    /// Removes a suspect of which the hub said nothing.
+    pub(in crate::bridge) fn remove(&mut self, filter: &Utf8) {
         self.suspects.remove(filter);
     }
 
