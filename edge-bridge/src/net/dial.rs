@@ -115,6 +115,7 @@ impl Dialer {
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {
+        self.wire_bytes.begin();
         let stream = self.open().await?;
         self.secure(Counted::new(stream, self.wire_bytes.on_wire.clone())).await
     }

@@ -15,6 +15,12 @@ pub(super) struct WireBytes {
 }
 
 impl WireBytes {
+    /// Begins a connection: what TLS had taken of the one before and did not write takes nothing from this one's.
+    pub(super) fn begin(&self) {
+        let left = self.on_wire.load(Ordering::Relaxed).saturating_sub(self.added());
+        self.carried.fetch_min(left, Ordering::Relaxed);
+    }
+
     /// Returns the number of bytes that TLS and a proxy added. Never falls: what TLS has taken and not yet written counts later.
     pub(super) fn added(&self) -> u64 {
         let carried = self.carried.load(Ordering::Relaxed);
@@ -36,5 +42,9 @@ mod tests {
             bytes.added()
         };
         assert_eq!([add(100, 0), add(50, 120), add(80, 0), add(50, 0)], [100, 100, 110, 160]);
+        // A connection that ends with 500 bytes in TLS.
+        assert_eq!(add(0, 500), 160);
+        bytes.begin();
+        assert_eq!([add(30, 0), add(40, 40)], [190, 190]);
     }
 }
