@@ -146,6 +146,17 @@ fn workloads_keep_the_rules_and_each_broken_rule_is_found() {
     }
 }
 
+#[test]
+fn local_clients_reach_a_gateway_that_is_not_ready() {
+    let found = |text: &str| breaches(&yaml::parse(text).unwrap().remove(0));
+    for path in ["base/service.yaml", "instead-of-mosquitto/service.yaml"] {
+        let text = read(deploy().join(path));
+        assert_eq!(found(&text), Vec::<String>::new(), "{path}");
+        let broken = text.replacen("publishNotReadyAddresses: true", "publishNotReadyAddresses: false", 1);
+        assert_eq!(found(&broken), ["reached while not ready"], "{path}");
+    }
+}
+
 /// The image is that of this version, and the namespace stays when Git has it no more.
 #[test]
 fn the_image_has_this_version_and_the_namespace_is_not_pruned() {

@@ -15,8 +15,11 @@ pub(crate) fn mebibytes(quantity: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// Returns what an object breaks; nothing for one that runs nothing.
+/// Returns what an object breaks; nothing for one that neither runs nor reaches anything.
 pub(crate) fn breaches(object: &Yaml) -> Vec<String> {
+    if object.text("kind") == "Service" {
+        return service_breaches(object);
+    }
     if !matches!(object.text("kind"), "StatefulSet" | "Deployment" | "DaemonSet") {
         return Vec::new();
     }
@@ -37,6 +40,13 @@ pub(crate) fn breaches(object: &Yaml) -> Vec<String> {
     ];
     pod.items("containers").iter().for_each(|container| rules.extend(container_rules(container)));
     rules.into_iter().filter(|(_, is_kept)| !is_kept).map(|(rule, _)| rule.to_owned()).collect()
+}
+
+/// A pod that is not ready still serves its local clients, and refuses what it cannot keep: by name they reach it all the same.
+fn service_breaches(service: &Yaml) -> Vec<String> {
+    let is_of_clients = service.items("spec.ports").iter().any(|port| port.text("name") == "mqtt");
+    let is_reached = service.text("spec.publishNotReadyAddresses") == "true";
+    if is_of_clients && !is_reached { vec!["reached while not ready".to_owned()] } else { Vec::new() }
 }
 
 fn container_rules(container: &Yaml) -> Vec<(&'static str, bool)> {
