@@ -41,8 +41,6 @@ use super::verdict::{Verdict, steady, while_dialled};
 
 /// Period of the checks of the gateway's state.
 pub(in crate::run) const EVERY: Duration = Duration::from_secs(1);
-/// Milliseconds by which a commit may be late before the queue's writer counts as stuck.
-const OVERDUE_MS_MAX: u64 = 10_000;
 /// Time limit of the queue's statistics; a worker thread that takes longer counts as stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
@@ -375,15 +373,7 @@ impl Pages for Monitor {
     async fn page(&self, path: &str) -> Option<Answer> {
         match path {
             "/metrics" => Some(self.metrics().await),
-            "/healthz" => Some(match self.sample().await {
-                Some((_, stats)) if stats.overdue_ms <= OVERDUE_MS_MAX => {
-                    Answer { ok: true, body: "the writer makes progress\n".to_owned() }
-                }
-                Some((_, stats)) => {
-                    Answer { ok: false, body: format!("the writer is {} ms late\n", stats.overdue_ms) }
-                }
-                None => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
-            }),
+            "/healthz" => Some(service::liveness(self.sample().await.map(|(_, stats)| stats).as_ref())),
             "/readyz" => Some(match self.refusal().await {
                 None => Answer { ok: true, body: "accepting\n".to_owned() },
                 Some(why) => Answer { ok: false, body: format!("not accepting{why}\n") },

@@ -1,13 +1,15 @@
 //! The gateway as a service of systemd: ready when the queue is open and sensors can connect, with the verdict as its status, and a watchdog that
 //! is fed while the runtime runs and the queue's writer makes progress. Without systemd, and inside another program, nothing is sent.
+//! The liveness probe of Kubernetes goes by the watchdog's rule.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: the environment, and looks at the queue")]
 
 use std::time::Duration;
 
-use edge_queue::aio;
+use edge_queue::{STALLED_AFTER_MS, Stats, aio};
 use edge_service::{Notifier, makes_progress};
 
+use super::http::Answer;
 use super::verdict::Verdict;
 
 /// Time limit of the queue's statistics. A queue that does not answer counts as one without progress.
@@ -43,6 +45,22 @@ async fn is_alive(queue: &aio::Queue) -> bool {
     stats.ok().flatten().is_some_and(|stats| makes_progress(&stats))
 }
 
+/// Returns the answer of the liveness probe, by the rule of the watchdog: who fails it is killed. `None`: the queue does not answer.
+pub(in crate::run) fn liveness(stats: Option<&Stats>) -> Answer {
+    let (ok, body) = match stats {
+        None => (false, "the queue does not answer\n".to_owned()),
+        Some(stats) if !makes_progress(stats) => {
+            (false, format!("the writer is {} ms late\n", stats.overdue_ms))
+        }
+        Some(stats) if stats.call_ms >= STALLED_AFTER_MS => (
+            true,
+            format!("the disk hangs, a restart mends nothing: a call takes {} ms by now\n", stats.call_ms),
+        ),
+        Some(_) => (true, "the writer makes progress\n".to_owned()),
+    };
+    Answer { ok, body }
+}
+
 /// Returns the verdict as a sentence, with its cause.
 pub(in crate::run) fn sentence(verdict: Verdict, cause: Option<&str>) -> String {
     let words = match verdict {
@@ -59,17 +77,45 @@ pub(in crate::run) fn sentence(verdict: Verdict, cause: Option<&str>) -> String 
 mod tests {
     use std::sync::Arc;
 
-    use edge_queue::testing::SimDir;
+    use edge_queue::testing::{Call, SimDir};
     use edge_queue::{Config, ManualClock, Now, Queue, Row};
 
     use super::*;
 
     /// With this clock a queue has no writer thread: a commit is due that nobody writes.
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_writer_that_is_stuck_is_not_alive() {
+    fn queue(dir: &SimDir) -> (Queue, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
         let config = Config::default().max_bytes(1 << 20);
-        let queue = Queue::open_in(Box::new(SimDir::new()), config, clock.clone()).unwrap();
+        (Queue::open_in(Box::new(dir.clone()), config, clock.clone()).unwrap(), clock)
+    }
+
+    /// A killed process would end when the disk answers, and control of the plant at once.
+    #[test]
+    fn promise_11_the_probe_of_liveness_fails_for_a_stuck_writer_and_not_for_a_disk_that_hangs() {
+        let dir = SimDir::new();
+        let (queue, clock) = queue(&dir);
+        assert_eq!(liveness(Some(&queue.stats())).body, "the writer makes progress\n");
+        let _waiting = queue.push(Row::new("reading")).unwrap();
+        clock.advance_ms(60_000);
+        let stuck = liveness(Some(&queue.stats()));
+        assert!(!stuck.ok && stuck.body.starts_with("the writer is "), "{stuck:?}");
+        assert!(!liveness(None).ok);
+
+        let hold = dir.hold(Call::Sync);
+        let writer = queue.clone();
+        let commit = std::thread::spawn(move || writer.commit());
+        hold.wait_until_held();
+        clock.advance_ms(60_000);
+        let hangs = liveness(Some(&queue.stats()));
+        assert!(hangs.ok && hangs.body.starts_with("the disk hangs"), "{hangs:?}");
+        drop(hold);
+        commit.join().unwrap().unwrap();
+        assert!(liveness(Some(&queue.stats())).ok);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_writer_that_is_stuck_is_not_alive() {
+        let (queue, clock) = queue(&SimDir::new());
         let queue = aio::Queue::of(queue).unwrap();
         clock.advance_ms(3_600_000);
         assert!(is_alive(&queue).await, "nothing is due");

@@ -28,6 +28,8 @@ pub(crate) struct QueueFigures {
     pub(crate) is_file_gone: bool,
     /// Milliseconds by which the queue's writer is late.
     pub(crate) overdue_ms: u64,
+    /// Milliseconds for which the call of the store that is under way has not returned; 0 without one.
+    pub(crate) call_ms: u64,
 }
 
 impl QueueFigures {
@@ -44,7 +46,7 @@ impl QueueFigures {
             _ => (None, false),
         };
         let lanes = stats.lanes.iter().map(lane).collect();
-        Self { lanes, fault, is_file_gone, overdue_ms: stats.overdue_ms }
+        Self { lanes, fault, is_file_gone, overdue_ms: stats.overdue_ms, call_ms: stats.call_ms }
     }
 }
 

@@ -115,6 +115,7 @@ pub(crate) fn figures() -> Figures {
             fault: None,
             is_file_gone: false,
             overdue_ms: 0,
+            call_ms: 0,
         },
         routes: vec![
             RouteFigures { messages: 3, payload_bytes: 600, filtered: None },

@@ -1,6 +1,7 @@
 //! Conditions of the queue that need the operator: losses, its store, and room. Pure.
 
 use edge_page::count;
+use edge_queue::STALLED_AFTER_MS;
 
 use crate::config::OnFull;
 use crate::run::commands::CommandCounts;
@@ -118,11 +119,13 @@ pub(super) fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger:
     }
     if figures.queue.overdue_ms > OVERDUE_MS {
         let text = format!("The writer is {} late.", duration(figures.queue.overdue_ms / 1_000));
-        needs.act(
-            "writer",
-            text,
-            "The disk hangs, or the process does: look at the disk, then restart the gateway.",
-        );
+        // A process that is killed in such a call ends when the disk answers, and control of the plant ends at once.
+        let action = if figures.queue.call_ms >= STALLED_AFTER_MS {
+            "The disk hangs: look at it. When it answers, the gateway goes on by itself; a restart gains nothing, and ends control."
+        } else {
+            "The process hangs, the disk does not: keep the log, then restart the gateway."
+        };
+        needs.act("writer", text, action);
     }
     let commands = figures.sample.commands.as_ref();
     if let Some(error) = commands.and_then(CommandCounts::write_error) {

@@ -116,6 +116,19 @@ fn what_is_worth_a_look_is_said_and_comes_after_what_is_to_be_done() {
     );
 }
 
+/// A process that is killed ends when the disk answers, and control of the plant ends at once.
+#[test]
+fn a_restart_is_advised_for_a_stuck_writer_and_not_for_a_disk_that_hangs() {
+    let action = |call_ms| {
+        let mut figures = figures();
+        (figures.queue.overdue_ms, figures.queue.call_ms) = (20_000, call_ms);
+        let needs = snapshot(&figures).needs;
+        needs.into_iter().find(|need| need.id == "writer").expect("the writer is late").action
+    };
+    assert!(action(0).ends_with("restart the gateway."), "{}", action(0));
+    assert!(!action(20_000).contains("restart the gateway"), "{}", action(20_000));
+}
+
 /// One is enough, and what is not there is not told.
 #[test]
 fn a_single_event_of_one_kind_is_told_alone() {
