@@ -32,9 +32,9 @@ pub(crate) fn render(facts: &Facts, figures: &Figures, recorder: &Recorder, page
             page.line(format_args!("{name}{{lane=\"{}\"}} {value}", label(&lane.name)));
         }
     }
-    let help = "Time until the first limit if the hub took nothing from now on, at the rate of ten minutes; NaN while not known.";
+    let help = "Time until the first limit if the hub took nothing from now on, at the rate of ten minutes; 0 while a lane refuses messages, NaN while not known.";
     page.head("edge_queue_room_seconds", "gauge", help);
-    let room = room(&lanes, recorder, facts.max_age_s, figures.sample.oldest_age_ms).seconds;
+    let room = room(facts, figures, recorder, &lanes).seconds;
     let room = room.map_or("NaN".to_owned(), |seconds| seconds.to_string());
     page.line(format_args!("edge_queue_room_seconds {room}"));
     let help = "1 while the disk takes nothing: what comes is in memory only.";
@@ -67,6 +67,23 @@ mod tests {
         let mut page = Page::default();
         render(&facts(), figures, &recorder(figures), &mut page);
         page.into_text()
+    }
+
+    /// A queue that is full takes nothing, so that after ten minutes there is no rate to reckon with.
+    #[test]
+    fn a_full_queue_has_no_room_however_long_it_has_been_full() {
+        let mut full = figures();
+        full.sample.intake.full_lanes = 0b10;
+        let mut page = Page::default();
+        render(&facts(), &full, &Recorder::new(0), &mut page);
+        assert!(page.into_text().contains("\nedge_queue_room_seconds 0\n"));
+        full.queue.fault = Some("no space left on device".to_owned());
+        let mut page = Page::default();
+        render(&facts(), &full, &Recorder::new(0), &mut page);
+        assert!(
+            page.into_text().contains("\nedge_queue_room_seconds NaN\n"),
+            "the store fails, its room is not known"
+        );
     }
 
     #[test]

@@ -1,17 +1,27 @@
 //! Remaining room: the time for which the queue can store messages at the rate of the last ten minutes if the hub accepts none, and the limit
 //! that is reached first. Pure.
 
+use super::facts::Facts;
+use super::figures::Figures;
 use super::recorder::Recorder;
 use super::{Lane, Room};
 
-/// Returns the remaining room. `oldest_ms` is the age of the oldest waiting message. The result is unknown if no message came lately, or while
-/// the size of incoming messages is unknown, because a guess would be taken for a promise.
+/// Returns the remaining room, as status and metrics show it: none while a lane refuses messages, whose rate then is 0 before long. A store that
+/// fails refuses them too, whatever room there is.
 pub(in crate::run::status) fn room(
-    lanes: &[Lane],
+    facts: &Facts,
+    figures: &Figures,
     recorder: &Recorder,
-    max_age_s: Option<u64>,
-    oldest_ms: u64,
+    lanes: &[Lane],
 ) -> Room {
+    let sample = &figures.sample;
+    no_room(lanes, |lane| figures.queue.fault.is_none() && sample.intake.is_full(lane))
+        .unwrap_or_else(|| room_at_rate(lanes, recorder, facts.max_age_s, sample.oldest_age_ms))
+}
+
+/// Returns the room at the rate of incoming messages. `oldest_ms` is the age of the oldest waiting message. The result is unknown if no message came
+/// lately, or while the size of incoming messages is unknown, because a guess would be taken for a promise.
+fn room_at_rate(lanes: &[Lane], recorder: &Recorder, max_age_s: Option<u64>, oldest_ms: u64) -> Room {
     let passed = recorder.last_ten_minutes();
     let mut first: Option<(u64, &'static str, &Lane)> = None;
     let mut busiest = (0, None);
@@ -48,7 +58,7 @@ pub(in crate::run::status) fn room(
 }
 
 /// Returns the room while a lane refuses messages, which a large one meets before a limit is reached; `None` while none does.
-pub(in crate::run::status) fn no_room(lanes: &[Lane], is_full: impl Fn(usize) -> bool) -> Option<Room> {
+fn no_room(lanes: &[Lane], is_full: impl Fn(usize) -> bool) -> Option<Room> {
     let lane = lanes.iter().enumerate().find_map(|(at, lane)| is_full(at).then_some(lane))?;
     let limit = match lane.max_messages {
         Some(max) if lane.messages >= max => "max_messages",
@@ -93,7 +103,7 @@ mod tests {
     #[test]
     fn the_first_limit_counts_and_what_is_not_known_is_not_guessed() {
         let said = |lanes: &[Lane], recorder: &Recorder, max_age_s, oldest_ms| {
-            let room = room(lanes, recorder, max_age_s, oldest_ms);
+            let room = room_at_rate(lanes, recorder, max_age_s, oldest_ms);
             (room.seconds, room.limit.unwrap_or_default(), room.lane.unwrap_or_default())
         };
         let told = |seconds, limit: &str| (Some(seconds), limit.to_owned(), "telemetry".to_owned());

@@ -14,7 +14,7 @@ use super::history::{Flow, LANES_MAX};
 use super::ledger::ledger;
 use super::needs;
 use super::recorder::{Look, Recorder, is_up};
-use super::remaining_room::{no_room, room};
+use super::remaining_room::room;
 use super::sentence::sentence;
 use super::{
     Bytes, DayLoad, Lane, LinkStatus, QueueStatus, Rates, Refused, Restarts, RouteStatus, Snapshot, VERSION,
@@ -79,9 +79,7 @@ pub(crate) fn snapshot(facts: &Facts, now: Now, figures: &Figures, recorder: &Re
     let described = Snapshot {
         clock_synced: sample.clock_synced,
         lost: sample.given_up,
-        // While the store fails lanes refuse messages too, whatever room they have.
-        room: no_room(&lanes, |lane| figures.queue.fault.is_none() && sample.intake.is_full(lane))
-            .unwrap_or_else(|| room(&lanes, recorder, facts.max_age_s, sample.oldest_age_ms)),
+        room: room(facts, figures, recorder, &lanes),
         rates: rates(recorder),
         load: Some(load(facts, &figures.routes, recorder)),
         refused: Refused {
