@@ -84,6 +84,13 @@ impl GatewayIngest {
         (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.dispatcher.unkept()))
     }
 
+    /// Has the alarm states on disk compared with those of now, and replaced.
+    pub(super) fn keep_alarms(&self) {
+        if let Some(alarms) = &self.lock().alarms {
+            alarms.to_keep.notify_one();
+        }
+    }
+
     /// Takes the answers to the oldest `count` of these commands.
     pub(crate) fn alarms_are_kept(&self, count: usize) -> Vec<Told> {
         self.lock().alarms.as_mut().map(|alarms| alarms.dispatcher.kept(count)).unwrap_or_default()

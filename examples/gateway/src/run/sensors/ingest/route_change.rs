@@ -35,6 +35,8 @@ impl GatewayIngest {
         let _told = self.restore_alarms(now, left.alarms);
         rows.extend(self.restore(now, left.filters));
         self.await_sensors(now, left.watched);
+        // A kill would bring back what commands made in routes that are gone.
+        self.keep_alarms();
         Ok((rows, link))
     }
 

@@ -242,6 +242,19 @@ fn a_restored_acknowledgement_ends_when_the_alarm_returns_to_normal() {
     assert!(!is_told(), "readings alone write nothing");
 }
 
+/// Otherwise a kill would bring back a shelving that ended with its route.
+#[test]
+fn the_file_follows_a_change_of_the_routes() {
+    let rig = rig();
+    let _rows = rig.reading("t", 95.0, 1);
+    rig.shelve("t");
+    assert!(is_notified(&rig.to_keep));
+    assert_eq!(rig.ingest.alarms_to_keep().0.len(), 1);
+    rig.ingest.change_routes(Now { up_ms: 3, wall_ms: 3 }, &[]).unwrap();
+    assert!(rig.ingest.alarms_to_keep().0.is_empty());
+    assert!(is_notified(&rig.to_keep));
+}
+
 /// Returns whether somebody was told since the last look.
 fn is_notified(notify: &Notify) -> bool {
     let mut told = std::pin::pin!(notify.notified());
