@@ -18,6 +18,8 @@ const BROKER: &str = "127.0.0.1:1883";
 const PORT: u16 = 1883;
 const CONNECTIONS_MAX: u64 = 100_000;
 const PACKET_BYTES: (u64, u64) = (1 << 10, 256 << 10);
+/// Value of `max_session_expiry` without the key, which is written where Mosquitto has none.
+const SESSION_PRESET: &str = "7d";
 /// Most days of `max_session_expiry`.
 const SESSION_DAYS_MAX: u64 = 3_650;
 /// Bounds of `max_keep_alive` in seconds.
@@ -109,6 +111,10 @@ fn clients(broker: &mut Pool, output: &mut Output) {
             }
             Err(error) => output.leave_with_warning(PART, &line, &error),
         }
+    } else {
+        let remark =
+            "no persistent_client_expiration: in Mosquitto a session never ends, here it does after so long";
+        output.key(PART, "max_session_expiry", &quoted(SESSION_PRESET), &[], remark);
     }
     if let Some(line) = broker.take_last(&["max_keepalive"], PART, output) {
         match number::<u64>(&line.value) {

@@ -40,19 +40,21 @@ pub(super) fn queue(broker: &mut Pool, listens: bool, output: &mut Output) -> bo
 fn messages(broker: &mut Pool, listens: bool, output: &mut Output) -> bool {
     let Some(line) = broker.take_last(&["max_queued_messages"], PART, output) else { return false };
     match limit::<u64>(&line.value) {
+        Ok(0) if listens => {
+            waiting(&line, WAITING_MAX, "the queue has max_bytes alone", output);
+            let text = format!("max_queued_messages 0: there is a limit here, {WAITING_MAX} for each client");
+            output.warn(Some((&line).into()), &text);
+        }
         Ok(0) => output.leave(PART, &line, "no limit: here max_bytes is one, 64 MiB without the key"),
         Ok(most) => {
             let value = most.min(MESSAGES_MAX).to_string();
             output.key(PART, "max_messages", &value, &[(&line).into()], "");
             if listens {
-                let of_each = most.min(WAITING_MAX).to_string();
-                output.key(
-                    Part::Local,
-                    "max_queued_messages",
-                    &of_each,
-                    &[(&line).into()],
-                    "for each client",
-                );
+                waiting(&line, most.min(WAITING_MAX), "", output);
+                if most > WAITING_MAX {
+                    let text = format!("max_queued_messages {most}: for each client {WAITING_MAX} at most");
+                    output.warn(Some((&line).into()), &text);
+                }
             }
             let text = format!(
                 "above {most} messages Mosquitto keeps the OLDEST and drops what comes; here the oldest go. The other way: on_full = \"drop-newest\""
@@ -63,6 +65,13 @@ fn messages(broker: &mut Pool, listens: bool, output: &mut Output) -> bool {
         Err(error) => output.leave_with_warning(PART, &line, &error),
     }
     false
+}
+
+/// Writes the limit of what waits for each client of the listener.
+fn waiting(line: &Line, most: u64, further: &str, output: &mut Output) {
+    let further = if further.is_empty() { String::new() } else { format!("; {further}") };
+    let remark = format!("for each client{further}");
+    output.key(Part::Local, "max_queued_messages", &most.to_string(), &[line.into()], &remark);
 }
 
 fn bytes(line: &Line, output: &mut Output) {

@@ -7,7 +7,7 @@ const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\nt
 const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
 
 /// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
-const LINES: [(&str, &str, &str); 57] = [
+const LINES: [(&str, &str, &str); 60] = [
     ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
     ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
     ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),
@@ -109,6 +109,21 @@ const LINES: [(&str, &str, &str); 57] = [
         "listener 1884 127.0.0.1\nmax_queued_messages 5000",
         "max_queued_messages = 5000  # M:6: for each client",
         "keeps the OLDEST",
+    ),
+    (
+        "listener 1884 127.0.0.1\nmax_queued_messages 0",
+        "max_queued_messages = 100000  # M:6: for each client",
+        "M:6: warning: max_queued_messages 0: there is a limit here, 100000 for each client",
+    ),
+    (
+        "listener 1884 127.0.0.1\nmax_queued_messages 100001",
+        "max_queued_messages = 100000  # M:6: for each client",
+        "M:6: warning: max_queued_messages 100001: for each client 100000 at most",
+    ),
+    (
+        "listener 1884 127.0.0.1",
+        "max_session_expiry = \"7d\"  # no persistent_client_expiration: in Mosquitto a session never ends",
+        "",
     ),
     (
         "listener 1883\nallow_anonymous true",
