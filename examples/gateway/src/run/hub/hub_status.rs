@@ -51,8 +51,10 @@ struct Topics {
 struct State {
     alive: Slot,
     status: Slot,
-    /// Matter and time of the status that was sent last.
+    /// Matter and time of the status that is wanted.
     made: Option<(Matter, u64)>,
+    /// Matter and time of the status in flight: a newer one may be wanted meanwhile.
+    sent: Option<(Matter, u64)>,
     /// Matter and time of the last status with a PUBACK on this connection. `None`: there is none.
     told: Option<(Matter, u64)>,
     /// Number of connections that the hub has accepted.
@@ -199,6 +201,7 @@ impl HubStatus {
             return Some(retained(&self.topics.alive, payload));
         }
         let payload = state.status.poll(now.up_ms)?;
+        state.sent = state.made.clone();
         Some(retained(&self.topics.status, payload))
     }
 
@@ -208,9 +211,10 @@ impl HubStatus {
         if message.topic == self.topics.alive {
             state.alive.on_delivered(&message.payload, 0);
         } else if message.topic == self.topics.status {
-            let next_ms = state.made.as_ref().map_or(0, |(_, at_ms)| at_ms + PAUSE_MS);
+            let next_ms = state.sent.as_ref().map_or(0, |(_, at_ms)| at_ms + PAUSE_MS);
             if state.status.on_delivered(&message.payload, next_ms) {
-                state.told = state.made.clone();
+                // A newer one that was wanted meanwhile is news against this one: the next look makes it anew.
+                state.told = state.sent.take();
             }
         }
     }

@@ -152,6 +152,23 @@ fn the_delivery_of_an_older_status_is_not_that_of_the_newer_one() {
     assert!(!topics(&said(&status, 900_000)).contains(&"edge/status/site7"), "told");
 }
 
+/// The hub answers the older one while the newer one waits for room on the link.
+#[test]
+fn the_delivery_of_an_older_status_does_not_cancel_a_newer_one_that_is_due() {
+    let status = status();
+    see(&status, 1_000, 1, Verdict::Delivering);
+    let older = said(&status, 1_000);
+    let storing = || (test_snapshots::storing(), made().1);
+    assert!(status.see(61_500, (1, true), of(Verdict::Storing), storing));
+    older.iter().for_each(|message| status.on_delivered(message));
+    assert!(status.see(62_500, (1, true), of(Verdict::Storing), storing), "the hub has the older one");
+    let newer = said(&status, 62_500);
+    assert_eq!(topics(&newer), ["edge/status/site7"]);
+    assert_ne!(newer[0].payload, older[1].payload);
+    newer.iter().for_each(|message| status.on_delivered(message));
+    assert!(!see(&status, 99_000, 1, Verdict::Storing), "told");
+}
+
 #[test]
 fn what_was_on_its_way_when_the_connection_ended_is_not_said_again_at_once() {
     let status = status();
