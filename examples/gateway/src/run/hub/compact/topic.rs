@@ -23,7 +23,7 @@ use super::versions::{Announced, Seen, Versions};
 /// Bytes of a table's packet beside the table: topic, properties, lengths.
 const PACKET_OVERHEAD_BYTES: usize = 128;
 
-/// Milliseconds that the hub has to send its retained tables; those that did not come count as lost.
+/// Milliseconds that the hub has to send the first of its retained tables, and each further one; those that did not come count as lost.
 const ANSWER_MS: u64 = 10_000;
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) struct Topic {
     /// Versions to be published in this turn of the schedule.
     pending: VecDeque<Announced>,
     marks: Marks,
-    /// Up time by which the hub has sent its retained tables.
+    /// Up time by which the hub has sent the next of its retained tables.
     answer_due_ms: Option<u64>,
     now_ms: u64,
     /// Rate limit of log lines about versions that the hub has, and that are published.
@@ -136,6 +136,12 @@ impl Topic {
 
     fn see(&mut self, message: Message) {
         let id = message.id;
+        // On a thin link the answer takes minutes. A live message is no part of it, and any client may send one at any time.
+        if message.is_retained
+            && let Some(due_ms) = &mut self.answer_due_ms
+        {
+            *due_ms = self.now_ms.saturating_add(ANSWER_MS);
+        }
         match self.versions.see(self.now_ms, message) {
             Seen::Shown(table) => {
                 self.schedule.answered();

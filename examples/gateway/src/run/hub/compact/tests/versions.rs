@@ -31,8 +31,30 @@ fn versions_of_an_earlier_run_stay_and_the_hub_gets_those_that_it_lacks() {
     rig.hub.ask(TABLES);
     assert_eq!(rig.announced(), None);
     rig.shows(&second);
+    assert_eq!(rig.announced(), None);
     rig.now.up_ms = 10_000;
     assert_eq!([rig.announced(), rig.announced()], [Some(first.clone()), None]);
+}
+
+/// Sixteen tables over a thin link take longer than the hub has for the first, and would go over it once more.
+#[test]
+fn a_slow_answer_is_waited_for_while_its_tables_come() {
+    let (mut rig, [first, second]) = Rig::with_two_versions();
+    rig.now.up_ms = 100_000;
+    rig.hub.doubt();
+    rig.hub.ask(TABLES);
+    assert_eq!(rig.announced(), None);
+    rig.now.up_ms = 109_999;
+    rig.shows(&second);
+    assert_eq!(rig.announced(), None);
+    rig.now.up_ms = 119_998;
+    // A live message is no part of the answer: anybody may send one.
+    rig.hub.note(TABLES, 7, b"?", false);
+    assert_eq!((rig.announced(), rig.compact.next_deadline()), (None, Some(119_999)));
+    rig.shows(&first);
+    assert_eq!((rig.announced(), rig.compact.next_deadline()), (None, Some(129_998)));
+    rig.now.up_ms = 200_000;
+    assert_eq!((rig.announced(), rig.compact.next_deadline()), (None, None), "the hub has both");
 }
 
 #[test]
