@@ -17,8 +17,6 @@ use crate::section::{LIMITS, Said, boolean, first, limit, number, required, sess
 use crate::words;
 use unsupported_option::unsupported_option;
 
-/// Topics on which only the broker publishes: states of connections.
-const OWN_TOPICS: &str = "$SYS/#";
 /// Most subscriptions of a client. Mosquitto has no such limit; `memory_limit` bounds their memory.
 const SUBSCRIPTIONS_MAX: usize = 10_000;
 const RETAINED_MAX: usize = 100_000;
@@ -190,7 +188,6 @@ impl BrokerConf {
         (limits.max_queued_bytes, limits.max_queued_bytes_total) = (usize::MAX, usize::MAX);
         limits.max_subscriptions = SUBSCRIPTIONS_MAX;
         (limits.max_retained, limits.max_retained_bytes) = (RETAINED_MAX, limits.max_memory / 4);
-        limits.own_topics = vec![OWN_TOPICS.to_owned()];
         limits.sys_interval_s = self.sys_interval_s.map_or(limits.sys_interval_s, u32::from);
         // The copy of a client that is away is in its session alone after ten seconds.
         limits.saves_own_messages = true;

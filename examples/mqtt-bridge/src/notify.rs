@@ -57,8 +57,14 @@ impl Side {
         row
     }
 
-    /// Publishes the state at QoS 0, so that no client's acknowledgement is waited for.
+    /// Publishes the state without waiting for a client's acknowledgement. On the topic that bridges have by default it is the state of a link, which
+    /// no client may publish then: it stays open to bridges of other programs alone.
     async fn tell_clients(&self, broker: &LocalPublisher, state: &'static str) {
+        if let Some(name) = link_name(&self.topic) {
+            // An error is the end of the broker.
+            let _ = broker.set_link_state(name, state == "1").await;
+            return;
+        }
         let publish = Publish {
             dup: false,
             qos: QoS::AtMostOnce,
@@ -71,6 +77,11 @@ impl Side {
         // An error is the end of the broker.
         let _ = broker.publish(publish).await;
     }
+}
+
+/// Returns the name in the topic of a link's state; `None` for another topic.
+fn link_name(topic: &str) -> Option<&str> {
+    topic.strip_prefix("$SYS/broker/connection/")?.strip_suffix("/state")
 }
 
 /// Publishes on both sides when the connection to the hub is made, and on the local side when it ends; at the hub the will reports that. Ends

@@ -369,3 +369,32 @@ fn changes_of_the_file_lose_nothing() {
     site.until("all that was acknowledged", || at_hub.missing(&taken).is_empty());
     assert!(site.stop().success());
 }
+
+/// Mosquitto's own bridge, as configured by default, reports its state here as at a Mosquitto. The state of a connection of this file stays its own.
+#[test]
+fn a_bridge_of_another_program_stays_and_reports_its_state() {
+    for version in ["mqttv311", "mqttv50"] {
+        let (local, listener) = open_listener();
+        let mut site = Site::alone(&format!("{listener}{}", conf("127.0.0.1:1", version, "")));
+        site.run();
+        let states = Reader::start(&local, "$SYS/broker/connection/+/state");
+        let seen = Reader::start_as("seen", &local, "t/#");
+        let bridge = format!("connection x\naddress {}\ntopic # out 0\n", local.address());
+        let more = format!("remote_clientid x\nbridge_protocol_version {version}\nlog_type all\n");
+        let other = Mosquitto::start(&format!("{bridge}{more}"));
+        site.until("it carries", || {
+            other.publish(&["-q", "1", "-t", "t/probe", "-m", "x"]);
+            seen.has("t/probe x 0") > 0
+        });
+        let expected = publish(&other, "t", "t", 0);
+        site.until("all of it", || seen.missing(&expected).is_empty());
+        site.until("its state", || states.has("$SYS/broker/connection/x/state 1 0") > 0);
+        // It asks first whether it may say that it is a bridge, in 3.1.1, and is refused.
+        let [dials, refusals] =
+            ["sending CONNECT", "Connection Refused"].map(|m| other.log().matches(m).count());
+        assert_eq!(dials - refusals, 1, "{}", other.log());
+        assert!(!is_taken(&local, "$SYS/broker/connection/site7/state", None));
+        site.until("our state", || states.has("$SYS/broker/connection/site7/state 0 1") > 0);
+        assert!(site.stop().success());
+    }
+}
