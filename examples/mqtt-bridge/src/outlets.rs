@@ -19,9 +19,12 @@ use tokio::time::{Duration, Instant};
 
 /// Most bytes of messages between the clients and a connection's disk.
 const BYTES_MAX: usize = 4 << 20;
-/// Lane of messages for connections; with that of messages for local clients alone, which wait for no connection.
-const TO_CONNECTIONS: u8 = 0;
+/// Lane of messages that several connections take, or one without a lane of its own.
+const SHARED: u8 = 0;
+/// Lane of messages for local clients alone, which wait for no connection.
 const LOCAL_ALONE: u8 = 1;
+/// Lanes of one connection each, so that one that is behind stops nobody who publishes for others.
+const OWN: std::ops::Range<u8> = 2..8;
 /// Bytes that a message counts beside topic and payload.
 const MESSAGE_BYTES: usize = 128;
 /// Longest time for which no client is read because a connection is behind.
@@ -37,7 +40,8 @@ impl Outlets {
         for (connection, rules) in plans {
             let mut outlets = self.lock();
             if !outlets.iter().any(|outlet| outlet.connection == connection) {
-                outlets.push(Arc::new(Outlet::new(connection, rules)));
+                let lane = free_lane(&outlets);
+                outlets.push(Arc::new(Outlet::new(connection, lane, rules)));
             }
         }
     }
@@ -46,10 +50,12 @@ impl Outlets {
     pub(crate) fn open(&self, connection: &str, rules: Rules) -> Arc<Outlet> {
         let mut outlets = self.lock();
         if let Some(outlet) = outlets.iter().find(|outlet| outlet.connection == connection) {
-            outlet.lock().rules = rules;
+            let mut state = outlet.lock();
+            (state.rules, state.has_shared) = (rules, false);
+            drop(state);
             return outlet.clone();
         }
-        let outlet = Arc::new(Outlet::new(connection, rules));
+        let outlet = Arc::new(Outlet::new(connection, free_lane(&outlets), rules));
         outlets.push(outlet.clone());
         outlet
     }
@@ -79,8 +85,28 @@ impl Outlets {
         fanout.end_part();
     }
 
-    fn takes(&self, topic: &str) -> bool {
-        self.lock().iter().any(|outlet| outlet.lock().rules.map_out(topic).is_some())
+    /// Returns the lane of a topic: that of the connection that takes it, if it is one alone.
+    fn lane(&self, topic: &str) -> u8 {
+        let outlets = self.lock();
+        let taking = || outlets.iter().filter(|outlet| outlet.takes(topic));
+        let mut lanes = taking().map(|outlet| outlet.lane);
+        match (lanes.next(), lanes.next()) {
+            (None, _) => LOCAL_ALONE,
+            (Some(own), None) if own != SHARED => own,
+            _ => {
+                taking().for_each(|outlet| outlet.lock().has_shared = true);
+                SHARED
+            }
+        }
+    }
+
+    /// Returns the lanes without room, bit `n` for lane `n`.
+    fn full_lanes(&self) -> u8 {
+        let outlets = self.lock();
+        let full = outlets.iter().filter(|outlet| !outlet.fills_less_than(BYTES_MAX));
+        full.fold(0, |lanes, outlet| {
+            lanes | (1 << outlet.lane) | (u8::from(outlet.lock().has_shared) << SHARED)
+        })
     }
 
     fn all(&self, holds: impl Fn(&Outlet) -> bool) -> bool {
@@ -92,9 +118,15 @@ impl Outlets {
     }
 }
 
+/// Returns a lane that no connection has; the shared one if all are taken.
+fn free_lane(outlets: &[Arc<Outlet>]) -> u8 {
+    OWN.into_iter().find(|lane| outlets.iter().all(|outlet| outlet.lane != *lane)).unwrap_or(SHARED)
+}
+
 /// Messages of the local broker for one connection, in order of arrival.
 pub(crate) struct Outlet {
     connection: String,
+    lane: u8,
     state: Mutex<State>,
     offered: Notify,
     commit: Notify,
@@ -103,6 +135,8 @@ pub(crate) struct Outlet {
 #[derive(Default)]
 struct State {
     rules: Rules,
+    /// Set once a message of the shared lane was for this connection: it closes that lane, too, when it is full.
+    has_shared: bool,
     waiting: BTreeMap<u64, Waiting>,
     next: u64,
     /// Bytes of waiting messages and of those being carried.
@@ -116,9 +150,10 @@ struct Waiting {
 }
 
 impl Outlet {
-    fn new(connection: &str, rules: Rules) -> Self {
+    fn new(connection: &str, lane: u8, rules: Rules) -> Self {
         Self {
             connection: connection.to_owned(),
+            lane,
             state: Mutex::new(State { rules, ..State::default() }),
             offered: Notify::new(),
             commit: Notify::new(),
@@ -127,6 +162,10 @@ impl Outlet {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn takes(&self, topic: &str) -> bool {
+        self.lock().rules.map_out(topic).is_some()
     }
 
     /// Adds a copy of the message if a rule matches.
@@ -255,14 +294,14 @@ impl Ingest for OutletIngest {
     fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
         let lane = self.lane(message);
         // One for local clients alone carries nothing: an answer without rows would wait for all receipts of others that are due before.
-        let is_taken = lane == Some(TO_CONNECTIONS);
+        let is_taken = lane != Some(LOCAL_ALONE);
         let mut row = if is_taken { message.to_row() } else { Row::new(Utf8::default(), Bytes::new()) };
         row.lane = lane;
         Answer::Store(vec![row])
     }
 
     fn lane(&self, message: &Inbound) -> Option<u8> {
-        Some(if self.0.takes(&message.topic) { TO_CONNECTIONS } else { LOCAL_ALONE })
+        Some(self.0.lane(&message.topic))
     }
 }
 
@@ -282,8 +321,7 @@ impl OutletSink {
 
 impl Sink for OutletSink {
     fn full_lanes(&mut self) -> u8 {
-        let has_room = self.outlets.all(|outlet| outlet.fills_less_than(BYTES_MAX));
-        if has_room { 0 } else { 1 << TO_CONNECTIONS }
+        self.outlets.full_lanes()
     }
 
     fn is_busy(&mut self) -> bool {

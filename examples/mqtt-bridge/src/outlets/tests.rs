@@ -88,7 +88,7 @@ async fn a_connection_that_is_behind_bounds_what_comes_in() {
     tokio::time::advance(PAUSE_MAX).await;
     assert!(!sink.is_busy());
     drop(outlets.pass_on("b", &row("t", &half)));
-    assert_eq!(sink.full_lanes(), 1 << TO_CONNECTIONS, "who publishes to local clients alone goes on");
+    assert_eq!(sink.full_lanes(), 1 << outlet.lane, "who publishes to local clients alone goes on");
     outlet.next().await.1.done();
     assert!(sink.full_lanes() == 0 && !sink.is_busy(), "it counts from the next time on");
     sink.commit();
@@ -125,4 +125,52 @@ fn a_message_is_stored_as_it_came_if_a_connection_takes_it() {
         rows.iter().map(|row| (row.lane, row.payload.len())).collect::<Vec<_>>(),
         [(Some(LOCAL_ALONE), 0)]
     );
+}
+
+fn inbound(topic: &str) -> Inbound {
+    let publish = Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: Utf8::try_from(topic).unwrap(),
+        packet_id: None,
+        properties: Properties::default(),
+        payload: "m".into(),
+    };
+    Inbound::new(Utf8::default(), Version::V5, &publish)
+}
+
+/// It was: one lane for all, which one connection without a queue closed for everybody.
+#[test]
+fn a_connection_that_is_full_stops_those_alone_who_publish_what_it_takes() {
+    let outlets = Outlets::default();
+    let names: Vec<_> = (0..9).map(|n| format!("c{n}")).collect();
+    for name in &names {
+        drop(outlets.open(name, rules(&[&format!("{name}/# out 1")])));
+    }
+    drop(outlets.open("c1", rules(&["c1/# out 1", "both/# out 1"])));
+    drop(outlets.open("c2", rules(&["c2/# out 1", "both/# out 1"])));
+    let ingest = OutletIngest(outlets.clone());
+    let mut sink = OutletSink::new(outlets.clone(), Receipts::default());
+    let has_room = |sink: &mut OutletSink, topic: &str| {
+        let lane = ingest.lane(&inbound(topic)).unwrap();
+        sink.full_lanes() & 1 << lane == 0
+    };
+    assert!(has_room(&mut sink, "both/1") && has_room(&mut sink, "c8/1"));
+    let much = "x".repeat(BYTES_MAX);
+    drop(outlets.pass_on("other", &row("c0/1", &much)));
+    assert!(!has_room(&mut sink, "c0/1"));
+    for topic in ["c1/1", "both/1", "c5/1", "c8/1", "local"] {
+        assert!(has_room(&mut sink, topic), "{topic}");
+    }
+    drop(outlets.pass_on("other", &row("c1/1", &much)));
+    for (topic, is_open) in
+        [("c0/1", false), ("c1/1", false), ("both/1", false), ("c2/1", true), ("local", true)]
+    {
+        assert_eq!(has_room(&mut sink, topic), is_open, "{topic}");
+    }
+    // A lane is free again when its connection goes.
+    outlets.keep(|name| name != "c0");
+    drop(outlets.open("new", rules(&["new/# out 1"])));
+    assert!(has_room(&mut sink, "new/1") && has_room(&mut sink, "c0/1") && !has_room(&mut sink, "c1/1"));
 }
