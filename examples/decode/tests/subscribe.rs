@@ -16,7 +16,8 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use support::mosquitto::Mosquitto;
-use support::subscriber::{BATCH, Subscriber, TABLE, batch, table};
+use support::relay::Relay;
+use support::subscriber::{BATCH, PROBE, Subscriber, TABLE, batch, table};
 use support::{BINARY, wait_until};
 
 /// A table that was retained long ago, one that comes after the batch, and one that never comes.
@@ -279,4 +280,40 @@ fn what_a_broken_pipe_did_not_take_is_not_acknowledged() {
     let next = Subscriber::start(dir, "next", &broker, &arguments);
     wait_until("it came again", || next.times("known").contains(&2));
     assert_eq!(next.interrupt().code(), Some(0));
+}
+
+/// It was: a copy of the batch for each new connection, and no word of what one batch does to all behind it.
+#[test]
+fn a_batch_that_waits_is_printed_once_however_often_the_hub_sends_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let relay = Relay::start(broker.address);
+    let arguments = ["--topic", "edge/+", "--client-id", "reader"];
+    let subscriber = Subscriber::spawn_at(dir, "waits", &relay.url(), &arguments);
+    subscriber.hears(dir, &broker, "edge/probe");
+    let late = table("late");
+    (1..=2).for_each(|_| broker.publish(dir, "edge/late", BATCH, false, &batch(&late, 1)));
+    subscriber.hears(dir, &broker, "edge/probe");
+    wait_until("it is said", || subscriber.said().contains("from here on nothing is acknowledged"));
+    let probe = |n: u8| {
+        let topic = format!("edge/probe{n}");
+        broker.publish(dir, &topic, Some("application/json"), false, PROBE);
+        wait_until("it comes", || subscriber.lines().iter().any(|line| line.contains(&topic)));
+    };
+    for n in 0..2 {
+        relay.cut();
+        // It stands behind the batches, which have come again when it comes.
+        probe(n);
+    }
+    broker.publish(dir, "edge/late/table/g", TABLE, true, late.bytes());
+    wait_until("it is printed", || subscriber.times("late").len() >= 2);
+    probe(2);
+    assert_eq!(subscriber.times("late"), [1, 1], "two batches with the same bytes");
+    assert_eq!(subscriber.interrupt().code(), Some(0), "all could be read in the end");
+    let again = Subscriber::start(dir, "again", &broker, &arguments);
+    broker.publish(dir, "edge/late", BATCH, false, &batch(&late, 2));
+    wait_until("the next one comes", || again.times("late").contains(&2));
+    assert_eq!(again.times("late"), [2], "the others are acknowledged");
+    assert_eq!(again.interrupt().code(), Some(0));
 }

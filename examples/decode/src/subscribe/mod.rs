@@ -116,7 +116,7 @@ async fn read<W: Write>(
     loop {
         tokio::select! {
             message = batches.next() => match message {
-                Some(message) => reader.message(message, Instant::now()).await?,
+                Some(message) => reader.message(message, bridge.stats().connects, Instant::now()).await?,
                 None => return Err(Failure::Failed("the connection was closed".to_owned())),
             },
             table = reader.fetch.next() => reader.announced(table, Instant::now())?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edge_bridge::bridge::{identity_text, is_possible_duplicate};
-use edge_bridge::wire::{PropertyId, Publish};
+use edge_bridge::wire::{PropertyId, Publish, QoS};
 use edge_bridge::{Bridge, Command};
 use edge_codec::compact::Table;
 use edge_codec::{DecodeError, Format};
@@ -45,6 +45,10 @@ pub(super) struct Reader<'a, W> {
     distrusted: HashMap<String, Instant>,
     last_message: Instant,
     last_table: Option<Instant>,
+    /// Connections so far: the next one brings again what was not acknowledged.
+    connects: u64,
+    /// Messages with an acknowledgement so far, the copies too.
+    received: u64,
 }
 
 impl<'a, W: Write> Reader<'a, W> {
@@ -66,12 +70,23 @@ impl<'a, W: Write> Reader<'a, W> {
             distrusted: HashMap::new(),
             last_message: now,
             last_table: None,
+            connects: 0,
+            received: 0,
         }
     }
 
-    /// Takes a message from the batches' subscription.
-    pub(super) async fn message(&mut self, command: Command, now: Instant) -> Result<(), Failure> {
+    /// Takes a message from the batches' subscription. `connects` counts the connections so far.
+    pub(super) async fn message(
+        &mut self,
+        command: Command,
+        connects: u64,
+        now: Instant,
+    ) -> Result<(), Failure> {
+        self.note_connects(connects);
         self.last_message = now;
+        let has_ack = command.message().qos != QoS::AtMostOnce;
+        self.received += u64::from(has_ack);
+        let (number, dup) = (has_ack.then_some(self.received), command.is_duplicate());
         let (publish, ack) = command.split();
         let content_type = publish.properties.str(PropertyId::ContentType).map(str::to_owned);
         if content_type.as_deref() == Some(TABLE_CONTENT_TYPE) {
@@ -92,7 +107,7 @@ impl<'a, W: Write> Reader<'a, W> {
             return Ok(());
         };
         let topic = publish.topic.as_str().to_owned();
-        let message = Message { topic, content_type, payload: publish.payload, ack };
+        let message = Message { topic, content_type, payload: publish.payload, ack, number, dup };
         self.batch(kind, message, now).await
     }
 
@@ -118,10 +133,13 @@ impl<'a, W: Write> Reader<'a, W> {
             let asked_at = |topic: &str| self.fetch.asked_at(topic);
             for entry in self.waiting.tell_overdue(now, asked_at) {
                 let why = in_vain(&self.fetch, &entry.key, entry.waited(now));
-                self.unread.waits_on(&entry.key.topic, &why);
+                self.unread.waits_on(&entry.message, &why);
             }
+            self.waiting.still_told().into_iter().for_each(|message| self.unread.say_order(message));
         }
-        self.unread.watch_window(bridge.stats().connects, self.waiting.len(), self.last_message, now);
+        self.note_connects(bridge.stats().connects);
+        let waiting = self.waiting.messages().filter_map(|message| message.number).min();
+        self.unread.watch_window(self.received, waiting, self.last_message, now);
         self.fetch.ask(self.waiting.topics(), now).await;
     }
 
@@ -146,6 +164,13 @@ impl<'a, W: Write> Reader<'a, W> {
             self.unread.message(message, Cause::NoTable, &why);
             return Ok(());
         }
+        let message = if message.dup {
+            let is_same = |one: &Message, other: &Message| one.payload == other.payload;
+            let Some(message) = self.waiting.renew(&key, message, is_same) else { return Ok(()) };
+            message
+        } else {
+            message
+        };
         // What waits is no slice of a receive buffer, which may be large.
         let message = Message { payload: Bytes::copy_from_slice(&message.payload), ..message };
         let bytes = message.payload.len();
@@ -220,6 +245,13 @@ impl<'a, W: Write> Reader<'a, W> {
             payload: &publish.payload,
         })?;
         self.printer.flush()
+    }
+
+    fn note_connects(&mut self, connects: u64) {
+        if std::mem::replace(&mut self.connects, connects) != connects {
+            self.waiting.expect_again();
+            self.unread.expect_again();
+        }
     }
 
     fn distrust(&mut self, topic: &str, now: Instant) {

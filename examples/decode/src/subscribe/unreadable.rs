@@ -49,6 +49,10 @@ pub(super) struct Message {
     pub(super) content_type: Option<String>,
     pub(super) payload: Bytes,
     pub(super) ack: Acknowledgement,
+    /// Number among all messages with an acknowledgement; `None` at QoS 0.
+    pub(super) number: Option<u64>,
+    /// Whether the hub says that it sends the message again.
+    pub(super) dup: bool,
 }
 
 #[derive(Debug)]
@@ -60,9 +64,11 @@ pub(super) struct Unread {
     counts: BTreeMap<Cause, u64>,
     set_aside: u64,
     kept: u64,
-    /// Connections so far: the next one brings what was kept.
-    connects: u64,
-    kept_on_connection: u64,
+    /// Number of the first message of this connection that is kept unacknowledged. Acknowledgements leave in the order of the messages, so
+    /// none of a later one leaves.
+    first_kept: Option<u64>,
+    /// Whether that was said on this connection.
+    order_is_said: bool,
     window_is_said: bool,
 }
 
@@ -75,8 +81,8 @@ impl Unread {
             counts: BTreeMap::new(),
             set_aside: 0,
             kept: 0,
-            connects: 0,
-            kept_on_connection: 0,
+            first_kept: None,
+            order_is_said: false,
             window_is_said: false,
         }
     }
@@ -112,15 +118,41 @@ impl Unread {
                 }
                 // Without its acknowledgement the hub has it, and sends it again with the next connection.
                 self.kept += 1;
-                self.kept_on_connection += 1;
+                self.first_kept = self.first_kept.into_iter().chain(message.number).min();
                 self.say(cause, &message.topic, &why, "kept unacknowledged");
+                self.say_order(&message);
             }
         }
     }
 
     /// A batch has waited long for its table, and goes on waiting.
-    pub(super) fn waits_on(&mut self, topic: &str, why: &str) {
-        self.say(Cause::NoTable, topic, why, "kept unacknowledged, still waiting");
+    pub(super) fn waits_on(&mut self, message: &Message, why: &str) {
+        self.say(Cause::NoTable, &message.topic, why, "kept unacknowledged, still waiting");
+        self.say_order(message);
+    }
+
+    /// Says once for each connection what a message without its acknowledgement costs those behind it.
+    pub(super) fn say_order(&mut self, message: &Message) {
+        if message.number.is_none() || std::mem::replace(&mut self.order_is_said, true) {
+            return;
+        }
+        let remedy = match &self.rejects {
+            Some(rejects) => {
+                format!("make room in {}, where such messages are set aside", rejects.dir().display())
+            }
+            None => "--rejects DIR sets such messages aside".to_owned(),
+        };
+        tell(format_args!(
+            "from here on nothing is acknowledged: acknowledgements leave in the order of the messages, and that of one on {} is missing. \
+             What comes is printed, and again after each new connection, until the hub has as many without an acknowledgement as it sends; \
+             {remedy}",
+            message.topic
+        ));
+    }
+
+    /// Notes a new connection, which brings again what was not acknowledged.
+    pub(super) fn expect_again(&mut self) {
+        (self.first_kept, self.order_is_said, self.window_is_said) = (None, false, false);
     }
 
     /// Notes values that the model has no place for, or that could be read in two ways. The rest of their message is printed.
@@ -137,26 +169,24 @@ impl Unread {
         self.say(cause, topic, why, "not used");
     }
 
-    /// Says once when a hub's window seems to be full of what cannot be read. `waiting` counts those that wait on.
+    /// Says once when a hub's window seems to be full: of a message that cannot be read and all behind it. `received` is the number of the
+    /// latest message, `waiting` that of the first one that waits.
     pub(super) fn watch_window(
         &mut self,
-        connects: u64,
-        waiting: usize,
+        received: u64,
+        waiting: Option<u64>,
         last_message: Instant,
         now: Instant,
     ) {
-        if std::mem::replace(&mut self.connects, connects) != connects {
-            self.kept_on_connection = 0;
-            self.window_is_said = false;
-        }
-        let kept = self.kept_on_connection + waiting as u64;
-        if self.window_is_said || kept < WINDOW_SUSPECT || now < last_message + WINDOW_SILENCE {
+        let first = self.first_kept.into_iter().chain(waiting).min();
+        let unacknowledged = first.map_or(0, |first| (received + 1).saturating_sub(first));
+        if self.window_is_said || unacknowledged < WINDOW_SUSPECT || now < last_message + WINDOW_SILENCE {
             return;
         }
         self.window_is_said = true;
         tell(format_args!(
-            "nothing has come for {} s while {kept} messages that cannot be read are kept unacknowledged. A hub sends \
-             only so many without an acknowledgement: if these are as many, nothing comes any more. --rejects DIR sets them aside",
+            "nothing has come for {} s while {unacknowledged} messages are unacknowledged: one that cannot be read, and all behind it. A hub sends \
+             only so many without an acknowledgement: if these are as many, nothing comes any more. --rejects DIR sets aside what cannot be read",
             WINDOW_SILENCE.as_secs()
         ));
     }
@@ -204,13 +234,21 @@ mod tests {
         assert_eq!(unread.summary(3).as_deref(), Some(said));
         let start = Instant::now();
         let later = start + WINDOW_SILENCE;
-        for (waiting, now, is_said) in
-            [(15, later, false), (16, start, false), (16, later, true), (0, later, true)]
-        {
-            unread.watch_window(1, waiting, start, now);
-            assert_eq!(unread.window_is_said, is_said, "{waiting}");
+        unread.watch_window(100, None, start, later);
+        assert!(!unread.window_is_said, "all of them are acknowledged");
+        // One that waits, or is kept, and those behind it.
+        for first_kept in [None, Some(85)] {
+            let waiting = if first_kept.is_some() { Some(90) } else { Some(85) };
+            unread.first_kept = first_kept;
+            for (received, now, is_said) in
+                [(99, later, false), (100, start, false), (100, later, true), (85, later, true)]
+            {
+                unread.watch_window(received, waiting, start, now);
+                assert_eq!(unread.window_is_said, is_said, "{received}");
+            }
+            unread.expect_again();
+            unread.watch_window(101, None, start, later);
+            assert!(!unread.window_is_said, "a new connection is a new window");
         }
-        unread.watch_window(2, 0, start, later);
-        assert!(!unread.window_is_said, "a new connection is a new window");
     }
 }

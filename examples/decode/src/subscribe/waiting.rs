@@ -38,6 +38,8 @@ pub(super) struct Entry<M> {
     asked: Option<Instant>,
     /// Set once the log has said that the batch waits for too long.
     is_told: bool,
+    /// Set once the hub has sent the batch again by the present connection.
+    came_again: bool,
 }
 
 impl<M> Entry<M> {
@@ -66,10 +68,6 @@ impl<M> Waiting<M> {
         Self { list: Vec::new(), bytes_by_topic: HashMap::new(), bytes: 0, max_bytes }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
     /// Batches that have waited too long already.
     pub(super) fn told(&self) -> usize {
         self.list.iter().filter(|entry| entry.is_told).count()
@@ -96,7 +94,15 @@ impl<M> Waiting<M> {
         let bytes = payload_bytes + key.topic.len() + ENTRY_BYTES;
         self.bytes += bytes;
         *self.bytes_by_topic.entry(key.topic.clone()).or_default() += bytes;
-        self.list.push(Entry { key, message, bytes, since: now, asked: None, is_told: false });
+        self.list.push(Entry {
+            key,
+            message,
+            bytes,
+            since: now,
+            asked: None,
+            is_told: false,
+            came_again: false,
+        });
         let mut out = Vec::new();
         while self.bytes > self.max_bytes {
             let heaviest = self.bytes_by_topic.iter().max_by_key(|(_, bytes)| **bytes);
@@ -108,6 +114,38 @@ impl<M> Waiting<M> {
             out.extend(self.remove(|_, number| number == at));
         }
         out
+    }
+
+    /// Replaces the message of a batch that the hub sends again, so that the batch is printed once, and acknowledged where it came last. Returns
+    /// the message if no batch that waits is the same.
+    pub(super) fn renew(
+        &mut self,
+        key: &TableKey,
+        message: M,
+        is_same: impl Fn(&M, &M) -> bool,
+    ) -> Option<M> {
+        let is_copy = |entry: &&mut Entry<M>| {
+            !entry.came_again && entry.key == *key && is_same(&entry.message, &message)
+        };
+        let Some(entry) = self.list.iter_mut().find(is_copy) else { return Some(message) };
+        entry.message = message;
+        entry.came_again = true;
+        None
+    }
+
+    /// Notes a new connection, by which the hub may send every batch again.
+    pub(super) fn expect_again(&mut self) {
+        self.list.iter_mut().for_each(|entry| entry.came_again = false);
+    }
+
+    /// Returns a message that came again by the present connection and has waited too long already.
+    pub(super) fn still_told(&self) -> Option<&M> {
+        self.list.iter().find(|entry| entry.is_told && entry.came_again).map(|entry| &entry.message)
+    }
+
+    /// The messages that wait.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &M> {
+        self.list.iter().map(|entry| &entry.message)
     }
 
     /// Takes the batches that wait for this table.
@@ -207,7 +245,7 @@ mod tests {
         assert_eq!(names(waiting.take_overdue(at(11), asked, None)), ["b"]);
         assert_eq!(waiting.topics().collect::<Vec<_>>(), ["y"]);
         assert_eq!(names(waiting.take_overdue(at(20), asked, None)), ["d"]);
-        assert!(waiting.len() == 0 && waiting.bytes == 0 && !waiting.has("y"));
+        assert!(waiting.list.is_empty() && waiting.bytes == 0 && !waiting.has("y"));
     }
 
     #[test]
@@ -248,6 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_comes_again_takes_its_own_place_once_for_each_connection() {
+        let mut waiting = Waiting::new(10_000);
+        for name in ["a", "b", "a"] {
+            assert!(waiting.add(key("x", 1), name, 10, start()).is_empty());
+        }
+        let renew = |waiting: &mut Waiting<&'static str>, key: &TableKey, name| {
+            waiting.renew(key, name, |one, other| one.eq_ignore_ascii_case(other))
+        };
+        assert_eq!(renew(&mut waiting, &key("y", 1), "A"), Some("A"), "of another topic");
+        assert_eq!(
+            [renew(&mut waiting, &key("x", 1), "A"), renew(&mut waiting, &key("x", 1), "A")],
+            [None; 2]
+        );
+        assert_eq!(renew(&mut waiting, &key("x", 1), "A"), Some("A"), "two had these bytes");
+        assert_eq!(waiting.messages().copied().collect::<Vec<_>>(), ["A", "b", "A"]);
+        waiting.expect_again();
+        assert_eq!(renew(&mut waiting, &key("x", 1), "a"), None);
+        assert_eq!(names(waiting.take(&key("x", 1))), ["a", "b", "A"]);
+    }
+
+    #[test]
     fn when_it_is_full_the_topic_that_has_most_gives_its_oldest() {
         let start = start();
         let mut waiting = Waiting::new(4 * (1_000 + ENTRY_BYTES + 1));
@@ -260,6 +319,6 @@ mod tests {
             ["new", "huge"],
             "larger than all"
         );
-        assert_eq!(waiting.len(), 3);
+        assert_eq!(waiting.list.len(), 3);
     }
 }

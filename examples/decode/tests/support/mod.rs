@@ -12,6 +12,7 @@
 
 pub mod mosquitto;
 pub mod publisher;
+pub mod relay;
 pub mod subscriber;
 
 use std::io::Write;

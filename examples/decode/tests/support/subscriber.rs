@@ -32,7 +32,7 @@ impl Subscriber {
         Self::spawn_at(dir, name, &broker.url(), arguments)
     }
 
-    /// At a hub that is no Mosquitto.
+    /// At a hub that is no Mosquitto, or one behind another address.
     pub fn spawn_at(dir: &Path, name: &str, url: &str, arguments: &[&str]) -> Self {
         let path = dir.join(name);
         let child = Command::new(BINARY)
