@@ -39,7 +39,7 @@ fn an_expired_message_is_acknowledged_and_counted_and_nothing_else() {
         site.set_room(false);
         site.cut(dead);
         let message = Packet::Publish(Publish { qos, ..expiring("store/a", 5) });
-        site.send(client, &[message.clone()]);
+        site.send(client, std::slice::from_ref(&message));
         assert_eq!((site.received(client).len(), site.listener.stats().held), (0, 2));
         site.pass(5_000);
         site.set_room(true);
