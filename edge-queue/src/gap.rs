@@ -1,8 +1,9 @@
 //! Gap records: rows that a consumer will never get, as an application sees them.
 
-use crate::model::NOBODY;
 use crate::row::{Lane, Seq};
-use crate::state::{GapRecord, Reason, State};
+use crate::state::{GapRecord, Reason};
+#[cfg(any(feature = "ring", feature = "redb"))]
+use crate::{model::NOBODY, state::State};
 
 /// Rows that a consumer will never get, in one lane. Acknowledge them with [`Consumer::ack_gaps`](crate::Consumer::ack_gaps) once
 /// they were reported upstream.

@@ -52,6 +52,7 @@ impl Overlay {
     }
 
     /// Returns whether the medium beneath returns anything of a file, by its first two pages: those that the layer keeps say nothing about that.
+    #[cfg(any(feature = "ring", feature = "redb"))]
     pub(crate) fn is_readable(&self, name: &str) -> bool {
         let Ok(file) = lock(&self.shared).find(name) else { return false };
         let content = lock(&file);
