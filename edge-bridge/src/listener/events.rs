@@ -304,7 +304,7 @@ pub struct Stats {
     pub dropped_full: u64,
     /// QoS 0 messages that waited for a client when its connection ended.
     pub dropped_gone: u64,
-    /// Messages that expired before they were sent to a client, or while they waited for room in the queue.
+    /// Messages that expired before they were sent to a client.
     pub dropped_expired: u64,
     /// Messages that waited for a client when it lost the right to receive them.
     pub dropped_denied: u64,

@@ -130,12 +130,8 @@ impl<I: Ingest> Listener<I> {
                     state.held_bytes -= held.bytes();
                     self.connections.touch(held.connection);
                 }
-                if held.age(now.up_ms) {
-                    self.take_in(now, &held);
-                } else {
-                    self.stats.dropped_expired += 1;
-                    self.absorb(now.up_ms, held.connection, held.ack);
-                }
+                held.age(now.up_ms);
+                self.take_in(now, &held);
             }
         }
         self.run(now);

@@ -45,16 +45,16 @@ impl Held {
         Self { message, ..self }
     }
 
-    /// Subtracts the time that it waited from its Message Expiry Interval (\[MQTT-3.3.2-6\]). Returns `false` if it has expired.
-    pub(super) fn age(&mut self, now_ms: u64) -> bool {
+    /// Subtracts the time that it waited from its Message Expiry Interval (\[MQTT-3.3.2-6\]). One that has expired keeps 0, so that the queue counts its
+    /// row, and a reading, which does not expire, is one.
+    pub(super) fn age(&mut self, now_ms: u64) {
         let properties = &mut self.message.properties;
         let waited_ms = now_ms.saturating_sub(self.arrived_ms);
-        let Some(said_s) = properties.u32(PropertyId::MessageExpiryInterval) else { return true };
+        let Some(said_s) = properties.u32(PropertyId::MessageExpiryInterval) else { return };
         let left_ms = (u64::from(said_s) * 1000).saturating_sub(waited_ms);
         if waited_ms > 0 {
             *properties = properties.with_expiry_s(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(said_s));
         }
-        left_ms > 0 || waited_ms == 0
     }
 }
 

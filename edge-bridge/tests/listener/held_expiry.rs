@@ -1,6 +1,6 @@
 //! Message Expiry Interval of what waits for room in the queue: the time there counts (\[MQTT-3.3.2-6\]).
 
-use edge_bridge::wire::{Connect, Packet, PacketId, PropertyId, Publish, QoS, Value, Version};
+use edge_bridge::wire::{Connect, Packet, PacketId, PropertyId, Publish, Value, Version};
 
 use crate::listener_support::*;
 use crate::saved;
@@ -28,28 +28,21 @@ fn the_ingest_gets_what_is_left() {
     assert_eq!(intervals(&mut site), [Some(7), None]);
 }
 
+/// Its row has no time left, which is the queue's to count; a reading does not expire.
 #[test]
-fn an_expired_message_is_acknowledged_and_counted_and_nothing_else() {
-    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
-        let mut site = site();
-        let client = site.client("a", Version::V5);
-        let list = [(PropertyId::MessageExpiryInterval, Value::U32(5))];
-        let (dead, _) =
-            site.connect(Connect { will: will("store/w", &list), ..connect("dead", Version::V5) });
-        site.set_room(false);
-        site.cut(dead);
-        let message = Packet::Publish(Publish { qos, ..expiring("store/a", 5) });
-        site.send(client, std::slice::from_ref(&message));
-        assert_eq!((site.received(client).len(), site.listener.stats().held), (0, 2));
-        site.pass(5_000);
-        site.set_room(true);
-        assert_eq!(site.listener.stats().dropped_expired, 2, "{qos:?}");
-        assert_eq!((intervals(&mut site).len(), site.stored.len(), site.received(client).len()), (0, 0, 1));
-        // Of QoS 2 it is a repeat, which is answered as the first.
-        let again = if qos == QoS::ExactlyOnce { 0 } else { 1 };
-        site.send(client, &[message]);
-        assert_eq!(intervals(&mut site).len(), again);
-    }
+fn an_expired_message_reaches_the_ingest_with_nothing_left() {
+    let mut site = site();
+    let client = site.client("a", Version::V5);
+    let list = [(PropertyId::MessageExpiryInterval, Value::U32(5))];
+    let (dead, _) = site.connect(Connect { will: will("store/w", &list), ..connect("dead", Version::V5) });
+    site.set_room(false);
+    site.cut(dead);
+    site.send(client, &[Packet::Publish(expiring("store/a", 5))]);
+    site.pass(60_000);
+    site.set_room(true);
+    assert_eq!(intervals(&mut site), [Some(0), Some(0)]);
+    let left: Vec<_> = site.stored.iter().flat_map(|(_, rows)| rows).map(|row| row.ttl_ms).collect();
+    assert_eq!(left, [Some(0), Some(0)]);
 }
 
 /// What expired there is the queue's to count.

@@ -164,6 +164,8 @@ impl<'a, W: Write> Reader<'a, W> {
             self.unread.message(message, Cause::NoTable, &why);
             return Ok(());
         }
+        // What waits is no slice of a receive buffer, which may be large.
+        let message = Message { payload: Bytes::copy_from_slice(&message.payload), ..message };
         let message = if message.dup {
             let is_same = |one: &Message, other: &Message| one.payload == other.payload;
             let Some(message) = self.waiting.renew(&key, message, is_same) else { return Ok(()) };
@@ -171,8 +173,6 @@ impl<'a, W: Write> Reader<'a, W> {
         } else {
             message
         };
-        // What waits is no slice of a receive buffer, which may be large.
-        let message = Message { payload: Bytes::copy_from_slice(&message.payload), ..message };
         let bytes = message.payload.len();
         let topic = key.topic.clone();
         for Entry { key, message, .. } in self.waiting.add(key, message, bytes, now) {
