@@ -37,13 +37,13 @@ pub(super) struct Records {
 /// Retained message, and the identifier of its publisher if it is known.
 pub(super) struct RetainedRecord {
     pub(super) publish: Publish,
-    pub(super) publisher: Option<Utf8>,
+    pub(super) publisher: Option<Box<str>>,
 }
 
 impl RetainedRecord {
     fn decode(mut body: BytesMut) -> Option<Self> {
         let publish = publish_of(&mut body)?;
-        let publisher = if body.is_empty() { None } else { Some(Utf8::new(body.freeze()).ok()?) };
+        let publisher = if body.is_empty() { None } else { Some(std::str::from_utf8(&body).ok()?.into()) };
         Some(Self { publish, publisher })
     }
 }

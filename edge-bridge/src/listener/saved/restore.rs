@@ -10,7 +10,7 @@ use crate::listener::message::Message;
 use crate::listener::wills::PendingWill;
 use crate::listener::{ClientKey, Listener};
 use crate::session::{Resume, SavedExchange};
-use crate::wire::{PropertyId, Publish, Subscribe};
+use crate::wire::{PropertyId, Publish, Subscribe, Utf8};
 
 /// Earliest plausible wall clock, 2020-01-01 in milliseconds. The age of bytes saved at an earlier time is unknown.
 const SET_MS: i64 = 1_577_836_800_000;
@@ -83,7 +83,7 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         let message = Message::new(now_ms, &publish, self.accounts.payloads());
-        let publisher = publisher.map(|publisher| publisher.detached());
+        let publisher = publisher.and_then(|publisher| Utf8::try_from(&*publisher).ok());
         let is_kept = !self.is_own_topic(&publish.topic)
             && self.topics.retain(now_ms, &publish.topic, &message, publisher.as_ref());
         restored.retained += usize::from(is_kept);
