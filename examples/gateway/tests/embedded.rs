@@ -248,5 +248,5 @@ async fn a_gateway_that_ends_by_itself_tells_whoever_waits_for_its_end() {
     std::fs::rename(&full, &state).unwrap();
     timeout(WITHIN, ended).await.unwrap().unwrap();
     let why = second.stop().await.unwrap_err().to_string();
-    assert!(why.contains("queue.lanes: 1 messages wait"), "{why}");
+    assert!(why.contains("queue.lanes: 1 message waits"), "{why}");
 }
