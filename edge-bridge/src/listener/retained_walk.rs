@@ -20,7 +20,7 @@ pub(super) struct PendingRetained {
     pub(super) is_due: bool,
 }
 
-/// What a filter asks for.
+/// Options of a filter that count for retained messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) qos: QoS,

@@ -125,10 +125,9 @@ impl Socket {
             self.received.reserve(READ_MAX / 4);
             let mut room = (&mut self.received).limit(READ_MAX);
             let read = timeout(LINGER, self.reader.read_buf(&mut room)).await;
-            self.carried.fetch_add(
-                read.as_ref().map_or(0, |n| n.as_ref().map_or(0, |n| *n as u64)),
-                Ordering::Relaxed,
-            );
+            if let Ok(Ok(n)) = &read {
+                self.carried.fetch_add(*n as u64, Ordering::Relaxed);
+            }
             match read {
                 Ok(Ok(1..)) if may_read => return Moved::Read,
                 Ok(Ok(1..)) if self.received.len() < READ_MAX => {}

@@ -45,7 +45,7 @@ fn an_expired_message_reaches_the_ingest_with_nothing_left() {
     assert_eq!(left, [Some(0), Some(0)]);
 }
 
-/// What expired there is the queue's to count.
+/// Rows that expired there are the queue's to count.
 #[test]
 fn a_row_that_the_queue_hands_back_ages_too() {
     for (waits_ms, left_ms) in [(3_500, 6_500), (20_000, 0)] {

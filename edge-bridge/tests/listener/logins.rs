@@ -122,7 +122,7 @@ fn a_new_file_ends_the_connections_of_users_who_are_gone_or_have_another_passwor
     assert_eq!(login(&mut site, address, Some(("bob", "new")), Version::V5), ReasonCode::SUCCESS);
 }
 
-/// Whoever was taken out while the file was not in force, or logged in by the old file while the new one was on its way.
+/// A user who was taken out while the file was not in force, or logged in by the old file while the new one was on its way.
 #[test]
 fn a_login_that_was_right_by_another_file_does_not_count() {
     let (mut site, memory) = (site(), memory());

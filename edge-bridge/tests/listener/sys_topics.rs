@@ -268,7 +268,7 @@ fn rights_count_for_each_topic() {
     assert_eq!(told(&mut site, watcher).len(), 8);
 }
 
-/// What the application told below `$SYS` it tells anew: no client misses it.
+/// States that the application told below `$SYS` are told anew: no client misses them.
 #[test]
 fn the_applications_own_states_are_not_restored_and_are_no_loss_of_a_client() {
     let config = || {

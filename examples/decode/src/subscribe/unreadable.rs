@@ -51,7 +51,7 @@ pub(super) struct Message {
     pub(super) ack: Acknowledgement,
     /// Number among all messages with an acknowledgement; `None` at QoS 0.
     pub(super) number: Option<u64>,
-    /// Whether the hub says that it sends the message again.
+    /// Set if the hub says that it sends the message again.
     pub(super) dup: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Unread {
     /// Number of the first message of this connection that is kept unacknowledged. Acknowledgements leave in the order of the messages, so
     /// none of a later one leaves.
     first_kept: Option<u64>,
-    /// Whether that was said on this connection.
+    /// Set once that was said on this connection.
     order_is_said: bool,
     window_is_said: bool,
 }

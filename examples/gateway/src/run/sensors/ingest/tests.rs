@@ -218,7 +218,7 @@ fn an_answer_of_the_programs_own_ingest_is_no_routes_and_marked_as_theirs() {
     }
 }
 
-/// Who taps behind the filters sees why none of them judged a message.
+/// A tap behind the filters says why none of them judged a message.
 #[tokio::test]
 async fn a_tap_says_why_no_filter_judged_a_message() {
     let (taps, mut ingest) = (Taps::default(), ingest_after(true));

@@ -217,7 +217,7 @@ fn damage_is_not_explained_as_a_full_queue() {
     assert_eq!(told(now(false, true), 0), [losing(70)]);
 }
 
-/// What found no room, or was too large for any, is in no ledger: a restart forgets it.
+/// Messages that found no room, or were too large for any, are in no ledger: a restart forgets them.
 #[test]
 fn losses_before_the_queue_are_told_as_those_of_this_run() {
     let told = |given_up, qos0, answers| {
