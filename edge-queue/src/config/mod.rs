@@ -18,7 +18,7 @@ pub use order::Order;
 
 const MIB: u64 = 1024 * 1024;
 /// Bytes in a segment besides its largest row: headers, padding and the snapshot at its start.
-const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
+pub(crate) const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
 /// Most bytes of key, meta and payload of a row that any queue takes.
 const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Least byte limit of a lane: one row of one byte.
@@ -59,8 +59,12 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// Names of files, any one of which shows that a directory has a queue of this kind. The second name of redb is the only one left after a
-    /// power cut between the two renames that replace its file.
+    /// The kinds that keep files.
+    #[cfg(any(feature = "ring", feature = "redb"))]
+    pub(crate) const ON_DISK: [StoreKind; 2] = [StoreKind::Ring, StoreKind::Redb];
+
+    /// Names of files, any one of which shows that a directory has a queue of this kind; the first is that of a
+    /// finished one. The second name of redb is the only one left after a power cut between the two renames that replace its file.
     pub(crate) const fn files(self) -> &'static [&'static str] {
         match self {
             StoreKind::Ring => &["queue.ring"],

@@ -278,7 +278,7 @@ impl fmt::Debug for Inspection {
 
 /// Returns the kind of the store in the directory, and the length of its file.
 fn find(dir: &dyn Dir) -> Result<(StoreKind, u64), InspectError> {
-    let kinds = [StoreKind::Ring, StoreKind::Redb].into_iter();
+    let kinds = StoreKind::ON_DISK.into_iter();
     for (name, kind) in kinds.flat_map(|kind| kind.files().iter().map(move |name| (name, kind))) {
         match dir.open(name) {
             Ok(file) => return Ok((kind, file.len().map_err(|e| io("look at", e))?)),

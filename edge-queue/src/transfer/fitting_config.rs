@@ -3,11 +3,8 @@
 use std::io::Read;
 
 use super::{Item, LaneTotals, Stream, StreamError};
-use crate::config::{Config, LaneConfig, StoreKind};
+use crate::config::{Config, LaneConfig, SEGMENT_EXTRA_BYTES, StoreKind};
 use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
-
-/// Bytes that the smallest segment for a row has beyond the row's own.
-const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
 
 /// Returns limits that hold what the stream brings: at least the usual ones. The application's own limits apply when it opens the queue.
 ///

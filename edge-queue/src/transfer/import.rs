@@ -23,8 +23,6 @@ const COMMIT_ROWS: usize = 4096;
 const COMMIT_BYTES: u64 = 512 * 1024;
 /// Most losses that are kept in [`Imported::gaps`]; a queue never has more.
 const GAPS_KEPT: usize = 256;
-/// Names of files, any one of which says that a directory has a queue.
-const QUEUES: [&str; 3] = ["queue.ring", "queue.redb", "queue.redb.new"];
 
 /// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,17 +140,13 @@ pub fn import_changed(
     mut change: impl FnMut(&mut StoredRow),
 ) -> Result<Imported, ImportError> {
     config.validate().map_err(|e| ImportError::Open(e.into()))?;
-    let name = match config.store_kind() {
-        StoreKind::Ring => "queue.ring",
-        StoreKind::Redb => "queue.redb",
-        StoreKind::Memory => {
-            let problem = "the memory store keeps nothing".to_owned();
-            return Err(ImportError::Open(ConfigError { key: "store", problem }.into()));
-        }
+    let Some(name) = config.store_kind().files().first() else {
+        let problem = "the memory store keeps nothing".to_owned();
+        return Err(ImportError::Open(ConfigError { key: "store", problem }.into()));
     };
     let _guard = dir.lock("lock").map_err(|source| ImportError::Open(OpenError::of_lock(source)))?;
     let staged = Staged::new(dir);
-    for name in QUEUES {
+    for &name in StoreKind::ON_DISK.iter().flat_map(|kind| kind.files()) {
         if staged.holds(name).map_err(|source| ImportError::Open(OpenError::Io { op: "open", source }))? {
             return Err(ImportError::NotEmpty { name });
         }

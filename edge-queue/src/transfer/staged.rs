@@ -3,13 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::config::StoreKind;
 use crate::locks_and_atomics::{Mutex, MutexGuard, lock};
 use crate::medium::{Dir, Medium};
 
 /// Prefix of the names until the import is done.
 const PREFIX: &str = "import-";
-/// Names, without prefix, of the files that an import makes.
-const LEFT_BEHIND: [&str; 4] = ["queue.ring", "queue.ring.new", "queue.redb", "queue.redb.new"];
 
 /// Directory of an import under way. Its clones are handles to the same directory.
 #[derive(Clone)]
@@ -47,7 +46,11 @@ impl Staged {
 
     /// Removes what an import that was cut short left behind, so that it takes no room: such files are never taken up.
     pub(super) fn discard_left_behind(&self) {
-        self.discard(&LEFT_BEHIND.map(str::to_owned));
+        let finished = StoreKind::ON_DISK.iter().filter_map(|kind| kind.files().first());
+        // Both stores begin a file under this name.
+        let names: Vec<String> =
+            finished.flat_map(|name| [(*name).to_owned(), format!("{name}.new")]).collect();
+        self.discard(&names);
     }
 
     /// Removes all files of the unfinished import, as far as possible. Errors are ignored, because no queue uses these
