@@ -1,7 +1,8 @@
 //! Layouts of recordings: a line per reading, or a line per instant with a column per sensor.
 //!
 //! ```text
-//! ts_ms,sensor,value,quality       a line per reading; `unit`, `kind` and `quality` may be missing; without `kind`: numbers, true or false
+//! ts_ms,sensor,value,quality       a line per reading; `unit`, `kind` and `quality` may be missing; without `kind`: numbers, true or false;
+//!                                  a name with another unit is another sensor
 //! ts_ms,TP2:f64:bar,on:bool        a line per instant: name, kind and unit; an empty cell is no reading
 //! ts_ms,TP2:bar                    without kinds: numbers, true or false
 //! time,value                       one sensor
@@ -63,8 +64,8 @@ pub struct Recording {
 
 #[derive(Debug)]
 enum Layout {
-    /// A line per reading. Sensors are numbered as they come.
-    Long { places: LongPlaces, numbers: HashMap<String, usize> },
+    /// A line per reading. Sensors are numbered as they come: `numbers` has those of each name, one for each unit.
+    Long { places: LongPlaces, numbers: HashMap<String, Vec<usize>> },
     /// A line per instant.
     Wide,
 }
@@ -183,7 +184,7 @@ impl Lines {
 fn long_row(
     cells: &[Cell<'_>],
     places: LongPlaces,
-    numbers: &mut HashMap<String, usize>,
+    numbers: &mut HashMap<String, Vec<usize>>,
     columns: &mut Vec<Column>,
 ) -> Result<Option<Row>, CsvError> {
     let at = |place: usize| cells.get(place);
@@ -196,15 +197,15 @@ fn long_row(
     };
     let quality = places.quality.and_then(at).map_or(Ok(0), Cell::quality)?;
     let (time, value) = (time.time()?, kind.value(value)?);
-    let column = match numbers.get(name.text.as_ref()) {
-        Some(column) => *column,
-        None => {
-            let unit = places.unit.and_then(at).map_or(String::new(), |cell| cell.text.trim().to_owned());
-            numbers.insert(name.text.clone().into_owned(), columns.len());
-            columns.push(Column { name: name.text.clone().into_owned(), unit, kind });
-            columns.len() - 1
-        }
-    };
+    let unit = places.unit.and_then(at).map_or("", |cell| cell.text.trim());
+    let is_its = |column: &&usize| columns.get(**column).is_some_and(|column| column.unit == unit);
+    let known = numbers.get(name.text.as_ref()).and_then(|named| named.iter().find(is_its).copied());
+    let column = known.unwrap_or_else(|| {
+        let name = name.text.clone().into_owned();
+        numbers.entry(name.clone()).or_default().push(columns.len());
+        columns.push(Column { name, unit: unit.to_owned(), kind });
+        columns.len() - 1
+    });
     Ok(Some(Row { column, time, value, quality }))
 }
 

@@ -51,6 +51,20 @@ fn one_recording_reads_the_same_in_every_dialect() {
     }
 }
 
+/// As after a change of the sensor's settings. A gateway knows a name with another unit as another sensor, too.
+#[test]
+fn a_name_with_another_unit_is_another_sensor() {
+    assert_eq!(
+        read("ts_ms,sensor,value,unit\n5,a,21.5,Cel\n6,a,70.7,F\n7,b,1,F\n8,a,21.5,Cel\n"),
+        [
+            row("a", "Cel", 5, Value::F64(21.5)),
+            row("a", "F", 6, Value::F64(70.7)),
+            row("b", "F", 7, Value::F64(1.0)),
+            row("a", "Cel", 8, Value::F64(21.5)),
+        ]
+    );
+}
+
 #[test]
 fn a_plain_file_has_one_sensor_named_value_with_a_header_or_without() {
     let same = [row("value", "", 5, Value::F64(1.5)), row("value", "", 6, Value::F64(2.0))];
