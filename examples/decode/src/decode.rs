@@ -61,6 +61,12 @@ fn payload(
         Some(Payload::Raw) => return raw(payload, printer).map(Ok),
     };
     match tables.decode(kind, payload) {
+        // Short texts, as `under`, may be Protobuf of fields that a batch passes over. The keys of those that it has are control characters.
+        Ok(batch)
+            if batch.len() == 0 && content_type.is_none() && !payload.is_empty() && is_text(payload) =>
+        {
+            raw(payload, printer).map(Ok)
+        }
         Ok(batch) => {
             let skipped = batch.skipped();
             let printed = printer.batch(batch, None)?;

@@ -243,6 +243,11 @@ fn a_raw_payload_is_printed_as_it_came() {
         printed(&["decode"], &[frame(b"on"), frame(b"off")].concat()),
         "{\"text\":\"on\"}\n{\"text\":\"off\"}\n"
     );
+    // These happen to be Protobuf of fields that a batch passes over.
+    for text in ["under", "p1", "z\n1234567890"] {
+        let expected = format!("{{\"text\":{}}}\n", serde_json::Value::from(text));
+        assert_eq!(printed(&["decode"], &frame(text.as_bytes())), expected);
+    }
     assert_eq!(printed(&["decode", "--content-type", "raw"], b"\xff\xd8"), "{\"base64\":\"/9g=\"}\n");
     // What is neither a batch nor text is an error unless it is said to be raw, and so is text that is said to be a batch.
     for (arguments, input) in
