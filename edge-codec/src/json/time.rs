@@ -4,6 +4,9 @@
 
 use super::TimeUnit;
 
+/// 2^53: every smaller whole number is a double.
+const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
+
 /// Converts a whole number of `unit` to milliseconds since the Unix epoch, finer units rounded down. `None` if `unit` is text or the result does
 /// not fit.
 pub(super) fn from_int(v: i64, unit: TimeUnit) -> Option<i64> {
@@ -22,7 +25,9 @@ pub(super) fn from_float(v: f64, unit: TimeUnit) -> Option<i64> {
         TimeUnit::Seconds => (v * 1e3).round(),
         TimeUnit::Milliseconds => v.round(),
         TimeUnit::Microseconds => (v / 1e3).floor(),
-        TimeUnit::Nanoseconds => (v / 1e6).floor(),
+        TimeUnit::Nanoseconds if v.abs() < WHOLE_BELOW => (v / 1e6).floor(),
+        // Of doubles that are 256 ns apart the one nearest to a whole millisecond may be below it, and must not be cut to the one before.
+        TimeUnit::Nanoseconds => ((v / 1e3).round() / 1e3).floor(),
         TimeUnit::Rfc3339 => return None,
     };
     // 2^63 as a double; the comparison is false for NaN.
@@ -152,6 +157,11 @@ mod tests {
         assert_eq!(from_int(1_580_515_200_123_456_789, TimeUnit::Nanoseconds), Some(1_580_515_200_123));
         assert_eq!(from_float(1_580_515_200.123, TimeUnit::Seconds), Some(1_580_515_200_123));
         assert_eq!(from_float(1e300, TimeUnit::Milliseconds), None);
+        // No double is some 10^18 whole nanoseconds; the nearest one may be below the millisecond that was meant.
+        for ms in [1_580_515_200_002_i64, 1_580_515_200_250, 1_700_000_000_999, -1_041_337_172_130] {
+            assert_eq!(from_float(ms as f64 * 1e6, TimeUnit::Nanoseconds), Some(ms));
+        }
+        assert_eq!(from_float(1_999_999.9, TimeUnit::Nanoseconds), Some(1), "cut where a double is exact");
         assert_eq!(from_int(0, TimeUnit::Rfc3339), None);
     }
 }
