@@ -100,8 +100,10 @@ impl ShownTable {
         let encoder = decoded.encoder.take().filter(|_| head.id.is_some());
         let mut encoder = encoder.unwrap_or_else(|| Encoder::with_table(decoded.table.clone()).level(level));
         let pieces = pieces(&mut encoder, head, rows, &numbers, max_bytes);
-        decoded.encoder_bytes = encoder.memory_bytes();
-        decoded.encoder = Some(encoder);
+        // One that found no room for its rows still has them: they come again, and must not be in another batch.
+        let encoder = Some(encoder).filter(|encoder| encoder.is_empty());
+        decoded.encoder_bytes = encoder.as_ref().map_or(0, Encoder::memory_bytes);
+        decoded.encoder = encoder;
         Some(pieces)
     }
 }

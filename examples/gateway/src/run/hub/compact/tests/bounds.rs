@@ -10,6 +10,18 @@ fn a_table_that_is_larger_than_the_hub_takes_is_not_sent() {
     assert_eq!(rig.compact.next_deadline(), Some(1_000), "another connection may take it");
 }
 
+/// A hub may say on one connection that it takes next to nothing, and more on the next.
+#[test]
+fn rows_for_which_there_was_no_room_are_not_in_the_next_batch() {
+    let mut rig = Rig::new(&[]);
+    rig.batch(&["x", "y"]);
+    let table = rig.announced().unwrap();
+    rig.shows(&table);
+    let (topic, rows) = (Utf8::try_from("out").unwrap(), [(10, row("x", 10)), (11, row("y", 11))]);
+    assert_eq!(rig.compact.encode(&topic, HEAD, &rows, 10), [Piece::Refused(2)]);
+    assert_eq!(read(&rig.batch(&["y", "x", "y"]), Some(&table)), expected(&["y", "x", "y"]));
+}
+
 #[test]
 fn rows_of_a_route_that_is_gone_and_of_too_many_sensors_are_self_contained() {
     let mut rig = Rig::new(&[]);
