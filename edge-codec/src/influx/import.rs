@@ -14,7 +14,7 @@ const NAME_BYTES_PER_BYTE: usize = 16;
 ///
 /// Its name is [`Source::sensor`], the measurement and each tag as `KEY=VALUE` in the order of their keys, with `/` between, and behind them the field's key
 /// ([`Record::field`]) unless that is `value`. No tag has a meaning of its own, not even `sensor` or `unit`: to others they may mean other things, and two series
-/// must never become one. A line without a time takes that of the arrival; what is finer than a millisecond is cut off.
+/// would become one. Two have one name only where one of them has a `/` in a name of its own: `m x=1` and `m/x value=1`. A line without a time takes that of the arrival; what is finer than a millisecond is cut off.
 ///
 /// It costs one allocation for the list, one for each name that is put together, and one per text with escapes.
 ///
