@@ -35,9 +35,9 @@ pub(crate) fn compare(
         if !named || reading.time != row.time || (head.id.is_some() && number != Some(*seq)) {
             return Err(format!("reading {at} is another: {reading:?} with number {number:?}"));
         }
-        let is_in_its_place = is_null_for_it(&row.value, &reading.value);
         // JSON has one type for integers: they are the same by number.
-        if !is_in_its_place && !(row.value.same(&reading.value) && reading.quality == row.quality) {
+        let is_same = row.value.same(&reading.value) && reading.quality == row.quality;
+        if !is_same && !is_null_for_it(&row.value, &reading.value) {
             return Err(format!("reading {at} was {row:?} and is {reading:?}"));
         }
     }
