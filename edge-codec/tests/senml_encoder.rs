@@ -2,7 +2,7 @@
 #![cfg(feature = "senml")]
 //! Encoder of SenML packs: small base fields, and a refusal of everything that a pack cannot say.
 
-use edge_codec::{BatchId, EncodeError, Limits, Reading, SensorTable, Value, senml};
+use edge_codec::{BatchId, EncodeError, Format, Limits, Reading, SensorTable, Value, senml};
 
 fn table() -> SensorTable<'static> {
     let mut table = SensorTable::new();
@@ -107,4 +107,34 @@ fn identity_and_mark_stand_in_the_first_record() {
     assert_eq!(batch.next_seq(), Some(7));
     batch.next();
     assert_eq!(batch.next_seq(), Some(20));
+}
+
+/// Names as deep topics make them: a reader bounds what base fields add to each record.
+#[test]
+fn many_sensors_under_a_long_name_are_read_back() {
+    for (prefix, unit) in [
+        (60, "Cel"),
+        (64, "Cel"),
+        (130, "Cel"),
+        (500, "Cel"),
+        (5, "a unit of many words, far longer than any of the registry"),
+    ] {
+        let mut table = SensorTable::new();
+        let name = |n: u32| format!("{}/{n}", "site/".repeat(prefix / 5));
+        (0..200).for_each(|n| drop(table.insert(n, name(n), unit.repeat(3))));
+        let mut packs = Vec::new();
+        let mut encoder = senml::json::Encoder::new(&table);
+        (0..200).for_each(|sensor| encoder.push(&Reading { sensor, ..reading(Value::I64(1)) }).unwrap());
+        packs.push((encoder.finish_under(usize::MAX).unwrap(), Format::SenmlJson));
+        let mut encoder = senml::cbor::Encoder::new(&table);
+        (0..200).for_each(|sensor| encoder.push(&Reading { sensor, ..reading(Value::I64(1)) }).unwrap());
+        packs.push((encoder.finish_under(usize::MAX).unwrap(), Format::SenmlCbor));
+        for (pack, format) in packs {
+            let read = format
+                .decode(&pack, &Limits::default())
+                .unwrap_or_else(|e| panic!("{format:?} {prefix}: {e}"));
+            let names: Vec<String> = read.sensors().iter().map(|sensor| sensor.name.to_string()).collect();
+            assert_eq!(names, (0..200).map(name).collect::<Vec<_>>());
+        }
+    }
 }

@@ -15,6 +15,11 @@ pub(super) const MARK: &str = "edge-pd";
 /// Label of the run lengths of the sequence numbers.
 pub(super) const SEQS: &str = "edge-seqs";
 
+/// Longest base fields of several sensors, in bytes. A reader copies them into each sensor, and takes sixteen bytes of names and units per byte
+/// of the pack: a record in CBOR has five bytes beside its name.
+const BASE_NAME_MAX: usize = 64;
+const BASE_UNIT_MAX: usize = 8;
+
 /// State of an encoder about the readings that wait.
 #[derive(Clone, Debug, Default)]
 pub struct Pack {
@@ -51,7 +56,7 @@ impl Pack {
         } else if self.base_name != sensor.name || self.several {
             let common = self.base_name.bytes().zip(sensor.name.bytes()).take_while(|(a, b)| a == b).count();
             // Names are ASCII.
-            let common = self.base_name.get(..common).unwrap_or_default();
+            let common = self.base_name.get(..common.min(BASE_NAME_MAX)).unwrap_or_default();
             let end = common.rfind(['/', ':', '.', '-', '_']).map_or(0, |at| at + 1);
             self.base_name.truncate(end);
             self.several = true;
@@ -66,7 +71,7 @@ impl Pack {
     }
 
     pub(super) fn base_unit(&self) -> &str {
-        &self.base_unit
+        if self.several && self.base_unit.len() > BASE_UNIT_MAX { "" } else { &self.base_unit }
     }
 
     /// Returns the part of the sensor's name behind the base name.
@@ -76,7 +81,7 @@ impl Pack {
 
     /// Returns the sensor's unit; empty if it is the base unit.
     pub(super) fn unit<'s>(&self, sensor: &'s Sensor<'_>) -> &'s str {
-        if sensor.unit == self.base_unit { "" } else { &sensor.unit }
+        if sensor.unit == self.base_unit() { "" } else { &sensor.unit }
     }
 
     pub(super) fn quality_label(&self) -> &'static str {

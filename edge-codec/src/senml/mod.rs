@@ -1,7 +1,7 @@
 //! SenML packs (RFC 8428) in JSON ([`json`]) and CBOR ([`cbor`]), in and out.
 //!
 //! **Out.** One record per reading. The first record carries the base name (the common start of the sensors' names, up
-//! to a `/`, `:`, `.`, `-` or `_`), the base time and, if all sensors have a unit, a base unit. Times are relative to
+//! to a `/`, `:`, `.`, `-` or `_`, at most 64 bytes), the base time and, if all sensors have a unit, a base unit. Times are relative to
 //! the base time and left out where they equal it. Sensor names must be of the characters that RFC 8428 §4.5.1 allows.
 //!
 //! **In.** Packs are resolved (§4.6): base fields applied, names concatenated, times absolute. A time below 2^28
