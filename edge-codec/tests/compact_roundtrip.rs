@@ -296,3 +296,25 @@ fn a_table_of_clocks_alone_is_announced_and_read() {
         }
     }
 }
+
+/// Names that share nearly all take few bytes in a batch, and many in a reader.
+#[test]
+fn names_of_more_than_a_reader_takes_come_in_several_batches() {
+    let mut table = SensorTable::new();
+    let name = |n: u32| format!("enterprise/site/area/hall-7/line-12/cell-3/machine-4711/signals/{n:05}");
+    (0..16_384).for_each(|n| drop(table.insert(n, name(n), "Cel")));
+    let mut encoder = Encoder::new(&table);
+    let reading = |sensor| Reading { sensor, time: 5, value: Value::I64(1), quality: 0 };
+    (0..16_384).for_each(|n| encoder.push(&reading(n)).unwrap());
+    let mut next = 0;
+    while !encoder.is_empty() {
+        let bytes = encoder.finish_under(1 << 20).unwrap();
+        let batch = edge_codec::compact::decode(&bytes, &Limits::default()).unwrap();
+        assert!(batch.sensors().iter().all(|sensor| sensor.name == name(sensor.id)));
+        for got in batch {
+            assert!(got.unwrap().same(&reading(next)), "{next}");
+            next += 1;
+        }
+    }
+    assert_eq!(next, 16_384);
+}

@@ -24,6 +24,9 @@ pub(crate) fn most(pushed: &[u32], columns: &[Column]) -> usize {
     fits.count()
 }
 
+/// Most bytes of names and units in a batch, which readers take without a higher limit: those that names share count for each.
+const NAMES_MAX: usize = 1 << 20;
+
 /// Ratio of columns to readings from which the columns with readings are found by sorting, without a look at all columns.
 const SPARSE: usize = 16;
 
@@ -51,14 +54,29 @@ pub(crate) fn columns(pushed: &[u32], columns: &[Column], n: usize) -> Vec<(usiz
 const TRIALS: usize = 8;
 
 impl<S: Sensors> Encoder<S> {
-    /// Refuses a batch of the first `n` readings if the names lack a sensor that they had when it was pushed: readers could not tell whose the names
-    /// are.
-    pub(super) fn check_names(&self, n: usize) -> Result<(), EncodeError> {
-        let Some(names) = &self.names else { return Ok(()) };
-        let picked = columns(&self.pushed, &self.columns, n);
-        let mut sensors = picked.iter().filter_map(|(column, _)| Some(self.columns.get(*column)?.sensor));
-        let lost = sensors.find(|sensor| names.sensor(*sensor).is_none());
-        lost.map_or(Ok(()), |sensor| Err(EncodeError::UnknownSensor { sensor }))
+    /// Returns how many of the first `n` readings one batch may have by the bytes of its names, at least one. Refuses a batch if the names lack a
+    /// sensor that they had when it was pushed: readers could not tell whose the names are.
+    pub(super) fn check_names(&self, n: usize) -> Result<usize, EncodeError> {
+        let Some(names) = &self.names else { return Ok(n) };
+        let name_bytes = |column: usize| {
+            let sensor = self.columns.get(column).map_or(0, |column| column.sensor);
+            let named = names.sensor(sensor).ok_or(EncodeError::UnknownSensor { sensor })?;
+            Ok(named.name.len() + named.unit.len())
+        };
+        let mut bytes = 0;
+        for (column, _) in columns(&self.pushed, &self.columns, n) {
+            bytes += name_bytes(column)?;
+        }
+        if bytes <= NAMES_MAX {
+            return Ok(n);
+        }
+        let (mut seen, mut bytes) = (vec![false; self.columns.len()], 0);
+        let fits = self.pushed.iter().take(n).take_while(|column| {
+            let is_new = seen.get_mut(**column as usize).is_some_and(|seen| !std::mem::replace(seen, true));
+            bytes += if is_new { name_bytes(**column as usize).unwrap_or(0) } else { 0 };
+            bytes <= NAMES_MAX
+        });
+        Ok(fits.count().clamp(1, n))
     }
 
     /// Returns the most readings that were found to fit, and their batch. `taken`: bytes of a batch of `most` readings, which is too large.

@@ -287,7 +287,7 @@ impl<S: Sensors> Encoder<S> {
         self.start_at_first();
         encoder::within_sequence(&self.header, self.span())?;
         let most = batch_cut::most(&self.pushed, &self.columns);
-        self.check_names(most)?;
+        let most = self.check_names(most)?;
         let all = self.encode(most, max_bytes);
         if all.len() <= max_bytes {
             self.leave(most);
