@@ -170,6 +170,31 @@ fn a_fleet_is_seen_at_its_hub() {
     assert!(text.contains("/nowhere") && code == Some(2), "{text}");
 }
 
+/// What the hub retains comes again with each connection, at once: before the next look.
+#[test]
+fn a_fleet_that_is_watched_is_whole_after_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "max_queued_messages 0");
+    for gateway in ["a", "b", "c"] {
+        support::mosquitto::retain(hub.address, &format!("edge/alive/{gateway}"), "0");
+    }
+    let wan = Relay::start(hub.address);
+    let mut watch = Watch::start(wan.address);
+    watch.expect("3 gateways: 3 away");
+    for gateway in ["d", "e"] {
+        wan.cut();
+        watch.expect("No connection to the hub: ");
+        support::mosquitto::retain(hub.address, &format!("edge/alive/{gateway}"), "0");
+        wan.mend();
+        watch.expect(if gateway == "d" { "4 gateways: 4 away" } else { "5 gateways: 5 away" });
+    }
+    wan.cut();
+    watch.expect("No connection to the hub: ");
+    support::mosquitto::retain(hub.address, "edge/alive/a", "");
+    wan.mend();
+    watch.expect("4 gateways: 4 away");
+}
+
 /// Who may not say it there has it told once, and nothing else is another.
 #[test]
 fn a_hub_that_denies_the_status_costs_the_status_alone() {

@@ -101,9 +101,9 @@ async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
     let (mut last, mut connects) = (String::new(), bridge.stats().connects);
     loop {
         // A new session: the hub sends what it retains again, and not what was cleared meanwhile.
-        if bridge.stats().connects != connects {
-            connects = bridge.stats().connects;
-            overview = take_in(&mut messages).await;
+        if is_new(&bridge, &mut connects) {
+            overview = Overview::default();
+            take_in(&mut messages, &mut overview).await;
         }
         let mut text = text(arguments, &overview.at(now_s()));
         if !arguments.json {
@@ -119,10 +119,24 @@ async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
         let end = Instant::now() + EVERY;
         while let Ok(message) = timeout_at(end, messages.next()).await {
             let message = message.ok_or_else(|| Trouble::NoHub("the link has ended".to_owned()))?;
+            // Of a new session it may be the first of all that is retained.
+            let is_first = is_new(&bridge, &mut connects);
+            if is_first {
+                overview = Overview::default();
+            }
             overview.take(message.topic(), message.payload());
             message.done();
+            if is_first {
+                take_in(&mut messages, &mut overview).await;
+            }
         }
     }
+}
+
+/// Returns whether there was a connection since the last look.
+fn is_new(bridge: &Bridge, connects: &mut u64) -> bool {
+    let now = bridge.stats().connects;
+    std::mem::replace(connects, now) != now
 }
 
 fn now_s() -> i64 {
@@ -156,7 +170,8 @@ async fn listen(arguments: &Arguments) -> Result<(Bridge, Commands, Overview), T
     let subscribed = bridge.subscribe_all(filters).await;
     let mut messages = subscribed.map_err(|error| Trouble::NoHub(error.to_string()))?;
     connect(&bridge, &arguments.broker).await?;
-    let overview = take_in(&mut messages).await;
+    let mut overview = Overview::default();
+    take_in(&mut messages, &mut overview).await;
     if let Some(refused) = bridge.stats().refused_subscriptions.first() {
         let (filter, reason) = (&refused.filter, refused.reason);
         return Err(Trouble::NoHub(format!("the hub refused the subscription to {filter}: {reason}")));
@@ -197,15 +212,14 @@ fn with_advice(broker: &str, why: &str) -> String {
     }
 }
 
-async fn take_in(messages: &mut Commands) -> Overview {
-    let mut overview = Overview::default();
+/// Adds what the hub retains to the overview, until it has been quiet.
+async fn take_in(messages: &mut Commands, overview: &mut Overview) {
     let end = Instant::now() + LISTEN_WITHIN;
     while Instant::now() < end {
         let Ok(Some(message)) = timeout(QUIET, messages.next()).await else { break };
         overview.take(message.topic(), message.payload());
         message.done();
     }
-    overview
 }
 
 fn builder(arguments: &Arguments) -> Result<Builder, Trouble> {
