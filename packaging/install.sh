@@ -25,13 +25,16 @@ program=$root/usr/local/bin/edge-gateway
 before=$program.before
 unit=$root/etc/systemd/system/edge-gateway.service
 configuration=$root/etc/edge-gateway/gateway.toml
+# There until an installation, or an upgrade, is done: what was interrupted is gone on with, and not taken for something else.
+first=$unit.first
+upgrade=$unit.upgrade
 systemctl=${SYSTEMCTL:-systemctl}
 # This machine's systemd is none of another system's.
 has_systemd() { [ -n "${SYSTEMCTL:-}" ] || { [ -z "$root" ] && [ -d /run/systemd/system ]; }; }
 
 remove() {
   if has_systemd && [ -e "$unit" ]; then "$systemctl" disable --now edge-gateway.service; fi
-  rm -f "$program" "$before" "$unit" "$unit.before"
+  rm -f "$program" "$before" "$unit" "$unit.before" "$first" "$upgrade"
   for file in $(cd "$here/share" && find . -type f); do rm -f "$root/usr/local/share/$file"; done
   if has_systemd; then "$systemctl" daemon-reload; fi
   echo "edge-gateway is removed. /etc/edge-gateway and /var/lib/edge-gateway are kept: the queue may hold messages that no hub has."
@@ -63,7 +66,10 @@ start() {
     return 0
   fi
   "$systemctl" daemon-reload
-  if [ "$is_first" = yes ]; then "$systemctl" enable --quiet edge-gateway.service; fi
+  if [ -e "$first" ]; then
+    "$systemctl" enable --quiet edge-gateway.service
+    rm -f "$first"
+  fi
   if ! "$systemctl" --quiet is-enabled edge-gateway.service; then
     echo "edge-gateway.service is disabled, and is left so"
     return 0
@@ -78,6 +84,7 @@ start() {
   [ -e "$before" ] || fail "the service does not start: journalctl -u edge-gateway"
   mv "$before" "$program"
   mv "$unit.before" "$unit"
+  rm -f "$upgrade"
   "$systemctl" daemon-reload
   timeout 60 "$systemctl" restart edge-gateway.service || true
   fail "the service does not start with this program: the one before is in place again. journalctl -u edge-gateway"
@@ -88,11 +95,12 @@ if [ "$action" = remove ]; then remove; exit; fi
 version=$("$here/edge-gateway" --version) \
   || fail "this archive's program does not run here: it is for $(cat "$here/machine"), and this is $(uname -m) with $(ldd --version 2>&1 | head -1)"
 make_user
-is_first=yes
-if [ -e "$unit" ]; then
-  is_first=no
+if [ ! -e "$unit" ]; then
+  put 644 /dev/null "$first"
+elif [ ! -e "$first" ] && { [ ! -e "$upgrade" ] || [ ! -e "$before" ]; }; then
   cp -p "$program" "$before"
   cp -p "$unit" "$unit.before"
+  put 644 /dev/null "$upgrade"
 fi
 put 755 "$here/edge-gateway" "$program"
 sed 's|/usr/bin/edge-gateway|/usr/local/bin/edge-gateway|' "$here/edge-gateway.service" | put 644 /dev/stdin "$unit"
@@ -100,4 +108,5 @@ sed 's|/usr/bin/edge-gateway|/usr/local/bin/edge-gateway|' "$here/edge-gateway.s
 for file in $(cd "$here/share" && find . -type f); do put 644 "$here/share/$file" "$root/usr/local/share/$file"; done
 sync
 start
+rm -f "$first" "$upgrade"
 echo "$version is installed. Its configuration: ${configuration#"$root"}, three lines marked \`# <-\`; then systemctl reload edge-gateway"

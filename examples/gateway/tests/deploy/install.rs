@@ -176,6 +176,33 @@ fn a_program_that_does_not_start_gives_way_to_the_one_before() {
     assert!(!machine.system(&format!("{UNIT}.before")).exists() && machine.system(UNIT).exists());
 }
 
+/// By a line that drops, or the power: what is called again is told as if nothing had been.
+#[test]
+fn what_was_interrupted_is_gone_on_with() {
+    let machine = Machine::new();
+    machine.script("bin/answer", "[ \"$1\" != enable ] || kill -9 $PPID");
+    assert!(!machine.install(&[]).status.success());
+    machine.script("bin/answer", "exit 0");
+    let calls = machine.calls().len();
+    let output = machine.install(&[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let calls = machine.calls()[calls..].to_vec();
+    assert!(calls.iter().any(|call| call == "enable --quiet edge-gateway.service"), "{calls:?}");
+
+    machine.program("2");
+    machine.script("bin/answer", "[ \"$2\" != is-enabled ] || kill -9 $PPID");
+    assert!(!machine.install(&[]).status.success());
+    assert_eq!(machine.installed().as_deref(), Some("2"));
+    let is_1 = format!("\"{}\" --version | grep -q ' 1'", machine.system(PROGRAM).display());
+    machine.script("bin/answer", &format!("[ \"$1\" != restart ] || {is_1}"));
+    let output = machine.install(&[]);
+    assert!(said(&output).contains("the one before is in place again"), "{}", said(&output));
+    assert_eq!(machine.installed().as_deref(), Some("1"), "what ran before the upgrade");
+    let units = fs::read_dir(machine.system(UNIT).parent().unwrap()).unwrap();
+    let left: Vec<_> = units.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["edge-gateway.service"], "a later one is told as an upgrade");
+}
+
 #[test]
 fn what_does_not_run_here_and_what_a_package_holds_is_left_alone() {
     let machine = Machine::new();
