@@ -57,3 +57,32 @@ fn a_program_that_is_not_here_has_none() {
     assert!(output.stdout.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).ends_with("packaging/sbom: cargo failed\n"));
 }
+
+/// An empty manifest would take away what the one before has made.
+#[test]
+fn a_stage_that_fails_leaves_the_manifest_of_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let [image, stage] = ["an image.tar", "a stage"].map(|name| dir.path().join(name));
+    let kubectl = dir.path().join("kubectl");
+    let run = |script: &str| {
+        let mut install = Command::new("install");
+        install.args(["-m", "755", "/dev/stdin"]).arg(&kubectl).stdin(std::process::Stdio::piped());
+        let mut child = install.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(root().join("examples/deploy/k3s/stage"));
+        command.arg("plant-east-01").args([&image, &stage]).env("PATH", path).output().unwrap()
+    };
+    let manifest = stage.join("server/manifests/edge-gateway.yaml");
+    let good = "#!/bin/sh\necho kind: Namespace\n";
+    assert!(!run(good).status.success() && !manifest.exists(), "there is no image");
+    std::fs::write(&image, "image").unwrap();
+    let output = run(good);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(std::fs::read(stage.join("agent/images/edge-gateway.tar")).unwrap(), b"image");
+    assert!(!run("#!/bin/sh\necho kind: Nam\nexit 1\n").status.success());
+    assert_eq!(std::fs::read_to_string(&manifest).unwrap(), "kind: Namespace\n");
+    let left: Vec<_> = std::fs::read_dir(stage.join("server/manifests")).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "K3s applies whatever is there: {left:?}");
+}
