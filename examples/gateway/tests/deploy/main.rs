@@ -259,6 +259,9 @@ fn every_site_s_configuration_is_accepted_and_has_the_room_that_check_names() {
             info.insert("SITE_ID".to_owned(), "site".to_owned());
             info.insert("HUB_URL".to_owned(), "mqtts://hub.example.com:8883".to_owned());
         }
+        // The hub has each gateway of a fleet, however sensors reach it.
+        let text = read(deploy().join(folder).join("gateway.toml"));
+        assert!(text.contains("[status]\nto_hub = true\n"), "{folder}");
         let id = info["SITE_ID"].clone();
         let output = check.envs(info).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
