@@ -52,6 +52,7 @@ fn service_breaches(service: &Yaml) -> Vec<String> {
 fn container_rules(container: &Yaml) -> Vec<(&'static str, bool)> {
     let has = |path: &str| !container.text(&format!("resources.{path}")).is_empty();
     let probe = |name: &str| container.text(&format!("{name}.httpGet.path"));
+    let waits = |name: &str| container.text(&format!("{name}.timeoutSeconds")).parse::<u32>().unwrap_or(1);
     vec![
         // Without a tag it is kustomize's to say.
         ("no latest", !container.text("image").ends_with(":latest")),
@@ -63,6 +64,11 @@ fn container_rules(container: &Yaml) -> Vec<(&'static str, bool)> {
         // Neither page depends on the WAN: a test of the gateway holds that.
         ("alive is that the writer makes progress", probe("livenessProbe") == "/healthz"),
         ("ready is that it can accept", probe("readinessProbe") == "/readyz"),
+        // Each page waits three seconds for the queue before it says that this does not answer.
+        (
+            "probes wait longer than pages",
+            ["livenessProbe", "readinessProbe"].iter().all(|name| waits(name) > 3),
+        ),
     ]
 }
 

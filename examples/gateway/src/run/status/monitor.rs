@@ -80,7 +80,7 @@ pub(crate) struct Monitor {
 impl Monitor {
     /// Collects all figures at one moment; `None` if the queue does not answer.
     pub(crate) async fn sample(&self) -> Option<(Sample, Stats)> {
-        let stats = tokio::time::timeout(ANSWER_WITHIN, self.queue.stats()).await.ok().flatten()?;
+        let stats = self.queue_stats().await?;
         let link = self.link.stats();
         let parked = self.link.parked_queue();
         // Those of now: a store that fails commits nothing, and losses are news at once.
@@ -146,6 +146,11 @@ impl Monitor {
         sample.drops_for_time = self.losses.drops_for_time(up_ms, sample.counts.dropped_for_time());
         sample.verdict = Verdict::of(sample.link, self.is_degraded(&stats, &sample), sample.losing.any());
         Some((sample, stats))
+    }
+
+    /// Returns the queue's statistics, which are all that a probe waits for; `None` if the queue does not answer.
+    async fn queue_stats(&self) -> Option<Stats> {
+        tokio::time::timeout(ANSWER_WITHIN, self.queue.stats()).await.ok().flatten()
     }
 
     fn intake_figures(&self) -> IntakeFigures {
@@ -302,7 +307,7 @@ impl Monitor {
 
     /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.
     async fn refusal(&self) -> Option<String> {
-        let queue = self.sample().await.map(|(_, stats)| QueueFigures::of(&stats)).unwrap_or_default();
+        let queue = self.queue_stats().await.map(|stats| QueueFigures::of(&stats)).unwrap_or_default();
         let is_connected = self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed));
         match queue.fault.filter(|_| queue.is_file_gone) {
             Some(reason) => Some(format!(": {reason} ({})", self.facts.get().state)),
@@ -373,7 +378,7 @@ impl Pages for Monitor {
     async fn page(&self, path: &str) -> Option<Answer> {
         match path {
             "/metrics" => Some(self.metrics().await),
-            "/healthz" => Some(service::liveness(self.sample().await.map(|(_, stats)| stats).as_ref())),
+            "/healthz" => Some(service::liveness(self.queue_stats().await.as_ref())),
             "/readyz" => Some(match self.refusal().await {
                 None => Answer { ok: true, body: "accepting\n".to_owned() },
                 Some(why) => Answer { ok: false, body: format!("not accepting{why}\n") },
