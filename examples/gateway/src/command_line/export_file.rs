@@ -4,9 +4,9 @@
 #![allow(clippy::disallowed_methods, reason = "a command: a file")]
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use edge_queue::transfer::{Item, Stream, StreamEnd};
@@ -54,6 +54,11 @@ impl ExportFile {
         let path = target.with_file_name(name);
         remove_remains(&path)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
+        if is_locked(&file)
+            || fs::metadata(&path).map(|found| found.ino()).ok() != Some(file.metadata()?.ino())
+        {
+            return Err(written_by_another());
+        }
         // A file system without modes refuses; what its mount allows is all there is.
         let _as_mounted = file.set_permissions(Permissions::from_mode(MODE));
         Ok(Self { out: BufWriter::new(file), path, target: target.to_owned(), is_in_place: false })
@@ -122,10 +127,26 @@ fn check_free(target: &Path) -> io::Result<()> {
     }
 }
 
+/// Locks a file for this process. Returns whether another one has it; a file system without locks cannot tell.
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+fn written_by_another() -> io::Error {
+    io::Error::new(ErrorKind::ResourceBusy, "another command writes it at this moment")
+}
+
 /// Removes what an export left that was ended.
 fn remove_remains(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(there) if there.is_file() => fs::remove_file(path),
+        Ok(there) if there.is_file() => {
+            // Held until it is removed.
+            let remains = OpenOptions::new().write(true).open(path)?;
+            if is_locked(&remains) {
+                return Err(written_by_another());
+            }
+            fs::remove_file(path)
+        }
         Ok(_) => {
             let text = format!("{} is there, and no regular file", path.display());
             Err(io::Error::new(ErrorKind::AlreadyExists, text))
@@ -163,6 +184,19 @@ mod tests {
         assert!(ExportFile::create(&path).is_err());
         assert_eq!(fs::read(&other).unwrap(), b"precious");
         assert!(fs::symlink_metadata(&new).unwrap().is_symlink(), "it is not ours to remove");
+    }
+
+    /// Either of two at a time would take the other's half away, and put it in place as its own whole.
+    #[test]
+    fn a_file_that_another_command_writes_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, new] = ["f", "f.new"].map(|name| dir.path().join(name));
+        let mut first = ExportFile::create(&path).unwrap();
+        first.write_line("first").unwrap();
+        let error = ExportFile::create(&path).map(drop).unwrap_err().to_string();
+        assert!(error.contains("another command") && new.exists(), "{error}");
+        first.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first\n");
     }
 
     #[test]
