@@ -60,11 +60,36 @@ fn disk(dir: &Path) -> String {
     };
     let whole = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     let mounts = read("/proc/self/mounts");
-    // Device, place, kind, options; the last of the longest place is what is seen there.
-    let kind = mounts.lines().filter_map(|line| {
+    format!("{room}, {}", kind(&mounts, &whole).unwrap_or("kind not known"))
+}
+
+/// Returns the kind of the file system on which the path is. `mounts`: lines of device, place, kind, options; the last of the longest place is
+/// what is seen there.
+fn kind<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
+    let kinds = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
-        let (place, kind) = (fields.next()?, fields.next()?);
-        whole.starts_with(place).then_some((place.len(), kind))
+        let (place, kind) = (unescaped(fields.next()?), fields.next()?);
+        path.starts_with(&place).then_some((place.len(), kind))
     });
-    format!("{room}, {}", kind.max_by_key(|(length, _)| *length).map_or("kind not known", |(_, kind)| kind))
+    kinds.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
+}
+
+/// Returns a place as it is: the kernel writes what would end a field or a line in octal digits.
+fn unescaped(place: &str) -> String {
+    let place = place.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
+    place.replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_a_file_system_is_that_of_the_longest_place() {
+        let mounts =
+            "/dev/a / ext4 rw 0 0\n/dev/b /media/My\\040Stick\\134x vfat rw 0 0\n/dev/c /var xfs rw 0 0\n";
+        let kind = |dir: &str| kind(mounts, Path::new(dir)).unwrap();
+        assert_eq!(kind("/media/My Stick\\x/state"), "vfat");
+        assert_eq!((kind("/media/My"), kind("/var/lib"), kind("/variable")), ("ext4", "xfs", "ext4"));
+    }
 }
