@@ -8,6 +8,7 @@ The protocol: docs/reference/signer.md. Tried with SoftHSM 2.6.1 and OpenSC 0.23
 import hashlib
 import os
 import socketserver
+import stat
 import struct
 import subprocess
 import sys
@@ -67,7 +68,8 @@ class Caller(socketserver.StreamRequestHandler):
         self.wfile.write(struct.pack(">BBH", 1, outcome, len(body)) + body)
 
 
-if os.path.exists(SOCKET):
+# What a killed signer left, and nothing else: at another file the bind fails.
+if os.path.exists(SOCKET) and stat.S_ISSOCK(os.stat(SOCKET).st_mode):
     os.remove(SOCKET)
 os.umask(0o117)  # Owner and group alone: whoever opens the socket has things signed.
 with socketserver.ThreadingUnixStreamServer(SOCKET, Caller) as server:

@@ -1,7 +1,9 @@
 //! `packaging/sbom`: the crates that are in the program, and no others.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Output};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -58,18 +60,23 @@ fn a_program_that_is_not_here_has_none() {
     assert!(String::from_utf8_lossy(&output.stderr).ends_with("packaging/sbom: cargo failed\n"));
 }
 
+/// Writes a script by another process: what is open for writing in a child of another test cannot be run.
+fn script(path: &Path, text: &str) {
+    let mut install = Command::new("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped());
+    let mut child = install.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 /// An empty manifest would take away what the one before has made.
 #[test]
 fn a_stage_that_fails_leaves_the_manifest_of_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     let [image, stage] = ["an image.tar", "a stage"].map(|name| dir.path().join(name));
     let kubectl = dir.path().join("kubectl");
-    let run = |script: &str| {
-        let mut install = Command::new("install");
-        install.args(["-m", "755", "/dev/stdin"]).arg(&kubectl).stdin(std::process::Stdio::piped());
-        let mut child = install.spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+    let run = |text: &str| {
+        script(&kubectl, text);
         let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(root().join("examples/deploy/k3s/stage"));
         command.arg("plant-east-01").args([&image, &stage]).env("PATH", path).output().unwrap()
@@ -85,4 +92,22 @@ fn a_stage_that_fails_leaves_the_manifest_of_the_one_before() {
     assert_eq!(std::fs::read_to_string(&manifest).unwrap(), "kind: Namespace\n");
     let left: Vec<_> = std::fs::read_dir(stage.join("server/manifests")).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "K3s applies whatever is there: {left:?}");
+}
+
+/// A path that was meant for something else is no socket that a killed signer left.
+#[test]
+fn a_signer_removes_no_file_that_is_no_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    script(
+        &dir.path().join("pkcs11-tool"),
+        "#!/bin/sh\nwhile [ \"$1\" != --output-file ]; do shift; done; echo key > \"$2\"\n",
+    );
+    let file = dir.path().join("key.pem");
+    std::fs::write(&file, "precious").unwrap();
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let mut signer = Command::new("timeout");
+    signer.args(["10", "python3"]).arg(root().join("examples/deploy/signer-pkcs11.py"));
+    let output = signer.args(["module", "token", "01"]).arg(&file).env("PATH", path).output().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), "precious");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
