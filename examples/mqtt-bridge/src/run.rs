@@ -15,7 +15,7 @@ use crate::connection::{Connection, QueueStats};
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
-use crate::signals::{self, is_stopped};
+use crate::signals::{self, until_stopped};
 
 /// Time limit for receipts of the last messages of local clients.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -52,7 +52,14 @@ pub(crate) async fn run(
     service: &Notifier,
 ) -> Result<(), String> {
     let (mut stop, mut hangup) = signals::listen()?;
-    let mut site = service.while_starting(Site::start(setup, places)).await?;
+    let start = service.while_starting(Site::start(setup, places));
+    let (started, is_stopped) = until_stopped(start, stop.asked()).await;
+    let Some(started) = started else { return Ok(()) };
+    let mut site = started?;
+    if is_stopped {
+        site.stop().await;
+        return Ok(());
+    }
     note_left(&places.state, &site.running);
     if let Err(error) = service.ready() {
         tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
@@ -86,14 +93,14 @@ pub(crate) async fn run(
             () = site.has_losses_to_tell() => site.tell_losses(),
             _ = again.tick(), if !site.waiting.is_empty() => {
                 let starts = service.while_waiting(site.start_waiting());
-                if is_stopped(starts, stop.asked()).await {
+                if until_stopped(starts, stop.asked()).await.1 {
                     break;
                 }
             }
             _ = hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
                 let change = service.while_waiting(site.change(setup));
-                if is_stopped(change, stop.asked()).await {
+                if until_stopped(change, stop.asked()).await.1 {
                     break;
                 }
                 again.reset();

@@ -36,18 +36,22 @@ impl Stop {
     }
 }
 
-/// Performs work, and returns whether a stop was asked for meanwhile. Then the work is given up if it does not end soon.
-pub(crate) async fn is_stopped(work: impl Future<Output = ()>, stop: impl Future<Output = ()>) -> bool {
+/// Performs work; returns its result, and whether a stop was asked for meanwhile. Then the work is given up if it does not end soon.
+pub(crate) async fn until_stopped<T>(
+    work: impl Future<Output = T>,
+    stop: impl Future<Output = ()>,
+) -> (Option<T>, bool) {
     let mut work = pin!(work);
     tokio::select! {
         biased;
-        () = &mut work => return false,
+        result = &mut work => return (Some(result), false),
         () = stop => {}
     }
-    if timeout(END_WITHIN, work).await.is_err() {
-        tracing::warn!("a change of the connections was under way and does not end: given up for the stop");
+    let result = timeout(END_WITHIN, work).await.ok();
+    if result.is_none() {
+        tracing::warn!("connections were being started or changed, which does not end: given up for the stop");
     }
-    true
+    (result, true)
 }
 
 #[cfg(test)]
@@ -63,18 +67,17 @@ mod tests {
     async fn work_that_does_not_end_keeps_no_stop_waiting() {
         let start = Instant::now();
         let asked = sleep(Duration::from_secs(60));
-        let stopped = timeout(Duration::from_secs(3_600), is_stopped(pending(), asked)).await;
-        assert_eq!((stopped, start.elapsed()), (Ok(true), Duration::from_secs(60) + END_WITHIN));
+        let given_up = timeout(Duration::from_secs(3_600), until_stopped(pending::<()>(), asked)).await;
+        assert_eq!((given_up, start.elapsed()), (Ok((None, true)), Duration::from_secs(60) + END_WITHIN));
     }
 
     #[tokio::test(start_paused = true)]
     async fn work_that_ends_is_done_whether_a_stop_is_asked_for_or_not() {
-        let mut is_done = false;
         let work = async {
             sleep(Duration::from_secs(1)).await;
-            is_done = true;
+            1
         };
-        assert!(is_stopped(work, ready(())).await && is_done);
-        assert!(!is_stopped(ready(()), pending()).await);
+        assert_eq!(until_stopped(work, ready(())).await, (Some(1), true));
+        assert_eq!(until_stopped(ready(1), pending()).await, (Some(1), false));
     }
 }
