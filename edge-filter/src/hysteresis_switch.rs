@@ -64,6 +64,11 @@ impl HysteresisSwitchState {
         self.on
     }
 
+    /// Returns the state for a process that starts now. A least time that began later, because the clock was set back, begins now.
+    pub(crate) fn resumed(self, now_ms: i64) -> Self {
+        HysteresisSwitchState { since_now: self.since_now.map(|since| since.min(now_ms)), ..self }
+    }
+
     /// Records that the application switched, whatever the value and the least times. The next least time counts from then on.
     pub(crate) fn switched(&mut self, on: bool, now_ms: i64) {
         if on != self.on {

@@ -5,6 +5,7 @@
 use edge_filter::Quality;
 use edge_filter::alarm::{AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmState};
 use edge_filter::control::{Cause, CommandError, ControlCommand, ControlEvent, Controller, Law, OutputSpec};
+use edge_filter::pid::PidMode;
 
 const MS: u64 = 1_000_000;
 const INPUTS: &str = "[[input]]\nname = \"temp\"\nstale_after_ms = 1000\nrange = [0, 100]\n\
@@ -264,5 +265,34 @@ fn an_error_behind_an_entry_that_was_left_out_names_its_own_place() {
         let inputs = if table == "input" { "" } else { INPUTS };
         let error = Controller::from_toml(&format!("{table} = [7, {{ {wrong} }}]\n{inputs}")).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}\nnot\n{expected}");
+    }
+}
+
+/// Where a controller is before it has computed anything is the safe state: a valve that is safe when open stays open, and the loop goes on from there.
+#[test]
+fn promise_14_a_loop_that_holds_before_its_first_input_is_safe() {
+    let rules = "[[output]]\nname = \"valve\"\nsafe = 50.0\npid = { input = \"temp\", setpoint = 60.0, k = 1.0, ti_s = 20.0, \
+                 limits = [0, 100], bad_input = \"hold\" }\n";
+    let mut c = controller(rules);
+    assert_eq!(scan(&mut c, 10, (f64::NAN, Quality::BAD), 1.0), (50.0, Cause::BadInput));
+    assert_eq!(scan(&mut c, 20, (60.0, Quality::GOOD), 1.0), (50.0, Cause::Running));
+    let mut c = controller(rules);
+    c.command(ControlCommand::Mode { output: 0, mode: PidMode::Hold }, 10 * MS, &mut |_| {}).unwrap();
+    assert_eq!(scan(&mut c, 10, (30.0, Quality::GOOD), 1.0), (50.0, Cause::Manual));
+}
+
+/// A board without a clock of its own comes up behind the time of its last stop: its machine rests from the start then.
+#[test]
+fn promise_14_a_machine_rests_over_a_restart_with_the_clock_set_back() {
+    let rules = COMPRESSOR.replace("SAFE", "");
+    let mut before = controller(&rules);
+    assert_eq!(scan(&mut before, 4_000_000, (45.0, Quality::GOOD), 1.0).0, 1.0);
+    assert_eq!(scan(&mut before, 4_100_000, (20.0, Quality::GOOD), 1.0).0, 0.0);
+    let mut c = controller(&rules);
+    c.restore(&before.snapshot(), 10_000 * MS).unwrap();
+    for (ms, temp, expected) in
+        [(10_000, f64::NAN, 0.0), (20_000, 45.0, 0.0), (309_999, 45.0, 0.0), (310_000, 45.0, 1.0)]
+    {
+        assert_eq!(scan(&mut c, ms, (temp, Quality::GOOD), 1.0).0, expected, "{ms}");
     }
 }

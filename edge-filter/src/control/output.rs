@@ -160,7 +160,7 @@ impl Output {
     }
 
     /// Restores the state from a snapshot of an earlier process. The value stays safe until the next scan.
-    pub(super) fn resume(&mut self, kept: &OutputState) {
+    pub(super) fn resume(&mut self, kept: &OutputState, now_ms: i64) {
         let mode_is_sound = match kept.mode {
             PidMode::Manual(value) | PidMode::Track(value) => value.is_finite(),
             PidMode::Auto | PidMode::Hold => true,
@@ -174,7 +174,7 @@ impl Output {
             // The file has not said another one since. One that is no number is refused.
             let _ = self.set_setpoint(commanded);
         }
-        (self.mode, self.pid, self.switch) = (kept.mode, kept.pid, kept.switch);
+        (self.mode, self.pid, self.switch) = (kept.mode, kept.pid, kept.switch.resumed(now_ms));
         self.resumed = Some(kept.value);
     }
 
@@ -260,6 +260,7 @@ impl Output {
     }
 
     fn scan_pid(&mut self, pid: &Pid, scan: &PidInput, dt_s: f64) -> (f64, Cause) {
+        let is_first = self.pid.output().is_none();
         let value = pid.step(&mut self.pid, scan, dt_s);
         match self.pid.status() {
             PidStatus::Tracking => (value, Cause::Interlock),
@@ -267,6 +268,14 @@ impl Output {
             PidStatus::BadInput | PidStatus::Manual if self.pid.waits_for_a_hand() => {
                 self.pid.rest_at(self.spec.safe);
                 self.safe_state()
+            }
+            // Where the output is, before the controller has computed one, is the safe state.
+            PidStatus::BadInput | PidStatus::Manual
+                if is_first && !matches!(scan.mode, PidMode::Manual(_)) =>
+            {
+                self.pid.rest_at(self.spec.safe);
+                let cause = if scan.mode == PidMode::Hold { Cause::Manual } else { Cause::BadInput };
+                (self.spec.safe, cause)
             }
             PidStatus::BadInput => (value, Cause::BadInput),
             PidStatus::Manual => (value, Cause::Manual),

@@ -75,7 +75,7 @@ impl Controller {
     ///   condition is unknown, and that scan trips it. Values that come later end such a trip if the interlock resets by
     ///   itself; one with [`Reset::Manual`](crate::interlock::Reset::Manual) waits for a person.
     /// * If the last scan was longer ago than the watchdog's time, or is later than `now_ns`, nothing is integrated over the pause.
-    /// * A delay that began later than `now_ns`, because the clock was set back, begins now.
+    /// * A delay, or the least time of a switch, that began later than `now_ns`, because the clock was set back, begins now.
     /// * An output whose state has a number that is not finite starts cold.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Controller {
         self.last_ns = snapshot.scanned_ns.filter(|last| pause(*last));
         for output in &mut self.outputs {
             if let Some(kept) = snapshot.outputs.iter().find(|kept| kept.name == output.name()) {
-                output.resume(&kept.state);
+                output.resume(&kept.state, now_ms);
             }
         }
         self.interlocks.resume(|name, nth| nth_of(&snapshot.interlocks, name, nth).copied(), now_ms);

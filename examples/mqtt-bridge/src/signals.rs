@@ -49,7 +49,9 @@ pub(crate) async fn until_stopped<T>(
     }
     let result = timeout(END_WITHIN, work).await.ok();
     if result.is_none() {
-        tracing::warn!("connections were being started or changed, which does not end: given up for the stop");
+        tracing::warn!(
+            "connections were being started or changed, which does not end: given up for the stop"
+        );
     }
     (result, true)
 }
