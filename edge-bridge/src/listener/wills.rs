@@ -5,7 +5,7 @@
 //! next listener once that would have noticed the client's silence, and the delay is over; any new connection of the client takes it back.
 //!
 //! A will is no larger than its CONNECT, and counts in its client's memory until it is published. All published wills that wait for room in the queue have
-//! one limit together, `WILLS_MAX` in `held_messages.rs`.
+//! one limit together, `WILLS_MAX` in `waiting_for_room.rs`.
 
 use std::net::SocketAddr;
 

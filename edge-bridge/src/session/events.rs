@@ -213,6 +213,8 @@ pub enum Violation {
     AuthenticationNotSupported,
     /// A SUBACK or UNSUBACK has another number of answers than the request has filters.
     AnswerCount,
+    /// A client's PUBLISH has a Subscription Identifier, which a server alone may add (§3.3.2.3.8).
+    SubscriptionIdentifier,
 }
 
 impl Violation {
@@ -220,7 +222,9 @@ impl Violation {
     pub fn reason(&self) -> ReasonCode {
         match self {
             Self::Decode(error) | Self::DecodeAnswer(error) => error.reason_code(),
-            Self::Unexpected(_) | Self::PacketIdInUse | Self::AnswerCount => ReasonCode::PROTOCOL_ERROR,
+            Self::Unexpected(_) | Self::PacketIdInUse | Self::AnswerCount | Self::SubscriptionIdentifier => {
+                ReasonCode::PROTOCOL_ERROR
+            }
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::AuthenticationNotSupported => ReasonCode::BAD_AUTHENTICATION_METHOD,
@@ -240,6 +244,7 @@ impl std::fmt::Display for Violation {
             Self::PacketIdInUse => f.write_str("the packet identifier is still in use"),
             Self::AuthenticationNotSupported => f.write_str("extended authentication is not supported"),
             Self::AnswerCount => f.write_str("the acknowledgement answers another number of filters"),
+            Self::SubscriptionIdentifier => f.write_str("a Subscription Identifier in a client's PUBLISH"),
         }
     }
 }

@@ -207,6 +207,10 @@ impl Session {
     }
 
     fn on_publish(&mut self, now_ms: u64, mut publish: Publish) {
+        let is_from_client = matches!(self.role, Role::Server { .. });
+        if is_from_client && publish.properties.u32(PropertyId::SubscriptionIdentifier).is_some() {
+            return self.violate(now_ms, Violation::SubscriptionIdentifier);
+        }
         if let Some(alias) = publish.properties.u16(PropertyId::TopicAlias) {
             match self.aliases_in.resolve(alias, &publish.topic) {
                 Ok(topic) => publish.topic = topic,

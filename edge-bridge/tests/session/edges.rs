@@ -5,8 +5,8 @@ use bytes::BytesMut;
 use edge_bridge::session::{ClientConfig, Closed, Event, Input, Resume, Session, Token, Violation};
 use edge_bridge::wire::QoS;
 use edge_bridge::wire::{
-    Ack, Disconnect, Packet, PacketId, Properties, PropertyId, ReasonCode, SubAck, Subscribe, Subscription,
-    UnsubAck, Unsubscribe, Value, Version,
+    Ack, Disconnect, Packet, PacketId, Properties, PropertyId, Publish, ReasonCode, SubAck, Subscribe,
+    Subscription, UnsubAck, Unsubscribe, Value, Version,
 };
 
 fn packets() -> Vec<Packet> {
@@ -141,4 +141,24 @@ fn a_session_can_be_looked_at_and_taken_apart_between_connections() {
     let left: Vec<_> = left.iter().map(|m| (m.packet_id.get(), m.publish.topic.as_str())).collect();
     assert_eq!(left, [(1, "plant/1"), (3, "other")]);
     assert!(Resume::new().in_flight().is_empty());
+}
+
+/// §3.3.2.3.8: a Subscription Identifier in a PUBLISH is of the receiver's own subscription, so a server alone adds one.
+#[test]
+fn a_client_gives_its_message_no_subscription_identifier() {
+    let properties = properties(&[(PropertyId::SubscriptionIdentifier, Value::Varint(7))]);
+    let publish =
+        |id| Packet::Publish(Publish { properties: properties.clone(), packet_id: id, ..message("a", "x") });
+    let (mut server, _) = server(Version::V5, 1, None);
+    let (sent, events) = give(&mut server, &[publish(PacketId::new(1))]);
+    assert!(
+        matches!(sent[..], [Packet::Disconnect(ref d)] if d.reason == ReasonCode::PROTOCOL_ERROR),
+        "{sent:?}"
+    );
+    assert!(
+        matches!(events[..], [Event::Closed(Closed::Violation(Violation::SubscriptionIdentifier))]),
+        "{events:?}"
+    );
+    let (_, events) = give(&mut open_client(10), &[publish(PacketId::new(1))]);
+    assert!(matches!(events[..], [Event::Publish { .. }]), "{events:?}");
 }
