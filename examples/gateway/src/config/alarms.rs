@@ -3,7 +3,7 @@
 use edge_filter::Pipeline;
 
 use super::section::Section;
-use super::{Config, Findings, Local, rule_reach};
+use super::{Config, Findings, Local, Severity, rule_reach};
 
 /// Limits of alarm commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,8 @@ pub(super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings)
             }
         }
     }
-    if is_on && !has_alarms {
+    // With errors a filter may be missing that has one.
+    if is_on && !has_alarms && findings.count(Severity::Error) == 0 {
         findings.warning(0, "alarms.commands", "no route's filter has an [[alarm]]");
     }
 }
@@ -136,5 +137,8 @@ mod tests {
             assert!(said.contains(expected), "{expected} is missing in\n{said}");
         }
         assert_eq!(parse("", here, "").unwrap().1.to_string(), "", "no alarm, no word");
+        let said =
+            parse("[[alarm]]\nmatch = \"t\"\nhihg = { limit = 90.0 }\n", here, ON).unwrap_err().to_string();
+        assert!(said.contains("hihg") && !said.contains("no route's filter has"), "{said}");
     }
 }
