@@ -15,7 +15,7 @@ use crate::connection::{Connection, QueueStats};
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
-use crate::signals::{self, until_stopped};
+use crate::signals::{self, Stop, until_stopped};
 
 /// Time limit for receipts of the last messages of local clients.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -53,13 +53,7 @@ pub(crate) async fn run(
 ) -> Result<(), String> {
     let (mut stop, mut hangup) = signals::listen()?;
     let start = service.while_starting(Site::start(setup, places));
-    let (started, is_stopped) = until_stopped(start, stop.asked()).await;
-    let Some(started) = started else { return Ok(()) };
-    let mut site = started?;
-    if is_stopped {
-        site.stop().await;
-        return Ok(());
-    }
+    let Some(mut site) = started(start, &mut stop).await? else { return Ok(()) };
     note_left(&places.state, &site.running);
     if let Err(error) = service.ready() {
         tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
@@ -116,6 +110,21 @@ pub(crate) async fn run(
     }
     site.stop().await;
     Ok(())
+}
+
+/// Waits for the start. Returns `None` if a stop was asked for meanwhile.
+async fn started(
+    start: impl Future<Output = Result<Site, String>>,
+    stop: &mut Stop,
+) -> Result<Option<Site>, String> {
+    match until_stopped(start, stop.asked()).await {
+        (None, _) => Ok(None),
+        (Some(site), false) => site.map(Some),
+        (Some(site), true) => {
+            site?.stop().await;
+            Ok(None)
+        }
+    }
 }
 
 /// All running parts.
