@@ -309,13 +309,13 @@ impl Output {
 mod tests {
     use super::*;
 
-    /// A kept state with a number that is none is taken over in no part.
+    /// A kept state with a number that is not finite is refused as a whole.
     #[test]
-    fn promise_14_a_kept_number_that_is_none_is_not_gone_on_with() -> Result<(), ParamError> {
+    fn promise_14_a_kept_state_that_is_not_finite_is_refused() -> Result<(), ParamError> {
         let output = || Output::new(OutputSpec::new("a", Law::Fixed(1.0)).safe(5.0)?);
         let sound = OutputState { value: 7.0, mode: PidMode::Hold, ..output()?.state() };
         let mut resumed = output()?;
-        resumed.resume(&sound);
+        resumed.resume(&sound, 0);
         assert_eq!((resumed.resumed, resumed.mode), (Some(7.0), PidMode::Hold));
         for spoilt in [
             OutputState { value: f64::NAN, ..sound.clone() },
@@ -324,7 +324,7 @@ mod tests {
             OutputState { mode: PidMode::Track(f64::INFINITY), ..sound },
         ] {
             let mut cold = output()?;
-            cold.resume(&spoilt);
+            cold.resume(&spoilt, 0);
             assert_eq!((cold.resumed, cold.mode, cold.value()), (None, PidMode::Auto, 5.0), "{spoilt:?}");
         }
         Ok(())
