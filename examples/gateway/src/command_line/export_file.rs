@@ -54,9 +54,7 @@ impl ExportFile {
         let path = target.with_file_name(name);
         remove_remains(&path)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
-        if is_locked(&file)
-            || fs::metadata(&path).map(|found| found.ino()).ok() != Some(file.metadata()?.ino())
-        {
+        if is_locked(&file) || !is_at(&path, &file)? {
             return Err(written_by_another());
         }
         // A file system without modes refuses; what its mount allows is all there is.
@@ -132,6 +130,12 @@ fn is_locked(file: &File) -> bool {
     matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
+/// Returns whether the path still names the file: another command may have removed it, and made its own there, before it was locked here.
+fn is_at(path: &Path, file: &File) -> io::Result<bool> {
+    let own = file.metadata()?.ino();
+    Ok(fs::symlink_metadata(path).is_ok_and(|found| found.ino() == own))
+}
+
 fn written_by_another() -> io::Error {
     io::Error::new(ErrorKind::ResourceBusy, "another command writes it at this moment")
 }
@@ -141,8 +145,10 @@ fn remove_remains(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() => {
             // Held until it is removed.
-            let remains = OpenOptions::new().write(true).open(path)?;
-            if is_locked(&remains) {
+            let remains = OpenOptions::new().write(true).open(path).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}, left by an export: {error}", path.display()))
+            })?;
+            if is_locked(&remains) || !is_at(path, &remains)? {
                 return Err(written_by_another());
             }
             fs::remove_file(path)
