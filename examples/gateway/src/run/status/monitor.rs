@@ -307,7 +307,12 @@ impl Monitor {
 
     /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.
     async fn refusal(&self) -> Option<String> {
-        let queue = self.queue_stats().await.map(|stats| QueueFigures::of(&stats)).unwrap_or_default();
+        let listener = self.listener.as_ref();
+        let (stats, answer) = tokio::join!(self.queue_stats(), listener_stats(listener));
+        if listener.is_some() && answer.is_none() {
+            return Some(": the listener does not answer".to_owned());
+        }
+        let queue = stats.map(|stats| QueueFigures::of(&stats)).unwrap_or_default();
         let is_connected = self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed));
         match queue.fault.filter(|_| queue.is_file_gone) {
             Some(reason) => Some(format!(": {reason} ({})", self.facts.get().state)),
