@@ -6,6 +6,8 @@
 #   --root DIR               a system below DIR, such as an image that is being made: nothing is started, and no user is made
 #   SYSTEMCTL                a command in place of systemctl, for systemd elsewhere
 set -eu
+# A connection that breaks while the service is restarted would leave the marks of an upgrade under way for the next one.
+trap '' HUP
 
 here=$(cd "$(dirname "$0")" && pwd)
 root='' action=install

@@ -110,4 +110,6 @@ fn a_signer_removes_no_file_that_is_no_socket() {
     let output = signer.args(["module", "token", "01"]).arg(&file).env("PATH", path).output().unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), "precious");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
+    // It went as far as the socket.
+    assert!(String::from_utf8_lossy(&output.stderr).contains("in use"), "{output:?}");
 }
