@@ -53,7 +53,7 @@ pub(crate) async fn run(
 ) -> Result<(), String> {
     let (mut stop, mut hangup) = signals::listen()?;
     let start = service.while_starting(Site::start(setup, places));
-    let Some(mut site) = started(start, &mut stop).await? else { return Ok(()) };
+    let Some(mut site) = started(start, &mut stop, service).await? else { return Ok(()) };
     note_left(&places.state, &site.running);
     if let Err(error) = service.ready() {
         tracing::warn!(%error, "systemd is not told that this is ready, and will start it again");
@@ -102,13 +102,11 @@ pub(crate) async fn run(
             }
         }
     }
-    service.stopping();
-    tracing::info!("stopping");
     if let Some(ready) = &places.ready {
         // It may not be there yet.
         let _ = std::fs::remove_file(ready);
     }
-    site.stop().await;
+    stop_site(site, service).await;
     Ok(())
 }
 
@@ -116,15 +114,22 @@ pub(crate) async fn run(
 async fn started(
     start: impl Future<Output = Result<Site, String>>,
     stop: &mut Stop,
+    service: &Notifier,
 ) -> Result<Option<Site>, String> {
     match until_stopped(start, stop.asked()).await {
         (None, _) => Ok(None),
         (Some(site), false) => site.map(Some),
         (Some(site), true) => {
-            site?.stop().await;
+            stop_site(site?, service).await;
             Ok(None)
         }
     }
+}
+
+async fn stop_site(site: Site, service: &Notifier) {
+    service.stopping();
+    tracing::info!("stopping");
+    site.stop().await;
 }
 
 /// All running parts.
