@@ -306,8 +306,9 @@ fn names_of_more_than_a_reader_takes_come_in_several_batches() {
     let mut encoder = Encoder::new(&table);
     let reading = |sensor| Reading { sensor, time: 5, value: Value::I64(1), quality: 0 };
     (0..16_384).for_each(|n| encoder.push(&reading(n)).unwrap());
-    let mut next = 0;
+    let (mut next, mut first_of) = (0, Vec::new());
     while !encoder.is_empty() {
+        first_of.push(next);
         let bytes = encoder.finish_under(1 << 20).unwrap();
         let batch = edge_codec::compact::decode(&bytes, &Limits::default()).unwrap();
         assert!(batch.sensors().iter().all(|sensor| sensor.name == name(sensor.id)));
@@ -317,4 +318,6 @@ fn names_of_more_than_a_reader_takes_come_in_several_batches() {
         }
     }
     assert_eq!(next, 16_384);
+    let in_a_mib = u32::try_from((1 << 20) / (name(0).len() + "Cel".len())).unwrap();
+    assert_eq!(first_of, [0, in_a_mib], "as many as a reader takes");
 }
