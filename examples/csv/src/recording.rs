@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ts_ms,sensor,value,quality       a line per reading; `unit`, `kind` and `quality` may be missing; without `kind`: numbers, true or false;
-//!                                  a name with another unit is another sensor
+//!                                  a name with another unit is another sensor, and an empty unit is one, too
 //! ts_ms,TP2:f64:bar,on:bool        a line per instant: name, kind and unit; an empty cell is no reading
 //! ts_ms,TP2:bar                    without kinds: numbers, true or false
 //! time,value                       one sensor
@@ -198,8 +198,8 @@ fn long_row(
     let quality = places.quality.and_then(at).map_or(Ok(0), Cell::quality)?;
     let (time, value) = (time.time()?, kind.value(value)?);
     let unit = places.unit.and_then(at).map_or("", |cell| cell.text.trim());
-    let is_its = |column: &&usize| columns.get(**column).is_some_and(|column| column.unit == unit);
-    let known = numbers.get(name.text.as_ref()).and_then(|named| named.iter().find(is_its).copied());
+    let has_unit = |column: &&usize| columns.get(**column).is_some_and(|column| column.unit == unit);
+    let known = numbers.get(name.text.as_ref()).and_then(|named| named.iter().find(has_unit).copied());
     let column = known.unwrap_or_else(|| {
         let name = name.text.clone().into_owned();
         numbers.entry(name.clone()).or_default().push(columns.len());
