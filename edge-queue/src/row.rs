@@ -120,7 +120,7 @@ impl Row {
     }
 }
 
-/// Identity of a stored row: unique over the life of all gateways.
+/// Identity of a stored row. No other row has it, on this gateway or another, at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId {
     /// Random number made when the queue was created.

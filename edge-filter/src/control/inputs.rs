@@ -30,7 +30,7 @@ impl InputSpec {
         Ok(InputSpec { name: name.into(), stale_after_ms, range: None })
     }
 
-    /// Sets the measuring range. A value outside is bad, because it comes from a broken wire or a sensor at its end.
+    /// Sets the measuring range. A value outside it has bad quality, because a broken wire or a worn-out sensor gives it.
     ///
     /// # Errors
     /// If the limits are not finite or not in order.

@@ -10,7 +10,7 @@ use crate::findings::Findings;
 use crate::plan::message_bytes_max;
 use crate::section::{Conf, Limits, Protocol, Section, Topic};
 
-/// Adds a finding for each trap of the configuration.
+/// Adds a finding for each setting that is valid and may not do what its author expects.
 pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
     for section in &conf.sections {
         section.topics.iter().for_each(|topic| of_topic(topic, findings));

@@ -25,7 +25,7 @@ const LEAVING_MAX: usize = 1_024;
 const UNCLAIMED_MAX: usize = 4_096;
 /// Most bytes of messages that wait for a subscription.
 const UNCLAIMED_BYTES_MAX: usize = 1024 * 1024;
-/// Most topics named in the log line about unclaimed messages.
+/// Most topics that a log line names of messages that no subscription takes.
 const TOPICS_SAID: usize = 8;
 
 #[derive(Debug)]

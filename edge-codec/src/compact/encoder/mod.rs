@@ -93,7 +93,7 @@ impl Encoder {
         Self::empty(None, None)
     }
 
-    /// Creates an empty encoder whose batches refer to a session table, of which a reader must have the very same bytes. Later tables are set
+    /// Creates an empty encoder whose batches refer to a session table. A reader needs a copy of it, byte for byte. Later tables are set
     /// by [`set_table`](Self::set_table).
     pub fn with_table(table: Arc<Table>) -> Self {
         Self::empty(None, Some(table))

@@ -89,7 +89,7 @@ fn run(input: &Source<'_>, wanted: Vec<(&String, Vec<(Stage, f64)>)>) -> Result<
     Ok(trials)
 }
 
-/// The tolerances of the table, none above half the range, where what is said below the table ends.
+/// Returns each stage with each tolerance of the table. None is above half the range: the advice below the table ends there.
 fn in_steps(steps: &Steps) -> Vec<(Stage, f64)> {
     let tolerances = TOLERANCES.iter().map(|factor| factor * steps.unit());
     let tolerances = tolerances.filter(|tolerance| *tolerance <= steps.range() / 2.0);

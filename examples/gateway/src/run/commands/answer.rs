@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
 
-/// Longest topic, Response Topic and Correlation Data that are kept, in bytes.
+/// Most bytes of a topic, a Response Topic and Correlation Data, each, that are kept.
 const RETURN_BYTES_MAX: usize = 1_024;
 
 /// Reason of a refusal or failure. The texts are stored and sent, so none may ever get another meaning.

@@ -6,7 +6,7 @@ use edge_bridge::bridge::{ParkedList, ParkedRow};
 use edge_codec::base64;
 use serde::{Deserialize, Serialize};
 
-/// Topic whose messages the hub refuses.
+/// Entry of the list of topics whose messages the hub refuses.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TopicLine {
     pub(crate) topic: String,

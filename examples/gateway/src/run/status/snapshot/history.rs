@@ -88,7 +88,8 @@ impl History {
         }
     }
 
-    /// Returns the accepted messages of the last day per second, on average and in the busiest slot, and the milliseconds that were observed.
+    /// Returns the rate of accepted messages over the last day, per second: its average and that of the busiest slot; and the milliseconds of that day
+    /// that were observed.
     pub(crate) fn day(&self) -> Day {
         let per_s = |accepted: u64, ms: u64| accepted as f64 * 1_000.0 / ms.max(1) as f64;
         let (accepted, seen_ms) = self
