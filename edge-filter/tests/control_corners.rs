@@ -268,7 +268,7 @@ fn an_error_behind_an_entry_that_was_left_out_names_its_own_place() {
     }
 }
 
-/// Where a controller is before it has computed anything is the safe state: a valve that is safe when open stays open, and the loop goes on from there.
+/// A controller that has computed nothing yet is in the safe state: a valve that is safe when open stays open, and the loop goes on from there.
 #[test]
 fn promise_14_a_loop_that_holds_before_its_first_input_is_safe() {
     let rules = "[[output]]\nname = \"valve\"\nsafe = 50.0\npid = { input = \"temp\", setpoint = 60.0, k = 1.0, ti_s = 20.0, \

@@ -261,21 +261,21 @@ impl Output {
 
     fn scan_pid(&mut self, pid: &Pid, scan: &PidInput, dt_s: f64) -> (f64, Cause) {
         let is_first = self.pid.output().is_none();
-        let value = pid.step(&mut self.pid, scan, dt_s);
-        match self.pid.status() {
+        let mut value = pid.step(&mut self.pid, scan, dt_s);
+        let status = self.pid.status();
+        let stays = matches!(status, PidStatus::BadInput | PidStatus::Manual)
+            && !matches!(scan.mode, PidMode::Manual(_));
+        // Where the output is, before the controller has computed one, is the safe state.
+        if is_first && stays {
+            value = self.spec.safe;
+            self.pid.rest_at(value);
+        }
+        match status {
             PidStatus::Tracking => (value, Cause::Interlock),
             // A controller that bad input has put to manual waits in the safe state, not where it happened to be.
             PidStatus::BadInput | PidStatus::Manual if self.pid.waits_for_a_hand() => {
                 self.pid.rest_at(self.spec.safe);
                 self.safe_state()
-            }
-            // Where the output is, before the controller has computed one, is the safe state.
-            PidStatus::BadInput | PidStatus::Manual
-                if is_first && !matches!(scan.mode, PidMode::Manual(_)) =>
-            {
-                self.pid.rest_at(self.spec.safe);
-                let cause = if scan.mode == PidMode::Hold { Cause::Manual } else { Cause::BadInput };
-                (self.spec.safe, cause)
             }
             PidStatus::BadInput => (value, Cause::BadInput),
             PidStatus::Manual => (value, Cause::Manual),
