@@ -170,7 +170,7 @@ fn a_fleet_is_seen_at_its_hub() {
     assert!(text.contains("/nowhere") && code == Some(2), "{text}");
 }
 
-/// What the hub retains comes again with each connection, at once: before the next look.
+/// Retained messages come again with each connection, at once: before the next look.
 #[test]
 fn a_fleet_that_is_watched_is_whole_after_an_outage() {
     let dir = tempfile::tempdir().unwrap();

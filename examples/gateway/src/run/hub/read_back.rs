@@ -37,7 +37,7 @@ pub(crate) fn compare(
         }
         // JSON has one type for integers: they are the same by number.
         let is_same = row.value.same(&reading.value) && reading.quality == row.quality;
-        if !is_same && !is_null_for_it(&row.value, &reading.value) {
+        if !is_same && !is_json_null_of(&row.value, &reading.value) {
             return Err(format!("reading {at} was {row:?} and is {reading:?}"));
         }
     }
@@ -48,7 +48,7 @@ pub(crate) fn compare(
 }
 
 /// Returns whether `read` is the null that JSON has for an infinite number or a NaN. Its quality is bad then, whatever it was.
-fn is_null_for_it(value: &Value<'_>, read: &Value<'_>) -> bool {
+fn is_json_null_of(value: &Value<'_>, read: &Value<'_>) -> bool {
     matches!((value, read), (Value::F64(value), Value::Null) if !value.is_finite())
 }
 
