@@ -5,6 +5,10 @@
 use crate::SensorTable;
 use std::collections::HashMap;
 
+/// Bytes of memory of a sensor beside its name and unit, and of a birth beside its sensors.
+const SENSOR_BYTES: usize = 192;
+const BIRTH_BYTES: usize = 1024;
+
 /// Names, units and datatypes of a birth's metrics, by alias and by name. The caller keeps one
 /// per node and device, and forgets it at its death.
 ///
@@ -55,6 +59,12 @@ impl Birth {
     #[must_use]
     pub fn sensors(&self) -> &SensorTable<'static> {
         &self.sensors
+    }
+
+    /// Returns the bytes of memory that the birth takes, rounded up.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let texts: usize = self.sensors.iter().map(|sensor| sensor.name.len() + sensor.unit.len()).sum();
+        texts.saturating_add(self.sensors.len().saturating_mul(SENSOR_BYTES)).saturating_add(BIRTH_BYTES)
     }
 
     pub(super) fn datatype(&self, sensor: u32) -> Option<u32> {

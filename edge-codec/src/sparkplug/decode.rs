@@ -47,6 +47,20 @@ impl Birth {
     pub fn decode<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
         read(input, None, Some(self), limits)
     }
+
+    /// Reads a message, as [`decode`](Self::decode) does; metrics without a time, in a payload without one, take `arrival_ms` (ms since the
+    /// Unix epoch).
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_at<'a>(
+        &'a self,
+        input: &'a [u8],
+        arrival_ms: i64,
+        limits: &Limits,
+    ) -> Result<Batch<'a>, DecodeError> {
+        read(input, Some(arrival_ms), Some(self), limits)
+    }
 }
 
 fn read<'a>(

@@ -70,6 +70,19 @@ pub fn with_body(sent_ms: u64, seq: u8, uuid: &str, body: &[u8]) -> Bytes {
     out.into()
 }
 
+/// Returns the payload of an NCMD that makes a node send its births again (Sparkplug 3.0 §6.4.23).
+#[must_use]
+pub fn rebirth_request(sent_ms: u64) -> Bytes {
+    let (mut out, mut metric) = (Vec::with_capacity(48), Vec::with_capacity(32));
+    put_string(&mut metric, tag::metric::NAME, b"Node Control/Rebirth");
+    put_number(&mut metric, tag::metric::TIMESTAMP, sent_ms);
+    put_number(&mut metric, tag::metric::DATATYPE, datatype::BOOLEAN.into());
+    put_number(&mut metric, tag::metric::BOOLEAN, 1);
+    put_number(&mut out, tag::TIMESTAMP, sent_ms);
+    put_string(&mut out, tag::METRICS, &metric);
+    out.into()
+}
+
 impl Wire for Sparkplug {
     type Body = Appended;
 

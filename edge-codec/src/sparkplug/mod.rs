@@ -1,12 +1,12 @@
 //! Sparkplug B payloads (Sparkplug 3.0 §6.4, the message `org.eclipse.tahu.protobuf.Payload`), in and out. The topic
 //! says that a payload is one ([`Format::for_topic`](crate::Format::for_topic)).
 //!
-//! **The caller keeps the state of the Sparkplug session**; nothing here lasts from payload to payload but an encoder's `seq`:
+//! **The caller keeps the state of the Sparkplug session**; nothing here lasts from payload to payload but an encoder's `seq`, and [`Sessions`]:
 //!
 //! | state | out | in |
 //! |---|---|---|
-//! | births and deaths | when to send one; an NDEATH, a payload without `seq`, is no encoder's | one [`Birth`] per node and device, forgotten at its death |
-//! | `bdSeq` | a reading of a sensor of that name, pushed into the birth | that metric of a [`Payload`], compared with the last birth's |
+//! | births and deaths | when to send one; an NDEATH, a payload without `seq`, is no encoder's | [`Sessions`], or one [`Birth`] per node and device, forgotten at its death |
+//! | `bdSeq` | a reading of a sensor of that name, pushed into the birth | [`Sessions`]; else that metric of a [`Payload`], compared with the last birth's |
 //! | `seq` over all payloads of a node | [`first_seq`](crate::Encoder::first_seq) of each encoder | [`Payload::seq`]; at a hole, the request of a rebirth |
 //!
 //! **Out.** Every reading is a metric with its own timestamp. [`Encoder`](crate::Encoder) in three forms:
@@ -50,13 +50,17 @@ mod metric;
 mod payload;
 mod quality;
 mod sensor_numbers;
+mod sessions;
+mod topic;
 
 pub use birth::Birth;
 pub(crate) use decode::payload;
 pub use decode::{decode, decode_at};
-pub use encode::{Sparkplug, with_body};
+pub use encode::{Sparkplug, rebirth_request, with_body};
 pub use metric::{Metric, MetricValue, datatype};
 pub use payload::{Metrics, Payload};
+pub use sessions::{Ended, Message, Sessions, is_session_metric};
+pub use topic::{Kind, Topic};
 
 /// Encoder of Sparkplug payloads; see [`Encoder`](crate::Encoder).
 ///
