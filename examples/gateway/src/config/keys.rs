@@ -4,6 +4,7 @@
 mod gateway;
 mod local;
 mod machine;
+mod route;
 
 pub(super) use gateway::TABLES;
 
