@@ -20,10 +20,17 @@ pub(crate) enum Input {
     Lines(Precision),
     /// SenML in JSON or CBOR.
     Senml,
+    /// Sparkplug B, with the most bytes that the births of its nodes may take.
+    Sparkplug(u64),
 }
 
 pub(super) fn input(section: &Section<'_>, findings: &mut Findings) -> Input {
     let input = section.one_of_in_force("input", findings);
+    let births_max = section.size_in_force("max_births", findings);
+    if input != "sparkplug" && section.get("max_births").is_some() {
+        let message = "without effect: only payloads of `input = \"sparkplug\"` have births".to_owned();
+        findings.warning(section.at_key("max_births"), &section.key("max_births"), message);
+    }
     let given = fields(section, findings);
     let is_named = |key: &str| match section.get("fields").map(|value| value.get_ref()) {
         Some(DeValue::Table(table)) => table.keys().any(|name| name.get_ref() == key),
@@ -44,13 +51,17 @@ pub(super) fn input(section: &Section<'_>, findings: &mut Findings) -> Input {
             }
             Input::Lines(precision.unwrap_or_default())
         }
-        "number" | "senml" => {
+        "number" | "senml" | "sparkplug" => {
             if section.get("fields").is_some() {
                 wrong(format!(
                     "names parts of JSON: payloads of `input = \"{input}\"` have none to be named"
                 ));
             }
-            if input == "number" { Input::Number } else { Input::Senml }
+            match input {
+                "number" => Input::Number,
+                "senml" => Input::Senml,
+                _ => Input::Sparkplug(births_max),
+            }
         }
         _ => Input::Json(given.unwrap_or_default()),
     }

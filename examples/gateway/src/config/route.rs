@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
 use edge_codec::compact::Level;
 
-use super::input::input;
+use super::input::{Input, input};
 use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 use super::units::human_bytes;
@@ -71,6 +71,15 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     let hold_max = ack_held::hold_max(section, rules.as_deref(), findings);
     let level = level(section, format, findings);
     let input = input(section, findings);
+    if let (Input::Sparkplug(_), Some(filter)) = (&input, &filter)
+        && !filter.value.starts_with("spBv1.0/")
+    {
+        let message = format!(
+            "\"{}\": topics of Sparkplug begin with spBv1.0/, and payloads on others are none of `input = \"sparkplug\"`",
+            filter.value
+        );
+        findings.error(filter.at, &section.key("match"), message);
+    }
 
     let lane = lane_index(section, lane, &lanes, findings);
     if format == Some(Format::Raw) {

@@ -1,4 +1,5 @@
 mod access;
+mod input;
 mod status;
 mod told;
 mod way_out;
@@ -123,51 +124,6 @@ fn the_level_and_the_fields_of_a_route_are_read_and_held_against_its_format() {
         let said = parse(&format!("{SMALL}{route}\n")).unwrap_err().to_string();
         assert!(said.contains(expected), "{route}: {said}");
     }
-}
-
-#[test]
-fn the_input_of_a_route_is_read_and_held_against_its_fields() {
-    use edge_codec::influx::Precision;
-    let route = |keys: &str| parse(&format!("{SMALL}to = \"x\"\nformat = \"json\"\n{keys}\n"));
-    for (keys, input) in [
-        ("", Input::Json(Fields::default())),
-        ("input = \"json\"", Input::Json(Fields::default())),
-        (
-            "fields = { numbers_in_text = true }",
-            Input::Json(Fields { numbers_in_text: true, ..Fields::default() }),
-        ),
-        ("input = \"number\"", Input::Number),
-        ("input = \"senml\"", Input::Senml),
-        ("input = \"influx-line\"", Input::Lines(Precision::Nanoseconds)),
-        ("input = \"influx-line\"\nfields = {}", Input::Lines(Precision::Nanoseconds)),
-        (
-            "input = \"influx-line\"\nfields = { time_unit = \"milliseconds\" }",
-            Input::Lines(Precision::Milliseconds),
-        ),
-        ("input = \"influx-line\"\nfields = { time_unit = \"seconds\" }", Input::Lines(Precision::Seconds)),
-    ] {
-        let (config, findings) = route(keys).unwrap();
-        assert_eq!((&config.routes[0].input, findings.to_string().as_str()), (&input, ""), "{keys}");
-    }
-    for (keys, expected) in [
-        ("input = \"numbers\"", "did you mean \"number\"?"),
-        ("input = \"number\"\nfields = { value = \"v\" }", "error: route[1].fields: names parts of JSON"),
-        ("input = \"senml\"\nfields = {}", "error: route[1].fields: names parts of JSON"),
-        (
-            "input = \"influx-line\"\nfields = { value = \"v\" }",
-            "error: route[1].fields: of lines only `time_unit`",
-        ),
-        (
-            "input = \"influx-line\"\nfields = { time_unit = \"rfc3339\" }",
-            "error: route[1].fields: of lines only",
-        ),
-        ("input = \"influx-line\"\nfields = { numbers_in_text = 1 }", "expected true or false"),
-    ] {
-        let said = route(keys).unwrap_err().to_string();
-        assert!(said.contains(expected), "{keys}: {said}");
-    }
-    let raw = parse(&format!("{SMALL}input = \"number\"\n")).unwrap_err().to_string();
-    assert!(raw.contains("error: route[1].input: a raw route forwards payloads unseen"), "{raw}");
 }
 
 #[test]

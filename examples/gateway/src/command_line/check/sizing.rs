@@ -5,7 +5,7 @@ use std::time::Duration;
 use edge_filter::Pipeline;
 use edge_queue::ROW_OVERHEAD_BYTES;
 
-use crate::config::{Config, Format, Local, Route};
+use crate::config::{Config, Format, Input, Local, Route};
 use crate::run::hub::compact::{self, table_topics};
 use crate::run::queue::store;
 use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
@@ -204,13 +204,13 @@ fn ram_bytes(config: &Config) -> u64 {
     let queue = store::config(config);
     let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
     let link = RAM_LINK_BYTES + RAM_ROWS_IN_FLIGHT_BYTES;
-    let filters: u64 = config.routes.iter().map(filter_ram_bytes).sum();
+    let readings: u64 = config.routes.iter().map(readings_ram_bytes).sum();
     RAM_BASE_BYTES
         + local_ram_bytes(&config.local)
         + queue.ram_bytes(1)
         + link
         + parked.ram_bytes(1)
-        + filters
+        + readings
         + compact_ram_bytes(config)
         + tap::RAM_BYTES
         + if config.commands.is_empty() { 0 } else { RAM_COMMANDS_BYTES }
@@ -222,12 +222,13 @@ pub(super) fn compact_ram_bytes(config: &Config) -> u64 {
     if topics == 0 { 0 } else { compact::RAM_BYTES + topics * RAM_COMPACT_TOPIC_BYTES }
 }
 
-/// Returns the memory of a route's filter with as many sensors as it takes, in bytes. Each may fill the windows of its stages, because clients
+/// Returns the memory of a route's births, and of its filter with as many sensors as it takes, in bytes. Each may fill the windows of its stages, because clients
 /// choose the times of their readings.
-fn filter_ram_bytes(route: &Route) -> u64 {
+fn readings_ram_bytes(route: &Route) -> u64 {
+    let births = if let Input::Sparkplug(births_max) = route.input { births_max } else { 0 };
     let filter = route.rules.as_deref().and_then(|rules| Pipeline::from_toml(rules).ok());
     let sensor_bytes = |filter: &Pipeline| RAM_FILTERED_SENSOR_BYTES + filter.window_bytes() as u64;
-    filter.map_or(0, |filter| filter.max_keys() as u64 * sensor_bytes(&filter))
+    births + filter.map_or(0, |filter| filter.max_keys() as u64 * sensor_bytes(&filter))
 }
 
 /// Returns the bytes that the queue reserves. Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last have an eighth

@@ -1,6 +1,7 @@
 //! Readings of a sensor's payload: decodes it, and passes the readings through the route's filter.
 
 mod payload;
+mod sparkplug;
 
 use bytes::Bytes;
 use edge_bridge::ingest::Now;
@@ -16,6 +17,7 @@ use super::filter::{Filter, FilterSnapshot};
 use super::reading_row::ReadingRow;
 use super::silence::Changed;
 use payload::Decoder;
+pub(crate) use sparkplug::BirthRequest;
 
 /// Longest name of a sensor and longest unit, in bytes: clients choose them, and filters and session tables keep those of thousands of sensors.
 pub(crate) const NAME_BYTES_MAX: usize = Pipeline::NAME_BYTES_MAX;
@@ -44,6 +46,8 @@ pub(crate) struct Taken {
     pub(crate) has_copy: bool,
     /// Set if the message holds no reading.
     pub(crate) is_of_none: bool,
+    /// Metrics of the message that have no place among readings.
+    pub(crate) skipped: usize,
     /// Judgements of the filter, for who taps them.
     pub(crate) trail: Trail,
 }
@@ -88,7 +92,7 @@ impl Readings {
         records.check(check_names)?;
         let kept = Vec::with_capacity(records.len());
         let (is_of_none, trail) = (records.len() == 0, self.taps.trail());
-        let mut taken = Taken { kept, is_of_none, trail, ..Taken::default() };
+        let mut taken = Taken { kept, is_of_none, skipped: records.skipped(), trail, ..Taken::default() };
         records.for_each(|record| match &mut self.filter {
             Some(filter) => filter.take_in(now, record, may_be_copy, &mut taken),
             None => {
@@ -102,6 +106,11 @@ impl Readings {
         }
         self.taps.judged(Some(topic), std::mem::take(&mut taken.trail));
         Ok(taken)
+    }
+
+    /// Takes the request of a birth that the last message has given rise to.
+    pub(crate) fn take_birth_request(&mut self) -> Option<BirthRequest> {
+        self.decoder.take_birth_request()
     }
 
     /// Returns rows whose deadline has passed: of silent sensors, ended alarm delays, and readings whose receipts waited long enough.

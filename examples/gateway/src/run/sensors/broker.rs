@@ -24,8 +24,9 @@ use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::Receipts;
 use edge_bridge::puback_chain::PubackChain;
 use edge_bridge::session::{ClientConfig, Resume};
-use edge_bridge::wire::Utf8;
+use edge_bridge::wire::{Publish, Utf8};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -94,7 +95,9 @@ impl Broker {
         let filters = topics.iter().map(|topic| text(topic)).collect::<Result<_, _>>()?;
         let is_connected = Arc::<AtomicBool>::default();
         let (stop, stopped) = watch::channel(false);
+        let birth_requests = ingest.take_birth_requests();
         let client = Client {
+            birth_requests,
             target,
             config,
             filters,
@@ -136,6 +139,8 @@ struct Client {
     filters: Vec<Utf8>,
     /// Topic filters whose UNSUBSCRIBE has no UNSUBACK.
     unsubscribing: Vec<String>,
+    /// Requests of Sparkplug births, which are published at the broker.
+    birth_requests: Option<Receiver<Publish>>,
     clock: Clock,
     ingest: GatewayIngest,
     intake: Intake,

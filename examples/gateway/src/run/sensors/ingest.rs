@@ -10,9 +10,10 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::intake::Intake;
 use edge_bridge::puback_chain::Ticket;
-use edge_bridge::wire::{ReasonCode, matches};
+use edge_bridge::wire::{Publish, ReasonCode, matches};
 use edge_filter::Pipeline;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::Receiver;
 
 use crate::config::Route;
 use crate::run::filters::readings::Readings;
@@ -24,6 +25,7 @@ use crate::run::status::snapshot::figures::RouteFigures;
 use crate::run::tap::Taps;
 
 use super::arrival_clock::ArrivalClock;
+use super::birth_requests::BirthRequests;
 use super::held_receipts::{Extent, Link};
 pub(in crate::run) use alarm_commands::ALARM_LANE;
 use alarm_commands::Commanded;
@@ -68,6 +70,7 @@ struct Inner {
     links: HashMap<Ticket, Link>,
     /// Alarm commands of local clients. `None`: they are not accepted.
     alarms: Option<Commanded>,
+    birth_requests: BirthRequests,
     taps: Taps,
 }
 
@@ -93,6 +96,7 @@ impl GatewayIngest {
             link,
             links,
             alarms: None,
+            birth_requests: BirthRequests::default(),
             taps: Taps::default(),
         };
         Ok(Self {
@@ -202,6 +206,11 @@ impl GatewayIngest {
     /// Takes the receipts of the answer with this ticket.
     pub(crate) fn take_link_of(&self, ticket: Ticket) -> Link {
         self.lock().links.remove(&ticket).unwrap_or_default()
+    }
+
+    /// Takes the end at which requests of Sparkplug births arrive. `None`: it was taken before.
+    pub(crate) fn take_birth_requests(&self) -> Option<Receiver<Publish>> {
+        self.lock().birth_requests.take_asked()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -317,13 +326,20 @@ impl Inner {
                 }
                 Err(reason) => Err((reason, TOO_LONG.to_owned())),
             },
-            Some(readings) => match readings.take_in(now, topic, &message.payload, may_be_copy) {
-                Ok(taken) => {
-                    self.counts.empty += u64::from(taken.is_of_none);
-                    Ok(route.rows(taken))
+            Some(readings) => {
+                let taken = readings.take_in(now, topic, &message.payload, may_be_copy);
+                if let Some(request) = readings.take_birth_request() {
+                    self.birth_requests.ask(request);
                 }
-                Err(error) => Err((ReasonCode::PAYLOAD_FORMAT_INVALID, error.to_string())),
-            },
+                match taken {
+                    Ok(taken) => {
+                        self.counts.empty += u64::from(taken.is_of_none);
+                        self.counts.skipped += taken.skipped as u64;
+                        Ok(route.rows(taken))
+                    }
+                    Err(error) => Err((ReasonCode::PAYLOAD_FORMAT_INVALID, error.to_string())),
+                }
+            }
         };
         let (mut rows, link) = match taken {
             Ok(taken) => taken,

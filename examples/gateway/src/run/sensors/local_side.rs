@@ -23,6 +23,7 @@ use crate::run::local_control::control::Control;
 use crate::run::status::snapshot::CurrentFacts;
 
 use super::access_and_certificate_reload;
+use super::birth_requests;
 use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
 use super::held_receipts::Tell;
@@ -35,8 +36,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Connection of the sensors to the gateway.
 pub(in crate::run) enum Front {
-    /// A listener, and the task that reloads its access rules when their files change.
-    Server(Server, JoinHandle<()>),
+    /// A listener, and its tasks: one reloads its access rules when their files change, one publishes requests of births.
+    Server(Server, Vec<JoinHandle<()>>),
     Broker(Broker),
     /// Sensors behind a local broker, to which the gateway does not connect before it can store messages.
     NotYet,
@@ -83,8 +84,10 @@ impl Front {
         let told = (server.publisher(), facts.clone());
         let follow =
             access_and_certificate_reload::follow(access.clone(), addresses.tls.clone(), in_force, told);
-        let follows = tokio::spawn(follow);
-        Ok(Self::Server(server, follows))
+        let mut tasks = vec![tokio::spawn(follow)];
+        let asked = ingest.take_birth_requests();
+        tasks.extend(asked.map(|asked| tokio::spawn(birth_requests::publish(asked, server.publisher()))));
+        Ok(Self::Server(server, tasks))
     }
 
     /// Handles the opened queue: subscribes at the local broker, if the sensors are behind one.
@@ -135,8 +138,8 @@ impl Front {
 
     pub(in crate::run) async fn stop(self, within: Duration) {
         match self {
-            Self::Server(server, follows) => {
-                follows.abort();
+            Self::Server(server, tasks) => {
+                tasks.iter().for_each(JoinHandle::abort);
                 server.shutdown(within).await;
             }
             Self::Broker(broker) => broker.stop(within).await,

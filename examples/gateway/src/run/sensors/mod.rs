@@ -2,6 +2,7 @@
 
 pub(super) mod access_and_certificate_reload;
 pub(super) mod arrival_clock;
+mod birth_requests;
 pub(super) mod broker;
 pub(super) mod bulkhead;
 pub(super) mod client_log;

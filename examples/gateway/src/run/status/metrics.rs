@@ -161,11 +161,10 @@ impl Sample {
             self.counts.undecodable,
         );
         page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);
-        page.counter(
-            "edge_unrouted_total",
-            "Messages that no route wants since the start.",
-            self.counts.unrouted,
-        );
+        let help = "Metrics and records that have no place among readings, of messages that were read, since the start.";
+        page.counter("edge_skipped_total", help, self.counts.skipped);
+        let help = "Messages that no route wants since the start.";
+        page.counter("edge_unrouted_total", help, self.counts.unrouted);
         let help = "Messages of the hub that no subscription of this program asks for, since the start.";
         page.counter("edge_unclaimed_total", help, self.unclaimed);
     }

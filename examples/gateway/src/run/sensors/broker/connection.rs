@@ -7,11 +7,12 @@ use bytes::BytesMut;
 use edge_bridge::ingest::{Answer, Inbound, Ingest};
 use edge_bridge::net::intake::Permit;
 use edge_bridge::puback_chain::ConnectionId;
-use edge_bridge::session::{AckHandle, Connected, Event, Input, Output, Session, SessionOutcome};
+use edge_bridge::session::{AckHandle, Connected, Event, Input, Output, Session, SessionOutcome, Token};
 use edge_bridge::wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
 use crate::run::sensors::held_receipts::Tell;
@@ -124,8 +125,16 @@ impl Client {
                 () = sleep_until(self.clock.at(due_ms)) => {
                     connection.session.handle_timeout(self.clock.now().up_ms);
                 }
+                Some(request) = next_request(&mut self.birth_requests), if !is_stopping => self.publish(connection, &request),
                 _ = stopped.changed(), if !is_stopping => {}
             }
+        }
+    }
+
+    /// Publishes at QoS 0. What the broker does not get is asked for again.
+    fn publish(&self, connection: &mut Connection, request: &Publish) {
+        if let Err(error) = connection.session.publish(self.clock.now().up_ms, Token(0), request) {
+            tracing::debug!(%error, "a birth is not asked for");
         }
     }
 
@@ -245,6 +254,14 @@ impl Client {
         if self.chain.wants_commit_for(now.up_ms, id) {
             self.ingest.commit(&self.intake);
         }
+    }
+}
+
+/// Waits for a request of a birth.
+async fn next_request(requests: &mut Option<Receiver<Publish>>) -> Option<Publish> {
+    match requests {
+        Some(requests) => requests.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Counts {
     pub(crate) unrouted: u64,
     /// Messages without any reading, on a route that needs readings.
     pub(crate) empty: u64,
+    /// Metrics of Sparkplug payloads and records of SenML packs that have no place among readings.
+    pub(crate) skipped: u64,
     /// Messages of another format, on a route that needs readings.
     pub(crate) undecodable: u64,
     /// Readings that a filter suppressed, by reason.
@@ -44,6 +46,7 @@ impl Default for Counts {
         Self {
             unrouted: 0,
             empty: 0,
+            skipped: 0,
             undecodable: 0,
             suppressed: DropReason::ALL.iter().copied().map(|reason| (reason, 0)).collect(),
             unfiltered: beside.map(|reason| (reason, 0)).collect(),
