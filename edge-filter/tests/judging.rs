@@ -199,23 +199,29 @@ fn a_counter_becomes_a_total_over_wraps_and_resets() {
     );
 }
 
-/// A reading that is older than the last one, or of its time, says nothing of what the register counted since: it shows the total and moves none.
+/// A reading that is older than the last one, of its time, or ahead of the clock says nothing of what the register counted since: it moves no
+/// total, and the one that it shows is not that of its time.
 #[test]
 fn promise_13_a_late_reading_counts_nothing() {
     let mut p = pipeline("{ counter = { width_bits = 16, max_rate_per_s = 1000 } }");
     let sensor = p.intern("energy");
-    let mut total = |time, raw| {
-        let reading = Reading { sensor, time, value: Value::U64(raw), quality: Quality::GOOD };
+    let mut total = |time, raw, quality| {
+        let reading = Reading { sensor, time, value: Value::U64(raw), quality };
         match p.process(reading, 60_000, &mut |_| ()) {
-            Outcome::Emit(emit) => (emit.value.as_f64(), emit.reason),
+            Outcome::Emit(emit) => (emit.value.as_f64(), emit.quality, emit.reason),
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(total(10_000, 100), (Some(0.0), EmitReason::First));
-    assert_eq!(total(20_000, 200), (Some(100.0), EmitReason::Passthrough));
-    assert_eq!(total(15_000, 150), (Some(100.0), EmitReason::Late));
-    assert_eq!(total(20_000, 250), (Some(100.0), EmitReason::SameTime));
-    assert_eq!(total(30_000, 300), (Some(200.0), EmitReason::Passthrough));
+    let (good, substitute) = (Quality::GOOD, Quality::UNCERTAIN_SUBSTITUTE);
+    assert_eq!(total(10_000, 100, good), (Some(0.0), good, EmitReason::First));
+    assert_eq!(total(20_000, 200, good), (Some(100.0), good, EmitReason::Passthrough));
+    assert_eq!(total(15_000, 150, good), (Some(100.0), substitute, EmitReason::Late));
+    assert_eq!(total(20_000, 250, good), (Some(100.0), substitute, EmitReason::SameTime));
+    assert_eq!(total(120_001, 900, good), (Some(100.0), substitute, EmitReason::Future));
+    for quality in [Quality::UNCERTAIN_SUB_NORMAL, Quality::BAD] {
+        assert_eq!(total(16_000, 160, quality), (Some(100.0), quality, EmitReason::Late), "as it was");
+    }
+    assert_eq!(total(30_000, 300, good), (Some(200.0), good, EmitReason::Passthrough));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::qartod::QartodFlag;
 use crate::transform::{Count, Counter, CounterState, Scale};
-use crate::{EmitReason, Reading, Value};
+use crate::{EmitReason, Quality, Reading, Value};
 
 /// Transforms of a rule; `None` for one that it does not have.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,16 +31,17 @@ impl Transforms {
         self.counter.is_some()
     }
 
-    /// Alters value and quality in place. Returns a reason if the reading must pass the reducer whatever its value.
+    /// Alters value and quality in place. Returns a reason if the reading must pass the reducer whatever its value. `is_beside`: the reading is
+    /// late, of the last one's time, or ahead of the clock, and changes no state.
     pub(super) fn apply(
         &self,
         state: Option<&mut TransformsState>,
         reading: &mut Reading<'_>,
-        late: bool,
+        is_beside: bool,
     ) -> Option<EmitReason> {
         let mut forced = None;
         if let (Some(counter), Some(state)) = (&self.counter, state) {
-            forced = count(counter, &mut state.counter, reading, late);
+            forced = count(counter, &mut state.counter, reading, is_beside);
         }
         if let Some(scale) = &self.scale {
             let was_finite = is_finite(&reading.value);
@@ -59,17 +60,17 @@ fn is_finite(value: &Value<'_>) -> bool {
     !matches!(*value, Value::F64(number) if !number.is_finite())
 }
 
-/// Replaces the value by the counter's total. A bad or late reading counts nothing and gets the total so far. A value that the register cannot
-/// hold becomes bad.
+/// Replaces the value by the counter's total. A bad reading, and one beside the series, counts nothing and gets the total so far, which is not
+/// that of its time: a good one becomes uncertain. A value that the register cannot hold becomes bad.
 fn count(
     counter: &Counter,
     state: &mut CounterState,
     reading: &mut Reading<'_>,
-    late: bool,
+    is_beside: bool,
 ) -> Option<EmitReason> {
     let counted = whole(&reading.value).map(|raw| (raw, reading.time));
     let counted = match counted {
-        _ if reading.quality.is_bad() || late => None,
+        _ if reading.quality.is_bad() || is_beside => None,
         Some((raw, time)) => Some(counter.check(state, raw, time)),
         None => Some(Count::TooLarge),
     };
@@ -78,6 +79,10 @@ fn count(
         Some(Count::Reset) => Some(EmitReason::CounterReset),
         Some(Count::TooLarge) => {
             reading.quality = QartodFlag::Fail.mark(reading.quality);
+            None
+        }
+        None if reading.quality.is_good() => {
+            reading.quality = Quality::UNCERTAIN_SUBSTITUTE;
             None
         }
         _ => None,

@@ -172,7 +172,7 @@ const COUNTER: &[Key] = &[
         "width_bits",
         COUNT,
         Required,
-        "Width of the counter, 16, 32, 53 or 64: the value becomes the total since the first reading, over wraps and resets. A reload and a clean stop keep it; after a kill, and where the sensor's unit changes, it begins at 0 anew.",
+        "Width of the counter, 16, 32, 53 or 64: the value becomes the total since the first reading, over wraps and resets. A reload and a clean stop keep it; after a kill, and where the sensor's unit changes, it begins at 0 anew. A bad reading, and one that is late, of the last one's time or ahead of the clock, counts nothing and gets the total so far; if it was good, its quality is `UncertainSubstituteValue`.",
     ),
     key("max_rate_per_s", NUMBER, Required, "Fastest count that is possible: what is above it was a reset."),
 ];

@@ -255,7 +255,10 @@ fn totals((bits, rate): (u32, f64), events: Vec<Event>) -> Vec<Event> {
             _ => None,
         };
         match count.filter(|count| (0..1 << bits).contains(count)) {
-            _ if is_bad(reading.quality) || row.is_beside => {}
+            _ if is_bad(reading.quality) => {}
+            // The total is not that of its time.
+            _ if row.is_beside && reading.quality >> 30 == 0 => reading.quality = SUBSTITUTE,
+            _ if row.is_beside => {}
             None => reading.quality = OUT_OF_RANGE,
             Some(count) => {
                 if let Some((before, time)) = last.replace((count, reading.time)) {
