@@ -5,7 +5,9 @@ mod support;
 
 use edge_filter::alarm::AlarmState::{self, Normal, Shelved, Unacknowledged};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, Limit, LimitAlarm};
-use edge_filter::time::Stale;
+use edge_filter::check::{Range, RangeAction};
+use edge_filter::qartod::{Spike, SpikeMethod};
+use edge_filter::time::{Stale, TimeGuard, TimePolicy};
 use edge_filter::{EmitReason, Pipeline, Quality, Rule};
 use support::feed;
 
@@ -62,6 +64,52 @@ fn promise_14_an_alarm_without_a_rule_follows_a_clock_that_was_set_back() {
         feed(&mut p, sensor, (time, value.into(), Quality::GOOD), 1);
     }
     assert_eq!(shows(&mut p), Unacknowledged);
+}
+
+/// Two readings of one millisecond, as a sensor with coarse stamps sends them: the second may be the one that crosses the limit, and no other may
+/// follow.
+#[test]
+fn promise_14_a_second_reading_of_a_millisecond_is_judged_with_a_rule_as_without() {
+    let judged = |rule: Option<Rule>| {
+        let builder = Pipeline::builder().alarm("s", alarm()).unwrap();
+        let mut p = rule.into_iter().fold(builder, |builder, rule| builder.rule("s", rule).unwrap()).build();
+        let sensor = p.intern("s");
+        [(1_000, 20.0), (2_000, 20.0), (2_000, 95.0), (2_000, 21.0), (3_000, 20.0)].map(|(time, value)| {
+            feed(&mut p, sensor, (time, value.into(), Quality::GOOD), time);
+            shows(&mut p)
+        })
+    };
+    let returned = AlarmState::ReturnedUnacknowledged;
+    let expected = [Normal, Normal, Unacknowledged, returned, returned];
+    assert_eq!(judged(None), expected);
+    assert_eq!(judged(Some(Rule::new())), expected);
+    let out_of_range = Range::new(-40.0, 90.0).unwrap().action(RangeAction::Drop);
+    assert_eq!(judged(Some(Rule::new().range(out_of_range))), [Normal; 5], "dropped before");
+    let same_time = TimeGuard::default().same_time(TimePolicy::Drop);
+    assert_eq!(judged(Some(Rule::new().time_guard(same_time))), [Normal; 5], "dropped before");
+    // The readings before it still wait for their neighbours: the alarm, which comes late by those, is not moved by what overtakes them.
+    let spike = Spike::new(SpikeMethod::Average, None, Some(1_000.0)).unwrap();
+    assert_eq!(judged(Some(Rule::new().spike(spike, RangeAction::Mark))), [Normal; 5]);
+}
+
+/// The reading that tells that the clock was set back is out of range and dropped; the next one begins the delay anew all the same.
+#[test]
+fn promise_14_a_clock_that_was_set_back_is_not_forgotten_with_a_dropped_reading() {
+    let limit = Limit::at(90.0).unwrap().on_delay_ms(10_000).unwrap();
+    let slow = LimitAlarm::new().with(HIGH, limit).unwrap();
+    let range = Range::new(-40.0, 150.0).unwrap().action(RangeAction::Drop);
+    for (first_after, raised_ms) in [(95.0, 11_000), (200.0, 12_000)] {
+        let builder = Pipeline::builder().rule("s", Rule::new().range(range)).unwrap();
+        let mut p = builder.alarm("s", slow).unwrap().build();
+        let sensor = p.intern("s");
+        feed(&mut p, sensor, (90_000, 95.0.into(), Quality::GOOD), 90_000);
+        p.clock_stepped(sensor);
+        for (time, value) in [(1_000, first_after), (2_000, 95.0), (11_999, 95.0), (12_000, 95.0)] {
+            feed(&mut p, sensor, (time, value.into(), Quality::GOOD), 90_000);
+        }
+        let raised: Vec<_> = std::iter::from_fn(|| p.poll_alarm()).map(|e| e.transition.time).collect();
+        assert_eq!(raised, [raised_ms]);
+    }
 }
 
 const HOUR: i64 = 3_600_000;

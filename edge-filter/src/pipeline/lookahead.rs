@@ -35,7 +35,8 @@ as_array!(LookaheadState { line, spike, hampel, now_ms });
 pub(super) struct QueuedReading {
     pub(super) point: Point,
     pub(super) fate: Fate,
-    /// True if the sensor's clock was set back before this reading.
+    /// True if the sensor's clock was set back before this reading. It is only written, for the form of the snapshot: the slot knows it too, also
+    /// when this reading is dropped.
     pub(super) clock_reset: bool,
 }
 

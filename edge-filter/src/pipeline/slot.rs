@@ -125,6 +125,11 @@ impl Slot {
         self.extra.as_ref().map_or(0, |extra| extra.reducer.held() + extra.waiting())
     }
 
+    /// Returns the number of readings in the queue of those that wait to be judged.
+    pub(super) fn waiting(&self) -> u64 {
+        self.extra.as_ref().map_or(0, |extra| extra.waiting())
+    }
+
     fn single(&mut self) -> Option<&mut SingleStates> {
         self.extra.as_deref_mut()?.single.as_deref_mut()
     }
@@ -247,6 +252,12 @@ impl Slot {
         if rank(reason) > rank(self.forced) {
             self.forced = reason;
         }
+    }
+
+    /// Returns whether the sensor's clock was set back and no reading has reached the reducer since. The first one after the step may have been
+    /// dropped before.
+    pub(super) fn is_after_clock_reset(&self) -> bool {
+        self.forced == Some(EmitReason::ClockReset)
     }
 
     /// Emits the readings that the reducer holds.

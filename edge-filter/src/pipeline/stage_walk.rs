@@ -49,17 +49,20 @@ impl StageWalk<'_> {
         self.slot.seen_alive(rule, now_ms);
         if let (true, Some(reason)) = (passage.is_beside(), passage.reason()) {
             rule.transforms.apply(self.slot.transforms(), reading, true);
+            // One of the last one's time may be the sensor's newest value. It does not overtake those that wait in line.
+            if passage == Passage::SameTime && self.slot.waiting() == 0 {
+                self.alarm(reading, now_ms);
+            }
             // One from the future is the newest for as long as the guard says.
             if self.slot.guard.ahead() < Some(reading.time) {
                 self.slot.resume_after(rule, reading.time);
             }
             return Ok(Verdict::Emit(reason));
         }
-        let clock_reset = passage == Passage::ClockReset;
         if rule.lookahead.is_some() {
-            return Ok(self.line_up(reading, clock_reset, now_ms, sink));
+            return Ok(self.line_up(reading, passage == Passage::ClockReset, now_ms, sink));
         }
-        Ok(self.finish(reading, clock_reset, now_ms, sink))
+        Ok(self.finish(reading, now_ms, sink))
     }
 
     /// Adds a number to the queue, and passes on those numbers whose check is complete. A reading that cannot be
@@ -75,7 +78,7 @@ impl StageWalk<'_> {
         let number = Number::of(&reading.value).filter(|_| !reading.quality.is_bad());
         let (Some(number), Some(ahead)) = (number, self.slot.ahead()) else {
             self.release(sink);
-            return self.finish(reading, clock_reset, now_ms, sink);
+            return self.finish(reading, now_ms, sink);
         };
         let point = Point::new(reading.time, number, reading.quality);
         self.rule.lookahead.take(ahead, point, clock_reset, now_ms);
@@ -100,13 +103,13 @@ impl StageWalk<'_> {
 
     /// Runs a reading from the queue through the remaining stages, and passes on the outcome.
     fn settle_waiting<'a>(&mut self, waiting: QueuedReading, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
-        let QueuedReading { point, fate, clock_reset } = waiting;
+        let QueuedReading { point, fate, .. } = waiting;
         if let Some(reason) = fate.dropped() {
             return settle(self.sensor, Settlement::Drop(reason, 1), self.stats, sink);
         }
         let (sensor, time, quality) = (self.sensor, point.time, point.quality);
         let mut reading = Reading { sensor, time, value: point.value().into(), quality };
-        match self.finish(&mut reading, clock_reset, now_ms, sink) {
+        match self.finish(&mut reading, now_ms, sink) {
             Verdict::Held => {}
             Verdict::Drop(reason) => settle(self.sensor, Settlement::Drop(reason, 1), self.stats, sink),
             Verdict::Emit(reason) => {
@@ -127,7 +130,6 @@ impl StageWalk<'_> {
     fn finish<'a>(
         &mut self,
         reading: &mut Reading<'_>,
-        clock_reset: bool,
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Verdict {
@@ -135,9 +137,7 @@ impl StageWalk<'_> {
             let forced = self.rule.transforms.apply(self.slot.transforms(), reading, false);
             self.slot.force(forced);
         }
-        if let Some(alarm) = self.slot.alarm() {
-            self.alarms.check(alarm, reading, clock_reset, now_ms);
-        }
+        self.alarm(reading, now_ms);
         let (sensor, stats) = (self.sensor, &mut *self.stats);
         let verdict =
             self.slot.reduce(self.rule, reading, now_ms, &mut |event| settle(sensor, event, stats, sink));
@@ -150,6 +150,14 @@ impl StageWalk<'_> {
                 Verdict::Emit(EmitReason::Late)
             }
             verdict => verdict,
+        }
+    }
+
+    /// Shows a reading to the sensor's alarm.
+    #[inline]
+    fn alarm(&mut self, reading: &Reading<'_>, now_ms: i64) {
+        if let Some(alarm) = self.slot.alarm() {
+            self.alarms.check(alarm, reading, self.slot.is_after_clock_reset(), now_ms);
         }
     }
 }

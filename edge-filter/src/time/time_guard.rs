@@ -36,7 +36,7 @@ pub enum TimePolicy {
 /// | older by more than `max_backward_ms` (default 60 s), `confirm` (default 3) times in a row with rising times | `ClockReset`: accepted, restart | |
 /// | newer by more than `max_gap_ms` (default 1 h) | `AfterGap`: accepted, restart | |
 ///
-/// Readings that pass as `Future`, `SameTime` or `Late` must not change any state, because they are no part of the sensor's series. By default
+/// Readings that pass as `Future`, `SameTime` or `Late` must not change the state of any stage, because they are no part of the sensor's series. By default
 /// all three pass, and only an exact duplicate is dropped (two values are compared by 32 bits of a hash). Rising times distinguish a clock that
 /// was set back from an old message that is delivered again and again.
 ///
