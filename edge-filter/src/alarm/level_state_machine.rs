@@ -83,6 +83,36 @@ impl LevelState {
         self.begin_by(now_ms);
     }
 
+    /// Returns the state of a limit to which any of these may belong: hidden and acknowledged by nobody, and a new occurrence if there was one.
+    pub(super) fn of_any<'a>(states: impl Iterator<Item = &'a LevelState>, now_ms: i64) -> Self {
+        let mut any = LevelState::default();
+        for state in states {
+            any.transition = any.transition.max(state.transition);
+            let waits = match state.condition {
+                condition if condition.is_active() => AlarmState::Unacknowledged,
+                AlarmState::LatchedUnacknowledged | AlarmState::LatchedAcknowledged => {
+                    AlarmState::LatchedUnacknowledged
+                }
+                condition => condition,
+            };
+            let rank = |condition| match condition {
+                AlarmState::Unacknowledged => 3,
+                AlarmState::LatchedUnacknowledged => 2,
+                AlarmState::ReturnedUnacknowledged => 1,
+                _ => 0,
+            };
+            if rank(waits) > rank(any.condition) {
+                any.condition = waits;
+            }
+        }
+        let condition = any.condition;
+        if condition != AlarmState::Normal {
+            any.raise(now_ms);
+            any.condition = condition;
+        }
+        any
+    }
+
     /// Moves what began in the future, by a clock that was set back since, to now: nothing lasts longer for that.
     fn begin_by(&mut self, now_ms: i64) {
         if let Some(timer) = &mut self.timer {

@@ -4,6 +4,7 @@ mod exclusive;
 mod hiding;
 mod level_state_machine;
 mod limit_parameters;
+mod limit_restore;
 mod state;
 
 pub use exclusive::{ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState};
@@ -13,6 +14,7 @@ pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 use crate::error::{ParamError, interval};
 use crate::{Cost, Quality, Value};
 use level_state_machine::{LevelState, Rules, Side};
+pub(crate) use limit_restore::{KeptAlarm, LimitIdentities, restore_limits};
 
 /// Level of a limit, by the names of OPC UA Part 9 §5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,14 +1,20 @@
 //! Alarms of a controller: a limit alarm per input that has one, judged when a value arrives or stops arriving.
 
 use super::{CommandError, ControlEvent, Inputs};
-use crate::alarm::{AckError, AlarmCommand, AlarmLevel, LimitAlarm, LimitAlarmState};
+use crate::alarm::{
+    AckError, AlarmCommand, AlarmLevel, KeptAlarm, LimitAlarm, LimitAlarmState, LimitIdentities,
+    restore_limits,
+};
 use crate::{Quality, Value};
+use hashbrown::HashMap;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ControlAlarms {
     all: Vec<InputAlarm>,
     /// Time of the first scan; `None` before it.
     began_ms: Option<i64>,
+    /// Alarms and levels that the first scan reports, because their restored state is not the one that was reported last.
+    unreported: Vec<(usize, AlarmLevel)>,
 }
 
 #[derive(Clone, Debug)]
@@ -29,30 +35,37 @@ impl ControlAlarms {
         self.all.iter().map(|watched| watched.input)
     }
 
-    /// Returns the states of the alarms, by the name of the input.
+    /// Returns the states of the alarms, by the name of the input, with what identifies their limits.
     pub(super) fn states<'a>(
         &'a self,
         inputs: &'a Inputs,
-    ) -> impl Iterator<Item = (&'a str, LimitAlarmState)> {
+    ) -> impl Iterator<Item = (&'a str, LimitIdentities, LimitAlarmState)> {
         let name = |watched: &InputAlarm| inputs.name(watched.input).unwrap_or_default();
-        self.all.iter().map(move |watched| (name(watched), watched.state.clone()))
+        self.all.iter().map(move |watched| (name(watched), watched.alarm.identities(), watched.state.clone()))
     }
 
-    /// Restores the states from a snapshot of an earlier process; `kept` returns the state of the nth alarm of an
-    /// input.
-    pub(super) fn resume(
+    /// Restores the states from a snapshot of an earlier process, which are given with the names of their inputs.
+    pub(super) fn resume<'a>(
         &mut self,
         inputs: &Inputs,
-        kept: impl Fn(&str, usize) -> Option<LimitAlarmState>,
+        kept: impl Iterator<Item = (&'a str, KeptAlarm<'a>)>,
         now_ms: i64,
     ) {
-        for number in 0..self.all.len() {
-            let (before, rest) = self.all.split_at_mut(number);
-            let Some(watched) = rest.first_mut() else { return };
-            let nth = before.iter().filter(|other| other.input == watched.input).count();
-            if let Some(state) = inputs.name(watched.input).and_then(|name| kept(name, nth)) {
-                watched.state = state.resumed(now_ms);
-            }
+        let mut by_input: HashMap<&str, Vec<KeptAlarm<'_>>> = HashMap::new();
+        kept.for_each(|(name, kept)| by_input.entry(name).or_default().push(kept));
+        let mut numbers: HashMap<usize, Vec<usize>> = HashMap::new();
+        let all = self.all.iter().enumerate();
+        all.for_each(|(number, watched)| numbers.entry(watched.input).or_default().push(number));
+        let mut groups: HashMap<usize, Vec<(LimitAlarm, &mut LimitAlarmState)>> = HashMap::new();
+        for watched in &mut self.all {
+            groups.entry(watched.input).or_default().push((watched.alarm, &mut watched.state));
+        }
+        self.unreported.clear();
+        for (input, mut alarms) in groups {
+            let Some(kept) = inputs.name(input).and_then(|name| by_input.get(name)) else { continue };
+            let unclear = restore_limits(&mut alarms, kept, now_ms);
+            let number = |n: usize| numbers.get(&input).and_then(|numbers| numbers.get(n)).copied();
+            self.unreported.extend(unclear.into_iter().filter_map(|(n, level)| Some((number(n)?, level))));
         }
     }
 
@@ -61,6 +74,13 @@ impl ControlAlarms {
     /// gone since before the start.
     pub(super) fn scan(&mut self, inputs: &Inputs, now_ms: i64, on: &mut impl FnMut(ControlEvent)) {
         let up_ms = now_ms.saturating_sub(*self.began_ms.get_or_insert(now_ms));
+        for (number, level) in self.unreported.drain(..) {
+            let watched = self.all.get_mut(number);
+            let report = watched.and_then(|watched| watched.alarm.report(&mut watched.state, level, now_ms));
+            if let (Some(transition), Ok(alarm)) = (report, u16::try_from(number)) {
+                on(ControlEvent::Alarm { alarm, transition });
+            }
+        }
         for (number, watched) in (0..).zip(&mut self.all) {
             let InputAlarm { input, alarm, state, seen } = watched;
             let is_missing =

@@ -41,14 +41,10 @@ impl Interlocks {
         self.all.iter().map(|held| (held.name.as_str(), held.state.without_bypass()))
     }
 
-    /// Restores the states from a snapshot of an earlier process; `kept` returns the state of the nth interlock of a
-    /// name.
-    pub(super) fn resume(&mut self, kept: impl Fn(&str, usize) -> Option<InterlockState>, now_ms: i64) {
-        for number in 0..self.all.len() {
-            let (before, rest) = self.all.split_at_mut(number);
-            let Some(held) = rest.first_mut() else { return };
-            let nth = before.iter().filter(|other| other.name == held.name).count();
-            if let Some(state) = kept(&held.name, nth) {
+    /// Restores the states from a snapshot of an earlier process; `kept` returns the state of the interlock of a name.
+    pub(super) fn resume(&mut self, kept: impl Fn(&str) -> Option<InterlockState>, now_ms: i64) {
+        for held in &mut self.all {
+            if let Some(state) = kept(&held.name) {
                 held.state = state.without_bypass().of_earlier_run(now_ms);
             }
         }

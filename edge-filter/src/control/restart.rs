@@ -3,7 +3,7 @@
 use super::Controller;
 use super::output::OutputState;
 use crate::RestoreError;
-use crate::alarm::LimitAlarmState;
+use crate::alarm::{KeptAlarm, LimitAlarmState, LimitIdentities};
 use crate::interlock::InterlockState;
 
 /// Version of the snapshot that [`Controller::snapshot`] writes.
@@ -23,8 +23,17 @@ pub struct ControlSnapshot {
     scanned_ns: Option<u64>,
     outputs: Vec<NamedState<OutputState>>,
     interlocks: Vec<NamedState<InterlockState>>,
-    /// States of the alarms, by the name of the input.
-    alarms: Vec<NamedState<LimitAlarmState>>,
+    alarms: Vec<StoredAlarm>,
+}
+
+/// State of an alarm, by the name of the input and what identifies its limits; `None` in the snapshot of an earlier version of this program.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+struct StoredAlarm {
+    name: String,
+    #[cfg_attr(feature = "config", serde(default))]
+    limits: Option<LimitIdentities>,
+    state: LimitAlarmState,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +62,15 @@ impl Controller {
                 .map(|output| NamedState::of((output.name(), output.state())))
                 .collect(),
             interlocks: self.interlocks.states().map(NamedState::of).collect(),
-            alarms: self.alarms.states(&self.inputs).map(NamedState::of).collect(),
+            alarms: self
+                .alarms
+                .states(&self.inputs)
+                .map(|(name, limits, state)| StoredAlarm {
+                    name: name.to_owned(),
+                    limits: Some(limits),
+                    state,
+                })
+                .collect(),
         }
     }
 
@@ -63,7 +80,9 @@ impl Controller {
         (*version, *scanned_ns) = (CONTROL_SNAPSHOT_VERSION, self.last_ns);
         write(outputs, self.outputs.iter().map(super::Output::state));
         write(interlocks, self.interlocks.states().map(|(_, state)| state));
-        write(alarms, self.alarms.states(&self.inputs).map(|(_, state)| state));
+        for (stored, (_, limits, state)) in alarms.iter_mut().zip(self.alarms.states(&self.inputs)) {
+            (stored.limits, stored.state) = (Some(limits), state);
+        }
     }
 
     /// Restores the snapshot of an earlier process. Call it before the first scan.
@@ -76,6 +95,9 @@ impl Controller {
     ///   itself; one with [`Reset::Manual`](crate::interlock::Reset::Manual) waits for a person.
     /// * If the last scan was longer ago than the watchdog's time, or is later than `now_ns`, nothing is integrated over the pause.
     /// * A delay, or the least time of a switch, that began later than `now_ns`, because the clock was set back, begins now.
+    /// * Each limit of an alarm gets the state of that of its input and level which the configuration describes in the same words; else of that with
+    ///   the same value; else of the only one that is left. Where several may be meant, none counts as acknowledged or hidden: what was active or
+    ///   waited for a hand is a new occurrence, which the first scan reports.
     /// * An output whose state has a number that is not finite starts cold.
     ///
     /// # Errors
@@ -93,15 +115,15 @@ impl Controller {
                 output.resume(&kept.state, now_ms);
             }
         }
-        self.interlocks.resume(|name, nth| nth_of(&snapshot.interlocks, name, nth).copied(), now_ms);
-        self.alarms.resume(&self.inputs, |name, nth| nth_of(&snapshot.alarms, name, nth).cloned(), now_ms);
+        let kept = |name: &str| snapshot.interlocks.iter().find(|kept| kept.name == name);
+        self.interlocks.resume(|name| kept(name).map(|kept| kept.state), now_ms);
+        let alarms = snapshot.alarms.iter().map(|stored| {
+            let StoredAlarm { name, limits, state } = stored;
+            (name.as_str(), KeptAlarm { limits: limits.as_ref(), state })
+        });
+        self.alarms.resume(&self.inputs, alarms, now_ms);
         Ok(())
     }
-}
-
-/// Returns the nth state of a name, since several parts may share a name.
-fn nth_of<'a, S>(all: &'a [NamedState<S>], name: &str, nth: usize) -> Option<&'a S> {
-    all.iter().filter(|kept| kept.name == name).nth(nth).map(|kept| &kept.state)
 }
 
 fn write<S>(kept: &mut [NamedState<S>], states: impl Iterator<Item = S>) {
