@@ -102,6 +102,26 @@ fn promise_14_a_damaged_kept_state_shows_no_alarm_as_hidden_that_nothing_hides()
     }
 }
 
+/// The rules of the next run may lack a limit. Nothing would ever end its alarm, and the list of kept ones would never be empty again.
+#[test]
+fn promise_14_a_kept_state_of_a_limit_that_is_gone_is_that_of_no_alarm() {
+    let mut before = pipeline();
+    read(&mut before, "t/ack", 95.0, 1_000);
+    let transition = before.alarm(before.number("t/ack").unwrap()).unwrap().transition(HIGH);
+    command(&mut before, "t/ack", AlarmCommand::Acknowledge { transition }, 2_000);
+    let build = || Pipeline::from_toml(&RULES.replace("high = { limit = 90 }\n", "")).unwrap();
+    let (mut kept_alone, mut clean) = (build(), build());
+    kept(&before)
+        .into_iter()
+        .for_each(|(name, state)| assert!(kept_alone.restore_alarm(&name, state, 3_000)));
+    clean.restore(before.snapshot()).unwrap();
+    for after in [kept_alone, clean] {
+        let state = after.alarm(after.number("t/ack").unwrap()).unwrap();
+        assert_eq!((state.state(HIGH), state.is_by_command()), (Normal, false));
+        assert!(kept(&after).is_empty());
+    }
+}
+
 #[test]
 fn a_name_that_nobody_published_makes_no_sensor() {
     let mut pipeline = pipeline();

@@ -336,6 +336,16 @@ impl LimitAlarm {
         levels.filter_map(|((_, rules), of)| of.deadline(rules?)).min()
     }
 
+    /// Returns the state without those levels for which this alarm has no limit: nothing would end an alarm there.
+    pub(crate) fn own_levels(&self, mut state: LimitAlarmState) -> LimitAlarmState {
+        for ((_, rules), level) in self.rules().zip(&mut state.levels) {
+            if rules.is_none() {
+                *level = LevelState::default();
+            }
+        }
+        state
+    }
+
     /// Iterates over all four levels in order; `None` stands for a level without a limit.
     fn rules(&self) -> impl Iterator<Item = (AlarmLevel, Option<Rules<'_>>)> {
         self.limits.iter().zip(AlarmLevel::ALL).map(|(limit, level)| {

@@ -75,8 +75,8 @@ impl Alarms {
     }
 
     fn put(&mut self, place: u32, restored: LimitAlarmState) {
-        if let Some((_, state, _)) = self.get(place) {
-            *state = restored;
+        if let Some((alarm, state, _)) = self.get(place) {
+            *state = alarm.own_levels(restored);
         }
     }
 
