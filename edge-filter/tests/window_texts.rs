@@ -45,6 +45,29 @@ fn texts_pass_a_window_as_they_came() {
     assert_eq!(sent(&times.collect::<Vec<_>>()), expected(&rows));
 }
 
+/// The last number counts until the end of its window, whether a number comes behind it or a text, and whether empty windows are told or not.
+#[test]
+fn promise_13_a_window_that_ended_before_a_text_is_as_good_as_before_a_number() {
+    for empty in ["skip", "emit"] {
+        for next in [Value::F64(3.0), Value::from("idle")] {
+            let stage =
+                format!("window = {{ width_ms = 1000, agg = \"time_avg_stepped\", empty = \"{empty}\" }}");
+            let rules = format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }} ]\n");
+            let mut pipeline = Pipeline::from_toml(&rules).unwrap();
+            let sensor = pipeline.intern("s");
+            let mut windows = Vec::new();
+            let numbers =
+                [(0, 1.0), (1_000, 2.0), (1_500, 4.0)].map(|(time, value)| (time, Value::F64(value)));
+            for (time, value) in numbers.into_iter().chain([(2_100, next.clone())]) {
+                let reading = Reading { sensor, time, value, quality: GOOD };
+                let _ = pipeline.process(reading, 0, &mut |emit| windows.push((row(&emit), emit.quality)));
+            }
+            let expected = [((0, "1".to_owned()), GOOD), ((1_000, "3".to_owned()), GOOD)];
+            assert_eq!(windows, expected, "{empty} {next:?}");
+        }
+    }
+}
+
 #[test]
 fn a_text_comes_after_the_window_that_it_ends() {
     let number = |time: i64| (time, Value::F64(1.0), GOOD);

@@ -249,11 +249,10 @@ impl Window {
         state.newest = None;
     }
 
-    /// Emits the windows that end before `time`, if windows without a reading have results. It is called for a text at `time`, which has no
-    /// place in a window.
+    /// Emits the windows that end before `time`. It is called for a text at `time`, which has no place in a window. The last value counts to the end
+    /// of its window.
     pub(crate) fn go_by(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
-        while self.emit_empty
-            && let Some(open) = &mut state.open
+        while let Some(open) = &mut state.open
             && time >= open.end
         {
             if let Some(newest) = state.newest {
