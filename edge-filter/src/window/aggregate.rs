@@ -53,7 +53,9 @@ impl Numbers {
     }
 
     pub(super) fn mean(&self) -> f64 {
-        self.sum.total() / self.count as f64
+        let sum = self.sum.total();
+        // The sum may be too large for a number where the mean is not.
+        if sum.is_finite() { sum / self.count as f64 } else { self.mean.0 }
     }
 
     /// Returns the standard deviation of the whole population.
@@ -76,7 +78,7 @@ impl Numbers {
             return Some(upper);
         }
         let lower = *sorted.get(readings / 2 - 1)?;
-        Some((lower + upper) / 2.0)
+        Some(lower.midpoint(upper))
     }
 }
 

@@ -16,6 +16,19 @@ fn window(ms: i64) -> Result<Window, ParamError> {
     Ok(Window::tumbling_ms(ms)?.median(true))
 }
 
+/// The sum of the values is none, their mean and their median are.
+#[test]
+fn a_mean_and_a_median_that_are_numbers_are_told_where_the_sum_overflows() -> Result<(), ParamError> {
+    for value in [f64::MAX, f64::MIN, 1e308] {
+        let rows = [(1000, value, GOOD), (1500, value, GOOD)];
+        let w = &run(&window(1000)?, &rows)[0];
+        let of = |aggregate| w.get(aggregate);
+        let told = (of(Aggregate::Mean), of(Aggregate::Median), of(Aggregate::Sum));
+        assert_eq!(told, (Some(value), Some(value), None));
+    }
+    Ok(())
+}
+
 #[test]
 fn one_row_by_hand() -> Result<(), ParamError> {
     let rows =
