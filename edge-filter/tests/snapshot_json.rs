@@ -23,17 +23,19 @@ const STAGES: [&str; 12] = [
 ];
 const NUMBERS: [f64; 10] = [0.0, 1.0, 20.5, -7.0, 1e300, -1e300, f64::MAX, f64::MIN, f64::NAN, f64::INFINITY];
 
-fn pipeline(stages: &str) -> Pipeline {
+fn pipeline(stages: &str, nan_is_bad: bool) -> Pipeline {
     let alarm = "[[alarm]]\nmatch = \"#\"\nhigh = { limit = 30.0 }\n";
-    Pipeline::from_toml(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n{alarm}")).unwrap()
+    let defaults = format!("[defaults]\nnan_is_bad = {nan_is_bad}\n");
+    Pipeline::from_toml(&format!("{defaults}[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n{alarm}"))
+        .unwrap()
 }
 
 #[test]
 fn numbers_near_the_largest_do_not_cost_the_snapshot() {
     let mut rng = Rng(7);
-    for stages in STAGES {
+    for (stages, nan_is_bad) in STAGES.into_iter().flat_map(|stages| [(stages, true), (stages, false)]) {
         for _ in 0..100 {
-            let (mut whole, mut time) = (pipeline(stages), 1_000_000);
+            let (mut whole, mut time) = (pipeline(stages, nan_is_bad), 1_000_000);
             let sensor = whole.intern("s");
             for _ in 0..rng.below(30) {
                 time += 1 + rng.below(900) as i64;
@@ -42,14 +44,14 @@ fn numbers_near_the_largest_do_not_cost_the_snapshot() {
             }
             let written = serde_json::to_string(&whole.snapshot()).unwrap();
             let read: Result<Snapshot, _> = serde_json::from_str(&written);
-            let mut restored = pipeline(stages);
+            let mut restored = pipeline(stages, nan_is_bad);
             restored.restore(read.unwrap_or_else(|why| panic!("{stages}: {why}: {written}"))).unwrap();
             for _ in 0..20 {
                 time += 1 + rng.below(900) as i64;
                 let value = NUMBERS[rng.below(4) as usize];
                 let of = |p: &mut Pipeline| feed(p, sensor, (time, value.into(), Quality::GOOD), time);
                 let (one, other) = (of(&mut whole), of(&mut restored));
-                assert_eq!(format!("{one:?}"), format!("{other:?}"), "{stages}");
+                assert_eq!(format!("{one:?}"), format!("{other:?}"), "{stages} {nan_is_bad}");
             }
         }
     }

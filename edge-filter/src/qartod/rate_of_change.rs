@@ -9,7 +9,7 @@ use crate::{Cost, ParamError};
 ///
 /// Times are exact to the millisecond (`ioos_qc` cuts them to whole seconds). The first value, and one after a missing value, are good, as in
 /// `ioos_qc`, because nothing contradicts them. A value that is not later than the one before it, or that comes after a gap longer than
-/// `max_gap_ms`, is unknown. The state takes 24 bytes per sensor.
+/// `max_gap_ms`, is unknown. The state takes 32 bytes per sensor.
 ///
 /// ```
 /// # use edge_filter::qartod::{QartodFlag, RateOfChange, RateOfChangeState};
@@ -30,6 +30,9 @@ pub struct RateOfChange {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct RateOfChangeState {
     last: Option<(OverflowingNumber, i64)>,
+    /// True if the last value was an infinity, of which a snapshot has no number.
+    #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
+    is_infinite: bool,
 }
 
 impl RateOfChange {
@@ -53,6 +56,7 @@ impl RateOfChange {
 
     /// Tests a value at event time `time`, Unix milliseconds.
     pub fn check(&self, state: &mut RateOfChangeState, value: f64, time: i64) -> QartodFlag {
+        let was_infinite = std::mem::replace(&mut state.is_infinite, value.is_infinite());
         let Some((OverflowingNumber(last), last_time)) = state.last.replace((OverflowingNumber(value), time))
         else {
             return if value.is_finite() { QartodFlag::Good } else { QartodFlag::Missing };
@@ -60,6 +64,7 @@ impl RateOfChange {
         if !value.is_finite() {
             return QartodFlag::Missing;
         }
+        let last = if was_infinite { f64::INFINITY } else { last };
         match time.saturating_sub(last_time) {
             dt_ms if dt_ms > 0 && dt_ms <= self.max_gap_ms => {
                 self.thresholds.exceeded_by((value - last).abs() / (dt_ms as f64 / 1000.0))
