@@ -63,7 +63,7 @@ pub(crate) fn apply(window: &Window, events: Vec<Event>) -> Vec<Reading> {
     let mut floor = i64::MIN;
     for event in events {
         match event {
-            Event::Release { .. } => end(window, &mut stretch, &mut floor, &mut out),
+            Event::Release { .. } => end(window, &mut stretch, None, &mut floor, &mut out),
             Event::Row(Row { reading, is_beside: true, .. }) => {
                 given(window, &stretch, &mut floor, &mut out);
                 out.push(reading);
@@ -71,7 +71,8 @@ pub(crate) fn apply(window: &Window, events: Vec<Event>) -> Vec<Reading> {
             Event::Row(row) => {
                 let is_text = matches!(row.reading.value, Value::Text(_));
                 if row.is_fresh || is_text || row.must_pass {
-                    end(window, &mut stretch, &mut floor, &mut out);
+                    let text = Some(row.reading.time).filter(|_| !row.is_fresh && !row.must_pass);
+                    end(window, &mut stretch, text, &mut floor, &mut out);
                 }
                 if row.is_after_reset {
                     floor = i64::MIN;
@@ -105,18 +106,33 @@ fn nothing(window: &Window, floor: i64, next: &Reading, out: &mut Vec<Reading>) 
 fn given(window: &Window, stretch: &[Reading], floor: &mut i64, out: &mut Vec<Reading>) {
     let Some(newest) = stretch.last() else { return };
     let open = window.start(newest.time);
-    give_before(window, stretch, open, floor, out);
+    give_before(window, (stretch, None), open, floor, out);
 }
 
-fn end(window: &Window, stretch: &mut Vec<Reading>, floor: &mut i64, out: &mut Vec<Reading>) {
+/// Ends a stretch, perhaps by a text at some time: if that is behind the end of the last window, the last value counts until there.
+fn end(
+    window: &Window,
+    stretch: &mut Vec<Reading>,
+    text: Option<i64>,
+    floor: &mut i64,
+    out: &mut Vec<Reading>,
+) {
     let Some(newest) = stretch.last().cloned() else { return };
-    give_before(window, stretch, i64::MAX, floor, out);
+    let complete = window.start(newest.time) + WIDTH;
+    let held_to = text.filter(|time| *time >= complete).map(|_| complete);
+    give_before(window, (stretch, held_to), i64::MAX, floor, out);
     stretch.clear();
     *floor = newest.time + 1;
 }
 
 /// Gives the windows that begin before `before` and were not given yet.
-fn give_before(window: &Window, stretch: &[Reading], before: i64, floor: &mut i64, out: &mut Vec<Reading>) {
+fn give_before(
+    window: &Window,
+    (stretch, held_to): (&[Reading], Option<i64>),
+    before: i64,
+    floor: &mut i64,
+    out: &mut Vec<Reading>,
+) {
     let (Some(first), Some(newest)) = (stretch.first(), stretch.last()) else { return };
     let mut start = window.start(first.time);
     while start < before && start <= newest.time {
@@ -125,16 +141,16 @@ fn give_before(window: &Window, stretch: &[Reading], before: i64, floor: &mut i6
         let (time, is_new) =
             (start.max(*floor).min(inside.first().map_or(start, |first| first.time)), start + WIDTH > *floor);
         if is_new && (!inside.is_empty() || window.empty) {
-            out.push(result(window, stretch, start, time, &inside));
+            let cover = Cover::of(window, (stretch, held_to), start, start + WIDTH);
+            out.push(result(window, stretch[0].unit, &cover, time, &inside));
             *floor = start + WIDTH;
         }
         start += WIDTH;
     }
 }
 
-fn result(window: &Window, stretch: &[Reading], start: i64, time: i64, inside: &[&Reading]) -> Reading {
+fn result(window: &Window, unit: &'static str, cover: &Cover, time: i64, inside: &[&Reading]) -> Reading {
     let good: Vec<f64> = inside.iter().filter_map(|reading| window.usable(reading)).collect();
-    let cover = Cover::of(window, stretch, start, start + WIDTH);
     let has_bad = good.len() < inside.len() || cover.good_ms < WIDTH as f64;
     let quality = match good.len() {
         0 => NO_DATA,
@@ -145,13 +161,12 @@ fn result(window: &Window, stretch: &[Reading], start: i64, time: i64, inside: &
         }
         _ => SUB_NORMAL,
     };
-    let value = value(window.aggregate, &good, &cover);
+    let value = value(window.aggregate, &good, cover);
     let (value, quality) = match value.filter(|value| value.is_finite()) {
         Some(value) => (value, quality),
         None if is_bad(quality) => (0.0, quality),
         None => (0.0, BAD),
     };
-    let unit = stretch[0].unit;
     Reading { time, value: Value::Float(value), quality, unit }
 }
 
@@ -187,9 +202,11 @@ struct Cover {
 }
 
 impl Cover {
-    /// Between each reading and the next. Before the first one and behind the last nothing is known.
-    fn of(window: &Window, stretch: &[Reading], start: i64, end: i64) -> Self {
+    /// Between each reading and the next. Before the first one and behind the last, or behind that to which the last is held, nothing is known.
+    fn of(window: &Window, (stretch, held_to): (&[Reading], Option<i64>), start: i64, end: i64) -> Self {
         let mut cover = Self::default();
+        let held = held_to.zip(stretch.last()).map(|(time, last)| Reading { time, ..last.clone() });
+        let stretch: Vec<Reading> = stretch.iter().cloned().chain(held).collect();
         for pair in stretch.windows(2) {
             let (from, to) = (pair[0].time.max(start), pair[1].time.min(end));
             let Some(before) = window.usable(&pair[0]).filter(|_| from < to) else { continue };
