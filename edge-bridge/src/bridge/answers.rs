@@ -1,23 +1,17 @@
-//! Answers of the hub to published messages: PUBACKs that accept or refuse a message, PUBCOMPs, and connections that the hub closes in place of a
-//! PUBACK.
+//! Answers of the hub to published messages: PUBACKs that accept or refuse a message, and PUBCOMPs.
 
 use crate::session::Token;
 use crate::wire::ReasonCode;
 
-use super::connection::HubClose;
 use super::message::Message;
 use super::notice_limit::Cause;
 use super::packing::pack::{HubAnswer, Pack};
 use super::refused::dropped::drops_refused;
 use super::refused::link_refusal::LinkChange;
-use super::refused::poison::Blame;
 use super::spool::Spool;
 use super::stats::Stats;
 use super::uplink::{Answer, Uplink, first_identity, give_back, is_about_message, row_key};
 use super::uplink_event::{Refusal, UplinkEvent};
-
-/// Number of connections that must end with the same message unanswered before an event names its topic.
-const SUSPECT_CLOSES: u32 = 2;
 
 impl<P: Pack> Uplink<P> {
     /// Handles a PUBACK, or a PUBREC, and settles the rows of its message: acknowledged if the hub accepted it (`is_complete`; else by
@@ -38,6 +32,9 @@ impl<P: Pack> Uplink<P> {
         self.window.on_acked(now_ms, message.window_bytes(), message.sent_ms);
         if is_complete {
             self.rows_in_flight.on_acked(message.window_rows());
+        }
+        if self.poison.blame.doubts_hub() {
+            self.refusals.retry_closed(now_ms);
         }
         if self.poison.on_answer(now_ms) {
             self.sweep.want(now_ms + 1_000);
@@ -138,7 +135,11 @@ impl<P: Pack> Uplink<P> {
                 }
             }
         }
+        self.poison.closed_topics.on_accepted(message.topic());
         if let Some(healed) = self.refusals.on_accepted(message.topic()) {
+            if self.poison.register.on_topic_healed(now_ms) {
+                self.sweep.want(now_ms + 1_000);
+            }
             if healed.said {
                 self.events.push_back(UplinkEvent::TopicHealed { topic: message.topic().clone() });
             }
@@ -228,52 +229,6 @@ impl<P: Pack> Uplink<P> {
         };
         if let Some(message) = kept {
             self.set_aside(now_ms, &message, reason, spool, stats);
-        }
-    }
-
-    /// Handles a close by the hub while the first `here` messages in flight were written on this connection and had no PUBACK. Returns the token
-    /// of the message that was parked as poison, which the session has to forget; `None` if no message is blamed yet.
-    pub(super) fn on_hub_closed(
-        &mut self,
-        now_ms: u64,
-        here: usize,
-        close: HubClose,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) -> Option<Token> {
-        let (mut worst, mut others, mut overdue) = (0, Vec::new(), Vec::new());
-        for (token, message) in self.sent.iter_mut().take(here) {
-            message.closes = message.closes.saturating_add(1);
-            worst = worst.max(message.closes);
-            // The hub kept a connection open with those, but may have been dead.
-            let is_overdue = std::mem::take(&mut message.is_overdue);
-            if is_overdue { overdue.push(*token) } else { others.push(*token) }
-        }
-        let suspects = if others.is_empty() { overdue } else { others };
-        let token = *suspects.first()?;
-        let rows = &self.sent.get(&token)?.packed.rows;
-        let rows: Vec<_> = rows.iter().map(|row| row_key(*row, spool)).collect();
-        let is_known = rows.iter().any(|row| self.poison.register.is_known(*row));
-        let is_certain = close.names_a_message || is_known;
-        if self.poison.blame.on_close(suspects.len(), worst, is_certain) == Blame::None {
-            self.tell_suspect(token);
-            return None;
-        }
-        let message = self.sent.remove(&token)?;
-        if !drops_refused(&message, spool) {
-            self.note_poison(now_ms, &rows);
-        }
-        self.poison.blame.on_message_parked();
-        self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
-        Some(Token(token))
-    }
-
-    /// Reports the topic of the oldest suspected poison message once, at its second connection that ended without a PUBACK. The first end may be
-    /// an outage, and the search for the culprit takes a while.
-    fn tell_suspect(&mut self, token: u64) {
-        if let Some(message) = self.sent.get(&token).filter(|message| message.closes == SUSPECT_CLOSES) {
-            let topic = message.topic().clone();
-            self.events.push_back(UplinkEvent::ClosedAt { topic });
         }
     }
 

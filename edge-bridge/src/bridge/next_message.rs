@@ -161,6 +161,9 @@ impl<P: Pack> Uplink<P> {
                 Route::Park(message, reason) => {
                     turn.parks = turn.parks.saturating_sub(message.packed.rows.len().max(1));
                     if message.swept {
+                        for row in &message.packed.rows {
+                            self.poison.register.on_topic_refused(row_key(*row, turn.spool));
+                        }
                         self.park_again(&message, reason, turn.spool);
                     } else {
                         let (topic, bytes) = (message.topic().clone(), message.bytes);

@@ -65,7 +65,7 @@ fn the_message_at_which_the_hub_closes_is_found_in_a_hurry_and_told_at_once() {
 #[test]
 fn the_hurry_ends() {
     let mut link = Link::new();
-    (0..20).for_each(|n| link.push(&n.to_string()));
+    (0..20).for_each(|n| link.push_row(Row::new(text(&format!("t/{n}")), Bytes::from_static(b"x"))));
     let mut waits = Vec::new();
     for _ in 0..12 {
         link.connect(true, &[]);

@@ -4,6 +4,7 @@
 mod batch_expiry;
 mod by_hand;
 mod by_hand_waits;
+mod closed_topics;
 mod downlink;
 mod dropped;
 mod link;

@@ -83,9 +83,6 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.note_answer(answered, closed);
         let is_dialled_otherwise = self.connects_otherwise(now, &connection, closed);
         let stable = connection.acked || lasted_ms >= STABLE_MS;
-        if stable && !taken_over {
-            self.backoff.reset();
-        }
         // Who has the same identifier has it at the other addresses too.
         let stays = is_dialled_otherwise || taken_over;
         let end = if stays { End::Stays } else { connection.end(stable, closed) };
@@ -96,10 +93,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
         // An end that has its cause says nothing of what was not answered.
         let owes_pubcomp = connection.session.owes_pubcomp();
         let blame = blame.filter(|_| here > 0 && too_large.is_none() && !owes_pubcomp);
-        let poison = blame.and_then(|close| {
-            self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
-        });
-        let sign = sign.filter(|_| too_large.is_none() && poison.is_none());
+        let poison = blame
+            .map(|close| self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats));
+        let poison = poison.unwrap_or_default();
+        // Others that were acknowledged here are no progress then.
+        let is_too_quick = blame.is_some() && lasted_ms < STABLE_MS && self.uplink.poison.is_too_quick();
+        if stable && !taken_over && !is_too_quick {
+            self.backoff.reset();
+        }
+        let sign = sign.filter(|_| too_large.is_none() && poison.is_empty());
         let unanswered = if connection.is_unanswered {
             let window = connection.session.window();
             self.uplink.on_unanswered(now.up_ms, window, &mut self.spool, &mut self.stats)
@@ -122,7 +124,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
         }
-        let is_hurried = blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried();
+        let is_hurried =
+            blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried() && !is_too_quick;
         let goes_on = self.addresses.on_over(end);
         let reason = why.unwrap_or_else(|| closed.to_string());
         let reason = sign.map_or(reason.clone(), |sign| format!("{reason}; {sign}"));

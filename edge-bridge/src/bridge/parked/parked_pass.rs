@@ -28,7 +28,11 @@ impl<P: Pack> Uplink<P> {
                 Some(ReasonCode::UNSPECIFIED_ERROR)
             } else {
                 let gives_up = uplink.gives_up(now.up_ms, &topic);
-                gives_up.or_else(|| uplink.refusals.parks(&topic, true)).filter(|_| is_ahead)
+                let refused = gives_up.or_else(|| uplink.refusals.parks(&topic, true)).filter(|_| is_ahead);
+                if refused.is_some() {
+                    uplink.poison.register.on_topic_refused(key);
+                }
+                refused
             };
             match reason {
                 Some(reason) => uplink.park_row_again(&row, reason, spool),

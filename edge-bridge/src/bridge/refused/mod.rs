@@ -1,6 +1,7 @@
 //! Refusals: breakers for topics, messages, subscriptions and the whole link, so that a refusal costs itself only.
 
 pub(super) mod dropped;
+pub(super) mod hub_closes;
 pub(super) mod learned_size_limit;
 pub(super) mod link_refusal;
 pub(super) mod message_retries;
@@ -11,6 +12,7 @@ pub(super) mod refused_list;
 pub(super) mod refused_messages;
 pub(super) mod refused_topic;
 pub(super) mod refused_topics;
+pub(super) mod refused_topics_at_closes;
 pub(super) mod refused_topics_in_sweeps;
 pub(super) mod retry_sweep;
 pub(super) mod suspect_filters;

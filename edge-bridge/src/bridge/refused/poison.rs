@@ -4,6 +4,8 @@
 //! needed. The register also holds rows of messages that the hub never answers, found by `unanswered`.
 
 mod blame;
+mod closed_topics;
+mod quick_dials;
 mod register;
 mod unanswered_trials;
 
@@ -11,6 +13,8 @@ pub(in crate::bridge) use blame::Blame;
 pub(in crate::bridge) use register::RowKey;
 
 use blame::BlameSearch;
+use closed_topics::ClosedTopics;
+use quick_dials::QuickDials;
 use register::Register;
 
 /// Search for poison messages and register of their rows, see the [module](self).
@@ -18,6 +22,8 @@ use register::Register;
 pub(in crate::bridge) struct Poison {
     pub(in crate::bridge) blame: BlameSearch,
     pub(in crate::bridge) register: Register,
+    pub(in crate::bridge) closed_topics: ClosedTopics,
+    quick_dials: QuickDials,
 }
 
 impl Poison {
@@ -25,6 +31,25 @@ impl Poison {
     pub(in crate::bridge) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
         self.register.on_parked(now_ms, row);
         self.blame.on_row_parked(row);
+    }
+
+    /// Handles a close by the hub, see [`BlameSearch::on_close`].
+    pub(in crate::bridge) fn on_close(
+        &mut self,
+        now_ms: u64,
+        here: usize,
+        worst: u32,
+        is_certain: bool,
+    ) -> Blame {
+        if worst > 1 || self.blame.limit().is_some() {
+            self.quick_dials.take(now_ms);
+        }
+        self.blame.on_close(here, worst, is_certain)
+    }
+
+    /// Returns whether the search has cost so many connections that the next dials are to be ever further apart.
+    pub(in crate::bridge) fn is_too_quick(&self) -> bool {
+        self.quick_dials.are_used_up()
     }
 
     /// Handles a PUBACK. Returns whether rows taken for poison are to be tried again soon, because the hub itself may have been at fault.

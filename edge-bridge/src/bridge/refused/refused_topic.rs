@@ -60,6 +60,9 @@ pub(in crate::bridge) struct Topic {
     pub(in crate::bridge) due_ms: u64,
     pub(in crate::bridge) backoff: Backoff,
     pub(in crate::bridge) said: bool,
+    /// Serial number of the last message at which the hub closed the connection; `None` if it answered by a PUBACK. The next attempt begins with a
+    /// younger one.
+    pub(in crate::bridge) closed_at: Option<u64>,
 }
 
 impl Topic {
@@ -123,10 +126,12 @@ impl Topic {
         self.held.insert(at, Held { message, refused_in });
     }
 
-    /// Takes the oldest held message that the present attempt has not sent; `None` if there is none.
+    /// Takes the oldest held message that the present attempt has not sent, behind the one at which the hub closed; `None` if there is none.
     pub(in crate::bridge) fn take_probe(&mut self) -> Option<Message> {
         let attempt = self.attempt;
-        let at = self.held.iter().position(|held| held.refused_in != Some(attempt))?;
+        let is_left = |held: &Held| held.refused_in != Some(attempt);
+        let is_next = |held: &Held| is_left(held) && self.closed_at.is_none_or(|at| held.message.serial > at);
+        let at = self.held.iter().position(is_next).or_else(|| self.held.iter().position(is_left))?;
         self.held.remove(at).map(|held| held.message)
     }
 

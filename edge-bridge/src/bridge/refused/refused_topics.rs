@@ -242,6 +242,7 @@ impl Refusals {
             due_ms: now_ms + backoff.next_ms(),
             backoff,
             said: false,
+            closed_at: None,
         };
         self.topics.insert(name.clone(), topic);
         true
@@ -277,7 +278,7 @@ impl Refusals {
         if !healed.bad.is_empty() {
             topic.backoff.reset();
         }
-        topic.phase = Phase::Healing;
+        (topic.phase, topic.closed_at) = (Phase::Healing, None);
         if topic.has_parked() {
             self.sweep_wanted = true;
         } else {

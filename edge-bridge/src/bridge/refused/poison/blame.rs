@@ -11,8 +11,8 @@ const CAREFUL_MAX: u16 = 512;
 /// Most messages parked as poison in a row without a PUBACK in between. After that the hub is assumed to close whatever it gets, and no further
 /// message is blamed.
 pub(super) const PARKED_IN_ROW_MAX: u32 = 8;
-/// Number of messages parked in a row from which the hub itself may have been at fault, so that these messages are tried again soon after the
-/// next PUBACK.
+/// Number of messages parked in a row from which the hub itself may have been at fault, so that these messages, and topics at which it closes, are
+/// tried again soon after the next PUBACK.
 const DOUBTFUL_IN_ROW: u32 = 4;
 /// Number of closes in a row without a PUBACK in between up to which the next dial follows quickly.
 const HURRIED_MAX: u32 = 8;
@@ -50,7 +50,7 @@ impl BlameSearch {
 
     /// Handles a close by the hub while `here` messages were unacknowledged. `worst` is the most closes that one of them has seen, with this one.
     /// `is_certain`: the reason may be about a message, or a row of the oldest message is known as poison.
-    pub(in crate::bridge) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
+    pub(super) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         self.acked = 0;
         let alone = here == 1 && self.limit == Some(1);
@@ -64,9 +64,20 @@ impl BlameSearch {
         Blame::None
     }
 
-    /// Records that the message that was alone in flight is parked.
+    /// Records a close at an attempt on a topic at which the hub closes. Its cause is known: nothing is to be found in a hurry.
+    pub(in crate::bridge) fn on_attempt_closed(&mut self) {
+        self.closes_in_row = self.closes_in_row.max(HURRIED_MAX).saturating_add(1);
+        self.on_message_parked();
+    }
+
+    /// Returns whether so many messages were found to be at fault without a PUBACK in between that the hub itself may have been.
+    pub(in crate::bridge) fn doubts_hub(&self) -> bool {
+        self.parked_in_row >= DOUBTFUL_IN_ROW
+    }
+
+    /// Records that the message that was alone in flight is parked, or held with its topic.
     pub(in crate::bridge) fn on_message_parked(&mut self) {
-        self.parked_in_row += 1;
+        self.parked_in_row = self.parked_in_row.saturating_add(1);
     }
 
     /// Records that a row of that message is being parked.
@@ -90,6 +101,8 @@ impl BlameSearch {
             }
         }
         let doubtful = std::mem::take(&mut self.doubtful);
-        (std::mem::take(&mut self.parked_in_row) >= DOUBTFUL_IN_ROW).then_some(doubtful)
+        let doubts_hub = self.doubts_hub();
+        self.parked_in_row = 0;
+        doubts_hub.then_some(doubtful)
     }
 }

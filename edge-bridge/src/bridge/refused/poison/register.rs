@@ -30,6 +30,8 @@ struct Known {
     is_unanswered: bool,
     /// Set if the present pass over the parked rows has met the row, or the row was parked since that pass began.
     is_met: bool,
+    /// Set if the row was due and parked again unsent, because its topic is refused.
+    waits_for_topic: bool,
 }
 
 /// Poison rows by their keys, see the [module](self).
@@ -103,6 +105,22 @@ impl Register {
                 known.due_ms = now_ms;
             }
         }
+    }
+
+    /// Records that a row was parked again unsent, because its topic is refused.
+    pub(in crate::bridge) fn on_topic_refused(&mut self, row: RowKey) {
+        if let Some(known) = self.known.get_mut(&row) {
+            known.waits_for_topic = true;
+        }
+    }
+
+    /// Makes the rows due that waited for their topics, one of which is accepted again. Returns whether there are any.
+    pub(in crate::bridge) fn on_topic_healed(&mut self, now_ms: u64) -> bool {
+        let mut any = false;
+        for known in self.known.values_mut().filter(|known| known.waits_for_topic) {
+            (known.due_ms, known.waits_for_topic, any) = (now_ms, false, true);
+        }
+        any
     }
 
     /// Begins the attempt of a parked row that is leased again. Returns `None` if the row has to wait, otherwise `true` if messages have to be

@@ -1,0 +1,153 @@
+//! Connections that the hub closes in place of a PUBACK. The message at which it closes is found by the [search for poison](super::poison) and parked.
+//! When that was so for two messages of a topic, and the hub accepted none of it in between, the topic counts as refused: its messages wait for the
+//! topic's back-off, since each attempt costs a connection.
+
+use std::collections::VecDeque;
+
+use crate::bridge::connection::HubClose;
+use crate::bridge::message::Message;
+use crate::bridge::notice_limit::Cause;
+use crate::bridge::packing::pack::Pack;
+use crate::bridge::spool::Spool;
+use crate::bridge::stats::Stats;
+use crate::bridge::uplink::{Uplink, row_key};
+use crate::bridge::uplink_event::UplinkEvent;
+use crate::session::Token;
+
+use super::dropped::drops_refused;
+use super::poison::Blame;
+
+/// Number of connections that must end with the same message unanswered before an event names its topic.
+const SUSPECT_CLOSES: u32 = 2;
+
+impl<P: Pack> Uplink<P> {
+    /// Handles a close by the hub while the first `here` messages in flight were written on this connection and had no PUBACK. Returns the tokens
+    /// of messages that were parked as poison or are held with their topic, which the session has to forget; none if no message is blamed yet.
+    pub(in crate::bridge) fn on_hub_closed(
+        &mut self,
+        now_ms: u64,
+        here: usize,
+        close: HubClose,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) -> Vec<Token> {
+        let attempts = self.end_attempts_at_close(now_ms, here, close, spool, stats);
+        if !attempts.is_empty() {
+            return attempts;
+        }
+        let (mut worst, mut others, mut overdue) = (0, Vec::new(), Vec::new());
+        for (token, message) in self.sent.iter_mut().take(here) {
+            message.closes = message.closes.saturating_add(1);
+            worst = worst.max(message.closes);
+            // The hub kept a connection open with those, but may have been dead.
+            let is_overdue = std::mem::take(&mut message.is_overdue);
+            if is_overdue { overdue.push(*token) } else { others.push(*token) }
+        }
+        let suspects = if others.is_empty() { overdue } else { others };
+        let Some(token) = suspects.first().copied() else { return Vec::new() };
+        let Some(first) = self.sent.get(&token) else { return Vec::new() };
+        let rows: Vec<_> = first.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+        let is_known = rows.iter().any(|row| self.poison.register.is_known(*row));
+        let is_certain =
+            close.names_a_message || is_known || self.poison.closed_topics.is_suspect(first.topic());
+        if self.poison.on_close(now_ms, suspects.len(), worst, is_certain) == Blame::None {
+            self.tell_suspect(token);
+            return Vec::new();
+        }
+        let Some(message) = self.sent.remove(&token) else { return Vec::new() };
+        self.poison.blame.on_message_parked();
+        let mut gone = vec![Token(token)];
+        if !is_known && self.poison.closed_topics.on_blamed(message.topic()) {
+            gone.extend(self.refuse_closed_topic(now_ms, message, close, spool, stats));
+            return gone;
+        }
+        if !drops_refused(&message, spool) {
+            self.note_poison(now_ms, &rows);
+        }
+        self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
+        gone
+    }
+
+    /// Ends the attempts, on topics at which the hub closes, that were under way on the connection that it closed. They are its cause, and no other
+    /// message is suspected.
+    fn end_attempts_at_close(
+        &mut self,
+        now_ms: u64,
+        here: usize,
+        close: HubClose,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) -> Vec<Token> {
+        let sent = self.sent.iter().take(here);
+        let attempts =
+            sent.filter(|(_, message)| message.is_attempt && self.refusals.is_closed_at(message.topic()));
+        let attempts: Vec<_> = attempts.map(|(token, _)| *token).collect();
+        if !attempts.is_empty() {
+            self.poison.blame.on_attempt_closed();
+        }
+        for message in attempts.iter().filter_map(|token| self.sent.remove(token)).collect::<Vec<_>>() {
+            self.hold_closed(now_ms, message, close, spool, stats);
+        }
+        attempts.into_iter().map(Token).collect()
+    }
+
+    /// Puts the topic of a message at which the hub closed in back-off, and holds its messages that are in flight or about to be sent. Returns the
+    /// tokens of those in flight.
+    fn refuse_closed_topic(
+        &mut self,
+        now_ms: u64,
+        message: Message,
+        close: HubClose,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) -> Vec<Token> {
+        let topic = message.topic().clone();
+        if !drops_refused(&message, spool) {
+            self.tell(now_ms, Cause::Topic, close.reason, &message, spool, stats);
+        }
+        self.hold_closed(now_ms, message, close, spool, stats);
+        if !self.refusals.is_refused(&topic) {
+            return Vec::new();
+        }
+        self.refusals.say(&topic);
+        let in_flight = self.sent.iter().filter(|(_, message)| *message.topic() == topic);
+        let in_flight: Vec<_> = in_flight.map(|(token, _)| *token).collect();
+        let (again, others): (VecDeque<_>, _) =
+            self.again.drain(..).partition(|message| *message.topic() == topic);
+        self.again = others;
+        let taken: Vec<_> = in_flight.iter().filter_map(|token| self.sent.remove(token)).collect();
+        taken.into_iter().chain(again).for_each(|message| self.refusals.hold_back(message));
+        in_flight.into_iter().map(Token).collect()
+    }
+
+    /// Holds a message at which the hub closed with its topic, or parks it if there is no room for the topic.
+    fn hold_closed(
+        &mut self,
+        now_ms: u64,
+        message: Message,
+        close: HubClose,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        let out = self.out_of(message.topic());
+        if drops_refused(&message, spool) {
+            self.refusals.add(now_ms, message.topic(), close.reason, out);
+            self.refusals.on_gone(message.topic());
+            return self.drop_refused(now_ms, &message, close.reason, spool, stats);
+        }
+        if let Some(message) = self.refusals.on_closed(now_ms, message, close.reason, out) {
+            let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+            self.note_poison(now_ms, &rows);
+            self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
+        }
+    }
+
+    /// Reports the topic of the oldest suspected poison message once, at its second connection that ended without a PUBACK. The first end may be
+    /// an outage, and the search for the culprit takes a while.
+    fn tell_suspect(&mut self, token: u64) {
+        if let Some(message) = self.sent.get(&token).filter(|message| message.closes == SUSPECT_CLOSES) {
+            let topic = message.topic().clone();
+            self.events.push_back(UplinkEvent::ClosedAt { topic });
+        }
+    }
+}
