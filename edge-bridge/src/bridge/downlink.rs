@@ -10,15 +10,19 @@ use super::backoff::Backoff;
 use super::refused::suspect_filters::{SuspectFilters, filter_backoff};
 use super::topic_rules::{Mapped, Rules};
 
+mod asked;
 mod unsubscribes;
+mod wanted;
+use asked::Asked;
 use unsubscribes::Unsubscribes;
+use wanted::Wanted;
 
 /// Subscriptions at the hub, which belong to its session: a resumed session still has them, a new one does not.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Downlink {
     rules: Rules,
-    /// Filters that the application and the `in` rules subscribe to, in the order of the requests.
-    wanted: Vec<Subscription>,
+    /// Filters that the application and the `in` rules subscribe to.
+    wanted: Wanted,
     /// Filters the hub granted in its present session, as far as this process knows.
     granted: HashSet<Utf8>,
     /// Those of them that were granted in MQTT 3.1.1, whose subscriptions have no options (§3.8.3.1).
@@ -28,10 +32,10 @@ pub(super) struct Downlink {
     replaced: HashSet<Utf8>,
     /// MQTT version of the present connection, or of the last one.
     version: Option<Version>,
-    asked: Vec<(PacketId, Vec<Utf8>)>,
+    asked: Asked,
     refused: HashMap<Utf8, RefusedFilter>,
     suspects: SuspectFilters,
-    unsubscribes: Unsubscribes,
+    pub(super) unsubscribes: Unsubscribes,
 }
 
 /// Back-off of a subscription that the hub refused.
@@ -56,17 +60,17 @@ impl Downlink {
     pub(super) fn new(rules: Rules) -> Self {
         let wanted =
             rules.iter().filter_map(|rule| Some(subscription(rule.remote_filter()?.clone(), rule.qos())));
-        Self { wanted: wanted.collect(), rules, ..Self::default() }
+        let mut downlink = Self::default();
+        downlink.wanted.extend(wanted);
+        downlink.rules = rules;
+        downlink
     }
 
     /// Adds a filter of the application. Its messages keep the hub's topic. A filter that was added before is subscribed again if its QoS rises
     /// or its options change.
     pub(super) fn want(&mut self, mut wanted: Subscription) {
         self.unsubscribes.forget(&wanted.filter);
-        let Some(own) = self.wanted.iter_mut().find(|own| own.filter == wanted.filter) else {
-            self.wanted.push(wanted);
-            return;
-        };
+        let Some(own) = self.wanted.get_mut(&wanted.filter) else { return self.wanted.add(wanted) };
         let options = |of: &Subscription| (of.no_local, of.retain_as_published);
         if own.qos < wanted.qos || options(own) != options(&wanted) {
             wanted.qos = wanted.qos.max(own.qos);
@@ -80,9 +84,7 @@ impl Downlink {
         self.granted.remove(filter);
         self.refused.remove(filter);
         self.suspects.clear(filter);
-        for asked in self.asked.iter_mut().flat_map(|(_, filters)| filters).filter(|asked| *asked == filter) {
-            *asked = Utf8::default();
-        }
+        self.asked.forget(filter);
     }
 
     /// Subscribes again to a filter of the application, so that the hub sends its retained messages. Does nothing for a filter of an `in`
@@ -91,7 +93,7 @@ impl Downlink {
         if self.is_of_rule(filter) {
             return;
         }
-        if let Some(wanted) = self.wanted.iter_mut().find(|s| s.filter == *filter) {
+        if let Some(wanted) = self.wanted.get_mut(filter) {
             wanted.retain_handling = RetainHandling::Send;
             self.granted.remove(filter);
         }
@@ -106,27 +108,9 @@ impl Downlink {
         if self.is_of_rule(filter) {
             return;
         }
-        self.wanted.retain(|s| s.filter != *filter);
+        self.wanted.remove(filter);
         self.forget_answer(filter);
         self.unsubscribes.add(filter.clone());
-    }
-
-    /// Takes the filters for an UNSUBSCRIBE out of the list.
-    pub(super) fn take_unwanted(&mut self) -> Vec<Utf8> {
-        self.unsubscribes.take()
-    }
-
-    /// Returns filters to the list, because their UNSUBSCRIBE could not be sent.
-    pub(super) fn put_unwanted(&mut self, filters: &[Utf8]) {
-        self.unsubscribes.put_back(filters);
-    }
-
-    pub(super) fn on_unsubscribed(&mut self, id: PacketId, filters: &[Utf8]) {
-        self.unsubscribes.on_asked(id, filters);
-    }
-
-    pub(super) fn on_unsuback(&mut self, id: PacketId) {
-        self.unsubscribes.on_unsuback(id);
     }
 
     /// Filters suspected to make the hub close the connection. A new connection does not subscribe to them at once.
@@ -136,7 +120,7 @@ impl Downlink {
 
     /// Returns whether there are subscriptions, so that messages may come.
     pub(super) fn listens(&self) -> bool {
-        !self.wanted.is_empty()
+        self.wanted.len() > 0
     }
 
     /// Notes that a connection is up; returns the filters that the hub has not granted in this session. A resumed session is not asked again, which
@@ -156,10 +140,9 @@ impl Downlink {
             self.granted.retain(|filter| !self.replaced.contains(filter));
         }
         self.version = Some(version);
-        self.asked.clear();
-        self.unsubscribes.on_connected();
-        // One that was unsubscribed to be subscribed with other options.
-        self.wanted.iter().for_each(|s| self.unsubscribes.forget(&s.filter));
+        self.asked = Asked::default();
+        // Some were unsubscribed to be subscribed with other options.
+        self.unsubscribes.on_connected(|filter| self.wanted.contains(filter));
         self.suspects.on_connected(now_ms);
         self.refused.values_mut().for_each(|filter| filter.due_ms = now_ms);
         self.missing(now_ms)
@@ -172,8 +155,8 @@ impl Downlink {
 
     /// Up time, in milliseconds, of the next attempt to subscribe to a refused filter; `None` if there is none.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<u64> {
-        let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
-        let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));
+        let waiting =
+            self.refused.iter().filter(|(filter, _)| session.is_open() && !self.asked.contains(filter));
         let suspect = self.suspects.next().filter(|_| session.is_open() && self.asked.is_empty());
         waiting.map(|(_, filter)| filter.due_ms).chain(suspect.map(|(due_ms, _)| due_ms)).min()
     }
@@ -182,14 +165,13 @@ impl Downlink {
     /// cause, and the filters are returned that count as refused from now on.
     pub(super) fn on_hub_closed(&mut self, now_ms: u64, reason: ReasonCode) -> Option<Vec<Refused>> {
         self.unsubscribes.on_hub_closed();
-        let asked = self.asked.drain(..).flat_map(|(_, filters)| filters);
-        let asked: Vec<_> = asked.filter(|filter| !filter.is_empty()).collect();
+        let asked = self.asked.take();
         if asked.is_empty() {
             return None;
         }
         let new = self.suspects.on_hub_closed(now_ms, asked, reason);
         // It has one delay, not two.
-        self.refused.retain(|filter, _| !new.contains(filter));
+        new.iter().for_each(|filter| drop(self.refused.remove(filter)));
         let new = new.into_iter().map(|filter| Refused { filter, reason });
         Some(new.filter(|refused| may_be_a_filter(refused.reason)).collect())
     }
@@ -201,9 +183,12 @@ impl Downlink {
 
     /// Filters to subscribe to now. A suspected filter is subscribed to only when no other filter is left.
     pub(super) fn missing(&self, now_ms: u64) -> Vec<Subscription> {
-        let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
+        if self.granted.len() == self.wanted.len() {
+            return Vec::new();
+        }
         let waits = |filter: &Utf8| self.refused.get(filter).is_some_and(|refused| refused.due_ms > now_ms);
-        let open = self.wanted.iter().filter(|s| !self.granted.contains(&s.filter) && !asked(&s.filter));
+        let is_open = |filter: &Utf8| !self.granted.contains(filter) && !self.asked.contains(filter);
+        let open = self.wanted.iter().filter(|s| is_open(&s.filter));
         let open = open.filter(|s| !waits(&s.filter)).cloned();
         let (suspects, open): (Vec<_>, Vec<_>) = open.partition(|s| self.suspects.contains(&s.filter));
         if !open.is_empty() || !self.asked.is_empty() {
@@ -214,7 +199,7 @@ impl Downlink {
     }
 
     pub(super) fn on_asked(&mut self, id: PacketId, filters: &[Subscription]) {
-        self.asked.push((id, filters.iter().map(|s| s.filter.clone()).collect()));
+        self.asked.add(id, filters.iter().map(|s| s.filter.clone()).collect());
     }
 
     /// Defers filters whose SUBSCRIBE could not be sent, so that they are not tried in a tight loop.
@@ -240,13 +225,9 @@ impl Downlink {
     /// Handles a SUBACK and returns the filters whose refusal is new, or has another reason than before. A refused filter is asked for again
     /// after its back-off and on the next connection.
     pub(super) fn on_suback(&mut self, now_ms: u64, id: PacketId, reasons: &[ReasonCode]) -> Vec<Refused> {
-        let Some(at) = self.asked.iter().position(|(asked, _)| *asked == id) else { return Vec::new() };
-        let (_, filters) = self.asked.swap_remove(at);
         let mut refused = Vec::new();
-        for (filter, reason) in filters.into_iter().zip(reasons) {
-            if filter.is_empty() {
-                continue;
-            }
+        for (filter, reason) in self.asked.answer(id).into_iter().zip(reasons) {
+            let Some(filter) = filter else { continue };
             self.suspects.clear(&filter);
             if !reason.is_error() {
                 self.refused.remove(&filter);

@@ -7,5 +7,6 @@ mod ends;
 mod exactly_once;
 #[path = "../link_support/mod.rs"]
 mod link_support;
+mod many_filters;
 mod rules;
 mod subscriptions;

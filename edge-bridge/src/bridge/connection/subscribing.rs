@@ -5,31 +5,26 @@ use super::super::packing::pack::Pack;
 use super::super::spool::Spool;
 use super::{Connection, Now, Output, Parts};
 use crate::session::RequestError;
-use crate::wire::{ReasonCode, Subscription, Utf8};
+use crate::wire::{PacketId, ReasonCode, Subscription, Utf8};
 
 impl Connection {
     pub(super) fn subscribe<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
-        let unwanted = parts.downlink.take_unwanted();
+        let unwanted = parts.downlink.unsubscribes.take();
         self.unsubscribe(now, &unwanted, parts);
         let filters = parts.downlink.missing(now.up_ms);
         self.ask(now, &filters, parts);
     }
 
     fn unsubscribe<S: Spool, P: Pack>(&mut self, now: Now, filters: &[Utf8], parts: &mut Parts<'_, S, P>) {
-        if filters.is_empty() {
-            return;
-        }
-        match self.session.unsubscribe(now.up_ms, filters.to_vec()) {
-            Ok(id) => parts.downlink.on_unsubscribed(id, filters),
-            Err(RequestError::TooLarge { .. }) if filters.len() > 1 => {
-                let (first, second) = filters.split_at(filters.len() / 2);
-                self.unsubscribe(now, first, parts);
-                self.unsubscribe(now, second, parts);
-            }
-            // A SUBSCRIBE of this filter would be larger still: the hub has never had it.
-            Err(RequestError::TooLarge { .. }) => {}
-            Err(_) => parts.downlink.put_unwanted(filters),
-        }
+        let unsubscribes = &mut parts.downlink.unsubscribes;
+        // A SUBSCRIBE of a filter that fits into no packet would be larger still: the hub has never had it.
+        let _ = in_packets(filters, &mut |filters| {
+            let sent = self.session.unsubscribe(now.up_ms, filters.to_vec());
+            settle(sent, |sent| match sent {
+                Ok(id) => unsubscribes.on_asked(id, filters),
+                Err(_) => unsubscribes.put_back(filters),
+            })
+        });
     }
 
     pub(super) fn ask<S: Spool, P: Pack>(
@@ -38,30 +33,48 @@ impl Connection {
         filters: &[Subscription],
         parts: &mut Parts<'_, S, P>,
     ) {
-        if filters.is_empty() {
-            return;
-        }
         let replaced = parts.downlink.take_replaced(filters);
         self.unsubscribe(now, &replaced, parts);
-        match self.session.subscribe(now.up_ms, filters.to_vec()) {
-            Ok(id) => parts.downlink.on_asked(id, filters),
-            Err(RequestError::TooLarge { .. }) if filters.len() > 1 => {
-                let (first, second) = filters.split_at(filters.len() / 2);
-                self.ask(now, first, parts);
-                self.ask(now, second, parts);
-            }
-            Err(RequestError::TooLarge { .. }) => {
-                for Subscription { filter, .. } in filters {
-                    let refused = parts.downlink.refuse(now.up_ms, filter, ReasonCode::PACKET_TOO_LARGE);
-                    let events = refused.map(|refused| Output::Event(Event::SubscriptionRefused(refused)));
-                    parts.out.extend(events);
+        let too_large = in_packets(filters, &mut |filters| {
+            let sent = self.session.subscribe(now.up_ms, filters.to_vec());
+            settle(sent, |sent| match sent {
+                Ok(id) => parts.downlink.on_asked(id, filters),
+                Err(error) => {
+                    tracing::debug!(%error, "subscribe");
+                    parts.downlink.on_not_asked(now.up_ms, filters);
                 }
-                parts.stats.refused_subscriptions = parts.downlink.refused();
-            }
-            Err(error) => {
-                tracing::debug!(%error, "subscribe");
-                parts.downlink.on_not_asked(now.up_ms, filters);
-            }
+            })
+        });
+        for Subscription { filter, .. } in &too_large {
+            let refused = parts.downlink.refuse(now.up_ms, filter, ReasonCode::PACKET_TOO_LARGE);
+            parts.out.extend(refused.map(|refused| Output::Event(Event::SubscriptionRefused(refused))));
+        }
+        if !too_large.is_empty() {
+            parts.stats.refused_subscriptions = parts.downlink.refused();
         }
     }
+}
+
+/// Calls `send` with all filters or, where their packet is too large and it returns `false`, with halves of them. Returns those that fit into no packet.
+fn in_packets<'a, T>(filters: &'a [T], send: &mut impl FnMut(&[T]) -> bool) -> Vec<&'a T> {
+    match filters {
+        [] => Vec::new(),
+        _ if send(filters) => Vec::new(),
+        [alone] => vec![alone],
+        _ => {
+            let (first, second) = filters.split_at(filters.len() / 2);
+            let mut too_large = in_packets(first, send);
+            too_large.extend(in_packets(second, send));
+            too_large
+        }
+    }
+}
+
+/// Calls `settle` with the outcome of a request, unless its packet is too large; returns whether it was called.
+fn settle(sent: Result<PacketId, RequestError>, settle: impl FnOnce(Result<PacketId, RequestError>)) -> bool {
+    let is_too_large = matches!(sent, Err(RequestError::TooLarge { .. }));
+    if !is_too_large {
+        settle(sent);
+    }
+    !is_too_large
 }

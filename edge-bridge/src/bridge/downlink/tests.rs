@@ -47,7 +47,7 @@ fn a_filter_that_was_given_up_and_wanted_again_is_asked_for_again() {
     let filters = downlink.missing(0);
     downlink.on_asked(PacketId::MIN, &filters);
     downlink.unwant(&filter);
-    assert_eq!(downlink.take_unwanted(), std::slice::from_ref(&filter));
+    assert_eq!(downlink.unsubscribes.take(), std::slice::from_ref(&filter));
     downlink.want(subscription(filter.clone(), QoS::AtLeastOnce));
     let asked_again = downlink.missing(0);
     assert_eq!(asked_again.iter().map(|s| &s.filter).collect::<Vec<_>>(), [&filter]);
@@ -58,10 +58,10 @@ fn a_filter_that_was_given_up_and_wanted_again_is_asked_for_again() {
     // Given up and wanted again before anything could be sent: no UNSUBSCRIBE behind the SUBSCRIBE.
     downlink.unwant(&filter);
     downlink.want(subscription(filter, QoS::AtLeastOnce));
-    assert!(downlink.take_unwanted().is_empty());
+    assert!(downlink.unsubscribes.take().is_empty());
     // A rule's filter stays.
     downlink.unwant(&Utf8::try_from("hub/site7/cmd/#").unwrap());
-    assert!(downlink.take_unwanted().is_empty());
+    assert!(downlink.unsubscribes.take().is_empty());
 }
 
 /// A SUBSCRIBE to what is subscribed to already misses nothing, and brings what the hub retains if it says so.
@@ -78,7 +78,7 @@ fn a_filter_that_is_renewed_is_asked_for_with_what_is_retained() {
     downlink.renew(&rules);
     let asked: Vec<_> = downlink.missing(0).into_iter().map(|s| (s.filter, s.retain_handling)).collect();
     assert_eq!(asked, [(own, RetainHandling::Send)]);
-    assert!(downlink.take_unwanted().is_empty());
+    assert!(downlink.unsubscribes.take().is_empty());
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn each_filter_is_wanted_and_given_up_by_itself() {
     assert!(downlink.missing(0).is_empty(), "what is granted is more");
     downlink.unwant(&a);
     assert!(downlink.listens() && downlink.missing(0).is_empty(), "b stays as it is");
-    let unwanted = downlink.take_unwanted();
+    let unwanted = downlink.unsubscribes.take();
     assert_eq!(unwanted, std::slice::from_ref(&a));
-    downlink.put_unwanted(&unwanted);
-    assert_eq!(downlink.take_unwanted(), [a]);
+    downlink.unsubscribes.put_back(&unwanted);
+    assert_eq!(downlink.unsubscribes.take(), [a]);
     downlink.unwant(&b);
     assert!(!downlink.listens());
 }

@@ -1,14 +1,16 @@
 //! Filters to unsubscribe. The hub's session has a filter until its UNSUBSCRIBE has arrived, and a client does not send one again by itself (§4.4), so
 //! what had no UNSUBACK is sent on the next connection, unless the hub closed each time.
 
+use std::collections::BTreeSet;
+
 use crate::wire::{PacketId, Utf8};
 
 /// Closes by the hub in a row after which an unanswered UNSUBSCRIBE counts as their cause.
 const CLOSES_MAX: u8 = 3;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Unsubscribes {
-    waiting: Vec<Utf8>,
+pub(in crate::bridge) struct Unsubscribes {
+    waiting: BTreeSet<Utf8>,
     /// Those without an UNSUBACK.
     asked: Vec<(PacketId, Vec<Utf8>)>,
     closes_in_row: u8,
@@ -16,29 +18,29 @@ pub(super) struct Unsubscribes {
 
 impl Unsubscribes {
     pub(super) fn add(&mut self, filter: Utf8) {
-        self.waiting.push(filter);
+        self.waiting.insert(filter);
     }
 
-    /// Forgets a filter that is subscribed again.
+    /// Forgets a filter that is subscribed again. What was asked and has no answer is left out by [`on_connected`](Self::on_connected).
     pub(super) fn forget(&mut self, filter: &Utf8) {
-        self.waiting.retain(|other| other != filter);
-        self.asked.iter_mut().for_each(|(_, filters)| filters.retain(|other| other != filter));
+        self.waiting.remove(filter);
     }
 
-    pub(super) fn take(&mut self) -> Vec<Utf8> {
-        std::mem::take(&mut self.waiting)
+    /// Takes the filters for an UNSUBSCRIBE out of the list.
+    pub(in crate::bridge) fn take(&mut self) -> Vec<Utf8> {
+        std::mem::take(&mut self.waiting).into_iter().collect()
     }
 
-    /// Returns filters whose UNSUBSCRIBE could not be sent.
-    pub(super) fn put_back(&mut self, filters: &[Utf8]) {
-        self.waiting.extend_from_slice(filters);
+    /// Returns filters to the list, because their UNSUBSCRIBE could not be sent.
+    pub(in crate::bridge) fn put_back(&mut self, filters: &[Utf8]) {
+        self.waiting.extend(filters.iter().cloned());
     }
 
-    pub(super) fn on_asked(&mut self, id: PacketId, filters: &[Utf8]) {
+    pub(in crate::bridge) fn on_asked(&mut self, id: PacketId, filters: &[Utf8]) {
         self.asked.push((id, filters.to_vec()));
     }
 
-    pub(super) fn on_unsuback(&mut self, id: PacketId) {
+    pub(in crate::bridge) fn on_unsuback(&mut self, id: PacketId) {
         self.closes_in_row = 0;
         self.asked.retain(|(asked, _)| *asked != id);
     }
@@ -54,7 +56,9 @@ impl Unsubscribes {
         }
     }
 
-    pub(super) fn on_connected(&mut self) {
+    /// Notes that a connection is up: what had no UNSUBACK is sent again, unless it is subscribed again by now.
+    pub(super) fn on_connected(&mut self, is_wanted: impl Fn(&Utf8) -> bool) {
         self.waiting.extend(self.asked.drain(..).flat_map(|(_, filters)| filters));
+        self.waiting.retain(|filter| !is_wanted(filter));
     }
 }
