@@ -59,6 +59,9 @@ impl<P: Pack> Uplink<P> {
             stats.on_refusal(reason);
             self.on_refused(now_ms, message, reason, link, spool, stats);
         } else {
+            if reason == ReasonCode::NO_MATCHING_SUBSCRIBERS && !message.packed.publish.retain {
+                self.note_without_subscribers(&message, stats);
+            }
             self.on_taken(now_ms, &message, spool, stats);
             match is_complete {
                 true => self.deliver(message, spool, stats),
@@ -109,6 +112,15 @@ impl<P: Pack> Uplink<P> {
         // Of a message without rows nobody was acknowledged for anything: who made it decides when it is made again.
         if !message.packed.rows.is_empty() {
             self.refuse_alone(now_ms, message, reason, spool, stats);
+        }
+    }
+
+    /// Counts a message that nobody gets. It is reported once: what nobody reads yet may be read tomorrow.
+    fn note_without_subscribers(&mut self, message: &Message, stats: &mut Stats) {
+        stats.without_subscribers += 1;
+        if stats.without_subscribers == 1 {
+            let topic = message.topic().clone();
+            self.events.push_back(UplinkEvent::WithoutSubscribers { topic });
         }
     }
 

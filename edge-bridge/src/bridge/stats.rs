@@ -21,6 +21,9 @@ pub struct Stats {
     pub sent: u64,
     /// Messages that the hub acknowledged as accepted.
     pub acknowledged: u64,
+    /// Those of them that the hub gave to nobody, as far as it says so (reason 0x10): no subscription there matches their topics. Retained messages,
+    /// which the hub keeps for later subscribers, do not count.
+    pub without_subscribers: u64,
     /// Rows in messages that the hub acknowledged as accepted.
     pub rows_delivered: u64,
     /// Messages sent again on a resumed session.

@@ -49,6 +49,12 @@ pub enum UplinkEvent {
         /// Reason for which some messages were left out; `None` if all were found.
         left_out: Option<LeftOut>,
     },
+    /// The hub accepted a message for which it has no subscriber. Reported once; [`Stats::without_subscribers`](super::Stats::without_subscribers) counts
+    /// them.
+    WithoutSubscribers {
+        /// Topic at the hub.
+        topic: Utf8,
+    },
     /// The hub does not support retained messages, so they are published without the flag. Reported once per connection.
     RetainCleared,
     /// The hub does not support QoS 2, so such messages are published at QoS 1 and may come twice after a break. Reported once per connection.

@@ -134,6 +134,9 @@ impl EventLog {
             UplinkEvent::ByHand { count, dropped: false, left_out } => {
                 tracing::info!(%hub, %count, ?left_out, "refused messages were copied by hand");
             }
+            UplinkEvent::WithoutSubscribers { topic } => {
+                tracing::warn!(%hub, topic = %quoted(topic), "the hub has no subscriber for this topic: what it accepts of it nobody gets");
+            }
             UplinkEvent::RetainCleared => {
                 if link.once_a_minute(now_ms, "no retained messages") {
                     tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
@@ -297,6 +300,7 @@ mod tests {
             ("topic", Event::Uplink(UplinkEvent::Unanswered(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::Parked(refusal()))),
             ("topic", Event::Uplink(UplinkEvent::Dropped(refusal()))),
+            ("topic", Event::Uplink(UplinkEvent::WithoutSubscribers { topic: topic.clone() })),
             ("filter", Event::SubscriptionRefused(refused)),
         ] {
             let fields = Fields::default();

@@ -1,8 +1,11 @@
 //! Refused topics beside topics that are taken.
 
-use edge_bridge::wire::{PropertyId, Value};
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::bridge::UplinkEvent;
+use edge_bridge::wire::{PropertyId, QoS, Value};
 
-use crate::refusal_support::{Answer, Rig, TAKEN};
+use crate::refusal_support::{Answer, Rig, TAKEN, text};
 use crate::{DENIED, MINUTE, QUOTA, SECOND};
 
 /// While only denied topics have traffic, an alarm of another topic goes at once.
@@ -130,4 +133,23 @@ fn topics_that_are_denied_from_the_start_delay_no_other() {
     rig.script = Box::new(|_, _| TAKEN);
     rig.run_until_empty(20 * MINUTE);
     rig.assert_all(540);
+}
+
+/// A hub that says that nobody subscribes there (0x10) has accepted the message: it is delivered, and counted apart from others.
+#[test]
+fn what_nobody_at_the_hub_gets_is_delivered_counted_and_told_once() {
+    let mut rig = Rig::new(|_, publish| if publish.topic == "t/1" { Answer::Ack(0x10) } else { TAKEN });
+    rig.fill(10, 2);
+    let mut kept = Row::new(text("t/1"), Bytes::from_static(b"100"));
+    kept.retain = true;
+    rig.push_row(kept);
+    let mut exactly_once = Row::new(text("t/1"), Bytes::from_static(b"101"));
+    exactly_once.qos = QoS::ExactlyOnce;
+    rig.push_row(exactly_once);
+    rig.run_until_empty(MINUTE);
+    let stats = rig.core.stats();
+    assert_eq!((stats.acknowledged, stats.without_subscribers), (12, 6), "the retained one is kept there");
+    let told =
+        |event: &&UplinkEvent| matches!(event, UplinkEvent::WithoutSubscribers { topic } if topic == "t/1");
+    assert_eq!((rig.events.iter().filter(told).count(), rig.events.len()), (1, 1), "{:?}", rig.events);
 }

@@ -95,6 +95,8 @@ pub(crate) struct Sample {
     pub(crate) commands: Option<CommandCounts>,
     /// Number of messages from the hub that match no subscription of this program.
     pub(crate) unclaimed: u64,
+    /// Number of messages that the hub accepted and gave to nobody.
+    pub(crate) without_subscribers: u64,
     /// Figures of the gateway's own listener; `None` without one, or while it does not answer.
     pub(crate) listener: Option<edge_bridge::listener::Stats>,
 }
@@ -155,11 +157,9 @@ impl Sample {
         );
         let unfiltered = self.counts.unfiltered.iter().map(|(reason, count)| (reason.as_str(), *count));
         page.labelled("edge_unfiltered_total", "reason", unfiltered);
-        page.counter(
-            "edge_undecodable_total",
-            "Messages that are not readings, or have too long a topic for their route, since the start.",
-            self.counts.undecodable,
-        );
+        let help =
+            "Messages that are not readings, or have too long a topic for their route, since the start.";
+        page.counter("edge_undecodable_total", help, self.counts.undecodable);
         page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);
         let help = "Metrics and records that have no place among readings, of messages that were read, since the start.";
         page.counter("edge_skipped_total", help, self.counts.skipped);
@@ -167,6 +167,8 @@ impl Sample {
         page.counter("edge_unrouted_total", help, self.counts.unrouted);
         let help = "Messages of the hub that no subscription of this program asks for, since the start.";
         page.counter("edge_unclaimed_total", help, self.unclaimed);
+        let help = "Messages for which the hub had no subscriber, as far as it says so, since the start.";
+        page.counter("edge_without_subscribers_total", help, self.without_subscribers);
     }
 
     /// Returns the metrics page.
@@ -290,6 +292,7 @@ mod tests {
             counts: Counts::default(),
             commands: None,
             unclaimed: 11,
+            without_subscribers: 12,
             listener: None,
         }
     }
@@ -348,6 +351,7 @@ mod tests {
             "edge_clock_synced 1",
             "edge_store_bytes_written_total 4096",
             "edge_unclaimed_total 11",
+            "edge_without_subscribers_total 12",
             "edge_wan_bytes_total{cause=\"resend\"} 5",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");

@@ -140,6 +140,7 @@ impl Monitor {
             counts: self.ingest.counts(),
             commands: self.commands.clone(),
             unclaimed: link.unclaimed + link.dropped_qos0,
+            without_subscribers: link.without_subscribers,
             listener,
         };
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.

@@ -107,6 +107,7 @@ pub(crate) fn figures() -> Figures {
             counts: Counts::default(),
             commands: None,
             unclaimed: 0,
+            without_subscribers: 0,
             listener: None,
         },
         totals: Some(totals(8_009_650, 5)),
