@@ -56,7 +56,7 @@ impl<I: Ingest> Listener<I> {
     ///
     /// The name cannot be a part of a topic.
     pub fn set_link_state(&mut self, now: Now, name: &str, is_up: bool) -> Result<(), TopicError> {
-        let topic = format!("$SYS/broker/connection/{name}/state");
+        let topic = link_topic(name);
         validate_topic_name(&topic)?;
         let topic = Utf8::try_from(topic).map_err(|_| TopicError::Nul)?;
         let before = self.sys.links.insert(topic.clone(), is_up);
@@ -69,6 +69,12 @@ impl<I: Ingest> Listener<I> {
             self.run(now);
         }
         Ok(())
+    }
+
+    /// Forgets a link of the application, so that bridges of clients may publish on its topic. Subscribers get no message, and later ones no state.
+    pub fn clear_link_state(&mut self, name: &str) {
+        let topic = link_topic(name);
+        self.sys.links.retain(|link, _| link.as_str() != topic);
     }
 
     /// Begins to publish the figures if a connected client has a filter for them.
@@ -158,6 +164,10 @@ impl<I: Ingest> Listener<I> {
             flow.bytes_out.to_string(),
         ]
     }
+}
+
+fn link_topic(name: &str) -> String {
+    format!("$SYS/broker/connection/{name}/state")
 }
 
 fn state(is_up: bool) -> &'static str {

@@ -244,6 +244,24 @@ fn what_a_client_left_in_the_place_of_a_link_goes_when_its_state_is_known() {
     assert_eq!(told(&mut site, late), [(topic.to_owned(), "0".into(), true)]);
 }
 
+/// A link that is configured no more.
+#[test]
+fn the_topic_of_a_link_that_is_cleared_is_open_to_clients() {
+    let mut site = site();
+    let topic = "$SYS/broker/connection/hub/state";
+    site.listener.set_link_state(site.now, "hub", true).unwrap();
+    let (other, watcher) = (site.client("other", Version::V5), site.client("watcher", Version::V5));
+    site.send(other, &[publish(1, topic, "0")]);
+    assert_eq!(site.pubacks(other), [(1, ReasonCode::NOT_AUTHORIZED)]);
+    site.listener.clear_link_state("hub");
+    site.listener.clear_link_state("of nobody");
+    site.send(watcher, &[subscribe(&[topic])]);
+    assert_eq!(told(&mut site, watcher), [], "no state");
+    site.send(other, &[publish(2, topic, "0")]);
+    assert_eq!(site.pubacks(other).last(), Some(&(2, ReasonCode::SUCCESS)));
+    assert_eq!(told(&mut site, watcher), [(topic.to_owned(), "0".to_owned(), false)]);
+}
+
 /// May read everything but figures of clients.
 struct NoClients;
 
@@ -286,4 +304,25 @@ fn the_applications_own_states_are_not_restored_and_are_no_loss_of_a_client() {
     assert_eq!((restored.retained, restored.waiting, restored.refused), (0, 0, 0));
     let (panel, _) = next.connect(stays("panel", Version::V5));
     assert!(next.payloads(panel).is_empty());
+}
+
+/// Earlier versions retained the state of the application's links as they retain messages. Restored, it would say that a link is up, for as long as
+/// none of this name is set.
+#[test]
+fn a_state_that_an_earlier_version_retained_is_not_restored_but_a_clients_is() {
+    let mut config = Config::default();
+    config.saves_own_messages = true;
+    let mut site = Site::new(config);
+    site.now.wall_ms = 1_800_000_000_000;
+    site.publish(&Publish { retain: true, ..message("$SYS/broker/connection/ours/state", "1") });
+    let theirs = "$SYS/broker/connection/theirs/state";
+    let bridge = site.client("theirs", Version::V5);
+    let packet_id = PacketId::new(1);
+    site.send(bridge, &[Packet::Publish(Publish { retain: true, packet_id, ..message(theirs, "1") })]);
+    assert_eq!(site.listener.stats().retained, 2);
+    let (mut next, restored) = restarted(&site, Config::default(), 0);
+    assert_eq!((restored.retained, restored.refused), (1, 0));
+    let late = next.client("late", Version::V5);
+    next.send(late, &[subscribe(&["$SYS/broker/connection/+/state"])]);
+    assert_eq!(told(&mut next, late), [(theirs.to_owned(), "1".into(), true)]);
 }

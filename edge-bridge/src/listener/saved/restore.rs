@@ -7,6 +7,7 @@ use crate::ingest::{Ingest, Now};
 use crate::listener::delivery::{Delivery, Tag};
 use crate::listener::events::Restored;
 use crate::listener::message::Message;
+use crate::listener::sys_names::is_sys;
 use crate::listener::wills::PendingWill;
 use crate::listener::{ClientKey, Listener};
 use crate::session::{Resume, SavedExchange};
@@ -79,7 +80,10 @@ impl<I: Ingest> Listener<I> {
             restored.expired += 1;
             return;
         };
-        if self.is_told_anew(&publish.topic) {
+        // Earlier versions saved the application's states as retained messages. A client's has its publisher since version 5, and of any version it is
+        // published again when the client connects.
+        let is_old_state = is_sys(&publish.topic) && publisher.is_none();
+        if is_old_state || self.is_told_anew(&publish.topic) {
             return;
         }
         let message = Message::new(now_ms, &publish, self.accounts.payloads());
@@ -93,7 +97,7 @@ impl<I: Ingest> Listener<I> {
     /// Returns whether a saved message is on one of the application's topics below `$SYS`: states and figures, which it tells anew. No client misses
     /// the former ones.
     fn is_told_anew(&self, topic: &str) -> bool {
-        topic.starts_with("$SYS/") && self.is_own_topic(topic)
+        is_sys(topic) && self.is_own_topic(topic)
     }
 
     /// Restores a session; `None` at the limit of sessions, or if the client has one already.

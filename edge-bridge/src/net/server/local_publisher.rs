@@ -60,6 +60,19 @@ impl LocalPublisher {
     ///
     /// The server has ended.
     pub async fn set_link_state(&self, name: &str, is_up: bool) -> Result<(), Ended> {
+        self.send_link_state(name, Some(is_up)).await
+    }
+
+    /// Forgets a link as [`Listener::clear_link_state`](crate::listener::Listener::clear_link_state) does.
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn clear_link_state(&self, name: &str) -> Result<(), Ended> {
+        self.send_link_state(name, None).await
+    }
+
+    async fn send_link_state(&self, name: &str, is_up: Option<bool>) -> Result<(), Ended> {
         let name = name.to_owned();
         self.commands.send(Command::SetLinkState { name, is_up }).await.map_err(|_| Ended)
     }

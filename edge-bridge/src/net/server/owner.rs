@@ -37,13 +37,30 @@ const TURNS_WITHIN: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Publish { publish: Publish, one_is_enough: bool, answer: oneshot::Sender<Settled> },
-    SetAccess { access: Access, answer: oneshot::Sender<()> },
-    SetTls { tls: ServerTls, verifies_again: bool },
-    SetLinkState { name: String, is_up: bool },
+    Publish {
+        publish: Publish,
+        one_is_enough: bool,
+        answer: oneshot::Sender<Settled>,
+    },
+    SetAccess {
+        access: Access,
+        answer: oneshot::Sender<()>,
+    },
+    SetTls {
+        tls: ServerTls,
+        verifies_again: bool,
+    },
+    /// `None` forgets the link.
+    SetLinkState {
+        name: String,
+        is_up: Option<bool>,
+    },
     Stats(oneshot::Sender<Stats>),
     Saved(oneshot::Sender<()>),
-    Shutdown { within: Duration, answer: oneshot::Sender<()> },
+    Shutdown {
+        within: Duration,
+        answer: oneshot::Sender<()>,
+    },
 }
 
 pub(super) struct Owner<I, S> {
@@ -338,8 +355,11 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 let _ = answer.send(());
             }
             Command::SetLinkState { name, is_up } => {
-                // A name that is no part of a topic has no state.
-                let _ = self.listener.set_link_state(self.now(), &name, is_up);
+                match is_up {
+                    // A name that is no part of a topic has no state.
+                    Some(is_up) => drop(self.listener.set_link_state(self.now(), &name, is_up)),
+                    None => self.listener.clear_link_state(&name),
+                }
                 self.outputs();
             }
             Command::SetTls { tls, verifies_again } => {
