@@ -80,7 +80,7 @@ impl Side {
 }
 
 /// Returns the name in the topic of a link's state; `None` for another topic.
-fn link_name(topic: &str) -> Option<&str> {
+pub(crate) fn link_name(topic: &str) -> Option<&str> {
     topic.strip_prefix("$SYS/broker/connection/")?.strip_suffix("/state")
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files, signals, the time")]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use edge_bridge::bridge::topic_rules::Rules;
@@ -12,6 +13,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep};
 use crate::Setup;
 use crate::broker::Broker;
 use crate::connection::{Connection, QueueStats};
+use crate::notify;
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
@@ -181,12 +183,19 @@ impl Site {
                 );
             }
         }
+        let plans = self.running.iter().map(|connection| &connection.plan).chain(&self.waiting);
+        let links: HashSet<String> = plans.filter_map(link_name).collect();
         let (kept, ended): (Vec<_>, Vec<_>) =
             self.running.drain(..).partition(|connection| setup.plans.contains(&connection.plan));
         self.running = kept;
         join_all(ended.into_iter().map(Connection::stop)).await;
         if let Some(broker) = &self.broker {
             plans_out(&setup.plans).for_each(|(name, rules)| drop(broker.outlets().open(name, rules)));
+            let stay: HashSet<String> = setup.plans.iter().filter_map(link_name).collect();
+            for name in links.difference(&stay) {
+                // An error is the end of the broker.
+                let _ = broker.publisher().clear_link_state(name).await;
+            }
         }
         let runs = |plan: &Plan| self.running.iter().any(|connection| connection.plan == *plan);
         self.waiting = setup.plans.into_iter().filter(|plan| !runs(plan)).collect();
@@ -257,6 +266,11 @@ impl Site {
         }
         join_all(self.running.into_iter().map(Connection::stop)).await;
     }
+}
+
+/// Returns the name of the link whose state a connection reports on the topic that bridges have by default.
+fn link_name(plan: &Plan) -> Option<String> {
+    notify::link_name(&plan.notification_topic()?).map(str::to_owned)
 }
 
 /// Returns the connections with `out` rules, and these rules.

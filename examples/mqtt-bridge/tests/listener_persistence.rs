@@ -162,3 +162,28 @@ fn damage_costs_a_record_and_is_told() {
     assert!(log.contains("the file of clients was damaged and is kept as clients.bad"), "{log}");
     assert!(site.stop().success());
 }
+
+/// SIGHUP: a connection that is in the file no more leaves its state's topic to bridges of other programs.
+#[test]
+fn the_state_topic_of_a_removed_connection_is_open() {
+    let port = free_port();
+    let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+    let connection = |name: &str| {
+        format!("connection {name}\naddress 127.0.0.1:1\ntopic {name}/# out 1\nremote_clientid {name}\n")
+    };
+    let mut site = Site::alone(&format!("{listener}{}{}", connection("stays"), connection("goes")));
+    site.run();
+    let topic = |name: &str| format!("$SYS/broker/connection/{name}/state");
+    let is_taken = |topic: &str| {
+        let mut command = mosquitto::command("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-V", "5", "-q", "1", "-t", topic]);
+        let output = command.args(["-m", "1"]).output().unwrap();
+        output.status.success() && output.stderr.is_empty()
+    };
+    site.until("the states", || ["stays", "goes"].iter().all(|name| !is_taken(&topic(name))));
+    std::fs::write(site.file("bridge.conf"), format!("{listener}{}", connection("stays"))).unwrap();
+    site.signal("-HUP");
+    site.until("the change", || is_taken(&topic("goes")));
+    assert!(!is_taken(&topic("stays")));
+    assert!(site.stop().success());
+}
