@@ -7,27 +7,32 @@ use std::pin::Pin;
 use edge_bridge::Row;
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::PublishError;
-use edge_bridge::net::server::{Ended, LocalPublisher, Saving};
+use edge_bridge::net::server::{Ended, LocalPublisher};
 use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
 use edge_queue::{Config, Lease, PushError, aio};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 
-use self::unsaved::Unsaved;
+use self::waiting_leases::{Until, WaitingLeases};
+use crate::log_rate_limit::Cause;
 use crate::outlets::Outlets;
 use crate::plan::in_full;
 
-mod unsaved;
+mod waiting_leases;
 
 /// Name of the consumer, the same as that of a bridge, whose queue it may have been.
 const CONSUMER: &str = "hub";
 /// Most messages, and most bytes, being delivered to clients.
 const MESSAGES_MAX: usize = 512;
 const BYTES_MAX: u64 = 1 << 20;
-/// Time after which a message no longer counts as being delivered: its clients are absent, or do not acknowledge it. It waits in their sessions.
+/// Time after which a message no longer counts as being delivered: its clients are absent, or do not acknowledge it, and it waits in their sessions;
+/// or another connection does not store it.
 const HANDED_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// Most messages that wait for saves of sessions, and for other connections.
+const UNSAVED_MAX: usize = 256;
+const NOT_PASSED_ON_MAX: usize = 128;
 /// Time limit at a stop for acknowledgements of answered messages.
 const LAST: Duration = Duration::from_millis(100);
 /// Pause before a queue that cannot be read is read again.
@@ -128,7 +133,7 @@ async fn hand_out(
         () = sleep_until(from) => {}
         _ = stopped.wait_for(|stopped| *stopped) => return,
     }
-    let mut out = Out { on_the_way: FuturesUnordered::new(), unsaved: Unsaved::default(), bytes: 0 };
+    let mut out = Out::new(clients.connection.clone());
     let mut is_told = false;
     'handing_out: loop {
         let (messages, bytes) = out.room();
@@ -168,8 +173,12 @@ async fn hand_out(
 
 /// Messages being delivered, until they are safe elsewhere.
 struct Out {
+    connection: String,
     on_the_way: FuturesUnordered<Pin<Box<dyn Future<Output = Handed> + Send>>>,
-    unsaved: Unsaved,
+    /// Messages that wait in clients' sessions, and those that other connections have not stored.
+    unsaved: WaitingLeases,
+    not_passed_on: WaitingLeases,
+    given_up: Cause,
     /// Bytes being delivered.
     bytes: u64,
 }
@@ -177,11 +186,29 @@ struct Out {
 /// Message whose delivery has ended.
 struct Handed {
     bytes: u64,
-    /// Lease of a message that waits in clients' sessions, and the save of these sessions.
-    waits: Option<(Lease, Saving)>,
+    waits: Option<Waits>,
+}
+
+/// Message that is not safe elsewhere in time.
+enum Waits {
+    /// It waits in clients' sessions, for their save.
+    Unsaved(Lease, Until),
+    /// It waits for another connection.
+    NotPassedOn(Lease, Until),
 }
 
 impl Out {
+    fn new(connection: String) -> Self {
+        Self {
+            connection,
+            on_the_way: FuturesUnordered::new(),
+            unsaved: WaitingLeases::new(UNSAVED_MAX),
+            not_passed_on: WaitingLeases::new(NOT_PASSED_ON_MAX),
+            given_up: Cause::default(),
+            bytes: 0,
+        }
+    }
+
     /// Returns how many messages and bytes may be delivered now.
     fn room(&self) -> (usize, u64) {
         match BYTES_MAX.saturating_sub(self.bytes) {
@@ -203,26 +230,38 @@ impl Out {
         tokio::select! {
             Some(Handed { bytes, waits }) = self.on_the_way.next() => {
                 self.bytes -= bytes;
-                if let Some((lease, saving)) = waits {
-                    self.unsaved.push(lease, bytes, saving);
+                match waits {
+                    None => {}
+                    // The sessions have those that are given up.
+                    Some(Waits::Unsaved(lease, until)) => drop(self.unsaved.push(lease, bytes, until)),
+                    Some(Waits::NotPassedOn(lease, until)) => {
+                        let given_up = self.not_passed_on.push(lease, bytes, until);
+                        self.tell_given_up(given_up);
+                    }
                 }
             }
-            () = self.unsaved.next_save() => {}
+            () = self.unsaved.next() => {}
+            () = self.not_passed_on.next() => {}
+        }
+    }
+
+    fn tell_given_up(&mut self, messages: u64) {
+        for _ in 0..messages {
+            if let Some(messages) = self.given_up.add() {
+                tracing::error!(connection = %Escaped(&self.connection), messages, "another connection stores nothing: what came for it from this one is dropped");
+            }
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.on_the_way.is_empty() && self.unsaved.is_empty()
+        self.on_the_way.is_empty() && self.unsaved.is_empty() && self.not_passed_on.is_empty()
     }
 }
 
 impl Clients {
-    /// Publishes a message, in order. The returned future ends the lease when clients and connections have the message, or gives the message back
-    /// if it waits in sessions.
-    async fn give(
-        &self,
-        lease: Lease,
-    ) -> Result<Option<impl Future<Output = Option<(Lease, Saving)>> + use<>>, Ended> {
+    /// Publishes a message, in order. The returned future ends the lease when clients and connections have the message, or gives it back if it waits
+    /// for them.
+    async fn give(&self, lease: Lease) -> Result<Option<impl Future<Output = Option<Waits>> + use<>>, Ended> {
         let Some(mut row) = Row::from_meta(lease.meta(), lease.payload().clone()) else {
             tracing::error!(connection = %Escaped(&self.connection), "a row of another program is passed over");
             lease.discard();
@@ -234,23 +273,38 @@ impl Clients {
             return Ok(None);
         };
         let settling = self.broker.send(publish).await?;
-        let passed_on = self.outlets.pass_on(&self.connection, &row);
+        let mut passed_on = self.outlets.pass_on(&self.connection, &row);
         let broker = self.broker.clone();
+        let until = Instant::now() + HANDED_WITHIN;
         Ok(Some(async move {
-            let settled = timeout(HANDED_WITHIN, settling).await;
+            let settled = timeout_at(until, settling).await;
             if let Ok(Err(Ended)) = settled {
                 // It comes again at the next start.
                 return None;
             }
-            // An error: no connection takes it any more.
-            let _ = passed_on.await;
+            if timeout_at(until, &mut passed_on).await.is_err() {
+                let until = async move {
+                    passed_on.await;
+                    settled.is_ok() || is_saved(&broker).await
+                };
+                return Some(Waits::NotPassedOn(lease, Box::pin(until)));
+            }
             if settled.is_err() {
                 // An error: it comes again at the next start.
-                return broker.saving().await.ok().map(|saving| (lease, saving));
+                let saving = broker.saving().await.ok()?;
+                return Some(Waits::Unsaved(lease, Box::pin(async move { saving.await.is_ok() })));
             }
             lease.ack();
             None
         }))
+    }
+}
+
+/// Waits until the sessions of now are saved. `false`: the broker has ended.
+async fn is_saved(broker: &LocalPublisher) -> bool {
+    match broker.saving().await {
+        Ok(saving) => saving.await.is_ok(),
+        Err(Ended) => false,
     }
 }
 

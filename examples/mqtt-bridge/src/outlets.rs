@@ -4,8 +4,11 @@
 //! was stopped wait in order for its next start.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use edge_bridge::Row;
@@ -50,9 +53,7 @@ impl Outlets {
     pub(crate) fn open(&self, connection: &str, rules: Rules) -> Arc<Outlet> {
         let mut outlets = self.lock();
         if let Some(outlet) = outlets.iter().find(|outlet| outlet.connection == connection) {
-            let mut state = outlet.lock();
-            (state.rules, state.has_shared) = (rules, false);
-            drop(state);
+            outlet.change(rules);
             return outlet.clone();
         }
         let outlet = Arc::new(Outlet::new(connection, free_lane(&outlets), rules));
@@ -69,20 +70,22 @@ impl Outlets {
         closed.iter().for_each(|outlet| outlet.close());
     }
 
-    /// Passes a message that came by the connection `from` to the other connections that match. The receiver is notified when all have it.
-    pub(crate) fn pass_on(&self, from: &str, row: &Row) -> oneshot::Receiver<()> {
+    /// Passes a message that came by the connection `from` to the other connections that match.
+    pub(crate) fn pass_on(&self, from: &str, row: &Row) -> PassedOn {
         let (told, all_have_it) = oneshot::channel();
-        self.offer(row, Some(from), Origin::Connection(told));
-        all_have_it
+        let places = self.offer(row, Some(from), Origin::Connection(told));
+        PassedOn { all_have_it, places }
     }
 
-    fn offer(&self, row: &Row, from: Option<&str>, origin: Origin) {
+    /// Offers a message to all outlets but that of `from`. Returns its places where it waits.
+    fn offer(&self, row: &Row, from: Option<&str>, origin: Origin) -> Vec<(Arc<Outlet>, u64)> {
         let outlets = self.lock();
         let fanout = Arc::new(Fanout { open: AtomicUsize::new(1), origin: Mutex::new(Some(origin)) });
-        for outlet in outlets.iter().filter(|outlet| Some(outlet.connection.as_str()) != from) {
-            outlet.offer(row, &fanout);
-        }
+        let others = outlets.iter().filter(|outlet| Some(outlet.connection.as_str()) != from);
+        let offered = others.filter_map(|outlet| Some((outlet.clone(), outlet.offer(row, &fanout)?)));
+        let places = offered.collect();
         fanout.end_part();
+        places
     }
 
     /// Returns the lane of a topic: that of the connection that takes it, if it is one alone.
@@ -164,16 +167,21 @@ impl Outlet {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Replaces the rules. Of the same ones it stays known that messages of the shared lane are for this connection.
+    fn change(&self, rules: Rules) {
+        let mut state = self.lock();
+        state.has_shared &= state.rules == rules;
+        state.rules = rules;
+    }
+
     fn takes(&self, topic: &str) -> bool {
         self.lock().rules.map_out(topic).is_some()
     }
 
-    /// Adds a copy of the message if a rule matches.
-    fn offer(&self, row: &Row, fanout: &Arc<Fanout>) {
+    /// Adds a copy of the message if a rule matches. Returns its place; `None` if none does.
+    fn offer(&self, row: &Row, fanout: &Arc<Fanout>) -> Option<u64> {
         let mut state = self.lock();
-        if state.rules.map_out(&row.topic).is_none() {
-            return;
-        }
+        state.rules.map_out(&row.topic)?;
         fanout.open.fetch_add(1, Ordering::Relaxed);
         state.bytes += bytes(row);
         let at = state.next;
@@ -184,6 +192,13 @@ impl Outlet {
         state.waiting.insert(at, Waiting { row, fanout: fanout.clone() });
         drop(state);
         self.offered.notify_one();
+        Some(at)
+    }
+
+    /// Takes back a message that still waits.
+    fn withdraw(&self, at: u64) {
+        let waiting = self.lock().waiting.remove(&at);
+        waiting.iter().for_each(|waiting| self.end(waiting));
     }
 
     /// Waits for the next message; returns it with the handle to report that it is safe.
@@ -234,6 +249,28 @@ impl Outlet {
 
 fn bytes(row: &Row) -> usize {
     row.topic.len() + row.payload.len() + row.properties.as_bytes().len() + MESSAGE_BYTES
+}
+
+/// Message of a connection on its way to others: a future that is ready when all have it, or are closed. Dropped before, it is taken back from those
+/// that have not begun with it.
+pub(crate) struct PassedOn {
+    all_have_it: oneshot::Receiver<()>,
+    places: Vec<(Arc<Outlet>, u64)>,
+}
+
+impl Future for PassedOn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // An error: no connection takes it any more.
+        Pin::new(&mut self.all_have_it).poll(cx).map(drop)
+    }
+}
+
+impl Drop for PassedOn {
+    fn drop(&mut self) {
+        self.places.drain(..).for_each(|(outlet, at)| outlet.withdraw(at));
+    }
 }
 
 /// One connection's part of a message. If it is dropped, the message waits for the connection's next start.
@@ -339,7 +376,7 @@ impl Sink for OutletSink {
                 self.receipts.resolve(ticket);
             } else {
                 let origin = Origin::Client { ticket, receipts: self.receipts.clone() };
-                self.outlets.offer(row, None, origin);
+                drop(self.outlets.offer(row, None, origin));
             }
         }
         Ok(())

@@ -169,3 +169,44 @@ async fn a_client_that_is_away_holds_up_nobody_though_sessions_cannot_be_saved()
     }
     inbox.close().await.unwrap();
 }
+
+/// A connection whose queue does not open, or whose disk fails, takes nothing: clients get what comes behind.
+#[tokio::test]
+async fn a_connection_that_stores_nothing_holds_up_nobody() {
+    const MESSAGES: usize = 1_300;
+    let (server, _client, mut messages) = broker_and_client().await;
+    let dir = tempfile::tempdir().unwrap();
+    let outlets = Outlets::default();
+    let stuck = outlets.open("stuck", Rules::new(vec![Rule::parse("# out 1").unwrap()]));
+    let config = Config::default();
+    let inbox = Inbox::open(dir.path(), config, "a", server.publisher(), outlets, Instant::now());
+    let inbox = inbox.await.unwrap();
+    for n in 0..MESSAGES {
+        drop(inbox.push(row("t", n)).await.unwrap());
+    }
+    let mut next = 0;
+    while next < MESSAGES {
+        let message = timeout(Duration::from_secs(30), messages.next()).await;
+        let message = message.unwrap_or_else(|_| panic!("stuck at {next}")).unwrap();
+        if message.topic() == "t" {
+            assert_eq!(message.payload(), next.to_string().as_bytes());
+            next += 1;
+        }
+        message.done();
+    }
+    // It takes messages again: the last ones wait for it, on disk here meanwhile.
+    let mut taken = Vec::new();
+    while taken.last() != Some(&(MESSAGES - 1)) {
+        let (row, share) = timeout(Duration::from_secs(30), stuck.next()).await.expect("the last ones");
+        taken.push(std::str::from_utf8(&row.payload).unwrap().parse::<usize>().unwrap());
+        share.done();
+    }
+    assert!((NOT_PASSED_ON_MAX..=NOT_PASSED_ON_MAX + MESSAGES_MAX).contains(&taken.len()), "{}", taken.len());
+    let is_empty = async {
+        while inbox.queue.ledger().iter().any(|lane| lane.queued > 0) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), is_empty).await.expect("all were acknowledged");
+    inbox.close().await.unwrap();
+}
