@@ -156,7 +156,7 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
 fn read_again(arguments: &Arguments) -> Option<Setup> {
     let (setup, findings) = read(arguments);
     for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
-        tracing::error!("{finding}");
+        tracing::error!("{}", OneLine(&finding.to_string()));
     }
     if findings.count(Severity::Error) > 0 {
         tracing::error!("the file is not read: everything goes on as before");

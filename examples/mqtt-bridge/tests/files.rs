@@ -63,3 +63,19 @@ fn only_files_of_a_configurations_size_are_read() {
         assert!(said.contains(&refused), "{said}");
     }
 }
+
+/// It was: half a megabyte of one name, several times.
+#[test]
+fn a_name_without_end_is_not_printed_in_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = dir.path().join("m.conf");
+    let name = "n".repeat(500_000);
+    fs::write(&conf, format!("{name} x\nconnection {name}\nconnection {name}\ntopic # {name}\n")).unwrap();
+    let (code, said) = check(&conf);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("the name is too long for a directory") && said.contains("n: no address"),
+        "{said}"
+    );
+    assert!(said.len() < 50_000, "{}", said.len());
+}
