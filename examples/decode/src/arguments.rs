@@ -123,9 +123,12 @@ pub(crate) struct Subscribe {
     /// Its key, PEM
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// User name; the password is taken from the environment: EDGE_DECODE_PASSWORD
-    #[arg(long, value_name = "NAME")]
-    pub(crate) username: Option<String>,
+    /// User name
+    #[arg(long, alias = "username", value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Its password: one line, mode 0600; default: the environment's EDGE_DECODE_PASSWORD
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 /// Form of the printed readings.

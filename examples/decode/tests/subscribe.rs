@@ -151,6 +151,39 @@ fn a_hub_that_never_answers_the_subscription_is_told_of() {
     assert_eq!(subscriber.interrupt().code(), Some(0), "it waited for the answer");
 }
 
+/// The login as `edge-gateway fleet` has it, and by the names that were there before.
+#[test]
+fn the_login_is_taken_from_a_file_or_from_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    std::fs::write(&file, "of the file\n").unwrap();
+    for (arguments, password) in [
+        (&["--user", "reader", "--password-file", file.to_str().unwrap()][..], "of the file"),
+        (&["--username", "reader"], "of the environment"),
+        (&["--user", "reader"], "of the environment"),
+    ] {
+        let hub = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("mqtt://{}", hub.local_addr().unwrap());
+        let mut command = Command::new(BINARY);
+        command.args(["subscribe", &url, "--topic", "x"]).args(arguments);
+        let mut subscriber = command.env("EDGE_DECODE_PASSWORD", "of the environment").spawn().unwrap();
+        let (mut client, _) = hub.accept().unwrap();
+        let mut buffer = [0; 4096];
+        let bytes = client.read(&mut buffer).unwrap();
+        subscriber.kill().unwrap();
+        subscriber.wait().unwrap();
+        let fields = [("reader", 6), (password, password.len())];
+        let login: Vec<u8> = fields
+            .iter()
+            .flat_map(|(text, len)| [&[0, u8::try_from(*len).unwrap()], text.as_bytes()].concat())
+            .collect();
+        assert!(buffer[..bytes].ends_with(&login), "{arguments:?}");
+    }
+    let without =
+        Command::new(BINARY).args(["subscribe", "mqtt://h", "--topic", "x", "--password-file", "f"]).output();
+    assert_eq!(without.unwrap().status.code(), Some(2), "a password without its user");
+}
+
 #[test]
 fn a_refused_subscription_is_an_end_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@
 //! and `edge-decode`.
 //!
 //! [`mod@file`] reads and replaces them whole, in the directory [`in_use`] alone, [`checksummed`] adds a checksum, and [`ClientFile`] keeps the clients of a listener in one.
-//! [`operator_file`] reads what the operator hands over, and with the feature `rules` counts what a file of rules holds before it is parsed.
+//! [`operator_file`] reads what the operator hands over, [`password_file`] a password of it, and with the feature `rules` counts what a file of rules holds before it is parsed.
 
 pub mod checksummed;
 #[cfg(feature = "clients")]
@@ -12,6 +12,7 @@ mod clients;
 pub mod file;
 pub mod in_use;
 pub mod operator_file;
+pub mod password_file;
 #[cfg(feature = "rules")]
 pub mod toml_amount;
 

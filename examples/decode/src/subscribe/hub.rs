@@ -3,11 +3,12 @@
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
 use std::time::Duration;
 
 use edge_bridge::net::{StartError, signer_socket};
 use edge_bridge::{Bridge, Builder, Tls};
-use edge_state::operator_file;
+use edge_state::{operator_file, password_file};
 use tokio::time::timeout;
 
 use crate::arguments::Subscribe;
@@ -63,11 +64,19 @@ impl<'a> Hub<'a> {
             };
             builder = builder.tls(tls.map_err(|error| Failure::Usage(error.to_string()))?);
         }
-        if let Some(name) = &options.username {
-            builder = builder.credentials(name, std::env::var("EDGE_DECODE_PASSWORD").unwrap_or_default());
+        if let Some(name) = &options.user {
+            builder = builder.credentials(name, password(options.password_file.as_deref())?);
         }
         Ok(builder)
     }
+}
+
+/// Returns the password in the file, or in the environment.
+fn password(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let Some(file) = file else {
+        return Ok(std::env::var("EDGE_DECODE_PASSWORD").unwrap_or_default().into_bytes());
+    };
+    password_file::read(file).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
 }
 
 fn failure(error: StartError) -> Failure {
