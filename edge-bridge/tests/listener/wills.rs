@@ -1,6 +1,8 @@
 //! Wills: when one is published, and when it is not.
 
-use edge_bridge::wire::{Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version};
+use edge_bridge::wire::{
+    Connect, Disconnect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version,
+};
 
 use crate::listener_support::*;
 use crate::{BOTH, EXPIRY, pair, site};
@@ -32,6 +34,23 @@ fn a_normal_disconnect_discards_the_will_and_0x04_keeps_it() {
         let (client, _) = site.connect(Connect { will: will("a", &[]), ..connect("c", Version::V5) });
         site.send(client, &[disconnect(reason)]);
         assert_eq!(site.messages(watcher).len(), wills);
+    }
+}
+
+/// A DISCONNECT with a Session Expiry Interval is invalid if the CONNECT had none (§3.14.2.2.2): the client is gone without a goodbye.
+#[test]
+fn a_disconnect_that_asks_for_a_session_late_discards_no_will() {
+    for (asked_s, wills) in [(0, 1), (1, 0)] {
+        let mut site = site();
+        let (watcher, _) = pair(&mut site, Version::V5);
+        let properties = properties(&[(PropertyId::SessionExpiryInterval, Value::U32(asked_s))]);
+        let (client, _) =
+            site.connect(Connect { will: will("a", &[]), properties, ..connect("c", Version::V5) });
+        let reason = ReasonCode::NORMAL_DISCONNECTION;
+        let properties =
+            crate::listener_support::properties(&[(PropertyId::SessionExpiryInterval, Value::U32(10))]);
+        site.send(client, &[Packet::Disconnect(Disconnect { reason, properties })]);
+        assert_eq!(site.messages(watcher).len(), wills, "{asked_s}");
     }
 }
 
