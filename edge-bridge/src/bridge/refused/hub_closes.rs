@@ -57,7 +57,9 @@ impl<P: Pack> Uplink<P> {
         let Some(message) = self.sent.remove(&token) else { return Vec::new() };
         self.poison.blame.on_message_parked();
         let mut gone = vec![Token(token)];
-        if !is_known && self.poison.closed_topics.on_blamed(message.topic()) {
+        // Of a message without rows nobody was acknowledged for anything: who made it decides when it is made again.
+        let is_counted = !is_known && !message.packed.rows.is_empty();
+        if is_counted && self.poison.closed_topics.on_blamed(message.topic()) {
             gone.extend(self.refuse_closed_topic(now_ms, message, close, spool, stats));
             return gone;
         }
@@ -110,10 +112,10 @@ impl<P: Pack> Uplink<P> {
             return Vec::new();
         }
         self.refusals.say(&topic);
-        let in_flight = self.sent.iter().filter(|(_, message)| *message.topic() == topic);
+        let is_held = |message: &Message| *message.topic() == topic && !message.packed.rows.is_empty();
+        let in_flight = self.sent.iter().filter(|(_, message)| is_held(message));
         let in_flight: Vec<_> = in_flight.map(|(token, _)| *token).collect();
-        let (again, others): (VecDeque<_>, _) =
-            self.again.drain(..).partition(|message| *message.topic() == topic);
+        let (again, others): (VecDeque<_>, _) = self.again.drain(..).partition(|message| is_held(message));
         self.again = others;
         let taken: Vec<_> = in_flight.iter().filter_map(|token| self.sent.remove(token)).collect();
         taken.into_iter().chain(again).for_each(|message| self.refusals.hold_back(message));
@@ -129,6 +131,9 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
+        if message.packed.rows.is_empty() {
+            return self.refusals.on_gone(message.topic());
+        }
         let out = self.out_of(message.topic());
         if drops_refused(&message, spool) {
             self.refusals.add(now_ms, message.topic(), close.reason, out);
