@@ -16,7 +16,7 @@ use crate::queue::{Key, lease_id, lease_of};
 use crate::world::World;
 
 /// Fields that are left out, in the order of the alphabet, beside those whose name ends with `_ms`.
-const LEFT_OUT: [&str; 49] = [
+const LEFT_OUT: [&str; 50] = [
     "answered",
     "arrived",
     "attempts",
@@ -46,6 +46,7 @@ const LEFT_OUT: [&str; 49] = [
     "path",
     "properties",
     "publisher",
+    "quick_dials",
     "random",
     "receipts",
     "rtt_min",

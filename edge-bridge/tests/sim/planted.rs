@@ -336,7 +336,7 @@ fn a_refused_topic_blocks_others() {
 
 #[test]
 fn poison_never_parked() {
-    convicts(Rule::DialRate);
+    convicts(Rule::HeadOfLine);
 }
 
 #[test]

@@ -28,6 +28,11 @@ fn first_packet_id(seed: u64) -> PacketId {
     PacketId::new(u16::from_be_bytes([high, low])).unwrap_or(PacketId::MIN)
 }
 
+/// Returns whether the hub refused the CONNECT.
+fn is_refused(closed: &Closed) -> bool {
+    matches!(closed, Closed::Refused(_)) || VersionChoice::is_refused(closed)
+}
+
 impl<S: Spool, P: Pack> Core<S, P> {
     pub(in crate::bridge) fn dial(&mut self) {
         self.phase = Phase::Dialing;
@@ -78,24 +83,22 @@ impl<S: Spool, P: Pack> Core<S, P> {
         // One that refused a message may close for that, as Mosquitto 2.0 does.
         let has_cause = blame.is_none() || connection.refused;
         let sign = self.takeover.on_over(closed, has_cause, lasted_ms);
-        let is_refused = matches!(closed, Closed::Refused(_)) || VersionChoice::is_refused(closed);
-        let answered = connection.accepted || is_refused;
+        let answered = connection.accepted || is_refused(closed);
         self.note_answer(answered, closed);
         let is_dialled_otherwise = self.connects_otherwise(now, &connection, closed);
         let stable = connection.acked || lasted_ms >= STABLE_MS;
         // Who has the same identifier has it at the other addresses too.
-        let stays = is_dialled_otherwise || taken_over;
-        let end = if stays { End::Stays } else { connection.end(stable, closed) };
+        let end =
+            if is_dialled_otherwise || taken_over { End::Stays } else { connection.end(stable, closed) };
         let names_a_message = blame.is_some_and(|close| close.names_a_message);
         let here = connection.session.sent_here();
         let too_large =
             self.uplink.on_size_closed(now.up_ms, names_a_message, &mut self.spool, &mut self.stats);
         // An end that has its cause says nothing of what was not answered.
-        let owes_pubcomp = connection.session.owes_pubcomp();
-        let blame = blame.filter(|_| here > 0 && too_large.is_none() && !owes_pubcomp);
-        let poison = blame
-            .map(|close| self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats));
-        let poison = poison.unwrap_or_default();
+        let blame = blame.filter(|_| here > 0 && too_large.is_none() && !connection.session.owes_pubcomp());
+        let poison = blame.map_or_else(Vec::new, |close| {
+            self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
+        });
         // Others that were acknowledged here are no progress then.
         let is_too_quick = blame.is_some() && lasted_ms < STABLE_MS && self.uplink.poison.is_too_quick();
         if stable && !taken_over && !is_too_quick {
@@ -124,14 +127,13 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
         }
-        let is_hurried =
-            blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried() && !is_too_quick;
+        let is_hurried = blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried();
         let goes_on = self.addresses.on_over(end);
         let reason = why.unwrap_or_else(|| closed.to_string());
         let reason = sign.map_or(reason.clone(), |sign| format!("{reason}; {sign}"));
         let in_ms = match self.delay_ms(answered, goes_on) {
             in_ms if taken_over => in_ms.max(self.takeover.next_ms()),
-            in_ms if is_hurried => in_ms.min(HURRIED_MS),
+            in_ms if is_hurried && !is_too_quick => in_ms.min(HURRIED_MS),
             in_ms => in_ms,
         };
         self.wait(now, in_ms, reason);

@@ -37,30 +37,13 @@ const TURNS_WITHIN: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Publish {
-        publish: Publish,
-        one_is_enough: bool,
-        answer: oneshot::Sender<Settled>,
-    },
-    SetAccess {
-        access: Access,
-        answer: oneshot::Sender<()>,
-    },
-    SetTls {
-        tls: ServerTls,
-        verifies_again: bool,
-    },
-    /// `None` forgets the link.
-    SetLinkState {
-        name: String,
-        is_up: Option<bool>,
-    },
+    Publish { publish: Publish, one_is_enough: bool, answer: oneshot::Sender<Settled> },
+    SetAccess { access: Access, answer: oneshot::Sender<()> },
+    SetTls { tls: ServerTls, verifies_again: bool },
+    SetLinkState { name: String, is_up: Option<bool> },
     Stats(oneshot::Sender<Stats>),
     Saved(oneshot::Sender<()>),
-    Shutdown {
-        within: Duration,
-        answer: oneshot::Sender<()>,
-    },
+    Shutdown { within: Duration, answer: oneshot::Sender<()> },
 }
 
 pub(super) struct Owner<I, S> {

@@ -95,7 +95,6 @@ pub(crate) struct Sample {
     pub(crate) commands: Option<CommandCounts>,
     /// Number of messages from the hub that match no subscription of this program.
     pub(crate) unclaimed: u64,
-    /// Number of messages that the hub accepted and gave to nobody.
     pub(crate) without_subscribers: u64,
     /// Figures of the gateway's own listener; `None` without one, or while it does not answer.
     pub(crate) listener: Option<edge_bridge::listener::Stats>,
