@@ -142,11 +142,8 @@ impl Sample {
 
     /// Writes counters since the start of messages that are in no queue.
     fn render_counts(&self, page: &mut Page) {
-        page.head(
-            "edge_suppressed_total",
-            "counter",
-            "Readings that a filter suppressed since the start, by reason.",
-        );
+        let help = "Readings that a filter suppressed since the start, by reason.";
+        page.head("edge_suppressed_total", "counter", help);
         let suppressed = self.counts.suppressed.iter().map(|(reason, count)| (reason.as_str(), *count));
         page.labelled("edge_suppressed_total", "reason", suppressed);
         page.head(
@@ -156,11 +153,10 @@ impl Sample {
         );
         let unfiltered = self.counts.unfiltered.iter().map(|(reason, count)| (reason.as_str(), *count));
         page.labelled("edge_unfiltered_total", "reason", unfiltered);
-        let help =
-            "Messages that are not readings, or have too long a topic for their route, since the start.";
+        let help = "Messages that are no readings, or have too long a topic for the route, since the start.";
         page.counter("edge_undecodable_total", help, self.counts.undecodable);
         page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);
-        let help = "Metrics and records that have no place among readings, of messages that were read, since the start.";
+        let help = "Metrics and records of messages that have no place among readings, since the start.";
         page.counter("edge_skipped_total", help, self.counts.skipped);
         let help = "Messages that no route wants since the start.";
         page.counter("edge_unrouted_total", help, self.counts.unrouted);
