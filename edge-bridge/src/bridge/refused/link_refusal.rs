@@ -1,4 +1,5 @@
-//! Circuit breaker for a hub that refuses the whole link: it opens when the last answers were all *not authorized*, whatever their topics.
+//! Circuit breaker for a hub that refuses the whole link: it opens when the last answers were all *not authorized*, whatever their topics, and
+//! nothing speaks for a link that works: a message of another topic that was taken a moment ago, as beside a burst of one forbidden topic.
 //! Sending stops, all rows stay in their lanes, and one message at a time probes with back-off, each time of another topic, so that one forbidden
 //! topic never hides a link that works for others. A topic not tried yet does not wait for the back-off: every two seconds the leased rows are
 //! searched for one.
@@ -10,6 +11,8 @@ use super::refused_topics::retry_backoff;
 
 /// Number of *not authorized* answers in a row that make the link count as refused.
 const STREAK: u32 = 8;
+/// Milliseconds for which a message that the hub took speaks for the link.
+const WORKS_MS: u64 = 2_000;
 /// Most topics whose probes are remembered.
 const TRIED_MAX: usize = 64;
 /// Delay in milliseconds after the probe of a new topic, short so that all topics are tried before the back-off makes probes rare.
@@ -24,6 +27,8 @@ const ALIKE_MS: u64 = 30_000;
 #[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct LinkRefusal {
     streak: u32,
+    /// Topic of the last message that the hub took, with the up time of its answer; `None` once the hub has refused that topic.
+    taken: Option<(Utf8, u64)>,
     probing: Option<Probing>,
     /// Topics that the hub refused while it accepted another one, which showed that the link works.
     refused_apart: Vec<Utf8>,
@@ -76,6 +81,7 @@ impl LinkRefusal {
     ) -> LinkChange {
         if reason != ReasonCode::NOT_AUTHORIZED {
             self.streak = 0;
+            self.taken = Some((topic.clone(), now_ms));
             let Some(probing) = self.probing.take() else { return LinkChange::None };
             self.refused_apart = probing.tried;
             self.refused_apart.retain(|tried| tried != topic);
@@ -98,7 +104,9 @@ impl LinkRefusal {
             return LinkChange::None;
         }
         self.streak = self.streak.saturating_add(u32::from(!is_attempt));
-        if self.streak < STREAK {
+        self.taken.take_if(|(taken, _)| taken == topic);
+        let works = self.taken.as_ref().is_some_and(|(_, at_ms)| now_ms.saturating_sub(*at_ms) < WORKS_MS);
+        if self.streak < STREAK || works {
             return LinkChange::None;
         }
         let mut backoff = retry_backoff(self.seed);

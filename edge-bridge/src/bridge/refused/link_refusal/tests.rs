@@ -15,6 +15,20 @@ fn refused() -> LinkRefusal {
 }
 
 #[test]
+fn a_burst_of_a_forbidden_topic_is_not_taken_for_the_link_while_others_get_through() {
+    let (mut link, [a, b, _]) = (LinkRefusal::new(1), topics());
+    assert_eq!(link.on_answer(0, DENIED, &a, false), LinkChange::None);
+    assert_eq!(link.on_answer(10, ReasonCode::SUCCESS, &b, false), LinkChange::None);
+    for _ in 0..100 {
+        assert_eq!(link.on_answer(40, DENIED, &a, false), LinkChange::None);
+    }
+    // What got through is refused now, too; or nothing got through for a while.
+    let mut revoked = link.clone();
+    assert_eq!(revoked.on_answer(41, DENIED, &b, false), LinkChange::Refused);
+    assert_eq!(link.on_answer(10 + WORKS_MS, DENIED, &a, false), LinkChange::Refused);
+}
+
+#[test]
 fn eight_denials_without_another_answer_between() {
     let mut link = LinkRefusal::new(1);
     let [a, b, _] = topics();
