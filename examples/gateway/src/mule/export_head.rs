@@ -15,7 +15,7 @@ use crate::config::{Config, Route};
 use crate::run::hub::pack::RouteLimits;
 
 /// First words of the line: name and version of the format.
-const MAGIC: &str = "edge-mule-export 1 ";
+pub(super) const MAGIC: &str = "edge-mule-export 1 ";
 /// Longest head in bytes.
 const HEAD_BYTES_MAX: u64 = 1024 * 1024;
 

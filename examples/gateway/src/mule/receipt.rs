@@ -8,12 +8,17 @@
 //! end 898 0f3c5a7e9b1d2468
 //! ```
 //! `acked LANE EPOCH FIRST LAST`, decimal; `end IDENTITIES CHECKSUM`, of all bytes before this line: the first 64 bits of their SHA-256.
+//!
+//! A receipt may be mailed: lines may end with CR LF, which count as LF, and what stands behind the line `end`, such as a signature, is not read.
 #![deny(clippy::indexing_slicing)]
 
 use std::fmt::Write;
+use std::io::Read;
+use std::path::Path;
 
 use edge_queue::{AckIdsError, IdRange, Lane, RowId};
 
+use super::export_head::MAGIC as EXPORT_MAGIC;
 use super::identities::{Identities, RANGES_MAX};
 use super::{checksum, number};
 use crate::config::operator_file;
@@ -27,6 +32,23 @@ pub(crate) const RECEIPT_BYTES_MAX: u64 = operator_file::BYTES_MAX;
 pub(crate) struct Receipt {
     pub(crate) gateway: u64,
     pub(crate) ranges: Vec<IdRange>,
+}
+
+/// Reads a whole receipt from its file. Returns its text as it was written, without what a mail made of it.
+///
+/// # Errors
+/// It is an export, cannot be read, or is none; in words.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    // An export is larger than any receipt, and no text behind its first line.
+    let mut start = Vec::new();
+    let opened = operator_file::open(path)
+        .and_then(|file| file.take(EXPORT_MAGIC.len() as u64).read_to_end(&mut start));
+    opened.map_err(|error| error.to_string())?;
+    if start == EXPORT_MAGIC.as_bytes() {
+        return Err("this is an export, no receipt: `edge-gateway mule ingest` at the hub's side publishes it, and writes the receipt".to_owned());
+    }
+    let text = operator_file::read_text(path).map_err(|error| error.to_string())?;
+    Receipt::parse(&text).map(|receipt| receipt.to_text())
 }
 
 impl Receipt {
@@ -66,18 +88,17 @@ impl Receipt {
     /// # Errors
     /// The line that is wrong, in words.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let body = text.strip_suffix('\n').ok_or("the receipt has no end: it was cut off")?;
-        let at = body.rfind('\n').map_or(0, |at| at + 1);
-        let (before, end) = text.split_at(at);
+        let text = text.replace("\r\n", "\n");
+        let (before, end) = text.find("\nend ").map_or((text.as_str(), ""), |at| text.split_at(at + 1));
         let mut lines = (1..).zip(before.lines());
         let mut next = || lines.next().unwrap_or((1, ""));
         if next().1 != MAGIC {
             return Err("line 1: no receipt of a data mule, or one of a newer version".to_owned());
         }
-        let mut words = end.trim_end_matches('\n').split(' ');
-        let is_end = words.next() == Some("end");
-        let told = words.next().and_then(|ids| number(ids, 10)).filter(|_| is_end);
-        let told = told.ok_or("the receipt has no line \"end\": it was cut off")?;
+        let end = end.split_once('\n').map(|(end, _behind)| end);
+        let mut words = end.ok_or("the receipt has no line \"end\": it was cut off")?.split(' ').skip(1);
+        let told =
+            words.next().and_then(|ids| number(ids, 10)).ok_or("the receipt's line \"end\" has no number")?;
         if words.next() != Some(checksum(before).as_str()) || words.next().is_some() {
             return Err("the receipt is damaged: its checksum is wrong".to_owned());
         }
@@ -159,6 +180,27 @@ mod tests {
             let error = receipt.ranges_of(0xac).unwrap_err().to_string();
             assert!(error.contains("00000000000000ab") && error.contains("00000000000000ac"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_mailed_receipt_is_read_with_other_ends_of_lines_and_a_signature() {
+        let text = receipt().to_text();
+        let signed = format!("{text}\n-- \nShift lead, line 2\nend of shift\n");
+        for mailed in [text.replace('\n', "\r\n"), signed.clone(), signed.replace('\n', "\r\n")] {
+            assert_eq!(Receipt::parse(&mailed), Ok(receipt()), "{mailed:?}");
+        }
+        let cut = text.replace("end ", "and ");
+        assert!(Receipt::parse(&cut).is_err_and(|error| error.contains("cut off")), "without its end");
+    }
+
+    #[test]
+    fn a_file_is_read_as_what_was_written_and_an_export_in_its_place_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mule.edgm");
+        std::fs::write(&file, [EXPORT_MAGIC.as_bytes(), b"ab {}\n\xff\xfe"].concat()).unwrap();
+        assert!(read(&file).is_err_and(|error| error.contains("export")), "{:?}", read(&file));
+        std::fs::write(&file, receipt().to_text().replace('\n', "\r\n") + "\r\n-- \r\n\r\n").unwrap();
+        assert_eq!(read(&file), Ok(receipt().to_text()));
     }
 
     #[test]

@@ -7,8 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::control_client::{Failed, StateArguments, ask_on, open, tell};
-use crate::config::operator_file;
-use crate::mule::receipt::Receipt;
+use crate::mule::receipt;
 use crate::run::status::outputs::terminal::printable;
 
 /// Time limit of the answer: the gateway reads each row that the receipt names.
@@ -29,16 +28,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn settle(state: &Path, path: &Path) -> Result<String, (String, u8)> {
-    let text = read(path).map_err(|error| (format!("{}: {error}", path.display()), 1))?;
+    let text = receipt::read(path).map_err(|error| (format!("{}: {error}", path.display()), 1))?;
     let gateway = open(state).map_err(Failed::with_code)?;
     // The text ends its last line itself.
     let request = format!("settle {}\n{}", text.len(), text.trim_end_matches('\n'));
     let done = ask_on(gateway, &request, ANSWER_WITHIN, |_| Ok(())).map_err(Failed::with_code)?;
     Ok(format!("{}\n", printable(&done)))
-}
-
-/// Reads a whole receipt. Returns its text.
-fn read(path: &Path) -> Result<String, String> {
-    let text = operator_file::read_text(path).map_err(|error| error.to_string())?;
-    Receipt::parse(&text).map(|_| text)
 }
