@@ -285,7 +285,21 @@ impl Queue {
     /// The store or `out` failed; the stream written so far has no end mark.
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub fn export(&self, out: &mut dyn std::io::Write) -> Result<Exported, ExportError> {
-        self.handle.engine.export(out)
+        self.handle.engine.export(out, &[])
+    }
+
+    /// Writes the backlog as [`export`](Self::export) does, with a note of the application's in the first block, which
+    /// [`Stream::note`](crate::transfer::Stream::note) returns.
+    ///
+    /// # Errors
+    /// As [`export`](Self::export).
+    #[cfg(any(feature = "ring", feature = "redb"))]
+    pub fn export_with_note(
+        &self,
+        out: &mut dyn std::io::Write,
+        note: &[u8],
+    ) -> Result<Exported, ExportError> {
+        self.handle.engine.export(out, note)
     }
 
     /// Returns the `max_age` of a lane; `None` when the lane has no such limit or does not exist.

@@ -10,13 +10,25 @@ use std::path::PathBuf;
 
 use edge_queue::store::StoredRow;
 use edge_queue::testing::{Rng, budget_percent, seed};
-use edge_queue::transfer::StreamError;
+use edge_queue::transfer::{Exporter, Stream, StreamError};
 use edge_queue::{Expiry, Lane, Stamp};
 
 use streams::{gaps, read, read_from, rows, stream};
 
 /// FNV-1a of the fixture.
 const HASH: u64 = 0xd0c2b03ba4806300;
+
+/// An application's own, beside the rows.
+#[test]
+fn a_note_comes_back_and_a_stream_without_one_has_none() {
+    for note in [&b""[..], b"[\"alarm\",\"telemetry\"]", b"EDGX EDG\x01"] {
+        let mut bytes = Vec::new();
+        Exporter::with_note(&mut bytes, 0x1d, 7, 2, note).unwrap().finish().unwrap();
+        let mut read = Stream::new(bytes.as_slice());
+        assert!(read.next_item().unwrap().is_none() && read.end().is_whole());
+        assert_eq!((read.note(), read.end().epoch, read.end().lanes), (note, Some(7), Some(2)));
+    }
+}
 
 /// Whatever byte is wrong: a panic never, rows that were not written never, and what is missing is counted.
 #[test]

@@ -332,9 +332,22 @@ impl Queue {
     /// # Errors
     /// As [`crate::Queue::export`]; [`ExportError::Write`] also if the system refused a thread.
     #[cfg(any(feature = "ring", feature = "redb"))]
-    pub async fn export(&self, mut out: impl Write + Send + 'static) -> Result<Exported, ExportError> {
+    pub async fn export(&self, out: impl Write + Send + 'static) -> Result<Exported, ExportError> {
+        self.export_with_note(out, Vec::new()).await
+    }
+
+    /// Writes the backlog as [`export`](Self::export) does, with a note as in [`crate::Queue::export_with_note`].
+    ///
+    /// # Errors
+    /// As [`export`](Self::export).
+    #[cfg(any(feature = "ring", feature = "redb"))]
+    pub async fn export_with_note(
+        &self,
+        mut out: impl Write + Send + 'static,
+        note: Vec<u8>,
+    ) -> Result<Exported, ExportError> {
         let queue = self.queue.clone();
-        on_thread("edge-queue-copy", move || queue.export(&mut out))
+        on_thread("edge-queue-copy", move || queue.export_with_note(&mut out, &note))
             .await?
             .unwrap_or(Err(ExportError::Closed))
     }

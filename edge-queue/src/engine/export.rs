@@ -11,13 +11,13 @@ use crate::transfer::{ExportError, Exported, Exporter};
 use super::Engine;
 
 impl Engine {
-    pub(crate) fn export(&self, out: &mut dyn Write) -> Result<Exported, ExportError> {
+    pub(crate) fn export(&self, out: &mut dyn Write, note: &[u8]) -> Result<Exported, ExportError> {
         self.commit().map_err(|error| match error {
             CommitError::Store(e) => ExportError::Read(e),
             CommitError::Closed => ExportError::Closed,
         })?;
         let state = self.model().snapshot();
-        let mut exporter = Exporter::new(out, state.gateway, state.epoch, state.lanes)?;
+        let mut exporter = Exporter::with_note(out, state.gateway, state.epoch, state.lanes, note)?;
         for (at, lane) in (0..usize::from(state.lanes)).zip(state.lane) {
             self.export_lane(&mut exporter, at, lane.floor, lane.next)?;
         }

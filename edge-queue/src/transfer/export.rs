@@ -115,8 +115,18 @@ impl<W: Write> Exporter<W> {
     /// # Errors
     /// Those of `out`.
     pub fn new(out: W, gateway: u64, epoch: u32, lanes: u8) -> io::Result<Exporter<W>> {
+        Exporter::with_note(out, gateway, epoch, lanes, &[])
+    }
+
+    /// Begins a stream of the gateway's rows, with a note of the application's, such as the names of its lanes. Readers without a use for it pass
+    /// over it.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn with_note(out: W, gateway: u64, epoch: u32, lanes: u8, note: &[u8]) -> io::Result<Exporter<W>> {
         let mut body = epoch.to_le_bytes().to_vec();
         body.push(lanes);
+        body.extend_from_slice(note);
         let mut exporter = Exporter {
             out,
             gateway,

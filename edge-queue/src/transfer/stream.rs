@@ -111,6 +111,7 @@ pub struct Stream<R> {
     /// Number of the last block, and rows accounted for up to its end; `None` before the first.
     last: Option<(u32, u64)>,
     end: StreamEnd,
+    note: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -127,7 +128,16 @@ impl<R: Read> Stream<R> {
     /// Begins to read `input`.
     pub fn new(input: R) -> Stream<R> {
         let end = StreamEnd::default();
-        Stream { input, buffer: Vec::new(), at: 0, eof: false, block: None, last: None, end }
+        Stream {
+            input,
+            buffer: Vec::new(),
+            at: 0,
+            eof: false,
+            block: None,
+            last: None,
+            end,
+            note: Vec::new(),
+        }
     }
 
     /// The next item; `None` at the end, when [`Stream::end`] tells how it went.
@@ -149,6 +159,11 @@ impl<R: Read> Stream<R> {
     /// Returns what was found so far; all of it once there are no more items.
     pub fn end(&self) -> &StreamEnd {
         &self.end
+    }
+
+    /// Returns the note that the application added to the stream, once its first block was read; empty without one.
+    pub fn note(&self) -> &[u8] {
+        &self.note
     }
 
     /// Takes in the next whole block; `false` when there is none.
@@ -196,6 +211,7 @@ impl<R: Read> Stream<R> {
             Kind::Begin => {
                 let mut r = Reader::new(&body);
                 (self.end.epoch, self.end.lanes) = (r.u32(), r.u8());
+                self.note = body.get(body.len().saturating_sub(r.left())..).unwrap_or_default().to_vec();
             }
             Kind::End => self.end.ended = true,
             Kind::Rows | Kind::Gaps => {
