@@ -56,6 +56,8 @@ const WITHIN: Duration = Duration::from_secs(4);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// Pause before another attempt to create the socket, while there is no queue.
 const BIND_AGAIN: Duration = Duration::from_secs(1);
+/// The same while there is a queue: the disk may be full, with the queue's room reserved, and is freed some day.
+const BIND_AGAIN_BESIDE_QUEUE: Duration = Duration::from_secs(10);
 
 /// Socket that was bound and is not served yet.
 struct Made {
@@ -116,7 +118,7 @@ pub(crate) fn start(
     (tokio::spawn(served), has_tried)
 }
 
-/// Serves the socket until the future is dropped. If the socket cannot be created, the gateway logs why and goes on. `tried` is sent after the
+/// Serves the socket until the future is dropped. While the socket cannot be created, the gateway goes on without it. `tried` is sent after the
 /// first attempt to create it.
 async fn serve(
     state: PathBuf,
@@ -126,7 +128,7 @@ async fn serve(
     tried: oneshot::Sender<()>,
 ) {
     let _closed = ClosedWithSocket(taps.clone());
-    let Some(socket) = bound(&state, &opened, tried).await else { return };
+    let socket = bound(&state, || opened.get().is_some(), tried).await;
     let answers = Arc::new(Semaphore::new(ANSWERS_MAX));
     let mut places = Places::default();
     loop {
@@ -156,12 +158,12 @@ async fn serve(
     }
 }
 
-/// Returns the socket as soon as it can be created. `None`: it cannot be created although the queue is open, which is logged.
-async fn bound(state: &Path, opened: &LaterQueue, tried: oneshot::Sender<()>) -> Option<Socket> {
-    let mut tried = Some(tried);
+/// Returns the socket as soon as it can be created. While it cannot although the queue is open, that is logged once.
+async fn bound(state: &Path, is_open: impl Fn() -> bool, tried: oneshot::Sender<()>) -> Socket {
+    let (mut tried, mut is_told) = (Some(tried), false);
     loop {
-        // Before the attempt: one that failed while the queue was not open is made once more.
-        let is_open = opened.get().is_some();
+        // Before the attempt: one that failed while the queue was not open is soon made once more.
+        let is_open = is_open();
         let dir = state.to_owned();
         // A disk that hangs must not hold up the runtime's only thread.
         let made = tokio::task::spawn_blocking(move || bind(&dir)).await;
@@ -170,14 +172,19 @@ async fn bound(state: &Path, opened: &LaterQueue, tried: oneshot::Sender<()>) ->
         // Whoever waits for it may be gone.
         let _ = tried.take().map(|tried| tried.send(()));
         match made {
-            Ok(socket) => return Some(socket),
-            Err(error) if is_open => {
-                let path = state.join(SOCKET);
-                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status`, `parked`, `backup`, `mule`, `tap` and `check --measured` do not work");
-                return None;
+            Ok(socket) => {
+                if is_told {
+                    tracing::info!("the control socket is there");
+                }
+                return socket;
             }
-            Err(_) => tokio::time::sleep(BIND_AGAIN).await,
+            Err(error) if is_open && !std::mem::replace(&mut is_told, true) => {
+                let path = state.join(SOCKET);
+                tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway status`, `parked`, `backup`, `mule`, `tap` and `check --measured` do not work; tried again every 10 s");
+            }
+            Err(_) => {}
         }
+        tokio::time::sleep(if is_open { BIND_AGAIN_BESIDE_QUEUE } else { BIND_AGAIN }).await;
     }
 }
 
@@ -331,6 +338,7 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
 
     use super::*;
+    use crate::run::log::captured_log::captured;
 
     #[test]
     fn what_a_killed_process_left_is_replaced_and_a_socket_that_answers_is_not() {
@@ -348,5 +356,29 @@ mod tests {
         );
         assert!(bind(state.path()).is_err_and(|error| error.kind() == ErrorKind::AddrInUse));
         UnixStream::connect(&made.path).unwrap();
+    }
+
+    /// A disk that was full at the start has room again: no restart is needed.
+    #[test]
+    fn the_socket_comes_once_there_is_room_for_it_and_its_absence_is_told_once() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join(SOCKET);
+        fs::write(&path, "in its place").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let lines = captured(|| {
+            runtime.unwrap().block_on(async {
+                let (tried, has_tried) = oneshot::channel();
+                let bound = timeout(Duration::from_secs(600), bound(state.path(), || true, tried));
+                let freed = async {
+                    has_tried.await.unwrap();
+                    tokio::time::sleep(3 * BIND_AGAIN_BESIDE_QUEUE).await;
+                    fs::remove_file(&path).unwrap();
+                };
+                assert_eq!(tokio::join!(bound, freed).0.unwrap().path, path);
+            });
+        });
+        let told =
+            ["no control socket", "the control socket is there"].map(|line| lines.matches(line).count());
+        assert_eq!(told, [1, 1], "{lines}");
     }
 }
