@@ -87,3 +87,54 @@ fn a_copy_is_restored_once_and_only_whole_where_no_gateway_runs() {
     let unmarked = arrived.iter().find(|message| !message.user_properties.contains("edge-pd:1"));
     assert_eq!(unmarked.map(|message| &message.user_properties), None);
 }
+
+/// What waits in a lane goes by its place in the list: in others telemetry would become an alarm, under another limit.
+#[test]
+fn a_copy_is_not_restored_into_other_lanes_and_no_start_takes_it_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..20).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+    sensor.settle(0, 60);
+    let copy = dir.path().join("copy.edgx");
+    assert_eq!(command("backup", &copy, &gateway.state).status.code(), Some(0));
+
+    let other = tempfile::tempdir().unwrap();
+    let config = |lanes: &str| {
+        format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://{}\"\n[queue]\nlanes = {lanes}\n{ROUTES}",
+            free_port(),
+            free_port()
+        )
+    };
+    let swapped = Gateway::new(other.path(), &config("[\"telemetry\", \"alarm\"]"));
+    let restore = |gateway: &Gateway, copy: &Path| {
+        let file = gateway.dir.join("gateway.toml");
+        Command::new(BINARY)
+            .arg("restore")
+            .args([copy, &file])
+            .arg("--state")
+            .arg(&gateway.state)
+            .output()
+            .unwrap()
+    };
+    let done = restore(&swapped, &copy);
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    for part in
+        ["[\"alarm\", \"telemetry\"]", "[\"telemetry\", \"alarm\"]", "gateway.toml:8", "Nothing was restored"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!swapped.state.join("queue.ring").exists());
+    // Without the file nobody knows: then the start does.
+    assert_eq!(command("restore", &copy, &swapped.state).status.code(), Some(0));
+    let ended = swapped.command().output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("20 messages wait in the lanes [\"alarm\", \"telemetry\"]"), "{said}");
+
+    let third = tempfile::tempdir().unwrap();
+    let same = Gateway::new(third.path(), &config("[\"alarm\", \"telemetry\"]"));
+    assert_eq!(restore(&same, &copy).status.code(), Some(0));
+}

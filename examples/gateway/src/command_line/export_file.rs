@@ -105,6 +105,16 @@ pub(super) fn read_through(input: impl Read) -> io::Result<(u64, StreamEnd)> {
     Ok((rows, *stream.end()))
 }
 
+/// Reads the note of an export stream; empty where it has none, or its first block is damaged.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub(super) fn note(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut stream = Stream::new(input);
+    stream.next_item().map_err(io::Error::other)?;
+    Ok(stream.note().to_vec())
+}
+
 /// Checks an export stream that was just written.
 ///
 /// # Errors

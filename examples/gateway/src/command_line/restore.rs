@@ -19,8 +19,9 @@ use edge_queue::store::StoredRow;
 use edge_queue::transfer::{Imported, StreamEnd, config_for, import_changed};
 
 use super::control_client::{state_dir, tell};
-use super::export_file::read_through;
-use crate::config::operator_file;
+use super::export_file::{note, read_through};
+use crate::config::{Config, operator_file};
+use crate::run::queue::lane_names;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -42,17 +43,24 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let done = state_dir(arguments.file.as_deref(), arguments.state.as_deref())
         .map_err(|text| (text, 2))
         .and_then(|state| {
-            let done = restore(&arguments.copy, &state, arguments.damaged).map_err(|text| (text, 1))?;
+            let file = arguments.file.as_deref();
+            let done = restore(&arguments.copy, file, &state, arguments.damaged).map_err(|text| (text, 1))?;
             Ok(said(&done, &state))
         });
     tell(done)
 }
 
-/// Makes the queue.
+/// Makes the queue, and keeps the names of its lanes, so that a start with others is refused.
 ///
 /// # Errors
-/// Nothing was restored, in words: the copy cannot be read or is damaged, a gateway runs there, a queue is there, the disk did not take it.
-fn restore(copy: &Path, state: &Path, takes_damaged: bool) -> Result<Imported, String> {
+/// Nothing was restored, in words: the copy cannot be read or is damaged, it has other lanes than `gateway_file`, a gateway runs there, a queue is
+/// there, the disk did not take it.
+fn restore(
+    copy: &Path,
+    gateway_file: Option<&Path>,
+    state: &Path,
+    takes_damaged: bool,
+) -> Result<Imported, String> {
     let unread = |error: &dyn std::fmt::Display| format!("{}: {error}", copy.display());
     // A copy may have any size, and is read three times: no pipe, and no device, which may never end.
     let file =
@@ -74,12 +82,45 @@ fn restore(copy: &Path, state: &Path, takes_damaged: bool) -> Result<Imported, S
         ));
     }
     input.rewind().map_err(|error| unread(&error))?;
+    let names = lane_names::of_note(&note(&mut input).map_err(|error| unread(&error))?);
+    if rows > 0 {
+        check_lanes(names.as_deref(), end.lanes, gateway_file)
+            .map_err(|error| format!("{}. Nothing was restored", unread(&error)))?;
+    }
+    input.rewind().map_err(|error| unread(&error))?;
     let config = config_for(&mut input, StoreKind::Ring).map_err(|error| unread(&error))?;
     input.rewind().map_err(|error| unread(&error))?;
     let failed =
         |error: &dyn std::fmt::Display| format!("{}: {error}. Nothing was restored", state.display());
     let dir = OsDir::new(state).map_err(|error| failed(&error))?;
-    import_changed(Box::new(dir), &config, input, mark).map_err(|error| failed(&error))
+    let done = import_changed(Box::new(dir), &config, input, mark).map_err(|error| failed(&error))?;
+    let kept = names.map_or(Ok(()), |names| lane_names::keep(state, &names));
+    kept.map_err(|error| {
+        format!("{}: {error}. The queue is restored, but not the names of its lanes: start it with those of before", state.display())
+    })?;
+    Ok(done)
+}
+
+/// Checks that the lanes of a copy, by their `names` or at least by their number, are those of the gateway.toml that was named. What waits in a lane
+/// goes by its place in the list. A file that cannot be read is the matter of the start, which looks at the names that are kept.
+///
+/// # Errors
+/// They are others; the text names both lists.
+fn check_lanes(names: Option<&[String]>, count: Option<u8>, file: Option<&Path>) -> Result<(), String> {
+    let Some(Ok((config, _))) = file.map(Config::load) else { return Ok(()) };
+    let wanted = &config.queue.lanes;
+    let (has_others, its) = match (names, count) {
+        (Some(names), _) => (names != wanted, format!("the lanes {names:?}")),
+        (None, Some(count)) => (usize::from(count) != wanted.len(), format!("{count} lanes, without names")),
+        (None, None) => return Ok(()),
+    };
+    match has_others {
+        true => Err(format!(
+            "the copy has {its}, {} has {wanted:?}: restore and start with those of the copy, let the queue drain, then change them",
+            config.sources.line_of("queue.lanes")
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Marks a row as a possible duplicate: the gateway from which it was copied may deliver it, too, under another identity (promise 4).

@@ -35,6 +35,16 @@ fn read(state: &Path) -> io::Result<Option<Vec<String>>> {
     }
 }
 
+/// Returns the names as the note of a copy of the backlog.
+pub(in crate::run) fn to_note(names: &[String]) -> Vec<u8> {
+    serde_json::to_vec(names).unwrap_or_default()
+}
+
+/// Returns the names in the note of a copy; `None` in one of an earlier version, or of a queue of another program.
+pub(crate) fn of_note(note: &[u8]) -> Option<Vec<String>> {
+    serde_json::from_slice(note.get(..BYTES_MAX as usize).unwrap_or(note)).ok()
+}
+
 /// Beginning of the error of [`check`].
 const KEY: &str = "queue.lanes: ";
 
@@ -62,7 +72,7 @@ pub(in crate::run) fn check(kept: &[String], names: &[String], waiting: u64) -> 
 ///
 /// # Errors
 /// The disk refused.
-pub(in crate::run) fn keep(state: &Path, names: &[String]) -> io::Result<()> {
+pub(crate) fn keep(state: &Path, names: &[String]) -> io::Result<()> {
     if read(state).is_ok_and(|kept| kept.is_some_and(|kept| kept == names)) {
         return Ok(());
     }

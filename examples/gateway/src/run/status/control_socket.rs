@@ -32,6 +32,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::mule::export_head::CurrentHead;
+use crate::run::queue::lane_names;
 use crate::run::tap::Taps;
 use crate::run::tap::connection::{self as tap, ClosedWithSocket, Ended};
 
@@ -90,13 +91,16 @@ pub(crate) struct QueueAndLink {
     mule: CurrentHead,
     queue: Queue,
     link: Link,
+    /// Note of a copy of the backlog: the names of the lanes.
+    lanes: Vec<u8>,
 }
 
 impl QueueAndLink {
     /// Lets requests be about queue and link, which are open now. Returns the head of a data mule's exports, which has to follow the routes.
     pub(crate) fn show(later: &LaterQueue, config: &Config, queue: &Queue, link: &Link) -> CurrentHead {
         let mule = CurrentHead::of(queue.gateway_id(), config);
-        let opened = Self { mule: mule.clone(), queue: queue.clone(), link: link.clone() };
+        let lanes = lane_names::to_note(&config.queue.lanes);
+        let opened = Self { mule: mule.clone(), queue: queue.clone(), link: link.clone(), lanes };
         // They are opened once.
         let _ = later.set(opened);
         mule
@@ -289,12 +293,12 @@ async fn answer(
         say(stream, json(&snapshot).as_bytes()).await.map_err(Failed::Gone)?;
         return Ok(snapshot.verdict);
     }
-    let Some(QueueAndLink { mule, queue, link }) = opened.get() else {
+    let Some(QueueAndLink { mule, queue, link, lanes }) = opened.get() else {
         return Err(Failed::Said("there is no queue yet".to_owned()));
     };
     match line {
-        "backup" => return backup::serve(stream, queue, link, "").await,
-        "mule" => return backup::serve(stream, queue, link, &mule.to_line()).await,
+        "backup" => return backup::serve(stream, (queue, lanes), link, "").await,
+        "mule" => return backup::serve(stream, (queue, lanes), link, &mule.to_line()).await,
         _ => {}
     }
     match line.split_once(' ').unwrap_or((line, "")) {

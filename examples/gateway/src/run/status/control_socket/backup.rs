@@ -19,10 +19,10 @@ const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_MAX: usize = 2;
 
 /// Writes the copy, and returns the summary for the last line. A reader that takes nothing for four seconds is given up.
-/// `head` is the first piece, if there is one.
+/// `note` is that of the copy, `head` is the first piece, if there is one.
 pub(super) async fn serve(
     stream: &mut UnixStream,
-    queue: &Queue,
+    (queue, note): (&Queue, &[u8]),
     link: &Link,
     head: &str,
 ) -> Result<String, Failed> {
@@ -34,7 +34,7 @@ pub(super) async fn serve(
     let (pieces, mut written) = mpsc::channel(PIECES_MAX);
     let out = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces));
     // Moved, so that the export ends at its next piece when the reader is gone.
-    let (exported, sent) = tokio::join!(queue.export(out), async move {
+    let (exported, sent) = tokio::join!(queue.export_with_note(out, note.to_vec()), async move {
         while let Some(piece) = written.recv().await {
             say(stream, format!("{PIECE} {}\n", piece.len()).as_bytes()).await?;
             say(stream, &piece).await?;
