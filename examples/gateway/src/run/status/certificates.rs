@@ -213,8 +213,8 @@ impl Certificates {
         let revoked = config.hub.crl.as_ref().filter(|_| is_tls);
         add(Role::HubRevoked, revoked, config.hub.ca.as_ref(), Duration::ZERO);
         if let Local::Listen { addresses, .. } = &config.local {
-            // The listener tells of its own key.
-            add(Role::Listener, addresses.tls.as_ref().map(|tls| &tls.cert), None, NEAR);
+            let tls = addresses.tls.as_ref();
+            add(Role::Listener, tls.map(|tls| &tls.cert), tls.map(|tls| &tls.key), NEAR);
             let authority = addresses.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
             add(Role::SensorAuthority, authority, None, NEAR);
             let revoked = addresses.tls.as_ref().and_then(|tls| tls.client_crl.as_ref());

@@ -86,21 +86,31 @@ fn a_key_of_another_certificate_needs_somebody() {
         params.not_after = at(400).into();
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     };
-    let (mine, other) = (pair(), pair());
-    std::fs::write(&cert, &mine.0).unwrap();
-    std::fs::write(&key, &mine.1).unwrap();
-    let file = File::new(Role::Hub, &cert, Some(&key), NEAR);
-    let certificates = Certificates(Arc::new(Mutex::new(vec![file])));
-    let needs = || {
-        certificates.look(at(0));
-        certificates.ends_at(at(0))[0].needs_somebody()
+    let text = |local: &str, hub: &str| {
+        format!("[gateway]\nid = \"g\"\n[local]\n{local}\n[hub]\n{hub}\n[queue]\n[[route]]\nmatch = \"#\"\n")
     };
-    assert!(!needs() && !needs());
-    std::fs::write(&key, &other.1).unwrap();
-    assert!(!needs(), "a renewal may be under way");
-    assert!(needs());
-    std::fs::write(&cert, &other.0).unwrap();
-    assert!(!needs() && !needs(), "both are there");
+    let pair_keys = "cert = \"cert\"\nkey = \"key\"";
+    for text in [
+        text("listen = \"127.0.0.1:1883\"", &format!("url = \"mqtts://h\"\n{pair_keys}")),
+        text(&format!("tls_listen = \"127.0.0.1:8883\"\n{pair_keys}"), "url = \"mqtt://h\""),
+    ] {
+        let (mine, other) = (pair(), pair());
+        std::fs::write(&cert, &mine.0).unwrap();
+        std::fs::write(&key, &mine.1).unwrap();
+        let parsed = Config::parse(&dir.path().join("g.toml"), &text, &|_| None);
+        let config = parsed.unwrap_or_else(|findings| panic!("{findings}")).0;
+        let certificates = Certificates::new(&config);
+        let needs = || {
+            certificates.look(at(0));
+            certificates.ends_at(at(0))[0].needs_somebody()
+        };
+        assert!(!needs() && !needs());
+        std::fs::write(&key, &other.1).unwrap();
+        assert!(!needs(), "a renewal may be under way");
+        assert!(needs(), "{text}");
+        std::fs::write(&cert, &other.0).unwrap();
+        assert!(!needs() && !needs(), "both are there");
+    }
 }
 
 #[test]
