@@ -16,7 +16,7 @@ use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Will};
 use serde::Serialize;
 
 use crate::config::hub_topics::status_topics;
-use crate::run::status::snapshot::Snapshot;
+use crate::run::status::snapshot::{Level, Snapshot};
 use crate::run::status::verdict::Verdict;
 
 /// Size of the largest status, in bytes.
@@ -243,8 +243,14 @@ fn retained(topic: &Utf8, payload: Bytes) -> Packing {
 /// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it does not fit.
 fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
     let figure = |figure: u64| figure.min(FIGURE_MAX);
-    let need = snapshot.needs.first().map(|need| need.text.as_str());
-    let why = need.or(snapshot.link.cause.as_deref().filter(|_| !snapshot.link.is_up));
+    let is_well = snapshot.verdict == Verdict::Delivering.as_str();
+    // A note beside a good verdict would read as its reason.
+    let need = snapshot.needs.first().filter(|need| !is_well || need.level == Level::Act);
+    let why = need.map(|need| need.text.as_str()).or(snapshot
+        .link
+        .cause
+        .as_deref()
+        .filter(|_| !snapshot.link.is_up));
     let mut status = Status {
         v: 1,
         time_ms: snapshot.time_ms,

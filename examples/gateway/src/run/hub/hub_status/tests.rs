@@ -207,6 +207,15 @@ fn a_status_is_what_the_snapshot_says() {
     let calm = Snapshot { needs: Vec::new(), ..snapshot };
     let json: serde_json::Value = serde_json::from_slice(&payload(&calm, process)).unwrap();
     assert_eq!(json["why"], "connection refused (os error 111)");
+    // Beside a good verdict a note would read as its reason.
+    let note =
+        |level| Need { level, id: "clock".to_owned(), text: "Not right.".to_owned(), action: String::new() };
+    let mut delivering = test_snapshots::delivering();
+    for (level, why) in [(Level::Look, serde_json::Value::Null), (Level::Act, "Not right.".into())] {
+        delivering.needs = vec![note(level)];
+        let json: serde_json::Value = serde_json::from_slice(&payload(&delivering, process)).unwrap();
+        assert_eq!(json["why"], why, "{level:?}");
+    }
     let mut up = calm;
     up.link.is_up = true;
     let json: serde_json::Value = serde_json::from_slice(&payload(&up, process)).unwrap();
