@@ -26,9 +26,11 @@ mod standard_output;
 mod status;
 mod tap;
 mod test;
+mod trusted_clock;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use control_loop::OneLine;
@@ -69,6 +71,9 @@ struct LoadArguments {
     /// Number of sensors that send these messages
     #[arg(long, value_name = "N", default_value_t = Load::USUAL.sensors, value_parser = clap::value_parser!(u32).range(1..=4_096))]
     sensors: u32,
+    /// Bytes of a sensor's topic, which JSON, CBOR and Protobuf batches carry; at least those of the route's `match` with a short name in it
+    #[arg(long, value_name = "BYTES", default_value_t = Load::USUAL.topic_bytes, value_parser = clap::value_parser!(u16).range(0..=4_096))]
+    topic: u16,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -194,13 +199,17 @@ fn print(text: &str) -> ExitCode {
 
 fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> {
     let (clock, files) = (run::wall_clock(config).sync(), OpenFiles::of_this_process());
-    let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors, .. } = *site;
-    let mut load = Load { messages_per_s, payload_bytes, sensors, measured: None };
+    let LoadArguments { rate: messages_per_s, payload: payload_bytes, sensors, topic: topic_bytes, .. } =
+        *site;
+    let mut load = Load { messages_per_s, payload_bytes, sensors, topic_bytes, measured: None };
     if site.measured {
         measured_load::measure(config, site.state.as_deref(), &mut load)?;
     }
     let state = site.state.as_deref().or(config.state.as_deref());
     if let Some(warning) = state.and_then(|state| free_disk::warning(config, state)) {
+        edge_print::complain!("warning: {}", OneLine(&warning));
+    }
+    if let Some(warning) = trusted_clock::warning(config, SystemTime::now()) {
         edge_print::complain!("warning: {}", OneLine(&warning));
     }
     standard_output::print(&Meaning(config, clock, files, load).to_string())

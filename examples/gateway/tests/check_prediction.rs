@@ -30,32 +30,50 @@ struct Case {
     rate: u64,
     payload: usize,
     sensors: u64,
+    /// Bytes of a sensor's topic.
+    topic: usize,
 }
 
-const CASES: [Case; 6] = [
-    Case { route: "to = \"site/\"", rate: 40, payload: 200, sensors: 100 },
-    Case { route: "to = \"site/\"\nqos = 0", rate: 60, payload: 40, sensors: 5 },
-    Case { route: "to = \"site/json\"\nformat = \"json\"", rate: 50, payload: 200, sensors: 50 },
+const CASES: [Case; 7] = [
+    Case { route: "to = \"site/\"", rate: 40, payload: 200, sensors: 100, topic: 16 },
+    Case { route: "to = \"site/\"\nqos = 0", rate: 60, payload: 40, sensors: 5, topic: 16 },
+    Case { route: "to = \"site/json\"\nformat = \"json\"", rate: 50, payload: 200, sensors: 50, topic: 16 },
     Case {
         route: "to = \"site/cbor\"\nformat = \"cbor\"\nbatch_age = \"400ms\"",
         rate: 80,
         payload: 9,
         sensors: 20,
+        topic: 16,
     },
     Case {
         route: "to = \"site/pb\"\nformat = \"protobuf\"\nbatch_max = 4",
         rate: 40,
         payload: 9,
         sensors: 10,
+        topic: 16,
     },
-    Case { route: "to = \"site/compact\"\nformat = \"compact\"", rate: 120, payload: 200, sensors: 30 },
+    Case {
+        route: "to = \"site/compact\"\nformat = \"compact\"",
+        rate: 120,
+        payload: 200,
+        sensors: 30,
+        topic: 16,
+    },
+    // Each batch has the names of most sensors.
+    Case {
+        route: "to = \"site/names\"\nformat = \"cbor\"\nbatch_age = \"900ms\"",
+        rate: 90,
+        payload: 9,
+        sensors: 50,
+        topic: 30,
+    },
 ];
 
 impl Case {
     /// Bytes of MQTT in 30 days, as `check` says them.
     fn predicted(&self, gateway: &Gateway) -> f64 {
         let file = gateway.dir.join("gateway.toml");
-        let Self { rate, payload, sensors, .. } = self;
+        let Self { rate, payload, sensors, topic, .. } = self;
         let load = [
             "--rate",
             &rate.to_string(),
@@ -63,6 +81,8 @@ impl Case {
             &payload.to_string(),
             "--sensors",
             &sensors.to_string(),
+            "--topic",
+            &topic.to_string(),
         ]
         .map(str::to_owned);
         let output = Command::new(BINARY).arg("check").arg(file).args(load).output().unwrap();
@@ -81,7 +101,8 @@ impl Case {
     }
 
     fn publish(&self, sensor: &mut Publisher, rng: &mut Rng) {
-        let topic = format!("plant/line2/t{:03}", rng.below(self.sensors));
+        let width = self.topic - "plant/line2/t".len();
+        let topic = format!("plant/line2/t{:0width$}", rng.below(self.sensors));
         let text = if self.route.contains("format") {
             format!("{{\"value\":{}.{:02},\"unit\":\"Cel\"}}", rng.between(18, 24), rng.below(100))
         } else {

@@ -51,6 +51,7 @@ fn measured(day: Option<&DayLoad>, given: Load) -> Result<Load, String> {
         return Err(format!("the gateway has measured for {} s; ask again after {OVER_S_MIN} s", day.over_s));
     }
     Ok(Load {
+        topic_bytes: given.topic_bytes,
         messages_per_s: day.accepted_per_s,
         payload_bytes: day.raw_bytes.unwrap_or(given.payload_bytes),
         measured: Some(Measured { over: Duration::from_secs(day.over_s), busiest_per_s: day.busiest_per_s }),

@@ -14,7 +14,7 @@ use super::start_and_stop::wall_clock;
 
 /// Day of the release, 2026-11-27, in seconds since 1970: it is past, whatever the clock says. Raised with each release; a constant, so that the
 /// same sources make the same program.
-const RELEASED_S: u64 = 1_795_737_600;
+pub(crate) const RELEASED_S: u64 = 1_795_737_600;
 
 /// Handle to the floor; clones share it.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// Writes what an outage, a kill and a full queue cost under a load.
 pub(super) fn costs(f: &mut Lines<'_, '_>, config: &Config, load: Load) -> fmt::Result {
     let sizing = sizing(config, load);
-    let Load { messages_per_s, payload_bytes, sensors, measured } = load;
+    let Load { messages_per_s, payload_bytes, sensors, topic_bytes, measured } = load;
     writeln!(f)?;
     let from = match measured {
         Some(Measured { over, busiest_per_s }) => {
@@ -34,6 +34,9 @@ pub(super) fn costs(f: &mut Lines<'_, '_>, config: &Config, load: Load) -> fmt::
         f,
         "At {messages_per_s} messages/s from {sensors} sensors, raw ones of {payload_bytes} bytes ({from}), if all come by"
     )?;
+    if topic_bytes > 0 {
+        writeln!(f, "with topics of {topic_bytes} bytes (--topic)")?;
+    }
     for (index, (route, figures)) in config.routes.iter().zip(&sizing.routes).enumerate() {
         writeln!(f, "route {} ({})", index + 1, route.format.name())?;
         of_route(f, config, figures)?;
@@ -97,7 +100,11 @@ fn of_all(f: &mut Lines<'_, '_>, config: &Config, sizing: &Sizing) -> fmt::Resul
     };
     let shortest = sizing.shortest().map(|route| route.outage).unwrap_or_default();
     writeln!(f, "  after {:<10} {then}", human_duration(shortest))?;
-    writeln!(f, "  disk reserved    {}", human_bytes(sizing.disk_bytes))?;
+    let (disk, parked) = (human_bytes(sizing.disk_bytes), human_bytes(sizing.parked_disk_bytes));
+    writeln!(
+        f,
+        "  disk reserved    {disk}; {parked} more once the hub refuses a message, for the parked ones"
+    )?;
     writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
     let compact = compact_ram_bytes(config);
     if compact > 0 {

@@ -61,6 +61,8 @@ pub(crate) struct Load {
     /// Bytes of a message's payload.
     pub(crate) payload_bytes: u64,
     pub(crate) sensors: u32,
+    /// Least bytes of a sensor's topic. Shorter ones of a route's filter are lengthened; 0: none is.
+    pub(crate) topic_bytes: u16,
     /// Measurement from which the rate is. `None`: it was given.
     pub(crate) measured: Option<Measured>,
 }
@@ -68,7 +70,7 @@ pub(crate) struct Load {
 impl Load {
     /// Typical load in the field.
     pub(crate) const USUAL: Self =
-        Self { messages_per_s: 30.0, payload_bytes: 200, sensors: 100, measured: None };
+        Self { messages_per_s: 30.0, payload_bytes: 200, sensors: 100, topic_bytes: 0, measured: None };
 }
 
 /// Costs of one message of a route, or of one reading if the route has readings.
@@ -209,7 +211,10 @@ impl<'a> Rig<'a> {
     /// Returns a message of one of the sensors as the route's row. `None`: the topic is too long.
     fn row(&mut self) -> Option<Row> {
         let sensor = self.rng.next_u64() % u64::from(self.load.sensors.clamp(1, SENSORS_MAX));
-        let name = format!("s{sensor:03}");
+        let shortest = self.route.filter_topic.len() + 3;
+        // A longer name makes up for a short filter.
+        let width = 3 + usize::from(self.load.topic_bytes).saturating_sub(shortest);
+        let name = format!("s{sensor:0width$}");
         let parts = self.route.filter_topic.split('/').map(|part| match part {
             "+" | "#" => name.as_str(),
             part => part,

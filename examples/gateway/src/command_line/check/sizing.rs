@@ -70,6 +70,8 @@ pub(super) struct Sizing {
     pub(super) routes: Vec<RouteSizing>,
     /// Bytes that the queue reserves on disk.
     pub(super) disk_bytes: u64,
+    /// Bytes that the queue of parked messages reserves beside it once the hub has refused one.
+    pub(super) parked_disk_bytes: u64,
     /// Largest resident memory in bytes.
     pub(super) ram_bytes: u64,
     /// Longest time for which a sensor waits for its PUBACK.
@@ -104,6 +106,7 @@ pub(super) fn sizing(config: &Config, load: Load) -> Sizing {
     Sizing {
         routes: routes.map(|(route, of_route)| route_sizing(config, route, load, of_route)).collect(),
         disk_bytes: disk_bytes(config),
+        parked_disk_bytes: lane_disk_bytes(config.queue.max_bytes),
         ram_bytes: ram_bytes(config),
         receipt: config.queue.ack_within + held.unwrap_or_default(),
     }
@@ -235,8 +238,11 @@ fn readings_ram_bytes(route: &Route) -> u64 {
 /// of the limit.
 fn disk_bytes(config: &Config) -> u64 {
     let others = config.queue.lanes.len().saturating_sub(1) as u64;
-    let lane = |limit: u64| 2 * limit + (4 << 20);
-    lane(config.queue.max_bytes) + others * lane(config.queue.max_bytes / 8)
+    lane_disk_bytes(config.queue.max_bytes) + others * lane_disk_bytes(config.queue.max_bytes / 8)
+}
+
+fn lane_disk_bytes(limit: u64) -> u64 {
+    2 * limit + (4 << 20)
 }
 
 #[cfg(test)]

@@ -176,7 +176,13 @@ fn the_report_says_what_listening_costs() {
 #[test]
 fn the_report_says_hours_ram_and_loss() {
     let said = Meaning(&config(""), ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
-    for expected in ["outage covered", " h);", "RAM at most", "lost on power cut", "disk reserved    152"] {
+    for expected in [
+        "outage covered",
+        " h);",
+        "RAM at most",
+        "lost on power cut",
+        "disk reserved    152.0 MiB; 132.0 MiB more once the hub refuses a message",
+    ] {
         assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
     }
 }

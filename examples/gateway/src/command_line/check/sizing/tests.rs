@@ -41,6 +41,7 @@ impl Case {
             if format == "raw" { text } else { text.replace("site7/\"\nformat", "site7/readings\"\nformat") };
         let config = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0;
         let load = Load {
+            topic_bytes: 0,
             measured: None,
             messages_per_s: rng.between(1, 400) as f64,
             payload_bytes: 1 << rng.between(4, 12),
