@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::key_places::KeyPlaces;
+
 /// Key of the state directory.
 pub(super) const STATE: &str = "gateway.state";
 
@@ -99,6 +101,14 @@ impl Sources {
         let column = before.get(line_start..).map_or(0, |tail| tail.chars().count()) + 1;
         let source = text.get(line_start..line_end).unwrap_or_default();
         Place { file: path, line, column, source: source.strip_suffix('\r').unwrap_or(source) }
+    }
+
+    /// Returns file and line of a key's value, or else of the nearest table above it; the main file alone if there is none of these.
+    pub(crate) fn line_of(&self, key: &str) -> String {
+        match KeyPlaces::of(&self.merged().table).at(key).map(|at| self.place(at)) {
+            Some(Place { file, line, .. }) => format!("{}:{line}", file.display()),
+            None => self.main.path.display().to_string(),
+        }
     }
 
     fn source(&self, at: usize) -> &Source {

@@ -7,7 +7,7 @@
 //! One folder for each part of that way, and for what stands beside it: [`sensors`], [`filters`], [`queue`], [`hub`]; [`commands`] of the hub and
 //! [`local_control`]; [`restart`], [`status`], [`configuration`], [`log`]; [`tap`] shows samples of what passes. [`gateway`] starts and stops them all.
 
-mod certificate_floor;
+pub(crate) mod certificate_floor;
 mod commands;
 pub(crate) mod configuration;
 mod error;
@@ -37,7 +37,7 @@ use tracing_subscriber::{fmt, registry};
 use crate::config::Config;
 pub(crate) use certificate_floor::CertificateFloor;
 use configuration::last_configuration;
-use configuration::refusal::Refusal;
+use configuration::refusal::{Refusal, Unfit};
 use configuration::reload::{Ending, Reload};
 use configuration::route_changes::InForce;
 pub use error::RunError;
@@ -71,7 +71,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     let Start { file, config, refused, state, is_strict } = start;
     let may_go_back = !is_strict && refused.is_none();
     let refused = refused.map(Refusal::mistake);
-    let mut reload = Reload::new(file, InForce { config: Arc::new(config), refused }, state.is_some());
+    let mut reload = Reload::new(file, InForce::new(Arc::new(config), refused), state.is_some());
     let state = state.map(Path::to_owned).or_else(|| reload.running().state.clone());
     let state: PathBuf = state.ok_or_else(|| {
         RunError::Configuration("where to keep the queue: give --state DIR or [gateway] state".to_owned())
@@ -115,7 +115,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
                 (Err(error), None) if before.is_some() => {
                     tracing::error!(%error, "the changed configuration does not start: the one before is in force again");
                     let why = match lane_names::are_refused(&error) {
-                        true => Refusal::other_lanes(),
+                        true => Refusal::unfit(&Unfit::Lanes, &config.sources),
                         false => Refusal::no_start(&error.to_string()),
                     };
                     before.take().into_iter().for_each(|config| reload.go_back(config, why.clone()));

@@ -32,6 +32,7 @@ use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
 use super::hub::goodbye;
 use super::hub::hub_state;
+use super::hub::same_identifier::SameIdentifier;
 use super::hub::table_files::TableFiles;
 use super::hub::table_subscriber::TableSubscriber;
 use super::hub::uplink::{self, Beside};
@@ -166,8 +167,8 @@ impl Local {
             Some(control) => Some(Control::start(control, state, &ingest).await?),
             None => None,
         };
-        let refused = configurations.as_ref().and_then(|found| found.in_force.borrow().refused.clone());
-        let facts = CurrentFacts::new(Facts { refused, ..Facts::of(config, state) });
+        let facts = configurations.as_ref().map(|found| found.in_force.borrow().facts(state));
+        let facts = CurrentFacts::new(facts.unwrap_or_else(|| Facts::of(config, state)));
         let front =
             Front::start(config, state, (clock, floor), &ingest, &intake, control.as_mut(), &facts).await?;
         let alarms = alarms
@@ -256,6 +257,7 @@ impl Local {
             clock,
             wall: wall.clone(),
             losses,
+            same_identifier: SameIdentifier::default(),
             refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
             echoed_tables: echoed.clone(),
             table_files: table_files.clone(),

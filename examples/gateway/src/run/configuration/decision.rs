@@ -3,7 +3,7 @@
 
 use crate::config::{Changes, Config};
 
-use super::refusal::OTHER_LANES;
+use super::refusal::Unfit;
 
 /// Decision about a changed configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub(super) enum Decision {
     Routes,
     /// All parts have to be restarted, because these tables are read only at a start.
     StartAnew(Vec<&'static str>),
-    /// The change is valid, but only a restart can apply it.
-    Refused(String),
+    /// The change is valid, but a reload cannot apply it.
+    Refused(Unfit),
 }
 
 /// Decides how `next` is applied. `state_is_given`: the state directory was given beside the configuration, which overrides it. `has_queue`: the
@@ -21,21 +21,16 @@ pub(super) enum Decision {
 pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, has_queue: bool) -> Decision {
     let Changes { routes, at_start } = running.changes(next);
     if running.state != next.state && !state_is_given {
-        return Decision::Refused(
-            "gateway.state: another directory is another queue; stop the gateway for it".to_owned(),
-        );
+        return Decision::Refused(Unfit::StateDirectory);
     }
     // Without a queue nobody knows which lanes it has: a start looks.
     if has_queue && running.queue.lanes != next.queue.lanes {
-        return Decision::Refused(OTHER_LANES.to_owned());
+        return Decision::Refused(Unfit::Lanes);
     }
     match (at_start.as_slice(), routes) {
         ([], false) => Decision::Nothing,
         ([], true) => Decision::Routes,
-        (tables, _) if running.control.is_some() => Decision::Refused(format!(
-            "{} is read at a start, at which control loops stop and outputs become safe; restart the gateway when the plant allows it",
-            tables.join(", ")
-        )),
+        (_, _) if running.control.is_some() => Decision::Refused(Unfit::Loops(at_start)),
         _ => Decision::StartAnew(at_start),
     }
 }

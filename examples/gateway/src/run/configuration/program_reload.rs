@@ -50,7 +50,7 @@ impl ProgramReload {
     /// Prepares reloads of a gateway that starts with this configuration and these parts, and makes them follow.
     pub(crate) fn new(config: Arc<Config>, parts: &mut Parts) -> Self {
         let own_routes = parts.own_routes(&config.routes);
-        let accepted = watch::Sender::new(InForce { config, refused: None });
+        let accepted = watch::Sender::new(InForce::new(config, None));
         let configurations = Configurations::new(accepted.subscribe());
         let (applied, is_open) = (configurations.applied.subscribe(), parts.is_open.clone());
         parts.configurations = Some(configurations);
@@ -75,7 +75,7 @@ impl ProgramReload {
         self.may_apply(&before, &next, own_part).map_err(RunError::NeedsRestart)?;
         let next = Arc::new(next);
         let is_in_force = in_force.routes == next.routes;
-        self.accepted.send_replace(InForce { config: next.clone(), refused: None });
+        self.accepted.send_replace(InForce::new(next.clone(), None));
         if is_in_force && before.routes == next.routes {
             return Ok(ReloadOutcome::Unchanged);
         }
@@ -115,7 +115,7 @@ impl ProgramReload {
             Decision::StartAnew(tables) => {
                 return Err(format!("{}: read at a start only", tables.join(", ")));
             }
-            Decision::Refused(why) => return Err(why),
+            Decision::Refused(why) => return Err(why.to_string()),
         }
         match self.own_routes.iter().find(|own| !next.routes.contains(&own.route)) {
             Some(OwnRoute { kind, route }) => Err(format!(

@@ -1,13 +1,52 @@
 //! Refusal of a changed configuration: the reason, and the remedy that fits it. Pure.
 
-/// Reason why other lanes are not in force. It has no number of waiting messages, which would soon be another.
-pub(super) const OTHER_LANES: &str = "queue.lanes: what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes";
+use std::fmt;
+
+use crate::config::Sources;
+
+/// Change of a valid configuration that a reload cannot apply. Displays the reason, behind the key if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    StateDirectory,
+    Lanes,
+    /// Control loops run, and these tables are read at a start.
+    Loops(Vec<&'static str>),
+}
+
+impl Unfit {
+    fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::StateDirectory => Some("gateway.state"),
+            Self::Lanes => Some("queue.lanes"),
+            Self::Loops(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = self.key() {
+            write!(f, "{key}: ")?;
+        }
+        match self {
+            Self::StateDirectory => f.write_str("another directory is another queue; stop the gateway for it"),
+            // No number of waiting messages, which would soon be another.
+            Self::Lanes => f.write_str("what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"),
+            Self::Loops(tables) => write!(
+                f,
+                "{} is read at a start, at which control loops stop and outputs become safe; restart the gateway when the plant allows it",
+                tables.join(", ")
+            ),
+        }
+    }
+}
 
 /// Remedy for a configuration that is not in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
     MendFile,
     Restart,
+    Drain,
     RemoveCause,
 }
 
@@ -24,14 +63,11 @@ impl Refusal {
         Self { why, remedy: Remedy::MendFile }
     }
 
-    /// Creates the refusal of a valid change that no reload can apply.
-    pub(crate) fn needs_restart(why: String) -> Self {
-        Self { why, remedy: Remedy::Restart }
-    }
-
-    /// Creates the refusal of a configuration that did not start because messages wait in other lanes.
-    pub(crate) fn other_lanes() -> Self {
-        Self::needs_restart(OTHER_LANES.to_owned())
+    /// Creates the refusal of a valid change that no reload can apply. `sources`: files of the changed configuration.
+    pub(crate) fn unfit(why: &Unfit, sources: &Sources) -> Self {
+        let place = why.key().map_or_else(String::new, |key| format!("{}: ", sources.line_of(key)));
+        let remedy = if *why == Unfit::Lanes { Remedy::Drain } else { Remedy::Restart };
+        Self { why: format!("{place}{why}"), remedy }
     }
 
     /// Creates the refusal of a configuration that did not start, for this error.
@@ -51,6 +87,9 @@ impl Refusal {
             }
             Remedy::Restart => {
                 "What was in force goes on. The file is valid, but a reload cannot apply this change: restart the gateway when the plant allows it."
+            }
+            Remedy::Drain => {
+                "What was in force goes on. Neither a reload nor a restart applies this while messages wait: let them be delivered, or carry them to the hub (`edge-gateway mule export`); then stop the gateway and start it with the other lanes."
             }
             Remedy::RemoveCause => {
                 "What was in force goes on. Remove this cause, such as an address in use, or take the change back; then reload it."

@@ -106,7 +106,7 @@ impl Reload {
         } else {
             self.proof.restart();
         }
-        self.in_force.send_replace(InForce { config, refused });
+        self.in_force.send_replace(InForce { config, refused, unkept: self.proof.unkept() });
     }
 
     /// Applies changes until all parts have to be stopped.
@@ -138,6 +138,7 @@ impl Reload {
                 () = look => false,
                 () = self.proof.due() => {
                     self.proof.look(self.running(), state).await;
+                    self.tell_unkept();
                     continue;
                 }
             };
@@ -151,6 +152,15 @@ impl Reload {
                 return ending;
             }
         }
+    }
+
+    /// Tells the parts whether the configuration in force is kept for the next start.
+    fn tell_unkept(&self) {
+        let unkept = self.proof.unkept();
+        self.in_force.send_if_modified(|in_force| {
+            let before = std::mem::replace(&mut in_force.unkept, unkept);
+            before != in_force.unkept
+        });
     }
 
     /// Looks at the files, and applies them where that is asked for or due. Returns the configuration for a restart. Dropped, it has applied nothing.
@@ -252,7 +262,7 @@ impl Reload {
                 );
                 return Some(next);
             }
-            Decision::Refused(why) => self.refuse(Refusal::needs_restart(why)),
+            Decision::Refused(why) => self.refuse(Refusal::unfit(&why, &next.sources)),
         }
         None
     }

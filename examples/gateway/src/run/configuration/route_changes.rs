@@ -5,7 +5,7 @@
     reason = "a shell: it follows a channel for as long as the gateway runs"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use edge_bridge::Link;
@@ -32,6 +32,26 @@ pub(crate) struct InForce {
     pub(crate) config: Arc<Config>,
     /// Reason why the files' present configuration is not in force. `None`: it is.
     pub(crate) refused: Option<Refusal>,
+    /// Reason why this configuration is not kept for a start whose files have mistakes. `None`: it is, or its proof is not over.
+    pub(crate) unkept: Option<String>,
+}
+
+impl InForce {
+    /// Creates the state of a configuration that is in force, and of which the disk has not refused anything.
+    pub(crate) fn new(config: Arc<Config>, refused: Option<Refusal>) -> Self {
+        Self { config, refused, unkept: None }
+    }
+
+    /// Returns the facts of this configuration for the status.
+    pub(crate) fn facts(&self, state: &Path) -> Facts {
+        self.facts_of(&self.config, state)
+    }
+
+    /// Returns the same for a `config` that stayed in force in its place.
+    fn facts_of(&self, config: &Config, state: &Path) -> Facts {
+        let (refused, unkept_configuration) = (self.refused.clone(), self.unkept.clone());
+        Facts { refused, unkept_configuration, ..Facts::of(config, state) }
+    }
 }
 
 /// Configurations until the next restart, those after the first differing from it only in their routes, and what became of each.
@@ -122,23 +142,20 @@ impl RouteChanges {
         while in_force.changed().await.is_ok() {
             let (intake, facts) = (self.intake.clone(), self.facts.clone());
             let before = applied.borrow().in_force.clone();
-            let tell = |refused: &Option<Refusal>, config: &Config| {
-                facts.set(Facts { refused: refused.clone(), ..Facts::of(config, &state) });
+            let told = |next: &InForce| {
+                facts.set(next.facts(&state));
+                next.config.routes != before.routes
             };
-            let told = |InForce { config, refused }: &InForce| {
-                tell(refused, config);
-                config.routes != before.routes
-            };
-            let (InForce { config, refused }, room) = newest(&mut in_force, || intake.reserve(), told).await;
+            let (next, room) = newest(&mut in_force, || intake.reserve(), told).await;
             let outcome = match room {
                 Room::NotNeeded => Ok(()),
                 Room::Closed => Err("the queue is closed".to_owned()),
-                Room::Reserved(permit) => self.apply(&config, permit),
+                Room::Reserved(permit) => self.apply(&next.config, permit),
             };
             if outcome.is_err() {
-                tell(&refused, &before);
+                facts.set(next.facts_of(&before, &state));
             }
-            applied.send_modify(|applied| applied.note(config, outcome));
+            applied.send_modify(|applied| applied.note(next.config, outcome));
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Sample {
     pub(crate) round_trip_ms: u64,
     /// Set while another client connects to the hub with the gateway's client identifier (session takeover).
     pub(crate) taken_over: bool,
+    /// Set for a minute after the hub closed several connections in a row soon after it had accepted them.
+    pub(crate) may_be_taken_over: bool,
     pub(crate) certificate_not_taken: bool,
     /// Set for half a minute after the filter rules dropped a reading because of its timestamp.
     pub(crate) drops_for_time: bool,
@@ -261,6 +263,7 @@ mod tests {
             unacked: 4,
             round_trip_ms: 0,
             taken_over: false,
+            may_be_taken_over: false,
             certificate_not_taken: false,
             drops_for_time: false,
             link: LinkState::BackingOff,

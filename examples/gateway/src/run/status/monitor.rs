@@ -19,6 +19,7 @@ use crate::run::hub::compact::EchoedTables;
 use crate::run::hub::gap_reports::GapReports;
 use crate::run::hub::hub_refusals::HubRefusals;
 use crate::run::hub::hub_status::{HubStatus, Matter, Process};
+use crate::run::hub::same_identifier::SameIdentifier;
 use crate::run::hub::table_files::TableFiles;
 use crate::run::local_control::control;
 use crate::run::queue::queue_account::QueueAccount;
@@ -58,6 +59,7 @@ pub(crate) struct Monitor {
     pub(crate) clock: Clock,
     pub(crate) wall: Arc<SystemClock>,
     pub(crate) losses: LossDetection,
+    pub(crate) same_identifier: SameIdentifier,
     /// Pace at which the totals are brought up to date for their readers.
     pub(crate) refresh: Arc<Mutex<Refresh>>,
     pub(crate) echoed_tables: EchoedTables,
@@ -117,6 +119,7 @@ impl Monitor {
             unacked: link.unacknowledged,
             round_trip_ms: link.srtt_ms,
             taken_over: link.taken_over,
+            may_be_taken_over: self.same_identifier.see(up_ms, link.last_error.as_deref()),
             certificate_not_taken: link.certificate_not_taken,
             drops_for_time: false,
             link: while_dialled(link.link),
@@ -296,7 +299,7 @@ impl Monitor {
 
     /// Returns whether something needs the operator although messages may flow.
     fn is_degraded(&self, stats: &Stats, sample: &Sample) -> bool {
-        self.facts.get().unsaved_clients.is_some()
+        self.facts.get().is_unkept()
             || stats.health != Health::Healthy
             || sample.refused.needs_somebody()
             || sample.certificates.iter().any(End::needs_somebody)

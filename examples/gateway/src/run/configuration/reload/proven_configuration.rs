@@ -18,7 +18,7 @@ const AFTER: Duration = Duration::from_secs(10);
 /// Pause until the next check while the queue is not open.
 const NOT_OPEN: Duration = Duration::from_secs(5);
 /// Pause before work that the disk refused is tried again.
-const REFUSED: Duration = Duration::from_secs(60);
+const REFUSED: Duration = Duration::from_secs(10);
 
 /// State of the proof of the configuration in force.
 pub(super) struct Proof {
@@ -26,13 +26,13 @@ pub(super) struct Proof {
     due: Option<Instant>,
     /// Set once the queue is open.
     is_open: Arc<AtomicBool>,
-    /// Set once a log line has reported a disk that refuses.
-    is_told: bool,
+    /// Reason why the disk does not take the configuration; `None`: it does, or was not asked yet.
+    unkept: Option<String>,
 }
 
 impl Proof {
     pub(super) fn new() -> Self {
-        Self { due: Some(Instant::now() + AFTER), is_open: Arc::default(), is_told: false }
+        Self { due: Some(Instant::now() + AFTER), is_open: Arc::default(), unkept: None }
     }
 
     /// Begins the proof of another configuration, which is in force without a restart of the parts.
@@ -48,13 +48,18 @@ impl Proof {
 
     /// Begins the proof of the configuration with which all parts restart. Returns the flag that is set once the queue is open.
     pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
-        *self = Self::new();
+        *self = Self { unkept: self.unkept.take(), ..Self::new() };
         self.is_open.clone()
     }
 
     /// Returns whether the queue is open.
     pub(super) fn has_queue(&self) -> bool {
         self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Returns why a configuration in force is not kept for the next start, if the disk refused it.
+    pub(super) fn unkept(&self) -> Option<String> {
+        self.unkept.clone()
     }
 
     /// Waits for the next check; for ever once all is done.
@@ -76,15 +81,17 @@ impl Proof {
             remove_unwanted(&state, &config);
             last_configuration::keep(&state, &config)
         });
+        let before = self.unkept.take();
         self.due = match kept.await {
             Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
                 tracing::warn!(%error, "the configuration is too large to be kept: a start with mistakes has none to go back to");
                 None
             }
             Ok(Err(error)) => {
-                if !std::mem::replace(&mut self.is_told, true) {
-                    tracing::warn!(%error, "the configuration is not kept for the next start: tried again each minute");
+                if before.is_none() {
+                    tracing::warn!(%error, "the configuration is not kept for the next start: tried again every 10 s");
                 }
+                self.unkept = Some(error.to_string());
                 Some(Instant::now() + REFUSED)
             }
             _ => None,

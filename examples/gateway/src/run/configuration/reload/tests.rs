@@ -32,7 +32,7 @@ fn parse(text: &str, dir: &Path) -> Config {
 }
 
 fn in_force(config: Config) -> InForce {
-    InForce { config: Arc::new(config), refused: None }
+    InForce::new(Arc::new(config), None)
 }
 
 fn decided(from: &str, to: &str, state_is_given: bool) -> Decision {
@@ -54,7 +54,10 @@ fn routes_change_at_once_and_everything_else_at_a_start() {
 fn another_state_directory_is_refused_unless_the_command_line_names_one() {
     let other = "id = \"site7\"\nstate = \"elsewhere\"";
     let refused = decided("id = \"site7\"", other, false);
-    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("gateway.state: ")), "{refused:?}");
+    assert!(
+        matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("gateway.state: ")),
+        "{refused:?}"
+    );
     assert_eq!(decided("id = \"site7\"", other, true), Decision::StartAnew(vec!["[gateway]"]));
 }
 
@@ -76,7 +79,7 @@ fn lanes_do_not_change_while_something_may_wait_in_them() {
             false,
         );
         assert!(
-            matches!(&refused, Decision::Refused(why) if why.starts_with("queue.lanes: ")),
+            matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("queue.lanes: ")),
             "{refused:?}"
         );
     }
@@ -93,12 +96,21 @@ fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     let next = |from: &str, to: &str| parse(&text.replacen(from, to, 1), dir.path());
     assert_eq!(decide(&running, &next("plant/#", "plant/+"), true, true), Decision::Routes);
     let refused = decide(&running, &next("hub.example", "other"), true, true);
-    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[hub] ")), "{refused:?}");
+    assert!(
+        matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[hub] ")),
+        "{refused:?}"
+    );
     let refused = decide(&running, &next("[control]\nrules = \"control.toml\"\n", ""), true, true);
-    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[control] ")), "{refused:?}");
+    assert!(
+        matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[control] ")),
+        "{refused:?}"
+    );
     std::fs::write(dir.path().join("control.toml"), LOOPS.replace("60.0", "61.0")).unwrap();
     let refused = decide(&running, &next("site7", "site7"), true, true);
-    assert!(matches!(&refused, Decision::Refused(why) if why.starts_with("[control] ")), "{refused:?}");
+    assert!(
+        matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[control] ")),
+        "{refused:?}"
+    );
     // Loops that begin stop none.
     assert_eq!(
         decide(&parse(FILE, dir.path()), &running, true, true),
@@ -155,6 +167,7 @@ async fn a_refused_configuration_is_read_once_until_its_files_change_again() {
     assert!(reload.have_files_changed().await);
     assert!(reload.reload(true).await.is_none());
     let refusal = reload.in_force.borrow().refused.clone().expect("it is refused");
+    assert!(refusal.why().starts_with(&format!("{}:4: gateway.state: ", file.display())), "{refusal:?}");
     // There is no mistake to mend.
     assert!(refusal.action().contains("restart the gateway"), "{refusal:?}");
     assert!(!refusal.action().contains("Mend the file"), "{refusal:?}");
@@ -292,4 +305,35 @@ async fn refused_files_do_not_put_off_that_the_configuration_in_force_is_kept() 
     reload.proof.due().await;
     reload.proof.look(reload.running(), state).await;
     assert!(kept().sources.main().text.ends_with("# later\n"));
+}
+
+/// Whoever mends the disk need not wait long, nor restart.
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_the_disk_does_not_take_is_told_and_kept_once_it_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, FILE).unwrap();
+    let mut reload = Reload::new(&file, in_force(Config::load(&file).unwrap().0), false);
+    reload.begin_run().store(true, std::sync::atomic::Ordering::Relaxed);
+    let state = dir.path().join("state");
+    std::fs::write(&state, "no directory").unwrap();
+    let look = async |reload: &mut Reload| {
+        let start = Instant::now();
+        reload.proof.due().await;
+        reload.proof.look(reload.running(), &state).await;
+        reload.tell_unkept();
+        (reload.in_force.borrow().unkept.is_some(), start.elapsed())
+    };
+    let soon = Duration::from_secs(10);
+    assert_eq!(look(&mut reload).await, (true, soon));
+    // Another start of all parts makes it no better.
+    let running = reload.running();
+    reload.begin_run().store(true, std::sync::atomic::Ordering::Relaxed);
+    reload.replace(running, None);
+    assert!(reload.in_force.borrow().unkept.is_some());
+    assert_eq!(look(&mut reload).await, (true, soon));
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    assert_eq!(look(&mut reload).await, (false, soon));
+    assert!(last_configuration::kept(&state, &file).unwrap().is_some());
 }

@@ -15,7 +15,7 @@ fn config(routes: usize) -> InForce {
     }
     let parsed = Config::parse(Path::new("settings"), &text, &|_| None);
     let (config, _) = parsed.unwrap_or_else(|findings| panic!("{findings}"));
-    InForce { config: Arc::new(config), refused: None }
+    InForce::new(Arc::new(config), None)
 }
 
 /// Waits, but not for ever: a rule that is broken fails the test.

@@ -40,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) refused_access: Option<String>,
     /// Reason why the last write of local clients' sessions and retained messages failed. `None`: it did not.
     pub(crate) unsaved_clients: Option<String>,
+    /// Reason why the configuration in force is not kept for a start whose files have mistakes. `None`: it is, or its proof is not over.
+    pub(crate) unkept_configuration: Option<String>,
     /// Last topic to which a local client was not allowed to publish. `None`: there is none since the rights changed.
     pub(crate) refused_topic: Option<RefusedTopic>,
 }
@@ -66,8 +68,14 @@ impl Facts {
             refused: None,
             refused_access: None,
             unsaved_clients: None,
+            unkept_configuration: None,
             refused_topic: None,
         }
+    }
+
+    /// Returns whether the disk does not take what the next start needs of clients or of the configuration.
+    pub(crate) fn is_unkept(&self) -> bool {
+        self.unsaved_clients.is_some() || self.unkept_configuration.is_some()
     }
 
     /// Returns whether any changed file is not in force.

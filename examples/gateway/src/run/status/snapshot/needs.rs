@@ -1,20 +1,17 @@
 //! List of conditions that need the operator: each cause of a verdict, and further ones, as a plain sentence with the action to take. Pure.
 
+mod hub;
 mod queue;
 
 use edge_bridge::wire::TopicError;
 
-use crate::run::hub::hub_refusals::HubRefusals;
 use crate::run::sensors::refused_topic::RefusedTopic;
 use crate::run::status::certificates::{End, Role};
-use crate::run::status::outputs::units::{counted, duration};
+use crate::run::status::outputs::units::counted;
 
 use super::facts::Facts;
 use super::figures::Figures;
 use super::{Lane, LedgerStatus, Level, LinkStatus, Need};
-
-/// Duration in seconds from which an outage is listed; the alert of docs/reference/metrics.md has the same.
-const OUTAGE_S: u64 = 900;
 
 /// List under construction.
 #[derive(Default)]
@@ -50,7 +47,8 @@ pub(in crate::run::status) fn needs(
     let mut needs = Needs::default();
     queue::losses(&mut needs, facts, figures);
     queue::store(&mut needs, facts, figures, ledger);
-    hub(&mut needs, facts, figures, link);
+    hub::refusals(&mut needs, facts, figures);
+    hub::link(&mut needs, facts, figures, link);
     certificates(&mut needs, &figures.sample.certificates);
     renewed_certificate(&mut needs, figures.sample.certificate_not_taken);
     queue::no_room(&mut needs, figures, lanes);
@@ -85,75 +83,6 @@ pub(in crate::run::status) fn without_queue(
     configuration(&mut needs, facts);
     clock(&mut needs, clock_synced);
     needs.sorted()
-}
-
-fn hub(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &LinkStatus) {
-    let (sample, state) = (&figures.sample, &facts.state);
-    let refused = &sample.refused;
-    if refused.link_refused {
-        let text = "The hub refuses every message as not authorized.".to_owned();
-        let name = &facts.client_id;
-        needs.act(
-            "link_refused",
-            text,
-            format!("Let client {name} publish at the hub; all is kept and tried again."),
-        );
-    }
-    if refused.is_refusing() {
-        let why = refused.last.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-        let kept = refused.parked + refused.in_place + refused.held;
-        // None waits for an attempt while all of them are parked.
-        let topics = match refused.topics as u64 {
-            0 => "messages".to_owned(),
-            topics => counted(topics, "topic"),
-        };
-        let text =
-            format!("The hub refuses {topics}{why}. Kept and tried again: {}.", counted(kept, "message"));
-        needs.act("refused", text, format!("See what and why: edge-gateway parked list --state {state}"));
-    }
-    subscriptions(needs, facts, refused);
-    if sample.taken_over {
-        let text = format!("Another client connects to the hub as {}.", facts.client_id);
-        needs.act(
-            "taken_over",
-            text,
-            "Give each its own [hub] client_id. Nothing is lost; attempts are rare meanwhile.",
-        );
-    }
-    if !link.is_up && link.since_s >= OUTAGE_S {
-        let why = link.cause.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-        let text = format!("The hub has not answered for {}{why}.", duration(link.since_s));
-        needs.look(
-            "hub",
-            text,
-            "If the link should be up: look at the cause, the certificate and the way there.",
-        );
-    }
-}
-
-/// Adds subscriptions that the hub refuses or silently does not serve.
-fn subscriptions(needs: &mut Needs, facts: &Facts, refused: &HubRefusals) {
-    if let Some(first) = refused.subscriptions.first() {
-        let others = refused.subscriptions.len() - 1;
-        let more = if others == 0 { String::new() } else { format!(", and {others} more") };
-        let text = format!("The hub refuses the subscription to {}: {}{more}.", first.filter, first.reason);
-        let action = format!(
-            "Let client {} subscribe there. Until then commands do not come, and compact batches carry the names of their sensors.",
-            facts.client_id
-        );
-        needs.act("subscription", text, action);
-    }
-    if refused.unshown_tables > 0 {
-        let topics = counted(refused.unshown_tables as u64, "topic");
-        let text = format!(
-            "The hub shows no session table of {topics}: compact batches carry their names and are larger."
-        );
-        let action = format!(
-            "Let client {} publish to TO/table/{}/+ and read TO/table/{}/#, with retained messages.",
-            facts.client_id, facts.gateway, facts.gateway
-        );
-        needs.look("tables", text, action);
-    }
 }
 
 fn certificates(needs: &mut Needs, ends: &[End]) {
@@ -214,6 +143,14 @@ fn saved_clients(needs: &mut Needs, facts: &Facts) {
 }
 
 fn configuration(needs: &mut Needs, facts: &Facts) {
+    if let Some(why) = &facts.unkept_configuration {
+        let text = format!("The configuration in force is not kept for the next start: {why}.");
+        let action = format!(
+            "Free space on the disk of {}, or mend it: tried again every 10 s. Until then a start whose files have a mistake goes back to an older configuration.",
+            facts.state
+        );
+        needs.act("configuration_unkept", text, action);
+    }
     if let Some(refusal) = &facts.refused {
         let text = format!("The changed gateway.toml is not in force: {}.", refusal.why());
         needs.act("configuration", text, refusal.action());

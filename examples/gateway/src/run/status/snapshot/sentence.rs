@@ -1,5 +1,6 @@
 //! Sentence that explains the verdict: the condition, its meaning, and how long it can last. Pure.
 
+use crate::run::hub::link_trouble::LinkTrouble;
 use crate::run::status::outputs::units::{counted, counted_were, duration};
 
 use super::Snapshot;
@@ -37,14 +38,23 @@ fn losses(snapshot: &Snapshot) -> String {
 }
 
 fn storing(snapshot: &Snapshot) -> String {
+    format!("{} Messages are kept here. {} {}", no_link(snapshot), losses(snapshot), outlook(snapshot))
+}
+
+/// Returns the part about the link that is down: whether the hub refuses it or does not answer.
+fn no_link(snapshot: &Snapshot) -> String {
     let link = &snapshot.link;
-    let why = link.cause.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
     let since = duration(link.since_s);
-    format!(
-        "The hub has not answered for {since}{why}. Messages are kept here. {} {}",
-        losses(snapshot),
-        outlook(snapshot)
-    )
+    match (link.cause.as_deref().and_then(LinkTrouble::of), link.cause.as_deref()) {
+        (Some(LinkTrouble::Refused(why)), _) => {
+            format!("The hub refuses the connection: {why}. There is none for {since}.")
+        }
+        (Some(LinkTrouble::Tls(why)), _) => {
+            format!("TLS with the hub fails: {why}. There is no connection for {since}.")
+        }
+        (None, Some(why)) => format!("The hub has not answered for {since} ({why})."),
+        (None, None) => format!("The hub has not answered for {since}."),
+    }
 }
 
 /// Returns the part about the time until the queue is full; empty if that is unknown.

@@ -45,6 +45,7 @@ pub(crate) fn facts() -> Facts {
         refused: None,
         refused_access: None,
         unsaved_clients: None,
+        unkept_configuration: None,
         refused_topic: None,
     }
 }
@@ -86,6 +87,7 @@ pub(crate) fn figures() -> Figures {
             unacked: 5,
             round_trip_ms: 480,
             taken_over: false,
+            may_be_taken_over: false,
             certificate_not_taken: false,
             drops_for_time: false,
             link: LinkState::Flowing,

@@ -3,7 +3,6 @@
 use edge_bridge::wire::TopicError;
 
 use crate::run::commands::CommandCounts;
-use crate::run::configuration::refusal::Refusal;
 use crate::run::queue::queue_account::GoneQueues;
 use crate::run::sensors::refused_topic::RefusedTopic;
 use crate::run::status::certificates::{End, Role};
@@ -13,6 +12,8 @@ use crate::run::status::snapshot::{Level, Need};
 use crate::run::status::verdict::LosingNow;
 
 use super::*;
+
+mod advice;
 
 fn ids(needs: &[Need]) -> Vec<&str> {
     needs.iter().map(|need| need.id.as_str()).collect()
@@ -274,24 +275,6 @@ fn a_ledger_of_commands_that_is_written_again_needs_nobody() {
     assert!(need.text.contains("it is a directory") && need.action.contains("/commands"), "{need:?}");
     commands.wrote(&Ok(()));
     assert_eq!(ids(&snapshot(&figures).needs), [""; 0]);
-}
-
-/// To mend a file that has no mistake, or to restart for one that has, helps nobody.
-#[test]
-fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
-    for (refusal, remedy) in [
-        (Refusal::mistake("queue.lanes: none".to_owned()), "Mend the file"),
-        (Refusal::needs_restart("[queue] is read at a start".to_owned()), "restart the gateway"),
-        (Refusal::no_start("address in use"), "Remove this cause"),
-    ] {
-        let facts = Facts { refused: Some(refusal.clone()), ..facts() };
-        let snapshot = super::snapshot(&facts, NOW, &figures(), &recorder(&figures()));
-        let [need] = &snapshot.needs[..] else { panic!("{:?}", snapshot.needs) };
-        assert_eq!((need.id.as_str(), need.level), ("configuration", Level::Act));
-        assert!(need.text.contains(refusal.why()) && need.action.contains(remedy), "{need:?}");
-        let others = ["Mend the file", "restart the gateway", "Remove this cause"];
-        assert_eq!(others.iter().filter(|other| need.action.contains(**other)).count(), 1, "{need:?}");
-    }
 }
 
 /// On its way, without room, or held at the door: none of them is in the queue.

@@ -1,0 +1,117 @@
+//! Trouble of the link that is not an outage: the hub answers, and refuses the login or fails in TLS. Recognised by the words that the link has for its cause. Pure.
+
+use edge_bridge::wire::ReasonCode;
+
+/// Words of a refused CONNECT; the reason follows.
+const REFUSED: &str = "the server refused the connection: ";
+/// Words of a certificate that this side does not take; the reason follows.
+const NOT_TAKEN_HERE: &str = "invalid peer certificate: ";
+/// Words of an error that the other side of TLS has sent; its name follows.
+const ALERT: &str = "received fatal alert: ";
+/// Words of an end of TLS in the handshake; the host follows.
+const TLS: &str = "TLS with ";
+/// Reasons of a refused CONNECT that stay until somebody changes something, here or at the hub.
+const LASTING_REASONS: [ReasonCode; 5] = [
+    ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
+    ReasonCode::BAD_USER_NAME_OR_PASSWORD,
+    ReasonCode::NOT_AUTHORIZED,
+    ReasonCode::BANNED,
+    ReasonCode::BAD_AUTHENTICATION_METHOD,
+];
+/// Errors of the other side of TLS that are about certificates.
+const ALERTS: [&str; 9] = [
+    "AccessDenied",
+    "BadCertificate",
+    "CertificateExpired",
+    "CertificateRequired",
+    "CertificateRevoked",
+    "CertificateUnknown",
+    "NoCertificate",
+    "UnknownCA",
+    "UnsupportedCertificate",
+];
+
+/// Answer of the hub that makes no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkTrouble<'a> {
+    /// The hub refuses the connection, for this reason.
+    Refused(&'a str),
+    /// TLS with the hub fails, for this reason.
+    Tls(&'a str),
+}
+
+impl<'a> LinkTrouble<'a> {
+    /// Recognises the trouble in the cause of the link. `None`: nothing says that the hub answered.
+    pub(crate) fn of(cause: &'a str) -> Option<Self> {
+        if let Some(reason) = cause.strip_prefix(REFUSED) {
+            return Some(Self::Refused(reason));
+        }
+        let is_tls = cause.starts_with(TLS) || cause.contains(NOT_TAKEN_HERE) || cause.contains(ALERT);
+        is_tls.then_some(Self::Tls(cause))
+    }
+
+    /// Returns whether it stays until somebody changes something: a login that is wrong, or a certificate. A hub that is busy, or a clock that is
+    /// behind, does not.
+    pub(crate) fn needs_somebody(self) -> bool {
+        match self {
+            Self::Refused(reason) => {
+                let is_it = |lasting: ReasonCode| reason.starts_with(&format!("{:#04x} ", lasting.get()));
+                LASTING_REASONS.into_iter().any(is_it)
+            }
+            Self::Tls(cause) => match cause.split_once(ALERT) {
+                Some((_, alert)) => ALERTS.iter().any(|about| alert.starts_with(about)),
+                None => cause.contains(NOT_TAKEN_HERE) && !cause.contains("not valid yet"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_bridge::session::Closed;
+    use rustls::{AlertDescription, CertificateError, Error};
+
+    use super::*;
+
+    /// As the link says it.
+    #[test]
+    fn a_login_that_is_refused_needs_somebody_and_a_busy_hub_does_not() {
+        for (reason, lasts) in [
+            (ReasonCode::NOT_AUTHORIZED, true),
+            (ReasonCode::BAD_USER_NAME_OR_PASSWORD, true),
+            (ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, true),
+            (ReasonCode::SERVER_BUSY, false),
+            (ReasonCode::SERVER_UNAVAILABLE, false),
+        ] {
+            let cause = Closed::Refused(reason).to_string();
+            let trouble = LinkTrouble::of(&cause).unwrap();
+            assert_eq!(trouble, LinkTrouble::Refused(&reason.to_string()));
+            assert_eq!(trouble.needs_somebody(), lasts, "{cause}");
+        }
+        for cause in
+            [&Closed::Transport.to_string(), "cannot connect to h:1: Connection refused (os error 111)"]
+        {
+            assert_eq!(LinkTrouble::of(cause), None, "{cause}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_taken_needs_somebody_and_a_broken_handshake_does_not() {
+        let here = |error: CertificateError| format!("TLS with h: {}", Error::InvalidCertificate(error));
+        let there = |alert: AlertDescription| Error::AlertReceived(alert).to_string();
+        for (cause, lasts) in [
+            (here(CertificateError::UnknownIssuer), true),
+            (here(CertificateError::Expired), true),
+            (here(CertificateError::NotValidForName), true),
+            (here(CertificateError::Revoked), true),
+            (there(AlertDescription::UnknownCA), true),
+            (there(AlertDescription::CertificateExpired), true),
+            (there(AlertDescription::BadCertificate), true),
+            (there(AlertDescription::InternalError), false),
+            ("TLS with h: tls handshake eof".to_owned(), false),
+        ] {
+            let trouble = LinkTrouble::of(&cause).unwrap_or_else(|| panic!("{cause}"));
+            assert_eq!((trouble, trouble.needs_somebody()), (LinkTrouble::Tls(&cause), lasts), "{cause}");
+        }
+    }
+}

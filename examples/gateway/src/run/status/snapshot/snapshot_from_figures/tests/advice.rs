@@ -1,0 +1,101 @@
+//! Troubles that do not heal by themselves, and the advice that fits each.
+
+use std::path::Path;
+
+use crate::config::Findings;
+use crate::run::configuration::refusal::{Refusal, Unfit};
+
+use super::*;
+
+/// To mend a file that has no mistake, or to restart for one that has, helps nobody.
+#[test]
+fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
+    let unfit = |why: Unfit| {
+        let text = "[gateway]\nid = \"a\"\n[queue]\nlanes = [\"a\"]\n";
+        Refusal::unfit(&why, Findings::new(Path::new("g.toml"), text).sources())
+    };
+    for (refusal, remedy) in [
+        (Refusal::mistake("queue.lanes: none".to_owned()), "Mend the file"),
+        (unfit(Unfit::Loops(vec!["[queue]"])), "restart the gateway"),
+        (unfit(Unfit::Lanes), "while messages wait"),
+        (Refusal::no_start("address in use"), "Remove this cause"),
+    ] {
+        let facts = Facts { refused: Some(refusal.clone()), ..facts() };
+        let snapshot = super::super::snapshot(&facts, NOW, &figures(), &recorder(&figures()));
+        let [need] = &snapshot.needs[..] else { panic!("{:?}", snapshot.needs) };
+        assert_eq!((need.id.as_str(), need.level), ("configuration", Level::Act));
+        assert!(need.text.contains(refusal.why()) && need.action.contains(remedy), "{need:?}");
+        let others = ["Mend the file", "restart the gateway", "while messages wait", "Remove this cause"];
+        assert_eq!(others.iter().filter(|other| need.action.contains(**other)).count(), 1, "{need:?}");
+    }
+    assert!(unfit(Unfit::Lanes).why().starts_with("g.toml:4: queue.lanes: "), "{:?}", unfit(Unfit::Lanes));
+}
+
+/// The hub did answer, and what it says does not heal by itself.
+#[test]
+fn a_hub_that_refuses_the_login_or_the_certificate_is_no_outage() {
+    for (cause, sentence, needs) in [
+        (
+            "the server refused the connection: 0x87 Not authorized",
+            "The hub refuses the connection: 0x87 Not authorized. ",
+            "hub",
+        ),
+        (
+            "the server refused the connection: 0x89 Server busy",
+            "The hub refuses the connection: 0x89 Server busy. ",
+            "",
+        ),
+        (
+            "TLS with h: invalid peer certificate: UnknownIssuer",
+            "TLS with the hub fails: TLS with h: invalid peer certificate: UnknownIssuer. ",
+            "hub",
+        ),
+        (
+            "received fatal alert: UnknownCA",
+            "TLS with the hub fails: received fatal alert: UnknownCA. ",
+            "hub",
+        ),
+        (
+            "connection refused (os error 111)",
+            "The hub has not answered for 2 h 13 min (connection refused (os error 111)). ",
+            "",
+        ),
+    ] {
+        let mut figures = outage();
+        figures.sample.link_cause = Some(cause.to_owned());
+        let snapshot = snapshot(&figures);
+        assert!(
+            snapshot.sentence.starts_with(sentence) && snapshot.sentence.contains("there is room for"),
+            "{}",
+            snapshot.sentence
+        );
+        let act = snapshot.needs.iter().filter(|need| need.level == Level::Act);
+        assert_eq!(act.map(|need| need.id.as_str()).collect::<String>(), needs, "{cause}");
+        let at_once = super::super::snapshot(&facts(), NOW, &figures, &Recorder::new(NOW.up_ms));
+        assert_eq!(ids(&at_once.needs).join(" "), needs, "{cause}: at once");
+    }
+}
+
+#[test]
+fn two_gateways_with_one_identifier_need_a_person_while_the_link_comes_and_goes() {
+    let mut figures = figures();
+    figures.sample.may_be_taken_over = true;
+    let needs = snapshot(&figures).needs;
+    assert_eq!((ids(&needs), needs[0].level), (vec!["taken_over"], Level::Act));
+    assert!(needs[0].text.contains("may connect") && needs[0].action.contains("client_id"), "{needs:?}");
+    figures.sample.taken_over = true;
+    assert!(
+        snapshot(&figures).needs[0].text.starts_with("Another client connects"),
+        "what the hub says is no guess"
+    );
+}
+
+/// A kill before it is kept, and a file with a mistake: the start goes back to an older configuration.
+#[test]
+fn a_configuration_that_the_disk_does_not_take_needs_a_person() {
+    let facts = Facts { unkept_configuration: Some("No space left on device".to_owned()), ..facts() };
+    assert!(facts.is_unkept());
+    let snapshot = super::super::snapshot(&facts, NOW, &figures(), &recorder(&figures()));
+    assert_eq!((ids(&snapshot.needs), snapshot.needs[0].level), (vec!["configuration_unkept"], Level::Act));
+    assert!(snapshot.needs[0].text.contains("No space left"), "{:?}", snapshot.needs);
+}
