@@ -30,7 +30,6 @@ mod trusted_clock;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use control_loop::OneLine;
@@ -209,7 +208,7 @@ fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> 
     if let Some(warning) = state.and_then(|state| free_disk::warning(config, state)) {
         edge_print::complain!("warning: {}", OneLine(&warning));
     }
-    if let Some(warning) = trusted_clock::warning(config, SystemTime::now()) {
+    if let Some(warning) = trusted_clock::warning(config) {
         edge_print::complain!("warning: {}", OneLine(&warning));
     }
     standard_output::print(&Meaning(config, clock, files, load).to_string())

@@ -88,7 +88,7 @@ fn a_copy_is_restored_once_and_only_whole_where_no_gateway_runs() {
     assert_eq!(unmarked.map(|message| &message.user_properties), None);
 }
 
-/// What waits in a lane goes by its place in the list: in others telemetry would become an alarm, under another limit.
+/// Rows go by the place of their lane in the list: in another list telemetry would become an alarm, under another limit.
 #[test]
 fn a_copy_is_not_restored_into_other_lanes_and_no_start_takes_it_with_them() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,12 +1,18 @@
 //! Warning of `edge-gateway check` for a wall clock that is trusted by the configuration and cannot be right.
 
+#![allow(clippy::disallowed_methods, reason = "a command: it looks at this machine's clock")]
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::Config;
 use crate::run::certificate_floor::RELEASED_S;
 
-/// Returns the warning if `[clock] trusted` is set and `now` is before the day of this program's release.
-pub(super) fn warning(config: &Config, now: SystemTime) -> Option<String> {
+/// Returns the warning if `[clock] trusted` is set and this machine's clock is before the day of this program's release.
+pub(super) fn warning(config: &Config) -> Option<String> {
+    warning_at(config, SystemTime::now())
+}
+
+fn warning_at(config: &Config, now: SystemTime) -> Option<String> {
     let released = UNIX_EPOCH + Duration::from_secs(RELEASED_S);
     let days = released.duration_since(now).ok()?.as_secs() / 86_400;
     (config.trusts_clock && days > 0).then(|| {
@@ -31,9 +37,9 @@ mod tests {
             Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0
         };
         let trusted = config("[clock]\ntrusted = true\n");
-        let said = warning(&trusted, UNIX_EPOCH + Duration::from_secs(86_400)).unwrap();
+        let said = warning_at(&trusted, UNIX_EPOCH + Duration::from_secs(86_400)).unwrap();
         assert!(said.starts_with("[clock] trusted: ") && said.contains(" days before"), "{said}");
-        assert_eq!(warning(&trusted, UNIX_EPOCH + Duration::from_secs(RELEASED_S)), None);
-        assert_eq!(warning(&config(""), UNIX_EPOCH), None);
+        assert_eq!(warning_at(&trusted, UNIX_EPOCH + Duration::from_secs(RELEASED_S)), None);
+        assert_eq!(warning_at(&config(""), UNIX_EPOCH), None);
     }
 }

@@ -242,7 +242,6 @@ impl Local {
         };
         let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, .. } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
-        let losses = loss_detection(&queue, &no_queue, &account);
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
         let ways = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
@@ -256,7 +255,7 @@ impl Local {
             intake: intake.clone(),
             clock,
             wall: wall.clone(),
-            losses,
+            losses: loss_detection(&queue, &no_queue, &account),
             same_identifier: SameIdentifier::default(),
             refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
             echoed_tables: echoed.clone(),

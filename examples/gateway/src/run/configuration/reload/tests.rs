@@ -307,7 +307,7 @@ async fn refused_files_do_not_put_off_that_the_configuration_in_force_is_kept() 
     assert!(kept().sources.main().text.ends_with("# later\n"));
 }
 
-/// Whoever mends the disk need not wait long, nor restart.
+/// A mended disk needs no restart, and no long wait.
 #[tokio::test(start_paused = true)]
 async fn a_configuration_that_the_disk_does_not_take_is_told_and_kept_once_it_does() {
     let dir = tempfile::tempdir().unwrap();
