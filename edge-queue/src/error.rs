@@ -107,7 +107,7 @@ pub enum Limit {
 }
 
 /// Error of a commit, or of a call that needs one: the commit did not reach the medium. Nothing is lost, because rows stay in RAM
-/// and are written again.
+/// and are written again; but for [`StoreError::Panicked`], after which nothing is written until the queue is opened anew.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CommitError {

@@ -26,6 +26,10 @@ pub enum FaultKind {
     /// The path of the file leads elsewhere: it or its directory was removed or moved away, or the volume unmounted. Bring it back to its path.
     /// If it is gone for good, what waits can still be read until the queue is dropped.
     NameLost,
+    /// Code that the queue calls panicked: the store, its medium or directory, or the clock. After a panic in a call of the store it is not called
+    /// again, and nothing is stored until the queue is opened anew; after one that ended the queue's own thread, commits are written by
+    /// [`Queue::commit`](crate::Queue::commit) and [`Queue::close`](crate::Queue::close) alone. Does not end: close the queue and open it again.
+    Panicked,
 }
 
 impl FaultKind {
@@ -35,6 +39,7 @@ impl FaultKind {
             StoreError::Full { .. } => FaultKind::LaneFull,
             StoreError::Io { source, .. } => FaultKind::of_call(source),
             StoreError::NameLost { .. } => FaultKind::NameLost,
+            StoreError::Panicked { .. } => FaultKind::Panicked,
         }
     }
 
@@ -59,6 +64,7 @@ impl fmt::Display for FaultKind {
             FaultKind::Stalled => "stalled",
             FaultKind::LaneFull => "lane full",
             FaultKind::NameLost => "file gone",
+            FaultKind::Panicked => "panicked",
         })
     }
 }

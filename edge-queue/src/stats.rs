@@ -67,7 +67,8 @@ pub struct LaneStats {
 pub enum Health {
     /// The store accepts every write.
     Healthy,
-    /// The last commit failed, or a call hangs; rows stay in RAM and are written again later.
+    /// The last commit failed, or a call hangs: rows stay in RAM and are written again later. Or code that the queue calls panicked
+    /// ([`FaultKind::Panicked`]), which lasts until the queue is opened anew.
     Degraded {
         /// Kind of the failure.
         kind: FaultKind,

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use crate::acked_ids::{AckIdsError, AckedIds, IdRange};
-use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
 use crate::planted_flaw::{Flaw, planted};
 
@@ -36,7 +35,7 @@ impl Engine {
         let lane = usize::from(range.first.lane.0);
         let mut from = range.first.seq;
         loop {
-            let mut store = lock(&self.store);
+            let mut store = self.lock_store();
             let open = store.as_mut().ok_or(AckIdsError::Closed)?;
             let Some((at, below)) = self.model().next_to_ack(id, range, from) else { return Ok(()) };
             let chunk = self.read(open, lane, at, HEAD_READ).map_err(AckIdsError::Store)?;

@@ -2,7 +2,6 @@
 
 use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
-use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
 use crate::store::StoreError;
 
@@ -12,7 +11,7 @@ impl Engine {
     /// Registers a consumer or finds it, and returns its id. Durable when the call returns. Sets the consumer's own `limits` if
     /// given.
     pub(crate) fn register(&self, name: &str, limits: Option<ConsumerConfig>) -> Result<u64, ConsumerError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
         if self.model().find_consumer(name).is_none() {
             // The first consumer is told what is there: that must be a count and no guess.
@@ -46,7 +45,7 @@ impl Engine {
     /// Removes a consumer, durably when the answer is `Ok`, and counts again the rows that the others still want; `Ok(false)` if there is none of
     /// that name. A read error during the count does not undo the removal; the count is finished later.
     pub(crate) fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
         // An earlier call may have removed it without getting that written.
         let unwritten = self.model().is_forgotten(name);
@@ -77,7 +76,7 @@ impl Engine {
 
     /// Counts a lane again for a push that meets a limit while the lane's totals are not exact.
     pub(super) fn count_for_push(&self, lane: usize) -> Result<(), StoreError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         store.as_mut().map_or(Ok(()), |open| self.count_lane(open, lane))
     }
 

@@ -4,7 +4,6 @@ use std::io::Write;
 
 use crate::error::CommitError;
 use crate::gap::gaps_of;
-use crate::locks_and_atomics::lock;
 use crate::model::HEAD_READ;
 use crate::transfer::{ExportError, Exported, Exporter};
 
@@ -33,7 +32,7 @@ impl Engine {
         below: u64,
     ) -> Result<(), ExportError> {
         while from < below {
-            let mut store = lock(&self.store);
+            let mut store = self.lock_store();
             let open = store.as_mut().ok_or(ExportError::Closed)?;
             let chunk = self.read(open, lane, from, HEAD_READ).map_err(ExportError::Read)?;
             let (rows, upto) = self.with_model(|model| model.look_at(lane, from, below, chunk));

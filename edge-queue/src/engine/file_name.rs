@@ -49,7 +49,7 @@ impl Engine {
 
     /// Looks at the name between commits, so that an idle queue tells of its loss, and of its return.
     pub(super) fn look_at_name(&self) {
-        let checked = match lock(&self.store).as_ref() {
+        let checked = match self.lock_store().as_ref() {
             Some(open) => self.watched(|| self.check_name(open)),
             None => return,
         };
@@ -58,7 +58,8 @@ impl Engine {
         };
         match checked {
             Err(error) if !is_told(self) => drop(self.degrade(error)),
-            Ok(()) if is_told(self) => {
+            // A store that has panicked is not asked for its name any more.
+            Ok(()) if is_told(self) && !self.store_panic.is_some() => {
                 // What waits is due at once, and says so if the medium fails in another way.
                 self.with_model(|model| model.degraded_mode.end());
                 lock(&self.events).put(Event::Recovered);

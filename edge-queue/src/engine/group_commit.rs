@@ -1,5 +1,6 @@
 //! Group commit: one write and one sync for all rows that wait, in the thread that requested it, and then their receipts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::error::CommitError;
@@ -17,21 +18,21 @@ const SEGMENT_TRIES: u32 = 3;
 impl Engine {
     /// Makes durable all rows pushed before the call. Waits for a commit in progress.
     pub(crate) fn commit(&self) -> Result<(), CommitError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         let open = store.as_mut().ok_or(CommitError::Closed)?;
         self.commit_with(open)
     }
 
     /// Makes acknowledgements, losses and counters from before the call durable, but no rows.
     pub(crate) fn commit_ends(&self) -> Result<(), CommitError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         let open = store.as_mut().ok_or(CommitError::Closed)?;
         self.commit_what(open, Model::begin_ends)
     }
 
     /// Commits what is due: rows and bookkeeping, or bookkeeping alone when no receipt is due.
     pub(super) fn commit_due(&self) -> Result<(), CommitError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         let open = store.as_mut().ok_or(CommitError::Closed)?;
         let now = self.clock.now();
         let rows = self.model().rows_due(&now);
@@ -40,11 +41,13 @@ impl Engine {
 
     /// Commits everything, leaves the clean-close mark and gives the directory back.
     pub(crate) fn close(&self) -> Result<(), CommitError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         self.model().closed = true;
         let result = match store.take() {
             None => Ok(()),
-            Some(mut open) => self.close_store(&mut open),
+            // Whatever unwinds, nobody is left to wait for a queue that is closed.
+            Some(mut open) => catch_unwind(AssertUnwindSafe(|| self.close_store(&mut open)))
+                .unwrap_or(Err(CommitError::Store(StoreError::Panicked { op: "close" }))),
         };
         drop(store);
         self.refuse_all();
@@ -82,7 +85,9 @@ impl Engine {
         begin: fn(&mut Model) -> Option<Batch>,
     ) -> Result<(), CommitError> {
         for attempt in 0..=SEGMENT_TRIES {
-            let Some(batch) = self.begin(open, begin) else { return Ok(()) };
+            let Some(batch) = self.begin(open, begin) else {
+                return open.store.check().map_err(CommitError::Store);
+            };
             let error = match self.write(open, batch) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,

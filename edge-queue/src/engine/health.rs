@@ -23,13 +23,17 @@ impl Engine {
             (is_news, self.writer_sleeps_beyond(model))
         });
         self.wake(Wake { writer, consumers: false });
-        if is_news {
+        // A panic has an event of its own.
+        if is_news && kind != FaultKind::Panicked {
             lock(&self.events).put(Event::Degraded { kind, reason });
         }
         CommitError::Store(error)
     }
 
     pub(super) fn health(&self, model: &Model, now: &Now) -> Health {
+        if let Some(panicked) = self.health_after_panic(now) {
+            return panicked;
+        }
         if let Some(fault) = model.degraded_mode.current() {
             let since_ms = now.up_ms.saturating_sub(fault.since_ms);
             return Health::Degraded { kind: fault.kind, reason: fault.reason.clone(), since_ms };

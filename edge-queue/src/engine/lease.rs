@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::ConsumerError;
-use crate::locks_and_atomics::{MutexGuard, lock};
+use crate::locks_and_atomics::MutexGuard;
 use crate::model::{Leased, Model, More, Take};
 #[cfg(feature = "tokio")]
 use crate::planted_flaw::{Flaw, planted};
@@ -104,7 +104,7 @@ impl Engine {
         below: Seq,
         limit: ReadLimit,
     ) -> Result<(), ConsumerError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
         let chunk = self.read(open, lane, from, limit).map_err(ConsumerError::Store)?;
         self.with_model(|model| model.offer(consumer, lane, from, below, chunk));

@@ -19,6 +19,7 @@ mod push;
 mod push_wait;
 mod stats;
 mod stop_and_wait;
+mod store_fence;
 mod store_full;
 mod store_watchdog;
 #[cfg(test)]
@@ -47,18 +48,18 @@ use crate::planted_flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::{GapRecord, State};
-use crate::store::Store;
 
 use file_name::NameLook;
 use stats::Seen;
 use stop_and_wait::StopAndWait;
+use store_fence::{FencedStore, FirstPanic};
 use store_watchdog::StoreWatchdog;
 use wakes::{WaitingConsumers, WaitingProducers};
 use writer_thread::Writer;
 
 /// The store and the lock of its directory.
 pub(crate) struct Open {
-    pub(crate) store: Box<dyn Store>,
+    store: FencedStore,
     _lock: Option<Box<dyn Send>>,
 }
 
@@ -73,6 +74,10 @@ pub(crate) struct Engine {
     room: WaitingProducers,
     stop_and_wait: Mutex<StopAndWait<ThreadId>>,
     watchdog: StoreWatchdog,
+    /// Panic in a call of the store, after which nothing is stored any more.
+    store_panic: Arc<FirstPanic>,
+    /// Panic that ended the writer thread.
+    writer_panic: FirstPanic,
     name: NameLook,
     seen: Mutex<Seen>,
     /// Set once rows were acknowledged by identity: since then a lease may end without its holder or a time limit.

@@ -15,6 +15,7 @@ use crate::store::{Options, Recovered, Store, StoreError, StoredChunk, memory::M
 use super::file_name::NameLook;
 use super::stats::Seen;
 use super::stop_and_wait::StopAndWait;
+use super::store_fence::{FencedStore, FirstPanic};
 use super::store_watchdog::StoreWatchdog;
 use super::wakes::{WaitingConsumers, WaitingProducers};
 use super::writer_thread::Writer;
@@ -66,6 +67,8 @@ impl Engine {
         recovered.limits_kept.into_iter().for_each(|why| events.put(Event::LimitsKept(why)));
         let (known, damaged) = (recovered.state.lane, any_damage);
         let committed = Mutex::new(Arc::new(recovered.state.clone()));
+        let store_panic = Arc::<FirstPanic>::default();
+        let store = FencedStore::new(store, store_panic.clone(), clock.clone());
         let mut open = Open { store, _lock: guard };
         let mut model = Model::new(rules, recovered.state, recovered.highest_seq, recovered.clean, damaged);
         model.set_room(&open.store.stats().room_bytes);
@@ -79,6 +82,8 @@ impl Engine {
             room: WaitingProducers::default(),
             stop_and_wait: Mutex::new(StopAndWait::default()),
             watchdog: StoreWatchdog::default(),
+            store_panic,
+            writer_panic: FirstPanic::default(),
             acks_by_id: Default::default(),
             name: NameLook::default(),
             seen: Mutex::new(Seen::default()),

@@ -59,7 +59,7 @@ impl Engine {
     fn store_if_idle(&self) -> Option<MutexGuard<'_, Option<Open>>> {
         match self.store.try_lock() {
             Ok(store) => Some(store),
-            Err(TryLockError::Poisoned(store)) => Some(store.into_inner()),
+            Err(TryLockError::Poisoned(store)) => Some(self.store_of(store)),
             Err(TryLockError::WouldBlock) => None,
         }
     }

@@ -3,7 +3,6 @@
 
 use crate::config::OnFull;
 use crate::fault::FaultKind;
-use crate::locks_and_atomics::lock;
 use crate::model::{HEAD_READ, MadeRoom, Model};
 use crate::row::{Lane, Seq};
 use crate::store::StoreError;
@@ -20,7 +19,7 @@ impl Engine {
                 let moved = self.with_model(|model| (0..model.lanes.len()).any(|lane| model.more_done(lane)));
                 moved && self.commit_changes(open)
             }
-            StoreError::Io { .. } | StoreError::NameLost { .. } => false,
+            StoreError::Io { .. } | StoreError::NameLost { .. } | StoreError::Panicked { .. } => false,
         }
     }
 
@@ -59,7 +58,7 @@ impl Engine {
 
     /// Reads the sizes of a lane's oldest rows for a push that has to evict.
     pub(super) fn fill_head(&self, lane: usize) -> Result<(), StoreError> {
-        let mut store = lock(&self.store);
+        let mut store = self.lock_store();
         let Some(open) = store.as_mut() else { return Ok(()) };
         let Some((from, below)) = self.with_model(|model| model.head_wanted(lane, false)) else {
             return Ok(());

@@ -29,6 +29,11 @@ impl StoreWatchdog {
         stalled
     }
 
+    /// Forgets the call that is under way, because its thread was unwound.
+    pub(super) fn forget(&self) {
+        self.began.store(0, Ordering::Relaxed);
+    }
+
     /// Returns the time for which a call has been under way, in milliseconds; 0 without one.
     pub(super) fn busy_ms(&self, up_ms: u64) -> u64 {
         match self.began.load(Ordering::Relaxed) {
@@ -67,8 +72,9 @@ impl Engine {
         self.watchdog.stalled_ms(self.clock.now().up_ms).is_some()
     }
 
-    /// Returns the events since the last call, including a stall that goes on.
+    /// Returns the events since the last call, including a panic and a stall that goes on.
     pub(crate) fn take_events(&self) -> Vec<Event> {
+        self.tell_panics();
         self.tell_stall();
         lock(&self.events).take()
     }

@@ -1,5 +1,6 @@
 //! Writer thread: writes a commit when one is due, and sleeps otherwise.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use super::wakes::WriterSleep;
 
 /// Longest sleep in milliseconds; a bound on what a lost wake-up could cost.
 const SLEEP_MAX_MS: u64 = 60_000;
+/// Reason in the health after a panic that ended the writer thread.
+const WRITER_ENDED: &str = "the queue's thread ended in a panic: nothing is written when it is due, but by calls of `commit` and `close`";
 
 /// State of the writer thread: its sleep, and its work when no commit is due.
 pub(super) struct Writer {
@@ -46,7 +49,8 @@ impl Engine {
             return Ok(());
         }
         let engine = self.clone();
-        let thread = std::thread::Builder::new().name("edge-queue".into()).spawn(move || engine.run())?;
+        let thread =
+            std::thread::Builder::new().name("edge-queue".into()).spawn(move || engine.run_contained())?;
         *lock(&self.writer.thread) = Some(thread);
         Ok(())
     }
@@ -55,7 +59,6 @@ impl Engine {
         self.writer.sleep.wake();
         let thread = lock(&self.writer.thread).take();
         if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
-            // A panic of the writer has nothing more to tell here.
             let _ended = thread.join();
         }
     }
@@ -79,9 +82,18 @@ impl Engine {
 
     /// Lets the store prefill space while no row waits. Only after a commit: an idle queue stays idle.
     fn prepare(&self) {
-        if let Some(open) = lock(&self.store).as_mut() {
+        if let Some(open) = self.lock_store().as_mut() {
             // A medium that fails will tell the next commit, which has something to say about it.
             let _told_later = self.watched(|| open.store.prepare());
+        }
+    }
+
+    /// Runs the writer thread to its end, and records a panic that ended it.
+    fn run_contained(&self) {
+        if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            self.writer_panic.note(WRITER_ENDED.to_owned(), self.clock.as_ref());
+            // If it held the store, that is given up now.
+            drop(self.lock_store());
         }
     }
 

@@ -61,7 +61,7 @@ pub enum Verdict {
 }
 
 /// Directory around another one, and every file in it, with a hook that decides about each call and may take its time. The hook is called by any
-/// thread of the queue. Calls for which there is no [`Call`] (lengths, locks, identities, free space) go through.
+/// thread of the queue; a panic in it is one of the medium ([`store`](crate::store#panics)). Calls for which there is no [`Call`] (lengths, locks, identities, free space) go through.
 ///
 /// ```
 /// use std::sync::Arc;

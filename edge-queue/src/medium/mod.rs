@@ -1,4 +1,7 @@
 //! Disk access through two traits, so that a test can lose, tear, reorder or refuse any call.
+//!
+//! A call that fails returns its error, and the queue tries again. One that panics costs more: the queue stores nothing from then on until it is
+//! opened again (see [`store`](crate::store#panics)).
 
 use std::io;
 use std::ops::Range;

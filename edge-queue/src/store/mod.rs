@@ -23,6 +23,16 @@
 //! committed alone, when everything else is durable.
 //!
 //! A commit holds the store alone: calls come from one thread at a time.
+//!
+//! # Panics
+//!
+//! A panic in a call of the store, or of the [`Medium`](crate::medium::Medium) and [`Dir`](crate::medium::Dir) below it, is caught, and leaves the
+//! store in an unknown state: the queue drops it when it is closed, and calls it no more until then. From that call on no row is stored and rows
+//! that are not in RAM cannot be read; [`commit`](crate::Queue::commit), [`close`](crate::Queue::close) and reads fail with
+//! [`StoreError::Panicked`], [`Health`](crate::Health) and one event say [`FaultKind::Panicked`](crate::FaultKind::Panicked), and receipts still to
+//! come end with [`WaitError::Closed`](crate::WaitError::Closed) when the queue is closed. The next open finds what a kill at the panic would have
+//! left: every row with the receipt `Stored`. In a program built with `panic = "abort"` the panic is that kill. A panic in `fn open` reaches the
+//! caller.
 
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub(crate) mod bytes;
@@ -208,6 +218,11 @@ pub enum StoreError {
         /// Name of the file in the store's directory.
         file: &'static str,
     },
+    /// A call panicked, or code around it, such as the clock. The store is not called again in this process: open the queue anew.
+    Panicked {
+        /// The call that panicked.
+        op: &'static str,
+    },
 }
 
 /// Result of a look at the name of a store's file.
@@ -275,6 +290,9 @@ impl std::fmt::Display for StoreError {
                 f,
                 "{file} is not at its path any more: it or its directory was removed or moved away, or the volume was unmounted"
             ),
+            StoreError::Panicked { op } => {
+                write!(f, "{op} panicked: the store is not used any more until the queue is opened again")
+            }
         }
     }
 }
@@ -283,7 +301,7 @@ impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StoreError::Io { source, .. } => Some(source),
-            StoreError::Full { .. } | StoreError::NameLost { .. } => None,
+            StoreError::Full { .. } | StoreError::NameLost { .. } | StoreError::Panicked { .. } => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Storage backend of redb on a [`Medium`], which rewrites [`unsynced`] bytes and counts writes.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::StorageBackend;
@@ -20,19 +21,22 @@ struct Shared {
     unsynced: Unsynced,
     bytes_written: u64,
     syncs: u64,
+    /// Set once a call of the medium has panicked.
+    panicked: bool,
 }
 
 impl Backend {
     /// Makes the backend of an open file, whose lock it takes: redb locks only files that it opens itself.
     pub(super) fn new(mut medium: Box<dyn Medium>) -> io::Result<Backend> {
         medium.lock()?;
-        let shared = Shared { medium, unsynced: Unsynced::default(), bytes_written: 0, syncs: 0 };
+        let shared =
+            Shared { medium, unsynced: Unsynced::default(), bytes_written: 0, syncs: 0, panicked: false };
         Ok(Backend { shared: Arc::new(Mutex::new(shared)) })
     }
 
     /// Returns the identity of the file.
     pub(super) fn id(&self) -> io::Result<Option<FileId>> {
-        self.lock().medium.id()
+        self.call(|shared| shared.medium.id())
     }
 
     /// Returns the numbers of bytes written and syncs so far.
@@ -43,13 +47,14 @@ impl Backend {
 
     /// Writes the bytes of a failed sync again and syncs them, so that redb may read the file. Does nothing if the last sync worked.
     pub(super) fn restore(&self) -> io::Result<()> {
-        let mut shared = self.lock();
-        if !shared.unsynced.sync_failed() {
-            return Ok(());
-        }
-        let Shared { medium, unsynced, bytes_written, .. } = &mut *shared;
-        unsynced.write_again(medium.as_mut(), bytes_written)?;
-        shared.sync()
+        self.call(|shared| {
+            if !shared.unsynced.sync_failed() {
+                return Ok(());
+            }
+            let Shared { medium, unsynced, bytes_written, .. } = shared;
+            unsynced.write_again(medium.as_mut(), bytes_written)?;
+            shared.sync()
+        })
     }
 
     /// Returns whether the last sync failed and [`Backend::restore`] has not worked since.
@@ -59,10 +64,28 @@ impl Backend {
 
     /// Writes the whole file again and syncs.
     pub(super) fn rewrite(&self) -> io::Result<()> {
+        self.call(|shared| {
+            let Shared { medium, bytes_written, .. } = shared;
+            unsynced::rewrite(medium.as_mut(), bytes_written)?;
+            shared.sync()
+        })
+    }
+
+    /// Returns whether a call of the medium has panicked; since then it is not called.
+    pub(super) fn has_panicked(&self) -> bool {
+        self.lock().panicked
+    }
+
+    /// Calls the medium. A panic must not reach redb's own fence, where it would count as damage of the file.
+    fn call<T>(&self, call: impl FnOnce(&mut Shared) -> io::Result<T>) -> io::Result<T> {
         let mut shared = self.lock();
-        let Shared { medium, bytes_written, .. } = &mut *shared;
-        unsynced::rewrite(medium.as_mut(), bytes_written)?;
-        shared.sync()
+        if !shared.panicked {
+            match catch_unwind(AssertUnwindSafe(|| call(&mut shared))) {
+                Ok(result) => return result,
+                Err(_) => shared.panicked = true,
+            }
+        }
+        Err(io::Error::other("the medium panicked"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -87,28 +110,30 @@ impl std::fmt::Debug for Backend {
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.lock().medium.len()
+        self.call(|shared| shared.medium.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.lock().medium.read_at(offset, out)
+        self.call(|shared| shared.medium.read_at(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut shared = self.lock();
-        shared.medium.set_len(len)?;
-        shared.unsynced.cut(len);
-        Ok(())
+        self.call(|shared| {
+            shared.medium.set_len(len)?;
+            shared.unsynced.cut(len);
+            Ok(())
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.lock().sync()
+        self.call(Shared::sync)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut shared = self.lock();
-        shared.bytes_written += data.len() as u64;
-        shared.unsynced.keep(offset, data);
-        shared.medium.write_at(offset, data)
+        self.call(|shared| {
+            shared.bytes_written += data.len() as u64;
+            shared.unsynced.keep(offset, data);
+            shared.medium.write_at(offset, data)
+        })
     }
 }

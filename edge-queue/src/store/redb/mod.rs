@@ -285,6 +285,16 @@ impl RedbStore {
     }
 }
 
+impl RedbStore {
+    /// Returns the error of a call that failed.
+    fn failed(&self, trouble: Trouble, op: &'static str) -> StoreError {
+        match self.backend.has_panicked() {
+            true => StoreError::Panicked { op },
+            false => trouble.into_store_error(op),
+        }
+    }
+}
+
 fn is_full(e: &std::io::Error) -> bool {
     e.kind() == std::io::ErrorKind::StorageFull
 }
@@ -308,13 +318,13 @@ impl Store for RedbStore {
             }
             Err(trouble) => {
                 self.hidden.extend(rows.iter().map(|row| (row.lane.0, row.seq)));
-                Err(trouble.into_store_error("redb commit"))
+                Err(self.failed(trouble, "redb commit"))
             }
         }
     }
 
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
-        self.read_chunk(lane, from, limit).map_err(|trouble| trouble.into_store_error("redb read"))
+        self.read_chunk(lane, from, limit).map_err(|trouble| self.failed(trouble, "redb read"))
     }
 
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {

@@ -119,7 +119,7 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
     copy_rows(old, &mut new, recovered, &mut state).map_err(|e| match e {
         StoreError::Io { op, source } => Stop::Error(OpenError::Io { op, source }),
         StoreError::Full { lane } => Stop::TooMuch(lane),
-        error @ StoreError::NameLost { .. } => {
+        error @ (StoreError::NameLost { .. } | StoreError::Panicked { .. }) => {
             Stop::Error(OpenError::Io { op: "copy", source: std::io::Error::other(error) })
         }
     })?;
