@@ -1,5 +1,6 @@
 //! A store of your own: the queue's promises on another medium than a file. Here it is a journal in memory that outlives the queue, as a
-//! battery-backed RAM would; `edge_queue::testing::conformance` judges a real one.
+//! battery-backed RAM would; `edge_queue::testing::conformance` judges it in the tests of this crate, as
+//! it does one of yours.
 //!
 //! `cargo run -p edge-queue --example own_store`
 //!
@@ -22,20 +23,20 @@ const GATEWAY: u64 = 0x5eed_0001;
 
 /// The medium: what it holds survives the queue.
 #[derive(Default)]
-struct Battery {
+pub(crate) struct Battery {
     rows: BTreeMap<(u8, Seq), StoredRow>,
     state: Option<State>,
     commits: u64,
 }
 
-struct Journal {
+pub(crate) struct Journal {
     battery: Arc<Mutex<Battery>>,
     /// Rows that the next commit makes durable.
     staged: Vec<StoredRow>,
 }
 
 impl Journal {
-    fn open(battery: &Arc<Mutex<Battery>>) -> (Journal, Recovered) {
+    pub(crate) fn open(battery: &Arc<Mutex<Battery>>) -> (Journal, Recovered) {
         let mut held = battery.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = held.state.clone().unwrap_or_else(|| State::new(GATEWAY, 2));
         // Raised durably by every open: rows of two runs never share an identity.
@@ -72,12 +73,19 @@ impl Store for Journal {
     }
 
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
-        let range = (lane.0, from)..=(lane.0, Seq::MAX);
-        let rows = self.with(|battery| {
-            battery.rows.range(range).take(limit.rows).map(|(_, row)| row.clone()).collect::<Vec<_>>()
+        let (mut chunk, mut bytes) = (StoredChunk::default(), 0);
+        self.with(|battery| {
+            for (&(_, seq), row) in battery.rows.range((lane.0, from)..=(lane.0, Seq::MAX)) {
+                bytes += row.key.len() + row.meta.len() + row.payload.len();
+                // The first row is returned whatever its size.
+                if !chunk.rows.is_empty() && (chunk.rows.len() >= limit.rows || bytes > limit.bytes) {
+                    chunk.next = Some(seq);
+                    break;
+                }
+                chunk.rows.push(row.clone());
+            }
         });
-        let next = rows.last().filter(|_| rows.len() == limit.rows).map(|row| row.seq + 1);
-        Ok(StoredChunk { rows, next, lost: Vec::new() })
+        Ok(chunk)
     }
 
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
