@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use edge_queue::testing::{Call, SimDir};
+use edge_queue::transfer::ExportError;
 use edge_queue::{
     Chunk, Config, Consumer, Event, Gap, Lease, ManualClock, Now, OpenError, Pending, Queue, Row, Stats,
     StoreKind, aio,
@@ -300,4 +301,27 @@ fn handles_futures_and_rows_go_where_a_program_puts_them() {
         sent(hub.next_chunk(1));
         sent(q.close());
     };
+}
+
+struct PanickingWriter;
+
+impl std::io::Write for PanickingWriter {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        panic!("own writer")
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_export_whose_writer_panics_is_a_failed_write_and_the_queue_goes_on() {
+    let q = aio::Queue::open("", Config::default().store(StoreKind::Memory)).await.unwrap();
+    drop(q.push(row(1)).await.unwrap());
+    let exported = q.export(PanickingWriter).await;
+    assert!(matches!(exported, Err(ExportError::Write(_))), "{exported:?}");
+    drop(q.push(row(2)).await.unwrap());
+    q.commit().await.unwrap();
+    q.close().await.unwrap();
 }

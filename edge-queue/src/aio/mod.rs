@@ -330,7 +330,7 @@ impl Queue {
     /// Dropping the future does not end the export; an error of `out` does. The queue stays open until then.
     ///
     /// # Errors
-    /// As [`crate::Queue::export`]; [`ExportError::Write`] also if the system refused a thread.
+    /// As [`crate::Queue::export`]; [`ExportError::Write`] also if the system refused a thread, or if `out` panicked.
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub async fn export(&self, out: impl Write + Send + 'static) -> Result<Exported, ExportError> {
         self.export_with_note(out, Vec::new()).await
@@ -349,7 +349,8 @@ impl Queue {
         let queue = self.queue.clone();
         on_thread("edge-queue-copy", move || queue.export_with_note(&mut out, &note))
             .await?
-            .unwrap_or(Err(ExportError::Closed))
+            // Of all that runs there, `out` alone is the caller's.
+            .unwrap_or_else(|| Err(ExportError::Write(std::io::Error::other("the export panicked"))))
     }
 
     /// Acknowledges rows by their identity, as [`crate::Queue::ack_ids`] does, on a thread of its own, so that commands of other
