@@ -232,7 +232,7 @@ impl Queue {
 
     /// Registers a consumer, or resumes it at its durable cursor. Durable when it returns. The first consumer of a queue starts at the oldest
     /// row, a later one at the rows pushed from now on. Two handles of one name are one consumer: each row is leased by one of them, and a scan
-    /// or rewind of one moves both.
+    /// or rewind of one moves both. A consumer that is registered already is resumed at once; a new one waits for a commit.
     ///
     /// # Errors
     /// A name that is empty or too long, too many consumers, or a failing store.
@@ -249,6 +249,17 @@ impl Queue {
     pub fn consumer_with(&self, name: &str, limits: ConsumerConfig) -> Result<Consumer, ConsumerError> {
         let id = self.handle.engine.register(name, Some(limits))?;
         Ok(Consumer::new(self.handle.clone(), id, name))
+    }
+
+    /// Resumes a consumer whose registration is durable, without waiting for the disk; `None` if there is none.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn resume(
+        &self,
+        name: &str,
+        limits: Option<ConsumerConfig>,
+    ) -> Result<Option<Consumer>, ConsumerError> {
+        let id = self.handle.engine.resume(name, limits)?;
+        Ok(id.map(|id| Consumer::new(self.handle.clone(), id, name)))
     }
 
     /// Removes a consumer, and with it the rows that no other consumer wants. `Ok` says that the removal survives a power cut:

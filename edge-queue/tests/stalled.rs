@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 
 use edge_queue::testing::{Call, Fault, FaultError, Hold, Outcome, SimDir};
 use edge_queue::{
-    CommitError, Config, Event, FaultKind, Health, Limit, ManualClock, Now, OnFault, OnFull, Pending,
-    PushError, Queue, Receipt, Row, STALLED_AFTER_MS, StoreKind, Wait, aio,
+    CommitError, Config, ConsumerConfig, ConsumerError, Event, FaultKind, Health, Limit, ManualClock, Now,
+    OnFault, OnFull, Pending, PushError, Queue, Receipt, Row, STALLED_AFTER_MS, StoreKind, Wait, aio,
 };
 use watchdog::must_end;
 
@@ -240,6 +240,50 @@ fn an_async_program_on_one_thread_goes_on_while_the_medium_hangs() {
             q.close().await.unwrap();
         });
     });
+}
+
+#[test]
+fn a_known_consumer_is_resumed_while_a_call_hangs_and_a_new_one_waits_for_it() {
+    must_end(|| {
+        let dir = SimDir::new();
+        let (q, _) = open(&dir, Config::default());
+        drop(q.consumer("hub").unwrap());
+        q.close().unwrap();
+        // As a reopen finds it, and as it was registered in this run.
+        let (q, _) = open(&dir, Config::default());
+        drop(q.consumer("late").unwrap());
+        let asynchronous = aio::Queue::of(q.clone()).unwrap();
+        let Stall { hold, receipts, commit } = stall(&q, &dir, Call::Sync);
+        let other = q.clone();
+        let new = std::thread::spawn(move || other.consumer("new").map(drop));
+        for name in ["hub", "late"] {
+            assert_eq!(q.consumer(name).unwrap().lease(100, Wait::None).unwrap().len(), 10, "{name}");
+            let limits = ConsumerConfig::default().max_messages(1_000);
+            for limits in [None, Some(limits)] {
+                let resumed = async || match limits {
+                    None => asynchronous.consumer(name).await,
+                    Some(limits) => asynchronous.consumer_with(name, limits).await,
+                };
+                let mut resumed = Box::pin(resumed());
+                let polled = resumed.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                assert!(polled.is_ready(), "{name}");
+            }
+        }
+        let mut early = Box::pin(asynchronous.consumer("new"));
+        let polled = early.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending() && !new.is_finished(), "its registration is not durable");
+        drop((early, hold));
+        commit.join().unwrap().unwrap();
+        new.join().unwrap().unwrap();
+        assert!(all_are(&receipts, Some(Receipt::Stored)));
+        asynchronous_close(asynchronous);
+        assert!(matches!(q.consumer("hub"), Err(ConsumerError::Closed)));
+    });
+}
+
+fn asynchronous_close(q: aio::Queue) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(q.close()).unwrap();
 }
 
 /// Dropping the oldest row needs its size, which only the medium has after a restart.

@@ -252,6 +252,9 @@ impl Queue {
     /// # Errors
     /// As [`crate::Queue::consumer`].
     pub async fn consumer(&self, name: &str) -> Result<Consumer, ConsumerError> {
+        if let Some(known) = self.queue.resume(name, None)? {
+            return Ok(Consumer::new(known, self.worker.clone()));
+        }
         let (queue, name) = (self.queue.clone(), name.to_owned());
         let registered = self.worker.run(move || queue.consumer(&name)).await;
         Ok(Consumer::new(registered.ok_or(ConsumerError::Closed)??, self.worker.clone()))
@@ -262,6 +265,9 @@ impl Queue {
     /// # Errors
     /// As [`crate::Queue::consumer_with`].
     pub async fn consumer_with(&self, name: &str, limits: ConsumerConfig) -> Result<Consumer, ConsumerError> {
+        if let Some(known) = self.queue.resume(name, Some(limits))? {
+            return Ok(Consumer::new(known, self.worker.clone()));
+        }
         let (queue, name) = (self.queue.clone(), name.to_owned());
         let registered = self.worker.run(move || queue.consumer_with(&name, limits)).await;
         Ok(Consumer::new(registered.ok_or(ConsumerError::Closed)??, self.worker.clone()))

@@ -8,9 +8,31 @@ use crate::store::StoreError;
 use super::{Engine, Open};
 
 impl Engine {
+    /// Finds a consumer whose registration is durable, without waiting for the store; `None` if there is none. Sets the consumer's own `limits` if
+    /// given.
+    pub(crate) fn resume(
+        &self,
+        name: &str,
+        limits: Option<ConsumerConfig>,
+    ) -> Result<Option<u64>, ConsumerError> {
+        self.with_model(|model| {
+            if model.closed {
+                return Err(ConsumerError::Closed);
+            }
+            let known = model.find_durable(name);
+            if let (Some(id), Some(limits)) = (known, limits) {
+                model.limit(id, limits);
+            }
+            Ok(known)
+        })
+    }
+
     /// Registers a consumer or finds it, and returns its id. Durable when the call returns. Sets the consumer's own `limits` if
     /// given.
     pub(crate) fn register(&self, name: &str, limits: Option<ConsumerConfig>) -> Result<u64, ConsumerError> {
+        if let Some(id) = self.resume(name, limits)? {
+            return Ok(id);
+        }
         let mut store = self.lock_store();
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
         if self.model().find_consumer(name).is_none() {
@@ -33,7 +55,10 @@ impl Engine {
         }
         // Rows pushed before the registration are in this commit: what comes after it is the consumer's.
         match self.commit_with(open) {
-            Ok(()) => Ok(id),
+            Ok(()) => {
+                self.with_model(|model| model.registered(id));
+                Ok(id)
+            }
             Err(error) => {
                 let up_ms = self.clock.now().up_ms;
                 self.with_model(|model| model.unregister(id, up_ms));

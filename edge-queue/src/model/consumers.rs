@@ -27,6 +27,8 @@ pub(crate) struct ConsumerModel {
     pub(super) absent: Vec<Absent<Position>>,
     pub(crate) scheduler: LaneScheduler,
     pub(crate) limits: ConsumerConfig,
+    /// Set once the registration is durable.
+    durable: bool,
 }
 
 impl ConsumerModel {
@@ -40,6 +42,7 @@ impl ConsumerModel {
             absent,
             scheduler: LaneScheduler::default(),
             limits: ConsumerConfig::default(),
+            durable: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl Model {
         let mut positions = consumer.lanes.into_iter();
         let lanes = positions.by_ref().take(self.lanes.len()).zip(&self.lanes).map(cursor).collect();
         let mut consumer = ConsumerModel::new(self.take_consumer_id(), consumer.name, lanes);
+        consumer.durable = true;
         let absent = (self.lanes.len()..).zip(positions);
         consumer.absent = absent.map(|(at, position)| vacated(&position, self.absent_next(at))).collect();
         self.consumers.push(consumer);
@@ -89,6 +93,17 @@ impl Model {
 
     pub(crate) fn find_consumer(&self, name: &str) -> Option<u64> {
         self.consumers.iter().find(|r| r.name == name && r.name != NOBODY).map(|r| r.id)
+    }
+
+    /// Returns the consumer of this name if its registration is durable.
+    pub(crate) fn find_durable(&self, name: &str) -> Option<u64> {
+        let id = self.find_consumer(name)?;
+        self.consumers.iter().find(|r| r.id == id && r.durable).map(|r| r.id)
+    }
+
+    /// Records that the registration of a consumer is durable.
+    pub(crate) fn registered(&mut self, id: u64) {
+        self.consumers.iter_mut().filter(|r| r.id == id).for_each(|r| r.durable = true);
     }
 
     /// Registers a consumer; the caller commits before it returns to the application. The first starts at the oldest row, a later one at the rows
