@@ -7,7 +7,8 @@
 )]
 #![cfg_attr(
     not(all(feature = "senml", feature = "sparkplug", feature = "influx")),
-    doc = "Sensor readings in standard formats behind one batch model, with limits on every decoder."
+    doc = "Sensor readings in standard formats behind one batch model, with limits on every decoder.\n\n# Features\n\nThis page is of a build without \
+           some of the formats: JSON, CBOR, Protobuf, SenML, Sparkplug, line protocol and the compact batch are features."
 )]
 
 mod batch;

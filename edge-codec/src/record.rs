@@ -9,8 +9,11 @@ use std::borrow::Cow;
 pub struct Record<'a> {
     /// Name of the sensor, from the payload or else from [`Source::sensor`].
     pub sensor: Cow<'a, str>,
-    /// Key of the value in a payload that has several: JSON with [`FieldMap::each`](crate::json::FieldMap::each), or a line of line protocol
-    /// with several fields. Empty otherwise.
+    /// Key of the value in a payload that has several: JSON with [`FieldMap::each`], or a line of line protocol with several fields. Empty
+    /// otherwise.
+    ///
+    #[cfg_attr(feature = "json", doc = "[`FieldMap::each`]: crate::json::FieldMap::each")]
+    #[cfg_attr(not(feature = "json"), doc = "[`FieldMap::each`]: crate#features")]
     pub field: Cow<'a, str>,
     /// Unit as it was sent; empty if there is none.
     pub unit: Cow<'a, str>,

@@ -21,7 +21,10 @@ pub enum OpenError {
         known: u32,
     },
     /// The file system has too little space. The ring store reserves its whole file when it is created or gets another lane: for
-    /// each lane, twice its `max_bytes` and four segments ([`Config::disk_bytes`](crate::Config::disk_bytes)).
+    /// each lane, twice its `max_bytes` and four segments ([`Config::disk_bytes`]).
+    ///
+    #[cfg_attr(feature = "ring", doc = "[`Config::disk_bytes`]: crate::Config::disk_bytes")]
+    #[cfg_attr(not(feature = "ring"), doc = "[`Config::disk_bytes`]: crate#stores-and-features")]
     NoSpace {
         /// Bytes to be reserved; with redb, which reserves none, the least that would help.
         needed: u64,

@@ -16,9 +16,18 @@ pub enum Event {
     /// The last process ended inside a commit. At most that commit is incomplete, and none of its rows had a receipt.
     TailUncertain,
     /// Another machine opened the queue last. If that one still has it, both give the same identity to different rows, and a hub that drops
-    /// duplicates drops one of the two: [export](crate::Queue::export) the backlog and [import](crate::transfer::import) it into a new queue,
+    /// duplicates drops one of the two: [export] the backlog and [import] it into a new queue,
     /// which has an identity of its own. Machines are told apart by serial number, board and network ports; where the operating system shows
     /// none, as in most containers, a copy goes unnoticed.
+    ///
+    #[cfg_attr(
+        any(feature = "ring", feature = "redb"),
+        doc = "[export]: crate::Queue::export\n[import]: crate::transfer::import"
+    )]
+    #[cfg_attr(
+        not(any(feature = "ring", feature = "redb")),
+        doc = "[export]: crate#stores-and-features\n[import]: crate#stores-and-features"
+    )]
     OtherMachine,
     /// The note of the machine that opened the queue last is damaged: whether the disk was copied is not known. It is written again.
     MachineUnknown,

@@ -72,7 +72,10 @@ pub struct Stats {
     /// attempts to connect are 30 s to 10 min apart.
     pub taken_over: bool,
     /// Set once the hub has accepted the former client certificate after it did not accept the one that was
-    /// [read again](crate::Builder::tls_from), until it accepts the new one or another is read.
+    /// [read again], until it accepts the new one or another is read.
+    ///
+    #[cfg_attr(feature = "net", doc = "[read again]: crate::Builder::tls_from")]
+    #[cfg_attr(not(feature = "net"), doc = "[read again]: crate#the-map")]
     pub certificate_not_taken: bool,
     /// Set if the present connection, or the next one, has no will although one is configured, because the hub refused it.
     pub will_left_out: bool,

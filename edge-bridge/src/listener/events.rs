@@ -109,8 +109,17 @@ pub enum Event {
         /// True if the client continues an earlier session.
         session_present: bool,
     },
-    /// A connection from one of the [trusted proxies](crate::net::ServerBuilder::trusted_proxies) does not begin with a valid PROXY header. Only from
-    /// [`net::Server`](crate::net::Server).
+    /// A connection from one of the [trusted proxies] does not begin with a valid PROXY header. Only from
+    /// [`net::Server`].
+    ///
+    #[cfg_attr(
+        feature = "net",
+        doc = "[trusted proxies]: crate::net::ServerBuilder::trusted_proxies\n[`net::Server`]: crate::net::Server"
+    )]
+    #[cfg_attr(
+        not(feature = "net"),
+        doc = "[trusted proxies]: crate#the-map\n[`net::Server`]: crate#the-map"
+    )]
     NoProxyHeader {
         /// Connection of the proxy.
         connection: ConnectionId,
@@ -118,14 +127,20 @@ pub enum Event {
         error: String,
     },
     /// The TLS handshake of a client failed, or the certificate that it showed cannot be used, such as one without a common name, or with several.
-    /// Only from [`net::Server`](crate::net::Server).
+    /// Only from [`net::Server`].
+    ///
+    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
+    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
     NoTls {
         /// Connection of the client.
         connection: ConnectionId,
         /// Cause in words; escape it before showing it to people.
         error: String,
     },
-    /// The WebSocket handshake of a client failed. Only from [`net::Server`](crate::net::Server).
+    /// The WebSocket handshake of a client failed. Only from [`net::Server`].
+    ///
+    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
+    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
     NoWebSocket {
         /// Connection of the client.
         connection: ConnectionId,
@@ -185,7 +200,10 @@ pub enum Event {
         why: Closed,
     },
     /// Sessions and retained messages that an earlier process saved were restored. This and the next three events come only from
-    /// [`net::Server`](crate::net::Server).
+    /// [`net::Server`].
+    ///
+    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
+    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
     ClientsRestored(Restored),
     /// The saved sessions and retained messages cannot be read, or have no whole record, and were set aside.
     ClientsNotRestored {
@@ -326,7 +344,10 @@ pub struct Stats {
     /// those absent longest.
     pub sessions_given_up: u64,
     /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
-    /// descriptor left. Counted only by [`net::Server`](crate::net::Server).
+    /// descriptor left. Counted only by [`net::Server`].
+    ///
+    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
+    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
     pub not_accepted: u64,
     /// Clients whose connection was refused.
     pub refused: u64,

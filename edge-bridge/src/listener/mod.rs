@@ -99,7 +99,7 @@ const KEEP_ALIVE_GRACE_MS: u64 = 2_000;
 /// Function called with each message at its arrival, see [`Listener::with_on_publish`].
 pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
 
-/// Protocol core of the listener. [`net::Server`](crate::net::Server) is a shell around it.
+/// Protocol core of the listener. `net::Server` is a shell around it.
 ///
 /// The caller
 ///
