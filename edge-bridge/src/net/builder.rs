@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::hub_address::HubUrl;
 use super::proxy::settings::ProxySettings;
 use super::reread_source::{RereadSource, Subject};
 use super::tls::Tls;
@@ -37,8 +38,8 @@ use crate::wire::{Utf8, Version, Will};
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
-    pub(super) url: String,
-    pub(super) further_urls: Vec<String>,
+    pub(super) url: HubUrl,
+    pub(super) further_urls: Vec<HubUrl>,
     pub(super) failback: bool,
     pub(super) client_id: String,
     pub(super) client: ClientConfig,
@@ -66,7 +67,7 @@ pub struct Builder {
 impl Builder {
     pub(super) fn new(url: &str) -> Self {
         Self {
-            url: url.to_owned(),
+            url: HubUrl(url.to_owned()),
             further_urls: Vec::new(),
             failback: true,
             client_id: String::new(),
@@ -237,10 +238,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Of the start: [`StartError::Target`](super::StartError::Target); [`StartError::MixedSchemes`](super::StartError::MixedSchemes) if not all are `mqtt` or all
-    /// `mqtts`.
+    /// Of the start: [`StartError::Target`](super::StartError::Target); [`StartError::MixedSchemes`](super::StartError::MixedSchemes) if only some are `mqtts`.
     pub fn further_urls<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
-        self.further_urls = urls.into_iter().map(Into::into).collect();
+        self.further_urls = urls.into_iter().map(|url| HubUrl(url.into())).collect();
         self
     }
 

@@ -16,6 +16,23 @@ pub struct Target {
     pub tls: bool,
 }
 
+/// Address of a hub as the application wrote it, unchecked. `Debug` shows it without the part before an `@`, which may be a password.
+#[derive(Clone)]
+pub(super) struct HubUrl(pub(super) String);
+
+impl fmt::Debug for HubUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(without_login(&self.0).as_ref().unwrap_or(&self.0), f)
+    }
+}
+
+/// Returns an address with an ellipsis in place of user and password; `None` if it has neither.
+fn without_login(url: &str) -> Option<String> {
+    let (before, place) = url.rsplit_once('@')?;
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    Some(format!("{scheme}…@{place}"))
+}
+
 /// Error for a text that is not an address of a hub. Shows the text without the part before an `@`, which may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{shown}\": {problem}; expected mqtt://HOST:PORT or mqtts://HOST:PORT")]
@@ -26,12 +43,10 @@ pub struct TargetError {
 
 impl TargetError {
     fn new(url: &str, problem: &'static str) -> Self {
-        let Some((before, place)) = url.rsplit_once('@') else {
-            return Self { shown: url.to_owned(), problem };
-        };
-        let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
-        let shown = format!("{scheme}…@{place}");
-        Self { shown, problem: "a user or a password does not belong into the address" }
+        match without_login(url) {
+            Some(shown) => Self { shown, problem: "a user or a password does not belong into the address" },
+            None => Self { shown: url.to_owned(), problem },
+        }
     }
 }
 

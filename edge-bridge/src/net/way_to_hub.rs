@@ -15,7 +15,7 @@ impl Builder {
     /// Returns the hub's addresses, the preferred one first.
     pub(super) fn targets(&self) -> Result<Vec<Target>, StartError> {
         let urls = std::iter::once(&self.url).chain(&self.further_urls);
-        let targets = urls.map(|url| url.parse::<Target>()).collect::<Result<Vec<_>, _>>()?;
+        let targets = urls.map(|url| url.0.parse::<Target>()).collect::<Result<Vec<_>, _>>()?;
         if targets.iter().any(|target| target.tls) && !targets.iter().all(|target| target.tls) {
             return Err(StartError::MixedSchemes);
         }
@@ -24,7 +24,7 @@ impl Builder {
 
     /// Checks address, TLS and proxy, and makes the dialer.
     pub(super) fn dialer(&self) -> Result<Dialer, StartError> {
-        let target: Target = self.url.parse()?;
+        let target: Target = self.url.0.parse()?;
         match (target.tls, &self.tls) {
             (true, None) => return Err(StartError::TlsMissing),
             (false, Some(_)) => return Err(StartError::TlsUnused),

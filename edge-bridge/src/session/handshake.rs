@@ -1,14 +1,17 @@
 //! CONNECT and CONNACK: the limits that each side announces, and that the other has to keep.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::wire::{
-    ConnAck, Connect, Limits, PacketId, Properties, PropertiesBuilder, PropertyId, QoS, ReasonCode, Utf8,
-    Value, Version, Will,
+    ConnAck, Connect, Hidden, Limits, PacketId, Properties, PropertiesBuilder, PropertyId, QoS, ReasonCode,
+    Utf8, Value, Version, Will,
 };
 
-/// Settings of a client, sent in CONNECT. Fields are public; start with [`new`](Self::new) and change what differs.
-#[derive(Debug, Clone)]
+/// Settings of a client, sent in CONNECT. Fields are public; start with [`new`](Self::new) and change what differs. `Debug` shows no
+/// password.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
     /// Version to ask for; MQTT 5 by default.
@@ -55,6 +58,51 @@ pub struct ClientConfig {
     pub first_packet_id: PacketId,
 }
 
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            version,
+            bridge_bit,
+            client_id,
+            clean_start,
+            keep_alive_s,
+            session_expiry_s,
+            receive_maximum,
+            enforces_receive_maximum,
+            max_in_flight,
+            limits,
+            topic_alias_maximum,
+            topic_aliases_out,
+            will,
+            username,
+            password,
+            handshake_timeout_ms,
+            ping_timeout_ms,
+            first_packet_id,
+        } = self;
+        f.debug_struct("ClientConfig")
+            .field("version", version)
+            .field("bridge_bit", bridge_bit)
+            .field("client_id", client_id)
+            .field("clean_start", clean_start)
+            .field("keep_alive_s", keep_alive_s)
+            .field("session_expiry_s", session_expiry_s)
+            .field("receive_maximum", receive_maximum)
+            .field("enforces_receive_maximum", enforces_receive_maximum)
+            .field("max_in_flight", max_in_flight)
+            .field("limits", limits)
+            .field("topic_alias_maximum", topic_alias_maximum)
+            .field("topic_aliases_out", topic_aliases_out)
+            .field("will", will)
+            .field("username", username)
+            .field("password", &Hidden::of(password.as_ref()))
+            .field("handshake_timeout_ms", handshake_timeout_ms)
+            .field("ping_timeout_ms", ping_timeout_ms)
+            .field("first_packet_id", first_packet_id)
+            .finish()
+    }
+}
+
 impl ClientConfig {
     /// The defaults under this client identifier.
     pub fn new(client_id: Utf8) -> Self {
@@ -97,7 +145,7 @@ impl ClientConfig {
         super::receive_maximum(self.version, announced)
     }
 
-    pub(super) fn to_connect(&self) -> Connect {
+    pub(crate) fn to_connect(&self) -> Connect {
         let mut properties = PropertiesBuilder::new();
         if self.version == Version::V5 {
             put(&mut properties, PropertyId::SessionExpiryInterval, Value::U32(self.session_expiry_s));

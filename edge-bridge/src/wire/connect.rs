@@ -1,15 +1,18 @@
 //! CONNECT packets: their fields, reading and writing.
 
+use std::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::field_writer::{check_len, field_len, put_field};
 use super::reader::{Reader, fail};
 use super::{
-    DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, PropertyId, QoS, Utf8, Version, topic,
+    DecodeError, DecodeErrorKind, EncodeError, Hidden, PacketType, Properties, PropertyId, QoS, Utf8,
+    Version, topic,
 };
 
-/// CONNECT packet (§3.1), the first of a connection, from client to server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// CONNECT packet (§3.1), the first of a connection, from client to server. `Debug` shows no password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Connect {
     /// MQTT version that the client asks for.
     pub version: Version,
@@ -195,6 +198,33 @@ fn check_authentication(properties: &Properties) -> Result<(), DecodeErrorKind> 
         return Err(DecodeErrorKind::NoAuthenticationMethod);
     }
     Ok(())
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            version,
+            is_bridge,
+            clean_start,
+            keep_alive_s,
+            client_id,
+            will,
+            username,
+            password,
+            properties,
+        } = self;
+        f.debug_struct("Connect")
+            .field("version", version)
+            .field("is_bridge", is_bridge)
+            .field("clean_start", clean_start)
+            .field("keep_alive_s", keep_alive_s)
+            .field("client_id", client_id)
+            .field("will", will)
+            .field("username", username)
+            .field("password", &Hidden::of(password.as_ref()))
+            .field("properties", properties)
+            .finish()
+    }
 }
 
 impl Will {

@@ -45,3 +45,21 @@ fn a_proxy_is_checked_and_its_login_is_whole() {
     assert!(refused(&builder).contains("a password stands in it"));
     assert!(!refused(&builder).contains("secret") && !format!("{builder:?}").contains("secret"));
 }
+
+/// It was: the password in clear, of the hub and in an address, in whatever a program logs of its settings.
+#[test]
+fn no_password_is_shown_by_debug() {
+    use crate::bridge::LinkConfig;
+    use crate::listener::LoginRequest;
+
+    let builder = Bridge::builder("mqtt://u:secret@hub").further_urls(["mqtt://u:secret@hub2"]);
+    let builder = builder.credentials("site7", "secret").client_id("a");
+    let shown = format!("{builder:?}");
+    assert!(shown.contains("mqtt://…@hub") && shown.contains("mqtt://…@hub2"), "{shown}");
+    let mut client = builder.client.clone();
+    client.username = Some("site7".try_into().unwrap());
+    let connect = client.to_connect();
+    let login = LoginRequest { peer: None, certificate_name: None, connect: &connect };
+    let all = format!("{builder:?} {client:?} {connect:?} {login:?} {:?}", LinkConfig::new(client.clone()));
+    assert!(!all.contains("secret") && all.matches("password: Some(…)").count() == 5, "{all}");
+}
