@@ -98,6 +98,9 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
 
     /// Adds a reading. With an identity it gets the sequence number after that of the reading before.
     ///
+    /// The length of names, units, texts and bytes is not limited: a reader at its defaults refuses a batch in which one is longer than 64 KiB
+    /// ([`Limits`](crate::Limits)).
+    ///
     /// # Errors
     /// [`EncodeError::UnknownSensor`] if the sensor is not in the table; [`EncodeError::NotCarried`] if the format cannot carry this reading. A
     /// refused reading is not in the encoder.

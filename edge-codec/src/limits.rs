@@ -3,7 +3,8 @@
 /// Limits on the input of a decoder. Every decoder refuses input above them, and names the limit and the place.
 ///
 /// Worst-case memory of a decoded batch is proportional to [`Limits::bytes`]; the factor per format is
-/// tested (see the crate's README). The defaults fit a gateway with 64 MiB of RAM.
+/// tested (see the crate's README). The defaults fit a gateway with 64 MiB of RAM. Encoders keep to those of readings, sensors, ratio and
+/// distributions, and to none of bytes: [`Limits::bytes`] and [`Limits::text_bytes`] are for the reader to raise, if it expects such batches.
 ///
 /// ```
 /// use edge_codec::Limits;
@@ -96,7 +97,8 @@ impl Limits {
         self
     }
 
-    /// Limits the length of one text or byte string in bytes (names, units and keys too). Default 64 KiB.
+    /// Limits the length of one text or byte string in bytes (names, units and keys too). Default 64 KiB. An encoder
+    /// writes longer ones.
     #[must_use]
     pub fn text_bytes(mut self, max: usize) -> Self {
         self.text_bytes = max;
