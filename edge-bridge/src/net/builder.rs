@@ -345,7 +345,7 @@ impl Builder {
     }
 
     /// Sets the form in which raw messages carry their identity. `true` is [`IdentityForm::Text`], with `edge-id` and, on possible duplicates,
-    /// `edge-pd`. Default [`IdentityForm::Off`], which adds nothing.
+    /// `edge-pd`. Default [`IdentityForm::Off`], which adds nothing. Without [`spool_dir`](Self::spool_dir) no message has an identity to carry.
     pub fn identity(mut self, form: impl Into<IdentityForm>) -> Self {
         self.identity = form.into();
         self

@@ -37,7 +37,7 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime, as `tokio::spawn` does.
+    /// Outside a tokio runtime, as `tokio::spawn` does. On one without timers and I/O (`enable_all`) the link's task panics.
     pub async fn start(mut self) -> Result<Bridge, StartError> {
         let pack = RawPack::new(self.identity);
         let clock = Clock::start();
@@ -59,7 +59,7 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime, as `tokio::spawn` does.
+    /// Outside a tokio runtime, as `tokio::spawn` does. On one without timers and I/O (`enable_all`) the link's task panics.
     pub fn start_with<S, P>(self, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
     where
         S: Spool + Send + 'static,
@@ -78,7 +78,7 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime, as `tokio::spawn` does.
+    /// Outside a tokio runtime, as `tokio::spawn` does. On one without timers and I/O (`enable_all`) the link's task panics.
     #[cfg(feature = "spool-queue")]
     pub fn start_on<P>(
         self,
