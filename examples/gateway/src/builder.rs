@@ -14,7 +14,7 @@ use edge_filter::Pipeline;
 use tokio::sync::{oneshot, watch};
 use toml::{Table, Value};
 
-use crate::config::{Config, Format};
+use crate::config::{Config, Findings, Format};
 use crate::embedded::{Gateway, ended};
 use crate::run::RunError;
 use crate::run::configuration::program_reload::ProgramReload;
@@ -69,7 +69,10 @@ impl Builder {
         match toml.parse::<Table>() {
             Ok(table) => self.merge(table),
             Err(error) => {
-                self.error.get_or_insert_with(|| error.to_string());
+                // The error's own text would quote a line with whatever secret is in it.
+                let mut findings = Findings::new(Path::new("settings"), toml);
+                findings.error(error.span().map_or(0, |span| span.start), "syntax", error.message());
+                self.error.get_or_insert_with(|| findings.to_string());
                 self
             }
         }

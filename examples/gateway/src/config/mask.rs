@@ -1,5 +1,6 @@
 //! Masking of passwords in addresses, before a line of a configuration is shown. Passwords belong into files of their own, but may be written
-//! into an address by mistake: before the host, or behind a `?` or a `#`, where an address of a hub has nothing.
+//! into an address by mistake: before the host, or behind a `?` or a `#`, where an address of a hub has nothing. Or they stand at a key that is none, as
+//! `password` is.
 
 use std::borrow::Cow;
 
@@ -31,6 +32,47 @@ pub(super) fn without_password(text: &str) -> Cow<'_, str> {
 /// Returns whether there is something that marks an address.
 pub(super) fn may_have_password(text: &str) -> bool {
     text.contains('@') || text.contains("://")
+}
+
+/// Returns a line of a file with an ellipsis in place of the value of each key that sounds like a secret. No key of the gateway has a secret as its
+/// value, so what stands there was put at a mistyped one.
+pub(super) fn without_secret_values(line: &str) -> Cow<'_, str> {
+    let (mut out, mut rest) = (String::new(), line);
+    while let Some((name, value)) = rest.split_once('=') {
+        let value_at = rest.len() - value.trim_start().len();
+        let (before, value) = rest.split_at(value_at);
+        out.push_str(before);
+        rest = value;
+        if sounds_secret(name) {
+            out.push('…');
+            rest = behind_string(value);
+        }
+    }
+    if out.contains('…') { Cow::Owned(out + rest) } else { Cow::Borrowed(line) }
+}
+
+/// Returns whether the last key of a text sounds like a secret. A key that ends in `_file` has a path.
+pub(super) fn sounds_secret(text: &str) -> bool {
+    let is_of_key = |char: char| char.is_alphanumeric() || char == '_' || char == '-';
+    let name = text.trim_end_matches(|char: char| !is_of_key(char)).to_lowercase();
+    let name = name.rsplit(|char: char| !is_of_key(char)).next().unwrap_or_default();
+    let is_path = name.ends_with("_file");
+    !is_path && (["pass", "pw"].contains(&name) || SECRETS.iter().any(|part| name.contains(part)))
+}
+
+/// Parts of names of secrets, also of mistyped ones.
+const SECRETS: [&str; 10] =
+    ["passw", "pasw", "passo", "passp", "sword", "secret", "token", "pwd", "psw", "credential"];
+
+/// Returns what stands behind the string with which a text begins. Empty if it is no string of one line, since the end of the value is not known then.
+fn behind_string(text: &str) -> &str {
+    let Some(quote) = text.chars().next().filter(|char| ['"', '\''].contains(char)) else { return "" };
+    let inside = text.get(1..).unwrap_or_default();
+    match end_of(inside, quote) {
+        // Perhaps the first line of a string of several.
+        None | Some(0) => "",
+        Some(end) => inside.get(end + 1..).unwrap_or_default(),
+    }
 }
 
 const QUOTES: [char; 3] = ['"', '\'', '`'];
@@ -68,6 +110,25 @@ fn address(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_keys_that_sound_like_secrets_are_left_out() {
+        for (text, shown) in [
+            ("pasword = \"topsecret\"", "pasword = …"),
+            ("password = topsecret, more", "password = …"),
+            ("hub.passwd=\"top = \\\" secret\" # note", "hub.passwd=… # note"),
+            ("hub = { \"pw\" = 'topsecret', url = \"x\" }", "hub = { \"pw\" = …, url = \"x\" }"),
+            ("api_token = \"\"\"topsecret", "api_token = …"),
+            ("PassPhrase = \"topsecret", "PassPhrase = …"),
+            ("secret = [\"topsecret\"]", "secret = …"),
+            ("password_file = \"hub.password\"", "password_file = \"hub.password\""),
+            ("max_bypass_ms = 5", "max_bypass_ms = 5"),
+            ("match = \"password\"", "match = \"password\""),
+            ("topic = \"a/b\" # … = no secret", "topic = \"a/b\" # … = no secret"),
+        ] {
+            assert_eq!(without_secret_values(text), shown);
+        }
+    }
 
     #[test]
     fn passwords_in_addresses_are_left_out_and_all_else_stays() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::mask::{may_have_password, without_password};
+use super::mask::{may_have_password, sounds_secret, without_password, without_secret_values};
 
 /// Most characters of a line, or of a key's name.
 pub(super) const QUOTED_MAX: usize = 200;
@@ -19,12 +19,14 @@ pub(super) fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// Returns a line of a file as it is shown: without passwords of addresses, and of a long one what stands around a column, which is counted from 1.
+/// Returns a line of a file as it is shown: without passwords, and of a long one what stands around a column, which is counted from 1.
 pub(super) fn line(text: &str, column: usize) -> String {
-    if text.len() > MASKED_BYTES_MAX && may_have_password(text) {
+    let may_have_secret = || may_have_password(text) || text.split('=').any(sounds_secret);
+    if text.len() > MASKED_BYTES_MAX && may_have_secret() {
         return format!("… ({} bytes)", text.len());
     }
-    let masked = without_password(text);
+    let masked = without_secret_values(text);
+    let masked = without_password(&masked);
     let at = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
     let at = masked_place(text, &masked, at);
     let start = masked.get(..at).and_then(|before| before.char_indices().rev().nth(IN_FRONT - 1));
