@@ -16,7 +16,7 @@ use toml::{Table, Value};
 
 use crate::config::{Config, Findings, Format};
 use crate::embedded::{Gateway, ended};
-use crate::run::RunError;
+use crate::run::Error;
 use crate::run::configuration::program_reload::ProgramReload;
 use crate::run::hub::pack::packed_topic;
 use crate::run::replaced_parts::{OwnIngest, Packer, Parts};
@@ -117,19 +117,19 @@ impl Builder {
     ///
     /// # Errors
     /// The settings are wrong or contradict each other, each mistake with its key and place.
-    pub(crate) fn checked(self) -> Result<(Config, Parts), RunError> {
+    pub(crate) fn checked(self) -> Result<(Config, Parts), Error> {
         let Self { table, error, parts } = self;
         if let Some(error) = error {
-            return Err(RunError::Configuration(error));
+            return Err(Error::Configuration(error));
         }
         let env = |name: &str| std::env::var(name).ok();
         let parsed = Config::parse(Path::new("settings"), &table.to_string(), &env);
-        let (config, warnings) = parsed.map_err(|wrong| RunError::Configuration(wrong.to_string()))?;
+        let (config, warnings) = parsed.map_err(|wrong| Error::Configuration(wrong.to_string()))?;
         for warning in warnings.for_a_run().to_string().lines().filter(|line| line.starts_with("warning")) {
             tracing::warn!("{warning}");
         }
         for (filter_topic, _) in &parts.packers {
-            packed_topic(&config.routes, filter_topic).map_err(RunError::Configuration)?;
+            packed_topic(&config.routes, filter_topic).map_err(Error::Configuration)?;
         }
         Ok((config, parts))
     }
@@ -139,7 +139,7 @@ impl Builder {
     ///
     /// # Errors
     /// Settings are wrong or contradict each other; an address that cannot be bound; a directory that is in use.
-    pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, RunError> {
+    pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, Error> {
         let (config, mut parts) = self.checked()?;
         let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());
         parts.started = Some(tell);
@@ -158,7 +158,7 @@ impl Builder {
                 let how = ended(task).await;
                 Err(how
                     .err()
-                    .unwrap_or_else(|| RunError::Failed("the gateway ended at its start".to_owned())))
+                    .unwrap_or_else(|| Error::Failed("the gateway ended at its start".to_owned())))
             }
         }
     }

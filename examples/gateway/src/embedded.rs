@@ -6,7 +6,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::builder::Builder;
-use crate::run::RunError;
+use crate::run::Error;
 use crate::run::configuration::program_reload::{ProgramReload, ReloadOutcome};
 use crate::run::replaced_parts::Started;
 use crate::run::status::verdict::Status;
@@ -20,7 +20,7 @@ pub struct Gateway {
     pub(crate) stop: oneshot::Sender<()>,
     /// Channel whose sender lives as long as the task.
     pub(crate) running: watch::Receiver<()>,
-    pub(crate) task: JoinHandle<Result<(), RunError>>,
+    pub(crate) task: JoinHandle<Result<(), Error>>,
 }
 
 impl Gateway {
@@ -111,11 +111,11 @@ impl Gateway {
     /// ```
     ///
     /// # Errors
-    /// In each case what was in force stays. [`Error::Configuration`](RunError::Configuration): mistakes, each with its key and place.
-    /// [`Error::NeedsRestart`](RunError::NeedsRestart): other tables than `[[route]]` differ, and are named; or `settings` has a part of the
-    /// program's own, or a route that has a filter or packer of the program's own would change or go. [`Error::Failed`](RunError::Failed): the
+    /// In each case what was in force stays. [`Error::Configuration`]: mistakes, each with its key and place.
+    /// [`Error::NeedsRestart`]: other tables than `[[route]]` differ, and are named; or `settings` has a part of the
+    /// program's own, or a route that has a filter or packer of the program's own would change or go. [`Error::Failed`]: the
     /// gateway has ended.
-    pub async fn reload(&self, settings: Builder) -> Result<ReloadOutcome, RunError> {
+    pub async fn reload(&self, settings: Builder) -> Result<ReloadOutcome, Error> {
         let (config, parts) = settings.checked()?;
         // The parts themselves may not be shared between threads, and so must not be held while it waits.
         let own_part = parts.first_own();
@@ -147,7 +147,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The gateway had ended by itself, or the queue could not be closed cleanly.
-    pub async fn stop(self) -> Result<(), RunError> {
+    pub async fn stop(self) -> Result<(), Error> {
         // If it has ended by itself, that is told below.
         let _ = self.stop.send(());
         ended(self.task).await
@@ -155,7 +155,7 @@ impl Gateway {
 }
 
 /// Waits for the end of a gateway's task. Returns its outcome.
-pub(crate) async fn ended(task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+pub(crate) async fn ended(task: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
     let ended = task.await;
-    ended.unwrap_or_else(|error| Err(RunError::Failed(format!("the gateway's task: {error}"))))
+    ended.unwrap_or_else(|error| Err(Error::Failed(format!("the gateway's task: {error}"))))
 }

@@ -17,10 +17,13 @@ mod run;
 mod test_cases;
 
 pub use builder::Builder;
+/// Libraries whose types are arguments and results here, in the version that the gateway was built with.
+pub use {edge_bridge, edge_codec, edge_filter};
+
 pub use config::Format;
 pub use embedded::Gateway;
-pub use run::RunError as Error;
+pub use run::Error;
 pub use run::configuration::program_reload::ReloadOutcome;
-pub use run::filters::reading_row::ReadingRow as Reading;
+pub use run::filters::reading_row::Reading;
 pub use run::replaced_parts::{PackedBatch, Packer};
 pub use run::status::verdict::{Status, Verdict};

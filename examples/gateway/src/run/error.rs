@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+/// Name within the crate, which has errors of many parts.
+pub(crate) use Error as RunError;
+
 /// Error of the gateway, in words for whoever started it.
 #[derive(Debug)]
-pub enum RunError {
+pub enum Error {
     /// The configuration or the command line asks for something impossible: exit code 2.
     Configuration(String),
     /// A reload cannot apply the change, which is valid: what was in force goes on, until the gateway is stopped and started with the new settings.
@@ -14,7 +17,7 @@ pub enum RunError {
     Failed(String),
 }
 
-impl RunError {
+impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::NeedsRestart(_) => 2,
@@ -23,9 +26,9 @@ impl RunError {
     }
 }
 
-impl std::error::Error for RunError {}
+impl std::error::Error for Error {}
 
-impl fmt::Display for RunError {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(what) | Self::NeedsRestart(what) | Self::Failed(what) => f.write_str(what),

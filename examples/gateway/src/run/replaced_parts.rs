@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::config::Route;
 
 use super::configuration::route_changes::Configurations;
-use super::filters::reading_row::ReadingRow;
+use super::filters::reading_row::Reading;
 use super::queue::status_without_queue::Surface;
 use super::sensors::bulkhead::Bulkhead;
 
@@ -142,5 +142,5 @@ pub struct PackedBatch<'a> {
     /// Set if messages of the batch may have been received before, under other identities.
     pub possible_duplicate: bool,
     /// Readings with their sequence numbers, in ascending order of these.
-    pub readings: &'a [(u64, ReadingRow<'a>)],
+    pub readings: &'a [(u64, Reading<'a>)],
 }

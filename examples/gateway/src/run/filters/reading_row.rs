@@ -19,9 +19,12 @@ const HAS_QUALITY: u8 = 0x80;
 /// Largest size of the fixed parts: version, kind, time, quality, two lengths, eight bytes of value.
 const FIXED_BYTES_MAX: usize = 26;
 
+/// Name within the crate, beside the readings of the codec and of the filters.
+pub(crate) use Reading as ReadingRow;
+
 /// One reading with its sensor's name and unit, which a batch has in its table of sensors.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReadingRow<'a> {
+pub struct Reading<'a> {
     /// Name of the sensor.
     pub sensor: Cow<'a, str>,
     /// Unit of the value; empty if it has none.
@@ -34,7 +37,7 @@ pub struct ReadingRow<'a> {
     pub quality: u32,
 }
 
-impl<'a> ReadingRow<'a> {
+impl<'a> Reading<'a> {
     /// Encodes the reading. `None`: a name is longer than 65 535 bytes.
     pub(crate) fn encode(&self) -> Option<Bytes> {
         let value_bytes = match &self.value {
@@ -121,7 +124,7 @@ fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn rows() -> Vec<ReadingRow<'static>> {
+    fn rows() -> Vec<Reading<'static>> {
         let values = [
             Value::F64(53.6),
             Value::F64(-0.0),
@@ -134,7 +137,7 @@ mod tests {
             Value::Bytes(vec![0, 255].into()),
             Value::Null,
         ];
-        let row = |(n, value)| ReadingRow {
+        let row = |(n, value)| Reading {
             sensor: "line2/temp".into(),
             unit: if n % 2 == 0 { "Cel".into() } else { "".into() },
             time: i64::MAX - n,
@@ -148,7 +151,7 @@ mod tests {
     fn every_kind_of_value_is_read_back_to_the_bit() {
         for row in rows() {
             let bytes = row.encode().unwrap();
-            let back = ReadingRow::decode(&bytes).unwrap();
+            let back = Reading::decode(&bytes).unwrap();
             assert!(back.value.same(&row.value), "{row:?}");
             assert_eq!(
                 (back.sensor, back.unit, back.time, back.quality),
@@ -160,7 +163,7 @@ mod tests {
     /// Rows of an older version stay readable.
     #[test]
     fn the_bytes_of_version_1_are_pinned() {
-        let row = ReadingRow {
+        let row = Reading {
             sensor: "a".into(),
             unit: "K".into(),
             time: 258,
@@ -179,20 +182,19 @@ mod tests {
         for row in rows() {
             let bytes = row.encode().unwrap().to_vec();
             for end in 0..bytes.len() {
-                if let Some(cut) = ReadingRow::decode(&bytes[..end]) {
+                if let Some(cut) = Reading::decode(&bytes[..end]) {
                     assert!(matches!(cut.value, Value::Text(_) | Value::Bytes(_)), "{row:?} cut at {end}");
                 }
             }
             for bit in 0..bytes.len() * 8 {
                 let mut bad = bytes.clone();
                 bad[bit / 8] ^= 1 << (bit % 8);
-                let _ = ReadingRow::decode(&bad);
+                let _ = Reading::decode(&bad);
             }
         }
-        assert_eq!(ReadingRow::decode(&[2, 6]), None);
+        assert_eq!(Reading::decode(&[2, 6]), None);
         let long = "x".repeat(65_536);
-        let row =
-            ReadingRow { sensor: long.into(), unit: "".into(), time: 0, value: Value::Null, quality: 0 };
+        let row = Reading { sensor: long.into(), unit: "".into(), time: 0, value: Value::Null, quality: 0 };
         assert_eq!(row.encode(), None);
     }
 }
