@@ -62,7 +62,7 @@ impl Gateway {
 
     /// Returns the present state of the gateway. One that has [ended](Self::ended) has none: its last words are those of a gateway without a queue.
     pub async fn status(&self) -> Status {
-        self.started.surface.status().await
+        self.started.snapshots.status().await
     }
 
     /// Puts changed routes in force between two messages, as `edge-gateway` does at SIGHUP: nobody is disconnected, and nothing that is stored or

@@ -17,8 +17,8 @@ use crate::config::Route;
 
 use super::configuration::route_changes::Configurations;
 use super::filters::reading_row::Reading;
-use super::queue::status_without_queue::Surface;
 use super::sensors::bulkhead::Bulkhead;
+use super::status::snapshot::snapshot_maker::Snapshots;
 
 /// Parts that are replaced, and channels to the embedding program; none by default.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ pub(crate) struct OwnRoute {
 pub(crate) struct Started {
     /// Address of the listener. `None`: the sensors are behind a broker.
     pub(crate) address: Option<SocketAddr>,
-    pub(crate) surface: Surface,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl fmt::Debug for Started {

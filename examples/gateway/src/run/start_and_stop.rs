@@ -194,10 +194,10 @@ impl Local {
             let access = PageAccess::new(address.ip(), config.status_token.as_ref().map(Token::as_bytes));
             tokio::spawn(http::serve(socket, StatusPages::new(surface.clone(), snapshots.clone(), access)))
         });
-        let (socket, socket_tried) = control_socket::start(state, snapshots, &opened, &taps);
+        let (socket, socket_tried) = control_socket::start(state, snapshots.clone(), &opened, &taps);
         if let Some(started) = started {
             // Whoever asked for it may be gone.
-            let _ = started.send(Started { address: front.address(), surface: surface.clone() });
+            let _ = started.send(Started { address: front.address(), snapshots });
         }
         Ok(Self {
             clock,

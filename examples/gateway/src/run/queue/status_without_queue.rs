@@ -27,7 +27,7 @@ use crate::run::status::snapshot::figures::Figures;
 use crate::run::status::snapshot::snapshot_maker::Memory;
 use crate::run::status::snapshot::{CurrentFacts, Facts, WithoutQueue};
 use crate::run::status::state_log::StateLog;
-use crate::run::status::verdict::{Losses, Status, Verdict};
+use crate::run::status::verdict::{Losses, Verdict};
 
 use super::opening::Cause;
 
@@ -58,7 +58,7 @@ pub(in crate::run) struct NoQueue {
 /// State of a gateway whose queue is not open, or does not answer.
 pub(crate) struct Without {
     cause: String,
-    verdict: Verdict,
+    pub(crate) verdict: Verdict,
     lost: u64,
     clock_synced: bool,
     not_queued: u64,
@@ -207,28 +207,21 @@ impl Surface {
         let _ = self.monitor.set(monitor);
     }
 
-    /// Returns the figures of the gateway. The error has the state without a queue that answers.
+    /// Returns the figures of the gateway for a reader of totals, which are brought up to date. The error has the state without a queue that
+    /// answers.
     pub(crate) async fn figures(&self) -> Result<Figures, Without> {
-        let Some(monitor) = self.monitor.get() else { return Err(self.no_queue.state().await) };
-        match monitor.figures_for_a_reader().await {
-            Some(figures) => Ok(figures),
-            None => Err(Without { cause: SILENT.to_owned(), ..self.no_queue.state().await }),
+        if let Some(monitor) = self.monitor.get() {
+            monitor.asked();
         }
+        self.present_figures().await
     }
 
-    pub(crate) async fn status(&self) -> Status {
-        let sample = match self.monitor.get() {
-            Some(monitor) => monitor.sample().await,
-            None => None,
-        };
-        match sample {
-            Some((sample, _)) => {
-                Status { verdict: sample.verdict, link: sample.link, queued: Some(sample.queue_messages) }
-            }
-            None => {
-                let verdict = self.no_queue.verdict(self.no_queue.listener_stats().await.as_ref());
-                Status { verdict, link: LinkState::Offline, queued: None }
-            }
+    /// Returns the figures of the gateway as they are.
+    pub(crate) async fn present_figures(&self) -> Result<Figures, Without> {
+        let Some(monitor) = self.monitor.get() else { return Err(self.no_queue.state().await) };
+        match monitor.figures().await {
+            Some(figures) => Ok(figures),
+            None => Err(Without { cause: SILENT.to_owned(), ..self.no_queue.state().await }),
         }
     }
 }

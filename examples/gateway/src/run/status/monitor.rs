@@ -168,7 +168,7 @@ impl Monitor {
     }
 
     /// Collects the figures of a status at one moment; `None` if the queue does not answer.
-    async fn figures(&self) -> Option<Figures> {
+    pub(crate) async fn figures(&self) -> Option<Figures> {
         let (sample, stats) = self.sample().await?;
         Some(Figures {
             totals: Totals::of(&sample),
@@ -181,14 +181,8 @@ impl Monitor {
         })
     }
 
-    /// Collects the figures of a status for a reader of totals, which are brought up to date as for `/metrics`.
-    pub(crate) async fn figures_for_a_reader(&self) -> Option<Figures> {
-        self.asked();
-        self.figures().await
-    }
-
-    /// Records that the totals are being read.
-    fn asked(&self) {
+    /// Records that the totals are being read, and have to be brought up to date.
+    pub(crate) fn asked(&self) {
         self.lock_refresh().asked();
     }
 

@@ -75,15 +75,22 @@ pub(crate) fn while_dialled(link: LinkState) -> LinkState {
 }
 
 /// State of a running gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
     /// Worst verdict that applies.
     pub verdict: Verdict,
+    /// Explanation of the verdict for a person, in one to three sentences, the same as on the status page. Its words may change.
+    pub reason: String,
     /// The connection to the hub.
     pub link: LinkState,
-    /// Messages and readings that wait for the hub. `None`: the queue is not open, or does not answer.
+    /// Messages and readings that wait for the hub, without those that are parked. `None`: the queue is not open, or does not answer.
     pub queued: Option<u64>,
+    /// Messages and readings that are parked on disk, because the hub refused them or they cannot be sent to it, and will be tried again. `None` as for
+    /// `queued`.
+    pub parked: Option<u64>,
+    /// Messages and readings lost, over all starts. While the queue is not open, or does not answer: those of this start that found no room.
+    pub lost: u64,
 }
 
 /// Detector of ongoing losses, by a counter that rose not long ago. Pure.

@@ -4,11 +4,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use edge_bridge::bridge::LinkState;
 use edge_bridge::net::Clock;
 
-use crate::run::queue::status_without_queue::Surface;
+use crate::run::queue::status_without_queue::{Surface, Without};
 use crate::run::status::outputs::snapshot_metrics;
 use crate::run::status::prometheus_text::Page;
+use crate::run::status::verdict::Status;
 
 use super::Snapshot;
 use super::facts::{CurrentFacts, Facts};
@@ -72,7 +74,24 @@ impl Snapshots {
 
     /// Returns the snapshot of the present state.
     pub(crate) async fn snapshot(&self) -> Snapshot {
-        let figures = self.surface.figures().await;
+        self.of(self.surface.figures().await)
+    }
+
+    /// Returns the present state in short.
+    pub(crate) async fn status(&self) -> Status {
+        let figures = self.surface.present_figures().await;
+        let (verdict, link, messages) = match &figures {
+            Ok(Figures { sample, .. }) => {
+                (sample.verdict, sample.link, Some((sample.queue_messages, sample.refused.parked)))
+            }
+            Err(without) => (without.verdict, LinkState::Offline, None),
+        };
+        let Snapshot { sentence, lost, .. } = self.of(figures);
+        let (queued, parked) = messages.unzip();
+        Status { verdict, reason: sentence, link, queued, parked, lost }
+    }
+
+    fn of(&self, figures: Result<Figures, Without>) -> Snapshot {
         let now = self.clock.now();
         match figures {
             Ok(figures) => self.memory.snapshot(&self.facts.get(), &self.clock, &figures),
