@@ -25,6 +25,11 @@ use crate::run::run_until;
 /// Settings of a gateway, to start it with or to put in force while it runs. Made by [`Gateway::builder`].
 #[derive(Debug)]
 #[must_use = "nothing runs before `start`, and nothing changes before `Gateway::reload`"]
+///
+/// What is set twice has its last value: the address of a [`listen`](Self::listen), a key of [`settings`](Self::settings), which also replaces what an
+/// earlier call set, the hub of [`Gateway::builder`] too, the [`ingest`](Self::ingest), and the [`filter`](Self::filter) or
+/// [`packer`](Self::packer) of one `match`. Routes are added. To set both [`listen`](Self::listen) and [`broker`](Self::broker) is an error of the
+/// start.
 pub struct Builder {
     table: Table,
     /// First error in the text of [`settings`](Self::settings).
@@ -64,7 +69,8 @@ impl Builder {
         self.merge(Table::from_iter([("route".to_owned(), Value::Array(vec![route.into()]))]))
     }
 
-    /// Adds settings in the syntax of gateway.toml, such as `[queue]` or keys of `[hub]`; a `[[route]]` table is added after the routes so far.
+    /// Adds settings in the syntax of gateway.toml, such as `[queue]` or keys of `[hub]`, each in place of an earlier value; a `[[route]]` table is added
+    /// after the routes so far.
     pub fn settings(mut self, toml: &str) -> Self {
         match toml.parse::<Table>() {
             Ok(table) => self.merge(table),
@@ -95,7 +101,7 @@ impl Builder {
     /// ([`Rule::reducer`](edge_filter::Rule::reducer)). Its state survives a clean stop. Readings that a stage holds are acknowledged at once. A
     /// reading at which a stage panics passes unfiltered.
     pub fn filter(mut self, filter_topic: &str, pipeline: Pipeline) -> Self {
-        self.parts.filters.push((filter_topic.to_owned(), pipeline));
+        self.parts.set_filter(filter_topic, pipeline);
         self
     }
 
@@ -107,9 +113,10 @@ impl Builder {
         self
     }
 
-    /// Encodes the batches of the route with this `match` by an encoder of the embedding program. Routes with the same topic share the encoder.
+    /// Encodes the batches of the route with this `match` by an encoder of the embedding program. Routes with the same topic share the encoder, the last
+    /// one that was set.
     pub fn packer(mut self, filter_topic: &str, packer: impl Packer + 'static) -> Self {
-        self.parts.packers.push((filter_topic.to_owned(), Box::new(packer)));
+        self.parts.set_packer(filter_topic, Box::new(packer));
         self
     }
 

@@ -40,6 +40,18 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Adds a filter, in place of an earlier one for the same route.
+    pub(crate) fn set_filter(&mut self, filter_topic: &str, filter: Pipeline) {
+        self.filters.retain(|(earlier, _)| earlier != filter_topic);
+        self.filters.push((filter_topic.to_owned(), filter));
+    }
+
+    /// Adds a packer, in place of an earlier one for the same route.
+    pub(crate) fn set_packer(&mut self, filter_topic: &str, packer: Box<dyn Packer>) {
+        self.packers.retain(|(earlier, _)| earlier != filter_topic);
+        self.packers.push((filter_topic.to_owned(), packer));
+    }
+
     /// Returns the first of the program's own parts, in words. `None`: there is none.
     pub(crate) fn first_own(&self) -> Option<String> {
         let of = |kind, filter_topic: &str| format!("{kind} of \"{filter_topic}\"");

@@ -110,7 +110,8 @@ impl RouteEncoder {
         Self { hub_status: status, ..self }
     }
 
-    /// Replaces the routes' formats by packers; each comes with the `match` of its route.
+    /// Replaces the routes' formats by packers; each comes with the `match` of its route. The last one of
+    /// routes with the same topic counts.
     ///
     /// # Errors
     /// A packer for a route that does not exist, or has no batches, in words.
@@ -122,6 +123,7 @@ impl RouteEncoder {
         for (filter_topic, packer) in packers {
             let topic = packed_topic(routes, &filter_topic)?;
             let part = Bulkhead::new(format!("packer of \"{filter_topic}\""), "its readings go as JSON");
+            self.packers.retain(|(earlier, _)| *earlier != topic);
             self.packers.push((topic, OwnPacker { packer, part }));
         }
         Ok(self)
