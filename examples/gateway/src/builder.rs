@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use edge_bridge::ingest::{Answer, Inbound, Now};
 use edge_filter::Pipeline;
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use toml::{Table, Value};
 
@@ -141,11 +142,16 @@ impl Builder {
         Ok((config, parts))
     }
 
-    /// Starts the gateway on the current tokio runtime. Its queue is in the directory `state`, which only one gateway may use. Returns when sensors
-    /// can connect; the queue may be open a moment later. Warnings about the settings go to the log.
+    /// Starts the gateway on the current tokio runtime, which needs timers and I/O ([`enable_all`](tokio::runtime::Builder::enable_all)). Its queue is in
+    /// the directory `state`, which only one gateway may use. Returns when sensors can connect; the queue may be open a moment later. Warnings about
+    /// the settings go to the log.
+    ///
+    /// A directory that fails is no error, also if a file stands in its place: a disk may be mounted later. It is tried again, and meanwhile
+    /// [`Status::reason`](crate::Status::reason) has the cause.
     ///
     /// # Errors
-    /// Settings are wrong or contradict each other; an address that cannot be bound; a directory that is in use.
+    /// Settings are wrong or contradict each other; an empty path; an address that cannot be bound; a directory that is in use; no tokio runtime, or one
+    /// without timers or I/O.
     pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, Error> {
         let (config, mut parts) = self.checked()?;
         let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());
@@ -153,7 +159,7 @@ impl Builder {
         let config = Arc::new(config);
         let reload = ProgramReload::new(config.clone(), &mut parts);
         let (alive, running) = watch::channel(());
-        let task = tokio::spawn(async move {
+        let task = runtime.spawn(async move {
             let _alive = alive;
             // A program that has dropped its handle wants a stop, too.
             let asked = async move { stopped.await.unwrap_or_default() };
@@ -163,6 +169,12 @@ impl Builder {
             Ok(started) => Ok(Gateway { started, reload, stop, running, task }),
             Err(_) => {
                 let how = ended(task).await;
+        if state.as_os_str().is_empty() {
+            return Err(Error::Configuration("the state directory: an empty path".to_owned()));
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(Error::Failed("no tokio runtime: `start` is to be awaited on one".to_owned()));
+        };
                 Err(how
                     .err()
                     .unwrap_or_else(|| Error::Failed("the gateway ended at its start".to_owned())))

@@ -156,6 +156,16 @@ impl Gateway {
 
 /// Waits for the end of a gateway's task. Returns its outcome.
 pub(crate) async fn ended(task: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
-    let ended = task.await;
-    ended.unwrap_or_else(|error| Err(Error::Failed(format!("the gateway's task: {error}"))))
+    let error = match task.await {
+        Ok(outcome) => return outcome,
+        Err(error) => error,
+    };
+    if !error.is_panic() {
+        return Err(Error::Failed(format!("the gateway's task: {error}")));
+    }
+    // Such as that of a runtime without timers, which says what is missing.
+    let panic = error.into_panic();
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words");
+    Err(Error::Failed(format!("the gateway's task panicked: {words}")))
 }
