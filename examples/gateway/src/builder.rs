@@ -22,15 +22,16 @@ use crate::run::configuration::program_reload::ProgramReload;
 use crate::run::hub::pack::packed_topic;
 use crate::run::replaced_parts::{OwnIngest, Packer, Parts};
 use crate::run::run_until;
+use crate::run::sensors::own_rows::RowRules;
 
 /// Settings of a gateway, to start it with or to put in force while it runs. Made by [`Gateway::builder`].
-#[derive(Debug)]
-#[must_use = "nothing runs before `start`, and nothing changes before `Gateway::reload`"]
 ///
 /// What is set twice has its last value: the address of a [`listen`](Self::listen), a key of [`settings`](Self::settings), which also replaces what an
 /// earlier call set, the hub of [`Gateway::builder`] too, the [`ingest`](Self::ingest), and the [`filter`](Self::filter) or
 /// [`packer`](Self::packer) of one `match`. Routes are added. To set both [`listen`](Self::listen) and [`broker`](Self::broker) is an error of the
 /// start.
+#[derive(Debug)]
+#[must_use = "nothing runs before `start`, and nothing changes before `Gateway::reload`"]
 pub struct Builder {
     table: Table,
     /// First error in the text of [`settings`](Self::settings).
@@ -106,8 +107,20 @@ impl Builder {
         self
     }
 
-    /// Calls `ingest` with each message before the routes. It may store rows of its own, absorb or refuse the message, or leave it to the routes
-    /// (`None`). It is called on the listener's task, where all local clients wait for it, so it should take microseconds. A message at which it
+    /// Calls `ingest` with each message before the routes, to which it may leave the message (`None`). Its other answers:
+    ///
+    /// - [`Answer::Store`]: the rows are stored, and the PUBACK follows when all of them are safe. No rows: as `Absorb`.
+    /// - [`Answer::Absorb`]: nothing is stored, and the PUBACK follows when what came before is safe.
+    /// - [`Answer::Withhold`]: as `Store`, but the PUBACK also waits until what came before is safe. It is not withheld for longer: a program has no
+    ///   ticket of a message, so that the gateway resolves it itself.
+    /// - [`Answer::Refuse`]: the message is stored as it came, for `dead-letter/TOPIC`, and then acknowledged with the reason. One that invites the
+    ///   client to try again, or is none of PUBACK, becomes 0x83.
+    ///
+    /// Rows are checked before they are stored, as [`Bridge::publish_row`](edge_bridge::Bridge::publish_row) does. If one has a lane that the queue
+    /// does not have, the message is refused with 0x83; if one has a topic that is empty, has a wildcard, or has control characters
+    /// (unless `accept_control_characters` is set, or it is the message's own topic), with 0x90. The log says so.
+    ///
+    /// It is called on the listener's task, where all local clients wait for it, so it should take microseconds. A message at which it
     /// panics goes to `dead-letter/TOPIC` unchanged.
     pub fn ingest(mut self, ingest: impl FnMut(Now, &Inbound) -> Option<Answer> + Send + 'static) -> Self {
         self.parts.ingest = Some(OwnIngest::new(Box::new(ingest)));
@@ -126,7 +139,7 @@ impl Builder {
     /// # Errors
     /// The settings are wrong or contradict each other, each mistake with its key and place.
     pub(crate) fn checked(self) -> Result<(Config, Parts), Error> {
-        let Self { table, error, parts } = self;
+        let Self { table, error, mut parts } = self;
         if let Some(error) = error {
             return Err(Error::Configuration(error));
         }
@@ -139,6 +152,7 @@ impl Builder {
         for (filter_topic, _) in &parts.packers {
             packed_topic(&config.routes, filter_topic).map_err(Error::Configuration)?;
         }
+        parts.ingest = parts.ingest.map(|ingest| ingest.checked_by(RowRules::of(&config)));
         Ok((config, parts))
     }
 
@@ -155,6 +169,12 @@ impl Builder {
     pub async fn start(self, state: impl Into<PathBuf>) -> Result<Gateway, Error> {
         let (config, mut parts) = self.checked()?;
         let ((tell, told), (stop, stopped), state) = (oneshot::channel(), oneshot::channel(), state.into());
+        if state.as_os_str().is_empty() {
+            return Err(Error::Configuration("the state directory: an empty path".to_owned()));
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(Error::Failed("no tokio runtime: `start` is to be awaited on one".to_owned()));
+        };
         parts.started = Some(tell);
         let config = Arc::new(config);
         let reload = ProgramReload::new(config.clone(), &mut parts);
@@ -169,15 +189,7 @@ impl Builder {
             Ok(started) => Ok(Gateway { started, reload, stop, running, task }),
             Err(_) => {
                 let how = ended(task).await;
-        if state.as_os_str().is_empty() {
-            return Err(Error::Configuration("the state directory: an empty path".to_owned()));
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(Error::Failed("no tokio runtime: `start` is to be awaited on one".to_owned()));
-        };
-                Err(how
-                    .err()
-                    .unwrap_or_else(|| Error::Failed("the gateway ended at its start".to_owned())))
+                Err(how.err().unwrap_or_else(|| Error::Failed("the gateway ended at its start".to_owned())))
             }
         }
     }

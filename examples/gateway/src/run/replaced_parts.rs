@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
+use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Now};
 use edge_bridge::wire::ReasonCode;
 use edge_codec::BatchId;
@@ -17,7 +18,9 @@ use crate::config::Route;
 
 use super::configuration::route_changes::Configurations;
 use super::filters::reading_row::Reading;
+use super::log::once_an_hour::OnceAnHour;
 use super::sensors::bulkhead::Bulkhead;
+use super::sensors::own_rows::RowRules;
 use super::status::snapshot::snapshot_maker::Snapshots;
 
 /// Parts that are replaced, and channels to the embedding program; none by default.
@@ -102,6 +105,9 @@ type Decide = dyn FnMut(Now, &Inbound) -> Option<Answer> + Send;
 pub(crate) struct OwnIngest {
     decide: Box<Decide>,
     part: Bulkhead,
+    rules: RowRules,
+    /// Rate limit of the log lines about rows that break the rules.
+    said: OnceAnHour,
 }
 
 impl OwnIngest {
@@ -109,15 +115,28 @@ impl OwnIngest {
         Self {
             decide,
             part: Bulkhead::new("ingest".to_owned(), "the message goes to dead-letter/TOPIC as it came"),
+            rules: RowRules::default(),
+            said: OnceAnHour::default(),
         }
     }
 
-    /// Decides about a message. After a panic the message goes to the hub as a dead letter, because the program's decision is unknown. `None`
-    /// leaves it to the routes.
+    /// Checks its rows by these rules. Without this call a row with a lane is a mistake.
+    pub(crate) fn checked_by(self, rules: RowRules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Decides about a message. After a panic the message goes to the hub as a dead letter, because the program's decision is unknown; so does one of
+    /// whose rows one cannot be delivered. `None` leaves it to the routes.
     pub(crate) fn decide(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
-        let Self { decide, part } = self;
+        let Self { decide, part, rules, said } = self;
         let refused = Answer::Refuse(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
-        part.call(|| decide(now, message)).unwrap_or(Some(refused))
+        let answer = part.call(|| decide(now, message)).unwrap_or(Some(refused))?;
+        let Some((reason, error)) = rules.mistake(message, &answer) else { return Some(answer) };
+        if said.may_say(now.up_ms, &message.topic) {
+            let topic = Escaped(&message.topic);
+            tracing::warn!(topic = %format_args!("\"{topic}\""), error = error.as_str(), "the program's own ingest made a row that cannot be delivered: its message goes to dead-letter/TOPIC as it came");
+        }
+        Some(Answer::Refuse(reason))
     }
 }
 

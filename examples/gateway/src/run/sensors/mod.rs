@@ -11,6 +11,7 @@ pub(crate) mod ingest;
 pub(super) mod intake_figures;
 pub(super) mod listener_figures;
 pub(super) mod local_side;
+pub(crate) mod own_rows;
 pub(super) mod refused_topic;
 mod saved_clients;
 pub(super) mod time_drops;
