@@ -7,6 +7,7 @@ pub(super) mod clock_floor;
 pub(super) mod der;
 pub(super) mod error;
 pub(super) mod names;
+mod partial_renewal;
 pub(super) mod peer_verifier;
 pub(super) mod renewal;
 pub(super) mod revocation;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
@@ -164,6 +166,8 @@ impl Tls {
     fn verifying(&self, verifier: HubVerifier) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(Arc::new(verifier.clone()));
+        // A session that is resumed shows no certificate: one of before would pass whatever the new verifier refuses.
+        config.resumption = Resumption::default();
         Self { config: Arc::new(config), verifier: Some(verifier), ..self.clone() }
     }
 

@@ -280,7 +280,7 @@ fn a_certificate_is_a_user_and_a_renewed_one_of_the_gateway_is_shown() {
     });
     assert!(publish_tls(dir, port, "plant", Some("oven3"), "oven3", topic).is_some());
     fs::write(dir.join("gateway.key"), "no key").unwrap();
-    wait_until("it is told", 30, || gateway.log().contains("certificate stays as it was"));
+    wait_until("it is told", 30, || gateway.log().contains("TLS files of the listener stay as they were"));
     assert_eq!(publish_tls(dir, port, "others", Some("oven3"), "oven3", topic), None);
     wait_until("all is at the hub", 20, || at_hub.arrived().len() == 3);
     assert!(at_hub.arrived().iter().all(|arrived| arrived.topic == "up/plant/oven3/temp"));

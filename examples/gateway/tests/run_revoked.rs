@@ -6,7 +6,7 @@
     missing_docs,
     reason = "test code"
 )]
-//! `edge-gateway run` whose sensors' certificates are revoked while it runs.
+//! `edge-gateway run` whose sensors' certificates, or whose hub's, are revoked while it runs.
 
 mod support;
 
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use support::authority::Authority;
 use support::gateway::Gateway;
+use support::mosquitto::Mosquitto;
+use support::relay::Relay;
 use support::{free_port, wait_until};
 
 /// A client of Mosquitto with the certificate of this name.
@@ -118,5 +120,87 @@ fn a_list_of_another_authority_is_told_at_the_start() {
     // The right one takes its place.
     plant.revoke(dir, "plant.crl", &["oven3"]);
     wait_until("it is refused", 30, || !publishes(dir, at, "oven3"));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// As in a renewal that is half done: the list is there, and the certificate is not yet, or not yet whole.
+#[test]
+fn a_revoked_sensor_stays_out_while_the_listeners_own_files_are_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let plant = Authority::new(dir, "plant");
+    for name in ["gateway", "oven3", "pump"] {
+        plant.sign(dir, name, Some(name));
+    }
+    let [cert, key] =
+        ["gateway.crt", "gateway.key"].map(|file| (dir.join(file), fs::read(dir.join(file)).unwrap()));
+    plant.revoke(dir, "plant.crl", &[]);
+    let at = free_port();
+    let mut gateway = Gateway::new(dir, &config(at));
+    gateway.start();
+    for (n, (path, _)) in [&cert, &key].into_iter().enumerate() {
+        wait_until("both are let in", 30, || publishes(dir, at, "oven3") && publishes(dir, at, "pump"));
+        match n {
+            0 => fs::write(path, "nothing").unwrap(),
+            _ => fs::remove_file(path).unwrap(),
+        }
+        plant.revoke(dir, "plant.crl", &["oven3"]);
+        wait_until("it is refused", 30, || !publishes(dir, at, "oven3"));
+        assert!(publishes(dir, at, "pump"), "by the certificate of before");
+        let is_told =
+            |line: &str| line.contains("stay as they were") && line.contains(&path.display().to_string());
+        wait_until("the file is named", 30, || gateway.log().lines().any(is_told));
+        [&cert, &key].into_iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+        plant.revoke(dir, "plant.crl", &[]);
+    }
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// The gateway has a session of TLS with its hub, by which it could go on.
+#[test]
+fn a_revoked_hub_stays_out_while_the_gateways_own_files_are_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let plant = Authority::new(dir, "plant");
+    for name in ["hub", "site7"] {
+        plant.sign(dir, name, Some(name));
+    }
+    fs::copy(dir.join("plant.crt"), dir.join("ca.crt")).unwrap();
+    plant.revoke(dir, "plant.crl", &[]);
+    let secure = free_port();
+    let file = |name: &str| dir.join(name).display().to_string();
+    let (cert, key) = (file("hub.crt"), file("hub.key"));
+    let lines = format!("user root\nlistener {} 127.0.0.1\ncertfile {cert}\nkeyfile {key}\n", secure.port());
+    let _hub = Mosquitto::start(dir, &lines);
+    let line = Relay::start(secure);
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtts://localhost:{}\"\nca = \"ca.crt\"\n\
+         cert = \"site7.crt\"\nkey = \"site7.key\"\ncrl = \"plant.crl\"\n[[route]]\nmatch = \"#\"\n",
+        free_port(),
+        line.address.port()
+    );
+    let files = ["ca.crt", "site7.crt", "site7.key"].map(|name| (name, fs::read(dir.join(name)).unwrap()));
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    let page = || gateway.get("/metrics").map_or_else(String::new, |(_, page)| page);
+    let is_linked = || {
+        let page = page();
+        page.contains("edge_link_state{state=\"idle\"} 1")
+            || page.contains("edge_link_state{state=\"flowing\"} 1")
+    };
+    for broken in ["ca.crt", "site7.crt", "site7.key"] {
+        wait_until("the link is there", 60, is_linked);
+        match broken {
+            "site7.key" => fs::remove_file(dir.join(broken)).unwrap(),
+            _ => fs::write(dir.join(broken), "nothing").unwrap(),
+        }
+        plant.revoke(dir, "plant.crl", &["hub"]);
+        line.reset();
+        wait_until("the hub is refused", 60, || page().contains("is revoked by"));
+        let is_told = |line: &str| line.contains("of the link cannot be read again") && line.contains(broken);
+        assert!(gateway.log().lines().any(is_told), "{broken} {}", gateway.log());
+        files.iter().for_each(|(name, bytes)| fs::write(dir.join(name), bytes).unwrap());
+        plant.revoke(dir, "plant.crl", &[]);
+    }
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }

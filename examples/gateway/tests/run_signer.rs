@@ -266,7 +266,7 @@ fn a_renewed_certificate_counts_once_the_signer_has_its_key() {
     plant.redial();
     wait_until("the former one goes on", 30, || plant.connects("same-key") == 2);
     carries("3");
-    let told = "cannot read the link's certificate again: the last one is used";
+    let told = "TLS files of the link cannot be read again: what was read last of them is used";
     let reason = "the signer's key does not belong to the first certificate";
     assert!(gateway.log().lines().any(|line| line.contains(told) && line.contains(reason)));
     signer.kill_9();
@@ -304,7 +304,7 @@ fn a_listeners_key_can_be_in_a_signer() {
     assert!(publishes());
     // The certificate comes before its key.
     plant.certify(dir, "gateway", "gateway", &second);
-    wait_until("it is told", 30, || gateway.log().contains("the listener's certificate stays as it was"));
+    wait_until("it is told", 30, || gateway.log().contains("TLS files of the listener stay as they were"));
     assert!(publishes());
     signer.kill_9();
     let _signer = Signer::start(&second, &dir.join("gateway.sock"));

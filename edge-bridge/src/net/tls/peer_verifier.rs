@@ -69,6 +69,12 @@ impl HubVerifier {
         Ok(Self { roots: self.roots, webpki, judgement })
     }
 
+    /// Refuses what the lists of the other one revoke, within its floor of the clock.
+    pub(in crate::net) fn with_lists_of(self, other: &Self) -> Result<Self, TlsError> {
+        let with_lists = self.with_crl(other.judgement.crl.clone())?;
+        Ok(Self { judgement: other.judgement.clone(), ..with_lists })
+    }
+
     /// Returns the other one with this one's floor of the clock.
     pub(in crate::net) fn judging_as(&self, other: &Self) -> Self {
         let judgement = Judgement { floor: self.judgement.floor.clone(), ..other.judgement.clone() };
@@ -138,6 +144,15 @@ impl ClientVerifier {
         let webpki = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider).build();
         let webpki = webpki.map_err(|error| TlsError::Verifier(error.to_string()))?;
         Ok(Self { roots, webpki, judgement: Judgement::default() })
+    }
+
+    /// Refuses what the lists of the other one revoke, within its floor of the clock.
+    pub(in crate::net) fn with_lists_of(self, other: &Self) -> Result<Self, TlsError> {
+        let with_lists = match &other.judgement.crl {
+            Some(crl) => self.with_crl(crl.clone())?,
+            None => self,
+        };
+        Ok(Self { judgement: other.judgement.clone(), ..with_lists })
     }
 
     /// Refuses what the lists revoke, as [`HubVerifier::with_crl`] does.

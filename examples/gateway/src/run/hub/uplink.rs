@@ -60,7 +60,7 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
     builder = builder.alpn(&alpn);
     let tls = config::tls::tls(hub, floor.clone());
     if let Some(tls) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
-        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, floor.clone(), tls));
+        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, tls));
     }
     Ok(builder)
 }

@@ -3,20 +3,20 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: files and a timer")]
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use edge_bridge::access::{AccessRules, AclFile, LoginMemory, PasswordFile};
 use edge_bridge::listener::Access;
 use edge_bridge::net::server::LocalPublisher;
-use edge_bridge::net::{ClockFloor, ServerTls, TlsError};
+use edge_bridge::net::{ClockFloor, ServerTls};
 
-use crate::config::operator_file;
-use crate::config::tls::{has_expired, listener_tls};
 use crate::config::{AccessFiles, TlsAddress};
 
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 use crate::run::error::RunError;
 use crate::run::status::snapshot::CurrentFacts;
+
+use super::listener_tls::{ListenerTls, Renewal};
 
 /// Period of the checks for a change. A changed file is read when two checks in a row find it the same, so that it is not read while it is being
 /// written.
@@ -27,18 +27,8 @@ pub(in crate::run) struct InForce {
     rules: Watch,
     certificates: Watch,
     passwords: Option<PasswordFile>,
-    authorities: Authorities,
-    tls: Option<ServerTls>,
+    tls: Option<ListenerTls>,
     memory: LoginMemory,
-    floor: ClockFloor,
-}
-
-/// Contents of the files by which certificates of clients are judged: authorities, and lists of revoked ones.
-type Authorities = [Option<Vec<u8>>; 2];
-
-fn authorities(tls: &TlsAddress) -> Authorities {
-    [&tls.client_ca, &tls.client_crl]
-        .map(|path| path.as_ref().and_then(|path| operator_file::read(path).ok()))
 }
 
 impl InForce {
@@ -67,12 +57,11 @@ pub(in crate::run) fn open(
         .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref(), tls.client_crl.as_ref()]);
     let certificates = Watch::new(of_tls.flatten().cloned().collect());
     let rules = files.read().map_err(|error| configuration(error.to_string()))?;
-    let server = tls.map(|files| listener_tls(files, floor.clone())).transpose();
-    let server = server.map_err(|error| configuration(error.to_string()))?;
-    let authorities = tls.map(authorities).unwrap_or_default();
+    let tls = tls.map(|files| ListenerTls::open(files, floor)).transpose();
+    let tls = tls.map_err(|error| configuration(error.to_string()))?;
+    let server = tls.as_ref().map(|tls| tls.in_force.clone());
     let passwords = rules.passwords.clone();
-    let tls = server.clone();
-    let in_force = InForce { rules: rules_watch, certificates, passwords, authorities, tls, memory, floor };
+    let in_force = InForce { rules: rules_watch, certificates, passwords, tls, memory };
     Ok((access(rules, &in_force), server, in_force))
 }
 
@@ -132,66 +121,33 @@ async fn follow_rules(
     is_open
 }
 
-/// Reads the certificate again and applies it. Returns whether the listener still runs.
+/// Reads the TLS files again and applies what can be read. Returns whether the listener still runs.
 async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
-    let (read, floor) = (files.clone(), in_force.floor.clone());
-    let (former, former_tls) = (in_force.authorities.clone(), in_force.tls.clone());
-    let read = tokio::task::spawn_blocking(move || {
-        let authorities = authorities(&read);
-        let verifies_again = authorities != former;
-        // Who is revoked is so at once, also by a gateway whose own certificate has ended.
-        if has_expired(&read) && !verifies_again {
-            return Err((format!("{}: the certificate has expired", read.cert.display()), true));
-        }
-        let tls = listener_tls(&read, floor).and_then(|tls| {
-            // The wrong file in the place of a list would let everybody in again.
-            former_tls.map_or(Ok(()), |former| tls.keeps_revocations_of(&former, SystemTime::now()))?;
-            Ok(tls)
-        });
-        // The signer may get the key of the certificate later than this file.
-        let tls = tls.map_err(|error| (error, true)).and_then(|tls| match tls.check_signer() {
-            Err(error) if is_of_other_key(&error) => Err((error, false)),
-            _ => Ok(tls),
-        });
-        let tls = tls.map_err(|(error, is_of_content)| match verifies_again {
-            true => (
-                format!(
-                    "{error}; changed authorities and lists of revoked certificates are not in force either"
-                ),
-                is_of_content,
-            ),
-            false => (error.to_string(), is_of_content),
-        });
-        tls.map(|tls| (tls, authorities))
-    });
-    match read.await {
-        Ok(Ok((tls, authorities))) => {
-            in_force.certificates.is_applied();
-            let verifies_again = authorities != in_force.authorities;
-            in_force.authorities = authorities;
-            in_force.tls = Some(tls.clone());
-            let is_open = listener.set_tls(tls, verifies_again).await.is_ok();
-            if verifies_again {
-                tracing::info!(
-                    "the authorities of local clients, or what they revoked, have changed: clients with a certificate come again"
-                );
-            } else {
-                tracing::info!("the listener's certificate has changed: who connects from now on sees it");
+    let Some(former) = in_force.tls.clone() else { return true };
+    let read = files.clone();
+    let Ok(renewal) = tokio::task::spawn_blocking(move || former.renewed(&read)).await else { return true };
+    match &renewal.failed {
+        None => in_force.certificates.is_applied(),
+        Some(error) => {
+            if in_force.certificates.is_told(renewal.is_of_content, error) {
+                tracing::warn!(%error, "TLS files of the listener stay as they were");
             }
-            is_open
         }
-        Ok(Err((error, is_of_content))) => {
-            if in_force.certificates.is_told(is_of_content, &error) {
-                tracing::warn!(%error, "the listener's certificate stays as it was");
-            }
-            true
-        }
-        Err(_) => true,
     }
-}
-
-fn is_of_other_key(error: &TlsError) -> bool {
-    matches!(error, TlsError::Signer { source, .. } if source.is_of_other_key())
+    let Renewal { tls, shows_another, verifies_again, .. } = renewal;
+    in_force.tls = Some(tls.clone());
+    if !shows_another && !verifies_again {
+        return true;
+    }
+    let is_open = listener.set_tls(tls.in_force, verifies_again).await.is_ok();
+    if verifies_again {
+        tracing::info!(
+            "the authorities of local clients, or what they revoked, have changed: clients with a certificate come again"
+        );
+    } else {
+        tracing::info!("the listener's certificate has changed: who connects from now on sees it");
+    }
+    is_open
 }
 
 fn access(rules: AccessRules, in_force: &InForce) -> Access {

@@ -10,6 +10,7 @@ pub(super) mod held_receipts;
 pub(crate) mod ingest;
 pub(super) mod intake_figures;
 pub(super) mod listener_figures;
+mod listener_tls;
 pub(super) mod local_side;
 pub(crate) mod own_rows;
 pub(super) mod refused_topic;

@@ -1,0 +1,81 @@
+//! Renewal of one part of TLS settings at a time: authorities, lists of revoked certificates, own certificate with its key. A part that cannot be read
+//! again stays as it was, and holds up none of the others: a certificate that is replaced by halves must not keep a revoked peer in.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::sign::SingleCertAndKey;
+
+use super::error::{TlsError, refused};
+use super::peer_verifier::{ClientVerifier, HubVerifier};
+use super::signer::{CLIENT_ANSWER_WITHIN, SERVER_ANSWER_WITHIN};
+use super::{ServerTls, Tls, identity, roots, server_config, system_roots};
+
+impl Tls {
+    /// Trusts the authorities in `ca` alone, as [`from_ca`](Self::from_ca) does, or with `None` those of the system, in the place of these settings'
+    /// own. Lists of revoked certificates, own certificate and [clock floor](Self::with_clock_floor) stay.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or holds no authority; settings made by [`from_config`](Self::from_config).
+    pub fn with_authorities(self, ca: Option<&Path>) -> Result<Self, TlsError> {
+        let roots = ca.map_or_else(|| system_roots().map(|(_, roots)| roots), roots)?;
+        let Some(own) = &self.verifier else {
+            return Err(TlsError::HubVerifier("the settings have a verifier of their own".to_owned()));
+        };
+        let verifier = HubVerifier::new(roots)?.with_lists_of(own)?;
+        Ok(self.verifying(verifier))
+    }
+
+    /// Shows the certificate in `cert` with the key in `key`, as [`from_pem`](Self::from_pem) does, in the place of these settings' own. How the hub's
+    /// is judged stays.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or the key does not belong to the certificate.
+    pub fn with_identity(self, cert: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let (own, remote_key) = identity(cert.as_ref(), key.as_ref(), CLIENT_ANSWER_WITHIN)?;
+        let shown = own.cert.as_slice().into();
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
+        // A session goes on with the certificate that began it.
+        config.resumption = Resumption::default();
+        Ok(Self { config: Arc::new(config), verifier: self.verifier, own: shown, remote_key })
+    }
+}
+
+impl ServerTls {
+    /// Lets in clients with a certificate of these authorities, in the place of these settings' own. Lists of revoked certificates, own certificate and
+    /// [clock floor](Self::with_clock_floor) stay.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or holds no authority; clients need no certificate, or the settings were made by [`from_config`](Self::from_config).
+    pub fn with_client_authorities(self, client_ca: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let path = client_ca.as_ref();
+        let verifier = ClientVerifier::new(roots(path)?)?;
+        let Some(own) = &self.verifier else {
+            return Err(TlsError::Verifier("the settings have none to be judged".to_owned()));
+        };
+        let verifier = verifier.with_lists_of(own)?;
+        let config = server_config(Some(&verifier), self.config.cert_resolver.clone());
+        let mut config = config.map_err(|source| refused(path, source))?;
+        config.time_provider = self.config.time_provider.clone();
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier), remote_key: self.remote_key })
+    }
+
+    /// Shows the certificate in `cert` with the key in `key`, as [`from_pem`](Self::from_pem) does, in the place of these settings' own. Whom it lets in
+    /// stays.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or the key does not belong to the certificate.
+    pub fn with_identity(self, cert: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let (own, remote_key) = identity(cert.as_ref(), key.as_ref(), SERVER_ANSWER_WITHIN)?;
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.cert_resolver = Arc::new(SingleCertAndKey::from(own));
+        Ok(Self { config: Arc::new(config), verifier: self.verifier, remote_key })
+    }
+}

@@ -1,0 +1,118 @@
+//! TLS settings of the listener while it runs: own certificate with its key, authorities of clients, and lists of what they revoked are renewed each by
+//! itself. What cannot be read stays as it was and is told, and holds up none of the others.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: dates are those of this machine's clock")]
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use edge_bridge::net::{ClockFloor, ServerTls, TlsError};
+
+use crate::config::tls::{has_expired, listener_tls};
+use crate::config::{TlsAddress, operator_file};
+
+/// Settings in force, and the contents of the files that they are from.
+#[derive(Clone)]
+pub(super) struct ListenerTls {
+    pub(super) in_force: ServerTls,
+    /// Settings at the time at which the lists were read: what they must not lose depends on the authorities of then.
+    listed: ServerTls,
+    cert: Content,
+    client_ca: Content,
+    client_crl: Content,
+}
+
+/// Bytes of a file; `None` if there is none, or it cannot be read.
+type Content = Option<Vec<u8>>;
+
+/// Outcome of a look at changed files.
+pub(super) struct Renewal {
+    pub(super) tls: ListenerTls,
+    /// Set if another certificate is shown from now on.
+    pub(super) shows_another: bool,
+    /// Set if clients are judged by other authorities or lists from now on.
+    pub(super) verifies_again: bool,
+    /// Errors of what stays as it was, in one text; `None` if there is none.
+    pub(super) failed: Option<String>,
+    /// Set if none of the errors can end without a change of a file.
+    pub(super) is_of_content: bool,
+}
+
+impl ListenerTls {
+    pub(super) fn open(files: &TlsAddress, floor: ClockFloor) -> Result<Self, TlsError> {
+        // Before the settings are read from them: a change in between is found later.
+        let [cert, client_ca, client_crl] = contents(files);
+        let in_force = listener_tls(files, floor)?;
+        Ok(Self { listed: in_force.clone(), in_force, cert, client_ca, client_crl })
+    }
+
+    /// Reads the files again. Blocks.
+    pub(super) fn renewed(&self, files: &TlsAddress) -> Renewal {
+        let (mut tls, mut failed, mut is_of_content) = (self.clone(), Vec::new(), true);
+        let [cert, client_ca, client_crl] = contents(files);
+        if let Some(path) = files.client_ca.as_ref().filter(|_| client_ca != self.client_ca) {
+            match tls.in_force.clone().with_client_authorities(path) {
+                Ok(settings) => (tls.in_force, tls.client_ca) = (settings, client_ca),
+                Err(error) => failed.push(error.to_string()),
+            }
+        }
+        if let Some(path) = files.client_crl.as_ref().filter(|_| client_crl != self.client_crl) {
+            match tls.revoking(path) {
+                Ok(settings) => {
+                    (tls.in_force, tls.listed, tls.client_crl) = (settings.clone(), settings, client_crl);
+                }
+                Err(error) => failed.push(error.to_string()),
+            }
+        }
+        match identity(&tls.in_force, files, cert == self.cert) {
+            Ok(settings) => (tls.in_force, tls.cert) = (settings, cert),
+            Err((error, is_of_cert)) => {
+                failed.push(error);
+                is_of_content &= is_of_cert;
+            }
+        }
+        Renewal {
+            shows_another: tls.cert != self.cert,
+            verifies_again: (&tls.client_ca, &tls.client_crl) != (&self.client_ca, &self.client_crl),
+            failed: (!failed.is_empty()).then(|| failed.join("; ")),
+            is_of_content,
+            tls,
+        }
+    }
+
+    fn revoking(&self, path: &Path) -> Result<ServerTls, TlsError> {
+        let settings = self.in_force.clone().with_client_crl(path)?;
+        // The wrong file in the place of a list would let everybody in again.
+        settings.keeps_revocations_of(&self.listed, SystemTime::now())?;
+        Ok(settings)
+    }
+}
+
+/// Returns the settings with the certificate that the files have now.
+///
+/// # Errors
+/// It is of no use, in words, and whether that ends only with a change of its files.
+fn identity(tls: &ServerTls, files: &TlsAddress, is_same: bool) -> Result<ServerTls, (String, bool)> {
+    let TlsAddress { cert, key, .. } = files;
+    if has_expired(files) && is_same {
+        // It was in force before it ended.
+        return Ok(tls.clone());
+    } else if has_expired(files) {
+        return Err((format!("{}: the certificate has expired", cert.display()), true));
+    }
+    let renewed = tls.clone().with_identity(cert, key).map_err(|error| (error.to_string(), true))?;
+    match renewed.check_signer() {
+        // The signer may get the key of the certificate later than this file.
+        Err(error) if is_of_other_key(&error) => Err((error.to_string(), false)),
+        _ => Ok(renewed),
+    }
+}
+
+fn is_of_other_key(error: &TlsError) -> bool {
+    matches!(error, TlsError::Signer { source, .. } if source.is_of_other_key())
+}
+
+fn contents(files: &TlsAddress) -> [Content; 3] {
+    [Some(&files.cert), files.client_ca.as_ref(), files.client_crl.as_ref()]
+        .map(|path| path.and_then(|path| operator_file::read(path).ok()))
+}
