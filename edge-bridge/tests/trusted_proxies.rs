@@ -171,3 +171,35 @@ async fn a_header_precedes_the_web_socket() {
     assert_eq!(&answer, b"HTTP/1.1 101");
     assert!(told.lock().unwrap().is_empty());
 }
+
+/// A load balancer looks every few seconds whether this is there. It speaks no WebSocket, nor TLS, and no client has failed.
+#[cfg(feature = "websocket")]
+#[tokio::test]
+async fn a_proxys_own_connection_that_says_nothing_is_not_told() {
+    let told = Told::default();
+    let events = Arc::clone(&told);
+    let server = Server::builder()
+        .trusted_proxies([TRUSTED.parse().unwrap()])
+        .ws_listen("127.0.0.1:0".parse().unwrap())
+        .on_event(move |event: &Event, address| {
+            events.lock().unwrap().push((format!("{event:?}"), address));
+        })
+        .start_observer("127.0.0.1:0", |_, _| {})
+        .await
+        .unwrap();
+    let site = Site { server, peers: Arc::default(), told };
+    for (bytes, count) in [(OWN, 0), (FORWARDED, 1)] {
+        let mut probe = TcpStream::connect(site.server.ws_addr().unwrap()).await.unwrap();
+        probe.write_all(bytes).await.unwrap();
+        probe.shutdown().await.unwrap();
+        let closed = timeout(Duration::from_secs(30), probe.read_to_end(&mut Vec::new())).await;
+        closed.expect("it is closed").ok();
+        if count > 0 {
+            // A client that goes away is told, and the one before it would have been.
+            site.told("NoWebSocket").await;
+        }
+        let told = site.told.lock().unwrap();
+        let failed: Vec<_> = told.iter().filter(|(event, _)| event.contains("NoWebSocket")).collect();
+        assert_eq!(failed.len(), count, "{told:?}");
+    }
+}

@@ -36,10 +36,10 @@ impl Counted {
         Self { stream, bytes, silent: 0, silent_max: None }
     }
 
-    /// Waits until bytes have come, or the peer has closed the connection. Cancel-safe.
-    pub async fn has_bytes(&self) {
+    /// Waits until bytes have come, or the peer has closed the connection. Returns whether there are bytes. Cancel-safe.
+    pub async fn has_bytes(&self) -> bool {
         // Readiness alone may be reported for nothing. An error shows again when it is read.
-        let _ = self.stream.peek(&mut [0]).await;
+        matches!(self.stream.peek(&mut [0]).await, Ok(1..))
     }
 
     fn count(&self, n: usize) {

@@ -137,10 +137,12 @@ impl Begun {
         transport: Transport,
         handshakes: &HandshakeLimit,
     ) -> Result<ClientStream, FromPeer> {
+        let mut is_proxys_own = false;
         if is_forwarded {
             let source = timeout(HANDSHAKE_WITHIN, read_source(&mut self.stream)).await;
             let source = source.unwrap_or_else(|_| Err(NO_HEADER.to_owned()));
             let source = source.map_err(|error| FromPeer::Failed(Handshake::Proxy, error))?;
+            is_proxys_own = source.is_none();
             if let Some(client) = source {
                 self.address = Some(client);
                 // The owner may have ended.
@@ -155,7 +157,10 @@ impl Begun {
         let Self { id, owner, stream, .. } = self;
         let handshake = async {
             // Who says nothing waits without a place, and keeps nobody out.
-            stream.has_bytes().await;
+            if !stream.has_bytes().await && is_proxys_own {
+                // A proxy that looks whether this is there, as it does every few seconds. It is no client that failed.
+                return Ok(Err(FromPeer::Closed));
+            }
             let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
             handshakes.run(address, handshake).await
         };
