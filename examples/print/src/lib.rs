@@ -44,9 +44,14 @@ pub fn write_output(text: Arguments<'_>) {
     let _ = io::stdout().write_fmt(text);
 }
 
-/// Writes text to standard error.
+/// Writes text to standard error, in one piece.
 pub fn write_error(text: Arguments<'_>) {
-    let _ = io::stderr().write_fmt(text);
+    write_in_one_piece(&mut io::stderr(), text);
+}
+
+/// Writes text to a stream without a buffer: it would get each part of it, down to a character, in a call of its own.
+fn write_in_one_piece(out: &mut impl Write, text: Arguments<'_>) {
+    let _ = out.write_all(text.to_string().as_bytes());
 }
 
 #[cfg(test)]
@@ -64,6 +69,27 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// Counts the calls.
+    struct Counting(usize);
+
+    impl Write for Counting {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += 1;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_of_many_parts_is_one_write() {
+        let mut out = Counting(0);
+        write_in_one_piece(&mut out, format_args!("{}: {:?} {}\n", 1, "a\nb", 'c'));
+        assert_eq!(out.0, 1);
     }
 
     #[test]

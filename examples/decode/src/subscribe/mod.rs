@@ -7,6 +7,7 @@
 
 mod hub;
 mod known_tables;
+mod line_limit;
 mod private_files;
 mod reader;
 mod rejects;

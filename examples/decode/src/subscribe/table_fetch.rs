@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use edge_bridge::escape::Escaped;
 use edge_bridge::{Bridge, Command, Commands};
 use tokio::time::Instant;
 
@@ -162,7 +163,7 @@ impl Link {
             None => self.bridge.subscribe(&filter).await.map(|tables| self.tables = Some(tables)),
         };
         if let Err(error) = outcome {
-            tell(format_args!("{topic}: {error}"));
+            tell(format_args!("{}: {error}", Escaped(topic)));
         }
         self.topics.insert(topic.to_owned());
     }

@@ -1,19 +1,23 @@
 //! Messages that cannot be read: set aside, or kept unacknowledged at the hub; said once, and counted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use edge_bridge::escape::Escaped;
 use edge_bridge::net::Acknowledgement;
 use tokio::time::Instant;
 
+use super::line_limit::LineLimit;
 use super::now_ms;
 use super::rejects::{Reject, Rejects};
 use crate::tell;
 
-/// Pairs of cause and topic that are remembered as said.
-const SAID_MAX: usize = 10_000;
+/// Most characters of a reason that are shown: it may name topics.
+const REASON_CHARS_MAX: usize = 400;
+/// Fate of a message at QoS 0 that is not set aside.
+const LOST: &str = "lost: at QoS 0 the hub keeps nothing";
 /// Number of unacknowledged messages that may be all that a hub sends.
 const WINDOW_SUSPECT: u64 = 16;
 /// The silence after which that is suspected.
@@ -58,12 +62,14 @@ pub(super) struct Message {
 #[derive(Debug)]
 pub(super) struct Unread {
     rejects: Option<Rejects>,
-    said: HashSet<(Cause, String)>,
+    lines: LineLimit,
     /// The folder does not take any more, and that was said.
     rejects_failed: bool,
     counts: BTreeMap<Cause, u64>,
     set_aside: u64,
     kept: u64,
+    /// Messages at QoS 0, which the hub does not keep either.
+    lost: u64,
     /// Number of the first message of this connection that is kept unacknowledged. Acknowledgements leave in the order of the messages, so
     /// none of a later one leaves.
     first_kept: Option<u64>,
@@ -76,11 +82,12 @@ impl Unread {
     pub(super) fn new(rejects: Option<Rejects>) -> Self {
         Self {
             rejects,
-            said: HashSet::new(),
+            lines: LineLimit::new(),
             rejects_failed: false,
             counts: BTreeMap::new(),
             set_aside: 0,
             kept: 0,
+            lost: 0,
             first_kept: None,
             order_is_said: false,
             window_is_said: false,
@@ -116,6 +123,11 @@ impl Unread {
                 {
                     tell(format_args!("{error}; messages are kept unacknowledged"));
                 }
+                if message.number.is_none() {
+                    self.lost += 1;
+                    self.say(cause, &message.topic, &why, LOST);
+                    return;
+                }
                 // Without its acknowledgement the hub has it, and sends it again with the next connection.
                 self.kept += 1;
                 self.first_kept = self.first_kept.into_iter().chain(message.number).min();
@@ -127,7 +139,11 @@ impl Unread {
 
     /// A batch has waited long for its table, and goes on waiting.
     pub(super) fn waits_on(&mut self, message: &Message, why: &str) {
-        self.say(Cause::NoTable, &message.topic, why, "kept unacknowledged, still waiting");
+        let what = match message.number {
+            Some(_) => "kept unacknowledged, still waiting",
+            None => "at QoS 0, still waiting",
+        };
+        self.say(Cause::NoTable, &message.topic, why, what);
         self.say_order(message);
     }
 
@@ -146,7 +162,7 @@ impl Unread {
             "from here on nothing is acknowledged: acknowledgements leave in the order of the messages, and that of one on {} is missing. \
              What comes is printed, and again after each new connection, until the hub has as many without an acknowledgement as it sends; \
              {remedy}",
-            message.topic
+            Escaped(&message.topic)
         ));
     }
 
@@ -191,30 +207,45 @@ impl Unread {
         ));
     }
 
-    /// Counts of all causes, `None` if everything could be read. `waiting` counts batches that waited on to the end.
-    pub(super) fn summary(&self, waiting: usize) -> Option<String> {
+    /// Counts of all causes, `None` if everything could be read. `waiting` are batches that waited on to the end.
+    pub(super) fn summary<'a>(&self, waiting: impl Iterator<Item = &'a Message>) -> Option<String> {
+        let (kept, lost) = waiting.fold((0, 0), |(kept, lost), message| match message.number {
+            Some(_) => (kept + 1, lost),
+            None => (kept, lost + 1),
+        });
+        self.counted(kept, lost)
+    }
+
+    /// Makes the summary with so many batches of each kind that waited on to the end.
+    fn counted(&self, kept: u64, lost: u64) -> Option<String> {
+        let waiting = kept + lost;
         let mut counts = self.counts.clone();
         if waiting > 0 {
-            *counts.entry(Cause::NoTable).or_default() += waiting as u64;
+            *counts.entry(Cause::NoTable).or_default() += waiting;
         }
         if counts.is_empty() {
             return None;
         }
         let causes: Vec<String> = counts.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
         let dir = self.rejects.as_ref().map(|rejects| format!(" in {}", rejects.dir().display()));
+        let (kept, lost) = (self.kept + kept, self.lost + lost);
+        let lost = if lost > 0 { format!(", {lost} at QoS 0 lost") } else { String::new() };
         Some(format!(
-            "not read: {}; {} set aside{}, {} kept unacknowledged",
+            "not read: {}; {} set aside{}, {kept} kept unacknowledged{lost}",
             causes.join(", "),
             self.set_aside,
             dir.unwrap_or_default(),
-            self.kept + waiting as u64
         ))
     }
 
     fn say(&mut self, cause: Cause, topic: &str, why: &str, what: &str) {
-        if self.said.len() < SAID_MAX && self.said.insert((cause, topic.to_owned())) {
-            tell(format_args!("{topic}: {why} ({what})"));
+        let Some(left_out) = self.lines.may_say(Instant::now(), cause, topic) else { return };
+        if left_out > 0 {
+            tell(format_args!("lines like the next one that were left out: {left_out}"));
         }
+        let is_long = why.chars().nth(REASON_CHARS_MAX).is_some();
+        let why = why.chars().take(REASON_CHARS_MAX).chain(is_long.then_some('…')).collect::<String>();
+        tell(format_args!("{}: {why} ({what})", Escaped(topic)));
     }
 }
 
@@ -226,12 +257,13 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "any instant will do")]
     fn counts_are_summed_up_and_the_window_is_watched() {
         let mut unread = Unread::new(None);
-        assert_eq!(unread.summary(0), None);
+        assert_eq!(unread.summary(std::iter::empty()), None);
         unread.table("a/table/b", Cause::BadTable, "why");
         unread.table("a/table/b", Cause::BadTable, "why");
-        assert_eq!(unread.said.len(), 1, "said once");
         let said = "not read: 3 without their session table, 2 session tables that are none; 0 set aside, 3 kept unacknowledged";
-        assert_eq!(unread.summary(3).as_deref(), Some(said));
+        assert_eq!(unread.counted(3, 0).as_deref(), Some(said));
+        let said = unread.counted(1, 2).unwrap();
+        assert!(said.ends_with("; 0 set aside, 1 kept unacknowledged, 2 at QoS 0 lost"), "{said}");
         let start = Instant::now();
         let later = start + WINDOW_SILENCE;
         unread.watch_window(100, None, start, later);
