@@ -11,7 +11,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -266,4 +266,28 @@ fn a_fleet_at_a_port_that_does_not_speak_mqtt_says_so_at_once() {
         first.contains("no connection yet: ") && first.contains(&format!("mqtts://{address} with --ca")),
         "{first}"
     );
+}
+
+/// A hub that took the connection, and gives no answer or goes away, has told nothing about gateways.
+#[test]
+fn a_fleet_at_a_hub_that_does_not_answer_is_not_an_empty_one() {
+    for breaks in [false, true] {
+        let hub = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = hub.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for mut stream in hub.incoming().flatten() {
+                // A CONNACK of version 5 without properties, to whatever comes first.
+                let mut bytes = [0; 1024];
+                let _ = stream.read(&mut bytes);
+                let _ = stream.write_all(b"\x20\x03\0\0\0");
+                if !breaks {
+                    open.push(stream);
+                }
+            }
+        });
+        let (text, code) = fleet(address, &[]);
+        assert!(code == Some(69) && text.contains("has not answered the subscription"), "{breaks}: {text}");
+        assert!(!text.contains("0 gateways"), "{breaks}: {text}");
+    }
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use edge_bridge::bridge::LinkState;
+use edge_bridge::bridge::{LinkState, Stats};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{QoS, Subscription, Utf8};
 use edge_bridge::{Bridge, Builder, Commands};
@@ -28,8 +28,12 @@ use crate::config::hub_topics::{ALIVE, STATUS};
 use crate::run::status::outputs::terminal::printable;
 use overview::{Fleet, Overview};
 
+/// Begins of the topics that are subscribed to.
+const FILTERS: [&str; 2] = [ALIVE, STATUS];
 /// Time limit of the connection to the hub.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// Time limit of the answer to the subscriptions. Without it nothing comes, and no gateway could be told from none.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Silence after which every retained message has come, because the hub sends them at once.
 const QUIET: Duration = Duration::from_secs(1);
 /// Time limit for receiving, in case messages keep coming.
@@ -89,6 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
     let (bridge, mut messages, mut overview) = listen(arguments).await?;
     if !arguments.watch {
+        whole(&bridge, &arguments.broker)?;
         leave(bridge).await;
         let fleet = overview.at(now_s());
         return Ok(match standard_output::print(&text(arguments, &fleet)) {
@@ -163,13 +168,14 @@ fn without_connection(bridge: &Bridge) -> String {
 /// Receives the retained messages of gateways from the hub. Returns them with the connection, on which their changes come.
 async fn listen(arguments: &Arguments) -> Result<(Bridge, Commands, Overview), Trouble> {
     let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(not_started(&error)))?;
-    let filters = [ALIVE, STATUS].map(|prefix| {
+    let filters = FILTERS.map(|prefix| {
         let filter = Utf8::try_from(format!("{prefix}+")).unwrap_or_default();
         Subscription::new(filter, QoS::AtLeastOnce)
     });
     let subscribed = bridge.subscribe_all(filters).await;
     let mut messages = subscribed.map_err(|error| Trouble::NoHub(error.to_string()))?;
     connect(&bridge, &arguments.broker).await?;
+    answered(&bridge, &arguments.broker).await?;
     let mut overview = Overview::default();
     take_in(&mut messages, &mut overview).await;
     if let Some(refused) = bridge.stats().refused_subscriptions.first() {
@@ -195,6 +201,32 @@ async fn connect(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
         let within = CONNECT_WITHIN.as_secs();
         Trouble::NoHub(format!("{broker}: no connection within {within} s: {why}"))
     })
+}
+
+/// Waits until the hub has answered both subscriptions.
+async fn answered(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
+    let mut watch = bridge.watch();
+    let is_answered =
+        |stats: &Stats| stats.granted_subscriptions + stats.refused_subscriptions.len() >= FILTERS.len();
+    // What it returns is not kept: it would lock the figures.
+    let is_late = timeout(ANSWER_WITHIN, watch.wait_for(is_answered)).await.is_err();
+    if !is_late {
+        return Ok(());
+    }
+    let why = bridge.stats().last_error.map_or_else(String::new, |why| format!(": {why}"));
+    let within = ANSWER_WITHIN.as_secs();
+    Err(Trouble::NoHub(format!("{broker}: the hub has not answered the subscription within {within} s{why}")))
+}
+
+/// Checks that the connection was there from the first to the last message: of one that broke some may be missing, and nobody could say which.
+fn whole(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
+    let stats = bridge.stats();
+    let is_away = matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
+    if stats.connects == 1 && !is_away {
+        return Ok(());
+    }
+    let why = stats.last_error.map_or_else(String::new, |why| format!(": {why}"));
+    Err(Trouble::NoHub(format!("{broker}: the connection broke before all was there{why}")))
 }
 
 /// Adds what to try to the reason for which there is no connection. A port of TLS ends a connection without it, or answers in TLS's own records.
