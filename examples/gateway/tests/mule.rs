@@ -105,6 +105,26 @@ fn a_stick_brings_what_waits_and_its_receipt_releases_it() {
     assert_eq!(receipts.len(), 1);
     let again = said(&ingest(&stick, hub.address));
     assert_eq!(again, format!("{}: no export without a receipt\n", stick.display()));
+    // What stands in a receipt's place and is none keeps the export from being published, which has to be told.
+    let aside = stick.join("aside");
+    fs::rename(&receipts[0], &aside).unwrap();
+    let foreign = fs::read_to_string(&aside).unwrap();
+    for (name, why) in
+        [("empty", "it was cut off"), ("foreign", "checksum"), ("pipe", "not a file, but a pipe")]
+    {
+        match name {
+            "empty" => fs::write(&receipts[0], "").unwrap(),
+            "foreign" => fs::write(&receipts[0], foreign.replace("gateway ", "gateway x")).unwrap(),
+            _ => assert!(Command::new("mkfifo").arg(&receipts[0]).status().unwrap().success()),
+        }
+        let done = ingest(&stick, hub.address);
+        let said = said(&done);
+        assert_eq!(done.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains("stands in the place of a receipt") && said.contains(why), "{name}: {said}");
+        assert!(said.contains(text(&receipts[0])), "{name}: {said}");
+        fs::remove_file(&receipts[0]).unwrap();
+    }
+    fs::rename(&aside, &receipts[0]).unwrap();
 
     assert_eq!(settled(&receipts[0], &gateway), (300, 0));
     assert_eq!(settled(&receipts[0], &gateway), (0, 300), "a receipt that comes twice");

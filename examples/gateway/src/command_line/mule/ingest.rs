@@ -57,18 +57,25 @@ type Outcome = (String, u8);
 /// The exit code is 0 if each export has its receipt and all of it was acknowledged, 1 if something was refused or damaged, 2 for a wrong
 /// command line, 69 if the hub could not be reached to the end.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let exports = match exports(&arguments.stick) {
-        Ok(exports) => exports,
+    let (exports, strange) = match exports(&arguments.stick) {
+        Ok(found) => found,
         Err(error) => return complain(&format!("{}: {error}", arguments.stick.display()), 1),
     };
-    if exports.is_empty() {
+    for (receipt, why) in &strange {
+        let text = format!(
+            "{}: stands in the place of a receipt, and is none: {why}; the export is not published before it is moved away",
+            receipt.display()
+        );
+        edge_print::complain!("edge-gateway: {}", printable(&text));
+    }
+    let mut code = u8::from(!strange.is_empty());
+    if exports.is_empty() && strange.is_empty() {
         return tell(Ok(format!("{}: no export without a receipt\n", arguments.stick.display())));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error.to_string(), 1),
     };
-    let mut code = 0;
     for path in exports {
         if code == UNAVAILABLE {
             break; // Nor for the next one.
@@ -85,18 +92,37 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Returns the exports of a stick that have no receipt, in the order of their names.
-fn exports(stick: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
+/// Returns the exports of a stick that have no receipt, and the files that stand in the place of one with the reason why they are none, each in the
+/// order of their names.
+fn exports(stick: &Path) -> io::Result<(Vec<PathBuf>, Vec<(PathBuf, String)>)> {
+    let (mut found, mut strange) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(stick)? {
         let path = entry?.path();
-        let is_export = path.extension().is_some_and(|ending| ending == EXPORT);
-        if is_export && fs::symlink_metadata(path.with_extension(RECEIPT)).is_err() {
+        if path.extension().is_none_or(|ending| ending != EXPORT) {
+            continue;
+        }
+        let receipt = path.with_extension(RECEIPT);
+        if fs::symlink_metadata(&receipt).is_err() {
             found.push(path);
+        } else if let Err(why) = check_receipt(&receipt, &path) {
+            strange.push((receipt, why));
         }
     }
     found.sort();
-    Ok(found)
+    strange.sort();
+    Ok((found, strange))
+}
+
+/// Checks that a file is the receipt of an export, as far as its gateway goes.
+fn check_receipt(receipt: &Path, export: &Path) -> Result<(), String> {
+    let text = operator_file::read_text(receipt).map_err(|error| error.to_string())?;
+    let receipt = Receipt::parse(&text)?;
+    let head = operator_file::open(export).and_then(|file| ExportHead::read(&mut BufReader::new(file)));
+    match head {
+        Ok(head) if head.gateway() != receipt.gateway => Err("it is of another gateway".to_owned()),
+        // What is wrong with an export that has its receipt costs nothing any more.
+        _ => Ok(()),
+    }
 }
 
 async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> {
