@@ -21,7 +21,7 @@ use hyper::header::{
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::run::error::RunError;
@@ -188,8 +188,11 @@ async fn connection(stream: TcpStream, site: Arc<impl Site>) {
 async fn answer(site: &impl Site, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     // RFC 9112, 3.2: of two hosts another part of the way may have believed the other.
     let has_two_hosts = request.headers().get_all(HOST).iter().nth(1).is_some();
+    // Of version 1.1 each request names one: without it, whether the page is open to the name could not be judged.
+    let has_no_host = request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST);
     let reply = match *request.method() {
         _ if has_two_hosts => Reply::text(StatusCode::BAD_REQUEST, "more than one Host\n"),
+        _ if has_no_host => Reply::text(StatusCode::BAD_REQUEST, "no Host\n"),
         Method::GET | Method::HEAD => site.reply(&Asked::of(&request)).await,
         _ => Reply::text(StatusCode::METHOD_NOT_ALLOWED, "").with(ALLOW, "GET, HEAD"),
     };

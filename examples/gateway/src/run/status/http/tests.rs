@@ -48,15 +48,16 @@ async fn pages_are_answered_with_their_status_and_the_connection_ends() {
             .await
             .starts_with("HTTP/1.1 405 ")
     );
-    let two = ["Host: x\r\nHost: x", "Host: localhost\r\nhost: other.example"];
-    for hosts in two {
-        let answer = ask(address, &format!("GET /ok HTTP/1.1\r\n{hosts}\r\n\r\n")).await;
+    let not_one = ["Host: x\r\nHost: x\r\n", "Host: localhost\r\nhost: other.example\r\n", ""];
+    for hosts in not_one {
+        let answer = ask(address, &format!("GET /ok HTTP/1.1\r\n{hosts}\r\n")).await;
         assert!(
             answer.starts_with("HTTP/1.1 400 "),
             "{hosts}: {}",
             answer.lines().next().unwrap_or_default()
         );
     }
+    assert!(ask(address, "GET /ok HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200 "), "no browser");
     assert!(ask(address, "nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
 }
 
