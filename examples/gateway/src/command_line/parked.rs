@@ -19,7 +19,8 @@ use edge_bridge::wire::validate_filter;
 
 use super::control_client::{Failed, StateArguments, UNAVAILABLE, ask_on, open};
 use super::export_file::ExportFile;
-use crate::run::status::control_answers::{InPlaceLine, ListLine, TopicLine, speaks_to_terminals};
+use crate::run::status::control_answers::{InPlaceLine, ListLine, TopicLine};
+use crate::run::status::outputs::terminal::printable;
 
 /// Time limit for the next line of the answer. A drop answers only after its pass over all parked rows.
 const ANSWER_WITHIN: Duration = Duration::from_secs(600);
@@ -185,11 +186,6 @@ fn table(topics: Vec<TopicLine>) -> String {
         let _ = writeln!(text, "{held} held");
     }
     text
-}
-
-/// Returns the text with control characters replaced, because topics come from sensors and a terminal would obey them.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if speaks_to_terminals(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {

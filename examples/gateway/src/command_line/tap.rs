@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use edge_page::is_hidden;
 
 use super::control_client::{Failed, StateArguments, UNAVAILABLE, ask_on, complain, open};
 use super::parked::filter;
-use crate::run::status::control_answers::speaks_to_terminals;
 use crate::run::tap::{Line, Request, Stage, Wish};
 
 /// Time beyond `--for` within which the gateway has to end the tap.
@@ -94,7 +94,7 @@ impl Output {
         self.samples += u64::from(matches!(line, Line::Sample { .. }));
         let text = match self.is_json {
             // The gateway escapes them.
-            true => json.replace(speaks_to_terminals, "\u{fffd}") + "\n",
+            true => json.replace(is_hidden, "\u{fffd}") + "\n",
             false => format!("{}\n", text::Text(&line)),
         };
         let mut out = io::stdout();

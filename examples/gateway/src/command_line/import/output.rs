@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use control_loop::OneLine;
+use edge_page::is_hidden;
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::words;
 
@@ -243,14 +244,17 @@ fn is_secret(word: &str) -> bool {
     !is_file && holds.iter().any(|part| word.contains(part)) || word.contains("_opt_")
 }
 
-/// Returns the text as a TOML string.
+/// Returns the text as a TOML string. What a terminal would obey, or show nothing for, is escaped: the file is read by a person before it runs.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            c if is_hidden(c) => {
+                let _ = match u32::from(c) {
+                    code @ ..=0xffff => write!(quoted, "\\u{code:04X}"),
+                    code => write!(quoted, "\\U{code:08X}"),
+                };
             }
             c => quoted.push(c),
         }
@@ -309,6 +313,10 @@ mod tests {
     #[test]
     fn texts_and_sizes_are_toml() {
         assert_eq!(quoted("a\"b\\c\u{1b}ä"), "\"a\\\"b\\\\c\\u001Bä\"");
+        let hidden = "a\u{202e}b\u{200b}\u{feff}\u{e0041}c";
+        assert_eq!(quoted(hidden), r#""a\u202Eb\u200B\uFEFF\U000E0041c""#);
+        let read: toml::Table = format!("a = {}", quoted(hidden)).parse().unwrap();
+        assert_eq!(read["a"].as_str(), Some(hidden));
         assert_eq!(array(&["a".to_owned(), "b".to_owned()]), "[\"a\", \"b\"]");
         assert_eq!([size(1 << 20), size(1_000), size(3 << 30)], ["\"1MiB\"", "\"1000B\"", "\"3GiB\""]);
     }

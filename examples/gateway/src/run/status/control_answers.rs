@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use edge_bridge::bridge::{ParkedList, ParkedRow};
 use edge_codec::base64;
+use edge_page::is_hidden;
 use serde::{Deserialize, Serialize};
 
 /// Entry of the list of topics whose messages the hub refuses.
@@ -112,19 +113,16 @@ fn readable(payload: &[u8]) -> (Option<&str>, Option<String>) {
     }
 }
 
-/// Returns true for characters that change the state of a terminal: control characters, also those above ASCII, and those that reverse the
-/// direction of text.
-pub(crate) fn speaks_to_terminals(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Adds a line of JSON in which such characters are escaped.
+/// Adds a line of JSON in which characters are escaped that a terminal obeys, or shows nothing for.
 pub(crate) fn add(out: &mut String, line: &impl Serialize) {
     // Strings and numbers: nothing that JSON does not have.
     for c in serde_json::to_string(line).unwrap_or_default().chars() {
         match c {
-            c if speaks_to_terminals(c) => _ = write!(out, "\\u{:04x}", u32::from(c)),
+            c if is_hidden(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
             c => out.push(c),
         }
     }

@@ -252,7 +252,7 @@ mod tests {
             let line = line(i64::MIN, sample);
             assert!(line.len() <= LINE_BYTES_MAX, "{} bytes", line.len());
             let text = line.strip_suffix('\n').unwrap();
-            assert!(!text.chars().any(control_answers::speaks_to_terminals));
+            assert!(!text.chars().any(edge_page::is_hidden));
             assert!(matches!(serde_json::from_str(text).unwrap(), Line::Sample { v: VERSION, .. }));
         }
         assert_eq!(lost_line(7), "{\"v\":1,\"lost\":7}\n");
