@@ -16,6 +16,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use support::mosquitto::Mosquitto;
+use support::publisher::Publisher;
 use support::relay::Relay;
 use support::subscriber::{BATCH, PROBE, Subscriber, TABLE, batch, table};
 use support::{BINARY, wait_until};
@@ -349,4 +350,54 @@ fn a_batch_that_waits_is_printed_once_however_often_the_hub_sends_it_again() {
     wait_until("the next one comes", || again.times("late").contains(&2));
     assert_eq!(again.times("late"), [2], "the others are acknowledged");
     assert_eq!(again.interrupt().code(), Some(0));
+}
+
+/// Whoever may publish chooses topics, and how many: they must not fill the log of a reader.
+#[test]
+fn a_flood_of_what_cannot_be_read_has_few_and_short_lines_and_all_of_it_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let known = table("known");
+    let rejects = dir.join("rejects");
+    let arguments = ["--topic", "edge/#", "--rejects", rejects.to_str().unwrap()];
+    let subscriber = Subscriber::start(dir, "flooded", &broker, &arguments);
+    subscriber.hears(dir, &broker, "edge/probe");
+    let long = "x".repeat(8_000);
+    let publisher = Publisher::start(&broker);
+    publisher.publish((0..300).map(|n| (format!("edge/{n}/{long}"), BATCH, false, b"?".to_vec())));
+    publisher.publish((0..300).map(|n| (format!("edge/{n}{long}/table/g"), TABLE, true, b"junk".to_vec())));
+    publisher.publish([("edge/a/table/g".to_owned(), TABLE, true, known.bytes().to_vec())]);
+    publisher.publish([("edge/a".to_owned(), BATCH, false, batch(&known, 5))]);
+    wait_until("all is read", || subscriber.times("known") == [5]);
+    assert_eq!(subscriber.interrupt().code(), Some(1));
+    let said = std::fs::read_to_string(dir.join("flooded.log")).unwrap();
+    assert!(
+        said.contains("not read: 300 malformed, 300 session tables that are none; 300 set aside"),
+        "{}",
+        said.len()
+    );
+    // Twenty a minute: the machine may be slow.
+    assert!(said.lines().count() <= 100 && said.len() < 30_000, "{} bytes", said.len());
+}
+
+/// Nobody keeps it.
+#[test]
+fn what_came_at_qos_0_and_cannot_be_read_is_counted_as_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let subscriber = Subscriber::start(dir, "lossy", &broker, &["--topic", "edge/#"]);
+    subscriber.hears(dir, &broker, "edge/probe");
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &broker.address.port().to_string(), "-V", "mqttv5", "-q", "0"]);
+    command.args(["-t", "edge/a", "-m", "?", "-D", "publish", "content-type", BATCH.unwrap()]);
+    assert!(command.status().unwrap().success());
+    wait_until("it is told", || subscriber.said().contains("edge/a: 1 bytes: "));
+    broker.publish(dir, "edge/b", BATCH, false, b"?");
+    wait_until("the next one is told", || subscriber.said().contains("edge/b: 1 bytes: "));
+    assert_eq!(subscriber.interrupt().code(), Some(1));
+    let said = std::fs::read_to_string(dir.join("lossy.log")).unwrap();
+    assert!(said.contains("(lost: at QoS 0 the hub keeps nothing)"), "{said}");
+    assert!(said.contains("0 set aside, 1 kept unacknowledged, 1 at QoS 0 lost"), "{said}");
 }
