@@ -1,6 +1,6 @@
-//! Detection of cloned disks: a copy of a queue that is opened on another machine gives its rows the same identities as the first machine gives
-//! to other rows. The queue's directory has a file with the fingerprint of the machine that opened it last, so that an open on another machine is
-//! noticed and reported.
+//! Detection of cloned disks: a copy of a queue that is opened on another machine delivers what waits in it a second time. The queue's directory
+//! has a file with the fingerprint of the machine that opened it last, so that an open on another machine is noticed and reported. Identities do
+//! not rest on it: each open takes an epoch of its own.
 
 use std::io;
 

@@ -15,10 +15,10 @@ const EVENTS_MAX: usize = 256;
 pub enum Event {
     /// The last process ended inside a commit. At most that commit is incomplete, and none of its rows had a receipt.
     TailUncertain,
-    /// Another machine opened the queue last. If that one still has it, both give the same identity to different rows, and a hub that drops
-    /// duplicates drops one of the two: [export] the backlog and [import] it into a new queue,
-    /// which has an identity of its own. Machines are told apart by serial number, board and network ports; where the operating system shows
-    /// none, as in most containers, a copy goes unnoticed.
+    /// Another machine opened the queue last. If that one still has it, both deliver what waited in it, under one identity; rows that are pushed
+    /// from now on have identities of their own, but for one pair of opens in 4096 that take the same epoch. For a queue with an identity of its
+    /// own [export] the backlog and [import] it into a new one. Machines are told apart by serial number, board and network ports; where the
+    /// operating system shows none, as in most containers, a copy goes unnoticed.
     ///
     #[cfg_attr(
         any(feature = "ring", feature = "redb"),
@@ -75,7 +75,7 @@ impl fmt::Display for Event {
                 f.write_str("the last run ended inside a commit; none of it was receipted")
             }
             Event::OtherMachine => f.write_str(
-                "another machine opened this queue last: if that one still has it, rows of both have the same identity",
+                "another machine opened this queue last: if that one still has it, what waits here comes from both",
             ),
             Event::MachineUnknown => f.write_str(
                 "the note of the machine that opened this queue last is damaged: a copy of another's goes unnoticed this time",

@@ -125,6 +125,7 @@ fn a_push_that_the_store_has_no_room_for_either_way_evicts_nothing() {
         segment_bytes: 1 << 20,
         row_bytes_max: 1 << 16,
         gateway: 1,
+        epoch_step: 1,
     });
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
     let q = Queue::with_store(Box::new(Narrow(store, 100 * row_bytes)), recovered, config, clock).unwrap();

@@ -226,6 +226,7 @@ fn tight(on_full: OnFull) -> (Queue, Arc<AtomicBool>) {
         segment_bytes: 256 * 1024,
         row_bytes_max: 4 * 1024,
         gateway: 1,
+        epoch_step: 1,
     };
     let (store, found) = RingStore::open(Box::new(SimDir::new()), &options).unwrap();
     let full = Arc::new(AtomicBool::new(false));

@@ -30,6 +30,7 @@ fn options() -> Options {
         segment_bytes: 64 * 1024,
         row_bytes_max: 8 * 1024,
         gateway: 0x0123_4567_89ab_cdef,
+        epoch_step: 1,
     }
 }
 

@@ -65,6 +65,7 @@ fn a_store_is_refused_a_file_that_another_has_open() {
         segment_bytes: 64 * 1024,
         row_bytes_max: 4096,
         gateway: 3,
+        epoch_step: 1,
     };
     let dir = SimDir::new();
     let hooked = || Box::new(Hooked::new(dir.clone(), |_| Verdict::Make));

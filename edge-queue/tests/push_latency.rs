@@ -79,6 +79,7 @@ fn no_call_of_the_store_is_made_while_a_push_would_have_to_wait() {
         segment_bytes: 1024 * 1024,
         row_bytes_max: 64 * 1024,
         gateway: 1,
+        epoch_step: 1,
     };
     let (store, found) = RingStore::open(Box::new(SimDir::new()), &options).unwrap();
     let (queue, calls) = (Arc::new(OnceLock::new()), Calls::default());

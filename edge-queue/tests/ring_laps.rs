@@ -16,6 +16,7 @@ fn options(limit: u64) -> Options {
         segment_bytes: 64 * 1024,
         row_bytes_max: 8 * 1024,
         gateway: 5,
+        epoch_step: 1,
     }
 }
 

@@ -23,6 +23,7 @@ fn open(dir: &SimDir) -> Queue {
         segment_bytes: 64 * 1024,
         row_bytes_max: ROW_BYTES_MAX as usize,
         gateway: 7,
+        epoch_step: 1,
     };
     let (store, found) = RingStore::open(Box::new(dir.clone()), &options).unwrap();
     // The counters never limit: only the region does.

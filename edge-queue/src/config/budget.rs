@@ -65,7 +65,7 @@ impl Config {
     /// twice its byte limit and four segments.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        Footprint::of(&self.store_options(0)).file_bytes
+        Footprint::of(&self.store_options(0, 1)).file_bytes
     }
 
     /// Returns the most bytes of RAM that the queue takes with the ring store and so many consumers, rows leased by the
@@ -74,7 +74,7 @@ impl Config {
     #[must_use]
     pub fn ram_bytes(&self, consumers: u32) -> u64 {
         let (lanes, row) = (u64::from(self.lanes), self.row_bytes_max as u64);
-        let store = Footprint::of(&self.store_options(0)).ram_bytes;
+        let store = Footprint::of(&self.store_options(0, 1)).ram_bytes;
         let consumers = (u64::from(consumers) * lanes).saturating_mul(ram_bound::per_consumer(row));
         let unwritten = self.max_unwritten_bytes.max(row);
         [lanes * ram_bound::PER_LANE, consumers, unwritten].into_iter().fold(store, u64::saturating_add)

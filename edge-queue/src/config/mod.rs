@@ -268,7 +268,7 @@ impl Config {
         }
     }
 
-    pub(crate) fn store_options(&self, gateway: u64) -> Options {
+    pub(crate) fn store_options(&self, gateway: u64, epoch_step: u32) -> Options {
         let lane_bytes = PerLane::from_fn(|at| {
             let at = u8::try_from(at).unwrap_or(u8::MAX);
             if at < self.lanes { self.lane_limits(Lane(at)).bytes } else { 0 }
@@ -279,6 +279,7 @@ impl Config {
             segment_bytes: self.segment_bytes,
             row_bytes_max: self.row_bytes_max,
             gateway,
+            epoch_step,
         }
     }
 

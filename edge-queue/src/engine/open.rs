@@ -9,7 +9,7 @@ use crate::locks_and_atomics::{Mutex, lock};
 use crate::medium::Dir;
 use crate::model::{HEAD_READ, Model};
 use crate::row::{Lane, Seq};
-use crate::shell::{Clock, random_u64};
+use crate::shell::{Clock, random_epoch_step, random_u64};
 use crate::store::{Options, Recovered, Store, StoreError, StoredChunk, memory::Memory};
 
 use super::file_name::NameLook;
@@ -32,13 +32,13 @@ impl Engine {
     ) -> Result<Arc<Engine>, OpenError> {
         config.validate()?;
         let guard = dir.lock("lock").map_err(OpenError::of_lock)?;
-        let (store, recovered) = open_store(config.store_kind(), dir, &config.store_options(random_u64()))?;
+        let (store, recovered) = open_store(config.store_kind(), dir, &options(config, clock.as_ref()))?;
         Engine::start(store, Some(guard), recovered, config, clock)
     }
 
     pub(crate) fn open_memory(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Engine>, OpenError> {
         config.validate()?;
-        let (store, recovered) = Memory::open(&config.store_options(random_u64()));
+        let (store, recovered) = Memory::open(&options(config, clock.as_ref()));
         Engine::start(Box::new(store), None, recovered, config, clock)
     }
 
@@ -142,6 +142,13 @@ impl Engine {
         }
         self.watched(|| open.store.read_past_errors(Lane(lane as u8), from, HEAD_READ))
     }
+}
+
+/// Returns a store's settings with random numbers for its identities. Where a test moves the time, a history repeats itself: each open raises the
+/// epoch by one.
+fn options(config: &Config, clock: &dyn Clock) -> Options {
+    let epoch_step = if clock.manual() { 1 } else { random_epoch_step() };
+    config.store_options(random_u64(), epoch_step)
 }
 
 pub(crate) fn open_store(

@@ -89,7 +89,7 @@ fn manual(up_ms: u64) -> Arc<ManualClock> {
 
 /// A store with so many rows in lane `lane`, pushed 100 ms apart; its bookkeeping knows those below `next`.
 fn found(lane: Lane, rows: u64, next: Seq, script: &Arc<Script>) -> (Box<dyn Store>, Recovered) {
-    let (mut memory, mut recovered) = Memory::open(&config(2).store_options(1));
+    let (mut memory, mut recovered) = Memory::open(&config(2).store_options(1, 1));
     let stored = |seq| StoredRow {
         lane,
         seq,

@@ -18,7 +18,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
 
     /// Returns whether only a test moves the time. Then the queue starts no writer thread, no call waits, and [`Queue::tick`](crate::Queue::tick)
-    /// does the due work.
+    /// does the due work; an open raises the epoch by one, not by a random step.
     fn manual(&self) -> bool {
         false
     }

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
+use crate::store::EPOCH_STEP_MAX;
+
 /// Returns 64 random bits, for identities of queues and of boots.
 pub(crate) fn random_u64() -> u64 {
     let mut bytes = [0u8; 8];
@@ -15,4 +17,10 @@ pub(crate) fn random_u64() -> u64 {
     hasher.write_u32(std::process::id());
     bytes = hasher.finish().to_le_bytes();
     u64::from_le_bytes(bytes)
+}
+
+/// Returns a random step of the epoch, 1 to [`EPOCH_STEP_MAX`].
+pub(crate) fn random_epoch_step() -> u32 {
+    let below = random_u64() % u64::from(EPOCH_STEP_MAX);
+    1 + u32::try_from(below).unwrap_or(0)
 }

@@ -18,7 +18,8 @@
 //!    lost.
 //!
 //! Opening is the store's own function, `fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(Self, Recovered),
-//! OpenError>`: it never fails or panics for damage, and the epoch in [`Recovered::state`] is already raised durably.
+//! OpenError>`: it never fails or panics for damage, and the epoch in [`Recovered::state`] is already raised durably, by
+//! [`Options::epoch_step`]; a new store begins with epoch 1.
 //! The queue holds the directory's lock before it calls it. [`Change::Closed`] is the clean-close mark; it is
 //! committed alone, when everything else is durable.
 //!
@@ -69,6 +70,9 @@ pub use crate::state::{Change, ConsumerState, GapRecord, LaneState, Position, St
 /// Largest segment of a ring, in bytes.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Largest step by which an open raises the epoch.
+pub const EPOCH_STEP_MAX: u32 = 4096;
+
 /// Settings that a store needs to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -82,6 +86,9 @@ pub struct Options {
     pub row_bytes_max: usize,
     /// Random number for the identity of a queue that does not exist yet.
     pub gateway: u64,
+    /// Step by which this open raises the epoch, 1 to [`EPOCH_STEP_MAX`]; another one counts as the nearest of these. A random one gives two copies
+    /// of one store, such as a cloned disk or an image that is put back, epochs of their own.
+    pub epoch_step: u32,
 }
 
 /// Limits of one `read`. The first row is returned whatever its size.

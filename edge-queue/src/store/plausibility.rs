@@ -4,9 +4,29 @@
 
 use crate::row::Seq;
 use crate::state::{LaneState, Position};
+use crate::store::EPOCH_STEP_MAX;
 
 /// Largest plausible number: at a million rows a second a queue gets here in 36 000 years, and sums of a few stay far from overflow.
 pub(crate) const NUMBER_MAX: u64 = 1 << 60;
+
+/// Epoch from which a value is implausible, because every open must be able to raise it.
+pub(crate) const EPOCH_END: u32 = u32::MAX / 2;
+
+/// Epochs at the end of the range that are taken one by one: a million opens more.
+const EPOCHS_SINGLE: u32 = 1 << 20;
+
+/// Returns the epoch of the open that follows `epoch`, `step` above it. Steps of at most [`EPOCH_STEP_MAX`] last for half a million opens, and half of
+/// that on average; then each is one, and the last epoch stays.
+pub(crate) fn next_epoch(epoch: u32, step: u32) -> u32 {
+    let left = EPOCH_END.saturating_sub(epoch);
+    let step = if left > EPOCHS_SINGLE { step.clamp(1, EPOCH_STEP_MAX) } else { 1 };
+    leap_epoch(epoch, step)
+}
+
+/// Returns the epoch `leap` above this one, or the last one.
+pub(crate) fn leap_epoch(epoch: u32, leap: u32) -> u32 {
+    epoch.saturating_add(leap).min(EPOCH_END - 1)
+}
 
 /// Returns whether this can be a row's sequence number.
 pub(crate) fn seq(seq: Seq) -> bool {
@@ -36,6 +56,23 @@ pub(crate) fn position(position: &Position) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Promise 4: as long as there are epochs, an open gets one that no earlier one had, and each is one that the next open believes.
+    #[test]
+    fn an_epoch_rises_by_its_step_and_one_by_one_at_its_end() {
+        assert_eq!(
+            [0, 1, 700, EPOCH_STEP_MAX, u32::MAX].map(|step| next_epoch(5, step)),
+            [6, 6, 705, 4101, 4101]
+        );
+        let (mut epoch, mut opens) = (1, 0u32);
+        while epoch < EPOCH_END - 1 {
+            let next = next_epoch(epoch, EPOCH_STEP_MAX);
+            assert!(epoch < next && next < EPOCH_END, "{epoch}");
+            (epoch, opens) = (next, opens + 1);
+        }
+        assert!(opens > 1_500_000, "{opens}");
+        assert_eq!((next_epoch(epoch, 9), leap_epoch(epoch, 9), leap_epoch(7, 9)), (epoch, epoch, 16));
+    }
 
     #[test]
     fn numbers_at_their_end_and_ranges_that_cross_are_not_believed() {

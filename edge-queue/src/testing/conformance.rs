@@ -115,11 +115,11 @@ pub fn bookkeeping_survives_and_the_epoch_rises(open: Open<'_>) -> Result<(), St
         if consumers(&found.state) != consumers(&state) || found.state.lane != state.lane {
             return Err(format!("the state came back as {:?}, was {state:?}", found.state));
         }
-        if found.state.gateway != first.state.gateway || found.state.epoch != first.state.epoch + 1 {
+        if found.state.gateway != first.state.gateway || found.state.epoch <= first.state.epoch {
             return Err(format!("identity {:?} after {:?}", found.state.epoch, first.state.epoch));
         }
         let (_, again) = fresh(&dir.crash(Outcome::Lost, 2), open)?;
-        if again.state.epoch != first.state.epoch + 2 {
+        if again.state.epoch <= found.state.epoch {
             return Err("an open did not raise the epoch durably".into());
         }
     }

@@ -14,6 +14,8 @@ use crate::time::Stamp;
 const LANES: u8 = 2;
 const CONSUMER: &str = "hub";
 const TIGHT_LANE_BYTES: u64 = 128 * 1024;
+/// As most steps of a queue's epochs: more than one byte in a record.
+const EPOCH_STEP: u32 = 700;
 
 /// Options of a small store whose regions are used several times over by a history of some thousand rows.
 pub fn small_options() -> Options {
@@ -23,6 +25,7 @@ pub fn small_options() -> Options {
         segment_bytes: 256 * 1024,
         row_bytes_max: 64 * 1024,
         gateway: 0xed9e,
+        epoch_step: EPOCH_STEP,
     }
 }
 

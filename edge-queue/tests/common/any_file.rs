@@ -10,7 +10,7 @@ use super::queue_image;
 
 /// No number of a file above it is believed.
 const NUMBER_MAX: u64 = 1 << 60;
-const EPOCH_MAX: u32 = u32::MAX / 2;
+const EPOCH_MAX: u32 = u32::MAX / 2 - 1;
 /// Reads of a drain; more means that it does not end.
 const READS_MAX: usize = 100_000;
 
@@ -21,6 +21,7 @@ fn options() -> Options {
         segment_bytes: 64 * 1024,
         row_bytes_max: 4096,
         gateway: 3,
+        epoch_step: 1,
     }
 }
 

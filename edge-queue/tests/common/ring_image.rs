@@ -32,6 +32,7 @@ pub(crate) fn options() -> Options {
         segment_bytes: SEGMENT as u64,
         row_bytes_max: 8 * 1024,
         gateway: 0x1d,
+        epoch_step: 1,
     }
 }
 

@@ -42,6 +42,7 @@ use self::table_state::TableState;
 use self::value::{FORMAT, Head, Totals, encode_head};
 use super::fewer_lanes::refuse_loss;
 use super::file_name::look_at_name;
+use super::plausibility::next_epoch;
 use super::{DoneRows, FileName, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 use crate::error::OpenError;
 use crate::medium::Dir;
@@ -108,6 +109,7 @@ impl RedbStore {
             segment_bytes: 0,
             row_bytes_max: ROW_BYTES_MAX,
             gateway: 0,
+            epoch_step: 1,
         };
         RedbStore::open_with(dir, &options, None)
     }
@@ -153,7 +155,8 @@ impl RedbStore {
             }
             state.lanes = lanes;
         }
-        state.epoch = state.epoch.saturating_add(1);
+        let is_new = state.epoch == 0;
+        state.epoch = if is_new { 1 } else { next_epoch(state.epoch, options.epoch_step) };
         let raised = match store.write(&[], &state, false) {
             Err(Trouble::Io(e)) if is_full(&e) => {
                 store.ballast.spend(store.dir.as_ref());
@@ -163,7 +166,7 @@ impl RedbStore {
         };
         raised.map_err(|trouble| open_error(store.dir.as_ref(), trouble))?;
         // redb rolls an unfinished commit back without a word, so after an unclean stop it is always uncertain.
-        let tail_uncertain = !clean && state.epoch > 1;
+        let tail_uncertain = !clean && !is_new;
         let damage = damage.into_iter().collect();
         let recovered = Recovered { clean, tail_uncertain, damage, highest_seq, ..Recovered::clean(state) };
         Ok((store, recovered))

@@ -20,6 +20,7 @@ fn options() -> Options {
         segment_bytes: 1 << 18,
         row_bytes_max: 1 << 16,
         gateway: 42,
+        epoch_step: 1,
     }
 }
 

@@ -10,15 +10,13 @@ use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::row_age::Expiry;
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
 use crate::store::bytes::Reader;
-use crate::store::plausibility;
+use crate::store::plausibility::{self, EPOCH_END};
 use crate::time::Stamp;
 
 /// Version of the values' layout.
 pub(super) const FORMAT: u32 = 1;
 pub(super) const ROW_MAGIC: [u8; 4] = *b"EQr1";
 pub(super) const HEAD_MAGIC: [u8; 4] = *b"EQh1";
-/// Epoch from which a value is implausible, because every open must be able to raise it.
-const EPOCH_MAX: u32 = u32::MAX / 2;
 /// Bytes of magic, checksum and length.
 pub(super) const PREFIX_BYTES: usize = 12;
 
@@ -75,7 +73,7 @@ pub(super) fn decode_row(value: &[u8]) -> Result<RowValue, Bad> {
 
 fn read_row(mut r: Reader<'_>) -> Option<RowValue> {
     let (lane, seq, epoch) = (Lane(r.u8()?), r.u64()?, r.u32()?);
-    if !plausibility::seq(seq) || epoch >= EPOCH_MAX {
+    if !plausibility::seq(seq) || epoch >= EPOCH_END {
         return None;
     }
     let totals = Totals { rows: r.u64()?, weight: r.u64()? };
@@ -141,7 +139,7 @@ fn read_head(mut r: Reader<'_>) -> Option<Head> {
         let (rows, weight, bytes) = (r.u64()?, r.u64()?, r.u64()?);
         *lane = LaneState { next, floor, rows, weight, bytes, recount_due: r.u8()? != 0 };
     }
-    if state.epoch >= EPOCH_MAX || !state.lane.iter().all(plausibility::lane) {
+    if state.epoch >= EPOCH_END || !state.lane.iter().all(plausibility::lane) {
         return None;
     }
     for _ in 0..r.u32()? {

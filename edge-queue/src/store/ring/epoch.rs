@@ -1,7 +1,7 @@
 //! Epoch: the time from one open of the queue to the next, called a run in this folder. The rules that every file of this folder relies on:
 //!
 //! 1. The newest superblock holds the epoch of the current run. An open raises it, durably, before it takes the first row;
-//!    an open that is refused does not touch it.
+//!    an open that is refused does not touch it. The step is random, so that two copies of a ring go on with epochs of their own.
 //! 2. After an unclean stop an open makes durable all that it found before it raises the epoch. So no frame of an
 //!    epoch below the superblock's can be torn: a part of its commits that is missing was lost to damage.
 //! 3. Frames are ordered by (epoch, counter). A run goes on with the counters where the last whole commit ended, so what
@@ -15,17 +15,18 @@ use super::RingStore;
 use crate::error::OpenError;
 use crate::planted_flaw::{Flaw, planted};
 use crate::store::Recovered;
+use crate::store::plausibility::next_epoch;
 
-/// Begins an epoch after the `newest` seen anywhere, durably. First writes `copies` (offset and bytes) of frames that the last run may not have
+/// Begins an epoch `step` after the `newest` seen anywhere, durably. First writes `copies` (offset and bytes) of frames that the last run may not have
 /// synced.
 pub(super) fn raise(
     store: &mut RingStore,
     recovered: &mut Recovered,
-    newest: u32,
+    (newest, step): (u32, u32),
     copies: &[(u64, Vec<u8>)],
 ) -> Result<(), OpenError> {
-    let raise = u32::from(!planted(Flaw::EpochNotRaised));
-    store.superblock.epoch = store.superblock.epoch.max(newest).saturating_add(raise);
+    let newest = store.superblock.epoch.max(newest);
+    store.superblock.epoch = if planted(Flaw::EpochNotRaised) { newest } else { next_epoch(newest, step) };
     // Rule 2: what the last run wrote without living to sync it counts from now on.
     copies
         .iter()

@@ -40,7 +40,14 @@ mod tests {
     fn ram_is_that_of_segments_indexes_a_run_and_three_frames() {
         let (lanes, row) = (2, 256 << 10);
         let lane_bytes = [8 << 20, 64 << 20].into();
-        let options = Options { lanes, lane_bytes, segment_bytes: 1 << 20, row_bytes_max: row, gateway: 1 };
+        let options = Options {
+            lanes,
+            lane_bytes,
+            segment_bytes: 1 << 20,
+            row_bytes_max: row,
+            gateway: 1,
+            epoch_step: 1,
+        };
         let found = Footprint::of(&options);
         assert_eq!(found.file_bytes, 8192 + (152 << 20));
         let segments = 152 * (2 * size_of::<Segment>() + 16);

@@ -10,7 +10,7 @@ use super::bytes::{Reader, set};
 use super::layout::{FIRST_ROOM, FORMAT, HEAD, MARK, NEXT_ROOM, PAGE, pages_for, room_of};
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Seq;
-use crate::store::plausibility::NUMBER_MAX;
+use crate::store::plausibility::{EPOCH_END, NUMBER_MAX};
 
 const MAGIC: &[u8; 4] = b"EDGF";
 const MARK_MAGIC: &[u8; 4] = b"edg+";
@@ -172,7 +172,7 @@ impl Head {
             && self.counter <= NUMBER_MAX
             && self.commit <= NUMBER_MAX
             && self.generation <= NUMBER_MAX
-            && self.epoch < u32::MAX / 2
+            && self.epoch < EPOCH_END
             && self.last_seq <= NUMBER_MAX
             && self.last_seq.saturating_add(1).checked_sub(self.first_seq) >= Some(u64::from(self.rows))
             && self.rows_before <= NUMBER_MAX

@@ -185,6 +185,7 @@ mod tests {
             segment_bytes: 1 << 20,
             row_bytes_max: row,
             gateway: 1,
+            epoch_step: 1,
         }
     }
 

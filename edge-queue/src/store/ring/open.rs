@@ -19,10 +19,11 @@ use super::superblock::{Found, Superblock};
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
 use crate::state::State;
-use crate::store::{Options, Recovered};
+use crate::store::plausibility::leap_epoch;
+use crate::store::{EPOCH_STEP_MAX, Options, Recovered};
 
-/// Step of the epoch when both superblocks are lost: rule 6 of the [epochs](super::epoch).
-const EPOCH_LEAP: u32 = 1 << 16;
+/// Step of the epoch when both superblocks are lost: rule 6 of the [epochs](super::epoch). It is beyond 256 runs that wrote nothing.
+const EPOCH_LEAP: u32 = 256 * EPOCH_STEP_MAX;
 /// Most pages of a snapshot that the search for a geometry looks at.
 const SNAPSHOT_PAGES_MAX: usize = 256;
 
@@ -55,7 +56,7 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
     }
     let mut looked = Looked::new(dir, medium, superblock, damage)?;
     looked.refuse_loss(options.lanes)?;
-    let (mut store, mut recovered) = looked.repair()?;
+    let (mut store, mut recovered) = looked.repair(options.epoch_step)?;
     recovered.state.lanes = options.lanes;
     store.durable.lanes = options.lanes;
     if geometry == wanted {
@@ -70,7 +71,7 @@ pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered
     let missing = || OpenError::Io { op: "open", source: io::ErrorKind::NotFound.into() };
     let mut medium = open_locked(dir.as_ref())?.ok_or_else(missing)?;
     match find(&mut medium, &mut damage)? {
-        Some(superblock) => Looked::new(dir, medium, superblock, damage)?.repair().map(Some),
+        Some(superblock) => Looked::new(dir, medium, superblock, damage)?.repair(1).map(Some),
         None => Ok(None),
     }
 }
@@ -126,7 +127,7 @@ fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option
             if damaged > 0 {
                 damage.push("one of the two superblocks is damaged".to_owned());
                 // The damaged copy may have been the newer one.
-                superblock.epoch = superblock.epoch.saturating_add(1);
+                superblock.epoch = leap_epoch(superblock.epoch, EPOCH_STEP_MAX);
                 superblock.counter = superblock.counter.saturating_add(2);
                 // The next write must go over the damaged copy: the parity of `counter` says which is which.
             }
@@ -154,7 +155,7 @@ fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
         let Some(head) = Head::decode(reader.page(0)).filter(|h| h.kind == Kind::Snapshot) else { continue };
         let Some((geometry, whole)) = geometry_of(medium, &head, any.offset(step, 0)) else { continue };
         if whole && best.as_ref().is_none_or(|(commit, _)| *commit < head.commit) {
-            let epoch = head.epoch.saturating_add(EPOCH_LEAP);
+            let epoch = leap_epoch(head.epoch, EPOCH_LEAP);
             let (gateway, known) = (head.gateway, Box::default());
             let superblock = Superblock { counter: 1, gateway, epoch, geometry, waived: Vec::new(), known };
             best = Some((head.commit, superblock));

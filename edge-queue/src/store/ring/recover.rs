@@ -105,8 +105,8 @@ impl Looked {
         refused
     }
 
-    /// Quarantines damage, makes valid frames durable, and raises the epoch.
-    pub(super) fn repair(self) -> Result<(RingStore, Recovered), OpenError> {
+    /// Quarantines damage, makes valid frames durable, and raises the epoch by `epoch_step`.
+    pub(super) fn repair(self, epoch_step: u32) -> Result<(RingStore, Recovered), OpenError> {
         let Looked { mut store, mut recovered, copies, .. } = self;
         let geometry = store.superblock.geometry;
         if self.cut_short {
@@ -132,7 +132,7 @@ impl Looked {
         for gap in self.waived {
             store.superblock.waive(gap);
         }
-        epoch::raise(&mut store, &mut recovered, self.epoch, &copies)?;
+        epoch::raise(&mut store, &mut recovered, (self.epoch, epoch_step), &copies)?;
         Ok((store, recovered))
     }
 }

@@ -333,6 +333,7 @@ mod tests {
             segment_bytes: 1 << 16,
             row_bytes_max: 1000,
             gateway: 1,
+            epoch_step: 1,
         };
         let mut state = State::new(1, 2);
         state.lane[1].bytes = 5000;

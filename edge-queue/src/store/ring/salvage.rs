@@ -161,8 +161,14 @@ mod tests {
     #[test]
     fn the_newest_ring_in_the_file_is_it_and_floors_of_a_snapshot_count() {
         let lane_bytes = [1 << 20; 4].into();
-        let options =
-            Options { lanes: 1, lane_bytes, segment_bytes: 65_536, row_bytes_max: 1000, gateway: 0x1d };
+        let options = Options {
+            lanes: 1,
+            lane_bytes,
+            segment_bytes: 65_536,
+            row_bytes_max: 1000,
+            gateway: 0x1d,
+            epoch_step: 1,
+        };
         let (dir, mut seq) = (SimDir::new(), 0);
         let open = || RingStore::open(Box::new(dir.clone()), &options).unwrap();
         for _ in 0..3 {

@@ -7,6 +7,7 @@ use super::bytes::{Reader, set};
 use super::checkpoint::Checkpoint;
 use super::layout::{FORMAT, Geometry, PAGE};
 use crate::medium::Medium;
+use crate::store::plausibility::EPOCH_END;
 
 const MAGIC: &[u8; 8] = b"EDGERING";
 /// Offset of the CRC, which ends the first sector. All fields lie in that sector, the most that drives write whole or not at all,
@@ -196,7 +197,7 @@ fn fields(page: &[u8]) -> Option<Superblock> {
         });
     }
     // They are raised by every open: one at its end could not be.
-    let sane = geometry.is_sane() && counter < u64::MAX / 2 && epoch < u32::MAX / 2;
+    let sane = geometry.is_sane() && counter < u64::MAX / 2 && epoch < EPOCH_END;
     let known = Box::new(Checkpoint::get(page, gateway).unwrap_or_default());
     sane.then_some(Superblock { counter, gateway, epoch, geometry, waived, known })
 }

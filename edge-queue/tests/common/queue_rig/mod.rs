@@ -205,6 +205,7 @@ impl Rig {
                     segment_bytes: SEGMENT_BYTES,
                     row_bytes_max: ROW_BYTES_MAX,
                     gateway: 7,
+                    epoch_step: 1,
                 };
                 stores::open(self.name, dir, &options).and_then(|opened| {
                     let (store, found) = Planted::wrap(opened, bug);
