@@ -33,8 +33,8 @@ pub enum Event {
     MachineUnknown,
     /// Damaged part that an open found, and quarantined as far as possible; the text names it.
     SetAside(String),
-    /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old regions. The new limits apply to the
-    /// waiting rows nevertheless.
+    /// The file could not be divided anew for changed limits yet, for the reason in the text, and keeps its old regions. Lower limits apply to the
+    /// waiting rows nevertheless; in the place of a higher byte limit the old one holds ([`LaneStats::max_bytes`](crate::LaneStats::max_bytes)).
     LimitsKept(String),
     /// Rows lost to damage.
     Lost {

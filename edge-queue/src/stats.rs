@@ -47,7 +47,8 @@ pub struct LaneStats {
     pub bytes: u64,
     /// Limit of `messages` in the configuration.
     pub max_messages: u64,
-    /// Limit of `bytes` in the configuration.
+    /// Limit of `bytes` in force: that of the configuration, or a lower one while the file keeps its old division
+    /// ([`Event::LimitsKept`](crate::Event::LimitsKept)).
     pub max_bytes: u64,
     /// Weight of the rows pushed since the queue was opened.
     pub accepted: u64,

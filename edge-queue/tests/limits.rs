@@ -248,6 +248,33 @@ fn a_row_that_no_segment_holds_is_refused_while_larger_limits_wait_for_room() {
     assert_eq!(drain(&queue).len(), 1);
 }
 
+/// Figures showed the limit of the configuration while data was given up at the file's.
+#[test]
+fn while_the_file_keeps_its_division_its_limit_is_the_one_in_force() {
+    for on_full in [OnFull::DropOldest, OnFull::DropNewest, OnFull::Reject] {
+        let dir = waiting(StoreKind::Ring, 100, 1024 * KIB);
+        dir.set_capacity(dir.allocated_bytes() + 64 * KIB);
+        let wanted = || config(StoreKind::Ring, 8192 * KIB).on_full(on_full);
+        let queue = open(&dir, wanted()).unwrap();
+        let telemetry = |queue: &Queue| queue.stats().lanes.remove(1);
+        assert_eq!(telemetry(&queue).max_bytes, 1024 * KIB);
+        for _ in 0..2_000 {
+            // What finds no room is refused, or has its receipt.
+            drop(queue.push(Row::new(vec![1; 1024])));
+            queue.commit().unwrap();
+        }
+        let full = telemetry(&queue);
+        assert!((1000 * KIB..=1024 * KIB).contains(&full.bytes), "{full:?}");
+        let by_policy = full.dropped.for_reason(Reason::Overflow) + full.refused;
+        assert_eq!((by_policy, full.dropped.for_reason(Reason::Fragmented)), (2_100 - full.messages, 0));
+        queue.close().unwrap();
+        dir.heal();
+        let queue = open(&dir, wanted()).unwrap();
+        assert_eq!((telemetry(&queue).max_bytes, telemetry(&queue).messages), (8192 * KIB, full.messages));
+        balanced(&queue);
+    }
+}
+
 #[test]
 fn damage_found_while_limits_change_is_counted_like_any_other() {
     let lost_with = |bytes, after: Option<u64>| {

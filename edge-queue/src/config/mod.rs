@@ -248,6 +248,18 @@ impl Config {
         self
     }
 
+    /// Returns the most bytes of rows that a lane holds: its own limit, or its share of the queue's.
+    #[must_use]
+    pub fn lane_max_bytes(&self, lane: Lane) -> u64 {
+        self.lane_limits(lane).bytes
+    }
+
+    /// Returns the most messages, by weight, that a lane holds: its own limit, or its share of the queue's.
+    #[must_use]
+    pub fn lane_max_messages(&self, lane: Lane) -> u64 {
+        self.lane_limits(lane).messages
+    }
+
     /// Returns the limits of a lane, with the queue's own where the lane has none.
     pub(crate) fn lane_limits(&self, lane: Lane) -> LaneLimits {
         let own = self.lane.get(usize::from(lane.0)).copied().unwrap_or_default();

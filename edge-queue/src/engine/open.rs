@@ -54,6 +54,11 @@ impl Engine {
             // A file that keeps its old segments has no place for a larger row.
             lane.row_bytes_max = lane.row_bytes_max.min(recovered.row_bytes_max);
         }
+        if recovered.limits_kept.is_some() {
+            // Nor for more of them: its limits hold until it is divided anew, for the policy and for whoever is told how full it is.
+            let made_for = rules.lanes.iter_mut().zip(recovered.lane_bytes);
+            made_for.for_each(|(lane, bytes)| lane.bytes = lane.bytes.min(bytes));
+        }
         if usize::from(recovered.state.lanes) > rules.lanes.len() {
             let problem = format!("the queue has {} and would lose rows", recovered.state.lanes);
             return Err(ConfigError { key: "lanes", problem }.into());

@@ -145,6 +145,9 @@ pub struct Recovered {
     /// Most bytes of key, meta and payload of one row that the store can hold; `usize::MAX` if it has no limit of its own. It is below
     /// [`Options::row_bytes_max`] where the file keeps smaller segments (`limits_kept`).
     pub row_bytes_max: usize,
+    /// Most bytes of rows that each lane's region is made for; `u64::MAX` without regions. With `limits_kept` it is the lane's limit where
+    /// [`Options::lane_bytes`] is higher.
+    pub lane_bytes: PerLane<u64>,
     /// Highest row number found in each lane, 0 when there is none; the state's `next` may be lower after a crash.
     pub highest_seq: PerLane<Seq>,
 }
@@ -160,6 +163,7 @@ impl Recovered {
             damage: Vec::new(),
             limits_kept: None,
             row_bytes_max: usize::MAX,
+            lane_bytes: PerLane::all(u64::MAX),
             highest_seq: PerLane::all(0),
         }
     }

@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 use crate::model::{CONSUMERS_MAX, GAPS_MAX, RANGES_BOUND};
+use crate::per_lane::PerLane;
 use crate::row::LANES_MAX;
 use crate::store::{Options, SEGMENT_BYTES_MAX};
 
@@ -149,6 +150,17 @@ impl Geometry {
         usize::try_from(room.max(SEGMENT_STEP / 4 - 1)).unwrap_or(usize::MAX)
     }
 
+    /// Returns the byte limit that each lane's region is made for: the inverse of [`of`](Self::of), at least one segment.
+    pub(super) fn lane_bytes(&self) -> PerLane<u64> {
+        let bytes = u64::from(self.segment_bytes);
+        PerLane::from_fn(|at| match self.segments.get(at) {
+            Some(segments) if at < usize::from(self.lanes) => {
+                (u64::from(segments.saturating_sub(4)) * bytes / 2).max(bytes)
+            }
+            _ => u64::MAX,
+        })
+    }
+
     /// Number of pages in a segment.
     pub(super) fn pages(&self) -> u32 {
         self.segment_bytes / PAGE as u32
@@ -186,6 +198,18 @@ mod tests {
             row_bytes_max: row,
             gateway: 1,
             epoch_step: 1,
+        }
+    }
+
+    #[test]
+    fn a_region_is_made_for_its_limit_or_a_little_more() {
+        for limit in [1, 4096, 100_000, 1 << 20, (1 << 20) + 1, 64 << 20, 1 << 40] {
+            let g = Geometry::of(&options(2, [limit, 8 * limit, 0, 0], 400_000));
+            let made_for = g.lane_bytes();
+            for (made, limit) in made_for.iter().zip([limit, 8 * limit]) {
+                assert!((limit..limit + u64::from(g.segment_bytes) + 1).contains(made), "{made} for {limit}");
+            }
+            assert_eq!(made_for[2..], [u64::MAX; 2]);
         }
     }
 

@@ -78,6 +78,7 @@ impl Looked {
             damage,
             limits_kept: None,
             row_bytes_max: geometry.row_bytes_max(),
+            lane_bytes: geometry.lane_bytes(),
             highest_seq,
         };
         let (broken, foreign) = (std::mem::take(&mut scan.broken), std::mem::take(&mut scan.foreign));

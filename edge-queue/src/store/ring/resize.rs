@@ -87,6 +87,7 @@ fn take_name(
     let quarantine = std::mem::take(&mut old.quarantine);
     recovered.state.lanes = lanes;
     recovered.row_bytes_max = geometry.row_bytes_max();
+    recovered.lane_bytes = geometry.lane_bytes();
     let durable = recovered.state.clone();
     Ok((RingStore::new(old.dir, medium, superblock, scan, quarantine, durable), recovered))
 }
