@@ -90,10 +90,10 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
         let mut before = may_go_back.then(|| kept_before(&state, file, &reload.running())).flatten();
         let mut is_restart = false;
         loop {
-            let (config, mut ending, is_open) = (reload.running(), None, reload.begin_run());
+            let (config, mut ending, open_queue) = (reload.running(), None, reload.begin_run());
             let configurations = Some(reload.configurations());
             let parts =
-                Parts { service: service.clone(), configurations, is_restart, is_open, ..Parts::default() };
+                Parts { service: service.clone(), configurations, is_restart, open_queue, ..Parts::default() };
             is_restart = true;
             let stop = async {
                 let asked = reload.next(&mut signals, &state).await;

@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use edge_bridge::escape::Escaped;
@@ -19,6 +17,7 @@ use crate::config::Route;
 use super::configuration::route_changes::Configurations;
 use super::filters::reading_row::Reading;
 use super::log::once_an_hour::OnceAnHour;
+use super::queue::open_queue::OpenQueue;
 use super::sensors::bulkhead::Bulkhead;
 use super::sensors::own_rows::RowRules;
 use super::status::snapshot::snapshot_maker::Snapshots;
@@ -38,8 +37,8 @@ pub(crate) struct Parts {
     pub(crate) configurations: Option<Configurations>,
     /// Set if this process has run on the state directory before.
     pub(crate) is_restart: bool,
-    /// Flag that is set once the queue is open.
-    pub(crate) is_open: Arc<AtomicBool>,
+    /// Queue, set once it is open.
+    pub(crate) open_queue: OpenQueue,
 }
 
 impl Parts {

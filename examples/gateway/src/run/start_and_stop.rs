@@ -9,7 +9,6 @@ use std::future::Future;
 use std::mem::take;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -105,7 +104,7 @@ pub(crate) async fn run(
     parts: Parts,
     mut stop: Stop<'_>,
 ) -> Result<(), RunError> {
-    let (wall, is_open) = (Arc::new(wall_clock(config)), parts.is_open.clone());
+    let (wall, open_queue) = (Arc::new(wall_clock(config)), parts.open_queue.clone());
     let floor = CertificateFloor::new(wall.clone());
     let uplink = uplink::prepare(config, &floor.clock())?;
     // Before all else: another process on this directory gets no further.
@@ -133,9 +132,10 @@ pub(crate) async fn run(
             let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
             tell_opened(config, state, &taken);
             floor.raise(taken.opened.account.known_s());
+            let queue = taken.opened.queue.clone();
             let running =
                 local.with_queue(config, state, uplink, (taken, table_subscriber, files.table_files)).await?;
-            is_open.store(true, Ordering::Relaxed);
+            open_queue.show(&queue);
             stop.await;
             running.stop(state).await
         }
@@ -227,7 +227,7 @@ impl Local {
         (taken, table_subscriber, table_files): (Resumed, TableSubscriber, TableFiles),
     ) -> Result<Running, RunError> {
         let Resumed { opened, rows, alarms: told, pace, tables: saved, restarts, .. } = taken;
-        let Opened { queue, consumer, is_new, account, lanes_unread } = opened;
+        let Opened { queue, consumer, is_new, account, found } = opened;
         let (echoed, kept) = (EchoedTables::default(), KeptTables::default());
         let compact = compact(config, &echoed, &kept, &saved);
         let parked_before = queue.has_beside("parked");
@@ -266,7 +266,7 @@ impl Local {
             parked_before,
             restarts,
             account: account.clone(),
-            lanes_unread,
+            found,
             control: control.as_ref().map(Control::figures),
             commands: commands.counts(),
             certificates: Certificates::new(config),

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -13,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::run::error::RunError;
+use crate::run::queue::open_queue::{OpenQueue, Waiting};
 use crate::run::replaced_parts::{OwnRoute, Parts};
 
 use super::decision::{Decision, decide};
@@ -39,8 +39,8 @@ pub(crate) struct ProgramReload {
     /// The configuration that was accepted last.
     accepted: watch::Sender<InForce>,
     applied: watch::Receiver<Applied>,
-    /// Set once the queue is open.
-    is_open: Arc<AtomicBool>,
+    /// Queue, set once it is open.
+    queue: OpenQueue,
     own_routes: Vec<OwnRoute>,
     /// Lock that has one reload after the other.
     turn: Mutex<()>,
@@ -52,9 +52,9 @@ impl ProgramReload {
         let own_routes = parts.own_routes(&config.routes);
         let accepted = watch::Sender::new(InForce::new(config, None));
         let configurations = Configurations::new(accepted.subscribe());
-        let (applied, is_open) = (configurations.applied.subscribe(), parts.is_open.clone());
+        let (applied, queue) = (configurations.applied.subscribe(), parts.open_queue.clone());
         parts.configurations = Some(configurations);
-        Self { accepted, applied, is_open, own_routes, turn: Mutex::default() }
+        Self { accepted, applied, queue, own_routes, turn: Mutex::default() }
     }
 
     /// Applies a configuration that was checked. `own_part`: name of the first part of the program's own that came with it. A caller that goes away
@@ -72,7 +72,8 @@ impl ProgramReload {
             return Err(ended());
         }
         let (before, in_force) = self.before();
-        self.may_apply(&before, &next, own_part).map_err(RunError::NeedsRestart)?;
+        let waiting = self.queue.waiting().await;
+        self.may_apply((&before, &next), own_part, &waiting).map_err(RunError::NeedsRestart)?;
         let next = Arc::new(next);
         let is_in_force = in_force.routes == next.routes;
         self.accepted.send_replace(InForce::new(next.clone(), None));
@@ -104,18 +105,24 @@ impl ProgramReload {
     ///
     /// # Errors
     /// The reason why only a start can apply it.
-    fn may_apply(&self, before: &Config, next: &Config, own_part: Option<String>) -> Result<(), String> {
+    fn may_apply(
+        &self,
+        (before, next): (&Config, &Config),
+        own_part: Option<String>,
+        waiting: &Waiting,
+    ) -> Result<(), String> {
         if let Some(part) = own_part {
             return Err(format!(
                 "{part}: parts of the program's own are taken at a start only; without them in the new settings those of the start stay"
             ));
         }
-        match decide(before, next, true, self.is_open.load(Ordering::Relaxed)) {
+        match decide(before, next, true, waiting) {
             Decision::Nothing | Decision::Routes => {}
             Decision::StartAnew(tables) => {
                 return Err(format!("{}: read at a start only", tables.join(", ")));
             }
             Decision::Refused(why) => return Err(why.to_string()),
+            Decision::MoreWaits(why) => return Err(why),
         }
         match self.own_routes.iter().find(|own| !next.routes.contains(&own.route)) {
             Some(OwnRoute { kind, route }) => Err(format!(

@@ -47,6 +47,7 @@ enum Remedy {
     MendFile,
     Restart,
     Drain,
+    LetLessWait,
     RemoveCause,
 }
 
@@ -70,6 +71,11 @@ impl Refusal {
         Self { why: format!("{place}{why}"), remedy }
     }
 
+    /// Creates the refusal of limits below what waits.
+    pub(crate) fn more_waits(why: String) -> Self {
+        Self { why, remedy: Remedy::LetLessWait }
+    }
+
     /// Creates the refusal of a configuration that did not start, for this error.
     pub(crate) fn no_start(error: &str) -> Self {
         Self { why: format!("it does not start: {error}"), remedy: Remedy::RemoveCause }
@@ -90,6 +96,9 @@ impl Refusal {
             }
             Remedy::Drain => {
                 "What was in force goes on. Neither a reload nor a restart applies this while messages wait: let them be delivered, or carry them to the hub (`edge-gateway mule export`); then stop the gateway and start it with the other lanes."
+            }
+            Remedy::LetLessWait => {
+                "What was in force goes on. Take the change back, or reload again once less waits. A restart applies it at once: with the next message what waits beyond the limit is given up, or keeps it out, as on_full says."
             }
             Remedy::RemoveCause => {
                 "What was in force goes on. Remove this cause, such as an address in use, or take the change back; then reload it."

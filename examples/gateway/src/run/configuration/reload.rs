@@ -5,7 +5,7 @@
 //!  file ─▶ check ─▶ same as before      nothing
 //!                 ├ routes alone        in force between two messages, nobody is disconnected
 //!                 ├ anything else       a clean stop and a start in this process; if that start fails, one with the configuration before
-//!                 └ a mistake, another state directory, other lanes, or control loops that would stop: refused
+//!                 └ a mistake, another state directory, other lanes, limits below what waits, or loops that would stop: refused
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files, and the time between looks at them")]
@@ -15,7 +15,6 @@ mod proven_configuration;
 mod requests;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::{Changes, Config, Findings, Severity};
+use crate::run::queue::open_queue::OpenQueue;
 use crate::run::signals::{Signals, Wish};
 
 use super::decision::{Decision, decide};
@@ -78,8 +78,8 @@ impl Reload {
         }
     }
 
-    /// Prepares a start of all parts. Returns the flag that is set once the queue is open.
-    pub(in crate::run) fn begin_run(&mut self) -> Arc<AtomicBool> {
+    /// Prepares a start of all parts. Returns the place of the queue, once it is open.
+    pub(in crate::run) fn begin_run(&mut self) -> OpenQueue {
         self.proof.begin_run()
     }
 
@@ -194,7 +194,7 @@ impl Reload {
         self.mistaken = Some(Instant::now());
         let Some(Ok((next, _))) = self.with_files(|_, file| Config::load(file)).await else { return };
         let next = Arc::new(next);
-        if self.decide(&next) == Decision::Nothing {
+        if self.decide(&next).await == Decision::Nothing {
             self.mistaken = None;
             self.keep_unchanged(next);
         }
@@ -247,14 +247,16 @@ impl Reload {
                 return None;
             }
         };
-        match self.decide(&next) {
+        match self.decide(&next).await {
             Decision::Nothing => self.keep_unchanged(next),
             Decision::Routes => {
                 self.replace(next, None);
             }
             Decision::StartAnew(tables) => {
                 let tables = tables.join(", ");
-                tell_smaller_limits(&self.running(), &next);
+                if !self.proof.has_queue() {
+                    tell_smaller_limits(&self.running(), &next);
+                }
                 tracing::info!(
                     config = next.digest,
                     tables,
@@ -263,12 +265,14 @@ impl Reload {
                 return Some(next);
             }
             Decision::Refused(why) => self.refuse(Refusal::unfit(&why, &next.sources)),
+            Decision::MoreWaits(why) => self.refuse(Refusal::more_waits(why)),
         }
         None
     }
 
-    fn decide(&self, next: &Config) -> Decision {
-        decide(&self.running(), next, self.state_is_given, self.proof.has_queue())
+    async fn decide(&self, next: &Config) -> Decision {
+        let waiting = self.proof.waiting().await;
+        decide(&self.running(), next, self.state_is_given, &waiting)
     }
 
     fn keep_unchanged(&mut self, next: Arc<Config>) {
@@ -282,7 +286,7 @@ impl Reload {
     }
 }
 
-/// Logs that limits are lower, and that the policy of a full queue decides about waiting messages beyond them.
+/// Logs that limits are lower while nobody knows what waits: the policy of a full queue decides about messages beyond them.
 fn tell_smaller_limits(running: &Config, next: &Config) {
     let (before, after) = (&running.queue, &next.queue);
     let is_lower =

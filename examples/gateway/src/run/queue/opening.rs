@@ -22,6 +22,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::Config;
 use crate::run::error::RunError;
 
+use super::cause_line::CauseLine;
+use super::found_at_open::FoundAtOpen;
 use super::lane_names;
 use super::queue_account::{Found, QueueAccount};
 use super::store::{self, NotOpened};
@@ -31,9 +33,6 @@ const AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
 /// First and longest pause between attempts, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
-/// Pause before the log repeats the line about the same cause; with the pause before a line about another cause.
-const SAME_AGAIN: Duration = Duration::from_secs(3_600);
-const OTHER_AGAIN: Duration = Duration::from_secs(60);
 
 /// Queue that was opened.
 pub(in crate::run) struct Opened {
@@ -42,8 +41,7 @@ pub(in crate::run) struct Opened {
     /// Set if this process created the queue, in a directory that had none before.
     pub(in crate::run) is_new: bool,
     pub(in crate::run) account: QueueAccount,
-    /// Set if messages wait and the names that their lanes had cannot be read.
-    pub(in crate::run) lanes_unread: bool,
+    pub(in crate::run) found: FoundAtOpen,
 }
 
 /// Reason why there is no queue, for status, metrics and log. `None`: no attempt has failed yet.
@@ -84,6 +82,7 @@ impl Opening {
             made: false,
             may_be_ours: is_restart,
             is_again: false,
+            is_copy: false,
         };
         Self { running: Box::pin(attempts.run()), attempts: None, told }
     }
@@ -159,6 +158,8 @@ struct Attempts {
     /// Set once an attempt has failed and another one follows. From then on a directory that another process uses is tried again, too: a second
     /// gateway started by mistake would have found it in use at its first attempt.
     is_again: bool,
+    /// Set if an attempt found that another machine opened the queue last, which is told once.
+    is_copy: bool,
 }
 
 impl Attempts {
@@ -182,7 +183,7 @@ impl Attempts {
         }
     }
 
-    async fn attempt(&self) -> Result<Opened, NotOpened> {
+    async fn attempt(&mut self) -> Result<Opened, NotOpened> {
         let state = self.state.clone();
         // A disk that hangs must not hold up the runtime's only thread.
         let made = tokio::task::spawn_blocking(move || make(&state)).await;
@@ -192,19 +193,22 @@ impl Attempts {
         let (queue, consumer) =
             store::open(&self.state, store::config(&self.config), self.clock.clone()).await?;
         // Also if this run ends before its first look at itself: the next one finds the store in order.
-        store::tell_events(&queue, &self.state);
+        let mut found = self.found_at_open(&queue);
+        if let Some(stats) = queue.stats().await {
+            found.compare(&self.config.queue.lanes, &store::config(&self.config), &stats.lanes);
+        }
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
         let clock = self.clock.clone();
-        let found = Found::of(&queue);
-        let lanes_unread = are_unread && found.waiting > 0;
+        let totals = Found::of(&queue);
+        found.lanes_unread = are_unread && totals.waiting > 0;
         let kept = tokio::task::spawn_blocking(move || {
             // Small files belong beside the queue.
             in_use::begin(&state)?;
-            let account = QueueAccount::open(&state, found).with_clock(clock);
+            let account = QueueAccount::open(&state, totals).with_clock(clock);
             lane_names::keep(&state, &lanes).map(|()| account)
         });
         match kept.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(account) => Ok(Opened { queue, consumer, is_new: is_new || self.made, account, lanes_unread }),
+            Ok(account) => Ok(Opened { queue, consumer, is_new: is_new || self.made, account, found }),
             Err(error) => {
                 close(queue, consumer).await;
                 Err(NotOpened::ForNow(error.to_string()))
@@ -212,9 +216,17 @@ impl Attempts {
         }
     }
 
+    /// Logs what an opening found, and returns it, with the finding of an earlier attempt that another machine opened the queue last.
+    fn found_at_open(&mut self, queue: &aio::Queue) -> FoundAtOpen {
+        let mut found = store::tell_events(queue, &self.state);
+        self.is_copy |= found.other_machine;
+        found.other_machine = self.is_copy;
+        found
+    }
+
     /// Opens the queue with its present lanes and checks that they may be changed, before it is opened with the configured ones. Returns whether
     /// nobody knows, because their names cannot be read.
-    async fn refuse_other_lanes(&self) -> Result<bool, NotOpened> {
+    async fn refuse_other_lanes(&mut self) -> Result<bool, NotOpened> {
         let (state, lanes) = (self.state.clone(), self.config.queue.lanes.clone());
         let kept = tokio::task::spawn_blocking(move || lane_names::others(&state, &lanes)).await;
         let kept = match kept.map_err(|error| NotOpened::ForNow(error.to_string()))? {
@@ -230,6 +242,7 @@ impl Attempts {
         let mut before = self.config.clone();
         before.queue.lanes.clone_from(&kept);
         let (queue, consumer) = store::open(&self.state, store::config(&before), self.clock.clone()).await?;
+        let _lanes_before = self.found_at_open(&queue);
         let waiting = store::waiting(&queue);
         close(queue, consumer).await;
         lane_names::check(&kept, &self.config.queue.lanes, waiting).map_err(NotOpened::ForGood)?;
@@ -279,39 +292,10 @@ fn say(cause: &str) {
     );
 }
 
-/// Rate limit of the log line: once an hour about the same cause, once a minute about another one. Pure.
-#[derive(Debug, Default)]
-struct CauseLine {
-    last: Option<(Instant, String)>,
-}
-
-impl CauseLine {
-    /// Returns whether the line may be written at `now`, and counts it as written.
-    fn is_due(&mut self, now: Instant, cause: &str) -> bool {
-        let is_due = self.last.as_ref().is_none_or(|(said_at, last)| {
-            now >= *said_at + if last == cause { SAME_AGAIN } else { OTHER_AGAIN }
-        });
-        if is_due {
-            self.last = Some((now, cause.to_owned()));
-        }
-        is_due
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run::log::captured_log::captured;
-
-    #[test]
-    fn one_cause_is_said_once_an_hour_and_others_once_a_minute() {
-        let (start, mut line) = (Instant::now(), CauseLine::default());
-        let mut lines = |seconds: std::ops::Range<u64>, cause: fn(u64) -> String| {
-            seconds.filter(|s| line.is_due(start + Duration::from_secs(*s), &cause(*s))).count()
-        };
-        assert_eq!(lines(0..7_200, |_| "full".to_owned()), 2);
-        assert_eq!(lines(7_200..7_500, |s| format!("{s} bytes are free")), 5);
-    }
 
     #[test]
     fn a_state_directory_that_is_made_is_its_owners_alone_and_one_that_is_there_stays_as_it_is() {

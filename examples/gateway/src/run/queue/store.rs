@@ -13,6 +13,8 @@ use crate::config::{Config, OnFull, Order, Queue};
 
 use crate::run::error::RunError;
 
+use super::found_at_open::FoundAtOpen;
+
 /// Name of the hub as a consumer of the queue, under which its acknowledgements are stored.
 pub(crate) const CONSUMER: &str = "hub";
 /// Largest row of the queue in bytes: a packet of the listener (at most 256 KiB), plus its topic at the hub (less than 64 KiB).
@@ -78,9 +80,11 @@ pub(in crate::run) fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
     ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
 }
 
-/// Logs the events of the store in `state` since the last call.
-pub(crate) fn tell_events(queue: &aio::Queue, state: &Path) {
+/// Logs the events of the store in `state` since the last call. Returns what those of an opening found.
+pub(crate) fn tell_events(queue: &aio::Queue, state: &Path) -> FoundAtOpen {
+    let mut found = FoundAtOpen::default();
     for event in queue.events() {
+        found.note(&event);
         if matches!(event, Event::Degraded { kind: FaultKind::NameLost, .. }) {
             let state = state.display();
             tracing::error!(%state, %event, "the queue's file is gone from its path: what the hub has not acknowledged gets no PUBACK any more. Move or mount it back, and it goes on; if it was removed, let what waits reach the hub, then restart");
@@ -88,6 +92,7 @@ pub(crate) fn tell_events(queue: &aio::Queue, state: &Path) {
         }
         tracing::warn!(%event, "queue");
     }
+    found
 }
 
 /// Returns the configuration as settings of the queue.

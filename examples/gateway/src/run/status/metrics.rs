@@ -5,6 +5,7 @@ use edge_queue::{Ledger, Reason};
 
 use crate::run::commands::CommandCounts;
 use crate::run::hub::hub_refusals::HubRefusals;
+use crate::run::queue::found_at_open::FoundAtOpen;
 use crate::run::queue::queue_account::GoneQueues;
 use crate::run::queue::status_without_queue;
 use crate::run::restart::start_counter::StartCounter;
@@ -76,8 +77,7 @@ pub(crate) struct Sample {
     pub(crate) refused: HubRefusals,
     /// Numbers of starts in this state directory, by clean and unclean stop before.
     pub(crate) restarts: StartCounter,
-    /// Set if messages waited at the start and the names that their lanes had could not be read.
-    pub(crate) lanes_unread: bool,
+    pub(crate) found: FoundAtOpen,
     /// Reason why there is no connection to the hub; `None` while there is one.
     pub(crate) link_cause: Option<String>,
     /// Position of the hub's address in the configured list.
@@ -277,7 +277,7 @@ mod tests {
                 ..HubRefusals::default()
             },
             restarts: StartCounter { clean: 1, unclean: 2 },
-            lanes_unread: false,
+            found: FoundAtOpen::default(),
             link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),
             hub_address: 2,
             verdict: Verdict::Storing,

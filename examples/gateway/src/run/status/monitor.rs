@@ -22,6 +22,7 @@ use crate::run::hub::hub_status::{HubStatus, Matter, Process};
 use crate::run::hub::same_identifier::SameIdentifier;
 use crate::run::hub::table_files::TableFiles;
 use crate::run::local_control::control;
+use crate::run::queue::found_at_open::FoundAtOpen;
 use crate::run::queue::queue_account::QueueAccount;
 use crate::run::queue::store::{self, CONSUMER, of_hub};
 use crate::run::restart::start_counter::StartCounter;
@@ -71,7 +72,7 @@ pub(crate) struct Monitor {
     pub(crate) parked_before: bool,
     pub(crate) restarts: StartCounter,
     pub(crate) account: QueueAccount,
-    pub(crate) lanes_unread: bool,
+    pub(crate) found: FoundAtOpen,
     pub(crate) control: Option<control::Figures>,
     pub(crate) commands: Option<CommandCounts>,
     pub(crate) certificates: Certificates,
@@ -125,7 +126,7 @@ impl Monitor {
             link: while_dialled(link.link),
             refused: HubRefusals::of(&link, self.echoed_tables.unanswered()),
             restarts: self.restarts,
-            lanes_unread: self.lanes_unread,
+            found: self.found.clone(),
             link_cause: link.last_error.clone(),
             hub_address: link.address,
             verdict: Verdict::Delivering,
@@ -208,7 +209,7 @@ impl Monitor {
         every.tick().await;
         loop {
             every.tick().await;
-            store::tell_events(&self.queue, Path::new(&self.facts.get().state));
+            let _at_open = store::tell_events(&self.queue, Path::new(&self.facts.get().state));
             self.report_gaps();
             self.refresh_totals().await;
             let Some(figures) = self.figures().await else { continue };

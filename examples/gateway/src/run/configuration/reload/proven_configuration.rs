@@ -4,7 +4,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use edge_state::ClientFile;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Local};
 use crate::run::configuration::last_configuration;
+use crate::run::queue::open_queue::{OpenQueue, Waiting};
 
 /// Time in force after which a configuration counts as proven.
 const AFTER: Duration = Duration::from_secs(10);
@@ -24,15 +24,15 @@ const REFUSED: Duration = Duration::from_secs(10);
 pub(super) struct Proof {
     /// Time of the next check; `None` once all is done.
     due: Option<Instant>,
-    /// Set once the queue is open.
-    is_open: Arc<AtomicBool>,
+    /// Queue, set once it is open.
+    queue: OpenQueue,
     /// Reason why the disk does not take the configuration; `None`: it does, or was not asked yet.
     unkept: Option<String>,
 }
 
 impl Proof {
     pub(super) fn new() -> Self {
-        Self { due: Some(Instant::now() + AFTER), is_open: Arc::default(), unkept: None }
+        Self { due: Some(Instant::now() + AFTER), queue: OpenQueue::default(), unkept: None }
     }
 
     /// Begins the proof of another configuration, which is in force without a restart of the parts.
@@ -46,15 +46,20 @@ impl Proof {
         self.due.get_or_insert_with(|| Instant::now() + AFTER);
     }
 
-    /// Begins the proof of the configuration with which all parts restart. Returns the flag that is set once the queue is open.
-    pub(super) fn begin_run(&mut self) -> Arc<AtomicBool> {
+    /// Begins the proof of the configuration with which all parts restart. Returns the place of the queue, once it is open.
+    pub(super) fn begin_run(&mut self) -> OpenQueue {
         *self = Self { unkept: self.unkept.take(), ..Self::new() };
-        self.is_open.clone()
+        self.queue.clone()
     }
 
     /// Returns whether the queue is open.
     pub(super) fn has_queue(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
+        self.queue.is_open()
+    }
+
+    /// Returns the figures of the queue's lanes.
+    pub(super) async fn waiting(&self) -> Waiting {
+        self.queue.waiting().await
     }
 
     /// Returns why a configuration in force is not kept for the next start, if the disk refused it.

@@ -1,4 +1,5 @@
 use crate::run::configuration::last_configuration;
+use crate::run::queue::open_queue::Waiting;
 
 use super::*;
 
@@ -38,7 +39,12 @@ fn in_force(config: Config) -> InForce {
 fn decided(from: &str, to: &str, state_is_given: bool) -> Decision {
     let dir = Path::new(".");
     assert!(FILE.contains(from), "{from}");
-    decide(&parse(FILE, dir), &parse(&FILE.replacen(from, to, 1), dir), state_is_given, true)
+    decide(
+        &parse(FILE, dir),
+        &parse(&FILE.replacen(from, to, 1), dir),
+        state_is_given,
+        &Waiting::Lanes(Vec::new()),
+    )
 }
 
 #[test]
@@ -87,6 +93,45 @@ fn lanes_do_not_change_while_something_may_wait_in_them() {
     assert_eq!(limit, Decision::StartAnew(vec!["[queue]"]));
 }
 
+/// They were put in force, and most of what waited was given up with the next message.
+#[test]
+fn limits_below_what_waits_are_refused_with_lane_and_figures() {
+    let dir = Path::new(".");
+    let file = |queue: &str| parse(&format!("{FILE}[queue]\n{queue}\n"), dir);
+    let memory = edge_queue::Config::default().store(edge_queue::StoreKind::Memory);
+    let queue = edge_queue::Queue::open("", memory).unwrap();
+    for _ in 0..2_000 {
+        drop(queue.push(edge_queue::Row::new(vec![0; 1_000])).unwrap());
+    }
+    let waiting = Waiting::Lanes(queue.stats().lanes);
+    let running = file("max_bytes = \"4MiB\"");
+    let decided = |next: &str, waiting: &Waiting| decide(&running, &file(next), false, waiting);
+    let start_anew = Decision::StartAnew(vec!["[queue]"]);
+    for (next, refused) in [
+        (
+            "max_bytes = \"1MiB\"",
+            "queue.max_bytes: 2 000 messages (2.0 MiB) in lane telemetry are more than the changed limit holds, 1.0 MiB",
+        ),
+        (
+            "max_messages = 1999\nmax_bytes = \"4MiB\"",
+            "queue.max_messages: 2 000 messages (2.0 MiB) in lane telemetry are more than the changed limit holds, 1 999 messages",
+        ),
+    ] {
+        assert_eq!(decided(next, &waiting), Decision::MoreWaits(refused.to_owned()));
+        assert_eq!(decided(next, &Waiting::NoQueue), start_anew, "a start looks");
+        assert!(
+            matches!(decided(next, &Waiting::Unknown), Decision::MoreWaits(why) if why.contains("not known"))
+        );
+    }
+    for next in ["max_bytes = \"3MiB\"", "max_messages = 2000\nmax_bytes = \"4MiB\"", "max_bytes = \"8MiB\""]
+    {
+        assert_eq!(decided(next, &waiting), start_anew, "{next}");
+    }
+    // What is beyond a limit already keeps no other change back.
+    let (running, next) = (file("max_bytes = \"1MiB\""), file("max_bytes = \"1MiB\"\nack_within = \"2s\""));
+    assert_eq!(decide(&running, &next, false, &waiting), start_anew);
+}
+
 #[test]
 fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     let dir = tempfile::tempdir().unwrap();
@@ -94,26 +139,34 @@ fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     let text = format!("{FILE}[control]\nrules = \"control.toml\"\n");
     let running = parse(&text, dir.path());
     let next = |from: &str, to: &str| parse(&text.replacen(from, to, 1), dir.path());
-    assert_eq!(decide(&running, &next("plant/#", "plant/+"), true, true), Decision::Routes);
-    let refused = decide(&running, &next("hub.example", "other"), true, true);
+    assert_eq!(
+        decide(&running, &next("plant/#", "plant/+"), true, &Waiting::Lanes(Vec::new())),
+        Decision::Routes
+    );
+    let refused = decide(&running, &next("hub.example", "other"), true, &Waiting::Lanes(Vec::new()));
     assert!(
         matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[hub] ")),
         "{refused:?}"
     );
-    let refused = decide(&running, &next("[control]\nrules = \"control.toml\"\n", ""), true, true);
+    let refused = decide(
+        &running,
+        &next("[control]\nrules = \"control.toml\"\n", ""),
+        true,
+        &Waiting::Lanes(Vec::new()),
+    );
     assert!(
         matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[control] ")),
         "{refused:?}"
     );
     std::fs::write(dir.path().join("control.toml"), LOOPS.replace("60.0", "61.0")).unwrap();
-    let refused = decide(&running, &next("site7", "site7"), true, true);
+    let refused = decide(&running, &next("site7", "site7"), true, &Waiting::Lanes(Vec::new()));
     assert!(
         matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[control] ")),
         "{refused:?}"
     );
     // Loops that begin stop none.
     assert_eq!(
-        decide(&parse(FILE, dir.path()), &running, true, true),
+        decide(&parse(FILE, dir.path()), &running, true, &Waiting::Lanes(Vec::new())),
         Decision::StartAnew(vec!["[control]"])
     );
 }

@@ -8,6 +8,7 @@ use edge_bridge::ingest::Now;
 
 use crate::config::OnFull;
 use crate::run::hub::hub_refusals::HubRefusals;
+use crate::run::queue::found_at_open::FoundAtOpen;
 use crate::run::queue::queue_account::GoneQueues;
 use crate::run::restart::start_counter::StartCounter;
 use crate::run::sensors::ingest::Counts;
@@ -93,7 +94,7 @@ pub(crate) fn figures() -> Figures {
             link: LinkState::Flowing,
             refused: HubRefusals::default(),
             restarts: StartCounter { clean: 2, unclean: 1 },
-            lanes_unread: false,
+            found: FoundAtOpen::default(),
             link_cause: None,
             hub_address: 0,
             verdict: Verdict::Delivering,

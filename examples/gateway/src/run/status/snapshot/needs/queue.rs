@@ -22,17 +22,12 @@ pub(super) fn losses(needs: &mut Needs, facts: &Facts, figures: &Figures) {
     let without_room = sample.given_up.saturating_sub(sample.damaged + sample.gone.messages);
     let lost = counted(without_room, "message");
     if sample.losing.without_room {
-        let action = match facts.on_full {
-            OnFull::DropOldest => {
-                "The oldest make room for new ones: bring the link back, or raise the limit in [queue]."
-            }
-            OnFull::DropNewest => {
-                "New ones find no room: bring the link back, or raise the limit in [queue]."
-            }
-            OnFull::Reject => {
-                "QoS 0 and wills find no room: bring the link back, or raise the limit in [queue]."
-            }
+        let why = match facts.on_full {
+            OnFull::DropOldest => "The oldest make room for new ones",
+            OnFull::DropNewest => "New ones find no room",
+            OnFull::Reject => "QoS 0 and wills find no room",
         };
+        let action = format!("{why}: bring the link back, or {}.", more_room(figures));
         needs.act("losing", format!("Messages are being given up: {lost} so far."), action);
     } else if without_room > 0 {
         let action = "None in the last half minute. edge_dropped_total of /metrics has the reasons.";
@@ -111,12 +106,7 @@ pub(super) fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger:
             "Free space, mount it writable or replace the medium. What is in RAM is written when it is back.";
         needs.act("store", text, action);
     }
-    if figures.sample.lanes_unread {
-        let text =
-            "The names of the lanes at the last start could not be read while messages waited.".to_owned();
-        let action = "If [queue] lanes was changed before this start, what waited goes under other names and limits: compare. The names are kept anew.";
-        needs.look("lanes", text, action);
-    }
+    found_at_open(needs, facts, figures);
     if figures.queue.overdue_ms > OVERDUE_MS {
         let text = format!("The writer is {} late.", duration(figures.queue.overdue_ms / 1_000));
         // A process that is killed in such a call ends when the disk answers, and control of the plant ends at once.
@@ -141,6 +131,46 @@ pub(super) fn store(needs: &mut Needs, facts: &Facts, figures: &Figures, ledger:
     if ledger.is_some_and(|ledger| !ledger.adds_up()) {
         let text = "The ledger does not add up.".to_owned();
         needs.act("ledger", text, "That is a defect of the program: keep the state directory and report it.");
+    }
+}
+
+/// Adds what the opening of the queue found.
+fn found_at_open(needs: &mut Needs, facts: &Facts, figures: &Figures) {
+    let found = &figures.sample.found;
+    if found.lanes_unread {
+        let text =
+            "The names of the lanes at the last start could not be read while messages waited.".to_owned();
+        let action = "If [queue] lanes was changed before this start, what waited goes under other names and limits: compare. The names are kept anew.";
+        needs.look("lanes", text, action);
+    }
+    match &found.division_kept {
+        Some(kept) if kept.is_less => {
+            let text = format!("max_bytes of [queue] is not in force: {}.", kept.why);
+            let action = format!(
+                "Make room on the disk of {} for a second file beside queue.ring, then restart the gateway. Until then the lanes hold what the file was made for, as the figures show.",
+                facts.state
+            );
+            needs.act("limits", text, action);
+        }
+        Some(kept) => {
+            let text = format!("The queue's file keeps its old division: {}.", kept.why);
+            let action = "The limits of [queue] are in force: what waits beyond them is given up with the next messages, or keeps these out, as on_full says. A later start divides the file anew.";
+            needs.look("limits", text, action);
+        }
+        None => {}
+    }
+    if found.other_machine {
+        let text = "Another machine opened this queue last.".to_owned();
+        let action = "If that one still has it, stop one of the two: what waited comes from both, and each ends the other's connection to the hub. If the disk was moved, nothing is to be done.";
+        needs.look("other_machine", text, action);
+    }
+}
+
+/// Returns the remedy for a lane that is nearly full, beside a link that comes back.
+fn more_room(figures: &Figures) -> &'static str {
+    match &figures.sample.found.division_kept {
+        Some(kept) if kept.is_less => "make room on the disk for the raised limit and restart the gateway",
+        _ => "raise the limit in [queue]",
     }
 }
 
@@ -171,7 +201,10 @@ pub(super) fn no_room(needs: &mut Needs, figures: &Figures, lanes: &[Lane]) {
     };
     let lanes = if names.len() == 1 { "lane" } else { "lanes" };
     let text = format!("Messages are refused for want of room in {lanes} {}: {waiting}.", names.join(", "));
-    let action = "Bring the link back or raise the limit in [queue]. Sensors at QoS 1 keep theirs, QoS 0 is dropped. A large message finds no room before its lane is full.";
+    let action = format!(
+        "Bring the link back or {}. Sensors at QoS 1 keep theirs, QoS 0 is dropped. A large message finds no room before its lane is full.",
+        more_room(figures)
+    );
     needs.act("no_room", text, action);
 }
 
@@ -189,7 +222,40 @@ pub(super) fn room(needs: &mut Needs, facts: &Facts, figures: &Figures, lanes: &
         needs.look(
             "full",
             text,
-            format!("Bring the link back or raise the limit in [queue]. When it is full, {then}."),
+            format!("Bring the link back or {}. When it is full, {then}.", more_room(figures)),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::run::queue::found_at_open::DivisionKept;
+    use crate::run::status::snapshot::test_snapshots::{figures, snapshot};
+
+    use super::*;
+
+    /// A larger limit that has no room on the disk is no remedy until it has.
+    #[test]
+    fn limits_that_the_file_does_not_have_are_told_and_are_not_advised_again() {
+        let told = |is_less| {
+            let mut figures = figures();
+            figures.queue.lanes[1].bytes = figures.queue.lanes[1].max_bytes / 100 * 85;
+            figures.sample.found.division_kept = Some(DivisionKept { why: "no room".to_owned(), is_less });
+            let needs = snapshot(&figures).needs;
+            let find = |id: &str| needs.iter().find(|need| need.id == id).unwrap().clone();
+            (find("limits"), find("full").action)
+        };
+        let (limits, full) = told(true);
+        assert_eq!(
+            (limits.level, limits.text.as_str()),
+            (Level::Act, "max_bytes of [queue] is not in force: no room.")
+        );
+        assert!(full.contains("make room on the disk") && !full.contains("raise the limit"), "{full}");
+        let (limits, full) = told(false);
+        assert_eq!(limits.level, Level::Look);
+        assert!(
+            limits.text.contains("old division: no room.") && full.contains("raise the limit"),
+            "{limits:?}"
         );
     }
 }

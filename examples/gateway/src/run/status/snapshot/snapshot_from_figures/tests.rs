@@ -139,12 +139,13 @@ fn a_single_event_of_one_kind_is_told_alone() {
         spoil(&mut figures);
         ids(&snapshot(&figures).needs).join(" ")
     };
-    let cases: [(&str, Spoil); 9] = [
+    let cases: [(&str, Spoil); 10] = [
         ("", |_| ()),
         ("lost", |figures| figures.sample.given_up = 1),
         ("too_large", |figures| figures.sample.intake.too_large = 1),
         ("queue_gone", |figures| figures.sample.gone.queues = 1),
-        ("lanes", |figures| figures.sample.lanes_unread = true),
+        ("lanes", |figures| figures.sample.found.lanes_unread = true),
+        ("other_machine", |figures| figures.sample.found.other_machine = true),
         ("clients_refused", |figures| figures.sample.listener.as_mut().unwrap().refused = 1),
         ("clients_memory", |figures| figures.sample.listener.as_mut().unwrap().closed_for_memory = 1),
         ("clients_places", |figures| figures.sample.listener.as_mut().unwrap().displaced = 1),
