@@ -28,6 +28,15 @@ impl OpenQueue {
         let _first = self.0.set(queue.clone());
     }
 
+    /// Sets an empty queue in memory.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used, reason = "test code")]
+    pub(crate) fn show_in_memory(&self) {
+        let memory = edge_queue::Config::default().store(edge_queue::StoreKind::Memory);
+        let queue = edge_queue::Queue::open("", memory).unwrap();
+        self.show(&aio::Queue::of(queue).unwrap());
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.0.get().is_some()
     }

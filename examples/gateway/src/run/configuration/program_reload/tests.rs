@@ -29,9 +29,7 @@ fn started(filter: Option<&str>) -> (ProgramReload, Configurations) {
     let filters = filter.map(|filter_topic| (filter_topic.to_owned(), Pipeline::builder().build()));
     let mut parts = Parts { filters: filters.into_iter().collect(), ..Parts::default() };
     let reload = ProgramReload::new(Arc::new(parse(FILE)), &mut parts);
-    let memory = edge_queue::Config::default().store(edge_queue::StoreKind::Memory);
-    let queue = edge_queue::Queue::open("", memory).unwrap();
-    reload.queue.show(&edge_queue::aio::Queue::of(queue).unwrap());
+    reload.queue.show_in_memory();
     (reload, parts.configurations.unwrap())
 }
 

@@ -326,7 +326,7 @@ async fn refused_files_do_not_put_off_that_the_configuration_in_force_is_kept() 
     let (file, state) = (dir.path().join("gateway.toml"), dir.path());
     std::fs::write(&file, FILE).unwrap();
     let mut reload = Reload::new(&file, in_force(Config::load(&file).unwrap().0), false);
-    reload.begin_run().store(true, std::sync::atomic::Ordering::Relaxed);
+    reload.begin_run().show_in_memory();
     let start = Instant::now();
     let texts = ["[gateway", FILE, "# a remark\n", "[gateway]\n"];
     for text in texts {
