@@ -110,11 +110,11 @@ fn limits_below_what_waits_are_refused_with_lane_and_figures() {
     for (next, refused) in [
         (
             "max_bytes = \"1MiB\"",
-            "queue.max_bytes: 2 000 messages (2.0 MiB) in lane telemetry are more than the changed limit holds, 1.0 MiB",
+            "queue.max_bytes: 2\u{202f}000 messages (2.0 MiB) in lane telemetry are more than the changed limit holds, 1.0 MiB",
         ),
         (
             "max_messages = 1999\nmax_bytes = \"4MiB\"",
-            "queue.max_messages: 2 000 messages (2.0 MiB) in lane telemetry are more than the changed limit holds, 1 999 messages",
+            "queue.max_messages: 2\u{202f}000 messages (2.0 MiB) in lane telemetry are more than the changed limit holds, 1\u{202f}999 messages",
         ),
     ] {
         assert_eq!(decided(next, &waiting), Decision::MoreWaits(refused.to_owned()));
