@@ -7,8 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::field_writer::{check_len, field_len, put_field};
 use super::reader::{Reader, fail};
 use super::{
-    DecodeError, DecodeErrorKind, EncodeError, Hidden, PacketType, Properties, PropertyId, QoS, Utf8,
-    Version, topic,
+    DecodeError, DecodeErrorKind, EncodeError, Hidden, PacketType, Properties, QoS, Utf8, Version, topic,
 };
 
 /// CONNECT packet (§3.1), the first of a connection, from client to server. `Debug` shows no password.
@@ -91,9 +90,7 @@ impl Connect {
         let flags = r.u8()?;
         check_flags(flags, version).map_err(|kind| DecodeError { kind, offset: flags_at })?;
         let keep_alive_s = r.u16()?;
-        let properties_at = r.at();
         let properties = r.properties()?;
-        check_authentication(&properties).map_err(|kind| DecodeError { kind, offset: properties_at })?;
         let client_id_at = r.at();
         let client_id = r.utf8()?;
         let clean_start = flags & CLEAN_START != 0;
@@ -125,7 +122,6 @@ impl Connect {
             return Err(DecodeErrorKind::EmptyClientId.into());
         }
         self.properties.check_for(PacketType::Connect)?;
-        check_authentication(&self.properties)?;
         // Flags and keep alive: three bytes.
         let mut len =
             NAME_LEN + 3 + self.properties.encoded_len(version)? + field_len(self.client_id.as_bytes());
@@ -191,15 +187,6 @@ fn check_flags(flags: u8, version: Version) -> Result<(), DecodeErrorKind> {
     Ok(())
 }
 
-/// Refuses data of an authentication that has no method (§3.1.2.11.10).
-fn check_authentication(properties: &Properties) -> Result<(), DecodeErrorKind> {
-    let has_data = properties.contains(PropertyId::AuthenticationData);
-    if has_data && !properties.contains(PropertyId::AuthenticationMethod) {
-        return Err(DecodeErrorKind::NoAuthenticationMethod);
-    }
-    Ok(())
-}
-
 impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -243,31 +230,5 @@ impl Will {
         Ok(self.properties.encoded_len(version)?
             + field_len(self.topic.as_bytes())
             + field_len(&self.payload))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::BytesMut;
-
-    use super::*;
-    use crate::wire::{Limits, decode_connect};
-
-    /// CONNECT with data of an authentication, with or without its method.
-    #[test]
-    fn data_of_an_authentication_needs_a_method() {
-        for (properties, expected) in [
-            (&[22, 0, 1, b'x'][..], Some(DecodeErrorKind::NoAuthenticationMethod)),
-            (&[21, 0, 1, b'm', 22, 0, 1, b'x'], None),
-            (&[21, 0, 1, b'm'], None),
-        ] {
-            let mut packet = vec![0x10, 0, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 60];
-            packet.push(u8::try_from(properties.len()).unwrap());
-            packet.extend_from_slice(properties);
-            packet.extend_from_slice(&[0, 1, b'c']);
-            packet[1] = u8::try_from(packet.len() - 2).unwrap();
-            let found = decode_connect(&mut BytesMut::from(&packet[..]), &Limits::default());
-            assert_eq!(found.map(drop).err().map(|error| error.kind), expected);
-        }
     }
 }
