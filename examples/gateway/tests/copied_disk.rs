@@ -103,8 +103,8 @@ fn settled_by_a_clone() -> (String, Option<f64>) {
     let (stick, state) = (stick.to_str().unwrap(), clone.state.to_str().unwrap());
     mule(&["export", stick, "--state", state]);
     mule(&["ingest", stick, "--hub", &format!("mqtt://{}", hub.address)]);
-    let receipt = fs::read_dir(stick).unwrap().map(|entry| entry.unwrap().path());
-    let receipt = receipt.into_iter().find(|path| path.extension().is_some_and(|e| e == "receipt")).unwrap();
+    let mut files = fs::read_dir(stick).unwrap().map(|entry| entry.unwrap().path());
+    let receipt = files.find(|path| path.extension().is_some_and(|e| e == "receipt")).unwrap();
     let said = mule(&["settle", receipt.to_str().unwrap(), "--state", original.state.to_str().unwrap()]);
     (said, original.metric("edge_queue_messages"))
 }
