@@ -89,6 +89,9 @@ impl Receipt {
     /// The line that is wrong, in words.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.replace("\r\n", "\n");
+        if !text.contains('\n') {
+            return Err("the receipt has no end: it was cut off".to_owned());
+        }
         let (before, end) = text.find("\nend ").map_or((text.as_str(), ""), |at| text.split_at(at + 1));
         let mut lines = (1..).zip(before.lines());
         let mut next = || lines.next().unwrap_or((1, ""));
