@@ -93,11 +93,7 @@ pub enum DecodeError {
     /// Compact batch that was encoded against another session table than the given one, or against one when none was given.
     #[error("the batch needs the session table {wanted:016x}, {}", match given { Some(id) => format!("not {id:016x}"), None => "none was given".to_owned() })]
     Table {
-        #[cfg_attr(
-            feature = "compact",
-            doc = "The [`id`](crate::compact::Table::id) of the table that is needed."
-        )]
-        #[cfg_attr(not(feature = "compact"), doc = "Id of the table that is needed.")]
+        /// Id of the table that is needed, as `compact::Table::id` returns it.
         wanted: u64,
         /// Id of the table that was given; `None` if none was given.
         given: Option<u64>,

@@ -17,17 +17,8 @@ pub enum Event {
     TailUncertain,
     /// Another machine opened the queue last. If that one still has it, both deliver what waited in it, under one identity; rows that are pushed
     /// from now on have identities of their own, but for one pair of opens in 4096 that take the same epoch. For a queue with an identity of its
-    /// own [export] the backlog and [import] it into a new one. Machines are told apart by serial number, board and network ports; where the
-    /// operating system shows none, as in most containers, a copy goes unnoticed.
-    ///
-    #[cfg_attr(
-        any(feature = "ring", feature = "redb"),
-        doc = "[export]: crate::Queue::export\n[import]: crate::transfer::import"
-    )]
-    #[cfg_attr(
-        not(any(feature = "ring", feature = "redb")),
-        doc = "[export]: crate#stores-and-features\n[import]: crate#stores-and-features"
-    )]
+    /// own export the backlog (`Queue::export`) and import it into a new one (`transfer::import`). Machines are told apart by serial number, board
+    /// and network ports; where the operating system shows none, as in most containers, a copy goes unnoticed.
     OtherMachine,
     /// The note of the machine that opened the queue last is damaged: whether the disk was copied is not known. It is written again.
     MachineUnknown,

@@ -109,17 +109,8 @@ pub enum Event {
         /// True if the client continues an earlier session.
         session_present: bool,
     },
-    /// A connection from one of the [trusted proxies] does not begin with a valid PROXY header. Only from
-    /// [`net::Server`].
-    ///
-    #[cfg_attr(
-        feature = "net",
-        doc = "[trusted proxies]: crate::net::ServerBuilder::trusted_proxies\n[`net::Server`]: crate::net::Server"
-    )]
-    #[cfg_attr(
-        not(feature = "net"),
-        doc = "[trusted proxies]: crate#the-map\n[`net::Server`]: crate#the-map"
-    )]
+    /// A connection from one of the trusted proxies (`net::ServerBuilder::trusted_proxies`) does not begin with a valid PROXY header. Only from
+    /// `net::Server`.
     NoProxyHeader {
         /// Connection of the proxy.
         connection: ConnectionId,
@@ -127,20 +118,14 @@ pub enum Event {
         error: String,
     },
     /// The TLS handshake of a client failed, or the certificate that it showed cannot be used, such as one without a common name, or with several.
-    /// Only from [`net::Server`].
-    ///
-    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
-    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
+    /// Only from `net::Server`.
     NoTls {
         /// Connection of the client.
         connection: ConnectionId,
         /// Cause in words; escape it before showing it to people.
         error: String,
     },
-    /// The WebSocket handshake of a client failed. Only from [`net::Server`].
-    ///
-    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
-    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
+    /// The WebSocket handshake of a client failed. Only from `net::Server`.
     NoWebSocket {
         /// Connection of the client.
         connection: ConnectionId,
@@ -200,10 +185,7 @@ pub enum Event {
         why: Closed,
     },
     /// Sessions and retained messages that an earlier process saved were restored. This and the next three events come only from
-    /// [`net::Server`].
-    ///
-    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
-    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
+    /// `net::Server`.
     ClientsRestored(Restored),
     /// The saved sessions and retained messages cannot be read, or have no whole record, and were set aside.
     ClientsNotRestored {
@@ -344,10 +326,7 @@ pub struct Stats {
     /// those absent longest.
     pub sessions_given_up: u64,
     /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
-    /// descriptor left. Counted only by [`net::Server`].
-    ///
-    #[cfg_attr(feature = "net", doc = "[`net::Server`]: crate::net::Server")]
-    #[cfg_attr(not(feature = "net"), doc = "[`net::Server`]: crate#the-map")]
+    /// descriptor left. Counted only by `net::Server`.
     pub not_accepted: u64,
     /// Clients whose connection was refused.
     pub refused: u64,
