@@ -367,7 +367,7 @@ async fn a_configuration_that_the_disk_does_not_take_is_told_and_kept_once_it_do
     let file = dir.path().join("gateway.toml");
     std::fs::write(&file, FILE).unwrap();
     let mut reload = Reload::new(&file, in_force(Config::load(&file).unwrap().0), false);
-    reload.begin_run().store(true, std::sync::atomic::Ordering::Relaxed);
+    reload.begin_run().show_in_memory();
     let state = dir.path().join("state");
     std::fs::write(&state, "no directory").unwrap();
     let look = async |reload: &mut Reload| {
@@ -381,7 +381,7 @@ async fn a_configuration_that_the_disk_does_not_take_is_told_and_kept_once_it_do
     assert_eq!(look(&mut reload).await, (true, soon));
     // Another start of all parts makes it no better.
     let running = reload.running();
-    reload.begin_run().store(true, std::sync::atomic::Ordering::Relaxed);
+    reload.begin_run().show_in_memory();
     reload.replace(running, None);
     assert!(reload.in_force.borrow().unkept.is_some());
     assert_eq!(look(&mut reload).await, (true, soon));
