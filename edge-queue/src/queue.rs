@@ -19,7 +19,7 @@ use crate::medium::Dir;
 use crate::model::Refusal;
 use crate::pending::Pending;
 use crate::row::{Lane, Row};
-use crate::shell::{Clock, Machine, SystemClock};
+use crate::shell::{Clock, Machine, SystemClock, open_dir};
 use crate::stats::Stats;
 use crate::store::{Recovered, Store};
 #[cfg(any(feature = "ring", feature = "redb"))]
@@ -111,14 +111,8 @@ impl Queue {
             return Engine::open_memory(config, clock).map(|engine| Queue::new(engine, Some(home)));
         }
         config.validate()?;
-        let open_dir = || {
-            os_dir(path).map_err(|error| {
-                let source = std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-                OpenError::Io { op: "open the directory", source }
-            })
-        };
-        let engine = Engine::open(open_dir()?, config, clock)?;
-        let told = cloned_disk::last_machine(open_dir()?.as_ref(), &Machine::here());
+        let engine = Engine::open(open_dir(path)?, config, clock)?;
+        let told = cloned_disk::last_machine(open_dir(path)?.as_ref(), &Machine::here());
         told.into_iter().for_each(|event| engine.tell(event));
         Ok(Queue::new(engine, Some(home)))
     }
@@ -384,16 +378,6 @@ impl Queue {
     pub fn close(self) -> Result<(), CommitError> {
         self.handle.engine.close()
     }
-}
-
-#[cfg(unix)]
-fn os_dir(path: &Path) -> std::io::Result<Box<dyn Dir>> {
-    Ok(Box::new(crate::medium::os::OsDir::new(path)?))
-}
-
-#[cfg(not(unix))]
-fn os_dir(_path: &Path) -> std::io::Result<Box<dyn Dir>> {
-    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 impl fmt::Debug for Queue {

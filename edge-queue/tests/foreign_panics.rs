@@ -53,7 +53,7 @@ fn stored(receipts: &[Pending]) -> Vec<u8> {
 
 /// Number of events that tell a panic.
 fn told(q: &Queue) -> usize {
-    q.events().iter().filter(|event| says_panic(event)).count()
+    q.events().iter().filter(says_panic).count()
 }
 
 /// Numbers of all rows that a consumer gets.

@@ -171,7 +171,9 @@ impl Downlink {
         }
         let new = self.suspects.on_hub_closed(now_ms, asked, reason);
         // It has one delay, not two.
-        new.iter().for_each(|filter| drop(self.refused.remove(filter)));
+        for filter in &new {
+            self.refused.remove(filter);
+        }
         let new = new.into_iter().map(|filter| Refused { filter, reason });
         Some(new.filter(|refused| may_be_a_filter(refused.reason)).collect())
     }

@@ -92,9 +92,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// File in the place of a receipt, and the reason why it is none.
+type NoReceipt = (PathBuf, String);
+
 /// Returns the exports of a stick that have no receipt, and the files that stand in the place of one with the reason why they are none, each in the
 /// order of their names.
-fn exports(stick: &Path) -> io::Result<(Vec<PathBuf>, Vec<(PathBuf, String)>)> {
+fn exports(stick: &Path) -> io::Result<(Vec<PathBuf>, Vec<NoReceipt>)> {
     let (mut found, mut strange) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(stick)? {
         let path = entry?.path();

@@ -28,6 +28,7 @@ impl CauseLine {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "test code: a moment to begin at")]
 mod tests {
     use super::*;
 

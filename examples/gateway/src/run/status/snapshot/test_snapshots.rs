@@ -24,6 +24,9 @@ use crate::run::status::verdict::{LosingNow, Verdict};
 
 use super::Snapshot;
 
+const WAN_BYTES: [(&str, u64); 5] =
+    [("payload", 3_900_000), ("mqtt", 600_000), ("tls", 200_000), ("ping", 4_000), ("resend", 0)];
+
 pub(crate) const NOW: Now = Now { up_ms: 10_000_000, wall_ms: 1_700_000_000_000 };
 
 pub(crate) fn facts() -> Facts {
@@ -100,13 +103,7 @@ pub(crate) fn figures() -> Figures {
             verdict: Verdict::Delivering,
             clock_synced: true,
             store_bytes_written: 44_040_192,
-            wan_bytes: [
-                ("payload", 3_900_000),
-                ("mqtt", 600_000),
-                ("tls", 200_000),
-                ("ping", 4_000),
-                ("resend", 0),
-            ],
+            wan_bytes: WAN_BYTES,
             counts: Counts::default(),
             commands: None,
             unclaimed: 0,
