@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// CSV to frames; or, with --stats, to a table of what each format would take
     Encode(Encode),
     /// What gateways publish to a hub, as JSON lines or CSV, until Ctrl-C
-    Subscribe(Subscribe),
+    Subscribe(Box<Subscribe>),
 }
 
 #[derive(Debug, Args)]
