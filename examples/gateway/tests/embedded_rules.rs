@@ -59,9 +59,14 @@ async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dea
     let (dir, (hub, mut arrived)) = (tempfile::tempdir().unwrap(), hub().await);
     let own = |message: &Inbound| {
         let row = |topic: &str| Row::new(Utf8::try_from(topic).unwrap(), message.payload.clone());
+        let in_lane = |lane, topic| {
+            let mut row = row(topic);
+            row.lane = Some(lane);
+            row
+        };
         let rows = match message.topic.as_str() {
-            "lane" => vec![row("own/first"), Row { lane: Some(2), ..row("own/lane") }],
-            "last" => vec![Row { lane: Some(1), ..row("own/last") }],
+            "lane" => vec![row("own/first"), in_lane(2, "own/lane")],
+            "last" => vec![in_lane(1, "own/last")],
             "wild" => vec![row("a/#")],
             "empty" => vec![row("")],
             "control" => return Some(Answer::Withhold(vec![row("a\u{1}b")])),
