@@ -59,7 +59,7 @@ pub use decode::{decode, decode_at};
 pub use encode::{Sparkplug, rebirth_request, with_body};
 pub use metric::{Metric, MetricValue, datatype};
 pub use payload::{Metrics, Payload};
-pub use sessions::{Ended, Message, Sessions, is_session_metric};
+pub use sessions::{BIRTHS, Ended, Message, Sessions, is_session_metric};
 pub use topic::{Kind, Topic};
 
 /// Encoder of Sparkplug payloads; see [`Encoder`](crate::Encoder).

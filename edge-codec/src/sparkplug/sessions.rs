@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, HashMap};
 /// Metric of births and deaths that says which of them belong together.
 const BD_SEQ: &str = "bdSeq";
 
+/// Name in [`DecodeError::Limit`] of a birth that has no room beside the others.
+pub const BIRTHS: &str = "bytes of births";
+
 /// Births of nodes and devices, bounded in bytes, by which their messages are read. `seq` is not looked at: a lost birth shows itself by
 /// metrics that no birth has.
 ///
@@ -129,7 +132,7 @@ impl Sessions {
         let found = self.bytes.saturating_add(bytes);
         if found > self.bytes_max {
             let (limit, found) = (self.bytes_max, found as u64);
-            return Err(DecodeError::Limit { what: "bytes of births", offset: 0, limit, found });
+            return Err(DecodeError::Limit { what: BIRTHS, offset: 0, limit, found });
         }
         self.bytes = found;
         let node = self.nodes.entry(key).or_default();

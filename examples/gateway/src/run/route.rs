@@ -119,6 +119,14 @@ impl RouteState {
         }
     }
 
+    /// Takes over what the messages of the route before have told of later ones, if its messages are the same.
+    pub(super) fn take_over(&mut self, old: &mut Self) {
+        let is_same = self.filter_topic == old.filter_topic && self.configured.input == old.configured.input;
+        if let (true, Some(readings), Some(old)) = (is_same, &mut self.readings, &mut old.readings) {
+            readings.take_over_births(old);
+        }
+    }
+
     /// Sets the taps that the filter's judgements are shown to.
     pub(super) fn set_taps(&mut self, taps: &Taps) {
         self.readings.iter_mut().for_each(|readings| readings.set_taps(taps));

@@ -225,10 +225,13 @@ pub(super) fn compact_ram_bytes(config: &Config) -> u64 {
     if topics == 0 { 0 } else { compact::RAM_BYTES + topics * RAM_COMPACT_TOPIC_BYTES }
 }
 
+/// Bytes of births, and of the rows of all their sensors at a node's death, by those that births may take.
+const BIRTHS_FACTOR: u64 = 4;
+
 /// Returns the memory of a route's births, and of its filter with as many sensors as it takes, in bytes. Each may fill the windows of its stages, because clients
 /// choose the times of their readings.
 fn readings_ram_bytes(route: &Route) -> u64 {
-    let births = if let Input::Sparkplug(births_max) = route.input { births_max } else { 0 };
+    let births = if let Input::Sparkplug(births_max) = route.input { BIRTHS_FACTOR * births_max } else { 0 };
     let filter = route.rules.as_deref().and_then(|rules| Pipeline::from_toml(rules).ok());
     let sensor_bytes = |filter: &Pipeline| RAM_FILTERED_SENSOR_BYTES + filter.window_bytes() as u64;
     births + filter.map_or(0, |filter| filter.max_keys() as u64 * sensor_bytes(&filter))

@@ -69,9 +69,9 @@ pub(super) const ROUTE: &[Key] = &[
     ),
     key(
         "max_births",
-        Size("64KiB", "64MiB"),
+        Size("64KiB", "16MiB"),
         Is("2MiB"),
-        "Of `sparkplug`. Bytes that births take, some 200 and the name for each metric; one that has no room is a dead letter.",
+        "Of `sparkplug`. Most bytes that remembered births may take, some 200 and the name for each metric; one that has no room is a dead letter.",
     ),
     key(
         "fields",

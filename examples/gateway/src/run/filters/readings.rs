@@ -108,6 +108,11 @@ impl Readings {
         Ok(taken)
     }
 
+    /// Takes over the births that a route with the same topics and input remembers.
+    pub(crate) fn take_over_births(&mut self, old: &mut Self) {
+        self.decoder.take_over(&mut old.decoder);
+    }
+
     /// Takes the request of a birth that the last message has given rise to.
     pub(crate) fn take_birth_request(&mut self) -> Option<BirthRequest> {
         self.decoder.take_birth_request()

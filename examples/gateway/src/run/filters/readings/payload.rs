@@ -56,6 +56,13 @@ impl Decoder {
         }
     }
 
+    /// Takes over what the decoder of a route with the same topics and input has learned.
+    pub(super) fn take_over(&mut self, old: &mut Self) {
+        if let (Form::Sparkplug(births), Form::Sparkplug(old)) = (&mut self.form, &mut old.form) {
+            std::mem::swap(births, old);
+        }
+    }
+
     /// Decodes a payload as a whole.
     pub(super) fn decode<'a>(
         &'a mut self,

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use edge_codec::sparkplug::{Ended, Message, Sessions, Topic, is_session_metric, rebirth_request};
+use edge_codec::sparkplug::{
+    BIRTHS, Ended, Kind, Message, Sessions, Topic, is_session_metric, rebirth_request,
+};
 use edge_codec::{DecodeError, Limits, Record, Source, Value};
 use edge_filter::Quality;
 
@@ -11,15 +13,17 @@ use super::payload::Records;
 
 /// Shortest time between two requests to a node, in milliseconds of wall clock: a birth may have thousands of metrics.
 const ASK_EVERY_MS: i64 = 60_000;
-/// Most nodes that are asked within that time.
+/// The same after a birth that could not be read or kept: another one would be as useless, and both go to the hub as dead letters.
+const ASK_AGAIN_AFTER_USELESS_MS: i64 = 3_600_000;
+/// Most nodes that are remembered as asked; no others are asked meanwhile.
 const ASKED_MAX: usize = 256;
 
 /// Births of a route's nodes.
 #[derive(Debug)]
 pub(super) struct Births {
     sessions: Sessions,
-    /// Nodes that were asked for their births, by topic, with the time.
-    asked: HashMap<String, i64>,
+    /// Nodes that were asked for their births, by topic, with the time and the pause until they may be asked again.
+    asked: HashMap<String, (i64, i64)>,
     /// Request that is to be published.
     request: Option<BirthRequest>,
 }
@@ -53,7 +57,12 @@ impl Births {
             return Err(DecodeError::Malformed { offset: 0, what: "the topic is none of Sparkplug".into() });
         };
         let Self { sessions, asked, request } = self;
-        match sessions.read(&topic, payload, source.arrival_ms, limits)? {
+        let message = sessions.read(&topic, payload, source.arrival_ms, limits).inspect_err(|_| {
+            if topic.kind == Kind::Birth && asked.len() < ASKED_MAX {
+                asked.insert(topic.node_commands(), (source.arrival_ms, ASK_AGAIN_AFTER_USELESS_MS));
+            }
+        });
+        match message.map_err(named)? {
             Message::Readings(batch) => Ok(Records::Named(topic.sender(), batch)),
             Message::Ended(ended) => Ok(Records::List(records_at_end(&ended, source.arrival_ms))),
             Message::Unborn => {
@@ -66,14 +75,25 @@ impl Births {
     }
 }
 
-/// Returns the request at a topic, unless it was sent within the last minute.
-fn next_request(asked: &mut HashMap<String, i64>, topic: String, now_ms: i64) -> Option<BirthRequest> {
+/// Returns the error, with the key that a person can change where births have no room.
+fn named(error: DecodeError) -> DecodeError {
+    match error {
+        DecodeError::Limit { what: BIRTHS, limit, found, .. } => {
+            let what = format!("births of {found} bytes have no room in max_births = {limit}");
+            DecodeError::Malformed { offset: 0, what: what.into() }
+        }
+        error => error,
+    }
+}
+
+/// Returns the request at a topic, unless it was sent a short time before.
+fn next_request(asked: &mut HashMap<String, (i64, i64)>, topic: String, now_ms: i64) -> Option<BirthRequest> {
     // A clock that was set back delays no request by more than it would have waited anyway.
-    asked.retain(|_, at_ms| (0..ASK_EVERY_MS).contains(&now_ms.saturating_sub(*at_ms)));
+    asked.retain(|_, (at_ms, pause_ms)| (0..*pause_ms).contains(&now_ms.saturating_sub(*at_ms)));
     if asked.len() >= ASKED_MAX || asked.contains_key(&topic) {
         return None;
     }
-    asked.insert(topic.clone(), now_ms);
+    asked.insert(topic.clone(), (now_ms, ASK_EVERY_MS));
     let payload = rebirth_request(u64::try_from(now_ms).unwrap_or(0));
     Some(BirthRequest { topic, payload })
 }

@@ -57,6 +57,7 @@ impl GatewayIngest {
         }
         let (mut rows, mut link) = (Vec::new(), Link::default());
         for old in &mut going {
+            next.iter_mut().for_each(|route| route.take_over(old));
             old.readings.iter_mut().for_each(Readings::stop_holding);
             let (more, depends) = old.tick(now, false);
             rows.extend(more);

@@ -70,7 +70,11 @@ fn what_has_no_birth_or_no_topic_of_sparkplug_is_refused_in_words() {
     let mut small = self::readings(1_100);
     let born = payload(true, &[(2, "temp", Value::F64(1.5), 0)]);
     let refused = small.take_in(at(0), "spBv1.0/g/NBIRTH/n", &born, false).unwrap_err().to_string();
-    assert!(refused.contains("bytes of births") && refused.contains("1100"), "{refused}");
+    assert!(refused.contains("have no room in max_births = 1100"), "{refused}");
+    assert!(small.take_in(at(1), "spBv1.0/g/NDATA/n", &data, false).is_err());
+    assert_eq!(small.take_birth_request(), None, "the next birth would have no room either");
+    assert!(small.take_in(at(3_600_000), "spBv1.0/g/NDATA/n", &data, false).is_err());
+    assert!(small.take_birth_request().is_some());
 }
 
 #[test]
