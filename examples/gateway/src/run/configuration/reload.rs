@@ -137,7 +137,10 @@ impl Reload {
                 () = asked => true,
                 () = look => false,
                 () = self.proof.due() => {
-                    self.proof.look(self.running(), state).await;
+                    tokio::select! {
+                        () = signals.stop() => return Ending::Stop,
+                        () = self.proof.look(self.running(), state) => {}
+                    }
                     self.tell_unkept();
                     continue;
                 }
