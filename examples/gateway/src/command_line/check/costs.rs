@@ -30,13 +30,14 @@ pub(super) fn costs(f: &mut Lines<'_, '_>, config: &Config, load: Load) -> fmt::
         }
         None => "--rate, --sensors, --payload",
     };
+    let topics = match topic_bytes {
+        0 => String::new(),
+        bytes => format!(", wildcards filled to topics of {bytes} bytes (--topic)"),
+    };
     writeln!(
         f,
-        "At {messages_per_s} messages/s from {sensors} sensors, raw ones of {payload_bytes} bytes ({from}), if all come by"
+        "At {messages_per_s} messages/s from {sensors} sensors, raw ones of {payload_bytes} bytes ({from}){topics}, if all come by"
     )?;
-    if topic_bytes > 0 {
-        writeln!(f, "with topics of {topic_bytes} bytes (--topic)")?;
-    }
     for (index, (route, figures)) in config.routes.iter().zip(&sizing.routes).enumerate() {
         writeln!(f, "route {} ({})", index + 1, route.format.name())?;
         of_route(f, config, figures)?;

@@ -211,9 +211,12 @@ impl<'a> Rig<'a> {
     /// Returns a message of one of the sensors as the route's row. `None`: the topic is too long.
     fn row(&mut self) -> Option<Row> {
         let sensor = self.rng.next_u64() % u64::from(self.load.sensors.clamp(1, SENSORS_MAX));
-        let shortest = self.route.filter_topic.len() + 3;
-        // A longer name makes up for a short filter.
-        let width = 3 + usize::from(self.load.topic_bytes).saturating_sub(shortest);
+        let wildcards = self.route.filter_topic.split('/').filter(|part| matches!(*part, "+" | "#")).count();
+        // A wildcard of one character has a name of four at least.
+        let shortest = self.route.filter_topic.len() + 3 * wildcards;
+        // Longer names make up for a short filter.
+        let missing = usize::from(self.load.topic_bytes).saturating_sub(shortest);
+        let width = 3 + missing.div_ceil(wildcards.max(1));
         let name = format!("s{sensor:0width$}");
         let parts = self.route.filter_topic.split('/').map(|part| match part {
             "+" | "#" => name.as_str(),
