@@ -121,7 +121,9 @@ impl Unread {
                 if let Some(Err(error)) = failed
                     && !std::mem::replace(&mut self.rejects_failed, true)
                 {
-                    tell(format_args!("{error}; messages are kept unacknowledged"));
+                    tell(format_args!(
+                        "{error}; messages are kept unacknowledged, and those at QoS 0 are lost"
+                    ));
                 }
                 if message.number.is_none() {
                     self.lost += 1;

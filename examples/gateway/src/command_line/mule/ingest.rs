@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
         let (text, of_export) = runtime.block_on(ingest(arguments, &path)).unwrap_or_else(|failed| failed);
         code = code.max(of_export);
-        let text = format!("{}: {}", path.display(), printable(&text));
+        let text = printable(&format!("{}: {text}", path.display()));
         if of_export > 0 {
             edge_print::complain!("edge-gateway: {text}");
         } else if let Err(error) = edge_print::print(&format!("{text}\n")) {
