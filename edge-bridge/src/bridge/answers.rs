@@ -183,7 +183,8 @@ impl<P: Pack> Uplink<P> {
             // Nothing that anybody was acknowledged for: who made it decides when it is made again. Held back, every further one
             // would be one more copy.
             self.refusals.on_gone(message.topic());
-            return self.tell(now_ms, Cause::Topic, reason, &message, spool, stats);
+            self.tell(now_ms, Cause::Topic, reason, &message, spool, stats);
+            return;
         }
         if message.swept && self.operator_pass.is_none() {
             self.sweep.on_refusal(reason);
@@ -252,12 +253,12 @@ impl<P: Pack> Uplink<P> {
         message: &Message,
         spool: &impl Spool,
         stats: &mut Stats,
-    ) {
+    ) -> bool {
         let (topic, identity) = (message.topic().clone(), first_identity(message, spool));
         let hub_limit = self.size_limit.of_hub().filter(|_| reason == ReasonCode::PACKET_TOO_LARGE);
         let mut refusal = Refusal { reason, topic, identity, hub_limit, left_out: 0 };
         stats.last_refusal = Some(refusal.clone());
-        let Some(left_out) = self.notices.tell(now_ms, cause, reason) else { return };
+        let Some(left_out) = self.notices.tell(now_ms, cause, reason) else { return false };
         refusal.left_out = left_out;
         self.events.push_back(match cause {
             Cause::Topic => UplinkEvent::TopicRefused(refusal),
@@ -267,5 +268,6 @@ impl<P: Pack> Uplink<P> {
             Cause::Message => UplinkEvent::Parked(refusal),
             Cause::Dropped => UplinkEvent::Dropped(refusal),
         });
+        true
     }
 }

@@ -80,6 +80,15 @@ fn closes_at_ever_new_messages_let_the_back_off_grow() {
 }
 
 /// A message of such a topic that is bad by itself does not decide for the others.
+/// More bad messages than are held as probes at a time.
+#[test]
+fn a_topic_with_many_bad_messages_goes_on() {
+    let mut rig = Rig::new(|_, publish| if number(publish) < 12 { Answer::Close } else { TAKEN });
+    rig.fill(200, 1);
+    rig.run_until(120 * MINUTE);
+    assert_eq!(rig.arrived("t/0").len(), 188, "{:?}", rig.core.stats());
+}
+
 #[test]
 fn a_topic_with_some_bad_messages_goes_on() {
     let mut rig = Rig::new(|_, publish| if number(publish) < 5 { Answer::Close } else { TAKEN });

@@ -45,8 +45,10 @@ impl Wanted {
 impl Extend<Subscription> for Wanted {
     fn extend<T: IntoIterator<Item = Subscription>>(&mut self, all: T) {
         for wanted in all {
-            if !self.contains(&wanted.filter) {
-                self.add(wanted);
+            match self.get_mut(&wanted.filter) {
+                // Of two rules with one filter neither gets less than it asks for.
+                Some(own) => own.qos = own.qos.max(wanted.qos),
+                None => self.add(wanted),
             }
         }
     }

@@ -19,6 +19,9 @@ use super::poison::Blame;
 
 /// Number of connections that must end with the same message unanswered before an event names its topic.
 const SUSPECT_CLOSES: u32 = 2;
+/// Number of closes, the last one at an attempt on its topic, at which a held message is parked alone: held for ever, eight bad messages would
+/// keep the others of their topic waiting.
+const ALONE_CLOSES: u32 = 2;
 
 impl<P: Pack> Uplink<P> {
     /// Handles a close by the hub while the first `here` messages in flight were written on this connection and had no PUBACK. Returns the tokens
@@ -87,8 +90,17 @@ impl<P: Pack> Uplink<P> {
         if !attempts.is_empty() {
             self.poison.blame.on_attempt_closed();
         }
-        for message in attempts.iter().filter_map(|token| self.sent.remove(token)).collect::<Vec<_>>() {
-            self.hold_closed(now_ms, message, close, spool, stats);
+        for mut message in attempts.iter().filter_map(|token| self.sent.remove(token)).collect::<Vec<_>>() {
+            message.closes = message.closes.saturating_add(1);
+            if message.closes >= ALONE_CLOSES
+                && !message.packed.rows.is_empty()
+                && !drops_refused(&message, spool)
+            {
+                self.refusals.on_gone(message.topic());
+                self.park_alone(now_ms, &message, close, spool, stats);
+            } else {
+                self.hold_closed(now_ms, message, close, spool, stats);
+            }
         }
         attempts.into_iter().map(Token).collect()
     }
@@ -104,14 +116,10 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) -> Vec<Token> {
         let topic = message.topic().clone();
-        if !drops_refused(&message, spool) {
-            self.tell(now_ms, Cause::Topic, close.reason, &message, spool, stats);
-        }
         self.hold_closed(now_ms, message, close, spool, stats);
         if !self.refusals.is_refused(&topic) {
             return Vec::new();
         }
-        self.refusals.say(&topic);
         let is_held = |message: &Message| *message.topic() == topic && !message.packed.rows.is_empty();
         let in_flight = self.sent.iter().filter(|(_, message)| is_held(message));
         let in_flight: Vec<_> = in_flight.map(|(token, _)| *token).collect();
@@ -134,17 +142,35 @@ impl<P: Pack> Uplink<P> {
         if message.packed.rows.is_empty() {
             return self.refusals.on_gone(message.topic());
         }
-        let out = self.out_of(message.topic());
+        let (out, mut told) = (self.out_of(message.topic()), None);
         if drops_refused(&message, spool) {
             self.refusals.add(now_ms, message.topic(), close.reason, out);
             self.refusals.on_gone(message.topic());
             return self.drop_refused(now_ms, &message, close.reason, spool, stats);
         }
-        if let Some(message) = self.refusals.on_closed(now_ms, message, close.reason, out) {
-            let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
-            self.note_poison(now_ms, &rows);
-            self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
+        if !self.refusals.is_said(message.topic())
+            && self.tell(now_ms, Cause::Topic, close.reason, &message, spool, stats)
+        {
+            told = Some(message.topic().clone());
         }
+        match self.refusals.on_closed(now_ms, message, close.reason, out) {
+            Some(message) => self.park_alone(now_ms, &message, close, spool, stats),
+            None => told.iter().for_each(|topic| self.refusals.say(topic)),
+        }
+    }
+
+    /// Parks a message at which the hub closed, as one that is bad by itself.
+    fn park_alone(
+        &mut self,
+        now_ms: u64,
+        message: &Message,
+        close: HubClose,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+        self.note_poison(now_ms, &rows);
+        self.park_poison(now_ms, Cause::Poison, close.reason, message, spool, stats);
     }
 
     /// Reports the topic of the oldest suspected poison message once, at its second connection that ended without a PUBACK. The first end may be

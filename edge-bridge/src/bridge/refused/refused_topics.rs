@@ -196,6 +196,8 @@ impl Refusals {
         let Some(topic) = self.topics.get_mut(&name) else { return Some(message) };
         self.held_bytes += message.bytes;
         topic.reason = reason;
+        // Set again where it is the answer of a close.
+        topic.closed_at = None;
         topic.out = topic.out.saturating_sub(usize::from(is_known));
         if topic.is_healing() {
             topic.phase = Phase::BackOff;

@@ -66,8 +66,8 @@ impl BlameSearch {
 
     /// Records a close at an attempt on a topic at which the hub closes. Its cause is known: nothing is to be found in a hurry.
     pub(in crate::bridge) fn on_attempt_closed(&mut self) {
+        // Above the limit no dial is hurried, until the next PUBACK.
         self.closes_in_row = self.closes_in_row.max(HURRIED_MAX).saturating_add(1);
-        self.on_message_parked();
     }
 
     /// Returns whether so many messages were found to be at fault without a PUBACK in between that the hub itself may have been.
