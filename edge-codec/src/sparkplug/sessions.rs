@@ -16,7 +16,7 @@ const BD_SEQ: &str = "bdSeq";
 pub const BIRTHS: &str = "bytes of births";
 
 /// Births of nodes and devices, bounded in bytes, by which their messages are read. `seq` is not looked at: a lost birth shows itself by
-/// metrics that no birth has.
+/// metrics that no birth has, and not at all where its aliases stood for other names before and the death between was lost, too.
 ///
 /// ```
 /// use edge_codec::sparkplug::{self, Message, Sessions, Topic};
@@ -60,7 +60,8 @@ struct Node {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Message<'a> {
-    /// Readings of a birth or of data, under the names of the node's or device's metrics.
+    /// Readings of a birth or of data, under the names of the node's or device's metrics. A birth ends the session before it, and that of a node
+    /// those of its devices, without an [`Ended`](Self::Ended): their next births follow it.
     Readings(Box<Batch<'a>>),
     /// Data whose birth is not known. A [`rebirth_request`](super::rebirth_request) makes the node send it.
     Unborn,

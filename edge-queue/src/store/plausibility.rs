@@ -15,8 +15,8 @@ pub(crate) const EPOCH_END: u32 = u32::MAX / 2;
 /// Epochs at the end of the range that are taken one by one: a million opens more.
 const EPOCHS_SINGLE: u32 = 1 << 20;
 
-/// Returns the epoch of the open that follows `epoch`, `step` above it. Steps of at most [`EPOCH_STEP_MAX`] last for half a million opens, and half of
-/// that on average; then each is one, and the last epoch stays.
+/// Returns the epoch of the open that follows `epoch`, `step` above it. Steps of at most [`EPOCH_STEP_MAX`] last for half a million opens at least, and a
+/// million on average; then each is one, and the last epoch stays.
 pub(crate) fn next_epoch(epoch: u32, step: u32) -> u32 {
     let left = EPOCH_END.saturating_sub(epoch);
     let step = if left > EPOCHS_SINGLE { step.clamp(1, EPOCH_STEP_MAX) } else { 1 };

@@ -109,6 +109,9 @@ pub struct Exporter<W> {
     done: Exported,
 }
 
+/// Most bytes of the application's note.
+const NOTE_BYTES_MAX: usize = 64 << 10;
+
 impl<W: Write> Exporter<W> {
     /// Begins a stream of the gateway's rows.
     ///
@@ -119,11 +122,14 @@ impl<W: Write> Exporter<W> {
     }
 
     /// Begins a stream of the gateway's rows, with a note of the application's, such as the names of its lanes. Readers without a use for it pass
-    /// over it.
+    /// over it. It has at most 64 KiB.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Those of `out`, and [`io::ErrorKind::InvalidInput`] for a longer note: a stream with one would be read without its first block.
     pub fn with_note(out: W, gateway: u64, epoch: u32, lanes: u8, note: &[u8]) -> io::Result<Exporter<W>> {
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let mut body = epoch.to_le_bytes().to_vec();
         body.push(lanes);
         body.extend_from_slice(note);

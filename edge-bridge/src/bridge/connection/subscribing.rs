@@ -20,7 +20,7 @@ impl Connection {
         // A SUBSCRIBE of a filter that fits into no packet would be larger still: the hub has never had it.
         let _ = in_packets(filters, &mut |filters| {
             let sent = self.session.unsubscribe(now.up_ms, filters.to_vec());
-            settle(sent, |sent| match sent {
+            unless_too_large(sent, |sent| match sent {
                 Ok(id) => unsubscribes.on_asked(id, filters),
                 Err(_) => unsubscribes.put_back(filters),
             })
@@ -37,7 +37,7 @@ impl Connection {
         self.unsubscribe(now, &replaced, parts);
         let too_large = in_packets(filters, &mut |filters| {
             let sent = self.session.subscribe(now.up_ms, filters.to_vec());
-            settle(sent, |sent| match sent {
+            unless_too_large(sent, |sent| match sent {
                 Ok(id) => parts.downlink.on_asked(id, filters),
                 Err(error) => {
                     tracing::debug!(%error, "subscribe");
@@ -71,10 +71,13 @@ fn in_packets<'a, T>(filters: &'a [T], send: &mut impl FnMut(&[T]) -> bool) -> V
 }
 
 /// Calls `settle` with the outcome of a request, unless its packet is too large; returns whether it was called.
-fn settle(sent: Result<PacketId, RequestError>, settle: impl FnOnce(Result<PacketId, RequestError>)) -> bool {
+fn unless_too_large(
+    sent: Result<PacketId, RequestError>,
+    then: impl FnOnce(Result<PacketId, RequestError>),
+) -> bool {
     let is_too_large = matches!(sent, Err(RequestError::TooLarge { .. }));
     if !is_too_large {
-        settle(sent);
+        then(sent);
     }
     !is_too_large
 }

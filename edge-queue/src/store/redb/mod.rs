@@ -286,9 +286,7 @@ impl RedbStore {
         }
         written
     }
-}
 
-impl RedbStore {
     /// Returns the error of a call that failed.
     fn failed(&self, trouble: Trouble, op: &'static str) -> StoreError {
         match self.backend.has_panicked() {

@@ -8,7 +8,7 @@
 //!    it writes replaces what a crashed run left behind.
 //! 4. A commit's number belongs to its epoch: a run may use the number of a commit that left no trace.
 //! 5. Frames in a slot from before its segment's epoch belong to an earlier life of the slot.
-//! 6. If damage takes both superblocks, the epoch leaps beyond every run that may have written nothing.
+//! 6. If damage takes both superblocks, the epoch leaps beyond 256 runs that may have written nothing.
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
