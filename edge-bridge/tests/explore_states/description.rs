@@ -16,7 +16,7 @@ use crate::queue::{Key, lease_id, lease_of};
 use crate::world::World;
 
 /// Fields that are left out, in the order of the alphabet, beside those whose name ends with `_ms`.
-const LEFT_OUT: [&str; 50] = [
+const LEFT_OUT: [&str; 51] = [
     "answered",
     "arrived",
     "attempts",
@@ -58,6 +58,7 @@ const LEFT_OUT: [&str; 50] = [
     "spool",
     "stats",
     "sweep",
+    "taken",
     "takeover",
     "tickets",
     "token",
