@@ -73,7 +73,7 @@ fn a_renewed_certificate_is_shown_at_the_next_connection_and_a_wrong_one_cuts_no
         mosquitto::publish(listen, "b", "x");
         at_hub.arrived().iter().any(|arrived| arrived.topic == "up/b")
     });
-    assert!(gateway.log().contains("cannot read the link's certificate again"));
+    assert!(gateway.log().contains("TLS files of the link cannot be read again"));
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
