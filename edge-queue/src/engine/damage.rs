@@ -28,13 +28,8 @@ impl Engine {
             }
             Err(error) => {
                 let reason = format!("lane {lane}: {error}");
-                let (kind, is_news) = (
-                    FaultKind::of(error),
-                    self.with_model(|model| model.read_failed(lane, reason.clone(), &now)),
-                );
-                // A panic has an event of its own.
-                if is_news && kind != FaultKind::Panicked {
-                    lock(&self.events).put(Event::Degraded { kind, reason });
+                if self.with_model(|model| model.read_failed(lane, reason.clone(), &now)) {
+                    self.tell_degraded(FaultKind::of(error), reason);
                 }
                 // The writer wakes consumers when the lane may be read again, and may sleep beyond that.
                 self.wake(Wake { writer: true, consumers: false });

@@ -23,11 +23,17 @@ impl Engine {
             (is_news, self.writer_sleeps_beyond(model))
         });
         self.wake(Wake { writer, consumers: false });
-        // A panic has an event of its own.
-        if is_news && kind != FaultKind::Panicked {
-            lock(&self.events).put(Event::Degraded { kind, reason });
+        if is_news {
+            self.tell_degraded(kind, reason);
         }
         CommitError::Store(error)
+    }
+
+    /// Emits the event of a fault. A panic has one of its own.
+    pub(super) fn tell_degraded(&self, kind: FaultKind, reason: String) {
+        if kind != FaultKind::Panicked {
+            lock(&self.events).put(Event::Degraded { kind, reason });
+        }
     }
 
     pub(super) fn health(&self, model: &Model, now: &Now) -> Health {
