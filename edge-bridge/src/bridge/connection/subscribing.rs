@@ -70,7 +70,7 @@ fn in_packets<'a, T>(filters: &'a [T], send: &mut impl FnMut(&[T]) -> bool) -> V
     }
 }
 
-/// Calls `settle` with the outcome of a request, unless its packet is too large; returns whether it was called.
+/// Calls `then` with the outcome of a request, unless its packet is too large; returns whether it was called.
 fn unless_too_large(
     sent: Result<PacketId, RequestError>,
     then: impl FnOnce(Result<PacketId, RequestError>),

@@ -142,20 +142,19 @@ impl<P: Pack> Uplink<P> {
         if message.packed.rows.is_empty() {
             return self.refusals.on_gone(message.topic());
         }
-        let (out, mut told) = (self.out_of(message.topic()), None);
+        let topic = message.topic().clone();
+        let out = self.out_of(&topic);
         if drops_refused(&message, spool) {
-            self.refusals.add(now_ms, message.topic(), close.reason, out);
-            self.refusals.on_gone(message.topic());
+            self.refusals.add(now_ms, &topic, close.reason, out);
+            self.refusals.on_gone(&topic);
             return self.drop_refused(now_ms, &message, close.reason, spool, stats);
         }
-        if !self.refusals.is_said(message.topic())
-            && self.tell(now_ms, Cause::Topic, close.reason, &message, spool, stats)
-        {
-            told = Some(message.topic().clone());
-        }
+        let is_told = !self.refusals.is_said(&topic)
+            && self.tell(now_ms, Cause::Topic, close.reason, &message, spool, stats);
         match self.refusals.on_closed(now_ms, message, close.reason, out) {
             Some(message) => self.park_alone(now_ms, &message, close, spool, stats),
-            None => told.iter().for_each(|topic| self.refusals.say(topic)),
+            None if is_told => self.refusals.say(&topic),
+            None => {}
         }
     }
 
