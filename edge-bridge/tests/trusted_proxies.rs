@@ -147,9 +147,9 @@ async fn a_trusted_proxy_without_a_valid_header_is_closed_and_told() {
     }
 }
 
+/// Returns a server with a WebSocket address too, whose messages are not recorded.
 #[cfg(feature = "websocket")]
-#[tokio::test]
-async fn a_header_precedes_the_web_socket() {
+async fn web_socket_site() -> Site {
     let told = Told::default();
     let events = Arc::clone(&told);
     let server = Server::builder()
@@ -161,33 +161,29 @@ async fn a_header_precedes_the_web_socket() {
         .start_observer("127.0.0.1:0", |_, _| {})
         .await
         .unwrap();
+    Site { server, peers: Arc::default(), told }
+}
+
+#[cfg(feature = "websocket")]
+#[tokio::test]
+async fn a_header_precedes_the_web_socket() {
+    let site = web_socket_site().await;
     let upgrade = b"GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Protocol: mqtt\r\n\r\n";
-    let mut client = TcpStream::connect(server.ws_addr().unwrap()).await.unwrap();
+    let mut client = TcpStream::connect(site.server.ws_addr().unwrap()).await.unwrap();
     client.write_all(&[FORWARDED, upgrade].concat()).await.unwrap();
     let mut answer = [0; 12];
     timeout(Duration::from_secs(30), client.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 101");
-    assert!(told.lock().unwrap().is_empty());
+    assert!(site.told.lock().unwrap().is_empty());
 }
 
 /// A load balancer looks every few seconds whether this is there. It speaks no WebSocket, nor TLS, and no client has failed.
 #[cfg(feature = "websocket")]
 #[tokio::test]
 async fn a_proxys_own_connection_that_says_nothing_is_not_told() {
-    let told = Told::default();
-    let events = Arc::clone(&told);
-    let server = Server::builder()
-        .trusted_proxies([TRUSTED.parse().unwrap()])
-        .ws_listen("127.0.0.1:0".parse().unwrap())
-        .on_event(move |event: &Event, address| {
-            events.lock().unwrap().push((format!("{event:?}"), address));
-        })
-        .start_observer("127.0.0.1:0", |_, _| {})
-        .await
-        .unwrap();
-    let site = Site { server, peers: Arc::default(), told };
+    let site = web_socket_site().await;
     for (bytes, count) in [(OWN, 0), (FORWARDED, 1)] {
         let mut probe = TcpStream::connect(site.server.ws_addr().unwrap()).await.unwrap();
         probe.write_all(bytes).await.unwrap();
