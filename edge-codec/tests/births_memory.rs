@@ -11,7 +11,7 @@ use counting::allocated;
 use edge_codec::Limits;
 use edge_codec::sparkplug::{Sessions, Topic};
 
-/// What is kept of births is what they are said to take, or less.
+/// Births take at most the bytes that they count for.
 #[test]
 fn births_take_no_more_than_sessions_count() {
     let topics = ["spBv1.0/g/NBIRTH/n", "spBv1.0/g/DBIRTH/n/d"].map(|topic| Topic::read(topic).unwrap());

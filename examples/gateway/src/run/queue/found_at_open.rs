@@ -3,7 +3,7 @@
 
 use edge_queue::{Config as QueueConfig, Event, Lane, LaneStats};
 
-/// What the opening of a queue found.
+/// Findings at the opening of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FoundAtOpen {
     /// Set if messages wait and the names that their lanes had cannot be read.
