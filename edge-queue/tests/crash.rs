@@ -26,7 +26,10 @@ fn no_power_cut_loses_a_receipted_row_or_wakes_a_ghost() {
             };
             let backlog_bytes = if full { 230 * 1024 } else { 32 * 1024 };
             let rig = CrashRig::record_with(&SimDir::new(), &open, &plan, backlog_bytes);
-            let judged = rig.and_then(|mut rig| rig.judge(&open, seed() + nth, 100));
+            let judged = rig.and_then(|mut rig| {
+                assert!(full || !rig.found_no_room(), "{name}, history {nth}: no room within the limit");
+                rig.judge(&open, seed() + nth, 100)
+            });
             [judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}")), 0]
         });
         println!("executed crash_states.{name}: {cases} cases of {histories} histories");

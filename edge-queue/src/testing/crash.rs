@@ -38,6 +38,7 @@ pub struct CrashRig {
     recording: Recording,
     moments: Vec<Moment>,
     rows: BTreeMap<(Lane, Seq), (usize, StoredRow)>,
+    no_room: bool,
 }
 
 impl CrashRig {
@@ -49,7 +50,7 @@ impl CrashRig {
     }
 
     /// Records as [`record`](Self::record) does, with a backlog of up to `backlog_bytes` per lane. Beyond the lane's limit the lane runs out of segments
-    /// now and then, and acknowledgements must be written before rows find room.
+    /// now and then, and acknowledgements must be written before rows find room; the history ends at rows that find none even then.
     pub fn record_with(
         dir: &SimDir,
         open: Open<'_>,
@@ -57,7 +58,12 @@ impl CrashRig {
         backlog_bytes: u64,
     ) -> Result<CrashRig, Violation> {
         dir.record();
-        let mut rig = CrashRig { recording: dir.recording(), moments: Vec::new(), rows: BTreeMap::new() };
+        let mut rig = CrashRig {
+            recording: dir.recording(),
+            moments: Vec::new(),
+            rows: BTreeMap::new(),
+            no_room: false,
+        };
         judged(|| rig.run(dir, open, plan, backlog_bytes))?;
         rig.recording = dir.recording();
         Ok(rig)
@@ -76,6 +82,9 @@ impl CrashRig {
             match step {
                 Step::Commit { rows, changes, state } => {
                     self.commit(dir, store.as_mut(), rows, &changes, &state)?;
+                    if self.no_room {
+                        return Ok(());
+                    }
                 }
                 Step::Reopen { clean } => {
                     if clean {
@@ -91,6 +100,11 @@ impl CrashRig {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether the history ended at rows that found no room. A store never has that within the lane's limit.
+    pub fn found_no_room(&self) -> bool {
+        self.no_room
     }
 
     /// Number of recorded operations; boundaries are `0..=` this.
@@ -140,7 +154,12 @@ impl CrashRig {
     ) -> Result<(), Violation> {
         if let Err(full) = stage(store, &rows) {
             self.commit_floors(dir, store, state).map_err(|why| why.at(full))?;
-            accepted("append", stage(store, &rows))?;
+            let staged = stage(store, &rows);
+            self.no_room = matches!(staged, Err(StoreError::Full { .. }));
+            if self.no_room {
+                return Ok(());
+            }
+            accepted("append", staged)?;
         }
         let asked_at = dir.recorded();
         accepted("commit", store.commit(changes, state))?;
