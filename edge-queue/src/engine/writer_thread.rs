@@ -91,9 +91,11 @@ impl Engine {
     /// Runs the writer thread to its end, and records a panic that ended it.
     fn run_contained(&self) {
         if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
-            self.writer_panic.note(WRITER_ENDED.to_owned(), self.clock.as_ref());
-            // If it held the store, that is given up now.
+            // If it held the store, that is given up now, and its own panic says so; nothing is written then by any call.
             drop(self.lock_store());
+            if !self.store_panic.is_some() {
+                self.writer_panic.note(WRITER_ENDED.to_owned(), self.clock.as_ref());
+            }
         }
     }
 
