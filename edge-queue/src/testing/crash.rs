@@ -58,12 +58,8 @@ impl CrashRig {
         backlog_bytes: u64,
     ) -> Result<CrashRig, Violation> {
         dir.record();
-        let mut rig = CrashRig {
-            recording: dir.recording(),
-            moments: Vec::new(),
-            rows: BTreeMap::new(),
-            no_room: false,
-        };
+        let recording = dir.recording();
+        let mut rig = CrashRig { recording, moments: Vec::new(), rows: BTreeMap::new(), no_room: false };
         judged(|| rig.run(dir, open, plan, backlog_bytes))?;
         rig.recording = dir.recording();
         Ok(rig)
@@ -78,13 +74,12 @@ impl CrashRig {
     ) -> Result<(), Violation> {
         let (mut store, recovered) = self.open(dir, open)?;
         let mut history = History::with_backlog(plan, recovered.state, backlog_bytes);
-        while let Some(step) = history.next_step() {
+        while !self.no_room
+            && let Some(step) = history.next_step()
+        {
             match step {
                 Step::Commit { rows, changes, state } => {
                     self.commit(dir, store.as_mut(), rows, &changes, &state)?;
-                    if self.no_room {
-                        return Ok(());
-                    }
                 }
                 Step::Reopen { clean } => {
                     if clean {
