@@ -69,6 +69,12 @@ async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dea
             "last" => vec![in_lane(1, "own/last")],
             "wild" => vec![row("a/#")],
             "empty" => vec![row("")],
+            "large" => vec![Row::new(Utf8::try_from("own/large").unwrap(), vec![b'x'; 384 * 1024].into())],
+            "heavy" => {
+                let mut heavy = row("own/heavy");
+                heavy.weight = 101;
+                vec![row("own/light"), heavy]
+            }
             "control" => return Some(Answer::Withhold(vec![row("a\u{1}b")])),
             _ => return None,
         };
@@ -77,19 +83,21 @@ async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dea
     let gateway = Gateway::builder("g", &url(&hub))
         .listen("127.0.0.1:0".parse().unwrap())
         .route("#", "up/", Format::Raw)
-        .settings("[queue]\nlanes = [\"alarm\", \"telemetry\"]")
+        .settings("[queue]\nmax_messages = 100\nlanes = [\"alarm\", \"telemetry\"]")
         .ingest(move |_, message| own(message))
         .start(dir.path().join("state"))
         .await
         .unwrap();
     let sensor = sensor_of(&gateway).await;
-    for topic in ["lane", "last", "wild", "empty", "control", "end"] {
+    for topic in ["lane", "last", "wild", "empty", "large", "heavy", "control", "end"] {
         drop(sensor.publish(topic, "x").await.unwrap());
     }
     let expected = [
         "dead-letter/control",
         "dead-letter/empty",
+        "dead-letter/heavy",
         "dead-letter/lane",
+        "dead-letter/large",
         "dead-letter/wild",
         "own/last",
         "up/end",

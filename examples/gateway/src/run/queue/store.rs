@@ -18,7 +18,7 @@ use super::found_at_open::FoundAtOpen;
 /// Name of the hub as a consumer of the queue, under which its acknowledgements are stored.
 pub(crate) const CONSUMER: &str = "hub";
 /// Largest row of the queue in bytes: a packet of the listener (at most 256 KiB), plus its topic at the hub (less than 64 KiB).
-const ROW_BYTES_MAX: usize = 384 * 1024;
+pub(in crate::run) const ROW_BYTES_MAX: usize = 384 * 1024;
 /// Time limit for closing a queue after a failed start.
 pub(in crate::run) const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Limit for the queue that stands for an unlimited number of messages.
@@ -95,9 +95,14 @@ pub(crate) fn tell_events(queue: &aio::Queue, state: &Path) -> FoundAtOpen {
     found
 }
 
+/// Returns the most messages of a lane, by weight.
+pub(in crate::run) fn messages_max(config: &Config) -> u64 {
+    config.queue.max_messages.unwrap_or(UNLIMITED_MESSAGES)
+}
+
 /// Returns the configuration as settings of the queue.
 pub(crate) fn config(config: &Config) -> QueueConfig {
-    let Queue { max_messages, max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
+    let Queue { max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
     let on_full = match on_full {
         OnFull::DropOldest => QueueOnFull::DropOldest,
         OnFull::DropNewest => QueueOnFull::DropNewest,
@@ -105,7 +110,7 @@ pub(crate) fn config(config: &Config) -> QueueConfig {
     };
     let mut queue = QueueConfig::default()
         .lanes(u8::try_from(lanes.len()).unwrap_or(u8::MAX))
-        .max_messages(max_messages.unwrap_or(UNLIMITED_MESSAGES))
+        .max_messages(messages_max(config))
         .max_bytes(max_bytes)
         .row_bytes_max(ROW_BYTES_MAX)
         .on_full(on_full)
