@@ -72,7 +72,8 @@ impl Gateway {
     /// `settings` are all settings, as for a start, but without parts of the program's own: its ingest stays, and so do filters and packers, with
     /// their routes. They are checked as a whole, and applied or refused as a whole. Returns when the routes are in force: a message that comes
     /// later goes by them. While the queue takes nothing it returns after five seconds: [`ReloadOutcome::Pending`]. Reloads take turns, and
-    /// those five seconds begin with the turn. If the future is dropped before its turn nothing changes; dropped later, the change goes on.
+    /// those five seconds begin with the turn. If the future is dropped before its turn, or while the queue is asked what waits (at most two
+    /// seconds), nothing changes; dropped later, the change goes on.
     ///
     /// All but routes is read at a start only. So are two things that follow from routes, and a change of them is refused: the topics to subscribe to
     /// at a [`broker`](Builder::broker), unless `[local] topics` names them (refused as `[local]`), and the order of a lane, which the first raw route
@@ -114,7 +115,7 @@ impl Gateway {
     /// In each case what was in force stays. [`Error::Configuration`]: mistakes, each with its key and place.
     /// [`Error::NeedsRestart`]: other tables than `[[route]]` differ, and are named; or `settings` has a part of the
     /// program's own, or a route that has a filter or packer of the program's own would change or go. [`Error::Failed`]: the
-    /// gateway has ended.
+    /// queue's limits are lower than what waits, which a start with them would give up as `on_full` says; or the gateway has ended.
     pub async fn reload(&self, settings: Builder) -> Result<ReloadOutcome, Error> {
         let (config, parts) = settings.checked()?;
         // The parts themselves may not be shared between threads, and so must not be held while it waits.

@@ -58,10 +58,10 @@ impl ProgramReload {
     }
 
     /// Applies a configuration that was checked. `own_part`: name of the first part of the program's own that came with it. A caller that goes away
-    /// once it has its turn changes nothing about the outcome; before, nothing is applied.
+    /// once it is decided changes nothing about the outcome; before, nothing is applied.
     ///
     /// # Errors
-    /// Only a start can apply it, or the gateway has ended.
+    /// Only a start can apply it, a start would give up what waits, or the gateway has ended.
     pub(crate) async fn apply(
         &self,
         next: Config,
@@ -73,7 +73,7 @@ impl ProgramReload {
         }
         let (before, in_force) = self.before();
         let waiting = self.queue.waiting().await;
-        self.may_apply((&before, &next), own_part, &waiting).map_err(RunError::NeedsRestart)?;
+        self.may_apply((&before, &next), own_part, &waiting)?;
         let next = Arc::new(next);
         let is_in_force = in_force.routes == next.routes;
         self.accepted.send_replace(InForce::new(next.clone(), None));
@@ -104,28 +104,30 @@ impl ProgramReload {
     /// Checks that the change is one of routes alone, without parts of the program's own.
     ///
     /// # Errors
-    /// The reason why only a start can apply it.
+    /// Only a start can apply it, or a start would give up what waits.
     fn may_apply(
         &self,
         (before, next): (&Config, &Config),
         own_part: Option<String>,
         waiting: &Waiting,
-    ) -> Result<(), String> {
+    ) -> Result<(), RunError> {
+        let needs_restart = |why| Err(RunError::NeedsRestart(why));
         if let Some(part) = own_part {
-            return Err(format!(
+            return needs_restart(format!(
                 "{part}: parts of the program's own are taken at a start only; without them in the new settings those of the start stay"
             ));
         }
         match decide(before, next, true, waiting) {
             Decision::Nothing | Decision::Routes => {}
             Decision::StartAnew(tables) => {
-                return Err(format!("{}: read at a start only", tables.join(", ")));
+                return needs_restart(format!("{}: read at a start only", tables.join(", ")));
             }
-            Decision::Refused(why) => return Err(why.to_string()),
-            Decision::MoreWaits(why) => return Err(why),
+            Decision::Refused(why) => return needs_restart(why.to_string()),
+            // Who restarts for it loses what a reload refuses to lose.
+            Decision::MoreWaits(why) => return Err(RunError::Failed(why)),
         }
         match self.own_routes.iter().find(|own| !next.routes.contains(&own.route)) {
-            Some(OwnRoute { kind, route }) => Err(format!(
+            Some(OwnRoute { kind, route }) => needs_restart(format!(
                 "route \"{}\": its {kind} is the program's own and stays with the route as it is; only a start can change or remove it",
                 route.filter_topic
             )),

@@ -28,13 +28,13 @@ impl OpenQueue {
         let _first = self.0.set(queue.clone());
     }
 
-    /// Sets an empty queue in memory.
+    /// Sets an empty queue in memory, if there is no queue yet, and returns the one that is set.
     #[cfg(test)]
     #[allow(clippy::unwrap_used, reason = "test code")]
-    pub(crate) fn show_in_memory(&self) {
+    pub(crate) fn show_in_memory(&self) -> aio::Queue {
         let memory = edge_queue::Config::default().store(edge_queue::StoreKind::Memory);
-        let queue = edge_queue::Queue::open("", memory).unwrap();
-        self.show(&aio::Queue::of(queue).unwrap());
+        let in_memory = || aio::Queue::of(edge_queue::Queue::open("", memory).unwrap()).unwrap();
+        self.0.get_or_init(in_memory).clone()
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -141,6 +141,22 @@ async fn other_tables_are_named_and_nothing_is_applied() {
     }
 }
 
+/// A program that restarts for it, as the error said, gave up what waits.
+#[tokio::test]
+async fn limits_below_what_waits_are_no_reason_for_a_restart() {
+    let (reload, _configurations) = started(None);
+    let queue = reload.queue.show_in_memory();
+    for _ in 0..2_000 {
+        drop(queue.push(edge_queue::Row::new(vec![0; 1_000])).await.unwrap());
+    }
+    let limited =
+        |limit: &str| FILE.replace("[[route]]", &format!("[queue]\nmax_bytes = \"{limit}\"\n[[route]]"));
+    let refused = apply(&reload, &limited("1MiB")).await.unwrap_err();
+    assert!(matches!(&refused, RunError::Failed(why) if why.starts_with("queue.max_bytes: ")), "{refused:?}");
+    let refused = apply(&reload, &limited("8MiB")).await.unwrap_err();
+    assert!(matches!(&refused, RunError::NeedsRestart(why) if why.starts_with("[queue]: ")), "{refused:?}");
+}
+
 #[tokio::test]
 async fn own_parts_stay_with_their_routes_and_are_taken_at_a_start_only() {
     let (reload, configurations) = started(Some("plant/#"));

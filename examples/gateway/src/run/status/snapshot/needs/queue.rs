@@ -154,7 +154,7 @@ fn found_at_open(needs: &mut Needs, facts: &Facts, figures: &Figures) {
         }
         Some(kept) => {
             let text = format!("The queue's file keeps its old division: {}.", kept.why);
-            let action = "The limits of [queue] are in force: what waits beyond them is given up with the next messages, or keeps these out, as on_full says. A later start divides the file anew.";
+            let action = "The limits of [queue] are in force: if more waits than they hold, it is given up with the next messages, or keeps these out, as on_full says. A later start divides the file anew.";
             needs.look("limits", text, action);
         }
         None => {}
