@@ -100,7 +100,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
         });
         // Others that were acknowledged here are no progress then.
-        let is_too_quick = blame.is_some() && lasted_ms < STABLE_MS && self.uplink.poison.is_too_quick();
+        let is_too_quick =
+            blame.is_some() && lasted_ms < STABLE_MS && self.uplink.poison.is_too_quick(now.up_ms);
         if stable && !taken_over && !is_too_quick {
             self.backoff.reset();
         }

@@ -48,8 +48,8 @@ impl Poison {
     }
 
     /// Returns whether the search has cost so many connections that the next dials are to be ever further apart.
-    pub(in crate::bridge) fn is_too_quick(&self) -> bool {
-        self.quick_dials.are_used_up()
+    pub(in crate::bridge) fn is_too_quick(&self, now_ms: u64) -> bool {
+        self.quick_dials.are_used_up(now_ms)
     }
 
     /// Handles a PUBACK. Returns whether rows taken for poison are to be tried again soon, because the hub itself may have been at fault.

@@ -16,19 +16,22 @@ pub(in crate::bridge) struct QuickDials {
 impl QuickDials {
     /// Counts a close that is followed by a quick dial.
     pub(super) fn take(&mut self, now_ms: u64) {
-        let more = u32::try_from(now_ms.saturating_sub(self.since_ms) / ONE_MORE_MS).unwrap_or(u32::MAX);
-        if self.taken == 0 || more >= self.taken {
-            (self.taken, self.since_ms) = (0, now_ms);
-        } else {
-            self.taken -= more;
-            self.since_ms += u64::from(more) * ONE_MORE_MS;
-        }
-        self.taken = (self.taken + 1).min(DIALS_MAX + 1);
+        let (taken, since_ms) = self.at(now_ms);
+        *self = QuickDials { taken: (taken + 1).min(DIALS_MAX + 1), since_ms };
     }
 
-    /// Returns whether the limit was exceeded by the last [`take`](Self::take).
-    pub(in crate::bridge) fn are_used_up(&self) -> bool {
-        self.taken > DIALS_MAX
+    /// Returns whether there were more than are allowed.
+    pub(in crate::bridge) fn are_used_up(&self, now_ms: u64) -> bool {
+        self.at(now_ms).0 > DIALS_MAX
+    }
+
+    /// Returns the dials that count at this time, and the time from which on one after the other is allowed again.
+    fn at(&self, now_ms: u64) -> (u32, u64) {
+        let more = u32::try_from(now_ms.saturating_sub(self.since_ms) / ONE_MORE_MS).unwrap_or(u32::MAX);
+        match self.taken.checked_sub(more) {
+            None | Some(0) => (0, now_ms),
+            Some(left) => (left, self.since_ms + u64::from(more) * ONE_MORE_MS),
+        }
     }
 }
 
@@ -40,15 +43,16 @@ mod tests {
     fn a_burst_then_one_in_each_half_minute() {
         let mut dials = QuickDials::default();
         (0..DIALS_MAX).for_each(|_| dials.take(1_000));
-        assert!(!dials.are_used_up());
+        assert!(!dials.are_used_up(1_000));
         dials.take(1_000);
-        assert!(dials.are_used_up());
-        dials.take(1_000 + ONE_MORE_MS - 1);
-        assert!(dials.are_used_up());
-        dials.take(1_000 + 2 * ONE_MORE_MS);
-        assert!(!dials.are_used_up(), "two more, one of them taken");
+        assert!(dials.are_used_up(1_000));
+        let next = 1_000 + ONE_MORE_MS;
+        dials.take(next - 1);
+        assert!(dials.are_used_up(next - 1) && !dials.are_used_up(next), "without another close, too");
+        dials.take(next + ONE_MORE_MS);
+        assert!(!dials.are_used_up(next + ONE_MORE_MS), "two more, one of them taken");
         dials.take(u64::MAX);
         (0..DIALS_MAX - 1).for_each(|_| dials.take(u64::MAX));
-        assert!(!dials.are_used_up(), "all of them after a quiet time");
+        assert!(!dials.are_used_up(u64::MAX), "all of them after a quiet time");
     }
 }

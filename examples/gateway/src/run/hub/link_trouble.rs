@@ -47,7 +47,10 @@ impl<'a> LinkTrouble<'a> {
             return Some(Self::Refused(reason));
         }
         let is_tls = cause.starts_with(TLS) || cause.contains(NOT_TAKEN_HERE) || cause.contains(ALERT);
-        is_tls.then_some(Self::Tls(cause))
+        // The host is known where it is told.
+        let why =
+            cause.strip_prefix(TLS).and_then(|rest| rest.split_once(": ")).map_or(cause, |(_, why)| why);
+        is_tls.then_some(Self::Tls(why))
     }
 
     /// Returns whether it stays until somebody changes something: a login that is wrong, or a certificate. A hub that is busy, or a clock that is
@@ -111,7 +114,8 @@ mod tests {
             ("TLS with h: tls handshake eof".to_owned(), false),
         ] {
             let trouble = LinkTrouble::of(&cause).unwrap_or_else(|| panic!("{cause}"));
-            assert_eq!((trouble, trouble.needs_somebody()), (LinkTrouble::Tls(&cause), lasts), "{cause}");
+            let why = cause.trim_start_matches("TLS with h: ");
+            assert_eq!((trouble, trouble.needs_somebody()), (LinkTrouble::Tls(why), lasts), "{cause}");
         }
     }
 }

@@ -47,7 +47,7 @@ fn a_hub_that_refuses_the_login_or_the_certificate_is_no_outage() {
         ),
         (
             "TLS with h: invalid peer certificate: UnknownIssuer",
-            "TLS with the hub fails: TLS with h: invalid peer certificate: UnknownIssuer. ",
+            "TLS with the hub fails: invalid peer certificate: UnknownIssuer. ",
             "hub",
         ),
         (
