@@ -1,12 +1,15 @@
 //! Alarms of a controller: a limit alarm per input that has one, judged when a value arrives or stops arriving.
 
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
 use super::{CommandError, ControlEvent, Inputs};
 use crate::alarm::{
     AckError, AlarmCommand, AlarmLevel, KeptAlarm, LimitAlarm, LimitAlarmState, LimitIdentities,
     restore_limits,
 };
 use crate::{Quality, Value};
-use hashbrown::HashMap;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ControlAlarms {
@@ -56,7 +59,8 @@ impl ControlAlarms {
         let mut numbers: HashMap<usize, Vec<usize>> = HashMap::new();
         let all = self.all.iter().enumerate();
         all.for_each(|(number, watched)| numbers.entry(watched.input).or_default().push(number));
-        let mut groups: HashMap<usize, Vec<(LimitAlarm, &mut LimitAlarmState)>> = HashMap::new();
+        // In their order, so that what is reported is the same each time.
+        let mut groups: BTreeMap<usize, Vec<(LimitAlarm, &mut LimitAlarmState)>> = BTreeMap::new();
         for watched in &mut self.all {
             groups.entry(watched.input).or_default().push((watched.alarm, &mut watched.state));
         }

@@ -6,36 +6,49 @@ use crate::wire::Utf8;
 
 /// Number of messages of one topic at which the hub closed, without an accepted one of it in between, from which the whole topic counts as refused.
 const MESSAGES_MAX: u32 = 2;
-/// Most topics that are counted; at the limit another one is forgotten.
+/// Most topics that are counted; at the limit the one that was counted first is forgotten.
 const TOPICS_MAX: usize = 256;
 
-/// Number of messages at which the hub closed, by topic.
+/// Topics at whose messages the hub closed.
 #[derive(Debug, Clone, Default)]
-pub(in crate::bridge) struct ClosedTopics(HashMap<Utf8, u32>);
+pub(in crate::bridge) struct ClosedTopics {
+    by_topic: HashMap<Utf8, Closes>,
+    /// Number of topics that were ever counted.
+    topics: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Closes {
+    messages: u32,
+    /// Number of the topic, in the order in which they were first counted.
+    nth: u64,
+}
 
 impl ClosedTopics {
     /// Counts a message at which the hub closed. Returns whether its topic is refused by that.
     pub(in crate::bridge) fn on_blamed(&mut self, topic: &Utf8) -> bool {
-        if self.0.len() >= TOPICS_MAX
-            && !self.0.contains_key(topic)
-            && let Some(other) = self.0.keys().next().cloned()
-        {
-            self.0.remove(&other);
+        if let Some(closes) = self.by_topic.get_mut(topic) {
+            closes.messages = closes.messages.saturating_add(1);
+            return closes.messages >= MESSAGES_MAX;
         }
+        let first = self.by_topic.iter().min_by_key(|(_, closes)| closes.nth).map(|(first, _)| first.clone());
+        if let Some(first) = first.filter(|_| self.by_topic.len() >= TOPICS_MAX) {
+            self.by_topic.remove(&first);
+        }
+        self.topics += 1;
         // A copy: the topic's own bytes are a slice of a larger buffer.
-        let messages = self.0.entry(topic.detached()).or_default();
-        *messages = messages.saturating_add(1);
-        *messages >= MESSAGES_MAX
+        self.by_topic.insert(topic.detached(), Closes { messages: 1, nth: self.topics });
+        false
     }
 
     /// Returns whether the hub closed at a message of the topic, and accepted none since.
     pub(in crate::bridge) fn is_suspect(&self, topic: &Utf8) -> bool {
-        self.0.contains_key(topic)
+        self.by_topic.contains_key(topic)
     }
 
     /// Forgets a topic of which the hub accepted a message.
     pub(in crate::bridge) fn on_accepted(&mut self, topic: &Utf8) {
-        self.0.remove(topic);
+        self.by_topic.remove(topic);
     }
 }
 
@@ -62,6 +75,8 @@ mod tests {
         let mut topics = ClosedTopics::default();
         let refused = (0..2 * TOPICS_MAX).filter(|n| topics.on_blamed(&topic(*n))).count();
         assert_eq!(refused, 0);
-        assert_eq!(topics.0.len(), TOPICS_MAX);
+        assert_eq!(topics.by_topic.len(), TOPICS_MAX);
+        let is_kept = |n| topics.is_suspect(&topic(n));
+        assert!(!is_kept(TOPICS_MAX - 1) && (TOPICS_MAX..2 * TOPICS_MAX).all(is_kept), "the last ones");
     }
 }
