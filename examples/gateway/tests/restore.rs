@@ -138,3 +138,21 @@ fn a_copy_is_not_restored_into_other_lanes_and_no_start_takes_it_with_them() {
     let same = Gateway::new(third.path(), &config("[\"alarm\", \"telemetry\"]"));
     assert_eq!(restore(&same, &copy).status.code(), Some(0));
 }
+
+/// The new queue has no record of them: a known loss was told nowhere.
+#[test]
+fn losses_that_no_hub_was_told_are_printed_by_backup_and_restore() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = format!("[queue]\nmax_messages = 100\non_full = \"drop-oldest\"\n{ROUTES}");
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), &small);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..300).for_each(|n| sensor.publish("plant/n", &n.to_string()));
+    sensor.settle(0, 60);
+    let copy = dir.path().join("copy.edgx");
+    let done = command("backup", &copy, &gateway.state);
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(said.contains("1 reports of losses, not yet at the hub"), "{said}");
+    let done = command("restore", &copy, &dir.path().join("other"));
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(said.contains("lost before the copy, and not told at hub: 200 readings of lane "), "{said}");
+}

@@ -100,9 +100,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
         });
         // Others that were acknowledged here are no progress then.
-        let is_too_quick =
-            blame.is_some() && lasted_ms < STABLE_MS && self.uplink.poison.is_too_quick(now.up_ms);
-        if stable && !taken_over && !is_too_quick {
+        let is_quick = blame.is_some() && lasted_ms < STABLE_MS && self.uplink.poison.is_too_quick(now.up_ms);
+        if stable && !taken_over && !is_quick {
             self.backoff.reset();
         }
         let sign = sign.filter(|_| too_large.is_none() && poison.is_empty());
@@ -134,7 +133,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let reason = sign.map_or(reason.clone(), |sign| format!("{reason}; {sign}"));
         let in_ms = match self.delay_ms(answered, goes_on) {
             in_ms if taken_over => in_ms.max(self.takeover.next_ms()),
-            in_ms if is_hurried && !is_too_quick => in_ms.min(HURRIED_MS),
+            in_ms if is_hurried && !is_quick => in_ms.min(HURRIED_MS),
             in_ms => in_ms,
         };
         self.wait(now, in_ms, reason);

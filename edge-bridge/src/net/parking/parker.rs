@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use edge_queue::{Lane, Lease, Pending, PushError, Row, aio};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{CONSUMER, Envelope, Open, Order, Parcel, Room, Shared};
 use crate::bridge::spool::Identity;
@@ -22,6 +22,8 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a receipt after the link has ended.
 const LAST_RECEIPT_WITHIN: Duration = Duration::from_millis(500);
+/// Time limit for closing a queue whose consumer cannot be registered.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// The `max_age` of each lane of the first queue.
 type MaxAges = [Option<Duration>; edge_queue::LANES_MAX];
@@ -152,9 +154,14 @@ impl Parker {
 
     async fn try_open(&mut self) -> Option<aio::Queue> {
         let opened = match (self.open)().await {
-            Ok(queue) => {
-                queue.consumer(CONSUMER).await.map(|consumer| (queue, consumer)).map_err(|e| e.to_string())
-            }
+            Ok(queue) => match queue.consumer(CONSUMER).await {
+                Ok(consumer) => Ok((queue, consumer)),
+                Err(error) => {
+                    // Here, and not where the last handle is dropped, which would hold up the runtime's thread.
+                    let _closed = timeout(CLOSE_WITHIN, queue.close()).await;
+                    Err(error.to_string())
+                }
+            },
             Err(error) => Err(error.to_string()),
         };
         match opened {

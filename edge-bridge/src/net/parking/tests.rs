@@ -7,6 +7,7 @@ mod in_place;
 mod moved_rows;
 mod order;
 mod power_cuts;
+mod registration;
 mod settled_exchanges;
 mod settled_rows;
 

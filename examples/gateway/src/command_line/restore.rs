@@ -13,10 +13,11 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use clap::Args;
 use edge_bridge::Row;
-use edge_queue::StoreKind;
+use edge_bridge::escape::Escaped;
 use edge_queue::medium::os::OsDir;
 use edge_queue::store::StoredRow;
 use edge_queue::transfer::{Imported, StreamEnd, config_for, import_changed};
+use edge_queue::{Gap, StoreKind};
 
 use super::control_client::{state_dir, tell};
 use super::export_file::{note, read_through};
@@ -141,5 +142,18 @@ fn said(done: &Imported, state: &Path) -> String {
     let (rows, from, own) = (done.rows(), done.stream.gateway, done.gateway);
     let rows =
         format!("{rows} rows of queue {from:016x} are now of queue {own:016x} in {}\n", state.display());
-    if done.stream.is_whole() { rows } else { format!("{rows}{}\n", missing(&done.stream)) }
+    let unreported = done.gaps.iter().map(|(consumer, gap)| not_told(consumer, gap));
+    let damage = Some(format!("{}\n", missing(&done.stream))).filter(|_| !done.stream.is_whole());
+    std::iter::once(rows).chain(unreported).chain(damage).collect()
+}
+
+/// Returns the line about a loss that the copy knows and no hub: the new queue has no record of it, so nobody else tells.
+fn not_told(consumer: &str, gap: &Gap) -> String {
+    let Gap { lane, first_seq, last_seq, count, reason, .. } = gap;
+    format!(
+        "lost before the copy, and not told at {}: {count} readings of lane {}, numbers {first_seq} to {last_seq}: {}\n",
+        Escaped(consumer),
+        lane.0,
+        reason.name()
+    )
 }

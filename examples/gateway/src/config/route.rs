@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use toml::Spanned;
 use toml::de::DeValue;
 
 use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
@@ -43,7 +44,9 @@ pub(super) fn routes<'a>(
         }
         routes.extend(route.map(|route| (number, route)));
     }
-    if top.get("route").is_none() {
+    let has_none =
+        |route: &Spanned<DeValue<'_>>| matches!(route.get_ref(), DeValue::Array(routes) if routes.is_empty());
+    if top.get("route").is_none_or(has_none) {
         findings.error(0, "route", "missing: at least one [[route]] with `match` says what is forwarded");
     }
     routes.into_iter().unzip()

@@ -255,6 +255,15 @@ fn an_empty_path_is_none() {
     assert!(said.contains("error: hub.ca: an empty path"), "{said}");
 }
 
+/// It was taken, and nothing was forwarded.
+#[test]
+fn an_empty_list_of_routes_is_a_missing_one() {
+    let file =
+        "route = []\n[gateway]\nid = \"g\"\n[hub]\nurl = \"mqtt://h\"\n[local]\nlisten = \"127.0.0.1:1\"\n";
+    let findings = parse(file).unwrap_err().to_string();
+    assert!(findings.contains("route: missing: at least one [[route]]"), "{findings}");
+}
+
 #[test]
 fn nothing_is_called_missing_in_a_file_that_is_not_toml() {
     let text = SMALL.replace("[gateway]\n", "[gateway]\nid site7\n").replace("[hub]", "[hub");

@@ -135,7 +135,10 @@ impl GapReports {
             if now.up_ms < reports.next_ms {
                 return None;
             }
-            let topic = topics.get(usize::from(lane)).or_else(|| topics.last())?;
+            let Some(topic) = topics.get(usize::from(lane)).or_else(|| topics.last()) else {
+                reports.next_ms = now.up_ms.saturating_add(EVERY_MS);
+                return None;
+            };
             let room = packet_max.saturating_sub(topic.len() + PACKET_OVERHEAD);
             let again = reports.under_way.take().filter(|under_way| under_way.payload.len() <= room);
             let Some((payload, gaps)) =

@@ -11,6 +11,11 @@ pub(crate) struct KeptRow {
     lane: Option<u8>,
     /// Time to live in milliseconds, which counts from the time at which the mark was written.
     ttl_ms: Option<u64>,
+    /// Number of readings that the row stands for, and its key: an embedding program may set both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     /// Topic and properties, in base64url like the payload.
     meta: String,
     payload: String,
@@ -19,7 +24,9 @@ pub(crate) struct KeptRow {
 impl From<&Row> for KeptRow {
     fn from(row: &Row) -> Self {
         let (meta, payload) = (text(&row.to_meta()), text(&row.payload));
-        Self { lane: row.lane, ttl_ms: row.ttl_ms, meta, payload }
+        let weight = Some(row.weight).filter(|weight| *weight != 1);
+        let key = Some(text(&row.key)).filter(|key| !key.is_empty());
+        Self { lane: row.lane, ttl_ms: row.ttl_ms, weight, key, meta, payload }
     }
 }
 
@@ -28,7 +35,8 @@ impl KeptRow {
     pub(crate) fn into_row(self) -> Option<Row> {
         let (meta, payload) = (Bytes::from(decode_url(&self.meta)?), Bytes::from(decode_url(&self.payload)?));
         let mut row = Row::from_meta(&meta, payload)?;
-        (row.lane, row.ttl_ms) = (self.lane, self.ttl_ms);
+        (row.lane, row.ttl_ms, row.weight) = (self.lane, self.ttl_ms, self.weight.unwrap_or(1));
+        row.key = decode_url(self.key.as_deref().unwrap_or_default())?.into();
         Some(row)
     }
 }
@@ -48,6 +56,8 @@ mod tests {
     fn a_row_comes_back_as_it_was() {
         let mut row = Row::new(Utf8::from_static("up/\u{e4}"), Bytes::from_static(b"\0\xff bits"));
         (row.lane, row.ttl_ms, row.possible_duplicate) = (Some(1), Some(9), true);
+        assert_eq!(KeptRow::from(&row).into_row().unwrap(), row);
+        (row.weight, row.key) = (10, Bytes::from_static(b"key"));
         assert_eq!(KeptRow::from(&row).into_row().unwrap(), row);
         let foreign = KeptRow { meta: "AAAA".to_owned(), ..KeptRow::from(&row) };
         assert!(foreign.into_row().is_none());

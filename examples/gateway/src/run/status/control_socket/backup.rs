@@ -49,7 +49,13 @@ pub(super) async fn serve(
         0 => String::new(),
         parked => format!("; not in it: {parked} refused by the hub, which `parked export` writes"),
     };
-    Ok(format!("{rows} rows, {bytes} B{left_out}"))
+    let unreported = match exported.gaps {
+        0 => String::new(),
+        gaps => format!(
+            "; {gaps} reports of losses, not yet at the hub, which `restore` prints and does not send"
+        ),
+    };
+    Ok(format!("{rows} rows, {bytes} B{left_out}{unreported}"))
 }
 
 /// Sender of the pieces, on the thread of the export.
