@@ -122,6 +122,27 @@ fn a_consumer_beyond_its_own_limit_moves_without_a_range_or_not_at_all() {
     }
 }
 
+/// While ranges are short, only rows behind the last leased one are given up: here twice, each time behind another one.
+#[test]
+fn a_consumer_that_has_ranges_again_gives_up_its_oldest_rows() {
+    let mut m = model(&Config::default().lanes(2));
+    let id = m.register("hub").unwrap();
+    m.register("other").unwrap();
+    ranges(&mut m, 0, 1, 10, 1_030);
+    m.limit(id, ConsumerConfig::default().max_messages(5));
+    push(&mut m, 20);
+    hold(&mut m, 1, [8]);
+    assert!(m.move_slow_forward(1).is_none());
+    assert_eq!((cursor(&m).pos.floor, cursor(&m).queued), (1, 8));
+    push(&mut m, 5);
+    hold(&mut m, 1, [22]);
+    assert!(m.move_slow_forward(1).is_none());
+    assert_eq!((cursor(&m).pos.floor, cursor(&m).queued), (1, 10));
+    m.cursor_mut(0, 1).unwrap().pos.acked.clear();
+    assert!(m.move_slow_forward(1).is_none());
+    assert_eq!((cursor(&m).pos.floor, cursor(&m).queued), (6, 5));
+}
+
 #[test]
 fn a_new_row_whose_loss_would_cost_a_range_too_many_is_refused() {
     let config = Config::default().lanes(2).max_messages(8).on_full(OnFull::DropNewest);
