@@ -115,6 +115,19 @@ fn withhold_refuses_pushes_beyond_the_ram_bound() {
 }
 
 #[test]
+fn a_row_is_refused_that_would_be_beyond_the_ram_bound_and_a_smaller_one_is_taken() {
+    let dir = SimDir::new();
+    let (q, _) = open(&dir, Config::default().max_unwritten_bytes(100_000));
+    dir.fail(dead_disk());
+    let row = |bytes| Row::new(vec![0; bytes]);
+    let taken: Vec<Pending> = (0..3).map(|_| q.push(row(30_000)).unwrap()).collect();
+    let refused = q.push(row(30_000)).unwrap_err();
+    assert!(matches!(refused, PushError::Full { limit: Limit::Unwritten, .. }), "{refused}");
+    let small = q.push(row(5_000)).unwrap();
+    assert!(taken.iter().chain([&small]).all(|receipt| receipt.try_get() == Ok(None)));
+}
+
+#[test]
 fn the_ram_bound_is_one_for_all_lanes() {
     let taken = |lanes: &[Lane]| {
         let dir = SimDir::new();

@@ -219,7 +219,7 @@ impl Store for Tight {
     }
 }
 
-fn tight(on_full: OnFull) -> (Queue, Arc<AtomicBool>) {
+fn tight(dir: &SimDir, on_full: OnFull) -> (Queue, Arc<AtomicBool>) {
     let options = Options {
         lanes: 2,
         lane_bytes: [256 * 1024; 4].into(),
@@ -228,7 +228,7 @@ fn tight(on_full: OnFull) -> (Queue, Arc<AtomicBool>) {
         gateway: 1,
         epoch_step: 1,
     };
-    let (store, found) = RingStore::open(Box::new(SimDir::new()), &options).unwrap();
+    let (store, found) = RingStore::open(Box::new(dir.clone()), &options).unwrap();
     let full = Arc::new(AtomicBool::new(false));
     let store = Box::new(Tight { store, full: full.clone() });
     (Queue::with_store(store, found, config(on_full), clock()).unwrap(), full)
@@ -236,7 +236,7 @@ fn tight(on_full: OnFull) -> (Queue, Arc<AtomicBool>) {
 
 #[test]
 fn a_commit_that_finds_no_segment_frees_one_by_the_policy() {
-    let (q, full) = tight(OnFull::DropOldest);
+    let (q, full) = tight(&SimDir::new(), OnFull::DropOldest);
     let hub = q.consumer("hub").unwrap();
     let old: Vec<Pending> = (0..20).map(|_| q.push(Row::new(vec![0; 1_000])).unwrap()).collect();
     q.commit().unwrap();
@@ -251,9 +251,31 @@ fn a_commit_that_finds_no_segment_frees_one_by_the_policy() {
     assert!(ledger.balanced() && ledger.queued == 5, "{ledger:?}");
 }
 
+/// Nothing in RAM tells the sizes of the old rows after a restart.
+#[test]
+fn a_commit_that_finds_no_segment_reads_the_rows_that_it_gives_up() {
+    let dir = SimDir::new();
+    let (q, _) = tight(&dir, OnFull::DropOldest);
+    drop(q.consumer("hub").unwrap());
+    let old: Vec<Pending> = (0..20).map(|_| q.push(Row::new(vec![0; 1_000])).unwrap()).collect();
+    q.commit().unwrap();
+    assert!(old.iter().all(|pending| pending.try_get() == Ok(Some(Receipt::Stored))));
+    drop(q);
+    let (q, full) = tight(&dir, OnFull::DropOldest);
+    let hub = q.consumer("hub").unwrap();
+    let _last = q.push(Row::new("last")).unwrap();
+    q.commit().unwrap();
+    full.store(true, Ordering::Relaxed);
+    let new: Vec<Pending> = (0..5).map(|_| q.push(Row::new(vec![1; 1_000])).unwrap()).collect();
+    q.commit().unwrap();
+    assert!(new.iter().all(|pending| pending.try_get() == Ok(Some(Receipt::Stored))));
+    let gaps: Vec<(u64, Reason)> = hub.gaps().iter().map(|gap| (gap.count, gap.reason)).collect();
+    assert_eq!(gaps, [(21, Reason::Fragmented)]);
+}
+
 #[test]
 fn where_the_policy_frees_none_rows_wait_without_a_receipt_until_there_is_one() {
-    let (q, full) = tight(OnFull::Reject);
+    let (q, full) = tight(&SimDir::new(), OnFull::Reject);
     let mut hub = q.consumer("hub").unwrap();
     let old = q.push(Row::new("old")).unwrap();
     q.commit().unwrap();

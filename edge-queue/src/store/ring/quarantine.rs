@@ -57,7 +57,7 @@ pub(super) fn move_file(dir: &dyn Dir, name: &str) -> std::io::Result<String> {
 mod tests {
     use super::*;
     use crate::medium::Call;
-    use crate::testing::{Fault, FaultError, SimDir};
+    use crate::testing::{Fault, FaultError, Outcome, SimDir};
 
     #[test]
     fn copies_of_damage_end_at_sixty_four_files_or_sixteen_mebibytes() {
@@ -73,6 +73,15 @@ mod tests {
         let dir = SimDir::new();
         Quarantine::nowhere().keep(&dir, "a trace", &[1]);
         assert!(dir.names().is_empty());
+    }
+
+    #[test]
+    fn a_copy_of_damage_survives_a_power_cut() {
+        let dir = SimDir::new();
+        Quarantine::default().keep(&dir, "page", b"damaged");
+        let mut copy = [0; 7];
+        dir.crash(Outcome::Lost, 1).open("bad/page").unwrap().read_at(0, &mut copy).unwrap();
+        assert_eq!(&copy, b"damaged");
     }
 
     #[test]
