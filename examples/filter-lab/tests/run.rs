@@ -206,8 +206,8 @@ fn prices_are_what_the_stages_then_keep_and_what_needs_no_tolerance_gets_none() 
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(text.contains("never moves: on_change keeps 1 of 100\n"), "{text}");
     assert!(text.contains("a few values, each change counts: on_change keeps 2 of 100\n"), "{text}");
-    let priced: Vec<&str> =
-        text.lines().find(|line| line.contains("2.000000 ")).unwrap().split_whitespace().skip(1).collect();
+    let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let priced = rows.filter(|row| row.first() == Some(&"2")).flatten().skip(1);
     for (stage, price) in
         ["deadband = { absolute", "swinging_door = { deviation", "segment_hold = { deviation"]
             .iter()

@@ -134,3 +134,59 @@ fn the_files_of_what_is_kept_need_rules() {
         assert!(said.contains("--rules"), "{option}: {said}");
     }
 }
+
+/// A series with silences of two hours now and then, and `bad` readings.
+fn with_silences(every: u32) -> String {
+    let (mut rows, mut time, mut rng) =
+        (String::from("ts_ms,sensor,value,quality\n"), 1_580_515_200_000_u64, 7_u64);
+    let mut value = 0.0;
+    for i in 0..2_000_u32 {
+        time += if i % every == 0 { 7_200_000 } else { 60_000 };
+        rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        value += (rng >> 40) as f64 / f64::from(1_u32 << 24) - 0.5;
+        let quality = if i % 400 == 399 { 2_147_483_648_u32 } else { 0 };
+        rows.push_str(&format!("{time},noise,{value:.3},{quality}\n{time},contact,{},0\n", i / 100 % 2));
+    }
+    rows
+}
+
+/// The time guard and the quality of a reading cost what no stage alone shows: with its rules in `run` each figure must come out.
+#[test]
+fn what_is_said_of_a_tolerance_is_what_its_rule_sends() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let (input, file, out) = (path("in.csv"), path("rules.toml"), path("out.csv"));
+    let sent = |name: &str, stage: &str| {
+        fs::write(&file, format!("[[rule]]\nmatch = \"{name}\"\nstages = [ {{ {stage} }} ]\n")).unwrap();
+        let done = lab(&[&"run", &"--rules", &file, &"--in", &input, &"--out", &out]);
+        let said = String::from_utf8(done.stdout).unwrap();
+        let said = said.split(&format!("{name}: ")).nth(1).unwrap().to_owned();
+        let mut words = said.split(' ');
+        let sent: u32 = words.next().unwrap().parse().unwrap();
+        (sent, words.nth(1).unwrap().parse::<u32>().unwrap())
+    };
+    for every in [1, 50, 2_000] {
+        fs::write(&input, with_silences(every)).unwrap();
+        let (said, _) = suggested(&input);
+        let (contact, noise) = said.split_once("noise: ").unwrap();
+        let (kept, readings) = sent("contact", "on_change = {}");
+        assert!(contact.contains(&format!("on_change keeps {kept} of {readings}\n")), "{kept}: {contact}");
+        for line in noise.lines().filter(|line| line.ends_with('x')) {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let keys = ["deadband = { absolute", "swinging_door = { deviation", "segment_hold = { deviation"];
+            for (key, said) in keys.iter().zip(&columns[1..]) {
+                let (kept, readings) = sent("noise", &format!("{key} = {} }}", columns[0]));
+                let times = format!("{:.1}x", f64::from(readings) / f64::from(kept));
+                assert_eq!(*said, times, "a silence every {every}: {key} = {}", columns[0]);
+            }
+        }
+        let proposed = noise.lines().filter_map(|line| line.split("ten times fewer: ").nth(1));
+        let proposed: Vec<&str> = proposed.map(|line| line.split(", which").next().unwrap()).collect();
+        for stage in &proposed {
+            let (kept, readings) = sent("noise", stage);
+            assert!(kept * 10 <= readings, "a silence every {every}: {stage} sends {kept} of {readings}");
+        }
+        assert_eq!((every, proposed.len()), (every, if every == 1 { 0 } else { 3 }), "{noise}");
+        assert_eq!(noise.contains("pass whatever the tolerance"), every < 2_000, "{noise}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Tolerances to choose from, each with its price: the stages themselves run over the recording.
+//! Tolerances to choose from, each with its price: the rules themselves run over the recording.
 //!
 //! What a tolerance saves depends on its ratio to the noise, of which the median step between readings is the measure. The search for
 //! ten times fewer is made for each stage by itself, on a coarse grid of tolerances up to half the range and then on a fine one
@@ -8,14 +8,14 @@
 mod steps;
 mod trial;
 
-use super::reader::{Reader, Source};
+use super::reader::{Reader, Record, Source};
 use crate::error::Error;
 use edge_csv::Visible;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use steps::Steps;
-use trial::{Stage, Trial};
+use trial::{Running, Stage, Trials};
 
 /// Tolerances of the table, in median steps.
 const TOLERANCES: [f64; 6] = [0.5, 1.0, 2.0, 3.0, 5.0, 10.0];
@@ -30,30 +30,37 @@ const FINE_OVER: u32 = 3;
 /// Share of the range above which a tolerance is for a person to decide on, in percent.
 const COARSE_TOLERANCE_PERCENT: f64 = 5.0;
 
-/// Trials of each sensor.
-type Trials = BTreeMap<String, Vec<Trial>>;
+/// Number of sensors whose trials run in one pass over the recording.
+const SENSORS_AT_A_TIME: usize = 64;
 
-/// Reads the recording three times: for the steps, and through the stages on both grids.
+/// Trials of each sensor.
+type BySensor = BTreeMap<String, Trials>;
+
+/// Reads the recording for the steps, for the prices, and for the searches on both grids.
 pub(super) fn table(input: &Source<'_>) -> Result<String, Error> {
     let mut steps = BTreeMap::<String, Steps>::new();
-    each_number(input, |sensor, value, _| match steps.get_mut(sensor) {
-        Some(steps) => steps.add(value),
-        None => steps.entry(sensor.to_owned()).or_default().add(value),
+    each_record(input, |record| {
+        let number = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad());
+        match (number, steps.get_mut(record.sensor)) {
+            (Some(value), Some(steps)) => steps.add(value),
+            (Some(value), None) => steps.entry(record.sensor.to_owned()).or_default().add(value),
+            (None, _) => {}
+        }
     })?;
     let continuous = || steps.iter().filter(|(_, steps)| !steps.is_discrete());
-    let priced = run(input, continuous().map(|(name, steps)| (name, in_steps(steps))).collect())?;
-    let coarse = run(input, continuous().map(|(name, steps)| (name, coarse(steps))).collect())?;
-    let fine = continuous().filter_map(|(name, steps)| Some((name, fine(coarse.get(name)?, steps.readings))));
-    let fine = run(input, fine.collect())?;
+    let priced = run(input, steps.iter().map(|(name, steps)| (name, priced(steps))))?;
+    let coarse = run(input, continuous().map(|(name, steps)| (name, coarse(steps))))?;
+    let fine = run(input, continuous().filter_map(|(name, _)| Some((name, fine(coarse.get(name)?)))))?;
     let (mut table, mut rules) = (String::new(), String::new());
     for (name, steps) in &steps {
-        let found =
-            |trials: &Trials, stage| trials.get(name).and_then(|t| first_tenfold(t, stage, steps.readings));
+        let found = |trials: &BySensor, stage| trials.get(name).and_then(|t| t.first_tenfold(stage));
         let best: Vec<_> = Stage::ALL
             .into_iter()
             .filter_map(|stage| Some((stage, found(&fine, stage).or(found(&coarse, stage))?)))
             .collect();
-        let _ = describe(&mut table, name, steps, priced.get(name).map_or(&[], Vec::as_slice), &best);
+        if let Some(priced) = priced.get(name) {
+            let _ = describe(&mut table, name, steps, priced, &best);
+        }
         let _ = rule(&mut rules, name, steps, &best);
     }
     Ok(format!(
@@ -61,37 +68,41 @@ pub(super) fn table(input: &Source<'_>) -> Result<String, Error> {
     ))
 }
 
-/// Calls `take` with every usable number of the recording.
-fn each_number(input: &Source<'_>, mut take: impl FnMut(&str, f64, i64)) -> Result<(), Error> {
+/// Calls `take` with every reading of the recording.
+fn each_record(input: &Source<'_>, mut take: impl FnMut(&Record<'_>)) -> Result<(), Error> {
     let mut reader = Reader::open(input)?;
     while let Some(record) = reader.next_record()? {
-        if let Some(value) = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad()) {
-            take(record.sensor, value, record.time);
-        }
+        take(&record);
     }
     Ok(())
 }
 
-/// Runs stages over the recording.
-fn run(input: &Source<'_>, wanted: Vec<(&String, Vec<(Stage, f64)>)>) -> Result<Trials, Error> {
-    let mut trials = Trials::new();
-    for (name, wanted) in wanted {
-        // What a stage refuses is no tolerance: beyond what a double can compare.
-        let sensor = wanted.into_iter().filter_map(|(stage, tolerance)| Trial::new(stage, tolerance).ok());
-        trials.insert(name.clone(), sensor.collect());
+/// Runs rules over the recording, for so many sensors at a time that memory does not grow with their number.
+fn run<'s>(
+    input: &Source<'_>,
+    wanted: impl Iterator<Item = (&'s String, Vec<(Stage, f64)>)>,
+) -> Result<BySensor, Error> {
+    let (mut wanted, mut done) = (wanted.peekable(), BySensor::new());
+    while wanted.peek().is_some() {
+        let some = wanted.by_ref().take(SENSORS_AT_A_TIME);
+        let mut running: BTreeMap<_, _> =
+            some.map(|(name, wanted)| (name.as_str(), Running::new(wanted))).collect();
+        each_record(input, |record| {
+            if let Some(running) = running.get_mut(record.sensor) {
+                running.take(record);
+            }
+        })?;
+        done.extend(running.into_iter().map(|(name, running)| (name.to_owned(), running.finish())));
     }
-    each_number(input, |sensor, value, time| {
-        for trial in trials.get_mut(sensor).into_iter().flatten() {
-            trial.take(value, time);
-        }
-    })?;
-    trials.values_mut().flatten().for_each(Trial::finish);
-    Ok(trials)
+    Ok(done)
 }
 
-/// Returns each stage with each tolerance of the table. None is above half the range: the advice below the table ends there.
-fn in_steps(steps: &Steps) -> Vec<(Stage, f64)> {
-    let tolerances = TOLERANCES.iter().map(|factor| factor * steps.unit());
+/// Returns what a discrete signal gets, else each stage with each tolerance of the table. None is above half the range: the advice below the table ends there.
+fn priced(steps: &Steps) -> Vec<(Stage, f64)> {
+    if steps.is_discrete() {
+        return vec![(Stage::OnChange, 0.0)];
+    }
+    let tolerances = TOLERANCES.iter().map(|factor| rounded(factor * steps.unit()));
     let tolerances = tolerances.filter(|tolerance| *tolerance <= steps.range() / 2.0);
     tolerances.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
 }
@@ -107,21 +118,15 @@ fn coarse(steps: &Steps) -> Vec<(Stage, f64)> {
 }
 
 /// Returns the fine grid for each stage: tolerances below the tightest one of the coarse grid that keeps ten times fewer readings, or below half the range if none does.
-fn fine(coarse: &[Trial], readings: u64) -> Vec<(Stage, f64)> {
+fn fine(coarse: &Trials) -> Vec<(Stage, f64)> {
     let mut grid = Vec::new();
     for stage in Stage::ALL {
-        let widest = coarse.iter().find(|trial| trial.stage == stage).map(|trial| trial.tolerance);
-        let Some(top) = first_tenfold(coarse, stage, readings).or(widest) else { continue };
+        let widest = coarse.trials.iter().find(|trial| trial.stage == stage).map(|trial| trial.tolerance);
+        let Some(top) = coarse.first_tenfold(stage).or(widest) else { continue };
         let part = |n: u32| top / COARSE.powf(f64::from(n) / f64::from(FINE));
         grid.extend((0..=FINE * FINE_OVER).map(|n| (stage, rounded(part(n)))));
     }
     grid
-}
-
-/// The smallest tolerance at which a stage keeps at most a tenth.
-fn first_tenfold(trials: &[Trial], stage: Stage, readings: u64) -> Option<f64> {
-    let does = trials.iter().filter(|trial| trial.stage == stage && trial.is_tenfold(readings));
-    does.map(|trial| trial.tolerance).min_by(f64::total_cmp)
 }
 
 /// Rounds a tolerance to four significant digits, so that the printed one is the one that was tried.
@@ -133,7 +138,7 @@ fn describe(
     table: &mut String,
     name: &str,
     steps: &Steps,
-    priced: &[Trial],
+    priced: &Trials,
     best: &[(Stage, f64)],
 ) -> std::fmt::Result {
     let (low, high) = steps.span.unwrap_or((0.0, 0.0));
@@ -143,21 +148,24 @@ fn describe(
         table,
         "{name}: {readings} readings from {low} to {high}, median step {median:.6}, smallest {smallest:.6}"
     )?;
+    let all = priced.readings;
     if steps.is_discrete() {
         let what = if steps.changes == 0 { "never moves" } else { "a few values, each change counts" };
-        return writeln!(table, "  {what}: on_change keeps {} of {readings}\n", steps.changes + 1);
+        let kept = priced.trials.first().map_or(all, |trial| trial.kept);
+        writeln!(table, "  {what}: on_change keeps {kept} of {all}")?;
+        return writeln!(table, "{}", after_gap(priced));
     }
     writeln!(
         table,
         "  {:>12} {:>12} {:>14} {:>13}",
         "tolerance", "deadband", "swinging door", "segment hold"
     )?;
-    let times = |trial: &Trial| format!("{:.1}x", readings as f64 / trial.kept.max(1) as f64);
-    for trials in priced.chunks_exact(Stage::ALL.len()) {
+    let times = |trial: &trial::Trial| format!("{:.1}x", all as f64 / trial.kept.max(1) as f64);
+    for trials in priced.trials.chunks_exact(Stage::ALL.len()) {
         if let [deadband, door, segment] = trials {
             let tolerance = deadband.tolerance;
             let [deadband, door, segment] = [deadband, door, segment].map(times);
-            writeln!(table, "  {:>12.6} {deadband:>12} {door:>14} {segment:>13}", tolerance)?;
+            writeln!(table, "  {tolerance:>12} {deadband:>12} {door:>14} {segment:>13}")?;
         }
     }
     for stage in Stage::ALL {
@@ -171,7 +179,17 @@ fn describe(
             None => writeln!(table, "  no {} up to half the range makes ten times fewer", stage.name())?,
         }
     }
-    writeln!(table)
+    writeln!(table, "{}", after_gap(priced))
+}
+
+/// Returns a line on the readings that no tolerance can suppress; empty if there are none.
+fn after_gap(trials: &Trials) -> String {
+    match trials.after_gap {
+        0 => String::new(),
+        count => format!(
+            "  {count} come more than an hour after the one before and pass whatever the tolerance (max_gap_ms of the stage time_guard)\n"
+        ),
+    }
 }
 
 /// A rule for one sensor.
