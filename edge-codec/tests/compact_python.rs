@@ -286,6 +286,8 @@ table = Table(announced)
 rows = decode(batch, table)
 if wanted_table(batch) != table.id or not rows[0].name.startswith("line2/"):
     sys.exit("not the readings: %r" % (rows[0],))
+if decode(batch, announced) != rows:
+    sys.exit("other readings by the bytes of the table")
 def is_refused(read, *arguments):
     try:
         read(*arguments)

@@ -111,14 +111,14 @@ def wanted_table(data):
 
 @guarded
 def decode(data, table=None, most=READINGS_MAX):
-    """The readings of a batch, `most` at most. `table` is the session table that it refers to."""
+    """The readings of a batch, `most` at most. `table`: what it refers to, or its bytes."""
     message, wanted = fields(data, BATCH_TYPES), wanted_table(data)
     need(message.get(VERSION, [0])[-1] == 0, "a newer layout")
     need(ZSTD not in message, "compressed with Zstandard, which this reader has not")
+    table = None if wanted is None else Table(table) if isinstance(table, bytes) else table
     is_known = wanted is None or table is not None and table.id == wanted
     need(is_known, "the batch needs the session table %016x" % (wanted or 0))
     need(wanted is None or COLUMNS not in message, "columns with a table and without")
-    table = table if wanted is not None else None
     stream = message.get(COLUMNS, [None])[-1]
     if table:
         stream = message[TABLE_COLUMNS][-1][ID_BYTES:] or None
