@@ -78,6 +78,8 @@ pub enum LossBound {
     Open {
         /// Longest time that the open window or segment spans, in milliseconds. `None`: it lasts until the value moves.
         span_ms: Option<i64>,
+        /// Number of readings beside it, which may be of other times: those that wait to be judged, or are refused.
+        more: u32,
     },
 }
 
@@ -87,8 +89,16 @@ impl fmt::Display for LossBound {
             LossBound::Nothing => f.write_str("nothing"),
             LossBound::Readings(1) => f.write_str("at most 1 reading per sensor"),
             LossBound::Readings(n) => write!(f, "at most {n} readings per sensor"),
-            LossBound::Open { span_ms: Some(ms) } => write!(f, "the readings of at most {ms} ms per sensor"),
-            LossBound::Open { span_ms: None } => f.write_str("the readings of one open segment per sensor"),
+            LossBound::Open { span_ms, more } => {
+                match span_ms {
+                    Some(ms) => write!(f, "the readings of at most {ms} ms")?,
+                    None => f.write_str("the readings of one open segment")?,
+                }
+                if *more > 0 {
+                    write!(f, " and {more} more")?;
+                }
+                f.write_str(" per sensor")
+            }
         }
     }
 }

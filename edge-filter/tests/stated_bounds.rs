@@ -1,12 +1,12 @@
 //! Promise 13: what each stage and each rule says that it may cost.
-#![allow(clippy::unwrap_used, missing_docs, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
 
 use edge_filter::check::{Alignment, Hampel, JumpReject, OutlierAction, RangeAction};
 use edge_filter::qartod::{Spike, SpikeMethod};
 use edge_filter::reduce::{Deadband, Dedup, OnChange, Pick, Reducer, Sample, SegmentHold, SwingingDoor};
 use edge_filter::time::{TimeGuard, TimePolicy};
 use edge_filter::window::{Aggregate, Window};
-use edge_filter::{Cost, ErrorBound, LossBound, ParamError, Rule};
+use edge_filter::{Cost, ErrorBound, LossBound, ParamError, Pipeline, Quality, Reading, Rule, Value};
 
 #[test]
 fn promise_13_each_reducing_stage_states_its_error_and_its_loss() -> Result<(), ParamError> {
@@ -15,7 +15,7 @@ fn promise_13_each_reducing_stage_states_its_error_and_its_loss() -> Result<(), 
     let window = Window::tumbling_ms(1_000)?;
     let absolute = ErrorBound::Absolute(0.5);
     let (nothing, one) = (LossBound::Nothing, LossBound::Readings(1));
-    let open = |span_ms| LossBound::Open { span_ms };
+    let open = |span_ms| LossBound::Open { span_ms, more: 0 };
     let after = |max_error, min_interval_ms| ErrorBound::AbsoluteAfter { max_error, min_interval_ms };
     for (stage, error, loss) in [
         (Reducer::from(deadband), absolute, nothing),
@@ -74,9 +74,60 @@ fn promise_13_a_rule_states_what_its_other_stages_refuse_hold_and_replace() -> R
             nothing,
             readings(2),
         ),
+        // What waits to be judged is lost beside what is open, and need not be of its time.
+        (
+            Rule::new().hampel(centered, OutlierAction::Drop).reducer(SegmentHold::new(0.5)?),
+            ErrorBound::Absolute(0.5),
+            nothing,
+            LossBound::Open { span_ms: None, more: 4 },
+        ),
+        (
+            Rule::new()
+                .spike(spike, drop)
+                .reducer(Reducer::Window(Window::tumbling_ms(10)?, Aggregate::Mean)),
+            ErrorBound::Aggregate,
+            nothing,
+            LossBound::Open { span_ms: Some(10), more: 1 },
+        ),
     ] {
         let stated = (rule.error_bound(), rule.refusal_loss_bound(), rule.reducer_loss_bound());
         assert_eq!(stated, (error, refused, held), "{rule:?}");
     }
     Ok(())
+}
+
+/// One window of a second, and two readings before it that wait to be judged: all three are gone after a crash, 20 s of them.
+#[test]
+fn promise_13_no_more_is_held_beside_an_open_window_than_is_stated() -> Result<(), ParamError> {
+    let rule = Rule::new()
+        .hampel(Hampel::new(5, 3.0, Alignment::Centered)?, OutlierAction::Drop)
+        .reducer(Reducer::Window(Window::tumbling_ms(1_000)?, Aggregate::Mean));
+    let stated = rule.reducer_loss_bound();
+    let mut pipeline = Pipeline::builder().rule("#", rule).unwrap().build();
+    let sensor = pipeline.intern("a");
+    for time in (10_000..100_000).step_by(10_000) {
+        let reading = Reading { sensor, time, value: Value::F64(1.0), quality: Quality::GOOD };
+        let _ = pipeline.process(reading, time, &mut |_| ());
+        let LossBound::Open { span_ms: Some(1_000), more } = stated else { panic!("{stated}") };
+        assert!(pipeline.stats().held <= 1 + u64::from(more), "{:?} at {time}", pipeline.stats());
+    }
+    assert_eq!(pipeline.stats().held, 3);
+    Ok(())
+}
+
+#[test]
+fn losses_are_told_in_words() {
+    for (bound, words) in [
+        (LossBound::Open { span_ms: None, more: 0 }, "the readings of one open segment per sensor"),
+        (
+            LossBound::Open { span_ms: None, more: 1 },
+            "the readings of one open segment and 1 more per sensor",
+        ),
+        (
+            LossBound::Open { span_ms: Some(10), more: 4 },
+            "the readings of at most 10 ms and 4 more per sensor",
+        ),
+    ] {
+        assert_eq!(bound.to_string(), words);
+    }
 }

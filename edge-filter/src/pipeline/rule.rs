@@ -207,17 +207,18 @@ impl Rule {
     }
 }
 
-/// Returns the sum of two losses. Numbers of readings add up; an open run counts as more than any number.
+/// Returns the sum of two losses, of which one at most is an open run: numbers of readings add up, also beside it.
 fn together(a: LossBound, b: LossBound) -> LossBound {
     let readings = |bound| match bound {
-        LossBound::Nothing => Some(0),
-        LossBound::Readings(n) => Some(n),
-        LossBound::Open { .. } => None,
+        LossBound::Nothing => 0,
+        LossBound::Readings(n) | LossBound::Open { more: n, .. } => n,
     };
-    match (readings(a), readings(b)) {
-        (Some(0), Some(0)) => LossBound::Nothing,
-        (Some(a), Some(b)) => LossBound::Readings(a.saturating_add(b)),
-        (None, _) => a,
-        (Some(_), None) => b,
+    let more = readings(a).saturating_add(readings(b));
+    match (a, b) {
+        (LossBound::Open { span_ms, .. }, _) | (_, LossBound::Open { span_ms, .. }) => {
+            LossBound::Open { span_ms, more }
+        }
+        _ if more == 0 => LossBound::Nothing,
+        _ => LossBound::Readings(more),
     }
 }

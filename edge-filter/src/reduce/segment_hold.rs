@@ -92,7 +92,7 @@ impl Cost for SegmentHold {
     }
 
     fn loss_bound(&self) -> LossBound {
-        LossBound::Open { span_ms: self.max_interval_ms }
+        LossBound::Open { span_ms: self.max_interval_ms, more: 0 }
     }
 }
 

@@ -329,7 +329,7 @@ impl Cost for Window {
     }
 
     fn loss_bound(&self) -> LossBound {
-        LossBound::Open { span_ms: Some(self.width_ms.saturating_add(self.allowed_lateness_ms)) }
+        LossBound::Open { span_ms: Some(self.width_ms.saturating_add(self.allowed_lateness_ms)), more: 0 }
     }
 }
 

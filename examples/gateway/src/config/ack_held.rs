@@ -62,7 +62,7 @@ pub(crate) fn window(rule: &Rule) -> Option<Duration> {
     match (rule.reducer_loss_bound(), rule.error_bound()) {
         // A segment: it may be cut anywhere.
         (_, ErrorBound::Absolute(_)) => None,
-        (LossBound::Open { span_ms: Some(ms) }, _) => u64::try_from(ms).ok().map(Duration::from_millis),
+        (LossBound::Open { span_ms: Some(ms), .. }, _) => u64::try_from(ms).ok().map(Duration::from_millis),
         _ => None,
     }
 }
