@@ -188,5 +188,7 @@ fn what_is_said_of_a_tolerance_is_what_its_rule_sends() {
         }
         assert_eq!((every, proposed.len()), (every, if every == 1 { 0 } else { 3 }), "{noise}");
         assert_eq!(noise.contains("pass whatever the tolerance"), every < 2_000, "{noise}");
+        assert!(noise.contains("  5 more readings are bad or no numbers"), "{noise}");
+        assert!(!contact.contains("are bad"), "{contact}");
     }
 }

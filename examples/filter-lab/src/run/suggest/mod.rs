@@ -153,7 +153,7 @@ fn describe(
         let what = if steps.changes == 0 { "never moves" } else { "a few values, each change counts" };
         let kept = priced.trials.first().map_or(all, |trial| trial.kept);
         writeln!(table, "  {what}: on_change keeps {kept} of {all}")?;
-        return writeln!(table, "{}", after_gap(priced));
+        return writeln!(table, "{}", beside(priced, readings));
     }
     writeln!(
         table,
@@ -179,17 +179,24 @@ fn describe(
             None => writeln!(table, "  no {} up to half the range makes ten times fewer", stage.name())?,
         }
     }
-    writeln!(table, "{}", after_gap(priced))
+    writeln!(table, "{}", beside(priced, readings))
 }
 
-/// Returns a line on the readings that no tolerance can suppress; empty if there are none.
-fn after_gap(trials: &Trials) -> String {
-    match trials.after_gap {
-        0 => String::new(),
-        count => format!(
-            "  {count} come more than an hour after the one before and pass whatever the tolerance (max_gap_ms of the stage time_guard)\n"
-        ),
+/// Returns a line for each sort of readings that pass whatever the tolerance.
+fn beside(trials: &Trials, numbers: u64) -> String {
+    let mut lines = String::new();
+    let bad = trials.readings.saturating_sub(numbers);
+    if bad > 0 {
+        let _ = writeln!(lines, "  {bad} more readings are bad or no numbers; what is sent of them counts");
     }
+    let after_gap = trials.after_gap;
+    if after_gap > 0 {
+        let _ = writeln!(
+            lines,
+            "  {after_gap} come more than an hour after the one before and pass whatever the tolerance (max_gap_ms of the stage time_guard)"
+        );
+    }
+    lines
 }
 
 /// A rule for one sensor.
