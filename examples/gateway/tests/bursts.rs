@@ -65,6 +65,35 @@ fn bursts_at_qos_0_are_kept_as_long_as_the_queue_has_room() {
     assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(0.0));
 }
 
+/// Sensors look for the address all the time, and send at once what they have when it is there.
+#[test]
+fn what_comes_at_qos_0_during_a_start_is_kept() {
+    for start in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let listen = free_port();
+        let config = format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\n",
+            free_port()
+        );
+        let mut gateway = Gateway::new(dir.path(), &config);
+        let sensors: Vec<_> = (0..10)
+            .map(|n| {
+                thread::spawn(move || {
+                    wait_until("the address is there", 60, || TcpStream::connect(listen).is_ok());
+                    burst(listen, &format!("c{n}"), 20);
+                })
+            })
+            .collect();
+        gateway.start();
+        sensors.into_iter().for_each(|sensor| sensor.join().unwrap());
+        let counted = || gateway.metric("edge_queue_messages").zip(gateway.metric(NO_ROOM));
+        wait_until("all of it is queued or counted", 30, || {
+            counted().is_some_and(|(queued, dropped)| queued + dropped == 200.0)
+        });
+        assert_eq!(counted(), Some((200.0, 0.0)), "start {start}: {}", gateway.log());
+    }
+}
+
 /// 112 MB for a gateway that may hold 8 MiB of them at a time.
 #[test]
 fn bursts_of_large_messages_come_one_after_the_other() {

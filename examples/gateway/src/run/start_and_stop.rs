@@ -127,9 +127,6 @@ pub(crate) async fn run(
     };
     match taken {
         Ok(Some(taken)) => {
-            let mut local = local;
-            // Who finds it ready finds the socket: the disk has just answered.
-            let _tried = tokio::time::timeout(SOCKET_WITHIN, &mut local.socket_tried).await;
             tell_opened(config, state, &taken);
             floor.raise(taken.opened.account.known_s());
             let queue = taken.opened.queue.clone();
@@ -235,10 +232,7 @@ impl Local {
         let (gap_reports, hub_status, next_routes) = beside.handles();
         let link = match uplink::start(uplink, config, &queue, consumer, beside) {
             Ok(link) => link,
-            Err(error) => {
-                self.stop().await;
-                return Err(error);
-            }
+            Err(error) => return Err(self.ended_by(error).await),
         };
         let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, .. } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
@@ -272,6 +266,8 @@ impl Local {
             certificates: Certificates::new(config),
             memory: no_queue.memory.clone(),
         };
+        // Whoever finds the gateway ready finds the socket. No await comes before the intake is open: in it sensors' messages would find no room.
+        let _tried = tokio::time::timeout(SOCKET_WITHIN, self.socket_tried).await;
         surface.show(monitor.clone());
         let mule = QueueAndLink::show(&self.opened, config, &queue, &link);
         let (changes, more_tables) = RouteChanges::new(&monitor, (next_routes, mule), &table_subscriber);
@@ -288,6 +284,11 @@ impl Local {
         let tasks = tasks.into_iter().chain(changes).chain(self.tasks).chain(alarms.into_iter().flatten());
         let store = (queue, account, gap_reports);
         Ok(Running { clock, ingest, intake, control, commands, front, link, store, tasks: tasks.collect() })
+    }
+
+    async fn ended_by(self, error: RunError) -> RunError {
+        self.stop().await;
+        error
     }
 
     /// Stops without a queue. The mark of the last stop stays, because no message was received.
