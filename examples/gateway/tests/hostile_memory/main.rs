@@ -127,7 +127,12 @@ fn who_is_closed_for_what_it_half_sends_is_told_why() {
 #[test]
 fn half_sent_connects() {
     within("990 CONNECTs of 64 kB", |site| site.half_send_connects(990, false));
-    within("990 CONNECTs of 64 kB with a user name", |site| site.half_send_connects(990, true));
+    within("990 CONNECTs of 64 kB with a user name", |site| {
+        site.half_send_connects(990, true);
+        let line =
+            "client that did not say its name was disconnected: of all clients it held most for longest";
+        wait_until("who is closed is told", 20, || site.gateway.log().contains(line));
+    });
 }
 
 #[test]

@@ -10,9 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use control_loop::OneLine;
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::{Damage, Event, Restored};
+use edge_bridge::listener::{ConnectionId, Damage, Event, Restored};
 use edge_bridge::session::{Closed, Violation};
-use edge_bridge::wire::{DecodeErrorKind, ReasonCode, TopicError};
+use edge_bridge::wire::{DecodeErrorKind, ReasonCode, TopicError, Utf8};
 
 use crate::run::log::once_an_hour::OnceAnHour;
 
@@ -36,6 +36,8 @@ pub(in crate::run) struct ClientLog {
     others: HeldBack,
     /// Rate limit of lines about clients at QoS 0 whose messages find no room.
     no_room: OnceAnHour,
+    /// Connection of the client that was refused last.
+    refused: Option<ConnectionId>,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +107,8 @@ impl ClientLog {
             return tell_restored(restored);
         }
         let shown = address.map_or("unknown".to_owned(), |address| address.to_string());
-        let Some(Trouble { cause, said }) = trouble(event) else {
+        let is_told = self.is_told_as_refused(event);
+        let Some(Trouble { cause, said }) = trouble(event).filter(|_| !is_told) else {
             tracing::debug!(?event, address = shown, "local client");
             return;
         };
@@ -119,6 +122,15 @@ impl ClientLog {
         if let Some(held_back) = self.due(cause, address) {
             tracing::warn!(address = shown, %held_back, "{said}");
         }
+    }
+
+    /// Returns whether the event is the end of a connection that was refused, and so has its line. Nothing comes between both.
+    fn is_told_as_refused(&mut self, event: &Event) -> bool {
+        let refused = self.refused.take();
+        if let Event::Refused { connection, .. } = event {
+            self.refused = Some(*connection);
+        }
+        matches!(event, Event::Disconnected { client: None, connection, .. } if refused == Some(*connection))
     }
 
     /// Starts another minute. Returns events of earlier minutes that no line has counted, because their cause had none or did not come back.
@@ -205,6 +217,11 @@ fn cause_of_topic(topic: &str, error: &TopicError) -> (&'static str, &'static st
     }
 }
 
+fn name_of(client: Option<&Utf8>) -> String {
+    let Some(client) = client else { return "that did not say its name".to_owned() };
+    format!("\"{}\"", Escaped(client))
+}
+
 /// Describes an event that the operator should see. `None`: the event is normal operation.
 fn trouble(event: &Event) -> Option<Trouble> {
     match event {
@@ -246,23 +263,16 @@ fn trouble(event: &Event) -> Option<Trouble> {
             ),
         }),
         Event::Disconnected { client, why: why @ (Closed::Violation(_) | Closed::Handshake), .. } => {
-            let name = client.as_ref().map_or_else(
-                || "that did not say its name".to_owned(),
-                |client| format!("\"{}\"", Escaped(client)),
-            );
             Some(Trouble {
                 cause: format!("disconnected: {}", without_numbers(&why.to_string())),
-                said: format!("client {name} was disconnected: {why}{}", key_of(why)),
+                said: format!("client {} was disconnected: {why}{}", name_of(client.as_ref()), key_of(why)),
             })
         }
-        // A client that was refused is told above.
-        Event::Disconnected {
-            client: Some(client), why: Closed::Local(ReasonCode::QUOTA_EXCEEDED), ..
-        } => Some(Trouble {
+        Event::Disconnected { client, why: Closed::Local(ReasonCode::QUOTA_EXCEEDED), .. } => Some(Trouble {
             cause: "memory".to_owned(),
             said: format!(
-                "client \"{}\" was disconnected: of all clients it held most for longest, and [local] max_memory is reached",
-                Escaped(client)
+                "client {} was disconnected: of all clients it held most for longest, and [local] max_memory is reached",
+                name_of(client.as_ref())
             ),
         }),
         Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {

@@ -184,3 +184,19 @@ fn damage_to_saved_clients_is_one_line_with_escaped_names() {
     );
     assert_eq!(lines.lines().count(), 2, "with the one about what is back: {lines}");
 }
+
+#[test]
+fn who_is_closed_for_memory_without_a_name_is_told_and_who_is_refused_is_told_once() {
+    let (connection, reason) = (ConnectionId(1), ReasonCode::QUOTA_EXCEEDED);
+    let refused = Event::Refused { connection, client: Utf8::from_static("c"), user: None, reason };
+    let ended = Event::Disconnected { connection, client: None, why: Closed::Local(reason) };
+    let said = |events: &[&Event]| {
+        let mut log = ClientLog::default();
+        let lines = captured(|| events.iter().for_each(|event| log.on_event(0, event, None)));
+        ["was refused", "that did not say its name was disconnected: of all clients it held most"]
+            .map(|text| lines.matches(text).count())
+    };
+    assert_eq!(said(&[&ended]), [0, 1]);
+    assert_eq!(said(&[&refused, &ended]), [1, 0]);
+    assert_eq!(said(&[&refused, &ended, &ended]), [1, 1]);
+}
