@@ -7,7 +7,7 @@ use control_loop::net::{DemoHub, Message};
 use control_loop::plant::Sensor;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use support::{Program, Subscriber, command, until};
+use support::{Program, Subscriber, command, deaf, until};
 
 /// An output that follows its setpoint, so that the setpoint can be read from it, and a contact.
 fn write(dir: &Path, more: &str) -> PathBuf {
@@ -52,6 +52,19 @@ fn a_signal_leaves_the_outputs_safe_and_a_setpoint_of_a_moment_ago_kept() {
         until("the last word is safe", || outputs.last("out/valve").as_deref() == Some("0"));
         let (_again, _) = runs(&file, "65");
     }
+}
+
+/// Its copies wait for it alone. Before, no other subscriber heard of an output any more, and the stop never ended.
+#[test]
+fn promise_14_a_subscriber_that_reads_nothing_delays_no_output_and_no_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut program, outputs) = runs(&write(dir.path(), ""), "60");
+    let _deaf = deaf(program.address);
+    let from = outputs.len();
+    until("outputs as before", || outputs.since(from, "out/valve").len() >= 30);
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
+    until("the last word is safe", || outputs.last("out/valve").as_deref() == Some("0"));
 }
 
 /// A closed terminal, or a request for a new configuration as of the gateway, stops no loop.

@@ -18,7 +18,8 @@ pub struct LocalPublisher {
 }
 
 impl LocalPublisher {
-    /// Publishes as [`Server::publish`](super::Server::publish) does. At QoS 0 it waits only for the server's task.
+    /// Publishes as [`Server::publish`](super::Server::publish) does. At QoS 0 it waits until each copy is sent or dropped: one for a client that
+    /// does not read may wait for as long as that client stays. Use [`send`](Self::send) where nobody may be waited for.
     ///
     /// # Errors
     ///

@@ -196,8 +196,8 @@ async fn say(all: Vec<Said>, server: &Server, hub: &mut Option<Hub>) {
         if let Some(line) = &said.line {
             edge_print::complain!("control-loop: {line}");
         }
-        // A server that has ended has no subscribers.
-        let _ = server.publish(said.publish()).await;
+        // A server that has ended has no subscribers. Of the others nobody is waited for: a copy for one that does not read may wait for ever.
+        drop(server.publisher().send(said.publish()).await);
         if said.to_hub
             && let Some(hub) = hub
         {

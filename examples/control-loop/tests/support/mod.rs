@@ -138,6 +138,20 @@ impl Subscriber {
     }
 }
 
+/// Subscribes to everything and reads nothing, with two megabytes on its way to it: a panel that hangs.
+pub fn deaf(broker: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(broker).unwrap();
+    stream.write_all(&packet(0x10, &[text("MQTT"), vec![4, 2, 0, 0], text("deaf")].concat())).unwrap();
+    stream.write_all(&packet(0x82, &[vec![0, 1], text("#"), vec![0]].concat())).unwrap();
+    assert_eq!(read_packet(&mut stream).map(|(kind, _)| kind), Some(0x20));
+    assert_eq!(read_packet(&mut stream).map(|(kind, _)| kind), Some(0x90));
+    let mut talker = Sensor::new(broker, "talker");
+    for _ in 0..2_000 {
+        talker.publish("talk", &"x".repeat(1_000));
+    }
+    stream
+}
+
 /// Connects by MQTT 5 with a will that is due `delay_s` after the end of the connection, and is gone.
 pub fn dies(broker: SocketAddr, name: &str, delay_s: u8, topic: &str, payload: &str) {
     let mut stream = TcpStream::connect(broker).unwrap();

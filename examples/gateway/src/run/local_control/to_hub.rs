@@ -51,8 +51,8 @@ pub(in crate::run) async fn say(all: &[Said], local: &LocalPublisher, to_hub: &m
         if let Some(line) = &said.line {
             tracing::warn!("{line}");
         }
-        // A listener that has ended has no subscribers.
-        let _ = local.publish(said.publish()).await;
+        // A listener that has ended has no subscribers. Of the others nobody is waited for: a copy for one that does not read may wait for ever.
+        drop(local.send(said.publish()).await);
     }
     all.iter().filter(|said| said.to_hub).for_each(|said| to_hub.offer(&said.publish()));
 }
