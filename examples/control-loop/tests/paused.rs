@@ -78,6 +78,35 @@ fn a_command_that_waited_while_the_process_was_stopped_is_refused_and_the_next_o
     assert!(refusals + 1 < runs as usize, "{refusals} in {runs} runs");
 }
 
+/// Values that are not stale for a minute: the watchdog's time is over all the same.
+#[test]
+fn promise_14_the_first_output_after_a_pause_longer_than_the_watchdogs_time_is_safe() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::start(&fan_stale_after(dir.path(), 60_000));
+    let outputs = Subscriber::start(program.address, "actuator", "out/fan");
+    let events = Subscriber::start(program.address, "panel", "event/watchdog");
+    let mut sensor = Sensor::new(program.address, "sensor");
+    for run in 0..runs() {
+        until("the fan is on", || {
+            sensor.publish("t", "50");
+            outputs.last("out/fan").as_deref() == Some("1")
+        });
+        let told = events.len();
+        program.signal("STOP");
+        sensor.publish("t", "50");
+        std::thread::sleep(Duration::from_millis(400));
+        let from = outputs.len();
+        program.signal("CONT");
+        until("outputs again", || outputs.len() >= from + 10);
+        // One may have been on its way when the process was stopped.
+        let said = outputs.since(from, "out/fan");
+        assert!(said.iter().take(2).any(|value| value == "0"), "run {run}: {said:?}");
+        until("it is told", || {
+            events.since(told, "event/watchdog").iter().any(|event| event.contains("true"))
+        });
+    }
+}
+
 /// Megabytes wait in each of three sockets: their reading takes longer than any fixed time after the pause, and each waits for the others.
 #[test]
 fn a_large_backlog_of_a_pause_is_old_until_it_is_read() {
@@ -107,10 +136,14 @@ fn a_large_backlog_of_a_pause_is_old_until_it_is_read() {
 
 /// A fan that runs while `t` is above 40 and not older than `STALE_MS`.
 fn fan(dir: &Path) -> PathBuf {
+    fan_stale_after(dir, STALE_MS)
+}
+
+fn fan_stale_after(dir: &Path, stale_ms: u64) -> PathBuf {
     let file = dir.join("control.toml");
     let text = format!(
         "[mqtt]\nlisten = \"127.0.0.1:0\"\npublish_every_ms = 20\n[control]\nwatchdog_ms = 100\n\
-         [[input]]\nname = \"t\"\nstale_after_ms = {STALE_MS}\n\
+         [[input]]\nname = \"t\"\nstale_after_ms = {stale_ms}\n\
          [[output]]\nname = \"fan\"\nswitch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n"
     );
     std::fs::write(&file, text).unwrap();

@@ -31,8 +31,11 @@ pub struct LoopMessages {
     waiting: Waiting,
     wake: UnixStream,
     clock: Clock,
+    overdue_ns: u64,
     stats: Arc<LoopStats>,
     rounds: u64,
+    /// Number of the watchdog's trips at the last round.
+    trips: u64,
     told_tripped: bool,
     has_ended: bool,
 }
@@ -44,11 +47,12 @@ impl LoopMessages {
         (events, answers, notes): (Events, Answers, mpsc::Receiver<Note>),
         wake: std::os::unix::net::UnixStream,
         clock: Clock,
+        overdue_ns: u64,
         stats: Arc<LoopStats>,
     ) -> io::Result<Self> {
         let wake = UnixStream::from_std(wake)?;
         let waiting = Waiting::default();
-        let (rounds, told_tripped, has_ended) = (0, false, false);
+        let (rounds, trips, told_tripped, has_ended) = (0, 0, false, false);
         Ok(LoopMessages {
             names,
             outputs,
@@ -58,8 +62,10 @@ impl LoopMessages {
             waiting,
             wake,
             clock,
+            overdue_ns,
             stats,
             rounds,
+            trips,
             told_tripped,
             has_ended,
         })
@@ -102,7 +108,11 @@ impl LoopMessages {
     fn round(&mut self, told: Vec<Said>) -> Vec<Said> {
         self.rounds += 1;
         let to_hub = self.has_ended || self.rounds.is_multiple_of(HUB_ONE_IN);
-        let tripped = self.stats.is_tripped();
+        // A trip that is over already is told, too, and its outputs once.
+        let trips = self.stats.watchdog_trips();
+        let tripped = std::mem::replace(&mut self.trips, trips) != trips || self.stats.is_tripped();
+        // What was read before the process stood still is not published after it, until the watchdog or a scan has had its say.
+        let is_overdue = self.stats.is_overdue(self.clock.now_ns(), self.overdue_ns);
         let mut all = told;
         if std::mem::replace(&mut self.told_tripped, tripped) != tripped {
             all.extend(said_event("watchdog", &json!({"tripped": tripped, "ts": self.now_ms()})));
@@ -118,7 +128,8 @@ impl LoopMessages {
         }
         all.extend(outputs.filter_map(|(name, (port, safe))| {
             // While the watchdog holds the outputs, and after the loops, what the control thread wrote last is not what they are.
-            let value = if tripped || self.has_ended { *safe } else { f64::from_bits(port.read()?[0]) };
+            let value =
+                if tripped || is_overdue || self.has_ended { *safe } else { f64::from_bits(port.read()?[0]) };
             said(format!("{OUTPUT}{name}"), value.to_string(), false, to_hub)
         }));
         self.stats.published_some(all.len());

@@ -27,7 +27,7 @@ pub use messages::LoopMessages;
 pub use names::{COMMAND, LoopNames, event_topics, own_topics};
 pub use per_command_source::PerGiver;
 
-use crate::runner::{LoopStats, Ports};
+use crate::runner::{LoopStats, Ports, overdue_ns};
 use crate::{Clock, Loops};
 use command_dispatcher::Dispatcher;
 use std::io;
@@ -57,6 +57,7 @@ pub fn connect(
         (events, answers, notes),
         wake,
         clock,
+        overdue_ns(&loops.controller),
         stats.clone(),
     )?;
     let pulse = Arc::new(Pulse::new(loops.controller.watchdog_ns(), clock.now_ns()));

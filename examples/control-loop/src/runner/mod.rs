@@ -221,6 +221,11 @@ impl Drop for Runner {
     }
 }
 
+/// Nanoseconds since the last scan after which a watchdog that runs has noticed that there is none: it looks once a period.
+pub(crate) fn overdue_ns(controller: &Controller) -> u64 {
+    controller.watchdog_ns().saturating_add(controller.period_ns())
+}
+
 fn ports<const N: usize>(count: usize) -> (Vec<Writer<N>>, Vec<Reader<N>>) {
     (0..count).map(|_| handoff::latest()).unzip()
 }

@@ -1,7 +1,7 @@
 //! Control thread: sleep until the deadline, read inputs, decide, actuate, publish.
 
 use super::answer::{self, ANSWER_WORDS};
-use super::{COMMANDS_MAX, INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS, WAITED_NS_MAX};
+use super::{COMMANDS_MAX, INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS, WAITED_NS_MAX, overdue_ns};
 use crate::restart_memory::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
@@ -35,29 +35,38 @@ pub(super) struct Scan {
 impl Scan {
     pub(super) fn run(mut self, mut actuator: impl Actuate) {
         let mut schedule = Schedule::new(self.clock.now_ns(), self.controller.period_ns());
-        let mut values: Vec<f64> = self.controller.outputs().iter().map(|output| output.safe()).collect();
+        let safe: Vec<f64> = self.controller.outputs().iter().map(|output| output.safe()).collect();
+        let mut values = safe.clone();
+        let (overdue_ns, mut stood_still) = (overdue_ns(&self.controller), false);
         while !self.stop.load(Ordering::Relaxed) {
             self.clock.sleep_until(schedule.deadline_ns());
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
-            let happened = self.scan(wake.late_ns > WAITED_NS_MAX);
+            self.stats.woke(&wake);
+            stood_still |= wake.late_ns > WAITED_NS_MAX;
+            if self.stats.is_overdue(now_ns, overdue_ns) && !self.stats.is_tripped() {
+                // The watchdog stood still too, and must see that nothing was scanned: outputs are not taken up as if nothing had been.
+                actuator.apply(&safe);
+                self.publish(&safe, self.stats.scans());
+                self.stats.left_out();
+                self.wake();
+                continue;
+            }
+            let happened = self.scan(std::mem::take(&mut stood_still));
             for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
                 *value = output.value();
             }
             actuator.apply(&values);
             // The sign of life comes after the actuators: one that hangs is a loop that does not run.
-            let number = self.stats.scanned(now_ns, &wake);
+            let number = self.stats.scanned(now_ns);
             self.publish(&values, number);
             if happened || number.is_multiple_of(self.wake_every) {
                 self.wake();
             }
             self.keep();
         }
-        for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
-            *value = output.safe();
-        }
-        actuator.apply(&values);
-        self.publish(&values, self.stats.scans());
+        actuator.apply(&safe);
+        self.publish(&safe, self.stats.scans());
         self.wake();
         if let Some(mailbox) = &self.keep {
             mailbox.leave(&self.controller);
@@ -123,3 +132,6 @@ impl Scan {
         happened || answered
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,13 +122,28 @@ impl LoopStats {
         self.beat_ns.load(Ordering::Relaxed)
     }
 
-    /// Counts a scan and returns its number.
-    pub(super) fn scanned(&self, now_ns: u64, wake: &Wake) -> u64 {
+    /// Returns whether the last scan is more than `overdue_ns` ago: [`overdue_ns`](super::overdue_ns). Before the first it is not.
+    pub(crate) fn is_overdue(&self, now_ns: u64, overdue_ns: u64) -> bool {
+        let beat_ns = self.beat_ns();
+        beat_ns > 0 && now_ns.saturating_sub(beat_ns) > overdue_ns
+    }
+
+    /// Records how punctual the control thread was.
+    pub(super) fn woke(&self, wake: &Wake) {
         self.lateness.record(wake.late_ns);
         if let Some(error_ns) = wake.period_error_ns {
             self.period_error.record(error_ns);
         }
         self.missed.fetch_add(wake.missed, Ordering::Relaxed);
+    }
+
+    /// Counts a deadline whose scan was left to the watchdog.
+    pub(super) fn left_out(&self) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a scan and returns its number.
+    pub(super) fn scanned(&self, now_ns: u64) -> u64 {
         self.beat_ns.store(now_ns, Ordering::Relaxed);
         self.scans.fetch_add(1, Ordering::Relaxed) + 1
     }
