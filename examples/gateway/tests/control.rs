@@ -11,7 +11,8 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -239,6 +240,26 @@ fn promise_14_a_command_that_waited_while_the_gateway_was_stopped_is_refused() {
     std::thread::sleep(Duration::from_secs(3));
     assert!(!since(&outputs.arrived(), 0, "out/valve").contains(&"70"));
     obeys(&mut hand, &outputs, "40");
+}
+
+/// A panel that hangs, with two megabytes on its way to it: its copies wait for it alone.
+#[test]
+fn promise_14_a_subscriber_that_reads_nothing_delays_no_output_of_the_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("control.toml"), VALVE).unwrap();
+    let nowhere = "127.0.0.1:9".parse().unwrap();
+    let (_gateway, listen) = Gateway::started(dir.path(), nowhere, CONFIG);
+    let outputs = Subscriber::start(listen, "out/#");
+    becomes("the start", &outputs, "out/valve", "60");
+    let mut deaf = TcpStream::connect(listen).unwrap();
+    deaf.write_all(b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01d\x82\x06\0\x01\0\x01#\0").unwrap();
+    deaf.read_exact(&mut [0; 9]).unwrap();
+    let mut talker = Sensor::new(listen, "talker");
+    for _ in 0..2_000 {
+        talker.publish("talk", &"x".repeat(1_000));
+    }
+    let from = outputs.arrived().len();
+    wait_until("outputs as before", 30, || since(&outputs.arrived(), from, "out/valve").len() >= 50);
 }
 
 /// Gives a setpoint until it is in force: right after a moment in which the machine stood still, one is refused.
