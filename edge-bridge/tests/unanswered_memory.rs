@@ -180,3 +180,35 @@ fn sessions_with_open_exchanges_take_no_more_than_is_counted() {
         println!("executed sessions with {ids} open exchanges: {most} bytes");
     }
 }
+
+/// User names as long as a CONNECT can carry them, from somebody without a login.
+#[cfg(feature = "access")]
+#[test]
+fn wrong_logins_take_no_memory_for_their_names() {
+    use edge_bridge::access::{LoginMemory, Logins, PasswordFile};
+    use edge_bridge::listener::Access;
+    use edge_bridge::wire::{Connect, Packet};
+    use listener_support::{Peer, connect, text};
+
+    let mut site = Site::new(Config::default());
+    let file = PasswordFile::parse(&PasswordFile::line("ann", b"secret", [3; 12]).unwrap()).unwrap();
+    site.listener.set_access(site.now, Access::of(Logins::new(file, LoginMemory::new([1; 32]))));
+    let start = HELD.get();
+    for n in 0..300 {
+        let address = format!("192.0.2.{}:9", n % 3).parse().unwrap();
+        let connection = site.listener.accept_from(site.now, Some(address)).unwrap();
+        let peer = Peer { connection, version: Version::V5 };
+        let username = Some(text(&format!("{n:0>65000}")));
+        let password = Some(b"guess"[..].into());
+        site.send(
+            peer,
+            &[Packet::Connect(Box::new(Connect { username, password, ..connect("", Version::V5) }))],
+        );
+        // What the rig keeps.
+        site.received(peer);
+        site.events.clear();
+        assert!(site.is_closed(peer));
+    }
+    let held = HELD.get() - start;
+    assert!(held < SLACK, "{held} bytes are held of 300 wrong logins");
+}

@@ -2,6 +2,7 @@
 //! passwords is slow and takes at most a few percent of the processor.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::client_network::client_network;
@@ -40,14 +41,20 @@ impl Used {
     }
 }
 
-/// Most user names per address whose wrong logins are counted apart.
-const USERS_MAX: usize = 32;
+/// Most user names per address whose wrong logins are counted apart, so many that a few wrong names lock no remembered login out of its address. They
+/// take 6 KiB, those of [`ADDRESSES_MAX`] addresses 6 MiB, whatever the names are.
+const USERS_MAX: usize = 256;
+
+/// Hash of a user name, with a seed of this process. The name itself is not kept, because it may have 64 KiB; two names of one hash share a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct User(u64);
 
 /// Wrong logins from one address: of all user names together and of each.
 #[derive(Debug, Default)]
 struct Wrong {
     all: Used,
-    users: HashMap<Box<str>, Used>,
+    /// A list, because a hash table takes up to four times its entries' memory.
+    users: Vec<(User, Used)>,
 }
 
 impl Wrong {
@@ -55,18 +62,22 @@ impl Wrong {
         self.all.after(now_ms, 1, WRONG_EVERY_MS).amount >= WRONG_BURST
     }
 
-    fn is_over_for(&self, now_ms: u64, user: &str) -> bool {
-        match self.users.get(user) {
-            Some(used) => used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0,
+    fn is_over_for(&self, now_ms: u64, user: User) -> bool {
+        match self.users.iter().find(|(other, _)| *other == user) {
+            Some((_, used)) => used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0,
             None => self.users.len() >= USERS_MAX,
         }
     }
 
-    fn note(&mut self, now_ms: u64, user: &str) {
+    fn note(&mut self, now_ms: u64, user: User) {
         self.all.add(now_ms);
-        self.users.retain(|_, used| used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0);
-        if self.users.len() < USERS_MAX {
-            self.users.entry(user.into()).or_insert(Used { amount: 0, at_ms: now_ms }).add(now_ms);
+        self.users.retain(|(_, used)| used.after(now_ms, 1, WRONG_EVERY_MS).amount > 0);
+        if let Some((_, used)) = self.users.iter_mut().find(|(other, _)| *other == user) {
+            used.add(now_ms);
+        } else if self.users.len() < USERS_MAX {
+            let mut used = Used { amount: 0, at_ms: now_ms };
+            used.add(now_ms);
+            self.users.push((user, used));
         }
     }
 }
@@ -75,6 +86,7 @@ impl Wrong {
 pub(super) struct LoginLimit {
     wrong: HashMap<IpAddr, Wrong>,
     work: Used,
+    hashes: RandomState,
 }
 
 impl LoginLimit {
@@ -82,7 +94,7 @@ impl LoginLimit {
     /// user name has one attempt a second, so that password guessing does not lock out a legitimate client behind the same address.
     pub(super) fn may_look_up(&self, now_ms: u64, address: Option<IpAddr>, user: &str) -> bool {
         let wrong = self.wrong.get(&place(address));
-        wrong.is_none_or(|wrong| !wrong.is_over(now_ms) || !wrong.is_over_for(now_ms, user))
+        wrong.is_none_or(|wrong| !wrong.is_over(now_ms) || !wrong.is_over_for(now_ms, self.user(user)))
     }
 
     /// Returns whether a login's hash may be computed now for this address. If so, its iterations are counted.
@@ -101,11 +113,15 @@ impl LoginLimit {
 
     /// Counts a login that was wrong, or that was refused without a check.
     pub(super) fn on_wrong(&mut self, now_ms: u64, address: Option<IpAddr>, user: &str) {
-        let address = place(address);
+        let (address, user) = (place(address), self.user(user));
         if self.wrong.len() >= ADDRESSES_MAX && !self.wrong.contains_key(&address) {
             self.make_room(now_ms);
         }
         self.wrong.entry(address).or_default().note(now_ms, user);
+    }
+
+    fn user(&self, name: &str) -> User {
+        User(self.hashes.hash_one(name))
     }
 
     /// Forgets addresses without recent wrong logins, or else the one that has fewest.
@@ -208,11 +224,20 @@ mod tests {
         assert_eq!(may(&limit, 999), [false, false], "one attempt");
         assert!(limit.may_look_up(999, address("192.0.2.2"), "ann"));
         assert_eq!(may(&limit, 60_000), [true, true]);
-        for n in 0..100 {
-            limit.on_wrong(60_000, plant, &n.to_string());
-        }
-        assert!(
-            !limit.may_look_up(60_000, plant, "new") && limit.wrong[&plant.unwrap()].users.len() == USERS_MAX
-        );
+    }
+
+    #[test]
+    fn user_names_without_end_are_bounded_and_a_few_of_them_lock_nobody_out() {
+        let mut limit = LoginLimit::default();
+        let plant = address("192.0.2.1");
+        let guess = |limit: &mut LoginLimit, names: std::ops::Range<usize>| {
+            names.for_each(|n| limit.on_wrong(60_000, plant, &n.to_string()));
+            limit.may_look_up(60_000, plant, "ann")
+        };
+        assert!(guess(&mut limit, 0..USERS_MAX - 1));
+        assert!(!guess(&mut limit, USERS_MAX..1_000), "its guesses may be among those that nobody counts");
+        assert_eq!(limit.wrong[&plant.unwrap()].users.len(), USERS_MAX);
+        assert!(limit.wrong[&plant.unwrap()].users.capacity() * size_of::<(User, Used)>() <= 6 * 1024);
+        assert!(limit.may_look_up(61_000, plant, "ann"), "a second later");
     }
 }
