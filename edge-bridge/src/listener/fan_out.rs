@@ -45,6 +45,8 @@ impl<I: Ingest> Listener<I> {
     ) {
         let publish = &message.publish;
         for (key, wants) in subscribers {
+            // Also of one that gets nothing: it is looked at for each message.
+            self.topics.copies += 1;
             if !self.may_receive(key, &publish.topic) {
                 continue;
             }
@@ -60,13 +62,12 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// Queues a message for a client, and sends it if the client can take it now.
+    /// Queues a message for a client, and sends it if the client can take it now. The caller counts it as work of the turn.
     pub(super) fn enqueue(&mut self, now_ms: u64, key: ClientKey, delivery: Delivery) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.connection.is_none() && delivery.message.publish.qos == QoS::AtMostOnce {
             return;
         }
-        self.topics.copies += 1;
         self.tracking.add(delivery.tag.origin);
         if client.waiting.len() == 0 {
             client.sent_ms = now_ms;

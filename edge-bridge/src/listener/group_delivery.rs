@@ -127,6 +127,7 @@ impl<I: Ingest> Listener<I> {
         message.publish.qos = message.publish.qos.min(options.qos);
         message.publish.retain &= options.retain_as_published;
         message.identify(options.identifier.as_slice());
+        self.topics.copies += 1;
         self.enqueue(now_ms, key, Delivery { message, tag });
     }
 

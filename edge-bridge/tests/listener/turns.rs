@@ -1,7 +1,7 @@
 //! Work of one turn: bounded by copies too, where a message goes to many.
 
 use bytes::BytesMut;
-use edge_bridge::listener::{Config, Input};
+use edge_bridge::listener::{Access, AllowAnonymous, Authorize, ClientRef, Config, Input};
 use edge_bridge::wire::{self, Packet, Version};
 
 use crate::listener_support::*;
@@ -44,6 +44,45 @@ fn a_flood_to_many_subscribers_takes_small_turns() {
         let largest = turns[1..].iter().max().unwrap();
         assert!(*largest <= 2 * subscribers, "{largest} to {subscribers}");
         assert_eq!(turns.iter().sum::<u64>(), 2_000 * subscribers, "all of it is read");
+    }
+}
+
+/// Nobody but the flooder may receive anything.
+#[derive(Debug)]
+struct NothingForOthers;
+
+impl Authorize for NothingForOthers {
+    fn may_publish(&mut self, _: ClientRef<'_>, _: &str) -> bool {
+        true
+    }
+
+    fn may_receive(&mut self, _: ClientRef<'_>, _: &str) -> bool {
+        false
+    }
+}
+
+/// Each subscriber is looked at, also one that is absent, or may not receive the message.
+#[test]
+fn a_flood_to_many_subscribers_who_get_nothing_takes_small_turns() {
+    for absent in [true, false] {
+        let mut site = Site::new(Config::default());
+        for n in 0..200 {
+            let peer = site.client(&format!("s{n}"), Version::V311);
+            site.send(peer, &[subscribe(&["flood"])]);
+            if absent {
+                site.cut(peer);
+            }
+        }
+        if !absent {
+            let rights = Access::of(AllowAnonymous).with_rights(NothingForOthers);
+            site.listener.set_access(site.now, rights);
+        }
+        let flooder = site.client("flooder", Version::V311);
+        let sent = site.listener.stats().sent;
+        let turns = messages_of_each_turn(&mut site, flooder, "flood");
+        let largest = turns[1..].iter().max().unwrap();
+        assert!(turns[0] <= 8 && *largest <= 2, "absent {absent}: {turns:?}");
+        assert_eq!((turns.iter().sum::<u64>(), site.listener.stats().sent), (500, sent));
     }
 }
 
