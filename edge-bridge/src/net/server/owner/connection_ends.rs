@@ -11,9 +11,12 @@ pub(super) const TURNS_AT_END: usize = 4;
 
 impl<I: Ingest, S: Sink> Owner<I, S> {
     /// Handles the end of a connection. What came before it counts: a little at once, since its client may come again at once; more in its turns,
-    /// because it may take as long as anything of a connection that goes on.
+    /// because it may take as long as anything of a connection that goes on. While the queue is behind, all of it waits for its turns.
     pub(super) fn on_end(&mut self, id: ConnectionId) {
         for _ in 0..TURNS_AT_END {
+            if !self.has_turn() {
+                break;
+            }
             let Some(buffer) = self.turns.remove(id) else { break };
             self.take_turn(id, buffer);
         }

@@ -59,12 +59,17 @@ fn owner(max: usize) -> (Owner<Seen, Slow>, Seen) {
 
 /// A 3.1.1 client that sends so many QoS 0 messages at once.
 fn burst(owner: &mut Owner<Seen, Slow>, name: u8, messages: usize) -> ConnectionId {
+    client(owner, name, &[0x30, 4, 0, 1, b't', name].repeat(messages))
+}
+
+/// A 3.1.1 client that sends these packets behind its CONNECT.
+fn client(owner: &mut Owner<Seen, Slow>, name: u8, packets: &[u8]) -> ConnectionId {
     let id = owner.listener.accept(owner.now()).unwrap();
     owner.outputs();
     owner.outboxes.insert(id, Arc::default());
     let mut bytes = BytesMut::from(&b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01"[..]);
     bytes.extend_from_slice(&[name]);
-    (0..messages).for_each(|_| bytes.extend_from_slice(&[0x30, 4, 0, 1, b't', name]));
+    bytes.extend_from_slice(packets);
     owner.input(id, FromPeer::Bytes { buffer: bytes, up_to_date: None });
     id
 }
@@ -107,6 +112,24 @@ fn while_the_queue_is_behind_nobody_is_read_and_nothing_is_dropped() {
     }
     assert_eq!(owner.listener.stats().qos0_without_room, 0);
     assert_eq!(seen.payloads().len(), 10_001);
+}
+
+/// Two clients that send all they have and leave, while the queue is behind.
+#[test]
+fn while_the_queue_is_behind_nothing_of_those_who_leave_is_dropped() {
+    let (mut owner, seen) = owner(100);
+    let clients = [b'f', b'g'].map(|name| burst(&mut owner, name, 5_000));
+    while owner.has_turn() {
+        owner.take_turns();
+    }
+    clients.into_iter().for_each(|id| owner.input(id, FromPeer::Closed));
+    while !owner.turns.is_empty() {
+        owner.take_turns();
+        seen.with(|(_, waiting)| *waiting = 0);
+    }
+    let stats = owner.listener.stats();
+    assert_eq!((stats.qos0_without_room, stats.connections), (0, 0));
+    assert_eq!(seen.payloads().len(), 10_000);
 }
 
 #[test]
