@@ -115,10 +115,11 @@ async fn publishers_that_gave_up_lock_nobody_out() {
     connect_soon(&server, "valve").await;
 }
 
-/// Connects a 3.1.1 client with a keep alive of 1 s and a will at QoS 0.
-async fn connect_with_will(server: &Server) -> TcpStream {
+/// Connects a 3.1.1 client with a will at QoS 0.
+async fn connect_with_will(server: &Server, keep_alive_s: u8) -> TcpStream {
     let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-    stream.write_all(b"\x10\x13\x00\x04MQTT\x04\x06\x00\x01\x00\x01s\x00\x01w\x00\x01x").await.unwrap();
+    let head = [&b"\x10\x13\x00\x04MQTT\x04\x06\x00"[..], &[keep_alive_s]].concat();
+    stream.write_all(&[&head[..], b"\x00\x01s\x00\x01w\x00\x01x"].concat()).await.unwrap();
     stream.read_exact(&mut [0; 4]).await.unwrap();
     stream
 }
@@ -139,12 +140,55 @@ async fn until(server: &Server, is_so: impl Fn(&Stats) -> bool) -> Stats {
 async fn a_publisher_that_left_in_order_leaves_no_will() {
     for (last, wills) in [(&b"\xe0\x00"[..], 0), (b"", 1)] {
         let server = server(20).await;
-        let mut sensor = connect_with_will(&server).await;
+        let mut sensor = connect_with_will(&server, 1).await;
         publish(&server, &mut sensor).await;
         sensor.write_all(last).await.unwrap();
         drop(sensor);
         let stats = until(&server, |stats| stats.connections == 0).await;
         assert_eq!(stats.received, 1 + wills, "the message that is held, and the will: {stats:?}");
+    }
+}
+
+/// A queue that has room for so many rows.
+#[derive(Clone, Default)]
+struct RoomFor(Arc<Mutex<usize>>);
+
+impl Sink for RoomFor {
+    fn has_room(&mut self) -> bool {
+        *self.0.lock().unwrap() > 0
+    }
+
+    fn push(&mut self, _: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
+        let mut room = self.0.lock().unwrap();
+        match room.checked_sub(rows.len()) {
+            Some(left) => *room = left,
+            None => return Err(rows),
+        }
+        Ok(())
+    }
+}
+
+/// There is room in between, and not for all that it sent: it is still gone, and what it said at the end still counts.
+#[tokio::test]
+async fn a_publisher_that_left_is_gone_also_after_some_of_its_messages_were_read() {
+    for (last, wills) in [(&b"\xe0\x00"[..], 0), (b"", 1)] {
+        let (queue, seen) = (RoomFor::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (sink, topics) = (queue.clone(), seen.clone());
+        let see = move |_, message: &Inbound| topics.lock().unwrap().push(message.topic.as_str().into());
+        let server = Server::builder().on_publish(see).start("127.0.0.1:0", Store, |_| sink).await.unwrap();
+        let mut sensor = connect_with_will(&server, 3).await;
+        // In one read, so that the rest stays in the buffer over several turns.
+        let messages = (1..=120).flat_map(|n| [0x32, 6, 0, 1, b't', 0, n, n]);
+        sensor.write_all(&messages.chain(last.iter().copied()).collect::<Vec<_>>()).await.unwrap();
+        drop(sensor);
+        // Each connection's end is looked for once a second.
+        sleep(Duration::from_millis(2_500)).await;
+        let before = server.stats().await.unwrap();
+        *queue.0.lock().unwrap() = 2 + usize::try_from(before.received).unwrap();
+        let after = until(&server, |stats| stats.received > before.received).await;
+        assert!(after.received < 120, "{after:?}");
+        until(&server, |stats| stats.connections == 0).await;
+        assert_eq!(seen.lock().unwrap().iter().filter(|topic| *topic == "w").count(), wills);
     }
 }
 

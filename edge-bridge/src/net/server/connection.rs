@@ -52,7 +52,8 @@ pub(super) enum FromPeer {
     },
     Written(usize),
     /// The peer closed the connection, or the network lost it, while reading was paused because the owner held the buffer. Contains a copy of the
-    /// bytes that came after those in the buffer, about as many as one read brings. Sent at most once in a pause.
+    /// bytes that came after those in the buffer, about as many as one read brings. Sent at each [look](Outbox::look), because the owner may have
+    /// handled a part of the buffer in between.
     Gone(BytesMut),
     Closed,
 }
@@ -154,6 +155,7 @@ pub(super) async fn run(
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
+    // Whether the peer was found gone in this pause, and the bytes ahead were read.
     let mut is_gone = false;
     loop {
         let said = tokio::select! {
@@ -170,11 +172,12 @@ pub(super) async fn run(
                 if close {
                     break;
                 }
-                if !look || !is_up || is_gone || reading.buffer.is_some() || !stream.is_gone() {
+                if !look || !is_up || reading.buffer.is_some() || !(is_gone || stream.is_gone()) {
                     continue;
                 }
-                is_gone = true;
-                reading.read_ahead(&mut stream).await;
+                if !std::mem::replace(&mut is_gone, true) {
+                    reading.read_ahead(&mut stream).await;
+                }
                 Ok(FromPeer::Gone(reading.ahead.clone()))
             }
             said = step(&mut stream, &mut out, &mut reading), if is_up => match said {
