@@ -78,6 +78,11 @@ impl Accounts {
         self.packets.on_bytes_waiting(id);
     }
 
+    /// Records that a connection had its turn and may not be read.
+    pub(super) fn on_not_read(&mut self, now_ms: u64, id: ConnectionId) {
+        self.packets.on_not_read(now_ms, id);
+    }
+
     /// Returns whether a connection waits until there is memory for the rest of its packet.
     pub(super) fn waits_for_memory(&self, id: ConnectionId) -> bool {
         self.packets.is_awaited_by(id)

@@ -91,7 +91,7 @@ struct Room {
     until_ms: u64,
     /// Bytes of the packet that had arrived at the last progress.
     received: usize,
-    /// Set until the first bytes come after room was given.
+    /// Set until the first bytes come after room was given, or after a turn in which the connection was not read.
     is_unused: bool,
     /// Set while bytes wait for the caller's turn. The packet does not become stale meanwhile.
     has_turn: bool,
@@ -161,6 +161,15 @@ impl PacketRoom {
     pub(super) fn on_bytes_waiting(&mut self, id: ConnectionId) {
         if let Some((packet, State::HasRoom(room))) = self.unfinished.get(&id).copied() {
             self.set(id, packet, State::HasRoom(Room { has_turn: true, ..room }));
+        }
+    }
+
+    /// Records that bytes of a connection wait on, because it may not be read. Its room is taken back as from one that sends nothing: whoever is not
+    /// read makes no progress, perhaps for hours.
+    pub(super) fn on_not_read(&mut self, now_ms: u64, id: ConnectionId) {
+        if let Some((packet, State::HasRoom(room))) = self.unfinished.get(&id).copied() {
+            let room = Room { until_ms: now_ms + STALE_MS, is_unused: true, has_turn: false, ..room };
+            self.set(id, packet, State::HasRoom(room));
         }
     }
 

@@ -256,6 +256,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         let Some(outbox) = self.outboxes.get(&id) else { return };
         self.turns.charge(id, began.elapsed());
         if self.closing.is_some() || !self.listener.may_read(id) {
+            self.listener.on_not_read(self.clock.now(), id);
             self.paused.buffers.insert(id, buffer);
         } else if buffer.len() < before && !buffer.is_empty() {
             return self.turns.push(id, buffer);

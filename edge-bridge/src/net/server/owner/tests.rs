@@ -51,8 +51,12 @@ impl Sink for Slow {
 }
 
 fn owner(max: usize) -> (Owner<Seen, Slow>, Seen) {
+    owner_with(Config::default(), max)
+}
+
+fn owner_with(config: Config, max: usize) -> (Owner<Seen, Slow>, Seen) {
     let seen = Seen::default();
-    let listener = Listener::new(Config::default(), seen.clone());
+    let listener = Listener::new(config, seen.clone());
     let sink = Slow { seen: seen.clone(), max };
     (Owner::new(listener, sink, Receipts::default(), Clock::start(), None), seen)
 }
@@ -159,4 +163,39 @@ fn what_came_before_the_end_of_a_connection_keeps_nobody_waiting() {
     owner.take_turns();
     let before = seen.payloads().iter().position(|payload| *payload == b'a').expect("it had its turn");
     assert!(before <= at_once + 2 * PACKETS_PER_TURN, "{before} messages of the one that ended");
+}
+
+/// Bytes of a large packet come when its connection may not be read any more, because too much is unacknowledged.
+#[test]
+fn a_connection_that_may_not_be_read_keeps_no_room_for_its_packet() {
+    const LARGE: &[u8] = b"\x30\xe0\xd4\x03\x00\x01tx";
+    let mut config = Config::default();
+    (config.max_memory, config.max_unacked_bytes) = (100_000, 100);
+    let (mut owner, _) = owner_with(config, usize::MAX - PACKETS_PER_TURN);
+    let turns = |owner: &mut Owner<Seen, Slow>| {
+        while owner.has_turn() {
+            owner.take_turns();
+        }
+    };
+    let unacked = b"\x32\x06\x00\x01t\x00\x01x";
+    let paused = client(&mut owner, b'p', &[unacked, LARGE].concat());
+    turns(&mut owner);
+    assert!(owner.listener.may_read(paused), "there is room for its packet");
+    client(&mut owner, b'o', b"\x32\x14\x00\x01t\x00\x01123456789012345");
+    turns(&mut owner);
+    assert!(!owner.listener.may_read(paused));
+    let buffer = BytesMut::from(&[LARGE, &[0; 1_000]].concat()[..]);
+    owner.input(paused, FromPeer::Bytes { buffer, up_to_date: None });
+    turns(&mut owner);
+    let other = client(&mut owner, b'l', LARGE);
+    turns(&mut owner);
+    for _ in 0..200 {
+        if owner.listener.may_read(other) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        owner.catch_up();
+    }
+    assert!(owner.listener.may_read(other), "the room is free for others");
+    assert_eq!(owner.listener.stats().closed_for_memory, 0);
 }
