@@ -78,7 +78,8 @@ impl FlatLine {
     /// Creates a test with windows in seconds, for a sensor that is read every `sampling_ms`.
     ///
     /// # Errors
-    /// If `sampling_ms` is less than 1, and as [`FlatLine::over_intervals`].
+    /// If `sampling_ms` is less than 1, if a window is shorter than it, since its one reading would always be flat, and as
+    /// [`FlatLine::over_intervals`].
     pub fn over_seconds(
         suspect_s: u32,
         fail_s: u32,
@@ -86,8 +87,12 @@ impl FlatLine {
         tolerance: f64,
     ) -> Result<Self, ParamError> {
         let sampling_ms = interval("sampling_ms", sampling_ms)?;
+        let windows = [("suspect_s", suspect_s), ("fail_s", fail_s)];
+        if let Some((param, s)) = windows.into_iter().find(|(_, s)| i64::from(*s) * 1000 < sampling_ms) {
+            return Err(ParamError::new(param, "at least one sampling interval (`sampling_ms`)", s));
+        }
         let intervals = |s: u32| u32::try_from(i64::from(s) * 1000 / sampling_ms).unwrap_or(u32::MAX);
-        Self::new([("suspect_s", intervals(suspect_s)), ("fail_s", intervals(fail_s))], tolerance)
+        Self::new(windows.map(|(param, s)| (param, intervals(s))), tolerance)
     }
 
     /// Returns the most bytes that the windows of a sensor take. Lists double when they grow.
@@ -152,6 +157,11 @@ mod tests {
         assert!(FlatLine::over_intervals(1, 65_537, 0.0).is_err());
         assert!(FlatLine::over_seconds(u32::MAX, 1, 1, 0.0).is_err());
         assert!(FlatLine::over_seconds(1, 1, 0, 0.0).is_err());
+        for (suspect_s, fail_s, named) in [(30, 60, "suspect_s"), (0, 60, "suspect_s"), (60, 59, "fail_s")] {
+            let error = FlatLine::over_seconds(suspect_s, fail_s, 60_000, 0.1).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}: it would flag every reading");
+        }
+        assert!(FlatLine::over_seconds(60, 60, 60_000, 0.1).is_ok());
         assert!(FlatLine::over_intervals(1, 2, f64::NAN).is_err());
     }
 }
