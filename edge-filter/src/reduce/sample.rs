@@ -159,6 +159,10 @@ impl Holding for Sample {
         on: &mut impl FnMut(Settlement),
     ) -> Verdict {
         if self.pick == Pick::First {
+            // Restored from a run with another choice.
+            if group.held.is_some() {
+                self.close(last, group, Some(EmitReason::Picked), on);
+            }
             return self.first(last, group, point);
         }
         if let Group::IntervalMs(ms) = self.group
@@ -262,6 +266,24 @@ mod tests {
             assert_eq!([0, 1, 5].map(&mut at)[1..], [Verdict::Held, Verdict::Held]);
             assert_eq!([3, 5].map(&mut at), [Verdict::Drop(DropReason::OutOfOrder); 2]);
             assert_eq!(at(6), Verdict::Held);
+        }
+        Ok(())
+    }
+
+    /// A snapshot may be of a run whose rule held readings.
+    #[test]
+    fn a_reading_that_another_choice_held_goes_before_the_next() -> Result<(), ParamError> {
+        for stage in [Sample::every_n(3)?, Sample::min_interval_ms(10)?] {
+            let (mut state, mut kept) = (SampleState::default(), Vec::new());
+            let held = stage.pick(Pick::Last);
+            for time in [0, 1, 2] {
+                let _ = held.check(&mut state, time as f64, Quality::GOOD, time, &mut |r| kept.push(r.time));
+            }
+            assert_eq!(kept, [], "the first passed at once, the third is held");
+            let _ = stage.check(&mut state, 3.0, Quality::GOOD, 3, &mut |r| kept.push(r.time));
+            assert_eq!(kept, [2], "before the next is judged");
+            stage.flush(&mut state, &mut |r| kept.push(r.time));
+            assert_eq!(kept, [2], "and once");
         }
         Ok(())
     }
