@@ -159,16 +159,19 @@ impl Controller {
         let now_ms = ms(now_ns);
         let dt_s = self.last_ns.map_or(0.0, |last| now_ns.saturating_sub(last) as f64 / 1e9);
         self.last_ns = Some(now_ns);
-        let changes = &mut self.changes;
+        let (changes, mut flips) = (&mut self.changes, 0);
         let on = &mut |event: ControlEvent| {
             *changes += u64::from(!matches!(event, ControlEvent::Output { .. }));
             on(event);
         };
         self.interlocks.scan(&self.inputs, &mut self.outputs, now_ms, on);
         for (number, output) in (0..).zip(&mut self.outputs) {
+            let was_on = output.is_switched_on();
             output.scan(&self.inputs, now_ms, dt_s, number, on);
+            flips += u64::from(output.is_switched_on() != was_on);
         }
         self.alarms.scan(&self.inputs, now_ms, on);
+        self.changes += flips;
     }
 
     /// Returns a number that grows when there is something new to be saved for a restart: another state of an interlock or an alarm, or an

@@ -1,0 +1,42 @@
+//! Promise 14 over a stop: what a controller begins with after a restart, and how it goes on after scans that were left out.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
+
+use edge_filter::Quality;
+use edge_filter::alarm::AlarmState;
+use edge_filter::control::{Cause, CommandError, ControlCommand, ControlEvent, Controller};
+use edge_filter::control::{Law, LoopBadInput, OutputSpec, Setpoint};
+use edge_filter::pid::{Pid, PidMode};
+
+const MS: u64 = 1_000_000;
+const GOOD: Quality = Quality::GOOD;
+const INPUTS: &str = "[[input]]\nname = \"temp\"\nstale_after_ms = 1000\nrange = [0, 100]\n";
+
+fn controller(rules: &str) -> Controller {
+    Controller::from_toml(&format!("{INPUTS}{rules}")).unwrap()
+}
+
+/// Gives the input and scans; the first output and its cause.
+fn scan(c: &mut Controller, ms: u64, temp: f64) -> (f64, Cause) {
+    c.set_input(0, temp, GOOD, ms * MS);
+    c.scan(ms * MS, &mut |_| ());
+    (c.outputs()[0].value(), c.outputs()[0].cause())
+}
+
+const COMPRESSOR: &str = "[[output]]\nname = \"fan\"\nSAFE\n\
+    switch = { input = \"temp\", on_at = 40, off_at = 30, min_on_ms = 60000, min_off_ms = 300000 }\n";
+
+/// A kill loses what was not saved: a machine that was just switched off would start again at the first reading.
+#[test]
+fn promise_14_a_flip_of_a_switch_is_saved_for_a_restart() {
+    let mut c = controller(&COMPRESSOR.replace("SAFE", ""));
+    assert_eq!(scan(&mut c, 1_000, 20.0).0, 0.0);
+    let before = c.changes();
+    assert_eq!(scan(&mut c, 2_000, 45.0).0, 1.0);
+    let on = c.changes();
+    assert!(on > before, "switched on");
+    assert_eq!(scan(&mut c, 3_000, 45.0).0, 1.0);
+    assert_eq!(c.changes(), on, "nothing new");
+    assert_eq!(scan(&mut c, 4_000, f64::NAN).0, 0.0);
+    assert!(c.changes() > on, "off by its safe state");
+}
