@@ -40,3 +40,20 @@ fn promise_14_a_flip_of_a_switch_is_saved_for_a_restart() {
     assert_eq!(scan(&mut c, 4_000, f64::NAN).0, 0.0);
     assert!(c.changes() > on, "off by its safe state");
 }
+
+/// The law that holds is on where its safe state is, and knows the time since when.
+#[test]
+fn promise_14_a_switch_that_holds_goes_on_from_what_its_safe_state_was() {
+    let rules = COMPRESSOR.replace("SAFE", "safe = 1.0").replace(" }\n", ", bad_input = \"hold\" }\n");
+    let mut c = controller(&rules);
+    for (ms, temp, expected) in [
+        (1_000, f64::NAN, 1.0),
+        (2_000, 35.0, 1.0),
+        (60_999, 20.0, 1.0),
+        (61_000, 20.0, 0.0),
+        (62_000, f64::NAN, 0.0),
+        (63_000, 35.0, 0.0),
+    ] {
+        assert_eq!(scan(&mut c, ms, temp).0, expected, "{ms}");
+    }
+}

@@ -247,12 +247,11 @@ impl Output {
             }
             Law::Switch { switch, input, on_off, bad_input } => {
                 let Some(value) = inputs.good(input, now_ms).filter(|_| !tripped) else {
-                    if bad_input == LoopBadInput::Hold && !tripped {
-                        return (last, Cause::BadInput);
-                    }
+                    let holds = bad_input == LoopBadInput::Hold && !tripped;
+                    let stays = if holds { (last, Cause::BadInput) } else { safe };
                     // A machine that the safe state stopped starts no sooner than after any other stop.
-                    self.switch.switched(self.spec.safe == on_off.0, now_ms);
-                    return safe;
+                    self.switch.switched(stays.0 == on_off.0, now_ms);
+                    return stays;
                 };
                 let is_on = switch.check(&mut self.switch, value, Quality::GOOD, now_ms);
                 (if is_on { on_off.0 } else { on_off.1 }, Cause::Running)
