@@ -57,3 +57,38 @@ fn promise_14_a_switch_that_holds_goes_on_from_what_its_safe_state_was() {
         assert_eq!(scan(&mut c, ms, temp).0, expected, "{ms}");
     }
 }
+
+/// Nobody saw what the value was without power: that time ends no alarm, and the off-delay begins with the next value.
+#[test]
+fn promise_14_the_time_of_a_stop_ends_no_alarm() {
+    let rules = "[[alarm]]\nmatch = \"temp\"\nhigh = { limit = 70, off_delay_ms = 60000 }\n";
+    let mut before = controller(rules);
+    for (ms, value) in [(1_000, 80.0), (2_000, 50.0)] {
+        before.set_input(0, value, GOOD, ms * MS);
+        before.scan(ms * MS, &mut |_| ());
+    }
+    let mut after = controller(rules);
+    after.restore(&before.snapshot(), 3_600_000 * MS).unwrap();
+    let mut told = Vec::new();
+    for (ms, value) in
+        [(3_600_000, None), (3_600_500, Some(50.0)), (3_660_490, Some(50.0)), (3_660_500, Some(50.0))]
+    {
+        if let Some(value) = value {
+            after.set_input(0, value, GOOD, ms * MS);
+        }
+        after.scan(ms * MS, &mut |event| {
+            if let ControlEvent::Alarm { transition, .. } = event {
+                told.push((ms, transition.to));
+            }
+        });
+    }
+    assert_eq!(told, [(3_660_500, AlarmState::ReturnedUnacknowledged)]);
+}
+
+const BELT: &str =
+    "[[output]]\nname = \"belt\"\nsafe = 5.0\nramp = { setpoint = SETPOINT, rate_per_s = 5.0 }\n";
+const HOUR: u64 = 3_600_000;
+
+fn belt(setpoint: &str) -> Controller {
+    controller(&BELT.replace("SETPOINT", setpoint))
+}

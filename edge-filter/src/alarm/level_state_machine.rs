@@ -150,7 +150,7 @@ impl LevelState {
 
     /// Handles an unusable reading, which neither raises nor clears an alarm. A running off-delay starts again; a
     /// running on-delay continues, because a failing sensor must not hide an alarm.
-    fn hold(&mut self) {
+    pub(super) fn hold(&mut self) {
         if self.condition.is_active() {
             self.timer = None;
         }

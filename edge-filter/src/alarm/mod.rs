@@ -287,6 +287,11 @@ impl LimitAlarm {
         }
     }
 
+    /// Ends the off-delays of active limits, as a reading that cannot be used does with [`BadInput::Hold`].
+    pub(crate) fn hold_active(&self, state: &mut LimitAlarmState) {
+        self.each(&mut state.levels).for_each(|(_, _, level)| level.hold());
+    }
+
     /// Acknowledges the occurrence `transition_id`, which an operator has seen at `time`. Returns the change of state.
     ///
     /// # Errors

@@ -90,6 +90,10 @@ impl ControlAlarms {
             let is_missing =
                 inputs.stale_after_ms(*input).is_some_and(|stale_after_ms| up_ms >= stale_after_ms);
             let mut tell = |transition| on(ControlEvent::Alarm { alarm: number, transition });
+            if seen.is_none() && inputs.value(*input).is_none() {
+                // Restored, and no value yet: nobody knows whether it stayed within the limit meanwhile.
+                alarm.hold_active(state);
+            }
             // Shelving and delays end without a value too, and after a restart before the first one.
             alarm.tick(state, now_ms, &mut tell);
             let Some(value) = inputs.value(*input).or(is_missing.then_some(f64::NAN)) else { continue };
