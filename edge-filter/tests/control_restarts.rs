@@ -92,3 +92,20 @@ const HOUR: u64 = 3_600_000;
 fn belt(setpoint: &str) -> Controller {
     controller(&BELT.replace("SETPOINT", setpoint))
 }
+
+/// From code as from a file: a safe state that its controller cannot give is no safe state.
+#[test]
+fn promise_14_a_safe_state_outside_the_limits_of_its_pid_is_refused() {
+    let law = |low| {
+        let pid = Pid::isa(1.0, 20.0, 0.0).unwrap().output_limits(low, 100.0).unwrap();
+        Law::Pid { pid, input: 0, setpoint: Setpoint::Value(50.0), bad_input: LoopBadInput::Hold }
+    };
+    let add = |low| {
+        let mut builder = Controller::builder();
+        builder.input(edge_filter::control::InputSpec::new("temp", 1_000).unwrap()).unwrap();
+        builder.output(OutputSpec::new("valve", law(low))).map_err(|error| error.to_string())
+    };
+    assert_eq!(add(0.0), Ok(0));
+    let same = OutputSpec::new("valve", law(10.0)).safe(0.0).unwrap_err().to_string();
+    assert_eq!(add(10.0), Err(same));
+}

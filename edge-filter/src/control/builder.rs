@@ -106,7 +106,7 @@ impl ControlBuilder {
     /// Adds an output. Returns its number.
     ///
     /// # Errors
-    /// If there is an output of that name, or its law refers to an input that does not exist.
+    /// If there is an output of that name, its law refers to an input that does not exist, or its PID controller cannot reach its safe state.
     pub fn output(&mut self, spec: OutputSpec) -> Result<usize, ParamError> {
         room(self.outputs.len())?;
         self.output_names.check(&spec.name)?;

@@ -126,6 +126,7 @@ impl Output {
         if let Law::Pid { pid, bad_input, .. } = &mut spec.law {
             *pid = pid.bad_input(bad_input.of_pid(spec.safe))?;
         }
+        spec.check_safe(spec.safe)?;
         let (value, cause, mode) = (spec.safe, Cause::Cold, PidMode::Auto);
         let (pid, switch) = (PidState::default(), HysteresisSwitchState::default());
         let mut output =

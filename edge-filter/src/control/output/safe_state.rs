@@ -40,6 +40,13 @@ impl OutputSpec {
     /// # Errors
     /// If it is NaN or infinite, or outside the limits of its PID controller.
     pub fn safe(mut self, safe: f64) -> Result<Self, ParamError> {
+        self.check_safe(safe)?;
+        self.safe = safe;
+        Ok(self)
+    }
+
+    /// Checks a safe state for this law; that of a definition without one is 0.
+    pub(super) fn check_safe(&self, safe: f64) -> Result<(), ParamError> {
         if !safe.is_finite() {
             return Err(ParamError::new("safe", "a finite number", safe));
         }
@@ -48,8 +55,7 @@ impl OutputSpec {
         {
             return Err(ParamError::new("safe", "within the output's limits", safe));
         }
-        self.safe = safe;
-        Ok(self)
+        Ok(())
     }
 }
 
