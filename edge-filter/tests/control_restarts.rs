@@ -109,3 +109,20 @@ fn promise_14_a_safe_state_outside_the_limits_of_its_pid_is_refused() {
     let same = OutputSpec::new("valve", law(10.0)).safe(0.0).unwrap_err().to_string();
     assert_eq!(add(10.0), Err(same));
 }
+
+#[test]
+fn promise_14_a_value_by_hand_that_is_not_finite_is_refused() {
+    let mut c = controller(
+        "[[output]]\nname = \"valve\"\npid = { input = \"temp\", setpoint = 50.0, k = 1.0, ti_s = 20.0, limits = [0, 100] }\n",
+    );
+    for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        for mode in [PidMode::Manual(value), PidMode::Track(value)] {
+            let done = c.command(ControlCommand::Mode { output: 0, mode }, MS, &mut |_| ());
+            assert_eq!(done, Err(CommandError::NotFor), "{mode:?}");
+        }
+    }
+    assert_eq!(scan(&mut c, 10, 20.0).1, Cause::Running);
+    let manual = ControlCommand::Mode { output: 0, mode: PidMode::Manual(40.0) };
+    assert_eq!(c.command(manual, 20 * MS, &mut |_| ()), Ok(()));
+    assert_eq!(scan(&mut c, 30, 20.0), (40.0, Cause::Manual));
+}

@@ -289,7 +289,7 @@ impl Output {
     }
 
     pub(super) fn set_mode(&mut self, mode: PidMode) -> Result<(), CommandError> {
-        if !matches!(self.spec.law, Law::Pid { .. }) {
+        if !(mode.is_sound() && matches!(self.spec.law, Law::Pid { .. })) {
             return Err(CommandError::NotFor);
         }
         self.mode = mode;

@@ -38,6 +38,16 @@ pub enum PidMode {
     Track(f64),
 }
 
+impl PidMode {
+    /// Returns whether the value of a hand or of another controller, if there is one, is finite.
+    pub(crate) fn is_sound(self) -> bool {
+        match self {
+            PidMode::Manual(value) | PidMode::Track(value) => value.is_finite(),
+            PidMode::Auto | PidMode::Hold => true,
+        }
+    }
+}
+
 impl Pid {
     /// Runs one scan, `dt_s` seconds after the last. Returns the output, which is always finite and within its limits. It takes about 20 ns.
     pub fn step(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
