@@ -158,7 +158,7 @@ fn promise_14_a_loop_that_holds_goes_on_by_itself() {
     }
 }
 
-/// The time for which nobody scanned is not made up for at once: a ramp goes on from where it was.
+/// The time for which nobody scanned is not made up for at once: a ramp goes on from its safe state.
 #[test]
 fn promise_14_a_long_stop_moves_no_ramp() {
     let rules = "[[output]]\nname = \"belt\"\nramp = { setpoint = 40.0, rate_per_s = 5.0 }\n";
@@ -169,8 +169,8 @@ fn promise_14_a_long_stop_moves_no_ramp() {
     assert_eq!(before.outputs()[0].value(), 10.0);
     let mut after = controller(rules);
     after.restore(&before.snapshot(), 3_600_000 * MS).unwrap();
-    assert_eq!(scan(&mut after, 3_600_000, (30.0, Quality::GOOD), 1.0).0, 10.0);
-    assert_eq!(scan(&mut after, 3_601_000, (30.0, Quality::GOOD), 1.0).0, 15.0);
+    assert_eq!(scan(&mut after, 3_600_000, (30.0, Quality::GOOD), 1.0).0, 0.0);
+    assert_eq!(scan(&mut after, 3_601_000, (30.0, Quality::GOOD), 1.0).0, 5.0);
 }
 
 const COMPRESSOR: &str = "[[output]]\nname = \"fan\"\nSAFE\n\

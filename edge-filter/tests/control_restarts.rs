@@ -93,6 +93,70 @@ fn belt(setpoint: &str) -> Controller {
     controller(&BELT.replace("SETPOINT", setpoint))
 }
 
+/// The kept value may be much older than the stop: the rules may say another setpoint since.
+#[test]
+fn promise_14_a_ramp_begins_safe_after_a_long_stop() {
+    let mut before = belt("40.0");
+    for second in 1..=10 {
+        scan(&mut before, second * 1_000, 20.0);
+    }
+    assert_eq!(before.outputs()[0].value(), 40.0);
+    for (pause_ms, setpoint, expected) in [
+        (HOUR, "0.0", [5.0, 0.0]),
+        (HOUR, "40.0", [5.0, 10.0]),
+        (50, "40.0", [40.0, 40.0]),
+        (0, "0.0", [40.0, 35.0]),
+    ] {
+        let (mut after, at) = (belt(setpoint), 10_000 + pause_ms);
+        after.restore(&before.snapshot(), at * MS).unwrap();
+        for (number, expected) in (0..).zip(expected) {
+            let value = scan(&mut after, at + number * 1_000, 20.0).0;
+            assert!((value - expected).abs() < 0.3, "{pause_ms} {setpoint} {number}: {value}");
+        }
+    }
+}
+
+/// A loop that holds has nothing to hold then, by hand or because its input is bad.
+#[test]
+fn promise_14_a_loop_that_holds_begins_safe_after_a_long_stop() {
+    let rules = "[[output]]\nname = \"valve\"\nsafe = 5.0\npid = { input = \"temp\", setpoint = 50.0, k = 1.0, \
+                 ti_s = 1000.0, limits = [0, 100], bad_input = \"hold\" }\n";
+    for by_hand in [false, true] {
+        let mut before = controller(rules);
+        assert_eq!(scan(&mut before, 1_000, 20.0), (30.0, Cause::Running));
+        if by_hand {
+            let hold = ControlCommand::Mode { output: 0, mode: PidMode::Hold };
+            before.command(hold, 1_005 * MS, &mut |_| ()).unwrap();
+            assert_eq!(scan(&mut before, 1_010, 20.0), (30.0, Cause::Manual));
+        }
+        for (pause_ms, expected) in [(HOUR, 5.0), (20, 30.0)] {
+            let (mut after, at) = (controller(rules), 1_010 + pause_ms);
+            after.restore(&before.snapshot(), at * MS).unwrap();
+            after.scan(at * MS, &mut |_| ());
+            assert_eq!(after.outputs()[0].value(), expected, "{by_hand} {pause_ms}");
+            let value = scan(&mut after, at + 10, 20.0).0;
+            assert!((value - expected).abs() < 0.01, "{by_hand} {pause_ms}: goes on from there, {value}");
+            let value = scan(&mut after, at + 20, 20.0).0;
+            assert!((value - expected).abs() < 0.01, "{by_hand} {pause_ms}: goes on from there, {value}");
+        }
+    }
+}
+
+/// A switch that holds is off where its safe state is.
+#[test]
+fn promise_14_a_switch_that_holds_begins_safe_after_a_long_stop() {
+    let rules = COMPRESSOR.replace("SAFE", "").replace(" }\n", ", bad_input = \"hold\" }\n");
+    let mut before = controller(&rules);
+    assert_eq!(scan(&mut before, 1_000, 45.0).0, 1.0);
+    for (pause_ms, expected) in [(HOUR, 0.0), (20, 1.0)] {
+        let (mut after, at) = (controller(&rules), 1_000 + pause_ms);
+        after.restore(&before.snapshot(), at * MS).unwrap();
+        after.scan(at * MS, &mut |_| ());
+        assert_eq!(after.outputs()[0].value(), expected, "{pause_ms}");
+        assert_eq!(scan(&mut after, at + 10, 45.0).0, expected, "{pause_ms}: rests, or runs on");
+    }
+}
+
 /// From code as from a file: a safe state that its controller cannot give is no safe state.
 #[test]
 fn promise_14_a_safe_state_outside_the_limits_of_its_pid_is_refused() {

@@ -114,8 +114,8 @@ pub struct Output {
     switch: HysteresisSwitchState,
     /// Setpoint of the configuration; `None` if no command can change it.
     configured: Option<f64>,
-    /// Value from the snapshot of an earlier process, until the first scan: a ramp, or an output that holds its value,
-    /// continues from it.
+    /// Value from the snapshot of a process that stopped just now, until the first scan: a ramp, or an output that holds its value, continues
+    /// from it.
     resumed: Option<f64>,
     /// True if an interlock holds the output. The interlocks set it before each scan.
     pub(super) tripped: bool,
@@ -160,13 +160,10 @@ impl Output {
         OutputState { value: *value, setpoint, mode: *mode, pid: *pid, switch: *switch }
     }
 
-    /// Restores the state from a snapshot of an earlier process. The value stays safe until the next scan.
-    pub(super) fn resume(&mut self, kept: &OutputState, now_ms: i64) {
-        let mode_is_sound = match kept.mode {
-            PidMode::Manual(value) | PidMode::Track(value) => value.is_finite(),
-            PidMode::Auto | PidMode::Hold => true,
-        };
-        if !(kept.value.is_finite() && mode_is_sound && kept.pid.is_sound()) {
+    /// Restores the state from a snapshot of an earlier process. The value stays safe until the next scan, which goes on from the kept value only
+    /// if that is still where the actuator is: `goes_on`.
+    pub(super) fn resume(&mut self, kept: &OutputState, goes_on: bool, now_ms: i64) {
+        if !(kept.value.is_finite() && kept.mode.is_sound() && kept.pid.is_sound()) {
             return;
         }
         if let Some((configured, commanded)) = kept.setpoint
@@ -175,8 +172,9 @@ impl Output {
             // The file has not said another one since. One that is no number is refused.
             let _ = self.set_setpoint(commanded);
         }
-        (self.mode, self.pid, self.switch) = (kept.mode, kept.pid, kept.switch.resumed(now_ms));
-        self.resumed = Some(kept.value);
+        (self.mode, self.switch) = (kept.mode, kept.switch.resumed(now_ms));
+        self.pid = if goes_on { kept.pid } else { kept.pid.begun_anew() };
+        self.resumed = goes_on.then_some(kept.value);
     }
 
     /// Returns the lowest and the highest value that an operator can set; `None` if the output has no manual mode, because it has no PID
@@ -320,7 +318,7 @@ mod tests {
         let output = || Output::new(OutputSpec::new("a", Law::Fixed(1.0)).safe(5.0)?);
         let sound = OutputState { value: 7.0, mode: PidMode::Hold, ..output()?.state() };
         let mut resumed = output()?;
-        resumed.resume(&sound, 0);
+        resumed.resume(&sound, true, 0);
         assert_eq!((resumed.resumed, resumed.mode), (Some(7.0), PidMode::Hold));
         for spoilt in [
             OutputState { value: f64::NAN, ..sound.clone() },
@@ -329,7 +327,7 @@ mod tests {
             OutputState { mode: PidMode::Track(f64::INFINITY), ..sound },
         ] {
             let mut cold = output()?;
-            cold.resume(&spoilt, 0);
+            cold.resume(&spoilt, true, 0);
             assert_eq!((cold.resumed, cold.mode, cold.value()), (None, PidMode::Auto, 5.0), "{spoilt:?}");
         }
         Ok(())

@@ -93,7 +93,9 @@ impl Controller {
     /// * An interlock that was energised stays so only if its inputs are set before the first scan. Without their values its
     ///   condition is unknown, and that scan trips it. Values that come later end such a trip if the interlock resets by
     ///   itself; one with [`Reset::Manual`](crate::interlock::Reset::Manual) waits for a person.
-    /// * If the last scan was longer ago than the watchdog's time, or is later than `now_ns`, nothing is integrated over the pause.
+    /// * If the last scan is at most the watchdog's time ago, as for a hot standby, outputs go on from their values. If it is longer ago, or later
+    ///   than `now_ns`, they begin at their safe states as without a snapshot: a ramp goes from there at its rate, a law that holds its value holds
+    ///   that one, and a PID controller has no integral. A mode, and a value that was set by hand, stay.
     /// * A delay, or the least time of a switch, that began later than `now_ns`, because the clock was set back, begins now.
     /// * Each limit of an alarm gets the state of that of its input and level which the configuration describes in the same words; else of that with
     ///   the same value; else of the only one that is left. Where several may be meant, none counts as acknowledged or hidden: what was active or
@@ -112,7 +114,7 @@ impl Controller {
         self.last_ns = snapshot.scanned_ns.filter(|last| pause(*last));
         for output in &mut self.outputs {
             if let Some(kept) = snapshot.outputs.iter().find(|kept| kept.name == output.name()) {
-                output.resume(&kept.state, now_ms);
+                output.resume(&kept.state, self.last_ns.is_some(), now_ms);
             }
         }
         let kept = |name: &str| snapshot.interlocks.iter().find(|kept| kept.name == name);

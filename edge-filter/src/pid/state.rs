@@ -90,6 +90,11 @@ impl PidState {
         self.forced_manual
     }
 
+    /// Returns the state after a stop for which nothing was controlled: as before the first scan, but that a hand is still waited for.
+    pub(crate) fn begun_anew(self) -> Self {
+        PidState { forced_manual: self.forced_manual, ..PidState::default() }
+    }
+
     /// Stores the output that the application set while the controller waits in manual mode.
     pub(crate) fn rest_at(&mut self, output: f64) {
         self.output = Some(output);
