@@ -157,6 +157,24 @@ fn promise_14_a_switch_that_holds_begins_safe_after_a_long_stop() {
     }
 }
 
+/// For that time the watchdog held the outputs: nobody wants it made up for in one scan.
+#[test]
+fn promise_14_a_pause_is_not_made_up_for_in_one_scan() {
+    let rules = [
+        "ramp = { setpoint = 40.0, rate_per_s = 5.0 }",
+        "pid = { input = \"temp\", setpoint = 30.0, form = \"parallel\", kp = 0.0, ki = 0.5, limits = [0, 100] }",
+    ];
+    for rule in rules {
+        let mut c = controller(&format!("[[output]]\nname = \"belt\"\n{rule}\n"));
+        for (ms, expected) in [(1_000, 0.0), (2_000, 5.0), (8_000, 5.0), (9_000, 10.0)] {
+            if ms == 8_000 {
+                c.stood_still();
+            }
+            assert_eq!(scan(&mut c, ms, 20.0).0, expected, "{rule} {ms}");
+        }
+    }
+}
+
 /// From code as from a file: a safe state that its controller cannot give is no safe state.
 #[test]
 fn promise_14_a_safe_state_outside_the_limits_of_its_pid_is_refused() {

@@ -174,8 +174,14 @@ impl Controller {
         self.changes += flips;
     }
 
-    /// Returns a number that grows when there is something new to be saved for a restart: another state of an interlock or an alarm, or an
-    /// obeyed command. Integrals do not count, because they move at each scan and saving them would wear out a disk.
+    /// Makes up for no time since the last scan: a ramp or an integral goes on at the next scan from where it is. Call it before the first scan
+    /// after a pause for which a [`Watchdog`] held the outputs.
+    pub fn stood_still(&mut self) {
+        self.last_ns = None;
+    }
+
+    /// Returns a number that grows when there is something new to be saved for a restart: another state of an interlock, an alarm or a
+    /// switch, whose least times count over a restart, or an obeyed command. Integrals do not count, because they move at each scan and saving them would wear out a disk.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes

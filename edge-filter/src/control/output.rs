@@ -186,11 +186,11 @@ impl Output {
             _ => None,
         }
     }
+
     /// Returns whether the output has a switch that is on.
     pub(super) fn is_switched_on(&self) -> bool {
         self.switch.is_on()
     }
-
 
     /// Returns whether the output has a PID controller without an integral, which removes no lasting deviation.
     #[must_use]
