@@ -155,8 +155,8 @@ const INTERLOCK: &[Key] = &[
 
 const CONDITION: &[Key] = &[
     key("input", INPUT, NONE, "Input that is compared, by exactly one of the next three."),
-    key("above", NUMBER, NONE, "True above this value."),
-    key("below", NUMBER, NONE, "True below this value."),
+    key("above", NUMBER, NONE, "True at or above this value."),
+    key("below", NUMBER, NONE, "True at or below this value."),
     key("is", Boolean, NONE, "True while the input is this."),
     key("all", Text("array of conditions"), NONE, "True while all of them are."),
     key("any", Text("array of conditions"), NONE, "True while one of them is."),
