@@ -48,7 +48,12 @@ const OUTPUT: &[Key] = &[
     ),
     key("pid", Text("table"), CHOICE, "A PID loop."),
     key("switch", Text("table"), CHOICE, "A two-point switch with hysteresis."),
-    key("ramp", Text("table"), CHOICE, "A setpoint that is followed at a limited rate."),
+    key(
+        "ramp",
+        Text("table"),
+        CHOICE,
+        "A setpoint that is followed at a limited rate, after a start from `safe`.",
+    ),
     key("value", NUMBER, CHOICE, "This value, unless an interlock holds the output."),
 ];
 
