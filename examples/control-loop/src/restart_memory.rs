@@ -1,7 +1,7 @@
 //! Memory of the control loops over a restart, in a small file, so that a power cut does not end a latched alarm.
 //!
 //! The control thread puts its state into a [`Mailbox`] after a change, unless the mailbox is locked just then. A thread of its own polls the
-//! mailbox and writes the state: at once, and then not again for five seconds, to spare flash. The same thread reads the file at the start. A
+//! mailbox and writes the state: at once, and then not again for five seconds, to spare flash; a write that failed is tried again then. The same thread reads the file at the start. A
 //! hanging disk blocks only that thread: the loops start without the file then, and a state read later is dropped, because a running loop must
 //! not jump.
 //!
@@ -133,6 +133,7 @@ fn run(file: &Path, mailbox: &Mailbox, clock: Clock, stop: &AtomicBool, mut on_e
             && let Some(snapshot) = mailbox.take()
         {
             if let Err(error) = save(file, &snapshot) {
+                mailbox.put_back();
                 on_error(error);
             }
             rested_ns = clock.now_ns().saturating_add(REST_NS);
@@ -183,6 +184,11 @@ impl Mailbox {
     fn take(&self) -> Option<ControlSnapshot> {
         let mut slot = self.lock();
         std::mem::take(&mut slot.is_new).then(|| slot.snapshot.clone())
+    }
+
+    /// Has the state that was taken last, or a newer one that came since, taken again.
+    fn put_back(&self) {
+        self.lock().is_new = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot> {

@@ -151,6 +151,30 @@ fn a_file_that_comes_late_is_not_taken_over() {
     assert!(acknowledge(&mut third, occurrence, clock) && acknowledge(&mut first, occurrence, clock));
 }
 
+/// Promise 14: a disk that failed once costs no state, although nothing changes afterwards.
+#[test]
+fn promise_14_a_write_that_failed_is_tried_again() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::start());
+    let state = dir.path().join("state");
+    fs::write(&state, "a file in the place of the directory").unwrap();
+    let file = state.join(FILE);
+    let (failed, failure) = std::sync::mpsc::channel();
+    let on_error = move |error| failed.send(error).unwrap_or_default();
+    let (_keeper, mailbox, _) = Keeper::start(file.clone(), &mut controller(), clock, on_error).unwrap();
+    let (mut first, occurrence) = alarmed(clock);
+    assert!(mailbox.offer(&first));
+    failure.recv_timeout(Duration::from_secs(60)).expect("no failure was told");
+    fs::remove_file(&state).unwrap();
+    let is_there = |_| {
+        std::thread::sleep(Duration::from_millis(10));
+        file.exists()
+    };
+    assert!((0..3_000).any(is_there), "not tried again");
+    let mut next = controller();
+    assert!(matches!(restore(load(&file), &mut next, clock.now_ns()), Found::Restored));
+    assert!(acknowledge(&mut next, occurrence, clock) && acknowledge(&mut first, occurrence, clock));
+}
+
 /// Waits for the next transition of an alarm. Returns its number.
 fn next_alarm(ports: &mut Ports) -> u64 {
     loop {
