@@ -52,6 +52,10 @@ impl Scan {
                 self.wake();
                 continue;
             }
+            if self.stats.is_overdue(now_ns, self.controller.watchdog_ns()) {
+                // The watchdog held the outputs meanwhile: nothing is made up for.
+                self.controller.stood_still();
+            }
             let happened = self.scan(std::mem::take(&mut stood_still));
             for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
                 *value = output.value();

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// The pause is longer, and no machine stands still so long by itself.
-const LOOP: &str =
-    "[control]\nperiod_ms = 10\nwatchdog_ms = 5000\n[[output]]\nname = \"valve\"\nsafe = 2.0\nvalue = 7.0\n";
+const LOOP: &str = "[control]\nperiod_ms = 10\nwatchdog_ms = 5000\n[[output]]\nname = \"valve\"\nsafe = 2.0\nvalue = 7.0\n\
+     [[output]]\nname = \"belt\"\nramp = { setpoint = 1000.0, rate_per_s = 1.0 }\n";
 const PAUSE: Duration = Duration::from_millis(5_200);
 
 #[track_caller]
@@ -27,7 +27,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[test]
 fn promise_14_after_a_pause_longer_than_the_watchdogs_time_outputs_are_safe_until_it_has_seen_it() {
     let controller = Controller::from_toml(LOOP).unwrap();
-    let (outputs, read) = ports(1);
+    let (outputs, read) = ports(2);
     let (_, commands) = handoff::ring(COMMANDS_MAX);
     let (events, _unread_events) = handoff::ring(8);
     let (answers, _unread_answers) = handoff::ring(8);
@@ -50,17 +50,17 @@ fn promise_14_after_a_pause_longer_than_the_watchdogs_time_outputs_are_safe_unti
         keep: None,
         kept: 0,
     };
-    let (applied, pauses) = (Arc::<Mutex<Vec<f64>>>::default(), Arc::<AtomicBool>::default());
+    let (applied, pauses) = (Arc::<Mutex<Vec<(f64, f64)>>>::default(), Arc::<AtomicBool>::default());
     let (log, asked) = (applied.clone(), pauses.clone());
     let actuator = move |outputs: &[f64]| {
         if asked.swap(false, Ordering::Relaxed) {
             std::thread::sleep(PAUSE);
             log.lock().unwrap().clear();
         }
-        log.lock().unwrap().push(outputs[0]);
+        log.lock().unwrap().push((outputs[0], outputs[1]));
     };
     let thread = std::thread::spawn(move || scan.run(actuator));
-    let all = || applied.lock().unwrap().clone();
+    let all = || applied.lock().unwrap().iter().map(|(valve, _)| *valve).collect::<Vec<_>>();
     let published = || read[0].read().map(|[value, _]| f64::from_bits(value));
     until("it runs", || all().last() == Some(&7.0) && published() == Some(7.0));
     pauses.store(true, Ordering::Relaxed);
@@ -73,6 +73,10 @@ fn promise_14_after_a_pause_longer_than_the_watchdogs_time_outputs_are_safe_unti
     assert_eq!(published(), Some(2.0));
     stats.tripped(true);
     until("the watchdog has seen it", || all().last() == Some(&7.0) && published() == Some(7.0));
+    // The ramp goes on from where the pause found it.
+    let (belts, safe) = (applied.lock().unwrap().clone(), (2.0, 0.0));
+    let first = belts[1..].iter().find(|outputs| **outputs != safe);
+    assert_eq!(first, Some(&belts[0]));
     stop.store(true, Ordering::Relaxed);
     thread.join().unwrap();
     assert_eq!((all().last(), published()), (Some(&2.0), Some(2.0)));
