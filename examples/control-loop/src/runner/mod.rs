@@ -128,7 +128,7 @@ impl Commands {
 
 impl Runner {
     /// Starts both threads. `actuator` is driven by the control thread, `guard` by the watchdog: two handles on the same actuators. Wakes the
-    /// reader of the ports every `wake_every` scans, and at every event. State to be kept over a restart is put into `keep`, of a
+    /// reader of the ports every `wake_every` scans, or rounds of the watchdog while that holds the outputs, and at every event. State to be kept over a restart is put into `keep`, of a
     /// [`Keeper`](crate::restart_memory::Keeper) for this controller.
     ///
     /// The first scan comes before any input can be set, so that nothing starts by itself after a restart: see [`Controller::restore`].
@@ -162,6 +162,7 @@ impl Runner {
         let watch = watchdog_thread::Guard {
             watchdog: Watchdog::new(controller.watchdog_ns()),
             period_ns: controller.period_ns(),
+            wake_every: wake_every.max(1),
             safe,
             clock,
             wake: wake.try_clone()?,
