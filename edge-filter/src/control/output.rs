@@ -198,6 +198,13 @@ impl Output {
         matches!(&self.spec.law, Law::Pid { pid, .. } if !pid.integrates())
     }
 
+    /// Returns whether a bad input leaves the output in manual mode, where it waits for an operator: [`LoopBadInput::Manual`] of a PID controller.
+    /// So does each start, since the first scan has no input yet.
+    #[must_use]
+    pub fn waits_for_a_hand(&self) -> bool {
+        matches!(self.spec.law, Law::Pid { bad_input: LoopBadInput::Manual, .. })
+    }
+
     /// Returns the setpoint; `None` if a command cannot change it.
     #[must_use]
     pub fn setpoint(&self) -> Option<f64> {

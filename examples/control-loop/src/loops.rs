@@ -38,7 +38,7 @@ impl Loops {
 
     /// Returns warnings about valid settings.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.warning().into_iter().chain(self.lasting_deviations())
+        self.warning().into_iter().chain(self.lasting_deviations()).chain(self.hands_missing())
     }
 
     /// Warnings about PID loops without an integral term, which leave a lasting deviation.
@@ -49,6 +49,22 @@ impl Loops {
             format!(
                 "[[output]] \"{name}\": pid without an integral: it does not remove a lasting deviation, and starts from \
                  safe = {safe}, from where it only follows changes; ti_s (form = \"parallel\": ki) gives it one"
+            )
+        })
+    }
+
+    /// Warnings about PID loops that wait for a hand where no client may set the output.
+    fn hands_missing(&self) -> impl Iterator<Item = String> {
+        let outputs = self.controller.outputs().iter().filter(|output| output.waits_for_a_hand());
+        outputs.filter(|output| !self.commands.can_be_set(output.name())).map(|output| {
+            let (why, mend) = match self.commands.are_on {
+                true => ("[commands.manual] does not name it", "name it there"),
+                false => ("commands are off", "[control] commands = true, with it in [commands.manual]"),
+            };
+            format!(
+                "[[output]] \"{}\": bad_input = \"manual\" waits for a hand after each start too, and {why}: \
+                 it stays in its safe state; {mend}, or choose safe or hold",
+                output.name()
             )
         })
     }
@@ -140,6 +156,22 @@ mod tests {
         for gains in ["k = 2.0, ti_s = 9.0", "form = \"parallel\", kp = 2.0, ki = 0.1"] {
             assert!(warnings(gains).is_empty(), "{gains}");
         }
+    }
+
+    #[test]
+    fn a_loop_that_waits_for_a_hand_that_nobody_may_lend_is_told() {
+        let pid = "pid = { input = \"a\", setpoint = 60.0, k = 2.0, ti_s = 9.0, bad_input = \"manual\", limits = [0, 100] }\n";
+        let rules = GOOD.replace("value = 1.0\n", pid);
+        let warnings = |text: &str| Loops::parse(text, Duration::MAX).unwrap().warnings().collect::<Vec<_>>();
+        let on = format!("[control]\ncommands = true\n{rules}");
+        for (text, why) in [(&rules, "commands are off"), (&on, "[commands.manual] does not name it")] {
+            let told = warnings(text);
+            let expected =
+                "[[output]] \"x\": bad_input = \"manual\" waits for a hand after each start too, and ";
+            assert!(told.len() == 1 && told[0].starts_with(&format!("{expected}{why}: ")), "{told:?}");
+        }
+        assert!(warnings(&format!("{on}[commands.manual]\nx = [0, 100]\n")).is_empty());
+        assert!(warnings(&rules.replace("\"manual\"", "\"hold\"")).is_empty());
     }
 
     #[test]

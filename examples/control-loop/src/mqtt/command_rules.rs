@@ -127,6 +127,12 @@ impl CommandRules {
         self.are_on && (by_hub || !own.or(self.clients.as_ref()).is_some_and(Vec::is_empty))
     }
 
+    /// Returns whether somebody may set this output by hand.
+    pub(crate) fn can_be_set(&self, output: &str) -> bool {
+        let nobody = self.clients.as_ref().is_some_and(Vec::is_empty) && !self.hub.contains(&Kind::Mode);
+        self.are_on && self.manual.contains_key(output) && !nobody
+    }
+
     fn allow_client(&self, names: &LoopNames, client: &str, command: &ControlCommand) -> bool {
         let list = self.reset_list(names, command).or(self.clients.as_ref());
         list.is_none_or(|list| list.iter().any(|one| one == client))
