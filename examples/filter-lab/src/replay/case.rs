@@ -177,11 +177,13 @@ impl<'a> Config<'a> {
 
     /// Reads two numbers, of which each may be null.
     pub(super) fn maybe_limits(&self, key: &str) -> Result<(Option<f64>, Option<f64>), Error> {
-        match self.get(key).map(|value| value.as_array().map(Vec::as_slice)) {
-            None => Ok((None, None)),
-            Some(Some([low, high])) => Ok((low.as_f64(), high.as_f64())),
-            Some(_) => Err(self.wrong(key, "two numbers")),
-        }
+        let Some(value) = self.get(key) else { return Ok((None, None)) };
+        let limit = |value: &Value| value.is_null().then_some(None).or_else(|| value.as_f64().map(Some));
+        let limits = match value.as_array().map(Vec::as_slice) {
+            Some([low, high]) => limit(low).zip(limit(high)),
+            _ => None,
+        };
+        limits.ok_or_else(|| self.wrong(key, "two numbers, or null"))
     }
 
     pub(super) fn maybe_texts(&self, key: &str) -> Result<Option<Vec<&'a str>>, Error> {
@@ -215,6 +217,16 @@ mod tests {
         assert_eq!(message(config.number("value")), "case.json: config.value: must be a number, found \"x\"");
         assert_eq!(message(config.number("c")), "case.json: config.c: must be a number, found null");
         assert_eq!(config.count("n")?, 2);
+        let limits = |text: &str| {
+            let case = Case::parse("x", &format!("{{\"kind\": \"pid\", \"config\": {{\"of\": {text}}}}}"));
+            case.and_then(|case| case.config().maybe_limits("of")).map_err(|error| error.to_string())
+        };
+        for wrong in ["[\"0\", 100]", "[0, true]", "[0]", "7"] {
+            let told = limits(wrong).unwrap_err();
+            assert!(told.contains("config.of: must be two numbers, or null, found "), "{wrong}: {told}");
+        }
+        assert_eq!(limits("[0, null]"), Ok((Some(0.0), None)));
+        assert_eq!(limits("[null, 100]"), Ok((None, Some(100.0))));
         let of = config.objects("of")?;
         assert_eq!(message(of[0].number("z")), "case.json: config.of[0].z: must be a number, found nothing");
         of[0].number("a")?;
