@@ -1,7 +1,7 @@
 //! The engine on a store that does as it is told.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -81,6 +81,20 @@ impl Store for Scripted {
 
 fn config(lanes: u8) -> Config {
     Config::default().lanes(lanes)
+}
+
+/// System clock that a test can move ahead.
+#[derive(Default)]
+struct MovedClock {
+    system: SystemClock,
+    ahead_ms: AtomicU64,
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Now {
+        let now = self.system.now();
+        Now { up_ms: now.up_ms + self.ahead_ms.load(Ordering::Relaxed), ..now }
+    }
 }
 
 fn manual(up_ms: u64) -> Arc<ManualClock> {
@@ -238,6 +252,27 @@ fn a_consumer_that_waits_gets_the_rows_of_a_lane_that_can_be_read_again() {
     let since = clock.now().up_ms;
     let rows = hub.lease(9, Wait::For(Duration::from_secs(30))).unwrap();
     assert!(rows.len() == 5 && clock.now().up_ms - since < 20_000, "half a second later");
+}
+
+/// The writer is in a commit when the time of the next read comes.
+#[test]
+fn a_consumer_is_woken_although_its_next_read_was_due_during_a_commit() {
+    let script = Arc::<Script>::default();
+    let clock = Arc::new(MovedClock::default());
+    let (store, recovered) = found(Lane(1), 5, 6, &script);
+    let config = config(2).ack_within(Duration::from_millis(100));
+    let queue = Queue::with_store(store, recovered, config, clock.clone()).unwrap();
+    let mut hub = queue.consumer("hub").unwrap();
+    let moved = clock.clone();
+    *lock(&script.in_commit) = Some(Box::new(move || moved.ahead_ms.store(1_000, Ordering::Relaxed)));
+    script.blind.store(true, Ordering::Relaxed);
+    push(&queue, 1);
+    let alarm = hub.lease(9, Wait::None).unwrap();
+    script.blind.store(false, Ordering::Relaxed);
+    let since = clock.system.now().up_ms;
+    let rows = hub.lease(9, Wait::For(Duration::from_secs(30))).unwrap();
+    assert_eq!((alarm.len(), rows.len()), (1, 5));
+    assert!(clock.system.now().up_ms - since < 20_000, "with the end of the commit");
 }
 
 /// Limits of a consumer's own ask for the sizes of its oldest rows; what waits for its receipt is more urgent.

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::locks_and_atomics::{AtomicBool, Mutex, Ordering, lock};
+use crate::model::Model;
 
 use super::Engine;
 use super::wakes::WriterSleep;
@@ -63,14 +64,14 @@ impl Engine {
         }
     }
 
-    /// Performs one turn of the writer thread, for a manual clock: takes back leases whose time is over, then writes a commit if one is due, else
-    /// prepares for the next. Returns whether a commit was written.
+    /// Performs one turn of the writer thread, for a manual clock: takes back leases whose time is over, wakes who waits for a lane
+    /// that may be read again, then writes a commit if one is due, else prepares for the next. Returns whether a commit was written.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
         if self.name.next_ms() <= now.up_ms {
             self.look_at_name();
         }
-        if self.with_model(|model| model.came_back(now.up_ms)) {
+        if self.with_model(|model| is_due_for_consumers(model, now.up_ms)) {
             self.wake_all();
         }
         let due = self.model().due_at_ms().is_some_and(|at| at <= now.up_ms);
@@ -106,7 +107,7 @@ impl Engine {
                 return;
             }
             let now = self.clock.now().up_ms;
-            if model.came_back(now) {
+            if is_due_for_consumers(&mut model, now) {
                 drop(model);
                 self.wake_all();
                 continue;
@@ -128,15 +129,17 @@ impl Engine {
                 self.prepare();
                 continue;
             }
-            // Consumers look again then at a lane that could not be read.
-            let again = model.read_again_at().filter(|at| *at > now);
-            let wakes_at =
-                [due, again, model.returns_at(), Some(self.name.next_ms())].into_iter().flatten().min();
+            let times = [due, model.read_again_at(), model.returns_at(), Some(self.name.next_ms())];
+            let wakes_at = times.into_iter().flatten().min();
             let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| at.saturating_sub(now).min(SLEEP_MAX_MS));
             self.writer.sleep.sleep(model, now.saturating_add(sleep), Duration::from_millis(sleep));
-            if again.is_some_and(|at| at <= self.clock.now().up_ms) {
-                self.wake_all();
-            }
         }
     }
+}
+
+/// Returns whether consumers have something new to look at since the last call: leases that came back by their time, or a lane that could not be
+/// read and may be tried again.
+fn is_due_for_consumers(model: &mut Model, up_ms: u64) -> bool {
+    let came_back = model.came_back(up_ms);
+    model.reads_are_due(up_ms) || came_back
 }

@@ -20,12 +20,15 @@ pub(crate) struct ReadFault {
     tries: u32,
     again_ms: u64,
     backoff_ms: u64,
+    /// Set once the consumers were told that it is time for the next try.
+    told: bool,
 }
 
 impl ReadFault {
     /// Returns whether it is too early for another try.
     pub(crate) fn waits(&self, now: &Now) -> bool {
-        now.up_ms < self.again_ms
+        // Whoever read the clock before they were told would else wait for a wake-up that was.
+        !self.told && now.up_ms < self.again_ms
     }
 }
 
@@ -41,7 +44,7 @@ impl Model {
         let (since_ms, tries, backoff_ms) = fault;
         let again_ms = now.up_ms.saturating_add(backoff_ms);
         let tries = tries.saturating_add(1);
-        l.read_fault = Some(ReadFault { reason, since_ms, tries, again_ms, backoff_ms });
+        l.read_fault = Some(ReadFault { reason, since_ms, tries, again_ms, backoff_ms, told: false });
         news
     }
 
@@ -56,9 +59,17 @@ impl Model {
         fault.is_some_and(|f| f.tries >= TRIES_MIN && now.up_ms.saturating_sub(f.since_ms) >= PATIENCE_MS)
     }
 
-    /// Up time in milliseconds at which the next lane that failed may be read again; `None` when no lane failed.
+    /// Returns whether the time of a next try has come since the last call, however long ago; true once for each try.
+    pub(crate) fn reads_are_due(&mut self, up_ms: u64) -> bool {
+        let faults = self.lanes.iter_mut().filter_map(|l| l.read_fault.as_mut());
+        let due = faults.filter(|fault| !fault.told && fault.again_ms <= up_ms);
+        due.map(|fault| fault.told = true).count() > 0
+    }
+
+    /// Up time in milliseconds of the next try that nobody was told of by [`reads_are_due`](Self::reads_are_due); `None` without one.
     pub(crate) fn read_again_at(&self) -> Option<u64> {
-        self.lanes.iter().filter_map(|l| l.read_fault.as_ref()).map(|fault| fault.again_ms).min()
+        let faults = self.lanes.iter().filter_map(|l| l.read_fault.as_ref());
+        faults.filter(|fault| !fault.told).map(|fault| fault.again_ms).min()
     }
 
     /// Returns the fault of the first lane that cannot be read, for the health figures only; `None` when all lanes can be read.

@@ -38,6 +38,23 @@ fn a_lane_that_cannot_be_read_is_left_alone_until_its_next_try() {
     assert!(m.read_worked(0) && reads(&mut m, 1_501));
 }
 
+/// A lane that nobody reads any more must not hide the time of another.
+#[test]
+fn the_time_of_each_next_read_is_told_once_however_late_it_is_asked_for() {
+    let mut m = model(&Config::default().lanes(3));
+    assert!(m.read_failed(0, "no".to_owned(), &at(1_000)));
+    assert!(!m.reads_are_due(1_499));
+    assert!(m.reads_are_due(9_000) && !m.reads_are_due(9_001));
+    assert_eq!(m.read_again_at(), None);
+    assert!(m.read_failed(1, "no".to_owned(), &at(9_500)));
+    assert!(m.read_failed(2, "no".to_owned(), &at(9_700)));
+    assert_eq!(m.read_again_at(), Some(10_000));
+    assert!(!m.reads_are_due(9_999) && m.reads_are_due(10_000));
+    assert_eq!(m.read_again_at(), Some(10_200));
+    assert!(!m.read_failed(0, "no".to_owned(), &at(10_100)));
+    assert!(m.reads_are_due(20_000) && !m.reads_are_due(20_000), "both at once");
+}
+
 #[test]
 fn a_report_of_a_loss_that_is_not_known_makes_no_commit_due() {
     let mut m = model(&Config::default().lanes(1));
