@@ -8,13 +8,16 @@ mod watchdog;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use edge_queue::testing::{Call, Fault, FaultError, Hold, Outcome, SimDir};
 use edge_queue::{
-    CommitError, Config, ConsumerConfig, ConsumerError, Event, FaultKind, Health, Limit, ManualClock, Now,
-    OnFault, OnFull, Pending, PushError, Queue, Receipt, Row, STALLED_AFTER_MS, StoreKind, Wait, aio,
+    Clock, CommitError, Config, ConsumerConfig, ConsumerError, Event, FaultKind, Health, Limit, ManualClock,
+    Now, OnFault, OnFull, Pending, PushError, Queue, Receipt, Row, STALLED_AFTER_MS, StoreKind, SystemClock,
+    Wait, aio,
 };
 use watchdog::must_end;
 
@@ -305,5 +308,51 @@ fn a_push_that_would_read_what_may_go_does_not_wait_for_a_call_that_hangs() {
         commit.join().unwrap().unwrap();
         assert!(all_are(&receipts, Some(Receipt::Stored)));
         assert!(q.push(row(10)).is_ok(), "and drops it once the call is back");
+    });
+}
+
+/// System clock that a test can move ahead.
+#[derive(Default)]
+struct MovedClock {
+    system: SystemClock,
+    ahead_ms: AtomicU64,
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Now {
+        let now = self.system.now();
+        Now { up_ms: now.up_ms + self.ahead_ms.load(Ordering::Relaxed), ..now }
+    }
+}
+
+/// The return of the call writes nothing that would wake it.
+#[test]
+fn an_async_push_that_found_no_room_because_of_a_call_that_hangs_goes_on_when_it_is_back() {
+    must_end(|| {
+        let dir = SimDir::new();
+        let clock = Arc::new(MovedClock::default());
+        let config = || Config::default().max_bytes(1 << 20).max_messages(30).on_full(OnFull::DropOldest);
+        let open = || Queue::open_in(Box::new(dir.clone()), config(), clock.clone()).unwrap();
+        let q = open();
+        drop(q.consumer("hub").unwrap());
+        (0..30).for_each(|n| drop(q.push(row(n)).unwrap()));
+        q.close().unwrap();
+        let q = open();
+        let hold = dir.hold(Call::Read);
+        let other = q.clone();
+        let export = std::thread::spawn(move || other.export(&mut Vec::new()).map(drop));
+        hold.wait_until_held();
+        clock.ahead_ms.store(STALL_MS, Ordering::Relaxed);
+        let waiting = aio::Queue::of(q.clone()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut push = Box::pin(waiting.push_wait(row(30)));
+            assert!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(hold);
+            export.join().unwrap().unwrap();
+            let pushed = tokio::time::timeout(Duration::from_secs(10), push).await;
+            drop(pushed.expect("woken").unwrap());
+        });
+        assert_eq!(q.ledger().iter().map(|ledger| ledger.dropped.total()).sum::<u64>(), 1);
     });
 }

@@ -14,6 +14,8 @@ pub(super) struct StoreWatchdog {
     /// Up time in milliseconds at which the call began, plus one; 0 between calls.
     began: AtomicU64,
     told: AtomicBool,
+    /// Set when a call that counted as stalled has returned, until the writer has woken who waits.
+    returned: AtomicBool,
 }
 
 impl StoreWatchdog {
@@ -27,6 +29,16 @@ impl StoreWatchdog {
         let stalled = self.stalled_ms(up_ms);
         self.began.store(0, Ordering::Relaxed);
         stalled
+    }
+
+    /// Records that a call that counted as stalled has returned. The caller holds the model, so that the writer sees it before it sleeps.
+    fn note_return(&self) {
+        self.returned.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a call that counted as stalled has returned since the last call of this.
+    pub(super) fn take_return(&self) -> bool {
+        self.returned.swap(false, Ordering::Relaxed)
     }
 
     /// Forgets the call that is under way, because its thread was unwound.
@@ -60,11 +72,24 @@ impl Engine {
         let result = call();
         self.tell_stall();
         let stalled = self.watchdog.end(self.clock.now().up_ms).is_some();
-        // A store that failed before says so when a commit succeeds, and one that fails now is about to.
-        if stalled && result.is_ok() && !self.model().degraded_mode.is_some() {
-            lock(&self.events).put(Event::Recovered);
+        if stalled {
+            self.end_stall(result.is_ok());
         }
         result
+    }
+
+    /// Tells that a call that counted as stalled has returned. Pushes were refused without a read meanwhile: the writer wakes who waits for
+    /// room, since no waker of a caller is called while the store is held.
+    fn end_stall(&self, is_ok: bool) {
+        let model = self.model();
+        self.watchdog.note_return();
+        // A store that failed before says so when a commit succeeds, and one that fails now is about to.
+        let recovered = is_ok && !model.degraded_mode.is_some();
+        drop(model);
+        self.writer.sleep.wake();
+        if recovered {
+            lock(&self.events).put(Event::Recovered);
+        }
     }
 
     /// Returns whether a call of the store has not returned for too long.

@@ -64,14 +64,14 @@ impl Engine {
         }
     }
 
-    /// Performs one turn of the writer thread, for a manual clock: takes back leases whose time is over, wakes who waits for a lane
-    /// that may be read again, then writes a commit if one is due, else prepares for the next. Returns whether a commit was written.
+    /// Performs one turn of the writer thread, for a manual clock: takes back leases whose time is over, wakes who waits for a store
+    /// that can be read again, then writes a commit if one is due, else prepares for the next. Returns whether a commit was written.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
         if self.name.next_ms() <= now.up_ms {
             self.look_at_name();
         }
-        if self.with_model(|model| is_due_for_consumers(model, now.up_ms)) {
+        if self.with_model(|model| self.is_due_for_waiters(model, now.up_ms)) {
             self.wake_all();
         }
         let due = self.model().due_at_ms().is_some_and(|at| at <= now.up_ms);
@@ -107,7 +107,7 @@ impl Engine {
                 return;
             }
             let now = self.clock.now().up_ms;
-            if is_due_for_consumers(&mut model, now) {
+            if self.is_due_for_waiters(&mut model, now) {
                 drop(model);
                 self.wake_all();
                 continue;
@@ -135,11 +135,10 @@ impl Engine {
             self.writer.sleep.sleep(model, now.saturating_add(sleep), Duration::from_millis(sleep));
         }
     }
-}
 
-/// Returns whether consumers have something new to look at since the last call: leases that came back by their time, or a lane that could not be
-/// read and may be tried again.
-fn is_due_for_consumers(model: &mut Model, up_ms: u64) -> bool {
-    let came_back = model.came_back(up_ms);
-    model.reads_are_due(up_ms) || came_back
+    /// Returns whether consumers or producers have something new to look at since the last call: leases that came back by their time, a lane that
+    /// could not be read and may be tried again, or a store that answers again.
+    fn is_due_for_waiters(&self, model: &mut Model, up_ms: u64) -> bool {
+        model.came_back(up_ms) | model.reads_are_due(up_ms) | self.watchdog.take_return()
+    }
 }
