@@ -85,10 +85,16 @@ fn open(disk: &BadSectors, clock: &Arc<ManualClock>) -> Result<Queue, OpenError>
 impl Rig {
     /// Six thousand rows, only the newest in RAM, and an alarm.
     fn new() -> Rig {
+        Rig::with_consumers(&[])
+    }
+
+    /// As [`new`](Self::new), with more consumers that want all rows.
+    fn with_consumers(names: &[&str]) -> Rig {
         let disk = BadSectors { dir: SimDir::new(), bad: Arc::default() };
         let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
         let queue = open(&disk, &clock).unwrap();
         let hub = queue.consumer("hub").unwrap();
+        names.iter().for_each(|name| drop(queue.consumer(name).unwrap()));
         for _ in 0..60 {
             for _ in 0..100 {
                 drop(queue.push(Row::new(vec![7; 200])).unwrap());
@@ -119,15 +125,22 @@ impl Rig {
     fn drain_for(&mut self, seconds: u64) -> u64 {
         let mut rows = 0;
         for _ in 0..seconds * 2 {
-            while let Ok(chunk) = self.hub.lease(500, Wait::None) {
-                if chunk.is_empty() {
-                    break;
-                }
-                rows += chunk.len() as u64;
-                chunk.ack();
-            }
-            self.clock.advance_ms(500);
+            rows += self.drain_once();
         }
+        rows
+    }
+
+    /// Takes what can be had now, and waits for half a second.
+    fn drain_once(&mut self) -> u64 {
+        let mut rows = 0;
+        while let Ok(chunk) = self.hub.lease(500, Wait::None) {
+            if chunk.is_empty() {
+                break;
+            }
+            rows += chunk.len() as u64;
+            chunk.ack();
+        }
+        self.clock.advance_ms(500);
         rows
     }
 
@@ -251,6 +264,29 @@ fn a_sector_that_stays_bad_is_set_aside_after_a_minute_and_the_lane_goes_on() {
     assert_eq!(rig.hub.gaps().iter().map(|gap| gap.count).sum::<u64>(), lost);
     assert_eq!((rig.queue.stats().health, rig.queue.stats().messages), (Health::Healthy, 0));
     assert_eq!(rig.queue.events().iter().filter(|e| matches!(e, Event::Lost { .. })).count(), 1);
+}
+
+/// A consumer in front of the sector has its minute, however much another reads behind it.
+#[test]
+fn a_bad_sector_stops_a_consumer_for_a_minute_although_another_reads_the_lane() {
+    let mut rig = Rig::with_consumers(&["other"]);
+    let mut other = rig.queue.consumer("other").unwrap();
+    (0..4).for_each(|_| other.lease(100, Wait::None).unwrap().ack());
+    let page = rig.page_of(250);
+    rig.disk.bad.lock().unwrap().insert(page);
+    let (mut taken, mut short) = (0, 0);
+    for _ in 0..75 * 2 {
+        let chunk = other.lease(10, Wait::None).unwrap();
+        short += u32::from(chunk.len() < 10);
+        chunk.ack();
+        // The age of the oldest row is read from the store, too, in front of the sector.
+        let _figures = rig.queue.stats();
+        taken += rig.drain_once();
+    }
+    let lost = rig.quarantined();
+    assert!(lost > 0 && lost <= 100, "{lost} lost");
+    assert_eq!(taken + lost, 6000);
+    assert_eq!(short, 0, "the other does not wait for the sector, and has a backlog all the time");
 }
 
 #[test]

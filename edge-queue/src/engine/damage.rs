@@ -19,16 +19,19 @@ impl Engine {
         limit: ReadLimit,
     ) -> Result<StoredChunk, StoreError> {
         let now = self.clock.now();
-        let read = self.read_only(open, lane, from, limit).and_then(|chunk| self.settle(open, lane, chunk));
+        let gives_up = self.model().read_gives_up(lane, from, &now);
+        let read = self
+            .read_only(open, lane, from, limit, gives_up)
+            .and_then(|chunk| self.settle(open, lane, chunk));
         match &read {
-            Ok(_) => {
-                if self.with_model(|model| model.read_worked(lane)) {
+            Ok(chunk) => {
+                if self.with_model(|model| model.read_worked(lane, from, limit, chunk.next)) {
                     lock(&self.events).put(Event::Recovered);
                 }
             }
             Err(error) => {
                 let reason = format!("lane {lane}: {error}");
-                if self.with_model(|model| model.read_failed(lane, reason.clone(), &now)) {
+                if self.with_model(|model| model.read_failed(lane, from, limit, reason.clone(), &now)) {
                     self.tell_degraded(FaultKind::of(error), reason);
                 }
                 // The writer wakes consumers when the lane may be read again, and may sleep beyond that.
@@ -50,15 +53,15 @@ impl Engine {
         Ok(chunk)
     }
 
-    /// Reads rows of a lane without accounting. Once the lane could not be read for a minute, skips the parts that the medium does not return.
+    /// Reads rows of a lane without accounting. If it `gives_up`, it skips the parts that the medium does not return.
     pub(super) fn read_only(
         &self,
         open: &mut Open,
         lane: usize,
         from: Seq,
         limit: ReadLimit,
+        gives_up: bool,
     ) -> Result<StoredChunk, StoreError> {
-        let gives_up = self.model().read_gives_up(lane, &self.clock.now());
         self.watched(|| match gives_up {
             true => open.store.read_past_errors(Lane(lane as u8), from, limit),
             false => open.store.read(Lane(lane as u8), from, limit),
@@ -70,8 +73,9 @@ impl Engine {
         let Some((mut from, below)) = self.with_model(|model| model.reckon_start(lane)) else {
             return Ok(());
         };
+        let gives_up = self.model().read_gives_up_somewhere(lane, &self.clock.now());
         while from < below {
-            let chunk = match self.read_only(open, lane, from, HEAD_READ) {
+            let chunk = match self.read_only(open, lane, from, HEAD_READ, gives_up) {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     self.with_model(|model| model.reckon_stop());

@@ -141,7 +141,7 @@ impl Engine {
     /// is still an error.
     fn read_at_open(&self, open: &mut Open, lane: usize, from: Seq) -> Result<StoredChunk, StoreError> {
         for _ in 1..OPEN_TRIES {
-            if let Ok(chunk) = self.read_only(open, lane, from, HEAD_READ) {
+            if let Ok(chunk) = self.read_only(open, lane, from, HEAD_READ, false) {
                 return Ok(chunk);
             }
         }

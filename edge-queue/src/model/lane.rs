@@ -4,7 +4,7 @@ use crate::config::{LaneLimits, Rules};
 use crate::event::Event;
 use crate::model::evict::{HEAD_ROWS_MAX, OldestRows};
 use crate::model::ram_tail::RamTail;
-use crate::model::read_fault::ReadFault;
+use crate::model::read_fault::ReadFaults;
 use crate::model::usage::Usage;
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row, Seq, StoredRow};
@@ -48,8 +48,8 @@ pub(crate) struct LaneModel {
     pub(crate) counts: Counts,
     /// Sequence number and wall time of the last row of the latest read; `None` before the first read.
     pub(crate) newest_read: Option<(Seq, i64)>,
-    /// Fault while the medium does not answer reads of the lane; `None` while it does.
-    pub(crate) read_fault: Option<ReadFault>,
+    /// Places of the lane whose reads the medium does not answer.
+    pub(crate) read_faults: ReadFaults,
 }
 
 impl LaneModel {
@@ -71,7 +71,7 @@ impl LaneModel {
             recount_due: state.recount_due,
             counts: Counts::default(),
             newest_read: None,
-            read_fault: None,
+            read_faults: ReadFaults::default(),
         }
     }
 

@@ -179,9 +179,7 @@ impl Model {
                 l.tail.at_or_after(seq).ok_or(end)
             } else {
                 match cursor.fetched.seek(seq) {
-                    None if l.read_fault.as_ref().is_some_and(|fault| fault.waits(now)) => {
-                        return Next::Nothing;
-                    }
+                    None if l.read_faults.wait(seq, now) => return Next::Nothing,
                     None => return Next::Read(seq),
                     Some(found) => found,
                 }

@@ -1,8 +1,11 @@
 //! Back-off of reads that the medium does not answer (EIO). The rows may be whole, so they are tried again, and count as damaged only after
-//! [`PATIENCE_MS`] and [`TRIES_MIN`] tries. Meanwhile leases of the lane return only rows in RAM, and pushes and other lanes go on; reads that
-//! are not for a lease are tried at once.
+//! [`PATIENCE_MS`] and [`TRIES_MIN`] tries at one place, the number at which the read began: another consumer may read on elsewhere in the lane.
+//! Meanwhile leases that go on there return only rows in RAM, and pushes, other places and other lanes go on; reads that are not for a lease are
+//! tried at once.
 
 use crate::model::Model;
+use crate::row::Seq;
+use crate::store::ReadLimit;
 use crate::time::Now;
 
 /// Least time in milliseconds from the first failure until unreadable parts are quarantined.
@@ -11,12 +14,18 @@ pub(crate) const PATIENCE_MS: u64 = 60_000;
 const TRIES_MIN: u32 = 6;
 const AGAIN_FIRST_MS: u64 = 500;
 const AGAIN_MAX_MS: u64 = 10_000;
+/// Most places kept for each lane: more than all consumers read at. Beyond it the one that was not tried for longest begins anew.
+const PLACES_MAX: usize = 32;
 
-/// A lane that cannot be read.
+/// A place of a lane that cannot be read.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadFault {
     pub(crate) reason: String,
     pub(crate) since_ms: u64,
+    /// Number at which the reads began.
+    from: Seq,
+    /// Least limit of these reads: a shorter one that succeeds proves nothing.
+    limit: ReadLimit,
     tries: u32,
     again_ms: u64,
     backoff_ms: u64,
@@ -25,55 +34,141 @@ pub(crate) struct ReadFault {
 }
 
 impl ReadFault {
+    fn new(from: Seq, limit: ReadLimit, now: &Now) -> ReadFault {
+        ReadFault {
+            reason: String::new(),
+            since_ms: now.up_ms,
+            from,
+            limit,
+            tries: 0,
+            again_ms: 0,
+            backoff_ms: AGAIN_FIRST_MS / 2,
+            told: false,
+        }
+    }
+
+    fn fail(&mut self, limit: ReadLimit, reason: String, now: &Now) {
+        self.reason = reason;
+        self.limit =
+            ReadLimit { rows: self.limit.rows.min(limit.rows), bytes: self.limit.bytes.min(limit.bytes) };
+        self.tries = self.tries.saturating_add(1);
+        self.backoff_ms = self.backoff_ms.saturating_mul(2).min(AGAIN_MAX_MS);
+        self.again_ms = now.up_ms.saturating_add(self.backoff_ms);
+        self.told = false;
+    }
+
     /// Returns whether it is too early for another try.
-    pub(crate) fn waits(&self, now: &Now) -> bool {
+    fn waits(&self, now: &Now) -> bool {
         // Whoever read the clock before they were told would else wait for a wake-up that was.
         !self.told && now.up_ms < self.again_ms
+    }
+
+    /// Returns whether a read that succeeded went over this place. `next` is where it ended; `None` for the end of the lane.
+    fn is_disproved(&self, from: Seq, limit: ReadLimit, next: Option<Seq>) -> bool {
+        let is_longer = limit.rows >= self.limit.rows && limit.bytes >= self.limit.bytes;
+        from <= self.from && next.is_none_or(|next| is_longer && next > self.from)
+    }
+
+    fn gives_up(&self, now: &Now) -> bool {
+        self.tries >= TRIES_MIN && now.up_ms.saturating_sub(self.since_ms) >= PATIENCE_MS
+    }
+}
+
+/// Places of a lane that cannot be read; the one that was tried last is last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadFaults(Vec<ReadFault>);
+
+impl ReadFaults {
+    /// Returns whether it is too early for another read from `from`.
+    pub(crate) fn wait(&self, from: Seq, now: &Now) -> bool {
+        self.0.iter().any(|fault| fault.from == from && fault.waits(now))
     }
 }
 
 impl Model {
-    /// Records a failed read; `true` if the lane's read before it did not fail.
-    pub(crate) fn read_failed(&mut self, lane: usize, reason: String, now: &Now) -> bool {
-        let Some(l) = self.lanes.get_mut(lane) else { return false };
-        let before = l.read_fault.take();
-        let news = before.is_none();
-        let fault = before.map_or((now.up_ms, 0, AGAIN_FIRST_MS), |f| {
-            (f.since_ms, f.tries, f.backoff_ms.saturating_mul(2).min(AGAIN_MAX_MS))
-        });
-        let (since_ms, tries, backoff_ms) = fault;
-        let again_ms = now.up_ms.saturating_add(backoff_ms);
-        let tries = tries.saturating_add(1);
-        l.read_fault = Some(ReadFault { reason, since_ms, tries, again_ms, backoff_ms, told: false });
-        news
+    /// Records a failed read; `true` if no place of the lane had failed before.
+    pub(crate) fn read_failed(
+        &mut self,
+        lane: usize,
+        from: Seq,
+        limit: ReadLimit,
+        reason: String,
+        now: &Now,
+    ) -> bool {
+        let mut faults = self.take_read_faults(lane);
+        faults.retain(|fault| fault.from == from || self.wanted(lane, fault.from));
+        let is_news = faults.is_empty();
+        let known = faults.iter().position(|fault| fault.from == from).map(|at| faults.remove(at));
+        let mut fault = known.unwrap_or_else(|| ReadFault::new(from, limit, now));
+        fault.fail(limit, reason, now);
+        if faults.len() >= PLACES_MAX {
+            faults.remove(0);
+        }
+        faults.push(fault);
+        self.put_read_faults(lane, faults);
+        is_news
     }
 
-    /// Records a successful read; `true` if reads of the lane had failed.
-    pub(crate) fn read_worked(&mut self, lane: usize) -> bool {
-        self.lanes.get_mut(lane).is_some_and(|l| l.read_fault.take().is_some())
+    /// Records a successful read that ended at `next`; `true` if places of the lane had failed and none is left. A place where nobody wants a
+    /// row any more is forgotten.
+    pub(crate) fn read_worked(
+        &mut self,
+        lane: usize,
+        from: Seq,
+        limit: ReadLimit,
+        next: Option<Seq>,
+    ) -> bool {
+        let mut faults = self.take_read_faults(lane);
+        if faults.is_empty() {
+            return false;
+        }
+        faults.retain(|fault| self.wanted(lane, fault.from) && !fault.is_disproved(from, limit, next));
+        let is_over = faults.is_empty();
+        self.put_read_faults(lane, faults);
+        is_over
     }
 
-    /// Returns whether a lane was tried for so long that parts missing in the next read count as damaged.
-    pub(crate) fn read_gives_up(&self, lane: usize, now: &Now) -> bool {
-        let fault = self.lanes.get(lane).and_then(|l| l.read_fault.as_ref());
-        fault.is_some_and(|f| f.tries >= TRIES_MIN && now.up_ms.saturating_sub(f.since_ms) >= PATIENCE_MS)
+    fn take_read_faults(&mut self, lane: usize) -> Vec<ReadFault> {
+        self.lanes.get_mut(lane).map_or_else(Vec::new, |l| std::mem::take(&mut l.read_faults.0))
+    }
+
+    fn put_read_faults(&mut self, lane: usize, faults: Vec<ReadFault>) {
+        if let Some(l) = self.lanes.get_mut(lane) {
+            l.read_faults.0 = faults;
+        }
+    }
+
+    /// Returns whether a read from `from` was tried for so long that parts missing in the next one count as damaged.
+    pub(crate) fn read_gives_up(&self, lane: usize, from: Seq, now: &Now) -> bool {
+        self.read_faults_of(lane).any(|fault| fault.from == from && fault.gives_up(now))
+    }
+
+    /// Returns whether any place of a lane was tried for so long that it counts as damaged.
+    pub(crate) fn read_gives_up_somewhere(&self, lane: usize, now: &Now) -> bool {
+        self.read_faults_of(lane).any(|fault| fault.gives_up(now))
+    }
+
+    fn read_faults_of(&self, lane: usize) -> impl Iterator<Item = &ReadFault> {
+        self.lanes.get(lane).into_iter().flat_map(|l| &l.read_faults.0)
     }
 
     /// Returns whether the time of a next try has come since the last call, however long ago; true once for each try.
     pub(crate) fn reads_are_due(&mut self, up_ms: u64) -> bool {
-        let faults = self.lanes.iter_mut().filter_map(|l| l.read_fault.as_mut());
+        let faults = self.lanes.iter_mut().flat_map(|l| &mut l.read_faults.0);
         let due = faults.filter(|fault| !fault.told && fault.again_ms <= up_ms);
         due.map(|fault| fault.told = true).count() > 0
     }
 
     /// Up time in milliseconds of the next try that nobody was told of by [`reads_are_due`](Self::reads_are_due); `None` without one.
     pub(crate) fn read_again_at(&self) -> Option<u64> {
-        let faults = self.lanes.iter().filter_map(|l| l.read_fault.as_ref());
+        let faults = self.lanes.iter().flat_map(|l| &l.read_faults.0);
         faults.filter(|fault| !fault.told).map(|fault| fault.again_ms).min()
     }
 
-    /// Returns the fault of the first lane that cannot be read, for the health figures only; `None` when all lanes can be read.
+    /// Returns the longest fault of all lanes, for the health figures only; `None` when all rows that somebody wants can be read.
     pub(crate) fn read_fault(&self) -> Option<&ReadFault> {
-        self.lanes.iter().find_map(|l| l.read_fault.as_ref())
+        let faults = (0..self.lanes.len())
+            .flat_map(|lane| self.read_faults_of(lane).filter(move |fault| self.wanted(lane, fault.from)));
+        faults.min_by_key(|fault| fault.since_ms)
     }
 }

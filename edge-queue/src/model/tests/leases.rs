@@ -3,7 +3,9 @@ use std::time::Duration;
 use super::*;
 use crate::config::{ConsumerConfig, OnFull, Order};
 use crate::model::acked_ranges_quota::{RANGES_EACH, RANGES_SHARED};
+use crate::model::read_ahead::AHEAD;
 use crate::state::{GapRecord, Reason};
+use crate::store::ReadLimit;
 
 /// A row too large for the lane is dropped while nobody reads: its number stays free.
 #[test]
@@ -30,28 +32,28 @@ fn a_lane_that_cannot_be_read_is_left_alone_until_its_next_try() {
     };
     assert!(reads(&mut m, 1_000));
     assert_eq!(m.read_again_at(), None);
-    assert!(m.read_failed(0, "no".to_owned(), &at(1_000)));
+    assert!(m.read_failed(0, 1, AHEAD, "no".to_owned(), &at(1_000)));
     assert_eq!(m.read_again_at(), Some(1_500));
     assert!(!reads(&mut m, 1_499) && reads(&mut m, 1_500));
-    assert!(!m.read_failed(0, "no".to_owned(), &at(1_500)));
+    assert!(!m.read_failed(0, 1, AHEAD, "no".to_owned(), &at(1_500)));
     assert_eq!(m.read_again_at(), Some(2_500), "twice as long");
-    assert!(m.read_worked(0) && reads(&mut m, 1_501));
+    assert!(m.read_worked(0, 1, AHEAD, Some(51)) && reads(&mut m, 1_501));
 }
 
 /// A lane that nobody reads any more must not hide the time of another.
 #[test]
 fn the_time_of_each_next_read_is_told_once_however_late_it_is_asked_for() {
     let mut m = model(&Config::default().lanes(3));
-    assert!(m.read_failed(0, "no".to_owned(), &at(1_000)));
+    assert!(m.read_failed(0, 1, AHEAD, "no".to_owned(), &at(1_000)));
     assert!(!m.reads_are_due(1_499));
     assert!(m.reads_are_due(9_000) && !m.reads_are_due(9_001));
     assert_eq!(m.read_again_at(), None);
-    assert!(m.read_failed(1, "no".to_owned(), &at(9_500)));
-    assert!(m.read_failed(2, "no".to_owned(), &at(9_700)));
+    assert!(m.read_failed(1, 1, AHEAD, "no".to_owned(), &at(9_500)));
+    assert!(m.read_failed(2, 1, AHEAD, "no".to_owned(), &at(9_700)));
     assert_eq!(m.read_again_at(), Some(10_000));
     assert!(!m.reads_are_due(9_999) && m.reads_are_due(10_000));
     assert_eq!(m.read_again_at(), Some(10_200));
-    assert!(!m.read_failed(0, "no".to_owned(), &at(10_100)));
+    assert!(!m.read_failed(0, 1, AHEAD, "no".to_owned(), &at(10_100)));
     assert!(m.reads_are_due(20_000) && !m.reads_are_due(20_000), "both at once");
 }
 
@@ -162,11 +164,48 @@ fn an_acknowledged_row_that_waits_for_a_range_does_not_come_back_by_time() {
 fn rows_count_as_damaged_after_a_minute_and_six_tries_and_not_before() {
     let mut m = stored(100, &["hub"]);
     let fails = |m: &mut Model, up_ms| {
-        let _news = m.read_failed(0, "no".to_owned(), &at(up_ms));
+        let _news = m.read_failed(0, 1, AHEAD, "no".to_owned(), &at(up_ms));
     };
     fails(&mut m, 1_000);
     (0..4).for_each(|_| fails(&mut m, 61_000));
-    assert!(!m.read_gives_up(0, &at(99_000)), "five tries");
+    assert!(!m.read_gives_up(0, 1, &at(99_000)), "five tries");
     fails(&mut m, 61_000);
-    assert!(m.read_gives_up(0, &at(61_000)) && !m.read_gives_up(0, &at(60_999)));
+    assert!(m.read_gives_up(0, 1, &at(61_000)) && !m.read_gives_up(0, 1, &at(60_999)));
+}
+
+#[test]
+fn each_place_of_a_lane_has_its_own_tries_and_ends_with_a_read_that_goes_over_it() {
+    let mut m = stored(100, &["hub"]);
+    let fail = |m: &mut Model, from, up_ms| m.read_failed(0, from, AHEAD, "no".to_owned(), &at(up_ms));
+    assert!(fail(&mut m, 10, 1_000));
+    (0..5).for_each(|_| assert!(!fail(&mut m, 10, 61_000)));
+    assert!(!fail(&mut m, 50, 61_000));
+    assert!(m.read_gives_up(0, 10, &at(61_000)) && m.read_gives_up_somewhere(0, &at(61_000)));
+    assert!(!m.read_gives_up(0, 50, &at(62_000)), "one try");
+    let short = ReadLimit { rows: 1, bytes: 1 };
+    for (from, limit, next) in
+        [(60, AHEAD, None), (11, AHEAD, Some(50)), (1, AHEAD, Some(10)), (10, short, Some(11))]
+    {
+        assert!(!m.read_worked(0, from, limit, next));
+        assert!(m.read_gives_up(0, 10, &at(61_000)), "{from}");
+    }
+    assert!(!m.read_worked(0, 10, AHEAD, Some(50)) && !m.read_gives_up(0, 10, &at(61_000)));
+    assert_eq!(m.read_fault().map(|fault| fault.since_ms), Some(61_000));
+    assert!(m.read_worked(0, 1, short, None), "to the end");
+    assert!(fail(&mut m, 10, 70_000));
+    m.cursor_mut(0, 0).unwrap().pos.floor = 11;
+    assert!(m.read_fault().is_none() && m.read_worked(0, 60, short, Some(61)), "nobody wants it");
+}
+
+#[test]
+fn a_lane_keeps_a_bounded_number_of_places() {
+    let mut m = stored(100, &["hub"]);
+    let fails = |m: &mut Model, from, up_ms| {
+        let _news = m.read_failed(0, from, AHEAD, "no".to_owned(), &at(up_ms));
+    };
+    (0..6).for_each(|_| fails(&mut m, 1, 1_000));
+    (2..=32).for_each(|from| fails(&mut m, from, 1_000));
+    assert!(m.read_gives_up(0, 1, &at(61_000)));
+    fails(&mut m, 33, 1_000);
+    assert!(!m.read_gives_up(0, 1, &at(61_000)), "it was not tried for longest");
 }
