@@ -8,7 +8,7 @@
 //! state changes for a row that is not kept. A QoS 1 message is held without PUBACK and its connection is not read; a will at QoS 1 is held
 //! too, up to 1 MiB of wills; a QoS 0 message goes to local subscribers only, and is counted. Rows that the queue hands back are kept and
 //! offered again first. When only one lane of the queue is full ([`set_full_lanes`](Listener::set_full_lanes)), the same applies to its
-//! messages alone, and clients that publish to other lanes go on. No client is ever answered with 0x97 (quota exceeded), which would count as
+//! messages alone, and clients that publish to other lanes go on; what is absorbed waits for all that came before it, in whatever lane. No client is ever answered with 0x97 (quota exceeded), which would count as
 //! acknowledged.
 //!
 //! **QoS 2.** A message goes to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, as long as its
