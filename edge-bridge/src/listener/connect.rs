@@ -7,7 +7,7 @@ use super::{ClientKey, Event, Listener, LoginRequest, Output};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 use crate::session::{Accept, Memory};
-use crate::wire::{Connect, PropertyId, QoS, ReasonCode, Utf8, Version};
+use crate::wire::{Connect, PropertyId, ReasonCode, Utf8, Version};
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect) {
@@ -76,17 +76,7 @@ impl<I: Ingest> Listener<I> {
             self.note_refused_topic(id, key, &will.topic, error);
         }
         self.watch_figures(now.up_ms, key);
-        self.release_unknown_ids(now.up_ms, id, key);
         self.pump(now.up_ms, key);
-    }
-
-    /// Releases the identifiers that a client may hold from before a restart: it may have answered a message by PUBREC, and wait for its PUBREL
-    /// (\[MQTT-4.4.0-1\]), although no further message of QoS 2 comes.
-    fn release_unknown_ids(&mut self, now_ms: u64, id: ConnectionId, key: ClientKey) {
-        let Some(state) = self.connections.get_mut(id) else { return };
-        if self.topics.subscriptions.has_exactly_once(key) {
-            state.session.release_unknown_ids(now_ms, QoS::ExactlyOnce);
-        }
     }
 
     fn may_connect(&mut self, now: Now, login: &LoginRequest<'_>) -> Result<(), ReasonCode> {

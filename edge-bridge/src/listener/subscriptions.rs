@@ -87,13 +87,6 @@ impl Subscriptions {
         })
     }
 
-    /// Returns whether a client has a filter with QoS 2.
-    pub(super) fn has_exactly_once(&self, client: ClientKey) -> bool {
-        let mut filters = self.filters_of.get(&client).into_iter().flatten();
-        filters
-            .any(|filter| self.options(client, filter).is_some_and(|options| options.qos == QoS::ExactlyOnce))
-    }
-
     fn options(&self, client: ClientKey, filter: &str) -> Option<Options> {
         let clients = self.exact.get(filter).or_else(|| self.wildcard.get(filter));
         match clients {

@@ -108,28 +108,6 @@ fn promise_4_a_restored_session_releases_identifiers_before_they_are_used() {
     }
 }
 
-/// \[MQTT-4.4.0-1\]: it may have sent its PUBREC, and wait for PUBREL, although nothing more comes for it.
-#[test]
-fn a_restored_session_with_a_subscription_of_qos_2_is_owed_pubrels_at_once() {
-    for version in BOTH {
-        let mut site = site();
-        let (subscriber, publisher) = pair(&mut site, version);
-        let at_qos_1 = site.client("one", version);
-        site.send(at_qos_1, &[subscribe(&["a"])]);
-        site.send(publisher, &[exactly(1, "a", "before", false)]);
-        site.send(subscriber, &[Packet::PubRec(ack(FIRST))]);
-        let saved = site.listener.save(site.now).bytes;
-        let mut later = crate::site();
-        later.listener.restore(later.now, &saved).unwrap();
-        let again = later.client("sub", version);
-        let all: Vec<_> = (FIRST..=u16::MAX).map(|id| Packet::PubRel(ack(id))).collect();
-        assert_eq!(later.received(again), all, "{version:?}");
-        let at_qos_1 = later.client("one", version);
-        let packets = later.received(at_qos_1);
-        assert_eq!((messages(&packets).len(), packets.len()), (1, 1), "it can hold nothing of QoS 2");
-    }
-}
-
 /// \[MQTT-4.8.2-5\]: the first may have it. At QoS 1 it goes to another one.
 #[test]
 fn what_a_member_of_a_group_was_sent_at_qos_2_goes_to_no_other() {
