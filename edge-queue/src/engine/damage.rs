@@ -25,12 +25,13 @@ impl Engine {
             .and_then(|chunk| self.settle(open, lane, chunk));
         match &read {
             Ok(chunk) => {
-                if self.with_model(|model| model.read_worked(lane, from, limit, chunk.next)) {
+                if self.with_model(|model| model.read_worked(lane, from, limit, chunk.next, &now)) {
                     lock(&self.events).put(Event::Recovered);
                 }
             }
             Err(error) => {
-                let reason = format!("lane {lane}: {error}");
+                // After the read, which may have taken longer than the pause before the next one.
+                let (now, reason) = (self.clock.now(), format!("lane {lane}: {error}"));
                 if self.with_model(|model| model.read_failed(lane, from, limit, reason.clone(), &now)) {
                     self.tell_degraded(FaultKind::of(error), reason);
                 }

@@ -1,5 +1,5 @@
 //! Back-off of reads that the medium does not answer (EIO). The rows may be whole, so they are tried again, and count as damaged only after
-//! [`PATIENCE_MS`] and [`TRIES_MIN`] tries at one place, the number at which the read began: another consumer may read on elsewhere in the lane.
+//! [`PATIENCE_MS`] and [`TRIES_MIN`] tries at one place, the numbers from which the read began on: another consumer may read on elsewhere in the lane.
 //! Meanwhile leases that go on there return only rows in RAM, and pushes, other places and other lanes go on; reads that are not for a lease are
 //! tried at once.
 
@@ -22,7 +22,7 @@ const PLACES_MAX: usize = 32;
 pub(crate) struct ReadFault {
     pub(crate) reason: String,
     pub(crate) since_ms: u64,
-    /// Number at which the reads began.
+    /// Number at which the reads began; it follows a consumer before whom rows are given up meanwhile.
     from: Seq,
     /// Least limit of these reads: a shorter one that succeeds proves nothing.
     limit: ReadLimit,
@@ -57,6 +57,16 @@ impl ReadFault {
         self.told = false;
     }
 
+    /// Returns whether a read from `from` would be another try at this place.
+    fn has(&self, from: Seq) -> bool {
+        from.checked_sub(self.from).is_some_and(|rows| rows < self.limit.rows as u64)
+    }
+
+    /// Returns whether nobody tried it for longer than a try may wait: what stood before it has gone another way.
+    fn is_left(&self, now: &Now) -> bool {
+        now.up_ms.saturating_sub(self.again_ms) > PATIENCE_MS
+    }
+
     /// Returns whether it is too early for another try.
     fn waits(&self, now: &Now) -> bool {
         // Whoever read the clock before they were told would else wait for a wake-up that was.
@@ -81,7 +91,7 @@ pub(crate) struct ReadFaults(Vec<ReadFault>);
 impl ReadFaults {
     /// Returns whether it is too early for another read from `from`.
     pub(crate) fn wait(&self, from: Seq, now: &Now) -> bool {
-        self.0.iter().any(|fault| fault.from == from && fault.waits(now))
+        self.0.iter().any(|fault| fault.has(from) && fault.waits(now))
     }
 }
 
@@ -96,10 +106,13 @@ impl Model {
         now: &Now,
     ) -> bool {
         let mut faults = self.take_read_faults(lane);
-        faults.retain(|fault| fault.from == from || self.wanted(lane, fault.from));
+        faults.retain(|fault| fault.has(from) || self.wanted(lane, fault.from));
         let is_news = faults.is_empty();
-        let known = faults.iter().position(|fault| fault.from == from).map(|at| faults.remove(at));
+        let known = faults.iter().rposition(|fault| fault.has(from)).map(|at| faults.remove(at));
         let mut fault = known.unwrap_or_else(|| ReadFault::new(from, limit, now));
+        if !self.wanted(lane, fault.from) {
+            fault.from = from;
+        }
         fault.fail(limit, reason, now);
         if faults.len() >= PLACES_MAX {
             faults.remove(0);
@@ -110,19 +123,22 @@ impl Model {
     }
 
     /// Records a successful read that ended at `next`; `true` if places of the lane had failed and none is left. A place where nobody wants a
-    /// row any more is forgotten.
+    /// row any more is forgotten, and one that nobody tries any more.
     pub(crate) fn read_worked(
         &mut self,
         lane: usize,
         from: Seq,
         limit: ReadLimit,
         next: Option<Seq>,
+        now: &Now,
     ) -> bool {
         let mut faults = self.take_read_faults(lane);
         if faults.is_empty() {
             return false;
         }
-        faults.retain(|fault| self.wanted(lane, fault.from) && !fault.is_disproved(from, limit, next));
+        faults.retain(|fault| {
+            self.wanted(lane, fault.from) && !fault.is_left(now) && !fault.is_disproved(from, limit, next)
+        });
         let is_over = faults.is_empty();
         self.put_read_faults(lane, faults);
         is_over
@@ -140,7 +156,7 @@ impl Model {
 
     /// Returns whether a read from `from` was tried for so long that parts missing in the next one count as damaged.
     pub(crate) fn read_gives_up(&self, lane: usize, from: Seq, now: &Now) -> bool {
-        self.read_faults_of(lane).any(|fault| fault.from == from && fault.gives_up(now))
+        self.read_faults_of(lane).any(|fault| fault.has(from) && fault.gives_up(now))
     }
 
     /// Returns whether any place of a lane was tried for so long that it counts as damaged.

@@ -46,7 +46,9 @@ impl CrashRig {
     /// the store's own, without any fault.
     pub fn record(dir: &SimDir, open: Open<'_>, plan: &Plan) -> Result<CrashRig, Violation> {
         let half = small_options().lane_bytes.iter().min().copied().unwrap_or(0) / 2;
-        CrashRig::record_with(dir, open, plan, half)
+        let rig = CrashRig::record_with(dir, open, plan, half)?;
+        Rule::Refusal.require(!rig.no_room, || "no room within half of the limit".to_owned())?;
+        Ok(rig)
     }
 
     /// Records as [`record`](Self::record) does, with a backlog of up to `backlog_bytes` per lane. Beyond the lane's limit the lane runs out of segments
