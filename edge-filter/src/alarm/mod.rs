@@ -287,7 +287,7 @@ impl LimitAlarm {
         }
     }
 
-    /// Ends the off-delays of active limits, as a reading that cannot be used does with [`BadInput::Hold`].
+    /// Makes running off-delays of active limits begin anew, as a reading that cannot be used does with [`BadInput::Hold`].
     pub(crate) fn hold_active(&self, state: &mut LimitAlarmState) {
         self.each(&mut state.levels).for_each(|(_, _, level)| level.hold());
     }

@@ -47,11 +47,13 @@ impl ControlAlarms {
         self.all.iter().map(move |watched| (name(watched), watched.alarm.identities(), watched.state.clone()))
     }
 
-    /// Restores the states from a snapshot of an earlier process, which are given with the names of their inputs.
+    /// Restores the states from a snapshot of an earlier process, which are given with the names of their inputs. Unless it `goes_on`, running
+    /// off-delays begin anew: nobody knows whether the value stayed within the limit meanwhile.
     pub(super) fn resume<'a>(
         &mut self,
         inputs: &Inputs,
         kept: impl Iterator<Item = (&'a str, KeptAlarm<'a>)>,
+        goes_on: bool,
         now_ms: i64,
     ) {
         let mut by_input: HashMap<&str, Vec<KeptAlarm<'_>>> = HashMap::new();
@@ -70,6 +72,9 @@ impl ControlAlarms {
             let unclear = restore_limits(&mut alarms, kept, now_ms);
             let number = |n: usize| numbers.get(&input).and_then(|numbers| numbers.get(n)).copied();
             self.unreported.extend(unclear.into_iter().filter_map(|(n, level)| Some((number(n)?, level))));
+        }
+        if !goes_on {
+            self.all.iter_mut().for_each(|watched| watched.alarm.hold_active(&mut watched.state));
         }
     }
 

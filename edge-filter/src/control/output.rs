@@ -173,7 +173,12 @@ impl Output {
             let _ = self.set_setpoint(commanded);
         }
         (self.mode, self.switch) = (kept.mode, kept.switch.resumed(now_ms));
-        self.pid = if goes_on { kept.pid } else { kept.pid.begun_anew() };
+        self.pid = kept.pid;
+        if !goes_on {
+            self.pid = kept.pid.begun_anew();
+            // From there it goes at its rate.
+            self.pid.rest_at(self.spec.safe);
+        }
         self.resumed = goes_on.then_some(kept.value);
     }
 
@@ -199,7 +204,7 @@ impl Output {
     }
 
     /// Returns whether a bad input leaves the output in manual mode, where it waits for an operator: [`LoopBadInput::Manual`] of a PID controller.
-    /// So does each start, since the first scan has no input yet.
+    /// So does each start at whose first scan there is no input, unless an interlock holds the output until one has come.
     #[must_use]
     pub fn waits_for_a_hand(&self) -> bool {
         matches!(self.spec.law, Law::Pid { bad_input: LoopBadInput::Manual, .. })

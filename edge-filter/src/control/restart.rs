@@ -123,7 +123,7 @@ impl Controller {
             let StoredAlarm { name, limits, state } = stored;
             (name.as_str(), KeptAlarm { limits: limits.as_ref(), state })
         });
-        self.alarms.resume(&self.inputs, alarms, now_ms);
+        self.alarms.resume(&self.inputs, alarms, self.last_ns.is_some(), now_ms);
         Ok(())
     }
 }

@@ -76,6 +76,10 @@ impl LoopMessages {
     pub async fn next(&mut self) -> Option<Vec<Said>> {
         let mut bytes = [0; 64];
         let told = loop {
+            if self.told_tripped && !self.stats.is_tripped() && !self.has_ended {
+                // The end was read along with the trip: no other byte may come for long.
+                break self.notes();
+            }
             tokio::select! {
                 read = self.wake.read(&mut bytes) => match read {
                     Ok(1..) => break self.notes(),

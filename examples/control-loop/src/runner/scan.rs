@@ -37,22 +37,26 @@ impl Scan {
         let mut schedule = Schedule::new(self.clock.now_ns(), self.controller.period_ns());
         let safe: Vec<f64> = self.controller.outputs().iter().map(|output| output.safe()).collect();
         let mut values = safe.clone();
-        let (overdue_ns, mut stood_still) = (overdue_ns(&self.controller), false);
+        let (overdue_ns, mut stood_still, mut left_out) = (overdue_ns(&self.controller), false, false);
         while !self.stop.load(Ordering::Relaxed) {
             self.clock.sleep_until(schedule.deadline_ns());
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
             self.stats.woke(&wake);
             stood_still |= wake.late_ns > WAITED_NS_MAX;
-            if self.stats.is_overdue(now_ns, overdue_ns) && !self.stats.is_tripped() {
-                // The watchdog stood still too, and must see that nothing was scanned: outputs are not taken up as if nothing had been.
+            let is_tripped = self.stats.is_tripped();
+            if self.stats.is_overdue(now_ns, overdue_ns) && !(is_tripped && left_out) {
+                // The watchdog stood still too, and must see that nothing was scanned: outputs are not taken up as if nothing had been. What it
+                // shows may be of a pause before.
+                left_out = true;
                 actuator.apply(&safe);
                 self.publish(&safe, self.stats.scans());
                 self.stats.left_out();
                 self.wake();
                 continue;
             }
-            if self.stats.is_overdue(now_ns, self.controller.watchdog_ns()) {
+            left_out = false;
+            if is_tripped && self.stats.is_overdue(now_ns, self.controller.watchdog_ns()) {
                 // The watchdog held the outputs meanwhile: nothing is made up for.
                 self.controller.stood_still();
             }
@@ -73,6 +77,8 @@ impl Scan {
         self.publish(&safe, self.stats.scans());
         self.wake();
         if let Some(mailbox) = &self.keep {
+            // The actuators are at their safe states, from which the next start goes on, however soon it comes.
+            self.controller.stood_still();
             mailbox.leave(&self.controller);
         }
         self.stats.ended();

@@ -17,7 +17,7 @@ const INPUT: super::Value = Text("name of an input");
 const NONE: super::Preset = Means("none");
 const CHOICE: super::Preset = Means("exactly one of the four");
 const BAD_INPUT: super::Value = OneOf(&["safe", "hold", "manual"]);
-const BAD_INPUT_MEANING: &str = "Output while the input is bad or stale: its safe state; where it is; or its safe state until somebody has switched to manual and back, also after each start (of a switch as `safe`).";
+const BAD_INPUT_MEANING: &str = "Output while the input is bad or stale: its safe state; where it is; or its safe state until somebody has switched to manual and back, also after each start, unless an interlock holds the output until the input has come (of a switch as `safe`).";
 const TI_MEANING: &str = "Integral time. Without an integral the output starts from `safe` and only follows changes from there: a lasting deviation stays. A fixed bias is `safe`, or the output by hand, at the switch to automatic.";
 const SETPOINT: super::Preset = Means("one of the two");
 

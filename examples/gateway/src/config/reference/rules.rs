@@ -105,8 +105,13 @@ const RATE_OF_CHANGE: &[Key] = &[
 ];
 
 const FLAT_LINE: &[Key] = &[
-    key("suspect_s", Text("seconds"), Required, "Time of equal values after which they are doubtful."),
-    key("fail_s", Text("seconds"), Required, "Time after which they fail."),
+    key(
+        "suspect_s",
+        Text("seconds"),
+        Required,
+        "Time of equal values after which they are doubtful; at least `sampling_ms`.",
+    ),
+    key("fail_s", Text("seconds"), Required, "Time after which they fail; at least `sampling_ms`."),
     key("sampling_ms", MS, Required, "Period of the sensor."),
     key("tolerance", NUMBER, Required, "Spread within which values count as equal."),
     key("action", MARK_OR_DROP, Is("mark"), "Treatment of what fails."),
