@@ -176,7 +176,7 @@ async fn a_publisher_that_left_is_gone_also_after_some_of_its_messages_were_read
         let (sink, topics) = (queue.clone(), seen.clone());
         let see = move |_, message: &Inbound| topics.lock().unwrap().push(message.topic.as_str().into());
         let server = Server::builder().on_publish(see).start("127.0.0.1:0", Store, |_| sink).await.unwrap();
-        let mut sensor = connect_with_will(&server, 3).await;
+        let mut sensor = connect_with_will(&server, 8).await;
         // In one read, so that the rest stays in the buffer over several turns.
         let messages = (1..=120).flat_map(|n| [0x32, 6, 0, 1, b't', 0, n, n]);
         sensor.write_all(&messages.chain(last.iter().copied()).collect::<Vec<_>>()).await.unwrap();

@@ -115,7 +115,8 @@ impl Gateway {
     /// In each case what was in force stays. [`Error::Configuration`]: mistakes, each with its key and place.
     /// [`Error::NeedsRestart`]: other tables than `[[route]]` differ, and are named; or `settings` has a part of the
     /// program's own, or a route that has a filter or packer of the program's own would change or go. [`Error::Failed`]: the
-    /// queue's limits are lower than what waits, which a start with them would give up as `on_full` says; or the gateway has ended.
+    /// queue's limits are lower than what waits, or it does not say what waits: a start with them would give it up, as `on_full` says; or the gateway
+    /// has ended.
     pub async fn reload(&self, settings: Builder) -> Result<ReloadOutcome, Error> {
         let (config, parts) = settings.checked()?;
         // The parts themselves may not be shared between threads, and so must not be held while it waits.

@@ -75,6 +75,12 @@ async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dea
                 heavy.weight = 101;
                 vec![row("own/light"), heavy]
             }
+            // The first lane holds an eighth.
+            "heavy-alarm" => {
+                let mut heavy = in_lane(0, "own/heavy");
+                heavy.weight = 13;
+                vec![heavy]
+            }
             "control" => return Some(Answer::Withhold(vec![row("a\u{1}b")])),
             _ => return None,
         };
@@ -89,13 +95,14 @@ async fn a_row_of_the_programs_ingest_that_nobody_takes_leaves_its_message_a_dea
         .await
         .unwrap();
     let sensor = sensor_of(&gateway).await;
-    for topic in ["lane", "last", "wild", "empty", "large", "heavy", "control", "end"] {
+    for topic in ["lane", "last", "wild", "empty", "large", "heavy", "heavy-alarm", "control", "end"] {
         drop(sensor.publish(topic, "x").await.unwrap());
     }
     let expected = [
         "dead-letter/control",
         "dead-letter/empty",
         "dead-letter/heavy",
+        "dead-letter/heavy-alarm",
         "dead-letter/lane",
         "dead-letter/large",
         "dead-letter/wild",

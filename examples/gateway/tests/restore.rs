@@ -151,7 +151,7 @@ fn losses_that_no_hub_was_told_are_printed_by_backup_and_restore() {
     let copy = dir.path().join("copy.edgx");
     let done = command("backup", &copy, &gateway.state);
     let said = String::from_utf8(done.stdout).unwrap();
-    assert!(said.contains("1 reports of losses, not yet at the hub"), "{said}");
+    assert!(said.contains("1 report of losses, not yet at the hub"), "{said}");
     let done = command("restore", &copy, &dir.path().join("other"));
     let said = String::from_utf8(done.stdout).unwrap();
     assert!(said.contains("lost before the copy, and not told at hub: 200 readings of lane "), "{said}");

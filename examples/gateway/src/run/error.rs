@@ -13,7 +13,7 @@ pub enum Error {
     /// A reload cannot apply the change, which is valid: what was in force goes on, until the gateway is stopped and started with the new settings.
     /// Only [`Gateway::reload`](crate::Gateway::reload) has this error.
     NeedsRestart(String),
-    /// A failure that may not come again at a later start: exit code 1.
+    /// A failure that may not come again at a later start, or a reload that a start would make a loss: exit code 1.
     Failed(String),
 }
 

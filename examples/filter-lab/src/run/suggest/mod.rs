@@ -77,7 +77,7 @@ fn each_record(input: &Source<'_>, mut take: impl FnMut(&Record<'_>)) -> Result<
     Ok(())
 }
 
-/// Runs rules over the recording, for so many sensors at a time that memory does not grow with their number.
+/// Runs rules over the recording, for so many sensors at a time that the memory of pipelines does not grow with their number; each time reads the whole recording.
 fn run<'s>(
     input: &Source<'_>,
     wanted: impl Iterator<Item = (&'s String, Vec<(Stage, f64)>)>,

@@ -95,14 +95,9 @@ pub(crate) fn tell_events(queue: &aio::Queue, state: &Path) -> FoundAtOpen {
     found
 }
 
-/// Returns the most messages of a lane, by weight.
-pub(in crate::run) fn messages_max(config: &Config) -> u64 {
-    config.queue.max_messages.unwrap_or(UNLIMITED_MESSAGES)
-}
-
 /// Returns the configuration as settings of the queue.
 pub(crate) fn config(config: &Config) -> QueueConfig {
-    let Queue { max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
+    let Queue { max_messages, max_bytes, max_age, on_full, ack_within, ref lanes, .. } = config.queue;
     let on_full = match on_full {
         OnFull::DropOldest => QueueOnFull::DropOldest,
         OnFull::DropNewest => QueueOnFull::DropNewest,
@@ -110,7 +105,7 @@ pub(crate) fn config(config: &Config) -> QueueConfig {
     };
     let mut queue = QueueConfig::default()
         .lanes(u8::try_from(lanes.len()).unwrap_or(u8::MAX))
-        .max_messages(messages_max(config))
+        .max_messages(max_messages.unwrap_or(UNLIMITED_MESSAGES))
         .max_bytes(max_bytes)
         .row_bytes_max(ROW_BYTES_MAX)
         .on_full(on_full)

@@ -269,7 +269,8 @@ fn trouble(event: &Event) -> Option<Trouble> {
             })
         }
         Event::Disconnected { client, why: Closed::Local(ReasonCode::QUOTA_EXCEEDED), .. } => Some(Trouble {
-            cause: "memory".to_owned(),
+            // Whoever is nameless takes no line of one who has logged in.
+            cause: if client.is_some() { "memory" } else { "memory, nameless" }.to_owned(),
             said: format!(
                 "client {} was disconnected: of all clients it held most for longest, and [local] max_memory is reached",
                 name_of(client.as_ref())

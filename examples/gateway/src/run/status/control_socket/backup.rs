@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::{Failed, say};
+use crate::run::status::outputs::units::counted;
 
 /// First word of the line before a piece.
 pub(crate) const PIECE: &str = "data";
@@ -52,7 +53,8 @@ pub(super) async fn serve(
     let unreported = match exported.gaps {
         0 => String::new(),
         gaps => format!(
-            "; {gaps} reports of losses, not yet at the hub, which `restore` prints and does not send"
+            "; {} of losses, not yet at the hub, which `restore` prints and does not send",
+            counted(gaps as u64, "report")
         ),
     };
     Ok(format!("{rows} rows, {bytes} B{left_out}{unreported}"))
