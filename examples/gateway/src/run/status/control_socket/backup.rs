@@ -54,7 +54,7 @@ pub(super) async fn serve(
         0 => String::new(),
         gaps => format!(
             "; {} of losses, not yet at the hub, which `restore` prints and does not send",
-            counted(gaps as u64, "report")
+            counted(gaps, "report")
         ),
     };
     Ok(format!("{rows} rows, {bytes} B{left_out}{unreported}"))
