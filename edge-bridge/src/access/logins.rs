@@ -46,7 +46,8 @@ impl fmt::Debug for LoginMemory {
 /// A wrong login is answered by 0x86 (bad user name or password), a client without a user name by 0x87 (not authorized). An address may make
 /// ten wrong logins and one more a second, all addresses together some 500 logins and 500 a second; further ones are answered by 0x89 (server
 /// busy) without being computed. Remembered correct logins do not count, also behind an address from which others guess; but if their own
-/// password is guessed from there, or more than 200 user names within a second, they get 0x89 too.
+/// password is guessed from there, or more than 256 user names within a second, they get 0x89 too. So an address may try 256 names against
+/// remembered logins, each once a second.
 #[derive(Debug)]
 pub struct Logins {
     passwords: PasswordFile,
