@@ -30,6 +30,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Ends the wait of received bytes for their turn, because the connection may not be read. They come with [`Input::Waiting`](super::Input::Waiting)
     /// again once it may be.
+    #[cfg(feature = "net")]
     pub(crate) fn on_not_read(&mut self, now: Now, connection: ConnectionId) {
         self.accounts.on_not_read(now.up_ms, connection);
     }

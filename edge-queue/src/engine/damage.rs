@@ -25,7 +25,7 @@ impl Engine {
             .and_then(|chunk| self.settle(open, lane, chunk));
         match &read {
             Ok(chunk) => {
-                if self.with_model(|model| model.read_worked(lane, from, limit, chunk.next, &now)) {
+                if self.with_model(|model| model.read_worked(lane, from, limit, chunk.next)) {
                     lock(&self.events).put(Event::Recovered);
                 }
             }

@@ -179,7 +179,7 @@ impl Model {
                 l.tail.at_or_after(seq).ok_or(end)
             } else {
                 match cursor.fetched.seek(seq) {
-                    None if l.read_faults.wait(seq, now) => return Next::Nothing,
+                    None if l.read_faults.wait(seq, l.floor, now) => return Next::Nothing,
                     None => return Next::Read(seq),
                     Some(found) => found,
                 }

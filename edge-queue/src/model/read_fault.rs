@@ -1,5 +1,5 @@
 //! Back-off of reads that the medium does not answer (EIO). The rows may be whole, so they are tried again, and count as damaged only after
-//! [`PATIENCE_MS`] and [`TRIES_MIN`] tries at one place, the numbers from which the read began on: another consumer may read on elsewhere in the lane.
+//! [`PATIENCE_MS`] and [`TRIES_MIN`] tries at one place, the number at which the read began: another consumer may read on elsewhere in the lane.
 //! Meanwhile leases that go on there return only rows in RAM, and pushes, other places and other lanes go on; reads that are not for a lease are
 //! tried at once.
 
@@ -22,8 +22,10 @@ const PLACES_MAX: usize = 32;
 pub(crate) struct ReadFault {
     pub(crate) reason: String,
     pub(crate) since_ms: u64,
-    /// Number at which the reads began; it follows a consumer before whom rows are given up meanwhile.
+    /// Number at which the reads began; it rises with the lane's floor, when rows before the damage are given up.
     from: Seq,
+    /// Most rows of one of these reads.
+    span: u64,
     /// Least limit of these reads: a shorter one that succeeds proves nothing.
     limit: ReadLimit,
     tries: u32,
@@ -39,6 +41,7 @@ impl ReadFault {
             reason: String::new(),
             since_ms: now.up_ms,
             from,
+            span: limit.rows as u64,
             limit,
             tries: 0,
             again_ms: 0,
@@ -49,6 +52,7 @@ impl ReadFault {
 
     fn fail(&mut self, limit: ReadLimit, reason: String, now: &Now) {
         self.reason = reason;
+        self.span = self.span.max(limit.rows as u64);
         self.limit =
             ReadLimit { rows: self.limit.rows.min(limit.rows), bytes: self.limit.bytes.min(limit.bytes) };
         self.tries = self.tries.saturating_add(1);
@@ -57,14 +61,10 @@ impl ReadFault {
         self.told = false;
     }
 
-    /// Returns whether a read from `from` would be another try at this place.
-    fn has(&self, from: Seq) -> bool {
-        from.checked_sub(self.from).is_some_and(|rows| rows < self.limit.rows as u64)
-    }
-
-    /// Returns whether nobody tried it for longer than a try may wait: what stood before it has gone another way.
-    fn is_left(&self, now: &Now) -> bool {
-        now.up_ms.saturating_sub(self.again_ms) > PATIENCE_MS
+    /// Returns whether a read from `from` is another try at this place: it begins there, or, once the row there is given up, within what was read.
+    fn has(&self, from: Seq, floor: Seq) -> bool {
+        from == self.from
+            || self.from < floor && from.checked_sub(self.from).is_some_and(|rows| rows < self.span)
     }
 
     /// Returns whether it is too early for another try.
@@ -90,8 +90,9 @@ pub(crate) struct ReadFaults(Vec<ReadFault>);
 
 impl ReadFaults {
     /// Returns whether it is too early for another read from `from`.
-    pub(crate) fn wait(&self, from: Seq, now: &Now) -> bool {
-        self.0.iter().any(|fault| fault.has(from) && fault.waits(now))
+    /// `floor` is the lane's.
+    pub(crate) fn wait(&self, from: Seq, floor: Seq, now: &Now) -> bool {
+        self.0.iter().any(|fault| fault.has(from, floor) && fault.waits(now))
     }
 }
 
@@ -106,13 +107,12 @@ impl Model {
         now: &Now,
     ) -> bool {
         let mut faults = self.take_read_faults(lane);
-        faults.retain(|fault| fault.has(from) || self.wanted(lane, fault.from));
+        let floor = self.floor_of(lane);
+        faults.retain(|fault| fault.has(from, floor) || self.wanted(lane, fault.from));
         let is_news = faults.is_empty();
-        let known = faults.iter().rposition(|fault| fault.has(from)).map(|at| faults.remove(at));
+        let known = faults.iter().rposition(|fault| fault.has(from, floor)).map(|at| faults.remove(at));
         let mut fault = known.unwrap_or_else(|| ReadFault::new(from, limit, now));
-        if !self.wanted(lane, fault.from) {
-            fault.from = from;
-        }
+        fault.from = from;
         fault.fail(limit, reason, now);
         if faults.len() >= PLACES_MAX {
             faults.remove(0);
@@ -123,22 +123,19 @@ impl Model {
     }
 
     /// Records a successful read that ended at `next`; `true` if places of the lane had failed and none is left. A place where nobody wants a
-    /// row any more is forgotten, and one that nobody tries any more.
+    /// row any more is forgotten.
     pub(crate) fn read_worked(
         &mut self,
         lane: usize,
         from: Seq,
         limit: ReadLimit,
         next: Option<Seq>,
-        now: &Now,
     ) -> bool {
         let mut faults = self.take_read_faults(lane);
         if faults.is_empty() {
             return false;
         }
-        faults.retain(|fault| {
-            self.wanted(lane, fault.from) && !fault.is_left(now) && !fault.is_disproved(from, limit, next)
-        });
+        faults.retain(|fault| self.wanted(lane, fault.from) && !fault.is_disproved(from, limit, next));
         let is_over = faults.is_empty();
         self.put_read_faults(lane, faults);
         is_over
@@ -156,12 +153,16 @@ impl Model {
 
     /// Returns whether a read from `from` was tried for so long that parts missing in the next one count as damaged.
     pub(crate) fn read_gives_up(&self, lane: usize, from: Seq, now: &Now) -> bool {
-        self.read_faults_of(lane).any(|fault| fault.has(from) && fault.gives_up(now))
+        self.read_faults_of(lane).any(|fault| fault.has(from, self.floor_of(lane)) && fault.gives_up(now))
     }
 
     /// Returns whether any place of a lane was tried for so long that it counts as damaged.
     pub(crate) fn read_gives_up_somewhere(&self, lane: usize, now: &Now) -> bool {
         self.read_faults_of(lane).any(|fault| fault.gives_up(now))
+    }
+
+    fn floor_of(&self, lane: usize) -> Seq {
+        self.lanes.get(lane).map_or(0, |l| l.floor)
     }
 
     fn read_faults_of(&self, lane: usize) -> impl Iterator<Item = &ReadFault> {

@@ -79,6 +79,7 @@ impl Accounts {
     }
 
     /// Records that a connection had its turn and may not be read.
+    #[cfg(feature = "net")]
     pub(super) fn on_not_read(&mut self, now_ms: u64, id: ConnectionId) {
         self.packets.on_not_read(now_ms, id);
     }

@@ -166,6 +166,7 @@ impl PacketRoom {
 
     /// Records that bytes of a connection wait on, because it may not be read. Its room is taken back as from one that sends nothing: whoever is not
     /// read makes no progress, perhaps for hours.
+    #[cfg(feature = "net")]
     pub(super) fn on_not_read(&mut self, now_ms: u64, id: ConnectionId) {
         if let Some((packet, State::HasRoom(room))) = self.unfinished.get(&id).copied() {
             let room = Room { until_ms: now_ms + STALE_MS, is_unused: true, has_turn: false, ..room };
