@@ -67,22 +67,45 @@ fn promise_14_the_time_of_a_stop_ends_no_alarm() {
         before.set_input(0, value, GOOD, ms * MS);
         before.scan(ms * MS, &mut |_| ());
     }
-    let mut after = controller(rules);
-    after.restore(&before.snapshot(), 3_600_000 * MS).unwrap();
-    let mut told = Vec::new();
-    for (ms, value) in
-        [(3_600_000, None), (3_600_500, Some(50.0)), (3_660_490, Some(50.0)), (3_660_500, Some(50.0))]
-    {
-        if let Some(value) = value {
-            after.set_input(0, value, GOOD, ms * MS);
-        }
-        after.scan(ms * MS, &mut |event| {
-            if let ControlEvent::Alarm { transition, .. } = event {
-                told.push((ms, transition.to));
+    // A scan without a value first, or with one at once.
+    for first in [None, Some(50.0)] {
+        let mut after = controller(rules);
+        after.restore(&before.snapshot(), 3_600_500 * MS).unwrap();
+        let mut told = Vec::new();
+        for (ms, value) in
+            [(3_600_500, first), (3_600_500, Some(50.0)), (3_660_490, Some(50.0)), (3_660_500, Some(50.0))]
+        {
+            if let Some(value) = value {
+                after.set_input(0, value, GOOD, ms * MS);
             }
-        });
+            after.scan(ms * MS, &mut |event| {
+                if let ControlEvent::Alarm { transition, .. } = event {
+                    told.push((ms, transition.to));
+                }
+            });
+        }
+        assert_eq!(told, [(3_660_500, AlarmState::ReturnedUnacknowledged)], "{first:?}");
     }
-    assert_eq!(told, [(3_660_500, AlarmState::ReturnedUnacknowledged)]);
+}
+
+/// It leapt to its P part, past its rate, where a program sets its inputs before the first scan.
+#[test]
+fn promise_14_a_pid_goes_from_its_safe_state_at_its_rate_after_a_long_stop() {
+    let rules = "[[output]]\nname = \"valve\"\nsafe = 5.0\npid = { input = \"temp\", setpoint = 50.0, k = 1.0, ti_s = 20.0, limits = [0, 100], rate_per_s = 2.0 }\n";
+    let mut before = controller(rules);
+    let scan = |c: &mut Controller, ms: u64| {
+        c.set_input(0, 20.0, GOOD, ms * MS);
+        c.scan(ms * MS, &mut |_| ());
+        c.outputs()[0].value()
+    };
+    for s in 1..=10 {
+        scan(&mut before, s * 1_000);
+    }
+    let mut after = controller(rules);
+    after.restore(&before.snapshot(), HOUR * MS).unwrap();
+    assert_eq!(scan(&mut after, HOUR), 5.0);
+    let next = scan(&mut after, HOUR + 1_000);
+    assert!(next > 5.0 && next <= 7.0, "{next}");
 }
 
 const BELT: &str =

@@ -94,8 +94,8 @@ impl Controller {
     ///   condition is unknown, and that scan trips it. Values that come later end such a trip if the interlock resets by
     ///   itself; one with [`Reset::Manual`](crate::interlock::Reset::Manual) waits for a person.
     /// * If the last scan is at most the watchdog's time ago, as for a hot standby, outputs go on from their values. If it is longer ago, or later
-    ///   than `now_ns`, they begin at their safe states as without a snapshot: a ramp goes from there at its rate, a law that holds its value holds
-    ///   that one, and a PID controller has no integral. A mode, and a value that was set by hand, stay.
+    ///   than `now_ns`, they begin at their safe states: a ramp goes from there at its rate, a law that holds its value holds
+    ///   that one, and a PID controller goes from there without a bump, at its rate (one without an integral when its input or setpoint changes). A mode, and a value that was set by hand, stay.
     /// * A delay, or the least time of a switch, that began later than `now_ns`, because the clock was set back, begins now.
     /// * Each limit of an alarm gets the state of that of its input and level which the configuration describes in the same words; else of that with
     ///   the same value; else of the only one that is left. Where several may be meant, none counts as acknowledged or hidden: what was active or
