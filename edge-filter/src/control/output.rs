@@ -173,12 +173,7 @@ impl Output {
             let _ = self.set_setpoint(commanded);
         }
         (self.mode, self.switch) = (kept.mode, kept.switch.resumed(now_ms));
-        self.pid = kept.pid;
-        if !goes_on {
-            self.pid = kept.pid.begun_anew();
-            // From there it goes at its rate.
-            self.pid.rest_at(self.spec.safe);
-        }
+        self.pid = if goes_on { kept.pid } else { kept.pid.begun_anew(self.spec.safe) };
         self.resumed = goes_on.then_some(kept.value);
     }
 

@@ -112,9 +112,10 @@ impl Controller {
         let now_ms = super::ms(now_ns);
         let pause = |last: u64| now_ns.checked_sub(last).is_some_and(|pause| pause <= self.watchdog_ns);
         self.last_ns = snapshot.scanned_ns.filter(|last| pause(*last));
+        let goes_on = self.last_ns.is_some();
         for output in &mut self.outputs {
             if let Some(kept) = snapshot.outputs.iter().find(|kept| kept.name == output.name()) {
-                output.resume(&kept.state, self.last_ns.is_some(), now_ms);
+                output.resume(&kept.state, goes_on, now_ms);
             }
         }
         let kept = |name: &str| snapshot.interlocks.iter().find(|kept| kept.name == name);
@@ -123,7 +124,7 @@ impl Controller {
             let StoredAlarm { name, limits, state } = stored;
             (name.as_str(), KeptAlarm { limits: limits.as_ref(), state })
         });
-        self.alarms.resume(&self.inputs, alarms, self.last_ns.is_some(), now_ms);
+        self.alarms.resume(&self.inputs, alarms, goes_on, now_ms);
         Ok(())
     }
 }

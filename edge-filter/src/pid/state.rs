@@ -90,9 +90,10 @@ impl PidState {
         self.forced_manual
     }
 
-    /// Returns the state after a stop for which nothing was controlled: as before the first scan, but that a hand is still waited for.
-    pub(crate) fn begun_anew(self) -> Self {
-        PidState { forced_manual: self.forced_manual, ..PidState::default() }
+    /// Returns the state after a stop for which nothing was controlled: as before the first scan, but that a hand is still waited for, and that the
+    /// output goes from `output` at its rate.
+    pub(crate) fn begun_anew(self, output: f64) -> Self {
+        PidState { forced_manual: self.forced_manual, output: Some(output), ..PidState::default() }
     }
 
     /// Stores the output that the application set while the controller waits in manual mode.

@@ -89,8 +89,7 @@ impl ReadFault {
 pub(crate) struct ReadFaults(Vec<ReadFault>);
 
 impl ReadFaults {
-    /// Returns whether it is too early for another read from `from`.
-    /// `floor` is the lane's.
+    /// Returns whether it is too early for another read from `from`. `floor` is the lane's.
     pub(crate) fn wait(&self, from: Seq, floor: Seq, now: &Now) -> bool {
         self.0.iter().any(|fault| fault.has(from, floor) && fault.waits(now))
     }

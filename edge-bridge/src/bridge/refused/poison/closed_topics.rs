@@ -31,8 +31,10 @@ impl ClosedTopics {
             closes.messages = closes.messages.saturating_add(1);
             return closes.messages >= MESSAGES_MAX;
         }
-        let first = self.by_topic.iter().min_by_key(|(_, closes)| closes.nth).map(|(first, _)| first.clone());
-        if let Some(first) = first.filter(|_| self.by_topic.len() >= TOPICS_MAX) {
+        if self.by_topic.len() >= TOPICS_MAX
+            && let Some((first, _)) = self.by_topic.iter().min_by_key(|(_, closes)| closes.nth)
+        {
+            let first = first.clone();
             self.by_topic.remove(&first);
         }
         self.topics += 1;

@@ -17,7 +17,7 @@ pub(crate) struct RowRules {
     accept_control_characters: bool,
 }
 
-/// What fits into an empty lane.
+/// Largest row of an empty lane.
 #[derive(Clone, Debug)]
 struct LaneMax {
     /// By weight.
