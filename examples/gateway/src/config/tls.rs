@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
 use edge_bridge::net::{
-    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired,
+    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, certificate_ends,
     client_certificate_problem, revocation_list_ends, revocation_lists_are_of, signer_socket,
 };
 
@@ -177,6 +177,7 @@ fn check_certificate(
         let at = now.checked_add(time)?;
         client_certificate_problem(&cert.value, &ca.value, at).ok().flatten()
     };
+    check_chain((cert, "hub.cert"), max_age, findings);
     let (severity, said) = match problem_in(Duration::ZERO) {
         // Hubs may trust others for their clients than those that signed their own certificates, as those of the large clouds do. A file of the
         // gateway's names none of them, so that one of a foreign authority, one behind a missing intermediate and a good one look the same.
@@ -200,6 +201,25 @@ fn check_certificate(
         Some(problem) => (Severity::Warning, format!("{problem}: a hub may refuse it")),
     };
     findings.add(severity, cert.at, "hub.cert", format!("{}: {said}", cert.value.display()), None);
+}
+
+/// Reports certificates behind the first one of a file, those of the authorities between the owner and the one that peers trust, when they expire.
+/// A warning even when they have: a peer may have newer ones of the same authorities.
+fn check_chain((cert, name): (&Placed<PathBuf>, &str), max_age: Duration, findings: &mut Findings) {
+    let ends = certificate_ends(&cert.value).unwrap_or_default();
+    let Some(end) = ends.get(1..).and_then(|behind| behind.iter().min()) else { return };
+    let left = end.duration_since(SystemTime::now());
+    let said = match left {
+        Err(_) => "has expired: a peer without a newer one will refuse the chain",
+        Ok(left) if left < SOON => "expires within 30 days",
+        Ok(left) if left < max_age => "expires before `[queue] max_age` has passed",
+        Ok(_) => return,
+    };
+    let message = format!(
+        "{}: a certificate behind the first one {said}, by this machine's clock",
+        cert.value.display()
+    );
+    findings.warning(cert.at, name, message);
 }
 
 /// Returns the TLS of the listener. Certificates of clients are judged within `floor`.
@@ -247,6 +267,7 @@ pub(super) fn check_listener(
             }),
         }
     }
+    check_chain((cert, "local.cert"), Duration::ZERO, findings);
     let now = SystemTime::now();
     let problem_in = |time| client_certificate_problem(&cert.value, &cert.value, now + time).ok().flatten();
     let said = match (problem_in(Duration::ZERO), problem_in(SOON)) {
@@ -297,5 +318,41 @@ mod tests {
                     [[route]]\nmatch = \"plant/#\"\n";
         let (_, findings) = Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap();
         assert_eq!(findings.to_string(), "");
+    }
+
+    /// Peers judge the authorities between, too, where they have none of their own.
+    #[test]
+    fn a_certificate_behind_the_first_one_is_judged() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let own = rcgen::KeyPair::generate().unwrap();
+        let first =
+            rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap().self_signed(&own).unwrap();
+        write("key", own.serialize_pem());
+        let hub = "[hub]\nurl = \"mqtts://hub\"\ncert = \"cert\"\nkey = \"key\"\n";
+        let local = "[local]\ntls_listen = \"127.0.0.1:1\"\ncert = \"cert\"\nkey = \"key\"\n";
+        let said = |behind_until: i32, section: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            params.not_after = rcgen::date_time_ymd(behind_until, 1, 1);
+            let behind = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            write("cert", first.pem() + &first.pem() + &behind.pem());
+            let rest = if section == hub {
+                "[local]\nlisten = \"127.0.0.1:1\"\n"
+            } else {
+                "[hub]\nurl = \"mqtt://hub\"\n"
+            };
+            let text = format!("[gateway]\nid = \"g\"\n{section}{rest}[[route]]\nmatch = \"plant/#\"\n");
+            Config::parse(&dir.path().join("gateway.toml"), &text, &|_| None).unwrap().1.to_string()
+        };
+        let ended = "cert: a certificate behind the first one has expired: a peer without a newer one will refuse the chain";
+        for (section, key) in [(hub, "hub.cert"), (local, "local.cert")] {
+            assert!(!said(2099, section).contains("behind the first one"));
+            let told = said(2021, section);
+            assert!(told.contains(ended) && told.contains(key), "{told}");
+        }
     }
 }
