@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::bridge::topic_rules::Rules;
-use crate::puback_chain::Ticket;
+use crate::puback_chain::{Group, Ticket};
 use crate::row::Row;
 use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
 
@@ -32,6 +32,13 @@ pub trait Ingest {
     /// the message waits, and other clients' messages for other lanes do not. A call must not change the ingest's state. `None`, the default, if
     /// the queue has one lane or the lane cannot be determined.
     fn lane(&self, _message: &Inbound) -> Option<u8> {
+        None
+    }
+
+    /// Group of the message that was just answered: only messages of one group can make each other superfluous, and a PUBACK that waits for others'
+    /// rows waits for those of its group. So a full lane holds up no message of another group. `None`, the default: any message may depend on it,
+    /// and it on any.
+    fn group(&self) -> Option<Group> {
         None
     }
 }
@@ -147,12 +154,13 @@ impl Ingest for Forward {
 pub enum Answer {
     /// Push these rows; the PUBACK follows when all of them are safe. No rows is the same as [`Absorb`](Self::Absorb).
     Store(Vec<Row>),
-    /// Store nothing, because a filter suppressed the message, it is a duplicate, or no rule wants it. The PUBACK follows when every receipt that
-    /// was pending at its arrival, on any connection, is resolved: one of those rows may be the copy that makes this message superfluous.
+    /// Store nothing, because a filter suppressed the message, it is a duplicate, or no rule wants it. The PUBACK follows when every receipt of
+    /// its [group](Ingest::group) that was pending at its arrival, on any connection, is resolved: one of those rows may be the copy that makes
+    /// this message superfluous.
     Absorb,
     /// Store these rows, or none, of a message of which a filter still holds a part, and delay its PUBACK. The application resolves the message's
-    /// ticket when these rows *and* those made of the held part are safe. The PUBACK follows when every receipt before it, on any connection, is
-    /// resolved too, because the filter may have suppressed the held part in the end.
+    /// ticket when these rows *and* those made of the held part are safe. The PUBACK follows when every receipt of its group before it, on any
+    /// connection, is resolved too, because the filter may have suppressed the held part in the end.
     Withhold(Vec<Row>),
     /// Refuse the message, because it cannot be used. It is stored as a [dead letter](Ingest::dead_letter), then acknowledged with this reason
     /// to an MQTT 5 client ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) if it cannot be decoded), and without one to a

@@ -74,7 +74,7 @@ impl<I: Ingest> Admission<I> {
         self.chain.unacked_bytes()
     }
 
-    /// Returns the number of messages whose rows are not yet safe, or that wait for room. Walks over all of them.
+    /// Returns the number of messages whose rows are not yet safe, or that wait for room.
     pub(super) fn pending(&self) -> usize {
         self.chain.pending() + self.held.len()
     }
@@ -98,13 +98,13 @@ impl<I: Ingest> Admission<I> {
         ack: Option<AckHandle>,
         reason: ReasonCode,
     ) {
-        let ticket = self.chain.store(now_ms, connection, ack, 0);
+        let ticket = self.chain.store(now_ms, connection, None, ack, 0);
         self.chain.resolve(ticket, reason);
     }
 
     /// Acknowledges a repeated message that was given to the ingest before, once the rows of the first one are safe.
     pub(super) fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: AckHandle) {
-        self.chain.absorb(now_ms, connection, Some(ack), 0);
+        self.chain.absorb(now_ms, connection, None, Some(ack), 0);
     }
 
     /// Calls the function of [`Listener::with_on_publish`](super::Listener::with_on_publish), if there is one, with a message.
@@ -148,19 +148,23 @@ impl<I: Ingest> Admission<I> {
         let Held { connection, ack, message, .. } = held;
         self.given_ms = now.up_ms;
         let (bytes, now_ms) = (held.bytes(), now.up_ms);
-        let stored = match self.ingest.ingest(now, message) {
+        let answer = self.ingest.ingest(now, message);
+        let group = self.ingest.group();
+        let stored = match answer {
             Answer::Store(rows) if !rows.is_empty() => {
-                Some((self.chain.store(now_ms, *connection, *ack, bytes), rows))
+                Some((self.chain.store(now_ms, *connection, group, *ack, bytes), rows))
             }
-            Answer::Withhold(rows) => Some((self.chain.withhold(now_ms, *connection, *ack, bytes), rows)),
+            Answer::Withhold(rows) => {
+                Some((self.chain.withhold(now_ms, *connection, group, *ack, bytes), rows))
+            }
             Answer::Store(_) | Answer::Absorb => {
-                self.chain.absorb(now_ms, *connection, *ack, bytes);
+                self.chain.absorb(now_ms, *connection, group, *ack, bytes);
                 None
             }
             Answer::Refuse(reason) => {
                 let reason = told(reason);
                 let letter = self.ingest.dead_letter(message, reason);
-                let ticket = self.chain.store(now_ms, *connection, *ack, bytes);
+                let ticket = self.chain.store(now_ms, *connection, group, *ack, bytes);
                 if ack.is_some() {
                     self.reasons.insert(ticket, reason);
                 }

@@ -25,23 +25,23 @@ pub(super) struct Entry {
 pub(super) enum Until {
     /// The PUBACK waits until the receipt is resolved.
     Resolved(Ticket),
-    /// The PUBACK waits until the receipt, and all before it, are resolved.
-    Withheld(Ticket),
-    /// The PUBACK waits until all receipts before the barrier are resolved.
+    /// The PUBACK waits until the receipt is resolved, and the barrier at its arrival passed.
+    Withheld(Ticket, Barrier),
+    /// The PUBACK waits until the barrier is passed.
     Passed(Barrier),
     Now(ReasonCode),
 }
 
 impl Until {
     fn waits_for(&self, resolved: Ticket) -> bool {
-        matches!(self, Until::Resolved(ticket) | Until::Withheld(ticket) if *ticket == resolved)
+        matches!(self, Until::Resolved(ticket) | Until::Withheld(ticket, _) if *ticket == resolved)
     }
 
     fn is_over(&self, receipts: &Receipts) -> bool {
         match self {
             Until::Now(_) => true,
             Until::Passed(barrier) => receipts.have_passed(*barrier),
-            Until::Resolved(_) | Until::Withheld(_) => false,
+            Until::Resolved(_) | Until::Withheld(..) => false,
         }
     }
 }
@@ -56,7 +56,7 @@ impl Connection {
         hasher.write_usize(self.entries.len());
         for entry in self.entries.iter() {
             match entry.until {
-                Until::Resolved(ticket) | Until::Withheld(ticket) => ticket.hash_state(hasher),
+                Until::Resolved(ticket) | Until::Withheld(ticket, _) => ticket.hash_state(hasher),
                 Until::Passed(_) => hasher.write_u8(0),
                 Until::Now(_) => hasher.write_u8(1),
             }
@@ -81,7 +81,7 @@ impl Connection {
     pub(super) fn on_resolved(&mut self, ticket: Ticket, reason: ReasonCode) {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.until.waits_for(ticket)) else { return };
         entry.until = match entry.until {
-            Until::Withheld(_) => Until::Passed(ticket.barrier()),
+            Until::Withheld(_, barrier) => Until::Passed(barrier),
             _ => Until::Now(reason),
         };
     }

@@ -4,8 +4,8 @@
 //! chain, and sends the PUBACKs that [`PubackChain::poll`] releases. The rules:
 //!
 //! - PUBACKs leave in order of arrival on each connection.
-//! - An absorbed message is released no earlier than every receipt that was pending on *any* connection when it arrived, because its publisher
-//!   may have sent the first copy on another connection.
+//! - An absorbed message is released no earlier than every receipt of its [group](Group) that was pending on *any* connection when it arrived,
+//!   because its publisher may have sent the first copy on another connection. A message without a group waits for all receipts.
 //! - A withheld message is released when its receipt is resolved, and no earlier than an absorbed message in its place would have been.
 //! - A receipt of a connection that is gone is not released, but others still wait for it.
 
@@ -15,7 +15,7 @@ mod stop_and_wait;
 
 use std::collections::{HashMap, VecDeque};
 
-pub use receipts::Ticket;
+pub use receipts::{Group, Ticket};
 
 use connection::{Connection, Entry, Until};
 use receipts::{Barrier, Receipts};
@@ -44,8 +44,6 @@ pub struct Release {
 pub struct PubackChain {
     connections: HashMap<ConnectionId, Connection>,
     receipts: Receipts,
-    /// Connections whose absorbed or withheld message waits for a barrier, in order of arrival, which is also the order of the barriers.
-    behind: VecDeque<(Barrier, ConnectionId)>,
     released: VecDeque<Release>,
     unacked_bytes: usize,
     max_unacked_bytes: usize,
@@ -60,7 +58,6 @@ impl PubackChain {
         Self {
             connections: HashMap::new(),
             receipts: Receipts::default(),
-            behind: VecDeque::new(),
             released: VecDeque::new(),
             unacked_bytes: 0,
             max_unacked_bytes,
@@ -80,19 +77,20 @@ impl PubackChain {
             self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes());
         }
         self.released.retain(|release| release.connection != connection);
-        self.behind.retain(|(_, of)| *of != connection);
+        self.receipts.forget(connection);
     }
 
     /// Adds a message that was pushed to the queue; call [`resolve`](Self::resolve) with the ticket when all its rows are safe. `ack` is `None`
-    /// for QoS 0, whose rows other messages may have to wait for.
+    /// for QoS 0, whose rows other messages may have to wait for; `group` is `None` if any message may depend on it.
     pub fn store(
         &mut self,
         now_ms: u64,
         connection: ConnectionId,
+        group: Option<Group>,
         ack: Option<AckHandle>,
         bytes: usize,
     ) -> Ticket {
-        let ticket = self.receipts.add(connection);
+        let ticket = self.receipts.add(connection, group);
         self.enter(now_ms, connection, ack, bytes, Until::Resolved(ticket));
         ticket
     }
@@ -103,18 +101,26 @@ impl PubackChain {
         &mut self,
         now_ms: u64,
         connection: ConnectionId,
+        group: Option<Group>,
         ack: Option<AckHandle>,
         bytes: usize,
     ) -> Ticket {
-        self.wake_behind(connection, ack);
-        let ticket = self.receipts.add(connection);
-        self.enter(now_ms, connection, ack, bytes, Until::Withheld(ticket));
+        let barrier = self.wake_behind(connection, group, ack);
+        let ticket = self.receipts.add(connection, group);
+        self.enter(now_ms, connection, ack, bytes, Until::Withheld(ticket, barrier));
         ticket
     }
 
     /// Adds an absorbed message, which has no receipt of its own.
-    pub fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>, bytes: usize) {
-        let barrier = self.wake_behind(connection, ack);
+    pub fn absorb(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        group: Option<Group>,
+        ack: Option<AckHandle>,
+        bytes: usize,
+    ) {
+        let barrier = self.wake_behind(connection, group, ack);
         self.enter(now_ms, connection, ack, bytes, Until::Passed(barrier));
         self.drain(connection);
     }
@@ -127,10 +133,7 @@ impl PubackChain {
             state.on_resolved(ticket, reason);
         }
         self.drain(connection);
-        while let Some((barrier, waiting)) = self.behind.front().copied()
-            && self.receipts.have_passed(barrier)
-        {
-            self.behind.pop_front();
+        while let Some(waiting) = self.receipts.next_passed() {
             self.drain(waiting);
         }
     }
@@ -181,12 +184,18 @@ impl PubackChain {
         }
     }
 
-    /// Schedules a drain of the connection for when all receipts pending now are resolved, and returns the barrier behind these.
-    fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> Barrier {
-        let barrier = self.receipts.barrier();
+    /// Schedules a drain of the connection for when all receipts of the group that are pending now are resolved, and returns the barrier behind
+    /// these.
+    fn wake_behind(
+        &mut self,
+        connection: ConnectionId,
+        group: Option<Group>,
+        ack: Option<AckHandle>,
+    ) -> Barrier {
+        let barrier = self.receipts.barrier(group);
         let waits = ack.is_some() && !self.receipts.have_passed(barrier);
         if waits && self.connections.contains_key(&connection) {
-            self.behind.push_back((barrier, connection));
+            self.receipts.wait(barrier, connection);
         }
         barrier
     }

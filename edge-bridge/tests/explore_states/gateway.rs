@@ -87,7 +87,7 @@ impl Gateway {
         let mut row = Row::new(Utf8::from_static(TOPICS[publisher]), Bytes::from(msg.payload(6)));
         (row.qos, row.possible_duplicate, row.lane) = (qos, is_repeat, Some(1));
         let connection = ConnectionId(publisher as u64);
-        let ticket = self.chain.store(around.now_ms, connection, Some(ack), row.payload.len());
+        let ticket = self.chain.store(around.now_ms, connection, None, Some(ack), row.payload.len());
         let key = self.core.spool_mut().push(around.now_ms, row);
         self.tickets.insert(key, ticket);
         if around.bug == Some(Bug::ReceiptAtPush) {

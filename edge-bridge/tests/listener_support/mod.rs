@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::{Bytes, BytesMut};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::{Config, ConnectionId, Event, Input, Listener, Output, Settled, Ticket};
+use edge_bridge::puback_chain::Group;
 use edge_bridge::row::Row;
 use edge_bridge::wire::{self, ConnAck, Connect, Limits, Packet, Publish, ReasonCode, Version};
 
@@ -21,6 +22,8 @@ pub struct Script {
     pub tickets: Vec<Ticket>,
     /// `store/gone` is absorbed, and not seen.
     pub is_deaf_to_wills: bool,
+    /// Lane of the message that was answered last.
+    answered: Option<u8>,
 }
 
 impl Ingest for Script {
@@ -29,6 +32,7 @@ impl Ingest for Script {
             return Answer::Absorb;
         }
         self.seen.push(message.clone());
+        self.answered = self.lane(message);
         match message.topic.as_str() {
             topic if topic.starts_with("store/") => {
                 let mut row = Row::new(message.topic.clone(), message.payload.clone());
@@ -54,6 +58,10 @@ impl Ingest for Script {
     /// By the topic's end: `…/lane0`, `…/lane1`.
     fn lane(&self, message: &Inbound) -> Option<u8> {
         message.topic.rsplit_once("/lane")?.1.parse().ok()
+    }
+
+    fn group(&self) -> Option<Group> {
+        self.answered.map(|lane| Group { number: lane.into(), division: 0 })
     }
 }
 

@@ -121,7 +121,7 @@ impl Broker {
         let at = address(&first).await?;
         let sink = outlets.clone();
         let server = builder
-            .start(at, OutletIngest(outlets.clone()), |receipts| OutletSink::new(sink, receipts))
+            .start(at, OutletIngest::new(outlets.clone()), |receipts| OutletSink::new(sink, receipts))
             .await
             .map_err(|error| format!("{}: listener {first}: {error}; a broker that runs there stays the local one with --local", first.place))?;
         // Kept by an earlier run, it would bring back what is long over. Not before this one has started: that may want it.

@@ -16,7 +16,7 @@ use edge_bridge::bridge::topic_rules::Rules;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::{Receipts, Sink};
-use edge_bridge::wire::Utf8;
+use edge_bridge::puback_chain::Group;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Duration, Instant};
 
@@ -325,20 +325,36 @@ impl Fanout {
 }
 
 /// Ingest of the broker: decides if a message is for connections, or for local clients alone.
-pub(crate) struct OutletIngest(pub(crate) Outlets);
+pub(crate) struct OutletIngest {
+    outlets: Outlets,
+    /// Lane of the message that was answered last.
+    answered: u8,
+}
+
+impl OutletIngest {
+    pub(crate) fn new(outlets: Outlets) -> Self {
+        Self { outlets, answered: LOCAL_ALONE }
+    }
+}
 
 impl Ingest for OutletIngest {
     fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
-        let lane = self.lane(message);
-        // One for local clients alone carries nothing: an answer without rows would wait for all receipts of others that are due before.
-        let is_taken = lane != Some(LOCAL_ALONE);
-        let mut row = if is_taken { message.to_row() } else { Row::new(Utf8::default(), Bytes::new()) };
-        row.lane = lane;
+        self.answered = self.outlets.lane(&message.topic);
+        if self.answered == LOCAL_ALONE {
+            return Answer::Absorb;
+        }
+        let mut row = message.to_row();
+        row.lane = Some(self.answered);
         Answer::Store(vec![row])
     }
 
     fn lane(&self, message: &Inbound) -> Option<u8> {
-        Some(self.0.lane(&message.topic))
+        Some(self.outlets.lane(&message.topic))
+    }
+
+    /// Nobody waits for another connection's rows, and one for local clients alone for nothing.
+    fn group(&self) -> Option<Group> {
+        Some(Group { number: self.answered.into(), division: 0 })
     }
 }
 
@@ -372,12 +388,8 @@ impl Sink for OutletSink {
     fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
         // One message is one row.
         for row in &rows {
-            if row.lane == Some(LOCAL_ALONE) {
-                self.receipts.resolve(ticket);
-            } else {
-                let origin = Origin::Client { ticket, receipts: self.receipts.clone() };
-                drop(self.outlets.offer(row, None, origin));
-            }
+            let origin = Origin::Client { ticket, receipts: self.receipts.clone() };
+            drop(self.outlets.offer(row, None, origin));
         }
         Ok(())
     }

@@ -15,8 +15,10 @@ fn row(topic: &'static str, n: usize) -> Row {
 
 /// A broker, and a client that has subscribed to everything.
 async fn broker_and_client() -> (Server, Bridge, edge_bridge::net::Commands) {
-    let server =
-        Server::builder().start("127.0.0.1:0", OutletIngest(Outlets::default()), |_| NoQueue).await.unwrap();
+    let server = Server::builder()
+        .start("127.0.0.1:0", OutletIngest::new(Outlets::default()), |_| NoQueue)
+        .await
+        .unwrap();
     let client = Bridge::builder(&format!("mqtt://{}", server.local_addr()));
     let client = client.client_id("client").start().await.unwrap();
     let filter = Subscription::new(Utf8::from_static("#"), QoS::AtLeastOnce);
@@ -135,7 +137,8 @@ impl ClientStore for Refusing {
 async fn a_client_that_is_away_holds_up_nobody_though_sessions_cannot_be_saved() {
     const EACH: usize = 1_300;
     let server = Server::builder().client_store(Refusing);
-    let server = server.start("127.0.0.1:0", OutletIngest(Outlets::default()), |_| NoQueue).await.unwrap();
+    let server =
+        server.start("127.0.0.1:0", OutletIngest::new(Outlets::default()), |_| NoQueue).await.unwrap();
     let url = format!("mqtt://{}", server.local_addr());
     let subscribed = async |id: &str| {
         let client = Bridge::builder(&url).client_id(id).start().await.unwrap();

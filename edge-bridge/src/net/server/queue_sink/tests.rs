@@ -29,7 +29,7 @@ impl Rig {
     }
 
     fn push(&mut self, lanes: &[Option<u8>]) -> Ticket {
-        let ticket = self.chain.store(0, ConnectionId(1), None, 1);
+        let ticket = self.chain.store(0, ConnectionId(1), None, None, 1);
         assert_eq!(self.sink.push(ticket, lanes.iter().map(|lane| row(*lane, 10)).collect()), Ok(()));
         ticket
     }
@@ -116,7 +116,7 @@ async fn a_full_lane_waits_alone_and_goes_on_when_there_is_room() {
 #[tokio::test]
 async fn what_no_queue_would_take_is_counted_and_holds_nothing_up() {
     let mut rig = Rig::open(Config::default().ack_within(Duration::from_millis(1))).await;
-    let ticket = rig.chain.store(0, ConnectionId(1), None, 1);
+    let ticket = rig.chain.store(0, ConnectionId(1), None, None, 1);
     rig.sink.push(ticket, vec![row(None, 300 * 1024), row(None, 1)]).unwrap();
     assert_eq!(rig.resolved().await, [ticket]);
     assert_eq!(rig.sink.never_stored(), 1);
@@ -148,7 +148,7 @@ async fn a_message_without_room_on_the_way_is_handed_back() {
         taken += 1;
     }
     assert!(taken > 500 && rig.sink.is_busy());
-    let ticket = rig.chain.store(0, ConnectionId(1), None, 1);
+    let ticket = rig.chain.store(0, ConnectionId(1), None, None, 1);
     let rows = vec![row(Some(1), 10), row(Some(0), 10)];
     assert_eq!(rig.sink.push(ticket, rows.clone()), Err(rows.clone()));
     let mut resolved = 0;

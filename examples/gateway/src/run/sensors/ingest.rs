@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use control_loop::mqtt::LoopNames;
 use edge_bridge::Row;
-use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::intake::Intake;
-use edge_bridge::puback_chain::Ticket;
+use edge_bridge::puback_chain::{Group, Ticket};
 use edge_bridge::wire::{Publish, ReasonCode, matches};
 use edge_filter::Pipeline;
 use tokio::sync::Notify;
@@ -30,9 +29,11 @@ use super::held_receipts::{Extent, Link};
 pub(in crate::run) use alarm_commands::ALARM_LANE;
 use alarm_commands::Commanded;
 pub(crate) use counts::Counts;
+use dead_letters::TOO_LONG;
 
 mod alarm_commands;
 mod counts;
+mod dead_letters;
 mod over_restarts;
 mod route_change;
 mod ticks;
@@ -62,6 +63,9 @@ struct Inner {
     counts: Counts,
     /// Rate limit of the log lines about messages that are no readings.
     dead_letters: OnceAnHour,
+    /// Group of the message that was answered last, by [`Group::number`], and the number of changes of the routes.
+    answered: Option<u32>,
+    changes: u32,
     /// Set if the message that was refused last may have been received before.
     refused_may_be_copy: bool,
     /// Receipts that depend on the rows of the last answer.
@@ -92,6 +96,8 @@ impl GatewayIngest {
             loops: None,
             counts,
             dead_letters,
+            answered: None,
+            changes: 0,
             refused_may_be_copy,
             link,
             links,
@@ -265,7 +271,17 @@ impl Ingest for GatewayIngest {
         let is_command = inner.alarm_command_of(topic).is_some() || inner.is_loop_command(topic);
         if is_command { None } else { inner.lane_of(topic) }
     }
+
+    fn group(&self) -> Option<Group> {
+        let inner = self.lock();
+        inner.answered.map(|number| Group { number, division: inner.changes })
+    }
 }
+
+/// Group of the commands to filters' alarms. Messages that routes take are in the group of their lane.
+const ALARM_COMMANDS: u32 = 256;
+/// Group of messages of which nothing is ever stored.
+const NOTHING: u32 = 257;
 
 impl Inner {
     /// Returns the answer of the embedding program's ingest. `None` leaves the message to the routes.
@@ -299,12 +315,15 @@ impl Inner {
         let (now, topic) = (self.arrival.map(now), message.topic.as_str());
         self.taps.came_in(message);
         if let Some(command) = self.alarm_command_of(topic) {
+            self.answered = Some(ALARM_COMMANDS);
             return self.alarm_command(now, command, message);
         }
+        self.answered = Some(NOTHING);
         if self.is_loop_command(topic) {
             return Answer::Absorb;
         }
         if let Some(answer) = self.own_answer(now, message) {
+            self.answered = None;
             self.taps.unfiltered(topic, "decided by the program's own ingest");
             return answer;
         }
@@ -316,6 +335,7 @@ impl Inner {
             }
             return Answer::Absorb;
         };
+        self.answered = Some(route.lane.into());
         route.count(message.payload.len());
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         let taken = match &mut route.readings {
@@ -343,15 +363,7 @@ impl Inner {
         };
         let (mut rows, link) = match taken {
             Ok(taken) => taken,
-            Err((reason, error)) => {
-                self.counts.undecodable += 1;
-                self.taps.no_reading(topic, &error);
-                if self.dead_letters.may_say(now.up_ms, topic) {
-                    tell_dead_letter(topic, reason, &error, &message.payload);
-                }
-                self.refused_may_be_copy = may_be_copy;
-                return Answer::Refuse(reason);
-            }
+            Err((reason, error)) => return self.refuse(now, message, may_be_copy, reason, &error),
         };
         self.tell_alarms();
         if rows.is_empty() && link.is_empty() {
@@ -364,21 +376,6 @@ impl Inner {
         self.link = link;
         if withholds { Answer::Withhold(rows) } else { Answer::Store(rows) }
     }
-}
-
-/// Bytes of a payload, or of a long topic, that a line of the log shows.
-const SHOWN_BYTES: usize = 40;
-/// Reason why a raw route does not take a message.
-const TOO_LONG: &str = "with the route's `to` the topic is longer than a topic may be";
-
-fn tell_dead_letter(topic: &str, reason: ReasonCode, error: &str, payload: &[u8]) {
-    if reason == ReasonCode::TOPIC_NAME_INVALID {
-        let begins = String::from_utf8_lossy(topic.as_bytes().get(..SHOWN_BYTES).unwrap_or_default());
-        tracing::warn!(bytes = topic.len(), begins = %format_args!("\"{}\"", Escaped(&begins)), error, "too long a topic: goes to dead-letter/TOPIC as it came");
-        return;
-    }
-    let begins = String::from_utf8_lossy(payload.get(..SHOWN_BYTES).unwrap_or(payload));
-    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
 }
 
 #[cfg(test)]

@@ -238,16 +238,20 @@ impl Client {
         let (now, id) = (self.clock.now(), connection.id);
         let bytes = publish.topic.len() + publish.payload.len() + OVERHEAD_BYTES;
         let message = Inbound::new(Utf8::default(), Version::V5, &publish);
-        let (rows, ticket) = match self.ingest.ingest(now, &message) {
-            Answer::Store(rows) if !rows.is_empty() => (rows, self.chain.store(now.up_ms, id, ack, bytes)),
-            Answer::Withhold(rows) => (rows, self.chain.withhold(now.up_ms, id, ack, bytes)),
+        let answer = self.ingest.ingest(now, &message);
+        let group = self.ingest.group();
+        let (rows, ticket) = match answer {
+            Answer::Store(rows) if !rows.is_empty() => {
+                (rows, self.chain.store(now.up_ms, id, group, ack, bytes))
+            }
+            Answer::Withhold(rows) => (rows, self.chain.withhold(now.up_ms, id, group, ack, bytes)),
             Answer::Store(_) | Answer::Absorb => {
-                self.chain.absorb(now.up_ms, id, ack, bytes);
+                self.chain.absorb(now.up_ms, id, group, ack, bytes);
                 return;
             }
             Answer::Refuse(reason) => {
                 let letter = self.ingest.dead_letter(&message, reason);
-                (vec![letter], self.chain.store(now.up_ms, id, ack, bytes))
+                (vec![letter], self.chain.store(now.up_ms, id, group, ack, bytes))
             }
         };
         permit.put(rows, self.ingest.take_link().then(Tell::Publisher(self.receipts.clone(), ticket)));

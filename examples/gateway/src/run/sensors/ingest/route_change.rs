@@ -69,6 +69,7 @@ impl GatewayIngest {
         inner.routes = going;
         inner.tell_alarms();
         inner.routes = next;
+        inner.changes = inner.changes.wrapping_add(1);
         (rows, link, left)
     }
 }

@@ -1,0 +1,42 @@
+//! Dead letters: messages that the routes cannot use, counted, and said once per topic and hour.
+
+use edge_bridge::escape::Escaped;
+use edge_bridge::ingest::{Answer, Inbound, Now};
+use edge_bridge::wire::ReasonCode;
+
+use super::Inner;
+
+/// Bytes of a payload, or of a long topic, that a line of the log shows.
+const SHOWN_BYTES: usize = 40;
+/// Reason why a raw route does not take a message.
+pub(super) const TOO_LONG: &str = "with the route's `to` the topic is longer than a topic may be";
+
+impl Inner {
+    pub(super) fn refuse(
+        &mut self,
+        now: Now,
+        message: &Inbound,
+        may_be_copy: bool,
+        reason: ReasonCode,
+        error: &str,
+    ) -> Answer {
+        let topic = message.topic.as_str();
+        self.counts.undecodable += 1;
+        self.taps.no_reading(topic, &error);
+        if self.dead_letters.may_say(now.up_ms, topic) {
+            tell_dead_letter(topic, reason, error, &message.payload);
+        }
+        self.refused_may_be_copy = may_be_copy;
+        Answer::Refuse(reason)
+    }
+}
+
+fn tell_dead_letter(topic: &str, reason: ReasonCode, error: &str, payload: &[u8]) {
+    if reason == ReasonCode::TOPIC_NAME_INVALID {
+        let begins = String::from_utf8_lossy(topic.as_bytes().get(..SHOWN_BYTES).unwrap_or_default());
+        tracing::warn!(bytes = topic.len(), begins = %format_args!("\"{}\"", Escaped(&begins)), error, "too long a topic: goes to dead-letter/TOPIC as it came");
+        return;
+    }
+    let begins = String::from_utf8_lossy(payload.get(..SHOWN_BYTES).unwrap_or(payload));
+    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
+}
