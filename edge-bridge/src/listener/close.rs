@@ -8,6 +8,9 @@ use crate::wire::ReasonCode;
 
 /// Most unwritten bytes, enough for a DISCONNECT and a few acknowledgements, that are still written when a connection is closed to free memory.
 const LAST_WORDS: usize = 64;
+/// Most unwritten bytes that are still written to a client whose connection ends for another reason than the stop of this server, such as its own
+/// DISCONNECT: no account has them for the time of the flush, which is seconds if it does not read.
+const ACKNOWLEDGEMENTS: usize = 4_096;
 
 impl<I: Ingest> Listener<I> {
     /// Ends all connections, with DISCONNECT 0x8B for MQTT 5 clients. No will is published, because the stop of this server says nothing about
@@ -73,7 +76,9 @@ impl<I: Ingest> Listener<I> {
         // Who breaks the protocol and does not read keeps no payloads, and no socket, for the time of a flush.
         let breaks_off =
             state.unwritten.memory().payloads > 0 && matches!(why, Closed::Violation(_) | Closed::KeepAlive);
-        let frees = state.gives_way && state.unwritten.bytes() > LAST_WORDS;
+        let is_stop = matches!(why, Closed::Local(ReasonCode::SERVER_SHUTTING_DOWN));
+        let kept = if state.gives_way { LAST_WORDS } else { ACKNOWLEDGEMENTS };
+        let frees = !is_stop && state.unwritten.bytes() > kept;
         self.outputs.push_back(Output::Close { connection: id, discards: frees || breaks_off });
         self.accounts.set_unfinished(now.up_ms, id, None);
         self.accounts.set_connection(id, None);

@@ -52,15 +52,13 @@ fn what_comes_behind_a_message_that_waits_keeps_its_place() {
     assert_eq!(site.listener.stats().held, 0);
 }
 
-/// Its row is with the queue's owner until there is room, which may be days.
+/// It is in the queue's intake until there is room, which may be days.
 #[test]
-fn a_row_that_came_back_delays_no_puback_of_other_lanes() {
+fn a_row_that_waits_for_its_lane_delays_no_puback_of_other_lanes() {
     for version in [Version::V5, Version::V311] {
         let mut site = Site::new(Config::default());
         let (telemetry, alarm) = (site.client("t", version), site.client("a", version));
-        site.full = true;
         site.send(telemetry, &[publish(1, "store/x/lane1", "t1")]);
-        site.full = false;
         site.set_full_lanes(FULL_1);
         site.send(alarm, &[publish(1, "else/y/lane0", "suppressed")]);
         assert_eq!(site.pubacks(alarm), [(1, OK)]);

@@ -2,7 +2,7 @@
 
 use crate::listener_support::*;
 use edge_bridge::listener::{Config, Input};
-use edge_bridge::wire::{Connect, Packet, Publish, QoS, Subscription, Version};
+use edge_bridge::wire::{Connect, Disconnect, Packet, Publish, QoS, ReasonCode, Subscription, Version};
 
 /// A client with this keep alive whose network takes nothing, subscribed to everything.
 fn stuck(site: &mut Site, keep_alive_s: u16) -> Peer {
@@ -146,4 +146,28 @@ fn among_equals_the_oldest_goes() {
         site.send(peer, &[puback(message.packet_id.unwrap().get())]);
     }
     assert_eq!(payloads, ["0", "6", "7", "8"]);
+}
+
+/// Copies of small messages for those who said goodbye, or whose name came again, are in no account while they are flushed.
+#[test]
+fn who_leaves_without_reading_leaves_nothing_to_flush() {
+    for says_goodbye in [true, false] {
+        let mut site = Site::new(Config::default());
+        let publisher = site.client("publisher", Version::V5);
+        for n in 1..=20 {
+            let peer = stuck(&mut site, 0);
+            for _ in 0..150 {
+                site.send(publisher, &[qos0("a", &"x".repeat(1_500))]);
+            }
+            assert!(site.unwritten[&peer.connection] > 100_000);
+            if says_goodbye {
+                let goodbye = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
+                site.send(peer, &[Packet::Disconnect(goodbye)]);
+            } else {
+                let next = site.client("stuck", Version::V311);
+                site.cut(next);
+            }
+            assert!(site.is_closed(peer) && site.flushing <= 4_096 * n, "{} bytes after {n}", site.flushing);
+        }
+    }
 }
