@@ -62,6 +62,11 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| NetworkError::NoAddress)?;
         let Some(prefix) = prefix else { return Ok(address.into()) };
         let prefix: u8 = prefix.parse().map_err(|_| NetworkError::NoPrefix)?;
+        let (address, prefix) = match address.to_canonical() {
+            // The part before the IPv4 address is the same for all of them.
+            v4 if v4 != address => (v4, prefix.checked_sub(96).ok_or(NetworkError::NoPrefix)?),
+            _ => (address, prefix),
+        };
         if prefix > bits(address) {
             return Err(NetworkError::NoPrefix);
         }
@@ -109,6 +114,9 @@ mod tests {
             ("::/0", "2001:db8::1", "10.0.0.5"),
             ("fd00::/8", "fdff::1", "fe80::1"),
             ("2001:db8::1/128", "2001:db8::1", "2001:db8::2"),
+            ("::ffff:10.0.0.0/104", "10.255.0.1", "11.0.0.1"),
+            ("::ffff:10.0.0.5/128", "10.0.0.5", "10.0.0.6"),
+            ("::ffff:0.0.0.0/96", "255.255.255.255", "::1"),
         ];
         for (network, inside, outside) in cases {
             let network: Network = network.parse().unwrap();
@@ -126,9 +134,15 @@ mod tests {
         for text in ["", "10.0.0", "proxy.example", "10.0.0.5:80", "10.0.0.5 ", "/8"] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError::NoAddress), "{text:?}");
         }
-        for text in
-            ["10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/256", "::ffff:10.0.0.0/129"]
-        {
+        for text in [
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+            "10.0.0.0/256",
+            "::ffff:10.0.0.0/129",
+            "::ffff:0.0.0.0/95",
+        ] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError::NoPrefix), "{text:?}");
         }
         let meant = "10.0.0.0/8".parse().unwrap();
