@@ -79,7 +79,12 @@ impl Found {
 #[derive(Clone, Debug)]
 pub(crate) struct QueueAccount {
     state: PathBuf,
+    /// Locked while the file is written, which may take as long as the disk hangs: only on threads that may wait.
     account: Arc<Mutex<Account>>,
+    /// Losses with queues that were gone when this one was opened, which does not change.
+    gone: GoneQueues,
+    /// Time that a synchronised clock had shown before this run, in seconds since 1970.
+    known_s: u64,
     /// Queues that were gone at earlier starts.
     gone_before: u64,
     /// Clock whose time is kept while it is synchronised.
@@ -116,7 +121,7 @@ impl QueueAccount {
             warn(&error);
         }
         let (state, account) = (state.to_owned(), Arc::new(Mutex::new(account)));
-        Self { state, account, gone_before: before.gone.queues, clock: None }
+        Self { state, account, gone, known_s: before.known_s, gone_before: before.gone.queues, clock: None }
     }
 
     /// Keeps the time of this clock from the next look on.
@@ -124,13 +129,13 @@ impl QueueAccount {
         Self { clock: Some(clock), ..self }
     }
 
-    /// Time that a synchronised clock has shown, in seconds since 1970; 0 if none has.
+    /// Time that a synchronised clock had shown when the queue was opened, in seconds since 1970; 0 if none had.
     pub(in crate::run) fn known_s(&self) -> u64 {
-        self.lock().known_s
+        self.known_s
     }
 
     pub(in crate::run) fn gone(&self) -> GoneQueues {
-        self.lock().gone
+        self.gone
     }
 
     /// Number of queues that were gone at earlier starts.
@@ -255,7 +260,7 @@ mod tests {
         let account = QueueAccount::open(dir.path(), found(1, 0, true)).with_clock(clock);
         assert_eq!(account.known_s(), 0);
         account.look(0, false).unwrap();
-        let known_s = account.known_s();
+        let known_s = account.lock().known_s;
         assert!(known_s > 1_600_000_000);
         assert_eq!(QueueAccount::open(dir.path(), found(2, 0, true)).known_s(), known_s);
     }
@@ -344,5 +349,18 @@ mod tests {
             });
             assert!(told.contains("is not noted beside the queue"), "{told}");
         }
+    }
+
+    /// The hourly look holds the lock while it writes, and pages ask on the thread that does everything else.
+    #[test]
+    fn a_disk_that_hangs_at_a_look_holds_up_nobody_who_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = QueueAccount::open(dir.path(), found(1, 0, true));
+        let (asking, (told, answers)) = (account.clone(), std::sync::mpsc::channel());
+        let writing = account.lock();
+        std::thread::spawn(move || told.send((asking.gone(), asking.known_s(), asking.gone_before())));
+        let answered = answers.recv_timeout(Duration::from_secs(30));
+        drop(writing);
+        assert_eq!(answered, Ok((lost(0, 0), 0, 0)));
     }
 }
