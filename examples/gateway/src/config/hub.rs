@@ -55,7 +55,8 @@ pub(super) fn hub(
     super::tls::check(files, findings);
     let (alpn, server_name) = tls_names(section, findings);
     let proxy = proxy(section, findings);
-    let client_id = client_id(section, findings);
+    let why = "the hub keeps the session under this name; without the key it is gateway.id";
+    let client_id = client_id(section, why, findings);
     let credentials = credentials(section, findings);
     let protocol = match section.one_of_in_force("protocol", findings) {
         "5" => Protocol::V5,
@@ -187,12 +188,11 @@ fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Op
     (alpn.map(|placed| placed.value).unwrap_or_default(), server_name.map(|placed| placed.value))
 }
 
-/// Returns the client identifier; `None`: the gateway's id is used.
-fn client_id(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
+/// Returns the client identifier, which may not be empty for the reason `why`; `None`: one made of the gateway's id is used.
+pub(super) fn client_id(section: &mut Section<'_>, why: &str, findings: &mut Findings) -> Option<String> {
     let placed = section.string("client_id", findings)?;
     if placed.value.is_empty() {
-        let message = "is empty: the hub keeps the session under this name; without the key it is gateway.id";
-        findings.error(placed.at, &section.key("client_id"), message);
+        findings.error(placed.at, &section.key("client_id"), format!("is empty: {why}"));
     }
     Some(placed.value)
 }

@@ -61,7 +61,8 @@ pub(super) fn local(
 ) -> Option<Local> {
     let broker = section
         .parsed("broker", findings, |text| host_port(text.strip_prefix("mqtt://").unwrap_or(text), 1883));
-    let client_id = section.string("client_id", findings).map(|placed| placed.value);
+    let why = "the broker keeps the session under this name; without the key it is gateway.id and -local";
+    let client_id = super::hub::client_id(section, why, findings);
     let topics = topics(section, findings);
     let access = super::access::access(section, findings);
     let accept_control_characters = section.boolean("accept_control_characters", findings);
