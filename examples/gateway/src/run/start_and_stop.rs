@@ -224,7 +224,7 @@ impl Local {
         (taken, table_subscriber, table_files): (Resumed, TableSubscriber, TableFiles),
     ) -> Result<Running, RunError> {
         let Resumed { opened, rows, alarms: told, pace, tables: saved, restarts, .. } = taken;
-        let Opened { queue, consumer, is_new, account, found } = opened;
+        let Opened { queue, consumer, account, found, .. } = opened;
         let (echoed, kept) = (EchoedTables::default(), KeptTables::default());
         let compact = compact(config, &echoed, &kept, &saved);
         let parked_before = queue.has_beside("parked");
@@ -235,7 +235,7 @@ impl Local {
             Err(error) => return Err(self.ended_by(error).await),
         };
         let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, .. } = self;
-        let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
+        let front = front.with_queue(config, clock, &ingest, &intake, state)?;
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
         let ways = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));

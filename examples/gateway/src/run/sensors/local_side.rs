@@ -100,16 +100,17 @@ impl Front {
         clock: Clock,
         ingest: &GatewayIngest,
         intake: &Intake,
-        (state, expects_session): (&Path, bool),
+        state: &Path,
     ) -> Result<Self, RunError> {
         let Local::Broker { host, port, client_id, topics } = &config.local else { return Ok(self) };
+        let subscribed = Subscribed::load(state, format!("{client_id} {host}:{port}"));
         let target = Target {
             host: host.clone(),
             port: *port,
             client_id: client_id.clone(),
             topics: topics.clone(),
-            expects_session,
-            subscribed: Subscribed::load(state, format!("{client_id} {host}:{port}")),
+            expects_session: subscribed.is_of_session,
+            subscribed,
         };
         Broker::start(target, clock, ingest.clone(), intake.clone()).map(Self::Broker)
     }

@@ -22,6 +22,8 @@ pub(crate) struct Subscribed {
     state: PathBuf,
     session: String,
     filters: BTreeSet<String>,
+    /// Set if the file is of this session, so that the broker should have it.
+    pub(in crate::run::sensors) is_of_session: bool,
 }
 
 impl Subscribed {
@@ -35,18 +37,15 @@ impl Subscribed {
         });
         let mut lines = text.lines();
         let first = lines.next();
-        let filters = if first == Some(session.as_str()) {
-            lines.map(str::to_owned).collect()
-        } else {
-            BTreeSet::new()
-        };
+        let is_of_session = first == Some(session.as_str());
+        let filters = if is_of_session { lines.map(str::to_owned).collect() } else { BTreeSet::new() };
         if first.is_some_and(|known| known != session) {
             tracing::warn!(
                 session,
                 "another session than before: the earlier one stays at its broker until that removes it"
             );
         }
-        Self { state: state.to_owned(), session, filters }
+        Self { state: state.to_owned(), session, filters, is_of_session }
     }
 
     /// Records durably that the filters `wanted` are about to be subscribed to. Returns those of earlier processes that have to be unsubscribed.
@@ -60,8 +59,9 @@ impl Subscribed {
         let wanted: BTreeSet<String> = wanted.map(str::to_owned).collect();
         let gone = self.filters.difference(&wanted).cloned().collect();
         if !wanted.is_subset(&self.filters) {
-            self.filters.extend(wanted);
-            self.save()?;
+            let all = &self.filters | &wanted;
+            self.save(&all)?;
+            self.filters = all;
         }
         Ok(gone)
     }
@@ -72,11 +72,11 @@ impl Subscribed {
     /// The disk refused; the next process unsubscribes them again.
     pub(super) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
         self.filters.retain(|filter| !gone.contains(filter));
-        self.save()
+        self.save(&self.filters)
     }
 
-    fn save(&self) -> io::Result<()> {
-        let filters = self.filters.iter().map(String::as_str);
+    fn save(&self, filters: &BTreeSet<String>) -> io::Result<()> {
+        let filters = filters.iter().map(String::as_str);
         let text: String =
             iter::once(self.session.as_str()).chain(filters).flat_map(|line| [line, "\n"]).collect();
         state_file::replace(&self.state, FILE, &[text.as_bytes()])
@@ -128,5 +128,19 @@ mod tests {
         }
         assert_eq!(load("a").subscribing(["x/#"].into_iter()).unwrap(), ["r/+"]);
         assert!(load("b").subscribing(["x/#"].into_iter()).unwrap().is_empty(), "another session");
+    }
+
+    #[test]
+    fn what_the_disk_refused_is_not_taken_for_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut list = Subscribed::load(dir.path(), "a".to_owned());
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        for attempt in ["first", "second"] {
+            list.subscribing(["x/#"].into_iter()).expect_err(attempt);
+        }
+        std::fs::remove_dir(dir.path().join(FILE)).unwrap();
+        list.subscribing(["x/#"].into_iter()).unwrap();
+        let found = Subscribed::load(dir.path(), "a".to_owned());
+        assert_eq!(found.filters, BTreeSet::from(["x/#".to_owned()]));
     }
 }
