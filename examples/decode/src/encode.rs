@@ -119,6 +119,8 @@ pub(crate) fn run(options: &Encode) -> Outcome {
     if options.table.is_some() && options.format.0 != Format::Compact {
         return Err(Failure::Usage("--table is for --format compact".to_owned()));
     }
+    let read = [&options.input, &options.table].into_iter().flatten();
+    input::refuse_to_overwrite(read, options.output.as_deref())?;
     let mut source = Source::open(options)?;
     let out = input::create(options.output.as_deref())?;
     match options.stats {

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use edge_codec::Limits;
 use edge_codec::compact::Table;
@@ -49,6 +49,18 @@ pub(crate) fn create(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
             let file = File::create(path).map_err(|error| Failure::io(path.display(), &error))?;
             Ok(Box::new(BufWriter::new(file)))
         }
+    }
+}
+
+/// Refuses an output that is one of the files which are read: it is emptied before the first line of it is read.
+pub(crate) fn refuse_to_overwrite<'a>(
+    mut read: impl Iterator<Item = &'a PathBuf>,
+    output: Option<&Path>,
+) -> Result<(), Failure> {
+    let Some(output) = output else { return Ok(()) };
+    match read.any(|read| read == output || operator_file::is_same_file(read, output)) {
+        true => Err(Failure::Usage(format!("{}: is read: write elsewhere", output.display()))),
+        false => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ mod run;
 use clap::{Parser, Subcommand};
 use edge_csv::Visible;
 use error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -55,6 +55,15 @@ fn main() -> ExitCode {
                 Error::Config(_) => 2,
             })
         }
+    }
+}
+
+/// Refuses an output that is one of the files which are read.
+fn refuse_to_overwrite(output: &Path, read: &[(&Path, &str)]) -> Result<(), Error> {
+    let same = |(file, _): &&(&Path, &str)| edge_state::operator_file::is_same_file(file, output);
+    match read.iter().find(same) {
+        Some((_, what)) => Err(Error::Config(format!("{}: is {what}: write elsewhere", output.display()))),
+        None => Ok(()),
     }
 }
 

@@ -4,21 +4,8 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
-use support::{data, lab};
-
-fn report(rules: &str, input: &Path) -> (serde_json::Value, String, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let (rules_file, out, html) =
-        (dir.path().join("rules.toml"), dir.path().join("kept.csv"), dir.path().join("lab.html"));
-    fs::write(&rules_file, rules).unwrap();
-    let done = lab(&[&"run", &"--rules", &rules_file, &"--in", &input, &"--out", &out, &"--report", &html]);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let page = fs::read_to_string(html).unwrap();
-    let json = page.split("id=\"report\">").nth(1).unwrap().split("</script>").next().unwrap();
-    (serde_json::from_str(json).unwrap(), fs::read_to_string(out).unwrap(), page)
-}
+use support::{data, lab, report};
 
 /// A pipe that nobody writes is not waited for.
 #[test]

@@ -6,7 +6,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{OFlags, PROC_SUPER_MAGIC, statfs};
@@ -80,6 +80,12 @@ pub fn read_rules(path: &Path) -> io::Result<String> {
     crate::toml_amount::check_rules(&text)
         .map_err(|excess| io::Error::new(io::ErrorKind::InvalidData, excess))?;
     Ok(text)
+}
+
+/// Returns whether both paths name one regular file, be it by a link: written, it would take the other one with it.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let known = |path: &Path| std::fs::metadata(path).ok().filter(Metadata::is_file);
+    known(one).zip(known(other)).is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
 /// Returns what is known of a regular file. One of `/proc` says that it is, and that it is empty, whatever it holds: reading the kernel's messages there

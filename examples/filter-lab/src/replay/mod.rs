@@ -13,11 +13,13 @@ mod rows;
 mod windows;
 
 use crate::error::Error;
+use crate::refuse_to_overwrite;
 use case::Case;
 use std::fmt::Write as _;
 use std::path::Path;
 
 pub(crate) fn run(case: &Path, input: &Path, output: &Path) -> Result<(), Error> {
+    refuse_to_overwrite(output, &[(input, "the recording"), (case, "the case")])?;
     let case = Case::load(case)?;
     let table = table(&case, input)?;
     case.warn_about_unknown_keys();

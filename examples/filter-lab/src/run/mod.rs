@@ -9,6 +9,7 @@ mod reader;
 mod suggest;
 
 use crate::error::Error;
+use crate::refuse_to_overwrite;
 use account::Account;
 use edge_csv::{Field, TimeUnit, Visible};
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Value};
@@ -57,7 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         print(&suggest::table(&arguments.source())?)?;
     }
     let (Some(rules), Some(output)) = (&arguments.rules, &arguments.output) else { return Ok(()) };
-    refuse_to_overwrite(&arguments.input, [Some(output), arguments.report.as_ref()])?;
+    for output in [Some(output), arguments.report.as_ref()].into_iter().flatten() {
+        refuse_to_overwrite(output, &[(arguments.input.as_path(), "the recording"), (rules.as_path(), "the rules")])?;
+    }
     let pipeline = pipeline(rules)?;
     let mut reader = Reader::open(&arguments.source())?;
     let mut lab = Lab::new(pipeline, output, arguments.spreadsheet)?;
@@ -90,17 +93,6 @@ fn pipeline(rules: &Path) -> Result<Pipeline, Error> {
     let text =
         edge_state::operator_file::read_rules(rules).map_err(|error| Error::io(rules, "read it", &error))?;
     Pipeline::from_toml(&text).map_err(|error| Error::Config(format!("{}: {error}", rules.display())))
-}
-
-/// The recording is read while the results are written.
-fn refuse_to_overwrite(input: &Path, outputs: [Option<&PathBuf>; 2]) -> Result<(), Error> {
-    let place = |file: &Path| std::fs::canonicalize(file).ok();
-    for output in outputs.into_iter().flatten() {
-        if place(output).is_some_and(|output| Some(output) == place(input)) {
-            return Err(Error::Config(format!("{}: is the recording: write elsewhere", output.display())));
-        }
-    }
-    Ok(())
 }
 
 /// A pipeline, the file of what it keeps, and the accounts of the sensors.

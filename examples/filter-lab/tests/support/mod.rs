@@ -13,6 +13,20 @@ pub(crate) fn lab(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Output {
     command.output().unwrap()
 }
 
+/// The report's figures, what is kept and the page of a run that must succeed.
+#[allow(dead_code, reason = "not every test runs rules")]
+pub(crate) fn report(rules: &str, input: &Path) -> (serde_json::Value, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let (rules_file, out, html) =
+        (dir.path().join("rules.toml"), dir.path().join("kept.csv"), dir.path().join("lab.html"));
+    std::fs::write(&rules_file, rules).unwrap();
+    let done = lab(&[&"run", &"--rules", &rules_file, &"--in", &input, &"--out", &out, &"--report", &html]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let page = std::fs::read_to_string(html).unwrap();
+    let json = page.split("id=\"report\">").nth(1).unwrap().split("</script>").next().unwrap();
+    (serde_json::from_str(json).unwrap(), std::fs::read_to_string(out).unwrap(), page)
+}
+
 /// The output file of a replay that must succeed.
 #[allow(dead_code, reason = "not every test replays")]
 pub(crate) fn replay(case: &Path, input: &Path) -> String {
