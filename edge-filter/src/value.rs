@@ -196,7 +196,7 @@ impl Tolerance {
 }
 
 /// Returns the exact whole number of an integer, or of a float that is no larger than one. A decoder may write 20 as 20.0.
-fn whole(value: &Value<'_>) -> Option<i128> {
+pub(crate) fn whole(value: &Value<'_>) -> Option<i128> {
     match *value {
         Value::F64(v) if v.fract() == 0.0 && v.abs() <= u64::MAX as f64 => Some(v as i128),
         _ => value.as_integer(),

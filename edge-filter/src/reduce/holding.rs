@@ -30,6 +30,11 @@ pub(crate) trait Holding {
     /// Tells the state about a reading that passed whatever its value.
     fn passed(_: &mut Self::State, _: &Value<'_>, _: Quality, _: i64) {}
 
+    /// Returns whether the stage can compute with this number. Others pass on any change, as texts do.
+    fn takes(&self, _: Number) -> bool {
+        true
+    }
+
     /// Filters a usable number that is later than everything before it.
     fn number(
         &self,
@@ -70,18 +75,16 @@ pub(crate) trait Holding {
                     {
                         return Verdict::Drop(DropReason::OutOfOrder);
                     }
-                    Some(value) => {
+                    Some(value) if self.takes(value) => {
                         let verdict = self.number(last, state, Point::new(time, value, quality), on);
                         if let Verdict::Emit(_) = verdict {
                             last.emitted(&value.into(), quality, time, true);
                         }
                         return verdict;
                     }
-                    // What is held is newer than what was emitted last, and no text is the same as a number.
-                    None if Self::has_held(state) || last.moved(&Tolerance::ZERO, value) => {
-                        EmitReason::Change
-                    }
-                    None => return Verdict::Drop(DropReason::Unchanged),
+                    // What is held is newer than what was emitted last, and what it takes is none of these.
+                    _ if Self::has_held(state) || last.moved(&Tolerance::ZERO, value) => EmitReason::Change,
+                    _ => return Verdict::Drop(DropReason::Unchanged),
                 }
             }
         };

@@ -25,8 +25,8 @@ impl LastEmitted {
     }
 
     /// Returns the reference as a number; `None` if there is none, or it is a boolean or a text.
-    pub(crate) fn number(&self) -> Option<f64> {
-        self.reference.as_ref().and_then(|stored| Number::of(&stored.value())).map(Number::as_f64)
+    pub(crate) fn number(&self) -> Option<Number> {
+        self.reference.as_ref().and_then(|stored| Number::of(&stored.value()))
     }
 
     /// Returns the status of the last emitted reading; `None` before the first.

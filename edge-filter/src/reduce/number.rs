@@ -1,6 +1,7 @@
 //! Numbers that reducing stages hold and release, and their verdict on an offered reading.
 
 use crate::snapshot_serde::{as_array, as_number};
+use crate::value::whole;
 use crate::{DropReason, EmitReason, Quality, Value};
 
 /// Verdict of a reducing stage on the offered reading.
@@ -87,6 +88,26 @@ impl Number {
             Number::F64(v) => v,
             Number::I64(v) => v as f64,
             Number::U64(v) => v as f64,
+        }
+    }
+
+    /// Returns whether it is a float, or an integer from `-limit` to `limit`.
+    pub(crate) fn is_float_or_within(self, limit: u64) -> bool {
+        match self {
+            Number::F64(_) => true,
+            Number::I64(v) => v.unsigned_abs() <= limit,
+            Number::U64(v) => v <= limit,
+        }
+    }
+
+    /// Returns the difference, that of whole numbers exact before it is rounded.
+    pub(crate) fn minus(self, other: Self) -> f64 {
+        match (self, other) {
+            (Number::F64(a), Number::F64(b)) => a - b,
+            (a, b) => match whole(&a.into()).zip(whole(&b.into())) {
+                Some((a, b)) => (a - b) as f64,
+                None => a.as_f64() - b.as_f64(),
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
-use super::number::{Point, Settlement, Verdict};
+use super::number::{Number, Point, Settlement, Verdict};
 use crate::error::{ParamError, interval};
 use crate::snapshot_serde::as_array;
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
@@ -122,7 +122,7 @@ impl Sample {
     /// Returns whether `point` should be held instead of the held reading.
     fn better(&self, last: &LastEmitted, held: Option<Point>, point: Point) -> bool {
         let Some(held) = held else { return true };
-        let reference = last.number().unwrap_or_default();
+        let reference = last.number().map_or(0.0, Number::as_f64);
         let deviation = |p: Point| (p.value().as_f64() - reference).abs();
         self.pick == Pick::Last || deviation(point) > deviation(held)
     }

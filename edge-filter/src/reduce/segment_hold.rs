@@ -16,8 +16,8 @@ use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 /// is, after the open run; so do changes of booleans and texts. While the status is bad nothing is compared.
 ///
 /// **Error bound**: an emitted value, held until the next, is never further than the deviation from a reading of its run. **Loss bound**: the
-/// readings of the open run, which lasts as long as the value stays, or `max_interval_ms`. Integers are compared as `f64`. It takes a
-/// nanosecond per reading.
+/// readings of the open run, which lasts as long as the value stays, or `max_interval_ms`. Integers beyond 2^52 have no middle among the `f64`, and pass on any
+/// change. It takes a nanosecond per reading.
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -111,6 +111,9 @@ impl Segment {
     }
 }
 
+/// Largest integer for which `f64` has the middle between it and every smaller one.
+const EXACT_MIDDLE_MAX: u64 = 1 << 52;
+
 impl Holding for SegmentHold {
     type State = Segment;
 
@@ -120,6 +123,10 @@ impl Holding for SegmentHold {
 
     fn newest_held(segment: &Segment) -> Option<i64> {
         (segment.readings > 0).then_some(segment.newest)
+    }
+
+    fn takes(&self, number: Number) -> bool {
+        number.is_float_or_within(EXACT_MIDDLE_MAX)
     }
 
     fn number(

@@ -2,7 +2,7 @@
 
 use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
-use super::number::{Point, Settlement, Verdict};
+use super::number::{Number, Point, Settlement, Verdict};
 use crate::error::{ParamError, interval, positive};
 use crate::snapshot_serde::{OverflowingNumber, as_array};
 use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
@@ -20,8 +20,8 @@ use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 /// * A `min_interval_ms` would break the bound and is refused, unless asked for as best effort.
 ///
 /// **Error bound**: the deviation from the straight line, to the rounding of `f64` ([`SwingingDoor::error_bound`]).
-/// **Loss bound**: one held reading per sensor. Integers are compared as `f64` and emitted exactly. A few nanoseconds
-/// per reading.
+/// **Loss bound**: one held reading per sensor. Integers are compared and emitted exactly, beyond 2^53
+/// too. A few nanoseconds per reading.
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -126,19 +126,21 @@ impl Cost for SwingingDoor {
     }
 }
 
+/// Largest integer up to which `f64` has all of them.
+const EXACT_MAX: u64 = 1 << 53;
+
 impl Door {
     /// Returns whether every reading since the anchor allows the line from there to `point`. `anchor`: its time and value.
-    fn allows(&self, anchor: (i64, f64), point: &Point) -> bool {
-        let slope = (point.value().as_f64() - anchor.1) / elapsed(anchor.0, point.time);
+    fn allows(&self, anchor: (i64, Number), point: &Point) -> bool {
+        let slope = point.value().minus(anchor.1) / elapsed(anchor.0, point.time);
         // Written so that a slope that is no number is not allowed.
         self.low.0 <= slope && slope <= self.high.0 && slope.is_finite()
     }
 
     /// Takes the newest reading in, and narrows the range of slopes by it.
-    fn narrow(&mut self, anchor: (i64, f64), point: Point, deviation: f64) {
-        let (dt, value) = (elapsed(anchor.0, point.time), point.value().as_f64());
-        // In the order of the definition, `(v ± deviation - a) / (t - t_a)`: among decimals, rounding decides the ties.
-        let (low, high) = ((value - deviation - anchor.1) / dt, (value + deviation - anchor.1) / dt);
+    fn narrow(&mut self, anchor: (i64, Number), point: Point, deviation: f64) {
+        let (dt, (low, high)) = (elapsed(anchor.0, point.time), rises(anchor.1, point.value(), deviation));
+        let (low, high) = (low / dt, high / dt);
         let (low, high) = match self.held {
             None => (low, high),
             Some(_) => (self.low.0.max(low), self.high.0.min(high)),
@@ -146,6 +148,17 @@ impl Door {
         (self.low, self.high) = (OverflowingNumber(low), OverflowingNumber(high));
         self.held = Some(point);
     }
+}
+
+/// Returns the rises from the anchor to the ends of the deviation about a value.
+fn rises(anchor: Number, value: Number, deviation: f64) -> (f64, f64) {
+    if [anchor, value].iter().all(|number| number.is_float_or_within(EXACT_MAX)) {
+        let (anchor, value) = (anchor.as_f64(), value.as_f64());
+        // In the order of the definition, `(v ± deviation - a) / (t - t_a)`: among decimals, rounding decides the ties.
+        return (value - deviation - anchor, value + deviation - anchor);
+    }
+    let rise = value.minus(anchor);
+    (rise - deviation, rise + deviation)
 }
 
 fn elapsed(from: i64, to: i64) -> f64 {

@@ -97,6 +97,19 @@ fn whole(value: &Value) -> Option<i128> {
     }
 }
 
+/// Whether it is an integer further from 0 than this.
+fn is_beyond(value: &Value, limit: u64) -> bool {
+    matches!(value, Value::Int(number) if number.unsigned_abs() > u128::from(limit))
+}
+
+/// Difference of two numbers, that of integers exact before it is rounded.
+fn rise(from: &Value, to: &Value) -> f64 {
+    match (whole(from), whole(to)) {
+        (Some(from), Some(to)) => (to - from) as f64,
+        _ => number(to).unwrap_or(f64::NAN) - number(from).unwrap_or(f64::NAN),
+    }
+}
+
 /// Whether one value is further from another than the tolerance. Of two kinds they always are.
 fn differs(one: &Value, other: &Value, tolerance: f64) -> bool {
     if let (Some(one), Some(other)) = (whole(one), whole(other)) {
@@ -158,7 +171,10 @@ impl Walk {
                 if !is_usable(reducer, reading.quality) || class(&reading.value) != 0 {
                     return;
                 }
-                match number(&reading.value) {
+                // Of these a double has no middle.
+                let is_too_large =
+                    matches!(reducer, Reducer::Segment { .. }) && is_beyond(&reading.value, 1 << 52);
+                match number(&reading.value).filter(|_| !is_too_large) {
                     Some(_) => self.hold(reducer, reading, since),
                     None if !self.held.is_empty() || self.moved(&reading, 0.0) => {
                         self.close(reducer);
@@ -204,14 +220,20 @@ impl Walk {
         since: i64,
     ) {
         let last = self.last.as_ref().expect("the first one passes");
-        let Some(from) = self.reference.as_ref().and_then(number) else {
+        let anchor = self.reference.clone();
+        let Some((anchor, from)) = anchor.as_ref().and_then(|anchor| Some((anchor, number(anchor)?))) else {
             return self.emit(reducer, reading);
         };
-        let (to, start) = (number(&reading.value).unwrap_or(f64::NAN), last.time);
-        let slope = (to - from) / (reading.time - start) as f64;
+        let start = last.time;
+        let slope = rise(anchor, &reading.value) / (reading.time - start) as f64;
         let is_near = |held: &Reading| {
-            let here = number(&held.value).unwrap_or(f64::NAN);
-            (from + slope * (held.time - start) as f64 - here).abs() <= deviation
+            let on_line = slope * (held.time - start) as f64;
+            let off = if [anchor, &held.value].iter().any(|value| is_beyond(value, 1 << 53)) {
+                on_line - rise(anchor, &held.value)
+            } else {
+                from + on_line - number(&held.value).unwrap_or(f64::NAN)
+            };
+            off.abs() <= deviation
         };
         let is_over = since >= max;
         match self.held.last() {
