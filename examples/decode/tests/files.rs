@@ -232,31 +232,6 @@ fn one_payload_needs_no_frame_and_csv_has_a_head() {
     assert_eq!(nothing, b"ts_ms,sensor,unit,kind,value,quality,id\n");
 }
 
-/// Messages of a raw route, saved by themselves or as frames.
-#[test]
-fn a_raw_payload_is_printed_as_it_came() {
-    let frame = |payload: &[u8]| [&(payload.len() as u32).to_be_bytes(), payload].concat();
-    let printed =
-        |arguments: &[&str], input: &[u8]| String::from_utf8(good(edge_decode(arguments, input))).unwrap();
-    assert_eq!(printed(&["decode"], b"21.5\n"), "{\"text\":\"21.5\\n\"}\n");
-    assert_eq!(
-        printed(&["decode"], &[frame(b"on"), frame(b"off")].concat()),
-        "{\"text\":\"on\"}\n{\"text\":\"off\"}\n"
-    );
-    // These happen to be Protobuf of fields that a batch passes over.
-    for text in ["under", "p1", "z\n1234567890"] {
-        let expected = format!("{{\"text\":{}}}\n", serde_json::Value::from(text));
-        assert_eq!(printed(&["decode"], &frame(text.as_bytes())), expected);
-    }
-    assert_eq!(printed(&["decode", "--content-type", "raw"], b"\xff\xd8"), "{\"base64\":\"/9g=\"}\n");
-    // What is neither a batch nor text is an error unless it is said to be raw, and so is text that is said to be a batch.
-    for (arguments, input) in
-        [(&["decode"][..], &b"\xff\xd8"[..]), (&["decode", "--content-type", "compact"], b"21.5")]
-    {
-        assert_eq!(edge_decode(arguments, input).status.code(), Some(1));
-    }
-}
-
 /// As people have them: a spreadsheet's export, one sensor, a line per reading, what `decode` printed; and a line that is none.
 #[test]
 fn recordings_of_other_programs_are_encoded() {
