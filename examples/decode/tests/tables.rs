@@ -283,6 +283,35 @@ fn good_batches_get_their_tables_beside_those_that_wait_in_vain() {
     assert_eq!(subscriber.interrupt().code(), Some(1), "some were set aside");
 }
 
+/// Topics of 60 kB, each with a batch whose table nobody has. It was: some ten thousand of them were kept, three times over.
+#[test]
+fn long_topics_stay_within_the_memory_of_the_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start_with(dir, "max_inflight_messages 0\nmax_queued_messages 0\n");
+    let publisher = Publisher::start(&broker);
+    let rejects = dir.join("rejects");
+    let arguments = ["--topic", "edge/#", "--rejects", rejects.to_str().unwrap()];
+    let subscriber = Subscriber::start(dir, "reader", &broker, &arguments);
+    subscriber.hears(dir, &broker, "edge/probe");
+    let (unknown, long) = (batch(&table("unknown"), 0), "x".repeat(60_000));
+    // As many as can wait together.
+    for chunk in 0..10 {
+        publisher
+            .publish((0..90).map(|n| (format!("edge/{chunk}/{n}/{long}"), BATCH, false, unknown.clone())));
+        let set_aside = || fs::read_dir(&rejects).unwrap().count();
+        wait_until("they are set aside", || set_aside() > (chunk + 1) * 90);
+    }
+    let peak_kib = subscriber.peak_kib();
+    println!("VmHWM {peak_kib} KiB after 54 MB of topics");
+    assert!(peak_kib < 96 * 1024, "{peak_kib} KiB");
+    let good = table("good");
+    publisher.publish([("edge/good/table/g".to_owned(), TABLE, true, good.bytes().to_vec())]);
+    publisher.publish([("edge/good".to_owned(), BATCH, false, batch(&good, 7))]);
+    wait_until("others are not held up", || subscriber.times("good") == [7]);
+    assert_eq!(subscriber.interrupt().code(), Some(1), "some were set aside");
+}
+
 /// A table of 135 kB, which takes fifteen times that in memory.
 fn large(n: u32) -> Arc<Table> {
     let mut sensors = SensorTable::new();

@@ -1,6 +1,7 @@
 //! Messages from the hub: printed, flushed and then acknowledged; kept until their table is there; or set aside.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::time::Duration;
 
@@ -41,8 +42,9 @@ pub(super) struct Reader<'a, W> {
     pub(super) printer: Printer<W>,
     /// The format of messages without a content type.
     pub(super) default: Option<Kind>,
-    /// Topics whose batches waited in vain, and until when a second one does not wait.
-    distrusted: HashMap<String, Instant>,
+    /// Hashes of topics whose batches waited in vain, and until when a second one does not wait. Senders choose topics of up to 64 KiB.
+    distrusted: HashMap<u64, Instant>,
+    hashes: RandomState,
     last_message: Instant,
     last_table: Option<Instant>,
     /// Connections so far: the next one brings again what was not acknowledged.
@@ -68,6 +70,7 @@ impl<'a, W: Write> Reader<'a, W> {
             printer,
             default: None,
             distrusted: HashMap::new(),
+            hashes: RandomState::new(),
             last_message: now,
             last_table: None,
             connects: 0,
@@ -158,7 +161,8 @@ impl<'a, W: Write> Reader<'a, W> {
         if self.known.find(&key).is_some() {
             return self.print(kind, message, Some(&key));
         }
-        let is_distrusted = self.distrusted.get(&key.topic).is_some_and(|until| now < *until);
+        let until = self.distrusted.get(&self.hashes.hash_one(&key.topic));
+        let is_distrusted = until.is_some_and(|until| now < *until);
         if self.unread.sets_aside() && is_distrusted && self.waiting.has(&key.topic) {
             let why = in_vain(&self.fetch, &key, Duration::ZERO);
             self.unread.message(message, Cause::NoTable, &why);
@@ -173,7 +177,7 @@ impl<'a, W: Write> Reader<'a, W> {
         } else {
             message
         };
-        let bytes = message.payload.len();
+        let bytes = message.payload.len() + message.content_type.as_ref().map_or(0, String::len);
         let topic = key.topic.clone();
         for Entry { key, message, .. } in self.waiting.add(key, message, bytes, now) {
             let why = format!("there is no room for more that waits for a session table ({:016x})", key.id);
@@ -203,7 +207,7 @@ impl<'a, W: Write> Reader<'a, W> {
         }
         for entry in self.waiting.take(&key) {
             self.fetch.found(topic);
-            self.distrusted.remove(topic);
+            self.distrusted.remove(&self.hashes.hash_one(topic));
             self.print(Kind(Format::Compact), entry.message, Some(&key))?;
         }
         Ok(())
@@ -259,7 +263,7 @@ impl<'a, W: Write> Reader<'a, W> {
             self.distrusted.retain(|_, until| now < *until);
         }
         if self.distrusted.len() < DISTRUSTED_MAX {
-            self.distrusted.insert(topic.to_owned(), now + DISTRUST);
+            self.distrusted.insert(self.hashes.hash_one(topic), now + DISTRUST);
         }
     }
 }

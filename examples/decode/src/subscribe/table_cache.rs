@@ -105,7 +105,10 @@ impl TableCache {
         };
         let (bytes, added) = match &content {
             Content::Table { table, .. } => (table.memory_bytes(), Added::New),
-            Content::Conflict(conflict) => (CONFLICT_BYTES, Added::Conflict(conflict.clone())),
+            Content::Conflict(conflict) => {
+                let sources: usize = conflict.sources.iter().map(String::len).sum();
+                (CONFLICT_BYTES + sources, Added::Conflict(conflict.clone()))
+            }
         };
         self.remove(key);
         let bytes = bytes + 2 * key.topic.len() + source.len();

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: the clock")]
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use edge_bridge::escape::Escaped;
@@ -17,6 +18,8 @@ use crate::tell;
 
 /// Most topics that one connection asks for.
 const TOPICS_MAX: usize = 10_000;
+/// Bytes of topics that fill a connection, which keeps each. It has room for those of all batches that can wait.
+const TOPIC_BYTES_MAX: usize = 6 << 20;
 /// Shortest time between the begins of two connections.
 const CONNECT_EVERY: Duration = Duration::from_millis(250);
 /// Shortest time between two fetches for one topic. It doubles, up to [`PAUSE_MAX`], while they bring nothing that a batch waited for.
@@ -33,7 +36,9 @@ const TABLE_LEVEL: &str = "/table";
 pub(super) struct TableFetch<'a> {
     hub: &'a Hub<'a>,
     link: Option<Link>,
-    asks: HashMap<String, Ask>,
+    /// By the topics' hashes: senders choose topics of up to 64 KiB, and as many as they like.
+    asks: HashMap<u64, Ask>,
+    hashes: RandomState,
     connected_at: Option<Instant>,
     /// The reason why the last connection could not even be begun: a certificate's file has gone, say.
     not_begun: Option<String>,
@@ -42,7 +47,9 @@ pub(super) struct TableFetch<'a> {
 /// A connection. With it go its subscriptions, and what they had not handed over.
 struct Link {
     bridge: Bridge,
-    topics: HashSet<String>,
+    /// Hashes of the topics that it asks for.
+    topics: HashSet<u64>,
+    topic_bytes: usize,
     /// Subscription to the tables of all topics. There is one, so that what waits in it is bounded; `None` before the first.
     tables: Option<Commands>,
     last_table: Option<Instant>,
@@ -62,7 +69,14 @@ impl Ask {
 
 impl<'a> TableFetch<'a> {
     pub(super) fn new(hub: &'a Hub<'a>) -> Self {
-        Self { hub, link: None, asks: HashMap::new(), connected_at: None, not_begun: None }
+        Self {
+            hub,
+            link: None,
+            asks: HashMap::new(),
+            hashes: RandomState::new(),
+            connected_at: None,
+            not_begun: None,
+        }
     }
 
     /// The next message at or below `TOPIC/table` of a topic that was asked for. Waits for ever when there is nothing to wait for.
@@ -82,38 +96,38 @@ impl<'a> TableFetch<'a> {
         let above = table.match_indices(TABLE_LEVEL).map(|(at, _)| table.split_at(at));
         let above =
             above.filter(|(_, below)| *below == TABLE_LEVEL || below[TABLE_LEVEL.len()..].starts_with('/'));
-        above.filter(|(topic, _)| link.topics.contains(*topic)).map(|(topic, _)| topic.to_owned()).collect()
+        let is_asked = |topic: &str| link.topics.contains(&self.hashes.hash_one(topic));
+        above.filter(|(topic, _)| is_asked(topic)).map(|(topic, _)| topic.to_owned()).collect()
     }
 
     /// A batch of this topic got its table: the next fetch may be soon.
     pub(super) fn found(&mut self, topic: &str) {
-        if let Some(ask) = self.asks.get_mut(topic) {
+        if let Some(ask) = self.asks.get_mut(&self.hashes.hash_one(topic)) {
             ask.pause = PAUSE;
         }
     }
 
     /// Returns when the tables of this topic were asked for last.
     pub(super) fn asked_at(&self, topic: &str) -> Option<Instant> {
-        self.asks.get(topic).map(|ask| ask.at)
+        self.asks.get(&self.hashes.hash_one(topic)).map(|ask| ask.at)
     }
 
     /// Asks for the tables of the topics whose batches wait, as far as it is time.
     pub(super) async fn ask<'t>(&mut self, needed: impl Iterator<Item = &'t str>, now: Instant) {
-        let needed: HashSet<&str> = needed.collect();
+        let needed: HashMap<u64, &str> = needed.map(|topic| (self.hashes.hash_one(topic), topic)).collect();
         if self.wants_connection(&needed, now) {
-            self.asks.retain(|topic, ask| !ask.is_over(now) || needed.contains(topic.as_str()));
+            self.asks.retain(|topic, ask| !ask.is_over(now) || needed.contains_key(topic));
             self.connected_at = Some(now);
             let begun = self.hub.tables().await;
             self.not_begun = begun.as_ref().err().map(ToString::to_string);
-            let link = |bridge| Link { bridge, topics: HashSet::new(), tables: None, last_table: None };
-            self.link = begun.ok().map(link);
+            self.link = begun.ok().map(Link::new);
         }
         let Some(link) = &mut self.link else { return };
-        for topic in needed {
-            if link.topics.len() >= TOPICS_MAX || link.topics.contains(topic) {
+        for (hash, topic) in needed {
+            if link.is_full() || !link.topics.insert(hash) {
                 continue;
             }
-            let ask = self.asks.entry(topic.to_owned()).or_insert(Ask { at: now, pause: PAUSE / 2 });
+            let ask = self.asks.entry(hash).or_insert(Ask { at: now, pause: PAUSE / 2 });
             if ask.at == now || ask.is_over(now) {
                 ask.pause = (2 * ask.pause).min(PAUSE_MAX);
             }
@@ -137,7 +151,7 @@ impl<'a> TableFetch<'a> {
     }
 
     /// Returns whether a topic is needed that this connection has had its answer for, or has no room for.
-    fn wants_connection(&self, needed: &HashSet<&str>, now: Instant) -> bool {
+    fn wants_connection(&self, needed: &HashMap<u64, &str>, now: Instant) -> bool {
         let since = self.connected_at.map(|at| now.saturating_duration_since(at));
         if since.is_some_and(|since| since < CONNECT_EVERY) {
             return false;
@@ -147,15 +161,22 @@ impl<'a> TableFetch<'a> {
         if link.bridge.stats().connects == 0 || is_busy && since.is_some_and(|since| since < BUSY_MAX) {
             return false;
         }
-        let is_full = link.topics.len() >= TOPICS_MAX;
-        needed.iter().any(|topic| match link.topics.contains(*topic) {
-            true => self.asks.get(*topic).is_none_or(|ask| ask.is_over(now)),
-            false => is_full,
+        needed.keys().any(|topic| match link.topics.contains(topic) {
+            true => self.asks.get(topic).is_none_or(|ask| ask.is_over(now)),
+            false => link.is_full(),
         })
     }
 }
 
 impl Link {
+    fn new(bridge: Bridge) -> Self {
+        Self { bridge, topics: HashSet::new(), topic_bytes: 0, tables: None, last_table: None }
+    }
+
+    fn is_full(&self) -> bool {
+        self.topics.len() >= TOPICS_MAX || self.topic_bytes >= TOPIC_BYTES_MAX
+    }
+
     async fn subscribe(&mut self, topic: &str) {
         let filter = filter(topic);
         let outcome = match &self.tables {
@@ -165,7 +186,7 @@ impl Link {
         if let Err(error) = outcome {
             tell(format_args!("{}: {error}", Escaped(topic)));
         }
-        self.topics.insert(topic.to_owned());
+        self.topic_bytes += topic.len();
     }
 }
 

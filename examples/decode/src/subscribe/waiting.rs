@@ -15,8 +15,10 @@ const WITHIN_MAX: Duration = Duration::from_secs(60);
 const CROWD: usize = 16;
 /// The wait in a crowd, since the last table came.
 const CROWD_WITHIN: Duration = Duration::from_secs(2);
-/// Memory of a batch beside its payload and topic, about, in bytes.
+/// Memory of a batch beside its content and topic, about, in bytes.
 const ENTRY_BYTES: usize = 256;
+/// Number of copies of the topic: of the message, of the table's key, and of the list of topics.
+const TOPIC_COPIES: usize = 3;
 
 /// Waiting batches, in the order of their arrival.
 #[derive(Debug)]
@@ -82,16 +84,16 @@ impl<M> Waiting<M> {
         self.bytes_by_topic.keys().map(String::as_str)
     }
 
-    /// Adds a batch with `payload_bytes`. Returns those for which there is no room now: the oldest of the topic that has most bytes
+    /// Adds a batch with `content_bytes` beside its topic. Returns those for which there is no room now: the oldest of the topic that has most bytes
     /// here, so that a topic with much costs only itself.
     pub(super) fn add(
         &mut self,
         key: TableKey,
         message: M,
-        payload_bytes: usize,
+        content_bytes: usize,
         now: Instant,
     ) -> Vec<Entry<M>> {
-        let bytes = payload_bytes + key.topic.len() + ENTRY_BYTES;
+        let bytes = content_bytes + TOPIC_COPIES * key.topic.len() + ENTRY_BYTES;
         self.bytes += bytes;
         *self.bytes_by_topic.entry(key.topic.clone()).or_default() += bytes;
         self.list.push(Entry {
@@ -313,7 +315,7 @@ mod tests {
     #[test]
     fn when_it_is_full_the_topic_that_has_most_gives_its_oldest() {
         let start = start();
-        let mut waiting = Waiting::new(4 * (1_000 + ENTRY_BYTES + 1));
+        let mut waiting = Waiting::new(4 * (1_000 + ENTRY_BYTES + TOPIC_COPIES));
         for (topic, name) in [("x", "small"), ("y", "a"), ("y", "b"), ("y", "c")] {
             assert!(waiting.add(key(topic, 1), name, 1_000, start).is_empty());
         }
