@@ -377,24 +377,3 @@ fn a_flood_of_what_cannot_be_read_has_few_and_short_lines_and_all_of_it_is_count
     // Twenty a minute: the machine may be slow.
     assert!(said.lines().count() <= 100 && said.len() < 30_000, "{} bytes", said.len());
 }
-
-/// Nobody keeps it.
-#[test]
-fn what_came_at_qos_0_and_cannot_be_read_is_counted_as_lost() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    let broker = Mosquitto::start(dir);
-    let subscriber = Subscriber::start(dir, "lossy", &broker, &["--topic", "edge/#"]);
-    subscriber.hears(dir, &broker, "edge/probe");
-    let mut command = Command::new("mosquitto_pub");
-    command.args(["-h", "127.0.0.1", "-p", &broker.address.port().to_string(), "-V", "mqttv5", "-q", "0"]);
-    command.args(["-t", "edge/a", "-m", "?", "-D", "publish", "content-type", BATCH.unwrap()]);
-    assert!(command.status().unwrap().success());
-    wait_until("it is told", || subscriber.said().contains("edge/a: 1 bytes: "));
-    broker.publish(dir, "edge/b", BATCH, false, b"?");
-    wait_until("the next one is told", || subscriber.said().contains("edge/b: 1 bytes: "));
-    assert_eq!(subscriber.interrupt().code(), Some(1));
-    let said = std::fs::read_to_string(dir.join("lossy.log")).unwrap();
-    assert!(said.contains("(lost: at QoS 0 the hub keeps nothing)"), "{said}");
-    assert!(said.contains("0 set aside, 1 kept unacknowledged, 1 at QoS 0 lost"), "{said}");
-}

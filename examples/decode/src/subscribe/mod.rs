@@ -100,6 +100,7 @@ async fn subscribe(options: &Subscribe) -> Outcome {
     };
     // The hub keeps what was not acknowledged, whether it hears the goodbye or not.
     let _ = timeout(CLOSE_WITHIN, bridge.close()).await;
+    reader.give_up_what_nobody_keeps(Instant::now());
     let summary = reader.unread.summary(reader.waiting.told());
     if let Some(summary) = &summary {
         tell(summary);

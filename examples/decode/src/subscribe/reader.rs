@@ -146,6 +146,14 @@ impl<'a, W: Write> Reader<'a, W> {
         self.fetch.ask(self.waiting.topics(), now).await;
     }
 
+    /// Gives up batches at QoS 0 that wait still, at the end: no hub sends them again.
+    pub(super) fn give_up_what_nobody_keeps(&mut self, now: Instant) {
+        for entry in self.waiting.take_those(|message| message.number.is_none()) {
+            let why = in_vain(&self.fetch, &entry.key, entry.waited(now));
+            self.unread.message(entry.message, Cause::NoTable, &why);
+        }
+    }
+
     async fn batch(&mut self, kind: Kind, message: Message, now: Instant) -> Result<(), Failure> {
         let id = match tables::wanted(kind, &message.payload) {
             Ok(id) => id,

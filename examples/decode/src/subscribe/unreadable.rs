@@ -209,18 +209,9 @@ impl Unread {
         ));
     }
 
-    /// Counts of all causes, `None` if everything could be read. `waiting` are batches that waited on to the end.
-    pub(super) fn summary<'a>(&self, waiting: impl Iterator<Item = &'a Message>) -> Option<String> {
-        let (kept, lost) = waiting.fold((0, 0), |(kept, lost), message| match message.number {
-            Some(_) => (kept + 1, lost),
-            None => (kept, lost + 1),
-        });
-        self.counted(kept, lost)
-    }
-
-    /// Makes the summary with so many batches of each kind that waited on to the end.
-    fn counted(&self, kept: u64, lost: u64) -> Option<String> {
-        let waiting = kept + lost;
+    /// Counts of all causes, `None` if everything could be read. `waiting` batches, which the hub keeps, waited on to the end.
+    pub(super) fn summary(&self, waiting: usize) -> Option<String> {
+        let waiting = waiting as u64;
         let mut counts = self.counts.clone();
         if waiting > 0 {
             *counts.entry(Cause::NoTable).or_default() += waiting;
@@ -230,8 +221,8 @@ impl Unread {
         }
         let causes: Vec<String> = counts.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
         let dir = self.rejects.as_ref().map(|rejects| format!(" in {}", rejects.dir().display()));
-        let (kept, lost) = (self.kept + kept, self.lost + lost);
-        let lost = if lost > 0 { format!(", {lost} at QoS 0 lost") } else { String::new() };
+        let kept = self.kept + waiting;
+        let lost = if self.lost > 0 { format!(", {} at QoS 0 lost", self.lost) } else { String::new() };
         Some(format!(
             "not read: {}; {} set aside{}, {kept} kept unacknowledged{lost}",
             causes.join(", "),
@@ -259,12 +250,13 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "any instant will do")]
     fn counts_are_summed_up_and_the_window_is_watched() {
         let mut unread = Unread::new(None);
-        assert_eq!(unread.summary(std::iter::empty()), None);
+        assert_eq!(unread.summary(0), None);
         unread.table("a/table/b", Cause::BadTable, "why");
         unread.table("a/table/b", Cause::BadTable, "why");
         let said = "not read: 3 without their session table, 2 session tables that are none; 0 set aside, 3 kept unacknowledged";
-        assert_eq!(unread.counted(3, 0).as_deref(), Some(said));
-        let said = unread.counted(1, 2).unwrap();
+        assert_eq!(unread.summary(3).as_deref(), Some(said));
+        unread.lost = 2;
+        let said = unread.summary(1).unwrap();
         assert!(said.ends_with("; 0 set aside, 1 kept unacknowledged, 2 at QoS 0 lost"), "{said}");
         let start = Instant::now();
         let later = start + WINDOW_SILENCE;

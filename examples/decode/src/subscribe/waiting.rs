@@ -70,9 +70,9 @@ impl<M> Waiting<M> {
         Self { list: Vec::new(), bytes_by_topic: HashMap::new(), bytes: 0, max_bytes }
     }
 
-    /// Batches that have waited too long already.
-    pub(super) fn told(&self) -> impl Iterator<Item = &M> {
-        self.list.iter().filter(|entry| entry.is_told).map(|entry| &entry.message)
+    /// Returns the number of batches that have waited too long already.
+    pub(super) fn told(&self) -> usize {
+        self.list.iter().filter(|entry| entry.is_told).count()
     }
 
     pub(super) fn has(&self, topic: &str) -> bool {
@@ -156,6 +156,11 @@ impl<M> Waiting<M> {
             return Vec::new();
         }
         self.remove(|entry, _| entry.key == *key)
+    }
+
+    /// Takes the batches of these messages.
+    pub(super) fn take_those(&mut self, is_one: impl Fn(&M) -> bool) -> Vec<Entry<M>> {
+        self.remove(|entry, _| is_one(&entry.message))
     }
 
     /// Takes those that have waited too long: ten seconds since their table was asked for, or two without a table coming when there is a crowd.
@@ -243,14 +248,13 @@ mod tests {
         let asked = |_: &str| Some(start);
         assert_eq!(names(waiting.take_overdue(at(10), asked, None)), Vec::<&str>::new());
         assert_eq!(waiting.tell_overdue(at(11), asked).map(|entry| entry.message).collect::<Vec<_>>(), ["b"]);
-        assert_eq!(
-            (waiting.tell_overdue(at(11), asked).count(), waiting.told().count()),
-            (0, 1),
-            "said once"
-        );
+        assert_eq!((waiting.tell_overdue(at(11), asked).count(), waiting.told()), (0, 1), "said once");
         assert_eq!(names(waiting.take_overdue(at(11), asked, None)), ["b"]);
         assert_eq!(waiting.topics().collect::<Vec<_>>(), ["y"]);
-        assert_eq!(names(waiting.take_overdue(at(20), asked, None)), ["d"]);
+        assert_eq!(names(waiting.take_those(|name| *name == "b")), [""; 0]);
+        assert_eq!(names(waiting.take_those(|name| *name == "d")), ["d"]);
+        assert!(waiting.add(key("y", 1), "d", 10, at(3)).is_empty());
+        assert_eq!(names(waiting.take_overdue(at(63), asked, None)), ["d"]);
         assert!(waiting.list.is_empty() && waiting.bytes == 0 && !waiting.has("y"));
     }
 

@@ -99,16 +99,30 @@ impl Mosquitto {
     pub fn publish(&self, dir: &Path, topic: &str, content_type: Option<&str>, retain: bool, payload: &[u8]) {
         let file = dir.join("payload");
         fs::write(&file, payload).unwrap();
-        let mut command = command("mosquitto_pub");
-        command.args(["-p", &self.address.port().to_string(), "-V", "mqttv5", "-q", "1", "-t", topic, "-f"]);
-        command.arg(&file);
-        if let Some(content_type) = content_type {
-            command.args(["-D", "publish", "content-type", content_type]);
-        }
+        let mut command = self.publisher("1", topic, content_type);
+        command.arg("-f").arg(&file);
         if retain {
             command.arg("-r");
         }
         run(command);
+    }
+
+    /// Returns when it is sent.
+    pub fn publish_at_qos_0(&self, dir: &Path, topic: &str, content_type: Option<&str>, payload: &[u8]) {
+        let file = dir.join("payload");
+        fs::write(&file, payload).unwrap();
+        let mut command = self.publisher("0", topic, content_type);
+        command.arg("-f").arg(&file);
+        run(command);
+    }
+
+    fn publisher(&self, qos: &str, topic: &str, content_type: Option<&str>) -> Command {
+        let mut command = command("mosquitto_pub");
+        command.args(["-p", &self.address.port().to_string(), "-V", "mqttv5", "-q", qos, "-t", topic]);
+        if let Some(content_type) = content_type {
+            command.args(["-D", "publish", "content-type", content_type]);
+        }
+        command
     }
 
     /// As [`publish`](Self::publish), a text with these properties: name and parts of each, which may have any byte but zero.
