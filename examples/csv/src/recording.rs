@@ -210,8 +210,8 @@ fn long_row(
 }
 
 fn is_time(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    TIMES.contains(&TimeUnit::split_name(&name).1)
+    let (_, bare) = TimeUnit::split_name(name);
+    TIMES.iter().any(|time| bare.eq_ignore_ascii_case(time))
 }
 
 fn no_layout(lines: &Lines, header: &[String]) -> CsvError {

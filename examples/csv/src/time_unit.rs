@@ -25,10 +25,12 @@ const SUFFIXES: [(&str, TimeUnit); 4] = [
 ];
 
 impl TimeUnit {
-    /// Returns the unit that a column's name says, and the name without it.
+    /// Returns the unit that a column's name says, in whatever case, and the name without it.
     pub(crate) fn split_name(name: &str) -> (Option<Self>, &str) {
-        let said =
-            SUFFIXES.into_iter().find_map(|(suffix, unit)| Some((Some(unit), name.strip_suffix(suffix)?)));
+        let said = SUFFIXES.into_iter().find_map(|(suffix, unit)| {
+            let (bare, end) = name.split_at_checked(name.len().checked_sub(suffix.len())?)?;
+            end.eq_ignore_ascii_case(suffix).then_some((Some(unit), bare))
+        });
         said.unwrap_or((None, name))
     }
 
@@ -113,7 +115,11 @@ mod tests {
             ("ts_us", (Some(Microseconds), "ts")),
             ("ts_ns", (Some(Nanoseconds), "ts")),
             ("ts_s", (Some(Seconds), "ts")),
+            ("TS_S", (Some(Seconds), "TS")),
+            ("Time_Us", (Some(Microseconds), "Time")),
             ("time", (None, "time")),
+            ("\u{20ac}s", (None, "\u{20ac}s")),
+            ("s", (None, "s")),
         ] {
             assert_eq!(TimeUnit::split_name(name), split);
         }

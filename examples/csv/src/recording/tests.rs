@@ -258,6 +258,9 @@ fn the_unit_of_times_is_the_callers_or_the_columns() {
         assert_eq!(with(text, unit), [1_580_515_200_000, 1_580_515_200_250], "{text}");
     }
     assert_eq!(with("time,value\n1580515200,1\n", TimeUnit::Milliseconds), [1_580_515_200], "as it was said");
+    for text in ["TS_S,a\n0,1\n1,2\n", "Time_MS,a\n0,1\n1000,2\n"] {
+        assert_eq!(read(text).iter().map(|row| row.2).collect::<Vec<_>>(), [0, 1_000], "{text}");
+    }
     for text in ["time_us,value\n1580515200000000,1\n", "ts_ns;value\n1580515200000000000;1\n"] {
         assert_eq!(read(text)[0].2, 1_580_515_200_000, "{text}");
     }
