@@ -27,7 +27,8 @@ pub trait Cost {
 }
 
 /// Largest distance between suppressed readings and the emitted ones, when every emitted value is taken to hold until the next, or, for
-/// [`ErrorBound::Linear`], when a straight line connects them.
+/// [`ErrorBound::Linear`], when a straight line connects them. It is that of readings whose values are compared: not of bad ones, nor of uncertain
+/// ones where they count as bad. Their reasons are [`BadQuality`](crate::DropReason::BadQuality) and [`NotCompared`](crate::DropReason::NotCompared).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorBound {

@@ -137,6 +137,8 @@ reasons! {
         MinInterval = "min_interval",
         /// The status is still the same bad one, during which values are not compared.
         BadQuality = "bad_quality",
+        /// The value is any distance from the last emitted one, because it is not compared: uncertain readings count as bad, or changes of status alone pass.
+        NotCompared = "not_compared",
         /// The value is the same as the last emitted one.
         Unchanged = "unchanged",
         /// A line, a segment or a window represents the reading.

@@ -216,7 +216,7 @@ impl Deadband {
                 if let Some(previous) = previous.take() {
                     match why {
                         EmitReason::Deadband => on(previous.released(EmitReason::Previous)),
-                        _ => on(Settlement::Drop(DropReason::InDeadband, 1)),
+                        _ => on(Settlement::Drop(self.reason_while_usable(), 1)),
                     }
                 }
                 last.emitted(value, quality, time, self.usable(quality));
@@ -226,7 +226,7 @@ impl Deadband {
             Err(reason) => match Number::of(value) {
                 Some(value) => {
                     if previous.replace(Point::new(time, value, quality)).is_some() {
-                        on(Settlement::Drop(DropReason::InDeadband, 1));
+                        on(Settlement::Drop(self.reason_while_usable(), 1));
                     }
                     Verdict::Held
                 }
@@ -257,7 +257,15 @@ impl Deadband {
         match self.max_interval_ms {
             Some(max) if last.elapsed(time) >= max => Ok(EmitReason::MaxInterval),
             _ if quality.is_bad() => Err(DropReason::BadQuality),
-            _ => Err(DropReason::InDeadband),
+            _ if usable => Err(self.reason_while_usable()),
+            _ => Err(DropReason::NotCompared),
+        }
+    }
+
+    fn reason_while_usable(&self) -> DropReason {
+        match self.trigger {
+            Trigger::Status => DropReason::NotCompared,
+            Trigger::StatusValue => DropReason::InDeadband,
         }
     }
 

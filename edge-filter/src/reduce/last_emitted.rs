@@ -129,7 +129,7 @@ impl LastEmitted {
     pub(crate) fn silence(value: &Value<'_>, quality: Quality, usable: bool) -> Option<DropReason> {
         match (usable, quality.is_bad()) {
             (false, true) => Some(DropReason::BadQuality),
-            (false, false) => Some(DropReason::InDeadband),
+            (false, false) => Some(DropReason::NotCompared),
             (true, _) => (value.class() != Class::Finite).then_some(DropReason::InDeadband),
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::reduce::{SegmentHold, SegmentHoldState};
 use EmitReason as E;
 
 const GOOD: Quality = Quality::GOOD;
@@ -101,5 +102,42 @@ fn constructors_refuse_what_cannot_work() -> Result<(), ParamError> {
     assert!(db.max_interval_ms(0).is_err());
     assert!(db.max_interval_ms(10)?.min_interval_ms(11).is_err());
     assert!(db.min_interval_ms(11)?.max_interval_ms(10).is_err());
+    Ok(())
+}
+
+/// It was: within the deadband, however far from it.
+#[test]
+fn what_is_not_compared_is_not_within_the_deadband() -> Result<(), ParamError> {
+    let (u, db) = (Quality::UNCERTAIN, Deadband::absolute(0.5)?);
+    let verdicts = |db: Deadband, rows: [(f64, Quality); 3]| {
+        let (mut state, mut time) = (DeadbandState::default(), 0);
+        rows.map(|(value, quality)| {
+            time += 1;
+            db.check_with(&mut state, value, quality, time, &mut |_| ())
+        })
+    };
+    let (first, not_compared) = (Verdict::Emit(E::First), Verdict::Drop(DropReason::NotCompared));
+    let bad = db.uncertain_is_bad(true);
+    assert_eq!(verdicts(bad, [(21.0, u), (90.0, u), (21.0, u)]), [first, not_compared, not_compared]);
+    assert_eq!(
+        verdicts(bad, [(21.0, GOOD), (21.2, GOOD), (21.0, u)])[1],
+        Verdict::Drop(DropReason::InDeadband)
+    );
+    assert_eq!(
+        verdicts(bad, [(21.0, BAD), (90.0, BAD), (21.0, u)])[1],
+        Verdict::Drop(DropReason::BadQuality)
+    );
+    for status in [db.trigger(Trigger::Status), Deadband::on_status()] {
+        assert_eq!(
+            verdicts(status, [(21.0, GOOD), (90.0, GOOD), (21.0, GOOD)]),
+            [first, not_compared, not_compared]
+        );
+    }
+    let (mut state, mut last) = (SegmentHoldState::default(), None);
+    let hold = SegmentHold::new(0.5)?.uncertain_is_bad(true);
+    for (value, time) in [(21.0, 0), (90.0, 1)] {
+        last = Some(hold.check(&mut state, value, u, time, &mut |_| ()));
+    }
+    assert_eq!(last, Some(not_compared), "nor is it by a stage that holds readings");
     Ok(())
 }
