@@ -75,9 +75,9 @@ pub enum LossBound {
     Nothing,
     /// Most readings per sensor that are lost: those that the stage holds, or that it refused before it accepted a change.
     Readings(u32),
-    /// The readings of one open window or segment.
+    /// The readings of one open window or segment, or of a step of a clock; of all of these together.
     Open {
-        /// Longest time that the open window or segment spans, in milliseconds. `None`: it lasts until the value moves.
+        /// Longest time that they span, in milliseconds. `None`: a segment lasts until the value moves.
         span_ms: Option<i64>,
         /// Number of readings beside it, which may be of other times: those that wait to be judged, or are refused.
         more: u32,

@@ -58,12 +58,13 @@ fn promise_13_a_rule_states_what_its_other_stages_refuse_hold_and_replace() -> R
     let (mark, drop) = (RangeAction::Mark, RangeAction::Drop);
     let (exact, none) = (ErrorBound::Exact, ErrorBound::NoneStated);
     let (nothing, readings) = (LossBound::Nothing, LossBound::Readings);
+    let step = |more| LossBound::Open { span_ms: Some(60_000), more };
     for (rule, error, refused, held) in [
         (Rule::new(), exact, nothing, nothing),
         (Rule::new().jump_reject(jumps, mark), exact, nothing, nothing),
         (Rule::new().jump_reject(jumps, drop), exact, readings(2), nothing),
-        (Rule::new().time_guard(guard), exact, readings(3), nothing),
-        (Rule::new().time_guard(guard).jump_reject(jumps, drop), exact, readings(5), nothing),
+        (Rule::new().time_guard(guard), exact, step(3), nothing),
+        (Rule::new().time_guard(guard).jump_reject(jumps, drop), exact, step(5), nothing),
         (Rule::new().hampel(causal, OutlierAction::Replace), none, nothing, nothing),
         (Rule::new().hampel(centered, OutlierAction::Replace), none, nothing, readings(4)),
         (Rule::new().hampel(centered, OutlierAction::Drop), exact, nothing, readings(4)),
@@ -92,6 +93,12 @@ fn promise_13_a_rule_states_what_its_other_stages_refuse_hold_and_replace() -> R
     ] {
         let stated = (rule.error_bound(), rule.refusal_loss_bound(), rule.reducer_loss_bound());
         assert_eq!(stated, (error, refused, held), "{rule:?}");
+    }
+    // The readings of a step of the clock, and beside them those of an open segment.
+    let segment = SegmentHold::new(0.5)?;
+    for (segment, span_ms) in [(segment, None), (segment.max_interval_ms(1_000)?, Some(61_000))] {
+        let rule = Rule::new().time_guard(guard).reducer(segment);
+        assert_eq!(rule.loss_bound(), LossBound::Open { span_ms, more: 3 });
     }
     Ok(())
 }

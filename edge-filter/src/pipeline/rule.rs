@@ -207,7 +207,7 @@ impl Rule {
     }
 }
 
-/// Returns the sum of two losses, of which one at most is an open run: numbers of readings add up, also beside it.
+/// Returns the sum of two losses: numbers of readings add up, and so do the times of what is open, one of which may have no end.
 fn together(a: LossBound, b: LossBound) -> LossBound {
     let readings = |bound| match bound {
         LossBound::Nothing => 0,
@@ -215,6 +215,10 @@ fn together(a: LossBound, b: LossBound) -> LossBound {
     };
     let more = readings(a).saturating_add(readings(b));
     match (a, b) {
+        (LossBound::Open { span_ms: a, .. }, LossBound::Open { span_ms: b, .. }) => {
+            let span_ms = a.zip(b).map(|(a, b)| a.saturating_add(b));
+            LossBound::Open { span_ms, more }
+        }
         (LossBound::Open { span_ms, .. }, _) | (_, LossBound::Open { span_ms, .. }) => {
             LossBound::Open { span_ms, more }
         }

@@ -40,7 +40,8 @@ pub enum TimePolicy {
 /// all three pass, and only an exact duplicate is dropped (two values are compared by 32 bits of a hash). Rising times distinguish a clock that
 /// was set back from an old message that is delivered again and again.
 ///
-/// **Loss bound**: nothing by default. If readings out of order are dropped, the `confirm - 1` readings before a clock reset is believed
+/// **Loss bound**: nothing by default. If readings out of order are dropped and the clock is set back, those of the step, as far as `max_backward_ms`,
+/// since no smaller step is a reset, and the `confirm - 1` before a reset is believed
 /// ([`TimeGuard::loss_bound`]); none of them if the caller knows of the step and reports it with [`TimeGuardState::clock_stepped`]. If the
 /// others are dropped too, every reading of a sensor whose times stay ahead or equal.
 ///
@@ -355,9 +356,12 @@ impl TimeGuard {
 
 impl Cost for TimeGuard {
     fn loss_bound(&self) -> LossBound {
-        match (self.out_of_order, self.confirm.saturating_sub(1)) {
-            (TimePolicy::Pass, _) | (_, 0) => LossBound::Nothing,
-            (TimePolicy::Drop, readings) => LossBound::Readings(readings),
+        let more = self.confirm.saturating_sub(1);
+        match (self.out_of_order, self.max_backward_ms) {
+            (TimePolicy::Pass, _) => LossBound::Nothing,
+            (TimePolicy::Drop, 0) if more == 0 => LossBound::Nothing,
+            (TimePolicy::Drop, 0) => LossBound::Readings(more),
+            (TimePolicy::Drop, span_ms) => LossBound::Open { span_ms: Some(span_ms), more },
         }
     }
 }

@@ -111,7 +111,9 @@ fn as_many_readings_as_configured_make_a_clock_reset() -> Result<(), ParamError>
         assert_eq!(check(100_000_000), Ok(Passage::First));
         let late = (0..10).take_while(|at| check(*at) == Err(D::OutOfOrder)).count();
         assert_eq!(late as u32 + 1, confirm);
-        assert_eq!(guard.loss_bound(), [LossBound::Nothing, LossBound::Readings(confirm - 1)][late.min(1)]);
+        assert_eq!(guard.loss_bound(), LossBound::Open { span_ms: Some(60_000), more: confirm - 1 });
+        let bound = guard.max_backward_ms(0)?.loss_bound();
+        assert_eq!(bound, [LossBound::Nothing, LossBound::Readings(confirm - 1)][late.min(1)]);
     }
     Ok(())
 }
@@ -152,7 +154,25 @@ fn each_policy_drops_its_own_and_says_so() {
         let dropped: Vec<_> = expected.into_iter().filter_map(Result::err).collect();
         assert_eq!(guard.drops().collect::<Vec<_>>(), dropped);
     }
-    assert_eq!(TimeGuard::strict().loss_bound(), LossBound::Readings(2));
+    assert_eq!(TimeGuard::strict().loss_bound(), LossBound::Open { span_ms: Some(60_000), more: 2 });
+}
+
+/// A reading a second. It was: 2 stated, and 50 lost at a step of 50 s.
+#[test]
+fn a_clock_that_is_set_back_loses_no_more_than_is_stated() {
+    let guard = TimeGuard::strict();
+    assert_eq!(guard.loss_bound(), LossBound::Open { span_ms: Some(60_000), more: 2 });
+    let (mut most, start) = (0, 100_000_000);
+    for step in 1..4_000 {
+        let mut state = TimeGuardState::default();
+        let mut check = |time| guard.check(&mut state, &Value::F64(1.0), Quality::GOOD, time, NOW);
+        assert_eq!(check(start), Ok(Passage::First));
+        let back = (1..step).map(|n| start - step * 1_000 + n * 1_000);
+        let dropped = back.take_while(|time| check(*time).is_err()).count() as i64;
+        assert!(dropped <= 60 + 2, "{dropped} at a step of {step} s");
+        most = most.max(dropped);
+    }
+    assert_eq!(most, 62);
 }
 
 #[test]
