@@ -48,7 +48,7 @@ pub(super) enum RejectError {
 }
 
 /// Milliseconds between measurements of a full folder.
-const MEASURE_EVERY_MS: i64 = 1_000;
+const MEASURE_EVERY_MS: u64 = 1_000;
 
 impl Rejects {
     pub(super) fn open(dir: &Path, max_bytes: u64) -> Result<Self, Failure> {
@@ -69,7 +69,9 @@ impl Rejects {
         let dir = self.dir.clone();
         let failed = |error| RejectError::Io { dir: dir.clone(), error };
         let bytes = (reject.payload.len() + line.len()) as u64;
-        if self.bytes + bytes > self.max_bytes && reject.time_ms - self.measured_ms >= MEASURE_EVERY_MS {
+        // After a clock that was set back, too.
+        let is_due = reject.time_ms.abs_diff(self.measured_ms) >= MEASURE_EVERY_MS;
+        if self.bytes + bytes > self.max_bytes && is_due {
             self.measured_ms = reject.time_ms;
             self.bytes = measure(&self.dir).map_err(failed)?;
             // It may have been taken away with the rest.
@@ -138,9 +140,16 @@ mod tests {
         for entry in fs::read_dir(dir.path()).unwrap() {
             fs::remove_file(entry.unwrap().path()).unwrap();
         }
-        let again = Reject { time_ms: 5_000, ..reject(&[0; 300]) };
-        rejects.add(&again).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "payload and index: it was emptied");
+        // The second time the clock was set back: it was full for as long as that.
+        for time_ms in [5_000, 1_000] {
+            let again = Reject { time_ms, ..reject(&[0; 300]) };
+            rejects.add(&again).unwrap();
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "payload and index: it was emptied");
+            assert!(rejects.add(&again).is_err(), "full");
+            for entry in fs::read_dir(dir.path()).unwrap() {
+                fs::remove_file(entry.unwrap().path()).unwrap();
+            }
+        }
     }
 
     #[test]
