@@ -5,14 +5,18 @@
 //!                                  a name with another unit is another sensor, and an empty unit is one, too
 //! ts_ms,TP2:f64:bar,on:bool        a line per instant: name, kind and unit; an empty cell is no reading
 //! ts_ms,TP2:bar                    without kinds: numbers, true or false
+//! ts_ms,sensor,value,quality,reason
+//!                                  as `filter-lab` writes it, and as `edge-decode` its own: escapes in names are undone
 //! time,value                       one sensor
 //! 1580515200000,0.5                without a header: `value`, or `value1`, `value2`, …
 //! ```
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use edge_codec::Value;
 
+use crate::written_cell::unescaped;
 use crate::{Cell, CsvError, Lines, TimeUnit};
 
 /// Names of a time's column; `_ms`, `_s`, `_us` or `_ns` may follow.
@@ -70,6 +74,14 @@ enum Layout {
     Wide,
 }
 
+/// Headers of files whose texts are [`Field`](crate::Field)s: those of `edge-decode`, from files and from a hub, and of `filter-lab`. A backslash of other
+/// programs is one.
+const OURS: [&str; 3] = [
+    "ts_ms,sensor,unit,kind,value,quality,id",
+    "ts_ms,sensor,unit,kind,value,quality,id,topic,gateway",
+    "ts_ms,sensor,value,quality,reason",
+];
+
 #[derive(Clone, Copy, Debug)]
 struct LongPlaces {
     time: usize,
@@ -78,6 +90,8 @@ struct LongPlaces {
     unit: Option<usize>,
     kind: Option<usize>,
     quality: Option<usize>,
+    /// Set if names and units are escaped.
+    is_escaped: bool,
 }
 
 impl Recording {
@@ -93,7 +107,8 @@ impl Recording {
             let time =
                 header.iter().position(|name| is_time(name)).ok_or_else(|| no_layout(&lines, &header))?;
             let (unit, kind, quality) = (place("unit"), place("kind"), place("quality"));
-            let places = LongPlaces { time, sensor, value, unit, kind, quality };
+            let is_escaped = OURS.contains(&header.join(",").as_str());
+            let places = LongPlaces { time, sensor, value, unit, kind, quality, is_escaped };
             Layout::Long { places, numbers: HashMap::new() }
         } else {
             if lines.is_data(&header) {
@@ -197,13 +212,15 @@ fn long_row(
     };
     let quality = places.quality.and_then(at).map_or(Ok(0), Cell::quality)?;
     let (time, value) = (time.time()?, kind.value(value)?);
-    let unit = places.unit.and_then(at).map_or("", |cell| cell.text.trim());
+    let text = |text| if places.is_escaped { unescaped(text) } else { Cow::Borrowed(text) };
+    let name = text(name.text.as_ref());
+    let unit = text(places.unit.and_then(at).map_or("", |cell| cell.text.trim()));
     let has_unit = |column: &&usize| columns.get(**column).is_some_and(|column| column.unit == unit);
-    let known = numbers.get(name.text.as_ref()).and_then(|named| named.iter().find(has_unit).copied());
+    let known = numbers.get(name.as_ref()).and_then(|named| named.iter().find(has_unit).copied());
     let column = known.unwrap_or_else(|| {
-        let name = name.text.clone().into_owned();
+        let (name, unit) = (name.into_owned(), unit.into_owned());
         numbers.entry(name.clone()).or_default().push(columns.len());
-        columns.push(Column { name, unit: unit.to_owned(), kind });
+        columns.push(Column { name, unit, kind });
         columns.len() - 1
     });
     Ok(Some(Row { column, time, value, quality }))

@@ -1,6 +1,7 @@
 //! Text as a cell of CSV, harmless to a terminal and, on request, to a spreadsheet.
 
 use edge_page::is_hidden;
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// Text as one cell: its `Display` puts it in quotes where it would not be one cell otherwise (RFC 4180), and escapes what drives a
@@ -20,6 +21,35 @@ impl<'a> Field<'a> {
     pub const fn new(text: &'a str) -> Self {
         Self { text, for_spreadsheet: false }
     }
+}
+
+/// Returns the text of a cell that [`Field`] wrote, once its quotes are off. What is none of its escapes stays as it is.
+pub(crate) fn unescaped(cell: &str) -> Cow<'_, str> {
+    let (mut text, mut rest) = (String::new(), cell);
+    while let Some((plain, behind)) = rest.split_once('\\') {
+        let (c, behind) = escape(behind).unwrap_or(('\\', behind));
+        text.push_str(plain);
+        text.push(c);
+        rest = behind;
+    }
+    if text.is_empty() { Cow::Borrowed(cell) } else { Cow::Owned(text + rest) }
+}
+
+/// Returns the character that is escaped behind a backslash, and what follows it.
+fn escape(behind: &str) -> Option<(char, &str)> {
+    let mut chars = behind.chars();
+    let c = match chars.next()? {
+        '\\' => '\\',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'u' => {
+            let (code, rest) = chars.as_str().strip_prefix('{')?.split_once('}')?;
+            return Some((char::from_u32(u32::from_str_radix(code, 16).ok()?)?, rest));
+        }
+        _ => return None,
+    };
+    Some((c, chars.as_str()))
 }
 
 impl fmt::Display for Field<'_> {
@@ -80,6 +110,13 @@ mod tests {
             ("-1", "-1"),
         ] {
             assert_eq!(Field::new(text).to_string(), cell);
+            let bare = cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"')).unwrap_or(cell);
+            assert_eq!(unescaped(&bare.replace("\"\"", "\"")), text);
+        }
+        for (cell, text) in
+            [("\\x\\u{110000}\\u{\\u{z}\\", "\\x\\u{110000}\\u{\\u{z}\\"), ("\\\\n\\n", "\\n\n")]
+        {
+            assert_eq!(unescaped(cell), text);
         }
         for text in ["=1+1", "+a", "-a", "@a", " =a"] {
             let cell = Field { text, for_spreadsheet: true }.to_string();

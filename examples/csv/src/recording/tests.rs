@@ -65,6 +65,22 @@ fn a_name_with_another_unit_is_another_sensor() {
     );
 }
 
+/// A backslash of another program is one, also where it looks like an escape of ours.
+#[test]
+fn escapes_are_undone_in_files_of_ours_alone() {
+    for (header, line) in [
+        ("ts_ms,sensor,unit,kind,value,quality,id", "5,\\\\SRV\\\\T\\n,\\\\u,f64,1,0,"),
+        ("ts_ms,sensor,unit,kind,value,quality,id,topic,gateway", "5,\\\\SRV\\\\T\\n,\\\\u,f64,1,0,,t,"),
+    ] {
+        let one = Value::F64(1.0);
+        assert_eq!(read(&format!("{header}\n{line}\n")), [row("\\SRV\\T\n", "\\u", 5, one.clone())]);
+        let foreign = format!("{}\n{line}\n", header.replace("id", "ID"));
+        assert_eq!(read(&foreign), [row("\\\\SRV\\\\T\\n", "\\\\u", 5, one)]);
+    }
+    assert_eq!(read("ts_ms,sensor,value,quality,reason\n5,a\\\\,1,0,first\n")[0].0, "a\\");
+    assert_eq!(read("ts_ms,sensor,value,quality\n5,a\\\\,1,0\n")[0].0, "a\\\\");
+}
+
 #[test]
 fn a_plain_file_has_one_sensor_named_value_with_a_header_or_without() {
     let same = [row("value", "", 5, Value::F64(1.5)), row("value", "", 6, Value::F64(2.0))];
