@@ -3,6 +3,7 @@
 mod account;
 mod curve;
 mod distance;
+mod drops;
 mod page;
 mod plot;
 mod reader;
@@ -11,6 +12,7 @@ mod suggest;
 use crate::error::Error;
 use crate::refuse_to_overwrite;
 use account::Account;
+use drops::Drops;
 use edge_csv::{Field, TimeUnit, Visible};
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Value};
 use reader::{Reader, Record, Source};
@@ -59,7 +61,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     }
     let (Some(rules), Some(output)) = (&arguments.rules, &arguments.output) else { return Ok(()) };
     for output in [Some(output), arguments.report.as_ref()].into_iter().flatten() {
-        refuse_to_overwrite(output, &[(arguments.input.as_path(), "the recording"), (rules.as_path(), "the rules")])?;
+        refuse_to_overwrite(
+            output,
+            &[(arguments.input.as_path(), "the recording"), (rules.as_path(), "the rules")],
+        )?;
     }
     let pipeline = pipeline(rules)?;
     let mut reader = Reader::open(&arguments.source())?;
@@ -101,9 +106,10 @@ struct Lab {
     output: PathBuf,
     kept: BufWriter<File>,
     spreadsheet: bool,
-    sensors: HashMap<String, usize>,
+    /// The accounts of each name, one for each unit.
+    sensors: HashMap<String, Vec<usize>>,
     accounts: Vec<Account>,
-    /// The account of each of the pipeline's numbers.
+    /// The account of each of the pipeline's numbers: that of the sensor's present unit.
     numbers: HashMap<u32, usize>,
     now: i64,
 }
@@ -130,20 +136,24 @@ impl Lab {
 
     /// Passes a reading through the rules at its own time, because a recording has no other clock. Time never goes back.
     fn take(&mut self, record: &Record<'_>) -> Result<(), Error> {
-        let index = self.account(record);
-        let Some(account) = self.accounts.get_mut(index) else { return Ok(()) };
+        let (number, index) = self.account(record)?;
         self.now = self.now.max(record.time);
-        let mut emitted = Emitted::new();
         if self.pipeline.next_deadline().is_some_and(|deadline| deadline <= self.now) {
-            self.pipeline.tick(self.now, &mut |emit| emitted.push((emit.sensor, emit)));
+            let now = self.now;
+            self.let_go(None, |pipeline, sink| pipeline.tick(now, &mut |emit| sink(emit)))?;
         }
         let reading = edge_filter::Reading {
-            sensor: account.number,
+            sensor: number,
             time: record.time,
             value: record.value.clone(),
             quality: record.quality,
         };
+        let (before, mut emitted) = (self.pipeline.stats(), Emitted::new());
         let outcome = self.pipeline.process(reading, self.now, &mut |emit| emitted.push((emit.sensor, emit)));
+        let others = Drops::between(&before, &self.pipeline.stats(), Some(&outcome));
+        if let Some(account) = self.accounts.get_mut(index) {
+            account.judge_waiting(record, &outcome, &others);
+        }
         // What was held comes before the reading that closed it.
         self.emit(emitted)?;
         if let Some(account) = self.accounts.get_mut(index) {
@@ -155,16 +165,57 @@ impl Lab {
         }
     }
 
-    fn account(&mut self, record: &Record<'_>) -> usize {
-        if let Some(index) = self.sensors.get(record.sensor) {
-            return *index;
-        }
+    /// Returns the number and the account of a reading's sensor, as a gateway knows it: the number is another one after the sensor was
+    /// forgotten for want of room, and a change of the unit lets the next reading pass.
+    fn account(&mut self, record: &Record<'_>) -> Result<(u32, usize), Error> {
         let number = self.pipeline.intern(record.sensor);
-        let index = self.accounts.len();
-        self.sensors.insert(record.sensor.to_owned(), index);
-        self.numbers.insert(number, index);
-        self.accounts.push(Account::new(record.sensor, record.unit, number, self.pipeline.rule(number)));
-        index
+        let present = self.numbers.get(&number).copied();
+        if let Some(account) = present.and_then(|index| self.accounts.get(index))
+            && account.unit != record.unit
+        {
+            self.let_go(Some(number), |pipeline, sink| pipeline.unit_changed(number, &mut |emit| sink(emit)))?;
+            present.and_then(|index| self.accounts.get_mut(index)).into_iter().for_each(Account::pause);
+        }
+        let is_same = |index: &&usize| self.accounts.get(**index).is_some_and(|a| a.unit == record.unit);
+        let known = self.sensors.get(record.sensor).and_then(|units| units.iter().find(is_same));
+        let index = known.copied().unwrap_or_else(|| {
+            let rule = self.pipeline.rule(number);
+            self.accounts.push(Account::new(record.sensor, record.unit, number, rule));
+            let index = self.accounts.len() - 1;
+            self.sensors.entry(record.sensor.to_owned()).or_default().push(index);
+            index
+        });
+        if let Some(account) = self.accounts.get_mut(index)
+            && account.number != number
+        {
+            account.pause();
+            self.numbers.remove(&std::mem::replace(&mut account.number, number));
+        }
+        if number != Pipeline::UNFILTERED {
+            self.numbers.insert(number, index);
+        }
+        Ok((number, index))
+    }
+
+    /// Takes in what the pipeline does of itself to a sensor, or to those that are due, and emits what it lets go.
+    fn let_go(
+        &mut self,
+        sensor: Option<u32>,
+        act: impl FnOnce(&mut Pipeline, &mut dyn FnMut(Emit<'static>)),
+    ) -> Result<(), Error> {
+        let (before, mut emitted) = (self.pipeline.stats(), Emitted::new());
+        act(&mut self.pipeline, &mut |emit| emitted.push((emit.sensor, emit)));
+        let drops = Drops::between(&before, &self.pipeline.stats(), None);
+        let numbers = emitted.iter().map(|(number, _)| *number).filter(|_| sensor.is_none()).chain(sensor);
+        let mut indexes: Vec<_> = numbers.filter_map(|number| self.numbers.get(&number).copied()).collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        for index in &indexes {
+            if let Some(account) = self.accounts.get_mut(*index) {
+                account.let_go(&drops, indexes.len() == 1);
+            }
+        }
+        self.emit(emitted)
     }
 
     fn emit(&mut self, emitted: Emitted) -> Result<(), Error> {
@@ -188,12 +239,13 @@ impl Lab {
     }
 
     fn finish(mut self) -> Result<Vec<Account>, Error> {
-        let mut emitted = Emitted::new();
-        self.pipeline.flush(&mut |emit| emitted.push((emit.sensor, emit)));
-        self.emit(emitted)?;
-        for account in &mut self.accounts {
-            account.finish();
+        let mut numbers: Vec<u32> = self.numbers.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            self.let_go(Some(number), |pipeline, sink| pipeline.flush_sensor(number, &mut |emit| sink(emit)))?;
         }
+        self.let_go(None, |pipeline, sink| pipeline.flush(&mut |emit| sink(emit)))?;
+        self.accounts.iter_mut().for_each(Account::pause);
         self.kept.flush().map_err(|error| Error::io(&self.output, "write it", &error))?;
         Ok(self.accounts)
     }
