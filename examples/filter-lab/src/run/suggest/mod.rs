@@ -5,15 +5,15 @@
 //! below the tightest that does, since stages differ by a factor in what they need. What is kept does not fall steadily with the tolerance:
 //! the fine grid goes on below the next of the coarse one, as far as half of the tightest that does. A discrete signal has no tolerance.
 
+mod by_sensor;
 mod steps;
 mod trial;
 
 use super::reader::{Reader, Record, Source};
 use crate::error::Error;
-use edge_csv::Visible;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use by_sensor::{BySensor, Sensor};
 use steps::Steps;
 use trial::{Running, Stage, Trials};
 
@@ -33,35 +33,37 @@ const COARSE_TOLERANCE_PERCENT: f64 = 5.0;
 /// Number of sensors whose trials run in one pass over the recording.
 const SENSORS_AT_A_TIME: usize = 64;
 
-/// Trials of each sensor.
-type BySensor = BTreeMap<String, Trials>;
-
 /// Reads the recording for the steps, for the prices, and for the searches on both grids.
 pub(super) fn table(input: &Source<'_>) -> Result<String, Error> {
-    let mut steps = BTreeMap::<String, Steps>::new();
+    let mut steps = BySensor::<Steps>::new();
     each_record(input, |record| {
         let number = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad());
-        match (number, steps.get_mut(record.sensor)) {
+        match (number, steps.get_mut(record.sensor, record.unit)) {
             (Some(value), Some(steps)) => steps.add(value),
-            (Some(value), None) => steps.entry(record.sensor.to_owned()).or_default().add(value),
+            (Some(value), None) => {
+                let mut first = Steps::default();
+                first.add(value);
+                steps.insert(record.sensor, record.unit, first);
+            }
             (None, _) => {}
         }
     })?;
     let continuous = || steps.iter().filter(|(_, steps)| !steps.is_discrete());
-    let priced = run(input, steps.iter().map(|(name, steps)| (name, priced(steps))))?;
-    let coarse = run(input, continuous().map(|(name, steps)| (name, coarse(steps))))?;
-    let fine = run(input, continuous().filter_map(|(name, _)| Some((name, fine(coarse.get(name)?)))))?;
+    let priced = run(input, steps.iter().map(|(sensor, steps)| (sensor, priced(steps))))?;
+    let coarse = run(input, continuous().map(|(sensor, steps)| (sensor, coarse(steps))))?;
+    let fine = run(input, continuous().filter_map(|(sensor, _)| Some((sensor, fine(coarse.get(sensor)?)))))?;
     let (mut table, mut rules) = (String::new(), String::new());
-    for (name, steps) in &steps {
-        let found = |trials: &BySensor, stage| trials.get(name).and_then(|t| t.first_tenfold(stage));
+    for (sensor, steps) in steps.iter() {
+        let found =
+            |trials: &BySensor<Trials>, stage| trials.get(sensor).and_then(|t| t.first_tenfold(stage));
         let best: Vec<_> = Stage::ALL
             .into_iter()
             .filter_map(|stage| Some((stage, found(&fine, stage).or(found(&coarse, stage))?)))
             .collect();
-        if let Some(priced) = priced.get(name) {
-            let _ = describe(&mut table, name, steps, priced, &best);
+        if let Some(priced) = priced.get(sensor) {
+            let _ = describe(&mut table, sensor, steps, priced, &best);
         }
-        let _ = rule(&mut rules, name, steps, &best);
+        let _ = rule(&mut rules, sensor, steps, &best);
     }
     Ok(format!(
         "{table}# Rules to paste, the tightest tolerance found for any stage that makes ten times fewer:\n\n{rules}"
@@ -80,19 +82,20 @@ fn each_record(input: &Source<'_>, mut take: impl FnMut(&Record<'_>)) -> Result<
 /// Runs rules over the recording, for so many sensors at a time that the memory of pipelines does not grow with their number; each time reads the whole recording.
 fn run<'s>(
     input: &Source<'_>,
-    wanted: impl Iterator<Item = (&'s String, Vec<(Stage, f64)>)>,
-) -> Result<BySensor, Error> {
+    wanted: impl Iterator<Item = (Sensor<'s>, Vec<(Stage, f64)>)>,
+) -> Result<BySensor<Trials>, Error> {
     let (mut wanted, mut done) = (wanted.peekable(), BySensor::new());
     while wanted.peek().is_some() {
-        let some = wanted.by_ref().take(SENSORS_AT_A_TIME);
-        let mut running: BTreeMap<_, _> =
-            some.map(|(name, wanted)| (name.as_str(), Running::new(wanted))).collect();
+        let mut running = BySensor::new();
+        for (sensor, wanted) in wanted.by_ref().take(SENSORS_AT_A_TIME) {
+            running.insert(sensor.name, sensor.unit, Running::new(wanted));
+        }
         each_record(input, |record| {
-            if let Some(running) = running.get_mut(record.sensor) {
+            if let Some(running) = running.get_mut(record.sensor, record.unit) {
                 running.take(record);
             }
         })?;
-        done.extend(running.into_iter().map(|(name, running)| (name.to_owned(), running.finish())));
+        running.finish_into(&mut done, Running::finish);
     }
     Ok(done)
 }
@@ -136,17 +139,16 @@ fn rounded(tolerance: f64) -> f64 {
 
 fn describe(
     table: &mut String,
-    name: &str,
+    sensor: Sensor<'_>,
     steps: &Steps,
     priced: &Trials,
     best: &[(Stage, f64)],
 ) -> std::fmt::Result {
     let (low, high) = steps.span.unwrap_or((0.0, 0.0));
     let (readings, median, smallest) = (steps.readings, steps.median(), steps.quantum.unwrap_or(0.0));
-    let name = Visible(name);
     writeln!(
         table,
-        "{name}: {readings} readings from {low} to {high}, median step {median:.6}, smallest {smallest:.6}"
+        "{sensor}: {readings} readings from {low} to {high}, median step {median:.6}, smallest {smallest:.6}"
     )?;
     let all = priced.readings;
     if steps.is_discrete() {
@@ -200,7 +202,7 @@ fn beside(trials: &Trials, numbers: u64) -> String {
 }
 
 /// A rule for one sensor.
-fn rule(rules: &mut String, name: &str, steps: &Steps, best: &[(Stage, f64)]) -> std::fmt::Result {
+fn rule(rules: &mut String, sensor: Sensor<'_>, steps: &Steps, best: &[(Stage, f64)]) -> std::fmt::Result {
     let tightest = best.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     let percent = |tolerance: f64| tolerance / steps.range() * 100.0;
     let too_coarse = tightest.map(|best| percent(best.1)).filter(|share| *share > COARSE_TOLERANCE_PERCENT);
@@ -209,12 +211,13 @@ fn rule(rules: &mut String, name: &str, steps: &Steps, best: &[(Stage, f64)]) ->
         None if steps.is_discrete() => ("on_change = {}".to_owned(), "  # a few values"),
         None => ("on_change = {}".to_owned(), "  # no tolerance up to half the range makes ten times fewer"),
     };
-    if name.contains(['+', '#']) {
-        return writeln!(
-            rules,
-            "# {}: a name with a wildcard cannot be matched alone: {{ {stage} }}\n",
-            Visible(name)
-        );
+    let why_not = match () {
+        () if sensor.name.contains(['+', '#']) => Some("a name with a wildcard cannot be matched alone"),
+        () if !sensor.is_only => Some("a rule is for all units of a name"),
+        () => None,
+    };
+    if let Some(why_not) = why_not {
+        return writeln!(rules, "# {sensor}: {why_not}: {{ {stage} }}\n");
     }
     let off = match too_coarse {
         None => "",
@@ -226,7 +229,7 @@ fn rule(rules: &mut String, name: &str, steps: &Steps, best: &[(Stage, f64)]) ->
             "# "
         }
     };
-    let name = toml_text(name);
+    let name = toml_text(sensor.name);
     writeln!(rules, "{off}[[rule]]\n{off}match = {name}\n{off}stages = [ {{ {stage} }} ]{why}\n")
 }
 
@@ -237,11 +240,29 @@ fn toml_text(text: &str) -> String {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             c if edge_csv::is_hidden(c) => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+                let (form, digits) = if u32::from(c) > 0xffff { ('U', 8) } else { ('u', 4) };
+                let _ = write!(quoted, "\\{form}{:0digits$x}", u32::from(c));
             }
             c => quoted.push(c),
         }
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_from_the_rules_as_they_were() {
+        for name in ["a \"b\" \\c", "\u{1b}\u{202e}\u{feff}", "\u{e0041}x\u{1fffe}"] {
+            let rules =
+                format!("[[rule]]\nmatch = {}\nstages = [ {{ on_change = {{}} }} ]\n", toml_text(name));
+            assert!(!toml_text(name).chars().any(edge_csv::is_hidden), "{rules}");
+            let pipeline = edge_filter::Pipeline::from_toml(&rules)
+                .map(|pipeline| pipeline.rules().map(|(pattern, _)| pattern.to_string()).collect::<Vec<_>>());
+            assert_eq!(pipeline.as_deref(), Ok(&[name.to_owned()][..]));
+        }
+    }
 }
