@@ -57,8 +57,8 @@ impl Side {
         row
     }
 
-    /// Publishes the state without waiting for a client's acknowledgement. On the topic that bridges have by default it is the state of a link, which
-    /// no client may publish then: it stays open to bridges of other programs alone.
+    /// Publishes the state without waiting until clients have it: one that does not read would delay the states of both sides. On the topic that
+    /// bridges have by default it is the state of a link, which no client may publish then: it stays open to bridges of other programs alone.
     async fn tell_clients(&self, broker: &LocalPublisher, state: &'static str) {
         if let Some(name) = link_name(&self.topic) {
             // An error is the end of the broker.
@@ -75,7 +75,7 @@ impl Side {
             payload: state.into(),
         };
         // An error is the end of the broker.
-        let _ = broker.publish(publish).await;
+        drop(broker.send(publish).await);
     }
 }
 
