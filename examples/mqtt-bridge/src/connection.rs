@@ -54,12 +54,12 @@ enum Local {
 }
 
 impl Connection {
-    /// Starts both sides; returns before a client is connected.
+    /// Starts both sides; returns before a client is connected. `is_first`: with the process.
     ///
     /// # Errors
     ///
     /// In words: the queue did not open, or a setting is wrong.
-    pub(crate) async fn start(plan: Plan, broker: Option<&Broker>) -> Result<Self, String> {
+    pub(crate) async fn start(plan: Plan, broker: Option<&Broker>, is_first: bool) -> Result<Self, String> {
         let hub = Arc::new(plan.hub().await?);
         let local = match broker {
             Some(broker) => Local::Broker(broker.publisher(), inbox(&plan, broker).await?),
@@ -79,7 +79,8 @@ impl Connection {
             carrying.push(tokio::spawn(carry(from, flow, stopped.clone())));
         }
         if let Some(to) = local.queue().filter(|_| !plan.in_filters().is_empty()) {
-            let messages = hub.subscribe_all(plan.in_filters()).await.map_err(|error| error.to_string())?;
+            let filters = if is_first { plan.first_in_filters() } else { plan.in_filters() };
+            let messages = hub.subscribe_all(filters).await.map_err(|error| error.to_string())?;
             let flow = flow(to, Rules::map_in, true);
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
         }

@@ -129,7 +129,7 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
         let file = arguments.mosquitto_conf.display();
         findings.error(None, format!("{file}: no connection section: there is nothing to bridge"));
     }
-    traps::find(&conf, &mut findings);
+    traps::find(&conf, is_broker, &mut findings);
     let host = host_name();
     let local = (!is_broker).then(|| arguments.local.as_deref().unwrap_or(LOCAL));
     let plans = plan::plans(&conf, local, &state(arguments), &host);

@@ -92,17 +92,21 @@ impl Plan {
             .collect()
     }
 
-    /// Returns the subscriptions at the hub. The broker in this program starts without retained messages, so it gets them at each start.
+    /// Returns the subscriptions at the hub.
     pub(crate) fn in_filters(&self) -> Vec<Subscription> {
-        let retain_handling =
-            if self.local.is_none() { RetainHandling::Send } else { RetainHandling::SendIfNew };
-        self.section
-            .topics
-            .iter()
-            .filter_map(|t| {
-                Some(Subscription { retain_handling, ..wanted(t.rule.remote_filter()?, t.rule.qos()) })
-            })
-            .collect()
+        let topics = self.section.topics.iter();
+        topics.filter_map(|t| Some(wanted(t.rule.remote_filter()?, t.rule.qos()))).collect()
+    }
+
+    /// Returns the subscriptions at the hub for the connection's first start in this process. The broker in this program then gets all that the hub
+    /// retains: it acknowledges a retained message before it has saved it, so that a kill may have cost it some. Later it has them, and one may be newer
+    /// here than at the hub.
+    pub(crate) fn first_in_filters(&self) -> Vec<Subscription> {
+        let mut filters = self.in_filters();
+        if self.local.is_none() {
+            filters.iter_mut().for_each(|filter| filter.retain_handling = RetainHandling::Send);
+        }
+        filters
     }
 
     /// Returns the topic of the connection's retained state, `1` or `0`.

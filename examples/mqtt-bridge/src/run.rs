@@ -156,7 +156,7 @@ impl Site {
         };
         let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker };
         for plan in setup.plans {
-            match start(plan, site.broker.as_ref()).await {
+            match start(plan, site.broker.as_ref(), true).await {
                 Ok(connection) => site.running.push(connection),
                 Err(error) => {
                     site.stop().await;
@@ -205,7 +205,7 @@ impl Site {
     /// Starts connections that are not running. A failure is logged and tried again later.
     async fn start_waiting(&mut self) {
         for plan in std::mem::take(&mut self.waiting) {
-            match start(plan.clone(), self.broker.as_ref()).await {
+            match start(plan.clone(), self.broker.as_ref(), false).await {
                 Ok(connection) => self.running.push(connection),
                 Err(error) => {
                     tracing::error!(
@@ -279,10 +279,11 @@ fn plans_out(plans: &[Plan]) -> impl Iterator<Item = (&str, Rules)> {
     out.map(|plan| (plan.section.name.as_str(), plan.rules()))
 }
 
-async fn start(plan: Plan, broker: Option<&Broker>) -> Result<Connection, String> {
+/// Starts a connection; `is_first`: with the process.
+async fn start(plan: Plan, broker: Option<&Broker>, is_first: bool) -> Result<Connection, String> {
     let name = plan.section.name.clone();
-    let connection =
-        Connection::start(plan, broker).await.map_err(|error| format!("connection {name}: {error}"))?;
+    let started = Connection::start(plan, broker, is_first).await;
+    let connection = started.map_err(|error| format!("connection {name}: {error}"))?;
     tracing::info!(connection = %OneLine(&name), "started");
     Ok(connection)
 }

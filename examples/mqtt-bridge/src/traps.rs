@@ -10,13 +10,13 @@ use crate::findings::Findings;
 use crate::plan::message_bytes_max;
 use crate::section::{Conf, Limits, Protocol, Section, Topic};
 
-/// Adds a finding for each setting that is valid and may not do what its author expects.
-pub(crate) fn find(conf: &Conf, findings: &mut Findings) {
+/// Adds a finding for each setting that is valid and may not do what its author expects. `is_broker`: this program is the local broker.
+pub(crate) fn find(conf: &Conf, is_broker: bool, findings: &mut Findings) {
     for section in &conf.sections {
         section.topics.iter().for_each(|topic| of_topic(topic, findings));
         of_session(section, findings);
         of_plain_client(section, findings);
-        of_restart(section, findings);
+        of_restart(section, is_broker, findings);
         of_tls(section, findings);
     }
     if !conf.sections.is_empty() {
@@ -71,13 +71,21 @@ fn of_plain_client(section: &Section, findings: &mut Findings) {
     );
 }
 
-fn of_restart(section: &Section, findings: &mut Findings) {
+/// Warns that what a hub retains comes again, as if it were new.
+fn of_restart(section: &Section, is_broker: bool, findings: &mut Findings) {
     let both = section.topics.iter().find(|topic| topic.rule.direction() == Direction::Both);
-    let Some(topic) = both.filter(|_| section.protocol == Protocol::V311) else { return };
-    findings.trap(
-        topic.place.clone(),
-        "at each start of this program a 3.1.1 hub sends what it retains under this topic, and its older value takes the place of a newer one that is retained here (Mosquitto's bridge: at each connection)",
+    let Some(topic) = both else { return };
+    let when = match section.protocol {
+        Protocol::V311 => {
+            "at each start of this program, and of a connection that a SIGHUP changes, a 3.1.1 hub"
+        }
+        _ if is_broker => "at each start of this program, as the local broker, the hub",
+        _ => return,
+    };
+    let text = format!(
+        "{when} sends what it retains under this topic, and its older value takes the place of a newer one that is retained here (Mosquitto's bridge: at each connection)"
     );
+    findings.trap(topic.place.clone(), text);
 }
 
 fn of_tls(section: &Section, findings: &mut Findings) {
@@ -136,6 +144,10 @@ mod tests {
     const FIELD: &str = include_str!("../tests/field_bridge.conf");
 
     fn traps(text: &str) -> Vec<(usize, String)> {
+        traps_as(false, text)
+    }
+
+    fn traps_as(is_broker: bool, text: &str) -> Vec<(usize, String)> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("bridge.conf");
         std::fs::write(&file, text).unwrap();
@@ -143,7 +155,7 @@ mod tests {
         let lines = conf::read(Path::new(&file), &|_| None, &mut read);
         let mut traps = Findings::default();
         let conf = section::parse(&lines, &mut traps);
-        find(&conf, &mut traps);
+        find(&conf, is_broker, &mut traps);
         let line = |place: &Option<crate::findings::Place>| place.as_ref().map_or(0, |place| place.line);
         let traps = traps.iter().filter(|finding| finding.severity == Severity::Trap);
         traps.map(|trap| (line(&trap.place), trap.text.clone())).collect()
@@ -200,6 +212,22 @@ mod tests {
             ))
             .is_empty()
         );
+    }
+
+    /// A broker in this program gets them at each start, from a hub of any version.
+    #[test]
+    fn what_a_hub_retains_is_a_trap_where_a_start_brings_it_again() {
+        for version in ["mqttv50", "mqttv311"] {
+            let text = format!(
+                "connection up\naddress h\nbridge_session_expiry_interval 9\nbridge_protocol_version {version}\ntopic b both 1\n"
+            );
+            for (is_broker, is_trap) in [(false, version == "mqttv311"), (true, true)] {
+                let traps = traps_as(is_broker, &text);
+                let told =
+                    traps.iter().filter(|(line, text)| *line == 5 && text.contains("older value takes"));
+                assert_eq!(told.count(), usize::from(is_trap), "{version} {is_broker}: {traps:?}");
+            }
+        }
     }
 
     #[test]

@@ -78,3 +78,38 @@ async fn a_client_that_takes_nothing_keeps_no_state_from_others() {
     stuck.signal("-CONT");
     assert!(site.stop().success());
 }
+
+/// SIGHUP: the broker goes on, and has what the hub retains. A newer value here would give way to it, and a command would come a second time.
+#[test]
+fn what_a_hub_retains_does_not_come_again_with_a_change_of_the_file() {
+    let (local, listener) = open_listener();
+    let hub = Mosquitto::start("log_type all");
+    hub.publish(&["-q", "1", "-r", "-t", "site7/cmd/set", "-m", "kept"]);
+    let lines = conf(&hub.address().to_string(), "mqttv50", "notifications false\ntopic shared/# both 1");
+    hub.publish(&["-q", "1", "-r", "-t", "shared/a", "-m", "old"]);
+    let before = format!("{listener}{lines}");
+    let mut site = Site::alone(&before);
+    site.run();
+    let reader = Reader::start(&local, "#");
+    let count = |line: &str| reader.has(&format!("{line} 0")) + reader.has(&format!("{line} 1"));
+    site.until("what is retained", || count("cmd/set kept") > 0 && count("shared/a old") > 0);
+    local.publish(&["-q", "1", "-t", "first", "-m", "x"]);
+    site.until("all that came with the start", || count("first x") > 0);
+    let came = || (count("cmd/set kept"), count("shared/a old"));
+    let at_the_start = came();
+    let subscribed = || hub.log().matches("Received SUBSCRIBE from site7").count();
+    let asked = subscribed();
+    std::fs::write(site.file("bridge.conf"), format!("{before}keepalive_interval 61\n")).unwrap();
+    site.signal("-HUP");
+    site.until("it asks the hub again", || subscribed() == 2 * asked);
+    // What is retained would come before this.
+    hub.publish(&["-q", "1", "-t", "site7/cmd/last", "-m", "x"]);
+    site.until("the last", || count("cmd/last x") > 0);
+    assert_eq!(came(), at_the_start);
+    // A kill may have cost the broker some.
+    let live = reader.has("cmd/set kept 0");
+    site.kill();
+    site.run();
+    site.until("it comes again", || reader.has("cmd/set kept 0") > live);
+    assert!(site.stop().success());
+}
