@@ -81,12 +81,15 @@ fn main() -> ExitCode {
     if arguments.check {
         return check(&setup, &findings);
     }
+    log();
+    let places = Places { state: state(&arguments), ready: arguments.ready.clone() };
+    // Before anything can fail.
+    places.clear_ready();
     findings.iter().for_each(|finding| complain(&finding.to_string()));
     if findings.count(Severity::Error) > 0 {
         complain("nothing was started");
         return ExitCode::from(2);
     }
-    let places = Places { state: state(&arguments), ready: arguments.ready.clone() };
     match block_on(setup, &places, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -97,7 +100,6 @@ fn main() -> ExitCode {
 }
 
 fn block_on(setup: Setup, places: &Places, arguments: &Arguments) -> Result<(), String> {
-    log();
     std::fs::create_dir_all(&places.state).map_err(|error| format!("{}: {error}", places.state.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime: {error}"))?;

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: files, signals, the time")]
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use edge_bridge::bridge::topic_rules::Rules;
@@ -41,6 +42,26 @@ pub(crate) struct Places {
     pub(crate) ready: Option<PathBuf>,
 }
 
+impl Places {
+    /// Removes the file that says that this is ready: one of a run that was killed says nothing of this one.
+    pub(crate) fn clear_ready(&self) {
+        let Some(ready) = &self.ready else { return };
+        match std::fs::remove_file(ready) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "it cannot be removed, and says that this is ready");
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_ready(&self) {
+        let Some(ready) = &self.ready else { return };
+        if let Err(error) = std::fs::write(ready, "ready\n") {
+            tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "nobody can see that this is ready");
+        }
+    }
+}
+
 /// Runs the bridges until SIGTERM or SIGINT. SIGHUP reads the file again: an unchanged connection continues, a changed one is restarted with its
 /// queue.
 ///
@@ -64,20 +85,19 @@ pub(crate) async fn run(
     let mut stores = interval_at(Instant::now() + HEALTH_EVERY, HEALTH_EVERY);
     let mut again = interval_at(Instant::now() + START_AGAIN, START_AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looks_at_stores = false;
+    let (mut looks_at_stores, mut is_ready) = (false, false);
     loop {
-        let until_ready = async {
-            join_all(site.running.iter().map(Connection::is_ready)).await;
-            tell_ready(places);
-            std::future::pending::<()>().await;
-        };
+        let until_ready = join_all(site.running.iter().map(Connection::is_ready));
         service.status(&site.state());
         let pings = async {
             service.keep_alive(|| site.makes_progress()).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = until_ready => {}
+            _ = until_ready, if !is_ready => {
+                is_ready = true;
+                places.tell_ready();
+            }
             () = pings => {}
             () = stop.asked() => break,
             _ = stores.tick() => looks_at_stores = true,
@@ -100,14 +120,13 @@ pub(crate) async fn run(
                     break;
                 }
                 again.reset();
+                // Of the connections of now.
+                is_ready = false;
                 note_left(&places.state, &site.running);
             }
         }
     }
-    if let Some(ready) = &places.ready {
-        // It may not be there yet.
-        let _ = std::fs::remove_file(ready);
-    }
+    places.clear_ready();
     stop_site(site, service).await;
     Ok(())
 }
@@ -286,13 +305,6 @@ async fn start(plan: Plan, broker: Option<&Broker>, is_first: bool) -> Result<Co
     let connection = started.map_err(|error| format!("connection {name}: {error}"))?;
     tracing::info!(connection = %OneLine(&name), "started");
     Ok(connection)
-}
-
-fn tell_ready(places: &Places) {
-    let Some(ready) = &places.ready else { return };
-    if let Err(error) = std::fs::write(ready, "ready\n") {
-        tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "nobody can see that this is ready");
-    }
 }
 
 /// Logs queues of removed connections that may still have messages.

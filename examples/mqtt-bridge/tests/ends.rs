@@ -242,5 +242,30 @@ fn a_connection_that_did_not_start_at_a_sighup_is_tried_again() {
     site.until("the failure", || log().contains("a changed connection does not run"));
     std::fs::remove_file(&in_the_way).unwrap();
     site.until("its start", || log().contains("started connection=more"));
+
+/// A device that does nothing writes nothing to its flash.
+#[test]
+fn the_file_that_says_that_it_is_ready_is_written_once() {
+    let local = Mosquitto::start("");
+    let before = conf("127.0.0.1:1", "mqttv50", "notifications false");
+    let mut site = Site::new(&local, &before);
+    site.run();
+    let ready = site.file("ready");
+    std::fs::write(&ready, "of somebody else").unwrap();
+    // Each makes the bridge look at everything again.
+    std::fs::write(site.file("bridge.conf"), format!("{before}topic x sideways\n")).unwrap();
+    let log = || std::fs::read_to_string(site.file("log")).unwrap_or_default();
+    for times in 1..=3 {
+        site.signal("-HUP");
+        site.until("the error", || log().matches("the file is not read").count() == times);
+    }
+    assert_eq!(std::fs::read_to_string(&ready).unwrap(), "of somebody else");
+    std::fs::write(site.file("bridge.conf"), before.replace("line/#", "office/#")).unwrap();
+    site.signal("-HUP");
+    let is_said = || std::fs::read_to_string(&ready).is_ok_and(|text| text == "ready\n");
+    site.until("the changed connection is ready", is_said);
+    assert!(site.stop().success());
+    assert!(!ready.exists());
+}
     assert!(site.stop().success());
 }

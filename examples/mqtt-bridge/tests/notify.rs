@@ -112,3 +112,28 @@ fn without_its_queue_it_is_never_ready() {
         assert_ne!(&buffer[..size], b"READY=1");
     }
 }
+
+/// A kill leaves the file behind. Its local broker is not there, or the start fails.
+#[test]
+fn a_file_of_a_killed_run_does_not_say_that_this_one_is_ready() {
+    let (dir, local) = (tempfile::tempdir().unwrap(), format!("127.0.0.1:{}", free_port()));
+    let ready = dir.path().join("ready");
+    let arguments = ["--local", &local, "--ready", ready.to_str().unwrap()];
+    std::fs::write(&ready, "ready\n").unwrap();
+    let (mut bridge, socket) = start_with(dir.path(), "", "both", &arguments);
+    until(&socket, "READY=1", 1);
+    assert!(!ready.exists());
+    bridge.0.kill().unwrap();
+    bridge.0.wait().unwrap();
+    drop(socket);
+    std::fs::remove_file(dir.path().join("notify")).unwrap();
+    std::fs::remove_dir_all(dir.path().join("state")).unwrap();
+    std::fs::write(dir.path().join("state"), "no directory").unwrap();
+    for first in ["", "topic x sideways\n"] {
+        std::fs::write(&ready, "ready\n").unwrap();
+        let (mut bridge, _socket) = start_with(dir.path(), first, "both", &arguments);
+        assert!(!bridge.0.wait().unwrap().success());
+        assert!(!ready.exists(), "{first}");
+        std::fs::remove_file(dir.path().join("notify")).unwrap();
+    }
+}
