@@ -18,7 +18,7 @@ mod mosquitto;
 #[allow(dead_code, reason = "not every test needs all of it")]
 mod site;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mosquitto::{Mosquitto, free_port};
 use site::{LONG, Reader, Site, conf, publish, until_it_carries, within};
@@ -77,18 +77,16 @@ fn a_stop_does_not_wait_for_a_disk_that_fails() {
     let file = site.file("payload");
     std::fs::write(&file, payload).unwrap();
     let file = file.to_str().unwrap().to_owned();
-    // The subscription may come after the first ones.
-    for n in 0..60 {
-        local.publish(&["-q", "1", "-t", &format!("line/{n}"), "-f", &file]);
-    }
-    std::thread::sleep(Duration::from_secs(3));
-    let since = Instant::now();
+    let log = || std::fs::read_to_string(site.file("log")).unwrap_or_default();
+    let mut sent = 0;
+    site.until("one waits for the disk", || {
+        local.publish(&["-q", "1", "-t", &format!("line/{sent}"), "-f", &file]);
+        sent += 1;
+        log().contains("the queue has no room, or its disk fails")
+    });
     site.signal("-TERM");
-    assert!(
-        within(LONG, || site.child.as_mut().unwrap().try_wait().unwrap().is_some()),
-        "still there after {:?}",
-        since.elapsed()
-    );
+    let mut is_over = || site.child.as_mut().unwrap().try_wait().unwrap().is_some();
+    assert!(within(LONG / 2, &mut is_over), "still there, with {sent} messages");
 }
 
 /// Shared subscriptions in both directions carry, under the prefixes of their rules.
@@ -242,6 +240,8 @@ fn a_connection_that_did_not_start_at_a_sighup_is_tried_again() {
     site.until("the failure", || log().contains("a changed connection does not run"));
     std::fs::remove_file(&in_the_way).unwrap();
     site.until("its start", || log().contains("started connection=more"));
+    assert!(site.stop().success());
+}
 
 /// A device that does nothing writes nothing to its flash.
 #[test]
@@ -266,6 +266,4 @@ fn the_file_that_says_that_it_is_ready_is_written_once() {
     site.until("the changed connection is ready", is_said);
     assert!(site.stop().success());
     assert!(!ready.exists());
-}
-    assert!(site.stop().success());
 }

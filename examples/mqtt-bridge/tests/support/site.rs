@@ -55,8 +55,12 @@ impl Site {
         let mut command = Command::new("sh");
         // Without the signal a write that is too long is an error.
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_mqtt-bridge")]);
-        command.stderr(Stdio::null());
+        // The log is this process's file.
+        command.stderr(Stdio::piped());
         self.start(command);
+        let mut said = self.child.as_mut().unwrap().stderr.take().unwrap();
+        let mut log = std::fs::File::create(self.file("log")).unwrap();
+        std::thread::spawn(move || std::io::copy(&mut said, &mut log));
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("prlimit").args(["--fsize=0", "--pid", &id]).status().unwrap().success());
     }
