@@ -3,7 +3,7 @@
 //! A message is acknowledged at its source when it is safe in the queue, or on the other side.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use edge_bridge::Row;
 use edge_bridge::bridge::topic_rules::{Mapped, Rules};
@@ -23,8 +23,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Time between two attempts to push a message into a full queue.
 const FULL_AGAIN: Duration = Duration::from_millis(100);
 
-/// Future of a message that waits to be acknowledged, or of a commit.
-type OnTheWay = Pin<Box<dyn Future<Output = Option<Ack>> + Send>>;
+/// Futures of messages that wait to be acknowledged, and of commits.
+type OnTheWay = FuturesUnordered<Pin<Box<dyn Future<Output = Option<Ack>> + Send>>>;
 pub(crate) type Map = fn(&Rules, &str) -> Option<Mapped>;
 
 /// Settings of the flow in one direction of a connection.
@@ -39,7 +39,7 @@ pub(crate) struct MessageFlow {
 
 /// Pushes each message into the queue, and acknowledges it when it is safe.
 pub(crate) async fn carry(mut from: Source, flow: MessageFlow, mut stopped: watch::Receiver<bool>) {
-    let mut on_the_way: FuturesUnordered<OnTheWay> = FuturesUnordered::new();
+    let mut on_the_way = OnTheWay::new();
     let mut causes = Causes::default();
     loop {
         let next = tokio::select! {
@@ -67,7 +67,7 @@ pub(crate) async fn carry(mut from: Source, flow: MessageFlow, mut stopped: watc
         row.topic = mapped.topic;
         row.qos = row.qos.min(mapped.qos);
         row.retain &= flow.keeps_retain;
-        match hand_on(&flow, row, &mut causes, &mut stopped).await {
+        match hand_on(&flow, row, &mut causes, &mut on_the_way, &mut stopped).await {
             Handed::Taken(safe) => {
                 on_the_way.push(Box::pin(async move { safe.await.then_some(ack) }));
             }
@@ -75,10 +75,8 @@ pub(crate) async fn carry(mut from: Source, flow: MessageFlow, mut stopped: watc
             // It comes again: where it comes from this program, at once.
             Handed::NotNow => {
                 drop(ack);
-                tokio::select! {
-                    _ = stopped.wait_for(|stopped| *stopped) => {}
-                    () = sleep(FULL_AGAIN) => {}
-                }
+                // At a stop the next turn ends this.
+                let _ = acknowledging(sleep(FULL_AGAIN), &mut on_the_way, &mut stopped).await;
             }
         }
     }
@@ -93,6 +91,24 @@ pub(crate) async fn carry(mut from: Source, flow: MessageFlow, mut stopped: watc
     }
     // The link sends the last PUBACKs before its goodbye.
     drop(from);
+}
+
+/// Waits for `work`, and acknowledges meanwhile what becomes safe: `work` may take as long as the other side is away. `None`: the connection stops.
+async fn acknowledging<T>(
+    work: impl Future<Output = T>,
+    on_the_way: &mut OnTheWay,
+    stopped: &mut watch::Receiver<bool>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            // A push is ready at once as a rule: a copy is made only of one that the store keeps waiting.
+            biased;
+            done = &mut work => return Some(done),
+            _ = stopped.wait_for(|stopped| *stopped) => return None,
+            Some(safe) = on_the_way.next() => safe.into_iter().for_each(Ack::done),
+        }
+    }
 }
 
 async fn commit(to: Destination) -> Option<Ack> {
@@ -113,15 +129,13 @@ async fn hand_on(
     flow: &MessageFlow,
     mut row: Row,
     causes: &mut Causes,
+    on_the_way: &mut OnTheWay,
     stopped: &mut watch::Receiver<bool>,
 ) -> Handed {
     loop {
         let topic = row.topic.clone();
-        let pushed = tokio::select! {
-            // A push is ready at once as a rule: a copy is made only of one that the store keeps waiting.
-            biased;
-            pushed = flow.to.push(row) => pushed,
-            _ = stopped.wait_for(|stopped| *stopped) => return Handed::NotNow,
+        let Some(pushed) = acknowledging(flow.to.push(row), on_the_way, stopped).await else {
+            return Handed::NotNow;
         };
         match pushed {
             Ok(safe) => return Handed::Taken(safe),
@@ -129,9 +143,8 @@ async fn hand_on(
             Err(PublishError::Full { row: back }) => {
                 causes.full(flow, &topic);
                 row = *back;
-                tokio::select! {
-                    _ = stopped.wait_for(|stopped| *stopped) => return Handed::NotNow,
-                    () = sleep(FULL_AGAIN) => {}
+                if acknowledging(sleep(FULL_AGAIN), on_the_way, stopped).await.is_none() {
+                    return Handed::NotNow;
                 }
             }
             Err(error) => {

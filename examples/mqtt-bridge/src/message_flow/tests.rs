@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use edge_bridge::Bridge;
+use edge_bridge::bridge::topic_rules::Rule;
 use edge_bridge::wire::Utf8;
 use edge_queue::{Config, OnFull};
 
 use super::*;
+use crate::outlets::Outlets;
 
 fn row(topic: &str, bytes: usize) -> Row {
     Row::new(Utf8::try_from(topic).unwrap(), vec![b'x'; bytes].into())
@@ -29,12 +31,12 @@ async fn a_stop_ends_the_wait_for_room_and_leaves_the_message_unacknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let flow = flow(dir.path()).await;
     let (stop, mut stopped) = watch::channel(false);
-    let mut causes = Causes::default();
+    let (mut causes, mut on_the_way) = (Causes::default(), OnTheWay::new());
     for _ in 0..2 {
-        let handed = hand_on(&flow, row("a", 1), &mut causes, &mut stopped).await;
+        let handed = hand_on(&flow, row("a", 1), &mut causes, &mut on_the_way, &mut stopped).await;
         assert!(matches!(handed, Handed::Taken(_)));
     }
-    let full = hand_on(&flow, row("a", 1), &mut causes, &mut stopped);
+    let full = hand_on(&flow, row("a", 1), &mut causes, &mut on_the_way, &mut stopped);
     let stopping = async {
         sleep(Duration::from_millis(300)).await;
         stop.send_replace(true);
@@ -50,11 +52,36 @@ async fn a_message_that_no_queue_takes_is_told_from_one_that_comes_again() {
     let dir = tempfile::tempdir().unwrap();
     let flow = flow(dir.path()).await;
     let (_stop, mut stopped) = watch::channel(false);
-    let mut causes = Causes::default();
+    let (mut causes, mut on_the_way) = (Causes::default(), OnTheWay::new());
     for row in [row("a", 1 << 20), row("a\u{1}", 1)] {
-        assert!(matches!(hand_on(&flow, row, &mut causes, &mut stopped).await, Handed::Never));
+        let handed = hand_on(&flow, row, &mut causes, &mut on_the_way, &mut stopped).await;
+        assert!(matches!(handed, Handed::Never));
     }
     assert_eq!((causes.never.count, causes.refused.count), (2, 0));
     let closed = PushError::Closed { row: Box::new(edge_queue::Row::new("x")) };
     assert!(!is_final(&PublishError::Refused { source: closed.into() }));
+}
+
+/// Everything goes out.
+fn all_out() -> Rules {
+    Rules::new(vec![Rule::parse("# out 1").unwrap()])
+}
+
+/// The hub is away and the queue is full: who published what is on disk has the PUBACK, and does not send it again.
+#[tokio::test]
+async fn what_is_safe_is_acknowledged_while_another_message_waits_for_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let outlets = Outlets::default();
+    let outlet = outlets.open("up", all_out());
+    let mut told: Vec<_> = (0..3).map(|_| outlets.pass_on("other", &row("a", 1))).collect();
+    let flow = MessageFlow { rules: all_out(), ..flow(dir.path()).await };
+    let (stop, stopped) = watch::channel(false);
+    let carrying = tokio::spawn(carry(Source::Outlet(outlet), flow, stopped));
+    let third = told.pop().unwrap();
+    for first in told {
+        timeout(Duration::from_secs(30), first).await.expect("safe, and acknowledged");
+    }
+    assert!(timeout(Duration::from_millis(300), third).await.is_err(), "it waits for room");
+    stop.send_replace(true);
+    carrying.await.unwrap();
 }
