@@ -145,7 +145,7 @@ async fn hand_out(
         };
         match chunk {
             // The queue is closed.
-            Ok(chunk) if chunk.is_empty() => return,
+            Ok(chunk) if chunk.is_empty() => return out.tell_given_up(),
             Ok(chunk) => {
                 is_told = false;
                 for lease in chunk {
@@ -169,6 +169,7 @@ async fn hand_out(
     };
     // What is not done by then comes again.
     let _ = timeout(LAST, finish).await;
+    out.tell_given_up();
 }
 
 /// Messages being delivered, until they are safe elsewhere.
@@ -225,7 +226,7 @@ impl Out {
         Ok(())
     }
 
-    /// Waits until the delivery of a message ends, or sessions have been saved. Cancel-safe.
+    /// Waits until the delivery of a message ends, sessions have been saved, or a line about losses is due. Cancel-safe.
     async fn progress(&mut self) {
         tokio::select! {
             Some(Handed { bytes, waits }) = self.on_the_way.next() => {
@@ -236,21 +237,33 @@ impl Out {
                     Some(Waits::Unsaved(lease, until)) => drop(self.unsaved.push(lease, bytes, until)),
                     Some(Waits::NotPassedOn(lease, until)) => {
                         let given_up = self.not_passed_on.push(lease, bytes, until);
-                        self.tell_given_up(given_up);
+                        self.add_given_up(given_up);
                     }
                 }
             }
             () = self.unsaved.next() => {}
             () = self.not_passed_on.next() => {}
+            () = self.given_up.is_due() => self.tell_given_up(),
         }
     }
 
-    fn tell_given_up(&mut self, messages: u64) {
+    fn add_given_up(&mut self, messages: u64) {
         for _ in 0..messages {
             if let Some(messages) = self.given_up.add() {
-                tracing::error!(connection = %Escaped(&self.connection), messages, "another connection stores nothing: what came for it from this one is dropped");
+                self.log_given_up(messages);
             }
         }
+    }
+
+    /// Logs how many messages are given up, if no line has told it yet.
+    fn tell_given_up(&mut self) {
+        if let Some(messages) = self.given_up.rest() {
+            self.log_given_up(messages);
+        }
+    }
+
+    fn log_given_up(&self, messages: u64) {
+        tracing::error!(connection = %Escaped(&self.connection), messages, "another connection stores nothing: what came for it from this one is dropped");
     }
 
     fn is_empty(&self) -> bool {

@@ -49,6 +49,10 @@ pub(crate) async fn carry(mut from: Source, flow: MessageFlow, mut stopped: watc
                 safe.into_iter().for_each(Ack::done);
                 continue;
             }
+            () = causes.are_due() => {
+                causes.tell(&flow, Cause::due);
+                continue;
+            }
             next = from.next() => next,
         };
         let (mut row, ack) = match next {
@@ -89,6 +93,7 @@ pub(crate) async fn carry(mut from: Source, flow: MessageFlow, mut stopped: watc
     if timeout(GOODBYE, rest).await.is_err() {
         tracing::info!("not all that was taken is safe yet: it comes again");
     }
+    causes.tell(&flow, Cause::rest);
     // The link sends the last PUBACKs before its goodbye.
     drop(from);
 }
@@ -142,6 +147,7 @@ async fn hand_on(
             // Where the store fails, or all that waits is on its way: what comes waits at its own broker.
             Err(PublishError::Full { row: back }) => {
                 causes.full(flow, &topic);
+                causes.tell(flow, Cause::due);
                 row = *back;
                 if acknowledging(sleep(FULL_AGAIN), on_the_way, stopped).await.is_none() {
                     return Handed::NotNow;
@@ -177,6 +183,25 @@ struct Causes {
 }
 
 impl Causes {
+    /// Waits until a line about lost messages is due that no further one has brought.
+    async fn are_due(&self) {
+        tokio::select! {
+            () = self.unmapped.is_due() => {}
+            () = self.never.is_due() => {}
+        }
+    }
+
+    /// Logs how many messages are lost, where `count` says so. What is not acknowledged comes again.
+    fn tell(&mut self, flow: &MessageFlow, count: fn(&mut Cause) -> Option<u64>) {
+        let connection = Escaped(&flow.connection);
+        if let Some(messages) = count(&mut self.unmapped) {
+            tracing::warn!(%connection, messages, "dropped so far: no topic line takes them");
+        }
+        if let Some(messages) = count(&mut self.never) {
+            tracing::error!(%connection, messages, "dropped so far: the queue can never take them");
+        }
+    }
+
     fn unmapped(&mut self, flow: &MessageFlow, topic: &str) {
         if let Some(messages) = self.unmapped.add() {
             let (connection, topic) = (Escaped(&flow.connection), Escaped(topic));

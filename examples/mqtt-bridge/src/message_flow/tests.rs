@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 
 use edge_bridge::Bridge;
 use edge_bridge::bridge::topic_rules::Rule;
@@ -84,4 +85,55 @@ async fn what_is_safe_is_acknowledged_while_another_message_waits_for_room() {
     assert!(timeout(Duration::from_millis(300), third).await.is_err(), "it waits for room");
     stop.send_replace(true);
     carrying.await.unwrap();
+}
+
+/// Log of a thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// They were acknowledged: the log is all that is seen of them.
+#[tokio::test]
+async fn a_stop_tells_all_messages_that_were_dropped() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _log = tracing::subscriber::set_default(subscriber);
+    let dir = tempfile::tempdir().unwrap();
+    let outlets = Outlets::default();
+    let outlet = outlets.open("up", all_out());
+    // No line takes the last two.
+    let rules = Rules::new(vec![Rule::parse("a/# out 1").unwrap()]);
+    let told: Vec<_> = ["a/1", "a/2", "a/3", "b", "b"]
+        .map(|topic| outlets.pass_on("other", &row(topic, 1 << 20)))
+        .into_iter()
+        .collect();
+    let flow = MessageFlow { rules, ..flow(dir.path()).await };
+    let (stop, stopped) = watch::channel(false);
+    let carrying = tokio::spawn(carry(Source::Outlet(outlet), flow, stopped));
+    for each in told {
+        timeout(Duration::from_secs(30), each).await.expect("dropped, and acknowledged");
+    }
+    stop.send_replace(true);
+    carrying.await.unwrap();
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for (line, counts) in [
+        ("the queue can never take", ["messages=1", "messages=3"]),
+        ("no topic line takes", ["messages=1", "messages=2"]),
+    ] {
+        let lines: Vec<_> = log.lines().filter(|text| text.contains(line)).collect();
+        assert!(
+            lines.len() == 2 && lines.iter().zip(counts).all(|(line, count)| line.contains(count)),
+            "{log}"
+        );
+    }
 }
