@@ -1,7 +1,7 @@
 //! Outlets of the local broker: messages of its clients, for the connections whose topic rules match.
 //!
 //! A message is acknowledged when every matching connection has it on disk, or at its hub. Messages that a connection had not finished when it
-//! was stopped wait in order for its next start.
+//! was stopped wait in order for its next start; those of a connection that is removed go to new ones, as of one that has another name now.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::topic_rules::Rules;
-use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Ticket;
-use edge_bridge::net::server::{Receipts, Sink};
-use edge_bridge::puback_chain::Group;
+use edge_bridge::net::server::Receipts;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Duration, Instant};
+
+mod broker_side;
+
+pub(crate) use broker_side::{OutletIngest, OutletSink};
 
 /// Most bytes of messages between the clients and a connection's disk.
 const BYTES_MAX: usize = 4 << 20;
@@ -30,23 +31,30 @@ const LOCAL_ALONE: u8 = 1;
 const OWN: std::ops::Range<u8> = 2..8;
 /// Bytes that a message counts beside topic and payload.
 const MESSAGE_BYTES: usize = 128;
-/// Longest time for which no client is read because a connection is behind.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Outlets of all connections. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Outlets(Arc<Mutex<Vec<Arc<Outlet>>>>);
 
 impl Outlets {
-    /// Opens the outlets of connections that have none yet.
-    pub(crate) fn add<'a>(&self, plans: impl Iterator<Item = (&'a str, Rules)>) {
+    /// Closes the outlets of connections that are not among the given ones, and opens those of new ones. What waits in a closed outlet goes to the new
+    /// ones that take it; what none takes is dropped. Returns the closed ones.
+    pub(crate) fn change(&self, plans: &[(&str, Rules)]) -> Vec<Arc<Outlet>> {
+        let mut outlets = self.lock();
+        let is_kept = |outlet: &Arc<Outlet>| plans.iter().any(|(name, _)| outlet.connection == *name);
+        let (kept, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut *outlets).into_iter().partition(is_kept);
+        let kept_count = kept.len();
+        *outlets = kept;
         for (connection, rules) in plans {
-            let mut outlets = self.lock();
-            if !outlets.iter().any(|outlet| outlet.connection == connection) {
+            if !outlets.iter().any(|outlet| outlet.connection == *connection) {
                 let lane = free_lane(&outlets);
-                outlets.push(Arc::new(Outlet::new(connection, lane, rules)));
+                outlets.push(Arc::new(Outlet::new(connection, lane, rules.clone())));
             }
         }
+        let heirs: Arc<[_]> = outlets.iter().skip(kept_count).cloned().collect();
+        let places = closed.iter().fold(0, |first, outlet| outlet.close(&heirs, first));
+        heirs.iter().for_each(|heir| heir.lock().next = places);
+        closed
     }
 
     /// Opens the outlet of a connection, or replaces the rules of its open one.
@@ -61,15 +69,6 @@ impl Outlets {
         outlet
     }
 
-    /// Closes the outlets of removed connections: their waiting messages are dropped.
-    pub(crate) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
-        let mut outlets = self.lock();
-        let (kept, closed) = std::mem::take(&mut *outlets).into_iter().partition(|o| is_kept(&o.connection));
-        *outlets = kept;
-        drop(outlets);
-        closed.iter().for_each(|outlet| outlet.close());
-    }
-
     /// Passes a message that came by the connection `from` to the other connections that match.
     pub(crate) fn pass_on(&self, from: &str, row: &Row) -> PassedOn {
         let (told, all_have_it) = oneshot::channel();
@@ -82,7 +81,7 @@ impl Outlets {
         let outlets = self.lock();
         let fanout = Arc::new(Fanout { open: AtomicUsize::new(1), origin: Mutex::new(Some(origin)) });
         let others = outlets.iter().filter(|outlet| Some(outlet.connection.as_str()) != from);
-        let offered = others.filter_map(|outlet| Some((outlet.clone(), outlet.offer(row, &fanout)?)));
+        let offered = others.filter_map(|outlet| Some((outlet.clone(), outlet.offer(row, &fanout, None)?)));
         let places = offered.collect();
         fanout.end_part();
         places
@@ -144,7 +143,17 @@ struct State {
     next: u64,
     /// Bytes of waiting messages and of those being carried.
     bytes: usize,
-    is_closed: bool,
+    closed: Option<Closed>,
+}
+
+/// End of an outlet whose connection was removed.
+struct Closed {
+    /// Outlets that were opened with it, which get its messages.
+    heirs: Arc<[Arc<Outlet>]>,
+    /// Place of its first message in them, so that all keep their order.
+    first: u64,
+    /// Messages that none of them takes, and their bytes.
+    dropped: (u64, usize),
 }
 
 struct Waiting {
@@ -178,14 +187,14 @@ impl Outlet {
         self.lock().rules.map_out(topic).is_some()
     }
 
-    /// Adds a copy of the message if a rule matches. Returns its place; `None` if none does.
-    fn offer(&self, row: &Row, fanout: &Arc<Fanout>) -> Option<u64> {
+    /// Adds a copy of the message if a rule matches, in a place of its own or behind all others. Returns its place; `None` if none does.
+    fn offer(&self, row: &Row, fanout: &Arc<Fanout>, place: Option<u64>) -> Option<u64> {
         let mut state = self.lock();
-        state.rules.map_out(&row.topic)?;
+        state.rules.map_out(&row.topic).filter(|_| state.closed.is_none())?;
         fanout.open.fetch_add(1, Ordering::Relaxed);
         state.bytes += bytes(row);
-        let at = state.next;
-        state.next += 1;
+        let at = place.unwrap_or(state.next);
+        state.next = state.next.max(at + 1);
         let mut row = row.clone();
         // The lane was the broker's: in the connection's queue it is the last one.
         row.lane = None;
@@ -217,12 +226,39 @@ impl Outlet {
         self.commit.notified().await;
     }
 
-    fn close(&self) {
+    /// Hands its messages to the heirs, from this place on. Returns the place behind them.
+    fn close(&self, heirs: &Arc<[Arc<Self>]>, first: u64) -> u64 {
         let mut state = self.lock();
-        state.is_closed = true;
+        state.closed = Some(Closed { heirs: heirs.clone(), first, dropped: (0, 0) });
         let left = std::mem::take(&mut state.waiting);
+        let behind = first + state.next;
         drop(state);
-        left.into_values().for_each(|waiting| self.end(&waiting));
+        left.iter().for_each(|(at, waiting)| self.hand_down(*at, waiting));
+        behind
+    }
+
+    /// Ends a closed outlet's part of a message, for which a connection has to have it no more unless an heir takes it.
+    fn hand_down(&self, at: u64, waiting: &Waiting) {
+        let mut state = self.lock();
+        if let Some(closed) = &mut state.closed {
+            let place = Some(closed.first + at);
+            let taking =
+                closed.heirs.iter().filter_map(|heir| heir.offer(&waiting.row, &waiting.fanout, place));
+            if taking.count() == 0 {
+                closed.dropped.0 += 1;
+                closed.dropped.1 += bytes(&waiting.row);
+            }
+        }
+        drop(state);
+        self.end(waiting);
+    }
+
+    /// Logs the messages that a closed outlet had to drop. Whoever published them has been answered that they are safe.
+    pub(crate) fn tell_dropped(&self) {
+        let dropped = self.lock().closed.as_ref().map(|closed| closed.dropped);
+        if let Some((messages @ 1.., bytes)) = dropped {
+            tracing::error!(connection = %Escaped(&self.connection), messages, bytes, "the connection is removed, and no new one takes what was not on its disk yet: it is dropped, and acknowledged");
+        }
     }
 
     fn end(&self, waiting: &Waiting) {
@@ -233,9 +269,9 @@ impl Outlet {
     /// Puts a message back in its place, for the connection's next start.
     fn take_back(&self, at: u64, waiting: Waiting) {
         let mut state = self.lock();
-        if state.is_closed {
+        if state.closed.is_some() {
             drop(state);
-            return self.end(&waiting);
+            return self.hand_down(at, &waiting);
         }
         state.waiting.insert(at, waiting);
         drop(state);
@@ -321,81 +357,6 @@ impl Fanout {
             Some(Origin::Connection(told)) => drop(told.send(())),
             None => {}
         }
-    }
-}
-
-/// Ingest of the broker: decides if a message is for connections, or for local clients alone.
-pub(crate) struct OutletIngest {
-    outlets: Outlets,
-    /// Lane of the message that was answered last.
-    answered: u8,
-}
-
-impl OutletIngest {
-    pub(crate) fn new(outlets: Outlets) -> Self {
-        Self { outlets, answered: LOCAL_ALONE }
-    }
-}
-
-impl Ingest for OutletIngest {
-    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
-        self.answered = self.outlets.lane(&message.topic);
-        if self.answered == LOCAL_ALONE {
-            return Answer::Absorb;
-        }
-        let mut row = message.to_row();
-        row.lane = Some(self.answered);
-        Answer::Store(vec![row])
-    }
-
-    fn lane(&self, message: &Inbound) -> Option<u8> {
-        Some(self.outlets.lane(&message.topic))
-    }
-
-    /// Nobody waits for another connection's rows, and one for local clients alone for nothing.
-    fn group(&self) -> Option<Group> {
-        Some(Group { number: self.answered.into(), division: 0 })
-    }
-}
-
-/// Outlets as the broker's sink.
-pub(crate) struct OutletSink {
-    outlets: Outlets,
-    receipts: Receipts,
-    /// Time since which a connection has been behind.
-    behind: Option<Instant>,
-}
-
-impl OutletSink {
-    pub(crate) fn new(outlets: Outlets, receipts: Receipts) -> Self {
-        Self { outlets, receipts, behind: None }
-    }
-}
-
-impl Sink for OutletSink {
-    fn full_lanes(&mut self) -> u8 {
-        self.outlets.full_lanes()
-    }
-
-    fn is_busy(&mut self) -> bool {
-        if self.outlets.all(|outlet| outlet.fills_less_than(BYTES_MAX / 2)) {
-            self.behind = None;
-            return false;
-        }
-        self.behind.get_or_insert_with(Instant::now).elapsed() < PAUSE_MAX
-    }
-
-    fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
-        // One message is one row.
-        for row in &rows {
-            let origin = Origin::Client { ticket, receipts: self.receipts.clone() };
-            drop(self.outlets.offer(row, None, origin));
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self) {
-        self.outlets.lock().iter().for_each(|outlet| outlet.commit.notify_one());
     }
 }
 

@@ -168,7 +168,7 @@ impl Site {
             Some(conf) => {
                 // Before the first message: what no connection takes is acknowledged at once.
                 let outlets = Outlets::default();
-                outlets.add(plans_out(&setup.plans));
+                outlets.change(&plans_out(&setup.plans));
                 Some(Broker::start(conf, outlets, &places.state).await?)
             }
             None => None,
@@ -188,28 +188,30 @@ impl Site {
 
     /// Applies a changed file. A connection that does not start is logged and left out; the others continue.
     async fn change(&mut self, setup: Setup) {
-        match (&mut self.broker, setup.broker) {
+        let removed = match (&mut self.broker, setup.broker) {
             (Some(broker), Some(conf)) => {
                 broker.change(conf).await;
                 // A new one takes at once what is its own; changed ones do when the former ones have stopped.
-                broker.outlets().keep(|name| plans_out(&setup.plans).any(|(kept, _)| kept == name));
-                broker.outlets().add(plans_out(&setup.plans));
+                broker.outlets().change(&plans_out(&setup.plans))
             }
-            (None, None) => {}
+            (None, None) => Vec::new(),
             _ => {
                 return tracing::error!(
                     "which program is the local broker changes at a restart alone: everything goes on as before"
                 );
             }
-        }
+        };
         let plans = self.running.iter().map(|connection| &connection.plan).chain(&self.waiting);
         let links: HashSet<String> = plans.filter_map(link_name).collect();
         let (kept, ended): (Vec<_>, Vec<_>) =
             self.running.drain(..).partition(|connection| setup.plans.contains(&connection.plan));
         self.running = kept;
         join_all(ended.into_iter().map(Connection::stop)).await;
+        removed.iter().for_each(|outlet| outlet.tell_dropped());
         if let Some(broker) = &self.broker {
-            plans_out(&setup.plans).for_each(|(name, rules)| drop(broker.outlets().open(name, rules)));
+            for (name, rules) in plans_out(&setup.plans) {
+                drop(broker.outlets().open(name, rules));
+            }
             let stay: HashSet<String> = setup.plans.iter().filter_map(link_name).collect();
             for name in links.difference(&stay) {
                 // An error is the end of the broker.
@@ -293,9 +295,9 @@ fn link_name(plan: &Plan) -> Option<String> {
 }
 
 /// Returns the connections with `out` rules, and these rules.
-fn plans_out(plans: &[Plan]) -> impl Iterator<Item = (&str, Rules)> {
+fn plans_out(plans: &[Plan]) -> Vec<(&str, Rules)> {
     let out = plans.iter().filter(|plan| !plan.out_filters().is_empty());
-    out.map(|plan| (plan.section.name.as_str(), plan.rules()))
+    out.map(|plan| (plan.section.name.as_str(), plan.rules())).collect()
 }
 
 /// Starts a connection; `is_first`: with the process.

@@ -1,7 +1,10 @@
 use edge_bridge::bridge::topic_rules::Rule;
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::net::server::Sink;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
 use futures_util::FutureExt;
 
+use super::broker_side::PAUSE_MAX;
 use super::*;
 
 fn rules(lines: &[&str]) -> Rules {
@@ -71,13 +74,53 @@ async fn a_closed_outlet_wants_nothing() {
     let (mut taken, mut waiting) =
         (outlets.pass_on("b", &row("t", "1")), outlets.pass_on("b", &row("t", "2")));
     let (_, part) = outlet.next().await;
-    outlets.keep(|name| name != "a");
+    outlets.change(&[]);
     assert!(is_told(&mut waiting));
     assert!(!is_told(&mut taken));
     drop(part);
     assert!(is_told(&mut taken));
     assert!(is_told(&mut outlets.pass_on("b", &row("t", "3"))));
     assert!(outlet.lock().waiting.is_empty());
+    assert_eq!(outlet.lock().closed.as_ref().map(|closed| closed.dropped.0), Some(2), "the log tells it");
+}
+
+/// SIGHUP: sections have other names. Their messages are acknowledged when they are on the disks of the new ones, and stay in their order, those
+/// also that a stopped connection had taken.
+#[tokio::test]
+async fn what_waits_for_a_removed_connection_goes_to_new_ones_that_take_it() {
+    let outlets = Outlets::default();
+    let stays = outlets.open("stays", rules(&["x/# out 1"]));
+    let former = ["a", "b"].map(|name| outlets.open(name, rules(&[&format!("{name}/# out 1")])));
+    let topics = ["a/1", "b/1", "a/2", "a/3", "x/1"];
+    let mut told: Vec<_> = topics.map(|topic| outlets.pass_on("c", &row(topic, topic))).into();
+    let (_, taken) = former[0].next().await;
+    let named = |name, lines: &[&str]| (name, rules(lines));
+    let closed = outlets.change(&[
+        named("stays", &["x/# out 1"]),
+        named("one", &["a/1 out 1", "a/2 out 1", "x/# out 1"]),
+        named("both", &["a/1 out 1", "b/# out 1"]),
+    ]);
+    assert_eq!(closed.len(), 2);
+    told.push(outlets.pass_on("c", &row("a/1", "new")));
+    drop(taken);
+    assert!(!is_told(&mut told[0]));
+    let mut order = Vec::new();
+    for (name, count) in [("one", 3), ("both", 3)] {
+        let outlet = outlets.open(name, Rules::default());
+        for _ in 0..count {
+            let (row, share) = outlet.next().await;
+            order.push(payload(&row).to_owned());
+            share.done();
+        }
+        assert!(outlet.lock().waiting.is_empty() && outlet.lock().bytes == 0);
+    }
+    assert_eq!(order, ["a/1", "a/2", "new", "a/1", "b/1", "new"]);
+    assert_eq!(payload(&stays.next().await.0), "x/1", "what stays has its own");
+    let is_over: Vec<_> = told.iter_mut().map(is_told).collect();
+    assert_eq!(is_over, [true, true, true, true, false, true]);
+    let dropped: Vec<_> =
+        closed.iter().map(|outlet| outlet.lock().closed.as_ref().map(|closed| closed.dropped.0)).collect();
+    assert_eq!(dropped, [Some(1), Some(0)], "no new one takes a/3");
 }
 
 /// A connection that is behind stops the reading for a second at most, and one that is full the taking.
@@ -177,7 +220,8 @@ fn a_connection_that_is_full_stops_those_alone_who_publish_what_it_takes() {
         assert_eq!(has_room(&mut sink, topic), is_open, "{topic}");
     }
     // A lane is free again when its connection goes.
-    outlets.keep(|name| name != "c0");
+    let kept = names.iter().filter(|name| *name != "c0").map(|name| (name.as_str(), Rules::default()));
+    outlets.change(&kept.collect::<Vec<_>>());
     drop(outlets.open("new", rules(&["new/# out 1"])));
     assert!(has_room(&mut sink, "new/1") && has_room(&mut sink, "c0/1") && !has_room(&mut sink, "c1/1"));
 }
