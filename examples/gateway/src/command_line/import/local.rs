@@ -22,6 +22,20 @@ const PACKET_BYTES: (u64, u64) = (1 << 10, 256 << 10);
 const SESSION_PRESET: &str = "7d";
 /// Most days of `max_session_expiry`.
 const SESSION_DAYS_MAX: u64 = 3_650;
+/// Keys whose preset is narrower than Mosquitto, which has no such limits: with values at the gateway's bounds, as far as those in bytes fit into
+/// `max_memory` together.
+const WITHOUT_A_LIMIT: [(&str, &str, &str); 4] = [
+    (
+        "max_queued_bytes",
+        "\"6MiB\"",
+        "Mosquitto has no such limit unless a line says so; all clients together have max_memory, 8 MiB without the key",
+    ),
+    ("max_subscriptions", "10000", "Mosquitto has no such limit"),
+    ("max_retained_messages", "100000", "Mosquitto has no such limit"),
+    ("max_retained_bytes", "\"2MiB\"", "Mosquitto has no such limit; of max_memory, 8 MiB without the key"),
+];
+/// Versions of MQTT as `accept_protocol_versions` has them: 3.1, 3.1.1 and 5.
+const VERSIONS: [&str; 3] = ["3", "4", "5"];
 /// Bounds of `max_keep_alive` in seconds.
 const KEEP_ALIVE_S: (u64, u64) = (10, 18 * 3_600);
 /// Bytes of a packet beside its payload, which are topic and properties.
@@ -34,6 +48,8 @@ struct Taken {
     tls: bool,
     ports: Vec<u16>,
     max_connections: bool,
+    /// Lines about versions of MQTT.
+    versions: Vec<Line>,
 }
 
 /// Access of clients that show no certificate. It decides whether an address stays or is narrowed to the loopback interface.
@@ -94,14 +110,40 @@ pub(super) fn local(
             Err(error) => output.leave_with_warning(PART, &line, &error),
         }
     }
+    versions(&taken, output);
     packets(broker, output);
     clients(broker, output);
     figures(broker, output);
     true
 }
 
-/// Writes the limits of a client's session.
+/// Writes whether clients of MQTT 3.1 may enter: the key is of all addresses, as those of 3.1.1 and 5 always may.
+fn versions(taken: &Taken, output: &mut Output) {
+    let mut lets_in = taken.versions.len() < taken.ports.len();
+    let mut origins = Vec::new();
+    for line in &taken.versions {
+        let given: Vec<&str> = line.value.split([',', ' ']).filter(|word| !word.is_empty()).collect();
+        if let Some(other) = given.iter().find(|word| !VERSIONS.contains(*word)) {
+            lets_in = true;
+            output.leave_with_warning(PART, line, &format!("\"{other}\" is none of 3, 4 and 5"));
+            continue;
+        }
+        origins.push(Origin::from(line));
+        lets_in |= given.contains(&"3");
+        if !given.contains(&"4") || !given.contains(&"5") {
+            let text = "accept_protocol_versions: clients of MQTT 3.1.1 and of MQTT 5 are always let in here";
+            output.warn(Some(line.into()), text);
+        }
+    }
+    let remark = if origins.is_empty() { "as Mosquitto does" } else { "" };
+    output.key(PART, "accept_mqtt_3_1", &lets_in.to_string(), &origins, remark);
+}
+
+/// Writes the limits of a client, and of what is retained.
 fn clients(broker: &mut Pool, output: &mut Output) {
+    for (key, value, remark) in WITHOUT_A_LIMIT {
+        output.key(PART, key, value, &[], remark);
+    }
     if let Some(line) = broker.take_last(&["persistent_client_expiration"], PART, output) {
         match session_time(&line.value) {
             Ok(seconds) => {
@@ -177,6 +219,7 @@ fn listener(mut pool: Pool, access: &ClientAccess, taken: &mut Taken, output: &m
     if let Some(line) = pool.take_last(&["max_connections"], PART, output) {
         connections(&line, taken, output);
     }
+    taken.versions.extend(pool.take_last(&["accept_protocol_versions"], PART, output));
     rest.extend(pool.rest());
     leftovers::of_a_listener(&rest, output);
 }
@@ -320,7 +363,11 @@ fn packets(broker: &mut Pool, output: &mut Output) {
             (packet, 0)
         }
         (None, Some(payload)) => (payload, AROUND_A_PAYLOAD),
-        (None, None) => return,
+        (None, None) => {
+            let remark =
+                "no max_packet_size: in Mosquitto a packet may be of any size, here this is the most";
+            return output.key(PART, "max_packet", &size(PACKET_BYTES.1), &[], remark);
+        }
     };
     let (least, most) = PACKET_BYTES;
     match limit::<u64>(&line.value) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Imported, Site};
 
 /// Lines that may stand anywhere behind the first connection.
-const POOL: [&str; 50] = [
+const POOL: [&str; 52] = [
     "",
     "   ",
     "# a comment",
@@ -54,6 +54,8 @@ const POOL: [&str; 50] = [
     "max_connections 10",
     "allow_anonymous true",
     "max_packet_size 100",
+    "accept_protocol_versions 4,5",
+    "accept_protocol_versions all",
     "auth_opt_db_password hush",
     "frobnicate ${X",
 ];

@@ -7,7 +7,7 @@ const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\nt
 const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
 
 /// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
-const LINES: [(&str, &str, &str); 60] = [
+const LINES: [(&str, &str, &str); 69] = [
     ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
     ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
     ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),
@@ -125,6 +125,23 @@ const LINES: [(&str, &str, &str); 60] = [
         "max_session_expiry = \"7d\"  # no persistent_client_expiration: in Mosquitto a session never ends",
         "",
     ),
+    ("listener 1884 127.0.0.1", "accept_mqtt_3_1 = true  # as Mosquitto does", ""),
+    ("listener 1884 127.0.0.1\naccept_protocol_versions 4, 5", "accept_mqtt_3_1 = false  # M:6\n", ""),
+    ("listener 1884 127.0.0.1\naccept_protocol_versions 3,4,5", "accept_mqtt_3_1 = true  # M:6\n", ""),
+    (
+        "listener 1884 127.0.0.1\naccept_protocol_versions 3",
+        "accept_mqtt_3_1 = true  # M:6\n",
+        "MQTT 3.1.1 and of MQTT 5 are always let in",
+    ),
+    (
+        "listener 1884 127.0.0.1\naccept_protocol_versions six",
+        "M:6 not carried over: accept_protocol_versions six",
+        "\"six\" is none of 3, 4 and 5",
+    ),
+    ("listener 1884 127.0.0.1", "max_packet = \"256KiB\"  # no max_packet_size", ""),
+    ("listener 1884 127.0.0.1", "max_subscriptions = 10000  # Mosquitto has no such limit", ""),
+    ("listener 1884 127.0.0.1", "max_queued_bytes = \"6MiB\"  # ", ""),
+    ("listener 1884 127.0.0.1", "max_retained_bytes = \"2MiB\"  # ", ""),
     (
         "listener 1883\nallow_anonymous true",
         "listen = \"0.0.0.0:1883\"  # M:5\nallow_anonymous = true  # M:6",
