@@ -11,6 +11,8 @@ const EVERY_MS: u64 = 4 * 3_600_000;
 const LASTS_MS: u64 = 600_000;
 /// Most causes with a time of their own; further ones share one.
 const CAUSES_MAX: usize = 16;
+/// Milliseconds without a line after which a cause gives its place to another one. A text with a date in it is another one each day.
+const FORGET_MS: u64 = 24 * 3_600_000;
 
 /// State of the limit, see the [module](self).
 #[derive(Debug, Default)]
@@ -45,8 +47,7 @@ impl LinkLog {
         if self.told.as_deref() == Some(cause) {
             return None;
         }
-        let key =
-            if self.said_ms.contains_key(cause) || self.said_ms.len() < CAUSES_MAX { cause } else { "" };
+        let key = if self.has_place(now_ms, cause) { cause } else { "" };
         let last_ms = self.said_ms.get(key).copied();
         let lasts = now_ms >= since_ms + LASTS_MS;
         if !lasts && !self.is_due(now_ms, last_ms) {
@@ -56,6 +57,14 @@ impl LinkLog {
         self.said_ms.insert(key.to_owned(), now_ms);
         self.told = Some(cause.to_owned());
         Some(std::mem::take(&mut self.left_out))
+    }
+
+    /// Returns whether a cause has a time of its own, or may have one; for that the others may be forgotten that had no line for long.
+    fn has_place(&mut self, now_ms: u64, cause: &str) -> bool {
+        if !self.said_ms.contains_key(cause) && self.said_ms.len() >= CAUSES_MAX {
+            self.said_ms.retain(|_, last_ms| now_ms < *last_ms + FORGET_MS);
+        }
+        self.said_ms.contains_key(cause) || self.said_ms.len() < CAUSES_MAX
     }
 
     /// Returns whether a line is due about a cause or event whose last line was written at `last_ms`, and counts it as written.
@@ -155,5 +164,18 @@ mod tests {
         let mut log = LinkLog::default();
         let lines = (0..10_000).filter_map(|n| log.disconnected(n % 50, &format!("cause {n}"))).count();
         assert_eq!((lines, log.said_ms.len()), (CAUSES_MAX + 1, CAUSES_MAX + 1));
+    }
+
+    #[test]
+    fn causes_of_earlier_days_leave_room_for_new_ones() {
+        let mut log = LinkLog::default();
+        for n in 0..100 {
+            assert_eq!(log.disconnected(0, &format!("cause {n}")).is_some(), n <= CAUSES_MAX, "{n}");
+        }
+        let mut lines = |from_ms, name: &str| {
+            (0..10).filter_map(|n| log.disconnected(from_ms + n, &format!("{name} {n}"))).count()
+        };
+        assert_eq!(lines(2 * HOUR_MS, "of the same day"), 1, "a line for all");
+        assert_eq!(lines(24 * HOUR_MS, "of the next day"), 10);
     }
 }

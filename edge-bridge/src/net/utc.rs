@@ -14,6 +14,14 @@ pub(super) struct Utc {
     seconds: u64,
 }
 
+impl Utc {
+    /// Returns the day alone, for a text that has to be the same one second later.
+    pub(super) fn day(self) -> String {
+        let (year, month, day) = date(self.seconds / DAY_S);
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+}
+
 impl From<SystemTime> for Utc {
     fn from(time: SystemTime) -> Self {
         Self { seconds: time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() }
@@ -28,10 +36,9 @@ impl From<UnixTime> for Utc {
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = date(self.seconds / DAY_S);
         let of_day = self.seconds % DAY_S;
         let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        write!(f, "{}T{hour:02}:{minute:02}:{second:02}Z", self.day())
     }
 }
 
@@ -70,6 +77,7 @@ mod tests {
         ] {
             let time = UNIX_EPOCH + Duration::from_secs(seconds);
             assert_eq!(Utc::from(time).to_string(), shown);
+            assert_eq!(Some(Utc::from(time).day().as_str()), shown.split('T').next());
             assert_eq!(
                 Utc::from(UnixTime::since_unix_epoch(Duration::from_secs(seconds))).to_string(),
                 shown
