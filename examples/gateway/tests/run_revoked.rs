@@ -20,6 +20,7 @@ use support::authority::Authority;
 use support::gateway::Gateway;
 use support::mosquitto::Mosquitto;
 use support::relay::Relay;
+use support::wall_clock::WallClock;
 use support::{free_port, wait_until};
 
 /// A client of Mosquitto with the certificate of this name.
@@ -156,6 +157,13 @@ fn a_revoked_sensor_stays_out_while_the_listeners_own_files_are_broken() {
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
+/// Returns whether the status says that the hub needs somebody at once, as it does for what does not heal by itself.
+fn needs_somebody(gateway: &Gateway) -> bool {
+    let Some((200, status)) = gateway.get("/status.json") else { return false };
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    status["needs"].as_array().unwrap().iter().any(|need| need["id"] == "hub" && need["level"] == "act")
+}
+
 /// The gateway has a session of TLS with its hub, by which it could go on.
 #[test]
 fn a_revoked_hub_stays_out_while_the_gateways_own_files_are_broken() {
@@ -197,10 +205,37 @@ fn a_revoked_hub_stays_out_while_the_gateways_own_files_are_broken() {
         plant.revoke(dir, "plant.crl", &["hub"]);
         line.reset();
         wait_until("the hub is refused", 60, || page().contains("is revoked by"));
+        wait_until("somebody is needed", 20, || needs_somebody(&gateway));
         let is_told = |line: &str| line.contains("of the link cannot be read again") && line.contains(broken);
         assert!(gateway.log().lines().any(is_told), "{broken} {}", gateway.log());
         files.iter().for_each(|(name, bytes)| fs::write(dir.join(name), bytes).unwrap());
         plant.revoke(dir, "plant.crl", &[]);
     }
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// By the gateway's clock, which is ahead.
+#[test]
+fn a_hub_whose_certificate_has_expired_needs_somebody() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let plant = Authority::new(dir, "plant");
+    plant.sign_for_days(dir, "hub", "hub", 1);
+    let secure = free_port();
+    let file = |name: &str| dir.join(name).display().to_string();
+    let (cert, key) = (file("hub.crt"), file("hub.key"));
+    let lines = format!("user root\nlistener {} 127.0.0.1\ncertfile {cert}\nkeyfile {key}\n", secure.port());
+    let _hub = Mosquitto::start(dir, &lines);
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtts://localhost:{}\"\nca = \"plant.crt\"\n[[route]]\nmatch = \"#\"\n",
+        free_port(),
+        secure.port()
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.wall_clock = Some(WallClock::new(dir, 3 * 86_400_000, true));
+    gateway.start();
+    wait_until("somebody is needed", 60, || needs_somebody(&gateway));
+    let (_, page) = gateway.get("/metrics").unwrap();
+    assert!(page.contains("the hub's certificate has expired: it ended at "), "{page}");
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }

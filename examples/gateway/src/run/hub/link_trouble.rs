@@ -4,8 +4,11 @@ use edge_bridge::wire::ReasonCode;
 
 /// Words of a refused CONNECT; the reason follows.
 const REFUSED: &str = "the server refused the connection: ";
-/// Words of a certificate that this side does not take; the reason follows.
+/// Words of rustls for a certificate that this side does not take; the reason follows.
 const NOT_TAKEN_HERE: &str = "invalid peer certificate: ";
+/// Words of the link for one that has expired, or that a list revokes; more follows. For one that is not valid yet it has others: the clock may be behind.
+const NOT_TAKEN_BY_THE_LINK: [&str; 2] =
+    ["the hub's certificate has expired: ", "the hub's certificate is refused: "];
 /// Words of an error that the other side of TLS has sent; its name follows.
 const ALERT: &str = "received fatal alert: ";
 /// Words of an end of TLS in the handshake; the host follows.
@@ -63,10 +66,16 @@ impl<'a> LinkTrouble<'a> {
             }
             Self::Tls(cause) => match cause.split_once(ALERT) {
                 Some((_, alert)) => ALERTS.iter().any(|about| alert.starts_with(about)),
-                None => cause.contains(NOT_TAKEN_HERE) && !cause.contains("not valid yet"),
+                None => is_not_taken(cause),
             },
         }
     }
+}
+
+/// Returns whether this side does not take the hub's certificate, for a reason that does not pass with the time.
+fn is_not_taken(cause: &str) -> bool {
+    let is_of_link = NOT_TAKEN_BY_THE_LINK.iter().any(|words| cause.starts_with(words));
+    is_of_link || cause.contains(NOT_TAKEN_HERE) && !cause.contains("not valid yet")
 }
 
 #[cfg(test)]
@@ -102,10 +111,23 @@ mod tests {
     fn a_certificate_that_is_not_taken_needs_somebody_and_a_broken_handshake_does_not() {
         let here = |error: CertificateError| format!("TLS with h: {}", Error::InvalidCertificate(error));
         let there = |alert: AlertDescription| Error::AlertReceived(alert).to_string();
+        let of_link = |words: &str| format!("TLS with h: the hub's certificate {words}");
         for (cause, lasts) in [
             (here(CertificateError::UnknownIssuer), true),
-            (here(CertificateError::Expired), true),
             (here(CertificateError::NotValidForName), true),
+            (
+                of_link(
+                    "has expired: it ended at 2026-11-26T00:00:00Z, and it is 2026-11-27 by this machine's clock",
+                ),
+                true,
+            ),
+            (of_link("is refused: \"hub\" is revoked by /etc/edge-gateway/hub.crl"), true),
+            (
+                of_link(
+                    "is not valid before 2026-11-26T00:00:00Z, and it is 1970-01-01 by this machine's clock",
+                ),
+                false,
+            ),
             (here(CertificateError::Revoked), true),
             (there(AlertDescription::UnknownCA), true),
             (there(AlertDescription::CertificateExpired), true),
