@@ -179,6 +179,11 @@ fn a_rotated_password_needs_no_restart() {
     wait_until("it is missed", 30, || gateway.log().contains("cannot read the hub's password again"));
     hub.write_password("new\n");
     delivers_all(&gateway);
+    // Nor does a reload make one of it: the sensors stay.
+    gateway.signal("HUP");
+    let same = "the configuration was read again: nothing in it has changed";
+    wait_until("it is read again", 20, || gateway.log().contains(same));
+    assert!(!gateway.log().contains("starts anew"), "{}", gateway.log());
     assert!(gateway.terminate().0.success());
 }
 

@@ -103,4 +103,26 @@ format = "cbor"
         let changes = changed("format = \"cbor\"", "format = \"raw\"");
         assert_eq!(changes, Changes { routes: true, at_start: vec!["[queue]"] });
     }
+
+    /// The link reads them again before each connection: nothing has to start anew for them.
+    #[test]
+    fn another_password_in_the_same_file_is_no_change_and_another_file_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = [
+            ("user = \"site7\"\npassword_file = \"NAME\"", "password"),
+            ("proxy = \"http://site7@proxy:1\"\nproxy_password_file = \"NAME\"", "proxy"),
+        ];
+        for (keys, name) in keys {
+            let parse = |name: &str, password: &str| {
+                std::fs::write(dir.path().join(name), password).unwrap();
+                let text =
+                    FILE.replacen("[[route]]", &format!("{}\n[[route]]", keys.replace("NAME", name)), 1);
+                Config::parse(&dir.path().join("gateway.toml"), &text, &|_| None).unwrap().0
+            };
+            let before = parse(name, "before");
+            assert_eq!(before.changes(&parse(name, "after")), Changes::default(), "{name}");
+            let other = before.changes(&parse("other", "before"));
+            assert_eq!(other.at_start, ["[hub]"], "{name}");
+        }
+    }
 }

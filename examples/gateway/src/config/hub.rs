@@ -18,13 +18,23 @@ const PLAIN_PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
 
 /// The gateway's user name and password at the hub.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) user: String,
     pub(crate) password: Vec<u8>,
     /// File with the password.
     pub(crate) file: PathBuf,
 }
+
+impl PartialEq for Credentials {
+    /// Compares all but the password: the link reads it again before each connection, so that another one changes nothing in the configuration.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { user, password: _, file } = self;
+        (user, file) == (&other.user, &other.file)
+    }
+}
+
+impl Eq for Credentials {}
 
 impl std::fmt::Debug for Credentials {
     /// Writes the user alone, without the password.

@@ -17,12 +17,22 @@ pub(crate) struct Proxy {
 }
 
 /// Password of the user in the proxy's address.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Login {
     pub(crate) password: Vec<u8>,
     /// File with the password.
     pub(crate) file: PathBuf,
 }
+
+impl PartialEq for Login {
+    /// Compares the files alone: the link reads the password again before each connection.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { password: _, file } = self;
+        *file == other.file
+    }
+}
+
+impl Eq for Login {}
 
 impl std::fmt::Debug for Proxy {
     /// Writes the address alone, without the password.
