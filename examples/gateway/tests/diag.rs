@@ -16,9 +16,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::free_port;
 use support::gateway::{BINARY, Gateway};
 use support::publisher::Publisher;
+use support::{free_port, wait_until};
 
 const ALL: [&str; 7] =
     ["about.txt", "gateway.toml", "check.txt", "status.json", "metrics.txt", "state.txt", "machine.txt"];
@@ -81,14 +81,12 @@ fn of_a_running_gateway_it_has_everything_but_secrets_and_payloads() {
     sensor.settle(0, 20);
 
     let (file, archive) = (dir.path().join("gateway.toml"), dir.path().join("diag.tar"));
-    let output = Command::new(BINARY)
-        .arg("diag")
-        .arg(&file)
-        .arg("--output")
-        .arg(&archive)
-        .env("HUB_USER", "operator")
-        .output()
-        .unwrap();
+    let diag = |archive: &Path| {
+        let mut command = Command::new(BINARY);
+        command.arg("diag").arg(&file).arg("--output").arg(archive).env("HUB_USER", "operator");
+        command.output().unwrap()
+    };
+    let output = diag(&archive);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(names(&archive), ALL);
     assert_eq!(fs::metadata(&archive).unwrap().permissions().mode() & 0o777, 0o600);
@@ -105,6 +103,23 @@ fn of_a_running_gateway_it_has_everything_but_secrets_and_payloads() {
     assert!(about.starts_with(concat!("edge-gateway ", env!("CARGO_PKG_VERSION"), "\n")), "{about}");
     assert!(!about.contains("left out"), "{about}");
     assert_without_secrets(&archive, &output);
+
+    // A secret that is typed in the place of its path is in no need of the running gateway.
+    let mistaken = fs::read_to_string(&file).unwrap().replace("\"hub.password\"", "\"s3cret-x\"");
+    fs::write(&file, mistaken).unwrap();
+    gateway.signal("HUP");
+    let refused = "the changed configuration is refused";
+    wait_until("it is refused", 20, || gateway.log().contains(refused));
+    let needs = || gateway.get("/status.json").map_or_else(String::new, |(_, status)| status);
+    wait_until("the status has the key", 20, || needs().contains("hub.password_file: …"));
+    let refused = dir.path().join("refused.tar");
+    let output = diag(&refused);
+    assert!(
+        part(&refused, "status.json").contains("hub.password_file: …"),
+        "{}",
+        part(&refused, "status.json")
+    );
+    assert_without_secrets(&refused, &output);
 }
 
 #[test]

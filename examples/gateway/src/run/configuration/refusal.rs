@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::Sources;
+use crate::config::{Sources, shareable_finding};
 
 /// Change of a valid configuration that a reload cannot apply. Displays the reason, behind the key if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +81,14 @@ impl Refusal {
         Self { why: format!("it does not start: {error}"), remedy: Remedy::RemoveCause }
     }
 
+    /// Returns the reason for the log of this machine. A mistake may quote what stands in the place of the path of a secret.
     pub(crate) fn why(&self) -> &str {
         &self.why
+    }
+
+    /// Returns the reason for pages, for the hub and for whoever helps: without what may be a secret that was typed in the place of its path.
+    pub(crate) fn shareable_why(&self) -> String {
+        shareable_finding(&self.why)
     }
 
     /// Returns the action for the operator.

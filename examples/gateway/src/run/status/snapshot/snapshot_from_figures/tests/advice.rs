@@ -31,6 +31,16 @@ fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
     assert!(unfit(Unfit::Lanes).why().starts_with("g.toml:4: queue.lanes: "), "{:?}", unfit(Unfit::Lanes));
 }
 
+/// The need goes to the page, to the hub and into the archive for whoever helps; the log stays on this machine.
+#[test]
+fn a_secret_in_the_place_of_its_path_is_in_no_need() {
+    let refusal = Refusal::mistake("g.toml:3: hub.password_file: /etc/s3cret: No such file".to_owned());
+    assert!(refusal.why().contains("s3cret"));
+    let facts = Facts { refused: Some(refusal), ..facts() };
+    let needs = super::super::snapshot(&facts, NOW, &figures(), &recorder(&figures())).needs;
+    assert_eq!(needs[0].text, "The changed gateway.toml is not in force: g.toml:3: hub.password_file: ….");
+}
+
 /// The hub did answer, and what it says does not heal by itself.
 #[test]
 fn a_hub_that_refuses_the_login_or_the_certificate_is_no_outage() {
