@@ -1,6 +1,7 @@
 //! Error of keys, certificates and lists of revoked ones that cannot be used, with the path of the faulty file.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem;
@@ -66,6 +67,18 @@ pub enum TlsError {
     Verifier(String),
 }
 
+impl TlsError {
+    /// Returns whether a file could not be read, or is not there, so that the same file may be readable the next time. What stands in a file stays
+    /// wrong until it changes.
+    pub fn is_unread(&self) -> bool {
+        match self {
+            // The error of this crate for a file that is too large.
+            Self::Pem { source: pem::Error::Io(error), .. } => error.kind() != io::ErrorKind::InvalidData,
+            _ => false,
+        }
+    }
+}
+
 /// Reason for which a list does not take the place of the one in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -119,4 +132,26 @@ pub(super) fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError 
 
 pub(super) fn refused(path: &Path, source: rustls::Error) -> TlsError {
     TlsError::Refused { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{PEM_BYTES_MAX, certificates};
+
+    #[test]
+    fn what_stands_in_a_file_is_no_error_of_reading_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        let is_unread = || certificates(&file).unwrap_err().is_unread();
+        assert!(is_unread(), "it is not there");
+        for content in ["", "no PEM", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            std::fs::write(&file, content).unwrap();
+            assert!(!is_unread(), "{content}");
+        }
+        std::fs::File::create(&file).unwrap().set_len(PEM_BYTES_MAX + 1).unwrap();
+        assert!(!is_unread(), "too large");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert!(is_unread(), "a directory");
+    }
 }

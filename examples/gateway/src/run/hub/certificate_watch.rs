@@ -14,12 +14,25 @@ use edge_bridge::net::TlsError;
 use crate::config::Hub;
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 
-/// Returns a function that reads the TLS files again, which were `first` at the start. It returns `None` while they are unchanged.
+/// Stamps of the TLS files of `[hub]`.
+#[derive(Debug)]
+pub(super) struct Stamps([Vec<Stamp>; PARTS.len()]);
+
+impl Stamps {
+    /// Takes the stamps. To be called before the files are read: a change in between is found at the next look then.
+    pub(super) fn of(hub: &Hub) -> Self {
+        Self(PARTS.map(|part| stamps(hub, part)))
+    }
+}
+
+/// Returns a function that reads the TLS files again, which were `first` at the start and had these stamps before. It returns `None` while they are
+/// unchanged.
 pub(super) fn changed_tls(
     hub: &Hub,
+    stamps: Stamps,
     first: Tls,
 ) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
-    let watch = Mutex::new(TlsWatch::new(hub, first));
+    let watch = Mutex::new(TlsWatch::new(hub, stamps, first));
     move || Ok(watch.lock().unwrap_or_else(PoisonError::into_inner).look())
 }
 
@@ -46,8 +59,7 @@ struct TlsWatch {
 }
 
 impl TlsWatch {
-    fn new(hub: &Hub, in_force: Tls) -> Self {
-        let stamps = PARTS.map(|part| stamps(hub, part));
+    fn new(hub: &Hub, Stamps(stamps): Stamps, in_force: Tls) -> Self {
         Self { hub: hub.clone(), listed: in_force.clone(), in_force, stamps, told: String::new() }
     }
 
@@ -104,4 +116,38 @@ fn stamps(hub: &Hub, part: Part) -> Vec<Stamp> {
         Part::Identity => &[&hub.cert, &hub.key],
     };
     files.iter().filter_map(|file| file.as_deref()).map(stamp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_bridge::net::ClockFloor;
+
+    use crate::config::{self, Config};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_while_it_is_read_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+            std::fs::write(dir.path().join("new"), params.self_signed(&key).unwrap().pem()).unwrap();
+            std::fs::rename(dir.path().join("new"), dir.path().join("ca")).unwrap();
+        };
+        write("first");
+        let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtts://hub\"\nca = \"ca\"\n[[route]]\nmatch = \"a\"\n";
+        let hub = Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap().0.hub;
+        let read = || config::tls::tls(&hub, ClockFloor::new(|| None)).unwrap().unwrap();
+        for is_replaced in [false, true] {
+            let stamps = Stamps::of(&hub);
+            let tls = read();
+            if is_replaced {
+                write("second");
+            }
+            let mut watch = TlsWatch::new(&hub, stamps, tls);
+            assert_eq!(watch.look().is_some(), is_replaced);
+            assert!(watch.look().is_none() && watch.told.is_empty());
+        }
+    }
 }

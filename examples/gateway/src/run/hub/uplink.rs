@@ -12,7 +12,7 @@ use crate::run::error::RunError;
 use crate::run::replaced_parts::Packers;
 use crate::run::tap::Taps;
 
-use super::certificate_watch::changed_tls;
+use super::certificate_watch::{Stamps, changed_tls};
 use super::compact::Compact;
 use super::gap_reports::GapReports;
 use super::hub_status::HubStatus;
@@ -58,9 +58,10 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
     }
     let alpn: Vec<&str> = hub.alpn.iter().map(String::as_str).collect();
     builder = builder.alpn(&alpn);
+    let stamps = Stamps::of(hub);
     let tls = config::tls::tls(hub, floor.clone());
     if let Some(tls) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
-        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, tls));
+        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, stamps, tls));
     }
     Ok(builder)
 }

@@ -50,10 +50,14 @@ impl ListenerTls {
     pub(super) fn renewed(&self, files: &TlsAddress) -> Renewal {
         let (mut tls, mut failed, mut is_of_content) = (self.clone(), Vec::new(), true);
         let [cert, client_ca, client_crl] = contents(files);
+        let mut tell = |error: &TlsError| {
+            failed.push(error.to_string());
+            is_of_content &= !error.is_unread();
+        };
         if let Some(path) = files.client_ca.as_ref().filter(|_| client_ca != self.client_ca) {
             match tls.in_force.clone().with_client_authorities(path) {
                 Ok(settings) => (tls.in_force, tls.client_ca) = (settings, client_ca),
-                Err(error) => failed.push(error.to_string()),
+                Err(error) => tell(&error),
             }
         }
         if let Some(path) = files.client_crl.as_ref().filter(|_| client_crl != self.client_crl) {
@@ -61,7 +65,7 @@ impl ListenerTls {
                 Ok(settings) => {
                     (tls.in_force, tls.listed, tls.client_crl) = (settings.clone(), settings, client_crl);
                 }
-                Err(error) => failed.push(error.to_string()),
+                Err(error) => tell(&error),
             }
         }
         match identity(&tls.in_force, files, cert == self.cert) {
@@ -100,7 +104,8 @@ fn identity(tls: &ServerTls, files: &TlsAddress, is_same: bool) -> Result<Server
     } else if has_expired(files) {
         return Err((format!("{}: the certificate has expired", cert.display()), true));
     }
-    let renewed = tls.clone().with_identity(cert, key).map_err(|error| (error.to_string(), true))?;
+    let renewed = tls.clone().with_identity(cert, key);
+    let renewed = renewed.map_err(|error| (error.to_string(), !error.is_unread()))?;
     match renewed.check_signer() {
         // The signer may get the key of the certificate later than this file.
         Err(error) if is_of_other_key(&error) => Err((error.to_string(), false)),
@@ -115,4 +120,60 @@ fn is_of_other_key(error: &TlsError) -> bool {
 fn contents(files: &TlsAddress) -> [Content; 3] {
     [Some(&files.cert), files.client_ca.as_ref(), files.client_crl.as_ref()]
         .map(|path| path.and_then(|path| operator_file::read(path).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, Issuer, KeyPair};
+
+    use super::*;
+
+    /// Files of a listener that lets in clients with a certificate.
+    fn written(dir: &Path) -> TlsAddress {
+        let write = |name: &str, text: &str| {
+            std::fs::write(dir.join(name), text).unwrap();
+            dir.join(name)
+        };
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let day = std::time::Duration::from_secs(86_400);
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: SystemTime::now().into(),
+            next_update: (SystemTime::now() + day).into(),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&Issuer::from_params(&params, &key)).unwrap().pem().unwrap();
+        let cert = params.self_signed(&key).unwrap().pem();
+        TlsAddress {
+            address: "127.0.0.1:1".parse().unwrap(),
+            cert: write("cert", &cert),
+            key: write("key", &key.serialize_pem()),
+            client_ca: Some(write("ca", &cert)),
+            client_crl: Some(write("crl", &list)),
+        }
+    }
+
+    /// Such as on a disk that is away for a moment: the stamps of the files are the same afterwards.
+    #[test]
+    fn what_could_not_be_read_may_be_readable_the_next_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = written(dir.path());
+        let tls = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
+        assert_eq!(tls.renewed(&files).failed, None);
+        for name in ["cert", "key", "ca", "crl"] {
+            let path = dir.path().join(name);
+            let before = std::fs::read(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            let renewal = tls.renewed(&files);
+            assert!(renewal.failed.is_some() && !renewal.is_of_content, "{name}: {:?}", renewal.failed);
+            std::fs::write(&path, "nothing").unwrap();
+            let renewal = tls.renewed(&files);
+            assert!(renewal.failed.is_some() && renewal.is_of_content, "{name}: {:?}", renewal.failed);
+            std::fs::write(&path, before).unwrap();
+        }
+    }
 }
