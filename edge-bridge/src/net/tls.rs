@@ -1,6 +1,7 @@
 //! TLS through rustls. The cryptography provider (ring) is always named, so that nothing depends on a process-wide default.
 
 pub(super) mod certificate;
+pub(super) mod certificate_chain;
 pub(super) mod certificate_dates;
 pub(super) mod certificate_name;
 pub(super) mod clock_floor;

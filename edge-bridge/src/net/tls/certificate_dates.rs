@@ -18,16 +18,20 @@ pub fn certificate_ends(path: impl AsRef<Path>) -> Result<Vec<SystemTime>, TlsEr
     Ok(all.iter().filter_map(|certificate| not_after(certificate)).collect())
 }
 
-fn not_after(certificate: &[u8]) -> Option<SystemTime> {
-    let mut fields = fields(certificate)?;
-    // Serial number, signature and issuer stand before the validity.
-    for _ in 0..3 {
-        (_, _, fields) = element(fields)?;
-    }
+/// Returns the last second in which a certificate is valid.
+pub(in crate::net) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
+    let (_issuer, _, fields) = element(from_issuer(certificate)?)?;
     let (SEQUENCE, validity, _) = element(fields)? else { return None };
     let (_, _, rest) = element(validity)?;
     let (kind, text, _) = element(rest)?;
     time(kind, text)
+}
+
+/// Returns the fields of a certificate from the name of its issuer on; the validity stands behind it, then the subject's name.
+pub(in crate::net) fn from_issuer(certificate: &[u8]) -> Option<&[u8]> {
+    let (_serial_number, _, fields) = element(fields(certificate)?)?;
+    let (_signature, _, fields) = element(fields)?;
+    Some(fields)
 }
 
 /// Returns the time of an element of this kind (RFC 5280 §4.1.2.5).

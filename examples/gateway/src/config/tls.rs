@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
 use edge_bridge::net::{
-    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, certificate_ends,
+    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, certificate_chain_ends,
     client_certificate_problem, revocation_list_ends, revocation_lists_are_of, signer_socket,
 };
 
@@ -203,10 +203,10 @@ fn check_certificate(
     findings.add(severity, cert.at, "hub.cert", format!("{}: {said}", cert.value.display()), None);
 }
 
-/// Reports certificates behind the first one of a file, those of the authorities between the owner and the one that peers trust, when they expire.
-/// A warning even when they have: a peer may have newer ones of the same authorities.
+/// Reports the certificates of a chain behind the first one, those of the authorities between the owner and the one that peers trust, when they
+/// expire. A warning even when they have: a peer may have newer ones of the same authorities.
 fn check_chain((cert, name): (&Placed<PathBuf>, &str), max_age: Duration, findings: &mut Findings) {
-    let ends = certificate_ends(&cert.value).unwrap_or_default();
+    let ends = certificate_chain_ends(&cert.value).unwrap_or_default();
     let Some(end) = ends.get(1..).and_then(|behind| behind.iter().min()) else { return };
     let left = end.duration_since(SystemTime::now());
     let said = match left {
@@ -330,16 +330,25 @@ mod tests {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
         };
         let own = rcgen::KeyPair::generate().unwrap();
-        let first =
-            rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap().self_signed(&own).unwrap();
+        let authority = |name: &str| {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            (params, rcgen::KeyPair::generate().unwrap())
+        };
+        let (line, plant) = (authority("line"), authority("plant"));
+        let site = rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap();
+        let first = site.signed_by(&own, &rcgen::Issuer::from_params(&line.0, &line.1)).unwrap();
         write("key", own.serialize_pem());
         let hub = "[hub]\nurl = \"mqtts://hub\"\ncert = \"cert\"\nkey = \"key\"\n";
         let local = "[local]\ntls_listen = \"127.0.0.1:1\"\ncert = \"cert\"\nkey = \"key\"\n";
         let said = |behind_until: i32, section: &str| {
-            let mut params = rcgen::CertificateParams::default();
+            let mut params = line.0.clone();
             params.not_after = rcgen::date_time_ymd(behind_until, 1, 1);
-            let behind = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-            write("cert", first.pem() + &first.pem() + &behind.pem());
+            let behind = params.signed_by(&line.1, &rcgen::Issuer::from_params(&plant.0, &plant.1)).unwrap();
+            // Whoever trusts the plant's authority has it.
+            let mut root = plant.0.clone();
+            root.not_after = rcgen::date_time_ymd(2021, 1, 1);
+            write("cert", first.pem() + &behind.pem() + &root.self_signed(&plant.1).unwrap().pem());
             let rest = if section == hub {
                 "[local]\nlisten = \"127.0.0.1:1\"\n"
             } else {

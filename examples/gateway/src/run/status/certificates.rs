@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use edge_bridge::net::{ServerTls, certificate_ends, revocation_list_ends};
+use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revocation_list_ends};
 
 use crate::config::tls::is_list_of;
 use crate::config::{Config, Local};
@@ -65,7 +65,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// Expiry of a certificate, as its file was read last.
+/// Expiry of a certificate, or of one behind it that its peers need, if that ends before it, as the file was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) role: Role,
@@ -177,18 +177,21 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
     if found[0].is_some() && found == known {
         return Found::AsBefore;
     }
-    let ends = if role.is_list() { revocation_list_ends(path) } else { certificate_ends(path) };
+    let ends = match role {
+        Role::Hub | Role::Listener => certificate_chain_ends(path),
+        Role::HubAuthority | Role::SensorAuthority => certificate_ends(path),
+        Role::HubRevoked | Role::SensorsRevoked => revocation_list_ends(path),
+    };
     let Ok(ends) = ends else { return Found::Unreadable };
     // Nothing else takes a certificate and its key alone, without authorities.
     let does_not_fit = |key: &Path| ServerTls::from_pem(path, key, None).is_err();
     if !role.is_list() && partner.is_some_and(does_not_fit) {
         return Found::Unreadable;
     }
-    // Behind the own certificate stand those of its authorities; of authorities the last to end is trusted until then.
+    // A chain ends with the first of its certificates to end; of authorities the last to end is trusted until then.
     let end = match role {
-        Role::Hub | Role::Listener => ends.first(),
         Role::HubAuthority | Role::SensorAuthority => ends.iter().max(),
-        Role::HubRevoked | Role::SensorsRevoked => ends.iter().min(),
+        _ => ends.iter().min(),
     };
     let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
     Found::Read { stamps: found, end: end.copied(), is_foreign }
@@ -305,7 +308,11 @@ pub(in crate::run) fn render(ends: &[End], page: &mut Page) {
     if ends.is_empty() {
         return;
     }
-    page.head(NAME, "gauge", "Last second of each certificate that the configuration names, since 1970.");
+    page.head(
+        NAME,
+        "gauge",
+        "Last second of each certificate that the configuration names, with its chain, since 1970.",
+    );
     page.labelled(NAME, "role", ends.iter().map(|end| (end.role.as_str(), end.at_s)));
 }
 

@@ -43,13 +43,46 @@ fn an_end_is_near_as_long_before_it_as_is_asked_for_and_after_it() {
 }
 
 #[test]
-fn of_a_chain_the_first_counts_and_of_authorities_the_last_to_end() {
+fn what_is_not_of_the_chain_does_not_count_and_of_authorities_the_last_to_end_does() {
     let dir = tempfile::tempdir().unwrap();
     for (role, end) in
         [(Role::Hub, 100), (Role::Listener, 100), (Role::HubAuthority, 900), (Role::SensorAuthority, 900)]
     {
         let ends = of(dir.path(), role, 14, &[100, 900, 300]).ends_at(at(0));
         assert_eq!(ends.iter().map(days).collect::<Vec<_>>(), [end], "{role}");
+    }
+}
+
+/// Peers judge the authorities between, too, where they have none of their own.
+#[test]
+fn a_chain_ends_with_the_first_of_its_certificates_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |name: &str, days: i64| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_after = at(days).into();
+        params
+    };
+    let signed = |name: &str, issuer: &str, days: i64| {
+        let issuer = rcgen::Issuer::new(named(issuer, 0), KeyPair::generate().unwrap());
+        named(name, days).signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().pem()
+    };
+    let leaf = signed("leaf", "line", 100);
+    let root = named("root", -1).self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+    let twins = [signed("line", "old root", 5), signed("line", "root", 900)];
+    for (behind, end) in [
+        (signed("line", "root", 10), 10),
+        (signed("line", "root", 900), 100),
+        (signed("line", "root", 900) + &root, 100),
+        (twins.concat(), 100),
+    ] {
+        let path = dir.path().join("file");
+        std::fs::write(&path, leaf.clone() + &behind).unwrap();
+        for role in [Role::Hub, Role::Listener] {
+            let file = File::new(role, &path, None, DAY * 14);
+            assert_eq!((file.end, file.is_near(at(0))), (Some(at(end)), end < 14), "{role} {end}");
+        }
     }
 }
 
