@@ -19,7 +19,7 @@ use crate::run::hub::compact::table_topics;
 use crate::run::hub::gap_reports::GapReports;
 use crate::run::hub::pack::NextRoutes;
 use crate::run::hub::table_subscriber::TableSubscriber;
-use crate::run::sensors::held_receipts::Tell;
+use crate::run::sensors::held_receipts::{Link as HeldLink, Tell};
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::status::monitor::Monitor;
 use crate::run::status::snapshot::{CurrentFacts, Facts};
@@ -160,12 +160,10 @@ impl RouteChanges {
     }
 
     fn apply(&mut self, config: &Config, permit: Permit<'_>) -> Result<(), String> {
-        match self.ingest.change_routes(self.clock.now(), &config.routes) {
-            Ok((rows, depends)) => permit.put(rows, depends.then(Tell::Nobody)),
-            Err(error) => {
-                tracing::error!(error, "the routes stay as they were");
-                return Err(error);
-            }
+        let put = |rows, depends: HeldLink| permit.put(rows, depends.then(Tell::Nobody));
+        if let Err(error) = self.ingest.change_routes(self.clock.now(), &config.routes, put) {
+            tracing::error!(error, "the routes stay as they were");
+            return Err(error);
         }
         self.tell_pack(config);
         tracing::info!(

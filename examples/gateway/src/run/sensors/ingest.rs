@@ -30,10 +30,12 @@ pub(in crate::run) use alarm_commands::ALARM_LANE;
 use alarm_commands::Commanded;
 pub(crate) use counts::Counts;
 use dead_letters::TOO_LONG;
+use last_answer::LastAnswer;
 
 mod alarm_commands;
 mod counts;
 mod dead_letters;
+mod last_answer;
 mod over_restarts;
 mod route_change;
 mod ticks;
@@ -41,10 +43,11 @@ mod ticks;
 pub(crate) use alarm_commands::tests::rig as alarm_rig;
 
 /// Ingest of the gateway, for sensors at the listener and behind a broker. Clones share the state: the listener passes messages to it, and a task
-/// ticks its filters.
-#[derive(Clone, Debug)]
+/// ticks its filters. Each clone has the last answer for itself, because callers of other threads get theirs meanwhile.
+#[derive(Debug)]
 pub(crate) struct GatewayIngest {
     inner: Arc<Mutex<Inner>>,
+    last: LastAnswer,
     /// Notified when a publisher waits for receipts that depend on readings held in a stage.
     let_go: Arc<Notify>,
     /// Answers to commands that were meant for the hub and found no room in the queue.
@@ -63,13 +66,8 @@ struct Inner {
     counts: Counts,
     /// Rate limit of the log lines about messages that are no readings.
     dead_letters: OnceAnHour,
-    /// Group of the message that was answered last, by [`Group::number`], and the number of changes of the routes.
-    answered: Option<u32>,
+    /// Number of changes of the routes.
     changes: u32,
-    /// Set if the message that was refused last may have been received before.
-    refused_may_be_copy: bool,
-    /// Receipts that depend on the rows of the last answer.
-    link: Link,
     /// Receipts of messages that are on their way to the queue, by ticket.
     links: HashMap<Ticket, Link>,
     /// Alarm commands of local clients. `None`: they are not accepted.
@@ -85,28 +83,23 @@ impl GatewayIngest {
     /// Rules or a topic that are not valid, in words. The command `check` finds them earlier.
     pub(crate) fn new(routes: &[Route], restarted: DuplicateMarks) -> Result<Self, String> {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
-        let (link, links) = (Link::default(), HashMap::new());
-        let (arrival, counts) = (ArrivalClock::default(), Counts::default());
-        let (dead_letters, refused_may_be_copy) = (OnceAnHour::default(), false);
         let inner = Inner {
-            arrival,
+            arrival: ArrivalClock::default(),
             own: None,
             routes,
             restarted,
             loops: None,
-            counts,
-            dead_letters,
-            answered: None,
+            counts: Counts::default(),
+            dead_letters: OnceAnHour::default(),
             changes: 0,
-            refused_may_be_copy,
-            link,
-            links,
+            links: HashMap::new(),
             alarms: None,
             birth_requests: BirthRequests::default(),
             taps: Taps::default(),
         };
         Ok(Self {
             inner: Arc::new(Mutex::new(inner)),
+            last: LastAnswer::default(),
             let_go: Arc::default(),
             answers_without_room: Arc::default(),
         })
@@ -204,9 +197,9 @@ impl GatewayIngest {
         &self.answers_without_room
     }
 
-    /// Takes the receipts that depend on the rows of the last answer. A caller without tickets calls this right after the ingest.
-    pub(crate) fn take_link(&self) -> Link {
-        std::mem::take(&mut self.lock().link)
+    /// Takes the receipts that depend on the rows of this clone's last answer, as a caller without tickets does.
+    pub(crate) fn take_link(&mut self) -> Link {
+        self.last.take_link()
     }
 
     /// Takes the receipts of the answer with this ticket.
@@ -238,30 +231,41 @@ impl GatewayIngest {
         readings.for_each(|readings| readings.trust_clock(is_trusted));
     }
 
-    /// Locks the state. A poisoned lock is used nevertheless, because a panic under it would have ended the process's only thread.
+    /// Locks the state. A poisoned lock is used nevertheless: a panic under it ends the part that called, and the others go on.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Clone for GatewayIngest {
+    /// Returns another handle to the same state, which has had no answer yet.
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            last: LastAnswer::default(),
+            let_go: self.let_go.clone(),
+            answers_without_room: self.answers_without_room.clone(),
+        }
+    }
+}
+
 impl Ingest for GatewayIngest {
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
-        self.lock().ingest(now, message)
+        let mut last = LastAnswer::default();
+        let answer = self.lock().ingest(now, message, &mut last);
+        self.last = last;
+        answer
     }
 
     fn on_ticket(&mut self, ticket: Ticket) {
-        let mut inner = self.lock();
-        let link = std::mem::take(&mut inner.link);
+        let link = self.last.take_link();
         if !link.is_empty() {
-            inner.links.insert(ticket, link);
+            self.lock().links.insert(ticket, link);
         }
     }
 
     fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
-        let (mut row, inner) = (message.dead_letter(reason), self.lock());
-        row.possible_duplicate |= inner.refused_may_be_copy;
-        row.lane = inner.lane_of(message.topic.as_str());
-        row
+        self.last.mark(message.dead_letter(reason))
     }
 
     fn lane(&self, message: &Inbound) -> Option<u8> {
@@ -273,8 +277,7 @@ impl Ingest for GatewayIngest {
     }
 
     fn group(&self) -> Option<Group> {
-        let inner = self.lock();
-        inner.answered.map(|number| Group { number, division: inner.changes })
+        self.last.group()
     }
 }
 
@@ -285,7 +288,7 @@ const NOTHING: u32 = 257;
 
 impl Inner {
     /// Returns the answer of the embedding program's ingest. `None` leaves the message to the routes.
-    fn own_answer(&mut self, now: Now, message: &Inbound) -> Option<Answer> {
+    fn own_answer(&mut self, now: Now, message: &Inbound, last: &mut LastAnswer) -> Option<Answer> {
         let mut answer = self.own.as_mut()?.decide(now, message)?;
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         match &mut answer {
@@ -293,7 +296,7 @@ impl Inner {
                 rows.iter_mut().for_each(|row| row.possible_duplicate |= may_be_copy);
             }
             Answer::Absorb => {}
-            Answer::Refuse(_) => self.refused_may_be_copy = may_be_copy,
+            Answer::Refuse(_) => last.refuse(may_be_copy, self.lane_of(message.topic.as_str())),
         }
         Some(answer)
     }
@@ -311,19 +314,19 @@ impl Inner {
         self.routes.iter().filter_map(|route| route.readings.as_ref())
     }
 
-    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+    fn ingest(&mut self, now: Now, message: &Inbound, last: &mut LastAnswer) -> Answer {
         let (now, topic) = (self.arrival.map(now), message.topic.as_str());
         self.taps.came_in(message);
         if let Some(command) = self.alarm_command_of(topic) {
-            self.answered = Some(ALARM_COMMANDS);
-            return self.alarm_command(now, command, message);
+            last.set_group(ALARM_COMMANDS, self.changes);
+            return self.alarm_command(now, command, message, last);
         }
-        self.answered = Some(NOTHING);
+        last.set_group(NOTHING, self.changes);
         if self.is_loop_command(topic) {
             return Answer::Absorb;
         }
-        if let Some(answer) = self.own_answer(now, message) {
-            self.answered = None;
+        if let Some(answer) = self.own_answer(now, message, last) {
+            last.set_no_group();
             self.taps.unfiltered(topic, "decided by the program's own ingest");
             return answer;
         }
@@ -335,7 +338,8 @@ impl Inner {
             }
             return Answer::Absorb;
         };
-        self.answered = Some(route.lane.into());
+        let lane = route.lane;
+        last.set_group(lane.into(), self.changes);
         route.count(message.payload.len());
         let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         let taken = match &mut route.readings {
@@ -363,7 +367,10 @@ impl Inner {
         };
         let (mut rows, link) = match taken {
             Ok(taken) => taken,
-            Err((reason, error)) => return self.refuse(now, message, may_be_copy, reason, &error),
+            Err((reason, error)) => {
+                last.refuse(may_be_copy, Some(lane));
+                return self.refuse(now, message, reason, &error);
+            }
         };
         self.tell_alarms();
         if rows.is_empty() && link.is_empty() {
@@ -373,7 +380,7 @@ impl Inner {
             rows.iter_mut().for_each(|row| row.possible_duplicate = true);
         }
         let withholds = link.withholds() || rows.is_empty();
-        self.link = link;
+        last.set_link(link);
         if withholds { Answer::Withhold(rows) } else { Answer::Store(rows) }
     }
 }

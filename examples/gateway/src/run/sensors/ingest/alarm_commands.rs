@@ -15,6 +15,7 @@ use crate::run::local_control::alarm_commands::dispatcher::{AlarmDispatcher, By,
 use crate::run::local_control::alarm_file::KeptAlarms;
 use crate::run::sensors::held_receipts::Link;
 
+use super::last_answer::LastAnswer;
 use super::{GatewayIngest, Inner};
 
 /// Lane of rows that a command to an alarm makes.
@@ -84,13 +85,6 @@ impl GatewayIngest {
         (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.dispatcher.unkept()))
     }
 
-    /// Has the alarm states on disk compared with those of now, and replaced.
-    pub(super) fn keep_alarms(&self) {
-        if let Some(alarms) = &self.lock().alarms {
-            alarms.to_keep.notify_one();
-        }
-    }
-
     /// Takes the answers to the oldest `count` of these commands.
     pub(crate) fn alarms_are_kept(&self, count: usize) -> Vec<Told> {
         self.lock().alarms.as_mut().map(|alarms| alarms.dispatcher.kept(count)).unwrap_or_default()
@@ -99,9 +93,15 @@ impl GatewayIngest {
     /// Restores the alarm states that the last process kept. Returns rows that report them, because a kill may have lost the rows of the changes
     /// that led there.
     pub(crate) fn restore_alarms(&self, now: Now, kept: Vec<KeptAlarms>) -> Vec<Row> {
-        let (mut inner, mut rows) = (self.lock(), Vec::new());
+        self.lock().restore_alarms(now, kept)
+    }
+}
+
+impl Inner {
+    pub(super) fn restore_alarms(&mut self, now: Now, kept: Vec<KeptAlarms>) -> Vec<Row> {
+        let mut rows = Vec::new();
         for KeptAlarms { filter_topic, alarms } in kept {
-            let Some(route) = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic) else {
+            let Some(route) = self.routes.iter_mut().find(|route| route.filter_topic == filter_topic) else {
                 continue;
             };
             let mut taken = Taken::default();
@@ -112,9 +112,14 @@ impl GatewayIngest {
         }
         rows
     }
-}
 
-impl Inner {
+    /// Has the alarm states on disk compared with those of now, and replaced.
+    pub(super) fn keep_alarms(&self) {
+        if let Some(alarms) = &self.alarms {
+            alarms.to_keep.notify_one();
+        }
+    }
+
     /// Returns the part of a topic after `cmd/alarm/`. `None`: the topic is no command to a filter's alarm.
     pub(super) fn alarm_command_of<'t>(&self, topic: &'t str) -> Option<&'t str> {
         self.alarms.as_ref().and_then(|_| alarm_topic(topic, self.loops.as_deref()))
@@ -122,10 +127,16 @@ impl Inner {
 
     /// Performs a command. The rows of an obeyed command are those of the alarm's change, and its PUBACK waits for them as any message's does. A
     /// refused command is absorbed, and only its sender gets an answer with the reason.
-    pub(super) fn alarm_command(&mut self, now: Now, topic: &str, message: &Inbound) -> Answer {
+    pub(super) fn alarm_command(
+        &mut self,
+        now: Now,
+        topic: &str,
+        message: &Inbound,
+        last: &mut LastAnswer,
+    ) -> Answer {
         match self.obey_alarm_command(now, topic, message, By::Client) {
             Ok((rows, link)) => {
-                self.link = link;
+                last.set_link(link);
                 Answer::Store(rows)
             }
             Err((why, by)) => {

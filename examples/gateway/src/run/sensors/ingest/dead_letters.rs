@@ -12,21 +12,13 @@ const SHOWN_BYTES: usize = 40;
 pub(super) const TOO_LONG: &str = "with the route's `to` the topic is longer than a topic may be";
 
 impl Inner {
-    pub(super) fn refuse(
-        &mut self,
-        now: Now,
-        message: &Inbound,
-        may_be_copy: bool,
-        reason: ReasonCode,
-        error: &str,
-    ) -> Answer {
+    pub(super) fn refuse(&mut self, now: Now, message: &Inbound, reason: ReasonCode, error: &str) -> Answer {
         let topic = message.topic.as_str();
         self.counts.undecodable += 1;
         self.taps.no_reading(topic, &error);
         if self.dead_letters.may_say(now.up_ms, topic) {
             tell_dead_letter(topic, reason, error, &message.payload);
         }
-        self.refused_may_be_copy = may_be_copy;
         Answer::Refuse(reason)
     }
 }

@@ -9,7 +9,7 @@ use crate::run::filters::silence::Changed;
 use crate::run::filters::watched_sensors_file::Watched;
 use crate::run::route::RouteState;
 
-use super::GatewayIngest;
+use super::{GatewayIngest, Inner};
 
 impl GatewayIngest {
     /// Returns the state of every filter.
@@ -31,30 +31,12 @@ impl GatewayIngest {
     /// Restores filter states. Readings held by a removed route, or by other rules, are returned as rows, to be queued before the first reading.
     /// A state of another version is left out, which is safe, because its sensors then start without history.
     pub(crate) fn restore(&self, now: Now, states: Vec<FilterState>) -> Vec<Row> {
-        let mut inner = self.lock();
-        let mut rows = Vec::new();
-        for mut state in states {
-            let route = inner.routes.iter_mut().find(|route| route.filter_topic == state.filter_topic);
-            if state.is_of_other_rules(route.as_ref().and_then(|route| route.rules())) {
-                rows.extend(state.empty(now));
-            }
-            let Some(route) = route else { continue };
-            if let Err(error) = route.restore(now, state) {
-                tracing::warn!(route = route.filter_topic, %error, "the filter starts cold");
-            }
-        }
-        rows
+        self.lock().restore(now, states)
     }
 
     /// Expects the sensors that the last process watched for silence. Call it after [`restore`](Self::restore).
     pub(crate) fn await_sensors(&self, now: Now, lists: Vec<Watched>) {
-        let mut inner = self.lock();
-        for list in lists {
-            let route = inner.routes.iter_mut().find(|route| route.filter_topic == list.filter_topic);
-            if let Some(readings) = route.and_then(|route| route.readings.as_mut()) {
-                readings.await_sensors(now, list.sensors);
-            }
-        }
+        self.lock().await_sensors(now, lists);
     }
 
     /// Returns the watched sensors, to be kept for the next process.
@@ -73,5 +55,31 @@ impl GatewayIngest {
         let mut inner = self.lock();
         let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
         readings.map(Readings::take_watch_changes).fold(Changed::default(), Changed::and)
+    }
+}
+
+impl Inner {
+    pub(super) fn restore(&mut self, now: Now, states: Vec<FilterState>) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for mut state in states {
+            let route = self.routes.iter_mut().find(|route| route.filter_topic == state.filter_topic);
+            if state.is_of_other_rules(route.as_ref().and_then(|route| route.rules())) {
+                rows.extend(state.empty(now));
+            }
+            let Some(route) = route else { continue };
+            if let Err(error) = route.restore(now, state) {
+                tracing::warn!(route = route.filter_topic, %error, "the filter starts cold");
+            }
+        }
+        rows
+    }
+
+    pub(super) fn await_sensors(&mut self, now: Now, lists: Vec<Watched>) {
+        for list in lists {
+            let route = self.routes.iter_mut().find(|route| route.filter_topic == list.filter_topic);
+            if let Some(readings) = route.and_then(|route| route.readings.as_mut()) {
+                readings.await_sensors(now, list.sensors);
+            }
+        }
     }
 }

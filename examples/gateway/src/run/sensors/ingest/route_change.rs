@@ -12,7 +12,7 @@ use crate::run::local_control::alarm_file::KeptAlarms;
 use crate::run::route::RouteState;
 use crate::run::sensors::held_receipts::Link;
 
-use super::GatewayIngest;
+use super::{GatewayIngest, Inner};
 
 /// State of removed routes, in the form in which a clean stop saves it.
 #[derive(Default)]
@@ -24,33 +24,42 @@ struct Left {
 
 impl GatewayIngest {
     /// Replaces the present routes, between two messages. An unchanged route keeps all its state; the others begin as after a clean restart with
-    /// the new configuration. Returns rows for the queue, which come before those of the next message, and the receipts that depend on them.
+    /// the new configuration. `put` gets rows for the queue and the receipts that depend on them, while no message is taken in: that of a thread
+    /// beside would find a filter without what it knew, which then came back over it, or get its rows in front of these.
     ///
     /// # Errors
-    /// Rules or a topic that are not valid, in words; then all routes stay as they were.
-    pub(crate) fn change_routes(&self, now: Now, routes: &[Route]) -> Result<(Vec<Row>, Link), String> {
+    /// Rules or a topic that are not valid, in words; then all routes stay as they were, and `put` is not called.
+    pub(crate) fn change_routes(
+        &self,
+        now: Now,
+        routes: &[Route],
+        put: impl FnOnce(Vec<Row>, Link),
+    ) -> Result<(), String> {
         let next = routes.iter().map(RouteState::new).collect::<Result<Vec<_>, _>>()?;
-        let (mut rows, link, left) = self.swap(now, next);
+        let mut inner = self.lock();
+        let (mut rows, link, left) = inner.swap(now, next);
         // The filters that go have told of the same changes.
-        let _told = self.restore_alarms(now, left.alarms);
-        rows.extend(self.restore(now, left.filters));
-        self.await_sensors(now, left.watched);
+        let _told = inner.restore_alarms(now, left.alarms);
+        rows.extend(inner.restore(now, left.filters));
+        inner.await_sensors(now, left.watched);
         // A kill would bring back what commands made in routes that are gone.
-        self.keep_alarms();
-        Ok((rows, link))
+        inner.keep_alarms();
+        put(rows, link);
+        Ok(())
     }
+}
 
+impl Inner {
     /// Removes the routes that are not in `next`. Returns the rows that they emit, the receipts that depend on these, and the state that they
     /// leave.
-    fn swap(&self, now: Now, mut next: Vec<RouteState>) -> (Vec<Row>, Link, Left) {
-        let mut inner = self.lock();
-        let (now, obeys) = (inner.arrival.map(now), inner.alarms.is_some());
-        let (mut going, mut left) = (std::mem::take(&mut inner.routes), Left::default());
+    fn swap(&mut self, now: Now, mut next: Vec<RouteState>) -> (Vec<Row>, Link, Left) {
+        let (now, obeys) = (self.arrival.map(now), self.alarms.is_some());
+        let (mut going, mut left) = (std::mem::take(&mut self.routes), Left::default());
         for route in &mut next {
             match going.iter().position(|old| old.is_as(route)) {
                 Some(at) => *route = going.swap_remove(at),
                 None => {
-                    route.set_taps(&inner.taps);
+                    route.set_taps(&self.taps);
                     route.begin(obeys);
                 }
             }
@@ -63,13 +72,13 @@ impl GatewayIngest {
             rows.extend(more);
             link.join(depends);
             left.note(old);
-            inner.counts.retire(old);
+            self.counts.retire(old);
         }
         // What became due in them may have changed alarms.
-        inner.routes = going;
-        inner.tell_alarms();
-        inner.routes = next;
-        inner.changes = inner.changes.wrapping_add(1);
+        self.routes = going;
+        self.tell_alarms();
+        self.routes = next;
+        self.changes = self.changes.wrapping_add(1);
         (rows, link, left)
     }
 }

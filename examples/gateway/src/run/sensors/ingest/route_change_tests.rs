@@ -11,16 +11,17 @@ use edge_filter::DropReason;
 use crate::config::{Config, Route};
 use crate::run::filters::reading_row::ReadingRow;
 use crate::run::hub::duplicate_marks::DuplicateMarks;
-use crate::run::sensors::held_receipts::Tell;
+use crate::run::sensors::held_receipts::{Link, Tell};
 
 use super::GatewayIngest;
 
 const DEADBAND: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
 const WIDER: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 5.0 } } ]\n";
-const DOOR: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]\n";
+pub(super) const DOOR: &str =
+    "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]\n";
 
 /// `MATCH TO` with rules.
-fn routes(all: &[(&str, &str, Option<&str>)]) -> Vec<Route> {
+pub(super) fn routes(all: &[(&str, &str, Option<&str>)]) -> Vec<Route> {
     let table = |(filter, to, _): &(&str, &str, Option<&str>)| {
         format!("[[route]]\nmatch=\"{filter}\"\nto=\"{to}\"\nformat=\"json\"\n")
     };
@@ -38,7 +39,7 @@ fn ingest(all: &[(&str, &str, Option<&str>)]) -> GatewayIngest {
     GatewayIngest::new(&routes(all), DuplicateMarks::new(Now::default(), true)).unwrap()
 }
 
-fn at(wall_ms: i64) -> Now {
+pub(super) fn at(wall_ms: i64) -> Now {
     Now { up_ms: u64::try_from(wall_ms).unwrap(), wall_ms }
 }
 
@@ -51,7 +52,8 @@ fn shown(rows: &[Row]) -> Vec<String> {
     rows.iter().map(one).collect()
 }
 
-fn send(ingest: &mut GatewayIngest, topic: &'static str, time: i64, value: f64) -> Vec<String> {
+/// Message with one reading; `value` is as in JSON.
+pub(super) fn message(topic: &'static str, time: i64, value: &str) -> Inbound {
     let publish = Publish {
         dup: false,
         qos: QoS::AtLeastOnce,
@@ -59,9 +61,13 @@ fn send(ingest: &mut GatewayIngest, topic: &'static str, time: i64, value: f64) 
         topic: Utf8::from_static(topic),
         packet_id: None,
         properties: PropertiesBuilder::new().finish(),
-        payload: Bytes::from(format!("{{\"ts\":{time},\"value\":{value:?}}}")),
+        payload: Bytes::from(format!("{{\"ts\":{time},\"value\":{value}}}")),
     };
-    match ingest.ingest(at(time), &Inbound::new(Utf8::from_static("c"), Version::V5, &publish)) {
+    Inbound::new(Utf8::from_static("c"), Version::V5, &publish)
+}
+
+fn send(ingest: &mut GatewayIngest, topic: &'static str, time: i64, value: f64) -> Vec<String> {
+    match ingest.ingest(at(time), &message(topic, time, &format!("{value:?}"))) {
         Answer::Store(rows) | Answer::Withhold(rows) => shown(&rows),
         Answer::Absorb => Vec::new(),
         Answer::Refuse(reason) => panic!("{reason:?}"),
@@ -69,7 +75,14 @@ fn send(ingest: &mut GatewayIngest, topic: &'static str, time: i64, value: f64) 
 }
 
 fn change(ingest: &GatewayIngest, wall_ms: i64, all: &[(&str, &str, Option<&str>)]) -> Vec<String> {
-    shown(&ingest.change_routes(at(wall_ms), &routes(all)).unwrap().0)
+    shown(&changed(ingest, wall_ms, &routes(all)).0)
+}
+
+/// Changes the routes. Returns the rows that this makes, and the receipts that depend on them.
+fn changed(ingest: &GatewayIngest, wall_ms: i64, routes: &[Route]) -> (Vec<Row>, Link) {
+    let mut made = None;
+    ingest.change_routes(at(wall_ms), routes, |rows, link| made = Some((rows, link))).unwrap();
+    made.unwrap()
 }
 
 fn deadband_drops(ingest: &GatewayIngest) -> u64 {
@@ -147,7 +160,7 @@ fn a_receipt_that_waits_for_a_stage_of_a_route_that_goes_comes_with_its_rows() {
     // The message itself has no rows: it is safe at once, and waits for its part alone.
     let own = ingest.take_link();
     assert!(own.safe(Tell::Nobody).next().is_none(), "not before the stage lets go");
-    let (rows, depends) = ingest.change_routes(at(3_000), &routes(&[("b/#", "up", None)])).unwrap();
+    let (rows, depends) = changed(&ingest, 3_000, &routes(&[("b/#", "up", None)]));
     assert_eq!(shown(&rows), ["up a/t F64(1.0) 2000"]);
     assert!(!ingest.withholds());
     assert_eq!(depends.safe(Tell::Nobody).count(), 2, "the rows' own, and the receipt that waited");
@@ -164,7 +177,7 @@ fn what_a_route_held_keeps_its_quality_of_service_when_the_route_goes() {
     let kept = serde_json::to_string(&ingest.filter_states()).unwrap();
     let next = GatewayIngest::new(&routes(&[("b/#", "up", None)]), DuplicateMarks::default()).unwrap();
     let restored = next.restore(at(3_000), serde_json::from_str(&kept).unwrap());
-    let (reloaded, _) = ingest.change_routes(at(3_000), &routes(&[("b/#", "up", None)])).unwrap();
+    let (reloaded, _) = changed(&ingest, 3_000, &routes(&[("b/#", "up", None)]));
     for rows in [restored, reloaded] {
         assert_eq!(rows.iter().map(|row| row.qos).collect::<Vec<_>>(), [QoS::ExactlyOnce], "{rows:?}");
     }
@@ -175,7 +188,40 @@ fn rules_that_are_not_valid_change_nothing() {
     let mut ingest = ingest(&[("a/#", "up", Some(DEADBAND))]);
     send(&mut ingest, "a/t", 1_000, 20.0);
     let wrong = routes(&[("b/#", "up", None), ("a/#", "up", Some("[[rule]]\nmatch = 5\n"))]);
-    assert!(ingest.change_routes(at(1_500), &wrong).is_err());
+    assert!(ingest.change_routes(at(1_500), &wrong, |rows, _| panic!("{rows:?}")).is_err());
     assert!(send(&mut ingest, "a/t", 2_000, 20.1).is_empty(), "its filter is as it was");
     assert!(!ingest.routes("b/t"));
+}
+
+/// Promise 13: a message of another thread comes before the change or after it. Between the two it would meet a filter without what was sent last,
+/// and this would then come back over its value, so that the hub holds another one than the filter knows.
+#[test]
+fn a_message_of_another_thread_comes_before_the_change_or_after_it() {
+    let both = ["up", "elsewhere"].map(|to| routes(&[("a/#", to, Some(DEADBAND))]));
+    let mut ingest = ingest(&[("a/#", "up", Some(DEADBAND))]);
+    send(&mut ingest, "a/t", 1_000, 0.0);
+    for round in 1..=5_000_usize {
+        let time = 1_000 + 10 * i64::try_from(round).unwrap();
+        let mut beside = ingest.clone();
+        std::thread::scope(|scope| {
+            scope.spawn(move || assert_eq!(send(&mut beside, "a/t", time, 10.0).len(), 1, "{round}"));
+            changed(&ingest, time, &both[round % 2]);
+        });
+        assert_eq!(send(&mut ingest, "a/t", time + 5, 0.0).len(), 1, "round {round}: the hub holds 10");
+    }
+}
+
+/// Rows that stages let go come before those of the next message.
+#[test]
+fn what_a_change_lets_go_is_put_before_another_thread_takes_a_message_in() {
+    let mut ingest = ingest(&[("a/#", "up", Some(DOOR))]);
+    send(&mut ingest, "a/t", 1_000, 0.0);
+    assert!(send(&mut ingest, "a/t", 2_000, 1.0).is_empty(), "held");
+    let next = routes(&[("a/#", "up", Some(DEADBAND))]);
+    let mut put = Vec::new();
+    let change = ingest.change_routes(at(2_500), &next, |rows, _| {
+        assert!(ingest.inner.try_lock().is_err(), "messages wait");
+        put = shown(&rows);
+    });
+    assert_eq!((change, put), (Ok(()), vec!["up a/t F64(1.0) 2000".to_owned()]));
 }

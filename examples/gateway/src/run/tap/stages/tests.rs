@@ -159,7 +159,7 @@ fn changed_routes_are_tapped() {
     let mut ingest = ingest(&taps);
     let text = "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"new/#\"\nto=\"t\"\nformat=\"json\"\ninput=\"number\"\n";
     let (config, _) = Config::parse(std::path::Path::new("g.toml"), text, &|_| None).unwrap();
-    ingest.change_routes(Now::default(), &config.routes).unwrap();
+    ingest.change_routes(Now::default(), &config.routes, |_, _| {}).unwrap();
     let mut tap = tap(&taps, Stage::Filtered, false, "#");
     send(&mut ingest, &[("new/1", "7")]);
     assert_eq!(seen(&mut tap, &["/topic", "/why"]), ["new/1 no_filter"]);

@@ -250,7 +250,7 @@ fn the_file_follows_a_change_of_the_routes() {
     rig.shelve("t");
     assert!(is_notified(&rig.to_keep));
     assert_eq!(rig.ingest.alarms_to_keep().0.len(), 1);
-    rig.ingest.change_routes(Now { up_ms: 3, wall_ms: 3 }, &[]).unwrap();
+    rig.ingest.change_routes(Now { up_ms: 3, wall_ms: 3 }, &[], |_, _| {}).unwrap();
     assert!(rig.ingest.alarms_to_keep().0.is_empty());
     assert!(is_notified(&rig.to_keep));
 }
