@@ -15,6 +15,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use support::gateway::Gateway;
+use support::hub::{Answer, Hub};
 use support::publisher::Publisher;
 use support::{free_port, wait_until};
 
@@ -22,11 +23,19 @@ const MIB: f64 = 1_048_576.0;
 
 /// A gateway without a hub, whose `max_bytes` is so many MiB.
 fn started(dir: &std::path::Path, mib: u32, ulimit: Option<&'static str>) -> (Gateway, SocketAddr, String) {
+    started_with(free_port(), dir, mib, ulimit)
+}
+
+fn started_with(
+    hub: SocketAddr,
+    dir: &std::path::Path,
+    mib: u32,
+    ulimit: Option<&'static str>,
+) -> (Gateway, SocketAddr, String) {
     let listen = free_port();
     let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n[queue]\nmax_bytes = \"{mib}MiB\"\n\
-         [[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n",
-        free_port()
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{hub}\"\n[queue]\nmax_bytes = \"{mib}MiB\"\n\
+         [[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n"
     );
     let mut gateway = Gateway::new(dir, &config);
     gateway.ulimit = ulimit;
@@ -96,6 +105,33 @@ fn limits_below_the_backlog_are_refused_at_a_reload_and_give_up_nothing_before_t
         "{}",
         needs(&gateway)
     );
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// Parked messages are in a queue of their own with the same limits: the next refused one made it give up all beyond them.
+#[test]
+fn limits_below_what_is_parked_are_refused_at_a_reload_and_told_at_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|_, _| Answer::Ack(0x97));
+    let (mut gateway, listen, config) = started_with(hub.address, dir.path(), 4, None);
+    publish(listen, 300);
+    let parked = |gateway: &Gateway| gateway.metric("edge_parked_messages");
+    wait_until("most is parked", 60, || parked(&gateway) >= Some(280.0));
+    wait_until("the lane has little", 60, || gateway.metric("edge_queue_bytes") < Some(0.5 * MIB));
+    reload(&gateway, &config, (4, 1), "the changed configuration is refused: the one in force stays");
+    let why = "among the parked ones are more than the changed limit holds, 1.0 MiB";
+    assert!(needs(&gateway).contains(why), "{}", needs(&gateway));
+    let before = parked(&gateway);
+    publish(listen, 1);
+    wait_until("it is parked, too", 60, || parked(&gateway) > before);
+    assert_eq!(gateway.metric("edge_dropped_total{reason=\"overflow\"}"), Some(0.0));
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    let line = "more waits than the queue's limits hold";
+    assert_eq!(gateway.log().matches(line).count(), 0);
+    gateway.start();
+    wait_until("the start says it", 60, || gateway.log().matches(line).count() == 1);
+    assert!(gateway.log().contains("lane=\"(parked)\""), "{}", gateway.log());
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 

@@ -40,7 +40,7 @@ use super::local_control::control::{Control, Figures};
 use super::queue::opening::{Cause, Opened, Opening};
 use super::queue::queue_account::QueueAccount;
 use super::queue::status_without_queue::{NoQueue, Surface};
-use super::queue::store;
+use super::queue::{parked_messages, store};
 use super::replaced_parts::{Packers, Parts, Started};
 use super::restart::resume::{Resumed, StateFiles, resume};
 use super::restart::{clean_stop_mark, first_rows};
@@ -129,10 +129,9 @@ pub(crate) async fn run(
         Ok(Some(taken)) => {
             tell_opened(config, state, &taken);
             floor.raise(taken.opened.account.known_s());
-            let queue = taken.opened.queue.clone();
             let running =
                 local.with_queue(config, state, uplink, (taken, table_subscriber, files.table_files)).await?;
-            open_queue.show(&queue);
+            open_queue.show(&running.store.0, &running.link);
             stop.await;
             running.stop(state).await
         }
@@ -227,7 +226,7 @@ impl Local {
         let Opened { queue, consumer, account, found, .. } = opened;
         let (echoed, kept) = (EchoedTables::default(), KeptTables::default());
         let compact = compact(config, &echoed, &kept, &saved);
-        let parked_before = queue.has_beside("parked");
+        let parked_before = queue.has_beside(parked_messages::DIR);
         let beside = Beside::new(config, queue.gateway_id(), compact, take(&mut self.packers), &self.taps);
         let (gap_reports, hub_status, next_routes) = beside.handles();
         let link = match uplink::start(uplink, config, &queue, consumer, beside) {
@@ -279,6 +278,7 @@ impl Local {
             tokio::spawn(hub_state::tell(link.clone(), front.listener(), config.hub.client_id.clone())),
             tokio::spawn(due_rows::tick(clock, wall, ingest.clone(), intake.clone())),
             tokio::spawn(watched_sensors_file::keep(state.to_owned(), clock, ingest.clone(), pace)),
+            tokio::spawn(parked_messages::compare(link.clone(), store::config(config))),
             first_rows,
         ];
         let tasks = tasks.into_iter().chain(changes).chain(self.tasks).chain(alarms.into_iter().flatten());

@@ -1,7 +1,7 @@
 //! Decision about a changed configuration without mistakes: nothing to do, its routes alone, a restart of all parts, or a refusal because this process
 //! cannot apply the change. A configuration with mistakes is refused before, in `reload.rs`. Pure.
 
-use edge_queue::Lane;
+use edge_queue::{Config as QueueConfig, Lane, LaneStats};
 
 use crate::config::{Changes, Config};
 
@@ -26,7 +26,7 @@ pub(super) enum Decision {
 }
 
 /// Decides how `next` is applied. `state_is_given`: the state directory was given beside the configuration, which overrides it. `waiting`:
-/// figures of the queue's lanes.
+/// figures of what waits.
 pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, waiting: &Waiting) -> Decision {
     let Changes { routes, at_start } = running.changes(next);
     if running.state != next.state && !state_is_given {
@@ -47,32 +47,51 @@ pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, wait
     }
 }
 
-/// Returns why limits of the queue cannot be lowered now, in words: a lane holds more, which `on_full` would give up at once. `None`: they are not
-/// lower, or hold what waits, or there is no queue yet.
+/// Returns why limits of the queue cannot be lowered now, in words: a lane or the queue of the parked messages holds more, which `on_full` would give
+/// up at once. `None`: they are not lower, or hold what waits, or there is no queue yet.
 fn more_waits(running: &Config, next: &Config, waiting: &Waiting) -> Option<String> {
     let (before, after) = (store::config(running), store::config(next));
-    let is_lower = |lane| {
-        after.lane_max_bytes(lane) < before.lane_max_bytes(lane)
-            || after.lane_max_messages(lane) < before.lane_max_messages(lane)
-    };
-    let lanes = match waiting {
+    let (lanes, parked) = match waiting {
         Waiting::NoQueue => return None,
-        Waiting::Unknown if (0..).zip(&next.queue.lanes).any(|(at, _)| is_lower(Lane(at))) => {
-            return Some("queue: limits are lower, and whether they hold what waits is not known: the queue does not answer".to_owned());
+        Waiting::Unknown(why) => {
+            let mut lanes = (0..).zip(&next.queue.lanes).map(|(at, _)| Lane(at));
+            return lanes.any(|lane| is_lower(&before, &after, lane)).then(|| {
+                format!("queue: limits are lower, and whether they hold what waits is not known: {why}")
+            });
         }
-        Waiting::Unknown => return None,
-        Waiting::Lanes(lanes) => lanes,
+        Waiting::Known { lanes, parked } => (lanes, parked),
     };
-    let Beyond { lane, messages, bytes, max_messages, max_bytes } =
-        beyond(&after, lanes).into_iter().find(|beyond| is_lower(beyond.lane))?;
-    let name = next.queue.lanes.get(usize::from(lane.0))?;
+    let in_lane = first_beyond(&before, &after, lanes).and_then(|beyond| {
+        let name = next.queue.lanes.get(usize::from(beyond.lane.0))?;
+        Some(in_words(&beyond, &format!("in lane {name}")))
+    });
+    let (before, after) = (store::parked_limits(&before), store::parked_limits(&after));
+    let of_parked = || {
+        let beyond = first_beyond(&before, &after, parked.as_slice())?;
+        Some(in_words(&beyond, "among the parked ones"))
+    };
+    in_lane.or_else(of_parked)
+}
+
+fn is_lower(before: &QueueConfig, after: &QueueConfig, lane: Lane) -> bool {
+    after.lane_max_bytes(lane) < before.lane_max_bytes(lane)
+        || after.lane_max_messages(lane) < before.lane_max_messages(lane)
+}
+
+/// Returns the first lane whose limits are lower than before, and than what waits.
+fn first_beyond(before: &QueueConfig, after: &QueueConfig, lanes: &[LaneStats]) -> Option<Beyond> {
+    beyond(after, lanes).into_iter().find(|beyond| is_lower(before, after, beyond.lane))
+}
+
+fn in_words(beyond: &Beyond, place: &str) -> String {
+    let Beyond { messages, bytes, max_messages, max_bytes, .. } = *beyond;
     let (key, limit) = match bytes > max_bytes {
         true => ("max_bytes", human_bytes(max_bytes)),
         false => ("max_messages", counted(max_messages, "message")),
     };
     let wait = counted(messages, "message");
-    Some(format!(
-        "queue.{key}: {wait} ({}) in lane {name} are more than the changed limit holds, {limit}",
+    format!(
+        "queue.{key}: {wait} ({}) {place} are more than the changed limit holds, {limit}",
         human_bytes(bytes)
-    ))
+    )
 }

@@ -260,6 +260,7 @@ impl Reload {
                 if !self.proof.has_queue() {
                     tell_smaller_limits(&self.running(), &next);
                 }
+                tell_lower_max_age(&self.running(), &next);
                 tracing::info!(
                     config = next.digest,
                     tables,
@@ -297,6 +298,17 @@ fn tell_smaller_limits(running: &Config, next: &Config) {
     if is_lower(before.max_messages, after.max_messages) || after.max_bytes < before.max_bytes {
         tracing::warn!(
             "the queue's limits are lower: what waits beyond them goes as new messages come, or keeps them out, as on_full says"
+        );
+    }
+}
+
+/// Logs that messages which wait may be older than they may become now: unlike other limits, this one is about each message alone, and never refused.
+fn tell_lower_max_age(running: &Config, next: &Config) {
+    let Some(max_age) = next.queue.max_age else { return };
+    if running.queue.max_age.is_none_or(|before| max_age < before) {
+        tracing::warn!(
+            max_age_s = max_age.as_secs(),
+            "max_age is lower: what waits and is older is not sent, counted as expired"
         );
     }
 }

@@ -49,17 +49,22 @@ impl FoundAtOpen {
                 );
             }
         }
-        for Beyond { lane, messages, bytes, max_messages, max_bytes } in beyond(config, lanes) {
-            let lane = names.get(usize::from(lane.0)).map_or("", String::as_str);
-            tracing::warn!(
-                lane,
-                messages,
-                bytes,
-                max_messages,
-                max_bytes,
-                "more waits than the queue's limits hold: what is beyond them is given up with the next messages, or keeps these out, as on_full says"
-            );
-        }
+        tell_beyond(config, lanes, |lane| names.get(usize::from(lane.0)).map_or("", String::as_str));
+    }
+}
+
+/// Logs the lanes in which more waits than `config` lets them hold.
+pub(super) fn tell_beyond<'n>(config: &QueueConfig, lanes: &[LaneStats], name: impl Fn(Lane) -> &'n str) {
+    for Beyond { lane, messages, bytes, max_messages, max_bytes } in beyond(config, lanes) {
+        let lane = name(lane);
+        tracing::warn!(
+            lane,
+            messages,
+            bytes,
+            max_messages,
+            max_bytes,
+            "more waits than the queue's limits hold: what is beyond them is given up with the next messages, or keeps these out, as on_full says"
+        );
     }
 }
 

@@ -123,6 +123,11 @@ pub(crate) fn config(config: &Config) -> QueueConfig {
     }
 }
 
+/// Returns the limits of the parked messages' queue: the same ones, with a single lane.
+pub(crate) fn parked_limits(queue: &QueueConfig) -> QueueConfig {
+    queue.clone().lanes(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

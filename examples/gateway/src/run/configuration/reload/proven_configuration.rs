@@ -57,7 +57,7 @@ impl Proof {
         self.queue.is_open()
     }
 
-    /// Returns the figures of the queue's lanes.
+    /// Returns the figures of what waits in the queue.
     pub(super) async fn waiting(&self) -> Waiting {
         self.queue.waiting().await
     }

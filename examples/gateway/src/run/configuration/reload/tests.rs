@@ -43,7 +43,7 @@ fn decided(from: &str, to: &str, state_is_given: bool) -> Decision {
         &parse(FILE, dir),
         &parse(&FILE.replacen(from, to, 1), dir),
         state_is_given,
-        &Waiting::Lanes(Vec::new()),
+        &Waiting::in_lanes(Vec::new()),
     )
 }
 
@@ -103,7 +103,12 @@ fn limits_below_what_waits_are_refused_with_lane_and_figures() {
     for _ in 0..2_000 {
         drop(queue.push(edge_queue::Row::new(vec![0; 1_000])).unwrap());
     }
-    let waiting = Waiting::Lanes(queue.stats().lanes);
+    let lanes = queue.stats().lanes;
+    // Two thousand parked ones have one lane, the first.
+    let mut parked = lanes.last().cloned();
+    parked.iter_mut().for_each(|lane| lane.lane = edge_queue::Lane(0));
+    let waiting = Waiting::in_lanes(lanes);
+    let parked = Waiting::Known { lanes: Vec::new(), parked };
     let running = file("max_bytes = \"4MiB\"");
     let decided = |next: &str, waiting: &Waiting| decide(&running, &file(next), false, waiting);
     let start_anew = Decision::StartAnew(vec!["[queue]"]);
@@ -118,14 +123,17 @@ fn limits_below_what_waits_are_refused_with_lane_and_figures() {
         ),
     ] {
         assert_eq!(decided(next, &waiting), Decision::MoreWaits(refused.to_owned()));
+        let refused = refused.replace("in lane telemetry", "among the parked ones");
+        assert_eq!(decided(next, &parked), Decision::MoreWaits(refused));
         assert_eq!(decided(next, &Waiting::NoQueue), start_anew, "a start looks");
         assert!(
-            matches!(decided(next, &Waiting::Unknown), Decision::MoreWaits(why) if why.contains("not known"))
+            matches!(decided(next, &Waiting::Unknown("no answer")), Decision::MoreWaits(why) if why.ends_with("is not known: no answer"))
         );
     }
     for next in ["max_bytes = \"3MiB\"", "max_messages = 2000\nmax_bytes = \"4MiB\"", "max_bytes = \"8MiB\""]
     {
         assert_eq!(decided(next, &waiting), start_anew, "{next}");
+        assert_eq!(decided(next, &parked), start_anew, "{next}");
     }
     // What is beyond a limit already keeps no other change back.
     let (running, next) = (file("max_bytes = \"1MiB\""), file("max_bytes = \"1MiB\"\nack_within = \"2s\""));
@@ -140,10 +148,10 @@ fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     let running = parse(&text, dir.path());
     let next = |from: &str, to: &str| parse(&text.replacen(from, to, 1), dir.path());
     assert_eq!(
-        decide(&running, &next("plant/#", "plant/+"), true, &Waiting::Lanes(Vec::new())),
+        decide(&running, &next("plant/#", "plant/+"), true, &Waiting::in_lanes(Vec::new())),
         Decision::Routes
     );
-    let refused = decide(&running, &next("hub.example", "other"), true, &Waiting::Lanes(Vec::new()));
+    let refused = decide(&running, &next("hub.example", "other"), true, &Waiting::in_lanes(Vec::new()));
     assert!(
         matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[hub] ")),
         "{refused:?}"
@@ -152,21 +160,21 @@ fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
         &running,
         &next("[control]\nrules = \"control.toml\"\n", ""),
         true,
-        &Waiting::Lanes(Vec::new()),
+        &Waiting::in_lanes(Vec::new()),
     );
     assert!(
         matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[control] ")),
         "{refused:?}"
     );
     std::fs::write(dir.path().join("control.toml"), LOOPS.replace("60.0", "61.0")).unwrap();
-    let refused = decide(&running, &next("site7", "site7"), true, &Waiting::Lanes(Vec::new()));
+    let refused = decide(&running, &next("site7", "site7"), true, &Waiting::in_lanes(Vec::new()));
     assert!(
         matches!(&refused, Decision::Refused(why) if why.to_string().starts_with("[control] ")),
         "{refused:?}"
     );
     // Loops that begin stop none.
     assert_eq!(
-        decide(&parse(FILE, dir.path()), &running, true, &Waiting::Lanes(Vec::new())),
+        decide(&parse(FILE, dir.path()), &running, true, &Waiting::in_lanes(Vec::new())),
         Decision::StartAnew(vec!["[control]"])
     );
 }
