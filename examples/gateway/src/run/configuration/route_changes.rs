@@ -142,29 +142,25 @@ impl RouteChanges {
         while in_force.changed().await.is_ok() {
             let (intake, facts) = (self.intake.clone(), self.facts.clone());
             let before = applied.borrow().in_force.clone();
-            let told = |next: &InForce| {
-                facts.set(next.facts(&state));
-                next.config.routes != before.routes
-            };
+            let told = |next: &InForce| tell(&facts, &state, &before, next);
             let (next, room) = newest(&mut in_force, || intake.reserve(), told).await;
             let outcome = match room {
                 Room::NotNeeded => Ok(()),
                 Room::Closed => Err("the queue is closed".to_owned()),
-                Room::Reserved(permit) => self.apply(&next.config, permit),
+                Room::Reserved(permit) => self.apply(&next, permit, &state),
             };
-            if outcome.is_err() {
-                facts.set(next.facts_of(&before, &state));
-            }
             applied.send_modify(|applied| applied.note(next.config, outcome));
         }
     }
 
-    fn apply(&mut self, config: &Config, permit: Permit<'_>) -> Result<(), String> {
+    fn apply(&mut self, next: &InForce, permit: Permit<'_>, state: &Path) -> Result<(), String> {
+        let config = &next.config;
         let put = |rows, depends: HeldLink| permit.put(rows, depends.then(Tell::Nobody));
         if let Err(error) = self.ingest.change_routes(self.clock.now(), &config.routes, put) {
             tracing::error!(error, "the routes stay as they were");
             return Err(error);
         }
+        self.facts.set(next.facts(state));
         self.tell_pack(config);
         tracing::info!(
             config = config.digest,
@@ -187,6 +183,14 @@ impl RouteChanges {
         self.next_routes.set(config.routes.clone());
         self.link.rows_pushed();
     }
+}
+
+/// Shows a configuration in the status as far as it is in force before it has room: one with other routes than `before` is not, and the figures of
+/// routes would stand beside the names of others. Returns whether it has other routes.
+fn tell(facts: &CurrentFacts, state: &Path, before: &Config, next: &InForce) -> bool {
+    let waits = next.config.routes != before.routes;
+    facts.set(next.facts_of(if waits { before } else { &next.config }, state));
+    waits
 }
 
 /// Room for the rows that stages let go when their routes change.

@@ -90,3 +90,23 @@ async fn a_closed_queue_ends_the_wait() {
     let (_, room) = bounded(newest(&mut in_force, || async { None::<()> }, |_| true)).await;
     assert_eq!(room, Room::Closed);
 }
+
+/// Its routes are not in force yet, and the figures of routes are shown by their places.
+#[tokio::test]
+async fn the_status_shows_what_is_in_force_while_a_change_waits_for_room() {
+    let (before, state) = (config(1), Path::new("state"));
+    let facts = CurrentFacts::new(before.facts(state));
+    let (sender, mut in_force) = watch::channel(before.clone());
+    sender.send_replace(InForce { unkept: Some("disk full".to_owned()), ..config(2) });
+    let shown = || (facts.get().config.clone(), facts.get().routes.len(), facts.get().is_unkept());
+    let old = before.config.digest.clone();
+    let reserve = || async {
+        assert_eq!(shown(), (old.clone(), 1, true));
+        // One with the same routes takes it back, and is in force at once.
+        sender.send_replace(before.clone());
+        Some(())
+    };
+    let told = |next: &InForce| tell(&facts, state, &before.config, next);
+    let (_, room) = bounded(newest(&mut in_force, reserve, told)).await;
+    assert_eq!((room, shown()), (Room::NotNeeded, (old.clone(), 1, false)));
+}
