@@ -172,7 +172,7 @@ impl Local {
             .map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
         let no_queue = NoQueue {
             cause,
-            listener: front.listener(),
+            listener: front.listener().map(Into::into),
             control: control.as_ref().map(Control::figures),
             ingest: ingest.clone(),
             clock,
@@ -243,7 +243,7 @@ impl Local {
             queue: queue.clone(),
             link: link.clone(),
             local: front.local_connected(),
-            listener: front.listener(),
+            listener: no_queue.listener.clone(),
             ingest: ingest.clone(),
             intake: intake.clone(),
             clock,

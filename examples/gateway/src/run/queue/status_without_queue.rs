@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use edge_bridge::bridge::LinkState;
 use edge_bridge::listener;
 use edge_bridge::net::Clock;
-use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Clock as _, SystemClock};
 use edge_service::Notifier;
 use tokio::sync::watch;
@@ -20,6 +19,7 @@ use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::sensors::intake_figures::{DROPPED_HELP, IntakeFigures};
 use crate::run::sensors::listener_figures;
 use crate::run::status::http::{Answer, Pages};
+use crate::run::status::listener_probe::ListenerProbe;
 use crate::run::status::metrics::{config_refused, links};
 use crate::run::status::monitor::{EVERY, Monitor, listener_stats};
 use crate::run::status::prometheus_text::{Page, label};
@@ -40,7 +40,7 @@ const SILENT: &str = "the queue does not answer";
 #[derive(Clone)]
 pub(in crate::run) struct NoQueue {
     pub(in crate::run) cause: Cause,
-    pub(in crate::run) listener: Option<LocalPublisher>,
+    pub(in crate::run) listener: Option<ListenerProbe>,
     pub(in crate::run) control: Option<control::Figures>,
     pub(in crate::run) ingest: GatewayIngest,
     pub(in crate::run) clock: Clock,
@@ -133,7 +133,6 @@ impl NoQueue {
     fn verdict(&self, listener: Option<&listener::Stats>) -> Verdict {
         let given_up = listener.map_or(0, listener_figures::without_room) + self.answers_without_room();
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a look at the listener nothing is known to be new.
         let is_losing = losses.are_happening(self.clock.now().up_ms, given_up);
         Verdict::of(LinkState::Offline, true, is_losing)
     }

@@ -97,7 +97,7 @@ pub(crate) struct Sample {
     /// Number of messages from the hub that match no subscription of this program.
     pub(crate) unclaimed: u64,
     pub(crate) without_subscribers: u64,
-    /// Figures of the gateway's own listener; `None` without one, or while it does not answer.
+    /// Figures of the gateway's own listener, as of its last answer; `None` without one, or before the first.
     pub(crate) listener: Option<edge_bridge::listener::Stats>,
 }
 

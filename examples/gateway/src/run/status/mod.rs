@@ -5,6 +5,7 @@ pub(crate) mod control_answers;
 pub(crate) mod control_socket;
 pub(super) mod counter_age;
 pub(super) mod http;
+pub(super) mod listener_probe;
 pub(super) mod loss_detection;
 pub(super) mod metrics;
 pub(super) mod monitor;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
-use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::{Link, listener};
 use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 use edge_service::Notifier;
@@ -32,6 +31,7 @@ use crate::run::sensors::intake_figures::IntakeFigures;
 use super::certificates::{Certificates, End};
 use super::counter_age::{Refresh, lag};
 use super::http::{Answer, Pages};
+use super::listener_probe::ListenerProbe;
 use super::loss_detection::{LossDetection, Lost};
 use super::metrics::Sample;
 use super::service;
@@ -54,7 +54,7 @@ pub(crate) struct Monitor {
     /// Set once the local broker has accepted the CONNECT, if the sensors are behind a broker.
     pub(crate) local: Option<Arc<AtomicBool>>,
     /// The gateway's own listener; `None` if the sensors are behind a broker.
-    pub(crate) listener: Option<LocalPublisher>,
+    pub(crate) listener: Option<ListenerProbe>,
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
@@ -306,9 +306,14 @@ impl Monitor {
 
     /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.
     async fn refusal(&self) -> Option<String> {
-        let listener = self.listener.as_ref();
-        let (stats, answer) = tokio::join!(self.queue_stats(), listener_stats(listener));
-        if listener.is_some() && answer.is_none() {
+        let answers = async {
+            match &self.listener {
+                Some(listener) => listener.answer().await.is_some(),
+                None => true,
+            }
+        };
+        let (stats, answers) = tokio::join!(self.queue_stats(), answers);
+        if !answers {
             return Some(": the listener does not answer".to_owned());
         }
         let queue = stats.map(|stats| QueueFigures::of(&stats)).unwrap_or_default();
@@ -320,10 +325,9 @@ impl Monitor {
     }
 }
 
-/// Figures of the gateway's own listener; `None` without one, or if it does not answer.
-pub(in crate::run) async fn listener_stats(listener: Option<&LocalPublisher>) -> Option<listener::Stats> {
-    let stats = listener?.stats();
-    tokio::time::timeout(ANSWER_WITHIN, stats).await.ok()?.ok()
+/// Figures of the gateway's own listener; `None` without one, or if it has not answered yet.
+pub(in crate::run) async fn listener_stats(listener: Option<&ListenerProbe>) -> Option<listener::Stats> {
+    listener?.stats().await
 }
 
 /// Resident memory of this process in bytes; `None` if the system does not report it.
