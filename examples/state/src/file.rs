@@ -21,6 +21,15 @@ const MODE: u32 = 0o600;
 /// The disk refused: unless only the last sync did, the old content is still there. Or the path leads to another directory than the one
 /// [in use](crate::in_use).
 pub fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+    replace_by(dir, name, |file| parts.iter().try_for_each(|part| file.write_all(part)))
+}
+
+/// Replaces the file by what `write` writes, as [`replace`] does.
+pub(crate) fn replace_by(
+    dir: &Path,
+    name: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     in_use::check(dir)?;
     let new = dir.join(format!("{name}.new"));
     // One that a crash left, or a link that somebody made: `create_new` follows none.
@@ -31,8 +40,11 @@ pub fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new)?;
     // Whatever the umask takes.
     file.set_permissions(Permissions::from_mode(MODE))?;
-    parts.iter().try_for_each(|part| file.write_all(part))?;
-    file.sync_all()?;
+    if let Err(error) = write(&mut file).and_then(|()| file.sync_all()) {
+        // What there is of it takes room that others may need. The next attempt removes it, too.
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
     fs::rename(&new, dir.join(name))?;
     sync_names(dir)
 }

@@ -36,6 +36,23 @@ fn a_damaged_file_takes_no_memory_and_a_larger_one_is_not_read() {
     }
     let taken = most_memory() - before;
     assert!(taken < MEMORY, "{taken} bytes");
+    // Nor does a whole one that is written and read piece by piece.
+    let piece = [b'x'; 1 << 20];
+    checksummed::replace_by(dir.path(), "pieces", "v 1 ", LIMIT / 2, |body| {
+        (0..LIMIT / 2 >> 20).try_for_each(|_| body.write_all(&piece))
+    })
+    .unwrap();
+    let (version, mut body) = checksummed::open(dir.path(), "pieces", &["v 2 ", "v 1 "], LIMIT).unwrap();
+    assert_eq!((version, std::io::copy(&mut body, &mut std::io::sink()).unwrap()), (1, LIMIT / 2));
+    let taken = most_memory() - before;
+    assert!(taken < MEMORY, "{taken} bytes");
+    let error =
+        checksummed::replace_by(dir.path(), "pieces", "v 1 ", 9, |body| body.write_all(b"ten bytes."));
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::FileTooLarge);
+    assert_eq!(fs::metadata(dir.path().join("pieces")).unwrap().len(), LIMIT / 2 + 4 + 64 + 1, "it stays");
+    assert!(!dir.path().join("pieces.new").exists());
+    checksummed::replace_by(dir.path(), "pieces", "v 1 ", 9, |body| body.write_all(b"9 bytes..")).unwrap();
+    assert_eq!(checksummed::read(dir.path(), "pieces", "v 1 ", 100).unwrap(), b"9 bytes..");
     // The control: a whole one comes back.
     let body = vec![b'x'; 20 << 20];
     checksummed::replace(dir.path(), "whole", "v 1 ", &body).unwrap();

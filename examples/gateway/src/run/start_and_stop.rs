@@ -365,7 +365,7 @@ async fn stop(
         return Ok(());
     };
     rows.extend(ingest.tick(clock.now(), true).0);
-    if let Err(error) = clean_stop_mark::leave(state, &ingest.filter_states(), &rows) {
+    if let Err(error) = clean_stop_mark::leave(state, || ingest.filter_states(), &rows) {
         tracing::warn!(%error, "the filters' states are not kept: every sensor's next reading passes");
     }
     tracing::info!(queued, "stopped");

@@ -120,6 +120,9 @@ fn more_sensors_with_long_names_than_filters_take() {
     }
     drained(&site);
     site.check("10 500 sensors in each of four filters");
+    site.check_stop("the stop of four full filters");
+    site.gateway.start();
+    site.check("the start after it");
 }
 
 /// A base name stands once in a pack, and in the row of each of its readings: 80 kB become 5 MB.

@@ -1,5 +1,6 @@
 //! A gateway and the clients that mean no good.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -21,6 +22,13 @@ fn ram_at_most(gateway: &Gateway) -> u64 {
     let mib: f64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
     assert!(line.contains(" MiB, "), "{line}");
     (mib * 1024.0) as u64
+}
+
+/// Most resident memory of a process so far, in KiB; `None` once it has ended.
+fn resident_kib_max(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// CONNECT and its CONNACK.
@@ -208,6 +216,27 @@ impl Site {
             let _ = stream.write_all(&whole[..62_000]);
             self.connections.push(stream);
         }
+    }
+
+    /// The gateway stops cleanly, and took no more than it says until its end.
+    #[track_caller]
+    pub(crate) fn check_stop(&mut self, what: &str) {
+        let max = ram_at_most(&self.gateway);
+        let pid = self.gateway.pid();
+        let watcher = std::thread::spawn(move || {
+            let mut most = 0;
+            while let Some(kib) = resident_kib_max(pid) {
+                most = kib;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            most
+        });
+        let (status, _) = self.gateway.terminate();
+        let found = watcher.join().unwrap();
+        println!("{what}: VmHWM {found} KiB, check says {max} KiB");
+        assert!(found <= max, "{what}: {found} KiB, and check says {max} KiB");
+        assert_eq!(status.code(), Some(0));
+        assert!(!self.gateway.log().contains("are not kept"), "{}", self.gateway.log());
     }
 
     /// The gateway serves, and took no more than it says.

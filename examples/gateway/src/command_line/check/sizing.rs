@@ -202,18 +202,22 @@ fn local_ram_bytes(local: &Local) -> u64 {
     }
 }
 
-/// Returns the sum of the most memory that each part may use. Parked rows have a queue of their own, with one lane.
+/// Returns the sum of the most memory that each part may use. Parked rows have a queue of their own, with one lane. A stop, a start after it and a
+/// change of the routes copy the filters' states, one filter after the other.
 fn ram_bytes(config: &Config) -> u64 {
     let queue = store::config(config);
     let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
     let link = RAM_LINK_BYTES + RAM_ROWS_IN_FLIGHT_BYTES;
-    let readings: u64 = config.routes.iter().map(readings_ram_bytes).sum();
+    let readings: u64 =
+        config.routes.iter().map(|route| births_ram_bytes(route) + filter_ram_bytes(route)).sum();
+    let copied = config.routes.iter().map(filter_ram_bytes).max().unwrap_or(0);
     RAM_BASE_BYTES
         + local_ram_bytes(&config.local)
         + queue.ram_bytes(1)
         + link
         + parked.ram_bytes(1)
         + readings
+        + copied
         + compact_ram_bytes(config)
         + tap::RAM_BYTES
         + if config.commands.is_empty() { 0 } else { RAM_COMMANDS_BYTES }
@@ -228,13 +232,17 @@ pub(super) fn compact_ram_bytes(config: &Config) -> u64 {
 /// Bytes of births, and of the rows of all their sensors at a node's death, by those that births may take.
 const BIRTHS_FACTOR: u64 = 4;
 
-/// Returns the memory of a route's births, and of its filter with as many sensors as it takes, in bytes. Each may fill the windows of its stages, because clients
-/// choose the times of their readings.
-fn readings_ram_bytes(route: &Route) -> u64 {
-    let births = if let Input::Sparkplug(births_max) = route.input { BIRTHS_FACTOR * births_max } else { 0 };
+/// Returns the memory of a route's births, in bytes.
+fn births_ram_bytes(route: &Route) -> u64 {
+    if let Input::Sparkplug(births_max) = route.input { BIRTHS_FACTOR * births_max } else { 0 }
+}
+
+/// Returns the memory of a route's filter with as many sensors as it takes, in bytes. Each may fill the windows of its stages, because clients choose
+/// the times of their readings.
+fn filter_ram_bytes(route: &Route) -> u64 {
     let filter = route.rules.as_deref().and_then(|rules| Pipeline::from_toml(rules).ok());
     let sensor_bytes = |filter: &Pipeline| RAM_FILTERED_SENSOR_BYTES + filter.window_bytes() as u64;
-    births + filter.map_or(0, |filter| filter.max_keys() as u64 * sensor_bytes(&filter))
+    filter.map_or(0, |filter| filter.max_keys() as u64 * sensor_bytes(&filter))
 }
 
 /// Returns the bytes that the queue reserves. Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last have an eighth

@@ -70,7 +70,7 @@ fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, (ingest, stopped_la
 /// Pushes acknowledged readings that the filters hold into the queue, if the disk has no room for the filters' states. The queue has reserved its
 /// own room before.
 pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
-    let Err(error) = clean_stop_mark::try_room(state, &ingest.filter_states()) else { return };
+    let Err(error) = clean_stop_mark::try_room(state, || ingest.filter_states()) else { return };
     let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
         tracing::warn!(%error, "no room for the filters' states, nor in the queue: what they hold is lost");
         return;

@@ -16,14 +16,15 @@
     reason = "a shell: one small file, read at the start and written at the end"
 )]
 
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
-use std::{fs, io};
 
 use edge_bridge::Row;
 use edge_filter::Snapshot;
 use edge_queue::{Clock as _, Now, SystemClock, age_ms};
 use edge_state::file as state_file;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::run::filters::filter::FilterSnapshot;
 use crate::run::filters::filter_state::FilterState;
@@ -93,8 +94,12 @@ impl WrittenAt {
 pub(crate) fn read(state: &Path) -> LastRun {
     let path = state.join(FILE);
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
-    let text = checksummed_file::read_whole(state, FILE, &[VERSION, VERSION_1], FILE_BYTES_MAX);
-    match text.and_then(|text| parse(&text).ok_or_else(damaged)) {
+    let body = checksummed_file::open(state, FILE, &[VERSION, VERSION_1], FILE_BYTES_MAX);
+    let last = body.and_then(|(version, body)| {
+        let last = if version == 0 { parse(body) } else { parse_version_1(body) };
+        last.ok_or_else(damaged)
+    });
+    match last {
         Ok(last) => last,
         Err(error) if error.kind() == io::ErrorKind::NotFound => LastRun::default(),
         Err(error) => {
@@ -130,43 +135,49 @@ fn set_aside(state: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Finds out whether the disk has room for the mark, by writing it under another name and removing it.
+/// Finds out whether the disk has room for the mark, by writing it under another name and removing it. For `filters` see [`leave`].
 ///
 /// # Errors
 /// The disk refused.
-pub(crate) fn try_room(state: &Path, filters: &[FilterState]) -> io::Result<()> {
-    let mut mark = serde_json::to_vec(&Mark {
-        clean: true,
-        filters,
-        rows: Vec::new(),
-        written: Some(WrittenAt::now()),
-    })?;
-    mark.resize(mark.len() + SPARE, b' ');
-    check_size(&mark)?;
-    checksummed_file::replace(state, TRIAL, VERSION, &mark)?;
+pub(crate) fn try_room<I>(state: &Path, filters: impl Fn() -> I) -> io::Result<()>
+where
+    I: Iterator<Item = FilterState>,
+{
+    let written = Some(WrittenAt::now());
+    write(state, TRIAL, &Mark { clean: true, filters: OneByOne(filters), rows: Vec::new(), written }, SPARE)?;
     fs::remove_file(state.join(TRIAL))
 }
 
-/// Writes the mark of a clean stop, durably. `rows`: rows that the queue had no room for. States that are more than the next start reads are left
-/// out, and the mark has the rows.
+/// Writes the mark of a clean stop, durably. `filters` makes the filters' states one after the other, because all at once would take as much memory
+/// as the filters. `rows`: rows that the queue had no room for. States that are more than the next start reads are left out, and the mark has the
+/// rows.
 ///
 /// # Errors
 /// The disk refused, and the next start treats this stop as unclean; or only the states are left out.
-pub(crate) fn leave(state: &Path, filters: &[FilterState], rows: &[Row]) -> io::Result<()> {
-    let rows = rows.iter().map(KeptRow::from).collect();
-    let mut mark = Mark { clean: true, filters, rows, written: Some(WrittenAt::now()) };
-    let left_out = check_size(&serde_json::to_vec(&mark)?);
-    if left_out.is_err() {
-        mark.filters = &[];
+pub(crate) fn leave<I>(state: &Path, filters: impl Fn() -> I, rows: &[Row]) -> io::Result<()>
+where
+    I: Iterator<Item = FilterState>,
+{
+    let rows = || rows.iter().map(KeptRow::from).collect();
+    let written = || Some(WrittenAt::now());
+    let whole = Mark { clean: true, filters: OneByOne(filters), rows: rows(), written: written() };
+    match write(state, FILE, &whole, 0) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let none: &[FilterState] = &[];
+            let mark = Mark { clean: true, filters: none, rows: rows(), written: written() };
+            write(state, FILE, &mark, 0).and(Err(error))
+        }
+        result => result,
     }
-    write(state, &mark).and(left_out)
 }
 
-/// Checks that the next start reads a mark of this text.
-fn check_size(mark: &[u8]) -> io::Result<()> {
-    let text = format!("the filters' states have more than {} MiB", FILE_BYTES_MAX >> 20);
-    let is_read = mark.len() as u64 <= FILE_BYTES_MAX - HEAD_BYTES;
-    if is_read { Ok(()) } else { Err(io::Error::new(io::ErrorKind::FileTooLarge, text)) }
+/// States that are made while they are written.
+struct OneByOne<F>(F);
+
+impl<I: Iterator<Item = FilterState>, F: Fn() -> I> Serialize for OneByOne<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
 /// Replaces the mark durably by one that has only `rows` and is not clean, so that a kill from now on counts as an unclean stop.
@@ -176,20 +187,27 @@ fn check_size(mark: &[u8]) -> io::Result<()> {
 pub(crate) fn leave_rows(state: &Path, rows: &[Row]) -> io::Result<()> {
     let filters: &[FilterState] = &[];
     let rows = rows.iter().map(KeptRow::from).collect();
-    write(state, &Mark { clean: false, filters, rows, written: Some(WrittenAt::now()) })
+    write(state, FILE, &Mark { clean: false, filters, rows, written: Some(WrittenAt::now()) }, 0)
 }
 
-fn write(state: &Path, mark: &Mark<&[FilterState]>) -> io::Result<()> {
-    checksummed_file::replace(state, FILE, VERSION, &serde_json::to_vec(mark)?)
+/// Writes a mark as the file `name`, with `spare` bytes behind it. One that the next start would not read is an error.
+fn write(state: &Path, name: &str, mark: &Mark<impl Serialize>, spare: usize) -> io::Result<()> {
+    let bytes_max = FILE_BYTES_MAX - HEAD_BYTES;
+    let written = checksummed_file::replace_by(state, name, VERSION, bytes_max, |body| {
+        serde_json::to_writer(&mut *body, mark)?;
+        body.write_all(&vec![b' '; spare])
+    });
+    written.map_err(|error| match (error.kind(), error.raw_os_error()) {
+        (kind @ io::ErrorKind::FileTooLarge, None) => {
+            io::Error::new(kind, format!("the filters' states have more than {} MiB", FILE_BYTES_MAX >> 20))
+        }
+        _ => error,
+    })
 }
 
-fn parse(text: &[u8]) -> Option<LastRun> {
-    if let Some(body) = checksummed_file::body_of(text, VERSION_1) {
-        return parse_version_1(body);
-    }
-    let body = checksummed_file::body_of(text, VERSION)?;
+fn parse(body: impl Read) -> Option<LastRun> {
     let Mark { clean, filters, rows, written } =
-        serde_json::from_slice::<Mark<Vec<FilterState>>>(body).ok()?;
+        serde_json::from_reader::<_, Mark<Vec<FilterState>>>(body).ok()?;
     let mut rows: Vec<Row> = rows.into_iter().map(KeptRow::into_row).collect::<Option<_>>()?;
     let age_ms = written.map_or(0, |written| written.age_ms(&SystemClock::new().now()));
     for row in &mut rows {
@@ -202,8 +220,8 @@ fn parse(text: &[u8]) -> Option<LastRun> {
 }
 
 /// Reads a mark of version 1, which has no rules, units and rows.
-fn parse_version_1(body: &[u8]) -> Option<LastRun> {
-    let snapshots: Vec<(String, Snapshot)> = serde_json::from_slice(body).ok()?;
+fn parse_version_1(body: impl Read) -> Option<LastRun> {
+    let snapshots: Vec<(String, Snapshot)> = serde_json::from_reader(body).ok()?;
     let state = |(filter_topic, sensors)| {
         let snapshot = FilterSnapshot { sensors, units: Vec::new(), copies: Vec::new() };
         FilterState { filter_topic, origin: None, snapshot }
@@ -269,7 +287,7 @@ mod tests {
         fs::write(dir.path().join(FILE).join("x"), "somebody's").unwrap();
         assert!(!read(dir.path()).clean);
         remove(dir.path()).unwrap();
-        leave(dir.path(), &filters(), &rows()).unwrap();
+        leave(dir.path(), || filters().into_iter(), &rows()).unwrap();
         assert!(read(dir.path()).clean);
         assert_eq!(fs::read_to_string(dir.path().join(ASIDE).join("x")).unwrap(), "somebody's");
     }
@@ -279,7 +297,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(!read(dir.path()).clean, "nothing was left");
         remove(dir.path()).unwrap();
-        leave(dir.path(), &filters(), &rows()).unwrap();
+        leave(dir.path(), || filters().into_iter(), &rows()).unwrap();
         for start in ["one that fails", "the next"] {
             let last = read(dir.path());
             assert!(last.clean, "{start}");
@@ -303,8 +321,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut large = filters();
         large[0].filter_topic = "x".repeat(usize::try_from(FILE_BYTES_MAX).unwrap());
-        assert!(try_room(dir.path(), &large).is_err(), "what they hold goes into the queue");
-        assert!(leave(dir.path(), &large, &rows()).is_err());
+        let states = || large.iter().cloned();
+        assert!(try_room(dir.path(), states).is_err(), "what they hold goes into the queue");
+        assert!(leave(dir.path(), states, &rows()).is_err());
         let last = read(dir.path());
         assert_eq!((last.clean, last.filters.len(), last.rows), (true, 0, rows()));
     }
@@ -312,7 +331,7 @@ mod tests {
     #[test]
     fn rows_that_may_be_in_the_queue_are_marked_after_a_kill() {
         let dir = tempfile::tempdir().unwrap();
-        leave(dir.path(), &filters(), &rows()).unwrap();
+        leave(dir.path(), || filters().into_iter(), &rows()).unwrap();
         leave_rows(dir.path(), &rows()).unwrap();
         let last = read(dir.path());
         assert!(!last.clean && last.filters.is_empty());
@@ -341,7 +360,8 @@ mod tests {
         for (written, most_ms) in marks {
             let is_known = written.as_ref().is_some_and(|written| written.boot != "1");
             let kept = rows.iter().map(KeptRow::from).collect();
-            write(dir.path(), &Mark { clean: true, filters: &[], rows: kept, written }).unwrap();
+            let filters: &[FilterState] = &[];
+            write(dir.path(), FILE, &Mark { clean: true, filters, rows: kept, written }, 0).unwrap();
             let ttl_ms = read(dir.path()).rows[0].ttl_ms.unwrap();
             assert!(ttl_ms <= most_ms && (is_known || ttl_ms == most_ms), "{ttl_ms} {most_ms}");
         }
@@ -361,7 +381,7 @@ mod tests {
     #[test]
     fn a_damaged_mark_is_an_unclean_stop() {
         let dir = tempfile::tempdir().unwrap();
-        leave(dir.path(), &filters(), &rows()).unwrap();
+        leave(dir.path(), || filters().into_iter(), &rows()).unwrap();
         let path = dir.path().join(FILE);
         let good = fs::read(&path).unwrap();
         for (what, bad) in [

@@ -248,7 +248,7 @@ mod tests {
         let message = Inbound::new(Utf8::from_static("sensor"), Version::V5, &publish);
         let mut before = ingest();
         assert!(matches!(before.ingest(Now { up_ms: 1, wall_ms: 1 }, &message), Answer::Store(_)));
-        clean_stop_mark::leave(dir.path(), &before.filter_states(), &[]).unwrap();
+        clean_stop_mark::leave(dir.path(), || before.filter_states(), &[]).unwrap();
         let files = StateFiles {
             dir: dir.path().to_owned(),
             lanes: 1,

@@ -190,7 +190,7 @@ impl<'a> World<'a> {
         }
         assert!(!self.ingest.withholds());
         assert_eq!(self.listener.pending(), 0, "everything has its PUBACK");
-        let states = self.ingest.filter_states();
+        let states: Vec<_> = self.ingest.filter_states().collect();
         self.start_again(true);
         assert!(self.ingest.restore(self.now, states).is_empty(), "the rules are the same");
     }

@@ -180,7 +180,7 @@ fn equal_stamps_all_pass_and_the_tolerance_holds_afterwards() {
 fn a_clock_that_was_set_back_while_the_gateway_was_stopped_starts_sensors_again() {
     let mut first = Story::of(ingest("", DEADBAND), WALL);
     first.send(None, 1.0);
-    let states = first.ingest.filter_states();
+    let states: Vec<_> = first.ingest.filter_states().collect();
     let mut story = Story::of(ingest("", DEADBAND), WALL - 30_000);
     assert!(story.ingest.restore(story.now, states).is_empty());
     for n in 0..40 {

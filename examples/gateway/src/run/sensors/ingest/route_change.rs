@@ -65,18 +65,19 @@ impl Inner {
             }
         }
         let (mut rows, mut link) = (Vec::new(), Link::default());
-        for old in &mut going {
-            next.iter_mut().for_each(|route| route.take_over(old));
+        for mut old in going {
+            next.iter_mut().for_each(|route| route.take_over(&mut old));
             old.readings.iter_mut().for_each(Readings::stop_holding);
             let (more, depends) = old.tick(now, false);
             rows.extend(more);
             link.join(depends);
-            left.note(old);
-            self.counts.retire(old);
+            left.note(&old);
+            self.counts.retire(&old);
+            // What became due in it may have changed alarms. Then it goes, before another one's state is copied.
+            self.routes = vec![old];
+            self.tell_alarms();
+            self.routes.clear();
         }
-        // What became due in them may have changed alarms.
-        self.routes = going;
-        self.tell_alarms();
         self.routes = next;
         self.changes = self.changes.wrapping_add(1);
         (rows, link, left)

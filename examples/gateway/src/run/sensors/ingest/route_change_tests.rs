@@ -174,7 +174,7 @@ fn what_a_route_held_keeps_its_quality_of_service_when_the_route_goes() {
     let mut ingest = GatewayIngest::new(&twice, DuplicateMarks::new(Now::default(), true)).unwrap();
     send(&mut ingest, "a/t", 1_000, 0.0);
     assert!(send(&mut ingest, "a/t", 2_000, 1.0).is_empty());
-    let kept = serde_json::to_string(&ingest.filter_states()).unwrap();
+    let kept = serde_json::to_string(&ingest.filter_states().collect::<Vec<_>>()).unwrap();
     let next = GatewayIngest::new(&routes(&[("b/#", "up", None)]), DuplicateMarks::default()).unwrap();
     let restored = next.restore(at(3_000), serde_json::from_str(&kept).unwrap());
     let (reloaded, _) = changed(&ingest, 3_000, &routes(&[("b/#", "up", None)]));

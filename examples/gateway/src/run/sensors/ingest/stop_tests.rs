@@ -77,9 +77,9 @@ fn what_is_held_is_emitted_when_routes_or_rules_change() {
         assert_eq!(send(&mut first, 1_000, 0.0, "Cel").len(), 1);
         assert!(send(&mut first, 2_000, 1.0, "Cel").is_empty(), "held");
         let next = ingest(route, rules);
-        let rows = next.restore(at(3_000), first.filter_states());
+        let rows = next.restore(at(3_000), first.filter_states().collect());
         assert_eq!(shown(&rows), ["up r/a F64(1.0) Cel 2000 f1"], "{what}");
-        assert!(next.restore(at(3_000), next.filter_states()).is_empty(), "{what}: once");
+        assert!(next.restore(at(3_000), next.filter_states().collect()).is_empty(), "{what}: once");
     }
 }
 
@@ -89,7 +89,7 @@ fn a_window_that_another_stage_replaces_ends() {
     for (time, value) in [(60_000, 1.0), (61_000, 3.0)] {
         send(&mut first, time, value, "Cel");
     }
-    let rows = ingest(BEFORE, Some(DEADBAND)).restore(at(62_000), first.filter_states());
+    let rows = ingest(BEFORE, Some(DEADBAND)).restore(at(62_000), first.filter_states().collect());
     let shown = shown(&rows);
     assert!(matches!(&shown[..], [mean] if mean.contains("F64(2.0) Cel")), "{shown:?}");
 }
@@ -101,7 +101,7 @@ fn the_same_rules_go_on_holding_under_the_same_unit() {
         send(&mut first, 1_000, 0.0, "Cel");
         send(&mut first, 2_000, 1.0, "Cel");
         let mut next = ingest("match=\"r/#\"\nto=\"elsewhere\"\nformat=\"json\"", Some(rules));
-        assert!(next.restore(at(3_000), first.filter_states()).is_empty());
+        assert!(next.restore(at(3_000), first.filter_states().collect()).is_empty());
         let held = held.replacen("up", "elsewhere", 1);
         // Also when only the clock emits it.
         let emitted = match rules {
@@ -132,7 +132,7 @@ fn what_was_held_of_a_possible_copy_is_marked_when_it_leaves_also_over_a_clean_s
     let mut first = ingest(BEFORE, Some(DOOR));
     send(&mut first, 1, 0.0, "");
     first.ingest(at(2), &message(true, 2, 1.0, ""));
-    let states = first.filter_states();
+    let states: Vec<_> = first.filter_states().collect();
     let corner = |ingest: &mut GatewayIngest, time, value| {
         stored(ingest.ingest(at(time), &message(false, time, value, "")))
     };
