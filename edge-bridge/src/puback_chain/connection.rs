@@ -54,7 +54,7 @@ impl Connection {
     #[cfg(feature = "testing")]
     pub(super) fn hash_state(&self, hasher: &mut impl crate::state_hash::StateHasher) {
         hasher.write_usize(self.entries.len());
-        for entry in self.entries.iter() {
+        for (_, entry) in self.entries.numbered() {
             match entry.until {
                 Until::Resolved(ticket) | Until::Withheld(ticket, _) => ticket.hash_state(hasher),
                 Until::Passed(_) => hasher.write_u8(0),
