@@ -198,6 +198,27 @@ fn events_nobody_polls_are_bounded_and_counted() {
     assert_eq!(rig.events().len(), 1024);
 }
 
+/// A common cause, such as a tripped plant, raises alarms of all sensors at once, and their delays end in one tick.
+#[test]
+fn a_tick_that_raises_more_alarms_than_wait_otherwise_loses_none() {
+    let rules = "[[alarm]]\nmatch = \"#\"\nhigh = { limit = 90.0, on_delay_ms = 5000 }\n";
+    for by_alarms_alone in [false, true] {
+        let mut p = Pipeline::from_toml(rules).unwrap();
+        for n in 0..1500 {
+            let sensor = p.intern(&format!("t{n}"));
+            let reading = Reading { sensor, time: 0, value: Value::F64(95.0), quality: GOOD };
+            let _ = p.process(reading, 0, &mut |_| ());
+        }
+        match by_alarms_alone {
+            true => p.tick_alarms(5000),
+            false => p.tick(5000, &mut |_| ()),
+        }
+        let raised: std::collections::BTreeSet<u32> =
+            std::iter::from_fn(|| p.poll_alarm()).map(|event| event.sensor).collect();
+        assert_eq!((raised.len(), p.stats().alarm_events_lost), (1500, 0), "{by_alarms_alone}");
+    }
+}
+
 #[test]
 fn a_clock_set_back_restarts_a_delay_in_event_time_and_not_in_real_time() {
     let mut rig = Rig::new();

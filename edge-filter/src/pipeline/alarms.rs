@@ -32,8 +32,11 @@ pub(super) struct Alarms {
     pub(super) lost: u64,
 }
 
-/// Most events that are kept for a caller that does not poll; they take 96 KiB at most.
+/// Most events that are kept for a caller that does not poll, where few sensors have alarms; they take 96 KiB at most.
 const EVENTS_MAX: usize = 1024;
+/// Most events that are kept for each sensor with an alarm: as many as one call of [`Pipeline::tick`] makes of its delays, two for each limit. So none
+/// is lost of a tick that ends the delays of all sensors.
+const EVENTS_PER_ALARM: usize = 8;
 
 impl Alarms {
     pub(super) fn new(definitions: Vec<(Pattern, LimitAlarm)>) -> Self {
@@ -56,9 +59,10 @@ impl Alarms {
     }
 
     fn get(&mut self, place: u32) -> Option<(&LimitAlarm, &mut LimitAlarmState, Log<'_>)> {
+        let most = EVENTS_MAX.max(self.states.len().saturating_mul(EVENTS_PER_ALARM));
         let (definition, state) = self.states.get_mut(place as usize)?;
         let (_, alarm) = self.definitions.get(*definition)?;
-        Some((alarm, state, Log { events: &mut self.events, lost: &mut self.lost }))
+        Some((alarm, state, Log { events: &mut self.events, lost: &mut self.lost, most }))
     }
 
     pub(super) fn state(&self, place: u32) -> Option<&LimitAlarmState> {
@@ -135,8 +139,8 @@ impl Alarms {
 }
 
 impl Pipeline {
-    /// Returns the oldest alarm event that was not taken yet; `None` if there is none. At most 1024 wait; then the oldest are dropped and
-    /// counted.
+    /// Returns the oldest alarm event that was not taken yet; `None` if there is none. At most 1024 wait, or 8 for each sensor with an alarm where
+    /// that is more; then the oldest are dropped and counted.
     pub fn poll_alarm(&mut self) -> Option<AlarmEvent> {
         self.alarms.poll()
     }
@@ -240,12 +244,13 @@ impl Pipeline {
 struct Log<'a> {
     events: &'a mut VecDeque<AlarmEvent>,
     lost: &'a mut u64,
+    most: usize,
 }
 
 impl Log<'_> {
     /// Adds an event. If there is no room the oldest is dropped, because the newest shows more of the present state.
     fn add(&mut self, sensor: u32, transition: AlarmTransition) {
-        if self.events.len() >= EVENTS_MAX {
+        if self.events.len() >= self.most {
             self.events.pop_front();
             *self.lost += 1;
         }
