@@ -116,10 +116,16 @@ impl Filter {
     pub(in crate::run) fn take_in(
         &mut self,
         now: Now,
-        mut record: Record<'_>,
+        record: Record<'_>,
         may_be_copy: bool,
         taken: &mut Taken,
     ) {
+        self.pass(now, record, may_be_copy, taken);
+        // Also of a reading that passed beside the stages: those that they let go for it may have raised an alarm.
+        self.keep_alarms(now, taken);
+    }
+
+    fn pass(&mut self, now: Now, mut record: Record<'_>, may_be_copy: bool, taken: &mut Taken) {
         // Bytes have no order and no distance: there is nothing to filter by.
         let Ok(value) = record.value.clone().try_into() else {
             let sensor = self.pipeline.number(&record.sensor).unwrap_or(Pipeline::UNFILTERED);
@@ -181,7 +187,6 @@ impl Filter {
                 self.let_go(sensor, taken);
             }
         }
-        self.keep_alarms(now, taken);
     }
 
     /// Returns the number of a reading's sensor; as an error if the reading passes unfiltered, because a stage of an embedding program panicked, or
@@ -211,7 +216,6 @@ impl Filter {
         if std::mem::take(&mut self.flushes_at_once) {
             self.flush(taken);
         }
-        self.keep_alarms(now, taken);
         while let Some(sensor) = self.silence.next_stale(now.up_ms) {
             self.report_absent(sensor, now.wall_ms, taken);
         }
@@ -224,6 +228,8 @@ impl Filter {
             let sensors: Vec<u32> = withheld.sensors().filter(can_go).collect();
             sensors.into_iter().for_each(|sensor| self.let_go(sensor, taken));
         }
+        // Last: a reading that was let go may have raised one.
+        self.keep_alarms(now, taken);
     }
 
     /// Emits all readings that the stages hold.

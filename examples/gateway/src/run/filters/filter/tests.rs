@@ -286,3 +286,53 @@ fn a_stage_that_panics_at_another_unit_costs_no_reading() {
         assert_eq!(units, vec![unit; kept], "{time}");
     }
 }
+
+/// Sensors of the rows that tell changes of alarms.
+fn alarms_of(taken: &Taken) -> Vec<String> {
+    let rows = taken.kept.iter().filter(|kept| kept.alarm);
+    rows.map(|kept| ReadingRow::decode(&kept.row).unwrap().sensor.into_owned()).collect()
+}
+
+/// Promise 13: one cause raises the alarms of all sensors, and their delays end in one tick.
+#[test]
+fn each_alarm_of_a_tick_is_a_row_however_many_there_are() {
+    let rules = "[[alarm]]\nmatch = \"#\"\nhigh = { limit = 90.0, on_delay_ms = 5000 }\n";
+    for by_alarms_alone in [false, true] {
+        let mut filter = filter(rules);
+        for n in 0..1_500 {
+            take_value(&mut filter, 0, &format!("t{n}"), Value::F64(95.0), false);
+        }
+        let mut taken = Taken::default();
+        match by_alarms_alone {
+            true => filter.tick_alarms(at(5_000), &mut taken),
+            false => filter.tick(at(5_000), false, &mut taken),
+        }
+        let raised: std::collections::BTreeSet<_> = alarms_of(&taken).into_iter().collect();
+        assert_eq!((raised.len(), filter.stats().alarm_events_lost), (1_500, 0), "{by_alarms_alone}");
+    }
+}
+
+/// Promise 13: a stage lets a reading go at the end of `hold_max`, for a publisher that waits, and for a text that passes beside it. Its alarm is told
+/// with it, and does not wait for a next message, which may never come.
+#[test]
+fn an_alarm_of_a_reading_that_is_let_go_is_told_with_it() {
+    let rules = "[[rule]]\nmatch = \"t\"\nstages = [ { spike = { suspect = 1e6, fail = 1e7 } } ]\n\
+                 [[rule]]\nmatch = \"#\"\nstages = [ { on_change = {} } ]\n\
+                 [[alarm]]\nmatch = \"t\"\nhigh = { limit = 90.0 }\n";
+    let held = || {
+        let mut filter = Filter::new(Pipeline::from_toml(rules).unwrap(), Some(10_000));
+        assert_eq!(take_value(&mut filter, 0, "t", Value::F64(95.0), false).kept, [], "held");
+        filter
+    };
+    for (up_ms, is_asked_for) in [(10_000, false), (1, true)] {
+        let (mut filter, mut taken) = (held(), Taken::default());
+        filter.tick(Now { up_ms, wall_ms: 1 }, is_asked_for, &mut taken);
+        assert_eq!((taken.kept.len(), alarms_of(&taken)), (2, vec!["t/alarm/HI".to_owned()]), "{up_ms}");
+    }
+    let (mut filter, long) = (held(), "x".repeat(1_000));
+    let mut text = |sensor: &str| {
+        alarms_of(&take_value(&mut filter, 1, sensor, Value::Text(long.as_str().into()), false))
+    };
+    (0..40).for_each(|n| assert!(text(&format!("s{n}")).is_empty()));
+    assert_eq!(text("t"), ["t/alarm/HI"]);
+}
