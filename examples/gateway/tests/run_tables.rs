@@ -305,3 +305,22 @@ fn a_hub_that_shows_no_table_is_told_after_a_minute() {
     wait_for_table(&gateway, 10);
     wait_until("it is mended", 20, || is_told(&gateway, "delivering", 0.0, 0.0));
 }
+
+/// It sends each table to whoever is there, and keeps it for nobody: a reader that comes later, or asks for the table of a batch, never gets it.
+#[test]
+fn a_hub_that_retains_nothing_gets_batches_that_name_their_sensors_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "retain_available false");
+    let (gateway, mut plant) = started(dir.path(), hub.address);
+    let all = Subscriber::start(hub.address, "out/#");
+    let mut sent = plant.send(60, 3);
+    wait_until("it is told", 90, || is_told(&gateway, "delivering", 0.0, 1.0));
+    sent.end = plant.send(60, 3).end;
+    arrives(&all, sent);
+    let reader = Reader::of(&all);
+    assert!(!reader.tables.is_empty(), "it got the tables");
+    assert_eq!(reader.wanted, BTreeSet::new(), "no batch needs one");
+    assert!(!gateway.log().contains("the hub has the session table"), "{}", gateway.log());
+    let (_, status) = gateway.get("/status.json").unwrap();
+    assert!(status.contains("The hub shows no session table of 1 topic"), "{status}");
+}

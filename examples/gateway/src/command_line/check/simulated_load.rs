@@ -179,7 +179,9 @@ impl<'a> Rig<'a> {
             let topic = packed.publish.topic.as_str();
             let table = self.tables.iter().find_map(|tables| Some((tables, version_of(tables, topic)?)));
             match table {
-                Some((tables, id)) => self.echoed.note(tables, id, &packed.publish.payload, true),
+                Some((tables, id)) => {
+                    self.echoed.note(tables, id, &packed.publish.payload, true);
+                }
                 None => self.count(packed, sum),
             }
         }

@@ -14,7 +14,7 @@ use crate::config::Config;
 
 use super::compact::{EchoedTables, table_topics, version_of};
 
-/// Pause between two SUBSCRIBEs that make the hub send its retained tables again on the same connection.
+/// Pause between two SUBSCRIBEs that make the hub send its retained tables again on the same connection, though none was published.
 const ASK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Topics of a configuration's session tables.
@@ -87,7 +87,11 @@ impl Listener {
                 tokio::select! {
                     biased;
                     message = tables.next() => match message {
-                        Some(message) => self.take(message),
+                        Some(message) => {
+                            if self.take(message) {
+                                break;
+                            }
+                        }
                         None => return,
                     },
                     Ok(()) = asks.changed() => break,
@@ -96,11 +100,12 @@ impl Listener {
         }
     }
 
-    fn take(&self, message: Command) {
-        if let Some(id) = version_of(&self.topic, message.topic()) {
-            self.echoed.note(&self.topic, id, message.payload(), message.is_retained());
-        }
+    /// Records a message. Returns whether to subscribe again, so that the hub sends what it retains.
+    fn take(&self, message: Command) -> bool {
+        let is_to_be_asked = version_of(&self.topic, message.topic())
+            .is_some_and(|id| self.echoed.note(&self.topic, id, message.payload(), message.is_retained()));
         message.done();
+        is_to_be_asked
     }
 }
 

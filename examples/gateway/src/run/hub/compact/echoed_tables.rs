@@ -1,7 +1,7 @@
 //! Session tables that the hub has echoed: recorded by the subscriptions, read by the packer. Other clients may publish there, so none of their
 //! bytes are kept: a digest is enough for the comparison.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -44,6 +44,8 @@ pub(super) struct Message {
 struct Topic {
     asked: u64,
     messages: Vec<Message>,
+    /// Ids of versions that were published, and have not come back since.
+    published: BTreeSet<u64>,
     /// Set if the hub echoes no table of this topic although it was published again and again.
     is_unanswered: bool,
 }
@@ -61,15 +63,28 @@ pub(super) struct Marks {
 
 impl EchoedTables {
     /// Records a message of the hub below a topic of tables, for the version `id`; an empty payload clears it. `is_retained`: the hub retains the
-    /// message.
-    pub(crate) fn note(&self, topic: &str, id: u64, table: &[u8], is_retained: bool) {
+    /// message. Returns whether the hub is to be asked what it retains: a version that was published has come back as a message of the moment,
+    /// which any subscriber gets, also from a hub that retains nothing. One publication gives rise to one question, whoever sends copies of it.
+    pub(crate) fn note(&self, topic: &str, id: u64, table: &[u8], is_retained: bool) -> bool {
         let message = Message { id, digest: TableDigest::of(table), is_retained };
         let mut state = self.lock();
-        let messages = &mut state.topics.entry(topic.to_owned()).or_default().messages;
+        let Topic { messages, published, .. } = state.topics.entry(topic.to_owned()).or_default();
         if messages.len() >= MESSAGES_MAX {
             messages.remove(0);
         }
         messages.push(message);
+        published.remove(&id) && !is_retained
+    }
+
+    /// Records that a version is published now; `is_cleared`: that its retained message is cleared instead.
+    pub(super) fn published(&self, topic: &str, id: u64, is_cleared: bool) {
+        let mut state = self.lock();
+        let published = &mut state.topics.entry(topic.to_owned()).or_default().published;
+        if is_cleared {
+            published.remove(&id);
+        } else {
+            published.insert(id);
+        }
     }
 
     /// Records that a SUBSCRIBE is about to make the hub send all tables below a topic.
@@ -147,11 +162,32 @@ mod tests {
         assert_eq!(echoed.take("t").len(), 1);
     }
 
+    /// Else any client could make the gateway subscribe without end.
+    #[test]
+    fn a_version_that_comes_back_is_asked_about_once_for_each_publication() {
+        let echoed = EchoedTables::default();
+        let live = |id| echoed.note("t", id, b"a table", false);
+        assert!(!live(1), "not published");
+        echoed.published("t", 1, false);
+        assert_eq!([live(2), live(1), live(1)], [false, true, false]);
+        echoed.published("t", 1, false);
+        assert!(live(1));
+        echoed.published("t", 1, false);
+        assert!(!echoed.note("t", 1, b"a table", true), "that is the answer");
+        assert!(!live(1));
+        echoed.published("t", 1, false);
+        echoed.published("t", 1, true);
+        assert!(!live(1), "cleared");
+        assert!(!echoed.note("other", 1, b"a table", false));
+    }
+
     #[test]
     fn of_what_nobody_looks_at_the_newest_is_kept() {
         let echoed = EchoedTables::default();
         let most = MESSAGES_MAX as u64;
-        (0..most + 3).for_each(|id| echoed.note("t", id, b"a table", true));
+        for id in 0..most + 3 {
+            echoed.note("t", id, b"a table", true);
+        }
         let ids: Vec<_> = echoed.take("t").iter().map(|message| message.id).collect();
         assert_eq!(ids, (3..most + 3).collect::<Vec<_>>());
     }

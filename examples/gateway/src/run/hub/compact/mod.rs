@@ -3,7 +3,8 @@
 //!
 //! 1. The first batch of a topic makes a table of its sensors, which is published, retained, to `TO/table/GATEWAY/NAME`; its
 //!    name is a hash of it, as in the batches.
-//! 2. The gateway has subscribed to `TO/table/GATEWAY/#`. A table that the hub sends back is retained there: from then on batches refer to it.
+//! 2. The gateway has subscribed to `TO/table/GATEWAY/#`. A table that comes back to it shows nothing yet: a hub that retains nothing sends it too. The gateway
+//!    subscribes once more, and a table that the hub then sends as a retained message (echoes) is there: from then on batches refer to it.
 //! 3. New sensors, and a sample four times the one before, make the next version. Until the hub echoes it, batches of known sensors refer to the
 //!    last echoed version, and others carry their names. A batch of both is split, if that is shorter.
 //! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
@@ -163,6 +164,7 @@ impl Compact {
         memory_budget::keep_within(&mut self.topics, memory_budget::BUDGET_BYTES);
         self.topics.iter_mut().find_map(|topic| {
             let (id, table) = topic.announce(now, max_packet)?;
+            self.echoed.published(&topic.tables, id, table.is_empty());
             Some(announcement(version_topic(&topic.tables, id)?, table))
         })
     }

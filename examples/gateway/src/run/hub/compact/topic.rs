@@ -321,7 +321,6 @@ impl Topic {
                 continue;
             }
             let Some(table) = table.bytes.filter(|_| self.versions.is_missing(id)) else { continue };
-            self.versions.announced(id);
             if self.announced_lines.may_say(now.up_ms, &version_name(id)) {
                 tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
             }

@@ -72,8 +72,6 @@ impl Announced {
 struct Version {
     table: Announced,
     presence: Presence,
-    /// Set if the version was published after the hub last had another message on its topic. Only then an echo shows that the hub retains it.
-    is_announced: bool,
     /// Up time from which no batch refers to this version, because the hub has echoed a newer one. `None`: batches may refer to it.
     replaced_ms: Option<u64>,
 }
@@ -81,7 +79,7 @@ struct Version {
 /// Knowledge whether the hub retains a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
-    /// The hub has sent the version since the last SUBSCRIBE.
+    /// The hub has sent the version as a retained message since the last SUBSCRIBE.
     Shown,
     /// The hub has not sent it yet.
     Unknown,
@@ -95,8 +93,8 @@ pub(super) enum Seen {
     Shown(Announced),
     /// The hub has another message on the version's topic, or none. `was_there`: until now the version was not known to be missing.
     Lost { table: Announced, was_there: bool },
-    /// A version that was not made here, or a copy of one that was not published as retained. It is ignored, because any client with write access
-    /// there can make any number of them.
+    /// A version that was not made here, or a copy of one that does not come as a retained message: a hub that retains nothing sends it too, and
+    /// any client with write access there can make any number of them. It is ignored.
     Foreign,
 }
 
@@ -118,8 +116,7 @@ impl Versions {
 
     /// Adds a version as the newest. The oldest ones are retired if the limits are exceeded.
     pub(super) fn push(&mut self, table: Announced) {
-        let (presence, is_announced) = (Presence::Missing, false);
-        self.list.push(Version { table, presence, is_announced, replaced_ms: None });
+        self.list.push(Version { table, presence: Presence::Missing, replaced_ms: None });
         while self.old().count() > OLD_MAX || self.old_bytes() > OLD_BYTES_MAX {
             self.retire_oldest();
         }
@@ -143,10 +140,10 @@ impl Versions {
         let table = version.table.clone();
         if version.table.digest != message.digest {
             let was_there = version.presence != Presence::Missing;
-            (version.presence, version.is_announced) = (Presence::Missing, false);
+            version.presence = Presence::Missing;
             return Seen::Lost { table, was_there };
         }
-        if !message.is_retained && !version.is_announced {
+        if !message.is_retained {
             return Seen::Foreign;
         }
         version.presence = Presence::Shown;
@@ -186,12 +183,6 @@ impl Versions {
     pub(super) fn missing(&self) -> impl Iterator<Item = &Announced> {
         let missing = self.list.iter().rev().filter(|version| version.presence == Presence::Missing);
         missing.map(|version| &version.table).filter(|table| table.bytes.is_some())
-    }
-
-    /// Records that the version is published now.
-    pub(super) fn announced(&mut self, id: u64) {
-        let version = self.list.iter_mut().find(|version| version.table.id == id);
-        version.into_iter().for_each(|version| version.is_announced = true);
     }
 
     /// Takes the id of a version whose retained message is to be cleared. `None`: there is none.

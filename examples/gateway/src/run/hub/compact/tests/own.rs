@@ -97,24 +97,49 @@ fn a_quarrel_over_a_table_is_one_line_an_hour() {
     assert_eq!(lines.matches("the hub has lost a session table").count(), 1, "{lines}");
 }
 
-/// Somebody clears it at the hub, and publishes the same bytes without asking the hub to keep them.
+/// A hub that retains nothing sends each table back once, as any message, and so does one at which somebody publishes the same bytes: only what comes as
+/// a retained message is there for a reader who comes later.
 #[test]
 fn a_copy_that_nobody_keeps_is_no_table_at_the_hub() {
     let mut rig = Rig::new(&[]);
     rig.batch(&["x"]);
     let table = rig.announced().unwrap();
-    // Its own comes back as it was published.
-    rig.hub.note(TABLES, id_of(&table), &table, false);
+    assert!(rig.hub.note(TABLES, id_of(&table), &table, false), "its own: the hub is asked what it retains");
+    read(&rig.batch(&["x"]), None);
+    rig.hub.ask(TABLES);
+    rig.shows(&table);
     read(&rig.batch(&["x"]), Some(&table));
     rig.hub.note(TABLES, id_of(&table), &[], false);
-    rig.hub.note(TABLES, id_of(&table), &table, false);
+    assert!(!rig.hub.note(TABLES, id_of(&table), &table, false), "somebody else's: nothing was published");
     read(&rig.batch(&["x"]), None);
     rig.now.up_ms = 1_000;
     assert_eq!(rig.announced(), Some(table.clone()));
-    rig.hub.note(TABLES, id_of(&table), &table, false);
+    assert!(rig.hub.note(TABLES, id_of(&table), &table, false));
+    read(&rig.batch(&["x"]), None);
+    rig.hub.ask(TABLES);
+    rig.shows(&table);
     read(&rig.batch(&["x"]), Some(&table));
     // Asked on another connection it shows what it keeps.
     let mut next = Rig::new(&[(TABLES.to_owned(), table.clone())]);
     next.hub.note(TABLES, id_of(&table), &table, false);
     assert_eq!(next.announced(), Some(table.clone()));
+}
+
+/// A hub that retains nothing answers each question with silence: batches carry their names, and the operator is told after a minute.
+#[test]
+fn a_hub_that_retains_no_table_gets_none_that_a_batch_refers_to_and_is_told() {
+    let mut rig = Rig::new(&[]);
+    rig.batch(&["x"]);
+    let mut questions = 0;
+    while rig.now.up_ms <= 64_000 {
+        while let Some(table) = rig.announced() {
+            if rig.hub.note(TABLES, id_of(&table), &table, false) {
+                questions += 1;
+                rig.hub.ask(TABLES);
+            }
+        }
+        read(&rig.batch(&["x"]), None);
+        rig.now.up_ms += 500;
+    }
+    assert_eq!((questions, rig.hub.unanswered()), (7, 1), "one for each publication");
 }
