@@ -268,6 +268,8 @@ impl Connection {
         parts.stats.hub_limits = Some(connected.server);
         let filters = parts.downlink.on_connected(now.up_ms, resumed, self.session.version());
         parts.stats.granted_subscriptions = parts.downlink.granted();
+        // First: a message that an old and a new filter match would come twice in between.
+        self.unsubscribe_unwanted(now, parts);
         self.ask(now, &filters, parts);
     }
 

@@ -269,6 +269,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
+    /// Returns whether the hub has not answered the UNSUBSCRIBE of a filter.
+    pub fn is_unsubscribing(&self, filter: &Utf8) -> bool {
+        self.downlink.unsubscribes.contains(filter)
+    }
+
     /// Ends the link with a DISCONNECT (see [`will_at_stop`](LinkConfig::will_at_stop)). Every row that the hub has not acknowledged goes back
     /// to its place in the spool. The hub keeps the session, so that its messages are not lost.
     pub fn stop(&mut self, now: Now) {

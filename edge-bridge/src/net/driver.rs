@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -21,9 +21,10 @@ use super::request::Request;
 use super::subscriptions::commands::Acks;
 use super::subscriptions::router::Router;
 use super::tls::renewal::TlsRenewal;
+use super::unsubscribing::Unsubscribing;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
-use crate::wire::{ReasonCode, Subscription};
+use crate::wire::{ReasonCode, Subscription, Utf8};
 
 /// Shortest time between two publications of the statistics, in milliseconds; a change of the link's state is published at once.
 const STATUS_EVERY_MS: u64 = 200;
@@ -48,6 +49,7 @@ pub(super) struct Driver<S, P> {
     pub(super) probing: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     pub(super) log: EventLog,
     pub(super) operator_requests: OperatorRequests,
+    pub(super) unsubscribing: Unsubscribing,
     pub(super) closing: Closing,
     /// Task of the spool, which ends after the driver; `None` if there is none.
     pub(super) beside: Option<JoinHandle<()>>,
@@ -113,6 +115,9 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                         self.router.add(filter.filter, queue);
                     }
                     let _ = reply.send(is_ours);
+                }
+                Woken::Request(Some(Request::Unsubscribe { filters, reply })) => {
+                    self.unsubscribe(filters, reply);
                 }
                 Woken::Request(Some(Request::ByHand(ask))) => {
                     self.operator_requests.ask(self.clock.now(), &mut self.core, ask);
@@ -192,6 +197,13 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.core.subscribe_with(now, wanted.clone());
     }
 
+    fn unsubscribe(&mut self, mut filters: Vec<Utf8>, reply: oneshot::Sender<()>) {
+        let now = self.clock.now();
+        filters.retain(|filter| !self.router.has_filter(filter));
+        filters.iter().for_each(|filter| self.core.unsubscribe(now, filter));
+        self.unsubscribing.add(filters, reply);
+    }
+
     /// Passes the application's acknowledgements, and changes of its subscriptions, to the core.
     fn answer_commands(&mut self) {
         let now = self.clock.now();
@@ -225,6 +237,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 break;
             }
         }
+        self.unsubscribing.reply(|filter| self.core.is_unsubscribing(filter));
         self.publish_status();
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::operator_requests::Ask;
 use super::subscriptions::commands::Commands;
 use super::subscriptions::subscription_queue::SubscriptionQueue;
-use crate::wire::Subscription;
+use crate::wire::{Subscription, Utf8};
 
 /// Request of the application to the link's task.
 pub(super) enum Request {
@@ -22,6 +22,11 @@ pub(super) enum Request {
         filter: Subscription,
         queue: Arc<SubscriptionQueue>,
         reply: oneshot::Sender<bool>,
+    },
+    /// Unsubscribes those of these filters that no subscription has. Replies when the hub has answered.
+    Unsubscribe {
+        filters: Vec<Utf8>,
+        reply: oneshot::Sender<()>,
     },
     ByHand(Ask),
     /// Ends the link once the hub has everything, but at the latest in `limit`. Replies with the number of messages that the hub has not

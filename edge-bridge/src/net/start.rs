@@ -201,6 +201,7 @@ impl Builder {
             probing: None,
             log,
             operator_requests: super::operator_requests::OperatorRequests::default(),
+            unsubscribing: super::unsubscribing::Unsubscribing::default(),
             closing: super::closing::Closing::default(),
             beside: beside.map(tokio::spawn),
         };

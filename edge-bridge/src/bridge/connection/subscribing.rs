@@ -9,10 +9,14 @@ use crate::wire::{PacketId, ReasonCode, Subscription, Utf8};
 
 impl Connection {
     pub(super) fn subscribe<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
-        let unwanted = parts.downlink.unsubscribes.take();
-        self.unsubscribe(now, &unwanted, parts);
+        self.unsubscribe_unwanted(now, parts);
         let filters = parts.downlink.missing(now.up_ms);
         self.ask(now, &filters, parts);
+    }
+
+    pub(super) fn unsubscribe_unwanted<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
+        let unwanted = parts.downlink.unsubscribes.take();
+        self.unsubscribe(now, &unwanted, parts);
     }
 
     fn unsubscribe<S: Spool, P: Pack>(&mut self, now: Now, filters: &[Utf8], parts: &mut Parts<'_, S, P>) {

@@ -26,6 +26,11 @@ impl Unsubscribes {
         self.waiting.remove(filter);
     }
 
+    /// Returns whether the UNSUBSCRIBE of a filter is still to be sent, or has no UNSUBACK.
+    pub(in crate::bridge) fn contains(&self, filter: &Utf8) -> bool {
+        self.waiting.contains(filter) || self.asked.iter().any(|(_, filters)| filters.contains(filter))
+    }
+
     /// Takes the filters for an UNSUBSCRIBE out of the list.
     pub(in crate::bridge) fn take(&mut self) -> Vec<Utf8> {
         std::mem::take(&mut self.waiting).into_iter().collect()

@@ -48,6 +48,17 @@ pub enum SubscribeError {
     OtherLink,
 }
 
+/// Answer of the hub to [`Link::unsubscribe`], which is still to come.
+#[derive(Debug)]
+pub struct Unsubscribed(oneshot::Receiver<()>);
+
+impl Unsubscribed {
+    /// Waits for the UNSUBACK, on this connection or a later one. Returns `false` if the link is closed before it.
+    pub async fn wait(self) -> bool {
+        self.0.await.is_ok()
+    }
+}
+
 fn plain(filter: &str) -> Result<Subscription, SubscribeError> {
     let nul = |_| SubscribeError::Filter { filter: filter.to_owned(), error: TopicError::Nul };
     let plain = subscription(Utf8::try_from(filter).map_err(nul)?, QoS::AtLeastOnce);
@@ -122,6 +133,22 @@ impl Link {
         let (filter, queue) = (plain(filter)?, to.queue.clone());
         let is_ours = self.request(|reply| Request::AddFilter { filter, queue, reply });
         if is_ours.await? { Ok(()) } else { Err(SubscribeError::OtherLink) }
+    }
+
+    /// Unsubscribes filters that an earlier run of the program has left in the session. A filter that a subscription of this run has stays. Returns
+    /// before the UNSUBACK, so that the hub gets a [`subscribe`](Self::subscribe) that follows after it: a message that both filters match comes
+    /// once. A hub that closes the connection at each UNSUBSCRIBE is left alone after three of them.
+    ///
+    /// # Errors
+    ///
+    /// A text is not a filter, or the link is closed; nothing is unsubscribed then.
+    pub async fn unsubscribe(&self, filters: &[String]) -> Result<Unsubscribed, SubscribeError> {
+        let filters = filters.iter().map(|filter| plain(filter).map(|plain| plain.filter));
+        let filters = filters.collect::<Result<_, _>>()?;
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Unsubscribe { filters, reply };
+        self.requests.send(request).await.map_err(|_| SubscribeError::Closed)?;
+        Ok(Unsubscribed(answer))
     }
 
     async fn request<T>(

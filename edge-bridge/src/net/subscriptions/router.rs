@@ -259,6 +259,11 @@ impl Router {
         unwanted
     }
 
+    /// Returns whether one of the subscriptions here has this filter.
+    pub(in crate::net) fn has_filter(&self, filter: &Utf8) -> bool {
+        self.routes.iter().any(|route| route.filter == *filter)
+    }
+
     /// Returns whether the hub still has this filter although its last subscription has ended.
     pub(in crate::net) fn is_leaving(&self, filter: &Utf8) -> bool {
         self.leaving.iter().any(|leaving| leaving.filter == *filter)
