@@ -23,6 +23,7 @@ pub(crate) mod sensors;
 mod signals;
 mod start_and_stop;
 pub(crate) mod status;
+mod subscribed_filters;
 pub(crate) mod tap;
 
 use std::path::{Path, PathBuf};

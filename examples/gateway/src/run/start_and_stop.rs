@@ -238,7 +238,7 @@ impl Local {
         let first_rows = first_rows::queue(state, &intake, rows, told);
         intake.open(&queue, config.queue.lanes.len());
         let ways = (front.listener(), LoopsAndAlarms::new(control.as_ref(), &ingest));
-        let commands = RunningCommands::start(&config.commands, state, ways, (&link, &intake, &queue, clock));
+        let commands = RunningCommands::start(config, state, ways, (&link, &intake, &queue, clock));
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),

@@ -15,6 +15,7 @@ mod identity;
 mod loops_and_alarms;
 mod queued_answers;
 mod refusal_log;
+mod session_filters;
 #[cfg(test)]
 mod testing;
 mod time_in_process;
@@ -31,15 +32,14 @@ use edge_bridge::listener::Settled;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Acknowledgement, Clock};
-use edge_bridge::wire::{Publish, QoS, RetainHandling, Subscription, Utf8};
+use edge_bridge::wire::{Publish, QoS};
 use edge_bridge::{Command, Commands, Link};
 use edge_queue::aio;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::config::CommandRule;
-use crate::config::overlap::without_covered;
+use crate::config::{CommandRule, Config};
 
 use super::log::once_a_minute::OnceAMinute;
 
@@ -92,17 +92,22 @@ struct Running {
 impl RunningCommands {
     /// Starts the task, if there are rules and a listener.
     pub(super) fn start(
-        rules: &[CommandRule],
+        config: &Config,
         state: &Path,
         (local, own): (Option<LocalPublisher>, LoopsAndAlarms),
         (link, intake, queue, clock): (&Link, &Intake, &aio::Queue, Clock),
     ) -> Self {
-        let Some(local) = local.filter(|_| !rules.is_empty()) else { return Self(None) };
-        let (link, intake, queue) = (link.clone(), intake.clone(), queue.clone());
+        let (rules, session) = (&config.commands, config.hub.client_id.clone());
+        let (link, state) = (link.clone(), state.to_owned());
+        let Some(local) = local.filter(|_| !rules.is_empty()) else {
+            tokio::spawn(async move { session_filters::end_all(link, &state, &session).await });
+            return Self(None);
+        };
+        let (intake, queue) = (intake.clone(), queue.clone());
         let around = Surroundings { local, own, link, intake, queue, clock };
         let (stop, stopped) = watch::channel(false);
         let counts = CommandCounts::default();
-        let task = tokio::spawn(run(rules.to_vec(), state.to_owned(), around, counts.clone(), stopped));
+        let task = tokio::spawn(run((rules.clone(), session), state, around, counts.clone(), stopped));
         Self(Some(Running { stop, task, counts }))
     }
 
@@ -124,7 +129,7 @@ impl RunningCommands {
 }
 
 async fn run(
-    rules: Vec<CommandRule>,
+    (rules, session): (Vec<CommandRule>, String),
     state: PathBuf,
     around: Surroundings,
     counts: CommandCounts,
@@ -132,7 +137,7 @@ async fn run(
 ) -> Option<Unended> {
     let started_ms = around.clock.now().up_ms;
     // Before the file is open: what a session that goes on brings at once waits here, and not with those that nobody wants.
-    let messages = match around.link.subscribe_all(filters(&rules)).await {
+    let messages = match session_filters::subscribe(&around.link, &state, &session, &rules).await {
         Ok(messages) => messages,
         Err(error) => {
             tracing::error!(%error, "no commands are taken");
@@ -146,23 +151,6 @@ async fn run(
     let answers = QueuedAnswers::new(around.queue.clone(), counts.clone()).await;
     let shell = Shell::new(dispatcher, (file, state), around, answers, (counts, Lateness::since(started_ms)));
     Some(shell.run(messages, stopped).await)
-}
-
-/// Returns one subscription per rule, but none for a rule whose filter another one covers, because some hubs send a copy for each subscription.
-fn filters(rules: &[CommandRule]) -> Vec<Subscription> {
-    let all: Vec<String> = rules.iter().map(|rule| rule.filter.clone()).collect();
-    without_covered(&all).iter().filter_map(|filter| subscription(filter)).collect()
-}
-
-/// Returns the subscription to a filter: without messages that this gateway publishes itself, and with retained ones only if the session is new,
-/// because retained commands are refused.
-fn subscription(filter: &str) -> Option<Subscription> {
-    let filter = Utf8::try_from(filter).ok()?;
-    Some(Subscription {
-        no_local: true,
-        retain_handling: RetainHandling::SendIfNew,
-        ..Subscription::new(filter, QoS::AtLeastOnce)
-    })
 }
 
 /// Result of an action that the dispatcher requested.

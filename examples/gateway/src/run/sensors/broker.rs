@@ -12,7 +12,6 @@
 mod connection;
 mod filters;
 mod log_rate_limit;
-mod subscribed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,13 +29,12 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub(crate) use subscribed::Subscribed;
-
 use crate::config::overlap::without_covered;
 
 use log_rate_limit::Lines;
 
 use crate::run::error::RunError;
+use crate::run::subscribed_filters::SubscribedFilters;
 
 use super::ingest::GatewayIngest;
 
@@ -55,7 +53,7 @@ pub(crate) struct Target {
     /// Set if an earlier process left a session at the broker.
     pub(crate) expects_session: bool,
     /// Topic filters that the session is subscribed to.
-    pub(crate) subscribed: Subscribed,
+    pub(crate) subscribed: SubscribedFilters,
 }
 
 /// Running client of the local broker.

@@ -21,16 +21,19 @@ use crate::open_files::OpenFiles;
 use crate::run::error::RunError;
 use crate::run::local_control::control::Control;
 use crate::run::status::snapshot::CurrentFacts;
+use crate::run::subscribed_filters::SubscribedFilters;
 
 use super::access_and_certificate_reload;
 use super::birth_requests;
-use super::broker::{Broker, Subscribed, Target};
+use super::broker::{Broker, Target};
 use super::client_log::ClientLog;
 use super::held_receipts::Tell;
 use super::ingest::GatewayIngest;
 use super::refused_topic::RefusedTopic;
 use super::saved_clients::SavedClients;
 
+/// File of the topic filters that the session at the local broker has.
+const SUBSCRIBED: &str = "subscribed";
 /// Longest time for which no sensor's messages are read while the queue's task is behind.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -103,7 +106,8 @@ impl Front {
         state: &Path,
     ) -> Result<Self, RunError> {
         let Local::Broker { host, port, client_id, topics } = &config.local else { return Ok(self) };
-        let subscribed = Subscribed::load(state, format!("{client_id} {host}:{port}"));
+        let session = format!("{client_id} {host}:{port}");
+        let subscribed = SubscribedFilters::load(state, SUBSCRIBED, session);
         let target = Target {
             host: host.clone(),
             port: *port,

@@ -1,5 +1,5 @@
-//! Topic filters that the gateway's session at the local broker has, kept on disk: the broker keeps a subscription until an UNSUBSCRIBE, whatever
-//! the next configuration has.
+//! Topic filters that the gateway's session at a broker has, kept on disk: the broker keeps a subscription until an UNSUBSCRIBE, whatever the next
+//! configuration has.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, written when the topics change")]
 
@@ -11,28 +11,28 @@ use edge_state::file as state_file;
 
 use crate::config::operator_file;
 
-const FILE: &str = "subscribed";
 /// Size of the largest file that is read, in bytes: the topic filters of a configuration, which has 2 MiB with its included files, and of the one
 /// before.
 const FILE_BYTES_MAX: u64 = 2 * 2 * operator_file::BYTES_MAX;
 
 /// The list and its file: the session's name in the first line, a filter in each further one.
 #[derive(Clone, Debug)]
-pub(crate) struct Subscribed {
+pub(crate) struct SubscribedFilters {
     state: PathBuf,
+    file: &'static str,
     session: String,
     filters: BTreeSet<String>,
     /// Set if the file is of this session, so that the broker should have it.
-    pub(in crate::run::sensors) is_of_session: bool,
+    pub(in crate::run) is_of_session: bool,
 }
 
-impl Subscribed {
-    /// Reads the filters that earlier processes subscribed to. `session` is client identifier and broker. A file of another session counts as
-    /// empty.
-    pub(crate) fn load(state: &Path, session: String) -> Self {
-        let text = read(state).unwrap_or_else(|error| {
-            let path = state.join(FILE);
-            tracing::warn!(path = %path.display(), %error, "the list of subscribed topics cannot be read and is made anew: topics that are wanted no longer stay subscribed at the local broker");
+impl SubscribedFilters {
+    /// Reads the filters that earlier processes subscribed to from `file` in the state directory. `session` names the session. A file of another
+    /// session counts as empty.
+    pub(crate) fn load(state: &Path, file: &'static str, session: String) -> Self {
+        let text = read(state, file).unwrap_or_else(|error| {
+            let path = state.join(file);
+            tracing::warn!(path = %path.display(), %error, "the list of subscribed topics cannot be read and is made anew: topics that are wanted no longer stay subscribed at the broker");
             String::new()
         });
         let mut lines = text.lines();
@@ -45,14 +45,14 @@ impl Subscribed {
                 "another session than before: the earlier one stays at its broker until that removes it"
             );
         }
-        Self { state: state.to_owned(), session, filters, is_of_session }
+        Self { state: state.to_owned(), file, session, filters, is_of_session }
     }
 
     /// Records durably that the filters `wanted` are about to be subscribed to. Returns those of earlier processes that have to be unsubscribed.
     ///
     /// # Errors
     /// The disk refused.
-    pub(super) fn subscribing<'a>(
+    pub(in crate::run) fn subscribing<'a>(
         &mut self,
         wanted: impl Iterator<Item = &'a str>,
     ) -> io::Result<Vec<String>> {
@@ -70,7 +70,7 @@ impl Subscribed {
     ///
     /// # Errors
     /// The disk refused; the next process unsubscribes them again.
-    pub(super) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
+    pub(in crate::run) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
         self.filters.retain(|filter| !gone.contains(filter));
         self.save(&self.filters)
     }
@@ -79,13 +79,13 @@ impl Subscribed {
         let filters = filters.iter().map(String::as_str);
         let text: String =
             iter::once(self.session.as_str()).chain(filters).flat_map(|line| [line, "\n"]).collect();
-        state_file::replace(&self.state, FILE, &[text.as_bytes()])
+        state_file::replace(&self.state, self.file, &[text.as_bytes()])
     }
 }
 
 /// Returns the content of the file; empty if there is none.
-fn read(state: &Path) -> io::Result<String> {
-    match state_file::read(state, FILE, FILE_BYTES_MAX) {
+fn read(state: &Path, file: &str) -> io::Result<String> {
+    match state_file::read(state, file, FILE_BYTES_MAX) {
         Ok(text) => {
             String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
         }
@@ -100,10 +100,14 @@ mod tests {
 
     use super::*;
 
+    const FILE: &str = "subscribed";
+
     #[test]
     fn a_list_that_cannot_be_read_is_told_and_made_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let load = || captured(|| assert!(Subscribed::load(dir.path(), "a".to_owned()).filters.is_empty()));
+        let load = || {
+            captured(|| assert!(SubscribedFilters::load(dir.path(), FILE, "a".to_owned()).filters.is_empty()))
+        };
         assert_eq!(load(), "", "a first start says nothing");
         std::fs::write(dir.path().join(FILE), b"a\n\xff\n").unwrap();
         let told = load();
@@ -117,7 +121,7 @@ mod tests {
     #[test]
     fn what_was_ever_subscribed_is_known_until_it_is_unsubscribed() {
         let dir = tempfile::tempdir().unwrap();
-        let load = |session: &str| Subscribed::load(dir.path(), session.to_owned());
+        let load = |session: &str| SubscribedFilters::load(dir.path(), FILE, session.to_owned());
         assert!(load("a").subscribing(["r/#"].into_iter()).unwrap().is_empty());
         for again in ["the broker does not answer", "it does"] {
             let mut next = load("a");
@@ -133,14 +137,14 @@ mod tests {
     #[test]
     fn what_the_disk_refused_is_not_taken_for_written() {
         let dir = tempfile::tempdir().unwrap();
-        let mut list = Subscribed::load(dir.path(), "a".to_owned());
+        let mut list = SubscribedFilters::load(dir.path(), FILE, "a".to_owned());
         std::fs::create_dir(dir.path().join(FILE)).unwrap();
         for attempt in ["first", "second"] {
             list.subscribing(["x/#"].into_iter()).expect_err(attempt);
         }
         std::fs::remove_dir(dir.path().join(FILE)).unwrap();
         list.subscribing(["x/#"].into_iter()).unwrap();
-        let found = Subscribed::load(dir.path(), "a".to_owned());
+        let found = SubscribedFilters::load(dir.path(), FILE, "a".to_owned());
         assert_eq!(found.filters, BTreeSet::from(["x/#".to_owned()]));
     }
 }
