@@ -30,6 +30,7 @@ pub(in super::super) fn check(
             let message = format!("never reached: command[{earlier}] matches all of {:?} first", rule.filter);
             findings.warning(0, &key("match"), message);
         }
+        twice(rules.get(..at).unwrap_or_default(), rule, &key("match"), findings);
         if let Some((other, _)) = rules.iter().find(|(_, other)| matches(&other.filter, &rule.answers)) {
             let message = format!(
                 "{:?} is matched by command[{other}]: each answer would come back as a command",
@@ -40,6 +41,20 @@ pub(in super::super) fn check(
         expiry(config.hub.protocol, rule, &key("allow_unbounded"), findings);
         local_topic(config, rule, &key("to"), findings);
         own_messages(config, of_routes, rule, (&key("match"), findings));
+    }
+}
+
+/// Warns of an earlier rule that has some topics of this one. Where one has all of the other's, the hub is asked for that one alone.
+fn twice(earlier: &[(usize, &CommandRule)], rule: &CommandRule, key: &str, findings: &mut Findings) {
+    let covers = |one: &str, other: &str| matches(one, other) || matches(other, one);
+    let is_so =
+        |other: &CommandRule| overlap(&other.filter, &rule.filter) && !covers(&other.filter, &rule.filter);
+    if let Some((number, other)) = earlier.iter().find(|(_, other)| is_so(other)) {
+        let message = format!(
+            "command[{number}] has {:?}, and some topics match both: a hub may send what is published there once for each, and a command without a cmd-id is then given twice",
+            other.filter
+        );
+        findings.warning(0, key, message);
     }
 }
 

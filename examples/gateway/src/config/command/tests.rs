@@ -145,6 +145,26 @@ fn a_finding_has_the_number_that_its_rule_has_in_the_file() {
     );
 }
 
+/// Promise 10: some hubs send a message once for each subscription that it matches, and then a command without an identity is given twice.
+#[test]
+fn rules_that_have_some_topics_in_common_are_warned_of() {
+    let warned = |filters: [&str; 2]| {
+        let [one, other] = filters.map(|filter| format!("[[command]]\nmatch = \"{filter}\"\n"));
+        let (_, said) = read(HERE, "", &format!("{one}{other}"));
+        said.contains("warning: command[2].match: command[1] has ") && said.contains("is then given twice")
+    };
+    for (filters, is_said) in [
+        (["site7/+/set", "site7/pump/+"], true),
+        (["site7/pump/#", "site7/+/set"], true),
+        (["site7/a/+", "site7/b/+"], false),
+        (["site7/a/+", "site7/#"], false),
+        (["site7/#", "site7/a/+"], false),
+        (["site7/a/+", "site7/a/+"], false),
+    ] {
+        assert_eq!(warned(filters), is_said, "{filters:?}");
+    }
+}
+
 #[test]
 fn messages_that_come_back_or_are_never_taken_are_warned_of() {
     let command = |filter: &str| format!("[[command]]\nmatch = \"{filter}\"\n");
