@@ -21,7 +21,7 @@ use super::alarm_file::{self, KeptAlarms};
 use super::to_hub::{ToHub, say};
 use dispatcher::AlarmDispatcher;
 
-/// Most answers that wait to be published, of some hundred bytes each.
+/// Most messages that wait to be published, of some hundred bytes each; further changes of alarms wait in the dispatcher.
 const SAID_MAX: usize = 256;
 
 /// Returns the alarm states that the file must contain before the mark of a clean stop is removed. Without alarm commands none is kept.
@@ -75,6 +75,7 @@ impl Alarms {
         let saying = async move {
             while let Some(one) = said.recv().await {
                 say(&[one], &local, &mut to_hub).await;
+                to_hub.ingest.tell_waiting_alarms();
             }
         };
         [tokio::spawn(keeping), tokio::spawn(saying)]

@@ -2,12 +2,15 @@
 //!
 //! Answers to refused commands are limited in number: the next one has the count of those left out.
 
+use std::collections::VecDeque;
+
 use control_loop::mqtt::{
     Budget, LoopNames, PerGiver, Refusals, Reply, Said, Told, alarm_command, alarm_event, check_age,
 };
 use edge_bridge::ingest::{Inbound, Now};
 use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmTransition};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::config::AlarmCommands;
 
@@ -15,6 +18,8 @@ use crate::config::AlarmCommands;
 const PAYLOAD_MAX: usize = 64;
 /// Most obeyed commands whose alarm state is not on disk yet.
 const UNKEPT_MAX: usize = 256;
+/// Most changes of alarms that wait until the task that publishes has room, of some hundred bytes each: one cause may raise thousands at once.
+const CHANGES_MAX: usize = 16_384;
 /// Topic level below `cmd/` for alarms.
 const ALARM: &str = "alarm/";
 
@@ -46,6 +51,10 @@ pub(crate) struct AlarmDispatcher {
     all: PerGiver<Budget>,
     refusals: PerGiver<Refusals>,
     said: mpsc::Sender<Said>,
+    /// Changes of alarms that found no room in the channel, in order; each with the name of its sensor.
+    changes: VecDeque<(Box<str>, AlarmTransition)>,
+    /// Changes since the last log line that found no room here either.
+    lost: u64,
     /// Answers to obeyed commands that wait until the alarm's state is on disk.
     unkept: Vec<Told>,
 }
@@ -54,7 +63,8 @@ impl AlarmDispatcher {
     /// Creates the dispatcher. `said` is the channel to the task that publishes its messages.
     pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
         let (all, refusals) = (PerGiver::default(), PerGiver::default());
-        Self { rules, all, refusals, said, unkept: Vec::new() }
+        let (changes, unkept) = (VecDeque::new(), Vec::new());
+        Self { rules, all, refusals, said, changes, lost: 0, unkept }
     }
 
     /// Parses and checks a command. Returns its sensor, limit and action. `topic` is the part after `cmd/alarm/`.
@@ -112,12 +122,31 @@ impl AlarmDispatcher {
         self.unkept.push(told(topic, message, by));
     }
 
-    /// Publishes a change of an alarm's state to local clients. If the channel is full, the message is dropped. The hub gets the
-    /// change in any case, by the row that the filter makes of it.
-    pub(in crate::run) fn changed(&mut self, sensor: &str, transition: &AlarmTransition) {
-        if let Some(mut said) = alarm_event(sensor, transition) {
-            said.to_hub = false;
-            let _ = self.said.try_send(said);
+    /// Publishes a change of an alarm's state to local clients, who acknowledge by what it says. If the channel is full, it waits for
+    /// [`tell_waiting`](Self::tell_waiting). The hub gets the change in any case, by the row that the filter makes of it.
+    pub(in crate::run) fn changed(&mut self, sensor: Box<str>, transition: AlarmTransition) {
+        if self.changes.len() < CHANGES_MAX {
+            self.changes.push_back((sensor, transition));
+        } else {
+            self.lost += 1;
+        }
+        self.tell_waiting();
+    }
+
+    /// Publishes changes that wait, as far as the channel has room.
+    pub(in crate::run) fn tell_waiting(&mut self) {
+        while let Some((sensor, transition)) = self.changes.front() {
+            if let Some(mut said) = alarm_event(sensor, transition) {
+                said.to_hub = false;
+                if let Err(TrySendError::Full(_)) = self.said.try_send(said) {
+                    return;
+                }
+            }
+            self.changes.pop_front();
+        }
+        if self.lost > 0 {
+            let events = std::mem::take(&mut self.lost);
+            tracing::warn!(events, "too many alarms changed at once: local clients were not told of all");
         }
     }
 

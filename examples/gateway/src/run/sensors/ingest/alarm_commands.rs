@@ -85,6 +85,13 @@ impl GatewayIngest {
         (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.dispatcher.unkept()))
     }
 
+    /// Publishes changes of alarms that waited for room. Called when a message of the dispatcher was published.
+    pub(crate) fn tell_waiting_alarms(&self) {
+        if let Some(alarms) = &mut self.lock().alarms {
+            alarms.dispatcher.tell_waiting();
+        }
+    }
+
     /// Takes the answers to the oldest `count` of these commands.
     pub(crate) fn alarms_are_kept(&self, count: usize) -> Vec<Told> {
         self.lock().alarms.as_mut().map(|alarms| alarms.dispatcher.kept(count)).unwrap_or_default()
@@ -205,7 +212,7 @@ impl Inner {
         let Some(Commanded { dispatcher, to_keep, .. }) = &mut self.alarms else { return };
         for filter in self.routes.iter_mut().filter_map(|route| route.filter_mut()) {
             let changes = filter.take_alarm_changes();
-            changes.all.iter().for_each(|(sensor, transition)| dispatcher.changed(sensor, transition));
+            changes.all.into_iter().for_each(|(sensor, transition)| dispatcher.changed(sensor, transition));
             if changes.is_kept {
                 to_keep.notify_one();
             }
