@@ -15,6 +15,8 @@ use super::sparkplug::{BirthRequest, Births};
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Most readings in one message; each becomes a row.
 const READINGS_MAX: usize = 10_000;
+/// Most fields of one object or line; a device with some hundred registers publishes them together. Each is compared with all before it.
+const FIELDS_MAX: usize = 1_000;
 /// Longest text value in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
@@ -43,8 +45,8 @@ impl Decoder {
             Input::Senml => Form::Senml,
             Input::Sparkplug(births_max) => Form::Sparkplug(Box::new(Births::new(*births_max))),
         };
-        let limits =
-            Limits::default().bytes(PAYLOAD_BYTES_MAX).readings(READINGS_MAX).text_bytes(TEXT_BYTES_MAX);
+        let limits = Limits::default().bytes(PAYLOAD_BYTES_MAX).readings(READINGS_MAX).fields(FIELDS_MAX);
+        let limits = limits.text_bytes(TEXT_BYTES_MAX);
         Self { form, limits }
     }
 

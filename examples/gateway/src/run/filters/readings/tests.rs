@@ -160,6 +160,27 @@ fn names_of_every_form_have_the_same_limit() {
     }
 }
 
+/// A device with some hundred registers publishes them together.
+#[test]
+fn an_object_or_a_line_may_have_a_thousand_fields() {
+    use edge_codec::influx::Precision;
+    let each = || Input::Json(Fields { each: Some("/data".to_owned()), ..Fields::default() });
+    let list = |n: usize, field: &dyn Fn(usize) -> String| (0..n).map(field).collect::<Vec<_>>().join(",");
+    for (n, is_taken) in [(300, true), (1_000, true), (1_001, false)] {
+        let object = format!("{{\"data\":{{{}}}}}", list(n, &|n| format!("\"r{n}\":{n}")));
+        let line = format!("m {}", list(n, &|n| format!("r{n}={n}")));
+        for (input, payload) in [(each(), object), (Input::Lines(Precision::Milliseconds), line)] {
+            let taken = Readings::new(None, None, &input).take_in(at(9), "t", payload.as_bytes(), false);
+            match taken {
+                Ok(taken) => assert_eq!((taken.kept.len(), is_taken), (n, true), "{input:?}"),
+                Err(error) => {
+                    assert!(!is_taken && error.to_string().contains("fields"), "{input:?}: {error}")
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_deadband_suppresses_and_stale_adds_with_the_units_of_the_sensor() {
     let mut readings = filtered();
