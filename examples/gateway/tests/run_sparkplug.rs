@@ -10,14 +10,17 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use edge_codec::sparkplug::{self, Payload};
 use edge_codec::{Format, Limits, Reading, SensorTable, Value};
 use support::gateway::Gateway;
 use support::mosquitto::{Mosquitto, Subscriber};
+use support::publisher::{Publisher, packet, text};
 use support::relay::Relay;
 use support::wait_until;
 
@@ -168,4 +171,40 @@ fn a_node_behind_a_local_broker_is_asked_there() {
         readings(&arrived).iter().any(|reading| reading.starts_with("plant/line2/press/speed=I64(7)"))
     });
     assert_eq!(commands(&node).len(), 1);
+}
+
+/// A client at QoS 0 of these filters, over MQTT 3.1.1, that reads nothing once it is subscribed.
+fn deaf(address: SocketAddr, filters: &[&str]) -> TcpStream {
+    let connect = [&[0, 4][..], b"MQTT", &[4, 2, 0, 0], &text("deaf")].concat();
+    let topics: Vec<u8> = filters.iter().flat_map(|filter| [text(filter), vec![0]].concat()).collect();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let subscribe = packet(0x82, &[&[0, 1][..], &topics].concat());
+    stream.write_all(&[packet(0x10, &connect), subscribe].concat()).unwrap();
+    // CONNACK and SUBACK.
+    stream.read_exact(&mut vec![0; 4 + 4 + filters.len()]).unwrap();
+    stream
+}
+
+/// Promise 12: a copy of a request waits for ever for who does not read.
+#[test]
+fn a_client_that_does_not_read_holds_up_no_request_of_births() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let hub = Mosquitto::start(dir, "");
+    let (gateway, listen) = Gateway::started(dir, hub.address, ROUTES);
+    let _deaf = deaf(listen, &["fill", "spBv1.0/plant/NCMD/+"]);
+    let nodes = Subscriber::start(listen, "spBv1.0/plant/NCMD/+");
+    let mut publisher = Publisher::new(listen, "filler", 20);
+    let large = "x".repeat(50_000);
+    wait_until("messages wait for the client", 60, || {
+        (0..10).for_each(|_| publisher.publish("fill", &large));
+        publisher.settle(0, 60);
+        gateway.metric("edge_local_held_bytes") >= Some(200_000.0)
+    });
+    let lines = ["line1", "line2", "line3"];
+    for line in lines {
+        publish(dir, listen, &format!("plant/NDATA/{line}"), &payload(false, &[(2, Value::F64(22.5))]));
+    }
+    wait_until("each node is asked for its birth", 30, || commands(&nodes).len() >= lines.len());
 }

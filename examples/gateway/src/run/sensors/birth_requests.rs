@@ -52,11 +52,12 @@ impl BirthRequests {
     }
 }
 
-/// Publishes requests to clients of the listener, until it ends.
+/// Publishes requests to clients of the listener, until it ends. None waits for a client: one that does not read would hold up those of all nodes.
 pub(super) async fn publish(mut asked: Receiver<Publish>, listener: LocalPublisher) {
     while let Some(request) = asked.recv().await {
-        if listener.publish(request).await.is_err() {
-            return;
+        match listener.send(request).await {
+            Ok(settling) => drop(settling),
+            Err(_) => return,
         }
     }
 }
