@@ -9,6 +9,7 @@ use edge_codec::sparkplug::{
 use edge_codec::{DecodeError, Limits, Record, Source, Value};
 use edge_filter::Quality;
 
+use super::check_names;
 use super::payload::Records;
 
 /// Shortest time between two requests to a node, in milliseconds of wall clock: a birth may have thousands of metrics.
@@ -99,11 +100,15 @@ fn next_request(asked: &mut HashMap<String, (i64, i64)>, topic: String, now_ms: 
 }
 
 /// Returns a reading without a value for each sensor of sessions that have ended. Its time is that of the message's arrival: a death was
-/// written when its session began.
+/// written when its session began. A sensor whose name or unit is too long has none: its birth went to the hub as a dead letter, and the others of
+/// its node have theirs nevertheless.
 fn records_at_end(ended: &[Ended], now_ms: i64) -> Vec<Record<'static>> {
     let mut records = Vec::new();
     for Ended { sender, birth, .. } in ended {
-        let sensors = birth.sensors().iter().filter(|sensor| !is_session_metric(&sensor.name));
+        let sensors = birth.sensors().iter().filter(|sensor| {
+            let name_bytes = if sensor.name.is_empty() { 0 } else { sender.len() + 1 + sensor.name.len() };
+            !is_session_metric(&sensor.name) && check_names(name_bytes, &sensor.unit).is_ok()
+        });
         records.extend(sensors.map(|sensor| Record {
             sensor: Cow::Owned(format!("{sender}/{}", sensor.name)),
             field: Cow::Borrowed(""),

@@ -60,6 +60,33 @@ fn metrics_are_named_by_group_node_and_device_and_what_is_no_sensor_is_left_out(
     assert!(take("g/NCMD/n", b"anything").is_empty() && take("STATE/host", b"{}").is_empty());
 }
 
+/// Such a birth is a dead letter, and the hub gets the data of its other metrics: at the end they are told without a value, and so is the node.
+#[test]
+fn a_metric_with_too_long_a_name_or_unit_takes_the_nulls_of_no_other_at_a_death() {
+    let (long, unit) = ("n".repeat(520), "u".repeat(129));
+    for (name, unit) in [(long.as_str(), "Cel"), ("t", unit.as_str())] {
+        let mut readings = readings(ROOM);
+        let mut take = |kind: &str, payload: &[u8]| {
+            readings.take_in(at(900), &format!("spBv1.0/{kind}"), payload, false).map(|taken| shown(&taken))
+        };
+        let node = [(2, "temp", Value::F64(1.5), 0)];
+        assert_eq!(take("g/NBIRTH/n", &payload(true, &node)).unwrap().len(), 1);
+        let mut sensors = SensorTable::new();
+        sensors.insert(3, "speed", "rpm");
+        sensors.insert(4, name, unit);
+        let mut encoder = sparkplug::Encoder::new(&sensors).birth();
+        for sensor in [3, 4] {
+            encoder.push(&Reading { sensor, time: 5, value: Value::F64(2.5), quality: 0 }).unwrap();
+        }
+        let birth = encoder.finish_under(100_000).unwrap();
+        assert!(take("g/DBIRTH/n/d", &birth).is_err(), "{name} {unit}: a dead letter");
+        let data = payload(false, &[(3, "", Value::F64(3.5), 0)]);
+        assert_eq!(take("g/DDATA/n/d", &data).unwrap(), ["g/n/d/speed F64(3.5) rpm 5 q0"]);
+        let ended = ["g/n/temp Null Cel 900 q80310000", "g/n/d/speed Null rpm 900 q80310000"];
+        assert_eq!(take("g/NDEATH/n", b"").unwrap(), ended, "{name} {unit}");
+    }
+}
+
 #[test]
 fn what_has_no_birth_or_no_topic_of_sparkplug_is_refused_in_words() {
     let mut readings = readings(ROOM);
