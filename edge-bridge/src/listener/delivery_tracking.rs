@@ -64,6 +64,11 @@ impl DeliveryTracking {
         self.part(id, |_| {});
     }
 
+    /// Returns whether a copy is one of those of which the first acknowledgement is enough. A message that has settled before its copies is one.
+    pub(super) fn is_to_any(&self, id: Option<PublishId>) -> bool {
+        id.is_some_and(|id| self.open.get(&id).is_none_or(|open| open.one_is_enough))
+    }
+
     pub(super) fn end(&mut self, id: PublishId) {
         self.part(Some(id), |_| {});
     }

@@ -284,8 +284,8 @@ impl<I: Ingest> Listener<I> {
         self.publish_tracked(now, publish, false)
     }
 
-    /// Publishes as [`publish`](Self::publish) does, but [`Output::Settled`] comes with the first client's acknowledgement. Other clients,
-    /// perhaps absent ones, get the message too, but are not waited for. A copy at QoS 0 does not count as acknowledged.
+    /// Publishes as [`publish`](Self::publish) does, but [`Output::Settled`] comes with the first client's acknowledgement. Other clients, perhaps
+    /// absent ones, get the message too, but are not waited for; in a group nobody gets what was sent to another one. A copy at QoS 0 does not count.
     pub fn publish_to_any(&mut self, now: Now, publish: &Publish) -> PublishId {
         self.publish_tracked(now, publish, true)
     }

@@ -1,7 +1,7 @@
 //! Session expiry (§3.1.2.11.2): the session of an absent client is kept until its Session Expiry Interval has passed, or until it is ended early
 //! for other clients. A pending [will](super::wills) is published by then.
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Tag};
 use super::wills::NOWHERE;
 use super::{ClientKey, Due, Event, Listener, Output};
 use crate::ingest::{Ingest, Now};
@@ -63,8 +63,10 @@ impl<I: Ingest> Listener<I> {
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.accounts.remove_client(key, Some(&mut client));
         let in_flight = client.resume.into_in_flight();
-        // What was sent at QoS 2 is for nobody else (\[MQTT-4.8.2-5\]).
-        let (held, unacked): (Vec<_>, Vec<_>) = in_flight.into_iter().partition(InFlight::may_be_held);
+        // What was sent at QoS 2 is for nobody else (\[MQTT-4.8.2-5\]). Nor is a message to any client: this one may have acted on it.
+        let is_of_none_else =
+            |sent: &InFlight| sent.may_be_held() || self.tracking.is_to_any(Tag::from(sent.token).origin);
+        let (held, unacked): (Vec<_>, Vec<_>) = in_flight.into_iter().partition(is_of_none_else);
         let [held, unacked] = [held, unacked].map(|messages| messages.into_iter().map(Delivery::of_unacked));
         let mut left = self.hand_over(now.up_ms, unacked.chain(waiting).collect());
         left.extend(held);

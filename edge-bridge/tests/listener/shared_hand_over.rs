@@ -55,6 +55,25 @@ fn a_session_that_ends_leaves_what_it_did_not_acknowledge_to_the_others() {
     }
 }
 
+/// Promise 10: a command that one member has, and may have carried out, is for no other one. What only waited for it goes on.
+#[test]
+fn a_message_to_any_that_was_sent_to_a_member_is_for_no_other() {
+    let mut config = Config::default();
+    config.max_in_flight = 1;
+    let mut site = Site::new(config);
+    let gone = subscribed(&mut site, connect("gone", Version::V5), &[A]);
+    for payload in ["sent", "waits"] {
+        site.listener.publish_to_any(site.now, &message("a", payload));
+    }
+    site.outputs();
+    assert_eq!(site.payloads(gone), ["sent"]);
+    let heir = subscribed(&mut site, stays("heir", Version::V5), &[A]);
+    site.cut(gone);
+    assert_eq!(ack_all(&mut site, heir), ["waits"]);
+    let ends: Vec<_> = site.settled.iter().map(|settled| (settled.delivered, settled.dropped)).collect();
+    assert_eq!(ends, [(0, 1), (1, 0)]);
+}
+
 #[test]
 fn what_a_member_refuses_goes_to_nobody_else() {
     let mut site = site();
