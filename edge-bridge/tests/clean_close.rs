@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use edge_bridge::net::{Bridge, Server};
 use edge_bridge::wire::{self, Limits, Packet, Properties, QoS, ReasonCode, Utf8, Version, Will};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -64,6 +64,47 @@ async fn disconnect_leaves_behind_the_message_that_is_half_written() {
     assert!((1..8).contains(&messages), "{messages} messages: what was not begun is not waited for");
     let Some(Packet::Disconnect(last)) = packets.last() else { panic!("{:?}", packets.last()) };
     assert_eq!(last.reason, ReasonCode::NORMAL_DISCONNECTION);
+}
+
+/// Answers a link's CONNECT and SUBSCRIBE, sends it a command, and returns the packets that it sent until its end.
+async fn command_hub(listener: TcpListener) -> Vec<Packet> {
+    let (mut hub, _) = listener.accept().await.unwrap();
+    let (mut received, mut packets) = (BytesMut::new(), Vec::new());
+    let mut has_connected = false;
+    while hub.read_buf(&mut received).await.unwrap() > 0 {
+        if !has_connected {
+            let Some(_) = wire::decode_connect(&mut received, &Limits::default()).unwrap() else { continue };
+            has_connected = true;
+            hub.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        }
+        while let Some(packet) = wire::decode(&mut received, Version::V5, &Limits::default()).unwrap() {
+            if let Packet::Subscribe(subscribe) = &packet {
+                let [high, low] = subscribe.packet_id.get().to_be_bytes();
+                hub.write_all(&[0x90, 4, high, low, 0, 1]).await.unwrap();
+                hub.write_all(&[0x32, 7, 0, 1, b'c', 0, 9, 0, b'x']).await.unwrap();
+            }
+            packets.push(packet);
+        }
+    }
+    packets
+}
+
+/// The request to close overtakes nothing that was done before it: the hub would have the command obeyed twice.
+#[tokio::test]
+async fn what_was_done_before_a_close_is_acknowledged() {
+    for round in 0..20 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("mqtt://{}", listener.local_addr().unwrap());
+        let hub = tokio::spawn(command_hub(listener));
+        let bridge = Bridge::builder(&url).client_id("site7").start().await.unwrap();
+        let mut commands = bridge.subscribe("c").await.unwrap();
+        let command = timeout(Duration::from_secs(20), commands.next()).await.expect("a command").unwrap();
+        command.done();
+        let _ = bridge.close().await.unwrap();
+        let packets = timeout(Duration::from_secs(20), hub).await.expect("the end").unwrap();
+        let is_acked = |packet: &Packet| matches!(packet, Packet::PubAck(ack) if ack.packet_id.get() == 9);
+        assert!(packets.iter().any(is_acked), "round {round}: {packets:?}");
+    }
 }
 
 fn will() -> Will {

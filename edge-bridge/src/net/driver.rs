@@ -210,15 +210,20 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         for filter in self.router.tidy(now.up_ms) {
             self.core.unsubscribe(now, &filter);
         }
-        for handle in self.acks.take() {
-            if self.core.ack(now, handle, ReasonCode::SUCCESS).is_err() {
-                tracing::debug!("a message was done after its connection was gone; the hub sends it again");
-            }
-        }
+        self.acknowledge();
         self.take_in_held();
         self.router.tidy_held(|handle| self.core.may_come_again(handle));
         if self.router.wants_redial() {
             self.core.redial(now, "messages that had no room are asked for again");
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        let now = self.clock.now();
+        for handle in self.acks.take() {
+            if self.core.ack(now, handle, ReasonCode::SUCCESS).is_err() {
+                tracing::debug!("a message was done after its connection was gone; the hub sends it again");
+            }
         }
     }
 
@@ -308,6 +313,8 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
 
     async fn stop(&mut self) {
         self.dialing = None;
+        // The request to close may overtake acknowledgements that were given before it.
+        self.acknowledge();
         self.core.stop(self.clock.now());
         self.perform().await;
         self.status.send_replace(self.stats());
