@@ -49,6 +49,22 @@ fn an_alarm_that_is_allowed_does_not_wait_for_the_probe_of_a_refused_link() {
     }
 }
 
+/// More denied topics before it than a few: each is probed once before the back-off, and none twice before the last.
+#[test]
+fn a_topic_that_is_allowed_is_found_behind_many_that_are_denied() {
+    for denied in [100, 1_000] {
+        let mut rig = Rig::new(|_, publish| if publish.topic == "ok" { TAKEN } else { DENIED });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(20))];
+        (0..denied).for_each(|n| rig.push(&format!("bad/{n}"), n));
+        rig.push("ok", 10_000);
+        rig.run_until(u64::from(denied) * SECOND / 3 + MINUTE);
+        assert_eq!(rig.arrived("ok"), [10_000], "{denied}: {:?}", rig.core.stats());
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        rig.assert_all(denied as usize + 1);
+    }
+}
+
 /// The probe of a refused link may be a row of which no message can be made: another row probes then.
 #[test]
 fn a_probe_that_is_no_message_leaves_the_turn_to_another() {

@@ -8,13 +8,16 @@ use crate::bridge::backoff::Backoff;
 use crate::wire::{ReasonCode, Utf8};
 
 use super::refused_topics::retry_backoff;
+use super::tried_topics::{self, TriedTopics};
 
 /// Number of *not authorized* answers in a row that make the link count as refused.
 const STREAK: u32 = 8;
 /// Milliseconds for which a message that the hub took speaks for the link.
 const WORKS_MS: u64 = 2_000;
-/// Most topics whose probes are remembered.
-const TRIED_MAX: usize = 64;
+/// Most probes of new topics that follow with the short delay.
+const SOON_MAX: usize = tried_topics::TOPICS_MAX;
+/// Most topics of probes in an operator's list.
+const LISTED_MAX: usize = 64;
 /// Delay in milliseconds after the probe of a new topic, short so that all topics are tried before the back-off makes probes rare.
 const NEXT_TOPIC_MS: u64 = 250;
 /// Milliseconds between two searches of the leased rows for a topic that was not tried yet.
@@ -43,8 +46,8 @@ struct Probing {
     /// reached.
     look_ms: Option<u64>,
     backoff: Backoff,
-    /// Topics that the hub refused since the circuit breaker opened, in the order of their last probe.
-    tried: Vec<Utf8>,
+    /// Topics that the hub refused since the circuit breaker opened.
+    tried: TriedTopics,
     /// Number of probes of new topics that may still follow with the short delay.
     soon: usize,
     /// Set while a probe has no answer yet.
@@ -83,17 +86,12 @@ impl LinkRefusal {
             self.streak = 0;
             self.taken = Some((topic.clone(), now_ms));
             let Some(probing) = self.probing.take() else { return LinkChange::None };
-            self.refused_apart = probing.tried;
+            self.refused_apart = probing.tried.into_order();
             self.refused_apart.retain(|tried| tried != topic);
             return LinkChange::Healed;
         }
         if let Some(probing) = &mut self.probing {
-            let is_new = !probing.tried.contains(topic);
-            probing.tried.retain(|tried| tried != topic);
-            probing.tried.push(topic.clone());
-            if probing.tried.len() > TRIED_MAX {
-                probing.tried.remove(0);
-            }
+            let is_new = probing.tried.add(topic);
             // What was on its way when the link was found to be refused says nothing new.
             if std::mem::take(&mut probing.is_out) {
                 let is_soon = is_new && probing.soon > 0;
@@ -111,13 +109,15 @@ impl LinkRefusal {
         }
         let mut backoff = retry_backoff(self.seed);
         let due_ms = now_ms + backoff.next_ms();
+        let mut tried = TriedTopics::default();
+        tried.add(topic);
         self.probing = Some(Probing {
             since_ms: now_ms,
             due_ms,
             look_ms: Some(now_ms + LOOK_MS),
             backoff,
-            tried: vec![topic.clone()],
-            soon: TRIED_MAX,
+            tried,
+            soon: SOON_MAX,
             is_out: false,
             is_drained: false,
         });
@@ -148,9 +148,9 @@ impl LinkRefusal {
         }
     }
 
-    /// Topics that the hub refused since the circuit breaker opened; empty if the link is not refused.
-    pub(in crate::bridge) fn tried(&self) -> &[Utf8] {
-        self.probing.as_ref().map_or(&[], |probing| &probing.tried)
+    /// Latest topics, for a list, that the hub refused since the circuit breaker opened; empty if the link is not refused.
+    pub(in crate::bridge) fn tried(&self) -> Vec<&Utf8> {
+        self.probing.as_ref().map_or_else(Vec::new, |probing| probing.tried.latest(LISTED_MAX))
     }
 
     /// Records that every message in flight has been answered. Returns `true` at the first call since the circuit breaker opened.
@@ -181,8 +181,7 @@ impl LinkRefusal {
         candidates: impl Iterator<Item = (T, &'a Utf8)>,
     ) -> Option<T> {
         let tried = &self.probing.as_ref()?.tried;
-        let rank = |topic: &Utf8| tried.iter().position(|tried| tried == topic).map_or(0, |at| at + 1);
-        let candidates = candidates.map(|(candidate, topic)| (candidate, rank(topic)));
+        let candidates = candidates.map(|(candidate, topic)| (candidate, tried.rank(topic)));
         let candidates = candidates.filter(|(_, rank)| *rank == 0 || !self.looks(now_ms));
         candidates.min_by_key(|(_, rank)| *rank).map(|(candidate, _)| candidate)
     }
@@ -202,7 +201,7 @@ impl LinkRefusal {
             return Vec::new();
         }
         self.streak = 0;
-        self.probing.take().map(|probing| probing.tried).unwrap_or_default()
+        self.probing.take().map(|probing| probing.tried.into_order()).unwrap_or_default()
     }
 
     /// Makes the next probe due at once.

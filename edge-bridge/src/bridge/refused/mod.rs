@@ -16,3 +16,4 @@ pub(super) mod refused_topics_at_closes;
 pub(super) mod refused_topics_in_sweeps;
 pub(super) mod retry_sweep;
 pub(super) mod suspect_filters;
+mod tried_topics;

@@ -8,7 +8,8 @@ use crate::bridge::uplink::{Uplink, row_key};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8};
 
-/// Most rows, and most bytes of them, that are searched for the probe of a refused link.
+/// Most rows, and most bytes of them, that are searched for the probe of a refused link. Their topics, and those of held messages, are no more than
+/// [`TriedTopics`](super::tried_topics) remembers.
 const PROBE_ROWS: usize = 1_024;
 const PROBE_BYTES: usize = 256 * 1024;
 
