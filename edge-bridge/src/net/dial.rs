@@ -183,7 +183,7 @@ impl Dialer {
             None => ServerName::try_from(host.clone()).map_err(|_| DialError::ServerName(host.clone()))?,
         };
         let tls = match &self.renewal {
-            Some(renewal) => renewal.next(tls, |renewed| renewed.with_alpn(&self.alpn)).await,
+            Some(renewal) => renewal.next(&self.target, tls, |renewed| renewed.with_alpn(&self.alpn)).await,
             None => tls.clone(),
         };
         let stream = tls.connect(name, stream).await.map_err(|source| {

@@ -294,6 +294,9 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 }
                 self.dialer.renewal.iter().for_each(TlsRenewal::on_accepted);
             }
+            Event::OtherVersion(_) | Event::BridgeBitRefused | Event::WillRefused => {
+                self.dialer.renewal.iter().for_each(TlsRenewal::on_other_connect);
+            }
             Event::Message { publish, ack } => {
                 self.router.deliver(now_ms, &publish, ack);
                 self.take_in_held();

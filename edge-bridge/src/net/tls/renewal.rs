@@ -1,13 +1,17 @@
 //! Renewal of a link's client certificate. Its files are read again before each dial, and a new certificate counts as proven when a hub has
-//! accepted a CONNECT with it. Until then dials alternate between the new and the former one, because a certificate that the hub does not accept
-//! yet must not cut a gateway off for good. Authorities and lists of revoked certificates count for both from the moment on in which they were read.
+//! accepted a CONNECT with it. Until then the dials of each address alternate between the new and the former one, because a certificate that the hub
+//! does not accept yet must not cut a gateway off for good. Authorities and lists of revoked certificates count for both from the moment on in which they were read.
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Tls;
+use crate::net::hub_address::Target;
 use crate::net::reread_source::{RereadSource, Subject};
+
+/// Most further dials with the same certificate after changes of the CONNECT: by version, bridge bit and will.
+const SAME_MAX: u8 = 3;
 
 /// Certificates of a link, see the [module](self). Clones share their state.
 #[derive(Clone)]
@@ -22,10 +26,41 @@ struct State {
     proven: Tls,
     /// TLS settings that were read since and that no hub has accepted yet; `None` if there are none.
     candidate: Option<Tls>,
-    /// Set if the last dial used the candidate.
-    is_candidates: bool,
+    /// Turns of the addresses that were dialled since the candidate was read, the last one at the end. They are apart, because the addresses take
+    /// turns themselves: with one turn for two of them each would get the same certificate for ever.
+    turns: Vec<Turn>,
     /// Set once the hub accepted the proven settings after it did not accept the candidate.
     is_refused: bool,
+}
+
+impl State {
+    /// Returns whether the next dial of this address uses the candidate.
+    fn turn(&mut self, target: &Target) -> bool {
+        if self.candidate.is_none() {
+            return false;
+        }
+        let last = self.turns.iter().position(|turn| turn.target == *target).map(|at| self.turns.remove(at));
+        let turn = match last {
+            None => Turn { target: target.clone(), is_candidates: true, is_same: false, same: 0 },
+            Some(turn) if turn.is_same => Turn { is_same: false, same: turn.same + 1, ..turn },
+            Some(turn) => Turn { is_candidates: !turn.is_candidates, same: 0, ..turn },
+        };
+        let is_candidates = turn.is_candidates;
+        self.turns.push(turn);
+        is_candidates
+    }
+}
+
+/// Last dial of an address.
+#[derive(Debug, Clone)]
+struct Turn {
+    target: Target,
+    /// Set if it used the candidate.
+    is_candidates: bool,
+    /// Set if the next one uses the same certificate.
+    is_same: bool,
+    /// Number of dials in a row before it that used the same certificate for that.
+    same: u8,
 }
 
 impl TlsRenewal {
@@ -36,11 +71,15 @@ impl TlsRenewal {
 
     /// Returns the TLS settings for the next dial. `first` are those with which the link was started. `finish` completes settings that are read
     /// again.
-    pub(in crate::net) async fn next(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Tls {
+    pub(in crate::net) async fn next(
+        &self,
+        target: &Target,
+        first: &Tls,
+        finish: impl FnOnce(Tls) -> Tls,
+    ) -> Tls {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let new =
-            || State { proven: first.clone(), candidate: None, is_candidates: false, is_refused: false };
+        let new = || State { proven: first.clone(), candidate: None, turns: Vec::new(), is_refused: false };
         let state = state.get_or_insert_with(new);
         if let Some(read) = read {
             // What is trusted no more, or revoked, is so whichever of the two is used: else the way to the hub could choose by breaking a handshake.
@@ -50,14 +89,14 @@ impl TlsRenewal {
             state.candidate = match state.candidate.take() {
                 candidate if is_shown => candidate.map(|candidate| candidate.judging_as(&read)),
                 _ => {
-                    (state.is_candidates, state.is_refused) = (false, false);
+                    (state.turns, state.is_refused) = (Vec::new(), false);
                     Some(finish(read))
                 }
             };
         }
-        state.is_candidates = state.candidate.is_some() && !state.is_candidates;
+        let is_candidates = state.turn(target);
         match &state.candidate {
-            Some(candidate) if state.is_candidates => candidate.clone(),
+            Some(candidate) if is_candidates => candidate.clone(),
             _ => state.proven.clone(),
         }
     }
@@ -68,21 +107,31 @@ impl TlsRenewal {
         state.as_ref().is_some_and(|state| state.is_refused)
     }
 
-    /// Records that the last dial failed before the hub could judge the certificate: the next dial uses the candidate.
+    /// Records that the last dial failed before the hub could judge the certificate: the next dial of its address uses the candidate.
     pub(in crate::net) fn on_not_judged(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.iter_mut().for_each(|state| state.is_candidates = false);
+        state.iter_mut().for_each(|state| drop(state.turns.pop()));
+    }
+
+    /// Records that the last connection may have ended for something else in its CONNECT, which changes: the next dial of its address uses the same
+    /// certificate. Else the two could change in step, so that one certificate never came with one form of the CONNECT.
+    pub(in crate::net) fn on_other_connect(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = state.iter_mut().filter_map(|state| state.turns.last_mut());
+        last.for_each(|turn| turn.is_same = turn.same < SAME_MAX);
     }
 
     /// Records that a hub accepted a CONNECT on the last dialled connection.
     pub(in crate::net) fn on_accepted(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(state) = state.as_mut().filter(|state| state.candidate.is_some()) else { return };
-        if !state.is_candidates {
+        let Some(state) = state.as_mut() else { return };
+        let Some(turn) = state.turns.last() else { return };
+        if !turn.is_candidates {
+            // Each address gets the candidate first.
             state.is_refused = true;
             tracing::warn!("the hub does not take the link's renewed certificate: the former one is used");
         } else if let Some(candidate) = state.candidate.take() {
-            (state.proven, state.is_candidates, state.is_refused) = (candidate, false, false);
+            *state = State { proven: candidate, candidate: None, turns: Vec::new(), is_refused: false };
             tracing::info!("the link's renewed certificate is in use");
         }
     }
@@ -105,6 +154,10 @@ mod tests {
         let builder = builder.with_safe_default_protocol_versions().unwrap();
         let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         Tls::from_config(Arc::new(config))
+    }
+
+    fn target() -> Target {
+        "mqtts://hub".parse().unwrap()
     }
 
     fn is_same(one: &Tls, other: &Tls) -> bool {
@@ -137,7 +190,11 @@ mod tests {
             let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
             // Three dials, of which the hub answers the second.
             for n in 0..3 {
-                assert_eq!(trusted(&renewal.next(&trusting(&former), |tls| tls).await), expected, "{n}");
+                assert_eq!(
+                    trusted(&renewal.next(&target(), &trusting(&former), |tls| tls).await),
+                    expected,
+                    "{n}"
+                );
                 if n == 1 {
                     renewal.on_accepted();
                 }
@@ -152,7 +209,7 @@ mod tests {
         let file = Arc::new(Mutex::new(None::<Tls>));
         let read = file.clone();
         let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
-        let next = async || renewal.next(&first, |tls| tls).await;
+        let next = async || renewal.next(&target(), &first, |tls| tls).await;
         assert!(is_same(&next().await, &first));
         renewal.on_accepted();
         *file.lock().unwrap() = Some(second.clone());
@@ -172,6 +229,60 @@ mod tests {
         );
     }
 
+    /// Two addresses that take turns, of which one accepts TCP alone: the other one is offered both certificates.
+    #[tokio::test]
+    async fn each_address_has_its_own_turns() {
+        let (first, second) = (tls(), tls());
+        let file = Mutex::new(Some(second.clone()));
+        let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+        let [away, well] = ["mqtts://a", "mqtts://b"].map(|url| url.parse::<Target>().unwrap());
+        let mut offered = Vec::new();
+        for _ in 0..2 {
+            drop(renewal.next(&away, &first, |tls| tls).await);
+            offered.push(is_same(&renewal.next(&well, &first, |tls| tls).await, &second));
+        }
+        assert_eq!(offered, [true, false]);
+        assert!(!renewal.is_refused(), "neither was accepted");
+        drop(renewal.next(&away, &first, |tls| tls).await);
+        assert!(is_same(&renewal.next(&well, &first, |tls| tls).await, &second));
+        renewal.on_accepted();
+        assert!(is_same(&renewal.next(&away, &first, |tls| tls).await, &second), "it is in use everywhere");
+    }
+
+    /// A hub that takes one certificate and one form of the CONNECT, and says nothing of either.
+    #[tokio::test]
+    async fn a_changed_connect_comes_with_both_certificates() {
+        for (takes_new, takes_bit) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (first, second) = (tls(), tls());
+            let file = Mutex::new(Some(second.clone()));
+            let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+            let (mut has_bit, mut dials) = (true, 0);
+            loop {
+                let is_new = is_same(&renewal.next(&target(), &first, |tls| tls).await, &second);
+                dials += 1;
+                if (is_new, has_bit) == (takes_new, takes_bit) {
+                    break;
+                }
+                // As the bridge bit does.
+                if has_bit {
+                    renewal.on_other_connect();
+                }
+                has_bit = !has_bit;
+                assert!(dials < 5, "{takes_new} {takes_bit}");
+            }
+        }
+        // Changes without end do not keep the other certificate away.
+        let (first, second) = (tls(), tls());
+        let file = Mutex::new(Some(second.clone()));
+        let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+        let mut offered = Vec::new();
+        for _ in 0..8 {
+            offered.push(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second));
+            renewal.on_other_connect();
+        }
+        assert_eq!(offered, [[true; 4], [false; 4]].concat());
+    }
+
     /// Both ends are renewed at the same time, and the hub's files come later.
     #[tokio::test]
     async fn a_hub_that_is_refused_here_has_refused_nothing() {
@@ -179,13 +290,13 @@ mod tests {
         let file = Mutex::new(Some(second.clone()));
         let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
         for _ in 0..3 {
-            assert!(is_same(&renewal.next(&first, |tls| tls).await, &second));
+            assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second));
             renewal.on_not_judged();
         }
-        assert!(is_same(&renewal.next(&first, |tls| tls).await, &second));
+        assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second));
         renewal.on_accepted();
         assert!(!renewal.is_refused());
-        assert!(is_same(&renewal.next(&first, |tls| tls).await, &second), "it is in use");
+        assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second), "it is in use");
     }
 
     #[tokio::test]
@@ -193,7 +304,7 @@ mod tests {
         let first = tls();
         let renewal = TlsRenewal::new(|| Err(io::Error::from(io::ErrorKind::NotFound)));
         for _ in 0..3 {
-            assert!(is_same(&renewal.next(&first, |tls| tls).await, &first));
+            assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &first));
         }
         assert!(format!("{renewal:?}").starts_with("TlsRenewal"));
     }
