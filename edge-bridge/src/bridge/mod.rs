@@ -118,7 +118,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     /// Creates a link that does nothing until [`start`](Self::start).
     pub fn new(config: LinkConfig, spool: S, pack: P) -> Self {
         Self {
-            uplink: Uplink::new(pack, config.window_max_bytes / 2, config.seed),
+            uplink: Uplink::new(pack, (config.window_max_bytes / 2).max(1), config.seed),
             downlink: Downlink::new(config.rules.clone()),
             backoff: Backoff::new(config.backoff, config.seed),
             idle_ping: IdlePing::new(config.command_within_ms),

@@ -24,6 +24,19 @@ fn a_row_leaves_the_spool_on_its_puback() {
     assert_eq!(link.core.stats().rows_delivered, 1);
 }
 
+/// A window of one byte, or none, is one message at a time.
+#[test]
+fn the_smallest_window_sends_a_message_at_a_time() {
+    for bytes in [0, 1] {
+        let mut link = Link::with(|config| config.window_max_bytes = bytes);
+        link.connect(false, &[]);
+        ["a", "b"].into_iter().for_each(|payload| link.push(payload));
+        assert_eq!(payloads(&link.sent()), ["a"]);
+        link.answer(1, ReasonCode::SUCCESS);
+        assert_eq!(payloads(&link.sent()), ["b"]);
+    }
+}
+
 /// A cut with the session kept: the same identifiers, DUP, the original order; nothing new before them.
 #[test]
 fn a_kept_session_resends_in_order() {
