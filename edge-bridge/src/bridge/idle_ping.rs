@@ -77,8 +77,8 @@ impl IdlePing {
         let silent_ms = self.last_byte_ms.max(self.listening_ms.filter(|_| self.within_ms > 0)?);
         let patience_ms = PATIENCE_MS.max(ROUND_TRIPS * self.rtt_ms.max(srtt_ms.unwrap_or(0)));
         Some(match self.asked_ms {
-            Some(asked_ms) => asked_ms + patience_ms * self.factor,
-            None => silent_ms + interval_ms(self.within_ms, patience_ms),
+            Some(asked_ms) => asked_ms.saturating_add(patience_ms * self.factor),
+            None => silent_ms.saturating_add(interval_ms(self.within_ms, patience_ms)),
         })
     }
 }
@@ -139,6 +139,13 @@ mod tests {
     #[test]
     fn off_is_off() {
         assert_eq!(listening(0).next_deadline(None), None);
+    }
+
+    #[test]
+    fn a_time_without_end_is_no_time_in_the_past() {
+        let mut ping = listening(u64::MAX);
+        ping.on_byte(10_000);
+        assert_eq!((ping.next_deadline(None), ping.poll(20_000, None)), (Some(u64::MAX), None));
     }
 
     #[test]
