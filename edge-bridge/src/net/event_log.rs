@@ -105,7 +105,11 @@ impl EventLog {
                 let Line { topic, identity, reason, .. } = Line::of(refusal);
                 tracing::error!(%hub, %topic, identity, %reason, "the hub refuses every message: all wait, one probes");
             }
-            UplinkEvent::LinkHealed => tracing::info!(%hub, "the hub takes messages again"),
+            UplinkEvent::LinkHealed => {
+                if link.once_a_minute(now_ms, "link healed") {
+                    tracing::info!(%hub, "the hub takes messages again");
+                }
+            }
             UplinkEvent::ClosedAt { topic } => {
                 if link.once_a_minute(now_ms, "closed at a message") {
                     tracing::warn!(%hub, topic = %quoted(topic), "the hub closed again with this topic unanswered: it may deny it");
@@ -278,6 +282,13 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// A hub that takes some topics and refuses others may look refused and healed in turn, each time within seconds.
+    #[test]
+    fn a_link_that_heals_again_and_again_has_a_line_a_minute() {
+        let by_hour = lines_of_a_day(1_000, &[Event::Uplink(UplinkEvent::LinkHealed)]);
+        assert!(by_hour.iter().all(|lines| *lines <= 60), "{by_hour:?}");
     }
 
     #[test]
