@@ -38,7 +38,7 @@ pub enum UplinkEvent {
     Unanswered(Refusal),
     /// A message cannot be delivered as it is, while its topic goes on. It is tried again later, and parked meanwhile or in the end.
     Parked(Refusal),
-    /// The hub refused a message whose rows are [dropped](crate::Row::drop_refused) then. They are gone, and counted.
+    /// The hub refused a message whose rows are [dropped](crate::Row::drop_refused) then, and counted, or which has no rows.
     Dropped(Refusal),
     /// An operator's pass over the refused messages is over.
     ByHand {

@@ -94,7 +94,7 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        if drops_refused(message, spool) {
+        if !is_kept(message, spool) {
             return self.drop_refused(now_ms, message, reason, spool, stats);
         }
         self.refused_messages.on_parked(message.topic(), Some(reason), weight_of(message, spool));
@@ -114,7 +114,7 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         self.refusals.on_gone(message.topic());
-        if drops_refused(message, spool) {
+        if !is_kept(message, spool) {
             return self.drop_refused(now_ms, message, reason, spool, stats);
         }
         stats.poison += 1;
@@ -144,4 +144,10 @@ impl<P: Pack> Uplink<P> {
             self.sweep.want(due_ms);
         }
     }
+}
+
+/// Returns whether a message is kept when it is refused for itself. Of one without rows nobody was acknowledged for anything: who made it decides when
+/// it is made again.
+fn is_kept(message: &Message, spool: &impl Spool) -> bool {
+    !message.packed.rows.is_empty() && !drops_refused(message, spool)
 }

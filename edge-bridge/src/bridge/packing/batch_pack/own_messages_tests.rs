@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::bridge::Packed;
+use crate::bridge::connection::HubClose;
 use crate::bridge::spool::Spool;
 use crate::bridge::test_uplink::{QUOTA, Rig, SUCCESS, text};
+use crate::bridge::{Packed, UplinkEvent};
+use crate::session::Token;
 use crate::wire::{Properties, QoS};
 
 use super::*;
@@ -93,6 +95,31 @@ fn a_refusal_of_its_own_message_is_told_and_keeps_nothing_back() {
     assert_eq!((rig.spool.parked(), rig.stats.acknowledged), (0, 0));
     rig.push("t", "row");
     assert_eq!(rig.pump(), ["row"]);
+}
+
+/// Nothing of it is kept, so no report says so.
+#[test]
+fn its_own_message_is_dropped_where_it_is_too_large_or_the_hub_closes_at_it() {
+    for closes in [false, true] {
+        let (mut rig, _) = rig();
+        rig.now_ms = DUE_MS;
+        assert_eq!(rig.pump(), ["own"]);
+        for _ in 0..4 {
+            let Rig { uplink, spool, stats, now_ms, .. } = &mut rig;
+            uplink.on_connected(*now_ms, if closes { u32::MAX } else { 10 }, None, stats);
+            if closes {
+                let close = HubClose { reason: QUOTA, names_a_message: true };
+                uplink.on_hub_closed(*now_ms, 1, close, spool, stats);
+            } else {
+                uplink.on_unsendable(*now_ms, Token(1), spool, stats);
+            }
+        }
+        let told: Vec<_> = std::iter::from_fn(|| rig.uplink.poll_event()).collect();
+        let is_dropped = |event: &&UplinkEvent| matches!(event, UplinkEvent::Dropped(_));
+        let is_kept = |event: &UplinkEvent| matches!(event, UplinkEvent::Parked(_) | UplinkEvent::Poison(_));
+        assert!(told.iter().filter(is_dropped).count() == 1 && !told.iter().any(is_kept), "{told:?}");
+        assert_eq!((rig.stats.poison, rig.spool.parked(), rig.uplink.unacknowledged()), (0, 0, 0));
+    }
 }
 
 #[test]
