@@ -102,7 +102,7 @@ pub struct Session {
     keep_alive: KeepAlive,
     transit: BytesInTransit,
     path: Path,
-    receiving: Option<Receiving>,
+    receiving: Receiving,
     /// Time and position of the CONNECT that this client wrote.
     connect: Wrote,
     outbound: UnackedMessages,
@@ -189,7 +189,7 @@ impl Session {
             keep_alive: KeepAlive::new(ping_timeout_ms),
             transit: BytesInTransit::default(),
             path: Path::default(),
-            receiving: None,
+            receiving: Receiving::default(),
             connect: Wrote::default(),
             outbound: UnackedMessages::new(Resume::new(), 1),
             cap: None,

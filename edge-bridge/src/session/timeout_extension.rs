@@ -10,18 +10,16 @@ use crate::wire::ReasonCode;
 /// Bytes of a PINGREQ. Its own transmission extends no timeout, that of the bytes before it does.
 const PINGREQ_BYTES: u64 = 2;
 
-/// A packet that is partly received. While its bytes come at 500 B/s or faster, the peer cannot send anything else.
-#[derive(Debug, Clone, Copy)]
+/// What was received last: whole packets, and a part of the next one. While the bytes of a packet come at 500 B/s or faster, the peer cannot send
+/// anything else.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Receiving {
+    /// Up time of the last whole packet.
+    whole_ms: u64,
+    /// Up time since which a part of a packet is there.
     since_ms: u64,
+    /// Bytes of that part; 0 if there is none.
     bytes: u64,
-}
-
-impl Receiving {
-    /// Up time until which the packet counts as being received.
-    fn until_ms(self) -> u64 {
-        self.since_ms + 2 * self.bytes
-    }
 }
 
 impl Session {
@@ -77,16 +75,20 @@ impl Session {
 
     /// Up time until which a packet counts as being received; 0 if none is.
     pub(crate) fn receiving_until_ms(&self) -> u64 {
-        self.receiving.map_or(0, Receiving::until_ms)
+        let Receiving { since_ms, bytes, .. } = self.receiving;
+        if bytes == 0 { 0 } else { since_ms + 2 * bytes }
     }
 
     /// Records that `packets` whole packets were handled and `rest` bytes of the next one are there. It counts as being received if there are any.
     pub(super) fn note_rest(&mut self, now_ms: u64, packets: usize, rest: usize) {
-        let since_ms = match self.receiving {
-            Some(receiving) if packets == 0 => receiving.since_ms,
-            _ => now_ms,
-        };
-        self.receiving = (rest > 0).then_some(Receiving { since_ms, bytes: rest as u64 });
+        let receiving = &mut self.receiving;
+        if packets > 0 {
+            receiving.whole_ms = now_ms;
+        }
+        if packets > 0 || receiving.bytes == 0 {
+            receiving.since_ms = now_ms;
+        }
+        receiving.bytes = rest as u64;
     }
 
     /// Ends the transit of the bytes up to an answered packet, and measures the path by it. Returns the round trip in milliseconds without the time
@@ -100,7 +102,9 @@ impl Session {
     /// Up time at which an unanswered PINGREQ means that the peer is gone; `None` without one.
     pub(super) fn ping_due_ms(&self) -> Option<u64> {
         let pinged = self.keep_alive.pinged()?;
-        let alive_ms = pinged.at_ms().max(self.left_ms()).max(self.receiving_until_ms());
+        // The answer comes behind packets that were on their way before the PINGREQ.
+        let received_ms = self.receiving.whole_ms.max(self.receiving_until_ms());
+        let alive_ms = pinged.at_ms().max(self.left_ms()).max(received_ms);
         let ahead = self.transit.until(pinged.end().saturating_sub(PINGREQ_BYTES));
         let transit_ms = self.path.transit_ms(ahead);
         Some(alive_ms + transit_ms + self.keep_alive.ping_timeout_ms())

@@ -117,6 +117,34 @@ fn a_ping_waits_for_what_was_written_before_it() {
     assert!(session.is_closed());
 }
 
+/// Whole messages that a slow line brings are a sign of life, as a part of one is: the ping's answer comes behind them.
+#[test]
+fn a_ping_waits_behind_messages_that_come_one_by_one() {
+    let mut session = open_client(10);
+    session.ping(0);
+    drain(&mut session);
+    let receive = |session: &mut Session, now_ms, packet: Packet| {
+        session.handle_input(now_ms, Input::Bytes(&mut encoded(&[packet], Version::V5)));
+    };
+    for second in 1..=20 {
+        session.handle_timeout(1_000 * second);
+        receive(
+            &mut session,
+            1_000 * second,
+            Packet::Publish(Publish { qos: QoS::AtMostOnce, ..message("a", "x") }),
+        );
+    }
+    let mut silent = session.clone();
+    session.handle_timeout(21_000);
+    receive(&mut session, 21_000, Packet::PingResp);
+    session.handle_timeout(31_000);
+    assert!(!session.is_closed());
+    silent.handle_timeout(29_999);
+    assert!(!silent.is_closed());
+    silent.handle_timeout(30_000);
+    assert!(silent.is_closed(), "nothing came for ten seconds");
+}
+
 #[test]
 fn what_does_not_fit_any_more_is_told_with_its_size() {
     let big = message("plant/1", &"x".repeat(100));
