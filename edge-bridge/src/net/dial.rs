@@ -1,7 +1,8 @@
 //! Dialling: makes a connection to a name by DNS, TCP and TLS, or through a proxy, within one time limit. The addresses of a name are tried
 //! side by side, each a little after the one before (Happy Eyeballs, RFC 8305), so that a node that does not answer SYNs does not hide one
-//! that works.
+//! that works. After a dial that failed another address is tried first, because a node may hang behind its TCP.
 
+pub(super) mod failed_dials;
 mod handshake_error;
 
 use std::io;
@@ -23,6 +24,7 @@ use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
 use super::tls::renewal::TlsRenewal;
 use super::wire_bytes::WireBytes;
+use failed_dials::{FailedDials, in_turn};
 
 /// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -52,6 +54,7 @@ pub(super) struct Dialer {
     pub(super) wire_bytes: WireBytes,
     /// Source of a changing password; `None` if the password does not change.
     pub(super) password: Option<RereadSource<Bytes>>,
+    pub(super) failed_dials: FailedDials,
 }
 
 /// New connection to the hub, on which MQTT has not sent anything.
@@ -111,24 +114,24 @@ impl Dialer {
 
     /// Returns whether a TCP connection, through the proxy if there is one, can be made. It is closed at once.
     pub(super) async fn reaches(self) -> bool {
-        timeout(self.connect_timeout, self.open()).await.is_ok_and(|stream| stream.is_ok())
+        timeout(self.connect_timeout, self.open(0)).await.is_ok_and(|stream| stream.is_ok())
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {
         self.wire_bytes.begin();
-        let stream = self.open().await?;
+        let stream = self.open(self.failed_dials.begin(&self.target)).await?;
         self.secure(Counted::new(stream, self.wire_bytes.on_wire.clone())).await
     }
 
-    /// Makes a connection to the hub, by TCP and through the proxy, without TLS.
-    async fn open(&self) -> Result<TcpStream, DialError> {
+    /// Makes a connection to the hub, by TCP and through the proxy, without TLS. `failed`: number of failed dials before.
+    async fn open(&self, failed: usize) -> Result<TcpStream, DialError> {
         match &self.proxy {
-            None => self.reach().await,
+            None => self.reach(failed).await,
             Some(Proxy { address, login }) => {
                 let proxy = || address.clone();
                 let unreachable =
                     |source| DialError::ProxyUnreachable { proxy: proxy(), source: Box::new(source) };
-                let mut stream = self.reach().await.map_err(unreachable)?;
+                let mut stream = self.reach(failed).await.map_err(unreachable)?;
                 tunnel::open(&mut stream, &self.target, login.as_ref(), &self.wire_bytes.on_wire)
                     .await
                     .map_err(|source| DialError::Proxy { proxy: proxy(), source })?;
@@ -145,12 +148,12 @@ impl Dialer {
         }
     }
 
-    async fn reach(&self) -> Result<TcpStream, DialError> {
+    async fn reach(&self, failed: usize) -> Result<TcpStream, DialError> {
         let (host, port) = self.next_hop();
         let addresses = lookup_host((host, port))
             .await
             .map_err(|source| DialError::Resolve { host: host.to_owned(), source })?;
-        self.connect_first(interleaved(addresses)).await
+        self.connect_first(in_turn(interleaved(addresses), failed)).await
     }
 
     /// Connects to the addresses and returns the first connection that is made.

@@ -292,6 +292,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 if !session_present {
                     self.router.on_session_lost();
                 }
+                self.dialer.failed_dials.on_accepted();
                 self.dialer.renewal.iter().for_each(TlsRenewal::on_accepted);
             }
             Event::OtherVersion(_) | Event::BridgeBitRefused | Event::WillRefused => {

@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::dial::Dialer;
+use super::dial::failed_dials::FailedDials;
 use super::hub_address::Target;
 use super::proxy::Proxy;
 use super::proxy::address::ProxyAddress;
@@ -49,6 +50,7 @@ impl Builder {
             send_buffer_bytes: self.send_buffer_bytes,
             wire_bytes: WireBytes::default(),
             password: self.password.clone(),
+            failed_dials: FailedDials::default(),
         })
     }
 

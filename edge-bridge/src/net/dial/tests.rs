@@ -19,6 +19,7 @@ fn dialer() -> Dialer {
         proxy: None,
         connect_timeout: Duration::from_secs(5),
         password: None,
+        failed_dials: FailedDials::default(),
         send_buffer_bytes: None,
         wire_bytes: WireBytes::default(),
     }
@@ -73,6 +74,33 @@ async fn unsent_bytes_are_bounded_and_silence_is_probed() {
     let stream = dialer().connect_first(vec![good]).await.unwrap();
     assert_eq!(socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT_MAX);
     assert_eq!(socket2::SockRef::from(&stream).tcp_keepalive_time().unwrap(), PROBE_AFTER);
+}
+
+/// A name with two addresses, of which the first takes connections and says nothing on them.
+#[tokio::test]
+async fn after_a_dial_in_vain_another_address_comes_first() {
+    let ((_first, silent), (_second, good)) = (listener().await, listener().await);
+    let dialer = dialer();
+    let mut reached = Vec::new();
+    for n in 0..4 {
+        let failed = dialer.clone().failed_dials.begin(&dialer.target);
+        let stream = dialer.connect_first(in_turn(vec![silent, good], failed)).await.unwrap();
+        reached.push(stream.peer_addr().unwrap());
+        if n == 1 {
+            dialer.failed_dials.on_accepted();
+        }
+    }
+    assert_eq!(reached, [silent, good, silent, good]);
+}
+
+/// Each dial counts, with what follows TCP too.
+#[tokio::test]
+async fn a_dial_counts_as_failed_until_the_hub_accepts() {
+    let (_listener, address) = listener().await;
+    let dialer = Dialer { target: format!("mqtt://{address}").parse().unwrap(), ..dialer() };
+    drop(dialer.clone().dial().await.unwrap());
+    assert!(dialer.clone().reaches().await);
+    assert_eq!(dialer.failed_dials.begin(&dialer.target), 1);
 }
 
 #[test]
