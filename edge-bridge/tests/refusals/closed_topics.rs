@@ -79,6 +79,37 @@ fn closes_at_ever_new_messages_let_the_back_off_grow() {
     }
 }
 
+/// A backlog that begins with messages of many denied topics, with none of another between them, and new messages behind it.
+#[test]
+fn a_backlog_that_begins_with_denied_topics_stops_no_other_for_good() {
+    for (receive_maximum, rows_each) in [(1, 1), (20, 1), (20, 2), (1_000, 3)] {
+        let mut rig =
+            Rig::new(|_, publish| if publish.topic.starts_with("bad/") { Answer::Close } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        let case = format!("{rows_each} of each, receive maximum {receive_maximum}");
+        let bad = 20 * rows_each;
+        (0..bad).for_each(|n| rig.push(&format!("bad/{}", n / rows_each), n));
+        (0..50).for_each(|n| rig.push("good", 1_000 + n));
+        rig.run_until(30 * MINUTE);
+        assert_eq!(rig.arrived("good").len(), 50, "{case}: {:?}", rig.core.stats());
+        let mut late_ms = 0;
+        for n in 0..60 {
+            rig.push("good", 2_000 + n);
+            let pushed_ms = rig.now_ms;
+            while rig.arrived("good").last() != Some(&(2_000 + n)) {
+                rig.run_until(rig.now_ms + SECOND);
+                assert!(rig.now_ms < pushed_ms + 30 * MINUTE, "{case}: {:?}", rig.core.stats());
+            }
+            late_ms = late_ms.max(rig.now_ms - pushed_ms);
+            rig.run_until(pushed_ms + MINUTE);
+        }
+        println!("{case}: {late_ms} ms late, {} dials", rig.dials);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        rig.assert_all(bad as usize + 110);
+    }
+}
+
 /// A message of such a topic that is bad by itself does not decide for the others.
 /// More bad messages than are held as probes at a time.
 #[test]

@@ -15,7 +15,7 @@ use crate::bridge::uplink_event::UplinkEvent;
 use crate::session::Token;
 
 use super::dropped::drops_refused;
-use super::poison::Blame;
+use super::poison::{Blame, Suspicion};
 
 /// Number of connections that must end with the same message unanswered before an event names its topic.
 const SUSPECT_CLOSES: u32 = 2;
@@ -51,14 +51,19 @@ impl<P: Pack> Uplink<P> {
         let Some(first) = self.sent.get(&token) else { return Vec::new() };
         let rows: Vec<_> = first.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
         let is_known = rows.iter().any(|row| self.poison.register.is_known(*row));
-        let is_certain =
-            close.names_a_message || is_known || self.poison.closed_topics.is_suspect(first.topic());
-        if self.poison.on_close(now_ms, suspects.len(), worst, is_certain) == Blame::None {
+        let suspicion = match close.names_a_message {
+            _ if is_known || self.poison.closed_topics.is_suspect(first.topic()) => Suspicion::Known,
+            true => Suspicion::Certain,
+            false => Suspicion::None,
+        };
+        if self.poison.on_close(now_ms, suspects.len(), worst, suspicion) == Blame::None {
             self.tell_suspect(token);
             return Vec::new();
         }
         let Some(message) = self.sent.remove(&token) else { return Vec::new() };
-        self.poison.blame.on_message_parked();
+        if !is_known {
+            self.poison.blame.on_message_parked();
+        }
         let mut gone = vec![Token(token)];
         // Of a message without rows nobody was acknowledged for anything: who made it decides when it is made again.
         let is_counted = !is_known && !message.packed.rows.is_empty();

@@ -9,7 +9,7 @@ mod quick_dials;
 mod register;
 mod unanswered_trials;
 
-pub(in crate::bridge) use blame::Blame;
+pub(in crate::bridge) use blame::{Blame, Suspicion};
 pub(in crate::bridge) use register::RowKey;
 
 use blame::BlameSearch;
@@ -29,8 +29,11 @@ pub(in crate::bridge) struct Poison {
 impl Poison {
     /// Adds a row of a message that caused a close to the register.
     pub(in crate::bridge) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
+        // At another close the hub may have been at fault, but not at both.
+        if !self.register.is_known(row) {
+            self.blame.on_row_parked(row);
+        }
         self.register.on_parked(now_ms, row);
-        self.blame.on_row_parked(row);
     }
 
     /// Handles a close by the hub, see [`BlameSearch::on_close`].
@@ -39,12 +42,12 @@ impl Poison {
         now_ms: u64,
         here: usize,
         worst: u32,
-        is_certain: bool,
+        suspicion: Suspicion,
     ) -> Blame {
         if worst > 1 || self.blame.limit().is_some() {
             self.quick_dials.take(now_ms);
         }
-        self.blame.on_close(here, worst, is_certain)
+        self.blame.on_close(now_ms, here, worst, suspicion)
     }
 
     /// Returns whether the search has cost so many connections that the next dials are to be ever further apart.

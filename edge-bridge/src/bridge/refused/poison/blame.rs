@@ -1,6 +1,9 @@
 //! Search for the message at which the hub closes: a binary search with restarts, whose verdict is [`Blame`].
 
+use std::hash::{Hash, Hasher};
+
 use super::RowKey;
+use super::register::KNOWN_MAX;
 
 /// Number of closes while the same message was unacknowledged that make it a suspect.
 const SUSPECT_CLOSES: u32 = 3;
@@ -8,14 +11,27 @@ const SUSPECT_CLOSES: u32 = 3;
 pub(super) const DOUBTED_CLOSES: u32 = 6;
 /// Largest limit of messages in flight during the search; above it the search is over, because no message was found.
 const CAREFUL_MAX: u16 = 512;
-/// Most messages parked as poison in a row without a PUBACK in between. After that the hub is assumed to close whatever it gets, and no further
-/// message is blamed.
+/// Most messages parked as poison in a row without a PUBACK in between. After that the hub may close whatever it gets, and messages are blamed
+/// rarely.
 pub(super) const PARKED_IN_ROW_MAX: u32 = 8;
+/// Milliseconds after which one more message may be blamed then: a backlog may begin with any number of messages at which the hub closes.
+pub(super) const ONE_MORE_MS: u64 = 60_000;
 /// Number of messages parked in a row from which the hub itself may have been at fault, so that these messages, and topics at which it closes, are
 /// tried again soon after the next PUBACK.
 const DOUBTFUL_IN_ROW: u32 = 4;
 /// Number of closes in a row without a PUBACK in between up to which the next dial follows quickly.
 const HURRIED_MAX: u32 = 8;
+
+/// Reason to suspect the oldest of the messages that were unacknowledged when the hub closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bridge) enum Suspicion {
+    /// The hub's reason names another cause.
+    None,
+    /// The hub's reason may be about a message.
+    Certain,
+    /// A row of the message is known as poison, or the hub closed at another message of the topic.
+    Known,
+}
 
 /// Verdict on the messages that were unacknowledged when the hub closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +43,23 @@ pub(in crate::bridge) enum Blame {
 }
 
 /// Limit of the messages in flight while the search goes on, and the counts that it follows.
-#[derive(Debug, Clone, Default, Hash)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::bridge) struct BlameSearch {
     /// Most messages in flight; `None` while no message is suspect.
     limit: Option<u16>,
     acked: u16,
     closes_in_row: u32,
     parked_in_row: u32,
+    /// Up time at which the last message was blamed.
+    blamed_ms: u64,
     doubtful: Vec<RowKey>,
+}
+
+impl Hash for BlameSearch {
+    /// Hashes all but the time.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.limit, self.acked, self.closes_in_row, self.parked_in_row, &self.doubtful).hash(state);
+    }
 }
 
 impl BlameSearch {
@@ -49,13 +74,18 @@ impl BlameSearch {
     }
 
     /// Handles a close by the hub while `here` messages were unacknowledged. `worst` is the most closes that one of them has seen, with this one.
-    /// `is_certain`: the reason may be about a message, or a row of the oldest message is known as poison.
-    pub(super) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
+    pub(super) fn on_close(&mut self, now_ms: u64, here: usize, worst: u32, suspicion: Suspicion) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         self.acked = 0;
         let alone = here == 1 && self.limit == Some(1);
-        let has_evidence = is_certain || worst >= DOUBTED_CLOSES;
-        if alone && has_evidence && self.parked_in_row < PARKED_IN_ROW_MAX {
+        let has_evidence = suspicion != Suspicion::None || worst >= DOUBTED_CLOSES;
+        let may_blame = suspicion == Suspicion::Known
+            || self.parked_in_row < PARKED_IN_ROW_MAX
+            || now_ms.saturating_sub(self.blamed_ms) >= ONE_MORE_MS;
+        if alone && has_evidence && may_blame {
+            if suspicion != Suspicion::Known {
+                self.blamed_ms = now_ms;
+            }
             return Blame::Alone;
         }
         if self.limit.is_some() || worst >= SUSPECT_CLOSES {
@@ -75,13 +105,17 @@ impl BlameSearch {
         self.parked_in_row >= DOUBTFUL_IN_ROW
     }
 
-    /// Records that the message that was alone in flight is parked, or held with its topic.
+    /// Records that a message that was alone in flight is parked for the first time, or held with its topic.
     pub(in crate::bridge) fn on_message_parked(&mut self) {
         self.parked_in_row = self.parked_in_row.saturating_add(1);
     }
 
-    /// Records that a row of that message is being parked.
+    /// Records that a row is parked for the first time.
     pub(super) fn on_row_parked(&mut self, row: RowKey) {
+        // The register, too, forgets the oldest.
+        if self.doubtful.len() >= KNOWN_MAX {
+            self.doubtful.remove(0);
+        }
         self.doubtful.push(row);
     }
 

@@ -6,7 +6,7 @@ use crate::bridge::uplink::Uplink;
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};
 
-use super::blame::{DOUBTED_CLOSES, PARKED_IN_ROW_MAX};
+use super::blame::{DOUBTED_CLOSES, ONE_MORE_MS, PARKED_IN_ROW_MAX};
 use super::register::KNOWN_MAX;
 use super::unanswered_trials::RETRY_MS;
 use super::*;
@@ -24,11 +24,14 @@ fn a_row_is_held_until_it_is_due() {
 #[test]
 fn a_suspect_goes_alone_before_it_is_called_poison() {
     let mut poison = Poison::default();
-    assert_eq!([1, 2].map(|closes| poison.blame.on_close(20, closes, true)), [Blame::None; 2]);
+    assert_eq!(
+        [1, 2].map(|closes| poison.blame.on_close(0, 20, closes, Suspicion::Certain)),
+        [Blame::None; 2]
+    );
     assert_eq!(poison.blame.limit(), None);
-    assert_eq!(poison.blame.on_close(20, 3, true), Blame::None);
+    assert_eq!(poison.blame.on_close(0, 20, 3, Suspicion::Certain), Blame::None);
     assert_eq!(poison.blame.limit(), Some(1));
-    assert_eq!(poison.blame.on_close(1, 4, true), Blame::Alone);
+    assert_eq!(poison.blame.on_close(0, 1, 4, Suspicion::Certain), Blame::Alone);
     let limits: Vec<_> = (0..7)
         .map(|_| {
             poison.on_answer(0);
@@ -37,7 +40,7 @@ fn a_suspect_goes_alone_before_it_is_called_poison() {
         .collect();
     assert_eq!(limits, [2, 2, 4, 4, 4, 4, 8]);
     assert_eq!(
-        (poison.blame.on_close(8, 1, true), poison.blame.limit()),
+        (poison.blame.on_close(0, 8, 1, Suspicion::Certain), poison.blame.limit()),
         (Blame::None, Some(1)),
         "one of eight: alone again"
     );
@@ -47,19 +50,19 @@ fn a_suspect_goes_alone_before_it_is_called_poison() {
 fn a_reason_that_speaks_of_no_message_takes_more_ends() {
     let mut poison = Poison::default();
     for closes in 1..DOUBTED_CLOSES {
-        assert_eq!(poison.blame.on_close(1, closes, false), Blame::None, "{closes}");
+        assert_eq!(poison.blame.on_close(0, 1, closes, Suspicion::None), Blame::None, "{closes}");
     }
     assert_eq!(poison.blame.limit(), Some(1));
-    assert_eq!(poison.blame.on_close(1, DOUBTED_CLOSES, false), Blame::Alone);
+    assert_eq!(poison.blame.on_close(0, 1, DOUBTED_CLOSES, Suspicion::None), Blame::Alone);
 }
 
 #[test]
 fn one_message_alone_by_chance_is_no_suspect() {
     let mut poison = Poison::default();
-    assert_eq!(poison.blame.on_close(1, 1, true), Blame::None);
+    assert_eq!(poison.blame.on_close(0, 1, 1, Suspicion::Certain), Blame::None);
     assert!(poison.blame.is_hurried());
     for _ in 0..8 {
-        poison.blame.on_close(1, 1, true);
+        poison.blame.on_close(0, 1, 1, Suspicion::Certain);
     }
     assert!(!poison.blame.is_hurried(), "the hub closes whatever it gets");
     poison.on_answer(0);
@@ -70,18 +73,31 @@ fn one_message_alone_by_chance_is_no_suspect() {
 fn a_hub_that_closes_on_everything_is_not_taken_for_poison_without_end() {
     let mut poison = Poison::default();
     for closes in 0..3 {
-        poison.blame.on_close(2, closes + 1, true);
+        poison.blame.on_close(0, 2, closes + 1, Suspicion::Certain);
     }
     let row = |n| RowKey::Lease(LeaseId(n));
     for n in 0..u64::from(PARKED_IN_ROW_MAX) {
-        assert_eq!(poison.blame.on_close(1, 4, true), Blame::Alone);
+        assert_eq!(poison.blame.on_close(0, 1, 4, Suspicion::Certain), Blame::Alone);
         poison.on_parked(0, row(n));
         poison.blame.on_message_parked();
     }
-    assert_eq!(poison.blame.on_close(1, 4, true), Blame::None);
+    assert_eq!(poison.blame.on_close(0, 1, 4, Suspicion::Certain), Blame::None);
+    assert_eq!(poison.blame.on_close(0, 1, 1, Suspicion::Known), Blame::Alone, "it was found before");
+    let blamed = [ONE_MORE_MS - 1, ONE_MORE_MS, 2 * ONE_MORE_MS - 1, 2 * ONE_MORE_MS].map(|now_ms| {
+        let blame = poison.blame.on_close(now_ms, 1, 4, Suspicion::Certain);
+        if blame == Blame::Alone {
+            poison.blame.on_message_parked();
+        }
+        blame
+    });
+    assert_eq!(blamed, [Blame::None, Blame::Alone, Blame::None, Blame::Alone], "one more a minute");
     assert!(poison.holds(1, row(0)), "not yet");
     assert!(poison.on_answer(1_000), "it was the hub");
     assert!(!poison.holds(1_000, row(0)), "tried again at once");
+    poison.on_parked(1_001, row(0));
+    (0..4).for_each(|_| poison.blame.on_message_parked());
+    assert!(poison.on_answer(1_002));
+    assert!(poison.holds(1_003, row(0)), "it was at fault twice");
 }
 
 #[test]
