@@ -99,6 +99,14 @@ impl Session {
         arrival.rtt_ms().unwrap_or(0)
     }
 
+    /// Client: tells that received bytes are left unread on purpose, as while a queue has no room. A PINGRESP may be among them, so an unanswered
+    /// PINGREQ counts as answered, and the next one goes out in its time.
+    pub fn leave_unread(&mut self, now_ms: u64) {
+        if self.keep_alive.pinged().is_some() {
+            self.keep_alive.pong(now_ms, &mut self.timers);
+        }
+    }
+
     /// Up time at which an unanswered PINGREQ means that the peer is gone; `None` without one.
     pub(super) fn ping_due_ms(&self) -> Option<u64> {
         let pinged = self.keep_alive.pinged()?;

@@ -145,6 +145,29 @@ fn a_ping_waits_behind_messages_that_come_one_by_one() {
     assert!(silent.is_closed(), "nothing came for ten seconds");
 }
 
+/// While a queue is full its caller reads nothing, for hours perhaps: the answers to pings are among what is not read.
+#[test]
+fn who_leaves_bytes_unread_pings_on_and_takes_nobody_for_gone() {
+    let mut session = open_client(10);
+    drain(&mut session);
+    let mut pings = 0;
+    for now_ms in (1_000..=100_000).step_by(1_000) {
+        session.leave_unread(now_ms);
+        session.handle_timeout(now_ms);
+        pings += drain(&mut session).0.len();
+    }
+    assert!(!session.is_closed());
+    assert_eq!(pings, 10, "one in each keep alive");
+    // All of them are read at last.
+    let answers = vec![Packet::PingResp; pings];
+    session.handle_input(100_500, Input::Bytes(&mut encoded(&answers, Version::V5)));
+    assert!(!session.is_closed());
+    session.handle_timeout(110_000);
+    drain(&mut session);
+    session.handle_timeout(120_000);
+    assert!(session.is_closed(), "a ping that is read for and not answered ends it");
+}
+
 #[test]
 fn what_does_not_fit_any_more_is_told_with_its_size() {
     let big = message("plant/1", &"x".repeat(100));

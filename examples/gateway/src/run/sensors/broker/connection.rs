@@ -123,7 +123,11 @@ impl Client {
                     None => return "the queue is closed".to_owned(),
                 },
                 () = sleep_until(self.clock.at(due_ms)) => {
-                    connection.session.handle_timeout(self.clock.now().up_ms);
+                    let now_ms = self.clock.now().up_ms;
+                    if !may_read {
+                        connection.session.leave_unread(now_ms);
+                    }
+                    connection.session.handle_timeout(now_ms);
                 }
                 Some(request) = next_request(&mut self.birth_requests), if !is_stopping => self.publish(connection, &request),
                 _ = stopped.changed(), if !is_stopping => {}
