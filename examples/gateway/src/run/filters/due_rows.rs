@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it sleeps until they are due")]
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use crate::run::sensors::ingest::GatewayIngest;
 
 /// Longest wait for room in the queue, which is nearly always there at once.
 const LET_GO_WITHIN: Duration = Duration::from_millis(300);
+/// Longest wait of a stop for the trial whether the disk has room for the filters' states.
+const TRY_WITHIN: Duration = Duration::from_secs(1);
 /// Rows without room at which filters emit no more for a full lane, but for changes of alarms: what they repeat would fill the way of all lanes.
 const WITHOUT_ROOM_MAX: u64 = 1_024;
 /// Longest pause between two ticks of the filters, because silence is measured by the wall clock, which may jump.
@@ -70,7 +73,9 @@ fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, (ingest, stopped_la
 /// Pushes acknowledged readings that the filters hold into the queue, if the disk has no room for the filters' states. The queue has reserved its
 /// own room before.
 pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
-    let Err(error) = clean_stop_mark::try_room(state, || ingest.filter_states()) else { return };
+    let (dir, of) = (state.to_owned(), ingest.clone());
+    let trial = tokio::task::spawn_blocking(move || clean_stop_mark::try_room(&dir, || of.filter_states()));
+    let Err(error) = tried(async { trial.await.map_err(io::Error::other)? }).await else { return };
     let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
         tracing::warn!(%error, "no room for the filters' states, nor in the queue: what they hold is lost");
         return;
@@ -80,6 +85,12 @@ pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIng
     permit.put(rows, link.then(Tell::Nobody));
 }
 
+/// Returns what a trial of the disk came to. One that hangs counts as a disk that refuses: the stop goes on.
+async fn tried(trial: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
+    tokio::time::timeout(TRY_WITHIN, trial).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
 /// Emits the held readings without a receipt. If they stayed in a stage, their client would send them again and the filter would drop them as
 /// repetitions.
 pub(in crate::run) async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
@@ -87,5 +98,19 @@ pub(in crate::run) async fn let_go(clock: Clock, ingest: &GatewayIngest, intake:
     match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {
         Ok(Some(permit)) => put_due(permit, clock.now(), false, (ingest, 0)),
         Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: it waits for the next start"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_at_the_trial_holds_up_no_stop() {
+        let hangs = tried(std::future::pending()).await.unwrap_err();
+        assert_eq!(hangs.kind(), io::ErrorKind::TimedOut);
+        tried(std::future::ready(Ok(()))).await.unwrap();
+        let full = tried(std::future::ready(Err(io::ErrorKind::StorageFull.into()))).await.unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
     }
 }
