@@ -173,7 +173,9 @@ impl Lab {
         if let Some(account) = present.and_then(|index| self.accounts.get(index))
             && account.unit != record.unit
         {
-            self.let_go(Some(number), |pipeline, sink| pipeline.unit_changed(number, &mut |emit| sink(emit)))?;
+            self.let_go(Some(number), |pipeline, sink| {
+                pipeline.unit_changed(number, &mut |emit| sink(emit))
+            })?;
             present.and_then(|index| self.accounts.get_mut(index)).into_iter().for_each(Account::pause);
         }
         let is_same = |index: &&usize| self.accounts.get(**index).is_some_and(|a| a.unit == record.unit);
@@ -242,7 +244,9 @@ impl Lab {
         let mut numbers: Vec<u32> = self.numbers.keys().copied().collect();
         numbers.sort_unstable();
         for number in numbers {
-            self.let_go(Some(number), |pipeline, sink| pipeline.flush_sensor(number, &mut |emit| sink(emit)))?;
+            self.let_go(Some(number), |pipeline, sink| {
+                pipeline.flush_sensor(number, &mut |emit| sink(emit))
+            })?;
         }
         self.let_go(None, |pipeline, sink| pipeline.flush(&mut |emit| sink(emit)))?;
         self.accounts.iter_mut().for_each(Account::pause);
