@@ -19,8 +19,8 @@ fn pipeline(reducer: Reducer) -> Pipeline {
 /// A walk of integers about numbers that `f64` has no place for, as offsets. It was: each rounded, so that steps of 100 were none.
 #[test]
 fn integers_beyond_2_pow_53_keep_the_bounds() {
-    let (mut rng, mut offset) = (Rng::from_env(), 0);
-    let mut step = |n| {
+    let (mut rng, mut offset) = (Rng::from_env(), 0_i64);
+    let mut step = |n: i64| {
         offset += rng.pick(&[-2, -1, 0, 0, 1, 2, 40, -40]);
         (START + n * 1_000, offset)
     };

@@ -39,7 +39,7 @@ fn a_damaged_file_takes_no_memory_and_a_larger_one_is_not_read() {
     // Nor does a whole one that is written and read piece by piece.
     let piece = [b'x'; 1 << 20];
     checksummed::replace_by(dir.path(), "pieces", "v 1 ", LIMIT / 2, |body| {
-        (0..LIMIT / 2 >> 20).try_for_each(|_| body.write_all(&piece))
+        (0..(LIMIT / 2) >> 20).try_for_each(|_| body.write_all(&piece))
     })
     .unwrap();
     let (version, mut body) = checksummed::open(dir.path(), "pieces", &["v 2 ", "v 1 "], LIMIT).unwrap();

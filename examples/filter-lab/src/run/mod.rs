@@ -174,7 +174,7 @@ impl Lab {
             && account.unit != record.unit
         {
             self.let_go(Some(number), |pipeline, sink| {
-                pipeline.unit_changed(number, &mut |emit| sink(emit))
+                pipeline.unit_changed(number, &mut |emit| sink(emit));
             })?;
             present.and_then(|index| self.accounts.get_mut(index)).into_iter().for_each(Account::pause);
         }
@@ -245,7 +245,7 @@ impl Lab {
         numbers.sort_unstable();
         for number in numbers {
             self.let_go(Some(number), |pipeline, sink| {
-                pipeline.flush_sensor(number, &mut |emit| sink(emit))
+                pipeline.flush_sensor(number, &mut |emit| sink(emit));
             })?;
         }
         self.let_go(None, |pipeline, sink| pipeline.flush(&mut |emit| sink(emit)))?;

@@ -174,7 +174,7 @@ fn an_object_or_a_line_may_have_a_thousand_fields() {
             match taken {
                 Ok(taken) => assert_eq!((taken.kept.len(), is_taken), (n, true), "{input:?}"),
                 Err(error) => {
-                    assert!(!is_taken && error.to_string().contains("fields"), "{input:?}: {error}")
+                    assert!(!is_taken && error.to_string().contains("fields"), "{input:?}: {error}");
                 }
             }
         }
