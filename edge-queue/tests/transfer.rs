@@ -351,6 +351,33 @@ fn an_import_that_is_done_survives_a_power_cut() {
     }
 }
 
+/// How long this machine was up says nothing about rows that came from another one.
+#[test]
+fn rows_of_unknown_age_from_another_machine_get_old_from_the_open_on() {
+    const DAY_MS: u64 = 86_400_000;
+    let unsynced = |boot_id, up_ms| Arc::new(ManualClock::new(Now { boot_id, up_ms, ..Now::default() }));
+    for kind in DURABLE {
+        let open = |dir: &SimDir, clock: &Arc<ManualClock>| {
+            let config = config(kind).max_age(std::time::Duration::from_millis(7 * DAY_MS));
+            Queue::open_in(Box::new(dir.clone()), config, clock.clone()).unwrap()
+        };
+        let queue = open(&SimDir::new(), &unsynced(1, 1));
+        let receipts: Vec<_> = (0..3).map(|_| queue.push(Row::new("21.5")).unwrap()).collect();
+        queue.commit().unwrap();
+        let mut bytes = Vec::new();
+        queue.export(&mut bytes).unwrap();
+        drop(receipts);
+        let (dir, clock) = (SimDir::new(), unsynced(2, 30 * DAY_MS));
+        assert_eq!(import_into(&dir, kind, &bytes).unwrap().rows(), 3);
+        let queue = open(&dir, &clock);
+        let mut hub = queue.consumer("hub").unwrap();
+        assert_eq!(hub.lease(2, Wait::None).unwrap().len(), 2, "{kind:?}");
+        clock.advance_ms(7 * DAY_MS);
+        assert_eq!(hub.lease(3, Wait::None).unwrap().len(), 0, "{kind:?}");
+        assert_eq!(queue.ledger().iter().map(edge_queue::Ledger::expired).sum::<u64>(), 3);
+    }
+}
+
 /// Nothing there, and then the import works; or everything.
 fn judge(dir: &SimDir, kind: StoreKind, bytes: &[u8], rows: &[StoredRow]) -> u64 {
     let file = if kind == StoreKind::Ring { "queue.ring" } else { "queue.redb" };

@@ -76,6 +76,7 @@ impl Engine {
         let store = FencedStore::new(store, store_panic.clone(), clock.clone());
         let mut open = Open { store, _lock: guard };
         let mut model = Model::new(rules, recovered.state, recovered.highest_seq, recovered.clean, damaged);
+        model.opened_ms = clock.now().up_ms;
         model.set_room(&open.store.stats().room_bytes);
         let engine = Engine {
             model: Mutex::new(model),

@@ -197,7 +197,7 @@ impl Model {
                 }
             };
             let size = Size::of(row);
-            if expired(row, max_age, now) {
+            if expired(row, max_age, self.opened_ms, now) {
                 if ranges_full && cursor.pos.grows_with(seq) {
                     // Only a scan comes here. A later one counts the row, when a range is free or it needs none.
                     *cursor.next_mut(part) = seq.saturating_add(1);

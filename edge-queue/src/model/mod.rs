@@ -82,6 +82,8 @@ pub(crate) struct Model {
     pub(crate) rules: Rules,
     gateway: u64,
     epoch: u32,
+    /// Up time at which the queue was opened.
+    pub(crate) opened_ms: u64,
     pub(crate) lanes: Vec<LaneModel>,
     /// Lanes that the configuration no longer has, from `lanes.len()` on.
     absent: Vec<Absent<LaneState>>,
@@ -130,6 +132,7 @@ impl Model {
             rules,
             gateway: state.gateway,
             epoch: state.epoch,
+            opened_ms: 0,
             lanes,
             absent,
             consumers: Vec::new(),
