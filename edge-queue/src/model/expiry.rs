@@ -57,7 +57,9 @@ mod tests {
         assert!(!expired(&row(Some(100), Expiry::Lenient), None, 0, &later));
         assert!(expired(&row(Some(100), Expiry::Strict), None, 0, &later));
         assert!(expired(&row(Some(100), Expiry::Lenient), None, 0, &now(2, 5, 50_100, true)));
-        for (opened_ms, up_ms, expires) in [(0, 99, false), (0, 100, true), (9_000, 9_099, false), (9_000, 9_100, true)] {
+        for (opened_ms, up_ms, expires) in
+            [(0, 99, false), (0, 100, true), (9_000, 9_099, false), (9_000, 9_100, true)]
+        {
             let at = now(2, up_ms, 0, false);
             assert_eq!(expired(&row(Some(100), Expiry::Lenient), None, opened_ms, &at), expires, "{up_ms}");
         }
