@@ -180,9 +180,9 @@ impl Queue {
                 let pushed = match refused {
                     Refusal::Error(error) => Err(self.handle.engine.count_refused(error)),
                     // What it takes to go on may need the disk: that row goes the long way.
-                    Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } => {
-                        self.push(*row)
-                    }
+                    Refusal::NeedCommit(row)
+                    | Refusal::NeedHead { row, .. }
+                    | Refusal::NeedCount { row, .. } => self.push(*row),
                 };
                 match pushed {
                     Ok(pending) => accepted.push(pending),

@@ -85,6 +85,29 @@ fn a_leased_row_is_not_evicted_and_a_returned_one_is_marked_unconfirmed() {
     assert_eq!(value(first.iter().next().unwrap().payload()), 1, "returned rows keep their place");
 }
 
+/// Reading over all of them would take more tries than a push has.
+#[test]
+fn the_oldest_row_is_found_behind_any_number_of_leased_ones() {
+    const ROWS: usize = 140_000;
+    let q = open(&SimDir::new(), Config::default().max_messages(ROWS as u64).max_bytes(64 << 20));
+    let mut hub = q.consumer("hub").unwrap();
+    for n in 0..ROWS as u32 {
+        let _receipt = q.push(number(n)).unwrap();
+    }
+    q.commit().unwrap();
+    let mut leases = Vec::new();
+    while leases.len() < 69_000 {
+        leases.extend(hub.lease(69_000 - leases.len(), Wait::None).unwrap());
+    }
+    let _receipt = q.push(number(0)).unwrap();
+    let gaps = hub.gaps();
+    assert_eq!((gaps.len(), gaps[0].first_seq, gaps[0].count), (1, 69_001, 1), "{gaps:?}");
+    // What comes back is the oldest again.
+    drop(leases);
+    let _receipt = q.push(number(0)).unwrap();
+    assert_eq!(hub.gaps().iter().map(|gap| gap.first_seq).min(), Some(1));
+}
+
 #[test]
 fn telemetry_never_evicts_an_alarm() {
     let q = open(&SimDir::new(), Config::default().max_messages(100));

@@ -215,7 +215,7 @@ impl Queue {
         let row = match refusal {
             Refusal::NeedCommit(row) => row,
             // Reading what may go would hang with the call that does.
-            Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } if !engine.stalled() => row,
+            Refusal::NeedHead { row, .. } | Refusal::NeedCount { row, .. } if !engine.stalled() => row,
             other => return Err(refused(&engine, other.give_up())),
         };
         let back = row.clone();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Limit, PushError};
+use crate::error::PushError;
 use crate::model::{Model, Refusal, Ticket};
 use crate::planted_flaw::{Flaw, planted};
 use crate::row::Row;
@@ -46,10 +46,12 @@ impl Engine {
                     let _noted = self.commit();
                     row
                 }
-                Refusal::NeedHead(row, lane) if self.stalled() || self.fill_head(lane).is_err() => {
-                    return Err(PushError::Full { row, limit: Limit::Bytes, most: None });
+                Refusal::NeedHead { row, lane, limit } => {
+                    if self.stalled() || self.fill_head(lane).is_err() {
+                        return Err(PushError::Full { row, limit, most: None });
+                    }
+                    row
                 }
-                Refusal::NeedHead(row, _) => row,
                 Refusal::NeedCount { row, lane, limit } => {
                     if self.stalled() || self.count_for_push(lane).is_err() {
                         return Err(PushError::Full { row, limit, most: None });

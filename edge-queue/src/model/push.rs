@@ -16,7 +16,7 @@ pub(crate) enum Refusal {
     /// Error that the caller returns.
     Error(PushError),
     /// Eviction needs the sizes of the oldest rows of the lane: read them, pass them in, push again.
-    NeedHead(Box<Row>, usize),
+    NeedHead { row: Box<Row>, lane: usize, limit: Limit },
     /// The lane is full by totals that are not exact: count its rows again, then push again.
     NeedCount { row: Box<Row>, lane: usize, limit: Limit },
     /// Too many bytes wait to be written: commit, then push again.
@@ -32,10 +32,10 @@ impl Refusal {
     pub(crate) fn give_up(self) -> PushError {
         match self {
             Refusal::Error(error) => error,
-            Refusal::NeedCount { row, limit, .. } => PushError::Full { row, limit, most: None },
-            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => {
-                PushError::Full { row, limit: Limit::Bytes, most: None }
+            Refusal::NeedCount { row, limit, .. } | Refusal::NeedHead { row, limit, .. } => {
+                PushError::Full { row, limit, most: None }
             }
+            Refusal::NeedCommit(row) => PushError::Full { row, limit: Limit::Bytes, most: None },
         }
     }
 }
@@ -109,7 +109,9 @@ impl Model {
                 }
                 OnFull::DropOldest => match self.make_room(at, limit, now.up_ms) {
                     MadeRoom::Freed => {}
-                    MadeRoom::NeedHead => return Err(Refusal::NeedHead(Box::new(row), at)),
+                    MadeRoom::NeedHead => {
+                        return Err(Refusal::NeedHead { row: Box::new(row), lane: at, limit });
+                    }
                     MadeRoom::Nothing => return Err(Refusal::full(row, limit)),
                 },
             }

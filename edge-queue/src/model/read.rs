@@ -1,9 +1,9 @@
 //! Handling of rows read from the store: sizes for eviction, and holes between sequence numbers.
 
-use crate::model::Model;
 use crate::model::damage::mark_between;
 use crate::model::evict::HEAD_ROWS_MAX;
 use crate::model::usage::{Size, Usage};
+use crate::model::{Cursor, Model};
 use crate::row::{Seq, StoredRow};
 use crate::store::{ReadLimit, StoredChunk};
 
@@ -28,12 +28,32 @@ impl Model {
     /// Returns the oldest rows to read (first number, and the one past the last) if eviction needs or will need their sizes, else
     /// `None`.
     pub(crate) fn head_wanted(&mut self, lane: usize, only_if_near_full: bool) -> Option<(Seq, Seq)> {
-        let l = self.lanes.get_mut(lane)?;
+        let l = self.lanes.get(lane)?;
         if only_if_near_full && !l.wants_head() {
             return None;
         }
         let (from, below) = (l.head.upto.max(l.floor), l.tail.from());
+        let from = self.behind_leases(lane, from, below);
+        let l = self.lanes.get_mut(lane)?;
+        l.head.upto = from.max(l.head.upto);
         (from < below).then_some((from, below))
+    }
+
+    /// Returns the first number from `from` on that is not leased, at most `below`: leased rows stay, and to read all of them takes more tries than a
+    /// push has. One that comes back moves the place to look from.
+    fn behind_leases(&self, lane: usize, from: Seq, below: Seq) -> Seq {
+        let mut at = from;
+        while at < below {
+            let run = |cursor: &Cursor| {
+                let leased = cursor.leased.range(at..below).map(|(seq, _)| *seq);
+                leased.zip(at..).take_while(|(seq, expected)| seq == expected).count() as u64
+            };
+            match self.cursors(lane).map(run).max() {
+                Some(run) if run > 0 => at = at.saturating_add(run),
+                _ => break,
+            }
+        }
+        at
     }
 
     /// Adds the sizes of the oldest rows, read from `from`.
