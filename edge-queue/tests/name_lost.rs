@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, reason = "test code")]
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use edge_queue::medium::{Call, Hooked, Verdict, os::OsDir};
 use edge_queue::{
     Config, Event, FaultKind, Health, ManualClock, Now, Queue, Receipt, Row, StoreKind, SystemClock, Wait,
 };
@@ -183,6 +185,34 @@ fn a_queue_at_rest_tells_that_its_directory_is_back() {
         rig.queue.tick();
         assert_eq!(rig.queue.stats().health, Health::Healthy);
         assert!(matches!(rig.queue.events()[..], [Event::Recovered]));
+    }
+}
+
+/// As when the mount point below an unmounted volume is at first empty, and then closed to this user.
+#[test]
+fn a_name_that_was_lost_is_not_back_because_nobody_may_look() {
+    for (kind, _) in KINDS {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+        let answer = Arc::new(Mutex::new(None::<ErrorKind>));
+        let asked = answer.clone();
+        let dir = Hooked::new(OsDir::new(home.path()).unwrap(), move |call| match *asked.lock().unwrap() {
+            Some(kind) if call == Call::Open => Verdict::Fail(kind.into()),
+            _ => Verdict::Make,
+        });
+        let queue = Queue::open_in(Box::new(dir), config(kind), clock.clone()).unwrap();
+        let lost = |answers: Option<ErrorKind>| {
+            *answer.lock().unwrap() = answers;
+            clock.advance_ms(LATER_MS * 7);
+            queue.tick();
+            matches!(queue.stats().health, Health::Degraded { kind: FaultKind::NameLost, .. })
+        };
+        assert!(!lost(None) && !lost(Some(ErrorKind::PermissionDenied)), "{kind:?}");
+        assert!(lost(Some(ErrorKind::NotFound)) && lost(Some(ErrorKind::PermissionDenied)), "{kind:?}");
+        let waiting = queue.push(Row::new("meanwhile")).unwrap();
+        assert!(queue.commit().is_err() && waiting.try_get() == Ok(None), "{kind:?}");
+        assert!(!queue.events().contains(&Event::Recovered), "{kind:?}");
+        assert!(!lost(None) && queue.events().contains(&Event::Recovered), "{kind:?}");
     }
 }
 

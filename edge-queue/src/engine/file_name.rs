@@ -3,7 +3,7 @@
 
 use crate::event::Event;
 use crate::fault::FaultKind;
-use crate::locks_and_atomics::{AtomicBool, AtomicU64, Ordering, lock};
+use crate::locks_and_atomics::{AtomicU64, Mutex, Ordering, lock};
 use crate::store::{FileName, StoreError};
 
 use super::{Engine, Open};
@@ -17,7 +17,8 @@ const UNKNOWN_EVERY_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct NameLook {
     next_ms: AtomicU64,
-    is_lost: AtomicBool,
+    /// Name of the file, while it is lost.
+    lost: Mutex<Option<&'static str>>,
 }
 
 impl NameLook {
@@ -34,17 +35,21 @@ impl Engine {
     /// The name leads elsewhere: what would be written now would be lost.
     pub(super) fn check_name(&self, open: &Open) -> Result<(), StoreError> {
         let now = self.clock.now().up_ms;
-        if !self.name.is_lost.load(Ordering::Relaxed) && now < self.name.next_ms() {
+        let before = *lock(&self.name.lost);
+        if before.is_none() && now < self.name.next_ms() {
             return Ok(());
         }
         let found = open.store.file_name();
         let pause = if found == FileName::Unknown { UNKNOWN_EVERY_MS } else { LOOK_EVERY_MS };
         self.name.next_ms.store(now.saturating_add(pause), Ordering::Relaxed);
-        self.name.is_lost.store(matches!(found, FileName::Lost(_)), Ordering::Relaxed);
-        match found {
-            FileName::Lost(file) => Err(StoreError::NameLost { file }),
-            FileName::Held | FileName::Unknown => Ok(()),
-        }
+        let lost = match found {
+            FileName::Lost(file) => Some(file),
+            FileName::Held => None,
+            // What says nothing does not say that it is back.
+            FileName::Unknown => before,
+        };
+        *lock(&self.name.lost) = lost;
+        lost.map_or(Ok(()), |file| Err(StoreError::NameLost { file }))
     }
 
     /// Looks at the name between commits, so that an idle queue tells of its loss, and of its return.

@@ -153,6 +153,10 @@ impl<D: Dir, F: Fn(Call) -> Verdict + Send + Sync + 'static> Dir for Hooked<D, F
     fn free_bytes(&self) -> io::Result<Option<u64>> {
         self.dir.free_bytes()
     }
+
+    fn device(&self) -> io::Result<Option<u64>> {
+        self.dir.device()
+    }
 }
 
 struct HookedFile<F> {

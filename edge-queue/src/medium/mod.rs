@@ -77,6 +77,11 @@ pub trait Dir: Send {
     fn free_bytes(&self) -> io::Result<Option<u64>> {
         Ok(None)
     }
+    /// Number of the device that the directory's path leads to now; `None` when that cannot be known. A store whose file may not be opened any more
+    /// compares it with that of [`Medium::id`]: another one means that the volume was unmounted.
+    fn device(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// Cuts a byte range at page boundaries into pieces of (page number, offset in the page, range in the buffer).

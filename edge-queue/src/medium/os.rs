@@ -6,7 +6,7 @@ mod lockable_file;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -162,6 +162,10 @@ impl Dir for OsDir {
         let held = LockableFile::new(make_file(&mut options, &at)?, at);
         held.lock(File::try_lock)?;
         Ok(Box::new(held))
+    }
+
+    fn device(&self) -> io::Result<Option<u64>> {
+        Ok(Some(fs::metadata(&self.path)?.dev()))
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {

@@ -336,11 +336,11 @@ impl Store for RedbStore {
     }
 
     fn file_name(&self) -> FileName {
-        if self.failed {
+        match look_at_name(self.dir.as_ref(), file::FILE, self.backend.id().ok().flatten()) {
             // The names may be those of a rebuild that was interrupted: the next write goes on with it.
-            return FileName::Unknown;
+            FileName::Lost(_) if self.failed => FileName::Unknown,
+            found => found,
         }
-        look_at_name(self.dir.as_ref(), file::FILE, self.backend.id().ok().flatten())
     }
 
     fn stats(&self) -> StoreStats {
