@@ -1,75 +1,18 @@
 //! Promise 2 while the medium fails to return rows (EIO): they are tried again over a minute, and counted as lost only then.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use std::collections::BTreeSet;
-use std::io;
-use std::sync::{Arc, Mutex};
+#[path = "common/bad_sectors.rs"]
+mod bad_sectors;
+
+use std::sync::Arc;
 
 use edge_queue::inspect::{InspectError, Inspection};
-use edge_queue::medium::{Dir, Medium};
 use edge_queue::testing::{Flaw, Outcome, SimDir};
 use edge_queue::{Config, Consumer, Event, Health, Lane, ManualClock, Now, OpenError, Queue, Row, Wait};
 
+use bad_sectors::{BadSectors, PAGE};
+
 const FILE: &str = "queue.ring";
-const PAGE: u64 = 4096;
-
-/// Pages that cannot be read, over a simulated disk.
-#[derive(Clone)]
-struct BadSectors {
-    dir: SimDir,
-    bad: Arc<Mutex<BTreeSet<u64>>>,
-}
-
-struct BadFile(Box<dyn Medium>, Arc<Mutex<BTreeSet<u64>>>);
-
-impl Dir for BadSectors {
-    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(BadFile(self.dir.create(name)?, self.bad.clone())))
-    }
-    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(BadFile(self.dir.open(name)?, self.bad.clone())))
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.dir.rename(from, to)
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.dir.remove(name)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.dir.sync()
-    }
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
-        self.dir.lock(name)
-    }
-    fn free_bytes(&self) -> io::Result<Option<u64>> {
-        self.dir.free_bytes()
-    }
-}
-
-impl Medium for BadFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let pages = offset / PAGE..(offset + buf.len() as u64).div_ceil(PAGE);
-        if self.1.lock().unwrap().range(pages).next().is_some() {
-            return Err(io::Error::from_raw_os_error(5));
-        }
-        self.0.read_at(offset, buf)
-    }
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, data)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        self.0.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        self.0.allocate(offset, len)
-    }
-}
 
 struct Rig {
     disk: BadSectors,
@@ -90,7 +33,7 @@ impl Rig {
 
     /// As [`new`](Self::new), with more consumers that want all rows.
     fn with_consumers(names: &[&str]) -> Rig {
-        let disk = BadSectors { dir: SimDir::new(), bad: Arc::default() };
+        let disk = BadSectors::over(SimDir::new());
         let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
         let queue = open(&disk, &clock).unwrap();
         let hub = queue.consumer("hub").unwrap();
@@ -153,7 +96,7 @@ impl Rig {
 #[test]
 fn a_bad_sector_in_a_lane_that_goes_keeps_the_queue_shut_only_while_rows_wait_there() {
     for waits in [false, true] {
-        let disk = BadSectors { dir: SimDir::new(), bad: Arc::default() };
+        let disk = BadSectors::over(SimDir::new());
         let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
         let open = |lanes| {
             let config = Config::default().lanes(lanes).max_bytes(8 << 20);
@@ -180,6 +123,43 @@ fn a_bad_sector_in_a_lane_that_goes_keeps_the_queue_shut_only_while_rows_wait_th
         disk.bad.lock().unwrap().clear();
         assert_eq!(open(2).map(drop).is_err(), waits);
         assert!(!waits || open(3).is_ok());
+    }
+}
+
+/// The pages of a lane that wrote little are those of one slot, which looks as if it had never been used.
+#[test]
+fn a_segment_of_which_no_page_can_be_read_at_an_open_is_not_written_over() {
+    for stays_bad in [false, true] {
+        let rig = Rig::new();
+        (0..3).for_each(|_| drop(rig.queue.push(Row::new("alarm").lane(Lane::ALARM)).unwrap()));
+        let Rig { disk, clock, queue, hub } = rig;
+        drop(hub);
+        queue.close().unwrap();
+        let bytes = disk.dir.content(FILE).unwrap();
+        let of_alarms = |page: &[u8]| page.starts_with(b"EDGF") && page[6] == Lane::ALARM.0;
+        let pages = bytes.chunks(PAGE as usize).zip(0u64..).filter(|(page, _)| of_alarms(page));
+        disk.bad.lock().unwrap().extend(pages.map(|(_, n)| n));
+        assert!((2..6).contains(&disk.bad.lock().unwrap().len()));
+        let queue = open(&disk, &clock).unwrap();
+        let told = queue.events();
+        assert!(told.iter().any(|e| e.to_string().contains("pages could not be read")), "{told:?}");
+        queue.tick();
+        let hub = queue.consumer("hub").unwrap();
+        let mut rig = Rig { disk, clock, queue, hub };
+        assert_eq!((rig.drain_for(59), rig.quarantined()), (6000, 0));
+        if stays_bad {
+            assert_eq!((rig.drain_for(20), rig.quarantined()), (0, 3));
+            continue;
+        }
+        let Rig { disk, clock, queue, hub } = rig;
+        drop(hub);
+        queue.close().unwrap();
+        disk.bad.lock().unwrap().clear();
+        let queue = open(&disk, &clock).unwrap();
+        let hub = queue.consumer("hub").unwrap();
+        let mut rig = Rig { disk, clock, queue, hub };
+        assert_eq!((rig.drain_for(1), rig.quarantined()), (3, 0));
+        assert!(rig.queue.ledger().iter().all(edge_queue::Ledger::balanced));
     }
 }
 
@@ -312,7 +292,7 @@ fn a_queue_opens_with_a_bad_sector_in_the_commit_that_a_crash_interrupted() {
     rig.queue.commit().unwrap();
     let page = rig.page_of(6001);
     let Rig { disk, clock, queue, hub } = rig;
-    let disk = BadSectors { dir: disk.dir.crash(Outcome::Lost, 1), bad: Arc::default() };
+    let disk = BadSectors::over(disk.dir.crash(Outcome::Lost, 1));
     drop((hub, queue));
     disk.bad.lock().unwrap().extend(0..100_000);
     assert!(open(&disk, &clock).is_err(), "a medium that returns nothing is no damage");

@@ -10,6 +10,8 @@ use super::unsynced::{self, Unsynced};
 use crate::locks_and_atomics::{Mutex, MutexGuard, lock};
 use crate::medium::{FileId, Medium};
 
+const PAGE_BYTES: usize = 4096;
+
 /// A handle to the file; clones share it, so that redb can be reopened on it.
 #[derive(Clone)]
 pub(super) struct Backend {
@@ -23,14 +25,16 @@ struct Shared {
     syncs: u64,
     /// Set once a call of the medium has panicked.
     panicked: bool,
+    /// Set once a read has failed, until [`Backend::forget_unread`].
+    unread: bool,
 }
 
 impl Backend {
     /// Makes the backend of an open file, whose lock it takes: redb locks only files that it opens itself.
     pub(super) fn new(mut medium: Box<dyn Medium>) -> io::Result<Backend> {
         medium.lock()?;
-        let shared =
-            Shared { medium, unsynced: Unsynced::default(), bytes_written: 0, syncs: 0, panicked: false };
+        let (unsynced, bytes_written, syncs) = (Unsynced::default(), 0, 0);
+        let shared = Shared { medium, unsynced, bytes_written, syncs, panicked: false, unread: false };
         Ok(Backend { shared: Arc::new(Mutex::new(shared)) })
     }
 
@@ -69,6 +73,19 @@ impl Backend {
             unsynced::rewrite(medium.as_mut(), bytes_written)?;
             shared.sync()
         })
+    }
+
+    /// Forgets that reads have failed.
+    pub(super) fn forget_unread(&self) {
+        self.lock().unread = false;
+    }
+
+    /// Returns whether a read has failed although the medium answers: its length and the first page can be read. So a sector is bad.
+    pub(super) fn has_bad_sector(&self) -> bool {
+        let first =
+            |shared: &mut Shared| shared.medium.len().and(shared.medium.read_at(0, &mut [0; PAGE_BYTES]));
+        let unread = self.lock().unread;
+        unread && self.call(first).is_ok()
     }
 
     /// Returns whether a call of the medium has panicked; since then it is not called.
@@ -114,7 +131,11 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.call(|shared| shared.medium.read_at(offset, out))
+        self.call(|shared| {
+            let done = shared.medium.read_at(offset, out);
+            shared.unread |= done.is_err();
+            done
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use redb::{Database, ReadableDatabase};
 
 use super::backend::Backend;
+use super::bad_sector::unreadable;
 use super::panic_fence::{Trouble, fence};
 use super::table::{HEAD, ROWS};
 use super::value::{Head, decode_head, decode_row, encode_head};
@@ -24,6 +25,8 @@ const FILE_NEW: &str = "queue.redb.new";
 const BAD_MAX: u32 = 8;
 /// Bytes of redb's page cache; its default is 1 GiB, which a backlog fills.
 const CACHE_BYTES: usize = 1024 * 1024;
+/// Number of tries of a file with a bad sector while the store is opened, when nobody can wait.
+pub(super) const OPEN_TRIES: u32 = 3;
 
 /// A file that opened.
 pub(super) struct Opened {
@@ -60,7 +63,8 @@ fn open_db(backend: &Backend) -> Result<Database, Trouble> {
     })
 }
 
-/// Opens the file, or creates it if there is none. A damaged file is quarantined, and its readable rows are copied into a new one.
+/// Opens the file, or creates it if there is none. A damaged file is quarantined, and its readable rows are copied into a new one; so is one with a
+/// sector that stays bad, since redb may need it at every open.
 pub(super) fn open(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     let opened = open_or_make(dir, options)?;
     // Also for a file that was there: the process before may have failed to make its name durable.
@@ -78,9 +82,17 @@ fn open_or_make(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
         backend.rewrite()?;
         unsynced::clear(dir);
     }
-    match load(backend.clone()) {
-        Err(Trouble::Damaged(why)) => rebuild(dir, options, &backend, None, &why),
-        other => other,
+    let mut tries = 1;
+    loop {
+        backend.forget_unread();
+        match load(backend.clone()) {
+            Err(Trouble::Damaged(why)) => return rebuild(dir, options, &backend, None, &why),
+            Err(Trouble::Io(e)) if backend.has_bad_sector() => match tries < OPEN_TRIES {
+                true => tries += 1,
+                false => return rebuild(dir, options, &backend, None, &unreadable(&e)),
+            },
+            other => return other,
+        }
     }
 }
 

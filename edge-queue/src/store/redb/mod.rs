@@ -15,6 +15,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod backend;
+mod bad_sector;
 mod ballast;
 mod file;
 mod panic_fence;
@@ -162,6 +163,7 @@ impl RedbStore {
                 store.ballast.spend(store.dir.as_ref());
                 store.write(&[], &state, false)
             }
+            Err(trouble) => store.raise_again(&state, trouble),
             other => other,
         };
         raised.map_err(|trouble| open_error(store.dir.as_ref(), trouble))?;
@@ -326,6 +328,15 @@ impl Store for RedbStore {
 
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<StoredChunk, StoreError> {
         self.read_chunk(lane, from, limit).map_err(|trouble| self.failed(trouble, "redb read"))
+    }
+
+    fn read_past_errors(
+        &mut self,
+        lane: Lane,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<StoredChunk, StoreError> {
+        self.read_chunk_anyhow(lane, from, limit).map_err(|trouble| self.failed(trouble, "redb read"))
     }
 
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
