@@ -116,6 +116,29 @@ fn a_lane_of_which_nothing_is_left_is_a_loss_and_goes_on() {
     }
 }
 
+/// The damaged frame stays where it is until its slot is used again.
+#[test]
+fn damage_that_was_counted_is_not_told_by_the_next_open() {
+    let dir = SimDir::new();
+    let queue = open(&dir);
+    drop(queue.consumer("hub").unwrap());
+    (0..4).for_each(|_| push(&queue, Lane::TELEMETRY, 100));
+    queue.close().unwrap();
+    flip(&dir, frames(&dir, Lane::TELEMETRY)[1].0 + 300);
+    let is_told = |queue: &Queue| queue.events().iter().any(|event| matches!(event, Event::SetAside(_)));
+    let queue = open(&dir);
+    let mut hub = queue.consumer("hub").unwrap();
+    assert!(is_told(&queue));
+    assert_eq!((drain(&mut hub), ledger(&queue, "hub").quarantined()), (300, 100));
+    drop(hub);
+    queue.close().unwrap();
+    let names = dir.names();
+    assert!(names.iter().any(|name| name.starts_with("bad/")), "{names:?}");
+    let queue = open(&dir);
+    assert!(!is_told(&queue));
+    assert_eq!((dir.names(), ledger(&queue, "hub").quarantined()), (names, 100));
+}
+
 #[test]
 fn check_knows_that_the_last_frame_is_missing() {
     let dir = thousand(0);

@@ -154,11 +154,6 @@ fn a_lane_that_goes_on_behind_a_commit_never_begun_is_caught() {
     found_again(Flaw::UnbegunCounted, &FOUND[5..7]);
 }
 
-#[test]
-fn an_epoch_raised_before_what_was_found_is_durable_is_caught() {
-    found_again(Flaw::EpochFirst, &FOUND[7..]);
-}
-
 /// The trials find the bug in the ring's code, and by `rule`.
 fn caught(flaw: Flaw, rule: Rule) {
     let found = flaw.during(|| trials(stores::TIGHT[0].1, 0..STORES_FOR_A_BUG, |_, _| {}));

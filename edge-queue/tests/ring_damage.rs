@@ -7,8 +7,8 @@ mod ring_image;
 
 use std::collections::BTreeMap;
 
-use edge_queue::store::{Change, DoneRows, Position, State, Store};
-use edge_queue::testing::{SimDir, budget_percent};
+use edge_queue::store::{Change, DoneRows, Options, Position, RingStore, State, Store};
+use edge_queue::testing::{Outcome, SimDir, budget_percent};
 
 use ring_image::{
     FILE, FILE_BYTES, Image, LANE, PAGE, SEGMENT, SEGMENTS_AT, commit, dir_with, open, options, plain, read,
@@ -87,6 +87,58 @@ fn a_file_cut_anywhere_opens_and_keeps_what_lies_before_the_cut() {
     }
     assert_eq!(last, image.rows.len() as u64);
     println!("executed ring.cuts: {cases} cases");
+}
+
+const ROOMY_SEGMENT: usize = 1 << 20;
+
+fn open_roomy(dir: &SimDir) -> RingStore {
+    let roomy = Options { lane_bytes: [8 << 20; 4].into(), segment_bytes: ROOMY_SEGMENT as u64, ..options() };
+    RingStore::open(Box::new(dir.clone()), &roomy).unwrap().0
+}
+
+/// 2 400 rows in the first segment of 1 MiB, in sixty commits, closed cleanly.
+fn roomy() -> SimDir {
+    let dir = SimDir::new();
+    let (mut store, mut state) = (open_roomy(&dir), State::new(options().gateway, 1));
+    state.epoch = 1;
+    for nth in 0..60 {
+        commit(&mut store, &mut state, &(nth * 40 + 1..=nth * 40 + 40).map(plain).collect::<Vec<_>>());
+    }
+    store.commit(&[Change::Closed], &state).unwrap();
+    dir
+}
+
+#[test]
+fn of_a_slot_with_pages_of_another_place_all_is_set_aside() {
+    let dir = roomy();
+    let bytes = dir.content(FILE).unwrap();
+    let frame = bytes[SEGMENTS_AT + PAGE..].chunks(PAGE).find(|page| page.starts_with(b"EDGF")).unwrap();
+    let slot = SEGMENTS_AT + 5 * ROOMY_SEGMENT;
+    assert!(dir.damage(FILE, slot as u64, b"no frame"));
+    assert!(dir.damage(FILE, (slot + 20 * PAGE) as u64, frame));
+    drop(open_roomy(&dir));
+    let names = dir.names();
+    let name = names.iter().find(|name| name.starts_with("bad/") && name.ends_with("-segment5"));
+    let kept = dir.content(name.unwrap_or_else(|| panic!("{names:?}"))).unwrap();
+    assert!(kept.len() == ROOMY_SEGMENT && kept == bytes_of(&dir, slot));
+}
+
+fn bytes_of(dir: &SimDir, slot: usize) -> Vec<u8> {
+    dir.content(FILE).unwrap()[slot..slot + ROOMY_SEGMENT].to_vec()
+}
+
+#[test]
+fn zeros_at_the_start_of_a_segment_cost_what_they_cover() {
+    let dir = roomy();
+    for pages in [16, 17, 32, 64] {
+        let dir = dir.crash(Outcome::Kept, 1);
+        assert!(dir.damage(FILE, SEGMENTS_AT as u64, &vec![0; pages * PAGE]));
+        let (rows, lost, _) = read(&mut open_roomy(&dir));
+        // Each frame has two pages, and the snapshot one.
+        let most = pages / 2 * 40;
+        assert!(lost > 0 && lost as usize <= most, "{pages} pages: {lost} lost");
+        assert_eq!(rows.len() as u64 + lost, 2400);
+    }
 }
 
 /// The control: damage that nobody could notice, and a loss too many, must be found by the tests above.

@@ -2,7 +2,7 @@
 //!
 //! 1. The newest superblock holds the epoch of the current run. An open raises it, durably, before it takes the first row;
 //!    an open that is refused does not touch it. The step is random, so that two copies of a ring go on with epochs of their own.
-//! 2. After an unclean stop an open makes durable all that it found before it raises the epoch. So no frame of an
+//! 2. Unless the superblock proves that a close did, an open makes durable all that it found before it raises the epoch. So no frame of an
 //!    epoch below the superblock's can be torn: a part of its commits that is missing was lost to damage.
 //! 3. Frames are ordered by (epoch, counter). A run goes on with the counters where the last whole commit ended, so what
 //!    it writes replaces what a crashed run left behind.
@@ -18,12 +18,13 @@ use crate::store::Recovered;
 use crate::store::plausibility::next_epoch;
 
 /// Begins an epoch `step` after the `newest` seen anywhere, durably. First writes `copies` (offset and bytes) of frames that the last run may not have
-/// synced.
+/// synced. `durable`: the last run closed, and proved that all it wrote was synced.
 pub(super) fn raise(
     store: &mut RingStore,
     recovered: &mut Recovered,
     (newest, step): (u32, u32),
     copies: &[(u64, Vec<u8>)],
+    durable: bool,
 ) -> Result<(), OpenError> {
     let newest = store.superblock.epoch.max(newest);
     store.superblock.epoch = if planted(Flaw::EpochNotRaised) { newest } else { next_epoch(newest, step) };
@@ -31,7 +32,7 @@ pub(super) fn raise(
     copies
         .iter()
         .try_for_each(|(offset, bytes)| store.medium.write_at(*offset, bytes))
-        .and_then(|()| match recovered.clean || planted(Flaw::EpochFirst) {
+        .and_then(|()| match durable || planted(Flaw::EpochFirst) {
             true => Ok(()),
             false => store.medium.sync(),
         })

@@ -4,7 +4,7 @@
 //! snapshot is durable: a commit of rows leaves [`RESERVE`] others, so it begins a segment in one of them before it needs the held ones.
 #![deny(clippy::indexing_slicing)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::planted_flaw::{Flaw, planted};
 
@@ -25,6 +25,8 @@ pub(super) struct FreeSlots {
     suspect: VecDeque<u32>,
     /// Slots that are free, but have changes that the newest durable snapshot does not have yet.
     held: VecDeque<Held>,
+    /// Slots with pages that could not be read at the open: they may hold rows that come back, so they are never free.
+    barred: BTreeSet<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +55,26 @@ impl FreeSlots {
         None
     }
 
+    /// Keeps a slot from being taken, whatever is put back later.
+    pub(super) fn bar(&mut self, slot: u32) {
+        self.barred.insert(slot);
+    }
+
+    pub(super) fn bars_any(&self) -> bool {
+        !self.barred.is_empty()
+    }
+
     pub(super) fn put_written(&mut self, slot: u32) {
-        self.written.push_back(slot);
+        if !self.barred.contains(&slot) {
+            self.written.push_back(slot);
+        }
     }
 
     /// Holds a slot back, so that it is not written before [`FreeSlots::release`].
     pub(super) fn hold(&mut self, slot: u32) {
-        self.held.push_back(Held { slot, suspect: false });
+        if !self.barred.contains(&slot) {
+            self.held.push_back(Held { slot, suspect: false });
+        }
     }
 
     /// Holds a slot of a failed write back.
@@ -84,11 +99,15 @@ impl FreeSlots {
     }
 
     pub(super) fn put_blank(&mut self, slot: u32) {
-        self.blank.push_back(slot);
+        if !self.barred.contains(&slot) {
+            self.blank.push_back(slot);
+        }
     }
 
     pub(super) fn put_suspect(&mut self, slot: u32) {
-        self.suspect.push_back(slot);
+        if !self.barred.contains(&slot) {
+            self.suspect.push_back(slot);
+        }
     }
 
     /// Returns the slot to fill with zeros ahead of its use; `None` when the next slot to be used was written before.
@@ -127,6 +146,16 @@ mod tests {
         assert_eq!(free.take(|slot| slot == 8), Some(8));
         assert_eq!(free.take(|_| false), None);
         assert_eq!(free.take(|_| true), Some(7));
+    }
+
+    #[test]
+    fn a_slot_that_was_not_read_is_never_free() {
+        let mut free = FreeSlots::default();
+        free.bar(4);
+        [3, 4].into_iter().for_each(|slot| free.put_blank(slot));
+        (free.put_written(4), free.put_suspect(4), free.hold(4));
+        assert_eq!((free.len(), free.next_blank(), free.bars_any()), (1, Some(3), true));
+        assert_eq!((free.take(|_| true), free.take(|_| true), free.take_held()), (Some(3), None, None));
     }
 
     #[test]

@@ -184,14 +184,20 @@ impl RingStore {
             };
             writer.lane(log, &own)?;
         }
-        if changes.iter().any(|change| matches!(change, Change::Closed)) {
-            let state = Some((self.commit, self.durable.clone()));
-            let mut closing =
-                Superblock { known: Checkpoint { ends, state }.into(), ..self.superblock.clone() };
-            let written = closing.write_next(self.medium.as_mut());
-            written.map_err(|source| StoreError::Io { op: "write", source })?;
-            self.stats.bytes_written += layout::PAGE as u64;
+        self.sync()?;
+        if !changes.iter().any(|change| matches!(change, Change::Closed)) {
+            return Ok(());
         }
+        // Not before: it says that the close mark is durable, also to a process that finds the mark in the system's memory after a failed sync.
+        let state = Some((self.commit, self.durable.clone()));
+        let mut closing = Superblock { known: Checkpoint { ends, state }.into(), ..self.superblock.clone() };
+        let written = closing.write_next(self.medium.as_mut());
+        written.map_err(|source| StoreError::Io { op: "write", source })?;
+        self.stats.bytes_written += layout::PAGE as u64;
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
         self.stats.syncs += 1;
         self.medium.sync().map_err(|source| StoreError::Io { op: "sync", source })
     }
@@ -257,6 +263,7 @@ impl Store for RingStore {
             quarantine: &mut self.quarantine,
             waived: &self.superblock.waived,
             epoch: self.superblock.epoch,
+            unread: log.free.bars_any() && !self.unread.gives_up(),
         };
         let chunk = self.reader.read(&mut source, log, from, limit);
         match pages.into_error() {

@@ -46,6 +46,11 @@ impl Unread {
         self.gives_up.set(gives_up);
     }
 
+    /// Returns whether reads give up unreadable pages.
+    pub(super) fn gives_up(&self) -> bool {
+        self.gives_up.get()
+    }
+
     fn judge(&self, medium: &dyn Medium, end: u64, error: io::Error) -> io::Result<()> {
         let mut pages = self.pages.borrow_mut();
         // What lies behind the end of a file that was cut is gone for good.
@@ -79,6 +84,11 @@ impl<'a> Pages<'a> {
         self.down.borrow().is_some()
     }
 
+    /// Counts the medium as one that stopped answering: what was to be read may be in pages that it did not return before.
+    pub(super) fn stop(&self, error: io::Error) {
+        self.down.borrow_mut().get_or_insert(error);
+    }
+
     /// Returns the error with which the medium stopped answering; `None` when it answers.
     pub(super) fn into_error(self) -> Option<io::Error> {
         self.down.into_inner()
@@ -100,8 +110,10 @@ impl<'a> Pages<'a> {
             page.fill(0);
         } else if let Err(e) = self.try_read(offset, page) {
             page.fill(0);
-            self.skipped.set(self.skipped.get() + 1);
             let end = offset + page.len() as u64;
+            if self.medium.len().is_ok_and(|len| len >= end) {
+                self.skipped.set(self.skipped.get() + 1);
+            }
             let down = match self.unread {
                 Some(unread) => unread.judge(self.medium, end, e).err(),
                 None => probe(self.medium, end).err(),
@@ -134,7 +146,7 @@ impl<'a> Pages<'a> {
         last
     }
 
-    /// Returns the number of pages that the medium did not return.
+    /// Returns the number of pages that the medium did not return; those behind the end of the file are gone and do not count.
     pub(super) fn skipped(&self) -> u64 {
         self.skipped.get()
     }
@@ -306,7 +318,7 @@ mod tests {
         let pages = Pages::new(&medium, &GEOMETRY);
         pages.read(0, 4, &mut bytes);
         assert!(bytes[..100] == [7; 100] && bytes[100..] == [0; 2 * PAGE - 100]);
-        assert_eq!(pages.skipped(), 1, "the page behind it");
+        assert_eq!(pages.skipped(), 0, "the page behind it is gone and does not come back");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Quarantine: damaged bytes are kept as files in `bad/`, so that the store can go on without destroying them.
 #![deny(clippy::indexing_slicing)]
 
+use super::layout::{PAGE, READ_BYTES};
+use super::page_reader::Pages;
 use crate::medium::Dir;
 
 /// Most files and bytes that one run quarantines, so that a dying disk does not fill itself with copies of its damage.
@@ -30,6 +32,30 @@ impl Quarantine {
         self.bytes = total;
         let written = dir.create(&format!("bad/{name}")).and_then(|mut file| {
             file.write_at(0, bytes)?;
+            file.sync()
+        });
+        if written.is_ok() {
+            let _ = dir.sync();
+        }
+    }
+}
+
+impl Quarantine {
+    /// Copies a slot to `bad/NAME`, as far as limits and disk allow: of one that is too large the begin. Best effort, as [`Quarantine::keep`].
+    pub(super) fn keep_slot(&mut self, dir: &dyn Dir, name: &str, pages: &Pages<'_>, slot: u32) {
+        let len = u64::from(pages.geometry.segment_bytes).min(BYTES_MAX.saturating_sub(self.bytes));
+        if self.files >= FILES_MAX || len == 0 {
+            return;
+        }
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(len);
+        let written = dir.create(&format!("bad/{name}")).and_then(|mut file| {
+            let mut piece = vec![0; READ_BYTES];
+            for (at, page) in (0..len).step_by(READ_BYTES).zip((0u32..).step_by(READ_BYTES / PAGE)) {
+                piece.truncate(usize::try_from(len - at).unwrap_or(READ_BYTES));
+                pages.read(slot, page, &mut piece);
+                file.write_at(at, &piece)?;
+            }
             file.sync()
         });
         if written.is_ok() {

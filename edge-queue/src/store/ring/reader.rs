@@ -2,6 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
+use std::io;
 
 use bytes::Bytes;
 
@@ -58,6 +59,8 @@ pub(super) struct Source<'a> {
     pub(super) quarantine: &'a mut Quarantine,
     pub(super) waived: &'a [Waived],
     pub(super) epoch: u32,
+    /// Set if rows that are missing may be in a slot that could not be read at the open, and the caller can wait for it.
+    pub(super) unread: bool,
 }
 
 impl Reader {
@@ -219,6 +222,10 @@ impl Reader {
         }
         // Segments that were given up between two that stay leave a gap, too: all of it is done.
         if missing == 0 || log.done.covers(gap.seqs.0, gap.seqs.1) {
+            return;
+        }
+        if source.unread {
+            source.look.pages.stop(io::Error::other("a segment could not be read when the ring was opened"));
             return;
         }
         chunk.lost.push(wanted(gap, missing, missing_weight, log.done.floor()));

@@ -9,7 +9,8 @@ use super::find_frames::{Look, Placed};
 use super::frame::Kind;
 use super::free_slots::RESERVE;
 use super::high_water::HighWaterMarks;
-use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
+use super::lane::LaneLog;
+use super::layout::{FILE, FRAME_PAGES_MAX, PAGE};
 use super::page_reader::Pages;
 use super::quarantine::Quarantine;
 use super::reader::Reader;
@@ -28,6 +29,8 @@ pub(super) struct Looked {
     store: RingStore,
     recovered: Recovered,
     cut_short: bool,
+    /// Set if all that was found is known to be durable.
+    durable: bool,
     /// The newest epoch seen anywhere.
     epoch: u32,
     broken: Vec<Placed>,
@@ -53,7 +56,7 @@ impl Looked {
         let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
         let mut scan = Scan::run(look, superblock.epoch, &superblock.waived, &superblock.known);
         let copies = copies(&pages, &mut scan);
-        if pages.skipped() > 0 && !cut_short {
+        if pages.skipped() > 0 {
             damage.push(format!("{} pages could not be read", pages.skipped()));
             // They may hold whole frames: nothing is written over them.
             scan.lanes.iter_mut().filter(|log| log.free.len() > RESERVE).for_each(|log| log.tail = None);
@@ -83,14 +86,14 @@ impl Looked {
         };
         let (broken, foreign) = (std::mem::take(&mut scan.broken), std::mem::take(&mut scan.foreign));
         let (waived, epoch) = (std::mem::take(&mut scan.waived), scan.epoch);
-        if recovered.clean {
-            // All that was found is durable.
+        let durable = scan.durable;
+        if durable {
             scan.ends.merge(&HighWaterMarks::of(scan.lanes.iter().map(|log| &log.counters)));
         }
         let known = Checkpoint { ends: scan.ends, state: superblock.known.state };
         let superblock = Superblock { known: known.into(), ..superblock };
         let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state);
-        Ok(Looked { store, recovered, cut_short, epoch, broken, foreign, waived, copies })
+        Ok(Looked { store, recovered, cut_short, durable, epoch, broken, foreign, waived, copies })
     }
 
     /// Returns an error if a lane from number `lanes` on still has wanted rows.
@@ -123,37 +126,45 @@ impl Looked {
             store.quarantine.keep(store.dir.as_ref(), &name, &bytes);
         }
         for slot in &self.foreign {
-            let mut bytes = vec![0; READ_BYTES];
-            pages.read(*slot, 0, &mut bytes);
-            store.quarantine.keep(store.dir.as_ref(), &format!("ring-e{}-segment{slot}", self.epoch), &bytes);
+            let name = format!("ring-e{}-segment{slot}", self.epoch);
+            store.quarantine.keep_slot(store.dir.as_ref(), &name, &pages, *slot);
         }
         if let Some(source) = pages.into_error() {
             return Err(OpenError::Io { op: "read", source });
         }
+        store.superblock.waived.retain(|gap| !is_over(gap, &store.lanes));
         for gap in self.waived {
             store.superblock.waive(gap);
         }
-        epoch::raise(&mut store, &mut recovered, (self.epoch, epoch_step), &copies)?;
+        epoch::raise(&mut store, &mut recovered, (self.epoch, epoch_step), &copies, self.durable)?;
         Ok((store, recovered))
     }
 }
 
+/// Returns whether nobody can ask for the rows of a waived gap any more: its segment is gone, and every row before the oldest one is done.
+fn is_over(gap: &Waived, lanes: &[LaneLog]) -> bool {
+    let Some(log) = lanes.get(usize::from(gap.lane)) else { return false };
+    let start = log.segments.first().map_or(log.counters, |oldest| oldest.start);
+    gap.last < start.next && log.done.covers(1, start.highest)
+}
+
 /// Returns copies of the frames that are not known to be durable, each with the offset in the file where it goes: fresh pages, or its own place
-/// where there are none and no other segment either; there it is written over itself byte for byte, so that a sector has the same content before
+/// where the lane does not go on behind them; there it is written over itself byte for byte, so that a sector has the same content before
 /// and after. Then closes segments at whose end no further frame may be written.
 fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
     let mut copies = Vec::new();
     for placed in std::mem::take(&mut scan.unproven).into_iter().filter(|_| !planted(Flaw::UnprovenLeft)) {
         let head = &placed.head;
+        let Some(bytes) = pages.frame(head, placed.page) else { continue };
         let tail = scan.lanes.get_mut(usize::from(head.lane)).and_then(|log| log.tail.as_mut());
-        if let (Some(tail), Some(bytes)) = (tail, pages.frame(head, placed.page)) {
-            let mut page = placed.page;
-            if head.kind == Kind::Records && tail.left() >= head.pages as usize {
-                page = tail.next_page();
-                tail.advance(head.pages);
-            }
-            copies.push((pages.geometry.offset(head.slot, page), bytes));
+        let mut page = placed.page;
+        if let Some(tail) = tail.filter(|tail| tail.slot == head.slot && head.kind == Kind::Records)
+            && tail.left() >= head.pages as usize
+        {
+            page = tail.next_page();
+            tail.advance(head.pages);
         }
+        copies.push((pages.geometry.offset(head.slot, page), bytes));
     }
     for lane in &scan.cut_off {
         if let Some(log) = scan.lanes.get_mut(usize::from(*lane)) {
@@ -171,8 +182,27 @@ mod tests {
     use crate::store::ring::frame::tests::sample;
     use crate::store::ring::layout::Geometry;
     use crate::store::ring::scan::tests::scan;
-    use crate::store::ring::segment::Counters;
+    use crate::store::ring::segment::{Counters, Segment};
     use crate::store::ring::test_sectors::Sectors;
+
+    /// A superblock has room for eight of them.
+    #[test]
+    fn a_forgiven_gap_is_kept_until_its_segment_is_gone_with_all_rows_before_it() {
+        let start = Counters { next: 9, rows: 40, weight: 40, highest: 50 };
+        let over = |last, segment: Counters, floor| {
+            let mut scan =
+                scan(Counters { next: 20, rows: 90, weight: 90, highest: 99 }, Counters::default());
+            let segment = Segment { slot: 0, generation: 1, epoch: 1, commit: 1, synced: 0, start: segment };
+            scan.lanes[0].segments.push(segment);
+            scan.lanes[0].done = crate::store::DoneRows::below(floor);
+            let (rows, weight, rows_before, weight_before) = (1, 1, 7, 7);
+            let gap = Waived { lane: 0, first: last, last, rows, weight, rows_before, weight_before };
+            is_over(&gap, &scan.lanes)
+        };
+        assert!(over(8, start, 51));
+        assert!(!over(9, start, 51), "it lies in the segment");
+        assert!(!over(8, start, 50), "a row before the segment is wanted, which damage took");
+    }
 
     #[test]
     fn what_is_unproven_is_copied_behind_the_log_and_in_place_where_nothing_fits_there() {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::Scan;
 use super::cut_write_remains::resembles_torn;
 use crate::planted_flaw::{Flaw, planted};
+use crate::row::Lane;
 use crate::store::DoneRows;
 use crate::store::ring::active_segment::ActiveSegment;
 use crate::store::ring::commit_completeness::CommitPart;
@@ -95,11 +96,11 @@ impl Scan {
             let torn = frames.broken.iter().any(|p| p.head.counter >= at.next);
             self.tail_uncertain |= torn || resembles_torn(look, segment, frames, epoch);
         }
-        self.note_broken(end.lane, segment, frames, at.next);
+        self.note_broken(end.lane, frames, at.next);
         if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
             log.counters = at;
         }
-        self.go_on(look, end.lane, segment, frames, unclean.is_none());
+        self.go_on(look, end, segment, frames);
     }
 
     /// Follows the frames to the last, and returns the log's end there; `None` when the lane has no segments. Frames that are missing in between
@@ -165,28 +166,26 @@ impl Scan {
         begun
     }
 
-    /// Makes the next commit continue in the last segment, if possible.
-    fn go_on(&mut self, look: Look<'_>, lane: u8, segment: &Segment, frames: &Frames, clean: bool) {
-        let Some(log) = self.lanes.get_mut(usize::from(lane)) else { return };
+    /// Makes the next commit continue in the last segment, if possible, and notes the frames that may not be durable.
+    fn go_on(&mut self, look: Look<'_>, end: &LogEnd, segment: &Segment, frames: &Frames) {
+        let Some(log) = self.lanes.get_mut(usize::from(end.lane)) else { return };
         // Without a first page that is good and durable the segment could not be found again: the next commit begins
         // another.
-        if !frames.good.first().is_some_and(|p| p.page == 0 && p.head.kind == Kind::Snapshot) {
-            return;
-        }
+        let found_again = frames.good.first().is_some_and(|p| p.page == 0 && p.head.kind == Kind::Snapshot);
         let tail = ActiveSegment::new(segment.slot, segment.generation, look.geometry.pages(), frames.used);
-        if clean {
-            log.tail = Some(tail);
+        if self.durable {
+            log.tail = found_again.then_some(tail);
             return;
         }
-        let commit = frames.good.last().map(|p| p.head.commit);
-        let last: Vec<Placed> =
-            frames.good.iter().filter(|p| Some(p.head.commit) == commit).copied().collect();
+        let commit = end.frames().last().map(|p| p.head.commit);
+        let last: Vec<Placed> = end.frames().filter(|p| Some(p.head.commit) == commit).copied().collect();
         let pages: u32 = last.iter().map(|p| p.head.pages).sum();
-        let copied = last.iter().all(|p| p.head.kind == Kind::Records) && tail.left() >= pages as usize;
-        if copied || log.free.len() == 0 {
+        let fits = |p: &Placed| p.head.kind == Kind::Records && p.head.slot == segment.slot;
+        let copied = last.iter().all(fits) && tail.left() >= pages as usize;
+        if found_again && (copied || log.free.len() == 0) {
             log.tail = Some(tail);
-            self.unproven.extend(last);
         }
+        self.unproven.extend(last);
     }
 
     /// Returns the log's end; if broken frames follow that were certainly synced, the position after the last of them, so that their rows count
@@ -198,9 +197,9 @@ impl Scan {
         lost.max_by_key(|head| head.counter).map_or(at, Counters::after)
     }
 
-    /// Reports frames with a valid header and a damaged body, unless they do not count: replaced by later ones, waived, or at the log's end,
+    /// Notes frames with a valid header and a damaged body, unless they do not count: replaced by later ones, waived, or at the log's end,
     /// where only those of the run that closed the ring last were certainly whole once.
-    fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, end: u64) {
+    fn note_broken(&mut self, lane: u8, frames: &Frames, end: u64) {
         let closed = self.closed;
         let counts = |p: &&Placed| p.head.counter < end || closed == Some(p.head.epoch);
         for placed in frames.broken.iter().filter(counts) {
@@ -208,10 +207,21 @@ impl Scan {
             let replaced = frames.good.iter().any(|g| g.head.base <= counter && counter <= g.head.counter);
             let waived = self.waived.iter().any(|gap| gap.covers(lane, counter));
             if !replaced && !waived {
-                let slot = segment.slot;
-                self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} is damaged"));
                 self.broken.push(*placed);
             }
+        }
+    }
+
+    /// Reports the broken frames, but for those whose rows are all done: somebody was told of the loss and counted it, or acknowledged them. They
+    /// stay where they are until the slot is used again.
+    pub(super) fn tell_broken(&mut self) {
+        let done = |head: &Head| {
+            let state = self.state.as_ref().filter(|_| head.rows > 0);
+            state.is_some_and(|state| state.done(Lane(head.lane)).covers(head.first_seq, head.last_seq))
+        };
+        self.broken.retain(|placed| !done(&placed.head));
+        for Head { lane, counter, slot, .. } in self.broken.iter().map(|placed| placed.head) {
+            self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} is damaged"));
         }
     }
 }

@@ -21,6 +21,9 @@ use crate::state::State;
 
 use log_end::LogEnd;
 
+/// More commits, and segments, than the slots that could not be read can have taken.
+const UNREAD_LEAP: u64 = 1 << 32;
+
 /// Findings of a scan.
 pub(super) struct Scan {
     pub(super) lanes: Vec<LaneLog>,
@@ -31,6 +34,8 @@ pub(super) struct Scan {
     pub(super) epoch: u32,
     /// Epoch of the close mark; `None` when the last commit holds none.
     pub(super) closed: Option<u32>,
+    /// Set if the superblock says that the commit with the close mark was synced, so that all that was found is durable.
+    pub(super) durable: bool,
     pub(super) tail_uncertain: bool,
     pub(super) waived: Vec<Waived>,
     pub(super) damage: Vec<String>,
@@ -38,7 +43,7 @@ pub(super) struct Scan {
     pub(super) broken: Vec<Placed>,
     /// Slots with foreign pages, to be quarantined.
     pub(super) foreign: Vec<u32>,
-    /// After an unclean stop: readable frames that may not be durable. Their sync may have failed, and after that Linux returns pages that are
+    /// Readable frames that may not be durable, unless a close proved it. Their sync may have failed, and after that Linux returns pages that are
     /// not on the medium. A later commit in the same segment proves that the one before it was synced, so these are only the last commit of each
     /// lane.
     pub(super) unproven: Vec<Placed>,
@@ -58,28 +63,7 @@ impl Scan {
     pub(super) fn run(look: Look<'_>, epoch: u32, waived: &[Waived], known: &Checkpoint) -> Scan {
         let nothing = Checkpoint::default();
         let known = if planted(Flaw::EndsUnknown) { &nothing } else { known };
-        let mut scan = Scan {
-            lanes: Vec::new(),
-            state: None,
-            commit: 0,
-            generation: 0,
-            epoch,
-            closed: None,
-            tail_uncertain: false,
-            waived: waived.to_vec(),
-            damage: Vec::new(),
-            broken: Vec::new(),
-            foreign: Vec::new(),
-            unproven: Vec::new(),
-            cut_off: Vec::new(),
-            ends: known.ends,
-            finished: Completeness::default(),
-            headless: Vec::new(),
-        };
-        if let Some((commit, state)) = &known.state {
-            // It was closed after these, so none of them is torn, whatever became of the close mark in the log.
-            scan.finished.note(state.epoch, commit.saturating_sub(1));
-        }
+        let mut scan = Scan::begin(epoch, waived, known);
         let mut segments = Vec::new();
         let mut heads = Vec::new();
         for lane in 0..look.geometry.lanes {
@@ -100,6 +84,8 @@ impl Scan {
         }
         scan.doubt_torn_close(&ends);
         let clean = scan.closed == Some(epoch);
+        let closing = known.state.as_ref().filter(|(_, state)| state.epoch == epoch);
+        scan.durable = clean && closing.is_some_and(|(commit, _)| *commit >= scan.commit);
         for (lane, end) in (0u8..).zip(&mut ends) {
             end.done = base.as_ref().map(|(_, state)| state.done(Lane(lane))).unwrap_or_default();
             end.torn = scan.finished.torn(end.frames().map(|placed| &placed.head), clean.then_some(epoch));
@@ -118,9 +104,47 @@ impl Scan {
             changes.apply(state);
         }
         scan.state = state;
+        scan.tell_broken();
         scan.judge_headless(&unreadable, clean);
         scan.lanes.iter_mut().for_each(LaneLog::keep_writable);
+        scan.leap();
         scan
+    }
+
+    /// Returns a scan that has seen nothing but the superblock.
+    fn begin(epoch: u32, waived: &[Waived], known: &Checkpoint) -> Scan {
+        let mut scan = Scan {
+            lanes: Vec::new(),
+            state: None,
+            commit: 0,
+            generation: 0,
+            epoch,
+            closed: None,
+            durable: false,
+            tail_uncertain: false,
+            waived: waived.to_vec(),
+            damage: Vec::new(),
+            broken: Vec::new(),
+            foreign: Vec::new(),
+            unproven: Vec::new(),
+            cut_off: Vec::new(),
+            ends: known.ends,
+            finished: Completeness::default(),
+            headless: Vec::new(),
+        };
+        if let Some((commit, state)) = &known.state {
+            // It was closed after these, so none of them is torn, whatever became of the close mark in the log.
+            scan.finished.note(state.epoch, commit.saturating_sub(1));
+        }
+        scan
+    }
+
+    /// Goes on with higher numbers if a slot could not be read: a segment that is there may have taken some, and be read again.
+    fn leap(&mut self) {
+        if self.lanes.iter().any(|log| log.free.bars_any()) {
+            self.commit = self.commit.saturating_add(UNREAD_LEAP);
+            self.generation = self.generation.saturating_add(UNREAD_LEAP);
+        }
     }
 
     /// Returns the newest bookkeeping, and the number of the commit before which it was taken; `None` when there is none.
@@ -202,7 +226,12 @@ impl Scan {
         let mut log = LaneLog::new(lane);
         let (mut found, mut headless) = (Vec::<Segment>::new(), Vec::new());
         for slot in look.geometry.slots(lane) {
-            match look.segment(slot, lane) {
+            let unread = look.pages.skipped();
+            let content = look.segment(slot, lane);
+            if look.pages.skipped() > unread {
+                log.free.bar(slot);
+            }
+            match content {
                 Slot::Blank => log.free.put_blank(slot),
                 Slot::Unknown => log.free.put_written(slot),
                 Slot::Foreign => {

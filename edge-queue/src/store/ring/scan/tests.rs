@@ -33,6 +33,7 @@ pub(in super::super) fn scan(found: Counters, known: Counters) -> Scan {
         generation: 0,
         epoch: 1,
         closed: None,
+        durable: false,
         tail_uncertain: false,
         waived: Vec::new(),
         damage: Vec::new(),
@@ -64,11 +65,7 @@ fn a_log_that_ends_before_a_known_end_goes_on_behind_it_and_says_what_is_gone() 
     for known in [found, end(4, 30, 300, 40), end(8, 39, 460, 57), end(8, 46, 460, 49)] {
         let mut scan = scan(found, known);
         scan.go_to_known_ends();
-        assert_eq!(
-            (scan.lanes[0].counters, scan.damage.len()),
-            (found, 0),
-            "{known:?} is no later place"
-        );
+        assert_eq!((scan.lanes[0].counters, scan.damage.len()), (found, 0), "{known:?} is no later place");
     }
 }
 

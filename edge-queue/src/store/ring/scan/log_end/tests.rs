@@ -56,7 +56,7 @@ fn a_first_segment_of_which_nothing_is_left_is_forgiven_if_the_torn_commit_began
 
 #[test]
 fn before_a_torn_commit_that_starts_the_lane_its_own_rows_are_forgiven_and_others_only_if_nobody_wants_them()
- {
+{
     let forgiven = |known: u64, part, floor| {
         let mut scan = scan(Counters::default(), segment(1, 9, known).start);
         let list = vec![(segment(1, 9, 7), vec![placed(9, part, 7, true)])];
@@ -128,15 +128,19 @@ fn the_log_goes_on_in_its_last_segment_only_where_the_last_commit_can_be_copied_
     let goes_on = |good: Vec<Placed>, used, free| {
         let mut scan = scan(Counters::default(), Counters::default());
         (0..free).for_each(|slot| scan.lanes[0].free.put_written(slot));
+        let here = |p: Placed| Placed { head: Head { slot: 0, ..p.head }, ..p };
+        let good = good.into_iter().map(here).collect();
         let frames = Frames { good, used, ..Frames::default() };
-        with_look(&Sectors::default(), |look| scan.go_on(look, 0, &segment(0, 9, 1), &frames, false));
+        let end = LogEnd { segments: vec![(segment(0, 9, 1), frames)], ..end(Vec::new()) };
+        let (segment, frames) = &end.segments[0];
+        with_look(&Sectors::default(), |look| scan.go_on(look, &end, segment, frames));
         (scan.lanes[0].tail.is_some(), scan.unproven.len())
     };
-    // The commit that began the segment, a later one, and one for whose copy too few pages are left.
+    // The commit that began the segment, a later one, and one for whose copy too few pages are left: these are written over themselves.
     let begun = vec![start, placed(9, 1, 2, true)];
     let later = vec![start, placed(10, 0, 2, true)];
-    assert_eq!((goes_on(begun.clone(), 2, 1), goes_on(begun, 2, 0)), ((false, 0), (true, 2)));
-    assert_eq!((goes_on(later.clone(), 2, 1), goes_on(later.clone(), 16, 1)), ((true, 1), (false, 0)));
+    assert_eq!((goes_on(begun.clone(), 2, 1), goes_on(begun, 2, 0)), ((false, 2), (true, 2)));
+    assert_eq!((goes_on(later.clone(), 2, 1), goes_on(later.clone(), 16, 1)), ((true, 1), (false, 1)));
     assert_eq!(goes_on(later, 16, 0), (true, 1));
 }
 
