@@ -67,10 +67,9 @@ impl Engine {
         if recovered.tail_uncertain {
             events.put(Event::TailUncertain);
         }
-        let any_damage = !recovered.damage.is_empty();
+        let (known, damaged) = (recovered.state.lane, !recovered.damage.is_empty());
         recovered.damage.into_iter().for_each(|what| events.put(Event::SetAside(what)));
         recovered.limits_kept.into_iter().for_each(|why| events.put(Event::LimitsKept(why)));
-        let (known, damaged) = (recovered.state.lane, any_damage);
         let committed = Mutex::new(Arc::new(recovered.state.clone()));
         let store_panic = Arc::<FirstPanic>::default();
         let store = FencedStore::new(store, store_panic.clone(), clock.clone());

@@ -1,19 +1,12 @@
 //! A sector that stays bad. redb reads no more after an error until it is opened again, and then may need every page, so it stops all lanes: after
 //! the usual patience the file is rebuilt without the sector.
 
-use std::io;
-
 use super::RedbStore;
-use super::file::OPEN_TRIES;
+use super::file::{OPEN_TRIES, unreadable};
 use super::panic_fence::Trouble;
 use crate::row::{Lane, Seq};
 use crate::state::State;
 use crate::store::{ReadLimit, StoredChunk};
-
-/// Returns the description of a file with a bad sector.
-pub(super) fn unreadable(error: &io::Error) -> String {
-    format!("a part of it cannot be read: {error}")
-}
 
 impl RedbStore {
     /// Makes the first write of an open again that a bad sector failed, at last without the sector.

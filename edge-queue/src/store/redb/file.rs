@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use redb::{Database, ReadableDatabase};
 
 use super::backend::Backend;
-use super::bad_sector::unreadable;
 use super::panic_fence::{Trouble, fence};
 use super::table::{HEAD, ROWS};
 use super::value::{Head, decode_head, decode_row, encode_head};
@@ -94,6 +93,11 @@ fn open_or_make(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
             other => return other,
         }
     }
+}
+
+/// Returns the description of a file with a bad sector.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    format!("a part of it cannot be read: {error}")
 }
 
 /// Salvages the rows of `old` into a fresh file and quarantines the old one. `known` is the state in RAM, if there is one. The caller syncs the

@@ -153,7 +153,9 @@ mod tests {
         let mut free = FreeSlots::default();
         free.bar(4);
         [3, 4].into_iter().for_each(|slot| free.put_blank(slot));
-        (free.put_written(4), free.put_suspect(4), free.hold(4));
+        free.put_written(4);
+        free.put_suspect(4);
+        free.hold(4);
         assert_eq!((free.len(), free.next_blank(), free.bars_any()), (1, Some(3), true));
         assert_eq!((free.take(|_| true), free.take(|_| true), free.take_held()), (Some(3), None, None));
     }
