@@ -90,8 +90,8 @@ impl<I: Ingest> Admission<I> {
         self.chain.resolve(ticket, reason);
     }
 
-    /// Refuses a message. Its PUBACK leaves in order, like every other.
-    pub(super) fn refuse(
+    /// Answers a message that has no rows, and waits for none. Its PUBACK leaves in order, like every other.
+    pub(super) fn answer(
         &mut self,
         now_ms: u64,
         connection: ConnectionId,

@@ -7,7 +7,7 @@ use crate::ingest::{Inbound, Ingest, Now};
 use crate::puback_chain::{ConnectionId, Ticket};
 use crate::row::Row;
 use crate::session::AckHandle;
-use crate::wire::{Publish, QoS, Utf8};
+use crate::wire::{Publish, QoS, ReasonCode, Utf8};
 
 /// Milliseconds between two events that a client's messages find no room.
 const NO_ROOM_AGAIN_MS: u64 = 3_600_000;
@@ -75,7 +75,10 @@ impl<I: Ingest> Listener<I> {
         self.stats.received += 1;
         if is_sys(&message.topic) {
             self.distribute(now.up_ms, publish, Some(client), None);
-            self.absorb(now.up_ms, connection, ack);
+            if let Some((ack, state)) = ack.zip(self.connections.get_mut(connection)) {
+                self.admission.answer(now.up_ms, connection, Some(ack), ReasonCode::SUCCESS);
+                state.session.take_in(ack);
+            }
             return;
         }
         self.admission.show(now, &message);
@@ -96,14 +99,6 @@ impl<I: Ingest> Listener<I> {
             self.admission.held.push(held);
         } else if !self.admission.held.push_will(held) {
             self.stats.wills_without_room += 1;
-        }
-    }
-
-    /// Acknowledges a message that is for local subscribers alone, or has expired.
-    fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>) {
-        if let Some((ack, state)) = ack.zip(self.connections.get_mut(connection)) {
-            self.admission.absorb(now_ms, connection, ack);
-            state.session.take_in(ack);
         }
     }
 

@@ -44,7 +44,7 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         if message.version == Version::V5 {
-            self.admission.refuse(now.up_ms, id, ack, reason);
+            self.admission.answer(now.up_ms, id, ack, reason);
         } else if let Some(state) = self.connections.get_mut(id) {
             state.session.disconnect(now.up_ms, reason);
         }

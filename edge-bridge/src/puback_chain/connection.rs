@@ -1,6 +1,6 @@
 //! Messages of one connection without PUBACK, in order of arrival, and the condition that each waits for.
 
-use super::receipts::{Barrier, Receipts, Ticket};
+use super::receipts::{Barrier, Ticket};
 use super::stop_and_wait::StopAndWait;
 use crate::in_order::InOrder;
 use crate::session::AckHandle;
@@ -21,7 +21,7 @@ pub(super) struct Entry {
     pub(super) until: Until,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Until {
     /// The PUBACK waits until the receipt is resolved.
     Resolved(Ticket),
@@ -37,11 +37,12 @@ impl Until {
         matches!(self, Until::Resolved(ticket) | Until::Withheld(ticket, _) if *ticket == resolved)
     }
 
-    fn is_over(&self, receipts: &Receipts) -> bool {
+    /// Returns whether the message came behind a barrier, and waits.
+    fn is_behind(&self, barrier: Barrier) -> bool {
         match self {
-            Until::Now(_) => true,
-            Until::Passed(barrier) => receipts.have_passed(*barrier),
-            Until::Resolved(_) | Until::Withheld(..) => false,
+            Until::Now(_) => false,
+            Until::Passed(other) => other.is_behind(barrier),
+            Until::Resolved(ticket) | Until::Withheld(ticket, _) => ticket.is_behind(barrier),
         }
     }
 }
@@ -86,10 +87,22 @@ impl Connection {
         };
     }
 
+    /// Ends the wait for a barrier.
+    pub(super) fn on_passed(&mut self, barrier: Barrier) {
+        for entry in self.entries.iter_mut().take_while(|entry| !entry.until.is_behind(barrier)) {
+            entry.until = match entry.until {
+                Until::Passed(passed) if passed == barrier => Until::Now(ReasonCode::SUCCESS),
+                Until::Withheld(ticket, passed) if passed == barrier => Until::Resolved(ticket),
+                until => until,
+            };
+        }
+    }
+
     /// Takes the oldest PUBACK if its condition is met: the message's bytes, its handle and its reason. `None` if it waits, or there is none.
-    pub(super) fn take_ready(&mut self, receipts: &Receipts) -> Option<(usize, AckHandle, ReasonCode)> {
-        let Entry { ack, bytes, until } = self.entries.pop_if(|entry| entry.until.is_over(receipts))?;
-        let reason = if let Until::Now(reason) = until { reason } else { ReasonCode::SUCCESS };
+    pub(super) fn take_ready(&mut self) -> Option<(usize, AckHandle, ReasonCode)> {
+        let Entry { ack, bytes, until } =
+            self.entries.pop_if(|entry| matches!(entry.until, Until::Now(_)))?;
+        let Until::Now(reason) = until else { return None };
         self.bytes = self.bytes.saturating_sub(bytes);
         self.entries.shrink();
         Some((bytes, ack, reason))

@@ -107,7 +107,8 @@ impl PubackChain {
     ) -> Ticket {
         let barrier = self.wake_behind(connection, group, ack);
         let ticket = self.receipts.add(connection, group);
-        self.enter(now_ms, connection, ack, bytes, Until::Withheld(ticket, barrier));
+        let until = barrier.map_or(Until::Resolved(ticket), |barrier| Until::Withheld(ticket, barrier));
+        self.enter(now_ms, connection, ack, bytes, until);
         ticket
     }
 
@@ -121,7 +122,8 @@ impl PubackChain {
         bytes: usize,
     ) {
         let barrier = self.wake_behind(connection, group, ack);
-        self.enter(now_ms, connection, ack, bytes, Until::Passed(barrier));
+        let until = barrier.map_or(Until::Now(ReasonCode::SUCCESS), Until::Passed);
+        self.enter(now_ms, connection, ack, bytes, until);
         self.drain(connection);
     }
 
@@ -133,7 +135,10 @@ impl PubackChain {
             state.on_resolved(ticket, reason);
         }
         self.drain(connection);
-        while let Some(waiting) = self.receipts.next_passed() {
+        while let Some((barrier, waiting)) = self.receipts.next_passed() {
+            if let Some(state) = self.connections.get_mut(&waiting) {
+                state.on_passed(barrier);
+            }
             self.drain(waiting);
         }
     }
@@ -184,20 +189,21 @@ impl PubackChain {
         }
     }
 
-    /// Schedules a drain of the connection for when all receipts of the group that are pending now are resolved, and returns the barrier behind
-    /// these.
+    /// Returns the barrier behind the receipts of the group that are pending now, and notes that the connection waits for it. `None` if it waits for
+    /// none.
     fn wake_behind(
         &mut self,
         connection: ConnectionId,
         group: Option<Group>,
         ack: Option<AckHandle>,
-    ) -> Barrier {
+    ) -> Option<Barrier> {
         let barrier = self.receipts.barrier(group);
         let waits = ack.is_some() && !self.receipts.have_passed(barrier);
-        if waits && self.connections.contains_key(&connection) {
-            self.receipts.wait(barrier, connection);
+        if !waits || !self.connections.contains_key(&connection) {
+            return None;
         }
-        barrier
+        self.receipts.wait(barrier, connection);
+        Some(barrier)
     }
 
     fn enter(
@@ -216,7 +222,7 @@ impl PubackChain {
     /// Releases the PUBACKs at the front of a connection whose condition is met.
     fn drain(&mut self, connection: ConnectionId) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        while let Some((bytes, ack, reason)) = state.take_ready(&self.receipts) {
+        while let Some((bytes, ack, reason)) = state.take_ready() {
             self.released.push_back(Release { connection, ack, reason });
             self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
         }

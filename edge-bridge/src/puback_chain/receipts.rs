@@ -14,6 +14,11 @@ impl Ticket {
     pub fn hash_state(self, hasher: &mut impl crate::state_hash::StateHasher) {
         hasher.write_ticket(self.0);
     }
+
+    /// Returns whether the message came behind the barrier.
+    pub(super) fn is_behind(self, barrier: Barrier) -> bool {
+        self.0 > barrier.before
+    }
 }
 
 /// Messages of which one can make another superfluous, such as the readings of one filter: an absorbed one waits for receipts of its own group,
@@ -31,6 +36,13 @@ pub struct Group {
 pub(super) struct Barrier {
     before: u64,
     group: Option<u32>,
+}
+
+impl Barrier {
+    /// Returns whether it is behind another one.
+    pub(super) fn is_behind(self, other: Barrier) -> bool {
+        self.before > other.before
+    }
 }
 
 /// Receipts that PUBACKs wait for.
@@ -59,6 +71,7 @@ impl Receipts {
         Barrier { before: self.next, group: self.number_of(group) }
     }
 
+    /// Returns whether a barrier is passed. Ask once: in a new division more receipts are before it.
     pub(super) fn have_passed(&self, barrier: Barrier) -> bool {
         let is_passed_by = |receipts: &BTreeMap<u64, ConnectionId>| {
             receipts.first_key_value().is_none_or(|(oldest, _)| *oldest >= barrier.before)
@@ -74,13 +87,13 @@ impl Receipts {
         self.behind.entry(barrier.group).or_default().push_back((barrier, connection));
     }
 
-    /// Returns a connection whose barrier was passed; `None` if there is no further one.
-    pub(super) fn next_passed(&mut self) -> Option<ConnectionId> {
+    /// Returns a barrier that was passed and the connection that waited for it; `None` if there is no further one.
+    pub(super) fn next_passed(&mut self) -> Option<(Barrier, ConnectionId)> {
         let passed = |waiting: &VecDeque<(Barrier, ConnectionId)>| {
             waiting.front().is_some_and(|(barrier, _)| self.have_passed(*barrier))
         };
         let group = *self.behind.iter().find(|(_, waiting)| passed(waiting))?.0;
-        self.behind.get_mut(&group)?.pop_front().map(|(_, connection)| connection)
+        self.behind.get_mut(&group)?.pop_front()
     }
 
     /// Forgets that a connection waits.

@@ -62,6 +62,8 @@ fn a_row_that_waits_for_its_lane_delays_no_puback_of_other_lanes() {
         site.set_full_lanes(FULL_1);
         site.send(alarm, &[publish(1, "else/y/lane0", "suppressed")]);
         assert_eq!(site.pubacks(alarm), [(1, OK)]);
+        site.send(alarm, &[publish(3, "$SYS/broker/connection/b/state", "1")]);
+        assert_eq!(site.pubacks(alarm), [(3, OK)], "it is for local subscribers alone");
         site.send(alarm, &[publish(2, "other", "of no lane: it may depend on any row")]);
         assert_eq!(site.pubacks(alarm), []);
         site.set_full_lanes(0);
