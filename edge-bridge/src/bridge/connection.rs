@@ -218,7 +218,9 @@ impl Connection {
                 parts.stats.refused_subscriptions = parts.downlink.refused();
                 parts.stats.granted_subscriptions = parts.downlink.granted();
             }
-            session::Event::UnsubAck(ack) => parts.downlink.unsubscribes.on_unsuback(ack.packet_id),
+            session::Event::UnsubAck(ack) => {
+                parts.downlink.unsubscribes.on_unsuback(ack.packet_id, &ack.reasons);
+            }
             // What only servers see, answers to what we do not ask, and `Closed`, which `drain` takes.
             _ => {}
         }
