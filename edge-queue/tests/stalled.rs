@@ -303,7 +303,7 @@ fn a_push_that_would_read_what_may_go_does_not_wait_for_a_call_that_hangs() {
         let Stall { hold, receipts, commit } = stall(&q, &dir, Call::Sync);
         clock.advance_ms(STALL_MS);
         let refused = q.push(row(10)).unwrap_err();
-        assert!(matches!(refused, PushError::Full { limit: Limit::Bytes, .. }), "{refused}");
+        assert!(matches!(refused, PushError::Full { limit: Limit::Messages, .. }), "{refused}");
         drop(hold);
         commit.join().unwrap().unwrap();
         assert!(all_are(&receipts, Some(Receipt::Stored)));

@@ -11,6 +11,7 @@ use crate::medium::{Dir, Medium};
 const MARK: &str = "queue.redb.unsynced";
 /// Bytes that are rewritten at a time.
 const REWRITE_BYTES: usize = 256 * 1024;
+const PAGE_BYTES: usize = 4096;
 
 /// Pieces written since the last good sync.
 #[derive(Default)]
@@ -56,15 +57,24 @@ impl Unsynced {
     }
 }
 
-/// Writes the whole file again and counts its bytes: for the process after one that died between a failed sync and its repair.
+/// Writes the whole file again and counts its bytes: for the process after one that died between a failed sync and its repair. A page that cannot
+/// be read is left out: it is not in the system's memory, so what the medium has of it is all there is.
 pub(super) fn rewrite(medium: &mut dyn Medium, written: &mut u64) -> io::Result<()> {
     let len = medium.len()?;
     let mut piece = Vec::new();
     for at in (0..len).step_by(REWRITE_BYTES) {
         piece.resize(REWRITE_BYTES.min(usize::try_from(len - at).unwrap_or(REWRITE_BYTES)), 0);
-        medium.read_at(at, &mut piece)?;
-        *written += piece.len() as u64;
-        medium.write_at(at, &piece)?;
+        if medium.read_at(at, &mut piece).is_ok() {
+            *written += piece.len() as u64;
+            medium.write_at(at, &piece)?;
+            continue;
+        }
+        for (page, offset) in piece.chunks_mut(PAGE_BYTES).zip((at..).step_by(PAGE_BYTES)) {
+            if medium.read_at(offset, page).is_ok() {
+                *written += page.len() as u64;
+                medium.write_at(offset, page)?;
+            }
+        }
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Choice of the slot that a lane writes next. Any free slot is possible, because nothing on disk orders them: slots that were written once come
 //! first (overwriting costs a file system no journal), the longest free first (it spreads wear, and the newest of the old snapshots stay whole
-//! longest), slots of a failed write last and only after they were read. A slot that is held counts as free, but is not taken before a newer
-//! snapshot is durable: a commit of rows leaves [`RESERVE`] others, so it begins a segment in one of them before it needs the held ones.
+//! longest), slots of a failed write behind them and only after they were read, and those that could not be read at the open when there is no
+//! other. A slot that is held counts as free, but is not taken before a newer snapshot is durable: a commit of rows leaves [`RESERVE`] others, so
+//! it begins a segment in one of them before it needs the held ones.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::{BTreeSet, VecDeque};
@@ -25,8 +26,10 @@ pub(super) struct FreeSlots {
     suspect: VecDeque<u32>,
     /// Slots that are free, but have changes that the newest durable snapshot does not have yet.
     held: VecDeque<Held>,
-    /// Slots with pages that could not be read at the open: they may hold rows that come back, so they are never free.
+    /// Slots with pages that could not be read at the open: they may hold rows that come back.
     barred: BTreeSet<u32>,
+    /// Free ones of these.
+    last_resort: VecDeque<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +40,7 @@ struct Held {
 
 impl FreeSlots {
     pub(super) fn len(&self) -> usize {
-        self.written.len() + self.blank.len() + self.suspect.len() + self.held.len()
+        self.written.len() + self.blank.len() + self.suspect.len() + self.held.len() + self.last_resort.len()
     }
 
     /// Takes the slot to write next; `None` if none can be used. `readable` is called only for slots of a failed write.
@@ -52,10 +55,13 @@ impl FreeSlots {
             }
             self.suspect.push_back(slot);
         }
-        None
+        let slot = self.last_resort.pop_front()?;
+        self.barred.remove(&slot);
+        Some(slot)
     }
 
-    /// Keeps a slot from being taken, whatever is put back later.
+    /// Keeps a slot from being taken while another one is free, whatever is put back later. Without any a lane could not go on, and its next write
+    /// may heal what is unread.
     pub(super) fn bar(&mut self, slot: u32) {
         self.barred.insert(slot);
     }
@@ -65,16 +71,16 @@ impl FreeSlots {
     }
 
     pub(super) fn put_written(&mut self, slot: u32) {
-        if !self.barred.contains(&slot) {
+        if self.barred.contains(&slot) {
+            self.last_resort.push_back(slot);
+        } else {
             self.written.push_back(slot);
         }
     }
 
     /// Holds a slot back, so that it is not written before [`FreeSlots::release`].
     pub(super) fn hold(&mut self, slot: u32) {
-        if !self.barred.contains(&slot) {
-            self.held.push_back(Held { slot, suspect: false });
-        }
+        self.held.push_back(Held { slot, suspect: false });
     }
 
     /// Holds a slot of a failed write back.
@@ -95,17 +101,23 @@ impl FreeSlots {
 
     /// Takes the held slot that was written last, which is furthest from the begin of the commit for which it is held; `None` if none is held.
     pub(super) fn take_held(&mut self) -> Option<u32> {
-        self.held.pop_back().map(|held| held.slot)
+        let slot = self.held.pop_back()?.slot;
+        self.barred.remove(&slot);
+        Some(slot)
     }
 
     pub(super) fn put_blank(&mut self, slot: u32) {
-        if !self.barred.contains(&slot) {
+        if self.barred.contains(&slot) {
+            self.last_resort.push_back(slot);
+        } else {
             self.blank.push_back(slot);
         }
     }
 
     pub(super) fn put_suspect(&mut self, slot: u32) {
-        if !self.barred.contains(&slot) {
+        if self.barred.contains(&slot) {
+            self.last_resort.push_back(slot);
+        } else {
             self.suspect.push_back(slot);
         }
     }
@@ -149,15 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_was_not_read_is_never_free() {
+    fn a_slot_that_was_not_read_is_taken_when_there_is_no_other() {
         let mut free = FreeSlots::default();
-        free.bar(4);
-        [3, 4].into_iter().for_each(|slot| free.put_blank(slot));
-        free.put_written(4);
-        free.put_suspect(4);
-        free.hold(4);
-        assert_eq!((free.len(), free.next_blank(), free.bars_any()), (1, Some(3), true));
-        assert_eq!((free.take(|_| true), free.take(|_| true), free.take_held()), (Some(3), None, None));
+        (4..=7).for_each(|slot| free.bar(slot));
+        free.put_blank(4);
+        free.put_blank(3);
+        free.put_written(5);
+        free.put_suspect(6);
+        free.hold(7);
+        assert_eq!((free.len(), free.next_blank(), free.bars_any()), (5, Some(3), true));
+        assert_eq!((free.take(|_| true), free.take(|_| false)), (Some(3), Some(4)));
+        free.release();
+        assert_eq!([(); 4].map(|()| free.take(|_| false)), [Some(5), Some(6), Some(7), None]);
+        assert!(!free.bars_any(), "what is written again is as good as any");
+        free.put_written(5);
+        assert_eq!(free.next_blank(), None);
     }
 
     #[test]

@@ -41,10 +41,11 @@ impl Quarantine {
 }
 
 impl Quarantine {
-    /// Copies a slot to `bad/NAME`, as far as limits and disk allow: of one that is too large the begin. Best effort, as [`Quarantine::keep`].
+    /// Copies a slot to `bad/NAME`, unless that is there, as far as limits and disk allow: of one that is too large the begin. Each open finds such a
+    /// slot until it is used again. Best effort, as [`Quarantine::keep`].
     pub(super) fn keep_slot(&mut self, dir: &dyn Dir, name: &str, pages: &Pages<'_>, slot: u32) {
         let len = u64::from(pages.geometry.segment_bytes).min(BYTES_MAX.saturating_sub(self.bytes));
-        if self.files >= FILES_MAX || len == 0 {
+        if self.files >= FILES_MAX || len == 0 || dir.open(&format!("bad/{name}")).is_ok() {
             return;
         }
         self.files += 1;

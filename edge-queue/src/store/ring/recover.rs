@@ -126,7 +126,7 @@ impl Looked {
             store.quarantine.keep(store.dir.as_ref(), &name, &bytes);
         }
         for slot in &self.foreign {
-            let name = format!("ring-e{}-segment{slot}", self.epoch);
+            let name = format!("ring-segment{slot}");
             store.quarantine.keep_slot(store.dir.as_ref(), &name, &pages, *slot);
         }
         if let Some(source) = pages.into_error() {
