@@ -58,10 +58,12 @@ impl SubscribedFilters {
     ) -> io::Result<Vec<String>> {
         let wanted: BTreeSet<String> = wanted.map(str::to_owned).collect();
         let gone = self.filters.difference(&wanted).cloned().collect();
-        if !wanted.is_subset(&self.filters) {
+        // A list of another session is replaced, too, so that it is told once.
+        if !wanted.is_subset(&self.filters) || (!self.is_of_session && self.state.join(self.file).exists()) {
             let all = &self.filters | &wanted;
             self.save(&all)?;
             self.filters = all;
+            self.is_of_session = true;
         }
         Ok(gone)
     }

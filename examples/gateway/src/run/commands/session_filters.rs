@@ -4,17 +4,21 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: a subscription, a small file and a task")]
 
 use std::path::Path;
+use std::time::Duration;
 
 use edge_bridge::net::SubscribeError;
 use edge_bridge::wire::{QoS, RetainHandling, Subscription, Utf8};
 use edge_bridge::{Commands, Link};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::config::CommandRule;
 use crate::config::overlap::without_covered;
 use crate::run::subscribed_filters::SubscribedFilters;
 
 const FILE: &str = "commands-subscribed";
+/// Longest wait for the list. A session brings what waited at once, and messages that nobody claims are dropped half a minute later.
+const LIST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Subscribes to what the rules match, and ends subscriptions of earlier configurations. `session` names the session at the hub.
 ///
@@ -47,13 +51,16 @@ async fn replace(
 ) -> Result<(), SubscribeError> {
     let wanted: Vec<String> = filters.iter().map(|wanted| wanted.filter.as_str().to_owned()).collect();
     let (state, session) = (state.to_owned(), session.to_owned());
-    // A disk that hangs keeps back commands, and nothing else.
     let known = spawn_blocking(move || {
         let mut list = SubscribedFilters::load(&state, FILE, session);
         let gone = list.subscribing(wanted.iter().map(String::as_str));
         (list, gone)
     });
-    let Ok((mut list, gone)) = known.await else { return Ok(()) };
+    let Ok(known) = timeout(LIST_WITHIN, known).await else {
+        tracing::warn!(error = "the disk does not answer", "the list of subscribed topics is not kept");
+        return Ok(());
+    };
+    let Ok((mut list, gone)) = known else { return Ok(()) };
     let gone = gone.unwrap_or_else(|error| {
         tracing::warn!(%error, "the list of subscribed topics is not kept");
         Vec::new()

@@ -74,7 +74,9 @@ impl OpenQueue {
         };
         match parked {
             Some(parked) => Waiting::Known { lanes, parked },
-            None => Waiting::Unknown("the queue of the parked messages is not open, or does not answer"),
+            None => Waiting::Unknown(
+                "the queue of the parked messages is not open yet, or does not answer: try again",
+            ),
         }
     }
 }

@@ -224,7 +224,11 @@ impl Client {
     fn subscribe(&mut self, connection: &mut Connection) -> Result<(), String> {
         let now_ms = self.clock.now().up_ms;
         let wanted = self.filters.iter().map(Utf8::as_str);
-        let gone = self.target.subscribed.subscribing(wanted).map_err(|error| error.to_string())?;
+        // Without a list what is not wanted stays subscribed, which is better than nothing of what is.
+        let gone = self.target.subscribed.subscribing(wanted).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the list of subscribed topics is not kept");
+            Vec::new()
+        });
         let filters = self.filters.iter().cloned().map(subscription).collect();
         connection.session.subscribe(now_ms, filters).map_err(|error| error.to_string())?;
         if gone.is_empty() {
