@@ -108,10 +108,8 @@ impl EventLog {
                 let Line { topic, identity, reason, .. } = Line::of(refusal);
                 tracing::error!(%hub, %topic, identity, %reason, "the hub refuses every message: all wait, one probes");
             }
-            UplinkEvent::LinkHealed => {
-                if std::mem::take(says_refused) {
-                    tracing::info!(%hub, "the hub takes messages again");
-                }
+            UplinkEvent::LinkHealed if std::mem::take(says_refused) => {
+                tracing::info!(%hub, "the hub takes messages again");
             }
             UplinkEvent::ClosedAt { topic } => {
                 if link.once_a_minute(now_ms, "closed at a message") {
@@ -159,7 +157,7 @@ impl EventLog {
                     tracing::error!(%hub, "the hub takes no QoS 1: nothing can be delivered");
                 }
             }
-            UplinkEvent::Delivered { .. } => {}
+            UplinkEvent::Delivered { .. } | UplinkEvent::LinkHealed => {}
         }
     }
 }
