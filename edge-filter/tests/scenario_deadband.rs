@@ -72,7 +72,8 @@ fn promise_13_the_written_scenario() {
     assert_eq!(p.stats().emitted(), 7);
     assert_eq!(p.stats().dropped_by(D::BadQuality), 2);
     let rule = p.rule(0).unwrap();
-    assert_eq!((rule.error_bound(), rule.loss_bound()), (ErrorBound::Absolute(1.0), LossBound::Readings(2)));
+    let loss = LossBound::Open { span_ms: Some(60_000), more: 2 };
+    assert_eq!((rule.error_bound(), rule.loss_bound()), (ErrorBound::Absolute(1.0), loss));
 }
 
 #[test]
