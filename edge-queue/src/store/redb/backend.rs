@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use redb::StorageBackend;
 
+use super::PAGE_BYTES;
 use super::unsynced::{self, Unsynced};
 use crate::locks_and_atomics::{Mutex, MutexGuard, lock};
 use crate::medium::{FileId, Medium};
-
-const PAGE_BYTES: usize = 4096;
 
 /// A handle to the file; clones share it, so that redb can be reopened on it.
 #[derive(Clone)]

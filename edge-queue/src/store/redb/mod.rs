@@ -55,6 +55,8 @@ use crate::state::{Change, State};
 const COMMIT_BYTES: u64 = 64 * 1024;
 /// Bytes of the largest row that a queue may be configured for.
 const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a page of redb, which are read and written at a time where a sector is bad.
+const PAGE_BYTES: usize = 4096;
 
 /// The redb store. See the module.
 pub struct RedbStore {

@@ -7,6 +7,7 @@
 
 use redb::{Database, ReadableTable};
 
+use super::PAGE_BYTES;
 use super::backend::Backend;
 use super::panic_fence::Trouble;
 use super::table::ROWS;
@@ -17,7 +18,6 @@ use crate::row::{LANES_MAX, Seq};
 use crate::state::State;
 use crate::store::Options;
 
-const PAGE_BYTES: usize = 4096;
 /// Bytes read at a time; RAM does not depend on the size of the file.
 const WINDOW_BYTES: usize = 1024 * 1024;
 /// Bytes that a value may have besides a row's key, meta and payload, or that the bookkeeping may have.

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use super::PAGE_BYTES;
 use crate::medium::{Dir, Medium};
 
 /// Name of the mark file in the directory while the page cache may have bytes that are on no disk. It need not be durable: it warns the process
@@ -11,7 +12,6 @@ use crate::medium::{Dir, Medium};
 const MARK: &str = "queue.redb.unsynced";
 /// Bytes that are rewritten at a time.
 const REWRITE_BYTES: usize = 256 * 1024;
-const PAGE_BYTES: usize = 4096;
 
 /// Pieces written since the last good sync.
 #[derive(Default)]

@@ -71,11 +71,7 @@ impl FreeSlots {
     }
 
     pub(super) fn put_written(&mut self, slot: u32) {
-        if self.barred.contains(&slot) {
-            self.last_resort.push_back(slot);
-        } else {
-            self.written.push_back(slot);
-        }
+        self.put(slot, |free| &mut free.written);
     }
 
     /// Holds a slot back, so that it is not written before [`FreeSlots::release`].
@@ -107,19 +103,17 @@ impl FreeSlots {
     }
 
     pub(super) fn put_blank(&mut self, slot: u32) {
-        if self.barred.contains(&slot) {
-            self.last_resort.push_back(slot);
-        } else {
-            self.blank.push_back(slot);
-        }
+        self.put(slot, |free| &mut free.blank);
     }
 
     pub(super) fn put_suspect(&mut self, slot: u32) {
-        if self.barred.contains(&slot) {
-            self.last_resort.push_back(slot);
-        } else {
-            self.suspect.push_back(slot);
-        }
+        self.put(slot, |free| &mut free.suspect);
+    }
+
+    /// Adds a slot to a queue of free ones, or to the last resort if it is barred.
+    fn put(&mut self, slot: u32, queue: impl FnOnce(&mut Self) -> &mut VecDeque<u32>) {
+        let queue = if self.barred.contains(&slot) { &mut self.last_resort } else { queue(self) };
+        queue.push_back(slot);
     }
 
     /// Returns the slot to fill with zeros ahead of its use; `None` when the next slot to be used was written before.

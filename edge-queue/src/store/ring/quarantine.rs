@@ -1,9 +1,11 @@
 //! Quarantine: damaged bytes are kept as files in `bad/`, so that the store can go on without destroying them.
 #![deny(clippy::indexing_slicing)]
 
+use std::io;
+
 use super::layout::{PAGE, READ_BYTES};
 use super::page_reader::Pages;
-use crate::medium::Dir;
+use crate::medium::{Dir, Medium};
 
 /// Most files and bytes that one run quarantines, so that a dying disk does not fill itself with copies of its damage.
 const FILES_MAX: u32 = 64;
@@ -24,39 +26,47 @@ impl Quarantine {
 
     /// Writes `bytes` to `bad/NAME`, as far as limits and disk allow. Best effort: a failure is ignored.
     pub(super) fn keep(&mut self, dir: &dyn Dir, name: &str, bytes: &[u8]) {
-        let total = self.bytes.saturating_add(bytes.len() as u64);
-        if self.files >= FILES_MAX || total > BYTES_MAX {
-            return;
-        }
-        self.files += 1;
-        self.bytes = total;
-        let written = dir.create(&format!("bad/{name}")).and_then(|mut file| {
-            file.write_at(0, bytes)?;
-            file.sync()
-        });
-        if written.is_ok() {
-            let _ = dir.sync();
+        let len = bytes.len() as u64;
+        if self.room().is_some_and(|room| len <= room) {
+            self.write(dir, name, len, |file| file.write_at(0, bytes));
         }
     }
-}
 
-impl Quarantine {
     /// Copies a slot to `bad/NAME`, unless that is there, as far as limits and disk allow: of one that is too large the begin. Each open finds such a
     /// slot until it is used again. Best effort, as [`Quarantine::keep`].
     pub(super) fn keep_slot(&mut self, dir: &dyn Dir, name: &str, pages: &Pages<'_>, slot: u32) {
-        let len = u64::from(pages.geometry.segment_bytes).min(BYTES_MAX.saturating_sub(self.bytes));
-        if self.files >= FILES_MAX || len == 0 || dir.open(&format!("bad/{name}")).is_ok() {
+        let len = u64::from(pages.geometry.segment_bytes).min(self.room().unwrap_or(0));
+        if len == 0 || dir.open(&format!("bad/{name}")).is_ok() {
             return;
         }
-        self.files += 1;
-        self.bytes = self.bytes.saturating_add(len);
-        let written = dir.create(&format!("bad/{name}")).and_then(|mut file| {
+        self.write(dir, name, len, |file| {
             let mut piece = vec![0; READ_BYTES];
             for (at, page) in (0..len).step_by(READ_BYTES).zip((0u32..).step_by(READ_BYTES / PAGE)) {
                 piece.truncate(usize::try_from(len - at).unwrap_or(READ_BYTES));
                 pages.read(slot, page, &mut piece);
                 file.write_at(at, &piece)?;
             }
+            Ok(())
+        });
+    }
+
+    /// Bytes that one more file may have; `None` if there may be none.
+    fn room(&self) -> Option<u64> {
+        (self.files < FILES_MAX).then_some(BYTES_MAX.saturating_sub(self.bytes))
+    }
+
+    /// Makes the file `bad/NAME` of `len` bytes durably.
+    fn write(
+        &mut self,
+        dir: &dyn Dir,
+        name: &str,
+        len: u64,
+        fill: impl FnOnce(&mut dyn Medium) -> io::Result<()>,
+    ) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(len);
+        let written = dir.create(&format!("bad/{name}")).and_then(|mut file| {
+            fill(file.as_mut())?;
             file.sync()
         });
         if written.is_ok() {
@@ -66,12 +76,12 @@ impl Quarantine {
 }
 
 /// Moves a file that cannot be used to `bad/NAME.n` and returns that name.
-pub(super) fn move_file(dir: &dyn Dir, name: &str) -> std::io::Result<String> {
+pub(super) fn move_file(dir: &dyn Dir, name: &str) -> io::Result<String> {
     let mut to = String::new();
     for n in 1..10_000 {
         to = format!("bad/{name}.{n}");
         match dir.open(&to) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => break,
             _ => {}
         }
     }
