@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::{io, iter};
+use std::{fmt, io, iter};
 
 use edge_state::file as state_file;
 
@@ -83,6 +83,11 @@ impl SubscribedFilters {
             iter::once(self.session.as_str()).chain(filters).flat_map(|line| [line, "\n"]).collect();
         state_file::replace(&self.state, self.file, &[text.as_bytes()])
     }
+}
+
+/// Logs that the disk did not take the list.
+pub(in crate::run) fn tell_unkept(error: &dyn fmt::Display) {
+    tracing::warn!(%error, "the list of subscribed topics is not kept");
 }
 
 /// Returns the content of the file; empty if there is none.

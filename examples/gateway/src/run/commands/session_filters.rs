@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::CommandRule;
 use crate::config::overlap::without_covered;
-use crate::run::subscribed_filters::SubscribedFilters;
+use crate::run::subscribed_filters::{SubscribedFilters, tell_unkept};
 
 const FILE: &str = "commands-subscribed";
 /// Longest wait for the list. A session brings what waited at once, and messages that nobody claims are dropped half a minute later.
@@ -57,12 +57,12 @@ async fn replace(
         (list, gone)
     });
     let Ok(known) = timeout(LIST_WITHIN, known).await else {
-        tracing::warn!(error = "the disk does not answer", "the list of subscribed topics is not kept");
+        tell_unkept(&"the disk does not answer");
         return Ok(());
     };
     let Ok((mut list, gone)) = known else { return Ok(()) };
     let gone = gone.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the list of subscribed topics is not kept");
+        tell_unkept(&error);
         Vec::new()
     });
     if gone.is_empty() {
@@ -77,7 +77,7 @@ async fn replace(
         }
         let kept = spawn_blocking(move || list.unsubscribed(&gone)).await;
         if let Ok(Err(error)) = kept {
-            tracing::warn!(%error, "the list of subscribed topics is not kept");
+            tell_unkept(&error);
         }
     });
     Ok(())

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
 use crate::run::sensors::held_receipts::Tell;
+use crate::run::subscribed_filters::tell_unkept;
 
 use super::Client;
 
@@ -187,7 +188,7 @@ impl Client {
                 if let Err(error) =
                     self.target.subscribed.unsubscribed(&std::mem::take(&mut self.unsubscribing))
                 {
-                    tracing::warn!(%error, "the list of subscribed topics is not kept");
+                    tell_unkept(&error);
                 }
             }
             Event::Closed(why) => connection.ended = Some(why.to_string()),
@@ -226,7 +227,7 @@ impl Client {
         let wanted = self.filters.iter().map(Utf8::as_str);
         // Without a list what is not wanted stays subscribed, which is better than nothing of what is.
         let gone = self.target.subscribed.subscribing(wanted).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the list of subscribed topics is not kept");
+            tell_unkept(&error);
             Vec::new()
         });
         let filters = self.filters.iter().cloned().map(subscription).collect();

@@ -1,4 +1,4 @@
-//! What belongs to the last answer of one handle to the ingest: the caller asks for it after the answer, and other threads get answers meanwhile.
+//! Last answer of one handle to the ingest, with what belongs to it: the caller asks for it after the answer, and other threads get answers meanwhile.
 
 use edge_bridge::Row;
 use edge_bridge::puback_chain::Group;
