@@ -351,7 +351,7 @@ fn an_import_that_is_done_survives_a_power_cut() {
     }
 }
 
-/// How long this machine was up says nothing about rows that came from another one.
+/// Rows that came from another machine are not as old as this one is up.
 #[test]
 fn rows_of_unknown_age_from_another_machine_get_old_from_the_open_on() {
     const DAY_MS: u64 = 86_400_000;

@@ -194,7 +194,7 @@ fn in_a_new_division_every_group_waits_for_receipts_of_the_old_one() {
     assert_eq!(chain.pending(), 0);
 }
 
-/// What had nothing to wait for when it came waits for nothing later, not even behind another message of its connection.
+/// A message that had nothing to wait for when it came waits for nothing later, not even behind another one of its connection.
 #[test]
 fn a_new_division_makes_nobody_wait_who_did_not() {
     let mut chain = chain();
@@ -257,7 +257,7 @@ fn what_waited_for_receipts_of_others_is_forgotten_with_its_connection() {
     chain.resolve(pending, ReasonCode::SUCCESS);
 }
 
-/// Whether a message of one group may be superfluous for another message, by the rules of the module.
+/// Returns whether a message of one group may be superfluous for another message, by the rules of the module.
 fn may_depend(on: Option<Group>, other: Option<Group>) -> bool {
     let both = on.zip(other);
     both.is_none_or(|(on, other)| on.number == other.number || on.division != other.division)

@@ -10,7 +10,7 @@ use crate::wire::ReasonCode;
 /// Bytes of a PINGREQ. Its own transmission extends no timeout, that of the bytes before it does.
 const PINGREQ_BYTES: u64 = 2;
 
-/// What was received last: whole packets, and a part of the next one. While the bytes of a packet come at 500 B/s or faster, the peer cannot send
+/// Last of what was received: whole packets, and a part of the next one. While the bytes of a packet come at 500 B/s or faster, the peer cannot send
 /// anything else.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Receiving {

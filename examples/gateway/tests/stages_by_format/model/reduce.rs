@@ -97,7 +97,7 @@ fn whole(value: &Value) -> Option<i128> {
     }
 }
 
-/// Whether it is an integer further from 0 than this.
+/// Returns whether it is an integer further from 0 than this.
 fn is_beyond(value: &Value, limit: u64) -> bool {
     matches!(value, Value::Int(number) if number.unsigned_abs() > u128::from(limit))
 }
