@@ -24,7 +24,7 @@ use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
 use super::tls::renewal::TlsRenewal;
 use super::wire_bytes::WireBytes;
-use failed_dials::{FailedDials, in_turn};
+use failed_dials::FailedDials;
 
 /// Time after which the next address is tried too (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -114,24 +114,25 @@ impl Dialer {
 
     /// Returns whether a TCP connection, through the proxy if there is one, can be made. It is closed at once.
     pub(super) async fn reaches(self) -> bool {
-        timeout(self.connect_timeout, self.open(0)).await.is_ok_and(|stream| stream.is_ok())
+        timeout(self.connect_timeout, self.open(None)).await.is_ok_and(|stream| stream.is_ok())
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {
         self.wire_bytes.begin();
-        let stream = self.open(self.failed_dials.begin(&self.target)).await?;
+        let stream = self.open(Some(&self.failed_dials)).await?;
         self.secure(Counted::new(stream, self.wire_bytes.on_wire.clone())).await
     }
 
-    /// Makes a connection to the hub, by TCP and through the proxy, without TLS. `failed`: number of failed dials before.
-    async fn open(&self, failed: usize) -> Result<TcpStream, DialError> {
+    /// Makes a connection to the hub, by TCP and through the proxy, without TLS. `turns`: the dials that failed before;
+    /// `None` begins with the first address.
+    async fn open(&self, turns: Option<&FailedDials>) -> Result<TcpStream, DialError> {
         match &self.proxy {
-            None => self.reach(failed).await,
+            None => self.reach(turns).await,
             Some(Proxy { address, login }) => {
                 let proxy = || address.clone();
                 let unreachable =
                     |source| DialError::ProxyUnreachable { proxy: proxy(), source: Box::new(source) };
-                let mut stream = self.reach(failed).await.map_err(unreachable)?;
+                let mut stream = self.reach(turns).await.map_err(unreachable)?;
                 tunnel::open(&mut stream, &self.target, login.as_ref(), &self.wire_bytes.on_wire)
                     .await
                     .map_err(|source| DialError::Proxy { proxy: proxy(), source })?;
@@ -148,12 +149,17 @@ impl Dialer {
         }
     }
 
-    async fn reach(&self, failed: usize) -> Result<TcpStream, DialError> {
+    async fn reach(&self, turns: Option<&FailedDials>) -> Result<TcpStream, DialError> {
         let (host, port) = self.next_hop();
         let addresses = lookup_host((host, port))
             .await
             .map_err(|source| DialError::Resolve { host: host.to_owned(), source })?;
-        self.connect_first(in_turn(interleaved(addresses), failed)).await
+        let addresses = interleaved(addresses);
+        self.connect_first(match turns {
+            Some(dials) => dials.in_turn(&self.target, addresses),
+            None => addresses,
+        })
+        .await
     }
 
     /// Connects to the addresses and returns the first connection that is made.

@@ -1,65 +1,79 @@
-//! Failed dials of each address of the hub, by which the addresses of its name take turns: a node that accepts TCP and then says nothing would be
-//! the first to answer each time, and hide one that works.
+//! Addresses that failed dials tried first, by which the addresses of a name take turns: a node that accepts TCP and then says nothing would be the
+//! first to answer each time, and hide one that works.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::net::hub_address::Target;
 
-/// Number of dials of each target since its last CONNACK. Clones share it.
+/// Addresses of each target that stood first since its last CONNACK. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::net) struct FailedDials {
-    /// Targets with their number, the one dialled last at the end.
-    dials: Arc<Mutex<Vec<(Target, usize)>>>,
+    /// Targets with these addresses, the one dialled last at the end.
+    first: Arc<Mutex<Vec<(Target, Vec<SocketAddr>)>>>,
 }
 
 impl FailedDials {
-    /// Counts a dial, as failed until the hub accepts a CONNECT. Returns the number of failed ones before it.
-    pub(super) fn begin(&self, target: &Target) -> usize {
-        let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = match dials.iter().position(|(other, _)| other == target) {
-            Some(at) => dials.remove(at).1,
-            None => 0,
+    /// Returns the addresses in the order of this dial: from the first one on that none of the failed dials began with, whatever order the resolver
+    /// gives them in. The dial counts as failed until the hub accepts a CONNECT.
+    pub(super) fn in_turn(&self, target: &Target, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let mut first = self.lock();
+        let mut tried = match first.iter().position(|(other, _)| other == target) {
+            Some(at) => first.remove(at).1,
+            None => Vec::new(),
         };
-        dials.push((target.clone(), failed.wrapping_add(1)));
-        failed
+        tried.retain(|address| addresses.contains(address));
+        let begin = addresses.iter().position(|address| !tried.contains(address)).unwrap_or_else(|| {
+            tried.clear();
+            0
+        });
+        addresses.rotate_left(begin);
+        tried.extend(addresses.first());
+        first.push((target.clone(), tried));
+        addresses
     }
 
     /// Records that the hub accepted a CONNECT on the last dialled connection.
     pub(in crate::net) fn on_accepted(&self) {
-        let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
-        dials.last_mut().into_iter().for_each(|(_, failed)| *failed = 0);
+        self.lock().last_mut().into_iter().for_each(|(_, tried)| tried.clear());
     }
-}
 
-/// Returns the addresses with another one first after each of so many failed dials.
-pub(super) fn in_turn(mut addresses: Vec<SocketAddr>, failed: usize) -> Vec<SocketAddr> {
-    let first = failed.checked_rem(addresses.len()).unwrap_or(0);
-    addresses.rotate_left(first);
-    addresses
+    fn lock(&self) -> MutexGuard<'_, Vec<(Target, Vec<SocketAddr>)>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_target_has_its_own_turns_until_it_accepts() {
-        let (dials, targets) =
-            (FailedDials::default(), ["mqtt://a", "mqtt://b"].map(|url| url.parse().unwrap()));
-        let both = |_| targets.each_ref().map(|target| dials.clone().begin(target));
-        assert_eq!([0, 1, 2].map(both), [[0, 0], [1, 1], [2, 2]]);
-        dials.on_accepted();
-        assert_eq!([0, 1].map(both), [[3, 0], [4, 1]]);
+    fn target(url: &str) -> Target {
+        url.parse().unwrap()
+    }
+
+    fn addresses() -> [SocketAddr; 3] {
+        ["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"].map(|address| address.parse().unwrap())
     }
 
     #[test]
-    fn turns_begin_again_after_the_last_address() {
-        let all =
-            ["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"].map(|address| address.parse::<SocketAddr>().unwrap());
-        let first = [0, 1, 2, 3, usize::MAX].map(|failed| in_turn(all.to_vec(), failed)[0]);
-        assert_eq!(first, [all[0], all[1], all[2], all[0], all[usize::MAX % 3]]);
-        assert_eq!(in_turn(all.to_vec(), 1), [all[1], all[2], all[0]]);
-        assert!(in_turn(Vec::new(), 7).is_empty());
+    fn each_target_has_its_own_turns_until_it_accepts() {
+        let (dials, [a, b, c]) = (FailedDials::default(), addresses());
+        let targets = ["mqtt://a", "mqtt://b"].map(target);
+        let both = |_| targets.each_ref().map(|target| dials.clone().in_turn(target, vec![a, b, c])[0]);
+        assert_eq!([0, 1, 2].map(both), [[a, a], [b, b], [c, c]]);
+        assert_eq!(dials.in_turn(&targets[0], Vec::new()), [], "a name without addresses");
+        assert_eq!(both(0), [a, a]);
+        dials.on_accepted();
+        assert_eq!(both(0), [b, a], "it was the second one's");
+        assert_eq!(dials.in_turn(&targets[0], vec![a, b, c]), [c, a, b]);
+    }
+
+    /// A resolver that rotates two addresses itself would cancel turns that only count.
+    #[test]
+    fn each_address_has_its_turn_in_whatever_order_they_come() {
+        let (dials, [a, b, c]) = (FailedDials::default(), addresses());
+        let mut first = |addresses: &[SocketAddr]| dials.in_turn(&target("mqtt://a"), addresses.to_vec())[0];
+        assert_eq!([&[a, b], &[b, a], &[a, b], &[b, a]].map(|of| first(of)), [a, b, a, b]);
+        assert_eq!([&[c, a, b], &[b, c, a], &[b, a, c]].map(|of| first(of)), [c, b, a]);
     }
 }

@@ -83,8 +83,8 @@ async fn after_a_dial_in_vain_another_address_comes_first() {
     let dialer = dialer();
     let mut reached = Vec::new();
     for n in 0..4 {
-        let failed = dialer.clone().failed_dials.begin(&dialer.target);
-        let stream = dialer.connect_first(in_turn(vec![silent, good], failed)).await.unwrap();
+        let addresses = dialer.failed_dials.in_turn(&dialer.target, vec![silent, good]);
+        let stream = dialer.connect_first(addresses).await.unwrap();
         reached.push(stream.peer_addr().unwrap());
         if n == 1 {
             dialer.failed_dials.on_accepted();
@@ -100,7 +100,8 @@ async fn a_dial_counts_as_failed_until_the_hub_accepts() {
     let dialer = Dialer { target: format!("mqtt://{address}").parse().unwrap(), ..dialer() };
     drop(dialer.clone().dial().await.unwrap());
     assert!(dialer.clone().reaches().await);
-    assert_eq!(dialer.failed_dials.begin(&dialer.target), 1);
+    let other = SocketAddr::new(address.ip(), 1);
+    assert_eq!(dialer.failed_dials.in_turn(&dialer.target, vec![address, other]), [other, address]);
 }
 
 #[test]
