@@ -120,7 +120,8 @@ impl Dialer {
     async fn connect(&self) -> Result<Stream, DialError> {
         self.wire_bytes.begin();
         let stream = self.open(Some(&self.failed_dials)).await?;
-        self.secure(Counted::new(stream, self.wire_bytes.on_wire.clone())).await
+        let peer = stream.peer_addr().ok();
+        self.secure(peer, Counted::new(stream, self.wire_bytes.on_wire.clone())).await
     }
 
     /// Makes a connection to the hub, by TCP and through the proxy, without TLS. `turns`: the dials that failed before;
@@ -184,7 +185,7 @@ impl Dialer {
         }
     }
 
-    async fn secure(&self, stream: Counted) -> Result<Stream, DialError> {
+    async fn secure(&self, peer: Option<SocketAddr>, stream: Counted) -> Result<Stream, DialError> {
         let Some(tls) = &self.tls else { return Ok(Stream::Tcp(stream)) };
         let host = &self.target.host;
         let name = match &self.server_name {
@@ -192,7 +193,10 @@ impl Dialer {
             None => ServerName::try_from(host.clone()).map_err(|_| DialError::ServerName(host.clone()))?,
         };
         let tls = match &self.renewal {
-            Some(renewal) => renewal.next(&self.target, tls, |renewed| renewed.with_alpn(&self.alpn)).await,
+            Some(renewal) => {
+                let address = (self.target.clone(), peer);
+                renewal.next(&address, tls, |renewed| renewed.with_alpn(&self.alpn)).await
+            }
             None => tls.clone(),
         };
         let stream = tls.connect(name, stream).await.map_err(|source| {

@@ -296,6 +296,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 self.dialer.renewal.iter().for_each(TlsRenewal::on_accepted);
             }
             Event::OtherVersion(_) | Event::BridgeBitRefused | Event::WillRefused => {
+                self.dialer.failed_dials.on_other_connect();
                 self.dialer.renewal.iter().for_each(TlsRenewal::on_other_connect);
             }
             Event::Message { publish, ack } => {

@@ -6,46 +6,85 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::net::hub_address::Target;
 
+/// Most further dials in a row that begin with the same address after changes of the CONNECT: by version, bridge bit and will.
+const SAME_MAX: u8 = 3;
+
 /// Addresses of each target that stood first since its last CONNACK. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::net) struct FailedDials {
-    /// Targets with these addresses, the one dialled last at the end.
-    first: Arc<Mutex<Vec<(Target, Vec<SocketAddr>)>>>,
+    /// Turns of the targets, the one dialled last at the end.
+    turns: Arc<Mutex<Vec<(Target, Turn)>>>,
+}
+
+/// Turns of a target's addresses.
+#[derive(Debug, Clone, Default)]
+struct Turn {
+    /// Addresses that failed dials began with.
+    tried: Vec<SocketAddr>,
+    /// Set if the next dial begins with the last one of them again.
+    is_same: bool,
+    /// Number of dials in a row that did.
+    same: u8,
 }
 
 impl FailedDials {
     /// Returns the addresses in the order of this dial: from the first one on that none of the failed dials began with, whatever order the resolver
     /// gives them in. The dial counts as failed until the hub accepts a CONNECT.
     pub(super) fn in_turn(&self, target: &Target, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-        let mut first = self.lock();
-        let mut tried = match first.iter().position(|(other, _)| other == target) {
-            Some(at) => first.remove(at).1,
-            None => Vec::new(),
+        let mut turns = self.lock();
+        let mut turn = match turns.iter().position(|(other, _)| other == target) {
+            Some(at) => turns.remove(at).1,
+            None => Turn::default(),
         };
-        tried.retain(|address| addresses.contains(address));
-        let begin = addresses.iter().position(|address| !tried.contains(address)).unwrap_or_else(|| {
-            tried.clear();
-            0
-        });
-        addresses.rotate_left(begin);
-        tried.extend(addresses.first());
-        first.push((target.clone(), tried));
+        turn.begin_with(&mut addresses);
+        turns.push((target.clone(), turn));
         addresses
+    }
+
+    /// Records that the hub may have ended the last connection for something in its CONNECT, which changes: the next dial of its target begins with the
+    /// same address. Else the two could change in step, so that an address never got one form of the CONNECT.
+    pub(in crate::net) fn on_other_connect(&self) {
+        let mut turns = self.lock();
+        turns.last_mut().into_iter().for_each(|(_, turn)| turn.is_same = turn.same < SAME_MAX);
     }
 
     /// Records that the hub accepted a CONNECT on the last dialled connection.
     pub(in crate::net) fn on_accepted(&self) {
-        self.lock().last_mut().into_iter().for_each(|(_, tried)| tried.clear());
+        self.lock().last_mut().into_iter().for_each(|(_, turn)| *turn = Turn::default());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Target, Vec<SocketAddr>)>> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(Target, Turn)>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// Rotates the addresses to the one whose turn it is.
+    fn begin_with(&mut self, addresses: &mut [SocketAddr]) {
+        let same = self.tried.last().copied().filter(|_| std::mem::take(&mut self.is_same));
+        if let Some(at) = addresses.iter().position(|address| Some(*address) == same) {
+            self.same += 1;
+            return addresses.rotate_left(at);
+        }
+        self.same = 0;
+        self.tried.retain(|address| addresses.contains(address));
+        let first = addresses.iter().position(|address| !self.tried.contains(address));
+        if first.is_none() {
+            self.tried.clear();
+        }
+        addresses.rotate_left(first.unwrap_or(0));
+        self.tried.extend(addresses.first());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rustls::crypto::ring;
+    use rustls::{ClientConfig, RootCertStore};
+
     use super::*;
+    use crate::net::tls::Tls;
+    use crate::net::tls::renewal::TlsRenewal;
 
     fn target(url: &str) -> Target {
         url.parse().unwrap()
@@ -75,5 +114,56 @@ mod tests {
         let mut first = |addresses: &[SocketAddr]| dials.in_turn(&target("mqtt://a"), addresses.to_vec())[0];
         assert_eq!([&[a, b], &[b, a], &[a, b], &[b, a]].map(|of| first(of)), [a, b, a, b]);
         assert_eq!([&[c, a, b], &[b, c, a], &[b, a, c]].map(|of| first(of)), [c, b, a]);
+    }
+
+    /// Two addresses, of which one answers nothing, and a hub behind the other that takes one form of the CONNECT and one certificate, and says nothing
+    /// of either: it is offered all four combinations.
+    #[tokio::test]
+    async fn addresses_certificates_and_connects_do_not_change_in_step() {
+        let tls = || {
+            let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+            let config = config.with_safe_default_protocol_versions().unwrap();
+            Tls::from_config(Arc::new(
+                config.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+            ))
+        };
+        let [a, b, _] = addresses();
+        let cases = [a, b].map(|dead| [true, false].map(|new| [true, false].map(|bit| (dead, new, bit))));
+        for (dead, takes_new, takes_bit) in cases.into_iter().flatten().flatten() {
+            let (dials, target, first, second) =
+                (FailedDials::default(), target("mqtts://hub"), tls(), tls());
+            let file = Mutex::new(Some(second.clone()));
+            let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+            let (mut has_bit, mut count) = (true, 0);
+            loop {
+                count += 1;
+                assert!(count < 20, "dead {dead}, takes new {takes_new}, bit {takes_bit}");
+                let peer = dials.in_turn(&target, vec![a, b])[0];
+                let offered = renewal.next(&(target.clone(), Some(peer)), &first, |tls| tls).await;
+                let is_new = Arc::ptr_eq(&offered.config, &second.config);
+                if peer != dead && (is_new, has_bit) == (takes_new, takes_bit) {
+                    break;
+                }
+                // As the bridge bit does, and the driver.
+                if has_bit {
+                    renewal.on_other_connect();
+                    dials.on_other_connect();
+                }
+                has_bit = !has_bit;
+            }
+        }
+    }
+
+    #[test]
+    fn changes_of_the_connect_without_end_keep_no_address_away() {
+        let (dials, [a, b, _]) = (FailedDials::default(), addresses());
+        let mut begun_with = Vec::new();
+        for _ in 0..8 {
+            begun_with.push(dials.in_turn(&target("mqtt://a"), vec![a, b])[0]);
+            dials.on_other_connect();
+        }
+        assert_eq!(begun_with, [[a; 4], [b; 4]].concat());
+        dials.on_accepted();
+        assert_eq!(dials.in_turn(&target("mqtt://a"), vec![b, a])[0], b);
     }
 }

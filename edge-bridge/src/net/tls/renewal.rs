@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Tls;
@@ -12,6 +13,9 @@ use crate::net::reread_source::{RereadSource, Subject};
 
 /// Most further dials with the same certificate after changes of the CONNECT: by version, bridge bit and will.
 const SAME_MAX: u8 = 3;
+
+/// Most addresses with a turn, because a name may have another one each time.
+const TURNS_MAX: usize = 64;
 
 /// Certificates of a link, see the [module](self). Clones share their state.
 #[derive(Clone)]
@@ -27,7 +31,7 @@ struct State {
     /// TLS settings that were read since and that no hub has accepted yet; `None` if there are none.
     candidate: Option<Tls>,
     /// Turns of the addresses that were dialled since the candidate was read, the last one at the end. They are apart, because the addresses take
-    /// turns themselves: with one turn for two of them each would get the same certificate for ever.
+    /// turns themselves: with one turn for two of them each would get the same certificate for ever. At most [`TURNS_MAX`].
     turns: Vec<Turn>,
     /// Set once the hub accepted the proven settings after it did not accept the candidate.
     is_refused: bool,
@@ -35,26 +39,33 @@ struct State {
 
 impl State {
     /// Returns whether the next dial of this address uses the candidate.
-    fn turn(&mut self, target: &Target) -> bool {
+    fn turn(&mut self, address: &Address) -> bool {
         if self.candidate.is_none() {
             return false;
         }
-        let last = self.turns.iter().position(|turn| turn.target == *target).map(|at| self.turns.remove(at));
+        let last =
+            self.turns.iter().position(|turn| turn.address == *address).map(|at| self.turns.remove(at));
         let turn = match last {
-            None => Turn { target: target.clone(), is_candidates: true, is_same: false, same: 0 },
+            None => Turn { address: address.clone(), is_candidates: true, is_same: false, same: 0 },
             Some(turn) if turn.is_same => Turn { is_same: false, same: turn.same + 1, ..turn },
             Some(turn) => Turn { is_candidates: !turn.is_candidates, same: 0, ..turn },
         };
         let is_candidates = turn.is_candidates;
         self.turns.push(turn);
+        if self.turns.len() > TURNS_MAX {
+            self.turns.remove(0);
+        }
         is_candidates
     }
 }
 
+/// Address that was dialled: of the hub's name, and of the peer that answered by TCP, because a name may have several.
+pub(in crate::net) type Address = (Target, Option<SocketAddr>);
+
 /// Last dial of an address.
 #[derive(Debug, Clone)]
 struct Turn {
-    target: Target,
+    address: Address,
     /// Set if it used the candidate.
     is_candidates: bool,
     /// Set if the next one uses the same certificate.
@@ -73,7 +84,7 @@ impl TlsRenewal {
     /// again.
     pub(in crate::net) async fn next(
         &self,
-        target: &Target,
+        address: &Address,
         first: &Tls,
         finish: impl FnOnce(Tls) -> Tls,
     ) -> Tls {
@@ -94,7 +105,7 @@ impl TlsRenewal {
                 }
             };
         }
-        let is_candidates = state.turn(target);
+        let is_candidates = state.turn(address);
         match &state.candidate {
             Some(candidate) if is_candidates => candidate.clone(),
             _ => state.proven.clone(),
@@ -156,8 +167,8 @@ mod tests {
         Tls::from_config(Arc::new(config))
     }
 
-    fn target() -> Target {
-        "mqtts://hub".parse().unwrap()
+    fn address() -> Address {
+        ("mqtts://hub".parse().unwrap(), None)
     }
 
     fn is_same(one: &Tls, other: &Tls) -> bool {
@@ -191,7 +202,7 @@ mod tests {
             // Three dials, of which the hub answers the second.
             for n in 0..3 {
                 assert_eq!(
-                    trusted(&renewal.next(&target(), &trusting(&former), |tls| tls).await),
+                    trusted(&renewal.next(&address(), &trusting(&former), |tls| tls).await),
                     expected,
                     "{n}"
                 );
@@ -209,7 +220,7 @@ mod tests {
         let file = Arc::new(Mutex::new(None::<Tls>));
         let read = file.clone();
         let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
-        let next = async || renewal.next(&target(), &first, |tls| tls).await;
+        let next = async || renewal.next(&address(), &first, |tls| tls).await;
         assert!(is_same(&next().await, &first));
         renewal.on_accepted();
         *file.lock().unwrap() = Some(second.clone());
@@ -235,7 +246,7 @@ mod tests {
         let (first, second) = (tls(), tls());
         let file = Mutex::new(Some(second.clone()));
         let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
-        let [away, well] = ["mqtts://a", "mqtts://b"].map(|url| url.parse::<Target>().unwrap());
+        let [away, well] = ["127.0.0.1:1", "127.0.0.1:2"].map(|peer| (address().0, peer.parse().ok()));
         let mut offered = Vec::new();
         for _ in 0..2 {
             drop(renewal.next(&away, &first, |tls| tls).await);
@@ -258,7 +269,7 @@ mod tests {
             let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
             let (mut has_bit, mut dials) = (true, 0);
             loop {
-                let is_new = is_same(&renewal.next(&target(), &first, |tls| tls).await, &second);
+                let is_new = is_same(&renewal.next(&address(), &first, |tls| tls).await, &second);
                 dials += 1;
                 if (is_new, has_bit) == (takes_new, takes_bit) {
                     break;
@@ -277,7 +288,7 @@ mod tests {
         let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
         let mut offered = Vec::new();
         for _ in 0..8 {
-            offered.push(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second));
+            offered.push(is_same(&renewal.next(&address(), &first, |tls| tls).await, &second));
             renewal.on_other_connect();
         }
         assert_eq!(offered, [[true; 4], [false; 4]].concat());
@@ -290,13 +301,13 @@ mod tests {
         let file = Mutex::new(Some(second.clone()));
         let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
         for _ in 0..3 {
-            assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second));
+            assert!(is_same(&renewal.next(&address(), &first, |tls| tls).await, &second));
             renewal.on_not_judged();
         }
-        assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second));
+        assert!(is_same(&renewal.next(&address(), &first, |tls| tls).await, &second));
         renewal.on_accepted();
         assert!(!renewal.is_refused());
-        assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &second), "it is in use");
+        assert!(is_same(&renewal.next(&address(), &first, |tls| tls).await, &second), "it is in use");
     }
 
     #[tokio::test]
@@ -304,7 +315,7 @@ mod tests {
         let first = tls();
         let renewal = TlsRenewal::new(|| Err(io::Error::from(io::ErrorKind::NotFound)));
         for _ in 0..3 {
-            assert!(is_same(&renewal.next(&target(), &first, |tls| tls).await, &first));
+            assert!(is_same(&renewal.next(&address(), &first, |tls| tls).await, &first));
         }
         assert!(format!("{renewal:?}").starts_with("TlsRenewal"));
     }
