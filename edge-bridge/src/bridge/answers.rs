@@ -48,6 +48,7 @@ impl<P: Pack> Uplink<P> {
         }
         let link = self.link.on_answer(now_ms, reason, message.topic(), message.is_attempt);
         if link == LinkChange::Healed {
+            self.link_untold = false;
             self.events.push_back(UplinkEvent::LinkHealed);
             // Else their next eight answers would stop everything again.
             for topic in self.link.take_refused_apart() {
@@ -171,8 +172,8 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        if link == LinkChange::Refused {
-            self.tell(now_ms, Cause::Link, reason, &message, spool, stats);
+        if link == LinkChange::Refused || (self.link_untold && self.link.is_refused()) {
+            self.link_untold = !self.tell(now_ms, Cause::Link, reason, &message, spool, stats);
         }
         // While others are on their way it is held like them, so that they stay in their order.
         let is_known = message.swept || self.refusals.knows(message.topic());

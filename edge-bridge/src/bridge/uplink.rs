@@ -55,6 +55,8 @@ pub(super) struct Uplink<P> {
     pub(super) retries: Retries,
     pub(super) size_limit: SizeLimit,
     pub(super) link: LinkRefusal,
+    /// Set while the link is refused and the limit of notices kept that back: the last word on it was that it is well.
+    pub(super) link_untold: bool,
     /// Set while the row that probes a refused link is in the pack.
     pub(super) probing: bool,
     /// Set while parked rows are read to find one that can probe a refused link.
@@ -94,6 +96,7 @@ impl<P: Pack> Uplink<P> {
             retries: Retries::new(seed),
             size_limit: SizeLimit::new(seed),
             link: LinkRefusal::new(seed),
+            link_untold: false,
             probing: false,
             looks: false,
             poison: Poison::default(),

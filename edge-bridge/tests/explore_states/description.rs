@@ -16,7 +16,7 @@ use crate::queue::{Key, lease_id, lease_of};
 use crate::world::World;
 
 /// Fields that are left out, in the order of the alphabet, beside those whose name ends with `_ms`.
-const LEFT_OUT: [&str; 51] = [
+const LEFT_OUT: [&str; 52] = [
     "answered",
     "arrived",
     "attempts",
@@ -37,6 +37,7 @@ const LEFT_OUT: [&str; 51] = [
     "has_session",
     "idle_ping",
     "limits",
+    "link_untold",
     "lost",
     "memory",
     "next",

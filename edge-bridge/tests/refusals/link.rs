@@ -129,3 +129,29 @@ fn a_parked_row_probes_a_refused_link_when_nothing_else_is_left() {
         rig.assert_all_in_order(20);
     }
 }
+
+/// The last word on a link is true: one that is refused again within the minute of the limit is told after it.
+#[test]
+fn a_link_that_is_refused_again_at_once_is_told_at_last() {
+    let mut rig = Rig::new(|_, _| DENIED);
+    rig.fill(200, 10);
+    rig.run_until(5 * SECOND);
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(MINUTE / 2);
+    rig.script = Box::new(|_, _| DENIED);
+    rig.fill(200, 10);
+    rig.run_until(rig.now_ms + 5 * SECOND);
+    assert!(rig.core.stats().link_refused, "{:?}", rig.core.stats());
+    let last = |rig: &Rig| {
+        rig.events.iter().rev().find_map(|event| match event {
+            UplinkEvent::LinkRefused(_) => Some("refused"),
+            UplinkEvent::LinkHealed => Some("healed"),
+            _ => None,
+        })
+    };
+    assert_eq!(last(&rig), Some("healed"), "within the minute: {:?}", rig.events);
+    rig.run_until(10 * MINUTE);
+    assert!(rig.core.stats().link_refused, "{:?}", rig.core.stats());
+    assert_eq!(last(&rig), Some("refused"), "{:?}", rig.events);
+    assert!(rig.told() < 20, "{:?}", rig.events);
+}
