@@ -5,7 +5,7 @@ mod support;
 
 use edge_filter::reduce::{Reducer, SegmentHold, SwingingDoor};
 use edge_filter::time::TimeGuard;
-use edge_filter::{Outcome, Pipeline, Quality, Reading, Rule, Value};
+use edge_filter::{EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
 use support::Rng;
 use support::history::START;
 
@@ -55,6 +55,23 @@ fn integers_beyond_2_pow_53_keep_the_bounds() {
             assert!(held.abs_diff(offset.into()) <= 2, "{held} stands for {offset} at {time}");
         }
     }
+}
+
+/// As a constant that `f64` has a place for: its run ends at the interval.
+#[test]
+fn a_segment_hold_repeats_a_large_integer_after_its_interval() {
+    let hold = SegmentHold::new(2.5).unwrap().max_interval_ms(10_000).unwrap();
+    let (mut p, mut kept) = (pipeline(hold.into()), Vec::new());
+    let sensor = p.intern("s");
+    for n in 0..=30 {
+        let time = START + n * 1_000;
+        let reading = Reading { sensor, time, value: Value::U64(1 << 60), quality: Quality::GOOD };
+        if let Outcome::Emit(e) = p.process(reading, time, &mut |_| {}) {
+            kept.push((n, e.reason));
+        }
+    }
+    assert_eq!(kept.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [0, 10, 20, 30], "{kept:?}");
+    assert!(kept.iter().skip(1).all(|(_, reason)| *reason == EmitReason::MaxInterval), "{kept:?}");
 }
 
 fn exact(value: &Value<'_>) -> i128 {

@@ -35,6 +35,11 @@ pub(crate) trait Holding {
         true
     }
 
+    /// Returns whether a number that the stage does not take is emitted although it did not change, so long after the last one.
+    fn is_overdue(&self, _elapsed_ms: i64) -> bool {
+        false
+    }
+
     /// Filters a usable number that is later than everything before it.
     fn number(
         &self,
@@ -84,6 +89,7 @@ pub(crate) trait Holding {
                     }
                     // What is held is newer than what was emitted last, and what it takes is none of these.
                     _ if Self::has_held(state) || last.moved(&Tolerance::ZERO, value) => EmitReason::Change,
+                    Some(_) if self.is_overdue(last.elapsed(time)) => EmitReason::MaxInterval,
                     _ => return Verdict::Drop(DropReason::Unchanged),
                 }
             }

@@ -17,7 +17,7 @@ use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 ///
 /// **Error bound**: an emitted value, held until the next, is never further than the deviation from a reading of its run. **Loss bound**: the
 /// readings of the open run, which lasts as long as the value stays, or `max_interval_ms`. Integers beyond 2^52 have no middle among the `f64`, and pass on any
-/// change. It takes a nanosecond per reading.
+/// change, and after `max_interval_ms`. It takes a nanosecond per reading.
 ///
 /// ```
 /// # use edge_filter::Quality;
@@ -127,6 +127,10 @@ impl Holding for SegmentHold {
 
     fn takes(&self, number: Number) -> bool {
         number.is_float_or_within(EXACT_MIDDLE_MAX)
+    }
+
+    fn is_overdue(&self, elapsed_ms: i64) -> bool {
+        self.max_interval_ms.is_some_and(|max| elapsed_ms >= max)
     }
 
     fn number(
