@@ -54,12 +54,17 @@ enum Local {
 }
 
 impl Connection {
-    /// Starts both sides; returns before a client is connected. `is_first`: with the process.
+    /// Starts both sides; returns before a client is connected. `has_retained`: this process got what the hub
+    /// retains for it.
     ///
     /// # Errors
     ///
     /// In words: the queue did not open, or a setting is wrong.
-    pub(crate) async fn start(plan: Plan, broker: Option<&Broker>, is_first: bool) -> Result<Self, String> {
+    pub(crate) async fn start(
+        plan: Plan,
+        broker: Option<&Broker>,
+        has_retained: bool,
+    ) -> Result<Self, String> {
         let hub = Arc::new(plan.hub().await?);
         let local = match broker {
             Some(broker) => Local::Broker(broker.publisher(), inbox(&plan, broker).await?),
@@ -79,7 +84,7 @@ impl Connection {
             carrying.push(tokio::spawn(carry(from, flow, stopped.clone())));
         }
         if let Some(to) = local.queue().filter(|_| !plan.in_filters().is_empty()) {
-            let filters = if is_first { plan.first_in_filters() } else { plan.in_filters() };
+            let filters = if has_retained { plan.in_filters() } else { plan.first_in_filters() };
             let messages = hub.subscribe_all(filters).await.map_err(|error| error.to_string())?;
             let flow = flow(to, Rules::map_in, true);
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
@@ -134,6 +139,11 @@ impl Connection {
     /// Returns the numbers of messages that the queues to the hub and to the local side have dropped.
     fn dropped(&self) -> [u64; 2] {
         [self.hub.dropped(), self.local.dropped()]
+    }
+
+    /// Returns whether the hub has accepted a CONNECT. The SUBSCRIBE follows it at once.
+    pub(crate) fn has_connected(&self) -> bool {
+        self.hub.stats().connects > 0
     }
 
     /// Waits until the local broker has accepted the CONNECT.

@@ -98,9 +98,9 @@ impl Plan {
         topics.filter_map(|t| Some(wanted(t.rule.remote_filter()?, t.rule.qos()))).collect()
     }
 
-    /// Returns the subscriptions at the hub for the connection's first start in this process. The broker in this program then gets all that the hub
-    /// retains: it acknowledges a retained message before it has saved it, so that a kill may have cost it some. Later it has them, and one may be newer
-    /// here than at the hub.
+    /// Returns the subscriptions at the hub until this process got what that retains. The broker in this program then gets all of it: it acknowledges a
+    /// retained message before it has saved it, so that a kill may have cost it some, and under a changed local prefix it has none. Later it has them,
+    /// and one may be newer here than at the hub.
     pub(crate) fn first_in_filters(&self) -> Vec<Subscription> {
         let mut filters = self.in_filters();
         if self.local.is_none() {
@@ -348,4 +348,4 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

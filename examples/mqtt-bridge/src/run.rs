@@ -18,6 +18,7 @@ use crate::notify;
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::{self, Plan};
+use crate::retained_taken::RetainedTaken;
 use crate::signals::{self, Stop, until_stopped};
 
 /// Time limit for receipts of the last messages of local clients.
@@ -51,6 +52,13 @@ impl Places {
                 tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "it cannot be removed, and says that this is ready");
             }
             _ => {}
+        }
+    }
+
+    /// Writes the file again if another start of this program, or a cleaner, has removed it.
+    fn keep_ready(&self) {
+        if self.ready.as_ref().is_some_and(|ready| !ready.exists()) {
+            self.tell_ready();
         }
     }
 
@@ -100,7 +108,12 @@ pub(crate) async fn run(
             }
             () = pings => {}
             () = stop.asked() => break,
-            _ = stores.tick() => looks_at_stores = true,
+            _ = stores.tick() => {
+                looks_at_stores = true;
+                if is_ready {
+                    places.keep_ready();
+                }
+            }
             stats = site.store_stats(), if looks_at_stores => {
                 looks_at_stores = false;
                 site.tell_health(&stats);
@@ -160,6 +173,7 @@ struct Site {
     waiting: Vec<Plan>,
     /// The local broker, if this program is it.
     broker: Option<Broker>,
+    retained: RetainedTaken,
 }
 
 impl Site {
@@ -173,9 +187,10 @@ impl Site {
             }
             None => None,
         };
-        let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker };
+        let retained = RetainedTaken::default();
+        let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker, retained };
         for plan in setup.plans {
-            match start(plan, site.broker.as_ref(), true).await {
+            match start(plan, site.broker.as_ref(), false).await {
                 Ok(connection) => site.running.push(connection),
                 Err(error) => {
                     site.stop().await;
@@ -206,6 +221,9 @@ impl Site {
         let (kept, ended): (Vec<_>, Vec<_>) =
             self.running.drain(..).partition(|connection| setup.plans.contains(&connection.plan));
         self.running = kept;
+        self.retained.keep_those_of(&setup.plans);
+        let connected = ended.iter().filter(|connection| connection.has_connected());
+        connected.for_each(|connection| self.retained.note(&connection.plan));
         join_all(ended.into_iter().map(Connection::stop)).await;
         removed.iter().for_each(|outlet| outlet.tell_dropped());
         if let Some(broker) = &self.broker {
@@ -226,7 +244,7 @@ impl Site {
     /// Starts connections that are not running. A failure is logged and tried again later.
     async fn start_waiting(&mut self) {
         for plan in std::mem::take(&mut self.waiting) {
-            match start(plan.clone(), self.broker.as_ref(), false).await {
+            match start(plan.clone(), self.broker.as_ref(), self.retained.has(&plan)).await {
                 Ok(connection) => self.running.push(connection),
                 Err(error) => {
                     tracing::error!(
@@ -300,10 +318,10 @@ fn plans_out(plans: &[Plan]) -> Vec<(&str, Rules)> {
     out.map(|plan| (plan.section.name.as_str(), plan.rules())).collect()
 }
 
-/// Starts a connection; `is_first`: with the process.
-async fn start(plan: Plan, broker: Option<&Broker>, is_first: bool) -> Result<Connection, String> {
+/// Starts a connection. `has_retained`: this process got what the hub retains for it.
+async fn start(plan: Plan, broker: Option<&Broker>, has_retained: bool) -> Result<Connection, String> {
     let name = plan.section.name.clone();
-    let started = Connection::start(plan, broker, is_first).await;
+    let started = Connection::start(plan, broker, has_retained).await;
     let connection = started.map_err(|error| format!("connection {name}: {error}"))?;
     tracing::info!(connection = %OneLine(&name), "started");
     Ok(connection)
