@@ -204,10 +204,16 @@ impl Outlet {
         Some(at)
     }
 
-    /// Takes back a message that still waits.
+    /// Takes back a message that still waits, here or with the heirs.
     fn withdraw(&self, at: u64) {
-        let waiting = self.lock().waiting.remove(&at);
+        let mut state = self.lock();
+        let waiting = state.waiting.remove(&at);
+        let handed_down = state.closed.as_ref().map(|closed| (closed.heirs.clone(), closed.first + at));
+        drop(state);
         waiting.iter().for_each(|waiting| self.end(waiting));
+        if let Some((heirs, at)) = handed_down {
+            heirs.iter().for_each(|heir| heir.withdraw(at));
+        }
     }
 
     /// Waits for the next message; returns it with the handle to report that it is safe.

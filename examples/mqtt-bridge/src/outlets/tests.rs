@@ -123,6 +123,19 @@ async fn what_waits_for_a_removed_connection_goes_to_new_ones_that_take_it() {
     assert_eq!(dropped, [Some(1), Some(0)], "no new one takes a/3");
 }
 
+/// SIGHUP renames one section and changes the one whose messages wait for it: that one passes them on again when it has started.
+#[tokio::test]
+async fn what_was_handed_down_is_taken_back_too() {
+    let outlets = Outlets::default();
+    drop(outlets.open("to", rules(&["# out 1"])));
+    let told = ["1", "2"].map(|n| outlets.pass_on("from", &row("t", n)));
+    outlets.change(&[("renamed", rules(&["# out 1"]))]);
+    let heir = outlets.open("renamed", rules(&["# out 1"]));
+    assert_eq!(heir.lock().waiting.len(), 2);
+    drop(told);
+    assert!(heir.lock().waiting.is_empty() && heir.lock().bytes == 0);
+}
+
 /// A connection that is behind stops the reading for a second at most, and one that is full the taking.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_behind_bounds_what_comes_in() {
