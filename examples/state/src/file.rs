@@ -8,7 +8,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags, fallocate, fstatvfs};
+use rustix::io::Errno;
 
 use crate::in_use;
 
@@ -47,6 +48,31 @@ pub(crate) fn replace_by(
     }
     fs::rename(&new, dir.join(name))?;
     sync_names(dir)
+}
+
+/// Finds out whether the disk has room for a file of so many bytes. They are reserved and not written, under a name that is gone before, so that
+/// nothing is left of it whatever happens.
+///
+/// # Errors
+/// The disk refused.
+pub fn try_room(dir: &Path, name: &str, bytes: u64) -> io::Result<()> {
+    in_use::check(dir)?;
+    let path = dir.join(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
+    fs::remove_file(&path)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, bytes.max(1)) {
+        // Such a file system says at least what is free.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let about = fstatvfs(&file)?;
+            let free = about.f_bavail.saturating_mul(about.f_frsize);
+            if free < bytes { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+        tried => Ok(tried?),
+    }
 }
 
 /// Reads a file of at most `bytes_max`. Links are not followed, and nothing waits: a pipe is an error. Nothing is read of a larger one.
@@ -132,6 +158,20 @@ mod tests {
             (b"text".to_vec(), io::ErrorKind::InvalidData)
         );
         assert_eq!(read(at, "none", 3).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn room_is_tried_and_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, mine) = (dir.path(), dir.path().join("somebodys"));
+        fs::write(&mine, "precious").unwrap();
+        std::os::unix::fs::symlink(&mine, at.join("trial")).unwrap();
+        try_room(at, "trial", 1 << 20).unwrap();
+        try_room(at, "trial", 0).unwrap();
+        // More than any file may have, so that no disk has it.
+        try_room(at, "trial", 1 << 62).unwrap_err();
+        let left: Vec<_> = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!((fs::read(&mine).unwrap(), left), (b"precious".to_vec(), vec!["somebodys".into()]));
     }
 
     #[test]

@@ -73,10 +73,17 @@ fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, (ingest, stopped_la
 /// Pushes acknowledged readings that the filters hold into the queue, if the disk has no room for the filters' states. The queue has reserved its
 /// own room before.
 pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
-    let (dir, of) = (state.to_owned(), ingest.clone());
-    let trial = tokio::task::spawn_blocking(move || clean_stop_mark::try_room(&dir, || of.filter_states()));
-    // Of a disk that is slow nothing is known: the states are written at the end of the stop, if the queue could be closed before.
-    let Some(Err(error)) = tried(async { trial.await.map_err(io::Error::other)? }).await else { return };
+    let error = match clean_stop_mark::bytes(|| ingest.filter_states()) {
+        Err(error) => error,
+        Ok(bytes) => {
+            let dir = state.to_owned();
+            let trial = tokio::task::spawn_blocking(move || clean_stop_mark::try_room(&dir, bytes));
+            // Of a disk that hangs nothing is known: the states are written at the end of the stop, if the queue could be closed before.
+            let tried = tried(async { trial.await.map_err(io::Error::other)? }).await;
+            let Some(Err(error)) = tried else { return };
+            error
+        }
+    };
     let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
         tracing::warn!(%error, "no room for the filters' states, nor in the queue: what they hold is lost");
         return;
