@@ -74,29 +74,31 @@ impl Listener {
         // A filter that is subscribed to again, after its handle was dropped, brings what the hub retains; for a session that has
         // it from an earlier run the first time alone would not.
         let mut before = self.link.subscribe(&filter).await;
+        let mut doubts_all = true;
         loop {
             if let Err(error) = &before {
                 tracing::error!(topic = filter, %error, "batches will carry their names");
                 return;
             }
-            self.echoed.ask(&self.topic);
+            if doubts_all {
+                self.echoed.ask(&self.topic);
+            }
             drop(before);
             before = self.link.subscribe(&filter).await;
             let Ok(tables) = &mut before else { continue };
-            loop {
+            doubts_all = loop {
                 tokio::select! {
                     biased;
-                    message = tables.next() => match message {
-                        Some(message) => {
-                            if self.take(message) {
-                                break;
-                            }
+                    message = tables.next() => {
+                        let Some(message) = message else { return };
+                        if self.take(message) {
+                            // A new version says nothing against the others, whose answers may come late on a full link.
+                            break false;
                         }
-                        None => return,
-                    },
-                    Ok(()) = asks.changed() => break,
+                    }
+                    Ok(()) = asks.changed() => break true,
                 }
-            }
+            };
         }
     }
 
