@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fmt, io, iter};
 
+use edge_bridge::wire::validate_filter;
 use edge_state::file as state_file;
 
 use crate::config::operator_file;
@@ -38,7 +39,9 @@ impl SubscribedFilters {
         let mut lines = text.lines();
         let first = lines.next();
         let is_of_session = first == Some(session.as_str());
-        let filters = if is_of_session { lines.map(str::to_owned).collect() } else { BTreeSet::new() };
+        // A line that is no filter, which damage or a hand left, was never subscribed to.
+        let known = lines.filter(|line| is_of_session && validate_filter(line).is_ok());
+        let filters = known.map(str::to_owned).collect();
         if first.is_some_and(|known| known != session) {
             tracing::warn!(
                 session,
@@ -48,24 +51,21 @@ impl SubscribedFilters {
         Self { state: state.to_owned(), file, session, filters, is_of_session }
     }
 
-    /// Records durably that the filters `wanted` are about to be subscribed to. Returns those of earlier processes that have to be unsubscribed.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub(in crate::run) fn subscribing<'a>(
-        &mut self,
-        wanted: impl Iterator<Item = &'a str>,
-    ) -> io::Result<Vec<String>> {
+    /// Records durably that the filters `wanted` are about to be subscribed to; a refusal of the disk is logged. Returns those of earlier processes
+    /// that have to be unsubscribed.
+    pub(in crate::run) fn subscribing<'a>(&mut self, wanted: impl Iterator<Item = &'a str>) -> Vec<String> {
         let wanted: BTreeSet<String> = wanted.map(str::to_owned).collect();
         let gone = self.filters.difference(&wanted).cloned().collect();
         // A list of another session is replaced, too, so that it is told once.
         if !wanted.is_subset(&self.filters) || (!self.is_of_session && self.state.join(self.file).exists()) {
             let all = &self.filters | &wanted;
-            self.save(&all)?;
-            self.filters = all;
-            self.is_of_session = true;
+            match self.save(&all) {
+                Ok(()) => (self.filters, self.is_of_session) = (all, true),
+                // Those that are gone are still in the list.
+                Err(error) => tell_unkept(&error),
+            }
         }
-        Ok(gone)
+        gone
     }
 
     /// Records that the broker has removed these subscriptions.
@@ -129,29 +129,44 @@ mod tests {
     fn what_was_ever_subscribed_is_known_until_it_is_unsubscribed() {
         let dir = tempfile::tempdir().unwrap();
         let load = |session: &str| SubscribedFilters::load(dir.path(), FILE, session.to_owned());
-        assert!(load("a").subscribing(["r/#"].into_iter()).unwrap().is_empty());
+        assert!(load("a").subscribing(["r/#"].into_iter()).is_empty());
         for again in ["the broker does not answer", "it does"] {
             let mut next = load("a");
-            assert_eq!(next.subscribing(["r/+", "x/#"].into_iter()).unwrap(), ["r/#"], "{again}");
+            assert_eq!(next.subscribing(["r/+", "x/#"].into_iter()), ["r/#"], "{again}");
             if again == "it does" {
                 next.unsubscribed(&["r/#".to_owned()]).unwrap();
             }
         }
-        assert_eq!(load("a").subscribing(["x/#"].into_iter()).unwrap(), ["r/+"]);
-        assert!(load("b").subscribing(["x/#"].into_iter()).unwrap().is_empty(), "another session");
+        assert_eq!(load("a").subscribing(["x/#"].into_iter()), ["r/+"]);
+        assert!(load("b").subscribing(["x/#"].into_iter()).is_empty(), "another session");
+    }
+
+    /// One bad line would stop each UNSUBSCRIBE, and with it what follows.
+    #[test]
+    fn lines_that_are_no_filters_count_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "a\nr/#\n\nx#\ny/\0\n").unwrap();
+        let mut list = SubscribedFilters::load(dir.path(), FILE, "a".to_owned());
+        assert_eq!(list.subscribing(["x/#"].into_iter()), ["r/#"]);
     }
 
     #[test]
     fn what_the_disk_refused_is_not_taken_for_written() {
         let dir = tempfile::tempdir().unwrap();
-        let mut list = SubscribedFilters::load(dir.path(), FILE, "a".to_owned());
-        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        let load = || SubscribedFilters::load(dir.path(), FILE, "a".to_owned());
+        load().subscribing(["r/#"].into_iter());
+        let mut list = load();
+        // As on a full disk, where the file stays as it was.
+        let new = dir.path().join("subscribed.new");
+        std::fs::create_dir(&new).unwrap();
         for attempt in ["first", "second"] {
-            list.subscribing(["x/#"].into_iter()).expect_err(attempt);
+            let mut gone = Vec::new();
+            let told = captured(|| gone = list.subscribing(["x/#"].into_iter()));
+            assert!(told.contains("is not kept"), "{attempt}: {told}");
+            assert_eq!(gone, ["r/#"], "{attempt}: it is in the list whatever the disk takes");
         }
-        std::fs::remove_dir(dir.path().join(FILE)).unwrap();
-        list.subscribing(["x/#"].into_iter()).unwrap();
-        let found = SubscribedFilters::load(dir.path(), FILE, "a".to_owned());
-        assert_eq!(found.filters, BTreeSet::from(["x/#".to_owned()]));
+        std::fs::remove_dir(new).unwrap();
+        list.subscribing(["x/#"].into_iter());
+        assert_eq!(load().filters, ["r/#", "x/#"].map(str::to_owned).into());
     }
 }

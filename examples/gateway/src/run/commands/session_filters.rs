@@ -61,10 +61,6 @@ async fn replace(
         return Ok(());
     };
     let Ok((mut list, gone)) = known else { return Ok(()) };
-    let gone = gone.unwrap_or_else(|error| {
-        tell_unkept(&error);
-        Vec::new()
-    });
     if gone.is_empty() {
         return Ok(());
     }

@@ -225,11 +225,7 @@ impl Client {
     fn subscribe(&mut self, connection: &mut Connection) -> Result<(), String> {
         let now_ms = self.clock.now().up_ms;
         let wanted = self.filters.iter().map(Utf8::as_str);
-        // Without a list what is not wanted stays subscribed, which is better than nothing of what is.
-        let gone = self.target.subscribed.subscribing(wanted).unwrap_or_else(|error| {
-            tell_unkept(&error);
-            Vec::new()
-        });
+        let gone = self.target.subscribed.subscribing(wanted);
         let filters = self.filters.iter().cloned().map(subscription).collect();
         connection.session.subscribe(now_ms, filters).map_err(|error| error.to_string())?;
         if gone.is_empty() {
