@@ -44,6 +44,7 @@ use configuration::route_changes::InForce;
 pub use error::Error;
 pub(crate) use error::RunError;
 pub(crate) use filters::readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
+pub(crate) use local_control::alarm_commands::dispatcher::CHANGES_BYTES_MAX as ALARM_CHANGES_BYTES_MAX;
 use queue::lane_names;
 use replaced_parts::Parts;
 use signals::Signals;

@@ -8,7 +8,7 @@ use edge_queue::ROW_OVERHEAD_BYTES;
 use crate::config::{Config, Format, Input, Local, Route};
 use crate::run::hub::compact::{self, table_topics};
 use crate::run::queue::store;
-use crate::run::{NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
+use crate::run::{ALARM_CHANGES_BYTES_MAX, NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
 
 use super::route_loads::route_loads;
 use super::simulated_load::{LinkBytes, Load, RouteLoad};
@@ -62,6 +62,8 @@ const RAM_PARKING_BYTES: u64 = 1 << 20;
 const RAM_SAVED_CLIENTS_BYTES: u64 = 1 << 20;
 /// Memory of the hub's commands: 1 MiB of payloads, their answers, and 4 096 identities.
 const RAM_COMMANDS_BYTES: u64 = 3 << 20;
+/// Memory of changes of alarms that wait to be published to local clients, in a queue that has grown to twice as many.
+const RAM_ALARM_COMMANDS_BYTES: u64 = 2 * ALARM_CHANGES_BYTES_MAX as u64;
 
 /// Figures of a configuration under a load. Pure: the same configuration gives the same figures on every machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,6 +223,7 @@ fn ram_bytes(config: &Config) -> u64 {
         + compact_ram_bytes(config)
         + tap::RAM_BYTES
         + if config.commands.is_empty() { 0 } else { RAM_COMMANDS_BYTES }
+        + if config.alarm_commands.is_none() { 0 } else { RAM_ALARM_COMMANDS_BYTES }
 }
 
 /// Returns the memory of compact batches, in bytes: names, samples, tables and encoders of all topics have one budget.

@@ -18,8 +18,11 @@ use crate::config::AlarmCommands;
 const PAYLOAD_MAX: usize = 64;
 /// Most obeyed commands whose alarm state is not on disk yet.
 const UNKEPT_MAX: usize = 256;
-/// Most changes of alarms that wait until the task that publishes has room, of some hundred bytes each: one cause may raise thousands at once.
-const CHANGES_MAX: usize = 16_384;
+/// Most bytes of changes of alarms that wait until the task that publishes has room, about a hundred for each: one cause may raise thousands at
+/// once.
+pub(crate) const CHANGES_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a waiting change beside the name of its sensor, with what the heap takes for that.
+const CHANGE_BYTES: usize = size_of::<(Box<str>, AlarmTransition)>() + 16;
 /// Topic level below `cmd/` for alarms.
 const ALARM: &str = "alarm/";
 
@@ -53,6 +56,7 @@ pub(crate) struct AlarmDispatcher {
     said: mpsc::Sender<Said>,
     /// Changes of alarms that found no room in the channel, in order; each with the name of its sensor.
     changes: VecDeque<(Box<str>, AlarmTransition)>,
+    changes_bytes: usize,
     /// Changes since the last log line that found no room here either.
     lost: u64,
     /// Answers to obeyed commands that wait until the alarm's state is on disk.
@@ -64,7 +68,7 @@ impl AlarmDispatcher {
     pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
         let (all, refusals) = (PerGiver::default(), PerGiver::default());
         let (changes, unkept) = (VecDeque::new(), Vec::new());
-        Self { rules, all, refusals, said, changes, lost: 0, unkept }
+        Self { rules, all, refusals, said, changes, changes_bytes: 0, lost: 0, unkept }
     }
 
     /// Parses and checks a command. Returns its sensor, limit and action. `topic` is the part after `cmd/alarm/`.
@@ -125,7 +129,9 @@ impl AlarmDispatcher {
     /// Publishes a change of an alarm's state to local clients, who acknowledge by what it says. If the channel is full, it waits for
     /// [`tell_waiting`](Self::tell_waiting). The hub gets the change in any case, by the row that the filter makes of it.
     pub(in crate::run) fn changed(&mut self, sensor: Box<str>, transition: AlarmTransition) {
-        if self.changes.len() < CHANGES_MAX {
+        let bytes = self.changes_bytes + CHANGE_BYTES + sensor.len();
+        if bytes <= CHANGES_BYTES_MAX {
+            self.changes_bytes = bytes;
             self.changes.push_back((sensor, transition));
         } else {
             self.lost += 1;
@@ -142,6 +148,7 @@ impl AlarmDispatcher {
                     return;
                 }
             }
+            self.changes_bytes -= CHANGE_BYTES + sensor.len();
             self.changes.pop_front();
         }
         if self.lost > 0 {
