@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn each_address_has_its_turn_in_whatever_order_they_come() {
         let (dials, [a, b, c]) = (FailedDials::default(), addresses());
-        let mut first = |addresses: &[SocketAddr]| dials.in_turn(&target("mqtt://a"), addresses.to_vec())[0];
+        let first = |addresses: &[SocketAddr]| dials.in_turn(&target("mqtt://a"), addresses.to_vec())[0];
         assert_eq!([&[a, b], &[b, a], &[a, b], &[b, a]].map(|of| first(of)), [a, b, a, b]);
         assert_eq!([&[c, a, b], &[b, c, a], &[b, a, c]].map(|of| first(of)), [c, b, a]);
     }

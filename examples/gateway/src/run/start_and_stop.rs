@@ -5,10 +5,8 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: the runtime and its tasks")]
 
-use std::future::Future;
 use std::mem::take;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,6 +40,7 @@ use super::queue::queue_account::QueueAccount;
 use super::queue::status_without_queue::{NoQueue, Surface};
 use super::queue::{parked_messages, store};
 use super::replaced_parts::{Packers, Parts, Started};
+use super::restart::Stop;
 use super::restart::resume::{Resumed, StateFiles, resume};
 use super::restart::{clean_stop_mark, first_rows};
 use super::sensors::ingest::GatewayIngest;
@@ -91,9 +90,6 @@ struct Local {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Future that ends when the gateway has to stop, boxed so that `run` is compiled once for signals and for embedding programs.
-pub(crate) type Stop<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
-
 /// Runs the gateway until `stop` ends.
 ///
 /// # Errors
@@ -118,21 +114,18 @@ pub(crate) async fn run(
         table_files: TableFiles::new(state),
         table_topics: table_subscriber.topics.clone(),
     };
-    let taken = tokio::select! {
-        biased;
-        taken = resume(&files, opened, &mut opening, (&local.ingest, local.clock), &local.no_queue) => {
-            taken.map(Some)
-        }
-        () = stop.as_mut() => Ok(None),
-    };
-    match taken {
+    let way = (&local.ingest, local.clock);
+    match resume(&files, opened, &mut opening, way, &local.no_queue, stop.as_mut()).await {
         Ok(Some(taken)) => {
             tell_opened(config, state, &taken);
             floor.raise(taken.opened.account.known_s());
+            let is_stopping = taken.is_stopping;
             let running =
                 local.with_queue(config, state, uplink, (taken, table_subscriber, files.table_files)).await?;
             open_queue.show(&running.store.0, &running.link);
-            stop.await;
+            if !is_stopping {
+                stop.await;
+            }
             running.stop(state).await
         }
         without => {

@@ -6,3 +6,8 @@ pub(super) mod first_rows;
 pub(super) mod kept_row;
 pub(super) mod resume;
 pub(super) mod start_counter;
+
+use std::pin::Pin;
+
+/// Future that ends when the gateway has to stop, boxed so that `run` is compiled once for signals and for embedding programs.
+pub(in crate::run) type Stop<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;

@@ -23,6 +23,7 @@ use crate::run::queue::opening::{Opened, Opening};
 use crate::run::queue::status_without_queue::NoQueue;
 use crate::run::sensors::ingest::GatewayIngest;
 
+use super::Stop;
 use super::clean_stop_mark::LastRun;
 use super::disk_wait::DiskWait;
 use super::start_counter::StartCounter;
@@ -30,6 +31,9 @@ use super::{clean_stop_mark, first_rows};
 
 /// Time for which the runtime's thread waits for the disk; a healthy one takes milliseconds.
 const WAIT: Duration = Duration::from_secs(2);
+
+/// Time that a stop leaves to a state that is being taken over.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Open queue, and the state that was restored.
 pub(in crate::run) struct Resumed {
@@ -45,6 +49,8 @@ pub(in crate::run) struct Resumed {
     /// Session tables, each with its topic.
     pub(in crate::run) tables: Vec<(String, Announced)>,
     pub(in crate::run) restarts: StartCounter,
+    /// Set if a stop was asked for meanwhile.
+    pub(in crate::run) is_stopping: bool,
 }
 
 /// State directory, and the names of its small files.
@@ -58,7 +64,8 @@ pub(in crate::run) struct StateFiles {
     pub(in crate::run) table_topics: Vec<String>,
 }
 
-/// Waits for the queue, and restores the state. `opened` is the result of the first attempt; `no_queue` shows the gateway's state meanwhile.
+/// Waits for the queue, and restores the state. `opened` is the result of the first attempt; `no_queue` shows the gateway's state meanwhile. Returns
+/// `None` if a stop is asked for before that.
 ///
 /// # Errors
 /// A failure that no further attempt can mend.
@@ -68,15 +75,18 @@ pub(in crate::run) async fn resume(
     opening: &mut Opening,
     (ingest, clock): (&GatewayIngest, Clock),
     no_queue: &NoQueue,
-) -> Result<Resumed, RunError> {
-    let mut waited = false;
+    mut stop: Stop<'_>,
+) -> Result<Option<Resumed>, RunError> {
+    let (mut waited, mut is_stopping) = (false, false);
     loop {
         let opened = match opened.take() {
             Some(opened) => opened,
             None => {
                 waited = true;
                 tokio::select! {
+                    biased;
                     opened = opening.opened() => opened?,
+                    () = stop.as_mut() => return Ok(None),
                     never = no_queue.watch() => match never {},
                 }
             }
@@ -92,22 +102,51 @@ pub(in crate::run) async fn resume(
             opening.tell_slow(&files.dir);
             std::future::pending::<Infallible>().await
         };
+        let taking = read_and_mark(files, disk, is_new, (ingest, clock));
         let taken = tokio::select! {
             biased;
-            taken = read_and_mark(files, disk, is_new, (ingest, clock)) => taken,
+            taken = or_stopped(taking, stop.as_mut(), &mut is_stopping) => taken,
             never = slow => match never {},
             never = no_queue.watch() => match never {},
         };
-        let Some(opened) = opened.0.take() else { continue };
+        let (Some(opened), Some(taken)) = (opened.0.take(), taken) else { return Ok(None) };
         match taken {
             Ok(Taken { clean, rows, alarms, pace, tables, restarts }) => {
                 if waited {
                     tracing::warn!("the queue is open: what comes is stored and acknowledged again");
                 }
-                return Ok(Resumed { opened, clean, rows, alarms, pace, tables, restarts });
+                return Ok(Some(Resumed {
+                    opened,
+                    clean,
+                    rows,
+                    alarms,
+                    pace,
+                    tables,
+                    restarts,
+                    is_stopping,
+                }));
             }
-            Err(error) => opening.give_back(opened, format!("the last stop's mark: {error}")).await,
+            Err(_) if is_stopping => return Ok(None),
+            Err(error) => tokio::select! {
+                () = opening.give_back(opened, format!("the last stop's mark: {error}")) => {}
+                () = stop.as_mut() => return Ok(None),
+            },
         }
+    }
+}
+
+/// Waits for a state that is being taken over. A stop leaves it [`STOP_WITHIN`] to end: given up half-way, the mark of the last stop may be gone, and
+/// with it what filters held. Sets `is_stopping` if a stop is asked for; returns `None` if its time is over.
+async fn or_stopped<T>(taking: impl Future<Output = T>, stop: Stop<'_>, is_stopping: &mut bool) -> Option<T> {
+    let over = async {
+        stop.await;
+        *is_stopping = true;
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    tokio::select! {
+        biased;
+        taken = taking => Some(taken),
+        () = over => None,
     }
 }
 
@@ -224,6 +263,24 @@ mod tests {
     fn a_gateway_that_runs_already_is_not_held_up_by_the_disk() {
         assert_eq!(disk_waits(true).0, Duration::ZERO);
         assert!(disk_waits(false).0 > Duration::ZERO, "QoS 0 messages would be dropped");
+    }
+
+    /// SIGTERM while a slow disk takes the mark away: what it held is in memory alone, and has to go into the next mark.
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_a_state_that_is_being_taken_over() {
+        let sleep = tokio::time::sleep;
+        let stopped_at = |at| Box::pin(sleep(Duration::from_millis(at)));
+        for (taken_at, stop_at, expected) in
+            [(1_000, 5_000, (Some(7), false)), (1_900, 100, (Some(7), true)), (60_000, 100, (None, true))]
+        {
+            let mut is_stopping = false;
+            let taking = async {
+                sleep(Duration::from_millis(taken_at)).await;
+                7
+            };
+            let taken = or_stopped(taking, stopped_at(stop_at).as_mut(), &mut is_stopping).await;
+            assert_eq!((taken, is_stopping), expected, "{taken_at} {stop_at}");
+        }
     }
 
     /// The mark goes at the start: a kill a moment later finds them in the list.

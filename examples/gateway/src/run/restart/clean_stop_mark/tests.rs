@@ -122,7 +122,7 @@ fn the_time_to_live_of_rows_goes_on_between_the_runs() {
         let is_known = written.as_ref().is_some_and(|written| written.boot != "1");
         let kept = rows.iter().map(KeptRow::from).collect();
         let filters: &[FilterState] = &[];
-        write(dir.path(), FILE, &Mark { clean: true, filters, rows: kept, written }, 0).unwrap();
+        write(dir.path(), FILE, &Mark { clean: true, filters, rows: kept, written }).unwrap();
         let ttl_ms = read(dir.path()).rows[0].ttl_ms.unwrap();
         assert!(ttl_ms <= most_ms && (is_known || ttl_ms == most_ms), "{ttl_ms} {most_ms}");
     }
