@@ -145,7 +145,7 @@ impl Gateway {
         async move { while running.changed().await.is_ok() {} }
     }
 
-    /// Stops the gateway without losing a message, within eight seconds.
+    /// Stops the gateway without losing a message. It takes a second or two, and sixteen seconds where disk, hub and clients hang.
     ///
     /// # Errors
     /// The gateway had ended by itself, or the queue could not be closed cleanly.

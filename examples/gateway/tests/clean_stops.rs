@@ -199,7 +199,7 @@ fn what_filters_hold_is_not_lost_where_their_states_find_no_room() {
     (1..=5).for_each(|n| send(&mut publisher, 1_000 * n, n as f64, ""));
     wait_until("the first is there", 20, || !arrived(&hub).is_empty());
     assert_eq!(arrived(&hub).len(), 1, "the door holds the others");
-    for name in ["stopped.json.new", "stopped.json.trial.new"] {
+    for name in ["stopped.json.new", "stopped.json.trial"] {
         fs::create_dir(dir.path().join("state").join(name)).unwrap();
     }
     assert!(gateway.terminate().0.success());

@@ -20,6 +20,7 @@ use crate::inbox::Inbox;
 use crate::losses::Told;
 use crate::message_flow::{Map, MessageFlow, carry};
 use crate::notify::{Side, Teller, tell_state};
+use crate::plan::retained_taken::RetainedTaken;
 use crate::plan::{Plan, in_full};
 use crate::store_health::{ToldHealth, in_time};
 
@@ -54,8 +55,8 @@ enum Local {
 }
 
 impl Connection {
-    /// Starts both sides; returns before a client is connected. `has_retained`: this process got what the hub
-    /// retains for it.
+    /// Starts both sides; returns before a client is connected. `retained`: what hubs have sent to this process of
+    /// what they retain.
     ///
     /// # Errors
     ///
@@ -63,7 +64,7 @@ impl Connection {
     pub(crate) async fn start(
         plan: Plan,
         broker: Option<&Broker>,
-        has_retained: bool,
+        retained: &RetainedTaken,
     ) -> Result<Self, String> {
         let hub = Arc::new(plan.hub().await?);
         let local = match broker {
@@ -84,8 +85,10 @@ impl Connection {
             carrying.push(tokio::spawn(carry(from, flow, stopped.clone())));
         }
         if let Some(to) = local.queue().filter(|_| !plan.in_filters().is_empty()) {
-            let filters = if has_retained { plan.in_filters() } else { plan.first_in_filters() };
-            let messages = hub.subscribe_all(filters).await.map_err(|error| error.to_string())?;
+            let messages = hub
+                .subscribe_all(plan.in_filters_beyond(retained))
+                .await
+                .map_err(|error| error.to_string())?;
             let flow = flow(to, Rules::map_in, true);
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
         }

@@ -19,7 +19,6 @@ mod notify;
 mod one_line;
 mod outlets;
 mod plan;
-mod retained_taken;
 mod run;
 mod section;
 mod signals;

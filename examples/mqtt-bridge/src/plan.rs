@@ -2,6 +2,7 @@
 
 mod description;
 mod key_file_digest;
+pub(crate) mod retained_taken;
 pub(crate) mod same_client_id;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use tracing::{Instrument, Span};
 
 use crate::findings::Place;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
+use retained_taken::RetainedTaken;
 
 /// Longest name of a directory, with room for the suffixes that the queue appends.
 pub(crate) const DIR_NAME_MAX: usize = 200;
@@ -98,15 +100,19 @@ impl Plan {
         topics.filter_map(|t| Some(wanted(t.rule.remote_filter()?, t.rule.qos()))).collect()
     }
 
-    /// Returns the subscriptions at the hub until this process got what that retains. The broker in this program then gets all of it: it acknowledges a
-    /// retained message before it has saved it, so that a kill may have cost it some, and under a changed local prefix it has none. Later it has them,
-    /// and one may be newer here than at the hub.
-    pub(crate) fn first_in_filters(&self) -> Vec<Subscription> {
-        let mut filters = self.in_filters();
-        if self.local.is_none() {
-            filters.iter_mut().for_each(|filter| filter.retain_handling = RetainHandling::Send);
-        }
-        filters
+    /// Returns the subscriptions at the hub at a start. The broker in this program gets all that the hub retains and has not sent to this process by the
+    /// same rule: it acknowledges a retained message before it has saved it, so that a kill may have cost it some, and under a changed local prefix it has
+    /// none. Later it has them, and one may be newer here than at the hub.
+    pub(crate) fn in_filters_beyond(&self, taken: &RetainedTaken) -> Vec<Subscription> {
+        let rules = self.section.topics.iter().map(|topic| &topic.rule);
+        let wanted = rules.filter_map(|rule| {
+            let mut wanted = wanted(rule.remote_filter()?, rule.qos());
+            if self.local.is_none() && !taken.has(self, rule) {
+                wanted.retain_handling = RetainHandling::Send;
+            }
+            Some(wanted)
+        });
+        wanted.collect()
     }
 
     /// Returns the topic of the connection's retained state, `1` or `0`.
@@ -348,4 +354,4 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -17,8 +17,8 @@ use crate::connection::{Connection, QueueStats};
 use crate::notify;
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
+use crate::plan::retained_taken::RetainedTaken;
 use crate::plan::{self, Plan};
-use crate::retained_taken::RetainedTaken;
 use crate::signals::{self, Stop, until_stopped};
 
 /// Time limit for receipts of the last messages of local clients.
@@ -35,6 +35,9 @@ const HEALTH_EVERY: Duration = Duration::from_secs(10);
 
 /// Period of looks at the losses of the queues, whose first is logged at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Content of the file that says that this is ready.
+const READY: &str = "ready\n";
 
 /// Paths of the program's files.
 pub(crate) struct Places {
@@ -57,14 +60,15 @@ impl Places {
 
     /// Writes the file again if another start of this program, or a cleaner, has removed it.
     fn keep_ready(&self) {
-        if self.ready.as_ref().is_some_and(|ready| !ready.exists()) {
-            self.tell_ready();
+        if let Some(ready) = self.ready.as_ref().filter(|ready| !ready.exists()) {
+            // An error was logged at the first time.
+            let _ = std::fs::write(ready, READY);
         }
     }
 
     fn tell_ready(&self) {
         let Some(ready) = &self.ready else { return };
-        if let Err(error) = std::fs::write(ready, "ready\n") {
+        if let Err(error) = std::fs::write(ready, READY) {
             tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "nobody can see that this is ready");
         }
     }
@@ -190,7 +194,7 @@ impl Site {
         let retained = RetainedTaken::default();
         let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker, retained };
         for plan in setup.plans {
-            match start(plan, site.broker.as_ref(), false).await {
+            match start(plan, site.broker.as_ref(), &site.retained).await {
                 Ok(connection) => site.running.push(connection),
                 Err(error) => {
                     site.stop().await;
@@ -244,7 +248,7 @@ impl Site {
     /// Starts connections that are not running. A failure is logged and tried again later.
     async fn start_waiting(&mut self) {
         for plan in std::mem::take(&mut self.waiting) {
-            match start(plan.clone(), self.broker.as_ref(), self.retained.has(&plan)).await {
+            match start(plan.clone(), self.broker.as_ref(), &self.retained).await {
                 Ok(connection) => self.running.push(connection),
                 Err(error) => {
                     tracing::error!(
@@ -318,10 +322,9 @@ fn plans_out(plans: &[Plan]) -> Vec<(&str, Rules)> {
     out.map(|plan| (plan.section.name.as_str(), plan.rules())).collect()
 }
 
-/// Starts a connection. `has_retained`: this process got what the hub retains for it.
-async fn start(plan: Plan, broker: Option<&Broker>, has_retained: bool) -> Result<Connection, String> {
+async fn start(plan: Plan, broker: Option<&Broker>, retained: &RetainedTaken) -> Result<Connection, String> {
     let name = plan.section.name.clone();
-    let started = Connection::start(plan, broker, has_retained).await;
+    let started = Connection::start(plan, broker, retained).await;
     let connection = started.map_err(|error| format!("connection {name}: {error}"))?;
     tracing::info!(connection = %OneLine(&name), "started");
     Ok(connection)

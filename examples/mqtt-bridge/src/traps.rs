@@ -79,7 +79,9 @@ fn of_restart(section: &Section, is_broker: bool, findings: &mut Findings) {
         Protocol::V311 => {
             "at each start of this program, and of a connection that a SIGHUP changes, a 3.1.1 hub"
         }
-        _ if is_broker => "at each start of this program, as the local broker, the hub",
+        _ if is_broker => {
+            "at each start of this program, as the local broker, and of a rule that a SIGHUP changes, the hub"
+        }
         _ => return,
     };
     let text = format!(

@@ -46,7 +46,12 @@ impl State {
         let last =
             self.turns.iter().position(|turn| turn.address == *address).map(|at| self.turns.remove(at));
         let turn = match last {
-            None => Turn { address: address.clone(), is_candidates: true, is_same: false, same: 0 },
+            None => Turn {
+                address: address.clone(),
+                is_candidates: self.is_candidates_at_first(&address.0),
+                is_same: false,
+                same: 0,
+            },
             Some(turn) if turn.is_same => Turn { is_same: false, same: turn.same + 1, ..turn },
             Some(turn) => Turn { is_candidates: !turn.is_candidates, same: 0, ..turn },
         };
@@ -56,6 +61,13 @@ impl State {
             self.turns.remove(0);
         }
         is_candidates
+    }
+
+    /// Returns whether the first dial of an address uses the candidate. It is offered to two addresses of a name in a row, of which one may be dead;
+    /// a name with many, or with others each time, gets the former one behind them.
+    fn is_candidates_at_first(&self, target: &Target) -> bool {
+        let before = self.turns.iter().rev().filter(|turn| turn.address.0 == *target).take(2);
+        before.filter(|turn| turn.is_candidates).count() < 2
     }
 }
 
@@ -138,7 +150,7 @@ impl TlsRenewal {
         let Some(state) = state.as_mut() else { return };
         let Some(turn) = state.turns.last() else { return };
         if !turn.is_candidates {
-            // Each address gets the candidate first.
+            // It was offered before.
             state.is_refused = true;
             tracing::warn!("the hub does not take the link's renewed certificate: the former one is used");
         } else if let Some(candidate) = state.candidate.take() {
@@ -258,6 +270,21 @@ mod tests {
         assert!(is_same(&renewal.next(&well, &first, |tls| tls).await, &second));
         renewal.on_accepted();
         assert!(is_same(&renewal.next(&away, &first, |tls| tls).await, &second), "it is in use everywhere");
+    }
+
+    /// All addresses of a name refuse the new one; their number does not keep the former one away, nor does a name that has another one each time.
+    #[tokio::test]
+    async fn many_addresses_do_not_keep_the_former_certificate_away() {
+        let (first, second) = (tls(), tls());
+        let file = Mutex::new(Some(second.clone()));
+        let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+        let mut offered = Vec::new();
+        for n in 1..=6 {
+            let peer = SocketAddr::from(([10, 0, 0, 1], n));
+            offered
+                .push(is_same(&renewal.next(&(address().0, Some(peer)), &first, |tls| tls).await, &second));
+        }
+        assert_eq!(offered, [true, true, false, true, true, false]);
     }
 
     /// A hub that takes one certificate and one form of the CONNECT, and says nothing of either.

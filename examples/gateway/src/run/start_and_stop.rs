@@ -58,7 +58,7 @@ use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::verdict::Losses;
 use super::tap::Taps;
 
-/// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the eight seconds of a stop, one of which
+/// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the sixteen seconds of the longest stop, one of which
 /// is for the control loops.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
 /// Time limit for the first attempt to create the control socket, before the gateway counts as ready.

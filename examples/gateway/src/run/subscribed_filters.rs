@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fmt, io, iter};
 
-use edge_bridge::wire::validate_filter;
+use edge_bridge::wire::{SharedFilter, validate_filter};
 use edge_state::file as state_file;
 
 use crate::config::operator_file;
@@ -25,6 +25,8 @@ pub(crate) struct SubscribedFilters {
     filters: BTreeSet<String>,
     /// Set if the file is of this session, so that the broker should have it.
     pub(in crate::run) is_of_session: bool,
+    /// Set if the file has all of the filters.
+    is_saved: bool,
 }
 
 impl SubscribedFilters {
@@ -40,7 +42,7 @@ impl SubscribedFilters {
         let first = lines.next();
         let is_of_session = first == Some(session.as_str());
         // A line that is no filter, which damage or a hand left, was never subscribed to.
-        let known = lines.filter(|line| is_of_session && validate_filter(line).is_ok());
+        let known = lines.filter(|line| is_of_session && is_filter(line));
         let filters = known.map(str::to_owned).collect();
         if first.is_some_and(|known| known != session) {
             tracing::warn!(
@@ -48,7 +50,7 @@ impl SubscribedFilters {
                 "another session than before: the earlier one stays at its broker until that removes it"
             );
         }
-        Self { state: state.to_owned(), file, session, filters, is_of_session }
+        Self { state: state.to_owned(), file, session, filters, is_of_session, is_saved: true }
     }
 
     /// Records durably that the filters `wanted` are about to be subscribed to; a refusal of the disk is logged. Returns those of earlier processes
@@ -56,14 +58,14 @@ impl SubscribedFilters {
     pub(in crate::run) fn subscribing<'a>(&mut self, wanted: impl Iterator<Item = &'a str>) -> Vec<String> {
         let wanted: BTreeSet<String> = wanted.map(str::to_owned).collect();
         let gone = self.filters.difference(&wanted).cloned().collect();
+        self.is_saved &= wanted.is_subset(&self.filters);
         // A list of another session is replaced, too, so that it is told once.
-        if !wanted.is_subset(&self.filters) || (!self.is_of_session && self.state.join(self.file).exists()) {
-            let all = &self.filters | &wanted;
-            match self.save(&all) {
-                Ok(()) => (self.filters, self.is_of_session) = (all, true),
-                // Those that are gone are still in the list.
-                Err(error) => tell_unkept(&error),
-            }
+        self.is_saved &= self.is_of_session || !self.state.join(self.file).exists();
+        self.filters.extend(wanted);
+        if !self.is_saved
+            && let Err(error) = self.save()
+        {
+            tell_unkept(&error);
         }
         gone
     }
@@ -74,15 +76,22 @@ impl SubscribedFilters {
     /// The disk refused; the next process unsubscribes them again.
     pub(in crate::run) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
         self.filters.retain(|filter| !gone.contains(filter));
-        self.save(&self.filters)
+        self.save()
     }
 
-    fn save(&self, filters: &BTreeSet<String>) -> io::Result<()> {
-        let filters = filters.iter().map(String::as_str);
+    fn save(&mut self) -> io::Result<()> {
+        let filters = self.filters.iter().map(String::as_str);
         let text: String =
             iter::once(self.session.as_str()).chain(filters).flat_map(|line| [line, "\n"]).collect();
-        state_file::replace(&self.state, self.file, &[text.as_bytes()])
+        state_file::replace(&self.state, self.file, &[text.as_bytes()])?;
+        (self.is_of_session, self.is_saved) = (true, true);
+        Ok(())
     }
+}
+
+/// Returns whether a broker of MQTT 5 may have such a subscription.
+fn is_filter(line: &str) -> bool {
+    validate_filter(line).is_ok() && SharedFilter::parse(line).is_ok()
 }
 
 /// Logs that the disk did not take the list.
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn lines_that_are_no_filters_count_for_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), "a\nr/#\n\nx#\ny/\0\n").unwrap();
+        std::fs::write(dir.path().join(FILE), "a\nr/#\n\nx#\ny/\0\n$share/x\n$share//a\n").unwrap();
         let mut list = SubscribedFilters::load(dir.path(), FILE, "a".to_owned());
         assert_eq!(list.subscribing(["x/#"].into_iter()), ["r/#"]);
     }

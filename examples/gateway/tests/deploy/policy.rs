@@ -3,7 +3,7 @@
 use crate::yaml::Yaml;
 
 /// A clean stop takes at most so long.
-const STOP_S_MAX: u64 = 8;
+const STOP_S_MAX: u64 = 16;
 
 /// A quantity of Kubernetes in MiB.
 pub(crate) fn mebibytes(quantity: &str) -> Option<f64> {

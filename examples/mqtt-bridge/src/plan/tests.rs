@@ -3,7 +3,7 @@ use crate::findings::Findings;
 use crate::{conf, section};
 
 /// The plans of a file `b.conf` in the directory.
-pub(crate) fn plans_of(dir: &Path, text: &str) -> Vec<Plan> {
+pub(super) fn plans_of(dir: &Path, text: &str) -> Vec<Plan> {
     let file = dir.join("b.conf");
     std::fs::write(&file, text).unwrap();
     let mut findings = Findings::default();

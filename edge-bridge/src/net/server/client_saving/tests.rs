@@ -268,7 +268,7 @@ impl ClientStore for SlowDisk {
     }
 }
 
-/// The queue has to be closed behind it, within the 8 s of a stop.
+/// The queue has to be closed behind it, within the time of a stop.
 #[tokio::test]
 async fn a_slow_disk_holds_up_a_stop_for_a_second_alone() {
     let mut saving = ClientSaving::new(Box::new(SlowDisk(Duration::from_secs(4))), mark(0));

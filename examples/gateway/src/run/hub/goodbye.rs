@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 /// Time limit for a connected hub to acknowledge what waits, such as the readings that filters held until the stop.
 const DRAIN_WITHIN: Duration = Duration::from_millis(500);
-/// Time limit for that and for DISCONNECT, of the eight seconds of a stop.
+/// Time limit for that and for DISCONNECT, of the sixteen seconds of the longest stop.
 const CLOSE_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// Ends the link.

@@ -191,11 +191,15 @@ where
     let rows = || rows.iter().map(KeptRow::from).collect();
     let written = || Some(WrittenAt::now());
     let whole = Mark { clean: true, filters: OneByOne(filters), rows: rows(), written: written() };
-    write(state, FILE, &whole).or_else(|error| {
-        let none: &[FilterState] = &[];
-        let mark = Mark { clean: true, filters: none, rows: rows(), written: written() };
-        write(state, FILE, &mark).and(Err(error))
-    })
+    let result = write(state, FILE, &whole);
+    match result.as_ref().map_err(io::Error::kind) {
+        Err(io::ErrorKind::FileTooLarge | io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            let none: &[FilterState] = &[];
+            let mark = Mark { clean: true, filters: none, rows: rows(), written: written() };
+            write(state, FILE, &mark).and(result)
+        }
+        _ => result,
+    }
 }
 
 /// States that are made while they are written.

@@ -109,9 +109,9 @@ pub(in crate::run) async fn resume(
             never = slow => match never {},
             never = no_queue.watch() => match never {},
         };
-        let (Some(opened), Some(taken)) = (opened.0.take(), taken) else { return Ok(None) };
         match taken {
-            Ok(Taken { clean, rows, alarms, pace, tables, restarts }) => {
+            Some(Ok(Taken { clean, rows, alarms, pace, tables, restarts })) => {
+                let Some(opened) = opened.0.take() else { return Ok(None) };
                 if waited {
                     tracing::warn!("the queue is open: what comes is stored and acknowledged again");
                 }
@@ -126,11 +126,16 @@ pub(in crate::run) async fn resume(
                     is_stopping,
                 }));
             }
-            Err(_) if is_stopping => return Ok(None),
-            Err(error) => tokio::select! {
-                () = opening.give_back(opened, format!("the last stop's mark: {error}")) => {}
-                () = stop.as_mut() => return Ok(None),
-            },
+            Some(Err(error)) if !is_stopping => {
+                let Some(opened) = opened.0.take() else { return Ok(None) };
+                tokio::select! {
+                    // First: what is dropped before it began would wait for the disk here.
+                    biased;
+                    () = opening.give_back(opened, format!("the last stop's mark: {error}")) => {}
+                    () = stop.as_mut() => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
         }
     }
 }
