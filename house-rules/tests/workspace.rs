@@ -133,10 +133,11 @@ fn the_gateway_that_is_shipped_builds_no_zstandard() {
     assert!(tree(&["-p", "edge-gateway", "--features", "zstd"]).contains("zstd"));
 }
 
+/// And in its reason, which `.ci/test` and `.ci/promise` print.
 #[test]
 fn every_ignored_test_has_its_command_in_the_docs() {
     let docs = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
-    let mut missing = Vec::new();
+    let (mut missing, mut without) = (Vec::new(), Vec::new());
     for file in rust_files(&root()) {
         let text = std::fs::read_to_string(&file).unwrap();
         let marker = ["#[", "ignore"].concat();
@@ -150,9 +151,16 @@ fn every_ignored_test_has_its_command_in_the_docs() {
             if !docs.contains(name) {
                 missing.push(format!("{}: {name}", file.display()));
             }
+            if !line.contains("cargo test -p ") || !line.contains(" -- --ignored\"") {
+                without.push(format!("{}: {name}", file.display()));
+            }
         }
     }
     assert!(missing.is_empty(), "not in docs/testing.md: {missing:#?}");
+    assert!(
+        without.is_empty(),
+        "no command in the reason, which is what a run of the tests prints: {without:#?}"
+    );
 }
 
 /// `println!` and `eprintln!` panic when their reader has gone, as in `… | head`: clippy refuses them outside of tests.

@@ -54,7 +54,7 @@ fn no_order_of_steps_breaks_a_rule() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "takes minutes: cargo test -p edge-bridge --test explore_states -- --ignored"]
 fn no_order_of_steps_breaks_a_rule_in_ten_million_states() {
     explore(STATES_OF_THE_LONG_RUN);
 }

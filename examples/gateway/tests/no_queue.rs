@@ -234,7 +234,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-#[ignore = "for root: mounts a tmpfs"]
+#[ignore = "for root, mounts a tmpfs: cargo test -p edge-gateway --test no_queue -- --ignored"]
 fn promise_14_a_full_disk_costs_no_control_and_is_used_once_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");

@@ -120,7 +120,7 @@ fn over_many_kills_no_command_is_given_twice_and_each_has_one_end() {
 }
 
 #[test]
-#[ignore = "takes a minute and a half"]
+#[ignore = "takes a minute and a half: cargo test -p edge-gateway --test run_commands_kills -- --ignored"]
 fn over_a_hundred_kills_no_command_is_given_twice_and_each_has_one_end() {
     each_has_one_end(MANY_KILLS, 12);
 }

@@ -83,7 +83,7 @@ fn haproxy(dir: &tempfile::TempDir, to: SocketAddr) -> (HaProxy, SocketAddr) {
 
 /// Health checks are the proxy's own, clients have their own address.
 #[test]
-#[ignore = "needs HAProxy: apt-get install haproxy"]
+#[ignore = "needs HAProxy: cargo test -p edge-gateway --test run_forwarded -- --ignored"]
 fn clients_behind_haproxy_have_their_own_addresses() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "");

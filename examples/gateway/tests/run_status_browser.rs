@@ -19,7 +19,7 @@ use support::wait_until;
 const CONFIG: &str = "[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n";
 
 #[test]
-#[ignore = "needs Chromium: apt-get install chromium"]
+#[ignore = "needs Chromium: cargo test -p edge-gateway --test run_status_browser -- --ignored"]
 fn the_page_refreshes_itself_and_says_nothing_on_the_console() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Hub::start();

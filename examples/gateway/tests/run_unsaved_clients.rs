@@ -85,7 +85,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-#[ignore = "for root: mounts a tmpfs"]
+#[ignore = "for root, mounts a tmpfs: cargo test -p edge-gateway --test run_unsaved_clients -- --ignored"]
 fn clients_that_find_no_room_on_the_disk_are_told_until_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");

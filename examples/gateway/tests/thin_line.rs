@@ -49,13 +49,13 @@ fn delivers_once(bytes: usize, bytes_per_s: u64) {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute: cargo test -p edge-gateway --test thin_line -- --ignored"]
 fn a_message_of_250_kb_goes_once_over_a_line_of_4_kb_per_s() {
     delivers_once(250_000, 4_000);
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute: cargo test -p edge-gateway --test thin_line -- --ignored"]
 fn a_message_of_131_kb_goes_once_over_a_line_of_2_2_kb_per_s() {
     delivers_once(131_000, 2_200);
 }

@@ -49,7 +49,7 @@ fn every_alert_has_a_summary_a_severity_and_a_section_that_says_what_to_do() {
 
 /// Which situations fire which alert: `docs/alerts.test.yaml`.
 #[test]
-#[ignore = "needs promtool"]
+#[ignore = "needs promtool: cargo test -p edge-gateway --test metrics -- --ignored"]
 fn promtool_takes_the_rules_and_they_fire_when_they_should() {
     for [what, file] in [["check", "alerts.yaml"], ["test", "alerts.test.yaml"]] {
         let output =
