@@ -374,7 +374,7 @@ fn a_row_is_at_the_hub_before_it_leaves_whatever_becomes_of_sticks_and_receipts(
     for nth in 0..histories {
         history(nth, None).unwrap();
     }
-    println!("executed mule histories: {histories}");
+    println!("executed mule histories: {histories} cases");
 }
 
 #[test]

@@ -67,7 +67,7 @@ async fn cut_everywhere(reversed: bool) -> Result<usize, String> {
 #[tokio::test]
 async fn a_power_cut_anywhere_leaves_every_row_in_one_queue_at_least() {
     let states = cut_everywhere(false).await.unwrap();
-    println!("executed parking crash states: {states}");
+    println!("executed parking crash states: {states} cases");
 }
 
 /// The control: rows taken out before they are durable elsewhere are found missing.
