@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use edge_queue::{
     Config, Lane, LaneConfig, ManualClock, Now, OnFull, Pending, PushError, Queue, Reason, Receipt, Row,
@@ -66,6 +67,18 @@ fn a_batch_that_meets_a_limit_says_what_was_taken_and_hands_the_rest_back() {
     q.commit().unwrap();
     assert!(error.accepted.iter().all(|pending| pending.try_get() == Ok(Some(Receipt::Stored))));
     assert_eq!(q.stats().messages, 300);
+}
+
+/// The writer thread sleeps for a minute: who pushes the rows that are taken has to wake it, although another one is refused.
+#[test]
+fn promise_1_rows_before_a_refused_one_have_their_receipts_in_time() {
+    let config = Config::default().max_messages(3).on_full(OnFull::Reject).store(StoreKind::Memory);
+    let q = Queue::open("unused", config.ack_within(Duration::from_millis(10))).unwrap();
+    let soon = |pending: &Pending| pending.wait_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(soon(&q.push(row(0)).unwrap()), Some(Receipt::Volatile));
+    std::thread::sleep(Duration::from_millis(50));
+    let error = q.push_batch((1..5).map(row)).unwrap_err();
+    assert_eq!(error.accepted.iter().map(soon).collect::<Vec<_>>(), [Some(Receipt::Volatile); 2]);
 }
 
 #[test]
