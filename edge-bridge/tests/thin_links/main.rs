@@ -175,6 +175,24 @@ fn a_half_open_link_is_found_in_bounded_time_during_a_transmission() {
     assert!(found_ms(false, 50_000_000) < 330_000 + 5_000, "{} ms", found_ms(false, 50_000_000));
 }
 
+/// What is written meanwhile into a buffer that has room shows no slower path: nothing was seen to leave.
+#[test]
+fn promise_5_messages_that_go_on_put_off_no_end_of_a_half_open_link() {
+    let mut world = World::new(Path::new(100_000));
+    world.push(60_000);
+    world.run_until_delivered(60_000);
+    world.push(60_000);
+    world.run(200);
+    world.half_open = true;
+    let start_ms = world.now_ms;
+    while world.resets == 0 && world.now_ms < start_ms + 600_000 {
+        world.push(20);
+        world.run(500);
+    }
+    let found_ms = world.now_ms - start_ms;
+    assert!(found_ms < 26_000, "{found_ms} ms");
+}
+
 /// A link that was given up does not send on what it still holds: the copy would take the path from the next connection.
 #[test]
 fn a_link_that_is_given_up_is_reset_and_others_are_not() {
