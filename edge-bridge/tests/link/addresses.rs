@@ -169,6 +169,30 @@ fn subscriptions_are_made_again_in_a_session_at_another_address() {
     assert_eq!((link.address, subscribed(&mut link)), (0, false), "a resumed session is not asked again");
 }
 
+/// The hub may have lost its session and made a new one for the CONNECT to which no answer came. A refusal after that says nothing of it.
+#[test]
+fn subscriptions_are_made_again_after_a_connect_without_an_answer() {
+    for refused in [false, true] {
+        let mut link = link_to(1);
+        link.core.subscribe(at(1), text("cmd/#"), QoS::AtLeastOnce);
+        link.connect(false, &[]);
+        assert!(subscribed(&mut link));
+        link.input(Input::HungUp(None));
+        link.redial();
+        link.input(Input::Dialed);
+        link.input(Input::HungUp(None));
+        link.redial();
+        if refused {
+            link.input(Input::Dialed);
+            let (reason, properties) = (ReasonCode::SERVER_BUSY, Properties::default());
+            link.receive(&Packet::ConnAck(ConnAck { session_present: false, reason, properties }));
+            link.redial();
+        }
+        link.connect(true, &[]);
+        assert!(subscribed(&mut link), "{refused}");
+    }
+}
+
 #[test]
 fn a_version_is_learned_for_each_address() {
     let mut link = Link::with(|config| (config.addresses, config.any_version) = (2, true));
