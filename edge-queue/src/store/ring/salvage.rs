@@ -218,4 +218,17 @@ mod tests {
         assert!(seqs.first().is_some_and(|first| *first >= 90), "{:?}", seqs.first());
         assert_eq!(seqs.last(), Some(&1500));
     }
+    /// A file may have held another ring, whose floor was higher.
+    #[test]
+    fn the_latest_floor_counts_and_not_the_highest() {
+        let dir = SimDir::new();
+        drop(RingStore::open(Box::new(dir.clone()), &crate::testing::small_options()).unwrap());
+        let mut salvage = Salvage::of(&dir).unwrap();
+        let mut state = State::new(1, 1);
+        for (commit, floor) in [(8, 400), (9, 90), (7, 500)] {
+            state.lane[0].floor = floor;
+            salvage.note_floors((commit, 0), &state);
+        }
+        assert_eq!(salvage.floors[0], ((9, 0), 90));
+    }
 }
