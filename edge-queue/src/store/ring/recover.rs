@@ -132,8 +132,9 @@ impl Looked {
         if let Some(source) = pages.into_error() {
             return Err(OpenError::Io { op: "read", source });
         }
-        store.superblock.waived.retain(|gap| !is_over(gap, &store.lanes));
-        for gap in self.waived {
+        // The scan has those of the superblock, too.
+        store.superblock.waived.clear();
+        for gap in self.waived.into_iter().filter(|gap| !is_over(gap, &store.lanes)) {
             store.superblock.waive(gap);
         }
         epoch::raise(&mut store, &mut recovered, (self.epoch, epoch_step), &copies, self.durable)?;
@@ -202,6 +203,26 @@ mod tests {
         assert!(over(8, start, 51));
         assert!(!over(9, start, 51), "it lies in the segment");
         assert!(!over(8, start, 50), "a row before the segment is wanted, which damage took");
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn an_open_forgets_the_forgiven_gaps_that_are_over() {
+        use crate::store::{Options, Store};
+        use crate::testing::{SimDir, row_at, small_options};
+        let (dir, options) = (SimDir::new(), Options { lanes: 1, ..small_options() });
+        let open = || RingStore::open(Box::new(dir.clone()), &options).unwrap();
+        let (mut store, found) = open();
+        let mut state = found.state;
+        state.lane[0].next = 2;
+        store.append(&[row_at(crate::Lane(0), 1, state.epoch)]).unwrap();
+        store.commit(&[], &state).unwrap();
+        let (rows, weight, rows_before, weight_before) = (1, 1, 0, 0);
+        let gap = |last| Waived { lane: 0, first: last, last, rows, weight, rows_before, weight_before };
+        [0, 1].map(gap).into_iter().for_each(|gap| store.superblock.waive(gap));
+        store.superblock.write_next(store.medium.as_mut()).unwrap();
+        drop(store);
+        assert_eq!(open().0.superblock.waived, [gap(1)]);
     }
 
     #[test]
