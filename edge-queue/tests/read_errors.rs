@@ -47,6 +47,25 @@ impl Rig {
         Rig { disk, clock, queue, hub }
     }
 
+    fn of(disk: BadSectors, clock: Arc<ManualClock>, queue: Queue) -> Rig {
+        let hub = queue.consumer("hub").unwrap();
+        Rig { disk, clock, queue, hub }
+    }
+
+    /// Commits, then closes the queue or ends its process. Returns the disk that the next one finds.
+    fn ends(self, closes: bool) -> (BadSectors, Arc<ManualClock>) {
+        let Rig { disk, clock, queue, hub } = self;
+        drop(hub);
+        queue.commit().unwrap();
+        if closes {
+            queue.close().unwrap();
+            return (disk, clock);
+        }
+        let mut found = BadSectors::over(disk.dir.crash(Outcome::Lost, 1));
+        found.bad = disk.bad;
+        (found, clock)
+    }
+
     /// The page of the first frame whose rows include `seq`.
     fn page_of(&self, seq: u64) -> u64 {
         self.page_in(Lane::TELEMETRY, seq)
@@ -126,40 +145,80 @@ fn a_bad_sector_in_a_lane_that_goes_keeps_the_queue_shut_only_while_rows_wait_th
     }
 }
 
+/// A rig's disk with three alarms in one slot, of which no page that was written can be read.
+fn with_unread_alarms() -> (BadSectors, Arc<ManualClock>) {
+    let rig = Rig::new();
+    (0..3).for_each(|_| drop(rig.queue.push(Row::new("alarm").lane(Lane::ALARM)).unwrap()));
+    let (disk, clock) = rig.ends(true);
+    let bytes = disk.dir.content(FILE).unwrap();
+    let of_alarms = |page: &[u8]| page.starts_with(b"EDGF") && page[6] == Lane::ALARM.0;
+    let pages = bytes.chunks(PAGE as usize).zip(0u64..).filter(|(page, _)| of_alarms(page));
+    disk.bad.lock().unwrap().extend(pages.map(|(_, n)| n));
+    assert!((2..6).contains(&disk.bad.lock().unwrap().len()));
+    (disk, clock)
+}
+
 /// The pages of a lane that wrote little are those of one slot, which looks as if it had never been used.
 #[test]
 fn a_segment_of_which_no_page_can_be_read_at_an_open_is_not_written_over() {
     for stays_bad in [false, true] {
-        let rig = Rig::new();
-        (0..3).for_each(|_| drop(rig.queue.push(Row::new("alarm").lane(Lane::ALARM)).unwrap()));
-        let Rig { disk, clock, queue, hub } = rig;
-        drop(hub);
-        queue.close().unwrap();
-        let bytes = disk.dir.content(FILE).unwrap();
-        let of_alarms = |page: &[u8]| page.starts_with(b"EDGF") && page[6] == Lane::ALARM.0;
-        let pages = bytes.chunks(PAGE as usize).zip(0u64..).filter(|(page, _)| of_alarms(page));
-        disk.bad.lock().unwrap().extend(pages.map(|(_, n)| n));
-        assert!((2..6).contains(&disk.bad.lock().unwrap().len()));
+        let (disk, clock) = with_unread_alarms();
         let queue = open(&disk, &clock).unwrap();
         let told = queue.events();
         assert!(told.iter().any(|e| e.to_string().contains("pages could not be read")), "{told:?}");
         queue.tick();
-        let hub = queue.consumer("hub").unwrap();
-        let mut rig = Rig { disk, clock, queue, hub };
+        let mut rig = Rig::of(disk, clock, queue);
         assert_eq!((rig.drain_for(59), rig.quarantined()), (6000, 0));
         if stays_bad {
             assert_eq!((rig.drain_for(20), rig.quarantined()), (0, 3));
             continue;
         }
-        let Rig { disk, clock, queue, hub } = rig;
-        drop(hub);
-        queue.close().unwrap();
+        let (disk, clock) = rig.ends(true);
         disk.bad.lock().unwrap().clear();
         let queue = open(&disk, &clock).unwrap();
-        let hub = queue.consumer("hub").unwrap();
-        let mut rig = Rig { disk, clock, queue, hub };
+        let mut rig = Rig::of(disk, clock, queue);
         assert_eq!((rig.drain_for(1), rig.quarantined()), (3, 0));
         assert!(rig.queue.ledger().iter().all(edge_queue::Ledger::balanced));
+    }
+}
+
+/// What the lane writes meanwhile comes behind what the segment holds.
+#[test]
+fn rows_written_while_a_segment_cannot_be_read_are_there_with_its_own_once_it_can() {
+    for closes in [true, false] {
+        let (disk, clock) = with_unread_alarms();
+        let queue = open(&disk, &clock).unwrap();
+        let rig = Rig::of(disk, clock, queue);
+        (0..2).for_each(|_| drop(rig.queue.push(Row::new("later").lane(Lane::ALARM)).unwrap()));
+        let (disk, clock) = rig.ends(closes);
+        disk.bad.lock().unwrap().clear();
+        let queue = open(&disk, &clock).unwrap();
+        let mut rig = Rig::of(disk, clock, queue);
+        assert_eq!((rig.drain_for(1), rig.quarantined()), (6005, 0), "{closes}");
+        assert!(rig.queue.ledger().iter().all(edge_queue::Ledger::balanced));
+    }
+}
+
+/// Other limits can wait for the sector, as a consumer does; another lane cannot.
+#[test]
+fn changed_limits_wait_for_a_bad_sector_and_a_new_lane_does_not() {
+    for new_lane in [false, true] {
+        let rig = Rig::new();
+        let page = rig.page_of(250);
+        let (disk, clock) = rig.ends(true);
+        disk.bad.lock().unwrap().insert(page);
+        let config = match new_lane {
+            true => Config::default().max_bytes(32 << 20).lanes(3),
+            false => Config::default().max_bytes(16 << 20),
+        };
+        let queue = Queue::open_in(Box::new(disk.clone()), config, clock.clone()).unwrap();
+        let told = queue.events();
+        assert_eq!(told.iter().any(|e| matches!(e, Event::LimitsKept(_))), !new_lane, "{told:?}");
+        disk.bad.lock().unwrap().clear();
+        let mut rig = Rig::of(disk, clock, queue);
+        let rows = rig.drain_for(15);
+        let lost = rig.quarantined();
+        assert_eq!((rows + lost, lost > 0), (6000, new_lane), "{lost} lost");
     }
 }
 

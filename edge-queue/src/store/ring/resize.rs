@@ -134,14 +134,17 @@ fn copy_rows(
     recovered: &mut Recovered,
     state: &mut State,
 ) -> Result<(), StoreError> {
+    let more_lanes = old.superblock.geometry.lanes < new.superblock.geometry.lanes;
     for lane in 0..old.superblock.geometry.lanes {
         let known = recovered.state.lane.get(usize::from(lane)).map_or(0, |lane| lane.next);
         let mut copied = Copied { open: vec![(0, 0); state.consumers.len()], ..Copied::default() };
         let mut from = 1;
         loop {
-            // Nobody can wait for what is unread: the lanes change now.
-            let mut chunk =
-                old.read(Lane(lane), from, COPY).or_else(|_| old.read_past_errors(Lane(lane), from, COPY))?;
+            let mut chunk = match old.read(Lane(lane), from, COPY) {
+                // A new lane needs the new file now. Other limits wait, as a consumer does.
+                Err(_) if more_lanes => old.read_past_errors(Lane(lane), from, COPY)?,
+                read => read?,
+            };
             copied.neighbours.pass(&chunk.rows, &chunk.lost);
             chunk.rows.retain(|row| state.wants(row.lane, row.seq));
             copied.lost.append(&mut chunk.lost);
