@@ -23,6 +23,12 @@ impl Position {
         (last >= seq).then_some((first, last))
     }
 
+    /// Returns the first number from `seq` on that is not done.
+    pub(crate) fn behind_done(&self, seq: Seq) -> Seq {
+        let at = seq.max(self.floor);
+        self.range_of(at).map_or(at, |(_, last)| last.saturating_add(1))
+    }
+
     /// Returns whether marking `seq` done would need one more range.
     pub(crate) fn grows_with(&self, seq: Seq) -> bool {
         !(seq <= self.floor
@@ -93,6 +99,7 @@ mod tests {
                 set.extend(first..=first + more);
                 for seq in 1..70 {
                     prop_assert_eq!(p.is_done(seq), set.contains(&seq));
+                    prop_assert_eq!(Some(p.behind_done(seq)), (seq..).find(|s| !set.contains(s)));
                 }
                 let mut end = p.floor;
                 for (&a, &b) in &p.acked {

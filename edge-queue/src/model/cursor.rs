@@ -210,8 +210,7 @@ impl Cursor {
         let mut at = seq;
         loop {
             let before = at;
-            at = at.max(self.pos.floor);
-            at = self.pos.range_of(at).map_or(at, |(_, last)| last.saturating_add(1));
+            at = self.pos.behind_done(at);
             if self.leased.contains_key(&at) {
                 at = at.saturating_add(1);
             }

@@ -39,8 +39,8 @@ impl Model {
         (from < below).then_some((from, below))
     }
 
-    /// Returns the first number from `from` on that is not leased, at most `below`: leased rows stay, and to read all of them takes more tries than a
-    /// push has. One that comes back moves the place to look from.
+    /// Returns the first number from `from` on that is neither leased nor done for everybody, at most `below`: leased rows stay, and to read all of
+    /// them takes more tries than a push has. One that comes back moves the place to look from.
     fn behind_leases(&self, lane: usize, from: Seq, below: Seq) -> Seq {
         let mut at = from;
         while at < below {
@@ -48,12 +48,14 @@ impl Model {
                 let leased = cursor.leased.range(at..below).map(|(seq, _)| *seq);
                 leased.zip(at..).take_while(|(seq, expected)| seq == expected).count() as u64
             };
-            match self.cursors(lane).map(run).max() {
-                Some(run) if run > 0 => at = at.saturating_add(run),
+            let leased = self.cursors(lane).map(run).max().unwrap_or(0);
+            let done = self.cursors(lane).map(|cursor| cursor.pos.behind_done(at)).min().unwrap_or(at);
+            match at.saturating_add(leased).max(done) {
+                behind if behind > at => at = behind,
                 _ => break,
             }
         }
-        at
+        at.min(below.max(from))
     }
 
     /// Adds the sizes of the oldest rows, read from `from`.

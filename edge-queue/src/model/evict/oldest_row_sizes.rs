@@ -96,6 +96,8 @@ impl Model {
             let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };
             match lane.head.next(lane.floor, &lane.tail) {
                 Oldest::Row(seq, _) if !self.wanted(at, seq) || self.must_stay(at, seq) => {}
+                // All that is not in RAM stays, or is done.
+                Oldest::NeedHead if self.head_wanted(at, false).is_none() => {}
                 Oldest::Row(seq, _) if self.range_exceeded(at, seq) => {
                     if let Some(lane) = self.lanes.get_mut(at) {
                         lane.head.rewind(seq);
