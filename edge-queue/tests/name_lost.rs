@@ -216,6 +216,58 @@ fn a_name_that_was_lost_is_not_back_because_nobody_may_look() {
     }
 }
 
+/// It leaves redb to be opened anew, which says nothing of the name.
+#[test]
+fn a_lost_name_is_found_again_although_a_read_failed_meanwhile() {
+    for (kind, _) in KINDS {
+        let home = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+        let (fails, asked) = (Arc::new(Mutex::new(false)), Arc::new(Mutex::new([false; 2])));
+        let (down, calls) = (fails.clone(), asked.clone());
+        let open = || {
+            let (down, calls) = (down.clone(), calls.clone());
+            let dir = Hooked::new(OsDir::new(home.path()).unwrap(), move |call| {
+                let kind = match call {
+                    Call::Open => ErrorKind::NotFound,
+                    Call::Read => ErrorKind::Other,
+                    _ => return Verdict::Make,
+                };
+                if !*down.lock().unwrap() {
+                    return Verdict::Make;
+                }
+                calls.lock().unwrap()[usize::from(call == Call::Read)] = true;
+                Verdict::Fail(kind.into())
+            });
+            let config = config(kind).max_bytes(8 << 20);
+            Queue::open_in(Box::new(dir), config, clock.clone()).unwrap()
+        };
+        // More rows than redb keeps in RAM.
+        let queue = open();
+        drop(queue.consumer("hub").unwrap());
+        for n in 0..4_000 {
+            drop(queue.push(Row::new(vec![7; 1_000])).unwrap());
+            if n % 500 == 499 {
+                queue.commit().unwrap();
+            }
+        }
+        queue.close().unwrap();
+        let queue = open();
+        let mut hub = queue.consumer("hub").unwrap();
+        let mut is_lost = |fails_now: bool| {
+            *fails.lock().unwrap() = fails_now;
+            clock.advance_ms(LATER_MS);
+            queue.tick();
+            let _rows = hub.lease(4_000, Wait::None);
+            queue.tick();
+            matches!(queue.stats().health, Health::Degraded { kind: FaultKind::NameLost, .. })
+        };
+        assert!(!is_lost(false) && is_lost(true), "{kind:?}");
+        assert_eq!(*asked.lock().unwrap(), [true; 2], "{kind:?}");
+        (0..3).for_each(|_| drop(is_lost(false)));
+        assert_eq!(queue.stats().health, Health::Healthy, "{kind:?}");
+    }
+}
+
 /// The writer thread looks by itself.
 #[test]
 fn nobody_has_to_call_for_it() {

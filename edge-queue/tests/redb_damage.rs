@@ -10,13 +10,15 @@ mod queue_image;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Once};
 
-use edge_queue::testing::{Outcome, Rng, SimDir, budget_percent, seed};
+use edge_queue::medium::Dir;
+use edge_queue::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir, budget_percent, seed};
 use edge_queue::{Config, Health, Lane, Ledger, ManualClock, Now, Queue, Receipt, Row, StoreKind, Wait};
 
 use bad_sectors::BadSectors;
 use queue_image::{Kept, QueueImage};
 
 const PAGE: usize = 4096;
+const FILE: &str = "queue.redb";
 /// Bytes between two damaged ones at the full budget; `EDGE_DAMAGE_STEP=1` takes them all.
 const STEP: usize = 9;
 
@@ -121,20 +123,23 @@ fn a_damaged_redb_file_opens_and_what_is_missing_is_counted() {
     println!("executed redb.damage: {files} cases");
 }
 
-/// Twelve thousand rows, more than redb keeps in RAM, of which each says its number, and the pages with row 6000, of which redb may have given some back.
-fn twelve_thousand() -> (SimDir, Arc<ManualClock>, BTreeSet<u64>) {
+/// Twelve thousand rows are more than redb keeps in RAM.
+const MANY: u32 = 12_000;
+
+/// So many rows, of which each says its number, and the pages with the one in the middle, of which redb may have given some back.
+fn filled(rows: u32) -> (SimDir, Arc<ManualClock>, BTreeSet<u64>) {
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
     let dir = SimDir::new();
     let queue = open_over(&BadSectors::over(dir.clone()), &clock);
     drop(queue.consumer("hub").unwrap());
-    for n in 0..12_000u32 {
+    for n in 0..rows {
         drop(queue.push(Row::new(n.to_be_bytes().repeat(60))).unwrap());
         if n % 100 == 99 {
             queue.commit().unwrap();
         }
     }
-    let payload = 6000u32.to_be_bytes().repeat(60);
-    let file = dir.content("queue.redb").unwrap();
+    let payload = (rows / 2).to_be_bytes().repeat(60);
+    let file = dir.content(FILE).unwrap();
     let copies = file.windows(payload.len()).enumerate().filter(|(_, bytes)| *bytes == payload);
     let pages = copies.map(|(at, _)| at as u64 / bad_sectors::PAGE).collect();
     queue.close().unwrap();
@@ -165,7 +170,7 @@ fn quarantined(queue: &Queue) -> u64 {
 
 #[test]
 fn a_sector_that_stays_bad_is_set_aside_after_a_minute_and_the_queue_goes_on() {
-    let (dir, clock, pages) = twelve_thousand();
+    let (dir, clock, pages) = filled(MANY);
     let disk = BadSectors::below_files_of(dir);
     let queue = open_over(&disk, &clock);
     disk.bad.lock().unwrap().extend(pages);
@@ -185,23 +190,68 @@ fn a_sector_that_stays_bad_is_set_aside_after_a_minute_and_the_queue_goes_on() {
     assert_eq!(drain_for(&open_over(&disk, &clock), &clock, 1), 1);
 }
 
-/// After a kill redb reads every page.
+/// After a kill redb reads every page; after one between a failed sync and its repair it writes them again before.
 #[test]
 fn a_queue_opens_with_a_sector_that_stays_bad() {
-    let (dir, clock, pages) = twelve_thousand();
+    let (dir, clock, pages) = filled(MANY);
     let _queue = open_over(&BadSectors::over(dir.clone()), &clock);
-    let disk = BadSectors::below_files_of(dir.crash(Outcome::Lost, 1));
-    disk.bad.lock().unwrap().extend(0..100_000);
-    let config = Config::default().max_bytes(8 << 20).store(StoreKind::Redb);
-    let dead = Queue::open_in(Box::new(disk.clone()), config, clock.clone());
-    assert!(
-        dead.is_err() && !disk.dir.names().iter().any(|name| name.starts_with("bad/")),
-        "the medium is down"
-    );
-    *disk.bad.lock().unwrap() = pages;
-    let queue = open_over(&disk, &clock);
-    let told = (queue.events(), disk.dir.names());
-    let rows = drain_for(&queue, &clock, 1);
-    let lost = quarantined(&queue);
-    assert!(lost <= 100 && rows + lost == 12_000, "{rows} rows, {lost} lost: {told:?}");
+    for is_unsynced in [false, true] {
+        let disk = BadSectors::below_files_of(dir.crash(Outcome::Lost, 1));
+        if is_unsynced {
+            drop(disk.dir.create("queue.redb.unsynced").unwrap());
+        }
+        disk.bad.lock().unwrap().extend(0..100_000);
+        let config = Config::default().max_bytes(8 << 20).store(StoreKind::Redb);
+        let dead = Queue::open_in(Box::new(disk.clone()), config, clock.clone());
+        assert!(dead.is_err() && !is_set_aside(&disk.dir), "the medium is down");
+        disk.bad.lock().unwrap().clone_from(&pages);
+        let queue = open_over(&disk, &clock);
+        let told = (queue.events(), disk.dir.names());
+        let rows = drain_for(&queue, &clock, 1);
+        let lost = quarantined(&queue);
+        assert!(lost <= 100 && rows + lost == 12_000, "{rows} rows, {lost} lost: {told:?}");
+    }
+}
+
+fn is_set_aside(dir: &SimDir) -> bool {
+    dir.names().iter().any(|name| name.starts_with("bad/"))
+}
+
+/// Neither one that redb reads when it opens, nor one that it reads first in its first commit.
+#[test]
+fn a_queue_opens_whichever_sector_stays_bad() {
+    let (dir, clock, _) = filled(600);
+    let pages = dir.content(FILE).unwrap().len() as u64 / bad_sectors::PAGE;
+    for page in (1..pages).step_by(3) {
+        let disk = BadSectors::below_files_of(dir.crash(Outcome::Lost, 1));
+        disk.bad.lock().unwrap().insert(page);
+        let queue = open_over(&disk, &clock);
+        let rows = drain_for(&queue, &clock, 62);
+        let lost = quarantined(&queue);
+        assert!(lost <= 100 && rows + lost == 600, "page {page}: {rows} rows, {lost} lost");
+    }
+}
+
+#[test]
+fn a_read_or_a_write_that_fails_once_while_a_queue_opens_sets_nothing_aside() {
+    let (dir, clock, _) = filled(600);
+    let _queue = open_over(&BadSectors::over(dir.clone()), &clock);
+    let (killed, mut faults) = (dir.crash(Outcome::Lost, 1), [0, 0]);
+    for (call, fired) in [Call::Read, Call::Write].into_iter().zip(&mut faults) {
+        for after in (0..).map(|nth| nth * nth) {
+            let disk = BadSectors::over(killed.crash(Outcome::Lost, 1));
+            disk.dir.fail(Fault { call, after, error: FaultError::Io, sticky: false });
+            let config = Config::default().max_bytes(8 << 20).store(StoreKind::Redb);
+            let opened = Queue::open_in(Box::new(disk.clone()), config, clock.clone());
+            if disk.dir.counters().faults == 0 {
+                break;
+            }
+            *fired += 1;
+            assert!(opened.is_ok() || call == Call::Write, "read {after}: {:?}", opened.err());
+            assert!(!is_set_aside(&disk.dir), "{call:?} {after}: {:?}", disk.dir.names());
+            drop(opened);
+            assert_eq!(drain_for(&open_over(&disk, &clock), &clock, 1), 600, "{call:?} {after}");
+        }
+    }
+    assert!(faults.iter().all(|faults| *faults > 2), "{faults:?}");
 }

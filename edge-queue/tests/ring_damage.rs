@@ -121,6 +121,10 @@ fn of_a_slot_with_pages_of_another_place_all_is_set_aside() {
     let name = names.iter().find(|name| name.starts_with("bad/") && name.ends_with("-segment5"));
     let kept = dir.content(name.unwrap_or_else(|| panic!("{names:?}"))).unwrap();
     assert!(kept.len() == ROOMY_SEGMENT && kept == bytes_of(&dir, slot));
+    // The next open finds the slot again, and the copy.
+    assert!(dir.damage(name.unwrap(), 0, b"the copy"));
+    drop(open_roomy(&dir));
+    assert!(dir.names() == names && dir.content(name.unwrap()).unwrap().starts_with(b"the copy"));
 }
 
 fn bytes_of(dir: &SimDir, slot: usize) -> Vec<u8> {

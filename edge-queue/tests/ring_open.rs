@@ -2,6 +2,8 @@
 //! made anew over what is there, the bookkeeping comes from what can be read, and what is gone is told once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+#[path = "common/bad_sectors.rs"]
+mod bad_sectors;
 #[path = "common/ring_image.rs"]
 mod ring_image;
 
@@ -11,6 +13,7 @@ use edge_queue::store::{
 use edge_queue::testing::{Call, Fault, FaultError, SimDir, row_at};
 use edge_queue::{Lane, OpenError};
 
+use bad_sectors::BadSectors;
 use ring_image::{
     FILE, FILE_BYTES, Image, LANE, PAGE, SEGMENT, SEGMENTS_AT, commit, open, options, plain, read,
 };
@@ -25,11 +28,14 @@ fn failing(call: Call, error: FaultError) -> Fault {
 
 /// Pages that begin a segment, and the commit of each, newest first.
 fn heads(image: &Image) -> Vec<usize> {
+    heads_in(&image.bytes)
+}
+
+fn heads_in(bytes: &[u8]) -> Vec<usize> {
     let number =
-        |page: usize, at: usize| u64::from_le_bytes(image.bytes[page * PAGE + at..][..8].try_into().unwrap());
+        |page: usize, at: usize| u64::from_le_bytes(bytes[page * PAGE + at..][..8].try_into().unwrap());
     let first = (SEGMENTS_AT..FILE_BYTES).step_by(SEGMENT).map(|at| at / PAGE);
-    let mut heads: Vec<usize> =
-        first.filter(|page| image.bytes[page * PAGE..].starts_with(b"EDGF")).collect();
+    let mut heads: Vec<usize> = first.filter(|page| bytes[page * PAGE..].starts_with(b"EDGF")).collect();
     heads.sort_by_key(|page| std::cmp::Reverse(number(*page, 40)));
     heads
 }
@@ -288,4 +294,75 @@ fn bytes_written_and_syncs_are_those_of_the_medium() {
     let (told, found) = (store.stats(), dir.counters());
     assert_eq!(told.bytes_written, found.bytes_written - before.bytes_written);
     assert_eq!(told.syncs, found.syncs - before.syncs);
+}
+
+/// A disk that does not return the pages of some slots, given by their first pages.
+fn without_slots(dir: &SimDir, slots: impl IntoIterator<Item = usize>) -> BadSectors {
+    let disk = BadSectors::over(dir.clone());
+    let pages = slots.into_iter().flat_map(|first| first as u64..(first + SEGMENT / PAGE) as u64);
+    disk.bad.lock().unwrap().extend(pages);
+    disk
+}
+
+#[test]
+fn a_lane_whose_free_slots_cannot_be_read_goes_on_in_them() {
+    let image = Image::new(true);
+    let heads = heads(&image);
+    let free = (SEGMENTS_AT..FILE_BYTES).step_by(SEGMENT).map(|at| at / PAGE);
+    let disk = without_slots(&image.copy(), free.filter(|page| !heads.contains(page)));
+    let (mut store, found) = RingStore::open(Box::new(disk), &options()).unwrap();
+    let mut state = found.state;
+    for next in (found.highest_seq[0] + 1..).step_by(14).take(100) {
+        commit(&mut store, &mut state, &(next..next + 14).map(plain).collect::<Vec<_>>());
+        store.advance(LANE, &DoneRows::below(next)).unwrap();
+    }
+}
+
+#[test]
+fn a_lane_goes_on_behind_a_segment_that_could_not_be_read() {
+    // With two free slots, the reserve, and with slots before it that are free.
+    for frees in [false, true] {
+        let image = Image::new(true);
+        let (dir, mut next) = (image.copy(), image.last_seq() + 1);
+        let (mut store, found) = open(&dir);
+        let mut state = found.state;
+        while heads_in(&dir.content(FILE).unwrap()).len() < 3 {
+            commit(&mut store, &mut state, &[plain(next)]);
+            next += 1;
+        }
+        let floor = if frees { next - 1 } else { image.rows[0].seq };
+        if frees {
+            state.consumers[0].lanes[0] = Position::from_floor(floor);
+            let position = state.consumers[0].lanes[0].clone();
+            let consumer = state.consumers[0].name.clone();
+            store.commit(&[Change::Position { consumer, lane: LANE, position }], &state).unwrap();
+            store.advance(LANE, &DoneRows::below(floor)).unwrap();
+        }
+        store.commit(&[Change::Closed], &state).unwrap();
+        drop(store);
+        let disk = without_slots(&dir, [heads_in(&dir.content(FILE).unwrap())[0]]);
+        let (mut store, found) = RingStore::open(Box::new(disk), &options()).unwrap();
+        let mut state = found.state;
+        commit(&mut store, &mut state, &[plain(next)]);
+        store.commit(&[Change::Closed], &state).unwrap();
+        drop(store);
+        let (mut store, found) = open(&dir);
+        // The bookkeeping is that of the later run.
+        assert_eq!(found.state.lane[0].next, next + 1);
+        let (mut rows, lost, _) = read(&mut store);
+        rows.retain(|row| row.seq >= floor);
+        let seqs: Vec<_> = rows.iter().map(|row| row.seq).collect();
+        assert!(seqs.iter().copied().eq(floor..=next) && lost == 0, "{seqs:?} from {floor} on, {lost} lost");
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_told_of_a_file_that_was_cut_too() {
+    let image = Image::new(true);
+    let dir = image.cut(FILE_BYTES - SEGMENT / 2);
+    let disk = BadSectors::over(dir);
+    disk.bad.lock().unwrap().insert(heads(&image)[0] as u64);
+    let (_, found) = RingStore::open(Box::new(disk), &options()).unwrap();
+    let told = |words| found.damage.iter().any(|what| what.contains(words));
+    assert!(told("was cut short") && told("pages could not be read"), "{:?}", found.damage);
 }

@@ -236,7 +236,10 @@ mod tests {
         assert!(dir.free_bytes().is_ok() && dir.lock("lock").is_ok());
         let tmp = tempfile::tempdir().unwrap();
         let real = crate::medium::os::OsDir::new(tmp.path()).unwrap();
-        assert!(Hooked::new(real, |_| Verdict::Make).free_bytes().unwrap() > Some(0));
+        let device = real.device().unwrap();
+        let hooked = Hooked::new(real, |_| Verdict::Make);
+        assert!(hooked.free_bytes().unwrap() > Some(0) && device.is_some());
+        assert_eq!(hooked.device().unwrap(), device);
         let asked = std::mem::take(&mut *asked.lock().unwrap());
         assert!(Call::ALL.iter().all(|call| asked.contains(call)), "{asked:?}");
         assert_eq!(asked.len(), 12);

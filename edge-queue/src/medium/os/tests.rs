@@ -20,6 +20,7 @@ fn files_keep_what_is_written_and_names_move_into_a_subdirectory() {
     let short = file.read_at(8190, &mut buf).unwrap_err();
     assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
     assert!(dir.free_bytes().unwrap().unwrap() > 0);
+    assert_eq!(dir.device().unwrap(), Some(file.id().unwrap().unwrap().device));
 }
 
 /// Counting system calls without tracing them: a device has nothing to sync, and the system says so (EINVAL).

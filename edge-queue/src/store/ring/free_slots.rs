@@ -170,6 +170,9 @@ mod tests {
         assert!(!free.bars_any(), "what is written again is as good as any");
         free.put_written(5);
         assert_eq!(free.next_blank(), None);
+        free.bar(8);
+        free.hold(8);
+        assert_eq!((free.take_held(), free.bars_any()), (Some(8), false));
     }
 
     #[test]

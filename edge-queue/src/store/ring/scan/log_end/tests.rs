@@ -142,6 +142,17 @@ fn the_log_goes_on_in_its_last_segment_only_where_the_last_commit_can_be_copied_
     assert_eq!((goes_on(begun.clone(), 2, 1), goes_on(begun, 2, 0)), ((false, 2), (true, 2)));
     assert_eq!((goes_on(later.clone(), 2, 1), goes_on(later.clone(), 16, 1)), ((true, 1), (false, 1)));
     assert_eq!(goes_on(later, 16, 0), (true, 1));
+    assert_eq!(goes_on(vec![placed(10, 0, 2, true)], 2, 1), (false, 1), "its first page is not good");
+}
+
+#[test]
+fn a_last_commit_of_two_segments_may_be_durable_in_neither() {
+    let earlier = vec![placed(8, 0, 4, true), placed(9, 0, 5, false)];
+    let end = end(vec![(segment(0, 8, 4), earlier), (segment(1, 9, 6), vec![placed(9, 1, 6, true)])]);
+    let mut scan = scan(Counters::default(), Counters::default());
+    let (segment, frames) = &end.segments[1];
+    with_look(&Sectors::default(), |look| scan.go_on(look, &end, segment, frames));
+    assert_eq!(scan.unproven.iter().map(|p| p.head.counter).collect::<Vec<_>>(), [5, 6]);
 }
 
 #[test]
