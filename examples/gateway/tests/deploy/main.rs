@@ -123,6 +123,7 @@ fn workloads_keep_the_rules_and_each_broken_rule_is_found() {
         ("image: edge-gateway", "image: edge-gateway:latest"),
         ("replicas: 1", "replicas: 2"),
         ("cpu: 500m, memory: 96Mi", "cpu: 500m"),
+        ("podManagementPolicy: Parallel", "podManagementPolicy: OrderedReady"),
         ("requests: { cpu: 50m, memory: 32Mi }", "requests: { cpu: 50m }"),
         ("runAsNonRoot: true", "runAsNonRoot: false"),
         ("runAsUser: 65532", "runAsUser: 0"),

@@ -26,6 +26,8 @@ pub(crate) fn breaches(object: &Yaml) -> Vec<String> {
     let pod = object.at("spec.template.spec");
     let mut rules = vec![
         ("one replica", object.text("spec.replicas") == "1"),
+        // Else a pod that never gets ready keeps out the change that would mend it.
+        ("mended while not ready", is_mended_while_not_ready(object)),
         ("non-root", pod.text("securityContext.runAsNonRoot") == "true"),
         ("uid 65532", pod.text("securityContext.runAsUser") == "65532"),
         ("seccomp", pod.text("securityContext.seccompProfile.type") == "RuntimeDefault"),
@@ -70,6 +72,11 @@ fn container_rules(container: &Yaml) -> Vec<(&'static str, bool)> {
             ["livenessProbe", "readinessProbe"].iter().all(|name| waits(name) > 3),
         ),
     ]
+}
+
+/// A Deployment's pods are replaced whether or not they are ready.
+fn is_mended_while_not_ready(object: &Yaml) -> bool {
+    object.text("kind") != "StatefulSet" || object.text("spec.podManagementPolicy") == "Parallel"
 }
 
 /// Neither the set's end nor a tool that prunes takes the disks away.
