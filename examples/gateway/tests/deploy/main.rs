@@ -173,6 +173,19 @@ fn the_image_has_this_version_and_the_namespace_is_not_pruned() {
     assert_eq!(one("argocd/applicationset.yaml").text("spec.syncPolicy.preserveResourcesOnDeletion"), "true");
 }
 
+/// `namespace` would have Fleet refuse what belongs to none, and Helm does not take over by itself what it made before.
+#[test]
+fn fleet_takes_what_belongs_to_no_namespace() {
+    let cluster_scoped = ["base/namespace.yaml", "base/priorityclass.yaml"];
+    let base = one("base/kustomization.yaml");
+    for path in cluster_scoped {
+        assert!(base.texts("resources").contains(&path.trim_start_matches("base/")), "{path}");
+    }
+    let fleet = one("fleet/fleet.yaml");
+    assert_eq!((fleet.text("namespace"), fleet.text("defaultNamespace")), ("", "iot-edge"));
+    assert_eq!(fleet.text("helm.takeOwnership"), "true");
+}
+
 /// Out go names, time and the hub's port: nothing else of the gateway's pod.
 #[test]
 fn the_network_policy_lets_out_the_hub_names_and_time_alone() {
