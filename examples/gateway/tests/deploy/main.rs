@@ -186,6 +186,18 @@ fn fleet_takes_what_belongs_to_no_namespace() {
     assert_eq!(fleet.text("helm.takeOwnership"), "true");
 }
 
+/// The site's Mosquitto, which is no work of ours, has its pod in the namespace.
+#[test]
+fn beside_a_mosquitto_the_namespace_refuses_no_pod() {
+    let label = "path: /metadata/labels/pod-security.kubernetes.io~1enforce\n";
+    let namespace = read(deploy().join("base/namespace.yaml"));
+    assert!(namespace.contains("    pod-security.kubernetes.io/enforce: restricted\n"), "{namespace}");
+    let made = one("beside-mosquitto/kustomization.yaml");
+    let patch = made.items("patches").iter().find(|patch| patch.text("target.kind") == "Namespace").unwrap();
+    assert_eq!(patch.text("target.name"), one("base/namespace.yaml").text("metadata.name"));
+    assert_eq!(patch.text("patch"), format!("- op: replace\n  {label}  value: privileged\n"));
+}
+
 /// Out go names, time and the hub's port: nothing else of the gateway's pod.
 #[test]
 fn the_network_policy_lets_out_the_hub_names_and_time_alone() {
@@ -303,6 +315,19 @@ fn overlays_as_kubectl_renders_them_keep_the_rules() {
             };
             rendered.iter().find(is_it).unwrap_or_else(|| panic!("{of}: no {kind} {start}")).clone()
         };
+        let namespace = find("Namespace", "iot-edge");
+        let Yaml::Map(labels) = namespace.at("metadata.labels") else { panic!("{of}") };
+        let label = |end: &str| {
+            let named = |name: &str| name == format!("pod-security.kubernetes.io/{end}");
+            labels.iter().find(|(name, _)| named(name)).map(|(_, value)| value.text("").to_owned())
+        };
+        let has_mosquitto = of == "beside-mosquitto" || folder == "clusters/plant-east-02";
+        let enforced = if has_mosquitto { "privileged" } else { "restricted" };
+        assert_eq!(
+            (label("enforce").as_deref(), label("warn").as_deref()),
+            (Some(enforced), Some("restricted")),
+            "{of}"
+        );
         let image =
             find("StatefulSet", "edge-gateway").text("spec.template.spec.containers.0.image").to_owned();
         assert!(image.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{of}: {image}");
