@@ -6,6 +6,8 @@
 #   --root DIR               a system below DIR, such as an image that is being made: nothing is started, and no user is made
 #   SYSTEMCTL                a command in place of systemctl, for systemd elsewhere
 set -eu
+# Folders that it makes are for the service's user, too, whatever root's umask is.
+umask 022
 # A connection that breaks while the service is restarted would leave the marks of an upgrade under way for the next one.
 trap '' HUP
 

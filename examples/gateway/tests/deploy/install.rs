@@ -245,6 +245,20 @@ fn a_removal_keeps_configuration_and_queue() {
     assert_eq!(calls[calls.len() - 2..], ["disable --now edge-gateway.service", "daemon-reload"]);
 }
 
+/// A root whose files are private by default makes folders that the service's user reads all the same.
+#[test]
+fn the_service_s_user_reads_what_is_installed_whatever_the_umask_is() {
+    let machine = Machine::new();
+    let (script, system) = (machine.archive().join("install.sh"), machine.system(""));
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec sh \"$0\" --root \"$1\""]).args([script, system]);
+    let output = command.env("SYSTEMCTL", machine.dir.path().join("bin/systemctl")).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    for folder in ["etc/edge-gateway", "etc/systemd/system", "usr/local/bin", "usr/local/share/man/man1"] {
+        assert_eq!(mode(&machine.system(folder)), 0o755, "{folder}");
+    }
+}
+
 /// This machine's systemd is none of a system's that is being made.
 #[test]
 fn in_an_image_nothing_is_started() {
