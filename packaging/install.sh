@@ -36,9 +36,13 @@ systemctl=${SYSTEMCTL:-systemctl}
 # This machine's systemd is none of another system's.
 has_systemd() { [ -n "${SYSTEMCTL:-}" ] || { [ -z "$root" ] && [ -d /run/systemd/system ]; }; }
 
+# A link to /dev/null is no unit, but what the removal of a package leaves.
+has_unit() { [ -e "$unit" ] && ! { [ -L "$unit" ] && [ "$(readlink "$unit")" = /dev/null ]; }; }
+
 remove() {
-  if has_systemd && [ -e "$unit" ]; then "$systemctl" disable --now edge-gateway.service; fi
-  rm -f "$program" "$before" "$unit" "$unit.before" "$first" "$upgrade"
+  if has_systemd && has_unit; then "$systemctl" disable --now edge-gateway.service; fi
+  rm -f "$program" "$before" "$unit.before" "$first" "$upgrade"
+  if has_unit; then rm -f "$unit"; fi
   for file in $(cd "$here/share" && find . -type f); do rm -f "$root/usr/local/share/$file"; done
   if has_systemd; then "$systemctl" daemon-reload; fi
   echo "edge-gateway is removed. /etc/edge-gateway and /var/lib/edge-gateway are kept: the queue may hold messages that no hub has."
@@ -99,7 +103,7 @@ if [ "$action" = remove ]; then remove; exit; fi
 version=$("$here/edge-gateway" --version) \
   || fail "this archive's program does not run here: it is for $(cat "$here/machine"), and this is $(uname -m) with $(ldd --version 2>&1 | head -1)"
 make_user
-if [ ! -e "$unit" ]; then
+if ! has_unit; then
   put 644 /dev/null "$first"
 elif [ ! -e "$first" ] && { [ ! -e "$upgrade" ] || [ ! -e "$before" ]; }; then
   cp -p "$program" "$before"

@@ -259,6 +259,26 @@ fn the_service_s_user_reads_what_is_installed_whatever_the_umask_is() {
     }
 }
 
+/// The link that the removal of a package leaves is no installation.
+#[test]
+fn what_a_removed_package_masked_is_installed_anew() {
+    let machine = Machine::new();
+    let unit = machine.system(UNIT);
+    fs::create_dir_all(unit.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &unit).unwrap();
+    let output = machine.install(&[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(fs::symlink_metadata(&unit).unwrap().is_file());
+    assert!(machine.calls().iter().any(|call| call == "enable --quiet edge-gateway.service"));
+
+    fs::remove_file(&unit).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &unit).unwrap();
+    let calls = machine.calls().len();
+    assert!(machine.install(&["--remove"]).status.success());
+    assert_eq!(machine.calls()[calls..], ["daemon-reload"]);
+    assert!(fs::symlink_metadata(&unit).unwrap().is_symlink() && machine.installed().is_none());
+}
+
 /// This machine's systemd is none of a system's that is being made.
 #[test]
 fn in_an_image_nothing_is_started() {
