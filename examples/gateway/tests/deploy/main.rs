@@ -12,6 +12,7 @@
 
 mod install;
 mod materials;
+mod packages;
 mod policy;
 #[allow(unreachable_pub, reason = "a module of this test")]
 mod yaml;
@@ -122,8 +123,8 @@ fn workloads_keep_the_rules_and_each_broken_rule_is_found() {
     for (from, to) in [
         ("image: edge-gateway", "image: edge-gateway:latest"),
         ("replicas: 1", "replicas: 2"),
-        ("cpu: 500m, memory: 96Mi", "cpu: 500m"),
         ("podManagementPolicy: Parallel", "podManagementPolicy: OrderedReady"),
+        ("cpu: 500m, memory: 96Mi", "cpu: 500m"),
         ("requests: { cpu: 50m, memory: 32Mi }", "requests: { cpu: 50m }"),
         ("runAsNonRoot: true", "runAsNonRoot: false"),
         ("runAsUser: 65532", "runAsUser: 0"),
@@ -237,18 +238,6 @@ fn figure(printed: &str, name: &str) -> f64 {
     let (amount, unit) = line.trim_start()[name.len()..].trim().split_once(' ').unwrap();
     assert!(unit.starts_with("MiB"), "{line}");
     amount.parse().unwrap()
-}
-
-/// The kernel counts buffers of sockets besides, see docs/guide/sizing.md.
-#[test]
-fn the_unit_leaves_room_for_the_buffers_of_sockets() {
-    let unit = fs::read_to_string(root().join("examples/deploy/systemd/edge-gateway.service")).unwrap();
-    let limit = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")?.strip_suffix('M')).unwrap();
-    let mut check = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
-    let output = check.arg("check").arg(root().join("packaging/edge-gateway/gateway.toml")).output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (limit, figure) = (limit.parse::<f64>().unwrap(), figure(&printed, "RAM at most"));
-    assert!(figure + 32.0 <= limit, "{limit} MiB, and check says {figure} MiB");
 }
 
 /// A certificate, its key and its authority, where a pod has its secret.
@@ -373,42 +362,4 @@ fn the_package_s_configuration_is_valid_and_names_what_is_to_be_changed() {
         listens.len() == 2 && listens.iter().all(|address| address.starts_with("\"127.0.0.1:")),
         "{listens:?}"
     );
-}
-
-/// A purge deletes no directory that has something in it, whatever it is.
-#[test]
-fn no_script_of_a_package_deletes_what_may_be_messages() {
-    for name in UNITS {
-        for script in ["postinst", "prerm", "postrm"] {
-            let text = read(root().join(format!("packaging/{name}/{script}")));
-            assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -e\n"), "{name} {script}");
-            let deletes = |line: &&str| {
-                line.trim_start().starts_with("rm ") || line.contains("-delete") || line.contains("userdel")
-            };
-            assert_eq!(text.lines().find(deletes), None, "{name} {script}");
-        }
-        purge_keeps_what_is_there(name);
-    }
-}
-
-fn purge_keeps_what_is_there(name: &str) {
-    let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("state");
-    let script = read(root().join(format!("packaging/{name}/postrm")));
-    let script = script.replace(&format!("state=/var/lib/{name}"), &format!("state={}", state.display()));
-    let script =
-        script.replace("deb-systemd-helper", "no-such-program").replace("/run/systemd/system", "/nowhere");
-    fs::write(dir.path().join("postrm"), script).unwrap();
-    let purge = || {
-        let output = Command::new("sh").arg(dir.path().join("postrm")).arg("purge").output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stderr).unwrap()
-    };
-    fs::create_dir(&state).unwrap();
-    fs::write(state.join("queue.ring"), "messages").unwrap();
-    assert!(purge().contains("is kept"));
-    assert_eq!(read(state.join("queue.ring")), "messages");
-    fs::remove_file(state.join("queue.ring")).unwrap();
-    assert_eq!(purge(), "");
-    assert!(!state.exists());
 }

@@ -1,0 +1,75 @@
+//! Units and maintainer scripts of the Debian packages: room that a unit leaves, and what an installation and a removal do.
+
+use std::fs;
+use std::process::Command;
+
+use edge_bridge::listener::Config;
+
+use super::{UNITS, figure, read, root};
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// What mqtt-bridge may need as the local broker of a file that sets no limit, in MiB, by the sum of docs/guide/sizing.md.
+fn mqtt_bridge_mib() -> f64 {
+    let clients = Config::default();
+    let bytes = |bytes: usize| bytes as f64 / MIB;
+    let (program, to_the_queue, queues, to_the_hub) = (8.0, 10.0, 8.0, 8.0);
+    let sensors = 2.0 * bytes(clients.max_memory) + bytes(6 * 1024 * clients.max_connections);
+    program + sensors + bytes(clients.max_saved_bytes) + to_the_queue + queues + to_the_hub
+}
+
+/// The kernel counts buffers of sockets besides, see docs/guide/sizing.md.
+#[test]
+fn the_unit_leaves_room_for_the_buffers_of_sockets() {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    let output = check.arg("check").arg(root().join("packaging/edge-gateway/gateway.toml")).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    for (name, needed) in
+        [("edge-gateway", figure(&printed, "RAM at most")), ("mqtt-bridge", mqtt_bridge_mib())]
+    {
+        let unit = read(root().join(format!("examples/deploy/systemd/{name}.service")));
+        let limit = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")?.strip_suffix('M')).unwrap();
+        let limit = limit.parse::<f64>().unwrap();
+        assert!(needed + 32.0 <= limit, "{name}: {limit} MiB, and it may need {needed} MiB");
+    }
+}
+
+/// A purge deletes no directory that has something in it, whatever it is.
+#[test]
+fn no_script_of_a_package_deletes_what_may_be_messages() {
+    for name in UNITS {
+        let there = fs::read_dir(root().join("packaging").join(name)).unwrap();
+        let scripts = there.map(|file| file.unwrap().path()).filter(|path| path.extension().is_none());
+        for path in scripts {
+            let (text, script) = (read(&path), path.display());
+            assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -e\n"), "{script}");
+            let deletes = |line: &&str| {
+                line.trim_start().starts_with("rm ") || line.contains("-delete") || line.contains("userdel")
+            };
+            assert_eq!(text.lines().find(deletes), None, "{script}");
+        }
+        purge_keeps_what_is_there(name);
+    }
+}
+
+fn purge_keeps_what_is_there(name: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let script = read(root().join(format!("packaging/{name}/postrm")));
+    let script = script.replace(&format!("state=/var/lib/{name}"), &format!("state={}", state.display()));
+    let script =
+        script.replace("deb-systemd-helper", "no-such-program").replace("/run/systemd/system", "/nowhere");
+    fs::write(dir.path().join("postrm"), script).unwrap();
+    let purge = || {
+        let output = Command::new("sh").arg(dir.path().join("postrm")).arg("purge").output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("queue.ring"), "messages").unwrap();
+    assert!(purge().contains("is kept"));
+    assert_eq!(read(state.join("queue.ring")), "messages");
+    fs::remove_file(state.join("queue.ring")).unwrap();
+    assert_eq!(purge(), "");
+    assert!(!state.exists());
+}
