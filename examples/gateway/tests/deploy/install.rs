@@ -50,14 +50,8 @@ impl Machine {
         self.dir.path().join("system").join(path)
     }
 
-    /// Writes a script by another process: while a thread of this one forks, its child has every file open that is being written, and what is open
-    /// for writing cannot be run.
     fn script(&self, path: &str, text: &str) {
-        let mut install = Command::new("install");
-        install.args(["-m", "755", "/dev/stdin"]).arg(self.dir.path().join(path)).stdin(Stdio::piped());
-        let mut child = install.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(format!("#!/bin/sh\n{text}\n").as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+        write_script(&self.dir.path().join(path), text);
     }
 
     /// A program of this version.
@@ -87,6 +81,16 @@ impl Machine {
         let calls = fs::read_to_string(self.dir.path().join("bin/calls")).unwrap_or_default();
         calls.lines().map(str::to_owned).collect()
     }
+}
+
+/// Writes a script by another process: while a thread of this one forks, its child has every file open that is being written, and what is open for
+/// writing cannot be run.
+pub(super) fn write_script(path: &Path, text: &str) {
+    let mut install = Command::new("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped());
+    let mut child = install.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("#!/bin/sh\n{text}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 fn said(output: &Output) -> String {

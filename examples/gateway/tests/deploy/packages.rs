@@ -1,10 +1,12 @@
 //! Units and maintainer scripts of the Debian packages: room that a unit leaves, and what an installation and a removal do.
 
 use std::fs;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use edge_bridge::listener::Config;
 
+use super::install::write_script;
 use super::{UNITS, figure, read, root};
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -72,4 +74,53 @@ fn purge_keeps_what_is_there(name: &str) {
     fs::remove_file(state.join("queue.ring")).unwrap();
     assert_eq!(purge(), "");
     assert!(!state.exists());
+}
+
+/// A directory with commands of a Debian that write down what they are called with.
+fn debian() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["deb-systemd-helper", "deb-systemd-invoke", "systemctl", "getent"] {
+        write_script(&dir.path().join(name), "echo \"${0##*/} $*\" >> \"${0%/*}/calls\"");
+    }
+    dir
+}
+
+/// Runs a package's script, with these commands and paths in the place of the system's. Returns it and the calls.
+fn run_script(
+    debian: &Path,
+    script: &str,
+    paths: &[(&str, &Path)],
+    arguments: &[&str],
+) -> (Output, Vec<String>) {
+    let mut text = read(root().join("packaging").join(script));
+    for (path, instead) in paths {
+        assert!(text.contains(path), "{script}: {path}");
+        text = text.replace(path, &instead.display().to_string());
+    }
+    fs::write(debian.join("script"), text).unwrap();
+    let _ = fs::remove_file(debian.join("calls"));
+    let path = format!("{}:{}", debian.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    let output = command.arg(debian.join("script")).args(arguments).env("PATH", path).output().unwrap();
+    let calls = fs::read_to_string(debian.join("calls")).unwrap_or_default();
+    (output, calls.lines().map(str::to_owned).collect())
+}
+
+/// `try-restart` passes over one that was removed and comes back; `deb-systemd-invoke` leaves alone what is disabled.
+#[test]
+fn a_service_that_was_removed_starts_when_it_is_installed_again() {
+    for name in UNITS {
+        let debian = debian();
+        let script = format!("{name}/postinst");
+        let systemd = [("/run/systemd/system", debian.path())];
+        let (output, calls) = run_script(debian.path(), &script, &systemd, &["configure", "0.1.0"]);
+        assert!(output.status.success(), "{name}: {output:?}");
+        let restart = format!("deb-systemd-invoke restart {name}.service");
+        assert_eq!(calls.last(), Some(&restart), "{name}: {calls:?}");
+        // At the first installation the gateway starts; the bridge has no hub yet.
+        let (_, calls) = run_script(debian.path(), &script, &systemd, &["configure", ""]);
+        let starts = calls.iter().filter(|call| call.starts_with("deb-systemd-invoke ")).collect::<Vec<_>>();
+        let start = format!("deb-systemd-invoke start {name}.service");
+        assert_eq!(starts, if name == "edge-gateway" { vec![&start] } else { vec![] }, "{name}");
+    }
 }
