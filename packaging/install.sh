@@ -23,11 +23,11 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "needs root: sudo ./install.sh"
-[ ! -e "$root/usr/lib/systemd/system/edge-gateway.service" ] || fail "a package has installed edge-gateway here: use apt"
 
 program=$root/usr/local/bin/edge-gateway
 before=$program.before
 unit=$root/etc/systemd/system/edge-gateway.service
+packaged=$root/usr/lib/systemd/system/edge-gateway.service
 configuration=$root/etc/edge-gateway/gateway.toml
 # There until an installation, or an upgrade, is done: what was interrupted is gone on with, and not taken for something else.
 first=$unit.first
@@ -38,6 +38,10 @@ has_systemd() { [ -n "${SYSTEMCTL:-}" ] || { [ -z "$root" ] && [ -d /run/systemd
 
 # A link to /dev/null is no unit, but what the removal of a package leaves.
 has_unit() { [ -e "$unit" ] && ! { [ -L "$unit" ] && [ "$(readlink "$unit")" = /dev/null ]; }; }
+# A unit of this script's beside a package hides it, and has to go.
+if [ -e "$packaged" ] && ! { [ "$action" = remove ] && grep -qs '^ExecStart=/usr/local/bin/edge-gateway ' "$unit"; }; then
+  fail "a package has installed edge-gateway here: use apt"
+fi
 
 remove() {
   if has_systemd && has_unit; then "$systemctl" disable --now edge-gateway.service; fi
@@ -45,6 +49,7 @@ remove() {
   if has_unit; then rm -f "$unit"; fi
   for file in $(cd "$here/share" && find . -type f); do rm -f "$root/usr/local/share/$file"; done
   if has_systemd; then "$systemctl" daemon-reload; fi
+  if [ -e "$packaged" ]; then echo "The package's is there: systemctl enable --now edge-gateway"; fi
   echo "edge-gateway is removed. /etc/edge-gateway and /var/lib/edge-gateway are kept: the queue may hold messages that no hub has."
 }
 

@@ -283,6 +283,24 @@ fn what_a_removed_package_masked_is_installed_anew() {
     assert!(fs::symlink_metadata(&unit).unwrap().is_symlink() && machine.installed().is_none());
 }
 
+/// The package's own preinst names this way out.
+#[test]
+fn what_hides_a_package_is_removed_beside_it() {
+    let machine = Machine::new();
+    machine.install(&[]);
+    let packaged = machine.system("usr/lib/systemd/system/edge-gateway.service");
+    fs::create_dir_all(packaged.parent().unwrap()).unwrap();
+    fs::write(&packaged, "").unwrap();
+    assert!(said(&machine.install(&[])).contains("use apt"));
+    let output = machine.install(&["--remove"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("systemctl enable --now edge-gateway"), "{}", said(&output));
+    assert!(!machine.system(UNIT).exists() && machine.installed().is_none() && packaged.exists());
+    // A copy that an administrator changed is not this script's.
+    fs::write(machine.system(UNIT), "ExecStart=/usr/bin/edge-gateway run x\n").unwrap();
+    assert!(said(&machine.install(&["--remove"])).contains("use apt") && machine.system(UNIT).exists());
+}
+
 /// This machine's systemd is none of a system's that is being made.
 #[test]
 fn in_an_image_nothing_is_started() {

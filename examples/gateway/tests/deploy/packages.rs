@@ -124,3 +124,27 @@ fn a_service_that_was_removed_starts_when_it_is_installed_again() {
         assert_eq!(starts, if name == "edge-gateway" { vec![&start] } else { vec![] }, "{name}");
     }
 }
+
+/// The archive's unit would win over the package's, and the old program go on for ever.
+#[test]
+fn a_package_does_not_go_behind_an_installation_of_the_archive() {
+    let debian = debian();
+    let unit = debian.path().join("unit");
+    let paths = [("/etc/systemd/system/edge-gateway.service", unit.as_path())];
+    let run = |arguments: &[&str]| run_script(debian.path(), "edge-gateway/preinst", &paths, arguments).0;
+    assert!(run(&["install"]).status.success(), "nothing is there");
+    let shipped = read(root().join("examples/deploy/systemd/edge-gateway.service"));
+    fs::write(&unit, &shipped).unwrap();
+    assert!(run(&["install"]).status.success(), "changed with `systemctl edit --full`");
+    fs::write(&unit, shipped.replace("/usr/bin/edge-gateway", "/usr/local/bin/edge-gateway")).unwrap();
+    for arguments in [&["install"][..], &["install", "0.1.0", "0.2.0"], &["upgrade", "0.1.0", "0.2.0"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("install.sh --remove"), "{said}");
+    }
+    assert!(run(&["abort-upgrade", "0.2.0"]).status.success());
+    fs::remove_file(&unit).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &unit).unwrap();
+    assert!(run(&["install"]).status.success(), "masked by a removal");
+}
