@@ -17,7 +17,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use edge_queue::medium::os::OsDir;
 use edge_queue::transfer::import;
@@ -115,6 +115,29 @@ fn a_copy_that_is_cut_off_is_no_copy() {
     let said = String::from_utf8(cut.stderr).unwrap();
     assert_eq!(cut.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot be written") && !out.exists(), "{said}");
+}
+
+/// Out of a pod whose root cannot be written: `kubectl exec … edge-gateway backup - > copy`.
+#[test]
+fn standard_output_gets_the_stream_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, _sensor) = in_an_outage(dir.path());
+    let copy = dir.path().join("copy.edgx");
+    assert_eq!(backup(&gateway.state, &copy).status.code(), Some(0));
+    let piped = backup(&gateway.state, Path::new("-"));
+    let said = String::from_utf8(piped.stderr).unwrap();
+    assert_eq!(piped.status.code(), Some(0), "{said}");
+    assert!(said.starts_with("edge-gateway: 3000 rows, "), "{said}");
+    assert!(piped.stdout == fs::read(&copy).unwrap(), "{} bytes", piped.stdout.len());
+
+    // What nobody takes is no copy.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(BINARY);
+    command.args(["backup", "-", "--state"]).arg(&gateway.state).stdout(writer).stderr(Stdio::piped());
+    let cut = command.spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8(cut.stderr).unwrap();
+    assert!(cut.status.code() == Some(1) && said.contains("the copy cannot be written"), "{said}");
 }
 
 /// Pieces of a copy have come when the command is killed: no file of the copy's name is there to be imported, and the next backup takes its place.

@@ -1,4 +1,5 @@
-//! `edge-gateway backup`: writes a copy of what waits in the running gateway's queue to a file, by a request over the socket in its state directory.
+//! `edge-gateway backup`: writes a copy of what waits in the running gateway's queue to a file or to standard output, by a request over the socket in
+//! its state directory.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,7 +8,7 @@
 )]
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, IsTerminal, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ use crate::run::status::outputs::terminal::printable;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// File to be made, for `edge-gateway restore`
+    /// File to be made, for `edge-gateway restore`. `-`: standard output
     #[arg(value_name = "OUT")]
     out: PathBuf,
     #[command(flatten)]
@@ -31,6 +32,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { out, gateway } = arguments;
     let state = gateway.dir().map_err(|text| (text, 2));
+    if out == Path::new("-") {
+        let done = state.and_then(|state| copy_to_reader(&state).map_err(Failed::with_code));
+        // Beside the copy, and not in it.
+        return tell(done.map(|done| {
+            edge_print::complain!("edge-gateway: {}", printable(&done));
+            String::new()
+        }));
+    }
     let done = state.and_then(|state| copy(&state, out).map_err(Failed::with_code));
     tell(done.map(|done| format!("{} to {}\n", printable(&done), out.display())))
 }
@@ -46,8 +55,20 @@ fn copy(state: &Path, out: &Path) -> Result<String, Failed> {
     Ok(done)
 }
 
-/// Writes the pieces of the gateway's answer to the file. Returns its summary.
-fn received(gateway: UnixStream, out: &mut ExportFile) -> Result<String, Failed> {
+/// Takes the copy to standard output, whose reader has to keep all of it. Returns the gateway's summary.
+fn copy_to_reader(state: &Path) -> Result<String, Failed> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        // It would change the bytes (`kubectl exec -t`), too.
+        return Err(Failed::Answer("standard output is a terminal: send it to a file".to_owned()));
+    }
+    let done = received(open(state)?, &mut out)?;
+    out.flush().map_err(|error| Failed::Answer(format!("the copy cannot be written: {error}")))?;
+    Ok(done)
+}
+
+/// Writes the pieces of the gateway's answer. Returns its summary.
+fn received(gateway: UnixStream, out: &mut impl Write) -> Result<String, Failed> {
     let mut answer = pieces(gateway, "backup")?;
     while answer.next(out)? {}
     Ok(answer.done)
