@@ -13,6 +13,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -32,6 +33,28 @@ fn passwd(dir: &Path, user: &str, password: &str, more: &[&str]) -> Output {
     // One that refuses its arguments does not read, and may be gone.
     let _ = child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes());
     child.wait_with_output().unwrap()
+}
+
+/// A file that root makes for the gateway is one that the gateway can read.
+#[test]
+fn a_password_file_that_root_makes_is_its_folder_s_owner_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = || fs::metadata(dir.path().join("users")).unwrap().uid();
+    let is_root = fs::metadata(dir.path()).unwrap().uid() == 0;
+    let said = |output: Output| String::from_utf8(output.stderr).unwrap();
+    let warns = said(passwd(dir.path(), "oven3", "secret", &[])).contains("only root can read it");
+    assert_eq!(warns, is_root);
+    if !is_root {
+        return;
+    }
+    fs::remove_file(dir.path().join("users")).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(12_345), None).unwrap();
+    let told = said(passwd(dir.path(), "oven3", "secret", &[]));
+    assert!(owner() == 12_345 && !told.contains("only root"), "{told}");
+    // Whose it was before it still is.
+    std::os::unix::fs::chown(dir.path(), Some(23_456), None).unwrap();
+    assert!(passwd(dir.path(), "panel", "secret", &[]).status.success());
+    assert_eq!(owner(), 12_345);
 }
 
 fn client(name: &str, at: SocketAddr, login: Option<(&str, &str)>) -> Command {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +14,7 @@ use crate::config::operator_file;
 
 /// Longest password in bytes, which MQTT's format sets.
 const PASSWORD_MAX: usize = 65_535;
+const ROOT: u32 = 0;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -70,12 +71,14 @@ fn change(arguments: &Arguments) -> Result<String, String> {
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         return Err(format!("{}: {}: nothing is changed", file.display(), errors.join("; ")));
     }
-    new.replace(&lines, before.is_some()).map_err(failed)?;
-    Ok(match (delete, has_user) {
+    let is_of_root_alone = new.replace(&lines, before.is_some()).map_err(failed)?;
+    let done = match (delete, has_user) {
         (true, _) => format!("user \"{user}\" is taken out of {}", file.display()),
         (false, true) => format!("the password of user \"{user}\" is changed in {}", file.display()),
         (false, false) => format!("user \"{user}\" is added to {}", file.display()),
-    })
+    };
+    let warning = "; only root can read it: give it to the gateway's user, as by `chown edge-gateway`";
+    Ok(if is_of_root_alone { done + warning } else { done })
 }
 
 /// Returns the first line of standard input.
@@ -137,19 +140,26 @@ impl NewFile {
         }
     }
 
-    /// Replaces the old file atomically, with its owner and mode, so that a reader sees the old or the new content.
-    fn replace(mut self, text: &str, exists: bool) -> io::Result<()> {
+    /// Replaces the old file atomically, with its owner and mode, so that a reader sees the old or the new content. A new file that root makes in a
+    /// folder of another user is that user's, who reads it. Returns whether a new one can be read by root alone.
+    fn replace(mut self, text: &str, exists: bool) -> io::Result<bool> {
         self.file.set_len(0)?;
         let before = exists.then(|| std::fs::metadata(&self.target)).transpose()?;
         let mode = before.as_ref().map_or(0o600, |before| before.permissions().mode() & 0o777);
         if let Some(before) = before {
-            std::os::unix::fs::fchown(&self.file, Some(before.uid()), Some(before.gid()))?;
+            fchown(&self.file, Some(before.uid()), Some(before.gid()))?;
+        } else if self.file.metadata()?.uid() == ROOT {
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = std::fs::metadata(folder.unwrap_or(Path::new(".")))?;
+            // Where it is refused the file stays root's, which is told.
+            let _ = fchown(&self.file, Some(folder.uid()), Some(folder.gid()));
         }
         self.file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         self.file.write_all(text.as_bytes())?;
         self.file.sync_all()?;
+        let is_of_root_alone = !exists && self.file.metadata()?.uid() == ROOT;
         std::fs::rename(&self.path, &self.target)?;
         self.is_in_place = true;
-        Ok(())
+        Ok(is_of_root_alone)
     }
 }
