@@ -71,6 +71,10 @@ fn a_batch_that_meets_a_limit_says_what_was_taken_and_hands_the_rest_back() {
 
 /// The writer thread sleeps for a minute: who pushes the rows that are taken has to wake it, although another one is refused.
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the writer thread has to be asleep; where it is not yet, nothing is shown"
+)]
 fn promise_1_rows_before_a_refused_one_have_their_receipts_in_time() {
     let config = Config::default().max_messages(3).on_full(OnFull::Reject).store(StoreKind::Memory);
     let q = Queue::open("unused", config.ack_within(Duration::from_millis(10))).unwrap();
