@@ -49,6 +49,7 @@ impl State {
             None => Turn {
                 address: address.clone(),
                 is_candidates: self.is_candidates_at_first(&address.0),
+                was_offered: false,
                 is_same: false,
                 same: 0,
             },
@@ -56,7 +57,7 @@ impl State {
             Some(turn) => Turn { is_candidates: !turn.is_candidates, same: 0, ..turn },
         };
         let is_candidates = turn.is_candidates;
-        self.turns.push(turn);
+        self.turns.push(Turn { was_offered: turn.was_offered || is_candidates, ..turn });
         if self.turns.len() > TURNS_MAX {
             self.turns.remove(0);
         }
@@ -80,6 +81,8 @@ struct Turn {
     address: Address,
     /// Set if it used the candidate.
     is_candidates: bool,
+    /// Set if it or an earlier one did.
+    was_offered: bool,
     /// Set if the next one uses the same certificate.
     is_same: bool,
     /// Number of dials in a row before it that used the same certificate for that.
@@ -130,7 +133,7 @@ impl TlsRenewal {
         state.as_ref().is_some_and(|state| state.is_refused)
     }
 
-    /// Records that the last dial failed before the hub could judge the certificate: the next dial of its address uses the candidate.
+    /// Records that the last dial failed before the hub could judge the certificate: that dial counts for nothing.
     pub(in crate::net) fn on_not_judged(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.iter_mut().for_each(|state| drop(state.turns.pop()));
@@ -150,9 +153,13 @@ impl TlsRenewal {
         let Some(state) = state.as_mut() else { return };
         let Some(turn) = state.turns.last() else { return };
         if !turn.is_candidates {
-            // It was offered before.
-            state.is_refused = true;
-            tracing::warn!("the hub does not take the link's renewed certificate: the former one is used");
+            // Where this address never had it, others may have been dead, and its next dial uses it.
+            if turn.was_offered {
+                state.is_refused = true;
+                tracing::warn!(
+                    "the hub does not take the link's renewed certificate: the former one is used"
+                );
+            }
         } else if let Some(candidate) = state.candidate.take() {
             *state = State { proven: candidate, candidate: None, turns: Vec::new(), is_refused: false };
             tracing::info!("the link's renewed certificate is in use");
@@ -285,6 +292,10 @@ mod tests {
                 .push(is_same(&renewal.next(&(address().0, Some(peer)), &first, |tls| tls).await, &second));
         }
         assert_eq!(offered, [true, true, false, true, true, false]);
+        renewal.on_accepted();
+        assert!(!renewal.is_refused(), "this address never had it");
+        let sixth = (address().0, Some(SocketAddr::from(([10, 0, 0, 1], 6))));
+        assert!(is_same(&renewal.next(&sixth, &first, |tls| tls).await, &second));
     }
 
     /// A hub that takes one certificate and one form of the CONNECT, and says nothing of either.
