@@ -46,7 +46,6 @@ use super::file_name::look_at_name;
 use super::plausibility::next_epoch;
 use super::{DoneRows, FileName, Options, ReadLimit, Recovered, Store, StoreError, StoreStats, StoredChunk};
 use crate::error::OpenError;
-use crate::fault::FaultKind;
 use crate::medium::Dir;
 use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
@@ -303,7 +302,7 @@ impl RedbStore {
 
 /// Returns whether the disk has no room, or whoever runs this may have no more of it: giving up the ballast helps with both.
 fn is_full(e: &std::io::Error) -> bool {
-    FaultKind::of_call(e) == FaultKind::DiskFull
+    matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 impl Store for RedbStore {
