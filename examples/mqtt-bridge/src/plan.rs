@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge_bridge::bridge::backoff::BackoffConfig;
-use edge_bridge::bridge::topic_rules::Rules;
+use edge_bridge::bridge::topic_rules::{Rule, Rules};
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::Builder;
 use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
@@ -101,18 +101,19 @@ impl Plan {
     }
 
     /// Returns the subscriptions at the hub at a start. The broker in this program gets all that the hub retains and has not sent to this process by the
-    /// same rule: it acknowledges a retained message before it has saved it, so that a kill may have cost it some, and under a changed local prefix it has
+    /// same rules: it acknowledges a retained message before it has saved it, so that a kill may have cost it some, and under a changed local prefix it has
     /// none. Later it has them, and one may be newer here than at the hub.
     pub(crate) fn in_filters_beyond(&self, taken: &RetainedTaken) -> Vec<Subscription> {
-        let rules = self.section.topics.iter().map(|topic| &topic.rule);
-        let wanted = rules.filter_map(|rule| {
-            let mut wanted = wanted(rule.remote_filter()?, rule.qos());
-            if self.local.is_none() && !taken.has(self, rule) {
-                wanted.retain_handling = RetainHandling::Send;
-            }
-            Some(wanted)
-        });
-        wanted.collect()
+        let mut filters = self.in_filters();
+        if self.local.is_none() {
+            let new = filters.iter_mut().skip(taken.rules(self));
+            new.for_each(|filter| filter.retain_handling = RetainHandling::Send);
+        }
+        filters
+    }
+
+    fn in_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.section.topics.iter().map(|topic| &topic.rule).filter(|rule| rule.remote_filter().is_some())
     }
 
     /// Returns the topic of the connection's retained state, `1` or `0`.

@@ -1,8 +1,6 @@
 //! Connections of this process whose hubs have sent what they retain: at their next start only a new session brings it, because a value may be newer
 //! here. Pure.
 
-use edge_bridge::bridge::topic_rules::Rule;
-
 use super::Plan;
 
 /// Plans as they were when their hub sent it.
@@ -16,12 +14,15 @@ impl RetainedTaken {
         self.0.push(plan.clone());
     }
 
-    /// Returns whether this process got it for the same connection, from the same addresses, by the same rule.
-    pub(crate) fn has(&self, plan: &Plan, rule: &Rule) -> bool {
-        self.0.iter().any(|taken| {
+    /// Returns by how many of a plan's first `in` rules this process got it, for the same connection from the same addresses. A rule behind one that
+    /// changed may have other topics than before: the first that matches has a topic.
+    pub(crate) fn rules(&self, plan: &Plan) -> usize {
+        let taken = self.0.iter().find(|taken| {
             let (one, other) = (&taken.section, &plan.section);
-            let is_same = one.name == other.name && one.addresses == other.addresses;
-            is_same && one.topics.iter().any(|topic| topic.rule == *rule)
+            one.name == other.name && one.addresses == other.addresses
+        });
+        taken.map_or(0, |taken| {
+            taken.in_rules().zip(plan.in_rules()).take_while(|(one, other)| one == other).count()
         })
     }
 
@@ -54,17 +55,20 @@ mod tests {
     /// A broker would never get what its hub retains for a prefix that is new here, or for a connection that could not connect before; what it has may
     /// be newer than at the hub.
     #[test]
-    fn what_was_taken_counts_for_the_same_hub_and_rule() {
+    fn what_was_taken_counts_for_the_same_hub_and_rules() {
         let former = plan("hub", "topic # in 1 old/ r/\ntopic x in");
         let other_prefix = plan("hub", "topic # in 1 new/ r/\ntopic x in\ntopic y out");
+        let more = plan("hub", "topic y out\ntopic # in 1 old/ r/\ntopic x in\ntopic z in");
         let mut taken = RetainedTaken::default();
         assert_eq!(asked(&former, &taken), 2, "the first start");
         taken.note(&former);
         assert_eq!(asked(&former, &taken), 0);
-        assert_eq!(asked(&other_prefix, &taken), 1);
+        assert_eq!(asked(&more, &taken), 1, "the new one");
+        assert_eq!(asked(&other_prefix, &taken), 2, "what stands behind a changed one too");
+        assert_eq!(asked(&plan("hub", "topic x in"), &taken), 1, "the first had its topic");
         assert_eq!(asked(&plan("other", "topic # in 1 old/ r/\ntopic x in"), &taken), 2);
         taken.note(&other_prefix);
-        assert_eq!((asked(&other_prefix, &taken), asked(&former, &taken)), (0, 1));
+        assert_eq!((asked(&other_prefix, &taken), asked(&former, &taken)), (0, 2));
         taken.keep_those_of(&[]);
         assert_eq!(asked(&other_prefix, &taken), 2, "a section that was removed begins anew");
     }
