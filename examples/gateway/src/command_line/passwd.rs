@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use control_loop::OneLine;
 use edge_bridge::access::PasswordFile;
+use rustix::fs::OFlags;
 
 use crate::config::operator_file;
 
@@ -129,10 +130,12 @@ impl NewFile {
         let path = target.with_file_name(name);
         loop {
             let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            options.write(true).create(true).truncate(false).mode(0o600);
+            // Whoever else may write in the folder gets no other file changed.
+            let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&path)?;
             file.lock()?;
             // Whoever had the lock has put it in place.
-            if std::fs::metadata(&path)
+            if std::fs::symlink_metadata(&path)
                 .is_ok_and(|found| file.metadata().is_ok_and(|own| own.ino() == found.ino()))
             {
                 return Ok(Self { file, path, target, is_in_place: false });

@@ -3,11 +3,14 @@
 //! The copy is an export stream of `edge_queue::transfer`, in pieces: a line `data N`, then N bytes.
 
 use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 
 use edge_bridge::Link;
 use edge_queue::aio::Queue;
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::{Failed, say};
 use crate::run::status::outputs::units::counted;
@@ -19,7 +22,10 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Most pieces that wait for a slow reader. Then the export waits, and the queue goes on.
 const PIECES_MAX: usize = 2;
 
-/// Writes the copy, and returns the summary for the last line. A reader that takes nothing for four seconds is given up.
+/// Time limit for a piece: the other end may be behind a slow line, as of `ssh`.
+const PIECE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Writes the copy, and returns the summary for the last line. A reader that takes a minute for a piece is given up.
 /// `note` is that of the copy, `head` is the first piece, if there is one.
 pub(super) async fn serve(
     stream: &mut UnixStream,
@@ -37,10 +43,11 @@ pub(super) async fn serve(
     // Moved, so that the export ends at its next piece when the reader is gone.
     let (exported, sent) = tokio::join!(queue.export_with_note(out, note.to_vec()), async move {
         while let Some(piece) = written.recv().await {
-            say(stream, format!("{PIECE} {}\n", piece.len()).as_bytes()).await?;
-            say(stream, &piece).await?;
+            let head = format!("{PIECE} {}\n", piece.len());
+            timeout(PIECE_WITHIN, stream.write_all(head.as_bytes())).await??;
+            timeout(PIECE_WITHIN, stream.write_all(&piece)).await??;
         }
-        Ok(())
+        Ok::<_, io::Error>(())
     });
     sent.map_err(Failed::Gone)?;
     let exported = exported.map_err(|error| Failed::Said(error.to_string()))?;
