@@ -4,7 +4,7 @@
 //!
 //! One JSON object per line: `figure value unit baseline ratio runs profile`. Rates are messages per second; a ratio above 1
 //! means faster than the baseline, or, for sizes, larger than it. Profile `release` is this workspace's, with thin LTO;
-//! `quick` is Cargo's own, which a program has that depends on the crates and sets nothing.
+//! `stock` is Cargo's own, which a program has that depends on the crates and sets nothing.
 
 mod bridge;
 mod codec;

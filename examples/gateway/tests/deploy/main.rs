@@ -135,7 +135,7 @@ fn workloads_keep_the_rules_and_each_broken_rule_is_found() {
         ("path: /healthz", "path: /metrics"),
         ("timeoutSeconds: 5", "timeoutSeconds: 3"),
         ("httpGet: { path: /readyz, port: metrics }", "exec: { command: [ping, hub.example.com] }"),
-        ("terminationGracePeriodSeconds: 15", "terminationGracePeriodSeconds: 5"),
+        ("terminationGracePeriodSeconds: 20", "terminationGracePeriodSeconds: 5"),
         ("priorityClassName: edge-data", "schedulerName: x"),
         ("whenDeleted: Retain", "whenDeleted: Delete"),
         ("Prune=false,Delete=false", "Prune=true"),

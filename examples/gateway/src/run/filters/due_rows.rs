@@ -73,9 +73,8 @@ fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, (ingest, stopped_la
 /// Pushes acknowledged readings that the filters hold into the queue, if the disk has no room for the filters' states. The queue has reserved its
 /// own room before.
 pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
-    let of = ingest.clone();
-    let counted = tokio::task::spawn_blocking(move || clean_stop_mark::bytes(|| of.filter_states()));
-    let error = match counted.await.map_err(io::Error::other).flatten() {
+    // Here, and not on a thread that a hanging disk may hold: it is bounded work without the disk.
+    let error = match clean_stop_mark::bytes(|| ingest.filter_states()) {
         Err(error) => error,
         Ok(bytes) => {
             let dir = state.to_owned();

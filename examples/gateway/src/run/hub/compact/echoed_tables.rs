@@ -57,7 +57,7 @@ pub(super) struct Marks {
     pub(super) lost: u64,
     /// Number of times that the connection ended, after which the hub may have restarted from an older state.
     pub(super) broken: u64,
-    /// Number of SUBSCRIBEs that make the hub send its retained tables.
+    /// Number of SUBSCRIBEs that put all tables in doubt until the hub sends them; those after a publication do not.
     pub(super) asked: u64,
 }
 
