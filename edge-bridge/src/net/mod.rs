@@ -27,6 +27,7 @@ mod parking;
 mod proxy;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
+mod repeats;
 mod request;
 mod reread_source;
 mod send_buffer;

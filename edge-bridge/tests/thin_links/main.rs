@@ -175,7 +175,7 @@ fn a_half_open_link_is_found_in_bounded_time_during_a_transmission() {
     assert!(found_ms(false, 50_000_000) < 330_000 + 5_000, "{} ms", found_ms(false, 50_000_000));
 }
 
-/// What is written meanwhile into a buffer that has room shows no slower path: nothing was seen to leave.
+/// Bytes that are written meanwhile into a buffer with room show no slower path: nothing was seen to leave.
 #[test]
 fn promise_5_messages_that_go_on_put_off_no_end_of_a_half_open_link() {
     let mut world = World::new(Path::new(100_000));

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::net::hub_address::Target;
-
-/// Most further dials in a row that begin with the same address after changes of the CONNECT: by version, bridge bit and will.
-const SAME_MAX: u8 = 3;
+use crate::net::repeats::Repeats;
 
 /// Addresses of each target that stood first since its last CONNACK. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -21,10 +19,8 @@ pub(in crate::net) struct FailedDials {
 struct Turn {
     /// Addresses that failed dials began with.
     tried: Vec<SocketAddr>,
-    /// Set if the next dial begins with the last one of them again.
-    is_same: bool,
-    /// Number of dials in a row that did.
-    same: u8,
+    /// Dials that begin with the last one of them again.
+    repeats: Repeats,
 }
 
 impl FailedDials {
@@ -45,7 +41,7 @@ impl FailedDials {
     /// same address. Else the two could change in step, so that an address never got one form of the CONNECT.
     pub(in crate::net) fn on_other_connect(&self) {
         let mut turns = self.lock();
-        turns.last_mut().into_iter().for_each(|(_, turn)| turn.is_same = turn.same < SAME_MAX);
+        turns.last_mut().into_iter().for_each(|(_, turn)| turn.repeats.ask());
     }
 
     /// Records that the hub accepted a CONNECT on the last dialled connection.
@@ -61,12 +57,12 @@ impl FailedDials {
 impl Turn {
     /// Rotates the addresses to the one whose turn it is.
     fn begin_with(&mut self, addresses: &mut [SocketAddr]) {
-        let same = self.tried.last().copied().filter(|_| std::mem::take(&mut self.is_same));
-        if let Some(at) = addresses.iter().position(|address| Some(*address) == same) {
-            self.same += 1;
+        let repeats = self.repeats.take();
+        let same = self.tried.last().filter(|_| repeats);
+        if let Some(at) = addresses.iter().position(|address| Some(address) == same) {
             return addresses.rotate_left(at);
         }
-        self.same = 0;
+        self.repeats = Repeats::default();
         self.tried.retain(|address| addresses.contains(address));
         let first = addresses.iter().position(|address| !self.tried.contains(address));
         if first.is_none() {

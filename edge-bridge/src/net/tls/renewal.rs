@@ -9,10 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Tls;
 use crate::net::hub_address::Target;
+use crate::net::repeats::Repeats;
 use crate::net::reread_source::{RereadSource, Subject};
-
-/// Most further dials with the same certificate after changes of the CONNECT: by version, bridge bit and will.
-const SAME_MAX: u8 = 3;
 
 /// Most addresses with a turn, because a name may have another one each time.
 const TURNS_MAX: usize = 64;
@@ -50,11 +48,12 @@ impl State {
                 address: address.clone(),
                 is_candidates: self.is_candidates_at_first(&address.0),
                 was_offered: false,
-                is_same: false,
-                same: 0,
+                repeats: Repeats::default(),
             },
-            Some(turn) if turn.is_same => Turn { is_same: false, same: turn.same + 1, ..turn },
-            Some(turn) => Turn { is_candidates: !turn.is_candidates, same: 0, ..turn },
+            Some(mut turn) => {
+                turn.is_candidates ^= !turn.repeats.take();
+                turn
+            }
         };
         let is_candidates = turn.is_candidates;
         self.turns.push(Turn { was_offered: turn.was_offered || is_candidates, ..turn });
@@ -83,10 +82,8 @@ struct Turn {
     is_candidates: bool,
     /// Set if it or an earlier one did.
     was_offered: bool,
-    /// Set if the next one uses the same certificate.
-    is_same: bool,
-    /// Number of dials in a row before it that used the same certificate for that.
-    same: u8,
+    /// Dials that use the same certificate again.
+    repeats: Repeats,
 }
 
 impl TlsRenewal {
@@ -144,7 +141,7 @@ impl TlsRenewal {
     pub(in crate::net) fn on_other_connect(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let last = state.iter_mut().filter_map(|state| state.turns.last_mut());
-        last.for_each(|turn| turn.is_same = turn.same < SAME_MAX);
+        last.for_each(|turn| turn.repeats.ask());
     }
 
     /// Records that a hub accepted a CONNECT on the last dialled connection.
