@@ -182,7 +182,7 @@ fn a_segment_of_which_no_page_can_be_read_at_an_open_is_not_written_over() {
     }
 }
 
-/// What the lane writes meanwhile comes behind what the segment holds.
+/// Rows that the lane gets meanwhile come behind those of the segment.
 #[test]
 fn rows_written_while_a_segment_cannot_be_read_are_there_with_its_own_once_it_can() {
     for closes in [true, false] {

@@ -177,6 +177,7 @@ struct Site {
     waiting: Vec<Plan>,
     /// The local broker, if this program is it.
     broker: Option<Broker>,
+    /// What hubs have sent to this process of what they retain.
     retained: RetainedTaken,
 }
 
@@ -322,6 +323,7 @@ fn plans_out(plans: &[Plan]) -> Vec<(&str, Rules)> {
     out.map(|plan| (plan.section.name.as_str(), plan.rules())).collect()
 }
 
+/// Starts a connection, and logs that.
 async fn start(plan: Plan, broker: Option<&Broker>, retained: &RetainedTaken) -> Result<Connection, String> {
     let name = plan.section.name.clone();
     let started = Connection::start(plan, broker, retained).await;

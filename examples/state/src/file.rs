@@ -33,12 +33,7 @@ pub(crate) fn replace_by(
 ) -> io::Result<()> {
     in_use::check(dir)?;
     let new = dir.join(format!("{name}.new"));
-    // One that a crash left, or a link that somebody made: `create_new` follows none.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new)?;
+    let mut file = made_anew(&new)?;
     // Whatever the umask takes.
     file.set_permissions(Permissions::from_mode(MODE))?;
     if let Err(error) = write(&mut file).and_then(|()| file.sync_all()) {
@@ -50,6 +45,15 @@ pub(crate) fn replace_by(
     sync_names(dir)
 }
 
+/// Makes an empty file in the place of one that a crash left, or of a link that somebody made: `create_new` follows none.
+fn made_anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
 /// Finds out whether the disk has room for a file of so many bytes. They are reserved and not written, under a name that is gone before, so that
 /// nothing is left of it whatever happens.
 ///
@@ -58,11 +62,7 @@ pub(crate) fn replace_by(
 pub fn try_room(dir: &Path, name: &str, bytes: u64) -> io::Result<()> {
     in_use::check(dir)?;
     let path = dir.join(name);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
+    let file = made_anew(&path)?;
     fs::remove_file(&path)?;
     match fallocate(&file, FallocateFlags::empty(), 0, bytes.max(1)) {
         // Such a file system says at least what is free.

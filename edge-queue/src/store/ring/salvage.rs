@@ -218,6 +218,7 @@ mod tests {
         assert!(seqs.first().is_some_and(|first| *first >= 90), "{:?}", seqs.first());
         assert_eq!(seqs.last(), Some(&1500));
     }
+
     /// A file may have held another ring, whose floor was higher.
     #[test]
     fn the_latest_floor_counts_and_not_the_highest() {

@@ -11,7 +11,7 @@ use super::{UNITS, figure, read, root};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// What mqtt-bridge may need as the local broker of a file that sets no limit, in MiB, by the sum of docs/guide/sizing.md.
+/// Memory that mqtt-bridge may need as the local broker of a file that sets no limit, in MiB, by the sum of docs/guide/sizing.md.
 fn mqtt_bridge_mib() -> f64 {
     let clients = Config::default();
     let bytes = |bytes: usize| bytes as f64 / MIB;

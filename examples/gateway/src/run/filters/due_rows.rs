@@ -74,17 +74,16 @@ fn put_due(permit: Permit<'_>, now: Now, is_asked_for: bool, (ingest, stopped_la
 /// own room before.
 pub(in crate::run) async fn flush_without_room(state: &Path, ingest: &GatewayIngest, intake: &Intake) {
     // Here, and not on a thread that a hanging disk may hold: it is bounded work without the disk.
-    let error = match clean_stop_mark::bytes(|| ingest.filter_states()) {
-        Err(error) => error,
+    let tried = match clean_stop_mark::bytes(|| ingest.filter_states()) {
+        Err(error) => Some(Err(error)),
         Ok(bytes) => {
             let dir = state.to_owned();
             let trial = tokio::task::spawn_blocking(move || clean_stop_mark::try_room(&dir, bytes));
-            // Of a disk that hangs nothing is known: the states are written at the end of the stop, if the queue could be closed before.
-            let tried = tried(async { trial.await.map_err(io::Error::other)? }).await;
-            let Some(Err(error)) = tried else { return };
-            error
+            tried(async { trial.await.map_err(io::Error::other)? }).await
         }
     };
+    // Of a disk that hangs nothing is known: the states are written at the end of the stop, if the queue could be closed before.
+    let Some(Err(error)) = tried else { return };
     let Ok(Some(permit)) = tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await else {
         tracing::warn!(%error, "no room for the filters' states, nor in the queue: what they hold is lost");
         return;
