@@ -13,11 +13,12 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use edge_queue::medium::os::OsDir;
 use edge_queue::transfer::import;
@@ -167,7 +168,7 @@ fn a_killed_backup_leaves_nothing_under_its_name() {
     assert!(left.iter().all(|name| name != "copy.edgx.new"), "{left:?}");
 }
 
-/// More of them than there are turns cost nobody else theirs for long.
+/// More of them than there are turns cost nobody else theirs for long, and the status nothing.
 #[test]
 fn readers_that_take_nothing_are_given_up() {
     let dir = tempfile::tempdir().unwrap();
@@ -185,6 +186,13 @@ fn readers_that_take_nothing_are_given_up() {
         .collect();
     (0..100).for_each(|n| sensor.publish("plant/n", &n.to_string()));
     sensor.settle(0, 10);
+    let mut status = UnixStream::connect(gateway.state.join("control.sock")).unwrap();
+    // Less than a copy may hold its turn.
+    status.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+    status.write_all(b"status\n").unwrap();
+    let mut answer = String::new();
+    status.read_to_string(&mut answer).unwrap();
+    assert!(answer.lines().last().is_some_and(|line| line.starts_with("ok ")), "{answer}");
     let done = backup(&gateway.state, &dir.path().join("copy"));
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     drop(silent);

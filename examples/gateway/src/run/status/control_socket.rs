@@ -2,7 +2,7 @@
 //! and lists, retries, drops or exports messages that the hub refuses.
 //!
 //! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER`, `backup`,
-//! `mule`, `settle BYTES` with a receipt behind it, or that of a [tap](crate::run::tap), which takes no turn from the others. The answer is lines of
+//! `mule`, `settle BYTES` with a receipt behind it, or that of a [tap](crate::run::tap), which takes no turn from the others, as `status` does not. The answer is lines of
 //! JSON, or the pieces of a [`backup`] or a data mule's export, then `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from
 //! the start on, also without a queue.
 
@@ -257,9 +257,13 @@ async fn serve_one(
         };
         return say(&mut stream, last.as_bytes()).await;
     }
-    // Nobody closes the semaphore.
-    let _turn = answers.acquire().await;
-    let last = match line.strip_suffix('\n') {
+    let request = line.strip_suffix('\n');
+    // The status is made at once; it must be seen beside copies that hold all turns. Nobody closes the semaphore.
+    let _turn = match request {
+        Some("status") => None,
+        _ => answers.acquire().await.ok(),
+    };
+    let last = match request {
         Some(line) => match answer(&mut stream, (line, begun), snapshots, opened).await {
             Ok(done) => format!("ok {done}\n"),
             Err(Failed::Said(error)) => format!("error {error}\n"),
@@ -267,7 +271,8 @@ async fn serve_one(
         },
         None => "error one line is expected, of at most 4096 bytes\n".to_owned(),
     };
-    say(&mut stream, last.as_bytes()).await
+    // What pieces left in the socket's buffer goes before it.
+    timeout(backup::PIECE_WITHIN, stream.write_all(last.as_bytes())).await?
 }
 
 enum Failed {

@@ -22,10 +22,11 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Most pieces that wait for a slow reader. Then the export waits, and the queue goes on.
 const PIECES_MAX: usize = 2;
 
-/// Time limit for a piece: the other end may be behind a slow line, as of `ssh`.
-const PIECE_WITHIN: Duration = Duration::from_secs(60);
+/// Time limit for a piece, and for the line behind the last one: the other end may be behind a slow line, as of `ssh`. A quarter of what a client
+/// waits for its first piece ([`pieces`](crate::command_line)), because it may wait for the turn of one that takes nothing.
+pub(super) const PIECE_WITHIN: Duration = Duration::from_secs(15);
 
-/// Writes the copy, and returns the summary for the last line. A reader that takes a minute for a piece is given up.
+/// Writes the copy, and returns the summary for the last line. A reader that takes longer than [`PIECE_WITHIN`] for a piece is given up.
 /// `note` is that of the copy, `head` is the first piece, if there is one.
 pub(super) async fn serve(
     stream: &mut UnixStream,
