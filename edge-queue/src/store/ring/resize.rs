@@ -136,13 +136,14 @@ fn copy_rows(
 ) -> Result<(), StoreError> {
     let more_lanes = old.superblock.geometry.lanes < new.superblock.geometry.lanes;
     for lane in 0..old.superblock.geometry.lanes {
-        let known = recovered.state.lane.get(usize::from(lane)).map_or(0, |lane| lane.next);
+        let lane_state = recovered.state.lane.get(usize::from(lane));
+        let (known, has_rows) = lane_state.map_or((0, false), |lane| (lane.next, lane.rows > 0));
         let mut copied = Copied { open: vec![(0, 0); state.consumers.len()], ..Copied::default() };
         let mut from = 1;
         loop {
             let mut chunk = match old.read(Lane(lane), from, COPY) {
-                // A new lane needs the new file now. Other limits wait, as a consumer does.
-                Err(_) if more_lanes => old.read_past_errors(Lane(lane), from, COPY)?,
+                // A new lane needs the new file now. Other limits wait, as a consumer does, where there is a row to wait for.
+                Err(_) if more_lanes || !has_rows => old.read_past_errors(Lane(lane), from, COPY)?,
                 read => read?,
             };
             copied.neighbours.pass(&chunk.rows, &chunk.lost);
