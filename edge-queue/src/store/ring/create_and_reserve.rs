@@ -42,7 +42,7 @@ pub(super) fn create(
             let _ = dir.remove(FILE_NEW);
             let source: io::Error = source;
             Err(match source.kind() {
-                io::ErrorKind::StorageFull => {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     OpenError::NoSpace { needed, free: free.unwrap_or(0), lower: LOWER }
                 }
                 _ => OpenError::Io { op: "create", source },
