@@ -199,12 +199,12 @@ impl Dialer {
             }
             None => tls.clone(),
         };
-        let stream = tls.connect(name, stream).await.map_err(|source| {
-            if handshake_error::says_nothing_of_own_certificate(&source) {
-                self.renewal.iter().for_each(TlsRenewal::on_not_judged);
-            }
-            DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) }
-        })?;
+        let connected = tls.connect(name, stream).await;
+        let is_judged =
+            !connected.as_ref().is_err_and(handshake_error::says_nothing_of_own_certificate);
+        self.renewal.iter().for_each(if is_judged { TlsRenewal::on_judged } else { TlsRenewal::on_not_judged });
+        let stream = connected
+            .map_err(|source| DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) })?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

@@ -47,7 +47,7 @@ impl State {
             None => Turn {
                 address: address.clone(),
                 is_candidates: self.is_candidates_at_first(&address.0),
-                was_offered: false,
+                was_judged: false,
                 repeats: Repeats::default(),
             },
             Some(mut turn) => {
@@ -56,7 +56,7 @@ impl State {
             }
         };
         let is_candidates = turn.is_candidates;
-        self.turns.push(Turn { was_offered: turn.was_offered || is_candidates, ..turn });
+        self.turns.push(turn);
         if self.turns.len() > TURNS_MAX {
             self.turns.remove(0);
         }
@@ -80,8 +80,8 @@ struct Turn {
     address: Address,
     /// Set if it used the candidate.
     is_candidates: bool,
-    /// Set if it or an earlier one did.
-    was_offered: bool,
+    /// Set if the hub could judge the candidate on it or on an earlier one: the handshake ended, well or with a word about the certificate.
+    was_judged: bool,
     /// Dials that use the same certificate again.
     repeats: Repeats,
 }
@@ -130,6 +130,13 @@ impl TlsRenewal {
         state.as_ref().is_some_and(|state| state.is_refused)
     }
 
+    /// Records that the last dial's handshake went so far that the hub could judge the certificate.
+    pub(in crate::net) fn on_judged(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = state.iter_mut().filter_map(|state| state.turns.last_mut());
+        last.for_each(|turn| turn.was_judged |= turn.is_candidates);
+    }
+
     /// Records that the last dial failed before the hub could judge the certificate: that dial counts for nothing.
     pub(in crate::net) fn on_not_judged(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,8 +157,9 @@ impl TlsRenewal {
         let Some(state) = state.as_mut() else { return };
         let Some(turn) = state.turns.last() else { return };
         if !turn.is_candidates {
-            // Where this address never had it, others may have been dead, and its next dial uses it.
-            if turn.was_offered {
+            // Where no address of the hub could judge it, they may have been dead, and the next dial of this one uses it.
+            let mut turns = state.turns.iter().filter(|other| other.address.0 == turn.address.0);
+            if turns.any(|turn| turn.was_judged) {
                 state.is_refused = true;
                 tracing::warn!(
                     "the hub does not take the link's renewed certificate: the former one is used"
@@ -222,6 +230,7 @@ mod tests {
                     expected,
                     "{n}"
                 );
+                renewal.on_judged();
                 if n == 1 {
                     renewal.on_accepted();
                 }
@@ -236,7 +245,11 @@ mod tests {
         let file = Arc::new(Mutex::new(None::<Tls>));
         let read = file.clone();
         let renewal = TlsRenewal::new(move || Ok(read.lock().unwrap().take()));
-        let next = async || renewal.next(&address(), &first, |tls| tls).await;
+        let next = async || {
+            let tls = renewal.next(&address(), &first, |tls| tls).await;
+            renewal.on_judged();
+            tls
+        };
         assert!(is_same(&next().await, &first));
         renewal.on_accepted();
         *file.lock().unwrap() = Some(second.clone());
@@ -276,9 +289,16 @@ mod tests {
         assert!(is_same(&renewal.next(&away, &first, |tls| tls).await, &second), "it is in use everywhere");
     }
 
-    /// All addresses of a name refuse the new one; their number does not keep the former one away, nor does a name that has another one each time.
+    /// All addresses of a name refuse the new one, or are dead; their number does not keep the former one away, nor does a name that has another one
+    /// each time.
     #[tokio::test]
     async fn many_addresses_do_not_keep_the_former_certificate_away() {
+        for are_dead in [true, false] {
+            many_addresses(are_dead).await;
+        }
+    }
+
+    async fn many_addresses(are_dead: bool) {
         let (first, second) = (tls(), tls());
         let file = Mutex::new(Some(second.clone()));
         let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
@@ -287,10 +307,13 @@ mod tests {
             let peer = SocketAddr::from(([10, 0, 0, 1], n));
             offered
                 .push(is_same(&renewal.next(&(address().0, Some(peer)), &first, |tls| tls).await, &second));
+            if !are_dead {
+                renewal.on_judged();
+            }
         }
         assert_eq!(offered, [true, true, false, true, true, false]);
         renewal.on_accepted();
-        assert!(!renewal.is_refused(), "this address never had it");
+        assert_eq!(renewal.is_refused(), !are_dead, "the sixth never had it");
         let sixth = (address().0, Some(SocketAddr::from(([10, 0, 0, 1], 6))));
         assert!(is_same(&renewal.next(&sixth, &first, |tls| tls).await, &second));
     }
