@@ -45,7 +45,7 @@ impl FoundAtOpen {
                     lane = name,
                     wanted,
                     in_force,
-                    "max_bytes is not in force: the queue's file keeps what it was made for until a start finds room for both files"
+                    "max_bytes is not in force: the queue's file keeps what it was made for until a start finds that `why` is mended"
                 );
             }
         }

@@ -147,7 +147,7 @@ fn found_at_open(needs: &mut Needs, facts: &Facts, figures: &Figures) {
         Some(kept) if kept.is_less => {
             let text = format!("max_bytes of [queue] is not in force: {}.", kept.why);
             let action = format!(
-                "Make room on the disk of {} for a second file beside queue.ring, then restart the gateway. Until then the lanes hold what the file was made for, as the figures show.",
+                "Mend what it names, on the disk of {}: room for a second file beside queue.ring, or a sector that cannot be read. Then restart the gateway. Until then the lanes hold what the file was made for, as the figures show.",
                 facts.state
             );
             needs.act("limits", text, action);
@@ -169,7 +169,7 @@ fn found_at_open(needs: &mut Needs, facts: &Facts, figures: &Figures) {
 /// Returns the remedy for a lane that is nearly full, beside a link that comes back.
 fn more_room(figures: &Figures) -> &'static str {
     match &figures.sample.found.division_kept {
-        Some(kept) if kept.is_less => "make room on the disk for the raised limit and restart the gateway",
+        Some(kept) if kept.is_less => "do what the need `limits` says, so that the raised limit holds",
         _ => "raise the limit in [queue]",
     }
 }
