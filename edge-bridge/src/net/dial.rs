@@ -200,11 +200,12 @@ impl Dialer {
             None => tls.clone(),
         };
         let connected = tls.connect(name, stream).await;
-        let is_judged =
-            !connected.as_ref().is_err_and(handshake_error::says_nothing_of_own_certificate);
-        self.renewal.iter().for_each(if is_judged { TlsRenewal::on_judged } else { TlsRenewal::on_not_judged });
-        let stream = connected
-            .map_err(|source| DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) })?;
+        let is_judged = !connected.as_ref().is_err_and(handshake_error::says_nothing_of_own_certificate);
+        let judged = if is_judged { TlsRenewal::on_judged } else { TlsRenewal::on_not_judged };
+        self.renewal.iter().for_each(judged);
+        let in_words =
+            |source| DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) };
+        let stream = connected.map_err(in_words)?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }
