@@ -222,6 +222,25 @@ fn changed_limits_wait_for_a_bad_sector_and_a_new_lane_does_not() {
     }
 }
 
+/// Nothing is at stake there.
+#[test]
+fn changed_limits_do_not_wait_for_a_bad_sector_in_a_lane_without_rows() {
+    let mut rig = Rig::new();
+    (0..3).for_each(|_| drop(rig.queue.push(Row::new("alarm").lane(Lane::ALARM)).unwrap()));
+    rig.queue.commit().unwrap();
+    assert_eq!(rig.drain_for(1), 6003);
+    let page = rig.page_in(Lane::ALARM, 1);
+    (0..10).for_each(|_| drop(rig.queue.push(Row::new("later")).unwrap()));
+    let (disk, clock) = rig.ends(true);
+    disk.bad.lock().unwrap().insert(page);
+    let config = Config::default().max_bytes(16 << 20);
+    let queue = Queue::open_in(Box::new(disk.clone()), config, clock.clone()).unwrap();
+    let told = queue.events();
+    assert!(told.iter().all(|event| !matches!(event, Event::LimitsKept(_) | Event::Lost { .. })), "{told:?}");
+    let mut rig = Rig::of(disk, clock, queue);
+    assert_eq!((rig.drain_for(1), rig.quarantined()), (10, 0));
+}
+
 #[test]
 fn rows_that_come_back_within_a_minute_are_not_lost() {
     for seconds in [1, 20, 55] {
