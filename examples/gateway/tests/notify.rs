@@ -130,6 +130,37 @@ fn it_is_not_ready_while_its_queue_is_not_open_and_the_start_is_waited_for() {
     assert_eq!(gateway.get("/readyz").unwrap().0, 200);
 }
 
+/// After the first READY=1 the watchdog goes on: a reload whose disk hangs, or whose copy takes long, must not be killed for it.
+#[test]
+fn a_reload_that_waits_for_its_queue_pings() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut supervisor = Supervisor::new(dir.path());
+    let (mut gateway, _) = gateway(dir.path(), free_port(), "");
+    gateway.start_unready();
+    supervisor.until("READY=1");
+    let (state, away) = (gateway.state.clone(), dir.path().join("away"));
+    fs::rename(&state, &away).unwrap();
+    fs::write(&state, "no directory").unwrap();
+    let file = dir.path().join("gateway.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("[hub]\n", "[hub]\nwindow = 7\n")).unwrap();
+    gateway.signal("HUP");
+    supervisor.until("STATUS=degraded: no queue (");
+    supervisor.until_pings_go_on();
+
+    // One that hangs is found all the same.
+    gateway.signal("STOP");
+    let frozen = supervisor.count("WATCHDOG=1");
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(supervisor.count("WATCHDOG=1"), frozen, "a process that hangs does not ping");
+    gateway.signal("CONT");
+    fs::remove_file(&state).unwrap();
+    fs::rename(&away, &state).unwrap();
+    wait_until("ready again", 60, || supervisor.count("READY=1") == 2);
+    supervisor.until_pings_go_on();
+    assert!(gateway.terminate().0.success());
+}
+
 #[test]
 fn a_second_one_on_the_same_state_is_never_ready() {
     let dir = tempfile::tempdir().unwrap();

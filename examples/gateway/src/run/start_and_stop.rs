@@ -100,13 +100,16 @@ pub(crate) async fn run(
     parts: Parts,
     mut stop: Stop<'_>,
 ) -> Result<(), RunError> {
-    let (wall, open_queue) = (Arc::new(wall_clock(config)), parts.open_queue.clone());
+    // systemd's watchdog goes on from the run before, and no part that can ping is there while all of them stop or start.
+    let (open_queue, service) = (parts.open_queue.clone(), parts.service.clone());
+    let wall = Arc::new(wall_clock(config));
     let floor = CertificateFloor::new(wall.clone());
     let uplink = uplink::prepare(config, &floor.clock())?;
     // Before all else: another process on this directory gets no further.
     let mut opening = Opening::start(state, config, wall.clone(), parts.is_restart);
-    let opened = opening.at_once().await?;
-    let local = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts).await?;
+    let opened = service.while_waiting(opening.at_once()).await?;
+    let local = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts);
+    let local = service.while_waiting(local).await?;
     let table_subscriber = TableSubscriber::new(config);
     let files = StateFiles {
         dir: state.to_owned(),
@@ -121,15 +124,16 @@ pub(crate) async fn run(
             floor.raise(taken.opened.account.known_s());
             let is_stopping = taken.is_stopping;
             let running =
-                local.with_queue(config, state, uplink, (taken, table_subscriber, files.table_files)).await?;
+                local.with_queue(config, state, uplink, (taken, table_subscriber, files.table_files));
+            let running = service.while_waiting(running).await?;
             open_queue.show(&running.store.0, &running.link);
             if !is_stopping {
                 stop.await;
             }
-            running.stop(state).await
+            service.while_waiting(running.stop(state)).await
         }
         without => {
-            local.stop().await;
+            service.while_waiting(local.stop()).await;
             without.map(drop)
         }
     }

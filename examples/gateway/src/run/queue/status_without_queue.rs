@@ -72,8 +72,14 @@ impl Without {
 }
 
 impl NoQueue {
-    /// Logs each change of the verdict, within the rate limit, for as long as it is polled. The start without a queue has a line of its own.
+    /// Logs each change of the verdict, within the rate limit, and feeds systemd's watchdog, for as long as it is polled. The start without a queue
+    /// has a line of its own.
     pub(in crate::run) async fn watch(&self) -> Infallible {
+        // Of a process that was ready the watchdog goes on; a queue that is copied or a disk that hangs is no reason for a new start.
+        self.service.while_waiting(self.tell_state()).await
+    }
+
+    async fn tell_state(&self) -> Infallible {
         let mut log = StateLog::default();
         log.note(self.clock.now().up_ms, (Verdict::Degraded, LinkState::Offline));
         loop {

@@ -1,5 +1,6 @@
 //! The gateway as a service of systemd: ready when the queue is open and sensors can connect, with the verdict as its status, and a watchdog that
-//! is fed while the runtime runs and the queue's writer makes progress. Without systemd, and inside another program, nothing is sent.
+//! is fed while the runtime runs and the queue's writer makes progress, or there is no queue yet. Without systemd, and inside another program, nothing
+//! is sent.
 //! The liveness probe of Kubernetes goes by the watchdog's rule.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: the environment, and looks at the queue")]
