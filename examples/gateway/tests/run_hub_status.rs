@@ -13,7 +13,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use support::gateway::Gateway;
@@ -213,6 +214,47 @@ fn a_hub_that_denies_the_status_costs_the_status_alone() {
     wait_until("nothing is wrong with the gateway", 30, || {
         gateway.metric("edge_verdict{verdict=\"delivering\"}") == Some(1.0)
     });
+    assert!(gateway.terminate().0.success());
+}
+
+/// Whoever grants the right has the gateway there with its next connection, and not hours later.
+#[test]
+fn a_hub_that_grants_the_status_later_is_told_on_the_next_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let refused = Arc::<AtomicUsize>::default();
+    let count = refused.clone();
+    hub.answer(move |topic, _| {
+        let is_denied = topic.starts_with("edge/");
+        count.fetch_add(usize::from(is_denied), Ordering::Relaxed);
+        Answer::Ack(if is_denied { 0x87 } else { 0 })
+    });
+    let wan = Relay::start(hub.address);
+    let (mut gateway, listen) = Gateway::started(dir.path(), wan.address, REST);
+    let mut sensor = Publisher::new(listen, "sensor", 1);
+    wait_until("both are refused", 30, || refused.load(Ordering::Relaxed) >= 2);
+    // On one connection alone the fourth attempt would come after seven minutes.
+    for connection in 2..=4 {
+        // Eight refusals in a row, with nothing that the hub took between them, would count as those of the whole link.
+        sensor.publish("plant/a", &connection.to_string());
+        wait_until("a reading is there", 60, || {
+            sensor.poll();
+            hub.count("up/plant/a") >= connection - 1
+        });
+        wan.cut();
+        wait_until("the connection is gone", 30, || {
+            gateway.metric("edge_link_state{state=\"backing-off\"}") == Some(1.0)
+        });
+        wan.mend();
+        wait_until("both are tried", 60, || refused.load(Ordering::Relaxed) >= 2 * connection);
+    }
+    hub.answer(|_, _| Answer::Ack(0));
+    wan.cut();
+    wait_until("the last one is gone", 30, || {
+        gateway.metric("edge_link_state{state=\"backing-off\"}") == Some(1.0)
+    });
+    wan.mend();
+    wait_until("both are told", 60, || hub.count("edge/alive/g") > 0 && hub.count("edge/status/g") > 0);
     assert!(gateway.terminate().0.success());
 }
 

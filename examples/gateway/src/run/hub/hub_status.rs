@@ -219,6 +219,18 @@ impl HubStatus {
         }
     }
 
+    /// Ends the flight of a status message, if this message, which the hub refused, is one: the session does not send it again. The next one comes
+    /// after the pause that has begun, or on a new connection, where the hub may have other rights.
+    pub(in crate::run) fn on_refused(&self, message: &Publish) {
+        let mut state = self.lock();
+        let State { alive, status, .. } = &mut *state;
+        for (topic, slot) in [(&self.topics.alive, alive), (&self.topics.status, status)] {
+            if message.topic == *topic {
+                slot.on_its_way.take_if(|sent| *sent == message.payload);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -184,6 +184,9 @@ impl Encode for RouteEncoder {
     }
 
     fn on_answer(&mut self, answer: &HubAnswer<'_>) {
+        if let Some(status) = self.hub_status.as_ref().filter(|_| answer.reason.is_error()) {
+            status.on_refused(answer.message);
+        }
         self.taps.answered(answer);
     }
 }

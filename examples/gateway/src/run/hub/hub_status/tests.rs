@@ -185,6 +185,24 @@ fn what_was_on_its_way_when_the_connection_ended_is_not_said_again_at_once() {
     assert_eq!(topics(&said(&status, 31_000)), ["edge/status/site7"]);
 }
 
+/// Its rights may have been mended, and nobody is to wait for the pause of hours that refusals led to.
+#[test]
+fn what_the_hub_refused_is_said_again_on_the_next_connection_and_not_before() {
+    let status = status();
+    see(&status, 0, 1, Verdict::Delivering);
+    let first = said(&status, 0);
+    assert_eq!(topics(&first), ["edge/alive/site7", "edge/status/site7"]);
+    first.iter().for_each(|message| status.on_refused(message));
+    assert!(!see(&status, 9_000, 1, Verdict::Storing));
+    assert!(said(&status, 9_000).is_empty(), "the same connection");
+    assert!(see(&status, 10_000, 2, Verdict::Delivering));
+    let second = said(&status, 10_000);
+    assert_eq!(topics(&second), ["edge/alive/site7", "edge/status/site7"]);
+    // An answer to another message is none to these.
+    status.on_refused(&Publish { payload: Bytes::from_static(AWAY), ..second[0].clone() });
+    assert!(!see(&status, 11_000, 3, Verdict::Storing), "the session sends them again");
+}
+
 #[test]
 fn a_status_is_what_the_snapshot_says() {
     let mut figures = test_snapshots::outage();
