@@ -118,7 +118,8 @@ pub(super) fn consumer(
         if !payload.fields.is_empty() {
             keys.push(("fields", of_a_reading(&payload.fields)));
         }
-        output.route(&keys, &of(&used), &[to.remark.to_owned()]);
+        let remarks = [to.remark].into_iter().chain(payload.remark).map(str::to_owned);
+        output.route(&keys, &of(&used), &remarks.collect::<Vec<_>>());
         has_route = true;
         let origin = topics_at.clone().into_iter().next();
         routes.extend(origin.map(|origin| Written {
@@ -128,6 +129,9 @@ pub(super) fn consumer(
         }));
     }
     if has_route {
+        if let Some(missing) = payload.missing {
+            output.warn(table.head.as_ref().map(|head| head.origin.clone()), missing);
+        }
         leave(table, &used, "Telegraf's own; a route takes its messages from [local]", output);
     } else {
         leave(table, &[], "none of its topics becomes a route", output);
@@ -172,6 +176,16 @@ struct Payload {
     fields: Fields,
     /// Further Telegraf key that determines the format.
     used: Option<&'static str>,
+    /// Remark about the fields.
+    remark: Option<&'static str>,
+    /// Warning of what Telegraf takes from such payloads and the gateway does not.
+    missing: Option<&'static str>,
+}
+
+impl Payload {
+    fn new(input: &'static str, fields: Fields) -> Self {
+        Self { input, fields, used: None, remark: None, missing: None }
+    }
 }
 
 /// Reads the format of a consumer's payloads.
@@ -181,11 +195,15 @@ struct Payload {
 /// The gateway cannot read this format.
 fn payload(values: &DeTable<'_>) -> Result<Payload, String> {
     match text(values, "data_format").unwrap_or("influx") {
-        "json" => Ok(Payload { input: "json", fields: json_fields(values)?, used: None }),
-        "influx" => Ok(Payload { input: "influx-line", fields: line_fields(values)?, used: None }),
+        "json" => Ok(Payload {
+            remark: Some(NO_FIELD_REMARK),
+            missing: Some(NESTED),
+            ..Payload::new("json", json_fields(values)?)
+        }),
+        "influx" => Ok(Payload::new("influx-line", line_fields(values)?)),
         "value" => match text(values, "data_type").unwrap_or("integer") {
             "string" => Err("data_type \"string\": `input = \"number\"` takes numbers, true and false; a raw route forwards texts".to_owned()),
-            _ => Ok(Payload { input: "number", fields: Fields::new(), used: Some("data_type") }),
+            _ => Ok(Payload { used: Some("data_type"), ..Payload::new("number", Fields::new()) }),
         },
         other => Err(format!(
             "data_format \"{other}\": the gateway reads json, influx and value; a raw route forwards such messages as they are"
@@ -211,14 +229,25 @@ fn line_fields(values: &DeTable<'_>) -> Result<Fields, String> {
     Ok(vec![(KEY, format!("time_unit = \"{unit}\""))])
 }
 
-/// Reads the JSON paths of a consumer's readings.
+/// Pointer to a field that no payload has.
+const NO_FIELD: &str = "\"/\"";
+const NO_FIELD_REMARK: &str =
+    "\"/\" is no field: Telegraf knows no sensor, value, unit or quality, and takes each number as one.";
+const NESTED: &str = "inputs.mqtt_consumer: Telegraf takes numbers in objects and lists within the object, too, as OBJECT_NUMBER; the route takes those of the object itself alone, and a message without one goes to dead-letter/. For such messages let `each` or `value` of `fields` lead to them";
+
+/// Reads the JSON paths of a consumer's readings. Roles that Telegraf does not have get no field: with those of a route's presets a text, or a
+/// number that is no time, would cost the whole message.
 ///
 /// # Errors
 ///
 /// The consumer uses a kind of path that the gateway does not support.
 fn json_fields(values: &DeTable<'_>) -> Result<Fields, String> {
-    let mut fields = vec![("json_query", format!("each = {}", quoted(&each(values)?)))];
-    if let Some(key) = text(values, "json_time_key") {
+    let each = each(values)?;
+    let mut fields = vec![("json_query", format!("each = {}", quoted(&each)))];
+    fields.extend(
+        ["sensor", "value", "unit", "quality"].map(|role| ("json_query", format!("{role} = {NO_FIELD}"))),
+    );
+    if let Some(key) = text(values, "json_time_key").filter(|key| !key.is_empty()) {
         let unit = match text(values, "json_time_format").unwrap_or_default() {
             "unix" => "seconds",
             "unix_ms" => "milliseconds",
@@ -227,8 +256,10 @@ fn json_fields(values: &DeTable<'_>) -> Result<Fields, String> {
             "2006-01-02T15:04:05Z07:00" => "rfc3339",
             _ => return Err("json_time_format is none that the gateway reads: unix, unix_ms, unix_us, unix_ns or RFC 3339".to_owned()),
         };
-        fields.push(("json_time_key", format!("time = {}", quoted(key))));
+        fields.push(("json_time_key", format!("time = {}", quoted(&within(&each, key)))));
         fields.push(("json_time_format", format!("time_unit = \"{unit}\"")));
+    } else {
+        fields.push(("json_time_key", format!("time = {NO_FIELD}")));
     }
     Ok(fields)
 }
@@ -243,6 +274,14 @@ fn each(values: &DeTable<'_>) -> Result<String, String> {
         return Err("json_query is more than a path: say it as `fields` by hand".to_owned());
     }
     Ok(format!("/{}", query.replace('.', "/")))
+}
+
+/// Returns the name of a field of the object at this pointer, in which Telegraf looks for it.
+fn within(each: &str, key: &str) -> String {
+    match each.is_empty() && !key.starts_with('/') {
+        true => key.to_owned(),
+        false => format!("{each}/{}", key.replace('~', "~0").replace('/', "~1")),
+    }
 }
 
 fn of_a_reading(fields: &Fields) -> String {

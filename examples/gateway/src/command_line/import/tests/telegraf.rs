@@ -1,6 +1,7 @@
 //! Lines of a telegraf.conf.
 
 use edge_codec::influx::Precision;
+use edge_codec::{Limits, Source, Value, json};
 
 use crate::config::Input;
 
@@ -23,7 +24,7 @@ fn a_consumer_of_json_is_a_route_of_readings() {
     let route = &config.routes[1];
     assert_eq!((config.routes.len(), route.format.name(), route.to.as_str()), (2, "json", "hub/7/readings"));
     let Input::Json(fields) = &route.input else { panic!("{:?}", route.input) };
-    assert_eq!((fields.each.as_deref(), fields.time.as_str()), (Some("/data/values"), "at"));
+    assert_eq!((fields.each.as_deref(), fields.time.as_str()), (Some("/data/values"), "/data/values/at"));
     assert!(
         imported
             .text
@@ -32,10 +33,52 @@ fn a_consumer_of_json_is_a_route_of_readings() {
         imported.text
     );
     assert!(
-        matches!(imported.warnings.as_slice(), [one] if one.contains("\"plant/1/raw\"") && one.contains("m.conf:4 has these topics already")),
+        matches!(imported.warnings.as_slice(), [nested, one] if nested.contains("Telegraf takes numbers in objects") && one.contains("\"plant/1/raw\"") && one.contains("m.conf:4 has these topics already")),
         "{:?}",
         imported.warnings
     );
+}
+
+/// Names and values that the route of these lines reads in a payload, each with its time.
+fn read(lines: &str, payload: &str) -> Vec<(String, Value<'static>, i64)> {
+    let (site, imported) =
+        import(&format!("[[inputs.mqtt_consumer]]\ntopics = [\"a\"]\ndata_format = \"json\"\n{lines}\n"));
+    let nested = imported.warnings.iter().filter(|text| text.contains("Telegraf takes numbers in objects"));
+    assert_eq!(nested.count(), 1, "{:?}", imported.warnings);
+    let Input::Json(fields) = site.check(&imported.text).unwrap().routes[1].input.clone() else { panic!() };
+    let source = Source { sensor: Some("a"), arrival_ms: 7 };
+    let records = json::import(payload.as_bytes(), &fields.into(), &source, &Limits::default()).unwrap();
+    let own = |value: Value<'_>| match value {
+        Value::I64(number) => Value::I64(number),
+        other => panic!("{other:?}"),
+    };
+    let mut read: Vec<_> = records
+        .into_iter()
+        .map(|record| {
+            assert!(record.sensor == "a" && record.unit.is_empty(), "{record:?}");
+            (record.field.into_owned(), own(record.value), record.time)
+        })
+        .collect();
+    read.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    read
+}
+
+/// Telegraf takes each number as a field, passes over texts, and knows a time only where `json_time_key` names it.
+#[test]
+fn fields_with_the_names_of_presets_are_what_they_are_in_telegraf() {
+    let found = |names: &[(&str, i64)], time| -> Vec<(String, Value<'static>, i64)> {
+        names.iter().map(|(name, number)| ((*name).to_owned(), Value::I64(*number), time)).collect()
+    };
+    let ts = r#"{"ts":1700000000,"temp":21}"#;
+    assert_eq!(read("", ts), found(&[("temp", 21), ("ts", 1_700_000_000)], 7));
+    let others = r#"{"ts":"2026-11-30T00:00:00Z","quality":"ok","unit":3,"sensor":12,"value":4,"temp":21}"#;
+    assert_eq!(read("", others), found(&[("sensor", 12), ("temp", 21), ("unit", 3), ("value", 4)], 7));
+    let nested = r#"{"temp":21,"deep":{"temp":3},"list":[1,2]}"#;
+    assert_eq!(read("", nested), found(&[("temp", 21)], 7));
+    let time = "json_time_key = \"t\"\njson_time_format = \"unix\"";
+    assert_eq!(read(time, r#"{"t":9,"ts":"x","temp":21}"#), found(&[("temp", 21)], 9_000));
+    let query = format!("json_query = \"data\"\n{time}");
+    assert_eq!(read(&query, r#"{"t":1,"data":{"t":9,"temp":21}}"#), found(&[("temp", 21)], 9_000));
 }
 
 #[test]
