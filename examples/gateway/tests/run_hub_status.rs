@@ -20,6 +20,7 @@ use std::time::Duration;
 use support::gateway::Gateway;
 use support::hub::{Answer, Hub};
 use support::mosquitto::{Arrived, Mosquitto, Subscriber};
+use support::packet::{packet, suback};
 use support::publisher::Publisher;
 use support::relay::Relay;
 use support::wait_until;
@@ -194,6 +195,50 @@ fn a_fleet_that_is_watched_is_whole_after_an_outage() {
     support::mosquitto::retain(hub.address, "edge/alive/a", "");
     wan.mend();
     watch.expect("4 gateways: 4 away");
+}
+
+/// With the limits that Mosquitto has by itself, under which it holds back no more than 1000 messages for a client.
+#[test]
+fn a_large_fleet_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let status = r#"{"v":1,"time_ms":TIME,"verdict":"delivering","since_s":1,"why":null,"waiting":0,"room_s":null,"lost":0,"clock_synced":true,"version":"1","config":"one"}"#;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let status = status.replace("TIME", &now.to_string());
+    for (topic, payload) in [("alive", "1"), ("status", status.as_str())] {
+        let topics = (0..700).map(|gateway| format!("edge/{topic}/g{gateway:03}"));
+        support::mosquitto::retain_at_all(hub.address, topics, payload);
+    }
+    let (text, code) = fleet(hub.address, &[]);
+    assert!(text.starts_with("700 gateways: 700 delivering") && code == Some(0), "{text}");
+}
+
+/// Whatever keeps coming, what has come by then may be a part.
+#[test]
+fn a_fleet_that_has_not_come_in_time_is_not_shown_as_whole() {
+    let hub = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = hub.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = hub.accept().unwrap();
+        packet(&mut stream).unwrap();
+        stream.write_all(b"\x20\x03\0\0\0").unwrap();
+        let (first, body) = packet(&mut stream).unwrap();
+        assert_eq!(first, 0x82);
+        stream.write_all(&suback(&body, true, 0).unwrap()).unwrap();
+        // Twice within the second of silence after which all has come.
+        for gateway in 0..=u8::MAX {
+            let topic = format!("edge/alive/g{gateway:03}");
+            let size = topic.len() as u8;
+            let publish = [&[0x31, size + 4, 0, size], topic.as_bytes(), b"\x001"].concat();
+            if stream.write_all(&publish).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    });
+    let (text, code) = fleet(address, &[]);
+    assert!(code == Some(69) && text.contains("not all has come within 15 s"), "{text}");
+    assert!(!text.contains("gateways:"), "{text}");
 }
 
 /// Who may not say it there has it told once, and nothing else is another.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::packet::packet;
 use super::{free_port, wait_until};
 
 pub fn command(name: &str) -> Command {
@@ -217,6 +218,22 @@ pub fn retain(broker: SocketAddr, topic: &str, payload: &str) {
     let status =
         command("mosquitto_pub").args(["-p", &port, "-q", "1", "-r", "-t", topic]).args(payload).status();
     assert!(status.unwrap().success());
+}
+
+/// As [`retain`] at each of these topics, over one connection of MQTT 3.1.1: returns when the broker has all of it.
+pub fn retain_at_all(broker: SocketAddr, topics: impl Iterator<Item = String>, payload: &str) {
+    let mut bytes = b"\x10\x11\0\x04MQTT\x04\x02\0\0\0\x05batch".to_vec();
+    for topic in topics {
+        let length = 4 + topic.len() + payload.len();
+        bytes.extend([0x33, length as u8 & 0x7f | 0x80, (length >> 7) as u8, 0, topic.len() as u8]);
+        bytes.extend([topic.as_bytes(), b"\0\x01", payload.as_bytes()].concat());
+    }
+    // Its answer comes behind all that was before it.
+    bytes.extend(b"\xc0\0");
+    let mut stream = TcpStream::connect(broker).unwrap();
+    stream.write_all(&bytes).unwrap();
+    assert_eq!(packet(&mut stream).unwrap(), (0x20, vec![0, 0]));
+    while packet(&mut stream).unwrap() != (0xd0, vec![]) {}
 }
 
 /// As [`retain`], with the bytes of a file.

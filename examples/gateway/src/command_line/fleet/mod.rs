@@ -34,8 +34,12 @@ const FILTERS: [&str; 2] = [ALIVE, STATUS];
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// Time limit of the answer to the subscriptions. Without it nothing comes, and no gateway could be told from none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Silence after which every retained message has come, because the hub sends them at once.
+/// Silence after which every retained message has come, because the hub sends them at once; on a slow line [`ROUND_TRIPS`] of it.
 const QUIET: Duration = Duration::from_secs(1);
+/// The same in round trips: TCP, too, pauses for one while it learns what the line takes.
+const ROUND_TRIPS: u32 = 3;
+/// Longest silence that is waited for, so that several fit in the time.
+const QUIET_MAX: Duration = Duration::from_secs(5);
 /// Time limit for receiving, in case messages keep coming.
 const LISTEN_WITHIN: Duration = Duration::from_secs(15);
 /// Shortest time between two looks of `--watch`.
@@ -59,6 +63,21 @@ pub(crate) struct Arguments {
     /// Stay connected and show what changes, every two seconds, until it is stopped
     #[arg(long, conflicts_with = "html")]
     watch: bool,
+}
+
+/// Reason why no more is received from the hub for now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Nothing retained came for a while: all that the hub retains is there.
+    Quiet,
+    /// The time was over while retained messages came.
+    TimeOver,
+}
+
+/// Messages of a hub, and the silence after which all that it retains has come.
+struct Source {
+    messages: Commands,
+    quiet: Duration,
 }
 
 /// Reason why there is no overview.
@@ -91,9 +110,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Shows the overview, once or until standard output is closed.
 async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
-    let (bridge, mut messages, mut overview) = listen(arguments).await?;
+    let (bridge, mut source, mut overview, end) = listen(arguments).await?;
     if !arguments.watch {
-        whole(&bridge, &arguments.broker)?;
+        whole(&bridge, &arguments.broker, end)?;
         leave(bridge).await;
         let fleet = overview.at(now_s());
         return Ok(match standard_output::print(&text(arguments, &fleet)) {
@@ -108,7 +127,7 @@ async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
         // A new session: the hub sends what it retains again, and not what was cleared meanwhile.
         if is_new(&bridge, &mut connects) {
             overview = Overview::default();
-            take_in(&mut messages, &mut overview).await;
+            source.take_in(&mut overview).await;
         }
         let mut text = text(arguments, &overview.at(now_s()));
         if !arguments.json {
@@ -122,7 +141,7 @@ async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
             last = text;
         }
         let end = Instant::now() + EVERY;
-        while let Ok(message) = timeout_at(end, messages.next()).await {
+        while let Ok(message) = timeout_at(end, source.messages.next()).await {
             let message = message.ok_or_else(|| Trouble::NoHub("the link has ended".to_owned()))?;
             // Of a new session it may be the first of all that is retained.
             let is_first = is_new(&bridge, &mut connects);
@@ -132,7 +151,7 @@ async fn show(arguments: &Arguments) -> Result<ExitCode, Trouble> {
             overview.take(message.topic(), message.payload());
             message.done();
             if is_first {
-                take_in(&mut messages, &mut overview).await;
+                source.take_in(&mut overview).await;
             }
         }
     }
@@ -166,23 +185,29 @@ fn without_connection(bridge: &Bridge) -> String {
 }
 
 /// Receives the retained messages of gateways from the hub. Returns them with the connection, on which their changes come.
-async fn listen(arguments: &Arguments) -> Result<(Bridge, Commands, Overview), Trouble> {
+///
+/// At QoS 1: at QoS 0 Mosquitto drops retained messages that neither the connection's buffer nor `max_queued_messages` takes. Over MQTT 5 it sends as
+/// many at a time as this client takes.
+async fn listen(arguments: &Arguments) -> Result<(Bridge, Source, Overview, End), Trouble> {
     let bridge = builder(arguments)?.start().await.map_err(|error| Trouble::Usage(not_started(&error)))?;
     let filters = FILTERS.map(|prefix| {
         let filter = Utf8::try_from(format!("{prefix}+")).unwrap_or_default();
         Subscription::new(filter, QoS::AtLeastOnce)
     });
     let subscribed = bridge.subscribe_all(filters).await;
-    let mut messages = subscribed.map_err(|error| Trouble::NoHub(error.to_string()))?;
+    let messages = subscribed.map_err(|error| Trouble::NoHub(error.to_string()))?;
     connect(&bridge, &arguments.broker).await?;
+    // The link subscribes as soon as it is connected.
+    let connected = Instant::now();
     answered(&bridge, &arguments.broker).await?;
+    let mut source = Source { messages, quiet: (connected.elapsed() * ROUND_TRIPS).clamp(QUIET, QUIET_MAX) };
     let mut overview = Overview::default();
-    take_in(&mut messages, &mut overview).await;
+    let end = source.take_in(&mut overview).await;
     if let Some(refused) = bridge.stats().refused_subscriptions.first() {
         let (filter, reason) = (&refused.filter, refused.reason);
         return Err(Trouble::NoHub(format!("the hub refused the subscription to {filter}: {reason}")));
     }
-    Ok((bridge, messages, overview))
+    Ok((bridge, source, overview, end))
 }
 
 /// Waits for the connection. What the first attempt ended with is said at once, since it may be all that there is to know.
@@ -218,12 +243,17 @@ async fn answered(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
     Err(Trouble::NoHub(format!("{broker}: the hub has not answered the subscription within {within} s{why}")))
 }
 
-/// Checks that the connection was there from the first to the last message: of one that broke some may be missing, and nobody could say which.
-fn whole(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
+/// Checks that the connection was there from the first to the last message, and that the last one has come: otherwise some may be missing, and
+/// nobody could say which.
+fn whole(bridge: &Bridge, broker: &str, end: End) -> Result<(), Trouble> {
     let stats = bridge.stats();
     let is_away = matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
     if stats.connects == 1 && !is_away {
-        return Ok(());
+        let within = LISTEN_WITHIN.as_secs();
+        return match end {
+            End::Quiet => Ok(()),
+            End::TimeOver => Err(Trouble::NoHub(format!("{broker}: not all has come within {within} s"))),
+        };
     }
     let why = stats.last_error.map_or_else(String::new, |why| format!(": {why}"));
     Err(Trouble::NoHub(format!("{broker}: the connection broke before all was there{why}")))
@@ -244,13 +274,22 @@ fn with_advice(broker: &str, why: &str) -> String {
     }
 }
 
-/// Adds what the hub retains to the overview, until it has been quiet.
-async fn take_in(messages: &mut Commands, overview: &mut Overview) {
-    let end = Instant::now() + LISTEN_WITHIN;
-    while Instant::now() < end {
-        let Ok(Some(message)) = timeout(QUIET, messages.next()).await else { break };
-        overview.take(message.topic(), message.payload());
-        message.done();
+impl Source {
+    /// Adds what the hub retains to the overview, until it has been quiet. News of a large fleet, which never ends, breaks no silence.
+    async fn take_in(&mut self, overview: &mut Overview) -> End {
+        let end = Instant::now() + LISTEN_WITHIN;
+        let mut quiet_at = Instant::now() + self.quiet;
+        while Instant::now() < end {
+            let Ok(Some(message)) = timeout_at(quiet_at, self.messages.next()).await else {
+                return End::Quiet;
+            };
+            if message.is_retained() {
+                quiet_at = Instant::now() + self.quiet;
+            }
+            overview.take(message.topic(), message.payload());
+            message.done();
+        }
+        End::TimeOver
     }
 }
 
