@@ -54,7 +54,11 @@ fn measured(day: Option<&DayLoad>, given: Load) -> Result<Load, String> {
         topic_bytes: given.topic_bytes,
         messages_per_s: day.accepted_per_s,
         payload_bytes: day.raw_bytes.unwrap_or(given.payload_bytes),
-        measured: Some(Measured { over: Duration::from_secs(day.over_s), busiest_per_s: day.busiest_per_s }),
+        measured: Some(Measured {
+            over: Duration::from_secs(day.over_s),
+            busiest_per_s: day.busiest_per_s,
+            has_payload: day.raw_bytes.is_some(),
+        }),
         ..given
     })
 }
@@ -70,9 +74,13 @@ mod tests {
         let load = measured(Some(&day), given).unwrap();
         assert_eq!((load.messages_per_s, load.payload_bytes, load.sensors), (11.5, 80, 7));
         let over = Duration::from_secs(7_200);
-        assert_eq!(load.measured, Some(Measured { over, busiest_per_s: 40.0 }));
+        assert_eq!(load.measured, Some(Measured { over, busiest_per_s: 40.0, has_payload: true }));
         let of_readings = DayLoad { raw_bytes: None, ..day.clone() };
-        assert_eq!(measured(Some(&of_readings), given).unwrap().payload_bytes, 200);
+        let load = measured(Some(&of_readings), given).unwrap();
+        assert_eq!(
+            (load.payload_bytes, load.measured.map(|measured| measured.has_payload)),
+            (200, Some(false))
+        );
         let short = DayLoad { over_s: 9, ..day.clone() };
         assert!(measured(Some(&short), given).unwrap_err().contains("for 9 s"));
         let idle = DayLoad { accepted_per_s: 0.0, busiest_per_s: 0.0, ..day };

@@ -20,13 +20,13 @@ pub(super) fn costs(f: &mut Lines<'_, '_>, config: &Config, load: Load) -> fmt::
     let Load { messages_per_s, payload_bytes, sensors, topic_bytes, measured } = load;
     writeln!(f)?;
     let from = match measured {
-        Some(Measured { over, busiest_per_s }) => {
+        Some(Measured { over, busiest_per_s, has_payload }) => {
             writeln!(
                 f,
                 "Measured at the running gateway over {}: {busiest_per_s} messages/s in the busiest five minutes",
                 human_duration(over)
             )?;
-            "--sensors"
+            if has_payload { "--sensors" } else { "--sensors, --payload" }
         }
         None => "--rate, --sensors, --payload",
     };

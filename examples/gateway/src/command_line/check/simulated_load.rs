@@ -52,6 +52,8 @@ pub(crate) struct Measured {
     pub(crate) over: Duration,
     /// Rate of the busiest five minutes.
     pub(crate) busiest_per_s: f64,
+    /// Set if raw messages came, so that their payload is measured, too.
+    pub(crate) has_payload: bool,
 }
 
 /// Load of a site, for which costs are predicted.

@@ -159,8 +159,8 @@ fn the_busiest_five_minutes_have_an_outage_of_their_own() {
     let config = Config::parse(Path::new("g.toml"), text, &|_| None).unwrap().0;
     let given = sizing(&config, Load::USUAL).routes[0].clone();
     assert_eq!(given.outage_when_busiest, None);
-    let measured =
-        crate::command_line::check::Measured { over: Duration::from_secs(60), busiest_per_s: 120.0 };
+    let over = Duration::from_secs(60);
+    let measured = crate::command_line::check::Measured { over, busiest_per_s: 120.0, has_payload: false };
     let route = sizing(&config, Load { measured: Some(measured), ..Load::USUAL }).routes[0].clone();
     let (mean, busiest) = (route.outage.as_secs_f64(), route.outage_when_busiest.unwrap().as_secs_f64());
     assert_eq!(route.outage, given.outage);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{Config, OnFull};
+use crate::config::{Config, Format, OnFull};
 use crate::run::configuration::refusal::Refusal;
 use crate::run::sensors::refused_topic::RefusedTopic;
 
@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) max_age_s: Option<u64>,
     pub(crate) routes: Vec<RouteFacts>,
     pub(crate) more_routes: u64,
+    /// Set for each raw route, of all routes: those that are not listed have figures, too.
+    pub(crate) raw_routes: Vec<bool>,
     /// Reason why a changed configuration is not in force. `None`: it is.
     pub(crate) refused: Option<Refusal>,
     /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: they are.
@@ -65,6 +67,7 @@ impl Facts {
             max_age_s: config.queue.max_age.map(|age| age.as_secs()),
             routes: routes.collect(),
             more_routes: config.routes.len().saturating_sub(ROUTES_MAX) as u64,
+            raw_routes: config.routes.iter().map(|route| route.format == Format::Raw).collect(),
             refused: None,
             refused_access: None,
             unsaved_clients: None,

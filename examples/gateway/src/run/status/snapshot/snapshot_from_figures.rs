@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::ingest::Now;
 
-use crate::config::Format;
 use crate::run::status::verdict::Verdict;
 
 use super::facts::Facts;
@@ -195,7 +194,7 @@ fn rounded(rate: f64, in_one: f64) -> f64 {
 
 fn load(facts: &Facts, figures: &[RouteFigures], recorder: &Recorder) -> DayLoad {
     let day = recorder.history().day();
-    let raw = facts.routes.iter().zip(figures).filter(|(route, _)| route.format == Format::Raw.name());
+    let raw = facts.raw_routes.iter().zip(figures).filter(|(is_raw, _)| **is_raw);
     let (messages, bytes) = raw.fold((0u64, 0u64), |(messages, bytes), (_, route)| {
         (messages + route.messages, bytes + route.payload_bytes)
     });

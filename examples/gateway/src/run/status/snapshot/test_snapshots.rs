@@ -46,6 +46,7 @@ pub(crate) fn facts() -> Facts {
         max_age_s: Some(604_800),
         routes: vec![route("plant/alarm/#", "raw"), route("plant/#", "compact")],
         more_routes: 0,
+        raw_routes: vec![true, false],
         refused: None,
         refused_access: None,
         unsaved_clients: None,

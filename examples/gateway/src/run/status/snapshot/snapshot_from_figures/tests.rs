@@ -332,6 +332,19 @@ fn an_outage_says_how_long_it_can_last() {
     assert_eq!(snapshot.rates.delivered_per_s, 0.0);
 }
 
+/// The status lists 32 routes, and `check --measured` sizes by all of them.
+#[test]
+fn raw_messages_of_a_route_that_is_not_listed_are_measured() {
+    let facts = Facts { raw_routes: vec![true; 40], more_routes: 38, ..facts() };
+    let mut figures = figures();
+    figures.routes = vec![RouteFigures::default(); 40];
+    figures.routes[39] = RouteFigures { messages: 3, payload_bytes: 390, filtered: None };
+    let recorder = recorder(&figures);
+    let raw_bytes = |facts: &Facts| super::snapshot(facts, NOW, &figures, &recorder).load.unwrap().raw_bytes;
+    assert_eq!(raw_bytes(&facts), Some(130));
+    assert_eq!(raw_bytes(&Facts { raw_routes: vec![false; 40], ..facts }), None, "readings have no payload");
+}
+
 #[test]
 fn catching_up_says_how_long_it_takes() {
     let mut figures = figures();
