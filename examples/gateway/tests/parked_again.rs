@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     missing_docs,
     reason = "test code"
 )]
@@ -10,6 +11,8 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,6 +65,34 @@ fn promise_3_a_message_that_is_refused_again_is_one_message() {
             ["difference", "between", "delivered"].map(|key| ledger[key].as_i64());
         (difference, between) == (Some(0), Some(0)) && delivered == Some(MESSAGES as i64)
     });
+}
+
+/// Of a reader behind a thin line the copies end, since parked messages are not sent meanwhile; it is told why, and what to do.
+#[test]
+fn an_export_that_is_not_read_in_time_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|_, _| Answer::Ack(0x97));
+    let (gateway, listen) =
+        Gateway::started(dir.path(), hub.address, "[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n");
+    let mut sensor = Publisher::new(listen, "sensor", 50);
+    (0..300).for_each(|n| sensor.publish("plant/bad", &format!("{n:05}").repeat(1_000)));
+    sensor.settle(0, 60);
+    wait_until("most of it is parked", 60, || gateway.metric("edge_parked_messages") >= Some(280.0));
+    let mut reader = UnixStream::connect(gateway.state.join("control.sock")).unwrap();
+    reader.write_all(b"export #\n").unwrap();
+    let mut answer = vec![0];
+    reader.read_exact(&mut answer).unwrap();
+    // One copy is made at a time: another one begins when that of this reader was given up.
+    done(&gateway, &["export", "-", "--topic", "no/such"]);
+    reader.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let last = answer.lines().last().unwrap();
+    assert!(
+        answer.ends_with('\n') && last.starts_with("error the copies were not taken in time"),
+        "{last:?}"
+    );
+    assert!(last.contains("export to a file"), "{last}");
 }
 
 fn parked(gateway: &Gateway, arguments: &[&str]) -> Output {

@@ -58,7 +58,8 @@ enum Verb {
     },
     /// Write what is refused to a file, as lines of JSON; removes nothing
     Export {
-        /// File to be made; it must not be there. `-`: standard output
+        /// File to be made; it must not be there. `-`: standard output, for a reader that keeps up: over a thin line export to a file, then copy
+        /// that
         #[arg(value_name = "OUT")]
         out: PathBuf,
         #[command(flatten)]

@@ -10,6 +10,7 @@
 
 pub(crate) mod backup;
 mod connection_places;
+mod export;
 mod settle;
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -21,7 +22,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use edge_bridge::Link;
-use edge_bridge::bridge::ByHandCount;
 use edge_bridge::escape::Escaped;
 use edge_queue::aio::Queue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -323,15 +323,7 @@ async fn answer(
             tracing::warn!(filter = %format_args!("\"{}\"", Escaped(filter)), %count, "refused messages dropped by hand");
             Ok(format!("{count} dropped"))
         }
-        ("export", filter) => {
-            let mut copies = link.copy_parked(filter).await?;
-            let mut count = ByHandCount::default();
-            while let Some(rows) = copies.next().await? {
-                rows.iter().for_each(|row| count.add(row.readings));
-                say(stream, text::rows(&rows).as_bytes()).await.map_err(Failed::Gone)?;
-            }
-            Ok(format!("{count} exported"))
-        }
+        ("export", filter) => export::serve(stream, link, filter).await,
         (verb, _) => Err(Failed::Said(format!(
             "\"{verb}\" is none of status, list, retry, drop, export, backup, mule, settle, tap"
         ))),

@@ -18,7 +18,7 @@ use crate::run::status::outputs::units::counted;
 /// First word of the line before a piece.
 pub(crate) const PIECE: &str = "data";
 /// Largest piece in bytes, a row larger than it apart.
-const PIECE_BYTES: usize = 64 * 1024;
+pub(super) const PIECE_BYTES: usize = 64 * 1024;
 /// Most pieces that wait for a slow reader. Then the export waits, and the queue goes on.
 const PIECES_MAX: usize = 2;
 
