@@ -8,6 +8,7 @@
 //! or [`Lines::time_unit`] says so, or RFC 3339, in UTC where no zone is given. [`Recording`] knows the layouts.
 
 mod lines;
+mod origins;
 mod recording;
 mod time_unit;
 mod written_cell;

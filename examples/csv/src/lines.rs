@@ -338,7 +338,7 @@ impl Cell<'_> {
         CsvError::line(self.place(), format!("must be {what}, found \"{shown}\""))
     }
 
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{} line {}, column {}", self.lines.file, self.lines.line, self.column)
     }
 }

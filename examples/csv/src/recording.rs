@@ -5,6 +5,8 @@
 //!                                  a name with another unit is another sensor, and an empty unit is one, too
 //! ts_ms,TP2:f64:bar,on:bool        a line per instant: name, kind and unit; an empty cell is no reading
 //! ts_ms,TP2:bar                    without kinds: numbers, true or false
+//! ts_ms,sensor,unit,kind,value,quality,id,topic,gateway
+//!                                  as `edge-decode subscribe` writes it: a sensor of two topics or gateways is refused
 //! ts_ms,sensor,value,quality,reason
 //!                                  as `filter-lab` writes it, and as `edge-decode` its own: escapes in names are undone
 //! time,value                       one sensor
@@ -16,6 +18,7 @@ use std::collections::HashMap;
 
 use edge_codec::Value;
 
+use crate::origins::Origins;
 use crate::written_cell::unescaped;
 use crate::{Cell, CsvError, Lines, TimeUnit};
 
@@ -69,18 +72,18 @@ pub struct Recording {
 #[derive(Debug)]
 enum Layout {
     /// A line per reading. Sensors are numbered as they come: `numbers` has those of each name, one for each unit.
-    Long { places: LongPlaces, numbers: HashMap<String, Vec<usize>> },
+    Long { places: LongPlaces, numbers: HashMap<String, Vec<usize>>, origins: Origins },
     /// A line per instant.
     Wide,
 }
 
 /// Headers of files whose texts are [`Field`](crate::Field)s: those of `edge-decode`, from files and from a hub, and of `filter-lab`. A backslash of other
 /// programs is one.
-const OURS: [&str; 3] = [
-    "ts_ms,sensor,unit,kind,value,quality,id",
-    "ts_ms,sensor,unit,kind,value,quality,id,topic,gateway",
-    "ts_ms,sensor,value,quality,reason",
-];
+const OURS: [&str; 3] =
+    ["ts_ms,sensor,unit,kind,value,quality,id", FROM_A_HUB, "ts_ms,sensor,value,quality,reason"];
+
+/// The one whose lines come from several gateways.
+const FROM_A_HUB: &str = "ts_ms,sensor,unit,kind,value,quality,id,topic,gateway";
 
 #[derive(Clone, Copy, Debug)]
 struct LongPlaces {
@@ -107,9 +110,11 @@ impl Recording {
             let time =
                 header.iter().position(|name| is_time(name)).ok_or_else(|| no_layout(&lines, &header))?;
             let (unit, kind, quality) = (place("unit"), place("kind"), place("quality"));
-            let is_escaped = OURS.contains(&header.join(",").as_str());
+            let header = header.join(",");
+            let is_escaped = OURS.contains(&header.as_str());
+            let origins = Origins::new(header == FROM_A_HUB);
             let places = LongPlaces { time, sensor, value, unit, kind, quality, is_escaped };
-            Layout::Long { places, numbers: HashMap::new() }
+            Layout::Long { places, numbers: HashMap::new(), origins }
         } else {
             if lines.is_data(&header) {
                 lines.keep();
@@ -170,8 +175,12 @@ impl Recording {
     fn line(&mut self, out: &mut Vec<Row>) -> Result<bool, CsvError> {
         let Some(cells) = self.lines.cells(&self.header)? else { return Ok(false) };
         match &mut self.layout {
-            Layout::Long { places, numbers } => {
-                out.extend(long_row(&cells, *places, numbers, &mut self.columns)?);
+            Layout::Long { places, numbers, origins } => {
+                let row = long_row(&cells, *places, numbers, &mut self.columns)?;
+                if let Some(row) = &row {
+                    origins.check(row.column, &cells)?;
+                }
+                out.extend(row);
             }
             Layout::Wide => {
                 let Some((time, cells)) = cells.split_first() else { return Ok(true) };

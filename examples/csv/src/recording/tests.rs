@@ -65,6 +65,30 @@ fn a_name_with_another_unit_is_another_sensor() {
     );
 }
 
+/// It was: T of two sites became one sensor, whose readings alternate.
+#[test]
+fn a_sensor_of_two_topics_or_gateways_is_refused_in_words() {
+    let read = |lines: [&str; 3], skip_bad| {
+        let text = format!("{FROM_A_HUB}\n{}\n", lines.join("\n"));
+        read_with(text.as_bytes(), skip_bad).map(|(rows, _)| rows.len())
+    };
+    let first = "5,T,Cel,f64,1,0,,site7/r,a1";
+    assert_eq!(read([first, "5,U,Cel,f64,2,0,,site8/r,b2", "6,T,Cel,f64,1,0,,site7/r,a1"], false), Ok(3));
+    for (other, found) in [
+        ("6,T,Cel,f64,2,0,,site8/r,a1", "\"site8/r\" and \"a1\" here"),
+        ("6,T,Cel,f64,2,0,,site7/r,b2", "\"site7/r\" and \"b2\" here"),
+    ] {
+        for skip_bad in [false, true] {
+            let error = read([first, "5,T,F,f64,2,0,,site8/r,b2", other], skip_bad).unwrap_err();
+            let said =
+                "x.csv line 4, column topic: the sensor has topic \"site7/r\" and gateway \"a1\" above, ";
+            assert!(error.starts_with(said) && error.contains(found), "{error}");
+        }
+    }
+    // Without these columns nothing says where a sensor is.
+    assert_eq!(self::read("ts_ms,sensor,value,topic\n5,a,1,t\n6,a,2,u\n").len(), 2);
+}
+
 /// A backslash of another program is one, also where it looks like an escape of ours.
 #[test]
 fn escapes_are_undone_in_files_of_ours_alone() {
