@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use edge_codec::compact::{Level, Table};
+use edge_codec::json::{self, NonFinite};
 use edge_codec::{BatchEncoder, BatchId, Format, Reading};
 
 use crate::Failure;
@@ -44,7 +45,11 @@ pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) 
     let mut lines = Vec::new();
     let mut line = |name: String, format, level, sensors: Sensors| {
         let cell = |batch: &u32| {
-            let mut encoder = packer::encoder(format, level, &names, &sensors).ok()?;
+            let mut encoder: Box<dyn BatchEncoder> = match format {
+                // As a gateway writes it: a number that JSON has not is null.
+                Format::Json => Box::new(json::Encoder::new(names.clone()).non_finite(NonFinite::Null)),
+                _ => packer::encoder(format, level, &names, &sensors).ok()?,
+            };
             encoder.set_id(IDENTITY);
             Some(Cell { encoder, batch: *batch as usize, bytes: 0 })
         };
@@ -178,18 +183,19 @@ fn shown(lines: &[Line], batches: &[u32], readings: u64, sensors: usize) -> Stri
     );
     text.push_str(&format!("{:<22}{heads}\n", ""));
     let per = |bytes: u64| bytes as f64 / readings.max(1) as f64;
-    let json: Vec<u64> =
-        lines.first().map(|line| line.cells.iter().map(|cell| cell.bytes).collect()).unwrap_or_default();
+    // After a refusal a line has the bytes of some of the readings: nothing can be compared with it.
+    let json = lines.first().filter(|line| line.refused.is_none());
     for line in lines {
         text.push_str(&format!("{:<22}", line.name));
         if let Some(why) = &line.refused {
             text.push_str(&format!("  cannot: {why}\n"));
             continue;
         }
-        for (cell, json) in line.cells.iter().zip(&json) {
+        for (place, cell) in line.cells.iter().enumerate() {
             let bytes = cell.bytes + line.announced;
-            let times = *json as f64 / bytes.max(1) as f64;
-            text.push_str(&format!("{:>10.2} {:>6.1}x", per(bytes), times));
+            let json = json.and_then(|json| json.cells.get(place));
+            let times = json.map(|json| format!("{:.1}x", json.bytes as f64 / bytes.max(1) as f64));
+            text.push_str(&format!("{:>10.2} {:>7}", per(bytes), times.as_deref().unwrap_or("-")));
         }
         text.push('\n');
     }

@@ -41,6 +41,35 @@ fn stats_compare_every_format_with_json() {
     assert!(String::from_utf8(refused).unwrap().contains("senml-json              cannot: "));
 }
 
+/// It was: JSON refused the reading, and the factors of all others were against the readings before it.
+#[test]
+fn a_value_that_json_has_not_is_null_there_and_the_factors_are_of_all_readings() {
+    let rows = |third: &str| {
+        let value = |n: usize| if n == 2 { third.to_owned() } else { format!("{}.25", n % 7) };
+        let row = |n: usize| format!("{},{}\n", 1_580_515_200_000 + n * 1_000, value(n));
+        "ts_ms,a:f64:V\n".to_owned() + &(0..600).map(row).collect::<String>()
+    };
+    let figures = |csv: &str, name: &str| -> (f64, f64) {
+        let text = edge_decode(&["encode", "--stats", "--batch", "100"], csv.as_bytes());
+        let text = String::from_utf8(good(text)).unwrap();
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}  ")));
+        let mut cells = line.unwrap_or_else(|| panic!("{text}"))[22..].split_whitespace();
+        let mut next =
+            || cells.next().unwrap().trim_end_matches('x').parse().unwrap_or_else(|_| panic!("{text}"));
+        (next(), next())
+    };
+    // In the half behind the sample, too.
+    let csv = rows("nan").replace("1580515600000,1.25\n", "1580515600000,nan\n");
+    assert_ne!(csv, rows("nan"));
+    let (json, one) = figures(&csv, "json");
+    let (compact, factor) = figures(&csv, "compact fast");
+    assert!(
+        (one - 1.0).abs() < f64::EPSILON && (figures(&rows("1.5"), "json").0 - json).abs() < 1.0,
+        "{json}"
+    );
+    assert!((factor - json / compact).abs() < 0.1 + 0.01 * factor, "{factor}: {json} {compact}");
+}
+
 #[test]
 fn stats_take_the_table_that_is_given() {
     let dir = tempfile::tempdir().unwrap();
