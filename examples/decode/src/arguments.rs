@@ -33,8 +33,8 @@ pub(crate) struct Decode {
     /// Where from, also gzipped, and a pipe is waited for; default: standard input
     #[arg(long = "in", value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// What the payloads are: a content type, or compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug, or raw;
-    /// default: compact, and text that is none is printed as it is
+    /// What the payloads are: a content type, or compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug, or raw
+    /// (in frames, if a payload begins with a zero byte or as gzip does); default: compact, and text that is none is printed as it is
     #[arg(long, visible_alias = "format", value_name = "TYPE")]
     pub(crate) content_type: Option<Payload>,
     /// A session table; may be given several times

@@ -2,7 +2,7 @@
 //!
 //! A length is below 16 MiB, so the first byte of a stream of frames is 0. No payload of any of our formats begins with 0
 //! (Protobuf has no field 0, CBOR's is an array or a map, JSON's is text): so one payload without a frame is told from
-//! frames by its first byte.
+//! frames by its first byte. The payloads of raw routes are anything: one that begins with 0 is read if it is in a frame.
 
 use std::io::{self, BufRead, Read, Write};
 

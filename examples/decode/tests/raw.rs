@@ -30,6 +30,24 @@ fn a_raw_payload_is_printed_as_it_came() {
     }
 }
 
+/// As the README says: alone they are taken for frames, and for gzip.
+#[test]
+fn a_raw_payload_that_begins_with_zero_or_as_gzip_is_printed_from_a_frame() {
+    let arguments = ["decode", "--content-type", "raw"];
+    let frame = |payload: &[u8]| [&(payload.len() as u32).to_be_bytes(), payload].concat();
+    for (payload, line) in [
+        (&b"\0\0\0\x05hello"[..], "{\"text\":\"\\u0000\\u0000\\u0000\\u0005hello\"}\n"),
+        (b"\x1f\x8bxyz", "{\"base64\":\"H4t4eXo=\"}\n"),
+    ] {
+        let printed = good(edge_decode(&arguments, &frame(payload)));
+        assert_eq!(String::from_utf8(printed).unwrap(), line);
+    }
+    assert_eq!(good(edge_decode(&arguments, &frame(b"hello"))), b"{\"text\":\"hello\"}\n");
+    for alone in [&b"\0ab"[..], b"\x1f\x8bxyz"] {
+        assert_eq!(edge_decode(&arguments, alone).status.code(), Some(1), "and that is told");
+    }
+}
+
 /// It was: nothing but the head, and exit code 0. A JSON batch without its content type is text, too.
 #[test]
 fn what_csv_has_no_columns_for_is_named() {
