@@ -208,6 +208,12 @@ fn raw_messages_and_readings_under_one_filter_are_all_lines() {
     subscriber.hears(dir, &broker, "edge/probe");
     broker.publish(dir, "edge/plant/7", None, false, b"21.5");
     broker.publish(dir, "edge/plant/8", Some("image/png"), false, b"\xff\xd8");
+    // Raw routes pass the publisher's content type on; it was: malformed, and nothing behind it acknowledged.
+    let kind = |kind: &'static [u8]| [b"content-type".as_slice(), kind];
+    let id: &[&[u8]] = &[b"user-property", b"edge-id", b"0102030405060708-1-12c-1072"];
+    broker.publish_with("edge/plant/9", &[&kind(b"application/json"), id], r#"{"value":1}"#);
+    broker.publish_with("edge/plant/10", &[&kind(b"application/cbor"), id], "21.5");
+    broker.publish_with("edge/plant/11", &[&kind(b"application/json")], r#"{"id":7,"value":1}"#);
     broker.publish(dir, "edge/a/table/g", TABLE, true, known.bytes());
     broker.publish(dir, "edge/a", BATCH, false, &batch(&known, 5));
     wait_until("the batch is read", || subscriber.times("known") == [5]);
@@ -215,6 +221,11 @@ fn raw_messages_and_readings_under_one_filter_are_all_lines() {
     let has = |line: &str| lines.iter().any(|l| l == line);
     assert!(has(r#"{"topic":"edge/plant/7","text":"21.5"}"#), "{lines:?}");
     assert!(has(r#"{"topic":"edge/plant/8","content_type":"image/png","base64":"/9g="}"#), "{lines:?}");
+    let raw = |n: u8, rest: &str| {
+        lines.iter().any(|l| l.starts_with(&format!("{{\"topic\":\"edge/plant/{n}\"")) && l.ends_with(rest))
+    };
+    assert!(raw(9, r#""text":"{\"value\":1}"}"#) && raw(10, r#""text":"21.5"}"#), "{lines:?}");
+    assert!(raw(11, r#""text":"{\"id\":7,\"value\":1}"}"#), "{lines:?}");
     assert!(lines.iter().any(|l| l.starts_with(r#"{"topic":"edge/a","ts":5,"sensor":"known""#)), "{lines:?}");
     assert_eq!(subscriber.interrupt().code(), Some(0), "nothing was wrong");
 }

@@ -9,6 +9,7 @@ mod hub;
 mod known_tables;
 mod line_limit;
 mod private_files;
+mod published_table;
 mod reader;
 mod rejects;
 mod table_cache;

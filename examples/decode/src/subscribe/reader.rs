@@ -1,5 +1,6 @@
 //! Messages from the hub: printed, flushed and then acknowledged; kept until their table is there; or set aside.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -9,19 +10,21 @@ use bytes::Bytes;
 use edge_bridge::bridge::{identity_text, is_possible_duplicate};
 use edge_bridge::wire::{PropertyId, Publish, QoS};
 use edge_bridge::{Bridge, Command};
-use edge_codec::compact::Table;
 use edge_codec::{DecodeError, Format};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::known_tables::KnownTables;
 use super::now_ms;
+use super::published_table;
 use super::table_cache::{Added, TableKey};
 use super::table_fetch::TableFetch;
 use super::unreadable::{Cause, Message, Unread};
 use super::waiting::{Entry, Waiting};
 use crate::format_name::Kind;
 use crate::print::{Printer, RawMessage};
-use crate::{Failure, input, tables};
+use crate::{Failure, tables};
 
 const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
 /// Part of a table's topic between the topic of its batches and the gateway's name.
@@ -30,8 +33,6 @@ const TABLE_LEVEL: &str = "/table/";
 const DISTRUST: Duration = Duration::from_secs(60);
 /// Most topics that are remembered for [`DISTRUST`].
 const DISTRUSTED_MAX: usize = 10_000;
-/// Most bytes of a session table. Decoded it takes some fifteen times that.
-const TABLE_BYTES_MAX: usize = 2 << 20;
 
 /// The fate of messages. It owns what waits and what is known.
 pub(super) struct Reader<'a, W> {
@@ -92,7 +93,11 @@ impl<'a, W: Write> Reader<'a, W> {
         let (number, dup) = (has_ack.then_some(self.received), command.is_duplicate());
         let (publish, ack) = command.split();
         let content_type = publish.properties.str(PropertyId::ContentType).map(str::to_owned);
-        if content_type.as_deref() == Some(TABLE_CONTENT_TYPE) {
+        let is_table = match content_type.as_deref() {
+            Some(said) => said == TABLE_CONTENT_TYPE,
+            None => published_table::is_one(&publish.topic, &publish.payload),
+        };
+        if is_table {
             if let Some((topic, _)) = publish.topic.as_str().rsplit_once(TABLE_LEVEL) {
                 let topic = topic.to_owned();
                 self.table(&topic, &publish, now)?;
@@ -104,14 +109,15 @@ impl<'a, W: Write> Reader<'a, W> {
             Some(said) => Format::for_content_type(said).map(Kind),
             None => Format::for_topic(&publish.topic).map(Kind).or(self.default),
         };
-        let Some(kind) = kind else {
-            self.raw(&publish, content_type.as_deref())?;
-            ack.done();
-            return Ok(());
-        };
+        let identity = identity_text(&publish.properties).map(Cow::into_owned);
+        let pd = is_possible_duplicate(&publish.properties);
         let topic = publish.topic.as_str().to_owned();
-        let message = Message { topic, content_type, payload: publish.payload, ack, number, dup };
-        self.batch(kind, message, now).await
+        let payload = publish.payload;
+        let message = Message { topic, content_type, payload, identity, pd, ack, number, dup };
+        match kind {
+            Some(kind) => self.batch(kind, message, now).await,
+            None => self.raw(message),
+        }
     }
 
     /// Takes a table that was asked for.
@@ -157,10 +163,7 @@ impl<'a, W: Write> Reader<'a, W> {
     async fn batch(&mut self, kind: Kind, message: Message, now: Instant) -> Result<(), Failure> {
         let id = match tables::wanted(kind, &message.payload) {
             Ok(id) => id,
-            Err(error) => {
-                self.unread.message(message, Cause::Malformed, &error.to_string());
-                return Ok(());
-            }
+            Err(error) => return self.no_batch(kind, message, &error),
         };
         let Some(id) = id else {
             return self.print(kind, message, None);
@@ -185,7 +188,8 @@ impl<'a, W: Write> Reader<'a, W> {
         } else {
             message
         };
-        let bytes = message.payload.len() + message.content_type.as_ref().map_or(0, String::len);
+        let texts = [&message.content_type, &message.identity].into_iter().flatten();
+        let bytes = message.payload.len() + texts.map(String::len).sum::<usize>();
         let topic = key.topic.clone();
         for Entry { key, message, .. } in self.waiting.add(key, message, bytes, now) {
             let why = format!("there is no room for more that waits for a session table ({:016x})", key.id);
@@ -201,7 +205,7 @@ impl<'a, W: Write> Reader<'a, W> {
             // No longer retained.
             return Ok(());
         }
-        let table = match Table::decode(&publish.payload, &input::limits().bytes(TABLE_BYTES_MAX)) {
+        let table = match published_table::decode(&publish.payload) {
             Ok(table) => table,
             Err(error) => {
                 self.unread.table(source, Cause::BadTable, &format!("a session table: {error}"));
@@ -242,21 +246,36 @@ impl<'a, W: Write> Reader<'a, W> {
             Ok(()) => {
                 self.printer.flush()?;
                 message.ack.done();
+                Ok(())
             }
-            Err(error) => self.unread.message(message, cause(&error), &error.to_string()),
+            Err(error) => self.no_batch(kind, message, &error),
         }
+    }
+
+    /// Takes a message that cannot be read as a batch. One that a publisher sent through a raw route has his content type, which may be that of
+    /// batches, and is a raw message all the same.
+    fn no_batch(&mut self, kind: Kind, message: Message, error: &DecodeError) -> Result<(), Failure> {
+        let is_raw =
+            message.identity.is_some() || kind == Kind(Format::Json) && is_json_of_others(&message.payload);
+        if is_raw {
+            return self.raw(message);
+        }
+        self.unread.message(message, cause(error), &error.to_string());
         Ok(())
     }
 
-    fn raw(&mut self, publish: &Publish, content_type: Option<&str>) -> Result<(), Failure> {
+    /// Prints a raw message, and acknowledges it when that has left.
+    fn raw(&mut self, message: Message) -> Result<(), Failure> {
         self.printer.raw(&RawMessage {
-            topic: Some(&publish.topic),
-            id: identity_text(&publish.properties).as_deref(),
-            pd: is_possible_duplicate(&publish.properties),
-            content_type,
-            payload: &publish.payload,
+            topic: Some(&message.topic),
+            id: message.identity.as_deref(),
+            pd: message.pd,
+            content_type: message.content_type.as_deref(),
+            payload: &message.payload,
         })?;
-        self.printer.flush()
+        self.printer.flush()?;
+        message.ack.done();
+        Ok(())
     }
 
     fn note_connects(&mut self, connects: u64) {
@@ -273,6 +292,20 @@ impl<'a, W: Write> Reader<'a, W> {
         if self.distrusted.len() < DISTRUSTED_MAX {
             self.distrusted.insert(self.hashes.hash_one(topic), now + DISTRUST);
         }
+    }
+}
+
+/// Key that every JSON batch has.
+#[derive(Deserialize)]
+struct BatchKey {
+    readings: Option<IgnoredAny>,
+}
+
+/// Returns whether this is JSON, and no batch: without identities (`identity = "off"`) nothing else tells a raw message from one.
+fn is_json_of_others(payload: &[u8]) -> bool {
+    match payload.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice::<BatchKey>(payload).is_ok_and(|outer| outer.readings.is_none()),
+        _ => serde_json::from_slice::<IgnoredAny>(payload).is_ok(),
     }
 }
 

@@ -52,6 +52,9 @@ pub(super) struct Message {
     pub(super) topic: String,
     pub(super) content_type: Option<String>,
     pub(super) payload: Bytes,
+    /// Identity of a raw message, which batches have inside, and whether it is marked as a possible duplicate.
+    pub(super) identity: Option<String>,
+    pub(super) pd: bool,
     pub(super) ack: Acknowledgement,
     /// Number among all messages with an acknowledgement; `None` at QoS 0.
     pub(super) number: Option<u64>,
