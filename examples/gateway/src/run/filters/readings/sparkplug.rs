@@ -16,15 +16,18 @@ use super::payload::Records;
 const ASK_EVERY_MS: i64 = 60_000;
 /// The same after a birth that could not be read or kept: another one would be as useless, and both go to the hub as dead letters.
 const ASK_AGAIN_AFTER_USELESS_MS: i64 = 3_600_000;
-/// Most nodes that are remembered as asked; no others are asked meanwhile.
+/// Most nodes that are remembered as asked, no others are asked meanwhile; and most of which a useless birth is remembered, others may be asked.
 const ASKED_MAX: usize = 256;
 
 /// Births of a route's nodes.
 #[derive(Debug)]
 pub(super) struct Births {
     sessions: Sessions,
-    /// Nodes that were asked for their births, by topic, with the time and the pause until they may be asked again.
-    asked: HashMap<String, (i64, i64)>,
+    /// Nodes that were asked for their births, by topic, with the time.
+    asked: HashMap<String, i64>,
+    /// Nodes whose birth could not be read or kept, likewise. They are apart from the others: whoever sends such births keeps no other node from
+    /// being asked.
+    useless: HashMap<String, i64>,
     /// Request that is to be published.
     request: Option<BirthRequest>,
 }
@@ -39,7 +42,8 @@ pub(crate) struct BirthRequest {
 impl Births {
     pub(super) fn new(bytes_max: u64) -> Self {
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        Self { sessions: Sessions::new(bytes_max), asked: HashMap::new(), request: None }
+        let sessions = Sessions::new(bytes_max);
+        Self { sessions, asked: HashMap::new(), useless: HashMap::new(), request: None }
     }
 
     /// Takes the request that the last payload has given rise to.
@@ -57,17 +61,23 @@ impl Births {
         let Some(topic) = source.sensor.and_then(Topic::read) else {
             return Err(DecodeError::Malformed { offset: 0, what: "the topic is none of Sparkplug".into() });
         };
-        let Self { sessions, asked, request } = self;
-        let message = sessions.read(&topic, payload, source.arrival_ms, limits).inspect_err(|_| {
-            if topic.kind == Kind::Birth && asked.len() < ASKED_MAX {
-                asked.insert(topic.node_commands(), (source.arrival_ms, ASK_AGAIN_AFTER_USELESS_MS));
+        let Self { sessions, asked, useless, request } = self;
+        let now_ms = source.arrival_ms;
+        let message = sessions.read(&topic, payload, now_ms, limits).inspect_err(|_| {
+            if topic.kind == Kind::Birth {
+                forget_old(useless, now_ms, ASK_AGAIN_AFTER_USELESS_MS);
+                if useless.len() < ASKED_MAX {
+                    useless.insert(topic.node_commands(), now_ms);
+                }
             }
         });
         match message.map_err(named)? {
             Message::Readings(batch) => Ok(Records::Named(topic.sender(), batch)),
-            Message::Ended(ended) => Ok(Records::List(records_at_end(&ended, source.arrival_ms))),
+            Message::Ended(ended) => Ok(Records::List(records_at_end(&ended, now_ms))),
             Message::Unborn => {
-                *request = next_request(asked, topic.node_commands(), source.arrival_ms);
+                let node = topic.node_commands();
+                forget_old(useless, now_ms, ASK_AGAIN_AFTER_USELESS_MS);
+                *request = if useless.contains_key(&node) { None } else { next_request(asked, node, now_ms) };
                 let what = "no birth of its sender is known: the node is asked for it";
                 Err(DecodeError::Malformed { offset: 0, what: what.into() })
             }
@@ -87,14 +97,18 @@ fn named(error: DecodeError) -> DecodeError {
     }
 }
 
+/// Forgets the nodes whose pause is over. A clock that was set back delays no request by more than it would have waited anyway.
+fn forget_old(nodes: &mut HashMap<String, i64>, now_ms: i64, pause_ms: i64) {
+    nodes.retain(|_, at_ms| (0..pause_ms).contains(&now_ms.saturating_sub(*at_ms)));
+}
+
 /// Returns the request at a topic, unless it was sent a short time before.
-fn next_request(asked: &mut HashMap<String, (i64, i64)>, topic: String, now_ms: i64) -> Option<BirthRequest> {
-    // A clock that was set back delays no request by more than it would have waited anyway.
-    asked.retain(|_, (at_ms, pause_ms)| (0..*pause_ms).contains(&now_ms.saturating_sub(*at_ms)));
+fn next_request(asked: &mut HashMap<String, i64>, topic: String, now_ms: i64) -> Option<BirthRequest> {
+    forget_old(asked, now_ms, ASK_EVERY_MS);
     if asked.len() >= ASKED_MAX || asked.contains_key(&topic) {
         return None;
     }
-    asked.insert(topic.clone(), (now_ms, ASK_EVERY_MS));
+    asked.insert(topic.clone(), now_ms);
     let payload = rebirth_request(u64::try_from(now_ms).unwrap_or(0));
     Some(BirthRequest { topic, payload })
 }

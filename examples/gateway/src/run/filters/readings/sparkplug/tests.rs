@@ -104,6 +104,23 @@ fn what_has_no_birth_or_no_topic_of_sparkplug_is_refused_in_words() {
     assert!(small.take_birth_request().is_some());
 }
 
+/// It was: whoever sent 256 births that are none kept all nodes from being asked for an hour.
+#[test]
+fn useless_births_of_many_nodes_keep_no_other_from_being_asked() {
+    let mut readings = readings(ROOM);
+    for n in 0..ASKED_MAX {
+        let topic = format!("spBv1.0/g/NBIRTH/m{n}");
+        assert!(readings.take_in(at(0), &topic, b"\xff\xff", false).is_err());
+    }
+    let data = payload(false, &[(2, "", Value::F64(2.5), 0)]);
+    let mut asks = |node: &str, wall_ms: i64| {
+        assert!(readings.take_in(at(wall_ms), &format!("spBv1.0/g/NDATA/{node}"), &data, false).is_err());
+        readings.take_birth_request().is_some()
+    };
+    assert!(asks("n", 1), "its own birth is not among them");
+    assert!(!asks("m7", 2) && !asks("m7", 3_599_999) && asks("m7", 3_600_000));
+}
+
 #[test]
 fn a_node_is_asked_once_a_minute_and_few_nodes_at_a_time() {
     let mut readings = readings(ROOM);
