@@ -181,6 +181,7 @@ impl Encode for RouteEncoder {
         if let Some(status) = &self.hub_status {
             status.on_delivered(message);
         }
+        self.compact.on_delivered(message);
     }
 
     fn on_answer(&mut self, answer: &HubAnswer<'_>) {

@@ -7,7 +7,8 @@
 //!    subscribes once more, and a table that the hub then sends as a retained message (echoes) is there: from then on batches refer to it.
 //! 3. New sensors, and a sample four times the one before, make the next version. Until the hub echoes it, batches of known sensors refer to the
 //!    last echoed version, and others carry their names. A batch of both is split, if that is shorter.
-//! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
+//! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed. Then each is cleared, again
+//!    and again until the hub has acknowledged it, and its file is removed.
 //! 5. An echo is valid until the connection ends. On the next one, and every hour, the gateway subscribes again; a version that is not echoed, or
 //!    that another client cleared or overwrote, is published again.
 //! 6. Tables from the hub are compared with the gateway's own and never adopted, because other clients may publish there. Each version is kept in
@@ -167,6 +168,18 @@ impl Compact {
             self.echoed.published(&topic.tables, id, table.is_empty());
             Some(announcement(version_topic(&topic.tables, id)?, table))
         })
+    }
+
+    /// Notes that the hub has acknowledged a message that [`poll`](Self::poll) made.
+    pub(crate) fn on_delivered(&mut self, message: &Publish) {
+        if !message.payload.is_empty() {
+            return;
+        }
+        for topic in &mut self.topics {
+            if let Some(id) = version_of(&topic.tables, &message.topic) {
+                topic.on_cleared(id);
+            }
+        }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<u64> {

@@ -59,14 +59,18 @@ impl Rig {
         bytes.clone()
     }
 
+    /// The hub acknowledges what is cleared at once.
     fn announced(&mut self) -> Option<Bytes> {
         match self.compact.poll(self.now, 1 << 20)? {
             Packing::Message(packed) => {
                 let topic = packed.publish.topic.as_str();
                 let id = version_of(TABLES, topic).unwrap_or_else(|| panic!("{topic}"));
                 assert!(packed.publish.retain && packed.rows.is_empty());
-                let table = packed.publish.payload;
+                let table = packed.publish.payload.clone();
                 assert!(table.is_empty() || id == id_of(&table));
+                if table.is_empty() {
+                    self.compact.on_delivered(&packed.publish);
+                }
                 Some(table)
             }
             other => panic!("{other:?}"),

@@ -291,8 +291,7 @@ impl Topic {
 
     /// Returns the id and bytes of a version to publish now; without bytes a version whose retained message is to be cleared.
     pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u64, Bytes)> {
-        if let Some(id) = self.versions.take_retired() {
-            self.kept.remove(&self.tables, id);
+        if let Some(id) = self.versions.clear_due(now.up_ms) {
             return Some((id, Bytes::new()));
         }
         if self.schedule.is_due(now.up_ms) {
@@ -329,6 +328,14 @@ impl Topic {
         None
     }
 
+    /// Notes that the hub has cleared a version's retained message. Its file goes with that: a process that ends before clears the version again in
+    /// its next run.
+    pub(super) fn on_cleared(&mut self, id: u64) {
+        if self.versions.cleared(id) {
+            self.kept.remove(&self.tables, id);
+        }
+    }
+
     /// Returns whether a table made now would have more sensors than the newest, or better plans.
     fn is_old(&self) -> bool {
         let is_new = |newest: &Announced| newest.sensors < self.names.len() as usize;
@@ -337,8 +344,9 @@ impl Topic {
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let pending = (!self.pending.is_empty() || self.versions.has_retired()).then_some(self.now_ms);
-        [pending, self.schedule.next_deadline(), self.answer_due_ms].into_iter().flatten().min()
+        let pending = (!self.pending.is_empty()).then_some(self.now_ms);
+        let clear = self.versions.next_clear_ms();
+        [pending, clear, self.schedule.next_deadline(), self.answer_due_ms].into_iter().flatten().min()
     }
 }
 

@@ -11,13 +11,26 @@ use super::sensor_numbers::Names;
 /// Most versions besides the newest; with the most bytes of them, because a new subscriber gets all of them.
 const OLD_MAX: usize = 15;
 const OLD_BYTES_MAX: usize = 256 * 1024;
+/// Milliseconds after which a version is cleared again. Doubles with each attempt, up to an hour, because a hub may refuse it for ever.
+const CLEAR_AGAIN_MS: u64 = 60_000;
+const DOUBLINGS_MAX: u32 = 6;
 
 /// Versions in order of age. The last is the newest.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     list: Vec<Version>,
-    /// Ids of versions that are dropped here and still retained at the hub.
-    retired: Vec<u64>,
+    /// Versions that are dropped here, until the hub has acknowledged that it clears them.
+    retired: Vec<Retired>,
+}
+
+/// Version whose retained message is to be cleared.
+#[derive(Debug)]
+struct Retired {
+    id: u64,
+    /// Up time from which it is cleared, again if the hub has not acknowledged it.
+    next_ms: u64,
+    /// Number of attempts.
+    attempts: u32,
 }
 
 /// Version as it was announced. It is decoded only while batches refer to it, because what it learned takes some hundred times as much then.
@@ -185,13 +198,24 @@ impl Versions {
         missing.map(|version| &version.table).filter(|table| table.bytes.is_some())
     }
 
-    /// Takes the id of a version whose retained message is to be cleared. `None`: there is none.
-    pub(super) fn take_retired(&mut self) -> Option<u64> {
-        self.retired.pop()
+    /// Returns the id of a version whose retained message is to be cleared now. `None`: there is none.
+    pub(super) fn clear_due(&mut self, now_ms: u64) -> Option<u64> {
+        let retired = self.retired.iter_mut().find(|retired| retired.next_ms <= now_ms)?;
+        retired.next_ms = now_ms.saturating_add(CLEAR_AGAIN_MS << retired.attempts.min(DOUBLINGS_MAX));
+        retired.attempts = retired.attempts.saturating_add(1);
+        Some(retired.id)
     }
 
-    pub(super) fn has_retired(&self) -> bool {
-        !self.retired.is_empty()
+    /// Returns the up time from which a version is to be cleared. `None`: there is none.
+    pub(super) fn next_clear_ms(&self) -> Option<u64> {
+        self.retired.iter().map(|retired| retired.next_ms).min()
+    }
+
+    /// Notes that the hub has cleared a version. Returns `false` if nobody wanted that.
+    pub(super) fn cleared(&mut self, id: u64) -> bool {
+        let before = self.retired.len();
+        self.retired.retain(|retired| retired.id != id);
+        self.retired.len() < before
     }
 
     fn old(&self) -> impl Iterator<Item = &Version> {
@@ -220,6 +244,7 @@ impl Versions {
     }
 
     fn retire_oldest(&mut self) {
-        self.retired.push(self.list.remove(0).table.id);
+        let id = self.list.remove(0).table.id;
+        self.retired.push(Retired { id, next_ms: 0, attempts: 0 });
     }
 }

@@ -26,6 +26,7 @@ impl Rig {
             let (above, name) = topic.rsplit_once('/').unwrap();
             let id = u64::from_str_radix(name, 16).unwrap();
             self.hub.note(above, id, &packed.publish.payload, true);
+            self.compact.on_delivered(&packed.publish);
             tables += 1;
         }
         tables

@@ -6,7 +6,7 @@ use super::*;
 
 impl Rig {
     /// Tables that the task which writes the files would find now.
-    fn file_changes(&self) -> Option<Changes> {
+    pub(super) fn file_changes(&self) -> Option<Changes> {
         let next = std::pin::pin!(self.kept.next());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match next.poll(&mut context) {

@@ -1,5 +1,7 @@
 //! Versions of a table: those that were replaced stay a while, those of earlier runs too, and their number is bounded.
 
+use crate::run::hub::compact::kept_tables::Changes;
+
 use super::*;
 
 #[test]
@@ -15,6 +17,35 @@ fn a_replaced_version_stays_for_max_age_and_is_cleared_then() {
     // The hub may say so, and may have kept it all the same.
     rig.hub.note(TABLES, id_of(&first), &[], true);
     assert_eq!(rig.announced(), None);
+}
+
+/// It was: forgotten before the hub had it, and its file with it: a version that was refused, or on its way at the end, stayed retained for ever.
+#[test]
+fn a_version_is_cleared_again_until_the_hub_has_acknowledged_it_and_its_file_stays_so_long() {
+    let (mut rig, [first, second]) = Rig::with_two_versions();
+    rig.file_changes();
+    rig.now.up_ms = 1_000 + 3_600_000;
+    let mut cleared = Vec::new();
+    for pause_ms in [60_000, 120_000, 240_000] {
+        let Some(Packing::Message(message)) = rig.compact.poll(rig.now, 1 << 20) else { panic!("cleared") };
+        assert!(message.publish.payload.is_empty());
+        assert_eq!((rig.announced(), rig.file_changes()), (None, None));
+        let next_ms = rig.now.up_ms + pause_ms;
+        assert_eq!(rig.compact.next_deadline(), Some(next_ms));
+        rig.now.up_ms = next_ms;
+        cleared.push(message.publish);
+    }
+    assert!(cleared.windows(2).all(|two| two[0].topic == two[1].topic));
+    rig.compact.on_delivered(&cleared[0]);
+    assert_eq!(rig.file_changes(), Some(Changes::from([((TABLES.to_owned(), id_of(&first)), None)])));
+    assert_eq!((rig.announced(), rig.compact.next_deadline()), (None, None));
+    rig.compact.on_delivered(&cleared[1]);
+    assert_eq!(rig.file_changes(), None);
+    // Somebody's message on the topic of a version that is in use is none of these.
+    let topic = version_topic(&Utf8::try_from(TABLES).unwrap(), id_of(&second)).unwrap();
+    rig.compact.on_delivered(&Publish { topic, ..cleared[2].clone() });
+    assert_eq!(rig.file_changes(), None);
+    read(&rig.batch(&["x", "y"]), Some(&second));
 }
 
 #[test]
