@@ -193,6 +193,12 @@ impl Table {
         self.entries.iter().map(Entry::sensor)
     }
 
+    /// Returns the number of sensors for which the table has learned a plan.
+    #[must_use]
+    pub fn plans(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.plan.is_some()).count()
+    }
+
     pub(crate) fn entry(&self, sensor: u32) -> Option<&Entry> {
         self.entries.get(self.position(sensor)? as usize)
     }
@@ -345,6 +351,7 @@ mod tests {
         sensors.insert(7, "line2/pump", "");
         let reading = |n: i64| Reading { sensor: 7, time: n, value: Value::I64(n * n % 7), quality: 0 };
         let table = Table::learn(1, &sensors, &(0..200).map(reading).collect::<Vec<_>>());
+        assert_eq!((table.plans(), Table::new(1, &sensors).plans()), (1, 0));
         for kind in Kind::ALL.into_iter().skip(1) {
             let mut entries = table.entries.clone();
             entries.iter_mut().filter_map(|e| e.plan.as_mut()).for_each(|plan| plan.kind = kind);
