@@ -43,8 +43,10 @@ impl TableFiles {
         files.sort_by_key(|(rank, _, _)| *rank);
         let mut held = 0;
         let read = |(_, topic, name): (usize, &String, String)| {
-            let table = match state_file::read(&self.state, &name, TABLE_BYTES_MAX) {
-                Ok(table) => Announced::saved(&table)?,
+            let table = state_file::read(&self.state, &name, TABLE_BYTES_MAX)
+                .and_then(|table| Announced::saved(&table).ok_or_else(|| io::Error::other("it is damaged")));
+            let table = match table {
+                Ok(table) => table,
                 Err(error) => {
                     let path = self.state.join(name);
                     tracing::warn!(path = %path.display(), %error, "a session table cannot be read: it is made anew");
@@ -152,12 +154,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = TableFiles::new(dir.path());
         std::fs::create_dir(dir.path().join(file_name("site", 1))).unwrap();
+        files.change(&file_name("site", 3), Some(b"damaged")).unwrap();
         let table = Table::new(2, &SensorTable::new());
         files.change(&file_name("site", 2), Some(table.bytes())).unwrap();
         let topics = ["site".to_owned()];
         let told = captured(|| {
             assert_eq!(files.load(&topics), [("site".to_owned(), Announced::saved(table.bytes()).unwrap())]);
         });
-        assert!(told.contains(&file_name("site", 1)) && told.lines().count() == 1, "{told}");
+        let is_told = |id| told.contains(&file_name("site", id));
+        assert!(is_told(1) && is_told(3) && told.lines().count() == 2, "{told}");
     }
 }
