@@ -235,6 +235,38 @@ fn tables_of_others_cost_neither_log_nor_disk_and_are_not_taken_over() {
     assert!(!gateway.log().contains("sensors=1"), "{}", gateway.log());
 }
 
+/// It was: in a learned table such sensors stand in another order than that of their numbers, and no later process knew it as its own. It stayed at the hub
+/// and on disk for ever, and each run added some.
+#[test]
+fn a_restart_knows_the_learned_table_of_sensors_that_publish_one_by_one_and_makes_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let (mut gateway, mut plant) = started(dir.path(), hub.address);
+    plant.send(300, 3);
+    let learned = || {
+        let tables = Reader::of(&Subscriber::start(hub.address, "out/table/#")).tables;
+        tables.values().find(|table| table.plans() == 3).map(Table::id)
+    };
+    wait_until("the hub has a learned table", 60, || learned().is_some());
+    let (learned, state) = (learned().unwrap(), dir.path().join("state"));
+    wait_until("all are on disk", 20, || files(&state).len() == retained(hub.address).len());
+    let before = (retained(hub.address), BTreeSet::from_iter(files(&state)));
+    for _ in 0..2 {
+        gateway.kill_9();
+        gateway.start();
+        let late = Subscriber::start(hub.address, "out/#");
+        plant.send(300, 3);
+        wait_until("batches refer to it", 60, || {
+            plant.send(3, 3);
+            Reader::of(&late).wanted.contains(&learned)
+        });
+        let sent = plant.send(300, 3);
+        arrives(&late, sent);
+        assert_eq!(Reader::of(&late).wanted, BTreeSet::from([learned]), "and to no other");
+        assert_eq!((retained(hub.address), BTreeSet::from_iter(files(&state))), before);
+    }
+}
+
 /// A table stands for no reading: refused, it is published again by its own schedule (after 1, 2, 4 … s), one copy each time.
 #[test]
 fn a_refused_table_leaves_no_copies_of_itself() {

@@ -22,10 +22,17 @@ const COUNT_BYTES: usize = 10;
 pub(super) struct Sample {
     readings: Vec<Reading<'static>>,
     counts: HashMap<u32, u16>,
+    /// Number of readings from which the newest table has its plans.
     learned_from: usize,
 }
 
 impl Sample {
+    /// Takes up a table of an earlier process, with plans for so many sensors. It does not say from how many readings they are: all that a sample
+    /// holds of these sensors are assumed, because one more version after each restart would take the place of an old one at the hub.
+    pub(super) fn take_up(&mut self, plans: usize) {
+        self.learned_from = plans.saturating_mul(READINGS_PER_SENSOR.into());
+    }
+
     pub(super) fn take(&mut self, reading: &Reading<'_>) {
         let long = match &reading.value {
             Value::Text(text) => text.len() > TEXT_BYTES_MAX,
@@ -82,6 +89,8 @@ impl Sample {
     /// Returns the readings for the next table; none while they are so few that plans made of them would be worse than no plans.
     pub(super) fn learn(&mut self) -> &[Reading<'static>] {
         if self.readings.len() < FIRST {
+            // The next table has no plans, whatever the one before had.
+            self.learned_from = 0;
             return &[];
         }
         self.learned_from = self.readings.len();
@@ -119,6 +128,22 @@ mod tests {
         fill(&mut fewer, 2, 1);
         let of = |sensor| fewer.readings.iter().filter(|reading| reading.sensor == sensor).count();
         assert_eq!([of(0), of(1), of(2)], [256, 256, 1]);
+        // A restart: the table before has plans for the one sensor, and then another one makes a table with few readings.
+        let mut later = Sample::default();
+        later.take_up(1);
+        fill(&mut later, 0, 256);
+        assert!(!later.is_riper());
+        fill(&mut later, 1, 256);
+        fill(&mut later, 2, 256);
+        assert!(!later.is_riper());
+        fill(&mut later, 3, 256);
+        assert!(later.is_riper(), "four times as many");
+        let mut early = Sample::default();
+        early.take_up(100);
+        fill(&mut early, 0, 255);
+        assert!(early.learn().is_empty() && !early.is_riper());
+        fill(&mut early, 0, 1);
+        assert!(early.is_riper(), "the newest table has no plans");
         let long = Value::Text("x".repeat(TEXT_BYTES_MAX + 1).into());
         sample.take(&Reading { sensor: 9, time: 0, value: long, quality: 0 });
         assert_eq!(sample.learn().len(), 1_024);

@@ -37,11 +37,14 @@ struct Known {
 }
 
 impl Names {
-    /// Reads the names of a table whose sensors have the numbers 0, 1, 2 …; `None` for another table.
+    /// Reads the names of a table whose sensors have the numbers 0, 1, 2 …, in any order: a learned one has sensors that are polled together side by
+    /// side. `None` for another table.
     pub(super) fn of(table: &Table) -> Option<Self> {
         let mut names = Self::default();
+        let mut sensors: Vec<_> = table.sensors().collect();
+        sensors.sort_unstable_by_key(|sensor| sensor.id);
         let is_ours =
-            table.sensors().zip(0..).all(|(s, n)| s.id == n && names.number(&s.name, &s.unit) == Some(n));
+            sensors.iter().zip(0..).all(|(s, n)| s.id == n && names.number(&s.name, &s.unit) == Some(n));
         is_ours.then_some(names)
     }
 

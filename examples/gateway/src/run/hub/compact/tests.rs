@@ -20,6 +20,7 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 mod bounds;
 mod memory;
 mod own;
+mod restarts;
 mod versions;
 
 struct Rig {

@@ -91,8 +91,11 @@ impl Topic {
             too_large_lines: OnceAnHour::default(),
         };
         let Some(newest) = topic.versions.newest() else { return topic };
-        match newest.decode().and_then(|newest| Names::of(&newest)) {
-            Some(names) => topic.names = names,
+        match newest.decode().and_then(|newest| Some((Names::of(&newest)?, newest.plans()))) {
+            Some((names, plans)) => {
+                topic.names = names;
+                topic.sample.take_up(plans);
+            }
             // Its bytes made room in memory: another table is made.
             None => topic.names.clear(),
         }

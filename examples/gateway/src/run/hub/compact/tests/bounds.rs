@@ -34,12 +34,20 @@ fn rows_of_a_route_that_is_gone_and_of_too_many_sensors_are_self_contained() {
     assert_eq!(read(bytes, None), expected(&names));
 }
 
+/// In the second order the table's sensors do not stand in the order of their numbers.
 #[test]
 fn the_sensors_that_were_silent_longest_make_room_for_new_ones() {
+    for always_is_first in [true, false] {
+        silent_ones_make_room(always_is_first);
+    }
+}
+
+fn silent_ones_make_room(always_is_first: bool) {
     let mut rig = Rig::new(&[]);
-    // One that is never silent, though it was the first.
+    // One that is never silent, though it was among the first.
     for n in 1..sensor_numbers::SENSORS_MAX {
-        rig.batch(&["always", &n.to_string()]);
+        let n = n.to_string();
+        rig.batch(&if always_is_first { ["always", n.as_str()] } else { [n.as_str(), "always"] });
     }
     let full = rig.announced().unwrap();
     rig.shows(&full);
