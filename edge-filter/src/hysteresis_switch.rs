@@ -64,9 +64,11 @@ impl HysteresisSwitchState {
         self.on
     }
 
-    /// Returns the state for a process that starts now. A least time that began later, because the clock was set back, begins now.
-    pub(crate) fn resumed(self, now_ms: i64) -> Self {
-        HysteresisSwitchState { since_now: self.since_now.map(|since| since.min(now_ms)), ..self }
+    /// Returns the state for a process that starts now. A least time that began later, because the clock was set back, begins now. So does each
+    /// unless the process `goes_on`: the clock may have been set meanwhile, and how long ago the switch changed is not known.
+    pub(crate) fn resumed(self, goes_on: bool, now_ms: i64) -> Self {
+        let since = |since: i64| if goes_on { since.min(now_ms) } else { now_ms };
+        HysteresisSwitchState { since_now: self.since_now.map(since), ..self }
     }
 
     /// Records that the application switched, whatever the value and the least times. The next least time counts from then on.

@@ -233,6 +233,11 @@ impl Pid {
         Ok(self)
     }
 
+    /// Returns the longest time between two scans that is integrated over, in seconds.
+    pub(crate) fn longest_dt_s(&self) -> f64 {
+        self.dt_max_s
+    }
+
     /// Sets the effect of input that cannot be used. Default: [`PidBadInput::Hold`].
     ///
     /// # Errors

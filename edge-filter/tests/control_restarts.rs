@@ -231,3 +231,29 @@ fn promise_14_a_value_by_hand_that_is_not_finite_is_refused() {
     assert_eq!(c.command(manual, 20 * MS, &mut |_| ()), Ok(()));
     assert_eq!(scan(&mut c, 30, 20.0), (40.0, Cause::Manual));
 }
+
+/// A board without a battery starts in 1970, and its clock is set meanwhile: how long ago the compressor stopped is not known.
+#[test]
+fn promise_14_the_least_time_of_a_switch_begins_anew_after_a_stop() {
+    let rules = COMPRESSOR.replace("SAFE", "");
+    let mut before = controller(&rules);
+    for (ms, temp, expected) in [(1_000, 45.0, 1.0), (62_000, 20.0, 0.0)] {
+        assert_eq!(scan(&mut before, ms, temp).0, expected, "{ms}");
+    }
+    let years = 50 * 365 * 24 * HOUR;
+    for (pause_ms, over_ms) in
+        [(years, 62_000 + years + 300_000), (HOUR, 62_000 + HOUR + 300_000), (20, 362_000)]
+    {
+        let mut after = controller(&rules);
+        after.restore(&before.snapshot(), (62_000 + pause_ms) * MS).unwrap();
+        for (ms, expected) in [(62_000 + pause_ms, 0.0), (over_ms - 1, 0.0), (over_ms, 1.0)] {
+            assert_eq!(scan(&mut after, ms, 45.0).0, expected, "{pause_ms} {ms}");
+        }
+    }
+    // One that never was on has nothing to wait for.
+    let mut never = controller(&rules);
+    scan(&mut never, 1_000, 35.0);
+    let mut after = controller(&rules);
+    after.restore(&never.snapshot(), HOUR * MS).unwrap();
+    assert_eq!(scan(&mut after, HOUR, 45.0).0, 1.0);
+}

@@ -172,7 +172,7 @@ impl Output {
             // The file has not said another one since. One that is no number is refused.
             let _ = self.set_setpoint(commanded);
         }
-        (self.mode, self.switch) = (kept.mode, kept.switch.resumed(now_ms));
+        (self.mode, self.switch) = (kept.mode, kept.switch.resumed(goes_on, now_ms));
         self.pid = if goes_on { kept.pid } else { kept.pid.begun_anew(self.spec.safe) };
         self.resumed = goes_on.then_some(kept.value);
     }
@@ -211,6 +211,27 @@ impl Output {
         match self.spec.law {
             Law::Pid { setpoint: Setpoint::Value(value), .. }
             | Law::Ramp { setpoint: Setpoint::Value(value), .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Returns the setpoint of the configuration, whatever a command set since; `None` if a command cannot change it.
+    #[must_use]
+    pub fn configured_setpoint(&self) -> Option<f64> {
+        self.configured
+    }
+
+    /// Returns the mode that a command chose for the PID controller; automatic unless one did.
+    #[must_use]
+    pub fn mode(&self) -> PidMode {
+        self.mode
+    }
+
+    /// Returns the longest time between two scans that the output's PID controller integrates over; `None` if it has none.
+    #[must_use]
+    pub fn dt_max_s(&self) -> Option<f64> {
+        match &self.spec.law {
+            Law::Pid { pid, .. } => Some(pid.longest_dt_s()),
             _ => None,
         }
     }

@@ -88,7 +88,8 @@ impl Controller {
     /// Restores the snapshot of an earlier process. Call it before the first scan.
     ///
     /// * A state whose name the configuration no longer has is ignored; a name that the snapshot does not have starts cold.
-    /// * Outputs stay in their safe states until the first scan, which also reports every state as an event again.
+    /// * Outputs stay in their safe states until the first scan, which also reports their states, those of the interlocks, and the alarms whose
+    ///   restored state is not the one that was reported last. An alarm that waits as before is not reported again.
     /// * A latched trip stays latched.
     /// * An interlock that was energised stays so only if its inputs are set before the first scan. Without their values its
     ///   condition is unknown, and that scan trips it. Values that come later end such a trip if the interlock resets by
@@ -96,7 +97,8 @@ impl Controller {
     /// * If the last scan is at most the watchdog's time ago, as for a hot standby, outputs go on from their values. If it is longer ago, or later
     ///   than `now_ns`, they begin at their safe states: a ramp goes from there at its rate, a law that holds its value holds
     ///   that one, and a PID controller goes from there without a bump, at its rate (one without an integral when its input or setpoint changes). A mode, and a value that was set by hand, stay.
-    /// * A delay, or the least time of a switch, that began later than `now_ns`, because the clock was set back, begins now.
+    /// * A delay that began later than `now_ns`, because the clock was set back, begins now. So does the least time of a switch, and that one also
+    ///   where outputs begin at their safe states: the clock may have been set ahead meanwhile, from 1970 to today.
     /// * Each limit of an alarm gets the state of that of its input and level which the configuration describes in the same words; else of that with
     ///   the same value; else of the only one that is left. Where several may be meant, none counts as acknowledged or hidden: what was active or
     ///   waited for a hand is a new occurrence, which the first scan reports.
