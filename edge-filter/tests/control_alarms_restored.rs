@@ -12,7 +12,7 @@ const MS: u64 = 1_000_000;
 const START_MS: u64 = 1_700_000_000_000;
 
 const WARM: &str = "[[alarm]]\nmatch = \"t\"\nhigh = { limit = 70 }\n";
-const HOT: &str = "[[alarm]]\nmatch = \"t\"\nlatch = true\nhigh = { limit = 80 }\n";
+const HOT: &str = "[[alarm]]\nmatch = \"t\"\nlatch = true\nmax_shelve_ms = 60000\nhigh = { limit = 80 }\n";
 
 struct Run {
     controller: Controller,
@@ -47,7 +47,13 @@ impl Run {
 
     fn command(&mut self, alarm: u16, command: AlarmCommand) -> bool {
         let command = ControlCommand::Alarm { alarm, level: AlarmLevel::High, command };
-        self.controller.command(command, self.now_ms * MS, &mut |_| ()).is_ok()
+        let told = &mut self.told;
+        let done = self.controller.command(command, self.now_ms * MS, &mut |event| {
+            if let ControlEvent::Alarm { alarm, transition } = event {
+                told.push((alarm, transition));
+            }
+        });
+        done.is_ok()
     }
 
     fn acknowledge(&mut self, alarm: u16) {
@@ -68,7 +74,7 @@ fn restored(from: &ciborium::Value, alarms: &[&str]) -> Run {
     next
 }
 
-/// HOT is active and acknowledged, WARM is active and shelved.
+/// HOT is active and acknowledged, WARM is active and shelved, for longer than HOT may be.
 fn both_active() -> ciborium::Value {
     let mut run = Run::new(&[HOT, WARM]);
     run.value(85.0);
@@ -137,9 +143,11 @@ fn promise_14_where_several_alarms_may_be_meant_nothing_is_acknowledged_or_shelv
     assert_eq!(run.told.len(), 2, "active as before");
     run.acknowledge(1);
     run.acknowledge(0);
-    // One of two that were alike was removed.
+    // One of two that were alike was removed; the occurrence of the other was a later one.
     let mut run = Run::new(&[HOT, HOT]);
+    assert!(run.command(1, AlarmCommand::Suppress(true)));
     run.value(85.0);
+    assert!(run.command(1, AlarmCommand::Suppress(false)));
     run.acknowledge(0);
     let mut one = restored(&run.snapshot(), &[HOT]);
     assert_eq!(one.scan(), [(0, Normal, Unacknowledged)]);
@@ -186,4 +194,32 @@ fn promise_14_a_snapshot_without_limits_is_restored_where_one_alone_can_be_meant
     without_limits(&mut old);
     let again = [(0, Normal, Unacknowledged), (1, Normal, Unacknowledged)];
     assert_eq!(restored(&old, &[HOT, WARM]).scan(), again);
+}
+
+/// An operator names them by input and level, and sees one alarm.
+#[test]
+fn promise_14_a_command_reaches_every_alarm_of_its_input_and_level() {
+    let mut run = Run::new(&[HOT, WARM]);
+    run.value(85.0);
+    let since = |run: &mut Run| {
+        let mut told: Vec<_> = run.told.drain(..).map(|(alarm, t)| (alarm, t.from, t.to)).collect();
+        told.sort_by_key(|(alarm, ..)| *alarm);
+        told
+    };
+    let both = |from, to| [(0, from, to), (1, from, to)];
+    let transition = run.told[0].1.transition;
+    assert_eq!(since(&mut run), both(Normal, Unacknowledged));
+    assert!(!run.command(0, AlarmCommand::Acknowledge { transition: transition + 1 }));
+    assert!(run.command(1, AlarmCommand::Acknowledge { transition }));
+    assert_eq!(since(&mut run), both(Unacknowledged, Acknowledged));
+    assert!(run.command(0, AlarmCommand::Shelve { for_ms: 60_000 }));
+    assert_eq!(since(&mut run), both(Acknowledged, Shelved));
+    assert!(run.command(0, AlarmCommand::Unshelve));
+    assert_eq!(since(&mut run), both(Shelved, Unacknowledged));
+    assert!(!run.command(0, AlarmCommand::Unshelve));
+    // One of them may not be shelved for so long.
+    assert!(run.command(0, AlarmCommand::Shelve { for_ms: 60_001 }));
+    assert_eq!(since(&mut run), [(1, Unacknowledged, Shelved)]);
+    assert!(run.command(0, AlarmCommand::ShelveOnce));
+    assert_eq!(since(&mut run), [(0, Unacknowledged, Shelved)]);
 }

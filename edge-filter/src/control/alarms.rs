@@ -38,6 +38,11 @@ impl ControlAlarms {
         self.all.iter().map(|watched| watched.input)
     }
 
+    /// Returns each alarm with the number of its input.
+    pub(super) fn alarms(&self) -> impl Iterator<Item = (usize, &LimitAlarm)> {
+        self.all.iter().map(|watched| (watched.input, &watched.alarm))
+    }
+
     /// Returns the states of the alarms, by the name of the input, with what identifies their limits.
     pub(super) fn states<'a>(
         &'a self,
@@ -110,8 +115,9 @@ impl ControlAlarms {
         }
     }
 
-    /// Applies a command to an alarm. If that refuses it, to the others of its input: operators name an alarm by its input and level, and an input
-    /// may have an alarm for each level.
+    /// Applies a command to every alarm of the input that has this level: operators name alarms by input and level, see one of these, and would
+    /// leave the others hidden, or waiting, without knowing of them. It is obeyed if any of them takes it. What the plant's logic commands, to
+    /// suppress an alarm or to take it out of service, is for the one with this number, and for another only if that has no such level.
     pub(super) fn command(
         &mut self,
         alarm: u16,
@@ -123,15 +129,25 @@ impl ControlAlarms {
         let input = self.all.get(usize::from(alarm)).ok_or(CommandError::Unknown)?.input;
         let others = (0..self.all.len()).filter_map(|number| u16::try_from(number).ok());
         let others = others.filter(|number| *number != alarm);
-        let mut refused = None;
+        let is_for_one = matches!(command, AlarmCommand::Suppress(_) | AlarmCommand::OutOfService(_));
+        let (mut is_taken, mut refused) = (false, None);
         for alarm in std::iter::once(alarm).chain(others) {
             let watched = self.all.get_mut(usize::from(alarm)).filter(|watched| watched.input == input);
             let Some(watched) = watched else { continue };
             let mut tell = |transition| on(ControlEvent::Alarm { alarm, transition });
             let done = watched.alarm.command(&mut watched.state, level, command, now_ms, &mut tell);
-            let Err(error) = done else { return Ok(()) };
+            let Err(error) = done else {
+                if is_for_one {
+                    return Ok(());
+                }
+                is_taken = true;
+                continue;
+            };
             let is_better = refused.is_none_or(|refused| refused == AckError::NoSuchAlarm.into());
             refused = if is_better { Some(error) } else { refused };
+        }
+        if is_taken {
+            return Ok(());
         }
         Err(refused.map_or(CommandError::Unknown, CommandError::Alarm))
     }

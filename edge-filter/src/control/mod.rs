@@ -71,6 +71,7 @@ pub use schedule::{Schedule, Wake};
 pub use watchdog::{Watchdog, WatchdogChange};
 
 use crate::Quality;
+use crate::alarm::LimitAlarm;
 use alarms::ControlAlarms;
 use interlocks::Interlocks;
 
@@ -147,6 +148,11 @@ impl Controller {
     /// Returns the numbers of the inputs that have an alarm, in the alarms' order.
     pub fn alarms(&self) -> impl Iterator<Item = usize> {
         self.alarms.inputs()
+    }
+
+    /// Returns the alarms, each with the number of its input, in their order.
+    pub fn limit_alarms(&self) -> impl Iterator<Item = (usize, &LimitAlarm)> {
+        self.alarms.alarms()
     }
 
     /// Stores a value that arrived for an input.
