@@ -387,3 +387,12 @@ fn promise_14_of_several_ways_to_hide_an_alarm_the_strongest_shows() {
     assert_eq!(rig.command(AlarmCommand::Suppress(false), 5), Ok(Shelved));
     assert_eq!(rig.command(AlarmCommand::Unshelve, 6), Ok(Unacknowledged));
 }
+
+/// No value was seen that could be shown.
+#[test]
+fn an_alarm_that_bad_input_raised_before_any_value_has_none() {
+    let mut rig = Rig::new(LimitAlarm::new().bad_input(BadInput::Alarm));
+    rig.quality(20.0, Quality::BAD, 0);
+    rig.value(20.0, 1);
+    assert!(rig.log[0].value.is_nan() && rig.log[1].value == 20.0);
+}

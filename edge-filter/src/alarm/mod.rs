@@ -66,7 +66,7 @@ pub struct AlarmTransition {
     pub to: AlarmState,
     /// Event time from which the new state holds, Unix milliseconds. If a delay ended without a reading, the end of the delay.
     pub time: i64,
-    /// Last usable value of the sensor.
+    /// Last usable value of the sensor; NaN if there was none.
     pub value: f64,
     /// Id of the occurrence. An acknowledgement has to quote it, so that a late one cannot match a later occurrence.
     pub transition: u64,
@@ -116,7 +116,8 @@ pub struct LimitAlarm {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct LimitAlarmState {
     levels: [LevelState; 4],
-    value: f64,
+    /// Last usable value.
+    value: Option<f64>,
 }
 
 impl LimitAlarmState {
@@ -141,7 +142,7 @@ impl LimitAlarmState {
     /// Returns the state with which another run begins at `now_ms`.
     pub(crate) fn resumed(mut self, now_ms: i64) -> Self {
         self.levels.iter_mut().for_each(|level| level.resume(now_ms));
-        self.value = if self.value.is_finite() { self.value } else { 0.0 };
+        self.value = self.value.filter(|value| value.is_finite());
         self
     }
 
@@ -248,7 +249,7 @@ impl LimitAlarm {
     ) {
         let number = value.as_f64().filter(|v| v.is_finite() && !quality.is_bad());
         let held = state.value;
-        let new = number.unwrap_or(held);
+        let new = number.or(held);
         for (rules, level, of) in self.each(&mut state.levels) {
             of.reading(rules, number, (time, now_ms), &mut |of, step| {
                 // A delay that ended before this reading ended on the value before it.
@@ -383,14 +384,14 @@ fn transition(
     level: AlarmLevel,
     of: &LevelState,
     (from, to, time): level_state_machine::Step,
-    value: f64,
+    value: Option<f64>,
 ) -> AlarmTransition {
     AlarmTransition {
         level,
         from,
         to,
         time,
-        value,
+        value: value.unwrap_or(f64::NAN),
         transition: of.transition,
         priority: rules.limit.priority,
     }
