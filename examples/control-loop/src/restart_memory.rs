@@ -112,6 +112,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
         let clock = Clock::start();
         let until_ns = clock.now_ns().saturating_add(STOP_WITHIN_NS);
         while !thread.is_finished() {

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "threads of the world around")]
 
 use control_loop::Clock;
+use control_loop::restart_memory::{FILE, Keeper};
 use control_loop::runner::{Ports, Runner};
 use edge_filter::Quality;
 use edge_filter::control::{ControlCommand, Controller, InputSpec, Law, OutputSpec};
@@ -161,8 +162,9 @@ fn promise_14_no_command_is_obeyed_that_waited_while_the_loop_stood_still() {
             found = ports.answers.take();
             found.is_some()
         });
-        assert_eq!(found.unwrap().0, number);
-        found.unwrap().1.unwrap_or("obeyed")
+        let (of, why) = found.unwrap();
+        assert_eq!(of, number);
+        why.map_or("obeyed".to_owned(), |why| why.into_owned())
     };
     assert!(ports.commands.send(1, reset, u64::MAX));
     let other = answer(&mut ports, 1);
@@ -181,6 +183,25 @@ fn promise_14_no_command_is_obeyed_that_waited_while_the_loop_stood_still() {
     // The loop runs, and the command is late all the same.
     assert!(ports.commands.send(14, reset, clock.now_ns() - 1));
     assert!(answer(&mut ports, 14).contains("stood still"));
+}
+
+/// Both park for a whole period, which may be longer than anybody waits for a stop.
+#[test]
+fn promise_14_a_stop_waits_for_no_next_scan_and_keeps_the_last_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(FILE);
+    let rules = "[control]\nperiod_ms = 60000\n[[output]]\nname = \"valve\"\nsafe = 2.0\nvalue = 7.0\n";
+    let (log, clock) = (Log::default(), Clock::start());
+    let mut controller = Controller::from_toml(rules).unwrap();
+    let (keeper, mailbox, _) = Keeper::start(file.clone(), &mut controller, clock, |_| ()).unwrap();
+    let (runner, _ports) =
+        Runner::start(controller, clock, log.actuator(), |_: &[f64]| (), 1, Some(mailbox)).unwrap();
+    let stats = runner.stats();
+    drop(runner);
+    drop(keeper);
+    // One scan is before the threads, and writes to no actuator.
+    assert_eq!((stats.scans(), stats.watchdog_trips(), log.from(0)), (0, 0, vec![2.0]));
+    assert!(file.exists());
 }
 
 #[test]

@@ -320,6 +320,13 @@ fn promise_14_an_alarm_of_the_loops_waits_for_a_hand_over_a_restart_of_the_gatew
     gateway.start();
     let events = Subscriber::start(listen, "event/#");
     let mut hand = Sensor::new(listen, "hand");
+    // Who has not seen the event before the restart learns the number from a refusal.
+    wait_until("the number is told", 30, || {
+        hand.publish("cmd/alarm/line/temp/HI/ack", "1");
+        let told = events.arrived();
+        let told = since(&told, 0, "event/refused/alarm/line/temp/HI/ack");
+        told.iter().any(|said| said.contains(&format!("than the current one, {transition}\"")))
+    });
     let acknowledged = [("LATCHED_ACK".to_owned(), transition)];
     wait_until("it is acknowledged", 30, || {
         hand.publish("cmd/alarm/line/temp/HI/ack", &transition.to_string());

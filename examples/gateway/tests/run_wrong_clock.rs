@@ -16,9 +16,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use control_loop::plant::Sensor;
 use support::authority::Authority;
 use support::gateway::Gateway;
-use support::mosquitto::{self, Mosquitto, Subscriber};
+use support::mosquitto::{self, Arrived, Mosquitto, Subscriber};
 use support::wall_clock::WallClock;
 use support::{free_port, wait_until};
 
@@ -131,4 +132,58 @@ fn a_clock_of_1970_that_counts_as_synchronised_is_believed() {
     wait_until("delivered", 60, || {
         at_hub.arrived().iter().any(|message| message.topic == "site7/plant/pump")
     });
+}
+
+/// A loop with a fixed output, which an interlock holds while its input says so.
+const LOOPS: &str = "[control]\nwatchdog_ms = 30000\n[[input]]\nname = \"estop\"\nstale_after_ms = 60000\n[[output]]\nname = \"contactor\"\nvalue = 1.0\n\
+                     [[interlock]]\nname = \"stop\"\noutputs = [\"contactor\"]\nreset = \"auto\"\n\
+                     trip_when = { input = \"estop\", is = false }\n\
+                     [[alarm]]\nmatch = \"estop\"\nlow = { limit = 0.5 }\n";
+
+/// A board without a battery: its loops run before a time service sets the clock.
+#[test]
+fn promise_14_events_of_the_loops_follow_a_clock_that_is_set_while_they_run() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("control.toml"), LOOPS).unwrap();
+    let listen = free_port();
+    let mut gateway = Gateway::new(
+        dir.path(),
+        &format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://127.0.0.1:9\"\n\
+             [control]\nrules = \"control.toml\"\n[[route]]\nmatch = \"event/#\"\n"
+        ),
+    );
+    let since_1970 = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let offset_ms = 60_000 - i64::try_from(since_1970()).unwrap();
+    gateway.wall_clock = Some(WallClock::new(dir.path(), offset_ms, false));
+    gateway.start();
+    let events = Subscriber::start(listen, "event/#");
+    let mut sensor = Sensor::new(listen, "sensor");
+    let mut told = |value: &str, from: usize, topic: &str, state: &str| -> serde_json::Value {
+        let mut found = None;
+        wait_until(state, 30, || {
+            sensor.publish("estop", value);
+            let arrived = events.arrived();
+            let is_it = |message: &&Arrived| message.topic == topic && message.payload.contains(state);
+            let message = arrived.iter().skip(from).find(is_it);
+            found = message.map(|message| serde_json::from_str(&message.payload).unwrap());
+            found.is_some()
+        });
+        found.unwrap()
+    };
+    let output = "event/output/contactor";
+    let running = told("1", 0, output, "\"cause\":\"running\"");
+    assert!(running["ts"].as_u64().unwrap() < 86_400_000, "{running}");
+    let (from, now_ms) = (events.arrived().len(), since_1970());
+    gateway.wall_clock.as_ref().unwrap().set(0, true);
+    let trip = ("event/interlock/stop", "\"tripped\":true");
+    let alarm = ("event/alarm/estop/LO", "UNACK_ALM");
+    for (topic, state) in [trip, alarm, (output, "\"cause\":\"interlock\"")] {
+        let said = told("0", from, topic, state);
+        let ts = u128::from(said["ts"].as_u64().unwrap());
+        assert!((now_ms..now_ms + 3_600_000).contains(&ts), "{topic}: {said}");
+    }
+    // What an acknowledgement quotes is the loops' own number, and stays it.
+    let said = told("0", from, alarm.0, alarm.1);
+    assert!(said["transition"].as_u64().unwrap() < 86_400_000, "{said}");
 }

@@ -143,18 +143,20 @@ impl LoopMessages {
     /// Makes the events of waiting notes, then of the control thread's answers.
     fn notes(&mut self) -> Vec<Said> {
         let mut all = Vec::new();
-        while let Ok(note) = self.notes.try_recv() {
-            all.extend(self.note(note));
-        }
-        while let Some((ticket, why)) = self.answers.take() {
-            match why {
+        loop {
+            // Before the notes: that of the answer's command was sent before the command, and is among those that are here now.
+            let answer = self.answers.take();
+            while let Ok(note) = self.notes.try_recv() {
+                all.extend(self.note(note));
+            }
+            let Some((ticket, why)) = answer else { return all };
+            match &why {
                 None => self.stats.command_obeyed(),
                 Some(_) => self.stats.command_refused(),
             }
             let command = self.waiting.answered(ticket);
-            all.extend(command.and_then(|command| command.answer(why, 0, self.now_ms())));
+            all.extend(command.and_then(|command| command.answer(why.as_deref(), 0, self.now_ms())));
         }
-        all
     }
 
     fn note(&mut self, note: Note) -> Option<Said> {
@@ -179,27 +181,32 @@ impl LoopMessages {
         }
     }
 
+    /// Returns the time by the wall clock, which somebody may have set since the start.
     fn now_ms(&self) -> u64 {
-        self.clock.now_ns() / 1_000_000
+        let now_ms = i64::try_from(self.clock.now_ns() / 1_000_000).unwrap_or(i64::MAX);
+        u64::try_from(self.clock.wall_ms(now_ms)).unwrap_or_default()
     }
 
     fn event(&self, event: &ControlEvent) -> Option<Said> {
         match event {
             ControlEvent::Output { output, value, cause, at_ms } => {
                 let name = self.names.outputs.get(usize::from(*output))?;
-                output_event(name, *value, cause.as_str(), *at_ms)
+                output_event(name, *value, cause.as_str(), self.clock.wall_ms(*at_ms))
             }
             ControlEvent::Interlock { interlock, status, at_ms } => {
                 let name = self.names.interlocks.get(usize::from(*interlock))?;
                 let payload = json!({
                     "energised": status.energised, "tripped": status.tripped, "degraded": status.degraded,
-                    "bypassed": status.bypassed, "ts": at_ms,
+                    "bypassed": status.bypassed, "ts": self.clock.wall_ms(*at_ms),
                 });
                 said_event(&format!("interlock/{name}"), &payload)
             }
             ControlEvent::Alarm { alarm, transition: t } => {
                 let name = self.names.alarms.get(usize::from(*alarm))?;
-                alarm_event(name, t)
+                // The transition keeps its number, which an acknowledgement quotes.
+                let mut transition = *t;
+                transition.time = self.clock.wall_ms(t.time);
+                alarm_event(name, &transition)
             }
         }
     }

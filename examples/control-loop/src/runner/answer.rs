@@ -3,9 +3,10 @@
 use edge_filter::alarm::{AckError, AlarmCommandError};
 use edge_filter::control::CommandError;
 use edge_filter::interlock::{InterlockError, Vote};
+use std::borrow::Cow;
 
-/// Number of words: the command's number, and that of its outcome.
-pub(crate) const ANSWER_WORDS: usize = 2;
+/// Number of words: the command's number, that of its outcome, and the occurrence that waits where the command was for another one.
+pub(crate) const ANSWER_WORDS: usize = 3;
 
 /// Outcomes in the order of their numbers; `None` is success.
 const ENDS: [Option<&str>; 12] = [
@@ -22,13 +23,23 @@ const ENDS: [Option<&str>; 12] = [
     Some(STOOD_STILL),
     Some("the acknowledgement is for another occurrence than the current one"),
 ];
+/// Number of the outcome of an acknowledgement for another occurrence.
+const OTHER_OCCURRENCE: u64 = 11;
 /// Number of the outcome of a command that waited while the loop was suspended.
 pub(super) const WAITED: u64 = 10;
 /// Reason for which a command that waited is refused, here or before it reaches the control thread.
 pub(crate) const STOOD_STILL: &str = "it may have waited here while the program stood still: give it again";
 
-/// Returns the number of an outcome.
-pub(super) fn number(done: Result<(), CommandError>) -> u64 {
+/// Returns the number of an outcome, and that of the occurrence that waits, where the command was for another one.
+pub(super) fn words(done: Result<(), CommandError>) -> (u64, u64) {
+    let current = match done {
+        Err(CommandError::Alarm(AlarmCommandError::Ack(AckError::OtherOccurrence { current }))) => current,
+        _ => 0,
+    };
+    (number(done), current)
+}
+
+fn number(done: Result<(), CommandError>) -> u64 {
     match done {
         Ok(()) => 0,
         Err(CommandError::Unknown) => 2,
@@ -40,17 +51,22 @@ pub(super) fn number(done: Result<(), CommandError>) -> u64 {
         Err(CommandError::Alarm(error)) => match error {
             AlarmCommandError::ShelveTime { .. } => 6,
             AlarmCommandError::StillActive => 7,
-            AlarmCommandError::Ack(AckError::OtherOccurrence { .. }) => 11,
+            AlarmCommandError::Ack(AckError::OtherOccurrence { .. }) => OTHER_OCCURRENCE,
             _ => 8,
         },
         Err(_) => 1,
     }
 }
 
-/// Returns the reason of a refusal; `None` for a command that was obeyed.
-pub(crate) fn reason(number: u64) -> Option<&'static str> {
+/// Returns the reason of a refusal; `None` for a command that was obeyed. `current`: the occurrence that waits, which nobody could learn else after
+/// a restart.
+pub(crate) fn reason(number: u64, current: u64) -> Option<Cow<'static, str>> {
     let end = usize::try_from(number).ok().and_then(|number| ENDS.get(number));
-    end.copied().unwrap_or(Some("refused"))
+    let reason = end.copied().unwrap_or(Some("refused"))?;
+    Some(match number {
+        OTHER_OCCURRENCE => Cow::Owned(format!("{reason}, {current}")),
+        _ => Cow::Borrowed(reason),
+    })
 }
 
 #[cfg(test)]
@@ -59,7 +75,11 @@ mod tests {
 
     #[test]
     fn every_end_has_its_reason() {
-        assert_eq!(reason(number(Ok(()))), None);
+        let reason_of = |done| {
+            let (number, current) = words(done);
+            reason(number, current)
+        };
+        assert_eq!(reason_of(Ok(())), None);
         let interlock = |demand| CommandError::Interlock(InterlockError::NotHealthy { demand });
         for (error, expected) in [
             (CommandError::Unknown, "nothing of that name"),
@@ -76,12 +96,12 @@ mod tests {
             ),
             (
                 CommandError::Alarm(AlarmCommandError::Ack(AckError::OtherOccurrence { current: 7 })),
-                "another occurrence",
+                "another occurrence than the current one, 7",
             ),
         ] {
-            assert!(reason(number(Err(error))).unwrap().contains(expected), "{error}");
+            assert!(reason_of(Err(error)).unwrap().contains(expected), "{error}");
         }
-        assert_eq!(reason(WAITED), Some(STOOD_STILL));
-        assert_eq!(reason(99), Some("refused"));
+        assert_eq!(reason(WAITED, 0).as_deref(), Some(STOOD_STILL));
+        assert_eq!(reason(99, 0).as_deref(), Some("refused"));
     }
 }

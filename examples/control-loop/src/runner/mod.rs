@@ -17,6 +17,7 @@ use crate::{Actuate, Clock};
 use edge_filter::Quality;
 use edge_filter::control::handoff::{self, Reader, Receiver, Sender, Writer};
 use edge_filter::control::{COMMAND_WORDS, ControlCommand, ControlEvent, Controller, EVENT_WORDS, Watchdog};
+use std::borrow::Cow;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -102,8 +103,8 @@ pub struct Answers(Receiver<ANSWER_WORDS>);
 
 impl Answers {
     /// Takes the oldest answer: the command's number, and the reason if it was refused.
-    pub fn take(&mut self) -> Option<(u64, Option<&'static str>)> {
-        self.0.receive().map(|[number, end]| (number, reason(end)))
+    pub fn take(&mut self) -> Option<(u64, Option<Cow<'static, str>>)> {
+        self.0.receive().map(|[number, end, detail]| (number, reason(end, detail)))
     }
 }
 
@@ -210,9 +211,14 @@ impl Drop for Runner {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let until_ns = self.clock.now_ns().saturating_add(self.stop_within_ns);
+        // They may have parked for a period that is longer than anybody waits for the stop.
+        self.threads.iter().for_each(|thread| thread.thread().unpark());
         let Some(watchdog) = self.threads.pop() else { return };
         // Its end says that the outputs are safe. Actuators that hang for it too cannot be waited for.
         while !watchdog.is_finished() && self.clock.now_ns() < until_ns {
+            if self.stats.has_ended() {
+                watchdog.thread().unpark();
+            }
             self.clock.sleep_until(self.clock.now_ns().saturating_add(LOOK_NS));
         }
         if self.stats.has_ended() {

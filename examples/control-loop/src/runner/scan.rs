@@ -39,7 +39,8 @@ impl Scan {
         let mut values = safe.clone();
         let (overdue_ns, mut stood_still, mut left_out) = (overdue_ns(&self.controller), false, false);
         while !self.stop.load(Ordering::Relaxed) {
-            self.clock.sleep_until(schedule.deadline_ns());
+            // A stop unparks it before.
+            self.clock.park_until(schedule.deadline_ns());
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
             self.stats.woke(&wake);
@@ -131,12 +132,12 @@ impl Scan {
             let Some([number, head, value, by_ns]) = commands.receive() else { break };
             let command = ControlCommand::from_words([head, value]).ok_or(CommandError::Unknown);
             let end = if stood_still || now_ns > by_ns {
-                answer::WAITED
+                (answer::WAITED, 0)
             } else {
-                answer::number(command.and_then(|command| controller.command(command, now_ns, &mut tell)))
+                answer::words(command.and_then(|command| controller.command(command, now_ns, &mut tell)))
             };
             // There is room for more answers than commands.
-            answered |= answers.send([number, end]);
+            answered |= answers.send([number, end.0, end.1]);
         }
         controller.scan(now_ns, &mut tell);
         happened || answered

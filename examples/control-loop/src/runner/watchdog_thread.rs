@@ -25,10 +25,13 @@ impl Guard {
     pub(super) fn run(mut self, mut actuator: impl Actuate) {
         // Until the first scan the start is the sign of life: an actuator may hang in its first call.
         let begun_ns = self.clock.now_ns();
-        let (mut next_ns, mut rounds) = (begun_ns, 0_u64);
+        let (mut next_ns, mut rounds) = (begun_ns.saturating_add(self.period_ns), 0_u64);
         while !self.is_over() {
-            next_ns = next_ns.max(self.clock.now_ns()).saturating_add(self.period_ns);
-            self.clock.sleep_until(next_ns);
+            if self.clock.now_ns() < next_ns {
+                // A stop unparks it before.
+                self.clock.park_until(next_ns);
+                continue;
+            }
             let change = self.watchdog.check(self.clock.now_ns(), self.stats.beat_ns().max(begun_ns));
             if let Some(change) = change {
                 self.stats.tripped(change == WatchdogChange::Tripped);
@@ -42,6 +45,7 @@ impl Guard {
                 let _ = self.wake.write(&[1]);
             }
             rounds += 1;
+            next_ns = next_ns.max(self.clock.now_ns()).saturating_add(self.period_ns);
         }
     }
 

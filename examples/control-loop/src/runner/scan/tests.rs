@@ -3,8 +3,10 @@
 
 use super::super::ports;
 use super::*;
+use crate::clock::since_boot_ns;
 use edge_filter::control::handoff;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// The pause is longer, and no machine stands still so long by itself.
@@ -36,6 +38,10 @@ struct Rig {
 impl Rig {
     /// Starts them without a watchdog, as if it were the last thread to run again.
     fn start() -> Self {
+        Self::start_by(Clock::start())
+    }
+
+    fn start_by(clock: Clock) -> Self {
         let controller = Controller::from_toml(LOOP).unwrap();
         let (outputs, read) = ports(2);
         let (_, commands) = handoff::ring(COMMANDS_MAX);
@@ -46,7 +52,7 @@ impl Rig {
         let (stop, stats) = (Arc::<AtomicBool>::default(), Arc::<LoopStats>::default());
         let scan = Scan {
             controller,
-            clock: Clock::start(),
+            clock,
             inputs: Vec::new(),
             outputs,
             events,
@@ -125,5 +131,17 @@ fn promise_14_a_trip_of_an_earlier_pause_takes_no_outputs_up_after_the_next() {
     rig.pause();
     until("it goes on", || rig.valves().len() > 2);
     assert_eq!(rig.valves()[..3], [7.0, 2.0, 7.0]);
+    rig.stop();
+}
+
+/// No thread runs meanwhile, and the time that they sleep for does not pass.
+#[test]
+fn promise_14_after_a_suspend_of_the_machine_outputs_are_safe_until_the_watchdog_has_seen_it() {
+    static SUSPENDED_NS: AtomicU64 = AtomicU64::new(0);
+    let rig = Rig::start_by(Clock::of(|| since_boot_ns() + SUSPENDED_NS.load(Ordering::Relaxed)));
+    SUSPENDED_NS.store(3_600_000_000_000, Ordering::Relaxed);
+    until("it is safe", || rig.valves().last() == Some(&2.0) && rig.published() == Some(2.0));
+    rig.stats.tripped(true);
+    until("the watchdog has seen it", || rig.valves().last() == Some(&7.0) && rig.published() == Some(7.0));
     rig.stop();
 }
