@@ -5,8 +5,7 @@
 use crate::net::{Net, NetStats, Parts};
 use crate::restart_memory::{self, Found, Keeper, Mailbox};
 use crate::runner::{LoopStats, Runner};
-use crate::{Actuate, Clock, Config, HubConfig};
-use edge_filter::control::Controller;
+use crate::{Actuate, Clock, Config, HubConfig, Loops};
 use edge_queue::medium::Dir;
 use std::fmt;
 use std::net::SocketAddr;
@@ -65,12 +64,12 @@ impl App {
         let wake_every =
             publish_every_ms.saturating_mul(1_000_000) / config.loops.controller.period_ns().max(1);
         let failed = |error: std::io::Error| AppError(format!("the control thread: {error}"));
-        let controller = &mut config.loops.controller;
+        let loops = &mut config.loops;
         let (keeper, mailbox) = match (&config.state, &spool) {
-            (Some(dir), _) | (None, Spool::Dir(dir)) => keep(dir, controller, clock).map_err(failed)?,
+            (Some(dir), _) | (None, Spool::Dir(dir)) => keep(dir, loops, clock).map_err(failed)?,
             (None, Spool::In(_) | Spool::Nowhere) => (None, None),
         };
-        let started = Runner::start(controller.clone(), clock, actuator, guard, wake_every, mailbox);
+        let started = Runner::start(loops.controller.clone(), clock, actuator, guard, wake_every, mailbox);
         let (runner, ports) = started.map_err(failed)?;
         let loop_stats = runner.stats();
         let hub = hub.into();
@@ -111,11 +110,7 @@ impl App {
 }
 
 /// Opens the memory over restarts. Without a directory none is kept: after a restart interlocks are tripped and alarms begin anew.
-fn keep(
-    dir: &Path,
-    controller: &mut Controller,
-    clock: Clock,
-) -> std::io::Result<(Option<Keeper>, Option<Mailbox>)> {
+fn keep(dir: &Path, loops: &mut Loops, clock: Clock) -> std::io::Result<(Option<Keeper>, Option<Mailbox>)> {
     let file = dir.join(restart_memory::FILE);
     let (said, mut last) = (file.clone(), String::new());
     let on_error = move |error: std::io::Error| {
@@ -125,7 +120,10 @@ fn keep(
             last = error;
         }
     };
-    let (keeper, mailbox, found) = Keeper::start(file.clone(), controller, clock, on_error)?;
+    let (keeper, mailbox, found) = Keeper::start(file.clone(), &mut loops.controller, clock, on_error)?;
+    for taken_back in loops.commands.take_back(&mut loops.controller, clock.now_ns()) {
+        edge_print::complain!("control-loop: the rules no longer allow what an operator chose: {taken_back}");
+    }
     match found {
         Found::Damaged(why) => {
             edge_print::complain!("control-loop: {}: {why}: alarms begin anew", file.display());

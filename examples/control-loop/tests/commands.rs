@@ -5,7 +5,7 @@ mod support;
 
 use control_loop::plant::Sensor;
 use std::path::Path;
-use support::{Program, Subscriber, dies, until};
+use support::{Program, Subscriber, command, dies, until};
 
 /// A contact that an interlock holds, and a valve that follows its setpoint. The watchdog is long: on a busy machine a short one makes outputs
 /// safe in the middle of a test.
@@ -106,6 +106,50 @@ fn commands_within_the_rules_are_obeyed_and_told_and_the_others_refused_with_the
         ": refused: the payload must be a number",
     );
     logged(&program, "of client \"hmi\" from 127.0.0.1:", ": obeyed");
+}
+
+/// What nobody may choose any more, and nobody could take back, is not in force after a restart.
+#[test]
+fn a_hand_that_the_rules_no_longer_allow_lets_go_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let start = |control: &str| {
+        let text = format!(
+            "[mqtt]\nlisten = \"127.0.0.1:0\"\n[state]\ndir = \"state\"\n[control]\nwatchdog_ms = 30000\n{control}\
+             [[input]]\nname = \"t\"\nstale_after_ms = 60000\n\
+             [[output]]\nname = \"valve\"\nramp = {{ setpoint = 60.0, rate_per_s = 1000.0 }}\n\
+             [[output]]\nname = \"heater\"\nsafe = 5.0\n\
+             pid = {{ input = \"t\", setpoint = 60.0, k = 1.0, ti_s = 9.0, limits = [0, 100] }}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let program = Program::start(&file);
+        let said = Subscriber::start(program.address, "watcher", "#");
+        (program, said)
+    };
+    let rules = |range: &str, manual: &str| {
+        format!("commands = true\n[commands.setpoint]\nvalve = {{ range = {range} }}\n{manual}")
+    };
+    let (valve, heater) = ("out/valve", "out/heater");
+    let (mut program, said) = start(&rules("[20.0, 80.0]", "[commands.manual]\nheater = [0, 100]\n"));
+    let mut hand = Sensor::new(program.address, "hand");
+    command(&mut hand, "cmd/output/valve/setpoint", "80", || said.last(valve).as_deref() == Some("80"));
+    command(&mut hand, "cmd/output/heater/mode", "70", || said.last(heater).as_deref() == Some("70"));
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
+    let (mut program, said) = start(&rules("[20.0, 60.0]", ""));
+    until("that of the rules", || said.last(valve).as_deref() == Some("60"));
+    until("safe, without its input", || said.last(heater).as_deref() == Some("5"));
+    assert!(said.since(0, valve).iter().all(|value| value != "80"));
+    for line in ["setpoint 80 of output \"valve\", which is 60 again", "output \"heater\" at 70 by hand"] {
+        let line = format!("control-loop: the rules no longer allow what an operator chose: {line}");
+        until("it says so", || program.stderr().contains(&line));
+    }
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
+    // Once and for all: the rules of before bring nothing back.
+    let (_program, said) = start(&rules("[20.0, 80.0]", "[commands.manual]\nheater = [0, 100]\n"));
+    until("that of the rules", || said.last(valve).as_deref() == Some("60"));
+    until("safe", || said.last(heater).as_deref() == Some("5"));
 }
 
 #[test]

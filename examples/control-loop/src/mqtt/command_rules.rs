@@ -1,6 +1,7 @@
 //! Limits of commands, as a rules file states them: who may command what, how far and how often. Pure.
 
 mod permission;
+mod taken_back;
 
 use super::names::LoopNames;
 use edge_filter::ConfigFile;
@@ -8,6 +9,7 @@ use edge_filter::control::{ControlCommand, Controller, Output};
 pub(super) use permission::Permission;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
+pub use taken_back::TakenBack;
 
 const MINUTE_NS: u64 = 60_000_000_000;
 

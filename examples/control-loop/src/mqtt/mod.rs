@@ -19,7 +19,7 @@ mod suspension;
 
 pub use command_answers::{Refusals, Reply, Told, check_age};
 pub use command_parser::alarm_command;
-pub use command_rules::{Budget, CommandRules};
+pub use command_rules::{Budget, CommandRules, TakenBack};
 pub use hub_commands::HubCommands;
 pub use inputs::{Departures, LoopInputs, Taken};
 pub use loop_messages::{Said, alarm_event};

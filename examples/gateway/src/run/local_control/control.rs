@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use control_loop::Clock;
 use control_loop::mqtt::{self, Departures, HubCommands, LoopInputs, LoopMessages, Taken};
 use control_loop::restart_memory::{FILE, Found, Keeper, Mailbox};
 use control_loop::runner::{LoopStats, Runner};
+use control_loop::{Clock, Loops};
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::net::intake::Intake;
@@ -21,6 +21,7 @@ use edge_bridge::net::server::LocalPublisher;
 use edge_filter::control::Controller;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::config::Control as Config;
 use crate::run::error::RunError;
@@ -29,7 +30,7 @@ use crate::run::sensors::ingest::GatewayIngest;
 
 use super::to_hub::{ToHub, say};
 
-/// Time limit of the last scan and of writing its state.
+/// Time limit of the end of the loops' threads, and of writing their state after it.
 const STOP_WITHIN: Duration = Duration::from_millis(800);
 /// Time limit of the messages that report the outputs as safe.
 const SAY_WITHIN: Duration = Duration::from_millis(200);
@@ -77,8 +78,8 @@ impl Control {
         let every = u64::try_from(every).unwrap_or(u64::MAX);
         // The actuators are local subscribers.
         let (actuator, guard) = (|_: &[f64]| (), |_: &[f64]| ());
-        let (controller, file) = (config.loops.controller.clone(), state.join(FILE));
-        let kept = tokio::task::spawn_blocking(move || keep(file, controller, clock)).await;
+        let (loops, file) = (config.loops.clone(), state.join(FILE));
+        let kept = tokio::task::spawn_blocking(move || keep(file, loops, clock)).await;
         let kept = kept.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         let (controller, keeper, mailbox) = kept.map_err(failed)?;
         let started = Runner::start(controller, clock, actuator, guard, every, Some(mailbox));
@@ -164,18 +165,28 @@ impl Control {
     /// Ends the loops with their outputs in the safe states, and reports that to local subscribers.
     pub(crate) async fn stop(self) {
         let Self { runner, keeper, publishing, .. } = self;
-        // It joins threads, which takes a scan, and then a write.
-        let ends = tokio::task::spawn_blocking(move || drop((runner, keeper)));
-        let has_ended = tokio::time::timeout(STOP_WITHIN, ends).await.is_ok();
+        let within = Instant::now() + STOP_WITHIN;
+        // It joins threads.
+        let ends = tokio::task::spawn_blocking(move || drop(runner));
+        let has_ended = tokio::time::timeout_at(within, ends).await.is_ok();
         if !has_ended {
             tracing::warn!("a control thread does not end: its outputs are published as safe all the same");
         }
-        if let Some((task, hang)) = publishing {
+        let said = async {
+            let Some((task, hang)) = publishing else { return };
             if !has_ended {
                 // One that has said so already does not listen.
                 let _ = hang.send(());
             }
             let _ = tokio::time::timeout(SAY_WITHIN, task).await;
+        };
+        // The disk keeps nobody from hearing that the outputs are safe.
+        let is_written = tokio::task::spawn_blocking(move || drop(keeper));
+        let within = within.max(Instant::now() + SAY_WITHIN);
+        if tokio::join!(tokio::time::timeout_at(within, is_written), said).0.is_err() {
+            tracing::warn!(
+                "the loops' last states are not written yet: the next start may begin with those before"
+            );
         }
     }
 }
@@ -197,20 +208,16 @@ impl Figures {
 }
 
 /// Reads the loops' kept state from disk, and starts the thread that writes it from now on.
-fn keep(
-    file: PathBuf,
-    mut controller: Controller,
-    clock: Clock,
-) -> std::io::Result<(Controller, Keeper, Mailbox)> {
+fn keep(file: PathBuf, mut loops: Loops, clock: Clock) -> std::io::Result<(Controller, Keeper, Mailbox)> {
     let (path, on_error) = (file.clone(), file.clone());
     let mut line = OnceAMinute::default();
     let on_error = move |error| {
-        if !line.may_say(tokio::time::Instant::now()) {
+        if !line.may_say(Instant::now()) {
             return;
         }
         tracing::warn!(path = %on_error.display(), %error, "the loops' states are not kept for the next start");
     };
-    let (keeper, mailbox, found) = Keeper::start(file, &mut controller, clock, on_error)?;
+    let (keeper, mailbox, found) = Keeper::start(file, &mut loops.controller, clock, on_error)?;
     match found {
         Found::Damaged(why) => {
             tracing::error!(path = %path.display(), why, "the loops' states are lost: interlocks are tripped, alarms begin anew");
@@ -223,7 +230,10 @@ fn keep(
         }
         _ => {}
     }
-    Ok((controller, keeper, mailbox))
+    for taken_back in loops.commands.take_back(&mut loops.controller, clock.now_ns()) {
+        tracing::warn!(%taken_back, "the rules no longer allow what an operator chose: it is not in force any more");
+    }
+    Ok((loops.controller, keeper, mailbox))
 }
 
 /// Publishes until the loops end, or hang at the stop. Local subscribers get each message first.
