@@ -17,8 +17,8 @@ pub(super) enum Step {
     /// Append the record to the file, durably; then call [`kept`](super::dispatcher::Dispatcher::kept). Without a ticket no command waits for the write.
     Keep(Option<Ticket>, Record),
     /// Hand the message to the loop or alarm that it addresses, then call [`decided`](super::dispatcher::Dispatcher::decided); or publish it to local clients, then call
-    /// [`settled`](super::dispatcher::Dispatcher::settled).
-    Give(Ticket, Publish),
+    /// [`settled`](super::dispatcher::Dispatcher::settled). With the milliseconds that are left until its expiry, which the message has in seconds.
+    Give(Ticket, Publish, u64),
     /// Store the answer safely in the queue to the hub, or drop it for want of room; then call
     /// [`answered`](super::dispatcher::Dispatcher::answered).
     Answer(Ticket, Box<Row>, AnswerKind),

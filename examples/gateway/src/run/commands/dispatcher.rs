@@ -326,7 +326,7 @@ impl Dispatcher {
                 }
                 None => {
                     command.phase = Phase::Given { since_ms: now_ms };
-                    self.steps.push_back(Step::Give(ticket, publish));
+                    self.steps.push_back(Step::Give(ticket, publish, left_ms));
                 }
             }
             return;

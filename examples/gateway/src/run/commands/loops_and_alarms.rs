@@ -3,7 +3,7 @@
 use control_loop::mqtt::HubCommands;
 use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
-use edge_bridge::wire::{PropertyId, Publish};
+use edge_bridge::wire::Publish;
 use tokio::sync::oneshot;
 
 use crate::run::local_control::control::Control;
@@ -22,19 +22,19 @@ impl LoopsAndAlarms {
         Self { loops: control.map(Control::hub_commands), ingest: ingest.clone() }
     }
 
-    /// Gives a command to the loop or alarm that it is for. The receiver gets the reason if it was refused; without an answer it may have been
+    /// Gives a command to the loop or alarm that it is for; a loop obeys it within `left_ms`, which the message has in whole seconds only. The receiver gets the reason if it was refused; without an answer it may have been
     /// obeyed. `None`: it is for local clients.
     pub(super) fn give(
         &self,
         publish: &Publish,
+        left_ms: u64,
         intake: &Intake,
         clock: Clock,
     ) -> Option<oneshot::Receiver<Result<(), String>>> {
         let topic = publish.topic.as_str();
         let (reply, end) = oneshot::channel();
         if let Some(loops) = self.loops.as_ref().filter(|loops| loops.are_for(topic)) {
-            let left_s = publish.properties.u32(PropertyId::MessageExpiryInterval).unwrap_or_default();
-            loops.give(topic, &publish.payload, u64::from(left_s) * 1_000, reply);
+            loops.give(topic, &publish.payload, left_ms, reply);
         } else if self.ingest.is_alarm_command(topic) {
             match intake.try_reserve().filter(|_| intake.has_room_in(Some(ALARM_LANE))) {
                 Some(permit) => {

@@ -308,9 +308,9 @@ impl Shell {
         while let Some(step) = self.dispatcher.next_step() {
             match step {
                 Step::Keep(ticket, record) => self.to_keep.push((ticket, record)),
-                Step::Give(ticket, publish) => {
+                Step::Give(ticket, publish, left_ms) => {
                     let Surroundings { local, own, intake, clock, .. } = &self.around;
-                    match own.give(&publish, intake, *clock) {
+                    match own.give(&publish, left_ms, intake, *clock) {
                         Some(end) => {
                             self.on_the_way.spawn(async move { Some(Done::Decided(ticket, end.await.ok())) })
                         }

@@ -178,7 +178,7 @@ impl World {
         while let Some(step) = self.dispatcher.next_step() {
             match step {
                 Step::Keep(ticket, record) => self.unsynced.push((ticket, record)),
-                Step::Give(ticket, publish) => self.give(ticket, &publish),
+                Step::Give(ticket, publish, _) => self.give(ticket, &publish),
                 Step::Answer(ticket, row, _) if self.bug == Some(Bug::AnswerNotSafe) => {
                     self.answering.push((ticket, row));
                     self.dispatcher.answered(ticket);

@@ -18,7 +18,7 @@ const WALL: i64 = 1_700_000_000_000;
 struct Bench {
     dispatcher: Dispatcher,
     now_ms: u64,
-    given: Vec<(Ticket, Publish)>,
+    given: Vec<(Ticket, Publish, u64)>,
     answers: Vec<(Ticket, serde_json::Value)>,
     acknowledged: Vec<Ticket>,
     kept: Vec<Record>,
@@ -53,7 +53,7 @@ impl Bench {
                         self.dispatcher.kept(self.now_ms, WALL, ticket, keeps);
                     }
                 }
-                Step::Give(ticket, publish) => self.given.push((ticket, publish)),
+                Step::Give(ticket, publish, left_ms) => self.given.push((ticket, publish, left_ms)),
                 Step::Answer(ticket, row, _) => {
                     self.answers.push((ticket, serde_json::from_slice(&row.payload).unwrap()));
                     self.dispatcher.answered(ticket);
@@ -103,7 +103,7 @@ impl Bench {
     }
 
     fn topics_given(&self) -> Vec<&str> {
-        self.given.iter().map(|(_, publish)| publish.topic.as_str()).collect()
+        self.given.iter().map(|(_, publish, _)| publish.topic.as_str()).collect()
     }
 }
 
@@ -141,7 +141,7 @@ fn a_command_goes_to_its_local_topic_with_what_is_left_of_its_expiry() {
             &expiring("site7/cmd/valve/a", &format!("{seconds}{waited_ms}"), seconds),
             waited_ms,
         );
-        let (given, publish) = bench.given.pop().expect("given at once");
+        let (given, publish, _) = bench.given.pop().expect("given at once");
         assert_eq!((given, publish.topic.as_str(), &*publish.payload), (ticket, "cmd/valve/a", &b"on"[..]));
         assert_eq!(publish.properties.u32(PropertyId::MessageExpiryInterval), Some(expected));
         assert!(bench.acknowledged.is_empty(), "the hub keeps it until it has ended");
@@ -193,8 +193,8 @@ fn a_command_without_an_expiry_is_given_where_the_rule_allows_it() {
         CommandRule { allows_unbounded: true, expiry: Duration::from_secs(7), ..rule("c/#", "l/#") };
     let mut bench = Bench::new(vec![allowing]);
     bench.arrive(&command("c/a", "on"));
-    let (_, publish) = bench.given.pop().unwrap();
-    assert_eq!(publish.properties.u32(PropertyId::MessageExpiryInterval), Some(7));
+    let (_, publish, left_ms) = bench.given.pop().unwrap();
+    assert_eq!((publish.properties.u32(PropertyId::MessageExpiryInterval), left_ms), (Some(7), 7_000));
 }
 
 #[test]

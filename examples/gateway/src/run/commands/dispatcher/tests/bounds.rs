@@ -168,3 +168,13 @@ fn a_topic_without_commands_takes_no_memory() {
     order.remove(&topic, Ticket(2));
     assert_eq!(order.topics().count(), 0);
 }
+
+/// The message has whole seconds, rounded up: a loop must obey none that is late.
+#[test]
+fn the_time_that_is_left_is_given_to_the_millisecond() {
+    let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
+    bench.arrive_late(&expiring("c/a", "a", 2), 1_950);
+    let (_, publish, left_ms) = bench.given.pop().unwrap();
+    let seconds = publish.properties.u32(PropertyId::MessageExpiryInterval);
+    assert_eq!((seconds, left_ms), (Some(1), 50));
+}

@@ -23,7 +23,7 @@ fn promise_10_a_loops_end_is_told_as_it_is() {
     let ends = [Some(Ok(())), Some(Err("out of range".to_owned())), None];
     let tickets = ["a", "b", "c"].map(|id| bench.arrive(&expiring("c/x", id, 9)));
     for (ticket, end) in tickets.into_iter().zip(ends) {
-        assert_eq!(bench.given.last().map(|(given, _)| *given), Some(ticket));
+        assert_eq!(bench.given.last().map(|(given, ..)| *given), Some(ticket));
         bench.dispatcher.decided(bench.now_ms, WALL, ticket, end.clone());
         // Said twice, it counts once.
         bench.dispatcher.decided(bench.now_ms, WALL, ticket, Some(Ok(())));
