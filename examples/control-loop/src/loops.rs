@@ -1,6 +1,7 @@
 //! Control loops of a configuration file: the tables of `edge_filter::control::config`, and `[fields]`.
 
 use crate::mqtt::{CommandRules, LoopNames};
+use edge_filter::alarm::AlarmLevel;
 use edge_filter::control::Controller;
 use edge_filter::{ConfigError, ConfigFile};
 use std::collections::BTreeMap;
@@ -38,7 +39,72 @@ impl Loops {
 
     /// Returns warnings about valid settings.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.warning().into_iter().chain(self.lasting_deviations()).chain(self.hands_missing())
+        let of_outputs =
+            self.lasting_deviations().chain(self.hands_missing()).chain(self.integrals_stopped());
+        let of_alarms = self.alarms_alike().chain(self.shelves_unbounded());
+        self.warning().into_iter().chain(of_outputs).chain(self.inputs_stale()).chain(of_alarms)
+    }
+
+    /// Warnings about PID loops that each scan stops which is a moment late.
+    fn integrals_stopped(&self) -> impl Iterator<Item = String> {
+        let period_s = self.controller.period_ns() as f64 / 1e9;
+        let outputs = self.controller.outputs().iter();
+        outputs.filter_map(move |output| {
+            let dt_max_s = output.dt_max_s().filter(|dt_max_s| *dt_max_s <= period_s)?;
+            let name = output.name();
+            Some(format!(
+                "[[output]] \"{name}\": dt_max_s = {dt_max_s} is not above the period, {period_s} s: a scan that is a moment late \
+                 integrates nothing; a few periods let it go on"
+            ))
+        })
+    }
+
+    /// Warnings about inputs whose values may be stale at each scan.
+    fn inputs_stale(&self) -> impl Iterator<Item = String> {
+        let (inputs, period_ms) = (self.controller.inputs(), self.controller.period_ns() / 1_000_000);
+        (0..inputs.len()).filter_map(move |input| {
+            let stale_after_ms = inputs.stale_after_ms(input)?;
+            let name = inputs.name(input)?;
+            let is_short = stale_after_ms <= i64::try_from(period_ms).unwrap_or(i64::MAX);
+            is_short.then(|| {
+                format!(
+                    "[[input]] \"{name}\": stale_after_ms = {stale_after_ms} is not above period_ms = {period_ms}: \
+                     a value may be stale before a scan reads it"
+                )
+            })
+        })
+    }
+
+    /// Warnings about alarms of an input that nobody can tell apart.
+    fn alarms_alike(&self) -> impl Iterator<Item = String> {
+        let inputs = self.controller.inputs();
+        (0..inputs.len()).flat_map(move |input| AlarmLevel::ALL.map(|level| (input, level))).filter_map(
+            move |(input, level)| {
+                let of_level = self
+                    .controller
+                    .limit_alarms()
+                    .filter(|(of, alarm)| *of == input && alarm.has_limit(level));
+                let (name, level) = (inputs.name(input)?, level.as_str());
+                (of_level.count() > 1).then(|| {
+                    format!(
+                        "[[alarm]] \"{name}\": more than one has a limit {level}: their events look alike, and a command is for all of them"
+                    )
+                })
+            },
+        )
+    }
+
+    /// Warnings about alarms that a command may hide for any time.
+    fn shelves_unbounded(&self) -> impl Iterator<Item = String> {
+        let inputs = self.controller.inputs();
+        let alarms = self.controller.limit_alarms().filter(|_| self.commands.are_on);
+        let alarms = alarms.filter(|(_, alarm)| alarm.longest_shelve_ms().is_none());
+        alarms.filter_map(move |(input, _)| {
+            Some(format!(
+                "[[alarm]] \"{}\" may be shelved for any time: give it max_shelve_ms",
+                inputs.name(input)?
+            ))
+        })
     }
 
     /// Warnings about PID loops without an integral term, which leave a lasting deviation.
@@ -172,6 +238,46 @@ mod tests {
         }
         assert!(warnings(&format!("{on}[commands.manual]\nx = [0, 100]\n")).is_empty());
         assert!(warnings(&rules.replace("\"manual\"", "\"hold\"")).is_empty());
+    }
+
+    fn warnings(text: &str) -> Vec<String> {
+        Loops::parse(text, Duration::MAX).unwrap().warnings().collect()
+    }
+
+    #[test]
+    fn a_pid_that_each_late_scan_stops_is_told() {
+        let rules = |dt_max_s: &str| {
+            let pid = format!("pid = {{ input = \"a\", setpoint = 60.0, k = 2.0, ti_s = 9.0{dt_max_s} }}\n");
+            format!("[control]\nperiod_ms = 50\n{}", GOOD.replace("value = 1.0\n", &pid))
+        };
+        let told = warnings(&rules(", dt_max_s = 0.05"));
+        let expected = "[[output]] \"x\": dt_max_s = 0.05 is not above the period, 0.05 s: ";
+        assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+        assert!(warnings(&rules(", dt_max_s = 0.15")).is_empty() && warnings(&rules("")).is_empty());
+    }
+
+    #[test]
+    fn an_input_that_may_be_stale_at_each_scan_is_told() {
+        let rules = |period_ms: u32| format!("[control]\nperiod_ms = {period_ms}\n{GOOD}");
+        let told = warnings(&rules(100));
+        let expected = "[[input]] \"a\": stale_after_ms = 100 is not above period_ms = 100: ";
+        assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+        assert!(warnings(&rules(50)).is_empty());
+    }
+
+    #[test]
+    fn alarms_that_look_alike_or_can_be_hidden_for_ever_are_told() {
+        let alarm = |limit: &str| format!("[[alarm]]\nmatch = \"a\"\n{limit}\n");
+        let (hot, hotter) = (alarm("high = { limit = 70 }"), alarm("high = { limit = 80 }"));
+        let told = warnings(&format!("{GOOD}{hot}{hotter}"));
+        let expected = "[[alarm]] \"a\": more than one has a limit HI: ";
+        assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+        assert!(warnings(&format!("{GOOD}{hot}{}", alarm("hihi = { limit = 80 }"))).is_empty());
+        let on = format!("[control]\ncommands = true\n{GOOD}");
+        let unbounded = "[[alarm]] \"a\" may be shelved for any time: give it max_shelve_ms";
+        assert_eq!(warnings(&format!("{on}{hot}")), [unbounded]);
+        let bounded = alarm("max_shelve_ms = 1000\nhigh = { limit = 70 }");
+        assert!(warnings(&format!("{on}{bounded}")).is_empty());
     }
 
     #[test]

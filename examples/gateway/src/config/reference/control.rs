@@ -6,7 +6,8 @@ use super::super::keys::{Key, Table, key, table};
 
 pub(super) const INTRO: &str = "\
 Keys of `[control] rules = \"FILE\"`, printed by `edge-gateway reference control`; the program `control-loop` reads them too, beside tables of its own. Times in
-`_ms` are whole milliseconds, in `_s` seconds. `[[alarm]]` has the keys of [rules](rules.md), its `match` is the name of an input. An unknown key is an error.
+`_ms` are whole milliseconds, in `_s` seconds. `[[alarm]]` has the keys of [rules](rules.md), its `match` is the name of an input. Two with a limit of the same level on one
+input look alike, and a command is for both. An unknown key is an error.
 Nothing here is a safety function.";
 
 const NUMBER: super::Value = Text("number");
