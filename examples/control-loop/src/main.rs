@@ -33,7 +33,7 @@ enum Command {
         /// control.toml; its outputs go to local MQTT subscribers
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Stop after so many seconds; the demonstration after 20
+        /// Stop after so many seconds, with a line for each; the demonstration after 20
         #[arg(long, value_name = "N")]
         seconds: Option<u64>,
     },
@@ -114,11 +114,15 @@ fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     }
     let actuators = Actuators::new(config.loops.controller.outputs().len());
     // Before anything runs: a signal that comes early is not lost.
-    let until = Until::new(seconds.unwrap_or(u64::MAX))?;
+    let until = Until::new(seconds.unwrap_or_default())?;
     let app = App::start(config, hub, spool, actuators.handle(), actuators.handle());
     let app = app.map_err(|error| Failed::new(1, &error))?;
     edge_print::say!("control-loop: sensors publish to {}", app.address());
-    until.report(&app, |_| String::new());
+    match seconds {
+        Some(_) => until.report(&app, |_| String::new()),
+        // A service runs for years, and its log is no place for a line per second.
+        None => until.wait(),
+    }
     Ok(())
 }
 
@@ -170,6 +174,11 @@ impl Until {
         let hangup = signal(SignalKind::hangup()).map_err(failed)?;
         drop(_inside);
         Ok(Until { seconds, runtime, terminate, interrupt, hangup })
+    }
+
+    /// Waits for a signal that ends the program.
+    fn wait(mut self) {
+        while !self.is_over(Instant::now() + Duration::from_secs(3_600)) {}
     }
 
     /// Waits for this moment. Returns whether a signal ends the program before.

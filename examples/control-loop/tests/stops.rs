@@ -84,6 +84,19 @@ fn a_hangup_is_told_and_ends_nothing() {
     assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
 }
 
+/// A service runs for years: its log is no place for a line per second.
+#[test]
+fn without_an_end_it_prints_where_it_listens_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut program, outputs) = runs(&write(dir.path(), ""), "60");
+    // Ten a second of its own time.
+    let from = outputs.len();
+    until("outputs", || outputs.since(from, "out/valve").len() >= 40);
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
+    assert_eq!(program.stdout(), "");
+}
+
 /// A hub, and all that it was told of the valve's changes.
 fn hub() -> (DemoHub, Arc<Mutex<String>>) {
     let told = Arc::<Mutex<String>>::default();

@@ -26,10 +26,23 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
+/// Lines as they come, until the last.
+fn collect(lines: impl BufRead + Send + 'static) -> Arc<Mutex<String>> {
+    let all = Arc::<Mutex<String>>::default();
+    let to = all.clone();
+    std::thread::spawn(move || {
+        for line in lines.lines().map_while(Result::ok) {
+            to.lock().unwrap().push_str(&(line + "\n"));
+        }
+    });
+    all
+}
+
 /// `control-loop run --config FILE`; killed when it is dropped.
 pub struct Program {
     child: Child,
     pub address: SocketAddr,
+    stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
 }
 
@@ -41,18 +54,12 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let stderr = Arc::<Mutex<String>>::default();
-        let (said, errors) = (stderr.clone(), BufReader::new(child.stderr.take().unwrap()));
-        std::thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                said.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        let stderr = collect(BufReader::new(child.stderr.take().unwrap()));
+        let stdout = collect(stdout);
         let address = line.trim().rsplit(' ').next().unwrap_or_default().parse();
         let address =
             address.unwrap_or_else(|_| panic!("it did not start: {line} {}", stderr.lock().unwrap()));
-        Program { child, address, stderr }
+        Program { child, address, stdout, stderr }
     }
 
     pub fn signal(&self, name: &str) {
@@ -67,6 +74,11 @@ impl Program {
             status.is_some()
         });
         status.unwrap()
+    }
+
+    /// Returns what it printed since it said where it listens.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().unwrap().clone()
     }
 
     pub fn stderr(&self) -> String {
