@@ -55,7 +55,7 @@ impl AlarmLevel {
 }
 
 /// A change of state of one limit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AlarmTransition {
     /// Limit that changed its state.

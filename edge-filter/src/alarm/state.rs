@@ -1,6 +1,6 @@
 //! States of an alarm, commands of an operator to it, and reasons for which they are refused.
 
-use super::{AlarmLevel, LimitAlarmState};
+use super::{AlarmLevel, AlarmTransition, LimitAlarmState};
 
 /// State of one limit, as ISA-18.2 names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -84,6 +84,15 @@ impl LimitAlarmState {
     #[must_use]
     pub fn is_by_command(&self) -> bool {
         AlarmLevel::ALL.iter().any(|level| self.state(*level).is_by_command())
+    }
+}
+
+/// Two transitions without a value are equal if the rest of them is.
+impl PartialEq for AlarmTransition {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |of: &Self| (of.level, of.from, of.to, of.time, of.transition, of.priority);
+        let is_value = self.value == other.value || (self.value.is_nan() && other.value.is_nan());
+        is_value && rest(self) == rest(other)
     }
 }
 
