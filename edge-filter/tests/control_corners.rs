@@ -231,20 +231,21 @@ fn promise_14_every_alarm_of_an_input_takes_its_commands() {
     let high = AlarmLevel::HighHigh;
     assert_eq!(raised.iter().map(|(alarm, ..)| *alarm).collect::<Vec<_>>(), [0, 1, 3]);
     let mut give = |alarm, level, command| {
-        let (mut by, given) = (None, ControlCommand::Alarm { alarm, level, command });
+        let (mut by, given) = (Vec::new(), ControlCommand::Alarm { alarm, level, command });
         let done = c.command(given, 20 * MS, &mut |event| {
             if let ControlEvent::Alarm { alarm, transition } = event {
-                by = Some((alarm, transition.to));
+                by.push((alarm, transition.to));
             }
         });
         done.map(|()| by)
     };
     let ack = |transition| AlarmCommand::Acknowledge { transition };
-    assert_eq!(give(0, high, ack(raised[1].2)), Ok(Some((1, AlarmState::Acknowledged))));
+    let both = |state: AlarmState, alarms: [u16; 2]| Ok(alarms.map(|alarm| (alarm, state)).to_vec());
+    assert_eq!(give(0, high, ack(raised[1].2)), both(AlarmState::Acknowledged, [1, 3]));
     assert_eq!(
         give(3, high, AlarmCommand::ShelveOnce),
-        Ok(Some((3, AlarmState::Shelved))),
-        "the one that is meant"
+        both(AlarmState::Shelved, [3, 1]),
+        "the one that is meant first"
     );
     let refused = |error| Err(CommandError::Alarm(error));
     assert_eq!(give(0, high, AlarmCommand::Reset), refused(AlarmCommandError::StillActive));
