@@ -203,6 +203,22 @@ mod tests {
         assert_eq!(stall.poll(64_000, left), Some(StallAction::Break));
     }
 
+    /// Neither a cause to act nor to say that the link is stalled, however long a message is on its way.
+    #[test]
+    fn promise_5_bytes_that_leave_are_an_answer_to_the_doubt_too() {
+        let mut stall = StallBreaker::default();
+        stall.on_connected(0);
+        stall.set_waiting(0, true);
+        for now_ms in (2_000..=60_000).step_by(2_000) {
+            assert_eq!(stall.poll(now_ms, Delays { left_ms: now_ms, ..NONE }), None, "{now_ms}");
+            assert!(!stall.is_suspect(), "{now_ms}");
+        }
+        let left = Delays { left_ms: 60_000, ..NONE };
+        assert_eq!(stall.next_deadline(left), Some(63_000));
+        assert_eq!(stall.poll(63_000, left), Some(StallAction::Probe));
+        assert!(stall.is_suspect());
+    }
+
     #[test]
     fn a_hub_in_the_middle_of_a_large_packet_cannot_acknowledge() {
         let mut stall = StallBreaker::default();

@@ -5,7 +5,7 @@
 mod world;
 
 use bytes::Bytes;
-use edge_bridge::bridge::Input;
+use edge_bridge::bridge::{Input, LinkState};
 use edge_bridge::wire::{Packet, PacketId, Properties, Publish, QoS};
 
 use crate::world::{Path, World, text};
@@ -97,6 +97,21 @@ fn a_link_that_becomes_thin_is_not_broken() {
         world.run_until_delivered(2 * world.path.transmission_ms(131_000));
         world.assert_one_connection();
     }
+}
+
+/// A person who reads the state would look for a fault that is none.
+#[test]
+fn promise_5_a_link_is_not_said_to_be_stalled_while_a_large_message_leaves() {
+    let mut world = World::new(Path { send_buffer: 16_000, ..Path::new(4_000) });
+    world.push(250_000);
+    let start_ms = world.now_ms;
+    while !world.unsent.is_empty() {
+        assert!(world.step(start_ms + 63_000), "{:?}", world.core.stats());
+        assert_ne!(world.core.link(), LinkState::Stalled, "after {} ms", world.now_ms - start_ms);
+    }
+    assert!(world.now_ms - start_ms > 50_000, "{} ms", world.now_ms - start_ms);
+    world.run_until_delivered(13_000);
+    world.assert_one_connection();
 }
 
 /// The transmission of a message from the hub is no silence either.
