@@ -1,4 +1,5 @@
-//! Thin and dead links on real sockets: a relay that reads slowly, a hub that reads nothing. Promises 4 and 5.
+//! Thin and dead links on real sockets: a relay that reads slowly, a hub that reads nothing; and what TLS adds to the bytes of MQTT, counted on the
+//! way. Promises 4, 5 and 9.
 #![cfg(feature = "net")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![allow(
@@ -8,15 +9,19 @@
 )]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use edge_bridge::bridge::{LinkState, Stats};
 use edge_bridge::net::{Bridge, Receipt, Server, ServerTls, Tls};
 use edge_bridge::wire::{Properties, QoS, Utf8, Will};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 /// Listens with a receive buffer that is as small as the system lets it be.
@@ -172,5 +177,111 @@ async fn a_dead_connection_is_reset() {
     };
     assert_eq!(end, std::io::ErrorKind::ConnectionReset);
     drop(again);
+    let _ = bridge.close().await.unwrap();
+}
+
+/// Relay that counts what passes, both directions together, and may be told to pass on nothing more of the client's.
+struct CountingRelay {
+    task: JoinHandle<()>,
+    passed: Arc<AtomicU64>,
+    holds: watch::Sender<bool>,
+}
+
+impl CountingRelay {
+    fn start(listener: TcpListener, hub: SocketAddr) -> Self {
+        let (passed, (holds, held)) = (Arc::<AtomicU64>::default(), watch::channel(false));
+        let counter = passed.clone();
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.spawn(counting(client, hub, counter.clone(), held.clone()));
+            }
+        });
+        Self { task, passed, holds }
+    }
+
+    /// Ends its connections; new ones are refused.
+    async fn end(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
+async fn counting(
+    client: TcpStream,
+    hub: SocketAddr,
+    passed: Arc<AtomicU64>,
+    mut held: watch::Receiver<bool>,
+) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_hub, mut to_hub) = TcpStream::connect(hub).await.unwrap().into_split();
+    let up = async {
+        let mut buffer = [0; 4_096];
+        while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
+            passed.fetch_add(n as u64, Ordering::Relaxed);
+            if held.wait_for(|held| !held).await.is_err() || to_hub.write_all(&buffer[..n]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let down = async {
+        let mut buffer = [0; 4_096];
+        while let Ok(n @ 1..) = from_hub.read(&mut buffer).await {
+            passed.fetch_add(n as u64, Ordering::Relaxed);
+            if to_client.write_all(&buffer[..n]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+    }
+}
+
+/// Waits until the link is so.
+async fn until(bridge: &Bridge, what: &str, is_so: impl Fn(&Stats) -> bool) -> Stats {
+    let reached = async {
+        while !is_so(&bridge.stats()) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(40), reached).await.is_ok(), "{what}: {:?}", bridge.stats());
+    bridge.stats()
+}
+
+/// All causes together are the bytes on the wire, over TLS too. What TLS had taken and not written when a connection ended takes nothing from what it
+/// adds to the next one.
+#[tokio::test]
+async fn promise_9_mqtt_and_tls_together_are_the_bytes_on_the_wire() {
+    let (of_hub, trusted) = tls_of_both();
+    let hub = Server::builder().tls(of_hub).start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let relay = CountingRelay::start(listener, hub.local_addr());
+    let bridge = Bridge::builder(&format!("mqtts://{address}")).client_id("site7").tls(trusted);
+    let bridge = bridge.send_buffer_bytes(4_096).start().await.unwrap();
+    for n in 0..50 {
+        let receipt = bridge.publish("plant/1", format!("message {n}")).await.unwrap();
+        assert_eq!(receipt.await.unwrap(), Receipt::HandedOver);
+    }
+    let on_wire = || relay.passed.load(Ordering::Relaxed);
+    let sum = |stats: &Stats| stats.traffic.total() + stats.tls_bytes;
+    let stats = until(&bridge, "the bytes of the first connection", |stats| sum(stats) == on_wire()).await;
+    assert!(stats.tls_bytes > 1_000, "the handshake at least: {stats:?}");
+
+    relay.holds.send_replace(true);
+    let large = bridge.publish("plant/1", vec![b'x'; 250_000]).await.unwrap();
+    until(&bridge, "nothing leaves any more", |stats| stats.link == LinkState::Stalled).await;
+    relay.end().await;
+    let is_down = |stats: &Stats| matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
+    let before = until(&bridge, "the end of the connection", is_down).await;
+    assert_eq!(before.connects, 1);
+    let relay = CountingRelay::start(TcpListener::bind(address).await.unwrap(), hub.local_addr());
+    assert_eq!(large.await.unwrap(), Receipt::HandedOver);
+    let on_wire = || relay.passed.load(Ordering::Relaxed);
+    let more = |stats: &Stats| sum(stats) - sum(&before);
+    until(&bridge, "the bytes of the second connection", |stats| more(stats) == on_wire()).await;
+    assert_eq!(bridge.stats().connects, 2);
     let _ = bridge.close().await.unwrap();
 }
