@@ -51,7 +51,28 @@ pub(crate) fn lag(committed: &[Ledger], live: &[Ledger]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use edge_queue::{Config as QueueConfig, Queue, Reason, StoreKind};
+
     use super::*;
+
+    /// What ended is news for who reads the totals; what came in has a commit of its own.
+    #[test]
+    fn promise_8_rows_that_ended_are_to_be_committed_and_those_that_came_are_not() {
+        let of_two_lanes = QueueConfig::default().lanes(2).store(StoreKind::Memory);
+        let queue = Queue::open("unused", of_two_lanes).unwrap();
+        drop(queue.consumer("hub").unwrap());
+        let committed = queue.ledger();
+        assert!(committed.len() == 2 && !lag(&committed, &committed), "{committed:?}");
+        let changed = |change: fn(&mut Ledger)| {
+            let mut live = committed.clone();
+            live.last_mut().into_iter().for_each(change);
+            lag(&committed, &live)
+        };
+        assert!(changed(|ledger| ledger.delivered += 1));
+        assert!(changed(|ledger| ledger.moved += 1));
+        assert!(changed(|ledger| ledger.dropped.add(Reason::Expired, 1)));
+        assert!(!changed(|ledger| (ledger.accepted, ledger.queued, ledger.leased) = (3, 3, 1)));
+    }
 
     #[test]
     fn one_commit_in_a_period_and_none_that_nobody_reads() {
