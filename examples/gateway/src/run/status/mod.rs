@@ -15,3 +15,4 @@ pub(super) mod service;
 pub(crate) mod snapshot;
 pub(super) mod state_log;
 pub(crate) mod verdict;
+mod wan_bytes;

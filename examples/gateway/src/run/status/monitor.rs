@@ -40,6 +40,7 @@ use super::snapshot::snapshot_maker::Memory;
 use super::snapshot::{CurrentFacts, Totals, is_up};
 use super::state_log::StateLog;
 use super::verdict::{Verdict, steady, while_dialled};
+use super::wan_bytes;
 
 /// Period of the checks of the gateway's state.
 pub(in crate::run) const EVERY: Duration = Duration::from_secs(1);
@@ -134,13 +135,7 @@ impl Monitor {
             certificates: self.certificates.ends(),
             config_refused: self.facts.get().is_refused(),
             store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
-            wan_bytes: [
-                ("payload", link.traffic.payload),
-                ("mqtt", link.traffic.mqtt),
-                ("tls", link.tls_bytes),
-                ("ping", link.traffic.ping),
-                ("resend", link.traffic.resend),
-            ],
+            wan_bytes: wan_bytes::by_cause(&link),
             counts: self.ingest.counts(),
             commands: self.commands.clone(),
             unclaimed: link.unclaimed + link.dropped_qos0,
