@@ -199,9 +199,9 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-    use super::super::tcp_stream::Counted;
+    use super::super::tcp_stream::{Counted, bound_unsent};
     use super::*;
 
     /// A hub may give its reason and close the connection while we write: the reason is read, whether reading or writing comes first.
@@ -251,5 +251,49 @@ mod tests {
         peer.read_exact(&mut taken[..8192]).await.unwrap();
         tokio::spawn(async move { while peer.read(&mut taken).await.unwrap() > 0 {} });
         while !matches!(socket.step(true).await, Moved::Read) {}
+    }
+
+    /// Next event of a write; `None` when the system has no room.
+    async fn next_write(socket: &mut Socket) -> Option<(usize, bool)> {
+        match timeout(Duration::from_millis(300), socket.step(false)).await {
+            Ok(Moved::Wrote { bytes, waited }) => Some((bytes, waited)),
+            Ok(_) => panic!("a write expected"),
+            Err(_) => None,
+        }
+    }
+
+    /// The stall breaker takes a write for an answer if, and only if, earlier bytes had to leave for it.
+    #[tokio::test]
+    async fn promise_5_a_write_says_whether_it_waited_for_bytes_to_leave() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let small = TcpSocket::new_v4().unwrap();
+        small.set_send_buffer_size(4096).unwrap();
+        let stream = small.connect(listener.local_addr().unwrap()).await.unwrap();
+        bound_unsent(&stream);
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut socket = Socket::new(Stream::Tcp(Counted::new(stream, Arc::default())), Arc::default());
+        let message = vec![0; 1024 * 1024];
+        socket.send(&message.clone().into());
+        let (_, waited) = next_write(&mut socket).await.expect("room for the first bytes");
+        assert!(!waited, "nothing had to leave");
+        while next_write(&mut socket).await.is_some() {}
+        let left = socket.out.bytes().len();
+        assert!(left > 0, "the peer reads nothing, and the system took all");
+        let peer = tokio::spawn(async move {
+            peer.read_exact(&mut vec![0; message.len()]).await.unwrap();
+            peer.write_all(b"all").await.unwrap();
+            peer
+        });
+        let Moved::Wrote { waited, .. } = socket.step(false).await else { panic!("a write expected") };
+        assert!(waited, "bytes left");
+        while socket.unflushed || !socket.out.is_empty() {
+            assert!(matches!(socket.step(false).await, Moved::Wrote { .. }));
+        }
+        // With these bytes the system learns that the peer has all: its buffer is empty.
+        assert!(matches!(socket.step(true).await, Moved::Read));
+        socket.send(&Bytes::from_static(b"ten bytes."));
+        let Moved::Wrote { bytes, waited } = socket.step(false).await else { panic!("a write expected") };
+        assert_eq!((bytes, waited), (10, false), "there was room");
+        drop(peer.await.unwrap());
     }
 }
