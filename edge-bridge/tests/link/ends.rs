@@ -110,10 +110,12 @@ fn a_link_is_offline_until_connack_and_its_connections_are_counted() {
     link.push("y");
     assert_eq!(link.core.link(), LinkState::Flowing);
     hang_up(&mut link);
+    assert!(link.core.stats().last_error.is_some());
     link.redial();
     link.connect(false, &[]);
     let stats = link.core.stats();
     assert_eq!((stats.connects, stats.sessions_lost, stats.sent, stats.resent), (2, 1, 3, 0));
+    assert_eq!(stats.last_error, None, "no cause beside a link that is up");
     hang_up(&mut link);
     link.redial();
     link.connect(true, &[]);
@@ -251,4 +253,78 @@ fn after_a_takeover_the_other_client_is_left_alone_for_a_while() {
     assert_eq!(link.now_ms - since_ms, 60_000);
     taken_over(&mut link);
     assert!(link.redial() <= 30_000, "it begins anew");
+}
+
+/// The hub's answer to CONNECT after so many milliseconds.
+fn connect_within(link: &mut Link, took_ms: u64) {
+    link.input(Input::Dialed);
+    link.now_ms += took_ms;
+    link.receive(&connack(link.core.stats().connects > 0, &[]));
+}
+
+/// Exported as totals, which never fall: the bytes of a connection still count when it is over, and the next one's are added.
+#[test]
+fn promise_9_the_bytes_of_a_connection_count_after_its_end() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    link.push("x");
+    let id = link.sent()[0].packet_id.unwrap().get();
+    link.answer(id, ReasonCode::SUCCESS);
+    let before = link.core.stats().traffic;
+    assert!(before.payload > 0 && before.mqtt > 0, "{before:?}");
+    hang_up(&mut link);
+    assert_eq!(link.core.stats().traffic, before);
+    link.redial();
+    assert_eq!(link.core.stats().traffic, before);
+    link.connect(true, &[]);
+    let after = link.core.stats().traffic;
+    assert_eq!((after.payload, after.ping, after.resend), (before.payload, before.ping, before.resend));
+    assert!(after.mqtt > before.mqtt, "{after:?}");
+}
+
+/// Else each connection over a slow path would be taken for half-open before its first answer.
+#[test]
+fn promise_5_the_smoothed_round_trip_outlives_a_connection() {
+    let mut link = Link::new();
+    link.connect(false, &[]);
+    link.push("x");
+    let id = link.sent()[0].packet_id.unwrap().get();
+    link.now_ms += 800;
+    link.answer(id, ReasonCode::SUCCESS);
+    let srtt_ms = link.core.stats().srtt_ms;
+    assert_eq!(srtt_ms, 100, "an eighth of it, behind a CONNACK that came at once");
+    hang_up(&mut link);
+    assert_eq!(link.core.stats().srtt_ms, srtt_ms);
+    link.redial();
+    link.input(Input::Dialed);
+    assert_eq!(link.core.stats().srtt_ms, srtt_ms);
+}
+
+/// The bound of promise 5 where the round trip is long: four of it without an answer, then two for that of a probe.
+#[test]
+fn promise_5_a_silence_of_four_round_trips_is_a_stall_and_a_shorter_one_is_none() {
+    const SRTT_MS: u64 = 2_000;
+    let mut link = Link::new();
+    connect_within(&mut link, SRTT_MS);
+    assert_eq!(link.core.stats().srtt_ms, SRTT_MS);
+    link.push("x");
+    link.packets.clear();
+    let pushed_ms = link.now_ms;
+    let run_until = |link: &mut Link, up_ms: u64| {
+        while let Some(due_ms) = link.core.next_deadline().filter(|due_ms| *due_ms <= up_ms) {
+            link.now_ms = due_ms;
+            link.timeout();
+        }
+        link.now_ms = up_ms;
+    };
+    run_until(&mut link, pushed_ms + 4 * SRTT_MS - 1);
+    assert!(link.core.link() != LinkState::Stalled && link.packets.is_empty(), "{:?}", link.packets);
+    run_until(&mut link, pushed_ms + 4 * SRTT_MS);
+    assert_eq!(link.core.link(), LinkState::Stalled);
+    assert_eq!(link.packets, [Packet::PingReq]);
+    run_until(&mut link, pushed_ms + 6 * SRTT_MS - 1);
+    assert_eq!((link.hangups, link.packets.len()), (0, 1));
+    // A few milliseconds are those in which the message itself may still arrive.
+    run_until(&mut link, pushed_ms + 6 * SRTT_MS + 100);
+    assert_eq!((link.hangups, link.core.stats().stalls), (1, 1));
 }
