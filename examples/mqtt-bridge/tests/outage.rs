@@ -22,6 +22,7 @@ mod relay;
 #[allow(dead_code, reason = "not every test needs all of it")]
 mod site;
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use mosquitto::Mosquitto;
@@ -131,6 +132,35 @@ async fn what_goes_both_ways_does_not_come_back() {
         within(LONG, || at_hub.has("site7/state 0 0") > 0 && at_local.has("site7/state 0 0") > 0),
         "and its end"
     );
+}
+
+/// The state here is 0 for as long as the hub is away: during attempts to connect, and in the longer times between them.
+#[test]
+fn promise_5_the_state_of_a_link_stays_0_between_attempts_to_connect() {
+    let (local, mut hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let told = "notification_topic site7/state";
+    let mut site = Site::new(&local, &conf(&hub.address().to_string(), "mqttv50", told));
+    let at_local = Reader::start(&local, "site7/state");
+    let times = |state: &str| {
+        at_local.has(&format!("site7/state {state} 0")) + at_local.has(&format!("site7/state {state} 1"))
+    };
+    site.run();
+    site.until("up", || times("1") > 0);
+    let (ups, downs) = (times("1"), times("0"));
+    hub.kill();
+    // In its place somebody who ends every connection.
+    let place = TcpListener::bind(hub.address()).unwrap();
+    place.set_nonblocking(true).unwrap();
+    site.until("down", || times("0") > downs);
+    for _ in 0..5 {
+        site.until("another attempt", || place.accept().is_ok());
+    }
+    let kept = local.subscribe(&["-t", "site7/state", "-F", "%p %r", "-C", "1", "-W", "20"]).lines();
+    assert_eq!((kept, times("1")), (vec!["0 1".to_owned()], ups));
+    drop(place);
+    hub.run();
+    site.until("up again", || times("1") > ups);
+    assert!(site.stop().success());
 }
 
 /// SIGHUP: a topic line is added while the link is cut; what is queued arrives. A file that has become wrong changes nothing.
