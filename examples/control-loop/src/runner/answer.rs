@@ -52,6 +52,7 @@ fn number(done: Result<(), CommandError>) -> u64 {
             AlarmCommandError::ShelveTime { .. } => 6,
             AlarmCommandError::StillActive => 7,
             AlarmCommandError::Ack(AckError::OtherOccurrence { .. }) => OTHER_OCCURRENCE,
+            AlarmCommandError::Ack(AckError::NoSuchAlarm) => 2,
             _ => 8,
         },
         Err(_) => 1,
@@ -94,6 +95,7 @@ mod tests {
                 CommandError::Alarm(AlarmCommandError::Ack(AckError::NothingToAcknowledge)),
                 "nothing to acknowledge",
             ),
+            (CommandError::Alarm(AlarmCommandError::Ack(AckError::NoSuchAlarm)), "nothing of that name"),
             (
                 CommandError::Alarm(AlarmCommandError::Ack(AckError::OtherOccurrence { current: 7 })),
                 "another occurrence than the current one, 7",
