@@ -5,7 +5,7 @@ mod support;
 
 use control_loop::plant::Sensor;
 use std::path::Path;
-use support::{Program, Subscriber, command, dies, until};
+use support::{Program, Subscriber, command, dies, retains, until};
 
 /// A contact that an interlock holds, and a valve that follows its setpoint. The watchdog is long: on a busy machine a short one makes outputs
 /// safe in the middle of a test.
@@ -254,4 +254,22 @@ fn a_will_is_no_value_of_an_input() {
         said.last("out/contactor").as_deref() == Some("1")
     });
     assert_eq!(said.last("event/input/estop"), None, "no dispute");
+}
+
+/// It is of unknown age: a sensor may have said it weeks ago.
+#[test]
+fn promise_14_a_retained_message_is_no_value_of_an_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, said) = start(dir.path(), "commands = true\n[commands]\nper_minute = 100000\n");
+    retains(program.address, "sensor", "estop", "1");
+    until("the message", || said.last("estop").as_deref() == Some("1"));
+    let mut hand = Sensor::new(program.address, "hand");
+    let refused = || said.last("event/refused/interlock/stop/reset");
+    command(&mut hand, "cmd/interlock/stop/reset", "", || {
+        said.last("event/command/interlock/stop/reset").is_some()
+            || refused().is_some_and(|told| told.contains("is not good"))
+    });
+    assert_eq!(said.last("event/command/interlock/stop/reset"), None);
+    assert_eq!(said.last("event/input/estop"), None, "no dispute");
+    assert!(said.since(0, "out/contactor").iter().all(|value| value == "0"));
 }

@@ -310,6 +310,32 @@ mod tests {
         assert_eq!(ends[2].try_recv(), Err(tokio::sync::oneshot::error::TryRecvError::Closed));
     }
 
+    /// A loop that scans seldom obeys none later than the hub wants, and none for longer than usual because the hub has time.
+    #[test]
+    fn promise_10_a_command_of_the_hub_is_obeyed_no_later_than_the_hub_wants() {
+        let names = LoopNames {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            interlocks: vec!["stop".to_owned()],
+            alarms: Vec::new(),
+            take_commands: true,
+        };
+        let mut rules: CommandRules = toml::from_str("per_minute = 100000\nhub = [\"interlock\"]").unwrap();
+        rules.are_on = true;
+        let (sender, mut commands) = handoff::ring(4);
+        let period_ns = 5_000_000_000;
+        let (mut dispatcher, _notes) = Dispatcher::new(rules, Commands(sender), period_ns, Arc::default());
+        for (left_ms, by_ns) in [
+            (200, 200_000_001),
+            (9_000, 1 + period_ns + WAITED_NS_MAX),
+            (u64::MAX, 1 + period_ns + WAITED_NS_MAX),
+        ] {
+            let (reply, _end) = tokio::sync::oneshot::channel();
+            dispatcher.take_of_hub(&names, ("interlock/stop/reset", b""), left_ms, reply, 1);
+            assert_eq!(commands.receive().unwrap()[3], by_ns, "{left_ms} ms are left");
+        }
+    }
+
     #[test]
     fn no_refusal_is_forgotten_where_none_can_be_told() {
         let names = LoopNames {

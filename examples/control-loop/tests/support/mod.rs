@@ -174,6 +174,15 @@ pub fn dies(broker: SocketAddr, name: &str, delay_s: u8, topic: &str, payload: &
     assert_eq!(read_packet(&mut stream).map(|(kind, body)| (kind, body[1])), Some((0x20, 0)));
 }
 
+/// Publishes a retained message by MQTT 3.1.1 at QoS 0, and leaves in order.
+pub fn retains(broker: SocketAddr, name: &str, topic: &str, payload: &str) {
+    let mut stream = TcpStream::connect(broker).unwrap();
+    stream.write_all(&packet(0x10, &[text("MQTT"), vec![4, 2, 0, 0], text(name)].concat())).unwrap();
+    assert_eq!(read_packet(&mut stream).map(|(kind, body)| (kind, body[1])), Some((0x20, 0)));
+    stream.write_all(&packet(0x31, &[text(topic), payload.as_bytes().to_vec()].concat())).unwrap();
+    stream.write_all(&packet(0xe0, &[])).unwrap();
+}
+
 fn read_packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte).ok()?;
