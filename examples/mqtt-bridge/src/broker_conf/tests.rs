@@ -41,6 +41,21 @@ fn listeners_and_limits_are_read() {
     assert_eq!(BrokerConf::default().limits().sys_interval_s, 10, "as Mosquitto");
 }
 
+/// Promise 12. Retained messages have their part of it.
+#[test]
+fn memory_limit_is_the_limit_of_all_clients() {
+    let usual = BrokerConf::default().limits();
+    for (text, max) in [
+        ("memory_limit 2000000", 2_000_000),
+        // In Mosquitto no limit, of which a gateway's memory cannot be.
+        ("memory_limit 0", usual.max_memory),
+        ("", usual.max_memory),
+    ] {
+        let limits = conf(&format!("listener 1 ::1\nallow_anonymous true\n{text}")).0.limits();
+        assert_eq!((limits.max_memory, limits.max_retained_bytes), (max, max / 4), "{text}");
+    }
+}
+
 #[test]
 fn port_and_bind_address_are_one_listener() {
     let (conf, told) = conf("bind_address 127.0.0.1\nallow_anonymous true\nport 1884");
