@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use control_loop::plant::Sensor;
 use support::gateway::Gateway;
-use support::mosquitto::{Arrived, Mosquitto, Subscriber};
+use support::mosquitto::{Arrived, Mosquitto, Subscriber, publish_at};
 use support::publisher::Publisher;
 use support::relay::Relay;
 use support::wait_until;
@@ -240,6 +240,24 @@ fn promise_14_a_command_that_waited_while_the_gateway_was_stopped_is_refused() {
     std::thread::sleep(Duration::from_secs(3));
     assert!(!since(&outputs.arrived(), 0, "out/valve").contains(&"70"));
     obeys(&mut hand, &outputs, "40");
+}
+
+/// The alarms of the filters, which have topics of their own, change nothing in it.
+#[test]
+fn promise_14_nobody_forges_an_output_of_the_gateway() {
+    for alarms in ["", "[alarms]\ncommands = true\n"] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("control.toml"), VALVE).unwrap();
+        let nowhere = "127.0.0.1:9".parse().unwrap();
+        let (_gateway, listen) = Gateway::started(dir.path(), nowhere, &format!("{alarms}{CONFIG}"));
+        let outputs = Subscriber::start(listen, "out/#");
+        becomes("the start", &outputs, "out/valve", "60");
+        // It returns when it has its answer, and then the subscribers have had the message.
+        publish_at(listen, "mqttv5", 1, "out/valve", "1");
+        let from = outputs.arrived().len();
+        wait_until("ten more", 30, || since(&outputs.arrived(), from, "out/valve").len() >= 10);
+        assert!(!since(&outputs.arrived(), 0, "out/valve").contains(&"1"), "{alarms}");
+    }
 }
 
 /// A panel that hangs, with two megabytes on its way to it: its copies wait for it alone.

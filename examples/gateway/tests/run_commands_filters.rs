@@ -52,6 +52,21 @@ fn promise_10_a_filter_of_an_earlier_configuration_makes_no_second_command() {
     assert_eq!(log.matches("no command matches them any more").count(), 2, "{log}");
 }
 
+/// The hub is asked for what the wider rule matches alone, or it would send a copy for each of the two.
+#[test]
+fn promise_10_rules_that_match_the_same_make_no_second_command() {
+    // The plant waits for a subscription to each filter in double quotes.
+    let rules = "[[command]]\nmatch = 'site7/cmd/valve/+'\nto = \"cmd/valve/+\"\n\
+                 [[command]]\nmatch = \"site7/cmd/#\"\nto = \"cmd/#\"\n";
+    let plant = Plant::start(rules);
+    let local = LocalClient::start(plant.listen, "valves", "cmd/#");
+    Request::new("site7/cmd/valve/a", "open").expiry(30).send(plant.hub.address);
+    // Behind it on the same topic: both copies of the first would have come before.
+    plant.request("site7/cmd/valve/a", "shut", 30, "second");
+    assert!(plant.answers.wait("second").is_delivered);
+    assert_eq!(local.payloads(), ["open", "shut"]);
+}
+
 /// Without a rule nobody wants what the hub would send for ever.
 #[test]
 fn a_filter_whose_rule_is_gone_is_unsubscribed() {

@@ -252,7 +252,7 @@ pub(in crate::run) async fn listen(
         builder = builder.client_store(store);
     }
     let mut control = control;
-    let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
+    let pause_max = pause_max(control.as_ref().map(|control| control.watchdog()));
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
         builder = builder.on_publish(inputs);
     }
@@ -278,6 +278,12 @@ pub(in crate::run) async fn listen(
         control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
     }
     Ok(server)
+}
+
+/// Returns the longest time for which no sensor's messages are read while the queue's task is behind. Some of them are inputs of the loops, and
+/// those must not wait for anywhere near the `watchdog`'s time; `None`: there are no loops.
+pub(in crate::run) fn pause_max(watchdog: Option<Duration>) -> Duration {
+    watchdog.map_or(PAUSE_MAX, |watchdog| PAUSE_MAX.min(watchdog / 4))
 }
 
 /// Returns the listener's sink into the queue. Receipts may depend on readings in stages, which are emitted before a commit.

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::run::hub::duplicate_marks::DuplicateMarks;
-use crate::run::sensors::local_side::{Doors, listen};
+use crate::run::sensors::local_side::{Doors, listen, pause_max};
 use crate::run::status::snapshot::CurrentFacts;
 use crate::run::status::snapshot::test_snapshots::facts;
 
@@ -161,4 +161,11 @@ async fn what_a_route_cannot_use_goes_to_the_hub_as_a_dead_letter() {
     let row = edge_bridge::Row::from_meta(row.meta(), row.payload().clone()).unwrap();
     assert_eq!((row.topic.as_str(), row.payload.as_ref()), ("event/heater", &b"tripped"[..]));
     assert!(row.dead_letter.is_some());
+}
+
+#[test]
+fn promise_14_a_pause_of_the_sensors_is_much_shorter_than_the_watchdogs_time() {
+    let pause = |watchdog_ms: u64| pause_max(Some(Duration::from_millis(watchdog_ms)));
+    assert_eq!(pause(400), Duration::from_millis(100));
+    assert_eq!([pause(30_000), pause_max(None)], [Duration::from_secs(1); 2]);
 }

@@ -61,6 +61,18 @@ async fn pages_are_answered_with_their_status_and_the_connection_ends() {
     assert!(ask(address, "nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
 }
 
+/// Promise 12. What it sends is kept until it is whole.
+#[tokio::test]
+async fn a_head_larger_than_the_buffer_is_refused() {
+    let mut stream = TcpStream::connect(server().await).await.unwrap();
+    let head = format!("GET /ok HTTP/1.1\r\nHost: x\r\nA: {}", "x".repeat(2 * BUFFER_BYTES));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // No more of it: a connection that ends with unread bytes is reset.
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 431");
+}
+
 /// Promise 12: clients that say nothing, or half of it, hold nobody up. In real time: with places for all of them or with a wait for
 /// the end of one, a probe would find the limit of its own second.
 #[tokio::test]
