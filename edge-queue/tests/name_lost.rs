@@ -289,3 +289,16 @@ fn nobody_has_to_call_for_it() {
     fs::rename(&away, &dir).unwrap();
     wait_until("it is told that it is back", &|| queue.stats().health == Health::Healthy);
 }
+
+/// The bound of the promise: what is pushed between two looks has its receipt.
+#[test]
+fn two_seconds_after_the_loss_nothing_is_stored_any_more() {
+    for kind in KINDS {
+        let rig = Rig::new(kind);
+        fs::rename(&rig.dir, &rig.away).unwrap();
+        rig.clock.advance_ms(2_000);
+        let waiting = rig.queue.push(Row::new("meanwhile")).unwrap();
+        assert!(rig.queue.commit().is_err(), "{kind:?}");
+        assert_eq!(waiting.try_get(), Ok(None), "{kind:?}");
+    }
+}
