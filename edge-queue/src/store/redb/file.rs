@@ -237,6 +237,22 @@ fn highest(db: &Database, head: &mut Head) -> Result<PerLane<Seq>, Trouble> {
 
 fn set_aside_name(dir: &dyn Dir) -> String {
     let name = |n: u32| format!("bad/{FILE}.{n}");
-    let free = (1..BAD_MAX).find(|&n| dir.open(&name(n)).is_err());
+    // One that cannot be opened is there.
+    let is_free = |n: &u32| dir.open(&name(*n)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let free = (1..BAD_MAX).find(is_free);
     name(free.unwrap_or(BAD_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Call, Fault, FaultError, SimDir};
+
+    #[test]
+    fn promise_2_no_file_that_was_set_aside_is_replaced_not_even_one_that_cannot_be_opened() {
+        let dir = SimDir::new();
+        drop(dir.create("bad/queue.redb.1").unwrap());
+        dir.fail(Fault { call: Call::Open, after: 0, error: FaultError::Io, sticky: false });
+        assert_eq!(set_aside_name(&dir), "bad/queue.redb.2");
+    }
 }

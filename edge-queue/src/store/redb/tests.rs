@@ -235,6 +235,21 @@ fn a_refused_file_is_set_aside_and_its_rows_go_on() {
     assert!(open(&dir).1.damage.is_empty(), "reported once");
 }
 
+/// Promise 2: each file that was damaged is kept, not only the last.
+#[test]
+fn a_second_file_is_set_aside_beside_the_first() {
+    let dir = SimDir::new();
+    fill(&dir, 100, 1);
+    let damage = || assert!(dir.damage("queue.redb", 0, &[0xff; 4096]));
+    damage();
+    drop(open(&dir));
+    let first = dir.content("bad/queue.redb.1");
+    damage();
+    drop(open(&dir));
+    assert_eq!(dir.names(), ["bad/queue.redb.1", "bad/queue.redb.2", "ballast", "queue.redb"]);
+    assert!(dir.content("bad/queue.redb.1") == first, "the first was replaced");
+}
+
 /// Promise 2: of two rows of one number, an unconfirmed one of a crashed run and its successor, the later epoch's goes on, whichever lies first.
 #[test]
 fn of_two_rows_of_one_number_the_later_epochs_is_carried_over() {
