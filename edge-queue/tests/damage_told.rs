@@ -254,3 +254,22 @@ fn after_a_kill_damage_before_the_end_is_told_as_damage_alone() {
         );
     }
 }
+
+/// What is set aside is what was damaged, and all of it: nobody can look at the bytes of a frame whose place is used again. A frame whose head is whole
+/// is found by the open too, where it looks at the end of a lane.
+#[test]
+fn the_copies_of_a_damaged_frame_have_its_bytes() {
+    for (hurt, offset, copies) in [(1, 70, 1), (1, 300, 1), (8, 70, 1), (8, 300, 2)] {
+        let dir = thousand(0);
+        let frames = frames(&dir, Lane::TELEMETRY);
+        let (at, next) = (frames[hurt].0, frames[hurt + 1].0);
+        flip(&dir, at + offset);
+        let damaged = dir.content(FILE).unwrap();
+        let queue = open(&dir);
+        assert_eq!(drain(&mut queue.consumer("hub").unwrap()), 900);
+        let names: Vec<_> = dir.names().into_iter().filter(|name| name.starts_with("bad/ring-e")).collect();
+        assert_eq!(names.len(), copies, "frame {hurt}, byte {offset}: {names:?}");
+        let is_it = |name: &String| dir.content(name).unwrap() == damaged[at..next];
+        assert!(names.iter().all(is_it), "frame {hurt}, byte {offset}: {names:?} have other bytes");
+    }
+}
