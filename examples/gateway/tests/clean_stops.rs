@@ -126,6 +126,33 @@ fn what_is_held_is_at_the_hub_after_another_match_and_after_other_rules() {
     }
 }
 
+/// What no filter holds any more is a row in memory until the queue has it on disk, here for a minute.
+#[test]
+fn promise_1_what_was_held_outlives_a_kill_before_it_is_in_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, listen) = (Hub::start(), free_port());
+    let wan = Relay::start(hub.address);
+    wan.cut();
+    let rules = dir.path().join("rules.toml");
+    fs::write(&rules, DOOR).unwrap();
+    let route = "match = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let mut first = gateway(dir.path(), listen, wan.address, route);
+    let mut publisher = Publisher::new(listen, "foreign", 1);
+    first.start();
+    send(&mut publisher, 1_000, 0.0, "Cel");
+    send(&mut publisher, 2_000, 1.0, "Cel");
+    assert!(first.terminate().0.success());
+    fs::write(&rules, "# other rules\n").unwrap();
+    let slow = format!("{route}[queue]\nack_within = \"60s\"\n");
+    let mut second = gateway(dir.path(), listen, wan.address, &slow);
+    second.start();
+    wait_until("it is told", 20, || second.log().contains("rows of the last run are queued first"));
+    second.kill_9();
+    wan.mend();
+    second.start();
+    wait_until("what was held is at the hub", 20, || arrived(&hub).iter().any(|(time, ..)| *time == 2_000));
+}
+
 /// Also what the filter made of messages that found no room is not lost, though their sensors send them again.
 #[test]
 fn a_stop_with_a_full_queue_keeps_what_is_held_and_what_found_no_room() {
