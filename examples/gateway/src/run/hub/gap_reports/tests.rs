@@ -97,6 +97,34 @@ fn a_loss_is_said_once_and_forgotten_when_the_hub_has_it() {
     assert!(rig.poll().is_none());
 }
 
+/// The queue lists a loss until its record is removed, up to a second after the PUBACK: a report that is due meanwhile would tell it again.
+#[test]
+fn promise_3_a_loss_that_the_hub_has_is_not_said_again_before_the_queue_forgets_it() {
+    let mut rig = Rig::new();
+    rig.push(14);
+    rig.turn(1_000);
+    let publish = rig.poll().unwrap();
+    let listed = rig.queue.gaps("hub");
+    rig.now_ms += EVERY_MS + 1_000;
+    rig.reports.on_delivered(&publish);
+    assert!(rig.poll().is_none(), "the next is due");
+    assert!(!rig.reports.see(listed) && rig.poll().is_none(), "though the queue lists it still");
+    rig.turn(1_000);
+    assert!(rig.poll().is_none() && rig.queue.gaps("hub").is_empty());
+}
+
+#[test]
+fn promise_4_a_record_has_lane_and_times_of_its_loss() {
+    let rig = Rig::new();
+    rig.push(14);
+    let mut gap = rig.queue.gaps("hub")[0];
+    (gap.first_ms, gap.last_ms) = (5, 9);
+    rig.reports.see(vec![gap]);
+    let report: serde_json::Value = serde_json::from_slice(&rig.poll().unwrap().payload).unwrap();
+    let numbers = ["lane", "first_ms", "last_ms", "count"].map(|name| report["gaps"][0][name].as_i64());
+    assert_eq!(numbers, [1, 5, 9, 4].map(Some));
+}
+
 #[test]
 fn what_is_lost_while_a_report_is_on_its_way_is_said_in_the_next() {
     let mut rig = Rig::new();
@@ -166,6 +194,11 @@ fn a_report_without_an_answer_is_made_again_less_and_less_often() {
     rig.reports.on_delivered(&first);
     rig.turn(EVERY_MS);
     assert_eq!(counts(&rig.poll().unwrap()), [36]);
+    // The hub answers again, and so the next is as patient as the first.
+    rig.turn(AGAIN_MS - 1);
+    assert!(rig.poll().is_none());
+    rig.turn(1);
+    assert_eq!(counts(&rig.poll().unwrap()), [36]);
 }
 
 #[test]
@@ -191,17 +224,23 @@ fn a_lane_whose_reports_are_not_answered_silences_no_other() {
     assert_eq!(rig.queue.gaps("hub").iter().filter(|gap| gap.lane.0 == 0).count(), 1, "not answered yet");
 }
 
-#[test]
-fn a_report_is_cut_to_what_the_hub_takes_and_one_that_never_fits_asks_for_no_attention() {
+/// Reports of 49 losses.
+fn many() -> Rig {
     let rig = Rig::new();
-    let gap = |seq: u64| {
-        let queue = Rig::new();
-        queue.push(11);
-        let mut gap = queue.queue.gaps("hub").remove(0);
-        (gap.first_seq, gap.last_seq) = (seq, seq);
+    rig.push(11);
+    let one = rig.queue.gaps("hub")[0];
+    let gap = |n: u64| {
+        let mut gap = one;
+        (gap.first_seq, gap.last_seq) = (n * 10, n * 10);
         gap
     };
-    rig.reports.see((1..50).map(|n| gap(n * 10)).collect());
+    rig.reports.see((1..50).map(gap).collect());
+    rig
+}
+
+#[test]
+fn a_report_is_cut_to_what_the_hub_takes_and_one_that_never_fits_asks_for_no_attention() {
+    let rig = many();
     let now = Now { up_ms: rig.now_ms, wall_ms: 0 };
     assert!(rig.reports.poll(now, 100).is_none());
     assert_eq!(rig.reports.next_deadline(), Some(rig.now_ms + EVERY_MS), "no busy loop");
@@ -209,6 +248,18 @@ fn a_report_is_cut_to_what_the_hub_takes_and_one_that_never_fits_asks_for_no_att
     let Some(Packing::Message(packed)) = rig.reports.poll(later, 1_024) else { panic!("it fits in part") };
     assert!(packed.publish.payload.len() < 1_024);
     assert!((2..RECORDS_MAX).contains(&counts(&packed.publish).len()));
+}
+
+/// A hub that takes less than the one before would close the connection for the report on each of its attempts, and be told nothing.
+#[test]
+fn promise_3_a_report_without_an_answer_is_cut_anew_for_a_hub_that_takes_less() {
+    let mut rig = many();
+    let large = rig.poll().unwrap();
+    assert!(large.payload.len() > 1_024 && counts(&large).len() == RECORDS_MAX);
+    rig.now_ms += AGAIN_MS;
+    let now = Now { up_ms: rig.now_ms, wall_ms: 0 };
+    let Some(Packing::Message(packed)) = rig.reports.poll(now, 1_024) else { panic!("it fits in part") };
+    assert!(packed.publish.payload.len() < 1_024);
 }
 
 #[test]
