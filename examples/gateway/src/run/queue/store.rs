@@ -171,6 +171,25 @@ mod tests {
         }
     }
 
+    /// Promise 1: the time to a receipt, and what a full queue does, are the configuration's and not the queue's own.
+    #[test]
+    fn the_queue_has_the_settings_of_its_section() {
+        for (name, on_full) in [
+            ("drop-oldest", QueueOnFull::DropOldest),
+            ("drop-newest", QueueOnFull::DropNewest),
+            ("reject", QueueOnFull::Reject),
+        ] {
+            let section = format!(
+                "ack_within = \"20ms\"\non_full = \"{name}\"\nmax_age = \"1h\"\nmax_messages = 7\nmax_bytes = \"9MiB\""
+            );
+            let expected = parsed("", "").ack_within(Duration::from_millis(20)).on_full(on_full);
+            let expected = expected.max_age(Duration::from_secs(3_600)).max_messages(7).max_bytes(9 << 20);
+            assert_eq!(parsed("", &section), expected, "{name}");
+        }
+        let own = parsed("", "");
+        assert!(own != own.clone().ack_within(Duration::from_millis(20)));
+    }
+
     /// Every configuration that `check` accepts, the queue accepts.
     #[test]
     fn the_least_and_the_most_that_a_configuration_may_say_are_valid() {
