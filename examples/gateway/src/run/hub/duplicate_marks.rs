@@ -78,4 +78,15 @@ mod tests {
         assert_eq!(marked(&mut restarted, at(60_005), "c", 3), 0);
         assert!(restarted.seen.is_empty(), "and forgotten");
     }
+
+    #[test]
+    fn clients_beyond_those_that_are_counted_are_marked_too() {
+        let mut restarted = DuplicateMarks::new(at(0), false);
+        for n in 0..=CLIENTS_MAX {
+            let client = Utf8::try_from(format!("client {n}")).unwrap();
+            assert!(restarted.may_repeat(at(1), &client), "{n}");
+        }
+        assert_eq!(restarted.seen.len(), CLIENTS_MAX);
+        assert_eq!(marked(&mut restarted, at(2), "one more", 2 * WINDOW), 2 * WINDOW, "all of theirs");
+    }
 }
