@@ -1,5 +1,5 @@
 //! Promises against their tests, both ways: each test that the index names exists, whoever quotes a promise stands in the index under it, and each
-//! test of the libraries, the gateway and the control loop belongs to a promise.
+//! test of the libraries, the gateway, the control loop and the bridge belongs to a promise.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
@@ -20,13 +20,14 @@ const LINES_MAX: usize = 120;
 const NONE: &str = "\n## Of no promise\n";
 const NONE_MAX: usize = 40;
 /// Folders of which every test belongs to a promise, or to those.
-const PRODUCTS: [&str; 6] = [
+const PRODUCTS: [&str; 7] = [
     "edge-queue/",
     "edge-bridge/",
     "edge-filter/",
     "edge-codec/",
     "examples/gateway/",
     "examples/control-loop/",
+    "examples/mqtt-bridge/",
 ];
 
 fn read(path: &str) -> String {
