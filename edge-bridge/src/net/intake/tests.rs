@@ -82,6 +82,32 @@ async fn receipts_of_a_commit_come_together_however_busy_the_runtime_is() {
     assert!(rounds.len() < 100, "{MESSAGES} receipts in {} rounds", rounds.len());
 }
 
+/// Promise 1: publishers are not read while too many messages wait for their receipts; those that have them are none of these.
+#[tokio::test]
+async fn messages_that_have_their_receipts_make_nobody_wait() {
+    let limits = Config::default().max_bytes(64 << 20);
+    let queue = Queue::open_in(Box::new(SimDir::new()), limits, Arc::new(SystemClock::new())).unwrap();
+    let intake = Intake::start(&aio::Queue::of(queue).unwrap(), 1);
+    let settled = Arc::<AtomicUsize>::default();
+    for n in 0..=UNSETTLED_MAX {
+        let (one, row) = (settled.clone(), Row::new(Utf8::from_static("t"), Bytes::from_static(b"21.5")));
+        let note = move || {
+            one.fetch_add(1, Ordering::Relaxed);
+        };
+        intake.reserve().await.unwrap().put(vec![row], note);
+        if n % 1_000 == 0 || n == UNSETTLED_MAX {
+            intake.commit();
+            soon(async {
+                while settled.load(Ordering::Relaxed) <= n {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
+        }
+    }
+    assert!(intake.has_room() && !intake.is_behind());
+}
+
 async fn busy() {
     loop {
         tokio::task::yield_now().await;
