@@ -5,6 +5,7 @@ use edge_bridge::Bridge;
 use edge_bridge::bridge::topic_rules::Rule;
 use edge_bridge::wire::Utf8;
 use edge_queue::{Config, OnFull};
+use futures_util::FutureExt;
 
 use super::*;
 use crate::outlets::Outlets;
@@ -14,13 +15,19 @@ fn row(topic: &str, bytes: usize) -> Row {
 }
 
 /// To a hub that is not there.
-async fn flow(dir: &std::path::Path) -> MessageFlow {
-    let config = Config::default().max_messages(2).on_full(OnFull::Reject);
+async fn bridge(dir: &std::path::Path, config: Config) -> Arc<Bridge> {
     let bridge = Bridge::builder("mqtt://127.0.0.1:1").client_id("c").spool_dir(dir).queue_config(config);
-    let to = Destination::Bridge(Arc::new(bridge.start().await.unwrap()));
+    Arc::new(bridge.start().await.unwrap())
+}
+
+async fn flow(dir: &std::path::Path) -> MessageFlow {
+    flow_to(bridge(dir, Config::default().max_messages(2).on_full(OnFull::Reject)).await)
+}
+
+fn flow_to(bridge: Arc<Bridge>) -> MessageFlow {
     MessageFlow {
         connection: "up".to_owned(),
-        to,
+        to: Destination::Bridge(bridge),
         rules: Rules::default(),
         map: Rules::map_out,
         keeps_retain: true,
@@ -66,6 +73,33 @@ async fn a_message_that_no_queue_takes_is_told_from_one_that_comes_again() {
 /// Everything goes out.
 fn all_out() -> Rules {
     Rules::new(vec![Rule::parse("# out 1").unwrap()])
+}
+
+/// The source would send them no more, and a kill would lose them.
+#[tokio::test]
+async fn what_is_in_the_queue_and_not_on_disk_yet_is_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = bridge(dir.path(), Config::default().ack_within(Duration::from_secs(3_600))).await;
+    let outlets = Outlets::default();
+    let outlet = outlets.open("up", all_out());
+    let mut told: Vec<_> = (0..3).map(|_| outlets.pass_on("other", &row("a", 1))).collect();
+    let flow = MessageFlow { rules: all_out(), ..flow_to(bridge.clone()) };
+    let (stop, stopped) = watch::channel(false);
+    let carrying = tokio::spawn(carry(Source::Outlet(outlet), flow, stopped));
+    // What can be acknowledged is, before another message is taken.
+    let all_pushed = async {
+        while bridge.spool_stats().await.unwrap().messages < 3 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), all_pushed).await.expect("all are in the queue");
+    assert!(told.iter_mut().take(2).all(|told| told.now_or_never().is_none()));
+    bridge.commit().await;
+    for each in told {
+        timeout(Duration::from_secs(30), each).await.expect("safe, and acknowledged");
+    }
+    stop.send_replace(true);
+    carrying.await.unwrap();
 }
 
 /// The hub is away and the queue is full: who published what is on disk has the PUBACK, and does not send it again.
