@@ -19,6 +19,10 @@ async fn broker_and_client() -> (Server, Bridge, edge_bridge::net::Commands) {
         .start("127.0.0.1:0", OutletIngest::new(Outlets::default()), |_| NoQueue)
         .await
         .unwrap();
+    with_client(server).await
+}
+
+async fn with_client(server: Server) -> (Server, Bridge, edge_bridge::net::Commands) {
     let client = Bridge::builder(&format!("mqtt://{}", server.local_addr()));
     let client = client.client_id("client").start().await.unwrap();
     let filter = Subscription::new(Utf8::from_static("#"), QoS::AtLeastOnce);
@@ -129,6 +133,24 @@ impl ClientStore for Refusing {
     fn set_aside(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// At a stop the broker ends before the queue is closed. The session of its client ends with it, unsaved: the disk has the only copy.
+#[tokio::test]
+async fn what_no_client_has_acknowledged_at_the_brokers_end_stays_on_disk() {
+    let server = Server::builder().client_store(Refusing);
+    let server = server.start("127.0.0.1:0", OutletIngest::new(Outlets::default()), |_| NoQueue);
+    let (server, _client, mut messages) = with_client(server.await.unwrap()).await;
+    let (dir, config) = (tempfile::tempdir().unwrap(), Config::default());
+    let publisher = server.publisher();
+    let inbox = Inbox::open(dir.path(), config, "a", publisher, Outlets::default(), Instant::now());
+    let inbox = inbox.await.unwrap();
+    assert!(inbox.push(row("t", 1)).await.unwrap().await);
+    let given = timeout(Duration::from_secs(30), messages.next()).await.unwrap().unwrap();
+    assert_eq!(given.topic(), "t");
+    drop(server);
+    assert_eq!(inbox.close().await, Ok(1));
+    drop(given);
 }
 
 /// Messages for a client that is away are holes among those that others acknowledge, and a queue keeps a thousand holes: these are let go of,
