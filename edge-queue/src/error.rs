@@ -20,6 +20,15 @@ pub enum OpenError {
         /// Newest version this build knows.
         known: u32,
     },
+    /// The queue is encrypted, and no key is given ([`Config::encryption`], feature `encryption`). Nothing was changed.
+    ///
+    #[cfg_attr(feature = "encryption", doc = "[`Config::encryption`]: crate::Config::encryption")]
+    #[cfg_attr(not(feature = "encryption"), doc = "[`Config::encryption`]: crate#stores-and-features")]
+    KeyMissing,
+    /// The queue is encrypted with another key than the one that is given. Nothing was changed.
+    WrongKey,
+    /// A key is given, and the queue was made without one. Nothing was changed: drain it, or export its backlog and import it into a new queue.
+    NotEncrypted,
     /// The file system has too little space. The ring store reserves its whole file when it is created or gets another lane: for
     /// each lane, twice its `max_bytes` and four segments ([`Config::disk_bytes`]).
     ///
@@ -181,6 +190,12 @@ impl fmt::Display for OpenError {
             OpenError::NewerFormat { found, known } => {
                 write!(f, "format version {found} is newer than this build's {known}")
             }
+            OpenError::KeyMissing => f.write_str("the queue is encrypted, and there is no key"),
+            OpenError::WrongKey => f.write_str("the queue is encrypted with another key"),
+            OpenError::NotEncrypted => f.write_str(
+                "the queue was made without encryption and takes no key: drain it, or move its backlog into a new queue by \
+                 `edge-queue export` and `import`",
+            ),
             OpenError::NoSpace { needed, free, lower: Some(key) } => {
                 write!(f, "the configuration reserves {needed} bytes on disk, {free} are free: lower {key}")
             }

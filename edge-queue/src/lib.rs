@@ -17,6 +17,7 @@ mod fault;
 mod gap;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod inspect;
+mod key;
 mod lease;
 mod ledger;
 mod locks_and_atomics;
@@ -52,6 +53,8 @@ pub use error::{CommitError, ConfigError, ConsumerError, Limit, OpenError, PushE
 pub use event::Event;
 pub use fault::{FaultKind, STALLED_AFTER_MS};
 pub use gap::Gap;
+#[cfg(feature = "encryption")]
+pub use key::{Key, KeyFormatError};
 pub use lease::{Chunk, Lease};
 pub use ledger::Ledger;
 pub use pending::Pending;

@@ -65,7 +65,7 @@ impl Queue {
     /// for another process or handle to give the directory back.
     ///
     /// # Errors
-    /// Busy, a newer format, no space for the lanes' regions, a configuration that contradicts itself, or a call the system
+    /// Busy, a newer format, another key or none, no space for the lanes' regions, a configuration that contradicts itself, or a call the system
     /// refused. Damage is no error, because it is set aside and reported by [`Queue::events`].
     pub fn open(dir: impl AsRef<Path>, config: Config) -> Result<Queue, OpenError> {
         Queue::open_path(dir.as_ref(), &config, Arc::new(SystemClock::new()))

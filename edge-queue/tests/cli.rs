@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::SystemTime;
 
-use edge_queue::{Config, OnFull, Queue, Row, Wait};
+use edge_queue::{Config, Key, OnFull, Queue, Row, Wait};
 
 fn config() -> Config {
     Config::default().max_bytes(1 << 20).on_full(OnFull::Reject)
@@ -86,4 +86,41 @@ fn damage_is_exit_1_and_a_wrong_command_line_exit_2() {
         assert_eq!(run(wrong).0, 2, "{wrong:?}");
     }
     assert_eq!(run(&[of("check"), home.path()]).0, 2, "no queue there");
+}
+
+#[test]
+fn an_encrypted_queue_is_looked_at_and_moved_with_its_key_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let (spool, export, target, plain) = (path("spool"), path("out.edgx"), path("target"), path("plain"));
+    let (key, other, none) = (path("key"), path("other"), path("none"));
+    std::fs::write(&key, "07".repeat(32)).unwrap();
+    std::fs::write(&other, [1; 32]).unwrap();
+    std::fs::write(&none, "a password").unwrap();
+    let encrypted = || config().encryption(Key::new([7; 32]));
+    let queue = Queue::open(&spool, encrypted()).unwrap();
+    drop(queue.push(Row::new("secret")).unwrap());
+    queue.close().unwrap();
+    let before = files(&spool);
+    let of = |word: &'static str| -> &'static Path { Path::new(word) };
+    let (code, said, _) = run(&[of("check"), &spool, of("--key-file"), &key]);
+    assert_eq!((code, said.contains("format 2")), (0, true), "{said}");
+    let (code, said, _) = run(&[of("--key-file"), &key, of("dump"), &spool]);
+    assert_eq!((code, said.contains("\"payload\":\"secret\"")), (0, true), "{said}");
+    for command in ["check", "stats", "dump"] {
+        let (code, _, said) = run(&[of(command), &spool]);
+        assert_eq!((code, said.contains("there is no key")), (2, true), "{command}: {said}");
+        let (code, _, said) = run(&[of(command), &spool, of("--key-file"), &other]);
+        assert_eq!((code, said.contains("another key")), (2, true), "{command}: {said}");
+        let (code, _, said) = run(&[of(command), &spool, of("--key-file"), &none]);
+        assert_eq!((code, said.contains("10 bytes are no key")), (2, true), "{command}: {said}");
+    }
+    assert_eq!(run(&[of("export"), &spool, &export, of("--key-file"), &key]).0, 0);
+    assert!(files(&spool) == before, "a byte or a time changed");
+    assert_eq!(run(&[of("import"), &export, &target, of("--key-file"), &key]).0, 0);
+    assert_eq!(run(&[of("import"), &export, &plain]).0, 0);
+    assert_eq!(Queue::open(&target, encrypted()).unwrap().stats().messages, 1);
+    assert_eq!(Queue::open(&plain, config()).unwrap().stats().messages, 1);
+    let (code, _, said) = run(&[of("check"), &plain, of("--key-file"), &key]);
+    assert_eq!((code, said.contains("takes no key")), (2, true), "{said}");
 }

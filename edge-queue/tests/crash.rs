@@ -15,26 +15,35 @@ use edge_queue::testing::{CrashRig, Plan, SimDir, budget_percent, row_at, seed, 
 #[test]
 fn no_power_cut_loses_a_receipted_row_or_wakes_a_ghost() {
     for ((name, open), rows) in stores::TIGHT.into_iter().zip([2_500, 900]) {
-        let histories = budget_percent();
-        let [cases, _] = cores::sum_of(histories, |nth| {
-            let full = nth % 10 == 3;
-            let plan = Plan {
-                seed: seed() + nth,
-                rows: if full { 2 * rows } else { rows },
-                rows_per_commit_max: if full { 1_000 } else { 200 },
-                reopens: true,
-            };
-            let backlog_bytes = if full { 230 * 1024 } else { 32 * 1024 };
-            let rig = CrashRig::record_with(&SimDir::new(), &open, &plan, backlog_bytes);
-            let judged = rig.and_then(|mut rig| {
-                assert!(full || !rig.found_no_room(), "{name}, history {nth}: no room within the limit");
-                rig.judge(&open, seed() + nth, 100)
-            });
-            [judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}")), 0]
-        });
-        println!("executed crash_states.{name}: {cases} cases of {histories} histories");
-        assert!(cases > 100, "{name}: {cases} cases");
+        no_power_cut_loses(name, open, rows, budget_percent());
     }
+}
+
+#[test]
+fn no_power_cut_loses_a_receipted_row_of_an_encrypted_ring() {
+    let histories = budget_percent().div_ceil(10).max(4);
+    no_power_cut_loses("encrypted_ring", stores::TIGHT_ENCRYPTED, 2_500, histories);
+}
+
+fn no_power_cut_loses(name: &str, open: stores::OpenStore, rows: u64, histories: u64) {
+    let [cases, _] = cores::sum_of(histories, |nth| {
+        let full = nth % 10 == 3;
+        let plan = Plan {
+            seed: seed() + nth,
+            rows: if full { 2 * rows } else { rows },
+            rows_per_commit_max: if full { 1_000 } else { 200 },
+            reopens: true,
+        };
+        let backlog_bytes = if full { 230 * 1024 } else { 32 * 1024 };
+        let rig = CrashRig::record_with(&SimDir::new(), &open, &plan, backlog_bytes);
+        let judged = rig.and_then(|mut rig| {
+            assert!(full || !rig.found_no_room(), "{name}, history {nth}: no room within the limit");
+            rig.judge(&open, seed() + nth, 100)
+        });
+        [judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}")), 0]
+    });
+    println!("executed crash_states.{name}: {cases} cases of {histories} histories");
+    assert!(cases > 100, "{name}: {cases} cases");
 }
 
 /// Found by the rig: of the commit that began a segment a later frame's header had arrived, the segment's own had not. The

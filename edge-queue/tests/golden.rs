@@ -1,7 +1,7 @@
-//! Promise 2 over versions: a ring of format 1 is read for ever, and one of a later format is refused untouched.
+//! Promise 2 over versions: a ring of format 1, and of format 2 with its key, is read for ever, and one of a later format is refused untouched.
 //!
 //! `tests/golden/queue-ring-v1.pages` holds every page of such a file that is not zeros: page number (u32), 4 096 bytes.
-//! It stays as it is when the format changes; then a fixture of the new version joins it. Only while version 1 has not
+//! `queue-ring-v2.pages` is the same history, encrypted. It stays as it is when the format changes; then a fixture of the new version joins it. Only while version 1 has not
 //! been released may it be made anew: `EDGE_REGENERATE_GOLDEN=1 cargo test -p edge-queue --test golden`, which prints
 //! the new hash.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
@@ -11,15 +11,16 @@ use std::sync::Arc;
 
 use edge_queue::medium::Dir;
 use edge_queue::store::{
-    Change, GapRecord, LaneState, Options, Position, ReadLimit, RingStore, State, Store, StoredRow,
+    Change, GapRecord, LaneState, Options, Position, ReadLimit, Recovered, RingStore, State, Store, StoredRow,
 };
 use edge_queue::testing::SimDir;
-use edge_queue::{Config, Expiry, Lane, ManualClock, Now, OpenError, Queue, Reason, Seq, Stamp};
+use edge_queue::{Config, Expiry, Key, Lane, ManualClock, Now, OpenError, Queue, Reason, Seq, Stamp};
 
 const FILE: &str = "queue.ring";
 const PAGE: usize = 4096;
-/// FNV-1a of the fixture.
+/// FNV-1a of the fixtures.
 const HASH: u64 = 0x4d26_d524_afe0_f80a;
+const HASH_ENCRYPTED: u64 = 0x4657_bd40_bee3_8549;
 /// Two superblocks; two lanes of six segments of 64 KiB.
 const FILE_BYTES: usize = 2 * PAGE + 12 * 65_536;
 
@@ -109,9 +110,17 @@ fn history(commit: Commit<'_>, state: &mut State) {
     step(vec![], vec![Change::Closed]);
 }
 
-fn written_now() -> Vec<u8> {
+fn open(dir: &SimDir, encrypted: bool) -> (RingStore, Recovered) {
+    let (dir, key) = (Box::new(dir.clone()), Key::new(std::array::from_fn(|n| n as u8)));
+    match encrypted {
+        true => RingStore::open_encrypted(dir, &options(), &key).unwrap(),
+        false => RingStore::open(dir, &options()).unwrap(),
+    }
+}
+
+fn written_now(encrypted: bool) -> Vec<u8> {
     let dir = SimDir::new();
-    let (mut store, found) = RingStore::open(Box::new(dir.clone()), &options()).unwrap();
+    let (mut store, found) = open(&dir, encrypted);
     let mut state = found.state;
     history(
         &mut |rows, changes, state| {
@@ -126,8 +135,9 @@ fn written_now() -> Vec<u8> {
     dir.content(FILE).unwrap()
 }
 
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/queue-ring-v1.pages")
+fn path(encrypted: bool) -> PathBuf {
+    let name = if encrypted { "queue-ring-v2.pages" } else { "queue-ring-v1.pages" };
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 fn pack(image: &[u8]) -> Vec<u8> {
@@ -135,14 +145,15 @@ fn pack(image: &[u8]) -> Vec<u8> {
     pages.flat_map(|(n, page)| [&n.to_le_bytes()[..], page].concat()).collect()
 }
 
-fn fixture() -> Vec<u8> {
+fn fixture(encrypted: bool) -> Vec<u8> {
+    let known = if encrypted { HASH_ENCRYPTED } else { HASH };
     if std::env::var_os("EDGE_REGENERATE_GOLDEN").is_some() {
-        let packed = pack(&written_now());
-        std::fs::write(path(), &packed).unwrap();
-        println!("const HASH: u64 = {:#x};", hash(&packed));
+        let packed = pack(&written_now(encrypted));
+        std::fs::write(path(encrypted), &packed).unwrap();
+        println!("encrypted {encrypted}: {:#x}", hash(&packed));
     }
-    let packed = std::fs::read(path()).unwrap();
-    assert_eq!(hash(&packed), HASH, "the fixture of version 1 was changed");
+    let packed = std::fs::read(path(encrypted)).unwrap();
+    assert_eq!(hash(&packed), known, "the fixture was changed");
     let mut image = vec![0; FILE_BYTES];
     for piece in packed.chunks(4 + PAGE) {
         let at = u32::from_le_bytes(piece[..4].try_into().unwrap()) as usize * PAGE;
@@ -166,8 +177,17 @@ fn copy_of(image: &[u8]) -> SimDir {
 
 #[test]
 fn a_ring_of_version_1_is_read_for_ever() {
+    is_read(false);
+}
+
+#[test]
+fn an_encrypted_ring_of_version_2_is_read_for_ever() {
+    is_read(true);
+}
+
+fn is_read(encrypted: bool) {
     let (rows, mut state) = expected();
-    let (mut store, found) = RingStore::open(Box::new(copy_of(&fixture())), &options()).unwrap();
+    let (mut store, found) = open(&copy_of(&fixture(encrypted)), encrypted);
     assert!(found.clean && !found.tail_uncertain && found.damage.is_empty(), "{found:?}");
     assert_eq!(found.highest_seq, [5, 80].into());
     // One open made the file, this is the second.
@@ -190,7 +210,7 @@ fn a_ring_of_version_1_is_read_for_ever() {
 /// calls; the first needs a new version.
 #[test]
 fn what_is_written_now_is_version_1_byte_for_byte() {
-    let (now, then) = (written_now(), fixture());
+    let (now, then) = (written_now(false), fixture(false));
     assert_eq!(now.len(), then.len());
     let differs = now.chunks(PAGE).zip(then.chunks(PAGE)).position(|(a, b)| a != b);
     assert_eq!(differs, None, "first page that differs");
@@ -199,17 +219,17 @@ fn what_is_written_now_is_version_1_byte_for_byte() {
 #[test]
 fn a_newer_format_is_refused_and_left_untouched() {
     for copies in [&[0, PAGE][..], &[0], &[PAGE]] {
-        let mut image = fixture();
+        let mut image = fixture(false);
         for at in copies {
             let sector = &mut image[*at..*at + 512];
-            sector[8..10].copy_from_slice(&2u16.to_le_bytes());
+            sector[8..10].copy_from_slice(&3u16.to_le_bytes());
             let crc = crc32c(&sector[..508]);
             sector[508..].copy_from_slice(&crc.to_le_bytes());
         }
         let dir = copy_of(&image);
         let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, ..Now::default() }));
         let refused = Queue::open_in(Box::new(dir.clone()), Config::default(), clock).map(drop);
-        assert!(matches!(refused, Err(OpenError::NewerFormat { found: 2, known: 1 })), "{refused:?}");
+        assert!(matches!(refused, Err(OpenError::NewerFormat { found: 3, known: 2 })), "{refused:?}");
         assert_eq!(dir.names().iter().filter(|name| *name != "lock").collect::<Vec<_>>(), [FILE]);
         assert!(dir.content(FILE).unwrap() == image, "a refused file was written to");
     }

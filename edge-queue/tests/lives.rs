@@ -59,6 +59,13 @@ fn power_cuts_in_a_row_lose_no_receipted_row_and_wake_no_ghost() {
     }
 }
 
+#[test]
+fn power_cuts_in_a_row_lose_no_receipted_row_of_an_encrypted_ring() {
+    let stores = budget_percent().div_ceil(5).max(4);
+    let done = trials(stores::TIGHT_ENCRYPTED, 0..stores, |_, _| ()).unwrap_or_else(|why| panic!("{why}"));
+    println!("executed lives.encrypted_ring: {done} cases");
+}
+
 /// The ledger adds up, nothing is quarantined, and the consumer gets every row that is left, once.
 fn expect_a_whole_queue(open: stores::OpenStore, survivor: &Survivor) {
     let now = Now { boot_id: 1, up_ms: 1_000, wall_ms: 1_700_000_000_000, synced: false };

@@ -22,9 +22,17 @@ fn step() -> usize {
 
 #[test]
 fn any_wrong_byte_costs_its_frame_and_nothing_else() {
-    let image = Image::new(true);
+    any_wrong_byte_costs_its_frame(&Image::new(true), step());
+}
+
+#[test]
+fn any_wrong_byte_of_an_encrypted_ring_costs_its_frame_and_nothing_else() {
+    any_wrong_byte_costs_its_frame(&Image::encrypted(true), 23 * step());
+}
+
+fn any_wrong_byte_costs_its_frame(image: &Image, step: usize) {
     let (mut cases, mut outcomes) = (0, BTreeMap::<_, u64>::new());
-    for at in (0..FILE_BYTES).step_by(step()) {
+    for at in (0..FILE_BYTES).step_by(step) {
         let was = image.bytes[at];
         // A never written byte cannot be zeroed; where a zero is written 0xff and a flipped bit differ.
         for value in [was ^ 1 << (at % 8), 0, 0xff] {

@@ -6,7 +6,7 @@
 //! Exit codes: 0 done and clean, 1 damage was found or something failed, 2 the command line is wrong.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,8 +15,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use edge_queue::medium::Dir;
 use edge_queue::medium::os::OsDir;
-use edge_queue::tools::{self, Dump, Outcome, Payload, ToolError};
-use edge_queue::{Clock, Lane, Seq, StoreKind, SystemClock};
+use edge_queue::tools::{self, Dump, Outcome, Payload, QueueDir, ToolError};
+use edge_queue::{Clock, Key, Lane, Seq, StoreKind, SystemClock};
+
+/// Most bytes that are read of a key file.
+const KEY_FILE_MAX: u64 = 4096;
 
 #[derive(Parser)]
 #[command(
@@ -26,6 +29,9 @@ use edge_queue::{Clock, Lane, Seq, StoreKind, SystemClock};
     after_help = "DIR is refused while a queue runs in it. Only import writes into DIR, and only when there is no queue in it."
 )]
 pub(crate) struct Arguments {
+    /// Key of an encrypted queue: 32 bytes, or 64 hexadecimal digits, or base64
+    #[arg(long, global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -120,7 +126,7 @@ impl<E: Into<ToolError>> From<E> for Failure {
 
 fn main() -> ExitCode {
     silence_redb();
-    match run(Arguments::parse().command) {
+    match run(Arguments::parse()) {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
         Ok(Outcome::Damage) => ExitCode::from(1),
         // The reader has seen enough.
@@ -141,7 +147,9 @@ fn complain(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "edge-queue: {line}");
 }
 
-fn run(command: Command) -> Result<Outcome, Failure> {
+fn run(Arguments { key_file, command }: Arguments) -> Result<Outcome, Failure> {
+    let key = key_file.map(read_key).transpose()?;
+    let look = |dir: &Path| look(dir, key.clone());
     let mut out = BufWriter::new(io::stdout().lock());
     let outcome = match command {
         Command::Check { dir, json } => tools::check(look(&dir)?, json, &mut out)?,
@@ -170,16 +178,31 @@ fn run(command: Command) -> Result<Outcome, Failure> {
                 Store::Redb => StoreKind::Redb,
             };
             let dir = OsDir::new(&dir).map_err(|e| Failure::Path(dir, e))?;
-            tools::import(stream, Box::new(dir), kind, &mut out)?
+            tools::import(stream, queue_dir(Box::new(dir), key.clone()), kind, &mut out)?
         }
     };
     out.flush()?;
     Ok(outcome)
 }
 
-fn look(dir: &Path) -> Result<Box<dyn Dir>, Failure> {
+fn look(dir: &Path, key: Option<Key>) -> Result<QueueDir, Failure> {
     let found = OsDir::read_only(dir).map_err(|e| Failure::Path(dir.to_owned(), e))?;
-    Ok(Box::new(found))
+    Ok(queue_dir(Box::new(found), key))
+}
+
+fn queue_dir(dir: Box<dyn Dir>, key: Option<Key>) -> QueueDir {
+    match key {
+        Some(key) => QueueDir::encrypted(dir, key),
+        None => dir.into(),
+    }
+}
+
+/// Reads a key file of at most a few lines.
+fn read_key(path: PathBuf) -> Result<Key, Failure> {
+    let mut content = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(KEY_FILE_MAX).read_to_end(&mut content));
+    let key = read.and_then(|_| Key::from_content(&content).map_err(io::Error::other));
+    key.map_err(|e| Failure::Path(path, e))
 }
 
 /// Writes a new file, durable at the end, and removes it if `write` fails.

@@ -8,6 +8,7 @@ mod order;
 mod second_queue;
 mod validate;
 
+use crate::key::Key;
 use crate::per_lane::PerLane;
 use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
 use crate::store::Options;
@@ -108,6 +109,7 @@ pub struct Config {
     max_unwritten_bytes: u64,
     on_fault: OnFault,
     store: StoreKind,
+    key: Option<Key>,
 }
 
 impl Default for Config {
@@ -129,6 +131,7 @@ impl Default for Config {
             max_unwritten_bytes: 4 * MIB,
             on_fault: OnFault::default(),
             store: StoreKind::Ring,
+            key: None,
         }
     }
 }
@@ -248,6 +251,16 @@ impl Config {
         self
     }
 
+    /// Encrypts rows, their keys and all changes of the bookkeeping on the disk, with ChaCha20-Poly1305; 28 bytes for each frame. Not hidden are sizes,
+    /// times of writing, counters and consumers' names. Only the ring store can: with redb the configuration is refused. A queue is made with a
+    /// key or without one, for good: to change that, or the key, export its backlog and import it into a new queue.
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn encryption(mut self, key: Key) -> Config {
+        self.key = Some(key);
+        self
+    }
+
     /// Returns the most bytes of rows that a lane holds: its own limit, or its share of the queue's.
     #[must_use]
     pub fn lane_max_bytes(&self, lane: Lane) -> u64 {
@@ -299,6 +312,12 @@ impl Config {
     #[must_use]
     pub fn store_kind(&self) -> StoreKind {
         self.store
+    }
+
+    /// Returns the key of an encrypted queue.
+    #[cfg_attr(not(feature = "ring"), allow(dead_code, reason = "only the ring encrypts"))]
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
     }
 
     pub(crate) fn rules(&self) -> Rules {

@@ -1,6 +1,6 @@
 //! Validation of a configuration: each value within its range, by the name and the figure that were given.
 
-use super::{BYTES_MIN, Config, MIB, Order, ROW_BYTES_MAX, SEGMENT_EXTRA_BYTES};
+use super::{BYTES_MIN, Config, MIB, Order, ROW_BYTES_MAX, SEGMENT_EXTRA_BYTES, StoreKind};
 use crate::error::ConfigError;
 use crate::row::{LANES_MAX, Lane};
 use crate::store::SEGMENT_BYTES_MAX;
@@ -24,6 +24,10 @@ impl Config {
         limit_of_messages(self.max_messages)?;
         limit_of_bytes(self.max_bytes)?;
         limit_of_age(self.max_age_ms)?;
+        if self.key.is_some() && self.store == StoreKind::Redb {
+            let problem = "redb keeps rows as they are: only the ring store encrypts".to_owned();
+            return Err(ConfigError { key: "encryption", problem });
+        }
         for at in 0..self.lanes {
             self.validate_lane(Lane(at)).map_err(|ConfigError { key, problem }| ConfigError {
                 key,

@@ -32,7 +32,7 @@ impl Engine {
     ) -> Result<Arc<Engine>, OpenError> {
         config.validate()?;
         let guard = dir.lock("lock").map_err(OpenError::of_lock)?;
-        let (store, recovered) = open_store(config.store_kind(), dir, &options(config, clock.as_ref()))?;
+        let (store, recovered) = open_store(config, dir, &options(config, clock.as_ref()))?;
         Engine::start(store, Some(guard), recovered, config, clock)
     }
 
@@ -157,18 +157,18 @@ fn options(config: &Config, clock: &dyn Clock) -> Options {
 }
 
 pub(crate) fn open_store(
-    kind: StoreKind,
+    config: &Config,
     dir: Box<dyn Dir>,
     options: &Options,
 ) -> Result<(Box<dyn Store>, Recovered), OpenError> {
-    match kind {
+    match config.store_kind() {
         StoreKind::Memory => {
             let (store, recovered) = Memory::open(options);
             Ok((Box::new(store), recovered))
         }
         #[cfg(feature = "ring")]
         StoreKind::Ring => {
-            let (store, recovered) = crate::store::RingStore::open(dir, options)?;
+            let (store, recovered) = crate::store::RingStore::open_with(dir, options, config.key())?;
             Ok((Box::new(store), recovered))
         }
         #[cfg(feature = "redb")]
@@ -180,7 +180,7 @@ pub(crate) fn open_store(
             all(feature = "ring", feature = "redb"),
             allow(unreachable_patterns, reason = "all stores built")
         )]
-        _ => {
+        kind => {
             drop(dir);
             let problem = format!("{kind:?} is not part of this build; enable its feature");
             Err(ConfigError { key: "store", problem }.into())

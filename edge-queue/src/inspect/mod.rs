@@ -13,12 +13,17 @@ use std::io::{ErrorKind, Write};
 use crate::config::StoreKind;
 use crate::error::OpenError;
 use crate::gap::{Gap, gaps_of};
+use crate::key::Key;
 use crate::medium::{Dir, Overlay};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::State;
 use crate::store::{Lost, ReadLimit, Recovered, Region, Store, StoreError};
 use crate::transfer::{ExportError, Exported, Exporter};
 
+#[cfg(feature = "encryption")]
+pub use salvage::salvage_encrypted;
+#[cfg(feature = "tools")]
+pub(crate) use salvage::salvage_with;
 pub use salvage::{Salvaged, salvage};
 
 const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
@@ -31,7 +36,7 @@ pub enum InspectError {
     NoQueue,
     /// Nothing in the file can be used; [`salvage`](salvage()) can still search it for rows.
     Unusable,
-    /// Busy, a newer format, or a call the system refused.
+    /// Busy, a newer format, another key or none, or a call the system refused.
     Open(OpenError),
     /// The store could not be read.
     Read(StoreError),
@@ -100,7 +105,7 @@ impl Inspection {
     /// Inspects `dir`.
     ///
     /// # Errors
-    /// No queue there, an open one, a newer format, a file in which nothing can be used, or a call the system refused.
+    /// No queue there, an open one, a newer format, an encrypted one, a file in which nothing can be used, or a call the system refused.
     #[cfg(unix)]
     pub fn open(dir: impl AsRef<std::path::Path>) -> Result<Inspection, InspectError> {
         let path = dir.as_ref();
@@ -119,22 +124,40 @@ impl Inspection {
     /// # Errors
     /// As [`Inspection::open`].
     pub fn open_in(dir: Box<dyn Dir>) -> Result<Inspection, InspectError> {
-        let overlay = Overlay::new(dir);
-        let guard = lock(&overlay)?;
-        Inspection::open_over(&overlay, guard)
+        Inspection::open_with(dir, None)
     }
 
-    fn open_over(overlay: &Overlay, guard: Box<dyn Send>) -> Result<Inspection, InspectError> {
+    /// Inspects an encrypted queue, as [`Inspection::open_in`].
+    ///
+    /// # Errors
+    /// As [`Inspection::open`], and for another key, or a queue that is not encrypted.
+    #[cfg(feature = "encryption")]
+    pub fn open_encrypted(dir: Box<dyn Dir>, key: &Key) -> Result<Inspection, InspectError> {
+        Inspection::open_with(dir, Some(key))
+    }
+
+    pub(crate) fn open_with(dir: Box<dyn Dir>, key: Option<&Key>) -> Result<Inspection, InspectError> {
+        let overlay = Overlay::new(dir);
+        let guard = lock(&overlay)?;
+        Inspection::open_over(&overlay, guard, key)
+    }
+
+    fn open_over(
+        overlay: &Overlay,
+        guard: Box<dyn Send>,
+        key: Option<&Key>,
+    ) -> Result<Inspection, InspectError> {
         let (kind, file_bytes) = find(overlay)?;
         let dir = Box::new(overlay.clone());
         let (store, format, found, regions): (Box<dyn Store>, _, _, _) = match kind {
             #[cfg(feature = "ring")]
             StoreKind::Ring => {
-                let opened = crate::store::RingStore::open_as_it_is(dir).map_err(InspectError::Open)?;
+                let opened = crate::store::RingStore::open_as_it_is(dir, key).map_err(InspectError::Open)?;
                 let (store, found) = opened.ok_or(InspectError::Unusable)?;
-                let regions = store.regions();
-                (Box::new(store), crate::store::RingStore::FORMAT, found, regions)
+                let (regions, format) = (store.regions(), store.format());
+                (Box::new(store), format, found, regions)
             }
+            StoreKind::Redb if key.is_some() => return Err(InspectError::Open(OpenError::NotEncrypted)),
             #[cfg(feature = "redb")]
             StoreKind::Redb => {
                 let opened = crate::store::RedbStore::open_as_it_is(dir).map_err(InspectError::Open)?;
@@ -152,7 +175,8 @@ impl Inspection {
         self.kind
     }
 
-    /// Returns the newest version of the store's format that this build writes; an older one is read the same way.
+    /// Returns the version of the store's format that this build writes for such a queue; an older one is read the same way. An encrypted ring has
+    /// format 2.
     #[must_use]
     pub fn format(&self) -> u32 {
         self.format

@@ -6,6 +6,9 @@ use std::io::Write;
 #[cfg(feature = "ring")]
 use super::io;
 use super::{InspectError, Inspection, lock};
+#[cfg(feature = "ring")]
+use crate::error::OpenError;
+use crate::key::Key;
 use crate::medium::{Dir, Overlay};
 use crate::row::Lane;
 use crate::store::Lost;
@@ -35,35 +38,71 @@ pub struct Salvaged {
 /// # Errors
 /// As [`Inspection::open`], but not for a file in which nothing can be used; and those of `out`.
 pub fn salvage(dir: Box<dyn Dir>, out: &mut dyn Write) -> Result<Salvaged, InspectError> {
+    salvage_with(dir, None, out)
+}
+
+/// Salvages an encrypted store, as [`salvage`] does: of each frame the rows that open with the key.
+///
+/// # Errors
+/// As [`salvage`], and for another key, or a store that is not encrypted.
+#[cfg(feature = "encryption")]
+pub fn salvage_encrypted(
+    dir: Box<dyn Dir>,
+    key: &Key,
+    out: &mut dyn Write,
+) -> Result<Salvaged, InspectError> {
+    salvage_with(dir, Some(key), out)
+}
+
+/// Salvages a store with the key that there is.
+pub(crate) fn salvage_with(
+    dir: Box<dyn Dir>,
+    key: Option<&Key>,
+    out: &mut dyn Write,
+) -> Result<Salvaged, InspectError> {
     let overlay = Overlay::new(dir);
     let guard = lock(&overlay)?;
-    match Inspection::open_over(&overlay, guard) {
+    match Inspection::open_over(&overlay, guard, key) {
         Ok(mut found) => {
             let exported = found.export(out)?;
             let whole = found.is_whole();
             let Inspection { found, lost, .. } = found;
             Ok(Salvaged { exported, damage: found.damage, lost, whole, searched: false })
         }
-        Err(InspectError::Unusable) => search(&overlay, out),
+        Err(InspectError::Unusable) => search(&overlay, key, out),
         Err(e) => Err(e),
     }
 }
 
 #[cfg(feature = "ring")]
-fn search(overlay: &Overlay, out: &mut dyn Write) -> Result<Salvaged, InspectError> {
+fn search(overlay: &Overlay, key: Option<&Key>, out: &mut dyn Write) -> Result<Salvaged, InspectError> {
     let failed = |e| InspectError::Export(ExportError::Write(e));
     let _guard = lock(overlay)?;
-    let mut rows = crate::store::Salvage::of(overlay).map_err(|e| io("read", e))?;
+    let mut rows = crate::store::Salvage::of(overlay, key).map_err(|e| io("read", e))?;
+    let unopened = rows.unopened;
+    if rows.is_empty() && (unopened.encrypted > 0 || unopened.plain > 0) {
+        return Err(InspectError::Open(match key {
+            None => OpenError::KeyMissing,
+            Some(_) if unopened.encrypted > 0 => OpenError::WrongKey,
+            Some(_) => OpenError::NotEncrypted,
+        }));
+    }
     let lanes = crate::row::LANES_MAX as u8;
     let mut exporter = Exporter::new(out, rows.gateway, rows.epoch, lanes).map_err(failed)?;
     rows.each_row(|row| exporter.row(row)).map_err(failed)?;
     let exported = exporter.finish().map_err(failed)?;
-    let damage =
+    let mut damage =
         vec!["neither superblock nor a segment's start can be used: searched every page for rows".into()];
+    if unopened.encrypted > 0 {
+        damage.push(format!("{} frames do not open with this key", unopened.encrypted));
+    }
+    if unopened.plain > 0 {
+        damage.push(format!("{} frames are not encrypted", unopened.plain));
+    }
     Ok(Salvaged { exported, damage, lost: Vec::new(), whole: false, searched: true })
 }
 
 #[cfg(not(feature = "ring"))]
-fn search(_: &Overlay, _: &mut dyn Write) -> Result<Salvaged, InspectError> {
+fn search(_: &Overlay, _: Option<&Key>, _: &mut dyn Write) -> Result<Salvaged, InspectError> {
     Err(InspectError::Unusable)
 }

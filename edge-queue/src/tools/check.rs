@@ -5,9 +5,8 @@ use std::io::Write;
 use serde_json::Value;
 
 use super::words;
-use super::{Outcome, ToolError};
+use super::{Outcome, QueueDir, ToolError, inspect};
 use crate::inspect::{InspectError, Inspection};
-use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane};
 use crate::transfer::LaneTotals;
 
@@ -16,8 +15,8 @@ use crate::transfer::LaneTotals;
 ///
 /// # Errors
 /// The directory cannot be inspected, or `out` not be written.
-pub fn check(dir: Box<dyn Dir>, json: bool, out: &mut dyn Write) -> Result<Outcome, ToolError> {
-    let mut found = match Inspection::open_in(dir) {
+pub fn check(dir: impl Into<QueueDir>, json: bool, out: &mut dyn Write) -> Result<Outcome, ToolError> {
+    let mut found = match inspect(dir.into()) {
         Err(e @ InspectError::Unusable) => return unusable(&e, json, out),
         other => other?,
     };

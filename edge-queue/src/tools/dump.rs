@@ -6,9 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::stats::{consumers, place_json};
 use super::words;
-use super::{Outcome, ToolError};
-use crate::inspect::Inspection;
-use crate::medium::Dir;
+use super::{Outcome, QueueDir, ToolError, inspect};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::row_age::Expiry;
 
@@ -48,8 +46,8 @@ impl Default for Dump {
 ///
 /// # Errors
 /// The directory cannot be looked into, or `out` not be written.
-pub fn dump(dir: Box<dyn Dir>, what: &Dump, out: &mut dyn Write) -> Result<Outcome, ToolError> {
-    let mut found = Inspection::open_in(dir)?;
+pub fn dump(dir: impl Into<QueueDir>, what: &Dump, out: &mut dyn Write) -> Result<Outcome, ToolError> {
+    let mut found = inspect(dir.into())?;
     let gateway = found.state().gateway;
     let lanes: Vec<Lane> = (0..found.state().lanes)
         .map(Lane)

@@ -1,9 +1,10 @@
-//! Commands of the `edge-queue` binary, in process: each takes a directory and writes its report.
+//! Commands of the `edge-queue` binary, in process: each takes a directory, and the key of an encrypted queue, and writes its report.
 //!
 //! All but [`import`] only read; see [`inspect`](crate::inspect).
 
 mod check;
 mod dump;
+mod queue_dir;
 mod stats;
 mod transfer;
 mod words;
@@ -13,11 +14,17 @@ use std::io;
 
 pub use check::check;
 pub use dump::{Dump, Payload, dump};
+pub use queue_dir::QueueDir;
 pub use stats::stats;
 pub use transfer::{export, import, salvage};
 
-use crate::inspect::InspectError;
+use crate::error::OpenError;
+use crate::inspect::{InspectError, Inspection};
 use crate::transfer::{ImportError, StreamError};
+
+fn inspect(queue: QueueDir) -> Result<Inspection, InspectError> {
+    Inspection::open_with(queue.dir, queue.key.as_ref())
+}
 
 /// Outcome of a complete command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +56,17 @@ pub enum ToolError {
 }
 
 impl ToolError {
-    /// Returns whether the command line is at fault, such as a directory without a queue.
+    /// Returns whether the command line is at fault, such as a directory without a queue, or another queue's key.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            ToolError::Inspect(InspectError::NoQueue)
-                | ToolError::Stream(StreamError::NoExport)
+            ToolError::Inspect(
+                InspectError::NoQueue
+                    | InspectError::Open(
+                        OpenError::KeyMissing | OpenError::WrongKey | OpenError::NotEncrypted
+                    )
+            ) | ToolError::Stream(StreamError::NoExport)
                 | ToolError::Import(ImportError::NotEmpty { .. })
         )
     }

@@ -5,9 +5,8 @@ use std::io::Write;
 use serde_json::{Map, Value, json};
 
 use super::words;
-use super::{Outcome, ToolError};
+use super::{Outcome, QueueDir, ToolError, inspect};
 use crate::inspect::Inspection;
-use crate::medium::Dir;
 use crate::row::{Lane, StoredRow};
 use crate::row_age::age_ms;
 use crate::state::{ConsumerState, Position, Reason};
@@ -19,8 +18,13 @@ use crate::transfer::LaneTotals;
 ///
 /// # Errors
 /// The directory cannot be looked into, or `out` not be written.
-pub fn stats(dir: Box<dyn Dir>, json: bool, now: &Now, out: &mut dyn Write) -> Result<Outcome, ToolError> {
-    let mut found = Inspection::open_in(dir)?;
+pub fn stats(
+    dir: impl Into<QueueDir>,
+    json: bool,
+    now: &Now,
+    out: &mut dyn Write,
+) -> Result<Outcome, ToolError> {
+    let mut found = inspect(dir.into())?;
     let mut lanes = Vec::new();
     for lane in (0..found.state().lanes).map(Lane) {
         let (mut totals, mut oldest) = (LaneTotals::default(), None);

@@ -3,10 +3,9 @@
 use std::io::{Read, Seek, Write};
 
 use super::words;
-use super::{Outcome, ToolError};
+use super::{Outcome, QueueDir, ToolError};
 use crate::config::StoreKind;
-use crate::inspect::{self, Inspection};
-use crate::medium::Dir;
+use crate::inspect;
 use crate::row::Lane;
 use crate::transfer::{self, Exported, LaneTotals, StreamEnd};
 
@@ -14,8 +13,12 @@ use crate::transfer::{self, Exported, LaneTotals, StreamEnd};
 ///
 /// # Errors
 /// The directory cannot be inspected, `stream` or `out` not be written.
-pub fn export(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -> Result<Outcome, ToolError> {
-    let mut found = Inspection::open_in(dir)?;
+pub fn export(
+    dir: impl Into<QueueDir>,
+    stream: &mut dyn Write,
+    out: &mut dyn Write,
+) -> Result<Outcome, ToolError> {
+    let mut found = super::inspect(dir.into())?;
     let exported = found.export(stream)?;
     writeln!(out, "{}", words::headline(&found))?;
     say_exported(&exported, out)?;
@@ -27,8 +30,13 @@ pub fn export(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) ->
 ///
 /// # Errors
 /// The directory cannot be inspected, `stream` or `out` not be written.
-pub fn salvage(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -> Result<Outcome, ToolError> {
-    let salvaged = inspect::salvage(dir, stream)?;
+pub fn salvage(
+    dir: impl Into<QueueDir>,
+    stream: &mut dyn Write,
+    out: &mut dyn Write,
+) -> Result<Outcome, ToolError> {
+    let QueueDir { dir, key } = dir.into();
+    let salvaged = inspect::salvage_with(dir, key.as_ref(), stream)?;
     say_exported(&salvaged.exported, out)?;
     say_damage(&salvaged.damage, &salvaged.lost, out)?;
     if salvaged.searched {
@@ -37,18 +45,22 @@ pub fn salvage(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -
     Ok(Outcome::of(salvaged.whole))
 }
 
-/// Creates a queue in an empty directory from a stream, with limits that fit it; the application's limits apply when it opens the queue.
+/// Creates a queue in an empty directory from a stream, with limits that fit it, encrypted if there is a key; the application's limits apply when it opens the queue.
 /// [`Outcome::Damage`] if a part of the stream was missing.
 ///
 /// # Errors
 /// Nothing was imported: see [`transfer::import`].
 pub fn import(
     mut stream: impl Read + Seek,
-    dir: Box<dyn Dir>,
+    dir: impl Into<QueueDir>,
     kind: StoreKind,
     out: &mut dyn Write,
 ) -> Result<Outcome, ToolError> {
-    let config = transfer::config_for(&mut stream, kind)?;
+    let QueueDir { dir, key } = dir.into();
+    let mut config = transfer::config_for(&mut stream, kind)?;
+    if let Some(key) = key {
+        config = config.encryption(key);
+    }
     stream.rewind().map_err(transfer::StreamError::Read)?;
     let done = transfer::import(dir, &config, stream)?;
     let from = done.stream.gateway;

@@ -169,7 +169,7 @@ fn fill(
     change: &mut dyn FnMut(&mut StoredRow),
 ) -> Result<Imported, ImportError> {
     let options = config.store_options(random_u64(), 1);
-    let opened = open_store(config.store_kind(), Box::new(staged.clone()), &options);
+    let opened = open_store(config, Box::new(staged.clone()), &options);
     let (store, found) = opened.map_err(ImportError::Open)?;
     let mut target = Target { store, config, state: found.state, rows: Vec::new(), bytes: 0 };
     let mut stream = Stream::new(input);

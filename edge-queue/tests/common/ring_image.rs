@@ -9,7 +9,7 @@ use edge_queue::store::{
     Change, DoneRows, Options, Position, ReadLimit, Recovered, RingStore, State, Store, StoredRow,
 };
 use edge_queue::testing::{Outcome, SimDir};
-use edge_queue::{Lane, Seq, Stamp};
+use edge_queue::{Key, Lane, Seq, Stamp};
 
 pub(crate) const FILE: &str = "queue.ring";
 pub(crate) const LANE: Lane = Lane(0);
@@ -38,6 +38,15 @@ pub(crate) fn options() -> Options {
 
 pub(crate) fn open(dir: &SimDir) -> (RingStore, Recovered) {
     RingStore::open(Box::new(dir.clone()), &options()).expect("open never fails for damage")
+}
+
+/// Key of an encrypted image.
+pub(crate) fn key() -> Key {
+    Key::new([0x4b; 32])
+}
+
+pub(crate) fn open_encrypted(dir: &SimDir) -> (RingStore, Recovered) {
+    RingStore::open_encrypted(Box::new(dir.clone()), &options(), &key()).expect("open never fails for damage")
 }
 
 pub(crate) fn row(seq: Seq, payload: Vec<u8>) -> StoredRow {
@@ -99,6 +108,7 @@ pub(crate) fn dir_with(name: &str, content: &[u8]) -> SimDir {
 /// The undamaged store.
 pub(crate) struct Image {
     dir: SimDir,
+    pub(crate) open: fn(&SimDir) -> (RingStore, Recovered),
     pub(crate) bytes: Vec<u8>,
     /// Live rows.
     pub(crate) rows: Vec<StoredRow>,
@@ -119,6 +129,15 @@ impl Image {
     /// Commits of all kinds over more than one segment: small ones that grow, padded ones, some of several pages; a
     /// consumer, rows given up, a clean close. `closed` false: killed instead.
     pub(crate) fn new(closed: bool) -> Image {
+        Image::of(closed, open)
+    }
+
+    /// The same, encrypted.
+    pub(crate) fn encrypted(closed: bool) -> Image {
+        Image::of(closed, open_encrypted)
+    }
+
+    fn of(closed: bool, open: fn(&SimDir) -> (RingStore, Recovered)) -> Image {
         let dir = SimDir::new();
         let (mut store, recovered) = open(&dir);
         let mut state = recovered.state;
@@ -138,7 +157,7 @@ impl Image {
         let bytes = dir.content(FILE).unwrap();
         assert_eq!(bytes.len(), FILE_BYTES);
         let frames = frames_of(&bytes);
-        Image { dir, bytes, rows: (FLOOR..next).map(plain).collect(), frames }
+        Image { dir, open, bytes, rows: (FLOOR..next).map(plain).collect(), frames }
     }
 
     pub(crate) fn last_seq(&self) -> Seq {
@@ -173,7 +192,7 @@ impl Image {
 
     /// Opens and reads: nothing wrong comes out, only `touched` rows are missing, and what is missing is counted.
     pub(crate) fn judge(&self, dir: &SimDir, touched: impl Fn(Seq) -> bool) -> Result<Verdict, String> {
-        let (mut store, recovered) = open(dir);
+        let (mut store, recovered) = (self.open)(dir);
         let (rows, lost, weight) = read(&mut store);
         let found: BTreeSet<Seq> = rows.iter().map(|row| row.seq).collect();
         if rows.iter().any(|row| *row != plain(row.seq)) || !rows.is_sorted_by(|a, b| a.seq < b.seq) {
@@ -206,7 +225,7 @@ impl Image {
 
     /// After the damage the queue goes on: rows are pushed, it is closed, opened again and read.
     pub(crate) fn goes_on(&self, dir: &SimDir) -> Result<(), String> {
-        let (mut store, recovered) = open(dir);
+        let (mut store, recovered) = (self.open)(dir);
         let before = read(&mut store).0;
         let next = recovered.highest_seq[0].max(recovered.state.lane[0].next).max(self.last_seq()) + 1;
         let mut state = recovered.state;
@@ -215,7 +234,7 @@ impl Image {
         commit(&mut store, &mut state, &new[1..]);
         store.commit(&[Change::Closed], &state).unwrap();
         drop(store);
-        let (mut store, again) = open(dir);
+        let (mut store, again) = (self.open)(dir);
         let after = read(&mut store).0;
         let expected: Vec<&StoredRow> = before.iter().chain(&new).collect();
         if after.iter().collect::<Vec<_>>() != expected {

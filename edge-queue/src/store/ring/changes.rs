@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::find_frames::{Look, Placed};
-use super::frame::into_body;
 use super::high_water::HighWaterMarks;
 use super::record::{Cursor, Order, Record, get_change, get_ends};
 use crate::state::{Change, Position, State};
@@ -26,8 +25,10 @@ impl Changes {
         if head.commit < from {
             return;
         }
-        let Some(mut body) = look.pages.frame(head, placed.page) else { return };
-        into_body(head, &mut body);
+        let mut body = Vec::new();
+        if !look.pages.body_into(head, placed.page, &mut body) {
+            return;
+        }
         let mut cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
         while let Some(record) = cursor.next(&body) {
             if let Record::Change(_, bytes, tag) = record

@@ -84,7 +84,8 @@ impl Look<'_> {
     }
 
     fn belongs(&self, head: &Head, segment: &Segment, page: u32) -> bool {
-        head.gateway == self.gateway
+        self.pages.is_of_kind(head)
+            && head.gateway == self.gateway
             && head.slot == segment.slot
             && (head.generation == segment.generation || planted(Flaw::GenerationIgnored))
             && (head.epoch >= segment.epoch || planted(Flaw::EpochIgnored))
@@ -94,7 +95,9 @@ impl Look<'_> {
 
     /// Returns the content of a slot, judged by its first page or, when that page is damaged, by any frame of the newest life.
     pub(super) fn segment(&self, slot: u32, lane: u8) -> Slot {
-        let fits = |h: &Head| h.gateway == self.gateway && h.slot == slot && h.lane == lane;
+        let fits = |h: &Head| {
+            self.pages.is_of_kind(h) && h.gateway == self.gateway && h.slot == slot && h.lane == lane
+        };
         let mut page = vec![0; PAGE];
         self.pages.read(slot, 0, &mut page);
         match Head::decode(&page).filter(fits) {

@@ -106,15 +106,17 @@ impl LaneLog {
         Some((segments, left.saturating_sub(head_pages.max(CHANGES_PAGES))))
     }
 
-    /// Returns whether the staged rows find room, by a simulation of writing them. `head_pages` are the pages of a segment's snapshot.
-    pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize) -> bool {
+    /// Returns whether the staged rows find room, by a simulation of writing them. `head_pages` are the pages of a segment's snapshot, `extra` the
+    /// bytes that encryption adds to a frame.
+    pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize, extra: usize) -> bool {
         let Some((mut segments, mut left)) = self.room(head_pages) else { return false };
+        let room_of = |pages: usize| room_of(pages).saturating_sub(extra);
         let frame_room = |left: usize| room_of(left.min(FRAME_PAGES_MAX));
         let (mut body, mut room) = (0usize, frame_room(left));
         for row in self.staged.iter() {
             let size = row_bytes(row).saturating_add(RECORD_USUAL);
             if body > 0 && body.saturating_add(size) > room {
-                left = left.saturating_sub(pages_for(body));
+                left = left.saturating_sub(pages_for(body.saturating_add(extra)));
                 (body, room) = (0, frame_room(left));
             }
             if body == 0 && size > room && size > room_of(left) {

@@ -21,6 +21,8 @@ pub(super) const FILE_NEW: &str = "queue.ring.new";
 
 /// Version of the format in `docs/queue-format.md`.
 pub(super) const FORMAT: u16 = 1;
+/// Version of an encrypted file, which readers of version 1 alone refuse.
+pub(super) const FORMAT_ENCRYPTED: u16 = 2;
 
 /// Unit of the file's writes: the page size of ext4 and of every flash translation layer we know.
 pub(super) const PAGE: usize = 4096;

@@ -11,7 +11,8 @@
 //! * [`find_frames`] which frames of a segment count; [`missing_frames`] what it should have and has not;
 //! * [`create_and_reserve`], [`open`], [`recover`], [`scan`] (with its `log_end` of each lane), [`resize`]: opening, with the [completeness of
 //!   commits](commit_completeness), their [`changes`], the [`high_water`] marks of the lanes and the [`checkpoint`] of a clean close;
-//! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
+//! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more;
+//! * [`encryption`] of rows and changes, in a file that has a key.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
 //! its share of one sync per lane touched; opening reads one page per segment and the last segment of each lane.
@@ -22,6 +23,7 @@ mod changes;
 mod checkpoint;
 mod commit_completeness;
 mod create_and_reserve;
+mod encryption;
 mod epoch;
 mod find_frames;
 mod footprint;
@@ -58,6 +60,7 @@ use std::sync::Arc;
 pub(crate) use self::salvage::Salvage;
 
 use self::checkpoint::Checkpoint;
+use self::encryption::FrameCipher;
 use self::find_frames::Look;
 use self::high_water::HighWaterMarks;
 use self::lane::LaneLog;
@@ -69,6 +72,7 @@ use self::superblock::Superblock;
 use self::writer::{Buffers, Writer};
 use self::zero_fill::fill;
 use crate::error::OpenError;
+use crate::key::Key;
 use crate::medium::{Dir, Medium};
 use crate::per_lane::PerLane;
 use crate::row::{Lane, Seq, StoredRow};
@@ -84,6 +88,8 @@ pub struct RingStore {
     dir: Box<dyn Dir>,
     medium: Box<dyn Medium>,
     superblock: Superblock,
+    /// Cipher of an encrypted file.
+    cipher: Option<Arc<FrameCipher>>,
     lanes: Vec<LaneLog>,
     buffers: Buffers,
     reader: Reader,
@@ -100,22 +106,49 @@ pub struct RingStore {
 }
 
 impl RingStore {
-    /// Version of the file's format.
-    pub(crate) const FORMAT: u32 = layout::FORMAT as u32;
-
     /// Opens or creates the ring in `dir`. Damage is quarantined and reported, never an error.
     ///
     /// # Errors
     /// [`OpenError::NewerFormat`], [`OpenError::NoSpace`] when a new file cannot be reserved, [`OpenError::Io`] when the medium refuses to open,
     /// write or sync at all.
     pub fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
-        open::open(dir, options)
+        open::open(dir, options, None)
+    }
+
+    /// Opens or creates the ring in `dir` as [`RingStore::open`] does, encrypted with `key`.
+    ///
+    /// # Errors
+    /// As [`RingStore::open`], and [`OpenError::WrongKey`], and [`OpenError::NotEncrypted`] for a ring that was made without a key.
+    #[cfg(feature = "encryption")]
+    pub fn open_encrypted(
+        dir: Box<dyn Dir>,
+        options: &Options,
+        key: &Key,
+    ) -> Result<(RingStore, Recovered), OpenError> {
+        open::open(dir, options, Some(key))
+    }
+
+    /// Opens or creates the ring in `dir`, encrypted if there is a key.
+    pub(crate) fn open_with(
+        dir: Box<dyn Dir>,
+        options: &Options,
+        key: Option<&Key>,
+    ) -> Result<(RingStore, Recovered), OpenError> {
+        open::open(dir, options, key)
     }
 
     /// Opens the ring for an inspection, without applying changed limits. `None` for a file in which nothing can be used, which is left
     /// unchanged.
-    pub(crate) fn open_as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
-        open::as_it_is(dir)
+    pub(crate) fn open_as_it_is(
+        dir: Box<dyn Dir>,
+        key: Option<&Key>,
+    ) -> Result<Option<(RingStore, Recovered)>, OpenError> {
+        open::as_it_is(dir, key)
+    }
+
+    /// Returns the version of the file's format.
+    pub(crate) fn format(&self) -> u32 {
+        u32::from(if self.cipher.is_some() { layout::FORMAT_ENCRYPTED } else { layout::FORMAT })
     }
 
     /// Returns how each lane's region is used.
@@ -134,6 +167,7 @@ impl RingStore {
         dir: Box<dyn Dir>,
         medium: Box<dyn Medium>,
         superblock: Superblock,
+        cipher: Option<Arc<FrameCipher>>,
         scan: Scan,
         quarantine: Quarantine,
         durable: State,
@@ -142,6 +176,7 @@ impl RingStore {
             dir,
             medium,
             superblock,
+            cipher,
             lanes: scan.lanes,
             buffers: Buffers::default(),
             reader: Reader::default(),
@@ -171,6 +206,7 @@ impl RingStore {
             let mut writer = Writer {
                 medium: self.medium.as_mut(),
                 geometry: &self.superblock.geometry,
+                cipher: self.cipher.as_deref(),
                 buffers: &mut self.buffers,
                 durable: &self.durable,
                 ends: &ends,
@@ -220,7 +256,8 @@ impl Store for RingStore {
         }
         let taken = self.lanes.get_mut(usize::from(lane.0)).is_some_and(|log| {
             log.stage(rows);
-            log.fits(&self.superblock.geometry, self.head_pages)
+            let extra = if self.cipher.is_some() { encryption::EXTRA } else { 0 };
+            log.fits(&self.superblock.geometry, self.head_pages, extra)
         });
         if !taken {
             self.unstage();
@@ -256,6 +293,7 @@ impl Store for RingStore {
         let Some(log) = self.lanes.get(usize::from(lane.0)) else { return Ok(StoredChunk::default()) };
         let geometry = &self.superblock.geometry;
         let pages = Pages::new(self.medium.as_ref(), geometry).patient(&self.unread);
+        let pages = pages.encrypted(self.cipher.as_deref());
         let look = Look { pages: &pages, geometry, gateway: self.superblock.gateway };
         let mut source = Source {
             look,

@@ -2,13 +2,15 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::io;
+use std::sync::Arc;
 
 use super::RingStore;
 use super::checkpoint::Checkpoint;
 use super::create_and_reserve::{check_space, create};
+use super::encryption::{FrameCipher, KeyCheck, unlock};
 use super::find_frames::Look;
 use super::frame::{Head, Kind, into_body};
-use super::layout::{FILE, FILE_NEW, FORMAT, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
+use super::layout::{FILE, FILE_NEW, FORMAT_ENCRYPTED, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
 use super::page_reader::{PageReader, Pages};
 use super::quarantine::{Quarantine, move_file};
 use super::recover::Looked;
@@ -17,6 +19,7 @@ use super::scan::Scan;
 use super::snapshot::get_geometry;
 use super::superblock::{Found, Superblock};
 use crate::error::OpenError;
+use crate::key::Key;
 use crate::medium::{Dir, Medium};
 use crate::state::State;
 use crate::store::plausibility::leap_epoch;
@@ -27,23 +30,31 @@ const EPOCH_LEAP: u32 = 256 * EPOCH_STEP_MAX;
 /// Most pages of a snapshot that the search for a geometry looks at.
 const SNAPSHOT_PAGES_MAX: usize = 256;
 
-pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
+pub(super) fn open(
+    dir: Box<dyn Dir>,
+    options: &Options,
+    key: Option<&Key>,
+) -> Result<(RingStore, Recovered), OpenError> {
     let wanted = Geometry::of(options);
     let mut damage = Vec::new();
-    let file = open_locked(dir.as_ref())?;
-    // Left behind by a stop while a file was being made; the one it was to replace is still there.
-    let _ = dir.remove(FILE_NEW);
-    let existing = match file {
+    let existing = match open_locked(dir.as_ref())? {
         Some(mut medium) => find(&mut medium, &mut damage)?.map(|superblock| (medium, superblock)),
         None => None,
     };
+    // Before anything is written: a key that is wrong or missing leaves everything as it is.
+    let cipher = match &existing {
+        Some((_, found)) => unlock(found.key_check.as_ref(), found.gateway, key)?,
+        None => None,
+    };
+    // Left behind by a stop while a file was being made; the one it was to replace is still there.
+    let _ = dir.remove(FILE_NEW);
     let Some((medium, mut superblock)) = existing else {
         if dir.open(FILE).is_ok() {
             let name =
                 move_file(dir.as_ref(), FILE).map_err(|source| OpenError::Io { op: "rename", source })?;
             damage.push(format!("{FILE} holds nothing that can be used: moved to {name}, starting anew"));
         }
-        return fresh(dir, wanted, options, damage);
+        return fresh(dir, wanted, options, key, damage);
     };
     if superblock.geometry != wanted {
         let len = medium.len().map_err(|source| OpenError::Io { op: "read", source })?;
@@ -54,7 +65,7 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
         // A lane more needs a new file. Before anything is written: with the old limits the next open finds what this one found.
         check_space(dir.as_ref(), wanted.file_bytes())?;
     }
-    let mut looked = Looked::new(dir, medium, superblock, damage)?;
+    let mut looked = Looked::new(dir, medium, superblock, cipher, damage)?;
     looked.refuse_loss(options.lanes)?;
     let (mut store, mut recovered) = looked.repair(options.epoch_step)?;
     recovered.state.lanes = options.lanes;
@@ -66,12 +77,18 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
 }
 
 /// Opens a ring with its present limits; `None` if nothing in the file can be used.
-pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
+pub(super) fn as_it_is(
+    dir: Box<dyn Dir>,
+    key: Option<&Key>,
+) -> Result<Option<(RingStore, Recovered)>, OpenError> {
     let mut damage = Vec::new();
     let missing = || OpenError::Io { op: "open", source: io::ErrorKind::NotFound.into() };
     let mut medium = open_locked(dir.as_ref())?.ok_or_else(missing)?;
     match find(&mut medium, &mut damage)? {
-        Some(superblock) => Looked::new(dir, medium, superblock, damage)?.repair(1).map(Some),
+        Some(superblock) => {
+            let cipher = unlock(superblock.key_check.as_ref(), superblock.gateway, key)?;
+            Looked::new(dir, medium, superblock, cipher, damage)?.repair(1).map(Some)
+        }
         None => Ok(None),
     }
 }
@@ -92,13 +109,16 @@ fn fresh(
     dir: Box<dyn Dir>,
     geometry: Geometry,
     options: &Options,
+    key: Option<&Key>,
     damage: Vec<String>,
 ) -> Result<(RingStore, Recovered), OpenError> {
+    let cipher = key.map(|key| FrameCipher::new(key, options.gateway)).transpose()?.map(Arc::new);
     let superblock = Superblock {
         counter: 0,
         gateway: options.gateway,
         epoch: 1,
         geometry,
+        key_check: cipher.as_ref().map(|cipher| *cipher.check()),
         waived: Vec::new(),
         known: Box::default(),
     };
@@ -106,13 +126,13 @@ fn fresh(
     dir.rename(FILE_NEW, FILE)
         .and_then(|()| dir.sync())
         .map_err(|source| OpenError::Io { op: "rename", source })?;
-    let pages = Pages::new(medium.as_ref(), &geometry);
+    let pages = Pages::new(medium.as_ref(), &geometry).encrypted(cipher.as_deref());
     let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
     let scan = Scan::run(look, superblock.epoch, &[], &Checkpoint::default());
     let mut state = State::new(superblock.gateway, options.lanes);
     state.epoch = superblock.epoch;
     let clean = damage.is_empty();
-    let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state.clone());
+    let store = RingStore::new(dir, medium, superblock, cipher, scan, Quarantine::default(), state.clone());
     Ok((store, Recovered { clean, damage, ..Recovered::clean(state) }))
 }
 
@@ -121,7 +141,7 @@ fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option
     let found = Superblock::read(medium.as_ref()).map_err(|source| OpenError::Io { op: "read", source })?;
     match found {
         Found::Newer(found) => {
-            Err(OpenError::NewerFormat { found: u32::from(found), known: u32::from(FORMAT) })
+            Err(OpenError::NewerFormat { found: u32::from(found), known: u32::from(FORMAT_ENCRYPTED) })
         }
         Found::Good { mut superblock, damaged } => {
             if damaged > 0 {
@@ -153,11 +173,13 @@ fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
     for step in 0..u32::try_from(steps).unwrap_or(u32::MAX) {
         let mut reader = PageReader::new(&pages, step, PAGE);
         let Some(head) = Head::decode(reader.page(0)).filter(|h| h.kind == Kind::Snapshot) else { continue };
-        let Some((geometry, whole)) = geometry_of(medium, &head, any.offset(step, 0)) else { continue };
+        let found = geometry_of(medium, &head, any.offset(step, 0));
+        let Some((geometry, key_check, whole)) = found else { continue };
         if whole && best.as_ref().is_none_or(|(commit, _)| *commit < head.commit) {
             let epoch = leap_epoch(head.epoch, EPOCH_LEAP);
             let (gateway, known) = (head.gateway, Box::default());
-            let superblock = Superblock { counter: 1, gateway, epoch, geometry, waived: Vec::new(), known };
+            let waived = Vec::new();
+            let superblock = Superblock { counter: 1, gateway, epoch, geometry, key_check, waived, known };
             best = Some((head.commit, superblock));
         }
     }
@@ -167,9 +189,9 @@ fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
     }
 }
 
-/// Returns the geometry in the snapshot at `offset`, and whether the segment lies where that geometry puts it; `None` when the
+/// Returns the geometry in the snapshot at `offset`, the check value of an encrypted file's key, and whether the segment lies where that geometry puts it; `None` when the
 /// snapshot is damaged.
-fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometry, bool)> {
+fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometry, Option<KeyCheck>, bool)> {
     let mut bytes = vec![0; (head.pages as usize).min(SNAPSHOT_PAGES_MAX) * PAGE];
     medium.read_at(offset, &mut bytes).ok()?;
     if !head.is_whole(&bytes) {
@@ -177,7 +199,8 @@ fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometr
     }
     into_body(head, &mut bytes);
     let geometry = get_geometry(&bytes)?;
-    Some((geometry, geometry.offset(head.slot, 0) == offset))
+    let key_check = if head.encrypted { Some(*bytes.last_chunk()?) } else { None };
+    Some((geometry, key_check, geometry.offset(head.slot, 0) == offset))
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
 
-use super::frame::{Head, is_further_page};
+use super::encryption::FrameCipher;
+use super::frame::{Head, into_body, is_further_page};
 use super::layout::{FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES};
 use crate::medium::Medium;
 use crate::planted_flaw::{Flaw, planted};
@@ -24,6 +25,8 @@ pub(super) struct Pages<'a> {
     unread: Option<&'a Unread>,
     /// Number of pages that count as zeros because the medium did not return them.
     skipped: Cell<u64>,
+    /// Cipher of an encrypted file.
+    cipher: Option<&'a FrameCipher>,
 }
 
 /// Pages that are treated as lost: they could not be read for a long time, while others could.
@@ -70,7 +73,18 @@ impl Unread {
 
 impl<'a> Pages<'a> {
     pub(super) fn new(medium: &'a dyn Medium, geometry: &'a Geometry) -> Pages<'a> {
-        Pages { medium, geometry, down: RefCell::new(None), unread: None, skipped: Cell::new(0) }
+        let (down, skipped) = (RefCell::new(None), Cell::new(0));
+        Pages { medium, geometry, down, unread: None, skipped, cipher: None }
+    }
+
+    /// Makes a reader of an encrypted file; of one that is not with `None`.
+    pub(super) fn encrypted(self, cipher: Option<&'a FrameCipher>) -> Pages<'a> {
+        Pages { cipher, ..self }
+    }
+
+    /// Returns whether the frame is one of this file's kind: of an encrypted file all are, of another none.
+    pub(super) fn is_of_kind(&self, head: &Head) -> bool {
+        head.encrypted == self.cipher.is_some()
     }
 
     /// Makes a reader for an open ring: an unreadable page fails the read until it was tried for so long that `unread` gives it up, and is read as
@@ -174,6 +188,17 @@ impl<'a> Pages<'a> {
         }
         Head::decode(bytes) == Some(*head) && head.is_whole(bytes)
     }
+
+    /// Reads the body of a frame, as [`Pages::frame_into`] does the frame; `false` also if it does not open with the file's key.
+    pub(super) fn body_into(&self, head: &Head, page: u32, bytes: &mut Vec<u8>) -> bool {
+        self.frame_into(head, page, bytes) && self.open_body(head, bytes)
+    }
+
+    /// Turns a frame's pages into its body, in place; `false` if it does not open with the file's key.
+    fn open_body(&self, head: &Head, frame: &mut Vec<u8>) -> bool {
+        into_body(head, frame);
+        self.is_of_kind(head) && self.cipher.is_none_or(|cipher| cipher.decrypt(head, frame))
+    }
 }
 
 impl Pages<'_> {
@@ -242,9 +267,12 @@ impl<'a> PageReader<'a> {
     /// Returns whether the frame starting at `page` is whole. Frames of several pages are read apart.
     pub(super) fn is_whole(&mut self, head: &Head, page: u32) -> bool {
         if head.pages == 1 {
-            return head.is_whole(self.page(page));
+            let pages = self.pages;
+            let bytes = self.page(page);
+            return head.is_whole(bytes)
+                && (pages.cipher.is_none() || pages.open_body(head, &mut bytes.to_vec()));
         }
-        self.pages.frame(head, page).is_some()
+        self.pages.body_into(head, page, &mut Vec::new())
     }
 }
 

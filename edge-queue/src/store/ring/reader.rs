@@ -7,7 +7,6 @@ use std::io;
 use bytes::Bytes;
 
 use super::find_frames::{Look, Placed};
-use super::frame::into_body;
 use super::lane::LaneLog;
 use super::layout::{FRAME_PAGES_MAX, PAGE};
 use super::missing_frames::{Gap, Item, items};
@@ -166,10 +165,9 @@ impl Reader {
         let unused = self.frame.take().map(|loaded| loaded.body).filter(Bytes::is_unique);
         let mut body = unused.map(Vec::from).unwrap_or_default();
         let head = &placed.head;
-        if !source.look.pages.frame_into(head, placed.page, &mut body) {
+        if !source.look.pages.body_into(head, placed.page, &mut body) {
             return false;
         }
-        into_body(head, &mut body);
         let cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
         self.frame = Some(Loaded { placed: *placed, body: body.into(), cursor, passed: 0 });
         true

@@ -2,8 +2,11 @@
 //! refused does the first step only.
 #![deny(clippy::indexing_slicing)]
 
+use std::sync::Arc;
+
 use super::RingStore;
 use super::checkpoint::Checkpoint;
+use super::encryption::FrameCipher;
 use super::epoch;
 use super::find_frames::{Look, Placed};
 use super::frame::Kind;
@@ -45,6 +48,7 @@ impl Looked {
         dir: Box<dyn Dir>,
         medium: Box<dyn Medium>,
         superblock: Superblock,
+        cipher: Option<Arc<FrameCipher>>,
         mut damage: Vec<String>,
     ) -> Result<Looked, OpenError> {
         let geometry = superblock.geometry;
@@ -52,7 +56,7 @@ impl Looked {
         if cut_short {
             damage.push(format!("{FILE} was cut short"));
         }
-        let pages = Pages::new(medium.as_ref(), &geometry);
+        let pages = Pages::new(medium.as_ref(), &geometry).encrypted(cipher.as_deref());
         let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
         let mut scan = Scan::run(look, superblock.epoch, &superblock.waived, &superblock.known);
         let copies = copies(&pages, &mut scan);
@@ -92,7 +96,7 @@ impl Looked {
         }
         let known = Checkpoint { ends: scan.ends, state: superblock.known.state };
         let superblock = Superblock { known: known.into(), ..superblock };
-        let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state);
+        let store = RingStore::new(dir, medium, superblock, cipher, scan, Quarantine::default(), state);
         Ok(Looked { store, recovered, cut_short, durable, epoch, broken, foreign, waived, copies })
     }
 

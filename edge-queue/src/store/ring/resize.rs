@@ -81,7 +81,7 @@ fn take_name(
         .and_then(|()| old.dir.sync())
         .map_err(|source| OpenError::Io { op: "rename", source })?;
     let geometry = superblock.geometry;
-    let pages = Pages::new(medium.as_ref(), &geometry);
+    let pages = Pages::new(medium.as_ref(), &geometry).encrypted(old.cipher.as_deref());
     let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
     let scan = Scan::run(look, superblock.epoch, &[], &Checkpoint::default());
     let quarantine = std::mem::take(&mut old.quarantine);
@@ -89,7 +89,7 @@ fn take_name(
     recovered.row_bytes_max = geometry.row_bytes_max();
     recovered.lane_bytes = geometry.lane_bytes();
     let durable = recovered.state.clone();
-    Ok((RingStore::new(old.dir, medium, superblock, scan, quarantine, durable), recovered))
+    Ok((RingStore::new(old.dir, medium, superblock, old.cipher, scan, quarantine, durable), recovered))
 }
 
 type NewFile = (Box<dyn crate::medium::Medium>, Superblock);
@@ -107,16 +107,18 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
         gateway: old.superblock.gateway,
         epoch: old.superblock.epoch,
         geometry: wanted,
+        key_check: old.superblock.key_check,
         waived: Vec::new(),
         known: Box::default(),
     };
     let (medium, superblock) = create(old.dir.as_ref(), superblock).map_err(Stop::Error)?;
-    let pages = Pages::new(medium.as_ref(), &wanted);
+    let cipher = old.cipher.clone();
+    let pages = Pages::new(medium.as_ref(), &wanted).encrypted(cipher.as_deref());
     let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
     let scan = Scan::run(look, superblock.epoch, &[], &Checkpoint::default());
     // It never sets anything aside, so it needs no directory of its own.
-    let mut new =
-        RingStore::new(Box::new(Nowhere), medium, superblock, scan, Quarantine::default(), state.clone());
+    let (dir, quarantine) = (Box::new(Nowhere), Quarantine::default());
+    let mut new = RingStore::new(dir, medium, superblock, cipher, scan, quarantine, state.clone());
     copy_rows(old, &mut new, recovered, &mut state).map_err(|e| match e {
         StoreError::Io { op, source } => Stop::Error(OpenError::Io { op, source }),
         StoreError::Full { lane } => Stop::TooMuch(lane),

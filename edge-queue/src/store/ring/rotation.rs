@@ -30,6 +30,8 @@ impl Writer<'_> {
         let mut body = Vec::new();
         put_snapshot(&mut body, self.geometry, self.durable);
         self.ends.put(&mut body);
+        // The last bytes: with them a file that lost both superblocks knows its key.
+        self.cipher.iter().for_each(|cipher| body.extend_from_slice(cipher.check()));
         *self.head_pages = pages_for(body.len());
         if *self.head_pages > self.geometry.pages() as usize {
             return Err(too_large("commit", "bookkeeping larger than a segment"));

@@ -10,10 +10,12 @@ use std::io;
 
 use bytes::Bytes;
 
+use super::encryption::FrameCipher;
 use super::frame::{Head, Kind, into_body};
 use super::layout::{FILE, PAGE, SEGMENTS_AT};
 use super::record::{Cursor, Order, Record, get_change};
 use super::snapshot::get_snapshot;
+use crate::key::Key;
 use crate::medium::{Dir, Medium};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
@@ -31,6 +33,20 @@ pub(crate) struct Salvage {
     floors: [(Order, Seq); LANES_MAX],
     /// Offset, header and body of the frame read last; `None` before the first.
     frame: Option<(u64, Head, Bytes)>,
+    key: Option<Key>,
+    /// Cipher of the ring whose frame was read last, by its gateway id.
+    cipher: Option<(u64, FrameCipher)>,
+    /// Number of whole frames that are encrypted and did not open, or are not encrypted although there is a key.
+    pub(crate) unopened: Unopened,
+}
+
+/// Whole frames that were not opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unopened {
+    /// Number of encrypted frames, with another key or without one.
+    pub(crate) encrypted: u64,
+    /// Number of frames that are not encrypted, though there is a key.
+    pub(crate) plain: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +61,7 @@ impl Salvage {
     ///
     /// # Errors
     /// There is no such file, or its length is unknown. A page that cannot be read is skipped.
-    pub(crate) fn of(dir: &dyn Dir) -> io::Result<Salvage> {
+    pub(crate) fn of(dir: &dyn Dir, key: Option<&Key>) -> io::Result<Salvage> {
         let medium = dir.open(FILE)?;
         let len = medium.len()?;
         let mut found = Salvage {
@@ -55,6 +71,9 @@ impl Salvage {
             rows: BTreeMap::new(),
             floors: [((0, 0), 0); LANES_MAX],
             frame: None,
+            key: key.cloned(),
+            cipher: None,
+            unopened: Unopened::default(),
         };
         let mut offset = SEGMENTS_AT;
         while offset < len {
@@ -66,6 +85,11 @@ impl Salvage {
             .rows
             .retain(|(lane, seq), _| floors.get(usize::from(*lane)).is_some_and(|(_, floor)| *seq >= *floor));
         Ok(found)
+    }
+
+    /// Returns whether no row was found.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Calls `f` with every row found, lane by lane, ascending.
@@ -145,9 +169,34 @@ impl Salvage {
                 return None;
             }
             into_body(&head, &mut bytes);
+            if !self.open_body(&head, &mut bytes) {
+                return None;
+            }
             self.frame = Some((offset, head, bytes.into()));
         }
         self.frame.as_ref().map(|(_, head, body)| (*head, body.clone()))
+    }
+
+    /// Decrypts a body; `false` if it does not open, or is not encrypted although there is a key: whoever had the disk may have written it.
+    fn open_body(&mut self, head: &Head, body: &mut Vec<u8>) -> bool {
+        let opened = match &self.key {
+            None => !head.encrypted,
+            Some(_) if !head.encrypted => {
+                self.unopened.plain += 1;
+                return false;
+            }
+            Some(key) => {
+                if self.cipher.as_ref().is_none_or(|(gateway, _)| *gateway != head.gateway) {
+                    self.cipher =
+                        FrameCipher::new(key, head.gateway).ok().map(|cipher| (head.gateway, cipher));
+                }
+                self.cipher.as_ref().is_some_and(|(_, cipher)| cipher.decrypt(head, body))
+            }
+        };
+        if !opened && head.kind == Kind::Records {
+            self.unopened.encrypted += 1;
+        }
+        opened
     }
 }
 
@@ -207,7 +256,7 @@ mod tests {
                 assert!(dir.damage(FILE, (page * PAGE) as u64, &[0; PAGE]));
             }
         }
-        let mut salvage = Salvage::of(&dir).unwrap();
+        let mut salvage = Salvage::of(&dir, None).unwrap();
         assert_eq!((salvage.gateway, salvage.epoch), (0x1d, epoch));
         let mut seqs = Vec::new();
         let all = salvage.each_row(|row| {
@@ -224,7 +273,7 @@ mod tests {
     fn the_latest_floor_counts_and_not_the_highest() {
         let dir = SimDir::new();
         drop(RingStore::open(Box::new(dir.clone()), &crate::testing::small_options()).unwrap());
-        let mut salvage = Salvage::of(&dir).unwrap();
+        let mut salvage = Salvage::of(&dir, None).unwrap();
         let mut state = State::new(1, 1);
         for (commit, floor) in [(8, 400), (9, 90), (7, 500)] {
             state.lane[0].floor = floor;

@@ -5,7 +5,8 @@ use std::io;
 
 use super::bytes::{Reader, set};
 use super::checkpoint::Checkpoint;
-use super::layout::{FORMAT, Geometry, PAGE};
+use super::encryption::{CHECK_BYTES, KeyCheck};
+use super::layout::{FORMAT, FORMAT_ENCRYPTED, Geometry, PAGE};
 use crate::medium::Medium;
 use crate::store::plausibility::EPOCH_END;
 
@@ -17,9 +18,10 @@ const CRC_AT: usize = 512 - 4;
 /// Most waived gaps that are kept; at the limit the oldest is dropped.
 const WAIVED_MAX: usize = 8;
 const WAIVED_AT: usize = 80;
-
-const _: () = assert!(WAIVED_AT + WAIVED_MAX * WAIVED_BYTES <= CRC_AT);
 const WAIVED_BYTES: usize = 49;
+const CHECK_AT: usize = WAIVED_AT + WAIVED_MAX * WAIVED_BYTES;
+
+const _: () = assert!(CHECK_AT + CHECK_BYTES <= CRC_AT);
 
 /// Waived frames: missing because they were torn in a commit without receipts, so that they do not count as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(super) struct Superblock {
     pub(super) gateway: u64,
     pub(super) epoch: u32,
     pub(super) geometry: Geometry,
+    /// Check value of the key; `None` in a file that is not encrypted.
+    pub(super) key_check: Option<KeyCheck>,
     pub(super) waived: Vec<Waived>,
     /// High-water marks of the lanes, and the bookkeeping of a clean close; after a read, the newest of both copies.
     pub(super) known: Box<Checkpoint>,
@@ -129,7 +133,8 @@ impl Superblock {
     fn encode(&self) -> Vec<u8> {
         let mut page = vec![0; PAGE];
         set(&mut page, 0, MAGIC);
-        set(&mut page, 8, &FORMAT.to_le_bytes());
+        let format = if self.key_check.is_some() { FORMAT_ENCRYPTED } else { FORMAT };
+        set(&mut page, 8, &format.to_le_bytes());
         set(&mut page, 10, &[self.geometry.lanes, 0]);
         set(&mut page, 12, &self.geometry.segment_bytes.to_le_bytes());
         set(&mut page, 16, &self.counter.to_le_bytes());
@@ -147,6 +152,7 @@ impl Superblock {
                 set(&mut page, at, &number.to_le_bytes());
             }
         }
+        self.key_check.iter().for_each(|check| set(&mut page, CHECK_AT, check));
         let crc = crc32c::crc32c(page.get(..CRC_AT).unwrap_or_default());
         set(&mut page, CRC_AT, &crc.to_le_bytes());
         self.known.put(&mut page, self.gateway, &self.geometry);
@@ -163,12 +169,12 @@ fn decode(page: &[u8]) -> Copy {
     };
     match whole() {
         None => Copy::Bad,
-        Some(version) if version > FORMAT => Copy::Newer(version),
-        Some(_) => fields(page).map_or(Copy::Bad, Copy::Good),
+        Some(version) if version > FORMAT_ENCRYPTED => Copy::Newer(version),
+        Some(version) => fields(page, version).map_or(Copy::Bad, Copy::Good),
     }
 }
 
-fn fields(page: &[u8]) -> Option<Superblock> {
+fn fields(page: &[u8], version: u16) -> Option<Superblock> {
     let mut r = Reader::new(page);
     r.take(10)?;
     let lanes = r.u8()?;
@@ -196,10 +202,14 @@ fn fields(page: &[u8]) -> Option<Superblock> {
             weight_before: r.u64()?,
         });
     }
+    let mut key_check = None;
+    if version == FORMAT_ENCRYPTED {
+        key_check = page.get(CHECK_AT..).and_then(|rest| rest.first_chunk()).copied();
+    }
     // They are raised by every open: one at its end could not be.
     let sane = geometry.is_sane() && counter < u64::MAX / 2 && epoch < EPOCH_END;
     let known = Box::new(Checkpoint::get(page, gateway).unwrap_or_default());
-    sane.then_some(Superblock { counter, gateway, epoch, geometry, waived, known })
+    sane.then_some(Superblock { counter, gateway, epoch, geometry, key_check, waived, known })
 }
 
 impl Waived {
@@ -245,7 +255,8 @@ mod tests {
             rows_before: 5,
             weight_before: 6,
         }];
-        Superblock { counter: 3, gateway: 0xabcd, epoch: 9, geometry, waived, known: Box::default() }
+        let (gateway, known) = (0xabcd, Box::default());
+        Superblock { counter: 3, gateway, epoch: 9, geometry, key_check: None, waived, known }
     }
 
     /// Every open finds it again until the lane is written to.
@@ -264,9 +275,12 @@ mod tests {
 
     #[test]
     fn a_superblock_comes_back() {
-        match decode(&sample().encode()) {
-            Copy::Good(s) => assert_eq!(s, sample()),
-            _ => panic!("not good"),
+        for key_check in [None, Some([0x5a; CHECK_BYTES])] {
+            let superblock = Superblock { key_check, ..sample() };
+            match decode(&superblock.encode()) {
+                Copy::Good(s) => assert_eq!(s, superblock),
+                _ => panic!("not good"),
+            }
         }
     }
 
@@ -283,10 +297,10 @@ mod tests {
     #[test]
     fn a_later_version_is_told_from_damage() {
         let mut page = sample().encode();
-        set(&mut page, 8, &(FORMAT + 1).to_le_bytes());
+        set(&mut page, 8, &(FORMAT_ENCRYPTED + 1).to_le_bytes());
         let crc = crc32c::crc32c(&page[..CRC_AT]);
         set(&mut page, CRC_AT, &crc.to_le_bytes());
-        assert!(matches!(decode(&page), Copy::Newer(v) if v == FORMAT + 1));
+        assert!(matches!(decode(&page), Copy::Newer(v) if v == FORMAT_ENCRYPTED + 1));
     }
 
     #[test]

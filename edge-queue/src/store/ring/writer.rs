@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::active_segment::ActiveSegment;
+use super::encryption::{EXTRA, FrameCipher};
 use super::find_frames::Placed;
 use super::frame::{Head, Kind};
 use super::high_water::HighWaterMarks;
@@ -28,6 +29,8 @@ pub(super) struct Buffers {
 pub(super) struct Writer<'a> {
     pub(super) medium: &'a mut dyn Medium,
     pub(super) geometry: &'a Geometry,
+    /// Cipher of an encrypted file.
+    pub(super) cipher: Option<&'a FrameCipher>,
     pub(super) buffers: &'a mut Buffers,
     /// Bookkeeping of the last successful commit. The changes of this commit follow separately, so that a snapshot never includes parts of a
     /// commit that may be torn.
@@ -65,7 +68,7 @@ impl Writer<'_> {
         for (index, change) in changes {
             put_change(&mut encoded, (self.commit, *index), change);
         }
-        *self.head_pages = pages_for(encoded.len()).max(*self.head_pages);
+        *self.head_pages = self.pages_for(encoded.len()).max(*self.head_pages);
         let rows = log.staged.clone();
         let closed = changes.iter().any(|(_, change)| matches!(change, Change::Closed));
         if closed {
@@ -104,10 +107,11 @@ impl Writer<'_> {
         rows: &[StoredRow],
         progress: &mut Progress,
     ) -> Result<bool, StoreError> {
+        let first_room = FIRST_ROOM - self.extra();
         if let Some(grown) = log.tail.as_mut().and_then(|tail| tail.grown.as_mut()) {
             let (len, before) = (grown.body.len(), grown.before);
             put_all(&mut grown.body, &mut grown.before, changes, rows);
-            let fits = grown.body.len() <= FIRST_ROOM;
+            let fits = grown.body.len() <= first_room;
             let page = if fits { log.tail.as_mut().and_then(ActiveSegment::flip) } else { None };
             if let Some(page) = page {
                 return self.put_grown(log, rows, progress, page).map(|()| true);
@@ -123,7 +127,7 @@ impl Writer<'_> {
         let (mut body, mut after) = (std::mem::take(&mut self.buffers.body), before);
         body.clear();
         put_all(&mut body, &mut after, changes, rows);
-        let fits = body.len() <= FIRST_ROOM;
+        let fits = body.len() <= first_room;
         self.buffers.body = body;
         if !fits {
             return Ok(false);
@@ -171,7 +175,17 @@ impl Writer<'_> {
         head.rows_before = grown.start.rows;
         head.weight_before = grown.start.weight;
         self.buffers.run.clear();
-        let head = head.seal(&grown.body, &mut self.buffers.run);
+        let head = match self.cipher {
+            None => head.seal(&grown.body, &mut self.buffers.run),
+            Some(_) => {
+                // It grows on: what is encrypted is a copy.
+                let mut body = std::mem::take(&mut self.buffers.body);
+                body.clone_from(&grown.body);
+                let sealed = self.seal(head, &mut body);
+                self.buffers.body = body;
+                sealed?
+            }
+        };
         log.pending.push(Placed { head, page });
         log.counters = after;
         progress.run_page = page;
@@ -206,9 +220,9 @@ impl Writer<'_> {
         rows: &[StoredRow],
         progress: &mut Progress,
     ) -> Result<(), StoreError> {
-        if !body.is_empty() && pages_for(body.len()) > log.tail.as_ref().map_or(0, ActiveSegment::left) {
+        if !body.is_empty() && self.pages_for(body.len()) > log.tail.as_ref().map_or(0, ActiveSegment::left) {
             self.rotate(log, progress, rows.is_empty())?;
-            if pages_for(body.len()) > log.tail.as_ref().map_or(0, ActiveSegment::left) {
+            if self.pages_for(body.len()) > log.tail.as_ref().map_or(0, ActiveSegment::left) {
                 return Err(too_large("commit", "changes larger than a segment"));
             }
         }
@@ -219,7 +233,7 @@ impl Writer<'_> {
             let len = body.len();
             put_row(body, &mut before, row);
             let left = log.tail.as_ref().map_or(0, ActiveSegment::left);
-            let pages = pages_for(body.len());
+            let pages = self.pages_for(body.len());
             if pages <= left && (len == 0 || pages <= FRAME_PAGES_MAX) {
                 done += 1;
                 continue;
@@ -232,13 +246,13 @@ impl Writer<'_> {
                     return Err(too_large("append", "row larger than a segment"));
                 }
             } else {
-                self.put_frame(log, body, rows.get(from..done).unwrap_or_default(), progress, false);
+                self.put_frame(log, body, rows.get(from..done).unwrap_or_default(), progress, false)?;
                 from = done;
             }
             before = Before::frame(self.epoch, first(done, log));
         }
         if !body.is_empty() {
-            self.put_frame(log, body, rows.get(from..).unwrap_or_default(), progress, true);
+            self.put_frame(log, body, rows.get(from..).unwrap_or_default(), progress, true)?;
         }
         Ok(())
     }
@@ -251,8 +265,8 @@ impl Writer<'_> {
         rows: &[StoredRow],
         progress: &mut Progress,
         ends: bool,
-    ) {
-        let Some(tail) = log.tail.as_ref() else { return };
+    ) -> Result<(), StoreError> {
+        let Some(tail) = log.tail.as_ref() else { return Ok(()) };
         let mut head = self.head(Kind::Records, log, tail, progress);
         head.ends = ends;
         head.first_seq = rows.first().map_or(log.counters.highest + 1, |row| row.seq);
@@ -260,7 +274,7 @@ impl Writer<'_> {
         head.rows = rows.len() as u32;
         head.weight = weight(rows);
         let page = tail.next_page();
-        let head = head.seal(body, &mut self.buffers.run);
+        let head = self.seal(head, body)?;
         body.clear();
         log.counters = Counters::after(&head);
         log.pending.push(Placed { head, page });
@@ -268,12 +282,32 @@ impl Writer<'_> {
             tail.advance(head.pages);
         }
         progress.part += 1;
+        Ok(())
+    }
+
+    /// Appends a frame of records to the run. In an encrypted file `body` is encrypted.
+    fn seal(&mut self, head: Head, body: &mut Vec<u8>) -> Result<Head, StoreError> {
+        if let Some(cipher) = self.cipher {
+            cipher.encrypt(&head, body).map_err(|source| StoreError::Io { op: "encrypt", source })?;
+        }
+        Ok(head.seal(body, &mut self.buffers.run))
+    }
+
+    /// Bytes that encryption adds to a body.
+    fn extra(&self) -> usize {
+        if self.cipher.is_some() { EXTRA } else { 0 }
+    }
+
+    /// Returns the number of pages of a frame of records with `len` bytes.
+    fn pages_for(&self, len: usize) -> usize {
+        pages_for(len + self.extra())
     }
 
     /// Makes a header for the next frame, still without rows.
     pub(super) fn head(&self, kind: Kind, log: &LaneLog, tail: &ActiveSegment, progress: &Progress) -> Head {
         Head {
             kind,
+            encrypted: self.cipher.is_some(),
             lane: log.lane,
             closed: progress.closed && kind == Kind::Records,
             ends: false,

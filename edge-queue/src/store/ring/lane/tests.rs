@@ -1,5 +1,6 @@
 use super::*;
 use crate::planted_flaw::Flaw;
+use crate::store::ring::encryption::EXTRA;
 
 fn segment(slot: u32, rows: u64) -> Segment {
     let start = Counters { next: rows + 1, rows, weight: rows, highest: rows };
@@ -168,7 +169,7 @@ fn rows_fit_to_the_last_byte_of_the_last_page() {
     let fits = |geometry: &Geometry, tail: Option<(u32, u32)>, segments: u32, sizes: &[usize]| {
         let mut lane = with_room(tail, segments);
         stage(&mut lane, sizes);
-        lane.fits(geometry, 1)
+        lane.fits(geometry, 1, 0)
     };
     let whole = room_of(15);
     for (sizes, room) in [
@@ -189,7 +190,18 @@ fn rows_fit_to_the_last_byte_of_the_last_page() {
     let mut lane = with_room(None, 0);
     lane.free.take(|_| true);
     stage(&mut lane, &[100]);
-    assert!(!lane.fits(&SMALL, 1));
+    assert!(!lane.fits(&SMALL, 1, 0));
+}
+
+#[test]
+fn what_encryption_adds_to_a_frame_takes_room() {
+    let mut lane = with_room(None, 1);
+    let mut fits = |size, extra| {
+        stage(&mut lane, &[size]);
+        lane.fits(&SMALL, 1, extra)
+    };
+    let whole = room_of(15);
+    assert!(fits(whole, 0) && !fits(whole, EXTRA) && fits(whole - EXTRA, EXTRA));
 }
 
 #[test]
@@ -200,7 +212,9 @@ fn the_room_that_is_told_surely_takes_rows_of_any_size() {
         assert!(room > 10_000, "{room}");
         for size in [100, 1_000, 4_000, 9_000] {
             stage(&mut lane, &vec![size; room / size]);
-            assert!(lane.fits(&SMALL, 1), "{room} bytes in rows of {size}");
+            for extra in [0, EXTRA] {
+                assert!(lane.fits(&SMALL, 1, extra), "{room} bytes in rows of {size}");
+            }
         }
     }
     assert_eq!(with_room(Some((16, 4)), 0).room_bytes(&SMALL, 1), 0);

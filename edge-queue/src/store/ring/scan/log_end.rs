@@ -214,14 +214,18 @@ impl Scan {
 
     /// Reports the broken frames, but for those whose rows are all done: somebody was told of the loss and counted it, or acknowledged them. They
     /// stay where they are until the slot is used again.
-    pub(super) fn tell_broken(&mut self) {
+    pub(super) fn tell_broken(&mut self, look: Look<'_>) {
         let done = |head: &Head| {
             let state = self.state.as_ref().filter(|_| head.rows > 0);
             state.is_some_and(|state| state.done(Lane(head.lane)).covers(head.first_seq, head.last_seq))
         };
         self.broken.retain(|placed| !done(&placed.head));
-        for Head { lane, counter, slot, .. } in self.broken.iter().map(|placed| placed.head) {
-            self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} is damaged"));
+        for placed in &self.broken {
+            let Head { lane, counter, slot, .. } = placed.head;
+            // With good checksums it was written so: by somebody else, or moved.
+            let whole = look.pages.frame(&placed.head, placed.page).is_some();
+            let what = if whole { "does not open with this key" } else { "is damaged" };
+            self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} {what}"));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::changes::Changes;
 use super::checkpoint::Checkpoint;
 use super::commit_completeness::{CommitPart, Completeness};
 use super::find_frames::{Look, Placed, Slot};
-use super::frame::{Head, Kind, into_body};
+use super::frame::{Head, Kind};
 use super::high_water::HighWaterMarks;
 use super::lane::LaneLog;
 use super::page_reader::PageReader;
@@ -104,7 +104,7 @@ impl Scan {
             changes.apply(state);
         }
         scan.state = state;
-        scan.tell_broken();
+        scan.tell_broken(look);
         scan.judge_headless(&unreadable, clean);
         scan.lanes.iter_mut().for_each(LaneLog::keep_writable);
         scan.leap();
@@ -292,9 +292,9 @@ fn newest_snapshot(
         let head = Head::decode(reader.page(0))
             .filter(|h| h.kind == Kind::Snapshot && h.generation == segment.generation);
         let state = head.and_then(|head| {
-            let mut bytes = look.pages.frame(&head, 0)?;
-            into_body(&head, &mut bytes);
-            get_head(&bytes, head.gateway, head.epoch)
+            let mut body = Vec::new();
+            let whole = look.pages.body_into(&head, 0, &mut body);
+            get_head(&body, head.gateway, head.epoch).filter(|_| whole)
         });
         match state {
             Some((state, ends)) => return (Some((segment.commit, state, ends)), unreadable),

@@ -14,6 +14,7 @@ fn writing<T>(medium: &mut Sectors, f: impl FnOnce(&mut Writer<'_>) -> T) -> T {
     f(&mut Writer {
         medium,
         geometry: &GEOMETRY,
+        cipher: None,
         buffers: &mut Buffers::default(),
         durable: &State::new(1, 1),
         ends: &HighWaterMarks::default(),
