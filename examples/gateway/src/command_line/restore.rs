@@ -21,6 +21,7 @@ use edge_queue::{Gap, StoreKind};
 
 use super::control_client::{state_dir, tell};
 use super::export_file::{note, read_through};
+use crate::config::queue_key::{QueueKey, encrypted};
 use crate::config::{Config, operator_file};
 use crate::run::queue::lane_names;
 
@@ -90,6 +91,7 @@ fn restore(
     }
     input.rewind().map_err(|error| unread(&error))?;
     let config = config_for(&mut input, StoreKind::Ring).map_err(|error| unread(&error))?;
+    let config = encrypted(config, key(gateway_file)?.as_ref());
     input.rewind().map_err(|error| unread(&error))?;
     let failed =
         |error: &dyn std::fmt::Display| format!("{}: {error}. Nothing was restored", state.display());
@@ -100,6 +102,20 @@ fn restore(
         format!("{}: {error}. The queue is restored, but not the names of its lanes: start it with those of before", state.display())
     })?;
     Ok(done)
+}
+
+/// Returns the key that the gateway.toml which was named gives its queue.
+///
+/// # Errors
+/// It has one that cannot be used: without it the rows would be written as they are.
+fn key(file: Option<&Path>) -> Result<Option<QueueKey>, String> {
+    match file.map(Config::load) {
+        Some(Ok((config, _))) => Ok(config.queue.key),
+        Some(Err(error)) if error.to_string().contains("queue.key_file") => {
+            Err(format!("{error}\nNothing was restored"))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Checks that the lanes of a copy, by their `names` or at least by their number, are those of the gateway.toml that was named. What waits in a lane

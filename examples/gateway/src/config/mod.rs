@@ -30,6 +30,7 @@ mod mask;
 pub(crate) mod overlap;
 pub(crate) mod password;
 pub(crate) mod proxy;
+pub(crate) mod queue_key;
 mod quote;
 pub(crate) mod reference;
 mod route;
@@ -198,6 +199,8 @@ pub(crate) struct Queue {
     pub(crate) order: Option<Order>,
     pub(crate) ack_within: Duration,
     pub(crate) gap_reports: bool,
+    /// Key of an encrypted queue.
+    pub(crate) key: Option<queue_key::QueueKey>,
     /// Names of the lanes, most urgent first.
     pub(crate) lanes: Vec<String>,
 }

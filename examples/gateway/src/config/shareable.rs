@@ -16,7 +16,7 @@ const LEFT_OUT: &str = "…";
 /// Most included files, as many as a configuration may have.
 const FILES_MAX: usize = 100;
 /// Keys with the path of a secret, in whose place the secret itself may stand by mistake.
-const SECRET_FILES: [&str; 4] = ["key", "password_file", "proxy_password_file", "token_file"];
+const SECRET_FILES: [&str; 5] = ["key", "key_file", "password_file", "proxy_password_file", "token_file"];
 
 /// Reads a file, and the files that it includes. Returns their texts for others, one after the other.
 ///
@@ -145,8 +145,7 @@ mod tests {
     #[test]
     fn every_key_of_a_secret_s_file_is_known() {
         let names = super::super::keys::TABLES.iter().flat_map(|table| table.keys).map(|key| key.name);
-        let of_secrets =
-            |name: &&str| name.contains("password") || name.contains("token") || name.ends_with("key");
+        let of_secrets = |name: &&str| ["password", "token", "key"].iter().any(|word| name.contains(word));
         let found: std::collections::BTreeSet<_> = names.filter(of_secrets).collect();
         assert_eq!(found.into_iter().collect::<Vec<_>>(), SECRET_FILES);
     }

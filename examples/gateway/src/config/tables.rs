@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use edge_bridge::wire::validate_filter;
 
+use super::queue_key::queue_key;
 use super::section::{Section, kind};
 use super::{Findings, Local, OnFull, Order, Queue, Route, listener};
 
@@ -145,6 +146,7 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
         }),
         ack_within: section.duration_in_force("ack_within", findings),
         gap_reports: section.boolean("gap_reports", findings).unwrap_or(true),
+        key: queue_key(section, findings),
         lanes: lanes.unwrap_or_else(|| vec!["alarm".to_owned(), "telemetry".to_owned()]),
     }
 }

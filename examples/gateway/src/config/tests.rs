@@ -1,5 +1,6 @@
 mod access;
 mod input;
+mod queue_key;
 mod status;
 mod told;
 mod way_out;

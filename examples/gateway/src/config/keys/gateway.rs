@@ -166,6 +166,12 @@ const QUEUE: &[Key] = &[
         "Whether the hub is told on `TO/$gap` which messages were acknowledged and lost.",
     ),
     key(
+        "key_file",
+        Text("file"),
+        Means("messages stand on the disk as they are"),
+        "File with the key that encrypts what waits, mode 0600: 32 random bytes, or these as 64 hexadecimal digits or in base64. A queue is made with its key or without, for good: another key, or none, is refused at the start and changes nothing. Needs the feature `encryption`, which the packages have.",
+    ),
+    key(
         "lanes",
         Strings("1 to 4 different names"),
         Is("[\"alarm\", \"telemetry\"]"),

@@ -1,6 +1,6 @@
 //! Opening of the queue, repeated with back-off while its disk or its path refuses. Meanwhile messages to the hub find no room, but control loops
-//! and local clients work. Three errors end the gateway because no attempt can mend them: another process uses the directory at the start, the
-//! queue rejects the configuration, or the format is newer.
+//! and local clients work. Errors that no attempt can mend end the gateway: another process uses the directory at the start, the queue rejects the
+//! configuration, its format is newer, or the key is missing, another one, or one too many.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 

@@ -9,6 +9,7 @@ use edge_queue::{
     Order as QueueOrder, SystemClock, aio,
 };
 
+use crate::config::queue_key::encrypted;
 use crate::config::{Config, OnFull, Order, Queue};
 
 use crate::run::error::RunError;
@@ -48,7 +49,10 @@ pub(crate) async fn open(
     let opened = opened.map_err(|error| match error {
         OpenError::Busy => NotOpened::Busy,
         OpenError::Config(error) => NotOpened::ForGood(RunError::Configuration(format!("[queue] {error}"))),
-        error @ OpenError::NewerFormat { .. } => {
+        error @ (OpenError::NewerFormat { .. }
+        | OpenError::KeyMissing
+        | OpenError::WrongKey
+        | OpenError::NotEncrypted) => {
             NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
@@ -117,6 +121,7 @@ pub(crate) fn config(config: &Config) -> QueueConfig {
         };
         queue = queue.lane(Lane(lane), LaneConfig::default().order(order));
     }
+    let queue = encrypted(queue, config.queue.key.as_ref());
     match max_age {
         Some(age) => queue.max_age(age),
         None => queue,
@@ -188,6 +193,32 @@ mod tests {
         }
         let own = parsed("", "");
         assert!(own != own.clone().ack_within(Duration::from_millis(20)));
+    }
+
+    #[cfg(feature = "encryption")]
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_queue_with_another_key_ends_the_start_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), [1; 32]).unwrap();
+        std::fs::write(dir.path().join("other"), [2; 32]).unwrap();
+        let keyed = |name: &str| parsed("", &format!("key_file = \"{}\"", dir.path().join(name).display()));
+        let state = dir.path().join("state");
+        let (queue, hub) = open(&state, keyed("key"), Arc::default()).await.unwrap();
+        let _stored = queue.push(edge_queue::Row::new("secret payload")).await.unwrap();
+        drop(hub);
+        queue.close().await.unwrap();
+        let file = || std::fs::read(state.join("queue.ring")).unwrap();
+        let before = file();
+        assert!(!before.windows(14).any(|window| window == b"secret payload"));
+        for (queue, said) in [(keyed("other"), "with another key"), (parsed("", ""), "there is no key")] {
+            match open(&state, queue, Arc::default()).await.map(drop) {
+                Err(NotOpened::ForGood(error)) => assert!(error.to_string().contains(said), "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(file() == before);
+        let (queue, _hub) = open(&state, keyed("key"), Arc::default()).await.unwrap();
+        assert_eq!(waiting(&queue), 1);
     }
 
     /// Every configuration that `check` accepts, the queue accepts.
