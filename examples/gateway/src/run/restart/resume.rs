@@ -128,11 +128,10 @@ pub(in crate::run) async fn resume(
             }
             Some(Err(error)) if !is_stopping => {
                 let Some(opened) = opened.0.take() else { return Ok(None) };
-                let given_back = opening.give_back(opened, format!("the last stop's mark: {error}"));
                 tokio::select! {
                     // First: what is dropped before it began would wait for the disk here.
                     biased;
-                    () = no_queue.service.while_waiting(given_back) => {}
+                    () = no_queue.service.while_waiting(opening.give_back(opened, format!("the last stop's mark: {error}"))) => {}
                     () = stop.as_mut() => return Ok(None),
                 }
             }
