@@ -64,3 +64,9 @@ fn redb_keeps_rows_as_they_are_and_takes_no_key() {
     assert!(matches!(&refused, Err(OpenError::Config(e)) if e.key == "encryption"), "{refused:?}");
     assert!(Queue::open("", encrypted().store(StoreKind::Memory)).is_ok());
 }
+
+#[test]
+fn no_configuration_shows_its_key() {
+    let shown = format!("{:?}", encrypted());
+    assert!(shown.contains("Key(hidden)") && !shown.contains("7, 7"), "{shown}");
+}
