@@ -58,7 +58,7 @@ pub(crate) fn restore_limits(
     let kept: Vec<_> = kept.iter().map(|kept| (kept.limits, kept.state.clone().resumed(now_ms))).collect();
     if let Some((_, first)) = kept.first() {
         // All of them have seen the same values.
-        alarms.iter_mut().for_each(|(_, state)| state.value = first.value);
+        alarms.iter_mut().for_each(|(_, state)| state.see(first.last_value()));
     }
     let mut unclear = Vec::new();
     for (place, level) in AlarmLevel::ALL.into_iter().enumerate() {
@@ -155,7 +155,7 @@ impl LimitAlarm {
         level: AlarmLevel,
         time: i64,
     ) -> Option<AlarmTransition> {
-        let value = state.value;
+        let value = state.last_value();
         let (rules, _, of) = self.level(&mut state.levels, level).ok()?;
         Some(transition(rules, level, of, (AlarmState::Normal, of.shown(), time), value))
     }

@@ -116,8 +116,17 @@ pub struct LimitAlarm {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct LimitAlarmState {
     levels: [LevelState; 4],
-    /// Last usable value.
-    value: Option<f64>,
+    /// Last usable value; 0 until there is one.
+    value: f64,
+    /// Set once there was a usable value. Programs before this field wrote 0 for none, and read a snapshot with it.
+    #[cfg_attr(feature = "config", serde(default = "had_value"))]
+    has_value: bool,
+}
+
+/// Returns what a snapshot without that field is taken for.
+#[cfg(feature = "config")]
+fn had_value() -> bool {
+    true
 }
 
 impl LimitAlarmState {
@@ -142,8 +151,16 @@ impl LimitAlarmState {
     /// Returns the state with which another run begins at `now_ms`.
     pub(crate) fn resumed(mut self, now_ms: i64) -> Self {
         self.levels.iter_mut().for_each(|level| level.resume(now_ms));
-        self.value = self.value.filter(|value| value.is_finite());
+        self.see(self.last_value().filter(|value| value.is_finite()));
         self
+    }
+
+    fn last_value(&self) -> Option<f64> {
+        self.has_value.then_some(self.value)
+    }
+
+    fn see(&mut self, value: Option<f64>) {
+        (self.value, self.has_value) = (value.unwrap_or_default(), value.is_some());
     }
 
     fn of(&self, level: AlarmLevel) -> &LevelState {
@@ -248,7 +265,7 @@ impl LimitAlarm {
         on: &mut impl FnMut(AlarmTransition),
     ) {
         let number = value.as_f64().filter(|v| v.is_finite() && !quality.is_bad());
-        let held = state.value;
+        let held = state.last_value();
         let new = number.or(held);
         for (rules, level, of) in self.each(&mut state.levels) {
             of.reading(rules, number, (time, now_ms), &mut |of, step| {
@@ -256,7 +273,7 @@ impl LimitAlarm {
                 on(transition(rules, level, of, step, if step.2 < time { held } else { new }));
             });
         }
-        state.value = new;
+        state.see(new);
     }
 
     /// Reports the limits that are normal, as transitions from normal to normal, and returns `true`. While a delay runs it reports nothing and
@@ -267,7 +284,7 @@ impl LimitAlarm {
         time: i64,
         on: &mut impl FnMut(AlarmTransition),
     ) -> bool {
-        let value = state.value;
+        let value = state.last_value();
         if self.each(&mut state.levels).any(|(_, _, of)| of.is_delayed()) {
             return false;
         }
@@ -282,7 +299,7 @@ impl LimitAlarm {
 
     /// Ends delays, shelving and re-alarm times that are over without a reading. It does nothing before [`LimitAlarm::deadline`].
     pub fn tick(&self, state: &mut LimitAlarmState, now_ms: i64, on: &mut impl FnMut(AlarmTransition)) {
-        let held = state.value;
+        let held = state.last_value();
         for (rules, level, of) in self.each(&mut state.levels) {
             of.tick(rules, now_ms, &mut |of, step| on(transition(rules, level, of, step, held)));
         }
@@ -304,7 +321,7 @@ impl LimitAlarm {
         transition_id: u64,
         time: i64,
     ) -> Result<AlarmTransition, AckError> {
-        let held = state.value;
+        let held = state.last_value();
         let (rules, _, of) = self.level(&mut state.levels, level)?;
         let step = of.acknowledge(transition_id, time)?;
         Ok(transition(rules, level, of, step, held))
@@ -322,7 +339,7 @@ impl LimitAlarm {
         now_ms: i64,
         on: &mut impl FnMut(AlarmTransition),
     ) -> Result<(), AlarmCommandError> {
-        let held = state.value;
+        let held = state.last_value();
         let (rules, _, of) = self.level(&mut state.levels, level)?;
         of.command(rules, command, now_ms, &mut |of, step| on(transition(rules, level, of, step, held)))
     }
