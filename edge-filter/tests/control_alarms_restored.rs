@@ -5,8 +5,8 @@
 
 use edge_filter::Quality;
 use edge_filter::alarm::AlarmState::{self, *};
-use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmTransition};
-use edge_filter::control::{ControlCommand, ControlEvent, ControlSnapshot, Controller};
+use edge_filter::alarm::{AckError, AlarmCommand, AlarmLevel, AlarmTransition};
+use edge_filter::control::{CommandError, ControlCommand, ControlEvent, ControlSnapshot, Controller};
 
 const MS: u64 = 1_000_000;
 const START_MS: u64 = 1_700_000_000_000;
@@ -223,4 +223,18 @@ fn promise_14_a_command_reaches_every_alarm_of_its_input_and_level() {
     assert_eq!(since(&mut run), [(1, Unacknowledged, Shelved)]);
     assert!(run.command(0, AlarmCommand::ShelveOnce));
     assert_eq!(since(&mut run), [(0, Unacknowledged, Shelved)]);
+}
+
+/// After a restart its number can be learnt from the refusal alone.
+#[test]
+fn promise_14_a_refused_acknowledgement_names_the_alarm_that_waits_whichever_is_asked_first() {
+    let mut run = Run::new(&[HOT, WARM]);
+    run.value(75.0);
+    let current = run.told[0].1.transition;
+    for alarm in [0, 1] {
+        let command = AlarmCommand::Acknowledge { transition: current + 1 };
+        let command = ControlCommand::Alarm { alarm, level: AlarmLevel::High, command };
+        let refused = run.controller.command(command, run.now_ms * MS, &mut |_| ());
+        assert_eq!(refused, Err(CommandError::Alarm(AckError::OtherOccurrence { current }.into())));
+    }
 }

@@ -6,8 +6,8 @@ use hashbrown::HashMap;
 
 use super::{CommandError, ControlEvent, Inputs};
 use crate::alarm::{
-    AckError, AlarmCommand, AlarmLevel, KeptAlarm, LimitAlarm, LimitAlarmState, LimitIdentities,
-    restore_limits,
+    AckError, AlarmCommand, AlarmCommandError, AlarmLevel, KeptAlarm, LimitAlarm, LimitAlarmState,
+    LimitIdentities, restore_limits,
 };
 use crate::{Quality, Value};
 
@@ -79,8 +79,13 @@ impl ControlAlarms {
             self.unreported.extend(unclear.into_iter().filter_map(|(n, level)| Some((number(n)?, level))));
         }
         if !goes_on {
-            self.all.iter_mut().for_each(|watched| watched.alarm.hold_active(&mut watched.state));
+            self.stood_still();
         }
+    }
+
+    /// Lets off-delays begin anew: nobody saw whether the values stayed within their limits.
+    pub(super) fn stood_still(&mut self) {
+        self.all.iter_mut().for_each(|watched| watched.alarm.hold_active(&mut watched.state));
     }
 
     /// Updates the alarms of the inputs whose value or quality changed. A stale input counts as one that cannot be
@@ -143,13 +148,25 @@ impl ControlAlarms {
                 is_taken = true;
                 continue;
             };
-            let is_better = refused.is_none_or(|refused| refused == AckError::NoSuchAlarm.into());
-            refused = if is_better { Some(error) } else { refused };
+            if refused.is_none_or(|refused| weight(error) > weight(refused)) {
+                refused = Some(error);
+            }
         }
         if is_taken {
             return Ok(());
         }
         Err(refused.map_or(CommandError::Unknown, CommandError::Alarm))
+    }
+}
+
+/// Returns how much a refusal says of what the operator sees: an alarm that waits is told before one where there is nothing to do.
+fn weight(refused: AlarmCommandError) -> u8 {
+    match refused {
+        AlarmCommandError::Ack(AckError::NoSuchAlarm) => 0,
+        AlarmCommandError::Ack(AckError::NothingToAcknowledge)
+        | AlarmCommandError::NothingToReset
+        | AlarmCommandError::NotShelved => 1,
+        _ => 2,
     }
 }
 

@@ -50,6 +50,11 @@ impl Interlocks {
         }
     }
 
+    /// Lets the healthy time that an interlock waits for begin anew: nobody saw its inputs.
+    pub(super) fn stood_still(&mut self) {
+        self.all.iter_mut().for_each(|held| held.state.stood_still());
+    }
+
     /// Evaluates all interlocks, and sets on each output whether an interlock trips it.
     pub(super) fn scan(
         &mut self,

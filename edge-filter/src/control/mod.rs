@@ -181,9 +181,12 @@ impl Controller {
     }
 
     /// Makes up for no time since the last scan: a ramp or an integral goes on at the next scan from where it is. Call it before the first scan
-    /// after a pause for which a [`Watchdog`] held the outputs.
+    /// after a pause for which a [`Watchdog`] held the outputs. Nobody saw the inputs meanwhile: off-delays of active alarms, and the healthy time that
+    /// an interlock waits for, begin anew.
     pub fn stood_still(&mut self) {
         self.last_ns = None;
+        self.alarms.stood_still();
+        self.interlocks.stood_still();
     }
 
     /// Returns a number that grows when there is something new to be saved for a restart: another state of an interlock, an alarm or a

@@ -91,6 +91,11 @@ impl InterlockState {
         }
     }
 
+    /// Forgets since when the condition holds: nobody saw it meanwhile.
+    pub(crate) fn stood_still(&mut self) {
+        self.healthy_since = None;
+    }
+
     /// Adds the time of a bypass that is over.
     fn settle_bypass(&mut self, now_ms: i64) {
         if let Some(bypass) = self.bypass.take_if(|bypass| !bypass.holds(now_ms)) {
