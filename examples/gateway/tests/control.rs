@@ -253,7 +253,9 @@ fn promise_14_nobody_forges_an_output_of_the_gateway() {
         let outputs = Subscriber::start(listen, "out/#");
         becomes("the start", &outputs, "out/valve", "60");
         // It returns when it has its answer, and then the subscribers have had the message.
-        publish_at(listen, "mqttv5", 1, "out/valve", "1");
+        let forged = publish_at(listen, "mqttv5", 1, "out/valve", "1");
+        let said = String::from_utf8_lossy(&forged.stderr);
+        assert!(said.contains("Not authorized"), "{said}");
         let from = outputs.arrived().len();
         wait_until("ten more", 30, || since(&outputs.arrived(), from, "out/valve").len() >= 10);
         assert!(!since(&outputs.arrived(), 0, "out/valve").contains(&"1"), "{alarms}");

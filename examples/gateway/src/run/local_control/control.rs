@@ -166,9 +166,14 @@ impl Control {
     pub(crate) async fn stop(self) {
         let Self { runner, keeper, publishing, .. } = self;
         let within = Instant::now() + STOP_WITHIN;
-        // It joins threads.
-        let ends = tokio::task::spawn_blocking(move || drop(runner));
-        let has_ended = tokio::time::timeout_at(within, ends).await.is_ok();
+        let (ended, end) = oneshot::channel();
+        // It joins threads. The keeper's comes behind: the last state is there once the control thread has ended, which may take longer than the wait.
+        let is_written = tokio::task::spawn_blocking(move || {
+            drop(runner);
+            let _ = ended.send(());
+            drop(keeper);
+        });
+        let has_ended = tokio::time::timeout_at(within, end).await.is_ok();
         if !has_ended {
             tracing::warn!("a control thread does not end: its outputs are published as safe all the same");
         }
@@ -181,7 +186,6 @@ impl Control {
             let _ = tokio::time::timeout(SAY_WITHIN, task).await;
         };
         // The disk keeps nobody from hearing that the outputs are safe.
-        let is_written = tokio::task::spawn_blocking(move || drop(keeper));
         let within = within.max(Instant::now() + SAY_WITHIN);
         if tokio::join!(tokio::time::timeout_at(within, is_written), said).0.is_err() {
             tracing::warn!(
