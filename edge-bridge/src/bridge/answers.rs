@@ -46,7 +46,9 @@ impl<P: Pack> Uplink<P> {
             self.refusals.on_gone(message.topic());
             return self.drop_refused(now_ms, &message, reason, spool, stats);
         }
-        let link = self.link.on_answer(now_ms, reason, message.topic(), message.is_attempt);
+        // One without rows, a status that comes again on each connection, says as little when nothing else is sent.
+        let says_nothing = message.is_attempt || message.packed.rows.is_empty();
+        let link = self.link.on_answer(now_ms, reason, message.topic(), says_nothing);
         if link == LinkChange::Healed {
             self.link_untold = false;
             self.events.push_back(UplinkEvent::LinkHealed);
