@@ -294,6 +294,9 @@ impl Topic {
 
     /// Returns the id and bytes of a version to publish now; without bytes a version whose retained message is to be cleared.
     pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u64, Bytes)> {
+        while let Some(id) = self.versions.give_up_clear() {
+            self.kept.remove(&self.tables, id);
+        }
         if let Some(id) = self.versions.clear_due(now.up_ms) {
             return Some((id, Bytes::new()));
         }

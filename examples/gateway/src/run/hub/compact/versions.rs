@@ -14,6 +14,8 @@ const OLD_BYTES_MAX: usize = 256 * 1024;
 /// Milliseconds after which a version is cleared again. Doubles with each attempt, up to an hour, because a hub may refuse it for ever.
 const CLEAR_AGAIN_MS: u64 = 60_000;
 const DOUBLINGS_MAX: u32 = 6;
+/// Most versions that wait for the hub to clear them.
+const RETIRED_MAX: usize = 32;
 
 /// Versions in order of age. The last is the newest.
 #[derive(Debug, Default)]
@@ -209,6 +211,11 @@ impl Versions {
     /// Returns the up time from which a version is to be cleared. `None`: there is none.
     pub(super) fn next_clear_ms(&self) -> Option<u64> {
         self.retired.iter().map(|retired| retired.next_ms).min()
+    }
+
+    /// Gives up the oldest of too many versions that the hub does not clear, for which it may lack the right. Returns its id.
+    pub(super) fn give_up_clear(&mut self) -> Option<u64> {
+        (self.retired.len() > RETIRED_MAX).then(|| self.retired.remove(0).id)
     }
 
     /// Notes that the hub has cleared a version. Returns `false` if nobody wanted that.
