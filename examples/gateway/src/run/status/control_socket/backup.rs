@@ -46,7 +46,10 @@ pub(super) async fn serve(
         while let Some(piece) = written.recv().await {
             let head = format!("{PIECE} {}\n", piece.len());
             timeout(PIECE_WITHIN, stream.write_all(head.as_bytes())).await??;
-            timeout(PIECE_WITHIN, stream.write_all(&piece)).await??;
+            // A row may be larger than a piece.
+            for part in piece.chunks(PIECE_BYTES) {
+                timeout(PIECE_WITHIN, stream.write_all(part)).await??;
+            }
         }
         Ok::<_, io::Error>(())
     });
