@@ -197,7 +197,7 @@ fn payload(values: &DeTable<'_>) -> Result<Payload, String> {
     match text(values, "data_format").unwrap_or("influx") {
         "json" => Ok(Payload {
             remark: Some(NO_FIELD_REMARK),
-            missing: Some(NESTED),
+            missing: Some(if text(values, "json_query").unwrap_or_default().is_empty() { NESTED } else { NESTED_BELOW }),
             ..Payload::new("json", json_fields(values)?)
         }),
         "influx" => Ok(Payload::new("influx-line", line_fields(values)?)),
@@ -234,6 +234,8 @@ const NO_FIELD: &str = "\"/\"";
 const NO_FIELD_REMARK: &str =
     "\"/\" is no field: Telegraf knows no sensor, value, unit or quality, and takes each number as one.";
 const NESTED: &str = "inputs.mqtt_consumer: Telegraf takes numbers in objects and lists within the object, too, as OBJECT_NUMBER; the route takes those of the object itself alone, and a message without one goes to dead-letter/. For such messages let `each` or `value` of `fields` lead to them";
+/// The same where a query leads to the numbers.
+const NESTED_BELOW: &str = "inputs.mqtt_consumer: Telegraf takes numbers in objects and lists below json_query, too, as OBJECT_NUMBER; the route takes those of the object itself alone, and a message without one goes to dead-letter/. For such messages let `each` or `value` of `fields` lead to them. Where json_query leads to a list, `time` and `value` are looked for in each entry: name the field alone, without the path before it";
 
 /// Reads the JSON paths of a consumer's readings. Roles that Telegraf does not have get no field: with those of a route's presets a text, or a
 /// number that is no time, would cost the whole message.
