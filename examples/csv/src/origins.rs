@@ -45,8 +45,8 @@ impl Origins {
         let [first, by] = known.each_ref().map(|text| shown(text));
         let [other, by_other] = [topic, gateway].map(|cell| shown(&cell.text));
         let what = format!(
-            "the sensor has topic {first} and gateway {by} above, {other} and {by_other} here: two of one name would become one; keep the lines \
-             of one, or cut the columns topic and gateway off"
+            "the sensor has topic {first} and gateway {by} above, {other} and {by_other} here: two of one name would become one (a gateway \
+             whose queue began anew has another id); keep the lines of one, or cut the columns topic and gateway off"
         );
         Err(CsvError::file(topic.place(), what))
     }
