@@ -116,6 +116,7 @@ match = "tank/temp"
 high = { limit = 70.0, deadband = 1.5, on_delay_ms = 2000, priority = 800 }
 low = { limit = 5.0 }
 re_alarm_ms = 60000
+max_shelve_ms = 28800000
 # the end
 "#;
 
