@@ -2,57 +2,21 @@
 
 mod exclusive;
 mod hiding;
+mod level;
 mod level_state_machine;
 mod limit_parameters;
 mod limit_restore;
 mod state;
 
 pub use exclusive::{ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState};
+pub use level::AlarmLevel;
 pub use limit_parameters::{BadInput, Limit};
 pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 
 use crate::error::{ParamError, interval};
 use crate::{Cost, Quality, Value};
-use level_state_machine::{LevelState, Rules, Side};
+use level_state_machine::{LevelState, Rules};
 pub(crate) use limit_restore::{KeptAlarm, LimitIdentities, restore_limits};
-
-/// Level of a limit, by the names of OPC UA Part 9 §5.8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_enums, reason = "the four limits of the standard")]
-pub enum AlarmLevel {
-    /// HIHI, the outer upper limit.
-    HighHigh,
-    /// HI, the inner upper limit.
-    High,
-    /// LO, the inner lower limit.
-    Low,
-    /// LOLO, the outer lower limit.
-    LowLow,
-}
-
-impl AlarmLevel {
-    /// All four levels, from the highest to the lowest.
-    pub const ALL: [AlarmLevel; 4] =
-        [AlarmLevel::HighHigh, AlarmLevel::High, AlarmLevel::Low, AlarmLevel::LowLow];
-
-    /// Returns the usual abbreviation, such as `HIHI`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AlarmLevel::HighHigh => "HIHI",
-            AlarmLevel::High => "HI",
-            AlarmLevel::Low => "LO",
-            AlarmLevel::LowLow => "LOLO",
-        }
-    }
-
-    fn side(self) -> Side {
-        match self {
-            AlarmLevel::HighHigh | AlarmLevel::High => Side::High,
-            AlarmLevel::Low | AlarmLevel::LowLow => Side::Low,
-        }
-    }
-}
 
 /// A change of state of one limit.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,4 @@
-//! `control-loop check` names every mistake of a file at once, each with its line: none twice, and nothing that only
-//! follows from another.
+//! `control-loop check` names every mistake of a file at once, each with its line: none twice, and nothing that only follows from another.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use std::path::Path;

@@ -150,7 +150,10 @@ fn a_larger_limit_without_room_on_the_disk_is_told_and_figures_show_the_one_in_f
     wait_until("what is given up is counted", 20, || dropped("overflow") > Some(150.0));
     assert_eq!(dropped("fragmented"), Some(0.0));
     let needs = needs(&gateway);
-    assert!(needs.contains("do what the need `limits` says") && !needs.contains("raise the limit"), "{needs}");
+    assert!(
+        needs.contains("do what the need `limits` says") && !needs.contains("raise the limit"),
+        "{needs}"
+    );
     assert_eq!(gateway.terminate().0.code(), Some(0));
     gateway.ulimit = None;
     gateway.start();

@@ -250,7 +250,10 @@ mod tests {
             (limits.level, limits.text.as_str()),
             (Level::Act, "max_bytes of [queue] is not in force: no room.")
         );
-        assert!(full.contains("do what the need `limits` says") && !full.contains("raise the limit"), "{full}");
+        assert!(
+            full.contains("do what the need `limits` says") && !full.contains("raise the limit"),
+            "{full}"
+        );
         let (limits, full) = told(false);
         assert_eq!(limits.level, Level::Look);
         assert!(
