@@ -1,7 +1,5 @@
 //! Levels of limits.
 
-use super::level_state_machine::Side;
-
 /// Level of a limit, by the names of OPC UA Part 9 §5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the four limits of the standard")]
@@ -29,13 +27,6 @@ impl AlarmLevel {
             AlarmLevel::High => "HI",
             AlarmLevel::Low => "LO",
             AlarmLevel::LowLow => "LOLO",
-        }
-    }
-
-    pub(super) fn side(self) -> Side {
-        match self {
-            AlarmLevel::HighHigh | AlarmLevel::High => Side::High,
-            AlarmLevel::Low | AlarmLevel::LowLow => Side::Low,
         }
     }
 }

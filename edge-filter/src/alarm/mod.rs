@@ -15,8 +15,17 @@ pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 
 use crate::error::{ParamError, interval};
 use crate::{Cost, Quality, Value};
-use level_state_machine::{LevelState, Rules};
+use level_state_machine::{LevelState, Rules, Side};
 pub(crate) use limit_restore::{KeptAlarm, LimitIdentities, restore_limits};
+
+impl AlarmLevel {
+    fn side(self) -> Side {
+        match self {
+            AlarmLevel::HighHigh | AlarmLevel::High => Side::High,
+            AlarmLevel::Low | AlarmLevel::LowLow => Side::Low,
+        }
+    }
+}
 
 /// A change of state of one limit.
 #[derive(Clone, Copy, Debug)]
