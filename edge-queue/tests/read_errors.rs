@@ -222,34 +222,6 @@ fn changed_limits_wait_for_a_bad_sector_and_a_new_lane_does_not() {
     }
 }
 
-/// Nothing is at stake there; after a kill nobody knows.
-#[test]
-fn changed_limits_do_not_wait_for_a_bad_sector_in_a_lane_without_rows() {
-    changed_beside_an_idle_lane(true);
-    changed_beside_an_idle_lane(false);
-}
-
-fn changed_beside_an_idle_lane(closes: bool) {
-    let mut rig = Rig::new();
-    (0..3).for_each(|_| drop(rig.queue.push(Row::new("alarm").lane(Lane::ALARM)).unwrap()));
-    rig.queue.commit().unwrap();
-    assert_eq!(rig.drain_for(1), 6003);
-    let page = rig.page_in(Lane::ALARM, 1);
-    (0..10).for_each(|_| drop(rig.queue.push(Row::new("later")).unwrap()));
-    let (disk, clock) = rig.ends(closes);
-    disk.bad.lock().unwrap().insert(page);
-    let config = Config::default().max_bytes(16 << 20);
-    let queue = Queue::open_in(Box::new(disk.clone()), config, clock.clone()).unwrap();
-    let told = queue.events();
-    assert!(told.iter().all(|event| !matches!(event, Event::Lost { .. })), "{told:?}");
-    assert_eq!(told.iter().any(|event| matches!(event, Event::LimitsKept(_))), !closes, "{told:?}");
-    if !closes {
-        return;
-    }
-    let mut rig = Rig::of(disk, clock, queue);
-    assert_eq!((rig.drain_for(1), rig.quarantined()), (10, 0));
-}
-
 #[test]
 fn rows_that_come_back_within_a_minute_are_not_lost() {
     for seconds in [1, 20, 55] {

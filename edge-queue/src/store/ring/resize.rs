@@ -138,16 +138,13 @@ fn copy_rows(
 ) -> Result<(), StoreError> {
     let more_lanes = old.superblock.geometry.lanes < new.superblock.geometry.lanes;
     for lane in 0..old.superblock.geometry.lanes {
-        let lane_state = recovered.state.lane.get(usize::from(lane));
-        let known = lane_state.map_or(0, |lane| lane.next);
-        // After a kill the page that cannot be read may be all that knows of its rows.
-        let is_empty = recovered.clean && lane_state.is_none_or(|lane| lane.rows == 0);
+        let known = recovered.state.lane.get(usize::from(lane)).map_or(0, |lane| lane.next);
         let mut copied = Copied { open: vec![(0, 0); state.consumers.len()], ..Copied::default() };
         let mut from = 1;
         loop {
             let mut chunk = match old.read(Lane(lane), from, COPY) {
-                // A new lane needs the new file now. Other limits wait, as a consumer does, where there may be a row to wait for.
-                Err(_) if more_lanes || is_empty => old.read_past_errors(Lane(lane), from, COPY)?,
+                // A new lane needs the new file now. Other limits wait, as a consumer does.
+                Err(_) if more_lanes => old.read_past_errors(Lane(lane), from, COPY)?,
                 read => read?,
             };
             copied.neighbours.pass(&chunk.rows, &chunk.lost);
