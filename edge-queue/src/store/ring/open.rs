@@ -189,8 +189,8 @@ fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
     }
 }
 
-/// Returns the geometry in the snapshot at `offset`, the check value of an encrypted file's key, and whether the segment lies where that geometry puts it; `None` when the
-/// snapshot is damaged.
+/// Returns the geometry in the snapshot at `offset`, the check value of an encrypted file's key, and whether the segment lies where that geometry
+/// puts it; `None` when the snapshot is damaged.
 fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometry, Option<KeyCheck>, bool)> {
     let mut bytes = vec![0; (head.pages as usize).min(SNAPSHOT_PAGES_MAX) * PAGE];
     medium.read_at(offset, &mut bytes).ok()?;

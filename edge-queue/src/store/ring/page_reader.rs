@@ -194,6 +194,11 @@ impl<'a> Pages<'a> {
         self.frame_into(head, page, bytes) && self.open_body(head, bytes)
     }
 
+    /// Returns whether a frame whose body cannot be had is whole, so that it does not open with the file's key. Of a file without one none is.
+    pub(super) fn is_unopened(&self, head: &Head, page: u32) -> bool {
+        self.cipher.is_some() && self.frame(head, page).is_some()
+    }
+
     /// Turns a frame's pages into its body, in place; `false` if it does not open with the file's key.
     fn open_body(&self, head: &Head, frame: &mut Vec<u8>) -> bool {
         into_body(head, frame);

@@ -223,8 +223,8 @@ impl Scan {
         for placed in &self.broken {
             let Head { lane, counter, slot, .. } = placed.head;
             // With good checksums it was written so: by somebody else, or moved.
-            let whole = look.pages.frame(&placed.head, placed.page).is_some();
-            let what = if whole { "does not open with this key" } else { "is damaged" };
+            let unopened = look.pages.is_unopened(&placed.head, placed.page);
+            let what = if unopened { "does not open with this key" } else { "is damaged" };
             self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} {what}"));
         }
     }
