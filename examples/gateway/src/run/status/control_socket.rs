@@ -2,9 +2,9 @@
 //! and lists, retries, drops or exports messages that the hub refuses.
 //!
 //! A connection carries one request and its answer. The request is a line `status`, `list`, `retry FILTER`, `drop FILTER`, `export FILTER`, `backup`,
-//! `mule`, `settle BYTES` with a receipt behind it, or that of a [tap](crate::run::tap), which takes no turn from the others, as `status` does not. The answer is lines of
-//! JSON, or the pieces of a [`backup`] or a data mule's export, then `ok TEXT` or `error TEXT` with a summary for the operator. The socket exists from
-//! the start on, also without a queue.
+//! `mule`, `settle BYTES` with a receipt behind it, or that of a [tap](crate::run::tap), which takes no turn from the others, as `status` does not. The
+//! answer is lines of JSON, or the pieces of a [`backup`] or a data mule's export, then `ok TEXT` or `error TEXT` with a summary for the operator. The
+//! socket exists from the start on, also without a queue.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
@@ -272,7 +272,7 @@ async fn serve_one(
         None => "error one line is expected, of at most 4096 bytes\n".to_owned(),
     };
     // What pieces left in the socket's buffer goes before it.
-    timeout(backup::PIECE_WITHIN, stream.write_all(last.as_bytes())).await?
+    backup::write_slowly(&mut stream, last.as_bytes()).await
 }
 
 enum Failed {

@@ -18,13 +18,13 @@ use crate::run::status::outputs::units::counted;
 /// First word of the line before a piece.
 pub(crate) const PIECE: &str = "data";
 /// Largest piece in bytes, a row larger than it apart.
-pub(super) const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 64 * 1024;
 /// Most pieces that wait for a slow reader. Then the export waits, and the queue goes on.
 const PIECES_MAX: usize = 2;
 
 /// Time limit for a piece, and for the line behind the last one: the other end may be behind a slow line, as of `ssh`. A quarter of what a client
 /// waits for its first piece ([`pieces`](crate::command_line)), because it may wait for the turn of one that takes nothing.
-pub(super) const PIECE_WITHIN: Duration = Duration::from_secs(15);
+const PIECE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Writes the copy, and returns the summary for the last line. A reader that takes longer than [`PIECE_WITHIN`] for a piece is given up.
 /// `note` is that of the copy, `head` is the first piece, if there is one.
@@ -45,11 +45,8 @@ pub(super) async fn serve(
     let (exported, sent) = tokio::join!(queue.export_with_note(out, note.to_vec()), async move {
         while let Some(piece) = written.recv().await {
             let head = format!("{PIECE} {}\n", piece.len());
-            timeout(PIECE_WITHIN, stream.write_all(head.as_bytes())).await??;
-            // A row may be larger than a piece.
-            for part in piece.chunks(PIECE_BYTES) {
-                timeout(PIECE_WITHIN, stream.write_all(part)).await??;
-            }
+            write_slowly(stream, head.as_bytes()).await?;
+            write_slowly(stream, &piece).await?;
         }
         Ok::<_, io::Error>(())
     });
@@ -69,6 +66,14 @@ pub(super) async fn serve(
         ),
     };
     Ok(format!("{rows} rows, {bytes} B{left_out}{unreported}"))
+}
+
+/// Writes to a reader that may be behind a slow line. A row may be larger than a piece: each part of this size has the time of one.
+pub(super) async fn write_slowly(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
+    for part in bytes.chunks(PIECE_BYTES) {
+        timeout(PIECE_WITHIN, stream.write_all(part)).await??;
+    }
+    Ok(())
 }
 
 /// Sender of the pieces, on the thread of the export.

@@ -1,16 +1,12 @@
 //! Copy of messages that the hub refused, as lines of JSON, for an operator at the control socket. The link ends it after 5 s without a reader, because
 //! parked messages are not sent meanwhile.
 
-use std::io;
-
 use edge_bridge::Link;
 use edge_bridge::bridge::ByHandCount;
 use edge_bridge::net::ByHandError;
-use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
 
-use super::backup::{PIECE_BYTES, PIECE_WITHIN};
+use super::backup::write_slowly;
 use super::{Failed, text};
 
 /// Reason that a reader is told who was slower than the link waits.
@@ -28,9 +24,6 @@ pub(super) async fn serve(stream: &mut UnixStream, link: &Link, filter: &str) ->
             Err(error) => return Err(error.into()),
         };
         rows.iter().for_each(|row| count.add(row.readings));
-        for piece in text::rows(&rows).as_bytes().chunks(PIECE_BYTES) {
-            let written = timeout(PIECE_WITHIN, stream.write_all(piece)).await;
-            written.map_err(io::Error::from).and_then(|written| written).map_err(Failed::Gone)?;
-        }
+        write_slowly(stream, text::rows(&rows).as_bytes()).await.map_err(Failed::Gone)?;
     }
 }
