@@ -77,21 +77,22 @@ impl Loops {
 
     /// Warnings about alarms of an input that nobody can tell apart.
     fn alarms_alike(&self) -> impl Iterator<Item = String> {
-        let inputs = self.controller.inputs();
-        (0..inputs.len()).flat_map(move |input| AlarmLevel::ALL.map(|level| (input, level))).filter_map(
-            move |(input, level)| {
-                let of_level = self
-                    .controller
-                    .limit_alarms()
-                    .filter(|(of, alarm)| *of == input && alarm.has_limit(level));
-                let (name, level) = (inputs.name(input)?, level.as_str());
-                (of_level.count() > 1).then(|| {
-                    format!(
-                        "[[alarm]] \"{name}\": more than one has a limit {level}: their events look alike, and a command is for all of them"
-                    )
-                })
-            },
-        )
+        let mut counts: BTreeMap<_, [u32; AlarmLevel::ALL.len()]> = BTreeMap::new();
+        for (input, alarm) in self.controller.limit_alarms() {
+            let of_input = counts.entry(input).or_default();
+            for (count, level) in of_input.iter_mut().zip(AlarmLevel::ALL) {
+                *count += u32::from(alarm.has_limit(level));
+            }
+        }
+        let by_level = counts
+            .into_iter()
+            .flat_map(|(input, counts)| counts.into_iter().zip(AlarmLevel::ALL).map(move |of| (input, of)));
+        by_level.filter(|(_, (count, _))| *count > 1).filter_map(|(input, (_, level))| {
+            let (name, level) = (self.controller.inputs().name(input)?, level.as_str());
+            Some(format!(
+                "[[alarm]] \"{name}\": more than one has a limit {level}: their events look alike, and a command is for all of them"
+            ))
+        })
     }
 
     /// Warnings about alarms that a command may hide for any time.
