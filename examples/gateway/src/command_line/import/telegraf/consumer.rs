@@ -129,7 +129,7 @@ pub(super) fn consumer(
         }));
     }
     if has_route {
-        if let Some(missing) = payload.missing {
+        if let Some(missing) = &payload.missing {
             output.warn(table.head.as_ref().map(|head| head.origin.clone()), missing);
         }
         leave(table, &used, "Telegraf's own; a route takes its messages from [local]", output);
@@ -179,7 +179,7 @@ struct Payload {
     /// Remark about the fields.
     remark: Option<&'static str>,
     /// Warning of what Telegraf takes from such payloads and the gateway does not.
-    missing: Option<&'static str>,
+    missing: Option<String>,
 }
 
 impl Payload {
@@ -197,7 +197,7 @@ fn payload(values: &DeTable<'_>) -> Result<Payload, String> {
     match text(values, "data_format").unwrap_or("influx") {
         "json" => Ok(Payload {
             remark: Some(NO_FIELD_REMARK),
-            missing: Some(if text(values, "json_query").unwrap_or_default().is_empty() { NESTED } else { NESTED_BELOW }),
+            missing: Some(nested(text(values, "json_query").is_some_and(|query| !query.is_empty()))),
             ..Payload::new("json", json_fields(values)?)
         }),
         "influx" => Ok(Payload::new("influx-line", line_fields(values)?)),
@@ -233,9 +233,20 @@ fn line_fields(values: &DeTable<'_>) -> Result<Fields, String> {
 const NO_FIELD: &str = "\"/\"";
 const NO_FIELD_REMARK: &str =
     "\"/\" is no field: Telegraf knows no sensor, value, unit or quality, and takes each number as one.";
-const NESTED: &str = "inputs.mqtt_consumer: Telegraf takes numbers in objects and lists within the object, too, as OBJECT_NUMBER; the route takes those of the object itself alone, and a message without one goes to dead-letter/. For such messages let `each` or `value` of `fields` lead to them";
-/// The same where a query leads to the numbers.
-const NESTED_BELOW: &str = "inputs.mqtt_consumer: Telegraf takes numbers in objects and lists below json_query, too, as OBJECT_NUMBER; the route takes those of the object itself alone, and a message without one goes to dead-letter/. For such messages let `each` or `value` of `fields` lead to them. Where json_query leads to a list, `time` and `value` are looked for in each entry: name the field alone, without the path before it";
+
+/// Returns the warning of numbers that Telegraf finds deeper than the route; `below_query`: than the object or list of `json_query`.
+fn nested(below_query: bool) -> String {
+    let (place, of_lists) = match below_query {
+        false => ("within the object", ""),
+        true => (
+            "below json_query",
+            ". Where json_query leads to a list, `time` and `value` are looked for in each entry: name the field alone, without the path before it",
+        ),
+    };
+    format!(
+        "inputs.mqtt_consumer: Telegraf takes numbers in objects and lists {place}, too, as OBJECT_NUMBER; the route takes those of the object itself alone, and a message without one goes to dead-letter/. For such messages let `each` or `value` of `fields` lead to them{of_lists}"
+    )
+}
 
 /// Reads the JSON paths of a consumer's readings. Roles that Telegraf does not have get no field: with those of a route's presets a text, or a
 /// number that is no time, would cost the whole message.
