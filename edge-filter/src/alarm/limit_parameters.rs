@@ -1,6 +1,5 @@
 //! Parameters of one limit: its hysteresis, delays and priority, and the rule for bad readings. The judgement is elsewhere.
 
-use super::{AlarmLevel, LimitAlarm};
 use crate::error::{ParamError, delay, width};
 
 /// One limit of a [`LimitAlarm`](super::LimitAlarm), with its hysteresis and delays.
@@ -100,12 +99,4 @@ pub enum BadInput {
     Alarm,
     /// A bad reading counts as back to normal, for a sensor that is switched off with its machine.
     Normal,
-}
-
-impl LimitAlarm {
-    /// Returns whether the alarm has a limit of this level.
-    #[must_use]
-    pub fn has_limit(&self, level: AlarmLevel) -> bool {
-        self.limits.iter().zip(AlarmLevel::ALL).any(|(limit, of)| of == level && limit.is_some())
-    }
 }

@@ -215,6 +215,12 @@ impl LimitAlarm {
         self.options.max_shelve_ms
     }
 
+    /// Returns whether the alarm has a limit of this level.
+    #[must_use]
+    pub fn has_limit(&self, level: AlarmLevel) -> bool {
+        self.limits.iter().zip(AlarmLevel::ALL).any(|(limit, of)| of == level && limit.is_some())
+    }
+
     /// Compares a reading with the limits. `on` gets each change of state, in the order in which they happened.
     pub fn check<'v>(
         &self,
