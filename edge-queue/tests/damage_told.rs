@@ -255,7 +255,7 @@ fn after_a_kill_damage_before_the_end_is_told_as_damage_alone() {
     }
 }
 
-/// What is set aside is what was damaged, and all of it: nobody can look at the bytes of a frame whose place is used again. A frame whose head is whole
+/// The copy set aside is what was damaged, and all of it: nobody can look at the bytes of a frame whose place is used again. A frame whose head is whole
 /// is found by the open too, where it looks at the end of a lane.
 #[test]
 fn the_copies_of_a_damaged_frame_have_its_bytes() {

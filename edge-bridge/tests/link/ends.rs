@@ -262,14 +262,20 @@ fn connect_within(link: &mut Link, took_ms: u64) {
     link.receive(&connack(link.core.stats().connects > 0, &[]));
 }
 
+/// Sends a message on a link that is up, and answers it after so many milliseconds.
+fn deliver_within(link: &mut Link, took_ms: u64) {
+    link.push("x");
+    let id = link.sent()[0].packet_id.unwrap().get();
+    link.now_ms += took_ms;
+    link.answer(id, ReasonCode::SUCCESS);
+}
+
 /// Exported as totals, which never fall: the bytes of a connection still count when it is over, and the next one's are added.
 #[test]
 fn promise_9_the_bytes_of_a_connection_count_after_its_end() {
     let mut link = Link::new();
     link.connect(false, &[]);
-    link.push("x");
-    let id = link.sent()[0].packet_id.unwrap().get();
-    link.answer(id, ReasonCode::SUCCESS);
+    deliver_within(&mut link, 0);
     let before = link.core.stats().traffic;
     assert!(before.payload > 0 && before.mqtt > 0, "{before:?}");
     hang_up(&mut link);
@@ -287,10 +293,7 @@ fn promise_9_the_bytes_of_a_connection_count_after_its_end() {
 fn promise_5_the_smoothed_round_trip_outlives_a_connection() {
     let mut link = Link::new();
     link.connect(false, &[]);
-    link.push("x");
-    let id = link.sent()[0].packet_id.unwrap().get();
-    link.now_ms += 800;
-    link.answer(id, ReasonCode::SUCCESS);
+    deliver_within(&mut link, 800);
     let srtt_ms = link.core.stats().srtt_ms;
     assert_eq!(srtt_ms, 100, "an eighth of it, behind a CONNACK that came at once");
     hang_up(&mut link);

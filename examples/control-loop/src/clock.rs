@@ -19,7 +19,7 @@ const READ_AGAIN: u32 = 3;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     source: fn() -> u64,
-    /// What the source said at the start.
+    /// Time of the source at the start.
     begun_ns: u64,
     start_ns: u64,
 }

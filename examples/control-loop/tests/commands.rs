@@ -108,7 +108,7 @@ fn commands_within_the_rules_are_obeyed_and_told_and_the_others_refused_with_the
     logged(&program, "of client \"hmi\" from 127.0.0.1:", ": obeyed");
 }
 
-/// What nobody may choose any more, and nobody could take back, is not in force after a restart.
+/// A choice that nobody may make any more, and nobody could take back, is not in force after a restart.
 #[test]
 fn a_hand_that_the_rules_no_longer_allow_lets_go_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();

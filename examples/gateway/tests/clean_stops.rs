@@ -126,7 +126,7 @@ fn what_is_held_is_at_the_hub_after_another_match_and_after_other_rules() {
     }
 }
 
-/// What no filter holds any more is a row in memory until the queue has it on disk, here for a minute.
+/// A reading that no filter holds any more is a row in memory until the queue has it on disk, here for a minute.
 #[test]
 fn promise_1_what_was_held_outlives_a_kill_before_it_is_in_the_queue() {
     let dir = tempfile::tempdir().unwrap();

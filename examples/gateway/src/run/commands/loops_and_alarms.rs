@@ -22,8 +22,8 @@ impl LoopsAndAlarms {
         Self { loops: control.map(Control::hub_commands), ingest: ingest.clone() }
     }
 
-    /// Gives a command to the loop or alarm that it is for; a loop obeys it within `left_ms`, which the message has in whole seconds only. The receiver gets the reason if it was refused; without an answer it may have been
-    /// obeyed. `None`: it is for local clients.
+    /// Gives a command to the loop or alarm that it is for; a loop obeys it within `left_ms`, which the message has in whole seconds only. The receiver
+    /// gets the reason if it was refused; without an answer it may have been obeyed. `None`: it is for local clients.
     pub(super) fn give(
         &self,
         publish: &Publish,

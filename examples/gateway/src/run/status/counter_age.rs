@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// What ended is news for who reads the totals; what came in has a commit of its own.
+    /// Rows that ended are news for readers of the totals; what came in has a commit of its own.
     #[test]
     fn promise_8_rows_that_ended_are_to_be_committed_and_those_that_came_are_not() {
         let of_two_lanes = QueueConfig::default().lanes(2).store(StoreKind::Memory);

@@ -17,7 +17,7 @@ pub(super) fn by_cause(link: &Stats) -> [(&'static str, u64); 5] {
 mod tests {
     use super::*;
 
-    /// Who pays by the byte looks for the cause under its name.
+    /// Payers by the byte look for the cause under its name.
     #[test]
     fn promise_9_each_cause_has_its_own_bytes() {
         let mut link = Stats::default();
