@@ -6,6 +6,7 @@
 pub mod access;
 #[cfg(any(feature = "access", feature = "net"))]
 mod base64;
+mod boxed;
 pub mod bridge;
 mod client_network;
 mod duration_histogram;

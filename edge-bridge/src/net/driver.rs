@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::LinkCore;
 use super::clock::Clock;
 use super::closing::Closing;
 use super::connection_io::{Moved, Socket};
@@ -22,8 +23,7 @@ use super::subscriptions::commands::Acks;
 use super::subscriptions::router::Router;
 use super::tls::renewal::TlsRenewal;
 use super::unsubscribing::Unsubscribing;
-use crate::bridge::spool::Spool;
-use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
+use crate::bridge::{Event, Input, Output, Stats, UplinkEvent};
 use crate::wire::{ReasonCode, Subscription, Utf8};
 
 /// Shortest time between two publications of the statistics, in milliseconds; a change of the link's state is published at once.
@@ -31,8 +31,8 @@ const STATUS_EVERY_MS: u64 = 200;
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
 
-pub(super) struct Driver<S, P> {
-    pub(super) core: Core<S, P>,
+pub(super) struct Driver {
+    pub(super) core: LinkCore,
     pub(super) dialer: Dialer,
     /// Addresses of the hub; at least one.
     pub(super) targets: Vec<Target>,
@@ -64,7 +64,7 @@ enum Woken {
     Timer,
 }
 
-impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
+impl Driver {
     pub(super) async fn run(mut self) {
         self.core.start(self.clock.now());
         self.perform().await;

@@ -65,3 +65,9 @@ pub use tls::revocation::revocation_list_ends;
 pub use tls::revocation_replacement::revocation_lists_are_of;
 pub use tls::signer::{SignerError, signer_socket};
 pub use tls::{ServerTls, Tls};
+
+use crate::bridge::spool::Spool;
+use crate::bridge::{Core, Pack};
+
+/// Core of a link with the application's spool and pack, which are boxed so that the shell is compiled once.
+type LinkCore = Core<Box<dyn Spool + Send>, Box<dyn Pack + Send>>;

@@ -2,8 +2,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::bridge::spool::Spool;
-use crate::bridge::{ByHandCount, Core, LeftOut, Pack, ParkedList, ParkedRow};
+use super::LinkCore;
+use crate::bridge::{ByHandCount, LeftOut, ParkedList, ParkedRow};
 use crate::ingest::Now;
 use crate::wire::{TopicError, Utf8};
 
@@ -80,7 +80,7 @@ pub(super) struct OperatorRequests {
 
 impl OperatorRequests {
     /// Passes an operator's request to the core. The caller may have dropped its receiver by the time of the answer.
-    pub(super) fn ask<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>, ask: Ask) {
+    pub(super) fn ask(&mut self, now: Now, core: &mut LinkCore, ask: Ask) {
         match ask {
             Ask::List(reply) => drop(reply.send(core.parked(now))),
             Ask::Retry { filter, done } => {
@@ -103,7 +103,7 @@ impl OperatorRequests {
     }
 
     /// Passes found copies on if the caller's channel has room. Returns whether there may be more.
-    pub(super) fn move_copies<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>) -> bool {
+    pub(super) fn move_copies(&mut self, now: Now, core: &mut LinkCore) -> bool {
         let Some(copies) = &self.copies else { return false };
         match copies.try_reserve() {
             Ok(place) => {

@@ -43,7 +43,7 @@ impl Builder {
         let clock = Clock::start();
         let Some(dir) = self.spool_dir.take() else {
             let memory = SharedMemory::new();
-            let (link, task) = self.spawn(clock, memory.clone(), pack)?;
+            let (link, task) = self.spawn(clock, Box::new(memory.clone()), Box::new(pack))?;
             return Ok(Bridge::new(link, task, Store::Memory(memory), clock));
         };
         // Before the directory is touched.
@@ -65,7 +65,7 @@ impl Builder {
         S: Spool + Send + 'static,
         P: Pack + Send + 'static,
     {
-        self.spawn(Clock::start(), spool, pack)
+        self.spawn(Clock::start(), Box::new(spool), Box::new(pack))
     }
 
     /// Starts a link that drains an open queue through `consumer`. The queue itself wakes the link. Rows that the hub refuses are parked in a
@@ -89,10 +89,20 @@ impl Builder {
     where
         P: Pack + Send + 'static,
     {
+        self.spawn_on(queue, consumer, Box::new(pack))
+    }
+
+    #[cfg(feature = "spool-queue")]
+    fn spawn_on(
+        self,
+        queue: &edge_queue::aio::Queue,
+        consumer: edge_queue::aio::Consumer,
+        pack: Box<dyn Pack + Send>,
+    ) -> Result<(Link, JoinHandle<()>), StartError> {
         let wake = Arc::new(Notify::new());
         let (parking, parker) = Parking::new(queue, wake.clone());
         let parked = parking.queue();
-        let spool = super::queue_spool::QueueSpool::new(consumer, parking, wake.clone());
+        let spool = Box::new(super::queue_spool::QueueSpool::new(consumer, parking, wake.clone()));
         let (mut link, task) =
             self.spawn_with(Clock::start(), spool, pack, wake, Some(Box::pin(parker.run())))?;
         link.parked = parked;
@@ -110,7 +120,7 @@ impl Builder {
             .consumer(super::queue_spool::CONSUMER)
             .await
             .map_err(|e| StartError::Spool { dir, source: e.into() })?;
-        let (link, task) = self.start_on(&queue, consumer, pack)?;
+        let (link, task) = self.spawn_on(&queue, consumer, Box::new(pack))?;
         Ok(Bridge::new(link, task, Store::Queue { queue, keeps_rows }, clock))
     }
 
@@ -159,26 +169,23 @@ impl Builder {
         Ok((dialer, targets, config))
     }
 
-    fn spawn<S, P>(self, clock: Clock, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
-    where
-        S: Spool + Send + 'static,
-        P: Pack + Send + 'static,
-    {
+    fn spawn(
+        self,
+        clock: Clock,
+        spool: Box<dyn Spool + Send>,
+        pack: Box<dyn Pack + Send>,
+    ) -> Result<(Link, JoinHandle<()>), StartError> {
         self.spawn_with(clock, spool, pack, Arc::new(Notify::new()), None)
     }
 
-    fn spawn_with<S, P>(
+    fn spawn_with(
         self,
         clock: Clock,
-        spool: S,
-        pack: P,
+        spool: Box<dyn Spool + Send>,
+        pack: Box<dyn Pack + Send>,
         wake: Arc<Notify>,
         beside: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    ) -> Result<(Link, JoinHandle<()>), StartError>
-    where
-        S: Spool + Send + 'static,
-        P: Pack + Send + 'static,
-    {
+    ) -> Result<(Link, JoinHandle<()>), StartError> {
         let (dialer, targets, config) = self.check()?;
         let packet_max = config.client.limits.max_packet_size;
         let log = EventLog::new(dialer.target.clone());

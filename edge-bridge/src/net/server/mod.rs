@@ -4,6 +4,7 @@
 //! sender's socket fills up, which is the only flow control of MQTT 3.1.1.
 
 mod acceptor;
+mod bound;
 mod client_saving;
 mod client_stream;
 mod connection;
@@ -41,12 +42,10 @@ pub use sink::{NoQueue, Receipts, Sink};
 
 use super::{Clock, ServerTls};
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::listener::{Access, Config, Event, Listener, Observe, OnPublish, Settled, Stats};
+use crate::listener::{Access, Config, Event, Observe, OnPublish, Settled, Stats};
 use crate::wire::Publish;
-use acceptor::{Acceptor, Door};
-use client_stream::Transport;
 use local_publisher::ask;
-use owner::{Command, Owner};
+use owner::Command;
 use proxy_protocol::Proxies;
 
 type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
@@ -291,40 +290,10 @@ impl ServerBuilder {
         I: Ingest + Send + 'static,
         S: Sink,
     {
-        let socket = TcpListener::bind(address).await?;
-        let address = socket.local_addr()?;
-        let mut doors = vec![Door { socket, tls: self.tls, transport: Transport::Plain }];
-        let mut tls_address = None;
-        if let Some((address, tls)) = self.tls_listen {
-            let socket = TcpListener::bind(address).await?;
-            tls_address = Some(socket.local_addr()?);
-            doors.push(Door { socket, tls: Some(tls), transport: Transport::Plain });
-        }
-        #[cfg(feature = "websocket")]
-        let [ws_address, wss_address] = self.ws.bind(&self.config, &mut doors).await?;
-        let (commands, commanded) = mpsc::channel(64);
+        let bound = self.bind(TcpListener::bind(address).await?).await?;
         let receipts = Receipts::default();
-        let mut listener = Listener::new(self.config, ingest).with_access(self.access);
-        if let Some(on_publish) = self.on_publish {
-            listener = listener.with_on_publish(on_publish);
-        }
-        let sink = sink(receipts.clone());
-        let clock = self.clock.unwrap_or_else(Clock::start);
-        let mut owner = Owner::new(listener, sink, receipts, clock, self.on_event);
-        if let Some(store) = self.client_store {
-            owner.restore(store).await;
-        }
-        let task = tokio::spawn(owner.run(Acceptor::new(doors, self.proxies), commanded));
-        Ok(Server {
-            address,
-            tls_address,
-            #[cfg(feature = "websocket")]
-            ws_address,
-            #[cfg(feature = "websocket")]
-            wss_address,
-            commands,
-            task,
-        })
+        let sink = Box::new(sink(receipts.clone()));
+        Ok(bound.run(Box::new(ingest), sink, receipts).await)
     }
 
     /// Starts a server as [`start`](Self::start) does, for a hub in tests: `observe` is called with every message, which is acknowledged at once.

@@ -46,9 +46,9 @@ pub(super) enum Command {
     Shutdown { within: Duration, answer: oneshot::Sender<()> },
 }
 
-pub(super) struct Owner<I, S> {
-    listener: Listener<I>,
-    sink: S,
+pub(super) struct Owner {
+    listener: Listener<Box<dyn Ingest + Send>>,
+    sink: Box<dyn Sink>,
     receipts: Receipts,
     on_event: Option<OnEvent>,
     clock: Clock,
@@ -71,10 +71,10 @@ struct Closing {
     answer: oneshot::Sender<()>,
 }
 
-impl<I: Ingest, S: Sink> Owner<I, S> {
+impl Owner {
     pub(super) fn new(
-        listener: Listener<I>,
-        sink: S,
+        listener: Listener<Box<dyn Ingest + Send>>,
+        sink: Box<dyn Sink>,
         receipts: Receipts,
         clock: Clock,
         on_event: Option<OnEvent>,

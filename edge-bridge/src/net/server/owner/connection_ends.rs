@@ -1,7 +1,5 @@
 //! Ends of connections: packets received before an end are still handled, in small turns, so that other clients do not wait.
 
-use super::super::sink::Sink;
-use crate::ingest::Ingest;
 use crate::listener::{ConnectionId, Input};
 
 use super::Owner;
@@ -9,7 +7,7 @@ use super::Owner;
 /// Turns that a connection has at its end, beside those that it waits for as others do.
 pub(super) const TURNS_AT_END: usize = 4;
 
-impl<I: Ingest, S: Sink> Owner<I, S> {
+impl Owner {
     /// Handles the end of a connection. What came before it counts: a little at once, since its client may come again at once; more in its turns,
     /// because it may take as long as anything of a connection that goes on. While the queue is behind, all of it waits for its turns.
     pub(super) fn on_end(&mut self, id: ConnectionId) {

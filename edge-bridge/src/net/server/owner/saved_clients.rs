@@ -3,12 +3,10 @@
 use tokio::time::Instant;
 
 use super::super::client_saving::{ClientSaving, Mark, Store, load, set_aside};
-use super::super::sink::Sink;
 use super::Owner;
-use crate::ingest::Ingest;
 use crate::listener::Event;
 
-impl<I: Ingest, S: Sink> Owner<I, S> {
+impl Owner {
     /// Restores clients that an earlier server saved, before any client connects, and saves to the store from now on. A damaged state is set
     /// aside, and replaced soon by the whole records in it.
     pub(in crate::net::server) async fn restore(&mut self, store: Store) {

@@ -50,24 +50,25 @@ impl Sink for Slow {
     }
 }
 
-fn owner(max: usize) -> (Owner<Seen, Slow>, Seen) {
+fn owner(max: usize) -> (Owner, Seen) {
     owner_with(Config::default(), max)
 }
 
-fn owner_with(config: Config, max: usize) -> (Owner<Seen, Slow>, Seen) {
+fn owner_with(config: Config, max: usize) -> (Owner, Seen) {
     let seen = Seen::default();
-    let listener = Listener::new(config, seen.clone());
-    let sink = Slow { seen: seen.clone(), max };
+    let ingest: Box<dyn Ingest + Send> = Box::new(seen.clone());
+    let listener = Listener::new(config, ingest);
+    let sink = Box::new(Slow { seen: seen.clone(), max });
     (Owner::new(listener, sink, Receipts::default(), Clock::start(), None), seen)
 }
 
 /// A 3.1.1 client that sends so many QoS 0 messages at once.
-fn burst(owner: &mut Owner<Seen, Slow>, name: u8, messages: usize) -> ConnectionId {
+fn burst(owner: &mut Owner, name: u8, messages: usize) -> ConnectionId {
     client(owner, name, &[0x30, 4, 0, 1, b't', name].repeat(messages))
 }
 
 /// A 3.1.1 client that sends these packets behind its CONNECT.
-fn client(owner: &mut Owner<Seen, Slow>, name: u8, packets: &[u8]) -> ConnectionId {
+fn client(owner: &mut Owner, name: u8, packets: &[u8]) -> ConnectionId {
     let id = owner.listener.accept(owner.now()).unwrap();
     owner.outputs();
     owner.outboxes.insert(id, Arc::default());
@@ -172,7 +173,7 @@ fn a_connection_that_may_not_be_read_keeps_no_room_for_its_packet() {
     let mut config = Config::default();
     (config.max_memory, config.max_unacked_bytes) = (100_000, 100);
     let (mut owner, _) = owner_with(config, usize::MAX - PACKETS_PER_TURN);
-    let turns = |owner: &mut Owner<Seen, Slow>| {
+    let turns = |owner: &mut Owner| {
         while owner.has_turn() {
             owner.take_turns();
         }
