@@ -13,6 +13,7 @@ use edge_bridge::ingest::{Answer, Inbound, Now};
 use edge_filter::Pipeline;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use toml::{Table, Value};
 
 use crate::config::{Config, Findings, Format};
@@ -179,12 +180,7 @@ impl Builder {
         let config = Arc::new(config);
         let reload = ProgramReload::new(config.clone(), &mut parts);
         let (alive, running) = watch::channel(());
-        let task = runtime.spawn(async move {
-            let _alive = alive;
-            // A program that has dropped its handle wants a stop, too.
-            let asked = async move { stopped.await.unwrap_or_default() };
-            run_until(&config, &state, parts, pin!(asked)).await
-        });
+        let task = spawned(&runtime, config, state, parts, stopped, alive);
         match told.await {
             Ok(started) => Ok(Gateway { started, reload, stop, running, task }),
             Err(_) => {
@@ -193,4 +189,21 @@ impl Builder {
             }
         }
     }
+}
+
+/// Runs the gateway as a task. Not in an `async fn`, whose calls are compiled in each program that awaits it.
+fn spawned(
+    runtime: &Handle,
+    config: Arc<Config>,
+    state: PathBuf,
+    parts: Parts,
+    stopped: oneshot::Receiver<()>,
+    alive: watch::Sender<()>,
+) -> JoinHandle<Result<(), Error>> {
+    runtime.spawn(async move {
+        let _alive = alive;
+        // A program that has dropped its handle wants a stop, too.
+        let asked = async move { stopped.await.unwrap_or_default() };
+        run_until(&config, &state, parts, pin!(asked)).await
+    })
 }
