@@ -1,0 +1,202 @@
+//! Schedule of renewals: at two thirds of a certificate's life and a little later, by an amount that the gateway's id decides, so that the gateways of a
+//! plant do not all ask at once. After a failure the pause doubles (exponential back-off), and is never so long that the certificate would end in it.
+
+use ring::digest::{SHA256, digest};
+
+use crate::certificate::Validity;
+
+const MINUTE_S: u64 = 60;
+const HOUR_S: u64 = 3_600;
+const DAY_S: u64 = 86_400;
+/// Shortest pause that a server can ask for.
+const ASKED_MIN_S: u64 = 5;
+/// Part of a certificate's life in which the gateways of a plant spread their requests.
+const SPREAD: u64 = 10;
+
+/// Time of a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Seconds since the machine's start, which no clock changes.
+    pub up_s: u64,
+    /// Wall clock in seconds since 1970. `None` while it is not known to be right.
+    pub wall_s: Option<u64>,
+}
+
+/// Next step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// A certificate is to be asked for.
+    Ask,
+    /// Nothing is to be done for so many seconds.
+    Wait(u64),
+    /// Nothing is known: by a clock that may be wrong no certificate is renewed, neither early nor late.
+    ClockUnknown,
+}
+
+/// Schedule of one certificate.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// Share of the spread, of 1024.
+    share: u64,
+    failures: u32,
+    /// Up time before which nothing is tried again.
+    again_s: u64,
+}
+
+impl Schedule {
+    /// Creates the schedule of a gateway.
+    #[must_use]
+    pub fn new(gateway: &str) -> Self {
+        // The same in every version of the program: a renewal should not move with an upgrade.
+        let hash = digest(&SHA256, gateway.as_bytes());
+        let share = hash.as_ref().iter().take(2).fold(0, |share, byte| share << 8 | u64::from(*byte)) >> 6;
+        Self { share, failures: 0, again_s: 0 }
+    }
+
+    /// Returns the time from which a certificate is to be renewed, in seconds since 1970.
+    #[must_use]
+    pub fn due_s(&self, validity: Validity) -> u64 {
+        let life_s = validity.life_s();
+        let spread_s = self.part(life_s / SPREAD);
+        validity.begin_s.saturating_add(life_s - life_s / 3).saturating_add(spread_s)
+    }
+
+    /// Returns the next step for the certificate in use. `None`: there is none, and the first one is to be asked for whatever the clock says.
+    pub fn next(&mut self, in_use: Option<Validity>, now: Now) -> Next {
+        if let Some(validity) = in_use {
+            let Some(wall_s) = now.wall_s else { return Next::ClockUnknown };
+            let due_s = self.due_s(validity);
+            if wall_s < due_s {
+                // Somebody else may have renewed it.
+                (self.failures, self.again_s) = (0, 0);
+                return Next::Wait(due_s - wall_s);
+            }
+        }
+        match self.again_s.saturating_sub(now.up_s) {
+            0 => Next::Ask,
+            pause_s => Next::Wait(pause_s),
+        }
+    }
+
+    /// Records that a request failed, and returns the pause in seconds. `asked_s` is the pause that the server asked for.
+    pub fn failed(&mut self, in_use: Option<Validity>, now: Now, asked_s: Option<u64>) -> u64 {
+        let doubled_s = MINUTE_S.checked_shl(self.failures).unwrap_or(DAY_S).min(DAY_S);
+        let own_s = doubled_s + self.part(doubled_s / SPREAD);
+        self.failures = (self.failures + 1).min(u64::BITS / 2);
+        let pause_s = asked_s.map_or(own_s, |asked_s| asked_s.clamp(ASKED_MIN_S, DAY_S));
+        let left_s = in_use.zip(now.wall_s).map(|(validity, wall_s)| validity.end_s.saturating_sub(wall_s));
+        let pause_s = match left_s {
+            None => pause_s,
+            // Too late: the server may take it all the same, and whoever mends that should not wait for a day.
+            Some(0) => pause_s.min(HOUR_S),
+            Some(left_s) => pause_s.min((left_s / 4).max(1)),
+        };
+        self.again_s = now.up_s.saturating_add(pause_s);
+        pause_s
+    }
+
+    /// Returns whether the last request, if there was one, brought a certificate.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.failures == 0
+    }
+
+    /// Records that a request brought a certificate.
+    pub fn succeeded(&mut self) {
+        (self.failures, self.again_s) = (0, 0);
+    }
+
+    fn part(&self, whole: u64) -> u64 {
+        whole / 1024 * self.share + whole % 1024 * self.share / 1024
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIFE: Validity = Validity { begin_s: 1_000_000, end_s: 1_000_000 + 90 * DAY_S };
+
+    fn at(up_s: u64, wall_s: u64) -> Now {
+        Now { up_s, wall_s: Some(wall_s) }
+    }
+
+    #[test]
+    fn it_is_due_behind_two_thirds_of_the_life_and_each_gateway_has_its_own_time() {
+        let due = |id: &str| Schedule::new(id).due_s(LIFE) - LIFE.begin_s;
+        let all: std::collections::BTreeSet<u64> = (0..100).map(|n| due(&format!("gw-{n}"))).collect();
+        assert!(all.len() > 80, "{all:?}");
+        assert!(all.iter().all(|due| (60 * DAY_S..69 * DAY_S).contains(due)), "{all:?}");
+        // For good: a schedule of before an upgrade stays.
+        assert_eq!(due("site7"), due("site7"));
+        let mut schedule = Schedule::new("site7");
+        let due_s = schedule.due_s(LIFE);
+        assert_eq!(schedule.next(Some(LIFE), at(0, due_s - 7)), Next::Wait(7));
+        assert_eq!(schedule.next(Some(LIFE), at(0, due_s)), Next::Ask);
+    }
+
+    #[test]
+    fn a_clock_that_may_be_wrong_renews_nothing_and_keeps_no_first_certificate_away() {
+        let mut schedule = Schedule::new("g");
+        let unknown = Now { up_s: 5, wall_s: None };
+        assert_eq!(schedule.next(Some(LIFE), unknown), Next::ClockUnknown);
+        assert_eq!(schedule.next(None, unknown), Next::Ask);
+        let pause_s = schedule.failed(None, unknown, None);
+        assert_eq!(schedule.next(None, unknown), Next::Wait(pause_s));
+    }
+
+    #[test]
+    fn pauses_double_to_a_day_and_a_renewal_by_others_ends_them() {
+        let mut schedule = Schedule { share: 0, ..Schedule::new("g") };
+        let now = at(0, LIFE.begin_s + 70 * DAY_S);
+        let pauses: Vec<u64> = (0..40).map(|_| schedule.failed(Some(LIFE), now, None)).collect();
+        assert_eq!(pauses[..4], [60, 120, 240, 480]);
+        assert_eq!(pauses[11..], [DAY_S; 29]);
+        let renewed = Validity { begin_s: LIFE.end_s - DAY_S, end_s: LIFE.end_s + DAY_S * 90 };
+        assert!(matches!(schedule.next(Some(renewed), now), Next::Wait(_)));
+        assert_eq!(schedule.failed(Some(LIFE), now, None), 60);
+    }
+
+    #[test]
+    fn the_pause_of_the_server_counts_within_bounds() {
+        let mut schedule = Schedule::new("g");
+        let now = at(0, LIFE.begin_s + 70 * DAY_S);
+        let pauses = [0, 17, u64::MAX].map(|asked| schedule.failed(Some(LIFE), now, Some(asked)));
+        assert_eq!(pauses, [ASKED_MIN_S, 17, DAY_S]);
+        assert_eq!(schedule.failed(Some(LIFE), at(0, LIFE.end_s - 40), Some(3_600)), 10);
+        assert_eq!(schedule.failed(Some(LIFE), at(0, LIFE.end_s), Some(DAY_S)), HOUR_S);
+    }
+
+    proptest! {
+        /// Whatever the dates and clocks are, every gateway asks before the end, and again before it.
+        #[test]
+        fn it_asks_in_time(begin_s: u64, life_s in 0_u64..1 << 40, id: String, late_s in 0_u64..1 << 40, failures in 0_u32..100, up_s: u64) {
+            let validity = Validity { begin_s, end_s: begin_s.saturating_add(life_s) };
+            let mut schedule = Schedule::new(&id);
+            let due_s = schedule.due_s(validity);
+            prop_assert!(due_s >= begin_s && due_s <= validity.end_s);
+            let wall_s = due_s.saturating_add(late_s);
+            for _ in 0..failures {
+                let pause_s = schedule.failed(Some(validity), at(up_s, wall_s), None);
+                prop_assert!(pause_s >= 1 && pause_s <= DAY_S + DAY_S / SPREAD);
+                prop_assert!(wall_s >= validity.end_s || pause_s <= (validity.end_s - wall_s).max(1));
+                prop_assert!(schedule.next(Some(validity), at(up_s.saturating_add(pause_s), wall_s)) == Next::Ask);
+            }
+        }
+
+        /// No server gets more than a few dozen requests by the haste before the end.
+        #[test]
+        fn haste_is_bounded(life_s in 100_u64..100_000_000) {
+            let validity = Validity { begin_s: 0, end_s: life_s };
+            let mut schedule = Schedule::new("g");
+            let (mut wall_s, mut requests) = (schedule.due_s(validity), 0);
+            while wall_s < life_s {
+                wall_s += schedule.failed(Some(validity), at(0, wall_s), None);
+                requests += 1;
+            }
+            prop_assert!(requests < 2_000, "{requests}");
+        }
+    }
+}
