@@ -4,6 +4,7 @@ pub(super) mod certificate;
 pub(super) mod certificate_chain;
 pub(super) mod certificate_dates;
 pub(super) mod certificate_name;
+mod client_handshake;
 pub(super) mod clock_floor;
 pub(super) mod der;
 pub(super) mod error;
@@ -23,11 +24,10 @@ use std::time::Duration;
 
 use rustls::client::Resumption;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::client::TlsStream;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use self::clock_floor::ClockFloor;
 use self::error::{TlsError, refused, unfit};
@@ -56,8 +56,12 @@ pub struct Tls {
     verifier: Option<HubVerifier>,
     /// Own certificate with its chain; empty if there is none, or none that is known.
     own: Arc<[CertificateDer<'static>]>,
+    /// Private key of the certificate; `None` if there is no certificate, or none that is known.
+    key: Option<Arc<dyn SigningKey>>,
     /// Private key of the certificate if a signer has it.
     remote_key: Option<RemoteKey>,
+    /// Set until there is the certificate without which no connection is made.
+    is_awaiting: bool,
 }
 
 /// TLS settings of a server.
@@ -120,12 +124,12 @@ impl Tls {
             .with_custom_certificate_verifier(Arc::new(verifier.clone()));
         let Some((cert, key)) = own else {
             let config = Arc::new(builder.with_no_client_auth());
-            return Ok(Self { config, verifier: Some(verifier), own: Arc::default(), remote_key: None });
+            return Ok(Self { verifier: Some(verifier), ..Self::from_config(config) });
         };
         let (own, remote_key) = identity(cert, key, CLIENT_ANSWER_WITHIN)?;
-        let shown = own.cert.as_slice().into();
-        let config = builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
-        Ok(Self { config: Arc::new(config), verifier: Some(verifier), own: shown, remote_key })
+        let (shown, key) = (own.cert.as_slice().into(), Some(own.key.clone()));
+        let config = Arc::new(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))));
+        Ok(Self { verifier: Some(verifier), own: shown, key, remote_key, ..Self::from_config(config) })
     }
 
     /// Asks the signer that has the private key, if one does, whether it is there and has the certificate's. Blocks, for 5 s at most.
@@ -189,24 +193,7 @@ impl Tls {
     /// Uses a configuration of rustls, for everything that it can do, such as other authorities, other providers. A key that blocks while it signs
     /// holds up the whole runtime thread; one behind `unix:PATH` ([`from_pem`](Self::from_pem)) does not.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self { config, verifier: None, own: Arc::default(), remote_key: None }
-    }
-
-    /// Performs the client's part of the handshake.
-    ///
-    /// # Errors
-    ///
-    /// The server does not speak TLS, or is refused or refuses; the signer does not sign.
-    pub(super) async fn connect(
-        self,
-        name: ServerName<'static>,
-        stream: Counted,
-    ) -> io::Result<TlsStream<Counted>> {
-        let handshake = tokio_rustls::TlsConnector::from(self.config).connect(name, stream);
-        match self.remote_key {
-            Some(key) => key.threads.run(handshake).await,
-            None => handshake.await,
-        }
+        Self { config, verifier: None, own: Arc::default(), key: None, remote_key: None, is_awaiting: false }
     }
 
     /// Replaces the ALPN protocols of the configuration; an empty list leaves them.

@@ -25,6 +25,17 @@ pub fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     replace_by(dir, name, |file| parts.iter().try_for_each(|part| file.write_all(part)))
 }
 
+/// Replaces the file as [`replace`] does, and gives it this mode: for one that is not of the state directory, and that others may read.
+///
+/// # Errors
+/// Those of [`replace`].
+pub fn replace_with_mode(dir: &Path, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    replace_by(dir, name, |file| {
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(bytes)
+    })
+}
+
 /// Replaces the file by what `write` writes, as [`replace`] does.
 pub(crate) fn replace_by(
     dir: &Path,
@@ -134,6 +145,15 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
             assert!(!new.exists());
         }
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        replace_with_mode(dir.path(), "f", 0o644, b"text").unwrap();
+        let path = dir.path().join("f");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read(path).unwrap(), b"text");
     }
 
     #[test]

@@ -82,6 +82,11 @@ pub fn read_rules(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// Returns whether something has this path, be it of no use.
+pub fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 /// Returns whether both paths name one regular file, be it by a link: written, it would take the other one with it.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
     let known = |path: &Path| std::fs::metadata(path).ok().filter(Metadata::is_file);

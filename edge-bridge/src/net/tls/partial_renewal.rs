@@ -37,12 +37,13 @@ impl Tls {
     /// A file cannot be read, or the key does not belong to the certificate.
     pub fn with_identity(self, cert: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
         let (own, remote_key) = identity(cert.as_ref(), key.as_ref(), CLIENT_ANSWER_WITHIN)?;
-        let shown = own.cert.as_slice().into();
+        let (shown, key) = (own.cert.as_slice().into(), Some(own.key.clone()));
         let mut config = ClientConfig::clone(&self.config);
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
         // A session goes on with the certificate that began it.
         config.resumption = Resumption::default();
-        Ok(Self { config: Arc::new(config), verifier: self.verifier, own: shown, remote_key })
+        let (config, verifier) = (Arc::new(config), self.verifier);
+        Ok(Self { config, verifier, own: shown, key, remote_key, is_awaiting: false })
     }
 }
 

@@ -63,6 +63,21 @@ impl State {
         is_candidates
     }
 
+    /// Takes settings that were read again.
+    fn read_again(&mut self, read: Tls, finish: impl FnOnce(Tls) -> Tls) {
+        // What is trusted no more, or revoked, is so whichever of the two is used: else the way to the hub could choose by breaking a handshake.
+        self.proven = self.proven.judging_as(&read);
+        // How the hub's certificate is judged is nothing that a hub has to accept.
+        let is_shown = self.candidate.as_ref().unwrap_or(&self.proven).shows_as(&read);
+        self.candidate = match self.candidate.take() {
+            candidate if is_shown => candidate.map(|candidate| candidate.judging_as(&read)),
+            _ => {
+                (self.turns, self.is_refused) = (Vec::new(), false);
+                Some(finish(read))
+            }
+        };
+    }
+
     /// Returns whether the first dial of an address uses the candidate. It is offered to two addresses of a name in a row, of which one may be dead;
     /// a name with many, or with others each time, gets the former one behind them.
     fn is_candidates_at_first(&self, target: &Target) -> bool {
@@ -104,18 +119,11 @@ impl TlsRenewal {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || State { proven: first.clone(), candidate: None, turns: Vec::new(), is_refused: false };
         let state = state.get_or_insert_with(new);
-        if let Some(read) = read {
-            // What is trusted no more, or revoked, is so whichever of the two is used: else the way to the hub could choose by breaking a handshake.
-            state.proven = state.proven.judging_as(&read);
-            // How the hub's certificate is judged is nothing that a hub has to accept.
-            let is_shown = state.candidate.as_ref().unwrap_or(&state.proven).shows_as(&read);
-            state.candidate = match state.candidate.take() {
-                candidate if is_shown => candidate.map(|candidate| candidate.judging_as(&read)),
-                _ => {
-                    (state.turns, state.is_refused) = (Vec::new(), false);
-                    Some(finish(read))
-                }
-            };
+        match read {
+            None => {}
+            // There is no former one to take turns with.
+            Some(read) if state.proven.is_awaiting => *state = State { proven: finish(read), ..new() },
+            Some(read) => state.read_again(read, finish),
         }
         let is_candidates = state.turn(address);
         match &state.candidate {
@@ -197,6 +205,28 @@ mod tests {
 
     fn is_same(one: &Tls, other: &Tls) -> bool {
         Arc::ptr_eq(&one.config, &other.config)
+    }
+
+    /// There is none to take turns with, and the first one is not offered to every second dial alone.
+    #[tokio::test]
+    async fn a_first_certificate_is_used_at_once_and_nothing_is_dialled_before() {
+        let (first, file) = (tls().awaiting_certificate(), Arc::new(Mutex::new(None)));
+        let source = file.clone();
+        let renewal = TlsRenewal::new(move || Ok(source.lock().unwrap().take()));
+        for _ in 0..3 {
+            let used = renewal.next(&address(), &first, |tls| tls).await;
+            assert!(used.is_awaiting);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let stream = crate::net::tcp_stream::Counted::new(stream, Arc::default());
+            let error = used.handshake("hub", stream).await.unwrap_err();
+            assert_eq!(error.to_string(), "there is no certificate of this client yet");
+        }
+        let own = tls();
+        *file.lock().unwrap() = Some(own.clone());
+        for _ in 0..3 {
+            assert!(is_same(&renewal.next(&address(), &first, |tls| tls).await, &own));
+        }
     }
 
     /// Lists and authorities are read again with all files; a hub that is away for a dial has not refused them. They count at once, also for the

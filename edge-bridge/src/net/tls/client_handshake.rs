@@ -1,0 +1,59 @@
+//! Handshakes of a client: with its hub, and with other servers to which it shows the same certificate; none while it waits for its first one.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::sign::SigningKey;
+use rustls_pki_types::ServerName;
+use tokio_rustls::client::TlsStream;
+
+use super::{Tls, names};
+use crate::net::tcp_stream::{Counted, Stream};
+
+impl Tls {
+    /// Makes no connection until settings with a certificate take the place of these ([`Builder::tls_from`](crate::net::Builder::tls_from)): for a program
+    /// that gets its first certificate while it runs. Without it the hub would be asked to take a client that shows none.
+    #[must_use]
+    pub fn awaiting_certificate(self) -> Self {
+        Self { is_awaiting: true, ..self }
+    }
+
+    /// Returns the private key of the certificate, with which a request for the next one is signed; `None` if these settings have none, or were made by
+    /// [`from_config`](Self::from_config). One in a signer blocks while it signs, for 5 s at most.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<Arc<dyn SigningKey>> {
+        self.key.clone()
+    }
+
+    /// Performs the client's part of the handshake with the server of this name, a DNS name or an IP address: for a program that speaks to another
+    /// server with the certificate of its link. Takes as long as the server does, so put a time limit around it.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot be one of a server; the server does not speak TLS, or is refused or refuses; the signer does not sign.
+    pub async fn handshake(&self, name: &str, stream: Counted) -> io::Result<Stream> {
+        let name = names::server_name(name).map_err(io::Error::other)?;
+        let stream = self.clone().connect(name, stream).await?;
+        Ok(Stream::Tls(Box::new(stream.into())))
+    }
+
+    /// Performs the client's part of the handshake.
+    ///
+    /// # Errors
+    ///
+    /// The server does not speak TLS, or is refused or refuses; the signer does not sign.
+    pub(in crate::net) async fn connect(
+        self,
+        name: ServerName<'static>,
+        stream: Counted,
+    ) -> io::Result<TlsStream<Counted>> {
+        if self.is_awaiting {
+            return Err(io::Error::other("there is no certificate of this client yet"));
+        }
+        let handshake = tokio_rustls::TlsConnector::from(self.config).connect(name, stream);
+        match self.remote_key {
+            Some(key) => key.threads.run(handshake).await,
+            None => handshake.await,
+        }
+    }
+}
