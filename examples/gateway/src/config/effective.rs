@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::expand::expand;
-use super::keys::{Key, Preset, TABLES, Table, Value};
+use super::keys::{Key, Preset, TABLES, Table, Value, keys_of};
 use super::sources::{Place, Sources};
 
 /// Configuration to be written. It has no mistakes.
@@ -54,7 +54,8 @@ impl Effective<'_> {
         for key in table.keys {
             match found.get(key.name) {
                 Some(value) => {
-                    let (text, is_filled_in) = self.value(value, key.value);
+                    let place = format!("{}.{}", table.name, key.name);
+                    let (text, is_filled_in) = self.value(value, key.value, &place);
                     let Place { file, line, .. } = self.sources.place(value.span().start);
                     let file = file.strip_prefix(self.sources.main_folder()).unwrap_or(file);
                     let file = file.display().to_string();
@@ -67,8 +68,8 @@ impl Effective<'_> {
         Ok(())
     }
 
-    /// Returns a value as TOML, and whether variables of the environment are filled in.
-    fn value(&self, value: &Spanned<DeValue<'_>>, kind: Value) -> (String, bool) {
+    /// Returns the value at a place as TOML, and whether variables of the environment are filled in.
+    fn value(&self, value: &Spanned<DeValue<'_>>, kind: Value, place: &str) -> (String, bool) {
         let at = value.span().start;
         match value.get_ref() {
             DeValue::String(text) => {
@@ -80,15 +81,18 @@ impl Effective<'_> {
             }
             DeValue::Array(items) => {
                 let (items, filled_in): (Vec<String>, Vec<bool>) =
-                    items.iter().map(|item| self.value(item, kind)).unzip();
+                    items.iter().map(|item| self.value(item, kind, place)).unzip();
                 (format!("[{}]", items.join(", ")), filled_in.contains(&true))
             }
             DeValue::Table(table) => {
                 let (entries, filled_in): (Vec<String>, Vec<bool>) = table
                     .iter()
                     .map(|(name, value)| {
-                        let (text, filled_in) = self.value(value, kind);
-                        (format!("{} = {text}", name.get_ref()), filled_in)
+                        let name: &str = name.get_ref();
+                        let inner = keys_of(place).iter().find(|key| key.name == name);
+                        let kind = inner.map_or(kind, |key| key.value);
+                        let (text, filled_in) = self.value(value, kind, place);
+                        (format!("{name} = {text}"), filled_in)
                     })
                     .unzip();
                 (format!("{{ {} }}", entries.join(", ")), filled_in.contains(&true))

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use edge_bridge::bridge::IdentityForm;
-use edge_bridge::net::{Target, TargetError, validate_alpn, validate_server_name};
+use edge_bridge::net::{Target, TargetError, signer_socket, validate_alpn, validate_server_name};
 
 use super::password;
 use super::proxy::proxy;
 use super::section::{Placed, Section};
 use super::tls::Files;
-use super::{Findings, Hub, Protocol, secret_file};
+use super::{Est, Findings, Hub, Protocol, est, operator_file, secret_file};
 
 /// Ports that IANA lists for MQTT.
 const PLAIN_PORT: u16 = 1883;
@@ -56,13 +56,7 @@ pub(super) fn hub(
     if failback.is_some() && further.is_empty() {
         findings.warning(0, "hub.failback", "without effect: there is one address, `url`");
     }
-    let ca = section.file("ca", findings);
-    let cert = section.file("cert", findings);
-    let key = section.private_key("key", findings);
-    let crl = section.file("crl", findings);
-    key.iter().for_each(|key| secret_file::warn_if_open(key, "hub.key", "key", findings));
-    let files = Files { ca: ca.as_ref(), cert: cert.as_ref(), key: key.as_ref(), crl: crl.as_ref(), max_age };
-    super::tls::check(files, findings);
+    let TlsFiles { ca, cert, key, crl, est } = tls_files(section, id, max_age, findings);
     let (alpn, server_name) = tls_names(section, findings);
     let proxy = proxy(section, findings);
     let why = "the hub keeps the session under this name; without the key it is gateway.id";
@@ -93,10 +87,11 @@ pub(super) fn hub(
         url: url.value.to_string(),
         further_urls: further,
         failback: failback.unwrap_or(true),
-        ca: ca.as_ref().map(|placed| placed.value.clone()),
-        cert: cert.as_ref().map(|placed| placed.value.clone()),
-        key: key.as_ref().map(|placed| placed.value.clone()),
-        crl: crl.map(|placed| placed.value),
+        ca,
+        cert,
+        key,
+        crl,
+        est,
         alpn,
         server_name,
         proxy,
@@ -108,10 +103,63 @@ pub(super) fn hub(
         window,
         identity,
     };
+    if let Some(est) = &hub.est {
+        est::check(est, section, &hub, findings);
+    }
     if hub.credentials.is_some() && hub.is_in_the_clear() {
         findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
     }
     Some(hub)
+}
+
+/// Files of TLS, and the server that renews one of them.
+struct TlsFiles {
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    crl: Option<PathBuf>,
+    est: Option<Est>,
+}
+
+/// Reads and checks the files. `max_age`: longest age of a message in the queue.
+fn tls_files(
+    section: &Section<'_>,
+    id: &str,
+    max_age: Option<Duration>,
+    findings: &mut Findings,
+) -> TlsFiles {
+    let ca = section.file("ca", findings);
+    let est = est::est(section, id, findings);
+    let is_claimed = est.as_ref().is_some_and(|est| est.claim.is_some());
+    let (cert, key) = identity_files(section, is_claimed, findings);
+    let crl = section.file("crl", findings);
+    let is_there = |file: &&Placed<PathBuf>| {
+        signer_socket(&file.value).is_some() || operator_file::is_there(&file.value)
+    };
+    let files = Files {
+        ca: ca.as_ref(),
+        cert: cert.as_ref().filter(is_there),
+        key: key.as_ref().filter(is_there),
+        crl: crl.as_ref(),
+        max_age,
+        is_renewed: est.is_some(),
+    };
+    super::tls::check(files, findings);
+    let path = |placed: Placed<PathBuf>| placed.value;
+    TlsFiles { ca: ca.map(path), cert: cert.map(path), key: key.map(path), crl: crl.map(path), est }
+}
+
+/// Reads `cert` and `key`. By a claim both may be yet to come, but not the key alone of a certificate that is there.
+fn identity_files(
+    section: &Section<'_>,
+    is_claimed: bool,
+    findings: &mut Findings,
+) -> (Option<Placed<PathBuf>>, Option<Placed<PathBuf>>) {
+    let cert = section.file_or_absent("cert", is_claimed, findings);
+    let is_to_come = cert.as_ref().is_some_and(|cert| !operator_file::is_there(&cert.value));
+    let key = section.private_key("key", is_to_come, findings);
+    key.iter().for_each(|key| secret_file::warn_if_open(key, "hub.key", "key", findings));
+    (cert, key)
 }
 
 /// Reads the form of the identity of raw messages.

@@ -165,7 +165,7 @@ pub(super) fn addresses(
     let secure = address(section, "tls_listen", findings);
     let [cert, client_ca, client_crl] =
         ["cert", "client_ca", "client_crl"].map(|key| section.file(key, findings));
-    let key = section.private_key("key", findings);
+    let key = section.private_key("key", false, findings);
     if section.get("tls_listen").is_none() {
         for key in OF_TLS.into_iter().filter(|key| section.get(key).is_some()) {
             findings.error(0, &format!("local.{key}"), "belongs to `tls_listen`, which is missing");

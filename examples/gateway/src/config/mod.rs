@@ -12,6 +12,7 @@ mod conflicting_keys;
 mod control;
 mod digest;
 pub(crate) mod effective;
+mod est;
 mod expand;
 mod fields;
 mod findings;
@@ -63,6 +64,7 @@ pub(crate) use changes::Changes;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use edge_state::operator_file;
+pub(crate) use est::Est;
 pub(crate) use findings::{Findings, Severity};
 pub use format::Format;
 pub(crate) use hardware::Hardware;
@@ -147,6 +149,8 @@ pub(crate) struct Hub {
     pub(crate) key: Option<PathBuf>,
     /// Lists of revoked certificates.
     pub(crate) crl: Option<PathBuf>,
+    /// Server that renews the certificate. `None`: others do.
+    pub(crate) est: Option<Est>,
     /// Protocols for ALPN. If the list is empty, ALPN is not sent.
     pub(crate) alpn: Vec<String>,
     /// Name of the hub in TLS. `None`: the host of the address.

@@ -286,7 +286,20 @@ impl<'a> Section<'a> {
 
     /// Reads a path relative to the file in which it stands, at which a readable file must exist.
     pub(crate) fn file(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
+        self.file_or_absent(key, false, findings)
+    }
+
+    /// Reads a path as [`file`](Self::file) does; with `may_be_absent` there may be nothing of this path yet.
+    pub(crate) fn file_or_absent(
+        &self,
+        key: &'static str,
+        may_be_absent: bool,
+        findings: &mut Findings,
+    ) -> Option<Placed<PathBuf>> {
         let Placed { value: path, at } = self.path(key, findings)?;
+        if may_be_absent && !operator_file::is_there(&path) {
+            return Some(Placed { value: path, at });
+        }
         if let Err(error) = operator_file::check(&path) {
             findings.error(at, &self.key(key), format!("{}: {error}", path.display()));
             return None;
@@ -296,9 +309,16 @@ impl<'a> Section<'a> {
 
     /// Reads a private key: a file, or `unix:PATH` of the signer that has it, where nobody need listen yet. Both paths are relative to the file in
     /// which they stand.
-    pub(crate) fn private_key(&self, key: &'static str, findings: &mut Findings) -> Option<Placed<PathBuf>> {
+    pub(crate) fn private_key(
+        &self,
+        key: &'static str,
+        may_be_absent: bool,
+        findings: &mut Findings,
+    ) -> Option<Placed<PathBuf>> {
         let text = self.string(key, findings)?;
-        let Some(socket) = signer_socket(text.value.as_ref()) else { return self.file(key, findings) };
+        let Some(socket) = signer_socket(text.value.as_ref()) else {
+            return self.file_or_absent(key, may_be_absent, findings);
+        };
         if socket.as_os_str().is_empty() {
             findings.error(text.at, &self.key(key), "`unix:` without the path of the signer's socket");
             return None;

@@ -23,16 +23,19 @@ pub(crate) fn tls(hub: &Hub, floor: ClockFloor) -> Result<Option<Tls>, TlsError>
     if !hub.url.starts_with("mqtts://") {
         return Ok(None);
     }
-    let tls = match (&hub.ca, &hub.cert, &hub.key) {
-        (Some(ca), Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
-        (Some(ca), ..) => Tls::from_ca(ca),
-        (None, Some(cert), Some(key)) => Tls::from_system_with(cert, key),
-        (None, ..) => Tls::from_system(),
+    let is_awaiting = hub.waits_for_certificate();
+    let own = hub.cert.as_ref().zip(hub.key.as_ref()).filter(|_| !is_awaiting);
+    let tls = match (&hub.ca, own) {
+        (Some(ca), Some((cert, key))) => Tls::from_pem(ca, cert, key),
+        (Some(ca), None) => Tls::from_ca(ca),
+        (None, Some((cert, key))) => Tls::from_system_with(cert, key),
+        (None, None) => Tls::from_system(),
     }?;
     let tls = match &hub.crl {
         Some(crl) => tls.with_crl(crl)?,
         None => tls,
     };
+    let tls = if is_awaiting { tls.awaiting_certificate() } else { tls };
     Ok(Some(tls.with_clock_floor(floor)))
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Files<'a> {
     /// Longest age of a message in the queue. A client certificate that expires sooner is reported: what an outage keeps so long could not be
     /// delivered with it. `None`: only one that has expired, or does so within 30 days, is reported.
     pub(super) max_age: Option<Duration>,
+    /// Set if the gateway renews its certificate by itself: then no certificate lasts long, and that is as it should be.
+    pub(super) is_renewed: bool,
 }
 
 /// Reports errors that keep the link from starting, and certificates that the hub will refuse. Each file is checked, whatever is wrong with
@@ -76,7 +81,9 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
     if let Some(key) = files.key {
         check_key(key, cert, findings);
     }
-    cert.iter().for_each(|cert| check_certificate(cert, ca, files.max_age.unwrap_or_default(), findings));
+    let soon = if files.is_renewed { Duration::ZERO } else { SOON };
+    cert.iter()
+        .for_each(|cert| check_certificate(cert, ca, (soon, files.max_age.unwrap_or_default()), findings));
 }
 
 /// Reports a file without lists of revoked certificates that can be used, lists that are out of date, and a file without one of the authorities
@@ -167,7 +174,7 @@ fn check_authorities(ca: &Placed<PathBuf>, findings: &mut Findings) {
 fn check_certificate(
     cert: &Placed<PathBuf>,
     ca: Option<&Placed<PathBuf>>,
-    max_age: Duration,
+    (soon, max_age): (Duration, Duration),
     findings: &mut Findings,
 ) {
     // Dates are looked at before authorities: without another file any will do.
@@ -181,7 +188,7 @@ fn check_certificate(
     let (severity, said) = match problem_in(Duration::ZERO) {
         // Hubs may trust others for their clients than those that signed their own certificates, as those of the large clouds do. A file of the
         // gateway's names none of them, so that one of a foreign authority, one behind a missing intermediate and a good one look the same.
-        None | Some(CertificateProblem::OtherAuthority) => match problem_in(SOON) {
+        None | Some(CertificateProblem::OtherAuthority) => match problem_in(soon) {
             Some(CertificateProblem::Expired) => (
                 Severity::Warning,
                 "the certificate expires within 30 days, by this machine's clock".to_owned(),

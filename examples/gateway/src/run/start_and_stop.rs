@@ -24,6 +24,7 @@ use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::configuration::route_changes::{Configurations, RouteChanges};
 use super::error::RunError;
 use super::filters::{due_rows, watched_sensors_file};
+use super::hub;
 use super::hub::compact::{Announced, Compact, EchoedTables, KeptTables};
 use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
@@ -108,8 +109,8 @@ pub(crate) async fn run(
     // Before all else: another process on this directory gets no further.
     let mut opening = Opening::start(state, config, wall.clone(), parts.is_restart);
     let opened = service.while_waiting(opening.at_once()).await?;
-    let local = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts);
-    let local = service.while_waiting(local).await?;
+    let starting = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts);
+    let mut local = service.while_waiting(starting).await?;
     let table_subscriber = TableSubscriber::new(config);
     let files = StateFiles {
         dir: state.to_owned(),
@@ -123,8 +124,15 @@ pub(crate) async fn run(
             tell_opened(config, state, &taken);
             floor.raise(taken.opened.account.known_s());
             let is_stopping = taken.is_stopping;
-            let running =
-                local.with_queue(config, state, uplink, (taken, table_subscriber, files.table_files));
+            let certificates = Certificates::new(config);
+            local.tasks.extend(hub::keep_enrolled(
+                config,
+                &local.wall,
+                floor.clock(),
+                &certificates.enrolment,
+            ));
+            let others = (taken, table_subscriber, files.table_files);
+            let running = local.with_queue(config, state, (uplink, certificates), others);
             let running = service.while_waiting(running).await?;
             open_queue.show(&running.store.0, &running.link);
             if !is_stopping {
@@ -216,7 +224,7 @@ impl Local {
         mut self,
         config: &Config,
         state: &Path,
-        uplink: Builder,
+        (uplink, certificates): (Builder, Certificates),
         (taken, table_subscriber, table_files): (Resumed, TableSubscriber, TableFiles),
     ) -> Result<Running, RunError> {
         let Resumed { opened, rows, alarms: told, pace, tables: saved, restarts, .. } = taken;
@@ -259,7 +267,7 @@ impl Local {
             found,
             control: control.as_ref().map(Control::figures),
             commands: commands.counts(),
-            certificates: Certificates::new(config),
+            certificates,
             memory: no_queue.memory.clone(),
         };
         // Whoever finds the gateway ready finds the socket. No await comes before the intake is open: in it sensors' messages would find no room.

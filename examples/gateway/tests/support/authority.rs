@@ -64,6 +64,30 @@ impl Authority {
         fs::write(dir.join(list), params.signed_by(&issuer).unwrap().pem().unwrap()).unwrap();
     }
 
+    /// Returns a certificate of this name in DER for the public key with these bits, on P-256.
+    pub fn certify_bits(&self, key: &[u8], name: &str, end: SystemTime) -> Vec<u8> {
+        self.certificate_of(name, Some(name), Some(end), &PublicBits(key.to_vec())).der().to_vec()
+    }
+
+    /// Returns its own certificate in DER.
+    pub fn own(&self) -> Vec<u8> {
+        self.certificate.self_signed(&self.key).unwrap().der().to_vec()
+    }
+
+    /// As [`sign`](Self::sign), from so many seconds ago for so many seconds from now.
+    pub fn sign_for_seconds(&self, dir: &Path, file: &str, name: &str, (ago, left): (u64, u64)) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = (SystemTime::now() - Duration::from_secs(ago)).into();
+        params.not_after = (SystemTime::now() + Duration::from_secs(left)).into();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
+        fs::write(dir.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
     fn sign_until(&self, dir: &Path, file: &str, name: Option<&str>, end: Option<SystemTime>) {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = self.certificate_of(file, name, end, &key);
@@ -77,7 +101,7 @@ impl Authority {
         file: &str,
         name: Option<&str>,
         end: Option<SystemTime>,
-        key: &rcgen::KeyPair,
+        key: &impl rcgen::PublicKeyData,
     ) -> rcgen::Certificate {
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         if let Some(end) = end {
@@ -92,5 +116,18 @@ impl Authority {
         }
         let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
         params.signed_by(key, &issuer).unwrap()
+    }
+}
+
+/// Public key on P-256 of which nobody here has the private half.
+struct PublicBits(Vec<u8>);
+
+impl rcgen::PublicKeyData for PublicBits {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod authority;
 pub mod commands;
+pub mod est_server;
 pub mod gateway;
 pub mod http_proxy;
 pub mod hub;

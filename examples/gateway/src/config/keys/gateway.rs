@@ -69,6 +69,12 @@ const HUB: &[Key] = &[
         "Lists of certificates that authorities have revoked (CRL), in PEM: a hub that shows one of these is refused. Read again before each dial. A list that is out of date still counts. Only with `mqtts`.",
     ),
     key(
+        "est",
+        Text("table"),
+        Means("others renew the certificate"),
+        "Renewal of `cert` by the gateway itself; see below.",
+    ),
+    key(
         "alpn",
         Strings("1 to 16 names of protocols"),
         Means("none is sent"),
@@ -124,6 +130,34 @@ const HUB: &[Key] = &[
         OneOf(&["text", "binary", "off"]),
         Is("text"),
         "Form in which messages of the format `raw` and dead letters carry their identity: user property `edge-id`, MQTT 5 Correlation Data, or none, and then no mark of a possible duplicate either. Batches have theirs in the payload.",
+    ),
+];
+
+const EST: &[Key] = &[
+    key(
+        "url",
+        Text("`https://HOST:PORT` or `https://HOST:PORT/PATH`"),
+        Required,
+        "EST server; without a path the one is `/.well-known/est`. It is dialled directly, not by `proxy`, and no redirection is followed.",
+    ),
+    key(
+        "ca",
+        Text("file"),
+        Means("`ca` of `[hub]`"),
+        "Authority of the EST server's own certificate, in PEM.",
+    ),
+    key(
+        "claim_cert",
+        Text("file"),
+        Means("none"),
+        "Certificate with which a gateway asks for its first one, in PEM: while there is no file `cert`. Many gateways may share it. A `key` that is not there either is made, ECDSA on P-256, mode 0600. Belongs to `claim_key`; neither is needed any more afterwards.",
+    ),
+    key("claim_key", Text("file"), Means("none"), "Private key of `claim_cert`, in PEM, mode 0600."),
+    key(
+        "common_name",
+        Text("1 to 64 characters"),
+        Means("`id`"),
+        "Common name to be asked for in the first certificate. A renewal keeps the names of the certificate that it renews.",
     ),
 ];
 
@@ -266,6 +300,12 @@ pub(in super::super) const TABLES: &[Table] = &[
         LOCAL,
     ),
     table("hub", "[hub]", "Destination of messages.", HUB),
+    table(
+        "hub.est",
+        "[hub.est]",
+        "Renewal of `cert` by EST (RFC 7030), in a build with the feature `est`: a new certificate of the same names and the same key, at two thirds of the life of the one in use; and the first one by a claim certificate. It is written in the place of `cert`, so that its directory has to be writable.",
+        EST,
+    ),
     table("queue", "[queue]", "Limits of the store between both.", QUEUE),
     table("route", "[[route]]", "A class of messages. At least one is required.", ROUTE),
     table(

@@ -160,6 +160,10 @@ fn the_table_of_the_gateway_is_what_check_reads() {
             let more = if name == table { line } else { "" };
             text.push_str(&format!("{head}\n{}\n{more}\n", others.join("\n")));
         }
+        if table == "hub.est" {
+            let url = if key == "url" { "" } else { "url = \"https://ca\"" };
+            text.push_str(&format!("[hub.est]\n{url}\n{line}\n"));
+        }
         if table == "control" {
             let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/control.toml");
             let rules =

@@ -4,6 +4,9 @@ pub(super) mod batch;
 mod certificate_watch;
 pub(crate) mod compact;
 pub(crate) mod duplicate_marks;
+#[cfg(feature = "est")]
+pub(super) mod enrolment;
+pub(crate) mod enrolment_state;
 pub(crate) mod formats;
 pub(crate) mod gap_reports;
 pub(super) mod goodbye;
@@ -17,3 +20,17 @@ pub(super) mod same_identifier;
 pub(super) mod table_files;
 pub(super) mod table_subscriber;
 pub(crate) mod uplink;
+
+#[cfg(feature = "est")]
+pub(super) use enrolment::start as keep_enrolled;
+
+/// Starts nothing: a build without the feature `est` takes no `[hub.est]`.
+#[cfg(not(feature = "est"))]
+pub(super) fn keep_enrolled(
+    _: &crate::config::Config,
+    _: &std::sync::Arc<edge_queue::SystemClock>,
+    _: edge_bridge::net::ClockFloor,
+    _: &enrolment_state::EnrolmentState,
+) -> Option<tokio::task::JoinHandle<()>> {
+    None
+}

@@ -13,6 +13,7 @@ use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revo
 use crate::config::tls::is_list_of;
 use crate::config::{Config, Local};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
+use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState};
 
 use super::prometheus_text::Page;
 
@@ -88,6 +89,21 @@ impl End {
     }
 }
 
+/// The gateway's own certificate for the hub, beside what its file says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnCertificate {
+    /// Set while the hub does not take the renewed one.
+    pub(crate) is_not_taken: bool,
+    pub(crate) enrolment: Enrolment,
+}
+
+impl OwnCertificate {
+    /// Returns why nothing is dialled, if that is so.
+    pub(super) fn cause(&self) -> Option<&'static str> {
+        self.enrolment.waits_for_first.then_some("waits for its first certificate")
+    }
+}
+
 /// A certificate file.
 #[derive(Debug)]
 struct File {
@@ -97,6 +113,10 @@ struct File {
     partner: Option<PathBuf>,
     /// Remaining validity below which the operator has to act.
     near: Duration,
+    /// Set if the gateway renews the certificate by itself, or gets its first one while it runs.
+    is_enrolled: bool,
+    /// Remaining validity below which the gateway should have renewed it by itself.
+    overdue: Option<Duration>,
     /// Stamps of both when their content was read last.
     stamps: [Stamp; 2],
     end: Option<SystemTime>,
@@ -107,8 +127,16 @@ struct File {
 }
 
 impl File {
+    /// Marks the certificate as one that the gateway renews by itself. It may be short-lived, so that nobody has to act while there is time for that.
+    fn enrolled(mut self) -> Self {
+        self.is_enrolled = true;
+        self
+    }
+
     fn is_near(&self, now: SystemTime) -> bool {
-        self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < self.near) || end <= now)
+        let near =
+            self.overdue.filter(|_| self.is_enrolled).map_or(self.near, |overdue| overdue.min(self.near));
+        self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < near) || end <= now)
     }
 
     fn new(role: Role, path: &Path, partner: Option<&Path>, near: Duration) -> Self {
@@ -118,6 +146,8 @@ impl File {
             path: path.to_owned(),
             partner: partner.map(Path::to_owned),
             near,
+            is_enrolled: false,
+            overdue: None,
             stamps: [None; 2],
             end: None,
             is_foreign: false,
@@ -132,15 +162,17 @@ impl File {
         match found {
             Found::AsBefore => self.failed_looks = 0,
             Found::Unreadable => self.failed_looks = self.failed_looks.saturating_add(1),
-            Found::Read { stamps, end, is_foreign } => {
+            Found::Read { stamps, end, is_foreign, overdue } => {
                 (self.stamps, self.end, self.is_foreign) = (stamps, end, is_foreign);
+                self.overdue = overdue;
                 (self.failed_looks, self.said) = (0, None);
             }
         }
     }
 
     fn is_unreadable(&self) -> bool {
-        self.failed_looks >= FAILED_LOOKS
+        let is_to_come = self.is_enrolled && self.end.is_none();
+        self.failed_looks >= FAILED_LOOKS && !is_to_come
     }
 
     fn days_left(&self, now: SystemTime) -> u64 {
@@ -168,6 +200,7 @@ enum Found {
         stamps: [Stamp; 2],
         end: Option<SystemTime>,
         is_foreign: bool,
+        overdue: Option<Duration>,
     },
 }
 
@@ -194,12 +227,27 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
         _ => ends.iter().min(),
     };
     let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
-    Found::Read { stamps: found, end: end.copied(), is_foreign }
+    let overdue = if matches!(role, Role::Hub) { overdue(path) } else { None };
+    Found::Read { stamps: found, end: end.copied(), is_foreign, overdue }
+}
+
+/// Remaining validity below which a certificate should have been renewed by the gateway: a sixth of its life.
+#[cfg(feature = "est")]
+fn overdue(path: &Path) -> Option<Duration> {
+    crate::run::hub::enrolment::life_of(path).map(|life| life / 6)
+}
+
+#[cfg(not(feature = "est"))]
+fn overdue(_: &Path) -> Option<Duration> {
+    None
 }
 
 /// Handle to the certificates; clones share them. See the [module](self).
 #[derive(Clone, Debug)]
-pub(crate) struct Certificates(Arc<Mutex<Vec<File>>>);
+pub(crate) struct Certificates {
+    files: Arc<Mutex<Vec<File>>>,
+    pub(crate) enrolment: EnrolmentState,
+}
 
 impl Certificates {
     /// Reads the files that `config` names.
@@ -223,7 +271,12 @@ impl Certificates {
             let revoked = addresses.tls.as_ref().and_then(|tls| tls.client_crl.as_ref());
             add(Role::SensorsRevoked, revoked, authority, Duration::ZERO);
         }
-        Self(Arc::new(Mutex::new(files)))
+        if config.hub.est.is_some() {
+            let enrolled = |file: File| if file.role == Role::Hub { file.enrolled() } else { file };
+            files = files.into_iter().map(enrolled).collect();
+        }
+        let enrolment = EnrolmentState::new(config.hub.waits_for_certificate());
+        Self { files: Arc::new(Mutex::new(files)), enrolment }
     }
 
     /// Checks the files for as long as the future is polled.
@@ -256,6 +309,11 @@ impl Certificates {
         }
     }
 
+    /// Returns what is known of the gateway's certificate for the hub beside its expiry.
+    pub(super) fn own(&self, is_not_taken: bool) -> OwnCertificate {
+        OwnCertificate { is_not_taken, enrolment: self.enrolment.get() }
+    }
+
     /// Returns the known expiries; a file that was never readable has none.
     pub(crate) fn ends(&self) -> Vec<End> {
         self.ends_at(SystemTime::now())
@@ -278,7 +336,7 @@ impl Certificates {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<File>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
 mod connection_places;
-mod io;
+pub(in crate::run) mod io;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -13,7 +13,7 @@ use crate::run::sensors::ingest::Counts;
 use crate::run::sensors::intake_figures::{DROPPED_HELP, IntakeFigures};
 use crate::run::sensors::listener_figures;
 
-use super::certificates::{self, End};
+use super::certificates::{self, End, OwnCertificate};
 use super::prometheus_text::{Page, label};
 use super::verdict::{LosingNow, Verdict};
 
@@ -69,7 +69,7 @@ pub(crate) struct Sample {
     /// Set while another client connects to the hub with the gateway's client identifier (session takeover); the second: while that seems so.
     pub(crate) taken_over: bool,
     pub(crate) may_be_taken_over: bool,
-    pub(crate) certificate_not_taken: bool,
+    pub(crate) own_certificate: OwnCertificate,
     /// Set for half a minute after the filter rules dropped a reading because of its timestamp.
     pub(crate) drops_for_time: bool,
     pub(crate) link: LinkState,
@@ -263,7 +263,7 @@ mod tests {
             round_trip_ms: 0,
             taken_over: false,
             may_be_taken_over: false,
-            certificate_not_taken: false,
+            own_certificate: OwnCertificate::default(),
             drops_for_time: false,
             link: LinkState::BackingOff,
             refused: HubRefusals {

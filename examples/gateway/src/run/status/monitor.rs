@@ -122,7 +122,7 @@ impl Monitor {
             round_trip_ms: link.srtt_ms,
             taken_over: link.taken_over,
             may_be_taken_over: self.same_identifier.see(up_ms, link.last_error.as_deref()),
-            certificate_not_taken: link.certificate_not_taken,
+            own_certificate: self.certificates.own(link.certificate_not_taken),
             drops_for_time: false,
             link: while_dialled(link.link),
             refused: HubRefusals::of(&link, self.echoed_tables.unanswered()),
@@ -293,7 +293,7 @@ impl Monitor {
             || stats.health != Health::Healthy
             || sample.refused.needs_somebody()
             || sample.certificates.iter().any(End::needs_somebody)
-            || sample.certificate_not_taken
+            || sample.own_certificate.is_not_taken
             || sample.intake.full_lanes != 0
             || sample.drops_for_time
             || sample.taken_over
@@ -345,7 +345,7 @@ fn cause(figures: &Figures) -> Option<&str> {
             Some("a list of revoked certificates is out of date, of another authority, or cannot be read")
         }
         _ if sample.intake.full_lanes != 0 => Some("messages find no room in the queue"),
-        _ => sample.link_cause.as_deref(),
+        _ => sample.own_certificate.cause().or(sample.link_cause.as_deref()),
     }
 }
 

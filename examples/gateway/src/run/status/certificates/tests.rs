@@ -24,7 +24,8 @@ fn pem(days: i64) -> String {
 fn of(dir: &Path, role: Role, near_days: u32, ends: &[i64]) -> Certificates {
     let path = dir.join("file");
     std::fs::write(&path, ends.iter().map(|days| pem(*days)).collect::<String>()).unwrap();
-    Certificates(Arc::new(Mutex::new(vec![File::new(role, &path, None, DAY * near_days)])))
+    let files = Arc::new(Mutex::new(vec![File::new(role, &path, None, DAY * near_days)]));
+    Certificates { files, enrolment: EnrolmentState::default() }
 }
 
 fn days(end: &End) -> i64 {

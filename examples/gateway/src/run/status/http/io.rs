@@ -11,12 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const READ_BYTES: usize = 1024;
 
 #[derive(Debug)]
-pub(super) struct TokioIo<T> {
+pub(in crate::run) struct TokioIo<T> {
     inner: T,
 }
 
 impl<T> TokioIo<T> {
-    pub(super) fn new(inner: T) -> Self {
+    pub(in crate::run) fn new(inner: T) -> Self {
         Self { inner }
     }
 }

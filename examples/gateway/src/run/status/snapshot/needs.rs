@@ -50,7 +50,8 @@ pub(in crate::run::status) fn needs(
     hub::refusals(&mut needs, facts, figures);
     hub::link(&mut needs, facts, figures, link);
     certificates(&mut needs, &figures.sample.certificates);
-    renewed_certificate(&mut needs, figures.sample.certificate_not_taken);
+    renewed_certificate(&mut needs, figures.sample.own_certificate.is_not_taken);
+    hub::enrolment(&mut needs, &figures.sample.own_certificate.enrolment);
     queue::no_room(&mut needs, figures, lanes);
     queue::room(&mut needs, facts, figures, lanes);
     saved_clients(&mut needs, facts);

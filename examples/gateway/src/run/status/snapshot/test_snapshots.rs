@@ -13,6 +13,7 @@ use crate::run::queue::queue_account::GoneQueues;
 use crate::run::restart::start_counter::StartCounter;
 use crate::run::sensors::ingest::Counts;
 use crate::run::sensors::intake_figures::IntakeFigures;
+use crate::run::status::certificates::OwnCertificate;
 use crate::run::status::metrics::Sample;
 use crate::run::status::snapshot::facts::{Facts, RouteFacts};
 use crate::run::status::snapshot::figures::{Figures, LaneFigures, QueueFigures, RouteFigures};
@@ -93,7 +94,7 @@ pub(crate) fn figures() -> Figures {
             round_trip_ms: 480,
             taken_over: false,
             may_be_taken_over: false,
-            certificate_not_taken: false,
+            own_certificate: OwnCertificate::default(),
             drops_for_time: false,
             link: LinkState::Flowing,
             refused: HubRefusals::default(),

@@ -1,5 +1,6 @@
 //! Conditions of the link and the hub that need the operator. Pure.
 
+use crate::run::hub::enrolment_state::Enrolment;
 use crate::run::hub::hub_refusals::HubRefusals;
 use crate::run::hub::link_trouble::LinkTrouble;
 use crate::run::status::outputs::units::{counted, duration};
@@ -56,7 +57,8 @@ pub(super) fn link(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &L
             "Give each its own [hub] client_id. If each has one, the hub's log says why it closes. Nothing is lost.",
         );
     }
-    if link.is_up {
+    // Nothing is dialled without a certificate.
+    if link.is_up || sample.own_certificate.enrolment.waits_for_first {
         return;
     }
     let cause = link.cause.as_deref();
@@ -77,6 +79,27 @@ pub(super) fn link(needs: &mut Needs, facts: &Facts, figures: &Figures, link: &L
             needs.look("hub", text, "If the link should be up: look at the cause, the certificate and the way there.");
         }
         None => {}
+    }
+}
+
+/// Adds that the first certificate is yet to come, or that the next one does not.
+pub(super) fn enrolment(needs: &mut Needs, enrolment: &Enrolment) {
+    let why = enrolment.failure.as_ref();
+    if enrolment.waits_for_first {
+        let text =
+            "The gateway waits for its first certificate, and does not connect to the hub before".to_owned();
+        let action = "What comes in is stored. The EST server is asked by itself, again and again";
+        match why {
+            None => needs.look("first_certificate", text + ".", format!("{action}.")),
+            Some(why) => needs.act(
+                "first_certificate",
+                format!("{text}: {why}."),
+                format!("{action}: mend the server, or [hub.est]."),
+            ),
+        }
+    } else if let Some(why) = why {
+        let text = format!("The gateway's certificate is to be renewed, and is not: {why}.");
+        needs.look("certificate_renewal", text, "The EST server is asked again by itself, and the certificate in use goes on: mend the server, or [hub.est].");
     }
 }
 

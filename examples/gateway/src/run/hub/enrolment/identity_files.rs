@@ -1,0 +1,103 @@
+//! Files of the gateway's certificate and key: read for a request, and replaced whole by what came of it. A key that is made is on disk before anybody is
+//! asked to certify it, and is kept for the next attempt.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_bridge::Tls;
+use edge_est::certificate::{Certificate, Validity};
+use edge_est::request::Names;
+use edge_est::{key, key::SigningKey, pem};
+use edge_state::file;
+
+use crate::config::{Hub, operator_file};
+
+use super::EnrolmentError;
+
+/// Mode of a first certificate, which is no secret.
+const MODE: u32 = 0o644;
+
+/// Certificate in use, with the settings that show it.
+pub(super) struct Identity {
+    pub(super) tls: Tls,
+    pub(super) names: Names,
+    pub(super) public_key: Vec<u8>,
+}
+
+impl Identity {
+    /// Reads certificate and key, which have to fit.
+    pub(super) fn read(hub: &Hub, trusting: Tls) -> Result<Self, EnrolmentError> {
+        let (Some(cert), Some(key)) = (&hub.cert, &hub.key) else { return Err(no_certificate(hub)) };
+        let tls = trusting.with_identity(cert, key)?;
+        let der = first_of(cert).ok_or_else(|| no_certificate(hub))?;
+        let certificate = Certificate::read(&der).ok_or_else(|| no_certificate(hub))?;
+        let public_key = certificate.public_key().to_vec();
+        Ok(Self { tls, names: Names::of(&certificate), public_key })
+    }
+}
+
+fn no_certificate(hub: &Hub) -> EnrolmentError {
+    let source = io::Error::new(io::ErrorKind::InvalidData, "no certificate");
+    at(hub.cert.as_deref().unwrap_or(Path::new("")), source)
+}
+
+fn at(path: &Path, source: io::Error) -> EnrolmentError {
+    EnrolmentError::File { path: path.display().to_string(), source }
+}
+
+/// Returns the first certificate in a file of PEM.
+fn first_of(path: &Path) -> Option<Vec<u8>> {
+    pem::first("CERTIFICATE", &operator_file::read_text(path).ok()?)
+}
+
+/// Returns the life of the first certificate in a file. `None`: there is none that can be read.
+pub(super) fn validity_of(path: &Path) -> Option<Validity> {
+    Certificate::read(&first_of(path)?).map(|certificate| certificate.validity)
+}
+
+/// Returns the length of the life of the first certificate in a file. `None`: there is none that can be read.
+pub(in crate::run) fn life_of(path: &Path) -> Option<Duration> {
+    validity_of(path).map(|validity| Duration::from_secs(validity.life_s()))
+}
+
+/// Returns the gateway's key; makes it if there is no file.
+pub(super) fn own_key(hub: &Hub) -> Result<Arc<dyn SigningKey>, EnrolmentError> {
+    let path = hub.key.as_deref().ok_or_else(|| no_certificate(hub))?;
+    if path.symlink_metadata().is_err() {
+        let made =
+            key::generate().ok_or_else(|| at(path, io::Error::other("no random numbers for a new key")))?;
+        let (dir, name) = parts(path)?;
+        file::replace(dir, name, &[made.as_bytes()]).map_err(|source| at(path, source))?;
+    }
+    let text = operator_file::read(path).map_err(|source| at(path, source))?;
+    let no_key = || at(path, io::Error::new(io::ErrorKind::InvalidData, "no private key"));
+    key::read(&text).ok_or_else(no_key)
+}
+
+/// Puts a certificate of this key with its chain in the place of the one in use, with the mode of that one.
+///
+/// # Errors
+/// The disk refuses; or somebody has put a certificate of another key there since the request was made, which would not fit this one's.
+pub(super) fn write_certificate(hub: &Hub, pem: &str, public_key: &[u8]) -> Result<(), EnrolmentError> {
+    let path = hub.cert.as_deref().ok_or_else(|| no_certificate(hub))?;
+    let there = first_of(path);
+    let is_other = |own: Certificate<'_>| own.public_key() != public_key;
+    if there.as_deref().and_then(Certificate::read).is_some_and(is_other) {
+        return Err(at(path, io::Error::other("was replaced by one of another key meanwhile, which stays")));
+    }
+    let mode = path.metadata().map_or(MODE, |about| about.permissions().mode() & 0o777);
+    let (dir, name) = parts(path)?;
+    file::replace_with_mode(dir, name, mode, pem.as_bytes()).map_err(|source| at(path, source))
+}
+
+/// Splits a path into directory and name.
+fn parts(path: &Path) -> Result<(&Path, &str), EnrolmentError> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let no_name = || at(path, io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file in UTF-8"));
+    let name = path.file_name().and_then(OsStr::to_str).ok_or_else(no_name)?;
+    Ok((dir, name))
+}
