@@ -13,7 +13,9 @@ use crate::config::{Config, Local};
 /// # Errors
 /// The exit code, if there is one.
 pub(super) fn check(config: &Config) -> Result<(), ExitCode> {
+    // A first certificate is yet to come, and no signer has its key.
     let hub = config.hub.cert.as_ref().zip(config.hub.key.as_ref());
+    let hub = hub.filter(|_| !config.hub.waits_for_certificate());
     let listener = match &config.local {
         Local::Listen { addresses, .. } => addresses.tls.as_ref().map(|tls| (&tls.cert, &tls.key)),
         Local::Broker { .. } => None,
