@@ -14,6 +14,8 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Most certificates of an answer, and of the chain behind the first one.
 const CERTIFICATES_MAX: usize = 32;
 const BEHIND_MAX: usize = 8;
+/// Seconds by which the authority's clock may be ahead of this machine's: until its certificate begins the former one is used.
+const AHEAD_MAX_S: u64 = 3_600;
 /// Most characters of what a server says beside its refusal.
 const SAID_MAX: usize = 120;
 /// Object identifier of signed data, 1.2.840.113549.1.7.2.
@@ -100,6 +102,9 @@ pub enum AnswerError {
     /// The new certificate ends no later than the one in use.
     #[error("the new certificate ends no later than the one in use: {}", utc::text(*.0))]
     NotLater(u64),
+    /// The certificate is not valid for a long time.
+    #[error("the new certificate is valid only from {}, by this machine's clock", utc::text(*.0))]
+    NotYet(u64),
     /// The certificate has ended.
     #[error("the new certificate has ended already, by this machine's clock: {}", utc::text(*.0))]
     Ended(u64),
@@ -164,12 +169,13 @@ fn judge(own: &Certificate<'_>, wanted: &Wanted<'_>) -> Result<(), AnswerError> 
     if let Err(error) = parsed(own.der) {
         return Err(AnswerError::Unusable(error.to_string()));
     }
-    let end_s = own.validity.end_s;
+    let Validity { begin_s, end_s } = own.validity;
     if wanted.in_use.is_some_and(|in_use| end_s <= in_use.end_s) {
         return Err(AnswerError::NotLater(end_s));
     }
     match wanted.wall_s {
         Some(wall_s) if end_s <= wall_s => Err(AnswerError::Ended(end_s)),
+        Some(wall_s) if begin_s > wall_s.saturating_add(AHEAD_MAX_S) => Err(AnswerError::NotYet(begin_s)),
         _ => Ok(()),
     }
 }

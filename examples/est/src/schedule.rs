@@ -101,9 +101,12 @@ impl Schedule {
         self.failures == 0
     }
 
-    /// Records that a request brought a certificate.
-    pub fn succeeded(&mut self) {
-        (self.failures, self.again_s) = (0, 0);
+    /// Records that a request brought a certificate. The next request has to wait for a third of what is left of it, also where it is due at once: some
+    /// authorities let it begin long before they made it, and each new one would be renewed when it comes.
+    pub fn succeeded(&mut self, new: Validity, now: Now) {
+        let left_s = now.wall_s.map_or(0, |wall_s| new.end_s.saturating_sub(wall_s));
+        let pause_s = (left_s / 3).clamp(ASKED_MIN_S, DAY_S);
+        (self.failures, self.again_s) = (0, now.up_s.saturating_add(pause_s));
     }
 
     fn part(&self, whole: u64) -> u64 {
@@ -167,6 +170,31 @@ mod tests {
         assert_eq!(pauses, [ASKED_MIN_S, 17, DAY_S]);
         assert_eq!(schedule.failed(Some(LIFE), at(0, LIFE.end_s - 40), Some(3_600)), 10);
         assert_eq!(schedule.failed(Some(LIFE), at(0, LIFE.end_s), Some(DAY_S)), HOUR_S);
+    }
+
+    #[test]
+    fn a_certificate_that_is_due_when_it_comes_is_not_renewed_at_once() {
+        let mut schedule = Schedule::new("g");
+        // Made now, with a life that began three days ago.
+        let new = |wall_s: u64| Validity { begin_s: wall_s - 3 * DAY_S, end_s: wall_s + HOUR_S };
+        let (mut requests, begin_s) = (0, 100 * DAY_S);
+        let mut in_use = new(begin_s);
+        for up_s in 0..DAY_S {
+            let now = at(up_s, begin_s + up_s);
+            assert!(in_use.end_s > begin_s + up_s);
+            if schedule.next(Some(in_use), now) == Next::Ask {
+                in_use = new(begin_s + up_s);
+                schedule.succeeded(in_use, now);
+                requests += 1;
+            }
+        }
+        assert_eq!(requests, 72);
+        schedule.succeeded(LIFE, Now { up_s: 7, wall_s: None });
+        assert_eq!(schedule.next(None, at(7, 0)), Next::Wait(ASKED_MIN_S));
+        // One that has lasted long is due as ever.
+        schedule.succeeded(LIFE, at(0, LIFE.begin_s));
+        assert!(schedule.due_s(LIFE) > LIFE.begin_s + 2 * DAY_S);
+        assert_eq!(schedule.next(Some(LIFE), at(60 * DAY_S, LIFE.end_s - DAY_S)), Next::Ask);
     }
 
     proptest! {

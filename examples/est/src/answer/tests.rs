@@ -168,7 +168,14 @@ fn each_wrong_answer_is_refused_by_its_reason() {
     assert_eq!(refused(good(&text(&cms(&vec![&*own; 33])))), AnswerError::TooMany);
     let ended = Wanted { in_use: None, wall_s: Some(NOW_S + 2 * YEAR_S), ..wanted };
     assert_eq!(read(&good(&text(&cms(&[&own]))), &ended).unwrap_err(), AnswerError::Ended(in_use.end_s()));
-    // By a clock that may be wrong nothing has ended.
+    let early = |wall_s| Wanted { in_use: None, wall_s: Some(wall_s), ..wanted };
+    assert_eq!(
+        read(&good(&text(&cms(&[&own]))), &early(NOW_S - 5_000)).unwrap_err(),
+        AnswerError::NotYet(NOW_S - 1_000)
+    );
+    // A little later the authority's clock and this one's agree on it.
+    read(&good(&text(&cms(&[&own]))), &early(NOW_S - 1_060)).unwrap();
+    // By a clock that may be wrong nothing has ended, and nothing is early.
     read(&good(&text(&cms(&[&own]))), &Wanted { wall_s: None, ..ended }).unwrap();
 }
 
