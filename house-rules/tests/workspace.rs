@@ -127,10 +127,13 @@ fn the_queue_stays_small_enough_to_embed() {
 
 /// README's first command builds it, on small machines too.
 #[test]
-fn the_gateway_that_is_shipped_builds_no_zstandard() {
+fn the_gateway_that_is_shipped_builds_neither_zstandard_nor_a_client_of_http() {
     let shipped = tree(&["-p", "edge-gateway"]);
-    assert!(shipped.contains("edge-codec") && !shipped.contains("zstd"), "off by default");
-    assert!(tree(&["-p", "edge-gateway", "--features", "zstd"]).contains("zstd"));
+    assert!(shipped.contains("edge-codec"));
+    for (feature, brought) in [("zstd", "zstd"), ("est", "edge-est"), ("est", "want")] {
+        assert!(!shipped.contains(brought), "{brought} is off by default");
+        assert!(tree(&["-p", "edge-gateway", "--features", feature]).contains(brought));
+    }
 }
 
 /// And in its reason, which `.ci/test` and `.ci/promise` print.
