@@ -39,7 +39,9 @@ pub(super) fn est(hub: &Section<'_>, id: &str, findings: &mut Findings) -> Optio
         return None;
     };
     let section = hub.inner("est", at, table);
-    if let Some(message) = not_built(cfg!(feature = "est")) {
+    if !cfg!(feature = "est") {
+        let message =
+            "is not in this build: it needs the feature `est` (cargo build -p edge-gateway --features est)";
         findings.error(at, "hub.est", message);
     }
     if section.get("url").is_none() {
@@ -57,13 +59,6 @@ pub(super) fn est(hub: &Section<'_>, id: &str, findings: &mut Findings) -> Optio
         );
     }
     Some(Est { url: url?.value, ca, claim })
-}
-
-/// Returns the error in a build without the feature. `None`: the build has it.
-fn not_built(is_built: bool) -> Option<&'static str> {
-    let message =
-        "is not in this build: it needs the feature `est` (cargo build -p edge-gateway --features est)";
-    (!is_built).then_some(message)
 }
 
 #[cfg(feature = "est")]
@@ -102,14 +97,14 @@ fn claim(section: &Section<'_>, id: &str, findings: &mut Findings) -> Option<Cla
 pub(super) fn check(est: &Est, section: &Section<'_>, hub: &Hub, findings: &mut Findings) {
     let (Some(cert), Some(key)) = (&hub.cert, &hub.key) else { return };
     let at = section.at_key("est");
-    let folder = Some(cert.parent().unwrap_or(Path::new(""))).filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        let message = format!(
-            "{}: not writable for this user: a new certificate could not be kept there",
-            folder.display()
-        );
-        findings.warning(at, "hub.cert", message);
+    // A certificate is renamed over its file, and would take the key with it.
+    if cert == key || operator_file::is_same_file(cert, key) {
+        let message = "`cert` and `key` are one file: a renewal replaces that of the certificate, so that the key needs its own";
+        return findings.error(at, "hub.est", message);
+    }
+    warn_if_unwritable(cert, at, ("hub.cert", "a new certificate"), findings);
+    if signer_socket(key).is_none() && !operator_file::is_there(key) {
+        warn_if_unwritable(key, at, ("hub.key", "a key"), findings);
     }
     let Some(claim) = est.claim.as_ref().filter(|_| hub.waits_for_certificate()) else { return };
     if signer_socket(key).is_some() {
@@ -123,6 +118,15 @@ pub(super) fn check(est: &Est, section: &Section<'_>, hub: &Hub, findings: &mut 
     }
 }
 
+fn warn_if_unwritable(file: &Path, at: usize, (key, what): (&str, &str), findings: &mut Findings) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        let folder = folder.display();
+        let message = format!("{folder}: not writable for this user: {what} could not be kept there");
+        findings.warning(at, key, message);
+    }
+}
+
 impl Hub {
     /// Returns whether the certificate is yet to come, by a claim.
     pub(crate) fn waits_for_certificate(&self) -> bool {
@@ -131,7 +135,22 @@ impl Hub {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "est")))]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Config;
+
+    #[test]
+    fn a_build_without_est_names_its_feature() {
+        let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://hub:1\"\n[hub.est]\nurl = \"https://ca\"\n\
+                    [[route]]\nmatch = \"a\"\n";
+        let said = Config::parse(Path::new("gateway.toml"), text, &|_| None).unwrap_err().to_string();
+        assert!(said.contains("error: hub.est:") && said.contains("--features est"), "{said}");
+    }
+}
+
+#[cfg(all(test, feature = "est"))]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -182,13 +201,6 @@ mod tests {
     const URL: &str = "url = \"https://ca\"";
     const CLAIM: &str = "url = \"https://ca\"\nclaim_cert = \"claim.crt\"\nclaim_key = \"claim.key\"";
 
-    /// Programs of tests have it, the gateway that is shipped has not.
-    #[test]
-    fn a_table_that_is_not_built_is_refused_by_the_name_of_its_feature() {
-        assert!(not_built(false).is_some_and(|message| message.contains("--features est")));
-        assert_eq!(not_built(cfg!(feature = "est")), None, "tests cover it");
-    }
-
     #[test]
     fn each_mistake_is_told_at_its_key() {
         let site = Site::new();
@@ -236,6 +248,30 @@ mod tests {
         assert_eq!((waits(&read), read.1.as_str()), (Some(false), ""), "the claim is not needed any more");
         fs::remove_file(site.0.path().join("own.key")).unwrap();
         assert!(site.read(FILES, CLAIM).1.contains("error: hub.key:"));
+        fs::remove_file(site.0.path().join("own.crt")).unwrap();
+        let said = site.read("cert = \"own.crt\"\nkey = \"nowhere/own.key\"", CLAIM).1;
+        assert!(said.contains("warning: hub.key:") && said.contains("a key could not be kept"), "{said}");
+    }
+
+    /// The renamed certificate would take the only copy of the key with it.
+    #[test]
+    fn a_key_in_the_file_of_the_certificate_is_refused() {
+        let site = Site::new();
+        site.make("own", 400);
+        let path = |name: &str| site.0.path().join(name);
+        let both =
+            fs::read_to_string(path("own.crt")).unwrap() + &fs::read_to_string(path("own.key")).unwrap();
+        fs::write(path("own.key"), both).unwrap();
+        fs::remove_file(path("own.crt")).unwrap();
+        std::os::unix::fs::symlink("own.key", path("own.crt")).unwrap();
+        for (hub, est) in [
+            (FILES, URL),
+            ("cert = \"own.key\"\nkey = \"own.key\"", URL),
+            ("cert = \"new\"\nkey = \"new\"", CLAIM),
+        ] {
+            let said = site.read(hub, est).1;
+            assert!(said.contains("error: hub.est: `cert` and `key` are one file"), "{said}");
+        }
     }
 
     #[test]
