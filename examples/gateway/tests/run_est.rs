@@ -140,6 +140,11 @@ fn whatever_the_server_does_the_certificate_in_use_goes_on_and_the_reason_is_tol
         )
     };
     let page = "x".repeat(70_000);
+    let raw = |kind: &str, rest: &str| {
+        Behaviour::Say(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{rest}").into_bytes())
+    };
+    let (pkcs7, chunked) = ("application/pkcs7-mime", "Transfer-Encoding: chunked\r\n\r\n");
+    let chunks = format!("1000\r\n{}\r\n", "M".repeat(0x1000)).repeat(40);
     let mut site = Site::new(dir, say("401 Unauthorized", ""), "url = \"URL\"");
     site.plant.sign_for_seconds(dir, "site7", "before", DUE);
     let cert = fs::read(dir.join("site7.crt")).unwrap();
@@ -155,6 +160,15 @@ fn whatever_the_server_does_the_certificate_in_use_goes_on_and_the_reason_is_tol
             "HTTP with localhost",
         ),
         (Behaviour::Say(vec![b'x'; 100_000]), "HTTP with localhost"),
+        (Behaviour::Say(b"HTTP/1.1 100 Continue\r\n\r\n".repeat(5_000)), "HTTP with localhost"),
+        (raw(pkcs7, &format!("X: {}", "x".repeat(100_000))), "HTTP with localhost"),
+        (raw(pkcs7, &format!("{chunked}{chunks}")), "more than 65536 bytes"),
+        (raw(pkcs7, &format!("{chunked}zz\r\nMII")), "HTTP with localhost"),
+        (
+            raw("multipart/mixed; boundary=x", "Content-Length: 3\r\n\r\n--x"),
+            "the answer is \"multipart/mixed",
+        ),
+        (raw(pkcs7, "Content-Length: 8\r\n\r\nMAMCAQU="), "no list of certificates"),
         (Behaviour::OtherKey("other"), "no certificate for the key of this gateway"),
     ] {
         site.est.behave(behaviour);

@@ -24,12 +24,12 @@ use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::configuration::route_changes::{Configurations, RouteChanges};
 use super::error::RunError;
 use super::filters::{due_rows, watched_sensors_file};
-use super::hub;
 use super::hub::compact::{Announced, Compact, EchoedTables, KeptTables};
 use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
 use super::hub::goodbye;
 use super::hub::hub_state;
+use super::hub::keep_enrolled;
 use super::hub::same_identifier::SameIdentifier;
 use super::hub::table_files::TableFiles;
 use super::hub::table_subscriber::TableSubscriber;
@@ -125,12 +125,8 @@ pub(crate) async fn run(
             floor.raise(taken.opened.account.known_s());
             let is_stopping = taken.is_stopping;
             let certificates = Certificates::new(config);
-            local.tasks.extend(hub::keep_enrolled(
-                config,
-                &local.wall,
-                floor.clock(),
-                &certificates.enrolment,
-            ));
+            let enrolled = keep_enrolled(config, &local.wall, floor.clock(), &certificates.enrolment);
+            local.tasks.extend(enrolled);
             let others = (taken, table_subscriber, files.table_files);
             let running = local.with_queue(config, state, (uplink, certificates), others);
             let running = service.while_waiting(running).await?;
@@ -400,6 +396,5 @@ fn tell_opened(config: &Config, state: &Path, resumed: &Resumed) {
 
 /// Returns the wall clock of rows and filters, trusted from the start if the configuration demands it.
 pub(crate) fn wall_clock(config: &Config) -> SystemClock {
-    let wall = SystemClock::new();
-    if config.trusts_clock { wall.assume_synced() } else { wall }
+    if config.trusts_clock { SystemClock::new().assume_synced() } else { SystemClock::new() }
 }

@@ -78,12 +78,7 @@ pub(in crate::run) fn start(
     floor: ClockFloor,
     state: &EnrolmentState,
 ) -> Option<JoinHandle<()>> {
-    let est = config.hub.est.clone()?;
-    // `check` has read it.
-    let server = est.url.parse().ok()?;
-    let (hub, schedule) = (config.hub.clone(), Schedule::new(&config.id));
-    let (wall, state) = (wall.clone(), state.clone());
-    let mut enroller = Enroller { hub, est, server, wall, floor, schedule, state, told_s: None };
+    let mut enroller = Enroller::new(config, wall.clone(), floor, state.clone())?;
     Some(tokio::spawn(async move {
         loop {
             let pause = enroller.step().await;
@@ -93,6 +88,20 @@ pub(in crate::run) fn start(
 }
 
 impl Enroller {
+    /// Creates the task's parts. `None`: others renew the certificate.
+    fn new(
+        config: &Config,
+        wall: Arc<SystemClock>,
+        floor: ClockFloor,
+        state: EnrolmentState,
+    ) -> Option<Self> {
+        let est = config.hub.est.clone()?;
+        // `check` has read it.
+        let server = est.url.parse().ok()?;
+        let (hub, schedule) = (config.hub.clone(), Schedule::new(&config.id));
+        Some(Self { hub, est, server, wall, floor, schedule, state, told_s: None })
+    }
+
     /// Does what is due, and returns the pause until the next step.
     async fn step(&mut self) -> Duration {
         let hub = self.hub.clone();
@@ -112,8 +121,7 @@ impl Enroller {
             }
             Next::ClockUnknown => return LOOK_EVERY,
         }
-        let asked = tokio::time::timeout(EXCHANGE_WITHIN, self.ask(in_use)).await;
-        match asked.unwrap_or(Err(EnrolmentError::Late)) {
+        match self.ask(in_use).await {
             Ok(chain) => self.succeeded(&chain),
             Err(error) => return self.failed(&error, is_first, in_use),
         }
@@ -131,7 +139,9 @@ impl Enroller {
         let (hub, est, floor) = (self.hub.clone(), self.est.clone(), self.floor.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor)).await??;
         let Prepared { tls, operation, request, public_key } = prepared;
-        let response = exchange::post(&self.server, &tls, operation, &request).await?;
+        let exchange = exchange::post(&self.server, &tls, operation, &request);
+        let response =
+            tokio::time::timeout(EXCHANGE_WITHIN, exchange).await.map_err(|_| EnrolmentError::Late)??;
         let answer = Answer {
             status: response.status,
             content_type: response.content_type.as_deref(),
@@ -146,7 +156,7 @@ impl Enroller {
     }
 
     fn succeeded(&mut self, chain: &Chain) {
-        self.schedule.succeeded();
+        self.schedule.succeeded(chain.validity, self.now());
         self.told_s = None;
         self.state.set(Enrolment::default());
         let path = self.hub.cert.as_ref().map(|path| path.display().to_string());
@@ -162,7 +172,9 @@ impl Enroller {
         let now = self.now();
         let asked_s = if let EnrolmentError::Answer(answer) = error { answer.after_s() } else { None };
         let again_s = self.schedule.failed(in_use, now, asked_s);
-        self.state.set(Enrolment { waits_for_first: is_first, failure: Some(error.to_string()) });
+        // One that had a certificate goes on with it, though the file is gone.
+        let waits_for_first = is_first && self.state.get().waits_for_first;
+        self.state.set(Enrolment { waits_for_first, failure: Some(error.to_string()) });
         if self.told_s.is_none_or(|told_s| now.up_s.saturating_sub(told_s) >= TELL_EVERY_S) {
             self.told_s = Some(now.up_s);
             let until = in_use.map(|validity| utc::text(validity.end_s()));
@@ -197,3 +209,6 @@ fn prepare(hub: &Hub, est: &Est, floor: ClockFloor) -> Result<Prepared, Enrolmen
     let request = request(&names, &*key)?;
     Ok(Prepared { tls, operation: "simplereenroll", request, public_key })
 }
+
+#[cfg(test)]
+mod tests;

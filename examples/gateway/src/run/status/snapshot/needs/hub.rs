@@ -94,7 +94,7 @@ pub(super) fn enrolment(needs: &mut Needs, enrolment: &Enrolment) {
             Some(why) => needs.act(
                 "first_certificate",
                 format!("{text}: {why}."),
-                format!("{action}: mend the server, or [hub.est]."),
+                format!("{action}: let the authority approve it, or mend the server or [hub.est]."),
             ),
         }
     } else if let Some(why) = why {

@@ -1,0 +1,62 @@
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::run::certificate_floor::CertificateFloor;
+
+use super::*;
+
+/// Enroller of a gateway without a certificate, whose EST server has this port.
+fn enroller(dir: &Path, port: u16) -> Enroller {
+    for name in ["ca", "claim"] {
+        let own = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        fs::write(dir.join(format!("{name}.crt")), own.cert.pem()).unwrap();
+        let key = dir.join(format!("{name}.key"));
+        fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtts://hub\"\nca = \"ca.crt\"\n\
+         cert = \"own.crt\"\nkey = \"own.key\"\n[hub.est]\nurl = \"https://127.0.0.1:{port}\"\nclaim_cert = \"claim.crt\"\n\
+         claim_key = \"claim.key\"\n[clock]\ntrusted = true\n[[route]]\nmatch = \"a\"\n"
+    );
+    let parsed = Config::parse(&dir.join("gateway.toml"), &text, &|_| None);
+    let config = parsed.unwrap_or_else(|findings| panic!("{findings}")).0;
+    let wall = Arc::new(SystemClock::new().assume_synced());
+    let floor = CertificateFloor::new(wall.clone()).clock();
+    Enroller::new(&config, wall, floor, EnrolmentState::new(true)).unwrap()
+}
+
+/// It takes the connection and says nothing, not even in TLS.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_is_given_up_and_the_key_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut enroller = enroller(dir.path(), silent.local_addr().unwrap().port());
+    assert_eq!(enroller.step().await, LOOK_EVERY);
+    let Enrolment { waits_for_first, failure } = enroller.state.get();
+    assert_eq!((waits_for_first, failure.as_deref()), (true, Some("no answer within 60 s")));
+    let key = fs::read(dir.path().join("own.key")).unwrap();
+    // It is not asked again before a minute is over, and then for the same key.
+    enroller.step().await;
+    enroller.schedule = Schedule::new("g");
+    enroller.step().await;
+    assert_eq!(fs::read(dir.path().join("own.key")).unwrap(), key);
+    assert!(!dir.path().join("own.crt").exists());
+}
+
+/// Its link goes on with what it has read: it is at the hub, and the status says nothing else.
+#[tokio::test]
+async fn a_gateway_whose_certificate_is_removed_while_it_runs_does_not_wait_for_a_first_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut enroller = enroller(dir.path(), port);
+    enroller.state = EnrolmentState::default();
+    enroller.step().await;
+    let Enrolment { waits_for_first, failure } = enroller.state.get();
+    assert!(
+        !waits_for_first && failure.as_ref().is_some_and(|why| why.contains("no connection")),
+        "{failure:?}"
+    );
+}
