@@ -156,7 +156,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::super::Config;
-    use super::*;
 
     struct Site(tempfile::TempDir);
 
@@ -176,6 +175,8 @@ mod tests {
             let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
             let end = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400 * days);
             params.not_after = end.into();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
             let write = |ending: &str, text: String| {
                 let path = self.0.path().join(format!("{name}.{ending}"));
                 fs::write(&path, text).unwrap();

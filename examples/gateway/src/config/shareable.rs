@@ -17,7 +17,7 @@ const LEFT_OUT: &str = "…";
 const FILES_MAX: usize = 100;
 /// Keys with the path of a secret, in whose place the secret itself may stand by mistake.
 const SECRET_FILES: [&str; 6] =
-    ["key", "key_file", "claim_key", "password_file", "proxy_password_file", "token_file"];
+    ["claim_key", "key", "key_file", "password_file", "proxy_password_file", "token_file"];
 
 /// Reads a file, and the files that it includes. Returns their texts for others, one after the other.
 ///

@@ -350,7 +350,8 @@ fn the_example_has_every_key() {
         "hardware",
         "test",
     ] {
-        let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key)).collect();
+        let has_table = |key: &str| example.contains(&format!("[{table}.{key}]"));
+        let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key) && !has_table(key)).collect();
         assert!(missing.is_empty(), "[{table}] of gateway.toml lacks {missing:?}");
     }
     for table in known("") {
