@@ -208,7 +208,7 @@ mod tests {
             let wall_s = due_s.saturating_add(late_s);
             for _ in 0..failures {
                 let pause_s = schedule.failed(Some(validity), at(up_s, wall_s), None);
-                prop_assert!(pause_s >= 1 && pause_s <= DAY_S + DAY_S / SPREAD);
+                prop_assert!((1..=DAY_S + DAY_S / SPREAD).contains(&pause_s));
                 prop_assert!(wall_s >= validity.end_s || pause_s <= (validity.end_s - wall_s).max(1));
                 prop_assert!(schedule.next(Some(validity), at(up_s.saturating_add(pause_s), wall_s)) == Next::Ask);
             }

@@ -135,7 +135,8 @@ impl Hub {
     }
 }
 
-#[cfg(all(test, not(feature = "est")))]
+#[cfg(test)]
+#[cfg(not(feature = "est"))]
 mod tests {
     use std::path::Path;
 
@@ -150,7 +151,8 @@ mod tests {
     }
 }
 
-#[cfg(all(test, feature = "est"))]
+#[cfg(test)]
+#[cfg(feature = "est")]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
