@@ -1,4 +1,4 @@
-//! The [`Listener`] on TCP, with or without TLS and WebSocket.
+//! The [`Listener`](crate::listener::Listener) on TCP, with or without TLS and WebSocket.
 //!
 //! One task owns the listener; each connection has a task that only moves bytes. A connection that may not be read is left unread, so that its
 //! sender's socket fills up, which is the only flow control of MQTT 3.1.1.
@@ -251,7 +251,7 @@ impl ServerBuilder {
 
     /// Keeps sessions with their waiting messages, and retained messages, over a restart. They are restored at the start, and saved a second
     /// after a change, at most 4 KiB/s on average to spare flash, and at a [shutdown](Server::shutdown). A kill loses changes since the last
-    /// save. See [`Listener::save`] for limits. Default: none, so that everything is in RAM.
+    /// save. See [`Listener::save`](crate::listener::Listener::save) for limits. Default: none, so that everything is in RAM.
     #[must_use]
     pub fn client_store(mut self, store: impl ClientStore) -> Self {
         self.client_store = Some(Box::new(store));
@@ -267,7 +267,7 @@ impl ServerBuilder {
     }
 
     /// Sets a function that is called with each message at its arrival, before any row is queued and also while the queue has no room
-    /// ([`Listener::with_on_publish`]). It runs on the server's task, so it should take microseconds.
+    /// ([`Listener::with_on_publish`](crate::listener::Listener::with_on_publish)). It runs on the server's task, so it should take microseconds.
     #[must_use]
     pub fn on_publish(mut self, on_publish: impl FnMut(Now, &Inbound) + Send + 'static) -> Self {
         self.on_publish = Some(Box::new(on_publish));
