@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Builds and runs all tests, three programs at a time, each as soon as it is built: of those that wait for sockets, disks and processes two, and
-beside them, with a low priority, one of those that mostly compute. What a program prints is printed whole when it ends, and stays in
-`target/test-output` until the next run. Exit code 1: a test failed, or a program could not be built or run.
+"""Builds and runs all tests, three programs at a time: of those that wait for sockets, disks and processes two, and beside them, with a low
+priority, one of those that mostly compute. What a program prints is printed whole when it ends, and stays in `target/test-output` until the next
+run. Exit code 1: a test failed, or a program could not be run.
 
-cargo builds all programs first and then runs one after the other. Those that wait take 25 minutes so, and an eighth of one core.
+cargo runs one program after the other. Those that wait take 25 minutes so, and an eighth of one core.
 """
 import json
 import os
@@ -18,8 +18,6 @@ COMPUTING_PACKAGES = {"edge-codec", "edge-codec-fuzz", "edge-filter", "edge-filt
 COMPUTING_PROGRAMS = {("edge-bridge", "sim"), ("edge-bridge", "refusals"), ("edge-bridge", "explore_states")}
 # Their limits are of seconds, for what takes milliseconds: a tenth of a core is enough.
 NICENESS = 10
-# The compiler's, while tests run: they go first, but for those that compute.
-BUILD_NICENESS = 15
 # Programs that wait, at a time.
 WAITING_LANES = 2
 
@@ -59,8 +57,16 @@ class Program:
         return ended.returncode
 
 
+def in_order(programs):
+    """Returns a queue of the programs, from which lanes take the next one."""
+    waiting = queue.SimpleQueue()
+    for program in sorted(programs, key=lambda program: program.name):
+        waiting.put(program)
+    return waiting
+
+
 class Lane(threading.Thread):
-    """Programs that run one after the other, with one priority. Lanes may share a queue, to whose end each needs a `None`."""
+    """Programs that run one after the other, with one priority. Lanes may share a queue."""
 
     printing = threading.Lock()
 
@@ -74,7 +80,11 @@ class Lane(threading.Thread):
 
     def run(self):
         begin, failed = time.monotonic(), False
-        while (program := self.programs.get()) is not None:
+        while True:
+            try:
+                program = self.programs.get_nowait()
+            except queue.Empty:
+                break
             failed |= not self.passes(program)
         self.has_failed, self.seconds = failed, round(time.monotonic() - begin)
 
@@ -94,36 +104,29 @@ class Lane(threading.Thread):
         return code == 0
 
 
-def built(selection, niceness=0):
-    """Builds the test programs that these arguments of cargo select and yields each when it is built; ends this process if one does not compile, or if
-    there is none."""
-    command = ["nice", "-n", str(niceness), *CARGO_TEST, *selection, "--no-run", "--message-format=json-render-diagnostics"]
-    is_none = True
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as cargo:
-        for message in map(json.loads, cargo.stdout):
-            if message.get("executable") and message["profile"]["test"]:
-                is_none = False
-                yield Program(message)
-    if cargo.returncode != 0:
-        sys.exit(cargo.returncode)
-    if is_none:
+def build(selection):
+    """Builds the test programs that these arguments of cargo select and returns them; ends this process if one does not compile, or if there is none."""
+    command = [*CARGO_TEST, *selection, "--no-run", "--message-format=json-render-diagnostics"]
+    built = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if built.returncode != 0:
+        sys.exit(built.returncode)
+    messages = map(json.loads, built.stdout.splitlines())
+    programs = [Program(message) for message in messages if message.get("executable") and message["profile"]["test"]]
+    if not programs:
         sys.exit("cargo named no test program")
+    return programs
 
 
 def main():
-    begin = time.monotonic()
-    waiting, computing = queue.SimpleQueue(), queue.SimpleQueue()
+    programs = build(TESTED)
+    waiting = in_order(program for program in programs if not program.is_computing())
+    computing = in_order(program for program in programs if program.is_computing())
     lanes = [Lane(waiting, 0) for _ in range(WAITING_LANES)] + [Lane(computing, NICENESS)]
     for lane in lanes:
         lane.start()
-    for program in built(TESTED, BUILD_NICENESS):
-        (computing if program.is_computing() else waiting).put(program)
-    print(f"built in {time.monotonic() - begin:.0f}s", flush=True)
-    for lane in lanes:
-        lane.programs.put(None)
     for lane in lanes:
         lane.join()
-    print("lanes ended after " + ", ".join(f"{lane.seconds}s" for lane in lanes) + "; the last are those that compute", flush=True)
+    print("tests ran for " + ", ".join(f"{lane.seconds}s" for lane in lanes) + "; the last are those that compute", flush=True)
     examples = subprocess.run([*CARGO_TEST, *TESTED, "--doc", "--no-fail-fast", "--", "--show-output"], stderr=subprocess.STDOUT, check=False)
     has_failed = any(lane.has_failed for lane in lanes)
     sys.exit(1 if has_failed or examples.returncode != 0 else 0)
