@@ -40,6 +40,8 @@ pub struct Answer<'a> {
 pub struct Wanted<'a> {
     /// Its key, as SubjectPublicKeyInfo.
     pub public_key: &'a [u8],
+    /// Certificates (DER) that stand behind the one in use: an answer may have the new one alone (RFC 7030 §4.2.3).
+    pub behind: &'a [Vec<u8>],
     /// Validity of the certificate in use, which it has to outlast. `None`: there is none.
     pub in_use: Option<Validity>,
     /// Wall clock in seconds since 1970. `None` while it is not known to be right.
@@ -161,7 +163,9 @@ pub fn read(answer: &Answer<'_>, wanted: &Wanted<'_>) -> Result<Chain, AnswerErr
     let own = all.iter().filter(|one| one.public_key == wanted.public_key);
     let own = own.max_by_key(|one| one.validity.end_s).ok_or(AnswerError::OtherKey)?;
     judge(own, wanted)?;
-    let text = chain(own, &all).into_iter().map(|der| pem::block("CERTIFICATE", der)).collect();
+    let behind = wanted.behind.iter().filter_map(|der| Certificate::read(der));
+    let known: Vec<_> = all.iter().copied().chain(behind).collect();
+    let text = chain(own, &known).into_iter().map(|der| pem::block("CERTIFICATE", der)).collect();
     Ok(Chain { pem: text, validity: own.validity })
 }
 

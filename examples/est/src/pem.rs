@@ -23,7 +23,22 @@ pub fn block(label: &str, bytes: &[u8]) -> String {
 /// Returns the bytes of the first block with this label, or `None` if there is none.
 #[must_use]
 pub fn first(label: &str, text: &str) -> Option<Vec<u8>> {
+    decode(split(label, text)?.0.as_bytes())
+}
+
+/// Returns the bytes of all blocks with this label, in their order, without those that are no base64.
+#[must_use]
+pub fn all(label: &str, mut text: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    while let Some((digits, rest)) = split(label, text) {
+        found.extend(decode(digits.as_bytes()));
+        text = rest;
+    }
+    found
+}
+
+/// Splits a text into the digits of its first block with this label, and what follows the block.
+fn split<'a>(label: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
     let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
-    let (digits, _) = rest.split_once(&format!("-----END {label}-----"))?;
-    decode(digits.as_bytes())
+    rest.split_once(&format!("-----END {label}-----"))
 }

@@ -105,7 +105,7 @@ impl Schedule {
     /// authorities let it begin long before they made it, and each new one would be renewed when it comes.
     pub fn succeeded(&mut self, new: Validity, now: Now) {
         let left_s = now.wall_s.map_or(0, |wall_s| new.end_s.saturating_sub(wall_s));
-        let pause_s = (left_s / 3).clamp(ASKED_MIN_S, DAY_S);
+        let pause_s = (left_s / 3).max(ASKED_MIN_S);
         (self.failures, self.again_s) = (0, now.up_s.saturating_add(pause_s));
     }
 
@@ -189,6 +189,9 @@ mod tests {
             }
         }
         assert_eq!(requests, 72);
+        let year = Validity { begin_s: 0, end_s: 365 * DAY_S };
+        schedule.succeeded(year, at(0, 275 * DAY_S));
+        assert_eq!(schedule.next(Some(year), at(0, 275 * DAY_S)), Next::Wait(30 * DAY_S));
         schedule.succeeded(LIFE, Now { up_s: 7, wall_s: None });
         assert_eq!(schedule.next(None, at(7, 0)), Next::Wait(ASKED_MIN_S));
         // One that has lasted long is due as ever.

@@ -102,6 +102,15 @@ pub(super) fn check(est: &Est, section: &Section<'_>, hub: &Hub, findings: &mut 
         let message = "`cert` and `key` are one file: a renewal replaces that of the certificate, so that the key needs its own";
         return findings.error(at, "hub.est", message);
     }
+    if [&hub.ca, &hub.crl, &est.ca]
+        .into_iter()
+        .flatten()
+        .any(|other| operator_file::is_same_file(cert, other))
+    {
+        let message =
+            "`cert` is also the file of `ca` or `crl`, which a renewal would replace: each needs its own";
+        return findings.error(at, "hub.est", message);
+    }
     warn_if_unwritable(cert, at, ("hub.cert", "a new certificate"), findings);
     if signer_socket(key).is_none() && !operator_file::is_there(key) {
         warn_if_unwritable(key, at, ("hub.key", "a key"), findings);
@@ -275,6 +284,15 @@ mod tests {
             let said = site.read(hub, est).1;
             assert!(said.contains("error: hub.est: `cert` and `key` are one file"), "{said}");
         }
+    }
+
+    /// The renewed certificate alone would be the authority that hub and server are judged by.
+    #[test]
+    fn an_authority_in_the_file_of_the_certificate_is_refused() {
+        let site = Site::new();
+        site.make("own", 400);
+        let said = site.read(FILES, "url = \"https://ca\"\nca = \"own.crt\"").1;
+        assert!(said.contains("error: hub.est: `cert` is also the file of `ca` or `crl`"), "{said}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! gateway show its certificate to somebody else, and no more is read than an answer may have.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use edge_bridge::Tls;
@@ -18,6 +19,9 @@ use crate::run::status::http::io::TokioIo;
 
 /// Most bytes of the answer's head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Time for one address: behind one that swallows packets another is tried within the time of the exchange.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +55,7 @@ pub(super) async fn post(
     let name = || server.authority.clone();
     let http =
         |source: Box<dyn std::error::Error + Send + Sync>| ExchangeError::Http { server: name(), source };
-    let stream = TcpStream::connect((server.host.as_str(), server.port))
-        .await
-        .map_err(|source| ExchangeError::Connect { server: name(), source })?;
+    let stream = reach(server).await.map_err(|source| ExchangeError::Connect { server: name(), source })?;
     let stream = tls.handshake(&server.host, Counted::new(stream, Default::default()));
     let stream = stream.await.map_err(|source| ExchangeError::Tls { server: name(), source })?;
     let request = Request::builder()
@@ -89,6 +91,19 @@ pub(super) async fn post(
         answer = &mut answered => answer,
         _ended = &mut connection => answered.await,
     }
+}
+
+/// Connects to the first address of the name that takes it.
+async fn reach(server: &Server) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in tokio::net::lookup_host((server.host.as_str(), server.port)).await? {
+        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {

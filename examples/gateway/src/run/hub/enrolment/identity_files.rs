@@ -26,6 +26,7 @@ pub(super) struct Identity {
     pub(super) tls: Tls,
     pub(super) names: Names,
     pub(super) public_key: Vec<u8>,
+    pub(super) behind: Vec<Vec<u8>>,
 }
 
 impl Identity {
@@ -36,7 +37,7 @@ impl Identity {
         let der = first_of(cert).ok_or_else(|| no_certificate(hub))?;
         let certificate = Certificate::read(&der).ok_or_else(|| no_certificate(hub))?;
         let public_key = certificate.public_key().to_vec();
-        Ok(Self { tls, names: Names::of(&certificate), public_key })
+        Ok(Self { tls, names: Names::of(&certificate), public_key, behind: behind(cert) })
     }
 }
 
@@ -51,7 +52,18 @@ fn at(path: &Path, source: io::Error) -> EnrolmentError {
 
 /// Returns the first certificate in a file of PEM.
 fn first_of(path: &Path) -> Option<Vec<u8>> {
-    pem::first("CERTIFICATE", &operator_file::read_text(path).ok()?)
+    pem::first("CERTIFICATE", &text_of(path)?)
+}
+
+/// Returns the certificates behind the first one in a file of PEM.
+pub(super) fn behind(path: &Path) -> Vec<Vec<u8>> {
+    let all = text_of(path).map(|text| pem::all("CERTIFICATE", &text)).unwrap_or_default();
+    all.into_iter().skip(1).collect()
+}
+
+/// Returns a file's text. A comment between the certificates may be in any encoding, as it may for TLS.
+fn text_of(path: &Path) -> Option<String> {
+    Some(String::from_utf8_lossy(&operator_file::read(path).ok()?).into_owned())
 }
 
 /// Returns the life of the first certificate in a file. `None`: there is none that can be read.

@@ -30,7 +30,7 @@ use crate::config::{Config, Est, Hub};
 use super::enrolment_state::{Enrolment, EnrolmentState};
 use exchange::ExchangeError;
 pub(in crate::run) use identity_files::life_of;
-use identity_files::{Identity, own_key, validity_of, write_certificate};
+use identity_files::{Identity, behind, own_key, validity_of, write_certificate};
 
 /// Longest pause between two looks at clock and certificate, which others may change.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -111,6 +111,10 @@ impl Enroller {
         if in_use.is_none() && !is_first {
             return LOOK_EVERY;
         }
+        // Somebody may have put it there.
+        if in_use.is_some() && self.state.get().waits_for_first {
+            self.state.set(Enrolment::default());
+        }
         match self.schedule.next(in_use, self.now()) {
             Next::Ask => {}
             Next::Wait(pause_s) => {
@@ -138,7 +142,7 @@ impl Enroller {
     async fn ask(&self, in_use: Option<Validity>) -> Result<Chain, EnrolmentError> {
         let (hub, est, floor) = (self.hub.clone(), self.est.clone(), self.floor.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor)).await??;
-        let Prepared { tls, operation, request, public_key } = prepared;
+        let Prepared { tls, operation, request, public_key, behind } = prepared;
         let exchange = exchange::post(&self.server, &tls, operation, &request);
         let response =
             tokio::time::timeout(EXCHANGE_WITHIN, exchange).await.map_err(|_| EnrolmentError::Late)??;
@@ -148,7 +152,7 @@ impl Enroller {
             retry_after: response.retry_after.as_deref(),
             body: &response.body,
         };
-        let wanted = Wanted { public_key: &public_key, in_use, wall_s: self.now().wall_s };
+        let wanted = Wanted { public_key: &public_key, behind: &behind, in_use, wall_s: self.now().wall_s };
         let chain = answer::read(&answer, &wanted)?;
         let (hub, pem) = (self.hub.clone(), chain.pem.clone());
         tokio::task::spawn_blocking(move || write_certificate(&hub, &pem, &public_key)).await??;
@@ -191,6 +195,8 @@ struct Prepared {
     /// PKCS #10 in DER.
     request: Vec<u8>,
     public_key: Vec<u8>,
+    /// Certificates behind the one that is shown.
+    behind: Vec<Vec<u8>>,
 }
 
 /// Makes the request: with the certificate in use if there is one, else with the claim's. Blocks for files, and for a signer.
@@ -202,12 +208,13 @@ fn prepare(hub: &Hub, est: &Est, floor: ClockFloor) -> Result<Prepared, Enrolmen
         let key = own_key(hub)?;
         let request = request(&Names::common_name(&claim.common_name), &*key)?;
         let public_key = key.public_key().map(|key| key.to_vec()).unwrap_or_default();
-        return Ok(Prepared { tls, operation: "simpleenroll", request, public_key });
+        let behind = behind(&claim.cert);
+        return Ok(Prepared { tls, operation: "simpleenroll", request, public_key, behind });
     }
-    let Identity { tls, names, public_key } = Identity::read(hub, trusting)?;
+    let Identity { tls, names, public_key, behind } = Identity::read(hub, trusting)?;
     let key = tls.signing_key().ok_or(RequestError::Key)?;
     let request = request(&names, &*key)?;
-    Ok(Prepared { tls, operation: "simplereenroll", request, public_key })
+    Ok(Prepared { tls, operation: "simplereenroll", request, public_key, behind })
 }
 
 #[cfg(test)]

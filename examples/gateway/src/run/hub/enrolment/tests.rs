@@ -60,3 +60,27 @@ async fn a_gateway_whose_certificate_is_removed_while_it_runs_does_not_wait_for_
         "{failure:?}"
     );
 }
+
+/// Without a synchronised clock nothing is renewed, and the link is up all the same.
+#[tokio::test]
+async fn a_certificate_that_somebody_puts_there_ends_the_wait_for_the_first_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut enroller = enroller(dir.path(), 1);
+    enroller.wall = Arc::new(SystemClock::new());
+    fs::copy(dir.path().join("claim.crt"), dir.path().join("own.crt")).unwrap();
+    enroller.step().await;
+    assert!(!enroller.state.get().waits_for_first);
+}
+
+/// A comment between certificates may be in any encoding, and the authorities behind the certificate are known.
+#[test]
+fn a_file_with_a_comment_that_is_not_utf_8_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let made =
+        ["own", "authority"].map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap());
+    let [own, authority] = made.map(|made| made.cert);
+    let path = dir.path().join("own.crt");
+    fs::write(&path, [own.pem().as_bytes(), b"Beh\xf6rde\n", authority.pem().as_bytes()].concat()).unwrap();
+    assert!(validity_of(&path).is_some());
+    assert_eq!(behind(&path), [authority.der().to_vec()]);
+}
