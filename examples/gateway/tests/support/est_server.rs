@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, crypto}
 
 use super::authority::Authority;
 
-/// What the server does with a request.
+/// Behaviour of the server towards a request.
 #[derive(Clone)]
 pub enum Behaviour {
     /// Gives a certificate of this name, for a year from yesterday.

@@ -79,7 +79,7 @@ pub(in crate::run) fn life_of(path: &Path) -> Option<Duration> {
 /// Returns the gateway's key; makes it if there is no file.
 pub(super) fn own_key(hub: &Hub) -> Result<Arc<dyn SigningKey>, EnrolmentError> {
     let path = hub.key.as_deref().ok_or_else(|| no_certificate(hub))?;
-    if path.symlink_metadata().is_err() {
+    if !operator_file::is_there(path) {
         let made =
             key::generate().ok_or_else(|| at(path, io::Error::other("no random numbers for a new key")))?;
         let (dir, name) = parts(path)?;
