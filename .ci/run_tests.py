@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Builds and runs all tests, three programs at a time: of those that wait for sockets, disks and processes two, and beside them, with a low
-priority, one of those that mostly compute. What a program prints is printed whole when it ends, and stays in `target/test-output` until the next
+"""Builds and runs all tests, four programs at a time: of those that wait for sockets, disks and processes two, and beside them, with a low
+priority, two of those that mostly compute. What a program prints is printed whole when it ends, and stays in `target/test-output` until the next
 run. Exit code 1: a test failed, or a program could not be run.
 
 cargo runs one program after the other. Those that wait take 25 minutes so, and an eighth of one core.
@@ -18,8 +18,9 @@ COMPUTING_PACKAGES = {"edge-codec", "edge-codec-fuzz", "edge-filter", "edge-filt
 COMPUTING_PROGRAMS = {("edge-bridge", "sim"), ("edge-bridge", "refusals"), ("edge-bridge", "explore_states")}
 # Their limits are of seconds, for what takes milliseconds: a tenth of a core is enough.
 NICENESS = 10
-# Programs that wait, at a time.
+# Programs at a time. Those that wait leave most of two cores to the others.
 WAITING_LANES = 2
+COMPUTING_LANES = 2
 
 CARGO_TEST = [os.environ.get("CARGO", "cargo"), "test", "--locked"]
 # All tests, with what is off in the gateway that README's first command builds.
@@ -121,7 +122,7 @@ def main():
     programs = build(TESTED)
     waiting = in_order(program for program in programs if not program.is_computing())
     computing = in_order(program for program in programs if program.is_computing())
-    lanes = [Lane(waiting, 0) for _ in range(WAITING_LANES)] + [Lane(computing, NICENESS)]
+    lanes = [Lane(waiting, 0) for _ in range(WAITING_LANES)] + [Lane(computing, NICENESS) for _ in range(COMPUTING_LANES)]
     for lane in lanes:
         lane.start()
     for lane in lanes:
