@@ -216,7 +216,7 @@ fn restore(loaded: io::Result<ControlSnapshot>, controller: &mut Controller, now
 
 fn load(file: &Path) -> io::Result<ControlSnapshot> {
     let damaged = || io::Error::other("it is damaged");
-    let (dir, name) = place(file)?;
+    let (dir, name) = state_file::folder_and_name(file)?;
     let bytes = state_file::read(dir, name, FILE_BYTES_MAX)?;
     let rest = bytes.strip_prefix(HEAD.as_bytes()).ok_or_else(damaged)?;
     let (sum, body) = rest.split_first_chunk::<9>().ok_or_else(damaged)?;
@@ -230,19 +230,11 @@ fn load(file: &Path) -> io::Result<ControlSnapshot> {
 fn save(file: &Path, snapshot: &ControlSnapshot) -> io::Result<()> {
     let mut body = Vec::new();
     ciborium::into_writer(snapshot, &mut body).map_err(io::Error::other)?;
-    let (dir, name) = place(file)?;
+    let (dir, name) = state_file::folder_and_name(file)?;
     // A queue may come there later: it is its owner's alone.
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let head = format!("{HEAD}{:08x}\n", crc32c::crc32c(&body));
     state_file::replace(dir, name, &[head.as_bytes(), &body])
-}
-
-/// Returns the directory of a file, and its name there.
-fn place(file: &Path) -> io::Result<(&Path, &str)> {
-    let name = file.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| io::Error::other("it is no name of a file"))?;
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((dir, name))
 }
 
 #[cfg(test)]

@@ -120,6 +120,22 @@ fn too_large(bytes_max: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {bytes_max} bytes"))
 }
 
+/// Returns the directory of a file: that of a bare name is the working directory.
+#[must_use]
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Returns the directory of a file, and its name there.
+///
+/// # Errors
+/// The path ends with no name, or with one that is not UTF-8.
+pub fn folder_and_name(file: &Path) -> io::Result<(&Path, &str)> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "it is no name of a file in UTF-8");
+    Ok((folder_of(file), name.ok_or_else(no_name)?))
+}
+
 /// Makes the names in a directory durable: of files that were renamed or removed.
 ///
 /// # Errors
@@ -192,6 +208,16 @@ mod tests {
         try_room(at, "trial", 1 << 63).unwrap_err();
         let left: Vec<_> = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!((fs::read(&mine).unwrap(), left), (b"precious".to_vec(), vec!["somebodys".into()]));
+    }
+
+    #[test]
+    fn a_bare_name_lies_in_the_working_directory() {
+        for (file, place) in
+            [("f", Some((".", "f"))), ("a/f", Some(("a", "f"))), ("/f", Some(("/", "f"))), ("..", None)]
+        {
+            let found = folder_and_name(Path::new(file)).ok();
+            assert_eq!(found, place.map(|(folder, name)| (Path::new(folder), name)), "{file}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use edge_queue::transfer::{Item, Stream, StreamEnd};
+use edge_state::file::{folder_of, sync_names};
 
 /// Mode of the file, so that only its owner can read it whatever the umask is.
 const MODE: u32 = 0o600;
@@ -85,8 +86,7 @@ impl ExportFile {
         check_free(&self.target)?;
         fs::rename(&self.path, &self.target)?;
         self.path.clone_from(&self.target);
-        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        sync_names(folder_of(&self.target))?;
         self.is_in_place = true;
         Ok(())
     }

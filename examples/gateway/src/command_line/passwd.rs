@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use control_loop::OneLine;
 use edge_bridge::access::PasswordFile;
+use edge_state::file::folder_of;
 use rustix::fs::OFlags;
 
 use crate::config::operator_file;
@@ -152,8 +153,7 @@ impl NewFile {
         if let Some(before) = before {
             fchown(&self.file, Some(before.uid()), Some(before.gid()))?;
         } else if self.file.metadata()?.uid() == ROOT {
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = std::fs::metadata(folder.unwrap_or(Path::new(".")))?;
+            let folder = std::fs::metadata(folder_of(&self.path))?;
             // Where it is refused the file stays root's, which is told.
             let _ = fchown(&self.file, Some(folder.uid()), Some(folder.gid()));
         }

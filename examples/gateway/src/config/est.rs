@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use edge_bridge::net::{ServerTls, signer_socket};
+use edge_state::file::folder_of;
 use rustix::fs::{Access, access};
 use toml::de::DeValue;
 
@@ -128,7 +129,7 @@ pub(super) fn check(est: &Est, section: &Section<'_>, hub: &Hub, findings: &mut 
 }
 
 fn warn_if_unwritable(file: &Path, at: usize, (key, what): (&str, &str), findings: &mut Findings) {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let folder = folder.display();
         let message = format!("{folder}: not writable for this user: {what} could not be kept there");

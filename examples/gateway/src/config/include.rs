@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use edge_state::file::folder_of;
 use toml::de::DeTable;
 
 use super::section::{Placed, Section, World};
@@ -89,9 +90,8 @@ pub(crate) fn files_of(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     else {
         return Ok(vec![pattern.to_owned()]);
     };
-    let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut names = Vec::new();
-    for (count, entry) in fs::read_dir(folder.unwrap_or(Path::new(".")))?.enumerate() {
+    for (count, entry) in fs::read_dir(folder_of(pattern))?.enumerate() {
         if count >= ENTRIES_MAX {
             return Err(io::Error::other(format!("more than {ENTRIES_MAX} entries")));
         }

@@ -1,7 +1,6 @@
 //! Files of the gateway's certificate and key: read for a request, and replaced whole by what came of it. A key that is made is on disk before anybody is
 //! asked to certify it, and is kept for the next attempt.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,6 +19,8 @@ use super::EnrolmentError;
 
 /// Mode of a first certificate, which is no secret.
 const MODE: u32 = 0o644;
+/// Room that a certificate with its chain may take: an answer of 64 KiB, as PEM.
+const ROOM: u64 = 96 << 10;
 
 /// Certificate in use, with the settings that show it.
 pub(super) struct Identity {
@@ -82,12 +83,20 @@ pub(super) fn own_key(hub: &Hub) -> Result<Arc<dyn SigningKey>, EnrolmentError> 
     if !operator_file::is_there(path) {
         let made =
             key::generate().ok_or_else(|| at(path, io::Error::other("no random numbers for a new key")))?;
-        let (dir, name) = parts(path)?;
+        let (dir, name) = file::folder_and_name(path).map_err(|source| at(path, source))?;
         file::replace(dir, name, &[made.as_bytes()]).map_err(|source| at(path, source))?;
     }
     let text = operator_file::read(path).map_err(|source| at(path, source))?;
     let no_key = || at(path, io::Error::new(io::ErrorKind::InvalidData, "no private key"));
     key::read(&text).ok_or_else(no_key)
+}
+
+/// Finds out whether a certificate could be kept, before one is issued in vain.
+pub(super) fn try_room(hub: &Hub) -> Result<(), EnrolmentError> {
+    let path = hub.cert.as_deref().ok_or_else(|| no_certificate(hub))?;
+    let (dir, name) = file::folder_and_name(path).map_err(|source| at(path, source))?;
+    // The name of a file that takes the place of another.
+    file::try_room(dir, &format!("{name}.new"), ROOM).map_err(|source| at(path, source))
 }
 
 /// Puts a certificate of this key with its chain in the place of the one in use, with the mode of that one.
@@ -102,14 +111,6 @@ pub(super) fn write_certificate(hub: &Hub, pem: &str, public_key: &[u8]) -> Resu
         return Err(at(path, io::Error::other("was replaced by one of another key meanwhile, which stays")));
     }
     let mode = path.metadata().map_or(MODE, |about| about.permissions().mode() & 0o777);
-    let (dir, name) = parts(path)?;
+    let (dir, name) = file::folder_and_name(path).map_err(|source| at(path, source))?;
     file::replace_with_mode(dir, name, mode, pem.as_bytes()).map_err(|source| at(path, source))
-}
-
-/// Splits a path into directory and name.
-fn parts(path: &Path) -> Result<(&Path, &str), EnrolmentError> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let no_name = || at(path, io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file in UTF-8"));
-    let name = path.file_name().and_then(OsStr::to_str).ok_or_else(no_name)?;
-    Ok((dir, name))
 }

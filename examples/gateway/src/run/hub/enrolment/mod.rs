@@ -30,7 +30,7 @@ use crate::config::{Config, Est, Hub};
 use super::enrolment_state::{Enrolment, EnrolmentState};
 use exchange::ExchangeError;
 pub(in crate::run) use identity_files::life_of;
-use identity_files::{Identity, behind, own_key, validity_of, write_certificate};
+use identity_files::{Identity, behind, own_key, try_room, validity_of, write_certificate};
 
 /// Longest pause between two looks at clock and certificate, which others may change.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -201,6 +201,7 @@ struct Prepared {
 
 /// Makes the request: with the certificate in use if there is one, else with the claim's. Blocks for files, and for a signer.
 fn prepare(hub: &Hub, est: &Est, floor: ClockFloor) -> Result<Prepared, EnrolmentError> {
+    try_room(hub)?;
     let ca = est.ca.as_deref().or(hub.ca.as_deref());
     let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?.with_clock_floor(floor);
     if let Some(claim) = est.claim.as_ref().filter(|_| hub.waits_for_certificate()) {

@@ -46,6 +46,20 @@ async fn a_server_that_says_nothing_is_given_up_and_the_key_stays() {
     assert!(!dir.path().join("own.crt").exists());
 }
 
+/// Each certificate that is issued and cannot be kept counts at the authority, and is another one that somebody has to revoke.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_for_that_could_not_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut enroller = enroller(dir.path(), server.local_addr().unwrap().port());
+    fs::create_dir(dir.path().join("own.crt.new")).unwrap();
+    enroller.step().await;
+    let failure = enroller.state.get().failure.unwrap();
+    assert!(failure.contains("own.crt: "), "{failure}");
+    server.set_nonblocking(true).unwrap();
+    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
 /// Its link goes on with what it has read: it is at the hub, and the status says nothing else.
 #[tokio::test]
 async fn a_gateway_whose_certificate_is_removed_while_it_runs_does_not_wait_for_a_first_one() {
