@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::base64::{decode, encode};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use crate::base64::encode;
 
 const LINE: usize = 64;
 
@@ -20,25 +23,8 @@ pub fn block(label: &str, bytes: &[u8]) -> String {
     text + "-----END " + label + "-----\n"
 }
 
-/// Returns the bytes of the first block with this label, or `None` if there is none.
+/// Returns the certificates in a file of PEM, in their order, up to one that is none: those that TLS reads in it.
 #[must_use]
-pub fn first(label: &str, text: &str) -> Option<Vec<u8>> {
-    decode(split(label, text)?.0.as_bytes())
-}
-
-/// Returns the bytes of all blocks with this label, in their order, without those that are no base64.
-#[must_use]
-pub fn all(label: &str, mut text: &str) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    while let Some((digits, rest)) = split(label, text) {
-        found.extend(decode(digits.as_bytes()));
-        text = rest;
-    }
-    found
-}
-
-/// Splits a text into the digits of its first block with this label, and what follows the block.
-fn split<'a>(label: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
-    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
-    rest.split_once(&format!("-----END {label}-----"))
+pub fn certificates(file: &[u8]) -> Vec<Vec<u8>> {
+    CertificateDer::pem_slice_iter(file).map_while(Result::ok).map(|der| der.to_vec()).collect()
 }

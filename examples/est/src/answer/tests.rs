@@ -237,7 +237,7 @@ fn openssl_finds_the_names_of_the_certificate_in_the_request_and_a_good_signatur
         arguments.extend(kind);
         let (is_good, said) = openssl(&arguments, b"");
         assert!(is_good, "{said}");
-        let der = pem::first("CERTIFICATE", &std::fs::read_to_string(&cert).unwrap()).unwrap();
+        let der = pem::certificates(&std::fs::read(&cert).unwrap()).remove(0);
         let key = key::read(&std::fs::read(&private).unwrap()).unwrap();
         let made = request(&Names::of(&certificate(&der)), &*key).unwrap();
         let (is_good, said) =
@@ -316,7 +316,7 @@ proptest! {
             der.truncate(cut.max(1));
             for body in [der.clone(), text(&der)] {
                 if let Ok(chain) = read(&good(&body), &wanted) {
-                    let first = pem::first("CERTIFICATE", &chain.pem).unwrap();
+                    let first = pem::certificates(chain.pem.as_bytes()).remove(0);
                     prop_assert_eq!(certificate(&first).public_key, wanted.public_key);
                     let _ = Schedule::new("g").due_s(chain.validity);
                 }

@@ -53,18 +53,16 @@ fn at(path: &Path, source: io::Error) -> EnrolmentError {
 
 /// Returns the first certificate in a file of PEM.
 fn first_of(path: &Path) -> Option<Vec<u8>> {
-    pem::first("CERTIFICATE", &text_of(path)?)
+    certificates_of(path).into_iter().next()
 }
 
 /// Returns the certificates behind the first one in a file of PEM.
 pub(super) fn behind(path: &Path) -> Vec<Vec<u8>> {
-    let all = text_of(path).map(|text| pem::all("CERTIFICATE", &text)).unwrap_or_default();
-    all.into_iter().skip(1).collect()
+    certificates_of(path).into_iter().skip(1).collect()
 }
 
-/// Returns a file's text. A comment between the certificates may be in any encoding, as it may for TLS.
-fn text_of(path: &Path) -> Option<String> {
-    Some(String::from_utf8_lossy(&operator_file::read(path).ok()?).into_owned())
+fn certificates_of(path: &Path) -> Vec<Vec<u8>> {
+    operator_file::read(path).map(|file| pem::certificates(&file)).unwrap_or_default()
 }
 
 /// Returns the life of the first certificate in a file. `None`: there is none that can be read.
