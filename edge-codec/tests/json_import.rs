@@ -289,6 +289,13 @@ fn each_is_limited_as_single_values_are() {
     let e = import(br#"{"a":1,"b":2,"c":3}"#, &map, &TOPIC, &limits).unwrap_err();
     assert!(matches!(e, DecodeError::Limit { what: "readings", limit: 2, found: 3, .. }), "{e}");
     assert_eq!(import(br#"{"a":1,"b":2}"#, &map, &TOPIC, &limits).unwrap().len(), 2);
+    let map_of_texts = FieldMap::default().each("").numbers_in_text(true);
+    for value in ["-1", "18446744073709551615", "1.5", "true", "\"2\""] {
+        let of = |count| format!("[{}]", vec![format!("{{\"a\":{value}}}"); count].join(","));
+        assert_eq!(import(of(2).as_bytes(), &map_of_texts, &TOPIC, &limits).unwrap().len(), 2, "{value}");
+        let e = import(of(3).as_bytes(), &map_of_texts, &TOPIC, &limits).unwrap_err();
+        assert!(matches!(e, DecodeError::Limit { what: "readings", limit: 2, found: 3, .. }), "{value}: {e}");
+    }
     let long = format!(r#"{{"sensor":"\n{}","a":1}}"#, "x".repeat(64));
     let e = read(&long, &map).unwrap_err();
     assert!(matches!(e, DecodeError::Limit { what: "text bytes", limit: 64, found: 65, .. }), "{e}");

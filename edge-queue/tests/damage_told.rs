@@ -2,8 +2,12 @@
 //! nothing is left in the lane that says there was anything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+#[path = "common/bad_sectors.rs"]
+mod bad_sectors;
+
 use std::sync::Arc;
 
+use bad_sectors::BadSectors;
 use edge_queue::testing::{Outcome, SimDir};
 use edge_queue::{Config, Consumer, Event, Lane, Ledger, ManualClock, Now, Queue, Row, Wait};
 
@@ -192,6 +196,48 @@ fn a_damaged_frame_costs_each_consumer_what_it_had_not_acknowledged() {
         let told: Vec<u64> = queue.events().into_iter().filter_map(rows).collect();
         assert_eq!(told, [100], "an event says it once, with the rows of who lost most");
     }
+}
+
+/// What a consumer lost of a frame of weights that it acknowledged in part, only a look at the whole lane tells. Nobody passes over it while a part of
+/// the lane cannot be read.
+#[test]
+fn a_loss_that_cannot_be_counted_yet_waits_for_its_count() {
+    let disk = BadSectors::over(SimDir::new());
+    let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
+    let config = || Config::default().max_bytes(1 << 21);
+    let queue = Queue::open_in(Box::new(disk.clone()), config(), clock.clone()).unwrap();
+    for name in ["hub", "other"] {
+        drop(queue.consumer(name).unwrap());
+    }
+    for _ in 0..60 {
+        (0..100).for_each(|_| drop(queue.push(Row::new(vec![7; 60]).weight(2)).unwrap()));
+        queue.commit().unwrap();
+    }
+    queue.close().unwrap();
+    let queue = Queue::open_in(Box::new(disk.clone()), config(), clock.clone()).unwrap();
+    let (mut hub, mut other) = (queue.consumer("hub").unwrap(), queue.consumer("other").unwrap());
+    hub.lease(100, Wait::None).unwrap().ack();
+    hub.lease(50, Wait::None).unwrap().ack();
+    let frames = frames(&disk.dir, Lane::TELEMETRY);
+    assert!(disk.dir.damage(FILE, frames[1].0 as u64 + 512, &[0; 512]));
+    disk.bad.lock().unwrap().insert((frames[40].0 / PAGE) as u64);
+    let mut drained = || {
+        clock.advance_ms(500);
+        let chunks =
+            std::iter::from_fn(|| other.lease(500, Wait::None).ok().filter(|chunk| !chunk.is_empty()));
+        let acked = chunks.map(|chunk| {
+            let rows = chunk.len();
+            chunk.ack();
+            rows
+        });
+        acked.sum::<usize>()
+    };
+    assert_eq!((0..4).map(|_| drained()).sum::<usize>(), 0);
+    disk.bad.lock().unwrap().clear();
+    assert_eq!((0..60).map(|_| drained()).sum::<usize>(), 5_900);
+    let of = |consumer| ledger(&queue, consumer);
+    assert_eq!((of("other").quarantined(), of("hub").quarantined()), (200, 100));
+    assert!(of("other").balanced() && of("hub").balanced());
 }
 
 /// Ten commits a minute apart; each damaged frame is told with the times of the rows around it, however the loss is counted.

@@ -199,6 +199,26 @@ fn rows_written_while_a_segment_cannot_be_read_are_there_with_its_own_once_it_ca
     }
 }
 
+/// What a lane gets meanwhile goes to a segment of its own, in whichever lane, and not over pages that may hold whole frames.
+#[test]
+fn the_end_of_each_lane_stays_while_it_cannot_be_read() {
+    let rig = Rig::new();
+    (0..3).for_each(|_| drop(rig.queue.push(Row::new("alarm").lane(Lane::ALARM)).unwrap()));
+    rig.queue.commit().unwrap();
+    let ends = [rig.page_in(Lane::ALARM, 3), rig.page_of(6000)];
+    let (disk, clock) = rig.ends(true);
+    disk.bad.lock().unwrap().extend(ends);
+    let rig = Rig::of(disk.clone(), clock.clone(), open(&disk, &clock).unwrap());
+    for lane in [Lane::ALARM, Lane::TELEMETRY] {
+        (0..2).for_each(|_| drop(rig.queue.push(Row::new("later").lane(lane)).unwrap()));
+    }
+    let (disk, clock) = rig.ends(true);
+    disk.bad.lock().unwrap().clear();
+    let mut rig = Rig::of(disk.clone(), clock.clone(), open(&disk, &clock).unwrap());
+    assert_eq!((rig.drain_for(1), rig.quarantined()), (6007, 0));
+    assert!(rig.queue.ledger().iter().all(edge_queue::Ledger::balanced));
+}
+
 /// Other limits can wait for the sector, as a consumer does; another lane cannot.
 #[test]
 fn changed_limits_wait_for_a_bad_sector_and_a_new_lane_does_not() {

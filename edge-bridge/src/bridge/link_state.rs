@@ -21,6 +21,11 @@ pub enum LinkState {
 }
 
 impl LinkState {
+    /// Returns whether there is a connection: the hub has accepted it, and it has not ended.
+    pub const fn is_connected(self) -> bool {
+        !matches!(self, Self::BackingOff | Self::Offline)
+    }
+
     /// Returns the word for the state in status messages and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -87,6 +92,21 @@ mod tests {
     fn a_backlog_is_more_than_this_moments_rows() {
         let state = |waiting| Progress { unacknowledged: 1, waiting, suspect: false, acked: true }.state();
         assert_eq!([BACKLOG, BACKLOG + 1].map(state), [LinkState::Flowing, LinkState::Draining]);
+    }
+
+    #[test]
+    fn there_is_no_connection_while_one_is_waited_for_or_tried() {
+        use LinkState::{BackingOff, Draining, Flowing, Idle, Offline, Stalled};
+        for (state, is_connected) in [
+            (Flowing, true),
+            (Idle, true),
+            (Draining, true),
+            (Stalled, true),
+            (BackingOff, false),
+            (Offline, false),
+        ] {
+            assert_eq!(state.is_connected(), is_connected, "{state}");
+        }
     }
 
     #[test]

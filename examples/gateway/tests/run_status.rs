@@ -233,6 +233,25 @@ fn every_surface_says_the_same_and_it_is_true_in_normal_outage_drain_and_loss() 
 }
 
 /// Sizing by what the gateway itself has seen, of this configuration or of the next one.
+/// Others would go back over a kill. What is delivered and was never written is counted by the next commit alone, here an hour later.
+#[test]
+fn every_surface_has_the_totals_of_the_last_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, CONFIG);
+    gateway.terminate();
+    let file = dir.path().join("gateway.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace("totals_within = \"1s\"", "totals_within = \"1h\"")).unwrap();
+    gateway.start();
+    let mut sensor = Publisher::new(listen, "sensor", 20);
+    for _ in 0..2 {
+        (0..20).for_each(|n| sensor.publish("plant/a", &format!("{n}")));
+        sensor.settle(0, 60);
+        agreed(&gateway, "delivering", "Delivering");
+    }
+}
+
 #[test]
 fn check_sizes_by_what_the_running_gateway_measured() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use edge_bridge::bridge::{LinkState, Stats};
+use edge_bridge::bridge::Stats;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8};
 use edge_bridge::{Bridge, Row};
@@ -90,7 +90,7 @@ pub(crate) async fn tell_state(mut hub: watch::Receiver<Stats>, there: Option<Si
     let (mut connects, mut was_up) = (0, None);
     loop {
         let stats = hub.borrow_and_update().clone();
-        let is_up = !matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
+        let is_up = stats.link.is_connected();
         if was_up != Some(is_up) {
             here.push(if is_up { "1" } else { "0" }).await;
             was_up = Some(is_up);

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use edge_bridge::bridge::{LinkState, Stats};
+use edge_bridge::bridge::Stats;
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{QoS, Subscription, Utf8};
 use edge_bridge::{Bridge, Builder, Commands};
@@ -179,7 +179,7 @@ fn text(arguments: &Arguments, fleet: &Fleet) -> String {
 /// Returns a line that says why there is no connection; nothing while there is one.
 fn without_connection(bridge: &Bridge) -> String {
     let stats = bridge.stats();
-    let is_away = matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
+    let is_away = !stats.link.is_connected();
     let why = stats.last_error.filter(|_| is_away);
     why.map_or_else(String::new, |why| format!("No connection to the hub: {}\n", printable(&why)))
 }
@@ -247,7 +247,7 @@ async fn answered(bridge: &Bridge, broker: &str) -> Result<(), Trouble> {
 /// nobody could say which.
 fn whole(bridge: &Bridge, broker: &str, end: End) -> Result<(), Trouble> {
     let stats = bridge.stats();
-    let is_away = matches!(stats.link, LinkState::Offline | LinkState::BackingOff);
+    let is_away = !stats.link.is_connected();
     if stats.connects == 1 && !is_away {
         let within = LISTEN_WITHIN.as_secs();
         return match end {

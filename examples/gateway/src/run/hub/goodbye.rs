@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use edge_bridge::Link;
-use edge_bridge::bridge::LinkState;
 use tokio::time::timeout;
 
 /// Time limit for a connected hub to acknowledge what waits, such as the readings that filters held until the stop.
@@ -13,7 +12,7 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// Ends the link.
 pub(crate) async fn close(link: &Link) {
-    let is_connected = !matches!(link.stats().link, LinkState::Offline | LinkState::BackingOff);
+    let is_connected = link.stats().link.is_connected();
     let limit = if is_connected { DRAIN_WITHIN } else { Duration::ZERO };
     if timeout(CLOSE_WITHIN, link.close_within(limit)).await.is_err() {
         tracing::info!("the hub does not take a goodbye");

@@ -2,7 +2,6 @@
 //! a bridge.
 
 use edge_bridge::Link;
-use edge_bridge::bridge::LinkState;
 use edge_bridge::net::server::LocalPublisher;
 
 /// Tells the state at the start, and each change of it, until the link or the listener ends.
@@ -11,7 +10,7 @@ pub(in crate::run) async fn tell(link: Link, listener: Option<LocalPublisher>, c
     let mut stats = link.watch();
     let mut told = None;
     loop {
-        let is_up = !matches!(stats.borrow_and_update().link, LinkState::Offline | LinkState::BackingOff);
+        let is_up = stats.borrow_and_update().link.is_connected();
         if told != Some(is_up) {
             if listener.set_link_state(&client_id, is_up).await.is_err() {
                 return;

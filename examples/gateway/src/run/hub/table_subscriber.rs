@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use edge_bridge::bridge::LinkState;
 use edge_bridge::{Command, Link};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -123,7 +122,7 @@ async fn watch(link: Link, echoed: EchoedTables, ask: watch::Sender<()>) {
                     return;
                 }
                 let now = stats.borrow_and_update().clone();
-                let is_up = !matches!(now.link, LinkState::Offline | LinkState::BackingOff);
+                let is_up = now.link.is_connected();
                 let is_other = now.connects != connects;
                 if now.sessions_lost != lost {
                     // A hub that has lost our session has lost our tables.

@@ -86,6 +86,15 @@ fn a_hub_that_refuses_the_login_or_the_certificate_is_no_outage() {
     }
 }
 
+/// Losses of all runs stay in the list for good.
+#[test]
+fn what_was_lost_once_hides_no_trouble_of_the_link() {
+    let mut figures = outage();
+    figures.sample.link_cause = Some("the server refused the connection: 0x87 Not authorized".to_owned());
+    figures.sample.given_up = 3;
+    assert_eq!(ids(&snapshot(&figures).needs), ["hub", "lost"]);
+}
+
 #[test]
 fn two_gateways_with_one_identifier_need_a_person_while_the_link_comes_and_goes() {
     let mut figures = figures();
