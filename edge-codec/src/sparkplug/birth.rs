@@ -49,6 +49,8 @@ impl Birth {
     ) -> Self {
         by_alias.sort_unstable();
         by_alias.dedup();
+        // A payload may have many metrics of one alias, and the birth counts for its sensors alone.
+        by_alias.shrink_to_fit();
         let mut by_name: Vec<u32> = sensors.iter().map(|sensor| sensor.id).collect();
         by_name.sort_unstable_by_key(|id| sensors.get(*id).map(|sensor| &sensor.name));
         Self { sensors, datatypes, by_alias, by_name }
