@@ -11,7 +11,7 @@ pub enum DecodeError {
     #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
     Limit {
         /// Name of the limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`, `"sequence runs"`,
-        /// `"decompressed bytes"`, `"decompression ratio"` or `"distributions"`.
+        /// `"decompressed bytes"`, `"decompression ratio"`, `"distributions"` or `"listed values"`.
         what: &'static str,
         /// Position of the excess.
         offset: usize,

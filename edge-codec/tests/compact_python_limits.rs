@@ -53,6 +53,14 @@ def plans(count, is_alike):
         stream.bits(1, 1).bits(1, 3).bits(0, 2).bits(0, 2).raw(0)
         stream.eg(token, 0).eg(weight - 1, 4).eg(131 - token, 0).eg(1023 - weight, 4)
     return sensors + field(3, stream.bytes())
+def lists(count):
+    sensors, stream = b"", Stream().eg(0, 0)
+    for nth in range(count + 1024):
+        sensors += field(2, varint(1 << 3) + varint(nth))
+    for nth in range(count):
+        stream.bits(1, 1).bits(1, 3).bits(2, 2).eg(1024, 3).bits(0, 7).raw(0).bits(0, 2).raw(0)
+        stream.eg(1, 0).eg(511, 4).eg(130, 0).eg(511, 4)
+    return sensors + field(3, stream.bits(0, 1024).bytes())
 make, read = {
     "65536 readings": (lambda: readings(65_536), decode),
     "1000000 readings": (lambda: readings(1_000_000), decode),
@@ -62,6 +70,8 @@ make, read = {
     "4096 coders": (lambda: plans(4096, False), Table),
     "4097 coders": (lambda: plans(4097, False), Table),
     "6000 coders alike": (lambda: plans(6_000, True), Table),
+    "1024 lists": (lambda: lists(1024), Table),
+    "1025 lists": (lambda: lists(1025), Table),
 }[sys.argv[1]]
 data = make()
 before = resource.getrusage(resource.RUSAGE_SELF)
@@ -99,6 +109,8 @@ fn what_one_reader_bounds_the_other_bounds_too() {
         ("4096 coders", "read"),
         ("4097 coders", "refused: more learned coders"),
         ("6000 coders alike", "read"),
+        ("1024 lists", "read"),
+        ("1025 lists", "refused: more values in lists"),
     ];
     for (case, outcome) in cases {
         let (printed, data) = run(case);
@@ -109,7 +121,7 @@ fn what_one_reader_bounds_the_other_bounds_too() {
         // Processor time, of which each takes about a second.
         assert!(seconds < 30 && mebibytes < 64, "{case}: {printed}");
         let limits = Limits::default().sensors(1 << 16);
-        let ours = if case.contains("coders") {
+        let ours = if case.contains("coders") || case.contains("lists") {
             Table::decode(&data, &limits).map(drop)
         } else {
             let limits = if case == "fewer allowed" { limits.readings(99) } else { limits };

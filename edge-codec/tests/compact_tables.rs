@@ -4,13 +4,15 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "support/listed_table.rs"]
+mod listed_table;
 #[path = "support/plant.rs"]
 mod plant;
 #[path = "support/session.rs"]
 mod session;
 mod support;
 
-use counting::allocated;
+use counting::{allocated, kept};
 use edge_codec::compact::{Encoder, Level, table_wanted};
 use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value};
 use plant::{CONSTANT, FACTOR, consume, goods, mutate, plant, read_table, use_table};
@@ -119,6 +121,22 @@ fn many_distributions_in_few_bytes_stay_under_the_stated_factor_and_have_a_limit
     let DecodeError::Limit { what, offset, limit, found } = refused else { panic!("{refused}") };
     assert_eq!((what, limit, found), ("distributions", 20, 21));
     assert!(offset > 0 && offset < input.len());
+}
+
+/// It was: a table of 280 kB kept 134 MB in lists whose values take no bits, and said 5 MB.
+#[test]
+fn lists_count_in_the_memory_of_a_table_and_have_a_limit_of_their_own() {
+    let input = listed_table::announced(1, listed_table::LISTS_MAX);
+    let (reader, alive) = kept(|| read_table("lists", &input, &Limits::default()).unwrap());
+    let said = reader.table().memory_bytes();
+    println!("table of {} bytes: {said} bytes said, {alive} kept", input.len());
+    assert!(alive > 8 << 20 && said > alive - alive / 20, "{said} bytes said, {alive} kept");
+    let above = listed_table::announced(1, listed_table::LISTS_MAX + 1);
+    for limits in [Limits::default(), wide()] {
+        let refused = Reader::of(&above, &limits).unwrap_err();
+        let DecodeError::Limit { what, limit, found, .. } = refused else { panic!("{refused}") };
+        assert_eq!((what, limit, found), ("listed values", 1 << 20, (1 << 20) + 1024));
+    }
 }
 
 /// Sensors that behave alike share what was learned, so a large plant's table is small in memory.

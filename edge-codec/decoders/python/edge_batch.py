@@ -18,7 +18,7 @@ import struct
 import sys
 from typing import NamedTuple, Optional
 
-from edge_batch_stream import TEXT, BatchError, Bits, Plan
+from edge_batch_stream import LISTED_MAX, TEXT, BatchError, Bits, Plan
 from edge_batch_stream import cast, entry, fields, need, varints, wrap, zigzag
 
 # Fields of the messages Batch and Table in proto/batch.proto.
@@ -86,7 +86,7 @@ class Table:
         need(len(set(numbers[1:])) == len(numbers) - 1, "a sensor stands twice")
         self.plans = [None] * len(self.sensors)
         if HINTS in message:
-            bits = Bits(message[HINTS][-1], len(data))
+            bits, listed = Bits(message[HINTS][-1], len(data)), 0
             for _ in range(bits.count(0)):
                 clock = bits.raw(), zigzag(bits.raw()), zigzag(bits.raw()), bits.get(6)
                 need(0 < clock[0] < 1 << 63 and clock[3] >= 8, "a clock out of range")
@@ -95,7 +95,9 @@ class Table:
                 if bits.get(1):
                     kind = bits.get(3)
                     need(kind < TEXT, "a plan of a table that is not of numbers")
-                    self.plans[nth] = Plan(bits, kind, bits.learned, has_head=True)
+                    plan = self.plans[nth] = Plan(bits, kind, bits.learned, has_head=True)
+                    listed += len(plan.steps) if plan.step == 2 else 0
+                    need(listed <= LISTED_MAX, "more values in lists than a table may have")
             bits.finish()
 
 

@@ -10,6 +10,8 @@ DIVISORS = (1, 3, 7, 9)
 STATES, STRIDE, ESCAPE = 1024, 643, 131
 # Most learned coders of a table: each takes four kilobytes here, for four bytes or more there.
 LEARNED_MAX = 4096
+# Most values in the lists of all its plans, which may take no bits there.
+LISTED_MAX = 1 << 20
 # The fixed coders: weights of zero, and of the tokens behind it.
 ZEROS = (0, 307, 512, 717, 870, 952, 993, 1018)
 BODIES = (

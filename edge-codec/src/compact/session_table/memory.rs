@@ -17,16 +17,19 @@ const PIECE_BYTES: usize = 16;
 const SLOT_BYTES: usize = 2 * size_of::<u32>() + 1;
 
 impl Table {
-    /// Returns the bytes of memory that this table takes, within some percent: its bytes, names, units and plans, and 12 KiB for each learned
-    /// distribution, counted once if sensors share it. Walks over all sensors.
+    /// Returns the bytes of memory that this table takes, within some percent: its bytes, names, units and plans with their lists of values, and
+    /// 12 KiB for each learned distribution, counted once if sensors share it. Walks over all sensors.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let texts = self.entries.iter().flat_map(|e| [&e.name, &e.unit]);
         let texts: usize = texts.filter(|t| t.capacity() > 0).map(|t| t.capacity() + PIECE_BYTES).sum();
+        let plans = self.entries.iter().filter_map(|e| e.plan.as_ref());
+        let lists: usize = plans.map(|plan| plan.transform.heap_bytes()).sum();
         size_of::<Self>()
             + self.bytes.len()
             + self.entries.capacity() * size_of::<Entry>()
             + texts
+            + lists
             + self.by_sensor.capacity() * SLOT_BYTES
             + self.clocks.capacity() * size_of::<ClockPlan>()
             + self.learned().len() * DISTRIBUTION_BYTES

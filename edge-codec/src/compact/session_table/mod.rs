@@ -2,8 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-mod distributions;
 mod learn;
+mod learned_parts;
 mod memory;
 
 use crate::compact::shared_timestamps::ClockPlan;
@@ -18,7 +18,7 @@ use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
 use crate::zigzag::{unzigzag, zigzag};
 use crate::{DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
-use distributions::Distributions;
+use learned_parts::{Excess, LearnedParts};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -30,7 +30,8 @@ use std::collections::HashMap;
 /// the next version is made.
 ///
 /// It takes 12 KiB of memory per learned distribution, of which a sensor has one to three; sensors that behave alike share theirs. Beyond 4096
-/// different ones the remaining sensors get no plan, and batches carry plans for them.
+/// different ones the remaining sensors get no plan, and batches carry plans for them. The same holds beyond 1 048 576 values in the lists of its
+/// plans, 8 bytes each, which takes more than 16 384 sensors.
 ///
 /// ```
 /// use edge_codec::compact::Table;
@@ -94,9 +95,9 @@ impl Table {
 
     fn build(version: u32, mut entries: Vec<Entry>, clocks: &[ClockPlan]) -> Self {
         // Clocks have one each, which counts at the reader.
-        let mut distributions = Distributions::at_most(MAX_DISTRIBUTIONS.saturating_sub(clocks.len()));
+        let mut parts = LearnedParts::at_most(MAX_DISTRIBUTIONS.saturating_sub(clocks.len()));
         for entry in &mut entries {
-            if entry.plan.as_mut().is_some_and(|plan| !distributions.share(plan)) {
+            if entry.plan.as_mut().is_some_and(|plan| parts.admit(plan).is_none()) {
                 entry.plan = None;
             }
         }
@@ -148,13 +149,13 @@ impl Table {
         }
         let mut clocks = Vec::new();
         if let Some((offset, content)) = hints {
-            let mut distributions = Distributions::at_most(limits.distributions);
-            let read = read_hints(content, &mut entries, &mut distributions);
-            clocks = read.ok_or_else(|| match (distributions.full, limits.distributions) {
-                (true, limit) => {
-                    DecodeError::Limit { what: "distributions", offset, limit, found: limit as u64 + 1 }
+            let mut parts = LearnedParts::at_most(limits.distributions);
+            let read = read_hints(content, &mut entries, &mut parts);
+            clocks = read.ok_or_else(|| match parts.excess {
+                Some(Excess { what, limit, found }) => {
+                    DecodeError::Limit { what, offset, limit, found: found as u64 }
                 }
-                _ => malformed(offset, "hints are damaged"),
+                None => malformed(offset, "hints are damaged"),
             })?;
         }
         let table = Self::from_parts(bytes, version, entries, clocks);
@@ -286,12 +287,9 @@ fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
 }
 
 /// Reads clocks and plans. The weights of a distribution take at least six bytes of input, and the number of distributions is limited, so the
-/// memory built from them, 12 KiB each, is bounded.
-fn read_hints(
-    content: &[u8],
-    entries: &mut [Entry],
-    distributions: &mut Distributions,
-) -> Option<Vec<ClockPlan>> {
+/// memory built from them, 12 KiB each, is bounded. So is that of the lists, whose values may take nothing of the input: it is checked before the
+/// next list is read.
+fn read_hints(content: &[u8], entries: &mut [Entry], parts: &mut LearnedParts) -> Option<Vec<ClockPlan>> {
     let mut decoder = Decoder::new(content)?;
     let mut clocks = Vec::new();
     for _ in 0..decoder.bits.eg(0) {
@@ -299,14 +297,16 @@ fn read_hints(
         let unit = i64::try_from(bits.raw()).ok().filter(|u| *u > 0)?;
         let (period, origin) = (unzigzag(bits.raw()), unzigzag(bits.raw()));
         let start_low = u32::try_from(bits.bits(6)).ok().filter(|low| *low >= 8)?;
-        let coder = learned(bits, distributions)?;
+        let coder = learned(bits, parts)?;
         clocks.push(ClockPlan { origin, start_low, unit, period, coder });
     }
     for entry in entries {
         if decoder.bits.bits(1) == 1 {
             let kind = Some(Kind::read(&mut decoder.bits)).filter(|kind| *kind <= Kind::Bool)?;
-            let coder = |d: &mut Decoder<'_>| learned(&mut d.bits, distributions).ok_or("an unknown coder");
-            entry.plan = Some(Plan::read(kind, &mut decoder, true, coder).ok()?);
+            let coder = |d: &mut Decoder<'_>| learned(&mut d.bits, parts).ok_or("an unknown coder");
+            let plan = Plan::read(kind, &mut decoder, true, coder).ok()?;
+            parts.list(&plan)?;
+            entry.plan = Some(plan);
         }
     }
     decoder.ended_well().then_some(clocks)
@@ -321,8 +321,8 @@ fn write_weights(dist: &Dist, ops: &mut OpBuffer) {
     }
 }
 
-fn learned(bits: &mut BitReader<'_>, distributions: &mut Distributions) -> Option<Coder> {
-    distributions.of(read_weights(bits)?).map(Coder::learned)
+fn learned(bits: &mut BitReader<'_>, parts: &mut LearnedParts) -> Option<Coder> {
+    parts.distribution(read_weights(bits)?).map(Coder::learned)
 }
 
 fn read_weights(bits: &mut BitReader<'_>) -> Option<Vec<(u8, u16)>> {

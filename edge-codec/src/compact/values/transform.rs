@@ -29,6 +29,11 @@ impl Transform {
         if let Transform::Dictionary(table) = self { list_bytes(table) } else { 0 }
     }
 
+    /// Returns the number of values in the dictionary; 0 if there is none.
+    pub(crate) fn listed(&self) -> usize {
+        if let Transform::Dictionary(table) = self { table.len() } else { 0 }
+    }
+
     pub(crate) fn describe(&self, ops: &mut OpBuffer) {
         match self {
             Transform::Nothing => ops.bits(0, 2),
