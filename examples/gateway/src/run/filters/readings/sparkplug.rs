@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use edge_codec::sparkplug::{
     BIRTHS, Ended, Kind, Message, Sessions, Topic, is_session_metric, rebirth_request,
@@ -23,11 +24,10 @@ const ASKED_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Births {
     sessions: Sessions,
-    /// Nodes that were asked for their births, by topic, with the time.
-    asked: HashMap<String, i64>,
-    /// Nodes whose birth could not be read or kept, likewise. They are apart from the others: whoever sends such births keeps no other node from
-    /// being asked.
-    useless: HashMap<String, i64>,
+    /// Nodes that were asked for their births.
+    asked: Pauses,
+    /// Nodes whose birth could not be read or kept. They are apart from the others: whoever sends such births keeps no other node from being asked.
+    useless: Pauses,
     /// Request that is to be published.
     request: Option<BirthRequest>,
 }
@@ -39,11 +39,18 @@ pub(crate) struct BirthRequest {
     pub(crate) payload: bytes::Bytes,
 }
 
+impl BirthRequest {
+    fn new(topic: String, now_ms: i64) -> Self {
+        Self { topic, payload: rebirth_request(u64::try_from(now_ms).unwrap_or(0)) }
+    }
+}
+
 impl Births {
     pub(super) fn new(bytes_max: u64) -> Self {
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         let sessions = Sessions::new(bytes_max);
-        Self { sessions, asked: HashMap::new(), useless: HashMap::new(), request: None }
+        let (asked, useless) = (Pauses::of(ASK_EVERY_MS), Pauses::of(ASK_AGAIN_AFTER_USELESS_MS));
+        Self { sessions, asked, useless, request: None }
     }
 
     /// Takes the request that the last payload has given rise to.
@@ -65,10 +72,7 @@ impl Births {
         let now_ms = source.arrival_ms;
         let message = sessions.read(&topic, payload, now_ms, limits).inspect_err(|_| {
             if topic.kind == Kind::Birth {
-                forget_old(useless, now_ms, ASK_AGAIN_AFTER_USELESS_MS);
-                if useless.len() < ASKED_MAX {
-                    useless.insert(topic.node_commands(), now_ms);
-                }
+                useless.begin(&topic.node_commands(), now_ms);
             }
         });
         match message.map_err(named)? {
@@ -76,8 +80,10 @@ impl Births {
             Message::Ended(ended) => Ok(Records::List(records_at_end(&ended, now_ms))),
             Message::Unborn => {
                 let node = topic.node_commands();
-                forget_old(useless, now_ms, ASK_AGAIN_AFTER_USELESS_MS);
-                *request = if useless.contains_key(&node) { None } else { next_request(asked, node, now_ms) };
+                let may_ask = !useless.lasts(&node, now_ms)
+                    && !asked.lasts(&node, now_ms)
+                    && asked.begin(&node, now_ms);
+                *request = may_ask.then(|| BirthRequest::new(node, now_ms));
                 let what = "no birth of its sender is known: the node is asked for it";
                 Err(DecodeError::Malformed { offset: 0, what: what.into() })
             }
@@ -97,20 +103,41 @@ fn named(error: DecodeError) -> DecodeError {
     }
 }
 
-/// Forgets the nodes whose pause is over. A clock that was set back delays no request by more than it would have waited anyway.
-fn forget_old(nodes: &mut HashMap<String, i64>, now_ms: i64, pause_ms: i64) {
-    nodes.retain(|_, at_ms| (0..pause_ms).contains(&now_ms.saturating_sub(*at_ms)));
+/// Pauses of nodes, by the hashes of their names: senders choose names of up to 64 KiB. Two nodes of one hash share a pause.
+#[derive(Debug)]
+struct Pauses {
+    /// Times at which they began.
+    began_ms: HashMap<u64, i64>,
+    hashes: RandomState,
+    length_ms: i64,
 }
 
-/// Returns the request at a topic, unless it was sent a short time before.
-fn next_request(asked: &mut HashMap<String, i64>, topic: String, now_ms: i64) -> Option<BirthRequest> {
-    forget_old(asked, now_ms, ASK_EVERY_MS);
-    if asked.len() >= ASKED_MAX || asked.contains_key(&topic) {
-        return None;
+impl Pauses {
+    fn of(length_ms: i64) -> Self {
+        Self { began_ms: HashMap::new(), hashes: RandomState::new(), length_ms }
     }
-    asked.insert(topic.clone(), now_ms);
-    let payload = rebirth_request(u64::try_from(now_ms).unwrap_or(0));
-    Some(BirthRequest { topic, payload })
+
+    /// Returns whether the pause of a node still lasts.
+    fn lasts(&mut self, node: &str, now_ms: i64) -> bool {
+        self.forget_old(now_ms);
+        self.began_ms.contains_key(&self.hashes.hash_one(node))
+    }
+
+    /// Begins the pause of a node. `false`: as many as are remembered have one.
+    fn begin(&mut self, node: &str, now_ms: i64) -> bool {
+        self.forget_old(now_ms);
+        let has_room = self.began_ms.len() < ASKED_MAX;
+        if has_room {
+            self.began_ms.insert(self.hashes.hash_one(node), now_ms);
+        }
+        has_room
+    }
+
+    /// Forgets the nodes whose pause is over. A clock that was set back delays no request by more than it would have waited anyway.
+    fn forget_old(&mut self, now_ms: i64) {
+        let length_ms = self.length_ms;
+        self.began_ms.retain(|_, began_ms| (0..length_ms).contains(&now_ms.saturating_sub(*began_ms)));
+    }
 }
 
 /// Returns a reading without a value for each sensor of sessions that have ended. Its time is that of the message's arrival: a death was

@@ -121,6 +121,25 @@ fn useless_births_of_many_nodes_keep_no_other_from_being_asked() {
     assert!(!asks("m7", 2) && !asks("m7", 3_599_999) && asks("m7", 3_600_000));
 }
 
+/// It was: 32 MiB of topics, which no bound counted.
+#[test]
+fn nodes_with_long_names_are_remembered_by_a_number_each() {
+    let (mut births, long) = (Births::new(ROOM), "x".repeat(60_000));
+    let data = payload(false, &[(2, "", Value::F64(2.5), 0)]);
+    for n in 0..ASKED_MAX {
+        for (kind, payload) in [("NDATA", &data[..]), ("NBIRTH", b"\xff\xff")] {
+            let topic = format!("spBv1.0/{long}{kind}{n}/{kind}/n");
+            let source = Source { sensor: Some(&topic), arrival_ms: 0 };
+            assert!(births.decode(payload, &source, &Limits::default()).is_err());
+            assert_eq!(births.take_request().is_some(), kind == "NDATA", "{n}");
+        }
+    }
+    let Births { asked, useless, .. } = &births;
+    assert_eq!((asked.began_ms.len(), useless.began_ms.len()), (ASKED_MAX, ASKED_MAX));
+    let shown = format!("{births:?}");
+    assert!(shown.len() < 100 * 2 * ASKED_MAX, "{} bytes are held", shown.len());
+}
+
 #[test]
 fn a_node_is_asked_once_a_minute_and_few_nodes_at_a_time() {
     let mut readings = readings(ROOM);
