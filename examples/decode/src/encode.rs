@@ -189,6 +189,7 @@ pub(crate) fn table(
         Some(table) => table,
         None => {
             let table = learn(source)?;
+            input::check_table(path, &table)?;
             input::save_table(path, &table)?;
             table
         }

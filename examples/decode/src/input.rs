@@ -75,6 +75,14 @@ pub(crate) fn table(path: &Path) -> Result<Option<Table>, Failure> {
     table.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
+/// Refuses a table that [`table`] would not read: frames that refer to it could not be read either.
+pub(crate) fn check_table(path: &Path, table: &Table) -> Result<(), Failure> {
+    let read = Table::decode(table.bytes(), &limits());
+    let failed =
+        |error| Failure::Failed(format!("{}: no reader takes such a table: {error}", path.display()));
+    read.map(drop).map_err(failed)
+}
+
 /// Saves a table. It is written beside the old one and renamed, so that there is never half a table; no other file is written to.
 pub(crate) fn save_table(path: &Path, table: &Table) -> Result<(), Failure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();

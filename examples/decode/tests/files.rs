@@ -150,6 +150,22 @@ fn a_table_is_made_once_and_used_again_and_needed_to_read() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("no sensor unheard"));
 }
 
+/// It was: the table and its frames were written, and nothing read them again.
+#[test]
+fn a_table_that_no_reader_takes_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("table");
+    let columns: Vec<String> = (0..16_385).map(|n| format!("s{n}:int:")).collect();
+    let csv = format!("ts_ms,{}\n1{}\n", columns.join(","), ",7".repeat(columns.len()));
+    for stats in [&[][..], &["--stats"]] {
+        let arguments = [&["encode", "--table", table.to_str().unwrap()], stats].concat();
+        let refused = edge_decode(&arguments, csv.as_bytes());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!((refused.status.code(), table.exists()), (Some(1), false), "{said}");
+        assert!(said.contains("16385 is over the limit of 16384"), "{said}");
+    }
+}
+
 /// A pipe that nobody writes is not waited for, and a larger one is not cut.
 #[test]
 fn a_table_is_a_file_of_a_payloads_size() {
