@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use edge_codec::compact::Table;
+use edge_state::operator_file;
 use sha2::{Digest, Sha256};
 
 use super::private_files;
 use super::table_cache::TableKey;
-use crate::{Failure, input, tell};
+use crate::{Failure, frames, input, tell};
 
 const SUFFIX: &str = ".table";
 /// Length of a hash in a file's name, in bytes.
@@ -40,6 +41,17 @@ struct FileEntry {
     name: String,
     bytes: u64,
     used: u64,
+    /// Set while the log has said that it cannot be read.
+    is_told: bool,
+}
+
+/// Reason why a file gives no table.
+#[derive(Debug)]
+enum Trouble {
+    /// It cannot be read now, and may be sound.
+    Io(io::Error),
+    /// It is no table, or another one.
+    Damaged(String),
 }
 
 impl TableFiles {
@@ -65,18 +77,28 @@ impl TableFiles {
         Ok(files)
     }
 
-    /// Reads the tables under this name, each with its path: more than one are a conflict. A damaged one is told and removed.
+    /// Reads the tables under this name, each with its path: more than one are a conflict. A damaged one is told and removed. None, if one
+    /// cannot be read now: it stays, and without it a conflict would not be seen.
     pub(super) fn load(&mut self, key: &TableKey) -> Vec<(String, Table)> {
         self.uses += 1;
         let (uses, dir) = (self.uses, &self.dir);
         let Some(entries) = self.files.get_mut(&stem_of(key)) else { return Vec::new() };
-        let mut tables = Vec::new();
+        let (mut tables, mut all_read) = (Vec::new(), true);
         entries.retain_mut(|entry| {
             entry.used = uses;
             let path = dir.join(&entry.name);
             match read(&path, &entry.name, key) {
-                Ok(table) => tables.push((path.display().to_string(), table)),
-                Err(why) => {
+                Ok(table) => {
+                    entry.is_told = false;
+                    tables.push((path.display().to_string(), table));
+                }
+                Err(Trouble::Io(error)) => {
+                    all_read = false;
+                    if !std::mem::replace(&mut entry.is_told, true) {
+                        tell(format_args!("{}: {error}: not used", path.display()));
+                    }
+                }
+                Err(Trouble::Damaged(why)) => {
                     tell(format_args!("{}: {why}: removed", path.display()));
                     let _ = fs::remove_file(&path);
                     self.bytes = self.bytes.saturating_sub(entry.bytes);
@@ -85,7 +107,7 @@ impl TableFiles {
             }
             true
         });
-        tables
+        if all_read { tables } else { Vec::new() }
     }
 
     /// Keeps a table.
@@ -113,7 +135,7 @@ impl TableFiles {
         let Some(stem) = stem(&name).map(str::to_owned) else { return };
         self.uses += 1;
         self.bytes += on_disk(bytes);
-        let entry = FileEntry { name, bytes: on_disk(bytes), used: self.uses };
+        let entry = FileEntry { name, bytes: on_disk(bytes), used: self.uses, is_told: false };
         self.files.entry(stem).or_default().push(entry);
     }
 
@@ -157,10 +179,17 @@ fn stem(name: &str) -> Option<&str> {
 }
 
 /// Reads a table and checks that it is the one of its name.
-fn read(path: &Path, name: &str, key: &TableKey) -> Result<Table, String> {
-    let table = input::table(path).map_err(|failure| failure.to_string())?.ok_or("it has gone")?;
+fn read(path: &Path, name: &str, key: &TableKey) -> Result<Table, Trouble> {
+    let bytes = operator_file::read_within(path, frames::PAYLOAD_BYTES_MAX as u64);
+    let bytes = bytes.map_err(|error| match error.kind() {
+        // The latter is one that is too large.
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidData => Trouble::Damaged(error.to_string()),
+        _ => Trouble::Io(error),
+    })?;
+    let table = Table::decode(&bytes, &input::limits());
+    let table = table.map_err(|error| Trouble::Damaged(error.to_string()))?;
     if table.id() != key.id || !name.ends_with(&format!("-{}{SUFFIX}", hash(table.bytes()))) {
-        return Err("it is not what its name says".to_owned());
+        return Err(Trouble::Damaged("it is not what its name says".to_owned()));
     }
     touch(path);
     Ok(table)
@@ -238,5 +267,39 @@ mod tests {
         assert_eq!(files.load(&key("a", &one)).len(), 0);
         assert_eq!(names(dir.path()), ["notes.table"], "the foreign file is left alone");
         assert_eq!(files.bytes, 0);
+    }
+
+    /// It was: removed, though the disk or the number of open files was at fault.
+    #[test]
+    fn a_file_that_cannot_be_read_now_stays_and_is_used_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = table(1);
+        let mut files = TableFiles::open(dir.path(), 1 << 20).unwrap();
+        files.save(&key("a", &kept), &kept).unwrap();
+        let path = dir.path().join(names(dir.path()).pop().unwrap());
+        let aside = dir.path().join("aside");
+        fs::rename(&path, &aside).unwrap();
+        std::os::unix::fs::symlink(dir.path(), &path).unwrap();
+        for _ in 0..2 {
+            assert_eq!(files.load(&key("a", &kept)).len(), 0);
+            assert!(path.symlink_metadata().is_ok() && files.bytes > 0, "it stays");
+        }
+        fs::rename(&aside, &path).unwrap();
+        assert_eq!(files.load(&key("a", &kept)).len(), 1);
+    }
+
+    #[test]
+    fn one_of_two_tables_is_not_used_while_the_other_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (table(1), table(2));
+        let mut files = TableFiles::open(dir.path(), 1 << 20).unwrap();
+        files.save(&key("a", &one), &one).unwrap();
+        let name = names(dir.path()).pop().unwrap();
+        // A second one of this name, as a table with the same hash would be.
+        let second = format!("{}-{}{SUFFIX}", stem(&name).unwrap(), hash(other.bytes()));
+        fs::create_dir(dir.path().join(&second)).unwrap();
+        files.note(second, 1);
+        assert_eq!(files.load(&key("a", &one)).len(), 0);
+        assert_eq!(names(dir.path()).len(), 2, "both stay");
     }
 }
