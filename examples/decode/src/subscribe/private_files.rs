@@ -32,7 +32,7 @@ pub(super) fn write(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Opens a file to write at its end, with mode 0600 if it is new.
+/// Opens a file to read it and to write at its end, with mode 0600 if it is new.
 pub(super) fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
 }
