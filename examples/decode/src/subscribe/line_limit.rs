@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::unreadable::Cause;
+use super::letter::Cause;
 
 /// Most lines of a [`WINDOW`].
 const LINES_MAX: u32 = 20;

@@ -5,8 +5,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: the runtime and the clock")]
 
+mod held;
 mod hub;
 mod known_tables;
+mod letter;
 mod line_limit;
 mod private_files;
 mod published_table;
@@ -118,7 +120,7 @@ async fn read<W: Write>(
     let mut turn = Instant::now();
     loop {
         tokio::select! {
-            message = batches.next() => match message {
+            message = batches.next(), if reader.unread.has_room() => match message {
                 Some(message) => reader.message(message, bridge.stats().connects, Instant::now()).await?,
                 None => return Err(Failure::Failed("the connection was closed".to_owned())),
             },

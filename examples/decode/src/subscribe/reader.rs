@@ -16,11 +16,12 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::known_tables::KnownTables;
+use super::letter::{Cause, Message};
 use super::now_ms;
 use super::published_table;
 use super::table_cache::{Added, TableKey};
 use super::table_fetch::TableFetch;
-use super::unreadable::{Cause, Message, Unread};
+use super::unreadable::Unread;
 use super::waiting::{Entry, Waiting};
 use crate::format_name::Kind;
 use crate::print::{Printer, RawMessage};
@@ -131,6 +132,7 @@ impl<'a, W: Write> Reader<'a, W> {
 
     /// Does what is due: asks for tables, gives up on those that did not come.
     pub(super) async fn turn(&mut self, bridge: &Bridge, now: Instant) {
+        self.unread.retry(now);
         if self.unread.sets_aside() {
             let asked_at = |topic: &str| self.fetch.asked_at(topic);
             for entry in self.waiting.take_overdue(now, asked_at, self.last_table) {

@@ -1,17 +1,16 @@
-//! Messages that cannot be read: set aside, or kept unacknowledged at the hub; said once, and counted.
+//! Messages that cannot be read: set aside, or kept unacknowledged at the hub; said once, and counted. What a folder does not take is in memory,
+//! unacknowledged, until it does: by its present connection the hub would not send it again.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
 use edge_bridge::escape::Escaped;
-use edge_bridge::net::Acknowledgement;
 use tokio::time::Instant;
 
+use super::held::Held;
+use super::letter::{Cause, Letter, Message};
 use super::line_limit::LineLimit;
-use super::now_ms;
-use super::rejects::{Reject, Rejects};
+use super::rejects::{RejectError, Rejects};
 use crate::tell;
 
 /// Most characters of a reason that are shown: it may name topics.
@@ -22,55 +21,28 @@ const LOST: &str = "lost: at QoS 0 the hub keeps nothing";
 const WINDOW_SUSPECT: u64 = 16;
 /// The silence after which that is suspected.
 const WINDOW_SILENCE: Duration = Duration::from_secs(10);
-
-/// Reasons why a message cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Cause {
-    Malformed,
-    NoTable,
-    TwoTables,
-    BadTable,
-    /// Some values of a message that is read.
-    Values,
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "malformed",
-            Self::NoTable => "without their session table",
-            Self::TwoTables => "with two session tables of one name",
-            Self::BadTable => "session tables that are none",
-            Self::Values => "with values that are none",
-        })
-    }
-}
-
-/// A batch from the hub, and the acknowledgement it waits for.
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) topic: String,
-    pub(super) content_type: Option<String>,
-    pub(super) payload: Bytes,
-    /// Identity of a raw message, which batches have inside, and whether it is marked as a possible duplicate.
-    pub(super) identity: Option<String>,
-    pub(super) pd: bool,
-    pub(super) ack: Acknowledgement,
-    /// Number among all messages with an acknowledgement; `None` at QoS 0.
-    pub(super) number: Option<u64>,
-    /// Set if the hub says that it sends the message again.
-    pub(super) dup: bool,
-}
+/// Memory of messages that the folder did not take, beyond which none is read.
+const HELD_BYTES_MAX: usize = 8 << 20;
+/// Time after a failure for which the folder is not tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Most messages that are set aside in one go: each is synced, and meanwhile nothing else happens.
+const RETRY_MAX: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Unread {
     rejects: Option<Rejects>,
+    held: Held<Letter>,
+    /// Time before which the folder is not tried again for what is held.
+    retry_at: Option<Instant>,
     lines: LineLimit,
     /// The folder does not take any more, and that was said.
     rejects_failed: bool,
     counts: BTreeMap<Cause, u64>,
     set_aside: u64,
+    /// Messages that were kept without a folder for them.
     kept: u64,
+    /// Those of them that the hub may still send again by this connection: they are counted already.
+    again: u64,
     /// Messages at QoS 0, which the hub does not keep either.
     lost: u64,
     /// Number of the first message of this connection that is kept unacknowledged. Acknowledgements leave in the order of the messages, so
@@ -85,11 +57,14 @@ impl Unread {
     pub(super) fn new(rejects: Option<Rejects>) -> Self {
         Self {
             rejects,
+            held: Held::new(HELD_BYTES_MAX),
+            retry_at: None,
             lines: LineLimit::new(),
             rejects_failed: false,
             counts: BTreeMap::new(),
             set_aside: 0,
             kept: 0,
+            again: 0,
             lost: 0,
             first_kept: None,
             order_is_said: false,
@@ -102,43 +77,97 @@ impl Unread {
         self.rejects.is_some()
     }
 
+    /// Returns whether a message that comes could be held, if it has to be.
+    pub(super) fn has_room(&self) -> bool {
+        !self.held.is_full()
+    }
+
     /// A message that cannot be read is set aside and then acknowledged, or kept unacknowledged.
     pub(super) fn message(&mut self, message: Message, cause: Cause, why: &str) {
-        *self.counts.entry(cause).or_default() += 1;
         let why = format!("{} bytes: {why}", message.payload.len());
-        let reject = Reject {
-            time_ms: now_ms(),
-            topic: &message.topic,
-            content_type: message.content_type.as_deref(),
-            reason: &why,
-            payload: &message.payload,
+        let letter = Letter { message, cause, why };
+        let letter = match letter.message.dup {
+            true => match self.held.renew(letter, Letter::is_same) {
+                Some(letter) => letter,
+                None => return,
+            },
+            false => letter,
         };
-        match self.rejects.as_mut().map(|rejects| rejects.add(&reject)) {
+        if letter.message.dup && self.again > 0 {
+            (self.again, self.kept) = (self.again - 1, self.kept.saturating_sub(1));
+        } else {
+            *self.counts.entry(cause).or_default() += 1;
+        }
+        match self.rejects.as_mut().map(|rejects| rejects.add(&letter.reject())) {
             Some(Ok(())) => {
                 self.rejects_failed = false;
+                self.say(&letter, "set aside");
                 self.set_aside += 1;
-                message.ack.done();
-                self.say(cause, &message.topic, &why, "set aside");
+                letter.message.ack.done();
             }
-            failed => {
-                if let Some(Err(error)) = failed
-                    && !std::mem::replace(&mut self.rejects_failed, true)
-                {
+            Some(Err(error)) => {
+                if !std::mem::replace(&mut self.rejects_failed, true) {
                     tell(format_args!(
-                        "{error}; messages are kept unacknowledged, and those at QoS 0 are lost"
+                        "{error}; until it is taken a message is kept unacknowledged, and at QoS 0 it is lost"
                     ));
                 }
-                if message.number.is_none() {
-                    self.lost += 1;
-                    self.say(cause, &message.topic, &why, LOST);
-                    return;
-                }
-                // Without its acknowledgement the hub has it, and sends it again with the next connection.
-                self.kept += 1;
-                self.first_kept = self.first_kept.into_iter().chain(message.number).min();
-                self.say(cause, &message.topic, &why, "kept unacknowledged");
-                self.say_order(&message);
+                self.keep(letter, true);
             }
+            None => self.keep(letter, false),
+        }
+    }
+
+    /// Keeps a message unacknowledged: without that the hub has it. It `is_held` here until the folder takes it, or else until the hub sends it again.
+    fn keep(&mut self, letter: Letter, is_held: bool) {
+        let Some(number) = letter.message.number else {
+            self.lost += 1;
+            return self.say(&letter, LOST);
+        };
+        self.say(&letter, "kept unacknowledged");
+        self.say_order(&letter.message);
+        if !is_held {
+            self.kept += 1;
+            self.first_kept = self.first_kept.into_iter().chain([number]).min();
+            return;
+        }
+        let bytes = letter.bytes();
+        if self.held.add(letter, bytes) {
+            tell(format_args!(
+                "{} MiB of messages wait to be set aside: no further ones are read; {}",
+                HELD_BYTES_MAX >> 20,
+                self.remedy()
+            ));
+        }
+    }
+
+    /// Sets aside what the folder did not take when it came.
+    pub(super) fn retry(&mut self, now: Instant) {
+        let Some(rejects) = &mut self.rejects else { return };
+        if self.held.len() == 0 || self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let (mut taken, mut is_broken, mut too_large) = (0, false, usize::MAX);
+        let out = self.held.take(|letter| {
+            let bytes = letter.message.payload.len();
+            if is_broken || taken >= RETRY_MAX || bytes >= too_large {
+                return false;
+            }
+            let outcome = rejects.add(&letter.reject());
+            match &outcome {
+                Ok(()) => taken += 1,
+                Err(RejectError::Io { .. }) => is_broken = true,
+                Err(RejectError::Full { .. } | RejectError::TooLarge { .. }) => too_large = bytes,
+            }
+            outcome.is_ok()
+        });
+        self.retry_at = (is_broken || too_large < usize::MAX).then(|| now + RETRY_EVERY);
+        for letter in out {
+            self.set_aside += 1;
+            letter.message.ack.done();
+        }
+        if self.held.len() == 0 {
+            (self.rejects_failed, self.order_is_said, self.window_is_said) = (false, false, false);
+            tell(format_args!("{}: what was kept is set aside now", rejects.dir().display()));
         }
     }
 
@@ -148,7 +177,7 @@ impl Unread {
             Some(_) => "kept unacknowledged, still waiting",
             None => "at QoS 0, still waiting",
         };
-        self.say(Cause::NoTable, &message.topic, why, what);
+        self.say_of(Cause::NoTable, &message.topic, why, what);
         self.say_order(message);
     }
 
@@ -157,37 +186,43 @@ impl Unread {
         if message.number.is_none() || std::mem::replace(&mut self.order_is_said, true) {
             return;
         }
-        let remedy = match &self.rejects {
+        tell(format_args!(
+            "from here on nothing is acknowledged: acknowledgements leave in the order of the messages, and that of one on {} is missing. \
+             What comes is printed, and again after each new connection, until the hub has as many without an acknowledgement as it sends; \
+             {}",
+            Escaped(&message.topic),
+            self.remedy()
+        ));
+    }
+
+    fn remedy(&self) -> String {
+        match &self.rejects {
             Some(rejects) => {
                 format!("make room in {}, where such messages are set aside", rejects.dir().display())
             }
             None => "--rejects DIR sets such messages aside".to_owned(),
-        };
-        tell(format_args!(
-            "from here on nothing is acknowledged: acknowledgements leave in the order of the messages, and that of one on {} is missing. \
-             What comes is printed, and again after each new connection, until the hub has as many without an acknowledgement as it sends; \
-             {remedy}",
-            Escaped(&message.topic)
-        ));
+        }
     }
 
     /// Notes a new connection, which brings again what was not acknowledged.
     pub(super) fn expect_again(&mut self) {
         (self.first_kept, self.order_is_said, self.window_is_said) = (None, false, false);
+        self.again = self.kept;
+        self.held.expect_again();
     }
 
     /// Notes values that the model has no place for, or that could be read in two ways. The rest of their message is printed.
     pub(super) fn passed_over(&mut self, topic: &str, values: usize) {
         if values > 0 {
             let why = format!("values that are doubtful or none of ours: {values}");
-            self.say(Cause::Values, topic, &why, "passed over");
+            self.say_of(Cause::Values, topic, &why, "passed over");
         }
     }
 
     /// Counts and reports an announcement that is not used, because it is no table or there are too many.
     pub(super) fn table(&mut self, topic: &str, cause: Cause, why: &str) {
         *self.counts.entry(cause).or_default() += 1;
-        self.say(cause, topic, why, "not used");
+        self.say_of(cause, topic, why, "not used");
     }
 
     /// Says once when a hub's window seems to be full: of a message that cannot be read and all behind it. `received` is the number of the
@@ -199,7 +234,8 @@ impl Unread {
         last_message: Instant,
         now: Instant,
     ) {
-        let first = self.first_kept.into_iter().chain(waiting).min();
+        let held = self.held.current().filter_map(|letter| letter.message.number);
+        let first = self.first_kept.into_iter().chain(waiting).chain(held).min();
         let unacknowledged = first.map_or(0, |first| (received + 1).saturating_sub(first));
         if self.window_is_said || unacknowledged < WINDOW_SUSPECT || now < last_message + WINDOW_SILENCE {
             return;
@@ -207,8 +243,9 @@ impl Unread {
         self.window_is_said = true;
         tell(format_args!(
             "nothing has come for {} s while {unacknowledged} messages are unacknowledged: one that cannot be read, and all behind it. A hub sends \
-             only so many without an acknowledgement: if these are as many, nothing comes any more. --rejects DIR sets aside what cannot be read",
-            WINDOW_SILENCE.as_secs()
+             only so many without an acknowledgement: if these are as many, nothing comes any more; {}",
+            WINDOW_SILENCE.as_secs(),
+            self.remedy()
         ));
     }
 
@@ -224,7 +261,7 @@ impl Unread {
         }
         let causes: Vec<String> = counts.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
         let dir = self.rejects.as_ref().map(|rejects| format!(" in {}", rejects.dir().display()));
-        let kept = self.kept + waiting;
+        let kept = self.kept + self.held.len() as u64 + waiting;
         let lost = if self.lost > 0 { format!(", {} at QoS 0 lost", self.lost) } else { String::new() };
         Some(format!(
             "not read: {}; {} set aside{}, {kept} kept unacknowledged{lost}",
@@ -234,7 +271,11 @@ impl Unread {
         ))
     }
 
-    fn say(&mut self, cause: Cause, topic: &str, why: &str, what: &str) {
+    fn say(&mut self, letter: &Letter, what: &str) {
+        self.say_of(letter.cause, &letter.message.topic, &letter.why, what);
+    }
+
+    fn say_of(&mut self, cause: Cause, topic: &str, why: &str, what: &str) {
         let Some(left_out) = self.lines.may_say(Instant::now(), cause, topic) else { return };
         if left_out > 0 {
             tell(format_args!("lines like the next one that were left out: {left_out}"));
@@ -261,6 +302,10 @@ mod tests {
         unread.lost = 2;
         let said = unread.summary(1).unwrap();
         assert!(said.ends_with("; 0 set aside, 1 kept unacknowledged, 2 at QoS 0 lost"), "{said}");
+        assert_eq!(unread.remedy(), "--rejects DIR sets such messages aside");
+        let dir = tempfile::tempdir().unwrap();
+        let full = Unread::new(Some(Rejects::open(dir.path(), 1).unwrap()));
+        assert!(full.remedy().starts_with("make room in /"), "the folder is given already");
         let start = Instant::now();
         let later = start + WINDOW_SILENCE;
         unread.watch_window(100, None, start, later);
