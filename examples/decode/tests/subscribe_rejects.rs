@@ -9,7 +9,7 @@ use std::path::Path;
 use support::mosquitto::Mosquitto;
 use support::publisher::Publisher;
 use support::relay::Relay;
-use support::subscriber::{BATCH, PROBE, Subscriber};
+use support::subscriber::{BATCH, PROBE, Subscriber, TABLE, batch, table};
 use support::wait_until;
 
 const JSON: Option<&str> = Some("application/json");
@@ -123,4 +123,30 @@ fn a_message_that_is_kept_without_a_folder_is_counted_once() {
     assert_eq!(subscriber.interrupt().code(), Some(1));
     let said = fs::read_to_string(dir.join("kept.log")).unwrap();
     assert!(said.contains("not read: 2 malformed; 0 set aside, 2 kept unacknowledged"), "{said}");
+}
+
+/// It was: set aside at once, because a batch of its topic had waited in vain, and printed as well when its table came.
+#[test]
+fn a_batch_that_waits_is_not_set_aside_because_the_hub_sends_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let relay = Relay::start(broker.address);
+    let rejects = dir.join("rejects");
+    let arguments = ["--topic", "edge/+", "--client-id", "reader", "--rejects", rejects.to_str().unwrap()];
+    let subscriber = Subscriber::spawn_at(dir, "waits", &relay.url(), &arguments);
+    subscriber.hears(dir, &broker, "edge/probe");
+    broker.publish(dir, "edge/a", BATCH, false, &batch(&table("never"), 1));
+    wait_until("one has waited in vain", || index(&rejects).len() == 1);
+    let late = table("late");
+    broker.publish(dir, "edge/a", BATCH, false, &batch(&late, 2));
+    passes(&subscriber, dir, &broker, "edge/behind");
+    relay.cut();
+    passes(&subscriber, dir, &broker, "edge/later");
+    broker.publish(dir, "edge/a/table/g", TABLE, true, late.bytes());
+    // On a machine that is slow enough it, too, has waited in vain.
+    wait_until("it is read", || !subscriber.times("late").is_empty() || index(&rejects).len() > 1);
+    let reasons: Vec<String> = index(&rejects).iter().map(|line| line["reason"].to_string()).collect();
+    assert!(!reasons.iter().any(|reason| reason.contains("within 0 s")), "{reasons:?}");
+    assert_eq!(subscriber.interrupt().code(), Some(1), "the first could not be read");
 }

@@ -174,13 +174,6 @@ impl<'a, W: Write> Reader<'a, W> {
         if self.known.find(&key).is_some() {
             return self.print(kind, message, Some(&key));
         }
-        let until = self.distrusted.get(&self.hashes.hash_one(&key.topic));
-        let is_distrusted = until.is_some_and(|until| now < *until);
-        if self.unread.sets_aside() && is_distrusted && self.waiting.has(&key.topic) {
-            let why = in_vain(&self.fetch, &key, Duration::ZERO);
-            self.unread.message(message, Cause::NoTable, &why);
-            return Ok(());
-        }
         // What waits is no slice of a receive buffer, which may be large.
         let message = Message { payload: Bytes::copy_from_slice(&message.payload), ..message };
         let message = if message.dup {
@@ -190,6 +183,14 @@ impl<'a, W: Write> Reader<'a, W> {
         } else {
             message
         };
+        // Behind that: a batch that comes again would be both set aside and printed.
+        let until = self.distrusted.get(&self.hashes.hash_one(&key.topic));
+        let is_distrusted = until.is_some_and(|until| now < *until);
+        if self.unread.sets_aside() && is_distrusted && self.waiting.has(&key.topic) {
+            let why = in_vain(&self.fetch, &key, Duration::ZERO);
+            self.unread.message(message, Cause::NoTable, &why);
+            return Ok(());
+        }
         let texts = [&message.content_type, &message.identity].into_iter().flatten();
         let bytes = message.payload.len() + texts.map(String::len).sum::<usize>();
         let topic = key.topic.clone();
