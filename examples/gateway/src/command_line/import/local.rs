@@ -1,10 +1,10 @@
 //! Import of `[local]` from the listeners and users of a broker that the gateway replaces, or from the address of a broker that stays.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use mosquitto_conf::conf::Line;
 use mosquitto_conf::values::{boolean, first, limit, number, session_time};
 
+use super::access::ClientAccess;
+use super::address::Address;
 use super::hub::path;
 use super::leftovers;
 use super::origin::Origin;
@@ -14,8 +14,6 @@ use super::pools::Pool;
 const PART: Part = Part::Local;
 /// Address of a broker whose file names no listener.
 const BROKER: &str = "127.0.0.1:1883";
-/// Port of a listener for which only `bind_address` is set.
-const PORT: u16 = 1883;
 const CONNECTIONS_MAX: u64 = 100_000;
 const PACKET_BYTES: (u64, u64) = (1 << 10, 256 << 10);
 /// Value of `max_session_expiry` without the key, which is written where Mosquitto has none.
@@ -52,37 +50,30 @@ struct Taken {
     versions: Vec<Line>,
 }
 
-/// Access of clients that show no certificate. It decides whether an address stays or is narrowed to the loopback interface.
-struct ClientAccess {
-    /// Set if some such client may enter: by a password, or without one.
-    lets_in: bool,
-}
-
-/// Address of a listener that the gateway can take over.
-struct Address {
-    lines: Vec<Line>,
-    /// IP address as in the file, or a variable of the environment.
-    host: String,
-    port: u16,
+/// Listener that the gateway takes over.
+struct Accepted {
+    /// Its number among the pools.
+    number: usize,
+    address: Address,
+    has_tls: bool,
+    /// Set if its clients must show certificates.
+    asks_for_certificates: bool,
+    pool: Pool,
 }
 
 /// Writes the table. Returns whether the gateway has a listener of its own.
 pub(super) fn local(
     listeners: Vec<Pool>,
+    access: ClientAccess,
     broker: &mut Pool,
     connection: &mut Pool,
     output: &mut Output,
 ) -> bool {
-    let anonymous = broker.take_last(&["allow_anonymous"], PART, output);
-    let lets_all = anonymous.as_ref().is_some_and(|line| boolean(&line.value) == Ok(true));
-    let has_users = broker.lines().any(|line| line.word == "password_file" && !line.value.is_empty());
-    let access = ClientAccess { lets_in: lets_all || has_users };
     let mut taken = Taken::default();
-    for pool in listeners {
-        listener(pool, &access, &mut taken, output);
-    }
-    let listens = taken.plain || taken.tls;
-    if !listens {
+    let pools = listeners.into_iter().enumerate();
+    let accepted: Vec<Accepted> =
+        pools.filter_map(|(number, pool)| accept(number, pool, &mut taken, output)).collect();
+    if accepted.is_empty() {
         output.key(
             PART,
             "broker",
@@ -96,20 +87,20 @@ pub(super) fn local(
                 Err(error) => output.leave_with_warning(PART, &line, &error),
             }
         }
-        anonymous.iter().for_each(|line| output.leave(PART, line, "of the local broker, which stays"));
+        access.leave(output);
         return false;
+    }
+    let open = accepted.iter().filter(|listener| !listener.asks_for_certificates);
+    let open: Vec<usize> = open.map(|listener| listener.number).collect();
+    for one in accepted {
+        listener(one, &access, &mut taken, output);
     }
     for word in ["password_file", "acl_file"] {
         if let Some(line) = broker.take_last(&[word], PART, output) {
             path(PART, word, &line, &[], output);
         }
     }
-    if let Some(line) = anonymous {
-        match boolean(&line.value) {
-            Ok(is) => output.key(PART, "allow_anonymous", &is.to_string(), &[(&line).into()], ""),
-            Err(error) => output.leave_with_warning(PART, &line, &error),
-        }
-    }
+    access.write(&open, output);
     versions(&taken, output);
     packets(broker, output);
     clients(broker, output);
@@ -176,15 +167,11 @@ fn clients(broker: &mut Pool, output: &mut Output) {
     }
 }
 
-/// Writes a listener, if the gateway can take it over and it is the first of its kind.
-fn listener(mut pool: Pool, access: &ClientAccess, taken: &mut Taken, output: &mut Output) {
-    let address = match address(&mut pool, output) {
-        Some(address) => address,
-        None => return leave_all(pool, output),
-    };
-    let head = match address.lines.first() {
-        Some(line) => line.clone(),
-        None => return leave_all(pool, output),
+/// Returns a listener, if the gateway can take it over and it is the first of its kind. Of another one it writes comments.
+fn accept(number: usize, mut pool: Pool, taken: &mut Taken, output: &mut Output) -> Option<Accepted> {
+    let Some(address) = Address::take(&mut pool, output) else {
+        leave_all(pool, output);
+        return None;
     };
     let has_tls = pool.has("certfile") && pool.has("keyfile");
     let why = if is_websockets(&pool) {
@@ -198,20 +185,28 @@ fn listener(mut pool: Pool, access: &ClientAccess, taken: &mut Taken, output: &m
     };
     if let Some(why) = why {
         address.lines.iter().for_each(|line| output.leave_with_warning(PART, line, why));
-        return leave_all(pool, output);
+        leave_all(pool, output);
+        return None;
     }
     taken.ports.push(address.port);
+    *(if has_tls { &mut taken.tls } else { &mut taken.plain }) = true;
+    let asks_for_certificates = has_tls && asks_for_certificates(&pool);
+    Some(Accepted { number, address, has_tls, asks_for_certificates, pool })
+}
+
+/// Writes a listener.
+fn listener(accepted: Accepted, access: &ClientAccess, taken: &mut Taken, output: &mut Output) {
+    let Accepted { number, address, has_tls, asks_for_certificates, mut pool } = accepted;
+    let may_enter = asks_for_certificates || access.lets_in(number);
     let mut rest = Vec::new();
     for line in pool.take(&["protocol"]) {
         output.leave(PART, &line, "as the gateway does");
     }
     if has_tls {
-        taken.tls = true;
-        write_address("tls_listen", &address, &head, access.lets_in || asks_for_certificates(&pool), output);
+        address.write("tls_listen", may_enter, output);
         certificates(&mut pool, &mut rest, output);
     } else {
-        taken.plain = true;
-        write_address("listen", &address, &head, access.lets_in, output);
+        address.write("listen", may_enter, output);
         let lone = pool.take(&["cafile", "certfile", "keyfile", "require_certificate"]);
         let why = "certfile and keyfile belong together, and the others to them";
         lone.iter().for_each(|line| output.leave_with_warning(PART, line, why));
@@ -238,57 +233,6 @@ fn asks_for_certificates(pool: &Pool) -> bool {
 fn leave_all(pool: Pool, output: &mut Output) {
     for line in pool.rest() {
         output.leave(PART, &line, "of a listener that the gateway does not have");
-    }
-}
-
-/// Reads the address of a listener. `None`: there is none, or it is wrong, which is reported.
-fn address(pool: &mut Pool, output: &mut Output) -> Option<Address> {
-    let listener = pool.take(&["listener"]).pop();
-    if let Some(line) = listener {
-        let mut words = line.value.split_whitespace();
-        let port = words.next().unwrap_or_default().to_owned();
-        let host = words.next().filter(|word| !word.starts_with('#')).unwrap_or("0.0.0.0").to_owned();
-        return read_address(vec![line], &host, &port, output);
-    }
-    let port = pool.take_last(&["port"], PART, output);
-    let host = pool.take_last(&["bind_address"], PART, output);
-    let text = |line: &Option<Line>, preset: &str| {
-        let given = line.as_ref().and_then(|line| line.value.split_whitespace().next().map(str::to_owned));
-        given.unwrap_or_else(|| preset.to_owned())
-    };
-    let (port_text, host_text) = (text(&port, &PORT.to_string()), text(&host, "0.0.0.0"));
-    let lines: Vec<Line> = port.into_iter().chain(host).collect();
-    if lines.is_empty() { None } else { read_address(lines, &host_text, &port_text, output) }
-}
-
-fn read_address(lines: Vec<Line>, host: &str, port: &str, output: &mut Output) -> Option<Address> {
-    let host = if host == "localhost" { "127.0.0.1" } else { host };
-    let is_address = host.contains("${") || host.parse::<IpAddr>().is_ok();
-    let why = match number::<u16>(port) {
-        Ok(0) => "a unix socket is not supported: a port".to_owned(),
-        Err(error) => error,
-        Ok(_) if !is_address => format!("\"{host}\" is a name: the gateway listens at an IP address"),
-        Ok(port) => return Some(Address { lines, host: host.to_owned(), port }),
-    };
-    lines.iter().for_each(|line| output.leave_with_warning(PART, line, &why));
-    None
-}
-
-/// Writes the address. An address at which the file lets no client in is narrowed to the loopback interface, because there the gateway would let
-/// every client in.
-fn write_address(key: &str, address: &Address, head: &Line, may_enter: bool, output: &mut Output) {
-    let origins: Vec<Origin> = address.lines.iter().map(Origin::from).collect();
-    let ip = address.host.parse::<IpAddr>().ok();
-    let is_narrowed = !may_enter && ip.is_none_or(|ip| !ip.is_loopback());
-    let text = match ip {
-        _ if is_narrowed => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port).to_string(),
-        Some(ip) => SocketAddr::new(ip, address.port).to_string(),
-        None => format!("{}:{}", address.host, address.port),
-    };
-    output.key(PART, key, &quoted(&text), &origins, "");
-    if is_narrowed {
-        let text = "nobody may enter there: no password_file, no certificates, no allow_anonymous true. Here it is an address of this machine alone, where everybody may";
-        output.warn(Some(head.into()), text);
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every line that is neither blank nor a comment becomes a key, with a comment that names its line, or only a comment with the reason why it
 //! becomes no key. Where the operator has to judge the result there is a warning too. No password is shown.
 
+mod access;
+mod address;
 mod commands;
 mod hub;
 mod leftovers;
@@ -22,6 +24,7 @@ use control_loop::OneLine;
 use mosquitto_conf::conf::{self, Line};
 use mosquitto_conf::findings::{Findings, Severity};
 
+use access::ClientAccess;
 use origin::Origin;
 use output::{Counts, Output, Part};
 use pools::Pools;
@@ -145,7 +148,9 @@ fn import(
     let mut pools = Pools::of(lines, &mut output);
     let connection = pools.connection.lines().next().cloned();
     hub::hub(&mut pools.connection, host, &mut output)?;
-    let listens = local::local(pools.listeners, &mut pools.broker, &mut pools.connection, &mut output);
+    let access = ClientAccess::of(pools.anonymous, &pools.broker, &mut output);
+    let listens =
+        local::local(pools.listeners, access, &mut pools.broker, &mut pools.connection, &mut output);
     let has_limit = queue::queue(&mut pools.broker, listens, &mut output);
     let mut routes = routes::routes(&mut pools.connection, listens, &mut output);
     if let Some(Telegraf { path, text }) = telegraf {

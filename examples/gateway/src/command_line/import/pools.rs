@@ -56,6 +56,16 @@ pub(super) struct Pools {
     /// Lines of each listener. The first pool is for `port` and `bind_address`.
     pub(super) listeners: Vec<Pool>,
     pub(super) broker: Pool,
+    /// Lines of `allow_anonymous`.
+    pub(super) anonymous: Vec<AccessLine>,
+}
+
+/// Line of the broker that `per_listener_settings` makes one of a listener.
+#[derive(Debug)]
+pub(super) struct AccessLine {
+    /// Number of the pool of the listener behind which it stands.
+    pub(super) listener: usize,
+    pub(super) line: Line,
 }
 
 /// Options of one listener.
@@ -120,6 +130,9 @@ impl Pools {
                 let is_own = matches!(word, "port" | "bind_address");
                 let listeners = if is_own { pools.listeners.first_mut() } else { pools.listeners.last_mut() };
                 listeners.into_iter().for_each(|pool| pool.0.push(line.clone()));
+            } else if word == "allow_anonymous" {
+                let listener = pools.listeners.len().saturating_sub(1);
+                pools.anonymous.push(AccessLine { listener, line });
             } else if words::is_of_the_broker(word) {
                 pools.broker.0.push(line);
             } else {

@@ -237,6 +237,43 @@ fn a_listener_with_tls_has_its_own_keys_and_a_second_one_of_a_kind_is_left() {
     site.check(&imported.text).unwrap();
 }
 
+/// It was: the last line of all listeners held, and whoever reached the other address came in without a user.
+#[test]
+fn an_address_is_not_opened_by_what_another_listener_says_of_clients_without_a_user() {
+    let site = Site::new();
+    let tls = "listener 8883\ncertfile DIR/own.crt\nkeyfile DIR/own.key\n";
+    let plain = "listener 1883 127.0.0.1\nallow_anonymous true\n";
+    let users = "password_file DIR/users\n";
+    let asks = "cafile DIR/ca.crt\nrequire_certificate true\nuse_identity_as_username true\n";
+    let (no, yes) = ("allow_anonymous false\n", "allow_anonymous true\n");
+    let addresses = |a: &str, b: &str| vec![format!("tls_listen = \"{a}\""), format!("\nlisten = \"{b}\"")];
+    let (both, narrow) =
+        (addresses("0.0.0.0:8883", "127.0.0.1:1883"), addresses("127.0.0.1:8883", "127.0.0.1:1883"));
+    let warned = "allow_anonymous: the key is of all addresses, and another listener lets nobody in";
+    for (name, lines, is_open, addresses, warning) in [
+        ("they disagree", format!("{tls}{no}{users}{plain}"), false, &both, warned),
+        ("the other order", format!("{plain}{tls}{no}{users}"), false, &both, warned),
+        ("the preset", format!("{tls}{users}{plain}"), false, &both, warned),
+        ("given twice", format!("{tls}{yes}{no}{users}{plain}"), false, &both, warned),
+        ("they agree", format!("{tls}{yes}{users}{plain}"), true, &both, ""),
+        ("certificates name its users", format!("{tls}{asks}{plain}"), true, &both, ""),
+        ("nobody may enter at one", format!("{tls}{no}{plain}"), true, &narrow, "nobody may enter there"),
+        ("before all listeners", format!("{yes}{tls}{users}listener 1883 127.0.0.1\n"), false, &both, ""),
+    ] {
+        let imported = site.import(&format!("{LEAST}per_listener_settings true\n{lines}"), None).unwrap();
+        site.check(&imported.text).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        assert_eq!(imported.text.contains("\nallow_anonymous = true"), is_open, "{name}: {}", imported.text);
+        assert!(addresses.iter().all(|part| imported.text.contains(part)), "{name}: {}", imported.text);
+        let warnings = imported.warnings.join("\n");
+        assert!(warnings.contains("users and rights are the same at all addresses"), "{name}: {warnings}");
+        assert!(warnings.contains(warning), "{name}: {warnings}");
+        assert_eq!(warnings.contains(warned), warning == warned, "{name}: {warnings}");
+        // Without the first line the last one holds for all, as in Mosquitto.
+        let imported = site.import(&format!("{LEAST}{lines}{yes}"), None).unwrap();
+        assert!(imported.text.contains("\nallow_anonymous = true"), "{name}: {}", imported.text);
+    }
+}
+
 #[test]
 fn several_addresses_and_the_first_rule_with_a_prefix_are_as_in_mosquitto() {
     let site = Site::new();
