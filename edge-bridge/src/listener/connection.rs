@@ -54,6 +54,8 @@ pub(super) struct Connection {
     pub(super) farewell: Option<session::Closed>,
     /// Set when a keep alive passed while the connection was not being read. That ends no connection, because packets of the peer may have arrived unread.
     pub(super) excused: bool,
+    /// Up time before which the keep alive is not checked, because what came while the connection was not being read is read first.
+    pub(super) grace_ms: u64,
     pub(super) topic_refused: bool,
     /// Up time of the last event that reported that the queue has no room for the connection's messages; `None` if there was none.
     pub(super) no_room_said_ms: Option<u64>,
@@ -83,6 +85,7 @@ impl Connection {
             gone: false,
             farewell: None,
             excused: false,
+            grace_ms: 0,
             topic_refused: false,
             no_room_said_ms: None,
         }
@@ -131,6 +134,12 @@ impl Connection {
     /// Up time since which the peer has not accepted its oldest unwritten bytes; without any, that at which it had accepted all.
     pub(super) fn taken_ms(&self) -> u64 {
         self.unwritten.oldest_ms().unwrap_or(self.caught_up_ms)
+    }
+
+    /// Returns the session's next deadline, put off while the keep alive is not checked; `None` if there is none.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let not_before_ms = if self.gone { 0 } else { self.grace_ms };
+        self.session.next_deadline().map(|at_ms| at_ms.max(not_before_ms))
     }
 
     /// Returns whether the connection may be read: none of its messages waits for room, and its packets have not caused too many answers that the

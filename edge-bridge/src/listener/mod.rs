@@ -41,6 +41,7 @@ mod events;
 mod fan_out;
 mod group_delivery;
 mod group_id;
+mod keep_alive_grace;
 mod memory;
 mod message;
 mod message_admission;
@@ -80,6 +81,7 @@ pub use saved::{RestoreError, Saved};
 pub use crate::puback_chain::{ConnectionId, Ticket};
 
 use client::{ClientKey, Clients};
+use connection::Connection;
 use connections::Connections;
 use deadlines::Deadlines;
 use delivery_tracking::DeliveryTracking;
@@ -92,9 +94,6 @@ use topics::Topics;
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::session;
 use crate::wire::Publish;
-
-/// Milliseconds between the end of a pause of reading and the next check of the keep alive, so that what came in the pause is read first.
-const KEEP_ALIVE_GRACE_MS: u64 = 2_000;
 
 /// Function called with each message at its arrival, see [`Listener::with_on_publish`].
 pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
@@ -323,20 +322,6 @@ impl<I: Ingest> Listener<I> {
         &mut self.admission.ingest
     }
 
-    /// Does what is due at the deadline of a connection. While a connection is not being read, its keep alive is not checked; it counts again
-    /// [`KEEP_ALIVE_GRACE_MS`] after reading resumed.
-    fn connection_due(&mut self, now: Now, id: ConnectionId) {
-        let stopped = !self.admission.may_read(id) || self.accounts.waits_for_memory(id);
-        let Some(state) = self.connections.get_mut(id) else { return };
-        if !state.gone && (stopped || state.held > 0 || state.excused) {
-            state.excused = stopped || state.held > 0;
-            self.deadlines.no_later(Due::Connection(id), now.up_ms + KEEP_ALIVE_GRACE_MS);
-            return;
-        }
-        state.session.handle_timeout(now.up_ms);
-        self.connections.touch(id);
-    }
-
     /// Works until nothing is left to do: releases PUBACKs, collects the sessions' output, frees memory.
     fn run(&mut self, now: Now) {
         loop {
@@ -375,7 +360,7 @@ impl<I: Ingest> Listener<I> {
             }
         }
         self.account_connection(id);
-        if let Some(at_ms) = self.connections.get(id).and_then(|state| state.session.next_deadline()) {
+        if let Some(at_ms) = self.connections.get(id).and_then(Connection::next_deadline) {
             self.deadlines.no_later(Due::Connection(id), at_ms);
         }
     }

@@ -161,6 +161,28 @@ fn keep_alive_counts_again_when_the_peer_is_read_again() {
     assert!(site.is_closed(silent) && !site.is_closed(busy));
 }
 
+/// Its PUBACK, and a turn in which nothing was there yet, are no reason to look at once: its pings are read a moment later.
+#[test]
+fn keep_alive_has_its_grace_after_a_pause_whatever_is_done_for_the_peer_meanwhile() {
+    let mut site = full_site(10);
+    let peer = publisher(&mut site, "a", 5);
+    site.pass(60_000);
+    site.set_room(true);
+    assert!(site.listener.may_read(peer.connection));
+    site.listener.handle_timeout(site.now);
+    site.resolve(0);
+    site.listener.handle_input(site.now, peer.connection, Input::Bytes(&mut BytesMut::new()));
+    site.listener.handle_timeout(site.now);
+    site.outputs();
+    assert!(!site.is_closed(peer), "its pings are in the network");
+    site.pass(1_000);
+    site.send(peer, &[Packet::PingReq]);
+    site.pass(7_499);
+    assert!(!site.is_closed(peer));
+    site.pass(1);
+    assert!(site.is_closed(peer));
+}
+
 #[test]
 fn what_a_publisher_left_behind_is_stored_if_there_is_room_in_time() {
     let mut site = full_site(10);
