@@ -61,7 +61,9 @@ impl<I: Ingest> Listener<I> {
         client.connection = Some(id);
         let lasted = std::mem::replace(&mut client.expiry_s, expiry_s) > 0;
         client.ends_ms = None;
-        client.will = PendingWill::of(connect, expiry_s, state.peer).filter(|_| will_error.is_none());
+        let keep_alive_s = accept.keep_alive_s.unwrap_or(connect.keep_alive_s);
+        let will = PendingWill::of(connect, keep_alive_s, expiry_s, state.peer);
+        client.will = will.filter(|_| will_error.is_none());
         state.client = Some(key);
         state.session.accept(now.up_ms, accept);
         self.note_change(key, lasted);

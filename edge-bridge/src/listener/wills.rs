@@ -29,7 +29,7 @@ pub(super) struct PendingWill {
     delay_s: u32,
     /// Up time at which the will is published; `None` while the client is connected.
     pub(super) due_ms: Option<u64>,
-    /// Keep-alive of the connection in seconds; 0 for none.
+    /// Keep-alive in force on the connection, in seconds; 0 for none.
     keep_alive_s: u16,
     /// Set if the connection ended because the listener did, so that a new one takes the will back.
     ended_with_listener: bool,
@@ -39,13 +39,18 @@ pub(super) struct PendingWill {
 }
 
 impl PendingWill {
-    /// Returns the will of a CONNECT; `None` if it has none.
-    pub(super) fn of(connect: &Connect, expiry_s: u32, peer: Option<SocketAddr>) -> Option<Self> {
+    /// Returns the will of a CONNECT; `None` if it has none. `keep_alive_s`: what the client is to keep, which it may not have asked for.
+    pub(super) fn of(
+        connect: &Connect,
+        keep_alive_s: u16,
+        expiry_s: u32,
+        peer: Option<SocketAddr>,
+    ) -> Option<Self> {
         connect.will.as_ref().map(|will| Self {
             publish: publish_of(will),
             delay_s: will.properties.u32(PropertyId::WillDelayInterval).unwrap_or(0).min(expiry_s),
             due_ms: None,
-            keep_alive_s: connect.keep_alive_s,
+            keep_alive_s,
             ended_with_listener: false,
             version: connect.version,
             peer,
@@ -54,14 +59,14 @@ impl PendingWill {
 
     /// Returns the will that [`left`](Self::left) saved `age_ms` ago, with its remaining delay.
     pub(super) fn restored(connect: &Connect, now_ms: u64, age_ms: u64) -> Option<Self> {
-        let mut will = Self::of(connect, u32::MAX, None)?;
+        let mut will = Self::of(connect, connect.keep_alive_s, u32::MAX, None)?;
         will.due_ms = Some(now_ms + (u64::from(will.delay_s) * 1000).saturating_sub(age_ms));
         Some(will)
     }
 
     /// Returns the will of a client that was connected until the listener ended, and whose session is kept for `expiry_s`.
     pub(super) fn of_connected(connect: &Connect, now_ms: u64, expiry_s: u32) -> Option<Self> {
-        let mut will = Self::of(connect, expiry_s, None)?;
+        let mut will = Self::of(connect, connect.keep_alive_s, expiry_s, None)?;
         let noticed_ms = match will.keep_alive_s {
             0 => NOTICED_MS,
             // As for a connection that is silent (§3.1.2.10).

@@ -156,7 +156,7 @@ fn a_will_that_waits_is_published_at_its_time_and_one_of_a_client_that_is_there_
         will: will("store/gone", &[(PropertyId::WillDelayInterval, Value::U32(100))]),
         ..stays("gone", Version::V5)
     };
-    let there = Connect { will: will("store/there", &[]), ..stays("there", Version::V5) };
+    let there = Connect { will: will("store/there", &[]), keep_alive_s: 40, ..stays("there", Version::V5) };
     let (gone, _) = site.connect(left);
     site.connect(there);
     site.cut(gone);
@@ -168,7 +168,7 @@ fn a_will_that_waits_is_published_at_its_time_and_one_of_a_client_that_is_there_
     let wills =
         |site: &Site| -> Vec<_> { site.stored.iter().map(|(_, rows)| rows[0].topic.to_string()).collect() };
     assert_eq!(wills(&next), ["store/gone"]);
-    // It has no keep-alive.
+    // One and a half keep-alives.
     next.pass(8_999);
     assert_eq!(wills(&next), ["store/gone"]);
     next.pass(1);
