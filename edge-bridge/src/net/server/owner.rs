@@ -202,7 +202,8 @@ impl Owner {
         match input {
             FromPeer::Certified(name) => self.listener.handle_input(self.now(), id, Input::Certified(name)),
             FromPeer::Forwarded(client) => {
-                self.addresses.insert(id, client);
+                // An end of the connection that came before it was reported already.
+                self.addresses.extend(self.outboxes.contains_key(&id).then_some((id, client)));
                 self.listener.handle_input(self.now(), id, Input::Forwarded(client));
             }
             FromPeer::Failed(handshake, error) => {

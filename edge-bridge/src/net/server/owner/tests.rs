@@ -200,3 +200,17 @@ fn a_connection_that_may_not_be_read_keeps_no_room_for_its_packet() {
     assert!(owner.listener.may_read(other), "the room is free for others");
     assert_eq!(owner.listener.stats().closed_for_memory, 0);
 }
+
+/// A PROXY header that is told when its connection has ended already.
+#[test]
+fn the_address_of_a_connection_that_has_ended_is_not_kept() {
+    let (mut owner, _) = owner(usize::MAX - PACKETS_PER_TURN);
+    let id = burst(&mut owner, b'a', 1);
+    let address = "10.0.0.7:1883".parse().unwrap();
+    owner.input(id, FromPeer::Forwarded(address));
+    assert_eq!(owner.addresses.get(&id), Some(&address));
+    owner.input(id, FromPeer::Closed);
+    assert!(owner.addresses.is_empty());
+    owner.input(id, FromPeer::Forwarded(address));
+    assert!(owner.addresses.is_empty());
+}
