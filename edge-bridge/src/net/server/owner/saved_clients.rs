@@ -10,6 +10,8 @@ impl Owner {
     /// Restores clients that an earlier server saved, before any client connects, and saves to the store from now on. A damaged state is set
     /// aside, and replaced soon by the whole records in it.
     pub(in crate::net::server) async fn restore(&mut self, store: Store) {
+        // Wills may be due at once. Without a queue the ingest must not see them: no filter has the state of the last run yet.
+        self.ask_for_room();
         let before = self.mark();
         let (store, loaded) = load(store).await;
         let Some(store) = store else {

@@ -1,3 +1,5 @@
+mod full_lanes;
+
 use std::sync::{Mutex, PoisonError};
 
 use super::connection_ends::TURNS_AT_END;
@@ -16,6 +18,10 @@ impl Seen {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn note<'a>(&self, first: impl Iterator<Item = &'a u8>) {
+        self.with(|(payloads, _)| payloads.extend(first));
+    }
+
     /// First byte of each payload.
     fn payloads(&self) -> Vec<u8> {
         self.with(|(payloads, _)| payloads.clone())
@@ -24,8 +30,12 @@ impl Seen {
 
 impl Ingest for Seen {
     fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
-        self.with(|(payloads, _)| payloads.extend(message.payload.first()));
+        self.note(message.payload.iter().take(1));
         Answer::Store(vec![Row::new(message.topic.clone(), message.payload.clone())])
+    }
+
+    fn lane(&self, _: &Inbound) -> Option<u8> {
+        Some(0)
     }
 }
 
@@ -55,10 +65,14 @@ fn owner(max: usize) -> (Owner, Seen) {
 }
 
 fn owner_with(config: Config, max: usize) -> (Owner, Seen) {
+    owner_of(config, |seen| Box::new(Slow { seen: seen.clone(), max }))
+}
+
+fn owner_of(config: Config, sink: impl FnOnce(&Seen) -> Box<dyn Sink>) -> (Owner, Seen) {
     let seen = Seen::default();
     let ingest: Box<dyn Ingest + Send> = Box::new(seen.clone());
     let listener = Listener::new(config, ingest);
-    let sink = Box::new(Slow { seen: seen.clone(), max });
+    let sink = sink(&seen);
     (Owner::new(listener, sink, Receipts::default(), Clock::start(), None), seen)
 }
 
