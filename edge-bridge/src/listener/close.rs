@@ -14,7 +14,8 @@ const ACKNOWLEDGEMENTS: usize = 4_096;
 
 impl<I: Ingest> Listener<I> {
     /// Ends all connections, with DISCONNECT 0x8B for MQTT 5 clients. No will is published, because the stop of this server says nothing about
-    /// the clients: those of sessions that are [saved](Self::save) then are left to the next start, which may find the clients well.
+    /// the clients: those of sessions that are [saved](Self::save) then are left to the next start, which may find the clients well. Wills that were
+    /// published before, and wait for room, are rows to be stored now, whatever lanes are full, because nobody sends them again.
     pub fn shut_down(&mut self, now: Now) {
         let all: Vec<_> = self.connections.iter().map(|(id, state)| (id, state.client)).collect();
         for (id, client) in all {
@@ -30,6 +31,7 @@ impl<I: Ingest> Listener<I> {
             }
         }
         self.run(now);
+        self.hand_on_wills(now);
         self.is_shut_down = true;
     }
 

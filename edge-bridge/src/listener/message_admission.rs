@@ -125,6 +125,12 @@ impl<I: Ingest> Admission<I> {
         self.stalled.push_back((ticket, rows, self.given_ms));
     }
 
+    /// Number of messages whose rows the queue handed back.
+    #[cfg(feature = "net")]
+    pub(super) fn handed_back(&self) -> usize {
+        self.stalled.len()
+    }
+
     /// Takes the rows that the queue handed back, with what is left of their time to live. The queue counts those that have expired.
     pub(super) fn take_stalled(&mut self, now_ms: u64) -> impl Iterator<Item = Output> + use<I> {
         self.given_ms = now_ms;

@@ -19,6 +19,12 @@ impl<I: Ingest> Listener<I> {
         self.admission.hand_back(ticket, rows);
     }
 
+    /// Returns the number of messages whose rows were handed back and not output again.
+    #[cfg(feature = "net")]
+    pub(crate) fn handed_back(&self) -> usize {
+        self.admission.handed_back()
+    }
+
     /// Reports if the queue has room for another message. At first it has.
     pub fn set_room(&mut self, now: Now, has_room: bool) {
         if self.admission.room.set(has_room) {
@@ -128,6 +134,15 @@ impl<I: Ingest> Listener<I> {
                 held.age(now.up_ms);
                 self.take_in(now, &held);
             }
+        }
+        self.run(now);
+    }
+
+    /// Outputs the rows of wills that wait for room, before the end: a message without PUBACK is sent again by its client, a will by nobody.
+    pub(super) fn hand_on_wills(&mut self, now: Now) {
+        for mut will in self.admission.held.take_wills() {
+            will.age(now.up_ms);
+            self.take_in(now, &will);
         }
         self.run(now);
     }

@@ -102,6 +102,15 @@ impl HeldMessages {
         ready
     }
 
+    /// Takes the wills, whether there is room for them or not.
+    pub(super) fn take_wills(&mut self) -> VecDeque<Held> {
+        self.will_bytes = 0;
+        let (wills, messages) =
+            std::mem::take(&mut self.messages).into_iter().partition(|held| held.ack.is_none());
+        self.messages = messages;
+        wills
+    }
+
     /// Drops the messages of a connection that ended; its client sends unacknowledged messages again. Wills stay.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.messages.retain(|held| held.connection != connection || held.ack.is_none());

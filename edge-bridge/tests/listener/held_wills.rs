@@ -106,3 +106,20 @@ fn wills_that_wait_are_bounded_with_their_properties_and_client_names() {
     let held = site.listener.stats().held;
     assert!((250..=262).contains(&held), "1 MiB of 4 kB: {held}");
 }
+
+/// Nobody sends a will again. Where its lane has no room the queue's intake keeps its row.
+#[test]
+fn a_will_that_waits_for_room_at_a_stop_is_stored() {
+    let mut site = Site::new(Config::default());
+    let sensor = site.client("sensor", Version::V5);
+    site.set_full_lanes(0b10);
+    site.send(sensor, &[publish(1, "store/x/lane1", "its client sends it again")]);
+    leaves(&mut site, "a", will("store/gone/lane1", &[(PropertyId::MessageExpiryInterval, Value::U32(60))]));
+    site.pass(10_000);
+    assert_eq!((stored(&site).len(), site.listener.stats().held), (0, 2));
+    site.listener.shut_down(site.now);
+    site.outputs();
+    assert_eq!(stored(&site), ["gone"]);
+    assert_eq!(site.stored[0].1[0].ttl_ms, Some(50_000), "it has waited");
+    assert_eq!(site.listener.stats().held, 0);
+}

@@ -1,6 +1,7 @@
 //! Task that owns the listener, and connects it with the connections' tasks, the queue and the application.
 
 mod connection_ends;
+mod last_rows;
 mod saved_clients;
 
 use std::collections::HashMap;
@@ -378,6 +379,7 @@ impl Owner {
         // Connections that cannot say a word more must not keep us waiting for the owner.
         self.inputs.close();
         self.tasks.finish().await;
+        self.hand_on_the_last_rows().await;
         self.save_and_wait().await;
         if let Some(closing) = self.closing.take() {
             let _ = closing.answer.send(());

@@ -1,4 +1,4 @@
-//! Wills while every lane of the queue is full: at the start, before the queue is open.
+//! Wills while every lane of the queue is full: at the start, before the queue is open, and at a stop.
 
 use super::*;
 use crate::net::server::client_saving::ClientStore;
@@ -75,4 +75,25 @@ async fn a_will_that_is_due_at_the_start_waits_for_the_queue() {
     owner.outputs();
     assert!(seen.payloads().is_empty(), "the ingest has seen nothing");
     assert_eq!(owner.listener.stats().held, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wills_that_wait_for_room_at_a_stop_reach_a_sink_that_takes_few_at_a_time() {
+    let (mut owner, _, stored) = owner();
+    owner.ask_for_room();
+    for name in *b"abc" {
+        let id = owner.listener.accept(owner.now()).unwrap();
+        owner.outboxes.insert(id, Arc::default());
+        // 3.1.1, with a will at QoS 1.
+        let mut connect = BytesMut::from(&b"\x10\x13\x00\x04MQTT\x04\x0e\x00\x00\x00\x01"[..]);
+        connect.extend_from_slice(&[name]);
+        connect.extend_from_slice(b"\x00\x01t\x00\x01");
+        connect.extend_from_slice(&[name]);
+        owner.input(id, FromPeer::Bytes { buffer: connect, up_to_date: None });
+        owner.take_turns();
+        owner.input(id, FromPeer::Closed);
+    }
+    assert_eq!((owner.listener.stats().held, stored.payloads().len()), (3, 0));
+    owner.close().await;
+    assert_eq!(stored.payloads(), b"abc");
 }
