@@ -31,6 +31,10 @@ impl<I: Ingest + ?Sized> Ingest for Box<I> {
         (**self).lane(message)
     }
 
+    fn lanes_version(&self) -> u32 {
+        (**self).lanes_version()
+    }
+
     fn group(&self) -> Option<Group> {
         (**self).group()
     }

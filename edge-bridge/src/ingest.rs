@@ -35,6 +35,13 @@ pub trait Ingest {
         None
     }
 
+    /// Version of the division into lanes: another number after a change by which [`lane`](Self::lane) may answer otherwise, such as of routes.
+    /// Messages that wait for room in their lane are then asked about again. Called often while messages wait, so it should take next to no time.
+    /// Default: always the same.
+    fn lanes_version(&self) -> u32 {
+        0
+    }
+
     /// Group of the message that was just answered: only messages of one group can make each other superfluous, and a PUBACK that waits for others'
     /// rows waits for those of its group. So a full lane holds up no message of another group. `None`, the default: any message may depend on it,
     /// and it on any.

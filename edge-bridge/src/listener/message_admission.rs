@@ -30,6 +30,8 @@ pub(super) struct Admission<I> {
     chain: PubackChain,
     pub(super) room: Room,
     pub(super) held: HeldMessages,
+    /// Version of the division into lanes by which the lanes of the held messages were looked for last.
+    lanes_version: u32,
     /// Rows that the queue handed back, in order, with the up time since which they wait, or a little before it.
     stalled: VecDeque<(Ticket, Vec<Row>, u64)>,
     /// Up time at which rows were last given out.
@@ -47,6 +49,7 @@ impl<I: Ingest> Admission<I> {
             chain: PubackChain::new(max_unacked_bytes),
             room: Room::default(),
             held: HeldMessages::default(),
+            lanes_version: 0,
             stalled: VecDeque::new(),
             given_ms: 0,
             reasons: HashMap::new(),
@@ -117,6 +120,20 @@ impl<I: Ingest> Admission<I> {
     /// Returns the lane of a message while some lane is full; `None` if no lane is full, or the lane is not known.
     pub(super) fn lane(&self, message: &Inbound) -> Option<u8> {
         if self.room.is_everywhere() { None } else { self.ingest.lane(message) }
+    }
+
+    /// Looks for the lanes of the held messages again if they may be others by now. Returns whether they may.
+    pub(super) fn follow_lanes(&mut self) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        let version = self.ingest.lanes_version();
+        let has_changed = std::mem::replace(&mut self.lanes_version, version) != version;
+        if has_changed {
+            let Self { ingest, held, .. } = self;
+            held.set_lanes(|message| ingest.lane(message));
+        }
+        has_changed
     }
 
     /// Keeps rows for which the queue has no room.

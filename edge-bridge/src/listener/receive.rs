@@ -33,9 +33,11 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Reports the lanes of the queue that have no room, bit `n` for lane `n`; at first none. Messages for these lanes ([`Ingest::lane`]) wait
-    /// as if the queue were full, and other clients go on.
+    /// as if the queue were full, and other clients go on. Report them again while they are the same, so that what waits follows
+    /// [a change of lanes](Ingest::lanes_version).
     pub fn set_full_lanes(&mut self, now: Now, lanes: u8) {
-        if self.admission.room.set_full_lanes(lanes) {
+        let are_others = self.admission.follow_lanes();
+        if self.admission.room.set_full_lanes(lanes) || are_others {
             self.room_changed(now);
         }
     }

@@ -21,7 +21,7 @@ pub(super) struct Held {
     pub(super) connection: ConnectionId,
     pub(super) ack: Option<AckHandle>,
     pub(super) message: Inbound,
-    /// Lane of the message; `None` if it is not known, or if every lane had room when the message came.
+    /// Lane of the message; `None` if it is not known, or if every lane had room when it was looked for.
     pub(super) lane: Option<u8>,
     /// Up time of its arrival.
     pub(super) arrived_ms: u64,
@@ -82,6 +82,15 @@ impl HeldMessages {
             self.messages.push_back(held);
         }
         has_room
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Looks for the lane of each message again.
+    pub(super) fn set_lanes(&mut self, lane: impl Fn(&Inbound) -> Option<u8>) {
+        self.messages.iter_mut().for_each(|held| held.lane = lane(&held.message));
     }
 
     /// Takes the messages for whose lane there is room. Messages of one connection keep their order.

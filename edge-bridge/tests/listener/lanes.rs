@@ -3,7 +3,7 @@
 use crate::listener_support::*;
 use edge_bridge::listener::Config;
 
-use edge_bridge::wire::{ReasonCode, Version};
+use edge_bridge::wire::{Connect, ReasonCode, Version};
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
 const FULL_1: u8 = 0b10;
@@ -70,6 +70,24 @@ fn a_row_that_waits_for_its_lane_delays_no_puback_of_other_lanes() {
         site.resolve(0);
         assert_eq!((site.pubacks(telemetry), site.pubacks(alarm)), (vec![(1, OK)], vec![(2, OK)]));
     }
+}
+
+/// A reload moves their route out of the full lane, for which an outage may make them wait for days.
+#[test]
+fn messages_that_wait_follow_a_change_of_their_lanes() {
+    let mut site = Site::new(Config::default());
+    let telemetry = site.client("t", Version::V5);
+    let (dying, _) =
+        site.connect(Connect { will: will("store/gone/lane1", &[]), ..connect("d", Version::V5) });
+    site.set_full_lanes(FULL_1);
+    site.send(telemetry, &[publish(1, "store/x/lane1", "t1")]);
+    site.cut(dying);
+    site.set_full_lanes(FULL_1);
+    assert_eq!((site.stored.len(), site.listener.stats().held), (0, 2));
+    site.listener.ingest_mut().only_lane = Some(0);
+    site.set_full_lanes(FULL_1);
+    assert_eq!(payloads(&site), [&b"t1"[..], b"gone"]);
+    assert!(site.listener.may_read(telemetry.connection));
 }
 
 #[test]

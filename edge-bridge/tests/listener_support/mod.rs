@@ -22,6 +22,8 @@ pub struct Script {
     pub tickets: Vec<Ticket>,
     /// `store/gone` is absorbed, and not seen.
     pub is_deaf_to_wills: bool,
+    /// Lane of every message, in place of the topic's, after a change of routes.
+    pub only_lane: Option<u8>,
     /// Lane of the message that was answered last.
     answered: Option<u8>,
 }
@@ -57,7 +59,11 @@ impl Ingest for Script {
 
     /// By the topic's end: `…/lane0`, `…/lane1`.
     fn lane(&self, message: &Inbound) -> Option<u8> {
-        message.topic.rsplit_once("/lane")?.1.parse().ok()
+        self.only_lane.or_else(|| message.topic.rsplit_once("/lane")?.1.parse().ok())
+    }
+
+    fn lanes_version(&self) -> u32 {
+        self.only_lane.is_some().into()
     }
 
     fn group(&self) -> Option<Group> {
