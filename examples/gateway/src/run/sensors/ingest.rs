@@ -20,7 +20,6 @@ use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::log::once_an_hour::OnceAnHour;
 use crate::run::replaced_parts::OwnIngest;
 use crate::run::route::RouteState;
-use crate::run::status::snapshot::figures::RouteFigures;
 use crate::run::tap::Taps;
 
 use super::arrival_clock::ArrivalClock;
@@ -219,11 +218,6 @@ impl GatewayIngest {
         counts
     }
 
-    /// Returns the figures of each route since the start, in the configuration's order.
-    pub(crate) fn route_figures(&self) -> Vec<RouteFigures> {
-        self.lock().routes.iter().map(RouteState::figures).collect()
-    }
-
     /// Sets whether the filters can rely on the wall clock. Before the first call they do not.
     pub(crate) fn trust_clock(&self, is_trusted: bool) {
         let mut inner = self.lock();
@@ -274,6 +268,10 @@ impl Ingest for GatewayIngest {
         let inner = self.lock();
         let is_command = inner.alarm_command_of(topic).is_some() || inner.is_loop_command(topic);
         if is_command { None } else { inner.lane_of(topic) }
+    }
+
+    fn lanes_version(&self) -> u32 {
+        self.lock().changes
     }
 
     fn group(&self) -> Option<Group> {

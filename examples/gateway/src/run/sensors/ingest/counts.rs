@@ -5,6 +5,9 @@ use edge_filter::{DropReason, EmitReason, Stats};
 use crate::run::filters::readings::Readings;
 use crate::run::route::RouteState;
 use crate::run::sensors::time_drops::is_for_time;
+use crate::run::status::snapshot::figures::RouteFigures;
+
+use super::GatewayIngest;
 
 /// Counters of messages without a row, since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,13 @@ pub(crate) struct Counts {
     pub(crate) suppressed: Vec<(DropReason, u64)>,
     /// Readings that passed the filter unchecked because of their timestamp, by reason.
     pub(crate) unfiltered: Vec<(EmitReason, u64)>,
+}
+
+impl GatewayIngest {
+    /// Returns the figures of each route since the start, in the configuration's order.
+    pub(crate) fn route_figures(&self) -> Vec<RouteFigures> {
+        self.lock().routes.iter().map(RouteState::figures).collect()
+    }
 }
 
 impl Counts {

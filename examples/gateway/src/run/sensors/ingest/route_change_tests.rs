@@ -94,6 +94,15 @@ fn deadband_drops(ingest: &GatewayIngest) -> u64 {
         .map_or(0, |(_, count)| *count)
 }
 
+/// What waits for room in a lane looks for its lane again.
+#[test]
+fn other_routes_are_another_division_into_lanes() {
+    let ingest = ingest(&[("a/#", "x", None)]);
+    let before = ingest.lanes_version();
+    change(&ingest, 1_000, &[("a/b", "y", None), ("a/#", "x", None)]);
+    assert_ne!(ingest.lanes_version(), before);
+}
+
 #[test]
 fn a_route_that_stays_goes_on_with_what_its_filter_knows_wherever_it_stands_in_the_list() {
     let stays = ("a/#", "up", Some(DOOR));
