@@ -32,7 +32,7 @@ pub(super) struct Client {
     pub(super) retained: PendingRetained,
     /// Up time at which a waiting message was last sent, or at which the first of the waiting messages came.
     pub(super) sent_ms: u64,
-    /// Bytes of `waiting` as last reported to the [memory accounts](super::memory).
+    /// Bytes of `waiting` that were never sent, as last reported to the [memory accounts](super::memory).
     pub(super) held_bytes: usize,
     /// Session Expiry Interval, in seconds after the end of the connection.
     pub(super) expiry_s: u32,
@@ -124,9 +124,9 @@ impl Clients {
         self.by_key.len()
     }
 
-    /// Counts the bytes that wait for all clients together, by a scan of all clients.
+    /// Counts the bytes that wait for all clients together and were never sent, by a scan of all clients.
     pub(super) fn counted_bytes(&self) -> usize {
-        self.by_key.values().map(|client| client.waiting.counted_bytes()).sum()
+        self.by_key.values().map(|client| client.waiting.counted_unsent_bytes()).sum()
     }
 
     /// Returns the absent client whose session is ended to make room: among those without waiting messages the one that expires first, or else

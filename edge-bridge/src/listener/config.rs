@@ -45,7 +45,7 @@ pub struct Config {
     /// limits together closes clients that keep to them.
     pub max_memory: usize,
     /// Most messages queued for one client, absent or slow. At the limit the oldest are dropped and counted, those at QoS 0 before the others.
-    /// Default 1 000.
+    /// Default 1 000. What was sent and not acknowledged counts in none of the limits of queued messages, also when it waits again after a restart.
     pub max_queued: usize,
     /// Most bytes queued for one client. Default 1 MiB.
     pub max_queued_bytes: usize,

@@ -46,15 +46,22 @@ impl From<Token> for Tag {
 pub(super) struct Delivery {
     pub(super) message: Message,
     pub(super) tag: Tag,
+    /// Set if it was in flight before a restart of the listener. It waits again, and counts in no limit of waiting messages, as it did not then.
+    pub(super) was_sent: bool,
 }
 
 impl Delivery {
+    /// Makes a delivery that was never sent.
+    pub(super) fn new(message: Message, tag: Tag) -> Self {
+        Self { message, tag, was_sent: false }
+    }
+
     /// Returns a message that was sent and not acknowledged, for another client.
     pub(super) fn of_unacked(unacked: InFlight) -> Self {
         let (tag, expires_ms) = (Tag::from(unacked.token), unacked.expires_ms());
         let (properties, _) = unacked.publish.properties.handed_on();
         let publish = Publish { dup: false, packet_id: None, properties, ..unacked.publish };
-        Self { message: Message { publish, expires_ms }, tag }
+        Self::new(Message { publish, expires_ms }, tag)
     }
 
     /// Removes what belongs to the subscription of the client that does not get the message after all.

@@ -287,7 +287,7 @@ pub struct Stats {
     pub sessions: usize,
     /// Retained messages now.
     pub retained: usize,
-    /// Bytes of messages that wait for clients now.
+    /// Bytes of messages that wait for clients now, without those that were in flight before a restart.
     pub queued_bytes: usize,
     /// Bytes of memory that clients take now, of at most [`Config::max_memory`](super::Config::max_memory).
     pub held_bytes: usize,

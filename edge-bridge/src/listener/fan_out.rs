@@ -55,7 +55,7 @@ impl<I: Ingest> Listener<I> {
             message.publish.qos = publish.qos.min(wants.qos);
             message.publish.retain = publish.retain && wants.retain_as_published;
             message.identify(&wants.identifiers);
-            self.enqueue(now_ms, key, Delivery { message, tag: Tag::of(origin) });
+            self.enqueue(now_ms, key, Delivery::new(message, Tag::of(origin)));
         }
         for group in groups {
             self.deliver_to_group(now_ms, message, Tag { origin, group: Some(group) });
@@ -90,7 +90,7 @@ impl<I: Ingest> Listener<I> {
 
     fn holds_too_much(&self, key: ClientKey) -> bool {
         let Some(Client { waiting, .. }) = self.clients.get(key) else { return false };
-        waiting.len() > self.config.max_queued || waiting.bytes() > self.config.max_queued_bytes
+        waiting.unsent() > self.config.max_queued || waiting.unsent_bytes() > self.config.max_queued_bytes
     }
 
     /// Drops the waiting message that a client needs least: the oldest, QoS 0 first. Returns `false` if none waits.

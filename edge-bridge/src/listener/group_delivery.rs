@@ -38,8 +38,8 @@ impl Room {
         config: &Config,
     ) -> Option<Self> {
         let waiting = client.waiting.len();
-        let is_full =
-            waiting >= config.max_queued || client.waiting.bytes() + bytes > config.max_queued_bytes;
+        let is_full = client.waiting.unsent() >= config.max_queued
+            || client.waiting.unsent_bytes() + bytes > config.max_queued_bytes;
         // A connection that is closing makes its client an absent one.
         let Some(state) = connection.filter(|state| state.session.is_open()) else {
             let room = if is_full { Self::Full { is_absent: true, waiting } } else { Self::Absent(waiting) };
@@ -128,7 +128,7 @@ impl<I: Ingest> Listener<I> {
         message.publish.retain &= options.retain_as_published;
         message.identify(options.identifier.as_slice());
         self.topics.copies += 1;
-        self.enqueue(now_ms, key, Delivery { message, tag });
+        self.enqueue(now_ms, key, Delivery::new(message, tag));
     }
 
     /// Returns the member with the most room among those that may receive the message. Walks over all members if none can take it at once.

@@ -120,7 +120,7 @@ impl<I: Ingest> Listener<I> {
     fn give_one(&mut self, now_ms: u64, key: ClientKey, message: Message) {
         self.topics.copies += 1;
         if self.may_receive(key, &message.publish.topic) {
-            self.enqueue(now_ms, key, Delivery { message, tag: Tag::default() });
+            self.enqueue(now_ms, key, Delivery::new(message, Tag::default()));
         }
     }
 

@@ -27,6 +27,7 @@ mod saved;
 mod saved_changes;
 mod saved_damage;
 mod saved_histories;
+mod saved_in_flight;
 mod saved_wills;
 mod sessions;
 mod shared;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::super::client::{Client, ClientKey};
 
-/// Bytes that wait, by client. Only clients with waiting messages have an entry, so that a message that is sent on at once costs nothing here.
+/// Bytes that wait, by client, without those that were in flight before a restart. Only clients with waiting messages have an entry, so that a message that is sent on at once costs nothing here.
 #[derive(Debug, Default)]
 pub(super) struct WaitingBytes {
     total: usize,
@@ -15,7 +15,7 @@ pub(super) struct WaitingBytes {
 impl WaitingBytes {
     /// Updates the entry of `client`; called whenever its waiting messages have changed.
     pub(super) fn update(&mut self, key: ClientKey, client: &mut Client) {
-        let (before, now) = (client.held_bytes, client.waiting.bytes());
+        let (before, now) = (client.held_bytes, client.waiting.unsent_bytes());
         if before == now {
             return;
         }

@@ -56,6 +56,14 @@ impl Reference<'_> {
         }
     }
 
+    /// Returns whether the client may have the message.
+    fn was_sent(self) -> bool {
+        match self {
+            Self::Sent(_) => true,
+            Self::Queued(delivery) => delivery.was_sent,
+        }
+    }
+
     fn is_expired(self, now_ms: u64) -> bool {
         match self {
             Self::Sent(message) => message.expires_ms().is_some_and(|end_ms| end_ms <= now_ms),
@@ -75,10 +83,11 @@ impl Waiting<'_> {
 
     /// Returns the message's packet with its remaining Message Expiry Interval.
     fn packet(&self, now_ms: u64) -> Publish {
-        match self.message {
+        let packet = match self.message {
             Reference::Sent(message) => left_of(now_ms, message),
             Reference::Queued(delivery) => delivery.message.packet(now_ms),
-        }
+        };
+        Publish { dup: self.message.was_sent(), ..packet }
     }
 
     fn put(&self, now_ms: u64, body: &mut BytesMut, frames: &mut frame::Writer) {
@@ -303,7 +312,7 @@ fn put_message(out: &mut BytesMut, packet: Publish) {
     let before = out.len();
     let packet_id = (packet.qos != QoS::AtMostOnce).then_some(PacketId::MIN);
     let properties: Properties = packet.properties.without(&[PropertyId::TopicAlias]);
-    let packet = Publish { packet_id, dup: false, properties, ..packet };
+    let packet = Publish { packet_id, properties, ..packet };
     if encode(&Packet::Publish(packet), Version::V5, out).is_err() {
         out.truncate(before);
     }

@@ -7,7 +7,8 @@
 //! message, with the identifier of the client that published it behind. Then for each session a CONNECT with its client identifier, user name and remaining Session Expiry Interval, and a SUBSCRIBE for each
 //! of its filters, all in one record, because a session with only some of its filters would lose messages; its will in a CONNECT, with its remaining
 //! Will Delay Interval or, of a connection that is there, all of it and the keep-alive; and a PUBLISH for each message that waits for it, the oldest first, with
-//! the group's filter before it if the client was chosen for a shared subscription. Three user properties:
+//! the group's filter before it if the client was chosen for a shared subscription, and with DUP if it was in flight: the limits of waiting messages do
+//! not count it then. Earlier programs set no DUP, and do not look at it. Three user properties:
 //! `certified` marks a user name from a certificate, `connected` a client that was connected, whose session expiry starts at the restart, and the will
 //! of a connection that was there; `unreleased`, of a session, has the identifier and the digest of a message that was received at QoS 2 and not
 //! released. These are saved at a [clean end](super::Listener::shut_down) alone, and hold until the next save: of an earlier moment they would make a new

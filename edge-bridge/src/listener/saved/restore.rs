@@ -178,7 +178,8 @@ impl<I: Ingest> Listener<I> {
         message.identify(&identifiers);
         // A group whose members are all gone is a group no more.
         let group = share.and_then(|share| self.topics.subscriptions.shared.id(&share));
-        self.enqueue(now_ms, key, Delivery { message, tag: Tag { origin: None, group } });
+        let tag = Tag { origin: None, group };
+        self.enqueue(now_ms, key, Delivery { was_sent: publish.dup, ..Delivery::new(message, tag) });
     }
 }
 
