@@ -39,6 +39,12 @@ impl<T> InOrder<T> {
     }
 
     /// Returns the entry with this serial number; `None` if it was taken out already, or was never added.
+    pub(crate) fn get(&self, serial: u64) -> Option<&T> {
+        let at = usize::try_from(serial.checked_sub(self.first)?).ok()?;
+        self.entries.get(at)
+    }
+
+    /// Returns the entry with this serial number, to be changed; `None` as for [`get`](Self::get).
     pub(crate) fn get_mut(&mut self, serial: u64) -> Option<&mut T> {
         let at = usize::try_from(serial.checked_sub(self.first)?).ok()?;
         self.entries.get_mut(at)

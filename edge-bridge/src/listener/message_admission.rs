@@ -7,7 +7,7 @@ use super::queue_room::Room;
 use super::waiting_for_room::{Held, HeldMessages};
 use super::{OnPublish, Output};
 use crate::ingest::{Answer, Inbound, Ingest, Now};
-use crate::puback_chain::{ConnectionId, PubackChain, Release, Ticket};
+use crate::puback_chain::{ConnectionId, Group, PubackChain, Release, Ticket};
 use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{PacketType, ReasonCode};
@@ -105,9 +105,15 @@ impl<I: Ingest> Admission<I> {
         self.chain.resolve(ticket, reason);
     }
 
-    /// Acknowledges a repeated message that was given to the ingest before, once the rows of the first one are safe.
-    pub(super) fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: AckHandle) {
-        self.chain.absorb(now_ms, connection, None, Some(ack), 0);
+    /// Acknowledges a repeated message that was given to the ingest before, once the rows of the first one are safe. `group` is that of the first one.
+    pub(super) fn absorb_again(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        group: Option<Group>,
+        ack: AckHandle,
+    ) {
+        self.chain.absorb_again(now_ms, connection, group, ack);
     }
 
     /// Calls the function of [`Listener::with_on_publish`](super::Listener::with_on_publish), if there is one, with a message.
@@ -166,8 +172,8 @@ impl<I: Ingest> Admission<I> {
         held.take_ready(|lane| room.is_in(lane))
     }
 
-    /// Gives a message to the ingest, and outputs the rows that it returns.
-    pub(super) fn take_in(&mut self, now: Now, held: &Held, outputs: &mut VecDeque<Output>) {
+    /// Gives a message to the ingest, and outputs the rows that it returns. Returns the group of the message.
+    pub(super) fn take_in(&mut self, now: Now, held: &Held, outputs: &mut VecDeque<Output>) -> Option<Group> {
         let Held { connection, ack, message, .. } = held;
         self.given_ms = now.up_ms;
         let (bytes, now_ms) = (held.bytes(), now.up_ms);
@@ -202,6 +208,7 @@ impl<I: Ingest> Admission<I> {
         {
             outputs.push_back(Output::Commit);
         }
+        group
     }
 }
 

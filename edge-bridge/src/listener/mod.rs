@@ -8,8 +8,8 @@
 //! state changes for a row that is not kept. A QoS 1 message is held without PUBACK and its connection is not read; a will at QoS 1 is held
 //! too, up to 1 MiB of wills; a QoS 0 message goes to local subscribers only, and is counted. Rows that the queue hands back are kept and
 //! offered again first. When only one lane of the queue is full ([`set_full_lanes`](Listener::set_full_lanes)), the same applies to its
-//! messages alone, and clients that publish to other lanes go on; what is absorbed waits for all that came before it, in whatever lane. No client is ever answered with 0x97 (quota exceeded), which would count as
-//! acknowledged.
+//! messages alone, and clients that publish to other lanes go on; what is absorbed, or comes again, waits for what came before it in its
+//! [group](Ingest::group). No client is ever answered with 0x97 (quota exceeded), which would count as acknowledged.
 //!
 //! **QoS 2.** A message goes to the [`Ingest`] once, however often its connection ends before PUBREC, PUBREL or PUBCOMP, as long as its
 //! client's session is kept; its PUBREC waits like a PUBACK. A subscriber gets a message of QoS 2 once, over connections, until this listener ends:
@@ -369,7 +369,7 @@ impl<I: Ingest> Listener<I> {
         match event {
             session::Event::Connect(connect) => self.on_connect(now, id, &connect),
             session::Event::Publish { publish, ack } => self.on_publish(now, id, &publish, ack),
-            session::Event::Repeated { ack, .. } => self.admission.absorb(now.up_ms, id, ack),
+            session::Event::Repeated { publish, ack, .. } => self.on_repeated(now.up_ms, id, &publish, ack),
             session::Event::Subscribe(subscribe) => self.on_subscribe(now.up_ms, id, &subscribe),
             session::Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(now.up_ms, id, &unsubscribe),
             session::Event::Acked { token, reason, .. } => self.on_acked(now.up_ms, id, token, reason),

@@ -151,9 +151,20 @@ impl<I: Ingest> Listener<I> {
 
     /// Gives a message to the ingest. A QoS 2 message that comes again later, on whatever connection, counts as a repeat of it.
     fn take_in(&mut self, now: Now, held: &Held) {
-        self.admission.take_in(now, held, &mut self.outputs);
+        let group = self.admission.take_in(now, held, &mut self.outputs);
         if let Some((ack, state)) = held.ack.zip(self.connections.get_mut(held.connection)) {
-            state.session.take_in(ack);
+            state.session.take_in_with(ack, group);
         }
+    }
+
+    /// Answers a QoS 2 message that was taken in on an earlier connection, once the rows of the first one are safe.
+    pub(super) fn on_repeated(&mut self, now_ms: u64, id: ConnectionId, publish: &Publish, ack: AckHandle) {
+        if is_sys(&publish.topic) {
+            // It has none.
+            self.admission.answer(now_ms, id, Some(ack), ReasonCode::SUCCESS);
+            return;
+        }
+        let group = self.connections.get(id).and_then(|state| state.session.group_of(ack));
+        self.admission.absorb_again(now_ms, id, group, ack);
     }
 }

@@ -127,6 +127,19 @@ impl PubackChain {
         self.drain(connection);
     }
 
+    /// Adds a message that came again, with the group that it had at first, as [`absorb`](Self::absorb) does. One of an earlier division waits for
+    /// all receipts, because it is not the last message that was divided.
+    pub(crate) fn absorb_again(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        group: Option<Group>,
+        ack: AckHandle,
+    ) {
+        let group = group.filter(|group| self.receipts.are_divided_as(*group));
+        self.absorb(now_ms, connection, group, Some(ack), 0);
+    }
+
     /// Resolves a message's receipt, because all its rows are safe, or removed by the policy. `reason` is sent to the publisher. Has no effect on
     /// a ticket that was resolved before, or never given out.
     pub fn resolve(&mut self, ticket: Ticket, reason: ReasonCode) {

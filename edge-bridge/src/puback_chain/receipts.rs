@@ -71,6 +71,11 @@ impl Receipts {
         Barrier { before: self.next, group: self.number_of(group) }
     }
 
+    /// Returns whether a group is one of the present division.
+    pub(super) fn are_divided_as(&self, group: Group) -> bool {
+        group.division == self.division
+    }
+
     /// Returns whether a barrier is passed. Ask once: in a new division more receipts are before it.
     pub(super) fn have_passed(&self, barrier: Barrier) -> bool {
         let is_passed_by = |receipts: &BTreeMap<u64, ConnectionId>| {

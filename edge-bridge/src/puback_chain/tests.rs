@@ -48,6 +48,23 @@ fn an_absorbed_copy_waits_for_the_first_one_on_a_connection_that_is_gone() {
     assert_eq!(released(&mut chain), [(2, ack(1)), (2, ack(2))]);
 }
 
+/// As its rows may be in any of the groups of now, it waits for all of them, and the groups stay as they are.
+#[test]
+fn a_message_that_comes_again_after_another_division_waits_for_every_group() {
+    let of = |number, division| Some(Group { number, division });
+    for (again, waits) in [(of(1, 2), false), (of(1, 1), true), (None, true)] {
+        let mut chain = chain();
+        chain.open(ConnectionId(3), None);
+        let other = chain.store(0, A, of(0, 2), None, 10);
+        chain.absorb_again(0, B, again, ack(1));
+        assert_eq!(released(&mut chain).is_empty(), waits, "{again:?}");
+        chain.absorb(0, ConnectionId(3), of(1, 2), Some(ack(2)), 10);
+        assert_eq!(released(&mut chain), [(3, ack(2))], "{again:?}");
+        chain.resolve(other, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain).is_empty(), !waits, "{again:?}");
+    }
+}
+
 #[test]
 fn an_absorbed_message_waits_for_rows_of_qos_0_too() {
     let mut chain = chain();

@@ -256,7 +256,7 @@ impl Session {
     /// Records that the caller is now responsible for a received message. If the connection ends before the PUBREC of a QoS 2 message, it comes
     /// again in the same session as [`Event::Repeated`]. Without this call, and always at QoS 1, it comes as a new message.
     pub fn take_in(&mut self, handle: AckHandle) {
-        self.arrivals.take_in(handle);
+        self.arrivals.take_in(handle, None);
     }
 
     /// Returns whether a received message may come again in this session: it came on another connection, or its answer has not left.

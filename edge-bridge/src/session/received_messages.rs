@@ -7,12 +7,13 @@ use super::ack_handle::AckHandle;
 use super::events::Violation;
 use super::receive_maximum::Quota;
 use super::table_bytes::table_bytes;
-use super::unreleased_qos2::{Digest, Unreleased, UnreleasedMessages};
+use super::unreleased_qos2::{Digest, TakenIn, Unreleased, UnreleasedMessages};
 use crate::in_order::{IDLE, InOrder};
+use crate::puback_chain::Group;
 use crate::wire::{PacketId, ReasonCode};
 
 /// Bytes of memory for an unacknowledged message: here, in the set of identifiers, and in the PUBACK chain.
-const PENDING_BYTES: usize = 64;
+const PENDING_BYTES: usize = 80;
 
 #[derive(Debug, Clone)]
 struct Pending {
@@ -21,6 +22,8 @@ struct Pending {
     digest: Option<Digest>,
     /// Set when the caller has taken responsibility for the message. If it comes again, it counts as a repeat.
     is_taken_in: bool,
+    /// Group of its receipts, as the caller said when it took the message in.
+    group: Option<Group>,
     answer: Option<ReasonCode>,
 }
 
@@ -116,22 +119,29 @@ impl Arrivals {
         }
         self.ids.insert(id);
         let earlier = earlier.and_then(|earlier| earlier.taken_in);
-        let serial = self.pending.push(Pending { id, digest, is_taken_in: earlier.is_some(), answer: None });
+        let group = earlier.and_then(|earlier| earlier.group);
+        let is_taken_in = earlier.is_some();
+        let serial = self.pending.push(Pending { id, digest, is_taken_in, group, answer: None });
         let handle = AckHandle { epoch: self.epoch, serial };
         Ok(match earlier {
-            Some(earlier) => Arrival::TakenIn { handle, earlier },
+            Some(earlier) => Arrival::TakenIn { handle, earlier: earlier.handle },
             None if is_possible_copy => Arrival::PossibleCopy(handle),
             None => Arrival::New(handle),
         })
     }
 
-    /// Marks a message as taken in by the caller.
-    pub(super) fn take_in(&mut self, handle: AckHandle) {
+    /// Marks a message as taken in by the caller, with the group of its receipts.
+    pub(super) fn take_in(&mut self, handle: AckHandle, group: Option<Group>) {
         if handle.epoch == self.epoch
             && let Some(pending) = self.pending.get_mut(handle.serial)
         {
-            pending.is_taken_in = true;
+            (pending.is_taken_in, pending.group) = (true, group);
         }
+    }
+
+    /// Returns the group with which a message was taken in, on this connection or on an earlier one.
+    pub(super) fn group_of(&self, handle: AckHandle) -> Option<Group> {
+        self.pending.get(handle.serial).filter(|_| handle.epoch == self.epoch)?.group
     }
 
     /// Records the caller's answer to one message. `false` if the handle is of another connection, or was used before.
@@ -189,7 +199,8 @@ impl Arrivals {
         for (serial, pending) in self.pending.numbered().filter(|(_, pending)| pending.is_taken_in) {
             let is_refused = pending.answer.is_some_and(ReasonCode::is_error);
             if let Some(digest) = pending.digest.filter(|_| !is_refused) {
-                let taken_in = Some(AckHandle { epoch: self.epoch, serial });
+                let handle = AckHandle { epoch: self.epoch, serial };
+                let taken_in = Some(TakenIn { handle, group: pending.group });
                 received.add(pending.id, Unreleased { digest, taken_in });
             }
         }

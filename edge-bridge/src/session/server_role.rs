@@ -1,10 +1,12 @@
 //! Server role: answers to CONNECT and to requests for subscriptions.
 
+use super::ack_handle::AckHandle;
 use super::handshake::ClientLimits;
 use super::timer::Timer;
 use super::topic_alias::{InboundAliases, OutboundAliases};
 use super::unacked_messages::UnackedMessages;
 use super::{Accept, Closed, Phase, Role, Session, receive_maximum};
+use crate::puback_chain::Group;
 use crate::wire::{Packet, PacketId, Properties, ReasonCode, SubAck, UnsubAck, Version, encoded_len};
 
 impl Session {
@@ -57,6 +59,16 @@ impl Session {
         self.peer_packet_max = ClientLimits::of(&connect.properties).maximum_packet_size;
         self.write_refusal(now_ms, reason);
         self.end(Closed::Local(reason));
+    }
+
+    /// Server: records that the caller is responsible for a received message, as [`take_in`](Self::take_in) does, with the group of its receipts.
+    pub(crate) fn take_in_with(&mut self, handle: AckHandle, group: Option<Group>) {
+        self.arrivals.take_in(handle, group);
+    }
+
+    /// Server: returns the group with which a message that is not answered yet was taken in, on whatever connection.
+    pub(crate) fn group_of(&self, handle: AckHandle) -> Option<Group> {
+        self.arrivals.group_of(handle)
     }
 
     /// Server: answers a SUBSCRIBE.

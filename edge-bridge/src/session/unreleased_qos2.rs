@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::ack_handle::AckHandle;
 use super::table_bytes::table_bytes;
+use crate::puback_chain::Group;
 use crate::wire::PacketId;
 
 /// Digest of a message's topic and payload, the same in every process, because it is saved: CRC-32C of both, and the length of the payload.
@@ -46,8 +47,17 @@ impl std::str::FromStr for SavedExchange {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unreleased {
     pub(super) digest: Digest,
-    /// Handle under which the caller took it in on the last connection; `None` once its PUBREC was written.
-    pub(super) taken_in: Option<AckHandle>,
+    /// Set if the caller took it in on the last connection; `None` once its PUBREC was written.
+    pub(super) taken_in: Option<TakenIn>,
+}
+
+/// Message without a PUBREC for which the caller is responsible.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TakenIn {
+    /// Handle under which the caller took it in.
+    pub(super) handle: AckHandle,
+    /// Group of its receipts, so that its repeat waits for no others.
+    pub(super) group: Option<Group>,
 }
 
 /// Unreleased messages of earlier connections of the session, by their identifiers.

@@ -3,7 +3,7 @@
 use crate::listener_support::*;
 use edge_bridge::listener::Config;
 
-use edge_bridge::wire::{Connect, ReasonCode, Version};
+use edge_bridge::wire::{Connect, Packet, ReasonCode, Version};
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
 const FULL_1: u8 = 0b10;
@@ -102,4 +102,30 @@ fn without_room_at_all_a_lane_makes_no_difference() {
     site.set_full_lanes(FULL_1);
     site.set_room(true);
     assert_eq!(payloads(&site), [b"1"]);
+}
+
+/// Its connection broke before its PUBREC: it is safe with the rows of its own lane.
+#[test]
+fn a_message_that_comes_again_waits_for_no_row_of_another_lane() {
+    for version in [Version::V5, Version::V311] {
+        let mut site = Site::new(Config::default());
+        let (telemetry, mut alarm) = (site.client("t", version), site.client("a", version));
+        site.send(telemetry, &[publish(1, "store/x/lane1", "t1")]);
+        site.set_full_lanes(FULL_1);
+        let state = "$SYS/broker/connection/b/state";
+        let messages = |dup| {
+            [(1, "store/y/lane0", "a1"), (2, "else/y/lane0", "suppressed"), (3, state, "1")]
+                .map(|(id, topic, payload)| exactly(id, topic, payload, dup))
+        };
+        site.send(alarm, &messages(false));
+        for _ in 0..2 {
+            site.cut(alarm);
+            alarm = site.client("a", version);
+            site.send(alarm, &messages(true));
+            assert_eq!(site.received(alarm), [], "{version:?}: its row is not safe");
+        }
+        assert_eq!(payloads(&site), [b"t1", b"a1"]);
+        site.resolve(1);
+        assert_eq!(site.received(alarm), [1, 2, 3].map(|id| Packet::PubRec(ack(id))), "{version:?}");
+    }
 }
