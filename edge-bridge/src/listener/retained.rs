@@ -17,6 +17,8 @@ pub(super) struct Retained {
     max: usize,
     max_bytes: usize,
     changes: u64,
+    /// Up time before which none of the messages expires; `None` if none ever does.
+    expires_ms: Option<u64>,
 }
 
 /// Message, and the identifier of the client that published it, for No Local; `None` for the application, and if it is not known.
@@ -34,7 +36,7 @@ impl RetainedMessage {
 
 impl Retained {
     pub(super) fn new(max: usize, max_bytes: usize) -> Self {
-        Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes, changes: 0 }
+        Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes, changes: 0, expires_ms: None }
     }
 
     /// Removes the message of a topic, if there is one.
@@ -61,6 +63,7 @@ impl Retained {
         });
         if is_kept {
             self.bytes += new.bytes();
+            self.expires_ms = earlier(self.expires_ms, message.expires_ms);
             self.messages.insert(topic.into(), new);
         }
         ends || has_room
@@ -77,16 +80,23 @@ impl Retained {
         self.messages.range::<str, _>((from, Bound::Unbounded)).map(|(topic, message)| (&**topic, message))
     }
 
-    /// Removes expired messages, to make room.
-    pub(super) fn expire(&mut self, now_ms: u64) {
-        let bytes = &mut self.bytes;
+    /// Removes expired messages, to make room. Returns the number of those that it looked at: all, or none if none can have expired.
+    pub(super) fn expire(&mut self, now_ms: u64) -> usize {
+        if self.expires_ms.is_none_or(|at_ms| at_ms > now_ms) {
+            return 0;
+        }
+        let (bytes, looked_at, mut next_ms) = (&mut self.bytes, self.messages.len(), None);
         self.messages.retain(|_, retained| {
             let keep = !retained.message.is_expired(now_ms);
-            if !keep {
+            if keep {
+                next_ms = earlier(next_ms, retained.message.expires_ms);
+            } else {
                 *bytes -= retained.bytes();
             }
             keep
         });
+        self.expires_ms = next_ms;
+        looked_at
     }
 
     /// Returns all messages, in the order of their topics.
@@ -107,6 +117,11 @@ impl Retained {
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
+}
+
+/// Returns the earlier of two times; `None` is never.
+fn earlier(one_ms: Option<u64>, other_ms: Option<u64>) -> Option<u64> {
+    [one_ms, other_ms].into_iter().flatten().min()
 }
 
 #[cfg(test)]
@@ -154,9 +169,21 @@ mod tests {
     fn what_expired_makes_room() {
         let mut retained = Retained::new(1, 100);
         assert!(retained.keep("a", &Message { expires_ms: Some(50), ..message("x") }, None));
-        retained.expire(49);
+        assert_eq!(retained.expire(49), 0);
         assert!(!retained.keep("b", &message("x"), None));
-        retained.expire(50);
+        assert_eq!(retained.expire(50), 1);
         assert!(retained.keep("b", &message("x"), None));
+    }
+
+    /// A message that finds no room costs a walk only if it may make some.
+    #[test]
+    fn messages_are_looked_at_only_when_one_can_have_expired() {
+        let mut retained = Retained::new(3, 100);
+        let until = |at_ms| Message { expires_ms: Some(at_ms), ..message("x") };
+        for (topic, message) in [("a", message("x")), ("b", until(90)), ("c", until(60))] {
+            assert!(retained.keep(topic, &message, None));
+        }
+        assert_eq!([59, 60, 60, 89, 90, 1_000].map(|now_ms| retained.expire(now_ms)), [0, 3, 0, 0, 2, 0]);
+        assert_eq!((retained.len(), retained.bytes), (1, 2));
     }
 }

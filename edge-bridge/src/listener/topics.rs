@@ -32,7 +32,7 @@ impl Topics {
         Self { subscriptions: Subscriptions::default(), retained, copies: 0, comparisons: 0 }
     }
 
-    /// Counts comparisons of topics and filters.
+    /// Counts comparisons of topics and filters, and of other things that cost as little.
     pub(super) fn compared(&mut self, comparisons: usize) {
         self.comparisons += comparisons;
         self.copies += (self.comparisons / COMPARISONS) as u64;
@@ -47,10 +47,12 @@ impl Topics {
         message: &Message,
         publisher: Option<&Utf8>,
     ) -> bool {
-        self.retained.keep(topic, message, publisher) || {
-            self.retained.expire(now_ms);
-            self.retained.keep(topic, message, publisher)
+        if self.retained.keep(topic, message, publisher) {
+            return true;
         }
+        let looked_at = self.retained.expire(now_ms);
+        self.compared(looked_at);
+        looked_at > 0 && self.retained.keep(topic, message, publisher)
     }
 
     /// Estimates the memory of a client's filters, in bytes. Walks over them.

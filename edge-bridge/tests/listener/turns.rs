@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use edge_bridge::listener::{Access, AllowAnonymous, Authorize, ClientRef, Config, Input};
-use edge_bridge::wire::{self, Packet, Version};
+use edge_bridge::wire::{self, Packet, PropertyId, Publish, Value, Version};
 
 use crate::listener_support::*;
 
@@ -171,4 +171,35 @@ fn a_flood_of_subscribe_takes_small_turns() {
         let sent = site.listener.stats().sent - before;
         assert!(sent <= 128, "{sent} messages in one turn");
     }
+}
+
+/// Each message finds the retained ones at their limit, and walks over all of them for one that has expired: the message before it.
+#[test]
+fn a_flood_of_retained_messages_at_their_limit_takes_small_turns() {
+    let mut config = Config::default();
+    config.max_retained = 4_096;
+    let mut site = Site::new(config);
+    let flooder = site.client("flooder", Version::V5);
+    for n in 0..4_096 {
+        site.send(flooder, &[retained(&format!("kept/{n}"), "21.5")]);
+    }
+    let mut buffer = BytesMut::new();
+    for n in 0..200 {
+        let Packet::Publish(publish) = retained(&format!("new/{n}"), "21.5") else { panic!() };
+        let properties = properties(&[(PropertyId::MessageExpiryInterval, Value::U32(0))]);
+        let packet = Packet::Publish(Publish { properties, ..publish });
+        wire::encode(&packet, flooder.version, &mut buffer).unwrap();
+    }
+    // A place for one of them.
+    site.send(flooder, &[retained("kept/0", "")]);
+    let mut turns = Vec::new();
+    while !buffer.is_empty() {
+        let before = site.listener.stats().received;
+        site.listener.handle_input(site.now, flooder.connection, Input::Bytes(&mut buffer));
+        site.outputs();
+        turns.push(site.listener.stats().received - before);
+    }
+    assert!(turns[0] <= 4 && turns[1] <= 4, "{turns:?}");
+    let largest = turns[2..].iter().max().unwrap();
+    assert_eq!((*largest, turns.iter().sum::<u64>(), site.listener.stats().retain_refused), (1, 200, 0));
 }
