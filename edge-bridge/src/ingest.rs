@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::bridge::topic_rules::Rules;
 use crate::puback_chain::{Group, Ticket};
 use crate::row::Row;
-use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
+use crate::wire::{Properties, PropertyId, QoS, ReasonCode, Utf8, Version};
 
 /// Decides about received messages. Must be pure: no clock, no waiting. It is called on the shell's thread for every message, so that a call
 /// should take microseconds. Must not panic: a panic ends the server, whose calls return errors from then on.
@@ -109,6 +109,17 @@ impl Inbound {
         }
     }
 
+    /// Subtracts the time for which the message waited before an [`Ingest`] gets it from its Message Expiry Interval (\[MQTT-3.3.2-6\]). One that has
+    /// expired keeps 0, so that the queue counts its row, and a reading, which does not expire, is one.
+    pub fn age(&mut self, waited_ms: u64) {
+        let Some(said_s) = self.properties.u32(PropertyId::MessageExpiryInterval) else { return };
+        let left_ms = (u64::from(said_s) * 1000).saturating_sub(waited_ms);
+        if waited_ms > 0 {
+            let left_s = u32::try_from(left_ms.div_ceil(1000)).unwrap_or(said_s);
+            self.properties = self.properties.with_expiry_s(left_s);
+        }
+    }
+
     /// Returns the message as a raw row, with topic, payload, QoS, retain flag and DUP unchanged. Its Message Expiry Interval becomes the
     /// row's time to live. Shares no receive buffer.
     pub fn to_row(&self) -> Row {
@@ -180,7 +191,7 @@ pub enum Answer {
 mod tests {
     use super::*;
     use crate::bridge::topic_rules::Rule;
-    use crate::wire::{PropertiesBuilder, PropertyId, Publish, Value};
+    use crate::wire::{PropertiesBuilder, Publish, Value};
 
     #[test]
     fn a_plain_bridge_renames_what_its_rules_take_out() {

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use crate::ingest::Inbound;
 use crate::puback_chain::ConnectionId;
 use crate::session::AckHandle;
-use crate::wire::PropertyId;
 
 /// Bytes of memory of a held message beside its contents.
 const OVERHEAD: usize = 64;
@@ -45,16 +44,9 @@ impl Held {
         Self { message, ..self }
     }
 
-    /// Subtracts the time that it waited from its Message Expiry Interval (\[MQTT-3.3.2-6\]). One that has expired keeps 0, so that the queue counts its
-    /// row, and a reading, which does not expire, is one.
+    /// Subtracts the time that it waited from its Message Expiry Interval, see [`Inbound::age`].
     pub(super) fn age(&mut self, now_ms: u64) {
-        let properties = &mut self.message.properties;
-        let waited_ms = now_ms.saturating_sub(self.arrived_ms);
-        let Some(said_s) = properties.u32(PropertyId::MessageExpiryInterval) else { return };
-        let left_ms = (u64::from(said_s) * 1000).saturating_sub(waited_ms);
-        if waited_ms > 0 {
-            *properties = properties.with_expiry_s(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(said_s));
-        }
+        self.message.age(now_ms.saturating_sub(self.arrived_ms));
     }
 }
 

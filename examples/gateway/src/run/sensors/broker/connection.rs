@@ -34,6 +34,27 @@ pub(super) struct Ended {
     pub(super) was_useful: bool,
 }
 
+/// Received message that waits for room in the queue.
+struct Held {
+    publish: Publish,
+    ack: Option<AckHandle>,
+    /// Up time of its arrival.
+    arrived_ms: u64,
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        self.publish.topic.len() + self.publish.payload.len() + OVERHEAD_BYTES
+    }
+
+    /// Returns the message with what is left of its Message Expiry Interval: there may have been no room for days.
+    fn message(&self, now_ms: u64) -> Inbound {
+        let mut message = Inbound::new(Utf8::default(), Version::V5, &self.publish);
+        message.age(now_ms.saturating_sub(self.arrived_ms));
+        message
+    }
+}
+
 /// State that lives as long as the connection.
 struct Connection {
     id: ConnectionId,
@@ -43,7 +64,7 @@ struct Connection {
     received: BytesMut,
     out: BytesMut,
     /// Received messages that wait for room in the queue, before the ingest gets them.
-    held: VecDeque<(Publish, Option<AckHandle>)>,
+    held: VecDeque<Held>,
     was_accepted: bool,
     ended: Option<String>,
 }
@@ -103,7 +124,8 @@ impl Client {
                 connection.received.reserve(READ_BYTES);
             }
             let now_ms = self.clock.now().up_ms;
-            let lane = connection.held.front().and_then(|(next, _)| self.ingest.lane_of(next.topic.as_str()));
+            let lane =
+                connection.held.front().and_then(|next| self.ingest.lane_of(next.publish.topic.as_str()));
             let due_ms = connection.session.next_deadline().unwrap_or(now_ms + IDLE_MS).max(now_ms + 1);
             tokio::select! {
                 read = connection.reader.read_buf(&mut connection.received), if may_read => match read {
@@ -174,7 +196,10 @@ impl Client {
     fn on_event(&mut self, connection: &mut Connection, event: Event) {
         match event {
             Event::Connected(connected) => self.on_connected(connection, &connected),
-            Event::Publish { publish, ack } => connection.held.push_back((publish, ack)),
+            Event::Publish { publish, ack } => {
+                let arrived_ms = self.clock.now().up_ms;
+                connection.held.push_back(Held { publish, ack, arrived_ms });
+            }
             Event::SubAck(ack) => {
                 for (filter, reason) in self.filters.iter().zip(&ack.reasons) {
                     if reason.is_error() {
@@ -239,10 +264,9 @@ impl Client {
     }
 
     fn take_in_next(&mut self, connection: &mut Connection, permit: Permit<'_>) {
-        let Some((publish, ack)) = connection.held.pop_front() else { return };
+        let Some(held) = connection.held.pop_front() else { return };
         let (now, id) = (self.clock.now(), connection.id);
-        let bytes = publish.topic.len() + publish.payload.len() + OVERHEAD_BYTES;
-        let message = Inbound::new(Utf8::default(), Version::V5, &publish);
+        let (ack, bytes, message) = (held.ack, held.bytes(), held.message(now.up_ms));
         let answer = self.ingest.ingest(now, &message);
         let group = self.ingest.group();
         let (rows, ticket) = match answer {
@@ -280,4 +304,42 @@ fn subscription(filter: Utf8) -> Subscription {
     subscription.retain_as_published = true;
     subscription.retain_handling = RetainHandling::SendIfNew;
     subscription
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use edge_bridge::wire::{PropertiesBuilder, PropertyId, Value};
+
+    use super::*;
+
+    /// \[MQTT-3.3.2-6\]: as a message that waits in the listener, or in the queue.
+    #[test]
+    fn the_expiry_of_a_message_runs_while_it_waits_for_room() {
+        let expiring = |seconds: Option<u32>| {
+            let mut properties = PropertiesBuilder::new();
+            if let Some(seconds) = seconds {
+                properties.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)).unwrap();
+            }
+            let publish = Publish {
+                dup: false,
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                topic: Utf8::from_static("a"),
+                packet_id: None,
+                properties: properties.finish(),
+                payload: Bytes::from_static(b"x"),
+            };
+            Held { publish, ack: None, arrived_ms: 1_000 }
+        };
+        for (said_s, now_ms, ttl_ms) in [
+            (Some(60), 1_000, Some(60_000)),
+            (Some(60), 31_000, Some(30_000)),
+            (Some(60), 7_201_000, Some(0)),
+            (None, 7_201_000, None),
+        ] {
+            let message = expiring(said_s).message(now_ms);
+            assert_eq!(message.to_row().ttl_ms, ttl_ms, "{said_s:?} at {now_ms}");
+        }
+    }
 }
