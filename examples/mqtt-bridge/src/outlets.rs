@@ -1,25 +1,24 @@
 //! Outlets of the local broker: messages of its clients, for the connections whose topic rules match.
 //!
 //! A message is acknowledged when every matching connection has it on disk, or at its hub. Messages that a connection had not finished when it
-//! was stopped wait in order for its next start; those of a connection that is removed go to new ones, as of one that has another name now.
+//! was stopped wait in order for its next start; those of a connection that is removed, or whose rules take them no more, go to others that take
+//! them now.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use edge_bridge::Row;
 use edge_bridge::bridge::topic_rules::Rules;
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::Ticket;
-use edge_bridge::net::server::Receipts;
 use tokio::sync::{Notify, oneshot};
 
 mod broker_side;
+mod fanout;
 
 pub(crate) use broker_side::{OutletIngest, OutletSink};
+pub(crate) use fanout::PassedOn;
+use fanout::{Fanout, Origin};
 
 /// Most bytes of messages between the clients and a connection's disk.
 const BYTES_MAX: usize = 4 << 20;
@@ -34,34 +33,47 @@ const MESSAGE_BYTES: usize = 128;
 
 /// Outlets of all connections. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Outlets(Arc<Mutex<Vec<Arc<Outlet>>>>);
+pub(crate) struct Outlets {
+    open: Arc<Mutex<Vec<Arc<Outlet>>>>,
+    /// Number of messages that came: the place of each in every outlet, so that they stay in their order wherever they go.
+    arrived: Arc<AtomicU64>,
+}
 
 impl Outlets {
-    /// Closes the outlets of connections that are not among the given ones, and opens those of new ones. What waits in a closed outlet goes to the new
-    /// ones that take it; what none takes is dropped. Returns the closed ones.
+    /// Closes the outlets of connections that are not among the given ones, and opens those of new ones. What waits in a closed outlet goes to those
+    /// that take it by these rules; what none takes is dropped. Changed rules of others take messages from now on, and are in force, for what waited
+    /// too, after `put_in_force`: until then the former flows of these connections carry by the former ones. Returns the closed outlets.
     pub(crate) fn change(&self, plans: &[(&str, Rules)]) -> Vec<Arc<Outlet>> {
         let mut outlets = self.lock();
         let is_kept = |outlet: &Arc<Outlet>| plans.iter().any(|(name, _)| outlet.connection == *name);
         let (kept, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut *outlets).into_iter().partition(is_kept);
-        let kept_count = kept.len();
         *outlets = kept;
         for (connection, rules) in plans {
-            if !outlets.iter().any(|outlet| outlet.connection == *connection) {
+            if let Some(outlet) = find(&outlets, connection) {
+                outlet.announce(rules);
+            } else {
                 let lane = free_lane(&outlets);
                 outlets.push(Arc::new(Outlet::new(connection, lane, rules.clone())));
             }
         }
-        let heirs: Arc<[_]> = outlets.iter().skip(kept_count).cloned().collect();
-        let places = closed.iter().fold(0, |first, outlet| outlet.close(&heirs, first));
-        heirs.iter().for_each(|heir| heir.lock().next = places);
+        let heirs: Arc<[_]> = outlets.iter().cloned().collect();
+        closed.iter().for_each(|outlet| outlet.close(&heirs));
         closed
+    }
+
+    /// Puts the rules in force that `change` announced. What waits in an outlet and is no longer for it goes to those that take it now and have not had
+    /// it; what none takes stays, for the connection to count.
+    pub(crate) fn put_in_force(&self) {
+        let outlets = self.lock();
+        let changed: Vec<_> = outlets.iter().filter(|outlet| outlet.put_in_force()).collect();
+        changed.iter().for_each(|outlet| outlet.hand_on(&outlets));
     }
 
     /// Opens the outlet of a connection, or replaces the rules of its open one.
     pub(crate) fn open(&self, connection: &str, rules: Rules) -> Arc<Outlet> {
         let mut outlets = self.lock();
-        if let Some(outlet) = outlets.iter().find(|outlet| outlet.connection == connection) {
-            outlet.change(rules);
+        if let Some(outlet) = find(&outlets, connection) {
+            outlet.lock().change(rules);
             return outlet.clone();
         }
         let outlet = Arc::new(Outlet::new(connection, free_lane(&outlets), rules));
@@ -72,19 +84,18 @@ impl Outlets {
     /// Passes a message that came by the connection `from` to the other connections that match.
     pub(crate) fn pass_on(&self, from: &str, row: &Row) -> PassedOn {
         let (told, all_have_it) = oneshot::channel();
-        let places = self.offer(row, Some(from), Origin::Connection(told));
-        PassedOn { all_have_it, places }
+        PassedOn::new(all_have_it, self.offer(row, Some(from), Origin::Connection(told)))
     }
 
-    /// Offers a message to all outlets but that of `from`. Returns its places where it waits.
-    fn offer(&self, row: &Row, from: Option<&str>, origin: Origin) -> Vec<(Arc<Outlet>, u64)> {
+    /// Offers a message to all outlets but that of `from`.
+    fn offer(&self, row: &Row, from: Option<&str>, origin: Origin) -> Arc<Fanout> {
         let outlets = self.lock();
-        let fanout = Arc::new(Fanout { open: AtomicUsize::new(1), origin: Mutex::new(Some(origin)) });
-        let others = outlets.iter().filter(|outlet| Some(outlet.connection.as_str()) != from);
-        let offered = others.filter_map(|outlet| Some((outlet.clone(), outlet.offer(row, &fanout, None)?)));
-        let places = offered.collect();
+        // Under the lock: no later message is before it.
+        let number = self.arrived.fetch_add(1, Ordering::Relaxed);
+        let fanout = Arc::new(Fanout::new(number, from, origin));
+        outlets.iter().for_each(|outlet| outlet.offer(row, &fanout));
         fanout.end_part();
-        places
+        fanout
     }
 
     /// Returns the lane of a topic: that of the connection that takes it, if it is one alone.
@@ -116,8 +127,12 @@ impl Outlets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Outlet>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn find<'a>(outlets: &'a [Arc<Outlet>], connection: &str) -> Option<&'a Arc<Outlet>> {
+    outlets.iter().find(|outlet| outlet.connection == connection)
 }
 
 /// Returns a lane that no connection has; the shared one if all are taken.
@@ -137,21 +152,34 @@ pub(crate) struct Outlet {
 #[derive(Default)]
 struct State {
     rules: Rules,
+    /// Rules that are announced: they take messages already, which the flow of now would not know.
+    coming: Option<Rules>,
     /// Set once a message of the shared lane was for this connection: it closes that lane, too, when it is full.
     has_shared: bool,
     waiting: BTreeMap<u64, Waiting>,
-    next: u64,
+    /// Messages that only the announced rules take.
+    later: BTreeMap<u64, Waiting>,
     /// Bytes of waiting messages and of those being carried.
     bytes: usize,
     closed: Option<Closed>,
 }
 
+impl State {
+    /// Replaces the rules. Of the same ones it stays known that messages of the shared lane are for this connection.
+    fn change(&mut self, rules: Rules) {
+        self.has_shared &= self.rules == rules;
+        self.rules = rules;
+    }
+
+    fn is_announced(&self, topic: &str) -> bool {
+        self.coming.as_ref().is_some_and(|rules| rules.map_out(topic).is_some())
+    }
+}
+
 /// End of an outlet whose connection was removed.
 struct Closed {
-    /// Outlets that were opened with it, which get its messages.
+    /// Outlets that are open then, which get its messages.
     heirs: Arc<[Arc<Outlet>]>,
-    /// Place of its first message in them, so that all keep their order.
-    first: u64,
     /// Messages that none of them takes, and their bytes.
     dropped: (u64, usize),
 }
@@ -159,6 +187,21 @@ struct Closed {
 struct Waiting {
     row: Row,
     fanout: Arc<Fanout>,
+}
+
+impl Waiting {
+    /// Offers the message to outlets that take it by their rules, those announced where there are some. Returns whether one has it, or had it before.
+    fn pass_to(&self, outlets: &[Arc<Outlet>]) -> bool {
+        let takes = |outlet: &&Arc<Outlet>| {
+            let state = outlet.lock();
+            let rules = state.coming.as_ref().unwrap_or(&state.rules);
+            let maps = rules.map_out(&self.row.topic).is_some();
+            maps && state.closed.is_none() && !self.fanout.is_from(outlet)
+        };
+        let taking: Vec<_> = outlets.iter().filter(takes).collect();
+        taking.iter().for_each(|outlet| outlet.offer(&self.row, &self.fanout));
+        !taking.is_empty()
+    }
 }
 
 impl Outlet {
@@ -176,52 +219,82 @@ impl Outlet {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the rules. Of the same ones it stays known that messages of the shared lane are for this connection.
-    fn change(&self, rules: Rules) {
+    /// Takes messages by these rules, too, from now on.
+    fn announce(&self, rules: &Rules) {
         let mut state = self.lock();
-        state.has_shared &= state.rules == rules;
-        state.rules = rules;
+        state.coming = (state.rules != *rules).then(|| rules.clone());
+    }
+
+    /// Replaces the rules by the announced ones. Returns whether there are some.
+    fn put_in_force(&self) -> bool {
+        let mut state = self.lock();
+        let mut later = std::mem::take(&mut state.later);
+        state.waiting.append(&mut later);
+        let coming = state.coming.take();
+        let is_changed = coming.is_some();
+        coming.into_iter().for_each(|rules| state.change(rules));
+        drop(state);
+        self.offered.notify_one();
+        is_changed
+    }
+
+    /// Hands what the rules do not take to others.
+    fn hand_on(&self, outlets: &[Arc<Self>]) {
+        let mut state = self.lock();
+        let waiting = std::mem::take(&mut state.waiting);
+        let (own, other): (_, BTreeMap<_, _>) =
+            waiting.into_iter().partition(|(_, waiting)| state.rules.map_out(&waiting.row.topic).is_some());
+        state.waiting = own;
+        drop(state);
+        for (number, waiting) in other {
+            if waiting.pass_to(outlets) {
+                self.end(&waiting);
+            } else {
+                self.lock().waiting.insert(number, waiting);
+            }
+        }
     }
 
     fn takes(&self, topic: &str) -> bool {
-        self.lock().rules.map_out(topic).is_some()
+        let state = self.lock();
+        state.rules.map_out(topic).is_some() || state.is_announced(topic)
     }
 
-    /// Adds a copy of the message if a rule matches, in a place of its own or behind all others. Returns its place; `None` if none does.
-    fn offer(&self, row: &Row, fanout: &Arc<Fanout>, place: Option<u64>) -> Option<u64> {
+    /// Adds a copy of the message, in its place, if a rule matches and it was not added before.
+    fn offer(self: &Arc<Self>, row: &Row, fanout: &Arc<Fanout>) {
         let mut state = self.lock();
-        state.rules.map_out(&row.topic).filter(|_| state.closed.is_none())?;
-        fanout.open.fetch_add(1, Ordering::Relaxed);
+        let is_for_now = state.rules.map_out(&row.topic).is_some();
+        if state.closed.is_some() || !(is_for_now || state.is_announced(&row.topic)) || !fanout.add(self) {
+            return;
+        }
         state.bytes += bytes(row);
-        let at = place.unwrap_or(state.next);
-        state.next = state.next.max(at + 1);
         let mut row = row.clone();
         // The lane was the broker's: in the connection's queue it is the last one.
         row.lane = None;
-        state.waiting.insert(at, Waiting { row, fanout: fanout.clone() });
-        drop(state);
-        self.offered.notify_one();
-        Some(at)
+        let waiting = Waiting { row, fanout: fanout.clone() };
+        if is_for_now {
+            state.waiting.insert(fanout.number, waiting);
+            drop(state);
+            self.offered.notify_one();
+        } else {
+            state.later.insert(fanout.number, waiting);
+        }
     }
 
-    /// Takes back a message that still waits, here or with the heirs.
-    fn withdraw(&self, at: u64) {
+    /// Takes back a message that still waits.
+    fn withdraw(&self, number: u64) {
         let mut state = self.lock();
-        let waiting = state.waiting.remove(&at);
-        let handed_down = state.closed.as_ref().map(|closed| (closed.heirs.clone(), closed.first + at));
+        let waiting = state.waiting.remove(&number).or_else(|| state.later.remove(&number));
         drop(state);
         waiting.iter().for_each(|waiting| self.end(waiting));
-        if let Some((heirs, at)) = handed_down {
-            heirs.iter().for_each(|heir| heir.withdraw(at));
-        }
     }
 
     /// Waits for the next message; returns it with the handle to report that it is safe.
     pub(crate) async fn next(self: &Arc<Self>) -> (Row, Share) {
         loop {
-            if let Some((at, waiting)) = self.lock().waiting.pop_first() {
+            if let Some((_, waiting)) = self.lock().waiting.pop_first() {
                 let row = waiting.row.clone();
-                return (row, Share { at, waiting: Some(waiting), outlet: self.clone() });
+                return (row, Share { waiting: Some(waiting), outlet: self.clone() });
             }
             self.offered.notified().await;
         }
@@ -232,28 +305,23 @@ impl Outlet {
         self.commit.notified().await;
     }
 
-    /// Hands its messages to the heirs, from this place on. Returns the place behind them.
-    fn close(&self, heirs: &Arc<[Arc<Self>]>, first: u64) -> u64 {
+    /// Hands its messages to the heirs.
+    fn close(&self, heirs: &Arc<[Arc<Self>]>) {
         let mut state = self.lock();
-        state.closed = Some(Closed { heirs: heirs.clone(), first, dropped: (0, 0) });
-        let left = std::mem::take(&mut state.waiting);
-        let behind = first + state.next;
+        state.closed = Some(Closed { heirs: heirs.clone(), dropped: (0, 0) });
+        let (left, later) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.later));
         drop(state);
-        left.iter().for_each(|(at, waiting)| self.hand_down(*at, waiting));
-        behind
+        left.values().chain(later.values()).for_each(|waiting| self.hand_down(waiting));
     }
 
     /// Ends a closed outlet's part of a message, for which a connection has to have it no more unless an heir takes it.
-    fn hand_down(&self, at: u64, waiting: &Waiting) {
+    fn hand_down(&self, waiting: &Waiting) {
         let mut state = self.lock();
-        if let Some(closed) = &mut state.closed {
-            let place = Some(closed.first + at);
-            let taking =
-                closed.heirs.iter().filter_map(|heir| heir.offer(&waiting.row, &waiting.fanout, place));
-            if taking.count() == 0 {
-                closed.dropped.0 += 1;
-                closed.dropped.1 += bytes(&waiting.row);
-            }
+        if let Some(closed) = &mut state.closed
+            && !waiting.pass_to(&closed.heirs)
+        {
+            closed.dropped.0 += 1;
+            closed.dropped.1 += bytes(&waiting.row);
         }
         drop(state);
         self.end(waiting);
@@ -263,7 +331,7 @@ impl Outlet {
     pub(crate) fn tell_dropped(&self) {
         let dropped = self.lock().closed.as_ref().map(|closed| closed.dropped);
         if let Some((messages @ 1.., bytes)) = dropped {
-            tracing::error!(connection = %Escaped(&self.connection), messages, bytes, "the connection is removed, and no new one takes what was not on its disk yet: it is dropped, and acknowledged");
+            tracing::error!(connection = %Escaped(&self.connection), messages, bytes, "the connection is removed, or takes nothing more, and no other takes what was not on its disk yet: it is dropped, and acknowledged");
         }
     }
 
@@ -273,13 +341,13 @@ impl Outlet {
     }
 
     /// Puts a message back in its place, for the connection's next start.
-    fn take_back(&self, at: u64, waiting: Waiting) {
+    fn take_back(&self, waiting: Waiting) {
         let mut state = self.lock();
         if state.closed.is_some() {
             drop(state);
-            return self.hand_down(at, &waiting);
+            return self.hand_down(&waiting);
         }
-        state.waiting.insert(at, waiting);
+        state.waiting.insert(waiting.fanout.number, waiting);
         drop(state);
         self.offered.notify_one();
     }
@@ -293,31 +361,8 @@ fn bytes(row: &Row) -> usize {
     row.topic.len() + row.payload.len() + row.properties.as_bytes().len() + MESSAGE_BYTES
 }
 
-/// Message of a connection on its way to others: a future that is ready when all have it, or are closed. Dropped before, it is taken back from those
-/// that have not begun with it.
-pub(crate) struct PassedOn {
-    all_have_it: oneshot::Receiver<()>,
-    places: Vec<(Arc<Outlet>, u64)>,
-}
-
-impl Future for PassedOn {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // An error: no connection takes it any more.
-        Pin::new(&mut self.all_have_it).poll(cx).map(drop)
-    }
-}
-
-impl Drop for PassedOn {
-    fn drop(&mut self) {
-        self.places.drain(..).for_each(|(outlet, at)| outlet.withdraw(at));
-    }
-}
-
 /// One connection's part of a message. If it is dropped, the message waits for the connection's next start.
 pub(crate) struct Share {
-    at: u64,
     waiting: Option<Waiting>,
     outlet: Arc<Outlet>,
 }
@@ -334,34 +379,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting.take() {
-            self.outlet.take_back(self.at, waiting);
-        }
-    }
-}
-
-/// Message that several connections carry, until all have it.
-struct Fanout {
-    /// Parts that are not done, plus one while they are being created.
-    open: AtomicUsize,
-    origin: Mutex<Option<Origin>>,
-}
-
-/// Origin of a message, notified when all connections have it.
-enum Origin {
-    Client { ticket: Ticket, receipts: Receipts },
-    Connection(oneshot::Sender<()>),
-}
-
-impl Fanout {
-    fn end_part(&self) {
-        if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        match self.origin.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(Origin::Client { ticket, receipts }) => receipts.resolve(ticket),
-            // Nobody may be waiting any more.
-            Some(Origin::Connection(told)) => drop(told.send(())),
-            None => {}
+            self.outlet.take_back(waiting);
         }
     }
 }

@@ -211,7 +211,7 @@ impl Site {
         let removed = match (&mut self.broker, setup.broker) {
             (Some(broker), Some(conf)) => {
                 broker.change(conf).await;
-                // A new one takes at once what is its own; changed ones do when the former ones have stopped.
+                // All take at once what is theirs by the new file; changed ones give it on when the former ones have stopped.
                 broker.outlets().change(&plans_out(&setup.plans))
             }
             (None, None) => Vec::new(),
@@ -232,9 +232,7 @@ impl Site {
         join_all(ended.into_iter().map(Connection::stop)).await;
         removed.iter().for_each(|outlet| outlet.tell_dropped());
         if let Some(broker) = &self.broker {
-            for (name, rules) in plans_out(&setup.plans) {
-                drop(broker.outlets().open(name, rules));
-            }
+            broker.outlets().put_in_force();
             let stay: HashSet<String> = setup.plans.iter().filter_map(link_name).collect();
             for name in links.difference(&stay) {
                 // An error is the end of the broker.

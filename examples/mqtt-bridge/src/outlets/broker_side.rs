@@ -7,7 +7,8 @@ use edge_bridge::net::server::{Receipts, Sink};
 use edge_bridge::puback_chain::Group;
 use tokio::time::{Duration, Instant};
 
-use super::{BYTES_MAX, LOCAL_ALONE, Origin, Outlets};
+use super::fanout::Origin;
+use super::{BYTES_MAX, LOCAL_ALONE, Outlets};
 
 /// Longest time for which no client is read because a connection is behind.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 use edge_bridge::bridge::topic_rules::Rule;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
-use edge_bridge::net::server::Sink;
+use edge_bridge::net::server::{Receipts, Sink};
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
 use futures_util::FutureExt;
 
@@ -121,6 +121,60 @@ async fn what_waits_for_a_removed_connection_goes_to_new_ones_that_take_it() {
     let dropped: Vec<_> =
         closed.iter().map(|outlet| outlet.lock().closed.as_ref().map(|closed| closed.dropped.0)).collect();
     assert_eq!(dropped, [Some(1), Some(0)], "no new one takes a/3");
+}
+
+/// SIGHUP moves a line from one section to another, and both stay, or the first takes nothing more. What its disk had not is acknowledged when the
+/// other has it, in order with what came while the former flow ended, and goes back to nobody.
+#[tokio::test]
+async fn what_a_connection_takes_no_more_goes_to_those_that_take_it_now() {
+    for a_stays in [true, false] {
+        let outlets = Outlets::default();
+        let a = outlets.open("a", rules(&["x/# out 1", "z/# out 1"]));
+        let b = outlets.open("b", rules(&["y/# out 1"]));
+        let mut told: Vec<_> = ["x/1", "x/2"].map(|topic| outlets.pass_on("c", &row(topic, topic))).into();
+        let echo = outlets.pass_on("b", &row("x/of-b", ""));
+        let (_, taken) = a.next().await;
+        let mut plans = vec![("b", rules(&["x/# out 1"])), ("c", rules(&["x/# out 1"]))];
+        plans.extend(a_stays.then(|| ("a", rules(&["z/# out 1"]))));
+        let closed = outlets.change(&plans);
+        told.push(outlets.pass_on("c", &row("x/3", "x/3")));
+        let as_before = a_stays.then(|| outlets.pass_on("c", &row("y/1", "y/1")));
+        drop(taken);
+        if a_stays {
+            assert_eq!(payload(&b.next().await.0), "y/1", "the former flow carries what it knows");
+        }
+        outlets.put_in_force();
+        closed.iter().for_each(|outlet| outlet.tell_dropped());
+        assert!(told.iter_mut().all(|told| !is_told(told)));
+        for (told, topic) in told.iter_mut().zip(["x/1", "x/2", "x/3"]) {
+            let (row, share) = b.next().await;
+            assert_eq!(row.topic.as_str(), topic);
+            share.done();
+            assert!(is_told(told));
+        }
+        let empty = |outlet: &Outlet| outlet.lock().waiting.is_empty() && outlet.lock().later.is_empty();
+        let c = outlets.open("c", rules(&["x/# out 1"]));
+        assert_eq!(c.lock().waiting.len(), 1, "of b's alone: the others are its own");
+        assert!(empty(&a));
+        drop((echo, as_before));
+        assert!(empty(&b) && empty(&c));
+    }
+}
+
+/// A message that several took needs nobody for the line that is gone, and one that nobody takes is for its connection to count.
+#[tokio::test]
+async fn what_another_has_already_does_not_go_to_it_again() {
+    let outlets = Outlets::default();
+    let a = outlets.open("a", rules(&["x/# out 1", "y/# out 1"]));
+    let b = outlets.open("b", rules(&["x/# out 1"]));
+    let (mut told, nobodys) = (outlets.pass_on("c", &row("x", "")), outlets.pass_on("c", &row("y", "")));
+    b.next().await.1.done();
+    assert!(!is_told(&mut told));
+    outlets.change(&[("a", rules(&["z out 1"])), ("b", rules(&["x/# out 1", "z out 1"]))]);
+    outlets.put_in_force();
+    assert!(is_told(&mut told) && b.lock().waiting.is_empty());
+    assert_eq!(a.next().await.0.topic.as_str(), "y");
+    drop(nobodys);
 }
 
 /// SIGHUP renames one section and changes the one whose messages wait for it: that one passes them on again when it has started.
