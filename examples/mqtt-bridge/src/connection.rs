@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     /// Bridge to the hub; only the tasks below have clones.
     hub: Arc<Bridge>,
     local: Local,
+    /// Whether there is a queue to the local side.
+    has_inbox: bool,
     /// Tasks of both directions. At a stop they read no more messages, and end when the messages read are safe.
     carrying: Vec<JoinHandle<()>>,
     telling: Option<JoinHandle<()>>,
@@ -50,7 +52,7 @@ pub(crate) struct Connection {
 enum Local {
     /// A client of the local broker.
     Client(Arc<Bridge>),
-    /// The broker in this program; with a queue if there are `in` rules.
+    /// The broker in this program; with a queue if there are `in` rules, or were.
     Broker(LocalPublisher, Option<Arc<Inbox>>),
 }
 
@@ -67,9 +69,11 @@ impl Connection {
         retained: &RetainedTaken,
     ) -> Result<Self, String> {
         let hub = Arc::new(plan.hub().await?);
+        let has_inbox = plan.has_inbox();
         let local = match broker {
-            Some(broker) => Local::Broker(broker.publisher(), inbox(&plan, broker).await?),
-            None => Local::Client(Arc::new(plan.local().await?)),
+            Some(broker) if has_inbox => Local::Broker(broker.publisher(), Some(inbox(&plan, broker).await?)),
+            Some(broker) => Local::Broker(broker.publisher(), None),
+            None => Local::Client(Arc::new(plan.local(has_inbox).await?)),
         };
         let (stop, stopped) = watch::channel(false);
         let flow = |to: Destination, map: Map, keeps_retain| MessageFlow {
@@ -84,6 +88,7 @@ impl Connection {
             let flow = flow(Destination::Bridge(hub.clone()), Rules::map_out, plan.section.outgoing_retain);
             carrying.push(tokio::spawn(carry(from, flow, stopped.clone())));
         }
+        // Of rules that are gone nothing more comes; what came is delivered.
         if let Some(to) = local.queue().filter(|_| !plan.in_filters().is_empty()) {
             let messages = hub
                 .subscribe_all(plan.in_filters_beyond(retained))
@@ -95,7 +100,8 @@ impl Connection {
         let name = &plan.section.name;
         let losses = [Told::from(name, "hub", hub.dropped()), Told::from(name, "local", local.dropped())];
         let health = Default::default();
-        let mut connection = Self { plan, hub, local, carrying, telling: None, stop, losses, health };
+        let mut connection =
+            Self { plan, hub, local, has_inbox, carrying, telling: None, stop, losses, health };
         if let Some((here, there)) = connection.sides()? {
             connection.telling = Some(tokio::spawn(tell_state(connection.hub.watch(), there, here)));
         }
@@ -159,10 +165,8 @@ impl Connection {
 
     /// Returns whether the writers of the connection's queues make progress.
     pub(crate) async fn makes_progress(&self) -> bool {
-        // Without an `in` rule nothing waits for the local side, and there is no queue.
-        let is_without = self.plan.in_filters().is_empty();
         let [hub, local] = self.store_stats().await;
-        turns(hub) && (is_without || turns(local))
+        turns(hub) && (!self.has_inbox || turns(local))
     }
 
     /// Waits until received messages are safe, so that they are not sent again; publishes the state, ends both links and closes the queues.
@@ -200,16 +204,13 @@ impl Connection {
     }
 }
 
-/// Opens the queue to local clients, if the connection has an `in` rule.
-async fn inbox(plan: &Plan, broker: &Broker) -> Result<Option<Arc<Inbox>>, String> {
-    if plan.in_filters().is_empty() {
-        return Ok(None);
-    }
+/// Opens the queue to local clients.
+async fn inbox(plan: &Plan, broker: &Broker) -> Result<Arc<Inbox>, String> {
     let name = &plan.section.name;
     let (dir, config) = plan.inbox();
     let (publisher, outlets) = (broker.publisher(), broker.outlets().clone());
     let inbox = Inbox::open(dir, config, name, publisher, outlets, broker.gives_from()).await?;
-    Ok(Some(Arc::new(inbox)))
+    Ok(Arc::new(inbox))
 }
 
 impl Local {
@@ -231,7 +232,7 @@ impl Local {
         }
     }
 
-    /// Returns the queue of messages from the hub, if the connection has an `in` rule.
+    /// Returns the queue of messages from the hub, if there is one.
     fn queue(&self) -> Option<Destination> {
         match self {
             Self::Client(client) => Some(Destination::Bridge(client.clone())),

@@ -25,6 +25,8 @@ use retained_taken::RetainedTaken;
 pub(crate) const DIR_NAME_MAX: usize = 200;
 /// Most bytes of a message with its topic and properties; a larger one does not fit into a segment of the queue.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 896 * 1024;
+/// File of a queue in its directory.
+pub(crate) const QUEUE_FILE: &str = "queue.ring";
 /// Most bytes of messages that wait for the local broker.
 const IN_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -143,7 +145,10 @@ impl Plan {
     fn check_clients(&self, tls: Option<Tls>) -> Result<(), String> {
         let of_hub = self.hub_builder(tls)?.validate().map_err(|error| in_full(&error));
         let Some(local) = &self.local else { return of_hub };
-        let of_local = self.local_builder(local)?.validate().map_err(|error| in_full(&error));
+        let of_local = self
+            .local_builder(local, !self.in_filters().is_empty())?
+            .validate()
+            .map_err(|error| in_full(&error));
         of_hub.and(of_local.map_err(|error| format!("at the local broker: {error}")))
     }
 
@@ -198,16 +203,21 @@ impl Plan {
         Ok(builder)
     }
 
-    /// Starts the client of the local broker, with a queue of its own if the connection has `in` rules: a message that the broker refuses is
-    /// parked there, and the hub gets its PUBACK, because PUBACKs are sent in order.
+    /// Starts the client of the local broker, with a queue of its own for what comes from the hub: a message that the broker refuses is parked there,
+    /// and the hub gets its PUBACK, because PUBACKs are sent in order.
     ///
     /// # Errors
     ///
     /// In words.
-    pub(crate) async fn local(&self) -> Result<Bridge, String> {
+    pub(crate) async fn local(&self, has_queue: bool) -> Result<Bridge, String> {
         let local = self.local.as_deref().unwrap_or_default();
         let span = tracing::info_span!("local", connection = %Escaped(&self.section.name));
-        start(self.local_builder(local)?, span).await
+        start(self.local_builder(local, has_queue)?, span).await
+    }
+
+    /// Returns whether the connection has a queue to the local side: it has `in` rules, or had them, and messages of that time are on disk.
+    pub(crate) fn has_inbox(&self) -> bool {
+        !self.in_filters().is_empty() || self.spools[1].join(QUEUE_FILE).exists()
     }
 
     /// Returns directory and settings of the queue to clients of the broker in this program.
@@ -215,7 +225,7 @@ impl Plan {
         (&self.spools[1], in_queue())
     }
 
-    fn local_builder(&self, local: &str) -> Result<Builder, String> {
+    fn local_builder(&self, local: &str, has_queue: bool) -> Result<Builder, String> {
         let mut builder = Bridge::builder(&format!("mqtt://{local}")).client_id(&self.local_client_id);
         builder = builder.session_expiry_s(if self.section.local_clean_session == Some(true) {
             0
@@ -227,7 +237,7 @@ impl Plan {
         if let Some(topic) = self.notification_topic() {
             builder = builder.will(will(&topic, true)?);
         }
-        if !self.in_filters().is_empty() {
+        if has_queue {
             builder = builder.spool_dir(&self.spools[1]).queue_config(in_queue());
         }
         Ok(login(builder, &self.section.local_login))

@@ -337,7 +337,7 @@ fn note_left(state: &Path, running: &[Connection]) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_known =
             running.iter().any(|connection| plan::dir_names(&connection.plan.section.name).contains(&name));
-        if !is_known && entry.path().join("queue.ring").exists() {
+        if !is_known && entry.path().join(plan::QUEUE_FILE).exists() {
             tracing::warn!(directory = %OneLine(&name), "the queue of a connection that is not running: what is in it waits for its section");
         }
     }

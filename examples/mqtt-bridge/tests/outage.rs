@@ -197,6 +197,30 @@ async fn a_changed_file_is_read_without_loss() {
     assert!(site.stop().success());
 }
 
+/// SIGHUP removes the `in` line, while a command waits here for the local broker: the hub has its PUBACK, and nobody else has it.
+#[test]
+fn a_command_that_waits_here_outlives_its_topic_line() {
+    let (mut local, hub) = (Mosquitto::start(""), Mosquitto::start("log_type all"));
+    let before = conf(&hub.address().to_string(), "mqttv50", "notifications false");
+    let mut site = Site::new(&local, &before);
+    let (at_hub, at_local) = (Reader::start(&hub, "site7/line/#"), Reader::start(&local, "cmd/#"));
+    site.run();
+    until_it_carries(&site, (&local, &at_local), (&hub, &at_hub));
+    local.kill();
+    // Retained: nobody has to be there in time.
+    hub.publish(&["-q", "1", "-r", "-t", "site7/cmd/set", "-m", "kept"]);
+    site.until("the hub has its PUBACK", || is_acknowledged(&hub.log(), "site7/cmd/set"));
+    let after: Vec<_> = before.lines().filter(|line| !line.contains(" in 1 ")).collect();
+    std::fs::write(site.file("bridge.conf"), after.join("\n")).unwrap();
+    site.signal("-HUP");
+    let log = || std::fs::read_to_string(site.file("log")).unwrap();
+    site.until("the connection as it is now", || log().matches("started connection=up").count() == 2);
+    local.run();
+    let kept = local.subscribe(&["-t", "cmd/set", "-F", "%p", "-C", "1", "-W", "60"]).lines();
+    assert_eq!(kept, ["kept"], "{}", log());
+    assert!(site.stop().success());
+}
+
 /// A stop right behind a message, in an outage: it is on disk, the local broker has its PUBACK, and it comes once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clean_stop_makes_no_copies() {
