@@ -42,8 +42,8 @@ pub(crate) struct Connection {
     carrying: Vec<JoinHandle<()>>,
     telling: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
-    /// Losses of the queues to the hub and to the local side.
-    losses: [Told; 2],
+    /// Losses of the queues to the hub and to the local side, and of messages at QoS 0 on the way to these queues.
+    losses: [Told; 4],
     /// Failures of the same queues' stores.
     health: [ToldHealth; 2],
 }
@@ -98,7 +98,9 @@ impl Connection {
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
         }
         let name = &plan.section.name;
-        let losses = [Told::from(name, "hub", hub.dropped()), Told::from(name, "local", local.dropped())];
+        let [to_hub, to_local] = [("hub", hub.dropped()), ("local", local.dropped())]
+            .map(|(side, lost)| Told::from(name, side, lost));
+        let losses = [to_hub, to_local, Told::at_qos0("hub"), Told::at_qos0("local")];
         let health = Default::default();
         let mut connection =
             Self { plan, hub, local, has_inbox, carrying, telling: None, stop, losses, health };
@@ -118,12 +120,12 @@ impl Connection {
         Ok(Some((here, Some(there).filter(|_| !section.notifications_local_only))))
     }
 
-    /// Returns whether messages that a queue has dropped are to be logged now.
+    /// Returns whether messages that are dropped are to be logged now.
     pub(crate) fn has_losses_to_tell(&self, now: Instant) -> bool {
         self.losses.iter().zip(self.dropped()).any(|(told, dropped)| told.is_due(now, dropped))
     }
 
-    /// Logs the messages that each queue has dropped since the last line, if that is due.
+    /// Logs the messages that are dropped since the last line, for each cause, if that is due.
     pub(crate) fn tell_losses(&mut self, now: Instant) {
         let dropped = self.dropped();
         for (told, dropped) in self.losses.iter_mut().zip(dropped) {
@@ -145,9 +147,10 @@ impl Connection {
         }
     }
 
-    /// Returns the numbers of messages that the queues to the hub and to the local side have dropped.
-    fn dropped(&self) -> [u64; 2] {
-        [self.hub.dropped(), self.local.dropped()]
+    /// Returns the numbers of messages that are lost, in the order of `losses`.
+    fn dropped(&self) -> [u64; 4] {
+        let (from_local, from_hub) = (self.local.dropped_qos0(), self.hub.stats().dropped_qos0);
+        [self.hub.dropped(), self.local.dropped(), from_local, from_hub]
     }
 
     /// Returns whether the hub has accepted a CONNECT. The SUBSCRIBE follows it at once.
@@ -254,6 +257,14 @@ impl Local {
         match self {
             Self::Client(client) => client.dropped(),
             Self::Broker(_, inbox) => inbox.as_ref().map_or(0, |inbox| inbox.dropped()),
+        }
+    }
+
+    /// Returns the number of messages of the local broker at QoS 0 that are lost; the one in this program counts its own.
+    fn dropped_qos0(&self) -> u64 {
+        match self {
+            Self::Client(client) => client.stats().dropped_qos0,
+            Self::Broker(..) => 0,
         }
     }
 

@@ -10,10 +10,20 @@ use tokio::time::Instant;
 /// Shortest time between two lines about a connection.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Number of messages that a queue of a connection had dropped at the last log line.
+/// Cause of losses.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    /// Messages of a queue.
+    Queued,
+    /// Messages at QoS 0, on their way to a queue.
+    AtQoS0,
+}
+
+/// Number of messages that a connection had dropped for one cause at the last log line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told {
-    /// Side to which the queue's messages go: `hub` or `local`.
+    lost: Lost,
+    /// Side to which the messages go: `hub` or `local`.
     side: &'static str,
     dropped: u64,
     said_at: Option<Instant>,
@@ -25,7 +35,12 @@ impl Told {
         if dropped > 0 {
             tracing::warn!(connection = %Escaped(connection), side, in_all = dropped, "messages were lost in earlier runs: the last of a run that was killed are not logged elsewhere");
         }
-        Self { side, dropped, said_at: None }
+        Self { lost: Lost::Queued, side, dropped, said_at: None }
+    }
+
+    /// Starts with no losses of messages that come at QoS 0: their sender keeps no copy, so they are counted where they come in.
+    pub(crate) fn at_qos0(side: &'static str) -> Self {
+        Self { lost: Lost::AtQoS0, side, dropped: 0, said_at: None }
     }
 
     /// Returns whether a line about further losses is due.
@@ -45,8 +60,17 @@ impl Told {
     pub(crate) fn tell_rest(&mut self, connection: &str, dropped: u64) {
         let more = dropped.saturating_sub(self.dropped);
         self.dropped = dropped;
-        if more > 0 {
-            tracing::error!(connection = %Escaped(connection), side = self.side, messages = more, in_all = dropped, "the queue was full, or what it held expired or was damaged: its oldest messages are gone");
+        if more == 0 {
+            return;
+        }
+        let (connection, side) = (Escaped(connection), self.side);
+        match self.lost {
+            Lost::Queued => {
+                tracing::error!(%connection, side, messages = more, in_all = dropped, "the queue was full, or what it held expired or was damaged: its oldest messages are gone");
+            }
+            Lost::AtQoS0 => {
+                tracing::error!(%connection, side, messages = more, in_all = dropped, "at QoS 0, and there was no room, or no topic line takes them: they are dropped, and no broker keeps them");
+            }
         }
     }
 }
@@ -90,5 +114,7 @@ mod tests {
         assert_eq!(told.dropped, 8, "it waits");
         told.tell_rest("c", 20);
         assert_eq!(told.dropped, 20);
+        let told = Told::at_qos0("local");
+        assert!(!told.is_due(start, 0) && told.is_due(start, 1));
     }
 }

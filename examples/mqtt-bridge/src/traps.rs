@@ -28,12 +28,19 @@ fn of_topic(topic: &Topic, findings: &mut Findings) {
     for text in prefix_order::traps(&topic.rule) {
         findings.trap(topic.place.clone(), text);
     }
-    match topic.rule.qos() {
-        QoS::AtMostOnce if topic.rule.direction() != Direction::In => findings.trap(
-            topic.place.clone(),
-            "QoS 0: what the local broker gets while this program is away is not kept; what it passes on goes to the hub at QoS 1",
-        ),
-        _ => {}
+    if topic.rule.qos() == QoS::AtMostOnce {
+        let text = match topic.rule.direction() {
+            Direction::Out => {
+                "QoS 0: what the local broker gets while this program is away is not kept; what it passes on goes to the hub at QoS 1"
+            }
+            Direction::In => {
+                "QoS 0: what the hub gets while this program is away, or sends while there is no room here, is not kept"
+            }
+            Direction::Both => {
+                "QoS 0: what either side gets while this program is away is not kept, nor what the hub sends while there is no room here; what the local broker passes on goes to the hub at QoS 1"
+            }
+        };
+        findings.trap(topic.place.clone(), text);
     }
 }
 
@@ -197,7 +204,9 @@ mod tests {
         let least = "connection up\naddress h\ntopic a out 1\n";
         for (line, part) in [
             ("cleansession true", "loses the messages of an outage"),
-            ("topic b out 0", "QoS 0"),
+            ("topic b out 0", "QoS 0: what the local broker gets"),
+            ("topic b in 0", "QoS 0: what the hub gets"),
+            ("topic b both", "QoS 0: what either side gets"),
             ("max_inflight_messages 20", "40 messages/s"),
             ("try_private false\ntopic b both 1", "without their retain flag, and"),
             ("topic b both 1\nbridge_protocol_version mqttv311", "its older value takes the place"),
@@ -210,7 +219,7 @@ mod tests {
         }
         assert!(
             traps(&format!(
-                "{least}cleansession false\nmax_inflight_messages 0\nmax_queued_bytes 1000000\ntopic b in 0\ntry_private true\n"
+                "{least}cleansession false\nmax_inflight_messages 0\nmax_queued_bytes 1000000\ntopic b in 1\ntry_private true\n"
             ))
             .is_empty()
         );

@@ -38,7 +38,7 @@ impl fmt::Display for Plan {
         let brings = !self.in_filters().is_empty();
         let queues = [
             (&self.spools[0], self.queue(), bytes, Some("the oldest go")),
-            (&self.spools[1], in_queue(), None, brings.then_some("the hub keeps what comes")),
+            (&self.spools[1], in_queue(), None, brings.then_some("the hub keeps what comes at QoS 1 and 2")),
         ];
         for (dir, queue, bytes, when_full) in queues {
             if let Some(when_full) = when_full {
