@@ -106,7 +106,7 @@ pub(crate) async fn run(
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            _ = until_ready, if !is_ready => {
+            _ = until_ready, if !is_ready && site.waiting.is_empty() => {
                 is_ready = true;
                 places.tell_ready();
             }

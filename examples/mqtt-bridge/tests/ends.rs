@@ -236,10 +236,16 @@ fn a_connection_that_did_not_start_at_a_sighup_is_tried_again() {
     let more = "connection more\naddress 127.0.0.1:1\nnotifications false\ntopic more/# out 1 \"\" site8/\n";
     std::fs::write(site.file("bridge.conf"), format!("{before}{more}")).unwrap();
     let log = || std::fs::read_to_string(site.file("log")).unwrap_or_default();
+    let ready = site.file("ready");
+    std::fs::write(&ready, "of before").unwrap();
     site.signal("-HUP");
     site.until("the failure", || log().contains("a changed connection does not run"));
+    // The other one is at its local broker, and this is looked at again.
+    site.until("another attempt", || log().matches("a changed connection does not run").count() == 2);
+    assert_eq!(std::fs::read_to_string(&ready).unwrap(), "of before");
     std::fs::remove_file(&in_the_way).unwrap();
     site.until("its start", || log().contains("started connection=more"));
+    site.until("all are ready", || std::fs::read_to_string(&ready).is_ok_and(|text| text == "ready\n"));
     assert!(site.stop().success());
 }
 
