@@ -195,9 +195,13 @@ impl Connection {
         let Self { plan, hub, local, .. } = self;
         for (side, closed) in [("local", local.close().await), ("hub", close(hub).await)] {
             match closed {
-                Ok(0) => {}
-                Ok(kept) => {
+                Ok(Closed::Delivered) => {}
+                Ok(Closed::Kept(kept)) => {
                     tracing::info!(connection = %Escaped(&plan.section.name), side, kept, "messages wait on disk");
+                }
+                // Where nothing comes from the hub, the local side has no queue.
+                Ok(Closed::Lost(lost)) => {
+                    tracing::info!(connection = %Escaped(&plan.section.name), side, lost, "states of the connection were not taken, and are gone");
                 }
                 Err(error) => {
                     tracing::error!(connection = %Escaped(&plan.section.name), side, error, "not closed cleanly");
@@ -275,15 +279,18 @@ impl Local {
         }
     }
 
-    /// Closes the side; returns the number of messages that were not delivered, which are kept.
-    async fn close(self) -> Result<u64, String> {
+    /// Closes the side; returns what became of the messages that were not delivered.
+    async fn close(self) -> Result<Closed, String> {
         match self {
             Self::Client(client) => close(client).await,
             Self::Broker(_, Some(inbox)) => match Arc::try_unwrap(inbox) {
-                Ok(inbox) => inbox.close().await,
+                Ok(inbox) => inbox
+                    .close()
+                    .await
+                    .map(|kept| if kept > 0 { Closed::Kept(kept) } else { Closed::Delivered }),
                 Err(_) => Err(STILL_IN_USE.to_owned()),
             },
-            Self::Broker(_, None) => Ok(0),
+            Self::Broker(_, None) => Ok(Closed::Delivered),
         }
     }
 }
@@ -295,9 +302,9 @@ fn turns(stats: Option<edge_queue::Stats>) -> bool {
 
 const STILL_IN_USE: &str = "a task of it still runs: its link stays until that ends";
 
-async fn close(bridge: Arc<Bridge>) -> Result<u64, String> {
+async fn close(bridge: Arc<Bridge>) -> Result<Closed, String> {
     match Arc::try_unwrap(bridge) {
-        Ok(bridge) => bridge.close().await.map(Closed::undelivered).map_err(|error| in_full(&error)),
+        Ok(bridge) => bridge.close().await.map_err(|error| in_full(&error)),
         Err(_) => Err(STILL_IN_USE.to_owned()),
     }
 }

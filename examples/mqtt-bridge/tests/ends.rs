@@ -249,6 +249,22 @@ fn a_connection_that_did_not_start_at_a_sighup_is_tried_again() {
     assert!(site.stop().success());
 }
 
+/// Without `in` lines there is no queue to the local side: what waits for it is in memory, and ends with the program.
+#[test]
+fn what_was_in_memory_at_a_stop_is_not_said_to_be_on_disk() {
+    let mut local = Mosquitto::start("");
+    let lines = "connection up\naddress 127.0.0.1:1\nremote_clientid site7\ntopic line/# out 1 \"\" site7/\n";
+    let mut site = Site::new(&local, lines);
+    site.run();
+    local.kill();
+    site.signal("-TERM");
+    assert!(site.child.take().unwrap().wait().unwrap().success());
+    let log = std::fs::read_to_string(site.file("log")).unwrap();
+    let of_local =
+        |part: &str| log.lines().any(|line| line.contains("side=\"local\"") && line.contains(part));
+    assert!(of_local("states of the connection were not taken") && !of_local("on disk"), "{log}");
+}
+
 /// A device that does nothing writes nothing to its flash.
 #[test]
 fn the_file_that_says_that_it_is_ready_is_written_once() {
