@@ -12,7 +12,10 @@ use edge_bridge::bridge::backoff::BackoffConfig;
 use edge_bridge::bridge::topic_rules::{Rule, Rules};
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::Builder;
-use edge_bridge::wire::{Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will};
+use edge_bridge::wire::{
+    Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will, validate_characters,
+    validate_topic_name,
+};
 use edge_bridge::{Bridge, Tls};
 use edge_queue::OnFull;
 use tracing::{Instrument, Span};
@@ -144,12 +147,19 @@ impl Plan {
 
     fn check_clients(&self, tls: Option<Tls>) -> Result<(), String> {
         let of_hub = self.hub_builder(tls)?.validate().map_err(|error| in_full(&error));
-        let Some(local) = &self.local else { return of_hub };
+        let Some(local) = &self.local else { return of_hub.and_then(|()| self.check_state_topic()) };
         let of_local = self
             .local_builder(local, !self.in_filters().is_empty())?
             .validate()
             .map_err(|error| in_full(&error));
         of_hub.and(of_local.map_err(|error| format!("at the local broker: {error}")))
+    }
+
+    /// Checks the topic of the connection's state. The clients check that of their wills; the broker in this program has none.
+    fn check_state_topic(&self) -> Result<(), String> {
+        let Some(topic) = self.notification_topic() else { return Ok(()) };
+        let checked = validate_topic_name(&topic).and_then(|()| validate_characters(&topic));
+        checked.map_err(|error| format!("notification_topic \"{topic}\": {error}"))
     }
 
     /// Starts the client of the hub, with the queue on disk.

@@ -111,4 +111,12 @@ fn the_check_finds_what_the_start_would_refuse() {
         assert!(error.0.line == 1 && error.1.contains(part), "{error:?}");
     }
     assert_eq!(plans_of(dir.path(), LEAST)[0].check(), Ok(()));
+    // With the broker in this program no client has the state's topic in its will, unless the hub has it, too.
+    for (topic, part) in [("site/#", "notification_topic \"site/#\""), ("site", "")] {
+        let text = format!("{LEAST}notifications_local_only true\nnotification_topic {topic}\n");
+        let plan = Plan { local: None, ..plans_of(dir.path(), &text).remove(0) };
+        let error = plan.check().err().map(|(_, error)| error);
+        assert_eq!(error.is_some(), !part.is_empty(), "{error:?}");
+        assert!(error.unwrap_or_default().contains(part));
+    }
 }
