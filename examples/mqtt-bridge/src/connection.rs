@@ -30,6 +30,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Statistics of the queues to the hub and to the local side; `None` where there is no queue, its thread has ended, or it did not answer in time.
 pub(crate) type QueueStats = [Option<edge_queue::Stats>; 2];
 
+/// Losses of the queues to the hub and to the local side that a connection has logged, for its next start in this process.
+pub(crate) type Logged = [Told; 2];
+
 /// Running connection of the configuration.
 pub(crate) struct Connection {
     pub(crate) plan: Plan,
@@ -58,7 +61,7 @@ enum Local {
 
 impl Connection {
     /// Starts both sides; returns before a client is connected. `retained`: what hubs have sent to this process of
-    /// what they retain.
+    /// what they retain; `logged`: losses that the connection has logged before in this process.
     ///
     /// # Errors
     ///
@@ -67,6 +70,7 @@ impl Connection {
         plan: Plan,
         broker: Option<&Broker>,
         retained: &RetainedTaken,
+        logged: Option<Logged>,
     ) -> Result<Self, String> {
         let hub = Arc::new(plan.hub().await?);
         let has_inbox = plan.has_inbox();
@@ -98,8 +102,9 @@ impl Connection {
             carrying.push(tokio::spawn(carry(Source::Subscription(messages), flow, stopped)));
         }
         let name = &plan.section.name;
-        let [to_hub, to_local] = [("hub", hub.dropped()), ("local", local.dropped())]
-            .map(|(side, lost)| Told::from(name, side, lost));
+        let [of_hub, of_local] = logged.map_or([None; 2], |logged| logged.map(Some));
+        let to_hub = Told::from(name, "hub", hub.dropped(), of_hub);
+        let to_local = Told::from(name, "local", local.dropped(), of_local);
         let losses = [to_hub, to_local, Told::at_qos0("hub"), Told::at_qos0("local")];
         let health = Default::default();
         let mut connection =
@@ -172,8 +177,9 @@ impl Connection {
         turns(hub) && (!self.has_inbox || turns(local))
     }
 
-    /// Waits until received messages are safe, so that they are not sent again; publishes the state, ends both links and closes the queues.
-    pub(crate) async fn stop(mut self) {
+    /// Waits until received messages are safe, so that they are not sent again; publishes the state, ends both links and closes the queues. Returns
+    /// the losses that are logged.
+    pub(crate) async fn stop(mut self) -> Logged {
         self.stop.send_replace(true);
         if let Some(telling) = &self.telling {
             telling.abort();
@@ -192,7 +198,7 @@ impl Connection {
         for (told, dropped) in self.losses.iter_mut().zip(dropped) {
             told.tell_rest(&self.plan.section.name, dropped);
         }
-        let Self { plan, hub, local, .. } = self;
+        let Self { plan, hub, local, losses: [to_hub, to_local, ..], .. } = self;
         for (side, closed) in [("local", local.close().await), ("hub", close(hub).await)] {
             match closed {
                 Ok(Closed::Delivered) => {}
@@ -208,6 +214,7 @@ impl Connection {
                 }
             }
         }
+        [to_hub, to_local]
     }
 }
 

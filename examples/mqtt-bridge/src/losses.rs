@@ -30,8 +30,13 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Starts with the losses before this start. They are logged with their number in all: a run that was killed could not log its last.
-    pub(crate) fn from(connection: &str, side: &'static str, dropped: u64) -> Self {
+    /// Starts with the losses before this start. Those that a `former` connection of this process logged are known; without one they are logged with
+    /// their number in all: a run that was killed could not log its last.
+    pub(crate) fn from(connection: &str, side: &'static str, dropped: u64, former: Option<Self>) -> Self {
+        if let Some(former) = former {
+            // Less than was known: it is another queue.
+            return Self { dropped: former.dropped.min(dropped), ..former };
+        }
         if dropped > 0 {
             tracing::warn!(connection = %Escaped(connection), side, in_all = dropped, "messages were lost in earlier runs: the last of a run that was killed are not logged elsewhere");
         }
@@ -105,7 +110,7 @@ mod tests {
     fn the_first_loss_is_told_at_once_and_further_ones_a_minute_later() {
         let start = Instant::now();
         let at = |s: u64| start + Duration::from_secs(s);
-        let mut told = Told::from("c", "hub", 7);
+        let mut told = Told::from("c", "hub", 7, None);
         assert!(!told.is_due(start, 7), "losses of earlier runs are none of this one");
         assert!(told.is_due(at(1), 8));
         told.update(at(1), "c", 8);
@@ -114,6 +119,10 @@ mod tests {
         assert_eq!(told.dropped, 8, "it waits");
         told.tell_rest("c", 20);
         assert_eq!(told.dropped, 20);
+        let told = Told::from("c", "hub", 23, Some(told));
+        assert!(!told.is_due(at(60), 23) && told.is_due(at(61), 23), "the start found some");
+        assert_eq!(Told::from("c", "hub", 20, Some(told)).dropped, 20, "logged by the former connection");
+        assert_eq!(Told::from("c", "hub", 3, Some(told)).dropped, 3, "another queue");
         let told = Told::at_qos0("local");
         assert!(!told.is_due(start, 0) && told.is_due(start, 1));
     }

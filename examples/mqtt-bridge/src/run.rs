@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files, signals, the time")]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::Setup;
 use crate::broker::Broker;
-use crate::connection::{Connection, QueueStats};
+use crate::connection::{Connection, Logged, QueueStats};
 use crate::notify;
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
@@ -179,6 +179,8 @@ struct Site {
     broker: Option<Broker>,
     /// What hubs have sent to this process of what they retain.
     retained: RetainedTaken,
+    /// Losses that stopped connections have logged, by the connection's name.
+    logged: HashMap<String, Logged>,
 }
 
 impl Site {
@@ -192,10 +194,10 @@ impl Site {
             }
             None => None,
         };
-        let retained = RetainedTaken::default();
-        let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker, retained };
+        let (retained, logged) = (RetainedTaken::default(), HashMap::new());
+        let mut site = Self { running: Vec::new(), waiting: Vec::new(), broker, retained, logged };
         for plan in setup.plans {
-            match start(plan, site.broker.as_ref(), &site.retained).await {
+            match start(plan, site.broker.as_ref(), &site.retained, None).await {
                 Ok(connection) => site.running.push(connection),
                 Err(error) => {
                     site.stop().await;
@@ -229,7 +231,9 @@ impl Site {
         self.retained.keep_those_of(&setup.plans);
         let connected = ended.iter().filter(|connection| connection.has_connected());
         connected.for_each(|connection| self.retained.note(&connection.plan));
-        join_all(ended.into_iter().map(Connection::stop)).await;
+        let stop =
+            async |connection: Connection| (connection.plan.section.name.clone(), connection.stop().await);
+        self.logged.extend(join_all(ended.into_iter().map(stop)).await);
         removed.iter().for_each(|outlet| outlet.tell_dropped());
         if let Some(broker) = &self.broker {
             broker.outlets().put_in_force();
@@ -247,7 +251,8 @@ impl Site {
     /// Starts connections that are not running. A failure is logged and tried again later.
     async fn start_waiting(&mut self) {
         for plan in std::mem::take(&mut self.waiting) {
-            match start(plan.clone(), self.broker.as_ref(), &self.retained).await {
+            let logged = self.logged.get(&plan.section.name).copied();
+            match start(plan.clone(), self.broker.as_ref(), &self.retained, logged).await {
                 Ok(connection) => self.running.push(connection),
                 Err(error) => {
                     tracing::error!(
@@ -322,9 +327,14 @@ fn plans_out(plans: &[Plan]) -> Vec<(&str, Rules)> {
 }
 
 /// Starts a connection, and logs that.
-async fn start(plan: Plan, broker: Option<&Broker>, retained: &RetainedTaken) -> Result<Connection, String> {
+async fn start(
+    plan: Plan,
+    broker: Option<&Broker>,
+    retained: &RetainedTaken,
+    logged: Option<Logged>,
+) -> Result<Connection, String> {
     let name = plan.section.name.clone();
-    let started = Connection::start(plan, broker, retained).await;
+    let started = Connection::start(plan, broker, retained, logged).await;
     let connection = started.map_err(|error| format!("connection {name}: {error}"))?;
     tracing::info!(connection = %OneLine(&name), "started");
     Ok(connection)
