@@ -9,7 +9,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::net::PublishError;
 use edge_bridge::net::server::{Ended, LocalPublisher};
 use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
-use edge_queue::{Config, Lease, PushError, aio};
+use edge_queue::{Config, Lease, OpenError, PushError, aio};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 
 use self::waiting_leases::{Until, WaitingLeases};
 use crate::log_rate_limit::Cause;
+use crate::one_line::OneLine;
 use crate::outlets::Outlets;
 use crate::plan::in_full;
 
@@ -35,6 +36,10 @@ const UNSAVED_MAX: usize = 256;
 const NOT_PASSED_ON_MAX: usize = 128;
 /// Time limit at a stop for acknowledgements of answered messages.
 const LAST: Duration = Duration::from_millis(100);
+/// Directory in that of the queue, where the client of another local broker parked what that broker refused, and the bytes that it added to each message:
+/// with others the file would be divided anew.
+const PARKED: &str = "parked";
+const PARKED_MORE_BYTES: usize = 44;
 /// Pause before a queue that cannot be read is read again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
@@ -62,6 +67,7 @@ impl Inbox {
         let at = |error: &dyn std::error::Error| format!("{}: {}", dir.display(), in_full(error));
         let queue = aio::Queue::open(dir, config).await.map_err(|error| at(&error))?;
         let consumer = queue.consumer(CONSUMER).await.map_err(|error| at(&error))?;
+        tell_parked(connection, dir, parked(&queue).await);
         let clients = Clients { connection: connection.to_owned(), broker, outlets };
         let (stop, stopped) = watch::channel(false);
         let handing_out = tokio::spawn(hand_out(consumer, clients, from, stopped));
@@ -112,6 +118,33 @@ impl Inbox {
 impl Drop for Inbox {
     fn drop(&mut self) {
         self.handing_out.abort();
+    }
+}
+
+/// Returns the number of messages that the client of another local broker has parked beside the queue.
+async fn parked(queue: &aio::Queue) -> Result<u64, OpenError> {
+    if !queue.has_beside(PARKED) {
+        return Ok(0);
+    }
+    let parked = queue.open_beside(PARKED, PARKED_MORE_BYTES).await?;
+    let messages = parked.ledger().iter().map(|ledger| ledger.queued).sum();
+    // Nothing was changed that an error could lose.
+    let _ = parked.close().await;
+    Ok(messages)
+}
+
+/// Logs parked messages: the hub has their PUBACK, and the broker in this program does not get them.
+fn tell_parked(connection: &str, dir: &Path, parked: Result<u64, OpenError>) {
+    let (connection, dir) = (Escaped(connection), dir.join(PARKED).to_string_lossy().into_owned());
+    let directory = OneLine(&dir);
+    match parked {
+        Ok(0) => {}
+        Ok(messages) => {
+            tracing::error!(%connection, messages, %directory, "messages that a former local broker refused stay on disk: they are offered again where --local names it");
+        }
+        Err(error) => {
+            tracing::error!(%connection, error = in_full(&error), %directory, "what a former local broker refused cannot be read, and stays on disk");
+        }
     }
 }
 

@@ -118,6 +118,21 @@ async fn what_was_left_waits_for_clients_to_come_back() {
     inbox.close().await.unwrap();
 }
 
+/// The program was a client of another local broker before, which refused a message.
+#[tokio::test]
+async fn what_another_broker_refused_is_counted_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = aio::Queue::open(dir.path(), Config::default()).await.unwrap();
+    assert_eq!(parked(&queue).await.unwrap(), 0);
+    let beside = queue.open_beside(PARKED, PARKED_MORE_BYTES).await.unwrap();
+    drop(beside.consumer(CONSUMER).await.unwrap());
+    beside.push(row("t", 1).into_queue_row()).await.unwrap().await.unwrap();
+    beside.close().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(parked(&queue).await.unwrap(), 1);
+    }
+}
+
 /// A store that takes nothing.
 struct Refusing;
 
