@@ -231,6 +231,16 @@ impl Bridge {
         }
     }
 
+    /// Takes the events of the spool on disk since the last call, as [`edge_queue::aio::Queue::events`] does: what the start found damaged, limits that are
+    /// not in force. None in memory.
+    #[cfg(feature = "spool-queue")]
+    pub fn spool_events(&self) -> Vec<edge_queue::Event> {
+        match &self.store {
+            Store::Memory(_) => Vec::new(),
+            Store::Queue { queue, .. } => queue.events(),
+        }
+    }
+
     /// Returns counters and gauges, at most 200 ms old.
     pub fn stats(&self) -> Stats {
         self.link.stats()
