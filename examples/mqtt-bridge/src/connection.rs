@@ -22,7 +22,7 @@ use crate::message_flow::{Map, MessageFlow, carry};
 use crate::notify::{Side, Teller, tell_state};
 use crate::plan::retained_taken::RetainedTaken;
 use crate::plan::{Plan, in_full};
-use crate::store_health::{ToldHealth, in_time};
+use crate::store_health::{ToldHealth, in_time, tell_events};
 
 /// Time limit for publishing the last state when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -112,6 +112,7 @@ impl Connection {
         if let Some((here, there)) = connection.sides()? {
             connection.telling = Some(tokio::spawn(tell_state(connection.hub.watch(), there, here)));
         }
+        connection.tell_events();
         Ok(connection)
     }
 
@@ -144,8 +145,16 @@ impl Connection {
         [hub, local]
     }
 
-    /// Logs failures of the queues' stores, and their ends.
+    /// Logs what the queues' stores found.
+    fn tell_events(&self) {
+        let name = &self.plan.section.name;
+        tell_events(name, "hub", &self.hub.spool_events());
+        tell_events(name, "local", &self.local.events());
+    }
+
+    /// Logs failures of the queues' stores and their ends, and what else happened to them.
     pub(crate) fn tell_health(&mut self, now: Instant, stats: &QueueStats) {
+        self.tell_events();
         let name = &self.plan.section.name;
         for ((told, side), stats) in self.health.iter_mut().zip(["hub", "local"]).zip(stats) {
             stats.iter().for_each(|stats| told.update(now, name, side, stats));
@@ -260,6 +269,14 @@ impl Local {
             Self::Client(client) => client.spool_stats().await,
             Self::Broker(_, Some(inbox)) => inbox.stats().await,
             Self::Broker(_, None) => None,
+        }
+    }
+
+    /// Takes the events of the queue from the hub.
+    fn events(&self) -> Vec<edge_queue::Event> {
+        match self {
+            Self::Client(client) => client.spool_events(),
+            Self::Broker(_, inbox) => inbox.as_ref().map(|inbox| inbox.events()).unwrap_or_default(),
         }
     }
 

@@ -101,6 +101,11 @@ impl Inbox {
         self.queue.stats().await
     }
 
+    /// Takes the events of the queue's store since the last call.
+    pub(crate) fn events(&self) -> Vec<edge_queue::Event> {
+        self.queue.events()
+    }
+
     /// Stops the delivery, and closes the queue. Returns the number of messages that were not delivered, by weight; they are kept.
     ///
     /// # Errors

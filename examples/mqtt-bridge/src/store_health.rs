@@ -1,8 +1,9 @@
 //! Log lines about failing stores: while the store of a queue fails, nobody gets a PUBACK for what the queue takes, and a log without a reason
-//! would leave the operator with clients that wait. A store that fails and works in turns is told once a minute.
+//! would leave the operator with clients that wait. A store that fails and works in turns is told once a minute. And log lines about what a store
+//! found: damage, and limits that are not in force.
 
 use edge_bridge::escape::Escaped;
-use edge_queue::{FaultKind, Health, Stats};
+use edge_queue::{Event, FaultKind, Health, Stats};
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::log_rate_limit::SAID_AGAIN;
@@ -14,6 +15,14 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// Waits for statistics of a queue; `None` if they take too long.
 pub(crate) async fn in_time(stats: impl Future<Output = Option<Stats>>) -> Option<Stats> {
     timeout(ANSWER_WITHIN, stats).await.ok().flatten()
+}
+
+/// Logs what a queue's store found when it was opened, or later. Its failures and their ends have lines of their own, and a lower rate.
+pub(crate) fn tell_events(connection: &str, side: &'static str, events: &[Event]) {
+    let is_of_health = |event: &&Event| matches!(event, Event::Degraded { .. } | Event::Recovered);
+    for event in events.iter().filter(|event| !is_of_health(event)) {
+        tracing::warn!(connection = %Escaped(connection), side, %event, "the queue");
+    }
 }
 
 /// State of a queue's store that the last log line was about.

@@ -265,6 +265,26 @@ fn what_was_in_memory_at_a_stop_is_not_said_to_be_on_disk() {
     assert!(of_local("states of the connection were not taken") && !of_local("on disk"), "{log}");
 }
 
+/// What was in it is lost: nothing else shows that.
+#[test]
+fn a_queue_that_is_found_damaged_is_told() {
+    let local = Mosquitto::start("");
+    let mut site = Site::new(&local, &conf("127.0.0.1:1", "mqttv50", "notifications false"));
+    site.run();
+    drop(publish(&local, "line/a", "site7/line/a", 0));
+    site.signal("-TERM");
+    assert!(site.child.take().unwrap().wait().unwrap().success());
+    let queue = site.file("state").join("up.out").join("queue.ring");
+    let bytes = std::fs::metadata(&queue).unwrap().len();
+    std::fs::write(&queue, vec![0x55; usize::try_from(bytes).unwrap()]).unwrap();
+    let log = || std::fs::read_to_string(site.file("log")).unwrap_or_default();
+    assert!(!log().contains("set aside"), "{}", log());
+    site.run();
+    let log = std::fs::read_to_string(site.file("log")).unwrap();
+    assert!(log.contains("side=\"hub\" event=set aside: "), "{log}");
+    assert!(site.stop().success());
+}
+
 /// A device that does nothing writes nothing to its flash.
 #[test]
 fn the_file_that_says_that_it_is_ready_is_written_once() {
