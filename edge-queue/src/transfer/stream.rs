@@ -178,7 +178,11 @@ impl<R: Read> Stream<R> {
                 }
             };
             let len = HEAD + head.body_len as usize;
-            self.fill(len)?;
+            // Without this look each header of a damaged stream could cost the checksum of a whole body, of bytes that the next one costs again.
+            if self.has_magic_before(len)? {
+                self.skip_to_magic();
+                continue;
+            }
             let body = self.rest().get(HEAD..len).filter(|body| crc32c::crc32c(body) == head.body_crc);
             if let Some(body) = body.map(unstuff) {
                 self.at += len;
@@ -189,6 +193,25 @@ impl<R: Read> Stream<R> {
         }
         self.skip(self.rest().len());
         Ok(false)
+    }
+
+    /// Makes the bytes up to `len` available, as far as there are so many, and returns whether a header's first bytes are among those of the body, which
+    /// then is none. What is behind them is not read.
+    fn has_magic_before(&mut self, len: usize) -> Result<bool, StreamError> {
+        let mut from = HEAD;
+        loop {
+            let there = self.rest().len().min(len);
+            let unseen = self.rest().get(from..there).unwrap_or_default();
+            if unseen.windows(MAGIC.len()).any(|bytes| bytes == MAGIC) {
+                return Ok(true);
+            }
+            if there == len || self.eof {
+                return Ok(false);
+            }
+            // The last bytes may be the beginning of one.
+            from = from.max(there.saturating_sub(MAGIC.len() - 1));
+            self.fill(there + 1)?;
+        }
     }
 
     /// Returns whether a header belongs to this stream and comes next.
@@ -289,5 +312,49 @@ impl<R: Read> Stream<R> {
             self.buffer.truncate(len + read);
         }
         Ok(self.rest().len() >= bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream of headers that are whole and of bodies that are none costs time and RAM by its length, not by the lengths that it claims.
+    #[test]
+    fn headers_back_to_back_are_not_taken_for_the_bodies_that_they_claim() {
+        let claimed = vec![0; 8 * READ_BYTES];
+        let head = Head {
+            kind: Kind::Rows,
+            lane: 0,
+            gateway: 1,
+            number: 1,
+            items: 1,
+            rows_before: 0,
+            body_len: 0,
+            body_crc: 0,
+        };
+        let headers = head.seal(&claimed).repeat(20_000);
+        let mut stream = Stream::new(headers.as_slice());
+        assert!(matches!(stream.next_item(), Err(StreamError::NoExport)));
+        assert_eq!(stream.end().bytes_damaged, headers.len() as u64);
+        assert!(stream.buffer.capacity() < claimed.len(), "{} bytes at a time", stream.buffer.capacity());
+    }
+
+    /// The place of the magic in a body, on either side of a read and of the end, is found or is none.
+    #[test]
+    fn a_body_is_searched_to_its_end_and_no_further() {
+        let len = HEAD + 3 * READ_BYTES;
+        let found = |at: usize| {
+            let mut bytes = vec![0; len + 2 * HEAD];
+            bytes[at..at + MAGIC.len()].copy_from_slice(MAGIC);
+            let mut stream = Stream::new(bytes.as_slice());
+            stream.has_magic_before(len).unwrap()
+        };
+        for at in [HEAD, READ_BYTES - 2, READ_BYTES, 2 * READ_BYTES - 1, len - MAGIC.len()] {
+            assert!(found(at), "{at}");
+        }
+        for at in [0, HEAD - 1, len - MAGIC.len() + 1, len] {
+            assert!(!found(at), "{at}");
+        }
     }
 }
