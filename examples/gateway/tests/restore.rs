@@ -12,6 +12,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -155,4 +156,48 @@ fn losses_that_no_hub_was_told_are_printed_by_backup_and_restore() {
     let done = command("restore", &copy, &dir.path().join("other"));
     let said = String::from_utf8(done.stdout).unwrap();
     assert!(said.contains("lost before the copy, and not told at hub: 200 readings of lane "), "{said}");
+}
+
+/// The key is all of a gateway.toml that a restore cannot do without: a credential that only the service has leaves no backlog in the clear.
+#[cfg(feature = "encryption")]
+#[test]
+fn a_copy_is_encrypted_whatever_else_of_the_file_is_missing_and_without_its_key_not_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..20).for_each(|n| sensor.publish("plant/n", &format!("plain reading {n}")));
+    sensor.settle(0, 60);
+    let copy = dir.path().join("copy.edgx");
+    assert_eq!(command("backup", &copy, &gateway.state).status.code(), Some(0));
+
+    let (file, state) = (dir.path().join("other.toml"), dir.path().join("other"));
+    let queue = state.join("queue.ring");
+    let restore = |key: &str| {
+        let text = format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://{}\"\nuser = \"u\"\n\
+             password_file = \"${{EDGE_TEST_UNSET}}/hub\"\n[queue]\n{key}\n{ROUTES}",
+            free_port(),
+            free_port()
+        );
+        fs::write(&file, text).unwrap();
+        let done =
+            Command::new(BINARY).arg("restore").args([&copy, &file]).arg("--state").arg(&state).output();
+        done.unwrap()
+    };
+    let is_plain =
+        || Command::new("grep").args(["-qa", "plain reading"]).arg(&queue).status().unwrap().success();
+    for key in ["key_file = \"absent\"", "key_file = \"${EDGE_TEST_UNSET}/key\"", "key_file = \"key"] {
+        let done = restore(key);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(1) && said.contains("Nothing was restored"), "{key}: {said}");
+        assert!(!queue.exists(), "{key}");
+    }
+    fs::write(dir.path().join("key"), [7; 32]).unwrap();
+    fs::set_permissions(dir.path().join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let done = restore("key_file = \"key\"");
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert!(!is_plain(), "in the clear");
+    fs::remove_dir_all(&state).unwrap();
+    assert_eq!(restore("").status.code(), Some(0), "it names no key");
+    assert!(is_plain(), "what is looked for is found");
 }

@@ -104,18 +104,14 @@ fn restore(
     Ok(done)
 }
 
-/// Returns the key that the gateway.toml which was named gives its queue.
+/// Returns the key that the gateway.toml which was named gives its queue, whatever else is wrong with it: what a start needs, such as a password's
+/// file, may not be there for this command.
 ///
 /// # Errors
-/// It has one that cannot be used: without it the rows would be written as they are.
+/// It has one that cannot be used, or may have one: without it the rows would be written as they are.
 fn key(file: Option<&Path>) -> Result<Option<QueueKey>, String> {
-    match file.map(Config::load) {
-        Some(Ok((config, _))) => Ok(config.queue.key),
-        Some(Err(error)) if error.to_string().contains("queue.key_file") => {
-            Err(format!("{error}\nNothing was restored"))
-        }
-        _ => Ok(None),
-    }
+    let key = file.map(Config::queue_key_in).transpose();
+    key.map(Option::flatten).map_err(|findings| format!("{findings}\nNothing was restored"))
 }
 
 /// Checks that the lanes of a copy, by their `names` or at least by their number, are those of the gateway.toml that was named. What waits in a lane

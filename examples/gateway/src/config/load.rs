@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::queue_key::{QueueKey, queue_key};
 use super::section::{Section, World, table};
 use super::sources::{self, Merged};
 use super::{Config, Findings, Severity, amount, digest, include, operator_file, read, tables};
@@ -60,6 +61,37 @@ impl Config {
             }
         }
         if findings.count(Severity::Error) == 0 { Ok(state) } else { Err(findings) }
+    }
+
+    /// Reads the key of the queue alone, whatever else is wrong with the configuration, so that no backlog is written in the clear on a machine that
+    /// lacks something else, such as a credential of the service. `None`: the configuration names no key.
+    ///
+    /// # Errors
+    /// The key cannot be used; or the files cannot be read as one table, and what cannot be read may name a key.
+    pub(crate) fn queue_key_in(path: &Path) -> Result<Option<QueueKey>, Findings> {
+        let env = |name: &str| std::env::var(name).ok();
+        let world = World { env: &env, rules: &operator_file::read_text };
+        let text = operator_file::read_text(path);
+        let mut findings = Findings::new(path, text.as_deref().unwrap_or_default());
+        if let Err(error) = &text {
+            findings.error(0, "file", format!("cannot be read: {error}"));
+        }
+        if amount::is_too_much(&mut findings) {
+            return Err(findings);
+        }
+        include::read(&mut findings, None, &world);
+        if amount::is_too_much(&mut findings) {
+            return Err(findings);
+        }
+        let sources = findings.sources().clone();
+        let Merged { table: root, mistakes, .. } = sources.merged();
+        for (at, key, message) in mistakes {
+            findings.error(at, &key, message);
+        }
+        let mut top = Section::new("", 0, Some(&root), &world);
+        let mut queue = table(&mut top, "queue", &world, &mut findings);
+        let key = queue_key(&mut queue, &mut findings);
+        if findings.count(Severity::Error) == 0 { Ok(key) } else { Err(findings) }
     }
 
     /// As [`Config::load`] with the texts of the file, of the files that it includes and of its rules files given.
