@@ -67,6 +67,13 @@ impl Receipt {
         text
     }
 
+    /// Returns whether the hub acknowledged this row, as the receipt says.
+    pub(crate) fn has(&self, id: RowId) -> bool {
+        let behind = self.ranges.partition_point(|range| range.first <= id);
+        let range = behind.checked_sub(1).and_then(|at| self.ranges.get(at));
+        range.is_some_and(|range| id <= RowId { seq: range.last, ..range.first })
+    }
+
     /// Returns the ranges for the gateway that is to release them. A receipt without a range is one of its gateway, too.
     ///
     /// # Errors
@@ -182,6 +189,21 @@ mod tests {
         for receipt in [receipt(), none] {
             let error = receipt.ranges_of(0xac).unwrap_err().to_string();
             assert!(error.contains("00000000000000ab") && error.contains("00000000000000ac"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_receipt_has_exactly_the_rows_of_its_ranges() {
+        let has = |gateway, lane, epoch, seq| receipt().has(RowId { gateway, lane: Lane(lane), epoch, seq });
+        for (lane, seq) in [(0, 4), (1, 1), (1, 2), (1, 9)] {
+            assert!(has(0xab, lane, 7, seq), "{lane} {seq}");
+            assert!(
+                !has(0xac, lane, 7, seq) && !has(0xab, lane, 6, seq) && !has(0xab, lane, 8, seq),
+                "{lane} {seq}"
+            );
+        }
+        for (lane, seq) in [(0, 0), (0, 3), (0, 5), (1, 0), (1, 3), (1, 8), (1, 10), (2, 1)] {
+            assert!(!has(0xab, lane, 7, seq), "{lane} {seq}");
         }
     }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 use clap::Args;
 use edge_bridge::bridge::Stats;
 use edge_bridge::{Bridge, Builder, Link};
+use edge_queue::RowId;
+use edge_queue::transfer::{Item, Stream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::control_client::{UNAVAILABLE, complain, tell};
@@ -57,16 +59,12 @@ type Outcome = (String, u8);
 /// The exit code is 0 if each export has its receipt and all of it was acknowledged, 1 if something was refused or damaged, 2 for a wrong
 /// command line, 69 if the hub could not be reached to the end.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (exports, strange) = match exports(&arguments.stick) {
+    let Found { exports, strange } = match found(&arguments.stick) {
         Ok(found) => found,
         Err(error) => return complain(&format!("{}: {error}", arguments.stick.display()), 1),
     };
-    for (receipt, why) in &strange {
-        let text = format!(
-            "{}: stands in the place of a receipt, and is none: {why}; the export is not published before it is moved away",
-            receipt.display()
-        );
-        edge_print::complain!("edge-gateway: {}", printable(&text));
+    for text in &strange {
+        edge_print::complain!("edge-gateway: {}", printable(text));
     }
     let mut code = u8::from(!strange.is_empty());
     if exports.is_empty() && strange.is_empty() {
@@ -92,40 +90,67 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// File in the place of a receipt, and the reason why it is none.
-type NoReceipt = (PathBuf, String);
-
-/// Returns the exports of a stick that have no receipt, and the files that stand in the place of one with the reason why they are none, each in the
-/// order of their names.
-fn exports(stick: &Path) -> io::Result<(Vec<PathBuf>, Vec<NoReceipt>)> {
-    let (mut found, mut strange) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(stick)? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|ending| ending != EXPORT) {
-            continue;
-        }
-        let receipt = path.with_extension(RECEIPT);
-        if fs::symlink_metadata(&receipt).is_err() {
-            found.push(path);
-        } else if let Err(why) = check_receipt(&receipt, &path) {
-            strange.push((receipt, why));
-        }
-    }
-    found.sort();
-    strange.sort();
-    Ok((found, strange))
+/// Exports of a stick, in the order of their names.
+struct Found {
+    /// Those that have no receipt.
+    exports: Vec<PathBuf>,
+    /// Text about each whose receipt is none, or not one of all its rows.
+    strange: Vec<String>,
 }
 
-/// Checks that a file is the receipt of an export, as far as its gateway goes.
-fn check_receipt(receipt: &Path, export: &Path) -> Result<(), String> {
+fn found(stick: &Path) -> io::Result<Found> {
+    let paths = fs::read_dir(stick)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut paths: Vec<_> =
+        paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == EXPORT)).collect();
+    paths.sort();
+    let mut found = Found { exports: Vec::new(), strange: Vec::new() };
+    for path in paths {
+        let receipt = path.with_extension(RECEIPT);
+        if fs::symlink_metadata(&receipt).is_err() {
+            found.exports.push(path);
+            continue;
+        }
+        let receipt_name = receipt.display();
+        match without_receipt(&receipt, &path) {
+            Ok(0) => {}
+            Ok(rows) => found.strange.push(format!(
+                "{}: {rows} of its rows are not in its receipt, and stay with the gateway: move {receipt_name} away to publish the export again",
+                path.display()
+            )),
+            Err(why) => found.strange.push(format!(
+                "{receipt_name}: stands in the place of a receipt, and is none: {why}; the export is not published before it is moved away"
+            )),
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the number of rows of an export that are not in its receipt. What cannot be read of it is not looked for.
+///
+/// # Errors
+/// The file in the receipt's place is none, or one of another export; in words.
+fn without_receipt(receipt: &Path, export: &Path) -> Result<u64, String> {
     let text = operator_file::read_text(receipt).map_err(|error| error.to_string())?;
     let receipt = Receipt::parse(&text)?;
-    let head = operator_file::open(export).and_then(|file| ExportHead::read(&mut BufReader::new(file)));
-    match head {
-        Ok(head) if head.gateway() != receipt.gateway => Err("it is of another gateway".to_owned()),
-        // What is wrong with an export that has its receipt costs nothing any more.
-        _ => Ok(()),
+    let input = operator_file::open(export).map(BufReader::new);
+    let head = input.and_then(|mut input| Ok((ExportHead::read(&mut input)?, input)));
+    // What is wrong with an export that has its receipt costs nothing any more.
+    let Ok((head, input)) = head else { return Ok(0) };
+    if head.gateway() != receipt.gateway {
+        return Err("it is of another gateway".to_owned());
     }
+    let (mut rows, mut without) = (0_u64, 0_u64);
+    let mut stream = Stream::new(input);
+    while let Ok(Some(item)) = stream.next_item() {
+        let Item::Row(row) = item else { continue };
+        let id = RowId { gateway: stream.end().gateway, lane: row.lane, epoch: row.epoch, seq: row.seq };
+        rows += 1;
+        without += u64::from(!receipt.has(id));
+    }
+    if rows > 0 && without == rows {
+        return Err("it has no row of this export".to_owned());
+    }
+    Ok(without)
 }
 
 async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> {
