@@ -32,6 +32,8 @@ pub(crate) struct Account {
     pub(crate) expired: u64,
     /// Number of rows that are none of this gateway.
     pub(crate) foreign: u64,
+    /// Number of rows that have their end, which grows as long as an ingest goes on: also by acknowledgements that no receipt has room for.
+    pub(crate) ended: u64,
     /// Number of rows that were read and are neither acknowledged nor refused nor dropped yet.
     pub(crate) open: u64,
     /// Findings at the end of the stream; `None` before.
@@ -132,6 +134,7 @@ impl<R: Read> StickSpool<R> {
         let leased = self.held.remove(&id)?;
         let mut account = lock(&self.account);
         account.open = account.open.saturating_sub(1);
+        account.ended += 1;
         Some((leased, account))
     }
 }
@@ -199,5 +202,58 @@ impl<R: Read> Spool for StickSpool<R> {
 
     fn parked(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use edge_queue::Lane;
+    use edge_queue::testing::row_at;
+    use edge_queue::transfer::Exporter;
+
+    use super::super::identities::RANGES_MAX;
+    use super::*;
+
+    /// Rows of lane 0, none of which has a neighbour, as where a hub refused every second one.
+    fn export(rows: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut exporter = Exporter::new(&mut bytes, 7, 1, 1).unwrap();
+        for n in 0..rows {
+            let row = row_at(Lane(0), 2 * n + 1, 1);
+            exporter.row(&StoredRow { payload: Bytes::new(), ..row }).unwrap();
+        }
+        exporter.finish().unwrap();
+        bytes
+    }
+
+    /// Whoever looks only at what is recorded would give the ingest up in the midst of it.
+    #[test]
+    fn each_acknowledgement_is_progress_also_where_no_receipt_has_room_for_it() {
+        let (rows, account) = (RANGES_MAX as u64 + 2, SharedAccount::default());
+        let export = export(rows);
+        let mut spool = StickSpool::new(export.as_slice(), 7, &account);
+        let leased = spool.lease(0, usize::MAX, usize::MAX);
+        for (n, row) in (1..).zip(leased) {
+            spool.ack(row.id);
+            assert_eq!(lock(&account).ended, n);
+        }
+        let account = lock(&account);
+        assert_eq!((account.ended, account.acked.ids(), account.unrecorded), (rows, rows - 2, 2));
+        assert!(account.is_done() && !account.is_clean());
+    }
+
+    #[test]
+    fn every_end_of_a_row_is_progress_and_a_row_given_back_is_none() {
+        let account = SharedAccount::default();
+        let export = export(4);
+        let mut spool = StickSpool::new(export.as_slice(), 7, &account);
+        let ids: Vec<LeaseId> = spool.lease(0, 4, usize::MAX).iter().map(|row| row.id).collect();
+        spool.ack(ids[0]);
+        spool.settle(ids[1], Settled::Expired);
+        spool.park(ids[2], ReasonCode::NOT_AUTHORIZED);
+        spool.give_back(ids[3]);
+        let account = lock(&account);
+        assert_eq!((account.ended, account.open), (3, 1));
     }
 }

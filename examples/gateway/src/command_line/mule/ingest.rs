@@ -184,7 +184,7 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
 /// # Errors
 /// The hub does not answer, in words.
 async fn published(link: &Link, account: &SharedAccount) -> Result<(), String> {
-    let (mut last, mut since) = ((0, 0), Instant::now());
+    let (mut last, mut since) = (0, Instant::now());
     loop {
         let stats = link.stats();
         let now = {
@@ -192,7 +192,7 @@ async fn published(link: &Link, account: &SharedAccount) -> Result<(), String> {
             if account.is_done() {
                 return Ok(());
             }
-            (account.acked.ids(), account.refused_rows + account.expired)
+            account.ended
         };
         if now != last {
             (last, since) = (now, Instant::now());
