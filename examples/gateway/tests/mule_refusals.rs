@@ -113,3 +113,43 @@ fn an_export_beside_a_receipt_without_its_rows_is_told() {
     assert_eq!(ingest(&other, &hub).0, 0, "all of it is in its receipt");
     assert_eq!(hub.payloads().len(), 50);
 }
+
+/// A topic that the hub forbids, with more rows in front than are looked through for another one, looks as if the hub forbade all.
+#[test]
+fn rows_behind_a_forbidden_topic_are_published() {
+    let mut site = Site::new(ROUTES);
+    site.publish("plant/bad", (0..1_500).map(|n| format!("{n:0100}")));
+    site.publish("plant/good", (0..50).map(|n| n.to_string()));
+    let hub = Hub::start();
+    hub.answer(|topic, _| Answer::Ack(if topic == "up/plant/bad" { 0x87 } else { 0 }));
+    let stick = site.stick("stick");
+    site.export(&stick);
+    let (code, said) = ingest(&stick, &hub);
+    assert!(code == 1 && said.contains("50 rows acknowledged, receipt"), "{said}");
+    assert!(said.contains("1500 refused by the hub"), "{said}");
+    assert_eq!(hub.count("up/plant/good"), 50);
+    let (code, said) = site.settle(&file(&stick, "receipt"));
+    assert!(code == 0 && said.starts_with("50 rows released"), "{said}");
+}
+
+/// A receipt without a row would be of no use at the site, and would end the export.
+#[test]
+fn a_hub_that_refuses_everything_gives_no_receipt() {
+    let mut site = Site::new(ROUTES);
+    site.publish("plant/n", (0..50).map(|n| n.to_string()));
+    let hub = Hub::start();
+    hub.answer(|_, _| Answer::Ack(0x99));
+    let stick = site.stick("stick");
+    site.export(&stick);
+    let (code, said) = ingest(&stick, &hub);
+    assert!(code == 1 && said.contains("no row acknowledged, no receipt; 50 refused by the hub"), "{said}");
+    assert!(!has_receipt(&stick));
+    hub.answer(|_, _| Answer::Ack(0));
+    let (code, said) = ingest(&stick, &hub);
+    assert!(code == 0 && said.contains("50 rows acknowledged, receipt"), "{said}");
+
+    let empty = Site::new(ROUTES);
+    let stick = empty.stick("stick");
+    empty.export(&stick);
+    assert_eq!((ingest(&stick, &hub).0, has_receipt(&stick)), (0, true), "all of nothing is in it");
+}

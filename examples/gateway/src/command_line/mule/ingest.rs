@@ -1,6 +1,6 @@
 //! `edge-gateway mule ingest`: publishes each export of a stick that has no receipt yet by the link's own core, at QoS 1, and writes its receipt once
-//! nothing more of it can be acknowledged. Without a connection to the end there is no receipt: another ingest begins again, and what comes twice has
-//! the same identity.
+//! nothing more of it can be acknowledged. Without a connection to the end, or an acknowledgement, there is no receipt: another ingest begins again,
+//! and what comes twice has the same identity.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a command: files, the runtime")]
 
@@ -31,6 +31,9 @@ use crate::run::status::outputs::terminal::printable;
 
 /// Time without progress after which messages that the hub refuses are left, with the gateway.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// The same without a further answer to a probe, while the hub refuses the link as a whole. The link tries another topic four times a second, and those that
+/// were tried at 1, 2, 4, 8, 16 and 32 s; after 30 s a probe ends a refusal of which only tried topics are known, and further rows come.
+const LINK_REFUSED_FOR: Duration = Duration::from_secs(35);
 /// Time without progress after which an ingest is given up.
 const SILENT_FOR: Duration = Duration::from_secs(60);
 /// Time between two looks at the progress.
@@ -170,41 +173,63 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
     let reached = published(&link, &account).await;
     let _ = timeout(GOODBYE, link.close()).await;
     let account = lock(&account);
-    if let Err(why) = reached {
+    let rest = reached.map_err(|why| {
         let acked = account.acked.ids();
-        return Err((format!("no receipt: {why}; {acked} rows were acknowledged, try again"), UNAVAILABLE));
+        (format!("no receipt: {why}; {acked} rows were acknowledged, try again"), UNAVAILABLE)
+    })?;
+    if account.acked.ids() == 0 && !account.is_clean() {
+        return Ok((said(&account, rest, None), 1));
     }
     let text = Receipt::new(head.gateway(), &account.acked).to_text();
     file.write_all(text.as_bytes()).and_then(|()| file.finish()).map_err(unwritten)?;
-    Ok((said(&account, &receipt), u8::from(!account.is_clean())))
+    Ok((said(&account, rest, Some(&receipt)), u8::from(!account.is_clean())))
+}
+
+/// Reason for which rows have no end when an ingest ends.
+#[derive(Clone, Copy)]
+enum Rest {
+    /// Refusal of each of them, where there are any.
+    Refused,
+    /// Refusal of the link as a whole, so that they wait behind those that were tried.
+    Untried,
 }
 
 /// Waits until each row has its end, or the hub refuses those that have none.
 ///
 /// # Errors
 /// The hub does not answer, in words.
-async fn published(link: &Link, account: &SharedAccount) -> Result<(), String> {
-    let (mut last, mut since) = (0, Instant::now());
+async fn published(link: &Link, account: &SharedAccount) -> Result<Rest, String> {
+    let (mut last, mut since) = ((0, 0), Instant::now());
     loop {
         let stats = link.stats();
         let now = {
             let account = lock(account);
             if account.is_done() {
-                return Ok(());
+                return Ok(Rest::Refused);
             }
-            account.ended
+            (account.ended, probes(&stats))
         };
         if now != last {
             (last, since) = (now, Instant::now());
         }
-        if since.elapsed() >= REFUSED_FOR && is_refused(&stats) {
-            return Ok(());
+        let (patience, rest) = match stats.link_refused {
+            true => (LINK_REFUSED_FOR, Rest::Untried),
+            false => (REFUSED_FOR, Rest::Refused),
+        };
+        if since.elapsed() >= patience && is_refused(&stats) {
+            return Ok(rest);
         }
         if since.elapsed() >= SILENT_FOR {
             return Err(stats.last_error.unwrap_or_else(|| "the hub does not answer".to_owned()));
         }
         sleep(LOOK).await;
     }
+}
+
+/// Returns the number of refusals while the hub refuses the link as a whole, when a refused probe of one topic may lead to one that is taken.
+fn probes(stats: &Stats) -> u64 {
+    let refusals = stats.refusals.iter().map(|(_, count)| count).sum();
+    if stats.link_refused { refusals } else { 0 }
 }
 
 /// Returns whether the hub has an answer to everything that was sent to it, and refuses what is left.
@@ -214,14 +239,22 @@ fn is_refused(stats: &Stats) -> bool {
     is_connected && (stats.link_refused || is_held)
 }
 
-fn said(account: &Account, receipt: &Path) -> String {
-    let mut text = format!("{} rows acknowledged, receipt {}", account.acked.ids(), receipt.display());
+fn said(account: &Account, rest: Rest, receipt: Option<&Path>) -> String {
+    let mut text = match receipt {
+        Some(receipt) => format!("{} rows acknowledged, receipt {}", account.acked.ids(), receipt.display()),
+        None => "no row acknowledged, no receipt".to_owned(),
+    };
     let mut add = |rows: u64, what: &str| {
         if rows > 0 {
             text += &format!("; {rows} {what}");
         }
     };
-    add(account.refused_rows + account.open, "refused by the hub, not in the receipt");
+    let (refused, untried) = match rest {
+        Rest::Refused => (account.open, 0),
+        Rest::Untried => (0, account.open),
+    };
+    add(account.refused_rows + refused, "refused by the hub, not in the receipt");
+    add(untried, "left, since the hub refuses whatever is sent, not in the receipt");
     add(account.expired, "expired on the way, not in the receipt");
     add(account.foreign, "of another gateway, not published");
     add(account.unrecorded, "more acknowledged than a receipt holds: they stay with the gateway");
@@ -246,4 +279,31 @@ fn builder(arguments: &Arguments, gateway: u64) -> Result<Builder, String> {
     let client_id = arguments.client_id.clone().unwrap_or_else(|| format!("edge-mule-{gateway:016x}"));
     let builder = Bridge::builder(&arguments.hub).client_id(&client_id).any_version().session_expiry_s(0);
     arguments.access.add_to(builder)
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_bridge::wire::ReasonCode;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_were_never_sent_are_not_told_as_refused() {
+        let account = Account { refused_rows: 2, open: 5, ..Account::default() };
+        let refused = said(&account, Rest::Refused, Some(Path::new("r")));
+        assert!(refused.starts_with("0 rows acknowledged, receipt r; 7 refused by the hub"), "{refused}");
+        let untried = said(&account, Rest::Untried, None);
+        assert!(untried.starts_with("no row acknowledged, no receipt; 2 refused by the hub"), "{untried}");
+        assert!(untried.contains("; 5 left, since the hub refuses whatever is sent"), "{untried}");
+    }
+
+    /// A hub that refuses one topic after the other may take the next; where it answers nothing more, nothing goes on.
+    #[test]
+    fn a_refused_probe_is_progress_only_while_the_whole_link_is_refused() {
+        let mut stats = Stats::default();
+        stats.refusals = vec![(ReasonCode::NOT_AUTHORIZED, 3), (ReasonCode::QUOTA_EXCEEDED, 4)];
+        assert_eq!(probes(&stats), 0);
+        stats.link_refused = true;
+        assert_eq!(probes(&stats), 7);
+    }
 }
