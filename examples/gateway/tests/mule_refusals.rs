@@ -153,3 +153,25 @@ fn a_hub_that_refuses_everything_gives_no_receipt() {
     empty.export(&stick);
     assert_eq!((ingest(&stick, &hub).0, has_receipt(&stick)), (0, true), "all of nothing is in it");
 }
+
+/// Whoever throws the receipt away would leave these rows to the next stick.
+#[test]
+fn a_receipt_that_is_not_used_up_ends_with_an_error() {
+    let mut site = Site::new(ROUTES);
+    for n in 0..3_000 {
+        site.sensor.publish(if n % 2 == 0 { "plant/good" } else { "plant/bad" }, &n.to_string());
+    }
+    site.sensor.settle(0, 60);
+    let hub = Hub::start();
+    hub.answer(|topic, _| Answer::Ack(if topic == "up/plant/bad" { 0x97 } else { 0 }));
+    let stick = site.stick("stick");
+    site.export(&stick);
+    let (code, said) = ingest(&stick, &hub);
+    assert!(code == 1 && said.contains("1500 rows acknowledged"), "{said}");
+    let receipt = file(&stick, "receipt");
+    let (code, said) = site.settle(&receipt);
+    assert!(code == 1 && said.contains(" are left for now: settle this receipt again later"), "{said}");
+    assert!(!said.starts_with("edge-gateway: 0 rows released"), "{said}");
+    let (code, said) = site.settle(&receipt);
+    assert!(code == 1 && said.starts_with("edge-gateway: 0 rows released"), "nothing has left since: {said}");
+}

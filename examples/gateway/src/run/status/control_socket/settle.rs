@@ -11,7 +11,8 @@ use super::{Failed, WITHIN};
 use crate::mule::receipt::{RECEIPT_BYTES_MAX, Receipt};
 use crate::run::queue::store::CONSUMER;
 
-/// Reads the receipt, which has so many `bytes` and has `begun` already, and releases what it names. Returns the summary for the last line.
+/// Reads the receipt, which has so many `bytes` and has `begun` already, and releases what it names. Returns the summary for the last line; where rows
+/// are left for now, that is the error's text, so that nobody takes the receipt for used up.
 pub(super) async fn serve(
     stream: &mut UnixStream,
     (bytes, begun): (&str, Vec<u8>),
@@ -35,9 +36,11 @@ pub(super) async fn serve(
     let acked = acked.map_err(|error| Failed::Said(error.to_string()))?;
     let (released, gone, left) = (acked.acked, acked.gone, acked.no_range);
     tracing::info!(released, gone, "a data mule's receipt was settled, asked for by hand");
-    let left = match left {
-        0 => String::new(),
-        left => format!("; {left} are left for now: settle this receipt again later"),
-    };
-    Ok(format!("{released} rows released; {gone} were gone before{left}"))
+    let done = format!("{released} rows released; {gone} were gone before");
+    match left {
+        0 => Ok(done),
+        left => {
+            Err(Failed::Said(format!("{done}; {left} are left for now: settle this receipt again later")))
+        }
+    }
 }
