@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use control_loop::plant::Sensor;
-use support::gateway::Gateway;
+use support::gateway::{BINARY, Gateway};
 use support::mosquitto::{Mosquitto, Subscriber};
 use support::publisher::Publisher;
 use support::wait_until;
@@ -222,6 +222,25 @@ fn promise_14_a_queue_larger_than_the_disk_costs_no_control() {
     let (_, health) = gateway.get("/healthz").unwrap();
     assert!(health.contains("lower max_bytes"), "{health}");
     stops_clean(gateway, &outputs);
+}
+
+/// An empty file would be taken for an export of nothing.
+#[test]
+fn an_export_of_parked_messages_that_is_refused_at_once_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let rest = REST.replace("1MiB", "1024GiB");
+    let (gateway, _) = start(dir.path(), "127.0.0.1:9".parse().unwrap(), &rest);
+    let out = dir.path().join("out.jsonl");
+    let mut said = String::new();
+    wait_until("the socket answers", 30, || {
+        let mut export = Command::new(BINARY);
+        export.args(["parked", "export"]).arg(&out).arg("--state").arg(&gateway.state);
+        let done = export.output().unwrap();
+        said = String::from_utf8_lossy(&done.stderr).into_owned();
+        done.status.code() == Some(1)
+    });
+    assert_eq!(said, "edge-gateway: there is no queue yet\n");
+    assert!(!out.exists());
 }
 
 /// A file system of 16 MiB; ends with this value.

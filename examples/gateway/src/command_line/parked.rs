@@ -196,11 +196,19 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     }
     let reader = open(state)?;
     let mut out = ExportFile::create(file).map_err(failed)?;
-    let done = ask_on(reader, &format!("export {filter}"), ANSWER_WITHIN, |line| out.write_line(line));
-    // What came is of use, also if it is not all.
-    out.finish().map_err(failed)?;
+    let mut has_come = false;
+    let done = ask_on(reader, &format!("export {filter}"), ANSWER_WITHIN, |line| {
+        has_come = true;
+        out.write_line(line)
+    });
+    // What came is of use, also if it is not all. Where nothing came, an empty file would be taken for an export of nothing.
+    if has_come || done.is_ok() {
+        out.finish().map_err(failed)?;
+    }
     let done = done.map_err(|error| match error {
-        Failed::Answer(text) => Failed::Answer(format!("{} is not whole: {text}", file.display())),
+        Failed::Answer(text) if has_come => {
+            Failed::Answer(format!("{} is not whole: {text}", file.display()))
+        }
         other => other,
     })?;
     print(&format!("{} to {}\n", printable(&done), file.display()))
