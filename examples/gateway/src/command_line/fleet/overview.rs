@@ -126,9 +126,10 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Returns whether there are gateways, and all of them are well.
+    /// Returns whether there are gateways, none was left out, and all of them are well.
     pub(super) fn is_well(&self) -> bool {
-        !self.gateways.is_empty() && self.gateways.iter().all(|gateway| gateway.standing.is_well())
+        let has_all = !self.gateways.is_empty() && self.left_out == 0;
+        has_all && self.gateways.iter().all(|gateway| gateway.standing.is_well())
     }
 
     /// Returns the most frequent of the texts that `of` picks, of equally frequent ones the first by name. `None`: no gateway has such a text.

@@ -71,6 +71,9 @@ fn all_is_well_when_all_are_and_there_is_one() {
     assert!(!overview.at(NOW_S).is_well(), "away");
     overview.take("edge/alive/delivering", b"");
     assert!(overview.at(NOW_S).is_well(), "taken away");
+    // One of which nothing is known may be losing.
+    let left_out = Fleet { left_out: 1, ..overview.at(NOW_S) };
+    assert!(!left_out.is_well(), "left out");
     overview.take("edge/status/delivering", b"");
     assert_eq!(overview.at(NOW_S).gateways.len(), 2, "decommissioned: both are cleared");
 }
