@@ -175,3 +175,15 @@ fn a_receipt_that_is_not_used_up_ends_with_an_error() {
     let (code, said) = site.settle(&receipt);
     assert!(code == 1 && said.starts_with("edge-gateway: 0 rows released"), "nothing has left since: {said}");
 }
+
+/// The gateway itself reports them once it has a link, and no `restore` has to do with a stick.
+#[test]
+fn an_export_says_nothing_of_losses_that_the_gateway_reports() {
+    let mut site = Site::new(&format!("[queue]\nmax_messages = 100\non_full = \"drop-oldest\"\n{ROUTES}"));
+    site.publish("plant/n", (0..300).map(|n| n.to_string()));
+    let said = site.export(&site.stick("stick"));
+    assert!(
+        said.starts_with("100 rows, ") && !said.contains("restore") && !said.contains("losses"),
+        "{said}"
+    );
+}

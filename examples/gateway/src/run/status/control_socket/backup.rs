@@ -59,7 +59,8 @@ pub(super) async fn serve(
         parked => format!("; not in it: {parked} refused by the hub, which `parked export` writes"),
     };
     let unreported = match exported.gaps {
-        0 => String::new(),
+        // Those of a stick the gateway itself reports, as it does whatever waits.
+        gaps if gaps == 0 || !head.is_empty() => String::new(),
         gaps => format!(
             "; {} of losses, not yet at the hub, which `restore` prints and does not send",
             counted(gaps, "report")
