@@ -201,3 +201,34 @@ fn a_copy_is_encrypted_whatever_else_of_the_file_is_missing_and_without_its_key_
     assert_eq!(restore("").status.code(), Some(0), "it names no key");
     assert!(is_plain(), "what is looked for is found");
 }
+
+/// The disk of the other machine needs the room of its own configuration, and not that of the usual one.
+#[test]
+fn a_copy_is_restored_with_the_limits_of_the_file_and_with_wider_ones_where_it_needs_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..200).for_each(|n| sensor.publish("plant/n", &format!("{n:01000}")));
+    sensor.settle(0, 60);
+    let copy = dir.path().join("copy.edgx");
+    assert_eq!(command("backup", &copy, &gateway.state).status.code(), Some(0));
+    for (limits, is_small) in
+        [("max_bytes = \"1MiB\"", true), ("max_bytes = \"1MiB\"\nmax_messages = 100", false)]
+    {
+        let other = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://{}\"\n[queue]\n{limits}\n{ROUTES}",
+            free_port(),
+            free_port()
+        );
+        let (file, state) = (other.path().join("gateway.toml"), other.path().join("state"));
+        fs::write(&file, text).unwrap();
+        let done =
+            Command::new(BINARY).arg("restore").args([&copy, &file]).arg("--state").arg(&state).output();
+        let done = done.unwrap();
+        assert_eq!(done.status.code(), Some(0), "{limits}: {done:?}");
+        assert!(String::from_utf8(done.stdout).unwrap().starts_with("200 rows of queue "), "{limits}");
+        let bytes = fs::metadata(state.join("queue.ring")).unwrap().len();
+        assert_eq!(bytes < 20 << 20, is_small, "{limits}: {bytes}");
+    }
+}

@@ -6,6 +6,7 @@
     reason = "a command: a file, a directory, the screen"
 )]
 
+use std::fs::File;
 use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,14 +17,14 @@ use edge_bridge::Row;
 use edge_bridge::escape::Escaped;
 use edge_queue::medium::os::OsDir;
 use edge_queue::store::StoredRow;
-use edge_queue::transfer::{Imported, StreamEnd, config_for, import_changed};
+use edge_queue::transfer::{ImportError, Imported, StreamEnd, config_for, import_changed};
 use edge_queue::{Gap, StoreKind};
 
 use super::control_client::{state_dir, tell};
 use super::export_file::{note, read_through};
 use crate::config::queue_key::{QueueKey, encrypted};
 use crate::config::{Config, operator_file};
-use crate::run::queue::lane_names;
+use crate::run::queue::{lane_names, store};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -64,7 +65,7 @@ fn restore(
     takes_damaged: bool,
 ) -> Result<Imported, String> {
     let unread = |error: &dyn std::fmt::Display| format!("{}: {error}", copy.display());
-    // A copy may have any size, and is read three times: no pipe, and no device, which may never end.
+    // A copy may have any size, and is read several times: no pipe, and no device, which may never end.
     let file =
         operator_file::open(copy).map_err(|error| format!("{}. Nothing was restored", unread(&error)))?;
     let mut input = BufReader::new(file);
@@ -89,19 +90,41 @@ fn restore(
         check_lanes(names.as_deref(), end.lanes, gateway_file)
             .map_err(|error| format!("{}. Nothing was restored", unread(&error)))?;
     }
-    input.rewind().map_err(|error| unread(&error))?;
-    let config = config_for(&mut input, StoreKind::Ring).map_err(|error| unread(&error))?;
-    let config = encrypted(config, key(gateway_file)?.as_ref());
-    input.rewind().map_err(|error| unread(&error))?;
-    let failed =
-        |error: &dyn std::fmt::Display| format!("{}: {error}. Nothing was restored", state.display());
-    let dir = OsDir::new(state).map_err(|error| failed(&error))?;
-    let done = import_changed(Box::new(dir), &config, input, mark).map_err(|error| failed(&error))?;
+    let done = import(&mut input, gateway_file, state, &unread)?;
     let kept = names.map_or(Ok(()), |names| lane_names::keep(state, &names));
     kept.map_err(|error| {
         format!("{}: {error}. The queue is restored, but not the names of its lanes: start it with those of before", state.display())
     })?;
     Ok(done)
+}
+
+/// Makes the queue with the limits of the gateway.toml that was named, which it has at its start and the disk has room for; with wider ones if they do
+/// not hold what the copy brings.
+fn import(
+    input: &mut BufReader<File>,
+    gateway_file: Option<&Path>,
+    state: &Path,
+    unread: &dyn Fn(&dyn std::fmt::Display) -> String,
+) -> Result<Imported, String> {
+    let failed =
+        |error: &dyn std::fmt::Display| format!("{}: {error}. Nothing was restored", state.display());
+    let with = |config: &edge_queue::Config, input: &mut BufReader<File>| {
+        input.rewind().map_err(|error| unread(&error))?;
+        let dir = OsDir::new(state).map_err(|error| failed(&error))?;
+        Ok::<_, String>(import_changed(Box::new(dir), config, input, mark))
+    };
+    let key = key(gateway_file)?;
+    if let Some(Ok((config, _))) = gateway_file.map(Config::load) {
+        match with(&store::config(&config), input)? {
+            Err(
+                ImportError::TooMuch { .. } | ImportError::TooLarge { .. } | ImportError::NoSuchLane { .. },
+            ) => {}
+            done => return done.map_err(|error| failed(&error)),
+        }
+    }
+    input.rewind().map_err(|error| unread(&error))?;
+    let config = config_for(&mut *input, StoreKind::Ring).map_err(|error| unread(&error))?;
+    with(&encrypted(config, key.as_ref()), input)?.map_err(|error| failed(&error))
 }
 
 /// Returns the key that the gateway.toml which was named gives its queue, whatever else is wrong with it: what a start needs, such as a password's
