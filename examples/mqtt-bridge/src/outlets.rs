@@ -5,7 +5,7 @@
 //! them now.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use edge_bridge::Row;
@@ -37,6 +37,8 @@ pub(crate) struct Outlets {
     open: Arc<Mutex<Vec<Arc<Outlet>>>>,
     /// Number of messages that came: the place of each in every outlet, so that they stay in their order wherever they go.
     arrived: Arc<AtomicU64>,
+    /// Number of changes of rules, by which a topic may have another lane.
+    changes: Arc<AtomicU32>,
 }
 
 impl Outlets {
@@ -58,6 +60,7 @@ impl Outlets {
         }
         let heirs: Arc<[_]> = outlets.iter().cloned().collect();
         closed.iter().for_each(|outlet| outlet.close(&heirs));
+        self.changes.fetch_add(1, Ordering::Relaxed);
         closed
     }
 
@@ -65,8 +68,10 @@ impl Outlets {
     /// it; what none takes stays, for the connection to count.
     pub(crate) fn put_in_force(&self) {
         let outlets = self.lock();
-        let changed: Vec<_> = outlets.iter().filter(|outlet| outlet.put_in_force()).collect();
-        changed.iter().for_each(|outlet| outlet.hand_on(&outlets));
+        outlets.iter().for_each(|outlet| outlet.put_in_force());
+        // All of them: what one could not hand on at a change before, another may take now.
+        outlets.iter().for_each(|outlet| outlet.hand_on(&outlets));
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Opens the outlet of a connection, or replaces the rules of its open one.
@@ -225,17 +230,15 @@ impl Outlet {
         state.coming = (state.rules != *rules).then(|| rules.clone());
     }
 
-    /// Replaces the rules by the announced ones. Returns whether there are some.
-    fn put_in_force(&self) -> bool {
+    /// Replaces the rules by the announced ones, if there are some.
+    fn put_in_force(&self) {
         let mut state = self.lock();
         let mut later = std::mem::take(&mut state.later);
         state.waiting.append(&mut later);
         let coming = state.coming.take();
-        let is_changed = coming.is_some();
         coming.into_iter().for_each(|rules| state.change(rules));
         drop(state);
         self.offered.notify_one();
-        is_changed
     }
 
     /// Hands what the rules do not take to others.
@@ -248,6 +251,7 @@ impl Outlet {
         drop(state);
         for (number, waiting) in other {
             if waiting.pass_to(outlets) {
+                waiting.fanout.forget(self);
                 self.end(&waiting);
             } else {
                 self.lock().waiting.insert(number, waiting);

@@ -1,5 +1,7 @@
 //! The outlets as the broker's ingest and sink: which connections a client's message is for, and the room that they have.
 
+use std::sync::atomic::Ordering;
+
 use edge_bridge::Row;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::Ticket;
@@ -39,6 +41,10 @@ impl Ingest for OutletIngest {
 
     fn lane(&self, message: &Inbound) -> Option<u8> {
         Some(self.outlets.lane(&message.topic))
+    }
+
+    fn lanes_version(&self) -> u32 {
+        self.outlets.changes.load(Ordering::Relaxed)
     }
 
     /// Nobody waits for another connection's rows, and one for local clients alone for nothing.

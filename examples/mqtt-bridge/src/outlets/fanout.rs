@@ -60,6 +60,12 @@ impl Fanout {
         true
     }
 
+    /// Notes that an outlet has handed its part on without having carried it: it may get the message again.
+    pub(super) fn forget(&self, outlet: &Outlet) {
+        let mut offered_to = self.offered_to.lock().unwrap_or_else(PoisonError::into_inner);
+        offered_to.retain(|former| !std::ptr::eq(former.as_ptr(), outlet));
+    }
+
     /// Takes the message back from outlets where it still waits.
     fn withdraw(&self) {
         let offered_to = self.offered_to.lock().unwrap_or_else(PoisonError::into_inner).clone();

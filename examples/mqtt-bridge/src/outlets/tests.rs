@@ -177,6 +177,47 @@ async fn what_another_has_already_does_not_go_to_it_again() {
     drop(nobodys);
 }
 
+/// A line is moved to a section whose disk fails, too, and moved back: the first one is to have the message again, and nobody has it yet.
+#[tokio::test]
+async fn what_was_handed_on_and_not_carried_comes_back_with_its_line() {
+    for stays in [true, false] {
+        let outlets = Outlets::default();
+        let a = outlets.open("a", rules(&["x/# out 1"]));
+        drop(outlets.open("b", rules(&["y/# out 1"])));
+        let mut told = outlets.pass_on("c", &row("x/1", ""));
+        let ingest = OutletIngest::new(outlets.clone());
+        let before = ingest.lanes_version();
+        outlets.change(&[("a", rules(&["z/# out 1"])), ("b", rules(&["x/# out 1"]))]);
+        outlets.put_in_force();
+        assert!(a.lock().waiting.is_empty() && !is_told(&mut told));
+        assert_ne!(ingest.lanes_version(), before, "a message that waits for room looks for its lane again");
+        let back = ("a", rules(&["x/# out 1"]));
+        let b = ("b", rules(&["y/# out 1"]));
+        outlets.change(&if stays { vec![back, b] } else { vec![back] });
+        outlets.put_in_force();
+        assert!(!is_told(&mut told));
+        let (row, share) = a.next().await;
+        assert_eq!(row.topic.as_str(), "x/1");
+        share.done();
+        assert!(is_told(&mut told));
+    }
+}
+
+/// One change takes the line away, the next one gives it to another section.
+#[tokio::test]
+async fn what_nobody_took_goes_to_the_first_that_takes_it() {
+    let outlets = Outlets::default();
+    let a = outlets.open("a", rules(&["x/# out 1"]));
+    let b = outlets.open("b", rules(&["y/# out 1"]));
+    let _waits = outlets.pass_on("c", &row("x/1", ""));
+    for of_b in ["y/# out 1", "x/# out 1"] {
+        outlets.change(&[("a", rules(&["z/# out 1"])), ("b", rules(&[of_b]))]);
+        outlets.put_in_force();
+    }
+    assert!(a.lock().waiting.is_empty());
+    assert_eq!(b.next().await.0.topic.as_str(), "x/1");
+}
+
 /// SIGHUP renames one section and changes the one whose messages wait for it: that one passes them on again when it has started.
 #[tokio::test]
 async fn what_was_handed_down_is_taken_back_too() {
