@@ -34,6 +34,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// The same without a further answer to a probe, while the hub refuses the link as a whole. The link tries another topic four times a second, and those that
 /// were tried at 1, 2, 4, 8, 16 and 32 s; after 30 s a probe ends a refusal of which only tried topics are known, and further rows come.
 const LINK_REFUSED_FOR: Duration = Duration::from_secs(35);
+/// The same without an acknowledgement: where all is forbidden there is always a further topic to try.
+const NOTHING_TAKEN_FOR: Duration = Duration::from_secs(180);
 /// Time without progress after which an ingest is given up.
 const SILENT_FOR: Duration = Duration::from_secs(60);
 /// Time between two looks at the progress.
@@ -115,8 +117,12 @@ fn found(stick: &Path) -> io::Result<Found> {
         }
         let receipt_name = receipt.display();
         match without_receipt(&receipt, &path) {
-            Ok(0) => {}
-            Ok(rows) => found.strange.push(format!(
+            Ok(Rows { without: 0, are_all: true }) => {}
+            Ok(Rows { without: 0, .. }) => found.strange.push(format!(
+                "{}: it is damaged or was cut off: what cannot be read of it is not in its receipt, and stays with the gateway",
+                path.display()
+            )),
+            Ok(Rows { without: rows, .. }) => found.strange.push(format!(
                 "{}: {rows} of its rows are not in its receipt, and stay with the gateway: move {receipt_name} away to publish the export again",
                 path.display()
             )),
@@ -128,17 +134,24 @@ fn found(stick: &Path) -> io::Result<Found> {
     Ok(found)
 }
 
-/// Returns the number of rows of an export that are not in its receipt. What cannot be read of it is not looked for.
+/// Rows of an export beside its receipt.
+struct Rows {
+    /// Number of those that are not in it.
+    without: u64,
+    /// Set if the export could be read to its end.
+    are_all: bool,
+}
+
+/// Looks for the rows of an export in its receipt. What cannot be read of it is not looked for.
 ///
 /// # Errors
 /// The file in the receipt's place is none, or one of another export; in words.
-fn without_receipt(receipt: &Path, export: &Path) -> Result<u64, String> {
+fn without_receipt(receipt: &Path, export: &Path) -> Result<Rows, String> {
     let text = operator_file::read_text(receipt).map_err(|error| error.to_string())?;
     let receipt = Receipt::parse(&text)?;
     let input = operator_file::open(export).map(BufReader::new);
     let head = input.and_then(|mut input| Ok((ExportHead::read(&mut input)?, input)));
-    // What is wrong with an export that has its receipt costs nothing any more.
-    let Ok((head, input)) = head else { return Ok(0) };
+    let Ok((head, input)) = head else { return Ok(Rows { without: 0, are_all: false }) };
     if head.gateway() != receipt.gateway {
         return Err("it is of another gateway".to_owned());
     }
@@ -153,7 +166,7 @@ fn without_receipt(receipt: &Path, export: &Path) -> Result<u64, String> {
     if rows > 0 && without == rows {
         return Err("it has no row of this export".to_owned());
     }
-    Ok(without)
+    Ok(Rows { without, are_all: stream.end().is_whole() })
 }
 
 async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> {
@@ -186,7 +199,7 @@ async fn ingest(arguments: &Arguments, path: &Path) -> Result<Outcome, Outcome> 
 }
 
 /// Reason for which rows have no end when an ingest ends.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Rest {
     /// Refusal of each of them, where there are any.
     Refused,
@@ -200,23 +213,23 @@ enum Rest {
 /// The hub does not answer, in words.
 async fn published(link: &Link, account: &SharedAccount) -> Result<Rest, String> {
     let (mut last, mut since) = ((0, 0), Instant::now());
+    let (mut last_taken, mut taken_since) = (0, Instant::now());
     loop {
         let stats = link.stats();
-        let now = {
+        let (now, taken) = {
             let account = lock(account);
             if account.is_done() {
                 return Ok(Rest::Refused);
             }
-            (account.ended, probes(&stats))
+            ((account.ended, probes(&stats)), account.acked.ids() + account.unrecorded)
         };
         if now != last {
             (last, since) = (now, Instant::now());
         }
-        let (patience, rest) = match stats.link_refused {
-            true => (LINK_REFUSED_FOR, Rest::Untried),
-            false => (REFUSED_FOR, Rest::Refused),
-        };
-        if since.elapsed() >= patience && is_refused(&stats) {
+        if taken != last_taken {
+            (last_taken, taken_since) = (taken, Instant::now());
+        }
+        if let Some(rest) = rest_of(&stats, since.elapsed(), taken_since.elapsed()) {
             return Ok(rest);
         }
         if since.elapsed() >= SILENT_FOR {
@@ -224,6 +237,16 @@ async fn published(link: &Link, account: &SharedAccount) -> Result<Rest, String>
         }
         sleep(LOOK).await;
     }
+}
+
+/// Returns why what is left has no end, if the hub refuses it and nothing else is to be waited for. `silent`: time without progress; `untaken`: without
+/// an acknowledgement.
+fn rest_of(stats: &Stats, silent: Duration, untaken: Duration) -> Option<Rest> {
+    let (rest, is_over) = match stats.link_refused {
+        true => (Rest::Untried, silent >= LINK_REFUSED_FOR || untaken >= NOTHING_TAKEN_FOR),
+        false => (Rest::Refused, silent >= REFUSED_FOR),
+    };
+    (is_over && is_refused(stats)).then_some(rest)
 }
 
 /// Returns the number of refusals while the hub refuses the link as a whole, when a refused probe of one topic may lead to one that is taken.
@@ -305,5 +328,20 @@ mod tests {
         assert_eq!(probes(&stats), 0);
         stats.link_refused = true;
         assert_eq!(probes(&stats), 7);
+    }
+
+    /// A site may have more topics than an ingest can try in a day.
+    #[test]
+    fn a_link_that_takes_nothing_is_left_although_there_are_further_topics() {
+        let mut stats = Stats::default();
+        (stats.connects, stats.link_refused) = (1, true);
+        let rest = |stats: &Stats, silent, untaken| {
+            rest_of(stats, Duration::from_secs(silent), Duration::from_secs(untaken))
+        };
+        assert_eq!((rest(&stats, 34, 179), rest(&stats, 35, 35)), (None, Some(Rest::Untried)));
+        assert_eq!(rest(&stats, 0, 180), Some(Rest::Untried));
+        stats.link_refused = false;
+        (stats.held, stats.unacknowledged) = (2, 2);
+        assert_eq!((rest(&stats, 4, 180), rest(&stats, 5, 5)), (None, Some(Rest::Refused)));
     }
 }
