@@ -103,6 +103,26 @@ fn while_the_folder_takes_nothing_reading_pauses_before_the_memory_is_full() {
     assert!(said.contains(", 0 kept unacknowledged"), "{said}");
 }
 
+/// What never fits is not waited for.
+#[test]
+fn messages_larger_than_the_folder_may_be_stop_no_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let rejects = dir.join("rejects");
+    let folder = ["--rejects", rejects.to_str().unwrap(), "--rejects-max", "4MiB"];
+    let subscriber =
+        Subscriber::start(dir, "large", &broker, &[&["--topic", "edge/#"], &folder[..]].concat());
+    subscriber.hears(dir, &broker, "edge/probe");
+    let publisher = Publisher::start(&broker);
+    publisher.publish((0..3).map(|n| (format!("edge/{n}"), BATCH, false, vec![b'?'; 5 << 20])));
+    passes(&subscriber, dir, &broker, "edge/behind");
+    assert_eq!(subscriber.interrupt().code(), Some(1), "something could not be read");
+    let said = fs::read_to_string(dir.join("large.log")).unwrap();
+    assert_eq!(said.matches("(--rejects-max): give it more").count(), 1, "{said}");
+    assert!(said.contains("; 0 set aside in ") && said.contains(", 3 kept unacknowledged"), "{said}");
+}
+
 /// It was: counted again with each connection.
 #[test]
 fn a_message_that_is_kept_without_a_folder_is_counted_once() {

@@ -101,7 +101,8 @@ impl Rejects {
 
     /// Writes a line at the end of the index, which is opened each time: whoever empties the folder takes it away.
     fn note(&self, line: &str) -> io::Result<()> {
-        loop {
+        // Whoever empties the folder meanwhile does it once.
+        for _ in 0..3 {
             let mut index = private_files::append(&self.dir.join(INDEX))?;
             let end = index.metadata()?.len();
             let mut last = [b'\n'];
@@ -117,6 +118,7 @@ impl Rejects {
                 return Ok(());
             }
         }
+        Err(io::Error::other(format!("{INDEX} is taken away each time that it is made")))
     }
 
     fn line(&mut self, reject: &Reject<'_>) -> (String, String) {

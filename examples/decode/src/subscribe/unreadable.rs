@@ -37,6 +37,8 @@ pub(super) struct Unread {
     lines: LineLimit,
     /// The folder does not take any more, and that was said.
     rejects_failed: bool,
+    /// A message that is larger than the folder may be was told on this connection.
+    too_large_is_said: bool,
     counts: BTreeMap<Cause, u64>,
     set_aside: u64,
     /// Messages that were kept without a folder for them.
@@ -61,6 +63,7 @@ impl Unread {
             retry_at: None,
             lines: LineLimit::new(),
             rejects_failed: false,
+            too_large_is_said: false,
             counts: BTreeMap::new(),
             set_aside: 0,
             kept: 0,
@@ -104,6 +107,13 @@ impl Unread {
                 self.say(&letter, "set aside");
                 self.set_aside += 1;
                 letter.message.ack.done();
+            }
+            // It never fits: what is held would be held for good, and stop the reading.
+            Some(Err(error @ RejectError::TooLarge { .. })) => {
+                if !std::mem::replace(&mut self.too_large_is_said, true) {
+                    tell(format_args!("{error}; it is kept unacknowledged, and at QoS 0 it is lost"));
+                }
+                self.keep(letter, false);
             }
             Some(Err(error)) => {
                 if !std::mem::replace(&mut self.rejects_failed, true) {
@@ -160,7 +170,10 @@ impl Unread {
             }
             outcome.is_ok()
         });
-        self.retry_at = (is_broken || too_large < usize::MAX).then(|| now + RETRY_EVERY);
+        // A full folder is measured for it, which takes long if it has many files.
+        let took = Instant::now().saturating_duration_since(now);
+        self.retry_at = (is_broken || too_large < usize::MAX)
+            .then(|| now + took + RETRY_EVERY.max(took.saturating_mul(10)));
         for letter in out {
             self.set_aside += 1;
             letter.message.ack.done();
@@ -207,6 +220,7 @@ impl Unread {
     /// Notes a new connection, which brings again what was not acknowledged.
     pub(super) fn expect_again(&mut self) {
         (self.first_kept, self.order_is_said, self.window_is_said) = (None, false, false);
+        self.too_large_is_said = false;
         self.again = self.kept;
         self.held.expect_again();
     }
