@@ -1,11 +1,19 @@
 //! Grace of the keep alive (§3.1.2.10) around a pause of reading: a paused connection is not silent, because its pings may wait unread.
 
+use super::connection::Connection;
 use super::{Due, Listener};
 use crate::ingest::{Ingest, Now};
 use crate::puback_chain::ConnectionId;
 
 /// Milliseconds between the end of a pause of reading and the next check of the keep alive, so that what came in the pause is read first.
 const GRACE_MS: u64 = 2_000;
+
+impl Connection {
+    /// Begins the grace anew: reading goes on, or does not yet.
+    pub(super) fn begin_grace(&mut self, now_ms: u64) {
+        self.grace_ms = now_ms.saturating_add(GRACE_MS);
+    }
+}
 
 impl<I: Ingest> Listener<I> {
     /// Does what is due at the deadline of a connection. While a connection is not being read, its keep alive is not checked; it counts again
@@ -16,7 +24,7 @@ impl<I: Ingest> Listener<I> {
         let is_paused = stopped || state.held > 0;
         if !state.gone && (is_paused || state.excused) {
             state.excused = is_paused;
-            state.grace_ms = now.up_ms + GRACE_MS;
+            state.begin_grace(now.up_ms);
         }
         // The session's own deadline may have passed long ago, and comes up again with whatever is sent to the client.
         if !state.gone && now.up_ms < state.grace_ms {

@@ -30,6 +30,8 @@ pub(super) struct Admission<I> {
     chain: PubackChain,
     pub(super) room: Room,
     pub(super) held: HeldMessages,
+    /// Set while clients are restored: a will that is due then waits for room at QoS 0, too, since the queue of a program opens later.
+    pub(super) is_restoring: bool,
     /// Version of the division into lanes by which the lanes of the held messages were looked for last.
     lanes_version: u32,
     /// Rows that the queue handed back, in order, with the up time since which they wait, or a little before it.
@@ -49,6 +51,7 @@ impl<I: Ingest> Admission<I> {
             chain: PubackChain::new(max_unacked_bytes),
             room: Room::default(),
             held: HeldMessages::default(),
+            is_restoring: false,
             lanes_version: 0,
             stalled: VecDeque::new(),
             given_ms: 0,

@@ -97,7 +97,7 @@ impl<I: Ingest> Listener<I> {
         let is_behind = ack.is_some() && self.connections.get(connection).is_some_and(|state| state.held > 0);
         if !is_behind && self.admission.room.is_in(lane) {
             self.take_in(now, &held);
-        } else if publish.qos == QoS::AtMostOnce {
+        } else if publish.qos == QoS::AtMostOnce && !self.admission.is_restoring {
             self.stats.qos0_without_room += 1;
             self.note_no_room(now.up_ms, connection, &held.message.client);
         } else if let Some(state) = self.connections.get_mut(connection) {
@@ -131,6 +131,9 @@ impl<I: Ingest> Listener<I> {
                 {
                     state.held -= 1;
                     state.held_bytes -= held.bytes();
+                    if state.held == 0 {
+                        state.begin_grace(now.up_ms);
+                    }
                     self.connections.touch(held.connection);
                 }
                 held.age(now.up_ms);

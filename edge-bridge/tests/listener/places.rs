@@ -183,6 +183,20 @@ fn keep_alive_has_its_grace_after_a_pause_whatever_is_done_for_the_peer_meanwhil
     assert!(site.is_closed(peer));
 }
 
+/// A lane at its limit is full and not full in turns.
+#[test]
+fn keep_alive_has_its_grace_after_a_pause_that_ends_just_before_it_is_over() {
+    let mut site = full_site(10);
+    let peer = publisher(&mut site, "a", 5);
+    site.pass(7_499);
+    site.set_room(true);
+    site.pass(1_999);
+    site.outputs();
+    assert!(!site.is_closed(peer), "its pings are in the network");
+    site.pass(2);
+    assert!(site.is_closed(peer));
+}
+
 #[test]
 fn what_a_publisher_left_behind_is_stored_if_there_is_room_in_time() {
     let mut site = full_site(10);

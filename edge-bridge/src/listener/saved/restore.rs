@@ -60,10 +60,12 @@ impl<I: Ingest> Listener<I> {
             restored.refused += usize::from(self.clients.get(key).is_some());
             self.end_session(now, key);
         }
+        self.admission.is_restoring = true;
         for (key, _) in self.clients.keyed().collect::<Vec<_>>() {
             self.absent(now, key);
         }
         self.run(now);
+        self.admission.is_restoring = false;
         restored.sessions = self.clients.len();
         restored.waiting = self.clients.iter().map(|(_, client)| client.waiting.len()).sum();
         Ok(restored)

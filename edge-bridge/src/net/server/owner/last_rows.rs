@@ -22,7 +22,7 @@ impl Owner {
         if messages > 0 {
             tracing::warn!(
                 messages,
-                "the queue took nothing more at the stop: wills and messages at QoS 0 are lost"
+                "the queue took nothing more at the stop: of these, wills and messages at QoS 0 are lost"
             );
         }
     }

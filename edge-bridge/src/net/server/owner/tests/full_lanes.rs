@@ -54,14 +54,16 @@ fn owner() -> (Owner, Seen, Seen) {
 }
 
 /// Returns what was saved a minute ago of a client that had been cut, and whose will was to be published half a minute later.
-fn with_a_due_will(now: Now) -> Vec<u8> {
+fn with_a_due_will(now: Now, qos: u8) -> Vec<u8> {
     let then = Now { up_ms: 0, wall_ms: now.wall_ms - 60_000 };
     let mut listener = Listener::new(Config::default(), Seen::default());
     let id = listener.accept(then).unwrap();
-    // MQTT 5, with a session for an hour; a will at QoS 1 with a delay of 30 s.
-    let connect = b"\x10\x1f\x00\x04MQTT\x05\x0c\x00\x00\x05\x11\x00\x00\x0e\x10\x00\x01c\
+    // MQTT 5, with a session for an hour; a will with a delay of 30 s.
+    let connect = b"\x10\x1f\x00\x04MQTT\x05\x04\x00\x00\x05\x11\x00\x00\x0e\x10\x00\x01c\
         \x05\x18\x00\x00\x00\x1e\x00\x01t\x00\x01w";
-    listener.handle_input(then, id, Input::Bytes(&mut BytesMut::from(&connect[..])));
+    let mut connect = BytesMut::from(&connect[..]);
+    connect[9] |= qos << 3;
+    listener.handle_input(then, id, Input::Bytes(&mut connect));
     listener.handle_input(then, id, Input::Closed);
     listener.save(then).bytes
 }
@@ -69,12 +71,15 @@ fn with_a_due_will(now: Now) -> Vec<u8> {
 /// A filter's state from before the queue is open is replaced by that of the last run.
 #[tokio::test]
 async fn a_will_that_is_due_at_the_start_waits_for_the_queue() {
-    let (mut owner, seen, _) = owner();
-    let saved = with_a_due_will(owner.now());
-    owner.restore(Box::new(Kept(saved))).await;
-    owner.outputs();
-    assert!(seen.payloads().is_empty(), "the ingest has seen nothing");
-    assert_eq!(owner.listener.stats().held, 1);
+    for qos in [0, 1] {
+        let (mut owner, seen, _) = owner();
+        let saved = with_a_due_will(owner.now(), qos);
+        owner.restore(Box::new(Kept(saved))).await;
+        owner.outputs();
+        assert!(seen.payloads().is_empty(), "the ingest has seen nothing");
+        let stats = owner.listener.stats();
+        assert_eq!((stats.held, stats.qos0_without_room), (1, 0), "QoS {qos}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
