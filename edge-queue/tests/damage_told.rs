@@ -198,7 +198,7 @@ fn a_damaged_frame_costs_each_consumer_what_it_had_not_acknowledged() {
     }
 }
 
-/// What a consumer lost of a frame of weights that it acknowledged in part, only a look at the whole lane tells. Nobody passes over it while a part of
+/// A loss of a consumer in a frame of weights that it acknowledged in part: only a look at the whole lane tells how much it is. Nobody passes over it while a part of
 /// the lane cannot be read.
 #[test]
 fn a_loss_that_cannot_be_counted_yet_waits_for_its_count() {

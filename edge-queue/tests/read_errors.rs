@@ -199,7 +199,7 @@ fn rows_written_while_a_segment_cannot_be_read_are_there_with_its_own_once_it_ca
     }
 }
 
-/// What a lane gets meanwhile goes to a segment of its own, in whichever lane, and not over pages that may hold whole frames.
+/// Rows that a lane gets meanwhile go to a segment of their own, in whichever lane, and not over pages that may hold whole frames.
 #[test]
 fn the_end_of_each_lane_stays_while_it_cannot_be_read() {
     let rig = Rig::new();

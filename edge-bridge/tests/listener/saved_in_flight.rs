@@ -39,7 +39,7 @@ fn give(site: &mut Site, qos: QoS, numbers: std::ops::RangeInclusive<u16>) {
     site.cut(publisher);
 }
 
-/// What the client gets. Its identifiers of QoS 2 are in doubt for a while, because it answers nothing.
+/// Messages that the client gets. Its identifiers of QoS 2 are in doubt for a while, because it answers nothing.
 fn given(site: &mut Site, version: Version) -> Vec<String> {
     let subscriber = site.client("sub", version);
     site.pass(6_000);

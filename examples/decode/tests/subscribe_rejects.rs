@@ -103,7 +103,7 @@ fn while_the_folder_takes_nothing_reading_pauses_before_the_memory_is_full() {
     assert!(said.contains(", 0 kept unacknowledged"), "{said}");
 }
 
-/// What never fits is not waited for.
+/// Room that there will never be is not waited for.
 #[test]
 fn messages_larger_than_the_folder_may_be_stop_no_reading() {
     let dir = tempfile::tempdir().unwrap();

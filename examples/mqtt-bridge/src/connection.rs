@@ -39,7 +39,7 @@ pub(crate) struct Connection {
     /// Bridge to the hub; only the tasks below have clones.
     hub: Arc<Bridge>,
     local: Local,
-    /// Whether there is a queue to the local side.
+    /// Set if there is a queue to the local side.
     has_inbox: bool,
     /// Tasks of both directions. At a stop they read no more messages, and end when the messages read are safe.
     carrying: Vec<JoinHandle<()>>,

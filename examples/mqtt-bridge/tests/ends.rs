@@ -265,7 +265,7 @@ fn what_was_in_memory_at_a_stop_is_not_said_to_be_on_disk() {
     assert!(of_local("states of the connection were not taken") && !of_local("on disk"), "{log}");
 }
 
-/// What was in it is lost: nothing else shows that.
+/// Its contents are lost: nothing else shows that.
 #[test]
 fn a_queue_that_is_found_damaged_is_told() {
     let local = Mosquitto::start("");

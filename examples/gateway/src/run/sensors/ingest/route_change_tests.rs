@@ -94,7 +94,7 @@ fn deadband_drops(ingest: &GatewayIngest) -> u64 {
         .map_or(0, |(_, count)| *count)
 }
 
-/// What waits for room in a lane looks for its lane again.
+/// Messages that wait for room in a lane look for their lane again.
 #[test]
 fn other_routes_are_another_division_into_lanes() {
     let ingest = ingest(&[("a/#", "x", None)]);
