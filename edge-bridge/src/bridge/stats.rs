@@ -64,9 +64,9 @@ pub struct Stats {
     /// Messages from a 3.1.1 hub that were larger than the session reads, and so were acknowledged and lost
     /// ([`Event::TooLarge`](super::Event::TooLarge)).
     pub received_too_large: u64,
-    /// QoS 0 messages from the hub that matched no subscription of the application, or none that had room.
+    /// QoS 0 messages from the hub of which no matching subscription of the application had room.
     pub dropped_qos0: u64,
-    /// QoS 1 messages from the hub that were acknowledged although they matched no subscription of the application.
+    /// Messages from the hub that matched no subscription of the application: dropped at QoS 0, acknowledged otherwise.
     pub unclaimed: u64,
     /// Set once the hub reported that another client has taken the session over (0x8E), until a connection has lasted for a minute. Meanwhile
     /// attempts to connect are 30 s to 10 min apart.

@@ -132,7 +132,7 @@ impl Router {
             return;
         }
         match ack {
-            None => self.dropped_qos0 += 1,
+            None => self.nobodys += 1,
             Some(handle) if now_ms < self.grace_until_ms => self.keep(publish, handle),
             Some(handle) => self.acknowledge_nobodys(&publish.topic, handle),
         }
@@ -313,12 +313,12 @@ impl Router {
             || self.routes.iter().any(|route| route.queue.wants_missed())
     }
 
-    /// Returns the number of QoS 0 messages that were dropped, because no subscription matched them.
+    /// Returns the number of QoS 0 messages that were dropped because no matching subscription had room.
     pub(in crate::net) fn dropped_qos0(&self) -> u64 {
         self.dropped_qos0
     }
 
-    /// Returns the number of messages that were acknowledged although no subscription of this program matched them.
+    /// Returns the number of messages that no subscription of this program matched.
     pub(in crate::net) fn nobodys(&self) -> u64 {
         self.nobodys
     }
