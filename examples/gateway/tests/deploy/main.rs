@@ -14,6 +14,7 @@ mod install;
 mod materials;
 mod packages;
 mod policy;
+mod schema;
 #[allow(unreachable_pub, reason = "a module of this test")]
 mod yaml;
 
@@ -297,7 +298,13 @@ fn overlays_as_kubectl_renders_them_keep_the_rules() {
         let output = Command::new("kubectl").arg("kustomize").arg(deploy().join(of)).output().unwrap();
         assert!(output.status.success(), "{of}: {}", String::from_utf8_lossy(&output.stderr));
         let rendered = yaml::parse(&String::from_utf8(output.stdout).unwrap()).unwrap();
-        rendered.iter().for_each(|document| assert_eq!(breaches(document), Vec::<String>::new(), "{of}"));
+        for document in &rendered {
+            assert_eq!(
+                [breaches(document), schema::breaches_of(document)].concat(),
+                Vec::<String>::new(),
+                "{of}"
+            );
+        }
         let find = |kind: &str, start: &str| {
             let is_it = |document: &&Yaml| {
                 document.text("kind") == kind && document.text("metadata.name").starts_with(start)

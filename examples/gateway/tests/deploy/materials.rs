@@ -75,20 +75,26 @@ fn a_stage_that_fails_leaves_the_manifest_of_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     let [image, stage] = ["an image.tar", "a stage"].map(|name| dir.path().join(name));
     let kubectl = dir.path().join("kubectl");
-    let run = |text: &str| {
+    let run = |image: &Path, text: &str| {
         script(&kubectl, text);
         let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(root().join("examples/deploy/k3s/stage"));
-        command.arg("plant-east-01").args([&image, &stage]).env("PATH", path).output().unwrap()
+        command.arg("plant-east-01").args([image, &stage]).env("PATH", path).output().unwrap()
     };
     let manifest = stage.join("server/manifests/edge-gateway.yaml");
     let good = "#!/bin/sh\necho kind: Namespace\n";
-    assert!(!run(good).status.success() && !manifest.exists(), "there is no image");
+    assert!(!run(&image, good).status.success() && !manifest.exists(), "there is no image");
     std::fs::write(&image, "image").unwrap();
-    let output = run(good);
+    let output = run(&image, good);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(std::fs::read(stage.join("agent/images/edge-gateway.tar")).unwrap(), b"image");
-    assert!(!run("#!/bin/sh\necho kind: Nam\nexit 1\n").status.success());
+    let packed = dir.path().join("an image.tar.zst");
+    std::fs::write(&packed, "packed").unwrap();
+    assert!(run(&packed, good).status.success());
+    assert_eq!(std::fs::read(stage.join("agent/images/edge-gateway.tar.zst")).unwrap(), b"packed");
+    assert!(!stage.join("agent/images/edge-gateway.tar").exists(), "K3s would import both");
+    assert_eq!(run(&kubectl, good).status.code(), Some(2), "no archive by its name");
+    assert!(!run(&image, "#!/bin/sh\necho kind: Nam\nexit 1\n").status.success());
     assert_eq!(std::fs::read_to_string(&manifest).unwrap(), "kind: Namespace\n");
     let left: Vec<_> = std::fs::read_dir(stage.join("server/manifests")).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "K3s applies whatever is there: {left:?}");
