@@ -13,6 +13,7 @@
 mod support;
 
 mod batches;
+mod many_clients;
 mod site;
 
 use std::fs;

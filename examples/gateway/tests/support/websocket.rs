@@ -32,7 +32,8 @@ impl Certificates {
         Self { dir: dir.to_owned(), trusted, own: None }
     }
 
-    fn config(&self) -> ClientConfig {
+    /// Settings of a client's TLS.
+    pub fn config(&self) -> ClientConfig {
         let read = |name: &str| {
             let file = CertificateDer::pem_file_iter(self.dir.join(format!("{name}.crt"))).unwrap();
             file.map(Result::unwrap).collect::<Vec<_>>()
