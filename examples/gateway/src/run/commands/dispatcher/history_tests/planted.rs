@@ -1,0 +1,44 @@
+//! Planted bugs: each rule convicts a mistake that breaks it.
+
+use super::judge::Broken;
+use super::run;
+
+/// Mistakes of a shell, each of which breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// The hub forgets a command when it arrives.
+    AcknowledgedAtOnce,
+    /// The file is not read at the start.
+    LedgerNotRead,
+    /// Lines are not synced: a kill takes them.
+    NotSynced,
+    /// Its answer is called safe when the queue has it in memory.
+    AnswerNotSafe,
+    /// The time for which a command waited at the hub does not count.
+    HubTimeLost,
+    /// A standstill of the process is not noticed.
+    StandstillUnnoticed,
+    /// A stop forgets the commands that clients have, too.
+    AllForgotten,
+    /// Loops that do not say whether they obeyed count as such that refused.
+    SilenceIsRefusal,
+    /// Deadlines go by the wall clock, which steps.
+    DeadlinesByWallClock,
+}
+
+#[test]
+fn each_planted_bug_breaks_its_rule() {
+    let convicted = |bug, rule: fn(&Broken) -> bool| {
+        let found = (0..2_000).find_map(|seed| run(seed, Some(bug)).err());
+        assert!(found.as_ref().is_some_and(rule), "{bug:?}: {found:?}");
+    };
+    convicted(Bug::AcknowledgedAtOnce, |broken| matches!(broken, Broken::NoAnswer(_)));
+    convicted(Bug::LedgerNotRead, |broken| matches!(broken, Broken::ObeyedTwice(_)));
+    convicted(Bug::NotSynced, |broken| matches!(broken, Broken::ObeyedTwice(_)));
+    convicted(Bug::AnswerNotSafe, |broken| matches!(broken, Broken::NoAnswer(_)));
+    convicted(Bug::HubTimeLost, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::StandstillUnnoticed, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::AllForgotten, |broken| matches!(broken, Broken::ObeyedTwice(_)));
+    convicted(Bug::DeadlinesByWallClock, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::SilenceIsRefusal, |broken| matches!(broken, Broken::ObeyedAndRefused(_)));
+}
