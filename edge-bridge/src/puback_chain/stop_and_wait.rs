@@ -11,6 +11,14 @@ const SLOW_MS: u64 = 100;
 const QUICK_IN_A_ROW: u8 = 3;
 /// Milliseconds after which the conclusion is dropped; one more slow PUBACK then shows if the publisher still waits.
 const FORGET_MS: u64 = 10_000;
+/// Number of later PUBLISHes in a row after which the conclusion was wrong: a publisher with a period of its own does not send sooner because its PUBACK came
+/// sooner.
+const LATE_IN_A_ROW: u8 = 3;
+/// Milliseconds without a conclusion after the first that was wrong; doubled for each further one.
+const DOUBT_MS: u64 = 10_000;
+const DOUBT_MS_MAX: u64 = 600_000;
+/// Number of quick PUBLISHes in a row, while the conclusion holds, that end the doubt.
+const RIGHT_IN_A_ROW: u8 = 30;
 
 /// One publisher, judged by the times of its PUBLISHes and of the PUBACKs to it.
 #[derive(Debug, Clone)]
@@ -19,10 +27,55 @@ pub(super) struct StopAndWait {
     unacked: usize,
     /// Up time of the only message in flight; `None` if there is none, or if the publisher sent another one without its PUBACK.
     asked_ms: Option<u64>,
-    /// Up time of the PUBACK that the publisher may have waited for; `None` if it did not wait.
-    answered_ms: Option<u64>,
+    /// PUBACK that the publisher may have waited for; `None` if it did not wait.
+    answered: Option<Answered>,
     quick: u8,
     waiting_until_ms: u64,
+    check: Check,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    at_ms: u64,
+    /// The PUBACK came late enough for a conclusion.
+    was_slow: bool,
+}
+
+/// Look at whether a conclusion holds: a publisher that waits goes on soon after each PUBACK.
+#[derive(Debug, Clone, Default)]
+struct Check {
+    late: u8,
+    right: u8,
+    /// Duration of the last doubt; 0 if no conclusion was wrong lately.
+    doubt_ms: u64,
+    until_ms: u64,
+}
+
+impl Check {
+    fn has_doubt(&self, now_ms: u64) -> bool {
+        now_ms < self.until_ms
+    }
+
+    /// Records how a publisher that counts as waiting went on. Returns whether that conclusion was wrong.
+    fn is_wrong(&mut self, now_ms: u64, was_quick: bool) -> bool {
+        if was_quick {
+            self.late = 0;
+            self.right = self.right.saturating_add(1);
+            if self.right >= RIGHT_IN_A_ROW {
+                self.doubt_ms = 0;
+            }
+            return false;
+        }
+        self.right = 0;
+        self.late += 1;
+        if self.late < LATE_IN_A_ROW {
+            return false;
+        }
+        self.late = 0;
+        self.doubt_ms = (self.doubt_ms * 2).clamp(DOUBT_MS, DOUBT_MS_MAX);
+        self.until_ms = now_ms.saturating_add(self.doubt_ms);
+        true
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -39,24 +92,20 @@ impl StopAndWait {
             Some(window) => Window::Known(usize::from(window.max(1))),
             None => Window::Learned(WINDOW_UNKNOWN),
         };
-        Self { window, unacked: 0, asked_ms: None, answered_ms: None, quick: 0, waiting_until_ms: 0 }
+        let check = Check::default();
+        Self { window, unacked: 0, asked_ms: None, answered: None, quick: 0, waiting_until_ms: 0, check }
     }
 
     /// Judges by a PUBLISH of QoS 1 whether the publisher waits for each PUBACK: this one came soon after the last PUBACK, or before it.
     pub(super) fn on_publish(&mut self, now_ms: u64) {
         if self.unacked == 0 {
-            if let Some(at_ms) = self.answered_ms.take() {
-                let quick = now_ms.saturating_sub(at_ms) < QUICK_MS;
-                self.quick = if quick { self.quick.saturating_add(1) } else { 0 };
+            if let Some(answered) = self.answered.take() {
+                self.went_on(now_ms, answered);
             }
             self.asked_ms = Some(now_ms);
         } else {
             // It goes on without its PUBACK.
-            (self.asked_ms, self.answered_ms, self.quick, self.waiting_until_ms) = (None, None, 0, 0);
-        }
-        if self.quick >= QUICK_IN_A_ROW {
-            self.waiting_until_ms = now_ms + FORGET_MS;
-            self.quick = QUICK_IN_A_ROW - 1;
+            (self.asked_ms, self.answered, self.quick, self.waiting_until_ms) = (None, None, 0, 0);
         }
         self.unacked += 1;
         if let Window::Learned(most) = &mut self.window
@@ -66,12 +115,27 @@ impl StopAndWait {
         }
     }
 
+    fn went_on(&mut self, now_ms: u64, answered: Answered) {
+        let was_quick = now_ms.saturating_sub(answered.at_ms) < QUICK_MS;
+        if now_ms < self.waiting_until_ms && self.check.is_wrong(now_ms, was_quick) {
+            (self.quick, self.waiting_until_ms) = (0, 0);
+        }
+        if answered.was_slow && !self.check.has_doubt(now_ms) {
+            self.quick = if was_quick { self.quick.saturating_add(1) } else { 0 };
+        }
+        if self.quick >= QUICK_IN_A_ROW {
+            self.waiting_until_ms = now_ms + FORGET_MS;
+            self.quick = QUICK_IN_A_ROW - 1;
+        }
+    }
+
     /// Records the PUBACK of a message.
     pub(super) fn on_puback(&mut self, now_ms: u64) {
         self.unacked = self.unacked.saturating_sub(1);
         if self.unacked == 0 {
-            let waited = |asked_ms: u64| now_ms.saturating_sub(asked_ms) >= SLOW_MS;
-            self.answered_ms = self.asked_ms.take().filter(|at_ms| waited(*at_ms)).map(|_| now_ms);
+            let was_slow = |asked_ms: u64| now_ms.saturating_sub(asked_ms) >= SLOW_MS;
+            self.answered =
+                self.asked_ms.take().map(|at_ms| Answered { at_ms: now_ms, was_slow: was_slow(at_ms) });
         }
     }
 
@@ -164,6 +228,48 @@ mod tests {
             }
         }
         assert_eq!(still, 0);
+    }
+
+    /// Commits that a publisher of its own period asks for in `minutes`. A PUBACK that no commit brings forward comes after `delay_ms`.
+    fn commits_of_a_period(period_ms: u64, delay_ms: u64, minutes: u64) -> usize {
+        let mut publisher = StopAndWait::new(None);
+        let times = (0..minutes * 60_000 / period_ms).map(|n| n * period_ms);
+        let asks = |now_ms: u64| {
+            publisher.on_publish(now_ms);
+            let asks = publisher.stands_still(now_ms);
+            publisher.on_puback(now_ms + if asks { 5 } else { delay_ms });
+            asks
+        };
+        times.map(asks).filter(|asks| *asks).count()
+    }
+
+    #[test]
+    fn a_period_a_little_longer_than_the_delay_of_pubacks_is_soon_known() {
+        for (period_ms, delay_ms) in [(200, 180), (250, 240), (500, 460), (1000, 951), (110, 101)] {
+            let commits = commits_of_a_period(period_ms, delay_ms, 60);
+            // Three are taken for an answer before each doubt, and the doubts double up to ten minutes.
+            assert!((1..=36).contains(&commits), "{period_ms} ms: {commits} commits an hour");
+        }
+    }
+
+    /// A burst each second, one message after the other: between two bursts it sends nothing, and it waits all the same.
+    #[test]
+    fn one_that_waits_within_bursts_is_served_at_once() {
+        let mut publisher = StopAndWait::new(None);
+        let (mut now_ms, mut slow) = (0, 0);
+        for _ in 0..600 {
+            for _ in 0..10 {
+                publisher.on_publish(now_ms);
+                let is_served = publisher.stands_still(now_ms);
+                slow += u32::from(!is_served);
+                now_ms += if is_served { 5 } else { 1000 };
+                publisher.on_puback(now_ms);
+                now_ms += 2;
+            }
+            now_ms += 900;
+        }
+        // One in ten seconds, when the conclusion is forgotten, and the first four.
+        assert!(slow <= 80, "{slow} of 6000");
     }
 
     #[test]
