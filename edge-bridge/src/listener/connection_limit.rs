@@ -1,6 +1,7 @@
 //! Limit of network connections. Back-pressure leaves connections unread, perhaps for days while the queue is full. A new connection may displace
 //! one whose peer is gone, or that has waited longest, so that publishers that cannot be served do not lock out other clients. It may also displace
-//! one that has not said who it is: whoever has no login could else hold all places.
+//! one that has not said who it is: whoever has no login could else hold all places. Places of clients that are silent are shared by address, so that
+//! one that opens hundreds of connections, and says its name on each, locks nobody out either.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -26,7 +27,9 @@ impl<I: Ingest> Listener<I> {
     /// 1. a connection that [may not be read](Self::may_read) and whose peer is [gone](super::Input::Gone), the one that was silent longest;
     /// 2. one that may not be read and has been silent for 10 s, the one that was silent longest;
     /// 3. one without an accepted CONNECT: the oldest of the client network (an IPv4 address, or an IPv6 /64) with most of them, if that network has
-    ///    more of them than the new connection's, or if that oldest one came a second ago or earlier.
+    ///    more of them than the new connection's, or if that oldest one came a second ago or earlier;
+    /// 4. one that has been silent for 10 s, the one that was silent longest of the client network with most connections, if that network has at
+    ///    least two more than the new connection's.
     ///
     /// Returns `None` if there is none of these; the caller then closes the new connection.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
@@ -68,7 +71,8 @@ impl<I: Ingest> Listener<I> {
             (state.gone || now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS) && !self.may_read(*id)
         });
         let unread = may_go.min_by_key(|(id, state)| (!state.gone, state.heard_ms, *id)).map(|(id, _)| id);
-        let Some(id) = unread.or_else(|| self.nameless(now, peer)) else { return false };
+        let id = unread.or_else(|| self.nameless(now, peer)).or_else(|| self.of_the_crowd(now, peer));
+        let Some(id) = id else { return false };
         let Some(state) = self.connections.get_mut(id) else { return false };
         if state.gone {
             state.session.handle_input(now.up_ms, Input::Closed);
@@ -79,6 +83,20 @@ impl<I: Ingest> Listener<I> {
         self.connections.touch(id);
         self.run(now);
         true
+    }
+
+    /// Returns the silent connection of the network with most of them that gives way to a new one of `peer`.
+    fn of_the_crowd(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
+        let network = |peer: Option<SocketAddr>| peer.map(|peer| client_network(peer.ip()));
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        self.connections.iter().for_each(|(_, state)| *counts.entry(network(state.peer)).or_default() += 1);
+        let own = counts.get(&network(peer)).copied().unwrap_or_default();
+        let most = counts.values().copied().max().filter(|most| *most > own + 1)?;
+        let of_crowd = self.connections.iter().filter(|(_, state)| {
+            counts.get(&network(state.peer)) == Some(&most)
+                && now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS
+        });
+        of_crowd.min_by_key(|(id, state)| (state.heard_ms, *id)).map(|(id, _)| id)
     }
 
     /// Returns the connection without an accepted CONNECT that gives way to a new one of `peer`.

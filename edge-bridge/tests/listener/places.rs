@@ -113,6 +113,37 @@ fn connections_without_a_name_make_place_for_another_address() {
     assert_eq!((site.listener.stats().displaced, site.listener.stats().connections), (2, 4));
 }
 
+fn client_from(site: &mut Site, name: &str, address: &str) -> Option<Peer> {
+    let connection = accept_from(site, address)?;
+    let peer = Peer { connection, version: Version::V311 };
+    site.send(peer, &[Packet::Connect(Box::new(stays(name, Version::V311)))]);
+    Some(peer)
+}
+
+/// Who says a name on each of hundreds of connections, and then nothing, locks no other address out.
+#[test]
+fn silent_clients_of_one_address_make_place_for_another_address() {
+    let mut site = Site::new({
+        let mut config = Config::default();
+        config.max_connections = 5;
+        config
+    });
+    let sensor = client_from(&mut site, "sensor", "10.0.0.8:1").unwrap();
+    let crowd: Vec<_> =
+        (0..4).map(|n| client_from(&mut site, &format!("c{n}"), &format!("10.0.0.7:{n}")).unwrap()).collect();
+    site.pass(9_999);
+    assert_eq!(accept_from(&mut site, "10.0.0.9:1"), None, "none of them has been silent for ten seconds");
+    site.pass(1);
+    site.send(crowd[0], &[Packet::PingReq]);
+    assert_eq!(accept_from(&mut site, "10.0.0.7:9"), None, "not for their own address");
+    assert!(client_from(&mut site, "other", "10.0.0.9:1").is_some());
+    assert!(site.is_closed(crowd[1]) && !site.is_closed(crowd[0]), "the one that was silent longest");
+    assert!(client_from(&mut site, "other2", "10.0.0.8:2").is_some(), "three are two more than one");
+    assert!(site.is_closed(crowd[2]) && !site.is_closed(sensor));
+    assert_eq!(accept_from(&mut site, "10.0.0.9:2"), None, "two are one more than one");
+    assert_eq!((site.listener.stats().displaced, site.listener.stats().connections), (2, 5));
+}
+
 /// A client says its name at once.
 #[test]
 fn a_connection_without_a_name_makes_place_for_its_own_address_after_a_second() {
