@@ -4,6 +4,7 @@ mod description;
 mod key_file_digest;
 pub(crate) mod retained_taken;
 pub(crate) mod same_client_id;
+mod wanted_filters;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tracing::{Instrument, Span};
 use crate::findings::Place;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
 use retained_taken::RetainedTaken;
+use wanted_filters::{wanted, without_covered};
 
 /// Longest name of a directory, with room for the suffixes that the queue appends.
 pub(crate) const DIR_NAME_MAX: usize = 200;
@@ -90,13 +92,23 @@ impl Plan {
         Rules::new(self.section.topics.iter().map(|topic| topic.rule.clone()).collect())
     }
 
-    /// Subscriptions at the local broker.
+    /// Returns the subscriptions at the local broker.
     pub(crate) fn out_filters(&self) -> Vec<Subscription> {
-        self.section
-            .topics
-            .iter()
-            .filter_map(|t| Some(wanted(t.rule.local_filter()?, t.rule.qos())))
-            .collect()
+        let topics = self.section.topics.iter();
+        without_covered(topics.filter_map(|t| Some(wanted(t.rule.local_filter()?, t.rule.qos()))).collect())
+    }
+
+    /// Returns whether the connection subscribes at the local broker to what `before` did not.
+    pub(crate) fn takes_more_than(&self, before: &Self) -> bool {
+        let had = before.out_filters();
+        self.out_filters().iter().any(|wanted| had.iter().all(|one| one.filter != wanted.filter))
+    }
+
+    /// Returns whether this connection cannot run beside `other`: it has its queue, or a client identifier that is the same.
+    pub(crate) fn excludes(&self, other: &Self) -> bool {
+        self.spools == other.spools
+            || self.local_client_id == other.local_client_id
+            || self.remote_client_id == other.remote_client_id
     }
 
     /// Returns the subscriptions at the hub.
@@ -322,16 +334,6 @@ fn in_queue() -> edge_queue::Config {
 pub(crate) fn message_bytes_max(queue_bytes: Option<u64>) -> u64 {
     let most = MESSAGE_BYTES_MAX as u64;
     queue_bytes.map_or(most, |bytes| bytes.saturating_sub(edge_queue::ROW_OVERHEAD_BYTES).min(most))
-}
-
-/// Returns a subscription with No Local, so that topics in both directions do not loop, and with the retain flag as published.
-fn wanted(filter: &Utf8, qos: QoS) -> Subscription {
-    Subscription {
-        no_local: !filter.starts_with("$share/"),
-        retain_as_published: true,
-        retain_handling: RetainHandling::SendIfNew,
-        ..Subscription::new(filter.clone(), qos)
-    }
 }
 
 fn login(builder: Builder, login: &Login) -> Builder {

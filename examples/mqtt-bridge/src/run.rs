@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use edge_bridge::bridge::topic_rules::Rules;
 use edge_service::Notifier;
 use futures_util::future::join_all;
-use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::Setup;
 use crate::broker::Broker;
@@ -26,6 +26,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Period of attempts to start changed connections that did not start.
 const START_AGAIN: Duration = Duration::from_secs(10);
+
+/// Time limit for changed connections to be accepted by the local broker while those before them still run.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Period of the log lines about messages that local clients did not get.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
@@ -231,9 +234,8 @@ impl Site {
         self.retained.keep_those_of(&setup.plans);
         let connected = ended.iter().filter(|connection| connection.has_connected());
         connected.for_each(|connection| self.retained.note(&connection.plan));
-        let stop =
-            async |connection: Connection| (connection.plan.section.name.clone(), connection.stop().await);
-        self.logged.extend(join_all(ended.into_iter().map(stop)).await);
+        let ended = if self.broker.is_some() { ended } else { self.take_over(ended, &setup.plans).await };
+        self.stop_all(ended).await;
         removed.iter().for_each(|outlet| outlet.tell_dropped());
         if let Some(broker) = &self.broker {
             broker.outlets().put_in_force();
@@ -243,9 +245,40 @@ impl Site {
                 let _ = broker.publisher().clear_link_state(name).await;
             }
         }
-        let runs = |plan: &Plan| self.running.iter().any(|connection| connection.plan == *plan);
-        self.waiting = setup.plans.into_iter().filter(|plan| !runs(plan)).collect();
+        self.waiting = self.not_running(&setup.plans);
         self.start_waiting().await;
+    }
+
+    /// Beside another local broker: starts the changed and the new connections while those that are to end still take what they took, so that a topic
+    /// line which goes to another section, or to a section with another name, loses nothing. Those with a further line come first; one that is to end
+    /// stops before its successor, or before another client with its identifier. Returns those that are still to end. What comes meanwhile may go by both.
+    async fn take_over(&mut self, mut ended: Vec<Connection>, plans: &[Plan]) -> Vec<Connection> {
+        let mut starting = self.not_running(plans);
+        let before = |plan: &Plan| ended.iter().find(|one| one.plan.section.name == plan.section.name);
+        starting.sort_by_key(|plan| !before(plan).is_some_and(|one| plan.takes_more_than(&one.plan)));
+        for plan in starting {
+            let (first, rest) = ended.into_iter().partition(|one| one.plan.excludes(&plan));
+            ended = rest;
+            self.stop_all(first).await;
+            self.waiting = vec![plan];
+            self.start_waiting().await;
+        }
+        let are_subscribed = join_all(self.running.iter().map(Connection::is_ready));
+        // The local broker may be away: then nobody loses anything by a stop.
+        let _ = timeout(TAKEN_OVER_WITHIN, are_subscribed).await;
+        ended
+    }
+
+    /// Stops connections, all at a time.
+    async fn stop_all(&mut self, ended: Vec<Connection>) {
+        let stop =
+            async |connection: Connection| (connection.plan.section.name.clone(), connection.stop().await);
+        self.logged.extend(join_all(ended.into_iter().map(stop)).await);
+    }
+
+    fn not_running(&self, plans: &[Plan]) -> Vec<Plan> {
+        let runs = |plan: &&Plan| self.running.iter().any(|connection| connection.plan == **plan);
+        plans.iter().filter(|plan| !runs(plan)).cloned().collect()
     }
 
     /// Starts connections that are not running. A failure is logged and tried again later.

@@ -13,7 +13,7 @@ use crate::section::{Conf, Limits, Protocol, Section, Topic};
 /// Adds a finding for each setting that is valid and may not do what its author expects. `is_broker`: this program is the local broker.
 pub(crate) fn find(conf: &Conf, is_broker: bool, findings: &mut Findings) {
     for section in &conf.sections {
-        section.topics.iter().for_each(|topic| of_topic(topic, findings));
+        section.topics.iter().for_each(|topic| of_topic(topic, is_broker, findings));
         of_session(section, findings);
         of_plain_client(section, findings);
         of_restart(section, is_broker, findings);
@@ -24,7 +24,12 @@ pub(crate) fn find(conf: &Conf, is_broker: bool, findings: &mut Findings) {
     }
 }
 
-fn of_topic(topic: &Topic, findings: &mut Findings) {
+fn of_topic(topic: &Topic, is_broker: bool, findings: &mut Findings) {
+    let takes_sys = topic.rule.local_filter().is_some_and(|filter| filter.starts_with("$SYS"));
+    if is_broker && takes_sys {
+        let text = "carries nothing from here: what the broker in this program says of itself under $SYS goes to its own clients alone (Mosquitto's bridge passes it on)";
+        findings.trap(topic.place.clone(), text);
+    }
     for text in prefix_order::traps(&topic.rule) {
         findings.trap(topic.place.clone(), text);
     }
@@ -34,10 +39,10 @@ fn of_topic(topic: &Topic, findings: &mut Findings) {
                 "QoS 0: what the local broker gets while this program is away is not kept; what it passes on goes to the hub at QoS 1"
             }
             Direction::In => {
-                "QoS 0: what the hub gets while this program is away, or sends while there is no room here, is not kept"
+                "QoS 0: what the hub gets while this program is away, or sends while there is no room here, is not kept; what comes goes to local clients at QoS 1"
             }
             Direction::Both => {
-                "QoS 0: what either side gets while this program is away is not kept, nor what the hub sends while there is no room here; what the local broker passes on goes to the hub at QoS 1"
+                "QoS 0: what either side gets while this program is away is not kept, nor what the hub sends while there is no room here; what either side passes on goes to the other at QoS 1"
             }
         };
         findings.trap(topic.place.clone(), text);
@@ -223,6 +228,20 @@ mod tests {
             ))
             .is_empty()
         );
+    }
+
+    #[test]
+    fn a_line_that_carries_nothing_from_the_broker_in_this_program_is_a_trap() {
+        let text = "connection up\naddress h\ntopic $SYS/# out 1 \"\" site7/\ntopic a/# out 1\n";
+        let carries_nothing = |is_broker| {
+            let traps = traps_as(is_broker, text);
+            traps
+                .iter()
+                .filter(|(_, text)| text.contains("carries nothing"))
+                .map(|(line, _)| *line)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((carries_nothing(true), carries_nothing(false)), (vec![3], vec![]));
     }
 
     /// A broker in this program gets them at each start, from a hub of any version.

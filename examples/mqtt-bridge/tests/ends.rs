@@ -309,3 +309,54 @@ fn the_file_that_says_that_it_is_ready_is_written_once() {
     assert!(site.stop().success());
     assert!(!ready.exists());
 }
+
+/// SIGHUP: a topic line goes to another section and back, and its section gets another name, while a client publishes. What the local broker acknowledged
+/// reaches the hub.
+#[test]
+fn a_topic_line_that_moves_loses_nothing() {
+    let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
+    let sections = |names: [&str; 2], has_it: usize| -> String {
+        let section = |n: usize| {
+            let moving = if n == has_it { "topic t/# out 1 \"\" site7/\n" } else { "" };
+            let address = hub.address();
+            format!("connection {}\naddress {address}\ntopic k{n}/# out 1 \"\" site7/\n{moving}", names[n])
+        };
+        section(0) + &section(1)
+    };
+    let mut site = Site::new(&local, &sections(["a", "b"], 0));
+    let at_hub = Reader::start(&hub, "site7/#");
+    site.run();
+    site.until("it carries", || {
+        local.publish(&["-q", "1", "-t", "t/probe", "-m", "x"]);
+        at_hub.has("site7/t/probe x 0") > 0
+    });
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let sent = std::thread::scope(|threads| {
+        let publisher = threads.spawn(|| {
+            let mut sent = Vec::new();
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                let n = sent.len();
+                local.publish(&["-q", "1", "-t", &format!("t/{n}"), "-m", "x"]);
+                sent.push(format!("site7/t/{n} x 0"));
+            }
+            sent
+        });
+        let log = || std::fs::read_to_string(site.file("log")).unwrap();
+        for (names, has_it) in [(["a", "b"], 1), (["a", "b"], 0), (["c", "b"], 0), (["c", "b"], 1)] {
+            let before = log().matches("is read again").count();
+            std::fs::write(site.file("bridge.conf"), sections(names, has_it)).unwrap();
+            site.signal("-HUP");
+            site.until("it is read", || log().matches("is read again").count() > before);
+            let so_far = format!("k{has_it}/{}", log().len());
+            site.until("both sections carry", || {
+                local.publish(&["-q", "1", "-t", &so_far, "-m", "x"]);
+                at_hub.has(&format!("site7/{so_far} x 0")) > 0
+            });
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        publisher.join().unwrap()
+    });
+    site.until("all of it", || at_hub.missing(&sent).is_empty());
+    assert!(sent.len() > 20, "{}", sent.len());
+    assert!(site.stop().success());
+}
