@@ -19,7 +19,10 @@ use super::uplink::{Answer, Uplink};
 use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
 
+mod replacing;
 mod subscribing;
+
+use replacing::Replacement;
 
 /// A network connection, from its start to [`Closed`].
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub(super) struct Connection {
     is_stalled: bool,
     /// Set when this side ended the connection to return to the first address.
     is_left: bool,
+    /// Set once this side wants another connection to the same address in the place of this one.
+    replacement: Option<Replacement>,
 }
 
 /// Parts of the core that live longer than a connection.
@@ -78,6 +83,7 @@ impl Connection {
             is_unanswered: false,
             is_stalled: false,
             is_left: false,
+            replacement: None,
         }
     }
 
@@ -119,6 +125,7 @@ impl Connection {
     pub(super) fn end(&self, is_stable: bool, closed: &Closed) -> End {
         match closed {
             _ if self.is_left => End::Left,
+            _ if self.is_replaced() => End::Replaced,
             Closed::KeepAlive => End::InVain,
             _ if is_stable && !self.is_stalled => End::Worked,
             _ => End::InVain,
@@ -136,10 +143,13 @@ impl Connection {
         if self.session.is_open() {
             self.subscribe(now, parts);
             self.session.limit_in_flight(now.up_ms, parts.uplink.in_flight_limit());
-            parts.uplink.pump(now, &mut self.session, parts.spool, parts.stats);
+            if self.replacement.is_none() {
+                parts.uplink.pump(now, &mut self.session, parts.spool, parts.stats);
+            }
             parts.stall.set_waiting(now.up_ms, self.session.has_unfinished());
             self.watch(now, parts);
             self.go_back(now, parts);
+            self.make_way(now);
             over = over.or(self.drain(now, parts));
         }
         while let Some(event) = parts.uplink.poll_event() {

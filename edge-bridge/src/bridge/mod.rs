@@ -208,7 +208,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
                 let session = &connection.session;
                 let stall = self.stall.next_deadline(connection::delays(session));
                 let probe = self.idle_ping.next_deadline(session.path().srtt_ms());
-                let (up, down) = (self.uplink.next_deadline(session), self.downlink.next_deadline(session));
+                // Nothing new is sent on a connection that makes way for another one.
+                let up = connection.replaced_at_ms().or_else(|| self.uplink.next_deadline(session));
+                let down = self.downlink.next_deadline(session);
                 let back = self.addresses.next_deadline();
                 let alone = self.takeover.next_deadline(connection.since_ms);
                 [session.next_deadline(), up, down, stall, probe, back, alone].into_iter().flatten().min()
@@ -297,6 +299,16 @@ impl<S: Spool, P: Pack> Core<S, P> {
     pub fn redial(&mut self, now: Now, why: &str) {
         if let Phase::Up(connection) = &mut self.phase {
             connection.break_off(now, why);
+        }
+        self.turn(now);
+    }
+
+    /// Replaces a connection that the hub has accepted by another one to the same address, such as one with another certificate. It ends with a
+    /// DISCONNECT for which the hub keeps the session and publishes no will, as soon as nothing is unanswered on it, at the latest in `within_ms`;
+    /// no new message is sent meanwhile. What is unanswered then is sent again on the next one.
+    pub fn replace_connection(&mut self, now: Now, within_ms: u64, why: &str) {
+        if let Phase::Up(connection) = &mut self.phase {
+            connection.replace(now, within_ms, why);
         }
         self.turn(now);
     }

@@ -8,5 +8,6 @@ mod exactly_once;
 #[path = "../link_support/mod.rs"]
 mod link_support;
 mod many_filters;
+mod replacing;
 mod rules;
 mod subscriptions;

@@ -70,6 +70,8 @@ pub(crate) enum Fault {
     PowerCut(u64),
     /// The bridge stops in order and starts again after so many milliseconds.
     BridgeStop(u64),
+    /// The gateway replaces its connection to the hub, as for a renewed certificate.
+    Replace,
     /// A sensor's connection is reset.
     SensorReset(u16),
     /// The queue takes so many rows at most.
@@ -81,6 +83,12 @@ pub(crate) enum Fault {
 }
 
 impl World {
+    fn replace_connection(&mut self) {
+        if let Some(gateway) = &mut self.gateway {
+            gateway.replace_connection(&mut self.ctx, &mut self.wan);
+        }
+    }
+
     pub(crate) fn on_fault(&mut self, fault: Fault) {
         if crate::rng::replayed_seed().is_some() {
             println!("{:>8} {fault:?}", self.ctx.now_ms);
@@ -134,6 +142,7 @@ impl World {
                     self.ctx.at(ms, Due::BridgeStart);
                 }
             }
+            Fault::Replace => self.replace_connection(),
             Fault::SensorReset(id) => self.reset(|kind| kind == Kind::Lan(id)),
             Fault::QueueRows(n) => {
                 if let Some(gateway) = &mut self.gateway {

@@ -149,6 +149,11 @@ impl Gateway {
         self.run(ctx, wan);
     }
 
+    pub(crate) fn replace_connection(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
+        self.core.replace_connection(core_now(ctx), 10_000, "wanted");
+        self.run(ctx, wan);
+    }
+
     /// Rows go back to their place, and the hub is told.
     pub(crate) fn stop_bridge(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
         self.core.stop(now(ctx));

@@ -48,6 +48,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
         fault(&mut rng, &mut world, length_ms);
     }
     changing(seed, &mut world, length_ms);
+    replacements(seed, &mut world, length_ms);
     exchanges(seed, &mut world, length_ms);
     world.at(length_ms, Fault::Heal);
     world.run_until(length_ms + 1)?;
@@ -91,6 +92,14 @@ fn expiring(seed: u64, sensors: &mut [SensorConfig]) {
     let mut rng = Rng::new(!seed ^ 1);
     if rng.one_in(4) {
         (sensors[0].version, sensors[0].expiry_s) = (Version::V5, Some(rng.pick(&[1, 5, 20, 60, 600])));
+    }
+}
+
+/// In one of four the connection is replaced some times, whatever its state. Drawn apart, too.
+fn replacements(seed: u64, world: &mut World, length_ms: u64) {
+    let mut rng = Rng::new(!seed ^ 7);
+    if rng.one_in(4) {
+        (0..rng.between(1, 5)).for_each(|_| world.at(rng.between(0, length_ms), Fault::Replace));
     }
 }
 

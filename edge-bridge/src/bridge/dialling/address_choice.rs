@@ -22,6 +22,8 @@ pub(in crate::bridge) enum End {
     Left,
     /// The same address is dialled again, because the hub wants another version of MQTT or another client has taken the session.
     Stays,
+    /// This side ended a connection that worked, for another one to the same address.
+    Replaced,
 }
 
 /// Step of the return to the first address (failback).
@@ -84,7 +86,7 @@ impl AddressChoice {
     }
 
     /// Records the end of a connection and chooses the next address. Returns `true` if the next dial should come after the shortest delay,
-    /// because addresses of the present round are untried, or because the link returns to the first one.
+    /// because addresses of the present round are untried, because the link returns to the first one, or because nothing was wrong.
     pub(in crate::bridge) fn on_over(&mut self, end: End) -> bool {
         self.way = Way::Home;
         match end {
@@ -103,6 +105,10 @@ impl AddressChoice {
                 true
             }
             End::Stays => false,
+            End::Replaced => {
+                self.tried = 0;
+                true
+            }
             End::InVain => {
                 self.current = (self.current + 1) % self.count;
                 self.tried = (self.tried + 1) % self.count;
@@ -190,6 +196,20 @@ mod tests {
         assert_eq!((choice.on_over(End::Worked), choice.current()), (false, 1));
         let ends: Vec<_> = (0..3).map(|_| (choice.on_over(End::InVain), choice.current())).collect();
         assert_eq!(ends, [(true, 2), (true, 0), (false, 1)], "a whole round, from where it worked");
+    }
+
+    /// The address that works is dialled again at once, and the round that follows is a whole one.
+    #[test]
+    fn a_replaced_connection_is_one_to_the_same_address() {
+        let mut choice = AddressChoice::new(3, true);
+        assert!(choice.on_over(End::InVain));
+        choice.on_accepted(0);
+        assert_eq!(
+            (choice.on_over(End::Replaced), choice.current(), choice.next_deadline()),
+            (true, 1, None)
+        );
+        let ends: Vec<_> = (0..3).map(|_| (choice.on_over(End::InVain), choice.current())).collect();
+        assert_eq!(ends, [(true, 2), (true, 0), (false, 1)]);
     }
 
     /// Looked for after 30 s, then ever more rarely; left when nothing is on its way, or ten seconds later.
