@@ -110,18 +110,6 @@ impl Builder {
         self
     }
 
-    /// Reads certificate and authorities again before each dial, on a thread that may block, so that renewed ones need no restart. `read`
-    /// returns `None` while nothing has changed since the last read. Until a hub has accepted a CONNECT with the new ones, dials alternate
-    /// between them and the former. While `read` fails, or takes longer than a second, the last ones are used, at first those of
-    /// [`tls`](Self::tls), which is required.
-    pub fn tls_from(
-        mut self,
-        read: impl Fn() -> std::io::Result<Option<Tls>> + Send + Sync + 'static,
-    ) -> Self {
-        self.renewal = Some(TlsRenewal::new(read));
-        self
-    }
-
     /// Names for ALPN (RFC 7301), the preferred one first. A hub on port 443 may choose the protocol by them: AWS IoT takes `x-amzn-mqtt-ca` for
     /// clients with a certificate. A hub that takes none of the names ends the handshake; one without ALPN ignores them. At most 16 names of 1 to
     /// 255 bytes. Default, also for an empty list: those of [`tls`](Self::tls), which has none unless made by [`Tls::from_config`].

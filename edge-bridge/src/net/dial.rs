@@ -117,6 +117,12 @@ impl Dialer {
         timeout(self.connect_timeout, self.open(None)).await.is_ok_and(|stream| stream.is_ok())
     }
 
+    /// Looks at the certificate's source. Returns whether it has a certificate that no hub was offered since it was renewed.
+    pub(super) async fn has_renewed_certificate(self) -> bool {
+        let Some((renewal, tls)) = self.renewal.as_ref().zip(self.tls.as_ref()) else { return false };
+        renewal.is_renewed(tls, |renewed| renewed.with_alpn(&self.alpn)).await
+    }
+
     async fn connect(&self) -> Result<Stream, DialError> {
         self.wire_bytes.begin();
         let stream = self.open(Some(&self.failed_dials)).await?;

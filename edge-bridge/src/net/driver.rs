@@ -1,14 +1,10 @@
 //! Driver: the task of a link, which carries inputs, outputs, timers and events between the core, the socket and the application. It decides
 //! nothing.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
 
 use super::LinkCore;
 use super::clock::Clock;
@@ -18,18 +14,19 @@ use super::dial::{DialError, Dialed, Dialer};
 use super::event_log::EventLog;
 use super::hub_address::Target;
 use super::operator_requests::OperatorRequests;
+use super::renewal_watch::RenewalWatch;
 use super::request::Request;
 use super::subscriptions::commands::Acks;
 use super::subscriptions::router::Router;
 use super::tls::renewal::TlsRenewal;
+use super::tls::renewal::timetable::CALM_WITHIN_MS;
 use super::unsubscribing::Unsubscribing;
+use super::waits::{Pending, done, moved, timer};
 use crate::bridge::{Event, Input, Output, Stats, UplinkEvent};
 use crate::wire::{ReasonCode, Subscription, Utf8};
 
 /// Shortest time between two publications of the statistics, in milliseconds; a change of the link's state is published at once.
 const STATUS_EVERY_MS: u64 = 200;
-
-type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
 
 pub(super) struct Driver {
     pub(super) core: LinkCore,
@@ -44,9 +41,10 @@ pub(super) struct Driver {
     pub(super) status: watch::Sender<Stats>,
     pub(super) status_at_ms: u64,
     pub(super) socket: Option<Socket>,
-    pub(super) dialing: Option<Dialing>,
+    pub(super) dialing: Pending<Result<Dialed, DialError>>,
     /// Probe of another address beside the connection, if one is under way.
-    pub(super) probing: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+    pub(super) probing: Pending<bool>,
+    pub(super) renewal_watch: RenewalWatch,
     pub(super) log: EventLog,
     pub(super) operator_requests: OperatorRequests,
     pub(super) unsubscribing: Unsubscribing,
@@ -59,6 +57,8 @@ enum Woken {
     Dialed(Result<Dialed, DialError>),
     Moved(Moved),
     Probed(bool),
+    /// The certificate was looked at.
+    Looked(bool),
     Wake,
     Request(Option<Request>),
     Timer,
@@ -95,6 +95,9 @@ impl Driver {
                     self.probing = None;
                     self.core.handle_input(self.clock.now(), Input::Probed { is_reachable });
                 }
+                Woken::Looked(is_renewed) => {
+                    self.renewal_watch.on_looked(self.clock.now().up_ms, is_renewed);
+                }
                 Woken::Wake => self.woken(),
                 Woken::Timer => {
                     let now = self.clock.now();
@@ -122,6 +125,7 @@ impl Driver {
                 Woken::Request(Some(Request::ByHand(ask))) => {
                     self.operator_requests.ask(self.clock.now(), &mut self.core, ask);
                 }
+                Woken::Request(Some(Request::LookAtCertificate)) => self.renewal_watch.ask(),
                 Woken::Request(Some(Request::Close { limit, reply })) => {
                     self.closing.request(self.clock.now().up_ms, limit, reply);
                 }
@@ -147,6 +151,7 @@ impl Driver {
             self.core.next_deadline(),
             self.router.next_deadline(),
             self.closing.next_deadline(),
+            self.renewal_watch.next_deadline(),
             status_ms,
             reads_again_ms,
         ];
@@ -154,9 +159,10 @@ impl Driver {
         // A deadline that stays in the past must not spin.
         let due = self.clock.at(due_ms.unwrap_or(now_ms + 60_000).max(now_ms + 1));
         tokio::select! {
-            dialed = dialed(&mut self.dialing) => Woken::Dialed(dialed),
+            dialed = done(&mut self.dialing) => Woken::Dialed(dialed),
             moved = moved(&mut self.socket, reads_again_ms.is_none()) => Woken::Moved(moved),
-            is_reachable = probed(&mut self.probing) => Woken::Probed(is_reachable),
+            is_reachable = done(&mut self.probing) => Woken::Probed(is_reachable),
+            is_renewed = self.renewal_watch.looked() => Woken::Looked(is_renewed),
             () = self.wake.notified() => Woken::Wake,
             request = self.requests.recv() => Woken::Request(request),
             () = timer(due) => Woken::Timer,
@@ -236,6 +242,7 @@ impl Driver {
 
     /// Carries out the outputs of the core.
     async fn perform(&mut self) {
+        self.replace_if_renewed();
         loop {
             self.put_out().await;
             if !self.operator_requests.move_copies(self.clock.now(), &mut self.core) {
@@ -244,6 +251,14 @@ impl Driver {
         }
         self.unsubscribing.reply(|filter| self.core.is_unsubscribing(filter));
         self.publish_status();
+    }
+
+    /// Replaces the connection if it shows a certificate that was renewed since.
+    fn replace_if_renewed(&mut self) {
+        let now = self.clock.now();
+        if self.renewal_watch.turn(now.up_ms, self.core.link().is_connected(), &self.dialer) {
+            self.core.replace_connection(now, CALM_WITHIN_MS, "the link's certificate was renewed");
+        }
     }
 
     async fn put_out(&mut self) {
@@ -363,29 +378,4 @@ impl Driver {
         stats.certificate_not_taken = self.dialer.renewal.as_ref().is_some_and(TlsRenewal::is_refused);
         stats
     }
-}
-
-async fn dialed(dialing: &mut Option<Dialing>) -> Result<Dialed, DialError> {
-    match dialing {
-        Some(dialing) => dialing.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn probed(probing: &mut Option<Pin<Box<dyn Future<Output = bool> + Send>>>) -> bool {
-    match probing {
-        Some(probing) => probing.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn moved(socket: &mut Option<Socket>, may_read: bool) -> Moved {
-    match socket {
-        Some(socket) => socket.step(may_read).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn timer(due: Instant) {
-    sleep_until(due.min(Instant::now() + Duration::from_secs(3600))).await;
 }

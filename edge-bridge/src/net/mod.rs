@@ -27,6 +27,7 @@ mod parking;
 mod proxy;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
+mod renewal_watch;
 mod repeats;
 mod request;
 mod reread_source;
@@ -39,6 +40,7 @@ pub mod tcp_stream;
 mod tls;
 mod unsubscribing;
 mod utc;
+mod waits;
 mod way_to_hub;
 mod wire_bytes;
 

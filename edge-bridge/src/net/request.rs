@@ -29,6 +29,8 @@ pub(super) enum Request {
         reply: oneshot::Sender<()>,
     },
     ByHand(Ask),
+    /// Looks at the certificate's source at once.
+    LookAtCertificate,
     /// Ends the link once the hub has everything, but at the latest in `limit`. Replies with the number of messages that the hub has not
     /// acknowledged.
     Close {

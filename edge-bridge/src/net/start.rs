@@ -21,6 +21,7 @@ use super::hub_address::Target;
 use super::memory_spool::SharedMemory;
 #[cfg(feature = "spool-queue")]
 use super::parking::Parking;
+use super::renewal_watch::RenewalWatch;
 use super::start_error::StartError;
 use super::subscriptions::commands::Acks;
 use super::subscriptions::router::Router;
@@ -194,6 +195,7 @@ impl Builder {
         let (status, watched) = watch::channel(Stats::default());
         let driver = Driver {
             core: Core::new(config, spool, pack),
+            renewal_watch: RenewalWatch::new(dialer.renewal.as_ref()),
             dialer,
             targets,
             clock,

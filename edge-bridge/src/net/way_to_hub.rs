@@ -9,10 +9,30 @@ use super::proxy::address::ProxyAddress;
 use super::proxy::login::ProxyLogin;
 use super::proxy::settings::ProxySettings;
 use super::start_error::StartError;
+use super::tls::Tls;
 use super::tls::names::{server_name, validate_alpn};
+use super::tls::renewal::TlsRenewal;
 use super::wire_bytes::WireBytes;
 
 impl Builder {
+    /// Reads certificate and authorities again before each dial, and every 20 s while there is a connection, on a thread that may block, so that
+    /// renewed ones need no restart. `read` returns `None` while nothing has changed since the last read.
+    ///
+    /// A connection that shows another certificate than the one that was read, as far as it is known (of [`Tls::from_config`] everything that `read`
+    /// returns counts as another one), is replaced within a minute: when nothing is unanswered on it, after ten seconds at the latest, and up to
+    /// 20 s later than it was read, by an amount of its own for each link ([`Link::look_at_certificate`](super::Link::look_at_certificate) does it
+    /// at once). The session goes on, so no message is lost; the hub publishes no will.
+    ///
+    /// Until a hub has accepted a CONNECT with the new ones, dials alternate between them and the former; a connection is replaced once for each new
+    /// certificate. While `read` fails, or takes longer than a second, the last ones are used, at first those of [`tls`](Self::tls), which is required.
+    pub fn tls_from(
+        mut self,
+        read: impl Fn() -> std::io::Result<Option<Tls>> + Send + Sync + 'static,
+    ) -> Self {
+        self.renewal = Some(TlsRenewal::new(read));
+        self
+    }
+
     /// Returns the hub's addresses, the preferred one first.
     pub(super) fn targets(&self) -> Result<Vec<Target>, StartError> {
         let urls = std::iter::once(&self.url).chain(&self.further_urls);

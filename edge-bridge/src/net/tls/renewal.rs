@@ -1,6 +1,9 @@
-//! Renewal of a link's client certificate. Its files are read again before each dial, and a new certificate counts as proven when a hub has
+//! Renewal of a link's client certificate. Its files are read again before each dial, and while there is a connection ([`timetable`]), which is replaced
+//! then. A new certificate counts as proven when a hub has
 //! accepted a CONNECT with it. Until then the dials of each address alternate between the new and the former one, because a certificate that the hub
 //! does not accept yet must not cut a gateway off for good. Authorities and lists of revoked certificates count for both from the moment on in which they were read.
+
+pub(in crate::net) mod timetable;
 
 use std::fmt;
 use std::io;
@@ -11,6 +14,7 @@ use super::Tls;
 use crate::net::hub_address::Target;
 use crate::net::repeats::Repeats;
 use crate::net::reread_source::{RereadSource, Subject};
+use timetable::Pace;
 
 /// Most addresses with a turn, because a name may have another one each time.
 const TURNS_MAX: usize = 64;
@@ -20,6 +24,7 @@ const TURNS_MAX: usize = 64;
 pub(in crate::net) struct TlsRenewal {
     source: RereadSource<Option<Tls>>,
     state: Arc<Mutex<Option<State>>>,
+    pub(in crate::net) pace: Pace,
 }
 
 #[derive(Debug, Clone)]
@@ -73,7 +78,8 @@ impl State {
             candidate if is_shown => candidate.map(|candidate| candidate.judging_as(&read)),
             _ => {
                 (self.turns, self.is_refused) = (Vec::new(), false);
-                Some(finish(read))
+                // One that took the place of the proven one, and was taken back, leaves nothing to be proven.
+                (!self.proven.shows_as(&read)).then(|| finish(read))
             }
         };
     }
@@ -104,7 +110,8 @@ struct Turn {
 impl TlsRenewal {
     /// Creates the renewal. `read` returns `None` while the files are unchanged.
     pub(in crate::net) fn new(read: impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static) -> Self {
-        Self { source: RereadSource::new(Subject::Certificate, read), state: Arc::default() }
+        let source = RereadSource::new(Subject::Certificate, read);
+        Self { source, state: Arc::default(), pace: Pace::default() }
     }
 
     /// Returns the TLS settings for the next dial. `first` are those with which the link was started. `finish` completes settings that are read
@@ -115,6 +122,28 @@ impl TlsRenewal {
         first: &Tls,
         finish: impl FnOnce(Tls) -> Tls,
     ) -> Tls {
+        let use_now = |state: &mut State| {
+            let is_candidates = state.turn(address);
+            match &state.candidate {
+                Some(candidate) if is_candidates => candidate.clone(),
+                _ => state.proven.clone(),
+            }
+        };
+        self.read(first, finish, use_now).await
+    }
+
+    /// Reads the certificate again, while there is a connection. Returns whether there is one that was read after the last dial, so that no hub was
+    /// offered it. `first` and `finish` are as for [`next`](Self::next).
+    pub(in crate::net) async fn is_renewed(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> bool {
+        self.read(first, finish, |state| state.candidate.is_some() && state.turns.is_empty()).await
+    }
+
+    async fn read<T>(
+        &self,
+        first: &Tls,
+        finish: impl FnOnce(Tls) -> Tls,
+        take: impl FnOnce(&mut State) -> T,
+    ) -> T {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || State { proven: first.clone(), candidate: None, turns: Vec::new(), is_refused: false };
@@ -125,11 +154,7 @@ impl TlsRenewal {
             Some(read) if state.proven.is_awaiting => *state = State { proven: finish(read), ..new() },
             Some(read) => state.read_again(read, finish),
         }
-        let is_candidates = state.turn(address);
-        match &state.candidate {
-            Some(candidate) if is_candidates => candidate.clone(),
-            _ => state.proven.clone(),
-        }
+        take(state)
     }
 
     /// Returns whether the hub does not accept the settings that were read last, and accepts the former ones.
