@@ -10,12 +10,15 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use support::authority::Authority;
 use support::gateway::Gateway;
 use support::mosquitto::{self, Mosquitto, Subscriber};
+use support::publisher::Publisher;
 use support::{free_port, wait_until};
 
 #[test]
@@ -75,6 +78,75 @@ fn a_renewed_certificate_is_shown_at_the_next_connection_and_a_wrong_one_cuts_no
     });
     assert!(gateway.log().contains("TLS files of the link cannot be read again"));
     assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// What must hold of issue 17: ten in a row, each told by SIGHUP so that nobody waits for the next look, under some fifty messages a second.
+#[test]
+fn certificates_are_rotated_ten_times_under_load_without_a_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let plant = Authority::new(dir, "plant");
+    plant.sign(dir, "hub", Some("hub"));
+    plant.sign(dir, "site7", Some("life-0"));
+    let secure = free_port();
+    let file = |name: &str| dir.join(name).display().to_string();
+    let hub = Mosquitto::start(
+        dir,
+        &format!(
+            "user root\nlistener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n\
+             use_identity_as_username true",
+            secure.port(),
+            file("plant.crt"),
+            file("hub.crt"),
+            file("hub.key"),
+        ),
+    );
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtts://localhost:{}\"\nca = \"plant.crt\"\n\
+         cert = \"site7.crt\"\nkey = \"site7.key\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+        secure.port()
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    let pid = gateway.pid();
+    let is_seen =
+        |name: &str| fs::read_to_string(hub.log_path()).unwrap().matches(&format!("u'{name}'")).count();
+    wait_until("the hub has seen the first", 20, || is_seen("life-0") == 1);
+    let told = |gateway: &Gateway| gateway.log().matches("the link's renewed certificate is in use").count();
+    let at_hub = Subscriber::start(hub.address, "up/#");
+    let is_over = AtomicBool::new(false);
+    let acked = std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let (mut sensor, mut n) = (Publisher::new(listen, "sensor", 20), 0);
+            while !is_over.load(Ordering::Relaxed) {
+                sensor.publish("a", &format!("n{n}"));
+                n += 1;
+                sensor.poll();
+            }
+            sensor.settle(0, 30);
+            sensor.acked
+        });
+        for n in 1..=10 {
+            let name = format!("life-{n}");
+            plant.sign(dir, "site7", Some(&name));
+            gateway.signal("HUP");
+            wait_until(&format!("the hub has seen {name}, and taken it"), 30, || {
+                is_seen(&name) >= 1 && told(&gateway) == n
+            });
+        }
+        is_over.store(true, Ordering::Relaxed);
+        load.join().unwrap()
+    });
+    let arrived =
+        || -> BTreeSet<String> { at_hub.arrived().into_iter().map(|arrived| arrived.payload).collect() };
+    wait_until("all that was acknowledged arrives", 30, || {
+        let arrived = arrived();
+        acked.iter().all(|payload| arrived.contains(payload))
+    });
+    println!("{} messages, {} arrivals", acked.len(), at_hub.arrived().len());
+    assert!(acked.len() > 100, "{}", acked.len());
+    assert_eq!((gateway.pid(), gateway.terminate().0.code()), (pid, Some(0)));
 }
 
 /// Nothing of it is seen on the link before it is too late.

@@ -60,7 +60,7 @@ const HUB: &[Key] = &[
         "key",
         Text("file, or `unix:PATH`"),
         Means("none"),
-        "Private key of the certificate, in PEM, mode 0600; or `unix:` and the path of a socket at which a signer (`signer.md`) has it. Read again before each dial, with `cert`; `ca` and `crl` count then also if these cannot be read.",
+        "Private key of the certificate, in PEM, mode 0600; or `unix:` and the path of a socket at which a signer (`signer.md`) has it. Read again before each dial and every 20 s, with `cert`: a connection moves to a renewed certificate within a minute. `ca` and `crl` count at the next dial also if these cannot be read.",
     ),
     key(
         "crl",

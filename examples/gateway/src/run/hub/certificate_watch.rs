@@ -63,8 +63,8 @@ impl TlsWatch {
         Self { hub: hub.clone(), listed: in_force.clone(), in_force, stamps, told: String::new() }
     }
 
-    /// Returns what is in force if some of it has changed. A part that cannot be read is looked at again before the next dial: a certificate whose key
-    /// the signer does not have yet, too.
+    /// Returns what is in force if some of it has changed. A part that cannot be read is looked at again the next time: a certificate whose key the signer
+    /// does not have yet, too.
     fn look(&mut self) -> Option<Tls> {
         let (mut failed, mut is_changed) = (Vec::new(), false);
         for (part, last) in PARTS.into_iter().zip(&mut self.stamps) {

@@ -62,6 +62,13 @@ impl OpenQueue {
         self.0.get().is_some()
     }
 
+    /// Has the link look at its certificate at once, which may have been renewed. Without a link there is none to be replaced.
+    pub(crate) fn look_at_certificate(&self) {
+        if let Some(link) = self.0.get().and_then(|opened| opened.link.clone()) {
+            tokio::spawn(async move { link.look_at_certificate().await });
+        }
+    }
+
     /// Returns the figures of the lanes and of the parked messages, which have the same limits in a queue of their own.
     pub(crate) async fn waiting(&self) -> Waiting {
         let Some(Opened { queue, link }) = self.0.get() else { return Waiting::NoQueue };

@@ -62,6 +62,11 @@ impl Proof {
         self.queue.waiting().await
     }
 
+    /// Has the link to the hub look at its certificate.
+    pub(super) fn look_at_certificate(&self) {
+        self.queue.look_at_certificate();
+    }
+
     /// Returns why a configuration in force is not kept for the next start, if the disk refused it.
     pub(super) fn unkept(&self) -> Option<String> {
         self.unkept.clone()

@@ -1,5 +1,5 @@
 //! Enrolment over secure transport (EST, RFC 7030): the gateway's certificate is renewed in time by its authority's server, and a gateway without one gets
-//! its first by a claim certificate. The new certificate takes the place of the file, where the link finds it before its next dial, as if somebody
+//! its first by a claim certificate. The new certificate takes the place of the file, where the link finds it within a minute, as if somebody
 //! had put it there: the former one is used until a hub has taken the new one. The key stays, so that at any power cut the two files fit.
 
 #![allow(
@@ -168,7 +168,7 @@ impl Enroller {
         tracing::info!(
             path,
             until,
-            "the EST server gave a new certificate: it is shown at the next connection"
+            "the EST server gave a new certificate: the hub is shown it within a minute"
         );
     }
 
