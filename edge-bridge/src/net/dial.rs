@@ -22,6 +22,7 @@ use super::proxy::tunnel::{self, TunnelError};
 use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
+use super::tls::client_handshake::HandshakeFailure;
 use super::tls::renewal::TlsRenewal;
 use super::wire_bytes::WireBytes;
 use failed_dials::FailedDials;
@@ -205,12 +206,16 @@ impl Dialer {
             }
             None => tls.clone(),
         };
-        let connected = tls.connect(name, stream).await;
-        let is_judged = !connected.as_ref().is_err_and(handshake_error::says_nothing_of_own_certificate);
+        let connected = tls.connect(name.clone(), stream).await;
+        let says_nothing =
+            |failed: &HandshakeFailure| handshake_error::says_nothing_of_own_certificate(&failed.error);
+        let is_judged = !connected.as_ref().is_err_and(says_nothing);
         let judged = if is_judged { TlsRenewal::on_judged } else { TlsRenewal::on_not_judged };
         self.renewal.iter().for_each(judged);
-        let in_words =
-            |source| DialError::Tls { host: host.clone(), source: handshake_error::in_words(source) };
+        let in_words = |failed| {
+            let source = handshake_error::in_words(failed, &tls, &name);
+            DialError::Tls { host: host.clone(), source }
+        };
         let stream = connected.map_err(in_words)?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }

@@ -65,6 +65,7 @@ pub use tls::error::{RevocationLoss, TlsError};
 pub use tls::names::{TlsNameError, validate_alpn, validate_server_name};
 pub use tls::revocation::revocation_list_ends;
 pub use tls::revocation_replacement::revocation_lists_are_of;
+pub use tls::setting_names::TlsSettingNames;
 pub use tls::signer::{SignerError, signer_socket};
 pub use tls::{ServerTls, Tls};
 

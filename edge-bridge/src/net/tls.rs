@@ -1,19 +1,22 @@
 //! TLS through rustls. The cryptography provider (ring) is always named, so that nothing depends on a process-wide default.
 
+pub(super) mod alternative_names;
 pub(super) mod certificate;
 pub(super) mod certificate_chain;
 pub(super) mod certificate_dates;
 pub(super) mod certificate_name;
-mod client_handshake;
+pub(super) mod client_handshake;
 pub(super) mod clock_floor;
 pub(super) mod der;
 pub(super) mod error;
 pub(super) mod names;
 mod partial_renewal;
+pub(super) mod peer_certificate;
 pub(super) mod peer_verifier;
 pub(super) mod renewal;
 pub(super) mod revocation;
 pub(super) mod revocation_replacement;
+pub(super) mod setting_names;
 pub(super) mod signer;
 
 use std::fs::File;
@@ -33,6 +36,7 @@ use self::clock_floor::ClockFloor;
 use self::error::{TlsError, refused, unfit};
 use self::peer_verifier::{ClientVerifier, HubVerifier};
 use self::revocation::RevocationLists;
+use self::setting_names::TlsSettingNames;
 use self::signer::{CLIENT_ANSWER_WITHIN, RemoteKey, SERVER_ANSWER_WITHIN, signer_socket};
 use super::tcp_stream::{Counted, Stream};
 
@@ -62,6 +66,7 @@ pub struct Tls {
     remote_key: Option<RemoteKey>,
     /// Set until there is the certificate without which no connection is made.
     is_awaiting: bool,
+    names: TlsSettingNames,
 }
 
 /// TLS settings of a server.
@@ -116,7 +121,7 @@ impl Tls {
 
     /// Trusts `roots`, which are from the file `ca`, and shows a certificate with its key, if there are files of them.
     fn new(ca: &Path, roots: RootCertStore, own: Option<(&Path, &Path)>) -> Result<Self, TlsError> {
-        let verifier = HubVerifier::new(roots)?;
+        let verifier = HubVerifier::new(roots, ca)?;
         let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|source| refused(ca, source))?
@@ -168,6 +173,15 @@ impl Tls {
         self.own == other.own && self.verifier.is_some() && other.verifier.is_some()
     }
 
+    /// Returns the file of trusted authorities; `None` if settings made by [`from_config`](Self::from_config) have them.
+    pub(super) fn authorities_file(&self) -> Option<&Path> {
+        self.verifier.as_ref().map(HubVerifier::file)
+    }
+
+    pub(super) fn setting_names(&self) -> TlsSettingNames {
+        self.names
+    }
+
     fn verifying(&self, verifier: HubVerifier) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(Arc::new(verifier.clone()));
@@ -193,7 +207,16 @@ impl Tls {
     /// Uses a configuration of rustls, for everything that it can do, such as other authorities, other providers. A key that blocks while it signs
     /// holds up the whole runtime thread; one behind `unix:PATH` ([`from_pem`](Self::from_pem)) does not.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        Self { config, verifier: None, own: Arc::default(), key: None, remote_key: None, is_awaiting: false }
+        let names = TlsSettingNames::default();
+        Self {
+            config,
+            verifier: None,
+            own: Arc::default(),
+            key: None,
+            remote_key: None,
+            is_awaiting: false,
+            names,
+        }
     }
 
     /// Replaces the ALPN protocols of the configuration; an empty list leaves them.
@@ -219,11 +242,11 @@ impl ServerTls {
         let (own, remote_key) = identity(cert, key, SERVER_ANSWER_WITHIN)?;
         let verifier = match client_ca {
             None => None,
-            Some(ca) => Some(ClientVerifier::new(roots(ca)?)?),
+            Some(ca) => Some(ClientVerifier::new(roots(ca)?, ca)?),
         };
         let config = server_config(verifier.as_ref(), Arc::new(SingleCertAndKey::from(own)));
         let config = config.map_err(|source| refused(cert, source))?;
-        Ok(Self { config: Arc::new(config), verifier, remote_key })
+        Ok(Self { verifier, remote_key, ..Self::from_config(Arc::new(config)) })
     }
 
     /// Asks the signer that has the private key, if one does, whether it is there and has the certificate's. Blocks, for 2 s at most.
@@ -244,12 +267,12 @@ impl ServerTls {
     /// [`from_config`](Self::from_config).
     pub fn with_client_crl(self, crl: impl AsRef<Path>) -> Result<Self, TlsError> {
         let crl = crl.as_ref();
-        let verifier = self.verifier.ok_or_else(|| TlsError::NothingToRevoke(crl.to_owned()))?;
+        let verifier = self.verifier.clone().ok_or_else(|| TlsError::NothingToRevoke(crl.to_owned()))?;
         let verifier = verifier.with_crl(Arc::new(RevocationLists::read(crl)?))?;
         let config = server_config(Some(&verifier), self.config.cert_resolver.clone());
         let mut config = config.map_err(|source| refused(crl, source))?;
         config.time_provider = self.config.time_provider.clone();
-        Ok(Self { config: Arc::new(config), verifier: Some(verifier), remote_key: self.remote_key })
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier), ..self })
     }
 
     /// Judges the certificates of clients within this floor while the wall clock is not known to be right. Without it the wall clock alone counts.
@@ -260,14 +283,14 @@ impl ServerTls {
     ///
     /// rustls refuses the settings, which it took before.
     pub fn with_clock_floor(self, floor: ClockFloor) -> Result<Self, TlsError> {
-        let verifier = self.verifier.map(|verifier| verifier.within(floor.clone()));
+        let verifier = self.verifier.clone().map(|verifier| verifier.within(floor.clone()));
         let mut config = match &verifier {
             None => ServerConfig::clone(&self.config),
             Some(_) => server_config(verifier.as_ref(), self.config.cert_resolver.clone())
                 .map_err(|error| TlsError::Verifier(error.to_string()))?,
         };
         config.time_provider = Arc::new(floor);
-        Ok(Self { config: Arc::new(config), verifier, remote_key: self.remote_key })
+        Ok(Self { config: Arc::new(config), verifier, ..self })
     }
 
     /// Uses a configuration of rustls, for everything that it can do.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use edge_bridge::bridge::backoff::BackoffConfig;
 use edge_bridge::bridge::topic_rules::{Rule, Rules};
 use edge_bridge::escape::Escaped;
-use edge_bridge::net::Builder;
+use edge_bridge::net::{Builder, TlsSettingNames};
 use edge_bridge::wire::{
     Properties, QoS, RetainHandling, Subscription, Utf8, Version, Will, validate_characters,
     validate_topic_name,
@@ -298,7 +298,8 @@ impl Plan {
             _ if files.system_ca => Tls::from_system(),
             _ => return Ok(None),
         };
-        tls.map(Some).map_err(|error| in_full(&error))
+        let names = TlsSettingNames { server_name: "address", authorities: "bridge_cafile" };
+        tls.map(|tls| Some(tls.with_setting_names(names))).map_err(|error| in_full(&error))
     }
 
     /// Returns the error of the queue's settings, in words, with the line of the file.

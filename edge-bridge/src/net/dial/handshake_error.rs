@@ -1,19 +1,29 @@
-//! Words for a hub's certificate that is refused for its dates, with the clock that refused it, since often the clock is wrong and not the
-//! certificate; for one that is revoked; and for a signer that does not sign.
+//! Words for a hub's certificate that is refused: what is wrong, what the certificate says, and which file or setting is to look at, by the program's
+//! own [names](TlsSettingNames). For its dates with the clock that refused it, since often the clock is wrong and not the certificate. And for a signer
+//! that does not sign.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use rustls::{CertificateError, Error};
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{ServerName, UnixTime};
 
+use super::super::tls::Tls;
+use super::super::tls::client_handshake::HandshakeFailure;
 use super::super::tls::error::TlsError;
+use super::super::tls::peer_certificate::PeerCertificate;
+use super::super::tls::setting_names::{TlsSettingNames, in_brackets};
 use super::super::utc::Utc;
+use crate::escape::Escaped;
 
-/// Returns the error of a handshake; one about a certificate's dates or its revocation, or of a signer, in words of this crate, any other as it is.
-pub(super) fn in_words(error: io::Error) -> io::Error {
+/// Returns the error of a handshake with the hub of this name; one about a certificate, or of a signer, in words of this crate, any other as it is.
+pub(super) fn in_words(failed: HandshakeFailure, tls: &Tls, name: &ServerName<'_>) -> io::Error {
+    let HandshakeFailure { error, refused } = failed;
+    let (file, names) = (tls.authorities_file(), tls.setting_names());
+    let dialled = Dialled { name: name.to_str().into_owned(), refused, file, names };
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    match of_tls.and_then(|of_tls| words(of_tls, UnixTime::now())) {
+    match of_tls.and_then(|of_tls| dialled.words(of_tls, UnixTime::now())) {
         Some(words) => io::Error::new(error.kind(), words),
         None => error,
     }
@@ -32,46 +42,174 @@ pub(super) fn says_nothing_of_own_certificate(error: &io::Error) -> bool {
     }
 }
 
-/// `clock` is this machine's clock. Its day alone is said, since these words are a label of a metric and a cause in the log: with the time of day each
-/// dial would be another one.
-fn words(error: &Error, clock: UnixTime) -> Option<String> {
-    let error = match error {
-        Error::InvalidCertificate(error) => error,
-        // Of a signer: rustls would put its own words before these.
-        Error::Other(other) => return Some(other.0.to_string()),
-        _ => return None,
-    };
-    Some(match error {
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            let (from, clock) = (Utc::from(*not_before), Utc::from(clock).day());
-            format!(
-                "the hub's certificate is not valid before {from}, and it is {clock} by this machine's clock"
-            )
-        }
-        CertificateError::ExpiredContext { time, not_after } => {
-            let end = Utc::from(*not_after);
-            let clock_s = Duration::from_secs(clock.as_secs().saturating_add(1));
-            let (taken, is_behind) = (Utc::from(*time).day(), *time > UnixTime::since_unix_epoch(clock_s));
-            let clock = Utc::from(clock).day();
-            if is_behind {
+/// Hub that was dialled, as far as an error is about it.
+#[derive(Debug)]
+struct Dialled<'a> {
+    /// Name that the certificate has to have.
+    name: String,
+    /// Certificate that was refused; `None` if it is not known.
+    refused: Option<PeerCertificate>,
+    /// File of the trusted authorities; `None` if it is not known.
+    file: Option<&'a Path>,
+    names: TlsSettingNames,
+}
+
+impl Dialled<'_> {
+    /// `clock` is this machine's clock. Its day alone is said, since these words are a label of a metric and a cause in the log: with the time of day each
+    /// dial would be another one.
+    fn words(&self, error: &Error, clock: UnixTime) -> Option<String> {
+        let error = match error {
+            Error::InvalidCertificate(error) => error,
+            // Of a signer: rustls would put its own words before these.
+            Error::Other(other) => return Some(other.0.to_string()),
+            _ => return None,
+        };
+        let what = match error {
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                let (from, clock) = (Utc::from(*not_before), Utc::from(clock).day());
                 format!(
-                    "the hub's certificate has expired: it ended at {end}, and it is {taken} at least, although this machine's clock, which is not \
-                     known to be right, says {clock}"
-                )
-            } else {
-                format!(
-                    "the hub's certificate has expired: it ended at {end}, and it is {clock} by this machine's clock"
+                    "is not valid before {from}, and it is {clock} by this machine's clock{}: set the clock if it is wrong, else replace the certificate at the hub",
+                    self.certificate()
                 )
             }
+            CertificateError::ExpiredContext { time, not_after } => {
+                format!("{}{}: replace it at the hub", expired(*time, *not_after, clock), self.certificate())
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                self.wrong_name()
+            }
+            CertificateError::UnknownIssuer => format!(
+                "does not lead to a root certificate in {}{}: put the certificate of its authority there, or let the hub send those in between",
+                self.authorities(),
+                self.certificate()
+            ),
+            // Without a certificate that was refused it is the signature of the handshake.
+            CertificateError::BadSignature if self.refused.is_some() => format!(
+                "is signed by another key than its authority has in {}{}: is that file of an earlier authority?",
+                self.authorities(),
+                self.certificate()
+            ),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
+                "is not one for servers, by its extended key usage{}: replace it at the hub",
+                self.certificate()
+            ),
+            CertificateError::Other(other) => format!("is refused: {}", other.0),
+            other => format!("is refused: {other}{}", self.certificate()),
+        };
+        Some(format!("the hub's certificate {what}"))
+    }
+
+    /// Returns what the certificate says, behind a blank and in brackets; nothing if it is not known.
+    fn certificate(&self) -> String {
+        self.refused.as_ref().map_or_else(String::new, |certificate| format!(" (one {certificate})"))
+    }
+
+    /// Returns the file of the authorities, and the name of the setting that has it.
+    fn authorities(&self) -> String {
+        let setting = in_brackets(self.names.authorities);
+        match self.file {
+            Some(file) => format!("{}{setting}", file.display()),
+            None => format!("those that are trusted{setting}"),
         }
-        CertificateError::Other(other) => format!("the hub's certificate is refused: {}", other.0),
-        _ => return None,
-    })
+    }
+
+    fn wrong_name(&self) -> String {
+        let setting = in_brackets(self.names.server_name);
+        let has = match &self.refused {
+            None => "other names".to_owned(),
+            Some(certificate) => match (certificate.names(), certificate.common_name()) {
+                (Some(names), _) => names.to_owned(),
+                (None, Some(name)) => {
+                    format!(
+                        "no name: its common name {name} does not count, a subject alternative name would"
+                    )
+                }
+                (None, None) => "no name".to_owned(),
+            },
+        };
+        format!("is not for \"{}\", which is dialled{setting}: it has {has}", Escaped(&self.name))
+    }
+}
+
+/// Says that a certificate has expired, by this machine's clock or by the time that it is at least.
+fn expired(taken: UnixTime, not_after: UnixTime, clock: UnixTime) -> String {
+    let end = Utc::from(not_after);
+    let clock_s = Duration::from_secs(clock.as_secs().saturating_add(1));
+    let is_behind = taken > UnixTime::since_unix_epoch(clock_s);
+    let (taken, clock) = (Utc::from(taken).day(), Utc::from(clock).day());
+    if is_behind {
+        format!(
+            "has expired: it ended at {end}, and it is {taken} at least, although this machine's clock, which is not known to be right, says {clock}"
+        )
+    } else {
+        format!("has expired: it ended at {end}, and it is {clock} by this machine's clock")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn dialled(certificate: Option<&[u8]>) -> Dialled<'static> {
+        Dialled {
+            name: "hub.example".to_owned(),
+            refused: certificate.map(PeerCertificate::new),
+            file: Some(Path::new("/etc/plant.crt")),
+            names: TlsSettingNames { server_name: "hub.url", authorities: "hub.ca" },
+        }
+    }
+
+    fn words(error: &Error, clock: UnixTime) -> Option<String> {
+        dialled(None).words(error, clock)
+    }
+
+    /// A certificate of "hub CA" for these names.
+    fn certificate(names: &[&str], common_name: &str) -> Vec<u8> {
+        let mut authority = rcgen::CertificateParams::default();
+        authority.distinguished_name.push(rcgen::DnType::CommonName, "hub CA");
+        let authority = rcgen::Issuer::new(authority, rcgen::KeyPair::generate().unwrap());
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.signed_by(&key, &authority).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_file_setting_and_what_the_certificate_says() {
+        let der = certificate(&["a.example", "10.1.0.2"], "x");
+        let said = |error| dialled(Some(&der)).words(&Error::InvalidCertificate(error), at(86_400)).unwrap();
+        let of = "(one of \"a.example\", 10.1.0.2, issued by \"hub CA\")";
+        let name = said(CertificateError::NotValidForName);
+        assert_eq!(
+            name,
+            "the hub's certificate is not for \"hub.example\", which is dialled (hub.url): it has \"a.example\", 10.1.0.2"
+        );
+        for (error, words) in [
+            (
+                CertificateError::UnknownIssuer,
+                "does not lead to a root certificate in /etc/plant.crt (hub.ca)",
+            ),
+            (CertificateError::BadSignature, "another key than its authority has in /etc/plant.crt (hub.ca)"),
+            (CertificateError::InvalidPurpose, "is not one for servers, by its extended key usage"),
+            (
+                CertificateError::ExpiredContext { time: at(86_400), not_after: at(3_600) },
+                "by this machine's clock",
+            ),
+            (
+                CertificateError::NotValidYetContext { time: at(86_400), not_before: at(951_782_400) },
+                "by this machine's clock",
+            ),
+        ] {
+            let said = said(error);
+            assert!(said.contains(&format!("{words} {of}: ")), "{said}");
+        }
+        let der = certificate(&[], "hub.example");
+        let said =
+            dialled(Some(&der)).words(&Error::InvalidCertificate(CertificateError::NotValidForName), at(0));
+        let said = said.unwrap();
+        assert!(said.ends_with("it has no name: its common name \"hub.example\" does not count, a subject alternative name would"), "{said}");
+    }
 
     fn at(seconds: u64) -> UnixTime {
         UnixTime::since_unix_epoch(Duration::from_secs(seconds))
@@ -89,8 +227,7 @@ mod tests {
         let late = |time| said(CertificateError::ExpiredContext { time, not_after: at(3_600) }).unwrap();
         assert!(late(at(86_400)).contains("1970-01-01T01:00:00Z, and it is 1970-01-02 by this"));
         let floor = late(at(951_782_400));
-        assert!(floor.contains("it is 2000-02-29 at least") && floor.ends_with("says 1970-01-02"), "{floor}");
-        assert_eq!(said(CertificateError::UnknownIssuer), None);
+        assert!(floor.contains("it is 2000-02-29 at least") && floor.contains("says 1970-01-02:"), "{floor}");
     }
 
     /// Each other text is a series of its own in a metric, and a cause of its own in the log.
@@ -110,9 +247,16 @@ mod tests {
 
     #[test]
     fn other_errors_stay_as_they_are() {
-        let error =
-            io::Error::new(io::ErrorKind::InvalidData, Error::InvalidCertificate(CertificateError::Revoked));
-        assert!(in_words(error).get_ref().unwrap().is::<Error>());
-        assert_eq!(in_words(io::ErrorKind::UnexpectedEof.into()).kind(), io::ErrorKind::UnexpectedEof);
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+        let tls = Tls::from_config(config.into());
+        let name = ServerName::try_from("hub.example").unwrap();
+        let said = |error| in_words(HandshakeFailure { error, refused: None }, &tls, &name);
+        let alert = Error::AlertReceived(rustls::AlertDescription::UnknownCA);
+        let alert = io::Error::new(io::ErrorKind::InvalidData, alert);
+        assert!(said(alert).get_ref().unwrap().is::<Error>());
+        assert_eq!(said(io::ErrorKind::UnexpectedEof.into()).kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use rustls::CertificateError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -21,6 +23,7 @@ use crate::listener::ConnectionId;
 use crate::net::ServerTls;
 use crate::net::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use crate::net::tls::certificate::{CertificateProblem, problem};
+use crate::net::utc::Utc;
 use crate::wire::Utf8;
 
 /// Idle time after which the kernel sends TCP keep-alive probes.
@@ -185,7 +188,10 @@ async fn shake_hands(
     let no_tls = |error| FromPeer::Failed(Handshake::Tls, error);
     let stream = match tls {
         None => Stream::Tcp(stream),
-        Some(tls) => tls.accept(stream).await.map_err(|error| no_tls(failure(&error)))?,
+        Some(tls) => tls
+            .accept(stream)
+            .await
+            .map_err(|error| no_tls(failure(&error, tls.client_authorities_file())))?,
     };
     let name = stream.certificate_name().transpose();
     let name = name.map_err(|unfit| no_tls(unfit.to_string()))?;
@@ -193,8 +199,9 @@ async fn shake_hands(
     Ok((opened.map_err(|error| FromPeer::Failed(Handshake::WebSocket, error))?, name))
 }
 
-/// Returns a text for a failed handshake: a text of this crate if the connection ended, else that of rustls.
-fn failure(error: &io::Error) -> String {
+/// Returns a text for a failed handshake: a text of this crate if the connection ended or a certificate is refused, else that of rustls. `file` has the
+/// authorities of clients.
+fn failure(error: &io::Error, file: Option<&Path>) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return "the client went away: a client that does not trust the certificate does so".to_owned();
     }
@@ -205,10 +212,27 @@ fn failure(error: &io::Error) -> String {
                 "the client's certificate is of X.509 version 1".to_owned()
             }
             CertificateProblem::Other(text) => text,
-            known => format!("client: {known}"),
+            CertificateProblem::OtherAuthority => {
+                let file = file.map_or_else(|| "the trusted".into(), Path::to_string_lossy);
+                format!("client: another authority than those in {file} has signed the certificate")
+            }
+            known => format!("client: {known}{}", dates(error)),
         },
         // Of a signer: rustls would put its own words before these.
         Some(rustls::Error::Other(other)) => other.0.to_string(),
         _ => error.to_string(),
+    }
+}
+
+/// Returns the date for which a certificate is refused, behind a colon, and nothing for another reason.
+fn dates(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            format!(": it ended at {}", Utc::from(*not_after))
+        }
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            format!(": it begins at {}", Utc::from(*not_before))
+        }
+        _ => String::new(),
     }
 }

@@ -7,6 +7,7 @@ use rustls::sign::SigningKey;
 use rustls_pki_types::ServerName;
 use tokio_rustls::client::TlsStream;
 
+use super::peer_certificate::{self, PeerCertificate};
 use super::{Tls, names};
 use crate::net::tcp_stream::{Counted, Stream};
 
@@ -33,7 +34,7 @@ impl Tls {
     /// The name cannot be one of a server; the server does not speak TLS, or is refused or refuses; the signer does not sign.
     pub async fn handshake(&self, name: &str, stream: Counted) -> io::Result<Stream> {
         let name = names::server_name(name).map_err(io::Error::other)?;
-        let stream = self.clone().connect(name, stream).await?;
+        let stream = self.connect(name, stream).await.map_err(|failed| failed.error)?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 
@@ -43,17 +44,30 @@ impl Tls {
     ///
     /// The server does not speak TLS, or is refused or refuses; the signer does not sign.
     pub(in crate::net) async fn connect(
-        self,
+        &self,
         name: ServerName<'static>,
         stream: Counted,
-    ) -> io::Result<TlsStream<Counted>> {
+    ) -> Result<TlsStream<Counted>, HandshakeFailure> {
         if self.is_awaiting {
-            return Err(io::Error::other("there is no certificate of this client yet"));
+            let error = io::Error::other("there is no certificate of this client yet");
+            return Err(HandshakeFailure { error, refused: None });
         }
-        let handshake = tokio_rustls::TlsConnector::from(self.config).connect(name, stream);
-        match self.remote_key {
+        let handshake = tokio_rustls::TlsConnector::from(self.config.clone()).connect(name, stream);
+        // Around the handshake alone: the signer's has a thread, and so a task, of its own.
+        let handshake = async { Ok(peer_certificate::noted(handshake).await) };
+        let ended = match &self.remote_key {
             Some(key) => key.threads.run(handshake).await,
             None => handshake.await,
-        }
+        };
+        let (connected, refused) = ended.unwrap_or_else(|error| (Err(error), None));
+        connected.map_err(|error| HandshakeFailure { error, refused })
     }
+}
+
+/// Handshake with a server that failed.
+#[derive(Debug)]
+pub(in crate::net) struct HandshakeFailure {
+    pub(in crate::net) error: io::Error,
+    /// Certificate of the server that was refused; `None` if none was, or settings made by [`Tls::from_config`] refused it.
+    pub(in crate::net) refused: Option<PeerCertificate>,
 }

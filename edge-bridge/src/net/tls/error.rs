@@ -48,6 +48,14 @@ pub enum TlsError {
         /// The error of rustls.
         source: rustls::Error,
     },
+    /// A private key is not that of the certificate.
+    #[error("{}: the key does not belong to the first certificate in {}", key.display(), cert.display())]
+    OtherKey {
+        /// File of the key.
+        key: PathBuf,
+        /// File of the certificate.
+        cert: PathBuf,
+    },
     /// The signer that has the private key cannot be used.
     #[error("the key {}: {source}", key.display())]
     Signer {
@@ -113,9 +121,6 @@ fn pem_words(error: &pem::Error) -> String {
 fn words(error: &rustls::Error) -> String {
     let said = error.to_string();
     match error {
-        rustls::Error::InconsistentKeys(_) => {
-            "the key does not belong to the first certificate in the certificate's file".to_owned()
-        }
         rustls::Error::InvalidCertificate(_) if said.contains("UnsupportedCertVersion") => {
             "a certificate of X.509 version 1, which is not taken: make one of version 3, with extensions"
                 .to_owned()
@@ -126,8 +131,13 @@ fn words(error: &rustls::Error) -> String {
 
 /// Returns the error for a certificate and key that TLS refuses, with the path of the certificate if that is at fault, otherwise of the key.
 pub(super) fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError {
-    let is_about_cert = matches!(source, rustls::Error::InvalidCertificate(_));
-    refused(if is_about_cert { cert } else { key }, source)
+    match source {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::OtherKey { key: key.to_owned(), cert: cert.to_owned() }
+        }
+        rustls::Error::InvalidCertificate(_) => refused(cert, source),
+        _ => refused(key, source),
+    }
 }
 
 pub(super) fn refused(path: &Path, source: rustls::Error) -> TlsError {

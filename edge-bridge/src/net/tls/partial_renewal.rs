@@ -21,11 +21,14 @@ impl Tls {
     ///
     /// The file cannot be read or holds no authority; settings made by [`from_config`](Self::from_config).
     pub fn with_authorities(self, ca: Option<&Path>) -> Result<Self, TlsError> {
-        let roots = ca.map_or_else(|| system_roots().map(|(_, roots)| roots), roots)?;
+        let (file, roots) = match ca {
+            Some(ca) => (ca.to_owned(), roots(ca)?),
+            None => system_roots()?,
+        };
         let Some(own) = &self.verifier else {
             return Err(TlsError::HubVerifier("the settings have a verifier of their own".to_owned()));
         };
-        let verifier = HubVerifier::new(roots)?.with_lists_of(own)?;
+        let verifier = HubVerifier::new(roots, &file)?.with_lists_of(own)?;
         Ok(self.verifying(verifier))
     }
 
@@ -42,8 +45,8 @@ impl Tls {
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(own));
         // A session goes on with the certificate that began it.
         config.resumption = Resumption::default();
-        let (config, verifier) = (Arc::new(config), self.verifier);
-        Ok(Self { config, verifier, own: shown, key, remote_key, is_awaiting: false })
+        let config = Arc::new(config);
+        Ok(Self { config, own: shown, key, remote_key, is_awaiting: false, ..self })
     }
 }
 
@@ -56,7 +59,7 @@ impl ServerTls {
     /// The file cannot be read or holds no authority; clients need no certificate, or the settings were made by [`from_config`](Self::from_config).
     pub fn with_client_authorities(self, client_ca: impl AsRef<Path>) -> Result<Self, TlsError> {
         let path = client_ca.as_ref();
-        let verifier = ClientVerifier::new(roots(path)?)?;
+        let verifier = ClientVerifier::new(roots(path)?, path)?;
         let Some(own) = &self.verifier else {
             return Err(TlsError::Verifier("the settings have none to be judged".to_owned()));
         };
@@ -64,7 +67,7 @@ impl ServerTls {
         let config = server_config(Some(&verifier), self.config.cert_resolver.clone());
         let mut config = config.map_err(|source| refused(path, source))?;
         config.time_provider = self.config.time_provider.clone();
-        Ok(Self { config: Arc::new(config), verifier: Some(verifier), remote_key: self.remote_key })
+        Ok(Self { config: Arc::new(config), verifier: Some(verifier), ..self })
     }
 
     /// Shows the certificate in `cert` with the key in `key`, as [`from_pem`](Self::from_pem) does, in the place of these settings' own. Whom it lets in
@@ -77,6 +80,6 @@ impl ServerTls {
         let (own, remote_key) = identity(cert.as_ref(), key.as_ref(), SERVER_ANSWER_WITHIN)?;
         let mut config = rustls::ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(SingleCertAndKey::from(own));
-        Ok(Self { config: Arc::new(config), verifier: self.verifier, remote_key })
+        Ok(Self { config: Arc::new(config), remote_key, ..self })
     }
 }

@@ -1,5 +1,6 @@
 //! Verification of the other side's certificate by rustls and its webpki, within the [clock floor](super::clock_floor).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -12,6 +13,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::clock_floor::ClockFloor;
 use super::error::TlsError;
+use super::peer_certificate;
 use super::revocation::{self, RevocationLists};
 
 /// Judgement of a chain beside webpki's own: the time that counts, and the name of what a list revokes.
@@ -43,17 +45,19 @@ impl Judgement {
 #[derive(Debug, Clone)]
 pub(in crate::net) struct HubVerifier {
     roots: Arc<RootCertStore>,
+    /// File that has the roots.
+    file: Arc<Path>,
     webpki: Arc<WebPkiServerVerifier>,
     judgement: Judgement,
 }
 
 impl HubVerifier {
-    pub(in crate::net) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
+    pub(in crate::net) fn new(roots: RootCertStore, file: &Path) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let roots = Arc::new(roots);
         let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider).build();
         let webpki = webpki.map_err(|error| TlsError::HubVerifier(error.to_string()))?;
-        Ok(Self { roots, webpki, judgement: Judgement::default() })
+        Ok(Self { roots, file: file.into(), webpki, judgement: Judgement::default() })
     }
 
     /// Refuses what the lists revoke, `None` for nothing. A certificate of whose authority there is no list passes, and a list counts after its end.
@@ -65,8 +69,8 @@ impl HubVerifier {
             .allow_unknown_revocation_status()
             .build();
         let webpki = webpki.map_err(|error| unusable(crl.as_deref(), error))?;
-        let judgement = Judgement { crl, ..self.judgement };
-        Ok(Self { roots: self.roots, webpki, judgement })
+        let judgement = Judgement { crl, ..self.judgement.clone() };
+        Ok(Self { webpki, judgement, ..self })
     }
 
     /// Refuses what the lists of the other one revoke, within its floor of the clock.
@@ -86,8 +90,13 @@ impl HubVerifier {
         (&self.roots, self.judgement.crl.as_deref())
     }
 
+    /// Returns the file that has the trusted authorities.
+    pub(in crate::net) fn file(&self) -> &Path {
+        &self.file
+    }
+
     pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
-        let judgement = Judgement { floor: Some(floor), ..self.judgement };
+        let judgement = Judgement { floor: Some(floor), ..self.judgement.clone() };
         Self { judgement, ..self }
     }
 }
@@ -101,9 +110,10 @@ impl ServerCertVerifier for HubVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.judgement.judge((end_entity, intermediates), now, |at| {
+        let verified = self.judgement.judge((end_entity, intermediates), now, |at| {
             self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
-        })
+        });
+        verified.inspect_err(|_| peer_certificate::note(end_entity))
     }
 
     fn verify_tls12_signature(
@@ -133,17 +143,19 @@ impl ServerCertVerifier for HubVerifier {
 #[derive(Debug, Clone)]
 pub(in crate::net) struct ClientVerifier {
     roots: Arc<RootCertStore>,
+    /// File that has the roots.
+    file: Arc<Path>,
     webpki: Arc<dyn ClientCertVerifier>,
     judgement: Judgement,
 }
 
 impl ClientVerifier {
-    pub(in crate::net) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
+    pub(in crate::net) fn new(roots: RootCertStore, file: &Path) -> Result<Self, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let roots = Arc::new(roots);
         let webpki = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider).build();
         let webpki = webpki.map_err(|error| TlsError::Verifier(error.to_string()))?;
-        Ok(Self { roots, webpki, judgement: Judgement::default() })
+        Ok(Self { roots, file: file.into(), webpki, judgement: Judgement::default() })
     }
 
     /// Refuses what the lists of the other one revoke, within its floor of the clock.
@@ -163,8 +175,8 @@ impl ClientVerifier {
             .allow_unknown_revocation_status()
             .build();
         let webpki = webpki.map_err(|error| unusable(Some(&crl), error))?;
-        let judgement = Judgement { crl: Some(crl), ..self.judgement };
-        Ok(Self { roots: self.roots, webpki, judgement })
+        let judgement = Judgement { crl: Some(crl), ..self.judgement.clone() };
+        Ok(Self { webpki, judgement, ..self })
     }
 
     /// Returns the trusted authorities, and the lists of revoked certificates if there are any.
@@ -172,8 +184,13 @@ impl ClientVerifier {
         (&self.roots, self.judgement.crl.as_deref())
     }
 
+    /// Returns the file that has the trusted authorities.
+    pub(in crate::net) fn file(&self) -> &Path {
+        &self.file
+    }
+
     pub(in crate::net) fn within(self, floor: ClockFloor) -> Self {
-        let judgement = Judgement { floor: Some(floor), ..self.judgement };
+        let judgement = Judgement { floor: Some(floor), ..self.judgement.clone() };
         Self { judgement, ..self }
     }
 }

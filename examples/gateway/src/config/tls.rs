@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
 use edge_bridge::net::{
-    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, certificate_chain_ends,
-    client_certificate_problem, revocation_list_ends, revocation_lists_are_of, signer_socket,
+    CertificateProblem, ClockFloor, ServerTls, TlsError, TlsSettingNames, authorities_have_expired,
+    certificate_chain_ends, client_certificate_problem, revocation_list_ends, revocation_lists_are_of,
+    signer_socket,
 };
 
 use super::section::Placed;
@@ -16,6 +17,10 @@ use super::{Findings, Hub, Severity, TlsAddress, secret_file};
 
 /// Remaining validity of a certificate below which it is reported, so that there is time to roll out a new one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
+
+/// Keys that are to look at where the handshake with the hub fails.
+const NAMES: TlsSettingNames =
+    TlsSettingNames { server_name: "[hub] url, tls_server_name", authorities: "[hub] ca" };
 
 /// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted. The hub's certificate
 /// is judged within `floor`.
@@ -36,7 +41,7 @@ pub(crate) fn tls(hub: &Hub, floor: ClockFloor) -> Result<Option<Tls>, TlsError>
         None => tls,
     };
     let tls = if is_awaiting { tls.awaiting_certificate() } else { tls };
-    Ok(Some(tls.with_clock_floor(floor)))
+    Ok(Some(tls.with_clock_floor(floor).with_setting_names(NAMES)))
 }
 
 /// Files that `[hub]` names and that exist.
@@ -154,6 +159,7 @@ fn file_of(error: &TlsError) -> Option<&Path> {
         TlsError::Pem { path, .. } | TlsError::NoCertificate(path) | TlsError::Refused { path, .. } => {
             Some(path)
         }
+        TlsError::OtherKey { key, .. } => Some(key),
         _ => None,
     }
 }

@@ -6,9 +6,10 @@ use edge_bridge::wire::ReasonCode;
 const REFUSED: &str = "the server refused the connection: ";
 /// Words of rustls for a certificate that this side does not take; the reason follows.
 const NOT_TAKEN_HERE: &str = "invalid peer certificate: ";
-/// Words of the link for one that has expired, or that a list revokes; more follows. For one that is not valid yet it has others: the clock may be behind.
-const NOT_TAKEN_BY_THE_LINK: [&str; 2] =
-    ["the hub's certificate has expired: ", "the hub's certificate is refused: "];
+/// Words of the link for one that it does not take; the reason follows.
+const NOT_TAKEN_BY_THE_LINK: &str = "the hub's certificate ";
+/// Its words for one that is not valid yet: the clock may be behind.
+const NOT_YET: &str = "the hub's certificate is not valid before ";
 /// Words of an error that the other side of TLS has sent; its name follows.
 const ALERT: &str = "received fatal alert: ";
 /// Words of an end of TLS in the handshake; the host follows.
@@ -74,7 +75,7 @@ impl<'a> LinkTrouble<'a> {
 
 /// Returns whether this side does not take the hub's certificate, for a reason that does not pass with the time.
 fn is_not_taken(cause: &str) -> bool {
-    let is_of_link = NOT_TAKEN_BY_THE_LINK.iter().any(|words| cause.starts_with(words));
+    let is_of_link = cause.starts_with(NOT_TAKEN_BY_THE_LINK) && !cause.starts_with(NOT_YET);
     is_of_link || cause.contains(NOT_TAKEN_HERE) && !cause.contains("not valid yet")
 }
 
@@ -121,6 +122,8 @@ mod tests {
                 ),
                 true,
             ),
+            (of_link("is not for \"hub.example\", which is dialled ([hub] url): it has \"hub\""), true),
+            (of_link("does not lead to a root certificate in /etc/ca.crt ([hub] ca)"), true),
             (of_link("is refused: \"hub\" is revoked by /etc/edge-gateway/hub.crl"), true),
             (
                 of_link(
