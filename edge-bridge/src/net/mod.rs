@@ -60,6 +60,7 @@ pub use subscriptions::commands::{Acknowledgement, Command, Commands};
 pub use tls::certificate::{CertificateProblem, authorities_have_expired, client_certificate_problem};
 pub use tls::certificate_chain::certificate_chain_ends;
 pub use tls::certificate_dates::certificate_ends;
+pub use tls::certificate_user::CertificateUser;
 pub use tls::clock_floor::ClockFloor;
 pub use tls::error::{RevocationLoss, TlsError};
 pub use tls::names::{TlsNameError, validate_alpn, validate_server_name};

@@ -12,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::tls::certificate_name::common_name;
+use super::tls::certificate_user::{CertificateUser, Nameless};
 use crate::session::UNSENT_MAX;
 use crate::wire::Utf8;
 
@@ -53,8 +53,8 @@ const CHAIN_MAX: usize = 8 * 1024;
 /// Error of a verified certificate that cannot be used.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum UnfitCertificate {
-    #[error("the client's certificate has no common name, or several: it is to be its user name")]
-    Nameless,
+    #[error("the client's certificate has {0}: it is to be its user name")]
+    Nameless(Nameless),
     #[error("the client's certificate and its chain have {bytes} bytes, the limit is {CHAIN_MAX}")]
     TooLarge { bytes: usize },
 }
@@ -100,20 +100,19 @@ impl Stream {
         end.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// Returns the name in the client's verified certificate; `None` if the client showed none.
+    /// Returns the user name in the client's verified certificate, which is there as `user` says; `None` if the client showed none.
     ///
     /// # Errors
     ///
     /// The certificate has no name, or several, or is too large with its chain.
-    pub(super) fn certificate_name(&self) -> Option<Result<Utf8, UnfitCertificate>> {
+    pub(super) fn certificate_name(&self, user: CertificateUser) -> Option<Result<Utf8, UnfitCertificate>> {
         let Self::Tls(tls) = self else { return None };
         let chain = tls.get_ref().1.peer_certificates()?;
         let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
         if bytes > CHAIN_MAX {
             return Some(Err(UnfitCertificate::TooLarge { bytes }));
         }
-        let name = common_name(chain.first()?).and_then(|name| Utf8::try_from(name).ok());
-        Some(name.ok_or(UnfitCertificate::Nameless))
+        Some(user.name_in(chain.first()?).map_err(UnfitCertificate::Nameless))
     }
 
     /// Limits the bytes that TLS receives without delivering data. For a server, after the handshake.

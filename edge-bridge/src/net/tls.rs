@@ -5,6 +5,7 @@ pub(super) mod certificate;
 pub(super) mod certificate_chain;
 pub(super) mod certificate_dates;
 pub(super) mod certificate_name;
+pub(super) mod certificate_user;
 pub(super) mod client_handshake;
 pub(super) mod clock_floor;
 pub(super) mod der;
@@ -32,6 +33,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use self::certificate_user::CertificateUser;
 use self::clock_floor::ClockFloor;
 use self::error::{TlsError, refused, unfit};
 use self::peer_verifier::{ClientVerifier, HubVerifier};
@@ -77,6 +79,8 @@ pub struct ServerTls {
     verifier: Option<ClientVerifier>,
     /// Private key of the certificate if a signer has it.
     remote_key: Option<RemoteKey>,
+    /// Name in a client's certificate that is its user name.
+    user: CertificateUser,
 }
 
 impl Tls {
@@ -295,7 +299,12 @@ impl ServerTls {
 
     /// Uses a configuration of rustls, for everything that it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self { config, verifier: None, remote_key: None }
+        Self { config, verifier: None, remote_key: None, user: CertificateUser::default() }
+    }
+
+    /// Returns the file of the authorities that clients have to have a certificate of; `None` if there is none, or none that is known.
+    pub(super) fn client_authorities_file(&self) -> Option<&Path> {
+        self.verifier.as_ref().map(ClientVerifier::file)
     }
 
     /// Performs the server's part of the handshake. Takes as long as the client does, so put a time limit around it.

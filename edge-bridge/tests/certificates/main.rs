@@ -13,24 +13,43 @@
 mod authority;
 mod clock_floor;
 mod forwarded;
+mod refusal_words;
 mod revoked;
 mod silent;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge_bridge::listener::Event;
+use edge_bridge::ingest::Now;
+use edge_bridge::listener::{Access, Authenticate, Event, LoginRequest};
 use edge_bridge::net::{Bridge, Receipt, Server, ServerTls, Tls};
+use edge_bridge::wire::ReasonCode;
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// User name by the certificate of the client that connected last.
+struct Named(Arc<Mutex<Option<String>>>);
+
+impl Authenticate for Named {
+    fn authenticate(&mut self, _: Now, login: &LoginRequest<'_>) -> Result<(), ReasonCode> {
+        *self.0.lock().unwrap() = login.certificate_name.map(str::to_owned);
+        Ok(())
+    }
+}
+
 /// Has a bridge with these settings deliver a message to a server with those. The error of either side that says more, if they do not agree.
 async fn deliver(bridge: Tls, server: ServerTls) -> Result<(), String> {
-    let refused = Arc::new(Mutex::new(None));
+    deliver_as(bridge, server).await.map(drop)
+}
+
+/// Returns the user name by the certificate of the bridge.
+async fn deliver_as(bridge: Tls, server: ServerTls) -> Result<Option<String>, String> {
+    let (refused, user) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
     let tell = refused.clone();
     let server = Server::builder()
         .tls(server)
+        .access(Access::of(Named(user.clone())))
         .on_event(move |event, _| {
             if let Event::NoTls { error, .. } = event {
                 *tell.lock().unwrap() = Some(error.clone());
@@ -47,8 +66,11 @@ async fn deliver(bridge: Tls, server: ServerTls) -> Result<(), String> {
             let of_server = refused.lock().unwrap().clone();
             let mut said = [bridge.stats().last_error, of_server].into_iter().flatten();
             // Whoever is refused is told so by an alert, or by nothing at all.
-            let is_own =
-                |said: &String| !["alert", "went away", "closed"].iter().any(|word| said.contains(word));
+            let is_own = |said: &String| {
+                !["alert", "went away", "closed", "ended the connection"]
+                    .iter()
+                    .any(|word| said.contains(word))
+            };
             if let Some(own) = said.find(is_own) {
                 return own;
             }
@@ -59,7 +81,7 @@ async fn deliver(bridge: Tls, server: ServerTls) -> Result<(), String> {
         tokio::select! {
             receipt = receipt => {
                 assert!(matches!(receipt.unwrap(), Receipt::HandedOver));
-                Ok(())
+                Ok(user.lock().unwrap().clone())
             }
             error = error => Err(error),
         }

@@ -186,6 +186,7 @@ async fn shake_hands(
     transport: Transport,
 ) -> Result<(ClientStream, Option<Utf8>), FromPeer> {
     let no_tls = |error| FromPeer::Failed(Handshake::Tls, error);
+    let user = tls.as_ref().map(ServerTls::certificate_user).unwrap_or_default();
     let stream = match tls {
         None => Stream::Tcp(stream),
         Some(tls) => tls
@@ -193,7 +194,7 @@ async fn shake_hands(
             .await
             .map_err(|error| no_tls(failure(&error, tls.client_authorities_file())))?,
     };
-    let name = stream.certificate_name().transpose();
+    let name = stream.certificate_name(user).transpose();
     let name = name.map_err(|unfit| no_tls(unfit.to_string()))?;
     let opened = transport.open(stream).await;
     Ok((opened.map_err(|error| FromPeer::Failed(Handshake::WebSocket, error))?, name))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use edge_bridge::net::CertificateUser;
 use edge_bridge::net::server::{Network, NetworkError};
 
 use super::Findings;
@@ -66,6 +67,8 @@ pub(crate) struct TlsAddress {
     pub(crate) client_ca: Option<PathBuf>,
     /// Lists of certificates that the authority has revoked.
     pub(crate) client_crl: Option<PathBuf>,
+    /// Name in a client's certificate that is its user name.
+    pub(crate) client_user: CertificateUser,
 }
 
 impl Addresses {
@@ -87,7 +90,7 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "tls_listen",
     "cert",
     "key",
@@ -173,10 +176,16 @@ pub(super) fn addresses(
     } else if section.get("cert").is_none() || section.get("key").is_none() {
         findings.error(section.at_key("tls_listen"), "local.tls_listen", "needs `cert` and `key`");
     }
-    if section.get("client_crl").is_some() && section.get("client_ca").is_none() {
-        let at = section.at_key("client_crl");
-        findings.error(at, "local.client_crl", "belongs to `client_ca`, which is missing");
+    for key in ["client_crl", "client_user_from"] {
+        if section.get(key).is_some() && section.get("client_ca").is_none() {
+            let message = "belongs to `client_ca`, which is missing";
+            findings.error(section.at_key(key), &format!("local.{key}"), message);
+        }
     }
+    let client_user = match section.one_of("client_user_from", findings) {
+        Some(Placed { value: "san", .. }) => CertificateUser::AlternativeName,
+        _ => CertificateUser::CommonName,
+    };
     if let (Some(cert), Some(key)) = (&cert, &key) {
         tls::check_listener(cert, key, [client_ca.as_ref(), client_crl.as_ref()], findings);
     }
@@ -201,6 +210,7 @@ pub(super) fn addresses(
             key: key.value,
             client_ca: client_ca.map(|placed| placed.value),
             client_crl: client_crl.map(|placed| placed.value),
+            client_user,
         }),
         (Some(_), ..) => return None,
         (None, ..) => None,

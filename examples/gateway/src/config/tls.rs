@@ -241,6 +241,7 @@ fn check_chain((cert, name): (&Placed<PathBuf>, &str), max_age: Duration, findin
 /// One of the files is not valid.
 pub(crate) fn listener_tls(files: &TlsAddress, floor: ClockFloor) -> Result<ServerTls, TlsError> {
     let tls = ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())?;
+    let tls = tls.with_certificate_user(files.client_user);
     let tls = match &files.client_crl {
         Some(crl) => tls.with_client_crl(crl)?,
         None => tls,

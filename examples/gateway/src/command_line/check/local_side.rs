@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use edge_bridge::net::CertificateUser;
+
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{AccessFiles, Addresses, ClientLimits, Local};
 use crate::open_files::OpenFiles;
@@ -97,7 +99,11 @@ fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool)
         writeln!(f, "{head}sensors connect with TLS to {}, MQTT 3.1.1 and 5", tls.address)?;
         if let Some(ca) = &tls.client_ca {
             let ca = ca.display();
-            writeln!(f, "              each shows a certificate by {ca}: its common name is the user name")?;
+            let name = match tls.client_user {
+                CertificateUser::AlternativeName => "subject alternative",
+                _ => "common",
+            };
+            writeln!(f, "              each shows a certificate by {ca}: its {name} name is the user name")?;
             if let Some(crl) = &tls.client_crl {
                 writeln!(f, "              none that {} revokes", crl.display())?;
             }

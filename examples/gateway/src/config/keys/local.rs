@@ -1,7 +1,7 @@
 //! The keys of `[local]`: the side of the sensors.
 
 use super::Preset::{Is, Means};
-use super::Value::{Boolean, Duration, Integer, Size, Strings, Text};
+use super::Value::{Boolean, Duration, Integer, OneOf, Size, Strings, Text};
 use super::{Key, key};
 
 pub(super) const LOCAL: &[Key] = &[
@@ -57,13 +57,19 @@ pub(super) const LOCAL: &[Key] = &[
         "client_ca",
         Text("file"),
         Means("clients show none"),
-        "Authority of the certificates that clients must show at `tls_listen`, in PEM. The certificate's common name is their user name; no password is asked for.",
+        "Authority of the certificates that clients must show at `tls_listen`, in PEM. A name in the certificate is their user name (`client_user_from`); no password is asked for.",
     ),
     key(
         "client_crl",
         Text("file"),
         Means("none is known to be revoked"),
         "Lists of certificates that authorities in `client_ca` have revoked (CRL), in PEM: who shows one of these is refused. Read again when it changes; then all with a certificate come again. A list that is out of date still counts.",
+    ),
+    key(
+        "client_user_from",
+        OneOf(&["cn", "san"]),
+        Means("`cn`"),
+        "Name in the certificate that is the user name: `cn`, the common name, as Mosquitto's `use_identity_as_username`; `san`, the subject alternative name: the DNS name, without any the mail address, without those the URI. A certificate without one, or with several, is refused.",
     ),
     key(
         "password_file",

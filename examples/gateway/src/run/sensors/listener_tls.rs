@@ -124,6 +124,7 @@ fn contents(files: &TlsAddress) -> [Content; 3] {
 
 #[cfg(test)]
 mod tests {
+    use edge_bridge::net::CertificateUser;
     use rcgen::{CertificateParams, Issuer, KeyPair};
 
     use super::*;
@@ -154,6 +155,7 @@ mod tests {
             key: write("key", &key.serialize_pem()),
             client_ca: Some(write("ca", &cert)),
             client_crl: Some(write("crl", &list)),
+            client_user: CertificateUser::CommonName,
         }
     }
 
