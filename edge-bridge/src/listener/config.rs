@@ -25,6 +25,10 @@ pub struct Config {
     /// Longest keep alive, in seconds. An MQTT 5 client that asks for more, or for none, is told; a 3.1.1 client cannot be told and keeps its
     /// own. Default 300; 0 = no limit.
     pub keep_alive_max_s: u16,
+    /// Shortest keep alive, in seconds. An MQTT 5 client that asks for less is told this one, or `keep_alive_max_s` if that is shorter; none at all, 0, is
+    /// not less. A 3.1.1 client cannot be told: it keeps its own and is not refused, and its pings count as bytes that are read of it
+    /// (`max_bytes_per_s`). Default 0 = no limit.
+    pub keep_alive_min_s: u16,
     /// Most filters of one client. Default 100.
     pub max_subscriptions: usize,
     /// Most retained messages. At the limit a message of a new topic is delivered but not retained, and counted. Default 1 000.
@@ -81,6 +85,18 @@ pub struct Config {
     pub sys_interval_s: u32,
 }
 
+impl Config {
+    /// Returns the keep alive that a client is told in the place of the one that it asks for, 0 for none; `None` if it may keep that.
+    pub(super) fn other_keep_alive_s(&self, asked_s: u16) -> Option<u16> {
+        let max_s = if self.keep_alive_max_s == 0 { u16::MAX } else { self.keep_alive_max_s };
+        if asked_s == 0 {
+            return (self.keep_alive_max_s > 0).then_some(max_s);
+        }
+        let told_s = asked_s.max(self.keep_alive_min_s).min(max_s);
+        (told_s != asked_s).then_some(told_s)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let mut session = ServerConfig::default();
@@ -93,6 +109,7 @@ impl Default for Config {
             session,
             session_expiry_max_s: 7 * 86_400,
             keep_alive_max_s: 300,
+            keep_alive_min_s: 0,
             max_subscriptions: 100,
             max_retained: 1000,
             max_retained_bytes: 1024 * 1024,
@@ -109,6 +126,33 @@ impl Default for Config {
             accept_control_characters: false,
             own_topics: Vec::new(),
             sys_interval_s: 10,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keep_alive_outside_the_limits_is_another_one() {
+        for (min_s, max_s, asked_s, told_s) in [
+            (0, 300, 60, None),
+            (0, 300, 0, Some(300)),
+            (0, 300, 301, Some(300)),
+            (0, 0, 0, None),
+            (0, 0, u16::MAX, None),
+            (30, 300, 30, None),
+            (30, 300, 29, Some(30)),
+            (30, 300, 1, Some(30)),
+            (30, 300, 0, Some(300)),
+            (30, 0, 0, None),
+            (30, 0, 1, Some(30)),
+            (30, 10, 5, Some(10)),
+            (30, 10, 10, None),
+        ] {
+            let config = Config { keep_alive_min_s: min_s, keep_alive_max_s: max_s, ..Config::default() };
+            assert_eq!(config.other_keep_alive_s(asked_s), told_s, "{min_s} {max_s} {asked_s}");
         }
     }
 }

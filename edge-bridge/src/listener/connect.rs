@@ -138,9 +138,7 @@ impl<I: Ingest> Listener<I> {
         let mut accept = Accept::default();
         if connect.version == Version::V5 {
             accept.max_in_flight = Some(self.config.max_in_flight);
-            let max_s = self.config.keep_alive_max_s;
-            accept.keep_alive_s =
-                (max_s > 0 && (connect.keep_alive_s == 0 || connect.keep_alive_s > max_s)).then_some(max_s);
+            accept.keep_alive_s = self.config.other_keep_alive_s(connect.keep_alive_s);
             let asked_s = connect.properties.u32(PropertyId::SessionExpiryInterval).unwrap_or(0);
             let expiry_s = self.expiry(connect);
             accept.session_expiry_s = (expiry_s != asked_s).then_some(expiry_s);

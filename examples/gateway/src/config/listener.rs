@@ -45,6 +45,8 @@ pub(crate) struct ClientLimits {
     /// Longest session expiry of the client.
     pub(crate) max_session_expiry: Duration,
     pub(crate) max_keep_alive: Duration,
+    /// Shortest keep alive of the client; `None` for no limit.
+    pub(crate) min_keep_alive: Option<Duration>,
 }
 
 /// Addresses at which clients connect, at least one of `plain` and `tls`.
@@ -90,12 +92,13 @@ impl Addresses {
 }
 
 /// Keys of the listener alone.
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "tls_listen",
     "cert",
     "key",
     "client_ca",
     "client_crl",
+    "client_user_from",
     "trusted_proxies",
     "password_file",
     "acl_file",
@@ -113,11 +116,12 @@ const KEYS: [&str; 25] = [
     "max_retained_bytes",
     "max_session_expiry",
     "max_keep_alive",
+    "min_keep_alive",
     "sys_interval",
     "persistence",
 ];
 /// Keys that belong to `tls_listen`.
-const OF_TLS: [&str; 4] = ["cert", "key", "client_ca", "client_crl"];
+const OF_TLS: [&str; 5] = ["cert", "key", "client_ca", "client_crl", "client_user_from"];
 
 pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> ListenerLimits {
     let limits = ListenerLimits {
@@ -137,6 +141,7 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
             max_rate: section.size("max_rate", findings).and_then(|size| u32::try_from(size.value).ok()),
             max_session_expiry: section.duration_in_force("max_session_expiry", findings),
             max_keep_alive: section.duration_in_force("max_keep_alive", findings),
+            min_keep_alive: section.duration("min_keep_alive", findings).map(|placed| placed.value),
         },
         max_retained: (
             section.integer_in_force("max_retained_messages", findings),
@@ -144,6 +149,10 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
         ),
         sys_interval_s: u32::try_from(section.integer_in_force("sys_interval", findings)).unwrap_or(u32::MAX),
     };
+    if limits.per_client.min_keep_alive.is_some_and(|min| min > limits.per_client.max_keep_alive) {
+        let message = "more than `max_keep_alive`: no client could keep to both";
+        findings.error(section.at_key("min_keep_alive"), "local.min_keep_alive", message);
+    }
     let slow = limits.per_client.max_rate.is_some_and(|rate| rate < limits.max_packet / 5);
     if slow {
         let message = "less than a fifth of `max_packet`: a client would count as silent while its packet is read; lower that too";

@@ -180,6 +180,12 @@ pub(super) const LOCAL: &[Key] = &[
         "Longest keep alive of MQTT 5 clients: who asks for more, or for none, is told this one. Those of 3.1.1 cannot be told, and keep theirs.",
     ),
     key(
+        "min_keep_alive",
+        Duration("1s", "18h"),
+        Means("no limit"),
+        "Shortest keep alive of MQTT 5 clients, at most `max_keep_alive`: who asks for less is told this one. Those of 3.1.1 cannot be told: they keep theirs and are not refused, and their pings count as bytes that are read of them (`max_rate`).",
+    ),
+    key(
         "sys_interval",
         Integer(0, 65_535),
         Is("10"),

@@ -45,6 +45,7 @@ fn what_is_in_order_is_passed_over() {
     for local in [
         "listen = \"0.0.0.0:1883\"\npassword_file = \"users\"\nacl_file = \"rights\"".to_owned(),
         format!("{TLS}client_ca = \"cert\"\nacl_file = \"rights\""),
+        format!("{TLS}client_ca = \"cert\"\nclient_user_from = \"san\"\nmin_keep_alive = \"5m\""),
         format!("{TLS}password_file = \"users\"\nlisten = \"127.0.0.1:1883\""),
         "listen = \"127.0.0.1:1883\"\npassword_file = \"users\"\nallow_anonymous = true".to_owned(),
         "listen = \"127.0.0.1:1883\"\nws_listen = \"127.0.0.1:9001\"".to_owned(),
@@ -77,6 +78,15 @@ fn each_mistake_is_named() {
             "error: local.tls_listen: anyone who reaches this address may publish: give a password_file, a client_ca",
         ),
         (format!("{here}cert = \"cert\""), "error: local.cert: belongs to `tls_listen`"),
+        (
+            format!("{here}client_user_from = \"san\""),
+            "error: local.client_user_from: belongs to `tls_listen`",
+        ),
+        (
+            format!("{TLS}client_user_from = \"san\"\npassword_file = \"users\""),
+            "error: local.client_user_from: belongs to `client_ca`",
+        ),
+        (format!("{here}min_keep_alive = \"301s\""), "error: local.min_keep_alive: more than"),
         ("tls_listen = \"127.0.0.1:8883\"".to_owned(), "error: local.tls_listen: needs `cert` and `key`"),
         (TLS.replace("\"key\"", "\"other.key\""), "error: local.key"),
         (format!("{TLS}client_ca = \"key\"\npassword_file = \"users\""), "error: local.client_ca"),

@@ -183,6 +183,8 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
     config.max_bytes_per_s = of_each.max_rate;
     config.session_expiry_max_s = u32::try_from(of_each.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
     config.keep_alive_max_s = u16::try_from(of_each.max_keep_alive.as_secs()).unwrap_or(u16::MAX);
+    let min_s = of_each.min_keep_alive.map_or(0, |min| min.as_secs());
+    config.keep_alive_min_s = u16::try_from(min_s).unwrap_or(u16::MAX);
     let (topics, bytes) = limits.max_retained;
     (config.max_retained, config.max_retained_bytes) = (size(topics), size(bytes));
     config.sys_interval_s = limits.sys_interval_s;
