@@ -5,7 +5,7 @@ use std::fmt;
 use edge_bridge::net::CertificateUser;
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{AccessFiles, Addresses, ClientLimits, Local};
+use crate::config::{AccessFiles, Addresses, ClientLimits, ListenerLimits, Local};
 use crate::open_files::OpenFiles;
 
 use super::Lines;
@@ -31,6 +31,7 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
                 human_bytes(limits.max_memory)
             )?;
             of_each(f, &limits.per_client)?;
+            of_retained_and_figures(f, limits)?;
             let fit = files.connections(limits.max_connections);
             if fit < limits.max_connections {
                 writeln!(
@@ -74,13 +75,28 @@ fn of_each(f: &mut Lines<'_, '_>, limits: &ClientLimits) -> fmt::Result {
     )?;
     writeln!(
         f,
-        "              {} read of it; sessions last {}, keep alive {} at most",
+        "              {} read of it; sessions last {}, keep alive {} at most{}",
         rate.map_or_else(
             || "no limit of the bytes a second that are".to_owned(),
             |rate| format!("{rate} a second are")
         ),
         human_duration(limits.max_session_expiry),
-        human_duration(limits.max_keep_alive)
+        human_duration(limits.max_keep_alive),
+        limits.min_keep_alive.map_or_else(String::new, |min| format!(", {} at least", human_duration(min)))
+    )
+}
+
+/// Writes the limits of retained messages, and how often there are figures.
+fn of_retained_and_figures(f: &mut Lines<'_, '_>, limits: &ListenerLimits) -> fmt::Result {
+    let (topics, bytes) = limits.max_retained;
+    let figures = match limits.sys_interval_s {
+        0 => "no figures on $SYS/broker".to_owned(),
+        seconds => format!("figures on $SYS/broker every {seconds} s"),
+    };
+    writeln!(
+        f,
+        "              retained messages on {topics} topics, {} of them; {figures}",
+        human_bytes(bytes)
     )
 }
 

@@ -81,6 +81,12 @@ fn each_limit_of_a_client_is_told() {
             "",
             "  no limit of the bytes a second that are read of it; sessions last 7 d 0 h, keep alive 5 min 0 s at most\n",
         ),
+        ("min_keep_alive = \"20s\"\n", "keep alive 5 min 0 s at most, 20 s at least\n"),
+        ("", "  retained messages on 1000 topics, 1.0 MiB of them; figures on $SYS/broker every 10 s\n"),
+        (
+            "max_retained_messages = 7\nmax_retained_bytes = \"8KiB\"\nsys_interval = 0\n",
+            "  retained messages on 7 topics, 8.0 KiB of them; no figures on $SYS/broker\n",
+        ),
         ("max_queued_messages = 7\nmax_unread = \"8KiB\"\n", "each client: 7 messages, "),
         ("max_unread = \"8KiB\"\n", " 8.0 KiB unread;"),
         ("max_rate = \"64KiB\"\n", "  64.0 KiB a second are read of it; "),
