@@ -122,6 +122,9 @@ fn payloads_of_every_form_survive_an_outage_and_what_fits_none_is_a_dead_letter(
     dead.sort_unstable();
     wait_until("every other message is a dead letter", 30, || dead_letters(&subscriber).len() >= dead.len());
     assert_eq!(dead_letters(&subscriber), dead, "as they came, and no others");
+    for letter in subscriber.arrived().iter().filter(|message| message.topic.starts_with("dead-letter/")) {
+        assert!(letter.user_properties.contains("edge-reason-text:"), "{}", letter.user_properties);
+    }
     let log = gateway.log();
     for (topic, payload) in wrong {
         let payload = payload.replace('"', "\\\"");

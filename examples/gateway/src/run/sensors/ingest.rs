@@ -367,6 +367,7 @@ impl Inner {
             Ok(taken) => taken,
             Err((reason, error)) => {
                 last.refuse(may_be_copy, Some(lane));
+                last.set_reason(&error);
                 return self.refuse(now, message, reason, &error);
             }
         };

@@ -1,9 +1,28 @@
 //! Last answer of one handle to the ingest, with what belongs to it: the caller asks for it after the answer, and other threads get answers meanwhile.
 
+use control_loop::OneLine;
 use edge_bridge::Row;
 use edge_bridge::puback_chain::Group;
 
 use crate::run::sensors::held_receipts::Link;
+
+/// User property of a dead letter with the reason in words.
+const REASON_TEXT: &str = "edge-reason-text";
+/// Most bytes of the words.
+const REASON_BYTES_MAX: usize = 200;
+/// Most bytes of a payload beside which the words stand: a message at the limit of a row of the queue would be too long with them.
+const LETTER_WITH_REASON_MAX: usize = 64 * 1024;
+
+/// Returns the words of a reason on one line, cut to [`REASON_BYTES_MAX`] with an ellipsis.
+fn reason_text(reason: &str) -> String {
+    let mut text = OneLine(reason).to_string();
+    if text.len() > REASON_BYTES_MAX {
+        let room = REASON_BYTES_MAX - '…'.len_utf8();
+        text.truncate((0..=room).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default());
+        text.push('…');
+    }
+    text
+}
 
 /// Last answer of one handle, without its rows.
 #[derive(Debug, Default)]
@@ -13,6 +32,8 @@ pub(super) struct LastAnswer {
     may_be_copy: bool,
     /// Lane of the message's route if it was refused; `None`: no route matches.
     lane: Option<u8>,
+    /// Reason of the route in words if the message was refused by one; empty for none.
+    reason: String,
     /// Receipts that depend on the rows of the answer.
     link: Link,
 }
@@ -37,10 +58,21 @@ impl LastAnswer {
         (self.may_be_copy, self.lane) = (may_be_copy, lane);
     }
 
-    /// Marks the dead letter of the refused message.
+    /// Notes the reason for which a route refused the message.
+    pub(super) fn set_reason(&mut self, reason: &str) {
+        self.reason = reason_text(reason);
+    }
+
+    /// Marks the dead letter of the refused message, and adds the reason in words.
     pub(super) fn mark(&self, mut letter: Row) -> Row {
         letter.possible_duplicate |= self.may_be_copy;
         letter.lane = self.lane;
+        if !self.reason.is_empty() && letter.payload.len() <= LETTER_WITH_REASON_MAX {
+            let mut properties = letter.properties.to_builder();
+            // A message with properties at the limit of the format keeps what it has.
+            let _ = properties.user(REASON_TEXT, &self.reason);
+            letter.properties = properties.finish();
+        }
         letter
     }
 
@@ -62,6 +94,7 @@ mod tests {
 
     use super::super::GatewayIngest;
     use super::super::route_change_tests::{DOOR, at, message, routes};
+    use super::{LETTER_WITH_REASON_MAX, REASON_BYTES_MAX, REASON_TEXT, reason_text};
 
     /// Two routes, of which the first one holds readings with their receipts.
     fn ingest() -> GatewayIngest {
@@ -107,5 +140,26 @@ mod tests {
         };
         assert_eq!(letter(&mut listener, &copy), (true, Some(0)), "the lane for which it waited");
         assert_eq!(letter(&mut beside, &first), (false, Some(0)));
+    }
+
+    #[test]
+    fn a_dead_letter_has_the_parsers_words_on_one_line_of_200_bytes() {
+        let mut ingest = ingest();
+        let mut text_of = |payload: &str| {
+            let message = message("a/t", 1_000, payload);
+            assert!(matches!(ingest.ingest(at(1_000), &message), Answer::Refuse(_)));
+            let row = ingest.dead_letter(&message, ReasonCode::PAYLOAD_FORMAT_INVALID);
+            row.properties.user_property(REASON_TEXT).map(str::to_owned)
+        };
+        let said = text_of("no value").unwrap();
+        assert!(!said.is_empty() && said.len() <= REASON_BYTES_MAX, "{said}");
+        assert_eq!(text_of(&"x".repeat(LETTER_WITH_REASON_MAX + 1)), None);
+        // It is the next message's no more.
+        assert!(matches!(ingest.ingest(at(2_000), &message("b/t", 2_000, "1.0")), Answer::Store(_)));
+        let row = ingest.dead_letter(&message("b/t", 2_000, "x"), ReasonCode::UNSPECIFIED_ERROR);
+        assert_eq!(row.properties.user_property(REASON_TEXT), None);
+        let text = reason_text(&format!("\n\u{1b}{}", "ä".repeat(300)));
+        assert!(text.len() <= REASON_BYTES_MAX && text.ends_with("ä…"), "{text}");
+        assert!(!text.chars().any(char::is_control), "{text}");
     }
 }
