@@ -1,12 +1,11 @@
 //! Log lines about local clients: failures as warnings, connects and disconnects at debug level.
 //!
-//! A refused client comes back every second, so each cause has one line a minute, whatever the client, and all causes share a budget of lines.
+//! A refused client comes back every second, so each cause has one line a minute, whatever the client, and all causes share a budget of lines. Logins that
+//! fail have one of their own, and a line a minute for each address.
 //! Events without a line are counted, with their addresses, in the next line of their cause, or in one line for all causes that have none.
 //! Clients choose their names and topics, so both are escaped.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use control_loop::OneLine;
 use edge_bridge::escape::Escaped;
@@ -16,75 +15,35 @@ use edge_bridge::wire::{DecodeErrorKind, ReasonCode, TopicError, Utf8};
 
 use crate::run::log::once_an_hour::OnceAnHour;
 
+mod line_budget;
+
+use line_budget::{CAUSES_MAX, LineBudget};
+
 const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
 /// Most characters of an error that are shown: its words, a name and a path.
 const ERROR_CHARS_MAX: usize = 240;
-/// Most causes that are kept apart in a minute.
-const CAUSES_MAX: usize = 64;
-/// Most addresses that a line names.
-const ADDRESSES_MAX: usize = 8;
 
 /// Rate limit of the lines about clients.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::run) struct ClientLog {
-    minute: u64,
-    /// Number of lines written in this minute.
-    lines: usize,
-    causes: HashMap<String, Cause>,
-    /// Events whose causes got no line of their own.
-    others: HeldBack,
+    budget: LineBudget,
+    /// Budget of logins that fail, whose causes are addresses: whoever guesses passwords takes no line of anything else.
+    logins: LineBudget,
     /// Rate limit of lines about clients at QoS 0 whose messages find no room.
     no_room: OnceAnHour,
     /// Connection of the client that was refused last.
     refused: Option<ConnectionId>,
 }
 
-#[derive(Debug, Default)]
-struct Cause {
-    /// Set if the cause had its line in this minute.
-    is_said: bool,
-    held_back: HeldBack,
-}
-
-/// Events without a line since the last line of their cause.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct HeldBack {
-    events: u64,
-    /// Different addresses, in the order in which they were first seen.
-    addresses: Vec<IpAddr>,
-    has_more: bool,
-}
-
-impl HeldBack {
-    fn add(&mut self, address: Option<IpAddr>) {
-        self.events += 1;
-        self.note(address);
-    }
-
-    fn note(&mut self, address: Option<IpAddr>) {
-        let Some(address) = address.filter(|address| !self.addresses.contains(address)) else { return };
-        if self.addresses.len() < ADDRESSES_MAX {
-            self.addresses.push(address);
-        } else {
-            self.has_more = true;
+impl Default for ClientLog {
+    fn default() -> Self {
+        Self {
+            budget: LineBudget::new(WARNINGS_PER_MINUTE),
+            logins: LineBudget::new(CAUSES_MAX),
+            no_room: OnceAnHour::default(),
+            refused: None,
         }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.events += other.events;
-        self.has_more |= other.has_more;
-        other.addresses.into_iter().for_each(|address| self.note(Some(address)));
-    }
-}
-
-impl fmt::Display for HeldBack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.events)?;
-        for (n, address) in self.addresses.iter().enumerate() {
-            write!(f, "{}{address}", if n == 0 { " from " } else { ", " })?;
-        }
-        if self.has_more { f.write_str(" and others") } else { Ok(()) }
     }
 }
 
@@ -100,7 +59,9 @@ struct Trouble {
 impl ClientLog {
     /// Logs an event: a failure as a warning within the rate limit, anything else at debug level.
     pub(in crate::run) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
-        if let Some(held_back) = self.begin_minute(up_ms / MINUTE_MS) {
+        let minute = up_ms / MINUTE_MS;
+        let left_over = [self.budget.begin_minute(minute), self.logins.begin_minute(minute)];
+        for held_back in left_over.into_iter().flatten() {
             tracing::warn!(%held_back, "more trouble of local clients than had lines");
         }
         if let Event::ClientsRestored(restored) = event {
@@ -114,12 +75,16 @@ impl ClientLog {
         };
         // Its hour begins with its line.
         if let Event::NoRoom { client, .. } = event
-            && self.has_line(&cause)
+            && self.budget.has_line(&cause)
             && !self.no_room.may_say(up_ms, client)
         {
             return;
         }
-        if let Some(held_back) = self.due(cause, address) {
+        let due = match failed_login(event) {
+            true => self.logins.due(login_cause(address), address),
+            false => self.budget.due(cause, address),
+        };
+        if let Some(held_back) = due {
             tracing::warn!(address = shown, %held_back, "{said}");
         }
     }
@@ -132,52 +97,17 @@ impl ClientLog {
         }
         matches!(event, Event::Disconnected { client: None, connection, .. } if refused == Some(*connection))
     }
+}
 
-    /// Starts another minute. Returns events of earlier minutes that no line has counted, because their cause had none or did not come back.
-    /// `None`: there are none, or the minute is the same.
-    fn begin_minute(&mut self, minute: u64) -> Option<HeldBack> {
-        if std::mem::replace(&mut self.minute, minute) == minute {
-            return None;
-        }
-        self.causes.retain(|_, cause| {
-            if !std::mem::take(&mut cause.is_said) {
-                self.others.merge(std::mem::take(&mut cause.held_back));
-            }
-            cause.held_back.events > 0
-        });
-        let others = std::mem::take(&mut self.others);
-        let has_others = others.events > 0;
-        self.lines = usize::from(has_others);
-        has_others.then_some(others)
-    }
+/// Returns whether the event is a login that fails.
+fn failed_login(event: &Event) -> bool {
+    let reasons = [ReasonCode::BAD_USER_NAME_OR_PASSWORD, ReasonCode::NOT_AUTHORIZED];
+    matches!(event, Event::Refused { reason, .. } if reasons.contains(reason))
+}
 
-    fn has_room(&self, cause: &str) -> bool {
-        self.causes.len() < CAUSES_MAX || self.causes.contains_key(cause)
-    }
-
-    /// Returns whether an event of this cause would get a line now.
-    fn has_line(&self, cause: &str) -> bool {
-        let is_said = self.causes.get(cause).is_some_and(|cause| cause.is_said);
-        self.lines < WARNINGS_PER_MINUTE && self.has_room(cause) && !is_said
-    }
-
-    /// Counts an event of this cause. Returns the events without a line since the last one if a line is due now; `None` if none is due.
-    fn due(&mut self, cause: String, address: Option<SocketAddr>) -> Option<HeldBack> {
-        let is_due = self.has_line(&cause);
-        let address = address.map(|address| address.ip());
-        if !self.has_room(&cause) {
-            self.others.add(address);
-            return None;
-        }
-        let cause = self.causes.entry(cause).or_default();
-        if !is_due {
-            cause.held_back.add(address);
-            return None;
-        }
-        cause.is_said = true;
-        self.lines += 1;
-        Some(std::mem::take(&mut cause.held_back))
-    }
+/// Returns the cause of a login that fails: its address, whatever the user and the reason.
+fn login_cause(address: Option<SocketAddr>) -> String {
+    address.map_or_else(String::new, |address| address.ip().to_string())
 }
 
 /// Returns the text without its digits, such as seconds or byte positions, so that one cause has one text.
@@ -191,7 +121,18 @@ fn no_handshake(protocol: &str, error: &str, cause: &str) -> Trouble {
     let shown: String = error.chars().take(ERROR_CHARS_MAX).collect();
     Trouble {
         cause: format!("no {protocol}: {}", without_numbers(cause)),
-        said: format!("no {protocol} with a client: {}", OneLine(&shown)),
+        said: format!("no {protocol} with a client: {}{}", OneLine(&shown), key_of_handshake(error)),
+    }
+}
+
+/// Returns the key by which a client's certificate is judged, in brackets; nothing for another error.
+fn key_of_handshake(error: &str) -> &'static str {
+    if error.starts_with("client: another authority") {
+        " ([local] client_ca)"
+    } else if error.starts_with("the client's certificate has") && error.contains("user name") {
+        " ([local] client_user_from)"
+    } else {
+        ""
     }
 }
 

@@ -5,7 +5,11 @@ use bytes::BytesMut;
 use edge_bridge::listener::ConnectionId;
 use edge_bridge::wire::{Limits, Utf8, decode_connect};
 
-fn due(log: &mut ClientLog, minute: u64, cause: &str, address: Option<&str>) -> Option<String> {
+fn budget() -> LineBudget {
+    LineBudget::new(WARNINGS_PER_MINUTE)
+}
+
+fn due(log: &mut LineBudget, minute: u64, cause: &str, address: Option<&str>) -> Option<String> {
     assert_eq!(log.begin_minute(minute), None);
     let address = address.map(|address| SocketAddr::new(address.parse().unwrap(), 1));
     log.due(cause.to_owned(), address).map(|held_back| held_back.to_string())
@@ -13,7 +17,7 @@ fn due(log: &mut ClientLog, minute: u64, cause: &str, address: Option<&str>) -> 
 
 #[test]
 fn each_cause_is_said_once_a_minute_and_all_have_a_budget() {
-    let mut log = ClientLog::default();
+    let mut log = budget();
     assert_eq!((0..25).filter(|_| due(&mut log, 0, "the same", None).is_some()).count(), 1);
     assert_eq!((0..25).filter(|n| due(&mut log, 0, &n.to_string(), None).is_some()).count(), 9);
     assert_eq!(log.begin_minute(1).unwrap().to_string(), "16", "nine had a line");
@@ -49,7 +53,7 @@ fn what_is_held_back_is_counted_with_its_own_cause_and_its_addresses() {
 
 #[test]
 fn one_mistake_of_a_whole_plant_takes_one_line() {
-    let mut log = ClientLog::default();
+    let mut log = budget();
     for minute in 0..3 {
         let lines = (0..12).filter_map(|n| due(&mut log, minute, "refused", Some(&format!("10.0.0.{n}"))));
         assert_eq!(lines.count(), 1);
@@ -61,7 +65,7 @@ fn one_mistake_of_a_whole_plant_takes_one_line() {
 
 #[test]
 fn a_trouble_that_has_ended_is_counted_in_a_line_for_all() {
-    let mut log = ClientLog::default();
+    let mut log = budget();
     (0..5).for_each(|_| drop(due(&mut log, 0, "ended", Some("10.0.0.7"))));
     assert_eq!(log.begin_minute(1), None, "it may go on");
     assert_eq!(log.begin_minute(2).unwrap().to_string(), "4 from 10.0.0.7");
@@ -70,7 +74,7 @@ fn a_trouble_that_has_ended_is_counted_in_a_line_for_all() {
 
 #[test]
 fn causes_without_end_are_bounded_and_each_event_is_counted() {
-    let mut log = ClientLog::default();
+    let mut log = budget();
     let mut counted = 0;
     for minute in 0..5 {
         counted += log.begin_minute(minute).map_or(0, |others| others.events);
@@ -91,21 +95,21 @@ fn a_client_whose_messages_find_no_room_has_one_line_an_hour_over_its_connection
     let mut lines = |up_ms, connection| {
         let event = Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
         log.on_event(up_ms, &event, None);
-        log.lines
+        log.budget.lines
     };
     assert_eq!(lines(0, 1), 1);
     assert_eq!(lines(10 * MINUTE_MS, 2), 0, "no second one within the hour");
     assert_eq!(lines(61 * MINUTE_MS, 3), 1);
-    assert_eq!(log.minute, 61);
+    assert_eq!(log.budget.minute, 61);
 }
 
 #[test]
 fn no_room_without_a_line_is_counted_and_has_one_later() {
     let mut log = ClientLog::default();
-    (0..WARNINGS_PER_MINUTE).for_each(|n| drop(due(&mut log, 0, &n.to_string(), None)));
+    (0..WARNINGS_PER_MINUTE).for_each(|n| drop(due(&mut log.budget, 0, &n.to_string(), None)));
     let event = Event::NoRoom { connection: ConnectionId(1), client: Utf8::from_static("s") };
     log.on_event(1, &event, None);
-    let held_back: u64 = log.causes.values().map(|cause| cause.held_back.events).sum();
+    let held_back: u64 = log.budget.causes.values().map(|cause| cause.held_back.events).sum();
     assert_eq!(held_back, 1);
     let lines = captured(|| log.on_event(MINUTE_MS, &event, None));
     assert!(lines.contains("held_back=1") && lines.contains("client \"s\" at QoS 0"), "{lines}");
@@ -154,6 +158,9 @@ fn an_error_of_a_handshake_keeps_its_quotes_and_its_end() {
     let error = format!("\"oven\\n3\" is revoked by /etc/{}/sensors.crl", "x".repeat(80));
     let said = trouble(&Event::NoTls { connection: ConnectionId(1), error: error.clone() }).unwrap().said;
     assert_eq!(said, format!("no TLS with a client: {error}"));
+    let other = "client: another authority than those in /etc/ca.crt has signed the certificate".to_owned();
+    let said = trouble(&Event::NoTls { connection: ConnectionId(1), error: other }).unwrap().said;
+    assert!(said.ends_with("in /etc/ca.crt has signed the certificate ([local] client_ca)"), "{said}");
     let forged = Event::NoWebSocket { connection: ConnectionId(1), error: "x\n".repeat(10_000) };
     let said = trouble(&forged).unwrap().said;
     assert!(!said.contains('\n') && said.len() < 500, "{}", said.len());
@@ -199,4 +206,34 @@ fn who_is_closed_for_memory_without_a_name_is_told_and_who_is_refused_is_told_on
     assert_eq!(said(&[&ended]), [0, 1]);
     assert_eq!(said(&[&refused, &ended]), [1, 0]);
     assert_eq!(said(&[&refused, &ended, &ended]), [1, 1]);
+}
+
+/// Whoever guesses passwords is named with each address, and keeps no other trouble out of the log.
+#[test]
+fn a_login_that_fails_has_a_line_a_minute_for_each_address() {
+    let refused = |user: &str| Event::Refused {
+        connection: ConnectionId(1),
+        client: Utf8::from_static("c"),
+        user: Utf8::try_from(user.to_owned()).ok(),
+        reason: ReasonCode::BAD_USER_NAME_OR_PASSWORD,
+    };
+    let from = |n: usize| format!("10.0.{}.{}:1", n / 250, n % 250).parse().ok();
+    let mut log = ClientLog::default();
+    let lines = captured(|| {
+        for n in 0..60 {
+            (0..3).for_each(|guess| log.on_event(n, &refused(&format!("u{guess}")), from(n as usize % 20)));
+        }
+        let ended = Event::SessionEnded { client: Utf8::from_static("c"), dropped: 1 };
+        log.on_event(60, &ended, None);
+        log.on_event(MINUTE_MS, &refused("u"), from(7));
+    });
+    assert_eq!(lines.matches("was refused").count(), 21, "{lines}");
+    assert_eq!(lines.matches("address=\"10.0.0.7:1\"").count(), 2, "{lines}");
+    assert!(lines.contains("held_back=8 from 10.0.0.7"), "{lines}");
+    assert_eq!(lines.matches("messages for it are dropped").count(), 1, "{lines}");
+    let flood = captured(|| {
+        (0..20_000).for_each(|n| log.on_event(2 * MINUTE_MS, &refused("u"), from(n)));
+    });
+    assert!(flood.matches("was refused").count() <= CAUSES_MAX, "bounded");
+    assert!(log.logins.causes.len() <= CAUSES_MAX);
 }
