@@ -1,7 +1,7 @@
 //! Memory of the control loops over a restart, in a small file, so that a power cut does not end a latched alarm.
 //!
 //! The control thread puts its state into a [`Mailbox`] after a change, unless the mailbox is locked just then. A thread of its own polls the
-//! mailbox and writes the state: at once, and then not again for five seconds, to spare flash; a write that failed is tried again then. The same thread reads the file at the start. A
+//! mailbox and writes the state: at once, and then not again for five seconds, to spare flash, unless it is asked to ([`WriteNow`]); a write that failed is tried again then. The same thread reads the file at the start. A
 //! hanging disk blocks only that thread: the loops start without the file then, and a state read later is dropped, because a running loop must
 //! not jump.
 //!
@@ -23,10 +23,10 @@ use edge_filter::control::{ControlSnapshot, Controller};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -62,7 +62,41 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Keeper {
     stop: Arc<AtomicBool>,
+    urgency: Arc<Urgency>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Numbers of the requests to write at once.
+#[derive(Debug, Default)]
+struct Urgency {
+    asked: AtomicU64,
+    /// Number of the last request after which everything was written.
+    done: AtomicU64,
+}
+
+/// Handle by which the state is written at once, without the pause between two writes, such as when the supply of power is failing.
+#[derive(Clone, Debug)]
+pub struct WriteNow {
+    urgency: Arc<Urgency>,
+    thread: Thread,
+}
+
+impl WriteNow {
+    /// Has the state that the control thread put into the mailbox last written, and waits for it at most for this long. Returns whether it is on
+    /// disk. Blocks.
+    pub fn write(&self, within: Duration) -> bool {
+        let request = self.urgency.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.thread.unpark();
+        let clock = Clock::start();
+        let until_ns = clock.now_ns().saturating_add(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX));
+        while self.urgency.done.load(Ordering::Acquire) < request {
+            if clock.now_ns() >= until_ns {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
 }
 
 impl Keeper {
@@ -78,12 +112,12 @@ impl Keeper {
         on_error: impl FnMut(io::Error) + Send + 'static,
     ) -> io::Result<(Keeper, Mailbox, Found)> {
         let from = file.clone();
-        Self::start_with(move || load(&from), READ_WITHIN, file, controller, clock, on_error)
+        Self::start_with(move || load(&from), (READ_WITHIN, REST_NS), file, controller, clock, on_error)
     }
 
     fn start_with(
         load: impl FnOnce() -> io::Result<ControlSnapshot> + Send + 'static,
-        within: Duration,
+        (within, rest_ns): (Duration, u64),
         file: PathBuf,
         controller: &mut Controller,
         clock: Clock,
@@ -91,12 +125,13 @@ impl Keeper {
     ) -> io::Result<(Keeper, Mailbox, Found)> {
         let mailbox = Mailbox::of(controller);
         let (stop, inbox) = (Arc::<AtomicBool>::default(), mailbox.clone());
-        let stopped = stop.clone();
+        let (stopped, urgency) = (stop.clone(), Arc::<Urgency>::default());
+        let asked = urgency.clone();
         let (read, loaded) = sync_channel(1);
         let run = move || {
             // Nobody takes one that is late.
             let _ = read.send(load());
-            run(&file, &inbox, clock, &stopped, on_error);
+            run(&file, &inbox, (clock, rest_ns), (&stopped, &asked), on_error);
         };
         let thread = std::thread::Builder::new().name("keep".to_owned()).spawn(run)?;
         let found = match loaded.recv_timeout(within) {
@@ -104,7 +139,13 @@ impl Keeper {
             Err(RecvTimeoutError::Timeout) => Found::Late,
             Err(RecvTimeoutError::Disconnected) => Found::Damaged("it was not read".to_owned()),
         };
-        Ok((Keeper { stop, thread: Some(thread) }, mailbox, found))
+        Ok((Keeper { stop, urgency, thread: Some(thread) }, mailbox, found))
+    }
+
+    /// Returns the handle by which the state is written at once. `None`: the thread has been taken, in a drop.
+    pub fn write_now(&self) -> Option<WriteNow> {
+        let thread = self.thread.as_ref()?.thread().clone();
+        Some(WriteNow { urgency: self.urgency.clone(), thread })
     }
 }
 
@@ -126,18 +167,31 @@ impl Drop for Keeper {
     }
 }
 
-fn run(file: &Path, mailbox: &Mailbox, clock: Clock, stop: &AtomicBool, mut on_error: impl FnMut(io::Error)) {
-    let mut rested_ns = 0;
+fn run(
+    file: &Path,
+    mailbox: &Mailbox,
+    (clock, rest_ns): (Clock, u64),
+    (stop, urgency): (&AtomicBool, &Urgency),
+    mut on_error: impl FnMut(io::Error),
+) {
+    let (mut rested_ns, mut tried) = (0, 0);
     loop {
         let is_last = stop.load(Ordering::Relaxed);
-        if (is_last || clock.now_ns() >= rested_ns)
-            && let Some(snapshot) = mailbox.take()
-        {
-            if let Err(error) = save(file, &snapshot) {
-                mailbox.put_back();
-                on_error(error);
+        let asked = urgency.asked.load(Ordering::Acquire);
+        if is_last || asked > tried || clock.now_ns() >= rested_ns {
+            let mut is_written = true;
+            if let Some(snapshot) = mailbox.take() {
+                if let Err(error) = save(file, &snapshot) {
+                    mailbox.put_back();
+                    on_error(error);
+                    is_written = false;
+                }
+                rested_ns = clock.now_ns().saturating_add(rest_ns);
             }
-            rested_ns = clock.now_ns().saturating_add(REST_NS);
+            tried = asked;
+            if is_written {
+                urgency.done.store(asked, Ordering::Release);
+            }
         }
         if is_last {
             return;

@@ -184,6 +184,14 @@ impl Broker {
         }
     }
 
+    /// Has sessions and retained messages saved at once. Returns whether they are.
+    pub(crate) async fn save(&self) -> bool {
+        match self.publisher().save_now().await {
+            Ok(saving) => saving.await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     /// Stops reading, and acknowledges messages whose rows become safe within the time.
     pub(crate) async fn stop(self, within: Duration) {
         self.server.shutdown(within).await;

@@ -8,6 +8,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::Utf8;
 use edge_bridge::{Bridge, Closed};
+use edge_queue::CommitError;
 use edge_service::makes_progress;
 use futures_util::future::{join, join_all};
 use tokio::sync::watch;
@@ -145,6 +146,12 @@ impl Connection {
         [hub, local]
     }
 
+    /// Makes durable what the queues have in memory. Returns whether it is.
+    pub(crate) async fn commit(&self) -> bool {
+        let (hub, local) = join(self.hub.commit_spool(), self.local.commit()).await;
+        hub.is_ok() && local.is_ok()
+    }
+
     /// Logs what the queues' stores found.
     fn tell_events(&self) {
         let name = &self.plan.section.name;
@@ -269,6 +276,14 @@ impl Local {
             Self::Client(client) => client.spool_stats().await,
             Self::Broker(_, Some(inbox)) => inbox.stats().await,
             Self::Broker(_, None) => None,
+        }
+    }
+
+    async fn commit(&self) -> Result<(), CommitError> {
+        match self {
+            Self::Client(client) => client.commit_spool().await,
+            Self::Broker(_, Some(inbox)) => inbox.commit().await,
+            Self::Broker(_, None) => Ok(()),
         }
     }
 

@@ -9,7 +9,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::net::PublishError;
 use edge_bridge::net::server::{Ended, LocalPublisher};
 use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
-use edge_queue::{Config, Lease, OpenError, PushError, aio};
+use edge_queue::{CommitError, Config, Lease, OpenError, PushError, aio};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -99,6 +99,15 @@ impl Inbox {
     /// Returns the queue's statistics; `None` if its thread has ended.
     pub(crate) async fn stats(&self) -> Option<edge_queue::Stats> {
         self.queue.stats().await
+    }
+
+    /// Makes durable what the queue has in memory.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed.
+    pub(crate) async fn commit(&self) -> Result<(), CommitError> {
+        self.queue.commit().await
     }
 
     /// Takes the events of the queue's store since the last call.

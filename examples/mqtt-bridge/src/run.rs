@@ -39,6 +39,9 @@ const HEALTH_EVERY: Duration = Duration::from_secs(10);
 /// Period of looks at the losses of the queues, whose first is logged at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Time limit of the disk at a SIGPWR.
+const POWER_WITHIN: Duration = Duration::from_secs(2);
+
 /// Content of the file that says that this is ready.
 const READY: &str = "ready\n";
 
@@ -78,7 +81,7 @@ impl Places {
 }
 
 /// Runs the bridges until SIGTERM or SIGINT. SIGHUP reads the file again: an unchanged connection continues, a changed one is restarted with its
-/// queue.
+/// queue. SIGPWR makes durable what is in memory.
 ///
 /// # Errors
 ///
@@ -89,7 +92,7 @@ pub(crate) async fn run(
     read_again: impl Fn() -> Option<Setup>,
     service: &Notifier,
 ) -> Result<(), String> {
-    let (mut stop, mut hangup) = signals::listen()?;
+    let (mut stop, mut others) = signals::listen()?;
     let start = service.while_starting(Site::start(setup, places));
     let Some(mut site) = started(start, &mut stop, service).await? else { return Ok(()) };
     note_left(&places.state, &site.running);
@@ -133,7 +136,8 @@ pub(crate) async fn run(
                     break;
                 }
             }
-            _ = hangup.recv() => {
+            _ = others.power.recv() => site.make_durable().await,
+            _ = others.hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
                 let change = service.while_waiting(site.change(setup));
                 if until_stopped(change, stop.asked()).await.1 {
@@ -324,6 +328,24 @@ impl Site {
     /// Returns the statistics of each running connection's queues.
     async fn store_stats(&self) -> Vec<QueueStats> {
         join_all(self.running.iter().map(Connection::store_stats)).await
+    }
+
+    /// Makes durable what queues and sessions have in memory, because the supply of power is failing.
+    async fn make_durable(&self) {
+        let queues =
+            join_all(self.running.iter().map(|connection| timeout(POWER_WITHIN, connection.commit())));
+        let clients = async {
+            match &self.broker {
+                Some(broker) => timeout(POWER_WITHIN, broker.save()).await == Ok(true),
+                None => true,
+            }
+        };
+        let (queues, clients) = tokio::join!(queues, clients);
+        let failed = queues.iter().filter(|queue| **queue != Ok(true)).count();
+        match (failed, clients) {
+            (0, true) => tracing::info!("SIGPWR: what was in memory is on disk"),
+            _ => tracing::warn!(queues = failed, clients, "SIGPWR: not all that was in memory is on disk"),
+        }
     }
 
     fn tell_health(&mut self, stats: &[QueueStats]) {

@@ -9,21 +9,33 @@ use tokio::time::{Duration, timeout};
 /// before the other connections are closed.
 const END_WITHIN: Duration = Duration::from_secs(3);
 
+/// Number of SIGPWR, of Linux on all processors that this is built for.
+const POWER: i32 = 30;
+
 /// SIGTERM and SIGINT, which stop the program.
 pub(crate) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Listens for the signals that stop the program, and for SIGHUP.
+/// Signals at which the program goes on.
+pub(crate) struct Others {
+    /// SIGHUP.
+    pub(crate) hangup: Signal,
+    /// SIGPWR: the supply of power is failing.
+    pub(crate) power: Signal,
+}
+
+/// Listens for the signals that stop the program, and for SIGHUP and SIGPWR.
 ///
 /// # Errors
 ///
 /// In words.
-pub(crate) fn listen() -> Result<(Stop, Signal), String> {
+pub(crate) fn listen() -> Result<(Stop, Others), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
     let [terminate, interrupt] = [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?];
-    Ok((Stop { terminate, interrupt }, listen(SignalKind::hangup())?))
+    let power = listen(SignalKind::from_raw(POWER))?;
+    Ok((Stop { terminate, interrupt }, Others { hangup: listen(SignalKind::hangup())?, power }))
 }
 
 impl Stop {

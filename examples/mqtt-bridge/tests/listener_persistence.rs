@@ -74,6 +74,10 @@ fn until_saved(site: &Site, text: &str) {
     assert!(within(3 * LONG, is_saved), "not saved: {text}");
 }
 
+fn log(site: &Site) -> String {
+    std::fs::read_to_string(site.file("log")).unwrap_or_default()
+}
+
 /// Of the hub's message for a client that is away the session has the only copy, once it has left the disk.
 #[test]
 fn sessions_what_waits_in_them_and_retained_messages_outlive_a_kill() {
@@ -122,6 +126,30 @@ fn a_message_whose_session_is_not_on_disk_yet_outlives_a_kill() {
         ["cmd/a of-the-hub".to_owned(), format!("local/large {large}"), "local/last the-last-one".to_owned()]
     );
     assert!(site.stop().success());
+}
+
+/// While a large file of sessions may not be written again, a failing supply of power has it written all the same; a kill alone costs what came since.
+#[test]
+fn what_came_before_a_failing_supply_outlives_a_kill_within_the_pause_of_saves() {
+    for is_told in [true, false] {
+        let hub = Mosquitto::start("");
+        let (mut site, port) = site(&hub, "");
+        let large = "x".repeat(30_000);
+        (0..10).for_each(|n| say(port, &format!("local/large{n}"), &large, &["-r"]));
+        say(port, "local/last", "the-last-one", &["-r"]);
+        until_saved(&site, "the-last-one");
+        say(port, "local/now", "just-now", &["-r"]);
+        if is_told {
+            site.signal("-PWR");
+            site.until("it says so", || log(&site).contains("SIGPWR: what was in memory is on disk"));
+        }
+        site.kill();
+        site.run();
+        assert_eq!(visits(&site, port, "other", "local/last", 1), ["local/last the-last-one"]);
+        let now = client(port, "third", "local/now", &["-W", "2"]);
+        assert_eq!(now, if is_told { vec!["local/now just-now".to_owned()] } else { Vec::new() });
+        assert!(site.stop().success());
+    }
 }
 
 #[test]

@@ -231,6 +231,20 @@ impl Bridge {
         }
     }
 
+    /// Makes all messages in the spool on disk durable, as [`edge_queue::aio::Queue::commit`] does, where this cannot wait for the commit that is
+    /// due: the supply of power is failing. Nothing to do in memory.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed.
+    #[cfg(feature = "spool-queue")]
+    pub async fn commit_spool(&self) -> Result<(), edge_queue::CommitError> {
+        match &self.store {
+            Store::Memory(_) => Ok(()),
+            Store::Queue { queue, .. } => queue.commit().await,
+        }
+    }
+
     /// Takes the events of the spool on disk since the last call, as [`edge_queue::aio::Queue::events`] does: what the start found damaged, limits that are
     /// not in force. None in memory.
     #[cfg(feature = "spool-queue")]

@@ -55,6 +55,15 @@ pub trait ClientStore: Send + 'static {
 
 pub(super) type Store = Box<dyn ClientStore>;
 
+/// Time of the save that a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SaveWhen {
+    /// When it is due, which spares flash.
+    Due,
+    /// At once, as where the supply of power is failing.
+    Now,
+}
+
 /// Version of the clients' state, to find out if there is anything new to save.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mark {
@@ -89,6 +98,8 @@ pub(super) struct ClientSaving {
     changed: Option<Instant>,
     exchanged: Option<Instant>,
     not_before: Instant,
+    /// Set if the next write is due as soon as there is anything new.
+    is_urgent: bool,
     /// Set if the last write left something out at the size limit.
     leaves_out: bool,
     /// Callers that wait for the next write; with those that wait for the present one.
@@ -108,6 +119,7 @@ impl ClientSaving {
             changed: None,
             exchanged: None,
             not_before: Instant::now(),
+            is_urgent: false,
             leaves_out: false,
             wait_for_next: Vec::new(),
             wait_for_this: Vec::new(),
@@ -141,11 +153,12 @@ impl ClientSaving {
         let changed = first(is_changed, &mut self.changed).map(|at| at + SETTLE);
         let exchanged =
             first(self.saved.exchanges != now.exchanges, &mut self.exchanged).map(|at| at + EXCHANGES);
-        Some(changed.into_iter().chain(exchanged).min()?.max(self.not_before))
+        let due = changed.into_iter().chain(exchanged).min()?.max(self.not_before);
+        Some(if self.is_urgent { due.min(Instant::now()) } else { due })
     }
 
     /// Answers when the present state is on disk, at once without a store.
-    pub(super) fn when_saved(&mut self, now: Mark, answer: oneshot::Sender<()>) {
+    pub(super) fn when_saved(&mut self, now: Mark, answer: oneshot::Sender<()>, when: SaveWhen) {
         let is_saved = now.changes == self.saved.changes && now.exchanges == self.saved.exchanges;
         if !self.has_store() || (is_saved && self.writing.is_none() && !self.is_refused) {
             answer_all([answer]);
@@ -153,6 +166,7 @@ impl ClientSaving {
             self.wait_for_this.push(answer);
         } else {
             self.wait_for_next.push(answer);
+            self.is_urgent |= when == SaveWhen::Now;
         }
     }
 
@@ -161,6 +175,7 @@ impl ClientSaving {
         let mut store = self.store.take()?;
         self.saved = now;
         (self.changed, self.exchanged) = (None, None);
+        self.is_urgent = false;
         self.wait_for_this.append(&mut self.wait_for_next);
         self.not_before = Instant::now() + rest_after(saved.bytes.len());
         let news = self.news(saved.left_out);

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::client_saving::SaveWhen;
 use super::owner::Command;
 use super::{Ended, ServerTls};
 use crate::listener::{Access, Settled, Stats};
@@ -114,8 +115,22 @@ impl LocalPublisher {
     ///
     /// The server has ended.
     pub async fn saving(&self) -> Result<Saving, Ended> {
+        self.save(SaveWhen::Due).await
+    }
+
+    /// Asks the same, and has the save made at once, whatever was written before: for a machine whose supply of power is failing. Each call
+    /// may cost the flash a write. One that the disk refuses is tried again a minute later.
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn save_now(&self) -> Result<Saving, Ended> {
+        self.save(SaveWhen::Now).await
+    }
+
+    async fn save(&self, when: SaveWhen) -> Result<Saving, Ended> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Saved(answer)).await.map_err(|_| Ended)?;
+        self.commands.send(Command::Saved(answer, when)).await.map_err(|_| Ended)?;
         Ok(Saving { answered })
     }
 }
@@ -136,7 +151,7 @@ impl Future for Settling {
 }
 
 /// Future of the next save of clients that contains the state at the time of [the call](LocalPublisher::saving). Ready at once if nothing is new,
-/// or without a store. It makes no save come sooner: a change is saved a second later, messages of connected clients a minute later, and either
+/// or without a store. It makes no save come sooner, unless [`LocalPublisher::save_now`] returned it: a change is saved a second later, messages of connected clients a minute later, and either
 /// up to 4.5 minutes later after a large save; a write that the disk refuses is tried again each minute. Messages that exceeded the store's size
 /// limit do not count. An error: the server has ended, and could not save them.
 #[derive(Debug)]

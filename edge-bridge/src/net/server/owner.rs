@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::OnEvent;
 use super::acceptor::{Accepted, Acceptor};
-use super::client_saving::ClientSaving;
+use super::client_saving::{ClientSaving, SaveWhen};
 use super::connection::{FromPeer, Outbox};
 use super::connection_tasks::ConnectionTasks;
 use super::fair_turns::Turns;
@@ -43,7 +43,7 @@ pub(super) enum Command {
     SetTls { tls: ServerTls, verifies_again: bool },
     SetLinkState { name: String, is_up: Option<bool> },
     Stats(oneshot::Sender<Stats>),
-    Saved(oneshot::Sender<()>),
+    Saved(oneshot::Sender<()>, SaveWhen),
     Shutdown { within: Duration, answer: oneshot::Sender<()> },
 }
 
@@ -359,9 +359,9 @@ impl Owner {
                 let not_accepted = self.acceptor.not_accepted();
                 let _ = answer.send(Stats { not_accepted, ..self.listener.stats() });
             }
-            Command::Saved(answer) => {
+            Command::Saved(answer, when) => {
                 let mark = self.mark();
-                self.saving.when_saved(mark, answer);
+                self.saving.when_saved(mark, answer, when);
             }
             Command::Shutdown { answer, .. } => drop(answer),
         }

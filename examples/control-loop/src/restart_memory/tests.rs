@@ -63,6 +63,31 @@ fn what_is_left_in_the_mailbox_is_there_in_the_next_run() {
     assert!(!acknowledge(&mut controller(), occurrence, clock), "the file's work");
 }
 
+/// Promise 14: where the supply of power is failing, the pause between two writes is not kept.
+#[test]
+fn what_is_asked_for_at_once_waits_for_no_pause() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::start());
+    let file = dir.path().join("control-state");
+    let (first, _) = alarmed(clock);
+    let from = file.clone();
+    let (keeper, mailbox, _) = Keeper::start_with(
+        move || load(&from),
+        (Duration::from_secs(60), u64::MAX),
+        file.clone(),
+        &mut controller(),
+        clock,
+        |e| panic!("{e}"),
+    )
+    .unwrap();
+    let write_now = keeper.write_now().unwrap();
+    for left in [controller(), first] {
+        assert!(mailbox.offer(&left));
+        assert!(write_now.write(Duration::from_secs(60)));
+        assert!(load(&file).unwrap() == left.snapshot(), "without an end of the pause after the first one");
+    }
+    assert!(write_now.write(Duration::from_secs(60)), "nothing is new");
+}
+
 /// Promise 14: who is looking into the mailbox holds up nobody.
 #[test]
 fn a_mailbox_that_somebody_holds_is_not_waited_for() {
@@ -135,9 +160,8 @@ fn a_file_that_comes_late_is_not_taken_over() {
         Ok(snapshot)
     };
     let mut next = controller();
-    let started = Keeper::start_with(hangs, Duration::from_millis(10), file.clone(), &mut next, clock, |e| {
-        panic!("{e}")
-    });
+    let times = (Duration::from_millis(10), REST_NS);
+    let started = Keeper::start_with(hangs, times, file.clone(), &mut next, clock, |e| panic!("{e}"));
     let (keeper, mailbox, found) = started.unwrap();
     assert!(matches!(found, Found::Late), "{found:?}");
     thaw.send(()).unwrap();

@@ -15,6 +15,7 @@ pub(crate) mod filters;
 pub(crate) mod hub;
 mod local_control;
 mod log;
+mod power_failure;
 pub(crate) mod queue;
 pub(crate) mod replaced_parts;
 mod restart;
@@ -89,18 +90,20 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     let result = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let service = service::from_env();
+        let stopping = service.clone();
         let mut before = may_go_back.then(|| kept_before(&state, file, &reload.running())).flatten();
         let mut is_restart = false;
         loop {
             let (config, mut ending, open_queue) = (reload.running(), None, reload.begin_run());
             let configurations = Some(reload.configurations());
+            let (service, power) = (service.clone(), Some(signals::power_failure()?));
             let parts =
-                Parts { service: service.clone(), configurations, is_restart, open_queue, ..Parts::default() };
+                Parts { service, configurations, is_restart, open_queue, power, ..Parts::default() };
             is_restart = true;
             let stop = async {
                 let asked = reload.next(&mut signals, &state).await;
                 if matches!(asked, Ending::Stop) {
-                    service.stopping();
+                    stopping.stopping();
                 }
                 ending = Some(asked);
             };

@@ -10,6 +10,7 @@ use edge_bridge::wire::ReasonCode;
 use edge_codec::BatchId;
 use edge_filter::Pipeline;
 use edge_service::Notifier;
+use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 
 use crate::config::Route;
@@ -33,6 +34,8 @@ pub(crate) struct Parts {
     pub(crate) started: Option<oneshot::Sender<Started>>,
     /// Connection to systemd; only the program `edge-gateway` sets it.
     pub(crate) service: Notifier,
+    /// SIGPWR, which is the process's: only the program `edge-gateway` sets it.
+    pub(crate) power: Option<Signal>,
     /// Configurations that are applied while the gateway runs.
     pub(crate) configurations: Option<Configurations>,
     /// Set if this process has run on the state directory before.

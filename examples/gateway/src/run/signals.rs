@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT stop the gateway, SIGHUP reloads its configuration.
+//! Signals: SIGTERM and SIGINT stop the gateway, SIGHUP reloads its configuration, SIGPWR makes durable what is in memory.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: signals of the process")]
 
@@ -19,6 +19,8 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// SIGPWR, which would end the process while no part listens to it: between two starts, and while the first one is under way.
+    _power: Signal,
     /// SIGXFSZ, caught so that a write beyond the process's limit of file sizes is an error, as on a full disk.
     _file_size: Signal,
 }
@@ -29,18 +31,16 @@ impl Signals {
     /// # Errors
     /// The system refuses to deliver the signals.
     pub(super) fn listen() -> Result<Self, RunError> {
-        let listen = |kind: SignalKind, name: &str| {
-            signal(kind).map_err(|error| RunError::Failed(format!("{name}: {error}")))
-        };
         Ok(Self {
             terminate: listen(SignalKind::terminate(), "SIGTERM")?,
             interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
             hangup: listen(SignalKind::hangup(), "SIGHUP")?,
+            _power: power_failure()?,
             _file_size: listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()), "SIGXFSZ")?,
         })
     }
 
-    /// Waits for the next signal. No signal is missed between two calls, or when a call is dropped.
+    /// Waits for the next signal but SIGPWR. No signal is missed between two calls, or when a call is dropped.
     pub(super) async fn next(&mut self) -> Wish {
         tokio::select! {
             () = Self::stop_of(&mut self.terminate, &mut self.interrupt) => Wish::Stop,
@@ -60,4 +60,16 @@ impl Signals {
         };
         tracing::info!(signal = name, "stopping");
     }
+}
+
+/// Returns a receiver of SIGPWR, for the parts of one run.
+///
+/// # Errors
+/// The system refuses to deliver the signal.
+pub(super) fn power_failure() -> Result<Signal, RunError> {
+    listen(SignalKind::from_raw(rustix::process::Signal::POWER.as_raw()), "SIGPWR")
+}
+
+fn listen(kind: SignalKind, name: &str) -> Result<Signal, RunError> {
+    signal(kind).map_err(|error| RunError::Failed(format!("{name}: {error}")))
 }

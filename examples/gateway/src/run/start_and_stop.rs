@@ -24,7 +24,7 @@ use super::commands::{LoopsAndAlarms, RunningCommands, Unended};
 use super::configuration::route_changes::{Configurations, RouteChanges};
 use super::error::RunError;
 use super::filters::{due_rows, watched_sensors_file};
-use super::hub::compact::{Announced, Compact, EchoedTables, KeptTables};
+use super::hub::compact::{Compact, EchoedTables, KeptTables};
 use super::hub::duplicate_marks::DuplicateMarks;
 use super::hub::gap_reports::GapReports;
 use super::hub::goodbye;
@@ -36,6 +36,7 @@ use super::hub::table_subscriber::TableSubscriber;
 use super::hub::uplink::{self, Beside};
 use super::local_control::alarm_commands::Alarms;
 use super::local_control::control::{Control, Figures};
+use super::power_failure::InMemory;
 use super::queue::opening::{Cause, Opened, Opening};
 use super::queue::queue_account::QueueAccount;
 use super::queue::status_without_queue::{NoQueue, Surface};
@@ -49,7 +50,6 @@ use super::sensors::local_side::Front;
 use super::status::certificates::Certificates;
 use super::status::control_socket::{self, LaterQueue, QueueAndLink};
 use super::status::counter_age::Refresh;
-use super::status::http;
 use super::status::loss_detection::{LossDetection, Lost};
 use super::status::monitor::Monitor;
 use super::status::outputs::PageAccess;
@@ -57,6 +57,7 @@ use super::status::outputs::http_pages::StatusPages;
 use super::status::snapshot::snapshot_maker::{Memory, Snapshots};
 use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::verdict::Losses;
+use super::status::http;
 use super::tap::Taps;
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the sixteen seconds of the longest stop, one of which
@@ -98,11 +99,11 @@ struct Local {
 pub(crate) async fn run(
     config: &Config,
     state: &Path,
-    parts: Parts,
+    mut parts: Parts,
     mut stop: Stop<'_>,
 ) -> Result<(), RunError> {
     // systemd's watchdog goes on from the run before, and no part that can ping is there while all of them stop or start.
-    let (open_queue, service) = (parts.open_queue.clone(), parts.service.clone());
+    let (open_queue, service, power) = (parts.open_queue.clone(), parts.service.clone(), parts.power.take());
     let wall = Arc::new(wall_clock(config));
     let floor = CertificateFloor::new(wall.clone());
     let uplink = uplink::prepare(config, &floor.clock())?;
@@ -111,6 +112,11 @@ pub(crate) async fn run(
     let opened = service.while_waiting(opening.at_once()).await?;
     let starting = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts);
     let mut local = service.while_waiting(starting).await?;
+    local.tasks.extend(power.map(|power| {
+        let way = (&local.ingest, &local.intake, local.clock);
+        let memory = InMemory::new(way, open_queue.clone(), local.control.as_ref(), local.front.listener());
+        tokio::spawn(memory.keep_at_each(power))
+    }));
     let table_subscriber = TableSubscriber::new(config);
     let files = StateFiles {
         dir: state.to_owned(),
@@ -121,7 +127,7 @@ pub(crate) async fn run(
     let way = (&local.ingest, local.clock);
     match resume(&files, opened, &mut opening, way, &local.no_queue, stop.as_mut()).await {
         Ok(Some(taken)) => {
-            tell_opened(config, state, &taken);
+            taken.tell_opened(config, state);
             floor.raise(taken.opened.account.known_s());
             let is_stopping = taken.is_stopping;
             let certificates = Certificates::new(config);
@@ -225,8 +231,8 @@ impl Local {
     ) -> Result<Running, RunError> {
         let Resumed { opened, rows, alarms: told, pace, tables: saved, restarts, .. } = taken;
         let Opened { queue, consumer, account, found, .. } = opened;
-        let (echoed, kept) = (EchoedTables::default(), KeptTables::default());
-        let compact = compact(config, &echoed, &kept, &saved);
+        let (echoed, kept, max_age) = (EchoedTables::default(), KeptTables::default(), config.queue.max_age);
+        let compact = Compact::new(&config.routes, &config.id, max_age, echoed.clone(), &kept, &saved);
         let parked_before = queue.has_beside(parked_messages::DIR);
         let beside = Beside::new(config, queue.gateway_id(), compact, take(&mut self.packers), &self.taps);
         let (gap_reports, hub_status, next_routes) = beside.handles();
@@ -373,25 +379,10 @@ async fn stop(
     Ok(())
 }
 
-fn compact(
-    config: &Config,
-    echoed: &EchoedTables,
-    kept: &KeptTables,
-    saved: &[(String, Announced)],
-) -> Compact {
-    Compact::new(&config.routes, &config.id, config.queue.max_age, echoed.clone(), kept, saved)
-}
-
 /// Returns the detectors of losses, for which those of earlier runs and what was given up for want of a queue are no news.
 fn loss_detection(queue: &aio::Queue, no_queue: &NoQueue, account: &QueueAccount) -> LossDetection {
     let lost = Lost::of(&store::of_hub(queue.ledger())).and_without_room(no_queue.known_losses());
     LossDetection::new(lost, account.gone_before())
-}
-
-fn tell_opened(config: &Config, state: &Path, resumed: &Resumed) {
-    let Opened { queue, is_new, .. } = &resumed.opened;
-    let (clean, queued) = (resumed.clean || *is_new, store::waiting(queue));
-    tracing::info!(gateway = config.id, state = %state.display(), clean, queued, "opened");
 }
 
 /// Returns the wall clock of rows and filters, trusted from the start if the configuration demands it.

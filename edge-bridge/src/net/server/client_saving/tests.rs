@@ -181,7 +181,7 @@ async fn who_asks_is_answered_when_the_present_state_is_on_disk() {
     let mut saving = ClientSaving::new(Box::new(disk.clone()), mark(0));
     let ask = |saving: &mut ClientSaving, at: Mark| {
         let (answer, mut answered) = oneshot::channel();
-        saving.when_saved(at, answer);
+        saving.when_saved(at, answer, SaveWhen::Due);
         move || answered.try_recv().is_ok()
     };
     assert!(ask(&mut saving, mark(0))(), "it is there already");
@@ -202,6 +202,27 @@ async fn who_asks_is_answered_when_the_present_state_is_on_disk() {
     assert!(exchanged() && changed() && this() && next() && !later());
     assert!(saving.finish(saved(10, 0)).await.is_none());
     assert!(later(), "by the last save");
+}
+
+/// Where the supply of power is failing, no rest is kept, and the next save rests again.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_now_rests_from_no_write_before() {
+    let disk = Disk::default();
+    let mut saving = ClientSaving::new(Box::new(disk.clone()), mark(0));
+    saving.begin(mark(1), saved(1 << 20, 0));
+    assert!(saving.ended().await.is_none());
+    let exchanged = Mark { exchanges: 1, ..mark(1) };
+    assert!(saving.due(exchanged) > Some(Instant::now() + Duration::from_secs(200)), "it rests");
+    let (answer, mut answered) = oneshot::channel();
+    saving.when_saved(exchanged, answer, SaveWhen::Now);
+    assert_eq!(saving.due(exchanged), Some(Instant::now()));
+    saving.begin(exchanged, saved(10, 0));
+    assert!(saving.ended().await.is_none());
+    assert_eq!((answered.try_recv(), disk.0.lock().unwrap().writes), (Ok(()), 2));
+    assert!(saving.due(mark(2)) > Some(Instant::now()), "the next one rests");
+    let (answer, mut answered) = oneshot::channel();
+    saving.when_saved(exchanged, answer, SaveWhen::Now);
+    assert_eq!((answered.try_recv(), saving.due(exchanged)), (Ok(()), None), "nothing is new");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use control_loop::mqtt::{self, Departures, HubCommands, LoopInputs, LoopMessages, Taken};
-use control_loop::restart_memory::{FILE, Found, Keeper, Mailbox};
+use control_loop::restart_memory::{FILE, Found, Keeper, Mailbox, WriteNow};
 use control_loop::runner::{LoopStats, Runner};
 use control_loop::{Clock, Loops};
 use edge_bridge::escape::Escaped;
@@ -131,6 +131,11 @@ impl Control {
                 );
             }
         })
+    }
+
+    /// Returns the handle by which the loops' states are written at once.
+    pub(crate) fn write_now(&self) -> Option<WriteNow> {
+        self.keeper.write_now()
     }
 
     /// Returns the way in of commands of the hub.

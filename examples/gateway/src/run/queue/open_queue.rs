@@ -58,6 +58,16 @@ impl OpenQueue {
         self.0.get_or_init(|| Opened { queue: in_memory(), link: None }).queue.clone()
     }
 
+    /// Returns the queue; `None` while it is not open.
+    pub(crate) fn open(&self) -> Option<aio::Queue> {
+        self.0.get().map(|opened| opened.queue.clone())
+    }
+
+    /// Returns the queue of the parked messages; `None` while there is none.
+    pub(crate) fn parked(&self) -> Option<aio::Queue> {
+        self.0.get()?.link.as_ref()?.parked_queue()
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.0.get().is_some()
     }

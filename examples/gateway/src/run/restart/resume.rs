@@ -12,6 +12,7 @@ use std::time::Duration;
 use edge_bridge::Row;
 use edge_bridge::net::Clock;
 
+use crate::config::Config;
 use crate::run::error::RunError;
 use crate::run::filters::watched_sensors_file::{self, Pace, Watched};
 use crate::run::hub::compact::Announced;
@@ -21,6 +22,7 @@ use crate::run::local_control::alarm_commands;
 use crate::run::local_control::alarm_file::{self, KeptAlarms};
 use crate::run::queue::opening::{Opened, Opening};
 use crate::run::queue::status_without_queue::NoQueue;
+use crate::run::queue::store;
 use crate::run::sensors::ingest::GatewayIngest;
 
 use super::Stop;
@@ -51,6 +53,15 @@ pub(in crate::run) struct Resumed {
     pub(in crate::run) restarts: StartCounter,
     /// Set if a stop was asked for meanwhile.
     pub(in crate::run) is_stopping: bool,
+}
+
+impl Resumed {
+    /// Logs what was opened.
+    pub(in crate::run) fn tell_opened(&self, config: &Config, state: &Path) {
+        let Opened { queue, is_new, .. } = &self.opened;
+        let (clean, queued) = (self.clean || *is_new, store::waiting(queue));
+        tracing::info!(gateway = config.id, state = %state.display(), clean, queued, "opened");
+    }
 }
 
 /// State directory, and the names of its small files.
