@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::forecast::Forecast;
 use super::foreign_gateway::prefix_of;
 use super::gateway::{Candidate, Gateway};
 use super::hub::{Hub, RAW_PREFIX};
@@ -43,6 +44,8 @@ pub(crate) struct Played {
     pub(crate) observed: Observed,
     pub(crate) samples: Vec<Sample>,
     pub(crate) events: Vec<Event>,
+    /// Figures that were predicted before the start; `None`: there is no forecast.
+    pub(crate) forecast: Option<Forecast>,
     /// Unix ms of the story's instant 0.
     pub(crate) started_at: i64,
     /// Description of what stood around the gateway.
@@ -74,6 +77,7 @@ pub(crate) async fn play(story: Story, setup: Setup<'_>) -> io::Result<Played> {
     };
     let relay = Relay::start(hub.address(), ONE_WAY_DELAY).await?;
     let mut gateway = Gateway::prepare(setup.candidate, setup.work, relay.address(), local)?;
+    let forecast = surroundings::forecast(&setup, &story, &sensors);
     gateway.start()?;
     gateway.accepting(START_WITHIN).await?;
     let way = match local {
@@ -95,7 +99,7 @@ pub(crate) async fn play(story: Story, setup: Setup<'_>) -> io::Result<Played> {
     let sensor_records = conductor.drain(crew).await?;
     let played = conductor.finish(&sensors, sensor_records, name).await;
     drop(brokers);
-    played
+    Ok(Played { forecast, ..played? })
 }
 
 struct Conductor {
@@ -162,6 +166,11 @@ impl Conductor {
     }
 
     async fn enter(&mut self, phase: PhaseName) {
+        if phase == PhaseName::Back {
+            let waiting = self.gateway.sample().await;
+            self.observed.waiting_at_return =
+                waiting.map(|metrics| (metrics.ledger.queued, metrics.queued_bytes));
+        }
         self.relay.set(phase.fault()).await;
         let now_ms = self.clock.story_ms();
         let now = self.clock.unix_of(now_ms);
@@ -280,6 +289,7 @@ impl Conductor {
             observed,
             samples: self.samples,
             events: self.events,
+            forecast: None,
             started_at: self.clock.unix_of(0),
             stack,
         })

@@ -10,11 +10,12 @@
 //! The gateway is `edge-gateway`, or any command line that takes MQTT in on one port and brings it to another: [`CommandLine`]. The program
 //! `outage-drill` drills the latter alone.
 //!
-//! Data and decisions are pure: `story`, `series`, `verdict`, `report`, `foreign`. Shells: `relay`, `hub`, `sensor`, `gateway`, `own`,
+//! Data and decisions are pure: `story`, `series`, `forecast`, `verdict`, `report`, `foreign`. Shells: `relay`, `hub`, `sensor`, `gateway`, `own`,
 //! `work`, `mosquitto`, and `conductor`, which plays the story.
 
 mod clock;
 mod conductor;
+mod forecast;
 mod foreign_gateway;
 mod gateway;
 mod hub;
@@ -42,6 +43,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use conductor::{Played, Setup};
+use forecast::shown;
+pub use forecast::{Forecast, Forecaster, Outage, Published, Traffic};
 pub use foreign_gateway::CommandLine;
 use gateway::Candidate;
 pub use own_gateway::{Addresses, Inlet, OwnGateway};
@@ -168,6 +171,7 @@ fn judge(played: Played, gateway: String, command: String) -> Report {
         observed: played.observed,
         samples: played.samples,
         events: played.events,
+        forecast: played.forecast,
         started_at: played.started_at,
         gateway,
         stack: played.stack,
@@ -212,6 +216,16 @@ fn verdict_text(report: &Report, dir: &Path) -> String {
             text,
             "  {word}  promise {}  {}: {} (bound {})",
             check.promise, check.name, check.measured, check.bound
+        );
+    }
+    for figure in report.compared() {
+        let ratio = figure.ratio().map_or_else(String::new, |ratio| format!(", ratio {ratio:.2}"));
+        let _ = writeln!(
+            text,
+            "  sizing  {}: predicted {}, measured {}{ratio}",
+            figure.name,
+            shown(figure.predicted, figure.unit),
+            shown(figure.measured, figure.unit)
         );
     }
     let _ = writeln!(text, "report: {}", dir.join(report::HTML_FILE).display());

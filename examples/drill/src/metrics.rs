@@ -6,6 +6,8 @@ use super::verdict::GatewayLedger;
 pub(crate) struct Metrics {
     pub(crate) ledger: GatewayLedger,
     pub(crate) flash_bytes: u64,
+    /// Bytes of what waits, as the queue's limits count them.
+    pub(crate) queued_bytes: u64,
     /// The state whose gauge is 1; empty when none is.
     pub(crate) link: String,
 }
@@ -26,6 +28,7 @@ pub(crate) fn parse(page: &str) -> Metrics {
             "edge_dropped_total" if label(labels, "reason") == Some("too_large") => {}
             "edge_dropped_total" => metrics.ledger.dropped += whole,
             "edge_queue_messages" => metrics.ledger.queued += whole,
+            "edge_queue_bytes" => metrics.queued_bytes += whole,
             "edge_store_bytes_written_total" => metrics.flash_bytes += whole,
             "edge_link_state" if whole == 1 => {
                 metrics.link = label(labels, "state").unwrap_or_default().to_owned();
@@ -48,12 +51,15 @@ mod tests {
     #[test]
     fn lanes_and_reasons_are_added_up_and_the_link_is_the_state_that_is_one() {
         let page = "# HELP edge_accepted_total x\nedge_accepted_total{lane=\"alarm\"} 3\nedge_accepted_total{lane=\"telemetry\"} 40\n\
-            edge_dropped_total{reason=\"deadband\"} 5\nedge_dropped_total{reason=\"expired\"} 1\nedge_dropped_total{reason=\"too_large\"} 1\nedge_queue_messages 7\n\
+            edge_dropped_total{reason=\"deadband\"} 5\nedge_dropped_total{reason=\"expired\"} 1\nedge_dropped_total{reason=\"too_large\"} 1\nedge_queue_messages 7\nedge_queue_bytes 700\n\
             edge_delivered_total 30\nedge_store_bytes_written_total 8.192e3\n\
             edge_link_state{state=\"flowing\"} 0\nedge_link_state{state=\"stalled\"} 1\nother 9\nnonsense\n";
         let metrics = parse(page);
         assert_eq!(metrics.ledger, GatewayLedger { accepted: 43, delivered: 30, queued: 7, dropped: 6 });
-        assert_eq!((metrics.flash_bytes, metrics.link.as_str()), (8192, "stalled"));
+        assert_eq!(
+            (metrics.flash_bytes, metrics.queued_bytes, metrics.link.as_str()),
+            (8192, 700, "stalled")
+        );
     }
 
     #[test]

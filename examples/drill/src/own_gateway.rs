@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::forecast::Forecaster;
 use super::hub::FILTERED_TOPIC;
 use super::series::Sensor;
 use super::work_folder::{CONFIGURATION_FILE, MARK};
@@ -22,6 +23,8 @@ pub struct OwnGateway {
     pub configuration: &'static str,
     /// Command that runs a drill of it, for the report.
     pub command: &'static str,
+    /// Function that predicts what the drill measures; `None`: there is no forecast.
+    pub forecast: Option<Forecaster>,
 }
 
 /// Inlet of the sensors' messages.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::forecast::{Compared, Forecast, compare};
 use super::record::Records;
 use super::story::Story;
 use super::verdict::{Observed, Timeline, Verdict};
@@ -29,6 +30,8 @@ pub(crate) struct Report {
     /// The gateway as its metrics showed it, in order of time.
     pub(crate) samples: Vec<Sample>,
     pub(crate) events: Vec<Event>,
+    /// Figures that the gateway's sizing predicted; `None`: there is no forecast.
+    pub(crate) forecast: Option<Forecast>,
     /// Unix ms of the story's instant 0.
     pub(crate) started_at: i64,
     /// Name of the gateway, with its version if that is known.
@@ -64,6 +67,11 @@ impl Report {
         text.push('\n');
         write(&dir.join(JSON_FILE), text)?;
         write(&dir.join(HTML_FILE), html::page(self))
+    }
+
+    /// Returns the figures of the forecast beside those that were measured; none without a forecast.
+    pub(crate) fn compared(&self) -> Vec<Compared> {
+        compare(self.forecast.as_ref(), &self.verdict, &self.observed)
     }
 
     pub(crate) fn passed(&self) -> bool {

@@ -161,12 +161,8 @@ impl State {
         self.place.story.due_ms(self.made * self.place.of + self.place.index)
     }
 
-    /// A logger keeps what it measures for its period, and publishes the last before the story ends.
     fn published_at_ms(&self, due_ms: u64) -> u64 {
-        match self.sensor.burst_ms {
-            0 => due_ms,
-            period_ms => ((due_ms / period_ms + 1) * period_ms).min(self.place.story.publish_ms),
-        }
+        self.sensor.published_at_ms(due_ms, self.place.story.publish_ms)
     }
 
     /// A sensor measures on time, connected or not.

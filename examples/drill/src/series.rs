@@ -161,6 +161,14 @@ impl Sensor {
         }
     }
 
+    /// Returns when a message that is due is published. A logger keeps what it measures for its period, and publishes the last before the story ends.
+    pub(crate) fn published_at_ms(&self, due_ms: u64, end_ms: u64) -> u64 {
+        match self.burst_ms {
+            0 => due_ms,
+            period_ms => ((due_ms / period_ms + 1) * period_ms).min(end_ms),
+        }
+    }
+
     /// Returns whether each of its readings has to be at the hub itself.
     pub(crate) fn is_unfiltered(&self) -> bool {
         self.class == Class::Filtered && self.tolerance.is_none()

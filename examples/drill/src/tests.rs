@@ -16,7 +16,7 @@ fn arguments(report: &Path, gateway: Option<&str>) -> Arguments {
 }
 
 fn own(program: &str) -> OwnGateway {
-    OwnGateway { program: program.into(), configuration: "", command: COMMAND }
+    OwnGateway { program: program.into(), configuration: "", command: COMMAND, forecast: None }
 }
 
 #[test]

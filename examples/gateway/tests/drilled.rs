@@ -35,3 +35,28 @@ fn edge_gateway_is_drilled_as_a_command_like_any_other_and_loses_nothing() {
     assert!(report["delivered_unique"].as_u64() >= report["acknowledged"].as_u64(), "{said}");
     assert!(!report["checks"].as_array().unwrap().iter().any(|check| check["promise"] == 3), "{said}");
 }
+
+/// Figures that this machine's load does not change: what waits is the traffic's, and bytes go by rows.
+const STEADY: [&str; 4] = ["link_bytes_per_message", "store_bytes", "waiting_rows", "waiting_bytes"];
+
+#[test]
+fn the_sizing_predicts_its_own_drill_within_a_quarter() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut drill = Command::new(BINARY);
+    drill.args(["drill", "--seconds", "40", "--seed", "5", "--report"]).arg(dir.path());
+    let output = drill.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let report =
+        std::fs::read(dir.path().join("report.json")).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    println!("{said}");
+    assert_eq!(report["lost"].as_u64(), Some(0), "{said}");
+    for key in STEADY {
+        let ratio = report["forecast"][key]["ratio"].as_f64().unwrap();
+        assert!((0.75..=1.25).contains(&ratio), "{key}: {ratio}\n{said}");
+    }
+    assert!(report["forecast"]["catch_up_seconds"]["predicted"].is_number(), "{said}");
+    assert!(
+        std::fs::read_to_string(dir.path().join("report.html")).unwrap().contains("Predicted and measured")
+    );
+}

@@ -12,9 +12,11 @@ use tokio::task::JoinSet;
 
 use super::Setup;
 use crate::clock::Clock;
+use crate::forecast::Forecast;
 use crate::gateway::Candidate;
 use crate::hub::Hub;
 use crate::mosquitto::{self, Broker};
+use crate::own_gateway::OwnGateway;
 use crate::sensor::{self, LiveCounts, Place, SensorRecord};
 use crate::series::{self, Sensor};
 use crate::story::Story;
@@ -28,6 +30,19 @@ pub(super) fn sensors_for(setup: &Setup<'_>) -> io::Result<Vec<Sensor>> {
             sensors.into_iter().map(|sensor| sensor.without_reading(setup.numbers)).collect()
         }
     })
+}
+
+/// Returns what the gateway's own sizing predicts of the story; `None` if it has none, or its configuration is of no use for it.
+pub(super) fn forecast(setup: &Setup<'_>, story: &Story, sensors: &[Sensor]) -> Option<Forecast> {
+    let Candidate::Own(OwnGateway { forecast: Some(forecast), .. }) = setup.candidate else { return None };
+    let file = setup.work.join(crate::work_folder::CONFIGURATION_FILE);
+    match forecast(&file, &crate::forecast::traffic(story, sensors)) {
+        Ok(forecast) => Some(forecast),
+        Err(why) => {
+            edge_print::complain!("nothing is predicted: {why}");
+            None
+        }
+    }
 }
 
 /// Servers around the gateway.

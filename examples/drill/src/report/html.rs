@@ -21,6 +21,7 @@ pub(super) fn page(report: &Report) -> String {
     body.push_str(&plots(report));
     body.push_str(&sections::ledger(report));
     body.push_str(&sections::wan(report));
+    body.push_str(&sections::forecast(report));
     body.push_str(&sections::promises(report));
     body.push_str(&sections::run_again(report));
     let data = json::value(report).to_string();

@@ -24,6 +24,14 @@ pub(super) fn value(report: &Report) -> Value {
             json!({ "promise": check.promise, "name": check.name, "bound": bound, "measured": measured, "kept": check.kept })
         })
         .collect();
+    let forecast: serde_json::Map<String, Value> = report
+        .compared()
+        .into_iter()
+        .map(|figure| {
+            let (predicted, measured, ratio) = (figure.predicted, figure.measured, figure.ratio());
+            (figure.key.to_owned(), json!({ "predicted": predicted, "measured": measured, "ratio": ratio }))
+        })
+        .collect();
     json!({
         "schema": SCHEMA,
         "passed": report.passed(),
@@ -46,6 +54,7 @@ pub(super) fn value(report: &Report) -> Value {
         "outage_seconds": seconds(outage_ms(report)),
         "catch_up_seconds": verdict.catch_up_ms.map(|ms| ms as f64 / 1000.0),
         "kills": observed.kills,
+        "forecast": forecast,
         "per_client": per_client,
         "events": events,
         "checks": checks,

@@ -7,6 +7,7 @@ use edge_page::{count, escape};
 
 use super::Report;
 use super::format::{bytes, seconds};
+use crate::forecast::shown;
 use crate::verdict::{Lost, LostWhy};
 
 pub(super) fn six_numbers(report: &Report) -> String {
@@ -307,4 +308,28 @@ pub(super) fn run_again(report: &Report) -> String {
 
 fn waiting_max(report: &Report) -> u64 {
     report.samples.iter().map(|sample| sample.waiting).max().unwrap_or(0)
+}
+
+/// Returns the table of what the gateway's sizing predicted beside what was measured; empty without a forecast.
+pub(super) fn forecast(report: &Report) -> String {
+    let compared = report.compared();
+    if compared.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from(
+        "<h2>Predicted and measured</h2>\n<p>Before it began, the gateway\u{2019}s sizing predicted these from its configuration and the sensors\u{2019} messages, by the same function that <code>check</code> uses. The store\u{2019}s first segments, which are filled once, are among its bytes.</p>\n\
+         <div class=\"scroll\"><table>\n<tr><th></th><th class=r>Predicted</th><th class=r>Measured</th><th class=r>Ratio</th></tr>\n",
+    );
+    for figure in compared {
+        let ratio = figure.ratio().map_or_else(|| "\u{2013}".to_owned(), |ratio| format!("{ratio:.2}"));
+        let (predicted, measured) =
+            (shown(figure.predicted, figure.unit), shown(figure.measured, figure.unit));
+        let _ = writeln!(
+            html,
+            "<tr><td>{}</td><td class=r>{predicted}</td><td class=r>{measured}</td><td class=r>{ratio}</td></tr>",
+            figure.name
+        );
+    }
+    html.push_str("</table></div>\n");
+    html
 }

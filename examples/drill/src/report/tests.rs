@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::forecast::Forecast;
 use crate::record::{Acked, Arrived, Header, Records, SCHEMA, sha256_hex};
 use crate::series;
 use crate::verdict::{GatewayLedger, Observed, judge};
@@ -26,6 +27,7 @@ fn synthetic(seconds: u64) -> Report {
         flash_bytes_written: 1_304_992,
         gateway_rss_kib_max: 11_264,
         kills: 1,
+        waiting_at_return: Some((1_250, 140_000)),
         stall_noticed_ms: Some(3_900),
         ledger: Some(GatewayLedger {
             accepted: verdict.acknowledged,
@@ -44,6 +46,12 @@ fn synthetic(seconds: u64) -> Report {
         verdict,
         observed,
         events,
+        forecast: Some(Forecast {
+            link_bytes: 700_000,
+            store_bytes: 1_200_000,
+            waiting: (1_300, 150_000),
+            catch_up: None,
+        }),
         started_at: STARTED_AT,
         gateway: "edge-gateway 0.1.0".into(),
         stack: "built-in hub".into(),
@@ -246,6 +254,12 @@ fn report_json_holds_every_pinned_field() {
         assert!(json[name].is_number(), "{name}");
     }
     assert_eq!((&json["lost"], &json["outage_seconds"]), (&0.into(), &22.0.into()));
+    let rows = &json["forecast"]["waiting_rows"];
+    assert_eq!(
+        (&rows["predicted"], &rows["measured"], &rows["ratio"]),
+        (&1_300.0.into(), &1_250.0.into(), &1.04.into())
+    );
+    assert!(json["forecast"]["catch_up_seconds"]["predicted"].is_null());
     assert_eq!(json["per_client"].as_object().unwrap().len(), 16);
     assert_eq!(json["events"][0]["event"], "gateway.killed");
     assert!(dir.path().join("a/b").join(HTML_FILE).exists());
@@ -260,6 +274,19 @@ fn both_outcomes_can_be_written_for_a_look() {
     synthetic(40).write(&base.join("pass")).unwrap();
     failed(40).write(&base.join("fail")).unwrap();
     assert!(base.join("pass").join(HTML_FILE).exists() && base.join("fail").join(JSON_FILE).exists());
+}
+
+#[test]
+fn what_was_predicted_stands_beside_what_was_measured_or_not_at_all() {
+    let mut report = synthetic(40);
+    let page = sections::forecast(&report);
+    assert!(page.contains("<td class=r>1300</td><td class=r>1250</td><td class=r>1.04</td>"), "{page}");
+    assert!(crate::verdict_text(&report, Path::new("r")).contains(
+        "  sizing  rows waiting when the link came back: predicted 1300, measured 1250, ratio 1.04\n"
+    ));
+    report.forecast = None;
+    assert_eq!(sections::forecast(&report), "");
+    assert!(!crate::verdict_text(&report, Path::new("r")).contains("sizing"));
 }
 
 #[test]

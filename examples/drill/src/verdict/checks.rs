@@ -29,6 +29,8 @@ pub(crate) struct Observed {
     pub(crate) kills: u32,
     /// Time from the start of the half-open link until the gateway's link state said so.
     pub(crate) stall_noticed_ms: Option<u64>,
+    /// Rows that waited at the gateway when the link first came back, and their bytes; `None` if the gateway did not say so.
+    pub(crate) waiting_at_return: Option<(u64, u64)>,
     /// The gateway's own counters at the end; `None` when they could not be read.
     pub(crate) ledger: Option<GatewayLedger>,
 }

@@ -1,6 +1,7 @@
 //! Report of `edge-gateway check FILE`: the mistakes of a configuration, or a description of its effects.
 
 mod costs;
+mod forecast;
 mod hub_commands;
 mod local_side;
 mod route_loads;
@@ -22,6 +23,7 @@ use crate::config::{AlarmCommands, Config, Control, Format, Order, Protocol, Rou
 use crate::open_files::OpenFiles;
 
 use costs::costs;
+pub(crate) use forecast::forecast;
 use hub_commands::commands;
 use local_side::local;
 pub(crate) use simulated_load::{Load, Measured};

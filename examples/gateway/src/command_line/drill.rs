@@ -2,9 +2,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "a command: the name of the running program")]
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use outage_drill::{Arguments, OwnGateway};
+use outage_drill::{Arguments, Forecast, OwnGateway, Traffic};
+
+use super::check;
+use crate::config::Config;
 
 /// Runs the drill. Returns its exit code.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -22,7 +26,14 @@ fn own(program: std::path::PathBuf) -> OwnGateway {
         program,
         configuration: include_str!("../../gateway.toml"),
         command: "cargo run --profile quick -p edge-gateway -- drill",
+        forecast: Some(forecast),
     }
+}
+
+/// Predicts what the drill measures, by the sizing that `check` prints.
+fn forecast(file: &Path, traffic: &Traffic) -> Result<Forecast, String> {
+    let (config, _) = Config::load(file).map_err(|findings| findings.to_string())?;
+    check::forecast(&config, traffic)
 }
 
 #[cfg(test)]
@@ -30,8 +41,6 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use outage_drill::{Addresses, Inlet};
-
-    use crate::config::Config;
 
     use super::*;
 

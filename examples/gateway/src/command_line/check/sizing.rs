@@ -14,7 +14,7 @@ use super::route_loads::route_loads;
 use super::simulated_load::{LinkBytes, Load, RouteLoad};
 
 /// Bytes of a row in the store beside its payload and metadata.
-const ROW_FRAME_BYTES: u64 = 12;
+pub(super) const ROW_FRAME_BYTES: u64 = 12;
 /// Page of the store in bytes; a commit writes whole pages.
 const PAGE_BYTES: u64 = 4_096;
 /// Round trip to the hub that must fit into `ack_within` beside the batch's age, see the warning of [`crate::config`].
@@ -126,7 +126,7 @@ fn route_sizing(config: &Config, route: &Route, load: Load, of_route: RouteLoad)
     let RouteLoad { row_bytes, live, backlog } = of_route;
     let outage_at = |rate: f64| outage(config, route, rate * (row_bytes + ROW_OVERHEAD_BYTES) as f64, rate);
     let (outage, reached_first) = outage_at(rate);
-    let commit_bytes = bytes_a_day(rate, row_bytes + ROW_FRAME_BYTES, config.queue.ack_within);
+    let flash_offline = bytes_a_day(rate, row_bytes + ROW_FRAME_BYTES, config.queue.ack_within);
     // Where the hub can answer in time nothing is written.
     let waits = if route.format == Format::Raw { Duration::ZERO } else { route.batch_age };
     let is_elided = waits + ROUND_TRIP < config.queue.ack_within;
@@ -137,9 +137,9 @@ fn route_sizing(config: &Config, route: &Route, load: Load, of_route: RouteLoad)
         reached_first,
         outage_when_busiest: load.measured.map(|measured| outage_at(measured.busiest_per_s).0),
         month: (of_month(live.mqtt), of_month(live.wire)),
-        flash_offline: commit_bytes,
-        flash_online: if is_elided { 0 } else { commit_bytes },
-        years: life as f64 / (commit_bytes.max(1) as f64 * 365.0),
+        flash_offline,
+        flash_online: if is_elided { 0 } else { flash_offline },
+        years: life as f64 / (flash_offline.max(1) as f64 * 365.0),
         catching_up: config
             .hardware
             .link_bytes_per_s
@@ -164,13 +164,17 @@ fn outage(config: &Config, route: &Route, bytes_per_s: f64, rate: f64) -> (Durat
     (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), name)
 }
 
-/// Returns the bytes that a day's commits write, each with the rows of one period `every`, in whole pages. The number of rows varies, so each
-/// commit writes half a page more than its bytes on average.
+/// Returns the bytes that a commit of so many bytes of rows writes, in whole pages. The number of rows varies, so each commit writes half a page
+/// more than its bytes on average.
+pub(super) fn commit_bytes(row_bytes: f64) -> f64 {
+    (row_bytes / PAGE_BYTES as f64 + 0.5).max(1.0) * PAGE_BYTES as f64
+}
+
+/// Returns the bytes that a day's commits write, each with the rows of one period `every`.
 fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
     let rows = (rate * every.as_secs_f64()).max(1.0);
-    let pages = (rows * row_bytes as f64 / PAGE_BYTES as f64 + 0.5).max(1.0);
     let commits = DAY_S as f64 * rate / rows;
-    (commits * pages * PAGE_BYTES as f64) as u64
+    (commits * commit_bytes(rows * row_bytes as f64)) as u64
 }
 
 /// Returns the time in which a link delivers the backlog of [`OUTAGE`] beside the new messages.
