@@ -23,6 +23,7 @@ use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
 use super::tls::client_handshake::HandshakeFailure;
+use super::tls::hub_session::LastHubTls;
 use super::tls::renewal::TlsRenewal;
 use super::wire_bytes::WireBytes;
 use failed_dials::FailedDials;
@@ -53,6 +54,8 @@ pub(super) struct Dialer {
     /// Size of the socket's send buffer in bytes, which the kernel doubles; `None` leaves it to the kernel.
     pub(super) send_buffer_bytes: Option<u32>,
     pub(super) wire_bytes: WireBytes,
+    /// TLS session of the last connection.
+    pub(super) hub_tls: LastHubTls,
     /// Source of a changing password; `None` if the password does not change.
     pub(super) password: Option<RereadSource<Bytes>>,
     pub(super) failed_dials: FailedDials,
@@ -217,6 +220,7 @@ impl Dialer {
             DialError::Tls { host: host.clone(), source }
         };
         let stream = connected.map_err(in_words)?;
+        self.hub_tls.set(stream.get_ref().1);
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

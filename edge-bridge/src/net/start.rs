@@ -189,7 +189,7 @@ impl Builder {
     ) -> Result<(Link, JoinHandle<()>), StartError> {
         let (dialer, targets, config) = self.check()?;
         let packet_max = config.client.limits.max_packet_size;
-        let log = EventLog::new(dialer.target.clone());
+        let (log, hub_tls) = (EventLog::new(dialer.target.clone()), dialer.hub_tls.clone());
         let acks = Acks::new(wake.clone());
         let (requests, received) = mpsc::channel(16);
         let (status, watched) = watch::channel(Stats::default());
@@ -218,6 +218,7 @@ impl Builder {
             requests,
             wake,
             status: watched,
+            hub_tls,
             #[cfg(feature = "spool-queue")]
             parked: Arc::default(),
         };

@@ -10,6 +10,7 @@ use super::proxy::login::ProxyLogin;
 use super::proxy::settings::ProxySettings;
 use super::start_error::StartError;
 use super::tls::Tls;
+use super::tls::hub_session::LastHubTls;
 use super::tls::names::{server_name, validate_alpn};
 use super::tls::renewal::TlsRenewal;
 use super::wire_bytes::WireBytes;
@@ -69,6 +70,7 @@ impl Builder {
             connect_timeout: self.connect_timeout,
             send_buffer_bytes: self.send_buffer_bytes,
             wire_bytes: WireBytes::default(),
+            hub_tls: LastHubTls::default(),
             password: self.password.clone(),
             failed_dials: FailedDials::default(),
         })

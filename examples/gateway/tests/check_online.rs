@@ -14,8 +14,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use edge_bridge::net::certificate_ends;
+use support::authority::Authority;
 use support::gateway::{BINARY, Gateway};
 use support::hub::{Answer, Hub, Manners, Unknown};
 use support::mosquitto::{Mosquitto, Subscriber};
@@ -65,6 +67,14 @@ fn what_the_hub_grants_and_refuses_is_told_while_the_gateway_runs_on() {
     assert_eq!(code, Some(0), "{report}");
     let granted = online(&report);
     assert!(granted[0].contains(": connected in ") && granted[0].ends_with(", MQTT 5"), "{report}");
+    let round_trip = |line: &&&str| {
+        let ms = line
+            .strip_prefix("round trip ")
+            .and_then(|rest| rest.strip_suffix(" ms, of an UNSUBSCRIBE and its answer"));
+        ms.is_some_and(|ms| ms.parse::<u64>().is_ok())
+    };
+    assert_eq!(granted.iter().filter(round_trip).count(), 1, "{report}");
+    assert!(!granted.iter().any(|line| line.starts_with("TLS")), "{report}");
     for line in [
         "may subscribe to out/table/g/#",
         "may subscribe to cmd/g/+",
@@ -110,6 +120,44 @@ fn a_refused_subscription_fails() {
         let line = format!("FAILS: may not subscribe to {filter}: 0x87 Not authorized");
         assert!(lines.contains(&line.as_str()), "{line} is missing in\n{report}");
     }
+}
+
+#[test]
+fn the_version_of_tls_and_the_end_of_the_hubs_certificate_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let plant = Authority::new(dir.path(), "plant");
+    plant.sign_for_days(dir.path(), "hub", "hub", 40);
+    let secure = free_port();
+    let lines = format!(
+        "user root\nlistener {} 127.0.0.1\ncertfile {}\nkeyfile {}",
+        secure.port(),
+        file("hub.crt"),
+        file("hub.key")
+    );
+    let _hub = Mosquitto::start(dir.path(), &lines);
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtts://localhost:{}\"\nca = \"plant.crt\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+        free_port(),
+        secure.port()
+    );
+    fs::write(dir.path().join("checked.toml"), config).unwrap();
+    let output = Command::new(BINARY)
+        .arg("check")
+        .arg(dir.path().join("checked.toml"))
+        .arg("--online")
+        .output()
+        .unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    let ends = certificate_ends(dir.path().join("hub.crt")).unwrap();
+    let end = ends[0].duration_since(UNIX_EPOCH).unwrap();
+    let line =
+        format!("TLS 1.3; the hub's certificate is valid until {}", edge_page::date(end.as_millis() as i64));
+    assert!(online(&report).contains(&line.as_str()), "{line} is missing in\n{report}");
+    assert!(
+        report.contains("the session is kept for a gateway that is away for 1 d 0 h (Session Expiry)"),
+        "{report}"
+    );
 }
 
 /// The other address is tried all the same, and what cannot be reached decides.

@@ -22,6 +22,7 @@ fn dialer() -> Dialer {
         failed_dials: FailedDials::default(),
         send_buffer_bytes: None,
         wire_bytes: WireBytes::default(),
+        hub_tls: LastHubTls::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::bridge::{Stats, subscription};
 use crate::net::request::Request;
 use crate::net::subscriptions::commands::Commands;
+use crate::net::tls::hub_session::{HubTls, LastHubTls};
 use crate::wire::{QoS, Subscription, TopicError, Utf8, Version, check_filter};
 
 /// The handle of a link that runs as a task. Cheap to clone; when the last clone is dropped, the link stops in the background as by
@@ -18,6 +19,7 @@ pub struct Link {
     pub(in crate::net) requests: mpsc::Sender<Request>,
     pub(in crate::net) wake: Arc<Notify>,
     pub(in crate::net) status: watch::Receiver<Stats>,
+    pub(in crate::net) hub_tls: LastHubTls,
     #[cfg(feature = "spool-queue")]
     pub(in crate::net) parked: crate::net::parking::ParkedQueue,
 }
@@ -171,6 +173,11 @@ impl Link {
     /// Returns the statistics, at most 200 ms old; the link's state is never older than its last change.
     pub fn stats(&self) -> Stats {
         self.status.borrow().clone()
+    }
+
+    /// Returns the facts of the TLS session with the hub, of the present connection or the last one; `None` before the first, and without TLS.
+    pub fn hub_tls(&self) -> Option<HubTls> {
+        self.hub_tls.get()
     }
 
     /// Returns a receiver that is notified of changed statistics.

@@ -1,11 +1,14 @@
 //! Report of a visit to an address of the hub, in words.
 
 use std::fmt;
+use std::time::UNIX_EPOCH;
 
 use control_loop::OneLine;
 use edge_bridge::bridge::Stats;
+use edge_bridge::net::HubTls;
 use edge_bridge::session::ServerLimits;
 use edge_bridge::wire::{QoS, Version};
+use edge_page::date;
 
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{Config, Format};
@@ -56,6 +59,7 @@ impl fmt::Display for Report<'_> {
             Outcome::Refused(reason) => f.line(format_args!("{}: FAILS: {reason}", self.address)),
             Outcome::Reached(reached) => {
                 self.connection(f, reached)?;
+                self.line_to_hub(f, reached)?;
                 if let Some(limits) = &reached.connected.hub_limits {
                     self.limits(f, limits)?;
                 }
@@ -93,6 +97,22 @@ impl Report<'_> {
         ))
     }
 
+    /// Writes the round trip, and what TLS agreed on.
+    fn line_to_hub(&self, f: &mut Lines<'_, '_>, reached: &Reached) -> fmt::Result {
+        match reached.round_trip_ms {
+            Some(ms) => f.line(format_args!("round trip {ms} ms, of an UNSUBSCRIBE and its answer"))?,
+            None => f.line(format_args!("no answer to an UNSUBSCRIBE: the round trip is not known"))?,
+        }
+        let Some(HubTls { version, certificate_end, .. }) = reached.tls else { return Ok(()) };
+        match certificate_end.and_then(|end| end.duration_since(UNIX_EPOCH).ok()) {
+            Some(end) => f.line(format_args!(
+                "{version}; the hub's certificate is valid until {}",
+                date(i64::try_from(end.as_millis()).unwrap_or(i64::MAX))
+            )),
+            None => f.line(format_args!("{version}; the end of the hub's certificate cannot be read")),
+        }
+    }
+
     /// Writes the hub's limits as far as they differ from those that MQTT has anyway.
     fn limits(&self, f: &mut Lines<'_, '_>, limits: &ServerLimits) -> fmt::Result {
         if limits.maximum_qos == QoS::AtMostOnce {
@@ -115,14 +135,12 @@ impl Report<'_> {
             let batches = if tables { "batches carry their names; " } else { "" };
             f.line(format_args!("no retained messages: {batches}messages are published without the flag"))?;
         }
-        if !self.config.commands.is_empty() {
-            let kept = match limits.session_expiry_s {
-                u32::MAX => "until it comes back".to_owned(),
-                seconds => format!("for {}", human_duration(std::time::Duration::from_secs(seconds.into()))),
-            };
-            f.line(format_args!("commands are kept for a gateway that is away {kept} (Session Expiry)"))?;
-        }
-        Ok(())
+        let kept = match limits.session_expiry_s {
+            u32::MAX => "until it comes back".to_owned(),
+            seconds => format!("for {}", human_duration(std::time::Duration::from_secs(seconds.into()))),
+        };
+        let what = if self.config.commands.is_empty() { "the session is" } else { "commands are" };
+        f.line(format_args!("{what} kept for a gateway that is away {kept} (Session Expiry)"))
     }
 
     fn subscriptions(&self, f: &mut Lines<'_, '_>, reached: &Reached) -> fmt::Result {

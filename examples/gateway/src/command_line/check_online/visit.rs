@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::Stats;
-use edge_bridge::net::{Bridge, Builder, ClockFloor};
+use edge_bridge::net::{Bridge, Builder, ClockFloor, HubTls};
 use edge_bridge::wire::{
     PropertiesBuilder, PropertyId, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Value,
 };
@@ -24,6 +24,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 const ATTEMPTS: u64 = 3;
 /// Time limit of the hub's answers to all SUBSCRIBEs, and of the one to each test message.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Time limit of the answer by which the round trip is measured.
+const ROUND_TRIP_WITHIN: Duration = Duration::from_secs(5);
+/// Filter that nobody subscribes to.
+const NOWHERE: &str = "edge-check/round-trip";
 /// Seconds for which the hub may pass a test message on.
 const EXPIRY_S: u32 = 60;
 /// Content type of a test message, whose payload is empty.
@@ -44,6 +48,10 @@ pub(super) enum Outcome {
 pub(super) struct Reached {
     /// Time from the start of the visit to the hub's CONNACK, in milliseconds.
     pub(super) connect_ms: u64,
+    /// Round trip of a packet of MQTT and its answer, in milliseconds; `None` if the hub did not answer it in time.
+    pub(super) round_trip_ms: Option<u64>,
+    /// TLS of the first connection; `None` without it.
+    pub(super) tls: Option<HubTls>,
     /// Version, limits and round trip of the first connection, which asks for the session that the gateway asks for.
     pub(super) connected: Stats,
     /// Subscriptions that the hub refused, with its reasons.
@@ -82,7 +90,8 @@ pub(super) async fn visit(config: &Config, address: &str, needed: &Needed) -> Re
         Err(reason) => return Ok(without_connection(reason)),
     };
     let connect_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let first_stats = first.stats();
+    let (first_stats, tls) = (first.stats(), first.link().hub_tls());
+    let round_trip_ms = round_trip(&first).await?;
     leave(first).await;
     let bridge = match connect(uplink::prepare(&config, &floor)?.session_expiry_s(0)).await? {
         Ok(bridge) => bridge,
@@ -91,9 +100,18 @@ pub(super) async fn visit(config: &Config, address: &str, needed: &Needed) -> Re
     };
     let (refused_filters, unanswered_filters) = subscribe(&bridge, needed).await?;
     let published = publish_all(&config, &floor, bridge, &needed.topics).await?;
+    let connected = first_stats;
     let reached =
-        Reached { connect_ms, connected: first_stats, refused_filters, unanswered_filters, published };
+        Reached { connect_ms, round_trip_ms, tls, connected, refused_filters, unanswered_filters, published };
     Ok(Outcome::Reached(Box::new(reached)))
+}
+
+/// Measures the round trip by an UNSUBSCRIBE, for which no right is needed and whose answer no disk delays. Returns milliseconds; `None`: no answer.
+async fn round_trip(bridge: &Bridge) -> Result<Option<u64>, RunError> {
+    let since = Instant::now();
+    let asked = bridge.link().unsubscribe(&[NOWHERE.to_owned()]).await.map_err(settings)?;
+    let answered = timeout(ROUND_TRIP_WITHIN, asked.wait()).await == Ok(true);
+    Ok(answered.then(|| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)))
 }
 
 fn without_connection(reason: String) -> Outcome {
