@@ -99,6 +99,16 @@ fn of_all(f: &mut Lines<'_, '_>, config: &Config, sizing: &Sizing) -> fmt::Resul
         OnFull::DropNewest => "new messages are given up, counted and reported",
         OnFull::Reject => "new messages are not acknowledged: sensors keep them",
     };
+    for (lane, name) in config.queue.lanes.iter().enumerate() {
+        let Some((route, figures)) = sizing.first_to_fill(config, lane) else { continue };
+        writeln!(
+            f,
+            "  lane {name:<12}holds {:.1} h of it, reached first: {} (route {})",
+            figures.outage.as_secs_f64() / 3_600.0,
+            figures.reached_first,
+            route + 1
+        )?;
+    }
     let shortest = sizing.shortest().map(|route| route.outage).unwrap_or_default();
     writeln!(f, "  after {:<10} {then}", human_duration(shortest))?;
     let (disk, parked) = (human_bytes(sizing.disk_bytes), human_bytes(sizing.parked_disk_bytes));

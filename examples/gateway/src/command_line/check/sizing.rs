@@ -115,6 +115,13 @@ pub(super) fn sizing(config: &Config, load: Load) -> Sizing {
 }
 
 impl Sizing {
+    /// Returns the index of the route that fills this lane first, with its figures. `None`: no route uses the lane.
+    pub(super) fn first_to_fill(&self, config: &Config, lane: usize) -> Option<(usize, &RouteSizing)> {
+        let routes = config.routes.iter().zip(&self.routes).enumerate();
+        let of_lane = routes.filter(|(_, (route, _))| usize::from(route.lane) == lane);
+        of_lane.map(|(index, (_, figures))| (index, figures)).min_by_key(|(_, figures)| figures.outage)
+    }
+
     /// Returns the route that covers the shortest outage.
     pub(super) fn shortest(&self) -> Option<&RouteSizing> {
         self.routes.iter().min_by_key(|route| route.outage)

@@ -193,6 +193,25 @@ fn the_report_says_hours_ram_and_loss() {
     }
 }
 
+/// A lane holds as long as the route that fills it first lets it; one that no route uses has no line.
+#[test]
+fn the_report_says_the_hours_of_each_lane() {
+    let mut config = config("lanes = [\"alarm\", \"state\", \"bulk\"]");
+    let mut raw = config.routes[0].clone();
+    raw.lane = 0;
+    let mut batches = raw.clone();
+    (batches.format, batches.to) = (Format::Json, "out".to_owned());
+    config.routes = vec![batches.clone(), raw, Route { lane: 2, ..batches }];
+    let said = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string();
+    let lanes: Vec<&str> = said.lines().filter(|line| line.contains(" h of it, reached first: ")).collect();
+    let [alarm, bulk] = lanes[..] else { panic!("{said}") };
+    assert!(alarm.starts_with("  lane alarm ") && alarm.ends_with("max_bytes (route 2)"), "{alarm}");
+    assert!(bulk.starts_with("  lane bulk ") && bulk.ends_with("max_bytes (route 3)"), "{bulk}");
+    let sizing = sizing::sizing(&config, Load::USUAL);
+    let hours = sizing.routes[1].outage.as_secs_f64() / 3_600.0;
+    assert!(alarm.contains(&format!("holds {hours:.1} h")), "{alarm}");
+}
+
 #[test]
 fn memory_of_filters_is_in_the_sum() {
     let mut config = config("");
