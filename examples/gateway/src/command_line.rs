@@ -221,6 +221,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_short_name_of_a_list_is_one() {
+        let parsed = Arguments::try_parse_from(["edge-gateway", "parked", "ls", "g.toml"]);
+        assert!(parsed.is_ok(), "{}", parsed.err().unwrap());
+    }
+
+    #[test]
     fn manual_pages_and_completions_are_whole() {
         assert_eq!(edge_manual::make(Arguments::command()), [""; 0]);
     }

@@ -52,6 +52,7 @@ struct Dropped {
 #[derive(Subcommand)]
 enum Verb {
     /// Show the topics that the hub refuses, and how much is parked
+    #[command(visible_alias = "ls")]
     List {
         #[command(flatten)]
         state: StateArguments,
