@@ -8,6 +8,7 @@ mod control_client;
 mod diag;
 mod drill;
 mod export_file;
+mod flash_wear_line;
 mod fleet;
 mod free_disk;
 mod hub_access;
@@ -211,7 +212,8 @@ fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> 
     if let Some(warning) = trusted_clock::warning(config) {
         edge_print::complain!("warning: {}", OneLine(&warning));
     }
-    standard_output::print(&Meaning(config, clock, files, load).to_string())
+    let wear = state.and_then(flash_wear_line::line).unwrap_or_default();
+    standard_output::print(&format!("{}{wear}", Meaning(config, clock, files, load)))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) fn warning(config: &Config, state: &Path) -> Option<String> {
 }
 
 /// Returns the directory, or the nearest above it that exists.
-fn nearest_directory(path: &Path) -> Option<PathBuf> {
+pub(super) fn nearest_directory(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     path.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned)
 }

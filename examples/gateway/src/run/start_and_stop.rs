@@ -57,7 +57,7 @@ use super::status::outputs::http_pages::StatusPages;
 use super::status::snapshot::snapshot_maker::{Memory, Snapshots};
 use super::status::snapshot::{CurrentFacts, Facts};
 use super::status::verdict::Losses;
-use super::status::http;
+use super::status::{flash_watch, http};
 use super::tap::Taps;
 
 /// Time limit for the receipts of received messages, and for DISCONNECT to the sensors. It is part of the sixteen seconds of the longest stop, one of which
@@ -112,6 +112,7 @@ pub(crate) async fn run(
     let opened = service.while_waiting(opening.at_once()).await?;
     let starting = Local::start(config, state, (wall, floor.clock()), opening.cause(), parts);
     let mut local = service.while_waiting(starting).await?;
+    local.tasks.push(tokio::spawn(flash_watch::keep(state.to_owned(), local.no_queue.facts.clone())));
     local.tasks.extend(power.map(|power| {
         let way = (&local.ingest, &local.intake, local.clock);
         let memory = InMemory::new(way, open_queue.clone(), local.control.as_ref(), local.front.listener());

@@ -4,6 +4,8 @@ pub(super) mod certificates;
 pub(crate) mod control_answers;
 pub(crate) mod control_socket;
 pub(super) mod counter_age;
+pub(super) mod flash_watch;
+pub(crate) mod flash_wear;
 pub(super) mod http;
 pub(super) mod listener_probe;
 pub(super) mod loss_detection;

@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::flash_wear::FlashWear;
+
 /// Version of the JSON. It rises when a name or its meaning changes, not when a name is added.
 pub(crate) const VERSION: u32 = 1;
 
@@ -57,6 +59,9 @@ pub(crate) struct Snapshot {
     pub(crate) load: Option<DayLoad>,
     /// Ledger of messages. `None`: a part of the totals is unknown.
     pub(crate) ledger: Option<LedgerStatus>,
+    /// Wear of the flash below the state directory, by the device's own estimate. Left out where the kernel does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flash: Option<FlashWear>,
     pub(crate) refused: Refused,
     /// Conditions that need the operator, the worst first.
     pub(crate) needs: Vec<Need>,

@@ -1,6 +1,7 @@
 //! Metrics made from the snapshot of the status: the gateway's name and version, the fill of its lanes and the time until they are full, the time for which the link
 //! was up. Pure.
 
+use crate::run::status::flash_wear::{FlashWear, PreEol};
 use crate::run::status::prometheus_text::{Page, label};
 
 use crate::run::status::snapshot::facts::Facts;
@@ -52,6 +53,24 @@ pub(crate) fn render_without_queue(facts: &Facts, recorder: &Recorder, page: &mu
         "edge_info{{gateway=\"{gateway}\",version=\"{version}\",config=\"{}\"}} 1",
         label(&facts.config)
     ));
+    if let Some(FlashWear { life_used_tenths, pre_eol }) = facts.flash {
+        if let Some(tenths) = life_used_tenths {
+            let name = "edge_flash_life_used";
+            page.head(
+                name,
+                "gauge",
+                "Most of the flash's life that is used, as the device estimates; 1.1: beyond it.",
+            );
+            page.line(format_args!("{name} {:.1}", f64::from(tenths) / 10.0));
+        }
+        if let Some(now) = pre_eol {
+            let name = "edge_flash_pre_eol";
+            page.head(name, "gauge", "1 for the present use of the flash's reserved blocks, 0 for others.");
+            for state in [PreEol::Normal, PreEol::Warning, PreEol::Urgent] {
+                page.line(format_args!("{name}{{state=\"{}\"}} {}", state.as_str(), u8::from(state == now)));
+            }
+        }
+    }
     let (up_s, down_s) = recorder.link_seconds();
     page.counter("edge_link_up_seconds_total", "Time with an answering hub since the start.", up_s);
     page.counter("edge_link_down_seconds_total", "Time without one since the start.", down_s);
@@ -118,6 +137,24 @@ mod tests {
         }
         let room = crate::run::status::snapshot::test_snapshots::snapshot(&outage).room.seconds.unwrap();
         assert!(page.contains(&format!("\nedge_queue_room_seconds {room}\n")), "{page}");
+    }
+
+    #[test]
+    fn wear_is_told_where_the_device_tells_it() {
+        let page_of = |flash| {
+            let mut page = Page::default();
+            render(&Facts { flash, ..facts() }, &figures(), &Recorder::new(0), &mut page);
+            page.into_text()
+        };
+        assert!(!page_of(None).contains("edge_flash_"));
+        let told = page_of(Some(FlashWear { life_used_tenths: Some(11), pre_eol: Some(PreEol::Warning) }));
+        for line in [
+            "edge_flash_life_used 1.1",
+            "edge_flash_pre_eol{state=\"normal\"} 0",
+            "edge_flash_pre_eol{state=\"warning\"} 1",
+        ] {
+            assert!(told.lines().any(|found| found == line), "{line} is missing in\n{told}");
+        }
     }
 
     /// A number would be a promise, and no series would look like a gateway that is away.

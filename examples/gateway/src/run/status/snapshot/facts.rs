@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::{Config, Format, OnFull};
 use crate::run::configuration::refusal::Refusal;
 use crate::run::sensors::refused_topic::RefusedTopic;
+use crate::run::status::flash_wear::FlashWear;
 
 /// Most routes that are listed; further ones are only counted.
 const ROUTES_MAX: usize = 32;
@@ -44,6 +45,8 @@ pub(crate) struct Facts {
     pub(crate) unsaved_clients: Option<String>,
     /// Reason why the configuration in force is not kept for a start whose files have mistakes. `None`: it is, or its proof is not over.
     pub(crate) unkept_configuration: Option<String>,
+    /// Wear of the flash below the state directory. `None`: the kernel does not tell it.
+    pub(crate) flash: Option<FlashWear>,
     /// Last topic to which a local client was not allowed to publish. `None`: there is none since the rights changed.
     pub(crate) refused_topic: Option<RefusedTopic>,
 }
@@ -72,6 +75,7 @@ impl Facts {
             refused_access: None,
             unsaved_clients: None,
             unkept_configuration: None,
+            flash: None,
             refused_topic: None,
         }
     }
@@ -100,16 +104,20 @@ impl CurrentFacts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces all facts except [`Facts::refused_access`], [`Facts::unsaved_clients`] and [`Facts::refused_topic`], which do not come from the
-    /// configuration.
+    /// Replaces all facts except [`Facts::refused_access`], [`Facts::unsaved_clients`], [`Facts::flash`] and [`Facts::refused_topic`], which do not
+    /// come from the configuration.
     pub(crate) fn set(&self, facts: Facts) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Facts { refused_access, unsaved_clients, refused_topic, .. } = Facts::clone(&current);
-        *current = Arc::new(Facts { refused_access, unsaved_clients, refused_topic, ..facts });
+        let Facts { refused_access, unsaved_clients, refused_topic, flash, .. } = Facts::clone(&current);
+        *current = Arc::new(Facts { refused_access, unsaved_clients, refused_topic, flash, ..facts });
     }
 
     pub(crate) fn set_refused_topic(&self, topic: Option<RefusedTopic>) {
         self.replace(|facts| &mut facts.refused_topic, topic);
+    }
+
+    pub(crate) fn set_flash(&self, wear: Option<FlashWear>) {
+        self.replace(|facts| &mut facts.flash, wear);
     }
 
     pub(crate) fn set_unsaved_clients(&self, reason: Option<String>) {

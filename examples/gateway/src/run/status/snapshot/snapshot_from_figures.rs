@@ -154,6 +154,7 @@ fn empty(facts: &Facts, now: Now, verdict: Verdict, recorder: &Recorder) -> Snap
         rates: Rates::default(),
         load: None,
         ledger: None,
+        flash: facts.flash,
         refused: Refused::default(),
         needs: Vec::new(),
         routes: Vec::new(),

@@ -51,6 +51,7 @@ pub(crate) fn facts() -> Facts {
         refused: None,
         refused_access: None,
         unsaved_clients: None,
+        flash: None,
         unkept_configuration: None,
         refused_topic: None,
     }
