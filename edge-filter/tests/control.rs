@@ -89,7 +89,7 @@ impl Model {
     fn trips(&self, now: u64) -> bool {
         let (temp, estop, level) = (self.good(0, now), self.good(2, now), self.good(3, now));
         let low_while_hot = level.is_none_or(|l| l <= 10.0) && temp.is_none_or(|t| t > 50.0);
-        (estop.is_none_or(|e| e == 0.0) || low_while_hot) && now / MS >= self.bypassed_until / MS
+        (estop.is_none_or(|e| e != 1.0) || low_while_hot) && now / MS >= self.bypassed_until / MS
     }
 
     /// The first output that is not where it must be, by which rule; `off`: a rule that is not asked.

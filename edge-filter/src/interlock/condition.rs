@@ -43,6 +43,8 @@ pub enum Condition {
 
 /// Test of an input's value that demands a trip. All limits are inclusive.
 ///
+/// A condition calls it with values that it can judge alone; any other is unknown, below a [`Condition::Not`] too.
+///
 /// ```
 /// use edge_filter::interlock::Test;
 ///
@@ -55,21 +57,31 @@ pub enum Test {
     Above(f64),
     /// True at or below the limit.
     Below(f64),
-    /// The value is not 0, as of an alarm contact. A broken wire is noticed only if the input becomes bad.
+    /// The value is 1, as of an alarm contact. A broken wire is noticed only if the input becomes bad. A value that is neither 0 nor 1 is
+    /// bad: nobody knows what a contact means by it.
     IsTrue,
-    /// The value is 0, as of a contact that is closed while all is well. An emergency stop should be such a contact.
+    /// The value is 0, as of a contact that is closed while all is well. An emergency stop should be such a contact. A value that is neither
+    /// 0 nor 1 is bad.
     IsFalse,
 }
 
 impl Test {
-    /// Returns whether the value demands a trip.
+    /// Returns whether the value demands a trip. So does one that is neither 0 nor 1 by both [`Test::IsTrue`] and [`Test::IsFalse`].
     #[must_use]
     pub fn demands(self, value: f64) -> bool {
         match self {
             Test::Above(limit) => value >= limit,
             Test::Below(limit) => value <= limit,
             Test::IsTrue => value != 0.0,
-            Test::IsFalse => value == 0.0,
+            Test::IsFalse => value != 1.0,
+        }
+    }
+
+    /// Returns whether the value can be judged: a finite number, and of a contact 0 or 1.
+    fn can_judge(self, value: f64) -> bool {
+        match self {
+            Test::Above(_) | Test::Below(_) => value.is_finite(),
+            Test::IsTrue | Test::IsFalse => value == 0.0 || value == 1.0,
         }
     }
 }
@@ -80,10 +92,10 @@ pub(super) const DEPTH_MAX: usize = 16;
 
 impl Condition {
     /// Returns the vote of the condition. `read` returns the value of an input, `None` if it is not good. NaN and the infinities count as
-    /// `None`, because no sensor measures them.
+    /// `None`, because no sensor measures them, and so does what is neither 0 nor 1 where a contact is asked for.
     pub fn vote(&self, read: &impl Fn(usize) -> Option<f64>) -> Vote {
         match self {
-            Condition::Input { input, test } => match read(*input).filter(|value| value.is_finite()) {
+            Condition::Input { input, test } => match read(*input).filter(|value| test.can_judge(*value)) {
                 Some(value) if test.demands(value) => Vote::Trip,
                 Some(_) => Vote::Healthy,
                 None => Vote::Unknown,
@@ -98,7 +110,7 @@ impl Condition {
     /// Returns whether an input of the condition is not good.
     pub(super) fn is_degraded(&self, read: &impl Fn(usize) -> Option<f64>) -> bool {
         match self {
-            Condition::Input { input, .. } => !read(*input).is_some_and(f64::is_finite),
+            Condition::Input { input, test } => !read(*input).is_some_and(|value| test.can_judge(value)),
             Condition::Not(inner) => inner.is_degraded(read),
             Condition::All(of) | Condition::Any(of) | Condition::AtLeast { of, .. } => {
                 of.iter().any(|one| one.is_degraded(read))
@@ -135,7 +147,32 @@ fn count(conditions: &[Condition], read: &impl Fn(usize) -> Option<f64>) -> Coun
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Interlock, InterlockState, Reset};
     use super::*;
+
+    /// A closed contact that reports 2, or half of 1, is no healthy one; nor does a `Not` make one of an alarm contact.
+    #[test]
+    fn promise_14_a_contact_that_is_neither_0_nor_1_is_bad() {
+        let of = |test| Condition::Input { input: 0, test };
+        let not = |test| Condition::Not(Box::new(of(test)));
+        for condition in [of(Test::IsTrue), of(Test::IsFalse), not(Test::IsTrue), not(Test::IsFalse)] {
+            for value in [2.0, 0.5, -1.0, 255.0, f64::MIN_POSITIVE, 1.0 + f64::EPSILON, f64::NAN] {
+                assert_eq!(condition.vote(&|_| Some(value)), Vote::Unknown, "{condition:?} {value}");
+                let interlock = Interlock::new(condition.clone()).unwrap();
+                let interlock = interlock.reset_by(Reset::Auto { after_ms: 0 }).unwrap();
+                let status = interlock.evaluate(&mut InterlockState::default(), &|_| Some(value), 0);
+                assert!(!status.energised && status.degraded, "{condition:?} {value}");
+            }
+            for value in [0.0, -0.0, 1.0] {
+                assert_ne!(condition.vote(&|_| Some(value)), Vote::Unknown, "{condition:?} {value}");
+                assert!(!condition.is_degraded(&|_| Some(value)), "{condition:?} {value}");
+            }
+        }
+        for value in [2.0, 0.5, -1.0] {
+            assert!(Test::IsTrue.demands(value) && Test::IsFalse.demands(value), "{value}");
+            assert_eq!(of(Test::Above(8.0)).vote(&|_| Some(value)), Vote::Healthy, "{value}");
+        }
+    }
 
     #[test]
     fn promise_14_a_value_at_its_limit_trips() {

@@ -18,7 +18,8 @@ use std::fmt;
 /// certified fault detection. People, and what cannot be replaced, are protected by an independent, certified system.
 ///
 /// * Energised is healthy. Before every input was good once it is tripped.
-/// * An input that is bad, stale, not finite or missing is *unknown*; a condition that depends on it is; unknown trips. See
+/// * An input that is bad, stale, not finite or missing is *unknown*, and so is a contact that is neither 0 nor 1; a condition that
+///   depends on it is; unknown trips. See
 ///   [`Vote`] and [`Degraded`].
 /// * A trip latches. `Reset::Manual` (default) waits for [`Interlock::reset`], which is refused while the condition is not
 ///   healthy; `Reset::Auto` resets when the condition was healthy for a time.

@@ -11,7 +11,7 @@ pub enum Vote {
     Trip,
     /// The condition does not demand a trip.
     Healthy,
-    /// The vote depends on an input that is bad, stale, not finite or missing.
+    /// The vote depends on an input that is bad, stale, not finite or missing, or on a contact that is neither 0 nor 1.
     Unknown,
 }
 
