@@ -53,7 +53,7 @@ impl ConditionConfig {
             }
             _ => {
                 let problem = "a condition is `input` with `above`, `below` or `is`; or `all`, `any` or `not`; or `at_least` \
-                               with `of`";
+                               with `of`, and `degraded` beside these two alone";
                 problems.push(Problem::at(place.clone(), problem).about(place, &KEYS));
             }
         }
@@ -129,6 +129,7 @@ mod tests {
             format!("{any}, {not}"),
             format!("{not}, above = 1"),
             format!("{any}, degraded = \"ignore\""),
+            "input = \"a\", is = true, degraded = \"ignore\"".to_owned(),
             format!("{all}, input = \"a\", is = true"),
             format!("at_least = 1, of = [{leaf}], {not}"),
             format!("at_least = 1, of = [{leaf}], is = true"),
@@ -138,6 +139,7 @@ mod tests {
                 error.as_ref().is_err_and(|text| text.contains("a condition is `input`")),
                 "{two}: {error:?}"
             );
+            assert!(error.is_err_and(|text| text.contains("`degraded` beside")), "{two}");
         }
     }
 
