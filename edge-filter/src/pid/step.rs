@@ -30,9 +30,9 @@ pub struct PidInput {
 pub enum PidMode {
     /// The algorithm computes the output.
     Auto,
-    /// An operator sets the output to this value, within its limits.
+    /// An operator sets the output to this value, within its limits, whatever the input and its quality are.
     Manual(f64),
-    /// An operator keeps the output where it is, bumpless from automatic.
+    /// An operator keeps the output where it is, bumpless from automatic, whatever the input and its quality are.
     Hold,
     /// Another controller, or an interlock, sets the output. Unlike `Manual`, it does not end a manual mode that bad input forced.
     Track(f64),
