@@ -121,7 +121,8 @@ pub enum AlarmCommand {
     },
     /// Releases a latched alarm that is back to normal.
     Reset,
-    /// Hides the alarm for a time, at most the alarm's `max_shelve_ms` (`TimedShelve` of OPC UA Part 9).
+    /// Hides the alarm for a time from now on, at most the alarm's `max_shelve_ms` (`TimedShelve` of OPC UA Part 9). While it is hidden,
+    /// the time begins anew.
     Shelve {
         /// Time of the shelving in milliseconds.
         for_ms: i64,

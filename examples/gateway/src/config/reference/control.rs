@@ -45,7 +45,7 @@ const OUTPUT: &[Key] = &[
         "safe",
         NUMBER,
         Is("0.0"),
-        "Safe state: before the first scan, tripped, and while an input is bad or stale.",
+        "Safe state: before the first scan, tripped, and in automatic while an input is bad or stale, where `bad_input` says nothing else. An output that `cmd/output/NAME/mode` set to a number or to `\"hold\"` heeds no input, be it bad, stale or missing: only an interlock makes it safe.",
     ),
     key("pid", Text("table"), CHOICE, "A PID loop."),
     key("switch", Text("table"), CHOICE, "A two-point switch with hysteresis."),
@@ -93,9 +93,14 @@ const PID: &[Key] = &[
         "anti_windup",
         OneOf(&["back_calculation", "clamp"]),
         Is("back_calculation"),
-        "Treatment of the integral while the output is at a limit.",
+        "Treatment of the integral while the output is at a limit; `clamp` goes without `tracking_s`.",
     ),
-    key("tracking_s", NUMBER, Means("from `ti_s` and `td_s`"), "Tracking time of `back_calculation`."),
+    key(
+        "tracking_s",
+        NUMBER,
+        Means("from `ti_s` and `td_s`"),
+        "Tracking time of `back_calculation`; beside `anti_windup = \"clamp\"` an error.",
+    ),
     key(
         "proportional_on_measurement",
         Boolean,
@@ -137,13 +142,13 @@ const INTERLOCK: &[Key] = &[
         "trip_when",
         Text("condition"),
         Required,
-        "Condition that trips it. From the start on it is tripped.",
+        "Condition that trips it, as an input of it that is bad or stale does where the vote depends on it. From the start on it is tripped.",
     ),
     key(
         "reset",
         OneOf(&["manual", "auto"]),
         Is("manual"),
-        "By a command, or by itself when the condition is over.",
+        "By a command, or by itself when the condition is over. A command, whose payload is not read, resets either kind, and an automatic one before `after_ms`; of one that is not tripped it changes nothing, and is obeyed.",
     ),
     key(
         "after_ms",
@@ -160,10 +165,20 @@ const INTERLOCK: &[Key] = &[
 ];
 
 const CONDITION: &[Key] = &[
-    key("input", INPUT, NONE, "Input that is compared, by exactly one of the next three."),
+    key(
+        "input",
+        INPUT,
+        NONE,
+        "Input that is compared, by exactly one of the next three. While it is bad or stale the condition is unknown, which trips if the vote depends on it.",
+    ),
     key("above", NUMBER, NONE, "True at or above this value."),
     key("below", NUMBER, NONE, "True at or below this value."),
-    key("is", Boolean, NONE, "True while the input is this."),
+    key(
+        "is",
+        Boolean,
+        NONE,
+        "True while the input is this: `true` or 1, `false` or 0. Any other number is bad, as a value out of `range` is.",
+    ),
     key("all", Text("array of conditions"), NONE, "True while all of them are."),
     key("any", Text("array of conditions"), NONE, "True while one of them is."),
     key("not", Text("condition"), NONE, "True while it is not."),
@@ -173,7 +188,7 @@ const CONDITION: &[Key] = &[
         "degraded",
         OneOf(&["trip_vote", "ignore"]),
         Means("`trip_vote`"),
-        "Vote of a bad input: to trip, or none.",
+        "Beside `at_least` and `of` alone: vote of a bad input there, to trip, or none.",
     ),
 ];
 

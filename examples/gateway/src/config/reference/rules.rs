@@ -339,7 +339,12 @@ const ALARM: &[Key] = &[
         NEVER,
         "Time after which an alarm that was acknowledged and is still active is raised again.",
     ),
-    key("max_shelve_ms", MS, Means("any time"), "Longest time for which it may be shelved."),
+    key(
+        "max_shelve_ms",
+        MS,
+        Means("any time"),
+        "Longest time that one command may shelve it for. Another one while it is shelved begins anew, so that several hide it for longer.",
+    ),
     key(
         "bad_input",
         OneOf(&["hold", "alarm", "normal"]),
