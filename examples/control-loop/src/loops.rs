@@ -42,7 +42,19 @@ impl Loops {
         let of_outputs =
             self.lasting_deviations().chain(self.hands_missing()).chain(self.integrals_stopped());
         let of_alarms = self.alarms_alike().chain(self.shelves_unbounded());
-        self.warning().into_iter().chain(of_outputs).chain(self.inputs_stale()).chain(of_alarms)
+        self.idle_limits()
+            .into_iter()
+            .chain(self.warning())
+            .chain(of_outputs)
+            .chain(self.inputs_stale())
+            .chain(of_alarms)
+    }
+
+    /// Warning about `[commands]` while commands are off. No mistake: whoever turns them off in a hurry changes one key, and must not be left with the
+    /// configuration before, under which they are on.
+    fn idle_limits(&self) -> Option<String> {
+        let told = "commands: has no effect without [control] commands = true: no command is obeyed";
+        self.commands.are_idle.then(|| told.to_owned())
     }
 
     /// Warnings about PID loops that each scan stops which is a moment late.
@@ -179,9 +191,7 @@ impl Loops {
             file.refers(&["fields", name], "input", name);
         }
         LoopNames::check(file);
-        if has_limits && !commands.are_on && !file.is_wrong(&["control", "commands"]) {
-            file.wrong(&["commands"], "has no effect without [control] commands = true");
-        }
+        commands.are_idle = has_limits && !commands.are_on && !file.is_wrong(&["control", "commands"]);
         commands.check(file, &controller);
         Loops { controller, fields, commands }
     }
@@ -206,6 +216,23 @@ mod tests {
         assert_eq!(warning(format!("[control]\ncommands = true\n{GOOD}{interlock}")), None);
         assert_eq!(warning(format!("{GOOD}{interlock}reset = \"auto\"\n")), None);
         assert_eq!(warning(GOOD.to_owned()), None);
+    }
+
+    /// Whoever shuts the door in a hurry changes the key that is named for it, and nothing else.
+    #[test]
+    fn commands_that_are_turned_off_alone_are_off_and_their_limits_are_told() {
+        let limits = "[commands]\nclients = [\"hmi\"]\n";
+        let parse = |control: &str| Loops::parse(&format!("{control}{limits}{GOOD}"), Duration::MAX).unwrap();
+        for control in ["", "[control]\ncommands = false\n"] {
+            let loops = parse(control);
+            assert!(!loops.commands.are_on(), "{control}");
+            let told = loops.warnings().collect::<Vec<_>>();
+            let expected = "commands: has no effect without [control] commands = true";
+            assert!(told.len() == 1 && told[0].starts_with(expected), "{told:?}");
+        }
+        let on = parse("[control]\ncommands = true\n");
+        assert!(on.commands.are_on() && on.warnings().next().is_none());
+        assert!(!Loops::parse(GOOD, Duration::MAX).unwrap().commands.are_idle);
     }
 
     #[test]
@@ -290,11 +317,6 @@ mod tests {
             ("\"a\"", "\"out/x\"", "input 1: name: out/… is for"),
             ("[[input]]", "[[input]", "line 1: "),
             ("stale_after_ms", "stale_ms", "unknown field `stale_ms`"),
-            (
-                "[[input]]",
-                "[commands]\n[[input]]",
-                "line 1: commands: has no effect without [control] commands = true",
-            ),
             (
                 "[[input]]",
                 "[control]\ncommands = 1\n[[input]]",

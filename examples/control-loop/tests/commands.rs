@@ -43,6 +43,18 @@ fn logged(program: &Program, start: &str, rest: &str) {
 
 #[test]
 fn without_a_word_in_the_rules_no_command_is_taken_and_each_is_answered() {
+    // Limits alone, and limits that were left beside a `false`, allow none either.
+    let limits = "[commands]\nclients = [\"hand\"]\n[commands.setpoint]\nvalve = { range = [20.0, 80.0] }\n";
+    for rules in [limits.to_owned(), format!("commands = false\n{limits}")] {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, said) = start(dir.path(), &rules);
+        let mut hand = Sensor::new(program.address, "hand");
+        hand.publish("cmd/output/valve/setpoint", "70");
+        answered(&said, "event/refused/output/valve/setpoint", "commands are off");
+        until("the output is as before", || said.last("out/valve").as_deref() == Some("60"));
+        let told = "warning: commands: has no effect without [control] commands = true";
+        assert!(program.stderr().contains(told), "{}", program.stderr());
+    }
     let dir = tempfile::tempdir().unwrap();
     let (program, said) = start(dir.path(), "");
     let (mut sensor, mut hand) =

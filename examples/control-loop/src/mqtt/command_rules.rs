@@ -20,6 +20,9 @@ const MINUTE_NS: u64 = 60_000_000_000;
 pub struct CommandRules {
     #[serde(skip)]
     pub(crate) are_on: bool,
+    /// Set if the table is there although commands are off.
+    #[serde(skip)]
+    pub(crate) are_idle: bool,
     /// Client identifiers that may send commands; `None`: any client may.
     clients: Option<Vec<String>>,
     /// Most commands a minute, of all clients together.
@@ -99,6 +102,7 @@ impl Default for CommandRules {
     fn default() -> Self {
         CommandRules {
             are_on: false,
+            are_idle: false,
             clients: None,
             per_minute: 60,
             setpoint: BTreeMap::new(),

@@ -26,7 +26,8 @@ pub(super) fn alarms(section: &mut Section<'_>, findings: &mut Findings) -> Opti
     if !are_on {
         if LIMITS.iter().any(|key| section.get(key).is_some()) {
             let (at, key) = section.first_of(&LIMITS);
-            findings.error(at, &key, "has no effect without commands = true");
+            // No mistake: whoever turns commands off in a hurry must not be left with the configuration before, under which they are on.
+            findings.warning(at, &key, "has no effect without commands = true: no command is obeyed");
         }
         return None;
     }
@@ -118,8 +119,17 @@ mod tests {
         let clients = Some(vec!["hmi".to_owned()]);
         assert_eq!(config.alarm_commands, Some(AlarmCommands { clients, per_minute: 7, hub: false }));
         assert!(parse(BOUNDED, local, &format!("{ON}hub = true\n")).unwrap().0.alarm_commands.unwrap().hub);
-        let said = parse(BOUNDED, local, &format!("[alarms]\n{limits}")).unwrap_err().to_string();
-        assert!(said.contains("error: alarms.clients: has no effect without commands = true"), "{said}");
+        // Whoever shuts the door in a hurry changes the key that is named for it, and nothing else.
+        for off in ["", "commands = false\n"] {
+            let (config, said) =
+                parse(BOUNDED, local, &format!("[alarms]\n{off}{limits}hub = true\n")).unwrap();
+            assert_eq!(config.alarm_commands, None, "{off}");
+            let said = said.to_string();
+            assert!(
+                said.contains("warning: alarms.clients: has no effect without commands = true"),
+                "{said}"
+            );
+        }
     }
 
     #[test]

@@ -272,7 +272,7 @@ const ALARMS: &[Key] = &[
         "commands",
         Boolean,
         Is("false"),
-        "Takes commands of local clients at `cmd/alarm/#`. Needs `[local] listen` and a filter with an alarm.",
+        "Takes commands of local clients at `cmd/alarm/#`. Needs `[local] listen` and a filter with an alarm. `false` turns them off whatever the other keys say.",
     ),
     key(
         "clients",

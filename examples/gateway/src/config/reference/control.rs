@@ -243,7 +243,7 @@ pub(super) const TABLES: &[Table] = &[
     table(
         "commands",
         "[commands]",
-        "Limits of commands. Without `[control] commands = true` none is taken.",
+        "Limits of commands. Without `[control] commands = true` none is taken, whatever stands here, and `check` warns.",
         COMMANDS,
     ),
     table("setpoint", "[commands.setpoint]", "Limits of one output's setpoint.", SETPOINT_KEYS),
