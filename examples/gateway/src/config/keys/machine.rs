@@ -30,7 +30,7 @@ pub(super) const STATUS: &[Key] = &[
         "to_hub",
         Boolean,
         Is("false"),
-        "Tells the hub the state of the gateway, at each change and each hour, as a retained message of at most 350 bytes on `edge/status/ID`; and on `edge/alive/ID` whether it is connected: `1`, or `0`, its will. The hub must allow both.",
+        "Tells the hub the state of the gateway, at each change, each hour and where a figure misleads, as a retained message of at most 350 bytes on `edge/status/ID`; and on `edge/alive/ID` whether it is connected: `1`, or `0`, its will. The hub must allow both.",
     ),
 ];
 

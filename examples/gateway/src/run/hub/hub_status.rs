@@ -7,6 +7,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod corrections;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -19,13 +21,15 @@ use crate::config::hub_topics::status_topics;
 use crate::run::status::snapshot::{Level, Snapshot};
 use crate::run::status::verdict::Verdict;
 
+use corrections::{Corrections, Figures};
+
 /// Size of the largest status, in bytes.
 const BYTES_MAX: usize = 350;
 /// Largest number in a status, so that all numbers always fit.
 const FIGURE_MAX: u64 = 999_999_999_999;
 /// Milliseconds after which a status is sent again although nothing changed.
 const AGAIN_MS: u64 = 3_600_000;
-/// Pause between two statuses in milliseconds, so that a verdict that changes all the time costs two messages a minute.
+/// Pause between two statuses in milliseconds, so that a verdict that changes all the time costs two messages a minute. A loss does not wait for it.
 const PAUSE_MS: u64 = 30_000;
 /// Milliseconds after which a message without a PUBACK is sent again. Doubles each time, up to 17 hours.
 const UNANSWERED_MS: u64 = 60_000;
@@ -51,14 +55,23 @@ struct Topics {
 struct State {
     alive: Slot,
     status: Slot,
-    /// Matter and time of the status that is wanted.
-    made: Option<(Matter, u64)>,
-    /// Matter and time of the status in flight: a newer one may be wanted meanwhile.
-    sent: Option<(Matter, u64)>,
-    /// Matter and time of the last status with a PUBACK on this connection. `None`: there is none.
-    told: Option<(Matter, u64)>,
+    /// Origin of the status that is wanted.
+    made: Option<Made>,
+    /// Origin of the status in flight: a newer one may be wanted meanwhile.
+    sent: Option<Made>,
+    /// Origin of the last status with a PUBACK on this connection. `None`: there is none.
+    told: Option<Made>,
+    corrections: Corrections,
     /// Number of connections that the hub has accepted.
     connects: u64,
+}
+
+/// Origin of a status.
+#[derive(Clone, Debug)]
+struct Made {
+    matter: Matter,
+    figures: Figures,
+    at_ms: u64,
 }
 
 impl State {
@@ -74,6 +87,34 @@ impl State {
         if self.status.on_its_way.is_none() {
             self.status = Slot::default();
         }
+    }
+
+    fn is_news(&self, now_ms: u64, matter: &Matter) -> bool {
+        let is_old = |told: &Made| matter.is_news_after(&told.matter) || now_ms >= told.at_ms + AGAIN_MS;
+        self.told.as_ref().is_none_or(is_old)
+    }
+
+    /// Ends the pause at the first look at a loss of which the hub does not know: it counts as one for no longer than a pause lasts, so that the hub
+    /// would not learn of it in time, or not at all. A hub that answers nothing, or refuses, is asked no sooner.
+    fn cut_pause_short(&mut self, now_ms: u64, matter: &Matter) {
+        let losing = |matter: &Matter| matter.verdict == Verdict::Losing;
+        let is_unknown = self.told.as_ref().is_some_and(|told| losing(matter) && !losing(&told.matter));
+        if is_unknown && self.status.on_its_way.is_none() && self.status.unanswered == 0 {
+            self.status.next_ms = self.status.next_ms.min(now_ms);
+        }
+    }
+
+    /// Begins the time until the figures of the status that the hub has are compared. `former`: the one that it had before on this connection.
+    fn on_told(&mut self, former: Option<&Made>) {
+        let Some(told) = &self.told else { return };
+        let is_news = former.is_none_or(|former| told.matter.is_news_after(&former.matter));
+        self.corrections.on_told(told.at_ms, is_news);
+    }
+
+    /// Returns whether the figures that the hub has are to be compared with the present ones.
+    fn is_look_due(&mut self, now_ms: u64) -> bool {
+        let is_calm = self.status.on_its_way.is_none() && self.status.wanted.is_none() && self.told.is_some();
+        is_calm && self.corrections.is_look_due(now_ms)
     }
 }
 
@@ -108,7 +149,7 @@ impl Slot {
     }
 }
 
-/// Parts of a status whose change is sent at once. Other changes are sent with these, or once an hour.
+/// Parts of a status whose change is sent at once. Other changes are sent with these, as [`Corrections`], or once an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::run) struct Matter {
     pub(in crate::run) verdict: Verdict,
@@ -116,6 +157,16 @@ pub(in crate::run) struct Matter {
     pub(in crate::run) config: String,
     /// Set if the configuration in the files is a different one and was refused.
     pub(in crate::run) is_refused: bool,
+    /// Messages lost, over all starts.
+    pub(in crate::run) lost: u64,
+}
+
+impl Matter {
+    /// Returns whether this is news to whoever knows `told`. Losses that came and went since are; those that go on are told by the verdict.
+    fn is_news_after(&self, told: &Self) -> bool {
+        let has_lost = self.lost > told.lost && self.verdict != Verdict::Losing;
+        has_lost || Self { lost: told.lost, ..self.clone() } != *told
+    }
 }
 
 /// Figures of the process that are not in the snapshot.
@@ -180,12 +231,16 @@ impl HubStatus {
         if state.connects != connects {
             state.on_connected(connects, has_will);
         }
-        let is_news =
-            state.told.as_ref().is_none_or(|(told, at_ms)| *told != matter || now_ms >= at_ms + AGAIN_MS);
-        if is_news && now_ms >= state.status.next_ms {
+        let is_news = state.is_news(now_ms, &matter);
+        state.cut_pause_short(now_ms, &matter);
+        if now_ms >= state.status.next_ms && (is_news || state.is_look_due(now_ms)) {
             let (snapshot, process) = make();
-            state.status.wanted = Some(payload(&snapshot, process).into());
-            state.made = Some((matter, now_ms));
+            let figures = Figures::of(&snapshot);
+            let is_outdated = |told: &Made| told.figures.are_outdated_by(&figures);
+            if is_news || state.told.as_ref().is_some_and(is_outdated) {
+                state.status.wanted = Some(payload(&snapshot, process).into());
+                state.made = Some(Made { matter, figures, at_ms: now_ms });
+            }
         }
         let is_due = |slot: &Slot| slot.wanted.is_some() && now_ms >= slot.next_ms;
         is_due(&state.alive) || is_due(&state.status)
@@ -211,10 +266,12 @@ impl HubStatus {
         if message.topic == self.topics.alive {
             state.alive.on_delivered(&message.payload, 0);
         } else if message.topic == self.topics.status {
-            let next_ms = state.sent.as_ref().map_or(0, |(_, at_ms)| at_ms + PAUSE_MS);
+            let next_ms = state.sent.as_ref().map_or(0, |sent| sent.at_ms + PAUSE_MS);
             if state.status.on_delivered(&message.payload, next_ms) {
                 // A newer one that was wanted meanwhile is news against this one: the next look makes it anew.
-                state.told = state.sent.take();
+                let sent = state.sent.take();
+                let former = std::mem::replace(&mut state.told, sent);
+                state.on_told(former.as_ref());
             }
         }
     }
@@ -252,23 +309,24 @@ fn retained(topic: &Utf8, payload: Bytes) -> Packing {
     })
 }
 
-/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it does not fit.
-fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
-    let figure = |figure: u64| figure.min(FIGURE_MAX);
+/// Returns the reason beside the verdict, in words.
+fn why(snapshot: &Snapshot) -> Option<&str> {
     let is_well = snapshot.verdict == Verdict::Delivering.as_str();
     // A note beside a good verdict would read as its reason.
     let need = snapshot.needs.first().filter(|need| !is_well || need.level == Level::Act);
-    let why = need.map(|need| need.text.as_str()).or(snapshot
-        .link
-        .cause
-        .as_deref()
-        .filter(|_| !snapshot.link.is_up));
+    let cause = snapshot.link.cause.as_deref().filter(|_| !snapshot.link.is_up);
+    need.map(|need| need.text.as_str()).or(cause)
+}
+
+/// Returns the JSON of a status, of at most [`BYTES_MAX`] bytes; the cause is shortened if it does not fit.
+fn payload(snapshot: &Snapshot, process: Process) -> Vec<u8> {
+    let figure = |figure: u64| figure.min(FIGURE_MAX);
     let mut status = Status {
         v: 1,
         time_ms: snapshot.time_ms,
         verdict: &snapshot.verdict,
         since_s: figure(snapshot.since_s),
-        why,
+        why: why(snapshot),
         waiting: figure(snapshot.queue.messages),
         room_s: snapshot.room.seconds.map(figure),
         lost: figure(snapshot.lost),

@@ -249,6 +249,7 @@ impl Monitor {
             verdict: figures.sample.verdict,
             config: facts.config.clone(),
             is_refused: facts.is_refused(),
+            lost: figures.sample.given_up,
         };
         let link = self.link.stats();
         let connection = (link.connects, !link.will_left_out);

@@ -4,6 +4,8 @@ use crate::run::status::snapshot::{Level, Need, test_snapshots};
 
 use super::*;
 
+mod freshness;
+
 const PACKET_MAX: usize = 1 << 20;
 
 fn at(up_ms: u64) -> Now {
@@ -41,7 +43,7 @@ fn see(status: &HubStatus, up_ms: u64, connects: u64, verdict: Verdict) -> bool 
 }
 
 fn of(verdict: Verdict) -> Matter {
-    Matter { verdict, config: "one".to_owned(), is_refused: false }
+    Matter { verdict, config: "one".to_owned(), is_refused: false, lost: 0 }
 }
 
 /// Says all that is due, and has the hub take it.
