@@ -13,10 +13,14 @@ use crate::run::{ALARM_CHANGES_BYTES_MAX, NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
 use super::route_loads::route_loads;
 use super::simulated_load::{LinkBytes, Load, RouteLoad};
 
-/// Bytes of a row in the store beside its payload and metadata.
-pub(super) const ROW_FRAME_BYTES: u64 = 12;
+/// Bytes of a row in the store beside its payload and metadata, as far as its number, its time and its lengths are near those of the row before.
+pub(super) const ROW_FRAME_BYTES: u64 = 8;
 /// Page of the store in bytes; a commit writes whole pages.
 const PAGE_BYTES: u64 = 4_096;
+/// Bytes of a commit in its first page beside the rows: a header, and the first row's number and time.
+const COMMIT_HEAD_BYTES: u64 = 136 + 16;
+/// Bytes of a commit in each further page beside the rows.
+const PAGE_MARK_BYTES: u64 = 8;
 /// Round trip to the hub that must fit into `ack_within` beside the batch's age, see the warning of [`crate::config`].
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Write amplification inside flash memory: bytes that the device writes per byte given to it.
@@ -171,17 +175,21 @@ fn outage(config: &Config, route: &Route, bytes_per_s: f64, rate: f64) -> (Durat
     (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), name)
 }
 
-/// Returns the bytes that a commit of so many bytes of rows writes, in whole pages. The number of rows varies, so each commit writes half a page
-/// more than its bytes on average.
+/// Returns the bytes that a commit of so many bytes of rows writes, in whole pages.
 pub(super) fn commit_bytes(row_bytes: f64) -> f64 {
-    (row_bytes / PAGE_BYTES as f64 + 0.5).max(1.0) * PAGE_BYTES as f64
+    let beyond = row_bytes + COMMIT_HEAD_BYTES as f64 - PAGE_BYTES as f64;
+    let further = (beyond / (PAGE_BYTES - PAGE_MARK_BYTES) as f64).ceil().max(0.0);
+    (1.0 + further) * PAGE_BYTES as f64
 }
 
-/// Returns the bytes that a day's commits write, each with the rows of one period `every`.
+/// Returns the bytes that a day's commits write. A commit comes `every` after its first row, which comes half the time between two rows after the commit
+/// before. So its rows are as many as come in both times, and one more or less.
 fn bytes_a_day(rate: f64, row_bytes: u64, every: Duration) -> u64 {
-    let rows = (rate * every.as_secs_f64()).max(1.0);
+    let rows = (rate * every.as_secs_f64() + 0.5).max(1.0);
+    let bytes = |rows: f64| commit_bytes(rows * row_bytes as f64);
+    let bytes = bytes(rows.floor()) * (1.0 - rows.fract()) + bytes(rows.floor() + 1.0) * rows.fract();
     let commits = DAY_S as f64 * rate / rows;
-    (commits * commit_bytes(rows * row_bytes as f64)) as u64
+    (commits * bytes) as u64
 }
 
 /// Returns the time in which a link delivers the backlog of [`OUTAGE`] beside the new messages.

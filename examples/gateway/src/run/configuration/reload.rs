@@ -170,7 +170,7 @@ impl Reload {
     async fn look(&mut self, is_asked: bool) -> Option<Arc<Config>> {
         if is_asked {
             self.requests.begin();
-            self.proof.look_at_certificate();
+            self.proof.look_at_certificate().await;
             let next = self.reload(true).await;
             self.requests.end(Instant::now());
             return next;

@@ -73,9 +73,9 @@ impl OpenQueue {
     }
 
     /// Has the link look at its certificate at once, which may have been renewed. Without a link there is none to be replaced.
-    pub(crate) fn look_at_certificate(&self) {
-        if let Some(link) = self.0.get().and_then(|opened| opened.link.clone()) {
-            tokio::spawn(async move { link.look_at_certificate().await });
+    pub(crate) async fn look_at_certificate(&self) {
+        if let Some(link) = self.0.get().and_then(|opened| opened.link.as_ref()) {
+            link.look_at_certificate().await;
         }
     }
 

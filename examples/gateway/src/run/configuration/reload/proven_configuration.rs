@@ -63,8 +63,8 @@ impl Proof {
     }
 
     /// Has the link to the hub look at its certificate.
-    pub(super) fn look_at_certificate(&self) {
-        self.queue.look_at_certificate();
+    pub(super) async fn look_at_certificate(&self) {
+        self.queue.look_at_certificate().await;
     }
 
     /// Returns why a configuration in force is not kept for the next start, if the disk refused it.
