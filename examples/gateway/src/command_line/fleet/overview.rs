@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::config::hub_topics::{ALIVE, STATUS};
 
@@ -32,7 +33,6 @@ struct Kept {
 /// Status of a gateway as the hub retains it (docs/reference/status.md).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Status {
-    v: u64,
     time_ms: i64,
     verdict: String,
     since_s: u64,
@@ -189,11 +189,43 @@ fn read(payload: &[u8]) -> Result<Status, String> {
     if payload.len() > STATUS_MAX {
         return Err(format!("{} bytes, too many for a status", payload.len()));
     }
-    let status: Status = serde_json::from_slice(payload).map_err(|error| format!("no status: {error}"))?;
-    match status.v {
-        1 => Ok(status),
-        version => Err(format!("status of version {version}, this program reads 1")),
+    let Ok(value) = serde_json::from_slice::<Value>(payload) else {
+        return Err("no status: it is not JSON".to_owned());
+    };
+    let Some(fields) = value.as_object() else {
+        return Err("no status: it is JSON, and no object".to_owned());
+    };
+    match fields.get("v").and_then(Value::as_u64) {
+        Some(1) => {}
+        Some(version) => return Err(format!("status of version {version}, this program reads 1")),
+        None => return Err("no status: it has no version (v)".to_owned()),
     }
+    let wrong = wrong_field(fields);
+    Status::deserialize(&value).map_err(|_| format!("no status: {wrong}"))
+}
+
+/// Returns the first field that is missing or of another kind, in words.
+fn wrong_field(fields: &Map<String, Value>) -> String {
+    let kinds: [(&str, fn(&Value) -> bool, &str); 10] = [
+        ("time_ms", Value::is_i64, "a whole number"),
+        ("verdict", Value::is_string, "a text"),
+        ("since_s", Value::is_u64, "a whole number from 0"),
+        ("why", |why| why.is_string() || why.is_null(), "a text or null"),
+        ("waiting", Value::is_u64, "a whole number from 0"),
+        ("room_s", |room| room.is_u64() || room.is_null(), "a whole number from 0 or null"),
+        ("lost", Value::is_u64, "a whole number from 0"),
+        ("clock_synced", Value::is_boolean, "true or false"),
+        ("version", Value::is_string, "a text"),
+        ("config", Value::is_string, "a text"),
+    ];
+    for (name, fits, kind) in kinds {
+        match fields.get(name) {
+            Some(value) if !fits(value) => return format!("{name} is not {kind}"),
+            None if !matches!(name, "why" | "room_s") => return format!("{name} is missing"),
+            _ => {}
+        }
+    }
+    "a field is of another kind".to_owned()
 }
 
 fn gateway(id: &str, kept: &Kept, now_s: i64) -> Gateway {
@@ -231,6 +263,12 @@ fn gateway(id: &str, kept: &Kept, now_s: i64) -> Gateway {
         () if is_silent => Standing::Silent,
         () => Standing::of_verdict(&status.verdict),
     };
+    // The word is of a later version, or of a foreign program.
+    let foreign = (standing == Standing::Unclear).then(|| format!("unknown verdict \"{}\"", status.verdict));
+    let why = match (foreign, &status.why) {
+        (Some(foreign), Some(why)) => Some(format!("{foreign}: {why}")),
+        (foreign, why) => foreign.or_else(|| why.clone()),
+    };
     // Nobody drains its queue while it is away: what it had left it has used since, at most.
     let used_s = if is_away || is_silent { age_s } else { Some(0) };
     Gateway {
@@ -241,7 +279,7 @@ fn gateway(id: &str, kept: &Kept, now_s: i64) -> Gateway {
         waiting: Some(status.waiting),
         room_s: status.room_s.zip(used_s).map(|(room, used)| room.saturating_sub(used)),
         lost: Some(status.lost),
-        why: status.why.clone(),
+        why,
         version: Some(status.version.clone()),
         config: Some(status.config.clone()),
         ..nothing

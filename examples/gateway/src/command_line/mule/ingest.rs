@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     hub: String,
     #[command(flatten)]
     access: HubAccess,
-    /// Client id; default: edge-mule- and the gateway's id
+    /// Client id; default: edge-mule- and the 16 hexadecimal digits of the gateway's queue, as in the receipt
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
 }

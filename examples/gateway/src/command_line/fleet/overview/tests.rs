@@ -54,7 +54,7 @@ fn the_worst_is_first_and_one_that_is_away_is_not_well_whatever_it_said() {
     assert_eq!((find("gone").room_s, find("gone").age_s), (Some(50_000), Some(50_000)));
     assert_eq!((find("stuck").room_s, find("storing").room_s), (Some(92_200), Some(100_000)));
     assert_eq!(find("storing").since_s, Some(70));
-    assert!(find("later").why.as_deref().unwrap().contains("no status"), "{:?}", find("later"));
+    assert_eq!(find("later").why.as_deref(), Some("status of version 2, this program reads 1"));
     assert!(!fleet.is_well());
 }
 
@@ -89,6 +89,38 @@ fn a_clock_that_is_not_right_says_nothing_of_an_age() {
     assert_eq!((fleet.gateways[0].standing, fleet.gateways[0].age_s), (Standing::Delivering, None));
     overview.take("edge/alive/g", b"0");
     assert_eq!(overview.at(NOW_S).gateways[0].room_s, None, "nobody knows how long it is away");
+}
+
+/// For a person who has never seen this program's source.
+#[test]
+fn what_is_no_status_and_a_verdict_that_nobody_knows_are_told_in_plain_words() {
+    let mut overview = Overview::default();
+    let mut why = |payload: &str| {
+        overview.take(&format!("{STATUS}g"), payload.as_bytes());
+        let gateway = overview.at(NOW_S).gateways.remove(0);
+        assert_eq!(gateway.standing, Standing::Unclear, "{payload}");
+        gateway.why.unwrap()
+    };
+    assert_eq!(why("no JSON"), "no status: it is not JSON");
+    assert_eq!(why("[]"), "no status: it is JSON, and no object");
+    assert_eq!(why("{}"), "no status: it has no version (v)");
+    assert_eq!(why("{\"v\":1}"), "no status: time_ms is missing");
+    let with = |key: &str, value: serde_json::Value| {
+        let mut status = status("delivering", 10);
+        status[key] = value;
+        status.to_string()
+    };
+    let names =
+        ["time_ms", "verdict", "since_s", "why", "waiting", "room_s", "lost", "clock_synced", "version"];
+    for name in names.into_iter().chain(["config"]) {
+        let wrong = why(&with(name, serde_json::json!([])));
+        assert!(wrong.starts_with(&format!("no status: {name} is not ")), "{wrong}");
+    }
+    assert_eq!(why(&with("waiting", (-1).into())), "no status: waiting is not a whole number from 0");
+    assert_eq!(why(&with("verdict", "ok".into())), "unknown verdict \"ok\"");
+    let mut both = status("ok", 10);
+    both["why"] = "All is fine.".into();
+    assert_eq!(why(&both.to_string()), "unknown verdict \"ok\": All is fine.");
 }
 
 /// Writers at the hub cannot make it grow, nor hide the others.
