@@ -14,14 +14,14 @@ use crate::wire::{matches, validate_filter};
 const BRIDGE_STATES: &str = "$SYS/broker/connection/+/state";
 
 /// Rules of an access list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AclFile {
     anonymous: Vec<Rule>,
     users: HashMap<Box<str>, Vec<Rule>>,
     patterns: Vec<Rule>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
     access: Permission,
     filter: Box<str>,

@@ -27,11 +27,24 @@ pub(in crate::run) struct InForce {
     rules: Watch,
     certificates: Watch,
     passwords: Option<PasswordFile>,
+    acl: Option<AclFile>,
     tls: Option<ListenerTls>,
     memory: LoginMemory,
 }
 
 impl InForce {
+    /// Returns whether these files decide as those in force: written anew with the same users and rights, as a volume that is swapped as a whole is.
+    fn decides_as(&self, rules: &AccessRules) -> bool {
+        let are_same = |before: &PasswordFile, now: &PasswordFile| {
+            before.len() == now.len() && now.users().all(|user| now.is_unchanged(before, user))
+        };
+        let has_same_users = match (&self.passwords, &rules.passwords) {
+            (Some(before), Some(now)) => are_same(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        has_same_users && self.acl == rules.acl
+    }
+
     /// Returns the reason why changed files are not applied; `None` if they are.
     fn refused(&self) -> Option<String> {
         let told = [&self.rules.told, &self.certificates.told].into_iter().filter(|told| !told.is_empty());
@@ -60,8 +73,8 @@ pub(in crate::run) fn open(
     let tls = tls.map(|files| ListenerTls::open(files, floor)).transpose();
     let tls = tls.map_err(|error| configuration(error.to_string()))?;
     let server = tls.as_ref().map(|tls| tls.in_force.clone());
-    let passwords = rules.passwords.clone();
-    let in_force = InForce { rules: rules_watch, certificates, passwords, tls, memory };
+    let (passwords, acl) = (rules.passwords.clone(), rules.acl.clone());
+    let in_force = InForce { rules: rules_watch, certificates, passwords, acl, tls, memory };
     Ok((access(rules, &in_force), server, in_force))
 }
 
@@ -109,11 +122,14 @@ async fn follow_rules(
         Err(_) => return true,
     };
     in_force.rules.is_applied();
+    if in_force.decides_as(&rules) {
+        return true;
+    }
     let users = rules.passwords.as_ref().map_or(0, PasswordFile::len);
     let rights = rules.acl.as_ref().map_or(0, AclFile::len);
-    let passwords = rules.passwords.clone();
+    let (passwords, acl) = (rules.passwords.clone(), rules.acl.clone());
     let access = access(rules, in_force);
-    in_force.passwords = passwords;
+    (in_force.passwords, in_force.acl) = (passwords, acl);
     // Whoever is refused by the new rights is told again.
     facts.set_refused_topic(None);
     let is_open = listener.set_access(access).await.is_ok();
@@ -235,5 +251,43 @@ mod tests {
         std::fs::rename(&away, &at).unwrap();
         assert!(!watch.has_changed().await && !watch.has_changed().await);
         assert_eq!(watch.told, "");
+    }
+
+    /// A volume of Kubernetes is swapped as a whole, whichever of its files is another one.
+    #[test]
+    fn files_that_are_written_again_decide_as_before_unless_a_user_or_a_right_is_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (users, rights) = (dir.path().join("users"), dir.path().join("rights"));
+        let user = |name: &str, salt: u8| PasswordFile::line(name, b"secret", [salt; 12]).unwrap() + "\n";
+        let (one, other) = (user("oven", 1), user("panel", 2));
+        let files = AccessFiles {
+            passwords: Some(users.clone()),
+            acl: Some(rights.clone()),
+            ..AccessFiles::default()
+        };
+        let write = |of_users: &str, of_rights: &str| {
+            std::fs::write(&users, of_users).unwrap();
+            std::fs::write(&rights, of_rights).unwrap();
+        };
+        write(&format!("{one}{other}"), "user oven\ntopic read a/#\n");
+        let (_, _, in_force) = open(&files, None, ClockFloor::new(|| None)).unwrap();
+        let decides_as = |of_users: &str, of_rights: &str| {
+            write(of_users, of_rights);
+            in_force.decides_as(&files.read().unwrap())
+        };
+        let both = format!("{one}{other}");
+        assert!(decides_as(&both, "user oven\ntopic read a/#\n"));
+        assert!(decides_as(&format!("{other}{one}"), "# a word\nuser oven\ntopic read a/#\n"));
+        assert!(!decides_as(&one, "user oven\ntopic read a/#\n"), "a user less");
+        assert!(
+            !decides_as(&format!("{one}{}", user("panel", 3)), "user oven\ntopic read a/#\n"),
+            "a password"
+        );
+        assert!(
+            !decides_as(&format!("{one}{}", user("pane2", 2)), "user oven\ntopic read a/#\n"),
+            "another user"
+        );
+        assert!(!decides_as(&both, "user oven\ntopic readwrite a/#\n"), "a right");
+        assert!(!decides_as(&both, "topic read a/#\n"), "of whom");
     }
 }
