@@ -82,7 +82,13 @@ fn limits_below_the_backlog_are_refused_at_a_reload_and_give_up_nothing_before_t
     publish(listen, 300);
     reload(&gateway, &config, (4, 1), "the changed configuration is refused: the one in force stays");
     let why = "queue.max_bytes: 300 messages (1.4 MiB) in lane telemetry are more than the changed limit holds, 1.0 MiB";
-    assert!(gateway.log().contains(why), "{}", gateway.log());
+    let is_placed = |line: &str| {
+        let place = line.split(&format!(": {why}")).next().and_then(|start| start.rsplit(':').next());
+        line.contains(why)
+            && line.contains("gateway.toml:")
+            && place.is_some_and(|line| line.parse::<u32>().is_ok())
+    };
+    assert!(gateway.log().lines().any(is_placed), "{}", gateway.log());
     assert!(needs(&gateway).contains(why), "{}", needs(&gateway));
     publish(listen, 1);
     assert_eq!((gateway.metric("edge_queue_messages"), limit(&gateway)), (Some(301.0), Some(4.0 * MIB)));

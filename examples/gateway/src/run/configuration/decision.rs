@@ -8,7 +8,7 @@ use crate::config::{Changes, Config};
 use crate::run::queue::found_at_open::{Beyond, beyond};
 use crate::run::queue::open_queue::Waiting;
 use crate::run::queue::store;
-use crate::run::status::outputs::units::{bytes as human_bytes, counted};
+use crate::run::status::outputs::units::bytes as human_bytes;
 
 use super::refusal::Unfit;
 
@@ -21,8 +21,11 @@ pub(super) enum Decision {
     StartAnew(Vec<&'static str>),
     /// The change is valid, but a reload cannot apply it.
     Refused(Unfit),
-    /// Limits are lower than what waits.
-    MoreWaits(String),
+    /// Limits are lower than what waits. `why` begins with the key.
+    MoreWaits {
+        key: &'static str,
+        why: String,
+    },
 }
 
 /// Decides how `next` is applied. `state_is_given`: the state directory was given beside the configuration, which overrides it. `waiting`:
@@ -36,8 +39,8 @@ pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, wait
     if *waiting != Waiting::NoQueue && running.queue.lanes != next.queue.lanes {
         return Decision::Refused(Unfit::Lanes);
     }
-    if let Some(why) = more_waits(running, next, waiting) {
-        return Decision::MoreWaits(why);
+    if let Some((key, why)) = more_waits(running, next, waiting) {
+        return Decision::MoreWaits { key, why: format!("{key}: {why}") };
     }
     match (at_start.as_slice(), routes) {
         ([], false) => Decision::Nothing,
@@ -47,16 +50,16 @@ pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, wait
     }
 }
 
-/// Returns why limits of the queue cannot be lowered now, in words: a lane or the queue of the parked messages holds more, which `on_full` would give
-/// up at once. `None`: they are not lower, or hold what waits, or there is no queue yet.
-fn more_waits(running: &Config, next: &Config, waiting: &Waiting) -> Option<String> {
+/// Returns the key of a limit of the queue that cannot be lowered now, and why, in words: a lane or the queue of the parked messages holds more, which
+/// `on_full` would give up at once. `None`: they are not lower, or hold what waits, or there is no queue yet.
+fn more_waits(running: &Config, next: &Config, waiting: &Waiting) -> Option<(&'static str, String)> {
     let (before, after) = (store::config(running), store::config(next));
     let (lanes, parked) = match waiting {
         Waiting::NoQueue => return None,
         Waiting::Unknown(why) => {
             let mut lanes = (0..).zip(&next.queue.lanes).map(|(at, _)| Lane(at));
             return lanes.any(|lane| is_lower(&before, &after, lane)).then(|| {
-                format!("queue: limits are lower, and whether they hold what waits is not known: {why}")
+                ("queue", format!("limits are lower, and whether they hold what waits is not known: {why}"))
             });
         }
         Waiting::Known { lanes, parked } => (lanes, parked),
@@ -83,15 +86,17 @@ fn first_beyond(before: &QueueConfig, after: &QueueConfig, lanes: &[LaneStats]) 
     beyond(after, lanes).into_iter().find(|beyond| is_lower(before, after, beyond.lane))
 }
 
-fn in_words(beyond: &Beyond, place: &str) -> String {
+/// Returns the key of the limit, and the reason for a log, in which digits stand without spaces between them.
+fn in_words(beyond: &Beyond, place: &str) -> (&'static str, String) {
     let Beyond { messages, bytes, max_messages, max_bytes, .. } = *beyond;
     let (key, limit) = match bytes > max_bytes {
-        true => ("max_bytes", human_bytes(max_bytes)),
-        false => ("max_messages", counted(max_messages, "message")),
+        true => ("queue.max_bytes", human_bytes(max_bytes)),
+        false => ("queue.max_messages", format!("{max_messages} messages")),
     };
-    let wait = counted(messages, "message");
-    format!(
-        "queue.{key}: {wait} ({}) {place} are more than the changed limit holds, {limit}",
-        human_bytes(bytes)
+    let wait = human_bytes(bytes);
+    let plural = if messages == 1 { "" } else { "s" };
+    (
+        key,
+        format!("{messages} message{plural} ({wait}) {place} are more than the changed limit holds, {limit}"),
     )
 }

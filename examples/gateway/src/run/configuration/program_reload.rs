@@ -124,7 +124,7 @@ impl ProgramReload {
             }
             Decision::Refused(why) => return needs_restart(why.to_string()),
             // Who restarts for it loses what a reload refuses to lose.
-            Decision::MoreWaits(why) => return Err(RunError::Failed(why)),
+            Decision::MoreWaits { why, .. } => return Err(RunError::Failed(why)),
         }
         match self.own_routes.iter().find(|own| !next.routes.contains(&own.route)) {
             Some(OwnRoute { kind, route }) => needs_restart(format!(

@@ -71,9 +71,9 @@ impl Refusal {
         Self { why: format!("{place}{why}"), remedy }
     }
 
-    /// Creates the refusal of limits below what waits.
-    pub(crate) fn more_waits(why: String) -> Self {
-        Self { why, remedy: Remedy::LetLessWait }
+    /// Creates the refusal of limits below what waits. `place`: file and line of the limit.
+    pub(crate) fn more_waits(why: &str, place: &str) -> Self {
+        Self { why: format!("{place}: {why}"), remedy: Remedy::LetLessWait }
     }
 
     /// Creates the refusal of a configuration that did not start, for this error.

@@ -270,7 +270,9 @@ impl Reload {
                 return Some(next);
             }
             Decision::Refused(why) => self.refuse(Refusal::unfit(&why, &next.sources)),
-            Decision::MoreWaits(why) => self.refuse(Refusal::more_waits(why)),
+            Decision::MoreWaits { key, why } => {
+                self.refuse(Refusal::more_waits(&why, &next.sources.line_of(key)));
+            }
         }
         None
     }
