@@ -18,6 +18,7 @@ pub(super) mod peer_verifier;
 pub(super) mod renewal;
 pub(super) mod revocation;
 pub(super) mod revocation_replacement;
+mod server_without_certificate;
 pub(super) mod setting_names;
 pub(super) mod signer;
 

@@ -16,6 +16,9 @@ const KEPT_MAX: usize = 100;
 /// Most characters of a message or advice: some quote a value.
 const MESSAGE_MAX: usize = 1_000;
 
+/// Keys of certificates and their keys, without which a configuration that was in force goes on.
+const IDENTITIES: [&str; 4] = ["hub.cert", "hub.key", "local.cert", "local.key"];
+
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
@@ -60,6 +63,8 @@ pub(crate) struct Findings {
     more: [usize; 3],
     /// Set if findings about missing parts are left out.
     skips_missing: bool,
+    /// Set if the configuration was in force before.
+    was_in_force: bool,
     /// Places of the keys, with the number of included files of which they were made. `None`: none was looked for yet.
     places: Option<(usize, KeyPlaces)>,
 }
@@ -67,7 +72,14 @@ pub(crate) struct Findings {
 impl Findings {
     pub(crate) fn new(file: &Path, text: &str) -> Findings {
         let sources = Box::new(Sources::new(file, text));
-        Findings { sources, all: Vec::new(), more: [0; 3], skips_missing: false, places: None }
+        Findings {
+            sources,
+            all: Vec::new(),
+            more: [0; 3],
+            skips_missing: false,
+            was_in_force: false,
+            places: None,
+        }
     }
 
     /// Returns the files that the findings are about.
@@ -126,6 +138,20 @@ impl Findings {
         let at = if at == 0 { self.find(key) } else { Some(at) };
         let key = key.to_owned();
         self.push(Finding { severity, at, key, message, help, elsewhere: None });
+    }
+
+    /// Takes the configuration for one that was in force before: an unusable certificate is no error any more, since a restart between the halves of
+    /// its renewal would keep the whole site down.
+    pub(crate) fn go_on_without_identities(&mut self) {
+        self.was_in_force = true;
+    }
+
+    /// Reports a file that cannot be used. Returns whether the configuration is taken without it.
+    pub(crate) fn unusable(&mut self, at: usize, key: &str, message: impl Into<String>) -> bool {
+        let goes_on = self.was_in_force && IDENTITIES.contains(&key);
+        let severity = if goes_on { Severity::Warning } else { Severity::Error };
+        self.add(severity, at, key, message, None);
+        goes_on
     }
 
     /// Reports the mistakes of another file, which `key` names at `at`, each with its line in that file.

@@ -94,7 +94,8 @@ impl Config {
         if findings.count(Severity::Error) == 0 { Ok(key) } else { Err(findings) }
     }
 
-    /// As [`Config::load`] with the texts of the file, of the files that it includes and of its rules files given.
+    /// As [`Config::load`] with the texts of the file, of the files that it includes and of its rules files given, as they were in force before: a
+    /// certificate or key that cannot be used is a warning.
     pub(crate) fn of_texts(
         path: &Path,
         text: &str,
@@ -121,6 +122,9 @@ impl Config {
         world: &World<'_>,
     ) -> Result<(Config, Findings), Findings> {
         let mut findings = Findings::new(path, text);
+        if kept.is_some() {
+            findings.go_on_without_identities();
+        }
         // Before the first parse, and again with all files.
         if amount::is_too_much(&mut findings) {
             return Err(findings);

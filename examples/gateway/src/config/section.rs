@@ -300,8 +300,9 @@ impl<'a> Section<'a> {
         if may_be_absent && !operator_file::is_there(&path) {
             return Some(Placed { value: path, at });
         }
-        if let Err(error) = operator_file::check(&path) {
-            findings.error(at, &self.key(key), format!("{}: {error}", path.display()));
+        if let Err(error) = operator_file::check(&path)
+            && !findings.unusable(at, &self.key(key), format!("{}: {error}", path.display()))
+        {
             return None;
         }
         Some(Placed { value: path, at })

@@ -23,25 +23,25 @@ const NAMES: TlsSettingNames =
     TlsSettingNames { server_name: "[hub] url, tls_server_name", authorities: "[hub] ca" };
 
 /// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted. The hub's certificate
-/// is judged within `floor`.
-pub(crate) fn tls(hub: &Hub, floor: ClockFloor) -> Result<Option<Tls>, TlsError> {
+/// is judged within `floor`. With an error the gateway's own certificate cannot be used, and no connection is made before there is one.
+pub(crate) fn tls(hub: &Hub, floor: ClockFloor) -> Result<Option<(Tls, Option<TlsError>)>, TlsError> {
     if !hub.url.starts_with("mqtts://") {
         return Ok(None);
     }
-    let is_awaiting = hub.waits_for_certificate();
-    let own = hub.cert.as_ref().zip(hub.key.as_ref()).filter(|_| !is_awaiting);
-    let tls = match (&hub.ca, own) {
-        (Some(ca), Some((cert, key))) => Tls::from_pem(ca, cert, key),
-        (Some(ca), None) => Tls::from_ca(ca),
-        (None, Some((cert, key))) => Tls::from_system_with(cert, key),
-        (None, None) => Tls::from_system(),
-    }?;
+    let tls = hub.ca.as_ref().map_or_else(Tls::from_system, Tls::from_ca)?;
     let tls = match &hub.crl {
         Some(crl) => tls.with_crl(crl)?,
         None => tls,
     };
-    let tls = if is_awaiting { tls.awaiting_certificate() } else { tls };
-    Ok(Some(tls.with_clock_floor(floor).with_setting_names(NAMES)))
+    let tls = tls.with_clock_floor(floor).with_setting_names(NAMES);
+    if hub.waits_for_certificate() {
+        return Ok(Some((tls.awaiting_certificate(), None)));
+    }
+    let Some((cert, key)) = hub.cert.as_ref().zip(hub.key.as_ref()) else { return Ok(Some((tls, None))) };
+    Ok(Some(match tls.clone().with_identity(cert, key) {
+        Ok(tls) => (tls, None),
+        Err(error) => (tls.awaiting_certificate(), Some(error)),
+    }))
 }
 
 /// Files that `[hub]` names and that exist.
@@ -63,7 +63,9 @@ pub(super) struct Files<'a> {
 pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
     let is_read = |file: &Placed<PathBuf>, key: &str, findings: &mut Findings| {
         let error = Tls::from_ca(&file.value).err();
-        error.iter().for_each(|error| findings.error(file.at, key, error.to_string()));
+        if let Some(error) = &error {
+            findings.unusable(file.at, key, error.to_string());
+        }
         error.is_none()
     };
     for (file, key) in [(files.ca, "hub.ca"), (files.crl, "hub.crl")] {
@@ -136,12 +138,13 @@ fn check_key(key: &Placed<PathBuf>, cert: Option<&Placed<PathBuf>>, findings: &m
     let other = cert.unwrap_or(key);
     let Err(error) = ServerTls::from_pem(&other.value, &key.value, None) else { return };
     let of_cert = cert.filter(|cert| file_of(&error) == Some(cert.value.as_path()));
-    match (of_cert, &error) {
-        (Some(cert), _) => findings.error(cert.at, "hub.cert", error.to_string()),
-        (None, TlsError::Pem { .. }) => findings.error(key.at, "hub.key", error.to_string()),
-        (None, _) if cert.is_some() => findings.error(key.at, "hub.key", error.to_string()),
-        (None, _) => {}
-    }
+    let (at, name) = match (of_cert, &error) {
+        (Some(cert), _) => (cert.at, "hub.cert"),
+        (None, TlsError::Pem { .. }) => (key.at, "hub.key"),
+        (None, _) if cert.is_some() => (key.at, "hub.key"),
+        (None, _) => return,
+    };
+    findings.unusable(at, name, error.to_string());
 }
 
 /// Reports that the system has no bundle of authorities, which is needed without `ca`. `at` is the byte offset of the URL.
@@ -235,18 +238,26 @@ fn check_chain((cert, name): (&Placed<PathBuf>, &str), max_age: Duration, findin
     findings.warning(cert.at, name, message);
 }
 
-/// Returns the TLS of the listener. Certificates of clients are judged within `floor`.
+/// Returns the TLS of the listener. Certificates of clients are judged within `floor`. With an error its own certificate cannot be used, and each
+/// handshake fails before there is one.
 ///
 /// # Errors
-/// One of the files is not valid.
-pub(crate) fn listener_tls(files: &TlsAddress, floor: ClockFloor) -> Result<ServerTls, TlsError> {
-    let tls = ServerTls::from_pem(&files.cert, &files.key, files.client_ca.as_deref())?;
+/// One of the files by which clients are judged is not valid.
+pub(crate) fn listener_tls(
+    files: &TlsAddress,
+    floor: ClockFloor,
+) -> Result<(ServerTls, Option<TlsError>), TlsError> {
+    let tls = ServerTls::awaiting_certificate(files.client_ca.as_deref())?;
     let tls = tls.with_certificate_user(files.client_user);
     let tls = match &files.client_crl {
         Some(crl) => tls.with_client_crl(crl)?,
         None => tls,
     };
-    tls.with_clock_floor(floor)
+    let tls = tls.with_clock_floor(floor)?;
+    Ok(match tls.clone().with_identity(&files.cert, &files.key) {
+        Ok(tls) => (tls, None),
+        Err(error) => (tls, Some(error)),
+    })
 }
 
 /// Returns whether the listener's certificate has expired, by this machine's clock.
@@ -269,7 +280,7 @@ pub(super) fn check_listener(
     if let Err(error) = ServerTls::from_pem(&cert.value, &key.value, None) {
         let is_about_cert = file_of(&error) == Some(cert.value.as_path());
         let (at, name) = if is_about_cert { (cert.at, "local.cert") } else { (key.at, "local.key") };
-        findings.error(at, name, error.to_string());
+        findings.unusable(at, name, error.to_string());
         return;
     }
     if let Some(ca) = client_ca {

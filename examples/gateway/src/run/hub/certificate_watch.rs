@@ -26,11 +26,11 @@ impl Stamps {
 }
 
 /// Returns a function that reads the TLS files again, which were `first` at the start and had these stamps before. It returns `None` while they are
-/// unchanged.
+/// unchanged. With an error the certificate of then cannot be used, and is tried again until it can.
 pub(super) fn changed_tls(
     hub: &Hub,
     stamps: Stamps,
-    first: Tls,
+    first: (Tls, Option<TlsError>),
 ) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
     let watch = Mutex::new(TlsWatch::new(hub, stamps, first));
     move || Ok(watch.lock().unwrap_or_else(PoisonError::into_inner).look())
@@ -54,13 +54,37 @@ struct TlsWatch {
     /// Settings at the time at which the lists were read: what they must not lose depends on the authorities of then.
     listed: Tls,
     stamps: [Vec<Stamp>; PARTS.len()],
+    /// Set until the certificate that was of no use at the start can be used.
+    is_without: bool,
     /// Error text in the last log line.
     told: String,
 }
 
 impl TlsWatch {
-    fn new(hub: &Hub, Stamps(stamps): Stamps, in_force: Tls) -> Self {
-        Self { hub: hub.clone(), listed: in_force.clone(), in_force, stamps, told: String::new() }
+    fn new(hub: &Hub, Stamps(stamps): Stamps, (in_force, unusable): (Tls, Option<TlsError>)) -> Self {
+        let (hub, told) = (hub.clone(), unusable.map(|error| error.to_string()));
+        let is_without = told.is_some();
+        let watch = Self {
+            hub,
+            listed: in_force.clone(),
+            in_force,
+            stamps,
+            is_without,
+            told: told.unwrap_or_default(),
+        };
+        if is_without {
+            watch.tell();
+        }
+        watch
+    }
+
+    fn tell(&self) {
+        let error = &self.told;
+        if self.is_without {
+            tracing::warn!(%error, "the link's certificate cannot be used: no connection is made until its files fit");
+        } else {
+            tracing::warn!(%error, "TLS files of the link cannot be read again: what was read last of them is used");
+        }
     }
 
     /// Returns what is in force if some of it has changed. A part that cannot be read is looked at again the next time: a certificate whose key the signer
@@ -71,12 +95,14 @@ impl TlsWatch {
             let found = stamps(&self.hub, part);
             // One that is yet to come is no mistake, and its key alone is of no use.
             let is_to_come = matches!(part, Part::Identity) && self.hub.waits_for_certificate();
-            if found == *last || is_to_come {
+            let is_without = matches!(part, Part::Identity) && self.is_without;
+            if found == *last && !is_without || is_to_come {
                 continue;
             }
             match renewed(&self.hub, part, &self.in_force, &self.listed) {
                 Ok(tls) => {
                     (self.in_force, *last, is_changed) = (tls, found, true);
+                    self.is_without &= !is_without;
                     if matches!(part, Part::Revocations) {
                         self.listed = self.in_force.clone();
                     }
@@ -85,10 +111,12 @@ impl TlsWatch {
             }
         }
         let error = failed.join("; ");
-        if self.told != error && !error.is_empty() {
-            tracing::warn!(%error, "TLS files of the link cannot be read again: what was read last of them is used");
+        if self.told != error {
+            self.told = error;
+            if !self.told.is_empty() {
+                self.tell();
+            }
         }
-        self.told = error;
         is_changed.then(|| self.in_force.clone())
     }
 }

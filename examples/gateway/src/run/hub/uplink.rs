@@ -60,8 +60,8 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
     builder = builder.alpn(&alpn);
     let stamps = Stamps::of(hub);
     let tls = config::tls::tls(hub, floor.clone());
-    if let Some(tls) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
-        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, stamps, tls));
+    if let Some((tls, unusable)) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
+        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, stamps, (tls, unusable)));
     }
     Ok(builder)
 }

@@ -68,10 +68,14 @@ pub(in crate::run) fn open(
     let of_tls = tls
         .iter()
         .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref(), tls.client_crl.as_ref()]);
-    let certificates = Watch::new(of_tls.flatten().cloned().collect());
+    let mut certificates = Watch::new(of_tls.flatten().cloned().collect());
     let rules = files.read().map_err(|error| configuration(error.to_string()))?;
     let tls = tls.map(|files| ListenerTls::open(files, floor)).transpose();
     let tls = tls.map_err(|error| configuration(error.to_string()))?;
+    if let Some(error) = tls.as_ref().and_then(|tls| tls.unusable.as_ref()) {
+        tracing::warn!(%error, "the listener's certificate cannot be used: each handshake fails until its files fit");
+        certificates.is_unusable(error);
+    }
     let server = tls.as_ref().map(|tls| tls.in_force.clone());
     let (passwords, acl) = (rules.passwords.clone(), rules.acl.clone());
     let in_force = InForce { rules: rules_watch, certificates, passwords, acl, tls, memory };
@@ -218,6 +222,12 @@ impl Watch {
         self.applied.clone_from(&self.last);
         self.told.clear();
         self.is_unread = false;
+    }
+
+    /// Records that the files are of no use since the start. They are read again at the next check.
+    fn is_unusable(&mut self, error: &str) {
+        self.applied.clear();
+        error.clone_into(&mut self.told);
     }
 
     /// Records an error. A file with an error in its content is not read again until it changes; after any other error it is read again at the

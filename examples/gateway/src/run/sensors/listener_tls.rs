@@ -20,6 +20,8 @@ pub(super) struct ListenerTls {
     cert: Content,
     client_ca: Content,
     client_crl: Content,
+    /// Reason why the certificate cannot be used since the start. `None`: one could.
+    pub(super) unusable: Option<String>,
 }
 
 /// Bytes of a file; `None` if there is none, or it cannot be read.
@@ -42,8 +44,11 @@ impl ListenerTls {
     pub(super) fn open(files: &TlsAddress, floor: ClockFloor) -> Result<Self, TlsError> {
         // Before the settings are read from them: a change in between is found later.
         let [cert, client_ca, client_crl] = contents(files);
-        let in_force = listener_tls(files, floor)?;
-        Ok(Self { listed: in_force.clone(), in_force, cert, client_ca, client_crl })
+        let (in_force, unusable) = listener_tls(files, floor)?;
+        let unusable = unusable.map(|error| error.to_string());
+        // Of one that is of no use nothing is in force.
+        let cert = cert.filter(|_| unusable.is_none());
+        Ok(Self { listed: in_force.clone(), in_force, cert, client_ca, client_crl, unusable })
     }
 
     /// Reads the files again. Blocks.
@@ -68,8 +73,9 @@ impl ListenerTls {
                 Err(error) => tell(&error),
             }
         }
-        match identity(&tls.in_force, files, cert == self.cert) {
-            Ok(settings) => (tls.in_force, tls.cert) = (settings, cert),
+        let is_first = self.unusable.is_some();
+        match identity(&tls.in_force, files, (cert == self.cert, is_first)) {
+            Ok(settings) => (tls.in_force, tls.cert, tls.unusable) = (settings, cert, None),
             Err((error, is_of_cert)) => {
                 failed.push(error);
                 is_of_content &= is_of_cert;
@@ -96,12 +102,16 @@ impl ListenerTls {
 ///
 /// # Errors
 /// It is of no use, in words, and whether that ends only with a change of its files.
-fn identity(tls: &ServerTls, files: &TlsAddress, is_same: bool) -> Result<ServerTls, (String, bool)> {
+fn identity(
+    tls: &ServerTls,
+    files: &TlsAddress,
+    (is_same, is_first): (bool, bool),
+) -> Result<ServerTls, (String, bool)> {
     let TlsAddress { cert, key, .. } = files;
     if has_expired(files) && is_same {
         // It was in force before it ended.
         return Ok(tls.clone());
-    } else if has_expired(files) {
+    } else if has_expired(files) && !is_first {
         return Err((format!("{}: the certificate has expired", cert.display()), true));
     }
     let renewed = tls.clone().with_identity(cert, key);

@@ -54,6 +54,10 @@ impl Role {
         }
     }
 
+    pub(crate) fn is_authority(self) -> bool {
+        matches!(self, Self::HubAuthority | Self::SensorAuthority)
+    }
+
     /// Returns whether it is a list of revoked certificates. Nothing fails at its end, and a new one comes every few days.
     pub(crate) fn is_list(self) -> bool {
         matches!(self, Self::HubRevoked | Self::SensorsRevoked)
@@ -70,14 +74,14 @@ impl fmt::Display for Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) role: Role,
-    /// Time of the expiry, in seconds since 1970.
-    pub(crate) at_s: u64,
+    /// Time of the expiry, in seconds since 1970. `None`: the file was unreadable since the start.
+    pub(crate) at_s: Option<u64>,
     /// Whole days until the expiry; 0 once it is past.
     pub(crate) days_left: u64,
     /// Set if the certificate has expired or will soon, so that the operator has to renew it.
     pub(crate) is_near: bool,
     pub(crate) has_ended: bool,
-    /// Set if the file has no readable certificate any more, or its key does not belong to it. The gateway goes on with the one that it has, and its next start fails.
+    /// Set if the file has no readable certificate any more, or its key does not belong to it. The gateway goes on with the one that it has, or connects with none since its start.
     pub(crate) is_unreadable: bool,
     /// Set if it is a file of lists of revoked certificates of which none is by an authority that the configuration names.
     pub(crate) is_foreign: bool,
@@ -314,15 +318,15 @@ impl Certificates {
         OwnCertificate { is_not_taken, enrolment: self.enrolment.get() }
     }
 
-    /// Returns the known expiries; a file that was never readable has none.
+    /// Returns the known expiries, and files that were never readable.
     pub(crate) fn ends(&self) -> Vec<End> {
         self.ends_at(SystemTime::now())
     }
 
     fn ends_at(&self, now: SystemTime) -> Vec<End> {
         let end = |file: &File| {
-            let at_s = file.end?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-            Some(End {
+            let at_s = file.end.and_then(|end| Some(end.duration_since(UNIX_EPOCH).ok()?.as_secs()));
+            (at_s.is_some() || file.is_unreadable()).then(|| End {
                 role: file.role,
                 at_s,
                 days_left: file.days_left(now),
@@ -350,8 +354,10 @@ fn tell(file: &File, now: SystemTime) {
         } else {
             tracing::warn!(%role, %path, "a list of revoked certificates is out of date, by this machine's clock: who was revoked since is let in until there is a new one");
         }
+    } else if file.is_unreadable() && role.is_authority() {
+        tracing::warn!(%role, %path, "an authority's certificate cannot be read: the next start fails");
     } else if file.is_unreadable() {
-        tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: the next start fails");
+        tracing::warn!(%role, %path, "a certificate cannot be read, or its key is of another one: a start makes no connection with it");
     } else if file.end.is_some_and(|end| end <= now) {
         tracing::warn!(%role, %path, "a certificate has ended, by this machine's clock: renew it");
     } else {
@@ -362,7 +368,8 @@ fn tell(file: &File, now: SystemTime) {
 /// Writes the metric of expiries, or nothing without certificates.
 pub(in crate::run) fn render(ends: &[End], page: &mut Page) {
     const NAME: &str = "edge_certificate_expiry_timestamp_seconds";
-    let ends: Vec<_> = ends.iter().filter(|end| !end.role.is_list()).collect();
+    let ends = ends.iter().filter(|end| !end.role.is_list());
+    let ends: Vec<_> = ends.filter_map(|end| Some((end.role.as_str(), end.at_s?))).collect();
     if ends.is_empty() {
         return;
     }
@@ -371,7 +378,7 @@ pub(in crate::run) fn render(ends: &[End], page: &mut Page) {
         "gauge",
         "Last second of each certificate that the configuration names, with its chain, since 1970.",
     );
-    page.labelled(NAME, "role", ends.iter().map(|end| (end.role.as_str(), end.at_s)));
+    page.labelled(NAME, "role", ends.into_iter());
 }
 
 #[cfg(test)]

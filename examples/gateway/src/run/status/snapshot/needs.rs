@@ -106,8 +106,13 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
                 )
             }
             _ if end.role.is_list() => format!("{whose} is out of date: who was revoked since is let in."),
+            _ if end.is_unreadable && end.role.is_authority() => {
+                format!("{whose} cannot be read: the next start would fail.")
+            }
             _ if end.is_unreadable => {
-                format!("{whose} cannot be read, or its key is of another one: the next start would fail.")
+                format!(
+                    "{whose} cannot be read, or its key is of another one: a start makes no connection with it."
+                )
             }
             _ if end.has_ended => format!("{whose} has ended."),
             0 => format!("{whose} ends within a day."),

@@ -51,7 +51,7 @@ fn every_cause_of_a_bad_verdict_is_something_that_needs_a_person() {
         ("link_refused", |figures| figures.sample.refused.link_refused = true),
         ("taken_over", |figures| figures.sample.taken_over = true),
         ("certificate", |figures| {
-            let (at_s, days_left) = (1_800_000_000, 9);
+            let (at_s, days_left) = (Some(1_800_000_000), 9);
             let (has_ended, is_unreadable, is_foreign) = (false, false, false);
             let end =
                 End { role: Role::Hub, at_s, days_left, is_near: true, has_ended, is_unreadable, is_foreign };
