@@ -128,3 +128,25 @@ fn only_files_of_a_configurations_size_are_read() {
         }
     }
 }
+
+/// Clients under it are let in until somebody renews it: TLS judges no dates of an authority that is named.
+#[test]
+fn an_authority_of_sensors_that_has_ended_is_an_error_as_one_of_the_hub_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    fs::write(dir.path().join("cert"), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(dir.path().join("key"), key.serialize_pem()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    for (year, code) in [(2099, 0), (2021, 2)] {
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        fs::write(dir.path().join("ca"), params.self_signed(&key).unwrap().pem()).unwrap();
+        let local = "listen = \"127.0.0.1:1\"\ntls_listen = \"127.0.0.1:3\"\ncert = \"cert\"\nkey = \"key\"\nclient_ca = \"ca\"\n";
+        let text = GOOD.replace("listen = \"127.0.0.1:1\"\n", local);
+        let (found, said) = check(dir.path(), &format!("{text}[[route]]\nmatch = \"a\"\n"));
+        assert_eq!(found, Some(code), "{said}");
+        let is_told =
+            said.contains("error: local.client_ca: ") && said.contains("every certificate in it has expired");
+        assert_eq!(is_told, code == 2, "{said}");
+    }
+}

@@ -73,7 +73,7 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
             .for_each(|file| secret_file::warn_if_writable(file, key, "which hubs are trusted", findings));
     }
     let ca = files.ca.filter(|ca| is_read(ca, "hub.ca", findings));
-    ca.iter().for_each(|ca| check_authorities(ca, findings));
+    ca.iter().for_each(|ca| check_authorities(ca, "hub.ca", findings));
     if let Some(crl) = files.crl {
         // Without authorities that can be read, those of the system stand for them.
         let trusting = ca.map_or_else(Tls::from_system, |ca| Tls::from_ca(&ca.value));
@@ -167,16 +167,16 @@ fn file_of(error: &TlsError) -> Option<&Path> {
     }
 }
 
-fn check_authorities(ca: &Placed<PathBuf>, findings: &mut Findings) {
+fn check_authorities(ca: &Placed<PathBuf>, key: &str, findings: &mut Findings) {
     let have_expired = |time| authorities_have_expired(&ca.value, SystemTime::now() + time).unwrap_or(false);
     let path = ca.value.display();
     if have_expired(Duration::ZERO) {
         let message = format!("{path}: every certificate in it has expired, by this machine's clock");
-        findings.add(Severity::ErrorInCheck, ca.at, "hub.ca", message, None);
+        findings.add(Severity::ErrorInCheck, ca.at, key, message, None);
     } else if have_expired(SOON) {
         let message =
             format!("{path}: the last certificate in it expires within 30 days, by this machine's clock");
-        findings.warning(ca.at, "hub.ca", message);
+        findings.warning(ca.at, key, message);
     }
 }
 
@@ -284,6 +284,7 @@ pub(super) fn check_listener(
         return;
     }
     if let Some(ca) = client_ca {
+        check_authorities(ca, "local.client_ca", findings);
         match ServerTls::from_pem(&cert.value, &key.value, Some(&ca.value)) {
             Err(error) => findings.error(ca.at, "local.client_ca", error.to_string()),
             Ok(tls) => client_crl.into_iter().for_each(|crl| {
