@@ -1,7 +1,7 @@
 //! Acceptor of TCP connections: accepts from the listening sockets in turn, pauses after a failed accept, and counts connections that could not
 //! be accepted. These are logged once a minute for each cause, because any client can repeat them for ever.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -53,11 +53,13 @@ pub(super) struct Acceptor {
     failed: NotAccepted,
     /// Connections closed at the limit of connections.
     turned_away: NotAccepted,
+    /// Limit of connections, for the log.
+    connections_max: usize,
 }
 
 impl Acceptor {
-    pub(super) fn new(doors: Vec<Door>, proxies: Proxies) -> Self {
-        Self { doors, proxies, ..Self::default() }
+    pub(super) fn new(doors: Vec<Door>, proxies: Proxies, connections_max: usize) -> Self {
+        Self { doors, proxies, connections_max, ..Self::default() }
     }
 
     /// Stops accepting.
@@ -115,12 +117,21 @@ impl Acceptor {
 
     /// Counts a connection that is closed at the limit.
     pub(super) fn on_turned_away(&mut self) {
-        self.turned_away.note(Instant::now(), &"the limit of connections is reached");
+        self.turned_away.note(Instant::now(), &AtLimit(self.connections_max));
     }
 
     /// Number of connections that could not be accepted so far.
     pub(super) fn not_accepted(&self) -> u64 {
         self.failed.total + self.turned_away.total
+    }
+}
+
+/// Reached limit of connections.
+struct AtLimit(usize);
+
+impl Display for AtLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the limit of {} connections is reached", self.0)
     }
 }
 
@@ -157,5 +168,6 @@ mod tests {
         let lines =
             (0..1_500).filter(|n| noted.note(start + Duration::from_millis(100 * n), &"limit")).count();
         assert_eq!((noted.total, lines), (1_500, 3));
+        assert_eq!(AtLimit(4).to_string(), "the limit of 4 connections is reached");
     }
 }

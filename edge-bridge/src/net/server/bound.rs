@@ -64,6 +64,7 @@ impl Bound {
     async fn start(self, ingest: Box<dyn Ingest + Send>, sink: Box<dyn Sink>, receipts: Receipts) -> Server {
         let (commands, commanded) = mpsc::channel(64);
         let settings = self.settings;
+        let connections_max = settings.config.max_connections;
         let mut listener = Listener::new(settings.config, ingest).with_access(settings.access);
         if let Some(on_publish) = settings.on_publish {
             listener = listener.with_on_publish(on_publish);
@@ -73,7 +74,8 @@ impl Bound {
         if let Some(store) = settings.client_store {
             owner.restore(store).await;
         }
-        let task = tokio::spawn(owner.run(Acceptor::new(self.doors, settings.proxies), commanded));
+        let acceptor = Acceptor::new(self.doors, settings.proxies, connections_max);
+        let task = tokio::spawn(owner.run(acceptor, commanded));
         #[cfg(feature = "websocket")]
         let [ws_address, wss_address] = self.ws_addresses;
         Server {

@@ -32,10 +32,10 @@ impl ServerTls {
     pub fn awaiting_certificate(client_ca: Option<&Path>) -> Result<Self, TlsError> {
         let verifier = match client_ca {
             None => None,
-            Some(ca) => Some(ClientVerifier::new(roots(ca)?)?),
+            Some(ca) => Some(ClientVerifier::new(roots(ca)?, ca)?),
         };
         let config = server_config(verifier.as_ref(), Arc::new(NoCertificate));
         let config = config.map_err(|error| TlsError::Verifier(error.to_string()))?;
-        Ok(Self { config: Arc::new(config), verifier, remote_key: None })
+        Ok(Self { verifier, ..Self::from_config(Arc::new(config)) })
     }
 }
