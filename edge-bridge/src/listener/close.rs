@@ -52,7 +52,7 @@ impl<I: Ingest> Listener<I> {
             client.connection = None;
             client.left_ms = now.up_ms;
             let lasted = client.expiry_s > 0;
-            let is_goodbye = is_goodbye(&why, lasted || self.config.session_expiry_max_s == 0);
+            let is_goodbye = matches!(why, Closed::Peer { reason: ReasonCode::NORMAL_DISCONNECTION, .. });
             if let Closed::Peer { session_expiry_s: Some(expiry_s), .. } = &why
                 && client.expiry_s > 0
             {
@@ -88,16 +88,5 @@ impl<I: Ingest> Listener<I> {
         if let Some(key) = key {
             self.absent(now, key);
         }
-    }
-}
-
-/// Returns whether a client said goodbye, so that its will is not published. `may_expire`: it may have asked for a session at CONNECT; a DISCONNECT that asks
-/// for one although the CONNECT did not is invalid (§3.14.2.2.2).
-fn is_goodbye(why: &Closed, may_expire: bool) -> bool {
-    match why {
-        Closed::Peer { reason, session_expiry_s } => {
-            *reason == ReasonCode::NORMAL_DISCONNECTION && (may_expire || session_expiry_s.unwrap_or(0) == 0)
-        }
-        _ => false,
     }
 }

@@ -215,6 +215,8 @@ pub enum Violation {
     AnswerCount,
     /// A client's PUBLISH has a Subscription Identifier, which a server alone may add (§3.3.2.3.8).
     SubscriptionIdentifier,
+    /// A client's DISCONNECT has a Session Expiry Interval, and its CONNECT had none (§3.14.2.2.2). Its will is published.
+    LateSessionExpiry,
 }
 
 impl Violation {
@@ -222,9 +224,11 @@ impl Violation {
     pub fn reason(&self) -> ReasonCode {
         match self {
             Self::Decode(error) | Self::DecodeAnswer(error) => error.reason_code(),
-            Self::Unexpected(_) | Self::PacketIdInUse | Self::AnswerCount | Self::SubscriptionIdentifier => {
-                ReasonCode::PROTOCOL_ERROR
-            }
+            Self::Unexpected(_)
+            | Self::PacketIdInUse
+            | Self::AnswerCount
+            | Self::SubscriptionIdentifier
+            | Self::LateSessionExpiry => ReasonCode::PROTOCOL_ERROR,
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::AuthenticationNotSupported => ReasonCode::BAD_AUTHENTICATION_METHOD,
@@ -245,6 +249,9 @@ impl std::fmt::Display for Violation {
             Self::AuthenticationNotSupported => f.write_str("extended authentication is not supported"),
             Self::AnswerCount => f.write_str("the acknowledgement answers another number of filters"),
             Self::SubscriptionIdentifier => f.write_str("a Subscription Identifier in a client's PUBLISH"),
+            Self::LateSessionExpiry => {
+                f.write_str("a Session Expiry Interval in DISCONNECT after a CONNECT without one")
+            }
         }
     }
 }

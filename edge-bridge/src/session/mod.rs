@@ -127,7 +127,7 @@ pub struct Session {
 #[derive(Debug, Clone)]
 enum Role {
     Client { config: Box<ClientConfig>, has_session: bool, server: Option<ServerLimits> },
-    Server { config: Box<ServerConfig> },
+    Server { config: Box<ServerConfig>, asked_for_session: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -174,13 +174,13 @@ impl Session {
             config.limits.with_max_packet_size(config.connect_size_max.min(config.limits.max_packet_size));
         let mut session = Self::new(epoch, Version::V5, first, 0);
         session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
-        session.role = Role::Server { config: Box::new(config) };
+        session.role = Role::Server { config: Box::new(config), asked_for_session: false };
         session
     }
 
     fn new(epoch: u64, version: Version, limits: Limits, ping_timeout_ms: u64) -> Self {
         Self {
-            role: Role::Server { config: Box::default() },
+            role: Role::Server { config: Box::default(), asked_for_session: false },
             phase: Phase::AwaitConnect,
             version,
             limits,

@@ -75,7 +75,7 @@ impl Session {
     /// Limits for a CONNECT, smaller if its beginning shows that it has no login.
     fn connect_limits(&self, buffer: &[u8]) -> Limits {
         match &self.role {
-            Role::Server { config } if wire::announces_login(buffer) == Some(false) => {
+            Role::Server { config, .. } if wire::announces_login(buffer) == Some(false) => {
                 let size_max = config.connect_size_without_login.min(self.limits.max_packet_size);
                 self.limits.with_max_packet_size(size_max)
             }
@@ -127,7 +127,7 @@ impl Session {
                     self.events.push_back(Event::PingAnswered { rtt_ms });
                 }
             }
-            Packet::Disconnect(disconnect) if open => self.on_disconnect(&disconnect),
+            Packet::Disconnect(disconnect) if open => self.on_disconnect(now_ms, &disconnect),
             _ => self.violate(now_ms, Violation::Unexpected(kind)),
         }
     }
@@ -277,7 +277,10 @@ impl Session {
         }
     }
 
-    fn on_disconnect(&mut self, disconnect: &Disconnect) {
+    fn on_disconnect(&mut self, now_ms: u64, disconnect: &Disconnect) {
+        if self.asks_late_for_a_session(disconnect) {
+            return self.violate(now_ms, Violation::LateSessionExpiry);
+        }
         self.end(Closed::from(disconnect));
     }
 }

@@ -7,13 +7,15 @@ use super::topic_alias::{InboundAliases, OutboundAliases};
 use super::unacked_messages::UnackedMessages;
 use super::{Accept, Closed, Phase, Role, Session, receive_maximum};
 use crate::puback_chain::Group;
-use crate::wire::{Packet, PacketId, Properties, ReasonCode, SubAck, UnsubAck, Version, encoded_len};
+use crate::wire::{
+    Disconnect, Packet, PacketId, Properties, PropertyId, ReasonCode, SubAck, UnsubAck, Version, encoded_len,
+};
 
 impl Session {
     /// Server: returns whether the CONNACK of [`accept`](Self::accept) fits into the client's Maximum Packet Size. `false` too when no client
     /// waits for a decision.
     pub fn can_accept(&self, accept: &Accept) -> bool {
-        let (Phase::AwaitDecision(connect), Role::Server { config }) = (&self.phase, &self.role) else {
+        let (Phase::AwaitDecision(connect), Role::Server { config, .. }) = (&self.phase, &self.role) else {
             return false;
         };
         let connack = Packet::ConnAck(accept.to_connack(connect, config));
@@ -30,9 +32,14 @@ impl Session {
             return;
         }
         let Phase::AwaitDecision(connect) = &self.phase else { return };
-        let Role::Server { config } = &self.role else { return };
+        let Role::Server { config, asked_for_session } = &mut self.role else { return };
         let peer = ClientLimits::of(&connect.properties);
-        let connack = Packet::ConnAck(accept.to_connack(connect, config));
+        let mut connack = accept.to_connack(connect, config);
+        // In MQTT 3.1 the bit is reserved.
+        connack.session_present &= !self.limits.accept_mqtt_3_1;
+        let connack = Packet::ConnAck(connack);
+        let expiry_s = connect.properties.u32(PropertyId::SessionExpiryInterval);
+        *asked_for_session = expiry_s.is_some_and(|expiry_s| expiry_s > 0);
         self.limits = self.limits.with_max_packet_size(config.limits.max_packet_size);
         self.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         self.aliases_out = OutboundAliases::new(config.topic_aliases_out.min(peer.topic_alias_maximum));
@@ -50,6 +57,13 @@ impl Session {
         self.phase = Phase::Open;
         self.write_small(now_ms, &connack);
         self.resend(now_ms);
+    }
+
+    /// Server: returns whether a client asks at its end for a session for which it did not ask at CONNECT. That is no valid DISCONNECT
+    /// (§3.14.2.2.2).
+    pub(super) fn asks_late_for_a_session(&self, disconnect: &Disconnect) -> bool {
+        let expiry_s = disconnect.properties.u32(PropertyId::SessionExpiryInterval);
+        matches!(self.role, Role::Server { asked_for_session: false, .. }) && expiry_s.unwrap_or(0) > 0
     }
 
     /// Server: refuses the client of [`Event::Connect`](super::Event::Connect), in 3.1.1 with the nearest return code. One whose

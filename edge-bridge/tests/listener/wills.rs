@@ -50,6 +50,11 @@ fn a_disconnect_that_asks_for_a_session_late_discards_no_will() {
         let properties =
             crate::listener_support::properties(&[(PropertyId::SessionExpiryInterval, Value::U32(10))]);
         site.send(client, &[Packet::Disconnect(Disconnect { reason, properties })]);
+        let told = site.received(client).into_iter().find_map(|packet| match packet {
+            Packet::Disconnect(disconnect) => Some(disconnect.reason),
+            _ => None,
+        });
+        assert_eq!(told, (asked_s == 0).then_some(ReasonCode::PROTOCOL_ERROR), "{asked_s}");
         assert_eq!(site.messages(watcher).len(), wills, "{asked_s}");
     }
 }

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use edge_bridge::session::{
-    Accept, Closed, Event, Input, Output, PublishError, ServerConfig, Session, Token, Violation,
+    Accept, Closed, Event, Input, Output, PublishError, Resume, ServerConfig, Session, Token, Violation,
 };
 use edge_bridge::wire::{Ack, Packet, PacketId, PropertyId, Publish, QoS, ReasonCode, Utf8, Value, Version};
 
@@ -257,4 +257,26 @@ fn the_liberties_of_mqtt_3_1_end_with_a_client_of_3_1_1() {
     };
     assert!(is_open_after_dup(&connect(b"MQIsdp", 3)));
     assert!(!is_open_after_dup(&connect(b"MQTT", 4)));
+}
+
+/// Its byte is reserved there, and a client may take what is not zero for a refusal.
+#[test]
+fn a_client_of_mqtt_3_1_is_not_told_that_its_session_is_present() {
+    let is_present = |name: &[u8], level: u8| {
+        let body = [&[0, name.len() as u8], name, &[level, 0, 0, 9, 0, 1, b'c']].concat();
+        let mut config = ServerConfig::default();
+        config.limits.accept_mqtt_3_1 = true;
+        let mut session = Session::server(0, 1, config);
+        let mut bytes = BytesMut::from(&[&[0x10, body.len() as u8], &body[..]].concat()[..]);
+        session.handle_input(0, Input::Bytes(&mut bytes));
+        drain(&mut session);
+        let mut accept = Accept::default();
+        accept.resume = Some(Resume::default());
+        session.accept(0, accept);
+        match &drain(&mut session).0[..] {
+            [Packet::ConnAck(connack)] => connack.session_present,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((is_present(b"MQIsdp", 3), is_present(b"MQTT", 4)), (false, true));
 }

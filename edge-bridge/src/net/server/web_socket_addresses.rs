@@ -27,7 +27,7 @@ impl WebSocketAddresses {
         config: &Config,
         doors: &mut Vec<Door>,
     ) -> io::Result<[Option<SocketAddr>; 2]> {
-        let rules = WebSocketRules::new(self.origins, config.session.limits.max_packet_size);
+        let rules = WebSocketRules::new(self.origins, &config.session.limits);
         let mut bound = [None, None];
         let plain = self.plain.map(|address| (address, None));
         let secure = self.tls.map(|(address, tls)| (address, Some(tls)));

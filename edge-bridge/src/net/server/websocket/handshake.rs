@@ -16,6 +16,8 @@ const FIELDS_MAX: usize = 64;
 const SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Name of MQTT's subprotocol, of every version (MQTT 5 §6).
 const SUBPROTOCOL: &str = "mqtt";
+/// Name of the one of MQTT 3.1, which clients of that version offer alone.
+const SUBPROTOCOL_3_1: &str = "mqttv3.1";
 
 /// Reason why a client's WebSocket is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +66,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Returns the HTTP answer to a request's head. The head includes its empty line.
-pub(super) fn answer(head: &[u8], origins: &Origins) -> Result<String, Refusal> {
+/// Returns the HTTP answer to a request's head. The head includes its empty line. `accept_mqtt_3_1`: the subprotocol of MQTT 3.1 is taken too.
+pub(super) fn answer(head: &[u8], origins: &Origins, accept_mqtt_3_1: bool) -> Result<String, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(head) {
@@ -95,13 +97,13 @@ pub(super) fn answer(head: &[u8], origins: &Origins) -> Result<String, Refusal> 
         let shown = origin.unwrap_or_default().chars().take(100).collect();
         return Err(Refusal::Origin(shown));
     }
-    if !fields.tokens("Sec-WebSocket-Protocol").any(|offered| offered == SUBPROTOCOL) {
-        return Err(Refusal::Subprotocol);
-    }
+    let is_offered = |name: &&str| fields.tokens("Sec-WebSocket-Protocol").any(|offered| offered == *name);
+    let older = accept_mqtt_3_1.then_some(SUBPROTOCOL_3_1);
+    let protocol = [SUBPROTOCOL].into_iter().chain(older).find(is_offered).ok_or(Refusal::Subprotocol)?;
     let accept = base64::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, [key, SALT].concat().as_bytes()).as_ref());
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
     ))
 }
 
@@ -151,10 +153,24 @@ mod tests {
 
     #[test]
     fn the_request_of_the_standard_gets_its_answer() {
-        let answer = answer(REQUEST.as_bytes(), &Origins::default()).unwrap();
+        let answer = answer(REQUEST.as_bytes(), &Origins::default(), false).unwrap();
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
         assert!(answer.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer}");
         assert!(answer.ends_with("\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"), "{answer}");
+    }
+
+    /// As mqtt.js does for version 3.
+    #[test]
+    fn the_subprotocol_of_mqtt_3_1_is_taken_where_that_version_is() {
+        let request = REQUEST.replace("chat, mqtt", "mqttv3.1");
+        let answered = |request: &str, accept_mqtt_3_1| {
+            let answer = answer(request.as_bytes(), &Origins::default(), accept_mqtt_3_1)?;
+            Ok(answer.rsplit(": ").next().map(|name| name.trim().to_owned()).unwrap_or_default())
+        };
+        assert_eq!(answered(&request, true), Ok("mqttv3.1".to_owned()));
+        assert_eq!(answered(&request, false), Err(Refusal::Subprotocol));
+        let both = request.replace("mqttv3.1", "mqttv3.1, mqtt");
+        assert_eq!(answered(&both, true), Ok("mqtt".to_owned()));
     }
 
     #[test]
@@ -186,7 +202,7 @@ mod tests {
         ] {
             let request = REQUEST.replacen(old, new, 1);
             assert_ne!(request, REQUEST);
-            let refused = answer(request.as_bytes(), &Origins::default());
+            let refused = answer(request.as_bytes(), &Origins::default(), false);
             assert_eq!(refused, Err(refusal), "{old:?} -> {new:?}");
         }
     }

@@ -12,6 +12,7 @@ use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::net::tcp_stream::Stream;
+use crate::wire::Limits;
 use handshake::{HEAD_MAX, Refusal, answer};
 use origins::Origins;
 pub(super) use stream::WebSocketStream;
@@ -25,12 +26,14 @@ pub(super) struct WebSocketRules {
     origins: Arc<Origins>,
     /// Most bytes of a frame.
     frame_max: u64,
+    accept_mqtt_3_1: bool,
 }
 
 impl WebSocketRules {
-    /// Creates rules. `packet_max`: most bytes of an MQTT packet.
-    pub(super) fn new(origins: Vec<String>, packet_max: u32) -> Self {
-        Self { origins: Arc::new(Origins::new(origins)), frame_max: FRAME_MAX.max(packet_max.into()) }
+    /// Creates rules. `limits`: those of MQTT packets.
+    pub(super) fn new(origins: Vec<String>, limits: &Limits) -> Self {
+        let (origins, accept_mqtt_3_1) = (Arc::new(Origins::new(origins)), limits.accept_mqtt_3_1);
+        Self { origins, frame_max: FRAME_MAX.max(limits.max_packet_size.into()), accept_mqtt_3_1 }
     }
 
     /// Answers a client's handshake. Takes as long as the client does, so put a time limit around it.
@@ -40,7 +43,7 @@ impl WebSocketRules {
     /// The handshake failed; contains the reason in words. The client got an HTTP status.
     pub(super) async fn accept(&self, mut stream: Stream) -> Result<WebSocketStream, String> {
         let answered = match read_head(&mut stream).await? {
-            Some(head) => answer(&head, &self.origins),
+            Some(head) => answer(&head, &self.origins, self.accept_mqtt_3_1),
             None => Err(Refusal::TooLarge),
         };
         let written = match &answered {

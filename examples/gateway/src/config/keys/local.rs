@@ -21,7 +21,7 @@ pub(super) const LOCAL: &[Key] = &[
         "ws_listen",
         Text("ADDRESS:PORT"),
         Means("none"),
-        "Address where clients connect by WebSocket, subprotocol `mqtt`, any path, without TLS. Beside `listen` or `tls_listen`.",
+        "Address where clients connect by WebSocket, subprotocol `mqtt`, with `accept_mqtt_3_1` `mqttv3.1` too, any path, without TLS. Beside `listen` or `tls_listen`.",
     ),
     key(
         "wss_listen",
