@@ -378,8 +378,9 @@ fn identity(
     }
     let key_der = PrivateKeyDer::from_pem_slice(&read_pem(key)?)
         .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
-    let own = CertifiedKey::from_der(certificates(cert)?, key_der, &crypto::ring::default_provider());
-    Ok((own.map_err(|source| unfit(cert, key, source))?, None))
+    let chain = certificates(cert)?;
+    let own = CertifiedKey::from_der(chain, key_der.clone_key(), &crypto::ring::default_provider());
+    Ok((own.map_err(|source| unfit(cert, (key, key_der.secret_der()), source))?, None))
 }
 
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -8,6 +8,9 @@ use rustls_pki_types::pem;
 
 use super::signer::SignerError;
 
+/// Identifier of the curve P-521 in DER (RFC 5480 §2.1.1.1).
+const P_521: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
+
 /// Error of keys or certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,14 +51,20 @@ pub enum TlsError {
         /// The error of rustls.
         source: rustls::Error,
     },
-    /// A private key is not that of the certificate.
-    #[error("{}: the key does not belong to the first certificate in {}", key.display(), cert.display())]
-    OtherKey {
-        /// File of the key.
-        key: PathBuf,
-        /// File of the certificate.
-        cert: PathBuf,
-    },
+/// Returns the error for a certificate and key that TLS refuses, with the path of the certificate if that is at fault, otherwise of the key. `der`:
+/// the key.
+pub(super) fn unfit(cert: &Path, (key, der): (&Path, &[u8]), source: rustls::Error) -> TlsError {
+    // What the library says of it would fit any other file as well.
+    if der.windows(P_521.len()).any(|bytes| bytes == P_521) {
+        return TlsError::UnsupportedCurve(key.to_owned());
+    }
+    match source {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::OtherKey { key: key.to_owned(), cert: cert.to_owned() }
+        }
+        rustls::Error::InvalidCertificate(_) => refused(cert, source),
+        _ => refused(key, source),
+    }
     /// The signer that has the private key cannot be used.
     #[error("the key {}: {source}", key.display())]
     Signer {
@@ -129,8 +138,13 @@ fn words(error: &rustls::Error) -> String {
     }
 }
 
-/// Returns the error for a certificate and key that TLS refuses, with the path of the certificate if that is at fault, otherwise of the key.
-pub(super) fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError {
+/// Returns the error for a certificate and key that TLS refuses, with the path of the certificate if that is at fault, otherwise of the key. `der`:
+/// the key.
+pub(super) fn unfit(cert: &Path, (key, der): (&Path, &[u8]), source: rustls::Error) -> TlsError {
+    // What the library says of it would fit any other file as well.
+    if der.windows(P_521.len()).any(|bytes| bytes == P_521) {
+        return TlsError::UnsupportedCurve(key.to_owned());
+    }
     match source {
         rustls::Error::InconsistentKeys(_) => {
             TlsError::OtherKey { key: key.to_owned(), cert: cert.to_owned() }
@@ -146,7 +160,7 @@ pub(super) fn refused(path: &Path, source: rustls::Error) -> TlsError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PEM_BYTES_MAX, certificates};
+    use super::super::{PEM_BYTES_MAX, ServerTls, certificates};
 
     #[test]
     fn what_stands_in_a_file_is_no_error_of_reading_it() {
@@ -163,5 +177,30 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         std::fs::create_dir(&file).unwrap();
         assert!(is_unread(), "a directory");
+    }
+
+    /// On that curve, and none that is in use anywhere.
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIAS2JOJ1Ii38xwNvR9\n\
+        LW9Saymgj3bS4faRQYxtA6yAFWvunWTBMavXhVP2xcpbSC9SN/DtG2evgjt9RpKq\n\
+        Gg4+EgmhgYkDgYYABAH0ig5y9QPLs38ifSpI+eKOwJeDNoJ6MPOg4ryzSnx0lzHB\n\
+        R5MCvAMOf7rJxn1bu0Wa9Y4igaTTo1kC3ToBrdxdGAAwC0Rp2w+qsaEPMbAgEfi/\n\
+        ZqnmJ2q3ICO6v3bLNhqHBsPdDJ8wNS6O1u66uXRG0Wxi4DjS3WyC2qhKlmnHzxTB\n\
+        cA==\n\
+        -----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn of_a_key_on_p_521_the_error_names_the_curve() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+        std::fs::write(&key, KEY).unwrap();
+        let other = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+        std::fs::write(&cert, other.cert.pem()).unwrap();
+        let said = ServerTls::from_pem(&cert, &key, None).unwrap_err().to_string();
+        assert!(said.contains("a key on the curve P-521, which is not supported"), "{said}");
+        let own = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(&key, own.serialize_pem()).unwrap();
+        let said = ServerTls::from_pem(&cert, &key, None).unwrap_err().to_string();
+        assert!(said.contains("does not belong"), "{said}");
     }
 }
