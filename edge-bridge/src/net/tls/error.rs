@@ -51,20 +51,17 @@ pub enum TlsError {
         /// The error of rustls.
         source: rustls::Error,
     },
-/// Returns the error for a certificate and key that TLS refuses, with the path of the certificate if that is at fault, otherwise of the key. `der`:
-/// the key.
-pub(super) fn unfit(cert: &Path, (key, der): (&Path, &[u8]), source: rustls::Error) -> TlsError {
-    // What the library says of it would fit any other file as well.
-    if der.windows(P_521.len()).any(|bytes| bytes == P_521) {
-        return TlsError::UnsupportedCurve(key.to_owned());
-    }
-    match source {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::OtherKey { key: key.to_owned(), cert: cert.to_owned() }
-        }
-        rustls::Error::InvalidCertificate(_) => refused(cert, source),
-        _ => refused(key, source),
-    }
+    /// A private key is not that of the certificate.
+    #[error("{}: the key does not belong to the first certificate in {}", key.display(), cert.display())]
+    OtherKey {
+        /// File of the key.
+        key: PathBuf,
+        /// File of the certificate.
+        cert: PathBuf,
+    },
+    /// The private key is on a curve that is not supported.
+    #[error("{}: a key on the curve P-521, which is not supported: make one on P-256 or P-384", .0.display())]
+    UnsupportedCurve(PathBuf),
     /// The signer that has the private key cannot be used.
     #[error("the key {}: {source}", key.display())]
     Signer {

@@ -130,6 +130,11 @@ const OF_THE_BROKER: &[(&[&str], Weight, &str)] = &[
         Warning,
         "name it as `client_crl`, beside `client_ca`: unlike Mosquitto's, a list that is out of date still counts there",
     ),
+    (
+        &["check_retain_source"],
+        WarningIfTrue,
+        "not supported: a retained message stays when whoever sent it loses the right to its topic",
+    ),
     (&["mount_point"], Warning, "not supported: topics of clients stay as they are"),
     (&["clientid_prefixes"], Warning, "not supported: it would let in whom it keeps out"),
     (

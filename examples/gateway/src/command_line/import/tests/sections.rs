@@ -125,6 +125,12 @@ const LINES: [(&str, &str, &str); 69] = [
         "max_session_expiry = \"7d\"  # no persistent_client_expiration: in Mosquitto a session never ends",
         "",
     ),
+    (
+        "listener 1884 127.0.0.1\ncheck_retain_source true",
+        "M:6 not carried over: check_retain_source true",
+        "loses the right to its topic",
+    ),
+    ("listener 1884 127.0.0.1\ncheck_retain_source false", "M:6 not carried over: check_retain_source", ""),
     ("listener 1884 127.0.0.1", "accept_mqtt_3_1 = true  # as Mosquitto does", ""),
     ("listener 1884 127.0.0.1\naccept_protocol_versions 4, 5", "accept_mqtt_3_1 = false  # M:6\n", ""),
     ("listener 1884 127.0.0.1\naccept_protocol_versions 3,4,5", "accept_mqtt_3_1 = true  # M:6\n", ""),
