@@ -204,9 +204,12 @@ fn read(payload: &[u8]) -> Result<Status, String> {
     Status::deserialize(&value).map_err(|_| format!("no status: {wrong}"))
 }
 
+/// Field of a status, the test of its value, and the kind of that in words.
+type Field = (&'static str, fn(&Value) -> bool, &'static str);
+
 /// Returns the first field that is missing or of another kind, in words.
 fn wrong_field(fields: &Map<String, Value>) -> String {
-    let kinds: [(&str, fn(&Value) -> bool, &str); 10] = [
+    let kinds: [Field; 10] = [
         ("time_ms", Value::is_i64, "a whole number"),
         ("verdict", Value::is_string, "a text"),
         ("since_s", Value::is_u64, "a whole number from 0"),

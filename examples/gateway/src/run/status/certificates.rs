@@ -378,7 +378,7 @@ pub(in crate::run) fn render(ends: &[End], page: &mut Page) {
         "gauge",
         "Last second of each certificate that the configuration names, with its chain, since 1970.",
     );
-    page.labelled(NAME, "role", ends.into_iter());
+    page.labelled(NAME, "role", ends);
 }
 
 #[cfg(test)]

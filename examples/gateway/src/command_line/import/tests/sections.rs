@@ -7,7 +7,7 @@ const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\nt
 const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
 
 /// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
-const LINES: [(&str, &str, &str); 69] = [
+const LINES: [(&str, &str, &str); 71] = [
     ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
     ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
     ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),

@@ -1,4 +1,4 @@
-//! What the hub has becomes true again, at a bounded price: figures that were those of one moment, and losses that came and went.
+//! Status at the hub that becomes true again, at a bounded price: figures that were those of one moment, and losses that came and went.
 
 use super::*;
 
@@ -117,6 +117,7 @@ fn losses_without_end_and_losses_that_come_and_go_have_a_price() {
         (0..600).filter_map(looked).count()
     };
     assert!(count(|_| Verdict::Losing) <= 2);
-    let come_and_go = |second: u64| if second % 2 == 0 { Verdict::Losing } else { Verdict::Delivering };
+    let come_and_go =
+        |second: u64| if second.is_multiple_of(2) { Verdict::Losing } else { Verdict::Delivering };
     assert!(count(come_and_go) <= 40, "{}", count(come_and_go));
 }
