@@ -281,24 +281,6 @@ impl ServerTls {
         Ok(Self { config: Arc::new(config), verifier: Some(verifier), ..self })
     }
 
-    /// Judges the certificates of clients within this floor while the wall clock is not known to be right. Without it the wall clock alone counts.
-    /// Of settings made by [`from_config`](Self::from_config) a certificate's beginning does not count for the time, because their verifier is not
-    /// this crate's.
-    ///
-    /// # Errors
-    ///
-    /// rustls refuses the settings, which it took before.
-    pub fn with_clock_floor(self, floor: ClockFloor) -> Result<Self, TlsError> {
-        let verifier = self.verifier.clone().map(|verifier| verifier.within(floor.clone()));
-        let mut config = match &verifier {
-            None => ServerConfig::clone(&self.config),
-            Some(_) => server_config(verifier.as_ref(), self.config.cert_resolver.clone())
-                .map_err(|error| TlsError::Verifier(error.to_string()))?,
-        };
-        config.time_provider = Arc::new(floor);
-        Ok(Self { config: Arc::new(config), verifier, ..self })
-    }
-
     /// Uses a configuration of rustls, for everything that it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self { config, verifier: None, remote_key: None, user: CertificateUser::default() }

@@ -3,8 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: files, signals, the time")]
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use edge_bridge::bridge::topic_rules::Rules;
 use edge_service::Notifier;
@@ -17,6 +16,7 @@ use crate::connection::{Connection, Logged, QueueStats};
 use crate::notify;
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
+use crate::places::Places;
 use crate::plan::retained_taken::RetainedTaken;
 use crate::plan::{self, Plan};
 use crate::signals::{self, Stop, until_stopped};
@@ -41,44 +41,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Time limit of the disk at a SIGPWR.
 const POWER_WITHIN: Duration = Duration::from_secs(2);
-
-/// Content of the file that says that this is ready.
-const READY: &str = "ready\n";
-
-/// Paths of the program's files.
-pub(crate) struct Places {
-    pub(crate) state: PathBuf,
-    /// File that is written when every local broker has accepted its bridge.
-    pub(crate) ready: Option<PathBuf>,
-}
-
-impl Places {
-    /// Removes the file that says that this is ready: one of a run that was killed says nothing of this one.
-    pub(crate) fn clear_ready(&self) {
-        let Some(ready) = &self.ready else { return };
-        match std::fs::remove_file(ready) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "it cannot be removed, and says that this is ready");
-            }
-            _ => {}
-        }
-    }
-
-    /// Writes the file again if another start of this program, or a cleaner, has removed it.
-    fn keep_ready(&self) {
-        if let Some(ready) = self.ready.as_ref().filter(|ready| !ready.exists()) {
-            // An error was logged at the first time.
-            let _ = std::fs::write(ready, READY);
-        }
-    }
-
-    fn tell_ready(&self) {
-        let Some(ready) = &self.ready else { return };
-        if let Err(error) = std::fs::write(ready, READY) {
-            tracing::error!(file = %OneLine(&ready.to_string_lossy()), %error, "nobody can see that this is ready");
-        }
-    }
-}
 
 /// Runs the bridges until SIGTERM or SIGINT. SIGHUP reads the file again: an unchanged connection continues, a changed one is restarted with its
 /// queue. SIGPWR makes durable what is in memory.

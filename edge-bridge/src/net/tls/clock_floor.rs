@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, Error};
+use rustls::{CertificateError, Error, ServerConfig};
 use rustls_pki_types::UnixTime;
 
+use super::error::TlsError;
+use super::{ServerTls, server_config};
 use crate::net::utc::Utc;
 
 /// Most certificates of a chain whose beginnings are taken for the time. Chains are shorter.
@@ -112,5 +114,25 @@ impl TimeProvider for ClockFloor {
 impl fmt::Debug for ClockFloor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClockFloor").finish_non_exhaustive()
+    }
+}
+
+impl ServerTls {
+    /// Judges the certificates of clients within this floor while the wall clock is not known to be right. Without it the wall clock alone counts.
+    /// Of settings made by [`from_config`](Self::from_config) a certificate's beginning does not count for the time, because their verifier is not
+    /// this crate's.
+    ///
+    /// # Errors
+    ///
+    /// rustls refuses the settings, which it took before.
+    pub fn with_clock_floor(self, floor: ClockFloor) -> Result<Self, TlsError> {
+        let verifier = self.verifier.clone().map(|verifier| verifier.within(floor.clone()));
+        let mut config = match &verifier {
+            None => ServerConfig::clone(&self.config),
+            Some(_) => server_config(verifier.as_ref(), self.config.cert_resolver.clone())
+                .map_err(|error| TlsError::Verifier(error.to_string()))?,
+        };
+        config.time_provider = Arc::new(floor);
+        Ok(Self { config: Arc::new(config), verifier, ..self })
     }
 }
