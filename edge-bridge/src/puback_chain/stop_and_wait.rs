@@ -11,14 +11,15 @@ const SLOW_MS: u64 = 100;
 const QUICK_IN_A_ROW: u8 = 3;
 /// Milliseconds after which the conclusion is dropped; one more slow PUBACK then shows if the publisher still waits.
 const FORGET_MS: u64 = 10_000;
-/// Number of later PUBLISHes in a row after which the conclusion was wrong: a publisher with a period of its own does not send sooner because its PUBACK came
+/// Number of later PUBLISHes in a row after which the conclusion ends, and was wrong if nothing has proven it: a publisher with a period of its own does not send sooner because its PUBACK came
 /// sooner.
 const LATE_IN_A_ROW: u8 = 3;
 /// Milliseconds without a conclusion after the first that was wrong; doubled for each further one.
 const DOUBT_MS: u64 = 10_000;
 const DOUBT_MS_MAX: u64 = 600_000;
-/// Number of quick PUBLISHes in a row, while the conclusion holds, that end the doubt.
-const RIGHT_IN_A_ROW: u8 = 30;
+/// Number of PUBLISHes soon after an early PUBACK that prove a publisher that waits: one with a period of its own sends none. It may pause, or send a
+/// message now and then, and is in no doubt for it.
+const RIGHT: u8 = 3;
 
 /// One publisher, judged by the times of its PUBLISHes and of the PUBACKs to it.
 #[derive(Debug, Clone)]
@@ -45,6 +46,7 @@ struct Answered {
 #[derive(Debug, Clone, Default)]
 struct Check {
     late: u8,
+    /// PUBLISHes soon after an early PUBACK, since the last doubt.
     right: u8,
     /// Duration of the last doubt; 0 if no conclusion was wrong lately.
     doubt_ms: u64,
@@ -56,25 +58,28 @@ impl Check {
         now_ms < self.until_ms
     }
 
-    /// Records how a publisher that counts as waiting went on. Returns whether that conclusion was wrong.
-    fn is_wrong(&mut self, now_ms: u64, was_quick: bool) -> bool {
+    /// Records how a publisher that counts as waiting went on. Returns whether that conclusion ends.
+    fn ends(&mut self, now_ms: u64, was_quick: bool, was_slow: bool) -> bool {
         if was_quick {
             self.late = 0;
-            self.right = self.right.saturating_add(1);
-            if self.right >= RIGHT_IN_A_ROW {
-                self.doubt_ms = 0;
-            }
+            self.right = self.right.saturating_add(u8::from(!was_slow));
             return false;
         }
-        self.right = 0;
         self.late += 1;
         if self.late < LATE_IN_A_ROW {
             return false;
         }
         self.late = 0;
-        self.doubt_ms = (self.doubt_ms * 2).clamp(DOUBT_MS, DOUBT_MS_MAX);
-        self.until_ms = now_ms.saturating_add(self.doubt_ms);
+        if !self.is_proven() {
+            self.right = 0;
+            self.doubt_ms = (self.doubt_ms * 2).clamp(DOUBT_MS, DOUBT_MS_MAX);
+            self.until_ms = now_ms.saturating_add(self.doubt_ms);
+        }
         true
+    }
+
+    fn is_proven(&self) -> bool {
+        self.right >= RIGHT
     }
 }
 
@@ -117,8 +122,9 @@ impl StopAndWait {
 
     fn went_on(&mut self, now_ms: u64, answered: Answered) {
         let was_quick = now_ms.saturating_sub(answered.at_ms) < QUICK_MS;
-        if now_ms < self.waiting_until_ms && self.check.is_wrong(now_ms, was_quick) {
-            (self.quick, self.waiting_until_ms) = (0, 0);
+        if now_ms < self.waiting_until_ms && self.check.ends(now_ms, was_quick, answered.was_slow) {
+            self.quick = if self.check.is_proven() { QUICK_IN_A_ROW - 1 } else { 0 };
+            self.waiting_until_ms = 0;
         }
         if answered.was_slow && !self.check.has_doubt(now_ms) {
             self.quick = if was_quick { self.quick.saturating_add(1) } else { 0 };
@@ -270,6 +276,30 @@ mod tests {
         }
         // One in ten seconds, when the conclusion is forgotten, and the first four.
         assert!(slow <= 80, "{slow} of 6000");
+    }
+
+    /// Twenty messages one after the other each minute, and between them one each two seconds, which waits for nobody.
+    #[test]
+    fn one_that_waits_now_and_then_is_in_no_doubt() {
+        let mut publisher = StopAndWait::new(None);
+        let mut slow_of_burst = Vec::new();
+        for minute in 0..60_u64 {
+            let (mut now_ms, mut slow) = (minute * 60_000, 0);
+            let mut send = |now_ms: u64| {
+                publisher.on_publish(now_ms);
+                let delay_ms = if publisher.stands_still(now_ms) { 5 } else { 1000 };
+                publisher.on_puback(now_ms + delay_ms);
+                delay_ms
+            };
+            for _ in 0..20 {
+                let delay_ms = send(now_ms);
+                slow += u32::from(delay_ms > 5);
+                now_ms += delay_ms + 2;
+            }
+            slow_of_burst.push(slow);
+            (0..15).for_each(|n| drop(send(now_ms + 2_000 + n * 2_000)));
+        }
+        assert!(slow_of_burst.iter().all(|slow| *slow <= 4), "{slow_of_burst:?}");
     }
 
     #[test]
