@@ -10,8 +10,8 @@ use crate::session::ServerConfig;
 #[non_exhaustive]
 pub struct Config {
     /// Most connections at a time. At the limit a new connection displaces one that is not being read and whose peer is gone or that has waited
-    /// for 10 s; or else one without a CONNECT, of the address with most of them; or else one that has been silent for 10 s, of an address that has at
-    /// least two more than that of the new one; if there is none, the new one is closed at once. Default 1 000.
+    /// for 10 s; or else one without a CONNECT, of the address with most of them; or else one that has been silent for 10 s, of an address that has an
+    /// eighth of all, and at least two more than that of the new one; if there is none, the new one is closed at once. Default 1 000.
     pub max_connections: usize,
     /// Most sessions, connected or not. At the limit the session of an absent client without waiting messages ends for a new client, or else that
     /// of the client absent longest. If all are connected, it is refused with 0x97. Default 2 000.

@@ -20,6 +20,8 @@ use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 const KEPT_MS: u64 = 10_000;
 /// Milliseconds after which a connection without a CONNECT may be displaced by one of the same network. A client sends its CONNECT at once.
 const NAMELESS_MS: u64 = 1_000;
+/// Share of all places, as a divisor, from which the connections of one network are a crowd.
+const CROWD_SHARE: usize = 8;
 
 impl<I: Ingest> Listener<I> {
     /// Adds a network connection. At [`max_connections`](super::Config::max_connections) the new connection displaces another one, the first of:
@@ -28,8 +30,9 @@ impl<I: Ingest> Listener<I> {
     /// 2. one that may not be read and has been silent for 10 s, the one that was silent longest;
     /// 3. one without an accepted CONNECT: the oldest of the client network (an IPv4 address, or an IPv6 /64) with most of them, if that network has
     ///    more of them than the new connection's, or if that oldest one came a second ago or earlier;
-    /// 4. one that has been silent for 10 s, the one that was silent longest of the client network with most connections, if that network has at
-    ///    least two more than the new connection's.
+    /// 4. one that has been silent for 10 s, the one that was silent longest of the client network with most connections, if that network has an
+    ///    eighth of all places or more, and at least two more than the new connection's. Not while a connection is without an accepted CONNECT: who
+    ///    takes places so has to log in on each.
     ///
     /// Returns `None` if there is none of these; the caller then closes the new connection.
     pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
@@ -87,11 +90,15 @@ impl<I: Ingest> Listener<I> {
 
     /// Returns the silent connection of the network with most of them that gives way to a new one of `peer`.
     fn of_the_crowd(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
+        if self.connections.iter().any(|(_, state)| state.client.is_none()) {
+            return None;
+        }
         let network = |peer: Option<SocketAddr>| peer.map(|peer| client_network(peer.ip()));
         let mut counts: HashMap<_, usize> = HashMap::new();
         self.connections.iter().for_each(|(_, state)| *counts.entry(network(state.peer)).or_default() += 1);
         let own = counts.get(&network(peer)).copied().unwrap_or_default();
-        let most = counts.values().copied().max().filter(|most| *most > own + 1)?;
+        let crowd = (self.config.max_connections / CROWD_SHARE).max(own + 2);
+        let most = counts.values().copied().max().filter(|most| *most >= crowd)?;
         let of_crowd = self.connections.iter().filter(|(_, state)| {
             counts.get(&network(state.peer)) == Some(&most)
                 && now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS
