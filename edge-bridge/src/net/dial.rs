@@ -22,7 +22,7 @@ use super::proxy::tunnel::{self, TunnelError};
 use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
-use super::tls::client_handshake::HandshakeFailure;
+use super::tls::client_handshake::{HandshakeFailure, no_certificate};
 use super::tls::hub_session::LastHubTls;
 use super::tls::renewal::TlsRenewal;
 use super::wire_bytes::WireBytes;
@@ -129,6 +129,12 @@ impl Dialer {
 
     async fn connect(&self) -> Result<Stream, DialError> {
         self.wire_bytes.begin();
+        if let Some((renewal, tls)) = self.renewal.as_ref().zip(self.tls.as_ref())
+            && renewal.is_awaiting(tls, |renewed| renewed.with_alpn(&self.alpn)).await
+        {
+            // Each connection would cost bytes, and a line at the hub, for nothing.
+            return Err(DialError::Tls { host: self.target.host.clone(), source: no_certificate() });
+        }
         let stream = self.open(Some(&self.failed_dials)).await?;
         let peer = stream.peer_addr().ok();
         self.secure(peer, Counted::new(stream, self.wire_bytes.on_wire.clone())).await

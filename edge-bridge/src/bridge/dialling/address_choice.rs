@@ -54,6 +54,9 @@ pub(in crate::bridge) struct AddressChoice {
     current: usize,
     /// Failed attempts in the present round.
     tried: usize,
+    /// Set while the current address had a connection that worked and was replaced: one attempt in vain may be for the certificate with which it is replaced,
+    /// and the next one there has the former.
+    is_replaced: bool,
     /// Address of the last connection that was accepted.
     accepted: Option<usize>,
     return_ms: u64,
@@ -63,7 +66,9 @@ pub(in crate::bridge) struct AddressChoice {
 impl AddressChoice {
     pub(in crate::bridge) fn new(count: usize, failback: bool) -> Self {
         let count = count.max(1);
-        Self { count, failback, current: 0, tried: 0, accepted: None, return_ms: RETURN_MS, way: Way::Home }
+        let (current, tried, is_replaced) = (0, 0, false);
+        let (accepted, return_ms, way) = (None, RETURN_MS, Way::Home);
+        Self { count, failback, current, tried, is_replaced, accepted, return_ms, way }
     }
 
     /// Returns the address to dial.
@@ -89,6 +94,7 @@ impl AddressChoice {
     /// because addresses of the present round are untried, because the link returns to the first one, or because nothing was wrong.
     pub(in crate::bridge) fn on_over(&mut self, end: End) -> bool {
         self.way = Way::Home;
+        let was_replaced = std::mem::take(&mut self.is_replaced);
         match end {
             End::Worked => {
                 self.tried = 0;
@@ -106,9 +112,10 @@ impl AddressChoice {
             }
             End::Stays => false,
             End::Replaced => {
-                self.tried = 0;
+                (self.tried, self.is_replaced) = (0, true);
                 true
             }
+            End::InVain if was_replaced => true,
             End::InVain => {
                 self.current = (self.current + 1) % self.count;
                 self.tried = (self.tried + 1) % self.count;
@@ -208,8 +215,20 @@ mod tests {
             (choice.on_over(End::Replaced), choice.current(), choice.next_deadline()),
             (true, 1, None)
         );
-        let ends: Vec<_> = (0..3).map(|_| (choice.on_over(End::InVain), choice.current())).collect();
-        assert_eq!(ends, [(true, 2), (true, 0), (false, 1)]);
+        let ends: Vec<_> = (0..4).map(|_| (choice.on_over(End::InVain), choice.current())).collect();
+        assert_eq!(ends, [(true, 1), (true, 2), (true, 0), (false, 1)]);
+    }
+
+    /// Where the hub refuses a renewed certificate, the former one is tried at the same address before another hub is offered the new one.
+    #[test]
+    fn behind_a_replaced_connection_one_attempt_in_vain_stays() {
+        let mut choice = AddressChoice::new(2, true);
+        choice.on_accepted(0);
+        assert!(choice.on_over(End::Replaced));
+        assert!(choice.on_over(End::InVain));
+        assert_eq!(choice.current(), 0);
+        assert!(choice.on_over(End::InVain));
+        assert_eq!(choice.current(), 1, "once");
     }
 
     /// Looked for after 30 s, then ever more rarely; left when nothing is on its way, or ten seconds later.

@@ -49,8 +49,7 @@ impl Tls {
         stream: Counted,
     ) -> Result<TlsStream<Counted>, HandshakeFailure> {
         if self.is_awaiting {
-            let error = io::Error::other("there is no certificate of this client yet");
-            return Err(HandshakeFailure { error, refused: None });
+            return Err(HandshakeFailure { error: no_certificate(), refused: None });
         }
         let handshake = tokio_rustls::TlsConnector::from(self.config.clone()).connect(name, stream);
         // Around the handshake alone: the signer's has a thread, and so a task, of its own.
@@ -62,6 +61,11 @@ impl Tls {
         let (connected, refused) = ended.unwrap_or_else(|error| (Err(error), None));
         connected.map_err(|error| HandshakeFailure { error, refused })
     }
+}
+
+/// Returns the error of a handshake that is not begun for want of a certificate.
+pub(in crate::net) fn no_certificate() -> io::Error {
+    io::Error::other("there is no certificate of this client yet")
 }
 
 /// Handshake with a server that failed.

@@ -138,6 +138,11 @@ impl TlsRenewal {
         self.read(first, finish, |state| state.candidate.is_some() && state.turns.is_empty()).await
     }
 
+    /// Returns whether there is no certificate yet. `first` and `finish` are as for [`next`](Self::next).
+    pub(in crate::net) async fn is_awaiting(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> bool {
+        self.read(first, finish, |state| state.proven.is_awaiting && state.candidate.is_none()).await
+    }
+
     async fn read<T>(
         &self,
         first: &Tls,
