@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use edge_bridge::bridge::LinkState;
 use edge_bridge::bridge::topic_rules::Rules;
+use edge_bridge::bridge::{LinkState, Stats};
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::Utf8;
@@ -184,6 +184,17 @@ impl Connection {
         if let Local::Client(local) = &self.local {
             // Ends with the link alone, which ends with this.
             let _ = local.watch().wait_for(|stats| stats.connects > 0).await;
+        }
+    }
+
+    /// Waits until the local broker has answered the subscriptions of the `out` lines.
+    pub(crate) async fn is_subscribed(&self) {
+        if let Local::Client(local) = &self.local {
+            let all = self.plan.out_filters().len();
+            let answered =
+                |stats: &Stats| stats.granted_subscriptions + stats.refused_subscriptions.len() >= all;
+            // Ends with the link alone, which ends with this.
+            let _ = local.watch().wait_for(|stats| stats.connects > 0 && answered(stats)).await;
         }
     }
 

@@ -24,7 +24,7 @@ use tracing::{Instrument, Span};
 use crate::findings::Place;
 use crate::section::{Conf, Limits, Login, Protocol, Section};
 use retained_taken::RetainedTaken;
-use wanted_filters::{wanted, without_covered};
+use wanted_filters::{meet, wanted, without_covered};
 
 /// Longest name of a directory, with room for the suffixes that the queue appends.
 pub(crate) const DIR_NAME_MAX: usize = 200;
@@ -104,11 +104,22 @@ impl Plan {
         self.out_filters().iter().any(|wanted| had.iter().all(|one| one.filter != wanted.filter))
     }
 
-    /// Returns whether this connection cannot run beside `other`: it has its queue, or a client identifier that is the same.
+    /// Returns whether this connection cannot run beside `other`: what one sends to the hub the other would bring back; or they share a queue, a client
+    /// identifier or the topic of their state.
     pub(crate) fn excludes(&self, other: &Self) -> bool {
-        self.spools == other.spools
+        let topic = self.notification_topic();
+        self.is_echoed_by(other)
+            || other.is_echoed_by(self)
+            || self.spools == other.spools
             || self.local_client_id == other.local_client_id
             || self.remote_client_id == other.remote_client_id
+            || topic.is_some() && topic == other.notification_topic()
+    }
+
+    fn is_echoed_by(&self, other: &Self) -> bool {
+        let out = self.section.topics.iter().filter(|topic| topic.rule.local_filter().is_some());
+        let mut sent = out.map(|topic| format!("{}{}", topic.rule.remote_prefix(), topic.rule.pattern()));
+        sent.any(|sent| other.in_filters().iter().any(|wanted| meet(&sent, &wanted.filter)))
     }
 
     /// Returns the subscriptions at the hub.

@@ -215,23 +215,26 @@ impl Site {
         self.start_waiting().await;
     }
 
-    /// Beside another local broker: starts the changed and the new connections while those that are to end still take what they took, so that a topic
-    /// line which goes to another section, or to a section with another name, loses nothing. Those with a further line come first; one that is to end
-    /// stops before its successor, or before another client with its identifier. Returns those that are still to end. What comes meanwhile may go by both.
+    /// Beside another local broker: starts the connections that take more than before, or are new, while those that are to end still take what they
+    /// took, so that a topic line which goes to another section, or to a section with another name, loses nothing. One that is to end stops before a
+    /// successor that cannot run beside it. Returns those that are still to end. What comes meanwhile may go by both.
     async fn take_over(&mut self, mut ended: Vec<Connection>, plans: &[Plan]) -> Vec<Connection> {
-        let mut starting = self.not_running(plans);
+        let mut takers = self.not_running(plans);
         let before = |plan: &Plan| ended.iter().find(|one| one.plan.section.name == plan.section.name);
-        starting.sort_by_key(|plan| !before(plan).is_some_and(|one| plan.takes_more_than(&one.plan)));
-        for plan in starting {
+        takers.retain(|plan| before(plan).is_none_or(|one| plan.takes_more_than(&one.plan)));
+        let count = self.running.len();
+        for plan in takers {
             let (first, rest) = ended.into_iter().partition(|one| one.plan.excludes(&plan));
             ended = rest;
             self.stop_all(first).await;
             self.waiting = vec![plan];
             self.start_waiting().await;
         }
-        let are_subscribed = join_all(self.running.iter().map(Connection::is_ready));
-        // The local broker may be away: then nobody loses anything by a stop.
-        let _ = timeout(TAKEN_OVER_WITHIN, are_subscribed).await;
+        let started = self.running.iter().skip(count);
+        if !ended.is_empty() {
+            // The local broker may be away: then nobody loses anything by a stop.
+            let _ = timeout(TAKEN_OVER_WITHIN, join_all(started.map(Connection::is_subscribed))).await;
+        }
         ended
     }
 

@@ -34,6 +34,19 @@ pub(super) fn without_covered(mut all: Vec<Subscription>) -> Vec<Subscription> {
     all
 }
 
+/// Returns whether there are topics that both filters match.
+pub(super) fn meet(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some("+"), Some(_)) | (Some(_), Some("+")) => {}
+            (Some(level), Some(wanted)) if level == wanted => {}
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +66,16 @@ mod tests {
         // Neither takes all that the other does; `#` takes nothing below `$SYS`; a group has its messages from the broker.
         for both in [["a/+", "+/b"], ["#", "$SYS/a"], ["a/#", "$share/g/a/#"]] {
             assert_eq!(filters(&[(both[0], q0), (both[1], q1)]), [one(both[0], q0), one(both[1], q1)]);
+        }
+    }
+
+    #[test]
+    fn filters_with_a_topic_in_common_meet() {
+        for (one, other) in [("a/#", "a"), ("a/+", "+/b"), ("#", "x/y"), ("a/b", "a/b"), ("a/+/c", "a/#")] {
+            assert!(meet(one, other) && meet(other, one), "{one} {other}");
+        }
+        for (one, other) in [("a/b", "a/c"), ("a", "a/b"), ("a/+", "a/b/c"), ("a/#", "b/#"), ("+", "a/b")] {
+            assert!(!meet(one, other) && !meet(other, one), "{one} {other}");
         }
     }
 }
