@@ -192,7 +192,10 @@ impl Loops {
         }
         LoopNames::check(file);
         commands.are_idle = has_limits && !commands.are_on && !file.is_wrong(&["control", "commands"]);
-        commands.check(file, &controller);
+        // Whoever turns them off in a hurry is stopped by nothing that stands there.
+        if commands.are_on {
+            commands.check(file, &controller);
+        }
         Loops { controller, fields, commands }
     }
 }
