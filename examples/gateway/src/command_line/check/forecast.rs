@@ -20,6 +20,8 @@ use super::sizing::{ROW_FRAME_BYTES, commit_bytes};
 const BEGIN_MS: i64 = 1_790_000_000_000;
 /// Messages of a publisher without a receipt at which it counts as blocked, so that a commit is due at once: its window is not known (decision 4).
 const WINDOW: f64 = 10.0;
+/// Time after a receipt within which a publisher's next message makes it count as one that waits for receipts (the same decision).
+const WAITING_MS: u64 = 50;
 /// Segment of a lane. Each lane fills one with zeros when the store is made, and one more whenever half of the last is used (docs/flash.md).
 const SEGMENT_BYTES: f64 = 1_048_576.0;
 /// Largest commit of a lane whose segments are filled, in bytes.
@@ -240,18 +242,32 @@ impl Site<'_> {
         millis(self.config.queue.ack_within).max(1)
     }
 
-    /// Returns the time from a commit to the next: `ack_within`, or less where a publisher has as many messages without a receipt as its window may
-    /// take. A logger's burst is one time.
+    /// Returns the time from a commit to the next: `ack_within`, or less where a publisher stands still. That is one that has as many messages
+    /// without a receipt as its window may take, or whose next message comes just when the receipt of the last one does: in the seconds of a drill it is taken for one that waits, until that is found
+    /// out.
     fn commit_every_ms(&self, at_ms: u64) -> u64 {
         let longest = self.ack_within_ms();
-        let mut each = BTreeMap::<usize, BTreeSet<u64>>::new();
+        // A logger's burst is one time.
+        let mut each = BTreeMap::<usize, (BTreeSet<u64>, Option<&Route>)>::new();
         let messages = &self.traffic.messages;
         let first = messages.partition_point(|message| message.at_ms < at_ms);
-        for message in messages.iter().skip(first).take_while(|message| message.at_ms < at_ms + longest) {
-            each.entry(message.sensor).or_default().insert(message.at_ms);
+        for message in messages.iter().skip(first).take_while(|message| message.at_ms < at_ms + 2 * longest) {
+            let route =
+                || self.config.routes.iter().find(|route| matches(&route.filter_topic, &message.topic));
+            let of_sensor = each.entry(message.sensor).or_insert_with(|| (BTreeSet::new(), route()));
+            of_sensor.0.insert(message.at_ms);
         }
-        let busiest = each.values().map(BTreeSet::len).max().unwrap_or(0) as f64;
-        if busiest > WINDOW { ((longest as f64 * WINDOW / busiest) as u64).max(10) } else { longest }
+        let in_time = |times: &BTreeSet<u64>| times.range(..at_ms + longest).count();
+        let busiest = each.values().map(|(times, _)| in_time(times)).max().unwrap_or(0) as f64;
+        if busiest > WINDOW {
+            return ((longest as f64 * WINDOW / busiest) as u64).max(10);
+        }
+        let waiting = each.values().filter_map(|(times, route)| {
+            let apart_ms = times.iter().zip(times.iter().skip(1)).map(|(one, next)| next - one).min()?;
+            let receipt_ms = self.answered_ms((*route)?);
+            (receipt_ms..receipt_ms + WAITING_MS).contains(&apart_ms).then_some(apart_ms)
+        });
+        waiting.min().unwrap_or(longest).min(longest).max(10)
     }
 }
 

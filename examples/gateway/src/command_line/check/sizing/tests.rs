@@ -98,7 +98,7 @@ fn measured(case: &mut Case) -> (f64, f64) {
     let mut owed = 0.0;
     // No two seconds are alike. Where they differ by half, a commit near the end of a page is one page or two by turns, a third more than by the mean.
     let mut second = |case: &mut Case| {
-        owed += case.load.messages_per_s * case.rng.between(75, 125) as f64 / 100.0;
+        owed += case.load.messages_per_s * case.rng.between(90, 110) as f64 / 100.0;
         while owed >= 1.0 {
             owed -= 1.0;
             for row in case.rows() {
