@@ -297,7 +297,9 @@ mod tests {
                 now_ms += delay_ms + 2;
             }
             slow_of_burst.push(slow);
-            (0..15).for_each(|n| drop(send(now_ms + 2_000 + n * 2_000)));
+            for n in 0..15 {
+                send(now_ms + 2_000 + n * 2_000);
+            }
         }
         assert!(slow_of_burst.iter().all(|slow| *slow <= 4), "{slow_of_burst:?}");
     }
