@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::BytesMut;
 
@@ -93,7 +93,6 @@ impl<I: Ingest> Listener<I> {
         if self.connections.iter().any(|(_, state)| state.client.is_none()) {
             return None;
         }
-        let network = |peer: Option<SocketAddr>| peer.map(|peer| client_network(peer.ip()));
         let mut counts: HashMap<_, usize> = HashMap::new();
         self.connections.iter().for_each(|(_, state)| *counts.entry(network(state.peer)).or_default() += 1);
         let own = counts.get(&network(peer)).copied().unwrap_or_default();
@@ -108,7 +107,6 @@ impl<I: Ingest> Listener<I> {
 
     /// Returns the connection without an accepted CONNECT that gives way to a new one of `peer`.
     fn nameless(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
-        let network = |peer: Option<SocketAddr>| peer.map(|peer| client_network(peer.ip()));
         let mut of_network: HashMap<_, (usize, ConnectionId, u64)> = HashMap::new();
         for (id, state) in self.connections.iter().filter(|(_, state)| state.client.is_none()) {
             let (count, oldest, since_ms) =
@@ -123,6 +121,11 @@ impl<I: Ingest> Listener<I> {
             of_network.into_values().max_by_key(|(count, id, _)| (*count, Reverse(*id)))?;
         (most > own || now.up_ms.saturating_sub(since_ms) >= NAMELESS_MS).then_some(id)
     }
+}
+
+/// Returns the network of a peer; `None` if its address is not known.
+fn network(peer: Option<SocketAddr>) -> Option<IpAddr> {
+    peer.map(|peer| client_network(peer.ip()))
 }
 
 /// Returns how the connection ends if the whole packets in `unread` have a DISCONNECT; `None` if they have none.
