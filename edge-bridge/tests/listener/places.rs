@@ -120,7 +120,7 @@ fn client_from(site: &mut Site, name: &str, address: &str) -> Option<Peer> {
     Some(peer)
 }
 
-/// Who says a name on each of hundreds of connections, and then nothing, locks no other address out.
+/// A peer that says a name on each of hundreds of connections, and then nothing, locks no other address out.
 #[test]
 fn silent_clients_of_one_address_make_place_for_another_address() {
     let mut site = Site::new({

@@ -80,7 +80,7 @@ fn a_renewed_certificate_is_shown_at_the_next_connection_and_a_wrong_one_cuts_no
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
-/// What must hold of issue 17: ten in a row, each told by SIGHUP so that nobody waits for the next look, under some fifty messages a second.
+/// Ten renewals in a row, each told by SIGHUP so that nobody waits for the next look, under some fifty messages a second.
 #[test]
 fn certificates_are_rotated_ten_times_under_load_without_a_loss() {
     let dir = tempfile::tempdir().unwrap();

@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(ends, [(true, 1), (true, 2), (true, 0), (false, 1)]);
     }
 
-    /// Where the hub refuses a renewed certificate, the former one is tried at the same address before another hub is offered the new one.
+    /// A hub that refuses a renewed certificate is tried with the former one before another hub is offered the new one.
     #[test]
     fn behind_a_replaced_connection_one_attempt_in_vain_stays() {
         let mut choice = AddressChoice::new(2, true);

@@ -58,7 +58,7 @@ pub(super) type Store = Box<dyn ClientStore>;
 /// Time of the save that a caller waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SaveWhen {
-    /// When it is due, which spares flash.
+    /// The time at which it is due, which spares flash.
     Due,
     /// At once, as where the supply of power is failing.
     Now,

@@ -204,7 +204,7 @@ async fn who_asks_is_answered_when_the_present_state_is_on_disk() {
     assert!(later(), "by the last save");
 }
 
-/// Where the supply of power is failing, no rest is kept, and the next save rests again.
+/// A failing supply of power leaves no time for a rest; the next save rests again.
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_for_now_rests_from_no_write_before() {
     let disk = Disk::default();
