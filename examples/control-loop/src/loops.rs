@@ -191,9 +191,10 @@ impl Loops {
             file.refers(&["fields", name], "input", name);
         }
         LoopNames::check(file);
-        commands.are_idle = has_limits && !commands.are_on && !file.is_wrong(&["control", "commands"]);
+        let may_be_on = commands.are_on || file.is_wrong(&["control", "commands"]);
+        commands.are_idle = has_limits && !may_be_on;
         // Whoever turns them off in a hurry is stopped by nothing that stands there.
-        if commands.are_on {
+        if may_be_on {
             commands.check(file, &controller);
         }
         Loops { controller, fields, commands }
