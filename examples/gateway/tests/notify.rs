@@ -153,9 +153,10 @@ fn a_reload_that_waits_for_its_queue_pings() {
     let frozen = supervisor.count("WATCHDOG=1");
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(supervisor.count("WATCHDOG=1"), frozen, "a process that hangs does not ping");
-    gateway.signal("CONT");
+    // Mended while it is stopped: an attempt between the two would make a directory of its own.
     fs::remove_file(&state).unwrap();
     fs::rename(&away, &state).unwrap();
+    gateway.signal("CONT");
     wait_until("ready again", 60, || supervisor.count("READY=1") == 2);
     supervisor.until_pings_go_on();
     assert!(gateway.terminate().0.success());
