@@ -171,7 +171,7 @@ async fn a_header_precedes_the_web_socket() {
     let upgrade = b"GET / HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Protocol: mqtt\r\n\r\n";
-    let mut client = TcpStream::connect(site.server.ws_addr().unwrap()).await.unwrap();
+    let mut client = TcpStream::connect(site.server.addresses()[1].address).await.unwrap();
     client.write_all(&[FORWARDED, upgrade].concat()).await.unwrap();
     let mut answer = [0; 12];
     timeout(Duration::from_secs(30), client.read_exact(&mut answer)).await.unwrap().unwrap();
@@ -185,7 +185,7 @@ async fn a_header_precedes_the_web_socket() {
 async fn a_proxys_own_connection_that_says_nothing_is_not_told() {
     let site = web_socket_site().await;
     for (bytes, count) in [(OWN, 0), (FORWARDED, 1)] {
-        let mut probe = TcpStream::connect(site.server.ws_addr().unwrap()).await.unwrap();
+        let mut probe = TcpStream::connect(site.server.addresses()[1].address).await.unwrap();
         probe.write_all(bytes).await.unwrap();
         probe.shutdown().await.unwrap();
         let closed = timeout(Duration::from_secs(30), probe.read_to_end(&mut Vec::new())).await;

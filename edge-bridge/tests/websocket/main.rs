@@ -38,7 +38,7 @@ async fn server(builder: ServerBuilder) -> (Server, SocketAddr, Seen) {
         .start_observer("127.0.0.1:0", move |_, message| log.lock().unwrap().push(message.payload.to_vec()))
         .await
         .unwrap();
-    let address = server.ws_addr().unwrap();
+    let address = server.addresses()[1].address;
     (server, address, seen)
 }
 

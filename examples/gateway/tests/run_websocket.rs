@@ -20,7 +20,7 @@ use std::thread;
 use support::authority::Authority;
 use support::gateway::{BINARY, Gateway};
 use support::mosquitto::{Mosquitto, Subscriber};
-use support::websocket::{Certificates, relay};
+use support::websocket::{Certificates, relay, tls_relay};
 use support::{free_port, wait_until};
 
 /// Around the steps of the length fields of MQTT, WebSocket and TLS, and past what a listener takes in at once.
@@ -172,4 +172,40 @@ fn promise_1_what_is_acknowledged_by_websocket_outlives_a_kill_in_an_outage() {
         })
     });
     assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// Networks of one machine, each with an address: all of them have the same rules, and an address that cannot be had is named.
+#[test]
+fn each_of_several_addresses_of_a_kind_is_listened_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let hub = Mosquitto::start(dir, "");
+    Authority::new(dir, "plant").sign(dir, "gateway", Some("localhost"));
+    let at: [[SocketAddr; 2]; 4] = std::array::from_fn(|_| std::array::from_fn(|_| free_port()));
+    let [plain, tls, ws, wss] = at.map(|[a, b]| format!("[\"{a}\", \"{b}\"]"));
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = {plain}\ntls_listen = {tls}\nws_listen = {ws}\nwss_listen = {wss}\n\
+         cert = \"gateway.crt\"\nkey = \"gateway.key\"\n[hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+        hub.address
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    let at_hub = Subscriber::start(hub.address, "up/#");
+    let trusted = || Certificates::trusting(dir, "plant");
+    let [plain, tls, ws, wss] = at;
+    let tls = tls.map(|at| tls_relay(at, &trusted()));
+    let ws = ws.map(|at| relay(at, None));
+    let wss = wss.map(|at| relay(at, Some(trusted())));
+    let all: Vec<SocketAddr> = [plain, tls, ws, wss].into_iter().flatten().collect();
+    for (n, at) in all.iter().enumerate() {
+        assert_eq!(decision(*at, None, &format!("door/{n}")), "taken", "door {n}");
+    }
+    wait_until("all is at the hub", 30, || at_hub.arrived().len() == all.len());
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+
+    let taken = std::net::TcpListener::bind(at[3][1]).unwrap();
+    let output = gateway.command().output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("{}: Address already in use", taken.local_addr().unwrap())), "{said}");
 }

@@ -130,9 +130,9 @@ impl Broker {
         {
             tracing::warn!(%error, "sessions and retained messages of an earlier run cannot be removed");
         }
-        tracing::info!("accepting on {}", server.local_addr());
-        if let Some(address) = server.tls_addr() {
-            tracing::info!("accepting with TLS on {address}");
+        for at in server.addresses() {
+            let with = if at.has_tls { " with TLS" } else { "" };
+            tracing::info!("accepting{with} on {}", at.address);
         }
         let gives_from = Instant::now() + conf.clients_return_within;
         let (client_ca, figures) = (files.client_ca, Stats::default());

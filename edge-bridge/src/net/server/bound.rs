@@ -12,41 +12,66 @@ use super::acceptor::{Acceptor, Door};
 use super::client_stream::Transport;
 use super::owner::Owner;
 use super::sink::{Receipts, Sink};
-use super::{Clock, Server, ServerBuilder};
+#[cfg(feature = "websocket")]
+use super::websocket::WebSocketRules;
+use super::{Clock, Server, ServerBuilder, ServerTls};
 use crate::ingest::Ingest;
 use crate::listener::Listener;
+
+/// Address of a running server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenAddress {
+    /// Address that is bound, with the port that the system assigned where port 0 was set.
+    pub address: SocketAddr,
+    /// Set if every connection there has TLS.
+    pub has_tls: bool,
+    /// Set if clients connect there by WebSocket; otherwise by TCP alone.
+    pub is_web_socket: bool,
+}
+
+/// Address to listen at, beside that of the start.
+#[derive(Debug)]
+pub(super) struct FurtherAddress {
+    pub(super) address: SocketAddr,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) is_web_socket: bool,
+}
 
 /// Settings with the sockets of their addresses.
 pub(super) struct Bound {
     settings: ServerBuilder,
     doors: Vec<Door>,
-    address: SocketAddr,
-    tls_address: Option<SocketAddr>,
-    #[cfg(feature = "websocket")]
-    ws_addresses: [Option<SocketAddr>; 2],
+    addresses: Vec<ListenAddress>,
 }
 
 impl ServerBuilder {
     /// Binds all addresses but the first, whose socket is given.
     pub(super) async fn bind(mut self, socket: TcpListener) -> io::Result<Bound> {
-        let address = socket.local_addr()?;
-        let mut doors = vec![Door { socket, tls: self.tls.take(), transport: Transport::Plain }];
-        let mut tls_address = None;
-        if let Some((address, tls)) = self.tls_listen.take() {
-            let socket = TcpListener::bind(address).await?;
-            tls_address = Some(socket.local_addr()?);
-            doors.push(Door { socket, tls: Some(tls), transport: Transport::Plain });
-        }
+        let first = Door { socket, tls: self.tls.take(), transport: Transport::Plain };
+        let (mut doors, mut addresses) = (Vec::new(), Vec::new());
+        let mut open = |door: Door, is_web_socket| {
+            let (address, has_tls) = (door.socket.local_addr()?, door.tls.is_some());
+            addresses.push(ListenAddress { address, has_tls, is_web_socket });
+            doors.push(door);
+            io::Result::Ok(())
+        };
+        open(first, false)?;
         #[cfg(feature = "websocket")]
-        let ws_addresses = std::mem::take(&mut self.ws).bind(&self.config, &mut doors).await?;
-        Ok(Bound {
-            settings: self,
-            doors,
-            address,
-            tls_address,
+        let rules = WebSocketRules::new(std::mem::take(&mut self.ws_origins), &self.config.session.limits);
+        for FurtherAddress { address, tls, is_web_socket } in std::mem::take(&mut self.further) {
+            let socket = TcpListener::bind(address).await;
+            // The caller cannot tell which one it was.
+            let socket =
+                socket.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
             #[cfg(feature = "websocket")]
-            ws_addresses,
-        })
+            let transport =
+                if is_web_socket { Transport::WebSocket(rules.clone()) } else { Transport::Plain };
+            #[cfg(not(feature = "websocket"))]
+            let transport = Transport::Plain;
+            open(Door { socket, tls, transport }, is_web_socket)?;
+        }
+        Ok(Bound { settings: self, doors, addresses })
     }
 }
 
@@ -76,17 +101,26 @@ impl Bound {
         }
         let acceptor = Acceptor::new(self.doors, settings.proxies, connections_max);
         let task = tokio::spawn(owner.run(acceptor, commanded));
-        #[cfg(feature = "websocket")]
-        let [ws_address, wss_address] = self.ws_addresses;
-        Server {
-            address: self.address,
-            tls_address: self.tls_address,
-            #[cfg(feature = "websocket")]
-            ws_address,
-            #[cfg(feature = "websocket")]
-            wss_address,
-            commands,
-            task,
-        }
+        Server { addresses: self.addresses, commands, task }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::net::Server;
+
+    #[tokio::test]
+    async fn each_address_is_bound_and_one_that_cannot_be_is_named() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let several = || Server::builder().listen(any).listen(any);
+        let server = several().start_observer("127.0.0.1:0", |_, _| ()).await.unwrap();
+        let mut ports: Vec<u16> = server.addresses().iter().map(|at| at.address.port()).collect();
+        assert_eq!((ports.len(), ports[0]), (3, server.local_addr().port()));
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 3);
+        let taken = server.addresses()[2].address;
+        let refused = several().listen(taken).start_observer("127.0.0.1:0", |_, _| ()).await.unwrap_err();
+        assert!(refused.to_string().starts_with(&format!("{taken}: ")), "{refused}");
     }
 }

@@ -21,8 +21,6 @@ mod read_rate;
 mod read_share;
 mod sink;
 #[cfg(feature = "websocket")]
-mod web_socket_addresses;
-#[cfg(feature = "websocket")]
 mod websocket;
 
 use std::io;
@@ -33,6 +31,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use bound::ListenAddress;
 pub use client_saving::ClientStore;
 pub use local_publisher::{LocalPublisher, Saving, Settling};
 pub use proxy_protocol::{Network, NetworkError};
@@ -44,6 +43,7 @@ use super::{Clock, ServerTls};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::listener::{Access, Config, Event, Observe, OnPublish, Settled, Stats};
 use crate::wire::Publish;
+use bound::FurtherAddress;
 use local_publisher::ask;
 use owner::Command;
 use proxy_protocol::Proxies;
@@ -70,12 +70,8 @@ type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
-    tls_address: Option<SocketAddr>,
-    #[cfg(feature = "websocket")]
-    ws_address: Option<SocketAddr>,
-    #[cfg(feature = "websocket")]
-    wss_address: Option<SocketAddr>,
+    /// Addresses at which it listens, that of the start first.
+    addresses: Vec<ListenAddress>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
@@ -92,10 +88,10 @@ pub struct ServerBuilder {
     on_event: Option<OnEvent>,
     on_publish: Option<OnPublish>,
     tls: Option<ServerTls>,
-    tls_listen: Option<(SocketAddr, ServerTls)>,
+    further: Vec<FurtherAddress>,
     proxies: Proxies,
     #[cfg(feature = "websocket")]
-    ws: web_socket_addresses::WebSocketAddresses,
+    ws_origins: Vec<String>,
     clock: Option<Clock>,
     client_store: Option<client_saving::Store>,
 }
@@ -109,35 +105,23 @@ impl Server {
             on_event: None,
             on_publish: None,
             tls: None,
-            tls_listen: None,
+            further: Vec::new(),
             proxies: Proxies::default(),
             #[cfg(feature = "websocket")]
-            ws: Default::default(),
+            ws_origins: Vec::new(),
             clock: None,
             client_store: None,
         }
     }
 
-    /// Returns the address at which the server listens. If port 0 was set, it has the port that the system assigned.
+    /// Returns the address with which the server was started. If port 0 was set, it has the port that the system assigned.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.addresses.first().map_or(([0, 0, 0, 0], 0).into(), |first| first.address)
     }
 
-    /// Returns the second address, which has TLS; `None` without [`ServerBuilder::tls_listen`].
-    pub fn tls_addr(&self) -> Option<SocketAddr> {
-        self.tls_address
-    }
-
-    /// Returns the address for WebSocket; `None` without [`ServerBuilder::ws_listen`].
-    #[cfg(feature = "websocket")]
-    pub fn ws_addr(&self) -> Option<SocketAddr> {
-        self.ws_address
-    }
-
-    /// Returns the address for WebSocket over TLS; `None` without [`ServerBuilder::wss_listen`].
-    #[cfg(feature = "websocket")]
-    pub fn wss_addr(&self) -> Option<SocketAddr> {
-        self.wss_address
+    /// Returns all addresses at which the server listens: that of the start, and then those of the builder in their order.
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
     }
 
     /// Publishes a message to local subscribers; it is not ingested. Waits until every subscriber has acknowledged it, or never will; an absent
@@ -185,10 +169,20 @@ impl ServerBuilder {
         self
     }
 
-    /// Listens at a second address, with TLS.
+    /// Listens at a further address, without TLS. May be called for several, as the other three of its kind.
     #[must_use]
-    pub fn tls_listen(mut self, address: SocketAddr, tls: ServerTls) -> Self {
-        self.tls_listen = Some((address, tls));
+    pub fn listen(self, address: SocketAddr) -> Self {
+        self.further(address, None, false)
+    }
+
+    /// Listens at a further address, with TLS.
+    #[must_use]
+    pub fn tls_listen(self, address: SocketAddr, tls: ServerTls) -> Self {
+        self.further(address, Some(tls), false)
+    }
+
+    fn further(mut self, address: SocketAddr, tls: Option<ServerTls>, is_web_socket: bool) -> Self {
+        self.further.push(FurtherAddress { address, tls, is_web_socket });
         self
     }
 
@@ -209,28 +203,26 @@ impl ServerBuilder {
         self
     }
 
-    /// Listens at another address for MQTT over WebSocket, with subprotocol `mqtt` and any path. Browsers may connect from pages of the
+    /// Listens at a further address for MQTT over WebSocket, with subprotocol `mqtt` and any path. Browsers may connect from pages of the
     /// server's own origin, or of one in [`ws_origins`](Self::ws_origins).
     #[cfg(feature = "websocket")]
     #[must_use]
-    pub fn ws_listen(mut self, address: SocketAddr) -> Self {
-        self.ws.plain = Some(address);
-        self
+    pub fn ws_listen(self, address: SocketAddr) -> Self {
+        self.further(address, None, true)
     }
 
     /// Listens as [`ws_listen`](Self::ws_listen) does, over TLS.
     #[cfg(feature = "websocket")]
     #[must_use]
-    pub fn wss_listen(mut self, address: SocketAddr, tls: ServerTls) -> Self {
-        self.ws.tls = Some((address, tls));
-        self
+    pub fn wss_listen(self, address: SocketAddr, tls: ServerTls) -> Self {
+        self.further(address, Some(tls), true)
     }
 
     /// Sets further origins whose pages may connect by WebSocket, as browsers send them: `https://panel.example:8443`, or `null`.
     #[cfg(feature = "websocket")]
     #[must_use]
     pub fn ws_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
-        self.ws.origins = origins.into_iter().collect();
+        self.ws_origins = origins.into_iter().collect();
         self
     }
 
@@ -279,7 +271,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// The address cannot be bound.
+    /// One of the addresses cannot be bound.
     pub async fn start<I, S>(
         self,
         address: impl ToSocketAddrs,

@@ -16,6 +16,8 @@ pub(super) enum Value {
     /// A string or a table of this kind; its reader checks the bounds.
     Text(&'static str),
     Boolean,
+    /// A string of this kind, or an array of them.
+    OneOrSeveral(&'static str),
     /// An array of strings of this kind.
     Strings(&'static str),
     Integer(u64, u64),

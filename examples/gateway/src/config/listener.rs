@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use edge_bridge::net::CertificateUser;
 use edge_bridge::net::server::{Network, NetworkError};
+use toml::de::DeValue;
 
 use super::Findings;
 use super::access::AccessFiles;
@@ -49,20 +50,20 @@ pub(crate) struct ClientLimits {
     pub(crate) min_keep_alive: Option<Duration>,
 }
 
-/// Addresses at which clients connect, at least one of `plain` and `tls`.
+/// Addresses at which clients connect, at least one in `plain` or in `tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Addresses {
-    pub(crate) plain: Option<SocketAddr>,
-    pub(crate) tls: Option<TlsAddress>,
+    pub(crate) plain: Vec<SocketAddr>,
+    pub(crate) tls: Option<TlsAddresses>,
     pub(crate) ws: WebSocket,
     /// Proxies that are believed from whom their connections come.
     pub(crate) proxies: Vec<Network>,
 }
 
-/// Address with TLS, and its files.
+/// Addresses with TLS, at least one, and their files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TlsAddress {
-    pub(crate) address: SocketAddr,
+pub(crate) struct TlsAddresses {
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
     /// Authority that must have signed the clients' certificates. `None`: clients need no certificate.
@@ -75,7 +76,8 @@ pub(crate) struct TlsAddress {
 
 impl Addresses {
     pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
-        self.plain.into_iter().chain(self.tls.as_ref().map(|tls| tls.address)).chain(self.ws.iter())
+        let secure = self.tls.iter().flat_map(|tls| &tls.addresses);
+        self.plain.iter().chain(secure).copied().chain(self.ws.iter())
     }
 
     /// Returns whether other machines can reach the listener.
@@ -85,8 +87,8 @@ impl Addresses {
 
     /// Returns whether every client has to show a certificate.
     pub(crate) fn are_certified(&self) -> bool {
-        self.plain.is_none()
-            && self.ws.plain.is_none()
+        self.plain.is_empty()
+            && self.ws.plain.is_empty()
             && self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 }
@@ -173,8 +175,8 @@ pub(super) fn addresses(
     access: &AccessFiles,
     findings: &mut Findings,
 ) -> Option<Addresses> {
-    let plain = address(section, "listen", findings);
-    let secure = address(section, "tls_listen", findings);
+    let plain = several(section, "listen", findings);
+    let secure = several(section, "tls_listen", findings);
     let [cert, client_ca, client_crl] =
         ["cert", "client_ca", "client_crl"].map(|key| section.file(key, findings));
     let key = section.private_key("key", false, findings);
@@ -198,7 +200,7 @@ pub(super) fn addresses(
     if let (Some(cert), Some(key)) = (&cert, &key) {
         tls::check_listener(cert, key, [client_ca.as_ref(), client_crl.as_ref()], findings);
     }
-    let ws = [address(section, "ws_listen", findings), address(section, "wss_listen", findings)];
+    let ws = [several(section, "ws_listen", findings), several(section, "wss_listen", findings)];
     let origins = websocket::origins(section, findings);
     let [ws_plain, ws_secure] = &ws;
     let places = [
@@ -209,25 +211,23 @@ pub(super) fn addresses(
     ];
     check_places(section, access, &places, findings);
     // One that is wrong was told.
-    if places.iter().any(|(key, place, _)| place.is_none() && section.get(key).is_some()) {
-        return None;
-    }
-    let tls = match (secure, cert, key) {
-        (Some(address), Some(cert), Some(key)) => Some(TlsAddress {
-            address: address.value,
+    let [plain, secure, ws_plain, ws_secure] = [plain?, secure?, ws_plain.clone()?, ws_secure.clone()?]
+        .map(|places| places.into_iter().map(|place| place.value).collect::<Vec<_>>());
+    let tls = match (secure.is_empty(), cert, key) {
+        (false, Some(cert), Some(key)) => Some(TlsAddresses {
+            addresses: secure,
             cert: cert.value,
             key: key.value,
             client_ca: client_ca.map(|placed| placed.value),
             client_crl: client_crl.map(|placed| placed.value),
             client_user,
         }),
-        (Some(_), ..) => return None,
-        (None, ..) => None,
+        (false, ..) => return None,
+        (true, ..) => None,
     };
-    let [ws_plain, ws_secure] = ws.map(|place| place.map(|place| place.value));
     let ws = WebSocket { plain: ws_plain, tls: ws_secure, origins };
     let proxies = proxies(section, findings);
-    Some(Addresses { plain: plain.map(|plain| plain.value), tls, ws, proxies })
+    Some(Addresses { plain, tls, ws, proxies })
 }
 
 /// Reads the networks of the trusted proxies, and reports texts that are none.
@@ -243,16 +243,18 @@ fn proxies(section: &Section<'_>, findings: &mut Findings) -> Vec<Network> {
     texts.into_iter().filter_map(parse).collect()
 }
 
-/// Key of an address, the address, and a flag that is set if it has TLS.
-type Place<'a> = (&'static str, &'a Option<Placed<SocketAddr>>, bool);
+/// Key of addresses, the addresses, and a flag that is set if they have TLS.
+type Places<'a> = (&'static str, &'a Option<Vec<Placed<SocketAddr>>>, bool);
 
 /// Reports addresses that are open to every client, and addresses that are set twice.
-fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Place<'_>], findings: &mut Findings) {
+fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Places<'_>], findings: &mut Findings) {
     // A file that cannot be read is told by itself.
     let has_certificates = section.get("client_ca").is_some();
     let mut before: Vec<(&str, SocketAddr)> = Vec::new();
-    for (key, place, is_tls) in places {
-        let Some(Placed { value: address, at }) = place else { continue };
+    let each = places.iter().flat_map(|(key, places, is_tls)| {
+        places.iter().flatten().map(move |Placed { value, at }| (key, value, at, is_tls))
+    });
+    for (key, address, at, is_tls) in each {
         let name = format!("local.{key}");
         let is_open = access.passwords.is_none() && !access.allow_anonymous && !(*is_tls && has_certificates);
         if is_open && !address.ip().is_loopback() {
@@ -263,16 +265,48 @@ fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Place<'_>
             findings.error(*at, &name, message);
         }
         if let Some((other, _)) = before.iter().find(|(_, other)| is_same(*other, *address)) {
-            findings.error(*at, &name, format!("`{other}` has this address and port already"));
+            let message = match other == key {
+                true => "it has this address and port twice".to_owned(),
+                false => format!("`{other}` has this address and port already"),
+            };
+            findings.error(*at, &name, message);
         }
         before.push((key, *address));
     }
 }
 
-fn address(section: &Section<'_>, key: &'static str, findings: &mut Findings) -> Option<Placed<SocketAddr>> {
-    section.parsed(key, findings, |text| {
-        text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not ADDRESS:PORT"))
-    })
+/// Reads one address or an array of them; none if the key is missing. `None`: one is wrong, which was told.
+fn several(
+    section: &Section<'_>,
+    key: &'static str,
+    findings: &mut Findings,
+) -> Option<Vec<Placed<SocketAddr>>> {
+    let Some(value) = section.get(key) else { return Some(Vec::new()) };
+    let texts = match value.get_ref() {
+        DeValue::Array(items) => {
+            let texts = section.placed_strings(key, findings)?;
+            if items.is_empty() {
+                findings.error(texts.at, &section.key(key), "no address: leave the key out");
+            }
+            // What was told of one is missing.
+            if texts.value.is_empty() || texts.value.len() < items.len() {
+                return None;
+            }
+            texts.value
+        }
+        _ => vec![section.string(key, findings)?],
+    };
+    let mut parse = |text: &Placed<String>| {
+        let parsed = text.value.parse().map(|value| Placed { value, at: text.at });
+        parsed
+            .map_err(|_| {
+                let message = format!("\"{}\" is not ADDRESS:PORT", text.value);
+                findings.error(text.at, &section.key(key), message);
+            })
+            .ok()
+    };
+    let parsed: Vec<_> = texts.iter().map(&mut parse).collect();
+    parsed.into_iter().collect()
 }
 
 /// Warns of the listener's keys in a configuration with a separate broker, where they have no effect.

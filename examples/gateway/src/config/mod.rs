@@ -70,7 +70,7 @@ pub use format::Format;
 pub(crate) use hardware::Hardware;
 pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
-pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, TlsAddress};
+pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, TlsAddresses};
 pub(crate) use route_reach::{commanded, is_own_here, own_topics_here, refusal};
 use section::{Section, World, table};
 pub(crate) use shareable::{shareable, shareable_finding};
@@ -78,7 +78,6 @@ pub(crate) use sources::Sources;
 pub(crate) use status::Token;
 pub(crate) use tables::TABLES_MAX;
 pub(crate) use test_case::TestCase;
-pub(crate) use websocket::WebSocket;
 
 /// A configuration that has been checked.
 #[derive(Clone, Debug)]

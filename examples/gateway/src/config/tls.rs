@@ -13,7 +13,7 @@ use edge_bridge::net::{
 };
 
 use super::section::Placed;
-use super::{Findings, Hub, Severity, TlsAddress, secret_file};
+use super::{Findings, Hub, Severity, TlsAddresses, secret_file};
 
 /// Remaining validity of a certificate below which it is reported, so that there is time to roll out a new one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
@@ -244,7 +244,7 @@ fn check_chain((cert, name): (&Placed<PathBuf>, &str), max_age: Duration, findin
 /// # Errors
 /// One of the files by which clients are judged is not valid.
 pub(crate) fn listener_tls(
-    files: &TlsAddress,
+    files: &TlsAddresses,
     floor: ClockFloor,
 ) -> Result<(ServerTls, Option<TlsError>), TlsError> {
     let tls = ServerTls::awaiting_certificate(files.client_ca.as_deref())?;
@@ -261,7 +261,7 @@ pub(crate) fn listener_tls(
 }
 
 /// Returns whether the listener's certificate has expired, by this machine's clock.
-pub(crate) fn has_expired(files: &TlsAddress) -> bool {
+pub(crate) fn has_expired(files: &TlsAddresses) -> bool {
     let problem = client_certificate_problem(&files.cert, &files.cert, SystemTime::now());
     matches!(problem, Ok(Some(CertificateProblem::Expired)))
 }

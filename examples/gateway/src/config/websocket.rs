@@ -11,16 +11,16 @@ pub(super) const KEYS: [&str; 3] = ["ws_listen", "wss_listen", "ws_origins"];
 /// Addresses at which clients connect by WebSocket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WebSocket {
-    pub(crate) plain: Option<SocketAddr>,
-    /// Address for WebSocket over TLS, with the certificate of `tls_listen`.
-    pub(crate) tls: Option<SocketAddr>,
+    pub(crate) plain: Vec<SocketAddr>,
+    /// Addresses for WebSocket over TLS, with the certificate of `tls_listen`.
+    pub(crate) tls: Vec<SocketAddr>,
     /// Origins of web pages that may connect beside pages of the listener's own origin.
     pub(crate) origins: Vec<String>,
 }
 
 impl WebSocket {
     pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
-        self.plain.into_iter().chain(self.tls)
+        self.plain.iter().chain(&self.tls).copied()
     }
 }
 

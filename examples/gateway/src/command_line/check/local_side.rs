@@ -1,6 +1,7 @@
 //! Local side in the report of `check`: addresses, users, access rights, and the number of connections that fit.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use edge_bridge::net::CertificateUser;
 
@@ -100,19 +101,35 @@ fn of_retained_and_figures(f: &mut Lines<'_, '_>, limits: &ListenerLimits) -> fm
     )
 }
 
+/// Returns addresses in words.
+fn listed(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// Returns words for those of the addresses that other machines reach; `None` if there are none.
+fn in_the_clear(addresses: &[SocketAddr]) -> Option<String> {
+    let beyond: Vec<_> = addresses.iter().copied().filter(|address| !address.ip().is_loopback()).collect();
+    match beyond.as_slice() {
+        [] => None,
+        beyond if beyond.len() == addresses.len() => Some("there".to_owned()),
+        beyond => Some(format!("to {}", listed(beyond))),
+    }
+}
+
 /// Writes the addresses of the listener.
 fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool) -> fmt::Result {
     let mut head = "local         ";
-    if let Some(address) = addresses.plain {
-        writeln!(f, "{head}sensors connect to {address}, MQTT 3.1.1 and 5")?;
+    if !addresses.plain.is_empty() {
+        writeln!(f, "{head}sensors connect to {}, MQTT 3.1.1 and 5", listed(&addresses.plain))?;
         head = "              ";
-        if !address.ip().is_loopback() {
+        if let Some(where_to) = in_the_clear(&addresses.plain) {
             let what = if has_passwords { "passwords and messages" } else { "messages" };
-            writeln!(f, "{head}{what} go there in the clear: who listens on the network reads them")?;
+            writeln!(f, "{head}{what} go {where_to} in the clear: who listens on the network reads them")?;
         }
     }
     if let Some(tls) = &addresses.tls {
-        writeln!(f, "{head}sensors connect with TLS to {}, MQTT 3.1.1 and 5", tls.address)?;
+        let at = listed(&tls.addresses);
+        writeln!(f, "{head}sensors connect with TLS to {at}, MQTT 3.1.1 and 5")?;
         if let Some(ca) = &tls.client_ca {
             let ca = ca.display();
             let name = match tls.client_user {
@@ -127,14 +144,14 @@ fn listens_at(f: &mut Lines<'_, '_>, addresses: &Addresses, has_passwords: bool)
     }
     // A line stands before it.
     let head = "              ";
-    for (address, with) in [(addresses.ws.plain, "by WebSocket"), (addresses.ws.tls, "by WebSocket with TLS")]
-    {
-        if let Some(address) = address {
-            writeln!(f, "{head}clients connect {with} to {address}, MQTT 3.1.1 and 5")?;
+    let ws = &addresses.ws;
+    for (addresses, with) in [(&ws.plain, "by WebSocket"), (&ws.tls, "by WebSocket with TLS")] {
+        if !addresses.is_empty() {
+            writeln!(f, "{head}clients connect {with} to {}, MQTT 3.1.1 and 5", listed(addresses))?;
         }
     }
-    if addresses.ws.plain.is_some_and(|address| !address.ip().is_loopback()) {
-        writeln!(f, "{head}what goes there by WebSocket without TLS is in the clear")?;
+    if let Some(where_to) = in_the_clear(&ws.plain) {
+        writeln!(f, "{head}what goes {where_to} by WebSocket without TLS is in the clear")?;
     }
     if addresses.ws.iter().next().is_some() {
         let mut pages = "of the same host and port".to_owned();

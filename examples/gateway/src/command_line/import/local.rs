@@ -177,7 +177,9 @@ fn accept(number: usize, mut pool: Pool, taken: &mut Taken, output: &mut Output)
     let why = if is_websockets(&pool) {
         Some("a listener for websockets is not carried over: give ws_listen or wss_listen")
     } else if has_tls && taken.tls || !has_tls && taken.plain {
-        Some("the gateway has one address with TLS and one without, and another listener has it")
+        Some(
+            "one listener with TLS and one without are carried over: add this one's address to theirs, as listen = [\"A\", \"B\"]",
+        )
     } else if taken.ports.contains(&address.port) {
         Some("another listener has this port")
     } else {

@@ -1,31 +1,31 @@
 //! The keys of `[local]`: the side of the sensors.
 
 use super::Preset::{Is, Means};
-use super::Value::{Boolean, Duration, Integer, OneOf, Size, Strings, Text};
+use super::Value::{Boolean, Duration, Integer, OneOf, OneOrSeveral, Size, Strings, Text};
 use super::{Key, key};
 
 pub(super) const LOCAL: &[Key] = &[
     key(
         "listen",
-        Text("ADDRESS:PORT"),
+        OneOrSeveral("ADDRESS:PORT"),
         Means("this, `tls_listen` or both, or `broker`"),
-        "Address where sensors connect, MQTT 3.1.1 and 5, without TLS.",
+        "Address where sensors connect, MQTT 3.1.1 and 5, without TLS; an array of several: `[\"10.1.0.2:1883\", \"127.0.0.1:1883\"]`.",
     ),
     key(
         "tls_listen",
-        Text("ADDRESS:PORT"),
+        OneOrSeveral("ADDRESS:PORT"),
         Means("none"),
         "Address where sensors connect with TLS 1.2 or 1.3. Needs `cert` and `key`.",
     ),
     key(
         "ws_listen",
-        Text("ADDRESS:PORT"),
+        OneOrSeveral("ADDRESS:PORT"),
         Means("none"),
         "Address where clients connect by WebSocket, subprotocol `mqtt`, with `accept_mqtt_3_1` `mqttv3.1` too, any path, without TLS. Beside `listen` or `tls_listen`.",
     ),
     key(
         "wss_listen",
-        Text("ADDRESS:PORT"),
+        OneOrSeveral("ADDRESS:PORT"),
         Means("none"),
         "Address where clients connect by WebSocket over TLS. Beside `tls_listen`, whose certificate and `client_ca` count there, too.",
     ),

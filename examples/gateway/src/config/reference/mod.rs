@@ -65,6 +65,7 @@ fn value_in_words(value: Value) -> String {
     match value {
         Value::Text(kind) => kind.to_owned(),
         Value::Boolean => "`true` or `false`".to_owned(),
+        Value::OneOrSeveral(kind) => format!("{kind}, or an array of them"),
         Value::Strings(kind) => format!("array: {kind}"),
         Value::Integer(low, high) => format!("{low} to {high}"),
         Value::Duration(least, most) => format!("duration, {}", range(least, most)),

@@ -62,6 +62,10 @@ fn property(table: &Table, key: &Key) -> Json {
         }
         Value::Text(_) => json!({ "type": "string" }),
         Value::Boolean => json!({ "type": "boolean" }),
+        Value::OneOrSeveral(_) => {
+            let text = json!({ "type": "string" });
+            json!({ "anyOf": [text, { "type": "array", "items": text, "minItems": 1 }] })
+        }
         Value::Strings(_) => json!({ "type": "array", "items": { "type": "string" } }),
         Value::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Value::Duration(..) => json!({ "type": "string", "pattern": DURATION }),
@@ -152,6 +156,7 @@ mod tests {
                         check(said, item, &format!("{place}[]"))?;
                     }
                 }
+                "minItems" if value.as_array().is_some_and(|all| all.is_empty()) => return wrong("empty"),
                 "anyOf" => {
                     let mut all = said.as_array().unwrap().iter().map(|schema| check(schema, value, place));
                     if all.all(|checked| checked.is_err()) {
@@ -173,8 +178,8 @@ mod tests {
                         return wrong("another pattern");
                     }
                 }
-                "type" | "enum" | "minimum" | "maximum" | "$schema" | "title" | "description" | "default" => {
-                }
+                "type" | "enum" | "minimum" | "maximum" | "minItems" | "$schema" | "title"
+                | "description" | "default" => {}
                 other => panic!("{place}: {other}"),
             }
         }

@@ -64,7 +64,9 @@ fn check_key(table: &str, Key { name, value, preset, .. }: &Key, frame: Frame, r
     assert!(!is_unknown.iter().any(|words| odd.contains(words)), "{place}: {odd}");
     let literal = |text: &str| match value {
         Value::Text("number" | "whole number" | "milliseconds" | "array of tables") => text.to_owned(),
-        Value::Text(_) | Value::Duration(..) | Value::Size(..) | Value::OneOf(_) => format!("\"{text}\""),
+        Value::Text(_) | Value::OneOrSeveral(_) | Value::Duration(..) | Value::Size(..) | Value::OneOf(_) => {
+            format!("\"{text}\"")
+        }
         _ => text.to_owned(),
     };
     if let Preset::Is(text) = preset {

@@ -10,7 +10,7 @@ use edge_bridge::listener::Access;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{ClockFloor, ServerTls};
 
-use crate::config::{AccessFiles, TlsAddress};
+use crate::config::{AccessFiles, TlsAddresses};
 
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 use crate::run::error::RunError;
@@ -58,7 +58,7 @@ impl InForce {
 /// One of them is invalid.
 pub(in crate::run) fn open(
     files: &AccessFiles,
-    tls: Option<&TlsAddress>,
+    tls: Option<&TlsAddresses>,
     floor: ClockFloor,
 ) -> Result<(Access, Option<ServerTls>, InForce), RunError> {
     let configuration = |error: String| RunError::Configuration(format!("[local] {error}"));
@@ -85,7 +85,7 @@ pub(in crate::run) fn open(
 /// Applies changes of the files for as long as the listener runs.
 pub(in crate::run) async fn follow(
     files: AccessFiles,
-    tls: Option<TlsAddress>,
+    tls: Option<TlsAddresses>,
     mut in_force: InForce,
     (listener, facts): (LocalPublisher, CurrentFacts),
 ) {
@@ -142,7 +142,7 @@ async fn follow_rules(
 }
 
 /// Reads the TLS files again and applies what can be read. Returns whether the listener still runs.
-async fn follow_certificate(files: &TlsAddress, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
+async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let Some(former) = in_force.tls.clone() else { return true };
     let read = files.clone();
     let Ok(renewal) = tokio::task::spawn_blocking(move || former.renewed(&read)).await else { return true };

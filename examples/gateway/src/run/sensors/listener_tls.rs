@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use edge_bridge::net::{ClockFloor, ServerTls, TlsError};
 
 use crate::config::tls::{has_expired, listener_tls};
-use crate::config::{TlsAddress, operator_file};
+use crate::config::{TlsAddresses, operator_file};
 
 /// Settings in force, and the contents of the files that they are from.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub(super) struct Renewal {
 }
 
 impl ListenerTls {
-    pub(super) fn open(files: &TlsAddress, floor: ClockFloor) -> Result<Self, TlsError> {
+    pub(super) fn open(files: &TlsAddresses, floor: ClockFloor) -> Result<Self, TlsError> {
         // Before the settings are read from them: a change in between is found later.
         let [cert, client_ca, client_crl] = contents(files);
         let (in_force, unusable) = listener_tls(files, floor)?;
@@ -52,7 +52,7 @@ impl ListenerTls {
     }
 
     /// Reads the files again. Blocks.
-    pub(super) fn renewed(&self, files: &TlsAddress) -> Renewal {
+    pub(super) fn renewed(&self, files: &TlsAddresses) -> Renewal {
         let (mut tls, mut failed, mut is_of_content) = (self.clone(), Vec::new(), true);
         let [cert, client_ca, client_crl] = contents(files);
         let mut tell = |error: &TlsError| {
@@ -104,10 +104,10 @@ impl ListenerTls {
 /// It is of no use, in words, and whether that ends only with a change of its files.
 fn identity(
     tls: &ServerTls,
-    files: &TlsAddress,
+    files: &TlsAddresses,
     (is_same, is_first): (bool, bool),
 ) -> Result<ServerTls, (String, bool)> {
-    let TlsAddress { cert, key, .. } = files;
+    let TlsAddresses { cert, key, .. } = files;
     if has_expired(files) && is_same {
         // It was in force before it ended.
         return Ok(tls.clone());
@@ -127,7 +127,7 @@ fn is_of_other_key(error: &TlsError) -> bool {
     matches!(error, TlsError::Signer { source, .. } if source.is_of_other_key())
 }
 
-fn contents(files: &TlsAddress) -> [Content; 3] {
+fn contents(files: &TlsAddresses) -> [Content; 3] {
     [Some(&files.cert), files.client_ca.as_ref(), files.client_crl.as_ref()]
         .map(|path| path.and_then(|path| operator_file::read(path).ok()))
 }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     /// Files of a listener that lets in clients with a certificate.
-    fn written(dir: &Path) -> TlsAddress {
+    fn written(dir: &Path) -> TlsAddresses {
         let write = |name: &str, text: &str| {
             std::fs::write(dir.join(name), text).unwrap();
             dir.join(name)
@@ -159,8 +159,8 @@ mod tests {
         };
         let list = list.signed_by(&Issuer::from_params(&params, &key)).unwrap().pem().unwrap();
         let cert = params.self_signed(&key).unwrap().pem();
-        TlsAddress {
-            address: "127.0.0.1:1".parse().unwrap(),
+        TlsAddresses {
+            addresses: vec!["127.0.0.1:1".parse().unwrap()],
             cert: write("cert", &cert),
             key: write("key", &key.serialize_pem()),
             client_ca: Some(write("ca", &cert)),

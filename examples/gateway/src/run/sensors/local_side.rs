@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use edge_bridge::listener::Access;
 use edge_bridge::net::intake::Intake;
-use edge_bridge::net::server::{LocalPublisher, Network, QueueSink, Receipts};
+use edge_bridge::net::server::{LocalPublisher, QueueSink, Receipts};
 use edge_bridge::net::{Clock, ClockFloor, Server, ServerBuilder, ServerTls};
 
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, ListenerLimits, Local, WebSocket, own_topics_here};
+use crate::config::{Addresses, Config, ListenerLimits, Local, own_topics_here};
 use crate::open_files::OpenFiles;
 use crate::run::error::RunError;
 use crate::run::local_control::control::Control;
@@ -73,9 +73,7 @@ impl Front {
         };
         let (rules, tls, in_force) =
             access_and_certificate_reload::open(access, addresses.tls.as_ref(), floor)?;
-        let tls = addresses.tls.as_ref().map(|tls| tls.address).zip(tls);
-        let (ws, proxies) = (addresses.ws.clone(), addresses.proxies.clone());
-        let doors = Doors { plain: addresses.plain, tls, ws, proxies };
+        let doors = Doors { addresses: (**addresses).clone(), tls };
         let fit = connections_that_fit(limits.max_connections);
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
@@ -198,35 +196,38 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
 /// Addresses of the listener.
 #[derive(Clone, Debug)]
 pub(in crate::run) struct Doors {
-    pub(in crate::run) plain: Option<SocketAddr>,
-    pub(in crate::run) tls: Option<(SocketAddr, ServerTls)>,
-    pub(in crate::run) ws: WebSocket,
-    /// Proxies before these addresses.
-    pub(in crate::run) proxies: Vec<Network>,
+    pub(in crate::run) addresses: Addresses,
+    /// TLS of the addresses that have it. `None`: there are none, or they cannot be served with what their files hold.
+    pub(in crate::run) tls: Option<ServerTls>,
 }
 
 impl Doors {
-    /// Adds the WebSocket addresses, and the proxies before all addresses, to the server.
-    fn with_web_socket_and_proxies(&self, builder: ServerBuilder) -> ServerBuilder {
-        let mut builder = builder.trusted_proxies(self.proxies.iter().copied());
-        if let Some(address) = self.ws.plain {
-            builder = builder.ws_listen(address);
+    /// Adds all addresses but the first to the server, and returns that one; `None` if there is none.
+    fn add_to(&self, builder: ServerBuilder) -> (Option<SocketAddr>, ServerBuilder) {
+        let Addresses { plain, tls: secure, ws, proxies } = &self.addresses;
+        let builder = builder.trusted_proxies(proxies.iter().copied());
+        let builder = builder.ws_origins(ws.origins.iter().cloned());
+        let mut plain = plain.iter().copied();
+        let mut first = plain.next();
+        let mut builder = plain.fold(builder, ServerBuilder::listen);
+        if let Some(tls) = &self.tls {
+            let mut secure = secure.iter().flat_map(|secure| &secure.addresses).copied();
+            if first.is_none() {
+                first = secure.next();
+                builder = builder.tls(tls.clone());
+            }
+            builder = secure.fold(builder, |builder, address| builder.tls_listen(address, tls.clone()));
+            let secure = ws.tls.iter().copied();
+            builder = secure.fold(builder, |builder, address| builder.wss_listen(address, tls.clone()));
         }
-        if let (Some(address), Some((_, tls))) = (self.ws.tls, &self.tls) {
-            builder = builder.wss_listen(address, tls.clone());
-        }
-        builder.ws_origins(self.ws.origins.iter().cloned())
+        (first, ws.plain.iter().copied().fold(builder, ServerBuilder::ws_listen))
     }
 }
 
 impl fmt::Display for Doors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.plain, &self.tls) {
-            (Some(plain), Some((secure, _))) => write!(f, "{plain} or {secure}"),
-            (Some(address), None) | (None, Some((address, _))) => address.fmt(f),
-            (None, None) => f.write_str("nowhere"),
-        }?;
-        self.ws.iter().try_for_each(|address| write!(f, " or {address}"))
+        let shown: Vec<String> = self.addresses.iter().map(|address| address.to_string()).collect();
+        f.write_str(&shown.join(" or "))
     }
 }
 
@@ -260,21 +261,19 @@ pub(in crate::run) async fn listen(
     }
     let sink = |receipts| sink(ingest, intake, receipts).pause_max(pause_max);
     let shown = doors.to_string();
-    let builder = doors.with_web_socket_and_proxies(builder);
-    let (address, builder) = match (doors.plain, doors.tls) {
-        (Some(plain), Some((secure, tls))) => (plain, builder.tls_listen(secure, tls)),
-        (Some(plain), None) => (plain, builder),
-        (None, Some((secure, tls))) => (secure, builder.tls(tls)),
-        (None, None) => return Err(RunError::Failed("[local] no address to listen at".to_owned())),
+    let (Some(address), builder) = doors.add_to(builder) else {
+        return Err(RunError::Failed("[local] no address to listen at".to_owned()));
     };
     let server = builder.start(address, ingest.clone(), sink).await;
     let server = server.map_err(|error| RunError::Failed(format!("[local] listen {shown}: {error}")))?;
-    tracing::info!("accepting on {}", server.local_addr());
-    if let Some(address) = server.tls_addr() {
-        tracing::info!("accepting with TLS on {address}");
-    }
-    for address in server.ws_addr().into_iter().chain(server.wss_addr()) {
-        tracing::info!("accepting WebSocket on {address}");
+    for at in server.addresses() {
+        let how = match (at.is_web_socket, at.has_tls) {
+            (true, false) => " WebSocket",
+            (true, true) => " WebSocket with TLS",
+            (false, true) => " with TLS",
+            (false, false) => "",
+        };
+        tracing::info!("accepting{how} on {}", at.address);
     }
     if let Some(control) = control {
         control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);

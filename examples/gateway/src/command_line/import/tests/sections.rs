@@ -229,7 +229,7 @@ fn a_listener_with_tls_has_its_own_keys_and_a_second_one_of_a_kind_is_left() {
         assert!(imported.text.contains(part), "{part}: {}", imported.text);
     }
     assert!(
-        matches!(imported.warnings.as_slice(), [one] if one.contains(":12: warning: listener: the gateway has one address")),
+        matches!(imported.warnings.as_slice(), [one] if one.contains(":12: warning: listener: one listener with TLS and one without")),
         "{:?}",
         imported.warnings
     );

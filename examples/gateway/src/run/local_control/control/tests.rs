@@ -11,6 +11,7 @@ use edge_queue::{Queue, SystemClock, aio};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::config::Addresses;
 use crate::run::hub::duplicate_marks::DuplicateMarks;
 use crate::run::sensors::local_side::{Doors, listen, pause_max};
 use crate::run::status::snapshot::CurrentFacts;
@@ -73,8 +74,9 @@ impl Rig {
             let mut control =
                 Control::start(config.control.as_ref().unwrap(), &state, &ingest).await.unwrap();
             let address = "127.0.0.1:0".parse().unwrap();
-            let doors =
-                Doors { plain: Some(address), tls: None, ws: Default::default(), proxies: Vec::new() };
+            let addresses =
+                Addresses { plain: vec![address], tls: None, ws: Default::default(), proxies: Vec::new() };
+            let doors = Doors { addresses, tls: None };
             let mut limits = edge_bridge::listener::Config::default();
             limits.own_topics = crate::config::own_topics_here(&config);
             let place = (doors, limits, Default::default(), None);
