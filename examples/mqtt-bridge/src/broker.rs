@@ -10,7 +10,7 @@ use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, Password
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{Access, Damage, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
-use edge_bridge::net::{Server, ServerTls, signer_socket};
+use edge_bridge::net::{Server, ServerBuilder, ServerTls, signer_socket};
 use edge_state::{ClientFile, operator_file};
 use tokio::time::{Duration, Instant};
 
@@ -42,8 +42,7 @@ pub(crate) struct Broker {
 pub(crate) struct Files {
     rules: AccessRules,
     client_ca: Option<Vec<u8>>,
-    plain: Option<Listener>,
-    secure: Option<(Listener, ServerTls)>,
+    tls: Option<ServerTls>,
 }
 
 /// Reads the files, without applying them.
@@ -56,24 +55,20 @@ pub(crate) fn read(conf: &BrokerConf) -> Result<Files, (Place, String)> {
     rules.passwords = content(conf.password_file.as_ref(), PasswordFile::parse)?;
     rules.acl = content(conf.acl_file.as_ref(), AclFile::parse)?;
     rules.allow_anonymous = conf.allow_anonymous;
-    let mut files = Files { rules, client_ca: None, plain: None, secure: None };
-    for listener in &conf.listeners {
-        match (&listener.cert, &listener.key) {
-            (Some((place, cert)), Some((_, key))) => {
-                let ca = listener.client_ca.as_ref().filter(|_| listener.asks_for_certificates());
-                files.rules.certificates_name_users |= ca.is_some();
-                let named = [&listener.cert, &listener.key].into_iter().flatten().chain(ca);
-                for (place, file) in named.filter(|(_, file)| signer_socket(file).is_none()) {
-                    let refused = |error| (place.clone(), format!("{}: {error}", file.display()));
-                    operator_file::check(file).map_err(refused)?;
-                }
-                files.client_ca = ca.and_then(|(_, ca)| operator_file::read(ca).ok());
-                let tls = ServerTls::from_pem(cert, key, ca.map(|(_, ca)| ca.as_path()));
-                let tls = tls.map_err(|error| (place.clone(), in_full(&error)))?;
-                files.secure = Some((listener.clone(), tls));
-            }
-            _ => files.plain = Some(listener.clone()),
+    let mut files = Files { rules, client_ca: None, tls: None };
+    // All that have TLS have the same files.
+    let Some(listener) = conf.listeners.iter().find(|listener| listener.has_tls()) else { return Ok(files) };
+    if let (Some((place, cert)), Some((_, key))) = (&listener.cert, &listener.key) {
+        let ca = listener.client_ca.as_ref().filter(|_| listener.asks_for_certificates());
+        files.rules.certificates_name_users = ca.is_some();
+        let named = [&listener.cert, &listener.key].into_iter().flatten().chain(ca);
+        for (place, file) in named.filter(|(_, file)| signer_socket(file).is_none()) {
+            let refused = |error| (place.clone(), format!("{}: {error}", file.display()));
+            operator_file::check(file).map_err(refused)?;
         }
+        files.client_ca = ca.and_then(|(_, ca)| operator_file::read(ca).ok());
+        let tls = ServerTls::from_pem(cert, key, ca.map(|(_, ca)| ca.as_path()));
+        files.tls = Some(tls.map_err(|error| (place.clone(), in_full(&error)))?);
     }
     Ok(files)
 }
@@ -109,21 +104,26 @@ impl Broker {
             .on_event(move |event, address| log.on_event(event, address));
         let file = ClientFile::new(state);
         let builder = if conf.forgets_clients { builder } else { builder.client_store(file.clone()) };
-        let (first, builder) = match (files.plain, files.secure) {
-            (Some(plain), Some((secure, tls))) => {
-                let address = address(&secure).await?;
-                (plain, builder.tls_listen(address, tls))
-            }
-            (Some(plain), None) => (plain, builder),
-            (None, Some((secure, tls))) => (secure, builder.tls(tls)),
-            (None, None) => return Err("no listener".to_owned()),
+        let Some((first, others)) = conf.listeners.split_first() else {
+            return Err("no listener".to_owned());
         };
-        let at = address(&first).await?;
+        let tls_of = |listener: &Listener| files.tls.clone().filter(|_| listener.has_tls());
+        let mut builder = tls_of(first).into_iter().fold(builder, ServerBuilder::tls);
+        for listener in others {
+            let at = address(listener).await?;
+            builder = match tls_of(listener) {
+                Some(tls) => builder.tls_listen(at, tls),
+                None => builder.listen(at),
+            };
+        }
+        let at = address(first).await?;
         let sink = outlets.clone();
         let server = builder
             .start(at, OutletIngest::new(outlets.clone()), |receipts| OutletSink::new(sink, receipts))
             .await
-            .map_err(|error| format!("{}: listener {first}: {error}; a broker that runs there stays the local one with --local", first.place))?;
+            .map_err(|error| {
+                format!("listener {error}; a broker that runs there stays the local one with --local")
+            })?;
         // Kept by an earlier run, it would bring back what is long over. Not before this one has started: that may want it.
         if conf.forgets_clients
             && let Err(error) = file.remove()
@@ -177,7 +177,7 @@ impl Broker {
         let control = self.publisher();
         // An error is the end of the broker.
         let _ = control.set_access(access).await;
-        if let Some((_, tls)) = files.secure {
+        if let Some(tls) = files.tls {
             let verifies_again = files.client_ca != self.client_ca;
             self.client_ca = files.client_ca;
             let _ = control.set_tls(tls, verifies_again).await;

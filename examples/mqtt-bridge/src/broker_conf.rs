@@ -64,6 +64,13 @@ impl Listener {
         self.has_tls() && matches!(self.require_certificate, Some((_, true)))
     }
 
+    /// Returns the files of its TLS, with what clients have to show.
+    fn tls_files(&self) -> ([Option<&PathBuf>; 3], [bool; 2]) {
+        let files = [&self.cert, &self.key, &self.client_ca];
+        let asks = [self.asks_for_certificates(), self.names_from_certificates];
+        (files.map(|file| file.as_ref().map(|(_, path)| path)), asks)
+    }
+
     /// Returns whether only programs on this machine can connect.
     fn is_of_this_machine(&self) -> bool {
         let host = self.host.as_deref().unwrap_or_default();
@@ -289,11 +296,10 @@ impl BrokerConf {
 
     fn check(&self, findings: &mut Findings) {
         self.listeners.iter().for_each(|listener| listener.check(findings));
-        for has_tls in [false, true] {
-            let mut alike = self.listeners.iter().filter(|listener| listener.has_tls() == has_tls);
-            alike.next();
-            for listener in alike {
-                let text = "one listener with TLS and one without are supported";
+        let mut secure = self.listeners.iter().filter(|listener| listener.has_tls());
+        if let Some(first) = secure.next() {
+            for listener in secure.filter(|listener| listener.tls_files() != first.tls_files()) {
+                let text = "all listeners with TLS have one certfile, keyfile, cafile and require_certificate here: those of the first differ";
                 findings.error(listener.place.clone(), text);
             }
         }

@@ -93,6 +93,34 @@ fn names_come_from_certificates_and_renewed_ones_count() {
     assert!(site.stop().success());
 }
 
+/// Listeners of several networks, those with TLS with the same files.
+#[test]
+fn each_of_several_listeners_takes_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    Authority::new(dir, "plant").sign(dir, "server", Some("broker"));
+    let (ports, hub): ([u16; 4], _) = (std::array::from_fn(|_| free_port()), Mosquitto::start(""));
+    let files = format!("certfile {0}/server.crt\nkeyfile {0}/server.key\n", dir.display());
+    let [a, b, c, d] = ports;
+    let mut site = Site::alone(&format!(
+        "listener {a} localhost\n{files}listener {b} 127.0.0.1\nlistener {c} 127.0.0.1\nlistener {d} localhost\n{files}\
+         allow_anonymous true\n{}",
+        conf(&hub.address().to_string(), "mqttv50", "notifications false")
+    ));
+    site.run();
+    let at_hub = Reader::start(&hub, "site7/line/#");
+    for (n, port) in ports.into_iter().enumerate() {
+        let mut client = client(dir, port, "plant", None);
+        if [b, c].contains(&port) {
+            client = mosquitto::command("mosquitto_pub");
+            client.args(["-p", &port.to_string(), "-V", "5", "-q", "1", "-m", "x"]);
+        }
+        assert!(is_taken(client, &format!("line/{n}")), "listener {n}");
+    }
+    site.until("all of it", || (0..4).all(|n| at_hub.has(&format!("site7/line/{n} x 0")) > 0));
+    assert!(site.stop().success());
+}
+
 /// A new connection whose queue does not open: the other one goes on, and what the new one is to take is acknowledged when it runs.
 #[test]
 fn a_connection_that_does_not_start_is_tried_again() {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 use tokio::sync::mpsc;
 
 use super::acceptor::{Acceptor, Door};
@@ -60,10 +60,7 @@ impl ServerBuilder {
         #[cfg(feature = "websocket")]
         let rules = WebSocketRules::new(std::mem::take(&mut self.ws_origins), &self.config.session.limits);
         for FurtherAddress { address, tls, is_web_socket } in std::mem::take(&mut self.further) {
-            let socket = TcpListener::bind(address).await;
-            // The caller cannot tell which one it was.
-            let socket =
-                socket.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+            let socket = bind(address).await?;
             #[cfg(feature = "websocket")]
             let transport =
                 if is_web_socket { Transport::WebSocket(rules.clone()) } else { Transport::Plain };
@@ -73,6 +70,18 @@ impl ServerBuilder {
         }
         Ok(Bound { settings: self, doors, addresses })
     }
+}
+
+/// Binds the first of the addresses that can be bound. An error names the address.
+pub(super) async fn bind(addresses: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for address in lookup_host(addresses).await? {
+        match TcpListener::bind(address).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => refused = io::Error::new(error.kind(), format!("{address}: {error}")),
+        }
+    }
+    Err(refused)
 }
 
 impl Bound {

@@ -27,7 +27,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -43,7 +43,7 @@ use super::{Clock, ServerTls};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::listener::{Access, Config, Event, Observe, OnPublish, Settled, Stats};
 use crate::wire::Publish;
-use bound::FurtherAddress;
+use bound::{FurtherAddress, bind};
 use local_publisher::ask;
 use owner::Command;
 use proxy_protocol::Proxies;
@@ -271,7 +271,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// One of the addresses cannot be bound.
+    /// One of the addresses cannot be bound; the error names it.
     pub async fn start<I, S>(
         self,
         address: impl ToSocketAddrs,
@@ -282,7 +282,7 @@ impl ServerBuilder {
         I: Ingest + Send + 'static,
         S: Sink,
     {
-        let bound = self.bind(TcpListener::bind(address).await?).await?;
+        let bound = self.bind(bind(address).await?).await?;
         let receipts = Receipts::default();
         let sink = Box::new(sink(receipts.clone()));
         Ok(bound.run(Box::new(ingest), sink, receipts).await)

@@ -80,7 +80,10 @@ fn what_keeps_somebody_out_in_mosquitto_is_an_error_and_not_passed_over() {
         ("certfile c", "certfile without keyfile"),
         ("keyfile c", "keyfile without certfile"),
         ("listener 0 /run/m.sock", "unix socket"),
-        ("listener 2", "one listener with TLS and one without"),
+        (
+            "certfile c\nkeyfile k\nlistener 2\ncertfile other\nkeyfile k",
+            "all listeners with TLS have one certfile",
+        ),
         ("use_subject_as_username true", "not supported"),
         ("persistent_client_expiration 2", "a number with h, d, w, m or y"),
         ("persistence perhaps", "persistence"),

@@ -2,7 +2,6 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -224,13 +223,6 @@ impl Doors {
     }
 }
 
-impl fmt::Display for Doors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<String> = self.addresses.iter().map(|address| address.to_string()).collect();
-        f.write_str(&shown.join(" or "))
-    }
-}
-
 /// Starts the listener, and connects the control loops to it.
 pub(in crate::run) async fn listen(
     (doors, limits, access, store): (Doors, edge_bridge::listener::Config, Access, Option<SavedClients>),
@@ -260,12 +252,11 @@ pub(in crate::run) async fn listen(
         builder = builder.on_publish(inputs);
     }
     let sink = |receipts| sink(ingest, intake, receipts).pause_max(pause_max);
-    let shown = doors.to_string();
     let (Some(address), builder) = doors.add_to(builder) else {
         return Err(RunError::Failed("[local] no address to listen at".to_owned()));
     };
     let server = builder.start(address, ingest.clone(), sink).await;
-    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {shown}: {error}")))?;
+    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {error}")))?;
     for at in server.addresses() {
         let how = match (at.is_web_socket, at.has_tls) {
             (true, false) => " WebSocket",
