@@ -57,6 +57,9 @@ struct Arguments {
     /// Time after a start for local clients to come back and subscribe, before they are given what hubs have for them; where this program is the broker
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     clients_return_within: u16,
+    /// Send what comes after an outage before the messages of the outage, which then arrive out of order: for readers that go by a time in the message
+    #[arg(long)]
+    live_first: bool,
     /// File to write when every bridge has been accepted by its local broker
     #[arg(long, value_name = "FILE")]
     ready: Option<PathBuf>,
@@ -135,7 +138,8 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
     traps::find(&conf, is_broker, &mut findings);
     let host = host_name();
     let local = (!is_broker).then(|| arguments.local.as_deref().unwrap_or(LOCAL));
-    let plans = plan::plans(&conf, local, &state(arguments), &host);
+    let mut plans = plan::plans(&conf, local, &state(arguments), &host);
+    plans.iter_mut().for_each(|plan| plan.is_live_first = arguments.live_first);
     if host.is_empty() && conf.sections.iter().any(|section| section.remote_client_id.is_none()) {
         findings.error(None, "this machine has no name: give each connection a remote_clientid");
     }

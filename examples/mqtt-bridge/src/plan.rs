@@ -18,7 +18,7 @@ use edge_bridge::wire::{
     validate_topic_name,
 };
 use edge_bridge::{Bridge, Tls};
-use edge_queue::OnFull;
+use edge_queue::{Lane, LaneConfig, OnFull, Order};
 use tracing::{Instrument, Span};
 
 use crate::findings::Place;
@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     local: Option<String>,
     /// Directories of the queues to the hub and to the local broker.
     spools: [PathBuf; 2],
+    /// Set if what comes after an outage goes before the messages of the outage.
+    pub(crate) is_live_first: bool,
     /// Digest of the key files' contents, so that renewed files under the same names make a different plan.
     keys: key_file_digest::Digest,
 }
@@ -60,6 +62,7 @@ pub(crate) fn plans(conf: &Conf, local: Option<&str>, state: &Path, host: &str) 
             limits: conf.limits.clone(),
             local: local.map(str::to_owned),
             spools: dir_names(&section.name).map(|name| state.join(name)),
+            is_live_first: false,
             keys: key_file_digest::Digest::of(&section.tls),
             section: section.clone(),
         }
@@ -291,6 +294,9 @@ impl Plan {
         }
         if let Some((_, bytes)) = self.limits.max_queued_bytes.as_ref().filter(|(_, most)| *most > 0) {
             config = config.max_bytes(*bytes);
+        }
+        if self.is_live_first {
+            config = config.lane(Lane::TELEMETRY, LaneConfig::default().order(Order::live_first()));
         }
         config
     }

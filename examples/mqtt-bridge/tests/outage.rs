@@ -62,6 +62,62 @@ async fn an_outage_and_a_kill_lose_nothing_in_either_direction() {
     }
 }
 
+/// Messages of an outage, sent one by one, and live ones from the moment on in which the link is back. Returns how many of the outage were at the
+/// hub before each live one.
+async fn outage_before_live(options: Vec<&'static str>) -> Vec<usize> {
+    const OUTAGE: usize = 6_000;
+    let (local, hub) = (Mosquitto::start("max_queued_messages 0"), Mosquitto::start(""));
+    let relay = Relay::start(hub.address()).await;
+    let more = "notifications false\nmax_inflight_messages 1\nmax_queued_messages 100000";
+    let mut site = Site::new(&local, &conf(host(&relay.url()), "mqttv50", more));
+    site.options = options;
+    site.run();
+    let at_hub = Reader::start(&hub, "site7/line/#");
+    site.until("the link", || {
+        local.publish(&["-q", "1", "-t", "line/probe", "-m", "x"]);
+        at_hub.has("site7/line/probe x 0") > 0
+    });
+    let (order, arrived) = std::sync::mpsc::channel();
+    let mut reader = mosquitto::command("mosquitto_sub");
+    reader.args(["-h", "127.0.0.1", "-p", &hub.address().port().to_string(), "-V", "5", "-q", "1"]);
+    reader.args(["-t", "site7/line/outage", "-t", "site7/line/live", "-F", "%t"]);
+    let mut reader = reader.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let lines = std::io::BufReader::new(reader.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        std::io::BufRead::lines(lines).map_while(Result::ok).all(|line| order.send(line).is_ok())
+    });
+    relay.set(Link::Cut);
+    let text: String = (0..OUTAGE).map(|n| format!("{n}\n")).collect();
+    std::fs::write(site.file("lines"), text).unwrap();
+    let mut outage = mosquitto::command("mosquitto_pub");
+    outage.args(["-h", "127.0.0.1", "-p", &local.address().port().to_string(), "-V", "5", "-q", "1"]);
+    outage.args(["-t", "line/outage", "-l"]).stdin(std::fs::File::open(site.file("lines")).unwrap());
+    assert!(outage.status().unwrap().success());
+    // So that none of them is at the local broker.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    relay.set(Link::Open);
+    (0..10).for_each(|_| local.publish(&["-q", "1", "-t", "line/live", "-m", "x"]));
+    let (mut before, mut outage) = (Vec::new(), 0);
+    while before.len() < 10 || outage < OUTAGE {
+        match arrived.recv_timeout(LONG).unwrap().as_str() {
+            "site7/line/live" => before.push(outage),
+            _ => outage += 1,
+        }
+    }
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    assert!(site.stop().success());
+    before
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_7_live_messages_go_before_those_of_an_outage_where_asked_for() {
+    let before = outage_before_live(vec!["--live-first"]).await;
+    assert!(before.iter().all(|before| *before < 3_000), "{before:?}");
+    let before = outage_before_live(Vec::new()).await;
+    assert!(before.iter().all(|before| *before == 6_000), "in the order in which they came: {before:?}");
+}
+
 /// A hub that keeps its sessions on disk is killed in an outage, alone or together with the bridge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_that_is_killed_loses_nothing_alone_or_with_the_bridge() {

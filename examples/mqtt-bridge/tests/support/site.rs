@@ -19,6 +19,8 @@ pub struct Site {
     pub dir: tempfile::TempDir,
     /// `None`: the bridge is the local broker itself.
     local: Option<SocketAddr>,
+    /// Further options of the command line.
+    pub options: Vec<&'static str>,
     pub child: Option<Child>,
 }
 
@@ -35,7 +37,7 @@ impl Site {
     fn with(local: Option<SocketAddr>, conf: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("bridge.conf"), conf).unwrap();
-        Self { dir, local, child: None }
+        Self { dir, local, options: Vec::new(), child: None }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -75,6 +77,7 @@ impl Site {
             // Readers come back within a second.
             None => command.args(["--clients-return-within", "4"]),
         };
+        command.args(&self.options);
         self.child = Some(command.spawn().unwrap());
         self.until("ready", || ready.exists());
     }

@@ -94,20 +94,6 @@ fn each_mistake_is_named() {
             format!("{TLS}client_ca = \"cert\"\nlisten = \"127.0.0.1:8883\""),
             "error: local.tls_listen: `listen` has this address",
         ),
-        ("listen = []".to_owned(), "error: local.listen: no address: leave the key out"),
-        ("listen = [1883]".to_owned(), "error: local.listen: expected strings, found a whole number"),
-        (
-            "listen = [\"127.0.0.1:1883\", \"there\"]".to_owned(),
-            "error: local.listen: \"there\" is not ADDRESS:PORT",
-        ),
-        (
-            "listen = [\"127.0.0.1:1883\", \"127.0.0.1:1883\"]".to_owned(),
-            "error: local.listen: it has this address and port twice",
-        ),
-        (
-            "listen = [\"127.0.0.1:1883\", \"10.1.0.2:1883\"]".to_owned(),
-            "error: local.listen: anyone who reaches this address may publish",
-        ),
         (format!("{here}password_file = \"bad.users\""), "line 1: not USER:HASH"),
         (format!("{here}password_file = \"bad.users\""), "line 2: the password is not hashed"),
         (format!("{here}password_file = \"absent\""), "error: local.password_file"),
@@ -137,6 +123,27 @@ fn each_mistake_is_named() {
         ),
     ] {
         let said = said(dir.path(), &local);
+        assert!(said.contains(expected), "{local}: {expected} is not in\n{said}");
+    }
+}
+
+#[test]
+fn each_mistake_about_several_addresses_is_named() {
+    let dir = files();
+    for (local, expected) in [
+        ("listen = []", "error: local.listen: no address: leave the key out"),
+        ("listen = [1883]", "error: local.listen: expected strings, found a whole number"),
+        ("listen = [\"127.0.0.1:1883\", \"there\"]", "error: local.listen: \"there\" is not ADDRESS:PORT"),
+        (
+            "listen = [\"127.0.0.1:1883\", \"127.0.0.1:1883\"]",
+            "error: local.listen: it has this address and port twice",
+        ),
+        (
+            "listen = [\"127.0.0.1:1883\", \"10.1.0.2:1883\"]",
+            "error: local.listen: anyone who reaches this address may publish",
+        ),
+    ] {
+        let said = said(dir.path(), local);
         assert!(said.contains(expected), "{local}: {expected} is not in\n{said}");
     }
 }

@@ -258,13 +258,12 @@ pub(in crate::run) async fn listen(
     let server = builder.start(address, ingest.clone(), sink).await;
     let server = server.map_err(|error| RunError::Failed(format!("[local] listen {error}")))?;
     for at in server.addresses() {
-        let how = match (at.is_web_socket, at.has_tls) {
-            (true, false) => " WebSocket",
-            (true, true) => " WebSocket with TLS",
-            (false, true) => " with TLS",
-            (false, false) => "",
-        };
-        tracing::info!("accepting{how} on {}", at.address);
+        let address = at.address;
+        match (at.is_web_socket, at.has_tls) {
+            (true, _) => tracing::info!("accepting WebSocket on {address}"),
+            (false, true) => tracing::info!("accepting with TLS on {address}"),
+            (false, false) => tracing::info!("accepting on {address}"),
+        }
     }
     if let Some(control) = control {
         control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
