@@ -1,4 +1,5 @@
 mod access;
+mod golden;
 mod input;
 mod queue_key;
 mod status;
