@@ -25,6 +25,7 @@ use super::tls::Tls;
 use super::tls::client_handshake::{HandshakeFailure, no_certificate};
 use super::tls::hub_session::LastHubTls;
 use super::tls::renewal::TlsRenewal;
+use super::tls::renewal::timetable::Found;
 use super::wire_bytes::WireBytes;
 use failed_dials::FailedDials;
 
@@ -121,10 +122,12 @@ impl Dialer {
         timeout(self.connect_timeout, self.open(None)).await.is_ok_and(|stream| stream.is_ok())
     }
 
-    /// Looks at the certificate's source. Returns whether it has a certificate that no hub was offered since it was renewed.
-    pub(super) async fn has_renewed_certificate(self) -> bool {
-        let Some((renewal, tls)) = self.renewal.as_ref().zip(self.tls.as_ref()) else { return false };
-        renewal.is_renewed(tls, |renewed| renewed.with_alpn(&self.alpn)).await
+    /// Looks at the certificate's source.
+    pub(super) async fn look_at_certificate(self) -> Found {
+        let Some((renewal, tls)) = self.renewal.as_ref().zip(self.tls.as_ref()) else {
+            return Found::Nothing;
+        };
+        renewal.look(tls, |renewed| renewed.with_alpn(&self.alpn)).await
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {

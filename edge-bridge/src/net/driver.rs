@@ -19,7 +19,7 @@ use super::request::Request;
 use super::subscriptions::commands::Acks;
 use super::subscriptions::router::Router;
 use super::tls::renewal::TlsRenewal;
-use super::tls::renewal::timetable::CALM_WITHIN_MS;
+use super::tls::renewal::timetable::{CALM_WITHIN_MS, Found};
 use super::unsubscribing::Unsubscribing;
 use super::waits::{Pending, done, moved, timer};
 use crate::bridge::{Event, Input, Output, Stats, UplinkEvent};
@@ -58,7 +58,7 @@ enum Woken {
     Moved(Moved),
     Probed(bool),
     /// The certificate was looked at.
-    Looked(bool),
+    Looked(Found),
     Wake,
     Request(Option<Request>),
     Timer,
@@ -95,9 +95,7 @@ impl Driver {
                     self.probing = None;
                     self.core.handle_input(self.clock.now(), Input::Probed { is_reachable });
                 }
-                Woken::Looked(is_renewed) => {
-                    self.renewal_watch.on_looked(self.clock.now().up_ms, is_renewed);
-                }
+                Woken::Looked(found) => self.renewal_watch.on_looked(self.clock.now().up_ms, found),
                 Woken::Wake => self.woken(),
                 Woken::Timer => {
                     let now = self.clock.now();
@@ -162,7 +160,7 @@ impl Driver {
             dialed = done(&mut self.dialing) => Woken::Dialed(dialed),
             moved = moved(&mut self.socket, reads_again_ms.is_none()) => Woken::Moved(moved),
             is_reachable = done(&mut self.probing) => Woken::Probed(is_reachable),
-            is_renewed = self.renewal_watch.looked() => Woken::Looked(is_renewed),
+            found = self.renewal_watch.looked() => Woken::Looked(found),
             () = self.wake.notified() => Woken::Wake,
             request = self.requests.recv() => Woken::Request(request),
             () = timer(due) => Woken::Timer,
@@ -280,6 +278,9 @@ impl Driver {
                 Output::Hangup => {
                     self.probing = None;
                     self.router.on_hangup();
+                    if self.core.has_given_up() {
+                        self.dialer.renewal.iter().for_each(TlsRenewal::on_silent);
+                    }
                     match self.socket.take() {
                         Some(socket) if self.core.has_given_up() => socket.abort(),
                         Some(socket) => socket.hang_up().await,

@@ -4,14 +4,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::dial::Dialer;
 use super::tls::renewal::TlsRenewal;
-use super::tls::renewal::timetable::{Pace, Step, Timetable};
+use super::tls::renewal::timetable::{Found, Pace, Step, Timetable};
 use super::waits::{Pending, done};
 
 /// Watch of one link.
 pub(super) struct RenewalWatch {
     /// Timetable of the looks; `None` if the certificate does not change.
     timetable: Option<Timetable>,
-    looking: Pending<bool>,
+    looking: Pending<Found>,
 }
 
 impl RenewalWatch {
@@ -30,20 +30,24 @@ impl RenewalWatch {
     pub(super) fn turn(&mut self, now_ms: u64, is_connected: bool, dialer: &Dialer) -> bool {
         let due = self.timetable.as_mut().and_then(|timetable| timetable.poll(now_ms, is_connected));
         if due == Some(Step::Look) {
-            self.looking = Some(Box::pin(dialer.clone().has_renewed_certificate()));
+            self.looking = Some(Box::pin(dialer.clone().look_at_certificate()));
         }
-        due == Some(Step::Replace)
+        let is_replaced = due == Some(Step::Replace);
+        if is_replaced {
+            dialer.renewal.iter().for_each(TlsRenewal::offer);
+        }
+        is_replaced
     }
 
-    /// Waits for the end of the look that is under way, for ever without one. Returns whether the certificate was renewed.
-    pub(super) async fn looked(&mut self) -> bool {
+    /// Waits for the end of the look that is under way, for ever without one.
+    pub(super) async fn looked(&mut self) -> Found {
         done(&mut self.looking).await
     }
 
     /// Records the end of a look.
-    pub(super) fn on_looked(&mut self, now_ms: u64, is_renewed: bool) {
+    pub(super) fn on_looked(&mut self, now_ms: u64, found: Found) {
         self.looking = None;
-        self.timetable.iter_mut().for_each(|timetable| timetable.on_looked(now_ms, is_renewed));
+        self.timetable.iter_mut().for_each(|timetable| timetable.on_looked(now_ms, found));
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {

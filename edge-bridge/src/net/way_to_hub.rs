@@ -24,8 +24,9 @@ impl Builder {
     /// 20 s later than it was read, by an amount of its own for each link ([`Link::look_at_certificate`](super::Link::look_at_certificate) does it
     /// at once). The session goes on, so no message is lost; the hub publishes no will.
     ///
-    /// Until a hub has accepted a CONNECT with the new ones, dials alternate between them and the former; a connection is replaced once for each new
-    /// certificate. While `read` fails, or takes longer than a second, the last ones are used, at first those of [`tls`](Self::tls), which is required.
+    /// Until a hub has accepted a CONNECT with the new ones, dials alternate between them and the former. A connection that the former ones made is
+    /// replaced again after a minute, then two, up to an hour, where no hub has judged the new ones; after an hour, then two, up to a day, where one has
+    /// refused them. While `read` fails, or takes longer than a second, the last ones are used, at first those of [`tls`](Self::tls), which is required.
     pub fn tls_from(
         mut self,
         read: impl Fn() -> std::io::Result<Option<Tls>> + Send + Sync + 'static,

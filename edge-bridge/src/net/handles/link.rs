@@ -154,7 +154,7 @@ impl Link {
     }
 
     /// Looks at the source of the certificate ([`Builder::tls_from`](crate::net::Builder::tls_from)) at once, and replaces a connection that shows another
-    /// one without delay: for a program that is told of renewed files, such as by SIGHUP. Returns before the look. Has no effect on a link without such
+    /// one without delay, also one that was offered in vain: for a program that is told of renewed files, such as by SIGHUP. Returns before the look. Has no effect on a link without such
     /// a source, or a closed one.
     pub async fn look_at_certificate(&self) {
         // The only error is a link that is closed.

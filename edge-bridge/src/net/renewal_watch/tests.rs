@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io};
@@ -14,6 +14,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 use rustls::{RootCertStore, client::danger::HandshakeSignatureValid};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
@@ -21,6 +23,7 @@ use crate::bridge::Stats;
 use crate::net::{Bridge, Server, ServerTls, Tls};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const DIAL_WITHIN: Duration = Duration::from_secs(3);
 
 type Shown = Arc<Mutex<Vec<Vec<u8>>>>;
 
@@ -121,6 +124,28 @@ struct Site {
     shown: Shown,
     observed: Arc<Mutex<Vec<String>>>,
     looks: Arc<AtomicUsize>,
+    /// Set while new connections are accepted by TCP alone.
+    is_swallowed: Arc<AtomicBool>,
+}
+
+/// Starts a forwarder to this port, which accepts a connection and passes nothing on while it is told so. Returns its port.
+async fn forwarder(to: u16, is_swallowed: Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut swallowed = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            if is_swallowed.load(Ordering::SeqCst) {
+                swallowed.push(stream);
+                continue;
+            }
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut server).await;
+            });
+        }
+    });
+    port
 }
 
 impl Site {
@@ -141,14 +166,17 @@ impl Site {
         fs::write(path("cert"), &first.cert).unwrap();
         fs::write(path("key"), &first.key).unwrap();
         let tls = Tls::from_pem(path("ca.crt"), path("cert"), path("key")).unwrap();
-        let url = format!("mqtts://localhost:{}", server.local_addr().port());
+        let is_swallowed = Arc::<AtomicBool>::default();
+        let port = forwarder(server.local_addr().port(), is_swallowed.clone()).await;
+        let url = format!("mqtts://localhost:{port}");
         let mut builder = Bridge::builder(&url)
             .client_id("site7")
             .tls(tls)
+            .connect_timeout(DIAL_WITHIN)
             .tls_from(source(["ca.crt", "cert", "key"].map(path), Arc::clone(&looks)));
         builder.renewal.as_mut().unwrap().pace = pace;
         let bridge = builder.start().await.unwrap();
-        let site = Self { plant, dir, bridge, server, shown, observed, looks };
+        let site = Self { plant, dir, bridge, server, shown, observed, looks, is_swallowed };
         site.wait_for(|stats| stats.connects == 1).await;
         assert_eq!(*site.shown.lock().unwrap(), [first.der]);
         site
@@ -220,7 +248,7 @@ fn source(
 
 /// The pace of production is three orders slower.
 fn fast() -> Pace {
-    Pace { look_ms: 20, spread_ms: 20 }
+    Pace { look_ms: 20, spread_ms: 20, offer_again_ms: 40, offer_refused_ms: 3_600_000 }
 }
 
 #[tokio::test]
@@ -279,6 +307,44 @@ async fn a_certificate_that_the_hub_refuses_costs_one_move_and_the_former_one_go
     assert_eq!(site.last_shown(), renewed.der);
 }
 
+/// As where a firewall or a load balancer has a bad moment just then.
+#[tokio::test]
+async fn a_certificate_to_which_nobody_answered_is_shown_again() {
+    let site = Site::connected(fast()).await;
+    let first = site.last_shown();
+    site.is_swallowed.store(true, Ordering::SeqCst);
+    let renewed = site.plant.sign("site7");
+    site.install(&renewed);
+    // The first dial of the move, which has the new certificate, is not answered.
+    site.wait_for(|stats| stats.dials == 2).await;
+    tokio::time::sleep(DIAL_WITHIN / 2).await;
+    site.is_swallowed.store(false, Ordering::SeqCst);
+    site.wait_for(|stats| stats.connects == 2).await;
+    assert_eq!((site.last_shown(), site.bridge.stats().certificate_not_taken), (first, false));
+    site.wait_for(|stats| stats.connects == 3).await;
+    assert_eq!(site.last_shown(), renewed.der);
+    site.stays_for_looks(10).await;
+}
+
+/// By default only after an hour, because each time costs a connection; at once for a program that asks.
+#[tokio::test]
+async fn a_certificate_that_the_hub_has_refused_is_shown_again() {
+    let site = Site::connected(Pace { offer_refused_ms: 40, ..fast() }).await;
+    let stranger = Authority::new("other CA").sign("site7");
+    site.install(&stranger);
+    let is_shown = |times| {
+        let shown = site.shown.lock().unwrap();
+        shown.iter().filter(|shown| **shown == stranger.der).count() >= times
+    };
+    site.wait_for(|stats| stats.certificate_not_taken && is_shown(2)).await;
+    let site = Site::connected(fast()).await;
+    site.install(&stranger);
+    site.wait_for(|stats| stats.connects == 2 && stats.certificate_not_taken).await;
+    site.bridge.link().look_at_certificate().await;
+    site.wait_for(|stats| stats.connects == 3).await;
+    assert_eq!(site.shown.lock().unwrap().iter().filter(|shown| **shown == stranger.der).count(), 2);
+}
+
 #[tokio::test]
 async fn a_certificate_without_its_key_moves_nothing() {
     let site = Site::connected(fast()).await;
@@ -296,7 +362,7 @@ async fn a_certificate_without_its_key_moves_nothing() {
 #[tokio::test]
 async fn a_program_that_knows_of_a_renewal_waits_for_no_look() {
     let never = 3_600_000;
-    let site = Site::connected(Pace { look_ms: never, spread_ms: never }).await;
+    let site = Site::connected(Pace { look_ms: never, spread_ms: never, ..fast() }).await;
     site.bridge.link().look_at_certificate().await;
     site.wait_for_looks(1).await;
     let renewed = site.plant.sign("site7");

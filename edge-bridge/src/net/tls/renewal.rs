@@ -1,7 +1,8 @@
 //! Renewal of a link's client certificate. Its files are read again before each dial, and while there is a connection ([`timetable`]), which is replaced
 //! then. A new certificate counts as proven when a hub has
 //! accepted a CONNECT with it. Until then the dials of each address alternate between the new and the former one, because a certificate that the hub
-//! does not accept yet must not cut a gateway off for good. Authorities and lists of revoked certificates count for both from the moment on in which they were read.
+//! does not accept yet must not cut a gateway off for good. While there is a connection by the former one, the new one is offered again after a growing
+//! pause, by another move. Authorities and lists of revoked certificates count for both from the moment on in which they were read.
 
 pub(in crate::net) mod timetable;
 
@@ -14,7 +15,7 @@ use super::Tls;
 use crate::net::hub_address::Target;
 use crate::net::repeats::Repeats;
 use crate::net::reread_source::{RereadSource, Subject};
-use timetable::Pace;
+use timetable::{Found, Pace};
 
 /// Most addresses with a turn, because a name may have another one each time.
 const TURNS_MAX: usize = 64;
@@ -38,9 +39,15 @@ struct State {
     turns: Vec<Turn>,
     /// Set once the hub accepted the proven settings after it did not accept the candidate.
     is_refused: bool,
+    /// Connections that were made by the proven settings since the candidate was read.
+    vain_offers: u32,
 }
 
 impl State {
+    fn new(proven: Tls) -> Self {
+        Self { proven, candidate: None, turns: Vec::new(), is_refused: false, vain_offers: 0 }
+    }
+
     /// Returns whether the next dial of this address uses the candidate.
     fn turn(&mut self, address: &Address) -> bool {
         if self.candidate.is_none() {
@@ -52,7 +59,7 @@ impl State {
             None => Turn {
                 address: address.clone(),
                 is_candidates: self.is_candidates_at_first(&address.0),
-                was_judged: false,
+                judged: 0,
                 repeats: Repeats::default(),
             },
             Some(mut turn) => {
@@ -77,7 +84,7 @@ impl State {
         self.candidate = match self.candidate.take() {
             candidate if is_shown => candidate.map(|candidate| candidate.judging_as(&read)),
             _ => {
-                (self.turns, self.is_refused) = (Vec::new(), false);
+                (self.turns, self.is_refused, self.vain_offers) = (Vec::new(), false, 0);
                 // One that took the place of the proven one, and was taken back, leaves nothing to be proven.
                 (!self.proven.shows_as(&read)).then(|| finish(read))
             }
@@ -101,8 +108,8 @@ struct Turn {
     address: Address,
     /// Set if it used the candidate.
     is_candidates: bool,
-    /// Set if the hub could judge the candidate on it or on an earlier one: the handshake ended, well or with a word about the certificate.
-    was_judged: bool,
+    /// Dials on which the hub could judge the candidate: the handshake ended, well or with a word about the certificate.
+    judged: u32,
     /// Dials that use the same certificate again.
     repeats: Repeats,
 }
@@ -132,10 +139,24 @@ impl TlsRenewal {
         self.read(first, finish, use_now).await
     }
 
-    /// Reads the certificate again, while there is a connection. Returns whether there is one that was read after the last dial, so that no hub was
-    /// offered it. `first` and `finish` are as for [`next`](Self::next).
-    pub(in crate::net) async fn is_renewed(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> bool {
-        self.read(first, finish, |state| state.candidate.is_some() && state.turns.is_empty()).await
+    /// Reads the certificate again, while there is a connection. Returns what there is to be offered to the hub. `first` and `finish` are as for
+    /// [`next`](Self::next).
+    pub(in crate::net) async fn look(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> Found {
+        let found = |state: &mut State| match state.candidate {
+            None => Found::Nothing,
+            Some(_) if state.vain_offers > 0 => {
+                Found::InVain { offers: state.vain_offers, is_refused: state.is_refused }
+            }
+            Some(_) if state.turns.is_empty() => Found::Renewed,
+            Some(_) => Found::Nothing,
+        };
+        self.read(first, finish, found).await
+    }
+
+    /// Has the next dial of each address use the new certificate, because the connection is replaced for it.
+    pub(in crate::net) fn offer(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.iter_mut().for_each(|state| state.turns.clear());
     }
 
     /// Returns whether there is no certificate yet. `first` and `finish` are as for [`next`](Self::next).
@@ -151,12 +172,11 @@ impl TlsRenewal {
     ) -> T {
         let read = self.source.read().await.flatten();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || State { proven: first.clone(), candidate: None, turns: Vec::new(), is_refused: false };
-        let state = state.get_or_insert_with(new);
+        let state = state.get_or_insert_with(|| State::new(first.clone()));
         match read {
             None => {}
             // There is no former one to take turns with.
-            Some(read) if state.proven.is_awaiting => *state = State { proven: finish(read), ..new() },
+            Some(read) if state.proven.is_awaiting => *state = State::new(finish(read)),
             Some(read) => state.read_again(read, finish),
         }
         take(state)
@@ -172,7 +192,14 @@ impl TlsRenewal {
     pub(in crate::net) fn on_judged(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let last = state.iter_mut().filter_map(|state| state.turns.last_mut());
-        last.for_each(|turn| turn.was_judged |= turn.is_candidates);
+        last.for_each(|turn| turn.judged += u32::from(turn.is_candidates));
+    }
+
+    /// Records that the last connection was given up because the hub was silent, so that it has not judged the certificate.
+    pub(in crate::net) fn on_silent(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = state.iter_mut().filter_map(|state| state.turns.last_mut());
+        last.for_each(|turn| turn.judged = turn.judged.saturating_sub(u32::from(turn.is_candidates)));
     }
 
     /// Records that the last dial failed before the hub could judge the certificate: that dial counts for nothing.
@@ -197,14 +224,20 @@ impl TlsRenewal {
         if !turn.is_candidates {
             // Where no address of the hub could judge it, they may have been dead, and the next dial of this one uses it.
             let mut turns = state.turns.iter().filter(|other| other.address.0 == turn.address.0);
-            if turns.any(|turn| turn.was_judged) {
+            let is_judged = turns.any(|turn| turn.judged > 0);
+            state.vain_offers = state.vain_offers.saturating_add(1);
+            if is_judged && !state.is_refused {
                 state.is_refused = true;
                 tracing::warn!(
                     "the hub does not take the link's renewed certificate: the former one is used"
                 );
+            } else if !is_judged && state.vain_offers == 1 {
+                tracing::warn!(
+                    "the hub did not answer to the link's renewed certificate: the former one is used, the new one tried again"
+                );
             }
         } else if let Some(candidate) = state.candidate.take() {
-            *state = State { proven: candidate, candidate: None, turns: Vec::new(), is_refused: false };
+            *state = State::new(candidate);
             tracing::info!("the link's renewed certificate is in use");
         }
     }

@@ -204,6 +204,35 @@ async fn a_hub_that_is_refused_here_has_refused_nothing() {
     assert!(is_same(&renewal.next(&address(), &first, |tls| tls).await, &second), "it is in use");
 }
 
+/// A hub judges a certificate of TLS 1.3 behind the handshake: one that falls silent then has not judged it.
+#[tokio::test]
+async fn a_hub_that_is_silent_has_refused_nothing() {
+    let (first, second) = (tls(), tls());
+    let file = Mutex::new(Some(second.clone()));
+    let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
+    let next = async || is_same(&renewal.next(&address(), &first, |tls| tls).await, &second);
+    for offers in 1..=3 {
+        assert!(next().await);
+        renewal.on_judged();
+        renewal.on_silent();
+        assert!(!next().await);
+        renewal.on_judged();
+        renewal.on_accepted();
+        // The end of that connection.
+        renewal.on_silent();
+        assert!(!renewal.is_refused());
+        let found = renewal.look(&first, |tls| tls).await;
+        assert_eq!(found, Found::InVain { offers, is_refused: false });
+        renewal.offer();
+    }
+    assert!(next().await);
+    renewal.on_judged();
+    assert!(!next().await);
+    renewal.on_accepted();
+    let found = renewal.look(&first, |tls| tls).await;
+    assert_eq!(found, Found::InVain { offers: 4, is_refused: true });
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_changes_nothing() {
     let first = tls();
