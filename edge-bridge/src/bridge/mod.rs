@@ -313,6 +313,14 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
+    /// Takes [`replace_connection`](Self::replace_connection) back if the connection has not ended: new messages are sent on it again.
+    pub fn keep_connection(&mut self, now: Now) {
+        if let Phase::Up(connection) = &mut self.phase {
+            connection.keep();
+        }
+        self.turn(now);
+    }
+
     /// Number of messages, by weight, that the hub has not acknowledged ([`Spool::undelivered`]); exact once the link has stopped.
     pub fn undelivered(&self) -> u64 {
         self.spool.undelivered()

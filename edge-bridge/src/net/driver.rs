@@ -125,7 +125,10 @@ impl Driver {
                 }
                 Woken::Request(Some(Request::LookAtCertificate)) => self.renewal_watch.ask(),
                 Woken::Request(Some(Request::Close { limit, reply })) => {
-                    self.closing.request(self.clock.now().up_ms, limit, reply);
+                    let now = self.clock.now();
+                    self.closing.request(now.up_ms, limit, reply);
+                    // What waits goes out now, on a connection that ends anyway.
+                    self.core.keep_connection(now);
                 }
                 Woken::Request(None) => break,
             }
@@ -251,10 +254,11 @@ impl Driver {
         self.publish_status();
     }
 
-    /// Replaces the connection if it shows a certificate that was renewed since.
+    /// Replaces the connection if it shows a certificate that was renewed since, and is to last.
     fn replace_if_renewed(&mut self) {
         let now = self.clock.now();
-        if self.renewal_watch.turn(now.up_ms, self.core.link().is_connected(), &self.dialer) {
+        let is_due = self.renewal_watch.turn(now.up_ms, self.core.link().is_connected(), &self.dialer);
+        if is_due && self.closing.next_deadline().is_none() {
             self.core.replace_connection(now, CALM_WITHIN_MS, "the link's certificate was renewed");
         }
     }

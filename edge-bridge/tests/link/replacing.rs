@@ -85,6 +85,31 @@ fn it_waits_for_an_answer_no_longer_than_it_is_told_to() {
     assert_eq!((payloads(&sent), sent[0].dup, sent[0].packet_id), (vec!["a"], true, Some(id)));
 }
 
+/// A link that is to be closed sends what it has, and needs no other connection for that.
+#[test]
+fn one_that_is_to_stay_after_all_sends_what_waits() {
+    let mut link = connected();
+    link.push("a");
+    let id = link.sent()[0].packet_id.unwrap().get();
+    replace(&mut link);
+    link.push("b");
+    assert!(link.packets.is_empty());
+    link.core.keep_connection(at(link.now_ms));
+    link.drain();
+    assert_eq!(payloads(&link.sent()), ["b"]);
+    link.now_ms += WITHIN_MS;
+    link.timeout();
+    link.answer(id, ReasonCode::SUCCESS);
+    assert_eq!(link.hangups, 0);
+    // One that has ended does not come back.
+    let mut link = connected();
+    replace(&mut link);
+    link.core.keep_connection(at(link.now_ms));
+    link.drain();
+    assert_eq!(link.hangups, 1);
+    assert!(link.redial() <= AT_ONCE_MS);
+}
+
 /// A command that is being carried out would come again.
 #[test]
 fn it_ends_behind_what_the_application_has_not_answered() {

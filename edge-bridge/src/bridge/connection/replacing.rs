@@ -24,6 +24,11 @@ impl Connection {
         }
     }
 
+    /// Has the connection stay after all, if it has not ended to be replaced.
+    pub(in crate::bridge) fn keep(&mut self) {
+        self.replacement.take_if(|replacement| !replacement.is_done);
+    }
+
     /// Returns when the connection ends to be replaced, at the latest; `None` if it stays.
     pub(in crate::bridge) fn replaced_at_ms(&self) -> Option<u64> {
         self.replacement.as_ref().map(|replacement| replacement.until_ms)
