@@ -70,12 +70,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Closes a connection to make room for a new one. Returns `false` if none may be closed.
     fn displace(&mut self, now: Now, peer: Option<SocketAddr>) -> bool {
-        let may_go = self.connections.iter().filter(|(id, state)| {
-            (state.gone || now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS) && !self.may_read(*id)
-        });
-        let unread = may_go.min_by_key(|(id, state)| (!state.gone, state.heard_ms, *id)).map(|(id, _)| id);
-        let id = unread.or_else(|| self.nameless(now, peer)).or_else(|| self.of_the_crowd(now, peer));
-        let Some(id) = id else { return false };
+        let Some(id) = self.gives_way(now, peer) else { return false };
         let Some(state) = self.connections.get_mut(id) else { return false };
         if state.gone {
             state.session.handle_input(now.up_ms, Input::Closed);
@@ -88,39 +83,64 @@ impl<I: Ingest> Listener<I> {
         true
     }
 
-    /// Returns the silent connection of the network with most of them that gives way to a new one of `peer`.
-    fn of_the_crowd(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
-        if self.connections.iter().any(|(_, state)| state.client.is_none()) {
-            return None;
-        }
-        let mut counts: HashMap<_, usize> = HashMap::new();
-        self.connections.iter().for_each(|(_, state)| *counts.entry(network(state.peer)).or_default() += 1);
-        let own = counts.get(&network(peer)).copied().unwrap_or_default();
-        let crowd = (self.config.max_connections / CROWD_SHARE).max(own + 2);
-        let most = counts.values().copied().max().filter(|most| *most >= crowd)?;
-        let of_crowd = self.connections.iter().filter(|(_, state)| {
-            counts.get(&network(state.peer)) == Some(&most)
-                && now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS
-        });
-        of_crowd.min_by_key(|(id, state)| (state.heard_ms, *id)).map(|(id, _)| id)
-    }
-
-    /// Returns the connection without an accepted CONNECT that gives way to a new one of `peer`.
-    fn nameless(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
-        let mut of_network: HashMap<_, (usize, ConnectionId, u64)> = HashMap::new();
-        for (id, state) in self.connections.iter().filter(|(_, state)| state.client.is_none()) {
-            let (count, oldest, since_ms) =
-                of_network.entry(network(state.peer)).or_insert((0, id, state.accepted_ms));
-            *count += 1;
-            if id < *oldest {
-                (*oldest, *since_ms) = (id, state.accepted_ms);
+    /// Returns the connection that gives way to a new one of `peer`. Looks at each connection once: whoever is refused comes again at once.
+    fn gives_way(&self, now: Now, peer: Option<SocketAddr>) -> Option<ConnectionId> {
+        let mut unread = None;
+        let mut networks: HashMap<_, Places> = HashMap::new();
+        for (id, state) in self.connections.iter() {
+            let is_silent = now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS;
+            if (state.gone || is_silent) && !self.may_read(id) {
+                unread = first(unread, (!state.gone, state.heard_ms, id));
+            }
+            let places = networks.entry(network(state.peer)).or_default();
+            places.all += 1;
+            if state.client.is_none() {
+                places.nameless += 1;
+                places.oldest_nameless = first(places.oldest_nameless, (id, state.accepted_ms));
+            }
+            if is_silent {
+                places.longest_silent = first(places.longest_silent, (state.heard_ms, id));
             }
         }
-        let own = of_network.get(&network(peer)).map_or(0, |(count, ..)| *count);
-        let (most, id, since_ms) =
-            of_network.into_values().max_by_key(|(count, id, _)| (*count, Reverse(*id)))?;
-        (most > own || now.up_ms.saturating_sub(since_ms) >= NAMELESS_MS).then_some(id)
+        if let Some((.., id)) = unread {
+            return Some(id);
+        }
+        let own = networks.get(&network(peer)).copied().unwrap_or_default();
+        if networks.values().any(|places| places.nameless > 0) {
+            return nameless(now, &networks, own);
+        }
+        let crowd = (self.config.max_connections / CROWD_SHARE).max(own.all + 2);
+        let most = networks.values().map(|places| places.all).max().filter(|most| *most >= crowd)?;
+        let of_crowd = networks.values().filter(|places| places.all == most);
+        of_crowd.filter_map(|places| places.longest_silent).min().map(|(_, id)| id)
     }
+}
+
+/// Places that the connections of one network take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    all: usize,
+    /// Those without an accepted CONNECT.
+    nameless: usize,
+    /// Oldest of these, with the time from which it is there.
+    oldest_nameless: Option<(ConnectionId, u64)>,
+    /// Connection that has been silent longest, of those that have been silent for [`KEPT_MS`], with the time at which it was heard last.
+    longest_silent: Option<(u64, ConnectionId)>,
+}
+
+/// Returns the connection without an accepted CONNECT that gives way to a new one of a network with the places `own`.
+fn nameless<N>(now: Now, networks: &HashMap<N, Places>, own: Places) -> Option<ConnectionId> {
+    let oldest = networks.values().filter_map(|places| Some((places.nameless, places.oldest_nameless?)));
+    let (most, (id, since_ms)) = oldest.max_by_key(|(count, (id, _))| (*count, Reverse(*id)))?;
+    (most > own.nameless || now.up_ms.saturating_sub(since_ms) >= NAMELESS_MS).then_some(id)
+}
+
+/// Returns the lesser of both.
+fn first<T: Ord>(one: Option<T>, other: T) -> Option<T> {
+    Some(match one {
+        Some(one) => one.min(other),
+        None => other,
+    })
 }
 
 /// Returns the network of a peer; `None` if its address is not known.
