@@ -11,6 +11,8 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{Access, Damage, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerBuilder, ServerTls, signer_socket};
+use edge_bridge::session::Closed;
+use edge_bridge::wire::{ReasonCode, Utf8};
 use edge_state::{ClientFile, operator_file};
 use tokio::time::{Duration, Instant};
 
@@ -225,6 +227,8 @@ struct ClientLog {
     no_tls: Cause,
     topic: Cause,
     no_room: Cause,
+    displaced: Cause,
+    memory: Cause,
 }
 
 impl ClientLog {
@@ -247,6 +251,14 @@ impl ClientLog {
                 let Some(messages) = self.no_room.add() else { return };
                 tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), messages, "a message at QoS 0 found no room");
             }
+            Event::Disconnected { client, why: Closed::Local(ReasonCode::SERVER_BUSY), .. } => {
+                let Some(clients) = self.displaced.add() else { return };
+                tracing::warn!(address, client = %name_of(client.as_ref()), clients, "a client was disconnected to make place for a new one: it had not logged in, or had been silent, or not read, for ten seconds, and max_connections is reached");
+            }
+            Event::Disconnected { client, why: Closed::Local(ReasonCode::QUOTA_EXCEEDED), .. } => {
+                let Some(clients) = self.memory.add() else { return };
+                tracing::warn!(address, client = %name_of(client.as_ref()), clients, "a client was disconnected: of all it held most for longest, and memory_limit is reached");
+            }
             Event::ClientsRestored(restored) => tell_restored(restored),
             Event::ClientsNotRestored { error } => {
                 tracing::error!(%error, "sessions and retained messages of the last run cannot be read; their file is set aside as clients.bad, if its directory allows it");
@@ -263,6 +275,11 @@ impl ClientLog {
             _ => {}
         }
     }
+}
+
+/// Returns the client's name in quotation marks; nothing between them for one that did not say it.
+fn name_of(client: Option<&Utf8>) -> String {
+    format!("\"{}\"", Escaped(client.map_or("", |client| client)))
 }
 
 /// Logs what of the last run's clients is not back.

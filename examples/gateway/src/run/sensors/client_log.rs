@@ -217,6 +217,19 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 name_of(client.as_ref())
             ),
         }),
+        Event::Disconnected { client, why: Closed::Local(ReasonCode::SERVER_BUSY), .. } => {
+            let (cause, why) = match client {
+                Some(_) => ("places", "it had been silent, or was not read, for ten seconds or longer"),
+                None => ("places, nameless", "it had not logged in"),
+            };
+            Some(Trouble {
+                cause: cause.to_owned(),
+                said: format!(
+                    "client {} was disconnected to make place for a new one: {why}, and [local] max_connections is reached",
+                    name_of(client.as_ref())
+                ),
+            })
+        }
         Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {
             cause: "session".to_owned(),
             said: format!(

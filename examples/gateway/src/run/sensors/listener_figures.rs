@@ -12,7 +12,7 @@ pub(in crate::run) fn without_room(stats: &Stats) -> u64 {
 pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
     page.counter(
         "edge_displaced_total",
-        "Connections that were not read, or had not logged in, and were closed to make place for new ones, since the start.",
+        "Connections that were silent, not read, or not logged in, and were closed to make place for new ones, since the start.",
         stats.displaced,
     );
     page.counter(

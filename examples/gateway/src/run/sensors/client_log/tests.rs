@@ -208,6 +208,38 @@ fn who_is_closed_for_memory_without_a_name_is_told_and_who_is_refused_is_told_on
     assert_eq!(said(&[&refused, &ended, &ended]), [1, 1]);
 }
 
+#[test]
+fn who_makes_place_for_a_new_client_is_told_with_name_and_address() {
+    let mut log = ClientLog::default();
+    let displaced = |client| Event::Disconnected {
+        connection: ConnectionId(1),
+        client,
+        why: Closed::Local(ReasonCode::SERVER_BUSY),
+    };
+    let lines = captured(|| {
+        for _ in 0..90 {
+            log.on_event(0, &displaced(None), "10.0.0.8:1".parse().ok());
+            log.on_event(0, &displaced(Some(Utf8::from_static("a\nb"))), "10.0.0.7:1".parse().ok());
+        }
+    });
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (line, address, said) in [
+        (
+            lines[0],
+            "10.0.0.8:1",
+            "that did not say its name was disconnected to make place for a new one: it had not logged in",
+        ),
+        (
+            lines[1],
+            "10.0.0.7:1",
+            r#"client "a\nb" was disconnected to make place for a new one: it had been silent"#,
+        ),
+    ] {
+        assert!(line.contains(address) && line.contains(said), "{line}");
+    }
+}
+
 /// Whoever guesses passwords is named with each address, and keeps no other trouble out of the log.
 #[test]
 fn a_login_that_fails_has_a_line_a_minute_for_each_address() {
