@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-/// Returns an IPv6 address with its first 64 bits only, and an IPv4 address, also in IPv6 form, as it is.
-pub(crate) fn client_network(address: IpAddr) -> IpAddr {
+/// Returns the network of a client, the key for limits by address: an IPv6 address with its first 64 bits only, and an IPv4 address, also in IPv6 form,
+/// as it is.
+pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
         v4 => v4,

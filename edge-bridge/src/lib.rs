@@ -27,6 +27,7 @@ pub mod session;
 pub mod state_hash;
 pub mod wire;
 
+pub use client_network::client_network;
 pub use duration_histogram::Durations;
 #[cfg(feature = "net")]
 pub use net::{Bridge, Builder, Closed, Command, Commands, Link, PendingReceipt, Receipt, Tls};

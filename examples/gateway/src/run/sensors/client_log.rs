@@ -1,13 +1,14 @@
 //! Log lines about local clients: failures as warnings, connects and disconnects at debug level.
 //!
 //! A refused client comes back every second, so each cause has one line a minute, whatever the client, and all causes share a budget of lines. Logins that
-//! fail have one of their own, and a line a minute for each address.
+//! fail have one of their own, and a line a minute for each address, or IPv6 network of 64 bits.
 //! Events without a line are counted, with their addresses, in the next line of their cause, or in one line for all causes that have none.
 //! Clients choose their names and topics, so both are escaped.
 
 use std::net::SocketAddr;
 
 use control_loop::OneLine;
+use edge_bridge::client_network;
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{ConnectionId, Damage, Event, Restored};
 use edge_bridge::session::{Closed, Violation};
@@ -105,9 +106,10 @@ fn failed_login(event: &Event) -> bool {
     matches!(event, Event::Refused { reason, .. } if reasons.contains(reason))
 }
 
-/// Returns the cause of a login that fails: its address, whatever the user and the reason.
+/// Returns the cause of a login that fails: its address, whatever the user and the reason; of IPv6 its network, in which one client has any number of
+/// addresses.
 fn login_cause(address: Option<SocketAddr>) -> String {
-    address.map_or_else(String::new, |address| address.ip().to_string())
+    address.map_or_else(String::new, |address| client_network(address.ip()).to_string())
 }
 
 /// Returns the text without its digits, such as seconds or byte positions, so that one cause has one text.

@@ -263,8 +263,19 @@ fn a_login_that_fails_has_a_line_a_minute_for_each_address() {
     assert_eq!(lines.matches("address=\"10.0.0.7:1\"").count(), 2, "{lines}");
     assert!(lines.contains("held_back=8 from 10.0.0.7"), "{lines}");
     assert_eq!(lines.matches("messages for it are dropped").count(), 1, "{lines}");
+    let network = captured(|| {
+        for n in 0..300 {
+            log.on_event(2 * MINUTE_MS, &refused("u"), format!("[2001:db8::{n:x}]:1").parse().ok());
+        }
+        log.on_event(2 * MINUTE_MS, &refused("u"), from(7));
+    });
+    assert_eq!(
+        network.matches("was refused").count(),
+        2,
+        "a client has all addresses of its network: {network}"
+    );
     let flood = captured(|| {
-        (0..20_000).for_each(|n| log.on_event(2 * MINUTE_MS, &refused("u"), from(n)));
+        (0..20_000).for_each(|n| log.on_event(3 * MINUTE_MS, &refused("u"), from(n)));
     });
     assert!(flood.matches("was refused").count() <= CAUSES_MAX, "bounded");
     assert!(log.logins.causes.len() <= CAUSES_MAX);
