@@ -186,11 +186,14 @@ impl Broker {
         }
     }
 
-    /// Has sessions and retained messages saved at once. Returns whether they are.
-    pub(crate) async fn save(&self) -> bool {
-        match self.publisher().save_now().await {
-            Ok(saving) => saving.await.is_ok(),
-            Err(_) => false,
+    /// Has sessions and retained messages saved at once. Returns whether they are. The future does not borrow the broker.
+    pub(crate) fn save(&self) -> impl Future<Output = bool> + use<> {
+        let publisher = self.publisher();
+        async move {
+            match publisher.save_now().await {
+                Ok(saving) => saving.await.is_ok(),
+                Err(_) => false,
+            }
         }
     }
 

@@ -146,10 +146,13 @@ impl Connection {
         [hub, local]
     }
 
-    /// Makes durable what the queues have in memory. Returns whether it is.
-    pub(crate) async fn commit(&self) -> bool {
-        let (hub, local) = join(self.hub.commit_spool(), self.local.commit()).await;
-        hub.is_ok() && local.is_ok()
+    /// Makes durable what the queues have in memory. Returns whether it is. The future does not borrow the connection, which may end meanwhile.
+    pub(crate) fn commit(&self) -> impl Future<Output = bool> + use<> {
+        let (hub, local) = (self.hub.commit_spool(), self.local.commit());
+        async move {
+            let (hub, local) = join(hub, local).await;
+            hub.is_ok() && local.is_ok()
+        }
     }
 
     /// Logs what the queues' stores found.
@@ -290,11 +293,17 @@ impl Local {
         }
     }
 
-    async fn commit(&self) -> Result<(), CommitError> {
-        match self {
-            Self::Client(client) => client.commit_spool().await,
-            Self::Broker(_, Some(inbox)) => inbox.commit().await,
-            Self::Broker(_, None) => Ok(()),
+    fn commit(&self) -> impl Future<Output = Result<(), CommitError>> + use<> {
+        let (client, inbox) = match self {
+            Self::Client(client) => (Some(client.commit_spool()), None),
+            Self::Broker(_, inbox) => (None, inbox.as_ref().map(|inbox| inbox.commit())),
+        };
+        async move {
+            match (client, inbox) {
+                (Some(commit), _) => commit.await,
+                (None, Some(commit)) => commit.await,
+                (None, None) => Ok(()),
+            }
         }
     }
 

@@ -106,8 +106,9 @@ impl Inbox {
     /// # Errors
     ///
     /// The disk failed.
-    pub(crate) async fn commit(&self) -> Result<(), CommitError> {
-        self.queue.commit().await
+    pub(crate) fn commit(&self) -> impl Future<Output = Result<(), CommitError>> + use<> {
+        let queue = self.queue.clone();
+        async move { queue.commit().await }
     }
 
     /// Takes the events of the queue's store since the last call.

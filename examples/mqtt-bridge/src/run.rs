@@ -8,6 +8,7 @@ use std::path::Path;
 use edge_bridge::bridge::topic_rules::Rules;
 use edge_service::Notifier;
 use futures_util::future::join_all;
+use tokio::time::error::Elapsed;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::Setup;
@@ -19,7 +20,7 @@ use crate::outlets::Outlets;
 use crate::places::Places;
 use crate::plan::retained_taken::RetainedTaken;
 use crate::plan::{self, Plan};
-use crate::signals::{self, Stop, until_stopped};
+use crate::signals::{self, Power, Stop, until_stopped, while_powered};
 
 /// Time limit for receipts of the last messages of local clients.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -93,16 +94,15 @@ pub(crate) async fn run(
             _ = looks.tick() => site.tell_losses_of_clients().await,
             () = site.has_losses_to_tell() => site.tell_losses(),
             _ = again.tick(), if !site.waiting.is_empty() => {
-                let starts = service.while_waiting(site.start_waiting());
-                if until_stopped(starts, stop.asked()).await.1 {
+                if site.works((&mut stop, &mut others.power), service, Site::start_waiting).await {
                     break;
                 }
             }
-            _ = others.power.recv() => site.make_durable().await,
+            () = others.power.fails() => site.make_durable().await,
             _ = others.hangup.recv() => {
                 let Some(setup) = read_again() else { continue };
-                let change = service.while_waiting(site.change(setup));
-                if until_stopped(change, stop.asked()).await.1 {
+                let change = async |site: &mut Site| site.change(setup).await;
+                if site.works((&mut stop, &mut others.power), service, change).await {
                     break;
                 }
                 again.reset();
@@ -175,6 +175,23 @@ impl Site {
             }
         }
         Ok(site)
+    }
+
+    /// Performs work on the parts, during which a SIGPWR is served with the queues and sessions of before. Returns whether a stop was asked for.
+    async fn works(
+        &mut self,
+        (stop, power): (&mut Stop, &mut Power),
+        service: &Notifier,
+        work: impl AsyncFnOnce(&mut Self),
+    ) -> bool {
+        let rescue = self.make_durable();
+        let done = until_stopped(service.while_waiting(work(self)), stop.asked());
+        let ((_, is_stopped), has_failed) = while_powered(done, power.fails(), rescue).await;
+        if has_failed {
+            // What the work has opened, too.
+            self.make_durable().await;
+        }
+        is_stopped
     }
 
     /// Applies a changed file. A connection that does not start is logged and left out; the others continue.
@@ -295,21 +312,21 @@ impl Site {
         join_all(self.running.iter().map(Connection::store_stats)).await
     }
 
-    /// Makes durable what queues and sessions have in memory, because the supply of power is failing.
-    async fn make_durable(&self) {
-        let queues =
-            join_all(self.running.iter().map(|connection| timeout(POWER_WITHIN, connection.commit())));
-        let clients = async {
-            match &self.broker {
-                Some(broker) => timeout(POWER_WITHIN, broker.save()).await == Ok(true),
-                None => true,
-            }
-        };
-        let (queues, clients) = tokio::join!(queues, clients);
-        let failed = queues.iter().filter(|queue| **queue != Ok(true)).count();
-        match (failed, clients) {
-            (0, true) => tracing::info!("SIGPWR: what was in memory is on disk"),
-            _ => tracing::warn!(queues = failed, clients, "SIGPWR: not all that was in memory is on disk"),
+    /// Makes durable what queues and sessions have in memory, because the supply of power is failing. The future does not borrow the parts, which may
+    /// change meanwhile.
+    fn make_durable(&self) -> impl Future<Output = ()> + use<> {
+        let commits: Vec<_> = self.running.iter().map(Connection::commit).collect();
+        let save = self.broker.as_ref().map(Broker::save);
+        async move {
+            let queues = join_all(commits.into_iter().map(|commit| timeout(POWER_WITHIN, commit)));
+            let clients = async {
+                match save {
+                    Some(save) => timeout(POWER_WITHIN, save).await == Ok(true),
+                    None => true,
+                }
+            };
+            let (queues, clients) = tokio::join!(queues, clients);
+            tell_rescue(&queues, clients);
         }
     }
 
@@ -332,6 +349,15 @@ impl Site {
             broker.stop(GOODBYE).await;
         }
         join_all(self.running.into_iter().map(Connection::stop)).await;
+    }
+}
+
+/// Logs what of the queues and of the clients' sessions is on disk after a SIGPWR.
+fn tell_rescue(queues: &[Result<bool, Elapsed>], clients: bool) {
+    let failed = queues.iter().filter(|queue| **queue != Ok(true)).count();
+    match (failed, clients) {
+        (0, true) => tracing::info!("SIGPWR: what was in memory is on disk"),
+        _ => tracing::warn!(queues = failed, clients, "SIGPWR: not all that was in memory is on disk"),
     }
 }
 

@@ -22,9 +22,11 @@ pub(crate) struct Stop {
 pub(crate) struct Others {
     /// SIGHUP.
     pub(crate) hangup: Signal,
-    /// SIGPWR: the supply of power is failing.
-    pub(crate) power: Signal,
+    pub(crate) power: Power,
 }
+
+/// SIGPWR: the supply of power is failing.
+pub(crate) struct Power(Signal);
 
 /// Listens for the signals that stop the program, and for SIGHUP and SIGPWR.
 ///
@@ -34,7 +36,7 @@ pub(crate) struct Others {
 pub(crate) fn listen() -> Result<(Stop, Others), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
     let [terminate, interrupt] = [listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?];
-    let power = listen(SignalKind::from_raw(POWER))?;
+    let power = Power(listen(SignalKind::from_raw(POWER))?);
     Ok((Stop { terminate, interrupt }, Others { hangup: listen(SignalKind::hangup())?, power }))
 }
 
@@ -45,6 +47,14 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+impl Power {
+    /// Waits for the signal. Cancel-safe.
+    pub(crate) async fn fails(&mut self) {
+        // Ends with the program alone.
+        let _ = self.0.recv().await;
     }
 }
 
@@ -68,6 +78,25 @@ pub(crate) async fn until_stopped<T>(
     (result, true)
 }
 
+/// Performs work, and meanwhile what is to be done at a SIGPWR, because a supply of power that fails does not wait. Returns the result of the work, and
+/// whether there was a SIGPWR.
+pub(crate) async fn while_powered<T>(
+    work: impl Future<Output = T>,
+    power_fails: impl Future<Output = ()>,
+    rescue: impl Future<Output = ()>,
+) -> (T, bool) {
+    let (mut work, mut rescue, mut power_fails) = (pin!(work), pin!(rescue), pin!(power_fails));
+    let (mut has_failed, mut is_rescued) = (false, false);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut power_fails, if !has_failed => has_failed = true,
+            () = &mut rescue, if has_failed && !is_rescued => is_rescued = true,
+            result = &mut work => return (result, has_failed),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
@@ -83,6 +112,20 @@ mod tests {
         let asked = sleep(Duration::from_secs(60));
         let given_up = timeout(Duration::from_secs(3_600), until_stopped(pending::<()>(), asked)).await;
         assert_eq!((given_up, start.elapsed()), (Ok((None, true)), Duration::from_secs(60) + END_WITHIN));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn power_that_fails_waits_for_no_work() {
+        let start = Instant::now();
+        let mut rescued = None;
+        let work = sleep(Duration::from_secs(60));
+        let rescue = async { rescued = Some(start.elapsed()) };
+        let ((), has_failed) = while_powered(work, sleep(Duration::from_secs(1)), rescue).await;
+        assert_eq!((has_failed, start.elapsed()), (true, Duration::from_secs(60)));
+        assert_eq!(rescued, Some(Duration::from_secs(1)));
+        let mut is_rescued = false;
+        assert_eq!(while_powered(ready(1), pending(), async { is_rescued = true }).await, (1, false));
+        assert!(!is_rescued);
     }
 
     #[tokio::test(start_paused = true)]

@@ -232,16 +232,22 @@ impl Bridge {
     }
 
     /// Makes all messages in the spool on disk durable, as [`edge_queue::aio::Queue::commit`] does, where this cannot wait for the commit that is
-    /// due: the supply of power is failing. Nothing to do in memory.
+    /// due: the supply of power is failing. Nothing to do in memory. The future does not borrow the bridge, which may be closed meanwhile.
     ///
     /// # Errors
     ///
     /// The disk failed.
     #[cfg(feature = "spool-queue")]
-    pub async fn commit_spool(&self) -> Result<(), edge_queue::CommitError> {
-        match &self.store {
-            Store::Memory(_) => Ok(()),
-            Store::Queue { queue, .. } => queue.commit().await,
+    pub fn commit_spool(&self) -> impl Future<Output = Result<(), edge_queue::CommitError>> + Send + use<> {
+        let queue = match &self.store {
+            Store::Memory(_) => None,
+            Store::Queue { queue, .. } => Some(queue.clone()),
+        };
+        async move {
+            match queue {
+                None => Ok(()),
+                Some(queue) => queue.commit().await,
+            }
         }
     }
 
