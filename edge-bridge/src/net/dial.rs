@@ -3,7 +3,6 @@
 //! that works. After a dial that failed another address is tried first, because a node may hang behind its TCP.
 
 pub(super) mod failed_dials;
-mod handshake_error;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +21,8 @@ use super::proxy::tunnel::{self, TunnelError};
 use super::reread_source::RereadSource;
 use super::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use super::tls::Tls;
-use super::tls::client_handshake::{HandshakeFailure, no_certificate};
+use super::tls::client_handshake::no_certificate;
+use super::tls::handshake_error::{self, HandshakeFailure};
 use super::tls::hub_session::LastHubTls;
 use super::tls::renewal::TlsRenewal;
 use super::tls::renewal::timetable::Found;

@@ -10,6 +10,7 @@ pub(super) mod client_handshake;
 pub(super) mod clock_floor;
 pub(super) mod der;
 pub(super) mod error;
+pub(super) mod handshake_error;
 pub(super) mod hub_session;
 pub(super) mod names;
 mod partial_renewal;

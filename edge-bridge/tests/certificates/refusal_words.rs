@@ -1,7 +1,9 @@
 //! Words for certificates that are refused, and the user names of those that are not, over real handshakes.
 
+use edge_bridge::net::tcp_stream::Counted;
 use edge_bridge::net::{CertificateUser, ServerTls, Tls, TlsSettingNames};
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::authority::{Authority, EVER};
 use crate::deliver;
@@ -28,7 +30,8 @@ fn dns(name: &str) -> SanType {
 #[tokio::test]
 async fn a_refused_hub_is_told_with_file_setting_and_names() {
     let (plant, line) = (Authority::new(), Authority::new().below(EVER));
-    let names = TlsSettingNames { server_name: "hub.url", authorities: "hub.ca" };
+    let names =
+        TlsSettingNames { server_name: "hub.url", authorities: "hub.ca", ..TlsSettingNames::default() };
     // Without the certificate in between.
     let [cert, key] = signed(&line, vec![dns("localhost")]);
     let hub = ServerTls::from_pem(cert, key, None).unwrap();
@@ -94,4 +97,26 @@ async fn the_user_is_the_name_that_was_asked_for() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A program's own server, other than a hub, is called what it is.
+#[tokio::test]
+async fn a_refused_server_has_the_programs_own_word_in_a_lone_handshake() {
+    let (plant, line) = (Authority::new(), Authority::new().below(EVER));
+    let [cert, key] = signed(&line, vec![dns("localhost")]);
+    let server = ServerTls::from_pem(cert, key, None).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _ = server.accept(Counted::new(stream, Default::default())).await;
+    });
+    let names = TlsSettingNames { server_name: "broker", authorities: "broker_ca", peer: "the local broker" };
+    let stream = Counted::new(TcpStream::connect(address).await.unwrap(), Default::default());
+    let tls = plant.client().with_setting_names(names);
+    let error = tls.handshake("localhost", stream).await.unwrap_err().to_string();
+    accepting.await.unwrap();
+    let begins = "the local broker's certificate does not lead to a root certificate in ";
+    assert!(error.starts_with(begins) && error.contains("(broker_ca)"), "{error}");
+    assert!(error.ends_with("or let the local broker send those in between"), "{error}");
 }

@@ -315,7 +315,11 @@ impl Plan {
             _ if files.system_ca => Tls::from_system(),
             _ => return Ok(None),
         };
-        let names = TlsSettingNames { server_name: "address", authorities: "bridge_cafile" };
+        let names = TlsSettingNames {
+            server_name: "address",
+            authorities: "bridge_cafile",
+            ..TlsSettingNames::default()
+        };
         tls.map(|tls| Some(tls.with_setting_names(names))).map_err(|error| in_full(&error))
     }
 

@@ -7,7 +7,8 @@ use rustls::sign::SigningKey;
 use rustls_pki_types::ServerName;
 use tokio_rustls::client::TlsStream;
 
-use super::peer_certificate::{self, PeerCertificate};
+use super::handshake_error::{self, HandshakeFailure};
+use super::peer_certificate;
 use super::{Tls, names};
 use crate::net::tcp_stream::{Counted, Stream};
 
@@ -31,10 +32,12 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// The name cannot be one of a server; the server does not speak TLS, or is refused or refuses; the signer does not sign.
+    /// The name cannot be one of a server; the server does not speak TLS, or is refused or refuses; the signer does not sign. A certificate that is refused is
+    /// told with its names and the program's settings ([`with_setting_names`](Self::with_setting_names)).
     pub async fn handshake(&self, name: &str, stream: Counted) -> io::Result<Stream> {
         let name = names::server_name(name).map_err(io::Error::other)?;
-        let stream = self.connect(name, stream).await.map_err(|failed| failed.error)?;
+        let connected = self.connect(name.clone(), stream).await;
+        let stream = connected.map_err(|failed| handshake_error::in_words(failed, self, &name))?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 
@@ -66,12 +69,4 @@ impl Tls {
 /// Returns the error of a handshake that is not begun for want of a certificate.
 pub(in crate::net) fn no_certificate() -> io::Error {
     io::Error::other("there is no certificate of this client yet")
-}
-
-/// Handshake with a server that failed.
-#[derive(Debug)]
-pub(in crate::net) struct HandshakeFailure {
-    pub(in crate::net) error: io::Error,
-    /// Certificate of the server that was refused; `None` if none was, or settings made by [`Tls::from_config`] refused it.
-    pub(in crate::net) refused: Option<PeerCertificate>,
 }

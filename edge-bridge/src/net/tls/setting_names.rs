@@ -10,10 +10,12 @@ pub struct TlsSettingNames {
     pub server_name: &'static str,
     /// Name of the setting with the file of trusted authorities.
     pub authorities: &'static str,
+    /// Word for the server, with its article, as `the EST server`; empty for `the hub`.
+    pub peer: &'static str,
 }
 
 impl Tls {
-    /// Names the program's settings in errors of handshakes with the hub.
+    /// Names the program's settings, and the server, in errors of handshakes.
     #[must_use]
     pub fn with_setting_names(self, names: TlsSettingNames) -> Self {
         Self { names, ..self }

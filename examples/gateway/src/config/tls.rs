@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// Keys that are to look at where the handshake with the hub fails.
 const NAMES: TlsSettingNames =
-    TlsSettingNames { server_name: "[hub] url, tls_server_name", authorities: "[hub] ca" };
+    TlsSettingNames { server_name: "[hub] url, tls_server_name", authorities: "[hub] ca", peer: "" };
 
 /// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted. The hub's certificate
 /// is judged within `floor`. With an error the gateway's own certificate cannot be used, and no connection is made before there is one.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_bridge::Tls;
-use edge_bridge::net::{ClockFloor, TlsError, signer_socket};
+use edge_bridge::net::{ClockFloor, TlsError, TlsSettingNames, signer_socket};
 use edge_est::answer::{self, Answer, AnswerError, Chain, Wanted};
 use edge_est::certificate::Validity;
 use edge_est::request::{Names, RequestError, request};
@@ -38,6 +38,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const EXCHANGE_WITHIN: Duration = Duration::from_secs(60);
 /// Looks in a row that find a file without a certificate before it counts as such: somebody may just be writing it.
 const LOOKS_WITHOUT: u32 = 3;
+/// Keys that are to look at where the handshake with the server fails.
+const NAMES: TlsSettingNames = TlsSettingNames {
+    server_name: "[hub.est] url",
+    authorities: "[hub.est] ca, or that of [hub]",
+    peer: "the EST server",
+};
 /// Shortest time between two log lines about requests that failed, in seconds.
 const TELL_EVERY_S: u64 = 3_600;
 
@@ -231,7 +237,8 @@ struct Prepared {
 fn prepare(hub: &Hub, est: &Est, floor: ClockFloor, is_first: bool) -> Result<Prepared, EnrolmentError> {
     try_room(hub)?;
     let ca = est.ca.as_deref().or(hub.ca.as_deref());
-    let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?.with_clock_floor(floor);
+    let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?;
+    let trusting = trusting.with_clock_floor(floor).with_setting_names(NAMES);
     if let Some(claim) = est.claim.as_ref().filter(|_| is_first) {
         let tls = trusting.with_identity(&claim.cert, &claim.key)?;
         let key = own_key(hub)?;

@@ -1,6 +1,6 @@
-//! Words for a hub's certificate that is refused: what is wrong, what the certificate says, and which file or setting is to look at, by the program's
-//! own [names](TlsSettingNames). For its dates with the clock that refused it, since often the clock is wrong and not the certificate. And for a signer
-//! that does not sign.
+//! Handshake of a client that failed, and the words for it. For a server's certificate that is refused: what is wrong, what the certificate says, and which
+//! file or setting is to look at, by the program's own [names](TlsSettingNames); for its dates with the clock that refused it, since often the clock is
+//! wrong and not the certificate. And for a signer that does not sign.
 
 use std::io;
 use std::path::Path;
@@ -9,16 +9,23 @@ use std::time::Duration;
 use rustls::{CertificateError, Error};
 use rustls_pki_types::{ServerName, UnixTime};
 
-use super::super::tls::Tls;
-use super::super::tls::client_handshake::HandshakeFailure;
-use super::super::tls::error::TlsError;
-use super::super::tls::peer_certificate::PeerCertificate;
-use super::super::tls::setting_names::{TlsSettingNames, in_brackets};
-use super::super::utc::Utc;
+use super::Tls;
+use super::error::TlsError;
+use super::peer_certificate::PeerCertificate;
+use super::setting_names::{TlsSettingNames, in_brackets};
 use crate::escape::Escaped;
+use crate::net::utc::Utc;
 
-/// Returns the error of a handshake with the hub of this name; one about a certificate, or of a signer, in words of this crate, any other as it is.
-pub(super) fn in_words(failed: HandshakeFailure, tls: &Tls, name: &ServerName<'_>) -> io::Error {
+/// Handshake with a server that failed.
+#[derive(Debug)]
+pub(in crate::net) struct HandshakeFailure {
+    pub(in crate::net) error: io::Error,
+    /// Certificate of the server that was refused; `None` if none was, or settings made by [`Tls::from_config`] refused it.
+    pub(in crate::net) refused: Option<PeerCertificate>,
+}
+
+/// Returns the error of a handshake with the server of this name; one about a certificate, or of a signer, in words of this crate, any other as it is.
+pub(in crate::net) fn in_words(failed: HandshakeFailure, tls: &Tls, name: &ServerName<'_>) -> io::Error {
     let HandshakeFailure { error, refused } = failed;
     let (file, names) = (tls.authorities_file(), tls.setting_names());
     let dialled = Dialled { name: name.to_str().into_owned(), refused, file, names };
@@ -29,8 +36,8 @@ pub(super) fn in_words(failed: HandshakeFailure, tls: &Tls, name: &ServerName<'_
     }
 }
 
-/// Returns whether the handshake failed on this side, by the hub's certificate or a signer that is away, so that nothing is known of the own certificate.
-pub(super) fn says_nothing_of_own_certificate(error: &io::Error) -> bool {
+/// Returns whether the handshake failed on this side, by the server's certificate or a signer that is away, so that nothing is known of the own certificate.
+pub(in crate::net) fn says_nothing_of_own_certificate(error: &io::Error) -> bool {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match of_tls {
         Some(Error::InvalidCertificate(_)) => true,
@@ -42,7 +49,7 @@ pub(super) fn says_nothing_of_own_certificate(error: &io::Error) -> bool {
     }
 }
 
-/// Hub that was dialled, as far as an error is about it.
+/// Server that was dialled, as far as an error is about it.
 #[derive(Debug)]
 struct Dialled<'a> {
     /// Name that the certificate has to have.
@@ -68,20 +75,23 @@ impl Dialled<'_> {
             CertificateError::NotValidYetContext { not_before, .. } => {
                 let (from, clock) = (Utc::from(*not_before), Utc::from(clock).day());
                 format!(
-                    "is not valid before {from}, and it is {clock} by this machine's clock{}: set the clock if it is wrong, else replace the certificate at the hub",
-                    self.certificate()
+                    "is not valid before {from}, and it is {clock} by this machine's clock{}: set the clock if it is wrong, else replace the certificate at {}",
+                    self.certificate(),
+                    self.peer()
                 )
             }
             CertificateError::ExpiredContext { time, not_after } => {
-                format!("{}{}: replace it at the hub", expired(*time, *not_after, clock), self.certificate())
+                let said = expired(*time, *not_after, clock);
+                format!("{said}{}: replace it at {}", self.certificate(), self.peer())
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 self.wrong_name()
             }
             CertificateError::UnknownIssuer => format!(
-                "does not lead to a root certificate in {}{}: put the certificate of its authority there, or let the hub send those in between",
+                "does not lead to a root certificate in {}{}: put the certificate of its authority there, or let {} send those in between",
                 self.authorities(),
-                self.certificate()
+                self.certificate(),
+                self.peer()
             ),
             // Without a certificate that was refused it is the signature of the handshake.
             CertificateError::BadSignature if self.refused.is_some() => format!(
@@ -90,13 +100,19 @@ impl Dialled<'_> {
                 self.certificate()
             ),
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
-                "is not one for servers, by its extended key usage{}: replace it at the hub",
-                self.certificate()
+                "is not one for servers, by its extended key usage{}: replace it at {}",
+                self.certificate(),
+                self.peer()
             ),
             CertificateError::Other(other) => format!("is refused: {}", other.0),
             other => format!("is refused: {other}{}", self.certificate()),
         };
-        Some(format!("the hub's certificate {what}"))
+        Some(format!("{}'s certificate {what}", self.peer()))
+    }
+
+    /// Returns the word for the server.
+    fn peer(&self) -> &'static str {
+        if self.names.peer.is_empty() { "the hub" } else { self.names.peer }
     }
 
     /// Returns what the certificate says, behind a blank and in brackets; nothing if it is not known.
@@ -155,7 +171,11 @@ mod tests {
             name: "hub.example".to_owned(),
             refused: certificate.map(PeerCertificate::new),
             file: Some(Path::new("/etc/plant.crt")),
-            names: TlsSettingNames { server_name: "hub.url", authorities: "hub.ca" },
+            names: TlsSettingNames {
+                server_name: "hub.url",
+                authorities: "hub.ca",
+                ..TlsSettingNames::default()
+            },
         }
     }
 
