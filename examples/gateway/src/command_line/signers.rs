@@ -16,11 +16,16 @@ pub(super) fn check(config: &Config) -> Result<(), ExitCode> {
     // A first certificate is yet to come, and no signer has its key.
     let hub = config.hub.cert.as_ref().zip(config.hub.key.as_ref());
     let hub = hub.filter(|_| !config.hub.waits_for_certificate());
-    let listener = match &config.local {
-        Local::Listen { addresses, .. } => addresses.tls.as_ref().map(|tls| (&tls.cert, &tls.key)),
-        Local::Broker { .. } => None,
+    let (local_key, local) = match &config.local {
+        Local::Listen { addresses, .. } => {
+            ("local.key", addresses.tls.as_ref().map(|tls| (&tls.cert, &tls.key)))
+        }
+        Local::Broker { way, .. } => {
+            let files = way.tls.as_ref().map(|tls| &tls.files);
+            ("local.broker_key", files.and_then(|files| files.cert.as_ref().zip(files.key.as_ref())))
+        }
     };
-    let keys = [("hub.key", hub), ("local.key", listener)];
+    let keys = [("hub.key", hub), (local_key, local)];
     let mut outcome = Ok(());
     for (key, (cert, private_key)) in keys.into_iter().filter_map(|(key, files)| Some((key, files?))) {
         if let Some(problem) = problem(cert, private_key) {

@@ -140,8 +140,7 @@ fn warn_if_unwritable(file: &Path, at: usize, (key, what): (&str, &str), finding
 impl Hub {
     /// Returns whether the certificate is yet to come, by a claim.
     pub(crate) fn waits_for_certificate(&self) -> bool {
-        let has_claim = self.est.as_ref().is_some_and(|est| est.claim.is_some());
-        has_claim && self.cert.as_ref().is_some_and(|cert| !operator_file::is_there(cert))
+        self.tls_files().waits_for_certificate()
     }
 }
 

@@ -17,7 +17,8 @@ const KEPT_MAX: usize = 100;
 const MESSAGE_MAX: usize = 1_000;
 
 /// Keys of certificates and their keys, without which a configuration that was in force goes on.
-const IDENTITIES: [&str; 4] = ["hub.cert", "hub.key", "local.cert", "local.key"];
+const IDENTITIES: [&str; 6] =
+    ["hub.cert", "hub.key", "local.cert", "local.key", "local.broker_cert", "local.broker_key"];
 
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,19 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use edge_bridge::bridge::IdentityForm;
-use edge_bridge::net::{Target, TargetError, signer_socket, validate_alpn, validate_server_name};
+use edge_bridge::net::{Target, TargetError};
 
+use super::client_tls::{self, CertificateLife, ClientFiles};
 use super::password;
+use super::peer::Peer;
 use super::proxy::proxy;
 use super::section::{Placed, Section};
-use super::tls::Files;
-use super::{Est, Findings, Hub, Protocol, est, operator_file, secret_file};
+use super::{Findings, Hub, Protocol, est};
 
 /// Ports that IANA lists for MQTT.
-const PLAIN_PORT: u16 = 1883;
-const TLS_PORT: u16 = 8883;
+pub(super) const PLAIN_PORT: u16 = 1883;
+pub(super) const TLS_PORT: u16 = 8883;
 
-/// The gateway's user name and password at the hub.
+/// The gateway's user name and password at the hub, or at a local broker.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) user: String,
@@ -27,7 +28,7 @@ pub(crate) struct Credentials {
 }
 
 impl PartialEq for Credentials {
-    /// Compares all but the password: the link reads it again before each connection, so that another one changes nothing in the configuration.
+    /// Compares all but the password: it is read again before each connection, so that another one changes nothing in the configuration.
     fn eq(&self, other: &Self) -> bool {
         let Self { user, password: _, file } = self;
         (user, file) == (&other.user, &other.file)
@@ -56,12 +57,16 @@ pub(super) fn hub(
     if failback.is_some() && further.is_empty() {
         findings.warning(0, "hub.failback", "without effect: there is one address, `url`");
     }
-    let TlsFiles { ca, cert, key, crl, est } = tls_files(section, id, max_age, findings);
-    let (alpn, server_name) = tls_names(section, findings);
+    let est = est::est(section, id, findings);
+    let is_claimed = est.as_ref().is_some_and(|est| est.claim.is_some());
+    let life = CertificateLife { max_age, is_renewed: est.is_some(), is_claimed };
+    let files = client_tls::client_files(section, Peer::Hub, life, findings);
+    let alpn = client_tls::alpn(section, findings);
+    let server_name = client_tls::server_name(section, Peer::Hub, findings);
     let proxy = proxy(section, findings);
     let why = "the hub keeps the session under this name; without the key it is gateway.id";
     let client_id = client_id(section, why, findings);
-    let credentials = credentials(section, findings);
+    let credentials = credentials(section, "user", "password_file", findings);
     let protocol = match section.one_of_in_force("protocol", findings) {
         "5" => Protocol::V5,
         "3.1.1" => Protocol::V311,
@@ -71,18 +76,10 @@ pub(super) fn hub(
     let command_within = section.duration_in_force("command_within", findings);
     let window = u16::try_from(section.integer_in_force("window", findings)).unwrap_or(u16::MAX);
     let identity = identity(section, protocol, findings);
-    report_missing(section, findings);
+    client_tls::report_half_identity(section, Peer::Hub, findings);
     let url = url?;
-    let tls = url.value.tls;
-    if !tls && (ca.is_some() || cert.is_some() || crl.is_some()) {
-        findings.error(url.at, "hub.url", "certificates are given but the scheme is mqtt://: write mqtts://");
-    }
-    if !tls {
-        refuse_names(section, findings);
-    }
-    if tls && section.get("ca").is_none() {
-        super::tls::check_system(url.at, findings);
-    }
+    client_tls::check_address(section, (Peer::Hub, url.value.tls, url.at), &files, findings);
+    let ClientFiles { ca, cert, key, crl, is_claimed: _ } = files;
     let hub = Hub {
         url: url.value.to_string(),
         further_urls: further,
@@ -110,56 +107,6 @@ pub(super) fn hub(
         findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
     }
     Some(hub)
-}
-
-/// Files of TLS, and the server that renews one of them.
-struct TlsFiles {
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-    crl: Option<PathBuf>,
-    est: Option<Est>,
-}
-
-/// Reads and checks the files. `max_age`: longest age of a message in the queue.
-fn tls_files(
-    section: &Section<'_>,
-    id: &str,
-    max_age: Option<Duration>,
-    findings: &mut Findings,
-) -> TlsFiles {
-    let ca = section.file("ca", findings);
-    let est = est::est(section, id, findings);
-    let is_claimed = est.as_ref().is_some_and(|est| est.claim.is_some());
-    let (cert, key) = identity_files(section, is_claimed, findings);
-    let crl = section.file("crl", findings);
-    let is_there = |file: &&Placed<PathBuf>| {
-        signer_socket(&file.value).is_some() || operator_file::is_there(&file.value)
-    };
-    let files = Files {
-        ca: ca.as_ref(),
-        cert: cert.as_ref().filter(is_there),
-        key: key.as_ref().filter(is_there),
-        crl: crl.as_ref(),
-        max_age,
-        is_renewed: est.is_some(),
-    };
-    super::tls::check(files, findings);
-    let path = |placed: Placed<PathBuf>| placed.value;
-    TlsFiles { ca: ca.map(path), cert: cert.map(path), key: key.map(path), crl: crl.map(path), est }
-}
-
-/// Reads `cert` and `key`. By a claim both may be yet to come, but not the key alone of a certificate that is there.
-fn identity_files(
-    section: &Section<'_>,
-    is_claimed: bool,
-    findings: &mut Findings,
-) -> (Option<Placed<PathBuf>>, Option<Placed<PathBuf>>) {
-    let cert = section.file_or_absent("cert", is_claimed, findings);
-    let is_to_come = cert.as_ref().is_some_and(|cert| !operator_file::is_there(&cert.value));
-    let key = section.private_key("key", is_to_come, findings);
-    key.iter().for_each(|key| secret_file::warn_if_open(key, "hub.key", "key", findings));
-    (cert, key)
 }
 
 /// Reads the form of the identity of raw messages.
@@ -221,7 +168,8 @@ fn target(url: &str) -> Result<Target, String> {
     url.parse().map_err(|error: TargetError| error.to_string())
 }
 
-fn warn_of_the_port(at: usize, key: &str, target: &Target, findings: &mut Findings) {
+/// Warns of the usual port of MQTT with TLS at an address without it, and the other way round.
+pub(super) fn warn_of_the_port(at: usize, key: &str, target: &Target, findings: &mut Findings) {
     let kind = match (target.tls, target.port) {
         (false, TLS_PORT) => "with TLS",
         (true, PLAIN_PORT) => "without TLS",
@@ -229,21 +177,6 @@ fn warn_of_the_port(at: usize, key: &str, target: &Target, findings: &mut Findin
     };
     let (port, meant) = (target.port, Target { tls: !target.tls, ..target.clone() });
     findings.warning(at, key, format!("{port} is the usual port of MQTT {kind}: is {meant} meant?"));
-}
-
-/// Reads the protocol names for ALPN, and the hub's name in TLS.
-fn tls_names(section: &Section<'_>, findings: &mut Findings) -> (Vec<String>, Option<String>) {
-    let alpn = section.strings("alpn", findings);
-    if let Some(alpn) = &alpn {
-        let checked = validate_alpn(&alpn.value).map_err(|error| error.to_string());
-        if let Err(message) = checked {
-            findings.error(alpn.at, "hub.alpn", message);
-        }
-    }
-    let server_name = section.parsed("tls_server_name", findings, |text| {
-        validate_server_name(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
-    });
-    (alpn.map(|placed| placed.value).unwrap_or_default(), server_name.map(|placed| placed.value))
 }
 
 /// Returns the client identifier, which may not be empty for the reason `why`; `None`: one made of the gateway's id is used.
@@ -255,40 +188,36 @@ pub(super) fn client_id(section: &mut Section<'_>, why: &str, findings: &mut Fin
     Some(placed.value)
 }
 
-/// Reports keys that need another key which is missing.
-fn report_missing(section: &Section<'_>, findings: &mut Findings) {
-    if section.get("cert").is_some() != section.get("key").is_some() {
-        let (at, key) = section.first_of(&["cert", "key"]);
-        findings.error(at, &key, "`cert` and `key` belong together: one of them is missing");
-    }
-}
-
-/// Reports TLS names in a configuration without TLS.
-fn refuse_names(section: &Section<'_>, findings: &mut Findings) {
-    for key in ["alpn", "tls_server_name"].into_iter().filter(|key| section.get(key).is_some()) {
-        let message = "without effect on mqtt://, which has no TLS: write mqtts:// in `url`";
-        findings.error(0, &format!("hub.{key}"), message);
-    }
-}
-
-/// Reads user name and password. The password has a file of its own, because people show gateway.toml to others.
-fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Credentials> {
-    let user = section.string("user", findings);
-    let file = section.path("password_file", findings);
-    if section.get("user").is_some() != section.get("password_file").is_some() {
-        let message = "`user` and `password_file` belong together: one of them is missing";
-        let (at, key) = section.first_of(&["user", "password_file"]);
+/// Reads user name and password at these keys. The password has a file of its own, because people show gateway.toml to others.
+pub(super) fn credentials(
+    section: &Section<'_>,
+    user_key: &'static str,
+    file_key: &'static str,
+    findings: &mut Findings,
+) -> Option<Credentials> {
+    let user = section.string(user_key, findings);
+    let file = section.path(file_key, findings);
+    if section.get(user_key).is_some() != section.get(file_key).is_some() {
+        let message = format!("`{user_key}` and `{file_key}` belong together: one of them is missing");
+        let (at, key) = section.first_of(&[user_key, file_key]);
         findings.error(at, &key, message);
     }
     let (user, file) = (user?, file?);
     if user.value.is_empty() {
-        findings.error(user.at, "hub.user", "empty");
+        findings.error(user.at, &section.key(user_key), "empty");
     }
-    let password = password::checked(&file, "hub.password_file", findings)?;
+    let password = password::checked(&file, &section.key(file_key), findings)?;
     Some(Credentials { user: user.value, password, file: file.value })
 }
 
 impl Hub {
+    /// Returns the files of TLS with the hub.
+    pub(crate) fn tls_files(&self) -> ClientFiles {
+        let (ca, cert, key, crl) = (self.ca.clone(), self.cert.clone(), self.key.clone(), self.crl.clone());
+        let is_claimed = self.est.as_ref().is_some_and(|est| est.claim.is_some());
+        ClientFiles { ca, cert, key, crl, is_claimed }
+    }
+
     /// Returns the hub's addresses, in the order in which they are tried.
     pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.url).chain(&self.further_urls).map(String::as_str)
@@ -301,7 +230,8 @@ impl Hub {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
+/// Returns whether the host of an address is this machine.
+pub(super) fn is_loopback(url: &str) -> bool {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -6,7 +6,9 @@ mod access;
 mod ack_held;
 mod alarms;
 mod amount;
+mod broker;
 mod changes;
+pub(crate) mod client_tls;
 mod command;
 mod conflicting_keys;
 mod control;
@@ -30,6 +32,7 @@ mod loop_to_itself;
 mod mask;
 pub(crate) mod overlap;
 pub(crate) mod password;
+pub(crate) mod peer;
 pub(crate) mod proxy;
 pub(crate) mod queue_key;
 mod quote;
@@ -60,6 +63,7 @@ use toml::de::DeTable;
 pub(crate) use access::AccessFiles;
 pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
+pub(crate) use broker::{BrokerTls, BrokerWay};
 pub(crate) use changes::Changes;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
@@ -132,7 +136,7 @@ pub(crate) enum Local {
         persistence: bool,
     },
     /// Existing broker at which the gateway subscribes.
-    Broker { host: String, port: u16, client_id: String, topics: Vec<String> },
+    Broker { host: String, port: u16, client_id: String, topics: Vec<String>, way: Box<BrokerWay> },
 }
 
 /// The hub: address, names and limits.

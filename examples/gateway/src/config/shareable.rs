@@ -16,8 +16,16 @@ const LEFT_OUT: &str = "…";
 /// Most included files, as many as a configuration may have.
 const FILES_MAX: usize = 100;
 /// Keys with the path of a secret, in whose place the secret itself may stand by mistake.
-const SECRET_FILES: [&str; 6] =
-    ["claim_key", "key", "key_file", "password_file", "proxy_password_file", "token_file"];
+const SECRET_FILES: [&str; 8] = [
+    "broker_key",
+    "broker_password_file",
+    "claim_key",
+    "key",
+    "key_file",
+    "password_file",
+    "proxy_password_file",
+    "token_file",
+];
 
 /// Reads a file, and the files that it includes. Returns their texts for others, one after the other.
 ///

@@ -1,7 +1,7 @@
 //! Suggestion of a valid key or value for a misspelt one.
 
 /// Names used in mosquitto.conf, telegraf.conf and other products, each with the gateway's name for it.
-const ALIASES: [(&str, &str); 36] = [
+const ALIASES: [(&str, &str); 40] = [
     ("address", "url"),
     ("bridge_cafile", "ca"),
     ("bridge_certfile", "cert"),
@@ -23,6 +23,10 @@ const ALIASES: [(&str, &str); 36] = [
     ("prefix", "to"),
     ("remote_clientid", "client_id"),
     ("upstream", "hub"),
+    ("local_clientid", "client_id"),
+    ("local_password", "broker_password_file"),
+    ("local_username", "broker_user"),
+    ("user", "broker_user"),
     ("when_full", "on_full"),
     // Values.
     ("s", "seconds"),

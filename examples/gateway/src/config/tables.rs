@@ -11,7 +11,7 @@ use edge_bridge::wire::validate_filter;
 
 use super::queue_key::queue_key;
 use super::section::{Section, kind};
-use super::{Findings, Local, OnFull, Order, Queue, Route, listener};
+use super::{Findings, Local, OnFull, Order, Queue, Route, broker, listener};
 
 const LANES_MAX: usize = 4;
 
@@ -60,8 +60,6 @@ pub(super) fn local(
     routes: &[Route],
     findings: &mut Findings,
 ) -> Option<Local> {
-    let broker = section
-        .parsed("broker", findings, |text| host_port(text.strip_prefix("mqtt://").unwrap_or(text), 1883));
     let why = "the broker keeps the session under this name; without the key it is gateway.id and -local";
     let client_id = super::hub::client_id(section, why, findings);
     let topics = topics(section, findings);
@@ -93,6 +91,7 @@ pub(super) fn local(
                 let (at, key) = section.first_of(&["topics", "client_id"]);
                 findings.warning(at, &key, "`topics` and `client_id` have no effect with `listen`");
             }
+            broker::warn_beside_listen(section, findings);
             Some(Local::Listen {
                 addresses: Box::new(addresses),
                 accept_control_characters: accept_control_characters.unwrap_or(false),
@@ -110,11 +109,11 @@ pub(super) fn local(
                 findings.warning(at, &key, message);
             }
             listener::warn_beside_broker(section, findings);
-            let (host, port) = broker?.value;
+            let (host, port, way) = broker::broker(section, findings)?;
             let topics =
                 topics.unwrap_or_else(|| routes.iter().map(|route| route.filter_topic.clone()).collect());
             let client_id = client_id.unwrap_or_else(|| format!("{id}-local"));
-            Some(Local::Broker { host, port, client_id, topics })
+            Some(Local::Broker { host, port, client_id, topics, way: Box::new(way) })
         }
     }
 }
@@ -212,24 +211,4 @@ pub(super) fn tables_of<'a>(
         }
     }
     out
-}
-
-/// Parses `HOST`, `HOST:PORT` or `[V6]:PORT`. `default` is the port if the text has none.
-pub(super) fn host_port(text: &str, default: u16) -> Result<(String, u16), String> {
-    if text.contains('@') {
-        // Not quoted: it may be a password.
-        return Err("a user or a password does not belong into this address".to_owned());
-    }
-    let text = text.trim_end_matches('/');
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => {
-            (host, port.parse::<u16>().map_err(|_| format!("`{port}` is not a port"))?)
-        }
-        _ => (text, default),
-    };
-    let bad = |c: char| c.is_whitespace() || matches!(c, '/' | '@' | '?' | '#');
-    if host.is_empty() || host.contains(bad) {
-        return Err(format!("\"{text}\" is not HOST:PORT"));
-    }
-    Ok((host.to_owned(), port))
 }

@@ -1,4 +1,4 @@
-//! TLS settings of `[hub]` and of the listener: built as the link builds them, and checked as their peers will check them.
+//! Checks of TLS files as their peers will check them, and the TLS settings of the listener.
 
 #![allow(clippy::disallowed_methods, reason = "dates are those of this machine's clock")]
 
@@ -7,46 +7,21 @@ use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
 use edge_bridge::net::{
-    CertificateProblem, ClockFloor, ServerTls, TlsError, TlsSettingNames, authorities_have_expired,
-    certificate_chain_ends, client_certificate_problem, revocation_list_ends, revocation_lists_are_of,
-    signer_socket,
+    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, certificate_chain_ends,
+    client_certificate_problem, revocation_list_ends, revocation_lists_are_of, signer_socket,
 };
 
+use super::peer::{ClientKeys, Peer, short};
 use super::section::Placed;
-use super::{Findings, Hub, Severity, TlsAddresses, secret_file};
+use super::{Findings, Severity, TlsAddresses, secret_file};
 
 /// Remaining validity of a certificate below which it is reported, so that there is time to roll out a new one.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
-/// Keys that are to look at where the handshake with the hub fails.
-const NAMES: TlsSettingNames =
-    TlsSettingNames { server_name: "[hub] url, tls_server_name", authorities: "[hub] ca", peer: "" };
-
-/// Returns the TLS of the link. `None`: the hub's address has no TLS. Without `ca` the authorities of the system are trusted. The hub's certificate
-/// is judged within `floor`. With an error the gateway's own certificate cannot be used, and no connection is made before there is one.
-pub(crate) fn tls(hub: &Hub, floor: ClockFloor) -> Result<Option<(Tls, Option<TlsError>)>, TlsError> {
-    if !hub.url.starts_with("mqtts://") {
-        return Ok(None);
-    }
-    let tls = hub.ca.as_ref().map_or_else(Tls::from_system, Tls::from_ca)?;
-    let tls = match &hub.crl {
-        Some(crl) => tls.with_crl(crl)?,
-        None => tls,
-    };
-    let tls = tls.with_clock_floor(floor).with_setting_names(NAMES);
-    if hub.waits_for_certificate() {
-        return Ok(Some((tls.awaiting_certificate(), None)));
-    }
-    let Some((cert, key)) = hub.cert.as_ref().zip(hub.key.as_ref()) else { return Ok(Some((tls, None))) };
-    Ok(Some(match tls.clone().with_identity(cert, key) {
-        Ok(tls) => (tls, None),
-        Err(error) => (tls.awaiting_certificate(), Some(error)),
-    }))
-}
-
-/// Files that `[hub]` names and that exist.
+/// Files of the gateway as a client of this server, as far as they exist.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'a> {
+    pub(super) peer: Peer,
     pub(super) ca: Option<&'a Placed<PathBuf>>,
     pub(super) cert: Option<&'a Placed<PathBuf>>,
     pub(super) key: Option<&'a Placed<PathBuf>>,
@@ -58,7 +33,7 @@ pub(super) struct Files<'a> {
     pub(super) is_renewed: bool,
 }
 
-/// Reports errors that keep the link from starting, and certificates that the hub will refuse. Each file is checked, whatever is wrong with
+/// Reports errors that keep the gateway from connecting, and certificates that the server will refuse. Each file is checked, whatever is wrong with
 /// another.
 pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
     let is_read = |file: &Placed<PathBuf>, key: &str, findings: &mut Findings| {
@@ -68,29 +43,30 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
         }
         error.is_none()
     };
-    for (file, key) in [(files.ca, "hub.ca"), (files.crl, "hub.crl")] {
-        file.iter()
-            .for_each(|file| secret_file::warn_if_writable(file, key, "which hubs are trusted", findings));
+    let (keys, peer) = (files.peer.keys(), files.peer.word());
+    let trusted = format!("which {peer}s are trusted");
+    for (file, key) in [(files.ca, keys.ca), (files.crl, keys.crl)] {
+        file.iter().for_each(|file| secret_file::warn_if_writable(file, key, &trusted, findings));
     }
-    let ca = files.ca.filter(|ca| is_read(ca, "hub.ca", findings));
-    ca.iter().for_each(|ca| check_authorities(ca, "hub.ca", findings));
+    let ca = files.ca.filter(|ca| is_read(ca, keys.ca, findings));
+    ca.iter().for_each(|ca| check_authorities(ca, keys.ca, findings));
     if let Some(crl) = files.crl {
         // Without authorities that can be read, those of the system stand for them.
         let trusting = ca.map_or_else(Tls::from_system, |ca| Tls::from_ca(&ca.value));
         check_crl(
-            (crl, "hub.crl"),
-            ca.map(|ca| (ca, "ca")),
+            (crl, keys.crl),
+            ca.map(|ca| (ca, short(keys.ca))),
             |path| trusting.map_or(Ok(()), |tls| tls.with_crl(path).map(drop)),
             findings,
         );
     }
-    let cert = files.cert.filter(|cert| is_read(cert, "hub.cert", findings));
+    let cert = files.cert.filter(|cert| is_read(cert, keys.cert, findings));
     if let Some(key) = files.key {
-        check_key(key, cert, findings);
+        check_key(key, cert, keys, findings);
     }
     let soon = if files.is_renewed { Duration::ZERO } else { SOON };
-    cert.iter()
-        .for_each(|cert| check_certificate(cert, ca, (soon, files.max_age.unwrap_or_default()), findings));
+    let times = (soon, files.max_age.unwrap_or_default());
+    cert.iter().for_each(|cert| check_certificate(cert, ca, files.peer, times, findings));
 }
 
 /// Reports a file without lists of revoked certificates that can be used, lists that are out of date, and a file without one of the authorities
@@ -129,7 +105,12 @@ pub(crate) fn is_list_of(crl: &Path, ca: &Path) -> bool {
 }
 
 /// Reports a key that cannot be read, or does not belong to the certificate.
-fn check_key(key: &Placed<PathBuf>, cert: Option<&Placed<PathBuf>>, findings: &mut Findings) {
+fn check_key(
+    key: &Placed<PathBuf>,
+    cert: Option<&Placed<PathBuf>>,
+    keys: &ClientKeys,
+    findings: &mut Findings,
+) {
     if cert.is_none() && signer_socket(&key.value).is_some() {
         // It has nothing to be read, and no certificate that it could fit.
         return;
@@ -139,21 +120,22 @@ fn check_key(key: &Placed<PathBuf>, cert: Option<&Placed<PathBuf>>, findings: &m
     let Err(error) = ServerTls::from_pem(&other.value, &key.value, None) else { return };
     let of_cert = cert.filter(|cert| file_of(&error) == Some(cert.value.as_path()));
     let (at, name) = match (of_cert, &error) {
-        (Some(cert), _) => (cert.at, "hub.cert"),
-        (None, TlsError::Pem { .. }) => (key.at, "hub.key"),
-        (None, _) if cert.is_some() => (key.at, "hub.key"),
+        (Some(cert), _) => (cert.at, keys.cert),
+        (None, TlsError::Pem { .. }) => (key.at, keys.key),
+        (None, _) if cert.is_some() => (key.at, keys.key),
         (None, _) => return,
     };
     findings.unusable(at, name, error.to_string());
 }
 
-/// Reports that the system has no bundle of authorities, which is needed without `ca`. `at` is the byte offset of the URL.
-pub(super) fn check_system(at: usize, findings: &mut Findings) {
+/// Reports that the system has no bundle of authorities, which is needed without a file of authorities. `at` is the byte offset of the
+/// address, and `key` its key.
+pub(super) fn check_system(at: usize, key: &str, findings: &mut Findings) {
     match Tls::from_system() {
         Ok(_) => {}
         // The machine that checks need not be the one that runs.
-        Err(error @ TlsError::NoSystemRoots) => findings.warning(at, "hub", error.to_string()),
-        Err(error) => findings.error(at, "hub", error.to_string()),
+        Err(error @ TlsError::NoSystemRoots) => findings.warning(at, key, error.to_string()),
+        Err(error) => findings.error(at, key, error.to_string()),
     }
 }
 
@@ -183,6 +165,7 @@ fn check_authorities(ca: &Placed<PathBuf>, key: &str, findings: &mut Findings) {
 fn check_certificate(
     cert: &Placed<PathBuf>,
     ca: Option<&Placed<PathBuf>>,
+    peer: Peer,
     (soon, max_age): (Duration, Duration),
     findings: &mut Findings,
 ) {
@@ -193,7 +176,8 @@ fn check_certificate(
         let at = now.checked_add(time)?;
         client_certificate_problem(&cert.value, &ca.value, at).ok().flatten()
     };
-    check_chain((cert, "hub.cert"), max_age, findings);
+    let (name, peer) = (peer.keys().cert, peer.word());
+    check_chain((cert, name), max_age, findings);
     let (severity, said) = match problem_in(Duration::ZERO) {
         // Hubs may trust others for their clients than those that signed their own certificates, as those of the large clouds do. A file of the
         // gateway's names none of them, so that one of a foreign authority, one behind a missing intermediate and a good one look the same.
@@ -209,14 +193,14 @@ fn check_certificate(
             _ => return,
         },
         Some(problem @ CertificateProblem::Expired) => {
-            (Severity::ErrorInCheck, format!("{problem}, by this machine's clock: the hub will refuse it"))
+            (Severity::ErrorInCheck, format!("{problem}, by this machine's clock: the {peer} will refuse it"))
         }
         Some(problem @ CertificateProblem::NotYetValid) => {
-            (Severity::Warning, format!("{problem}, by this machine's clock: the hub judges by its own"))
+            (Severity::Warning, format!("{problem}, by this machine's clock: the {peer} judges by its own"))
         }
-        Some(problem) => (Severity::Warning, format!("{problem}: a hub may refuse it")),
+        Some(problem) => (Severity::Warning, format!("{problem}: a {peer} may refuse it")),
     };
-    findings.add(severity, cert.at, "hub.cert", format!("{}: {said}", cert.value.display()), None);
+    findings.add(severity, cert.at, name, format!("{}: {said}", cert.value.display()), None);
 }
 
 /// Reports the certificates of a chain behind the first one, those of the authorities between the owner and the one that peers trust, when they
@@ -312,82 +296,4 @@ pub(super) fn check_listener(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::super::Config;
-
-    /// A warning that every site with an authority of its own for gateways gets is read by nobody.
-    #[test]
-    fn a_certificate_of_another_authority_than_the_hubs_is_no_mistake() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: String| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        };
-        let authority = |name: &str| {
-            let mut params = rcgen::CertificateParams::default();
-            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            params.distinguished_name.push(rcgen::DnType::CommonName, name);
-            (params, rcgen::KeyPair::generate().unwrap())
-        };
-        let (hubs, gateways) = (authority("hubs"), authority("gateways"));
-        write("ca", hubs.0.self_signed(&hubs.1).unwrap().pem());
-        let own = rcgen::KeyPair::generate().unwrap();
-        let mut site = rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap();
-        site.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-        let gateways = rcgen::Issuer::from_params(&gateways.0, &gateways.1);
-        write("cert", site.signed_by(&own, &gateways).unwrap().pem());
-        write("key", own.serialize_pem());
-        let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtts://hub\"\nca = \"ca\"\ncert = \"cert\"\nkey = \"key\"\n\
-                    [[route]]\nmatch = \"plant/#\"\n";
-        let (_, findings) = Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap();
-        assert_eq!(findings.to_string(), "");
-    }
-
-    /// Peers judge the authorities between, too, where they have none of their own.
-    #[test]
-    fn a_certificate_behind_the_first_one_is_judged() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: String| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        };
-        let own = rcgen::KeyPair::generate().unwrap();
-        let authority = |name: &str| {
-            let mut params = rcgen::CertificateParams::default();
-            params.distinguished_name.push(rcgen::DnType::CommonName, name);
-            (params, rcgen::KeyPair::generate().unwrap())
-        };
-        let (line, plant) = (authority("line"), authority("plant"));
-        let site = rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap();
-        let first = site.signed_by(&own, &rcgen::Issuer::from_params(&line.0, &line.1)).unwrap();
-        write("key", own.serialize_pem());
-        let hub = "[hub]\nurl = \"mqtts://hub\"\ncert = \"cert\"\nkey = \"key\"\n";
-        let local = "[local]\ntls_listen = \"127.0.0.1:1\"\ncert = \"cert\"\nkey = \"key\"\n";
-        let said = |behind_until: i32, section: &str| {
-            let mut params = line.0.clone();
-            params.not_after = rcgen::date_time_ymd(behind_until, 1, 1);
-            let behind = params.signed_by(&line.1, &rcgen::Issuer::from_params(&plant.0, &plant.1)).unwrap();
-            // Whoever trusts the plant's authority has it.
-            let mut root = plant.0.clone();
-            root.not_after = rcgen::date_time_ymd(2021, 1, 1);
-            write("cert", first.pem() + &behind.pem() + &root.self_signed(&plant.1).unwrap().pem());
-            let rest = if section == hub {
-                "[local]\nlisten = \"127.0.0.1:1\"\n"
-            } else {
-                "[hub]\nurl = \"mqtt://hub\"\n"
-            };
-            let text = format!("[gateway]\nid = \"g\"\n{section}{rest}[[route]]\nmatch = \"plant/#\"\n");
-            Config::parse(&dir.path().join("gateway.toml"), &text, &|_| None).unwrap().1.to_string()
-        };
-        let ended = "cert: a certificate behind the first one has expired: a peer without a newer one will refuse the chain";
-        for (section, key) in [(hub, "hub.cert"), (local, "local.cert")] {
-            assert!(!said(2099, section).contains("behind the first one"));
-            let told = said(2021, section);
-            assert!(told.contains(ended) && told.contains(key), "{told}");
-        }
-    }
-}
+mod tests;

@@ -26,6 +26,7 @@ mod start_and_stop;
 pub(crate) mod status;
 mod subscribed_filters;
 pub(crate) mod tap;
+mod tls_watch;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;

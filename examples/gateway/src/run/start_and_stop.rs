@@ -250,7 +250,7 @@ impl Local {
         let monitor = Monitor {
             queue: queue.clone(),
             link: link.clone(),
-            local: front.local_connected(),
+            local_broker: front.broker_state(),
             listener: no_queue.listener.clone(),
             ingest: ingest.clone(),
             intake: intake.clone(),

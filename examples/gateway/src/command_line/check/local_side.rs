@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use edge_bridge::net::CertificateUser;
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{AccessFiles, Addresses, ClientLimits, ListenerLimits, Local};
+use crate::config::{AccessFiles, Addresses, BrokerTls, BrokerWay, ClientLimits, ListenerLimits, Local};
 use crate::open_files::OpenFiles;
 
 use super::Lines;
@@ -56,11 +56,26 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
                 )?;
             }
         }
-        Local::Broker { host, port, client_id, topics } => {
+        Local::Broker { host, port, client_id, topics, way } => {
             writeln!(f, "local         subscribes {} at {host}:{port} as {client_id}", topics.join(", "))?;
+            logs_in(f, way)?;
         }
     }
     Ok(())
+}
+
+/// Writes how the gateway comes to a local broker.
+fn logs_in(f: &mut Lines<'_, '_>, way: &BrokerWay) -> fmt::Result {
+    let login = match &way.credentials {
+        Some(credentials) => format!("as user \"{}\", with a password", credentials.user),
+        None => "without a user name".to_owned(),
+    };
+    let tls = match &way.tls {
+        None => "without TLS",
+        Some(BrokerTls { files, .. }) if files.cert.is_some() => "with TLS, and a certificate of its own",
+        Some(_) => "with TLS",
+    };
+    writeln!(f, "              {tls}, {login}")
 }
 
 /// Writes the limits of each client.

@@ -45,7 +45,8 @@ pub(super) fn hub(pool: &mut Pool, host: &str, output: &mut Output) -> Result<()
         alpn(pool, output);
     }
     client_id(pool, name, host, &connection, output);
-    login(pool, output);
+    let words = [&["remote_username", "username"][..], &["remote_password", "password"]];
+    login(pool, PART, words, ["user", "password_file", "hub.password"], output);
     version(pool, output);
     session(pool, output);
     if let Some(line) = pool.take_last(&["keepalive_interval"], PART, output) {
@@ -219,27 +220,27 @@ fn gateway_id(id: &str) -> String {
     if made.contains("${") { made } else { made.chars().take(ID_CHARS_MAX).collect() }
 }
 
-/// Writes the user, and the name of the file for the password.
-fn login(pool: &mut Pool, output: &mut Output) {
-    let user = pool.take_last(&["remote_username", "username"], PART, output);
-    let password = pool.take_last(&["remote_password", "password"], PART, output);
+/// Writes the user of these words, and the name of the file for the password, at these keys.
+pub(super) fn login(
+    pool: &mut Pool,
+    part: Part,
+    [user_words, password_words]: [&[&str]; 2],
+    [user_key, file_key, file]: [&str; 3],
+    output: &mut Output,
+) {
+    let user = pool.take_last(user_words, part, output);
+    let password = pool.take_last(password_words, part, output);
     let name = user.as_ref().and_then(|line| text(&line.value).ok().flatten());
     match (user, password, name) {
         (Some(user), Some(password), Some(name)) => {
-            output.key(PART, "user", &quoted(&name), &[(&user).into()], "");
-            output.key(
-                PART,
-                "password_file",
-                &quoted("hub.password"),
-                &[],
-                "to be written: one line, mode 0600",
-            );
-            let why = "the password goes into the file that password_file names, as its one line";
-            output.leave_with_warning(PART, &password, why);
+            output.key(part, user_key, &quoted(&name), &[(&user).into()], "");
+            output.key(part, file_key, &quoted(file), &[], "to be written: one line, mode 0600");
+            let why = format!("the password goes into the file that {file_key} names, as its one line");
+            output.leave_with_warning(part, &password, &why);
         }
         (user, password, _) => {
             let why = "user and password belong together: one of them is missing";
-            user.iter().chain(&password).for_each(|line| output.leave_with_warning(PART, line, why));
+            user.iter().chain(&password).for_each(|line| output.leave_with_warning(part, line, why));
         }
     }
 }

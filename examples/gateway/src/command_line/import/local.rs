@@ -5,7 +5,7 @@ use mosquitto_conf::values::{boolean, first, limit, number, session_time};
 
 use super::access::ClientAccess;
 use super::address::Address;
-use super::hub::path;
+use super::hub::{login, path};
 use super::leftovers;
 use super::origin::Origin;
 use super::output::{Output, Part, quoted, size};
@@ -87,6 +87,8 @@ pub(super) fn local(
                 Err(error) => output.leave_with_warning(PART, &line, &error),
             }
         }
+        let keys = ["broker_user", "broker_password_file", "local.password"];
+        login(connection, PART, [&["local_username"], &["local_password"]], keys, output);
         access.leave(output);
         return false;
     }

@@ -24,6 +24,7 @@ impl Site {
         site.write("users", "");
         site.write("acl", "topic readwrite #\n");
         site.write("hub.password", "secret\n");
+        site.write("local.password", "secret\n");
         site
     }
 

@@ -199,9 +199,51 @@ pub(super) const LOCAL: &[Key] = &[
     ),
     key(
         "broker",
-        Text("HOST:PORT"),
+        Text("HOST:PORT, `mqtt://HOST:PORT` or `mqtts://HOST:PORT`"),
         Means("either this or `listen`"),
-        "Broker that is there already, at which the gateway subscribes.",
+        "Broker that is there already, at which the gateway subscribes, by MQTT 5; `mqtts` is TLS. Ports 1883 and 8883 may be left out.",
+    ),
+    key(
+        "broker_user",
+        Text("text"),
+        Means("none"),
+        "User name at the broker. Belongs to `broker_password_file`.",
+    ),
+    key(
+        "broker_password_file",
+        Text("file"),
+        Means("none"),
+        "File with the password at the broker as its one line, mode 0600. It is read again before each connection.",
+    ),
+    key(
+        "broker_ca",
+        Text("file"),
+        Means("authorities of the system"),
+        "Authority of the broker's certificate, in PEM. Read again before each connection, as the three files below. Only with `mqtts`.",
+    ),
+    key(
+        "broker_cert",
+        Text("file"),
+        Means("none"),
+        "Certificate of this gateway for the broker, in PEM. Belongs to `broker_key`.",
+    ),
+    key(
+        "broker_key",
+        Text("file, or `unix:PATH`"),
+        Means("none"),
+        "Private key of that certificate, in PEM, mode 0600; or `unix:` and the path of a signer's socket, as `key` of `[hub]`.",
+    ),
+    key(
+        "broker_crl",
+        Text("file"),
+        Means("none is known to be revoked"),
+        "Lists of certificates that authorities have revoked (CRL), in PEM: a broker that shows one of these is refused. A list that is out of date still counts.",
+    ),
+    key(
+        "broker_tls_server_name",
+        Text("DNS name or IP address"),
+        Means("the host of `broker`"),
+        "Name of the broker in TLS, which its certificate must have. Only with `mqtts`.",
     ),
     key(
         "client_id",

@@ -1,4 +1,5 @@
-//! Trouble of the link that is not an outage: the hub answers, and refuses the login or fails in TLS. Recognised by the words that the link has for its cause. Pure.
+//! Trouble of a link that is not an outage: the hub, or the local broker, answers, and refuses the login or fails in TLS. Recognised by the words that the
+//! connection has for its end. Pure.
 
 use edge_bridge::wire::ReasonCode;
 
@@ -6,10 +7,10 @@ use edge_bridge::wire::ReasonCode;
 const REFUSED: &str = "the server refused the connection: ";
 /// Words of rustls for a certificate that this side does not take; the reason follows.
 const NOT_TAKEN_HERE: &str = "invalid peer certificate: ";
-/// Words of the link for one that it does not take; the reason follows.
-const NOT_TAKEN_BY_THE_LINK: &str = "the hub's certificate ";
-/// Its words for one that is not valid yet: the clock may be behind.
-const NOT_YET: &str = "the hub's certificate is not valid before ";
+/// Words of the links for one that they do not take; the reason follows.
+const NOT_TAKEN_BY_A_LINK: [&str; 2] = ["the hub's certificate ", "the local broker's certificate "];
+/// Beginning of the reason for one that is not valid yet: the clock may be behind.
+const NOT_YET: &str = "is not valid before ";
 /// Words of an error that the other side of TLS has sent; its name follows.
 const ALERT: &str = "received fatal alert: ";
 /// Words of an end of TLS in the handshake; the host follows.
@@ -73,10 +74,11 @@ impl<'a> LinkTrouble<'a> {
     }
 }
 
-/// Returns whether this side does not take the hub's certificate, for a reason that does not pass with the time.
+/// Returns whether this side does not take the other's certificate, for a reason that does not pass with the time.
 fn is_not_taken(cause: &str) -> bool {
-    let is_of_link = cause.starts_with(NOT_TAKEN_BY_THE_LINK) && !cause.starts_with(NOT_YET);
-    is_of_link || cause.contains(NOT_TAKEN_HERE) && !cause.contains("not valid yet")
+    let reason = NOT_TAKEN_BY_A_LINK.iter().find_map(|words| cause.strip_prefix(words));
+    reason.is_some_and(|reason| !reason.starts_with(NOT_YET))
+        || cause.contains(NOT_TAKEN_HERE) && !cause.contains("not valid yet")
 }
 
 #[cfg(test)]
@@ -131,6 +133,8 @@ mod tests {
                 ),
                 false,
             ),
+            ("TLS with h: the local broker's certificate has expired".to_owned(), true),
+            ("TLS with h: the local broker's certificate is not valid before 2026-11-26".to_owned(), false),
             (here(CertificateError::Revoked), true),
             (there(AlertDescription::UnknownCA), true),
             (there(AlertDescription::CertificateExpired), true),

@@ -1,7 +1,6 @@
 //! Hub's side: rows leave the queue, become messages in the formats of their routes, and the hub is told of the gateway's state and of what was lost.
 
 pub(super) mod batch;
-mod certificate_watch;
 pub(crate) mod compact;
 pub(crate) mod duplicate_marks;
 #[cfg(feature = "est")]

@@ -5,14 +5,15 @@ use edge_bridge::wire::Version;
 use edge_bridge::{Bridge, Link};
 use edge_queue::aio;
 
+use crate::config::peer::Peer;
 use crate::config::proxy::{Login, Proxy};
-use crate::config::{self, Config, Credentials, Protocol, password};
+use crate::config::{Config, Credentials, Protocol, password};
 use crate::run::commands;
 use crate::run::error::RunError;
 use crate::run::replaced_parts::Packers;
 use crate::run::tap::Taps;
+use crate::run::tls_watch::{Stamps, changed_tls};
 
-use super::certificate_watch::{Stamps, changed_tls};
 use super::compact::Compact;
 use super::gap_reports::GapReports;
 use super::hub_status::HubStatus;
@@ -58,10 +59,12 @@ pub(crate) fn prepare(config: &Config, floor: &ClockFloor) -> Result<Builder, Ru
     }
     let alpn: Vec<&str> = hub.alpn.iter().map(String::as_str).collect();
     builder = builder.alpn(&alpn);
-    let stamps = Stamps::of(hub);
-    let tls = config::tls::tls(hub, floor.clone());
-    if let Some((tls, unusable)) = tls.map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
-        builder = builder.tls(tls.clone()).tls_from(changed_tls(hub, stamps, (tls, unusable)));
+    if hub.url.starts_with("mqtts://") {
+        let files = hub.tls_files();
+        let stamps = Stamps::of(&files);
+        let read = files.tls(Peer::Hub, floor.clone());
+        let read = read.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
+        builder = builder.tls(read.0.clone()).tls_from(changed_tls(files, stamps, read));
     }
     Ok(builder)
 }

@@ -12,36 +12,38 @@
 mod connection;
 mod filters;
 mod log_rate_limit;
+pub(crate) mod state;
+mod way;
+mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
-use edge_bridge::net::Clock;
 use edge_bridge::net::intake::Intake;
 use edge_bridge::net::server::Receipts;
+use edge_bridge::net::{Clock, ClockFloor};
 use edge_bridge::puback_chain::PubackChain;
 use edge_bridge::session::{ClientConfig, Resume};
 use edge_bridge::wire::{Publish, Utf8};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::config::BrokerWay;
 use crate::config::overlap::without_covered;
-
-use log_rate_limit::Lines;
-
 use crate::run::error::RunError;
+use crate::run::hub::link_trouble::LinkTrouble;
 use crate::run::subscribed_filters::SubscribedFilters;
 
 use super::ingest::GatewayIngest;
+use log_rate_limit::Lines;
+use state::BrokerState;
+use way::Way;
 
-/// Time limit of DNS and TCP connect together.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// Longest back-off between attempts. It is short because the broker is on the same machine or the next one.
-const BACKOFF_MAX_MS: u64 = 5_000;
+/// Longest back-off after an attempt without an answer. It is short because the broker is on the same machine or the next one. One that refuses the login
+/// is asked as rarely as a hub.
+const SILENT_MAX_MS: u64 = 5_000;
 
 /// Address of the local broker, and the topics to subscribe to there.
 #[derive(Clone, Debug)]
@@ -50,6 +52,7 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) client_id: String,
     pub(crate) topics: Vec<String>,
+    pub(crate) way: BrokerWay,
     /// Set if an earlier process left a session at the broker.
     pub(crate) expects_session: bool,
     /// Topic filters that the session is subscribed to.
@@ -59,19 +62,19 @@ pub(crate) struct Target {
 /// Running client of the local broker.
 #[derive(Debug)]
 pub(crate) struct Broker {
-    is_connected: Arc<AtomicBool>,
+    state: Arc<BrokerState>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Broker {
-    /// Starts to connect, again and again for as long as the client runs. Returns before the broker has answered.
+    /// Starts to connect, again and again for as long as the client runs. Returns before the broker has answered. Its certificate is judged within `floor`.
     ///
     /// # Errors
     /// A name or topic filter that MQTT cannot carry.
     pub(crate) fn start(
         target: Target,
-        clock: Clock,
+        (clock, floor): (Clock, ClockFloor),
         ingest: GatewayIngest,
         intake: Intake,
     ) -> Result<Self, RunError> {
@@ -82,6 +85,9 @@ impl Broker {
         let mut config = ClientConfig::new(text(&target.client_id)?);
         config.session_expiry_s = u32::MAX;
         config.receive_maximum = u16::MAX;
+        config.username =
+            target.way.credentials.as_ref().map(|credentials| text(&credentials.user)).transpose()?;
+        let way = Way::new(&target.host, target.port, &target.way, floor);
         let topics = without_covered(&target.topics);
         if let Some((one, other)) = filters::overlapping(&topics) {
             tracing::warn!(
@@ -91,12 +97,13 @@ impl Broker {
             );
         }
         let filters = topics.iter().map(|topic| text(topic)).collect::<Result<_, _>>()?;
-        let is_connected = Arc::<AtomicBool>::default();
+        let state = Arc::<BrokerState>::default();
         let (stop, stopped) = watch::channel(false);
         let birth_requests = ingest.take_birth_requests();
         let client = Client {
             birth_requests,
             target,
+            way,
             config,
             filters,
             clock,
@@ -107,16 +114,15 @@ impl Broker {
             epoch: 0,
             resume: None,
             unsubscribing: Vec::new(),
-            is_connected: is_connected.clone(),
+            state: state.clone(),
             stopped,
             lines: Lines::default(),
         };
-        Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
+        Ok(Self { state, stop, task: tokio::spawn(client.run()) })
     }
 
-    /// Returns a flag that is set while the broker has accepted the CONNECT and every subscription.
-    pub(crate) fn connected(&self) -> Arc<AtomicBool> {
-        self.is_connected.clone()
+    pub(crate) fn state(&self) -> Arc<BrokerState> {
+        self.state.clone()
     }
 
     /// Accepts no more messages, acknowledges those whose rows become safe within `within`, and disconnects. The session stays at the broker.
@@ -133,6 +139,7 @@ impl Broker {
 /// Client of the local broker, over all of its connections.
 struct Client {
     target: Target,
+    way: Way,
     config: ClientConfig,
     filters: Vec<Utf8>,
     /// Topic filters whose UNSUBSCRIBE has no UNSUBACK.
@@ -147,7 +154,7 @@ struct Client {
     /// Serial number of the connection, for session and PUBACK chain alike.
     epoch: u64,
     resume: Option<Resume>,
-    is_connected: Arc<AtomicBool>,
+    state: Arc<BrokerState>,
     stopped: watch::Receiver<bool>,
     lines: Lines,
 }
@@ -155,18 +162,19 @@ struct Client {
 impl Client {
     async fn run(mut self) {
         let mut config = BackoffConfig::default();
-        config.max_ms = BACKOFF_MAX_MS;
+        config.silent_max_ms = SILENT_MAX_MS;
         let mut backoff = Backoff::new(config, u64::from(std::process::id()));
         let mut stopped = self.stopped.clone();
         while !*self.stopped.borrow() {
             let dialed = tokio::select! {
-                dialed = dial(&self.target) => dialed,
+                dialed = self.way.dial() => dialed,
                 _ = stopped.changed() => return,
             };
             let why = match dialed {
-                Ok(stream) => {
-                    let ended = self.serve(stream).await;
-                    self.is_connected.store(false, Ordering::Relaxed);
+                Ok(dialed) => {
+                    self.config.password = dialed.password;
+                    let ended = self.serve(dialed.stream).await;
+                    self.state.set_connected(false);
                     if ended.was_useful {
                         backoff.reset();
                     }
@@ -177,26 +185,32 @@ impl Client {
             if *self.stopped.borrow() {
                 return;
             }
-            if self.lines.away(self.clock.now().up_ms, &why) {
-                tracing::warn!(broker = %self.target.host, port = self.target.port, why, "no connection to the local broker");
-            }
-            let pause = Duration::from_millis(backoff.next_ms());
+            self.state.set_cause(&why);
+            self.tell(&why);
+            let is_refused = self.state.trouble().is_some();
+            let pause_ms = if is_refused { backoff.next_ms() } else { backoff.next_silent_ms() };
+            let pause = Duration::from_millis(pause_ms);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = stopped.changed() => return,
             }
         }
     }
-}
 
-async fn dial(target: &Target) -> Result<TcpStream, String> {
-    let connect = TcpStream::connect((target.host.trim_matches(['[', ']']), target.port));
-    let stream = match tokio::time::timeout(CONNECT_WITHIN, connect).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(error.to_string()),
-        Err(_) => return Err("no answer".to_owned()),
-    };
-    // PUBACKs are small and somebody waits for them.
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    Ok(stream)
+    /// Tells why there is no connection, where a line is due.
+    fn tell(&mut self, why: &str) {
+        if !self.lines.away(self.clock.now().up_ms, why) {
+            return;
+        }
+        let (broker, port) = (&self.target.host, self.target.port);
+        match LinkTrouble::of(why).filter(|trouble| trouble.needs_somebody()) {
+            Some(LinkTrouble::Refused(reason)) => tracing::warn!(
+                broker,
+                port,
+                reason,
+                "the local broker refuses the login: look at [local] broker_user and broker_password_file"
+            ),
+            _ => tracing::warn!(broker, port, why, "no connection to the local broker"),
+        }
+    }
 }

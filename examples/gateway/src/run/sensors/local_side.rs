@@ -5,7 +5,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use edge_bridge::listener::Access;
@@ -24,6 +23,7 @@ use crate::run::subscribed_filters::SubscribedFilters;
 
 use super::access_and_certificate_reload;
 use super::birth_requests;
+use super::broker::state::BrokerState;
 use super::broker::{Broker, Target};
 use super::client_log::ClientLog;
 use super::held_receipts::Tell;
@@ -41,8 +41,9 @@ pub(in crate::run) enum Front {
     /// A listener, and its tasks: one reloads its access rules when their files change, one publishes requests of births.
     Server(Server, Vec<JoinHandle<()>>),
     Broker(Broker),
-    /// Sensors behind a local broker, to which the gateway does not connect before it can store messages.
-    NotYet,
+    /// Sensors behind a local broker, to which the gateway does not connect before it can store messages, and the floor of the clock by which its
+    /// certificate is judged.
+    NotYet(ClockFloor),
 }
 
 impl Front {
@@ -68,7 +69,7 @@ impl Front {
             persistence,
         } = &config.local
         else {
-            return Ok(Self::NotYet);
+            return Ok(Self::NotYet(floor));
         };
         let (rules, tls, in_force) =
             access_and_certificate_reload::open(access, addresses.tls.as_ref(), floor)?;
@@ -102,7 +103,8 @@ impl Front {
         intake: &Intake,
         state: &Path,
     ) -> Result<Self, RunError> {
-        let Local::Broker { host, port, client_id, topics } = &config.local else { return Ok(self) };
+        let Local::Broker { host, port, client_id, topics, way } = &config.local else { return Ok(self) };
+        let Self::NotYet(floor) = self else { return Ok(self) };
         let session = format!("{client_id} {host}:{port}");
         let subscribed = SubscribedFilters::load(state, SUBSCRIBED, session);
         let target = Target {
@@ -110,16 +112,17 @@ impl Front {
             port: *port,
             client_id: client_id.clone(),
             topics: topics.clone(),
+            way: way.as_ref().clone(),
             expects_session: subscribed.is_of_session,
             subscribed,
         };
-        Broker::start(target, clock, ingest.clone(), intake.clone()).map(Self::Broker)
+        Broker::start(target, (clock, floor), ingest.clone(), intake.clone()).map(Self::Broker)
     }
 
-    pub(in crate::run) fn local_connected(&self) -> Option<Arc<AtomicBool>> {
+    pub(in crate::run) fn broker_state(&self) -> Option<Arc<BrokerState>> {
         match self {
-            Self::Broker(broker) => Some(broker.connected()),
-            Self::Server(..) | Self::NotYet => None,
+            Self::Broker(broker) => Some(broker.state()),
+            Self::Server(..) | Self::NotYet(_) => None,
         }
     }
 
@@ -127,14 +130,14 @@ impl Front {
     pub(in crate::run) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Server(server, _) => Some(server.local_addr()),
-            Self::Broker(_) | Self::NotYet => None,
+            Self::Broker(_) | Self::NotYet(_) => None,
         }
     }
 
     pub(in crate::run) fn listener(&self) -> Option<LocalPublisher> {
         match self {
             Self::Server(server, _) => Some(server.publisher()),
-            Self::Broker(_) | Self::NotYet => None,
+            Self::Broker(_) | Self::NotYet(_) => None,
         }
     }
 
@@ -145,7 +148,7 @@ impl Front {
                 server.shutdown(within).await;
             }
             Self::Broker(broker) => broker.stop(within).await,
-            Self::NotYet => {}
+            Self::NotYet(_) => {}
         }
     }
 }

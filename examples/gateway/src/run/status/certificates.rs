@@ -3,7 +3,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks at files by this machine's clock")]
 
-use std::fmt;
+mod role;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,11 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revocation_list_ends};
 
 use crate::config::tls::is_list_of;
-use crate::config::{Config, Local};
+use crate::config::{BrokerTls, Config, Local};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState};
 
 use super::prometheus_text::Page;
+pub(crate) use role::Role;
 
 /// Pause between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -24,51 +26,6 @@ const NEAR: Duration = Duration::from_secs(14 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
 /// Number of checks in a row at which a file must be unreadable before it is reported; a single one may coincide with a renewal.
 const FAILED_LOOKS: u32 = 2;
-
-/// Owner of a certificate, which is the party whose connections fail when it expires, or a list of revoked ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// The gateway, towards the hub.
-    Hub,
-    /// Authority of the hub.
-    HubAuthority,
-    /// The gateway's listener, towards the sensors.
-    Listener,
-    /// Authority of the sensors.
-    SensorAuthority,
-    /// Revoked certificates of hubs.
-    HubRevoked,
-    /// Revoked certificates of sensors.
-    SensorsRevoked,
-}
-
-impl Role {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Hub => "hub",
-            Self::HubAuthority => "hub_ca",
-            Self::Listener => "listener",
-            Self::SensorAuthority => "sensors_ca",
-            Self::HubRevoked => "hub_crl",
-            Self::SensorsRevoked => "sensors_crl",
-        }
-    }
-
-    pub(crate) fn is_authority(self) -> bool {
-        matches!(self, Self::HubAuthority | Self::SensorAuthority)
-    }
-
-    /// Returns whether it is a list of revoked certificates. Nothing fails at its end, and a new one comes every few days.
-    pub(crate) fn is_list(self) -> bool {
-        matches!(self, Self::HubRevoked | Self::SensorsRevoked)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Expiry of a certificate, or of one behind it that its peers need, if that ends before it, as the file was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,9 +172,9 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
         return Found::AsBefore;
     }
     let ends = match role {
-        Role::Hub | Role::Listener => certificate_chain_ends(path),
-        Role::HubAuthority | Role::SensorAuthority => certificate_ends(path),
-        Role::HubRevoked | Role::SensorsRevoked => revocation_list_ends(path),
+        Role::Hub | Role::Listener | Role::Broker => certificate_chain_ends(path),
+        Role::HubAuthority | Role::SensorAuthority | Role::BrokerAuthority => certificate_ends(path),
+        Role::HubRevoked | Role::SensorsRevoked | Role::BrokerRevoked => revocation_list_ends(path),
     };
     let Ok(ends) = ends else { return Found::Unreadable };
     // Nothing else takes a certificate and its key alone, without authorities.
@@ -227,7 +184,7 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
     }
     // A chain ends with the first of its certificates to end; of authorities the last to end is trusted until then.
     let end = match role {
-        Role::HubAuthority | Role::SensorAuthority => ends.iter().max(),
+        role if role.is_authority() => ends.iter().max(),
         _ => ends.iter().min(),
     };
     let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
@@ -274,6 +231,13 @@ impl Certificates {
             add(Role::SensorAuthority, authority, None, NEAR);
             let revoked = addresses.tls.as_ref().and_then(|tls| tls.client_crl.as_ref());
             add(Role::SensorsRevoked, revoked, authority, Duration::ZERO);
+        }
+        if let Local::Broker { way, .. } = &config.local
+            && let Some(BrokerTls { files, .. }) = &way.tls
+        {
+            add(Role::Broker, files.cert.as_ref(), files.key.as_ref(), NEAR);
+            add(Role::BrokerAuthority, files.ca.as_ref(), None, NEAR);
+            add(Role::BrokerRevoked, files.crl.as_ref(), files.ca.as_ref(), Duration::ZERO);
         }
         if config.hub.est.is_some() {
             let enrolled = |file: File| if file.role == Role::Hub { file.enrolled() } else { file };

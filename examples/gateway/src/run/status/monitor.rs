@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::run::queue::found_at_open::FoundAtOpen;
 use crate::run::queue::queue_account::QueueAccount;
 use crate::run::queue::store::{self, CONSUMER, of_hub};
 use crate::run::restart::start_counter::StartCounter;
+use crate::run::sensors::broker::state::BrokerState;
 use crate::run::sensors::ingest::GatewayIngest;
 use crate::run::sensors::intake_figures::IntakeFigures;
 
@@ -52,8 +53,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Monitor {
     pub(crate) queue: aio::Queue,
     pub(crate) link: Link,
-    /// Set once the local broker has accepted the CONNECT, if the sensors are behind a broker.
-    pub(crate) local: Option<Arc<AtomicBool>>,
+    /// State of the connection to the local broker; `None` if sensors connect to the gateway itself.
+    pub(crate) local_broker: Option<Arc<BrokerState>>,
     /// The gateway's own listener; `None` if the sensors are behind a broker.
     pub(crate) listener: Option<ListenerProbe>,
     pub(crate) ingest: GatewayIngest,
@@ -170,7 +171,8 @@ impl Monitor {
             totals: Totals::of(&sample),
             queue: QueueFigures::of(&stats),
             routes: self.ingest.route_figures(),
-            local_broker_connected: self.local.as_ref().map(|connected| connected.load(Ordering::Relaxed)),
+            local_broker_connected: self.local_broker.as_ref().map(|broker| broker.is_connected()),
+            local_broker_trouble: self.local_broker_trouble(),
             receipts: self.intake.receipts(),
             pubacks: self.link.stats().puback,
             sample,
@@ -298,6 +300,11 @@ impl Monitor {
             || sample.intake.full_lanes != 0
             || sample.drops_for_time
             || sample.taken_over
+            || self.local_broker_trouble().is_some()
+    }
+
+    fn local_broker_trouble(&self) -> Option<String> {
+        self.local_broker.as_ref().and_then(|broker| broker.trouble())
     }
 
     /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.
@@ -313,7 +320,7 @@ impl Monitor {
             return Some(": the listener does not answer".to_owned());
         }
         let queue = stats.map(|stats| QueueFigures::of(&stats)).unwrap_or_default();
-        let is_connected = self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed));
+        let is_connected = self.local_broker.as_ref().is_none_or(|broker| broker.is_connected());
         match queue.fault.filter(|_| queue.is_file_gone) {
             Some(reason) => Some(format!(": {reason} ({})", self.facts.get().state)),
             None => (!is_connected || !self.intake.has_room()).then(String::new),

@@ -7,7 +7,7 @@ const LEAST: &str = "connection up\naddress hub.example\nremote_clientid gw14\nt
 const TLS: &str = "connection up\naddress hub.example:8883\nbridge_cafile DIR/ca.crt\nremote_clientid gw14\ntopic plant/# out 1\n";
 
 /// Lines, a part of what they become, and a part of the warning, if there is one. The lines stand behind `LEAST`, which has four.
-const LINES: [(&str, &str, &str); 71] = [
+const LINES: [(&str, &str, &str); 74] = [
     ("keepalive_interval 30", "keep_alive = \"30s\"  # M:5", ""),
     ("keepalive_interval 1", "keep_alive = \"5s\"  # M:5", ""),
     ("keepalive_interval soon", "M:5 not carried over: keepalive_interval soon", "no number"),
@@ -26,6 +26,17 @@ const LINES: [(&str, &str, &str); 71] = [
         "the password goes into the file",
     ),
     ("remote_username me", "M:5 not carried over: remote_username me", "belong together"),
+    (
+        "local_username me\nlocal_password hush",
+        "broker_user = \"me\"  # M:5\nbroker_password_file = \"local.password\"",
+        "the password goes into the file that broker_password_file names",
+    ),
+    ("local_username me", "M:5 not carried over: local_username me", "belong together"),
+    (
+        "listener 1884 127.0.0.1\nlocal_username me\nlocal_password hush",
+        "M:6 not carried over: local_username me: of the bridge as a client of its own broker",
+        "",
+    ),
     (
         "notifications true",
         "M:5 not carried over: notifications true: with [status] to_hub = true the hub is told on edge/alive/ID",

@@ -1,24 +1,28 @@
 //! One connection to the local broker.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use edge_bridge::ingest::{Answer, Inbound, Ingest};
 use edge_bridge::net::intake::Permit;
+use edge_bridge::net::tcp_stream::Stream;
 use edge_bridge::puback_chain::ConnectionId;
-use edge_bridge::session::{AckHandle, Connected, Event, Input, Output, Session, SessionOutcome, Token};
-use edge_bridge::wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use edge_bridge::session::{
+    AckHandle, Closed, Connected, Event, Input, Output, Session, SessionOutcome, Token, Violation,
+};
+use edge_bridge::wire::{
+    DecodeErrorKind, Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version,
+};
+use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::mpsc::Receiver;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use crate::run::sensors::held_receipts::Tell;
 use crate::run::subscribed_filters::tell_unkept;
 
 use super::Client;
+use super::writer::Writer;
 
 /// Read buffer of a connection, in bytes.
 const READ_BYTES: usize = 16 * 1024;
@@ -26,6 +30,8 @@ const READ_BYTES: usize = 16 * 1024;
 const OVERHEAD_BYTES: usize = 64;
 /// Pause until the next check, in milliseconds, while the session has no deadline.
 const IDLE_MS: u64 = 60_000;
+/// Time limit of the last packets of a connection that ends.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Result of a connection at its end.
 pub(super) struct Ended {
@@ -59,10 +65,9 @@ impl Held {
 struct Connection {
     id: ConnectionId,
     session: Session,
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
+    reader: ReadHalf<Stream>,
+    writer: Writer,
     received: BytesMut,
-    out: BytesMut,
     /// Received messages that wait for room in the queue, before the ingest gets them.
     held: VecDeque<Held>,
     was_accepted: bool,
@@ -70,20 +75,19 @@ struct Connection {
 }
 
 impl Client {
-    pub(super) async fn serve(&mut self, stream: TcpStream) -> Ended {
+    pub(super) async fn serve(&mut self, stream: Stream) -> Ended {
         self.epoch += 1;
         let id = ConnectionId(self.epoch);
         let now_ms = self.clock.now().up_ms;
         let session = Session::client(now_ms, self.epoch, self.config.clone(), self.resume.take());
         self.chain.open(id, None);
-        let (reader, writer) = stream.into_split();
+        let (reader, writer) = tokio::io::split(stream);
         let mut connection = Connection {
             id,
             session,
             reader,
-            writer,
+            writer: Writer::new(writer),
             received: BytesMut::new(),
-            out: BytesMut::new(),
             held: VecDeque::new(),
             was_accepted: false,
             ended: None,
@@ -106,14 +110,14 @@ impl Client {
             self.turn(connection, is_stopping);
             if let Some(why) = connection.ended.take() {
                 // What is left says goodbye; whether it arrives changes nothing.
-                let _ = connection.writer.write_all(&connection.out).await;
+                let _ = timeout(GOODBYE_WITHIN, connection.writer.end()).await;
                 return why;
             }
             if is_stopping {
                 if !std::mem::replace(&mut asked_for_commit, true) {
                     intake.commit();
                 }
-                if self.chain.pending() == 0 && connection.out.is_empty() {
+                if self.chain.pending() == 0 && connection.writer.is_done() {
                     let now_ms = self.clock.now().up_ms;
                     connection.session.disconnect(now_ms, ReasonCode::NORMAL_DISCONNECTION);
                     continue;
@@ -133,8 +137,8 @@ impl Client {
                     Ok(_) => {}
                     Err(error) => connection.ended = Some(error.to_string()),
                 },
-                wrote = connection.writer.write_buf(&mut connection.out), if !connection.out.is_empty() => {
-                    if let Err(error) = wrote {
+                sent = connection.writer.send(), if !connection.writer.is_done() => {
+                    if let Err(error) = sent {
                         connection.ended = Some(error.to_string());
                     }
                 }
@@ -187,7 +191,7 @@ impl Client {
         }
         while let Some(output) = connection.session.poll_output() {
             match output {
-                Output::Transmit(bytes) => connection.out.extend_from_slice(&bytes),
+                Output::Transmit(bytes) => connection.writer.put(&bytes),
                 Output::Event(event) => self.on_event(connection, event),
             }
         }
@@ -207,7 +211,7 @@ impl Client {
                     }
                 }
                 let is_whole = !ack.reasons.iter().any(|reason| reason.is_error());
-                self.is_connected.store(is_whole, Ordering::Relaxed);
+                self.state.set_connected(is_whole);
             }
             Event::UnsubAck(_) => {
                 if let Err(error) =
@@ -216,7 +220,7 @@ impl Client {
                     tell_unkept(&error);
                 }
             }
-            Event::Closed(why) => connection.ended = Some(why.to_string()),
+            Event::Closed(why) => connection.ended = Some(in_words(&why)),
             _ => {}
         }
     }
@@ -290,6 +294,17 @@ impl Client {
     }
 }
 
+/// Returns the end of the connection in words. A broker that speaks no MQTT 5 refuses a login in the form of 3.1.1, by return codes of the same meaning.
+fn in_words(closed: &Closed) -> String {
+    if let Closed::Violation(Violation::Decode(error)) = closed
+        && let DecodeErrorKind::ConnAckWithoutProperties(code @ (4 | 5)) = error.kind
+        && let Some(reason) = ReasonCode::from_v311_connack(code)
+    {
+        return Closed::Refused(reason).to_string();
+    }
+    closed.to_string()
+}
+
 /// Waits for a request of a birth.
 async fn next_request(requests: &mut Option<Receiver<Publish>>) -> Option<Publish> {
     match requests {
@@ -312,6 +327,20 @@ mod tests {
     use edge_bridge::wire::{PropertiesBuilder, PropertyId, Value};
 
     use super::*;
+
+    use edge_bridge::wire::DecodeError;
+
+    #[test]
+    fn a_login_that_is_refused_in_the_form_of_mqtt_3_1_1_is_told_as_one() {
+        let ended = |code| {
+            let error = DecodeError { kind: DecodeErrorKind::ConnAckWithoutProperties(code), offset: 2 };
+            in_words(&Closed::Violation(Violation::Decode(error)))
+        };
+        for (code, reason) in [(4, ReasonCode::BAD_USER_NAME_OR_PASSWORD), (5, ReasonCode::NOT_AUTHORIZED)] {
+            assert_eq!(ended(code), Closed::Refused(reason).to_string());
+        }
+        assert!(ended(1).contains("does the server speak MQTT 5?"));
+    }
 
     /// \[MQTT-3.3.2-6\]: as a message that waits in the listener, or in the queue.
     #[test]

@@ -5,6 +5,7 @@ mod queue;
 
 use edge_bridge::wire::TopicError;
 
+use crate::run::hub::link_trouble::LinkTrouble;
 use crate::run::sensors::refused_topic::RefusedTopic;
 use crate::run::status::certificates::{End, Role};
 use crate::run::status::outputs::units::counted;
@@ -95,6 +96,9 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             Role::SensorAuthority => "The certificate of the sensors' authority",
             Role::HubRevoked => "The list of revoked certificates of hubs",
             Role::SensorsRevoked => "The list of revoked certificates of sensors",
+            Role::Broker => "The gateway's certificate for the local broker",
+            Role::BrokerAuthority => "The certificate of the local broker's authority",
+            Role::BrokerRevoked => "The list of revoked certificates of local brokers",
         };
         let text = match end.days_left {
             _ if end.role.is_list() && end.is_unreadable => {
@@ -206,10 +210,29 @@ fn sensors(needs: &mut Needs, figures: &Figures) {
         needs.look("unrouted", text, "They are acknowledged and not kept: add a [[route]] if they matter.");
     }
     clock(needs, sample.clock_synced);
-    if figures.local_broker_connected == Some(false) {
-        let text = "There is no connection to the local broker.".to_owned();
-        needs.act("local_broker", text, "Nothing comes in from sensors: look at the broker and at [local].");
+    local_broker(needs, figures);
+}
+
+fn local_broker(needs: &mut Needs, figures: &Figures) {
+    if figures.local_broker_connected != Some(false) {
+        return;
     }
+    let trouble = figures.local_broker_trouble.as_deref().and_then(LinkTrouble::of);
+    let (text, action) = match trouble {
+        None => (
+            "There is no connection to the local broker.".to_owned(),
+            "Nothing comes in from sensors: look at the broker and at [local].",
+        ),
+        Some(LinkTrouble::Refused(reason)) => (
+            format!("The local broker refuses the login: {reason}."),
+            "Nothing comes in from sensors: mend [local] broker_user or the file of broker_password_file, which is read again at each attempt, or the broker's users.",
+        ),
+        Some(LinkTrouble::Tls(why)) => (
+            format!("There is no TLS with the local broker: {why}."),
+            "Nothing comes in from sensors: look at the certificates, and at broker_ca, broker_cert and broker_tls_server_name of [local]. Files are read again at each attempt.",
+        ),
+    };
+    needs.act("local_broker", text, action);
 }
 
 fn clients(needs: &mut Needs, figures: &Figures) {

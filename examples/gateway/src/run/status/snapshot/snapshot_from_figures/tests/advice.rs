@@ -118,3 +118,28 @@ fn a_configuration_that_the_disk_does_not_take_needs_a_person() {
     assert_eq!((ids(&snapshot.needs), snapshot.needs[0].level), (vec!["configuration_unkept"], Level::Act));
     assert!(snapshot.needs[0].text.contains("No space left"), "{:?}", snapshot.needs);
 }
+
+#[test]
+fn a_local_broker_that_refuses_is_told_with_its_reason() {
+    for (trouble, said) in [
+        (None, "There is no connection to the local broker."),
+        (
+            Some("the server refused the connection: 0x87 Not authorized"),
+            "The local broker refuses the login: 0x87 Not authorized.",
+        ),
+        (
+            Some("TLS with h: the local broker's certificate has expired"),
+            "There is no TLS with the local broker: the local broker's certificate has expired.",
+        ),
+        (
+            Some("received fatal alert: UnknownCA"),
+            "There is no TLS with the local broker: received fatal alert: UnknownCA.",
+        ),
+    ] {
+        let mut figures = figures();
+        figures.local_broker_connected = Some(false);
+        figures.local_broker_trouble = trouble.map(str::to_owned);
+        let need = snapshot(&figures).needs.remove(0);
+        assert_eq!((need.id.as_str(), need.level, need.text.as_str()), ("local_broker", Level::Act, said));
+    }
+}

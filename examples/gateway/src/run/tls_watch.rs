@@ -1,4 +1,4 @@
-//! Watch on the TLS files of `[hub]`: authorities, lists of revoked certificates, and the certificate with its key are read again when they have
+//! Watch on the TLS files of the link, or of the client of a local broker: authorities, lists of revoked certificates, and the certificate with its key are read again when they have
 //! changed, each by itself. What cannot be read stays as it was and is told, and holds up none of the others.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: dates are those of this machine's clock")]
@@ -11,28 +11,29 @@ use std::time::SystemTime;
 use edge_bridge::Tls;
 use edge_bridge::net::TlsError;
 
-use crate::config::Hub;
+use crate::config::client_tls::ClientFiles;
+use crate::config::peer::Peer;
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 
-/// Stamps of the TLS files of `[hub]`.
+/// Stamps of the TLS files.
 #[derive(Debug)]
-pub(super) struct Stamps([Vec<Stamp>; PARTS.len()]);
+pub(in crate::run) struct Stamps([Vec<Stamp>; PARTS.len()]);
 
 impl Stamps {
     /// Takes the stamps. To be called before the files are read: a change in between is found at the next look then.
-    pub(super) fn of(hub: &Hub) -> Self {
-        Self(PARTS.map(|part| stamps(hub, part)))
+    pub(in crate::run) fn of(files: &ClientFiles) -> Self {
+        Self(PARTS.map(|part| stamps(files, part)))
     }
 }
 
-/// Returns a function that reads the TLS files again, which were `first` at the start and had these stamps before. It returns `None` while they are
+/// Returns a function that reads the link's TLS files again, which were `first` at the start and had these stamps before. It returns `None` while they are
 /// unchanged. With an error the certificate of then cannot be used, and is tried again until it can.
-pub(super) fn changed_tls(
-    hub: &Hub,
+pub(in crate::run) fn changed_tls(
+    files: ClientFiles,
     stamps: Stamps,
     first: (Tls, Option<TlsError>),
 ) -> impl Fn() -> io::Result<Option<Tls>> + Send + Sync + 'static {
-    let watch = Mutex::new(TlsWatch::new(hub, stamps, first));
+    let watch = Mutex::new(TlsWatch::new(Peer::Hub, files, stamps, first));
     move || Ok(watch.lock().unwrap_or_else(PoisonError::into_inner).look())
 }
 
@@ -48,8 +49,9 @@ const PARTS: [Part; 3] = [Part::Authorities, Part::Revocations, Part::Identity];
 
 /// Settings in force, and the stamps of the files that they are from.
 #[derive(Debug)]
-struct TlsWatch {
-    hub: Hub,
+pub(in crate::run) struct TlsWatch {
+    peer: Peer,
+    files: ClientFiles,
     in_force: Tls,
     /// Settings at the time at which the lists were read: what they must not lose depends on the authorities of then.
     listed: Tls,
@@ -61,11 +63,18 @@ struct TlsWatch {
 }
 
 impl TlsWatch {
-    fn new(hub: &Hub, Stamps(stamps): Stamps, (in_force, unusable): (Tls, Option<TlsError>)) -> Self {
-        let (hub, told) = (hub.clone(), unusable.map(|error| error.to_string()));
+    /// Tells if the certificate cannot be used.
+    pub(in crate::run) fn new(
+        peer: Peer,
+        files: ClientFiles,
+        Stamps(stamps): Stamps,
+        (in_force, unusable): (Tls, Option<TlsError>),
+    ) -> Self {
+        let told = unusable.map(|error| error.to_string());
         let is_without = told.is_some();
         let watch = Self {
-            hub,
+            peer,
+            files,
             listed: in_force.clone(),
             in_force,
             stamps,
@@ -80,26 +89,35 @@ impl TlsWatch {
 
     fn tell(&self) {
         let error = &self.told;
-        if self.is_without {
-            tracing::warn!(%error, "the link's certificate cannot be used: no connection is made until its files fit");
-        } else {
-            tracing::warn!(%error, "TLS files of the link cannot be read again: what was read last of them is used");
+        match (self.peer, self.is_without) {
+            (Peer::Hub, true) => {
+                tracing::warn!(%error, "the link's certificate cannot be used: no connection is made until its files fit");
+            }
+            (Peer::Hub, false) => {
+                tracing::warn!(%error, "TLS files of the link cannot be read again: what was read last of them is used");
+            }
+            (Peer::LocalBroker, true) => {
+                tracing::warn!(%error, "the certificate for the local broker cannot be used: no connection is made until its files fit");
+            }
+            (Peer::LocalBroker, false) => {
+                tracing::warn!(%error, "TLS files for the local broker cannot be read again: what was read last of them is used");
+            }
         }
     }
 
     /// Returns what is in force if some of it has changed. A part that cannot be read is looked at again the next time: a certificate whose key the signer
     /// does not have yet, too.
-    fn look(&mut self) -> Option<Tls> {
+    pub(in crate::run) fn look(&mut self) -> Option<Tls> {
         let (mut failed, mut is_changed) = (Vec::new(), false);
         for (part, last) in PARTS.into_iter().zip(&mut self.stamps) {
-            let found = stamps(&self.hub, part);
+            let found = stamps(&self.files, part);
             // One that is yet to come is no mistake, and its key alone is of no use.
-            let is_to_come = matches!(part, Part::Identity) && self.hub.waits_for_certificate();
+            let is_to_come = matches!(part, Part::Identity) && self.files.waits_for_certificate();
             let is_without = matches!(part, Part::Identity) && self.is_without;
             if found == *last && !is_without || is_to_come {
                 continue;
             }
-            match renewed(&self.hub, part, &self.in_force, &self.listed) {
+            match renewed(&self.files, part, &self.in_force, &self.listed) {
                 Ok(tls) => {
                     (self.in_force, *last, is_changed) = (tls, found, true);
                     self.is_without &= !is_without;
@@ -121,10 +139,10 @@ impl TlsWatch {
     }
 }
 
-fn renewed(hub: &Hub, part: Part, in_force: &Tls, listed: &Tls) -> Result<Tls, TlsError> {
+fn renewed(files: &ClientFiles, part: Part, in_force: &Tls, listed: &Tls) -> Result<Tls, TlsError> {
     let tls = in_force.clone();
-    match (part, &hub.crl, &hub.cert, &hub.key) {
-        (Part::Authorities, ..) => tls.with_authorities(hub.ca.as_deref()),
+    match (part, &files.crl, &files.cert, &files.key) {
+        (Part::Authorities, ..) => tls.with_authorities(files.ca.as_deref()),
         (Part::Revocations, Some(crl), ..) => {
             let tls = tls.with_crl(crl)?;
             tls.keeps_revocations_of(listed, SystemTime::now())?;
@@ -139,20 +157,20 @@ fn renewed(hub: &Hub, part: Part, in_force: &Tls, listed: &Tls) -> Result<Tls, T
     }
 }
 
-fn stamps(hub: &Hub, part: Part) -> Vec<Stamp> {
-    let files: &[&Option<PathBuf>] = match part {
-        Part::Authorities => &[&hub.ca],
-        Part::Revocations => &[&hub.crl],
-        Part::Identity => &[&hub.cert, &hub.key],
+fn stamps(files: &ClientFiles, part: Part) -> Vec<Stamp> {
+    let paths: &[&Option<PathBuf>] = match part {
+        Part::Authorities => &[&files.ca],
+        Part::Revocations => &[&files.crl],
+        Part::Identity => &[&files.cert, &files.key],
     };
-    files.iter().filter_map(|file| file.as_deref()).map(stamp).collect()
+    paths.iter().filter_map(|file| file.as_deref()).map(stamp).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use edge_bridge::net::ClockFloor;
 
-    use crate::config::{self, Config};
+    use crate::config::Config;
 
     use super::*;
 
@@ -167,15 +185,16 @@ mod tests {
         };
         write("first");
         let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtts://hub\"\nca = \"ca\"\n[[route]]\nmatch = \"a\"\n";
-        let hub = Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap().0.hub;
-        let read = || config::tls::tls(&hub, ClockFloor::new(|| None)).unwrap().unwrap();
+        let files =
+            Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap().0.hub.tls_files();
+        let read = || files.tls(Peer::Hub, ClockFloor::new(|| None)).unwrap();
         for is_replaced in [false, true] {
-            let stamps = Stamps::of(&hub);
+            let stamps = Stamps::of(&files);
             let tls = read();
             if is_replaced {
                 write("second");
             }
-            let mut watch = TlsWatch::new(&hub, stamps, tls);
+            let mut watch = TlsWatch::new(Peer::Hub, files.clone(), stamps, tls);
             assert_eq!(watch.look().is_some(), is_replaced);
             assert!(watch.look().is_none() && watch.told.is_empty());
         }

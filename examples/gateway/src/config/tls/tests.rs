@@ -1,0 +1,79 @@
+//! Tests of the checks of TLS files.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::config::Config;
+
+/// A warning that every site with an authority of its own for gateways gets is read by nobody.
+#[test]
+fn a_certificate_of_another_authority_than_the_hubs_is_no_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let authority = |name: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        (params, rcgen::KeyPair::generate().unwrap())
+    };
+    let (hubs, gateways) = (authority("hubs"), authority("gateways"));
+    write("ca", hubs.0.self_signed(&hubs.1).unwrap().pem());
+    let own = rcgen::KeyPair::generate().unwrap();
+    let mut site = rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap();
+    site.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let gateways = rcgen::Issuer::from_params(&gateways.0, &gateways.1);
+    write("cert", site.signed_by(&own, &gateways).unwrap().pem());
+    write("key", own.serialize_pem());
+    let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtts://hub\"\nca = \"ca\"\ncert = \"cert\"\nkey = \"key\"\n\
+                [[route]]\nmatch = \"plant/#\"\n";
+    let (_, findings) = Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap();
+    assert_eq!(findings.to_string(), "");
+}
+
+/// Peers judge the authorities between, too, where they have none of their own.
+#[test]
+fn a_certificate_behind_the_first_one_is_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let own = rcgen::KeyPair::generate().unwrap();
+    let authority = |name: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        (params, rcgen::KeyPair::generate().unwrap())
+    };
+    let (line, plant) = (authority("line"), authority("plant"));
+    let site = rcgen::CertificateParams::new(vec!["site7".to_owned()]).unwrap();
+    let first = site.signed_by(&own, &rcgen::Issuer::from_params(&line.0, &line.1)).unwrap();
+    write("key", own.serialize_pem());
+    let hub = "[hub]\nurl = \"mqtts://hub\"\ncert = \"cert\"\nkey = \"key\"\n";
+    let local = "[local]\ntls_listen = \"127.0.0.1:1\"\ncert = \"cert\"\nkey = \"key\"\n";
+    let said = |behind_until: i32, section: &str| {
+        let mut params = line.0.clone();
+        params.not_after = rcgen::date_time_ymd(behind_until, 1, 1);
+        let behind = params.signed_by(&line.1, &rcgen::Issuer::from_params(&plant.0, &plant.1)).unwrap();
+        // Whoever trusts the plant's authority has it.
+        let mut root = plant.0.clone();
+        root.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        write("cert", first.pem() + &behind.pem() + &root.self_signed(&plant.1).unwrap().pem());
+        let rest = if section == hub {
+            "[local]\nlisten = \"127.0.0.1:1\"\n"
+        } else {
+            "[hub]\nurl = \"mqtt://hub\"\n"
+        };
+        let text = format!("[gateway]\nid = \"g\"\n{section}{rest}[[route]]\nmatch = \"plant/#\"\n");
+        Config::parse(&dir.path().join("gateway.toml"), &text, &|_| None).unwrap().1.to_string()
+    };
+    let ended = "cert: a certificate behind the first one has expired: a peer without a newer one will refuse the chain";
+    for (section, key) in [(hub, "hub.cert"), (local, "local.cert")] {
+        assert!(!said(2099, section).contains("behind the first one"));
+        let told = said(2021, section);
+        assert!(told.contains(ended) && told.contains(key), "{told}");
+    }
+}
