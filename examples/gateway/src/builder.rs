@@ -59,7 +59,8 @@ impl Builder {
         self.set("local", "listen", address.to_string())
     }
 
-    /// Subscribes at a local broker, `HOST:PORT`, to which the sensors connect.
+    /// Subscribes at a local broker, `HOST:PORT` or `mqtts://HOST:PORT`, to which the sensors connect. A login there, and its authority, are
+    /// [`settings`](Self::settings).
     pub fn broker(self, address: &str) -> Self {
         self.set("local", "broker", address)
     }

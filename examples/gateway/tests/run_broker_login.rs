@@ -174,6 +174,8 @@ fn promise_1_over_tls_what_is_acknowledged_outlives_kills_in_an_outage() {
     wait_until("all arrive", 60, || {
         sent() == subscriber.arrived().into_iter().map(|message| message.payload).collect()
     });
+    let (ended, within) = gateway.terminate();
+    assert!(ended.success() && within < std::time::Duration::from_secs(5), "{within:?}");
 }
 
 #[test]

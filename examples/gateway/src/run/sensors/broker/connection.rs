@@ -324,11 +324,9 @@ fn subscription(filter: Utf8) -> Subscription {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use edge_bridge::wire::{PropertiesBuilder, PropertyId, Value};
+    use edge_bridge::wire::{DecodeError, PropertiesBuilder, PropertyId, Value};
 
     use super::*;
-
-    use edge_bridge::wire::DecodeError;
 
     #[test]
     fn a_login_that_is_refused_in_the_form_of_mqtt_3_1_1_is_told_as_one() {
