@@ -164,7 +164,7 @@ impl Broker {
     /// Applies users, rights and certificates from their files. Addresses and limits stay those of the start.
     pub(crate) async fn change(&mut self, mut conf: BrokerConf) {
         if !self.conf.differs_in_files_alone(&conf) {
-            tracing::warn!("listeners and limits of clients change at the next start");
+            tracing::warn!("listeners, their files and limits of clients change at the next start");
             conf.listeners.clone_from(&self.conf.listeners);
         }
         let files = match read(&conf) {
@@ -176,6 +176,8 @@ impl Broker {
         let passwords = files.rules.passwords.clone();
         let access: Access = files.rules.access(self.memory.clone(), self.passwords.as_ref());
         self.passwords = passwords;
+        // Those of before, or with other files alone.
+        self.conf.listeners = conf.listeners;
         let control = self.publisher();
         // An error is the end of the broker.
         let _ = control.set_access(access).await;

@@ -1,9 +1,9 @@
 //! Settings of the local broker in a mosquitto.conf: `listener`s, access control, and limits of clients. Pure.
 
+mod listener;
 mod unsupported_option;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::one_line::OneLine;
 use crate::plan::MESSAGE_BYTES_MAX;
 use crate::section::{LIMITS, Said, boolean, first, limit, number, required, session_time};
 use crate::words;
+pub(crate) use listener::Listener;
 use unsupported_option::unsupported_option;
 
 /// Most subscriptions of a client. Mosquitto has no such limit; `memory_limit` bounds their memory.
@@ -22,81 +23,6 @@ const SUBSCRIPTIONS_MAX: usize = 10_000;
 const RETAINED_MAX: usize = 100_000;
 /// Port of the default listener if only `bind_address` is set.
 const PORT: u16 = 1883;
-
-/// A `listener`, or the default one of `port` and `bind_address`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listener {
-    pub(crate) place: Place,
-    /// Host name or address to listen at; `None`: all addresses of this machine.
-    pub(crate) host: Option<String>,
-    pub(crate) port: u16,
-    pub(crate) cert: Option<(Place, PathBuf)>,
-    pub(crate) key: Option<(Place, PathBuf)>,
-    pub(crate) client_ca: Option<(Place, PathBuf)>,
-    pub(crate) require_certificate: Option<(Place, bool)>,
-    pub(crate) names_from_certificates: bool,
-    /// Set for the default listener of `port` and `bind_address`, to which lines before the first `listener` belong.
-    is_own: bool,
-}
-
-impl Listener {
-    fn new(place: Place, host: Option<String>, port: u16) -> Self {
-        Self {
-            place,
-            host,
-            port,
-            cert: None,
-            key: None,
-            client_ca: None,
-            require_certificate: None,
-            names_from_certificates: false,
-            is_own: false,
-        }
-    }
-
-    /// Returns whether the listener uses TLS.
-    pub(crate) fn has_tls(&self) -> bool {
-        self.cert.is_some()
-    }
-
-    /// Returns whether only clients with a certificate may connect.
-    pub(crate) fn asks_for_certificates(&self) -> bool {
-        self.has_tls() && matches!(self.require_certificate, Some((_, true)))
-    }
-
-    /// Returns the files of its TLS, with what clients have to show.
-    fn tls_files(&self) -> ([Option<&PathBuf>; 3], [bool; 2]) {
-        let files = [&self.cert, &self.key, &self.client_ca];
-        let asks = [self.asks_for_certificates(), self.names_from_certificates];
-        (files.map(|file| file.as_ref().map(|(_, path)| path)), asks)
-    }
-
-    /// Returns whether only programs on this machine can connect.
-    fn is_of_this_machine(&self) -> bool {
-        let host = self.host.as_deref().unwrap_or_default();
-        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    }
-
-    /// Reports errors that no single line shows.
-    fn check(&self, findings: &mut Findings) {
-        match (&self.cert, &self.key) {
-            (Some((place, _)), None) => findings.error(place.clone(), "certfile without keyfile"),
-            (None, Some((place, _))) => findings.error(place.clone(), "keyfile without certfile"),
-            _ => {}
-        }
-        if self.names_from_certificates && !self.asks_for_certificates() {
-            let text = "use_identity_as_username true needs require_certificate true";
-            findings.error(self.place.clone(), text);
-        }
-        let Some((place, true)) = &self.require_certificate else { return };
-        if !self.has_tls() || self.client_ca.is_none() {
-            findings.error(place.clone(), "require_certificate needs certfile, keyfile and cafile");
-        } else if !self.names_from_certificates {
-            let text = "the common name of a certificate is its user's name, as with use_identity_as_username true; the user name that the client gives counts for nothing";
-            findings.trap(place.clone(), text);
-        }
-    }
-}
 
 /// Settings of the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -257,7 +183,9 @@ impl BrokerConf {
             // One limit for all: the lowest that is given.
             "max_connections" | "global_max_connections" | "global_max_clients" => {
                 let given: Option<usize> = above_zero(value)?;
+                let is_further = word == "max_connections" && self.max_connections.is_some();
                 self.max_connections = [self.max_connections, given].into_iter().flatten().min();
+                return Ok(is_further.then_some("the lowest limit is that of all listeners together here"));
             }
             "certfile" => self.last_listener()?.cert = file()?,
             "keyfile" => self.last_listener()?.key = file()?,
@@ -296,6 +224,12 @@ impl BrokerConf {
 
     fn check(&self, findings: &mut Findings) {
         self.listeners.iter().for_each(|listener| listener.check(findings));
+        for (n, listener) in self.listeners.iter().enumerate() {
+            if self.listeners.iter().take(n).any(|before| before.is_beside(listener)) {
+                let text = "a listener before has its address and port already; :: is all addresses, those of IPv4 too";
+                findings.error(listener.place.clone(), text);
+            }
+        }
         let mut secure = self.listeners.iter().filter(|listener| listener.has_tls());
         if let Some(first) = secure.next() {
             for listener in secure.filter(|listener| listener.tls_files() != first.tls_files()) {
@@ -320,15 +254,6 @@ impl BrokerConf {
                 let text = "allow_anonymous true without acl_file: whoever reaches this address may publish and read everything";
                 findings.trap(listener.place.clone(), text);
             }
-        }
-    }
-}
-
-impl fmt::Display for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Some(host) => write!(f, "{host}:{}", self.port),
-            None => write!(f, "port {} of all addresses", self.port),
         }
     }
 }

@@ -57,7 +57,7 @@ struct Arguments {
     /// Time after a start for local clients to come back and subscribe, before they are given what hubs have for them; where this program is the broker
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     clients_return_within: u16,
-    /// Send what comes after an outage before the messages of the outage, which then arrive out of order: for readers that go by a time in the message
+    /// Send what comes before what waits since an outage, a restart or a burst: out of order, for readers that go by a time in the message
     #[arg(long)]
     live_first: bool,
     /// File to write when every bridge has been accepted by its local broker

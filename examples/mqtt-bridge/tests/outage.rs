@@ -62,8 +62,7 @@ async fn an_outage_and_a_kill_lose_nothing_in_either_direction() {
     }
 }
 
-/// Messages of an outage, sent one by one, and live ones from the moment on in which the link is back. Returns how many of the outage were at the
-/// hub before each live one.
+/// Messages of an outage, sent one by one, and live ones of its end. Returns how many of the outage were at the hub before each live one.
 async fn outage_before_live(options: Vec<&'static str>) -> Vec<usize> {
     const OUTAGE: usize = 6_000;
     let (local, hub) = (Mosquitto::start("max_queued_messages 0"), Mosquitto::start(""));
@@ -88,15 +87,19 @@ async fn outage_before_live(options: Vec<&'static str>) -> Vec<usize> {
     });
     relay.set(Link::Cut);
     let text: String = (0..OUTAGE).map(|n| format!("{n}\n")).collect();
-    std::fs::write(site.file("lines"), text).unwrap();
-    let mut outage = mosquitto::command("mosquitto_pub");
-    outage.args(["-h", "127.0.0.1", "-p", &local.address().port().to_string(), "-V", "5", "-q", "1"]);
-    outage.args(["-t", "line/outage", "-l"]).stdin(std::fs::File::open(site.file("lines")).unwrap());
-    assert!(outage.status().unwrap().success());
+    let publish_lines = |topic: &str, text: &str| {
+        std::fs::write(site.file("lines"), text).unwrap();
+        let mut publisher = mosquitto::command("mosquitto_pub");
+        publisher.args(["-h", "127.0.0.1", "-p", &local.address().port().to_string(), "-V", "5", "-q", "1"]);
+        publisher.args(["-t", topic, "-l"]).stdin(std::fs::File::open(site.file("lines")).unwrap());
+        assert!(publisher.status().unwrap().success());
+    };
+    publish_lines("line/outage", &text);
+    // The newest of an outage are live, too.
+    publish_lines("line/live", &"x\n".repeat(10));
     // So that none of them is at the local broker.
     std::thread::sleep(std::time::Duration::from_secs(2));
     relay.set(Link::Open);
-    (0..10).for_each(|_| local.publish(&["-q", "1", "-t", "line/live", "-m", "x"]));
     let (mut before, mut outage) = (Vec::new(), 0);
     while before.len() < 10 || outage < OUTAGE {
         match arrived.recv_timeout(LONG).unwrap().as_str() {

@@ -169,7 +169,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Listens at a further address, without TLS. May be called for several, as the other three of its kind.
+    /// Listens at a further address, without TLS. May be called several times, as `tls_listen`, `ws_listen` and `wss_listen`.
     #[must_use]
     pub fn listen(self, address: SocketAddr) -> Self {
         self.further(address, None, false)

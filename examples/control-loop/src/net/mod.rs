@@ -155,7 +155,7 @@ impl Running {
         };
         let builder = Server::builder().config(limits).on_event(on_event);
         let server = builder.start(listen, inputs, |_| NoQueue).await;
-        let server = server.map_err(|error| format!("[mqtt] listen {listen}: {error}"))?;
+        let server = server.map_err(|error| format!("[mqtt] listen {error}"))?;
         let metrics = match config.metrics {
             Some(listen) => Some(metrics::serve(listen, loop_stats, stats.clone()).await?),
             None => None,

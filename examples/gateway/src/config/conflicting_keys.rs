@@ -60,8 +60,10 @@ pub(super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings)
 
 /// Returns whether two addresses conflict, so that one machine cannot listen at both.
 pub(super) fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && (is_any || one.ip() == other.ip())
+    // `[::]` takes addresses of IPv4, too.
+    let covers =
+        |any: SocketAddr, one: SocketAddr| any.ip().is_unspecified() && (any.is_ipv6() || one.is_ipv4());
+    one.port() == other.port() && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
 }
 
 /// Returns the key of the first of the hub's addresses for which `is_so` is true. `None`: there is none.

@@ -266,7 +266,7 @@ fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Places<'_
         }
         if let Some((other, _)) = before.iter().find(|(_, other)| is_same(*other, *address)) {
             let message = match other == key {
-                true => "it has this address and port twice".to_owned(),
+                true => "another one of its addresses has this address and port already".to_owned(),
                 false => format!("`{other}` has this address and port already"),
             };
             findings.error(*at, &name, message);

@@ -80,6 +80,8 @@ fn what_keeps_somebody_out_in_mosquitto_is_an_error_and_not_passed_over() {
         ("certfile c", "certfile without keyfile"),
         ("keyfile c", "keyfile without certfile"),
         ("listener 0 /run/m.sock", "unix socket"),
+        ("listener 2 ::\nlistener 2 127.0.0.1", "a listener before has its address and port"),
+        ("listener 2 10.0.0.1\nlistener 2 10.0.0.1", "a listener before has its address and port"),
         (
             "certfile c\nkeyfile k\nlistener 2\ncertfile other\nkeyfile k",
             "all listeners with TLS have one certfile",

@@ -51,6 +51,10 @@ impl fmt::Display for Plan {
                 )?;
             }
         }
+        if self.is_live_first {
+            let text = "live first: messages of a topic may arrive out of order, and a retained one replace a newer one at the hub";
+            writeln!(f, "  order    {text}")?;
+        }
         if let Some(topic) = self.notification_topic() {
             let there = if section.notifications_local_only { "the local broker" } else { "both sides" };
             writeln!(f, "  state    1 or 0 on {}, retained, at {there}", OneLine(&topic))?;

@@ -136,7 +136,7 @@ fn each_mistake_about_several_addresses_is_named() {
         ("listen = [\"127.0.0.1:1883\", \"there\"]", "error: local.listen: \"there\" is not ADDRESS:PORT"),
         (
             "listen = [\"127.0.0.1:1883\", \"127.0.0.1:1883\"]",
-            "error: local.listen: it has this address and port twice",
+            "error: local.listen: another one of its addresses has this address and port already",
         ),
         (
             "listen = [\"127.0.0.1:1883\", \"10.1.0.2:1883\"]",

@@ -199,7 +199,7 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
 #[derive(Clone, Debug)]
 pub(in crate::run) struct Doors {
     pub(in crate::run) addresses: Addresses,
-    /// TLS of the addresses that have it. `None`: there are none, or they cannot be served with what their files hold.
+    /// TLS of the addresses that have it. `None`: there are none.
     pub(in crate::run) tls: Option<ServerTls>,
 }
 
