@@ -125,10 +125,9 @@ impl Driver {
                 }
                 Woken::Request(Some(Request::LookAtCertificate)) => self.renewal_watch.ask(),
                 Woken::Request(Some(Request::Close { limit, reply })) => {
-                    let now = self.clock.now();
-                    self.closing.request(now.up_ms, limit, reply);
+                    self.closing.request(self.clock.now().up_ms, limit, reply);
                     // What waits goes out now, on a connection that ends anyway.
-                    self.core.keep_connection(now);
+                    self.core.keep_connection(self.clock.now());
                 }
                 Woken::Request(None) => break,
             }

@@ -281,19 +281,18 @@ impl Plan {
 
     /// Session expiry in seconds; `cleansession false` keeps a session for ever.
     fn session_expiry_s(&self) -> u32 {
-        match self.section.clean_session {
-            Some((_, true)) => 0,
-            _ => self.section.session_expiry_s.unwrap_or(u32::MAX),
-        }
+        let is_clean = matches!(self.section.clean_session, Some((_, true)));
+        if is_clean { 0 } else { self.section.session_expiry_s.unwrap_or(u32::MAX) }
     }
 
     fn queue(&self) -> edge_queue::Config {
+        let set = |(_, most): &(Place, u64)| Some(*most).filter(|most| *most > 0);
         let mut config = edge_queue::Config::default().row_bytes_max(MESSAGE_BYTES_MAX);
-        if let Some((_, messages)) = self.limits.max_queued_messages.as_ref().filter(|(_, most)| *most > 0) {
-            config = config.max_messages(*messages);
+        if let Some(messages) = self.limits.max_queued_messages.as_ref().and_then(set) {
+            config = config.max_messages(messages);
         }
-        if let Some((_, bytes)) = self.limits.max_queued_bytes.as_ref().filter(|(_, most)| *most > 0) {
-            config = config.max_bytes(*bytes);
+        if let Some(bytes) = self.limits.max_queued_bytes.as_ref().and_then(set) {
+            config = config.max_bytes(bytes);
         }
         if self.is_live_first {
             config = config.lane(Lane::TELEMETRY, LaneConfig::default().order(Order::live_first()));
@@ -334,12 +333,10 @@ impl Plan {
         Some(match line {
             Some((_, word, Some((place, value)))) => {
                 // The queue's own words are about its lanes.
-                (
-                    place.clone(),
-                    format!(
-                        "{word}: {value} is not what a queue can have: at least 33 bytes or 1 message, and at most what the disk has room for"
-                    ),
-                )
+                let why = format!(
+                    "{word}: {value} is not what a queue can have: at least 33 bytes or 1 message, and at most what the disk has room for"
+                );
+                (place.clone(), why)
             }
             _ => (self.section.place.clone(), in_full(&error)),
         })

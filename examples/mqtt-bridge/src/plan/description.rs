@@ -34,27 +34,7 @@ impl fmt::Display for Plan {
             }
             None => writeln!(f, "  local    the broker of this program")?,
         }
-        let bytes = self.limits.max_queued_bytes.as_ref().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0);
-        let brings = !self.in_filters().is_empty();
-        let queues = [
-            (&self.spools[0], self.queue(), bytes, Some("the oldest go")),
-            (&self.spools[1], in_queue(), None, brings.then_some("the hub keeps what comes at QoS 1 and 2")),
-        ];
-        for (dir, queue, bytes, when_full) in queues {
-            if let Some(when_full) = when_full {
-                let (dir, mib) = (dir.to_string_lossy(), queue.disk_bytes().div_ceil(1 << 20));
-                writeln!(
-                    f,
-                    "  queue    {}, {mib} MiB of disk, messages of at most {} bytes; when it is full {when_full}",
-                    OneLine(&dir),
-                    message_bytes_max(bytes)
-                )?;
-            }
-        }
-        if self.is_live_first {
-            let text = "live first: messages of a topic may arrive out of order, and a retained one replace a newer one at the hub";
-            writeln!(f, "  order    {text}")?;
-        }
+        self.queues(f)?;
         if let Some(topic) = self.notification_topic() {
             let there = if section.notifications_local_only { "the local broker" } else { "both sides" };
             writeln!(f, "  state    1 or 0 on {}, retained, at {there}", OneLine(&topic))?;
@@ -77,6 +57,34 @@ impl fmt::Display for Plan {
                     OneLine(topic.rule.local_prefix())
                 )?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Writes the queues, and in which order they go.
+    fn queues(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.limits.max_queued_bytes.as_ref().map(|(_, bytes)| *bytes).filter(|bytes| *bytes > 0);
+        let brings = !self.in_filters().is_empty();
+        let queues = [
+            (&self.spools[0], self.queue(), bytes, Some("the oldest go")),
+            (&self.spools[1], in_queue(), None, brings.then_some("the hub keeps what comes at QoS 1 and 2")),
+        ];
+        for (dir, queue, bytes, when_full) in queues {
+            if let Some(when_full) = when_full {
+                let (dir, mib) = (dir.to_string_lossy(), queue.disk_bytes().div_ceil(1 << 20));
+                writeln!(
+                    f,
+                    "  queue    {}, {mib} MiB of disk, messages of at most {} bytes; when it is full {when_full}",
+                    OneLine(&dir),
+                    message_bytes_max(bytes)
+                )?;
+            }
+        }
+        if self.is_live_first {
+            let text = "live first: messages of a topic may arrive out of order, and a retained one replace a newer one at the hub";
+            writeln!(f, "  order    {text}")?;
         }
         Ok(())
     }

@@ -205,33 +205,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 Escaped(client)
             ),
         }),
-        Event::Disconnected { client, why: why @ (Closed::Violation(_) | Closed::Handshake), .. } => {
-            Some(Trouble {
-                cause: format!("disconnected: {}", without_numbers(&why.to_string())),
-                said: format!("client {} was disconnected: {why}{}", name_of(client.as_ref()), key_of(why)),
-            })
-        }
-        Event::Disconnected { client, why: Closed::Local(ReasonCode::QUOTA_EXCEEDED), .. } => Some(Trouble {
-            // Whoever is nameless takes no line of one who has logged in.
-            cause: if client.is_some() { "memory" } else { "memory, nameless" }.to_owned(),
-            said: format!(
-                "client {} was disconnected: of all clients it held most for longest, and [local] max_memory is reached",
-                name_of(client.as_ref())
-            ),
-        }),
-        Event::Disconnected { client, why: Closed::Local(ReasonCode::SERVER_BUSY), .. } => {
-            let (cause, why) = match client {
-                Some(_) => ("places", "it had been silent, or was not read, for ten seconds or longer"),
-                None => ("places, nameless", "it had not logged in"),
-            };
-            Some(Trouble {
-                cause: cause.to_owned(),
-                said: format!(
-                    "client {} was disconnected to make place for a new one: {why}, and [local] max_connections is reached",
-                    name_of(client.as_ref())
-                ),
-            })
-        }
+        Event::Disconnected { client, why, .. } => disconnected(client.as_ref(), why),
         Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {
             cause: "session".to_owned(),
             said: format!(
@@ -240,6 +214,38 @@ fn trouble(event: &Event) -> Option<Trouble> {
             ),
         }),
         other => trouble_with_saving(other),
+    }
+}
+
+/// Returns the trouble of a client whose connection this side has ended, if it is one.
+fn disconnected(client: Option<&Utf8>, why: &Closed) -> Option<Trouble> {
+    match why {
+        Closed::Violation(_) | Closed::Handshake => Some(Trouble {
+            cause: format!("disconnected: {}", without_numbers(&why.to_string())),
+            said: format!("client {} was disconnected: {why}{}", name_of(client), key_of(why)),
+        }),
+        Closed::Local(ReasonCode::QUOTA_EXCEEDED) => Some(Trouble {
+            // Whoever is nameless takes no line of one who has logged in.
+            cause: if client.is_some() { "memory" } else { "memory, nameless" }.to_owned(),
+            said: format!(
+                "client {} was disconnected: of all clients it held most for longest, and [local] max_memory is reached",
+                name_of(client)
+            ),
+        }),
+        Closed::Local(ReasonCode::SERVER_BUSY) => {
+            let (cause, why) = match client {
+                Some(_) => ("places", "it had been silent, or was not read, for ten seconds or longer"),
+                None => ("places, nameless", "it had not logged in"),
+            };
+            Some(Trouble {
+                cause: cause.to_owned(),
+                said: format!(
+                    "client {} was disconnected to make place for a new one: {why}, and [local] max_connections is reached",
+                    name_of(client)
+                ),
+            })
+        }
+        _ => None,
     }
 }
 
