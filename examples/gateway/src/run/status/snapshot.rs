@@ -144,6 +144,13 @@ pub(crate) struct Room {
     pub(crate) lane: Option<String>,
 }
 
+impl Room {
+    /// Returns whether the first limit is an age, which the oldest message reaches: it expires, and new ones come in.
+    pub(in crate::run::status) fn is_of_age(&self) -> bool {
+        self.limit.as_deref() == Some("max_age")
+    }
+}
+
 /// Rates of the last minute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Rates {

@@ -90,7 +90,7 @@ fn suppressed(route: &RouteStatus) -> String {
 fn room(snapshot: &Snapshot) -> String {
     match snapshot.room.seconds {
         None => "Not known".to_owned(),
-        Some(0) => "None".to_owned(),
+        Some(0) if !snapshot.room.is_of_age() => "None".to_owned(),
         Some(seconds) => duration(seconds),
     }
 }
@@ -98,6 +98,9 @@ fn room(snapshot: &Snapshot) -> String {
 /// Returns the limit that is reached first, or the reason why none is named.
 fn room_of(snapshot: &Snapshot) -> String {
     match (&snapshot.room.limit, &snapshot.room.lane) {
+        _ if snapshot.room.is_of_age() && snapshot.room.seconds == Some(0) => {
+            "max_age is reached: the oldest expires unsent".to_owned()
+        }
         (Some(limit), Some(lane)) => format!("{limit} of lane {lane} is reached first"),
         _ if !snapshot.queue.open => "there is no queue".to_owned(),
         _ => "too little came in, or waited, to tell".to_owned(),

@@ -57,12 +57,16 @@ fn no_link(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Returns the part about the time until the queue is full; empty if that is unknown.
+/// Returns the part about the time until the queue is full, or until the oldest message expires, which keeps nothing out; empty if that is unknown.
 fn outlook(snapshot: &Snapshot) -> String {
-    match snapshot.room.seconds {
-        None => String::new(),
-        Some(0) => "There is no room left.".to_owned(),
-        Some(left) => format!("At the present rate there is room for {} more.", duration(left)),
+    match (snapshot.room.seconds, snapshot.room.is_of_age()) {
+        (None, _) => String::new(),
+        (Some(0), true) => "The oldest has reached max_age, and expires unsent.".to_owned(),
+        (Some(left), true) => {
+            format!("In {} the oldest reaches max_age, and expires unsent.", duration(left))
+        }
+        (Some(0), false) => "There is no room left.".to_owned(),
+        (Some(left), false) => format!("At the present rate there is room for {} more.", duration(left)),
     }
 }
 

@@ -143,3 +143,16 @@ fn a_local_broker_that_refuses_is_told_with_its_reason() {
         assert_eq!((need.id.as_str(), need.level, need.text.as_str()), ("local_broker", Level::Act, said));
     }
 }
+
+/// Room for new messages is left: the sentence is about the oldest one.
+#[test]
+fn an_age_that_is_reached_is_no_want_of_room() {
+    let said = |oldest_age_ms| {
+        let mut figures = outage();
+        figures.sample.oldest_age_ms = oldest_age_ms;
+        snapshot(&figures).sentence
+    };
+    let (near, reached) = (said(604_795_000), said(604_800_000));
+    assert!(near.ends_with(" In 5 s the oldest reaches max_age, and expires unsent."), "{near}");
+    assert!(reached.ends_with(" The oldest has reached max_age, and expires unsent."), "{reached}");
+}
