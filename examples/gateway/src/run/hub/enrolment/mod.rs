@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_bridge::Tls;
-use edge_bridge::net::{ClockFloor, TlsError, TlsSettingNames, signer_socket};
+use edge_bridge::net::{ClockFloor, TlsError, TlsSettingNames};
 use edge_est::answer::{self, Answer, AnswerError, Chain, Wanted};
 use edge_est::certificate::Validity;
 use edge_est::request::{Names, RequestError, request};
@@ -36,8 +36,6 @@ use identity_files::{Identity, behind, own_key, try_room, validity_of, write_cer
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Time limit of a request, from the name's resolution to the last byte of the answer.
 const EXCHANGE_WITHIN: Duration = Duration::from_secs(60);
-/// Looks in a row that find a file without a certificate before it counts as such: somebody may just be writing it.
-const LOOKS_WITHOUT: u32 = 3;
 /// Keys that are to look at where the handshake with the server fails.
 const NAMES: TlsSettingNames = TlsSettingNames {
     server_name: "[hub.est] url",
@@ -75,8 +73,6 @@ struct Enroller {
     floor: ClockFloor,
     schedule: Schedule,
     state: EnrolmentState,
-    /// Number of the last looks in a row that found the file without a certificate that can be read.
-    looks_without: u32,
     /// Up time of the last log line about a request that failed.
     told_s: Option<u64>,
 }
@@ -109,7 +105,7 @@ impl Enroller {
         // `check` has read it.
         let server = est.url.parse().ok()?;
         let (hub, schedule) = (config.hub.clone(), Schedule::new(&config.id));
-        Some(Self { hub, est, server, wall, floor, schedule, state, looks_without: 0, told_s: None })
+        Some(Self { hub, est, server, wall, floor, schedule, state, told_s: None })
     }
 
     /// Does what is due, and returns the pause until the next step.
@@ -117,9 +113,8 @@ impl Enroller {
         let hub = self.hub.clone();
         let look = move || (hub.waits_for_certificate(), hub.cert.as_deref().and_then(validity_of));
         let Ok((is_first, in_use)) = tokio::task::spawn_blocking(look).await else { return LOOK_EVERY };
-        if in_use.is_some() || is_first {
-            self.looks_without = 0;
-        } else if !self.takes_place_of_unreadable() {
+        // A file that cannot be read is told by the watch on the certificates; to overwrite it would help nobody who is looking for the reason.
+        if in_use.is_none() && !is_first {
             return LOOK_EVERY;
         }
         // Somebody may have put it there.
@@ -143,28 +138,6 @@ impl Enroller {
         LOOK_EVERY
     }
 
-    /// Returns whether a first certificate takes the place of a file that has none which can be read, such as after a power cut while it was written.
-    /// Tells it once in a row of looks.
-    fn takes_place_of_unreadable(&mut self) -> bool {
-        self.looks_without = self.looks_without.saturating_add(1);
-        let has_own_key = self.hub.key.as_deref().is_some_and(|key| signer_socket(key).is_none());
-        let has_claim = self.est.claim.is_some() && has_own_key;
-        if self.looks_without == LOOKS_WITHOUT {
-            let path = self.hub.cert.as_ref().map(|path| path.display().to_string());
-            if has_claim {
-                tracing::warn!(
-                    path,
-                    "no certificate can be read from the file: one is asked for by the claim, and takes its place"
-                );
-            } else {
-                let failure = "no certificate can be read from its file, and there is no claim by which to ask for one: put one there";
-                tracing::warn!(path, "{failure}");
-                self.state.set(Enrolment { failure: Some(failure.to_owned()), ..self.state.get() });
-            }
-        }
-        has_claim && self.looks_without >= LOOKS_WITHOUT
-    }
-
     fn now(&self) -> Now {
         let now = self.wall.now();
         let wall_s = u64::try_from(now.wall_ms).unwrap_or(0) / 1_000;
@@ -174,8 +147,7 @@ impl Enroller {
     /// Asks for a certificate, and puts it in the place of the one in use.
     async fn ask(&self, in_use: Option<Validity>) -> Result<Chain, EnrolmentError> {
         let (hub, est, floor) = (self.hub.clone(), self.est.clone(), self.floor.clone());
-        let is_first = in_use.is_none();
-        let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor, is_first)).await??;
+        let prepared = tokio::task::spawn_blocking(move || prepare(&hub, &est, floor)).await??;
         let Prepared { tls, operation, request, public_key, behind } = prepared;
         let exchange = exchange::post(&self.server, &tls, operation, &request);
         let response =
@@ -233,13 +205,13 @@ struct Prepared {
     behind: Vec<Vec<u8>>,
 }
 
-/// Makes the request: with the certificate in use, or for a first one with the claim's. Blocks for files, and for a signer.
-fn prepare(hub: &Hub, est: &Est, floor: ClockFloor, is_first: bool) -> Result<Prepared, EnrolmentError> {
+/// Makes the request: with the certificate in use if there is one, else with the claim's. Blocks for files, and for a signer.
+fn prepare(hub: &Hub, est: &Est, floor: ClockFloor) -> Result<Prepared, EnrolmentError> {
     try_room(hub)?;
     let ca = est.ca.as_deref().or(hub.ca.as_deref());
     let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?;
     let trusting = trusting.with_clock_floor(floor).with_setting_names(NAMES);
-    if let Some(claim) = est.claim.as_ref().filter(|_| is_first) {
+    if let Some(claim) = est.claim.as_ref().filter(|_| hub.waits_for_certificate()) {
         let tls = trusting.with_identity(&claim.cert, &claim.key)?;
         let key = own_key(hub)?;
         let request = request(&Names::common_name(&claim.common_name), &*key)?;

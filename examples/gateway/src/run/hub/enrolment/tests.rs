@@ -60,36 +60,6 @@ async fn nothing_is_asked_for_that_could_not_be_written() {
     assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
-/// As a power cut leaves it, or a copy that broke off: nobody else would put a certificate there.
-#[tokio::test]
-async fn a_file_without_a_certificate_is_replaced_by_a_first_one_unless_somebody_is_writing_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let own = dir.path().join("own.crt");
-    fs::write(&own, "-----BEGIN CERT").unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut enroller = enroller(dir.path(), port);
-    enroller.state = EnrolmentState::default();
-    for _ in 1..LOOKS_WITHOUT {
-        assert_eq!(enroller.step().await, LOOK_EVERY);
-        assert_eq!(enroller.state.get(), Enrolment::default());
-    }
-    enroller.step().await;
-    let failure = enroller.state.get().failure.unwrap();
-    assert!(failure.contains("no connection"), "asked: {failure}");
-    assert!(dir.path().join("own.key").exists());
-    // Without a claim it is told.
-    enroller.est.claim = None;
-    fs::copy(dir.path().join("claim.crt"), &own).unwrap();
-    enroller.step().await;
-    fs::write(&own, "").unwrap();
-    enroller.state = EnrolmentState::default();
-    for _ in 0..2 * LOOKS_WITHOUT {
-        assert_eq!(enroller.step().await, LOOK_EVERY);
-    }
-    let failure = enroller.state.get().failure.unwrap();
-    assert!(failure.contains("no claim"), "{failure}");
-}
-
 /// Its link goes on with what it has read: it is at the hub, and the status says nothing else.
 #[tokio::test]
 async fn a_gateway_whose_certificate_is_removed_while_it_runs_does_not_wait_for_a_first_one() {
