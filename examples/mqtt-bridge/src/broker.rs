@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
 use edge_bridge::escape::Escaped;
-use edge_bridge::listener::{Access, Damage, Event, Restored, Stats};
+use edge_bridge::listener::{Access, ConnectionId, Damage, Event, Restored, Stats};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerBuilder, ServerTls, signer_socket};
 use edge_bridge::session::Closed;
@@ -234,13 +234,19 @@ struct ClientLog {
     no_room: Cause,
     displaced: Cause,
     memory: Cause,
+    /// Connection whose CONNECT was refused last.
+    refused_connection: Option<ConnectionId>,
 }
 
 impl ClientLog {
     fn on_event(&mut self, event: &Event, address: Option<SocketAddr>) {
         let address = address.map_or("unknown".to_owned(), |address| address.to_string());
+        let refused = self.refused_connection.take();
         match event {
-            Event::Refused { client, user, reason, .. } => {
+            // It has its line.
+            Event::Disconnected { client: None, connection, .. } if refused == Some(*connection) => {}
+            Event::Refused { connection, client, user, reason } => {
+                self.refused_connection = Some(*connection);
                 let Some(clients) = self.refused.add() else { return };
                 tracing::warn!(address, client = %format_args!("\"{}\"", Escaped(client)), user = %format_args!("\"{}\"", Escaped(user.as_deref().unwrap_or_default())), %reason, clients, "a client was refused");
             }

@@ -19,6 +19,8 @@ use timetable::{Found, Pace};
 
 /// Most addresses with a turn, because a name may have another one each time.
 const TURNS_MAX: usize = 64;
+/// Offers without an answer, in about half an hour, from which on a certificate counts as refused in the statistics.
+const UNANSWERED_MAX: u32 = 5;
 
 /// Certificates of a link, see the [module](self). Clones share their state.
 #[derive(Clone)]
@@ -182,10 +184,10 @@ impl TlsRenewal {
         take(state)
     }
 
-    /// Returns whether the hub does not accept the settings that were read last, and accepts the former ones.
+    /// Returns whether the hub does not accept the settings that were read last, or has left them unanswered for half an hour, and accepts the former ones.
     pub(in crate::net) fn is_refused(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.as_ref().is_some_and(|state| state.is_refused)
+        state.as_ref().is_some_and(|state| state.is_refused || state.vain_offers >= UNANSWERED_MAX)
     }
 
     /// Records that the last dial's handshake went so far that the hub could judge the certificate.
@@ -227,7 +229,7 @@ impl TlsRenewal {
             let is_judged = turns.any(|turn| turn.judged > 0);
             state.vain_offers = state.vain_offers.saturating_add(1);
             if is_judged && !state.is_refused {
-                state.is_refused = true;
+                (state.is_refused, state.vain_offers) = (true, 1);
                 tracing::warn!(
                     "the hub does not take the link's renewed certificate: the former one is used"
                 );
