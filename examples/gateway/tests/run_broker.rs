@@ -11,6 +11,9 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use support::gateway::Gateway;
 use support::hub::Hub;
@@ -90,4 +93,51 @@ fn a_gateway_whose_subscription_is_refused_is_not_ready() {
     gateway.start_unready();
     wait_until("the log", 20, || gateway.log().contains("refuses the subscription"));
     assert_eq!(gateway.get("/readyz").unwrap().0, 503);
+}
+
+/// A broker that accepts the CONNECT, answers the SUBSCRIBE with these bytes, and closes. Returns the time from the first connection to the sixth.
+fn six_connections(listener: &TcpListener, answer: impl Fn(u8, u8) -> Vec<u8>) -> Duration {
+    // Packets of this size have one byte of length.
+    let packet = |stream: &mut TcpStream| {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).unwrap();
+        let mut body = vec![0; head[1].into()];
+        stream.read_exact(&mut body).unwrap();
+        (head[0] & 0xF0, body)
+    };
+    let mut began = None;
+    for _ in 0..6 {
+        let (mut stream, _) = listener.accept().unwrap();
+        began.get_or_insert_with(Instant::now);
+        assert_eq!(packet(&mut stream).0, 0x10, "CONNECT");
+        stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap();
+        let (kind, body) = packet(&mut stream);
+        assert_eq!(kind, 0x80, "SUBSCRIBE");
+        stream.write_all(&answer(body[0], body[1])).unwrap();
+    }
+    began.unwrap().elapsed()
+}
+
+/// With TLS each attempt costs a handshake on both sides.
+#[test]
+fn a_broker_that_accepts_the_login_and_then_closes_is_dialled_ever_more_rarely() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let no_right = |_: u8, _: u8| vec![0xE0_u8, 2, 0x87, 0];
+    // Another client of the same identifier: Granted QoS 1, then Session taken over.
+    let taken_over = |high: u8, low: u8| vec![0x90_u8, 4, high, low, 0, 1, 0xE0, 2, 0x8E, 0];
+    for answer in [&no_right as &dyn Fn(u8, u8) -> Vec<u8>, &taken_over] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = format!(
+            "[gateway]\nid = \"g\"\n[local]\nbroker = \"{}\"\ntopics = [\"r/#\"]\n\
+             [hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\n",
+            listener.local_addr().unwrap(),
+            hub.address
+        );
+        let mut gateway = Gateway::new(dir.path(), &config);
+        gateway.start_unready();
+        let within = six_connections(&listener, answer);
+        assert!(within >= Duration::from_secs(3), "{within:?}");
+        gateway.kill_9();
+    }
 }

@@ -105,6 +105,11 @@ impl TlsWatch {
         }
     }
 
+    /// Returns whether the certificate cannot be used, and could not since the start.
+    pub(in crate::run) fn is_without(&self) -> bool {
+        self.is_without
+    }
+
     /// Returns what is in force if some of it has changed. A part that cannot be read is looked at again the next time: a certificate whose key the signer
     /// does not have yet, too.
     pub(in crate::run) fn look(&mut self) -> Option<Tls> {

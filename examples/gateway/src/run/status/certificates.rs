@@ -188,7 +188,7 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
         _ => ends.iter().min(),
     };
     let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
-    let overdue = if matches!(role, Role::Hub) { overdue(path) } else { None };
+    let overdue = if matches!(role, Role::Hub | Role::Broker) { overdue(path) } else { None };
     Found::Read { stamps: found, end: end.copied(), is_foreign, overdue }
 }
 
@@ -240,7 +240,11 @@ impl Certificates {
             add(Role::BrokerRevoked, files.crl.as_ref(), files.ca.as_ref(), Duration::ZERO);
         }
         if config.hub.est.is_some() {
-            let enrolled = |file: File| if file.role == Role::Hub { file.enrolled() } else { file };
+            // A local broker may be shown the same one.
+            let is_it = |file: &File| {
+                matches!(file.role, Role::Hub | Role::Broker) && Some(&file.path) == config.hub.cert.as_ref()
+            };
+            let enrolled = |file: File| if is_it(&file) { file.enrolled() } else { file };
             files = files.into_iter().map(enrolled).collect();
         }
         let enrolment = EnrolmentState::new(config.hub.waits_for_certificate());

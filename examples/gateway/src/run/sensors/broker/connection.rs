@@ -36,7 +36,7 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 /// Result of a connection at its end.
 pub(super) struct Ended {
     pub(super) why: String,
-    /// Set if the broker had accepted the CONNECT on this connection.
+    /// Set if the broker had accepted every subscription on this connection, and no other client took the session over.
     pub(super) was_useful: bool,
 }
 
@@ -70,7 +70,8 @@ struct Connection {
     received: BytesMut,
     /// Received messages that wait for room in the queue, before the ingest gets them.
     held: VecDeque<Held>,
-    was_accepted: bool,
+    /// As in [`Ended`].
+    was_useful: bool,
     ended: Option<String>,
 }
 
@@ -89,7 +90,7 @@ impl Client {
             writer: Writer::new(writer),
             received: BytesMut::new(),
             held: VecDeque::new(),
-            was_accepted: false,
+            was_useful: false,
             ended: None,
         };
         let ended = self.drive(&mut connection).await;
@@ -97,7 +98,7 @@ impl Client {
         if connection.session.had_session() {
             self.resume = Some(connection.session.into_resume());
         }
-        Ended { why: ended, was_useful: connection.was_accepted }
+        Ended { why: ended, was_useful: connection.was_useful }
     }
 
     /// Serves the connection until it ends. Returns the reason in words.
@@ -211,6 +212,7 @@ impl Client {
                     }
                 }
                 let is_whole = !ack.reasons.iter().any(|reason| reason.is_error());
+                connection.was_useful |= is_whole;
                 self.state.set_connected(is_whole);
             }
             Event::UnsubAck(_) => {
@@ -220,13 +222,17 @@ impl Client {
                     tell_unkept(&error);
                 }
             }
-            Event::Closed(why) => connection.ended = Some(in_words(&why)),
+            Event::Closed(why) => {
+                // Two clients of one identifier would end each other's connection as fast as they dial.
+                connection.was_useful &= !is_taken_over(&why);
+                connection.ended = Some(in_words(&why));
+            }
             _ => {}
         }
     }
 
     fn on_connected(&mut self, connection: &mut Connection, connected: &Connected) {
-        connection.was_accepted = true;
+        self.state.accept();
         let (session_present, was_lost) = match connected.session {
             SessionOutcome::New => (false, self.target.expects_session),
             SessionOutcome::Resumed | SessionOutcome::Unknown | SessionOutcome::Moved(_) => (true, false),
@@ -303,6 +309,10 @@ fn in_words(closed: &Closed) -> String {
         return Closed::Refused(reason).to_string();
     }
     closed.to_string()
+}
+
+fn is_taken_over(closed: &Closed) -> bool {
+    matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. })
 }
 
 /// Waits for a request of a birth.

@@ -18,17 +18,19 @@ impl BrokerState {
         self.is_connected.load(Ordering::Relaxed)
     }
 
-    /// Returns the cause for which there is no connection until somebody changes something: a login that is refused, or a certificate. `None`: there is a
-    /// connection, or the cause may pass.
+    /// Returns the cause for which there is no connection until somebody changes something: a login that is refused, or a certificate. `None`: the broker
+    /// has accepted the last CONNECT, or the cause may pass.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set_connected(&self, is_connected: bool) {
         self.is_connected.store(is_connected, Ordering::Relaxed);
-        if is_connected {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
+    }
+
+    /// Takes in that the broker has accepted the CONNECT: certificates and login are in order, whatever becomes of the subscriptions.
+    pub(super) fn accept(&self) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Takes the cause for which there is no connection.
@@ -36,5 +38,23 @@ impl BrokerState {
         let needs_somebody = LinkTrouble::of(why).is_some_and(LinkTrouble::needs_somebody);
         let trouble = needs_somebody.then(|| why.to_owned());
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_bridge::session::Closed;
+    use edge_bridge::wire::ReasonCode;
+
+    use super::*;
+
+    #[test]
+    fn a_login_that_is_mended_is_no_trouble_although_a_subscription_is_refused() {
+        let state = BrokerState::default();
+        state.set_cause(&Closed::Refused(ReasonCode::NOT_AUTHORIZED).to_string());
+        assert!(state.trouble().is_some());
+        state.accept();
+        state.set_connected(false);
+        assert_eq!((state.trouble(), state.is_connected()), (None, false));
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edge_bridge::Tls;
+use edge_bridge::net::ClockFloor;
 use edge_bridge::net::tcp_stream::{Counted, Stream};
-use edge_bridge::net::{ClockFloor, TlsError};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -98,7 +98,7 @@ impl Way {
     async fn settings(&mut self) -> Result<Settings, String> {
         let Some(files) = self.files.clone() else { return Ok(Settings { tls: None, password: None }) };
         let read = tokio::task::spawn_blocking(move || match files.try_lock() {
-            Ok(mut files) => files.read().map_err(|error| format!("[local] {error}")),
+            Ok(mut files) => files.read(),
             Err(_) => Err("an earlier read of the files for the broker has not returned".to_owned()),
         });
         let read = match timeout(READ_WITHIN, read).await {
@@ -123,7 +123,10 @@ struct WayFiles {
 
 impl WayFiles {
     /// Reads what has changed. The first read of TLS files may fail, and is made again the next time.
-    fn read(&mut self) -> Result<Settings, TlsError> {
+    ///
+    /// # Errors
+    /// The reason in words.
+    fn read(&mut self) -> Result<Settings, String> {
         let tls = self.tls.as_mut().map(TlsFiles::read).transpose()?;
         Ok(Settings { tls, password: self.password.as_mut().map(PasswordFile::read) })
     }
@@ -137,19 +140,26 @@ struct TlsFiles {
 }
 
 impl TlsFiles {
-    fn read(&mut self) -> Result<Tls, TlsError> {
-        if let Some((watch, tls)) = &mut self.in_use {
-            if let Some(changed) = watch.look() {
-                *tls = changed;
+    /// Reads what has changed. Without a certificate that can be used nothing is dialled: each connection would cost a line at the broker, for nothing.
+    fn read(&mut self) -> Result<Tls, String> {
+        let (watch, tls) = match &mut self.in_use {
+            Some(in_use) => in_use,
+            None => {
+                let stamps = Stamps::of(&self.files);
+                let first = self.files.tls(Peer::LocalBroker, self.floor.clone());
+                let first = first.map_err(|error| format!("[local] {error}"))?;
+                let tls = first.0.clone();
+                let watch = TlsWatch::new(Peer::LocalBroker, self.files.clone(), stamps, first);
+                self.in_use.insert((watch, tls))
             }
-            return Ok(tls.clone());
+        };
+        if let Some(changed) = watch.look() {
+            *tls = changed;
         }
-        let stamps = Stamps::of(&self.files);
-        let first = self.files.tls(Peer::LocalBroker, self.floor.clone())?;
-        let tls = first.0.clone();
-        let watch = TlsWatch::new(Peer::LocalBroker, self.files.clone(), stamps, first);
-        self.in_use = Some((watch, tls.clone()));
-        Ok(tls)
+        if watch.is_without() {
+            return Err("the certificate for it cannot be used".to_owned());
+        }
+        Ok(tls.clone())
     }
 }
 
@@ -176,5 +186,49 @@ impl PasswordFile {
             }
         }
         self.last.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::net::TcpListener;
+
+    use crate::config::BrokerTls;
+
+    use super::*;
+
+    /// Writes a self-signed certificate, and returns its key.
+    fn certificate(path: &Path) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["g".to_owned()]).unwrap();
+        std::fs::write(path, params.self_signed(&key).unwrap().pem()).unwrap();
+        key.serialize_pem()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_dialled_while_the_certificate_does_not_fit_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let [cert, key, ca] = ["cert", "key", "ca"].map(|name| dir.path().join(name));
+        let (fitting, other) = (certificate(&cert), certificate(&ca));
+        std::fs::write(&key, other).unwrap();
+        let files =
+            ClientFiles { ca: Some(ca), cert: Some(cert), key: Some(key.clone()), ..Default::default() };
+        let way = BrokerWay { tls: Some(BrokerTls { files, server_name: None }), credentials: None };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut way = Way::new("127.0.0.1", port, &way, ClockFloor::new(|| None));
+        for _ in 0..2 {
+            let why = way.dial().await.err().unwrap();
+            assert_eq!(why, "the certificate for it cannot be used");
+        }
+        let accepted = timeout(Duration::from_millis(100), listener.accept()).await;
+        assert!(accepted.is_err(), "{accepted:?}");
+        std::fs::write(&key, fitting).unwrap();
+        let accept = async { drop(listener.accept().await.unwrap()) };
+        let (dialed, ()) = tokio::join!(way.dial(), accept);
+        let why = dialed.err().unwrap();
+        assert!(why.starts_with("TLS with 127.0.0.1: "), "{why}");
     }
 }

@@ -193,6 +193,33 @@ fn without_a_certificate_there_is_no_series() {
     assert!(text.ends_with("\nedge_certificate_expiry_timestamp_seconds{role=\"hub_ca\"} 5\n"), "{text}");
 }
 
+/// Of thirty days five are left where the renewal is overdue, and fourteen where nobody renews by himself.
+#[cfg(feature = "est")]
+#[test]
+fn a_certificate_of_hub_and_broker_that_the_gateway_renews_is_near_its_end_at_both_late() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["both", "own"] {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (at(-20).into(), at(10).into());
+        let path = dir.path().join(name);
+        std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(path.with_extension("key"), key.serialize_pem()).unwrap();
+    }
+    let near = |name: &str| {
+        let text = format!(
+            "[gateway]\nid = \"g\"\n[local]\nbroker = \"mqtts://b\"\ntopics = [\"#\"]\nbroker_cert = \"{name}\"\nbroker_key = \"{name}.key\"\n\
+             [hub]\nurl = \"mqtts://h\"\ncert = \"both\"\nkey = \"both.key\"\n[hub.est]\nurl = \"https://e\"\n[queue]\n[[route]]\nmatch = \"#\"\n"
+        );
+        let parsed = Config::parse(&dir.path().join("g.toml"), &text, &|_| None);
+        let config = parsed.unwrap_or_else(|findings| panic!("{findings}")).0;
+        let ends = Certificates::new(&config).ends_at(at(0));
+        ends.iter().map(|end| (end.role, end.is_near)).collect::<Vec<_>>()
+    };
+    assert_eq!(near("both"), [(Role::Hub, false), (Role::Broker, false)]);
+    assert_eq!(near("own"), [(Role::Hub, false), (Role::Broker, true)]);
+}
+
 /// Nothing is said of what nobody could ever read: the start fails then.
 #[test]
 fn an_end_that_is_not_known_is_not_near() {
