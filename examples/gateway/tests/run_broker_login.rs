@@ -97,7 +97,7 @@ fn promise_5_a_refused_login_is_told_once_and_mended_by_a_changed_file() {
     let log = broker.log_path();
     let attempts = || fs::read_to_string(&log).unwrap().matches("not authorised").count();
     wait_until("it is told", 40, || is_told(&gateway) && attempts() >= 3);
-    let lines = gateway.log().matches("the local broker refuses the login: look at [local]").count();
+    let lines = gateway.log().matches("the local broker refuses the login: look at broker_user").count();
     assert!(lines == 1 && !is_ready(&gateway), "{}", gateway.log());
     // The hub's side goes on.
     assert_eq!(gateway.metric("edge_link_state{state=\"backing-off\"}"), Some(0.0));

@@ -313,8 +313,12 @@ fn several(
 pub(super) fn warn_beside_broker(section: &Section<'_>, findings: &mut Findings) {
     for key in KEYS.into_iter().chain(websocket::KEYS) {
         if let Some(value) = section.get(key) {
+            let advice = match key {
+                "password_file" => ": the password for it belongs into `broker_password_file`",
+                _ => "",
+            };
             let message =
-                format!("`{key}` has no effect with `broker`, which has rules and limits of its own");
+                format!("`{key}` has no effect with `broker`, which has rules and limits of its own{advice}");
             findings.warning(value.span().start, &section.key(key), message);
         }
     }

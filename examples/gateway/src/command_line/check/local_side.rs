@@ -75,7 +75,15 @@ fn logs_in(f: &mut Lines<'_, '_>, way: &BrokerWay) -> fmt::Result {
         Some(BrokerTls { files, .. }) if files.cert.is_some() => "with TLS, and a certificate of its own",
         Some(_) => "with TLS",
     };
-    writeln!(f, "              {tls}, {login}")
+    writeln!(f, "              {tls}, {login}")?;
+    let Some(BrokerTls { files, .. }) = &way.tls else { return Ok(()) };
+    if files.ca.is_none() {
+        writeln!(f, "              trusts the authorities of the system")?;
+    }
+    if let Some(crl) = &files.crl {
+        writeln!(f, "              refuses it with a certificate that {} revokes", crl.display())?;
+    }
+    Ok(())
 }
 
 /// Writes the limits of each client.

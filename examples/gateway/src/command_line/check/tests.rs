@@ -97,6 +97,25 @@ fn each_limit_of_a_client_is_told() {
 }
 
 #[test]
+fn whom_the_gateway_trusts_at_a_local_broker_is_said() {
+    let told = |broker: &str| {
+        let text = format!(
+            "[gateway]\nid = \"g\"\n[local]\nbroker = \"{broker}\"\ntopics = [\"#\"]\n[hub]\nurl = \"mqtt://hub\"\n[[route]]\nmatch = \"#\"\n"
+        );
+        let mut config = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0;
+        if let crate::config::Local::Broker { way, .. } = &mut config.local
+            && let Some(tls) = &mut way.tls
+        {
+            tls.files.crl = Some("plant.crl".into());
+        }
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY, Load::USUAL).to_string()
+    };
+    let (tls, plain) = (told("mqtts://b"), told("b:1883"));
+    let line = "  trusts the authorities of the system\n              refuses it with a certificate that plant.crl revokes\n";
+    assert!(tls.contains(line) && !plain.contains("trusts"), "{tls}{plain}");
+}
+
+#[test]
 fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
     let mut config = config("");
     let mut told = |guard: &str| {

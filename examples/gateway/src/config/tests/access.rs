@@ -115,7 +115,7 @@ fn each_mistake_is_named() {
         ),
         (
             "broker = \"h:1\"\npassword_file = \"users\"".to_owned(),
-            "`password_file` has no effect with `broker`",
+            "of its own: the password for it belongs into `broker_password_file`",
         ),
         (
             format!("{TLS}broker = \"h:1\""),

@@ -208,7 +208,7 @@ impl Client {
                 broker,
                 port,
                 reason,
-                "the local broker refuses the login: look at [local] broker_user and broker_password_file"
+                "the local broker refuses the login: look at broker_user, broker_password_file and client_id of [local]"
             ),
             _ => tracing::warn!(broker, port, why, "no connection to the local broker"),
         }

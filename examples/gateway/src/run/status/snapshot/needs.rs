@@ -225,7 +225,7 @@ fn local_broker(needs: &mut Needs, figures: &Figures) {
         ),
         Some(LinkTrouble::Refused(reason)) => (
             format!("The local broker refuses the login: {reason}."),
-            "Nothing comes in from sensors: mend [local] broker_user or the file of broker_password_file, which is read again at each attempt, or the broker's users.",
+            "Nothing comes in from sensors: mend broker_user or client_id of [local], or the file of broker_password_file, which is read again at each attempt, or the broker's users.",
         ),
         Some(LinkTrouble::Tls(why)) => (
             format!("There is no TLS with the local broker: {why}."),
