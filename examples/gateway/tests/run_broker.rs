@@ -105,9 +105,17 @@ fn six_connections(listener: &TcpListener, answer: impl Fn(u8, u8) -> Vec<u8>) -
         stream.read_exact(&mut body).unwrap();
         (head[0] & 0xF0, body)
     };
+    listener.set_nonblocking(true).unwrap();
     let mut began = None;
     for _ in 0..6 {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut accepted = None;
+        wait_until("another connection", 30, || {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        });
+        let (mut stream, _) = accepted.unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         began.get_or_insert_with(Instant::now);
         assert_eq!(packet(&mut stream).0, 0x10, "CONNECT");
         stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap();
@@ -126,7 +134,8 @@ fn a_broker_that_accepts_the_login_and_then_closes_is_dialled_ever_more_rarely()
     let no_right = |_: u8, _: u8| vec![0xE0_u8, 2, 0x87, 0];
     // Another client of the same identifier: Granted QoS 1, then Session taken over.
     let taken_over = |high: u8, low: u8| vec![0x90_u8, 4, high, low, 0, 1, 0xE0, 2, 0x8E, 0];
-    for answer in [&no_right as &dyn Fn(u8, u8) -> Vec<u8>, &taken_over] {
+    let then_nothing = |high: u8, low: u8| vec![0x90_u8, 4, high, low, 0, 1];
+    for answer in [&no_right as &dyn Fn(u8, u8) -> Vec<u8>, &taken_over, &then_nothing] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let config = format!(
             "[gateway]\nid = \"g\"\n[local]\nbroker = \"{}\"\ntopics = [\"r/#\"]\n\

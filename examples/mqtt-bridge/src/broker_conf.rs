@@ -225,7 +225,7 @@ impl BrokerConf {
     fn check(&self, findings: &mut Findings) {
         self.listeners.iter().for_each(|listener| listener.check(findings));
         for (n, listener) in self.listeners.iter().enumerate() {
-            if self.listeners.iter().take(n).any(|before| before.is_beside(listener)) {
+            if self.listeners.iter().take(n).any(|before| before.conflicts_with(listener)) {
                 let text = "a listener before has its address and port already; :: is all addresses, those of IPv4 too";
                 findings.error(listener.place.clone(), text);
             }

@@ -149,10 +149,14 @@ impl Connection {
     /// Makes durable what the queues have in memory. Returns whether it is. The future does not borrow the connection, which may end meanwhile.
     pub(crate) fn commit(&self) -> impl Future<Output = bool> + use<> {
         let (hub, local) = (self.hub.commit_spool(), self.local.commit());
+        let stopped = self.stop.subscribe();
         async move {
             let (hub, local) = join(hub, local).await;
-            // What was closed meanwhile is on disk; a close that failed is told by the stop.
-            let is_safe = |done: Result<(), CommitError>| matches!(done, Ok(()) | Err(CommitError::Closed));
+            let is_safe = |done: Result<(), CommitError>| match done {
+                // What was closed meanwhile is on disk; a close that failed is told by the stop.
+                Err(CommitError::Closed) => *stopped.borrow(),
+                done => done.is_ok(),
+            };
             is_safe(hub) && is_safe(local)
         }
     }

@@ -19,8 +19,8 @@ use timetable::{Found, Pace};
 
 /// Most addresses with a turn, because a name may have another one each time.
 const TURNS_MAX: usize = 64;
-/// Offers without an answer, in about half an hour, from which on a certificate counts as refused in the statistics.
-const UNANSWERED_MAX: u32 = 5;
+/// Offers without an answer, about half an hour of them on a steady line, from which on a certificate counts as refused in the statistics.
+const UNANSWERED_MAX: u32 = 6;
 
 /// Certificates of a link, see the [module](self). Clones share their state.
 #[derive(Clone)]
@@ -184,7 +184,7 @@ impl TlsRenewal {
         take(state)
     }
 
-    /// Returns whether the hub does not accept the settings that were read last, or has left them unanswered for half an hour, and accepts the former ones.
+    /// Returns whether the hub does not accept the settings that were read last, or has left them unanswered for about half an hour, and accepts the former ones.
     pub(in crate::net) fn is_refused(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.as_ref().is_some_and(|state| state.is_refused || state.vain_offers >= UNANSWERED_MAX)

@@ -52,14 +52,15 @@ pub(super) fn check(config: &Config, numbers: &[usize], findings: &mut Findings)
         findings.error(0, key, "the hub is this gateway's own listener: messages would go round in circles");
     }
     if let (Local::Listen { addresses, .. }, Some(metrics)) = (&config.local, config.metrics)
-        && addresses.iter().any(|own| is_same(own, metrics))
+        && addresses.iter().any(|own| conflict(own, metrics))
     {
         findings.error(0, "metrics.listen", "local.listen or tls_listen has this address and port already");
     }
 }
 
 /// Returns whether two addresses conflict, so that one machine cannot listen at both.
-pub(super) fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn conflict(one: SocketAddr, other: SocketAddr) -> bool {
+    let [one, other] = [one, other].map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
     // `[::]` takes addresses of IPv4, too.
     let covers =
         |any: SocketAddr, one: SocketAddr| any.ip().is_unspecified() && (any.is_ipv6() || one.is_ipv4());

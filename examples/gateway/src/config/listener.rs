@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::Findings;
 use super::access::AccessFiles;
-use super::conflicting_keys::is_same;
+use super::conflicting_keys::conflict;
 use super::section::{Placed, Section};
 use super::tls;
 use super::websocket::{self, WebSocket};
@@ -264,7 +264,7 @@ fn check_places(section: &Section<'_>, access: &AccessFiles, places: &[Places<'_
             );
             findings.error(*at, &name, message);
         }
-        if let Some((other, _)) = before.iter().find(|(_, other)| is_same(*other, *address)) {
+        if let Some((other, _)) = before.iter().find(|(_, other)| conflict(*other, *address)) {
             let message = match other == key {
                 true => "another one of its addresses has this address and port already".to_owned(),
                 false => format!("`{other}` has this address and port already"),

@@ -54,14 +54,21 @@ impl Listener {
         (files.map(|file| file.as_ref().map(|(_, path)| path)), asks)
     }
 
-    /// Returns whether one of both cannot be bound where the other one is.
-    pub(super) fn is_beside(&self, other: &Self) -> bool {
-        let covers = |one: &Self, other: &Self| match one.host.as_deref() {
-            None | Some("::") => true,
-            Some("0.0.0.0") => !other.host.as_deref().is_some_and(|host| host.contains(':') && host != "::"),
-            host => host == other.host.as_deref(),
+    /// Returns whether one of both cannot be bound where the other one is. Of a name it is known for the same one, and for all addresses.
+    pub(super) fn conflicts_with(&self, other: &Self) -> bool {
+        let covers = |one: &Self, other: &Self| match (one.address(), other.address()) {
+            // `::` takes addresses of IPv4, too.
+            (Some(one), _) if one.is_unspecified() && one.is_ipv6() => true,
+            (Some(one), Some(other)) => one == other || one.is_unspecified() && other.is_ipv4(),
+            _ => one.host == other.host,
         };
         self.port == other.port && (covers(self, other) || covers(other, self))
+    }
+
+    /// Returns the address at which it listens; `None`: the host is a name.
+    fn address(&self) -> Option<IpAddr> {
+        let parsed = self.host.as_deref().unwrap_or("::").parse();
+        parsed.ok().map(|address: IpAddr| address.to_canonical())
     }
 
     /// Returns whether only programs on this machine can connect.

@@ -108,6 +108,7 @@ fn who_may_come_in_is_told_where_it_is_nobody_or_everybody() {
     for text in [
         "listener 1883 ::1\nallow_anonymous true",
         "listener 1883\npassword_file p",
+        "password_file p\nlistener 1 127.0.0.1\nlistener 1 ::1\nlistener 2 127.0.0.1\nlistener 1 broker.example",
         "per_listener_settings true\nlistener 1883\npassword_file p",
     ] {
         assert_eq!(conf(text).1, <[String; 0]>::default(), "{text}");

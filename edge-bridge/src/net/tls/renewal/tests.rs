@@ -211,7 +211,7 @@ async fn a_hub_that_is_silent_has_refused_nothing() {
     let file = Mutex::new(Some(second.clone()));
     let renewal = TlsRenewal::new(move || Ok(file.lock().unwrap().take()));
     let next = async || is_same(&renewal.next(&address(), &first, |tls| tls).await, &second);
-    for offers in 1..=3 {
+    for offers in 1..=UNANSWERED_MAX {
         assert!(next().await);
         renewal.on_judged();
         renewal.on_silent();
@@ -220,7 +220,7 @@ async fn a_hub_that_is_silent_has_refused_nothing() {
         renewal.on_accepted();
         // The end of that connection.
         renewal.on_silent();
-        assert!(!renewal.is_refused());
+        assert_eq!(renewal.is_refused(), offers == UNANSWERED_MAX);
         let found = renewal.look(&first, |tls| tls).await;
         assert_eq!(found, Found::InVain { offers, is_refused: false });
         renewal.offer();

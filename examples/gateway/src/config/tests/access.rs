@@ -139,6 +139,10 @@ fn each_mistake_about_several_addresses_is_named() {
             "error: local.listen: another one of its addresses has this address and port already",
         ),
         (
+            "listen = [\"127.0.0.1:1883\", \"[::]:1883\"]",
+            "error: local.listen: another one of its addresses has this address and port already",
+        ),
+        (
             "listen = [\"127.0.0.1:1883\", \"10.1.0.2:1883\"]",
             "error: local.listen: anyone who reaches this address may publish",
         ),
@@ -146,6 +150,10 @@ fn each_mistake_about_several_addresses_is_named() {
         let said = said(dir.path(), local);
         assert!(said.contains(expected), "{local}: {expected} is not in\n{said}");
     }
+    let side_by_side =
+        "listen = [\"0.0.0.0:1883\", \"[::1]:1883\", \"0.0.0.0:1884\"]\nallow_anonymous = true";
+    let told = said(dir.path(), side_by_side);
+    assert!(!told.contains("already"), "{told}");
 }
 
 #[test]

@@ -173,9 +173,12 @@ impl Client {
             let why = match dialed {
                 Ok(dialed) => {
                     self.config.password = dialed.password;
+                    let since_ms = self.clock.now().up_ms;
                     let ended = self.serve(dialed.stream).await;
                     self.state.set_connected(false);
-                    if ended.was_useful {
+                    // One that ends again and again at once is dialled ever more rarely.
+                    let lasted_ms = self.clock.now().up_ms.saturating_sub(since_ms);
+                    if ended.was_useful && lasted_ms >= SILENT_MAX_MS {
                         backoff.reset();
                     }
                     ended.why

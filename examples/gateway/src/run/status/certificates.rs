@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revocation_list_ends};
 
 use crate::config::tls::is_list_of;
-use crate::config::{BrokerTls, Config, Local};
+use crate::config::{BrokerTls, Config, Local, operator_file};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
 use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState};
 
@@ -74,8 +74,12 @@ struct File {
     partner: Option<PathBuf>,
     /// Remaining validity below which the operator has to act.
     near: Duration,
-    /// Set if the gateway renews the certificate by itself, or gets its first one while it runs.
+    /// Set if the gateway renews the certificate by itself.
     is_enrolled: bool,
+    /// Set if the gateway gets its first one by a claim while it runs.
+    comes_by_claim: bool,
+    /// Set unless there was no file at the last check.
+    is_there: bool,
     /// Remaining validity below which the gateway should have renewed it by itself.
     overdue: Option<Duration>,
     /// Stamps of both when their content was read last.
@@ -89,8 +93,8 @@ struct File {
 
 impl File {
     /// Marks the certificate as one that the gateway renews by itself. It may be short-lived, so that nobody has to act while there is time for that.
-    fn enrolled(mut self) -> Self {
-        self.is_enrolled = true;
+    fn enrolled(mut self, comes_by_claim: bool) -> Self {
+        (self.is_enrolled, self.comes_by_claim) = (true, comes_by_claim);
         self
     }
 
@@ -108,6 +112,8 @@ impl File {
             partner: partner.map(Path::to_owned),
             near,
             is_enrolled: false,
+            comes_by_claim: false,
+            is_there: true,
             overdue: None,
             stamps: [None; 2],
             end: None,
@@ -122,7 +128,9 @@ impl File {
     fn take(&mut self, found: Found) {
         match found {
             Found::AsBefore => self.failed_looks = 0,
-            Found::Unreadable => self.failed_looks = self.failed_looks.saturating_add(1),
+            Found::Unreadable { is_there } => {
+                (self.is_there, self.failed_looks) = (is_there, self.failed_looks.saturating_add(1));
+            }
             Found::Read { stamps, end, is_foreign, overdue } => {
                 (self.stamps, self.end, self.is_foreign) = (stamps, end, is_foreign);
                 self.overdue = overdue;
@@ -132,7 +140,8 @@ impl File {
     }
 
     fn is_unreadable(&self) -> bool {
-        let is_to_come = self.is_enrolled && self.end.is_none();
+        // A file that holds something else is not overwritten.
+        let is_to_come = self.comes_by_claim && self.end.is_none() && !self.is_there;
         self.failed_looks >= FAILED_LOOKS && !is_to_come
     }
 
@@ -156,7 +165,9 @@ impl File {
 enum Found {
     AsBefore,
     /// A file is missing, has no certificate, or a key of another one. The content read before stays in use.
-    Unreadable,
+    Unreadable {
+        is_there: bool,
+    },
     Read {
         stamps: [Stamp; 2],
         end: Option<SystemTime>,
@@ -176,11 +187,12 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
         Role::HubAuthority | Role::SensorAuthority | Role::BrokerAuthority => certificate_ends(path),
         Role::HubRevoked | Role::SensorsRevoked | Role::BrokerRevoked => revocation_list_ends(path),
     };
-    let Ok(ends) = ends else { return Found::Unreadable };
+    let unreadable = || Found::Unreadable { is_there: operator_file::is_there(path) };
+    let Ok(ends) = ends else { return unreadable() };
     // Nothing else takes a certificate and its key alone, without authorities.
     let does_not_fit = |key: &Path| ServerTls::from_pem(path, key, None).is_err();
     if !role.is_list() && partner.is_some_and(does_not_fit) {
-        return Found::Unreadable;
+        return unreadable();
     }
     // A chain ends with the first of its certificates to end; of authorities the last to end is trusted until then.
     let end = match role {
@@ -239,12 +251,12 @@ impl Certificates {
             add(Role::BrokerAuthority, files.ca.as_ref(), None, NEAR);
             add(Role::BrokerRevoked, files.crl.as_ref(), files.ca.as_ref(), Duration::ZERO);
         }
-        if config.hub.est.is_some() {
+        if let Some(est) = &config.hub.est {
             // A local broker may be shown the same one.
             let is_it = |file: &File| {
                 matches!(file.role, Role::Hub | Role::Broker) && Some(&file.path) == config.hub.cert.as_ref()
             };
-            let enrolled = |file: File| if is_it(&file) { file.enrolled() } else { file };
+            let enrolled = |file: File| if is_it(&file) { file.enrolled(est.claim.is_some()) } else { file };
             files = files.into_iter().map(enrolled).collect();
         }
         let enrolment = EnrolmentState::new(config.hub.waits_for_certificate());

@@ -227,7 +227,8 @@ mod tests {
         assert!(accepted.is_err(), "{accepted:?}");
         std::fs::write(&key, fitting).unwrap();
         let accept = async { drop(listener.accept().await.unwrap()) };
-        let (dialed, ()) = tokio::join!(way.dial(), accept);
+        let both = async { tokio::join!(way.dial(), accept) };
+        let (dialed, ()) = timeout(Duration::from_secs(30), both).await.unwrap();
         let why = dialed.err().unwrap();
         assert!(why.starts_with("TLS with 127.0.0.1: "), "{why}");
     }

@@ -226,3 +226,20 @@ fn an_end_that_is_not_known_is_not_near() {
     let file = File::new(Role::Hub, Path::new("/nowhere"), None, DAY);
     assert!(file.end.is_none() && !file.is_near(at(0)));
 }
+
+/// A file that holds something else stays, so that somebody has to look at it.
+#[test]
+fn a_first_certificate_is_to_come_by_a_claim_and_only_where_there_is_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cert");
+    let is_unreadable = |comes_by_claim| {
+        let mut file = File::new(Role::Hub, &path, None, DAY).enrolled(comes_by_claim);
+        for _ in 0..FAILED_LOOKS {
+            file.take(read(Role::Hub, &path, None, [None; 2]));
+        }
+        file.is_unreadable()
+    };
+    assert!(!is_unreadable(true) && is_unreadable(false));
+    std::fs::write(&path, "half a certif").unwrap();
+    assert!(is_unreadable(true));
+}

@@ -61,7 +61,7 @@ fn no_link(snapshot: &Snapshot) -> String {
 fn outlook(snapshot: &Snapshot) -> String {
     match (snapshot.room.seconds, snapshot.room.is_of_age()) {
         (None, _) => String::new(),
-        (Some(0), true) => "The oldest has reached max_age, and expires unsent.".to_owned(),
+        (Some(0), true) => "The oldest has reached max_age: it expires unsent when the hub is back, and takes its room until then.".to_owned(),
         (Some(left), true) => {
             format!("In {} the oldest reaches max_age, and expires unsent.", duration(left))
         }

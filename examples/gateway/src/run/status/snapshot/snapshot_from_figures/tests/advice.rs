@@ -154,5 +154,5 @@ fn an_age_that_is_reached_is_no_want_of_room() {
     };
     let (near, reached) = (said(604_795_000), said(604_800_000));
     assert!(near.ends_with(" In 5 s the oldest reaches max_age, and expires unsent."), "{near}");
-    assert!(reached.ends_with(" The oldest has reached max_age, and expires unsent."), "{reached}");
+    assert!(reached.ends_with(" The oldest has reached max_age: it expires unsent when the hub is back, and takes its room until then."), "{reached}");
 }
