@@ -75,8 +75,10 @@ fn promise_5_a_local_broker_that_is_away_is_told_until_it_is_back() {
     assert!(is_ready() && !is_told());
     local.kill_9();
     wait_until("it is told", 30, || is_told() && !is_ready());
+    let is = |verdict| gateway.metric(&format!("edge_verdict{{verdict=\"{verdict}\"}}")) == Some(1.0);
+    wait_until("it is no restart", 30, || is("degraded"));
     local.run();
-    wait_until("it is back", 60, || !is_told() && is_ready());
+    wait_until("it is back", 60, || !is_told() && is_ready() && is("delivering"));
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Broker {
             );
         }
         let filters = topics.iter().map(|topic| text(topic)).collect::<Result<_, _>>()?;
-        let state = Arc::<BrokerState>::default();
+        let state = Arc::new(BrokerState::new(clock.now().up_ms));
         let (stop, stopped) = watch::channel(false);
         let birth_requests = ingest.take_birth_requests();
         let client = Client {
@@ -175,7 +175,7 @@ impl Client {
                     self.config.password = dialed.password;
                     let since_ms = self.clock.now().up_ms;
                     let ended = self.serve(dialed.stream).await;
-                    self.state.set_connected(false);
+                    self.state.set_connected(false, self.clock.now().up_ms);
                     // One that ends again and again at once is dialled ever more rarely.
                     let lasted_ms = self.clock.now().up_ms.saturating_sub(since_ms);
                     if ended.was_useful && lasted_ms >= SILENT_MAX_MS {
@@ -190,7 +190,7 @@ impl Client {
             }
             self.state.set_cause(&why);
             self.tell(&why);
-            let is_refused = self.state.trouble().is_some();
+            let is_refused = self.state.needs_somebody();
             let pause_ms = if is_refused { backoff.next_ms() } else { backoff.next_silent_ms() };
             let pause = Duration::from_millis(pause_ms);
             tokio::select! {

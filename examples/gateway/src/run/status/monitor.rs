@@ -172,7 +172,7 @@ impl Monitor {
             queue: QueueFigures::of(&stats),
             routes: self.ingest.route_figures(),
             local_broker_connected: self.local_broker.as_ref().map(|broker| broker.is_connected()),
-            local_broker_trouble: self.local_broker_trouble(),
+            local_broker_cause: self.local_broker.as_ref().and_then(|broker| broker.cause()),
             receipts: self.intake.receipts(),
             pubacks: self.link.stats().puback,
             sample,
@@ -300,11 +300,7 @@ impl Monitor {
             || sample.intake.full_lanes != 0
             || sample.drops_for_time
             || sample.taken_over
-            || self.local_broker_trouble().is_some()
-    }
-
-    fn local_broker_trouble(&self) -> Option<String> {
-        self.local_broker.as_ref().and_then(|broker| broker.trouble())
+            || self.local_broker.as_ref().is_some_and(|broker| broker.is_missed(self.clock.now().up_ms))
     }
 
     /// Returns why nothing is accepted, in words behind others, or empty. `None`: the gateway accepts.

@@ -213,7 +213,7 @@ impl Client {
                 }
                 let is_whole = !ack.reasons.iter().any(|reason| reason.is_error());
                 connection.was_useful |= is_whole;
-                self.state.set_connected(is_whole);
+                self.state.set_connected(is_whole, self.clock.now().up_ms);
             }
             Event::UnsubAck(_) => {
                 if let Err(error) =

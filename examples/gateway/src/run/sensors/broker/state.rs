@@ -1,43 +1,63 @@
 //! State of the connection to the local broker, for the status and the probes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::run::hub::link_trouble::LinkTrouble;
 
+/// Time without a connection from which on the gateway is degraded: longer than a broker takes to start again.
+const AWAY_MAX_MS: u64 = 10_000;
+
 /// State of the connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BrokerState {
     is_connected: AtomicBool,
-    trouble: Mutex<Option<String>>,
+    /// Up time at which the last connection ended, or the attempts began.
+    away_since_ms: AtomicU64,
+    cause: Mutex<Option<String>>,
 }
 
 impl BrokerState {
+    /// Creates the state of attempts that begin at `now_ms`, with no connection.
+    pub(super) fn new(now_ms: u64) -> Self {
+        Self { is_connected: false.into(), away_since_ms: now_ms.into(), cause: Mutex::default() }
+    }
+
     /// Returns whether the broker has accepted the CONNECT and every subscription.
     pub(crate) fn is_connected(&self) -> bool {
         self.is_connected.load(Ordering::Relaxed)
     }
 
-    /// Returns the cause for which there is no connection until somebody changes something: a login that is refused, or a certificate. `None`: the broker
-    /// has accepted the last CONNECT, or the cause may pass.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns why there is no connection. `None`: nothing has failed yet, or the broker has accepted the last CONNECT.
+    pub(crate) fn cause(&self) -> Option<String> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set_connected(&self, is_connected: bool) {
-        self.is_connected.store(is_connected, Ordering::Relaxed);
+    /// Returns whether the cause lasts until somebody changes something: a login that is refused, or a certificate.
+    pub(super) fn needs_somebody(&self) -> bool {
+        self.cause().as_deref().and_then(LinkTrouble::of).is_some_and(LinkTrouble::needs_somebody)
+    }
+
+    /// Returns whether nothing comes in for want of a connection, and it is no short interruption.
+    pub(crate) fn is_missed(&self, now_ms: u64) -> bool {
+        let away_ms = now_ms.saturating_sub(self.away_since_ms.load(Ordering::Relaxed));
+        !self.is_connected() && (away_ms >= AWAY_MAX_MS || self.needs_somebody())
+    }
+
+    pub(super) fn set_connected(&self, is_connected: bool, now_ms: u64) {
+        if self.is_connected.swap(is_connected, Ordering::Relaxed) && !is_connected {
+            self.away_since_ms.store(now_ms, Ordering::Relaxed);
+        }
     }
 
     /// Takes in that the broker has accepted the CONNECT: certificates and login are in order, whatever becomes of the subscriptions.
     pub(super) fn accept(&self) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Takes the cause for which there is no connection.
     pub(super) fn set_cause(&self, why: &str) {
-        let needs_somebody = LinkTrouble::of(why).is_some_and(LinkTrouble::needs_somebody);
-        let trouble = needs_somebody.then(|| why.to_owned());
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 }
 
@@ -50,11 +70,23 @@ mod tests {
 
     #[test]
     fn a_login_that_is_mended_is_no_trouble_although_a_subscription_is_refused() {
-        let state = BrokerState::default();
+        let state = BrokerState::new(0);
         state.set_cause(&Closed::Refused(ReasonCode::NOT_AUTHORIZED).to_string());
-        assert!(state.trouble().is_some());
+        assert!(state.needs_somebody() && state.is_missed(1));
         state.accept();
-        state.set_connected(false);
-        assert_eq!((state.trouble(), state.is_connected()), (None, false));
+        state.set_connected(false, 1);
+        assert_eq!((state.cause(), state.is_connected(), state.is_missed(2)), (None, false, false));
+    }
+
+    #[test]
+    fn a_broker_is_missed_after_ten_seconds() {
+        let state = BrokerState::new(0);
+        state.set_cause("cannot connect: Connection refused");
+        assert!(!state.is_missed(9_999) && state.is_missed(10_000));
+        state.set_connected(true, 11_000);
+        assert!(!state.is_missed(1_000_000));
+        state.set_connected(false, 1_000_000);
+        state.set_connected(false, 1_005_000);
+        assert!(!state.is_missed(1_009_999) && state.is_missed(1_010_000));
     }
 }

@@ -70,8 +70,8 @@ pub(crate) struct Figures {
     pub(crate) routes: Vec<RouteFigures>,
     /// Set while the local broker has accepted the CONNECT. `None`: sensors connect to the gateway itself.
     pub(crate) local_broker_connected: Option<bool>,
-    /// Cause for which there is no connection to it until somebody changes something.
-    pub(crate) local_broker_trouble: Option<String>,
+    /// Cause for which there is no connection to it.
+    pub(crate) local_broker_cause: Option<String>,
     /// Histogram of the time from a message's arrival in the intake to its receipt.
     pub(crate) receipts: Durations,
     /// Histogram of the time from PUBLISH to the hub's PUBACK.

@@ -217,10 +217,14 @@ fn local_broker(needs: &mut Needs, figures: &Figures) {
     if figures.local_broker_connected != Some(false) {
         return;
     }
-    let trouble = figures.local_broker_trouble.as_deref().and_then(LinkTrouble::of);
+    let cause = figures.local_broker_cause.as_deref();
+    let trouble = cause.and_then(LinkTrouble::of).filter(|trouble| trouble.needs_somebody());
     let (text, action) = match trouble {
         None => (
-            "There is no connection to the local broker.".to_owned(),
+            format!(
+                "There is no connection to the local broker{}.",
+                cause.map_or(String::new(), |cause| format!(": {cause}"))
+            ),
             "Nothing comes in from sensors: look at the broker and at [local].",
         ),
         Some(LinkTrouble::Refused(reason)) => (

@@ -126,7 +126,7 @@ pub(crate) fn figures() -> Figures {
             RouteFigures { messages: 18_000, payload_bytes: 900_000, filtered: Some((18_000, 11_000)) },
         ],
         local_broker_connected: None,
-        local_broker_trouble: None,
+        local_broker_cause: None,
         receipts: Durations::default(),
         pubacks: Durations::default(),
     }

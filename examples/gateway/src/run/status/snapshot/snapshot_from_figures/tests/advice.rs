@@ -124,6 +124,10 @@ fn a_local_broker_that_refuses_is_told_with_its_reason() {
     for (trouble, said) in [
         (None, "There is no connection to the local broker."),
         (
+            Some("cannot connect to b:1883: Connection refused"),
+            "There is no connection to the local broker: cannot connect to b:1883: Connection refused.",
+        ),
+        (
             Some("the server refused the connection: 0x87 Not authorized"),
             "The local broker refuses the login: 0x87 Not authorized.",
         ),
@@ -138,7 +142,7 @@ fn a_local_broker_that_refuses_is_told_with_its_reason() {
     ] {
         let mut figures = figures();
         figures.local_broker_connected = Some(false);
-        figures.local_broker_trouble = trouble.map(str::to_owned);
+        figures.local_broker_cause = trouble.map(str::to_owned);
         let need = snapshot(&figures).needs.remove(0);
         assert_eq!((need.id.as_str(), need.level, need.text.as_str()), ("local_broker", Level::Act, said));
     }
