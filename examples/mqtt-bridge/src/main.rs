@@ -9,6 +9,7 @@
 
 mod broker;
 mod broker_conf;
+mod certificate_dates;
 mod connection;
 mod flow_endpoints;
 mod inbox;
@@ -28,7 +29,7 @@ mod traps;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use broker_conf::BrokerConf;
 use clap::Parser;
@@ -156,6 +157,11 @@ fn read(arguments: &Arguments) -> (Setup, Findings) {
     if let Some(Err((place, error))) = broker.as_ref().map(broker::read) {
         findings.error(place, error);
     }
+    let own = plans.iter().filter_map(|plan| plan.section.tls.cert.as_ref());
+    // All listeners with TLS have the same.
+    let listeners = broker.iter().flat_map(|broker| &broker.listeners);
+    let listener = listeners.filter_map(|listener| listener.cert.as_ref()).take(1);
+    own.chain(listener).for_each(|cert| certificate_dates::find(cert, SystemTime::now(), &mut findings));
     (Setup { plans, broker }, findings)
 }
 
