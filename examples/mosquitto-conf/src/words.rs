@@ -170,6 +170,12 @@ pub fn unknown(word: &str) -> String {
     }
 }
 
+/// Returns whether the word may be a misspelt beginning of a section, without which the lines behind it belong to another one.
+pub fn may_begin_a_section(word: &str) -> bool {
+    let is_known = is_of_a_connection(word) || is_of_the_broker(word);
+    !is_known && matches!(nearest(word), Some("connection" | "listener"))
+}
+
 /// The option that differs by the fewest letters, if it is by few of them.
 fn nearest(word: &str) -> Option<&'static str> {
     if word.len() > WORD_BYTES_MAX {
@@ -220,6 +226,8 @@ mod tests {
             assert_eq!(nearest(word), meant, "{word}");
         }
         assert_eq!(nearest(&"topic".repeat(100)), None);
+        assert!(may_begin_a_section("connecton") && may_begin_a_section("lissener"));
+        assert!(!["connection", "listener", "conections_max", "adress"].into_iter().any(may_begin_a_section));
         assert_eq!((typos("kitten", "sitting"), typos("", "ab"), typos("ab", "")), (3, 2, 2));
     }
 

@@ -23,6 +23,7 @@ use clap::Args;
 use control_loop::OneLine;
 use mosquitto_conf::conf::{self, Line};
 use mosquitto_conf::findings::{Findings, Severity};
+use mosquitto_conf::words;
 
 use access::ClientAccess;
 use origin::Origin;
@@ -144,6 +145,10 @@ fn import(
 ) -> Result<Imported, Fatal> {
     let files: Vec<&Path> =
         std::iter::once(mosquitto).chain(telegraf.map(|telegraf| telegraf.path)).collect();
+    // Its topics would go to the hub of the section before.
+    if let Some(line) = lines.iter().find(|line| words::may_begin_a_section(&line.word)) {
+        return Err(Fatal::at(line, &words::unknown(&line.word)));
+    }
     let mut output = Output::of(&files);
     let mut pools = Pools::of(lines, &mut output);
     let connection = pools.connection.lines().next().cloned();

@@ -64,6 +64,10 @@ fn what_makes_no_sense_is_told_at_its_line() {
         ("connection up\ntopic a out 1\n", "1: connection: the connection has no address"),
         ("connection up\n\naddress\n", "3: address: has no value"),
         ("connection up\naddress me:hush@h:1883\ntopic a out 1\n", "2: address: a user or password belongs"),
+        (
+            "connection up\naddress h\ntopic a out 1\nconnecton two\naddress i\ntopic secret/# out 1\n",
+            "4: connecton: no option of Mosquitto: did you mean \"connection\"?",
+        ),
         ("connection up\naddress h\ntopic a in 1\n", "1: no topic of the connection goes out"),
     ] {
         let error = site.import(text, None).unwrap_err();
