@@ -176,7 +176,7 @@ impl Client {
                     let since_ms = self.clock.now().up_ms;
                     let ended = self.serve(dialed.stream).await;
                     self.state.set_connected(false, self.clock.now().up_ms);
-                    // One that ends again and again at once is dialled ever more rarely.
+                    // One that ends again and again at once is dialled ever more rarely, as where two clients of one identifier end each other's.
                     let lasted_ms = self.clock.now().up_ms.saturating_sub(since_ms);
                     if ended.was_useful && lasted_ms >= SILENT_MAX_MS {
                         backoff.reset();

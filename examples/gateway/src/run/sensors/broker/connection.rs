@@ -36,7 +36,7 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 /// Result of a connection at its end.
 pub(super) struct Ended {
     pub(super) why: String,
-    /// Set if the broker had accepted every subscription on this connection, and no other client took the session over.
+    /// Set if the broker had accepted every subscription on this connection.
     pub(super) was_useful: bool,
 }
 
@@ -222,11 +222,7 @@ impl Client {
                     tell_unkept(&error);
                 }
             }
-            Event::Closed(why) => {
-                // Two clients of one identifier would end each other's connection as fast as they dial.
-                connection.was_useful &= !is_taken_over(&why);
-                connection.ended = Some(in_words(&why));
-            }
+            Event::Closed(why) => connection.ended = Some(in_words(&why)),
             _ => {}
         }
     }
@@ -309,10 +305,6 @@ fn in_words(closed: &Closed) -> String {
         return Closed::Refused(reason).to_string();
     }
     closed.to_string()
-}
-
-fn is_taken_over(closed: &Closed) -> bool {
-    matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. })
 }
 
 /// Waits for a request of a birth.
