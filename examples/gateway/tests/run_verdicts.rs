@@ -293,7 +293,7 @@ fn messages_are_given_up_and_then_no_more() {
     sentence_has(&past, &format!("{lost} messages were lost earlier."));
 }
 
-/// What expires is wanted no more, and is no loss.
+/// Messages that expire are wanted no more, and are no loss.
 #[test]
 fn messages_expire_in_an_outage() {
     let dir = tempfile::tempdir().unwrap();

@@ -139,7 +139,7 @@ async fn a_program_that_knows_of_a_renewal_waits_for_no_look() {
     assert_eq!(site.last_shown(), renewed.der);
 }
 
-/// What it has goes out now, on a connection that ends anyway, and not behind an answer that may not come.
+/// Messages that wait go out now, on a connection that ends anyway, and not behind an answer that may not come.
 #[tokio::test]
 async fn a_link_that_is_closed_sends_what_it_has_and_does_not_move() {
     let site = Site::connected(fast()).await;

@@ -282,31 +282,21 @@ fn several(
     findings: &mut Findings,
 ) -> Option<Vec<Placed<SocketAddr>>> {
     let Some(value) = section.get(key) else { return Some(Vec::new()) };
-    let texts = match value.get_ref() {
-        DeValue::Array(items) => {
-            let texts = section.placed_strings(key, findings)?;
-            if items.is_empty() {
-                findings.error(texts.at, &section.key(key), "no address: leave the key out");
-            }
-            // What was told of one is missing.
-            if texts.value.is_empty() || texts.value.len() < items.len() {
-                return None;
-            }
-            texts.value
+    let (texts, count) = match value.get_ref() {
+        DeValue::Array(items) => (section.placed_strings(key, findings)?.value, items.len()),
+        _ => (vec![section.string(key, findings)?], 1),
+    };
+    if count == 0 {
+        findings.error(value.span().start, &section.key(key), "no address: leave the key out");
+    }
+    let mut parsed = Vec::new();
+    for Placed { value: text, at } in texts {
+        match text.parse() {
+            Ok(value) => parsed.push(Placed { value, at }),
+            Err(_) => findings.error(at, &section.key(key), format!("\"{text}\" is not ADDRESS:PORT")),
         }
-        _ => vec![section.string(key, findings)?],
-    };
-    let mut parse = |text: &Placed<String>| {
-        let parsed = text.value.parse().map(|value| Placed { value, at: text.at });
-        parsed
-            .map_err(|_| {
-                let message = format!("\"{}\" is not ADDRESS:PORT", text.value);
-                findings.error(text.at, &section.key(key), message);
-            })
-            .ok()
-    };
-    let parsed: Vec<_> = texts.iter().map(&mut parse).collect();
-    parsed.into_iter().collect()
+    }
+    (count > 0 && parsed.len() == count).then_some(parsed)
 }
 
 /// Warns of the listener's keys in a configuration with a separate broker, where they have no effect.
