@@ -15,7 +15,7 @@ const RETURN_BYTES_MAX: usize = 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reason {
-    /// A retained message, which may be old.
+    /// A message with the retain flag, which may be old.
     Retained,
     /// The message has no Message Expiry Interval, and the rule requires one.
     NoExpiry,

@@ -86,11 +86,13 @@ fn filters(rules: &[CommandRule]) -> Vec<Subscription> {
 }
 
 /// Returns the subscription to a filter: without messages that this gateway publishes itself, and with retained ones only if the session is new,
-/// because retained commands are refused.
+/// because retained commands are refused. The hub leaves the flag as it was published (Retain As Published), so that one which the gateway gets
+/// at once is refused like its retained copy, and the sender hears of it.
 fn subscription(filter: &str) -> Option<Subscription> {
     let filter = Utf8::try_from(filter).ok()?;
     Some(Subscription {
         no_local: true,
+        retain_as_published: true,
         retain_handling: RetainHandling::SendIfNew,
         ..Subscription::new(filter, QoS::AtLeastOnce)
     })
