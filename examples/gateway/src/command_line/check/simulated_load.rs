@@ -20,8 +20,11 @@ use crate::run::hub::formats::row_format;
 use crate::run::hub::pack::{BatchPack, RouteEncoder};
 use crate::run::route::Destination;
 
-/// Messages that are sent until the session table no longer changes; with the number that is counted after that.
+/// Messages that are sent until a session table is learned, and those by which it replaces the one before, whose pauses grow to an hour; with the
+/// number that is counted after that.
 const WARM: u64 = 5_000;
+const RENEWED: u64 = 1_500;
+const TABLE_PAUSE_MS: f64 = 3_600_000.0;
 const COUNTED: u64 = 2_000;
 /// Number of messages in the simulated backlog whose bytes are counted.
 const BEHIND: u64 = 8_000;
@@ -131,6 +134,8 @@ impl RouteLoad {
         let apart_ms = 1_000.0 / load.messages_per_s;
         // A table is the better the longer it was learned.
         rig.run(WARM / share, apart_ms);
+        rig.now_ms += TABLE_PAUSE_MS;
+        rig.run(RENEWED / share, apart_ms);
         let live = rig.run((COUNTED / share).max(1), apart_ms).each();
         let backlog = rig.run((BEHIND / share).max(1), 0.0).each();
         // As many messages fill a segment.
