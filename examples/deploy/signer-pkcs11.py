@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Signer over PKCS #11: signs handshakes of TLS with a key of a token, by OpenSC's pkcs11-tool. ECDSA on P-256, and RSA.
 
-The protocol: docs/reference/signer.md. Tried with SoftHSM 2.6.1 and OpenSC 0.23.0. The PIN comes from the environment variable PIN.
+The protocol: docs/reference/signer.md. Tried with SoftHSM 2.6.1 and OpenSC 0.23.0, in handshakes. The PIN comes from the environment variable PIN.
 
     PIN=1234 signer-pkcs11.py /usr/lib/softhsm/libsofthsm2.so plant 01 /run/edge-signer/site7.sock
 """

@@ -4,6 +4,7 @@ pub(super) mod alternative_names;
 pub(super) mod certificate;
 pub(super) mod certificate_chain;
 pub(super) mod certificate_dates;
+pub(super) mod certificate_kind;
 pub(super) mod certificate_name;
 pub(super) mod certificate_user;
 pub(super) mod client_handshake;
@@ -49,6 +50,8 @@ use super::tcp_stream::{Counted, Stream};
 const UNWRITTEN_MAX: usize = 4 * 1024;
 /// Most bytes of a file of certificates or a key. A system's bundle has a fifth of that.
 const PEM_BYTES_MAX: u64 = 1 << 20;
+/// Words of a PEM block in the older form that is encrypted (RFC 1421 §4.6.1.1).
+const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
 /// Paths of the system's certificate bundle: Debian and Alpine; Fedora and relatives; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -359,11 +362,20 @@ fn identity(
         let remote = RemoteKey::new((key, socket), (cert, own), answer_within)?;
         return Ok((CertifiedKey::new(chain, Arc::new(remote.clone())), Some(remote)));
     }
-    let key_der = PrivateKeyDer::from_pem_slice(&read_pem(key)?)
-        .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
+    let key_der = private_key(key)?;
     let chain = certificates(cert)?;
     let own = CertifiedKey::from_der(chain, key_der.clone_key(), &crypto::ring::default_provider());
     Ok((own.map_err(|source| unfit(cert, (key, key_der.secret_der()), source))?, None))
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let bytes = read_pem(path)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|source| {
+        // Of the older form of OpenSSL, whose header is taken for a part of the key.
+        let is_encrypted = bytes.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED);
+        let source = if is_encrypted { pem::Error::NoItemsFound } else { source };
+        TlsError::Pem { path: path.to_owned(), source }
+    })
 }
 
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

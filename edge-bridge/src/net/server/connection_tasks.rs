@@ -207,14 +207,21 @@ fn failure(error: &io::Error, file: Option<&Path>) -> String {
         return "the client went away: a client that does not trust the certificate does so".to_owned();
     }
     let of_tls = error.get_ref().and_then(|error| error.downcast_ref());
+    let file = file.map_or_else(|| "the trusted".into(), Path::to_string_lossy);
     match of_tls {
+        Some(rustls::Error::InvalidCertificate(CertificateError::BadSignature)) => format!(
+            "client: a signature does not fit: its authority has another key in {file}, or its own key is not its certificate's, or of RSA with less than 2048 bits"
+        ),
+        Some(rustls::Error::NoCertificatesPresented) => "client: it shows no certificate".to_owned(),
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+            "the client does not speak TLS".to_owned()
+        }
+        Some(rustls::Error::PeerIncompatible(what)) => {
+            format!("the client offers no TLS 1.2 or 1.3 with algorithms that are taken here: {what:?}")
+        }
         Some(error @ rustls::Error::InvalidCertificate(_)) => match problem(error) {
-            CertificateProblem::Other(text) if text.contains("UnsupportedCertVersion") => {
-                "the client's certificate is of X.509 version 1".to_owned()
-            }
             CertificateProblem::Other(text) => text,
             CertificateProblem::OtherAuthority => {
-                let file = file.map_or_else(|| "the trusted".into(), Path::to_string_lossy);
                 format!("client: another authority than those in {file} has signed the certificate")
             }
             known => format!("client: {known}{}", dates(error)),

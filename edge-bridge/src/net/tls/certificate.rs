@@ -9,6 +9,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, Error, RootCertStore, crypto};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use super::certificate_kind::unfit_kind;
 use super::error::TlsError;
 use super::{certificates, roots};
 
@@ -25,6 +26,8 @@ pub enum CertificateProblem {
     OtherAuthority,
     /// The certificate is for other purposes, because its extended key usage does not name clients.
     NotForClients,
+    /// The certificate is of a kind that is refused whoever signed it, in words that follow "the certificate".
+    Unfit(&'static str),
     /// Any other problem, in the words of rustls.
     Other(String),
 }
@@ -36,6 +39,7 @@ impl fmt::Display for CertificateProblem {
             Self::NotYetValid => "the certificate is not valid yet",
             Self::OtherAuthority => "another authority has signed the certificate",
             Self::NotForClients => "the certificate is not one for clients",
+            Self::Unfit(kind) => return write!(f, "the certificate {kind}"),
             Self::Other(text) => return write!(f, "rustls says {text}"),
         })
     }
@@ -90,6 +94,11 @@ fn problem_of(
 }
 
 pub(in crate::net) fn problem(error: &Error) -> CertificateProblem {
+    if let Error::InvalidCertificate(error) = error
+        && let Some(kind) = unfit_kind(error)
+    {
+        return CertificateProblem::Unfit(kind);
+    }
     match error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             CertificateProblem::Expired

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem;
 
+use super::certificate_kind::unfit_kind;
 use super::signer::SignerError;
 
 /// Identifier of the curve P-521 in DER (RFC 5480 §2.1.1.1).
@@ -120,6 +121,9 @@ fn pem_words(error: &pem::Error) -> String {
         pem::Error::NoItemsFound => {
             "no private key in PEM, or an encrypted one, which is not read".to_owned()
         }
+        pem::Error::MissingSectionEnd { .. } => {
+            "a part of it has no end (`-----END`): is it the whole file?".to_owned()
+        }
         other => other.to_string(),
     }
 }
@@ -127,8 +131,11 @@ fn pem_words(error: &pem::Error) -> String {
 fn words(error: &rustls::Error) -> String {
     let said = error.to_string();
     match error {
-        rustls::Error::InvalidCertificate(_) if said.contains("UnsupportedCertVersion") => {
-            "a certificate of X.509 version 1, which is not taken: make one of version 3, with extensions"
+        rustls::Error::InvalidCertificate(error) => {
+            unfit_kind(error).map_or(said, |kind| format!("the certificate {kind}"))
+        }
+        rustls::Error::General(_) if said.contains("failed to parse private key") => {
+            "a key that is not taken: make one on P-256 or P-384, of Ed25519, or of RSA with 2048 bits or more"
                 .to_owned()
         }
         _ => said,

@@ -10,6 +10,7 @@ use rustls::{CertificateError, Error};
 use rustls_pki_types::{ServerName, UnixTime};
 
 use super::Tls;
+use super::certificate_kind::unfit_kind;
 use super::error::TlsError;
 use super::peer_certificate::PeerCertificate;
 use super::setting_names::{TlsSettingNames, in_brackets};
@@ -30,7 +31,12 @@ pub(in crate::net) fn in_words(failed: HandshakeFailure, tls: &Tls, name: &Serve
     let (file, names) = (tls.authorities_file(), tls.setting_names());
     let dialled = Dialled { name: name.to_str().into_owned(), refused, file, names };
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    match of_tls.and_then(|of_tls| dialled.words(of_tls, UnixTime::now())) {
+    let words = match (of_tls, error.kind()) {
+        (Some(of_tls), _) => dialled.words(of_tls, UnixTime::now()),
+        (None, io::ErrorKind::UnexpectedEof) => Some(dialled.end()),
+        _ => None,
+    };
+    match words {
         Some(words) => io::Error::new(error.kind(), words),
         None => error,
     }
@@ -99,15 +105,33 @@ impl Dialled<'_> {
                 self.authorities(),
                 self.certificate()
             ),
+            // Of the handshake: whoever sent the certificate has not its key, or the key is too short.
+            CertificateError::BadSignature => format!(
+                "is not that of the key that signed the handshake, or that is an RSA key of less than 2048 bits{}: replace both at {}",
+                self.certificate(),
+                self.peer()
+            ),
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
                 "is not one for servers, by its extended key usage{}: replace it at {}",
                 self.certificate(),
                 self.peer()
             ),
-            CertificateError::Other(other) => format!("is refused: {}", other.0),
-            other => format!("is refused: {other}{}", self.certificate()),
+            other => self.refusal(other),
         };
         Some(format!("{}'s certificate {what}", self.peer()))
+    }
+
+    /// Returns the words for a connection that ended in the handshake without a reason.
+    fn end(&self) -> String {
+        format!("{} ended the connection in the handshake: does it speak TLS at this port?", self.peer())
+    }
+
+    fn refusal(&self, error: &CertificateError) -> String {
+        match (unfit_kind(error), error) {
+            (Some(kind), _) => format!("{kind}{}: replace it at {}", self.certificate(), self.peer()),
+            (None, CertificateError::Other(other)) => format!("is refused: {}", other.0),
+            (None, other) => format!("is refused: {other}{}", self.certificate()),
+        }
     }
 
     /// Returns the word for the server.

@@ -1,7 +1,7 @@
 //! Files whose content is a secret, or says who may do what: a warning if others may read them, or write them.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use edge_bridge::net::signer_socket;
 
@@ -16,7 +16,15 @@ pub(super) fn warn_if_open(file: &Placed<PathBuf>, key: &str, secret: &str, find
         warn(&socket, key, 0o002, "others may have everything signed: chmod 660", findings);
         return;
     }
-    warn(file, key, 0o077, &format!("others may read the {secret}: chmod 600"), findings);
+    if !is_shared_with_group(&file.value) {
+        warn(file, key, 0o077, &format!("others may read the {secret}: chmod 600"), findings);
+    }
+}
+
+/// Returns whether root owns the file and lets its group alone read it besides: so the gateway's user gets a secret that it does not own, from a package or
+/// by `fsGroup` of Kubernetes.
+fn is_shared_with_group(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.uid() == 0 && about.permissions().mode() & 0o077 == 0o040)
 }
 
 /// Warns if others than the owner may write the file at `key`, and so give themselves what it gives. `rights`: word for its content.

@@ -69,6 +69,11 @@ impl Authority {
         self.certificate_of(name, Some(name), Some(end), &PublicBits(key.to_vec())).der().to_vec()
     }
 
+    /// Returns its private key in PEM.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     /// Returns its own certificate in DER.
     pub fn own(&self) -> Vec<u8> {
         self.certificate.self_signed(&self.key).unwrap().der().to_vec()

@@ -84,6 +84,11 @@ impl Gateway {
         });
     }
 
+    /// Returns the exit code of a process that has ended by itself; `None` while it runs.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.as_mut().and_then(|child| child.try_wait().unwrap()).and_then(|status| status.code())
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }

@@ -22,17 +22,24 @@ pub fn command(name: &str) -> Command {
 pub struct Mosquitto {
     pub address: SocketAddr,
     conf: PathBuf,
+    /// Configuration of OpenSSL, if it is not the machine's.
+    openssl_conf: Option<PathBuf>,
     child: Child,
 }
 
 impl Mosquitto {
     /// On a free port, with these lines besides.
     pub fn start(dir: &Path, lines: &str) -> Self {
+        Self::start_with(dir, lines, None)
+    }
+
+    /// As [`start`](Self::start), with this configuration of OpenSSL.
+    pub fn start_with(dir: &Path, lines: &str, openssl_conf: Option<PathBuf>) -> Self {
         let address = free_port();
         let conf = dir.join(format!("mosquitto-{}.conf", address.port()));
         fs::write(&conf, Self::config(address, lines)).unwrap();
-        let child = Self::spawn(address, &conf);
-        Self { address, conf, child }
+        let child = Self::spawn(address, &conf, openssl_conf.as_deref());
+        Self { address, conf, openssl_conf, child }
     }
 
     /// Lines for a hub that lets everybody publish, and nobody subscribe unless `subscribe` is set, by the plugin that comes with it.
@@ -49,11 +56,12 @@ impl Mosquitto {
         format!("plugin {}\nplugin_opt_config_file {}\n", plugin.display(), file.display())
     }
 
-    fn spawn(address: SocketAddr, conf: &Path) -> Child {
+    fn spawn(address: SocketAddr, conf: &Path, openssl_conf: Option<&Path>) -> Child {
         let log = fs::OpenOptions::new().create(true).append(true).open(conf.with_extension("log")).unwrap();
-        let child = command("mosquitto").arg("-c").arg(conf).stderr(log).spawn();
+        let mut program = command("mosquitto");
+        program.arg("-c").arg(conf).envs(openssl_conf.map(|file| ("OPENSSL_CONF", file))).stderr(log);
         let mut child =
-            child.expect("mosquitto is not installed: apt-get install mosquitto mosquitto-clients");
+            program.spawn().expect("mosquitto is not installed: apt-get install mosquitto mosquitto-clients");
         wait_until("mosquitto accepts", 30, || {
             assert!(child.try_wait().unwrap().is_none(), "mosquitto ended");
             TcpStream::connect(address).is_ok()
@@ -74,7 +82,7 @@ impl Mosquitto {
 
     /// Starts a killed one again with what it has on its disk.
     pub fn run(&mut self) {
-        self.child = Self::spawn(self.address, &self.conf);
+        self.child = Self::spawn(self.address, &self.conf, self.openssl_conf.as_deref());
     }
 
     /// Replaces its lines besides and has them read again (SIGHUP): those that Mosquitto reads again while it runs.

@@ -140,7 +140,11 @@ mod tests {
             (there(AlertDescription::CertificateExpired), true),
             (there(AlertDescription::BadCertificate), true),
             (there(AlertDescription::InternalError), false),
-            ("TLS with h: tls handshake eof".to_owned(), false),
+            (
+                "TLS with h: the hub ended the connection in the handshake: does it speak TLS at this port?"
+                    .to_owned(),
+                false,
+            ),
         ] {
             let trouble = LinkTrouble::of(&cause).unwrap_or_else(|| panic!("{cause}"));
             let why = cause.trim_start_matches("TLS with h: ");

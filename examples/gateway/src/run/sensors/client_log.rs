@@ -12,7 +12,7 @@ use edge_bridge::client_network;
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{ConnectionId, Damage, Event, Restored};
 use edge_bridge::session::{Closed, Violation};
-use edge_bridge::wire::{DecodeErrorKind, ReasonCode, TopicError, Utf8};
+use edge_bridge::wire::{DecodeErrorKind, PacketType, ReasonCode, TopicError, Utf8};
 
 use crate::run::log::once_an_hour::OnceAnHour;
 
@@ -129,7 +129,9 @@ fn no_handshake(protocol: &str, error: &str, cause: &str) -> Trouble {
 
 /// Returns the key by which a client's certificate is judged, in brackets; nothing for another error.
 fn key_of_handshake(error: &str) -> &'static str {
-    if error.starts_with("client: another authority") {
+    let of_authorities =
+        ["client: another authority", "client: a signature", "client: it shows no certificate"];
+    if of_authorities.iter().any(|words| error.starts_with(words)) {
         " ([local] client_ca)"
     } else if error.starts_with("the client's certificate has") && error.contains("user name") {
         " ([local] client_user_from)"
@@ -138,11 +140,17 @@ fn key_of_handshake(error: &str) -> &'static str {
     }
 }
 
+/// Error of the first byte of TLS where MQTT is expected.
+const OF_TLS: DecodeErrorKind = DecodeErrorKind::HeaderFlags { packet: PacketType::Connect, flags: 6 };
+
 /// Returns the key that lets in what broke the protocol, in brackets; nothing if there is none.
 fn key_of(why: &Closed) -> &'static str {
     match why {
         Closed::Violation(Violation::Decode(error)) if error.kind == DecodeErrorKind::Mqtt31 => {
             " ([local] accept_mqtt_3_1)"
+        }
+        Closed::Violation(Violation::Decode(error)) if error.kind == OF_TLS => {
+            ": it begins as TLS does ([local] tls_listen)"
         }
         _ => "",
     }
