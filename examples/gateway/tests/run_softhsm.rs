@@ -140,38 +140,56 @@ fn check(gateway: &Gateway) -> (Option<i32>, String) {
     (output.status.code(), said.lines().filter(|line| line.starts_with("error: ")).collect())
 }
 
+/// A token with two keys, and a hub that asks the gateway for its certificate.
+struct Plant {
+    token: Token,
+    hub: Mosquitto,
+    /// Line to the hub's listener with TLS.
+    line: Relay,
+}
+
+impl Plant {
+    fn new(dir: &Path, kind: &str) -> Self {
+        let plant = Authority::new(dir, "plant");
+        fs::write(dir.join("plant.key"), plant.key_pem()).unwrap();
+        plant.sign(dir, "hub", Some("hub"));
+        let token = Token::new(dir);
+        for key in [("site7", "01", kind), ("sensors", "02", kind)] {
+            token.make(key);
+        }
+        let at_hub = free_port();
+        let file = |name: &str| dir.join(name).display().to_string();
+        let lines = format!(
+            "user root\nlistener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true",
+            at_hub.port(),
+            file("plant.crt"),
+            file("hub.crt"),
+            file("hub.key"),
+        );
+        Self { token, hub: Mosquitto::start(dir, &lines), line: Relay::start(at_hub) }
+    }
+
+    /// Number of connections to the hub with the gateway's certificate.
+    fn connects(&self) -> usize {
+        fs::read_to_string(self.hub.log_path()).unwrap().matches("u'site7'").count()
+    }
+}
+
 fn over_kills_of_the_signer(kind: &str) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let plant = Authority::new(dir, "plant");
-    fs::write(dir.join("plant.key"), plant.key_pem()).unwrap();
-    plant.sign(dir, "hub", Some("hub"));
-    let token = Token::new(dir);
-    for key in [("site7", "01", kind), ("sensors", "02", kind)] {
-        token.make(key);
-    }
-    let (at_hub, listen, secure) = (free_port(), free_port(), free_port());
-    let file = |name: &str| dir.join(name).display().to_string();
-    let lines = format!(
-        "user root\nlistener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true",
-        at_hub.port(),
-        file("plant.crt"),
-        file("hub.crt"),
-        file("hub.key"),
-    );
-    let hub = Mosquitto::start(dir, &lines);
-    let line = Relay::start(at_hub);
-    let at_hub = Subscriber::start(hub.address, "up/#");
+    let plant = Plant::new(dir, kind);
+    let (token, listen, secure) = (&plant.token, free_port(), free_port());
+    let at_hub = Subscriber::start(plant.hub.address, "up/#");
     let config = format!(
         "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\ntls_listen = \"{secure}\"\ncert = \"sensors.crt\"\nkey = \"unix:sensors.sock\"\n\
          [hub]\nurl = \"mqtts://localhost:{}\"\nca = \"plant.crt\"\ncert = \"site7.crt\"\nkey = \"unix:site7.sock\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
-        line.address.port()
+        plant.line.address.port()
     );
     let mut gateway = Gateway::new(dir, &config);
     let (mut signer, _listener) = (token.sign("01", "site7.sock"), token.sign("02", "sensors.sock"));
     assert_eq!(check(&gateway), (Some(0), String::new()));
     gateway.start();
-    let connects = || fs::read_to_string(hub.log_path()).unwrap().matches("u'site7'").count();
     let mut sensor = Publisher::new(listen, "sensor", 20);
     let publish = |sensor: &mut Publisher, from: usize| {
         (from..from + 60).for_each(|n| sensor.publish("a", &n.to_string()));
@@ -184,7 +202,7 @@ fn over_kills_of_the_signer(kind: &str) {
     let has_all = |sensor: &Publisher| arrived() == sensor.acked.iter().cloned().collect();
     publish(&mut sensor, 0);
     wait_until("what the token has signed for arrives", 60, || has_all(&sensor));
-    assert_eq!(connects(), 1);
+    assert_eq!(plant.connects(), 1);
     assert!((0..5).all(|_| is_served(dir, secure.port())), "{}", gateway.log());
     // A new process has no session of TLS to resume.
     signer.kill_9();
@@ -193,7 +211,7 @@ fn over_kills_of_the_signer(kind: &str) {
     publish(&mut sensor, 100);
     let told = "site7.sock: no signer can be reached";
     wait_until("the reason is told", 30, || gateway.log().contains(told));
-    assert_eq!((arrived().len(), connects(), check(&gateway).0), (60, 1, Some(2)));
+    assert_eq!((arrived().len(), plant.connects(), check(&gateway).0), (60, 1, Some(2)));
     assert!(is_served(dir, secure.port()), "the other signer is there");
     {
         // A signer with another key of the token.
@@ -212,7 +230,7 @@ fn over_kills_of_the_signer(kind: &str) {
         publish(&mut sensor, 200 + 100 * n);
         wait_until("each process has its handshake signed", 60, || has_all(&sensor));
     }
-    assert_eq!(connects(), 7, "{}", gateway.log());
+    assert_eq!(plant.connects(), 7, "{}", gateway.log());
     assert_eq!(sensor.acked.len(), 420);
     assert_eq!(gateway.terminate().0.code(), Some(0));
     signer.kill_9();
@@ -220,7 +238,7 @@ fn over_kills_of_the_signer(kind: &str) {
 
 /// The keys never leave the token: no file has them.
 #[test]
-#[ignore = "needs softhsm2, opensc and python3: cargo test -p edge-gateway --test run_softhsm -- --ignored --nocapture"]
+#[ignore = "needs softhsm2, opensc and python3: cargo test -p edge-gateway --test run_softhsm -- --ignored"]
 fn a_token_signs_handshakes_with_a_hub_and_with_sensors_over_kills_of_its_signer() {
     for kind in ["EC:prime256v1", "rsa:2048"] {
         over_kills_of_the_signer(kind);

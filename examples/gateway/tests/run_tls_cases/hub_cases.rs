@@ -74,7 +74,7 @@ const BY_ADDRESS: Certificate = Certificate { names: &["127.0.0.1"], ..GOOD };
 const ASKS: &str = "require_certificate true\ncafile {plant.crt}\n";
 const ASKS_LISTS: &str = "require_certificate true\ncafile {plant.crt}\ncrlfile {plant.crl}\n";
 
-pub(crate) const CASES: [Case; 54] = [
+pub(crate) static CASES: [Case; 54] = [
     case("right", Shows(GOOD), LetIn),
     case(
         "host-name",

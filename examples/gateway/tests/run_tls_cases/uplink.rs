@@ -216,7 +216,7 @@ fn check(
 fn hubs_are_taken_or_refused_as_the_table_says_and_what_waits_goes_to_the_good_one() {
     let authorities = Authorities::new();
     let dir = tempfile::tempdir().unwrap();
-    let cases: Vec<Case> = CASES.into_iter().chain(CASES_OF_OWN).collect();
+    let cases: Vec<Case> = CASES.iter().copied().chain(CASES_OF_OWN).collect();
     let hubs = Hubs::start(&authorities, dir.path(), &cases);
     let brokers = hubs.others.iter().chain([&hubs.mosquitto]);
     let at_hub: Vec<_> = brokers.map(|hub| Subscriber::start(hub.address, "up/#")).collect();
