@@ -289,8 +289,8 @@ fn check_takes_the_modes_of_mounted_secrets_and_tells_those_that_are_open() {
         [(0o400, false), (0o600, false), (0o440, !is_root), (0o640, !is_root), (0o444, true), (0o660, true)]
     {
         let versions = site.versions(1);
-        for n in 1..4 {
-            site.volumes[n].exchange(&versions[n], mode);
+        for (volume, files) in site.volumes.iter_mut().zip(&versions).skip(1) {
+            volume.exchange(files, mode);
         }
         let checked = Command::new(BINARY).arg("check").arg(&config).output().unwrap();
         let said = String::from_utf8(checked.stderr).unwrap();
@@ -316,10 +316,10 @@ fn a_group_reads_what_root_has(site: &mut Site, config: &Path) {
     fs::copy(BINARY, &program).unwrap();
     for (mode, group, code) in [(0o440, USER, 0), (0o440, 0, 2), (0o400, USER, 2)] {
         let versions = site.versions(1);
-        for n in 1..4 {
-            site.volumes[n].exchange(&versions[n], mode);
-            for (file, _) in &versions[n] {
-                chown(site.volumes[n].at.join(file), None, Some(group)).unwrap();
+        for (volume, files) in site.volumes.iter_mut().zip(&versions).skip(1) {
+            volume.exchange(files, mode);
+            for (file, _) in files {
+                chown(volume.at.join(file), None, Some(group)).unwrap();
             }
         }
         let ids = [format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".to_owned()];
