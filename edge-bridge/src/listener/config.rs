@@ -23,7 +23,8 @@ pub struct Config {
     /// Clean Session gets exactly this. Default 7 days.
     pub session_expiry_max_s: u32,
     /// Longest keep alive, in seconds. An MQTT 5 client that asks for more, or for none, is told; a 3.1.1 client cannot be told and keeps its
-    /// own. Default 300; 0 = no limit.
+    /// own. Whatever its keep alive is, a packet of which a client has sent a part has to be complete within one and a half of this, or come at 500 B/s.
+    /// Default 300; 0 = no limit.
     pub keep_alive_max_s: u16,
     /// Shortest keep alive, in seconds. An MQTT 5 client that asks for less is told this one, or `keep_alive_max_s` if that is shorter; none at all, 0, is
     /// not less. A 3.1.1 client cannot be told: it keeps its own and is not refused, and its pings count as bytes that are read of it
@@ -86,6 +87,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns the milliseconds within which a packet that a client has begun has to be complete; `None` for no limit.
+    pub(super) fn packet_within_ms(&self) -> Option<u64> {
+        (self.keep_alive_max_s > 0).then(|| u64::from(self.keep_alive_max_s) * 1_500)
+    }
+
     /// Returns the keep alive that a client is told in the place of the one that it asks for, 0 for none; `None` if it may keep that.
     pub(super) fn other_keep_alive_s(&self, asked_s: u16) -> Option<u16> {
         let max_s = if self.keep_alive_max_s == 0 { u16::MAX } else { self.keep_alive_max_s };

@@ -135,7 +135,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     fn terms(&self, connect: &Connect) -> Accept {
-        let mut accept = Accept::default();
+        let mut accept = Accept { packet_within_ms: self.config.packet_within_ms(), ..Accept::default() };
         if connect.version == Version::V5 {
             accept.max_in_flight = Some(self.config.max_in_flight);
             accept.keep_alive_s = self.config.other_keep_alive_s(connect.keep_alive_s);

@@ -278,6 +278,9 @@ pub struct Accept {
     pub session_expiry_s: Option<u32>,
     /// Keep alive in seconds if the server wants another than the client asked for; `None` accepts the client's.
     pub keep_alive_s: Option<u16>,
+    /// Milliseconds within which a packet has to be complete once it is begun, also where the client has no keep alive, or a long one; more if its bytes
+    /// come at 500 B/s. `None`: the keep alive alone counts.
+    pub packet_within_ms: Option<u64>,
     /// Most unacknowledged QoS 1 messages to this client, within its Receive Maximum. `None` means 20 for a 3.1.1 client, which cannot
     /// announce a limit, and no limit of our own otherwise.
     pub max_in_flight: Option<u16>,

@@ -9,13 +9,15 @@ pub(super) struct KeepAlive {
     /// Interval in milliseconds that the client promised, or that the server set instead. 0 = off.
     interval_ms: u64,
     ping_timeout_ms: u64,
+    /// Server: milliseconds within which a packet that is begun has to be complete; `None` for no limit beside the interval.
+    packet_within_ms: Option<u64>,
     /// Time and position of the unanswered PINGREQ; `None` if there is none.
     pinged: Option<Wrote>,
 }
 
 impl KeepAlive {
     pub(super) fn new(ping_timeout_ms: u64) -> Self {
-        Self { interval_ms: 0, ping_timeout_ms, pinged: None }
+        Self { interval_ms: 0, ping_timeout_ms, packet_within_ms: None, pinged: None }
     }
 
     /// Client: starts the timer. `keep_alive_s` is the server's value if it sent one (\[MQTT-3.2.2-21\]).
@@ -63,8 +65,15 @@ impl KeepAlive {
     }
 
     /// Server: starts the timer of a client that promised `keep_alive_s`.
-    pub(super) fn start_server(&mut self, now_ms: u64, keep_alive_s: u16, timers: &mut TimerTable) {
+    pub(super) fn start_server(
+        &mut self,
+        now_ms: u64,
+        keep_alive_s: u16,
+        packet_within_ms: Option<u64>,
+        timers: &mut TimerTable,
+    ) {
         self.interval_ms = u64::from(keep_alive_s) * 1000;
+        self.packet_within_ms = packet_within_ms;
         self.on_received(now_ms, timers);
     }
 
@@ -72,6 +81,16 @@ impl KeepAlive {
     pub(super) fn on_received(&self, now_ms: u64, timers: &mut TimerTable) {
         if self.interval_ms > 0 {
             timers.set(Timer::PeerSilence, now_ms + self.interval_ms + self.interval_ms / 2);
+        } else {
+            timers.stop(Timer::PeerSilence);
+        }
+    }
+
+    /// Server: bounds the time of a packet of which a part has come. Without this a client without a keep alive could keep half a packet for ever.
+    /// `coming_until_ms`: up time until which it counts as coming.
+    pub(super) fn on_part(&self, since_ms: u64, coming_until_ms: u64, timers: &mut TimerTable) {
+        if let Some(within_ms) = self.packet_within_ms {
+            timers.set_no_later(Timer::PeerSilence, coming_until_ms.max(since_ms.saturating_add(within_ms)));
         }
     }
 }
@@ -83,7 +102,7 @@ mod tests {
     #[test]
     fn a_server_waits_one_and_a_half_intervals() {
         let (mut alive, mut timers) = (KeepAlive::new(5000), TimerTable::default());
-        alive.start_server(1000, 10, &mut timers);
+        alive.start_server(1000, 10, None, &mut timers);
         assert_eq!(timers.next(), Some(16_000));
         alive.on_received(2000, &mut timers);
         assert_eq!(timers.next(), Some(17_000));
@@ -93,8 +112,21 @@ mod tests {
     fn zero_is_off() {
         let (mut alive, mut timers) = (KeepAlive::new(5000), TimerTable::default());
         alive.start_client(0, 0, &mut timers);
-        alive.start_server(0, 0, &mut timers);
+        alive.start_server(0, 0, None, &mut timers);
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_packet_that_is_begun_has_a_limit_until_it_is_complete() {
+        let (mut alive, mut timers) = (KeepAlive::new(5000), TimerTable::default());
+        alive.start_server(0, 0, Some(7000), &mut timers);
+        alive.on_part(1000, 1004, &mut timers);
+        alive.on_part(1000, 9000, &mut timers);
+        assert_eq!(timers.next(), Some(8000));
+        alive.on_received(2000, &mut timers);
+        assert_eq!(timers.next(), None);
+        alive.on_part(2000, 12_000, &mut timers);
+        assert_eq!(timers.next(), Some(12_000), "it is large, and comes");
     }
 
     #[test]

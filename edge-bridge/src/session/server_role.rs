@@ -51,10 +51,11 @@ impl Session {
             (Version::V5, Some(own_s)) => own_s,
             _ => connect.keep_alive_s,
         };
-        self.keep_alive.start_server(now_ms, keep_alive_s, &mut self.timers);
+        self.keep_alive.start_server(now_ms, keep_alive_s, accept.packet_within_ms, &mut self.timers);
         self.peer_packet_max = peer.maximum_packet_size;
         self.timers.stop(Timer::Handshake);
         self.phase = Phase::Open;
+        self.bound_part();
         self.write_small(now_ms, &connack);
         self.resend(now_ms);
     }

@@ -4,7 +4,7 @@
 use super::bytes_in_transit::Wrote;
 use super::path_estimates::Path;
 use super::timer::Timer;
-use super::{Closed, Session};
+use super::{Closed, Phase, Session};
 use crate::wire::ReasonCode;
 
 /// Bytes of a PINGREQ. Its own transmission extends no timeout, that of the bytes before it does.
@@ -89,6 +89,14 @@ impl Session {
             receiving.since_ms = now_ms;
         }
         receiving.bytes = rest as u64;
+        self.bound_part();
+    }
+
+    /// Server: bounds the time of the packet of which a part is there, if there is one.
+    pub(super) fn bound_part(&mut self) {
+        if self.receiving.bytes > 0 && matches!(self.phase, Phase::Open) {
+            self.keep_alive.on_part(self.receiving.since_ms, self.receiving_until_ms(), &mut self.timers);
+        }
     }
 
     /// Ends the transit of the bytes up to an answered packet, and measures the path by it. Returns the round trip in milliseconds without the time

@@ -9,7 +9,7 @@ pub(super) enum Timer {
     KeepAlive = 1,
     /// Time at which an unanswered PINGREQ ends the connection.
     PingResponse = 2,
-    /// Timeout of one and a half keep alives without a packet of the client (§3.1.2.10).
+    /// Timeout of one and a half keep alives without a packet of the client (§3.1.2.10), and of a packet of which a part has come.
     PeerSilence = 3,
     /// Time from which on the peer ignores the PUBRELs of earlier connections.
     UnknownReleases = 4,
@@ -30,6 +30,13 @@ impl TimerTable {
     pub(super) fn set(&mut self, timer: Timer, at_ms: u64) {
         if let Some(slot) = self.due_ms.get_mut(timer as usize) {
             *slot = Some(at_ms);
+        }
+    }
+
+    /// Sets a timer, or leaves it if it expires earlier.
+    pub(super) fn set_no_later(&mut self, timer: Timer, at_ms: u64) {
+        if let Some(slot) = self.due_ms.get_mut(timer as usize) {
+            *slot = Some(slot.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
         }
     }
 

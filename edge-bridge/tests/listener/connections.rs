@@ -1,9 +1,10 @@
 //! Connections of clients: who may come in, under which name, and what is told of the end.
 
+use bytes::BytesMut;
 use edge_bridge::listener::{Access, Config, Event, Input};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{
-    Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version, encoded_len,
+    Connect, Packet, PropertyId, QoS, ReasonCode, Subscription, Value, Version, encode, encoded_len,
 };
 
 use crate::listener_support::*;
@@ -19,6 +20,96 @@ fn connections_are_bounded_and_must_say_connect_in_time() {
     site.pass(10_000);
     assert!(site.is_closed(silent));
     site.client("c", Version::V5);
+}
+
+/// Bytes that come one a second, or not at all, keep no connection.
+#[test]
+fn a_connect_that_drips_is_given_up_in_time() {
+    for every_ms in [1_000, 60_000] {
+        let mut site = site();
+        let peer = site.open(Version::V311);
+        let mut whole = BytesMut::new();
+        encode(&Packet::Connect(Box::new(connect("c", Version::V311))), Version::V311, &mut whole).unwrap();
+        let began_ms = site.now.up_ms;
+        for byte in whole {
+            site.send_bytes(peer, &[byte]);
+            if site.is_closed(peer) {
+                break;
+            }
+            site.pass(every_ms);
+        }
+        assert!(site.is_closed(peer) && site.now.up_ms - began_ms >= 10_000);
+        assert_eq!(site.listener.stats().sessions, 0);
+    }
+}
+
+/// Half a PUBLISH of a client without a keep alive, or with one of hours, ends with its connection.
+#[test]
+fn a_packet_that_is_begun_has_to_be_complete_in_time_whatever_the_keep_alive_is() {
+    let mut half = BytesMut::new();
+    encode(&publish(1, "a", &"x".repeat(1_000)), Version::V311, &mut half).unwrap();
+    let rest = half.split_off(500);
+    for keep_alive_s in [0, u16::MAX] {
+        let mut site = site();
+        let asks = || Connect { keep_alive_s, ..connect("c", Version::V311) };
+        let (peer, _) = site.connect(asks());
+        site.send_bytes(peer, &half);
+        site.pass(449_999);
+        assert!(!site.is_closed(peer));
+        site.send_bytes(peer, &rest);
+        site.pass(3_600_000);
+        assert!(!site.is_closed(peer), "complete, and idle");
+        site.send_bytes(peer, &half);
+        site.pass(450_000);
+        assert!(site.is_closed(peer), "half a packet, keep alive {keep_alive_s}");
+        assert!(
+            site.events
+                .iter()
+                .any(|event| matches!(event, Event::Disconnected { why: Closed::KeepAlive, .. }))
+        );
+
+        // In one piece with its CONNECT.
+        let peer = site.open(Version::V311);
+        let mut both = BytesMut::new();
+        encode(&Packet::Connect(Box::new(asks())), Version::V311, &mut both).unwrap();
+        both.extend_from_slice(&half);
+        site.send_bytes(peer, &both);
+        assert_eq!(site.listener.stats().connections, 1);
+        site.pass(450_000);
+        assert!(site.is_closed(peer), "with the CONNECT, keep alive {keep_alive_s}");
+    }
+}
+
+/// An application that sets no longest keep alive keeps to that of each client.
+#[test]
+fn half_a_packet_stays_where_there_is_no_longest_keep_alive() {
+    let mut config = Config::default();
+    config.keep_alive_max_s = 0;
+    let mut site = Site::new(config);
+    let (peer, _) = site.connect(Connect { keep_alive_s: 0, ..connect("c", Version::V311) });
+    site.send_bytes(peer, &[0x30, 100, 0, 1, b'a']);
+    site.pass(86_400_000);
+    assert!(!site.is_closed(peer));
+}
+
+/// A byte a second is no progress; 500 are.
+#[test]
+fn a_packet_that_drips_is_given_up_and_a_large_one_on_a_slow_link_is_not() {
+    for (every_ms, bytes, is_taken) in [(1_000, 1, false), (1_000, 510, true)] {
+        let mut site = site();
+        let (peer, _) = site.connect(Connect { keep_alive_s: 0, ..connect("c", Version::V311) });
+        let mut whole = BytesMut::new();
+        encode(&publish(1, "store/a", &"x".repeat(240_000)), Version::V311, &mut whole).unwrap();
+        for piece in whole.chunks(bytes) {
+            if site.is_closed(peer) {
+                break;
+            }
+            site.send_bytes(peer, piece);
+            site.pass(every_ms);
+        }
+        assert_eq!((site.is_closed(peer), site.stored.len()), (!is_taken, usize::from(is_taken)));
+        assert!(is_taken || site.now.up_ms < 460_000, "{}", site.now.up_ms);
+    }
 }
 
 /// A CONNACK that is left out would keep the client waiting, its session taken over and its will kept all the same.
