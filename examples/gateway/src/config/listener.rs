@@ -13,7 +13,12 @@ use super::access::AccessFiles;
 use super::conflicting_keys::conflict;
 use super::section::{Placed, Section};
 use super::tls;
+use super::units::human_bytes;
 use super::websocket::{self, WebSocket};
+
+/// Most bytes, about, of sessions, of what waits in them and of retained messages that outlive a restart. Not a key: they are written as a whole, into
+/// memory first, with each change.
+pub(crate) const SAVED_CLIENTS_BYTES: u64 = 1 << 20;
 
 /// Limits of all clients together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +130,8 @@ const KEYS: [&str; 26] = [
 /// Keys that belong to `tls_listen`.
 const OF_TLS: [&str; 5] = ["cert", "key", "client_ca", "client_crl", "client_user_from"];
 
-pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> ListenerLimits {
+/// Reads the limits. `persistence`: whether what is retained is to outlive a restart.
+pub(super) fn limits(section: &Section<'_>, persistence: bool, findings: &mut Findings) -> ListenerLimits {
     let limits = ListenerLimits {
         max_connections: u32::try_from(section.integer_in_force("max_connections", findings))
             .unwrap_or(u32::MAX),
@@ -165,6 +171,14 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Listener
     if together > limits.max_memory {
         let message = "less than `max_queued_bytes` and `max_retained_bytes` together: clients that keep to their limits give way";
         findings.warning(section.at_key("max_memory"), "local.max_memory", message);
+    }
+    // What is retained without persistence ends with the process whatever its size.
+    if limits.max_retained.1 > SAVED_CLIENTS_BYTES && persistence {
+        let saved = human_bytes(SAVED_CLIENTS_BYTES);
+        let message = format!(
+            "more than the {saved} of sessions and retained messages that outlive a restart: what is beyond ends with the process"
+        );
+        findings.warning(section.at_key("max_retained_bytes"), "local.max_retained_bytes", message);
     }
     limits
 }

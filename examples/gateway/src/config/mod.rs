@@ -74,7 +74,7 @@ pub use format::Format;
 pub(crate) use hardware::Hardware;
 pub(crate) use hub::Credentials;
 pub(crate) use input::Input;
-pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, TlsAddresses};
+pub(crate) use listener::{Addresses, ClientLimits, ListenerLimits, SAVED_CLIENTS_BYTES, TlsAddresses};
 pub(crate) use route_reach::{commanded, is_own_here, own_topics_here, refusal};
 use section::{Section, World, table};
 pub(crate) use shareable::{shareable, shareable_finding};

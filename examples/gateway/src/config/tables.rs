@@ -67,7 +67,7 @@ pub(super) fn local(
     let accept_control_characters = section.boolean("accept_control_characters", findings);
     let accept_mqtt_3_1 = section.boolean("accept_mqtt_3_1", findings);
     let persistence = section.boolean("persistence", findings);
-    let limits = listener::limits(section, findings);
+    let limits = listener::limits(section, persistence.unwrap_or(true), findings);
     let listens = section.get("listen").is_some() || section.get("tls_listen").is_some();
     let given = (listens, section.get("broker").is_some());
     let addresses = if listens { listener::addresses(section, &access, findings) } else { None };

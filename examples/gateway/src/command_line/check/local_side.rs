@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use edge_bridge::net::CertificateUser;
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{AccessFiles, Addresses, BrokerTls, BrokerWay, ClientLimits, ListenerLimits, Local};
+use crate::config::{
+    AccessFiles, Addresses, BrokerTls, BrokerWay, ClientLimits, ListenerLimits, Local, SAVED_CLIENTS_BYTES,
+};
 use crate::open_files::OpenFiles;
 
 use super::Lines;
@@ -41,10 +43,13 @@ pub(super) fn local(f: &mut Lines<'_, '_>, local: &Local, files: OpenFiles) -> f
                     files.hard
                 )?;
             }
-            let outlive = if *persistence { "outlive a restart" } else { "end with the process" };
+            let outlive = match persistence {
+                true => format!("outlive a restart, {} of them", human_bytes(SAVED_CLIENTS_BYTES)),
+                false => "end with the process".to_owned(),
+            };
             writeln!(
                 f,
-                "              sessions of clients and retained messages {outlive} ([local] persistence)"
+                "              sessions of clients, what waits in them and retained messages {outlive} ([local] persistence)"
             )?;
             if *accept_mqtt_3_1 {
                 writeln!(f, "              clients of MQTT 3.1 are let in, as 3.1.1")?;

@@ -165,7 +165,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_retained_bytes",
         Size("4KiB", "64MiB"),
         Is("1MiB"),
-        "Bytes of retained messages; what has no room is delivered, and not retained.",
+        "Bytes of retained messages; what has no room is delivered, and not retained. A restart keeps 1 MiB of sessions and retained messages together (`persistence`).",
     ),
     key(
         "max_session_expiry",
@@ -177,7 +177,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_keep_alive",
         Duration("10s", "18h"),
         Is("5m"),
-        "Longest keep alive of MQTT 5 clients: who asks for more, or for none, is told this one. Those of 3.1.1 cannot be told, and keep theirs.",
+        "Longest keep alive of MQTT 5 clients: who asks for more, or for none, is told this one. Those of 3.1.1 cannot be told, and keep theirs. Whatever it is, a packet that a client has begun has to be complete within one and a half times this, or come at 500 bytes a second: otherwise the client is closed.",
     ),
     key(
         "min_keep_alive",
@@ -195,7 +195,7 @@ pub(super) const LOCAL: &[Key] = &[
         "persistence",
         Boolean,
         Is("true"),
-        "Keeps sessions of local clients, what waits in them, and retained messages in `clients` in the state directory: saved within a second of a change, and not above 4 KiB/s over time; 1 MiB at most.",
+        "Keeps sessions of local clients, what waits in them, and retained messages in `clients` in the state directory: saved within a second of a change, and not above 4 KiB/s over time; 1 MiB at most, of which sessions come first, then retained messages, then the newest of what waits. What is beyond ends with the process, and the log says so.",
     ),
     key(
         "broker",

@@ -128,6 +128,19 @@ fn each_mistake_is_named() {
 }
 
 #[test]
+fn more_retained_bytes_than_outlive_a_restart_are_warned_of() {
+    let dir = files();
+    let told = |more: &str| {
+        said(dir.path(), &format!("listen = \"127.0.0.1:1883\"\nmax_memory = \"64MiB\"\n{more}"))
+    };
+    let expected = "warning: local.max_retained_bytes: more than the 1.0 MiB of sessions and retained messages that outlive a restart";
+    let text = told("max_retained_bytes = \"32MiB\"");
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(told("max_retained_bytes = \"1MiB\""), "");
+    assert_eq!(told("max_retained_bytes = \"32MiB\"\npersistence = false"), "", "nothing outlives it");
+}
+
+#[test]
 fn each_mistake_about_several_addresses_is_named() {
     let dir = files();
     for (local, expected) in [

@@ -14,7 +14,7 @@ use edge_bridge::net::{Clock, ClockFloor, Server, ServerBuilder, ServerTls};
 
 use tokio::task::JoinHandle;
 
-use crate::config::{Addresses, Config, ListenerLimits, Local, own_topics_here};
+use crate::config::{Addresses, Config, ListenerLimits, Local, SAVED_CLIENTS_BYTES, own_topics_here};
 use crate::open_files::OpenFiles;
 use crate::run::error::RunError;
 use crate::run::local_control::control::Control;
@@ -75,10 +75,9 @@ impl Front {
             access_and_certificate_reload::open(access, addresses.tls.as_ref(), floor)?;
         let doors = Doors { addresses: (**addresses).clone(), tls };
         let fit = connections_that_fit(limits.max_connections);
-        let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
-        limits.accept_control_characters = *accept_control_characters;
-        limits.session.limits.accept_mqtt_3_1 = *accept_mqtt_3_1;
-        limits.own_topics = own_topics_here(config);
+        let limits = ListenerLimits { max_connections: fit, ..*limits };
+        let accepts = (*accept_control_characters, *accept_mqtt_3_1);
+        let limits = listener_config(&limits, accepts, own_topics_here(config));
         let store = persistence.then(|| SavedClients::new(state, facts.clone()));
         let server =
             listen((doors, limits, rules, store), clock, ingest, intake, (control, facts.clone())).await?;
@@ -169,8 +168,16 @@ fn connections_that_fit(wanted: u32) -> u32 {
     fit
 }
 
-fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
+/// Returns the listener's configuration by the keys of `[local]`.
+fn listener_config(
+    limits: &ListenerLimits,
+    (accept_control_characters, accept_mqtt_3_1): (bool, bool),
+    own_topics: Vec<String>,
+) -> edge_bridge::listener::Config {
     let mut config = edge_bridge::listener::Config::default();
+    config.accept_control_characters = accept_control_characters;
+    config.session.limits.accept_mqtt_3_1 = accept_mqtt_3_1;
+    config.own_topics = own_topics;
     config.max_connections = limits.max_connections as usize;
     config.session.limits = config.session.limits.with_max_packet_size(limits.max_packet);
     let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
@@ -187,6 +194,7 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
     config.keep_alive_min_s = u16::try_from(min_s).unwrap_or(u16::MAX);
     let (topics, bytes) = limits.max_retained;
     (config.max_retained, config.max_retained_bytes) = (size(topics), size(bytes));
+    config.max_saved_bytes = size(SAVED_CLIENTS_BYTES);
     config.sys_interval_s = limits.sys_interval_s;
     // Sessions of absent clients beside those that are there.
     config.max_sessions = config.max_sessions.max(2 * config.max_connections);
@@ -288,3 +296,6 @@ fn sink(ingest: &GatewayIngest, intake: &Intake, receipts: Receipts) -> QueueSin
         .when_safe(move |ticket| links.take_link_of(ticket).then(Tell::Publisher(tell.clone(), ticket)))
         .on_commit(move || commits.commit(&way))
 }
+
+#[cfg(test)]
+mod tests;
