@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::line_error::{LineError, LineProblem};
+use super::memory;
 use crate::listener::{Authorize, ClientRef};
 use crate::wire::{matches, validate_filter};
 
@@ -127,6 +128,19 @@ impl AclFile {
     /// Number of rules.
     pub fn len(&self) -> usize {
         self.anonymous.len() + self.patterns.len() + self.users.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Bytes that the content takes in memory, from above.
+    pub fn memory_bytes(&self) -> usize {
+        let of_rules = |rules: &Vec<Rule>| {
+            let filters = rules.iter().map(|rule| memory::allocation(rule.filter.len()));
+            memory::list::<Rule>(rules.len()) + filters.sum::<usize>()
+        };
+        let users = self.users.iter();
+        memory::table::<(Box<str>, Vec<Rule>)>(self.users.len())
+            + users.map(|(user, rules)| memory::allocation(user.len()) + of_rules(rules)).sum::<usize>()
+            + of_rules(&self.anonymous)
+            + of_rules(&self.patterns)
     }
 
     /// Returns whether there is no rule, and so nothing is allowed.

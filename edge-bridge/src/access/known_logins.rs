@@ -5,6 +5,9 @@ use std::collections::HashMap;
 
 use ring::hmac;
 
+use super::memory;
+use super::password_file::PasswordFile;
+
 /// Most users that are remembered.
 const USERS_MAX: usize = 4_096;
 
@@ -18,6 +21,14 @@ impl KnownLogins {
     /// Creates an empty cache. `secret`: random bytes.
     pub(super) fn new(secret: &[u8; 32]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), tags: HashMap::new() }
+    }
+
+    /// Most bytes that correct logins of these users take.
+    pub(super) fn memory_bytes_max(users: &PasswordFile) -> usize {
+        let mut names: Vec<usize> = users.users().map(|user| memory::allocation(user.len())).collect();
+        names.sort_unstable_by(|one, other| other.cmp(one));
+        names.truncate(USERS_MAX);
+        memory::table::<(Box<str>, hmac::Tag)>(names.len()) + names.iter().sum::<usize>()
     }
 
     /// Returns whether this login is remembered as correct. `hash` is that of the user in the file in force: a login of another one does not count.

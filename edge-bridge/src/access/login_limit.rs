@@ -42,7 +42,7 @@ impl Used {
 }
 
 /// Most user names per address whose wrong logins are counted apart, so many that a few wrong names lock no remembered login out of its address. They
-/// take 6 KiB, those of [`ADDRESSES_MAX`] addresses 6 MiB, whatever the names are.
+/// take 6 KiB, those of [`ADDRESSES_MAX`] addresses 6 MiB, whatever the names are: [`LoginLimit::MEMORY_BYTES_MAX`].
 const USERS_MAX: usize = 256;
 
 /// Hash of a user name, with a seed of this process. The name itself is not kept, because it may have 64 KiB; two names of one hash share a count.
@@ -90,6 +90,13 @@ pub(super) struct LoginLimit {
 }
 
 impl LoginLimit {
+    /// Most bytes that wrong logins take: full lists of all addresses, their table while it grows, and an eighth for the room that shorter lists left.
+    pub(super) const MEMORY_BYTES_MAX: usize = {
+        let lists = ADDRESSES_MAX * (USERS_MAX * size_of::<(User, Used)>() + 32);
+        let table = 3 * ADDRESSES_MAX * (size_of::<(IpAddr, Wrong)>() + 1);
+        (lists + table) / 8 * 9
+    };
+
     /// Returns whether a login from this address may be compared with the cache of correct logins. After many wrong logins from the address each
     /// user name has one attempt a second, so that password guessing does not lock out a legitimate client behind the same address.
     pub(super) fn may_look_up(&self, now_ms: u64, address: Option<IpAddr>, user: &str) -> bool {
@@ -237,7 +244,9 @@ mod tests {
         assert!(guess(&mut limit, 0..USERS_MAX - 1));
         assert!(!guess(&mut limit, USERS_MAX..1_000), "its guesses may be among those that nobody counts");
         assert_eq!(limit.wrong[&plant.unwrap()].users.len(), USERS_MAX);
-        assert!(limit.wrong[&plant.unwrap()].users.capacity() * size_of::<(User, Used)>() <= 6 * 1024);
+        let list = limit.wrong[&plant.unwrap()].users.capacity() * size_of::<(User, Used)>();
+        let table = 2 * ADDRESSES_MAX * size_of::<(IpAddr, Wrong)>();
+        assert!(list <= 6 * 1024 && ADDRESSES_MAX * list + table <= LoginLimit::MEMORY_BYTES_MAX);
         assert!(limit.may_look_up(61_000, plant, "ann"), "a second later");
     }
 }

@@ -29,6 +29,11 @@ impl LoginMemory {
         Self { shared: Arc::new(Mutex::new(remembered)) }
     }
 
+    /// Most bytes that it takes: of wrong logins, whoever makes them, and of correct ones of these users.
+    pub fn memory_bytes_max(users: &PasswordFile) -> usize {
+        LoginLimit::MEMORY_BYTES_MAX + KnownLogins::memory_bytes_max(users)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

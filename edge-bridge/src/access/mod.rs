@@ -29,6 +29,7 @@ mod known_logins;
 mod line_error;
 mod login_limit;
 mod logins;
+mod memory;
 mod password_file;
 mod rules;
 

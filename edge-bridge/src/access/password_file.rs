@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use ring::{digest, hmac, pbkdf2};
 
 use super::line_error::{LineError, LineProblem};
+use super::memory;
 use crate::base64;
 
 /// Most iterations of a login, some 20 ms on a small gateway, during which no other client is served.
@@ -131,6 +132,15 @@ impl PasswordFile {
     /// Number of users.
     pub fn len(&self) -> usize {
         self.users.len()
+    }
+
+    /// Bytes that the content takes in memory, from above.
+    pub fn memory_bytes(&self) -> usize {
+        let names = self.users().map(|user| memory::allocation(user.len()));
+        let salts = self.users.values().chain(&self.decoy).map(|login| memory::allocation(login.salt.len()));
+        memory::table::<(Box<str>, PasswordHash)>(self.users.len())
+            + names.sum::<usize>()
+            + salts.sum::<usize>()
     }
 
     /// Returns whether there is no user, so that no client can log in.

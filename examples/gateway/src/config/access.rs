@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use edge_bridge::access::{AccessRules, AclFile, LineError, PasswordFile};
+use edge_bridge::access::{AccessRules, AclFile, LineError, LoginMemory, PasswordFile};
 
 use super::section::{Placed, Section};
 use super::{Addresses, Findings, operator_file, secret_file};
@@ -54,6 +54,20 @@ impl AccessFiles {
             (true, None) => Some("every user who logs in, without an acl_file,"),
             (true, Some(_)) => None,
         }
+    }
+
+    /// Returns the most memory that users and rights take with the files as they are, in bytes: two copies in force, three of changed files while they
+    /// are applied, the text of one, and the logins that were right or wrong. A file that cannot be read counts as empty.
+    pub(crate) fn ram_bytes(&self) -> u64 {
+        let read = |path: &Option<PathBuf>| {
+            path.as_deref().and_then(|path| operator_file::read_text(path).ok()).unwrap_or_default()
+        };
+        let (users, rights) = (read(&self.passwords), read(&self.acl));
+        let text = 2 * users.len().max(rights.len());
+        let users = PasswordFile::parse(&users).unwrap_or_default();
+        let rights = AclFile::parse(&rights).unwrap_or_default();
+        let logins = self.passwords.as_ref().map_or(0, |_| LoginMemory::memory_bytes_max(&users));
+        (5 * (users.memory_bytes() + rights.memory_bytes()) + text + logins) as u64
     }
 
     /// Reads both files.

@@ -117,6 +117,17 @@ fn of_all(f: &mut Lines<'_, '_>, config: &Config, sizing: &Sizing) -> fmt::Resul
         "  disk reserved    {disk}; {parked} more once the hub refuses a message, for the parked ones"
     )?;
     writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
+    let access = match &config.local {
+        Local::Listen { access, .. } => access.ram_bytes(),
+        Local::Broker { .. } => 0,
+    };
+    if access > 0 {
+        let access = human_bytes(access);
+        writeln!(
+            f,
+            "                   {access} of it for logins and rights, with their files as they are now"
+        )?;
+    }
     let compact = compact_ram_bytes(config);
     if compact > 0 {
         let compact = human_bytes(compact);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use edge_filter::Pipeline;
 use edge_queue::ROW_OVERHEAD_BYTES;
 
-use crate::config::{Config, Format, Input, Local, Route};
+use crate::config::{Config, Format, Input, Local, Route, SAVED_CLIENTS_BYTES};
 use crate::run::hub::compact::{self, table_topics};
 use crate::run::queue::store;
 use crate::run::{ALARM_CHANGES_BYTES_MAX, NAME_BYTES_MAX, UNIT_BYTES_MAX, tap};
@@ -62,14 +62,12 @@ const RAM_COMPACT_TOPIC_BYTES: u64 = 32 << 10;
 /// Memory of refused messages that are being parked on disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
-/// Memory of sessions and retained messages while they are written.
-const RAM_SAVED_CLIENTS_BYTES: u64 = 1 << 20;
 /// Memory of the hub's commands: 1 MiB of payloads, their answers, and 4 096 identities.
 const RAM_COMMANDS_BYTES: u64 = 3 << 20;
 /// Memory of changes of alarms that wait to be published to local clients, in a queue that has grown to twice as many.
 const RAM_ALARM_COMMANDS_BYTES: u64 = 2 * ALARM_CHANGES_BYTES_MAX as u64;
 
-/// Figures of a configuration under a load. Pure: the same configuration gives the same figures on every machine.
+/// Figures of a configuration under a load. Pure but for the files of users and rights: the same configuration gives the same figures on every machine.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sizing {
     /// Figures of each route, in the configuration's order, as if all messages used that route.
@@ -205,7 +203,7 @@ fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Dur
 /// Returns the most memory that the local side may use, in bytes.
 fn local_ram_bytes(local: &Local) -> u64 {
     match local {
-        Local::Listen { limits, addresses, persistence, .. } => {
+        Local::Listen { limits, addresses, access, persistence, .. } => {
             let tls = if addresses.tls.is_some() { RAM_TLS_BYTES } else { 0 };
             let has_web_socket = addresses.ws.iter().next().is_some();
             let handshakes = match (&addresses.tls, has_web_socket) {
@@ -216,8 +214,13 @@ fn local_ram_bytes(local: &Local) -> u64 {
             let web_socket = if has_web_socket { RAM_WEB_SOCKET_BYTES } else { 0 };
             let connections =
                 u64::from(limits.max_connections) * (RAM_CONNECTION_BYTES + tls + web_socket) + handshakes;
-            let saved = if *persistence { RAM_SAVED_CLIENTS_BYTES } else { 0 };
-            RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + saved + LOCAL_HEAP_FACTOR * limits.max_memory
+            let saved = if *persistence { SAVED_CLIENTS_BYTES } else { 0 };
+            RAM_INTAKE_BYTES
+                + RAM_READING_BYTES
+                + connections
+                + saved
+                + access.ram_bytes()
+                + LOCAL_HEAP_FACTOR * limits.max_memory
         }
         Local::Broker { .. } => RAM_UNACKED_BYTES,
     }

@@ -1,3 +1,7 @@
+//! The report of `check`.
+
+mod memory_of_logins;
+
 use std::path::Path;
 
 use super::*;
@@ -86,6 +90,14 @@ fn each_limit_of_a_client_is_told() {
         (
             "max_retained_messages = 7\nmax_retained_bytes = \"8KiB\"\nsys_interval = 0\n",
             "  retained messages on 7 topics, 8.0 KiB of them; no figures on $SYS/broker\n",
+        ),
+        (
+            "",
+            "  sessions of clients, what waits in them and retained messages outlive a restart, 1.0 MiB of them (",
+        ),
+        (
+            "persistence = false\n",
+            "  sessions of clients, what waits in them and retained messages end with the process (",
         ),
         ("max_queued_messages = 7\nmax_unread = \"8KiB\"\n", "each client: 7 messages, "),
         ("max_unread = \"8KiB\"\n", " 8.0 KiB unread;"),
