@@ -12,7 +12,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod all_at_once;
 mod batches;
+mod logins;
 mod many_clients;
 mod site;
 

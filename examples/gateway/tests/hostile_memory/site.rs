@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::support::publisher::{packet, text};
 const CONFIG: &str = "[[route]]\nmatch = \"queued/#\"\n";
 
 /// The figure of `check`, in KiB.
-fn ram_at_most(gateway: &Gateway) -> u64 {
+pub(crate) fn ram_at_most(gateway: &Gateway) -> u64 {
     let output = Command::new(BINARY).arg("check").arg(gateway.dir.join("gateway.toml")).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let line = text.lines().find(|line| line.contains("RAM at most")).unwrap();
@@ -44,7 +45,9 @@ pub(crate) struct Site {
     /// Doors to the listener, taken in turn.
     doors: Vec<SocketAddr>,
     opened: AtomicUsize,
-    connections: Vec<TcpStream>,
+    named: AtomicUsize,
+    /// Connections that stay.
+    connections: Mutex<Vec<TcpStream>>,
 }
 
 impl Site {
@@ -61,16 +64,31 @@ impl Site {
     }
 
     pub(crate) fn behind(gateway: Gateway, doors: Vec<SocketAddr>) -> Self {
-        Self { gateway, doors, opened: AtomicUsize::new(0), connections: Vec::new() }
+        Self {
+            gateway,
+            doors,
+            opened: AtomicUsize::new(0),
+            named: AtomicUsize::new(0),
+            connections: Mutex::default(),
+        }
     }
 
-    fn open(&self) -> Option<TcpStream> {
+    pub(crate) fn open(&self) -> Option<TcpStream> {
         let turn = self.opened.fetch_add(1, Ordering::Relaxed);
         let stream = TcpStream::connect(self.doors[turn % self.doors.len()]).ok()?;
         for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
             set(&stream, Some(Duration::from_secs(2))).unwrap();
         }
         Some(stream)
+    }
+
+    pub(crate) fn keep(&self, stream: TcpStream) {
+        self.connections.lock().unwrap().push(stream);
+    }
+
+    /// Returns a name that no client had.
+    pub(crate) fn new_name(&self, kind: &str) -> String {
+        format!("{kind}-{}", self.named.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Connects as a client that the gateway must take, also on a machine that stands still for seconds.
@@ -89,17 +107,17 @@ impl Site {
         Some(stream)
     }
 
-    pub(crate) fn subscribe_without_reading(&mut self, count: usize, qos: u8) {
+    pub(crate) fn subscribe_without_reading(&self, count: usize, qos: u8) {
         for n in 0..count {
             let mut stream = self.connected(&format!("unread{qos}-{n}"), 2);
             let rest = [&[0, 1][..], &text(b"flood"), &[qos]].concat();
             stream.write_all(&packet(0x82, &rest)).unwrap();
             stream.read_exact(&mut [0; 5]).unwrap();
-            self.connections.push(stream);
+            self.keep(stream);
         }
     }
 
-    pub(crate) fn absent_subscribers(&mut self, count: usize) {
+    pub(crate) fn absent_subscribers(&self, count: usize) {
         for n in 0..count {
             let mut stream = self.connected(&format!("absent-{n}"), 0);
             stream.write_all(&packet(0x82, &[&[0, 1][..], &text(b"flood"), &[1]].concat())).unwrap();
@@ -107,8 +125,8 @@ impl Site {
         }
     }
 
-    pub(crate) fn flood(&mut self, topic: &str, messages: usize, size: usize, qos: u8) {
-        let Some(mut stream) = self.connect(&format!("flood{}", self.connections.len()), 2) else { return };
+    pub(crate) fn flood(&self, topic: &str, messages: usize, size: usize, qos: u8) {
+        let Some(mut stream) = self.connect(&self.new_name("flood"), 2) else { return };
         for n in 0..messages {
             let id = ((n % 60_000) as u16 + 1).to_be_bytes();
             let id = if qos > 0 { &id[..] } else { &[] };
@@ -117,12 +135,12 @@ impl Site {
                 break;
             }
         }
-        self.connections.push(stream);
+        self.keep(stream);
     }
 
     /// Publishes these payloads at QoS 0 on a connection of their own.
-    pub(crate) fn send(&mut self, topic: &str, payloads: impl Iterator<Item = String>) {
-        let mut stream = self.connected("sender", 2);
+    pub(crate) fn send(&self, topic: &str, payloads: impl Iterator<Item = String>) {
+        let mut stream = self.connected(&self.new_name("sender"), 2);
         for payload in payloads {
             let whole = packet(0x30, &[&text(topic.as_bytes())[..], payload.as_bytes()].concat());
             stream.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -133,21 +151,21 @@ impl Site {
         stream.read_exact(&mut [0; 2]).unwrap();
     }
 
-    pub(crate) fn retained(&mut self, topics: usize, size: usize) {
-        let Some(mut stream) = self.connect("retained", 2) else { return };
+    pub(crate) fn retained(&self, topics: usize, size: usize) {
+        let Some(mut stream) = self.connect(&self.new_name("retained"), 2) else { return };
         for n in 0..topics {
             let rest = [&text(format!("r/{n}").as_bytes())[..], &vec![n as u8; size]].concat();
             let _ = stream.write_all(&packet(0x31, &rest));
         }
-        self.connections.push(stream);
+        self.keep(stream);
     }
 
-    pub(crate) fn half_send_publishes(&mut self, count: usize) {
+    pub(crate) fn half_send_publishes(&self, count: usize) {
         for n in 0..count {
             let Some(mut stream) = self.connect(&format!("half-{n}"), 2) else { continue };
             let whole = packet(0x30, &[&text(b"flood")[..], &[b'x'; 255_000]].concat());
             let _ = stream.write_all(&whole[..254_000]);
-            self.connections.push(stream);
+            self.keep(stream);
         }
     }
 
@@ -206,7 +224,7 @@ impl Site {
     }
 
     /// `user`: whether they say that a user name follows.
-    pub(crate) fn half_send_connects(&mut self, count: usize, user: bool) {
+    pub(crate) fn half_send_connects(&self, count: usize, user: bool) {
         for _ in 0..count {
             let Some(mut stream) = self.open() else { continue };
             let flags = if user { 0x86 } else { 6 };
@@ -214,7 +232,7 @@ impl Site {
                 [&text(b"MQTT")[..], &[4, flags, 0, 60], &text(b"c"), &text(b"w"), &text([b'x'; 63_000])];
             let whole = packet(0x10, &rest.concat());
             let _ = stream.write_all(&whole[..62_000]);
-            self.connections.push(stream);
+            self.keep(stream);
         }
     }
 

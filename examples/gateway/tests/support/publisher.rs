@@ -10,6 +10,8 @@ pub struct Publisher {
     address: SocketAddr,
     name: String,
     window: usize,
+    /// User name and password, if it has them.
+    pub login: Option<(String, String)>,
     stream: Option<TcpStream>,
     received: Vec<u8>,
     /// By packet identifier.
@@ -25,6 +27,7 @@ impl Publisher {
             address,
             name: name.to_owned(),
             window,
+            login: None,
             stream: None,
             received: Vec::new(),
             unacked: BTreeMap::new(),
@@ -100,8 +103,12 @@ impl Publisher {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.set_nodelay(true)?;
-        let mut rest = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0, 0, 60];
+        let flags = if self.login.is_some() { 0xc0 } else { 0 };
+        let mut rest = vec![0, 4, b'M', b'Q', b'T', b'T', 4, flags, 0, 60];
         rest.extend_from_slice(&text(&self.name));
+        if let Some((user, password)) = &self.login {
+            rest.extend([text(user), text(password)].concat());
+        }
         stream.write_all(&packet(0x10, &rest))?;
         let mut connack = [0; 4];
         stream.read_exact(&mut connack)?;
