@@ -83,14 +83,16 @@ fn flood(listen: SocketAddr, stop: &AtomicBool) -> u64 {
     written / message.len() as u64
 }
 
-/// Each message of the flood goes to all of them, and none of them reads.
+/// Each message goes to all of them, of the flood and of the sensors, at QoS 0 to one half and at QoS 1 to the other, and none of them reads.
 fn unread_subscribers(listen: SocketAddr) -> Vec<TcpStream> {
     let subscriber = |n: u8| {
         let mut stream = TcpStream::connect(listen).unwrap();
         stream.write_all(b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x00\x00\x03s").unwrap();
         stream.write_all(&[b'0' + n / 10, b'0' + n % 10]).unwrap();
-        stream.write_all(b"\x82\x08\x00\x01\x00\x03a/b\x00").unwrap();
-        stream.read_exact(&mut [0; 4 + 5]).unwrap();
+        stream.write_all(&[b"\x82\x06\x00\x01\x00\x01#", &[n % 2][..]].concat()).unwrap();
+        let mut answers = [0; 4 + 5];
+        stream.read_exact(&mut answers).unwrap();
+        assert_eq!(answers, [0x20, 2, 0, 0, 0x90, 3, 0, 1, n % 2]);
         stream
     };
     (0..100).map(subscriber).collect()
