@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
 use tokio::sync::mpsc;
 
 use super::acceptor::{Acceptor, Door};
@@ -17,6 +17,10 @@ use super::websocket::WebSocketRules;
 use super::{Clock, Server, ServerBuilder, ServerTls};
 use crate::ingest::Ingest;
 use crate::listener::Listener;
+
+/// Most connections that wait to be accepted; the system may have a lower limit (`net.core.somaxconn`). A connect beyond it is repeated after a second,
+/// so it has room for the clients of a plant that come at once, as after an outage.
+const BACKLOG: u32 = 1_024;
 
 /// Address of a running server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +80,21 @@ impl ServerBuilder {
 pub(super) async fn bind(addresses: impl ToSocketAddrs) -> io::Result<TcpListener> {
     let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
     for address in lookup_host(addresses).await? {
-        match TcpListener::bind(address).await {
+        match listen(address) {
             Ok(socket) => return Ok(socket),
             Err(error) => refused = io::Error::new(error.kind(), format!("{address}: {error}")),
         }
     }
     Err(refused)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart does not wait for connections of the last run to be forgotten. Elsewhere the option lets two programs have one address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Bound {
@@ -116,6 +129,10 @@ impl Bound {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::bind;
     use crate::net::Server;
 
     #[tokio::test]
@@ -131,5 +148,15 @@ mod tests {
         let taken = server.addresses()[2].address;
         let refused = several().listen(taken).start_observer("127.0.0.1:0", |_, _| ()).await.unwrap_err();
         assert!(refused.to_string().starts_with(&format!("{taken}: ")), "{refused}");
+    }
+
+    /// Nobody accepts meanwhile: a server has one thread, which may be busy.
+    #[tokio::test]
+    async fn clients_that_come_at_once_wait_to_be_accepted() {
+        let socket = bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok();
+        let connected: Vec<_> = (0..400).map_while(connect).collect();
+        assert_eq!(connected.len(), 400);
     }
 }
