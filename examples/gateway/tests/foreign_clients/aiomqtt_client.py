@@ -1,5 +1,6 @@
 """aiomqtt, which leaves it to the program to connect again, and does not tell if the session was there."""
 import asyncio
+import os
 import sys
 import threading
 
@@ -52,9 +53,16 @@ async def obey(client, orders):
         del orders[0]
 
 
+def read(orders):
+    for line in sys.stdin:
+        orders.append(line.split())
+    # The test is gone.
+    os._exit(1)
+
+
 async def main():
     orders = []
-    threading.Thread(target=lambda: orders.extend(line.split() for line in sys.stdin), daemon=True).start()
+    threading.Thread(target=read, args=[orders], daemon=True).start()
     while True:
         try:
             async with new_client() as client:

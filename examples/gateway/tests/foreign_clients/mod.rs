@@ -71,7 +71,7 @@ impl Library {
                 format!("import importlib.metadata as m; print('{package}', m.version('{package}'))");
             installed(
                 Command::new(&program).args(["-c", &version]),
-                &format!("{}/bin/pip install {package}", kit.display()),
+                &format!("python3 -m venv {kit} && {kit}/bin/pip install {package}", kit = kit.display()),
             );
             vec![
                 program.into(),
@@ -101,12 +101,14 @@ impl Library {
     }
 }
 
-/// Fails with the command that installs it, unless this one works; prints the version once.
+/// Fails with the command that installs it, unless this one works; prints the version that it tells.
 fn installed(probe: &mut Command, by: &str) {
-    let output = probe.stdin(Stdio::null()).output();
-    let said = output.as_ref().ok().filter(|output| output.status.success());
-    let said = said.unwrap_or_else(|| panic!("a client of others is not installed: {by} ({output:?})"));
-    print!("{}", String::from_utf8_lossy(&said.stdout));
+    let missing = "what this test runs is missing, see docs/testing.md; install it by";
+    match probe.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => print!("{}", String::from_utf8_lossy(&output.stdout)),
+        Ok(output) => panic!("{missing}: {by}\n{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => panic!("{missing}: {by}\n{probe:?}: {error}"),
+    }
 }
 
 /// Builds the client in a folder of its own, since it is no part of this workspace.
@@ -121,7 +123,7 @@ fn rumqttc(kit: &Path, scripts: &Path) -> PathBuf {
     let target = dir.join("target");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.arg("build").arg("--manifest-path").arg(dir.join("Cargo.toml")).arg("--target-dir").arg(&target);
-    installed(&mut cargo, "cargo has to be able to fetch rumqttc 0.25");
+    installed(&mut cargo, "cargo, which has to be able to fetch rumqttc 0.25");
     let tree = ["tree", "--depth", "1", "--prefix", "none", "-i", "rumqttc", "--manifest-path"];
     installed(Command::new(env!("CARGO")).args(tree).arg(dir.join("Cargo.toml")), "cargo");
     target.join("debug/agent")

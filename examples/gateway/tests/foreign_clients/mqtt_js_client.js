@@ -8,3 +8,5 @@ const url = transport === "ws" ? `ws://127.0.0.1:${port}/mqtt` : `mqtt://127.0.0
 const say = (line) => (line === "ended" ? process.exit(0) : process.stdout.write(`${line}\n`));
 const obey = start(mqtt, [version, url, ...others], say);
 readline.createInterface({ input: process.stdin }).on("line", (line) => obey(line.split(" ")));
+// The test is gone.
+process.stdin.on("close", () => process.exit(1));

@@ -27,7 +27,7 @@ function start(mqtt, [version, url, identifier, clean, expiry, will], say) {
     } else if (order === "publish") {
       const body = new Uint8Array(Number(size)).map((_, at) => Number(seed) + at * 31 + (at >> 8));
       const sent = (error) => failed(error) || say("published");
-      client.publish(topic, mqtt.Buffer ? mqtt.Buffer.from(body) : body, { qos: Number(qos), retain: retain === "1" }, sent);
+      client.publish(topic, body, { qos: Number(qos), retain: retain === "1" }, sent);
     } else if (order === "disconnect") {
       client.end(false, {}, () => say("ended"));
     }

@@ -131,7 +131,13 @@ fn main() {
         will: (will != "-").then(|| will.clone()),
     };
     let (orders, taken) = unbounded_channel();
-    std::thread::spawn(move || io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| orders.send(line)));
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            orders.send(line).unwrap();
+        }
+        // The test is gone.
+        std::process::exit(1);
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if version == "5" { runtime.block_on(run_v5(arguments, taken)) } else { runtime.block_on(run_v4(arguments, taken)) }
 }
