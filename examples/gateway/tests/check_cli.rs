@@ -168,9 +168,9 @@ fn the_key_that_does_not_fit_and_the_certificate_that_ends_are_found_before_the_
     let (fine, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     site_files(fine.path(), 365);
     assert_eq!(check_with_files(fine.path()), (Some(0), String::new()));
-    fs::set_permissions(fine.path().join("site7.key"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(fine.path().join("site7.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let (code, said) = check_with_files(fine.path());
-    assert!(code == Some(0) && said.contains("site7.key: mode 0640, others may read the key"), "{said}");
+    assert!(code == Some(0) && said.contains("site7.key: mode 0644, others may read the key"), "{said}");
     site_files(other.path(), 20);
     let (code, said) = check_with_files(other.path());
     assert_eq!(code, Some(0), "{said}");

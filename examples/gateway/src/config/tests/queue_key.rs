@@ -49,7 +49,7 @@ fn mistakes_of_a_key_are_told_without_it() {
     }
     let absent = with(&[7; 32], 0o600, "absent").unwrap_err().to_string();
     assert!(absent.contains("error: queue.key_file:") && absent.contains("No such file"), "{absent}");
-    let (_, open) = with(&[7; 32], 0o640, "queue.key").unwrap();
+    let (_, open) = with(&[7; 32], 0o644, "queue.key").unwrap();
     assert!(open.to_string().contains("others may read the key: chmod 600"), "{open}");
 }
 
