@@ -37,13 +37,14 @@ pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<O
 pub fn decode_connect(buf: &mut BytesMut, limits: &Limits) -> Result<Option<Connect>, DecodeError> {
     let Some(header) = Header::read(buf, None, limits)? else { return Ok(None) };
     let Some(frame) = header.split(buf) else { return Ok(None) };
+    let is_3_1 = is_mqtt_3_1(&frame);
     // The version is found on the way.
     let mut r = Reader::new(frame, header.len, header.packet, Version::V311, limits);
     r.version = connect::decode_version(&mut r)?;
     if r.version == Version::V5 {
         header.check_minimal()?;
     }
-    let connect = Connect::decode(&mut r)?;
+    let connect = Connect::decode(is_3_1, &mut r)?;
     r.finish()?;
     Ok(Some(connect))
 }
@@ -166,9 +167,8 @@ impl Header {
         let Some((first, rest)) = buf.split_first() else { return Ok(None) };
         let (packet, flags) = (packet_type(first >> 4), first & 0x0f);
         let Some(packet) = packet else { return fail(DecodeErrorKind::PacketTypeZero, 0) };
-        // MQTT 3.1 marks a PUBREL, SUBSCRIBE or UNSUBSCRIBE that is repeated with DUP.
-        let has_dup = limits.accept_mqtt_3_1 && version == Some(Version::V311) && fixed_flags(packet) != 0;
-        let flags = if has_dup { flags & !0b1000 } else { flags };
+        let free = if limits.accept_mqtt_3_1 { free_in_3_1(buf, packet, version) } else { 0 };
+        let flags = flags & !free;
         check_header(packet, flags, version).map_err(|kind| DecodeError { kind, offset: 0 })?;
         // 3.1.1 does not demand the shortest form.
         let minimal = version == Some(Version::V5);
@@ -207,6 +207,17 @@ fn check_header(packet: PacketType, flags: u8, version: Option<Version>) -> Resu
     if flags == fixed_flags(packet) { Ok(()) } else { Err(DecodeErrorKind::HeaderFlags { packet, flags }) }
 }
 
+/// Returns the flags that 3.1.1 reserves and MQTT 3.1 does not: DUP of a PUBREL, SUBSCRIBE or UNSUBSCRIBE that is repeated, and all flags of a
+/// CONNECT, which 3.1 does not use. The version that a CONNECT asks for may not have come yet.
+fn free_in_3_1(buf: &[u8], packet: PacketType, version: Option<Version>) -> u8 {
+    let may_be_3_1 = || connect_head(buf).is_none_or(|head| head.iter().zip(OF_3_1).all(|(a, b)| a == b));
+    match (packet, version) {
+        (PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe, Some(Version::V311)) => 0b1000,
+        (PacketType::Connect, None) if may_be_3_1() => 0b1111,
+        _ => 0,
+    }
+}
+
 /// Flags of the fixed header by table 2-2 (§2.1.3), except for PUBLISH.
 fn fixed_flags(packet: PacketType) -> u8 {
     match packet {
@@ -243,7 +254,7 @@ fn decode_body(header: &Header, r: &mut Reader<'_>) -> Result<Packet, DecodeErro
             if connect::decode_version(r)? != r.version {
                 return fail(DecodeErrorKind::VersionMismatch, at);
             }
-            Packet::Connect(Box::new(Connect::decode(r)?))
+            Packet::Connect(Box::new(Connect::decode(false, r)?))
         }
         PacketType::ConnAck => Packet::ConnAck(ConnAck::decode(r)?),
         PacketType::Publish => Packet::Publish(Publish::decode(header.flags, r)?),

@@ -83,18 +83,19 @@ pub(crate) fn decode_version(r: &mut Reader<'_>) -> Result<Version, DecodeError>
 }
 
 impl Connect {
-    /// Decodes the rest of a CONNECT after the protocol level. `r.version` is the version that [`decode_version`] found.
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    /// Decodes the rest of a CONNECT after the protocol level. `r.version` is the version that [`decode_version`] found. `is_3_1`: of
+    /// MQTT 3.1, which does not use the lowest flag and knows no empty client identifier.
+    pub(crate) fn decode(is_3_1: bool, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = r.version;
         let flags_at = r.at();
-        let flags = r.u8()?;
+        let flags = r.u8()? & !u8::from(is_3_1);
         check_flags(flags, version).map_err(|kind| DecodeError { kind, offset: flags_at })?;
         let keep_alive_s = r.u16()?;
         let properties = r.properties()?;
         let client_id_at = r.at();
         let client_id = r.utf8()?;
         let clean_start = flags & CLEAN_START != 0;
-        if client_id.is_empty() && !clean_start && version == Version::V311 {
+        if client_id.is_empty() && version == Version::V311 && (is_3_1 || !clean_start) {
             return fail(DecodeErrorKind::EmptyClientId, client_id_at);
         }
         let will = if flags & WILL != 0 { Some(Will::decode(flags, r)?) } else { None };

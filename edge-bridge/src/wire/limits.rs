@@ -21,9 +21,10 @@ pub struct Limits {
     /// Accepts a message whose Response Topic is not a topic name (\[MQTT-3.3.2-14\]), and drops that property. Default false, which makes it
     /// an error. For a client, because some servers forward such messages instead of refusing them, and again on each connection.
     pub drop_bad_response_topic: bool,
-    /// Accepts a CONNECT of MQTT 3.1 (protocol name `MQIsdp`, level 3) as one of 3.1.1, and DUP in packets that 3.1 repeats and 3.1.1 does not
-    /// (PUBREL, SUBSCRIBE, UNSUBSCRIBE); a [`Session`](crate::session::Session) accepts that DUP from a client of 3.1 alone. A refused subscription is answered as in 3.1.1, by 0x80, which 3.1 does not know. Default false: it is
-    /// refused, as 3.1.1 demands of a server that does not support it.
+    /// Accepts a CONNECT of MQTT 3.1 (protocol name `MQIsdp`, level 3) as one of 3.1.1, with any flags where 3.1 leaves them unused and with a
+    /// client identifier, and DUP in packets that 3.1 repeats and 3.1.1 does not (PUBREL, SUBSCRIBE, UNSUBSCRIBE); a
+    /// [`Session`](crate::session::Session) accepts that DUP from a client of 3.1 alone. A refused subscription is answered as in 3.1.1, by 0x80,
+    /// which 3.1 does not know. Default false: it is refused, as 3.1.1 demands of a server that does not support it.
     pub accept_mqtt_3_1: bool,
 }
 

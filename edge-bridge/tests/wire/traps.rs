@@ -169,6 +169,17 @@ fn trap_connect() {
         assert_eq!(with(&old, b"MQIsdp", level, 2, b"\0\x01c"), Err((K::ProtocolLevel(level), 10, 0x84)));
     }
     assert_eq!(with(&old, b"MQTT", 3, 2, b"\0\x01c"), Err((K::ProtocolLevel(3), 8, 0x84)));
+    // Its CONNECT uses neither the lowest flag nor those of the fixed header, and has a client identifier.
+    assert!(with(&old, b"MQIsdp", 3, 3, b"\0\x01c").unwrap().unwrap().clean_start);
+    assert_eq!(with(&old, b"MQIsdp", 3, 2, b"\0\0"), Err((K::EmptyClientId, 14, 0x85)));
+    assert_eq!(with(&old, b"MQTT", 4, 3, b"\0\x01c"), Err((K::Flags(3), 9, 0x81)));
+    let old_connect = b"\x1f\x0f\0\x06MQIsdp\x03\x02\0\x0a\0\x01p";
+    for size in 1..=old_connect.len() {
+        let found = decode_connect(&mut BytesMut::from(&old_connect[..size]), &old).unwrap();
+        assert_eq!(found.is_some(), size == old_connect.len(), "{size}");
+    }
+    assert!(decode_connect(&mut BytesMut::from(&b"\x14\x0d\0\x04MQTT"[..]), &old).is_err());
+    assert!(decode_connect(&mut BytesMut::from(&old_connect[..1]), &Limits::default()).is_err());
     // Repeated ones of 3.1 have DUP.
     let repeated = |limits: &Limits| decode(&mut BytesMut::from(&[0x6a, 2, 0, 7][..]), Version::V311, limits);
     assert!(matches!(repeated(&old), Ok(Some(Packet::PubRel(_)))));
