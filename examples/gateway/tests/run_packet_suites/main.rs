@@ -1,0 +1,310 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! Test suites of others, played to `edge-gateway run`: Mosquitto's packet scripts and Paho's test of MQTT 5 servers.
+
+mod paho;
+mod scripts;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use scripts::{Script, Step, packet};
+use support::gateway::Gateway;
+use support::hub::Hub;
+use support::mosquitto::Mosquitto;
+
+/// Checkout of `eclipse-mosquitto/mosquitto`.
+const SOURCE: &str = "MOSQUITTO_SOURCE";
+
+/// Scripts of a version, by which it is known, and those of them that were to the byte when this was last run.
+const RECORDED: [(usize, usize); 2] = [(1_826, 1_069), (1_483, 979)];
+
+/// Time in which an answer that a script wants has to begin: the script's own limit.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Time in which a connection that is not closed has to answer a PINGREQ. Beyond it the peer hangs.
+const HANG: Duration = Duration::from_secs(10);
+
+/// Time in which a packet that no script wants arrives before the connection's end.
+const STRAY: Duration = Duration::from_millis(50);
+
+const PINGREQ: &[u8] = b"\xc0\0";
+const PINGRESP: &[u8] = b"\xd0\0";
+
+/// Difference to what a script wants.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Difference {
+    /// The packet that is wanted, but for one byte of it: wanted and got.
+    Reason(u8, u8),
+    /// Another packet, or one where none is wanted.
+    Packet(String),
+    /// Closed instead of an answer.
+    Closed,
+    /// Open instead of closed: a PINGREQ is answered.
+    Open,
+    /// No answer, and a PINGREQ is answered.
+    Silent,
+    /// No answer at all.
+    Hang,
+}
+
+type Reaction = Result<(), Difference>;
+
+struct Client(TcpStream);
+
+impl Client {
+    fn connect(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(stream)
+    }
+
+    /// Sends. A server that has closed already is found at the next read.
+    fn send(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes);
+    }
+
+    /// Reads so many bytes, fewer if the connection ends or the time is over. Returns them, and whether the connection ended.
+    fn read(&mut self, count: usize, within: Duration) -> (Vec<u8>, bool) {
+        let deadline = Instant::now() + within;
+        let mut bytes = Vec::new();
+        while bytes.len() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return (bytes, false);
+            }
+            self.0.set_read_timeout(Some(left)).unwrap();
+            let mut part = vec![0; count - bytes.len()];
+            match self.0.read(&mut part) {
+                Ok(0) => return (bytes, true),
+                Ok(size) => bytes.extend(&part[..size]),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(_) => return (bytes, true),
+            }
+        }
+        (bytes, false)
+    }
+
+    fn expect(&mut self, wanted: &[u8]) -> Reaction {
+        let (got, has_ended) = self.read(wanted.len(), ANSWER);
+        if got == wanted {
+            return Ok(());
+        }
+        if got.is_empty() {
+            return Err(if has_ended { Difference::Closed } else { self.look(Difference::Silent) });
+        }
+        let got = [got, self.read(64, STRAY).0].concat();
+        let others: Vec<_> = wanted.iter().zip(&got).filter(|(wanted, got)| wanted != got).collect();
+        Err(match others[..] {
+            [(wanted_byte, byte)] if got.len() == wanted.len() => Difference::Reason(*wanted_byte, *byte),
+            _ => Difference::Packet(format!("{} for {}", hex(&got), hex(wanted))),
+        })
+    }
+
+    fn expect_end(&mut self) -> Reaction {
+        match self.read(64, STRAY) {
+            (got, true) if got.is_empty() => Ok(()),
+            (got, _) if !got.is_empty() => Err(Difference::Packet(format!("{} for an end", hex(&got)))),
+            _ => match self.look(Difference::Open) {
+                Difference::Closed => Ok(()),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Asks a server that says nothing. Returns `alive` if it answers.
+    fn look(&mut self, alive: Difference) -> Difference {
+        self.send(PINGREQ);
+        match self.read(2, HANG) {
+            (got, _) if got == PINGRESP => alive,
+            (got, true) if got.is_empty() => Difference::Closed,
+            (got, _) if got.is_empty() => Difference::Hang,
+            (got, _) => Difference::Packet(format!("{} for a PINGRESP", hex(&got))),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns whether a client is served: CONNECT, PINGREQ, DISCONNECT of 3.1.1.
+fn serves(server: SocketAddr, id: &str) -> bool {
+    let Ok(stream) = TcpStream::connect(server) else { return false };
+    let mut client = Client(stream);
+    let head = b"\0\x04MQTT\x04\x02\0\x3c\0";
+    client.send(&packet(0x10, &[head, &[id.len() as u8][..], id.as_bytes()].concat()));
+    client.send(PINGREQ);
+    let answers = client.read(6, HANG).0;
+    client.send(b"\xe0\0");
+    answers == b"\x20\x02\0\0\xd0\0"
+}
+
+fn publish(server: SocketAddr, topic: &str, payload: &str, qos: u8, retain: bool) {
+    let mut client = Client::connect(server);
+    client.send(b"\x10\x12\0\x04MQTT\x04\x02\0\x3c\0\x06helper");
+    client.expect(b"\x20\x02\0\0").unwrap();
+    let mut body = (topic.len() as u16).to_be_bytes().to_vec();
+    body.extend(topic.bytes());
+    body.extend(if qos > 0 { &[0, 1][..] } else { &[] });
+    body.extend(payload.bytes());
+    client.send(&packet(0x30 | qos << 1 | u8::from(retain), &body));
+    match qos {
+        0 => {}
+        1 => client.expect(b"\x40\x02\0\x01").unwrap(),
+        _ => {
+            client.expect(b"\x50\x02\0\x01").unwrap();
+            client.send(b"\x62\x02\0\x01");
+            client.expect(b"\x70\x02\0\x01").unwrap();
+        }
+    }
+}
+
+fn play(server: SocketAddr, script: &Script) -> Reaction {
+    let mut client = Client::connect(server);
+    if script.connects {
+        client.send(&script.connect());
+        // Beyond the reason code are the properties, which are each server's own.
+        let connack = support::packet::packet(&mut client.0).expect("a CONNACK");
+        assert_eq!((connack.0, connack.1[1]), (0x20, 0), "{}", script.name);
+    }
+    let mut reaction = Ok(());
+    for step in &script.steps {
+        match step {
+            Step::Send(bytes) => client.send(bytes),
+            // The rest is sent all the same: it takes retained messages back.
+            Step::Receive(wanted) => reaction = reaction.and_then(|()| client.expect(wanted)),
+            Step::Publish { topic, payload, qos, retain } => publish(server, topic, payload, *qos, *retain),
+        }
+    }
+    reaction?;
+    if script.ends {
+        return client.expect_end();
+    }
+    client.send(PINGREQ);
+    client.expect(PINGRESP)
+}
+
+/// Reason for a reaction other than a script wants, of those that are chosen. Each has its sentence in docs/testing.md.
+fn choice(name: &str, difference: &Difference) -> Option<&'static str> {
+    let is_one_of = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    Some(match difference {
+        Difference::Hang => return None,
+        _ if is_one_of(&["0001", "001F", "007F", "009F"]) && !is_one_of(&["property"]) => {
+            "control characters"
+        }
+        Difference::Reason(0x81 | 0x82, 0x81 | 0x82 | 0x8f | 0x90 | 0x94) => "another reason code",
+        Difference::Packet(got) if got == "e00181 for an end" || got == "e00182 for an end" => "told why",
+        Difference::Packet(got) if got == "20020001 for an end" => "told why",
+        Difference::Packet(got) if got.starts_with("4002") => "no subscriber",
+        Difference::Packet(got) if got.starts_with("200e") => "properties of CONNACK",
+        Difference::Packet(got) if got.contains("92 for ") => "identifier unknown",
+        _ if is_one_of(&["FLOW QoS 1 PUBLISH-PUB"]) => "identifier unknown",
+        Difference::Packet(got) if got.starts_with("34") => "packet identifiers",
+        Difference::Packet(got) if got.starts_with("30") && name.contains("qos2") => {
+            "QoS 2 passed on at once"
+        }
+        _ if is_one_of(&["PUBLISH ALLOWED PROPERTIES subscription-identifier"]) => "subscription identifiers",
+        _ if is_one_of(&["34 QoS 2 Dup flow*3", "34 QoS 2 repeated"]) => "identifier in use",
+        _ if is_one_of(&["topic alias > max"]) => "more topic aliases",
+        _ if is_one_of(&["PUBLISH with $ topic - share"]) => "topics with $share",
+        _ => return None,
+    })
+}
+
+/// Plays all scripts. Returns each reaction. `after` is told the name of each.
+fn play_all(server: SocketAddr, scripts: &[Script], mut after: impl FnMut(&str)) -> Vec<Reaction> {
+    let played = scripts.iter().map(|script| {
+        let reaction = play(server, script);
+        after(&script.name);
+        reaction
+    });
+    played.collect()
+}
+
+fn summary(of: &str, reactions: &[Reaction]) -> usize {
+    let mut counts = BTreeMap::<_, usize>::new();
+    for difference in reactions.iter().filter_map(|reaction| reaction.as_ref().err()) {
+        let kind = match difference {
+            Difference::Packet(_) => "another packet".to_owned(),
+            other => format!("{other:?}"),
+        };
+        *counts.entry(kind).or_default() += 1;
+    }
+    let exact = reactions.iter().filter(|reaction| reaction.is_ok()).count();
+    println!("{of}: {exact} of {} to the byte; else {counts:?}", reactions.len());
+    exact
+}
+
+/// Prints what Mosquitto does as a script wants and the gateway otherwise, by reason. Returns what has none.
+fn worse(scripts: &[Script], ours: &[Reaction], theirs: &[Reaction]) -> Vec<String> {
+    let mut reasons = BTreeMap::<_, Vec<String>>::new();
+    for ((script, ours), theirs) in scripts.iter().zip(ours).zip(theirs) {
+        if let (Err(difference), Ok(())) = (ours, theirs) {
+            let reason = choice(&script.name, difference).unwrap_or("");
+            reasons.entry(reason).or_default().push(format!("{}: {difference:?}", script.name));
+        }
+    }
+    for (reason, scripts) in &reasons {
+        println!("{} by choice \"{reason}\":\n  {}", scripts.len(), scripts.join("\n  "));
+    }
+    reasons.remove("").unwrap_or_default()
+}
+
+/// A gateway that sends everything to a hub, and takes clients of every version at the address.
+fn gateway(dir: &tempfile::TempDir) -> (Gateway, Hub, SocketAddr) {
+    let (hub, listen) = (Hub::start(), support::free_port());
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\naccept_mqtt_3_1 = true\n\
+         [hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\n",
+        hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    (gateway, hub, listen)
+}
+
+#[test]
+#[ignore = "needs Mosquitto's sources: MOSQUITTO_SOURCE=DIR cargo test -p edge-gateway --test run_packet_suites -- --ignored --nocapture"]
+fn mosquittos_packet_scripts_find_no_crash_no_hang_and_nothing_worse_than_at_mosquitto() {
+    let source = std::env::var_os(SOURCE).unwrap_or_else(|| {
+        panic!("{SOURCE} has to name a checkout: git clone https://github.com/eclipse-mosquitto/mosquitto")
+    });
+    let scripts = Script::all(Path::new(&source));
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, _hub, listen) = gateway(&dir);
+    let ours = play_all(listen, &scripts, |name| assert!(serves(listen, "good"), "not served after {name}"));
+    assert!(gateway.terminate().0.success());
+    assert!(!gateway.log().contains("panic"), "{}", gateway.log());
+
+    let mut mosquitto = Mosquitto::start(dir.path(), "");
+    let (at, mut crashes) = (mosquitto.address, 0);
+    let theirs = play_all(at, &scripts, |_| {
+        if !serves(at, "good") {
+            crashes += 1;
+            mosquitto.crash();
+        }
+    });
+    println!("Mosquitto crashed {crashes} times");
+    let (exact, at_mosquitto) = (summary("gateway", &ours), summary("Mosquitto", &theirs));
+    let hanging: Vec<_> =
+        scripts.iter().zip(&ours).filter(|(_, ours)| **ours == Err(Difference::Hang)).collect();
+    let hanging: Vec<&str> = hanging.iter().map(|(script, _)| &script.name[..]).collect();
+    assert!(hanging.is_empty(), "hangs: {hanging:?}");
+    let worse = worse(&scripts, &ours, &theirs);
+    assert!(worse.is_empty(), "worse than Mosquitto:\n{}", worse.join("\n"));
+    let recorded = RECORDED.iter().find(|(count, _)| *count == scripts.len());
+    let least = recorded.map_or(at_mosquitto, |(_, exact)| *exact);
+    assert!(exact >= least, "{exact} to the byte, {least} were");
+}
