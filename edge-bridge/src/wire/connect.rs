@@ -84,11 +84,15 @@ pub(crate) fn decode_version(r: &mut Reader<'_>) -> Result<Version, DecodeError>
 
 impl Connect {
     /// Decodes the rest of a CONNECT after the protocol level. `r.version` is the version that [`decode_version`] found. `is_3_1`: of
-    /// MQTT 3.1, which does not use the lowest flag and knows no empty client identifier.
+    /// MQTT 3.1, which does not use the lowest flag, nor those of a will where there is none, goes by the packet's length where a flag names a user or a
+    /// password that is not there (§3.1 there), and knows no empty client identifier.
     pub(crate) fn decode(is_3_1: bool, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = r.version;
         let flags_at = r.at();
-        let flags = r.u8()? & !u8::from(is_3_1);
+        let mut flags = r.u8()?;
+        if is_3_1 {
+            flags &= if flags & WILL == 0 { !(1 | WILL_QOS | WILL_RETAIN) } else { !1 };
+        }
         check_flags(flags, version).map_err(|kind| DecodeError { kind, offset: flags_at })?;
         let keep_alive_s = r.u16()?;
         let properties = r.properties()?;
@@ -99,8 +103,9 @@ impl Connect {
             return fail(DecodeErrorKind::EmptyClientId, client_id_at);
         }
         let will = if flags & WILL != 0 { Some(Will::decode(flags, r)?) } else { None };
-        let username = if flags & USER_NAME != 0 { Some(r.utf8()?) } else { None };
-        let password = if flags & PASSWORD != 0 { Some(r.binary()?) } else { None };
+        let has = |r: &Reader<'_>, flag: u8| flags & flag != 0 && !(is_3_1 && r.left() == 0);
+        let username = if has(r, USER_NAME) { Some(r.utf8()?) } else { None };
+        let password = if has(r, PASSWORD) { Some(r.binary()?) } else { None };
         Ok(Self {
             version,
             is_bridge: false,

@@ -171,6 +171,9 @@ fn trap_connect() {
     assert_eq!(with(&old, b"MQTT", 3, 2, b"\0\x01c"), Err((K::ProtocolLevel(3), 8, 0x84)));
     // Its CONNECT uses neither the lowest flag nor those of the fixed header, and has a client identifier.
     assert!(with(&old, b"MQIsdp", 3, 3, b"\0\x01c").unwrap().unwrap().clean_start);
+    // Flags of a will that is not there, and of a password, with a user, that the packet ends before.
+    assert!(with(&old, b"MQIsdp", 3, 0x2a, b"\0\x01c").unwrap().unwrap().will.is_none());
+    assert!(with(&old, b"MQIsdp", 3, 0xc2, b"\0\x01c\0\x01u").unwrap().unwrap().password.is_none());
     assert_eq!(with(&old, b"MQIsdp", 3, 2, b"\0\0"), Err((K::EmptyClientId, 14, 0x85)));
     assert_eq!(with(&old, b"MQTT", 4, 3, b"\0\x01c"), Err((K::Flags(3), 9, 0x81)));
     let old_connect = b"\x1f\x0f\0\x06MQIsdp\x03\x02\0\x0a\0\x01p";
