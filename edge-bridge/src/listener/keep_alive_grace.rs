@@ -9,9 +9,10 @@ use crate::puback_chain::ConnectionId;
 const GRACE_MS: u64 = 2_000;
 
 impl Connection {
-    /// Begins the grace anew: reading goes on, or does not yet.
+    /// Begins the grace anew: reading goes on, or does not yet. So does the time of a packet of which a part was read before.
     pub(super) fn begin_grace(&mut self, now_ms: u64) {
         self.grace_ms = now_ms.saturating_add(GRACE_MS);
+        self.session.on_unread(now_ms);
     }
 }
 

@@ -99,6 +99,15 @@ impl Session {
         }
     }
 
+    /// Server: begins the time of a packet of which a part is there anew, because nothing was read meanwhile.
+    pub(crate) fn on_unread(&mut self, now_ms: u64) {
+        if self.receiving.bytes > 0 {
+            self.receiving.since_ms = now_ms;
+            self.keep_alive.on_received(now_ms, &mut self.timers);
+            self.bound_part();
+        }
+    }
+
     /// Ends the transit of the bytes up to an answered packet, and measures the path by it. Returns the round trip in milliseconds without the time
     /// that transmission may have taken; 0 if that may be all of it.
     pub(super) fn on_answered(&mut self, now_ms: u64, wrote: Wrote) -> u64 {

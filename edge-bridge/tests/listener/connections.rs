@@ -80,6 +80,29 @@ fn a_packet_that_is_begun_has_to_be_complete_in_time_whatever_the_keep_alive_is(
     }
 }
 
+/// Half a packet behind a message for which the queue had no room is not late by the time in which nothing was read.
+#[test]
+fn a_pause_of_reading_does_not_count_against_a_packet_that_is_begun() {
+    let mut site = site();
+    let (peer, _) = site.connect(Connect { keep_alive_s: 0, ..connect("c", Version::V311) });
+    site.set_room(false);
+    let mut bytes = BytesMut::new();
+    encode(&publish(1, "store/a", "whole"), Version::V311, &mut bytes).unwrap();
+    let whole = bytes.len();
+    encode(&publish(2, "store/a", &"x".repeat(1_000)), Version::V311, &mut bytes).unwrap();
+    let rest = bytes.split_off(whole + 500);
+    site.send_bytes(peer, &bytes);
+    assert!(!site.listener.may_read(peer.connection));
+    site.pass(500_000);
+    site.set_room(true);
+    site.pass(440_000);
+    assert!(!site.is_closed(peer), "as long as any other");
+    site.send_bytes(peer, &rest);
+    assert_eq!(site.stored.len(), 2);
+    site.pass(3_600_000);
+    assert!(!site.is_closed(peer));
+}
+
 /// An application that sets no longest keep alive keeps to that of each client.
 #[test]
 fn half_a_packet_stays_where_there_is_no_longest_keep_alive() {
