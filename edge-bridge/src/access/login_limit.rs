@@ -90,11 +90,11 @@ pub(super) struct LoginLimit {
 }
 
 impl LoginLimit {
-    /// Most bytes that wrong logins take: full lists of all addresses, their table while it grows, and an eighth for the room that shorter lists left.
+    /// Most bytes that wrong logins take: full lists of all addresses, their table while it grows, and a quarter for the room that shorter lists left.
     pub(super) const MEMORY_BYTES_MAX: usize = {
         let lists = ADDRESSES_MAX * (USERS_MAX * size_of::<(User, Used)>() + 32);
         let table = 3 * ADDRESSES_MAX * (size_of::<(IpAddr, Wrong)>() + 1);
-        (lists + table) / 8 * 9
+        (lists + table) / 4 * 5
     };
 
     /// Returns whether a login from this address may be compared with the cache of correct logins. After many wrong logins from the address each
