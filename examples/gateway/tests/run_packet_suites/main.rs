@@ -276,7 +276,7 @@ fn gateway(dir: &tempfile::TempDir) -> (Gateway, Hub, SocketAddr) {
 }
 
 #[test]
-#[ignore = "needs Mosquitto's sources: MOSQUITTO_SOURCE=DIR cargo test -p edge-gateway --test run_packet_suites -- --ignored --nocapture"]
+#[ignore = "needs Mosquitto's sources: MOSQUITTO_SOURCE=DIR cargo test -p edge-gateway --test run_packet_suites -- --ignored"]
 fn mosquittos_packet_scripts_find_no_crash_no_hang_and_nothing_worse_than_at_mosquitto() {
     let source = std::env::var_os(SOURCE).unwrap_or_else(|| {
         panic!("{SOURCE} has to name a checkout: git clone https://github.com/eclipse-mosquitto/mosquitto")

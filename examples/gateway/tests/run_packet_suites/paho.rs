@@ -17,7 +17,7 @@ const MAY_FAIL: [(&str, &str); 4] = [
 ];
 
 #[test]
-#[ignore = "takes minutes, needs Paho's tests: PAHO_TESTING=DIR cargo test -p edge-gateway --test run_packet_suites -- --ignored --nocapture"]
+#[ignore = "takes minutes, needs Paho's tests: PAHO_TESTING=DIR cargo test -p edge-gateway --test run_packet_suites -- --ignored"]
 fn pahos_test_of_mqtt_5_servers_fails_where_it_is_explained_alone() {
     let checkout = std::env::var_os("PAHO_TESTING").map(PathBuf::from).unwrap_or_else(|| {
         panic!("PAHO_TESTING has to name a checkout: git clone https://github.com/eclipse/paho.mqtt.testing")
