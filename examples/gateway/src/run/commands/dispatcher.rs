@@ -180,7 +180,8 @@ impl Dispatcher {
         let acknowledged = settled.delivered.saturating_sub(settled.sent);
         command.was_given |= settled.sent > 0 || settled.dropped > 0;
         // A second attempt may be a second time for who has it: at most once there is none, and none where only QoS 0 is asked for.
-        let is_final = command.was_given && (command.is_kept || settled.dropped == 0);
+        let is_only_sent = settled.sent > 0 && settled.dropped == 0;
+        let is_final = command.was_given && (command.is_kept || is_only_sent);
         if acknowledged > 0 {
             self.end(ticket, Outcome::Delivered(acknowledged), wall_ms);
         } else if is_final || now_ms >= command.deadline_ms {

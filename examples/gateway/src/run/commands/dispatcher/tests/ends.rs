@@ -15,6 +15,22 @@ fn promise_10_what_was_given_is_not_said_to_have_expired() {
     assert_eq!(bench.reason_of(ticket), "not-acknowledged");
 }
 
+/// At least once: its client went away with it, and is not back when it is tried again. It is given to whoever comes within its expiry.
+#[test]
+fn promise_10_what_a_client_did_not_acknowledge_waits_for_one_until_its_expiry() {
+    let at_least_once = CommandRule { at_most_once: false, ..rule("c/#", "l/#") };
+    let mut bench = Bench::new(vec![at_least_once]);
+    let ticket = bench.arrive(&expiring("c/b", "y", 9));
+    bench.settle(ticket, 0, 1);
+    bench.pass(AGAIN_MS);
+    bench.settle(ticket, 0, 0);
+    assert_eq!(bench.answers.len(), 0, "it has time");
+    bench.pass(AGAIN_MS);
+    assert_eq!(bench.given.len(), 3);
+    bench.settle(ticket, 1, 0);
+    assert_eq!(bench.answers[0].1["result"], "delivered");
+}
+
 /// A loop obeys, refuses with its reason, or does not say: then it may have obeyed. The next command of the topic goes after each, and a copy of
 /// none is given again.
 #[test]
