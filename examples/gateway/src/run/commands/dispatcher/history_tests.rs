@@ -1,18 +1,20 @@
 //! Random histories in virtual time: a hub with a session, a gateway that is killed and whose disk refuses, local clients that come, go,
-//! and are slow, and loops, which obey, refuse, or do not say; and a wall clock that is set. Promise 10.
+//! and are slow, and loops, which obey, refuse, or do not say; and a wall clock that is set. Each command is given at most once or at least
+//! once, by its rule. Promise 10.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use edge_bridge::Row;
-use edge_bridge::wire::{PropertyId, Value};
 use outage_drill::Rng;
 
-use super::super::testing::{command, rule, with};
+use super::super::testing::rule;
 use super::tests::settled;
 use super::*;
 
+mod hub;
 mod judge;
 mod planted;
+use hub::AtHub;
 use judge::Broken;
 use planted::Bug;
 
@@ -20,15 +22,6 @@ const WALL: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 86_400_000;
 const CASES: u64 = 10_000;
 const COMMANDS: u64 = 12;
-
-/// A command at the hub.
-struct AtHub {
-    publish: Publish,
-    /// By the hub's clock.
-    published_ms: u64,
-    expires_ms: u64,
-    sent: bool,
-}
 
 struct World {
     rng: Rng,
@@ -43,12 +36,23 @@ struct World {
     disk: String,
     unsynced: Vec<(Option<Ticket>, Record)>,
     answering: Vec<(Ticket, Box<Row>)>,
-    given: Vec<(Ticket, u64)>,
+    /// With whether somebody obeyed it this time.
+    given: Vec<(Ticket, u64, bool)>,
     /// Ends of the commands that loops have.
     decided: BTreeMap<Ticket, Option<Result<(), String>>>,
-    answers: BTreeMap<u64, BTreeSet<String>>,
-    obeyed: Vec<u64>,
+    /// Each end, and the run of the gateway that told it.
+    answers: BTreeMap<u64, BTreeSet<(String, usize)>>,
+    /// Commands, and the run in which each was obeyed.
+    obeyed: Vec<(u64, usize)>,
     late: Option<u64>,
+    twice: Option<u64>,
+    given_up: Option<u64>,
+    /// Those of the rule that gives at least once, and those of them that may be obeyed once more.
+    repeatable: BTreeSet<u64>,
+    again: BTreeSet<u64>,
+    /// The hub drops what expires while the gateway is down.
+    drops_expired: bool,
+    dropped: BTreeSet<u64>,
     is_subscribed: bool,
     /// Those of the second topic, which are for loops, and those that have come.
     others: BTreeSet<u64>,
@@ -64,9 +68,15 @@ fn id_of(publish: &Publish) -> u64 {
     publish.properties.user_property("cmd-id").unwrap().parse().unwrap()
 }
 
+fn end_in(row: &Row) -> (u64, String) {
+    let answer: serde_json::Value = serde_json::from_slice(&row.payload).unwrap();
+    let end = answer["reason"].as_str().or(answer["result"].as_str()).unwrap();
+    (answer["id"].as_str().unwrap().parse().unwrap(), end.to_owned())
+}
+
 fn dispatcher(disk: &str, wall_ms: i64) -> Dispatcher {
     Dispatcher::new(
-        vec![rule("c/#", "l/#")],
+        vec![rule("c/#", "l/#"), CommandRule { at_most_once: false, ..rule("r/#", "l/#") }],
         DeliveredIdentities::read(disk.as_bytes()).0,
         CommandCounts::default(),
         wall_ms,
@@ -91,6 +101,13 @@ impl World {
             answers: BTreeMap::new(),
             obeyed: Vec::new(),
             late: None,
+            twice: None,
+            given_up: None,
+            repeatable: BTreeSet::new(),
+            again: BTreeSet::new(),
+            // Bugs of the ledger would leave commands without an answer first, and are to be convicted by what they do to a valve.
+            drops_expired: bug.is_none() && seed.is_multiple_of(2),
+            dropped: BTreeSet::new(),
             is_subscribed: true,
             others: BTreeSet::new(),
             arrived: BTreeSet::new(),
@@ -127,57 +144,6 @@ impl World {
         self.stepped_ms = if self.one_in(2) { by_ms } else { -by_ms };
     }
 
-    /// Message Expiry Interval in a PUBLISH of now.
-    fn expiry_left(&self, at_hub: &AtHub, now_ms: u64) -> u32 {
-        let from_ms = if self.bug == Some(Bug::HubTimeLost) { at_hub.published_ms } else { now_ms };
-        u32::try_from(at_hub.expires_ms.saturating_sub(from_ms).div_ceil(1_000)).unwrap()
-    }
-
-    fn publish(&mut self, id: u64) {
-        let seconds = 1 + u32::try_from(self.below(20)).unwrap();
-        let topic = if self.one_in(3) { "c/b" } else { "c/a" };
-        if topic == "c/b" {
-            self.others.insert(id);
-        }
-        let publish =
-            with(&command(topic, "on"), PropertyId::UserProperty, Value::Pair("cmd-id", &id.to_string()));
-        let expires_ms = self.now_ms + u64::from(seconds) * 1_000;
-        self.hub.insert(id, AtHub { publish, published_ms: self.now_ms, expires_ms, sent: false });
-    }
-
-    /// Sends what the session has, oldest first: again what was sent, marked.
-    fn connect(&mut self) {
-        self.in_flight.clear();
-        self.deliver(|at_hub| at_hub.sent);
-    }
-
-    fn deliver(&mut self, which: fn(&AtHub) -> bool) {
-        self.deliver_sent_at(self.now_ms, which);
-    }
-
-    /// Delivers now, as sent at `sent_ms`.
-    fn deliver_sent_at(&mut self, sent_ms: u64, which: fn(&AtHub) -> bool) {
-        // What was never sent goes with its time.
-        self.hub.retain(|_, at_hub| at_hub.sent || at_hub.expires_ms > sent_ms);
-        let ids: Vec<u64> = self.hub.iter().filter(|(_, at_hub)| which(at_hub)).map(|(id, _)| *id).collect();
-        // An upper bound: some copies seem older than they are.
-        let doubt_ms = if self.one_in(4) { self.below(3_000) } else { 0 };
-        let is_unnoticed = self.bug == Some(Bug::StandstillUnnoticed);
-        let waited_ms = if is_unnoticed { 0 } else { self.now_ms - sent_ms + doubt_ms };
-        for id in ids {
-            let left = self.hub.get(&id).map_or(0, |at_hub| self.expiry_left(at_hub, sent_ms));
-            let at_hub = self.hub.get_mut(&id).unwrap();
-            let mut publish = with(&at_hub.publish, PropertyId::MessageExpiryInterval, Value::U32(left));
-            publish.dup = std::mem::replace(&mut at_hub.sent, true);
-            let ticket = self.dispatcher.arrive(self.clock(), self.wall(), &publish, waited_ms);
-            self.in_flight.push((ticket, id));
-            self.arrived.insert(id);
-            if self.bug == Some(Bug::AcknowledgedAtOnce) {
-                self.hub.remove(&id);
-            }
-        }
-    }
-
     fn work(&mut self) {
         while let Some(step) = self.dispatcher.next_step() {
             match step {
@@ -187,7 +153,10 @@ impl World {
                     self.answering.push((ticket, row));
                     self.dispatcher.answered(ticket);
                 }
-                Step::Answer(ticket, row, _) => self.answering.push((ticket, row)),
+                Step::Answer(ticket, row, _) => {
+                    self.see_early_end(&row);
+                    self.answering.push((ticket, row));
+                }
                 Step::Tell(..) => {}
                 Step::Acknowledge(ticket) => {
                     let done: Vec<u64> =
@@ -201,7 +170,6 @@ impl World {
     /// A client that is there has it, and obeys at once, as does a loop that does not refuse.
     fn give(&mut self, ticket: Ticket, publish: &Publish) {
         let id = id_of(publish);
-        self.given.push((ticket, id));
         let mut obeys = self.is_subscribed;
         if self.others.contains(&id) {
             // The same whenever it gets it.
@@ -213,12 +181,22 @@ impl World {
             obeys = end.as_ref().map_or(id.is_multiple_of(4), Result::is_ok);
             self.decided.insert(ticket, end);
         }
+        self.given.push((ticket, id, obeys));
         if obeys {
-            self.obeyed.push(id);
+            let is_again = self.was_obeyed(id) && !self.again.remove(&id);
+            self.twice = self.twice.or(is_again.then_some(id));
+            self.obeyed.push((id, self.restarts));
             // The hub's seconds and ours are begun ones.
             let is_late = self.hub.get(&id).is_some_and(|at_hub| at_hub.expires_ms + 1_000 < self.now_ms);
             self.late = self.late.or(is_late.then_some(id));
         }
+        if self.bug == Some(Bug::AcknowledgedWhenGiven) && self.repeatable.contains(&id) {
+            self.hub.remove(&id);
+        }
+    }
+
+    fn was_obeyed(&self, id: u64) -> bool {
+        self.obeyed.iter().any(|(one, _)| *one == id)
     }
 
     fn settle_one(&mut self) {
@@ -226,17 +204,23 @@ impl World {
             return;
         }
         let at = usize::try_from(self.below(self.given.len() as u64)).unwrap();
-        let (ticket, id) = self.given.swap_remove(at);
+        let (ticket, id, is_obeyed) = self.given.swap_remove(at);
         if let Some(mut end) = self.decided.remove(&ticket) {
             if self.bug == Some(Bug::SilenceIsRefusal) {
                 end = end.or_else(|| Some(Err("nothing heard".to_owned())));
             }
             return self.dispatcher.decided(self.clock(), self.wall(), ticket, end);
         }
-        let (delivered, dropped) = match (self.obeyed.contains(&id), self.one_in(6)) {
-            (false, _) => (0, 0),
-            (true, true) => (0, 1),
-            (true, false) => (1, 0),
+        let is_silent = self.one_in(6);
+        let (delivered, dropped) = match is_obeyed {
+            false => (0, 0),
+            true if is_silent => {
+                // Without its PUBACK it is given again until its time is over.
+                self.again.extend(self.repeatable.contains(&id).then_some(id));
+                (0, 1)
+            }
+            true if self.bug == Some(Bug::AcknowledgementLost) => (0, 1),
+            true => (1, 0),
         };
         self.dispatcher.settled(self.clock(), self.wall(), ticket, settled(delivered, dropped));
     }
@@ -256,10 +240,8 @@ impl World {
 
     fn answers_are_safe(&mut self) {
         for (ticket, row) in std::mem::take(&mut self.answering) {
-            let answer: serde_json::Value = serde_json::from_slice(&row.payload).unwrap();
-            let id = answer["id"].as_str().unwrap().parse().unwrap();
-            let end = answer["reason"].as_str().or(answer["result"].as_str()).unwrap().to_owned();
-            self.answers.entry(id).or_default().insert(end);
+            let (id, end) = end_in(&row);
+            self.answers.entry(id).or_default().insert((end, self.restarts));
             *self.told.entry(id).or_default() += 1;
             if self.bug != Some(Bug::AnswerNotSafe) {
                 self.dispatcher.answered(ticket);
@@ -297,6 +279,14 @@ impl World {
         let disk = if self.bug == Some(Bug::LedgerNotRead) { "" } else { &self.disk };
         self.dispatcher = dispatcher(disk, self.wall());
         self.restarts += 1;
+        if self.drops_expired {
+            let now_ms = self.now_ms;
+            let expired = self.hub.iter().filter(|(_, at_hub)| at_hub.expires_ms <= now_ms);
+            self.dropped.extend(expired.map(|(id, _)| *id));
+            self.hub.retain(|_, at_hub| at_hub.expires_ms > now_ms);
+        }
+        // What the hub has no PUBACK for comes again.
+        self.again.extend(self.hub.keys().filter(|id| self.repeatable.contains(*id)));
         self.work();
         self.connect();
     }
@@ -359,7 +349,7 @@ fn run(seed: u64, bug: Option<Bug>) -> Result<usize, Broken> {
         }
     }
     world.rest();
-    world.judge(&ids).map(|()| world.obeyed.len())
+    world.judge(&ids).map(|()| ids.iter().filter(|id| world.was_obeyed(**id)).count())
 }
 
 #[test]

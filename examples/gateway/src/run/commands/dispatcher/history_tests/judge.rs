@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
+use edge_bridge::Row;
+
+use super::{AtHub, Bug, World, end_in};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
@@ -16,6 +18,8 @@ pub(super) enum Broken {
     NoAnswer(u64),
     NotAcknowledged(u64),
     OutOfOrder(u64),
+    /// No more given, although nobody acknowledged it and it had time.
+    GivenUp(u64),
 }
 
 impl World {
@@ -23,19 +27,18 @@ impl World {
         if let Some(id) = self.late {
             return Err(Broken::ObeyedLate(id));
         }
-        let mut last = BTreeMap::new();
-        for id in &self.obeyed {
-            if self.obeyed.iter().filter(|one| *one == id).count() > 1 {
-                return Err(Broken::ObeyedTwice(*id));
-            }
-            let topic = self.others.contains(id);
-            if !self.unkept.contains(id) && last.insert(topic, *id).is_some_and(|before| before > *id) {
-                return Err(Broken::OutOfOrder(*id));
-            }
+        if let Some(id) = self.twice {
+            return Err(Broken::ObeyedTwice(id));
         }
+        if let Some(id) = self.given_up {
+            return Err(Broken::GivenUp(id));
+        }
+        self.judge_order()?;
         for id in ids {
-            let ends = self.answers.get(id).cloned().unwrap_or_default();
-            let was_obeyed = self.obeyed.contains(id);
+            let is_repeatable = self.repeatable.contains(id);
+            let told = self.answers.get(id).cloned().unwrap_or_default();
+            let ends: BTreeSet<&str> = told.iter().map(|(end, _)| end.as_str()).collect();
+            let was_obeyed = self.was_obeyed(*id);
             let may_be_obeyed = ["delivered", "obeyed", "interrupted", "not-acknowledged"];
             let nobody_had_it = |end: &str| !may_be_obeyed.contains(&end);
             let is_said_obeyed = ends.contains("delivered") || ends.contains("obeyed");
@@ -45,16 +48,47 @@ impl World {
             if ends.contains("not-kept") {
                 continue;
             }
-            if ends.len() > 1 || self.told.get(id).is_some_and(|told| *told > 1 + self.restarts) {
+            if (ends.len() > 1 && !is_repeatable)
+                || self.told.get(id).is_some_and(|told| *told > 1 + self.restarts)
+            {
                 return Err(Broken::TwoEnds(*id));
             }
-            if was_obeyed && ends.iter().any(|end| nobody_had_it(end)) {
+            // At least once, a run of the gateway does not know who had it in an earlier one.
+            let is_obeyed_in = |run| self.obeyed.contains(&(*id, run));
+            let had_it = |run: usize| if is_repeatable { is_obeyed_in(run) } else { was_obeyed };
+            if told.iter().any(|(end, run)| nobody_had_it(end) && had_it(*run)) {
                 return Err(Broken::ObeyedAndRefused(*id));
             }
-            if ends.is_empty() && self.arrived.contains(id) {
+            let is_owed = !self.dropped.contains(id) || (was_obeyed && !is_repeatable);
+            if ends.is_empty() && self.arrived.contains(id) && is_owed {
                 return Err(Broken::NoAnswer(*id));
             }
         }
         self.hub.keys().next().map_or(Ok(()), |id| Err(Broken::NotAcknowledged(*id)))
+    }
+
+    /// At least once, what a client did not acknowledge is given again until its expiry is over.
+    pub(super) fn see_early_end(&mut self, row: &Row) {
+        let (id, end) = end_in(row);
+        let is_of_client = self.repeatable.contains(&id) && !self.others.contains(&id);
+        // Copies seem up to three seconds older than they are.
+        let has_time = |at_hub: &AtHub| at_hub.expires_ms > self.now_ms + 3_000;
+        let is_early = end == "not-acknowledged" && is_of_client && self.hub.get(&id).is_some_and(has_time);
+        // A clock that steps ends commands early, too: what convicts it is that others are late.
+        let is_judged = self.bug != Some(Bug::DeadlinesByWallClock);
+        self.given_up = self.given_up.or((is_early && is_judged).then_some(id));
+    }
+
+    /// Commands of a local topic are obeyed in order: in each run, and those that are given at most once over all runs.
+    fn judge_order(&self) -> Result<(), Broken> {
+        let mut last = BTreeMap::new();
+        for (id, run) in self.obeyed.iter().filter(|(id, _)| !self.unkept.contains(id)) {
+            let topic = self.others.contains(id);
+            let mut is_behind = |run| last.insert((topic, run), *id).is_some_and(|before| before > *id);
+            if is_behind(Some(*run)) || (!self.repeatable.contains(id) && is_behind(None)) {
+                return Err(Broken::OutOfOrder(*id));
+            }
+        }
+        Ok(())
     }
 }

@@ -24,6 +24,10 @@ pub(super) enum Bug {
     SilenceIsRefusal,
     /// Deadlines go by the wall clock, which steps.
     DeadlinesByWallClock,
+    /// The hub forgets an at-least-once command when a client gets it, before it has acknowledged it.
+    AcknowledgedWhenGiven,
+    /// Clients' PUBACKs do not count, so that what they have is given once more.
+    AcknowledgementLost,
 }
 
 #[test]
@@ -40,5 +44,7 @@ fn each_planted_bug_breaks_its_rule() {
     convicted(Bug::StandstillUnnoticed, |broken| matches!(broken, Broken::ObeyedLate(_)));
     convicted(Bug::AllForgotten, |broken| matches!(broken, Broken::ObeyedTwice(_)));
     convicted(Bug::DeadlinesByWallClock, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::AcknowledgedWhenGiven, |broken| matches!(broken, Broken::NoAnswer(_)));
+    convicted(Bug::AcknowledgementLost, |broken| matches!(broken, Broken::ObeyedTwice(_)));
     convicted(Bug::SilenceIsRefusal, |broken| matches!(broken, Broken::ObeyedAndRefused(_)));
 }
