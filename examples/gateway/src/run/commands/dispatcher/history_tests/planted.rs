@@ -33,8 +33,9 @@ pub(super) enum Bug {
 #[test]
 fn each_planted_bug_breaks_its_rule() {
     let convicted = |bug, rule: fn(&Broken) -> bool| {
-        let found = (0..2_000).find_map(|seed| run(seed, Some(bug)).err());
-        assert!(found.as_ref().is_some_and(rule), "{bug:?}: {found:?}");
+        // A mistake may break other rules, too, and in an earlier history.
+        let found = (0..2_000).find_map(|seed| run(seed, Some(bug)).err().filter(rule));
+        assert!(found.is_some(), "{bug:?}");
     };
     convicted(Bug::AcknowledgedAtOnce, |broken| matches!(broken, Broken::NoAnswer(_)));
     convicted(Bug::LedgerNotRead, |broken| matches!(broken, Broken::ObeyedTwice(_)));
