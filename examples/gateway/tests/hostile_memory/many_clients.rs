@@ -182,8 +182,18 @@ fn as_many_as_there_are_places() -> Duration {
         if n % 2 == 0 {
             return Box::new(dial(plain));
         }
-        let session = ClientConnection::new(Arc::clone(&tls), "localhost".try_into().unwrap()).unwrap();
-        Box::new(StreamOwned::new(session, dial(secure)))
+        let begin = || {
+            let session = ClientConnection::new(Arc::clone(&tls), "localhost".try_into().unwrap()).unwrap();
+            StreamOwned::new(session, dial(secure))
+        };
+        // The gateway ends a handshake that takes 3 s, as it may on a machine that stands still.
+        for _ in 0..2 {
+            let mut stream = begin();
+            if stream.conn.complete_io(&mut stream.sock).is_ok() {
+                return Box::new(stream);
+            }
+        }
+        Box::new(begin())
     });
     assert_eq!((outcomes.served.len(), outcomes.refused, outcomes.reset), (2000, 0, 0));
     Site::behind(gateway, Vec::new()).check("two thousand served");
