@@ -25,6 +25,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use many_clients::open_many_files;
 use site::Site;
 use support::authority::Authority;
 use support::gateway::Gateway;
@@ -174,6 +175,7 @@ fn mix(site: &mut Site) {
 /// Every door at once, while a full queue goes to the hub and after a start that brought back as much of absent clients as is saved.
 #[test]
 fn all_of_it_at_every_door_while_the_queue_is_drained() {
+    open_many_files();
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let mut hub = Mosquitto::start(dir, "");

@@ -19,7 +19,7 @@ use crate::support::websocket::Certificates;
 const CLIENTS: usize = 1000;
 
 /// Lets this process open files for two thousand clients.
-fn open_many_files() {
+pub(crate) fn open_many_files() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.map_or(8192, |most| most.min(8192));
     let current = limit.current.map(|now| now.max(wanted));

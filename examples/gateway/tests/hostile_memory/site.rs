@@ -94,10 +94,16 @@ impl Site {
     /// Connects as a client that the gateway must take, also on a machine that stands still for seconds.
     #[track_caller]
     pub(crate) fn connected(&self, name: &str, flags: u8) -> TcpStream {
-        let mut stream = self.open().unwrap();
+        // At a door with TLS a handshake of 3 s is ended.
+        (0..3).find_map(|_| self.connect_patiently(name, flags)).unwrap()
+    }
+
+    /// Connects as [`Site::connect`] does, and waits for answers as long as a loaded machine takes for them.
+    pub(crate) fn connect_patiently(&self, name: &str, flags: u8) -> Option<TcpStream> {
+        let mut stream = self.open()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        greet(&mut stream, name, flags).unwrap();
-        stream
+        greet(&mut stream, name, flags)?;
+        Some(stream)
     }
 
     /// 3.1.1; `flags` of CONNECT: 2 = clean session.
