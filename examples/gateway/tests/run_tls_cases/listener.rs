@@ -8,179 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::materials::{Authorities, Certificate, GOOD, Key, REVOKED, Usage};
+use super::client_cases::{BEHIND_DAYS, CASES, CASES_BEHIND, Client};
+use super::materials::{Authorities, GOOD};
 use super::support::gateway::Gateway;
 use super::support::mosquitto::{Mosquitto, Subscriber, command};
 use super::support::publisher::{packet, text};
 use super::support::wall_clock::WallClock;
 use super::support::{free_port, wait_until};
 use super::{Outcome, openssl_conf};
-
-/// Behaviour of a client.
-#[derive(Clone, Copy, Debug)]
-enum Client {
-    Shows(Certificate),
-    ShowsNothing,
-    /// One version of TLS alone.
-    Speaks(&'static str),
-    /// It asks for another server's name.
-    AsksFor(&'static str),
-    /// MQTT without TLS.
-    Plain,
-    /// TLS to the listener without.
-    SecureToPlain,
-    /// It ends the connection in the middle of its first message.
-    Leaves,
-    Silent,
-}
-
 use Client::{AsksFor, Leaves, Plain, SecureToPlain, Shows, ShowsNothing, Silent, Speaks};
 use Outcome::{LetIn, Refused};
-
-/// Before the clock of the gateways whose clock is behind, which say this many days less.
-const BEHIND_DAYS: i64 = 200;
-
-const CASES: [(&str, Client, Outcome); 46] = [
-    ("right", Shows(GOOD), LetIn),
-    ("rsa-2048", Shows(Certificate { key: Key::Rsa(2048), ..GOOD }), LetIn),
-    (
-        "rsa-1024",
-        Shows(Certificate { key: Key::Rsa(1024), ..GOOD }),
-        Refused("client: a signature does not fit"),
-    ),
-    ("p-384", Shows(Certificate { key: Key::P384, ..GOOD }), LetIn),
-    (
-        "p-521",
-        Shows(Certificate { key: Key::P521, ..GOOD }),
-        Refused("client: it shows no certificate ([local] client_ca)"),
-    ),
-    ("ed25519", Shows(Certificate { key: Key::Ed25519, ..GOOD }), LetIn),
-    (
-        "sha-1",
-        Shows(Certificate { key: Key::Sha1, ..GOOD }),
-        Refused("client: the certificate is signed by an algorithm that is not taken, such as SHA-1"),
-    ),
-    (
-        "version-1",
-        Shows(Certificate { key: Key::Version1, ..GOOD }),
-        Refused("client: the certificate is of X.509 version 1"),
-    ),
-    ("none", ShowsNothing, Refused("client: it shows no certificate ([local] client_ca)")),
-    (
-        "expired",
-        Shows(Certificate { days: (-20, -10), ..GOOD }),
-        Refused("client: the certificate has expired: it ended at 20"),
-    ),
-    (
-        "not-yet",
-        Shows(Certificate { days: (10, 20), ..GOOD }),
-        Refused("client: the certificate is not valid yet: it begins at 20"),
-    ),
-    (
-        "self-signed",
-        Shows(Certificate { by: "itself", ..GOOD }),
-        Refused("trusted.crt has signed the certificate ([local] client_ca)"),
-    ),
-    (
-        "self-signed-authority",
-        Shows(Certificate { by: "itself, an authority", ..GOOD }),
-        Refused("client: the certificate is made for an authority (CA:TRUE)"),
-    ),
-    (
-        "unknown-issuer",
-        Shows(Certificate { by: "stranger", ..GOOD }),
-        Refused("trusted.crt has signed the certificate ([local] client_ca)"),
-    ),
-    (
-        "unknown-issuer-with-root",
-        Shows(Certificate { by: "stranger", behind: &["stranger"], ..GOOD }),
-        Refused("trusted.crt has signed the certificate ([local] client_ca)"),
-    ),
-    (
-        "former-issuer",
-        Shows(Certificate { by: "former", ..GOOD }),
-        Refused("its authority has another key in "),
-    ),
-    ("other-trusted", Shows(Certificate { by: "second", ..GOOD }), LetIn),
-    ("root-ended", Shows(Certificate { by: "ended", ..GOOD }), LetIn),
-    (
-        "intermediate-missing",
-        Shows(Certificate { by: "line", ..GOOD }),
-        Refused("trusted.crt has signed the certificate ([local] client_ca)"),
-    ),
-    ("intermediate", Shows(Certificate { by: "line", behind: &["line"], ..GOOD }), LetIn),
-    (
-        "intermediate-ended",
-        Shows(Certificate { by: "line, ended", behind: &["line, ended"], ..GOOD }),
-        Refused("client: the certificate has expired: it ended at 20"),
-    ),
-    (
-        "intermediate-revoked",
-        Shows(Certificate { by: "line, revoked", behind: &["line, revoked"], ..GOOD }),
-        Refused("lists.crl (or an authority behind it)"),
-    ),
-    ("two-intermediates", Shows(Certificate { by: "cell", behind: &["cell", "line"], ..GOOD }), LetIn),
-    ("wrong-order", Shows(Certificate { by: "cell", behind: &["line", "cell"], ..GOOD }), LetIn),
-    ("extra", Shows(Certificate { behind: &["stranger", "line", "former"], ..GOOD }), LetIn),
-    ("root-sent-along", Shows(Certificate { behind: &["plant"], ..GOOD }), LetIn),
-    (
-        "long-chain",
-        Shows(Certificate { behind: &["stranger"; 30], ..GOOD }),
-        Refused("bytes, the limit is 8192"),
-    ),
-    (
-        "signed-by-no-authority",
-        Shows(Certificate { by: "clerk", behind: &["clerk"], ..GOOD }),
-        Refused("client: the certificate is signed with a certificate that is no authority's (CA:TRUE)"),
-    ),
-    (
-        "for-servers",
-        Shows(Certificate { usage: Usage::Servers, ..GOOD }),
-        Refused("client: the certificate is not one for clients"),
-    ),
-    ("for-clients", Shows(Certificate { usage: Usage::Clients, ..GOOD }), LetIn),
-    ("for-both", Shows(Certificate { usage: Usage::Both, ..GOOD }), LetIn),
-    ("revoked", Shows(Certificate { serial: REVOKED, ..GOOD }), Refused("is revoked by ")),
-    (
-        "revoked-by-old-list",
-        Shows(Certificate { by: "second", serial: REVOKED, ..GOOD }),
-        Refused("is revoked by "),
-    ),
-    ("list-of-another", Shows(Certificate { by: "ended", serial: REVOKED, ..GOOD }), LetIn),
-    (
-        "no-name",
-        Shows(Certificate { common_names: &[], ..GOOD }),
-        Refused(
-            "the client's certificate has no common name, or several: it is to be its user name ([local] client_user_from)",
-        ),
-    ),
-    (
-        "two-names",
-        Shows(Certificate { common_names: &["oven", "pump"], ..GOOD }),
-        Refused("the client's certificate has no common name, or several"),
-    ),
-    ("any-alternative-name", Shows(Certificate { names: &["else.example", "192.0.2.1"], ..GOOD }), LetIn),
-    ("tls-1.2", Speaks("-tls1_2"), LetIn),
-    ("tls-1.3", Speaks("-tls1_3"), LetIn),
-    ("tls-1.1", Speaks("-tls1_1"), Refused("the client offers no TLS 1.2 or 1.3 with algorithms")),
-    ("another-server-name", AsksFor("else.example"), LetIn),
-    ("plain-text", Plain, Refused("the client does not speak TLS")),
-    ("tls-to-plain", SecureToPlain, Refused("it begins as TLS does ([local] tls_listen)")),
-    ("leaves", Leaves, Refused("the client went away")),
-    ("silent", Silent, Refused("no handshake within 3 s")),
-    ("good-at-last", Shows(GOOD), LetIn),
-];
-
-/// Of gateways whose clock is behind, and not known to be right.
-const CASES_BEHIND: [(&str, Client, Outcome); 3] = [
-    ("begins-after-the-clock", Shows(Certificate { days: (-BEHIND_DAYS / 2, 20), ..GOOD }), LetIn),
-    ("begins-after-the-day", Shows(Certificate { days: (10, 20), ..GOOD }), LetIn),
-    (
-        "ended-long-ago",
-        Shows(Certificate { days: (-1_000, -900), ..GOOD }),
-        Refused("client: the certificate has expired: it ended at 20"),
-    ),
-];
 
 /// Groups of cases, each at a gateway of its own, which tells ten refusals a minute at most.
 const GROUPS: usize = 5;
@@ -219,7 +56,7 @@ impl<'a> Site<'a> {
     /// Starts the gateway, and a client that stays connected while others are refused.
     fn start(&mut self) {
         self.gateway.start();
-        let mut reader = self.client("mosquitto_sub", self.secure, Some("good"));
+        let mut reader = self.client(command("mosquitto_sub"), self.secure, Some("good"));
         let out = fs::File::create(self.gateway.dir.join("read")).unwrap();
         reader.args(["-i", "reader", "-t", "#", "-F", "%t"]).stdout(out);
         self.reader = reader.spawn().unwrap();
@@ -234,11 +71,10 @@ impl<'a> Site<'a> {
         read.lines().map(str::to_owned).collect()
     }
 
-    /// A client of Mosquitto at this address, with the certificate in these files.
-    fn client(&self, program: &str, at: SocketAddr, cert: Option<&str>) -> Command {
+    /// This client of Mosquitto at this address, with the certificate in these files.
+    fn client(&self, mut client: Command, at: SocketAddr, cert: Option<&str>) -> Command {
         let file = |name: &str| self.authorities.file(name);
-        let mut client = command("timeout");
-        client.args(["20", program, "-h", "localhost", "-p", &at.port().to_string(), "-q", "1"]);
+        client.args(["-h", "localhost", "-p", &at.port().to_string(), "-q", "1"]);
         client.arg("--cafile").arg(file("trusted.crt"));
         if let Some(cert) = cert {
             client.arg("--cert").arg(file(&format!("{cert}.crt")));
@@ -250,7 +86,7 @@ impl<'a> Site<'a> {
     }
 
     fn publishes(&self, topic: &str, cert: &str) -> bool {
-        let client = self.client("mosquitto_pub", self.secure, Some(cert));
+        let client = self.client(publisher(), self.secure, Some(cert));
         is_acknowledged(client, topic)
     }
 
@@ -262,15 +98,15 @@ impl<'a> Site<'a> {
                 self.authorities.write(name, &cert);
                 self.publishes(name, name)
             }
-            ShowsNothing => is_acknowledged(self.client("mosquitto_pub", secure, None), name),
+            ShowsNothing => is_acknowledged(self.client(publisher(), secure, None), name),
             Speaks(version) => self.is_acknowledged_with(name, &[version]),
             AsksFor(server) => self.is_acknowledged_with(name, &["-servername", server]),
             Plain => {
-                let mut client = command("mosquitto_pub");
+                let mut client = publisher();
                 client.args(["-h", "localhost", "-p", &secure.port().to_string(), "-q", "1"]);
                 is_acknowledged(client, name)
             }
-            SecureToPlain => is_acknowledged(self.client("mosquitto_pub", self.listen, Some("good")), name),
+            SecureToPlain => is_acknowledged(self.client(publisher(), self.listen, Some("good")), name),
             Leaves => {
                 let mut stream = TcpStream::connect(secure).unwrap();
                 stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
@@ -344,6 +180,13 @@ impl Drop for Site<'_> {
     fn drop(&mut self) {
         let _ = self.reader.kill().and_then(|()| self.reader.wait());
     }
+}
+
+/// Returns a `mosquitto_pub` that ends after 20 s, whatever it waits for. A `mosquitto_sub` is run without `timeout`: that, killed, would leave it behind.
+fn publisher() -> Command {
+    let mut publisher = command("timeout");
+    publisher.args(["20", "mosquitto_pub"]);
+    publisher
 }
 
 fn is_acknowledged(mut client: Command, topic: &str) -> bool {

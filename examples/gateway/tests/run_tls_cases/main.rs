@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client_cases;
 mod hub_cases;
 mod listener;
 mod materials;
