@@ -126,6 +126,12 @@ impl Site {
         fs::remove_file(self.dir.path().join("state/commands")).unwrap();
     }
 
+    /// Number of commands that the file of identities says are begun: lines `SUM S KEY …`, with a sum of eight digits.
+    pub fn begun(&self) -> usize {
+        let lines = fs::read_to_string(self.dir.path().join("state/commands")).unwrap_or_default();
+        lines.lines().filter(|line| line.get(8..11) == Some(" S ")).count()
+    }
+
     /// The valve has the first commands of this name.
     #[track_caller]
     pub fn wait_for_movements(&self, name: &str, count: usize) {
