@@ -210,9 +210,13 @@ fn failure(error: &io::Error, file: Option<&Path>) -> String {
     let file = file.map_or_else(|| "the trusted".into(), Path::to_string_lossy);
     match of_tls {
         Some(rustls::Error::InvalidCertificate(CertificateError::BadSignature)) => format!(
-            "client: a signature does not fit: its authority has another key in {file}, or its own key is not its certificate's, or of RSA with less than 2048 bits"
+            "client: a signature does not fit: its authority has another key in {file}, or its own key is not its certificate's, or one of both is of RSA with less than 2048 bits"
         ),
-        Some(rustls::Error::NoCertificatesPresented) => "client: it shows no certificate".to_owned(),
+        // A client shows none, too, if its key is of no kind that it was offered.
+        Some(rustls::Error::NoCertificatesPresented) => {
+            "client: it shows no certificate, or has none with a key that is taken, such as one on P-256"
+                .to_owned()
+        }
         Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
             "the client does not speak TLS".to_owned()
         }

@@ -5,9 +5,11 @@ use rustls::CertificateError;
 /// Returns what the certificate is, for a text that begins with it; `None` for an error that is not about its kind.
 pub(in crate::net) fn unfit_kind(error: &CertificateError) -> Option<&'static str> {
     match error {
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
             Some("is signed by an algorithm that is not taken, such as SHA-1")
+        }
+        CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            Some("is signed with an authority's key that is not taken, such as one on P-521")
         }
         // Of webpki, which has no type of its own here.
         CertificateError::Other(other) => match other.0.to_string().as_str() {

@@ -99,9 +99,9 @@ impl Dialled<'_> {
                 self.certificate(),
                 self.peer()
             ),
-            // Without a certificate that was refused it is the signature of the handshake.
+            // An authority's key that is too short ends so, too. Without a certificate that was refused it is the signature of the handshake.
             CertificateError::BadSignature if self.refused.is_some() => format!(
-                "is signed by another key than its authority has in {}{}: is that file of an earlier authority?",
+                "is signed by another key than its authority has in {}, or that is an RSA key of less than 2048 bits{}: is that file of an earlier authority?",
                 self.authorities(),
                 self.certificate()
             ),
@@ -234,7 +234,10 @@ mod tests {
                 CertificateError::UnknownIssuer,
                 "does not lead to a root certificate in /etc/plant.crt (hub.ca)",
             ),
-            (CertificateError::BadSignature, "another key than its authority has in /etc/plant.crt (hub.ca)"),
+            (
+                CertificateError::BadSignature,
+                "than its authority has in /etc/plant.crt (hub.ca), or that is an RSA key of less than 2048 bits",
+            ),
             (CertificateError::InvalidPurpose, "is not one for servers, by its extended key usage"),
             (
                 CertificateError::ExpiredContext { time: at(86_400), not_after: at(3_600) },

@@ -74,7 +74,7 @@ const BY_ADDRESS: Certificate = Certificate { names: &["127.0.0.1"], ..GOOD };
 const ASKS: &str = "require_certificate true\ncafile {plant.crt}\n";
 const ASKS_LISTS: &str = "require_certificate true\ncafile {plant.crt}\ncrlfile {plant.crl}\n";
 
-pub(crate) static CASES: [Case; 54] = [
+pub(crate) static CASES: [Case; 56] = [
     case("right", Shows(GOOD), LetIn),
     case(
         "host-name",
@@ -206,6 +206,16 @@ pub(crate) static CASES: [Case; 54] = [
         "former-issuer",
         Shows(Certificate { by: "former", ..GOOD }),
         Refused("is signed by another key than its authority has in "),
+    ),
+    case(
+        "authority-p-521",
+        Shows(Certificate { by: "on P-521", ..GOOD }),
+        Refused("is signed with an authority's key that is not taken, such as one on P-521"),
+    ),
+    case(
+        "authority-rsa-1024",
+        Shows(Certificate { by: "of RSA-1024", ..GOOD }),
+        Refused("/trusted.crt ([hub] ca), or that is an RSA key of less than 2048 bits"),
     ),
     case("other-trusted", Shows(Certificate { by: "second", ..GOOD }), LetIn),
     case("root-ended", Shows(Certificate { by: "ended", ..GOOD }), LetIn),

@@ -84,6 +84,10 @@ const AUTHORITIES: [(&str, &str, &str, Days, bool); 10] = [
     ("clerk", "clerk", "plant", EVER, false),
 ];
 
+/// Authorities with keys that rcgen does not make and the gateway does not take: name of the files and of the subject, and kind of the key.
+const AUTHORITIES_BY_OPENSSL: [(&str, &str); 2] =
+    [("on P-521", "ec\t-pkeyopt\tec_paramgen_curve:P-521"), ("of RSA-1024", "rsa:1024")];
+
 pub(crate) struct Authorities {
     dir: tempfile::TempDir,
     all: BTreeMap<&'static str, (CertificateParams, KeyPair)>,
@@ -110,7 +114,7 @@ fn openssl(dir: &Path, line: &str) {
 }
 
 impl Authorities {
-    /// Writes those of the table, `trusted.crt` with three of them, and `lists.crl` with the lists of two.
+    /// Writes those of the tables, `trusted.crt` with five of them, and `lists.crl` with the lists of two.
     pub(crate) fn new() -> Self {
         let mut made = Self { dir: tempfile::tempdir().unwrap(), all: BTreeMap::new() };
         for (file, subject, by, days, is_ca) in AUTHORITIES {
@@ -129,8 +133,16 @@ impl Authorities {
             fs::write(made.file(&format!("{file}.key")), key.serialize_pem()).unwrap();
             made.all.insert(file, (params, key));
         }
+        fs::write(made.file("least.cnf"), "[req]\ndistinguished_name=d\n[d]\n").unwrap();
+        for (file, key) in AUTHORITIES_BY_OPENSSL {
+            let line = format!(
+                "req\t-config\tleast.cnf\t-x509\t-newkey\t{key}\t-nodes\t-subj\t/CN={file}\t-addext\tbasicConstraints=critical,CA:TRUE\t-days\t30\t-sha256\t-keyout\t{file}.key\t-out\t{file}.crt"
+            );
+            openssl(made.dir.path(), &line);
+        }
         let read = |file: &&str| fs::read_to_string(made.file(&format!("{file}.crt"))).unwrap();
-        let trusted: String = ["plant", "second", "ended"].iter().map(read).collect();
+        let trusted: String =
+            ["plant", "second", "ended", "on P-521", "of RSA-1024"].iter().map(read).collect();
         fs::write(made.file("trusted.crt"), trusted).unwrap();
         let lists = made.list("plant", (-1, 1)) + &made.list("second", (-20, -1));
         fs::write(made.file("lists.crl"), lists).unwrap();
@@ -168,7 +180,8 @@ impl Authorities {
 
     /// Writes `FILE.crt`, with its chain, and `FILE.key`.
     pub(crate) fn write(&self, file: &str, cert: &Certificate) {
-        let is_foreign = !matches!(cert.key, Key::P256 | Key::P384);
+        let is_foreign = !matches!(cert.key, Key::P256 | Key::P384)
+            || AUTHORITIES_BY_OPENSSL.iter().any(|(by, _)| *by == cert.by);
         if is_foreign || cert.common_names.len() > 1 {
             self.write_by_openssl(file, cert);
         } else {
