@@ -106,11 +106,14 @@ fn params(common_name: &str, (from, until): Days) -> CertificateParams {
     params
 }
 
-fn openssl(dir: &Path, line: &str) {
+/// Returns what OpenSSL writes.
+#[track_caller]
+fn openssl(dir: &Path, line: &str) -> String {
     // Names may have blanks.
     let done = Command::new("openssl").args(line.split('\t')).current_dir(dir).output();
     let done = done.expect("openssl is not installed: apt-get install openssl");
     assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 impl Authorities {
@@ -240,15 +243,18 @@ impl Authorities {
         let names: Vec<_> = cert.names.iter().map(|name| format!("DNS:{name}")).collect();
         fs::write(dir.join(format!("{file}.ext")), format!("subjectAltName={}\n", names.join(","))).unwrap();
         let digest = if cert.key == Key::Sha1 { "sha1" } else { "sha256" };
-        let extensions =
-            if cert.key == Key::Version1 { String::new() } else { format!("\t-extfile\t{file}.ext") };
-        let by = cert.by;
-        openssl(
-            dir,
-            &format!(
-                "x509\t-new\t-force_pubkey\t{file}.pub\t-subj\t{subject}\t-CA\t{by}.crt\t-CAkey\t{by}.key\t-set_serial\t{}\t-days\t30\t-{digest}{extensions}\t-out\t{file}.crt",
-                cert.serial
-            ),
+        let (by, serial) = (cert.by, cert.serial);
+        let signed = format!(
+            "-subj\t{subject}\t-CA\t{by}.crt\t-CAkey\t{by}.key\t-set_serial\t{serial}\t-days\t30\t-{digest}\t-out\t{file}.crt"
         );
+        if cert.key != Key::Version1 {
+            openssl(dir, &format!("x509\t-new\t-force_pubkey\t{file}.pub\t-extfile\t{file}.ext\t{signed}"));
+            return;
+        }
+        // From OpenSSL 3.2 on `x509` makes version 3 alone, and `req` has an option for version 1. Before, `req` takes that for the name of a digest,
+        // in whose place the later one comes, and makes version 1 where no extension is asked for.
+        openssl(dir, &format!("req\t-config\tleast.cnf\t-new\t-x509v1\t-key\t{file}.key\t{signed}"));
+        let text = openssl(dir, &format!("x509\t-in\t{file}.crt\t-noout\t-text"));
+        assert!(text.contains("Version: 1 (0x0)"), "{text}");
     }
 }
