@@ -221,7 +221,8 @@ fn nothing_changes_before_its_time(site: &mut Site) {
     let versions = site.versions(77);
     let folders: Vec<_> =
         site.volumes.iter_mut().zip(&versions).map(|(volume, files)| volume.prepare(files, 0o400)).collect();
-    // Several looks of the listener, and one of the link's.
+    // The listener looks several times meanwhile; the link, whose first look is twenty seconds after its connection, at once.
+    site.gateway.signal("HUP");
     std::thread::sleep(Duration::from_secs(8));
     assert!(site.lets_in(0) && site.is_shown(0) && !site.lets_in(77) && !site.is_at_hub(77));
     for (volume, folder) in site.volumes.iter().zip(folders) {
