@@ -37,6 +37,7 @@ struct Volume {
 impl Volume {
     fn new(at: PathBuf, files: &Files, mode: u32) -> Self {
         fs::create_dir_all(&at).unwrap();
+        open_to_all(&at);
         let mut volume = Self { at, versions: 0 };
         volume.exchange(files, mode);
         volume
@@ -47,6 +48,7 @@ impl Volume {
         self.versions += 1;
         let name = format!("..2026_11_30_12_00_00.{}", self.versions);
         fs::create_dir(self.at.join(&name)).unwrap();
+        open_to_all(&self.at.join(&name));
         for (file, bytes) in files {
             let path = self.at.join(&name).join(file);
             fs::write(&path, bytes).unwrap();
@@ -71,6 +73,11 @@ impl Volume {
             fs::remove_dir_all(self.at.join(former)).unwrap();
         }
     }
+}
+
+/// Lets all look into a folder, as the kubelet does, whatever the umask.
+fn open_to_all(dir: &Path) {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Files of a certificate of this name with its key.
@@ -312,7 +319,7 @@ fn check_takes_the_modes_of_mounted_secrets_and_tells_those_that_are_open() {
 /// As the container does, whose user has nothing but the group of the volume.
 fn a_group_reads_what_root_has(site: &mut Site, config: &Path) {
     const USER: u32 = 65_532;
-    fs::set_permissions(site.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    open_to_all(site.dir.path());
     let program = site.dir.path().join("edge-gateway");
     fs::copy(BINARY, &program).unwrap();
     for (mode, group, code) in [(0o440, USER, 0), (0o440, 0, 2), (0o400, USER, 2)] {
@@ -327,7 +334,11 @@ fn a_group_reads_what_root_has(site: &mut Site, config: &Path) {
         let checked =
             Command::new("setpriv").args(ids).arg(&program).arg("check").arg(config).output().unwrap();
         let said = String::from_utf8(checked.stderr).unwrap();
-        assert_eq!(checked.status.code(), Some(code), "{mode:o} {group}: {said}");
+        assert_eq!(
+            checked.status.code(),
+            Some(code),
+            "{mode:o} {group}, and TMPDIR has to be open to others: {said}"
+        );
         assert!(!said.contains("others may read"), "{said}");
     }
 }
