@@ -22,7 +22,7 @@ use Outcome::{LetIn, Refused};
 /// Groups of cases, each at a gateway of its own, which tells ten refusals a minute at most.
 const GROUPS: usize = 5;
 /// Longest that a good peer may take to be served beside those that are refused, on a busy machine.
-const SERVED_WITHIN: Duration = Duration::from_secs(6);
+const SERVED_WITHIN: Duration = Duration::from_secs(15);
 
 struct Site<'a> {
     authorities: &'a Authorities,
