@@ -185,7 +185,7 @@ fn bytes_on_the_link_are_within_a_quarter_of_what_check_says() {
 }
 
 #[test]
-#[ignore = "takes five minutes: cargo test -p edge-gateway --test check_prediction -- --ignored --nocapture"]
+#[ignore = "takes five minutes: cargo test -p edge-gateway --test check_prediction -- --ignored"]
 fn bytes_on_the_link_of_twenty_random_loads_are_within_a_quarter() {
     let seed = std::env::var("EDGE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut rng = Rng::new(seed);
