@@ -33,7 +33,8 @@ pub(in crate::net) fn in_words(failed: HandshakeFailure, tls: &Tls, name: &Serve
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let words = match (of_tls, error.kind()) {
         (Some(of_tls), _) => dialled.words(of_tls, UnixTime::now()),
-        (None, io::ErrorKind::UnexpectedEof) => Some(dialled.end()),
+        // A server that does not speak TLS closes with or without having read all.
+        (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => Some(dialled.end()),
         _ => None,
     };
     match words {
@@ -89,6 +90,10 @@ impl Dialled<'_> {
             CertificateError::ExpiredContext { time, not_after } => {
                 let said = expired(*time, *not_after, clock);
                 format!("{said}{}: replace it at {}", self.certificate(), self.peer())
+            }
+            // Without times: there is none at which it would be valid.
+            CertificateError::Expired => {
+                format!("ends before it begins{}: replace it at {}", self.certificate(), self.peer())
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 self.wrong_name()
