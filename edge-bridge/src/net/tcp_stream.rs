@@ -205,7 +205,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => match &mut **stream {
-                tokio_rustls::TlsStream::Server(stream) => poll_read_record(stream, cx, buf),
+                tokio_rustls::TlsStream::Server(stream) => poll_read_records(stream, cx, buf),
                 stream @ tokio_rustls::TlsStream::Client(_) => {
                     Pin::new(stream).poll_read(cx, buf).map_err(in_plain_words)
                 }
@@ -222,6 +222,23 @@ fn in_plain_words(error: io::Error) -> io::Error {
     } else {
         error
     }
+}
+
+/// Reads the data of the records that are there, as far as there is room for them. A client that sends each packet as a record of its own has so the
+/// turns of one without TLS.
+fn poll_read_records(
+    stream: &mut tokio_rustls::server::TlsStream<Counted>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    ready!(poll_read_record(stream, cx, buf))?;
+    let mut last = 0;
+    while buf.remaining() > 0 && buf.filled().len() > last {
+        last = buf.filled().len();
+        // An end or an error comes again at the next read.
+        let Poll::Ready(Ok(())) = poll_read_record(stream, cx, buf) else { break };
+    }
+    Poll::Ready(Ok(()))
 }
 
 /// Reads the data of one record. The stream's own `poll_read` would take in as many records as there is room for before it returns, and all of

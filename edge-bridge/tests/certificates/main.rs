@@ -13,6 +13,7 @@
 mod authority;
 mod clock_floor;
 mod forwarded;
+mod records;
 mod refusal_words;
 mod revoked;
 mod silent;

@@ -1,0 +1,47 @@
+//! Packets that come as records of TLS of their own.
+
+use edge_bridge::net::tcp_stream::Counted;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Duration, sleep, timeout};
+
+use crate::PATIENCE;
+use crate::authority::{Authority, EVER};
+
+const PACKETS: usize = 30;
+const PACKET: &[u8] = b"a packet of a sensor";
+
+/// A connection has a turn for each read: with one record a turn, a sensor behind TLS falls behind those without where turns are rare.
+#[tokio::test]
+async fn records_that_are_there_are_read_at_once_as_far_as_there_is_room() {
+    let authority = Authority::new();
+    let (client, server) = (authority.client(), authority.hub(EVER));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let sensor = tokio::spawn(async move {
+        let stream = Counted::new(TcpStream::connect(address).await.unwrap(), Default::default());
+        let mut stream = client.handshake("localhost", stream).await.unwrap();
+        for _ in 0..PACKETS {
+            stream.write_all(PACKET).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        stream
+    });
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut stream = server.accept(Counted::new(socket, Default::default())).await.unwrap();
+    let mut sensor = timeout(PATIENCE, sensor).await.unwrap().unwrap();
+    // On loopback what was written is there.
+    sleep(Duration::from_millis(100)).await;
+    let mut room = vec![0; 5 * PACKET.len()];
+    assert_eq!(stream.read(&mut room).await.unwrap(), 5 * PACKET.len(), "no more than there is room for");
+    let mut room = vec![0; PACKETS * PACKET.len()];
+    assert_eq!(stream.read(&mut room).await.unwrap(), (PACKETS - 5) * PACKET.len());
+
+    // An end behind the last record is not lost with it.
+    sensor.write_all(PACKET).await.unwrap();
+    sensor.shutdown().await.unwrap();
+    drop(sensor);
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(stream.read(&mut room).await.unwrap(), PACKET.len());
+    assert_eq!(stream.read(&mut room).await.unwrap(), 0);
+}
