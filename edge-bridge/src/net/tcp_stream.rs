@@ -235,7 +235,7 @@ fn poll_read_records(
     let mut last = 0;
     while buf.remaining() > 0 && buf.filled().len() > last {
         last = buf.filled().len();
-        // An end or an error comes again at the next read.
+        // An end comes again at the next read, an error of TLS with the next bytes or with the end.
         let Poll::Ready(Ok(())) = poll_read_record(stream, cx, buf) else { break };
     }
     Poll::Ready(Ok(()))

@@ -19,8 +19,10 @@ async fn records_that_are_there_are_read_at_once_as_far_as_there_is_room() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let sensor = tokio::spawn(async move {
-        let stream = Counted::new(TcpStream::connect(address).await.unwrap(), Default::default());
-        let mut stream = client.handshake("localhost", stream).await.unwrap();
+        let socket = TcpStream::connect(address).await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut stream =
+            client.handshake("localhost", Counted::new(socket, Default::default())).await.unwrap();
         for _ in 0..PACKETS {
             stream.write_all(PACKET).await.unwrap();
             stream.flush().await.unwrap();
