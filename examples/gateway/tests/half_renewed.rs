@@ -12,11 +12,11 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use support::authority::Authority;
 use support::gateway::Gateway;
-use support::mosquitto::{Mosquitto, Subscriber, publish};
+use support::mosquitto::{Mosquitto, Subscriber, is_served_by_tls, publish};
 use support::{free_port, wait_until};
 
 /// Files of the link, or of the listener, at this half of a renewal.
@@ -28,25 +28,6 @@ fn break_off(dir: &Path, name: &str, half: &str) {
         "certificate away" => fs::remove_file(cert).unwrap(),
         _ => fs::remove_file(key).unwrap(),
     }
-}
-
-/// Returns whether a client at the address with TLS is served.
-fn is_served(dir: &Path, port: u16) -> bool {
-    let mut command = Command::new("mosquitto_pub");
-    command.args([
-        "-h",
-        "localhost",
-        "-p",
-        &port.to_string(),
-        "-q",
-        "1",
-        "-t",
-        "secure",
-        "-m",
-        "x",
-        "--cafile",
-    ]);
-    command.arg(dir.join("plant.crt")).stderr(Stdio::null()).status().unwrap().success()
 }
 
 #[test]
@@ -91,7 +72,7 @@ fn promise_2_a_start_between_the_halves_of_a_renewal_stores_and_connects_when_th
         gateway.start();
         let topic = format!("{name}/{half}").replace(' ', "_");
         publish(listen, &topic, "x");
-        assert_eq!(is_served(dir, secure.port()), name == "site7", "{name} {half}");
+        assert_eq!(is_served_by_tls(secure.port(), &dir.join("plant.crt")), name == "site7", "{name} {half}");
         let degraded = "edge_verdict{verdict=\"degraded\"}";
         wait_until("it is told", 30, || gateway.metric(degraded) == Some(1.0));
         let status = gateway.get("/status.json").unwrap().1;
@@ -103,7 +84,9 @@ fn promise_2_a_start_between_the_halves_of_a_renewal_stores_and_connects_when_th
         assert!(name == "own" || !at_hub(), "{half}");
         sign(name);
         wait_until("what was stored is at the hub", 60, at_hub);
-        wait_until("sensors are served with TLS", 30, || is_served(dir, secure.port()));
+        wait_until("sensors are served with TLS", 30, || {
+            is_served_by_tls(secure.port(), &dir.join("plant.crt"))
+        });
         gateway.signal("HUP");
         wait_until("nothing is to be told", 30, || gateway.metric(degraded) == Some(0.0));
     }

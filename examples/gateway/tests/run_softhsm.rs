@@ -18,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 
 use support::authority::Authority;
 use support::gateway::{BINARY, Gateway};
-use support::mosquitto::{Mosquitto, Subscriber, command};
+use support::mosquitto::{Mosquitto, Subscriber, is_served_by_tls};
 use support::publisher::Publisher;
 use support::relay::Relay;
 use support::{free_port, wait_until};
@@ -113,25 +113,6 @@ impl Drop for Signer {
     }
 }
 
-/// Returns whether a sensor is served by TLS.
-fn is_served(dir: &Path, port: u16) -> bool {
-    let mut sensor = command("mosquitto_pub");
-    sensor.args([
-        "-h",
-        "localhost",
-        "-p",
-        &port.to_string(),
-        "-q",
-        "1",
-        "-t",
-        "secure",
-        "-m",
-        "x",
-        "--cafile",
-    ]);
-    sensor.arg(dir.join("plant.crt")).stderr(Stdio::null()).status().unwrap().success()
-}
-
 /// Exit code of `check`, and its errors.
 fn check(gateway: &Gateway) -> (Option<i32>, String) {
     let mut check = Command::new(BINARY);
@@ -203,7 +184,7 @@ fn over_kills_of_the_signer(kind: &str) {
     publish(&mut sensor, 0);
     wait_until("what the token has signed for arrives", 60, || has_all(&sensor));
     assert_eq!(plant.connects(), 1);
-    assert!((0..5).all(|_| is_served(dir, secure.port())), "{}", gateway.log());
+    assert!((0..5).all(|_| is_served_by_tls(secure.port(), &dir.join("plant.crt"))), "{}", gateway.log());
     // A new process has no session of TLS to resume.
     signer.kill_9();
     gateway.kill_9();
@@ -212,7 +193,7 @@ fn over_kills_of_the_signer(kind: &str) {
     let told = "site7.sock: no signer can be reached";
     wait_until("the reason is told", 30, || gateway.log().contains(told));
     assert_eq!((arrived().len(), plant.connects(), check(&gateway).0), (60, 1, Some(2)));
-    assert!(is_served(dir, secure.port()), "the other signer is there");
+    assert!(is_served_by_tls(secure.port(), &dir.join("plant.crt")), "the other signer is there");
     {
         // A signer with another key of the token.
         let _other = token.sign("02", "site7.sock");

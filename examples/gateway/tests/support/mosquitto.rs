@@ -213,6 +213,25 @@ pub fn publish(broker: SocketAddr, topic: &str, payload: &str) {
     assert!(output.status.success(), "mosquitto_pub: {output:?}");
 }
 
+/// Returns whether a client with TLS that trusts this authority is served at the port.
+pub fn is_served_by_tls(port: u16, authority: &Path) -> bool {
+    let mut client = command("mosquitto_pub");
+    client.args([
+        "-h",
+        "localhost",
+        "-p",
+        &port.to_string(),
+        "-q",
+        "1",
+        "-t",
+        "secure",
+        "-m",
+        "x",
+        "--cafile",
+    ]);
+    client.arg(authority).stderr(Stdio::null()).status().unwrap().success()
+}
+
 /// As [`publish`] at QoS 0: returns when it is sent.
 pub fn publish_unacknowledged(broker: SocketAddr, topic: &str, payload: &str) {
     let output = publish_at(broker, "mqttv311", 0, topic, payload);
