@@ -117,12 +117,8 @@ fn of_all(f: &mut Lines<'_, '_>, config: &Config, sizing: &Sizing) -> fmt::Resul
         "  disk reserved    {disk}; {parked} more once the hub refuses a message, for the parked ones"
     )?;
     writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
-    let access = match &config.local {
-        Local::Listen { access, .. } => access.ram_bytes(),
-        Local::Broker { .. } => 0,
-    };
-    if access > 0 {
-        let access = human_bytes(access);
+    if sizing.access_ram_bytes > 0 {
+        let access = human_bytes(sizing.access_ram_bytes);
         writeln!(
             f,
             "                   {access} of it for logins and rights, with their files as they are now"

@@ -78,6 +78,8 @@ pub(super) struct Sizing {
     pub(super) parked_disk_bytes: u64,
     /// Largest resident memory in bytes.
     pub(super) ram_bytes: u64,
+    /// The part of it that is for logins and rights, with their files as they are.
+    pub(super) access_ram_bytes: u64,
     /// Longest time for which a sensor waits for its PUBACK.
     pub(super) receipt: Duration,
 }
@@ -107,11 +109,16 @@ pub(super) struct RouteSizing {
 pub(super) fn sizing(config: &Config, load: Load) -> Sizing {
     let held = config.routes.iter().filter_map(|route| route.hold_max).max();
     let routes = config.routes.iter().zip(route_loads(config, load));
+    let access_ram_bytes = match &config.local {
+        Local::Listen { access, .. } => access.ram_bytes(),
+        Local::Broker { .. } => 0,
+    };
     Sizing {
         routes: routes.map(|(route, of_route)| route_sizing(config, route, load, of_route)).collect(),
         disk_bytes: disk_bytes(config),
         parked_disk_bytes: lane_disk_bytes(config.queue.max_bytes),
-        ram_bytes: ram_bytes(config),
+        ram_bytes: ram_bytes(config) + access_ram_bytes,
+        access_ram_bytes,
         receipt: config.queue.ack_within + held.unwrap_or_default(),
     }
 }
@@ -203,7 +210,7 @@ fn catching_up(line: f64, rate: f64, live: LinkBytes, backlog: LinkBytes) -> Dur
 /// Returns the most memory that the local side may use, in bytes.
 fn local_ram_bytes(local: &Local) -> u64 {
     match local {
-        Local::Listen { limits, addresses, access, persistence, .. } => {
+        Local::Listen { limits, addresses, persistence, .. } => {
             let tls = if addresses.tls.is_some() { RAM_TLS_BYTES } else { 0 };
             let has_web_socket = addresses.ws.iter().next().is_some();
             let handshakes = match (&addresses.tls, has_web_socket) {
@@ -215,18 +222,13 @@ fn local_ram_bytes(local: &Local) -> u64 {
             let connections =
                 u64::from(limits.max_connections) * (RAM_CONNECTION_BYTES + tls + web_socket) + handshakes;
             let saved = if *persistence { SAVED_CLIENTS_BYTES } else { 0 };
-            RAM_INTAKE_BYTES
-                + RAM_READING_BYTES
-                + connections
-                + saved
-                + access.ram_bytes()
-                + LOCAL_HEAP_FACTOR * limits.max_memory
+            RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + saved + LOCAL_HEAP_FACTOR * limits.max_memory
         }
         Local::Broker { .. } => RAM_UNACKED_BYTES,
     }
 }
 
-/// Returns the sum of the most memory that each part may use. Parked rows have a queue of their own, with one lane. A stop, a start after it and a
+/// Returns the sum of the most memory that each part but logins and rights may use. Parked rows have a queue of their own, with one lane. A stop, a start after it and a
 /// change of the routes copy the filters' states, one filter after the other.
 fn ram_bytes(config: &Config) -> u64 {
     let queue = store::config(config);
