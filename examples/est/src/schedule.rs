@@ -1,5 +1,5 @@
 //! Schedule of renewals: at two thirds of a certificate's life and a little later, by an amount that the gateway's id decides, so that the gateways of a
-//! plant do not all ask at once. After a failure the pause doubles (exponential back-off), and is never so long that the certificate would end in it.
+//! plant do not all ask at once; earlier where messages may wait longer than what is left then. After a failure the pause doubles (exponential back-off), and is never so long that the certificate would end in it.
 
 use ring::digest::{SHA256, digest};
 
@@ -38,27 +38,31 @@ pub enum Next {
 pub struct Schedule {
     /// Share of the spread, of 1024.
     share: u64,
+    /// Longest time that a message waits for its delivery, which the certificate should outlast.
+    wait_s: u64,
     failures: u32,
     /// Up time before which nothing is tried again.
     again_s: u64,
 }
 
 impl Schedule {
-    /// Creates the schedule of a gateway.
+    /// Creates the schedule of a gateway whose messages wait for `wait_s` seconds at most.
     #[must_use]
-    pub fn new(gateway: &str) -> Self {
+    pub fn new(gateway: &str, wait_s: u64) -> Self {
         // The same in every version of the program: a renewal should not move with an upgrade.
         let hash = digest(&SHA256, gateway.as_bytes());
         let share = hash.as_ref().iter().take(2).fold(0, |share, byte| share << 8 | u64::from(*byte)) >> 6;
-        Self { share, failures: 0, again_s: 0 }
+        Self { share, wait_s, failures: 0, again_s: 0 }
     }
 
     /// Returns the time from which a certificate is to be renewed, in seconds since 1970.
     #[must_use]
     pub fn due_s(&self, validity: Validity) -> u64 {
         let life_s = validity.life_s();
+        // Twice the spread: one for itself, the other for attempts that fail before the renewal is overdue.
+        let left_s = (life_s / 3).max(outlasted_s(life_s, self.wait_s) + life_s / SPREAD * 2);
         let spread_s = self.part(life_s / SPREAD);
-        validity.begin_s.saturating_add(life_s - life_s / 3).saturating_add(spread_s)
+        validity.begin_s.saturating_add(life_s.saturating_sub(left_s)).saturating_add(spread_s)
     }
 
     /// Returns the next step for the certificate in use. `None`: there is none, and the first one is to be asked for whatever the clock says.
@@ -114,6 +118,18 @@ impl Schedule {
     }
 }
 
+/// Returns the remaining validity below which a renewal is overdue: a sixth of the life, or `wait_s`, the longest time that a message waits, if the life is at
+/// least twice as long.
+#[must_use]
+pub fn overdue_s(life_s: u64, wait_s: u64) -> u64 {
+    (life_s / 6).max(outlasted_s(life_s, wait_s))
+}
+
+/// Returns the wait that a certificate outlasts at any time of its life as far as it is renewed when due. 0: its life is too short for that.
+fn outlasted_s(life_s: u64, wait_s: u64) -> u64 {
+    if wait_s > life_s / 2 { 0 } else { wait_s }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -128,21 +144,34 @@ mod tests {
 
     #[test]
     fn it_is_due_behind_two_thirds_of_the_life_and_each_gateway_has_its_own_time() {
-        let due = |id: &str| Schedule::new(id).due_s(LIFE) - LIFE.begin_s;
+        let due = |id: &str| Schedule::new(id, 0).due_s(LIFE) - LIFE.begin_s;
         let all: std::collections::BTreeSet<u64> = (0..100).map(|n| due(&format!("gw-{n}"))).collect();
         assert!(all.len() > 80, "{all:?}");
         assert!(all.iter().all(|due| (60 * DAY_S..69 * DAY_S).contains(due)), "{all:?}");
         // For good: a schedule of before an upgrade stays.
         assert_eq!(due("site7"), due("site7"));
-        let mut schedule = Schedule::new("site7");
+        let mut schedule = Schedule::new("site7", 0);
         let due_s = schedule.due_s(LIFE);
         assert_eq!(schedule.next(Some(LIFE), at(0, due_s - 7)), Next::Wait(7));
         assert_eq!(schedule.next(Some(LIFE), at(0, due_s)), Next::Ask);
     }
 
     #[test]
+    fn it_is_due_earlier_where_messages_wait_longer_than_what_is_left_then() {
+        let due_days = |wait_days: u64| {
+            let schedule = Schedule { share: 0, ..Schedule::new("g", wait_days * DAY_S) };
+            (schedule.due_s(LIFE) - LIFE.begin_s) / DAY_S
+        };
+        assert_eq!([0, 7, 12, 13, 30, 45].map(due_days), [60, 60, 60, 59, 42, 27]);
+        // A life that is too short for the wait: to renew all the time would not help.
+        assert_eq!([46, 90, 1_000].map(due_days), [60, 60, 60]);
+        let overdue_days = |wait_days: u64| overdue_s(LIFE.life_s(), wait_days * DAY_S) / DAY_S;
+        assert_eq!([0, 15, 16, 45, 46].map(overdue_days), [15, 15, 16, 45, 15]);
+    }
+
+    #[test]
     fn a_clock_that_may_be_wrong_renews_nothing_and_keeps_no_first_certificate_away() {
-        let mut schedule = Schedule::new("g");
+        let mut schedule = Schedule::new("g", 0);
         let unknown = Now { up_s: 5, wall_s: None };
         assert_eq!(schedule.next(Some(LIFE), unknown), Next::ClockUnknown);
         assert_eq!(schedule.next(None, unknown), Next::Ask);
@@ -152,7 +181,7 @@ mod tests {
 
     #[test]
     fn pauses_double_to_a_day_and_a_renewal_by_others_ends_them() {
-        let mut schedule = Schedule { share: 0, ..Schedule::new("g") };
+        let mut schedule = Schedule { share: 0, ..Schedule::new("g", 0) };
         let now = at(0, LIFE.begin_s + 70 * DAY_S);
         let pauses: Vec<u64> = (0..40).map(|_| schedule.failed(Some(LIFE), now, None)).collect();
         assert_eq!(pauses[..4], [60, 120, 240, 480]);
@@ -164,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_pause_of_the_server_counts_within_bounds() {
-        let mut schedule = Schedule::new("g");
+        let mut schedule = Schedule::new("g", 0);
         let now = at(0, LIFE.begin_s + 70 * DAY_S);
         let pauses = [0, 17, u64::MAX].map(|asked| schedule.failed(Some(LIFE), now, Some(asked)));
         assert_eq!(pauses, [ASKED_MIN_S, 17, DAY_S]);
@@ -174,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_certificate_that_is_due_when_it_comes_is_not_renewed_at_once() {
-        let mut schedule = Schedule::new("g");
+        let mut schedule = Schedule::new("g", 0);
         // Made now, with a life that began three days ago.
         let new = |wall_s: u64| Validity { begin_s: wall_s - 3 * DAY_S, end_s: wall_s + HOUR_S };
         let (mut requests, begin_s) = (0, 100 * DAY_S);
@@ -203,10 +232,19 @@ mod tests {
     proptest! {
         /// Whatever the dates and clocks are, every gateway asks before the end, and again before it.
         #[test]
-        fn it_asks_in_time(begin_s: u64, life_s in 0_u64..1 << 40, id: String, late_s in 0_u64..1 << 40, failures in 0_u32..100, up_s: u64) {
+        fn it_asks_in_time(
+            begin_s: u64,
+            life_s in 0_u64..1 << 40,
+            wait_s in 0_u64..1 << 40,
+            id: String,
+            late_s in 0_u64..1 << 40,
+            failures in 0_u32..100,
+            up_s: u64,
+        ) {
             let validity = Validity { begin_s, end_s: begin_s.saturating_add(life_s) };
-            let mut schedule = Schedule::new(&id);
+            let mut schedule = Schedule::new(&id, wait_s);
             let due_s = schedule.due_s(validity);
+            prop_assert!(validity.end_s - due_s >= overdue_s(validity.life_s(), wait_s));
             prop_assert!(due_s >= begin_s && due_s <= validity.end_s);
             let wall_s = due_s.saturating_add(late_s);
             for _ in 0..failures {
@@ -221,7 +259,7 @@ mod tests {
         #[test]
         fn haste_is_bounded(life_s in 100_u64..100_000_000) {
             let validity = Validity { begin_s: 0, end_s: life_s };
-            let mut schedule = Schedule::new("g");
+            let mut schedule = Schedule::new("g", 0);
             let (mut wall_s, mut requests) = (schedule.due_s(validity), 0);
             while wall_s < life_s {
                 wall_s += schedule.failed(Some(validity), at(0, wall_s), None);

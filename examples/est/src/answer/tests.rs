@@ -318,7 +318,7 @@ proptest! {
                 if let Ok(chain) = read(&good(&body), &wanted) {
                     let first = pem::certificates(chain.pem.as_bytes()).remove(0);
                     prop_assert_eq!(certificate(&first).public_key, wanted.public_key);
-                    let _ = Schedule::new("g").due_s(chain.validity);
+                    let _ = Schedule::new("g", 0).due_s(chain.validity);
                 }
             }
         }

@@ -74,14 +74,14 @@ struct File {
     partner: Option<PathBuf>,
     /// Remaining validity below which the operator has to act.
     near: Duration,
-    /// Set if the gateway renews the certificate by itself.
-    is_enrolled: bool,
+    /// Longest time that a message waits. `None` unless the gateway renews the certificate by itself.
+    outlasts: Option<Duration>,
     /// Set if the gateway gets its first one by a claim while it runs.
     comes_by_claim: bool,
     /// Set unless there was no file at the last check.
     is_there: bool,
-    /// Remaining validity below which the gateway should have renewed it by itself.
-    overdue: Option<Duration>,
+    /// Length of its life. `None`: others renew it, or it cannot be read.
+    life: Option<Duration>,
     /// Stamps of both when their content was read last.
     stamps: [Stamp; 2],
     end: Option<SystemTime>,
@@ -93,14 +93,14 @@ struct File {
 
 impl File {
     /// Marks the certificate as one that the gateway renews by itself. It may be short-lived, so that nobody has to act while there is time for that.
-    fn enrolled(mut self, comes_by_claim: bool) -> Self {
-        (self.is_enrolled, self.comes_by_claim) = (true, comes_by_claim);
+    fn enrolled(mut self, comes_by_claim: bool, longest_wait: Duration) -> Self {
+        (self.outlasts, self.comes_by_claim) = (Some(longest_wait), comes_by_claim);
         self
     }
 
     fn is_near(&self, now: SystemTime) -> bool {
-        let near =
-            self.overdue.filter(|_| self.is_enrolled).map_or(self.near, |overdue| overdue.min(self.near));
+        let overdue = self.life.zip(self.outlasts).map(|(life, longest_wait)| overdue(life, longest_wait));
+        let near = overdue.map_or(self.near, |overdue| overdue.min(self.near));
         self.end.is_some_and(|end| end.duration_since(now).is_ok_and(|left| left < near) || end <= now)
     }
 
@@ -111,10 +111,10 @@ impl File {
             path: path.to_owned(),
             partner: partner.map(Path::to_owned),
             near,
-            is_enrolled: false,
+            outlasts: None,
             comes_by_claim: false,
             is_there: true,
-            overdue: None,
+            life: None,
             stamps: [None; 2],
             end: None,
             is_foreign: false,
@@ -131,9 +131,9 @@ impl File {
             Found::Unreadable { is_there } => {
                 (self.is_there, self.failed_looks) = (is_there, self.failed_looks.saturating_add(1));
             }
-            Found::Read { stamps, end, is_foreign, overdue } => {
+            Found::Read { stamps, end, is_foreign, life } => {
                 (self.stamps, self.end, self.is_foreign) = (stamps, end, is_foreign);
-                self.overdue = overdue;
+                self.life = life;
                 (self.failed_looks, self.said) = (0, None);
             }
         }
@@ -172,7 +172,7 @@ enum Found {
         stamps: [Stamp; 2],
         end: Option<SystemTime>,
         is_foreign: bool,
-        overdue: Option<Duration>,
+        life: Option<Duration>,
     },
 }
 
@@ -200,19 +200,22 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
         _ => ends.iter().min(),
     };
     let is_foreign = role.is_list() && partner.is_some_and(|ca| !is_list_of(path, ca));
-    let overdue = if matches!(role, Role::Hub | Role::Broker) { overdue(path) } else { None };
-    Found::Read { stamps: found, end: end.copied(), is_foreign, overdue }
+    let life = if matches!(role, Role::Hub | Role::Broker) { life_of(path) } else { None };
+    Found::Read { stamps: found, end: end.copied(), is_foreign, life }
 }
 
-/// Remaining validity below which a certificate should have been renewed by the gateway: a sixth of its life.
 #[cfg(feature = "est")]
-fn overdue(path: &Path) -> Option<Duration> {
-    crate::run::hub::enrolment::life_of(path).map(|life| life / 6)
-}
+use crate::run::hub::enrolment::{life_of, overdue};
 
 #[cfg(not(feature = "est"))]
-fn overdue(_: &Path) -> Option<Duration> {
+fn life_of(_: &Path) -> Option<Duration> {
     None
+}
+
+/// Returns the remaining validity below which a certificate should have been renewed by the gateway.
+#[cfg(not(feature = "est"))]
+fn overdue(life: Duration, _: Duration) -> Duration {
+    life
 }
 
 /// Handle to the certificates; clones share them. See the [module](self).
@@ -227,7 +230,8 @@ impl Certificates {
     pub(crate) fn new(config: &Config) -> Self {
         let is_tls = config.hub.url.starts_with("mqtts://");
         // What waits as long as it may is delivered with the certificate of then.
-        let at_hub = NEAR.max(config.queue.max_age.unwrap_or_default());
+        let longest_wait = config.queue.max_age.unwrap_or_default();
+        let at_hub = NEAR.max(longest_wait);
         let mut files = Vec::new();
         let mut add = |role, path: Option<&PathBuf>, partner: Option<&PathBuf>, near| {
             files.extend(path.map(|path| File::new(role, path, partner.map(PathBuf::as_path), near)));
@@ -256,7 +260,9 @@ impl Certificates {
             let is_it = |file: &File| {
                 matches!(file.role, Role::Hub | Role::Broker) && Some(&file.path) == config.hub.cert.as_ref()
             };
-            let enrolled = |file: File| if is_it(&file) { file.enrolled(est.claim.is_some()) } else { file };
+            let comes_by_claim = est.claim.is_some();
+            let enrolled =
+                |file: File| if is_it(&file) { file.enrolled(comes_by_claim, longest_wait) } else { file };
             files = files.into_iter().map(enrolled).collect();
         }
         let enrolment = EnrolmentState::new(config.hub.waits_for_certificate());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use edge_bridge::Tls;
 use edge_est::certificate::{Certificate, Validity};
 use edge_est::request::Names;
+use edge_est::schedule::overdue_s;
 use edge_est::{key, key::SigningKey, pem};
 use edge_state::file;
 
@@ -73,6 +74,11 @@ pub(super) fn validity_of(path: &Path) -> Option<Validity> {
 /// Returns the length of the life of the first certificate in a file. `None`: there is none that can be read.
 pub(in crate::run) fn life_of(path: &Path) -> Option<Duration> {
     validity_of(path).map(|validity| Duration::from_secs(validity.life_s()))
+}
+
+/// Returns the remaining validity below which a certificate with such a life should have been renewed by the gateway, if messages wait `longest_wait` at most.
+pub(in crate::run) fn overdue(life: Duration, longest_wait: Duration) -> Duration {
+    Duration::from_secs(overdue_s(life.as_secs(), longest_wait.as_secs()))
 }
 
 /// Returns the gateway's key; makes it if there is no file.

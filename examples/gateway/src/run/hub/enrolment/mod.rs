@@ -29,8 +29,8 @@ use crate::config::{Config, Est, Hub};
 
 use super::enrolment_state::{Enrolment, EnrolmentState};
 use exchange::ExchangeError;
-pub(in crate::run) use identity_files::life_of;
 use identity_files::{Identity, behind, own_key, try_room, validity_of, write_certificate};
+pub(in crate::run) use identity_files::{life_of, overdue};
 
 /// Longest pause between two looks at clock and certificate, which others may change.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -104,7 +104,9 @@ impl Enroller {
         let est = config.hub.est.clone()?;
         // `check` has read it.
         let server = est.url.parse().ok()?;
-        let (hub, schedule) = (config.hub.clone(), Schedule::new(&config.id));
+        let longest_wait = config.queue.max_age.unwrap_or_default();
+        let schedule = Schedule::new(&config.id, longest_wait.as_secs());
+        let hub = config.hub.clone();
         Some(Self { hub, est, server, wall, floor, schedule, state, told_s: None })
     }
 

@@ -40,7 +40,7 @@ async fn a_server_that_says_nothing_is_given_up_and_the_key_stays() {
     let key = fs::read(dir.path().join("own.key")).unwrap();
     // It is not asked again before a minute is over, and then for the same key.
     enroller.step().await;
-    enroller.schedule = Schedule::new("g");
+    enroller.schedule = Schedule::new("g", 0);
     enroller.step().await;
     assert_eq!(fs::read(dir.path().join("own.key")).unwrap(), key);
     assert!(!dir.path().join("own.crt").exists());

@@ -193,7 +193,7 @@ fn without_a_certificate_there_is_no_series() {
     assert!(text.ends_with("\nedge_certificate_expiry_timestamp_seconds{role=\"hub_ca\"} 5\n"), "{text}");
 }
 
-/// Of thirty days five are left where the renewal is overdue, and fourteen where nobody renews by himself.
+/// Of thirty days five are left where the renewal is overdue, or what messages may wait, and fourteen where nobody renews by himself.
 #[cfg(feature = "est")]
 #[test]
 fn a_certificate_of_hub_and_broker_that_the_gateway_renews_is_near_its_end_at_both_late() {
@@ -206,18 +206,22 @@ fn a_certificate_of_hub_and_broker_that_the_gateway_renews_is_near_its_end_at_bo
         std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
         std::fs::write(path.with_extension("key"), key.serialize_pem()).unwrap();
     }
-    let near = |name: &str| {
+    let near = |name: &str, max_age: &str| {
         let text = format!(
             "[gateway]\nid = \"g\"\n[local]\nbroker = \"mqtts://b\"\ntopics = [\"#\"]\nbroker_cert = \"{name}\"\nbroker_key = \"{name}.key\"\n\
-             [hub]\nurl = \"mqtts://h\"\ncert = \"both\"\nkey = \"both.key\"\n[hub.est]\nurl = \"https://e\"\n[queue]\n[[route]]\nmatch = \"#\"\n"
+             [hub]\nurl = \"mqtts://h\"\ncert = \"both\"\nkey = \"both.key\"\n[hub.est]\nurl = \"https://e\"\n[queue]\n{max_age}\n[[route]]\nmatch = \"#\"\n"
         );
         let parsed = Config::parse(&dir.path().join("g.toml"), &text, &|_| None);
         let config = parsed.unwrap_or_else(|findings| panic!("{findings}")).0;
         let ends = Certificates::new(&config).ends_at(at(0));
         ends.iter().map(|end| (end.role, end.is_near)).collect::<Vec<_>>()
     };
-    assert_eq!(near("both"), [(Role::Hub, false), (Role::Broker, false)]);
-    assert_eq!(near("own"), [(Role::Hub, false), (Role::Broker, true)]);
+    assert_eq!(near("both", ""), [(Role::Hub, false), (Role::Broker, false)]);
+    assert_eq!(near("own", ""), [(Role::Hub, false), (Role::Broker, true)]);
+    let is_near_at_hub = |max_age| near("both", max_age)[0].1;
+    assert!(!is_near_at_hub("max_age = \"9d\""));
+    assert!(is_near_at_hub("max_age = \"11d\""), "what waits so long cannot be delivered with it");
+    assert!(!is_near_at_hub("max_age = \"20d\""), "no renewal would help: `check` warns of it");
 }
 
 /// Nothing is said of what nobody could ever read: the start fails then.
@@ -233,7 +237,7 @@ fn a_first_certificate_is_to_come_by_a_claim_and_only_where_there_is_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cert");
     let is_unreadable = |comes_by_claim| {
-        let mut file = File::new(Role::Hub, &path, None, DAY).enrolled(comes_by_claim);
+        let mut file = File::new(Role::Hub, &path, None, DAY).enrolled(comes_by_claim, DAY);
         for _ in 0..FAILED_LOOKS {
             file.take(read(Role::Hub, &path, None, [None; 2]));
         }
