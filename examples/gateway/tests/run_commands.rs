@@ -79,13 +79,12 @@ fn a_command_reaches_a_local_client_and_its_end_is_told_where_it_asks() {
 #[test]
 fn what_must_not_be_given_is_refused_with_its_reason() {
     let rules = format!(
-        "{RULES}[[command]]\nmatch = \"site7/free/+/set\"\nto = \"free/+\"\nallow_unbounded = true\nanswers = \"site7/answers/free\"\n"
+        "{RULES}[[command]]\nmatch = \"site7/free/+/set\"\nto = \"free/+\"\nallow = [\"open\", \"0..100\"]\nallow_unbounded = true\nanswers = \"site7/answers/free\"\n"
     );
     let retained = |hub| Request::new("site7/cmd/old", "open").expiry(3_600).id("old").retained().send(hub);
     let mut plant = Plant::start_after(&rules, retained, |hub| hub);
     let local = LocalClient::start(plant.listen, "valves", "#");
-    let hub = plant.hub.address;
-    let large = plant.dir.path().join("large");
+    let (hub, large) = (plant.hub.address, plant.dir.path().join("large"));
     fs::write(&large, vec![b'x'; 256 * 1024 + 1]).unwrap();
     let long = "x".repeat(1_100);
     let request = |name: &str| Request::new(&format!("site7/cmd/{name}"), "open");
@@ -111,13 +110,15 @@ fn what_must_not_be_given_is_refused_with_its_reason() {
     }
     assert_eq!((plant.ended("retained"), plant.ended("no_expiry"), plant.ended("other")), (2.0, 1.0, 5.0));
 
-    Request::new("site7/free/a/set", "open").id("free").send(hub);
-    let answer = plant.answers.wait("free");
+    Request::new("site7/free/a/set", "101").id("free").send(hub);
+    assert_eq!(plant.answers.wait("free").reason, "not-allowed");
+    Request::new("site7/free/a/set", "99.5").id("mended").send(hub);
+    let answer = plant.answers.wait("mended");
     assert_eq!((answer.topic.as_str(), answer.clients), ("site7/answers/free", Some(1)), "{answer:?}");
     plant.request("site7/cmd/new", "open", 30, "new");
     assert!(plant.answers.wait("new").is_delivered, "the others hold nothing up");
     assert_eq!(local.given().into_iter().map(|given| given.topic).collect::<Vec<_>>(), ["free/a", "cmd/new"]);
-    assert_eq!((plant.left_at_hub(), plant.answers.all().len()), (0, 10));
+    assert_eq!((plant.left_at_hub(), plant.answers.all().len()), (0, 11));
 }
 
 #[test]

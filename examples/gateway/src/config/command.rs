@@ -1,5 +1,6 @@
 //! `[[command]]`: which messages of the hub are commands for local clients, and the limits of their delivery.
 
+mod allowed;
 mod checks;
 
 use std::fmt;
@@ -8,14 +9,15 @@ use std::time::Duration;
 use edge_bridge::wire::{matches, validate_characters, validate_filter, validate_topic_name};
 
 use super::Findings;
-use super::section::{Section, World};
+use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 
+pub(crate) use allowed::Allowed;
 pub(super) use checks::check;
 pub(crate) use checks::own_topic;
 
 /// Rule for one class of commands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CommandRule {
     /// MQTT topic filter at the hub.
     pub(crate) filter: String,
@@ -23,6 +25,8 @@ pub(crate) struct CommandRule {
     pub(crate) to: LocalTopic,
     /// Longest time after its arrival at which a command is still delivered to a local client.
     pub(crate) expiry: Duration,
+    /// Payloads that may be given. `None`: any.
+    pub(crate) allow: Option<Vec<Allowed>>,
     /// Set if commands without a Message Expiry Interval are accepted, although it is unknown how long they waited at the hub.
     pub(crate) allows_unbounded: bool,
     /// Set if a command is delivered at most once: neither a copy nor a command whose delivery was interrupted is delivered again.
@@ -136,6 +140,7 @@ fn command(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Opti
     let beside = filter.as_ref().map(|filter| filter.value.as_str());
     let to = section.parsed("to", findings, |text| LocalTopic::new(beside.unwrap_or(text), text));
     let expiry = section.duration_in_force("expiry", findings);
+    let allow = allowed(section, findings);
     let allows_unbounded = section.boolean("allow_unbounded", findings).unwrap_or(false);
     let at_most_once = section.one_of_in_force("delivery", findings) == "at-most-once";
     let answers = section.parsed("answers", findings, |text| valid_name(text).map(|()| text.to_owned()));
@@ -150,7 +155,24 @@ fn command(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Opti
         None if section.get("answers").is_none() => answers_by_default(id),
         None => return None,
     };
-    Some(CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers })
+    Some(CommandRule { filter, to, expiry, allow, allows_unbounded, at_most_once, answers })
+}
+
+/// Reads the payloads that may be given. What has a mistake is left out of the list, never the list.
+fn allowed(section: &Section<'_>, findings: &mut Findings) -> Option<Vec<Allowed>> {
+    let texts = section.placed_strings("allow", findings)?;
+    if texts.value.is_empty() {
+        let message = "an empty list: every command is refused; without the key any payload is taken";
+        findings.warning(texts.at, &section.key("allow"), message);
+    }
+    let read = |text: Placed<String>| match Allowed::parse(&text.value) {
+        Ok(allowed) => Some(allowed),
+        Err(message) => {
+            findings.error(text.at, &section.key("allow"), message);
+            None
+        }
+    };
+    Some(texts.value.into_iter().filter_map(read).collect())
 }
 
 /// Returns the default topic of answers.

@@ -65,6 +65,8 @@ pub(crate) use ack_held::window;
 pub(crate) use alarms::AlarmCommands;
 pub(crate) use broker::{BrokerTls, BrokerWay};
 pub(crate) use changes::Changes;
+#[cfg(test)]
+pub(crate) use command::Allowed;
 pub(crate) use command::{CommandRule, LocalTopic, answers_by_default, own_topic};
 pub(crate) use control::Control;
 pub(crate) use edge_state::operator_file;

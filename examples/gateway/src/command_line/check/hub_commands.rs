@@ -10,7 +10,7 @@ use super::Lines;
 /// Writes the rules for commands, and the access rights that they need at the hub.
 pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
     for (index, rule) in config.commands.iter().enumerate() {
-        let CommandRule { filter, to, expiry, allows_unbounded, at_most_once, answers } = rule;
+        let CommandRule { filter, to, expiry, allow, allows_unbounded, at_most_once, answers } = rule;
         writeln!(
             f,
             "command {:<6}{filter} at the hub -> {to} for {}, {}",
@@ -35,6 +35,10 @@ pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
                 f,
                 "              within {bound} after it came, or its own Message Expiry Interval if that is shorter; one without may be old"
             )?,
+        }
+        if let Some(allow) = allow {
+            let allow: Vec<String> = allow.iter().map(ToString::to_string).collect();
+            writeln!(f, "              its payload one of {}; any other is refused", allow.join(", "))?;
         }
         writeln!(
             f,

@@ -82,17 +82,19 @@ fn a_rule_has_the_documented_defaults_and_what_the_file_says() {
         filter: filter.to_owned(),
         to: LocalTopic::new(filter, filter).unwrap(),
         expiry: Duration::from_secs(60),
+        allow: None,
         allows_unbounded: false,
         at_most_once: true,
         answers: "edge/answers/g7".to_owned(),
     };
     assert_eq!(rules, [expected.clone()]);
     let (rules, said) = rule(
-        "to = \"valve/+/#\"\nexpiry = \"1d\"\nallow_unbounded = false\ndelivery = \"at-least-once\"\nanswers = \"done\"",
+        "to = \"valve/+/#\"\nexpiry = \"1d\"\nallow = [\"open\", \"0..9.5\"]\nallow_unbounded = false\ndelivery = \"at-least-once\"\nanswers = \"done\"",
     );
     assert_eq!(said, "");
     expected.to = LocalTopic::new(filter, "valve/+/#").unwrap();
     (expected.expiry, expected.at_most_once) = (Duration::from_secs(86_400), false);
+    expected.allow = Some(vec![Allowed::Text("open".to_owned()), Allowed::Range(0.0, 9.5)]);
     expected.answers = "done".to_owned();
     assert_eq!(rules, [expected]);
     assert_eq!(read(HERE, "", ""), (Vec::new(), String::new()), "without a rule nothing is said");
@@ -114,6 +116,10 @@ fn what_no_rule_can_be_is_an_error_at_its_key() {
         ("expiry = \"25h\"", "error: command[1].expiry: 1s to 1d"),
         ("expiry = 60", "error: command[1].expiry: a duration needs a unit"),
         ("delivery = \"exactly-once\"", "is not one of at-most-once, at-least-once"),
+        ("allow = \"open\"", "error: command[1].allow: expected an array, found a string"),
+        ("allow = [\"9..1\"]", "error: command[1].allow: \"9..1\": 9 is above 1"),
+        ("allow = [\"\"]", "error: command[1].allow: \"\": an empty payload"),
+        ("allow = []", "warning: command[1].allow: an empty list: every command is refused"),
         ("allow_unbounded = 1", "error: command[1].allow_unbounded: expected true or false"),
         ("qos = 1", "error: command[1].qos: unknown key"),
         ("[[command]]\nto = \"a\"", "error: command[2].match: missing: the MQTT topic filter"),

@@ -233,6 +233,12 @@ const COMMAND: &[Key] = &[
         "Longest time after its arrival in which a command is given to a local client. Its own Message Expiry Interval counts if that is shorter.",
     ),
     key(
+        "allow",
+        Strings("payloads, each a text or a range of numbers `MIN..MAX`"),
+        Means("any payload"),
+        "Payloads that are given, each as a whole: `[\"open\", \"close\", \"0..100\"]`. A range takes decimal numbers with their bounds, in digits alone. Any other payload is refused as `not-allowed`.",
+    ),
+    key(
         "allow_unbounded",
         Boolean,
         Is("false"),

@@ -1,4 +1,4 @@
-//! Admission of commands from the hub: a retained, late or too large one is refused at once. Pure.
+//! Admission of commands from the hub: one that is retained, late, too large or not allowed is refused at once. Pure.
 
 use edge_bridge::wire::{PropertyId, Publish, Utf8, Value};
 
@@ -20,6 +20,9 @@ pub(super) fn admit(rule: &CommandRule, publish: &Publish, waited_ms: u64) -> Re
     }
     if publish.payload.len() > PAYLOAD_MAX || !ReturnAddress::holds(publish) {
         return Err(Reason::TooLarge);
+    }
+    if rule.allow.as_ref().is_some_and(|allow| !allow.iter().any(|allowed| allowed.has(&publish.payload))) {
+        return Err(Reason::NotAllowed);
     }
     let longest_ms = u64::try_from(rule.expiry.as_millis()).unwrap_or(u64::MAX);
     let left_ms = match publish.properties.u32(PropertyId::MessageExpiryInterval) {
@@ -43,4 +46,30 @@ pub(super) fn expiring(publish: &Publish, left_ms: u64) -> Option<Publish> {
     let mut properties = publish.properties.without(&of_the_connection).to_builder();
     properties.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)).ok()?;
     Some(Publish { properties: properties.finish(), ..publish.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{command, rule, with};
+    use super::*;
+    use crate::config::Allowed;
+
+    #[test]
+    fn a_payload_that_the_rule_does_not_allow_is_refused_whatever_time_is_left() {
+        let admitted = |allow: &Option<Vec<Allowed>>, payload, seconds| {
+            let rule = CommandRule { allow: allow.clone(), ..rule("c/#", "l/#") };
+            let interval = Value::U32(seconds);
+            let publish = with(&command("c/a", payload), PropertyId::MessageExpiryInterval, interval);
+            admit(&rule, &publish, 0).map(|(topic, _)| topic.to_string())
+        };
+        let open = Some(vec![Allowed::Text("open".to_owned()), Allowed::Range(0.0, 9.0)]);
+        let given = || Ok("l/a".to_owned());
+        assert_eq!(admitted(&None, "whatever", 9), given());
+        assert_eq!((admitted(&open, "open", 9), admitted(&open, "9.0", 9)), (given(), given()));
+        assert_eq!(admitted(&open, "9.1", 9), Err(Reason::NotAllowed));
+        assert_eq!(admitted(&Some(Vec::new()), "open", 9), Err(Reason::NotAllowed));
+        // For the same reason when it comes again, late.
+        assert_eq!(admitted(&open, "shut", 0), Err(Reason::NotAllowed));
+        assert_eq!(admitted(&open, "open", 0), Err(Reason::Expired));
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Reason {
     BadId,
     /// The local topic made by the rule's `to` is not a valid topic name.
     NotATopic,
+    /// The payload is not among those that the rule allows.
+    NotAllowed,
     /// Too many commands wait already.
     Busy,
     TooLarge,
@@ -46,6 +48,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::BadId => "bad-id",
             Self::NotATopic => "not-a-topic",
+            Self::NotAllowed => "not-allowed",
             Self::Busy => "busy",
             Self::TooLarge => "too-large",
             Self::NotKept => "not-kept",

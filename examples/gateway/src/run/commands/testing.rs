@@ -30,6 +30,7 @@ pub(super) fn rule(filter: &str, to: &str) -> CommandRule {
         filter: filter.to_owned(),
         to: LocalTopic::new(filter, to).unwrap(),
         expiry: Duration::from_secs(60),
+        allow: None,
         allows_unbounded: false,
         at_most_once: true,
         answers: "answers".to_owned(),
