@@ -118,16 +118,16 @@ impl Schedule {
     }
 }
 
-/// Returns the remaining validity below which a renewal is overdue: a sixth of the life, or `wait_s`, the longest time that a message waits, if the life is at
-/// least twice as long.
+/// Returns the remaining validity below which a renewal is overdue: a sixth of the life, or `wait_s`, the longest time that a message waits. One that waits
+/// longer than seven tenths of the life is always overdue: such a life is too short for it.
 #[must_use]
 pub fn overdue_s(life_s: u64, wait_s: u64) -> u64 {
-    (life_s / 6).max(outlasted_s(life_s, wait_s))
+    (life_s / 6).max(wait_s)
 }
 
-/// Returns the wait that a certificate outlasts at any time of its life as far as it is renewed when due. 0: its life is too short for that.
+/// Returns the wait that a certificate outlasts at any time if it is renewed when due. 0: its life is too short for that, and to renew all the time would not help.
 fn outlasted_s(life_s: u64, wait_s: u64) -> u64 {
-    if wait_s > life_s / 2 { 0 } else { wait_s }
+    if wait_s > life_s / 10 * 7 { 0 } else { wait_s }
 }
 
 #[cfg(test)]
@@ -162,11 +162,10 @@ mod tests {
             let schedule = Schedule { share: 0, ..Schedule::new("g", wait_days * DAY_S) };
             (schedule.due_s(LIFE) - LIFE.begin_s) / DAY_S
         };
-        assert_eq!([0, 7, 12, 13, 30, 45].map(due_days), [60, 60, 60, 59, 42, 27]);
-        // A life that is too short for the wait: to renew all the time would not help.
-        assert_eq!([46, 90, 1_000].map(due_days), [60, 60, 60]);
+        assert_eq!([0, 7, 12, 13, 30, 63].map(due_days), [60, 60, 60, 59, 42, 9]);
+        assert_eq!([64, 90, 1_000].map(due_days), [60, 60, 60], "too short a life for the wait");
         let overdue_days = |wait_days: u64| overdue_s(LIFE.life_s(), wait_days * DAY_S) / DAY_S;
-        assert_eq!([0, 15, 16, 45, 46].map(overdue_days), [15, 15, 16, 45, 15]);
+        assert_eq!([0, 15, 16, 64].map(overdue_days), [15, 15, 16, 64]);
     }
 
     #[test]
@@ -244,7 +243,8 @@ mod tests {
             let validity = Validity { begin_s, end_s: begin_s.saturating_add(life_s) };
             let mut schedule = Schedule::new(&id, wait_s);
             let due_s = schedule.due_s(validity);
-            prop_assert!(validity.end_s - due_s >= overdue_s(validity.life_s(), wait_s));
+            let life_s = validity.life_s();
+            prop_assert!(wait_s > life_s / 10 * 7 || validity.end_s - due_s >= overdue_s(life_s, wait_s));
             prop_assert!(due_s >= begin_s && due_s <= validity.end_s);
             let wall_s = due_s.saturating_add(late_s);
             for _ in 0..failures {
