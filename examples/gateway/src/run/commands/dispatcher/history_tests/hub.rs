@@ -37,6 +37,7 @@ impl World {
         let publish =
             with(&command(topic, "on"), PropertyId::UserProperty, Value::Pair("cmd-id", &id.to_string()));
         let expires_ms = self.now_ms + u64::from(seconds) * 1_000;
+        self.expires_ms.insert(id, expires_ms);
         self.hub.insert(id, AtHub { publish, published_ms: self.now_ms, expires_ms, sent: false });
     }
 
