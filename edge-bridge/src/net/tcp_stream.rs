@@ -1,15 +1,17 @@
 //! Network connection with or without TLS, which counts the bytes on the wire.
 
+mod tls_records;
+
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tls::certificate_user::{CertificateUser, Nameless};
@@ -24,6 +26,8 @@ pub struct Counted {
     /// Bytes received since TLS last delivered data, and their limit if there is one.
     silent: usize,
     silent_max: Option<usize>,
+    /// Error of TLS that came behind data, for the next read.
+    failed: Option<io::Error>,
 }
 
 /// Most bytes that a client's TLS may receive without delivering data: a record without its last byte (16 645 bytes at most, RFC 8446 §5.2), and
@@ -33,7 +37,7 @@ const SILENT_MAX: usize = 36 * 1024;
 impl Counted {
     /// Wraps `stream`; its bytes are added to `bytes`.
     pub fn new(stream: TcpStream, bytes: Arc<AtomicU64>) -> Self {
-        Self { stream, bytes, silent: 0, silent_max: None }
+        Self { stream, bytes, silent: 0, silent_max: None, failed: None }
     }
 
     /// Waits until bytes have come, or the peer has closed the connection. Returns whether there are bytes. Cancel-safe.
@@ -205,7 +209,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => match &mut **stream {
-                tokio_rustls::TlsStream::Server(stream) => poll_read_records(stream, cx, buf),
+                tokio_rustls::TlsStream::Server(stream) => tls_records::poll_read(stream, cx, buf),
                 stream @ tokio_rustls::TlsStream::Client(_) => {
                     Pin::new(stream).poll_read(cx, buf).map_err(in_plain_words)
                 }
@@ -222,40 +226,6 @@ fn in_plain_words(error: io::Error) -> io::Error {
     } else {
         error
     }
-}
-
-/// Reads the data of the records that are there, as far as there is room for them. A client that sends each packet as a record of its own has so the
-/// turns of one without TLS.
-fn poll_read_records(
-    stream: &mut tokio_rustls::server::TlsStream<Counted>,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    ready!(poll_read_record(stream, cx, buf))?;
-    let mut last = 0;
-    while buf.remaining() > 0 && buf.filled().len() > last {
-        last = buf.filled().len();
-        // An end comes again at the next read, an error of TLS with the next bytes or with the end.
-        let Poll::Ready(Ok(())) = poll_read_record(stream, cx, buf) else { break };
-    }
-    Poll::Ready(Ok(()))
-}
-
-/// Reads the data of one record. The stream's own `poll_read` would take in as many records as there is room for before it returns, and all of
-/// them would count against the limit.
-fn poll_read_record(
-    stream: &mut tokio_rustls::server::TlsStream<Counted>,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    let there = ready!(Pin::new(&mut *stream).poll_fill_buf(cx))?;
-    let taken = there.len().min(buf.remaining());
-    buf.put_slice(there.get(..taken).unwrap_or_default());
-    Pin::new(&mut *stream).consume(taken);
-    if taken > 0 {
-        stream.get_mut().0.silent = 0;
-    }
-    Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Stream {
