@@ -54,6 +54,8 @@ pub(super) struct Connection {
     pub(super) farewell: Option<session::Closed>,
     /// Set when a keep alive passed while the connection was not being read. That ends no connection, because packets of the peer may have arrived unread.
     pub(super) excused: bool,
+    /// Set while the caller does not read it, for a reason that is not its client's.
+    pub(super) paused: bool,
     /// Up time before which the keep alive is not checked, because what came while the connection was not being read is read first.
     pub(super) grace_ms: u64,
     pub(super) topic_refused: bool,
@@ -85,6 +87,7 @@ impl Connection {
             gone: false,
             farewell: None,
             excused: false,
+            paused: false,
             grace_ms: 0,
             topic_refused: false,
             no_room_said_ms: None,

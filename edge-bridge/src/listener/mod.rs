@@ -201,6 +201,7 @@ impl<I: Ingest> Listener<I> {
             }
             Input::Waiting { up_to_date_ms } => {
                 self.accounts.on_bytes_waiting(connection);
+                self.resume(now.up_ms, connection);
                 if let Some(state) = self.connections.get_mut(connection) {
                     // A new connection has no backlog.
                     state.up_to_date_ms = up_to_date_ms.or(state.up_to_date_ms).or(Some(now.up_ms));

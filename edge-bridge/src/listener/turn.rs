@@ -33,6 +33,7 @@ impl<I: Ingest> Listener<I> {
     #[cfg(feature = "net")]
     pub(crate) fn on_not_read(&mut self, now: Now, connection: ConnectionId) {
         self.accounts.on_not_read(now.up_ms, connection);
+        self.pause(connection);
     }
 
     fn step(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut, packets: usize) {
