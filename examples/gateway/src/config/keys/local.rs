@@ -105,7 +105,7 @@ pub(super) const LOCAL: &[Key] = &[
         "max_connections",
         Integer(1, 100_000),
         Is("1000"),
-        "Connections at a time, as far as the limit of open files goes. Then a new one displaces one that is not read, or that has not logged in, of the address with most of them; else one that was silent for ten seconds, of an address that has an eighth of all connections or more, and at least two more than its own: many clients behind one address, such as a proxy that does not tell theirs (`proxy_protocol`), need room for all. At the limit the log says `the limit of N connections is reached`.",
+        "Connections at a time, as far as the limit of open files goes. Then a new one displaces one that is not read, or that has not logged in, of the address with most of them; else one that was silent for ten seconds, of an address that has an eighth of all connections or more, and at least two more than its own: many clients behind one address, such as a proxy that does not tell theirs (`trusted_proxies`), need room for all. At the limit the log says `the limit of N connections is reached`.",
     ),
     key(
         "max_packet",

@@ -284,3 +284,23 @@ fn the_table_of_control_is_what_the_loops_read() {
     let tables: Vec<Table> = std::iter::once(first).chain(control::TABLES[1..].iter().copied()).collect();
     check(&tables, frame, reader);
 }
+
+/// Words with an underscore in backquotes: keys, tables, choices, and two of Mosquitto's.
+#[test]
+fn a_key_that_a_meaning_names_is_there() {
+    let tables = || [TABLES, rules::TABLES, control::TABLES].into_iter().flatten();
+    let keys = || tables().flat_map(|table| table.keys);
+    let mut there = vec!["mosquitto_passwd", "use_identity_as_username"];
+    there.extend(tables().map(|table| table.name).chain(keys().map(|key| key.name)));
+    for key in keys() {
+        if let Value::OneOf(choices) = key.value {
+            there.extend(choices);
+        }
+    }
+    let meanings = tables().map(|table| table.meaning).chain(keys().map(|key| key.meaning));
+    for word in meanings.flat_map(|meaning| meaning.split('`').skip(1).step_by(2)) {
+        let is_name =
+            word.contains('_') && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        assert!(!is_name || there.contains(&word), "{word} is no key");
+    }
+}
