@@ -1,6 +1,7 @@
 //! The report of `check`.
 
 mod memory_of_logins;
+mod who_may_connect;
 
 use std::path::Path;
 
@@ -101,6 +102,10 @@ fn each_limit_of_a_client_is_told() {
         ),
         ("max_queued_messages = 7\nmax_unread = \"8KiB\"\n", "each client: 7 messages, "),
         ("max_unread = \"8KiB\"\n", " 8.0 KiB unread;"),
+        (
+            "max_connections = 7\nmax_packet = \"8KiB\"\nmax_memory = \"5MiB\"\n",
+            "\n              at most 7 connections, packets of 8.0 KiB, 5.0 MiB held for all of them\n",
+        ),
         ("max_rate = \"64KiB\"\n", "  64.0 KiB a second are read of it; "),
     ] {
         let text = told(keys);
