@@ -164,10 +164,38 @@ fn a_client_whose_limit_is_below_the_connack_is_closed_and_changes_nothing() {
 
 #[test]
 fn a_keep_alive_beyond_ours_is_told() {
-    let mut site = site();
-    for (asked, told) in [(0, Some(300)), (301, Some(300)), (300, None)] {
-        let (_, ack) = site.connect(Connect { keep_alive_s: asked, ..connect("c", Version::V5) });
-        assert_eq!(ack.properties.u16(PropertyId::ServerKeepAlive), told);
+    let told = |least_s, asked_s| {
+        let mut config = Config::default();
+        config.keep_alive_min_s = least_s;
+        let asks = Connect { keep_alive_s: asked_s, ..connect("c", Version::V5) };
+        Site::new(config).connect(asks).1.properties.u16(PropertyId::ServerKeepAlive)
+    };
+    for (least_s, asked_s, expected_s) in [
+        (0, 0, Some(300)),
+        (0, 301, Some(300)),
+        (0, 300, None),
+        (0, 5, None),
+        (20, 5, Some(20)),
+        (20, 20, None),
+        (20, 0, Some(300)),
+    ] {
+        assert_eq!(told(least_s, asked_s), expected_s, "{asked_s} s asked for, {least_s} s at least");
+    }
+}
+
+/// A client of MQTT 5 is told the shortest keep alive, and then has one and a half times it; one of 3.1.1, which cannot be told, keeps its own.
+#[test]
+fn a_keep_alive_below_ours_is_in_force_for_those_alone_who_are_told() {
+    for (version, ends_ms) in [(Version::V311, 7_500), (Version::V5, 30_000)] {
+        let mut config = Config::default();
+        config.keep_alive_min_s = 20;
+        let mut site = Site::new(config);
+        let (peer, ack) = site.connect(Connect { keep_alive_s: 5, ..connect("c", version) });
+        assert_eq!(ack.reason, ReasonCode::SUCCESS, "{version:?}");
+        site.pass(ends_ms - 1);
+        assert!(!site.is_closed(peer), "{version:?}: after {} ms", ends_ms - 1);
+        site.pass(1);
+        assert!(site.is_closed(peer), "{version:?}: after {ends_ms} ms");
     }
 }
 
