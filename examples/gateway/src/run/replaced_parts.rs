@@ -134,9 +134,9 @@ impl OwnIngest {
         let refused = Answer::Refuse(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
         let answer = part.call(|| decide(now, message)).unwrap_or(Some(refused))?;
         let Some((reason, error)) = rules.mistake(message, &answer) else { return Some(answer) };
-        if said.may_say(now.up_ms, &message.topic) {
+        if let Some(not_logged) = said.line(now.up_ms, &message.topic) {
             let topic = Escaped(&message.topic);
-            tracing::warn!(topic = %format_args!("\"{topic}\""), error = error.as_str(), "the program's own ingest made a row that cannot be delivered: its message goes to dead-letter/TOPIC as it came");
+            tracing::warn!(topic = %format_args!("\"{topic}\""), error = error.as_str(), not_logged, "the program's own ingest made a row that cannot be delivered: its message goes to dead-letter/TOPIC as it came");
         }
         Some(Answer::Refuse(reason))
     }

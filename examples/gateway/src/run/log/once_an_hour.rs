@@ -1,6 +1,6 @@
 //! Rate limit of log lines by name, such as a sensor's or a client's: each name has one line an hour. Peers choose the names, so only a few new
-//! names get their line at once; all others share one line a minute. Only the hash of each name is kept, and two names of one hash share a line.
-//! Pure, except for the random seed of the hashes.
+//! names get their line at once; all others share one line a minute. What has no line is counted. Only the hash of each name is kept, and two names
+//! of one hash share a line. Pure, except for the random seed of the hashes.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -20,28 +20,36 @@ pub(in crate::run) struct OnceAnHour {
     said: HashMap<u64, u64>,
     hashes: RandomState,
     budget: LineBudget,
+    /// Events of any name since the last line, which had none.
+    not_logged: u64,
 }
 
 impl Default for OnceAnHour {
     fn default() -> Self {
         let (said, hashes) = Default::default();
-        Self { said, hashes, budget: LineBudget::new(LINES_AT_ONCE, MINUTE_MS) }
+        Self { said, hashes, budget: LineBudget::new(LINES_AT_ONCE, MINUTE_MS), not_logged: 0 }
     }
 }
 
 impl OnceAnHour {
     /// Returns whether the line about `name` may be written now, and counts it as written.
     pub(in crate::run) fn may_say(&mut self, up_ms: u64, name: &str) -> bool {
+        self.line(up_ms, name).is_some()
+    }
+
+    /// Counts an event of `name`. Returns the number of events without a line since the last line, of whatever name, if this one has a line.
+    pub(in crate::run) fn line(&mut self, up_ms: u64, name: &str) -> Option<u64> {
         let is_said = |said_ms: &u64| up_ms.saturating_sub(*said_ms) < AGAIN_MS;
         let name = self.hashes.hash_one(name);
         if self.said.get(&name).is_some_and(is_said) || !self.budget.take(up_ms) {
-            return false;
+            self.not_logged = self.not_logged.saturating_add(1);
+            return None;
         }
         if self.said.len() >= NAMES_MAX {
             self.said.retain(|_, said_ms| is_said(said_ms));
         }
         self.said.insert(name, up_ms);
-        true
+        Some(std::mem::take(&mut self.not_logged))
     }
 }
 
@@ -60,6 +68,16 @@ mod tests {
         assert_eq!(said(MINUTE_MS, 0..50), [20], "one that was held back has its line later");
         assert_eq!(said(4 * MINUTE_MS, 0..50), [21, 22, 23]);
         assert_eq!(said(AGAIN_MS, 0..50), (0..20).collect::<Vec<_>>(), "an hour later");
+    }
+
+    #[test]
+    fn each_line_has_the_number_of_events_without_one() {
+        let mut lines = OnceAnHour::default();
+        let said: Vec<_> = (0..23).map(|n| lines.line(0, &n.to_string())).collect();
+        assert_eq!(said, [vec![Some(0); 20], vec![None; 3]].concat());
+        assert_eq!(lines.line(0, "0"), None, "it had its line");
+        assert_eq!(lines.line(MINUTE_MS, "20"), Some(4));
+        assert_eq!(lines.line(2 * MINUTE_MS, "21"), Some(0));
     }
 
     #[test]

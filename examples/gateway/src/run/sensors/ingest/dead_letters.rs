@@ -1,4 +1,4 @@
-//! Dead letters: messages that the routes cannot use, counted, and said once per topic and hour.
+//! Dead letters: messages that the routes cannot use, counted, and said once per topic and hour, of a few topics at once.
 
 use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Now};
@@ -16,19 +16,20 @@ impl Inner {
         let topic = message.topic.as_str();
         self.counts.undecodable += 1;
         self.taps.no_reading(topic, &error);
-        if self.dead_letters.may_say(now.up_ms, topic) {
-            tell_dead_letter(topic, reason, error, &message.payload);
+        if let Some(not_logged) = self.dead_letters.line(now.up_ms, topic) {
+            tell_dead_letter(topic, (reason, error), &message.payload, not_logged);
         }
         Answer::Refuse(reason)
     }
 }
 
-fn tell_dead_letter(topic: &str, reason: ReasonCode, error: &str, payload: &[u8]) {
+/// `not_logged`: dead letters without a line since the last one.
+fn tell_dead_letter(topic: &str, (reason, error): (ReasonCode, &str), payload: &[u8], not_logged: u64) {
     if reason == ReasonCode::TOPIC_NAME_INVALID {
         let begins = String::from_utf8_lossy(topic.as_bytes().get(..SHOWN_BYTES).unwrap_or_default());
-        tracing::warn!(bytes = topic.len(), begins = %format_args!("\"{}\"", Escaped(&begins)), error, "too long a topic: goes to dead-letter/TOPIC as it came");
+        tracing::warn!(bytes = topic.len(), begins = %format_args!("\"{}\"", Escaped(&begins)), error, not_logged, "too long a topic: goes to dead-letter/TOPIC as it came");
         return;
     }
     let begins = String::from_utf8_lossy(payload.get(..SHOWN_BYTES).unwrap_or(payload));
-    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(error)), begins = %format_args!("\"{}\"", Escaped(&begins)), "not readings: goes to dead-letter/TOPIC as it came");
+    tracing::warn!(topic = %format_args!("\"{}\"", Escaped(topic)), error = %format_args!("\"{}\"", Escaped(error)), begins = %format_args!("\"{}\"", Escaped(&begins)), not_logged, "not readings: goes to dead-letter/TOPIC as it came");
 }

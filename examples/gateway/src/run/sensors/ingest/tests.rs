@@ -134,6 +134,25 @@ fn a_topic_with_messages_that_are_no_readings_is_logged_once_an_hour() {
     assert_eq!((count(long), count(list), lines.lines().count()), (2, 2, 4), "{lines}");
 }
 
+/// Of a flood of topics some have their line at once, and the next line has the number of the others.
+#[test]
+fn dead_letters_without_a_line_are_counted_in_the_next_one() {
+    let mut ingest = ingest_after(true);
+    let lines = captured(|| {
+        let mut send = |up_ms, topic: &str| {
+            let mut bad = message("long/json", b"no reading");
+            bad.topic = Utf8::try_from(topic.to_owned()).unwrap();
+            let refused = Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID);
+            assert_eq!(ingest.ingest(Now { up_ms, wall_ms: up_ms as i64 }, &bad), refused, "{topic}");
+        };
+        (0..25).for_each(|n| send(0, &format!("{n}/json")));
+        send(60_000, "24/json");
+    });
+    let last = lines.lines().last().unwrap();
+    assert_eq!(lines.lines().count(), 21, "{lines}");
+    assert!(last.contains("24/json") && last.contains(" not_logged=5"), "{last}");
+}
+
 #[test]
 fn the_first_route_that_matches_decides() {
     let rows = rows(ingest_after(true).ingest(Now::default(), &message("raw/never", b"x")));
