@@ -1,4 +1,4 @@
-//! Connections that are not read while the queue is full, on real sockets: their end is noticed all the same.
+//! Connections that are not read while the queue is full, or for which there is no place, on real sockets: their ends, for both sides.
 #![cfg(feature = "net")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![allow(
@@ -7,6 +7,7 @@
     reason = "a test at the outside of the shell: real sockets"
 )]
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -113,6 +114,23 @@ async fn publishers_that_gave_up_lock_nobody_out() {
     let stats = server.stats().await.unwrap();
     assert_eq!((stats.connections, stats.displaced), (20, 40), "{stats:?}");
     connect_soon(&server, "valve").await;
+}
+
+/// The end of the connection is seen, not a reset, although the server takes nothing of what was sent.
+#[tokio::test]
+async fn whoever_finds_no_place_sees_a_proper_end() {
+    let server = server(1).await;
+    let _first = connect(&server, "first", 0).await.unwrap();
+    for bytes in [14, 4_000] {
+        // This thread is the server's, too: all is there before the connection is accepted.
+        let mut stream = std::net::TcpStream::connect(server.local_addr()).unwrap();
+        stream.write_all(&vec![0x10; bytes]).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(stream).unwrap();
+        let end = timeout(Duration::from_secs(20), stream.read(&mut [0])).await.expect("an end");
+        assert_eq!(end.map_err(|error| error.kind()), Ok(0), "{bytes} bytes");
+    }
+    assert_eq!(server.stats().await.unwrap().not_accepted, 2);
 }
 
 /// Connects a 3.1.1 client with a will at QoS 0.

@@ -4,10 +4,13 @@
 use std::fmt::{self, Display};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
@@ -19,6 +22,9 @@ use crate::net::ServerTls;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Shortest time between two log lines of one cause.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// Most bytes that are read of a connection that is turned away: a CONNECT, or a TLS handshake's first message.
+const TURNED_AWAY_BYTES: usize = 4096;
 
 /// One address to which clients connect.
 #[derive(Debug)]
@@ -115,8 +121,9 @@ impl Acceptor {
         .await
     }
 
-    /// Counts a connection that is closed at the limit.
-    pub(super) fn on_turned_away(&mut self) {
+    /// Counts a connection that is closed at the limit, and ends its stream properly.
+    pub(super) fn turn_away(&mut self, accepted: &Accepted) {
+        end_properly(&accepted.stream);
         self.turned_away.note(Instant::now(), &AtLimit(self.connections_max));
     }
 
@@ -124,6 +131,16 @@ impl Acceptor {
     pub(super) fn not_accepted(&self) -> u64 {
         self.failed.total + self.turned_away.total
     }
+}
+
+/// Ends a connection that is closed next, with a FIN, and without a wait. A socket that is closed with unread bytes is reset, so those that are
+/// there are read; bytes that come later are answered by a reset behind the FIN, which the peer sees first.
+fn end_properly(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    // An error means that the peer is gone.
+    let _ = socket.shutdown(Shutdown::Write);
+    // The socket does not block.
+    let _ = socket.recv(&mut [MaybeUninit::uninit(); TURNED_AWAY_BYTES]);
 }
 
 /// Reached limit of connections.

@@ -192,7 +192,7 @@ impl Owner {
         let address = accepted.stream.peer_addr().ok();
         let taken_in = self.listener.accept_from(self.now(), address);
         self.outputs();
-        let Some(id) = taken_in else { return self.acceptor.on_turned_away() };
+        let Some(id) = taken_in else { return self.acceptor.turn_away(&accepted) };
         self.addresses.extend(address.map(|address| (id, address)));
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
