@@ -23,7 +23,9 @@ use support::mosquitto::{self, Arrived, Mosquitto, Subscriber};
 use support::wall_clock::WallClock;
 use support::{free_port, wait_until};
 
-/// A gateway in 1970, with the addresses of its listener, plain and TLS, and a hub with a certificate of this week.
+const DAY_MS: i64 = 86_400_000;
+
+/// A gateway, with the addresses of its listener, plain and TLS, and a hub with a certificate from yesterday on for 90 days.
 struct Site {
     gateway: Gateway,
     listen: SocketAddr,
@@ -32,7 +34,13 @@ struct Site {
 }
 
 impl Site {
+    /// Starts the gateway in 1970.
     fn new(dir: &Path, is_synced: bool) -> Self {
+        Self::with_clock(dir, in_1970(), is_synced)
+    }
+
+    /// Starts the gateway with a clock that is so far beside this machine's.
+    fn with_clock(dir: &Path, offset_ms: i64, is_synced: bool) -> Self {
         let plant = Authority::new(dir, "plant");
         for name in ["hub", "gateway", "oven3"] {
             plant.sign_for_days(dir, name, name, 90);
@@ -69,12 +77,31 @@ impl Site {
             config.replace(&format!("\n{shipped}"), &format!("\n{own}"))
         });
         fs::write(dir.join("gateway.toml"), config).unwrap();
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let offset_ms = 60_000 - i64::try_from(since_1970).unwrap();
         gateway.wall_clock = Some(WallClock::new(dir, offset_ms, is_synced));
         gateway.start();
         Self { gateway, listen, secure, hub }
     }
+
+    /// Stops the gateway, and starts it with another clock.
+    fn restart_at(&mut self, offset_ms: i64, is_synced: bool) {
+        assert!(self.gateway.terminate().0.success());
+        self.gateway.wall_clock.as_ref().unwrap().set(offset_ms, is_synced);
+        self.gateway.start();
+    }
+
+    /// Has a message of a sensor reach the hub.
+    fn deliver(&self) {
+        let at_hub = Subscriber::start(self.hub.address, "site7/#");
+        mosquitto::publish(self.listen, "plant/pump", "on");
+        let is_it = |message: &Arrived| message.topic == "site7/plant/pump";
+        wait_until("delivered", 60, || at_hub.arrived().iter().any(is_it));
+    }
+}
+
+/// Milliseconds beside this machine's clock of one that shows the first minute of 1970.
+fn in_1970() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    60_000 - i64::try_from(since_1970).unwrap()
 }
 
 #[test]
@@ -115,7 +142,7 @@ fn a_gateway_in_1970_delivers_to_its_hub_and_takes_its_sensors() {
 #[test]
 fn a_clock_of_1970_that_counts_as_synchronised_is_believed() {
     let dir = tempfile::tempdir().unwrap();
-    let mut site = Site::new(dir.path(), true);
+    let site = Site::new(dir.path(), true);
     let refusal = "the hub's certificate is not valid before 20";
     wait_until("the hub's certificate is refused", 30, || site.gateway.log().contains(refusal));
     let log = site.gateway.log();
@@ -124,14 +151,49 @@ fn a_clock_of_1970_that_counts_as_synchronised_is_believed() {
         "{log}"
     );
     // Once the machine takes it back, the hub is reached without a restart.
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let offset_ms = 60_000 - i64::try_from(since_1970).unwrap();
-    site.gateway.wall_clock.as_mut().unwrap().set(offset_ms, false);
-    let at_hub = Subscriber::start(site.hub.address, "site7/#");
-    mosquitto::publish(site.listen, "plant/pump", "on");
-    wait_until("delivered", 60, || {
-        at_hub.arrived().iter().any(|message| message.topic == "site7/plant/pump")
-    });
+    site.gateway.wall_clock.as_ref().unwrap().set(in_1970(), false);
+    site.deliver();
+}
+
+/// The day on which the clock was right last is kept beside the queue.
+#[test]
+fn what_had_ended_when_the_clock_was_right_last_is_refused_in_1970() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut site = Site::with_clock(dir.path(), 400 * DAY_MS, true);
+    site.restart_at(in_1970(), false);
+    let refusal = "at least, although this machine's clock, which is not known to be right, says 1970-01-01";
+    wait_until("the hub's certificate is refused", 30, || site.gateway.log().contains(refusal));
+    // A gateway that has never known the time takes it.
+    site.gateway.state = dir.path().join("new-state");
+    site.restart_at(in_1970(), false);
+    site.deliver();
+}
+
+/// As a board whose clock is set to the time that was saved last, before a power cut.
+#[test]
+fn a_certificate_that_begins_behind_a_clock_that_was_saved_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let days = || ["30 days ago", "1 day ago"].map(day);
+    let before = days();
+    let mut site = Site::with_clock(dir.path(), -30 * DAY_MS, true);
+    let refusal = "the hub's certificate is not valid before 20";
+    wait_until("the hub's certificate is refused", 30, || site.gateway.log().contains(refusal));
+    site.restart_at(-30 * DAY_MS, false);
+    site.deliver();
+    let log = site.gateway.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("the clock is behind")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    let has_both = |[clock, taken]: [String; 2]| {
+        told[0].contains(&format!("clock={clock}T")) && told[0].contains(&format!("taken={taken}T"))
+    };
+    // Midnight may come meanwhile.
+    assert!(has_both(before) || has_both(days()), "{}", told[0]);
+}
+
+/// Returns a day by this machine's clock, such as `1 day ago`.
+fn day(ago: &str) -> String {
+    let said = Command::new("date").args(["-u", "+%F", "-d", ago]).output().unwrap();
+    String::from_utf8(said.stdout).unwrap().trim().to_owned()
 }
 
 /// A loop with a fixed output, which an interlock holds while its input says so.
@@ -154,8 +216,7 @@ fn promise_14_events_of_the_loops_follow_a_clock_that_is_set_while_they_run() {
         ),
     );
     let since_1970 = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let offset_ms = 60_000 - i64::try_from(since_1970()).unwrap();
-    gateway.wall_clock = Some(WallClock::new(dir.path(), offset_ms, false));
+    gateway.wall_clock = Some(WallClock::new(dir.path(), in_1970(), false));
     gateway.start();
     let events = Subscriber::start(listen, "event/#");
     let mut sensor = Sensor::new(listen, "sensor");
