@@ -41,16 +41,29 @@ fn a_key_of_the_queue_is_read_and_shown_nowhere() {
 fn mistakes_of_a_key_are_told_without_it() {
     for key in [&b""[..], b"correct horse", &HEX.as_bytes()[1..]] {
         let said = with(key, 0o600, "queue.key").unwrap_err().to_string();
-        assert!(
-            said.contains("error: queue.key_file:") && said.contains("are no key: it is 32 bytes"),
-            "{said}"
-        );
+        let expected = format!("/queue.key: {} bytes are no key: it is 32 bytes", key.len());
+        assert!(said.contains("error: queue.key_file: /") && said.contains(&expected), "{said}");
         assert!(!said.contains("horse") && !said.contains("0203"), "{said}");
     }
     let absent = with(&[7; 32], 0o600, "absent").unwrap_err().to_string();
-    assert!(absent.contains("error: queue.key_file:") && absent.contains("No such file"), "{absent}");
+    assert!(
+        absent.contains("error: queue.key_file: /") && absent.contains("/absent: No such file"),
+        "{absent}"
+    );
+    let folder = with(&[7; 32], 0o600, ".").unwrap_err().to_string();
+    assert!(folder.contains("error: queue.key_file: /") && folder.contains("/.: is a directory"), "{folder}");
+    // Root reads a file of any mode.
+    match with(&[7; 32], 0o000, "queue.key").map_err(|findings| findings.to_string()) {
+        Ok((config, _)) => assert!(config.queue.key.is_some()),
+        Err(said) => {
+            assert!(said.contains("error: queue.key_file: /"), "{said}");
+            assert!(said.contains("/queue.key: Permission denied"), "{said}");
+        }
+    }
     let (_, open) = with(&[7; 32], 0o644, "queue.key").unwrap();
-    assert!(open.to_string().contains("others may read the key: chmod 600"), "{open}");
+    let open = open.to_string();
+    let expected = "/queue.key: mode 0644, others may read the key: chmod 600";
+    assert!(open.contains("warning: queue.key_file: /") && open.contains(expected), "{open}");
 }
 
 #[cfg(not(feature = "encryption"))]

@@ -190,8 +190,7 @@ impl Attempts {
         let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
         let is_new = made.map_err(|error| NotOpened::ForNow(error.to_string()))?;
         let are_unread = !is_new && self.refuse_other_lanes().await?;
-        let (queue, consumer) =
-            store::open(&self.state, store::config(&self.config), self.clock.clone()).await?;
+        let (queue, consumer) = store::open(&self.state, &self.config, self.clock.clone()).await?;
         // Also if this run ends before its first look at itself: the next one finds the store in order.
         let mut found = self.found_at_open(&queue);
         if let Some(stats) = queue.stats().await {
@@ -241,7 +240,7 @@ impl Attempts {
         };
         let mut before = self.config.clone();
         before.queue.lanes.clone_from(&kept);
-        let (queue, consumer) = store::open(&self.state, store::config(&before), self.clock.clone()).await?;
+        let (queue, consumer) = store::open(&self.state, &before, self.clock.clone()).await?;
         let _lanes_before = self.found_at_open(&queue);
         let waiting = store::waiting(&queue);
         close(queue, consumer).await;
@@ -362,7 +361,7 @@ mod tests {
         assert!(opening.at_once().await.unwrap().is_none());
         std::fs::remove_file(&state).unwrap();
         std::fs::create_dir(&state).unwrap();
-        let (held, consumer) = store::open(&state, store::config(&config), Arc::default()).await.unwrap();
+        let (held, consumer) = store::open(&state, &config, Arc::default()).await.unwrap();
         let second = Opening::start(&state, &config, Arc::default(), false).at_once().await;
         assert!(second.is_err_and(|error| error.to_string().contains("is in use")));
         let mut restarted = Opening::start(&state, &config, Arc::default(), true);

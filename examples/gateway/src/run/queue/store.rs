@@ -9,7 +9,7 @@ use edge_queue::{
     Order as QueueOrder, SystemClock, aio,
 };
 
-use crate::config::queue_key::encrypted;
+use crate::config::queue_key::{QueueKey, encrypted};
 use crate::config::{Config, OnFull, Order, Queue};
 
 use crate::run::error::RunError;
@@ -42,10 +42,10 @@ pub(crate) enum NotOpened {
 /// The queue's error, by what can be done about it.
 pub(crate) async fn open(
     state: &Path,
-    queue: QueueConfig,
+    settings: &Config,
     clock: Arc<SystemClock>,
 ) -> Result<(aio::Queue, aio::Consumer), NotOpened> {
-    let opened = aio::Queue::open_with_clock(state, queue, clock).await;
+    let opened = aio::Queue::open_with_clock(state, config(settings), clock).await;
     let opened = opened.map_err(|error| match error {
         OpenError::Busy => NotOpened::Busy,
         OpenError::Config(error) => NotOpened::ForGood(RunError::Configuration(format!("[queue] {error}"))),
@@ -53,7 +53,8 @@ pub(crate) async fn open(
         | OpenError::KeyMissing
         | OpenError::WrongKey
         | OpenError::NotEncrypted) => {
-            NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
+            let key = key_words(&error, settings.queue.key.as_ref());
+            NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}{key}", state.display())))
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
         OpenError::NoSpace { needed, lower: Some(key), .. } => {
@@ -71,6 +72,16 @@ pub(crate) async fn open(
             let _closed = tokio::time::timeout(CLOSE_WITHIN, opened.close()).await;
             Err(NotOpened::ForNow(error.to_string()))
         }
+    }
+}
+
+/// Returns the file with the key that does not fit, and its place in the configuration, as they stand behind the error of the queue.
+fn key_words(error: &OpenError, key: Option<&QueueKey>) -> String {
+    match (error, key) {
+        (OpenError::KeyMissing, _) => ": [queue] key_file is not set".to_owned(),
+        (OpenError::WrongKey, Some(key)) => format!(" than that in {}", key.place()),
+        (OpenError::NotEncrypted, Some(key)) => format!(". The key is that in {}", key.place()),
+        _ => String::new(),
     }
 }
 
@@ -138,10 +149,14 @@ mod tests {
     use super::*;
 
     fn parsed(route: &str, queue: &str) -> QueueConfig {
+        config(&settings(route, queue))
+    }
+
+    fn settings(route: &str, queue: &str) -> Config {
         let text = format!(
             "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n{route}\n[queue]\n{queue}"
         );
-        config(&Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0)
+        Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0
     }
 
     /// Promise 7: what comes in during a drain leaves before the rest of the backlog, but for alarms and where the plant wants it otherwise.
@@ -160,7 +175,7 @@ mod tests {
             ("lane = \"alarm\"", "", telemetry, [1_000, 100]),
         ] {
             let dir = tempfile::tempdir().unwrap();
-            let (opened, mut hub) = open(dir.path(), parsed(route, queue), Arc::default()).await.unwrap();
+            let (opened, mut hub) = open(dir.path(), &settings(route, queue), Arc::default()).await.unwrap();
             let row = |n: u32| edge_queue::Row::new(n.to_be_bytes().to_vec()).lane(lane);
             for n in 0..1_000 {
                 let _stored = opened.push(row(n)).await.unwrap();
@@ -201,23 +216,42 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), [1; 32]).unwrap();
         std::fs::write(dir.path().join("other"), [2; 32]).unwrap();
-        let keyed = |name: &str| parsed("", &format!("key_file = \"{}\"", dir.path().join(name).display()));
+        let keyed = |name: &str| {
+            let file = dir.path().join(name).display().to_string();
+            settings("", &format!("key_file = \"{file}\""))
+        };
         let state = dir.path().join("state");
-        let (queue, hub) = open(&state, keyed("key"), Arc::default()).await.unwrap();
+        let (queue, hub) = open(&state, &keyed("key"), Arc::default()).await.unwrap();
         let _stored = queue.push(edge_queue::Row::new("secret payload")).await.unwrap();
         drop(hub);
         queue.close().await.unwrap();
-        let file = || std::fs::read(state.join("queue.ring")).unwrap();
-        let before = file();
-        assert!(!before.windows(14).any(|window| window == b"secret payload"));
-        for (queue, said) in [(keyed("other"), "with another key"), (parsed("", ""), "there is no key")] {
-            match open(&state, queue, Arc::default()).await.map(drop) {
-                Err(NotOpened::ForGood(error)) => assert!(error.to_string().contains(said), "{error}"),
+        let plain = dir.path().join("plain");
+        let (queue, hub) = open(&plain, &settings("", ""), Arc::default()).await.unwrap();
+        drop(hub);
+        queue.close().await.unwrap();
+        let files = || [&state, &plain].map(|state| std::fs::read(state.join("queue.ring")).unwrap());
+        let before = files();
+        assert!(!before[0].windows(14).any(|window| window == b"secret payload"));
+        let place = |name: &str| format!("{} ([queue] key_file)", dir.path().join(name).display());
+        for (state, settings, said) in [
+            (&state, keyed("other"), format!("encrypted with another key than that in {}", place("other"))),
+            (&state, settings("", ""), "there is no key: [queue] key_file is not set".to_owned()),
+            (
+                &plain,
+                keyed("key"),
+                format!(
+                    "made without encryption and takes no key: drain it, or move its backlog into a new queue by `edge-queue export` and `import`. The key is that in {}",
+                    place("key")
+                ),
+            ),
+        ] {
+            match open(state, &settings, Arc::default()).await.map(drop) {
+                Err(NotOpened::ForGood(error)) => assert!(error.to_string().ends_with(&said), "{error}"),
                 other => panic!("{other:?}"),
             }
         }
-        assert!(file() == before);
-        let (queue, _hub) = open(&state, keyed("key"), Arc::default()).await.unwrap();
+        assert!(files() == before);
+        let (queue, _hub) = open(&state, &keyed("key"), Arc::default()).await.unwrap();
         assert_eq!(waiting(&queue), 1);
     }
 
