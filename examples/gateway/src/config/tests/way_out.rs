@@ -60,6 +60,41 @@ fn mistakes_of_a_proxy_are_told_at_their_line_without_a_password() {
     assert!(said.contains("error: hub.url:") && !said.contains("hunter2"), "{said}");
 }
 
+/// As a unit with `LoadCredential=` has them: the files of a folder that systemd fills at the start, mode 0400.
+#[cfg(feature = "encryption")]
+#[test]
+fn keys_are_read_from_the_credentials_of_a_unit() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem();
+    std::fs::write(dir.path().join("site7.crt"), cert).unwrap();
+    let credentials = dir.path().join("credentials");
+    std::fs::create_dir(&credentials).unwrap();
+    for (name, content) in [("site7.key", key.serialize_pem().as_bytes()), ("queue.key", &[7; 32])] {
+        let file = credentials.join(name);
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o400)).unwrap();
+    }
+    let text = SMALL.replace(
+        "url = \"mqtt://hub.example:1883\"\n",
+        "url = \"mqtts://hub\"\ncert = \"site7.crt\"\nkey = \"${CREDENTIALS_DIRECTORY:-/etc/edge-gateway}/site7.key\"\n\
+         [queue]\nkey_file = \"${CREDENTIALS_DIRECTORY}/queue.key\"\n",
+    );
+    let given =
+        |env: &dyn Fn(&str) -> Option<String>| Config::parse(&dir.path().join("gateway.toml"), &text, env);
+    let folder = credentials.to_str().unwrap().to_owned();
+    let (config, findings) =
+        given(&|name| (name == "CREDENTIALS_DIRECTORY").then(|| folder.clone())).unwrap();
+    assert_eq!(findings.to_string(), "");
+    assert!(config.queue.key.is_some_and(|key| key.place().contains("/credentials/queue.key")));
+    assert_eq!(config.hub.key, Some(credentials.join("site7.key")));
+    // Without systemd: the default of the one, a mistake of the other.
+    let said = given(&|_| None).unwrap_err().to_string();
+    for expected in ["error: hub.key: /etc/edge-gateway/site7.key: ", "error: queue.key_file: "] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
 #[test]
 fn names_of_tls_are_read_and_checked() {
     let keys = "alpn = [\"x-amzn-mqtt-ca\"]\ntls_server_name = \"hub.example\"";
