@@ -111,7 +111,12 @@ async fn a_refused_server_has_the_programs_own_word_in_a_lone_handshake() {
         let (stream, _) = listener.accept().await.unwrap();
         let _ = server.accept(Counted::new(stream, Default::default())).await;
     });
-    let names = TlsSettingNames { server_name: "broker", authorities: "broker_ca", peer: "the local broker" };
+    let names = TlsSettingNames {
+        server_name: "broker",
+        authorities: "broker_ca",
+        peer: "the local broker",
+        ..TlsSettingNames::default()
+    };
     let stream = Counted::new(TcpStream::connect(address).await.unwrap(), Default::default());
     let tls = plant.client().with_setting_names(names);
     let error = tls.handshake("localhost", stream).await.unwrap_err().to_string();

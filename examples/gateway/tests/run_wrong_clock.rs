@@ -150,6 +150,9 @@ fn a_clock_of_1970_that_counts_as_synchronised_is_believed() {
         log.contains("and it is 1970-01-01 by this machine's clock") && !log.contains("the clock is behind"),
         "{log}"
     );
+    let setting =
+        "set the clock if it is wrong (it counts as right by a time service, or by [clock] trusted)";
+    assert!(log.contains(setting), "{log}");
     // Once the machine takes it back, the hub is reached without a restart.
     site.gateway.wall_clock.as_ref().unwrap().set(in_1970(), false);
     site.deliver();

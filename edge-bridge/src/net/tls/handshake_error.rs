@@ -82,18 +82,20 @@ impl Dialled<'_> {
             CertificateError::NotValidYetContext { not_before, .. } => {
                 let (from, clock) = (Utc::from(*not_before), Utc::from(clock).day());
                 format!(
-                    "is not valid before {from}, and it is {clock} by this machine's clock{}: set the clock if it is wrong, else replace the certificate at {}",
+                    "is not valid before {from}{}, and it is {clock} by this machine's clock{}: set the clock if it is wrong{}, else replace the certificate at {}",
+                    self.address_setting(),
                     self.certificate(),
-                    self.peer()
+                    self.trusted_clock(),
+                    self.server()
                 )
             }
             CertificateError::ExpiredContext { time, not_after } => {
-                let said = expired(*time, *not_after, clock);
-                format!("{said}{}: replace it at {}", self.certificate(), self.peer())
+                let (setting, said) = (self.address_setting(), expired(*time, *not_after, clock));
+                format!("has expired{setting}: {said}{}: replace it at {}", self.certificate(), self.server())
             }
             // Without times: there is none at which it would be valid.
             CertificateError::Expired => {
-                format!("ends before it begins{}: replace it at {}", self.certificate(), self.peer())
+                format!("ends before it begins{}: replace it at {}", self.certificate(), self.place())
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 self.wrong_name()
@@ -114,12 +116,12 @@ impl Dialled<'_> {
             CertificateError::BadSignature => format!(
                 "is not that of the key that signed the handshake, or that is an RSA key of less than 2048 bits{}: replace both at {}",
                 self.certificate(),
-                self.peer()
+                self.place()
             ),
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
                 "is not one for servers, by its extended key usage{}: replace it at {}",
                 self.certificate(),
-                self.peer()
+                self.place()
             ),
             other => self.refusal(other),
         };
@@ -133,7 +135,7 @@ impl Dialled<'_> {
 
     fn refusal(&self, error: &CertificateError) -> String {
         match (unfit_kind(error), error) {
-            (Some(kind), _) => format!("{kind}{}: replace it at {}", self.certificate(), self.peer()),
+            (Some(kind), _) => format!("{kind}{}: replace it at {}", self.certificate(), self.place()),
             (None, CertificateError::Other(other)) => format!("is refused: {}", other.0),
             (None, other) => format!("is refused: {other}{}", self.certificate()),
         }
@@ -142,6 +144,30 @@ impl Dialled<'_> {
     /// Returns the word for the server.
     fn peer(&self) -> &'static str {
         if self.names.peer.is_empty() { "the hub" } else { self.names.peer }
+    }
+
+    /// Returns the server with the name that was dialled.
+    fn server(&self) -> String {
+        format!("{} \"{}\"", self.peer(), Escaped(&self.name))
+    }
+
+    /// Returns the server as [`server`](Self::server) does, and the name of the setting that has its address.
+    fn place(&self) -> String {
+        format!("{}{}", self.server(), self.address_setting())
+    }
+
+    /// Returns the name of the setting that has the server's address, behind a blank and in brackets. Where the words before it are long, it stands in front
+    /// of them: a program may show their beginning alone.
+    fn address_setting(&self) -> String {
+        in_brackets(self.names.server_name)
+    }
+
+    /// Returns why a clock that may be wrong counts as right, in brackets; nothing if there is no setting for it.
+    fn trusted_clock(&self) -> String {
+        match self.names.clock {
+            "" => String::new(),
+            setting => format!(" (it counts as right by a time service, or by {setting})"),
+        }
     }
 
     /// Returns what the certificate says, behind a blank and in brackets; nothing if it is not known.
@@ -176,7 +202,7 @@ impl Dialled<'_> {
     }
 }
 
-/// Says that a certificate has expired, by this machine's clock or by the time that it is at least.
+/// Says since which time a certificate has expired, by this machine's clock or by the time that it is at least.
 fn expired(taken: UnixTime, not_after: UnixTime, clock: UnixTime) -> String {
     let end = Utc::from(not_after);
     let clock_s = Duration::from_secs(clock.as_secs().saturating_add(1));
@@ -184,10 +210,10 @@ fn expired(taken: UnixTime, not_after: UnixTime, clock: UnixTime) -> String {
     let (taken, clock) = (Utc::from(taken).day(), Utc::from(clock).day());
     if is_behind {
         format!(
-            "has expired: it ended at {end}, and it is {taken} at least, although this machine's clock, which is not known to be right, says {clock}"
+            "it ended at {end}, and it is {taken} at least, although this machine's clock, which is not known to be right, says {clock}"
         )
     } else {
-        format!("has expired: it ended at {end}, and it is {clock} by this machine's clock")
+        format!("it ended at {end}, and it is {clock} by this machine's clock")
     }
 }
 
@@ -203,6 +229,7 @@ mod tests {
             names: TlsSettingNames {
                 server_name: "hub.url",
                 authorities: "hub.ca",
+                clock: "clock.trusted",
                 ..TlsSettingNames::default()
             },
         }
@@ -273,13 +300,23 @@ mod tests {
         let early = CertificateError::NotValidYetContext { time: at(86_400), not_before: at(951_782_400) };
         let early = said(early).unwrap();
         assert!(
-            early.contains("not valid before 2000-02-29T00:00:00Z, and it is 1970-01-02 by this"),
+            early.contains("not valid before 2000-02-29T00:00:00Z (hub.url), and it is 1970-01-02 by this"),
             "{early}"
         );
         let late = |time| said(CertificateError::ExpiredContext { time, not_after: at(3_600) }).unwrap();
         assert!(late(at(86_400)).contains("1970-01-01T01:00:00Z, and it is 1970-01-02 by this"));
         let floor = late(at(951_782_400));
         assert!(floor.contains("it is 2000-02-29 at least") && floor.contains("says 1970-01-02:"), "{floor}");
+        // Whatever is wrong with it, the server is named, with its setting.
+        let server = "at the hub \"hub.example\"";
+        assert!(floor.contains("'s certificate has expired (hub.url): it ended at 1970"), "{floor}");
+        assert!(floor.ends_with(&format!(": replace it {server}")), "{floor}");
+        let clock = ": set the clock if it is wrong (it counts as right by a time service, or by clock.trusted), else";
+        assert!(early.ends_with(&format!("{clock} replace the certificate {server}")), "{early}");
+        for error in [CertificateError::Expired, CertificateError::InvalidPurpose] {
+            let said = said(error).unwrap();
+            assert!(said.ends_with(&format!(": replace it {server} (hub.url)")), "{said}");
+        }
     }
 
     /// Each other text is a series of its own in a metric, and a cause of its own in the log.

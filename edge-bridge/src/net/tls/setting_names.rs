@@ -12,6 +12,8 @@ pub struct TlsSettingNames {
     pub authorities: &'static str,
     /// Word for the server, with its article, as `the EST server`; empty for `the hub`.
     pub peer: &'static str,
+    /// Name of the setting by which the wall clock counts as right without a time service.
+    pub clock: &'static str,
 }
 
 impl Tls {

@@ -56,16 +56,19 @@ impl Peer {
 
     /// Returns the keys that are to look at where the handshake fails.
     pub(super) fn setting_names(self) -> TlsSettingNames {
+        let clock = "[clock] trusted";
         match self {
             Self::Hub => TlsSettingNames {
                 server_name: "[hub] url, tls_server_name",
                 authorities: "[hub] ca",
                 peer: "",
+                clock,
             },
             Self::LocalBroker => TlsSettingNames {
                 server_name: "[local] broker, broker_tls_server_name",
                 authorities: "[local] broker_ca",
                 peer: "the local broker",
+                clock,
             },
         }
     }

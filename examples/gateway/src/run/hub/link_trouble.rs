@@ -120,7 +120,7 @@ mod tests {
             (here(CertificateError::NotValidForName), true),
             (
                 of_link(
-                    "has expired: it ended at 2026-11-26T00:00:00Z, and it is 2026-11-27 by this machine's clock",
+                    "has expired ([hub] url): it ended at 2026-11-26T00:00:00Z, and it is 2026-11-27 by this machine's clock",
                 ),
                 true,
             ),
@@ -129,7 +129,7 @@ mod tests {
             (of_link("is refused: \"hub\" is revoked by /etc/edge-gateway/hub.crl"), true),
             (
                 of_link(
-                    "is not valid before 2026-11-26T00:00:00Z, and it is 1970-01-01 by this machine's clock",
+                    "is not valid before 2026-11-26T00:00:00Z ([hub] url), and it is 1970-01-01 by this machine's clock",
                 ),
                 false,
             ),

@@ -41,6 +41,7 @@ const NAMES: TlsSettingNames = TlsSettingNames {
     server_name: "[hub.est] url",
     authorities: "[hub.est] ca, or that of [hub]",
     peer: "the EST server",
+    clock: "[clock] trusted",
 };
 /// Shortest time between two log lines about requests that failed, in seconds.
 const TELL_EVERY_S: u64 = 3_600;
