@@ -33,10 +33,15 @@ use hub::{Hub, RealHub};
 use ledger::{Ledger, Order, Rule, WHOLE_SECOND};
 use rabbit::{Expired, Rabbit};
 use site::{AT_ONCE, STEPS, Site, Step};
+use support::arrivals::margin;
 use support::wait_until;
 
-/// Plants of each test, each killed once at each step. With eleven steps, two hubs and two deliveries: 132 kills.
-const PLANTS: u64 = 3;
+/// Plants at most once, each killed once at each step: with eleven steps and two hubs 110 kills.
+const PLANTS: usize = 5;
+/// The same at least once, the control: 66 kills.
+const CONTROL_PLANTS: usize = 3;
+/// Times for which a gateway is down after a kill, one after the other: some longer than the shortest commands live, even with begun seconds.
+const DOWN_MS: [u64; 5] = [0, 2_400, 3_200, 0, 800];
 /// Of commands whose time is over when the gateway comes back.
 const SHORT_S: u64 = 8;
 
@@ -73,16 +78,17 @@ fn permitted(step: Step, is_once: bool, forgets: bool, is_second: bool) -> &'sta
 /// Fate of a command: its ends, and how often a valve moved.
 type Fate = (Vec<String>, usize);
 
-/// Kills the gateway of one plant at each step, with this delay where the moment is not a state. Returns how many commands had which fate.
-fn at_each_step(mut site: Site, is_once: bool, delay: Duration) -> (Ledger, BTreeMap<(Step, Fate), usize>) {
+/// Kills the gateway of plant `n` at each step, with a delay of its own where the moment is not a state. Returns how many commands had which fate.
+fn at_each_step(mut site: Site, is_once: bool, n: usize) -> (Ledger, BTreeMap<(Step, Fate), usize>) {
+    let delay = Duration::from_millis(2 * n as u64);
     // The hub that hears while it withholds is the scripted one.
     let forgets = site.hub.hears_while_it_withholds();
     let mut summary = BTreeMap::new();
-    for step in STEPS {
-        let name = format!("{step:?}");
-        site.play(step, &name, delay, |_| {});
+    for (at, step) in STEPS.into_iter().enumerate() {
+        let (name, down) = (format!("{step:?}"), Duration::from_millis(DOWN_MS[(at + n) % DOWN_MS.len()]));
+        site.play(step, &name, delay, |_| std::thread::sleep(down));
         let ledger = site.ledger();
-        let is_own = |id: &str| id.starts_with(&format!("{name}-")) && !id.contains("-end-");
+        let is_own = |id: &str| id.starts_with(&format!("{name}-")) && !id.contains("-end-") && !is_short(id);
         for Order { id, .. } in ledger.orders.iter().filter(|order| is_own(&order.id)) {
             let (ends, moved) = fate(&ledger, id);
             let permitted = permitted(step, is_once, forgets, id.contains("-second-"));
@@ -96,13 +102,10 @@ fn at_each_step(mut site: Site, is_once: bool, delay: Duration) -> (Ledger, BTre
 }
 
 /// Ledgers of the plants.
-fn ledgers(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync, delivery: &str) -> Vec<Ledger> {
-    let play = |n| {
-        let delay = Duration::from_millis(2 * n);
-        at_each_step(Site::start(&hub, delivery), delivery == "at-most-once", delay)
-    };
+fn ledgers(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync, delivery: &str, plants: usize) -> Vec<Ledger> {
+    let play = |n| at_each_step(Site::start(&hub, delivery), delivery == "at-most-once", n);
     let mut summary = BTreeMap::new();
-    let ledgers = at_the_same_time((0..PLANTS).map(|n| move || play(n))).into_iter();
+    let ledgers = at_the_same_time((0..plants).map(|n| move || play(n))).into_iter();
     let ledgers = ledgers.map(|(ledger, own)| {
         own.into_iter().for_each(|(fate, count)| *summary.entry(fate).or_insert(0) += count);
         ledger
@@ -122,15 +125,36 @@ fn at_the_same_time<T: Send>(plays: impl Iterator<Item = impl FnOnce() -> T + Se
     })
 }
 
+/// It may expire while the gateway is down.
+fn is_short(id: &str) -> bool {
+    id.contains("-short-")
+}
+
+/// A command without an answer that the hub may have dropped, of which it says nothing if `is_untold`.
+fn is_dropped_untold(rule: Rule, id: &str, is_untold: bool) -> bool {
+    is_untold && rule == Rule::Vanished && is_short(id)
+}
+
 /// No rule is broken. Returns how many answers came again, unchanged.
-fn assert_at_most_once(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync) -> usize {
-    let ledgers = ledgers(hub, "at-most-once");
+fn assert_at_most_once(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync, is_untold: bool) -> usize {
+    let ledgers = ledgers(hub, "at-most-once", PLANTS);
+    let (mut in_time, mut over) = (0, 0);
     for ledger in &ledgers {
-        assert_eq!(ledger.judge(), BTreeSet::new(), "{ledger:#?}");
+        let mut wrong = ledger.judge();
+        // What a valve had has an answer, whatever the hub drops.
+        wrong.retain(|(rule, id)| !is_dropped_untold(*rule, id, is_untold) || ledger.moved(id) > 0);
+        assert_eq!(wrong, BTreeSet::new(), "{ledger:#?}");
+        for Order { id, .. } in ledger.orders.iter().filter(|order| is_short(&order.id)) {
+            *(if ledger.moved(id) > 0 { &mut in_time } else { &mut over }) += 1;
+        }
     }
+    println!("{in_time} commands were given before they expired, {over} were not; margin {:?}", margin());
+    assert!(in_time > PLANTS && over > PLANTS, "{in_time}, {over}: each plant has both");
     let distinct = |ledger: &Ledger| ledger.answers.iter().collect::<BTreeSet<_>>().len();
     let sum = |of: &dyn Fn(&Ledger) -> usize| ledgers.iter().map(of).sum::<usize>();
-    let (orders, answers) = (sum(&|ledger| ledger.orders.len()), sum(&distinct));
+    let told =
+        |ledger: &Ledger| ledger.orders.iter().filter(|order| !ledger.ends(&order.id).is_empty()).count();
+    let (orders, answers) = (sum(&told), sum(&distinct));
     let again = sum(&|ledger| ledger.answers.len()) - answers;
     println!(
         "{orders} commands have one end each; {} copies were refused; {again} answers came again",
@@ -140,12 +164,15 @@ fn assert_at_most_once(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync) -> usize {
 }
 
 /// Negative control: the same steps, and at some of them the valve moves twice. None is late or without an answer.
-fn assert_at_least_once(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync) {
-    for ledger in ledgers(hub, "at-least-once") {
-        assert_eq!(ledger.judge_at_least_once(), BTreeSet::new(), "{ledger:#?}");
+fn assert_at_least_once(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync, is_untold: bool) {
+    for ledger in ledgers(hub, "at-least-once", CONTROL_PLANTS) {
+        let mut wrong = ledger.judge_at_least_once();
+        wrong.retain(|(rule, id)| !is_dropped_untold(*rule, id, is_untold));
+        assert_eq!(wrong, BTreeSet::new(), "{ledger:#?}");
         let convicted = ledger.judge();
         for step in ["Received", "PubackUnread", "Behind"] {
-            let is_twice = |(rule, id): &&(Rule, &str)| *rule == Rule::Twice && id.starts_with(step);
+            let is_twice =
+                |(rule, id): &&(Rule, &str)| *rule == Rule::Twice && id.starts_with(step) && !is_short(id);
             assert_eq!(convicted.iter().filter(is_twice).count(), AT_ONCE, "{step}");
         }
     }
@@ -153,26 +180,23 @@ fn assert_at_least_once(hub: impl Fn(&Path) -> Box<dyn Hub> + Sync) {
 
 #[test]
 fn promise_10_killed_at_each_step_at_a_hub_like_rabbitmq_no_valve_moves_twice_and_each_command_has_one_end() {
-    let again = assert_at_most_once(rabbit(Expired::Dropped));
-    assert!(
-        again >= AT_ONCE * PLANTS as usize,
-        "{again} came again: at least those whose PUBACK was withheld"
-    );
+    let again = assert_at_most_once(rabbit(Expired::SentWithNothingLeft), false);
+    assert!(again >= AT_ONCE * PLANTS, "{again} came again: at least those whose PUBACK was withheld");
 }
 
 #[test]
 fn promise_10_killed_at_each_step_at_mosquitto_no_valve_moves_twice_and_each_command_has_one_end() {
-    assert_at_most_once(mosquitto);
+    assert_at_most_once(mosquitto, true);
 }
 
 #[test]
 fn killed_at_each_step_at_a_hub_like_rabbitmq_valves_move_twice_where_that_is_allowed() {
-    assert_at_least_once(rabbit(Expired::Dropped));
+    assert_at_least_once(rabbit(Expired::Dropped), false);
 }
 
 #[test]
 fn killed_at_each_step_at_mosquitto_valves_move_twice_where_that_is_allowed() {
-    assert_at_least_once(mosquitto);
+    assert_at_least_once(mosquitto, true);
 }
 
 /// Negative control: without what it wrote before the valve had the command, the gateway gives it again.
@@ -184,6 +208,18 @@ fn without_its_identities_a_command_that_a_valve_had_is_given_twice() {
     let twice = |id| (Rule::Twice, id);
     let expected = ["forgotten-0", "forgotten-1", "forgotten-2"].map(twice);
     assert_eq!(ledger.judge(), BTreeSet::from(expected), "{ledger:#?}");
+}
+
+/// Negative control: a hub that does not count down, and a gateway that is down for longer than the command lives.
+#[test]
+fn killed_at_a_step_at_a_hub_that_does_not_count_down_a_valve_moves_late() {
+    let mut site = Site::start(rabbit(Expired::SentAsNew), "at-most-once");
+    site.play(Step::Received, "long", Duration::ZERO, |_| std::thread::sleep(Duration::from_secs(5)));
+    let ledger = site.ledger();
+    let convicted = ledger.judge();
+    // The valve may have had the first before the kill.
+    assert!(convicted.contains(&(Rule::Late, "long-short-1")), "{convicted:?} {ledger:#?}");
+    assert!(convicted.iter().all(|(rule, id)| *rule == Rule::Late && is_short(id)), "{convicted:?}");
 }
 
 /// Ledger of commands at four steps, whose time is over when the killed gateway comes back: the valve has `had`, `behind` waits for that, `late`
@@ -203,7 +239,8 @@ fn over_the_expiry(hub: impl Fn(&Path) -> Box<dyn Hub>, delivery: &str) -> Ledge
     }
     site.kill();
     site.send("down", "valve", 2, SHORT_S);
-    std::thread::sleep(Duration::from_secs(SHORT_S) + WHOLE_SECOND);
+    // Twice, so that whatever comes then is later than any margin.
+    std::thread::sleep(Duration::from_secs(SHORT_S) + 2 * WHOLE_SECOND);
     site.valve.recovers();
     let subscriptions = site.valve.subscriptions();
     site.gateway.start();

@@ -1,5 +1,6 @@
 //! A gateway between a hub and its valves, which is killed at each step of the life of a command. A step is told by what the peers see.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -16,6 +17,8 @@ pub const AT_ONCE: usize = IDENTITIES.len();
 const IDENTITIES: [Identity; 3] = [Identity::CmdId, Identity::Correlation, Identity::Content];
 /// Far beyond the end of a step.
 const EXPIRY_S: u64 = 60;
+/// Of a command that may expire while the gateway is down.
+const SOON_S: u64 = 2;
 /// Time for what nobody can see from outside.
 const UNSEEN: Duration = Duration::from_millis(150);
 
@@ -76,6 +79,8 @@ pub struct Site {
     pub valve: Valve,
     /// A valve of other topics, which has not come yet.
     pub late_valve: Valve,
+    /// A valve that acknowledges nothing until the gateway is killed.
+    short_valve: Valve,
     pub kills: usize,
     orders: Vec<Order>,
     dir: tempfile::TempDir,
@@ -93,17 +98,16 @@ impl Site {
         let has_session = delivery == "at-most-once";
         let valve = Valve::start(listen, "valve", "cmd/valve/#", has_session);
         let late_valve = Valve::away(listen, "late valve", "cmd/late/#", has_session);
+        let short_valve = Valve::start(listen, "short valve", "cmd/short/#", has_session);
         wait_until("the gateway is subscribed", 20, || hub.is_subscribed());
-        Self { gateway, hub, valve, late_valve, kills: 0, orders: Vec::new(), dir }
+        Self { gateway, hub, valve, late_valve, short_valve, kills: 0, orders: Vec::new(), dir }
     }
 
     /// Sends commands on the first topics of `kind`.
     pub fn send(&mut self, name: &str, kind: &str, count: usize, expiry_s: u64) {
         for (n, identity) in IDENTITIES.into_iter().take(count).enumerate() {
             let (id, topic) = (format!("{name}-{n}"), format!("site7/cmd/{kind}/{n}"));
-            let order = Order::new(&id, &topic, expiry_s, identity);
-            self.hub.send(&order);
-            self.orders.push(order);
+            self.order(Order::new(&id, &topic, expiry_s, identity));
         }
     }
 
@@ -115,7 +119,7 @@ impl Site {
     pub fn ledger(&self) -> Ledger {
         Ledger {
             orders: self.orders.clone(),
-            movements: [self.valve.movements(), self.late_valve.movements()].concat(),
+            movements: [&self.valve, &self.late_valve, &self.short_valve].map(Valve::movements).concat(),
             answers: self.hub.answers(),
             dropped: self.hub.dropped(),
         }
@@ -129,7 +133,9 @@ impl Site {
     /// Number of commands that the file of identities says are begun: lines `SUM S KEY …`, with a sum of eight digits.
     pub fn begun(&self) -> usize {
         let lines = fs::read_to_string(self.dir.path().join("state/commands")).unwrap_or_default();
-        lines.lines().filter(|line| line.get(8..11) == Some(" S ")).count()
+        let begun = lines.lines().filter(|line| line.get(8..11) == Some(" S "));
+        // The first write says some twice.
+        begun.filter_map(|line| line.get(11..43)).collect::<BTreeSet<_>>().len()
     }
 
     /// The valve has the first commands of this name.
@@ -161,11 +167,27 @@ impl Site {
         wait_until("the hub has no command left", 40, || self.hub.is_empty());
     }
 
+    /// Sends two commands of one topic that soon expire: the valve gets the first, and the second waits behind it. At the hub they are behind those
+    /// of the step, whose PUBACKs would wait for them else.
+    fn send_short(&mut self, name: &str) {
+        self.short_valve.falls_mute();
+        for (n, identity) in IDENTITIES.into_iter().take(2).enumerate() {
+            let id = format!("{name}-short-{n}");
+            self.order(Order::new(&id, "site7/cmd/short/0", SOON_S, identity));
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.hub.send(&order);
+        self.orders.push(Order { sent: Instant::now(), ..order });
+    }
+
     /// Brings commands called `name` to the step, and kills the gateway there, with this delay where the moment is not a state.
     fn kill_at(&mut self, step: Step, name: &str, delay: Duration) {
         if step == Step::Down {
             self.kill();
-            return self.send(name, "valve", AT_ONCE, EXPIRY_S);
+            self.send(name, "valve", AT_ONCE, EXPIRY_S);
+            return self.send_short(name);
         }
         let acknowledged = self.hub.acknowledged() + AT_ONCE;
         match step {
@@ -174,39 +196,54 @@ impl Site {
             Step::InSocket => self.valve.shuts_its_eyes(),
             _ => self.valve.falls_mute(),
         }
+        if step == Step::Sent {
+            self.send_short(name);
+        }
         self.send(name, "valve", AT_ONCE, EXPIRY_S);
         match step {
             Step::Down => {}
             Step::Sent => sleep(delay),
-            Step::NoValve | Step::InSocket => sleep(UNSEEN),
+            Step::NoValve | Step::InSocket => {
+                self.send_short(name);
+                sleep(UNSEEN);
+            }
             Step::Answered => {
                 self.wait_for_answers(name, AT_ONCE, 1);
                 wait_until("the hub has PUBACKs", 20, || self.hub.acknowledged() >= acknowledged);
+                self.send_short(name);
             }
             Step::Behind => {
                 self.wait_for_movements(name, AT_ONCE);
                 self.send(&format!("{name}-second"), "valve", AT_ONCE, EXPIRY_S);
+                self.send_short(name);
                 sleep(UNSEEN);
             }
-            Step::Received => self.wait_for_movements(name, AT_ONCE),
+            Step::Received => {
+                self.wait_for_movements(name, AT_ONCE);
+                self.send_short(name);
+            }
             Step::PubackUnread => {
                 self.wait_for_movements(name, AT_ONCE);
+                self.send_short(name);
                 self.gateway.signal("STOP");
                 self.valve.acknowledges();
             }
             Step::Acknowledged => {
                 self.wait_for_movements(name, AT_ONCE);
+                self.send_short(name);
                 self.valve.acknowledges();
                 sleep(delay);
             }
             Step::PubackAtHub => {
                 self.wait_for_movements(name, AT_ONCE);
+                self.send_short(name);
                 self.valve.acknowledges();
                 let before = acknowledged - AT_ONCE;
                 at_once_when("the hub has a PUBACK", || self.hub.acknowledged() > before);
             }
             Step::AnswerWithheld => {
                 self.wait_for_movements(name, AT_ONCE);
+                self.send_short(name);
                 self.withhold(name, acknowledged);
             }
         }
@@ -239,6 +276,7 @@ impl Site {
             self.hub.forget_pubacks_since(acknowledged);
         }
         self.valve.recovers();
+        self.short_valve.recovers();
         let subscriptions = self.valve.subscriptions();
         self.gateway.start();
         if step == Step::NoValve {

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ledger::Movement;
+use super::support::arrivals::Arrivals;
 use super::support::packet::{self, Publish};
 use super::support::publisher::{packet, text};
 use super::support::wait_until;
@@ -116,10 +117,11 @@ impl State {
     fn listen(&self, address: SocketAddr, hello: &[u8]) -> Option<()> {
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).ok()?;
+        let mut arrivals = Arrivals::new();
         self.unacknowledged.lock().unwrap().clear();
         *self.stream.lock().unwrap() = stream.try_clone().ok();
         stream.write_all(hello).ok()?;
-        while stream.peek(&mut [0]).ok()? > 0 {
+        while let Some(not_before) = arrivals.wait(&stream) {
             if self.is_blind.load(Ordering::SeqCst) {
                 std::thread::sleep(PAUSE);
                 continue;
@@ -135,7 +137,7 @@ impl State {
                 if is_mute {
                     self.unacknowledged.lock().unwrap().push(id);
                 }
-                let movement = Movement { id: String::from_utf8(payload).unwrap(), at: Instant::now() };
+                let movement = Movement { id: String::from_utf8(payload).unwrap(), not_before };
                 self.movements.lock().unwrap().push(movement);
                 if !is_mute {
                     stream.write_all(&puback(id)).ok()?;

@@ -5,8 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::arrivals::Arrivals;
 use super::gateway::Gateway;
 use super::mosquitto::{Mosquitto, Subscriber, command};
 use super::packet::{self, Publish};
@@ -265,11 +266,13 @@ pub fn leave_session(broker: SocketAddr, client: &str, filter: &str) {
 }
 
 /// A message that a local client got.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Given {
     pub topic: String,
     pub payload: String,
     pub is_dup: bool,
+    /// It came later than this, however late it was read.
+    pub not_before: Instant,
 }
 
 /// A local subscriber at QoS 1 without a session, which comes again when its connection is gone. Its thread ends with the
@@ -356,8 +359,10 @@ impl ClientState {
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).ok()?;
         *self.stream.lock().unwrap() = stream.try_clone().ok();
+        let mut arrivals = Arrivals::new();
         stream.write_all(hello).ok()?;
         loop {
+            let not_before = arrivals.wait(&stream)?;
             let (first, body) = packet::packet(&mut stream)?;
             if first == 0x90 {
                 assert!(body[2] <= 1, "it is granted");
@@ -368,7 +373,8 @@ impl ClientState {
             }
             let Publish { id, topic, payload } = Publish::read(first, &body, false)?;
             let payload = String::from_utf8(payload).unwrap();
-            self.given.lock().unwrap().push(Given { topic, payload, is_dup: first & 8 != 0 });
+            let given = Given { topic, payload, is_dup: first & 8 != 0, not_before };
+            self.given.lock().unwrap().push(given);
             if let Some(work) = self.work {
                 std::thread::sleep(work);
                 let [high, low] = id.to_be_bytes();

@@ -10,6 +10,7 @@
     reason = "test support; each file uses its part"
 )]
 
+pub mod arrivals;
 pub mod authority;
 pub mod commands;
 pub mod est_server;
