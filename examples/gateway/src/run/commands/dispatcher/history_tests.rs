@@ -32,6 +32,8 @@ struct World {
     hub: BTreeMap<u64, AtHub>,
     /// By command, also those that the hub has no longer.
     expires_ms: BTreeMap<u64, u64>,
+    /// Commands that are to be refused as they come, with the reason.
+    unfit: BTreeMap<u64, &'static str>,
     /// By the gateway's ticket.
     in_flight: Vec<(Ticket, u64)>,
     dispatcher: Dispatcher,
@@ -94,6 +96,7 @@ impl World {
             stepped_ms: 0,
             hub: BTreeMap::new(),
             expires_ms: BTreeMap::new(),
+            unfit: BTreeMap::new(),
             in_flight: Vec::new(),
             dispatcher: dispatcher("", WALL),
             disk: String::new(),
@@ -236,7 +239,8 @@ impl World {
             if let Some(ticket) = ticket {
                 let ids = self.in_flight.iter().filter(|(one, _)| !takes && *one == ticket);
                 self.unkept.extend(ids.map(|(_, id)| *id));
-                self.dispatcher.kept(self.clock(), self.wall(), ticket, takes);
+                let is_kept = takes && (self.bug != Some(Bug::KeptIsRefused) || !self.one_in(4));
+                self.dispatcher.kept(self.clock(), self.wall(), ticket, is_kept);
             }
         }
     }

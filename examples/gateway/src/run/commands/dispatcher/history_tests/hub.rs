@@ -36,6 +36,12 @@ impl World {
         };
         let publish =
             with(&command(topic, "on"), PropertyId::UserProperty, Value::Pair("cmd-id", &id.to_string()));
+        let unfit = match self.below(24) {
+            0 => Some("retained"),
+            1 => Some("no-expiry"),
+            _ => None,
+        };
+        self.unfit.extend(unfit.map(|reason| (id, reason)));
         let expires_ms = self.now_ms + u64::from(seconds) * 1_000;
         self.expires_ms.insert(id, expires_ms);
         self.hub.insert(id, AtHub { publish, published_ms: self.now_ms, expires_ms, sent: false });
@@ -58,17 +64,24 @@ impl World {
         let ids: Vec<u64> = self.hub.iter().filter(|(_, at_hub)| which(at_hub)).map(|(id, _)| *id).collect();
         // An upper bound: some copies seem older than they are.
         let doubt_ms = if self.one_in(4) { self.below(3_000) } else { 0 };
-        let is_unnoticed = self.bug == Some(Bug::StandstillUnnoticed);
+        let unnoticed = [Bug::StandstillUnnoticed, Bug::StandstillUnnoticedOfAcknowledged];
+        let is_unnoticed = self.bug.is_some_and(|bug| unnoticed.contains(&bug));
         let waited_ms = if is_unnoticed { 0 } else { self.now_ms - sent_ms + doubt_ms };
         for id in ids {
             let left = self.hub.get(&id).map_or(0, |at_hub| self.expiry_left(at_hub, sent_ms));
             let at_hub = self.hub.get_mut(&id).unwrap();
-            let mut publish = with(&at_hub.publish, PropertyId::MessageExpiryInterval, Value::U32(left));
+            let unfit = self.unfit.get(&id).filter(|_| self.bug != Some(Bug::UnfitTaken)).copied();
+            let mut publish = match unfit {
+                Some("no-expiry") => at_hub.publish.clone(),
+                _ => with(&at_hub.publish, PropertyId::MessageExpiryInterval, Value::U32(left)),
+            };
+            publish.retain = unfit == Some("retained");
             publish.dup = std::mem::replace(&mut at_hub.sent, true);
             let ticket = self.dispatcher.arrive(self.clock(), self.wall(), &publish, waited_ms);
             self.in_flight.push((ticket, id));
             self.arrived.insert(id);
-            if self.bug == Some(Bug::AcknowledgedAtOnce) {
+            let at_once = [Bug::AcknowledgedAtOnce, Bug::StandstillUnnoticedOfAcknowledged];
+            if self.bug.is_some_and(|bug| at_once.contains(&bug)) {
                 self.hub.remove(&id);
             }
         }

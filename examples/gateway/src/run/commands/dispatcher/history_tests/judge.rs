@@ -10,6 +10,10 @@ use super::{AtHub, Bug, World, end_in};
 pub(super) enum Broken {
     ObeyedTwice(u64),
     ObeyedLate(u64),
+    /// Retained, or without an expiry.
+    ObeyedUnfit(u64),
+    /// Refused as not kept where the disk refused nothing, or somebody has had it, or with two more ends.
+    NotKept(u64),
     /// Refused with a reason that says that nobody had it.
     ObeyedAndRefused(u64),
     /// Told as done, and nobody had it.
@@ -45,7 +49,17 @@ impl World {
             if is_said_obeyed && !was_obeyed {
                 return Err(Broken::SaidObeyed(*id));
             }
-            if ends.contains("not-kept") {
+            if let Some(reason) = self.unfit.get(id) {
+                self.judge_unfit(*id, reason, &ends)?;
+                continue;
+            }
+            let refused_in = told.iter().filter(|(end, _)| end == "not-kept").map(|(_, run)| *run).max();
+            if let Some(refused_in) = refused_in {
+                // A copy may be given in a later run.
+                let had_it = self.obeyed.iter().any(|(one, run)| one == id && *run <= refused_in);
+                if had_it || ends.len() > 2 || !self.unkept.contains(id) {
+                    return Err(Broken::NotKept(*id));
+                }
                 continue;
             }
             if (ends.len() > 1 && !is_repeatable)
@@ -65,6 +79,18 @@ impl World {
             }
         }
         self.hub.keys().next().map_or(Ok(()), |id| Err(Broken::NotAcknowledged(*id)))
+    }
+
+    /// Judges a command that is refused as it comes: each time, for the same reason.
+    fn judge_unfit(&self, id: u64, reason: &str, ends: &BTreeSet<&str>) -> Result<(), Broken> {
+        if self.was_obeyed(id) {
+            return Err(Broken::ObeyedUnfit(id));
+        }
+        if ends.iter().any(|end| *end != reason) {
+            return Err(Broken::TwoEnds(id));
+        }
+        let is_untold = ends.is_empty() && self.arrived.contains(&id) && !self.dropped.contains(&id);
+        if is_untold { Err(Broken::NoAnswer(id)) } else { Ok(()) }
     }
 
     /// At least once, what a client did not acknowledge is given again until its expiry is over.

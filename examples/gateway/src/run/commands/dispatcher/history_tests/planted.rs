@@ -18,6 +18,12 @@ pub(super) enum Bug {
     HubTimeLost,
     /// A standstill of the process is not noticed.
     StandstillUnnoticed,
+    /// The same, of commands that the hub forgets when they arrive.
+    StandstillUnnoticedOfAcknowledged,
+    /// Retained commands come as others do, and such without an expiry with one.
+    UnfitTaken,
+    /// A disk that takes lines is said to refuse them.
+    KeptIsRefused,
     /// A stop forgets the commands that clients have, too.
     AllForgotten,
     /// Loops that do not say whether they obeyed count as such that refused.
@@ -43,6 +49,9 @@ fn each_planted_bug_breaks_its_rule() {
     convicted(Bug::AnswerNotSafe, |broken| matches!(broken, Broken::NoAnswer(_)));
     convicted(Bug::HubTimeLost, |broken| matches!(broken, Broken::ObeyedLate(_)));
     convicted(Bug::StandstillUnnoticed, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::StandstillUnnoticedOfAcknowledged, |broken| matches!(broken, Broken::ObeyedLate(_)));
+    convicted(Bug::UnfitTaken, |broken| matches!(broken, Broken::ObeyedUnfit(_)));
+    convicted(Bug::KeptIsRefused, |broken| matches!(broken, Broken::NotKept(_)));
     convicted(Bug::AllForgotten, |broken| matches!(broken, Broken::ObeyedTwice(_)));
     convicted(Bug::DeadlinesByWallClock, |broken| matches!(broken, Broken::ObeyedLate(_)));
     convicted(Bug::AcknowledgedWhenGiven, |broken| matches!(broken, Broken::NoAnswer(_)));
