@@ -13,7 +13,7 @@ mod support;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use support::commands::leave_session;
 use support::gateway::Gateway;
@@ -97,6 +97,39 @@ fn sessions_and_retained_messages_outlive_a_kill_and_a_stop() {
     assert_eq!(visits(listen, "panel", "plant/#", 1), ["plant/three 3"], "after the stop");
     assert_eq!(visits(listen, "third", "set/#", 1), ["set/point 71"]);
     assert_eq!(gateway.terminate().0.code(), Some(0));
+}
+
+/// A subscriber with a session of MQTT 5 and a will, connected.
+fn with_will(at: SocketAddr, id: &str, will: &str) -> Child {
+    let port = at.port().to_string();
+    let mut command = Command::new("mosquitto_sub");
+    command
+        .args(["-p", &port, "-V", "5", "-q", "1", "-c", "-x", "600", "-k", "8", "-i", id, "-t", "plant/#"]);
+    command.args(["--will-topic", will, "--will-payload", "gone", "--will-qos", "1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The gateway is killed before its clients, whose connections therefore end without a will.
+#[test]
+fn a_will_outlives_a_kill_and_is_published_once_unless_its_client_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, listen) = gateway(dir.path(), "");
+    leave_session(listen, "reader", "w/#");
+    let mut clients = [("gone", "w/a"), ("back", "w/b")].map(|(id, will)| with_will(listen, id, will));
+    ["w/a", "w/b"].into_iter().for_each(|will| wait_saved(&gateway, will));
+    gateway.kill_9();
+    for client in &mut clients {
+        client.kill().unwrap();
+        client.wait().unwrap();
+    }
+    gateway.start();
+    assert!(visit(listen, "back", "plant/#").is_empty(), "comes back in time, and says goodbye");
+    assert_eq!(visits(listen, "reader", "w/#", 1), ["w/a gone"]);
+    assert!(visit(listen, "reader", "w/#").is_empty(), "neither that one again nor the other one");
+    assert_eq!(gateway.terminate().0.code(), Some(0));
+    let saved = fs::read(gateway.state.join("clients")).unwrap();
+    let is_saved = |text: &str| saved.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(is_saved("w/#") && !is_saved("w/a") && !is_saved("w/b"), "no start publishes one later");
 }
 
 /// Kills the gateway, and changes a byte of the file of clients, the one of this text's begin. Returns the file.

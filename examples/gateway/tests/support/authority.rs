@@ -79,6 +79,19 @@ impl Authority {
         self.certificate.self_signed(&self.key).unwrap().der().to_vec()
     }
 
+    /// As [`sign`](Self::sign), with these DNS names as the subject alternative names.
+    pub fn sign_dns(&self, dir: &Path, file: &str, name: &str, dns: &[&str]) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let dns: Vec<String> = dns.iter().map(|&name| name.to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(dns).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        fs::write(dir.join(format!("{file}.crt")), certificate.pem()).unwrap();
+        fs::write(dir.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
     /// As [`sign`](Self::sign), from so many seconds ago for so many seconds from now.
     pub fn sign_for_seconds(&self, dir: &Path, file: &str, name: &str, (ago, left): (u64, u64)) {
         let key = rcgen::KeyPair::generate().unwrap();

@@ -8,6 +8,9 @@
 )]
 //! `edge-gateway run` with users and rights, between Mosquitto's clients and a Mosquitto as hub. Promises 1 and 12.
 
+mod certificates;
+mod rights;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -17,7 +20,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use support::authority::Authority;
 use support::gateway::{BINARY, Gateway};
 use support::mosquitto::{Mosquitto, Subscriber};
 use support::{free_port, wait_until};
@@ -232,82 +234,6 @@ fn promise_1_with_users_too_what_is_acknowledged_outlives_a_kill_in_an_outage() 
     wait_until("all is at the hub", 60, || acknowledged.iter().all(|one| payloads().contains(one)));
     assert!(!payloads().contains(&"forged".to_owned()));
     gateway.terminate();
-}
-
-/// Publishes with TLS; `identity`: files of a certificate. `None`: taken.
-fn publish_tls(
-    dir: &Path,
-    port: u16,
-    ca: &str,
-    identity: Option<&str>,
-    user: &str,
-    topic: &str,
-) -> Option<String> {
-    let mut command = Command::new("mosquitto_pub");
-    command.args(["-h", "localhost", "-p", &port.to_string(), "-V", "5", "-q", "1", "-t", topic, "-m", "x"]);
-    command.arg("--cafile").arg(dir.join(format!("{ca}.crt"))).args(["-u", user]);
-    if let Some(identity) = identity {
-        command.arg("--cert").arg(dir.join(format!("{identity}.crt")));
-        command.arg("--key").arg(dir.join(format!("{identity}.key")));
-    }
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    (!output.status.success() || !said.is_empty()).then_some(said)
-}
-
-#[test]
-fn a_certificate_is_a_user_and_a_renewed_one_of_the_gateway_is_shown() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    let hub = Mosquitto::start(dir, "");
-    let at_hub = Subscriber::start(hub.address, "up/#");
-    let (plant, sensors, others) =
-        (Authority::new(dir, "plant"), Authority::new(dir, "sensors"), Authority::new(dir, "others"));
-    plant.sign(dir, "gateway", Some("localhost"));
-    sensors.sign(dir, "oven3", Some("oven3"));
-    sensors.sign(dir, "nameless", None);
-    others.sign(dir, "forged", Some("oven3"));
-    fs::write(dir.join("rights"), RIGHTS).unwrap();
-    let (listen, secure) = (free_port(), free_port());
-    let config = config(listen, hub.address).replace(
-        "password_file = \"users\"",
-        &format!("tls_listen = \"{secure}\"\ncert = \"gateway.crt\"\nkey = \"gateway.key\"\nclient_ca = \"sensors.crt\""),
-    );
-    let mut gateway = Gateway::new(dir, &config);
-    gateway.start();
-    let port = secure.port();
-    let topic = "plant/oven3/temp";
-    assert_eq!(
-        publish_tls(dir, port, "plant", Some("oven3"), "panel", topic),
-        None,
-        "whatever name it gives"
-    );
-    for (identity, user) in [(None, "oven3"), (Some("forged"), "oven3"), (Some("nameless"), "oven3")] {
-        assert!(publish_tls(dir, port, "plant", identity, user, topic).is_some(), "{identity:?}");
-    }
-    wait_until("it is told", 30, || gateway.log().contains("has no common name"));
-    assert!(publish_tls(dir, port, "plant", Some("oven3"), "oven3", "plant/other").is_some());
-    assert!(
-        publish_tls(dir, port, "others", Some("oven3"), "oven3", topic).is_some(),
-        "who trusts others goes"
-    );
-    wait_until("it is told", 30, || gateway.log().contains("no TLS with a client"));
-
-    let claimed = publish(listen, Some(("oven3", "secret")), topic, "forged");
-    assert!(claimed.is_some(), "a name without its certificate, at the door without TLS");
-
-    // Another authority's certificate in its place: who trusts that one comes in, without a restart.
-    others.sign(dir, "gateway", Some("localhost"));
-    wait_until("the new certificate is shown", 30, || {
-        publish_tls(dir, port, "others", Some("oven3"), "oven3", topic).is_none()
-    });
-    assert!(publish_tls(dir, port, "plant", Some("oven3"), "oven3", topic).is_some());
-    fs::write(dir.join("gateway.key"), "no key").unwrap();
-    wait_until("it is told", 30, || gateway.log().contains("TLS files of the listener stay as they were"));
-    assert_eq!(publish_tls(dir, port, "others", Some("oven3"), "oven3", topic), None);
-    wait_until("all is at the hub", 20, || at_hub.arrived().len() == 3);
-    assert!(at_hub.arrived().iter().all(|arrived| arrived.topic == "up/plant/oven3/temp"));
-    assert_eq!(gateway.terminate().0.code(), Some(0));
 }
 
 #[test]
