@@ -38,6 +38,8 @@ const CLIENTS: [(Option<&str>, &str); 6] = [
     (Some("a+"), "c2"),
     (Some("new"), "ann"),
 ];
+/// Line of the user `cat`, whose password is `secret` too, as Mosquitto 1.6 wrote it.
+const OLD_LINE: &str = "cat:$6$KCkqKywtLi8wMTIz$p5lXm3hysuxZ8fZ04w9qKDJZCgOro7eP6BcSGUKAsz/MZKqM7MJ2U41y7rBKAcggC0H/Yg696oHDAGL8zk5qVw==\n";
 const LEVELS: [&str; 5] = ["a", "b", "ann", "c1", ""];
 const DOLLARS: [&str; 3] = ["$x/a", "$SYS/broker/connection/c1/state", "$SYS/broker/uptimes"];
 
@@ -199,6 +201,7 @@ fn decisions(address: SocketAddr) -> BTreeMap<(usize, String), (bool, bool)> {
 fn taken_logins(address: SocketAddr) -> Vec<bool> {
     let logins = [
         (Some("ann"), "Secret"),
+        (Some("cat"), "Secret"),
         (Some("eve"), "secret"),
         (Some("bob"), ""),
         (Some(""), "guess"),
@@ -215,8 +218,9 @@ async fn users_and_rights_are_those_of_mosquitto() {
     for _ in 0..LISTS {
         let dir = tempfile::tempdir().unwrap();
         let users = CLIENTS.iter().filter_map(|(user, _)| *user).chain(["root"]);
-        let passwords: String =
-            users.map(|user| PasswordFile::line(user, b"secret", [7; 12]).unwrap() + "\n").collect();
+        let line = |user| PasswordFile::line(user, b"secret", [7; 12]).unwrap() + "\n";
+        let line = |user| if user == "cat" { OLD_LINE.to_owned() } else { line(user) };
+        let passwords: String = users.map(line).collect();
         let list = access_list(&mut random);
         let (users, rights) = (dir.path().join("users"), dir.path().join("rights"));
         std::fs::write(&users, &passwords).unwrap();
@@ -241,7 +245,7 @@ async fn users_and_rights_are_those_of_mosquitto() {
         for (asked, decided) in &theirs {
             assert_eq!(ours.get(asked), Some(decided), "{:?} of {:?} by\n{list}", asked.1, CLIENTS[asked.0]);
         }
-        let expected = vec![false, false, false, true, true];
+        let expected = vec![false, false, false, false, true, true];
         assert_eq!(logins, (expected.clone(), expected), "an empty name is none");
         asked += 2 * theirs.len();
         allowed += theirs.values().map(|(w, r)| usize::from(*w) + usize::from(*r)).sum::<usize>();
