@@ -8,6 +8,7 @@
 )]
 //! Test suites of others, played to `edge-gateway run`: Mosquitto's packet scripts and Paho's test of MQTT 5 servers.
 
+mod choices;
 mod paho;
 mod scripts;
 #[path = "../support/mod.rs"]
@@ -19,6 +20,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use choices::worse;
 use scripts::{Script, Step, packet};
 use support::gateway::Gateway;
 use support::hub::Hub;
@@ -213,59 +215,6 @@ fn play(server: SocketAddr, script: &Script, answer: Duration) -> Reaction {
     client.expect(PINGRESP)
 }
 
-/// Returns whether the gateway takes what a script with this name sends, and says so where there is an answer.
-fn is_served(name: &str, reaction: &Difference) -> bool {
-    let of_identifier = |got: &str, id: &str| {
-        let [suback, unsuback] = [format!("9003{id}00 for an end"), format!("b002{id} for an end")];
-        got == suback || got == unsuback || got == format!("b004{id}0011 for e00181")
-    };
-    match reaction {
-        Difference::Packet(got) => {
-            let is_connack = got.starts_with("20020000 ") || got.starts_with("200e0000");
-            is_connack && got.ends_with(" for an end")
-                || of_identifier(got, "04d2")
-                || of_identifier(got, "1234")
-        }
-        // At QoS 0 there is none.
-        Difference::Open | Difference::Silent => name.contains("PUBLISH 30"),
-        _ => false,
-    }
-}
-
-/// Returns whether PUBACK of MQTT 5 says mere success to the wanted identifier, where "no matching subscribers" is wanted.
-fn is_puback_of_success(got: &str) -> bool {
-    let parts = got.strip_prefix("4002").and_then(|got| got.split_once(" for 4003"));
-    parts.is_some_and(|(id, wanted)| wanted.strip_suffix("10") == Some(id))
-}
-
-/// Reason for a reaction other than a script wants, of those that are chosen. Each has its sentence in docs/testing.md.
-fn choice(name: &str, difference: &Difference) -> Option<&'static str> {
-    let is_one_of = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    let has_control_characters = is_one_of(&["0001", "001F", "007F", "009F"]) && !is_one_of(&["property"]);
-    Some(match difference {
-        Difference::Hang => return None,
-        reaction if has_control_characters && is_served(name, reaction) => "control characters",
-        Difference::Reason(0x81 | 0x82, 0x81 | 0x82 | 0x8f | 0x90 | 0x94) => "another reason code",
-        Difference::Packet(got) if got == "e00181 for an end" || got == "e00182 for an end" => "told why",
-        Difference::Packet(got) if got == "20020001 for an end" => "told why",
-        Difference::Packet(got) if is_puback_of_success(got) => "no subscriber",
-        Difference::Packet(got) if got.starts_with("200e0000") && got.contains(" for 20") => {
-            "properties of CONNACK"
-        }
-        Difference::Packet(got) if got.contains("92 for ") => "identifier unknown",
-        _ if is_one_of(&["FLOW QoS 1 PUBLISH-PUB"]) => "identifier unknown",
-        Difference::Packet(got) if got.starts_with("34") => "packet identifiers",
-        Difference::Packet(got) if got.starts_with("30") && name.contains("qos2") => {
-            "QoS 2 passed on at once"
-        }
-        _ if is_one_of(&["PUBLISH ALLOWED PROPERTIES subscription-identifier"]) => "subscription identifiers",
-        _ if is_one_of(&["34 QoS 2 Dup flow*3", "34 QoS 2 repeated"]) => "identifier in use",
-        _ if is_one_of(&["topic alias > max"]) => "more topic aliases",
-        _ if is_one_of(&["PUBLISH with $ topic - share"]) => "topics with $share",
-        _ => return None,
-    })
-}
-
 /// Plays all scripts. Returns each reaction. `after` is told the name of each.
 fn play_all(
     server: SocketAddr,
@@ -293,21 +242,6 @@ fn summary(of: &str, reactions: &[Reaction]) -> usize {
     let exact = reactions.iter().filter(|reaction| reaction.is_ok()).count();
     println!("{of}: {exact} of {} to the byte; else {counts:?}", reactions.len());
     exact
-}
-
-/// Prints what Mosquitto does as a script wants and the gateway otherwise, by reason. Returns what has none.
-fn worse(scripts: &[Script], ours: &[Reaction], theirs: &[Reaction]) -> Vec<String> {
-    let mut reasons = BTreeMap::<_, Vec<String>>::new();
-    for ((script, ours), theirs) in scripts.iter().zip(ours).zip(theirs) {
-        if let (Err(difference), Ok(())) = (ours, theirs) {
-            let reason = choice(&script.name, difference).unwrap_or("");
-            reasons.entry(reason).or_default().push(format!("{}: {difference:?}", script.name));
-        }
-    }
-    for (reason, scripts) in &reasons {
-        println!("{} by choice \"{reason}\":\n  {}", scripts.len(), scripts.join("\n  "));
-    }
-    reasons.remove("").unwrap_or_default()
 }
 
 /// A gateway that sends everything to a hub, and takes clients of every version at the address.
