@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tls::certificate_user::{CertificateUser, Nameless};
+use super::tls::own_refusal::{OwnCertificate, in_plain_words};
 use crate::session::UNSENT_MAX;
 use crate::wire::Utf8;
 
@@ -28,6 +29,8 @@ pub struct Counted {
     silent_max: Option<usize>,
     /// Error of TLS that came behind data, for the next read.
     failed: Option<io::Error>,
+    /// Certificate shown to a server, which may refuse it once the handshake is complete here (TLS 1.3).
+    pub(super) own: Option<Box<OwnCertificate>>,
 }
 
 /// Most bytes that a client's TLS may receive without delivering data: a record without its last byte (16 645 bytes at most, RFC 8446 §5.2), and
@@ -37,7 +40,7 @@ const SILENT_MAX: usize = 36 * 1024;
 impl Counted {
     /// Wraps `stream`; its bytes are added to `bytes`.
     pub fn new(stream: TcpStream, bytes: Arc<AtomicU64>) -> Self {
-        Self { stream, bytes, silent: 0, silent_max: None, failed: None }
+        Self { stream, bytes, silent: 0, silent_max: None, failed: None, own: None }
     }
 
     /// Waits until bytes have come, or the peer has closed the connection. Returns whether there are bytes. Cancel-safe.
@@ -210,21 +213,12 @@ impl AsyncRead for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => match &mut **stream {
                 tokio_rustls::TlsStream::Server(stream) => tls_records::poll_read(stream, cx, buf),
-                stream @ tokio_rustls::TlsStream::Client(_) => {
-                    Pin::new(stream).poll_read(cx, buf).map_err(in_plain_words)
+                tokio_rustls::TlsStream::Client(stream) => {
+                    let read = Pin::new(&mut *stream).poll_read(cx, buf);
+                    read.map_err(|error| in_plain_words(error, stream.get_ref().0.own.as_deref()))
                 }
             },
         }
-    }
-}
-
-/// Returns the error of a connection in TLS; one that the peer ended without saying so, as a hub does that is killed, in words of this crate
-/// instead of those of the TLS library, which are for programmers.
-fn in_plain_words(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        io::Error::new(error.kind(), "the peer ended the connection without closing TLS")
-    } else {
-        error
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) mod error;
 pub(super) mod handshake_error;
 pub(super) mod hub_session;
 pub(super) mod names;
+pub(super) mod own_refusal;
 mod partial_renewal;
 pub(super) mod peer_certificate;
 pub(super) mod peer_verifier;
@@ -68,6 +69,8 @@ pub struct Tls {
     verifier: Option<HubVerifier>,
     /// Own certificate with its chain; empty if there is none, or none that is known.
     own: Arc<[CertificateDer<'static>]>,
+    /// File of the own certificate, if it is from one.
+    own_file: Option<Arc<Path>>,
     /// Private key of the certificate; `None` if there is no certificate, or none that is known.
     key: Option<Arc<dyn SigningKey>>,
     /// Private key of the certificate if a signer has it.
@@ -137,14 +140,9 @@ impl Tls {
             .map_err(|source| refused(ca, source))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier.clone()));
-        let Some((cert, key)) = own else {
-            let config = Arc::new(builder.with_no_client_auth());
-            return Ok(Self { verifier: Some(verifier), ..Self::from_config(config) });
-        };
-        let (own, remote_key) = identity(cert, key, CLIENT_ANSWER_WITHIN)?;
-        let (shown, key) = (own.cert.as_slice().into(), Some(own.key.clone()));
-        let config = Arc::new(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))));
-        Ok(Self { verifier: Some(verifier), own: shown, key, remote_key, ..Self::from_config(config) })
+        let config = Arc::new(builder.with_no_client_auth());
+        let tls = Self { verifier: Some(verifier), ..Self::from_config(config) };
+        own.map_or_else(|| Ok(tls.clone()), |(cert, key)| tls.clone().with_identity(cert, key))
     }
 
     /// Asks the signer that has the private key, if one does, whether it is there and has the certificate's. Blocks, for 5 s at most.
@@ -217,15 +215,15 @@ impl Tls {
     /// Uses a configuration of rustls, for everything that it can do, such as other authorities, other providers. A key that blocks while it signs
     /// holds up the whole runtime thread; one behind `unix:PATH` ([`from_pem`](Self::from_pem)) does not.
     pub fn from_config(config: Arc<ClientConfig>) -> Self {
-        let names = TlsSettingNames::default();
         Self {
             config,
             verifier: None,
             own: Arc::default(),
+            own_file: None,
             key: None,
             remote_key: None,
             is_awaiting: false,
-            names,
+            names: TlsSettingNames::default(),
         }
     }
 

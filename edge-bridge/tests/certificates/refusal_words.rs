@@ -1,9 +1,10 @@
 //! Words for certificates that are refused, and the user names of those that are not, over real handshakes.
 
 use edge_bridge::net::tcp_stream::Counted;
-use edge_bridge::net::{CertificateUser, ServerTls, Tls, TlsSettingNames};
+use edge_bridge::net::{Bridge, CertificateUser, Server, ServerTls, Tls, TlsSettingNames};
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::authority::{Authority, EVER};
 use crate::deliver;
@@ -114,6 +115,7 @@ async fn a_refused_server_has_the_programs_own_word_in_a_lone_handshake() {
     let names = TlsSettingNames {
         server_name: "broker",
         authorities: "broker_ca",
+        certificate: "broker_cert",
         peer: "the local broker",
         ..TlsSettingNames::default()
     };
@@ -124,4 +126,37 @@ async fn a_refused_server_has_the_programs_own_word_in_a_lone_handshake() {
     let begins = "the local broker's certificate does not lead to a root certificate in ";
     assert!(error.starts_with(begins) && error.contains("(broker_ca)"), "{error}");
     assert!(error.ends_with("or let the local broker send those in between"), "{error}");
+}
+
+/// Error that the bridge has of a server that refuses it, in TLS 1.3 after the handshake is complete for the bridge.
+async fn refused_by_server(bridge: Tls, server: ServerTls) -> String {
+    let server = Server::builder().tls(server).start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
+    let url = format!("mqtts://localhost:{}", server.local_addr().port());
+    let bridge = Bridge::builder(&url).client_id("site7").tls(bridge).start().await.unwrap();
+    let alert = async {
+        loop {
+            if let Some(error) = bridge.stats().last_error.filter(|error| error.contains("alert")) {
+                return error;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(crate::PATIENCE, alert).await.expect("refused")
+}
+
+#[tokio::test]
+async fn an_own_certificate_that_is_refused_is_told_with_file_and_setting() {
+    let (plant, line) = (Authority::new(), Authority::new().below(EVER));
+    let names = TlsSettingNames { certificate: "[hub] cert", ..TlsSettingNames::default() };
+    let [cert, key] = signed(&line, vec![dns("gateway")]);
+    let client = Tls::from_pem(plant.path("ca.crt"), &cert, key).unwrap().with_setting_names(names);
+    let error = refused_by_server(client, plant.strict_server()).await;
+    let said = format!(
+        "the hub refuses the certificate in {} ([hub] cert): it does not trust the authority that signed it",
+        cert.display()
+    );
+    assert!(error.contains(&said), "{error}");
+    let error = refused_by_server(plant.client().with_setting_names(names), plant.strict_server()).await;
+    let said = "the hub asks for a certificate, and none is set ([hub] cert) (received fatal alert: ";
+    assert!(error.contains(said), "{error}");
 }

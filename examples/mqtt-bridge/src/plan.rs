@@ -317,6 +317,7 @@ impl Plan {
         let names = TlsSettingNames {
             server_name: "address",
             authorities: "bridge_cafile",
+            certificate: "bridge_certfile",
             ..TlsSettingNames::default()
         };
         tls.map(|tls| Some(tls.with_setting_names(names))).map_err(|error| in_full(&error))

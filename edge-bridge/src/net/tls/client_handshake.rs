@@ -8,6 +8,7 @@ use rustls_pki_types::ServerName;
 use tokio_rustls::client::TlsStream;
 
 use super::handshake_error::{self, HandshakeFailure};
+use super::own_refusal::OwnCertificate;
 use super::peer_certificate;
 use super::{Tls, names};
 use crate::net::tcp_stream::{Counted, Stream};
@@ -49,11 +50,12 @@ impl Tls {
     pub(in crate::net) async fn connect(
         &self,
         name: ServerName<'static>,
-        stream: Counted,
+        mut stream: Counted,
     ) -> Result<TlsStream<Counted>, HandshakeFailure> {
         if self.is_awaiting {
             return Err(HandshakeFailure { error: no_certificate(), refused: None });
         }
+        stream.own = OwnCertificate::of(self).map(Box::new);
         let handshake = tokio_rustls::TlsConnector::from(self.config.clone()).connect(name, stream);
         // Around the handshake alone: the signer's has a thread, and so a task, of its own.
         let handshake = async { Ok(peer_certificate::noted(handshake).await) };

@@ -12,6 +12,7 @@ use rustls_pki_types::{ServerName, UnixTime};
 use super::Tls;
 use super::certificate_kind::unfit_kind;
 use super::error::TlsError;
+use super::own_refusal::OwnCertificate;
 use super::peer_certificate::PeerCertificate;
 use super::setting_names::{TlsSettingNames, in_brackets};
 use crate::escape::Escaped;
@@ -32,6 +33,7 @@ pub(in crate::net) fn in_words(failed: HandshakeFailure, tls: &Tls, name: &Serve
     let dialled = Dialled { name: name.to_str().into_owned(), refused, file, names };
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let words = match (of_tls, error.kind()) {
+        (Some(Error::AlertReceived(alert)), _) => OwnCertificate::of(tls).and_then(|own| own.words(*alert)),
         (Some(of_tls), _) => dialled.words(of_tls, UnixTime::now()),
         // A server that does not speak TLS closes with or without having read all.
         (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => Some(dialled.end()),

@@ -46,7 +46,8 @@ impl Tls {
         // A session goes on with the certificate that began it.
         config.resumption = Resumption::default();
         let config = Arc::new(config);
-        Ok(Self { config, own: shown, key, remote_key, is_awaiting: false, ..self })
+        let own_file = Some(cert.as_ref().into());
+        Ok(Self { config, own: shown, own_file, key, remote_key, is_awaiting: false, ..self })
     }
 }
 

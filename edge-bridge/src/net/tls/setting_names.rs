@@ -10,6 +10,8 @@ pub struct TlsSettingNames {
     pub server_name: &'static str,
     /// Name of the setting with the file of trusted authorities.
     pub authorities: &'static str,
+    /// Name of the setting with the file of the own certificate.
+    pub certificate: &'static str,
     /// Word for the server, with its article, as `the EST server`; empty for `the hub`.
     pub peer: &'static str,
     /// Name of the setting by which the wall clock counts as right without a time service.

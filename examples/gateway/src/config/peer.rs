@@ -61,12 +61,14 @@ impl Peer {
             Self::Hub => TlsSettingNames {
                 server_name: "[hub] url, tls_server_name",
                 authorities: "[hub] ca",
+                certificate: "[hub] cert",
                 peer: "",
                 clock,
             },
             Self::LocalBroker => TlsSettingNames {
                 server_name: "[local] broker, broker_tls_server_name",
                 authorities: "[local] broker_ca",
+                certificate: "[local] broker_cert",
                 peer: "the local broker",
                 clock,
             },

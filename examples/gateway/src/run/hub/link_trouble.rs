@@ -24,13 +24,15 @@ const LASTING_REASONS: [ReasonCode; 5] = [
     ReasonCode::BAD_AUTHENTICATION_METHOD,
 ];
 /// Errors of the other side of TLS that are about certificates.
-const ALERTS: [&str; 9] = [
+const ALERTS: [&str; 11] = [
     "AccessDenied",
     "BadCertificate",
     "CertificateExpired",
     "CertificateRequired",
     "CertificateRevoked",
     "CertificateUnknown",
+    "DecryptError",
+    "HandshakeFailure",
     "NoCertificate",
     "UnknownCA",
     "UnsupportedCertificate",
@@ -139,6 +141,7 @@ mod tests {
             (there(AlertDescription::UnknownCA), true),
             (there(AlertDescription::CertificateExpired), true),
             (there(AlertDescription::BadCertificate), true),
+            (there(AlertDescription::HandshakeFailure), true),
             (there(AlertDescription::InternalError), false),
             (
                 "TLS with h: the hub ended the connection in the handshake: does it speak TLS at this port?"

@@ -40,6 +40,7 @@ const EXCHANGE_WITHIN: Duration = Duration::from_secs(60);
 const NAMES: TlsSettingNames = TlsSettingNames {
     server_name: "[hub.est] url",
     authorities: "[hub.est] ca, or that of [hub]",
+    certificate: "[hub] cert",
     peer: "the EST server",
     clock: "[clock] trusted",
 };
