@@ -44,7 +44,7 @@ use self::error::{TlsError, refused, unfit};
 use self::peer_verifier::{ClientVerifier, HubVerifier};
 use self::revocation::RevocationLists;
 use self::setting_names::TlsSettingNames;
-use self::signer::{CLIENT_ANSWER_WITHIN, RemoteKey, SERVER_ANSWER_WITHIN, signer_socket};
+use self::signer::{RemoteKey, SERVER_ANSWER_WITHIN, signer_socket};
 use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
