@@ -187,7 +187,7 @@ fn drain(sides: &[Side; 3]) {
 }
 
 #[test]
-#[ignore = "by hand, on a machine with nothing else to do: cargo test -p edge-gateway --release --test encryption_cpu -- --ignored --nocapture"]
+#[ignore = "by hand, on a machine with nothing else to do: cargo test -p edge-gateway --release --test encryption_cpu -- --ignored"]
 fn encryption_takes_a_few_hundredths_of_the_processor_time_at_most() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "max_inflight_messages 0");
