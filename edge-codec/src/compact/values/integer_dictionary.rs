@@ -56,19 +56,19 @@ fn make_near(
     longest: usize,
 ) -> Option<(Vec<i64>, Vec<i64>)> {
     for x in integers.iter() {
-        if let Some(place) = places.get_mut(x.wrapping_sub(least) as usize) {
+        if let Some(place) = places.get_mut(above(*x, least)) {
             *place = 0;
         }
     }
     let mut list = Vec::with_capacity(longest);
-    for (above, place) in (0..).zip(&mut places).filter(|(_, place)| **place != NONE) {
+    for (nth, place) in (0..).zip(&mut places).filter(|(_, place)| **place != NONE) {
         if list.len() == longest {
             return None;
         }
         *place = list.len() as u16;
-        list.push(least.wrapping_add(above));
+        list.push(least.wrapping_add(nth));
     }
-    let place = |x: &i64| places.get(x.wrapping_sub(least) as usize).copied().unwrap_or(0).into();
+    let place = |x: &i64| places.get(above(*x, least)).copied().unwrap_or(0).into();
     Some((list, integers.iter().map(place).collect()))
 }
 
@@ -93,7 +93,7 @@ fn make_far(integers: &[i64], longest: usize) -> Option<(Vec<i64>, Vec<i64>)> {
             let slot = table.get_mut(at & (slots - 1))?;
             match found.get(usize::from(*slot)) {
                 Some(there) if there.0 == *x => break *slot,
-                Some(_) => at += 1,
+                Some(_) => at = at.wrapping_add(1),
                 None if found.len() == longest => return None,
                 None => {
                     *slot = found.len() as u16;
@@ -124,14 +124,20 @@ pub(crate) fn number(integers: &mut [i64], list: &[i64]) -> bool {
         return integers.iter_mut().all(|x| list.binary_search(x).map(|at| *x = at as i64).is_ok());
     };
     for (at, x) in (0..).zip(list) {
-        if let Some(place) = places.get_mut(x.wrapping_sub(*first) as usize) {
+        if let Some(place) = places.get_mut(above(*x, *first)) {
             *place = at;
         }
     }
     integers.iter_mut().all(|x| {
-        let place = places.get(x.wrapping_sub(*first) as usize).copied().filter(|place| *place != NONE);
+        let place = places.get(above(*x, *first)).copied().filter(|place| *place != NONE);
         place.map(|place| *x = place.into()).is_some()
     })
+}
+
+/// Returns the place of an integer in an array that starts at `least`. One that is far off has none: on a machine of 32 bits its low bits alone
+/// would be the place of another one.
+fn above(x: i64, least: i64) -> usize {
+    usize::try_from(x.wrapping_sub(least) as u64).unwrap_or(usize::MAX)
 }
 
 /// Returns an array with an entry for each integer of a range. `None`: the range is too long.
@@ -162,6 +168,7 @@ mod tests {
             assert!(places.iter().zip(&integers).all(|(at, x)| list[*at as usize] == *x));
             assert!(!number(&mut [4 * step], &list) && !number(&mut [i64::MIN], &list));
             assert!(step == 1 || !number(&mut [step + 1], &list));
+            assert!(step > 7 || !number(&mut [(1 << 32) + step], &list), "the low 32 bits are another's");
         }
     }
 
