@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "test program")]
 //! Length and CRC-32 of what is written of the real series in every format: run on two kinds of machine, the outputs
-//! must be the same (docs/testing.md, "ARM64").
+//! must be the same (docs/testing.md, "ARM64 and ARMv7").
 //!
 //! Not run by the tests.
 

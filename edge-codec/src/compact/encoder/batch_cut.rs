@@ -87,12 +87,15 @@ impl<S: Sensors> Encoder<S> {
         while over - fits > fits / 16 + 1 || (fits == 0 && over > 1) {
             // In proportion between what fits and what does not, but never the ends themselves.
             let (low, room) = (batch.len(), max_bytes.saturating_sub(batch.len()));
-            let share = (over - fits) * room * 31 / 32 / (over_bytes.saturating_sub(low)).max(1);
+            // In 64 bits: readings times bytes are more than a machine of 32 bits counts.
+            let share =
+                (over - fits) as u64 * room as u64 * 31 / 32 / (over_bytes.saturating_sub(low)).max(1) as u64;
+            let share = usize::try_from(share).unwrap_or(usize::MAX);
             let half = (over - fits) / 2;
             // What the proportion does not find soon is halved: a batch that is a little too large says little about a smaller one.
             let step = if trials < TRIALS { share.max((fits / 8 + 1).min(half)) } else { half };
             trials += 1;
-            let guess = (fits + step).clamp(fits + 1, over - 1);
+            let guess = fits.saturating_add(step).clamp(fits + 1, over - 1);
             let encoded = self.encode(guess, max_bytes);
             if encoded.len() <= max_bytes {
                 (fits, batch) = (guess, encoded);
