@@ -142,7 +142,10 @@ impl Tls {
             .with_custom_certificate_verifier(Arc::new(verifier.clone()));
         let config = Arc::new(builder.with_no_client_auth());
         let tls = Self { verifier: Some(verifier), ..Self::from_config(config) };
-        own.map_or_else(|| Ok(tls.clone()), |(cert, key)| tls.clone().with_identity(cert, key))
+        match own {
+            Some((cert, key)) => tls.with_identity(cert, key),
+            None => Ok(tls),
+        }
     }
 
     /// Asks the signer that has the private key, if one does, whether it is there and has the certificate's. Blocks, for 5 s at most.

@@ -62,7 +62,8 @@ impl OwnCertificate {
                 _ => return None,
             },
         };
-        Some(format!("{said} ({})", Error::AlertReceived(alert)))
+        // The name first: a program may show the beginning alone.
+        Some(format!("{}: {said}", Error::AlertReceived(alert)))
     }
 }
 
