@@ -263,7 +263,7 @@ impl std::fmt::Display for Closed {
             Self::Peer { reason, .. } => write!(f, "the peer disconnected: {reason}"),
             Self::Refused(reason) => write!(f, "the server refused the connection: {reason}"),
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
-            Self::KeepAlive => f.write_str("the peer was silent for too long"),
+            Self::KeepAlive => f.write_str("the peer was silent, or a packet of it incomplete, for too long"),
             Self::Handshake => f.write_str("the handshake took too long"),
             Self::Local(reason) => write!(f, "closed here: {reason}"),
         }

@@ -8,11 +8,16 @@ use crate::run::hub::link_trouble::LinkTrouble;
 /// Time without a connection from which on the gateway is degraded: longer than a broker takes to start again.
 const AWAY_MAX_MS: u64 = 10_000;
 
+/// Shortest connection that ends such a time: through one that ends at once next to nothing comes in.
+const LASTING_MS: u64 = 5_000;
+
 /// State of the connection.
 #[derive(Debug)]
 pub(crate) struct BrokerState {
     is_connected: AtomicBool,
-    /// Up time at which the last connection ended, or the attempts began.
+    /// Up time at which the last connection began.
+    connected_at_ms: AtomicU64,
+    /// Up time at which the last connection that lasted ended, or the attempts began.
     away_since_ms: AtomicU64,
     cause: Mutex<Option<String>>,
 }
@@ -20,12 +25,17 @@ pub(crate) struct BrokerState {
 impl BrokerState {
     /// Creates the state of attempts that begin at `now_ms`, with no connection.
     pub(super) fn new(now_ms: u64) -> Self {
-        Self { is_connected: false.into(), away_since_ms: now_ms.into(), cause: Mutex::default() }
+        Self {
+            is_connected: false.into(),
+            connected_at_ms: now_ms.into(),
+            away_since_ms: now_ms.into(),
+            cause: Mutex::default(),
+        }
     }
 
     /// Returns whether the broker has accepted the CONNECT and every subscription.
     pub(crate) fn is_connected(&self) -> bool {
-        self.is_connected.load(Ordering::Relaxed)
+        self.is_connected.load(Ordering::Acquire)
     }
 
     /// Returns why there is no connection. `None`: nothing has failed yet, or the broker has accepted the last CONNECT.
@@ -40,14 +50,25 @@ impl BrokerState {
 
     /// Returns whether nothing comes in for want of a connection, and it is no short interruption.
     pub(crate) fn is_missed(&self, now_ms: u64) -> bool {
+        // The flag before the time, which is written before it.
+        if self.is_connected() {
+            return false;
+        }
         let away_ms = now_ms.saturating_sub(self.away_since_ms.load(Ordering::Relaxed));
-        !self.is_connected() && (away_ms >= AWAY_MAX_MS || self.needs_somebody())
+        away_ms >= AWAY_MAX_MS || self.needs_somebody()
     }
 
     pub(super) fn set_connected(&self, is_connected: bool, now_ms: u64) {
-        if self.is_connected.swap(is_connected, Ordering::Relaxed) && !is_connected {
-            self.away_since_ms.store(now_ms, Ordering::Relaxed);
+        let was_connected = self.is_connected();
+        if is_connected && !was_connected {
+            self.connected_at_ms.store(now_ms, Ordering::Relaxed);
+        } else if was_connected && !is_connected {
+            let lasted_ms = now_ms.saturating_sub(self.connected_at_ms.load(Ordering::Relaxed));
+            if lasted_ms >= LASTING_MS {
+                self.away_since_ms.store(now_ms, Ordering::Relaxed);
+            }
         }
+        self.is_connected.store(is_connected, Ordering::Release);
     }
 
     /// Takes in that the broker has accepted the CONNECT: certificates and login are in order, whatever becomes of the subscriptions.
@@ -88,5 +109,19 @@ mod tests {
         state.set_connected(false, 1_000_000);
         state.set_connected(false, 1_005_000);
         assert!(!state.is_missed(1_009_999) && state.is_missed(1_010_000));
+    }
+
+    #[test]
+    fn a_broker_that_ends_each_connection_at_once_is_missed() {
+        let state = BrokerState::new(0);
+        for at_ms in (0..60_000).step_by(6_000) {
+            state.set_connected(true, at_ms);
+            assert!(!state.is_missed(at_ms + 500));
+            state.set_connected(false, at_ms + 1_000);
+            assert_eq!(state.is_missed(at_ms + 5_999), at_ms >= 6_000, "{at_ms}");
+        }
+        state.set_connected(true, 60_000);
+        state.set_connected(false, 65_000);
+        assert!(!state.is_missed(74_999) && state.is_missed(75_000));
     }
 }
