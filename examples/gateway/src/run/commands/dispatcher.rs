@@ -250,11 +250,10 @@ impl Dispatcher {
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
         for command in self.commands.values().filter(|command| command.is_started) {
-            if let (Phase::Waiting { .. }, Some(key)) = (command.phase, command.key) {
-                // Without an identity the key is another command's, too.
-                let is_own = command.to.id.is_some();
-                let change = if is_own { Change::Forgotten } else { Change::Answered };
-                self.steps.push_back(Step::Keep(None, Record { key, change }));
+            // Without an identity the key is another command's, too, and a copy of that would be obeyed once more. Such a command is interrupted.
+            let key = command.key.filter(|_| command.to.id.is_some());
+            if let (Phase::Waiting { .. }, Some(key)) = (command.phase, key) {
+                self.steps.push_back(Step::Keep(None, Record { key, change: Change::Forgotten }));
             }
         }
     }

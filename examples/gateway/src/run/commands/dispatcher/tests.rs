@@ -353,8 +353,7 @@ fn what_begins_while_the_gateway_stops_comes_again_too() {
 fn a_repetition_without_an_identity_is_of_the_youngest_of_its_twins() {
     let mut bench = Bench::new(vec![CommandRule { at_most_once: false, ..rule("c/#", "l/#") }]);
     let press = with(&command("c/a", "on"), PropertyId::MessageExpiryInterval, Value::U32(9));
-    let first = bench.arrive(&press);
-    let second = bench.arrive(&press);
+    let [first, second] = [(); 2].map(|()| bench.arrive(&press));
     bench.settle(first, 1, 0);
     assert_eq!(bench.arrive(&Publish { dup: true, ..press }), second);
 }
@@ -376,7 +375,7 @@ fn what_a_client_had_does_not_end_as_if_nobody_had_it() {
 }
 
 #[test]
-fn a_stop_does_not_forget_the_twin_of_what_waits() {
+fn a_stop_does_not_forget_the_twin_of_what_waits_which_has_its_own_end() {
     let mut bench = Bench::new(vec![rule("c/#", "l/#")]);
     let press = with(&command("c/a", "on"), PropertyId::MessageExpiryInterval, Value::U32(9));
     let first = bench.arrive(&press);
@@ -386,6 +385,7 @@ fn a_stop_does_not_forget_the_twin_of_what_waits() {
     bench.dispatcher.stop();
     bench.work(true);
     let mut next = bench.next_run();
+    assert_eq!(next.answers.pop().unwrap().1["reason"], "interrupted");
     let copy = next.arrive(&Publish { dup: true, ..press });
     assert_eq!((next.given.len(), next.reason_of(copy)), (0, "copy".to_owned()));
 }
