@@ -104,7 +104,7 @@ fn write_key(path: &Path) {
     std::io::Write::write_all(&mut file, &[7; 32]).unwrap();
 }
 
-/// What messages cost the three under one load, in microseconds of processor time a message, round by round.
+/// Processor time of the three under one load, in microseconds a message, round by round.
 struct Load {
     name: &'static str,
     rounds: Vec<[f64; 3]>,

@@ -14,6 +14,8 @@ use edge_bridge::net::{ServerTls, certificate_chain_ends, certificate_ends, revo
 use crate::config::tls::is_list_of;
 use crate::config::{BrokerTls, Config, Local, operator_file};
 use crate::run::configuration::file_stamp::{Stamp, stamp};
+#[cfg(feature = "est")]
+use crate::run::hub::enrolment::{life_of, overdue};
 use crate::run::hub::enrolment_state::{Enrolment, EnrolmentState};
 
 use super::prometheus_text::Page;
@@ -203,9 +205,6 @@ fn read(role: Role, path: &Path, partner: Option<&Path>, known: [Stamp; 2]) -> F
     let life = if matches!(role, Role::Hub | Role::Broker) { life_of(path) } else { None };
     Found::Read { stamps: found, end: end.copied(), is_foreign, life }
 }
-
-#[cfg(feature = "est")]
-use crate::run::hub::enrolment::{life_of, overdue};
 
 #[cfg(not(feature = "est"))]
 fn life_of(_: &Path) -> Option<Duration> {
