@@ -41,7 +41,7 @@ impl<I: Ingest> Listener<I> {
         let why = state.farewell.take().unwrap_or(why);
         self.admission.close(id);
         self.deadlines.forget(Due::Connection(id));
-        self.stats.violations += u64::from(matches!(why, Closed::Violation(_)));
+        self.stats.count_end(&why);
         let key = state.client;
         let client = key.and_then(|key| self.clients.get(key)).map(|client| client.id.clone());
         if let Some(key) = key
@@ -76,8 +76,8 @@ impl<I: Ingest> Listener<I> {
             self.abandon(gone);
         }
         // Who breaks the protocol and does not read keeps no payloads, and no socket, for the time of a flush.
-        let breaks_off =
-            state.unwritten.memory().payloads > 0 && matches!(why, Closed::Violation(_) | Closed::KeepAlive);
+        let is_broken = matches!(why, Closed::Violation(_) | Closed::KeepAlive | Closed::UnfinishedPacket);
+        let breaks_off = state.unwritten.memory().payloads > 0 && is_broken;
         let is_stop = matches!(why, Closed::Local(ReasonCode::SERVER_SHUTTING_DOWN));
         let kept = if state.gives_way { LAST_WORDS } else { ACKNOWLEDGEMENTS };
         let frees = !is_stop && state.unwritten.bytes() > kept;

@@ -318,6 +318,12 @@ pub struct Stats {
     pub retain_refused: u64,
     /// Connections that broke the protocol.
     pub violations: u64,
+    /// Connections that ended because their client sent nothing for one and a half keep alives.
+    pub silent: u64,
+    /// Connections that ended because their client began a packet, and did not complete it in time.
+    pub unfinished: u64,
+    /// Connections that ended because no CONNECT came in time.
+    pub without_connect: u64,
     /// Connections that were not being read, or had not said who they are, and were closed to make room for new ones.
     pub displaced: u64,
     /// Connections that were closed, and sessions of absent clients that ended, because all clients together took too much memory.
@@ -333,4 +339,18 @@ pub struct Stats {
     /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing
     /// right.
     pub topics_refused: u64,
+}
+
+impl Stats {
+    /// Counts the end of a connection by its cause.
+    pub(super) fn count_end(&mut self, why: &Closed) {
+        let counter = match why {
+            Closed::Violation(_) => &mut self.violations,
+            Closed::KeepAlive => &mut self.silent,
+            Closed::UnfinishedPacket => &mut self.unfinished,
+            Closed::Handshake => &mut self.without_connect,
+            _ => return,
+        };
+        *counter += 1;
+    }
 }

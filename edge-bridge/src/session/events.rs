@@ -180,6 +180,8 @@ pub enum Closed {
     Violation(Violation),
     /// The client sent nothing for one and a half keep alives, or the server did not answer a PINGREQ.
     KeepAlive,
+    /// Server: the client began a packet, and did not complete it in time.
+    UnfinishedPacket,
     /// No CONNECT or CONNACK in time.
     Handshake,
     /// [`disconnect`](super::Session::disconnect) or [`refuse`](super::Session::refuse) was called.
@@ -263,7 +265,8 @@ impl std::fmt::Display for Closed {
             Self::Peer { reason, .. } => write!(f, "the peer disconnected: {reason}"),
             Self::Refused(reason) => write!(f, "the server refused the connection: {reason}"),
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
-            Self::KeepAlive => f.write_str("the peer was silent, or a packet of it incomplete, for too long"),
+            Self::KeepAlive => f.write_str("the peer was silent for too long"),
+            Self::UnfinishedPacket => f.write_str("the peer began a packet, and did not complete it in time"),
             Self::Handshake => f.write_str("the handshake took too long"),
             Self::Local(reason) => write!(f, "closed here: {reason}"),
         }

@@ -47,7 +47,8 @@ impl Session {
                 Timer::UnknownReleases => self.give_up_releases(now_ms),
                 Timer::PeerSilence => {
                     self.tell(now_ms, ReasonCode::KEEP_ALIVE_TIMEOUT);
-                    self.end(Closed::KeepAlive);
+                    let is_begun = self.receiving.bytes > 0;
+                    self.end(if is_begun { Closed::UnfinishedPacket } else { Closed::KeepAlive });
                 }
             }
         }

@@ -65,7 +65,7 @@ fn a_packet_that_is_begun_has_to_be_complete_in_time_whatever_the_keep_alive_is(
         assert!(
             site.events
                 .iter()
-                .any(|event| matches!(event, Event::Disconnected { why: Closed::KeepAlive, .. }))
+                .any(|event| matches!(event, Event::Disconnected { why: Closed::UnfinishedPacket, .. }))
         );
 
         // In one piece with its CONNECT.

@@ -135,7 +135,7 @@ fn a_server_waits_for_a_large_packet_that_is_still_coming() {
     assert!(matches!(run(bytes.len())[..], [Event::Publish { .. }]));
     assert!(run(20_000).is_empty());
     session.handle_timeout(76_000);
-    assert!(matches!(drain(&mut session).1[..], [Event::Closed(Closed::KeepAlive)]));
+    assert!(matches!(drain(&mut session).1[..], [Event::Closed(Closed::UnfinishedPacket)]));
 }
 
 /// Extended authentication is not implemented: said, not ignored.

@@ -1,7 +1,8 @@
 //! Log lines about local clients: failures as warnings, connects and disconnects at debug level.
 //!
 //! A refused client comes back every second, so each cause has one line a minute, whatever the client, and all causes share a budget of lines. Logins that
-//! fail have one of their own, and a line a minute for each address, or IPv6 network of 64 bits.
+//! fail have one of their own, and a line a minute for each address, or IPv6 network of 64 bits. What a sensor with a bad radio link does all day has
+//! a line an hour for each client.
 //! Events without a line are counted, with their addresses, in the next line of their cause, or in one line for all causes that have none.
 //! Clients choose their names and topics, so both are escaped.
 
@@ -33,6 +34,8 @@ pub(in crate::run) struct ClientLog {
     logins: LineBudget,
     /// Rate limit of lines about clients at QoS 0 whose messages find no room.
     no_room: OnceAnHour,
+    /// Rate limit of lines about clients that fell silent, or did not complete a packet: sensors with a bad radio link do so all day.
+    silent: OnceAnHour,
     /// Connection of the client that was refused last.
     refused: Option<ConnectionId>,
 }
@@ -43,6 +46,7 @@ impl Default for ClientLog {
             budget: LineBudget::new(WARNINGS_PER_MINUTE),
             logins: LineBudget::new(CAUSES_MAX),
             no_room: OnceAnHour::default(),
+            silent: OnceAnHour::default(),
             refused: None,
         }
     }
@@ -74,11 +78,10 @@ impl ClientLog {
             tracing::debug!(?event, address = shown, "local client");
             return;
         };
-        // Its hour begins with its line.
-        if let Event::NoRoom { client, .. } = event
-            && self.budget.has_line(&cause)
-            && !self.no_room.may_say(up_ms, client)
-        {
+        if let Some((hourly, client)) = self.hourly(event) {
+            if let Some(held_back) = hourly.line(up_ms, client) {
+                tracing::warn!(address = shown, held_back, "{said}");
+            }
             return;
         }
         let due = match failed_login(event) {
@@ -87,6 +90,19 @@ impl ClientLog {
         };
         if let Some(held_back) = due {
             tracing::warn!(address = shown, %held_back, "{said}");
+        }
+    }
+
+    /// Returns the rate limit of an event of which each client has one line an hour, and the client; `None` for any other event.
+    fn hourly<'a>(&mut self, event: &'a Event) -> Option<(&mut OnceAnHour, &'a str)> {
+        match event {
+            Event::NoRoom { client, .. } => Some((&mut self.no_room, client)),
+            Event::Disconnected {
+                client: Some(client),
+                why: Closed::KeepAlive | Closed::UnfinishedPacket,
+                ..
+            } => Some((&mut self.silent, client)),
+            _ => None,
         }
     }
 
@@ -228,10 +244,12 @@ fn trouble(event: &Event) -> Option<Trouble> {
 /// Returns the trouble of a client whose connection this side has ended, if it is one.
 fn disconnected(client: Option<&Utf8>, why: &Closed) -> Option<Trouble> {
     match why {
-        Closed::Violation(_) | Closed::Handshake => Some(Trouble {
-            cause: format!("disconnected: {}", without_numbers(&why.to_string())),
-            said: format!("client {} was disconnected: {why}{}", name_of(client), key_of(why)),
-        }),
+        Closed::Violation(_) | Closed::Handshake | Closed::KeepAlive | Closed::UnfinishedPacket => {
+            Some(Trouble {
+                cause: format!("disconnected: {}", without_numbers(&why.to_string())),
+                said: format!("client {} was disconnected: {why}{}", name_of(client), key_of(why)),
+            })
+        }
         Closed::Local(ReasonCode::QUOTA_EXCEEDED) => Some(Trouble {
             // Whoever is nameless takes no line of one who has logged in.
             cause: if client.is_some() { "memory" } else { "memory, nameless" }.to_owned(),

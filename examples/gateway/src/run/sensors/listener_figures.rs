@@ -35,6 +35,18 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         "Clients that were refused at CONNECT, since the start.",
         stats.refused,
     );
+    page.head(
+        "edge_local_disconnected_total",
+        "counter",
+        "Connections that were ended because of their client, since the start.",
+    );
+    let by_reason = [
+        ("silent", stats.silent),
+        ("unfinished", stats.unfinished),
+        ("no_connect", stats.without_connect),
+        ("protocol", stats.violations),
+    ];
+    page.labelled("edge_local_disconnected_total", "reason", by_reason);
     page.gauge(
         "edge_local_held_bytes",
         "Bytes that local clients make the gateway hold, of which max_memory is the limit.",

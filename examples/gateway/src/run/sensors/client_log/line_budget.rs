@@ -99,7 +99,7 @@ impl LineBudget {
     }
 
     /// Returns whether an event of this cause would get a line now.
-    pub(super) fn has_line(&self, cause: &str) -> bool {
+    fn has_line(&self, cause: &str) -> bool {
         let is_said = self.causes.get(cause).is_some_and(|cause| cause.is_said);
         self.lines < self.lines_max && self.has_room(cause) && !is_said
     }

@@ -88,31 +88,46 @@ fn causes_without_end_are_bounded_and_each_event_is_counted() {
     assert_eq!(counted + left, 25_000);
 }
 
-#[test]
-fn a_client_whose_messages_find_no_room_has_one_line_an_hour_over_its_connections() {
-    let mut log = ClientLog::default();
-    let client = Utf8::from_static("s");
-    let mut lines = |up_ms, connection| {
-        let event = Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
-        log.on_event(up_ms, &event, None);
-        log.budget.lines
-    };
-    assert_eq!(lines(0, 1), 1);
-    assert_eq!(lines(10 * MINUTE_MS, 2), 0, "no second one within the hour");
-    assert_eq!(lines(61 * MINUTE_MS, 3), 1);
-    assert_eq!(log.budget.minute, 61);
+fn left(client: &Utf8, connection: u64, why: Closed) -> Event {
+    Event::Disconnected { connection: ConnectionId(connection), client: Some(client.clone()), why }
 }
 
 #[test]
-fn no_room_without_a_line_is_counted_and_has_one_later() {
+fn what_comes_with_each_connection_has_a_line_a_client_and_hour_and_is_counted() {
+    let client = Utf8::from_static("s");
+    let no_room = |connection| Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
+    let silent = |connection| left(&client, connection, Closed::KeepAlive);
+    let unfinished = |connection| left(&client, connection, Closed::UnfinishedPacket);
+    let said = [
+        (&no_room as &dyn Fn(u64) -> Event, "messages of client \"s\" at QoS 0 are given up"),
+        (&silent, "client \"s\" was disconnected: the peer was silent for too long"),
+        (
+            &unfinished,
+            "client \"s\" was disconnected: the peer began a packet, and did not complete it in time",
+        ),
+    ];
+    for (event, text) in said {
+        let mut log = ClientLog::default();
+        let mut lines = |minute: u64| captured(|| log.on_event(minute * MINUTE_MS, &event(minute), None));
+        let first = lines(0);
+        assert!(first.contains(text) && first.contains("held_back=0"), "{first}");
+        assert_eq!((lines(10).contains("WARN"), lines(59).contains("WARN")), (false, false));
+        let again = lines(61);
+        assert!(again.contains(text) && again.contains("held_back=2"), "{again}");
+    }
+}
+
+#[test]
+fn clients_that_fall_silent_take_no_line_of_other_trouble() {
     let mut log = ClientLog::default();
-    (0..WARNINGS_PER_MINUTE).for_each(|n| drop(due(&mut log.budget, 0, &n.to_string(), None)));
-    let event = Event::NoRoom { connection: ConnectionId(1), client: Utf8::from_static("s") };
-    log.on_event(1, &event, None);
-    let held_back: u64 = log.budget.causes.values().map(|cause| cause.held_back.events).sum();
-    assert_eq!(held_back, 1);
-    let lines = captured(|| log.on_event(MINUTE_MS, &event, None));
-    assert!(lines.contains("held_back=1") && lines.contains("client \"s\" at QoS 0"), "{lines}");
+    let silent = captured(|| {
+        for n in 0..500 {
+            log.on_event(0, &left(&Utf8::try_from(n.to_string()).unwrap(), n, Closed::KeepAlive), None);
+        }
+    });
+    assert_eq!(silent.lines().filter(|line| line.contains("was silent")).count(), 20);
+    let other = captured(|| log.on_event(0, &left(&Utf8::from_static("c"), 1, Closed::Handshake), None));
+    assert!(other.contains("the handshake took too long"), "{other}");
 }
 
 #[test]
