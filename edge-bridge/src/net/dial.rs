@@ -133,10 +133,10 @@ impl Dialer {
     async fn connect(&self) -> Result<Stream, DialError> {
         self.wire_bytes.begin();
         if let Some((renewal, tls)) = self.renewal.as_ref().zip(self.tls.as_ref())
-            && renewal.is_awaiting(tls, |renewed| renewed.with_alpn(&self.alpn)).await
+            && let Some(why) = renewal.awaiting(tls, |renewed| renewed.with_alpn(&self.alpn)).await
         {
             // Each connection would cost bytes, and a line at the hub, for nothing.
-            return Err(DialError::Tls { host: self.target.host.clone(), source: no_certificate() });
+            return Err(DialError::Tls { host: self.target.host.clone(), source: no_certificate(&why) });
         }
         let stream = self.open(Some(&self.failed_dials)).await?;
         let peer = stream.peer_addr().ok();

@@ -75,8 +75,8 @@ pub struct Tls {
     key: Option<Arc<dyn SigningKey>>,
     /// Private key of the certificate if a signer has it.
     remote_key: Option<RemoteKey>,
-    /// Set until there is the certificate without which no connection is made.
-    is_awaiting: bool,
+    /// Reason for which there is no certificate yet, without which no connection is made; `None` if there is one, or needs to be none.
+    awaiting: Option<Arc<str>>,
     names: TlsSettingNames,
 }
 
@@ -225,7 +225,7 @@ impl Tls {
             own_file: None,
             key: None,
             remote_key: None,
-            is_awaiting: false,
+            awaiting: None,
             names: TlsSettingNames::default(),
         }
     }

@@ -10,15 +10,20 @@ use tokio_rustls::client::TlsStream;
 use super::handshake_error::{self, HandshakeFailure};
 use super::own_refusal::OwnCertificate;
 use super::peer_certificate;
-use super::{Tls, names};
+use super::{Tls, TlsError, names};
 use crate::net::tcp_stream::{Counted, Stream};
 
 impl Tls {
     /// Makes no connection until settings with a certificate take the place of these ([`Builder::tls_from`](crate::net::Builder::tls_from)): for a program
-    /// that gets its first certificate while it runs. Without it the hub would be asked to take a client that shows none.
+    /// that gets its first certificate while it runs, or whose files do not fit at its start. Without it the hub would be asked to take a client that shows
+    /// none. `unusable` is the error of the certificate that there is, which each dial then has; `None` if there is none.
     #[must_use]
-    pub fn awaiting_certificate(self) -> Self {
-        Self { is_awaiting: true, ..self }
+    pub fn awaiting_certificate(self, unusable: Option<&TlsError>) -> Self {
+        let why = match unusable {
+            None => "there is no certificate of this client yet".to_owned(),
+            Some(error) => format!("the certificate of this client cannot be used: {error}"),
+        };
+        Self { awaiting: Some(why.into()), ..self }
     }
 
     /// Returns the private key of the certificate, with which a request for the next one is signed; `None` if these settings have none, or were made by
@@ -52,8 +57,8 @@ impl Tls {
         name: ServerName<'static>,
         mut stream: Counted,
     ) -> Result<TlsStream<Counted>, HandshakeFailure> {
-        if self.is_awaiting {
-            return Err(HandshakeFailure { error: no_certificate(), refused: None });
+        if let Some(why) = &self.awaiting {
+            return Err(HandshakeFailure { error: no_certificate(why), refused: None });
         }
         stream.own = OwnCertificate::of(self).map(Box::new);
         let handshake = tokio_rustls::TlsConnector::from(self.config.clone()).connect(name, stream);
@@ -69,6 +74,6 @@ impl Tls {
 }
 
 /// Returns the error of a handshake that is not begun for want of a certificate.
-pub(in crate::net) fn no_certificate() -> io::Error {
-    io::Error::other("there is no certificate of this client yet")
+pub(in crate::net) fn no_certificate(why: &str) -> io::Error {
+    io::Error::other(why)
 }

@@ -47,7 +47,7 @@ impl Tls {
         config.resumption = Resumption::default();
         let config = Arc::new(config);
         let own_file = Some(cert.as_ref().into());
-        Ok(Self { config, own: shown, own_file, key, remote_key, is_awaiting: false, ..self })
+        Ok(Self { config, own: shown, own_file, key, remote_key, awaiting: None, ..self })
     }
 }
 

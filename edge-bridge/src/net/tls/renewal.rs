@@ -161,9 +161,14 @@ impl TlsRenewal {
         state.iter_mut().for_each(|state| state.turns.clear());
     }
 
-    /// Returns whether there is no certificate yet. `first` and `finish` are as for [`next`](Self::next).
-    pub(in crate::net) async fn is_awaiting(&self, first: &Tls, finish: impl FnOnce(Tls) -> Tls) -> bool {
-        self.read(first, finish, |state| state.proven.is_awaiting && state.candidate.is_none()).await
+    /// Returns the reason for which there is no certificate yet; `None` if there is one. `first` and `finish` are as for [`next`](Self::next).
+    pub(in crate::net) async fn awaiting(
+        &self,
+        first: &Tls,
+        finish: impl FnOnce(Tls) -> Tls,
+    ) -> Option<Arc<str>> {
+        self.read(first, finish, |state| state.proven.awaiting.clone().filter(|_| state.candidate.is_none()))
+            .await
     }
 
     async fn read<T>(
@@ -178,7 +183,7 @@ impl TlsRenewal {
         match read {
             None => {}
             // There is no former one to take turns with.
-            Some(read) if state.proven.is_awaiting => *state = State::new(finish(read)),
+            Some(read) if state.proven.awaiting.is_some() => *state = State::new(finish(read)),
             Some(read) => state.read_again(read, finish),
         }
         take(state)

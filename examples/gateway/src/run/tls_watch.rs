@@ -105,9 +105,9 @@ impl TlsWatch {
         }
     }
 
-    /// Returns whether the certificate cannot be used, and could not since the start.
-    pub(in crate::run) fn is_without(&self) -> bool {
-        self.is_without
+    /// Returns the reason for which the certificate cannot be used, and could not since the start; `None` if it can.
+    pub(in crate::run) fn unusable(&self) -> Option<&str> {
+        self.is_without.then_some(self.told.as_str())
     }
 
     /// Returns what is in force if some of it has changed. A part that cannot be read is looked at again the next time: a certificate whose key the signer
@@ -130,11 +130,18 @@ impl TlsWatch {
                         self.listed = self.in_force.clone();
                     }
                 }
-                Err(error) => failed.push(error.to_string()),
+                Err(error) => {
+                    failed.push(error.to_string());
+                    if is_without {
+                        self.in_force = self.in_force.clone().awaiting_certificate(Some(&error));
+                    }
+                }
             }
         }
         let error = failed.join("; ");
         if self.told != error {
+            // Each dial says the reason.
+            is_changed |= self.is_without;
             self.told = error;
             if !self.told.is_empty() {
                 self.tell();
@@ -203,5 +210,34 @@ mod tests {
             assert_eq!(watch.look().is_some(), is_replaced);
             assert!(watch.look().is_none() && watch.told.is_empty());
         }
+    }
+
+    /// Each dial says the reason, which is that of the files of now.
+    #[test]
+    fn a_certificate_that_is_of_no_use_since_the_start_is_told_by_each_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let pair = |cert: &str, key: &str| {
+            let pair = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(vec!["g".to_owned()]).unwrap();
+            std::fs::write(path(cert), params.self_signed(&pair).unwrap().pem()).unwrap();
+            std::fs::write(path(key), pair.serialize_pem()).unwrap();
+        };
+        pair("cert", "key");
+        pair("ca", "other");
+        std::fs::copy(path("other"), path("key")).unwrap();
+        let [ca, cert, key] = ["ca", "cert", "key"].map(|name| Some(path(name)));
+        let files = ClientFiles { ca, cert, key, ..Default::default() };
+        let read = files.tls(Peer::Hub, ClockFloor::new(|| None)).unwrap();
+        let mut watch = TlsWatch::new(Peer::Hub, files.clone(), Stamps::of(&files), read);
+        let unfitting = watch.unusable().unwrap().to_owned();
+        assert!(watch.look().is_none(), "the reason is the same");
+        std::fs::write(path("key"), "no key").unwrap();
+        assert!(watch.look().is_some() && watch.look().is_none());
+        let unreadable = watch.unusable().unwrap().to_owned();
+        assert!(unfitting != unreadable && [&unfitting, &unreadable].iter().all(|why| why.contains("key")));
+        pair("cert", "key");
+        assert!(watch.look().is_some());
+        assert_eq!((watch.unusable(), watch.told.as_str()), (None, ""));
     }
 }

@@ -9,6 +9,8 @@ const REFUSED: &str = "the server refused the connection: ";
 const NOT_TAKEN_HERE: &str = "invalid peer certificate: ";
 /// Words of the links for one that they do not take; the reason follows.
 const NOT_TAKEN_BY_A_LINK: [&str; 2] = ["the hub's certificate ", "the local broker's certificate "];
+/// Words of a link whose own certificate cannot be used, so that nothing is dialled; the reason follows.
+const OWN_UNUSABLE: &str = "the certificate of this client cannot be used: ";
 /// Beginning of the reason for one that is not valid yet: the clock may be behind.
 const NOT_YET: &str = "is not valid before ";
 /// Words of an error that the other side of TLS has sent; its name follows.
@@ -70,7 +72,7 @@ impl<'a> LinkTrouble<'a> {
             }
             Self::Tls(cause) => match cause.split_once(ALERT) {
                 Some((_, alert)) => ALERTS.iter().any(|about| alert.starts_with(about)),
-                None => is_not_taken(cause),
+                None => is_not_taken(cause) || cause.starts_with(OWN_UNUSABLE),
             },
         }
     }
@@ -137,6 +139,11 @@ mod tests {
             ),
             ("TLS with h: the local broker's certificate has expired".to_owned(), true),
             ("TLS with h: the local broker's certificate is not valid before 2026-11-26".to_owned(), false),
+            (
+                "TLS with h: the certificate of this client cannot be used: the key is of another one"
+                    .to_owned(),
+                true,
+            ),
             (here(CertificateError::Revoked), true),
             (there(AlertDescription::UnknownCA), true),
             (there(AlertDescription::CertificateExpired), true),

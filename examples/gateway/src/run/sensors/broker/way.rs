@@ -156,8 +156,8 @@ impl TlsFiles {
         if let Some(changed) = watch.look() {
             *tls = changed;
         }
-        if watch.is_without() {
-            return Err("the certificate for it cannot be used".to_owned());
+        if let Some(error) = watch.unusable() {
+            return Err(format!("the certificate for it cannot be used: {error}"));
         }
         Ok(tls.clone())
     }
@@ -221,7 +221,10 @@ mod tests {
         let mut way = Way::new("127.0.0.1", port, &way, ClockFloor::new(|| None));
         for _ in 0..2 {
             let why = way.dial().await.err().unwrap();
-            assert_eq!(why, "the certificate for it cannot be used");
+            assert!(
+                why.starts_with("the certificate for it cannot be used: ") && why.contains("key"),
+                "{why}"
+            );
         }
         let accepted = timeout(Duration::from_millis(100), listener.accept()).await;
         assert!(accepted.is_err(), "{accepted:?}");
