@@ -57,7 +57,9 @@ pub use proxy::address::{ProxyAddress, ProxyAddressError};
 pub use server::{Server, ServerBuilder};
 pub use start_error::StartError;
 pub use subscriptions::commands::{Acknowledgement, Command, Commands};
-pub use tls::certificate::{CertificateProblem, authorities_have_expired, client_certificate_problem};
+pub use tls::certificate::{
+    CertificateProblem, authorities_have_expired, client_certificate_problem, server_certificate_problem,
+};
 pub use tls::certificate_chain::certificate_chain_ends;
 pub use tls::certificate_dates::certificate_ends;
 pub use tls::certificate_user::CertificateUser;

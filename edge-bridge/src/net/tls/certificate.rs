@@ -1,19 +1,22 @@
-//! Check of a client's certificate as the hub will do it, because rustls checks a client's own certificate only against its key.
+//! Check of an own certificate as the peer will do it, because rustls checks an own certificate only against its key.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, Error, RootCertStore, crypto};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::certificate_kind::unfit_kind;
 use super::error::TlsError;
 use super::{certificates, roots};
 
-/// Reason for which a hub would refuse a client's certificate.
+/// Reason for which a peer would refuse a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateProblem {
@@ -26,6 +29,8 @@ pub enum CertificateProblem {
     OtherAuthority,
     /// The certificate is for other purposes, because its extended key usage does not name clients.
     NotForClients,
+    /// The certificate is for other purposes, because its extended key usage does not name servers.
+    NotForServers,
     /// The certificate is of a kind that is refused whoever signed it, in words that follow "the certificate".
     Unfit(&'static str),
     /// Any other problem, in the words of rustls.
@@ -39,6 +44,7 @@ impl fmt::Display for CertificateProblem {
             Self::NotYetValid => "the certificate is not valid yet",
             Self::OtherAuthority => "another authority has signed the certificate",
             Self::NotForClients => "the certificate is not one for clients",
+            Self::NotForServers => "the certificate is not one for servers",
             Self::Unfit(kind) => return write!(f, "the certificate {kind}"),
             Self::Other(text) => return write!(f, "rustls says {text}"),
         })
@@ -59,6 +65,41 @@ pub fn client_certificate_problem(
     let (chain, roots) = (certificates(cert.as_ref())?, roots(ca.as_ref())?);
     let Some((own, behind)) = chain.split_first() else { return Ok(None) };
     problem_of(own, behind, roots, at)
+}
+
+/// Checks the certificate in `cert` (with its chain behind it) at the time `at`, as a client of this server does. PEM file. Which authorities and which
+/// name a client wants is not known here, and not checked; a certificate behind the first one is trusted. `None` if nothing else is against it.
+///
+/// # Errors
+///
+/// The file cannot be read, or has no certificate.
+pub fn server_certificate_problem(
+    cert: impl AsRef<Path>,
+    at: SystemTime,
+) -> Result<Option<CertificateProblem>, TlsError> {
+    let chain = certificates(cert.as_ref())?;
+    let Some((own, behind)) = chain.split_first() else { return Ok(None) };
+    let mut roots = RootCertStore::empty();
+    let trusted = if behind.is_empty() { std::slice::from_ref(own) } else { behind };
+    roots.add_parsable_certificates(trusted.iter().cloned());
+    let provider = Arc::new(crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|error| TlsError::Verifier(error.to_string()))?;
+    let any = ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into());
+    let Err(error) = verifier.verify_server_cert(own, behind, &any, &[], since_epoch(at)) else {
+        return Ok(None);
+    };
+    Ok(match problem(&error) {
+        CertificateProblem::NotForClients => Some(CertificateProblem::NotForServers),
+        known @ (CertificateProblem::Expired
+        | CertificateProblem::NotYetValid
+        | CertificateProblem::Unfit(_)) => Some(known),
+        _ => None,
+    })
+}
+
+fn since_epoch(at: SystemTime) -> UnixTime {
+    UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Returns whether every certificate in `ca` has expired at the time `at`. PEM. The link does not check this itself, because rustls trusts an
@@ -89,8 +130,7 @@ fn problem_of(
     let provider = Arc::new(crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     let verifier = verifier.map_err(|error| TlsError::Verifier(error.to_string()))?;
-    let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap_or_default());
-    Ok(verifier.verify_client_cert(own, behind, at).err().map(|error| problem(&error)))
+    Ok(verifier.verify_client_cert(own, behind, since_epoch(at)).err().map(|error| problem(&error)))
 }
 
 pub(in crate::net) fn problem(error: &Error) -> CertificateProblem {
@@ -176,6 +216,26 @@ mod tests {
         assert_eq!(files.problem("cert", 2021), Some(CertificateProblem::Expired));
         let server = Files::new(ExtendedKeyUsagePurpose::ServerAuth);
         assert_eq!(server.problem("own", 2020), Some(CertificateProblem::NotForClients));
+    }
+
+    #[test]
+    fn a_certificate_is_seen_as_a_client_of_its_server_sees_it() {
+        let problem = |files: &Files, name: &str, year: u64| {
+            let at = UNIX_EPOCH + Duration::from_secs((year - 1970) * 31_557_600 + 86_400 * 30);
+            server_certificate_problem(files.path(name), at).unwrap()
+        };
+        let files = Files::new(ExtendedKeyUsagePurpose::ServerAuth);
+        assert_eq!(problem(&files, "cert", 2020), None);
+        assert_eq!(problem(&files, "cert", 2019), Some(CertificateProblem::NotYetValid));
+        assert_eq!(problem(&files, "cert", 2021), Some(CertificateProblem::Expired));
+        let kind = problem(&files, "own", 2020).unwrap().to_string();
+        assert!(kind.contains("made for an authority (CA:TRUE)"), "{kind}");
+        // With its authority behind it.
+        let both = ["cert", "own"].map(|name| std::fs::read_to_string(files.path(name)).unwrap()).concat();
+        std::fs::write(files.path("both"), both).unwrap();
+        assert_eq!(problem(&files, "both", 2020), None);
+        let client = Files::new(ExtendedKeyUsagePurpose::ClientAuth);
+        assert_eq!(problem(&client, "cert", 2020), Some(CertificateProblem::NotForServers));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use edge_bridge::Tls;
 use edge_bridge::net::{
     CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, certificate_chain_ends,
-    client_certificate_problem, revocation_list_ends, revocation_lists_are_of, signer_socket,
+    client_certificate_problem, revocation_list_ends, revocation_lists_are_of, server_certificate_problem,
+    signer_socket,
 };
 
 use super::peer::{ClientKeys, Peer, short};
@@ -246,7 +247,7 @@ pub(crate) fn listener_tls(
 
 /// Returns whether the listener's certificate has expired, by this machine's clock.
 pub(crate) fn has_expired(files: &TlsAddresses) -> bool {
-    let problem = client_certificate_problem(&files.cert, &files.cert, SystemTime::now());
+    let problem = server_certificate_problem(&files.cert, SystemTime::now());
     matches!(problem, Ok(Some(CertificateProblem::Expired)))
 }
 
@@ -279,7 +280,7 @@ pub(super) fn check_listener(
     }
     check_chain((cert, "local.cert"), Duration::ZERO, findings);
     let now = SystemTime::now();
-    let problem_in = |time| client_certificate_problem(&cert.value, &cert.value, now + time).ok().flatten();
+    let problem_in = |time| server_certificate_problem(&cert.value, now + time).ok().flatten();
     let said = match (problem_in(Duration::ZERO), problem_in(SOON)) {
         (Some(problem @ CertificateProblem::NotYetValid), _) => {
             format!("{problem}, by this machine's clock: clients judge by theirs")
@@ -290,7 +291,8 @@ pub(super) fn check_listener(
         (_, Some(CertificateProblem::Expired)) => {
             "the certificate expires within 30 days, by this machine's clock".to_owned()
         }
-        _ => return,
+        (Some(problem), _) => format!("{problem}: clients may refuse it"),
+        (None, _) => return,
     };
     findings.warning(cert.at, "local.cert", format!("{}: {said}", cert.value.display()));
 }

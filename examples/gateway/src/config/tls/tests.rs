@@ -77,3 +77,28 @@ fn a_certificate_behind_the_first_one_is_judged() {
         assert!(told.contains(ended) && told.contains(key), "{told}");
     }
 }
+
+#[test]
+fn a_listener_is_warned_of_a_certificate_that_clients_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, pem: String| std::fs::write(dir.path().join(name), pem).unwrap();
+    let text = "[gateway]\nid = \"g\"\n[local]\ntls_listen = \"127.0.0.1:1\"\ncert = \"cert\"\nkey = \"key\"\n[hub]\nurl = \"mqtt://hub\"\n[[route]]\nmatch = \"plant/#\"\n";
+    let said = |change: &dyn Fn(&mut rcgen::CertificateParams)| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["gateway".to_owned()]).unwrap();
+        change(&mut params);
+        write("cert", params.self_signed(&key).unwrap().pem());
+        write("key", key.serialize_pem());
+        Config::parse(&dir.path().join("gateway.toml"), text, &|_| None).unwrap().1.to_string()
+    };
+    let fit = said(&|params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth]);
+    assert!(!fit.contains("local.cert"), "{fit}");
+    let client =
+        said(&|params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth]);
+    assert!(
+        client.contains("cert: the certificate is not one for servers: clients may refuse it"),
+        "{client}"
+    );
+    let authority = said(&|params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained));
+    assert!(authority.contains("(CA:TRUE)") && authority.contains("clients may refuse it"), "{authority}");
+}
