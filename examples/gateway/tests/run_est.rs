@@ -235,6 +235,26 @@ fn a_gateway_without_a_certificate_stores_until_it_has_its_first_one() {
     assert_eq!(site.gateway.terminate().0.code(), Some(0));
 }
 
+/// In TLS 1.3 a server refuses a certificate behind the client's handshake, so in the answer.
+#[test]
+fn a_server_that_refuses_the_claim_certificate_is_told_with_file_and_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let table =
+        "url = \"URL\"\nclaim_cert = \"claim.crt\"\nclaim_key = \"claim.key\"\ncommon_name = \"site7\"";
+    let mut site = Site::new(dir, Behaviour::Issue("first"), table);
+    Authority::new(dir, "others").sign(dir, "claim", Some("claim"));
+    site.gateway.start();
+    wait_until("it is refused", 60, || {
+        site.needs().contains("first_certificate") && site.gateway.log().contains("gave no")
+    });
+    let log = site.gateway.log();
+    let told = log.lines().find(|line| line.contains("the EST server gave no certificate")).unwrap();
+    assert!(told.contains("received fatal alert: UnknownCA"), "{told}");
+    assert!(told.contains("claim.crt ([hub.est] claim_cert)"), "{told}");
+    assert!(site.est.asked().is_empty());
+}
+
 #[test]
 fn a_kill_at_any_moment_leaves_a_certificate_and_its_key() {
     let dir = tempfile::tempdir().unwrap();

@@ -30,10 +30,16 @@ pub(super) enum ExchangeError {
     Connect { server: String, source: io::Error },
     #[error("TLS with {server}: {source}")]
     Tls { server: String, source: io::Error },
-    #[error("HTTP with {server}: {source}")]
+    #[error("HTTP with {server}: {}", in_full(source.as_ref()))]
     Http { server: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("{server} answers with more than {BODY_BYTES_MAX} bytes")]
     TooLarge { server: String },
+}
+
+/// Returns the error with its causes: of a connection that ended, hyper says no more than that.
+fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Response of the server.

@@ -216,7 +216,8 @@ fn prepare(hub: &Hub, est: &Est, floor: ClockFloor) -> Result<Prepared, Enrolmen
     let trusting = ca.map_or_else(Tls::from_system, Tls::from_ca)?;
     let trusting = trusting.with_clock_floor(floor).with_setting_names(NAMES);
     if let Some(claim) = est.claim.as_ref().filter(|_| hub.waits_for_certificate()) {
-        let tls = trusting.with_identity(&claim.cert, &claim.key)?;
+        let names = TlsSettingNames { certificate: "[hub.est] claim_cert", ..NAMES };
+        let tls = trusting.with_setting_names(names).with_identity(&claim.cert, &claim.key)?;
         let key = own_key(hub)?;
         let request = request(&Names::common_name(&claim.common_name), &*key)?;
         let public_key = key.public_key().map(|key| key.to_vec()).unwrap_or_default();
