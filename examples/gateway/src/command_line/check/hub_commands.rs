@@ -36,7 +36,9 @@ pub(super) fn commands(f: &mut Lines<'_, '_>, config: &Config) -> fmt::Result {
                 "              within {bound} after it came, or its own Message Expiry Interval if that is shorter; one without may be old"
             )?,
         }
-        if let Some(allow) = allow {
+        if allow.as_ref().is_some_and(Vec::is_empty) {
+            writeln!(f, "              no payload is allowed: each command is refused")?;
+        } else if let Some(allow) = allow {
             let allow: Vec<String> = allow.iter().map(ToString::to_string).collect();
             writeln!(f, "              its payload one of {}; any other is refused", allow.join(", "))?;
         }

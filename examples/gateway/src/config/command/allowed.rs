@@ -16,7 +16,7 @@ impl Allowed {
     ///
     /// # Errors
     ///
-    /// The text is empty, or the lower bound is above the upper one.
+    /// The text is empty, or the lower bound is above the upper one, or both are numbers in another notation than payloads may have.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("\"\": an empty payload clears what is retained, and says nothing".to_owned());
@@ -25,6 +25,9 @@ impl Allowed {
         match bounds {
             Some((low, high)) if low > high => Err(format!("{text:?}: {low} is above {high}")),
             Some((low, high)) => Ok(Self::Range(low, high)),
+            None if is_meant_as_range(text) => Err(format!(
+                "{text:?}: MIN..MAX has decimal numbers of 15 digits at most, with nothing between them, such as 0..100 or -2.5..2.5"
+            )),
             None => Ok(Self::Text(text.to_owned())),
         }
     }
@@ -51,12 +54,26 @@ impl fmt::Display for Allowed {
     }
 }
 
-/// Reads a decimal number. Other notations are none: who reads `1e2` as 1, or `0x10` as 0, would be given what the rule did not mean.
+/// Most digits of a number. Each one so long has a value of its own as `f64`.
+const DIGITS_MAX: usize = 15;
+
+/// Returns whether both bounds begin as numbers do. As a text such a range would let no number pass, and nobody would see why.
+fn is_meant_as_range(text: &str) -> bool {
+    let begins_as_number = |bound: &str| {
+        let unsigned = bound.trim_start().trim_start_matches(['-', '+', '.']);
+        unsigned.starts_with(|c: char| c.is_ascii_digit())
+    };
+    text.split_once("..").is_some_and(|(low, high)| begins_as_number(low) && begins_as_number(high))
+}
+
+/// Reads a decimal number. Other notations are none: who reads `1e2` as 1, `0x10` as 0, or `010` as 8, would be given what the rule did not mean.
 fn decimal(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(whole) && is_number(fraction)).then(|| text.parse().ok()).flatten()
+    let is_short = digits.bytes().filter(u8::is_ascii_digit).count() <= DIGITS_MAX;
+    let is_plain = whole == "0" || !whole.starts_with('0');
+    (is_short && is_plain && is_number(whole) && is_number(fraction)).then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -69,8 +86,23 @@ mod tests {
             ("open", &["open"][..], &["Open", "open\n", " open", "opened", ""][..]),
             (
                 "0..100",
-                &["0", "100", "-0", "50.25", "007"],
-                &["100.1", "-1", "1e1", "+5", "5.", ".5", "5 ", "NaN", "inf", ""],
+                &["0", "100", "-0", "50.25", "0.5"],
+                &[
+                    "007",
+                    "00",
+                    "99.99999999999999",
+                    "100.00000000000000000001",
+                    "100.1",
+                    "-1",
+                    "1e1",
+                    "+5",
+                    "5.",
+                    ".5",
+                    "5 ",
+                    "NaN",
+                    "inf",
+                    "",
+                ],
             ),
             ("-2.5..-1", &["-1", "-2.50"], &["0", "-2.51", "--2"]),
             ("a..b", &["a..b"], &["a", "b"]),
@@ -87,9 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_too_long_for_its_type_is_infinite_and_within_no_range() {
-        let long = "9".repeat(400);
+    fn a_number_that_is_too_long_for_its_type_is_none() {
+        let long = "9".repeat(16);
         assert!(!Allowed::parse("0..100").unwrap().has(long.as_bytes()));
-        assert!(Allowed::parse(&format!("0..{long}")).unwrap().has(b"5"));
+        assert!(Allowed::parse(&format!("0..{}", &long[1..])).unwrap().has(b"999999999999999"));
+        assert!(Allowed::parse(&format!("0..{long}")).unwrap_err().contains("15 digits"));
+    }
+
+    #[test]
+    fn a_range_in_another_notation_is_no_text() {
+        for entry in ["0 .. 100", "0..1e3", "0..+5", "1,5..2", "0x0..0xff", "0...5"] {
+            assert!(Allowed::parse(entry).unwrap_err().contains("MIN..MAX"), "{entry}");
+        }
+        for entry in ["v1..v2", "a..9", "9.."] {
+            assert_eq!(Allowed::parse(entry), Ok(Allowed::Text(entry.to_owned())));
+        }
     }
 }
