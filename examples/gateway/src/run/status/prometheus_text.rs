@@ -5,7 +5,7 @@ use std::fmt::Write;
 use edge_bridge::Durations;
 
 /// Longest value of a label, in characters.
-const LABEL_CHARS_MAX: usize = 200;
+const LABEL_CHARS_MAX: usize = 400;
 
 /// Returns foreign text as the value of a label: backslash and quote are escaped, and characters that are neither printable ASCII nor letters or
 /// digits become `?`.
