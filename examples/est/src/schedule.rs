@@ -119,7 +119,7 @@ impl Schedule {
 }
 
 /// Returns the remaining validity below which a renewal is overdue: a sixth of the life, or `wait_s`, the longest time that a message waits. One that waits
-/// longer than seven tenths of the life is always overdue: such a life is too short for it.
+/// longer than seven tenths of the life is overdue for a part of each life, or for all of it: such a life is too short for it.
 #[must_use]
 pub fn overdue_s(life_s: u64, wait_s: u64) -> u64 {
     (life_s / 6).max(wait_s)
