@@ -26,6 +26,15 @@ pub(crate) struct Timeline {
     pub(crate) outages: Vec<(i64, i64)>,
 }
 
+impl Timeline {
+    /// Returns the time between two instants without that of outages: what a slow machine leaves behind the next one is no fault of the link.
+    fn with_link_ms(&self, from: i64, to: i64) -> i64 {
+        let away =
+            self.outages.iter().map(|(cut_at, back_at)| ((*back_at).min(to) - (*cut_at).max(from)).max(0));
+        to - from - away.sum::<i64>()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum LostWhy {
     /// No message with this hash is at the hub.
@@ -86,7 +95,7 @@ pub(crate) struct Verdict {
     pub(crate) duplicates_recognised: u64,
     /// 99th percentile from first transmission to PUBACK, without the time around the kill; `None` without a sample.
     pub(crate) puback_p99_ms: Option<i64>,
-    /// Time from the link's return to the first arrival of a message that was sent before it, the worst of all outages.
+    /// Time with a link from its return to the first arrival of a message that was sent before it, the worst of all outages.
     pub(crate) first_after_ms: Option<i64>,
     /// Time until the last of these messages, the worst of all outages.
     pub(crate) catch_up_ms: Option<i64>,
@@ -281,14 +290,14 @@ fn puback_p99_ms(acks: &[Acked], timeline: &Timeline) -> Option<i64> {
     rank.checked_sub(1).and_then(|i| delays.get(i)).copied()
 }
 
-/// First and last arrival, after the link's return, of what was sent before it; the worst of all outages.
+/// First and last arrival, in time with a link after its return, of what was sent before it; the worst of all outages.
 fn catch_up(acks: &[Acked], fates: &[Fate], timeline: &Timeline) -> (Option<i64>, Option<i64>) {
     let (mut first, mut last) = (None, None);
     for (_, back_at) in &timeline.outages {
         let late = || {
             acks.iter().zip(fates).filter_map(|(ack, fate)| match fate {
                 Fate::Arrived { time, .. } if ack.first_sent < *back_at && time >= back_at => {
-                    Some(time - back_at)
+                    Some(timeline.with_link_ms(*back_at, *time))
                 }
                 _ => None,
             })

@@ -235,7 +235,21 @@ fn catch_up_is_the_worst_of_all_outages() {
     }
     let timeline = Timeline { outages: vec![(T0, T0 + 10), (T0, back_at)], ..Timeline::default() };
     let verdict = judge(&records, &timeline, &BTreeMap::new());
-    assert_eq!((verdict.first_after_ms, verdict.catch_up_ms), (Some(2_690), Some(9_000)));
+    assert_eq!((verdict.first_after_ms, verdict.catch_up_ms), (Some(700), Some(9_000)));
+}
+
+/// What is left of a backlog behind the next outage has waited for the link, not for the gateway.
+#[test]
+fn the_next_outage_is_no_part_of_a_catch_up() {
+    let mut records = good();
+    records.acks.truncate(2);
+    records.hub.truncate(2);
+    let back_at = T0 + 2_000;
+    (records.hub[0].time, records.hub[1].time) = (back_at + 500, back_at + 12_700);
+    let timeline =
+        Timeline { outages: vec![(T0, back_at), (back_at + 4_000, back_at + 12_000)], ..Timeline::default() };
+    let verdict = judge(&records, &timeline, &BTreeMap::new());
+    assert_eq!((verdict.first_after_ms, verdict.catch_up_ms), (Some(700), Some(4_700)));
 }
 
 #[test]
