@@ -59,8 +59,8 @@ struct LoadArguments {
     /// Take rate and payload from what the running gateway has measured, over the last day at most
     #[arg(long, conflicts_with_all = ["rate", "payload", "effective"])]
     measured: bool,
-    /// State directory of the running gateway, for --measured; wins over the file's
-    #[arg(long, value_name = "DIR", requires = "measured")]
+    /// Directory of the queue, as for run; wins over the file's
+    #[arg(long, value_name = "DIR", conflicts_with = "effective")]
     state: Option<PathBuf>,
     /// Messages per second for the prediction, of all sensors together; of a message with several readings, the readings
     #[arg(long, value_name = "N", default_value_t = Load::USUAL.messages_per_s, value_parser = rate)]
