@@ -51,8 +51,8 @@ use super::tcp_stream::{Counted, Stream};
 const UNWRITTEN_MAX: usize = 4 * 1024;
 /// Most bytes of a file of certificates or a key. A system's bundle has a fifth of that.
 const PEM_BYTES_MAX: u64 = 1 << 20;
-/// Words of a PEM block in the older form that is encrypted (RFC 1421 §4.6.1.1).
-const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+/// Words of an encrypted key: of PKCS #8 (RFC 7468 §11), and of the older form (RFC 1421 §4.6.1.1), whose header is taken for a part of the key.
+const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
 /// Paths of the system's certificate bundle: Debian and Alpine; Fedora and relatives; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -372,10 +372,11 @@ fn identity(
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = read_pem(path)?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|source| {
-        // Of the older form of OpenSSL, whose header is taken for a part of the key.
-        let is_encrypted = bytes.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED);
-        let source = if is_encrypted { pem::Error::NoItemsFound } else { source };
-        TlsError::Pem { path: path.to_owned(), source }
+        let text = String::from_utf8_lossy(&bytes);
+        match ENCRYPTED.iter().any(|words| text.contains(words)) {
+            true => TlsError::EncryptedKey(path.to_owned()),
+            false => TlsError::Pem { path: path.to_owned(), source },
+        }
     })
 }
 

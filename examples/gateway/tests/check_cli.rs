@@ -194,7 +194,7 @@ fn the_key_that_does_not_fit_and_the_certificate_that_ends_are_found_before_the_
     .unwrap();
     let (code, said) = check_with_files(other.path());
     assert!(
-        code == Some(2) && said.contains("site7.key: no private key in PEM, or an encrypted one"),
+        code == Some(2) && said.contains("site7.key: the key is encrypted: write it without a passphrase"),
         "{said}"
     );
     // What is wrong with the certificate is told at its line.

@@ -24,6 +24,9 @@ pub enum TlsError {
         /// Error of reading the file.
         source: pem::Error,
     },
+    /// The private key is encrypted with a passphrase, which is not read.
+    #[error("{}: the key is encrypted: write it without a passphrase, `openssl pkey -in KEY -out NEW`, with mode 0600", .0.display())]
+    EncryptedKey(PathBuf),
     /// The file holds no certificate.
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
@@ -118,9 +121,7 @@ impl fmt::Display for RevocationLoss {
 
 fn pem_words(error: &pem::Error) -> String {
     match error {
-        pem::Error::NoItemsFound => {
-            "no private key in PEM, or an encrypted one, which is not read".to_owned()
-        }
+        pem::Error::NoItemsFound => "no private key in PEM".to_owned(),
         pem::Error::MissingSectionEnd { .. } => {
             "a part of it has no end (`-----END`): is it the whole file?".to_owned()
         }

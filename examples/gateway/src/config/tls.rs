@@ -122,7 +122,7 @@ fn check_key(
     let of_cert = cert.filter(|cert| file_of(&error) == Some(cert.value.as_path()));
     let (at, name) = match (of_cert, &error) {
         (Some(cert), _) => (cert.at, keys.cert),
-        (None, TlsError::Pem { .. }) => (key.at, keys.key),
+        (None, TlsError::Pem { .. } | TlsError::EncryptedKey(_)) => (key.at, keys.key),
         (None, _) if cert.is_some() => (key.at, keys.key),
         (None, _) => return,
     };
