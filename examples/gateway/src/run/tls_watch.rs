@@ -56,7 +56,7 @@ pub(in crate::run) struct TlsWatch {
     /// Settings at the time at which the lists were read: what they must not lose depends on the authorities of then.
     listed: Tls,
     stamps: [Vec<Stamp>; PARTS.len()],
-    /// Set until the certificate that was of no use at the start can be used.
+    /// Set until there is a certificate that can be used, where there was none at the start.
     is_without: bool,
     /// Error text in the last log line.
     told: String,
@@ -70,18 +70,10 @@ impl TlsWatch {
         Stamps(stamps): Stamps,
         (in_force, unusable): (Tls, Option<TlsError>),
     ) -> Self {
-        let told = unusable.map(|error| error.to_string());
-        let is_without = told.is_some();
-        let watch = Self {
-            peer,
-            files,
-            listed: in_force.clone(),
-            in_force,
-            stamps,
-            is_without,
-            told: told.unwrap_or_default(),
-        };
-        if is_without {
+        let told = unusable.map(|error| error.to_string()).unwrap_or_default();
+        let is_without = !told.is_empty() || files.waits_for_certificate();
+        let watch = Self { peer, files, listed: in_force.clone(), in_force, stamps, is_without, told };
+        if !watch.told.is_empty() {
             watch.tell();
         }
         watch
@@ -119,6 +111,9 @@ impl TlsWatch {
             // One that is yet to come is no mistake, and its key alone is of no use.
             let is_to_come = matches!(part, Part::Identity) && self.files.waits_for_certificate();
             let is_without = matches!(part, Part::Identity) && self.is_without;
+            if is_to_come && is_without {
+                self.in_force = self.in_force.clone().awaiting_certificate(None);
+            }
             if found == *last && !is_without || is_to_come {
                 continue;
             }
@@ -239,5 +234,36 @@ mod tests {
         pair("cert", "key");
         assert!(watch.look().is_some());
         assert_eq!((watch.unusable(), watch.told.as_str()), (None, ""));
+    }
+
+    #[test]
+    fn a_certificate_that_is_to_come_is_told_by_each_reason_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let [ca, cert, key] = ["ca", "cert", "key"].map(|name| dir.path().join(name));
+        let pair = || {
+            let pair = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(vec!["g".to_owned()]).unwrap();
+            (params.self_signed(&pair).unwrap().pem(), pair.serialize_pem())
+        };
+        let ((own, fitting), (other, _)) = (pair(), pair());
+        std::fs::write(&ca, &own).unwrap();
+        std::fs::write(&key, fitting).unwrap();
+        let files = ClientFiles {
+            ca: Some(ca),
+            cert: Some(cert.clone()),
+            key: Some(key),
+            is_claimed: true,
+            ..Default::default()
+        };
+        let read = files.tls(Peer::Hub, ClockFloor::new(|| None)).unwrap();
+        let mut watch = TlsWatch::new(Peer::Hub, files.clone(), Stamps::of(&files), read);
+        assert_eq!((watch.look().is_some(), watch.unusable()), (false, Some("")), "it is to come");
+        std::fs::write(&cert, other).unwrap();
+        assert!(watch.look().is_some() && watch.look().is_none());
+        assert!(watch.unusable().unwrap().contains("the key does not belong"), "{}", watch.told);
+        std::fs::remove_file(&cert).unwrap();
+        assert_eq!((watch.look().is_some(), watch.unusable()), (true, Some("")), "to enrol anew");
+        std::fs::write(&cert, own).unwrap();
+        assert_eq!((watch.look().is_some(), watch.unusable()), (true, None));
     }
 }

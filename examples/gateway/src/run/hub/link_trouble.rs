@@ -10,7 +10,7 @@ const NOT_TAKEN_HERE: &str = "invalid peer certificate: ";
 /// Words of the links for one that they do not take; the reason follows.
 const NOT_TAKEN_BY_A_LINK: [&str; 2] = ["the hub's certificate ", "the local broker's certificate "];
 /// Words of a link whose own certificate cannot be used, so that nothing is dialled; the reason follows.
-const OWN_UNUSABLE: &str = "the certificate of this client cannot be used: ";
+pub(crate) const OWN_UNUSABLE: &str = "the certificate of this client cannot be used: ";
 /// Beginning of the reason for one that is not valid yet: the clock may be behind.
 const NOT_YET: &str = "is not valid before ";
 /// Words of an error that the other side of TLS has sent; its name follows.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::config::client_tls::ClientFiles;
 use crate::config::peer::Peer;
 use crate::config::{BrokerWay, password};
+use crate::run::hub::link_trouble::OWN_UNUSABLE;
 use crate::run::tls_watch::{Stamps, TlsWatch};
 
 /// Time limit of DNS, TCP connect and TLS together.
@@ -72,7 +73,13 @@ impl Way {
     /// # Errors
     /// The reason in words.
     pub(super) async fn dial(&mut self) -> Result<Dialed, String> {
-        let Settings { tls, password } = self.settings().await?;
+        let settings = self.settings().await;
+        // As the handshake would say it.
+        let of_tls = |error: String| match error.starts_with(OWN_UNUSABLE) {
+            true => format!("TLS with {}: {error}", self.host),
+            false => error,
+        };
+        let Settings { tls, password } = settings.map_err(of_tls)?;
         match timeout(CONNECT_WITHIN, self.connect(tls)).await {
             Ok(connected) => Ok(Dialed { stream: connected?, password }),
             Err(_) => Err("no answer".to_owned()),
@@ -157,7 +164,7 @@ impl TlsFiles {
             *tls = changed;
         }
         if let Some(error) = watch.unusable() {
-            return Err(format!("the certificate for it cannot be used: {error}"));
+            return Err(format!("{OWN_UNUSABLE}{error}"));
         }
         Ok(tls.clone())
     }
@@ -196,6 +203,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use crate::config::BrokerTls;
+    use crate::run::hub::link_trouble::LinkTrouble;
 
     use super::*;
 
@@ -222,9 +230,10 @@ mod tests {
         for _ in 0..2 {
             let why = way.dial().await.err().unwrap();
             assert!(
-                why.starts_with("the certificate for it cannot be used: ") && why.contains("key"),
+                why.starts_with("TLS with 127.0.0.1: the certificate of this client cannot be used: "),
                 "{why}"
             );
+            assert!(LinkTrouble::of(&why).is_some_and(LinkTrouble::needs_somebody));
         }
         let accepted = timeout(Duration::from_millis(100), listener.accept()).await;
         assert!(accepted.is_err(), "{accepted:?}");
