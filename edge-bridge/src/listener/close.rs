@@ -39,6 +39,16 @@ impl<I: Ingest> Listener<I> {
         let Some(mut state) = self.connections.remove(id) else { return };
         self.sys.ended += state.session.flow();
         let why = state.farewell.take().unwrap_or(why);
+        let is_broken = matches!(why, Closed::Violation(_) | Closed::KeepAlive | Closed::UnfinishedPacket);
+        let why = match why {
+            Closed::KeepAlive | Closed::UnfinishedPacket if state.gone => Closed::Transport,
+            Closed::KeepAlive | Closed::UnfinishedPacket
+                if !state.takes_answers(self.config.max_unwritten_bytes) =>
+            {
+                Closed::AnswersUnread
+            }
+            why => why,
+        };
         self.admission.close(id);
         self.deadlines.forget(Due::Connection(id));
         self.stats.count_end(&why);
@@ -76,7 +86,6 @@ impl<I: Ingest> Listener<I> {
             self.abandon(gone);
         }
         // Who breaks the protocol and does not read keeps no payloads, and no socket, for the time of a flush.
-        let is_broken = matches!(why, Closed::Violation(_) | Closed::KeepAlive | Closed::UnfinishedPacket);
         let breaks_off = state.unwritten.memory().payloads > 0 && is_broken;
         let is_stop = matches!(why, Closed::Local(ReasonCode::SERVER_SHUTTING_DOWN));
         let kept = if state.gives_way { LAST_WORDS } else { ACKNOWLEDGEMENTS };

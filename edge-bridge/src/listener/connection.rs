@@ -148,7 +148,12 @@ impl Connection {
     /// Returns whether the connection may be read: none of its messages waits for room, and its packets have not caused too many answers that the
     /// peer does not accept.
     pub(super) fn may_be_read(&self, max_unwritten: usize) -> bool {
-        self.held == 0 && self.session.answered() - self.answered < max_unwritten as u64
+        self.held == 0 && self.takes_answers(max_unwritten)
+    }
+
+    /// Returns whether the client reads its answers, as far as `max_unwritten` bytes of them do not wait.
+    pub(super) fn takes_answers(&self, max_unwritten: usize) -> bool {
+        self.session.answered() - self.answered < max_unwritten as u64
     }
 
     /// Returns whether a message can be sent now.

@@ -322,6 +322,8 @@ pub struct Stats {
     pub silent: u64,
     /// Connections that ended because their client began a packet, and did not complete it in time.
     pub unfinished: u64,
+    /// Connections that ended because their client did not read its answers, and so was not read, for one and a half keep alives.
+    pub unread: u64,
     /// Connections that ended because no CONNECT came in time.
     pub without_connect: u64,
     /// Connections that were not being read, or had not said who they are, and were closed to make room for new ones.
@@ -348,6 +350,7 @@ impl Stats {
             Closed::Violation(_) => &mut self.violations,
             Closed::KeepAlive => &mut self.silent,
             Closed::UnfinishedPacket => &mut self.unfinished,
+            Closed::AnswersUnread => &mut self.unread,
             Closed::Handshake => &mut self.without_connect,
             _ => return,
         };

@@ -182,6 +182,8 @@ pub enum Closed {
     KeepAlive,
     /// Server: the client began a packet, and did not complete it in time.
     UnfinishedPacket,
+    /// Server: the client did not read its answers, and so was not read, for one and a half keep alives.
+    AnswersUnread,
     /// No CONNECT or CONNACK in time.
     Handshake,
     /// [`disconnect`](super::Session::disconnect) or [`refuse`](super::Session::refuse) was called.
@@ -267,6 +269,9 @@ impl std::fmt::Display for Closed {
             Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
             Self::KeepAlive => f.write_str("the peer was silent for too long"),
             Self::UnfinishedPacket => f.write_str("the peer began a packet, and did not complete it in time"),
+            Self::AnswersUnread => {
+                f.write_str("the peer did not read its answers, and was not read, for too long")
+            }
             Self::Handshake => f.write_str("the handshake took too long"),
             Self::Local(reason) => write!(f, "closed here: {reason}"),
         }

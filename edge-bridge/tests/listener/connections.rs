@@ -80,6 +80,44 @@ fn a_packet_that_is_begun_has_to_be_complete_in_time_whatever_the_keep_alive_is(
     }
 }
 
+/// Each connection that this side ends is counted by its cause; one of which the network was lost by none of them.
+#[test]
+fn ends_are_counted_by_their_cause() {
+    let counts = |site: &Site| {
+        let stats = site.listener.stats();
+        [stats.silent, stats.unfinished, stats.unread, stats.without_connect]
+    };
+    let mut site = site();
+    let brief = |name: &str| Connect { keep_alive_s: 10, ..connect(name, Version::V5) };
+    let (silent, _) = site.connect(brief("silent"));
+    site.pass(15_000);
+    assert!(site.is_closed(silent) && counts(&site) == [1, 0, 0, 0], "{:?}", counts(&site));
+    let (half, _) = site.connect(brief("half"));
+    site.send_bytes(half, &[0x30]);
+    site.pass(15_000);
+    assert!(site.is_closed(half) && counts(&site) == [1, 1, 0, 0], "{:?}", counts(&site));
+    site.open(Version::V5);
+    site.pass(60_000);
+    assert_eq!(counts(&site), [1, 1, 0, 1]);
+    // Its PUBACKs are not written, so it is not read.
+    let (deaf, _) = site.connect(brief("deaf"));
+    site.stuck.insert(deaf.connection);
+    let mut ids = (1..=u16::MAX).cycle();
+    while site.listener.may_read(deaf.connection) {
+        site.send(deaf, &[publish(ids.next().unwrap(), "a", "x")]);
+    }
+    site.pass(15_000);
+    assert!(site.is_closed(deaf) && counts(&site) == [1, 1, 1, 1], "{:?}", counts(&site));
+    // The peer is gone while the queue has no room for its message.
+    let (gone, _) = site.connect(brief("gone"));
+    site.set_room(false);
+    site.send(gone, &[publish(1, "store/a", "x")]);
+    site.listener.handle_input(site.now, gone.connection, Input::Gone { unread: &[] });
+    site.outputs();
+    site.pass(60_000);
+    assert!(site.is_closed(gone) && counts(&site) == [1, 1, 1, 1], "{:?}", counts(&site));
+}
+
 /// Half a packet behind a message for which the queue had no room is not late by the time in which nothing was read.
 #[test]
 fn a_pause_of_reading_does_not_count_against_a_packet_that_is_begun() {

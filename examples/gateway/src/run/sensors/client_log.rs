@@ -2,7 +2,7 @@
 //!
 //! A refused client comes back every second, so each cause has one line a minute, whatever the client, and all causes share a budget of lines. Logins that
 //! fail have one of their own, and a line a minute for each address, or IPv6 network of 64 bits. What a sensor with a bad radio link does all day has
-//! a line an hour for each client.
+//! a line an hour for each client, with a count of those without.
 //! Events without a line are counted, with their addresses, in the next line of their cause, or in one line for all causes that have none.
 //! Clients choose their names and topics, so both are escaped.
 
@@ -97,11 +97,9 @@ impl ClientLog {
     fn hourly<'a>(&mut self, event: &'a Event) -> Option<(&mut OnceAnHour, &'a str)> {
         match event {
             Event::NoRoom { client, .. } => Some((&mut self.no_room, client)),
-            Event::Disconnected {
-                client: Some(client),
-                why: Closed::KeepAlive | Closed::UnfinishedPacket,
-                ..
-            } => Some((&mut self.silent, client)),
+            Event::Disconnected { client: Some(client), why, .. } if is_silence(why) => {
+                Some((&mut self.silent, client))
+            }
             _ => None,
         }
     }
@@ -223,7 +221,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
             })
         }
         Event::NoRoom { client, .. } => Some(Trouble {
-            cause: format!("no room: {}", Escaped(client)),
+            cause: "no room".to_owned(),
             said: format!(
                 "messages of client \"{}\" at QoS 0 are given up: the queue has no room, being full or behind a slow disk",
                 Escaped(client)
@@ -241,15 +239,18 @@ fn trouble(event: &Event) -> Option<Trouble> {
     }
 }
 
+/// Returns whether the client was silent, or as good as silent.
+fn is_silence(why: &Closed) -> bool {
+    matches!(why, Closed::KeepAlive | Closed::UnfinishedPacket | Closed::AnswersUnread)
+}
+
 /// Returns the trouble of a client whose connection this side has ended, if it is one.
 fn disconnected(client: Option<&Utf8>, why: &Closed) -> Option<Trouble> {
     match why {
-        Closed::Violation(_) | Closed::Handshake | Closed::KeepAlive | Closed::UnfinishedPacket => {
-            Some(Trouble {
-                cause: format!("disconnected: {}", without_numbers(&why.to_string())),
-                said: format!("client {} was disconnected: {why}{}", name_of(client), key_of(why)),
-            })
-        }
+        _ if is_silence(why) || matches!(why, Closed::Violation(_) | Closed::Handshake) => Some(Trouble {
+            cause: format!("disconnected: {}", without_numbers(&why.to_string())),
+            said: format!("client {} was disconnected: {why}{}", name_of(client), key_of(why)),
+        }),
         Closed::Local(ReasonCode::QUOTA_EXCEEDED) => Some(Trouble {
             // Whoever is nameless takes no line of one who has logged in.
             cause: if client.is_some() { "memory" } else { "memory, nameless" }.to_owned(),

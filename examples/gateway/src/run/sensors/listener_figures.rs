@@ -43,6 +43,7 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
     let by_reason = [
         ("silent", stats.silent),
         ("unfinished", stats.unfinished),
+        ("unread", stats.unread),
         ("no_connect", stats.without_connect),
         ("protocol", stats.violations),
     ];
@@ -72,4 +73,23 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         "Wills at QoS 1 that found no room in the queue nor among the wills that wait for it, since the start.",
         stats.wills_without_room,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_reason() {
+        let mut stats = Stats::default();
+        (stats.silent, stats.unfinished, stats.unread) = (1, 2, 3);
+        (stats.without_connect, stats.violations) = (4, 5);
+        let mut page = Page::default();
+        render(&stats, &mut page);
+        let text = page.into_text();
+        for line in ["silent\"} 1", "unfinished\"} 2", "unread\"} 3", "no_connect\"} 4", "protocol\"} 5"] {
+            let line = format!("edge_local_disconnected_total{{reason=\"{line}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+    }
 }

@@ -98,8 +98,10 @@ fn what_comes_with_each_connection_has_a_line_a_client_and_hour_and_is_counted()
     let no_room = |connection| Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
     let silent = |connection| left(&client, connection, Closed::KeepAlive);
     let unfinished = |connection| left(&client, connection, Closed::UnfinishedPacket);
+    let unread = |connection| left(&client, connection, Closed::AnswersUnread);
     let said = [
         (&no_room as &dyn Fn(u64) -> Event, "messages of client \"s\" at QoS 0 are given up"),
+        (&unread, "client \"s\" was disconnected: the peer did not read its answers"),
         (&silent, "client \"s\" was disconnected: the peer was silent for too long"),
         (
             &unfinished,
