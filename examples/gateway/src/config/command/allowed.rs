@@ -26,7 +26,7 @@ impl Allowed {
             Some((low, high)) if low > high => Err(format!("{text:?}: {low} is above {high}")),
             Some((low, high)) => Ok(Self::Range(low, high)),
             None if is_meant_as_range(text) => Err(format!(
-                "{text:?}: MIN..MAX has decimal numbers of 15 digits at most, with nothing between them, such as 0..100 or -2.5..2.5"
+                "{text:?}: MIN..MAX has two decimal numbers of 15 digits at most, and nothing else, such as 0..100 or -2.5..2.5"
             )),
             None => Ok(Self::Text(text.to_owned())),
         }
@@ -54,26 +54,35 @@ impl fmt::Display for Allowed {
     }
 }
 
-/// Most digits of a number. Each one so long has a value of its own as `f64`.
+/// Most digits of a number in any text. Each one so long has a value of its own as `f64`.
 const DIGITS_MAX: usize = 15;
 
-/// Returns whether both bounds begin as numbers do. As a text such a range would let no number pass, and nobody would see why.
+/// Returns whether both bounds are made as numbers are. As a text such a range would let no number pass, and nobody would see why.
 fn is_meant_as_range(text: &str) -> bool {
-    let begins_as_number = |bound: &str| {
-        let unsigned = bound.trim_start().trim_start_matches(['-', '+', '.']);
-        unsigned.starts_with(|c: char| c.is_ascii_digit())
+    let is_number = |bound: &str| {
+        let unsigned = bound.trim().trim_start_matches(['-', '+', '.']);
+        let has_parts =
+            unsigned.contains('-') && !unsigned.contains(['e', 'E']) || unsigned.matches('.').count() > 1;
+        let is_of_number = |c: char| c.is_ascii_hexdigit() || "+-.,xX".contains(c);
+        unsigned.starts_with(|c: char| c.is_ascii_digit()) && unsigned.chars().all(is_of_number) && !has_parts
     };
-    text.split_once("..").is_some_and(|(low, high)| begins_as_number(low) && begins_as_number(high))
+    text.split_once("..").is_some_and(|(low, high)| is_number(low) && is_number(high))
 }
 
-/// Reads a decimal number. Other notations are none: who reads `1e2` as 1, `0x10` as 0, or `010` as 8, would be given what the rule did not mean.
+/// Reads a decimal number of at most [`DIGITS_MAX`] digits, or the shortest text of a longer one. Other notations are none: who reads `1e2` as 1, `0x10`
+/// as 0, or `010` as 8, would be given what the rule did not mean.
 fn decimal(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_short = digits.bytes().filter(u8::is_ascii_digit).count() <= DIGITS_MAX;
     let is_plain = whole == "0" || !whole.starts_with('0');
-    (is_short && is_plain && is_number(whole) && is_number(fraction)).then(|| text.parse().ok()).flatten()
+    if !is_plain || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let number: f64 = text.parse().ok()?;
+    let is_short = digits.bytes().filter(u8::is_ascii_digit).count() <= DIGITS_MAX;
+    // Beyond, a text may be that of a number within the bounds, and itself be outside.
+    (is_short || number.to_string() == text).then_some(number)
 }
 
 #[cfg(test)]
@@ -86,11 +95,11 @@ mod tests {
             ("open", &["open"][..], &["Open", "open\n", " open", "opened", ""][..]),
             (
                 "0..100",
-                &["0", "100", "-0", "50.25", "0.5"],
+                &["0", "100", "-0", "50.25", "0.5", "21.500000000000004"],
                 &[
                     "007",
                     "00",
-                    "99.99999999999999",
+                    "21.5000000000000040",
                     "100.00000000000000000001",
                     "100.1",
                     "-1",
@@ -131,7 +140,7 @@ mod tests {
         for entry in ["0 .. 100", "0..1e3", "0..+5", "1,5..2", "0x0..0xff", "0...5"] {
             assert!(Allowed::parse(entry).unwrap_err().contains("MIN..MAX"), "{entry}");
         }
-        for entry in ["v1..v2", "a..9", "9.."] {
+        for entry in ["v1..v2", "a..9", "9..", "2026-01-01..2026-01-31", "192.168.0.1..192.168.0.9"] {
             assert_eq!(Allowed::parse(entry), Ok(Allowed::Text(entry.to_owned())));
         }
     }
