@@ -288,10 +288,10 @@ pub(super) fn check_listener(
         (Some(problem @ CertificateProblem::Expired), _) => {
             format!("{problem}, by this machine's clock: clients will refuse it")
         }
-        (_, Some(CertificateProblem::Expired)) => {
+        (Some(problem), _) => format!("{problem}: clients may refuse it"),
+        (None, Some(CertificateProblem::Expired)) => {
             "the certificate expires within 30 days, by this machine's clock".to_owned()
         }
-        (Some(problem), _) => format!("{problem}: clients may refuse it"),
         (None, _) => return,
     };
     findings.warning(cert.at, "local.cert", format!("{}: {said}", cert.value.display()));
