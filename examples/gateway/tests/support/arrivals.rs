@@ -35,20 +35,35 @@ impl Arrivals {
     /// Waits until there are bytes, and returns a moment at which there were none. `None`: the connection has ended.
     pub fn wait(&mut self, stream: &TcpStream) -> Option<Instant> {
         stream.set_read_timeout(Some(LOOK)).ok()?;
-        loop {
-            let before = Instant::now();
-            match stream.peek(&mut [0]) {
-                Ok(0) => return None,
-                Ok(_) => break,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    self.empty = before;
-                    let stall = before.elapsed().saturating_sub(LOOK);
-                    STALL_MS.fetch_max(stall.as_millis() as u64, Ordering::SeqCst);
-                }
-                Err(_) => return None,
-            }
-        }
+        while !self.look(stream)? {}
         stream.set_read_timeout(None).ok()?;
         Some(self.empty)
+    }
+
+    /// Spends this time on something else, and looks meanwhile, so that what comes soon after it is known not to have come before. `None`: the
+    /// connection has ended.
+    pub fn work(&mut self, stream: &TcpStream, time: Duration) -> Option<()> {
+        let end = Instant::now() + time;
+        stream.set_read_timeout(Some(LOOK)).ok()?;
+        while Instant::now() < end && !self.look(stream)? {}
+        stream.set_read_timeout(None).ok()?;
+        // What has come waits.
+        std::thread::sleep(end.saturating_duration_since(Instant::now()));
+        Some(())
+    }
+
+    /// Returns whether there are bytes, at once or within [`LOOK`].
+    fn look(&mut self, stream: &TcpStream) -> Option<bool> {
+        let before = Instant::now();
+        match stream.peek(&mut [0]) {
+            Ok(count) => (count > 0).then_some(true),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                self.empty = before;
+                let stall = before.elapsed().saturating_sub(LOOK);
+                STALL_MS.fetch_max(stall.as_millis() as u64, Ordering::SeqCst);
+                Some(false)
+            }
+            Err(_) => None,
+        }
     }
 }

@@ -281,9 +281,12 @@ pub struct LocalClient {
     state: Arc<ClientState>,
 }
 
+/// Time from a message to its PUBACK, by its payload.
+type Work = Box<dyn Fn(&str) -> Duration + Send + Sync>;
+
 struct ClientState {
-    /// Time from a message to its PUBACK; `None`: there is none.
-    work: Option<Duration>,
+    /// `None`: there is no PUBACK.
+    work: Option<Work>,
     given: Mutex<Vec<Given>>,
     stream: Mutex<Option<TcpStream>>,
     is_over: AtomicBool,
@@ -293,11 +296,11 @@ struct ClientState {
 impl LocalClient {
     /// Returns once it is subscribed.
     pub fn start(address: SocketAddr, name: &str, filter: &str) -> Self {
-        Self::slow(address, name, filter, Duration::ZERO)
+        Self::working(address, name, filter, Box::new(|_| Duration::ZERO))
     }
 
-    /// One that takes so long for each command.
-    pub fn slow(address: SocketAddr, name: &str, filter: &str, work: Duration) -> Self {
+    /// One that takes so long for each command, and reads none meanwhile.
+    pub fn working(address: SocketAddr, name: &str, filter: &str, work: Work) -> Self {
         Self::of(address, [connect(name, true), subscribe(filter, 1)].concat(), Some(work))
     }
 
@@ -316,7 +319,7 @@ impl LocalClient {
         Self::of(address, [connect(name, true), subscribe(filter, 0)].concat(), None)
     }
 
-    fn of(address: SocketAddr, hello: Vec<u8>, work: Option<Duration>) -> Self {
+    fn of(address: SocketAddr, hello: Vec<u8>, work: Option<Work>) -> Self {
         let state = Arc::new(ClientState {
             work,
             given: Mutex::default(),
@@ -373,10 +376,11 @@ impl ClientState {
             }
             let Publish { id, topic, payload } = Publish::read(first, &body, false)?;
             let payload = String::from_utf8(payload).unwrap();
+            let work = self.work.as_ref().map(|work| work(&payload));
             let given = Given { topic, payload, is_dup: first & 8 != 0, not_before };
             self.given.lock().unwrap().push(given);
-            if let Some(work) = self.work {
-                std::thread::sleep(work);
+            if let Some(work) = work {
+                arrivals.work(&stream, work)?;
                 let [high, low] = id.to_be_bytes();
                 stream.write_all(&[0x40, 2, high, low]).ok()?;
             }
