@@ -222,7 +222,7 @@ fn over_many_kills_no_command_is_given_twice_and_each_has_one_end() {
 }
 
 #[test]
-#[ignore = "takes five minutes: cargo test -p edge-gateway --test run_commands_kills -- --ignored"]
+#[ignore = "takes four minutes: cargo test -p edge-gateway --test run_commands_kills -- --ignored"]
 fn over_a_hundred_kills_no_command_is_given_twice_and_each_has_one_end() {
     each_has_one_end(MANY_KILLS, 12);
 }
