@@ -17,12 +17,13 @@ pub(crate) fn decode_outcome(r: &mut Reader<'_>) -> Result<(ReasonCode, Properti
 }
 
 /// Returns whether `code` is accepted in `packet`. A server's answer to one message or filter with a code that the standard does not list for
-/// the packet is still an answer; brokers in the field use 0x95 and codes of their own. So PUBACK and PUBREC accept any code, SUBACK and
-/// UNSUBACK any from 0x80 on, the others only listed ones.
+/// the packet is still an answer; brokers in the field use 0x95 and codes of their own. So acknowledgements accept any error, and the other packets
+/// only listed codes. A success that the standard does not list could be one of anything: a message is not taken for delivered by it.
 fn is_taken(code: ReasonCode, packet: PacketType) -> bool {
     match packet {
-        PacketType::PubAck | PacketType::PubRec => true,
-        PacketType::SubAck | PacketType::UnsubAck => code.is_error() || code.is_valid_for(packet),
+        PacketType::PubAck | PacketType::PubRec | PacketType::SubAck | PacketType::UnsubAck => {
+            code.is_error() || code.is_valid_for(packet)
+        }
         _ => code.is_valid_for(packet),
     }
 }

@@ -252,8 +252,15 @@ fn trap_answers() {
     let kind = |code| K::Reason { packet: PacketType::PubComp, code: ReasonCode::new(code) };
     assert_refused(&[0x70, 3, 0, 1, 0x95], Version::V5, kind(0x95), 4, protocol);
     assert_refused(&[0x70, 3, 0, 1, 0x01], Version::V5, kind(0x01), 4, protocol);
-    // An answer to a message says something about that message, whatever its number.
-    for (first, code) in [(0x40, 0x95), (0x40, 0xa0), (0x40, 0xff), (0x40, 0x01), (0x50, 0x95), (0x50, 0xff)]
+    // A success that is none of the standard's is not taken for a delivery.
+    for (first, packet) in [(0x40, PacketType::PubAck), (0x50, PacketType::PubRec)] {
+        for code in [0x01, 0x11, 0x42, 0x7f] {
+            let kind = K::Reason { packet, code: ReasonCode::new(code) };
+            assert_refused(&[first, 3, 0, 1, code], Version::V5, kind, 4, protocol);
+        }
+    }
+    // An error is about that message, whatever its number.
+    for (first, code) in [(0x40, 0x95), (0x40, 0xa0), (0x40, 0xff), (0x40, 0x10), (0x50, 0x95), (0x50, 0xff)]
     {
         match decoded(&[first, 3, 0, 1, code], Version::V5) {
             Ok(Some(Packet::PubAck(ack) | Packet::PubRec(ack))) => assert_eq!(ack.reason.get(), code),
