@@ -59,8 +59,8 @@ pub(super) struct Acceptor {
     failed: NotAccepted,
     /// Connections closed at the limit of connections.
     turned_away: NotAccepted,
-    /// Limit of connections, for the log.
-    connections_max: usize,
+    /// Limit of connections.
+    pub(super) connections_max: usize,
 }
 
 impl Acceptor {

@@ -39,6 +39,8 @@ const SLOW: &str = "no handshake within 3 s, or no first byte or turn within 8 s
 const NO_HEADER: &str = "no whole PROXY header within 3 s";
 /// Most connections that may wait for their peer's close at a time.
 const LINGERING_MAX: usize = 64;
+/// Most tasks beside those of the connections: of such that linger, or were displaced and have not ended yet.
+const TASKS_BESIDE: usize = LINGERING_MAX + 64;
 /// Time limit for the last bytes of all connections at a stop.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -111,6 +113,13 @@ impl ConnectionTasks {
         if self.tasks.join_next().await.is_none() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Returns whether another connection may be accepted beside `connections_max`, after it has removed all tasks that have ended: connections may be made
+    /// and ended faster than the owner comes round, and a task takes memory until it is removed.
+    pub(super) fn have_room(&mut self, connections_max: usize) -> bool {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.len() < connections_max.saturating_add(TASKS_BESIDE)
     }
 
     /// Waits until all connections have written their last bytes, at most [`CLOSE_WITHIN`].
@@ -246,5 +255,36 @@ fn dates(error: &rustls::Error) -> String {
             format!(": it begins at {}", Utc::from(*not_before))
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// As of clients that connect and leave at once, faster than the owner comes round.
+    #[tokio::test]
+    async fn promise_12_tasks_that_have_ended_take_no_memory_and_others_keep_new_ones_out() {
+        let (to_owner, _inputs) = mpsc::channel(1);
+        let mut tasks = ConnectionTasks::new(to_owner, 1 << 20, None);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut clients = Vec::new();
+        for n in 0..(10 + TASKS_BESIDE) as u64 {
+            clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            let stream = listener.accept().await.unwrap().0;
+            let accepted = Accepted { stream, tls: None, transport: Transport::Plain, is_forwarded: false };
+            assert!(tasks.have_room(10), "after {n}");
+            tasks.spawn(ConnectionId(n), accepted, Arc::default());
+        }
+        assert!(!tasks.have_room(10), "they run");
+        tasks.tasks.abort_all();
+        let all_are_removed = async {
+            while !(tasks.have_room(10) && tasks.tasks.is_empty()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(30), all_are_removed).await.unwrap();
     }
 }

@@ -32,7 +32,6 @@ const INPUTS: usize = 256;
 const ACCEPTS: usize = 32;
 /// Period in which the sink is polled for room while the queue is full, unless it reports room itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
-
 /// Time after which turns make room for new packets of other connections, receipts and timers.
 const TURNS_WITHIN: Duration = Duration::from_millis(5);
 
@@ -110,8 +109,9 @@ impl Owner {
             }
             let wake_at = self.wake_at();
             let has_turn = self.has_turn();
+            let has_room = self.tasks.have_room(self.acceptor.connections_max);
             tokio::select! {
-                accepted = self.acceptor.accept() => {
+                accepted = self.acceptor.accept(), if has_room => {
                     self.accept(accepted);
                     // One at a time would keep a client waiting for as many rounds of turns as there are connections before it.
                     for _ in 1..ACCEPTS {
