@@ -336,6 +336,8 @@ pub struct Stats {
     /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
     /// descriptor left. Counted only by `net::Server`.
     pub not_accepted: u64,
+    /// Connections that ended because the handshake of TLS or WebSocket failed, or the header of a trusted proxy was wrong. Counted only by `net::Server`.
+    pub failed_handshakes: u64,
     /// Clients whose connection was refused.
     pub refused: u64,
     /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing

@@ -50,7 +50,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn handshakes_out_of_order_are_refused_and_told() {
     let (builder, refused) = noting();
-    let (_server, address, _) = server(builder).await;
+    let (server, address, _) = server(builder).await;
     let good = request(address);
     let too_large = good.replace("GET / ", &format!("GET /{} ", "x".repeat(8 * 1024)));
     for (bytes, status, reason) in [
@@ -71,6 +71,7 @@ async fn handshakes_out_of_order_are_refused_and_told() {
         let said = refusals(&refused, 1).await.pop().unwrap();
         assert!(said.contains(reason), "{status}: {said}");
     }
+    assert_eq!(server.stats().await.unwrap().failed_handshakes, 7, "each is counted");
 }
 
 #[tokio::test]

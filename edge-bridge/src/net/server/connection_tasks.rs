@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::CertificateError;
@@ -19,7 +19,7 @@ use super::handshake_limit::HandshakeLimit;
 use super::proxy_protocol::read_source;
 use super::read_rate::ReadRate;
 use super::read_share::ReadShare;
-use crate::listener::ConnectionId;
+use crate::listener::{ConnectionId, Stats};
 use crate::net::ServerTls;
 use crate::net::tcp_stream::{Counted, Stream, bound_unsent, probe_when_idle};
 use crate::net::tls::certificate::{CertificateProblem, problem};
@@ -52,6 +52,7 @@ pub(super) struct ConnectionTasks {
     max_memory: usize,
     max_bytes_per_s: Option<u32>,
     lingering: Arc<Semaphore>,
+    failed_handshakes: Arc<AtomicU64>,
     tasks: JoinSet<()>,
     to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 }
@@ -69,6 +70,7 @@ impl ConnectionTasks {
             max_memory,
             max_bytes_per_s,
             lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
+            failed_handshakes: Arc::default(),
             tasks: JoinSet::new(),
             to_owner,
         }
@@ -94,7 +96,7 @@ impl ConnectionTasks {
             return;
         }
         let begun = Begun { id, stream, address, owner: owner.clone() };
-        let handshakes = self.handshakes.clone();
+        let (handshakes, failures) = (self.handshakes.clone(), Arc::clone(&self.failed_handshakes));
         self.tasks.spawn(async move {
             let opened = tokio::select! {
                 opened = begun.open(is_forwarded, tls, transport, &handshakes) => opened,
@@ -103,9 +105,19 @@ impl ConnectionTasks {
             };
             match opened {
                 Ok(stream) => connection::run(id, stream, outbox, owner, share, lingering).await,
-                Err(failed) => drop(owner.send((id, failed)).await),
+                Err(ended) => {
+                    let has_failed = matches!(ended, FromPeer::Failed(..));
+                    failures.fetch_add(u64::from(has_failed), Ordering::Relaxed);
+                    // The owner may have ended.
+                    let _ = owner.send((id, ended)).await;
+                }
             }
         });
+    }
+
+    /// Returns these statistics with the number of handshakes that failed so far.
+    pub(super) fn counted_in(&self, stats: Stats) -> Stats {
+        Stats { failed_handshakes: self.failed_handshakes.load(Ordering::Relaxed), ..stats }
     }
 
     /// Waits for the end of a task and removes it, to free its memory. Cancel-safe.

@@ -356,8 +356,8 @@ impl Owner {
                 }
             }
             Command::Stats(answer) => {
-                let not_accepted = self.acceptor.not_accepted();
-                let _ = answer.send(Stats { not_accepted, ..self.listener.stats() });
+                let stats = self.tasks.counted_in(self.listener.stats());
+                let _ = answer.send(Stats { not_accepted: self.acceptor.not_accepted(), ..stats });
             }
             Command::Saved(answer, when) => {
                 let mark = self.mark();

@@ -44,6 +44,7 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         ("silent", stats.silent),
         ("unfinished", stats.unfinished),
         ("unread", stats.unread),
+        ("no_handshake", stats.failed_handshakes),
         ("no_connect", stats.without_connect),
         ("protocol", stats.violations),
     ];
@@ -83,12 +84,13 @@ mod tests {
     fn each_end_has_its_reason() {
         let mut stats = Stats::default();
         (stats.silent, stats.unfinished, stats.unread) = (1, 2, 3);
-        (stats.without_connect, stats.violations) = (4, 5);
+        (stats.without_connect, stats.violations, stats.failed_handshakes) = (4, 5, 6);
         let mut page = Page::default();
         render(&stats, &mut page);
         let text = page.into_text();
-        for line in ["silent\"} 1", "unfinished\"} 2", "unread\"} 3", "no_connect\"} 4", "protocol\"} 5"] {
-            let line = format!("edge_local_disconnected_total{{reason=\"{line}\n");
+        let reasons = ["silent", "unfinished", "unread", "no_connect", "protocol", "no_handshake"];
+        for (reason, count) in reasons.into_iter().zip(1..) {
+            let line = format!("edge_local_disconnected_total{{reason=\"{reason}\"}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");
         }
     }
