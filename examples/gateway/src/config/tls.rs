@@ -245,10 +245,17 @@ pub(crate) fn listener_tls(
     })
 }
 
-/// Returns whether the listener's certificate has expired, by this machine's clock.
-pub(crate) fn has_expired(files: &TlsAddresses) -> bool {
-    let problem = server_certificate_problem(&files.cert, SystemTime::now());
-    matches!(problem, Ok(Some(CertificateProblem::Expired)))
+/// Returns the reason for which clients refuse the listener's certificate, or may, by this machine's clock.
+pub(crate) fn listener_problem(files: &TlsAddresses) -> Option<CertificateProblem> {
+    server_certificate_problem(&files.cert, SystemTime::now()).ok().flatten()
+}
+
+/// Returns whether every client refuses a listener's certificate for this. Some clients take one that is unfit, such as a self-signed one.
+pub(crate) fn is_of_no_use(problem: &CertificateProblem) -> bool {
+    matches!(
+        problem,
+        CertificateProblem::Expired | CertificateProblem::NotYetValid | CertificateProblem::NotForServers
+    )
 }
 
 /// Reports errors that keep the listener from using TLS, and certificates that its clients will refuse.

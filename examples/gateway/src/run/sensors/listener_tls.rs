@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use edge_bridge::net::{ClockFloor, ServerTls, TlsError};
+use edge_bridge::net::{CertificateProblem, ClockFloor, ServerTls, TlsError};
 
-use crate::config::tls::{has_expired, listener_tls};
+use crate::config::tls::{is_of_no_use, listener_problem, listener_tls};
 use crate::config::{TlsAddresses, operator_file};
 
 /// Settings in force, and the contents of the files that they are from.
@@ -108,11 +108,16 @@ fn identity(
     (is_same, is_first): (bool, bool),
 ) -> Result<ServerTls, (String, bool)> {
     let TlsAddresses { cert, key, .. } = files;
-    if has_expired(files) && is_same {
-        // It was in force before it ended.
-        return Ok(tls.clone());
-    } else if has_expired(files) && !is_first {
-        return Err((format!("{}: the certificate has expired", cert.display()), true));
+    if let Some(problem) = listener_problem(files).filter(is_of_no_use) {
+        if is_same {
+            // It was in force before it ended, or since the start.
+            return Ok(tls.clone());
+        } else if !is_first {
+            // One that is not valid yet becomes so without a change of its file.
+            let is_of_cert = problem != CertificateProblem::NotYetValid;
+            let error = format!("{}: {problem}, clients would refuse it ([local] cert)", cert.display());
+            return Err((error, is_of_cert));
+        }
     }
     let renewed = tls.clone().with_identity(cert, key);
     let renewed = renewed.map_err(|error| (error.to_string(), !error.is_unread()))?;
@@ -187,5 +192,42 @@ mod tests {
             assert!(renewal.failed.is_some() && renewal.is_of_content, "{name}: {:?}", renewal.failed);
             std::fs::write(&path, before).unwrap();
         }
+    }
+
+    /// Certificate for `key` of these years and uses.
+    fn of_key(key: &str, years: [i32; 2], uses: &[rcgen::ExtendedKeyUsagePurpose]) -> String {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        [params.not_before, params.not_after] = years.map(|year| rcgen::date_time_ymd(year, 1, 1));
+        params.extended_key_usages = uses.to_vec();
+        params.self_signed(&KeyPair::from_pem(key).unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn a_certificate_that_no_client_takes_is_not_shown_in_place_of_one_in_force() {
+        use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+        let dir = tempfile::tempdir().unwrap();
+        let files = written(dir.path());
+        let tls = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
+        let key = std::fs::read_to_string(&files.key).unwrap();
+        for (years, uses, problem) in [
+            ([2000, 2001], ServerAuth, "the certificate has expired"),
+            ([2150, 2160], ServerAuth, "the certificate is not valid yet"),
+            ([2000, 2160], ClientAuth, "the certificate is not one for servers"),
+        ] {
+            std::fs::write(&files.cert, of_key(&key, years, &[uses])).unwrap();
+            let renewal = tls.renewed(&files);
+            let failed = renewal.failed.unwrap_or_default();
+            let path = files.cert.display();
+            assert_eq!(failed, format!("{path}: {problem}, clients would refuse it ([local] cert)"));
+            assert!(!renewal.shows_another);
+            // It is looked at again only if time alone can make it good.
+            assert_eq!(renewal.is_of_content, problem != "the certificate is not valid yet");
+            // At a start there is no other one.
+            let started = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
+            assert_eq!((started.unusable.clone(), started.renewed(&files).failed), (None, None), "{problem}");
+        }
+        std::fs::write(&files.cert, of_key(&key, [2000, 2160], &[ServerAuth])).unwrap();
+        let renewal = tls.renewed(&files);
+        assert!(renewal.shows_another && renewal.failed.is_none(), "{:?}", renewal.failed);
     }
 }
