@@ -224,6 +224,17 @@ fn trap_connect() {
 }
 
 #[test]
+fn a_success_that_is_none_of_the_standards_is_not_taken_for_a_delivery() {
+    for (first, packet) in [(0x40, PacketType::PubAck), (0x50, PacketType::PubRec)] {
+        for code in [0x01, 0x11, 0x42, 0x7f] {
+            let kind = DecodeErrorKind::Reason { packet, code: ReasonCode::new(code) };
+            let answer = ReasonCode::PROTOCOL_ERROR;
+            assert_refused(&[first, 3, 0, 1, code], Version::V5, kind, 4, answer);
+        }
+    }
+}
+
+#[test]
 fn trap_answers() {
     use DecodeErrorKind as K;
     let (malformed, protocol) = (ReasonCode::MALFORMED_PACKET, ReasonCode::PROTOCOL_ERROR);
@@ -252,13 +263,6 @@ fn trap_answers() {
     let kind = |code| K::Reason { packet: PacketType::PubComp, code: ReasonCode::new(code) };
     assert_refused(&[0x70, 3, 0, 1, 0x95], Version::V5, kind(0x95), 4, protocol);
     assert_refused(&[0x70, 3, 0, 1, 0x01], Version::V5, kind(0x01), 4, protocol);
-    // A success that is none of the standard's is not taken for a delivery.
-    for (first, packet) in [(0x40, PacketType::PubAck), (0x50, PacketType::PubRec)] {
-        for code in [0x01, 0x11, 0x42, 0x7f] {
-            let kind = K::Reason { packet, code: ReasonCode::new(code) };
-            assert_refused(&[first, 3, 0, 1, code], Version::V5, kind, 4, protocol);
-        }
-    }
     // An error is about that message, whatever its number.
     for (first, code) in [(0x40, 0x95), (0x40, 0xa0), (0x40, 0xff), (0x40, 0x10), (0x50, 0x95), (0x50, 0xff)]
     {
