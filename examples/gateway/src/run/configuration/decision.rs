@@ -39,6 +39,10 @@ pub(super) fn decide(running: &Config, next: &Config, state_is_given: bool, wait
     if *waiting != Waiting::NoQueue && running.queue.lanes != next.queue.lanes {
         return Decision::Refused(Unfit::Lanes);
     }
+    // An open queue has the key in force: with another one no start would open it.
+    if *waiting != Waiting::NoQueue && running.queue.key != next.queue.key {
+        return Decision::Refused(Unfit::QueueKey);
+    }
     if let Some((key, why)) = more_waits(running, next, waiting) {
         return Decision::MoreWaits { key, why: format!("{key}: {why}") };
     }

@@ -9,6 +9,8 @@ use crate::config::{Sources, shareable_finding};
 pub(crate) enum Unfit {
     StateDirectory,
     Lanes,
+    /// The key file has another key than the open queue, or is new, or left out.
+    QueueKey,
     /// Control loops run, and these tables are read at a start.
     Loops(Vec<&'static str>),
 }
@@ -18,6 +20,7 @@ impl Unfit {
         match self {
             Self::StateDirectory => Some("gateway.state"),
             Self::Lanes => Some("queue.lanes"),
+            Self::QueueKey => Some("queue.key_file"),
             Self::Loops(_) => None,
         }
     }
@@ -32,6 +35,7 @@ impl fmt::Display for Unfit {
             Self::StateDirectory => f.write_str("another directory is another queue; stop the gateway for it"),
             // No number of waiting messages, which would soon be another.
             Self::Lanes => f.write_str("what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"),
+            Self::QueueKey => f.write_str("the queue does not open with another key than the one it was made with: neither a reload nor a restart changes it"),
             Self::Loops(tables) => write!(
                 f,
                 "{} is read at a start, at which control loops stop and outputs become safe; restart the gateway when the plant allows it",
@@ -47,6 +51,7 @@ enum Remedy {
     MendFile,
     Restart,
     Drain,
+    PutKeyBack,
     LetLessWait,
     RemoveCause,
 }
@@ -67,7 +72,11 @@ impl Refusal {
     /// Creates the refusal of a valid change that no reload can apply. `sources`: files of the changed configuration.
     pub(crate) fn unfit(why: &Unfit, sources: &Sources) -> Self {
         let place = why.key().map_or_else(String::new, |key| format!("{}: ", sources.line_of(key)));
-        let remedy = if *why == Unfit::Lanes { Remedy::Drain } else { Remedy::Restart };
+        let remedy = match why {
+            Unfit::Lanes => Remedy::Drain,
+            Unfit::QueueKey => Remedy::PutKeyBack,
+            Unfit::StateDirectory | Unfit::Loops(_) => Remedy::Restart,
+        };
         Self { why: format!("{place}{why}"), remedy }
     }
 
@@ -102,6 +111,9 @@ impl Refusal {
             }
             Remedy::Drain => {
                 "What was in force goes on. Neither a reload nor a restart applies this while messages wait: let them be delivered, or carry them to the hub (`edge-gateway mule export`); then stop the gateway and start it with the other lanes."
+            }
+            Remedy::PutKeyBack => {
+                "What was in force goes on. Before the next start, put the former key back into the file that [queue] key_file names, or take the change back: with another key the gateway does not start. For another key, let what waits be delivered, then stop the gateway and start it with a new state directory."
             }
             Remedy::LetLessWait => {
                 "What was in force goes on. Take the change back, or reload again once less waits. A restart applies it at once: with the next message what waits beyond the limit is given up, or keeps it out, as on_full says."

@@ -5,7 +5,7 @@
 //!  file ─▶ check ─▶ same as before      nothing
 //!                 ├ routes alone        in force between two messages, nobody is disconnected
 //!                 ├ anything else       a clean stop and a start in this process; if that start fails, one with the configuration before
-//!                 └ a mistake, another state directory, other lanes, limits below what waits, or loops that would stop: refused
+//!                 └ a mistake, another state directory, other lanes, another key of the queue, limits below what waits, or loops that would stop: refused
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "a shell: files, and the time between looks at them")]

@@ -78,8 +78,13 @@ pub(crate) async fn open(
 /// Returns the file with the key that does not fit, and its place in the configuration, as they stand behind the error of the queue.
 fn key_words(error: &OpenError, key: Option<&QueueKey>) -> String {
     match (error, key) {
-        (OpenError::KeyMissing, _) => ": [queue] key_file is not set".to_owned(),
-        (OpenError::WrongKey, Some(key)) => format!(" than that in {}", key.place()),
+        (OpenError::KeyMissing, _) => {
+            ": [queue] key_file is not set: name the file with the queue's key there, or begin a new state directory"
+                .to_owned()
+        }
+        (OpenError::WrongKey, Some(key)) => {
+            format!(" than that in {}: put the former key back, or begin a new state directory", key.place())
+        }
         (OpenError::NotEncrypted, Some(key)) => format!(". The key is that in {}", key.place()),
         _ => String::new(),
     }
@@ -234,8 +239,8 @@ mod tests {
         assert!(!before[0].windows(14).any(|window| window == b"secret payload"));
         let place = |name: &str| format!("{} ([queue] key_file)", dir.path().join(name).display());
         for (state, settings, said) in [
-            (&state, keyed("other"), format!("encrypted with another key than that in {}", place("other"))),
-            (&state, settings("", ""), "there is no key: [queue] key_file is not set".to_owned()),
+            (&state, keyed("other"), format!("encrypted with another key than that in {}: put the former key back, or begin a new state directory", place("other"))),
+            (&state, settings("", ""), "there is no key: [queue] key_file is not set: name the file with the queue's key there, or begin a new state directory".to_owned()),
             (
                 &plain,
                 keyed("key"),

@@ -95,6 +95,26 @@ fn lanes_do_not_change_while_something_may_wait_in_them() {
     assert_eq!(limit, Decision::StartAnew(vec!["[queue]"]));
 }
 
+/// The file of the key is the same, and has another one.
+#[cfg(feature = "encryption")]
+#[test]
+fn a_queue_goes_on_with_the_key_that_it_was_made_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let with_key = |key: u8| {
+        std::fs::write(dir.path().join("queue.key"), [key; 32]).unwrap();
+        parse(&format!("{FILE}[queue]\nkey_file = \"queue.key\"\n"), dir.path())
+    };
+    let (first, second, plain) = (with_key(7), with_key(8), parse(FILE, dir.path()));
+    let open = Waiting::in_lanes(Vec::new());
+    for (running, next) in [(&first, &second), (&first, &plain), (&plain, &first)] {
+        let refused = decide(running, next, true, &open);
+        let Decision::Refused(why) = refused else { panic!("{refused:?}") };
+        assert!(why.to_string().starts_with("queue.key_file: "), "{why}");
+        assert_eq!(decide(running, next, true, &Waiting::NoQueue), Decision::StartAnew(vec!["[queue]"]));
+    }
+    assert_eq!(decide(&first, &with_key(7), true, &open), Decision::Nothing);
+}
+
 #[test]
 fn loops_are_not_stopped_for_a_changed_table_and_routes_beside_them_change() {
     let dir = tempfile::tempdir().unwrap();
