@@ -166,3 +166,18 @@ async fn a_close_in_the_middle_of_a_backlog_publishes_no_will() {
     timeout(Duration::from_secs(20), all_ended).await.expect("the end of all connections");
     assert_eq!(wills.load(Ordering::Relaxed), 0, "wills of 10 clean closes");
 }
+
+/// Whoever asks because the supply of power is failing has to hear that nothing was written.
+#[cfg(feature = "spool-queue")]
+#[tokio::test]
+async fn a_commit_that_a_close_overtook_is_no_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder =
+        Bridge::builder("mqtt://127.0.0.1:1").client_id("site7").spool_dir(dir.path().join("spool"));
+    let bridge = builder.start().await.unwrap();
+    drop(bridge.publish("plant/1", "1").await.unwrap());
+    bridge.commit_spool().await.unwrap();
+    let commit = bridge.commit_spool();
+    let _ = bridge.close().await.unwrap();
+    assert!(matches!(commit.await, Err(edge_queue::CommitError::Closed)));
+}
