@@ -99,6 +99,7 @@ mod tests {
             assert_eq!(lenient.check(&v, sensor_failure), sensor_failure);
         }
         assert_eq!(strict.check(&Value::F64(1.0), Quality::GOOD), Quality::GOOD);
+        assert_eq!(Normalise::new(QualityScheme::OpcUa), strict, "as strict as the default");
     }
 
     #[test]
