@@ -12,7 +12,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use edge_queue::testing::SimDir;
@@ -202,14 +202,26 @@ async fn rows_that_expire_or_come_back_make_room_too() {
     drop(pushed.0.expect("woken").unwrap());
 }
 
+/// A task of a program. It lives as long as somebody has its waker.
+struct Task;
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
 #[tokio::test]
 async fn a_push_that_was_dropped_while_it_waited_leaves_nothing() {
     let queue = full(OnFull::Reject);
     let aio = aio::Queue::of(queue.clone()).unwrap();
+    let task = Arc::new(Task);
     {
+        let waker = Waker::from(task.clone());
         let mut push = pin!(aio.push_wait(Row::new("5")));
-        assert!(matches!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+        assert!(matches!(push.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
+        assert_eq!(Arc::strong_count(&task), 3, "the test's, its waker's and that of the push");
     }
+    // A lane may be full for days, and each wait that is given up would keep a task.
+    assert_eq!(Arc::strong_count(&task), 1, "the queue still has the waker");
     let mut hub = queue.consumer("hub").unwrap();
     // Half of a lane is leased at most.
     (0..2).for_each(|_| hub.lease(9, Wait::None).unwrap().ack());
