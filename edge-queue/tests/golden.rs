@@ -1,14 +1,16 @@
 //! Promise 2 over versions: a ring of format 1, and of format 2 with its key, is read for ever, and one of a later format is refused untouched.
 //!
 //! `tests/golden/queue-ring-v1.pages` holds every page of such a file that is not zeros: page number (u32), 4 096 bytes.
-//! `queue-ring-v2.pages` is the same history, encrypted. It stays as it is when the format changes; then a fixture of the new version joins it. Only while version 1 has not
-//! been released may it be made anew: `EDGE_REGENERATE_GOLDEN=1 cargo test -p edge-queue --test golden`, which prints
-//! the new hash.
+//! `queue-ring-v2.pages` is the same history, encrypted with ChaCha20-Poly1305, `queue-ring-v2-aes.pages` with AES-256-GCM. Each stays as it is when
+//! the format changes; then a fixture of the new version joins it. Only while version 1 has not been released may it be made anew:
+//! `EDGE_REGENERATE_GOLDEN=queue-ring-v1.pages cargo test -p edge-queue --test golden`, which prints the new hash. An encrypted one has the
+//! algorithm of this processor's new files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use edge_queue::inspect::salvage_encrypted;
 use edge_queue::medium::Dir;
 use edge_queue::store::{
     Change, GapRecord, LaneState, Options, Position, ReadLimit, Recovered, RingStore, State, Store, StoredRow,
@@ -18,11 +20,19 @@ use edge_queue::{Config, Expiry, Key, Lane, ManualClock, Now, OpenError, Queue, 
 
 const FILE: &str = "queue.ring";
 const PAGE: usize = 4096;
-/// FNV-1a of the fixtures.
-const HASH: u64 = 0x4d26_d524_afe0_f80a;
-const HASH_ENCRYPTED: u64 = 0x4657_bd40_bee3_8549;
+const PLAIN: Fixture = Fixture { name: "queue-ring-v1.pages", encrypted: false, hash: 0x4d26_d524_afe0_f80a };
+const CHACHA: Fixture = Fixture { name: "queue-ring-v2.pages", encrypted: true, hash: 0x4657_bd40_bee3_8549 };
+const AES: Fixture =
+    Fixture { name: "queue-ring-v2-aes.pages", encrypted: true, hash: 0x5404_b354_8b68_7dfa };
 /// Two superblocks; two lanes of six segments of 64 KiB.
 const FILE_BYTES: usize = 2 * PAGE + 12 * 65_536;
+
+struct Fixture {
+    name: &'static str,
+    encrypted: bool,
+    /// FNV-1a of the file.
+    hash: u64,
+}
 
 fn options() -> Options {
     Options {
@@ -110,10 +120,14 @@ fn history(commit: Commit<'_>, state: &mut State) {
     step(vec![], vec![Change::Closed]);
 }
 
+fn key() -> Key {
+    Key::new(std::array::from_fn(|n| n as u8))
+}
+
 fn open(dir: &SimDir, encrypted: bool) -> (RingStore, Recovered) {
-    let (dir, key) = (Box::new(dir.clone()), Key::new(std::array::from_fn(|n| n as u8)));
+    let dir = Box::new(dir.clone());
     match encrypted {
-        true => RingStore::open_encrypted(dir, &options(), &key).unwrap(),
+        true => RingStore::open_encrypted(dir, &options(), &key()).unwrap(),
         false => RingStore::open(dir, &options()).unwrap(),
     }
 }
@@ -135,9 +149,10 @@ fn written_now(encrypted: bool) -> Vec<u8> {
     dir.content(FILE).unwrap()
 }
 
-fn path(encrypted: bool) -> PathBuf {
-    let name = if encrypted { "queue-ring-v2.pages" } else { "queue-ring-v1.pages" };
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+impl Fixture {
+    fn path(&self) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(self.name)
+    }
 }
 
 fn pack(image: &[u8]) -> Vec<u8> {
@@ -145,15 +160,14 @@ fn pack(image: &[u8]) -> Vec<u8> {
     pages.flat_map(|(n, page)| [&n.to_le_bytes()[..], page].concat()).collect()
 }
 
-fn fixture(encrypted: bool) -> Vec<u8> {
-    let known = if encrypted { HASH_ENCRYPTED } else { HASH };
-    if std::env::var_os("EDGE_REGENERATE_GOLDEN").is_some() {
-        let packed = pack(&written_now(encrypted));
-        std::fs::write(path(encrypted), &packed).unwrap();
-        println!("encrypted {encrypted}: {:#x}", hash(&packed));
+fn content(fixture: &Fixture) -> Vec<u8> {
+    if std::env::var_os("EDGE_REGENERATE_GOLDEN").is_some_and(|name| name == fixture.name) {
+        let packed = pack(&written_now(fixture.encrypted));
+        std::fs::write(fixture.path(), &packed).unwrap();
+        println!("{}: {:#x}", fixture.name, hash(&packed));
     }
-    let packed = std::fs::read(path(encrypted)).unwrap();
-    assert_eq!(hash(&packed), known, "the fixture was changed");
+    let packed = std::fs::read(fixture.path()).unwrap();
+    assert_eq!(hash(&packed), fixture.hash, "the fixture was changed");
     let mut image = vec![0; FILE_BYTES];
     for piece in packed.chunks(4 + PAGE) {
         let at = u32::from_le_bytes(piece[..4].try_into().unwrap()) as usize * PAGE;
@@ -177,17 +191,47 @@ fn copy_of(image: &[u8]) -> SimDir {
 
 #[test]
 fn a_ring_of_version_1_is_read_for_ever() {
-    is_read(false);
+    is_read(&PLAIN);
 }
 
 #[test]
-fn an_encrypted_ring_of_version_2_is_read_for_ever() {
-    is_read(true);
+fn an_encrypted_ring_of_version_2_is_read_for_ever_and_goes_on() {
+    for fixture in [CHACHA, AES] {
+        is_read(&fixture);
+        goes_on(&fixture);
+    }
 }
 
-fn is_read(encrypted: bool) {
+/// Writes to a copy, which keeps its algorithm whatever new files have here, opens it again, and salvages it without its superblocks.
+fn goes_on(fixture: &Fixture) {
+    let dir = copy_of(&content(fixture));
+    let (mut store, found) = open(&dir, true);
+    let mut state = found.state;
+    let new = StoredRow { epoch: state.epoch, ..row(Lane(0), state.lane[0].next) };
+    state.lane[0].next += 1;
+    store.append(std::slice::from_ref(&new)).unwrap();
+    store.commit(&[Change::Lane { lane: Lane(0), state: state.lane[0] }], &state).unwrap();
+    drop(store);
+    let (mut store, found) = open(&dir, true);
+    assert!(found.damage.is_empty(), "{found:?}");
+    let read = store.read(Lane(0), new.seq, ReadLimit { rows: 1, bytes: 1 << 20 }).unwrap();
+    assert_eq!(read.rows, [new], "{}", fixture.name);
+    drop(store);
+    // Without any check value: of superblocks and of snapshots.
+    let image = dir.content(FILE).unwrap();
+    let is_snapshot = |page: &[u8]| page.starts_with(b"EDGF") && page[5] == 1;
+    let known = |n: &usize| *n < 2 || is_snapshot(&image[n * PAGE..][..PAGE]);
+    for page in (0..image.len() / PAGE).filter(known) {
+        assert!(dir.damage(FILE, (page * PAGE) as u64, &[0x33; 600]));
+    }
+    let mut export = Vec::new();
+    let salvaged = salvage_encrypted(Box::new(dir), &key(), &mut export).unwrap();
+    assert!(salvaged.searched && salvaged.exported.rows() > 60, "{}: {salvaged:?}", fixture.name);
+}
+
+fn is_read(fixture: &Fixture) {
     let (rows, mut state) = expected();
-    let (mut store, found) = open(&copy_of(&fixture(encrypted)), encrypted);
+    let (mut store, found) = open(&copy_of(&content(fixture)), fixture.encrypted);
     assert!(found.clean && !found.tail_uncertain && found.damage.is_empty(), "{found:?}");
     assert_eq!(found.highest_seq, [5, 80].into());
     // One open made the file, this is the second.
@@ -210,7 +254,7 @@ fn is_read(encrypted: bool) {
 /// calls; the first needs a new version.
 #[test]
 fn what_is_written_now_is_version_1_byte_for_byte() {
-    let (now, then) = (written_now(false), fixture(false));
+    let (now, then) = (written_now(false), content(&PLAIN));
     assert_eq!(now.len(), then.len());
     let differs = now.chunks(PAGE).zip(then.chunks(PAGE)).position(|(a, b)| a != b);
     assert_eq!(differs, None, "first page that differs");
@@ -219,7 +263,7 @@ fn what_is_written_now_is_version_1_byte_for_byte() {
 #[test]
 fn a_newer_format_is_refused_and_left_untouched() {
     for copies in [&[0, PAGE][..], &[0], &[PAGE]] {
-        let mut image = fixture(false);
+        let mut image = content(&PLAIN);
         for at in copies {
             let sector = &mut image[*at..*at + 512];
             sector[8..10].copy_from_slice(&3u16.to_le_bytes());

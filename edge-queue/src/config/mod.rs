@@ -251,8 +251,9 @@ impl Config {
         self
     }
 
-    /// Encrypts rows, their keys and all changes of the bookkeeping on the disk, with ChaCha20-Poly1305; 28 bytes for each frame. Not hidden are sizes,
-    /// times of writing, counters and consumers' names. Only the ring store can: with redb the configuration is refused. A queue is made with a
+    /// Encrypts rows, their keys and all changes of the bookkeeping on the disk; 28 bytes for each frame. A new file has AES-256-GCM where the
+    /// processor has instructions for it, ChaCha20-Poly1305 elsewhere, and each is read everywhere. Not hidden are sizes, times of writing, counters
+    /// and consumers' names. Only the ring store can: with redb the configuration is refused. A queue is made with a
     /// key or without one, for good: to change that, or the key, export its backlog and import it into a new queue.
     #[cfg(feature = "encryption")]
     #[must_use]

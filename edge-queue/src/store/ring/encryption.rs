@@ -1,11 +1,16 @@
-//! Encryption at rest: authenticated encryption (ChaCha20-Poly1305) of the body of each frame of records, with the frame's header as associated
-//! data.
+//! Encryption at rest: authenticated encryption of the body of each frame of records, with the frame's header as associated data. A new file has
+//! AES-256-GCM where the processor has instructions for it, ChaCha20-Poly1305 elsewhere; each is read everywhere, and the file's check value tells
+//! which it has.
 //!
 //! Headers, snapshots and superblocks stay readable, so that the geometry, the heads of segments and the end of the log are found as in a file
 //! that is not encrypted. An encrypted body is the ciphertext, the tag, and a nonce of random bytes that no other frame has: a clone of the disk
 //! and a frame that is written again have nonces of their own. A copy of a frame keeps its bytes, and its header says nothing of its page.
 //! One key is good for 2^32 frames of a queue: then two have one nonce with a probability of 2^-33.
 #![deny(clippy::indexing_slicing)]
+
+#[cfg(feature = "encryption")]
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -24,7 +29,7 @@ pub(super) const EXTRA: usize = TAG_BYTES + NONCE_BYTES;
 /// Length of a [`KeyCheck`].
 pub(super) const CHECK_BYTES: usize = 16;
 
-/// Value by which a file tells its key from another: it is made of key and gateway id, and nobody can make the key of it.
+/// Value by which a file tells its key from another, and its algorithm: it is made of key, gateway id and algorithm, and nobody can make the key of it.
 pub(super) type KeyCheck = [u8; CHECK_BYTES];
 
 /// Returns the cipher of a file with this check value, or none for one that is not encrypted.
@@ -45,12 +50,53 @@ pub(super) fn unlock(
 mod cipher {
     use std::io;
 
-    use ::ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+    use ::ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
     use ::ring::hmac;
     use ::ring::rand::{SecureRandom, SystemRandom};
 
     use super::super::frame::Kind;
     use super::*;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) enum Algorithm {
+        Aes256Gcm,
+        ChaCha20Poly1305,
+    }
+
+    impl Algorithm {
+        pub(super) const ALL: [Algorithm; 2] = [Algorithm::Aes256Gcm, Algorithm::ChaCha20Poly1305];
+
+        /// Returns the faster one here.
+        fn of_new_files() -> Algorithm {
+            if has_aes() { Algorithm::Aes256Gcm } else { Algorithm::ChaCha20Poly1305 }
+        }
+
+        /// Texts of which the key of the frames and the check value are made.
+        fn purposes(self) -> [&'static [u8]; 2] {
+            match self {
+                Algorithm::Aes256Gcm => {
+                    [b"edge-queue ring frames AES-256-GCM", b"edge-queue ring check AES-256-GCM"]
+                }
+                Algorithm::ChaCha20Poly1305 => [b"edge-queue ring frames", b"edge-queue ring check"],
+            }
+        }
+    }
+
+    /// Returns whether the processor has instructions for AES and for the hash of GCM. Without them AES takes several times as long as ChaCha20.
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    fn has_aes() -> bool {
+        std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn has_aes() -> bool {
+        std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull")
+    }
+
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    fn has_aes() -> bool {
+        false
+    }
 
     /// Cipher of a file's frames: key of its own, made of the queue's key and its gateway id.
     pub(in super::super) struct FrameCipher {
@@ -60,23 +106,40 @@ mod cipher {
     }
 
     impl FrameCipher {
+        /// Makes the cipher of a new file.
         pub(in super::super) fn new(key: &Key, gateway: u64) -> Result<FrameCipher, OpenError> {
+            FrameCipher::with(Algorithm::of_new_files(), key, gateway)
+        }
+
+        pub(super) fn with(algorithm: Algorithm, key: &Key, gateway: u64) -> Result<FrameCipher, OpenError> {
             let master = hmac::Key::new(hmac::HMAC_SHA256, key.bytes());
-            let derived = |purpose: &[u8]| hmac::sign(&master, &[purpose, &gateway.to_le_bytes()].concat());
-            let frames = UnboundKey::new(&CHACHA20_POLY1305, derived(b"edge-queue ring frames").as_ref());
+            let [frames, checks] = algorithm
+                .purposes()
+                .map(|purpose| hmac::sign(&master, &[purpose, &gateway.to_le_bytes()].concat()));
+            let algorithm = match algorithm {
+                Algorithm::Aes256Gcm => &AES_256_GCM,
+                Algorithm::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+            };
             let mut check = KeyCheck::default();
-            check
-                .iter_mut()
-                .zip(derived(b"edge-queue ring check").as_ref())
-                .for_each(|(to, byte)| *to = *byte);
-            let key = frames.map_err(|_| failed("derive the key"))?;
+            check.iter_mut().zip(checks.as_ref()).for_each(|(to, byte)| *to = *byte);
+            let key = UnboundKey::new(algorithm, frames.as_ref()).map_err(|_| failed("derive the key"))?;
             Ok(FrameCipher { key: LessSafeKey::new(key), check, random: SystemRandom::new() })
         }
 
         /// Makes the cipher of a file with this check value.
         pub(super) fn checked(key: &Key, gateway: u64, check: &KeyCheck) -> Result<FrameCipher, OpenError> {
-            let cipher = FrameCipher::new(key, gateway)?;
-            if cipher.check == *check { Ok(cipher) } else { Err(OpenError::WrongKey) }
+            for algorithm in Algorithm::ALL {
+                let cipher = FrameCipher::with(algorithm, key, gateway)?;
+                if cipher.check == *check {
+                    return Ok(cipher);
+                }
+            }
+            Err(OpenError::WrongKey)
+        }
+
+        /// Makes each cipher that a file whose check value is lost may have.
+        pub(in super::super) fn all(key: &Key, gateway: u64) -> Result<Vec<FrameCipher>, OpenError> {
+            Algorithm::ALL.into_iter().map(|algorithm| FrameCipher::with(algorithm, key, gateway)).collect()
         }
 
         pub(in super::super) fn check(&self) -> &KeyCheck {
@@ -134,6 +197,10 @@ mod cipher {
         }
 
         pub(super) fn checked(key: &Key, _: u64, _: &KeyCheck) -> Result<FrameCipher, OpenError> {
+            match *key {}
+        }
+
+        pub(in super::super) fn all(key: &Key, _: u64) -> Result<Vec<FrameCipher>, OpenError> {
             match *key {}
         }
 

@@ -34,8 +34,8 @@ pub(crate) struct Salvage {
     /// Offset, header and body of the frame read last; `None` before the first.
     frame: Option<(u64, Head, Bytes)>,
     key: Option<Key>,
-    /// Cipher of the ring whose frame was read last, by its gateway id.
-    cipher: Option<(u64, FrameCipher)>,
+    /// Ciphers that the ring whose frame was read last may have, by its gateway id; the one that opened a frame last is the first.
+    ciphers: Option<(u64, Vec<FrameCipher>)>,
     /// Number of whole frames that are encrypted and did not open, or are not encrypted although there is a key.
     pub(crate) unopened: Unopened,
 }
@@ -72,7 +72,7 @@ impl Salvage {
             floors: [((0, 0), 0); LANES_MAX],
             frame: None,
             key: key.cloned(),
-            cipher: None,
+            ciphers: None,
             unopened: Unopened::default(),
         };
         let mut offset = SEGMENTS_AT;
@@ -186,11 +186,11 @@ impl Salvage {
                 return false;
             }
             Some(key) => {
-                if self.cipher.as_ref().is_none_or(|(gateway, _)| *gateway != head.gateway) {
-                    self.cipher =
-                        FrameCipher::new(key, head.gateway).ok().map(|cipher| (head.gateway, cipher));
+                if self.ciphers.as_ref().is_none_or(|(gateway, _)| *gateway != head.gateway) {
+                    self.ciphers =
+                        FrameCipher::all(key, head.gateway).ok().map(|ciphers| (head.gateway, ciphers));
                 }
-                self.cipher.as_ref().is_some_and(|(_, cipher)| cipher.decrypt(head, body))
+                self.ciphers.as_mut().is_some_and(|(_, ciphers)| opened_by_one(ciphers, head, body))
             }
         };
         if !opened && head.kind == Kind::Records {
@@ -198,6 +198,20 @@ impl Salvage {
         }
         opened
     }
+}
+
+/// Decrypts a body with the cipher that fits, which is the first from then on; `false` if none does.
+fn opened_by_one(ciphers: &mut [FrameCipher], head: &Head, body: &mut Vec<u8>) -> bool {
+    for n in 0..ciphers.len() {
+        // A cipher that does not fit may leave anything in the body.
+        let mut copy = body.clone();
+        if ciphers.get(n).is_some_and(|cipher| cipher.decrypt(head, &mut copy)) {
+            *body = copy;
+            ciphers.swap(0, n);
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
