@@ -58,8 +58,10 @@ pub(in crate::run) struct TlsWatch {
     stamps: [Vec<Stamp>; PARTS.len()],
     /// Set until there is a certificate that can be used, where there was none at the start.
     is_without: bool,
-    /// Error text in the last log line.
-    told: String,
+    /// Error of the certificate at the last look, where there is none that can be used, and none is to come.
+    unusable: Option<String>,
+    /// Errors at the last look of what was read before, in one text.
+    stale: String,
 }
 
 impl TlsWatch {
@@ -70,42 +72,49 @@ impl TlsWatch {
         Stamps(stamps): Stamps,
         (in_force, unusable): (Tls, Option<TlsError>),
     ) -> Self {
-        let told = unusable.map(|error| error.to_string()).unwrap_or_default();
-        let is_without = !told.is_empty() || files.waits_for_certificate();
-        let watch = Self { peer, files, listed: in_force.clone(), in_force, stamps, is_without, told };
-        if !watch.told.is_empty() {
-            watch.tell();
-        }
+        let unusable = unusable.map(|error| error.to_string());
+        let is_without = unusable.is_some() || files.waits_for_certificate();
+        let listed = in_force.clone();
+        let watch =
+            Self { peer, files, listed, in_force, stamps, is_without, unusable, stale: String::new() };
+        watch.tell_unusable();
         watch
     }
 
-    fn tell(&self) {
-        let error = &self.told;
-        match (self.peer, self.is_without) {
-            (Peer::Hub, true) => {
+    fn tell_unusable(&self) {
+        let Some(error) = &self.unusable else { return };
+        match self.peer {
+            Peer::Hub => {
                 tracing::warn!(%error, "the link's certificate cannot be used: no connection is made until its files fit");
             }
-            (Peer::Hub, false) => {
-                tracing::warn!(%error, "TLS files of the link cannot be read again: what was read last of them is used");
-            }
-            (Peer::LocalBroker, true) => {
+            Peer::LocalBroker => {
                 tracing::warn!(%error, "the certificate for the local broker cannot be used: no connection is made until its files fit");
             }
-            (Peer::LocalBroker, false) => {
+        }
+    }
+
+    fn tell_stale(&self) {
+        let error = &self.stale;
+        match self.peer {
+            _ if error.is_empty() => {}
+            Peer::Hub => {
+                tracing::warn!(%error, "TLS files of the link cannot be read again: what was read last of them is used");
+            }
+            Peer::LocalBroker => {
                 tracing::warn!(%error, "TLS files for the local broker cannot be read again: what was read last of them is used");
             }
         }
     }
 
-    /// Returns the reason for which the certificate cannot be used, and could not since the start; `None` if it can.
+    /// Returns the reason for which the certificate cannot be used, and could not since the start; `None` if it can, or is to come.
     pub(in crate::run) fn unusable(&self) -> Option<&str> {
-        self.is_without.then_some(self.told.as_str())
+        self.unusable.as_deref()
     }
 
     /// Returns what is in force if some of it has changed. A part that cannot be read is looked at again the next time: a certificate whose key the signer
     /// does not have yet, too.
     pub(in crate::run) fn look(&mut self) -> Option<Tls> {
-        let (mut failed, mut is_changed) = (Vec::new(), false);
+        let (mut stale, mut unusable, mut is_changed) = (Vec::new(), None, false);
         for (part, last) in PARTS.into_iter().zip(&mut self.stamps) {
             let found = stamps(&self.files, part);
             // One that is yet to come is no mistake, and its key alone is of no use.
@@ -125,22 +134,23 @@ impl TlsWatch {
                         self.listed = self.in_force.clone();
                     }
                 }
-                Err(error) => {
-                    failed.push(error.to_string());
-                    if is_without {
-                        self.in_force = self.in_force.clone().awaiting_certificate(Some(&error));
-                    }
+                Err(error) if is_without => {
+                    self.in_force = self.in_force.clone().awaiting_certificate(Some(&error));
+                    unusable = Some(error.to_string());
                 }
+                Err(error) => stale.push(error.to_string()),
             }
         }
-        let error = failed.join("; ");
-        if self.told != error {
+        if self.unusable != unusable {
+            self.unusable = unusable;
             // Each dial says the reason.
-            is_changed |= self.is_without;
-            self.told = error;
-            if !self.told.is_empty() {
-                self.tell();
-            }
+            is_changed = true;
+            self.tell_unusable();
+        }
+        let stale = stale.join("; ");
+        if self.stale != stale {
+            self.stale = stale;
+            self.tell_stale();
         }
         is_changed.then(|| self.in_force.clone())
     }
@@ -203,7 +213,7 @@ mod tests {
             }
             let mut watch = TlsWatch::new(Peer::Hub, files.clone(), stamps, tls);
             assert_eq!(watch.look().is_some(), is_replaced);
-            assert!(watch.look().is_none() && watch.told.is_empty());
+            assert!(watch.look().is_none() && watch.stale.is_empty());
         }
     }
 
@@ -233,7 +243,7 @@ mod tests {
         assert!(unfitting != unreadable && [&unfitting, &unreadable].iter().all(|why| why.contains("key")));
         pair("cert", "key");
         assert!(watch.look().is_some());
-        assert_eq!((watch.unusable(), watch.told.as_str()), (None, ""));
+        assert_eq!((watch.unusable(), watch.stale.as_str()), (None, ""));
     }
 
     #[test]
@@ -249,7 +259,7 @@ mod tests {
         std::fs::write(&ca, &own).unwrap();
         std::fs::write(&key, fitting).unwrap();
         let files = ClientFiles {
-            ca: Some(ca),
+            ca: Some(ca.clone()),
             cert: Some(cert.clone()),
             key: Some(key),
             is_claimed: true,
@@ -257,12 +267,21 @@ mod tests {
         };
         let read = files.tls(Peer::Hub, ClockFloor::new(|| None)).unwrap();
         let mut watch = TlsWatch::new(Peer::Hub, files.clone(), Stamps::of(&files), read);
-        assert_eq!((watch.look().is_some(), watch.unusable()), (false, Some("")), "it is to come");
+        assert_eq!((watch.look().is_some(), watch.unusable()), (false, None), "it is to come");
+        std::fs::write(&ca, "no authority").unwrap();
+        assert!(watch.look().is_none() && watch.stale.contains("ca"), "{}", watch.stale);
+        assert_eq!(watch.unusable(), None, "the other file says nothing of the certificate");
         std::fs::write(&cert, other).unwrap();
         assert!(watch.look().is_some() && watch.look().is_none());
-        assert!(watch.unusable().unwrap().contains("the key does not belong"), "{}", watch.told);
+        let why = watch.unusable().unwrap();
+        assert!(
+            why.contains("the key does not belong") && !why.contains(';'),
+            "of the certificate alone: {why}"
+        );
+        std::fs::write(&ca, &own).unwrap();
+        assert!(watch.look().is_some() && watch.stale.is_empty(), "{}", watch.stale);
         std::fs::remove_file(&cert).unwrap();
-        assert_eq!((watch.look().is_some(), watch.unusable()), (true, Some("")), "to enrol anew");
+        assert_eq!((watch.look().is_some(), watch.unusable()), (true, None), "to enrol anew");
         std::fs::write(&cert, own).unwrap();
         assert_eq!((watch.look().is_some(), watch.unusable()), (true, None));
     }
