@@ -108,7 +108,8 @@ impl Connection {
         match closed {
             _ if self.broken_here || !self.accepted => None,
             Closed::Peer { reason, .. } => Some(HubClose::new(*reason)),
-            Closed::Transport | Closed::Violation(Violation::DecodeAnswer(_)) => {
+            Closed::Transport => Some(HubClose::new(ReasonCode::NO_REASON)),
+            Closed::Violation(Violation::DecodeAnswer(_)) => {
                 Some(HubClose::new(ReasonCode::UNSPECIFIED_ERROR))
             }
             _ => None,
@@ -332,7 +333,7 @@ pub(super) fn delays(session: &Session) -> Delays {
 /// or a moved server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HubClose {
-    /// Reason of the hub's DISCONNECT if it is an error, otherwise `UNSPECIFIED_ERROR`.
+    /// Reason of the hub's DISCONNECT if it is an error, otherwise `NO_REASON`; `UNSPECIFIED_ERROR` for an answer that broke the protocol.
     pub(super) reason: ReasonCode,
     /// Set if the DISCONNECT's reason can concern a message. Otherwise more closes are needed before a message is taken for poison.
     pub(super) names_a_message: bool,
@@ -340,7 +341,7 @@ pub(super) struct HubClose {
 
 impl HubClose {
     fn new(reason: ReasonCode) -> Self {
-        let error = if reason.is_error() { reason } else { ReasonCode::UNSPECIFIED_ERROR };
+        let error = if reason.is_error() { reason } else { ReasonCode::NO_REASON };
         Self { reason: error, names_a_message: may_be_a_message(reason) }
     }
 }
@@ -349,7 +350,8 @@ impl HubClose {
 fn may_be_a_message(reason: ReasonCode) -> bool {
     matches!(
         reason,
-        ReasonCode::UNSPECIFIED_ERROR
+        ReasonCode::NO_REASON
+            | ReasonCode::UNSPECIFIED_ERROR
             | ReasonCode::MALFORMED_PACKET
             | ReasonCode::PROTOCOL_ERROR
             | ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR

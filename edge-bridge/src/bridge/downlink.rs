@@ -272,7 +272,8 @@ impl Downlink {
 fn may_be_a_filter(reason: ReasonCode) -> bool {
     matches!(
         reason,
-        ReasonCode::UNSPECIFIED_ERROR
+        ReasonCode::NO_REASON
+            | ReasonCode::UNSPECIFIED_ERROR
             | ReasonCode::MALFORMED_PACKET
             | ReasonCode::PROTOCOL_ERROR
             | ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR

@@ -88,6 +88,8 @@ impl ReasonCode {
 
     /// Code for a peer that gave no answer. It is not in the standard, and never sent.
     pub const NO_ANSWER: Self = Self(0xff);
+    /// Code for a peer that closed the connection without a DISCONNECT, or by one without an error. It is not in the standard, and never sent.
+    pub const NO_REASON: Self = Self(0xfe);
 
     /// Makes a reason code of any number. [`is_valid_for`](Self::is_valid_for) tells if it may occur in a packet.
     pub const fn new(code: u8) -> Self {
@@ -109,12 +111,14 @@ impl ReasonCode {
         self.row().is_some_and(|(_, _, packets)| packets & (1 << packet as u16) != 0)
     }
 
-    /// Name in the standard; "No answer" for [`NO_ANSWER`](Self::NO_ANSWER), "unknown reason" for a number without a name.
+    /// Name in the standard, or the words for [`NO_ANSWER`](Self::NO_ANSWER) and [`NO_REASON`](Self::NO_REASON); "unknown reason" for a number
+    /// without a name.
     pub fn name(self) -> &'static str {
-        if self == Self::NO_ANSWER {
-            return "No answer";
+        match self {
+            Self::NO_ANSWER => "No answer",
+            Self::NO_REASON => "Connection closed without a reason",
+            _ => self.row().map_or("unknown reason", |(_, name, _)| name),
         }
-        self.row().map_or("unknown reason", |(_, name, _)| name)
     }
 
     /// Returns the code that a CONNACK return code of 3.1.1 stands for (3.1.1 §3.2.2.3, table 3.1). `None` above 5.

@@ -192,3 +192,25 @@ fn a_hub_that_closes_on_everything_loses_nothing() {
         assert!(rig.told() < 20, "{:?}", rig.events);
     }
 }
+
+/// Nobody is to look for a DISCONNECT that the hub never sent.
+#[test]
+fn a_hub_that_only_closes_is_told_as_one_without_a_reason() {
+    for (answer, reason) in [
+        (Answer::Close, ReasonCode::NO_REASON),
+        (Answer::Disconnect(0x00), ReasonCode::NO_REASON),
+        (Answer::Disconnect(0x80), ReasonCode::UNSPECIFIED_ERROR),
+        (Answer::Disconnect(0x90), ReasonCode::TOPIC_NAME_INVALID),
+    ] {
+        let mut rig = Rig::new(move |_, publish| if publish.topic == "bad" { answer } else { TAKEN });
+        rig.push("bad", 0);
+        rig.push("good", 1);
+        rig.run_until(10 * MINUTE);
+        let told = rig.events.iter().find_map(|event| match event {
+            UplinkEvent::Poison(refusal) => Some(refusal.reason),
+            _ => None,
+        });
+        assert_eq!(told, Some(reason), "{answer:?}");
+    }
+    assert_eq!(ReasonCode::NO_REASON.to_string(), "0xfe Connection closed without a reason");
+}

@@ -202,6 +202,7 @@ fn only_a_close_that_can_be_about_a_filter_tells_it_as_refused() {
         (ReasonCode::NOT_AUTHORIZED, true),
         (ReasonCode::TOPIC_FILTER_INVALID, true),
         (ReasonCode::UNSPECIFIED_ERROR, true),
+        (ReasonCode::NO_REASON, true),
         (ReasonCode::SERVER_SHUTTING_DOWN, false),
         (ReasonCode::SERVER_BUSY, false),
         (ReasonCode::SESSION_TAKEN_OVER, false),
