@@ -1,11 +1,13 @@
 //! Clients that break the rules of WebSocket, byte by byte.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use edge_bridge::net::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{CONNACK, CONNECT, PATIENCE, noting, publish, refusals, server};
 
@@ -72,6 +74,33 @@ async fn handshakes_out_of_order_are_refused_and_told() {
         assert!(said.contains(reason), "{status}: {said}");
     }
     assert_eq!(server.stats().await.unwrap().failed_handshakes, 7, "each is counted");
+}
+
+/// It may be gone before the server looks at it, and the system knows no peer of it any more.
+#[tokio::test]
+async fn a_client_that_reset_its_connection_is_told_with_its_address() {
+    let told = Arc::<Mutex<Vec<Option<SocketAddr>>>>::default();
+    let log = Arc::clone(&told);
+    let builder = Server::builder().on_event(move |event, address| {
+        if event.connection().is_some() {
+            log.lock().unwrap().push(address);
+        }
+    });
+    let (_server, address, _) = server(builder).await;
+    // Without a turn of the server between both.
+    let client = std::net::TcpStream::connect(address).unwrap();
+    let own = client.local_addr().unwrap();
+    client.set_nonblocking(true).unwrap();
+    let client = TcpStream::from_std(client).unwrap();
+    client.set_zero_linger().unwrap();
+    drop(client);
+    let noted = async {
+        while told.lock().unwrap().len() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, noted).await.expect("no handshake, and the end");
+    assert_eq!(*told.lock().unwrap(), [Some(own); 2]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub(super) struct Door {
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
+    /// Address of the peer. A socket that was reset meanwhile does not tell it any more.
+    pub(super) peer: SocketAddr,
     pub(super) tls: Option<ServerTls>,
     pub(super) transport: Transport,
     /// Set if a proxy forwards it, so that it begins with a PROXY header.
@@ -103,6 +105,7 @@ impl Acceptor {
             if let Poll::Ready(accepted) = door.socket.poll_accept(cx) {
                 return Poll::Ready(accepted.map(|(stream, peer)| Accepted {
                     stream,
+                    peer,
                     tls: door.tls.clone(),
                     transport: door.transport.clone(),
                     is_forwarded: self.proxies.contain(peer.ip()),

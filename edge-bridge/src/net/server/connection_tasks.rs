@@ -78,8 +78,7 @@ impl ConnectionTasks {
 
     /// Runs a connection until the owner closes it.
     pub(super) fn spawn(&mut self, id: ConnectionId, accepted: Accepted, outbox: Arc<Outbox>) {
-        let Accepted { stream, tls, transport, is_forwarded } = accepted;
-        let address = stream.peer_addr().ok();
+        let Accepted { stream, peer, tls, transport, is_forwarded } = accepted;
         // Acknowledgements are small and wait for nobody. An error would only cost time.
         let _ = stream.set_nodelay(true);
         probe_when_idle(&stream, PROBE_AFTER);
@@ -95,7 +94,7 @@ impl ConnectionTasks {
             self.tasks.spawn(connection::run(id, stream, outbox, owner, share, lingering));
             return;
         }
-        let begun = Begun { id, stream, address, owner: owner.clone() };
+        let begun = Begun { id, stream, address: peer, owner: owner.clone() };
         let (handshakes, failures) = (self.handshakes.clone(), Arc::clone(&self.failed_handshakes));
         self.tasks.spawn(async move {
             let opened = tokio::select! {
@@ -148,7 +147,7 @@ struct Begun {
     id: ConnectionId,
     stream: Counted,
     /// Address of the peer, later of the client for which it forwards the connection.
-    address: Option<SocketAddr>,
+    address: SocketAddr,
     owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 }
 
@@ -168,7 +167,7 @@ impl Begun {
             let source = source.map_err(|error| FromPeer::Failed(Handshake::Proxy, error))?;
             is_proxys_own = source.is_none();
             if let Some(client) = source {
-                self.address = Some(client);
+                self.address = client;
                 // The owner may have ended.
                 let _ = self.owner.send((self.id, FromPeer::Forwarded(client))).await;
             }
@@ -177,7 +176,7 @@ impl Begun {
             return Ok(ClientStream::Plain(Stream::Tcp(self.stream)));
         }
         let first = if tls.is_some() { Handshake::Tls } else { Handshake::WebSocket };
-        let address = self.address.map(|address| address.ip());
+        let address = self.address.ip();
         let Self { id, owner, stream, .. } = self;
         let handshake = async {
             // Who says nothing waits without a place, and keeps nobody out.
@@ -285,8 +284,9 @@ mod tests {
         let mut clients = Vec::new();
         for n in 0..(10 + TASKS_BESIDE) as u64 {
             clients.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-            let stream = listener.accept().await.unwrap().0;
-            let accepted = Accepted { stream, tls: None, transport: Transport::Plain, is_forwarded: false };
+            let (stream, peer) = listener.accept().await.unwrap();
+            let accepted =
+                Accepted { stream, peer, tls: None, transport: Transport::Plain, is_forwarded: false };
             assert!(tasks.have_room(10), "after {n}");
             tasks.spawn(ConnectionId(n), accepted, Arc::default());
         }

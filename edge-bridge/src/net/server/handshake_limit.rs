@@ -26,7 +26,7 @@ impl HandshakeLimit {
     }
 
     /// Waits for a permit of this address, then for one of all addresses; runs `handshake` with them. Cancel-safe.
-    pub(super) async fn run<T>(&self, address: Option<IpAddr>, handshake: impl Future<Output = T>) -> T {
+    pub(super) async fn run<T>(&self, address: IpAddr, handshake: impl Future<Output = T>) -> T {
         let own = Places { own: Some(self.places(address)), limit: self, address };
         let _own_place = match &own.own {
             Some(places) => places.acquire().await.ok(),
@@ -36,16 +36,15 @@ impl HandshakeLimit {
         handshake.await
     }
 
-    fn places(&self, address: Option<IpAddr>) -> Arc<Semaphore> {
-        let new = || Arc::new(Semaphore::new(OF_AN_ADDRESS));
-        let Some(address) = address.map(client_network) else { return new() };
+    fn places(&self, address: IpAddr) -> Arc<Semaphore> {
         let mut places = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(places.entry(address).or_insert_with(new))
+        let own = places.entry(client_network(address));
+        Arc::clone(own.or_insert_with(|| Arc::new(Semaphore::new(OF_AN_ADDRESS))))
     }
 
     /// Forgets an address if no handshake of it waits or runs.
-    fn forget(&self, address: Option<IpAddr>) {
-        let Some(address) = address.map(client_network) else { return };
+    fn forget(&self, address: IpAddr) {
+        let address = client_network(address);
         let mut places = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if places.get(&address).is_some_and(|own| Arc::strong_count(own) == 1) {
             places.remove(&address);
@@ -57,7 +56,7 @@ impl HandshakeLimit {
 struct Places<'a> {
     own: Option<Arc<Semaphore>>,
     limit: &'a HandshakeLimit,
-    address: Option<IpAddr>,
+    address: IpAddr,
 }
 
 impl Drop for Places<'_> {
@@ -82,14 +81,14 @@ mod tests {
         let begun = AtomicUsize::new(0);
         let stands = async || {
             limit
-                .run("192.0.2.1".parse().ok(), async {
+                .run("192.0.2.1".parse().unwrap(), async {
                     begun.fetch_add(1, Ordering::Relaxed);
                     pending::<()>().await;
                 })
                 .await;
         };
         let all = pin!(join_all((0..100).map(|_| stands())));
-        let other = limit.run("192.0.2.2".parse().ok(), async { "served" });
+        let other = limit.run("192.0.2.2".parse().unwrap(), async { "served" });
         let served = tokio::select! {
             biased;
             _ = all => panic!("they stand"),
@@ -105,7 +104,7 @@ mod tests {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let one = async |n: u32| {
             limit
-                .run(Some(IpAddr::V4(n.into())), async {
+                .run(IpAddr::V4(n.into()), async {
                     most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                     tokio::task::yield_now().await;
                     now.fetch_sub(1, Ordering::Relaxed);

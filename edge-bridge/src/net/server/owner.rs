@@ -189,11 +189,10 @@ impl Owner {
     }
 
     fn accept(&mut self, accepted: Accepted) {
-        let address = accepted.stream.peer_addr().ok();
-        let taken_in = self.listener.accept_from(self.now(), address);
+        let taken_in = self.listener.accept_from(self.now(), Some(accepted.peer));
         self.outputs();
         let Some(id) = taken_in else { return self.acceptor.turn_away(&accepted) };
-        self.addresses.extend(address.map(|address| (id, address)));
+        self.addresses.insert(id, accepted.peer);
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
         self.tasks.spawn(id, accepted, outbox);
@@ -207,10 +206,7 @@ impl Owner {
                 self.addresses.extend(self.outboxes.contains_key(&id).then_some((id, client)));
                 self.listener.handle_input(self.now(), id, Input::Forwarded(client));
             }
-            FromPeer::Failed(handshake, error) => {
-                self.tell(&handshake.event(id, error));
-                self.listener.handle_input(self.now(), id, Input::Closed);
-            }
+            FromPeer::Failed(handshake, error) => self.on_failed(id, handshake, error),
             FromPeer::Bytes { buffer, up_to_date } => self.wait_for_turn(id, buffer, up_to_date),
             FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),

@@ -3,6 +3,7 @@
 use crate::listener::{ConnectionId, Input};
 
 use super::Owner;
+use crate::net::server::connection::Handshake;
 
 /// Turns that a connection has at its end, beside those that it waits for as others do.
 pub(super) const TURNS_AT_END: usize = 4;
@@ -20,6 +21,14 @@ impl Owner {
         }
         if !self.turns.end_after(id) {
             self.on_closed(id);
+        }
+    }
+
+    /// Handles a handshake that failed. The end of a connection that made place for another one meanwhile was told before.
+    pub(super) fn on_failed(&mut self, id: ConnectionId, handshake: Handshake, error: String) {
+        if self.outboxes.contains_key(&id) {
+            self.tell(&handshake.event(id, error));
+            self.listener.handle_input(self.now(), id, Input::Closed);
         }
     }
 
