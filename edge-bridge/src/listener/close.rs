@@ -49,6 +49,10 @@ impl<I: Ingest> Listener<I> {
             }
             why => why,
         };
+        let why = match (why, state.broken.take()) {
+            (Closed::Transport, Some(violation)) => Closed::Violation(violation),
+            (why, _) => why,
+        };
         self.admission.close(id);
         self.deadlines.forget(Due::Connection(id));
         self.stats.count_end(&why);

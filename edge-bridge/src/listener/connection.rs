@@ -52,6 +52,8 @@ pub(super) struct Connection {
     pub(super) gone: bool,
     /// End that an unread DISCONNECT of a gone peer announces; otherwise `None`.
     pub(super) farewell: Option<session::Closed>,
+    /// Rule of the transport below MQTT that the peer broke; otherwise `None`.
+    pub(super) broken: Option<session::Violation>,
     /// Set when a keep alive passed while the connection was not being read. That ends no connection, because packets of the peer may have arrived unread.
     pub(super) excused: bool,
     /// Set while the caller does not read it, for a reason that is not its client's.
@@ -86,6 +88,7 @@ impl Connection {
             up_to_date_ms: None,
             gone: false,
             farewell: None,
+            broken: None,
             excused: false,
             paused: false,
             grace_ms: 0,

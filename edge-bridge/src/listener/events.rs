@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::puback_chain::{ConnectionId, Ticket};
 use crate::row::Row;
-use crate::session::Closed;
+use crate::session::{Closed, Violation};
 use crate::wire::{ReasonCode, TopicError, Utf8, Version};
 
 /// Input from a network connection. New kinds come only with a breaking release.
@@ -31,6 +31,9 @@ pub enum Input<'a> {
     },
     /// Number of bytes of [`Output::Transmit`] that were written.
     Written(usize),
+    /// The peer broke a rule of WebSocket or TLS below MQTT, which ends the connection. Report [`Closed`](Self::Closed) behind it, when the bytes that
+    /// came before are handled: it then ends for this cause, unless these bytes have another.
+    Broken(Violation),
     /// The peer, or the network, closed the connection.
     Closed,
     /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read later; until then its keep alive
@@ -316,7 +319,7 @@ pub struct Stats {
     pub wills_without_room: u64,
     /// Messages that were not retained because of the limits.
     pub retain_refused: u64,
-    /// Connections that broke the protocol.
+    /// Connections that broke the protocol, or a rule of WebSocket or TLS below it.
     pub violations: u64,
     /// Connections that ended because their client sent nothing for one and a half keep alives.
     pub silent: u64,

@@ -208,6 +208,11 @@ impl<I: Ingest> Listener<I> {
                 }
             }
             Input::Written(bytes) => self.on_written(now, connection, bytes),
+            Input::Broken(violation) => {
+                if let Some(state) = self.connections.get_mut(connection) {
+                    state.broken = Some(violation);
+                }
+            }
             Input::Closed => self.on_hung_up(now, connection),
             Input::Gone { unread } => self.on_gone(now, connection, unread),
         }

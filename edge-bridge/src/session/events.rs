@@ -221,6 +221,10 @@ pub enum Violation {
     SubscriptionIdentifier,
     /// A client's DISCONNECT has a Session Expiry Interval, and its CONNECT had none (§3.14.2.2.2). Its will is published.
     LateSessionExpiry,
+    /// A frame below MQTT breaks a rule of WebSocket; contains the rule in words. Only from `net::Server`.
+    WebSocket(String),
+    /// TLS failed behind its handshake, as by a record that the session's key did not make; contains the error in words. Only from `net::Server`.
+    Tls(String),
 }
 
 impl Violation {
@@ -232,7 +236,9 @@ impl Violation {
             | Self::PacketIdInUse
             | Self::AnswerCount
             | Self::SubscriptionIdentifier
-            | Self::LateSessionExpiry => ReasonCode::PROTOCOL_ERROR,
+            | Self::LateSessionExpiry
+            | Self::WebSocket(_)
+            | Self::Tls(_) => ReasonCode::PROTOCOL_ERROR,
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::AuthenticationNotSupported => ReasonCode::BAD_AUTHENTICATION_METHOD,
@@ -256,6 +262,8 @@ impl std::fmt::Display for Violation {
             Self::LateSessionExpiry => {
                 f.write_str("a Session Expiry Interval in DISCONNECT after a CONNECT without one")
             }
+            Self::WebSocket(rule) => write!(f, "WebSocket: {rule}"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
         }
     }
 }

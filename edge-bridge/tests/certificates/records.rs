@@ -2,10 +2,13 @@
 
 use std::io::Write as _;
 
+use edge_bridge::listener::Event;
+use edge_bridge::net::Server;
 use edge_bridge::net::tcp_stream::Counted;
+use edge_bridge::session::{Closed, Violation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::PATIENCE;
@@ -18,6 +21,10 @@ const PACKET: &[u8] = b"a packet of a sensor";
 
 /// Bytes of a record of TLS 1.3 with a packet: its head, kind and tag are beside it.
 const RECORD: usize = 5 + PACKET.len() + 1 + 16;
+
+/// A record that the session's key did not make.
+const FOREIGN: [u8; 25] =
+    [0x17, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
 
 /// Returns the socket with another handle of it.
 fn with_another(socket: TcpStream) -> (TcpStream, std::net::TcpStream) {
@@ -103,12 +110,42 @@ async fn an_error_behind_the_last_record_is_told_at_the_next_read() {
     let mut stream = server.accept(Counted::new(socket, Default::default())).await.unwrap();
     begin.send(()).unwrap();
     let _sensor = timeout(PATIENCE, sensor).await.unwrap().unwrap();
-    // A record that the session's key did not make.
-    let foreign = [0x17, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
-    beside.write_all(&foreign).unwrap();
-    wait_for(&of_server, (TURN - 6) * RECORD + foreign.len()).await;
+    beside.write_all(&FOREIGN).unwrap();
+    wait_for(&of_server, (TURN - 6) * RECORD + FOREIGN.len()).await;
     let mut room = vec![0; PACKETS * PACKET.len()];
     assert_ne!(stream.read(&mut room).await.unwrap(), 0);
     let told = timeout(PATIENCE, stream.read(&mut room)).await.expect("it waits for more");
     assert!(told.is_err(), "{told:?}");
+}
+
+/// It is no lost network: the end is counted, and told with the client and the error of TLS.
+#[tokio::test]
+async fn a_broken_record_behind_the_login_is_told_and_counted() {
+    let authority = Authority::new();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = Server::builder()
+        .tls(authority.hub(EVER))
+        .on_event(move |event, address| {
+            if let Event::Disconnected { client, why, .. } = event {
+                let client = client.as_ref().map(ToString::to_string);
+                let _ = tell.send((client, why.clone(), address));
+            }
+        })
+        .start_observer("127.0.0.1:0", |_, _| {})
+        .await
+        .unwrap();
+    let socket = TcpStream::connect(server.local_addr()).await.unwrap();
+    let own = socket.local_addr().ok();
+    let (socket, mut beside) = with_another(socket);
+    let socket = Counted::new(socket, Default::default());
+    let mut stream = authority.client().handshake("localhost", socket).await.unwrap();
+    stream.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c").await.unwrap();
+    stream.flush().await.unwrap();
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    beside.write_all(&FOREIGN).unwrap();
+    let (client, why, address) = timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
+    assert_eq!((client.as_deref(), address), (Some("c"), own));
+    let Closed::Violation(Violation::Tls(error)) = &why else { panic!("{why:?}") };
+    assert!(error.contains("decrypt"), "{error}");
+    assert_eq!(server.stats().await.unwrap().violations, 1);
 }

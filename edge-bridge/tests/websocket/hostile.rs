@@ -140,7 +140,7 @@ async fn promise_12_half_a_head_does_not_stay() {
 
 #[tokio::test]
 async fn broken_rules_end_the_connection_behind_what_came_before() {
-    let (_server, address, seen) = server(Server::builder()).await;
+    let (server, address, seen) = server(Server::builder()).await;
     let mut not_masked = frame(0x82, b"");
     not_masked[1] = 2;
     let huge = [&[0x82, 0xff][..], &(1_u64 << 40).to_be_bytes(), &MASK].concat();
@@ -161,6 +161,13 @@ async fn broken_rules_end_the_connection_behind_what_came_before() {
         assert!(answer.windows(4).any(|part| part == close), "{code}: {}", answer.escape_ascii());
     }
     assert_eq!(seen.lock().unwrap().len(), 6, "each message before the end counts");
+    let counted = async {
+        while server.stats().await.unwrap().connections > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, counted).await.expect("all have ended");
+    assert_eq!(server.stats().await.unwrap().violations, 6, "and each end is counted");
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 #[cfg(feature = "websocket")]
-use super::websocket::{WebSocketRules, WebSocketStream};
+use super::websocket::{FrameViolation, WebSocketRules, WebSocketStream};
 use crate::net::tcp_stream::Stream;
+use crate::session::Violation;
 
 /// Protocol below MQTT, and above TLS, that clients use at an address.
 #[derive(Debug, Clone)]
@@ -103,4 +104,17 @@ impl AsyncWrite for ClientStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         carrier!(self, poll_shutdown(cx))
     }
+}
+
+/// Returns the rule of WebSocket or TLS that the peer broke, if this error of a read is one; otherwise the network lost the connection, or the peer
+/// closed it.
+pub(super) fn broken_rule(error: &io::Error) -> Option<Violation> {
+    if error.kind() != io::ErrorKind::InvalidData {
+        return None;
+    }
+    #[cfg(feature = "websocket")]
+    if error.get_ref().is_some_and(|error| error.is::<FrameViolation>()) {
+        return Some(Violation::WebSocket(error.to_string()));
+    }
+    Some(Violation::Tls(error.to_string()))
 }

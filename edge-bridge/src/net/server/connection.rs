@@ -16,11 +16,12 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::client_stream::ClientStream;
+use super::client_stream::{ClientStream, broken_rule};
 use super::read_rate::ReadRate;
 use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::{ConnectionId, Event};
 use crate::send_pieces::Pieces;
+use crate::session::Violation;
 use crate::wire::Utf8;
 
 /// Longest wait for a peer to accept the last bytes.
@@ -55,7 +56,8 @@ pub(super) enum FromPeer {
     /// bytes that came after those in the buffer, about as many as one read brings. Sent at each [look](Outbox::look), because the owner may have
     /// handled a part of the buffer in between.
     Gone(BytesMut),
-    Closed,
+    /// End of the connection, with the rule that the peer broke if it ended for that.
+    Closed(Option<Violation>),
 }
 
 /// Part of a connection that precedes MQTT.
@@ -185,9 +187,9 @@ pub(super) async fn run(
                 said => said,
             },
         };
-        let said = said.unwrap_or_else(|_| {
+        let said = said.unwrap_or_else(|error| {
             is_up = false;
-            FromPeer::Closed
+            FromPeer::Closed(broken_rule(&error))
         });
         if owner.send((id, said)).await.is_err() {
             break;

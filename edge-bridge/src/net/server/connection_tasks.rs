@@ -182,7 +182,7 @@ impl Begun {
             // Who says nothing waits without a place, and keeps nobody out.
             if !stream.has_bytes().await && is_proxys_own {
                 // A proxy that looks whether this is there, as it does every few seconds. It is no client that failed.
-                return Ok(Err(FromPeer::Closed));
+                return Ok(Err(FromPeer::Closed(None)));
             }
             let handshake = timeout(HANDSHAKE_WITHIN, shake_hands(stream, tls, transport));
             handshakes.run(address, handshake).await

@@ -210,7 +210,7 @@ impl Owner {
             FromPeer::Bytes { buffer, up_to_date } => self.wait_for_turn(id, buffer, up_to_date),
             FromPeer::Written(n) => self.listener.handle_input(self.now(), id, Input::Written(n)),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
-            FromPeer::Closed => self.on_end(id),
+            FromPeer::Closed(broken) => self.on_end(id, broken),
         }
         self.outputs();
     }

@@ -4,6 +4,7 @@ use crate::listener::{ConnectionId, Input};
 
 use super::Owner;
 use crate::net::server::connection::Handshake;
+use crate::session::Violation;
 
 /// Turns that a connection has at its end, beside those that it waits for as others do.
 pub(super) const TURNS_AT_END: usize = 4;
@@ -11,7 +12,11 @@ pub(super) const TURNS_AT_END: usize = 4;
 impl Owner {
     /// Handles the end of a connection. What came before it counts: a little at once, since its client may come again at once; more in its turns,
     /// because it may take as long as anything of a connection that goes on. While the queue is behind, all of it waits for its turns.
-    pub(super) fn on_end(&mut self, id: ConnectionId) {
+    /// `broken`: the rule that the peer broke, if it ended for that.
+    pub(super) fn on_end(&mut self, id: ConnectionId, broken: Option<Violation>) {
+        if let Some(violation) = broken {
+            self.listener.handle_input(self.now(), id, Input::Broken(violation));
+        }
         for _ in 0..TURNS_AT_END {
             if !self.has_turn() {
                 break;

@@ -6,6 +6,7 @@ use super::connection_ends::TURNS_AT_END;
 use super::*;
 use crate::ingest::{Answer, Inbound};
 use crate::listener::{Config, Ticket};
+use crate::net::server::connection::Handshake;
 use crate::row::Row;
 use crate::session::PACKETS_PER_TURN;
 
@@ -141,7 +142,7 @@ fn while_the_queue_is_behind_nothing_of_those_who_leave_is_dropped() {
     while owner.has_turn() {
         owner.take_turns();
     }
-    clients.into_iter().for_each(|id| owner.input(id, FromPeer::Closed));
+    clients.into_iter().for_each(|id| owner.input(id, FromPeer::Closed(None)));
     while !owner.turns.is_empty() {
         owner.take_turns();
         seen.with(|(_, waiting)| *waiting = 0);
@@ -156,7 +157,7 @@ fn what_came_before_the_end_of_a_connection_counts() {
     for messages in [1, 500, 50_000] {
         let (mut owner, seen) = owner(usize::MAX - PACKETS_PER_TURN);
         let id = burst(&mut owner, b'f', messages);
-        owner.input(id, FromPeer::Closed);
+        owner.input(id, FromPeer::Closed(None));
         while owner.has_turn() {
             owner.take_turns();
         }
@@ -170,7 +171,7 @@ fn what_came_before_the_end_of_a_connection_counts() {
 fn what_came_before_the_end_of_a_connection_keeps_nobody_waiting() {
     let (mut owner, seen) = owner(usize::MAX - PACKETS_PER_TURN);
     let id = burst(&mut owner, b'f', 50_000);
-    owner.input(id, FromPeer::Closed);
+    owner.input(id, FromPeer::Closed(None));
     let at_once = seen.payloads().len();
     assert!(at_once <= TURNS_AT_END * PACKETS_PER_TURN, "{at_once}");
     burst(&mut owner, b'a', 1);
@@ -223,8 +224,24 @@ fn the_address_of_a_connection_that_has_ended_is_not_kept() {
     let address = "10.0.0.7:1883".parse().unwrap();
     owner.input(id, FromPeer::Forwarded(address));
     assert_eq!(owner.addresses.get(&id), Some(&address));
-    owner.input(id, FromPeer::Closed);
+    owner.input(id, FromPeer::Closed(None));
     assert!(owner.addresses.is_empty());
     owner.input(id, FromPeer::Forwarded(address));
     assert!(owner.addresses.is_empty());
+}
+
+/// It made place for another one, and was told so.
+#[test]
+fn a_handshake_that_fails_behind_the_end_of_its_connection_is_not_told() {
+    let (mut owner, _) = owner(usize::MAX - PACKETS_PER_TURN);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    owner.on_event = Some(Box::new(move |event, _| log.lock().unwrap().push(event.clone())));
+    let there = owner.listener.accept(owner.now()).unwrap();
+    owner.outboxes.insert(there, Arc::default());
+    for id in [there, there] {
+        owner.input(id, FromPeer::Failed(Handshake::Tls, "no TLS".to_owned()));
+    }
+    let told = told.lock().unwrap();
+    assert!(matches!(told[..], [Event::NoTls { .. }, Event::Disconnected { .. }]), "{told:?}");
 }

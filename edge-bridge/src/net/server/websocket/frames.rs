@@ -45,7 +45,7 @@ pub(super) enum End {
 
 /// Rule that a client broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Violation {
+pub(in super::super) enum Violation {
     #[error("a frame of text, where MQTT has binary ones")]
     Text,
     #[error("a frame larger than the limit")]

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::net::tcp_stream::Stream;
 use crate::wire::Limits;
+pub(super) use frames::Violation as FrameViolation;
 use handshake::{HEAD_MAX, Refusal, answer};
 use origins::Origins;
 pub(super) use stream::WebSocketStream;

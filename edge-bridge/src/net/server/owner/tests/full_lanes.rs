@@ -96,7 +96,7 @@ async fn wills_that_wait_for_room_at_a_stop_reach_a_sink_that_takes_few_at_a_tim
         connect.extend_from_slice(&[name]);
         owner.input(id, FromPeer::Bytes { buffer: connect, up_to_date: None });
         owner.take_turns();
-        owner.input(id, FromPeer::Closed);
+        owner.input(id, FromPeer::Closed(None));
     }
     assert_eq!((owner.listener.stats().held, stored.payloads().len()), (3, 0));
     owner.close().await;
