@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 
+use super::session_takeover::SessionUser;
 use crate::puback_chain::{ConnectionId, Ticket};
 use crate::row::Row;
 use crate::session::{Closed, Violation};
@@ -178,6 +179,22 @@ pub enum Event {
         /// Identifier of the client.
         client: Utf8,
     },
+    /// A client connected under the identifier of another connection, which ends by that (\[MQTT-3.1.4-3\]), or of an absent client of another user,
+    /// whose session ends. MQTT lets every client do so that may connect.
+    TakenOver {
+        /// Connection that ends; `None` if the client was absent.
+        connection: Option<ConnectionId>,
+        /// Client identifier.
+        client: Utf8,
+        /// User to whom the session belonged.
+        user: SessionUser,
+        /// Connection that takes over.
+        by: ConnectionId,
+        /// User of the connection that takes over. The session goes on if it is the same one.
+        by_user: SessionUser,
+        /// Address of the connection that takes over; `None` if it is not known.
+        by_peer: Option<SocketAddr>,
+    },
     /// A connection is over.
     Disconnected {
         /// Connection that ended.
@@ -216,7 +233,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Returns the connection that the event is about; `None` for events about sessions and saved clients.
+    /// Returns the connection that the event is about, of a takeover the one that ends if there is one; `None` for events about sessions and saved clients.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { connection, .. }
@@ -228,6 +245,7 @@ impl Event {
             | Self::TopicRefused { connection, .. }
             | Self::NoRoom { connection, .. }
             | Self::Disconnected { connection, .. } => Some(*connection),
+            Self::TakenOver { connection, by, .. } => Some(connection.unwrap_or(*by)),
             Self::ClientsRestored(_)
             | Self::ClientsNotRestored { .. }
             | Self::ClientsNotSaved { .. }
@@ -278,87 +296,4 @@ pub struct Restored {
     pub refused: usize,
     /// Losses by damage; `None` if what was saved is undamaged.
     pub damage: Option<Damage>,
-}
-
-/// Counters since the start, and gauges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Connections at this moment.
-    pub connections: usize,
-    /// Sessions now, with those of absent clients.
-    pub sessions: usize,
-    /// Retained messages now.
-    pub retained: usize,
-    /// Bytes of messages that wait for clients now, without those that were in flight before a restart.
-    pub queued_bytes: usize,
-    /// Bytes of memory that clients take now, of at most [`Config::max_memory`](super::Config::max_memory).
-    pub held_bytes: usize,
-    /// Bytes of received messages without PUBACK now.
-    pub unacked_bytes: usize,
-    /// Messages of QoS 1, wills included, that wait for room in the queue now.
-    pub held: usize,
-    /// Messages received from clients, wills included.
-    pub received: u64,
-    /// Messages sent to clients for the first time; resent ones are not counted.
-    pub sent: u64,
-    /// Messages dropped from the queue of a client, because it or all queues together were full, or because the client's [session was given
-    /// up](Self::sessions_given_up).
-    pub dropped_full: u64,
-    /// QoS 0 messages that waited for a client when its connection ended.
-    pub dropped_gone: u64,
-    /// Messages that expired before they were sent to a client.
-    pub dropped_expired: u64,
-    /// Messages that waited for a client when it lost the right to receive them.
-    pub dropped_denied: u64,
-    /// Messages that exceeded their client's Maximum Packet Size.
-    pub dropped_too_large: u64,
-    /// Received QoS 0 messages, wills included, that were not stored because the queue was full.
-    pub qos0_without_room: u64,
-    /// Wills at QoS 1 that were not stored because the queue was full and 1 MiB of wills waited for room already.
-    pub wills_without_room: u64,
-    /// Messages that were not retained because of the limits.
-    pub retain_refused: u64,
-    /// Connections that broke the protocol, or a rule of WebSocket or TLS below it.
-    pub violations: u64,
-    /// Connections that ended because their client sent nothing for one and a half keep alives.
-    pub silent: u64,
-    /// Connections that ended because their client began a packet, and did not complete it in time.
-    pub unfinished: u64,
-    /// Connections that ended because their client did not read its answers, and so was not read, for one and a half keep alives.
-    pub unread: u64,
-    /// Connections that ended because no CONNECT came in time.
-    pub without_connect: u64,
-    /// Connections that were not being read, or had not said who they are, and were closed to make room for new ones.
-    pub displaced: u64,
-    /// Connections that were closed, and sessions of absent clients that ended, because all clients together took too much memory.
-    pub closed_for_memory: u64,
-    /// Sessions of absent clients that ended early to free a session or memory. For a session, those without waiting messages end first; otherwise
-    /// those absent longest.
-    pub sessions_given_up: u64,
-    /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
-    /// descriptor left. Counted only by `net::Server`.
-    pub not_accepted: u64,
-    /// Connections that ended because the handshake of TLS or WebSocket failed, or the header of a trusted proxy was wrong. Counted only by `net::Server`.
-    pub failed_handshakes: u64,
-    /// Clients whose connection was refused.
-    pub refused: u64,
-    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic reserved for the application, or a missing
-    /// right.
-    pub topics_refused: u64,
-}
-
-impl Stats {
-    /// Counts the end of a connection by its cause.
-    pub(super) fn count_end(&mut self, why: &Closed) {
-        let counter = match why {
-            Closed::Violation(_) => &mut self.violations,
-            Closed::KeepAlive => &mut self.silent,
-            Closed::UnfinishedPacket => &mut self.unfinished,
-            Closed::AnswersUnread => &mut self.unread,
-            Closed::Handshake => &mut self.without_connect,
-            _ => return,
-        };
-        *counter += 1;
-    }
 }

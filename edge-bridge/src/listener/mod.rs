@@ -57,6 +57,7 @@ mod saved;
 mod session_expiry;
 mod session_takeover;
 mod shared_subscriptions;
+mod stats;
 mod subscribe;
 mod subscription_options;
 mod subscriptions;
@@ -74,9 +75,11 @@ use std::collections::VecDeque;
 
 pub use auth::{Access, AllowAnonymous, Authenticate, Authorize, ClientRef, LoginRequest, Standing};
 pub use config::Config;
-pub use events::{Damage, Event, Input, Output, PublishId, Restored, Settled, Stats};
+pub use events::{Damage, Event, Input, Output, PublishId, Restored, Settled};
 pub use message_admission::Observe;
 pub use saved::{RestoreError, Saved};
+pub use session_takeover::SessionUser;
+pub use stats::Stats;
 
 pub use crate::puback_chain::{ConnectionId, Ticket};
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod connections;
+mod ends;
 mod exactly_once;
 mod fair_memory;
 mod handed_over_once;
