@@ -1,24 +1,26 @@
 //! Log lines about local clients: failures as warnings, connects and disconnects at debug level.
 //!
 //! A refused client comes back every second, so each cause has one line a minute, whatever the client, and all causes share a budget of lines. Logins that
-//! fail have one of their own, and a line a minute for each address, or IPv6 network of 64 bits. What a sensor with a bad radio link does all day has
-//! a line an hour for each client, with a count of those without.
+//! fail have one of their own, and a line a minute for each address, or IPv6 network of 64 bits. What ends the connection of a client that has logged in
+//! has a line an hour for each [kind](ends) and client, with a count of those without.
 //! Events without a line are counted, with their addresses, in the next line of their cause, or in one line for all causes that have none.
 //! Clients choose their names and topics, so both are escaped.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use control_loop::OneLine;
 use edge_bridge::client_network;
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::{ConnectionId, Damage, Event, Restored};
-use edge_bridge::session::{Closed, Violation};
-use edge_bridge::wire::{DecodeErrorKind, PacketType, ReasonCode, TopicError, Utf8};
+use edge_bridge::wire::{ReasonCode, TopicError};
 
 use crate::run::log::once_an_hour::OnceAnHour;
 
+mod ends;
 mod line_budget;
 
+use ends::{Hourly, disconnected, taken_over};
 use line_budget::{CAUSES_MAX, LineBudget};
 
 const WARNINGS_PER_MINUTE: usize = 10;
@@ -32,10 +34,8 @@ pub(in crate::run) struct ClientLog {
     budget: LineBudget,
     /// Budget of logins that fail, whose causes are addresses: whoever guesses passwords takes no line of anything else.
     logins: LineBudget,
-    /// Rate limit of lines about clients at QoS 0 whose messages find no room.
-    no_room: OnceAnHour,
-    /// Rate limit of lines about clients that fell silent, or did not complete a packet: sensors with a bad radio link do so all day.
-    silent: OnceAnHour,
+    /// Rate limits of lines that each client has once an hour.
+    hourly: BTreeMap<Hourly, OnceAnHour>,
     /// Connection of the client that was refused last.
     refused: Option<ConnectionId>,
 }
@@ -45,8 +45,7 @@ impl Default for ClientLog {
         Self {
             budget: LineBudget::new(WARNINGS_PER_MINUTE),
             logins: LineBudget::new(CAUSES_MAX),
-            no_room: OnceAnHour::default(),
-            silent: OnceAnHour::default(),
+            hourly: BTreeMap::new(),
             refused: None,
         }
     }
@@ -72,15 +71,21 @@ impl ClientLog {
         if let Event::ClientsRestored(restored) = event {
             return tell_restored(restored);
         }
-        let shown = address.map_or("unknown".to_owned(), |address| address.to_string());
+        // What is not about a connection has none.
+        let shown = address.map(|address| address.to_string());
+        let shown = shown.as_deref();
         let is_told = self.is_told_as_refused(event);
-        let Some(Trouble { cause, said }) = trouble(event).filter(|_| !is_told) else {
+        let Some(Trouble { cause, said }) = trouble(event, address).filter(|_| !is_told) else {
             tracing::debug!(?event, address = shown, "local client");
             return;
         };
-        if let Some((hourly, client)) = self.hourly(event) {
-            if let Some(held_back) = hourly.line(up_ms, client) {
-                tracing::warn!(address = shown, held_back, "{said}");
+        if let Some((kind, client)) = Hourly::of(event, address) {
+            match self.hourly.entry(kind).or_default().line(up_ms, client) {
+                Some(held_back) if kind.is_expected() => {
+                    tracing::info!(address = shown, held_back, "{said}");
+                }
+                Some(held_back) => tracing::warn!(address = shown, held_back, "{said}"),
+                None => {}
             }
             return;
         }
@@ -90,17 +95,6 @@ impl ClientLog {
         };
         if let Some(held_back) = due {
             tracing::warn!(address = shown, %held_back, "{said}");
-        }
-    }
-
-    /// Returns the rate limit of an event of which each client has one line an hour, and the client; `None` for any other event.
-    fn hourly<'a>(&mut self, event: &'a Event) -> Option<(&mut OnceAnHour, &'a str)> {
-        match event {
-            Event::NoRoom { client, .. } => Some((&mut self.no_room, client)),
-            Event::Disconnected { client: Some(client), why, .. } if is_silence(why) => {
-                Some((&mut self.silent, client))
-            }
-            _ => None,
         }
     }
 
@@ -154,22 +148,6 @@ fn key_of_handshake(error: &str) -> &'static str {
     }
 }
 
-/// Error of the first byte of TLS where MQTT is expected.
-const OF_TLS: DecodeErrorKind = DecodeErrorKind::HeaderFlags { packet: PacketType::Connect, flags: 6 };
-
-/// Returns the key that lets in what broke the protocol, in brackets; nothing if there is none.
-fn key_of(why: &Closed) -> &'static str {
-    match why {
-        Closed::Violation(Violation::Decode(error)) if error.kind == DecodeErrorKind::Mqtt31 => {
-            " ([local] accept_mqtt_3_1)"
-        }
-        Closed::Violation(Violation::Decode(error)) if error.kind == OF_TLS => {
-            ": it begins as TLS does ([local] tls_listen)"
-        }
-        _ => "",
-    }
-}
-
 /// Returns the cause for which a topic is refused, and the key that changes it.
 fn cause_of_topic(topic: &str, error: &TopicError) -> (&'static str, &'static str) {
     match error {
@@ -182,13 +160,8 @@ fn cause_of_topic(topic: &str, error: &TopicError) -> (&'static str, &'static st
     }
 }
 
-fn name_of(client: Option<&Utf8>) -> String {
-    let Some(client) = client else { return "that did not say its name".to_owned() };
-    format!("\"{}\"", Escaped(client))
-}
-
-/// Describes an event that the operator should see. `None`: the event is normal operation.
-fn trouble(event: &Event) -> Option<Trouble> {
+/// Describes an event of a connection with this address that the operator should see. `None`: the event is normal operation.
+fn trouble(event: &Event, address: Option<SocketAddr>) -> Option<Trouble> {
     match event {
         Event::Refused { client, user, reason, .. } => Some(Trouble {
             cause: format!("refused: {reason}"),
@@ -227,6 +200,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 Escaped(client)
             ),
         }),
+        Event::TakenOver { .. } => taken_over(event, address),
         Event::Disconnected { client, why, .. } => disconnected(client.as_ref(), why),
         Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {
             cause: "session".to_owned(),
@@ -236,43 +210,6 @@ fn trouble(event: &Event) -> Option<Trouble> {
             ),
         }),
         other => trouble_with_saving(other),
-    }
-}
-
-/// Returns whether the client was silent, or as good as silent.
-fn is_silence(why: &Closed) -> bool {
-    matches!(why, Closed::KeepAlive | Closed::UnfinishedPacket | Closed::AnswersUnread)
-}
-
-/// Returns the trouble of a client whose connection this side has ended, if it is one.
-fn disconnected(client: Option<&Utf8>, why: &Closed) -> Option<Trouble> {
-    match why {
-        _ if is_silence(why) || matches!(why, Closed::Violation(_) | Closed::Handshake) => Some(Trouble {
-            cause: format!("disconnected: {}", without_numbers(&why.to_string())),
-            said: format!("client {} was disconnected: {why}{}", name_of(client), key_of(why)),
-        }),
-        Closed::Local(ReasonCode::QUOTA_EXCEEDED) => Some(Trouble {
-            // Whoever is nameless takes no line of one who has logged in.
-            cause: if client.is_some() { "memory" } else { "memory, nameless" }.to_owned(),
-            said: format!(
-                "client {} was disconnected: of all clients it held most for longest, and [local] max_memory is reached",
-                name_of(client)
-            ),
-        }),
-        Closed::Local(ReasonCode::SERVER_BUSY) => {
-            let (cause, why) = match client {
-                Some(_) => ("places", "it had been silent, or was not read, for ten seconds or longer"),
-                None => ("places, nameless", "it had not logged in"),
-            };
-            Some(Trouble {
-                cause: cause.to_owned(),
-                said: format!(
-                    "client {} was disconnected to make place for a new one: {why}, and [local] max_connections is reached",
-                    name_of(client)
-                ),
-            })
-        }
-        _ => None,
     }
 }
 

@@ -38,7 +38,7 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
     page.head(
         "edge_local_disconnected_total",
         "counter",
-        "Connections that were ended because of their client, since the start.",
+        "Connections that were ended because of their client or of changed rights, or lost, since the start.",
     );
     let by_reason = [
         ("silent", stats.silent),
@@ -47,6 +47,12 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         ("no_handshake", stats.failed_handshakes),
         ("no_connect", stats.without_connect),
         ("protocol", stats.violations),
+        ("taken_over", stats.taken_over),
+        ("rights", stats.asked_back),
+        ("topic", stats.closed_at_topic),
+        ("answer_too_large", stats.unanswerable),
+        ("client_error", stats.peer_errors),
+        ("lost", stats.lost),
     ];
     page.labelled("edge_local_disconnected_total", "reason", by_reason);
     page.gauge(
@@ -85,10 +91,25 @@ mod tests {
         let mut stats = Stats::default();
         (stats.silent, stats.unfinished, stats.unread) = (1, 2, 3);
         (stats.without_connect, stats.violations, stats.failed_handshakes) = (4, 5, 6);
+        (stats.taken_over, stats.asked_back, stats.closed_at_topic) = (7, 8, 9);
+        (stats.unanswerable, stats.peer_errors, stats.lost) = (10, 11, 12);
         let mut page = Page::default();
         render(&stats, &mut page);
         let text = page.into_text();
-        let reasons = ["silent", "unfinished", "unread", "no_connect", "protocol", "no_handshake"];
+        let reasons = [
+            "silent",
+            "unfinished",
+            "unread",
+            "no_connect",
+            "protocol",
+            "no_handshake",
+            "taken_over",
+            "rights",
+            "topic",
+            "answer_too_large",
+            "client_error",
+            "lost",
+        ];
         for (reason, count) in reasons.into_iter().zip(1..) {
             let line = format!("edge_local_disconnected_total{{reason=\"{reason}\"}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");

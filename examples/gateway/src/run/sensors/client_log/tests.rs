@@ -1,9 +1,16 @@
+mod takeovers;
+
 use crate::run::log::captured_log::captured;
 
 use super::*;
 use bytes::BytesMut;
 use edge_bridge::listener::ConnectionId;
+use edge_bridge::session::{Closed, Violation};
 use edge_bridge::wire::{Limits, Utf8, decode_connect};
+
+fn trouble(event: &Event) -> Option<Trouble> {
+    super::trouble(event, None)
+}
 
 fn budget() -> LineBudget {
     LineBudget::new(WARNINGS_PER_MINUTE)
@@ -99,6 +106,15 @@ fn what_comes_with_each_connection_has_a_line_a_client_and_hour_and_is_counted()
     let silent = |connection| left(&client, connection, Closed::KeepAlive);
     let unfinished = |connection| left(&client, connection, Closed::UnfinishedPacket);
     let unread = |connection| left(&client, connection, Closed::AnswersUnread);
+    let end = |why: Closed| move |connection| left(&Utf8::from_static("s"), connection, why.clone());
+    let broken = |violation| end(Closed::Violation(violation));
+    let local = |reason| end(Closed::Local(reason));
+    let frame = broken(Violation::WebSocket("a frame that is not masked".to_owned()));
+    let record = broken(Violation::Tls("cannot decrypt peer's message".to_owned()));
+    let error = end(Closed::Peer { reason: ReasonCode::PROTOCOL_ERROR, session_expiry_s: None });
+    let denied = local(ReasonCode::NOT_AUTHORIZED);
+    let unanswerable = local(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+    let (memory, place) = (local(ReasonCode::QUOTA_EXCEEDED), local(ReasonCode::SERVER_BUSY));
     let said = [
         (&no_room as &dyn Fn(u64) -> Event, "messages of client \"s\" at QoS 0 are given up"),
         (&unread, "client \"s\" was disconnected: the peer did not read its answers"),
@@ -107,6 +123,16 @@ fn what_comes_with_each_connection_has_a_line_a_client_and_hour_and_is_counted()
             &unfinished,
             "client \"s\" was disconnected: the peer began a packet, and did not complete it in time",
         ),
+        (
+            &frame,
+            "\"s\" was disconnected: the peer broke the protocol: WebSocket: a frame that is not masked",
+        ),
+        (&record, "\"s\" was disconnected: the peer broke the protocol: TLS: cannot decrypt peer's message"),
+        (&error, "client \"s\" ended its connection with an error: 0x82 Protocol Error"),
+        (&denied, "\"s\" was disconnected: MQTT 3.1.1 has no other answer to a topic that is refused"),
+        (&unanswerable, "\"s\" was disconnected: an answer is larger than the Maximum Packet Size"),
+        (&memory, "\"s\" was disconnected: of all clients it held most"),
+        (&place, "\"s\" was disconnected to make place for a new one"),
     ];
     for (event, text) in said {
         let mut log = ClientLog::default();
@@ -296,4 +322,23 @@ fn a_login_that_fails_has_a_line_a_minute_for_each_address() {
     });
     assert!(flood.matches("was refused").count() <= CAUSES_MAX, "bounded");
     assert!(log.logins.causes.len() <= CAUSES_MAX);
+}
+
+#[test]
+fn an_operators_own_change_is_no_trouble() {
+    let client = Utf8::from_static("c");
+    let event = left(&client, 1, Closed::Local(ReasonCode::ADMINISTRATIVE_ACTION));
+    let lines = captured(|| ClientLog::default().on_event(0, &event, None));
+    assert!(
+        lines.contains("INFO") && lines.contains("users, rights or certificates have changed"),
+        "{lines}"
+    );
+}
+
+/// A session that ends has no connection.
+#[test]
+fn what_has_no_address_is_told_without_one() {
+    let ended = Event::SessionEnded { client: Utf8::from_static("c"), dropped: 1 };
+    let lines = captured(|| ClientLog::default().on_event(0, &ended, None));
+    assert!(lines.contains("messages for it are dropped") && !lines.contains("address"), "{lines}");
 }
