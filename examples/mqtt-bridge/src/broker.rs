@@ -240,7 +240,7 @@ struct ClientLog {
 
 impl ClientLog {
     fn on_event(&mut self, event: &Event, address: Option<SocketAddr>) {
-        let address = address.map_or("unknown".to_owned(), |address| address.to_string());
+        let address = address.map(|address| address.to_string());
         let refused = self.refused_connection.take();
         match event {
             // It has its line.
