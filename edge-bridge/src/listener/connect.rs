@@ -1,7 +1,7 @@
 //! Handling of CONNECT: decides if the client may connect, and which session it gets (§3.1, §4.1).
 
 use super::delivery::Tag;
-use super::session_takeover::{SessionUser, user_of};
+use super::session_user::{SessionUser, user_of};
 use super::wills::PendingWill;
 use super::{ClientKey, Event, Listener, LoginRequest, Output};
 use crate::ingest::{Ingest, Now};
@@ -31,12 +31,7 @@ impl<I: Ingest> Listener<I> {
         let existing = self.clients.key(&client_id);
         if let Some(key) = existing {
             let user = SessionUser::of(certified.as_ref(), connect);
-            let is_theirs = self.is_of(key, &user);
-            if let Some(client) = self.clients.get_mut(key).filter(|_| is_theirs) {
-                client.will.take_if(|will| will.is_taken_back());
-            }
-            self.tell_takeover(key, id, user);
-            self.take_over(now, key, connect.clean_start || !is_theirs);
+            self.take_over(now, key, id, user, connect.clean_start);
         }
         // A session without expiry ended with the connection that was taken over; another user's has ended too.
         let existing = existing.filter(|key| self.clients.get(*key).is_some());

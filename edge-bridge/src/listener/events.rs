@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 
-use super::session_takeover::SessionUser;
+use super::session_user::SessionUser;
 use crate::puback_chain::{ConnectionId, Ticket};
 use crate::row::Row;
 use crate::session::{Closed, Violation};

@@ -56,6 +56,7 @@ mod rights;
 mod saved;
 mod session_expiry;
 mod session_takeover;
+mod session_user;
 mod shared_subscriptions;
 mod stats;
 mod subscribe;
@@ -78,7 +79,7 @@ pub use config::Config;
 pub use events::{Damage, Event, Input, Output, PublishId, Restored, Settled};
 pub use message_admission::Observe;
 pub use saved::{RestoreError, Saved};
-pub use session_takeover::SessionUser;
+pub use session_user::SessionUser;
 pub use stats::Stats;
 
 pub use crate::puback_chain::{ConnectionId, Ticket};

@@ -40,21 +40,7 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         "counter",
         "Connections that were ended because of their client or of changed rights, or lost, since the start.",
     );
-    let by_reason = [
-        ("silent", stats.silent),
-        ("unfinished", stats.unfinished),
-        ("unread", stats.unread),
-        ("no_handshake", stats.failed_handshakes),
-        ("no_connect", stats.without_connect),
-        ("protocol", stats.violations),
-        ("taken_over", stats.taken_over),
-        ("rights", stats.asked_back),
-        ("topic", stats.closed_at_topic),
-        ("answer_too_large", stats.unanswerable),
-        ("client_error", stats.peer_errors),
-        ("lost", stats.lost),
-    ];
-    page.labelled("edge_local_disconnected_total", "reason", by_reason);
+    page.labelled("edge_local_disconnected_total", "reason", ends_by_reason(stats));
     page.gauge(
         "edge_local_held_bytes",
         "Bytes that local clients make the gateway hold, of which max_memory is the limit.",
@@ -80,6 +66,24 @@ pub(in crate::run) fn render(stats: &Stats, page: &mut Page) {
         "Wills at QoS 1 that found no room in the queue nor among the wills that wait for it, since the start.",
         stats.wills_without_room,
     );
+}
+
+/// Returns the numbers of connections that have ended, by the cause.
+fn ends_by_reason(stats: &Stats) -> [(&'static str, u64); 12] {
+    [
+        ("silent", stats.silent),
+        ("unfinished", stats.unfinished),
+        ("unread", stats.unread),
+        ("no_handshake", stats.failed_handshakes),
+        ("no_connect", stats.without_connect),
+        ("protocol", stats.violations),
+        ("taken_over", stats.taken_over),
+        ("rights", stats.asked_back),
+        ("topic", stats.closed_at_topic),
+        ("answer_too_large", stats.unanswerable),
+        ("client_error", stats.peer_errors),
+        ("lost", stats.lost),
+    ]
 }
 
 #[cfg(test)]
