@@ -151,6 +151,7 @@ impl<P: Pack> Uplink<P> {
             }
         }
         self.poison.closed_topics.on_accepted(message.topic());
+        self.note_accepted(now_ms, message, spool);
         if let Some(healed) = self.refusals.on_accepted(message.topic()) {
             if self.poison.register.on_topic_healed(now_ms) {
                 self.sweep.want(now_ms + 1_000);

@@ -168,6 +168,7 @@ impl<P: Pack> Uplink<P> {
                     } else {
                         let (topic, bytes) = (message.topic().clone(), message.bytes);
                         self.park_new(
+                            now.up_ms,
                             Deferred { topic, rows: message.packed.rows, bytes, reason },
                             turn.spool,
                         );
@@ -240,7 +241,8 @@ impl<P: Pack> Uplink<P> {
                 Some(reason) => {
                     turn.parks = turn.parks.saturating_sub(1);
                     let bytes = row.row.payload.len() as u64;
-                    self.park_new(Deferred { topic, rows: vec![row.id], bytes, reason }, turn.spool);
+                    let new = Deferred { topic, rows: vec![row.id], bytes, reason };
+                    self.park_new(turn.now.up_ms, new, turn.spool);
                 }
                 None => self.pack.add(turn.now, row),
             }

@@ -7,6 +7,7 @@ use crate::wire::{ReasonCode, Version};
 use super::downlink::Refused;
 use super::link_state::{LinkState, Progress};
 use super::packing::pack::Pack;
+use super::refused::dropped::DroppedTopic;
 use super::spool::Spool;
 use super::uplink_event::Refusal;
 use super::{Core, Phase};
@@ -45,6 +46,9 @@ pub struct Stats {
     pub link_refused: bool,
     /// Rows dropped because the hub refused them and they asked for that ([`Row::drop_refused`](crate::Row::drop_refused)).
     pub dropped_rows: u64,
+    /// Topics on which such rows were refused last, in the order of their last refusals, at most eight. A topic is there until the hub accepts such
+    /// a row on it; one without a refusal for an hour is forgotten when the hub accepts such a row anywhere.
+    pub dropped_topics: Vec<DroppedTopic>,
     /// Messages parked, counted each time, because the hub closes the connection at them, or never answers them although it answers younger ones.
     pub poison: u64,
     /// Rows that expired after they were leased and before they were sent.
@@ -140,7 +144,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stats.waiting = self.spool.waiting();
         self.stats.parked = self.spool.parked();
         self.stats.in_place = self.spool.in_place();
-        self.stats.dropped_rows = self.uplink.dropped_rows;
+        self.stats.dropped_rows = self.uplink.dropped.count;
+        self.stats.dropped_topics.clone_from(&self.uplink.dropped.topics);
         self.stats.held = self.uplink.held();
         self.stats.refused_topics = self.uplink.refusals.refused_topics();
         self.stats.link_refused = self.uplink.link.is_refused();

@@ -12,6 +12,7 @@ use super::message::Message;
 use super::notice_limit::Notices;
 use super::packing::pack::{Pack, set_expiry};
 use super::parked::operator_pass_state::Pass;
+use super::refused::dropped::DroppedRows;
 use super::refused::learned_size_limit::SizeLimit;
 use super::refused::link_refusal::LinkRefusal;
 use super::refused::message_retries::Retries;
@@ -63,8 +64,7 @@ pub(super) struct Uplink<P> {
     pub(super) looks: bool,
     pub(super) poison: Poison,
     pub(super) refused_messages: RefusedMessages,
-    /// Rows dropped because the hub refused them.
-    pub(super) dropped_rows: u64,
+    pub(super) dropped: DroppedRows,
     pub(super) sweep: Sweep,
     /// Operator's pass over the parked rows, if one is under way.
     pub(super) operator_pass: Option<Pass>,
@@ -101,7 +101,7 @@ impl<P: Pack> Uplink<P> {
             looks: false,
             poison: Poison::default(),
             refused_messages: RefusedMessages::default(),
-            dropped_rows: 0,
+            dropped: DroppedRows::default(),
             sweep: Sweep::new(seed),
             operator_pass: None,
             retry_filter: None,

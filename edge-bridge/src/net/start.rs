@@ -219,6 +219,7 @@ impl Builder {
             wake,
             status: watched,
             hub_tls,
+            clock,
             #[cfg(feature = "spool-queue")]
             parked: Arc::default(),
         };

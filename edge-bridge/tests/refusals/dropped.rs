@@ -9,6 +9,8 @@ use edge_bridge::wire::{PropertyId, ReasonCode, Value};
 use crate::refusal_support::{Answer, Rig, TAKEN, text};
 use crate::{DENIED, MINUTE, QUOTA, SECOND};
 
+const HOUR: u64 = 60 * MINUTE;
+
 const ROWS: u32 = 3_000;
 
 fn row(topic: &str, n: u32, drop_refused: bool) -> Row {
@@ -115,4 +117,82 @@ fn messages_at_which_the_hub_closes_or_is_silent_are_dropped() {
         });
         assert!(reason.is_some_and(ReasonCode::is_error), "{answer:?}: {:?}", rig.events);
     }
+}
+
+/// Topic, reason, and second of the first refusal of each topic that is told.
+fn told(rig: &Rig) -> Vec<(String, ReasonCode, u64)> {
+    let topics = rig.core.stats().dropped_topics;
+    topics
+        .into_iter()
+        .map(|told| (told.topic.as_str().to_owned(), told.reason, told.since_ms / SECOND))
+        .collect()
+}
+
+/// Pushes a row that is dropped if it is refused, a second after the last one.
+fn push(rig: &mut Rig, topic: &str) {
+    rig.push_row(row(topic, 0, true));
+    rig.run_until(rig.now_ms + SECOND);
+}
+
+#[test]
+fn a_topic_on_which_rows_are_dropped_is_told_until_the_hub_accepts_one_there() {
+    let denies = |topic: &str, answer| {
+        let topic = text(topic);
+        Box::new(
+            move |_: u64, publish: &edge_bridge::wire::Publish| {
+                if publish.topic == topic { answer } else { TAKEN }
+            },
+        )
+    };
+    let mut rig = Rig::new(denies("answers", DENIED));
+    rig.run_until(5 * SECOND);
+    push(&mut rig, "answers");
+    let first = [("answers".to_owned(), ReasonCode::NOT_AUTHORIZED, 5)];
+    assert_eq!(told(&rig), first);
+    rig.run_until(30 * MINUTE);
+    push(&mut rig, "answers");
+    // Others say nothing of this topic.
+    push(&mut rig, "hmi/answers");
+    rig.push("t/0", 7);
+    rig.run_until(3 * HOUR);
+    assert_eq!(told(&rig), first);
+    rig.script = denies("answers", QUOTA);
+    push(&mut rig, "answers");
+    assert_eq!(told(&rig), [("answers".to_owned(), ReasonCode::QUOTA_EXCEEDED, 5)], "the last reason");
+    rig.script = denies("others", DENIED);
+    push(&mut rig, "answers");
+    assert_eq!(told(&rig), []);
+}
+
+/// Whoever asks may name another topic each time, and none of them comes again.
+#[test]
+fn a_topic_that_does_not_come_again_is_told_until_an_hour_has_passed_and_the_hub_accepts_another() {
+    let mut rig = Rig::new(|_, publish| if publish.topic.starts_with("ask/") { DENIED } else { TAKEN });
+    rig.run_until(SECOND);
+    for n in 1..=20 {
+        push(&mut rig, &format!("ask/{n}"));
+    }
+    let names = |rig: &Rig| told(rig).into_iter().map(|(topic, ..)| topic).collect::<Vec<_>>();
+    let last: Vec<_> = (13..=20).map(|n| format!("ask/{n}")).collect();
+    assert_eq!(names(&rig), last, "those that were refused last");
+    rig.run_until(HOUR + 15 * SECOND);
+    assert_eq!(names(&rig), last, "the hub may deny them still");
+    push(&mut rig, "answers");
+    assert_eq!(names(&rig), last[3..], "an hour has passed for those before 15 s");
+    rig.run_until(2 * HOUR);
+    push(&mut rig, "answers");
+    assert_eq!(told(&rig), []);
+}
+
+/// A topic that the hub refuses for others, too: rows on it are dropped before they are sent.
+#[test]
+fn a_topic_is_told_where_rows_are_dropped_unsent() {
+    let mut rig = Rig::new(|_, publish| if publish.topic == "t/0" { QUOTA } else { TAKEN });
+    (0..ROWS).for_each(|n| rig.push("t/0", n));
+    rig.run_until(5 * MINUTE);
+    assert_eq!(told(&rig), []);
+    let published = rig.published;
+    push(&mut rig, "t/0");
+    assert_eq!((rig.published - published, rig.core.stats().dropped_rows), (0, 1));
+    assert_eq!(told(&rig), [("t/0".to_owned(), ReasonCode::QUOTA_EXCEEDED, 300)]);
 }

@@ -148,7 +148,7 @@ fn new_rows_are_parked_behind_older_ones() {
         prepare(&mut rig);
         let (parked, message) = (rig.spool.parked(), rig.message("t", false));
         let new = Deferred { topic: text("t"), rows: message.packed.rows, bytes: 1, reason: QUOTA };
-        rig.uplink.park_new(new, &mut rig.spool);
+        rig.uplink.park_new(0, new, &mut rig.spool);
         rig.spool.parked() > parked
     };
     assert!(park(|_| {}));

@@ -14,8 +14,8 @@ use crate::wire::ReasonCode;
 
 impl<P: Pack> Uplink<P> {
     /// Parks new rows of a refused topic. They are deferred while older rows of that topic may still be parked.
-    pub(in crate::bridge) fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
-        let Some(new) = self.drop_new(new, spool) else { return };
+    pub(in crate::bridge) fn park_new<S: Spool>(&mut self, now_ms: u64, new: Deferred, spool: &mut S) {
+        let Some(new) = self.drop_new(now_ms, new, spool) else { return };
         let topic = &new.topic;
         if self.sweep.defers() || self.refusals.has_deferred(topic) || !self.refusals.is_settled(topic) {
             self.refusals.on_deferred(topic, new.rows.len() as u64);

@@ -1,6 +1,6 @@
 //! Rows that are dropped when the hub refuses their message, in place of being parked ([`Row::drop_refused`](crate::Row::drop_refused)). Somebody else
 //! chose their topics, so a refusal of them opens no circuit breaker and takes no place: neither among the refused topics, nor in RAM, nor among
-//! the parked rows. While the hub refuses the whole link they wait in their lanes as all others.
+//! the parked rows. While the hub refuses the whole link they wait in their lanes as all others. [`DroppedTopic`] tells their topics.
 
 use crate::bridge::message::Message;
 use crate::bridge::notice_limit::Cause;
@@ -8,9 +8,54 @@ use crate::bridge::packing::pack::Pack;
 use crate::bridge::spool::{LeaseId, Settled, Spool};
 use crate::bridge::stats::Stats;
 use crate::bridge::uplink::Uplink;
-use crate::wire::ReasonCode;
+use crate::wire::{ReasonCode, Utf8};
 
 use super::retry_sweep::Deferred;
+
+/// Most topics that are told. Somebody else chooses them: beyond that the one that was refused longest ago gives way.
+const TOPICS_MAX: usize = 8;
+/// Time after its last refusal from which a topic is forgotten with the next such row that the hub accepts, whatever its topic. Topics that somebody
+/// names once are not tried again.
+const FORGOTTEN_MS: u64 = 60 * 60 * 1_000;
+
+/// Topic on which the hub refuses rows that are [dropped](crate::Row::drop_refused) then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DroppedTopic {
+    /// Topic at the hub.
+    pub topic: Utf8,
+    /// Reason of the last refusal.
+    pub reason: ReasonCode,
+    /// Time of the first refusal since the topic was last accepted, in milliseconds of [`Now::up_ms`](crate::ingest::Now::up_ms).
+    pub since_ms: u64,
+    /// Time of the last refusal, likewise.
+    last_ms: u64,
+}
+
+/// Rows dropped because the hub refused them, and their topics.
+#[derive(Debug, Clone, Default)]
+pub(in crate::bridge) struct DroppedRows {
+    pub(in crate::bridge) count: u64,
+    /// Topics in the order of their last refusals.
+    pub(in crate::bridge) topics: Vec<DroppedTopic>,
+}
+
+impl DroppedRows {
+    fn on_refused(&mut self, now_ms: u64, topic: &Utf8, reason: ReasonCode) {
+        let known = self.topics.iter().position(|known| known.topic == *topic);
+        let since_ms = known.map_or(now_ms, |known| self.topics.remove(known).since_ms);
+        if self.topics.len() >= TOPICS_MAX {
+            self.topics.remove(0);
+        }
+        self.topics.push(DroppedTopic { topic: topic.clone(), reason, since_ms, last_ms: now_ms });
+    }
+
+    /// Handles such a row that the hub accepted.
+    fn on_accepted(&mut self, now_ms: u64, topic: &Utf8) {
+        let is_old = |known: &DroppedTopic| now_ms.saturating_sub(known.last_ms) >= FORGOTTEN_MS;
+        self.topics.retain(|known| known.topic != *topic && !is_old(known));
+    }
+}
 
 impl<P: Pack> Uplink<P> {
     /// Drops a refused message, and tells it.
@@ -23,19 +68,38 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         self.tell(now_ms, Cause::Dropped, reason, message, spool, stats);
+        // One without rows is made anew by who made it.
+        if !message.packed.rows.is_empty() {
+            self.dropped.on_refused(now_ms, message.topic(), reason);
+        }
         self.drop_rows(&message.packed.rows, spool);
     }
 
     /// Drops those of the new rows of a refused topic that are not to be parked. Returns the others; `None` if there are none.
-    pub(in crate::bridge) fn drop_new(&mut self, new: Deferred, spool: &mut impl Spool) -> Option<Deferred> {
+    pub(in crate::bridge) fn drop_new(
+        &mut self,
+        now_ms: u64,
+        new: Deferred,
+        spool: &mut impl Spool,
+    ) -> Option<Deferred> {
         let (dropped, rows): (Vec<_>, Vec<_>) =
             new.rows.into_iter().partition(|row| spool.drops_refused(*row));
+        if !dropped.is_empty() {
+            self.dropped.on_refused(now_ms, &new.topic, new.reason);
+        }
         self.drop_rows(&dropped, spool);
         (!rows.is_empty()).then_some(Deferred { rows, ..new })
     }
 
+    /// Notes that the hub accepted a message, if its rows are of those that are dropped when it refuses them.
+    pub(in crate::bridge) fn note_accepted(&mut self, now_ms: u64, message: &Message, spool: &impl Spool) {
+        if !self.dropped.topics.is_empty() && drops_refused(message, spool) {
+            self.dropped.on_accepted(now_ms, message.topic());
+        }
+    }
+
     pub(in crate::bridge) fn drop_rows(&mut self, rows: &[LeaseId], spool: &mut impl Spool) {
-        self.dropped_rows += rows.len() as u64;
+        self.dropped.count += rows.len() as u64;
         rows.iter().for_each(|row| spool.settle(*row, Settled::Discarded));
     }
 }

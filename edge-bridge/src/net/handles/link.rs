@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::bridge::{Stats, subscription};
+use crate::net::clock::Clock;
 use crate::net::request::Request;
 use crate::net::subscriptions::commands::Commands;
 use crate::net::tls::hub_session::{HubTls, LastHubTls};
@@ -20,6 +21,7 @@ pub struct Link {
     pub(in crate::net) wake: Arc<Notify>,
     pub(in crate::net) status: watch::Receiver<Stats>,
     pub(in crate::net) hub_tls: LastHubTls,
+    pub(in crate::net) clock: Clock,
     #[cfg(feature = "spool-queue")]
     pub(in crate::net) parked: crate::net::parking::ParkedQueue,
 }
@@ -178,6 +180,11 @@ impl Link {
     /// Returns the facts of the TLS session with the hub, of the present connection or the last one; `None` before the first, and without TLS.
     pub fn hub_tls(&self) -> Option<HubTls> {
         self.hub_tls.get()
+    }
+
+    /// Returns the clock by whose [`up_ms`](crate::ingest::Now::up_ms) the statistics tell times.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Returns a receiver that is notified of changed statistics.
