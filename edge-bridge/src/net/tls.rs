@@ -18,6 +18,7 @@ pub(super) mod own_refusal;
 mod partial_renewal;
 pub(super) mod peer_certificate;
 pub(super) mod peer_verifier;
+mod pem_files;
 pub(super) mod renewal;
 pub(super) mod revocation;
 pub(super) mod revocation_replacement;
@@ -25,8 +26,7 @@ mod server_without_certificate;
 pub(super) mod setting_names;
 pub(super) mod signer;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +35,14 @@ use rustls::client::Resumption;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::CertificateDer;
 
 use self::certificate_user::CertificateUser;
 use self::clock_floor::ClockFloor;
 use self::error::{TlsError, refused, unfit};
 use self::peer_verifier::{ClientVerifier, HubVerifier};
+pub(super) use self::pem_files::certificates;
+use self::pem_files::private_key;
 use self::revocation::RevocationLists;
 use self::setting_names::TlsSettingNames;
 use self::signer::{RemoteKey, SERVER_ANSWER_WITHIN, signer_socket};
@@ -49,10 +50,6 @@ use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
 const UNWRITTEN_MAX: usize = 4 * 1024;
-/// Most bytes of a file of certificates or a key. A system's bundle has a fifth of that.
-const PEM_BYTES_MAX: u64 = 1 << 20;
-/// Words of an encrypted key: of PKCS #8 (RFC 7468 §11), and of the older form (RFC 1421 §4.6.1.1), whose header is taken for a part of the key.
-const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
 /// Paths of the system's certificate bundle: Debian and Alpine; Fedora and relatives; SUSE; Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -367,33 +364,4 @@ fn identity(
     let chain = certificates(cert)?;
     let own = CertifiedKey::from_der(chain, key_der.clone_key(), &crypto::ring::default_provider());
     Ok((own.map_err(|source| unfit(cert, (key, key_der.secret_der()), source))?, None))
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bytes = read_pem(path)?;
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|source| {
-        let text = String::from_utf8_lossy(&bytes);
-        match ENCRYPTED.iter().any(|words| text.contains(words)) {
-            true => TlsError::EncryptedKey(path.to_owned()),
-            false => TlsError::Pem { path: path.to_owned(), source },
-        }
-    })
-}
-
-pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let error = |source| TlsError::Pem { path: path.to_owned(), source };
-    let list: Vec<_> =
-        CertificateDer::pem_slice_iter(&read_pem(path)?).collect::<Result<_, _>>().map_err(error)?;
-    if list.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(list) }
-}
-
-/// Reads a file of at most [`PEM_BYTES_MAX`].
-pub(super) fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes));
-    let read = read.and_then(|_| match bytes.len() as u64 {
-        0..=PEM_BYTES_MAX => Ok(bytes),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {PEM_BYTES_MAX} bytes"))),
-    });
-    read.map_err(|error| TlsError::Pem { path: path.to_owned(), source: pem::Error::Io(error) })
 }

@@ -165,24 +165,7 @@ pub(super) fn refused(path: &Path, source: rustls::Error) -> TlsError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PEM_BYTES_MAX, ServerTls, certificates};
-
-    #[test]
-    fn what_stands_in_a_file_is_no_error_of_reading_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("file");
-        let is_unread = || certificates(&file).unwrap_err().is_unread();
-        assert!(is_unread(), "it is not there");
-        for content in ["", "no PEM", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
-            std::fs::write(&file, content).unwrap();
-            assert!(!is_unread(), "{content}");
-        }
-        std::fs::File::create(&file).unwrap().set_len(PEM_BYTES_MAX + 1).unwrap();
-        assert!(!is_unread(), "too large");
-        std::fs::remove_file(&file).unwrap();
-        std::fs::create_dir(&file).unwrap();
-        assert!(is_unread(), "a directory");
-    }
+    use super::super::ServerTls;
 
     /// On that curve, and none that is in use anywhere.
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\

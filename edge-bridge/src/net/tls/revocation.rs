@@ -14,7 +14,7 @@ use super::certificate_dates::time;
 use super::certificate_name::common_name;
 use super::der::{INTEGER, SEQUENCE, element, fields};
 use super::error::TlsError;
-use super::read_pem;
+use super::pem_files::read_pem;
 use crate::escape::Escaped;
 
 /// Most characters of a name that are shown.
