@@ -2,9 +2,11 @@
 //!
 //! An [`Inspection`] opens the store as the next [`Queue::open`](crate::Queue::open) would, on a disk whose writes stay in RAM ([`Overlay`]): it
 //! reports what an open would find, repair and quarantine. It shares the lock with other inspections; while a queue is open in the directory it
-//! is refused, because half a commit looks like damage.
+//! is refused, because half a commit looks like damage. [`check_key`] alone looks beside an open queue, at the head of its file.
 #![deny(clippy::indexing_slicing)]
 
+#[cfg(unix)]
+mod key_check;
 mod salvage;
 
 use std::fmt;
@@ -20,6 +22,8 @@ use crate::state::State;
 use crate::store::{Lost, ReadLimit, Recovered, Region, Store, StoreError};
 use crate::transfer::{ExportError, Exported, Exporter};
 
+#[cfg(unix)]
+pub use key_check::check_key;
 #[cfg(feature = "encryption")]
 pub use salvage::salvage_encrypted;
 #[cfg(feature = "tools")]
@@ -302,7 +306,12 @@ impl fmt::Debug for Inspection {
 
 /// Returns the kind of the store in the directory, and the length of its file.
 fn find(dir: &dyn Dir) -> Result<(StoreKind, u64), InspectError> {
-    let kinds = StoreKind::ON_DISK.into_iter();
+    find_among(dir, &StoreKind::ON_DISK)
+}
+
+/// Returns the first of these kinds that has a file in the directory, and the length of the file.
+fn find_among(dir: &dyn Dir, kinds: &[StoreKind]) -> Result<(StoreKind, u64), InspectError> {
+    let kinds = kinds.iter().copied();
     for (name, kind) in kinds.flat_map(|kind| kind.files().iter().map(move |name| (name, kind))) {
         match dir.open(name) {
             Ok(file) => return Ok((kind, file.len().map_err(|e| io("look at", e))?)),

@@ -146,6 +146,12 @@ impl RingStore {
         open::as_it_is(dir, key)
     }
 
+    /// Compares a key, or that there is none, with the ring in `dir`, whoever has its lock. Returns whether the ring is encrypted; `None` for a file in
+    /// which nothing can be used.
+    pub(crate) fn check_key(dir: &dyn Dir, key: Option<&Key>) -> Result<Option<bool>, OpenError> {
+        open::check_key(dir, key)
+    }
+
     /// Returns the version of the file's format.
     pub(crate) fn format(&self) -> u32 {
         u32::from(if self.cipher.is_some() { layout::FORMAT_ENCRYPTED } else { layout::FORMAT })

@@ -38,7 +38,7 @@ pub(super) fn open(
     let wanted = Geometry::of(options);
     let mut damage = Vec::new();
     let existing = match open_locked(dir.as_ref())? {
-        Some(mut medium) => find(&mut medium, &mut damage)?.map(|superblock| (medium, superblock)),
+        Some(medium) => find(medium.as_ref(), &mut damage)?.map(|superblock| (medium, superblock)),
         None => None,
     };
     // Before anything is written: a key that is wrong or missing leaves everything as it is.
@@ -83,14 +83,23 @@ pub(super) fn as_it_is(
 ) -> Result<Option<(RingStore, Recovered)>, OpenError> {
     let mut damage = Vec::new();
     let missing = || OpenError::Io { op: "open", source: io::ErrorKind::NotFound.into() };
-    let mut medium = open_locked(dir.as_ref())?.ok_or_else(missing)?;
-    match find(&mut medium, &mut damage)? {
+    let medium = open_locked(dir.as_ref())?.ok_or_else(missing)?;
+    match find(medium.as_ref(), &mut damage)? {
         Some(superblock) => {
             let cipher = unlock(superblock.key_check.as_ref(), superblock.gateway, key)?;
             Looked::new(dir, medium, superblock, cipher, damage)?.repair(1).map(Some)
         }
         None => Ok(None),
     }
+}
+
+/// Compares a key, or that there is none, with the ring, whose lock another process may have. One of the superblocks may be half written meanwhile, and
+/// the other is whole then. Returns whether the ring is encrypted; `None` if nothing in the file can be used.
+pub(super) fn check_key(dir: &dyn Dir, key: Option<&Key>) -> Result<Option<bool>, OpenError> {
+    let medium = dir.open(FILE).map_err(|source| OpenError::Io { op: "open", source })?;
+    let Some(superblock) = find(medium.as_ref(), &mut Vec::new())? else { return Ok(None) };
+    unlock(superblock.key_check.as_ref(), superblock.gateway, key)?;
+    Ok(Some(superblock.key_check.is_some()))
 }
 
 /// Opens the ring's file and takes its lock; `None` if there is none. [`OpenError::Busy`] if somebody else has it.
@@ -137,8 +146,8 @@ fn fresh(
 }
 
 /// Returns the superblock, or one made from the segments; `None` if nothing in this file can be used.
-fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option<Superblock>, OpenError> {
-    let found = Superblock::read(medium.as_ref()).map_err(|source| OpenError::Io { op: "read", source })?;
+fn find(medium: &dyn Medium, damage: &mut Vec<String>) -> Result<Option<Superblock>, OpenError> {
+    let found = Superblock::read(medium).map_err(|source| OpenError::Io { op: "read", source })?;
     match found {
         Found::Newer(found) => {
             Err(OpenError::NewerFormat { found: u32::from(found), known: u32::from(FORMAT_ENCRYPTED) })
@@ -154,8 +163,7 @@ fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option
             Ok(Some(superblock))
         }
         Found::Nothing => {
-            let found =
-                from_segments(medium.as_ref()).map_err(|source| OpenError::Io { op: "read", source })?;
+            let found = from_segments(medium).map_err(|source| OpenError::Io { op: "read", source })?;
             if found.is_some() {
                 damage.push("both superblocks are damaged: made again from the segments".to_owned());
             }
