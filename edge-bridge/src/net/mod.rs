@@ -66,6 +66,7 @@ pub use tls::certificate_user::CertificateUser;
 pub use tls::clock_floor::ClockFloor;
 pub use tls::error::{RevocationLoss, TlsError};
 pub use tls::hub_session::HubTls;
+pub use tls::missing_authority::{MissingAuthority, missing_authority};
 pub use tls::names::{TlsNameError, validate_alpn, validate_server_name};
 pub use tls::revocation::revocation_list_ends;
 pub use tls::revocation_replacement::revocation_lists_are_of;

@@ -2,15 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::certificate_dates::from_issuer;
-use super::der::{OBJECT_IDENTIFIER, SEQUENCE, element};
+use super::der::{SEQUENCE, element};
+use super::extensions::{extensions, value};
 
 /// Object identifier 2.5.29.17, id-ce-subjectAltName, in DER.
 const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
-const BOOLEAN: u8 = 0x01;
-const OCTET_STRING: u8 = 0x04;
-/// Tag of the extensions among the fields of a certificate.
-const EXTENSIONS: u8 = 0xa3;
 /// Tags of the kinds of names.
 const MAIL: u8 = 0x81;
 const DNS: u8 = 0x82;
@@ -32,36 +28,12 @@ pub(in crate::net) enum AlternativeName<'a> {
 /// Returns the names in the order of the certificate, without those of other kinds; an empty list if there is no such extension. `None`: they cannot be
 /// read, one is not text, there are more than [`NAMES_MAX`], or there are two such extensions.
 pub(in crate::net) fn alternative_names(certificate: &[u8]) -> Option<Vec<AlternativeName<'_>>> {
-    let mut fields = from_issuer(certificate)?;
-    let mut extensions = &[][..];
-    while !fields.is_empty() {
-        let (tag, content, rest) = element(fields)?;
-        if tag == EXTENSIONS {
-            let (SEQUENCE, all, _) = element(content)? else { return None };
-            extensions = all;
-        }
-        fields = rest;
-    }
-    let mut found = None;
-    while !extensions.is_empty() {
-        let (SEQUENCE, extension, rest) = element(extensions)? else { return None };
-        extensions = rest;
-        let (OBJECT_IDENTIFIER, kind, value) = element(extension)? else { return None };
-        if kind == SUBJECT_ALTERNATIVE_NAME && found.replace(value).is_some() {
-            return None;
-        }
-    }
-    found.map_or_else(|| Some(Vec::new()), names)
+    value(extensions(certificate)?, SUBJECT_ALTERNATIVE_NAME)?.map_or_else(|| Some(Vec::new()), names)
 }
 
-/// Reads the value of the extension, with the flag before it that it may have.
+/// Reads the value of the extension.
 fn names(value: &[u8]) -> Option<Vec<AlternativeName<'_>>> {
-    let (tag, content, rest) = element(value)?;
-    let (tag, content) = match tag {
-        BOOLEAN => element(rest).map(|(tag, content, _)| (tag, content))?,
-        _ => (tag, content),
-    };
-    let (OCTET_STRING, (SEQUENCE, mut names, _)) = (tag, element(content)?) else { return None };
+    let (SEQUENCE, mut names, _) = element(value)? else { return None };
     let mut found = Vec::new();
     while !names.is_empty() {
         let (tag, content, rest) = element(names)?;

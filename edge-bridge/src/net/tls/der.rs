@@ -2,8 +2,10 @@
 
 pub(in crate::net) const SEQUENCE: u8 = 0x30;
 pub(in crate::net) const SET: u8 = 0x31;
+pub(in crate::net) const BOOLEAN: u8 = 0x01;
 pub(in crate::net) const INTEGER: u8 = 0x02;
 pub(in crate::net) const BIT_STRING: u8 = 0x03;
+pub(in crate::net) const OCTET_STRING: u8 = 0x04;
 pub(in crate::net) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(in crate::net) const UTC_TIME: u8 = 0x17;
 pub(in crate::net) const GENERALIZED_TIME: u8 = 0x18;
