@@ -11,6 +11,9 @@ use super::{Addresses, Findings, operator_file, secret_file};
 
 /// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;
+/// Keys of `[local]` that name the files.
+const PASSWORDS: &str = "password_file";
+const RIGHTS: &str = "acl_file";
 
 /// Files that control the access of local clients. Without a password file any client may connect, and without an access list each may publish
 /// and read everything.
@@ -28,6 +31,8 @@ pub(crate) struct AccessFiles {
 #[derive(Debug)]
 pub(crate) struct FileError {
     path: PathBuf,
+    /// Key of `[local]` that names the file.
+    key: &'static str,
     reasons: Vec<String>,
     is_of_content: bool,
 }
@@ -41,7 +46,7 @@ impl FileError {
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.reasons.join("; "))
+        write!(f, "{} ([local] {}): {}", self.path.display(), self.key, self.reasons.join("; "))
     }
 }
 
@@ -75,8 +80,8 @@ impl AccessFiles {
     /// # Errors
     /// One of the files cannot be read, or has lines that are not valid.
     pub(crate) fn read(&self) -> Result<AccessRules, FileError> {
-        let passwords = self.passwords.as_deref().map(|path| parse(path, PasswordFile::parse));
-        let acl = self.acl.as_deref().map(|path| parse(path, AclFile::parse));
+        let passwords = self.passwords.as_deref().map(|path| parse(path, PASSWORDS, PasswordFile::parse));
+        let acl = self.acl.as_deref().map(|path| parse(path, RIGHTS, AclFile::parse));
         let mut rules = AccessRules::default();
         (rules.passwords, rules.acl) = (passwords.transpose()?, acl.transpose()?);
         rules.allow_anonymous = self.allow_anonymous || rules.passwords.is_none();
@@ -85,8 +90,12 @@ impl AccessFiles {
     }
 }
 
-fn parse<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>) -> Result<T, FileError> {
-    let failed = |reasons, is_of_content| FileError { path: path.to_owned(), reasons, is_of_content };
+fn parse<T>(
+    path: &Path,
+    key: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>,
+) -> Result<T, FileError> {
+    let failed = |reasons, is_of_content| FileError { path: path.to_owned(), key, reasons, is_of_content };
     let text = operator_file::read_text(path)
         .map_err(|error| failed(vec![error.to_string()], error.kind() == io::ErrorKind::InvalidData))?;
     parse(&text).map_err(|errors| {
@@ -101,12 +110,12 @@ fn parse<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Vec<LineError>>) 
 
 /// Reads the keys, and parses the files to report their mistakes.
 pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFiles {
-    let passwords = section.path("password_file", findings);
-    let acl = section.path("acl_file", findings);
+    let passwords = section.path(PASSWORDS, findings);
+    let acl = section.path(RIGHTS, findings);
     let anonymous = section.boolean("allow_anonymous", findings).unwrap_or(false);
     let read = passwords.as_ref().and_then(|file| {
         secret_file::warn_if_open(file, "local.password_file", "hashes", findings);
-        told(parse(&file.value, PasswordFile::parse), file, "local.password_file", findings)
+        told(parse(&file.value, PASSWORDS, PasswordFile::parse), file, "local.password_file", findings)
     });
     if let (Some(file), Some(read)) = (&passwords, &read)
         && read.is_empty()
@@ -116,7 +125,7 @@ pub(super) fn access(section: &Section<'_>, findings: &mut Findings) -> AccessFi
     }
     let rules = acl.as_ref().and_then(|file| {
         secret_file::warn_if_writable(file, "local.acl_file", "the rights of clients", findings);
-        told(parse(&file.value, AclFile::parse), file, "local.acl_file", findings)
+        told(parse(&file.value, RIGHTS, AclFile::parse), file, "local.acl_file", findings)
     });
     if let (Some(file), Some(rules)) = (&acl, &rules) {
         check_users(rules, read.as_ref(), (file.at, section), findings);

@@ -191,8 +191,11 @@ fn a_broken_file_changes_nothing(dir: &Path, gateway: &Gateway) {
         let status =
             Command::new(BINARY).args(["status", "--nagios", "--state"]).arg(state).output().unwrap();
         let said = String::from_utf8_lossy(&status.stdout).into_owned();
-        (status.status.code(), said.contains("access are not in force") && said.contains("not hashed"))
-            == (Some(1), true)
+        (
+            status.status.code(),
+            said.contains("access are not in force")
+                && said.contains("users ([local] password_file): line 1: the password is not hashed"),
+        ) == (Some(1), true)
     };
     wait_until("the status tells it", 30, &is_told);
     fs::write(dir.join("users"), whole).unwrap();

@@ -69,7 +69,7 @@ pub(in crate::run) fn open(
         .iter()
         .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref(), tls.client_crl.as_ref()]);
     let mut certificates = Watch::new(of_tls.flatten().cloned().collect());
-    let rules = files.read().map_err(|error| configuration(error.to_string()))?;
+    let rules = files.read().map_err(|error| RunError::Configuration(error.to_string()))?;
     let tls = tls.map(|files| ListenerTls::open(files, floor)).transpose();
     let tls = tls.map_err(|error| configuration(error.to_string()))?;
     if let Some(error) = tls.as_ref().and_then(|tls| tls.unusable.as_ref()) {
@@ -261,6 +261,30 @@ mod tests {
         std::fs::rename(&away, &at).unwrap();
         assert!(!watch.has_changed().await && !watch.has_changed().await);
         assert_eq!(watch.told, "");
+    }
+
+    /// Whoever reads the log or the status does not know which setting names the file.
+    #[test]
+    fn an_error_of_a_file_names_the_file_and_its_setting() {
+        let dir = tempfile::tempdir().unwrap();
+        let (users, rights) = (dir.path().join("users"), dir.path().join("rights"));
+        std::fs::write(&users, "oven:secret\n").unwrap();
+        std::fs::write(&rights, "topic up and down\n").unwrap();
+        let gone = dir.path().join("gone");
+        for (passwords, acl, said) in [
+            (Some(&users), None, format!("{} ([local] password_file): line 1: ", users.display())),
+            (None, Some(&rights), format!("{} ([local] acl_file): line 1: ", rights.display())),
+            (Some(&gone), None, format!("{} ([local] password_file): No such file", gone.display())),
+            (None, Some(&gone), format!("{} ([local] acl_file): No such file", gone.display())),
+        ] {
+            let files =
+                AccessFiles { passwords: passwords.cloned(), acl: acl.cloned(), ..AccessFiles::default() };
+            let changed = files.read().unwrap_err().to_string();
+            assert!(changed.starts_with(&said), "{changed}");
+            let Err(at_start) = open(&files, None, ClockFloor::new(|| None)) else { panic!("{said}") };
+            assert!(at_start.to_string().contains(&said), "{at_start}");
+            assert_eq!(at_start.to_string().matches("[local]").count(), 1, "{at_start}");
+        }
     }
 
     /// A volume of Kubernetes is swapped as a whole, whichever of its files is another one.
