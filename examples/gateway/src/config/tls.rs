@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use edge_bridge::Tls;
 use edge_bridge::net::{
-    CertificateProblem, ClockFloor, ServerTls, TlsError, authorities_have_expired, certificate_chain_ends,
-    client_certificate_problem, revocation_list_ends, revocation_lists_are_of, server_certificate_problem,
-    signer_socket,
+    CertificateProblem, ClockFloor, MissingAuthority, ServerTls, TlsError, authorities_have_expired,
+    certificate_chain_ends, client_certificate_problem, missing_authority, revocation_list_ends,
+    revocation_lists_are_of, server_certificate_problem, signer_socket,
 };
 
 use super::peer::{ClientKeys, Peer, short};
@@ -50,7 +50,7 @@ pub(super) fn check(files: Files<'_>, findings: &mut Findings) {
         file.iter().for_each(|file| secret_file::warn_if_writable(file, key, &trusted, findings));
     }
     let ca = files.ca.filter(|ca| is_read(ca, keys.ca, findings));
-    ca.iter().for_each(|ca| check_authorities(ca, keys.ca, findings));
+    ca.iter().for_each(|ca| check_authorities(ca, keys.ca, peer, findings));
     if let Some(crl) = files.crl {
         // Without authorities that can be read, those of the system stand for them.
         let trusting = ca.map_or_else(Tls::from_system, |ca| Tls::from_ca(&ca.value));
@@ -150,7 +150,8 @@ fn file_of(error: &TlsError) -> Option<&Path> {
     }
 }
 
-fn check_authorities(ca: &Placed<PathBuf>, key: &str, findings: &mut Findings) {
+/// Reports a file of authorities that have expired, and one in which there is none for these peers.
+fn check_authorities(ca: &Placed<PathBuf>, key: &str, peer: &str, findings: &mut Findings) {
     let have_expired = |time| authorities_have_expired(&ca.value, SystemTime::now() + time).unwrap_or(false);
     let path = ca.value.display();
     if have_expired(Duration::ZERO) {
@@ -160,6 +161,24 @@ fn check_authorities(ca: &Placed<PathBuf>, key: &str, findings: &mut Findings) {
         let message =
             format!("{path}: the last certificate in it expires within 30 days, by this machine's clock");
         findings.warning(ca.at, key, message);
+    }
+    match missing_authority(&ca.value).ok().flatten() {
+        // Each handshake fails, but for a certificate that the owner of this one signed, which no other program takes.
+        Some(MissingAuthority::SignedByOther { issuer }) => {
+            let issuer = issuer.map_or_else(String::new, |name| format!(" {name}"));
+            let message = format!(
+                "{path}: no certificate of an authority (CA:TRUE) is in it, only one that another{issuer} signed: a {peer} that shows it is refused; put the certificate of that authority there"
+            );
+            findings.add(Severity::ErrorInCheck, ca.at, key, message, None);
+        }
+        // That works, and a site may have nothing else.
+        Some(_) => {
+            let message = format!(
+                "{path}: no certificate of an authority (CA:TRUE) is in it, only one that signed itself: a {peer} that shows it is let in until it is renewed, and whoever has its key can make certificates of any name; with an authority, whose certificate belongs there, neither is so"
+            );
+            findings.warning(ca.at, key, message);
+        }
+        None => {}
     }
 }
 
@@ -276,7 +295,7 @@ pub(super) fn check_listener(
         return;
     }
     if let Some(ca) = client_ca {
-        check_authorities(ca, "local.client_ca", findings);
+        check_authorities(ca, "local.client_ca", "client", findings);
         match ServerTls::from_pem(&cert.value, &key.value, Some(&ca.value)) {
             Err(error) => findings.error(ca.at, "local.client_ca", error.to_string()),
             Ok(tls) => client_crl.into_iter().for_each(|crl| {

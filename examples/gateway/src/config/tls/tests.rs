@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::config::Config;
+use crate::config::{Config, Severity};
 
 /// A warning that every site with an authority of its own for gateways gets is read by nobody.
 #[test]
@@ -101,4 +101,62 @@ fn a_listener_is_warned_of_a_certificate_that_clients_refuse() {
     );
     let authority = said(&|params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained));
     assert!(authority.contains("(CA:TRUE)") && authority.contains("clients may refuse it"), "{authority}");
+}
+
+/// Trusted by it is nobody, or who has its key: what webpki does with each is tested where the file is read.
+#[test]
+fn a_file_of_authorities_without_one_is_told_with_its_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, pem: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut plant = rcgen::CertificateParams::default();
+    plant.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    plant.distinguished_name.push(rcgen::DnType::CommonName, "plant");
+    let mut leaf = rcgen::CertificateParams::new(vec!["hub".to_owned()]).unwrap();
+    leaf.is_ca = rcgen::IsCa::ExplicitNoCa;
+    write("root", plant.self_signed(&key).unwrap().pem());
+    write("own", leaf.self_signed(&key).unwrap().pem());
+    write("signed", leaf.signed_by(&key, &rcgen::Issuer::from_params(&plant, &key)).unwrap().pem());
+    write("key", key.serialize_pem());
+    let listen = "[local]\nlisten = \"127.0.0.1:1\"\n";
+    let hub = "[hub]\nurl = \"mqtt://hub\"\n";
+    for (peer, setting, sections) in [
+        ("hub", "hub.ca", format!("{listen}[hub]\nurl = \"mqtts://hub\"\nca = \"CA\"\n")),
+        (
+            "broker",
+            "local.broker_ca",
+            format!("[local]\nbroker = \"mqtts://broker\"\nbroker_ca = \"CA\"\n{hub}"),
+        ),
+        (
+            "client",
+            "local.client_ca",
+            format!(
+                "[local]\ntls_listen = \"127.0.0.1:1\"\ncert = \"own\"\nkey = \"key\"\nclient_ca = \"CA\"\n{hub}"
+            ),
+        ),
+    ] {
+        let said = |ca: &str| {
+            let text = format!("[gateway]\nid = \"g\"\n{sections}[[route]]\nmatch = \"plant/#\"\n")
+                .replace("CA", ca);
+            let (_, findings) = Config::parse(&dir.path().join("gateway.toml"), &text, &|_| None).unwrap();
+            (findings.count(Severity::ErrorInCheck), findings.to_string())
+        };
+        let (errors, root) = said("root");
+        assert!(errors == 0 && !root.contains(setting), "{root}");
+        let file = dir.path().display();
+        let (errors, signed) = said("signed");
+        let words =
+            "no certificate of an authority (CA:TRUE) is in it, only one that another \"plant\" signed: a";
+        let expected = format!("error: {setting}: {file}/signed: {words} {peer} that shows it is refused; ");
+        assert!(errors == 1 && signed.contains(&expected), "{signed}");
+        let (errors, own) = said("own");
+        let words = "no certificate of an authority (CA:TRUE) is in it, only one that signed itself: a";
+        let expected =
+            format!("warning: {setting}: {file}/own: {words} {peer} that shows it is let in until ");
+        assert!(errors == 0 && own.contains(&expected), "{own}");
+    }
 }
