@@ -1,6 +1,7 @@
 //! Numbers of messages and subscriptions that the hub refuses. The messages are kept, so the gateway is degraded and nothing is lost. Pure.
 
-use edge_bridge::bridge::{Refused, Stats};
+use edge_bridge::bridge::{DroppedTopic, Refused, Stats};
+use edge_bridge::wire::ReasonCode;
 
 use crate::run::status::prometheus_text::Page;
 
@@ -25,18 +26,43 @@ pub(crate) struct HubRefusals {
     pub(crate) answers: Vec<(u8, u64)>,
     /// Subscriptions that the hub refused on this connection.
     pub(crate) subscriptions: Vec<Refused>,
+    /// Topics on which the hub refuses answers to commands, in the order of their last refusals.
+    pub(crate) refused_answers: Vec<RefusedAnswers>,
     /// Topics whose session tables the hub does not retain, although they were published again and again for a minute.
     pub(crate) unshown_tables: usize,
 }
 
+/// Topic on which the hub refuses answers to commands, which are dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RefusedAnswers {
+    pub(crate) topic: String,
+    /// Reason of the last refusal.
+    pub(crate) reason: ReasonCode,
+    /// Seconds since the first refusal without an accepted answer there.
+    pub(crate) since_s: u64,
+}
+
+impl RefusedAnswers {
+    fn of(now_ms: u64, dropped: &DroppedTopic) -> Self {
+        let since_s = now_ms.saturating_sub(dropped.since_ms) / 1_000;
+        Self { topic: dropped.topic.as_str().to_owned(), reason: dropped.reason, since_s }
+    }
+}
+
 impl HubRefusals {
-    pub(crate) fn of(link: &Stats, unshown_tables: usize) -> Self {
+    /// Reads the statistics of a link at `now_ms` of its clock.
+    pub(crate) fn of(link: &Stats, now_ms: u64, unshown_tables: usize) -> Self {
         Self {
             parked: link.parked,
             in_place: link.in_place,
             held: link.held,
             dropped: link.dropped_rows,
             last: link.last_refusal.as_ref().map(|refusal| refusal.reason.to_string()),
+            refused_answers: link
+                .dropped_topics
+                .iter()
+                .map(|topic| RefusedAnswers::of(now_ms, topic))
+                .collect(),
             topics: link.refused_topics,
             link_refused: link.link_refused,
             answers: link.refusals.iter().map(|(reason, count)| (reason.get(), *count)).collect(),

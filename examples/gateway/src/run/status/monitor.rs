@@ -126,7 +126,7 @@ impl Monitor {
             own_certificate: self.certificates.own(link.certificate_not_taken),
             drops_for_time: false,
             link: while_dialled(link.link),
-            refused: HubRefusals::of(&link, self.echoed_tables.unanswered()),
+            refused: HubRefusals::of(&link, self.link.clock().now().up_ms, self.echoed_tables.unanswered()),
             restarts: self.restarts,
             found: self.found.clone(),
             link_cause: link.last_error.clone(),

@@ -35,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) max_age_s: Option<u64>,
     pub(crate) routes: Vec<RouteFacts>,
     pub(crate) more_routes: u64,
+    /// Topics at the hub that the rules for commands name for answers.
+    pub(crate) answers: Vec<String>,
     /// Set for each raw route, of all routes: those that are not listed have figures, too.
     pub(crate) raw_routes: Vec<bool>,
     /// Reason why a changed configuration is not in force. `None`: it is.
@@ -70,6 +72,7 @@ impl Facts {
             max_age_s: config.queue.max_age.map(|age| age.as_secs()),
             routes: routes.collect(),
             more_routes: config.routes.len().saturating_sub(ROUTES_MAX) as u64,
+            answers: config.commands.iter().map(|rule| rule.answers.clone()).collect(),
             raw_routes: config.routes.iter().map(|route| route.format == Format::Raw).collect(),
             refused: None,
             refused_access: None,

@@ -1,5 +1,6 @@
 //! List of conditions that need the operator: each cause of a verdict, and further ones, as a plain sentence with the action to take. Pure.
 
+mod answers;
 mod hub;
 mod queue;
 
@@ -49,6 +50,7 @@ pub(in crate::run::status) fn needs(
     queue::losses(&mut needs, facts, figures);
     queue::store(&mut needs, facts, figures, ledger);
     hub::refusals(&mut needs, facts, figures);
+    answers::refused_answers(&mut needs, facts, &figures.sample.refused.refused_answers);
     hub::link(&mut needs, facts, figures, link);
     certificates(&mut needs, &figures.sample.certificates);
     renewed_certificate(&mut needs, figures.sample.own_certificate.is_not_taken);

@@ -47,6 +47,7 @@ pub(crate) fn facts() -> Facts {
         max_age_s: Some(604_800),
         routes: vec![route("plant/alarm/#", "raw"), route("plant/#", "compact")],
         more_routes: 0,
+        answers: vec!["edge/answers/site7".to_owned()],
         raw_routes: vec![true, false],
         refused: None,
         refused_access: None,

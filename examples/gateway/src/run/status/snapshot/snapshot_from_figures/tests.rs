@@ -14,6 +14,7 @@ use crate::run::status::verdict::LosingNow;
 use super::*;
 
 mod advice;
+mod refused_answers;
 
 fn ids(needs: &[Need]) -> Vec<&str> {
     needs.iter().map(|need| need.id.as_str()).collect()
