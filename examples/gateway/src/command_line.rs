@@ -18,6 +18,7 @@ mod measured_load;
 mod mule;
 mod parked;
 mod passwd;
+mod queue_key;
 mod restore;
 mod route;
 mod run_command;
@@ -146,7 +147,12 @@ pub fn run() -> ExitCode {
         }),
         Command::Check { file, load, online, publish, .. } => with(&file, |config| {
             let printed = print_meaning(config, &load);
-            match (printed.and_then(|()| signers::check(config)), online) {
+            let checked = || {
+                let state = load.state.as_deref().or(config.state.as_deref());
+                let key = state.map_or(Ok(()), |state| queue_key::check(config, state));
+                signers::check(config).and(key)
+            };
+            match (printed.and_then(|()| checked()), online) {
                 (Ok(()), true) => check_online::run(config, publish),
                 (Ok(()), false) => ExitCode::SUCCESS,
                 (Err(failed), _) => failed,
@@ -212,8 +218,9 @@ fn print_meaning(config: &Config, site: &LoadArguments) -> Result<(), ExitCode> 
     if let Some(warning) = trusted_clock::warning(config) {
         edge_print::complain!("warning: {}", OneLine(&warning));
     }
+    let queue = state.and_then(|state| queue_key::line(config, state)).unwrap_or_default();
     let wear = state.and_then(flash_wear_line::line).unwrap_or_default();
-    standard_output::print(&format!("{}{wear}", Meaning(config, clock, files, load)))
+    standard_output::print(&format!("{}{queue}{wear}", Meaning(config, clock, files, load)))
 }
 
 #[cfg(test)]

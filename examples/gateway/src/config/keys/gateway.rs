@@ -203,7 +203,7 @@ const QUEUE: &[Key] = &[
         "key_file",
         Text("file"),
         Means("messages stand on the disk as they are"),
-        "File with the key that encrypts what waits, mode 0600: 32 random bytes, or these as 64 hexadecimal digits or in base64. A queue is made with its key or without, for good: another key, or none, is refused at the start and changes nothing. Needs the feature `encryption`, which the packages have.",
+        "File with the key that encrypts what waits, mode 0600: 32 random bytes, or these as 64 hexadecimal digits or in base64. A queue is made with its key or without, for good: another key, or none, is refused at the start and changes nothing; `check` finds it where it knows the state directory. Needs the feature `encryption`, which the packages have.",
     ),
     key(
         "lanes",

@@ -5,7 +5,7 @@ pub(crate) mod found_at_open;
 pub(crate) mod lane_names;
 pub(crate) mod open_queue;
 pub(super) mod opening;
-pub(super) mod parked_messages;
+pub(crate) mod parked_messages;
 pub(super) mod queue_account;
 pub(super) mod status_without_queue;
 pub(crate) mod store;

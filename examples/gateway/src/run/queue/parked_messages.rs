@@ -9,7 +9,7 @@ use super::found_at_open::tell_beyond;
 use super::store::parked_limits;
 
 /// Directory of the parked messages' queue, inside that of the queue.
-pub(in crate::run) const DIR: &str = "parked";
+pub(crate) const DIR: &str = "parked";
 
 /// Logs if more is parked than the limits of `queue` hold.
 pub(in crate::run) async fn compare(link: Link, queue: QueueConfig) {

@@ -53,8 +53,8 @@ pub(crate) async fn open(
         | OpenError::KeyMissing
         | OpenError::WrongKey
         | OpenError::NotEncrypted) => {
-            let key = key_words(&error, settings.queue.key.as_ref());
-            NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}{key}", state.display())))
+            let error = with_key(&error, settings.queue.key.as_ref());
+            NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
         OpenError::NoSpace { needed, lower: Some(key), .. } => {
@@ -75,9 +75,9 @@ pub(crate) async fn open(
     }
 }
 
-/// Returns the file with the key that does not fit, and its place in the configuration, as they stand behind the error of the queue.
-fn key_words(error: &OpenError, key: Option<&QueueKey>) -> String {
-    match (error, key) {
+/// Returns the queue's error in words, with the file of the key that does not fit, and its place in the configuration.
+pub(crate) fn with_key(error: &OpenError, key: Option<&QueueKey>) -> String {
+    let place = match (error, key) {
         (OpenError::KeyMissing, _) => {
             ": [queue] key_file is not set: name the file with the queue's key there, or begin a new state directory"
                 .to_owned()
@@ -87,7 +87,8 @@ fn key_words(error: &OpenError, key: Option<&QueueKey>) -> String {
         }
         (OpenError::NotEncrypted, Some(key)) => format!(". The key is that in {}", key.place()),
         _ => String::new(),
-    }
+    };
+    format!("{error}{place}")
 }
 
 /// Returns the number of messages that wait for the hub.
