@@ -61,6 +61,9 @@ pub(super) struct Acceptor {
     failed: NotAccepted,
     /// Connections closed at the limit of connections.
     turned_away: NotAccepted,
+    /// Pauses of the accept while connections that have ended leave no room.
+    pauses: NotAccepted,
+    is_paused: bool,
     /// Limit of connections.
     pub(super) connections_max: usize,
 }
@@ -130,6 +133,14 @@ impl Acceptor {
         self.turned_away.note(Instant::now(), &AtLimit(self.connections_max));
     }
 
+    /// Sets whether there is room for another connection. Without it, new clients wait until ended connections have written their last bytes.
+    /// Returns whether a log line was written.
+    pub(super) fn set_room(&mut self, has_room: bool) -> bool {
+        let was_paused = std::mem::replace(&mut self.is_paused, !has_room);
+        let begins = self.is_paused && !was_paused && !self.doors.is_empty();
+        begins && self.pauses.note(Instant::now(), &NoRoom)
+    }
+
     /// Number of connections that could not be accepted so far.
     pub(super) fn not_accepted(&self) -> u64 {
         self.failed.total + self.turned_away.total
@@ -155,7 +166,18 @@ impl Display for AtLimit {
     }
 }
 
-/// Count of connections that could not be accepted, for one kind of cause.
+/// Lack of room beside the limit of connections.
+struct NoRoom;
+
+impl Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "new clients wait, because too many do not read the last bytes of connections that have ended",
+        )
+    }
+}
+
+/// Count of connections that could not be accepted, or of pauses of the accept, for one kind of cause.
 #[derive(Debug, Default)]
 struct NotAccepted {
     total: u64,
@@ -189,5 +211,18 @@ mod tests {
             (0..1_500).filter(|n| noted.note(start + Duration::from_millis(100 * n), &"limit")).count();
         assert_eq!((noted.total, lines), (1_500, 3));
         assert_eq!(AtLimit(4).to_string(), "the limit of 4 connections is reached");
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_told_as_it_begins_and_not_again_within_a_minute() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let door = Door { socket, tls: None, transport: Transport::Plain };
+        let mut acceptor = Acceptor::new(vec![door], Proxies::default(), 4);
+        let told = [true, false, false, true, false].map(|has_room| acceptor.set_room(has_room));
+        assert_eq!(told, [false, true, false, false, false]);
+        assert_eq!((acceptor.pauses.total, acceptor.pauses.held_back, acceptor.not_accepted()), (2, 1, 0));
+        acceptor.close();
+        assert_eq!([true, false].map(|has_room| acceptor.set_room(has_room)), [false, false], "it stops");
+        assert_eq!(acceptor.pauses.total, 2);
     }
 }

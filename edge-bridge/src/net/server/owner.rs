@@ -1,5 +1,6 @@
 //! Task that owns the listener, and connects it with the connections' tasks, the queue and the application.
 
+mod accepting;
 mod connection_ends;
 mod last_rows;
 mod saved_clients;
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::OnEvent;
-use super::acceptor::{Accepted, Acceptor};
+use super::acceptor::Acceptor;
 use super::client_saving::{ClientSaving, SaveWhen};
 use super::connection::{FromPeer, Outbox};
 use super::connection_tasks::ConnectionTasks;
@@ -28,8 +29,6 @@ use crate::wire::Publish;
 
 /// Most inputs in the channel from the connections' tasks.
 const INPUTS: usize = 256;
-/// Most connections accepted in one step.
-const ACCEPTS: usize = 32;
 /// Period in which the sink is polled for room while the queue is full, unless it reports room itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
 /// Time after which turns make room for new packets of other connections, receipts and timers.
@@ -109,16 +108,9 @@ impl Owner {
             }
             let wake_at = self.wake_at();
             let has_turn = self.has_turn();
-            let has_room = self.tasks.have_room(self.acceptor.connections_max);
+            let may_accept = self.may_accept();
             tokio::select! {
-                accepted = self.acceptor.accept(), if has_room => {
-                    self.accept(accepted);
-                    // One at a time would keep a client waiting for as many rounds of turns as there are connections before it.
-                    for _ in 1..ACCEPTS {
-                        let Some(accepted) = self.acceptor.accept_ready().await else { break };
-                        self.accept(accepted);
-                    }
-                }
+                accepted = self.acceptor.accept(), if may_accept => self.accept_all(accepted).await,
                 Some((id, input)) = self.inputs.recv() => {
                     self.input(id, input);
                     // As much as is there, before receipts and timers are looked at again.
@@ -186,16 +178,6 @@ impl Owner {
         // While it is closing nothing is saved before the end.
         let save = self.save_due().filter(|_| self.closing.is_none()).unwrap_or(due);
         due.min(room).min(own).min(save)
-    }
-
-    fn accept(&mut self, accepted: Accepted) {
-        let taken_in = self.listener.accept_from(self.now(), Some(accepted.peer));
-        self.outputs();
-        let Some(id) = taken_in else { return self.acceptor.turn_away(&accepted) };
-        self.addresses.insert(id, accepted.peer);
-        let outbox = Arc::new(Outbox::default());
-        self.outboxes.insert(id, Arc::clone(&outbox));
-        self.tasks.spawn(id, accepted, outbox);
     }
 
     fn input(&mut self, id: ConnectionId, input: FromPeer) {

@@ -1,3 +1,4 @@
+mod accepting;
 mod full_lanes;
 
 use std::sync::{Mutex, PoisonError};
