@@ -26,7 +26,7 @@ impl Allowed {
             Some((low, high)) if low > high => Err(format!("{text:?}: {low} is above {high}")),
             Some((low, high)) => Ok(Self::Range(low, high)),
             None if is_meant_as_range(text) => Err(format!(
-                "{text:?}: MIN..MAX has two decimal numbers of 15 digits at most, and nothing else, such as 0..100 or -2.5..2.5"
+                "{text:?}: MIN..MAX has two decimal numbers of 15 digits at most, without zeros in front, and nothing else, such as 0..100 or -2.5..2.5"
             )),
             None => Ok(Self::Text(text.to_owned())),
         }
@@ -57,14 +57,21 @@ impl fmt::Display for Allowed {
 /// Most digits of a number in any text. Each one so long has a value of its own as `f64`.
 const DIGITS_MAX: usize = 15;
 
-/// Returns whether both bounds are made as numbers are. As a text such a range would let no number pass, and nobody would see why.
+/// Returns whether both bounds are made as numbers are, in whatever notation. As a text such a range would let no number pass, and nobody would see why.
 fn is_meant_as_range(text: &str) -> bool {
+    let are_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let is_number = |bound: &str| {
         let unsigned = bound.trim().trim_start_matches(['-', '+', '.']);
-        let has_parts =
-            unsigned.contains('-') && !unsigned.contains(['e', 'E']) || unsigned.matches('.').count() > 1;
-        let is_of_number = |c: char| c.is_ascii_hexdigit() || "+-.,xX".contains(c);
-        unsigned.starts_with(|c: char| c.is_ascii_digit()) && unsigned.chars().all(is_of_number) && !has_parts
+        if let Some(hex) = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
+            return !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        }
+        let (number, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let has_one_point = number.matches('.').count() <= 1;
+        let is_exponent = are_digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent));
+        number.starts_with(|c: char| c.is_ascii_digit())
+            && has_one_point
+            && are_digits(&number.replace(['.', ','], ""))
+            && is_exponent
     };
     text.split_once("..").is_some_and(|(low, high)| is_number(low) && is_number(high))
 }
@@ -137,10 +144,26 @@ mod tests {
 
     #[test]
     fn a_range_in_another_notation_is_no_text() {
-        for entry in ["0 .. 100", "0..1e3", "0..+5", "1,5..2", "0x0..0xff", "0...5"] {
-            assert!(Allowed::parse(entry).unwrap_err().contains("MIN..MAX"), "{entry}");
+        for entry in
+            ["0 .. 100", "0..1e3", "1E-3..1", "0..+5", "1,5..2", "0x0..0xff", "0..0XFF", "0...5", "08..17"]
+        {
+            let error = Allowed::parse(entry).unwrap_err();
+            assert!(error.contains("MIN..MAX") && error.contains("without zeros in front"), "{error}");
         }
-        for entry in ["v1..v2", "a..9", "9..", "2026-01-01..2026-01-31", "192.168.0.1..192.168.0.9"] {
+        for entry in [
+            "v1..v2",
+            "a..9",
+            "9..",
+            "1a..2b",
+            "0a..0f",
+            "1e..2e",
+            "1e2e3..5",
+            "5x..7x",
+            "0x..0x",
+            "10-20..30-40",
+            "2026-01-01..2026-01-31",
+            "192.168.0.1..192.168.0.9",
+        ] {
             assert_eq!(Allowed::parse(entry), Ok(Allowed::Text(entry.to_owned())));
         }
     }

@@ -236,7 +236,7 @@ const COMMAND: &[Key] = &[
         "allow",
         Strings("payloads, each a text or a range of numbers `MIN..MAX`"),
         Means("any payload"),
-        "Payloads that are given, each as a whole: `[\"open\", \"close\", \"0..100\"]`. A range takes decimal numbers with their bounds, of 15 digits at most and without needless zeros in front. Any other payload is refused as `not-allowed`.",
+        "Payloads that are given, each as a whole: `[\"open\", \"close\", \"0..100\"]`. A range takes decimal numbers with their bounds, of 15 digits at most (or the shortest text of a longer one, as programs write it) and without needless zeros in front. Any other payload is refused as `not-allowed`.",
     ),
     key(
         "allow_unbounded",
