@@ -50,7 +50,7 @@ pub struct Stats {
     pub unfinished: u64,
     /// Connections that ended because their client did not read its answers, and so was not read, for one and a half keep alives.
     pub unread: u64,
-    /// Connections that ended because no CONNECT came in time.
+    /// Connections that ended because no CONNECT came in time, behind the handshakes of TLS and WebSocket.
     pub without_connect: u64,
     /// Connections that ended because their client, or another one under its identifier, connected again.
     pub taken_over: u64,
@@ -74,7 +74,8 @@ pub struct Stats {
     /// Connections that were closed at once because of the limit, and failed attempts to accept one, ten a second while the system has no file
     /// descriptor left. Counted only by `net::Server`.
     pub not_accepted: u64,
-    /// Connections that ended because the handshake of TLS or WebSocket failed, or the header of a trusted proxy was wrong. Counted only by `net::Server`.
+    /// Connections that ended because the handshake of TLS or WebSocket failed, or the header of a trusted proxy was wrong, also
+    /// by this side's own certificate or signer. Counted only by `net::Server`.
     pub failed_handshakes: u64,
     /// Clients whose connection was refused.
     pub refused: u64,

@@ -182,9 +182,10 @@ pub enum Closed {
     KeepAlive,
     /// Server: the client began a packet, and did not complete it in time.
     UnfinishedPacket,
-    /// Server: the client did not read its answers, and so was not read, for one and a half keep alives.
+    /// Server: the client did not read its answers, and so was not read, for one and a half keep alives. Only a
+    /// [`Listener`](crate::listener::Listener) tells it, since a session alone does not know why it is not given bytes.
     AnswersUnread,
-    /// No CONNECT or CONNACK in time.
+    /// No CONNECT or CONNACK in time, behind the handshakes of TLS and WebSocket.
     Handshake,
     /// [`disconnect`](super::Session::disconnect) or [`refuse`](super::Session::refuse) was called.
     Local(ReasonCode),
@@ -280,7 +281,7 @@ impl std::fmt::Display for Closed {
             Self::AnswersUnread => {
                 f.write_str("the peer did not read its answers, and was not read, for too long")
             }
-            Self::Handshake => f.write_str("the handshake took too long"),
+            Self::Handshake => f.write_str("no CONNECT or CONNACK came in time"),
             Self::Local(reason) => write!(f, "closed here: {reason}"),
         }
     }
@@ -289,6 +290,11 @@ impl std::fmt::Display for Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_says_which_packet_is_missing() {
+        assert_eq!(Closed::Handshake.to_string(), "no CONNECT or CONNACK came in time");
+    }
 
     #[test]
     fn a_violation_says_what_is_wrong() {
