@@ -228,3 +228,42 @@ fn a_file_of_30_000_routes_is_refused_for_what_it_counts() {
     (0..5).for_each(|_| gateway.signal("HUP"));
     assert_eq!(gateway.terminate().0.code(), Some(0));
 }
+
+/// Another file for the key of the queue goes back to the former one; the same file with another key leaves nothing to go back to.
+#[test]
+fn a_start_with_another_key_of_the_queue_says_how_to_mend_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = |name: &str, key: u8| fs::write(dir.path().join(name), [key; 32]).unwrap();
+    (key("queue.key", 7), key("other.key", 8));
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[hub]\nurl = \"mqtt://{}\"\n[local]\nlisten = \"{}\"\n\
+         [[route]]\nmatch = \"#\"\n[queue]\nkey_file = \"queue.key\"\n",
+        free_port(),
+        free_port()
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    wait_kept(&gateway);
+    gateway.kill_9();
+    let file = dir.path().join("gateway.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, good.replace("queue.key", "other.key")).unwrap();
+    let strict = gateway.command().arg("--strict").output().unwrap();
+    let said = String::from_utf8_lossy(&strict.stderr).into_owned();
+    assert_eq!(strict.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("queue.key_file: the queue in ") && said.contains("put the former key back"),
+        "{said}"
+    );
+    gateway.start();
+    wait_until("it is told", 20, || gateway.metric("edge_config_refused") == Some(1.0));
+    let (_, status) = gateway.get("/status.json").unwrap();
+    assert!(status.contains("gateway.toml:10: queue.key_file: a queue stays as it was made"), "{status}");
+    assert!(status.contains("take the change back; then reload it"), "{status}");
+    fs::write(&file, &good).unwrap();
+    wait_until("the former key is back", 30, || gateway.metric("edge_config_refused") == Some(0.0));
+    gateway.kill_9();
+    key("queue.key", 8);
+    let ended = gateway.command().output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stderr));
+}

@@ -37,7 +37,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
-use crate::config::Config;
+use crate::config::{Config, Sources};
 pub(crate) use certificate_floor::CertificateFloor;
 use configuration::last_configuration;
 use configuration::refusal::{Refusal, Unfit};
@@ -47,7 +47,7 @@ pub use error::Error;
 pub(crate) use error::RunError;
 pub(crate) use filters::readings::{NAME_BYTES_MAX, UNIT_BYTES_MAX};
 pub(crate) use local_control::alarm_commands::dispatcher::CHANGES_BYTES_MAX as ALARM_CHANGES_BYTES_MAX;
-use queue::lane_names;
+use queue::{lane_names, store};
 use replaced_parts::Parts;
 use signals::Signals;
 pub(crate) use start_and_stop::{run as run_until, wall_clock};
@@ -121,10 +121,7 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
                 // Without a wish it ends at its start alone.
                 (Err(error), None) if before.is_some() => {
                     tracing::error!(%error, "the changed configuration does not start: the one before is in force again");
-                    let why = match lane_names::are_refused(&error) {
-                        true => Refusal::unfit(&Unfit::Lanes, &config.sources),
-                        false => Refusal::no_start(&error.to_string()),
-                    };
+                    let why = refusal(&error, &config.sources);
                     before.take().into_iter().for_each(|config| reload.go_back(config, why.clone()));
                 }
                 (result, _) => return result,
@@ -134,6 +131,17 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     // A look-up of a name must not hold up the exit.
     runtime.shutdown_background();
     result
+}
+
+/// Returns the refusal of a configuration that did not start, with the remedy for what the queue does not take. `sources`: files of the configuration.
+fn refusal(error: &RunError, sources: &Sources) -> Refusal {
+    if lane_names::are_refused(error) {
+        Refusal::unfit(&Unfit::Lanes, sources)
+    } else if store::key_is_refused(error) {
+        Refusal::unfit(&Unfit::QueueKey, sources)
+    } else {
+        Refusal::no_start(&error.to_string())
+    }
 }
 
 /// Returns the configuration that was in force before, if it differs.

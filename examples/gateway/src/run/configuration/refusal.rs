@@ -35,7 +35,7 @@ impl fmt::Display for Unfit {
             Self::StateDirectory => f.write_str("another directory is another queue; stop the gateway for it"),
             // No number of waiting messages, which would soon be another.
             Self::Lanes => f.write_str("what waits in a lane goes by its place in the list, under the limit of that place; let the queue drain, then restart the gateway with other lanes"),
-            Self::QueueKey => f.write_str("the queue does not open with another key than the one it was made with: neither a reload nor a restart changes it"),
+            Self::QueueKey => f.write_str("a queue stays as it was made, with its key or without one: neither a reload nor a restart changes that"),
             Self::Loops(tables) => write!(
                 f,
                 "{} is read at a start, at which control loops stop and outputs become safe; restart the gateway when the plant allows it",
@@ -97,7 +97,11 @@ impl Refusal {
 
     /// Returns the reason for pages, for the hub and for whoever helps: without what may be a secret that was typed in the place of its path.
     pub(crate) fn shareable_why(&self) -> String {
-        shareable_finding(&self.why)
+        match self.remedy {
+            Remedy::MendFile | Remedy::RemoveCause => shareable_finding(&self.why),
+            // What is valid is told by its key and figures, also of a key with the path of a secret.
+            Remedy::Restart | Remedy::Drain | Remedy::PutKeyBack | Remedy::LetLessWait => self.why.clone(),
+        }
     }
 
     /// Returns the action for the operator.
@@ -113,7 +117,7 @@ impl Refusal {
                 "What was in force goes on. Neither a reload nor a restart applies this while messages wait: let them be delivered, or carry them to the hub (`edge-gateway mule export`); then stop the gateway and start it with the other lanes."
             }
             Remedy::PutKeyBack => {
-                "What was in force goes on. Before the next start, put the former key back into the file that [queue] key_file names, or take the change back: with another key the gateway does not start. For another key, let what waits be delivered, then stop the gateway and start it with a new state directory."
+                "What was in force goes on. Put the former key back into the file that [queue] key_file names, or take the change back; then reload it. Do so before the next start, which ends where that file has another key than before. For another key, let what waits be delivered, then stop the gateway and start it with a new state directory."
             }
             Remedy::LetLessWait => {
                 "What was in force goes on. Take the change back, or reload again once less waits. A restart applies it at once: with the next message what waits beyond the limit is given up, or keeps it out, as on_full says."

@@ -49,12 +49,12 @@ pub(crate) async fn open(
     let opened = opened.map_err(|error| match error {
         OpenError::Busy => NotOpened::Busy,
         OpenError::Config(error) => NotOpened::ForGood(RunError::Configuration(format!("[queue] {error}"))),
-        error @ (OpenError::NewerFormat { .. }
-        | OpenError::KeyMissing
-        | OpenError::WrongKey
-        | OpenError::NotEncrypted) => {
-            let error = with_key(&error, settings.queue.key.as_ref());
+        error @ OpenError::NewerFormat { .. } => {
             NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
+        }
+        error @ (OpenError::KeyMissing | OpenError::WrongKey | OpenError::NotEncrypted) => {
+            let error = with_key(&error, settings.queue.key.as_ref());
+            NotOpened::ForGood(RunError::Failed(format!("{KEY}the queue in {}: {error}", state.display())))
         }
         // Without the bytes that are free, which change: the same cause is said once an hour.
         OpenError::NoSpace { needed, lower: Some(key), .. } => {
@@ -73,6 +73,14 @@ pub(crate) async fn open(
             Err(NotOpened::ForNow(error.to_string()))
         }
     }
+}
+
+/// Beginning of the error of a queue that has another key.
+const KEY: &str = "queue.key_file: ";
+
+/// Returns whether this is the error of a queue that has another key than the configuration, or one of both has none.
+pub(in crate::run) fn key_is_refused(error: &RunError) -> bool {
+    matches!(error, RunError::Failed(why) if why.starts_with(KEY))
 }
 
 /// Returns the queue's error in words, with the file of the key that does not fit, and its place in the configuration.
@@ -252,7 +260,9 @@ mod tests {
             ),
         ] {
             match open(state, &settings, Arc::default()).await.map(drop) {
-                Err(NotOpened::ForGood(error)) => assert!(error.to_string().ends_with(&said), "{error}"),
+                Err(NotOpened::ForGood(error)) => {
+                    assert!(error.to_string().ends_with(&said) && key_is_refused(&error), "{error}");
+                }
                 other => panic!("{other:?}"),
             }
         }
