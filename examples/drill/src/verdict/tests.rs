@@ -227,15 +227,16 @@ fn a_gateway_that_never_accepts_again_has_no_end_of_the_time_left_out() {
 #[test]
 fn catch_up_is_the_worst_of_all_outages() {
     let mut records = good();
-    records.acks.truncate(4);
-    records.hub.truncate(4);
-    let back_at = T0 + 2_000;
-    for (hub, late_ms) in records.hub.iter_mut().zip([700, 900, 9_000, -1_900]) {
-        hub.time = back_at + late_ms;
+    records.acks.truncate(5);
+    records.hub.truncate(5);
+    // The first message comes later behind the first outage, the last one behind the second.
+    let outages = vec![(T0 + 10, T0 + 2_000), (T0 + 5_000, T0 + 6_000)];
+    records.acks[3].first_sent = T0 + 4_000;
+    for (hub, arrived_ms) in records.hub.iter_mut().zip([2_700, 2_900, 6_100, 10_000, 1_000]) {
+        hub.time = T0 + arrived_ms;
     }
-    let timeline = Timeline { outages: vec![(T0, T0 + 10), (T0, back_at)], ..Timeline::default() };
-    let verdict = judge(&records, &timeline, &BTreeMap::new());
-    assert_eq!((verdict.first_after_ms, verdict.catch_up_ms), (Some(700), Some(9_000)));
+    let verdict = judge(&records, &Timeline { outages, ..Timeline::default() }, &BTreeMap::new());
+    assert_eq!((verdict.first_after_ms, verdict.catch_up_ms), (Some(700), Some(4_000)));
 }
 
 /// What is left of a backlog behind the next outage has waited for the link, not for the gateway.
