@@ -13,6 +13,7 @@ use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Server, ServerBuilder, ServerTls, signer_socket};
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{ReasonCode, Utf8};
+use edge_print::in_full;
 use edge_state::{ClientFile, operator_file};
 use tokio::time::{Duration, Instant};
 
@@ -21,7 +22,6 @@ use crate::findings::Place;
 use crate::log_rate_limit::Cause;
 use crate::losses;
 use crate::outlets::{OutletIngest, OutletSink, Outlets};
-use crate::plan::in_full;
 
 /// Most wrong lines of a file that are reported.
 const LINES_MAX: usize = 10;

@@ -8,6 +8,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::Utf8;
 use edge_bridge::{Bridge, Closed};
+use edge_print::in_full;
 use edge_queue::CommitError;
 use edge_service::makes_progress;
 use futures_util::future::{join, join_all};
@@ -21,8 +22,8 @@ use crate::inbox::Inbox;
 use crate::losses::Told;
 use crate::message_flow::{Map, MessageFlow, carry};
 use crate::notify::{Side, Teller, tell_state};
+use crate::plan::Plan;
 use crate::plan::retained_taken::RetainedTaken;
-use crate::plan::{Plan, in_full};
 use crate::store_health::{ToldHealth, in_time, tell_events};
 
 /// Time limit for publishing the last state when the program ends.

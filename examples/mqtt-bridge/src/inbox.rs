@@ -9,6 +9,7 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::net::PublishError;
 use edge_bridge::net::server::{Ended, LocalPublisher};
 use edge_bridge::wire::{PropertyId, Publish, QoS, Utf8, Value};
+use edge_print::in_full;
 use edge_queue::{CommitError, Config, Lease, OpenError, PushError, aio};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -19,7 +20,6 @@ use self::waiting_leases::{Until, WaitingLeases};
 use crate::log_rate_limit::Cause;
 use crate::one_line::OneLine;
 use crate::outlets::Outlets;
-use crate::plan::in_full;
 
 mod waiting_leases;
 
@@ -64,7 +64,7 @@ impl Inbox {
         outlets: Outlets,
         from: Instant,
     ) -> Result<Self, String> {
-        let at = |error: &dyn std::error::Error| format!("{}: {}", dir.display(), in_full(error));
+        let at = |error: &(dyn std::error::Error + 'static)| format!("{}: {}", dir.display(), in_full(error));
         let queue = aio::Queue::open(dir, config).await.map_err(|error| at(&error))?;
         let consumer = queue.consumer(CONSUMER).await.map_err(|error| at(&error))?;
         tell_parked(connection, dir, parked(&queue).await);

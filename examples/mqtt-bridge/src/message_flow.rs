@@ -9,6 +9,7 @@ use edge_bridge::Row;
 use edge_bridge::bridge::topic_rules::{Mapped, Rules};
 use edge_bridge::escape::Escaped;
 use edge_bridge::net::PublishError;
+use edge_print::in_full;
 use edge_queue::PushError;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -16,7 +17,6 @@ use tokio::time::{Duration, sleep, timeout};
 
 use crate::flow_endpoints::{Ack, Destination, Safe, Source, SourceEvent};
 use crate::log_rate_limit::Cause;
-use crate::plan::in_full;
 
 /// Time limit for messages in progress when the program ends.
 const GOODBYE: Duration = Duration::from_secs(2);

@@ -18,6 +18,7 @@ use edge_bridge::wire::{
     validate_topic_name,
 };
 use edge_bridge::{Bridge, Tls};
+use edge_print::in_full;
 use edge_queue::{Lane, LaneConfig, OnFull, Order};
 use tracing::{Instrument, Span};
 
@@ -380,20 +381,6 @@ fn will(topic: &str, retain: bool) -> Result<Will, String> {
 /// to their client.
 async fn start(builder: Builder, span: Span) -> Result<Bridge, String> {
     builder.start().instrument(span).await.map_err(|error| in_full(&error))
-}
-
-/// Returns an error with its causes, in one line.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let why = error.to_string();
-        if !text.contains(&why) {
-            text = format!("{text}: {why}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 //! Standard output and standard error of the programs. A reader that goes away, such as `head`, ends nothing: no thread panics for it, as in
-//! `println!`, and no exit code tells of it.
+//! `println!`, and no exit code tells of it. Errors are written with their causes.
 
+use std::error::Error;
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
@@ -54,6 +55,18 @@ fn write_in_one_piece(out: &mut impl Write, text: Arguments<'_>) {
     let _ = out.write_all(text.to_string().as_bytes());
 }
 
+/// Returns an error with its causes, in one line: some say no more than that they have one. A cause that is told already is left out.
+pub fn in_full(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| (*cause).source()) {
+        let why = cause.to_string();
+        if !text.contains(&why) {
+            text = format!("{text}: {why}");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +95,33 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    /// Error that tells its cause itself, or leaves that to whoever prints it.
+    #[derive(Debug)]
+    struct Caused {
+        text: &'static str,
+        cause: io::Error,
+    }
+
+    impl std::fmt::Display for Caused {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.text)
+        }
+    }
+
+    impl Error for Caused {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.cause)
+        }
+    }
+
+    #[test]
+    fn each_cause_of_an_error_is_told_once() {
+        for text in ["no answer", "no answer: reset"] {
+            let error = Caused { text, cause: io::Error::other("reset") };
+            assert_eq!(in_full(&error), "no answer: reset");
         }
     }
 

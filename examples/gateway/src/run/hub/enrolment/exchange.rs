@@ -9,6 +9,7 @@ use edge_bridge::Tls;
 use edge_bridge::net::tcp_stream::Counted;
 use edge_est::answer::BODY_BYTES_MAX;
 use edge_est::{encode, server::Server};
+use edge_print::in_full;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, RETRY_AFTER};
@@ -34,12 +35,6 @@ pub(super) enum ExchangeError {
     Http { server: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("{server} answers with more than {BODY_BYTES_MAX} bytes")]
     TooLarge { server: String },
-}
-
-/// Returns the error with its causes: of a connection that ended, hyper says no more than that.
-fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Response of the server.
