@@ -12,7 +12,8 @@ pub struct Ack {
     /// Packet identifier of the PUBLISH to which this belongs.
     pub packet_id: PacketId,
     /// Outcome; always [`ReasonCode::SUCCESS`] in 3.1.1. Below 0x80 it is a success (also 0x10, no matching subscribers), any other is a
-    /// refusal of the message. A received PUBACK or PUBREC may have a code that the standard does not list for it.
+    /// refusal of the message. A received PUBACK or PUBREC may have a code of an error that the standard does
+    /// not list for it.
     pub reason: ReasonCode,
     /// Properties; empty in 3.1.1.
     pub properties: Properties,
