@@ -15,14 +15,20 @@ use crate::net::tcp_stream::{Counted, Stream};
 
 impl Tls {
     /// Makes no connection until settings with a certificate take the place of these ([`Builder::tls_from`](crate::net::Builder::tls_from)): for a program
-    /// that gets its first certificate while it runs, or whose files do not fit at its start. Without it the hub would be asked to take a client that shows
-    /// none. `unusable` is the error of the certificate that there is, which each dial then has; `None` if there is none.
+    /// that gets its first certificate while it runs. Without it the hub would be asked to take a client that shows none.
     #[must_use]
-    pub fn awaiting_certificate(self, unusable: Option<&TlsError>) -> Self {
-        let why = match unusable {
-            None => "there is no certificate of this client yet".to_owned(),
-            Some(error) => format!("the certificate of this client cannot be used: {error}"),
-        };
+    pub fn awaiting_certificate(self) -> Self {
+        self.without_certificate("there is no certificate of this client yet".to_owned())
+    }
+
+    /// Makes no connection, as [`awaiting_certificate`](Self::awaiting_certificate), because of the error of the certificate that there is: for a program
+    /// whose files do not fit at its start. Each dial has this error.
+    #[must_use]
+    pub fn with_unusable_certificate(self, error: &TlsError) -> Self {
+        self.without_certificate(format!("the certificate of this client cannot be used: {error}"))
+    }
+
+    fn without_certificate(self, why: String) -> Self {
         Self { awaiting: Some(why.into()), ..self }
     }
 

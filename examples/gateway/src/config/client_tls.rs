@@ -40,12 +40,12 @@ impl ClientFiles {
         };
         let tls = tls.with_clock_floor(floor).with_setting_names(peer.setting_names());
         if self.waits_for_certificate() {
-            return Ok((tls.awaiting_certificate(None), None));
+            return Ok((tls.awaiting_certificate(), None));
         }
         let Some((cert, key)) = self.cert.as_ref().zip(self.key.as_ref()) else { return Ok((tls, None)) };
         Ok(match tls.clone().with_identity(cert, key) {
             Ok(tls) => (tls, None),
-            Err(error) => (tls.awaiting_certificate(Some(&error)), Some(error)),
+            Err(error) => (tls.with_unusable_certificate(&error), Some(error)),
         })
     }
 

@@ -121,7 +121,7 @@ impl TlsWatch {
             let is_to_come = matches!(part, Part::Identity) && self.files.waits_for_certificate();
             let is_without = matches!(part, Part::Identity) && self.is_without;
             if is_to_come && is_without {
-                self.in_force = self.in_force.clone().awaiting_certificate(None);
+                self.in_force = self.in_force.clone().awaiting_certificate();
             }
             if found == *last && !is_without || is_to_come {
                 continue;
@@ -135,7 +135,7 @@ impl TlsWatch {
                     }
                 }
                 Err(error) if is_without => {
-                    self.in_force = self.in_force.clone().awaiting_certificate(Some(&error));
+                    self.in_force = self.in_force.clone().with_unusable_certificate(&error);
                     unusable = Some(error.to_string());
                 }
                 Err(error) => stale.push(error.to_string()),

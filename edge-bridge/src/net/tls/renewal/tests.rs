@@ -20,7 +20,7 @@ fn is_same(one: &Tls, other: &Tls) -> bool {
 /// There is none to take turns with, and the first one is not offered to every second dial alone.
 #[tokio::test]
 async fn a_first_certificate_is_used_at_once_and_nothing_is_dialled_before() {
-    let (first, file) = (tls().awaiting_certificate(None), Arc::new(Mutex::new(None)));
+    let (first, file) = (tls().awaiting_certificate(), Arc::new(Mutex::new(None)));
     let source = file.clone();
     let renewal = TlsRenewal::new(move || Ok(source.lock().unwrap().take()));
     for _ in 0..3 {

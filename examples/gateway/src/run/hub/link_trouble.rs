@@ -87,8 +87,14 @@ fn is_not_taken(cause: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use edge_bridge::Tls;
+    use edge_bridge::net::TlsError;
+    use edge_bridge::net::tcp_stream::Counted;
     use edge_bridge::session::Closed;
     use rustls::{AlertDescription, CertificateError, Error};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -112,6 +118,23 @@ mod tests {
         {
             assert_eq!(LinkTrouble::of(cause), None, "{cause}");
         }
+    }
+
+    /// As each dial says it, in the words of the links.
+    #[tokio::test]
+    async fn an_own_certificate_that_cannot_be_used_needs_somebody() {
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        let certificate = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
+        std::fs::write(ca.path(), certificate.cert.pem()).unwrap();
+        let unusable = TlsError::NoCertificate("client.crt".into());
+        let tls = Tls::from_ca(ca.path()).unwrap().with_unusable_certificate(&unusable);
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+        let handshake = tls.handshake("h", Counted::new(stream, Arc::default())).await;
+        let cause = format!("TLS with h: {}", handshake.err().unwrap());
+        let trouble = LinkTrouble::of(&cause).unwrap();
+        assert!(matches!(trouble, LinkTrouble::Tls(why) if why.starts_with(OWN_UNUSABLE)), "{cause}");
+        assert!(trouble.needs_somebody(), "{cause}");
     }
 
     #[test]
