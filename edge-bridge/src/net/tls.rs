@@ -27,6 +27,7 @@ pub(super) mod revocation_replacement;
 mod server_without_certificate;
 pub(super) mod setting_names;
 pub(super) mod signer;
+mod system_roots;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ use self::pem_files::private_key;
 use self::revocation::RevocationLists;
 use self::setting_names::TlsSettingNames;
 use self::signer::{RemoteKey, SERVER_ANSWER_WITHIN, signer_socket};
+use self::system_roots::system_roots;
 use super::tcp_stream::{Counted, Stream};
 
 /// Most bytes that a server's TLS buffers for a client that does not read. The listener's memory limit does not count these bytes.
@@ -87,6 +89,8 @@ pub struct ServerTls {
     verifier: Option<ClientVerifier>,
     /// Private key of the certificate if a signer has it.
     remote_key: Option<RemoteKey>,
+    /// File of the certificate that is awaited; `None` if there is one.
+    awaiting: Option<Arc<Path>>,
     /// Name in a client's certificate that is its user name.
     user: CertificateUser,
 }
@@ -287,7 +291,7 @@ impl ServerTls {
 
     /// Uses a configuration of rustls, for everything that it can do.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self { config, verifier: None, remote_key: None, user: CertificateUser::default() }
+        Self { config, verifier: None, remote_key: None, awaiting: None, user: CertificateUser::default() }
     }
 
     /// Returns the file of the authorities that clients have to have a certificate of; `None` if there is none, or none that is known.
@@ -330,15 +334,6 @@ fn server_config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
-}
-
-fn system_roots() -> Result<(PathBuf, RootCertStore), TlsError> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let found = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.exists());
-    let path = named.or_else(found).ok_or(TlsError::NoSystemRoots)?;
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates(&path)?);
-    if added == 0 { Err(TlsError::NoCertificate(path)) } else { Ok((path, roots)) }
 }
 
 pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {

@@ -66,6 +66,22 @@ async fn a_refused_client_is_told_with_the_file_of_authorities() {
     assert!(error.contains("client: the certificate has expired: it ended at 20"), "{error}");
 }
 
+/// In the words of rustls it would be a chain that was not resolved.
+#[tokio::test]
+async fn a_server_without_a_certificate_says_so_with_the_file() {
+    let plant = Authority::new();
+    let (cert, ca) = (plant.path("own.crt"), plant.path("ca.crt"));
+    for client_ca in [None, Some(ca.as_path())] {
+        let server = ServerTls::awaiting_certificate(&cert, client_ca).unwrap();
+        let error = deliver(plant.client(), server).await.unwrap_err();
+        let expected = format!(
+            "the server has no certificate to show: that in {}, or its key, cannot be used",
+            cert.display()
+        );
+        assert_eq!(error, expected);
+    }
+}
+
 #[test]
 fn a_key_of_another_certificate_is_told_with_both_files() {
     let plant = Authority::new();

@@ -212,10 +212,7 @@ async fn shake_hands(
     let user = tls.as_ref().map(ServerTls::certificate_user).unwrap_or_default();
     let stream = match tls {
         None => Stream::Tcp(stream),
-        Some(tls) => tls
-            .accept(stream)
-            .await
-            .map_err(|error| no_tls(failure(&error, tls.client_authorities_file())))?,
+        Some(tls) => tls.accept(stream).await.map_err(|error| no_tls(failure(&error, &tls)))?,
     };
     let name = stream.certificate_name(user).transpose();
     let name = name.map_err(|unfit| no_tls(unfit.to_string()))?;
@@ -223,13 +220,18 @@ async fn shake_hands(
     Ok((opened.map_err(|error| FromPeer::Failed(Handshake::WebSocket, error))?, name))
 }
 
-/// Returns a text for a failed handshake: a text of this crate if the connection ended or a certificate is refused, else that of rustls. `file` has the
-/// authorities of clients.
-fn failure(error: &io::Error, file: Option<&Path>) -> String {
+/// Returns a text for a failed handshake: a text of this crate if the connection ended, a certificate is refused or there is none to show, else that of
+/// rustls.
+fn failure(error: &io::Error, tls: &ServerTls) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return "the client went away: a client that does not trust the certificate does so".to_owned();
     }
     let of_tls = error.get_ref().and_then(|error| error.downcast_ref());
+    if let (Some(rustls::Error::General(_)), Some(cert)) = (of_tls, tls.awaited_certificate()) {
+        let cert = cert.display();
+        return format!("the server has no certificate to show: that in {cert}, or its key, cannot be used");
+    }
+    let file = tls.client_authorities_file();
     let file = file.map_or_else(|| "the trusted".into(), Path::to_string_lossy);
     match of_tls {
         Some(rustls::Error::InvalidCertificate(CertificateError::BadSignature)) => format!(

@@ -11,7 +11,8 @@ use rustls::sign::SingleCertAndKey;
 use super::error::{TlsError, refused};
 use super::peer_verifier::{ClientVerifier, HubVerifier};
 use super::signer::{CLIENT_ANSWER_WITHIN, SERVER_ANSWER_WITHIN};
-use super::{ServerTls, Tls, identity, roots, server_config, system_roots};
+use super::system_roots::system_roots;
+use super::{ServerTls, Tls, identity, roots, server_config};
 
 impl Tls {
     /// Trusts the authorities in `ca` alone, as [`from_ca`](Self::from_ca) does, or with `None` those of the system, in the place of these settings'
@@ -81,6 +82,6 @@ impl ServerTls {
         let (own, remote_key) = identity(cert.as_ref(), key.as_ref(), SERVER_ANSWER_WITHIN)?;
         let mut config = rustls::ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(SingleCertAndKey::from(own));
-        Ok(Self { config: Arc::new(config), remote_key, ..self })
+        Ok(Self { config: Arc::new(config), remote_key, awaiting: None, ..self })
     }
 }

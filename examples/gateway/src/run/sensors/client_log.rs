@@ -135,7 +135,7 @@ fn no_handshake(protocol: &str, error: &str, cause: &str) -> Trouble {
     }
 }
 
-/// Returns the key by which a client's certificate is judged, in brackets; nothing for another error.
+/// Returns the key by which a client's certificate is judged, or those of the listener's own, in brackets; nothing for another error.
 fn key_of_handshake(error: &str) -> &'static str {
     let of_authorities =
         ["client: another authority", "client: a signature", "client: it shows no certificate"];
@@ -143,6 +143,8 @@ fn key_of_handshake(error: &str) -> &'static str {
         " ([local] client_ca)"
     } else if error.starts_with("the client's certificate has") && error.contains("user name") {
         " ([local] client_user_from)"
+    } else if error.starts_with("the server has no certificate to show") {
+        " ([local] cert, key)"
     } else {
         ""
     }

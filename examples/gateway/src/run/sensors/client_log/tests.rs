@@ -204,6 +204,9 @@ fn an_error_of_a_handshake_keeps_its_quotes_and_its_end() {
     let other = "client: another authority than those in /etc/ca.crt has signed the certificate".to_owned();
     let said = trouble(&Event::NoTls { connection: ConnectionId(1), error: other }).unwrap().said;
     assert!(said.ends_with("in /etc/ca.crt has signed the certificate ([local] client_ca)"), "{said}");
+    let none = "the server has no certificate to show: that in /etc/own.crt, or its key, cannot be used";
+    let said = trouble(&Event::NoTls { connection: ConnectionId(1), error: none.to_owned() }).unwrap().said;
+    assert_eq!(said, format!("no TLS with a client: {none} ([local] cert, key)"));
     let forged = Event::NoWebSocket { connection: ConnectionId(1), error: "x\n".repeat(10_000) };
     let said = trouble(&forged).unwrap().said;
     assert!(!said.contains('\n') && said.len() < 500, "{}", said.len());
