@@ -30,7 +30,7 @@ pub(super) mod signer;
 mod system_roots;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -50,6 +50,11 @@ impl InForce {
         let told = [&self.rules.told, &self.certificates.told].into_iter().filter(|told| !told.is_empty());
         told.cloned().reduce(|both, told| format!("{both}; {told}"))
     }
+
+    /// Returns the reason why the listener has no certificate to show, without the paths of this machine; `None` if it has one, or needs none.
+    fn without_tls(&self) -> Option<String> {
+        Some(self.tls.as_ref()?.unusable.as_ref()?.shareable.clone())
+    }
 }
 
 /// Reads the files for the listener's start.
@@ -72,9 +77,11 @@ pub(in crate::run) fn open(
     let rules = files.read().map_err(|error| RunError::Configuration(error.to_string()))?;
     let tls = tls.map(|files| ListenerTls::open(files, floor)).transpose();
     let tls = tls.map_err(|error| configuration(error.to_string()))?;
-    if let Some(error) = tls.as_ref().and_then(|tls| tls.unusable.as_ref()) {
-        tracing::warn!(%error, "the listener's certificate cannot be used: each handshake fails until its files fit");
-        certificates.is_unusable(error);
+    if let Some(unusable) = tls.as_ref().and_then(|tls| tls.unusable.as_ref()) {
+        unusable.tell();
+        if unusable.is_unread {
+            certificates.is_to_be_read_again();
+        }
     }
     let server = tls.as_ref().map(|tls| tls.in_force.clone());
     let (passwords, acl) = (rules.passwords.clone(), rules.acl.clone());
@@ -104,6 +111,7 @@ pub(in crate::run) async fn follow(
             return;
         }
         facts.set_refused_access(in_force.refused());
+        facts.set_without_tls(in_force.without_tls());
     }
 }
 
@@ -144,7 +152,7 @@ async fn follow_rules(
 /// Reads the TLS files again and applies what can be read. Returns whether the listener still runs.
 async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listener: &LocalPublisher) -> bool {
     let Some(former) = in_force.tls.clone() else { return true };
-    let read = files.clone();
+    let (read, unusable) = (files.clone(), former.unusable.clone());
     let Ok(renewal) = tokio::task::spawn_blocking(move || former.renewed(&read)).await else { return true };
     match &renewal.failed {
         None => in_force.certificates.is_applied(),
@@ -152,6 +160,14 @@ async fn follow_certificate(files: &TlsAddresses, in_force: &mut InForce, listen
             if in_force.certificates.is_told(renewal.is_of_content, error) {
                 tracing::warn!(%error, "TLS files of the listener stay as they were");
             }
+        }
+    }
+    if let Some(now) = &renewal.tls.unusable {
+        if Some(now) != unusable.as_ref() {
+            now.tell();
+        }
+        if now.is_unread {
+            in_force.certificates.is_to_be_read_again();
         }
     }
     let Renewal { tls, shows_another, verifies_again, .. } = renewal;
@@ -224,10 +240,9 @@ impl Watch {
         self.is_unread = false;
     }
 
-    /// Records that the files are of no use since the start. They are read again at the next check.
-    fn is_unusable(&mut self, error: &str) {
+    /// Has the files read again at the next check, although they may be the same.
+    fn is_to_be_read_again(&mut self) {
         self.applied.clear();
-        error.clone_into(&mut self.told);
     }
 
     /// Records an error. A file with an error in its content is not read again until it changes; after any other error it is read again at the

@@ -11,6 +11,8 @@ use edge_bridge::net::{CertificateProblem, ClockFloor, ServerTls, TlsError};
 use crate::config::tls::{is_of_no_use, listener_problem, listener_tls};
 use crate::config::{TlsAddresses, operator_file};
 
+use super::unusable_certificate::UnusableCertificate;
+
 /// Settings in force, and the contents of the files that they are from.
 #[derive(Clone)]
 pub(super) struct ListenerTls {
@@ -20,8 +22,8 @@ pub(super) struct ListenerTls {
     cert: Content,
     client_ca: Content,
     client_crl: Content,
-    /// Reason why the certificate cannot be used since the start. `None`: one could.
-    pub(super) unusable: Option<String>,
+    /// Error of the certificate that cannot be used since the start. `None`: one could.
+    pub(super) unusable: Option<UnusableCertificate>,
 }
 
 /// Bytes of a file; `None` if there is none, or it cannot be read.
@@ -45,7 +47,7 @@ impl ListenerTls {
         // Before the settings are read from them: a change in between is found later.
         let [cert, client_ca, client_crl] = contents(files);
         let (in_force, unusable) = listener_tls(files, floor)?;
-        let unusable = unusable.map(|error| error.to_string());
+        let unusable = unusable.map(|error| UnusableCertificate::new(&error, files, error.is_unread()));
         // Of one that is of no use nothing is in force.
         let cert = cert.filter(|_| unusable.is_none());
         Ok(Self { listed: in_force.clone(), in_force, cert, client_ca, client_crl, unusable })
@@ -73,12 +75,21 @@ impl ListenerTls {
                 Err(error) => tell(&error),
             }
         }
-        let is_first = self.unusable.is_some();
-        match identity(&tls.in_force, files, (cert == self.cert, is_first)) {
-            Ok(settings) => (tls.in_force, tls.cert, tls.unusable) = (settings, cert, None),
-            Err((error, is_of_cert)) => {
-                failed.push(error);
-                is_of_content &= is_of_cert;
+        if self.unusable.is_some() {
+            match first_identity(&tls.in_force, files) {
+                Ok(settings) => (tls.in_force, tls.cert, tls.unusable) = (settings, cert, None),
+                Err(unusable) => {
+                    is_of_content &= !unusable.is_unread;
+                    tls.unusable = Some(unusable);
+                }
+            }
+        } else {
+            match identity(&tls.in_force, files, cert == self.cert) {
+                Ok(settings) => (tls.in_force, tls.cert) = (settings, cert),
+                Err((error, is_of_cert)) => {
+                    failed.push(error);
+                    is_of_content &= is_of_cert;
+                }
             }
         }
         Renewal {
@@ -98,32 +109,43 @@ impl ListenerTls {
     }
 }
 
-/// Returns the settings with the certificate that the files have now.
+/// Returns the settings with the certificate that the files have now in the place of another one.
 ///
 /// # Errors
 /// It is of no use, in words, and whether that ends only with a change of its files.
-fn identity(
-    tls: &ServerTls,
-    files: &TlsAddresses,
-    (is_same, is_first): (bool, bool),
-) -> Result<ServerTls, (String, bool)> {
-    let TlsAddresses { cert, key, .. } = files;
+fn identity(tls: &ServerTls, files: &TlsAddresses, is_same: bool) -> Result<ServerTls, (String, bool)> {
     if let Some(problem) = listener_problem(files).filter(is_of_no_use) {
         if is_same {
             // It was in force before it ended, or since the start.
             return Ok(tls.clone());
-        } else if !is_first {
-            // One that is not valid yet becomes so without a change of its file.
-            let is_of_cert = problem != CertificateProblem::NotYetValid;
-            let error = format!("{}: {problem}, clients would refuse it ([local] cert)", cert.display());
-            return Err((error, is_of_cert));
         }
+        // One that is not valid yet becomes so without a change of its file.
+        let is_of_cert = problem != CertificateProblem::NotYetValid;
+        let error = format!("{}: {problem}, clients would refuse it ([local] cert)", files.cert.display());
+        return Err((error, is_of_cert));
     }
-    let renewed = tls.clone().with_identity(cert, key);
-    let renewed = renewed.map_err(|error| (error.to_string(), !error.is_unread()))?;
+    usable(tls, files).map_err(|(error, is_of_content)| (error.to_string(), is_of_content))
+}
+
+/// Returns the settings with the certificate that the files have now, where there was none that could be used: any will do.
+fn first_identity(tls: &ServerTls, files: &TlsAddresses) -> Result<ServerTls, UnusableCertificate> {
+    usable(tls, files)
+        .map_err(|(error, is_of_content)| UnusableCertificate::new(&error, files, !is_of_content))
+}
+
+/// Returns the settings with the certificate and the key of the files, if they fit.
+///
+/// # Errors
+/// They do not, and whether that ends only with a change of a file.
+fn usable(tls: &ServerTls, files: &TlsAddresses) -> Result<ServerTls, (TlsError, bool)> {
+    let renewed = tls.clone().with_identity(&files.cert, &files.key);
+    let renewed = renewed.map_err(|error| {
+        let is_of_content = !error.is_unread();
+        (error, is_of_content)
+    })?;
     match renewed.check_signer() {
         // The signer may get the key of the certificate later than this file.
-        Err(error) if is_of_other_key(&error) => Err((error.to_string(), false)),
+        Err(error) if is_of_other_key(&error) => Err((error, false)),
         _ => Ok(renewed),
     }
 }
@@ -192,6 +214,22 @@ mod tests {
             assert!(renewal.failed.is_some() && renewal.is_of_content, "{name}: {:?}", renewal.failed);
             std::fs::write(&path, before).unwrap();
         }
+    }
+
+    /// There is nothing that could stay as it was.
+    #[test]
+    fn a_certificate_that_cannot_be_used_since_the_start_is_told_as_no_renewal() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = written(dir.path());
+        let key = std::fs::read(&files.key).unwrap();
+        std::fs::write(&files.key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let tls = ListenerTls::open(&files, ClockFloor::new(|| None)).unwrap();
+        let renewal = tls.renewed(&files);
+        assert_eq!((renewal.failed, renewal.shows_another), (None, false));
+        assert!(tls.unusable.is_some() && renewal.tls.unusable == tls.unusable);
+        std::fs::write(&files.key, key).unwrap();
+        let renewal = renewal.tls.renewed(&files);
+        assert!(renewal.shows_another && renewal.tls.unusable.is_none());
     }
 
     /// Certificate for `key` of these years and uses.

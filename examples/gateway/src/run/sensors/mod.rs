@@ -16,3 +16,4 @@ pub(crate) mod own_rows;
 pub(super) mod refused_topic;
 mod saved_clients;
 pub(super) mod time_drops;
+mod unusable_certificate;

@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) refused: Option<Refusal>,
     /// Reason why changed files of users, rights or the listener's certificate are not in force. `None`: they are.
     pub(crate) refused_access: Option<String>,
+    /// Reason why the listener has no certificate to show, so that nobody is served with TLS, since the start. `None`: it has one, or needs none.
+    pub(crate) without_tls: Option<String>,
     /// Reason why the last write of local clients' sessions and retained messages failed. `None`: it did not.
     pub(crate) unsaved_clients: Option<String>,
     /// Reason why the configuration in force is not kept for a start whose files have mistakes. `None`: it is, or its proof is not over.
@@ -76,6 +78,7 @@ impl Facts {
             raw_routes: config.routes.iter().map(|route| route.format == Format::Raw).collect(),
             refused: None,
             refused_access: None,
+            without_tls: None,
             unsaved_clients: None,
             unkept_configuration: None,
             flash: None,
@@ -88,9 +91,9 @@ impl Facts {
         self.unsaved_clients.is_some() || self.unkept_configuration.is_some()
     }
 
-    /// Returns whether any changed file is not in force.
+    /// Returns whether any changed file is not in force, or the listener's certificate, which may be none of a change, cannot be used.
     pub(crate) fn is_refused(&self) -> bool {
-        self.refused.is_some() || self.refused_access.is_some()
+        self.refused.is_some() || self.refused_access.is_some() || self.without_tls.is_some()
     }
 }
 
@@ -107,12 +110,14 @@ impl CurrentFacts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces all facts except [`Facts::refused_access`], [`Facts::unsaved_clients`], [`Facts::flash`] and [`Facts::refused_topic`], which do not
-    /// come from the configuration.
+    /// Replaces all facts except [`Facts::refused_access`], [`Facts::without_tls`], [`Facts::unsaved_clients`], [`Facts::flash`] and
+    /// [`Facts::refused_topic`], which do not come from the configuration.
     pub(crate) fn set(&self, facts: Facts) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Facts { refused_access, unsaved_clients, refused_topic, flash, .. } = Facts::clone(&current);
-        *current = Arc::new(Facts { refused_access, unsaved_clients, refused_topic, flash, ..facts });
+        let Facts { refused_access, without_tls, unsaved_clients, refused_topic, flash, .. } =
+            Facts::clone(&current);
+        *current =
+            Arc::new(Facts { refused_access, without_tls, unsaved_clients, refused_topic, flash, ..facts });
     }
 
     pub(crate) fn set_refused_topic(&self, topic: Option<RefusedTopic>) {
@@ -129,6 +134,10 @@ impl CurrentFacts {
 
     pub(crate) fn set_refused_access(&self, reason: Option<String>) {
         self.replace(|facts| &mut facts.refused_access, reason);
+    }
+
+    pub(crate) fn set_without_tls(&self, reason: Option<String>) {
+        self.replace(|facts| &mut facts.without_tls, reason);
     }
 
     /// Replaces one fact. Readers keep the facts that they have.

@@ -52,7 +52,7 @@ pub(in crate::run::status) fn needs(
     hub::refusals(&mut needs, facts, figures);
     answers::refused_answers(&mut needs, facts, &figures.sample.refused.refused_answers);
     hub::link(&mut needs, facts, figures, link);
-    certificates(&mut needs, &figures.sample.certificates);
+    certificates(&mut needs, facts, &figures.sample.certificates);
     renewed_certificate(&mut needs, figures.sample.own_certificate.is_not_taken);
     hub::enrolment(&mut needs, &figures.sample.own_certificate.enrolment);
     queue::no_room(&mut needs, figures, lanes);
@@ -89,8 +89,10 @@ pub(in crate::run::status) fn without_queue(
     needs.sorted()
 }
 
-fn certificates(needs: &mut Needs, ends: &[End]) {
-    for end in ends.iter().filter(|end| end.needs_somebody()) {
+fn certificates(needs: &mut Needs, facts: &Facts, ends: &[End]) {
+    // The listener itself says what it cannot show, and since when.
+    let is_told = |end: &End| end.role == Role::Listener && end.is_unreadable && facts.without_tls.is_some();
+    for end in ends.iter().filter(|end| end.needs_somebody() && !is_told(end)) {
         let whose = match end.role {
             Role::Hub => "The gateway's certificate for the hub",
             Role::HubAuthority => "The certificate of the hub's authority",
@@ -114,6 +116,11 @@ fn certificates(needs: &mut Needs, ends: &[End]) {
             _ if end.role.is_list() => format!("{whose} is out of date: who was revoked since is let in."),
             _ if end.is_unreadable && end.role.is_authority() => {
                 format!("{whose} cannot be read: the next start would fail.")
+            }
+            _ if end.is_unreadable && end.role == Role::Listener => {
+                format!(
+                    "{whose} cannot be read, or its key is of another one: what was read before is shown, and after a start nobody would be served with TLS."
+                )
             }
             _ if end.is_unreadable => {
                 format!(
@@ -173,6 +180,16 @@ fn configuration(needs: &mut Needs, facts: &Facts) {
             "access",
             text,
             "What was in force goes on. Mend the file: it is read within seconds, no restart is needed.",
+        );
+    }
+    if let Some(why) = &facts.without_tls {
+        let text = format!(
+            "No client is served with TLS (tls_listen, wss_listen): the listener has no certificate to show since its start, {why}."
+        );
+        needs.act(
+            "certificate",
+            text,
+            "Put a certificate and a key that fit in place, which the log names: they are read within seconds, no restart is needed. What listens without TLS is served.",
         );
     }
 }

@@ -51,6 +51,7 @@ pub(crate) fn facts() -> Facts {
         raw_routes: vec![true, false],
         refused: None,
         refused_access: None,
+        without_tls: None,
         unsaved_clients: None,
         flash: None,
         unkept_configuration: None,
