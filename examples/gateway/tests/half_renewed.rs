@@ -30,6 +30,26 @@ fn break_off(dir: &Path, name: &str, half: &str) {
     }
 }
 
+/// The status and the log say which setting is wrong, and what is served without it: nothing in gateway.toml has changed, and no certificate was in force.
+#[track_caller]
+fn is_told_as_it_is(gateway: &Gateway, name: &str, half: &str) {
+    let status = gateway.get("/status.json").unwrap().1;
+    let key = if name == "own" { "local." } else { "hub." };
+    // The status goes to the hub, too, which need not know the paths.
+    assert!(status.contains(&format!(": {key}")), "{name} {half}: {status}");
+    assert!(!status.contains("The changed gateway.toml"), "{name} {half}: {status}");
+    assert_eq!(
+        status.contains("No client is served with TLS (tls_listen, wss_listen)"),
+        name == "own",
+        "{name} {half}: {status}"
+    );
+    let log = gateway.log();
+    assert!(log.contains(&format!("/{name}.")), "{name} {half}: {log}");
+    assert!(!log.contains("TLS files of the listener stay as they were"), "{name} {half}: {log}");
+    let told = "no TLS with a client: the server has no certificate to show: that in ";
+    assert_eq!(log.contains(told), name == "own", "{name} {half}: {log}");
+}
+
 #[test]
 fn promise_2_a_start_between_the_halves_of_a_renewal_stores_and_connects_when_the_files_fit() {
     let dir = tempfile::tempdir().unwrap();
@@ -75,11 +95,7 @@ fn promise_2_a_start_between_the_halves_of_a_renewal_stores_and_connects_when_th
         assert_eq!(is_served_by_tls(secure.port(), &dir.join("plant.crt")), name == "site7", "{name} {half}");
         let degraded = "edge_verdict{verdict=\"degraded\"}";
         wait_until("it is told", 30, || gateway.metric(degraded) == Some(1.0));
-        let status = gateway.get("/status.json").unwrap().1;
-        let key = if name == "own" { "local." } else { "hub." };
-        // The status goes to the hub, too, which need not know the paths.
-        assert!(status.contains(&format!(": {key}")), "{name} {half}: {status}");
-        assert!(gateway.log().contains(&format!("/{name}.")), "{name} {half}: {}", gateway.log());
+        is_told_as_it_is(&gateway, name, half);
         let at_hub = || arrived.arrived().iter().any(|one| one.topic == format!("up/{topic}"));
         assert!(name == "own" || !at_hub(), "{half}");
         sign(name);

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use control_loop::OneLine;
 
-use crate::config::{Config, Findings, Severity};
+use crate::config::Config;
 use crate::run;
 use crate::run::Start;
 use crate::run::configuration::last_configuration;
+use crate::run::configuration::refusal::Refusal;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -41,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 "{}. Starts with the configuration that was in force last.",
                 findings.counted()
             );
-            (kept, Some(first_mistake(&findings)))
+            (kept, Some(Refusal::mistakes(&findings)))
         }
     };
     match run::run(Start { file, config, refused, state: state.as_deref(), is_strict: *strict }) {
@@ -51,10 +52,6 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-fn first_mistake(findings: &Findings) -> String {
-    findings.summaries(Severity::Error).next().unwrap_or_default()
 }
 
 /// Returns the configuration that was in force last, if the state directory is known.

@@ -155,6 +155,12 @@ impl Findings {
         goes_on
     }
 
+    /// Returns whether certificates of the gateway's own, or their keys, are all that is wrong.
+    pub(crate) fn are_of_identities(&self) -> bool {
+        let mut errors = self.all.iter().filter(|finding| finding.severity == Severity::Error).peekable();
+        errors.peek().is_some() && errors.all(|finding| IDENTITIES.contains(&finding.key.as_str()))
+    }
+
     /// Reports the mistakes of another file, which `key` names at `at`, each with its line in that file.
     pub(crate) fn errors_in(&mut self, file: &Path, text: &str, error: &ConfigError, at: usize, key: &str) {
         for problem in error.problems() {

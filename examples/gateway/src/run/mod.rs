@@ -60,7 +60,7 @@ pub(crate) struct Start<'a> {
     /// Configuration to start with.
     pub(crate) config: Config,
     /// Reason why `config` is the configuration that was in force last, and not the file's.
-    pub(crate) refused: Option<String>,
+    pub(crate) refused: Option<Refusal>,
     /// State directory of the command line, which overrides the configuration's.
     pub(crate) state: Option<&'a Path>,
     /// Ends the process if the file's configuration does not start, instead of using the one that was in force last.
@@ -75,7 +75,6 @@ pub(crate) fn run(start: Start<'_>) -> Result<(), RunError> {
     start_log();
     let Start { file, config, refused, state, is_strict } = start;
     let may_go_back = !is_strict && refused.is_none();
-    let refused = refused.map(Refusal::mistake);
     let mut reload = Reload::new(file, InForce::new(Arc::new(config), refused), state.is_some());
     let state = state.map(Path::to_owned).or_else(|| reload.running().state.clone());
     let state: PathBuf = state.ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::{Sources, shareable_finding};
+use crate::config::{Findings, Severity, Sources, shareable_finding};
 
 /// Change of a valid configuration that a reload cannot apply. Displays the reason, behind the key if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ impl fmt::Display for Unfit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
     MendFile,
+    FitCertificate,
     Restart,
     Drain,
     PutKeyBack,
@@ -64,9 +65,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Creates the refusal of a configuration with mistakes, of which `why` is the first.
-    pub(crate) fn mistake(why: String) -> Self {
-        Self { why, remedy: Remedy::MendFile }
+    /// Creates the refusal of a configuration with mistakes. Certificates that cannot be used are no change of it, and may be all that is wrong.
+    pub(crate) fn mistakes(findings: &Findings) -> Self {
+        let why = findings.summaries(Severity::Error).next().unwrap_or_default();
+        let remedy = if findings.are_of_identities() { Remedy::FitCertificate } else { Remedy::MendFile };
+        Self { why, remedy }
     }
 
     /// Creates the refusal of a valid change that no reload can apply. `sources`: files of the changed configuration.
@@ -95,10 +98,22 @@ impl Refusal {
         &self.why
     }
 
-    /// Returns the reason for pages, for the hub and for whoever helps: without what may be a secret that was typed in the place of its path.
-    pub(crate) fn shareable_why(&self) -> String {
+    /// Returns the sentence for pages, for the hub and for whoever helps: without what may be a secret that was typed in the place of its path.
+    pub(crate) fn text(&self) -> String {
+        let why = self.shareable_why();
         match self.remedy {
-            Remedy::MendFile | Remedy::RemoveCause => shareable_finding(&self.why),
+            Remedy::FitCertificate => {
+                format!(
+                    "A certificate of the gateway's own that gateway.toml names, or its key, cannot be used: {why}."
+                )
+            }
+            _ => format!("The changed gateway.toml is not in force: {why}."),
+        }
+    }
+
+    fn shareable_why(&self) -> String {
+        match self.remedy {
+            Remedy::MendFile | Remedy::FitCertificate | Remedy::RemoveCause => shareable_finding(&self.why),
             // What is valid is told by its key and figures, also of a key with the path of a secret.
             Remedy::Restart | Remedy::Drain | Remedy::PutKeyBack | Remedy::LetLessWait => self.why.clone(),
         }
@@ -109,6 +124,9 @@ impl Refusal {
         match self.remedy {
             Remedy::MendFile => {
                 "What was in force goes on. Mend the file: `edge-gateway check` names every mistake; then reload it."
+            }
+            Remedy::FitCertificate => {
+                "Put a certificate and a key that fit in place: they are read by themselves, no restart is needed. `edge-gateway check` names every mistake. The configuration that was in force goes on, and a change of gateway.toml waits until then."
             }
             Remedy::Restart => {
                 "What was in force goes on. The file is valid, but a reload cannot apply this change: restart the gateway when the plant allows it."

@@ -243,7 +243,7 @@ impl Reload {
             }
             Err(findings) => {
                 self.mistaken = Some(Instant::now());
-                let why = Refusal::mistake(findings.summaries(Severity::Error).next().unwrap_or_default());
+                let why = Refusal::mistakes(&findings);
                 if is_news || self.in_force.borrow().refused.as_ref() != Some(&why) {
                     tell_mistakes(&findings);
                     self.refuse(why);

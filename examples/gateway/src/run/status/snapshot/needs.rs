@@ -171,8 +171,7 @@ fn configuration(needs: &mut Needs, facts: &Facts) {
         needs.act("configuration_unkept", text, action);
     }
     if let Some(refusal) = &facts.refused {
-        let text = format!("The changed gateway.toml is not in force: {}.", refusal.shareable_why());
-        needs.act("configuration", text, refusal.action());
+        needs.act("configuration", refusal.text(), refusal.action());
     }
     if let Some(why) = &facts.refused_access {
         let text = format!("Changed files of the local clients' access are not in force: {why}.");

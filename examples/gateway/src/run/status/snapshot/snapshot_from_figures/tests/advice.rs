@@ -7,6 +7,13 @@ use crate::run::configuration::refusal::{Refusal, Unfit};
 
 use super::*;
 
+/// Refusal of a configuration with this mistake.
+fn mistake(key: &str, message: &str) -> Refusal {
+    let mut findings = Findings::new(Path::new("g.toml"), "[a]\nb = 1\n");
+    findings.error(8, key, message);
+    Refusal::mistakes(&findings)
+}
+
 /// To mend a file that has no mistake, or to restart for one that has, helps nobody.
 #[test]
 fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
@@ -15,7 +22,7 @@ fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
         Refusal::unfit(&why, Findings::new(Path::new("g.toml"), text).sources())
     };
     for (refusal, remedy) in [
-        (Refusal::mistake("queue.lanes: none".to_owned()), "Mend the file"),
+        (mistake("queue.lanes", "none"), "Mend the file"),
         (unfit(Unfit::Loops(vec!["[queue]"])), "restart the gateway"),
         (unfit(Unfit::Lanes), "while messages wait"),
         (Refusal::no_start("address in use"), "Remove this cause"),
@@ -34,11 +41,62 @@ fn a_refused_configuration_says_whether_to_mend_the_file_or_to_restart() {
 /// The need goes to the page, to the hub and into the archive for whoever helps; the log stays on this machine.
 #[test]
 fn a_secret_in_the_place_of_its_path_is_in_no_need() {
-    let refusal = Refusal::mistake("g.toml:3: hub.password_file: /etc/s3cret: No such file".to_owned());
+    let refusal = mistake("hub.password_file", "/etc/s3cret: No such file");
     assert!(refusal.why().contains("s3cret"));
     let facts = Facts { refused: Some(refusal), ..facts() };
     let needs = super::super::snapshot(&facts, NOW, &figures(), &recorder(&figures())).needs;
-    assert_eq!(needs[0].text, "The changed gateway.toml is not in force: g.toml:3: hub.password_file: ….");
+    assert_eq!(needs[0].text, "The changed gateway.toml is not in force: g.toml:2: hub.password_file: ….");
+}
+
+/// As at a start between the halves of a renewal: gateway.toml is as it was.
+#[test]
+fn a_certificate_that_cannot_be_used_is_no_change_of_gateway_toml() {
+    let need = |refusal| {
+        let facts = Facts { refused: Some(refusal), ..facts() };
+        super::super::snapshot(&facts, NOW, &figures(), &recorder(&figures())).needs.remove(0)
+    };
+    for (key, shown) in [("local.cert", "/etc/own: none"), ("hub.cert", "/etc/own: none"), ("local.key", "…")]
+    {
+        let need = need(mistake(key, "/etc/own: none"));
+        let expected = format!(
+            "A certificate of the gateway's own that gateway.toml names, or its key, cannot be used: g.toml:2: {key}: {shown}."
+        );
+        assert_eq!((need.id.as_str(), need.text), ("configuration", expected));
+        assert!(need.action.starts_with("Put a certificate and a key that fit in place"), "{}", need.action);
+    }
+    // With another mistake it is a change.
+    let mut findings = Findings::new(Path::new("g.toml"), "[a]\nb = 1\n");
+    ["local.key", "hub.url"].iter().for_each(|key| findings.error(8, key, "wrong"));
+    assert!(need(Refusal::mistakes(&findings)).text.starts_with("The changed gateway.toml"));
+    assert!(need(mistake("local.client_ca", "wrong")).text.starts_with("The changed gateway.toml"));
+}
+
+/// Nothing was in force that could go on.
+#[test]
+fn a_listener_without_a_certificate_says_who_is_not_served() {
+    let mut figures = figures();
+    let unreadable = End {
+        role: Role::Listener,
+        at_s: None,
+        days_left: 0,
+        is_near: false,
+        has_ended: false,
+        is_unreadable: true,
+        is_foreign: false,
+    };
+    figures.sample.certificates = vec![unreadable];
+    let need = |facts: &Facts| {
+        let needs = super::super::snapshot(facts, NOW, &figures, &recorder(&figures)).needs;
+        let [need] = &needs[..] else { panic!("{needs:?}") };
+        assert_eq!((need.id.as_str(), need.level), ("certificate", Level::Act));
+        need.text.clone()
+    };
+    let without = Facts { without_tls: Some("[local] key: no private key".to_owned()), ..facts() };
+    let said = need(&without);
+    assert!(said.starts_with("No client is served with TLS (tls_listen, wss_listen)"), "{said}");
+    assert!(said.ends_with("[local] key: no private key.") && without.is_refused(), "{said}");
+    let said = need(&facts());
+    assert!(said.contains("what was read before is shown"), "{said}");
 }
 
 /// The hub did answer, and what it says does not heal by itself.
